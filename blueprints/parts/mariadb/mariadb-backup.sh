@@ -1,0 +1,43 @@
+#!/bin/bash
+# Dumps DB_NAME to BACKUP_DIR, checks the dump, then gives it its final name; keeps the KEEP newest.
+# A dump that is cut short never gets a final name and never pushes a good one out.
+#
+# Restore:  gunzip -c FILE | mariadb --default-character-set=utf8mb4 -h HOST -u USER -p NAME
+set -euo pipefail
+
+: "${DB_HOST:?}" "${DB_NAME:?}" "${DB_USER:?}" "${KEEP:?}"
+dir=${BACKUP_DIR:-/backup}
+secret=${DB_PASSWORD_FILE:-/run/secrets/pso/db-password}
+
+# The password goes by a file that only this user can read: arguments are seen by everybody.
+umask 077
+options=$(mktemp)
+trap 'rm -f "$options"' EXIT
+printf '[client]\npassword="%s"\n' "$(cat "$secret")" > "$options"
+
+name="$dir/$DB_NAME-$(date -u +%Y%m%dT%H%M%SZ).sql.gz"
+rm -f "$dir/$DB_NAME-"*.sql.gz.part
+mariadb-dump --defaults-extra-file="$options" --host="$DB_HOST" --user="$DB_USER" \
+  --single-transaction --quick --routines --triggers --default-character-set=utf8mb4 \
+  "$DB_NAME" | gzip > "$name.part"
+gzip -t "$name.part"
+# mariadb-dump writes this line last, so it is there only when nothing was cut off.
+last=$(gunzip -c "$name.part" | tail -n 1)
+case "$last" in
+  "-- Dump completed"*) ;;
+  *)
+    echo "the dump is not complete; its last line is: $last" >&2
+    exit 1
+    ;;
+esac
+sync "$name.part"
+mv "$name.part" "$name"
+
+count=0
+for old in $(printf '%s\n' "$dir/$DB_NAME-"*.sql.gz | sort -r); do
+  count=$((count + 1))
+  if [ "$count" -gt "$KEEP" ]; then
+    rm -f "$old"
+  fi
+done
+echo "wrote $name ($(stat -c %s "$name") bytes)"

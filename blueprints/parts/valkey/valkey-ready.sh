@@ -1,0 +1,6 @@
+#!/bin/sh
+# Succeeds when Valkey answers to somebody who knows the password.
+set -eu
+REDISCLI_AUTH=$(cat "${REDIS_PASSWORD_FILE:-/run/secrets/pso/redis-password}")
+export REDISCLI_AUTH
+[ "$("${REDIS_CLI:-valkey-cli}" -p "${REDIS_PORT:-6379}" ping)" = PONG ]

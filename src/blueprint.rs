@@ -1,0 +1,27 @@
+//! Blueprints: folders of data that say what an app is, in the product's own words.
+//!
+//! Turns an app document and its blueprint into an [`App`]: typed components, volumes, jobs and
+//! access rules, each with its place. Knows no Kubernetes object; adding a blueprint adds no Rust.
+
+mod app;
+mod catalogue;
+mod expression;
+mod instantiate;
+mod language;
+mod library;
+mod load;
+mod parameter;
+mod scope;
+mod template;
+mod value;
+mod verify;
+
+pub use app::{App, Class, ClassKind, Classes, Exposed, Secret, Talk, Volume};
+pub use instantiate::instantiate;
+pub use language::{
+    Component, EnvValue, Exposure, FileContent, FileMount, HttpProbe, Job, Mount, Pods, Probe,
+    ProbeAction, Program, Scale, Schedule, SecretKeys, Serving, Step, Update, When, Writable,
+    blueprint_shape,
+};
+pub use library::{Folder, Library};
+pub use load::Blueprint;

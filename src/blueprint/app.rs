@@ -1,0 +1,203 @@
+//! An app after its blueprint: everything decided that does not depend on Kubernetes.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use serde_json::Value as Json;
+
+use super::language::{Component, Job, SecretKeys};
+use crate::diagnostic::Place;
+use crate::spec::{BaseClass, Common, Quantity, Seconds, StorageSpec};
+use crate::yaml::Node;
+
+/// An app, ready to be compiled.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Kind of the blueprint, such as `NextCloud`.
+    pub kind: String,
+    /// Name, first part of the name of every object.
+    pub name: String,
+    /// Namespace, unless it is left to whoever applies the manifests.
+    pub namespace: Option<String>,
+    /// Labels for every object.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations for every object.
+    pub annotations: BTreeMap<String, String>,
+    /// Fields that every app has.
+    pub common: Common,
+    /// Needs for storage, with their class.
+    pub volumes: IndexMap<String, Volume>,
+    /// Secrets by the blueprint's name.
+    pub secrets: IndexMap<String, Secret>,
+    /// Programs that serve.
+    pub components: IndexMap<String, Component>,
+    /// Programs that end.
+    pub jobs: IndexMap<String, Job>,
+    /// Allowed connections.
+    pub talks: Vec<Talk>,
+    /// Ports reached from outside.
+    pub exposed: Vec<Exposed>,
+    /// Day on which it ends, `2026-12-24`.
+    pub expires: Option<String>,
+    /// Objects as they are, with their place.
+    pub manifests: Vec<(Json, Place)>,
+    /// Image of the step that fills Secrets.
+    pub helper: String,
+    /// Contents of the blueprint's files that are mounted, by name.
+    pub files: BTreeMap<String, String>,
+    /// The document, for the places of its fields.
+    pub document: Node,
+}
+
+impl App {
+    /// Returns the place of a field of the document, or of the nearest that is written.
+    pub fn place(&self, path: &str) -> Place {
+        self.document.place_of(path.split('.'))
+    }
+
+    /// Returns `app-part`, the name of an object.
+    pub fn object_name(&self, part: &str) -> String {
+        format!("{}-{part}", self.name)
+    }
+
+    /// Returns the volumes that a component or job mounts, with their names.
+    pub fn mounted<'a>(
+        &'a self,
+        program: &'a super::Program,
+    ) -> impl Iterator<Item = (&'a str, &'a Volume)> {
+        program.mounts.iter().filter(|(_, mount)| mount.is_some()).filter_map(|(name, _)| {
+            self.volumes.get_key_value(name.as_str()).map(|(name, volume)| (name.as_str(), volume))
+        })
+    }
+}
+
+/// A need for storage.
+#[derive(Debug, Clone)]
+pub struct Volume {
+    /// What is stored there.
+    pub about: String,
+    /// Its class.
+    pub class: Class,
+    /// Its size.
+    pub size: Quantity,
+    /// Existing claim to mount instead of a new one.
+    pub claim: Option<String>,
+    /// User and group that its top folder belongs to.
+    pub owner: Option<(u32, u32)>,
+    /// Mode of that folder.
+    pub mode: String,
+    /// Whether the data outlives the app.
+    pub keep: bool,
+}
+
+/// A secret.
+#[derive(Debug, Clone)]
+pub struct Secret {
+    /// Name of the Kubernetes Secret.
+    pub name: String,
+    /// Whether it exists already, so that nothing is rendered for it.
+    pub existing: bool,
+    /// Its keys.
+    pub keys: SecretKeys,
+}
+
+/// An allowed connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Talk {
+    /// Component or job that connects.
+    pub from: String,
+    /// Component that is reached.
+    pub to: String,
+    /// Its port, by name.
+    pub port: String,
+}
+
+/// A port that is reached from outside.
+#[derive(Debug, Clone)]
+pub struct Exposed {
+    /// The component.
+    pub component: String,
+    /// Its port, by name.
+    pub port: String,
+    /// Host names.
+    pub hosts: Vec<String>,
+    /// Largest request body.
+    pub max_body: Option<Quantity>,
+    /// Longest time that a request may take.
+    pub timeout: Option<Seconds>,
+}
+
+/// What a class is, as far as an app depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Class {
+    /// Name of the StorageClass.
+    pub name: String,
+    /// File or block.
+    pub kind: ClassKind,
+    /// Whether file locks hold on one node only (`nolock`).
+    pub node_local_locks: bool,
+}
+
+/// The two kinds of class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClassKind {
+    /// Shared by any number of pods on any node.
+    File,
+    /// Attached to one node at a time.
+    Block,
+}
+
+impl ClassKind {
+    /// Returns the word that expressions see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Block => "block",
+        }
+    }
+}
+
+/// The classes that an app may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Classes(BTreeMap<String, Class>);
+
+/// The built-in file class.
+pub(crate) const PURE_FILE: &str = "pure-file";
+/// The built-in block class.
+pub(crate) const PURE_BLOCK: &str = "pure-block";
+
+impl Default for Classes {
+    /// Returns the two that are always there.
+    fn default() -> Self {
+        let class = |name: &str, kind| {
+            (name.to_owned(), Class { name: name.to_owned(), kind, node_local_locks: false })
+        };
+        Self([class(PURE_FILE, ClassKind::File), class(PURE_BLOCK, ClassKind::Block)].into())
+    }
+}
+
+impl Classes {
+    /// Adds those of a storage document.
+    pub fn add(&mut self, storage: &StorageSpec) {
+        for (name, spec) in &storage.classes {
+            let like = match spec.like {
+                Some(BaseClass::PureFile) => ClassKind::File,
+                Some(BaseClass::PureBlock) => ClassKind::Block,
+                None => self.0.get(name).map_or(ClassKind::File, |class| class.kind),
+            };
+            let node_local_locks = spec.mount_options.iter().any(|option| option == "nolock");
+            let class = Class { name: name.clone(), kind: like, node_local_locks };
+            self.0.insert(name.clone(), class);
+        }
+    }
+
+    /// Returns the class with a name.
+    pub fn get(&self, name: &str) -> Option<&Class> {
+        self.0.get(name)
+    }
+
+    /// Returns all names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}

@@ -1,0 +1,28 @@
+//! The catalogue: which image belongs to which version. Data, so that a new release changes no code.
+
+use minijinja::Value;
+use minijinja::value::Serde;
+use serde_json::Value as Json;
+
+/// Image references by name, some by major version.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Catalogue(Json);
+
+impl Catalogue {
+    pub(super) fn new(json: Json) -> Self {
+        Self(json)
+    }
+
+    /// Returns a catalogue in which the names of `other` come first.
+    #[must_use]
+    pub(super) fn with(&self, other: &Self) -> Self {
+        let mut json = self.0.clone();
+        json_patch::merge(&mut json, &other.0);
+        Self(json)
+    }
+
+    /// Returns it as expressions see it.
+    pub(super) fn value(&self) -> Value {
+        Value::from(Serde(&self.0))
+    }
+}

@@ -1,0 +1,423 @@
+//! A document and its blueprint become an [`App`].
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use minijinja::Value;
+use serde::Deserialize;
+
+use super::app::{App, Classes, Exposed, Secret, Talk, Volume};
+use super::language::{
+    Component, Exposure, FileContent, Job, Program, Rule, Schedule, Serving, VolumeDeclaration,
+};
+use super::load::{Blueprint, Parts};
+use super::scope::Scope;
+use super::template::Template;
+use super::verify::verify;
+use crate::diagnostic::{Code, Diagnostic, any_error, nearest};
+use crate::spec::{
+    Common, Document, Expressions, Metadata, Quantity, Tls, Via, VolumeSpec, check, one_of,
+};
+use crate::yaml::{Node, ReadError};
+
+/// Turns a document into an app. With errors there is no app; with warnings there is.
+pub fn instantiate(
+    document: &Document,
+    blueprint: &Blueprint,
+    classes: &Classes,
+) -> (Option<App>, Vec<Diagnostic>) {
+    let mut diagnostics = check(&document.node, blueprint.shape(), "", Expressions::Refused);
+    if any_error(&diagnostics) {
+        return (None, diagnostics);
+    }
+    let maker = Maker { document, blueprint, classes };
+    match maker.make(&mut diagnostics) {
+        Ok(app) if !any_error(&diagnostics) => (Some(app), diagnostics),
+        Ok(_) => (None, diagnostics),
+        Err(error) => {
+            diagnostics.push(maker.broken(error));
+            (None, diagnostics)
+        }
+    }
+}
+
+struct Maker<'m> {
+    document: &'m Document,
+    blueprint: &'m Blueprint,
+    classes: &'m Classes,
+}
+
+impl Maker<'_> {
+    fn make(&self, diagnostics: &mut Vec<Diagnostic>) -> Result<App, ReadError> {
+        let node = &self.document.node;
+        let metadata: Metadata = read_or_default(node.get("metadata"))?;
+        let spec = node.get("spec");
+        let common: Common = read_or_default(spec)?;
+        let scope = self.parameters(spec);
+        let name = match (metadata.name, &self.blueprint.name) {
+            (Some(name), _) => name,
+            (None, Some(template)) => template.within(&scope).read()?,
+            (None, None) => String::new(),
+        };
+        let scope = self.surroundings(&scope, &name, metadata.namespace.as_ref(), &common);
+        let (volumes, scope) = self.volumes(&common, &scope, diagnostics)?;
+        let mut scope = scope;
+        for (name, template) in &self.blueprint.lets {
+            let value: serde_json::Value = template.within(&scope).read()?;
+            scope = scope.with([(name.as_str(), Value::from(minijinja::value::Serde(&value)))]);
+        }
+        self.rules(&scope, diagnostics)?;
+        if any_error(diagnostics) {
+            // What is built from settings that cannot be would only repeat the complaint.
+            return Ok(self.nothing(name, common));
+        }
+        let components = components(&self.blueprint.components, &scope)?;
+        let jobs = jobs(&self.blueprint.jobs, &scope)?;
+        let mut app = App {
+            kind: self.blueprint.kind.clone(),
+            namespace: metadata.namespace,
+            labels: self.words(self.blueprint.labels.as_ref(), &scope, metadata.labels)?,
+            annotations: self.words(self.blueprint.annotations.as_ref(), &scope, metadata.annotations)?,
+            volumes,
+            secrets: self.secrets(&name, &common),
+            talks: self.talks(&scope, &components, &jobs)?,
+            exposed: self.exposed(&scope, &components)?,
+            components,
+            jobs,
+            expires: read(self.blueprint.expires.as_ref(), &scope)?,
+            manifests: self.manifests(&scope)?,
+            helper: self.helper(&common),
+            files: BTreeMap::new(),
+            document: node.clone(),
+            name,
+            common,
+        };
+        self.set_images_and_resources(&mut app);
+        app.files = self.files(&app);
+        diagnostics.extend(verify(&app, self.blueprint));
+        self.unused_volumes(&app, diagnostics);
+        Ok(app)
+    }
+
+    fn nothing(&self, name: String, common: Common) -> App {
+        App {
+            kind: self.blueprint.kind.clone(),
+            name,
+            namespace: None,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            common,
+            volumes: IndexMap::new(),
+            secrets: IndexMap::new(),
+            components: IndexMap::new(),
+            jobs: IndexMap::new(),
+            talks: Vec::new(),
+            exposed: Vec::new(),
+            expires: None,
+            manifests: Vec::new(),
+            helper: String::new(),
+            files: BTreeMap::new(),
+            document: self.document.node.clone(),
+        }
+    }
+
+    /// An error inside the blueprint: its author's matter, told at its place there.
+    fn broken(&self, error: ReadError) -> Diagnostic {
+        let place = error.place.unwrap_or(self.document.kind_place);
+        Diagnostic::new(Code::BadExpression, place, error.message)
+            .and(Some(self.document.kind_place), "in this app")
+    }
+
+    fn parameters(&self, spec: Option<&Node>) -> Scope {
+        let values = self.blueprint.parameters.iter().map(|parameter| {
+            let written = spec.and_then(|spec| spec.get(&parameter.name));
+            (parameter.name.clone(), parameter.value(written))
+        });
+        let catalogue = ("catalogue".to_owned(), self.blueprint.catalogue.clone());
+        Scope::new(values.chain([catalogue]))
+    }
+
+    /// The names that every expression sees beside the parameters.
+    fn surroundings(
+        &self,
+        scope: &Scope,
+        name: &str,
+        namespace: Option<&String>,
+        common: &Common,
+    ) -> Scope {
+        let app = Value::from_pairs([
+            ("name", Value::from(name)),
+            ("namespace", Value::from(namespace)),
+            ("kind", Value::from(self.blueprint.kind.as_str())),
+        ]);
+        let component = Value::from_pairs(self.blueprint.components.iter().map(|(part, _)| {
+            let address = format!("{name}-{part}");
+            let names = [("name", Value::from(address.clone())), ("address", Value::from(address))];
+            (part.clone(), Value::from_pairs(names))
+        }));
+        let secrets = self.secrets(name, common);
+        let secrets = Value::from_pairs(secrets.into_iter().map(|(part, secret)| {
+            (part, Value::from_pairs([("name", Value::from(secret.name))]))
+        }));
+        let tls = common.expose.tls != Tls::Off && !matches!(common.expose.via, Via::NodePort | Via::None);
+        let expose = Value::from_pairs([
+            ("via", Value::from(common.expose.via.word())),
+            ("tls", Value::from(tls)),
+            ("scheme", Value::from(if tls { "https" } else { "http" })),
+        ]);
+        scope.with([("app", app), ("component", component), ("secrets", secrets), ("expose", expose)])
+    }
+
+    fn volumes(
+        &self,
+        common: &Common,
+        scope: &Scope,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Result<(IndexMap<String, Volume>, Scope), ReadError> {
+        let mut volumes = IndexMap::new();
+        let default = VolumeSpec::default();
+        for (name, template) in &self.blueprint.volumes {
+            let declared: Option<VolumeDeclaration> = template.within(scope).read()?;
+            let Some(declared) = declared else { continue };
+            let written = common.volumes.get(name).unwrap_or(&default);
+            let class_name = written.class.as_ref().unwrap_or(&declared.class);
+            let Some(class) = self.classes.get(class_name) else {
+                diagnostics.push(self.unknown_class(name, class_name));
+                continue;
+            };
+            let owner = declared.owner.as_deref().and_then(|owner| {
+                let (user, group) = owner.split_once(':')?;
+                Some((user.parse().ok()?, group.parse().ok()?))
+            });
+            volumes.insert(name.clone(), Volume {
+                about: declared.about,
+                class: class.clone(),
+                size: written.size.clone().unwrap_or(declared.size),
+                claim: written.claim.clone(),
+                owner,
+                mode: declared.mode,
+                keep: declared.keep,
+            });
+        }
+        let seen = Value::from_pairs(volumes.iter().map(|(name, volume): (&String, &Volume)| {
+            let facts = Value::from_pairs([
+                ("class", Value::from(volume.class.name.as_str())),
+                ("kind", Value::from(volume.class.kind.word())),
+                ("size", Value::from(volume.size.bytes())),
+            ]);
+            (name.clone(), facts)
+        }));
+        Ok((volumes, scope.with([("volumes", seen)])))
+    }
+
+    fn unknown_class(&self, volume: &str, class: &str) -> Diagnostic {
+        let path = format!("spec.volumes.{volume}");
+        let place = self.document.node.place_of(path.split('.').chain(["class"]));
+        let names: Vec<String> = self.classes.names().map(str::to_owned).collect();
+        if class.starts_with(|c: char| c.is_ascii_digit()) {
+            let base: String = class.chars().take_while(char::is_ascii_digit).collect();
+            let unit = class[base.len()..].trim().chars().next().unwrap_or('G');
+            let guess = format!("{base}{}i", unit.to_ascii_uppercase());
+            let message = format!("expected a size such as `20Gi` or a class such as `pure-file`, found {class:?}");
+            let diagnostic = Diagnostic::new(Code::BadSize, place, message).at(path);
+            return match Quantity::parse(&guess) {
+                Some(size) => diagnostic.fix(format!("write `{size}`")),
+                None => diagnostic,
+            };
+        }
+        let message = format!("there is no class {class:?}");
+        let fix = match nearest(class, names.iter().map(String::as_str)) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("write {}; others come from a Storage document, given by `--storage`", one_of(&names)),
+        };
+        Diagnostic::new(Code::UnknownClass, place, message).at(path).fix(fix)
+    }
+
+    fn rules(&self, scope: &Scope, diagnostics: &mut Vec<Diagnostic>) -> Result<(), ReadError> {
+        let rules: Vec<Rule> = read(self.blueprint.rules.as_ref(), scope)?.unwrap_or_default();
+        for rule in rules {
+            let path = format!("spec.{}", rule.at);
+            let place = self.document.node.place_of(path.split('.'));
+            let code = if rule.advice { Code::AppAdvice } else { Code::AppRule };
+            let mut diagnostic = Diagnostic::new(code, place, rule.problem).at(path);
+            diagnostic.fix = rule.fix;
+            diagnostics.push(diagnostic);
+        }
+        Ok(())
+    }
+
+    fn secrets(&self, app: &str, common: &Common) -> IndexMap<String, Secret> {
+        let secret = |(name, keys): (&String, &super::language::SecretKeys)| {
+            let existing = common.secrets.get(name);
+            let object = existing.cloned().unwrap_or_else(|| format!("{app}-{name}"));
+            (name.clone(), Secret { name: object, existing: existing.is_some(), keys: keys.clone() })
+        };
+        self.blueprint.secrets.iter().map(secret).collect()
+    }
+
+    /// Connections; those from or to a component that is switched off fall away.
+    fn talks(
+        &self,
+        scope: &Scope,
+        components: &IndexMap<String, Component>,
+        jobs: &IndexMap<String, Job>,
+    ) -> Result<Vec<Talk>, ReadError> {
+        let mut written: IndexMap<String, Vec<String>> =
+            read(self.blueprint.talks.as_ref(), scope)?.unwrap_or_default();
+        for (job, like) in &self.blueprint.likes {
+            if let (Some(same), false) = (written.get(like).cloned(), written.contains_key(job)) {
+                written.insert(job.clone(), same);
+            }
+        }
+        let mut talks = Vec::new();
+        for (from, targets) in written {
+            for target in targets {
+                let (to, port) = target.split_once('.').unwrap_or((target.as_str(), ""));
+                let known = components.contains_key(&from) || jobs.contains_key(&from);
+                let declared = self.blueprint.components.iter().any(|(name, _)| name == to);
+                if known && (components.contains_key(to) || !declared) {
+                    talks.push(Talk {
+                        from: from.clone(),
+                        to: to.to_owned(),
+                        port: port.to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(talks)
+    }
+
+    fn exposed(
+        &self,
+        scope: &Scope,
+        components: &IndexMap<String, Component>,
+    ) -> Result<Vec<Exposed>, ReadError> {
+        let written: IndexMap<String, Exposure> =
+            read(self.blueprint.expose.as_ref(), scope)?.unwrap_or_default();
+        let exposed = written.into_iter().filter_map(|(target, exposure)| {
+            let (component, port) = target.split_once('.').unwrap_or((target.as_str(), ""));
+            let declared = self.blueprint.components.iter().any(|(name, _)| name == component);
+            let Exposure { hosts, max_body, timeout } = exposure;
+            (components.contains_key(component) || !declared).then(|| Exposed {
+                component: component.to_owned(),
+                port: port.to_owned(),
+                hosts,
+                max_body,
+                timeout,
+            })
+        });
+        Ok(exposed.collect())
+    }
+
+    fn words(
+        &self,
+        template: Option<&Template>,
+        scope: &Scope,
+        over: BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, ReadError> {
+        let written: BTreeMap<String, Option<String>> = read(template, scope)?.unwrap_or_default();
+        let mut words: BTreeMap<String, String> =
+            written.into_iter().filter_map(|(key, word)| Some((key, word?))).collect();
+        words.extend(over);
+        Ok(words)
+    }
+
+    fn manifests(
+        &self,
+        scope: &Scope,
+    ) -> Result<Vec<(serde_json::Value, crate::diagnostic::Place)>, ReadError> {
+        let Some(template) = &self.blueprint.manifests else { return Ok(Vec::new()) };
+        let manifests: Vec<serde_json::Value> = template.within(scope).read()?;
+        let place = |index: usize| template.place_of([index.to_string().as_str()]);
+        let with_place = |(index, json)| (json, place(index));
+        Ok(manifests.into_iter().enumerate().map(with_place).collect())
+    }
+
+    fn helper(&self, common: &Common) -> String {
+        let catalogue = || self.blueprint.catalogue.get_attr("helper").ok();
+        let written = common.images.get(super::load::SECRETS_STEP).cloned();
+        written.or_else(|| catalogue()?.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// `spec.images` and `spec.resources`; a job that is like a component follows it.
+    fn set_images_and_resources(&self, app: &mut App) {
+        let App { common, components, jobs, .. } = app;
+        let apply = |name: &str, program: &mut Program| {
+            let name = self.blueprint.likes.get(name).map_or(name, String::as_str);
+            if let Some(image) = common.images.get(name) {
+                program.image.clone_from(image);
+            }
+            if let Some(resources) = common.resources.get(name) {
+                program.resources.requests.extend(resources.requests.clone());
+                program.resources.limits.extend(resources.limits.clone());
+            }
+        };
+        components.iter_mut().for_each(|(name, component)| apply(name, &mut component.program));
+        jobs.iter_mut().for_each(|(name, job)| apply(name, &mut job.program));
+    }
+
+    /// The contents of all files that something mounts.
+    fn files(&self, app: &App) -> BTreeMap<String, String> {
+        let mut names: Vec<&str> = Vec::new();
+        let programs = app.components.values().map(|component| &component.program);
+        for program in programs.chain(app.jobs.values().map(|job| &job.program)) {
+            names.extend(program.script.as_deref());
+            names.extend(program.files.values().flatten().filter_map(|mount| match &mount.content {
+                FileContent::File(name) => Some(name.as_str()),
+                _ => None,
+            }));
+        }
+        let steps = app.components.values().flat_map(|component| &component.serving.before);
+        names.extend(steps.filter_map(|step| step.script.as_deref()));
+        names
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), self.blueprint.folder.files.get(name)?.to_string())))
+            .collect()
+    }
+
+    /// A volume that is set although nothing mounts it under these settings: the setting is lost.
+    fn unused_volumes(&self, app: &App, diagnostics: &mut Vec<Diagnostic>) {
+        for name in app.common.volumes.keys().filter(|name| !app.volumes.contains_key(*name)) {
+            let path = format!("spec.volumes.{name}");
+            let message = format!("nothing mounts the volume `{name}` with these settings");
+            diagnostics.push(
+                Diagnostic::new(Code::VolumeUnused, app.place(&path), message)
+                    .at(path)
+                    .fix("take it away, or switch on the component that uses it"),
+            );
+        }
+    }
+}
+
+fn components(parts: &Parts, scope: &Scope) -> Result<IndexMap<String, Component>, ReadError> {
+    let mut components = IndexMap::with_capacity(parts.len());
+    for (name, template) in parts {
+        let program: Option<Program> = template.within(scope).read()?;
+        let Some(program) = program else { continue };
+        let serving: Serving = template.within(scope).read()?;
+        components.insert(name.clone(), Component { program, serving });
+    }
+    Ok(components)
+}
+
+fn jobs(parts: &Parts, scope: &Scope) -> Result<IndexMap<String, Job>, ReadError> {
+    let mut jobs = IndexMap::with_capacity(parts.len());
+    for (name, template) in parts {
+        let program: Option<Program> = template.within(scope).read()?;
+        let Some(program) = program else { continue };
+        let schedule: Schedule = template.within(scope).read()?;
+        jobs.insert(name.clone(), Job { program, schedule });
+    }
+    Ok(jobs)
+}
+
+fn read<'t, T: Deserialize<'t>>(
+    template: Option<&'t Template>,
+    scope: &Scope,
+) -> Result<Option<T>, ReadError> {
+    template.map_or(Ok(None), |template| template.within(scope).read())
+}
+
+fn read_or_default<'n, T: Deserialize<'n> + Default>(node: Option<&'n Node>) -> Result<T, ReadError> {
+    node.filter(|node| !node.is_null()).map_or_else(|| Ok(T::default()), Node::read)
+}

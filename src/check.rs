@@ -1,0 +1,82 @@
+//! Rules over apps and their objects: one rule, one code, one message.
+//!
+//! What an app's volumes allow is [`compile`](crate::compile)'s matter, since the same decision makes
+//! the objects; what follows here needs finished objects, or several apps, or an earlier output.
+
+mod earlier;
+mod images;
+mod names;
+mod run;
+
+pub use earlier::{Change, changes, since};
+pub use run::Run;
+
+use crate::blueprint::App;
+use crate::compile::Compiled;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::manifest::pod_security;
+use crate::spec::{Tls, Via};
+
+/// Returns what is wrong or doubtful in one app with its objects. `today` is the day on which
+/// somebody renders, as `2026-12-24`.
+pub fn app(app: &App, compiled: &Compiled, today: &str) -> Vec<Diagnostic> {
+    let mut found = Vec::from_iter(names::names(app, &compiled.objects));
+    found.extend(images::images(app, &compiled.objects));
+    found.extend(profile(app, compiled));
+    found.extend(expired(app, today));
+    found.extend(way_in(app));
+    found
+}
+
+/// Patches and blueprints can ask for more rights than the file says that it needs.
+fn profile(app: &App, compiled: &Compiled) -> Option<Diagnostic> {
+    let wanted = app.common.security.profile?;
+    (compiled.profile < wanted).then(|| {
+        let path = "spec.security.profile";
+        let message = format!(
+            "the app meets `{}`, not `{}`: {}",
+            compiled.profile.word(),
+            wanted.word(),
+            pod_security::reasons(&compiled.objects, wanted).join("; "),
+        );
+        Diagnostic::new(Code::SecurityProfile, app.place(path), message)
+            .at(path)
+            .fix(format!("write `profile: {}`, or change what asks for more", compiled.profile.word()))
+    })
+}
+
+/// Days are compared as text: `2026-12-24` sorts as it should.
+fn expired(app: &App, today: &str) -> Option<Diagnostic> {
+    let last = app.expires.as_deref()?;
+    (today > last).then(|| {
+        let path = "spec.expires";
+        let message = format!("{} ended on {last}", app.name);
+        Diagnostic::new(Code::Expired, app.place(path), message)
+            .at(path)
+            .fix("remove the file (`pso-gen expired --delete` does), or write a later day")
+    })
+}
+
+fn way_in(app: &App) -> Vec<Diagnostic> {
+    let expose = &app.common.expose;
+    let mut found = Vec::new();
+    if app.exposed.is_empty() {
+        return found;
+    }
+    let at = |code: Code, path: &str, message: String| {
+        Diagnostic::new(code, app.place(path), message).at(path)
+    };
+    if expose.via == Via::Gateway && expose.gateway.is_none() {
+        let message = "`via: gateway` needs the Gateway to attach to".to_owned();
+        found.push(
+            at(Code::MissingField, "spec.expose", message).fix("write `gateway: NAMESPACE/NAME`"),
+        );
+    }
+    if expose.via == Via::NodePort || (expose.tls == Tls::Off && expose.via != Via::None) {
+        let message = format!("`{}` without TLS: passwords travel in clear", expose.via.word());
+        found.push(
+            at(Code::PlainHttp, "spec.expose", message).fix("use `via: ingress` or `via: gateway` with TLS"),
+        );
+    }
+    found
+}

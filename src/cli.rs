@@ -1,0 +1,113 @@
+//! The command line: one file per command. Alone reads arguments, files, environment and terminal.
+//!
+//! Data goes to standard output, words to standard error. Exit codes: 0 good, 1 what was given is
+//! wrong, 2 it could not be tried (usage, files); `diff`: 0 same, 1 different, 2 trouble.
+
+mod completions;
+mod diff;
+mod expired;
+mod explain;
+mod files;
+mod git;
+mod graph;
+mod init;
+mod input;
+mod man;
+mod out;
+mod render;
+mod schema;
+mod session;
+mod sink;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use man::man_pages;
+pub use schema::generated;
+
+/// Short app files become Kubernetes manifests with volumes on FlashBlade and FlashArray.
+#[derive(Debug, Parser)]
+#[command(name = "pso-gen", version, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Render(render::Args),
+    Validate(validate::Args),
+    Diff(diff::Args),
+    Explain(explain::Args),
+    Schema(schema::Args),
+    Init(init::Args),
+    Graph(graph::Args),
+    Expired(expired::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// How a command ended, when nothing kept it from being tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Good,
+    /// What was given is wrong; `diff`: there are differences.
+    Wrong,
+}
+
+/// What kept a command from being tried.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("cannot read {path}")]
+    Read { path: String, source: std::io::Error },
+    #[error("cannot write {path}")]
+    Write { path: String, source: std::io::Error },
+    #[error("{0}")]
+    Usage(String),
+    #[error("git: {0}")]
+    Git(String),
+    #[error(transparent)]
+    Manifest(#[from] crate::manifest::WriteError),
+    #[error("cannot turn an object into JSON")]
+    Json(#[from] serde_json::Error),
+    /// The reader of our output has gone: no matter of ours.
+    #[error("nobody reads the output")]
+    BrokenPipe,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers; everything else is usage.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match run(cli.command) {
+        Ok(Outcome::Good) | Err(Trouble::BrokenPipe) => ExitCode::SUCCESS,
+        Ok(Outcome::Wrong) => ExitCode::from(1),
+        Err(trouble) => {
+            out::trouble(&trouble);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Outcome, Trouble> {
+    match command {
+        Command::Render(args) => render::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Graph(args) => graph::run(&args),
+        Command::Expired(args) => expired::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    }
+}

@@ -1,0 +1,20 @@
+//! `pso-gen completions`: for shells.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::{Cli, Outcome, Trouble, out};
+
+/// Print completions for a shell
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The shell
+    shell: Shell,
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "pso-gen", &mut text);
+    out::data(&String::from_utf8_lossy(&text))?;
+    Ok(Outcome::Good)
+}

@@ -1,0 +1,150 @@
+//! `pso-gen diff`: what a change of app files changes in the cluster.
+
+use std::fmt::Write as _;
+use std::io;
+
+use similar::{ChangeTag, TextDiff};
+
+use super::input::InputArgs;
+use super::out::{self, Format};
+use super::session::{Session, Summary};
+use super::{Outcome, Trouble, git};
+use crate::blueprint::App;
+use crate::check::{Change, changes};
+use crate::diagnostic::{Sources, Style};
+use crate::manifest::{Earlier, Identity};
+use crate::pipeline::{Rendered, Unit};
+use crate::yaml;
+
+/// Show what would change against an earlier output
+///
+/// Prints a unified diff, object by object. Exit code 0: same, 1: different, 2: it could not be told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// What to compare with: a folder or file of earlier output, a Git revision whose app files are
+    /// rendered, or `REVISION:FOLDER` with output in Git
+    #[arg(value_name = "EARLIER")]
+    since: String,
+
+    #[command(flatten)]
+    input: InputArgs,
+
+    /// Print only the names of objects
+    #[arg(long)]
+    names: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let session = Session::open(&args.input)?;
+    let (summary, sources, apps) = collect(session)?;
+    out::diagnostics(&summary.diagnostics, &sources, Format::Human);
+    if summary.is_broken() {
+        return Err(Trouble::Usage("the apps of today cannot be rendered".to_owned()));
+    }
+    let earlier = match git::earlier(&args.since, &args.input, &sources)? {
+        Ok(earlier) => earlier,
+        Err(diagnostic) => {
+            out::diagnostics(&[diagnostic], &sources, Format::Human);
+            return Err(Trouble::Usage(format!("{} cannot be compared with", args.since)));
+        }
+    };
+    let changes = changes(earlier, objects(&apps, &summary)?);
+    let style = out::style(&io::stdout());
+    let mut text = String::new();
+    for change in &changes {
+        if args.names {
+            let _ = writeln!(text, "{} {}", mark(change), change.identity);
+        } else {
+            text.push_str(&show(change, style)?);
+        }
+    }
+    out::data(&text)?;
+    Ok(if changes.is_empty() { Outcome::Good } else { Outcome::Wrong })
+}
+
+/// Renders everything and keeps it: for comparisons, which need all of it.
+pub(super) fn collect(session: Session) -> Result<(Summary, Sources, Vec<Kept>), Trouble> {
+    let mut kept = Vec::new();
+    let prepare = |unit: &Unit| {
+        let mut all = Vec::new();
+        for (_, objects) in &unit.storage {
+            let objects = objects.iter().map(Earlier::of).collect::<Result<_, _>>()?;
+            all.push(Kept { app: None, objects });
+        }
+        for Rendered { app, compiled } in &unit.apps {
+            let objects = compiled.objects.iter().map(Earlier::of).collect::<Result<_, _>>()?;
+            all.push(Kept { app: Some(app.clone()), objects });
+        }
+        Ok(all)
+    };
+    let (summary, sources) = session.run(prepare, |all| {
+        kept.extend(all);
+        Ok(())
+    })?;
+    Ok((summary, sources, kept))
+}
+
+/// An app with its objects, or a storage document's objects.
+#[derive(Debug)]
+pub(super) struct Kept {
+    app: Option<App>,
+    objects: Vec<Earlier>,
+}
+
+/// Returns all objects of a run.
+pub(super) fn objects(kept: &[Kept], summary: &Summary) -> Result<Vec<Earlier>, Trouble> {
+    let mut objects: Vec<Earlier> = kept.iter().flat_map(|kept| kept.objects.clone()).collect();
+    for namespace in &summary.namespaces {
+        objects.push(Earlier::of(namespace)?);
+    }
+    Ok(objects)
+}
+
+/// Returns the app that made an object.
+pub(super) fn owner<'k>(kept: &'k [Kept], identity: &Identity) -> Option<&'k App> {
+    let made = |kept: &&Kept| kept.objects.iter().any(|object| object.identity == *identity);
+    kept.iter().find(made)?.app.as_ref()
+}
+
+fn mark(change: &Change) -> char {
+    match (&change.before, &change.after) {
+        (None, _) => '+',
+        (_, None) => '-',
+        _ => '~',
+    }
+}
+
+fn show(change: &Change, style: Style) -> Result<String, Trouble> {
+    let text = |json: &Option<serde_json::Value>| -> Result<String, Trouble> {
+        let mut text = String::new();
+        if let Some(json) = json {
+            yaml::write(&mut text, json).map_err(|source| {
+                Trouble::Manifest(crate::manifest::WriteError {
+                    identity: change.identity.clone(),
+                    source,
+                })
+            })?;
+        }
+        Ok(text)
+    };
+    let (before, after) = (text(&change.before)?, text(&change.after)?);
+    let (bold, red, green, off) = match style {
+        Style::Coloured => ("\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[0m"),
+        Style::Plain => ("", "", "", ""),
+    };
+    let mut out = format!("{bold}{} {}{off}\n", mark(change), change.identity);
+    let diff = TextDiff::from_lines(before.as_str(), after.as_str());
+    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
+        let _ = writeln!(out, "{}", hunk.header());
+        for change in hunk.iter_changes() {
+            let (sign, colour) = match change.tag() {
+                ChangeTag::Delete => ('-', red),
+                ChangeTag::Insert => ('+', green),
+                ChangeTag::Equal => (' ', ""),
+            };
+            let end = if colour.is_empty() { "" } else { off };
+            let _ = writeln!(out, "{colour}{sign}{}{end}", change.value().trim_end_matches('\n'));
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,130 @@
+//! `pso-gen explain`: what may be written, from the same declarations that check it.
+
+use super::files;
+use super::out;
+use super::{Outcome, Trouble};
+use crate::blueprint::{Library, blueprint_shape};
+use crate::diagnostic::{Code, Sources, nearest};
+use crate::pipeline::storage_shape;
+use crate::spec::{API_VERSION, STORAGE, Shape, explain};
+
+/// How the language of blueprints is called here.
+const BLUEPRINT: &str = "blueprint";
+
+/// Explain kinds, their fields, and diagnostics
+///
+/// Like `kubectl explain`: a kind (`nextcloud`), a field (`nextcloud.volumes.db`; `spec` may be left
+/// out), the language of blueprints (`blueprint.components`), or a diagnostic (`block-shared`).
+/// Without an argument, lists the kinds.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Kind and field, or diagnostic
+    #[arg(value_name = "KIND[.FIELD]")]
+    what: Option<String>,
+
+    /// Folder with blueprints of your own
+    #[arg(long, value_name = "DIR")]
+    blueprints: Vec<std::path::PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let sources = Sources::default();
+    let library = library(&args.blueprints, &sources)?;
+    let Some(what) = &args.what else {
+        out::data(&kinds(&library, &sources)?)?;
+        return Ok(Outcome::Good);
+    };
+    if let Some(code) = Code::ALL.iter().find(|code| code.name() == what) {
+        out::data(&format!("{} ({})\n\n{}\n", code.name(), code.severity().word(), code.about()))?;
+        return Ok(Outcome::Good);
+    }
+    let mut steps = what.split('.');
+    let first = steps.next().unwrap_or_default();
+    let path: Vec<&str> = steps.collect();
+    let Some((kind, shape)) = shape(first, &library, &sources)? else {
+        return Err(unknown(first, &library));
+    };
+    let found = shape.at(&path).map(|shape| (path.clone(), shape));
+    // `spec` is where everything is that people look for.
+    let inside: Vec<&str> = ["spec"].into_iter().chain(path.iter().copied()).collect();
+    let found = found.or_else(|| shape.at(&inside).map(|shape| (inside, shape)));
+    let Some((path, found)) = found else {
+        return Err(no_field(&kind, &path, &shape));
+    };
+    out::data(&explain(&kind, API_VERSION, &path.join("."), found))?;
+    Ok(Outcome::Good)
+}
+
+/// Reads the blueprints of some folders, and those that are shipped.
+pub(super) fn library(
+    folders: &[std::path::PathBuf],
+    sources: &Sources,
+) -> Result<Library, Trouble> {
+    let mut all = Vec::new();
+    for folder in folders {
+        all.extend(files::read_blueprints(folder)?);
+    }
+    Library::new(all, sources).map_err(|wrong| broken(&wrong, sources))
+}
+
+fn broken(wrong: &[crate::diagnostic::Diagnostic], sources: &Sources) -> Trouble {
+    out::diagnostics(wrong, sources, out::Format::Human);
+    Trouble::Usage("a blueprint cannot be read".to_owned())
+}
+
+/// Returns a kind's name and shape; kinds may be written in any case.
+pub(super) fn shape(
+    word: &str,
+    library: &Library,
+    sources: &Sources,
+) -> Result<Option<(String, Shape)>, Trouble> {
+    if word.eq_ignore_ascii_case(STORAGE) {
+        return Ok(Some((STORAGE.to_owned(), storage_shape())));
+    }
+    if word.eq_ignore_ascii_case(BLUEPRINT) {
+        return Ok(Some((BLUEPRINT.to_owned(), blueprint_shape())));
+    }
+    let kinds = library.kinds();
+    let Some(kind) = kinds.into_iter().find(|kind| kind.eq_ignore_ascii_case(word)) else {
+        return Ok(None);
+    };
+    match library.get(&kind, sources) {
+        Some(Ok(blueprint)) => Ok(Some((kind, blueprint.shape().clone()))),
+        Some(Err(wrong)) => Err(broken(&wrong, sources)),
+        None => Ok(None),
+    }
+}
+
+fn kinds(library: &Library, sources: &Sources) -> Result<String, Trouble> {
+    let mut text = "KINDS:\n".to_owned();
+    for word in library.kinds().iter().map(String::as_str).chain([STORAGE]) {
+        if let Some((kind, shape)) = shape(word, library, sources)? {
+            let about = shape.about.split(". ").next().unwrap_or_default().trim_end_matches('.');
+            text.push_str(&format!("  {kind:<12} {about}\n"));
+        }
+    }
+    text.push_str("\n`pso-gen explain KIND` lists the fields of one.\n");
+    Ok(text)
+}
+
+fn unknown(word: &str, library: &Library) -> Trouble {
+    let kinds = library.kinds();
+    let codes = Code::ALL.iter().map(|code| code.name());
+    let all = kinds.iter().map(String::as_str).chain([STORAGE, BLUEPRINT]).chain(codes);
+    let hint = match nearest(word, all) {
+        Some(likely) => format!("did you mean `{likely}`?"),
+        None => format!("there are `{}`, `{STORAGE}` and `{BLUEPRINT}`", kinds.join("`, `")),
+    };
+    Trouble::Usage(format!("nothing is called `{word}`; {hint}"))
+}
+
+fn no_field(kind: &str, path: &[&str], shape: &Shape) -> Trouble {
+    let last = path.last().copied().unwrap_or_default();
+    let before = &path[..path.len().saturating_sub(1)];
+    let inside: Vec<&str> = ["spec"].into_iter().chain(before.iter().copied()).collect();
+    let around = [shape.at(before), shape.at(&inside)];
+    let fields = around.into_iter().flatten().flat_map(|s| s.fields().unwrap_or_default());
+    let hint = nearest(last, fields.map(|field| field.name.as_str()))
+        .map(|likely| format!("; did you mean `{likely}`?"));
+    Trouble::Usage(format!("{kind} has no field `{}`{}", path.join("."), hint.unwrap_or_default()))
+}

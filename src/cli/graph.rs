@@ -1,0 +1,50 @@
+//! `pso-gen graph`: a picture of apps, their volumes and their traffic.
+
+use clap::ValueEnum;
+
+use super::input::InputArgs;
+use super::out::{self, Format};
+use super::session::Session;
+use super::{Outcome, Trouble};
+use crate::graph::{Graph, mermaid, svg};
+use crate::pipeline::Unit;
+
+/// Draw workloads, volumes, classes and traffic
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    input: InputArgs,
+
+    /// What to draw with
+    #[arg(long = "as", value_enum, default_value_t = Drawing::Svg, value_name = "FORMAT")]
+    drawing: Drawing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Drawing {
+    /// A picture for browsers
+    Svg,
+    /// Text for Markdown pages
+    Mermaid,
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let session = Session::open(&args.input)?;
+    let mut graphs = Vec::new();
+    let prepare = |unit: &Unit| {
+        Ok(unit.apps.iter().map(|rendered| Graph::of(&rendered.app)).collect::<Vec<_>>())
+    };
+    let (summary, sources) = session.run(prepare, |unit| {
+        graphs.extend(unit);
+        Ok(())
+    })?;
+    out::diagnostics(&summary.diagnostics, &sources, Format::Human);
+    if summary.is_broken() {
+        return Ok(Outcome::Wrong);
+    }
+    out::data(&match args.drawing {
+        Drawing::Svg => svg(&graphs),
+        Drawing::Mermaid => mermaid(&graphs),
+    })?;
+    Ok(Outcome::Good)
+}

@@ -1,0 +1,208 @@
+//! `pso-gen init`: a first app file. Asks on a terminal, takes flags everywhere.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+
+use super::explain::{library, shape};
+use super::out;
+use super::{Outcome, Trouble};
+use crate::diagnostic::{Sources, any_error};
+use crate::spec::{API_VERSION, Expressions, Field, Format, STORAGE, Shape, check};
+use crate::yaml;
+
+/// Write a first app file
+///
+/// Asks for what the app needs when it runs on a terminal; elsewhere, or with `--set`, takes flags.
+/// The file is checked before it is written, and never replaces one that is there.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Kind of the app, such as `NextCloud`
+    kind: Option<String>,
+
+    /// Name of the app
+    #[arg(long)]
+    name: Option<String>,
+
+    /// Namespace of the app
+    #[arg(long)]
+    namespace: Option<String>,
+
+    /// Field under `spec`, such as `host=cloud.example.com`
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    set: Vec<String>,
+
+    /// File to write; `NAME.pso.yaml` when left out, `-` prints it
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Folder with blueprints of your own
+    #[arg(long, value_name = "DIR")]
+    blueprints: Vec<PathBuf>,
+}
+
+/// Answers from flags first, then from the person at the terminal.
+struct Answers {
+    asks: bool,
+}
+
+impl Answers {
+    /// Asks a question until the answer has the format; an empty answer takes the default.
+    fn ask(&self, what: &str, format: Format, default: Option<&str>) -> Result<Option<String>, Trouble> {
+        if !self.asks {
+            return Ok(default.map(str::to_owned));
+        }
+        loop {
+            let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+            out::words(&format!("{what}{shown}: "));
+            let mut line = String::new();
+            let read = io::stdin().lock().read_line(&mut line);
+            let read = read.map_err(|source| Trouble::Read { path: "<stdin>".to_owned(), source })?;
+            let answer = line.trim();
+            if answer.is_empty() {
+                if default.is_some() || read == 0 {
+                    return Ok(default.map(str::to_owned));
+                }
+            } else if format.accepts(answer) {
+                return Ok(Some(answer.to_owned()));
+            }
+            out::words(&format!("  expected {}\n", format.phrase()));
+        }
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let sources = Sources::default();
+    let library = library(&args.blueprints, &sources)?;
+    let flags = args.kind.is_some() || !args.set.is_empty() || args.name.is_some();
+    let answers = Answers { asks: io::stdin().is_terminal() && io::stderr().is_terminal() };
+    let kinds = library.kinds();
+    let kind = match &args.kind {
+        Some(kind) => kind.clone(),
+        None if flags || !answers.asks => {
+            return Err(Trouble::Usage(format!("say which kind: one of `{}`", kinds.join("`, `"))));
+        }
+        None => {
+            let question = format!("Kind ({})", kinds.join(", "));
+            answers.ask(&question, Format::Text, None)?.unwrap_or_default()
+        }
+    };
+    let Some((kind, shape)) = shape(&kind, &library, &sources)?.filter(|(kind, _)| kind != STORAGE)
+    else {
+        return Err(Trouble::Usage(format!("there is no kind `{kind}`; there are `{}`", kinds.join("`, `"))));
+    };
+    let short = kind.to_lowercase();
+    let name = match &args.name {
+        Some(name) => Some(name.clone()),
+        None => answers.ask("Name", Format::Name, Some(&short))?,
+    };
+    let name = name.unwrap_or(short);
+    let namespace = match &args.namespace {
+        Some(namespace) => Some(namespace.clone()),
+        None => answers.ask("Namespace", Format::Name, Some(&name))?.filter(|_| answers.asks),
+    };
+    let text = document(&kind, &name, namespace.as_deref(), &shape, &args.set, &answers)?;
+    let read = yaml::read(sources.add("the new file", text.clone()), &sources);
+    let mut wrong = read.diagnostics;
+    for node in &read.documents {
+        wrong.extend(check(node, &shape, "", Expressions::Refused));
+    }
+    if any_error(&wrong) {
+        out::diagnostics(&wrong, &sources, out::Format::Human);
+        return Ok(Outcome::Wrong);
+    }
+    write(args, &name, &text)
+}
+
+fn document(
+    kind: &str,
+    name: &str,
+    namespace: Option<&str>,
+    shape: &Shape,
+    set: &[String],
+    answers: &Answers,
+) -> Result<String, Trouble> {
+    let mut text = format!("apiVersion: {API_VERSION}\nkind: {kind}\nmetadata:\n  name: {name}\n");
+    if let Some(namespace) = namespace {
+        let _ = writeln!(text, "  namespace: {namespace}");
+    }
+    text.push_str("spec:\n");
+    let spec = shape.field("spec").map(|field| field.shape.fields().unwrap_or_default());
+    let fields = spec.unwrap_or_default();
+    let mut given: Vec<(&str, &str)> = Vec::new();
+    for word in set {
+        let Some((field, value)) = word.split_once('=') else {
+            return Err(Trouble::Usage(format!("`--set {word}`: write FIELD=VALUE")));
+        };
+        given.push((field.strip_prefix("spec.").unwrap_or(field), value));
+    }
+    for field in fields.iter().filter(|field| field.required) {
+        if given.iter().any(|(name, _)| *name == field.name) {
+            continue;
+        }
+        if let Some(answer) = answers.ask(&question(field), format_of(&field.shape), None)? {
+            let _ = writeln!(text, "  {}: {answer}", field.name);
+        }
+    }
+    for (field, value) in &given {
+        let _ = writeln!(text, "  {field}: {value}");
+    }
+    text.push_str(&volumes(fields, &given, answers)?);
+    Ok(text)
+}
+
+/// The volumes with their defaults, so that one sees which word to switch.
+fn volumes(
+    fields: &[Field],
+    given: &[(&str, &str)],
+    answers: &Answers,
+) -> Result<String, Trouble> {
+    let Some(volumes) = fields.iter().find(|field| field.name == "volumes") else {
+        return Ok(String::new());
+    };
+    if given.iter().any(|(name, _)| *name == "volumes") {
+        return Ok(String::new());
+    }
+    let mut text = "  volumes:\n".to_owned();
+    for volume in volumes.shape.fields().unwrap_or_default() {
+        let default = volume.shape.default.clone().unwrap_or_default();
+        let word = |key: &str| default[key].as_str().unwrap_or_default().to_owned();
+        let about = volume.shape.about.trim_end_matches('.');
+        let question = format!("Size of `{}` ({about}, {})", volume.name, word("class"));
+        let size = answers.ask(&question, Format::Quantity, Some(&word("size")))?;
+        let size = size.unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "    {}: {{class: {}, size: {size}}}  # {about}",
+            volume.name,
+            word("class")
+        );
+    }
+    Ok(text)
+}
+
+fn question(field: &Field) -> String {
+    let about = field.shape.about.split(". ").next().unwrap_or_default();
+    format!("{}: {}", field.name, about.trim_end_matches('.'))
+}
+
+fn format_of(shape: &Shape) -> Format {
+    match &shape.kind {
+        crate::spec::Kind::Text { format, .. } => *format,
+        _ => Format::Text,
+    }
+}
+
+fn write(args: &Args, name: &str, text: &str) -> Result<Outcome, Trouble> {
+    let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.pso.yaml")));
+    if path.as_os_str() == "-" {
+        out::data(text)?;
+        return Ok(Outcome::Good);
+    }
+    let failed = |source| Trouble::Write { path: path.display().to_string(), source };
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    out::words(&format!("wrote {0}; see what it becomes: pso-gen render {0}\n", path.display()));
+    Ok(Outcome::Good)
+}

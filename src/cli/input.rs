@@ -1,0 +1,43 @@
+//! Arguments that say what is read, shared by all commands that read apps.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// What is read.
+#[derive(Debug, Clone, Args)]
+pub(super) struct InputArgs {
+    /// Files or folders with apps; `-` is standard input. In folders, files called `*.pso.yaml` or
+    /// `pso.yaml` count
+    #[arg(default_value = ".", value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+
+    /// File that is merged over the apps: what differs in one environment
+    #[arg(short = 'f', long = "layer", value_name = "FILE")]
+    pub(super) layers: Vec<PathBuf>,
+
+    /// Single value over everything else, such as `spec.replicas=3`; `NAME:spec.replicas=3` where a
+    /// run has several apps
+    #[arg(long = "set", value_name = "[APP:]PATH=VALUE")]
+    pub(super) settings: Vec<String>,
+
+    /// Folder with blueprints of your own, beside those in `blueprints` folders next to the apps
+    #[arg(long, value_name = "DIR")]
+    pub(super) blueprints: Vec<PathBuf>,
+
+    /// Storage document of the cluster, for its classes and quotas; it is not rendered
+    #[arg(long, value_name = "FILE")]
+    pub(super) storage: Vec<PathBuf>,
+
+    /// Day that counts as today, for apps that end
+    #[arg(long, value_name = "YYYY-MM-DD", hide = true)]
+    pub(super) today: Option<jiff::civil::Date>,
+}
+
+impl InputArgs {
+    /// Returns the day as `2026-12-24`, in UTC like everything else here.
+    pub(super) fn day(&self) -> String {
+        let today = || jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        self.today.unwrap_or_else(today).to_string()
+    }
+}

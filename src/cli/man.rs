@@ -1,0 +1,49 @@
+//! `pso-gen man`: manual pages.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+
+use super::{Cli, Outcome, Trouble, out};
+
+/// Print the manual page, or write all pages into a folder
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Write one page for each command into this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let pages = man_pages();
+    let Some(folder) = &args.out else {
+        let first = pages.first().map(|(_, page)| page.as_str()).unwrap_or_default();
+        out::data(first)?;
+        return Ok(Outcome::Good);
+    };
+    let failed = |source| Trouble::Write { path: folder.display().to_string(), source };
+    fs::create_dir_all(folder).map_err(failed)?;
+    for (name, page) in pages {
+        fs::write(folder.join(name), page).map_err(failed)?;
+    }
+    Ok(Outcome::Good)
+}
+
+/// Returns the manual pages by file name, that of the program first.
+pub fn man_pages() -> Vec<(String, String)> {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    let page = |command: &clap::Command, title: &str| {
+        let mut text = Vec::new();
+        // Writing to memory cannot fail.
+        let _ = clap_mangen::Man::new(command.clone()).title(title).render(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let mut pages = vec![("pso-gen.1".to_owned(), page(&command, "pso-gen"))];
+    for inner in command.get_subcommands() {
+        let name = format!("pso-gen-{}", inner.get_name());
+        pages.push((format!("{name}.1"), page(inner, &name)));
+    }
+    pages
+}

@@ -1,0 +1,122 @@
+//! `pso-gen render`: apps become manifests.
+
+use std::path::PathBuf;
+
+use super::input::InputArgs;
+use super::out::{self, Format};
+use super::session::{Session, Summary};
+use super::sink::{self, OutFile, OutFolder, Stream};
+use super::{Outcome, Trouble};
+use crate::diagnostic::Sources;
+use crate::manifest::{self, Object};
+use crate::pipeline::{Rendered, Unit};
+
+/// Render apps as Kubernetes manifests
+///
+/// Prints one YAML stream, or writes one file for each object below a folder. With any error, nothing
+/// is printed or written.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    input: InputArgs,
+
+    /// Write one file for each object below this folder, and remove files of earlier runs that are
+    /// no longer made
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Write nothing; exit with 1 when the folder of `--out` is not up to date
+    #[arg(long, requires = "out")]
+    check: bool,
+
+    /// How diagnostics are printed
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let session = Session::open(&args.input)?;
+    match &args.out {
+        None => to_stdout(session, args.format),
+        Some(folder) if args.check => {
+            let folder = OutFolder::compare_with(folder);
+            let (folder, outcome) = to_folder(session, folder, args.format)?;
+            let stale = folder.stale()?;
+            if outcome == Outcome::Wrong || stale.is_empty() {
+                return Ok(outcome);
+            }
+            out::words(&format!("{} files are not up to date:\n", stale.len()));
+            for path in stale.iter().take(20) {
+                out::words(&format!("  {path}\n"));
+            }
+            out::words("run `pso-gen render --out` again\n");
+            Ok(Outcome::Wrong)
+        }
+        Some(folder) => {
+            let folder = OutFolder::write_to(folder)?;
+            let (folder, outcome) = to_folder(session, folder, args.format)?;
+            if outcome == Outcome::Good {
+                let (written, removed) = folder.finish()?;
+                out::words(&format!("{written} files written, {removed} removed\n"));
+            }
+            Ok(outcome)
+        }
+    }
+}
+
+fn to_stdout(session: Session, format: Format) -> Result<Outcome, Trouble> {
+    let mut stream = Stream::new();
+    let mut first: Vec<Object> = Vec::new();
+    let prepare = |unit: &Unit| {
+        let mut text = String::new();
+        for Rendered { compiled, .. } in &unit.apps {
+            manifest::write(&mut text, &compiled.objects)?;
+        }
+        let storage = unit.storage.iter().flat_map(|(_, objects)| objects.clone());
+        Ok((text, storage.collect::<Vec<_>>()))
+    };
+    let (summary, sources) = session.run(prepare, |(text, storage)| {
+        first.extend(storage);
+        stream.take(&text)
+    })?;
+    let outcome = told(&summary, &sources, format);
+    if outcome == Outcome::Good {
+        first.extend(summary.namespaces);
+        manifest::sort(&mut first);
+        let mut text = String::new();
+        manifest::write(&mut text, &first)?;
+        stream.finish(&text)?;
+    }
+    Ok(outcome)
+}
+
+fn to_folder(
+    session: Session,
+    mut folder: OutFolder,
+    format: Format,
+) -> Result<(OutFolder, Outcome), Trouble> {
+    let prepare = |unit: &Unit| {
+        let mut files: Vec<OutFile> = Vec::new();
+        for Rendered { app, compiled } in &unit.apps {
+            files.extend(sink::app_files(app, &compiled.objects)?);
+        }
+        for (name, objects) in &unit.storage {
+            for object in objects {
+                files.push(sink::file(name, object)?);
+            }
+        }
+        Ok(files)
+    };
+    let (summary, sources) =
+        session.run(prepare, |files| files.iter().try_for_each(|file| folder.take(file)))?;
+    let outcome = told(&summary, &sources, format);
+    for namespace in &summary.namespaces {
+        folder.take(&sink::file(namespace.name(), namespace)?)?;
+    }
+    Ok((folder, outcome))
+}
+
+fn told(summary: &Summary, sources: &Sources, format: Format) -> Outcome {
+    out::diagnostics(&summary.diagnostics, sources, format);
+    if summary.is_broken() { Outcome::Wrong } else { Outcome::Good }
+}

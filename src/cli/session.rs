@@ -1,0 +1,250 @@
+//! One run over all inputs: read, render in parallel, check what concerns several apps, in order.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
+
+use rayon::prelude::*;
+
+use super::files::{self, Input};
+use super::input::InputArgs;
+use super::{Trouble, out};
+use crate::blueprint::{Classes, Library};
+use crate::check::Run;
+use crate::compile;
+use crate::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error, sort};
+use crate::manifest::Object;
+use crate::pipeline::{Layer, Pipeline, Rendered, Unit, read_storage};
+use crate::spec::{Profile, QuotaSpec, STORAGE, Setting, StorageSpec, split};
+use crate::yaml;
+
+/// Files that are rendered before any of them is written: bounds memory, keeps all cores busy.
+const CHUNK: usize = 128;
+/// From how many files on a person wants to see that something goes on.
+const PROGRESS: usize = 500;
+
+/// Everything that a run has read before the apps themselves.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The texts.
+    pub(super) sources: Sources,
+    /// The blueprints.
+    pub(super) library: Library,
+    inputs: Vec<Input>,
+    classes: Classes,
+    quotas: Vec<QuotaSpec>,
+    layers: Vec<Layer>,
+    settings: Vec<Setting>,
+    today: String,
+    /// What is wrong with what has been read.
+    wrong: Vec<Diagnostic>,
+}
+
+/// What a run over all inputs found, beside what it handed out.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    /// Everything that is wrong or doubtful, in order.
+    pub(super) diagnostics: Vec<Diagnostic>,
+    /// How many apps there were.
+    pub(super) apps: usize,
+    /// The Namespaces of all apps.
+    pub(super) namespaces: Vec<Object>,
+}
+
+impl Summary {
+    /// Whether output is refused.
+    pub(super) fn is_broken(&self) -> bool {
+        any_error(&self.diagnostics)
+    }
+}
+
+/// A Namespace that apps share: the weakest profile of them all, and whether any has data to keep.
+struct Shared {
+    profile: Profile,
+    holds_data: bool,
+}
+
+impl Session {
+    /// Reads blueprints, layers, settings and storage documents.
+    pub(super) fn open(args: &InputArgs) -> Result<Self, Trouble> {
+        let found = files::find(&args.paths)?;
+        let sources = Sources::default();
+        let mut wrong = Vec::new();
+        let mut folders = Vec::new();
+        for folder in args.blueprints.iter().chain(&found.blueprints) {
+            folders.extend(files::read_blueprints(folder)?);
+        }
+        let library = match Library::new(folders, &sources) {
+            Ok(library) => library,
+            Err(diagnostics) => {
+                wrong.extend(diagnostics);
+                Library::default()
+            }
+        };
+        let mut layers = Vec::new();
+        for path in &args.layers {
+            let input = Input::File(path.clone());
+            let Some(source) = take(&input, &sources, &mut wrong)? else { continue };
+            let read = yaml::read(source, &sources);
+            wrong.extend(read.diagnostics);
+            layers.extend(read.documents.into_iter().map(Layer::new));
+        }
+        let mut settings = Vec::new();
+        for text in &args.settings {
+            match Setting::parse("--set", text, &sources) {
+                Ok(setting) => settings.push(setting),
+                Err(diagnostic) => wrong.push(diagnostic),
+            }
+        }
+        let mut session = Self {
+            sources,
+            library,
+            inputs: found.inputs,
+            classes: Classes::default(),
+            quotas: Vec::new(),
+            layers,
+            settings,
+            today: args.day(),
+            wrong,
+        };
+        session.read_storage(&args.storage)?;
+        Ok(session)
+    }
+
+    /// Storage documents come first wherever they stand: apps depend on their classes and quotas.
+    fn read_storage(&mut self, named: &[std::path::PathBuf]) -> Result<(), Trouble> {
+        let mut specs: Vec<StorageSpec> = Vec::new();
+        let named = named.iter().map(|path| (Input::File(path.clone()), true));
+        let inputs = self.inputs.iter().filter(|input| **input != Input::Stdin);
+        for (input, must) in named.chain(inputs.map(|input| (input.clone(), false))) {
+            let bytes = input.read()?;
+            // Most files are apps; those are not parsed twice.
+            let mentions = bytes.windows(STORAGE.len()).any(|window| window == STORAGE.as_bytes());
+            if !must && !mentions {
+                continue;
+            }
+            let Ok(source) = yaml::decode(&input.name(), bytes, &self.sources) else { continue };
+            let read = yaml::read(source, &self.sources);
+            let kinds = [STORAGE.to_owned()];
+            let documents = read.documents.into_iter().filter_map(|node| split(node, &kinds).ok());
+            let mut any = false;
+            for document in documents {
+                any = true;
+                match read_storage(&document) {
+                    Ok((_, spec)) => specs.push(spec),
+                    // A file among the inputs is told when it is rendered.
+                    Err(wrong) if must => self.wrong.extend(wrong),
+                    Err(_) => {}
+                }
+            }
+            if must && !any {
+                let place = crate::diagnostic::Place::start_of(source);
+                let message = "there is no document of the kind `Storage`";
+                self.wrong.push(Diagnostic::new(Code::UnknownKind, place, message));
+            }
+        }
+        for spec in &specs {
+            self.classes.add(spec);
+            self.quotas.extend(spec.quotas.iter().cloned());
+        }
+        Ok(())
+    }
+
+    /// Renders every input. `prepare` runs in parallel, `take` in the order of the inputs, with what
+    /// `prepare` made of each; nothing is handed out any more once something is wrong.
+    pub(super) fn run<T: Send>(
+        self,
+        prepare: impl Fn(&Unit) -> Result<T, Trouble> + Sync,
+        mut take: impl FnMut(T) -> Result<(), Trouble>,
+    ) -> Result<(Summary, Sources), Trouble> {
+        let Self { sources, library, inputs, classes, quotas, layers, settings, today, wrong } = self;
+        let pipeline =
+            Pipeline { sources: &sources, library: &library, classes, layers, settings, today };
+        let mut summary = Summary { diagnostics: wrong, ..Summary::default() };
+        let mut shared: BTreeMap<String, Shared> = BTreeMap::new();
+        let mut run = Run::new(&quotas);
+        let mut documents = 0;
+        let progress = inputs.len() >= PROGRESS && io::stderr().is_terminal();
+        for (index, chunk) in inputs.chunks(CHUNK).enumerate() {
+            if progress {
+                out::words(&format!("\r{} of {} files", index * CHUNK, inputs.len()));
+            }
+            let units: Vec<_> = chunk.par_iter().map(|input| one(&pipeline, input, &prepare)).collect();
+            for unit in units {
+                let (unit, prepared) = unit?;
+                documents += unit.documents;
+                summary.apps += unit.apps.len();
+                summary.diagnostics.extend(unit.diagnostics);
+                for Rendered { app, compiled } in &unit.apps {
+                    summary.diagnostics.extend(run.add(app, compiled));
+                    if let Some(name) = namespace_of(app) {
+                        let holds_data = app.volumes.values().any(|volume| volume.keep);
+                        let entry = shared.entry(name.to_owned());
+                        let entry = entry.or_insert(Shared { profile: compiled.profile, holds_data });
+                        entry.profile = entry.profile.min(compiled.profile);
+                        entry.holds_data |= holds_data;
+                    }
+                }
+                if !any_error(&summary.diagnostics) {
+                    take(prepared)?;
+                }
+            }
+        }
+        if progress {
+            out::words("\r\x1b[K");
+        }
+        summary.diagnostics.extend(run.finish());
+        summary.diagnostics.extend(pipeline.unused(documents));
+        if documents == 0 && !any_error(&summary.diagnostics) {
+            summary.diagnostics.push(nothing(&inputs));
+        }
+        summary.namespaces = shared
+            .into_iter()
+            .map(|(name, Shared { profile, holds_data })| compile::namespace(&name, profile, holds_data))
+            .collect();
+        sort(&mut summary.diagnostics);
+        Ok((summary, sources))
+    }
+}
+
+fn one<T>(
+    pipeline: &Pipeline<'_>,
+    input: &Input,
+    prepare: &(impl Fn(&Unit) -> Result<T, Trouble> + Sync),
+) -> Result<(Unit, T), Trouble> {
+    let mut wrong = Vec::new();
+    let source = take(input, pipeline.sources, &mut wrong)?;
+    let mut unit = source.map(|source| pipeline.render(source)).unwrap_or_default();
+    unit.diagnostics.extend(wrong);
+    let prepared = prepare(&unit)?;
+    Ok((unit, prepared))
+}
+
+fn take(
+    input: &Input,
+    sources: &Sources,
+    wrong: &mut Vec<Diagnostic>,
+) -> Result<Option<SourceId>, Trouble> {
+    match yaml::decode(&input.name(), input.read()?, sources) {
+        Ok(source) => Ok(Some(source)),
+        Err(diagnostic) => {
+            wrong.push(diagnostic);
+            Ok(None)
+        }
+    }
+}
+
+/// The namespace that an app's output contains: never one that belongs to the cluster.
+fn namespace_of(app: &crate::blueprint::App) -> Option<&str> {
+    let name = app.namespace.as_deref().filter(|_| app.common.create_namespace)?;
+    (name != "default" && !name.starts_with("kube-")).then_some(name)
+}
+
+fn nothing(inputs: &[Input]) -> Diagnostic {
+    let message = match inputs {
+        [] => "there is no file called `*.pso.yaml` or `pso.yaml` here".to_owned(),
+        [only] => format!("{} is empty", only.name()),
+        many => format!("{} files are empty", many.len()),
+    };
+    Diagnostic::new(Code::NothingToDo, None, message)
+        .fix("name a file or folder, or make an app with `pso-gen init`")
+}

@@ -1,0 +1,78 @@
+//! Components become typed Kubernetes objects, one file per concern.
+//!
+//! Takes an [`App`] and gives [`Object`]s; decides everything that follows from a volume's class.
+//! Knows no app by name, and nothing of files, flags or clusters.
+
+mod access;
+mod claim;
+mod class;
+mod config;
+mod container;
+mod job;
+mod manifests;
+mod names;
+mod namespace;
+mod network;
+mod ownership;
+mod patch;
+mod pod;
+mod scale;
+mod secret;
+mod service;
+mod storage;
+mod wave;
+mod way_in;
+mod workload;
+
+use crate::blueprint::App;
+use crate::diagnostic::{Diagnostic, any_error};
+use crate::manifest::{self, Object};
+use crate::spec::Profile;
+
+pub use names::MANAGER;
+pub use namespace::namespace;
+pub use storage::{Storage, storage};
+
+/// What an app becomes.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Its objects, in the order in which they are applied; without the Namespace, which apps of
+    /// one run may share.
+    pub objects: Vec<Object>,
+    /// The strictest Pod Security profile that its pods meet.
+    pub profile: Profile,
+}
+
+/// Turns an app into objects. With errors there are none.
+pub fn compile(app: &App) -> (Option<Compiled>, Vec<Diagnostic>) {
+    let mut diagnostics = class::rules(app);
+    if any_error(&diagnostics) {
+        return (None, diagnostics);
+    }
+    let context = Context { app, waves: wave::waves(app) };
+    let mut objects = Vec::new();
+    objects.extend(access::service_account(&context));
+    objects.extend(config::config_map(&context));
+    objects.extend(secret::secrets(&context));
+    objects.extend(claim::claims(&context));
+    objects.extend(workload::workloads(&context));
+    objects.extend(service::services(&context));
+    objects.extend(scale::scaling(&context));
+    objects.extend(job::jobs(&context));
+    objects.extend(network::policies(&context));
+    objects.extend(way_in::ways_in(&context));
+    objects.extend(manifests::manifests(&context, &mut diagnostics));
+    patch::apply(app, &mut objects, &mut diagnostics);
+    if any_error(&diagnostics) {
+        return (None, diagnostics);
+    }
+    manifest::sort(&mut objects);
+    let profile = manifest::pod_security::profile(&objects);
+    (Some(Compiled { objects, profile }), diagnostics)
+}
+
+/// What every concern needs to know.
+struct Context<'a> {
+    app: &'a App,
+    waves: wave::Waves<'a>,
+}

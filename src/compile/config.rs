@@ -1,0 +1,93 @@
+//! The app's files as one ConfigMap, and the hash by which a change of a file rolls the pods.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use sha2::{Digest, Sha256};
+
+use super::{Context, wave};
+use crate::blueprint::{App, FileContent, Program};
+use crate::manifest::Object;
+
+/// Annotation of a pod with the hash of the files that it mounts.
+pub(super) const HASH: &str = "pso-gen.io/config";
+/// Name of the volume that holds them in a pod.
+pub(super) const VOLUME: &str = "files";
+
+/// Name of the ConfigMap.
+pub(super) fn name(app: &App) -> String {
+    app.object_name("files")
+}
+
+/// Key of a text that stands in the blueprint itself, made from the path at which it appears.
+pub(super) fn text_key(program: &str, path: &str) -> String {
+    let path: String = path
+        .trim_start_matches('/')
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+        .collect();
+    format!("{program}.{path}")
+}
+
+/// The app's files, or nothing if there are none.
+pub(super) fn config_map(context: &Context<'_>) -> Option<Object> {
+    let data = contents(context);
+    (!data.is_empty()).then(|| {
+        Object::from(ConfigMap {
+            metadata: context.metadata(name(context.app), "", wave::CONFIG),
+            data: Some(data),
+            ..ConfigMap::default()
+        })
+    })
+}
+
+/// All contents by key.
+pub(super) fn contents(context: &Context<'_>) -> BTreeMap<String, String> {
+    let app = context.app;
+    let mut data = app.files.clone();
+    if super::ownership::is_needed(app) {
+        data.insert(super::ownership::FILE.to_owned(), super::ownership::SCRIPT.to_owned());
+    }
+    if super::secret::is_needed(app) {
+        data.insert(super::secret::FILE.to_owned(), super::secret::SCRIPT.to_owned());
+    }
+    let components = app.components.iter().map(|(name, c)| (name, &c.program));
+    for (name, program) in components.chain(app.jobs.iter().map(|(name, j)| (name, &j.program))) {
+        data.extend(texts(name, program));
+    }
+    data
+}
+
+fn texts<'p>(
+    name: &'p str,
+    program: &'p Program,
+) -> impl Iterator<Item = (String, String)> + 'p {
+    program.files.iter().filter_map(move |(path, file)| match &file.as_ref()?.content {
+        FileContent::Text(text) => Some((text_key(name, path), text.clone())),
+        _ => None,
+    })
+}
+
+/// Hash of some of the contents: 10 hexadecimal digits are enough to tell a change.
+pub(super) fn hash<'k>(
+    contents: &BTreeMap<String, String>,
+    keys: impl Iterator<Item = &'k str>,
+) -> Option<String> {
+    let mut digest = Sha256::new();
+    let mut any = false;
+    for key in keys {
+        any = true;
+        let text = contents.get(key).map_or("", String::as_str);
+        // Lengths keep "a" + "bc" apart from "ab" + "c".
+        digest.update(key.len().to_le_bytes());
+        digest.update(key);
+        digest.update(text.len().to_le_bytes());
+        digest.update(text);
+    }
+    any.then(|| short(&digest.finalize()))
+}
+
+/// The first 10 hexadecimal digits of a hash.
+pub(super) fn short(digest: &[u8]) -> String {
+    digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,82 @@
+//! Names, labels, annotations: the same words on every object.
+//!
+//! Labels: <https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/>
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+
+use super::Context;
+use crate::blueprint::App;
+use crate::manifest::{WAVE, image};
+
+/// Who manages the objects, as their labels say.
+pub const MANAGER: &str = "pso-gen";
+
+pub(super) const NAME: &str = "app.kubernetes.io/name";
+pub(super) const INSTANCE: &str = "app.kubernetes.io/instance";
+pub(super) const COMPONENT: &str = "app.kubernetes.io/component";
+const PART_OF: &str = "app.kubernetes.io/part-of";
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+const VERSION: &str = "app.kubernetes.io/version";
+
+pub(super) type Words = BTreeMap<String, String>;
+
+/// Labels that tell one component's pods from all others; they never change.
+pub(super) fn selector(app: &App, component: &str) -> Words {
+    let mut labels = instance(app);
+    labels.insert(COMPONENT.to_owned(), component.to_owned());
+    labels
+}
+
+/// Labels that tell an app's pods from those of all others.
+pub(super) fn instance(app: &App) -> Words {
+    [(NAME.to_owned(), app.kind.to_lowercase()), (INSTANCE.to_owned(), app.name.clone())].into()
+}
+
+pub(super) fn label_selector(labels: Words) -> LabelSelector {
+    LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
+}
+
+/// All labels of an object; `component` is empty for what belongs to the whole app.
+pub(super) fn labels(app: &App, component: &str) -> Words {
+    let mut labels = app.labels.clone();
+    labels.extend(instance(app));
+    labels.insert(PART_OF.to_owned(), app.name.clone());
+    labels.insert(MANAGED_BY.to_owned(), MANAGER.to_owned());
+    if !component.is_empty() {
+        labels.insert(COMPONENT.to_owned(), component.to_owned());
+    }
+    labels
+}
+
+/// The version in an image's tag, if a label can hold it.
+pub(super) fn version_label(reference: &str) -> Option<(String, String)> {
+    let tag = image::tag(reference)?;
+    let fits = tag.len() <= 63
+        && tag.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && tag.ends_with(|c: char| c.is_ascii_alphanumeric());
+    fits.then(|| (VERSION.to_owned(), tag.to_owned()))
+}
+
+impl Context<'_> {
+    /// Metadata of an object of the app.
+    pub(super) fn metadata(&self, name: String, component: &str, wave: i32) -> ObjectMeta {
+        let mut annotations = self.app.annotations.clone();
+        if let Some(day) = &self.app.expires {
+            // Ours, and that of kube-janitor, which cleans up what people applied by hand.
+            annotations.insert("pso-gen.io/expires".to_owned(), day.clone());
+            annotations.insert("janitor/expires".to_owned(), day.clone());
+        }
+        if wave != 0 {
+            annotations.insert(WAVE.to_owned(), wave.to_string());
+        }
+        ObjectMeta {
+            name: Some(name),
+            namespace: self.app.namespace.clone(),
+            labels: Some(labels(self.app, component)),
+            annotations: (!annotations.is_empty()).then_some(annotations),
+            ..ObjectMeta::default()
+        }
+    }
+}

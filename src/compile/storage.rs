@@ -1,0 +1,116 @@
+//! The storage document's objects: StorageClasses and ResourceQuotas.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{ResourceQuota, ResourceQuotaSpec};
+use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::names::MANAGER;
+use super::wave;
+use crate::blueprint::{ClassKind, Classes};
+use crate::manifest::{Object, WAVE};
+use crate::spec::{ClassSpec, NfsVersion, ReclaimPolicy, StorageSpec};
+
+/// Who makes the volumes, as StorageClasses say.
+const PROVISIONER: &str = "pso-gen.io/provisioner";
+
+/// A storage document, ready to be compiled.
+#[derive(Debug)]
+pub struct Storage<'s> {
+    /// Its `spec`.
+    pub spec: &'s StorageSpec,
+    /// The classes that follow from it.
+    pub classes: &'s Classes,
+}
+
+/// Turns a storage document into objects.
+pub fn storage(storage: &Storage<'_>) -> Vec<Object> {
+    let standard = ClassSpec::default();
+    let mut classes: BTreeMap<&str, &ClassSpec> =
+        storage.classes.names().map(|name| (name, &standard)).collect();
+    classes.extend(storage.spec.classes.iter().map(|(name, class)| (name.as_str(), class)));
+    let kind = |name: &str| storage.classes.get(name).map_or(ClassKind::File, |class| class.kind);
+    let classes = classes.iter().map(|(name, class)| storage_class(name, kind(name), class));
+    classes.chain(quotas(storage.spec)).collect()
+}
+
+fn metadata(name: &str, namespace: Option<&str>) -> ObjectMeta {
+    let label = ("app.kubernetes.io/managed-by".to_owned(), MANAGER.to_owned());
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: namespace.map(str::to_owned),
+        labels: Some([label].into()),
+        annotations: Some([(WAVE.to_owned(), wave::CONFIG.to_string())].into()),
+        ..ObjectMeta::default()
+    }
+}
+
+fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> Object {
+    let mut metadata = metadata(name, None);
+    if class.default {
+        let default = "storageclass.kubernetes.io/is-default-class".to_owned();
+        metadata.annotations.get_or_insert_default().insert(default, "true".to_owned());
+    }
+    let mut mount_options = Vec::new();
+    let mut parameters: BTreeMap<String, String> = BTreeMap::new();
+    match kind {
+        ClassKind::File => {
+            parameters.insert("backend".to_owned(), "file".to_owned());
+            let version = class.nfs.unwrap_or(NfsVersion::V4_1);
+            mount_options.push(match version {
+                NfsVersion::V3 => "nfsvers=3".to_owned(),
+                NfsVersion::V4_1 => "nfsvers=4.1".to_owned(),
+            });
+            // A soft mount gives the app an error, and half a file, when the array is away.
+            mount_options.push("hard".to_owned());
+        }
+        ClassKind::Block => {
+            parameters.insert("backend".to_owned(), "block".to_owned());
+            let file_system = class.file_system.map_or("xfs", |file_system| file_system.word());
+            parameters.insert("csi.storage.k8s.io/fstype".to_owned(), file_system.to_owned());
+        }
+    }
+    mount_options.extend(class.mount_options.iter().cloned());
+    let reclaim = match class.reclaim_policy.unwrap_or(ReclaimPolicy::Delete) {
+        ReclaimPolicy::Delete => "Delete",
+        ReclaimPolicy::Retain => "Retain",
+    };
+    Object::from(StorageClass {
+        metadata,
+        provisioner: PROVISIONER.to_owned(),
+        parameters: Some(parameters),
+        mount_options: (!mount_options.is_empty()).then_some(mount_options),
+        reclaim_policy: Some(reclaim.to_owned()),
+        allow_volume_expansion: Some(true),
+        volume_binding_mode: Some("Immediate".to_owned()),
+        allowed_topologies: None,
+    })
+}
+
+/// One ResourceQuota for each namespace, with the limits of all its classes.
+/// <https://kubernetes.io/docs/concepts/policy/resource-quotas/#storage-resource-quota>
+fn quotas(spec: &StorageSpec) -> Vec<Object> {
+    let mut by_namespace: BTreeMap<&str, BTreeMap<String, Quantity>> = BTreeMap::new();
+    for quota in &spec.quotas {
+        let hard = by_namespace.entry(&quota.namespace).or_default();
+        let key = |what: &str| format!("{}.storageclass.storage.k8s.io/{what}", quota.class);
+        if let Some(claims) = quota.claims {
+            hard.insert(key("persistentvolumeclaims"), Quantity(claims.to_string()));
+        }
+        if let Some(capacity) = &quota.capacity {
+            hard.insert(key("requests.storage"), Quantity(capacity.text().to_owned()));
+        }
+    }
+    by_namespace
+        .into_iter()
+        .map(|(namespace, hard)| {
+            Object::from(ResourceQuota {
+                metadata: metadata("pso-gen-storage", Some(namespace)),
+                spec: Some(ResourceQuotaSpec { hard: Some(hard), ..ResourceQuotaSpec::default() }),
+                status: None,
+            })
+        })
+        .collect()
+}

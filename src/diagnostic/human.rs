@@ -1,0 +1,96 @@
+//! Diagnostics for people: the line of the file, what is wrong with it, and what to write instead.
+
+use std::fmt::Write as _;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use super::{Diagnostic, Place, Severity, Sources};
+
+/// Whether text carries colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// For a terminal.
+    Coloured,
+    /// For a file, a pipe, a web page.
+    Plain,
+}
+
+/// Renders all of them, the most important text first, and a closing line that counts them.
+pub fn human(diagnostics: &[Diagnostic], sources: &Sources, style: Style) -> String {
+    let renderer = match style {
+        Style::Coloured => Renderer::styled(),
+        Style::Plain => Renderer::plain(),
+    };
+    let mut out = String::new();
+    for diagnostic in diagnostics {
+        out.push_str(&one(diagnostic, sources, &renderer));
+        out.push_str("\n\n");
+    }
+    out.push_str(&summary(diagnostics));
+    out
+}
+
+fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = match diagnostic.path.as_str() {
+        "" => diagnostic.message.clone(),
+        path => format!("{path}: {}", diagnostic.message),
+    };
+    let kept: Vec<_> = diagnostic
+        .place
+        .iter()
+        .map(|&place| (place, None))
+        .chain(diagnostic.related.iter().map(|(place, why)| (*place, Some(why.as_str()))))
+        .map(|(place, why)| (sources.get(place.source), place, why))
+        .collect();
+    let title = level.primary_title(title).id(diagnostic.code.name());
+    let mut group = Group::with_title(title);
+    for (index, (source, place, why)) in kept.iter().enumerate() {
+        let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+        let annotation = kind.span(span(*place, &source.text)).label(*why);
+        group = group.element(
+            Snippet::source(source.text.as_str())
+                .path(source.name.as_str())
+                .fold(true)
+                .annotation(annotation),
+        );
+    }
+    if let Some(fix) = &diagnostic.fix {
+        group = group.element(Level::HELP.message(fix.as_str()));
+    }
+    renderer.render(&[group])
+}
+
+/// The place's bytes, cut at the end of its first line: a whole block would bury the message.
+fn span(place: Place, text: &str) -> std::ops::Range<usize> {
+    let start = (place.start as usize).min(text.len());
+    let end = (place.end as usize).clamp(start, text.len());
+    let first_line = text[start..end].find('\n').map_or(end, |newline| start + newline);
+    start..first_line
+}
+
+fn summary(diagnostics: &[Diagnostic]) -> String {
+    let errors = diagnostics.iter().filter(|d| d.is_error()).count();
+    let warnings = diagnostics.len() - errors;
+    let count = |n: usize, word: &str| match n {
+        1 => format!("1 {word}"),
+        n => format!("{n} {word}s"),
+    };
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = match (errors, warnings) {
+        (0, 0) => Ok(()),
+        (0, w) => writeln!(out, "{}", count(w, "warning")),
+        (e, 0) => writeln!(out, "{}; nothing was rendered", count(e, "error")),
+        (e, w) => writeln!(
+            out,
+            "{}, {}; nothing was rendered",
+            count(e, "error"),
+            count(w, "warning")
+        ),
+    };
+    out
+}

@@ -1,0 +1,109 @@
+//! Places in the texts that a run has read.
+//!
+//! A [`Place`] is small and `Copy`, so every value can carry its own from the file to the last
+//! check. The texts themselves live once in [`Sources`].
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Which text of [`Sources`] a place is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(u32);
+
+/// A stretch of one text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The text it is in.
+    pub source: SourceId,
+    /// Line, counted from 1.
+    pub line: u32,
+    /// Column in characters, counted from 1.
+    pub column: u32,
+    /// First byte.
+    pub start: u32,
+    /// First byte after it.
+    pub end: u32,
+}
+
+/// One text: a file, standard input, a `--set` argument.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Source {
+    /// How it is named to people: the path as it was given, `<stdin>`, `--set`.
+    pub name: String,
+    /// Its whole text.
+    pub text: String,
+}
+
+/// All texts of a run. Shared by threads, grows only.
+#[derive(Debug, Default)]
+pub struct Sources {
+    texts: RwLock<Vec<Arc<Source>>>,
+}
+
+impl Sources {
+    /// Keeps a text and returns its number.
+    pub fn add(&self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
+        let source = Arc::new(Source { name: name.into(), text: text.into() });
+        let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
+        texts.push(source);
+        SourceId(u32::try_from(texts.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// Returns the text of a number given out by [`Sources::add`].
+    pub fn get(&self, id: SourceId) -> Arc<Source> {
+        let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
+        texts.get(id.0 as usize).cloned().unwrap_or_else(|| {
+            Arc::new(Source { name: "<unknown>".to_owned(), text: String::new() })
+        })
+    }
+
+    /// Returns `name:line:column` for people and editors.
+    pub fn show(&self, place: Place) -> impl fmt::Display {
+        format!("{}:{}:{}", self.get(place.source).name, place.line, place.column)
+    }
+
+    /// Returns the folder of the text's file, if it is a file in a folder.
+    pub fn folder(&self, id: SourceId) -> Option<std::path::PathBuf> {
+        Path::new(&self.get(id).name).parent().map(Path::to_path_buf)
+    }
+}
+
+impl Place {
+    /// Returns the place of a whole text's first character.
+    pub fn start_of(source: SourceId) -> Self {
+        Self { source, line: 1, column: 1, start: 0, end: 0 }
+    }
+
+    /// Returns the place of the byte range `start..end`; line and column are counted from the text.
+    pub fn in_text(source: SourceId, text: &str, start: usize, end: usize) -> Self {
+        let mut start = start.min(text.len());
+        while !text.is_char_boundary(start) {
+            start -= 1;
+        }
+        let before = &text[..start];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Self {
+            source,
+            line: number(before.matches('\n').count() + 1),
+            column: number(before[line_start..].chars().count() + 1),
+            start: number(start),
+            end: number(end.clamp(start, text.len())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_columns_in_characters_and_lines_from_one() {
+        let sources = Sources::default();
+        let id = sources.add("a.yaml", "ä: 1\nüb: 2\n");
+        let text = &sources.get(id).text;
+        let place = Place::in_text(id, text, text.find('2').expect("there"), text.len());
+        assert_eq!(sources.show(place).to_string(), "a.yaml:2:5");
+    }
+}

@@ -1,0 +1,39 @@
+//! "Did you mean": the nearest of the words that would have been right.
+
+/// Returns the candidate that `found` is most likely a slip of, if any is near enough.
+pub fn nearest<'a>(
+    found: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let lower = found.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (likeness(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+fn likeness(a: &str, b: &str) -> f64 {
+    // Two words of which one starts with the other ("vol" and "volumes") are near for a person,
+    // though not by letters changed.
+    let shorter = a.len().min(b.len());
+    if shorter >= 3 && (a.starts_with(b) || b.starts_with(a)) {
+        return 0.9;
+    }
+    strsim::jaro_winkler(a, b).max(strsim::normalized_damerau_levenshtein(a, b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn finds_slips_and_leaves_strangers_alone() {
+        let words = ["replicas", "volumes", "host", "pure-file", "pure-block"];
+        assert_eq!(nearest("replica", words), Some("replicas"));
+        assert_eq!(nearest("Volums", words), Some("volumes"));
+        assert_eq!(nearest("pure_block", words), Some("pure-block"));
+        assert_eq!(nearest("colour", words), None);
+    }
+}

@@ -1,0 +1,19 @@
+//! A short app file becomes Kubernetes manifests with volumes on FlashBlade and FlashArray.
+//!
+//! ```text
+//!  text ─ yaml ─▶ spec ─▶ blueprint ─▶ compile ─▶ check ─▶ manifest ─▶ text
+//! ```
+//!
+//! One way, synchronous, no I/O, no clock, no randomness, no environment: the same input gives the
+//! same bytes. Only [`cli`] touches files, the terminal and the environment.
+
+pub mod blueprint;
+pub mod check;
+pub mod cli;
+pub mod compile;
+pub mod diagnostic;
+pub mod graph;
+pub mod manifest;
+pub mod pipeline;
+pub mod spec;
+pub mod yaml;

@@ -1,0 +1,102 @@
+//! The part of the Gateway API's HTTPRoute that is used here.
+//!
+//! The published crate of its types stands on another release of the Kubernetes types than ours
+//! does; these few fields follow <https://gateway-api.sigs.k8s.io/reference/spec/#httproute>.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+/// Routes requests of some host names from a Gateway to a Service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpRoute {
+    api_version: String,
+    kind: String,
+    /// Name, namespace, labels, annotations.
+    pub metadata: ObjectMeta,
+    /// What is routed where.
+    pub spec: HttpRouteSpec,
+}
+
+impl HttpRoute {
+    /// Its API version.
+    pub const API_VERSION: &'static str = "gateway.networking.k8s.io/v1";
+    /// Its kind.
+    pub const KIND: &'static str = "HTTPRoute";
+
+    /// Returns a route.
+    pub fn new(metadata: ObjectMeta, spec: HttpRouteSpec) -> Self {
+        let (api_version, kind) = (Self::API_VERSION.to_owned(), Self::KIND.to_owned());
+        Self { api_version, kind, metadata, spec }
+    }
+}
+
+/// What is routed where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpRouteSpec {
+    /// Gateways that it attaches to.
+    pub parent_refs: Vec<ParentReference>,
+    /// Host names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hostnames: Vec<String>,
+    /// Rules, first match wins.
+    #[serde(default)]
+    pub rules: Vec<HttpRouteRule>,
+}
+
+/// A Gateway.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentReference {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The listener.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub section_name: Option<String>,
+}
+
+/// A rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpRouteRule {
+    /// What it matches; everything when empty. Kept as written: only patches use it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<Json>,
+    /// What is done to requests and answers. Kept as written: only patches use it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<Json>,
+    /// Where requests go.
+    #[serde(default)]
+    pub backend_refs: Vec<BackendRef>,
+    /// How long requests may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<HttpRouteTimeouts>,
+}
+
+/// A Service and a port of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendRef {
+    /// Name of the Service.
+    pub name: String,
+    /// Port number.
+    pub port: i32,
+    /// Share of the requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<i32>,
+}
+
+/// How long requests may take, as Gateway API durations (`3600s`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpRouteTimeouts {
+    /// The whole request.
+    pub request: String,
+    /// One try at the backend.
+    pub backend_request: String,
+}

@@ -1,0 +1,47 @@
+//! Output of an earlier run, read back to be compared with.
+
+use serde_json::Value as Json;
+
+use super::{Identity, Object};
+use crate::diagnostic::{Code, Diagnostic, SourceId, Sources};
+use crate::yaml;
+
+/// One object of an earlier output. Kept as JSON: an older version may have written fields that
+/// today's types do not know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Earlier {
+    /// Which object it is.
+    pub identity: Identity,
+    /// All of it.
+    pub json: Json,
+}
+
+impl Earlier {
+    /// Returns the object as it would be read back.
+    pub fn of(object: &Object) -> Result<Self, serde_json::Error> {
+        Ok(Self { identity: object.identity(), json: object.to_json()? })
+    }
+
+    fn read(json: Json) -> Option<Self> {
+        let word = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+        let version = word(&json["apiVersion"]);
+        let identity = Identity {
+            group: version.split_once('/').map_or("", |(group, _)| group).to_owned(),
+            kind: word(&json["kind"]),
+            namespace: word(&json["metadata"]["namespace"]),
+            name: word(&json["metadata"]["name"]),
+        };
+        let is_object = !version.is_empty() && !identity.kind.is_empty() && !identity.name.is_empty();
+        is_object.then_some(Self { identity, json })
+    }
+}
+
+/// Reads a YAML stream of objects; documents that are no objects are passed over.
+pub fn read_stream(source: SourceId, sources: &Sources) -> Result<Vec<Earlier>, Diagnostic> {
+    let read = yaml::read(source, sources);
+    if let Some(wrong) = read.diagnostics.into_iter().next() {
+        return Err(Diagnostic { code: Code::BadEarlier, ..wrong });
+    }
+    let documents = read.documents.into_iter().map(|node| node.to_json());
+    Ok(documents.filter_map(Earlier::read).collect())
+}

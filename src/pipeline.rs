@@ -1,0 +1,238 @@
+//! All rooms in a row: one text becomes apps with their objects, or diagnostics.
+//!
+//! Pure like the rooms themselves: texts, layers, settings and the day come in as values. Texts are
+//! independent of each other, so a run may take them in any order and on any number of threads; what
+//! concerns several apps is [`check::Run`](crate::check::Run)'s matter.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::blueprint::{App, Classes, Library, instantiate};
+use crate::check;
+use crate::compile::{self, Compiled, Storage, compile};
+use crate::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error};
+use crate::manifest::Object;
+use crate::spec::{
+    API_VERSION, Document, Expressions, Field, Format, Kind, Metadata, QuotaSpec, STORAGE, Setting,
+    Shape, StorageSpec, apply_layer, apply_setting, check as check_shape, expand_volumes, split,
+};
+use crate::yaml::{self, Node};
+
+/// Everything that is the same for all texts of a run.
+#[derive(Debug)]
+pub struct Pipeline<'p> {
+    /// The texts.
+    pub sources: &'p Sources,
+    /// The blueprints.
+    pub library: &'p Library,
+    /// The classes, those of the run's storage documents included.
+    pub classes: Classes,
+    /// Layers, the last one on top.
+    pub layers: Vec<Layer>,
+    /// Single values, on top of all layers.
+    pub settings: Vec<Setting>,
+    /// The day on which somebody renders, `2026-12-24`.
+    pub today: String,
+}
+
+/// A document of a layer file, and how many apps it has changed.
+#[derive(Debug)]
+pub struct Layer {
+    node: Node,
+    used: AtomicU32,
+}
+
+/// What one text becomes.
+#[derive(Debug, Default)]
+pub struct Unit {
+    /// Its apps.
+    pub apps: Vec<Rendered>,
+    /// The objects of its storage documents.
+    pub storage: Vec<(String, Vec<Object>)>,
+    /// How many documents it has.
+    pub documents: usize,
+    /// What is wrong with it.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// An app with its objects.
+#[derive(Debug)]
+pub struct Rendered {
+    /// The app.
+    pub app: App,
+    /// Its objects.
+    pub compiled: Compiled,
+}
+
+impl Layer {
+    /// Returns a layer from one document of a layer file.
+    pub fn new(mut node: Node) -> Self {
+        expand_volumes(&mut node);
+        Self { node, used: AtomicU32::new(0) }
+    }
+
+    /// It changes those documents with which it shares what it says of kind and name.
+    fn suits(&self, document: &Document) -> bool {
+        let word = |path: [&str; 2]| self.node.get(path[0]).and_then(|node| node.get(path[1]));
+        let kind = self.node.get("kind").and_then(Node::text);
+        let name = word(["metadata", "name"]).and_then(Node::text);
+        kind.is_none_or(|kind| kind == document.kind)
+            && name.is_none_or(|name| Some(name) == document.name())
+    }
+}
+
+impl Pipeline<'_> {
+    /// Returns the kinds that documents may have.
+    fn kinds(&self) -> Vec<String> {
+        let mut kinds = self.library.kinds();
+        kinds.push(STORAGE.to_owned());
+        kinds
+    }
+
+    /// Turns one text into apps with their objects.
+    pub fn render(&self, source: SourceId) -> Unit {
+        let read = yaml::read(source, self.sources);
+        let mut unit = Unit {
+            documents: read.documents.len(),
+            diagnostics: read.diagnostics,
+            ..Unit::default()
+        };
+        let kinds = self.kinds();
+        for node in read.documents {
+            match split(node, &kinds) {
+                Ok(document) if document.kind == STORAGE => self.storage(&document, &mut unit),
+                Ok(document) => self.app(document, &mut unit),
+                Err(diagnostic) => unit.diagnostics.push(diagnostic),
+            }
+        }
+        unit
+    }
+
+    fn app(&self, mut document: Document, unit: &mut Unit) {
+        if !self.layers.is_empty() {
+            expand_volumes(&mut document.node);
+        }
+        for layer in &self.layers {
+            if !layer.suits(&document) {
+                continue;
+            }
+            layer.used.fetch_add(1, Ordering::Relaxed);
+            apply_layer(&mut document.node, &layer.node);
+        }
+        for setting in &self.settings {
+            let other = setting.app.as_deref().is_some_and(|app| Some(app) != document.name());
+            if !other {
+                if setting.path.get(1).is_some_and(|key| key == "volumes") {
+                    expand_volumes(&mut document.node);
+                }
+                apply_setting(&mut document.node, setting);
+            }
+        }
+        let blueprint = match self.library.get(&document.kind, self.sources) {
+            Some(Ok(blueprint)) => blueprint,
+            Some(Err(wrong)) => return unit.diagnostics.extend(wrong),
+            None => return,
+        };
+        let (app, diagnostics) = instantiate(&document, blueprint, &self.classes);
+        unit.diagnostics.extend(diagnostics);
+        let Some(app) = app else { return };
+        let (compiled, diagnostics) = compile(&app);
+        unit.diagnostics.extend(diagnostics);
+        let Some(compiled) = compiled else { return };
+        let found = check::app(&app, &compiled, &self.today);
+        let broken = any_error(&found);
+        unit.diagnostics.extend(found);
+        if !broken {
+            unit.apps.push(Rendered { app, compiled });
+        }
+    }
+
+    fn storage(&self, document: &Document, unit: &mut Unit) {
+        match read_storage(document) {
+            Ok((name, spec)) => {
+                let storage = Storage { spec: &spec, classes: &self.classes };
+                unit.storage.push((name, compile::storage(&storage)));
+            }
+            Err(wrong) => unit.diagnostics.extend(wrong),
+        }
+    }
+
+    /// Returns the layers and settings that changed nothing: somebody believes that they did.
+    pub fn unused(&self, apps: usize) -> Vec<Diagnostic> {
+        let layers = self.layers.iter().filter(|layer| layer.used.load(Ordering::Relaxed) == 0);
+        let mut unused: Vec<Diagnostic> = layers
+            .map(|layer| {
+                let message = "this layer changes no app of the run";
+                Diagnostic::new(Code::BadLayer, layer.node.place, message)
+                    .fix("let `kind` and `metadata.name` be those of the app that is meant, or leave them out")
+            })
+            .collect();
+        for setting in self.settings.iter().filter(|setting| setting.app.is_none() && apps > 1) {
+            let message = format!("this run has {apps} apps; it is not said which one is meant");
+            unused.push(
+                Diagnostic::new(Code::BadLayer, setting.value.place, message)
+                    .fix("write `--set NAME:spec.FIELD=VALUE`"),
+            );
+        }
+        unused
+    }
+}
+
+/// Returns the shape of a storage document.
+pub fn storage_shape() -> Shape {
+    let fixed = |about: &str, word: &str| {
+        let choices = vec![word.to_owned()];
+        Shape::new(about, Kind::Text { format: Format::Text, choices, min: None, max: None })
+    };
+    let field = |name: &str, shape: Shape, required| Field { name: name.to_owned(), shape, required };
+    let mut metadata = Shape::of::<Metadata>();
+    metadata.about = "How it is called and where the provisioner lives.".to_owned();
+    Shape::new(
+        "The platform admin's document: arrays, storage classes, quotas. Written once per cluster.",
+        Kind::Object(vec![
+            field("apiVersion", fixed("Version of this document's fields.", API_VERSION), true),
+            field("kind", fixed("What it is.", STORAGE), true),
+            field("metadata", metadata, true),
+            field("spec", Shape::of::<StorageSpec>(), true),
+        ]),
+    )
+}
+
+/// Reads a storage document: its name and `spec`.
+pub fn read_storage(document: &Document) -> Result<(String, StorageSpec), Vec<Diagnostic>> {
+    let node = &document.node;
+    let wrong = check_shape(node, &storage_shape(), "", Expressions::Refused);
+    if any_error(&wrong) {
+        return Err(wrong);
+    }
+    let spec = node.get("spec").unwrap_or(node);
+    let read = spec.read::<StorageSpec>().map_err(|error| {
+        let place = error.place.unwrap_or(document.kind_place);
+        vec![Diagnostic::new(Code::WrongType, place, error.message)]
+    })?;
+    let mut wrong = quotas(&read.quotas, node);
+    if read.cluster.len() > 22 {
+        let message = format!("{} characters; at most 22, since `CLUSTER-pvc-UID` is a volume's name of at most 63", read.cluster.len());
+        let path = "spec.cluster";
+        let place = node.place_of(path.split('.'));
+        wrong.push(Diagnostic::new(Code::NameTooLong, place, message).at(path));
+    }
+    if wrong.is_empty() {
+        Ok((document.name().unwrap_or("storage").to_owned(), read))
+    } else {
+        Err(wrong)
+    }
+}
+
+fn quotas(quotas: &[QuotaSpec], node: &Node) -> Vec<Diagnostic> {
+    let empty = |(index, quota): (usize, &QuotaSpec)| {
+        (quota.claims.is_none() && quota.capacity.is_none()).then(|| {
+            let path = format!("spec.quotas[{index}]");
+            let place = node.place_of(["spec", "quotas", &index.to_string()]);
+            let message = "a quota limits `claims`, `capacity` or both";
+            Diagnostic::new(Code::MissingField, place, message)
+                .at(path)
+                .fix("write `claims: 100` or `capacity: 100Ti`")
+        })
+    };
+    quotas.iter().enumerate().filter_map(empty).collect()
+}

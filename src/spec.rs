@@ -1,0 +1,31 @@
+//! What people write: the app document, the storage document, and the shapes that check them.
+//!
+//! Turns [`Node`](crate::yaml::Node)s into typed values with places. Knows no Kubernetes object and
+//! no blueprint by name; which parameters an app has is told to it as a [`Shape`].
+
+mod common;
+mod document;
+mod duration;
+mod format;
+mod layer;
+mod quantity;
+mod set;
+mod shape;
+mod storage;
+
+pub use common::{
+    CidrText, Common, Egress, Expose, Network, Ownership, Patch, PatchTarget, Placement, Profile, Resources,
+    Security, Spread, Tls, Toleration, Via, VolumeSpec,
+};
+pub use document::{API_VERSION, Document, Metadata, STORAGE, split};
+pub use duration::Seconds;
+pub use format::Format;
+pub use layer::{apply_layer, expand_volumes};
+pub use quantity::Quantity;
+pub use set::{Setting, apply_setting};
+pub use shape::{Expressions, Field, Kind, Shape, check, explain, markdown, schema};
+pub(crate) use shape::one_of;
+pub use storage::{
+    ArraySpec, ArrayType, BaseClass, ClassSpec, FileSystem, NfsVersion, QuotaSpec, ReclaimPolicy,
+    SecretKey, StorageSpec,
+};

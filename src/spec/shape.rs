@@ -1,0 +1,166 @@
+//! The shape of what may be written: one declaration from which come the check with places, the
+//! JSON Schema, `explain` and the reference pages.
+//!
+//! A shape is made from a Rust type (by its generated schema) or from a blueprint's parameters.
+
+mod check;
+mod explain;
+mod from_rust;
+mod schema;
+
+use serde_json::Value as Json;
+
+use super::Format;
+
+pub use check::{Expressions, check};
+pub use explain::{explain, markdown};
+pub use schema::schema;
+
+/// What may stand at one place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shape {
+    /// What it is for, in a sentence or a paragraph.
+    pub about: String,
+    /// What it looks like.
+    pub kind: Kind,
+    /// What holds when it is left out, for people to read.
+    pub default: Option<Json>,
+    /// A value somebody might write.
+    pub example: Option<Json>,
+}
+
+/// What a value looks like.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// Whatever YAML can hold.
+    Anything,
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number within bounds, both included.
+    Integer {
+        /// Smallest.
+        min: Option<i64>,
+        /// Largest.
+        max: Option<i64>,
+    },
+    /// A word or text.
+    Text {
+        /// What it must look like.
+        format: Format,
+        /// The only values allowed; empty for any.
+        choices: Vec<String>,
+        /// Smallest, in the format's unit (bytes, seconds).
+        min: Option<u64>,
+        /// Largest, in the format's unit.
+        max: Option<u64>,
+    },
+    /// A list.
+    List(Box<Shape>),
+    /// A mapping with keys that the writer chooses.
+    Map {
+        /// What keys must look like.
+        keys: Format,
+        /// What stands under each.
+        values: Box<Shape>,
+    },
+    /// A mapping with known fields.
+    Object(Vec<Field>),
+    /// One of several: a short form and a long one.
+    Either(Vec<Shape>),
+}
+
+/// A field of a mapping.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    /// Its key.
+    pub name: String,
+    /// What may stand there.
+    pub shape: Shape,
+    /// Whether it must be written.
+    pub required: bool,
+}
+
+impl Shape {
+    /// Returns a shape without default or example.
+    pub fn new(about: impl Into<String>, kind: Kind) -> Self {
+        Self { about: about.into(), kind, default: None, example: None }
+    }
+
+    /// Returns the shape of a text with a format.
+    pub fn text(about: impl Into<String>, format: Format) -> Self {
+        Self::new(about, Kind::Text { format, choices: Vec::new(), min: None, max: None })
+    }
+
+    /// Returns the fields, if it is a mapping with known ones; of a choice, those of its long form.
+    pub fn fields(&self) -> Option<&[Field]> {
+        match &self.kind {
+            Kind::Object(fields) => Some(fields),
+            Kind::Either(shapes) => shapes.iter().find_map(Shape::fields),
+            _ => None,
+        }
+    }
+
+    /// Returns the field with a name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields()?.iter().find(|field| field.name == name)
+    }
+
+    /// Returns what stands at a path, through lists and mappings too.
+    pub fn at<'s>(&'s self, path: &[&str]) -> Option<&'s Shape> {
+        let Some((first, rest)) = path.split_first() else { return Some(self) };
+        let inner = match &self.kind {
+            Kind::List(item) => return item.at(path),
+            Kind::Map { values, .. } => values,
+            Kind::Either(shapes) => return shapes.iter().find_map(|shape| shape.at(path)),
+            _ => &self.field(first)?.shape,
+        };
+        inner.at(rest)
+    }
+
+    /// Names the type in a word or two, as `explain` prints it.
+    pub fn type_name(&self) -> String {
+        match &self.kind {
+            Kind::Anything => "any".to_owned(),
+            Kind::Boolean => "boolean".to_owned(),
+            Kind::Integer { .. } => "integer".to_owned(),
+            Kind::Text { choices, .. } if !choices.is_empty() => choices.join(" | "),
+            Kind::Text { format, .. } => format.name().to_owned(),
+            Kind::List(item) => format!("list of {}", item.type_name()),
+            Kind::Map { values, .. } => format!("map of {}", values.type_name()),
+            Kind::Object(_) => "object".to_owned(),
+            Kind::Either(shapes) => {
+                shapes.iter().map(Self::type_name).collect::<Vec<_>>().join(" | ")
+            }
+        }
+    }
+
+    /// Says what is wanted, for "expected …".
+    pub fn phrase(&self) -> String {
+        match &self.kind {
+            Kind::Anything => "anything".to_owned(),
+            Kind::Boolean => "`true` or `false`".to_owned(),
+            Kind::Integer { .. } => "a whole number".to_owned(),
+            Kind::Text { choices, .. } if !choices.is_empty() => one_of(choices),
+            Kind::Text { format, .. } => format.phrase().to_owned(),
+            Kind::List(_) => "a list".to_owned(),
+            Kind::Map { .. } => "a mapping".to_owned(),
+            Kind::Object(fields) => {
+                let names: Vec<&str> = fields.iter().take(6).map(|f| f.name.as_str()).collect();
+                let more = if fields.len() > names.len() { ", …" } else { "" };
+                format!("a mapping with `{}`{more}", names.join("`, `"))
+            }
+            Kind::Either(shapes) => {
+                shapes.iter().map(Self::phrase).collect::<Vec<_>>().join(", or ")
+            }
+        }
+    }
+}
+
+/// Says "`a`, `b` or `c`", or "one of …" when there are many.
+pub(crate) fn one_of(words: &[String]) -> String {
+    match words {
+        [] => "nothing".to_owned(),
+        [only] => format!("`{only}`"),
+        [before @ .., last] => format!("`{}` or `{last}`", before.join("`, `")),
+    }
+}

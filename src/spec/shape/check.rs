@@ -1,0 +1,321 @@
+//! Holds a node against a shape and tells everything that does not fit, each at its place.
+
+use super::{Field, Kind, Shape, one_of};
+use crate::diagnostic::{Code, Diagnostic, Place, nearest};
+use crate::spec::{Format, Quantity, Seconds};
+use crate::yaml::{Entry, Node, Scalar, Typed, Value};
+
+/// Whether a value may be an expression that is evaluated later, as in a blueprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expressions {
+    /// `{{ … }}`, `if` and `for` may stand anywhere and are taken as fitting.
+    Allowed,
+    /// What is written is what it is.
+    Refused,
+}
+
+/// Returns everything in `node` that does not fit `shape`. `path` is the node's own path.
+pub fn check(node: &Node, shape: &Shape, path: &str, expressions: Expressions) -> Vec<Diagnostic> {
+    let mut checker = Checker { expressions, found: Vec::new() };
+    checker.node(node, shape, path);
+    checker.found
+}
+
+struct Checker {
+    expressions: Expressions,
+    found: Vec<Diagnostic>,
+}
+
+impl Checker {
+    fn tell(&mut self, code: Code, place: Place, path: &str, message: String) -> &mut Diagnostic {
+        self.found.push(Diagnostic::new(code, place, message).at(path));
+        let last = self.found.len() - 1;
+        &mut self.found[last]
+    }
+
+    fn node(&mut self, node: &Node, shape: &Shape, path: &str) {
+        if self.expressions == Expressions::Allowed && self.evaluated_later(node, shape, path) {
+            return;
+        }
+        // Nothing at all is as good as leaving the field out.
+        if node.is_null() && !path.is_empty() {
+            return;
+        }
+        match (&shape.kind, &node.value) {
+            (Kind::Anything, _) => {}
+            (Kind::Object(fields), Value::Map(entries)) => {
+                self.object(node, entries, fields, path);
+            }
+            (Kind::Map { keys, values }, Value::Map(entries)) => {
+                for entry in entries {
+                    let at = join(path, &entry.key);
+                    if self.expressions == Expressions::Allowed && entry.key == "+" {
+                        self.node(&entry.value, shape, &at);
+                        continue;
+                    }
+                    if !keys.accepts(&entry.key) {
+                        let message = format!("expected {} as a key", keys.phrase());
+                        self.tell(Code::BadValue, entry.place, &at, message);
+                    }
+                    self.node(&entry.value, values, &at);
+                }
+            }
+            (Kind::List(item), Value::List(items)) => {
+                for (index, node) in items.iter().enumerate() {
+                    self.node(node, item, &format!("{path}[{index}]"));
+                }
+            }
+            (Kind::Either(shapes), _) => self.either(node, shapes, shape, path),
+            (Kind::Boolean, Value::Scalar(scalar)) => self.boolean(node, scalar, path),
+            (Kind::Integer { min, max }, Value::Scalar(scalar)) => {
+                self.integer(node, scalar, (*min, *max), path);
+            }
+            (Kind::Text { .. }, Value::Scalar(scalar)) => self.text(node, scalar, shape, path),
+            _ => {
+                let message = format!("expected {}, found {}", shape.phrase(), node.found());
+                self.tell(Code::WrongType, node.place, path, message);
+            }
+        }
+    }
+
+    /// In a blueprint, looks through expressions and control keys; returns whether it was one.
+    fn evaluated_later(&mut self, node: &Node, shape: &Shape, path: &str) -> bool {
+        if node.text().is_some_and(|text| text.contains("{{")) {
+            return true;
+        }
+        let Some(entries) = node.entries() else { return false };
+        if let Some(items) = node.get("for").and(node.get("each")) {
+            let inner = if let Kind::List(item) = &shape.kind { item } else { shape };
+            self.node(items, inner, path);
+            return true;
+        }
+        if let Some(then) = node.get("if").and(node.get("then")) {
+            self.node(then, shape, path);
+            if let Some(otherwise) = node.get("else") {
+                self.node(otherwise, shape, path);
+            }
+            return true;
+        }
+        let is_control = |entry: &&Entry| matches!(entry.key.as_str(), "if" | "for" | "as");
+        if entries.iter().any(|entry| is_control(&entry) && !has_field(shape, &entry.key)) {
+            let rest = entries.iter().filter(|entry| !is_control(entry)).cloned().collect();
+            let inner = if let (Kind::List(item), Some(_)) = (&shape.kind, node.get("for")) {
+                item
+            } else {
+                shape
+            };
+            self.node(&Node { value: Value::Map(rest), place: node.place }, inner, path);
+            return true;
+        }
+        false
+    }
+
+    fn object(&mut self, node: &Node, entries: &[Entry], fields: &[Field], path: &str) {
+        for entry in entries {
+            let at = join(path, &entry.key);
+            match fields.iter().find(|field| field.name == entry.key) {
+                Some(field) => self.node(&entry.value, &field.shape, &at),
+                None if entry.key == "+" && self.expressions == Expressions::Allowed => {}
+                None => self.unknown(entry, fields, path),
+            }
+        }
+        for field in fields.iter().filter(|field| field.required) {
+            if node.get(&field.name).is_none_or(Node::is_null) {
+                let about = first_sentence(&field.shape.about);
+                let example = field.shape.example.as_ref().map_or_else(
+                    || format!("`{}: …`", field.name),
+                    |example| format!("`{}: {}`", field.name, plain(example)),
+                );
+                let message = format!("`{}` is missing: {about}", field.name);
+                self.tell(Code::MissingField, node.place, path, message).fix =
+                    Some(format!("write {example}"));
+            }
+        }
+    }
+
+    fn unknown(&mut self, entry: &Entry, fields: &[Field], path: &str) {
+        let names: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
+        let message = format!("there is no field `{}`", entry.key);
+        let likely = nearest(&entry.key, names.iter().map(String::as_str)).map(str::to_owned);
+        let fix = match likely {
+            Some(name) => format!("did you mean `{name}`?"),
+            None if names.is_empty() => "nothing can be set here".to_owned(),
+            None => format!("there are {}", names_in_words(&names)),
+        };
+        self.tell(Code::UnknownField, entry.place, path, message).fix = Some(fix);
+    }
+
+    fn either(&mut self, node: &Node, shapes: &[Shape], whole: &Shape, path: &str) {
+        let mut attempts = Vec::new();
+        for shape in shapes.iter().filter(|shape| suits(shape, node)) {
+            let attempt = check(node, shape, path, self.expressions);
+            if attempt.is_empty() {
+                return;
+            }
+            attempts.push(attempt);
+        }
+        match attempts.len() {
+            // Only one form was meant: what is wrong inside it is what people want to read.
+            1 => self.found.extend(attempts.remove(0)),
+            0 => {
+                let message = format!("expected {}, found {}", whole.phrase(), node.found());
+                self.tell(Code::WrongType, node.place, path, message);
+            }
+            _ => {
+                let found = node.text().unwrap_or_default();
+                let choices = shapes.iter().flat_map(|shape| match &shape.kind {
+                    Kind::Text { choices, .. } => choices.as_slice(),
+                    _ => &[],
+                });
+                let likely = nearest(found, choices.map(String::as_str)).map(str::to_owned);
+                let is_size = found.starts_with(|c: char| c.is_ascii_digit());
+                let code = if is_size { Code::BadSize } else { Code::BadValue };
+                let message = format!("expected {}, found {}", whole.phrase(), node.found());
+                self.tell(code, node.place, path, message).fix =
+                    likely.map(|word| format!("did you mean `{word}`?"));
+            }
+        }
+    }
+
+    fn boolean(&mut self, node: &Node, scalar: &Scalar, path: &str) {
+        if matches!(scalar.typed(), Typed::Boolean(_)) {
+            return;
+        }
+        let message = format!("expected `true` or `false`, found {}", node.found());
+        let meant = match scalar.text().to_lowercase().as_str() {
+            "yes" | "on" | "y" | "true" | "1" => Some("write `true`"),
+            "no" | "off" | "n" | "false" | "0" => Some("write `false`"),
+            _ => None,
+        };
+        self.tell(Code::WrongType, node.place, path, message).fix = meant.map(str::to_owned);
+    }
+
+    fn integer(
+        &mut self,
+        node: &Node,
+        scalar: &Scalar,
+        (min, max): (Option<i64>, Option<i64>),
+        path: &str,
+    ) {
+        let Typed::Integer(value) = scalar.typed() else {
+            let message = format!("expected a whole number, found {}", node.found());
+            let quoted = matches!(scalar, Scalar::Text(text) if text.parse::<i64>().is_ok());
+            self.tell(Code::WrongType, node.place, path, message).fix =
+                quoted.then(|| "take the quotes away".to_owned());
+            return;
+        };
+        if min.is_some_and(|min| value < min) || max.is_some_and(|max| value > max) {
+            let message = format!("expected {}, found `{value}`", range(min, max));
+            self.tell(Code::BadValue, node.place, path, message);
+        }
+    }
+
+    fn text(&mut self, node: &Node, scalar: &Scalar, shape: &Shape, path: &str) {
+        let Kind::Text { format, choices, min, max } = &shape.kind else { return };
+        let text = scalar.text();
+        if !choices.is_empty() {
+            if !choices.iter().any(|choice| choice == text) {
+                let message = format!("expected {}, found {}", one_of(choices), node.found());
+                let likely = nearest(text, choices.iter().map(String::as_str)).map(str::to_owned);
+                self.tell(Code::BadValue, node.place, path, message).fix =
+                    likely.map(|word| format!("did you mean `{word}`?"));
+            }
+            return;
+        }
+        if !format.accepts(text) {
+            let code = if *format == Format::Quantity { Code::BadSize } else { Code::BadValue };
+            let message = format!("expected {}, found {}", format.phrase(), node.found());
+            self.tell(code, node.place, path, message).fix = repair(*format, text);
+            return;
+        }
+        let measure = match format {
+            Format::Quantity => Quantity::parse(text).map(|quantity| quantity.bytes()),
+            Format::Duration => Seconds::parse(text).map(|seconds| u64::from(seconds.0)),
+            _ => None,
+        };
+        let show = |limit: u64| match format {
+            Format::Quantity => Quantity::of_bytes(limit).text().to_owned(),
+            _ => format!("{limit}s"),
+        };
+        let Some(measure) = measure else { return };
+        if let Some(min) = min.filter(|min| measure < *min) {
+            let message = format!("expected at least `{}`, found `{text}`", show(min));
+            self.tell(Code::BadValue, node.place, path, message);
+        } else if let Some(max) = max.filter(|max| measure > *max) {
+            let message = format!("expected at most `{}`, found `{text}`", show(max));
+            self.tell(Code::BadValue, node.place, path, message);
+        }
+    }
+}
+
+/// What the writer most likely meant, when a small change makes the text fit.
+fn repair(format: Format, text: &str) -> Option<String> {
+    let squeezed: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let tries: Vec<String> = match format {
+        Format::Quantity => {
+            let upper = squeezed.to_uppercase();
+            let base = upper.trim_end_matches('B').trim_end_matches('I').to_owned();
+            vec![squeezed, format!("{base}i")]
+        }
+        Format::Name | Format::Hostname | Format::Subdomain => {
+            let lower = squeezed.to_lowercase().replace('_', "-");
+            let host = lower.split("://").last().unwrap_or_default();
+            let host = host.split(['/', ':']).next().unwrap_or_default().to_owned();
+            vec![lower, host]
+        }
+        Format::Cidr => vec![format!("{squeezed}/32"), format!("{squeezed}/128")],
+        Format::Mode => vec![format!("0{squeezed}")],
+        Format::Owner => vec![format!("{squeezed}:{squeezed}")],
+        _ => Vec::new(),
+    };
+    tries.into_iter().find(|t| t != text && format.accepts(t)).map(|t| format!("write `{t}`"))
+}
+
+/// Whether a node could have been meant as this form.
+fn suits(shape: &Shape, node: &Node) -> bool {
+    match (&shape.kind, &node.value) {
+        (Kind::Anything, _)
+        | (Kind::Object(_) | Kind::Map { .. }, Value::Map(_))
+        | (Kind::List(_), Value::List(_))
+        | (Kind::Text { .. }, Value::Scalar(_)) => true,
+        (Kind::Boolean, Value::Scalar(scalar)) => matches!(scalar.typed(), Typed::Boolean(_)),
+        (Kind::Integer { .. }, Value::Scalar(scalar)) => {
+            matches!(scalar.typed(), Typed::Integer(_) | Typed::Float(_))
+        }
+        (Kind::Either(shapes), _) => shapes.iter().any(|shape| suits(shape, node)),
+        _ => false,
+    }
+}
+
+fn has_field(shape: &Shape, name: &str) -> bool {
+    shape.field(name).is_some()
+}
+
+fn range(min: Option<i64>, max: Option<i64>) -> String {
+    match (min, max) {
+        (Some(min), Some(max)) => format!("a number from {min} to {max}"),
+        (Some(min), None) => format!("a number of at least {min}"),
+        (None, Some(max)) => format!("a number of at most {max}"),
+        (None, None) => "a whole number".to_owned(),
+    }
+}
+
+fn names_in_words(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        [only] => format!("only `{only}`"),
+        names => format!("`{}`", names.join("`, `")),
+    }
+}
+
+fn first_sentence(about: &str) -> &str {
+    about.split_once(". ").map_or(about, |(first, _)| first).trim_end_matches('.')
+}
+
+fn plain(example: &serde_json::Value) -> String {
+    example.as_str().map_or_else(|| example.to_string(), str::to_owned)
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}

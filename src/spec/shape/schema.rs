@@ -1,0 +1,113 @@
+//! Shapes as JSON Schema (draft 2020-12), for editors.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::{Kind, Shape};
+use crate::spec::Format;
+
+/// Returns the schema document of a kind. `title` is the kind, `name` its file name in `schemas/`.
+pub fn schema(title: &str, shape: &Shape) -> Json {
+    let mut document = Map::new();
+    document.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
+    document.insert("title".to_owned(), title.into());
+    if let Json::Object(fields) = of(shape) {
+        document.extend(fields);
+    }
+    Json::Object(document)
+}
+
+fn of(shape: &Shape) -> Json {
+    let mut json = match &shape.kind {
+        Kind::Anything => json!({}),
+        Kind::Boolean => json!({"type": "boolean"}),
+        Kind::Integer { min, max } => {
+            let mut json = json!({"type": "integer"});
+            put(&mut json, "minimum", *min);
+            put(&mut json, "maximum", *max);
+            json
+        }
+        Kind::Text { choices, .. } if !choices.is_empty() => text_like(json!({"enum": choices}), choices),
+        Kind::Text { format, .. } => text(*format),
+        Kind::List(item) => json!({"type": "array", "items": of(item)}),
+        Kind::Map { keys, values } => {
+            let mut json = json!({"type": "object", "additionalProperties": of(values)});
+            if let Some(pattern) = pattern(*keys) {
+                json["propertyNames"] = json!({"pattern": pattern});
+            }
+            json
+        }
+        Kind::Object(fields) => {
+            let properties: Map<String, Json> =
+                fields.iter().map(|field| (field.name.clone(), of(&field.shape))).collect();
+            let required: Vec<&str> =
+                fields.iter().filter(|f| f.required).map(|f| f.name.as_str()).collect();
+            let mut json = json!({
+                "type": "object",
+                "additionalProperties": false,
+                "properties": properties,
+            });
+            if !required.is_empty() {
+                json["required"] = json!(required);
+            }
+            json
+        }
+        Kind::Either(shapes) => json!({"anyOf": shapes.iter().map(of).collect::<Vec<_>>()}),
+    };
+    if !shape.about.is_empty() {
+        json["description"] = shape.about.as_str().into();
+    }
+    if let Some(default) = &shape.default {
+        json["default"] = default.clone();
+    }
+    if let Some(example) = &shape.example {
+        json["examples"] = json!([example]);
+    }
+    json
+}
+
+fn put(json: &mut Json, key: &str, value: Option<i64>) {
+    if let Some(value) = value {
+        json[key] = value.into();
+    }
+}
+
+/// A text of which the reader takes the word as written: `34` without quotes is fine for it, so the
+/// schema must not refuse the number that an editor sees there.
+fn text(format: Format) -> Json {
+    let mut json = match format {
+        Format::Text | Format::Quantity | Format::Duration | Format::Cpu | Format::Mode => {
+            json!({"type": ["string", "number"]})
+        }
+        _ => json!({"type": "string"}),
+    };
+    if let Some(pattern) = pattern(format) {
+        json["pattern"] = pattern.into();
+    }
+    json
+}
+
+fn text_like(mut json: Json, choices: &[String]) -> Json {
+    let numbers: Vec<Json> =
+        choices.iter().filter_map(|word| serde_json::from_str::<serde_json::Number>(word).ok()).map(Json::from).collect();
+    if let Some(list) = json["enum"].as_array_mut() {
+        list.extend(numbers);
+    }
+    json
+}
+
+/// A regular expression (ECMA 262) that refuses nothing that [`Format::accepts`].
+fn pattern(format: Format) -> Option<&'static str> {
+    Some(match format {
+        Format::Text | Format::Date | Format::Cidr | Format::Image => return None,
+        Format::Quantity => r"^[0-9]*\.?[0-9]*([KMGTPE]i|[kMGTPE]|[eE]\+?[0-9]+)?$",
+        Format::Duration => "^[0-9]+[smhd]?$",
+        Format::Hostname | Format::Subdomain => r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
+        Format::Name => "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        Format::Cron => r"^(@[a-z]+|\S+(\s+\S+){4})$",
+        Format::Variable => "^[A-Za-z_][A-Za-z0-9_]*$",
+        Format::Path => "^/",
+        Format::Mode => "^[0-7]{4}$",
+        Format::Owner => "^[0-9]+:[0-9]+$",
+        Format::Cpu => r"^([0-9]+m|[0-9]*\.?[0-9]+)$",
+    })
+}

@@ -1,0 +1,161 @@
+//! The platform admin's document: arrays, classes, quotas. Written once per cluster.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Quantity;
+
+/// What a `kind: Storage` document's `spec` holds.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StorageSpec {
+    /// Name of this cluster, the first part of every volume's name on an array. At most 22
+    /// characters, unique among the clusters that share an array, and never changed: volumes are
+    /// found again by it.
+    #[schemars(extend("format" = "name"), example = "prod-a")]
+    pub cluster: String,
+    /// Networks of the cluster's nodes. Export rules follow from it: nobody else can mount.
+    #[serde(default)]
+    pub nodes: Vec<NodeNetwork>,
+    /// The arrays.
+    #[serde(default)]
+    pub arrays: Vec<ArraySpec>,
+    /// The classes; `pure-file` and `pure-block` are there even when left out.
+    #[serde(default)]
+    pub classes: BTreeMap<String, ClassSpec>,
+    /// Upper limits by namespace and class; each becomes part of a ResourceQuota.
+    #[serde(default)]
+    pub quotas: Vec<QuotaSpec>,
+}
+
+/// A network of nodes.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct NodeNetwork(#[schemars(extend("format" = "cidr"))] pub String);
+
+/// One array.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ArraySpec {
+    /// How it is called in events, metrics and placement.
+    #[schemars(extend("format" = "name"))]
+    pub name: String,
+    /// What it is.
+    pub r#type: ArrayType,
+    /// Host name or address of its management interface.
+    pub management: String,
+    /// Host name or address from which nodes mount (`FlashBlade`: a data VIP). When left out, it is
+    /// read from the array.
+    pub data: Option<String>,
+    /// Where its API token is: never the token itself.
+    pub token: SecretKey,
+    /// Labels for placement.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The two kinds of array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum ArrayType {
+    /// File systems over NFS.
+    FlashBlade,
+    /// Volumes over iSCSI.
+    FlashArray,
+}
+
+/// A key of a Secret in the Storage document's namespace.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretKey {
+    /// Name of the Secret.
+    #[schemars(extend("format" = "subdomain"))]
+    pub secret: String,
+    /// Key in it.
+    pub key: String,
+}
+
+/// One storage class. A class cannot be changed in Kubernetes once it is there; declare another.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct ClassSpec {
+    /// For a further class: which of the two it is like, `pure-file` or `pure-block`.
+    pub like: Option<BaseClass>,
+    /// Whether claims that name no class get this one.
+    pub default: bool,
+    /// File classes: NFS version, `3` or `4.1`.
+    pub nfs: Option<NfsVersion>,
+    /// Mount options. `nolock` is refused where several pods share a volume.
+    pub mount_options: Vec<String>,
+    /// Block classes: file system of new volumes.
+    pub file_system: Option<FileSystem>,
+    /// What happens to the volume when its claim is deleted: `Delete` destroys it on the array
+    /// (its eradication timer still runs), `Retain` keeps it.
+    pub reclaim_policy: Option<ReclaimPolicy>,
+}
+
+/// The built-in classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BaseClass {
+    /// `FlashBlade`, NFS.
+    PureFile,
+    /// `FlashArray`, iSCSI.
+    PureBlock,
+}
+
+/// NFS protocol versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum NfsVersion {
+    /// `NFSv3`.
+    #[serde(rename = "3")]
+    V3,
+    /// `NFSv4.1`.
+    #[serde(rename = "4.1")]
+    V4_1,
+}
+
+/// File systems for block volumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FileSystem {
+    /// XFS.
+    Xfs,
+    /// ext4.
+    Ext4,
+}
+
+impl FileSystem {
+    /// Returns the name that `mkfs` knows.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Xfs => "xfs",
+            Self::Ext4 => "ext4",
+        }
+    }
+}
+
+/// What happens to a volume when its claim is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum ReclaimPolicy {
+    /// Destroyed on the array.
+    Delete,
+    /// Kept.
+    Retain,
+}
+
+/// Upper limits for one class in one namespace.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct QuotaSpec {
+    /// The namespace.
+    #[schemars(extend("format" = "name"))]
+    pub namespace: String,
+    /// The class.
+    pub class: String,
+    /// Most claims.
+    pub claims: Option<u32>,
+    /// Most bytes over all claims.
+    pub capacity: Option<Quantity>,
+}
