@@ -9,7 +9,7 @@ mod names;
 mod run;
 
 pub use earlier::{Change, changes, since};
-pub use run::Run;
+pub use run::{Facts, Run, SharedNamespace};
 
 use crate::blueprint::App;
 use crate::compile::Compiled;

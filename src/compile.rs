@@ -24,6 +24,9 @@ mod wave;
 mod way_in;
 mod workload;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use crate::blueprint::App;
 use crate::diagnostic::{Diagnostic, any_error};
 use crate::manifest::{self, Object};
@@ -49,7 +52,7 @@ pub fn compile(app: &App) -> (Option<Compiled>, Vec<Diagnostic>) {
     if any_error(&diagnostics) {
         return (None, diagnostics);
     }
-    let context = Context { app, waves: wave::waves(app) };
+    let context = Context { app, waves: wave::waves(app), files: config::contents(app) };
     let mut objects = Vec::new();
     objects.extend(access::service_account(&context));
     objects.extend(config::config_map(&context));
@@ -75,4 +78,6 @@ pub fn compile(app: &App) -> (Option<Compiled>, Vec<Diagnostic>) {
 struct Context<'a> {
     app: &'a App,
     waves: wave::Waves<'a>,
+    /// Contents of the app's files, by key.
+    files: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
 }

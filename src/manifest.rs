@@ -33,5 +33,5 @@ pub struct WriteError {
     pub identity: Identity,
     /// Why.
     #[source]
-    pub source: serde_yaml::ser::Error,
+    pub source: crate::yaml::WriteError,
 }

@@ -13,4 +13,4 @@ mod write;
 pub use de::ReadError;
 pub use node::{Entry, Node, Scalar, Typed, Value};
 pub use read::{Documents, MAX_BYTES, decode, read};
-pub use write::{write, write_json_string};
+pub use write::{WriteError, write};

@@ -1,6 +1,7 @@
 //! An app after its blueprint: everything decided that does not depend on Kubernetes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::Value as Json;
@@ -44,7 +45,7 @@ pub struct App {
     /// Image of the step that fills Secrets.
     pub helper: String,
     /// Contents of the blueprint's files that are mounted, by name.
-    pub files: BTreeMap<String, String>,
+    pub files: BTreeMap<String, Arc<str>>,
     /// The document, for the places of its fields.
     pub document: Node,
 }

@@ -48,27 +48,45 @@ fn name(text: &str) -> String {
 /// One expression and where it stands.
 #[derive(Debug)]
 pub(super) struct Expression {
-    compiled: minijinja::Expression<'static, 'static>,
+    compiled: Compiled,
     source: String,
     place: Place,
+}
+
+#[derive(Debug)]
+enum Compiled {
+    /// A name and fields of it, such as `component.db.address`: most expressions are, and looking
+    /// them up takes a tenth of starting the interpreter.
+    Path(Vec<String>),
+    /// Anything else.
+    Code(minijinja::Expression<'static, 'static>),
 }
 
 impl Expression {
     /// Reads the text between `{{` and `}}`.
     pub(super) fn parse(source: &str, place: Place) -> Result<Self, ReadError> {
         let source = source.trim().to_owned();
-        let compiled = ENVIRONMENT
+        // Compiled in any case, so that what is no expression is told here.
+        let code = ENVIRONMENT
             .compile_expression_owned(source.clone())
             .map_err(|error| failure(&source, &error, place))?;
+        let compiled = path(&source).map_or(Compiled::Code(code), Compiled::Path);
         Ok(Self { compiled, source, place })
     }
 
     /// Evaluates it. A name that does not exist is an error.
     pub(super) fn evaluate(&self, scope: &Scope) -> Result<Value, ReadError> {
-        let value = self
-            .compiled
-            .eval(scope.value().clone())
-            .map_err(|error| failure(&self.source, &error, self.place))?;
+        let fail = |error: Error| failure(&self.source, &error, self.place);
+        let value = match &self.compiled {
+            Compiled::Path(steps) => {
+                let mut value = scope.value().clone();
+                for step in steps {
+                    value = value.get_attr(step).map_err(fail)?;
+                }
+                value
+            }
+            Compiled::Code(code) => code.eval(scope.value().clone()).map_err(fail)?,
+        };
         if value.kind() == ValueKind::Undefined {
             return Err(ReadError {
                 message: format!("`{{{{ {} }}}}` is not defined", self.source),
@@ -79,14 +97,29 @@ impl Expression {
     }
 
     /// Returns the names that it uses.
-    pub(super) fn names(&self) -> impl Iterator<Item = String> {
-        self.compiled.undeclared_variables(false).into_iter()
+    pub(super) fn names(&self) -> Vec<String> {
+        match &self.compiled {
+            Compiled::Path(steps) => steps.first().cloned().into_iter().collect(),
+            Compiled::Code(code) => code.undeclared_variables(false).into_iter().collect(),
+        }
     }
 
     /// Where it stands.
     pub(super) fn place(&self) -> Place {
         self.place
     }
+}
+
+/// The steps of an expression that is nothing but a name and fields of it.
+fn path(source: &str) -> Option<Vec<String>> {
+    const WORDS: [&str; 11] =
+        ["true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is"];
+    let is_name = |step: &str| {
+        step.starts_with(|c: char| c.is_ascii_alphabetic())
+            && step.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && !WORDS.contains(&step)
+    };
+    source.split('.').map(|step| is_name(step).then(|| step.to_owned())).collect()
 }
 
 fn failure(source: &str, error: &Error, place: Place) -> ReadError {

@@ -1,6 +1,7 @@
 //! A document and its blueprint become an [`App`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use minijinja::Value;
@@ -11,7 +12,7 @@ use super::language::{
     Component, Exposure, FileContent, Job, Program, Rule, Schedule, Serving, VolumeDeclaration,
 };
 use super::load::{Blueprint, Parts};
-use super::scope::Scope;
+use super::scope::{Names, Scope};
 use super::template::Template;
 use super::verify::verify;
 use crate::diagnostic::{Code, Diagnostic, any_error, nearest};
@@ -53,19 +54,19 @@ impl Maker<'_> {
         let metadata: Metadata = read_or_default(node.get("metadata"))?;
         let spec = node.get("spec");
         let common: Common = read_or_default(spec)?;
-        let scope = self.parameters(spec);
+        let mut names = self.parameters(spec);
         let name = match (metadata.name, &self.blueprint.name) {
             (Some(name), _) => name,
-            (None, Some(template)) => template.within(&scope).read()?,
+            (None, Some(template)) => template.within(&names.scope()).read()?,
             (None, None) => String::new(),
         };
-        let scope = self.surroundings(&scope, &name, metadata.namespace.as_ref(), &common);
-        let (volumes, scope) = self.volumes(&common, &scope, diagnostics)?;
-        let mut scope = scope;
+        self.surroundings(&mut names, &name, metadata.namespace.as_ref(), &common);
+        let volumes = self.volumes(&common, &mut names, diagnostics)?;
         for (name, template) in &self.blueprint.lets {
-            let value: serde_json::Value = template.within(&scope).read()?;
-            scope = scope.with([(name.as_str(), Value::from(minijinja::value::Serde(&value)))]);
+            let value: serde_json::Value = template.within(&names.scope()).read()?;
+            names.add([(name.as_str(), Value::from(minijinja::value::Serde(&value)))]);
         }
+        let scope = names.scope();
         self.rules(&scope, diagnostics)?;
         if any_error(diagnostics) {
             // What is built from settings that cannot be would only repeat the complaint.
@@ -128,23 +129,24 @@ impl Maker<'_> {
             .and(Some(self.document.kind_place), "in this app")
     }
 
-    fn parameters(&self, spec: Option<&Node>) -> Scope {
-        let values = self.blueprint.parameters.iter().map(|parameter| {
+    fn parameters(&self, spec: Option<&Node>) -> Names {
+        let mut names = Names::default();
+        names.add(self.blueprint.parameters.iter().map(|parameter| {
             let written = spec.and_then(|spec| spec.get(&parameter.name));
             (parameter.name.clone(), parameter.value(written))
-        });
-        let catalogue = ("catalogue".to_owned(), self.blueprint.catalogue.clone());
-        Scope::new(values.chain([catalogue]))
+        }));
+        names.add([("catalogue", self.blueprint.catalogue.clone())]);
+        names
     }
 
     /// The names that every expression sees beside the parameters.
     fn surroundings(
         &self,
-        scope: &Scope,
+        names: &mut Names,
         name: &str,
         namespace: Option<&String>,
         common: &Common,
-    ) -> Scope {
+    ) {
         let app = Value::from_pairs([
             ("name", Value::from(name)),
             ("namespace", Value::from(namespace)),
@@ -152,8 +154,8 @@ impl Maker<'_> {
         ]);
         let component = Value::from_pairs(self.blueprint.components.iter().map(|(part, _)| {
             let address = format!("{name}-{part}");
-            let names = [("name", Value::from(address.clone())), ("address", Value::from(address))];
-            (part.clone(), Value::from_pairs(names))
+            let facts = [("name", Value::from(address.clone())), ("address", Value::from(address))];
+            (part.clone(), Value::from_pairs(facts))
         }));
         let secrets = self.secrets(name, common);
         let secrets = Value::from_pairs(secrets.into_iter().map(|(part, secret)| {
@@ -165,19 +167,20 @@ impl Maker<'_> {
             ("tls", Value::from(tls)),
             ("scheme", Value::from(if tls { "https" } else { "http" })),
         ]);
-        scope.with([("app", app), ("component", component), ("secrets", secrets), ("expose", expose)])
+        names.add([("app", app), ("component", component), ("secrets", secrets), ("expose", expose)]);
     }
 
     fn volumes(
         &self,
         common: &Common,
-        scope: &Scope,
+        names: &mut Names,
         diagnostics: &mut Vec<Diagnostic>,
-    ) -> Result<(IndexMap<String, Volume>, Scope), ReadError> {
+    ) -> Result<IndexMap<String, Volume>, ReadError> {
+        let scope = names.scope();
         let mut volumes = IndexMap::new();
         let default = VolumeSpec::default();
         for (name, template) in &self.blueprint.volumes {
-            let declared: Option<VolumeDeclaration> = template.within(scope).read()?;
+            let declared: Option<VolumeDeclaration> = template.within(&scope).read()?;
             let Some(declared) = declared else { continue };
             let written = common.volumes.get(name).unwrap_or(&default);
             let class_name = written.class.as_ref().unwrap_or(&declared.class);
@@ -207,7 +210,8 @@ impl Maker<'_> {
             ]);
             (name.clone(), facts)
         }));
-        Ok((volumes, scope.with([("volumes", seen)])))
+        names.add([("volumes", seen)]);
+        Ok(volumes)
     }
 
     fn unknown_class(&self, volume: &str, class: &str) -> Diagnostic {
@@ -357,7 +361,7 @@ impl Maker<'_> {
     }
 
     /// The contents of all files that something mounts.
-    fn files(&self, app: &App) -> BTreeMap<String, String> {
+    fn files(&self, app: &App) -> BTreeMap<String, Arc<str>> {
         let mut names: Vec<&str> = Vec::new();
         let programs = app.components.values().map(|component| &component.program);
         for program in programs.chain(app.jobs.values().map(|job| &job.program)) {
@@ -371,7 +375,7 @@ impl Maker<'_> {
         names.extend(steps.filter_map(|step| step.script.as_deref()));
         names
             .into_iter()
-            .filter_map(|name| Some((name.to_owned(), self.blueprint.folder.files.get(name)?.to_string())))
+            .filter_map(|name| Some((name.to_owned(), self.blueprint.folder.files.get(name)?.clone())))
             .collect()
     }
 

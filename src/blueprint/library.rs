@@ -1,8 +1,7 @@
 //! All blueprints of a run: those that we ship and those that users keep beside their apps.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use include_dir::{Dir, include_dir};
 
@@ -22,7 +21,7 @@ pub struct Folder {
     /// How it is named to people: its path.
     pub name: String,
     /// Texts by file name.
-    pub files: BTreeMap<String, Cow<'static, str>>,
+    pub files: BTreeMap<String, Arc<str>>,
 }
 
 /// The blueprints of a run, parsed when first asked for.
@@ -110,7 +109,7 @@ fn shipped(dir: &'static Dir<'static>) -> Folder {
     let name = format!("blueprints/{}", dir.path().display());
     let files = dir.files().filter_map(|file| {
         let name = file.path().file_name()?.to_str()?.to_owned();
-        Some((name, Cow::Borrowed(file.contents_utf8()?)))
+        Some((name, Arc::from(file.contents_utf8()?)))
     });
     Folder { name, files: files.collect() }
 }

@@ -7,38 +7,38 @@ use minijinja::value::merge_maps;
 #[derive(Debug, Clone)]
 pub(super) struct Scope(Value);
 
+/// A scope that is being put together.
+#[derive(Debug, Default)]
+pub(super) struct Names(Vec<(String, Value)>);
+
+impl Names {
+    /// Adds names.
+    pub(super) fn add<K: Into<String>>(&mut self, names: impl IntoIterator<Item = (K, Value)>) {
+        self.0.extend(names.into_iter().map(|(name, value)| (name.into(), value)));
+    }
+
+    /// Returns the scope with all names so far: one mapping, since every expression looks in it.
+    pub(super) fn scope(&self) -> Scope {
+        Scope(Value::from_pairs(self.0.iter().cloned()))
+    }
+}
+
 impl Scope {
     /// Returns a scope with these names.
     pub(super) fn new<K: Into<String>>(names: impl IntoIterator<Item = (K, Value)>) -> Self {
-        Self(names.into_iter().map(|(name, value)| (name.into(), value)).collect::<Names>().into())
+        let mut all = Names::default();
+        all.add(names);
+        all.scope()
     }
 
-    /// Returns a scope in which these names come before those that are there.
+    /// Returns a scope in which a loop's name comes before those that are there.
     #[must_use]
-    pub(super) fn with<K: Into<String>>(
-        &self,
-        names: impl IntoIterator<Item = (K, Value)>,
-    ) -> Self {
-        Self(merge_maps([Self::new(names).0, self.0.clone()]))
+    pub(super) fn with(&self, name: &str, value: Value) -> Self {
+        Self(merge_maps([Value::from_pairs([(name, value)]), self.0.clone()]))
     }
 
     /// Returns them as one value.
     pub(super) fn value(&self) -> &Value {
         &self.0
-    }
-}
-
-/// Collects names into a minijinja mapping.
-struct Names(Vec<(String, Value)>);
-
-impl FromIterator<(String, Value)> for Names {
-    fn from_iter<I: IntoIterator<Item = (String, Value)>>(iter: I) -> Self {
-        Self(iter.into_iter().collect())
-    }
-}
-
-impl From<Names> for Value {
-    fn from(names: Names) -> Self {
-        Self::from_pairs(names.0)
     }
 }

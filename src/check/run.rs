@@ -9,8 +9,78 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::blueprint::App;
 use crate::compile::Compiled;
 use crate::diagnostic::{Code, Diagnostic, Place};
-use crate::manifest::{Identity, Object};
-use crate::spec::{Quantity, QuotaSpec};
+use crate::manifest::Object;
+use crate::spec::{Profile, Quantity, QuotaSpec};
+
+/// What other apps of the run need to know of one: made on the thread that rendered it, so that the
+/// app and its objects can go.
+#[derive(Debug)]
+pub struct Facts {
+    name: String,
+    name_place: Place,
+    host_place: Place,
+    volumes_place: Place,
+    /// Hash of each object's identity, in the order of `identities`.
+    objects: Vec<u64>,
+    /// What the identities look like, a line each: needed only when two are the same.
+    identities: String,
+    hosts: Vec<String>,
+    /// Class and bytes of each claim.
+    claims: Vec<(String, u64)>,
+    namespace: Option<String>,
+    own_namespace: bool,
+    profile: Profile,
+    holds_data: bool,
+}
+
+impl Facts {
+    /// Returns an app's.
+    pub fn of(app: &App, compiled: &Compiled) -> Self {
+        let mut objects = Vec::with_capacity(compiled.objects.len());
+        let mut identities = String::new();
+        for object in &compiled.objects {
+            let before = identities.len();
+            object.describe(&mut identities);
+            let mut hasher = DefaultHasher::new();
+            identities[before..].hash(&mut hasher);
+            objects.push(hasher.finish());
+            identities.push('\n');
+        }
+        Self {
+            name: app.name.clone(),
+            name_place: app.place("metadata.name"),
+            host_place: app.place("spec.host"),
+            volumes_place: app.place("spec.volumes"),
+            objects,
+            identities,
+            hosts: app.exposed.iter().flat_map(|exposed| exposed.hosts.clone()).collect(),
+            claims: compiled.objects.iter().filter_map(claim).collect(),
+            namespace: app.namespace.clone(),
+            own_namespace: app.common.create_namespace,
+            profile: compiled.profile,
+            holds_data: app.volumes.values().any(|volume| volume.keep),
+        }
+    }
+}
+
+fn claim(object: &Object) -> Option<(String, u64)> {
+    let Object::PersistentVolumeClaim(claim) = object else { return None };
+    let spec = claim.spec.as_ref()?;
+    let size = spec.resources.as_ref()?.requests.as_ref()?.get("storage")?;
+    let bytes = Quantity::parse(&size.0).map_or(0, |size| size.bytes());
+    Some((spec.storage_class_name.clone()?, bytes))
+}
+
+/// A Namespace that apps share: the weakest profile of them all, and whether any has data to keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedNamespace {
+    /// Its name.
+    pub name: String,
+    /// The strictest profile that all its apps meet.
+    pub profile: Profile,
+    /// Whether it holds data that outlives an app.
+    pub holds_data: bool,
+}
 
 /// What has been seen so far in a run.
 #[derive(Debug, Default)]
@@ -19,6 +89,7 @@ pub struct Run {
     objects: HashMap<u64, u32>,
     hosts: HashMap<String, u32>,
     quotas: BTreeMap<(String, String), Sum>,
+    namespaces: BTreeMap<String, (Profile, bool)>,
 }
 
 /// What a quota allows, and what is asked for.
@@ -45,49 +116,72 @@ impl Run {
     }
 
     /// Adds an app; returns what it and an earlier one cannot both have.
-    pub fn add(&mut self, app: &App, compiled: &Compiled) -> Vec<Diagnostic> {
+    pub fn add(&mut self, app: &Facts) -> Vec<Diagnostic> {
         let number = u32::try_from(self.apps.len()).unwrap_or(u32::MAX);
-        self.apps.push((app.name.clone(), app.place("metadata.name")));
+        self.apps.push((app.name.clone(), app.name_place));
         let mut found = Vec::new();
         let mut met = Vec::new();
-        for object in &compiled.objects {
-            let identity = object.identity();
-            if let Some(&other) = self.objects.get(&hash(&identity)) {
-                if !met.contains(&other) {
+        for (hash, identity) in app.objects.iter().zip(app.identities.lines()) {
+            if let Some(other) = self.objects.insert(*hash, number) {
+                if other != number && !met.contains(&other) {
                     met.push(other);
-                    found.push(self.collision(app, other, &identity));
+                    found.push(self.collision(app, other, identity));
                 }
             }
-            self.objects.insert(hash(&identity), number);
-            if let Object::PersistentVolumeClaim(claim) = object {
-                self.ask(app, claim);
-            }
         }
-        for host in app.exposed.iter().flat_map(|exposed| &exposed.hosts) {
+        for host in &app.hosts {
             match self.hosts.insert(host.clone(), number) {
                 Some(other) if other != number => found.push(self.same_host(app, other, host)),
                 _ => {}
             }
         }
+        for (class, bytes) in &app.claims {
+            let key = (app.namespace.clone().unwrap_or_default(), class.clone());
+            if let Some(sum) = self.quotas.get_mut(&key) {
+                sum.asked_claims += 1;
+                sum.asked_bytes = sum.asked_bytes.saturating_add(*bytes);
+                sum.last = Some(app.volumes_place);
+            }
+        }
+        self.namespace(app);
         found
     }
 
-    fn collision(&self, app: &App, other: u32, identity: &Identity) -> Diagnostic {
-        let path = "metadata.name";
+    /// Notes the app's namespace, unless it belongs to the cluster or somebody else makes it.
+    fn namespace(&mut self, app: &Facts) {
+        let Some(name) = app.namespace.as_ref().filter(|_| app.own_namespace) else { return };
+        if name == "default" || name.starts_with("kube-") {
+            return;
+        }
+        let new = (app.profile, app.holds_data);
+        let (profile, holds_data) = self.namespaces.entry(name.clone()).or_insert(new);
+        *profile = (*profile).min(app.profile);
+        *holds_data |= app.holds_data;
+    }
+
+    /// Returns the namespaces of all apps.
+    pub fn namespaces(&self) -> impl Iterator<Item = SharedNamespace> {
+        self.namespaces.iter().map(|(name, (profile, holds_data))| SharedNamespace {
+            name: name.clone(),
+            profile: *profile,
+            holds_data: *holds_data,
+        })
+    }
+
+    fn collision(&self, app: &Facts, other: u32, identity: &str) -> Diagnostic {
         let (name, place) = self.other(other);
         let message = format!("`{}` and `{name}` both make {identity}", app.name);
-        Diagnostic::new(Code::Collision, app.place(path), message)
-            .at(path)
+        Diagnostic::new(Code::Collision, app.name_place, message)
+            .at("metadata.name")
             .and(place, "made here first")
             .fix("rename one of the two, or give it another namespace")
     }
 
-    fn same_host(&self, app: &App, other: u32, host: &str) -> Diagnostic {
-        let path = "spec.host";
+    fn same_host(&self, app: &Facts, other: u32, host: &str) -> Diagnostic {
         let (name, place) = self.other(other);
         let message = format!("`{host}` is claimed by `{}` and by `{name}`", app.name);
-        Diagnostic::new(Code::HostCollision, app.place(path), message)
-            .at(path)
+        Diagnostic::new(Code::HostCollision, app.host_place, message)
+            .at("spec.host")
             .and(place, "claimed here first")
             .fix("give each app a host name of its own")
     }
@@ -95,19 +189,6 @@ impl Run {
     fn other(&self, number: u32) -> (&str, Option<Place>) {
         let other = self.apps.get(number as usize);
         (other.map_or("", |(name, _)| name), other.map(|(_, place)| *place))
-    }
-
-    fn ask(&mut self, app: &App, claim: &k8s_openapi::api::core::v1::PersistentVolumeClaim) {
-        let Some(spec) = &claim.spec else { return };
-        let class = spec.storage_class_name.clone().unwrap_or_default();
-        let namespace = app.namespace.clone().unwrap_or_default();
-        let Some(sum) = self.quotas.get_mut(&(namespace, class)) else { return };
-        let requests = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-        let size = requests.and_then(|requests| requests.get("storage"));
-        let bytes = size.and_then(|size| Quantity::parse(&size.0)).map_or(0, |size| size.bytes());
-        sum.asked_claims += 1;
-        sum.asked_bytes = sum.asked_bytes.saturating_add(bytes);
-        sum.last = Some(app.place("spec.volumes"));
     }
 
     /// Returns the quotas that all apps together exceed.
@@ -130,10 +211,4 @@ impl Run {
         }
         found
     }
-}
-
-fn hash(identity: &Identity) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    identity.hash(&mut hasher);
-    hasher.finish()
 }

@@ -1,10 +1,10 @@
 //! Which files a run reads: app files in folders, and blueprints beside them.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ignore::WalkBuilder;
 
@@ -171,7 +171,7 @@ fn read_folder(folder: &Path) -> Result<Folder, Trouble> {
         }
         let bytes = fs::read(entry.path()).map_err(failed)?;
         if let (Ok(text), Ok(name)) = (String::from_utf8(bytes), entry.file_name().into_string()) {
-            files.insert(name, Cow::Owned(text));
+            files.insert(name, Arc::from(text));
         }
     }
     Ok(Folder { name: shown(folder), files })

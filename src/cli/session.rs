@@ -1,6 +1,5 @@
 //! One run over all inputs: read, render in parallel, check what concerns several apps, in order.
 
-use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 
 use rayon::prelude::*;
@@ -9,16 +8,16 @@ use super::files::{self, Input};
 use super::input::InputArgs;
 use super::{Trouble, out};
 use crate::blueprint::{Classes, Library};
-use crate::check::Run;
+use crate::check::{Facts, Run};
 use crate::compile;
 use crate::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error, sort};
 use crate::manifest::Object;
-use crate::pipeline::{Layer, Pipeline, Rendered, Unit, read_storage};
-use crate::spec::{Profile, QuotaSpec, STORAGE, Setting, StorageSpec, split};
+use crate::pipeline::{Layer, Pipeline, Unit, read_storage};
+use crate::spec::{QuotaSpec, STORAGE, Setting, StorageSpec, split};
 use crate::yaml;
 
 /// Files that are rendered before any of them is written: bounds memory, keeps all cores busy.
-const CHUNK: usize = 128;
+const CHUNK: usize = 32;
 /// From how many files on a person wants to see that something goes on.
 const PROGRESS: usize = 500;
 
@@ -57,10 +56,12 @@ impl Summary {
     }
 }
 
-/// A Namespace that apps share: the weakest profile of them all, and whether any has data to keep.
-struct Shared {
-    profile: Profile,
-    holds_data: bool,
+/// What is left of a file when it has been rendered.
+struct Done<T> {
+    documents: usize,
+    apps: Vec<Facts>,
+    diagnostics: Vec<Diagnostic>,
+    prepared: T,
 }
 
 impl Session {
@@ -160,7 +161,6 @@ impl Session {
         let pipeline =
             Pipeline { sources: &sources, library: &library, classes, layers, settings, today };
         let mut summary = Summary { diagnostics: wrong, ..Summary::default() };
-        let mut shared: BTreeMap<String, Shared> = BTreeMap::new();
         let mut run = Run::new(&quotas);
         let mut documents = 0;
         let progress = inputs.len() >= PROGRESS && io::stderr().is_terminal();
@@ -168,21 +168,14 @@ impl Session {
             if progress {
                 out::words(&format!("\r{} of {} files", index * CHUNK, inputs.len()));
             }
-            let units: Vec<_> = chunk.par_iter().map(|input| one(&pipeline, input, &prepare)).collect();
-            for unit in units {
-                let (unit, prepared) = unit?;
-                documents += unit.documents;
-                summary.apps += unit.apps.len();
-                summary.diagnostics.extend(unit.diagnostics);
-                for Rendered { app, compiled } in &unit.apps {
-                    summary.diagnostics.extend(run.add(app, compiled));
-                    if let Some(name) = namespace_of(app) {
-                        let holds_data = app.volumes.values().any(|volume| volume.keep);
-                        let entry = shared.entry(name.to_owned());
-                        let entry = entry.or_insert(Shared { profile: compiled.profile, holds_data });
-                        entry.profile = entry.profile.min(compiled.profile);
-                        entry.holds_data |= holds_data;
-                    }
+            let done: Vec<_> = chunk.par_iter().map(|input| one(&pipeline, input, &prepare)).collect();
+            for done in done {
+                let Done { documents: more, apps, diagnostics, prepared } = done?;
+                documents += more;
+                summary.apps += apps.len();
+                summary.diagnostics.extend(diagnostics);
+                for app in &apps {
+                    summary.diagnostics.extend(run.add(app));
                 }
                 if !any_error(&summary.diagnostics) {
                     take(prepared)?;
@@ -197,10 +190,8 @@ impl Session {
         if documents == 0 && !any_error(&summary.diagnostics) {
             summary.diagnostics.push(nothing(&inputs));
         }
-        summary.namespaces = shared
-            .into_iter()
-            .map(|(name, Shared { profile, holds_data })| compile::namespace(&name, profile, holds_data))
-            .collect();
+        summary.namespaces =
+            run.namespaces().map(|n| compile::namespace(&n.name, n.profile, n.holds_data)).collect();
         sort(&mut summary.diagnostics);
         Ok((summary, sources))
     }
@@ -210,13 +201,17 @@ fn one<T>(
     pipeline: &Pipeline<'_>,
     input: &Input,
     prepare: &(impl Fn(&Unit) -> Result<T, Trouble> + Sync),
-) -> Result<(Unit, T), Trouble> {
+) -> Result<Done<T>, Trouble> {
     let mut wrong = Vec::new();
     let source = take(input, pipeline.sources, &mut wrong)?;
     let mut unit = source.map(|source| pipeline.render(source)).unwrap_or_default();
-    unit.diagnostics.extend(wrong);
-    let prepared = prepare(&unit)?;
-    Ok((unit, prepared))
+    wrong.append(&mut unit.diagnostics);
+    Ok(Done {
+        documents: unit.documents,
+        apps: unit.apps.iter().map(|rendered| Facts::of(&rendered.app, &rendered.compiled)).collect(),
+        diagnostics: wrong,
+        prepared: prepare(&unit)?,
+    })
 }
 
 fn take(
@@ -231,12 +226,6 @@ fn take(
             Ok(None)
         }
     }
-}
-
-/// The namespace that an app's output contains: never one that belongs to the cluster.
-fn namespace_of(app: &crate::blueprint::App) -> Option<&str> {
-    let name = app.namespace.as_deref().filter(|_| app.common.create_namespace)?;
-    (name != "default" && !name.starts_with("kube-")).then_some(name)
 }
 
 fn nothing(inputs: &[Input]) -> Diagnostic {

@@ -6,7 +6,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tempfile::SpooledTempFile;
+use tempfile::{SpooledData, SpooledTempFile};
 
 use super::{Trouble, out};
 use crate::blueprint::App;
@@ -40,8 +40,12 @@ impl Stream {
     pub(super) fn finish(mut self, first: &str) -> Result<(), Trouble> {
         let mut stdout = io::stdout().lock();
         out::write(&mut stdout, first.as_bytes())?;
-        let copied = self.held.seek(SeekFrom::Start(0)).and_then(|_| io::copy(&mut self.held, &mut stdout));
-        copied.and_then(|_| stdout.flush()).map_err(|source| out::lost("standard output", source))
+        let copied = self.held.seek(SeekFrom::Start(0)).and_then(|_| match self.held.into_inner() {
+            // From a file, the kernel copies by itself.
+            SpooledData::OnDisk(mut file) => io::copy(&mut file, &mut stdout).map(drop),
+            SpooledData::InMemory(text) => stdout.write_all(text.get_ref()),
+        });
+        copied.and_then(|()| stdout.flush()).map_err(|source| out::lost("standard output", source))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The app's files as one ConfigMap, and the hash by which a change of a file rolls the pods.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -31,60 +32,62 @@ pub(super) fn text_key(program: &str, path: &str) -> String {
 
 /// The app's files, or nothing if there are none.
 pub(super) fn config_map(context: &Context<'_>) -> Option<Object> {
-    let data = contents(context);
-    (!data.is_empty()).then(|| {
+    let data = context.files.iter().map(|(key, text)| (key.to_string(), text.to_string()));
+    (!context.files.is_empty()).then(|| {
         Object::from(ConfigMap {
             metadata: context.metadata(name(context.app), "", wave::CONFIG),
-            data: Some(data),
+            data: Some(data.collect()),
             ..ConfigMap::default()
         })
     })
 }
 
 /// All contents by key.
-pub(super) fn contents(context: &Context<'_>) -> BTreeMap<String, String> {
-    let app = context.app;
-    let mut data = app.files.clone();
+pub(super) fn contents(app: &App) -> BTreeMap<Cow<'_, str>, Cow<'_, str>> {
+    let files = app.files.iter().map(|(key, text)| (Cow::from(key), Cow::from(text.as_ref())));
+    let mut contents: BTreeMap<_, _> = files.collect();
+    let mut script = |key: &'static str, text: &'static str| {
+        contents.insert(Cow::Borrowed(key), Cow::Borrowed(text));
+    };
     if super::ownership::is_needed(app) {
-        data.insert(super::ownership::FILE.to_owned(), super::ownership::SCRIPT.to_owned());
+        script(super::ownership::FILE, super::ownership::SCRIPT);
     }
     if super::secret::is_needed(app) {
-        data.insert(super::secret::FILE.to_owned(), super::secret::SCRIPT.to_owned());
+        script(super::secret::FILE, super::secret::SCRIPT);
     }
     let components = app.components.iter().map(|(name, c)| (name, &c.program));
     for (name, program) in components.chain(app.jobs.iter().map(|(name, j)| (name, &j.program))) {
-        data.extend(texts(name, program));
+        contents.extend(texts(name, program));
     }
-    data
+    contents
 }
 
 fn texts<'p>(
     name: &'p str,
     program: &'p Program,
-) -> impl Iterator<Item = (String, String)> + 'p {
+) -> impl Iterator<Item = (Cow<'p, str>, Cow<'p, str>)> {
     program.files.iter().filter_map(move |(path, file)| match &file.as_ref()?.content {
-        FileContent::Text(text) => Some((text_key(name, path), text.clone())),
+        FileContent::Text(text) => Some((text_key(name, path).into(), text.into())),
         _ => None,
     })
 }
 
-/// Hash of some of the contents: 10 hexadecimal digits are enough to tell a change.
-pub(super) fn hash<'k>(
-    contents: &BTreeMap<String, String>,
-    keys: impl Iterator<Item = &'k str>,
-) -> Option<String> {
-    let mut digest = Sha256::new();
-    let mut any = false;
-    for key in keys {
-        any = true;
-        let text = contents.get(key).map_or("", String::as_str);
-        // Lengths keep "a" + "bc" apart from "ab" + "c".
-        digest.update(key.len().to_le_bytes());
-        digest.update(key);
-        digest.update(text.len().to_le_bytes());
-        digest.update(text);
+impl Context<'_> {
+    /// Hash of some of the files: 10 hexadecimal digits are enough to tell a change.
+    pub(super) fn hash<'k>(&self, keys: impl Iterator<Item = &'k str>) -> Option<String> {
+        let mut digest = Sha256::new();
+        let mut any = false;
+        for key in keys {
+            any = true;
+            let text = self.files.get(key).map_or("", |text| text.as_ref());
+            // Lengths keep "a" + "bc" apart from "ab" + "c".
+            digest.update(key.len().to_le_bytes());
+            digest.update(key);
+            digest.update(text.len().to_le_bytes());
+            digest.update(text);
+        }
+        any.then(|| short(&digest.finalize()))
     }
-    any.then(|| short(&digest.finalize()))
 }
 
 /// The first 10 hexadecimal digits of a hash.

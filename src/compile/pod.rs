@@ -97,7 +97,7 @@ fn template(
 ) -> PodTemplateSpec {
     let app = context.app;
     let mut annotations = BTreeMap::new();
-    if let Some(hash) = config::hash(&config::contents(context), volumes.file_keys()) {
+    if let Some(hash) = context.hash(volumes.file_keys()) {
         annotations.insert(config::HASH.to_owned(), hash);
     }
     let mut labels = labels(app, name);

@@ -130,7 +130,7 @@ fn pods(context: &Context<'_>) -> PodTemplateSpec {
         }
     });
     let containers = containers.collect();
-    let hash = config::hash(&config::contents(context), volumes.file_keys());
+    let hash = context.hash(volumes.file_keys());
     let mut volumes = volumes.finish(app);
     volumes.push(Volume {
         name: "tmp".to_owned(),

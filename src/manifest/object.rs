@@ -226,6 +226,24 @@ impl Object {
         }
     }
 
+    /// Appends what tells it from all others, as people read it.
+    pub fn describe(&self, out: &mut String) {
+        let (version, kind) = self.type_meta();
+        let metadata = self.metadata();
+        out.push_str(kind);
+        // Two groups may have kinds of one name.
+        if let (Self::Other(_), Some((group, _))) = (self, version.split_once('/')) {
+            out.push('.');
+            out.push_str(group);
+        }
+        out.push(' ');
+        out.push_str(metadata.name.as_deref().unwrap_or_default());
+        if let Some(namespace) = &metadata.namespace {
+            out.push_str(" in ");
+            out.push_str(namespace);
+        }
+    }
+
     /// Returns its name.
     pub fn name(&self) -> &str {
         self.metadata().name.as_deref().unwrap_or_default()
@@ -258,19 +276,46 @@ pub struct Other {
     rest: serde_json::Map<String, Json>,
 }
 
-/// One path for all types: from JSON, noting every field that was skipped.
-fn typed<T: DeserializeOwned>(json: &Json) -> Result<Box<T>, Unknown> {
-    let mut skipped = Vec::new();
-    let object = serde_ignored::deserialize(json, |path| skipped.push(clean(&path.to_string())))
-        .map_err(|error| Unknown::Value(error.to_string()))?;
-    // `apiVersion` and `kind` have been looked at; the types take them without keeping them.
-    skipped.retain(|path| path != "apiVersion" && path != "kind");
-    if skipped.is_empty() { Ok(Box::new(object)) } else { Err(Unknown::Fields(skipped)) }
+/// One path for all types: from JSON and back. What is lost on the way is a field that the type does
+/// not know. (Watching the reader skip it would say the same; it compiles every type twice more.)
+fn typed<T: DeserializeOwned + Serialize>(json: &Json) -> Result<Box<T>, Unknown> {
+    let object = T::deserialize(json).map_err(|error| Unknown::Value(error.to_string()))?;
+    let back = serde_json::to_value(&object).map_err(|error| Unknown::Value(error.to_string()))?;
+    let mut lost = Vec::new();
+    compare(json, &back, String::new(), &mut lost);
+    if lost.is_empty() { Ok(Box::new(object)) } else { Err(Unknown::Fields(lost)) }
 }
 
-/// `spec.?.template.?.spec` is `spec.template.spec`: the marks of optional fields say nothing.
-fn clean(path: &str) -> String {
-    path.split('.').filter(|step| *step != "?").collect::<Vec<_>>().join(".")
+/// Gathers the paths of fields that were there and are no more. Nothing and emptiness may vanish.
+fn compare(before: &Json, after: &Json, path: String, lost: &mut Vec<String>) {
+    match (before, after) {
+        (Json::Object(fields), Json::Object(kept)) => {
+            for (key, value) in fields {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                match kept.get(key) {
+                    Some(kept) => compare(value, kept, path, lost),
+                    None if is_empty(value) => {}
+                    None => lost.push(path),
+                }
+            }
+        }
+        (Json::Array(items), Json::Array(kept)) if items.len() == kept.len() => {
+            for (index, (item, kept)) in items.iter().zip(kept).enumerate() {
+                compare(item, kept, format!("{path}.{index}"), lost);
+            }
+        }
+        // A value that only changed its form (`1` and `"1"` of a quantity) is still there.
+        _ => {}
+    }
+}
+
+fn is_empty(json: &Json) -> bool {
+    match json {
+        Json::Null => true,
+        Json::Array(items) => items.is_empty(),
+        Json::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

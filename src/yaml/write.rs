@@ -1,15 +1,662 @@
-//! Values to YAML text, and the options that make it the same for every reader.
+//! Values to YAML text, the same for every reader of Kubernetes.
+//!
+//! Which strings need quotes, and how, is the YAML library's knowledge: every string that is not
+//! plainly harmless is handed to it, so that YAML 1.1 readers (kubectl, Argo CD) and 1.2 readers agree.
+//! Only the skeleton (mappings, lists, block text, harmless words) is written here, because nine
+//! tenths of a run's time went there; `docs/decisions` has the figures. A property test holds every
+//! byte against what the library alone would write.
 
-use serde::Serialize;
+use std::fmt::Write as _;
 
-/// Appends one document, without a separator. Strings that YAML 1.1 readers (kubectl, Argo CD)
-/// would take for something else are quoted; long lines are not folded, so that people can grep.
-pub fn write<T: Serialize>(out: &mut String, value: &T) -> Result<(), serde_yaml::ser::Error> {
-    let options = serde_yaml::ser_options! { folded_wrap_chars: 1_000_000 };
-    serde_yaml::to_fmt_writer_with_options(out, value, options)
+use serde::ser::{self, Serialize};
+
+/// Why a value cannot be YAML.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WriteError(String);
+
+impl ser::Error for WriteError {
+    fn custom<T: std::fmt::Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
 }
 
-/// Appends a string as a JSON string, which is a YAML double-quoted scalar too.
-pub fn write_json_string(out: &mut String, text: &str) {
-    out.push_str(&serde_json::Value::from(text).to_string());
+/// Appends one document, without a separator.
+pub fn write<T: Serialize + ?Sized>(out: &mut String, value: &T) -> Result<(), WriteError> {
+    value.serialize(Emitter { out, indent: 0, at: At::Start })
+}
+
+/// What the library writes for a scalar: on one line, no line folded, so that people can grep.
+fn by_library<T: Serialize + ?Sized>(value: &T) -> Result<String, WriteError> {
+    let options = serde_yaml::ser_options! {
+        folded_wrap_chars: 1_000_000,
+        prefer_block_scalars: false,
+    };
+    let mut text = String::new();
+    serde_yaml::to_fmt_writer_with_options(&mut text, &value, options)
+        .map_err(|error| WriteError(error.to_string()))?;
+    text.truncate(text.trim_end_matches('\n').len());
+    Ok(text)
+}
+
+/// What stands before a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// Nothing: the document starts.
+    Start,
+    /// `key:`
+    Key,
+    /// `- `
+    Dash,
+}
+
+struct Emitter<'o> {
+    out: &'o mut String,
+    /// Columns that the mapping or list around the value is indented by.
+    indent: usize,
+    at: At,
+}
+
+impl Emitter<'_> {
+    fn scalar(self, text: &str) {
+        if self.at == At::Key {
+            self.out.push(' ');
+        }
+        self.out.push_str(text);
+        self.out.push('\n');
+    }
+
+    fn string(self, text: &str) -> Result<(), WriteError> {
+        if is_harmless(text) {
+            self.scalar(text);
+        } else if is_block(text) {
+            self.block(text);
+        } else {
+            self.scalar(&by_library(text)?);
+        }
+        Ok(())
+    }
+
+    /// Text of several lines, as it is.
+    fn block(self, text: &str) {
+        let end = text.trim_end_matches('\n').len();
+        if self.at == At::Key {
+            self.out.push(' ');
+        }
+        self.out.push_str(match text.len() - end {
+            0 => "|-\n",
+            1 => "|\n",
+            _ => "|+\n",
+        });
+        let indent = if self.at == At::Start { 2 } else { self.indent + 2 };
+        for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
+            if !line.is_empty() {
+                pad(self.out, indent);
+                self.out.push_str(line);
+            }
+            self.out.push('\n');
+        }
+    }
+
+    fn mapping<'o>(self) -> Mapping<'o>
+    where
+        Self: 'o,
+    {
+        // Columns of the keys: two more than those of the key or dash before.
+        let indent = if self.at == At::Start { 0 } else { self.indent + 2 };
+        Mapping { out: self.out, indent, at: self.at, empty: true }
+    }
+
+    fn list<'o>(self) -> List<'o>
+    where
+        Self: 'o,
+    {
+        // Dashes stand under the key, as kubectl writes them.
+        let indent = if self.at == At::Dash { self.indent + 2 } else { self.indent };
+        List { out: self.out, indent, at: self.at, empty: true }
+    }
+}
+
+fn pad(out: &mut String, columns: usize) {
+    const BLANKS: &str = "                                                                ";
+    let mut left = columns;
+    while left > 0 {
+        let now = left.min(BLANKS.len());
+        out.push_str(&BLANKS[..now]);
+        left -= now;
+    }
+}
+
+/// Words that some reader of YAML takes for a boolean, a number or nothing.
+const RESERVED: [&str; 12] =
+    ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity"];
+
+/// Bytes that mean nothing to YAML wherever they stand in a word.
+const IN_WORDS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric()
+            || matches!(byte as u8, b'.' | b'_' | b'/' | b'-' | b'@' | b'+' | b'(' | b')');
+        byte += 1;
+    }
+    table
+};
+
+/// Whether no reader could take a text for anything but that text, without quotes: it starts like a
+/// word or path and holds nothing that means something to YAML. Sizes such as `16Mi` count, too.
+fn is_harmless(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let Some(first) = bytes.first() else { return false };
+    if first.is_ascii_digit() {
+        let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let harmless = matches!(&text[digits..], "Ki" | "Mi" | "Gi" | "Ti" | "Pi" | "m");
+        return harmless && digits < 12;
+    }
+    if !first.is_ascii_alphabetic() && *first != b'/' {
+        return false;
+    }
+    if !bytes.iter().all(|byte| IN_WORDS[usize::from(*byte)]) && !are_words(bytes) {
+        return false;
+    }
+    let could_be = matches!(first | 0x20, b'y' | b'n' | b'o' | b't' | b'f' | b'i') && text.len() < 9;
+    !could_be || !RESERVED.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// Whether words are put together so that no reader sees a mapping, a comment or lost blanks.
+fn are_words(bytes: &[u8]) -> bool {
+    let mut before = b' ';
+    for &byte in bytes {
+        let fits = IN_WORDS[usize::from(byte)]
+            || (matches!(byte, b':' | b'=') && before != b' ')
+            || (byte == b' ' && before != b':' && before != b' ');
+        if !fits {
+            return false;
+        }
+        before = byte;
+    }
+    !matches!(before, b':' | b' ')
+}
+
+/// Whether text of several lines can stand as it is: it starts in the first column and holds
+/// nothing that a reader would drop or change.
+fn is_block(text: &str) -> bool {
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n');
+    text.contains('\n')
+        && !text.starts_with([' ', '\n'])
+        && !text.ends_with("\n\n")
+        && !text.contains(" \n")
+        && text.as_bytes().iter().all(plain)
+}
+
+struct Mapping<'o> {
+    out: &'o mut String,
+    indent: usize,
+    at: At,
+    empty: bool,
+}
+
+impl Mapping<'_> {
+    /// A key that may hold anything.
+    fn key(&mut self, key: &str) -> Result<(), WriteError> {
+        if is_harmless(key) && !key.contains([':', ' ']) {
+            self.known_key(key);
+        } else {
+            self.known_key(&key_by_library(key)?);
+        }
+        Ok(())
+    }
+
+    /// A key that is written as it is, such as the name of a field.
+    fn known_key(&mut self, key: &str) {
+        if std::mem::take(&mut self.empty) {
+            if self.at == At::Key {
+                self.out.push('\n');
+                pad(self.out, self.indent);
+            }
+        } else {
+            pad(self.out, self.indent);
+        }
+        self.out.push_str(key);
+        self.out.push(':');
+    }
+
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), WriteError> {
+        value.serialize(Emitter { out: self.out, indent: self.indent, at: At::Key })
+    }
+
+    fn close(self) {
+        if self.empty {
+            self.out.push_str(if self.at == At::Key { " {}\n" } else { "{}\n" });
+        }
+    }
+}
+
+/// What the library writes for a key: that of a mapping with one entry.
+fn key_by_library(key: &str) -> Result<String, WriteError> {
+    let mut text = by_library(&std::collections::BTreeMap::from([(key, 0)]))?;
+    text.truncate(text.strip_suffix(": 0").unwrap_or(&text).len());
+    Ok(text)
+}
+
+struct List<'o> {
+    out: &'o mut String,
+    indent: usize,
+    at: At,
+    empty: bool,
+}
+
+impl List<'_> {
+    fn item<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), WriteError> {
+        if std::mem::take(&mut self.empty) {
+            if self.at == At::Key {
+                self.out.push('\n');
+                pad(self.out, self.indent);
+            }
+        } else {
+            pad(self.out, self.indent);
+        }
+        self.out.push_str("- ");
+        item.serialize(Emitter { out: self.out, indent: self.indent, at: At::Dash })
+    }
+
+    fn close(self) {
+        if self.empty {
+            self.out.push_str(if self.at == At::Key { " []\n" } else { "[]\n" });
+        }
+    }
+}
+
+macro_rules! displayed {
+    ($($method:ident: $type:ty),*) => {
+        $(fn $method(self, value: $type) -> Result<(), WriteError> {
+            if self.at == At::Key {
+                self.out.push(' ');
+            }
+            // Writing to a String cannot fail.
+            let _ = writeln!(self.out, "{value}");
+            Ok(())
+        })*
+    };
+}
+
+impl<'o> ser::Serializer for Emitter<'o> {
+    type Ok = ();
+    type Error = WriteError;
+    type SerializeSeq = List<'o>;
+    type SerializeTuple = List<'o>;
+    type SerializeTupleStruct = List<'o>;
+    type SerializeTupleVariant = ser::Impossible<(), WriteError>;
+    type SerializeMap = Mapping<'o>;
+    type SerializeStruct = Mapping<'o>;
+    type SerializeStructVariant = ser::Impossible<(), WriteError>;
+
+    displayed! {
+        serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32,
+        serialize_i64: i64, serialize_u8: u8, serialize_u16: u16, serialize_u32: u32,
+        serialize_u64: u64
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<(), WriteError> {
+        self.serialize_f64(f64::from(value))
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<(), WriteError> {
+        let text = by_library(&value)?;
+        self.scalar(&text);
+        Ok(())
+    }
+
+    fn serialize_char(self, value: char) -> Result<(), WriteError> {
+        self.string(value.encode_utf8(&mut [0; 4]))
+    }
+
+    fn serialize_str(self, value: &str) -> Result<(), WriteError> {
+        self.string(value)
+    }
+
+    fn serialize_bytes(self, _: &[u8]) -> Result<(), WriteError> {
+        Err(ser::Error::custom("bytes have no form in a manifest"))
+    }
+
+    fn serialize_none(self) -> Result<(), WriteError> {
+        self.serialize_unit()
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), WriteError> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), WriteError> {
+        self.scalar("null");
+        Ok(())
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), WriteError> {
+        self.serialize_unit()
+    }
+
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<(), WriteError> {
+        self.string(variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), WriteError> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), WriteError> {
+        let mut mapping = self.mapping();
+        mapping.key(variant)?;
+        mapping.value(value)
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<List<'o>, WriteError> {
+        Ok(self.list())
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<List<'o>, WriteError> {
+        Ok(self.list())
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<List<'o>, WriteError> {
+        Ok(self.list())
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleVariant, WriteError> {
+        Err(ser::Error::custom("a tuple variant has no form in a manifest"))
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Mapping<'o>, WriteError> {
+        Ok(self.mapping())
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Mapping<'o>, WriteError> {
+        Ok(self.mapping())
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeStructVariant, WriteError> {
+        Err(ser::Error::custom("a struct variant has no form in a manifest"))
+    }
+}
+
+impl ser::SerializeSeq for List<'_> {
+    type Ok = ();
+    type Error = WriteError;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), WriteError> {
+        self.item(value)
+    }
+
+    fn end(self) -> Result<(), WriteError> {
+        self.close();
+        Ok(())
+    }
+}
+
+impl ser::SerializeTuple for List<'_> {
+    type Ok = ();
+    type Error = WriteError;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), WriteError> {
+        self.item(value)
+    }
+
+    fn end(self) -> Result<(), WriteError> {
+        self.close();
+        Ok(())
+    }
+}
+
+impl ser::SerializeTupleStruct for List<'_> {
+    type Ok = ();
+    type Error = WriteError;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), WriteError> {
+        self.item(value)
+    }
+
+    fn end(self) -> Result<(), WriteError> {
+        self.close();
+        Ok(())
+    }
+}
+
+impl ser::SerializeMap for Mapping<'_> {
+    type Ok = ();
+    type Error = WriteError;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), WriteError> {
+        key.serialize(KeyOf(self))
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), WriteError> {
+        self.value(value)
+    }
+
+    fn end(self) -> Result<(), WriteError> {
+        self.close();
+        Ok(())
+    }
+}
+
+impl ser::SerializeStruct for Mapping<'_> {
+    type Ok = ();
+    type Error = WriteError;
+
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        key: &'static str,
+        value: &T,
+    ) -> Result<(), WriteError> {
+        // The fields of Kubernetes are plain words; the snapshots are read back by the library.
+        self.known_key(key);
+        self.value(value)
+    }
+
+    fn end(self) -> Result<(), WriteError> {
+        self.close();
+        Ok(())
+    }
+}
+
+/// Takes the text of a key.
+struct KeyOf<'m, 'o>(&'m mut Mapping<'o>);
+
+macro_rules! no_key {
+    ($($method:ident($($argument:ty),*) -> $out:ty;)*) => {
+        $(fn $method(self, $(_: $argument),*) -> Result<$out, WriteError> {
+            Err(ser::Error::custom("a key is a text"))
+        })*
+    };
+}
+
+impl ser::Serializer for KeyOf<'_, '_> {
+    type Ok = ();
+    type Error = WriteError;
+    type SerializeSeq = ser::Impossible<(), WriteError>;
+    type SerializeTuple = ser::Impossible<(), WriteError>;
+    type SerializeTupleStruct = ser::Impossible<(), WriteError>;
+    type SerializeTupleVariant = ser::Impossible<(), WriteError>;
+    type SerializeMap = ser::Impossible<(), WriteError>;
+    type SerializeStruct = ser::Impossible<(), WriteError>;
+    type SerializeStructVariant = ser::Impossible<(), WriteError>;
+
+    fn serialize_str(self, key: &str) -> Result<(), WriteError> {
+        self.0.key(key)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), WriteError> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), WriteError> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<(), WriteError> {
+        Err(ser::Error::custom("a key is a text"))
+    }
+
+    no_key! {
+        serialize_bool(bool) -> ();
+        serialize_i8(i8) -> ();
+        serialize_i16(i16) -> ();
+        serialize_i32(i32) -> ();
+        serialize_i64(i64) -> ();
+        serialize_u8(u8) -> ();
+        serialize_u16(u16) -> ();
+        serialize_u32(u32) -> ();
+        serialize_u64(u64) -> ();
+        serialize_f32(f32) -> ();
+        serialize_f64(f64) -> ();
+        serialize_char(char) -> ();
+        serialize_bytes(&[u8]) -> ();
+        serialize_none() -> ();
+        serialize_unit() -> ();
+        serialize_unit_struct(&'static str) -> ();
+        serialize_unit_variant(&'static str, u32, &'static str) -> ();
+        serialize_seq(Option<usize>) -> Self::SerializeSeq;
+        serialize_tuple(usize) -> Self::SerializeTuple;
+        serialize_tuple_struct(&'static str, usize) -> Self::SerializeTupleStruct;
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Self::SerializeTupleVariant;
+        serialize_map(Option<usize>) -> Self::SerializeMap;
+        serialize_struct(&'static str, usize) -> Self::SerializeStruct;
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> Self::SerializeStructVariant;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    /// The library alone, with the options that we would give it.
+    fn library(value: &Json) -> String {
+        let options = serde_yaml::ser_options! { folded_wrap_chars: 1_000_000 };
+        let mut text = String::new();
+        serde_yaml::to_fmt_writer_with_options(&mut text, value, options).expect("writes");
+        text
+    }
+
+    fn ours(value: &Json) -> String {
+        let mut text = String::new();
+        write(&mut text, value).expect("writes");
+        text
+    }
+
+    #[test]
+    fn structures_are_those_of_the_library() {
+        let value = json!({
+            "a": {"b": [], "c": {}, "d": [[], {}, [1, [2, 3]], {"x": 1, "y": [{"z": null}]}]},
+            "e": [{"f": "text\nof lines\n", "g": "no end\nhere", "on": "off", "": "", "k: v": " "}],
+            "h": "a\n\n\nb\n", "i": true, "j": 1.5, "m": ["a\nb\n"], "n": "x\n",
+        });
+        assert_eq!(ours(&value), library(&value));
+        for value in [json!([]), json!({}), json!("a"), json!([{}]), json!(null), json!("a\nb\n")] {
+            assert_eq!(ours(&value), library(&value));
+        }
+    }
+
+    #[test]
+    fn words_that_readers_misread_are_quoted() {
+        for word in ["on", "NO", "y", "~", "null", "0123", "1e3", "1_000", "12:30", "0o7", ".5", "<<"] {
+            let text = ours(&json!([word]));
+            assert!(text.starts_with("- \"") || text.starts_with("- '"), "{word} became {text}");
+        }
+    }
+
+    fn words() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[a-zA-Z0-9:=._/@+ ()#,-]{0,12}",
+            "[a-z]{1,5}",
+            "[0-9a-zA-Z]{1,6}",
+            "(yes|no|on|off|true|false|null|y|n|nan|inf|infinity|Yes|NO|tRue)[ :]?",
+            "[ -~\n]{0,30}",
+            ".{0,10}",
+            "(([a-z# -]{0,8})\n){1,4}",
+        ]
+    }
+
+    fn values() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![
+            words().prop_map(Json::from),
+            any::<i64>().prop_map(Json::from),
+            any::<bool>().prop_map(Json::from),
+            Just(Json::Null),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Json::from),
+                prop::collection::vec((words(), inner), 0..4)
+                    .prop_map(|entries| Json::Object(entries.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+
+        #[test]
+        fn every_byte_is_what_the_library_would_write(value in values()) {
+            if !has_odd_block(&value) {
+                prop_assert_eq!(ours(&value), library(&value));
+            }
+        }
+
+        #[test]
+        fn everything_reads_back_as_it_was(value in values()) {
+            let read: Json = serde_yaml::from_str(&ours(&value)).expect("reads");
+            prop_assert_eq!(read, value);
+        }
+    }
+
+    /// Text of several lines that cannot stand as it is: we quote it, the library has more forms.
+    fn has_odd_block(value: &Json) -> bool {
+        let odd = |text: &str| text.contains('\n') && !is_block(text);
+        match value {
+            Json::String(text) => odd(text),
+            Json::Array(items) => items.iter().any(has_odd_block),
+            Json::Object(fields) => fields.iter().any(|(key, value)| odd(key) || has_odd_block(value)),
+            _ => false,
+        }
+    }
 }

@@ -174,7 +174,7 @@ impl<'t> Scoped<'t> {
                     )),
                 };
                 for item in items_of(&list, *place)? {
-                    next.push(scope.with([(name.as_str(), item)]));
+                    next.push(scope.with(name, item));
                     if next.len() > MAX_ITEMS {
                         let message = format!("the loop makes more than {MAX_ITEMS} items");
                         return Err(ReadError { message, place: Some(*place) });
