@@ -17,14 +17,17 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::manifest::pod_security;
 use crate::spec::{Tls, Via};
 
-/// Returns what is wrong or doubtful in one app with its objects. `today` is the day on which
-/// somebody renders, as `2026-12-24`.
-pub fn app(app: &App, compiled: &Compiled, today: &str) -> Vec<Diagnostic> {
+/// Returns what is wrong or doubtful in one app. `today` is the day on which somebody renders, as
+/// `2026-12-24`.
+pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
+    expired(app, today).into_iter().chain(way_in(app)).collect()
+}
+
+/// Returns what is wrong or doubtful in an app's objects.
+pub fn objects(app: &App, compiled: &Compiled) -> Vec<Diagnostic> {
     let mut found = Vec::from_iter(names::names(app, &compiled.objects));
     found.extend(images::images(app, &compiled.objects));
     found.extend(profile(app, compiled));
-    found.extend(expired(app, today));
-    found.extend(way_in(app));
     found
 }
 
@@ -41,7 +44,10 @@ fn profile(app: &App, compiled: &Compiled) -> Option<Diagnostic> {
         );
         Diagnostic::new(Code::SecurityProfile, app.place(path), message)
             .at(path)
-            .fix(format!("write `profile: {}`, or change what asks for more", compiled.profile.word()))
+            .fix(format!(
+                "write `profile: {}`, or change what asks for more",
+                compiled.profile.word()
+            ))
     })
 }
 
@@ -73,9 +79,13 @@ fn way_in(app: &App) -> Vec<Diagnostic> {
         );
     }
     if expose.via == Via::NodePort || (expose.tls == Tls::Off && expose.via != Via::None) {
-        let message = format!("`{}` without TLS: passwords travel in clear", expose.via.word());
+        let message = format!(
+            "`{}` without TLS: passwords travel in clear",
+            expose.via.word()
+        );
         found.push(
-            at(Code::PlainHttp, "spec.expose", message).fix("use `via: ingress` or `via: gateway` with TLS"),
+            at(Code::PlainHttp, "spec.expose", message)
+                .fix("use `via: ingress` or `via: gateway` with TLS"),
         );
     }
     found

@@ -28,8 +28,8 @@ pub struct Pipeline<'p> {
     pub classes: Classes,
     /// Layers, the last one on top.
     pub layers: Vec<Layer>,
-    /// Single values, on top of all layers.
-    pub settings: Vec<Setting>,
+    /// Single values, on top of all layers, each with how many apps it has changed.
+    pub settings: Vec<(Setting, AtomicU32)>,
     /// The day on which somebody renders, `2026-12-24`.
     pub today: String,
 }
@@ -67,7 +67,10 @@ impl Layer {
     /// Returns a layer from one document of a layer file.
     pub fn new(mut node: Node) -> Self {
         expand_volumes(&mut node);
-        Self { node, used: AtomicU32::new(0) }
+        Self {
+            node,
+            used: AtomicU32::new(0),
+        }
     }
 
     /// It changes those documents with which it shares what it says of kind and name.
@@ -118,9 +121,13 @@ impl Pipeline<'_> {
             layer.used.fetch_add(1, Ordering::Relaxed);
             apply_layer(&mut document.node, &layer.node);
         }
-        for setting in &self.settings {
-            let other = setting.app.as_deref().is_some_and(|app| Some(app) != document.name());
+        for (setting, used) in &self.settings {
+            let other = setting
+                .app
+                .as_deref()
+                .is_some_and(|app| Some(app) != document.name());
             if !other {
+                used.fetch_add(1, Ordering::Relaxed);
                 if setting.path.get(1).is_some_and(|key| key == "volumes") {
                     expand_volumes(&mut document.node);
                 }
@@ -133,47 +140,71 @@ impl Pipeline<'_> {
             None => return,
         };
         let (app, diagnostics) = instantiate(&document, blueprint, &self.classes);
-        unit.diagnostics.extend(diagnostics);
-        let Some(app) = app else { return };
-        let (compiled, diagnostics) = compile(&app);
-        unit.diagnostics.extend(diagnostics);
-        let Some(compiled) = compiled else { return };
-        let found = check::app(&app, &compiled, &self.today);
-        let broken = any_error(&found);
-        unit.diagnostics.extend(found);
-        if !broken {
-            unit.apps.push(Rendered { app, compiled });
+        let mut found = diagnostics;
+        if let Some(app) = app {
+            found.extend(check::app(&app, &self.today));
+            let (compiled, diagnostics) = compile(&app);
+            found.extend(diagnostics);
+            if let Some(compiled) = compiled {
+                found.extend(check::objects(&app, &compiled));
+                if !any_error(&found) {
+                    unit.apps.push(Rendered { app, compiled });
+                }
+            }
         }
+        unit.diagnostics.extend(found);
     }
 
     fn storage(&self, document: &Document, unit: &mut Unit) {
         match read_storage(document) {
             Ok((name, spec)) => {
-                let storage = Storage { spec: &spec, classes: &self.classes };
+                let storage = Storage {
+                    spec: &spec,
+                    classes: &self.classes,
+                };
                 unit.storage.push((name, compile::storage(&storage)));
             }
             Err(wrong) => unit.diagnostics.extend(wrong),
         }
     }
 
-    /// Returns the layers and settings that changed nothing: somebody believes that they did.
-    pub fn unused(&self, apps: usize) -> Vec<Diagnostic> {
-        let layers = self.layers.iter().filter(|layer| layer.used.load(Ordering::Relaxed) == 0);
-        let mut unused: Vec<Diagnostic> = layers
-            .map(|layer| {
-                let message = "this layer changes no app of the run";
+    /// Returns the layers and settings that changed nothing, or more than somebody may have meant.
+    pub fn misused(&self) -> Vec<Diagnostic> {
+        let mut misused = Vec::new();
+        for layer in self
+            .layers
+            .iter()
+            .filter(|layer| layer.used.load(Ordering::Relaxed) == 0)
+        {
+            let message = "this layer changes no app of the run";
+            misused.push(
                 Diagnostic::new(Code::BadLayer, layer.node.place, message)
-                    .fix("let `kind` and `metadata.name` be those of the app that is meant, or leave them out")
-            })
-            .collect();
-        for setting in self.settings.iter().filter(|setting| setting.app.is_none() && apps > 1) {
-            let message = format!("this run has {apps} apps; it is not said which one is meant");
-            unused.push(
-                Diagnostic::new(Code::BadLayer, setting.value.place, message)
-                    .fix("write `--set NAME:spec.FIELD=VALUE`"),
+                    .fix("let `kind` and `metadata.name` be those of the app that is meant, or leave them out"),
             );
         }
-        unused
+        for (setting, used) in &self.settings {
+            let place = setting.value.place;
+            match (&setting.app, used.load(Ordering::Relaxed)) {
+                (Some(app), 0) => misused.push(
+                    Diagnostic::new(
+                        Code::BadLayer,
+                        place,
+                        format!("this run has no app `{app}`"),
+                    )
+                    .fix("write the app's `metadata.name` before the colon"),
+                ),
+                (None, apps) if apps > 1 => {
+                    let message =
+                        format!("this run has {apps} apps; it is not said which one is meant");
+                    misused.push(
+                        Diagnostic::new(Code::BadLayer, place, message)
+                            .fix("write `--set NAME:spec.FIELD=VALUE`"),
+                    );
+                }
+                _ => {}
+            }
+        }
+        misused
     }
 }
 
@@ -181,15 +212,31 @@ impl Pipeline<'_> {
 pub fn storage_shape() -> Shape {
     let fixed = |about: &str, word: &str| {
         let choices = vec![word.to_owned()];
-        Shape::new(about, Kind::Text { format: Format::Text, choices, min: None, max: None })
+        Shape::new(
+            about,
+            Kind::Text {
+                format: Format::Text,
+                choices,
+                min: None,
+                max: None,
+            },
+        )
     };
-    let field = |name: &str, shape: Shape, required| Field { name: name.to_owned(), shape, required };
+    let field = |name: &str, shape: Shape, required| Field {
+        name: name.to_owned(),
+        shape,
+        required,
+    };
     let mut metadata = Shape::of::<Metadata>();
-    metadata.about = "How it is called and where the provisioner lives.".to_owned();
+    "How it is called and where the provisioner lives.".clone_into(&mut metadata.about);
     Shape::new(
         "The platform admin's document: arrays, storage classes, quotas. Written once per cluster.",
         Kind::Object(vec![
-            field("apiVersion", fixed("Version of this document's fields.", API_VERSION), true),
+            field(
+                "apiVersion",
+                fixed("Version of this document's fields.", API_VERSION),
+                true,
+            ),
             field("kind", fixed("What it is.", STORAGE), true),
             field("metadata", metadata, true),
             field("spec", Shape::of::<StorageSpec>(), true),
@@ -211,7 +258,10 @@ pub fn read_storage(document: &Document) -> Result<(String, StorageSpec), Vec<Di
     })?;
     let mut wrong = quotas(&read.quotas, node);
     if read.cluster.len() > 22 {
-        let message = format!("{} characters; at most 22, since `CLUSTER-pvc-UID` is a volume's name of at most 63", read.cluster.len());
+        let message = format!(
+            "{} characters; at most 22, since `CLUSTER-pvc-UID` is a volume's name of at most 63",
+            read.cluster.len()
+        );
         let path = "spec.cluster";
         let place = node.place_of(path.split('.'));
         wrong.push(Diagnostic::new(Code::NameTooLong, place, message).at(path));

@@ -14,8 +14,8 @@ mod shape;
 mod storage;
 
 pub use common::{
-    CidrText, Common, Egress, Expose, Network, Ownership, Patch, PatchTarget, Placement, Profile, Resources,
-    Security, Spread, Tls, Toleration, Via, VolumeSpec,
+    CidrText, Common, Egress, Expose, Network, Ownership, Patch, PatchTarget, Placement, Profile,
+    Resources, Security, Spread, Tls, Toleration, Via, VolumeSpec,
 };
 pub use document::{API_VERSION, Document, Metadata, STORAGE, split};
 pub use duration::Seconds;
@@ -23,8 +23,8 @@ pub use format::Format;
 pub use layer::{apply_layer, expand_volumes};
 pub use quantity::Quantity;
 pub use set::{Setting, apply_setting};
-pub use shape::{Expressions, Field, Kind, Shape, check, explain, markdown, schema};
 pub(crate) use shape::one_of;
+pub use shape::{Expressions, Field, Kind, Shape, check, explain, markdown, schema};
 pub use storage::{
     ArraySpec, ArrayType, BaseClass, ClassSpec, FileSystem, NfsVersion, QuotaSpec, ReclaimPolicy,
     SecretKey, StorageSpec,

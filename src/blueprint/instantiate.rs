@@ -15,26 +15,35 @@ use super::load::{Blueprint, Parts};
 use super::scope::{Names, Scope};
 use super::template::Template;
 use super::verify::verify;
-use crate::diagnostic::{Code, Diagnostic, any_error, nearest};
+use crate::diagnostic::{Code, Diagnostic, Place, any_error, nearest};
 use crate::spec::{
     Common, Document, Expressions, Metadata, Quantity, Tls, Via, VolumeSpec, check, one_of,
 };
 use crate::yaml::{Node, ReadError};
 
-/// Turns a document into an app. With errors there is no app; with warnings there is.
+/// Turns a document into an app, and tells what is wrong on the way. With errors that leave no app
+/// there is none; with others, such as a broken rule, there is one, so that what follows from it can
+/// be told in the same run.
 pub fn instantiate(
     document: &Document,
     blueprint: &Blueprint,
     classes: &Classes,
 ) -> (Option<App>, Vec<Diagnostic>) {
+    let maker = Maker {
+        document,
+        blueprint,
+        classes,
+    };
     let mut diagnostics = check(&document.node, blueprint.shape(), "", Expressions::Refused);
-    if any_error(&diagnostics) {
+    let unreadable = any_error(&diagnostics);
+    diagnostics.extend(maker.unknown_classes());
+    if unreadable {
         return (None, diagnostics);
     }
-    let maker = Maker { document, blueprint, classes };
     match maker.make(&mut diagnostics) {
-        Ok(app) if !any_error(&diagnostics) => (Some(app), diagnostics),
-        Ok(_) => (None, diagnostics),
+        Ok(app) => (Some(app), diagnostics),
+        // Settings that break a rule may well break an expression: the rule says it better.
+        Err(_) if any_error(&diagnostics) => (None, diagnostics),
         Err(error) => {
             diagnostics.push(maker.broken(error));
             (None, diagnostics)
@@ -61,24 +70,24 @@ impl Maker<'_> {
             (None, None) => String::new(),
         };
         self.surroundings(&mut names, &name, metadata.namespace.as_ref(), &common);
-        let volumes = self.volumes(&common, &mut names, diagnostics)?;
+        let volumes = self.volumes(&common, &mut names)?;
         for (name, template) in &self.blueprint.lets {
             let value: serde_json::Value = template.within(&names.scope()).read()?;
             names.add([(name.as_str(), Value::from(minijinja::value::Serde(&value)))]);
         }
         let scope = names.scope();
         self.rules(&scope, diagnostics)?;
-        if any_error(diagnostics) {
-            // What is built from settings that cannot be would only repeat the complaint.
-            return Ok(self.nothing(name, common));
-        }
         let components = components(&self.blueprint.components, &scope)?;
         let jobs = jobs(&self.blueprint.jobs, &scope)?;
         let mut app = App {
             kind: self.blueprint.kind.clone(),
             namespace: metadata.namespace,
-            labels: self.words(self.blueprint.labels.as_ref(), &scope, metadata.labels)?,
-            annotations: self.words(self.blueprint.annotations.as_ref(), &scope, metadata.annotations)?,
+            labels: words(self.blueprint.labels.as_ref(), &scope, metadata.labels)?,
+            annotations: words(
+                self.blueprint.annotations.as_ref(),
+                &scope,
+                metadata.annotations,
+            )?,
             volumes,
             secrets: self.secrets(&name, &common),
             talks: self.talks(&scope, &components, &jobs)?,
@@ -96,30 +105,8 @@ impl Maker<'_> {
         self.set_images_and_resources(&mut app);
         app.files = self.files(&app);
         diagnostics.extend(verify(&app, self.blueprint));
-        self.unused_volumes(&app, diagnostics);
+        diagnostics.extend(unused_volumes(&app));
         Ok(app)
-    }
-
-    fn nothing(&self, name: String, common: Common) -> App {
-        App {
-            kind: self.blueprint.kind.clone(),
-            name,
-            namespace: None,
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            common,
-            volumes: IndexMap::new(),
-            secrets: IndexMap::new(),
-            components: IndexMap::new(),
-            jobs: IndexMap::new(),
-            talks: Vec::new(),
-            exposed: Vec::new(),
-            expires: None,
-            manifests: Vec::new(),
-            helper: String::new(),
-            files: BTreeMap::new(),
-            document: self.document.node.clone(),
-        }
     }
 
     /// An error inside the blueprint: its author's matter, told at its place there.
@@ -154,27 +141,38 @@ impl Maker<'_> {
         ]);
         let component = Value::from_pairs(self.blueprint.components.iter().map(|(part, _)| {
             let address = format!("{name}-{part}");
-            let facts = [("name", Value::from(address.clone())), ("address", Value::from(address))];
+            let facts = [
+                ("name", Value::from(address.clone())),
+                ("address", Value::from(address)),
+            ];
             (part.clone(), Value::from_pairs(facts))
         }));
         let secrets = self.secrets(name, common);
         let secrets = Value::from_pairs(secrets.into_iter().map(|(part, secret)| {
-            (part, Value::from_pairs([("name", Value::from(secret.name))]))
+            (
+                part,
+                Value::from_pairs([("name", Value::from(secret.name))]),
+            )
         }));
-        let tls = common.expose.tls != Tls::Off && !matches!(common.expose.via, Via::NodePort | Via::None);
+        let tls = common.expose.tls != Tls::Off
+            && !matches!(common.expose.via, Via::NodePort | Via::None);
         let expose = Value::from_pairs([
             ("via", Value::from(common.expose.via.word())),
             ("tls", Value::from(tls)),
             ("scheme", Value::from(if tls { "https" } else { "http" })),
         ]);
-        names.add([("app", app), ("component", component), ("secrets", secrets), ("expose", expose)]);
+        names.add([
+            ("app", app),
+            ("component", component),
+            ("secrets", secrets),
+            ("expose", expose),
+        ]);
     }
 
     fn volumes(
         &self,
         common: &Common,
         names: &mut Names,
-        diagnostics: &mut Vec<Diagnostic>,
     ) -> Result<IndexMap<String, Volume>, ReadError> {
         let scope = names.scope();
         let mut volumes = IndexMap::new();
@@ -184,23 +182,31 @@ impl Maker<'_> {
             let Some(declared) = declared else { continue };
             let written = common.volumes.get(name).unwrap_or(&default);
             let class_name = written.class.as_ref().unwrap_or(&declared.class);
-            let Some(class) = self.classes.get(class_name) else {
-                diagnostics.push(self.unknown_class(name, class_name));
-                continue;
-            };
+            // An unknown class has been told; the app goes on with the blueprint's.
+            let class = self
+                .classes
+                .get(class_name)
+                .or_else(|| self.classes.get(&declared.class));
+            let class = class.cloned().ok_or_else(|| ReadError {
+                message: format!("there is no class `{}`", declared.class),
+                place: Some(template.place()),
+            })?;
             let owner = declared.owner.as_deref().and_then(|owner| {
                 let (user, group) = owner.split_once(':')?;
                 Some((user.parse().ok()?, group.parse().ok()?))
             });
-            volumes.insert(name.clone(), Volume {
-                about: declared.about,
-                class: class.clone(),
-                size: written.size.clone().unwrap_or(declared.size),
-                claim: written.claim.clone(),
-                owner,
-                mode: declared.mode,
-                keep: declared.keep,
-            });
+            volumes.insert(
+                name.clone(),
+                Volume {
+                    about: declared.about,
+                    class,
+                    size: written.size.clone().unwrap_or(declared.size),
+                    claim: written.claim.clone(),
+                    owner,
+                    mode: declared.mode,
+                    keep: declared.keep,
+                },
+            );
         }
         let seen = Value::from_pairs(volumes.iter().map(|(name, volume): (&String, &Volume)| {
             let facts = Value::from_pairs([
@@ -214,27 +220,59 @@ impl Maker<'_> {
         Ok(volumes)
     }
 
-    fn unknown_class(&self, volume: &str, class: &str) -> Diagnostic {
+    /// Tells words of `spec.volumes` that are neither a size nor a class.
+    fn unknown_classes(&self) -> Vec<Diagnostic> {
+        let volumes = self
+            .document
+            .node
+            .get("spec")
+            .and_then(|spec| spec.get("volumes"));
+        let entries = volumes.and_then(Node::entries).unwrap_or_default();
+        let mut wrong = Vec::new();
+        for entry in entries {
+            let long = entry.value.get("class");
+            let Some(word) = long.unwrap_or(&entry.value).text() else {
+                continue;
+            };
+            let is_size = long.is_none() && Quantity::parse(word).is_some();
+            if !is_size && self.classes.get(word).is_none() {
+                let place = long.unwrap_or(&entry.value).place;
+                wrong.push(self.unknown_class(&entry.key, word, place));
+            }
+        }
+        wrong
+    }
+
+    fn unknown_class(&self, volume: &str, class: &str, place: Place) -> Diagnostic {
         let path = format!("spec.volumes.{volume}");
-        let place = self.document.node.place_of(path.split('.').chain(["class"]));
         let names: Vec<String> = self.classes.names().map(str::to_owned).collect();
         if class.starts_with(|c: char| c.is_ascii_digit()) {
-            let base: String = class.chars().take_while(char::is_ascii_digit).collect();
-            let unit = class[base.len()..].trim().chars().next().unwrap_or('G');
-            let guess = format!("{base}{}i", unit.to_ascii_uppercase());
-            let message = format!("expected a size such as `20Gi` or a class such as `pure-file`, found {class:?}");
-            let diagnostic = Diagnostic::new(Code::BadSize, place, message).at(path);
-            return match Quantity::parse(&guess) {
-                Some(size) => diagnostic.fix(format!("write `{size}`")),
-                None => diagnostic,
-            };
+            let digits = class.chars().take_while(char::is_ascii_digit).count();
+            let unit = class[digits..]
+                .trim()
+                .chars()
+                .next()
+                .unwrap_or('G')
+                .to_ascii_uppercase();
+            let meant = Quantity::parse(&format!("{}{unit}i", &class[..digits]));
+            let message = format!(
+                "expected a size such as `20Gi` or a class such as `pure-file`, found {class:?}"
+            );
+            let mut diagnostic = Diagnostic::new(Code::BadSize, place, message).at(path);
+            diagnostic.fix = meant.map(|size| format!("write `{size}`"));
+            return diagnostic;
         }
         let message = format!("there is no class {class:?}");
         let fix = match nearest(class, names.iter().map(String::as_str)) {
             Some(name) => format!("did you mean `{name}`?"),
-            None => format!("write {}; others come from a Storage document, given by `--storage`", one_of(&names)),
+            None => format!(
+                "write {}; others come from a Storage document, given by `--storage`",
+                one_of(&names)
+            ),
         };
-        Diagnostic::new(Code::UnknownClass, place, message).at(path).fix(fix)
+        Diagnostic::new(Code::UnknownClass, place, message)
+            .at(path)
+            .fix(fix)
     }
 
     fn rules(&self, scope: &Scope, diagnostics: &mut Vec<Diagnostic>) -> Result<(), ReadError> {
@@ -242,7 +280,11 @@ impl Maker<'_> {
         for rule in rules {
             let path = format!("spec.{}", rule.at);
             let place = self.document.node.place_of(path.split('.'));
-            let code = if rule.advice { Code::AppAdvice } else { Code::AppRule };
+            let code = if rule.advice {
+                Code::AppAdvice
+            } else {
+                Code::AppRule
+            };
             let mut diagnostic = Diagnostic::new(code, place, rule.problem).at(path);
             diagnostic.fix = rule.fix;
             diagnostics.push(diagnostic);
@@ -254,7 +296,14 @@ impl Maker<'_> {
         let secret = |(name, keys): (&String, &super::language::SecretKeys)| {
             let existing = common.secrets.get(name);
             let object = existing.cloned().unwrap_or_else(|| format!("{app}-{name}"));
-            (name.clone(), Secret { name: object, existing: existing.is_some(), keys: keys.clone() })
+            (
+                name.clone(),
+                Secret {
+                    name: object,
+                    existing: existing.is_some(),
+                    keys: keys.clone(),
+                },
+            )
         };
         self.blueprint.secrets.iter().map(secret).collect()
     }
@@ -300,8 +349,16 @@ impl Maker<'_> {
             read(self.blueprint.expose.as_ref(), scope)?.unwrap_or_default();
         let exposed = written.into_iter().filter_map(|(target, exposure)| {
             let (component, port) = target.split_once('.').unwrap_or((target.as_str(), ""));
-            let declared = self.blueprint.components.iter().any(|(name, _)| name == component);
-            let Exposure { hosts, max_body, timeout } = exposure;
+            let declared = self
+                .blueprint
+                .components
+                .iter()
+                .any(|(name, _)| name == component);
+            let Exposure {
+                hosts,
+                max_body,
+                timeout,
+            } = exposure;
             (components.contains_key(component) || !declared).then(|| Exposed {
                 component: component.to_owned(),
                 port: port.to_owned(),
@@ -313,24 +370,10 @@ impl Maker<'_> {
         Ok(exposed.collect())
     }
 
-    fn words(
-        &self,
-        template: Option<&Template>,
-        scope: &Scope,
-        over: BTreeMap<String, String>,
-    ) -> Result<BTreeMap<String, String>, ReadError> {
-        let written: BTreeMap<String, Option<String>> = read(template, scope)?.unwrap_or_default();
-        let mut words: BTreeMap<String, String> =
-            written.into_iter().filter_map(|(key, word)| Some((key, word?))).collect();
-        words.extend(over);
-        Ok(words)
-    }
-
-    fn manifests(
-        &self,
-        scope: &Scope,
-    ) -> Result<Vec<(serde_json::Value, crate::diagnostic::Place)>, ReadError> {
-        let Some(template) = &self.blueprint.manifests else { return Ok(Vec::new()) };
+    fn manifests(&self, scope: &Scope) -> Result<Vec<(serde_json::Value, Place)>, ReadError> {
+        let Some(template) = &self.blueprint.manifests else {
+            return Ok(Vec::new());
+        };
         let manifests: Vec<serde_json::Value> = template.within(scope).read()?;
         let place = |index: usize| template.place_of([index.to_string().as_str()]);
         let with_place = |(index, json)| (json, place(index));
@@ -340,24 +383,37 @@ impl Maker<'_> {
     fn helper(&self, common: &Common) -> String {
         let catalogue = || self.blueprint.catalogue.get_attr("helper").ok();
         let written = common.images.get(super::load::SECRETS_STEP).cloned();
-        written.or_else(|| catalogue()?.as_str().map(str::to_owned)).unwrap_or_default()
+        written
+            .or_else(|| catalogue()?.as_str().map(str::to_owned))
+            .unwrap_or_default()
     }
 
     /// `spec.images` and `spec.resources`; a job that is like a component follows it.
     fn set_images_and_resources(&self, app: &mut App) {
-        let App { common, components, jobs, .. } = app;
+        let App {
+            common,
+            components,
+            jobs,
+            ..
+        } = app;
         let apply = |name: &str, program: &mut Program| {
             let name = self.blueprint.likes.get(name).map_or(name, String::as_str);
             if let Some(image) = common.images.get(name) {
                 program.image.clone_from(image);
             }
             if let Some(resources) = common.resources.get(name) {
-                program.resources.requests.extend(resources.requests.clone());
+                program
+                    .resources
+                    .requests
+                    .extend(resources.requests.clone());
                 program.resources.limits.extend(resources.limits.clone());
             }
         };
-        components.iter_mut().for_each(|(name, component)| apply(name, &mut component.program));
-        jobs.iter_mut().for_each(|(name, job)| apply(name, &mut job.program));
+        components
+            .iter_mut()
+            .for_each(|(name, component)| apply(name, &mut component.program));
+        jobs.iter_mut()
+            .for_each(|(name, job)| apply(name, &mut job.program));
     }
 
     /// The contents of all files that something mounts.
@@ -366,31 +422,59 @@ impl Maker<'_> {
         let programs = app.components.values().map(|component| &component.program);
         for program in programs.chain(app.jobs.values().map(|job| &job.program)) {
             names.extend(program.script.as_deref());
-            names.extend(program.files.values().flatten().filter_map(|mount| match &mount.content {
-                FileContent::File(name) => Some(name.as_str()),
-                _ => None,
-            }));
+            names.extend(program.files.values().flatten().filter_map(
+                |mount| match &mount.content {
+                    FileContent::File(name) => Some(name.as_str()),
+                    _ => None,
+                },
+            ));
         }
-        let steps = app.components.values().flat_map(|component| &component.serving.before);
+        let steps = app
+            .components
+            .values()
+            .flat_map(|component| &component.serving.before);
         names.extend(steps.filter_map(|step| step.script.as_deref()));
         names
             .into_iter()
-            .filter_map(|name| Some((name.to_owned(), self.blueprint.folder.files.get(name)?.clone())))
+            .filter_map(|name| {
+                Some((
+                    name.to_owned(),
+                    self.blueprint.folder.files.get(name)?.clone(),
+                ))
+            })
             .collect()
     }
+}
 
-    /// A volume that is set although nothing mounts it under these settings: the setting is lost.
-    fn unused_volumes(&self, app: &App, diagnostics: &mut Vec<Diagnostic>) {
-        for name in app.common.volumes.keys().filter(|name| !app.volumes.contains_key(*name)) {
-            let path = format!("spec.volumes.{name}");
-            let message = format!("nothing mounts the volume `{name}` with these settings");
-            diagnostics.push(
-                Diagnostic::new(Code::VolumeUnused, app.place(&path), message)
-                    .at(path)
-                    .fix("take it away, or switch on the component that uses it"),
-            );
-        }
-    }
+/// Labels or annotations of the blueprint, and over them those of the app.
+fn words(
+    template: Option<&Template>,
+    scope: &Scope,
+    over: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, ReadError> {
+    let written: BTreeMap<String, Option<String>> = read(template, scope)?.unwrap_or_default();
+    let mut words: BTreeMap<String, String> = written
+        .into_iter()
+        .filter_map(|(key, word)| Some((key, word?)))
+        .collect();
+    words.extend(over);
+    Ok(words)
+}
+
+/// Volumes that are set although nothing mounts them under these settings: the setting is lost.
+fn unused_volumes(app: &App) -> impl Iterator<Item = Diagnostic> {
+    let unused = app
+        .common
+        .volumes
+        .keys()
+        .filter(|name| !app.volumes.contains_key(*name));
+    unused.map(|name| {
+        let path = format!("spec.volumes.{name}");
+        let message = format!("nothing mounts the volume `{name}` with these settings");
+        Diagnostic::new(Code::VolumeUnused, app.place(&path), message)
+            .at(path)
+            .fix("take it away, or switch on the component that uses it")
+    })
 }
 
 fn components(parts: &Parts, scope: &Scope) -> Result<IndexMap<String, Component>, ReadError> {
@@ -422,6 +506,9 @@ fn read<'t, T: Deserialize<'t>>(
     template.map_or(Ok(None), |template| template.within(scope).read())
 }
 
-fn read_or_default<'n, T: Deserialize<'n> + Default>(node: Option<&'n Node>) -> Result<T, ReadError> {
-    node.filter(|node| !node.is_null()).map_or_else(|| Ok(T::default()), Node::read)
+fn read_or_default<'n, T: Deserialize<'n> + Default>(
+    node: Option<&'n Node>,
+) -> Result<T, ReadError> {
+    node.filter(|node| !node.is_null())
+        .map_or_else(|| Ok(T::default()), Node::read)
 }

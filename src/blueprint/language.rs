@@ -10,6 +10,6 @@ mod word;
 pub use component::{
     Component, HttpProbe, Job, Probe, ProbeAction, Program, Schedule, Serving, Step, Update,
 };
-pub use declaration::{SecretKeys, blueprint_shape};
 pub(crate) use declaration::{Parameter, Rule, VolumeDeclaration};
+pub use declaration::{SecretKeys, blueprint_shape};
 pub use word::{EnvValue, Exposure, FileContent, FileMount, Mount, Pods, Scale, When, Writable};

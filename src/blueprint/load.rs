@@ -38,8 +38,17 @@ pub(super) const SECRETS_STEP: &str = "secrets";
 
 /// Names that every expression sees.
 const KNOWN_NAMES: [&str; 11] = [
-    "app", "catalogue", "component", "expose", "secrets", "volumes", "range", "dict", "true",
-    "false", "none",
+    "app",
+    "catalogue",
+    "component",
+    "expose",
+    "secrets",
+    "volumes",
+    "range",
+    "dict",
+    "true",
+    "false",
+    "none",
 ];
 
 /// A blueprint, parsed.
@@ -89,7 +98,12 @@ impl Blueprint {
         sources: &Sources,
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut node = read_file(&folder, FILE, sources)?;
-        for name in node.get("parts").and_then(Node::items).unwrap_or_default().to_vec() {
+        for name in node
+            .get("parts")
+            .and_then(Node::items)
+            .unwrap_or_default()
+            .to_vec()
+        {
             let word = name.text().unwrap_or_default();
             let Some(part) = parts.iter().find(|part| part.is_called(word)) else {
                 return Err(vec![unknown_part(word, name.place, parts)]);
@@ -97,7 +111,9 @@ impl Blueprint {
             let under = read_file(part, PART_FILE, sources)?;
             lay_under(&mut node, &under);
             let files = part.files.iter().filter(|(name, _)| *name != PART_FILE);
-            folder.files.extend(files.map(|(name, text)| (name.clone(), text.clone())));
+            folder
+                .files
+                .extend(files.map(|(name, text)| (name.clone(), text.clone())));
         }
         if trust == Trust::Checked {
             all_right(check(&node, &blueprint_shape(), "", Expressions::Allowed))?;
@@ -118,7 +134,12 @@ impl Blueprint {
         let whole = |key: &str| node.get(key).map(Template::parse).transpose();
         let entries = |key: &str| node.get(key).and_then(Node::entries).unwrap_or_default();
         let parts = |key: &str| entries(key).iter().map(part).collect::<Result<Parts, _>>();
-        let text = |key: &str| node.get(key).and_then(Node::text).unwrap_or_default().to_owned();
+        let text = |key: &str| {
+            node.get(key)
+                .and_then(Node::text)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let parameters = entries("parameters")
             .iter()
             .map(|entry| Declared::read(&entry.key, &entry.value, &scope))
@@ -161,13 +182,20 @@ impl Blueprint {
 
     /// Returns the place of a component, job or section.
     pub(super) fn place_of(&self, part: &str) -> Option<Place> {
-        let named = self.components.iter().chain(&self.jobs).find(|(name, _)| name == part);
+        let named = self
+            .components
+            .iter()
+            .chain(&self.jobs)
+            .find(|(name, _)| name == part);
         let section = match part {
             "talks" => self.talks.as_ref(),
             "expose" => self.expose.as_ref(),
             _ => None,
         };
-        named.map(|(_, template)| template).or(section).map(Template::place)
+        named
+            .map(|(_, template)| template)
+            .or(section)
+            .map(Template::place)
     }
 
     /// Builds it: the parameters, then the common fields as far as the blueprint has a use for them.
@@ -175,30 +203,56 @@ impl Blueprint {
         let mut fields: Vec<Field> = self.parameters.iter().map(Declared::field).collect();
         for field in Shape::of::<Common>().fields().unwrap_or_default() {
             if let Some(shape) = self.common_field(field, node) {
-                fields.push(Field { shape, ..field.clone() });
+                fields.push(Field {
+                    shape,
+                    ..field.clone()
+                });
             }
         }
         let required = fields.iter().any(|field| field.required);
         let mut metadata = Shape::of::<Metadata>();
         if let (Kind::Object(fields), None) = (&mut metadata.kind, &self.name) {
-            fields.iter_mut().filter(|field| field.name == "name").for_each(|field| {
-                field.required = true;
-                field.shape.example = Some(self.kind.to_lowercase().into());
-            });
+            fields
+                .iter_mut()
+                .filter(|field| field.name == "name")
+                .for_each(|field| {
+                    field.required = true;
+                    field.shape.example = Some(self.kind.to_lowercase().into());
+                });
         }
         let fixed = |about: &str, word: &str| {
             let choices = vec![word.to_owned()];
-            Shape::new(about, Kind::Text { format: Format::Text, choices, min: None, max: None })
+            Shape::new(
+                about,
+                Kind::Text {
+                    format: Format::Text,
+                    choices,
+                    min: None,
+                    max: None,
+                },
+            )
         };
-        metadata.about = "How the app is called and where its objects go.".to_owned();
-        let object = |name: &str, shape, required| Field { name: name.to_owned(), shape, required };
+        "How the app is called and where its objects go.".clone_into(&mut metadata.about);
+        let object = |name: &str, shape, required| Field {
+            name: name.to_owned(),
+            shape,
+            required,
+        };
         Shape::new(
             self.about.clone(),
             Kind::Object(vec![
-                object("apiVersion", fixed("Version of this document's fields.", API_VERSION), true),
+                object(
+                    "apiVersion",
+                    fixed("Version of this document's fields.", API_VERSION),
+                    true,
+                ),
                 object("kind", fixed("The blueprint.", &self.kind), true),
                 object("metadata", metadata, self.name.is_none()),
-                object("spec", Shape::new("What the app shall be.", Kind::Object(fields)), required),
+                object(
+                    "spec",
+                    Shape::new("What the app shall be.", Kind::Object(fields)),
+                    required,
+                ),
             ]),
         )
     }
@@ -206,37 +260,61 @@ impl Blueprint {
     /// A common field with the names that this blueprint has, or nothing if it has none.
     fn common_field(&self, field: &Field, node: &Node) -> Option<Shape> {
         let programs = || {
-            let jobs = self.jobs.iter().filter(|(name, _)| !self.likes.contains_key(name));
-            self.components.iter().chain(jobs).map(|(name, _)| name.clone())
+            let jobs = self
+                .jobs
+                .iter()
+                .filter(|(name, _)| !self.likes.contains_key(name));
+            self.components
+                .iter()
+                .chain(jobs)
+                .map(|(name, _)| name.clone())
         };
         let each = |names: &mut dyn Iterator<Item = String>, values: Shape| {
             let fields: Vec<Field> = names
-                .map(|name| Field { name, shape: values.clone(), required: false })
+                .map(|name| Field {
+                    name,
+                    shape: values.clone(),
+                    required: false,
+                })
                 .collect();
-            let shape = Shape { kind: Kind::Object(fields.clone()), ..field.shape.clone() };
+            let shape = Shape {
+                kind: Kind::Object(fields.clone()),
+                ..field.shape.clone()
+            };
             (!fields.is_empty()).then_some(shape)
         };
         match field.name.as_str() {
             "volumes" => {
-                let declared = node.get("volumes").and_then(Node::entries).unwrap_or_default();
+                let declared = node
+                    .get("volumes")
+                    .and_then(Node::entries)
+                    .unwrap_or_default();
                 let volumes = declared.iter().map(|entry| Field {
                     name: entry.key.clone(),
                     shape: volume_shape(&entry.value, &field.shape),
                     required: false,
                 });
                 let kind = Kind::Object(volumes.collect());
-                (!declared.is_empty()).then(|| Shape { kind, ..field.shape.clone() })
+                (!declared.is_empty()).then(|| Shape {
+                    kind,
+                    ..field.shape.clone()
+                })
             }
             "secrets" => each(
                 &mut self.secrets.keys().cloned(),
-                Shape::text("Name of an existing Secret in the app's namespace.", Format::Subdomain),
+                Shape::text(
+                    "Name of an existing Secret in the app's namespace.",
+                    Format::Subdomain,
+                ),
             ),
             "images" => {
                 let step = (!self.secrets.is_empty()).then(|| SECRETS_STEP.to_owned());
                 each(&mut programs().chain(step), Shape::text("", Format::Image))
             }
             "resources" => {
-                let Kind::Map { values, .. } = &field.shape.kind else { return None };
+                let Kind::Map { values, .. } = &field.shape.kind else {
+                    return None;
+                };
                 each(&mut programs(), (**values).clone())
             }
             "expose" => self.expose.as_ref().map(|_| field.shape.clone()),
@@ -246,14 +324,23 @@ impl Blueprint {
 
     /// Tells names in expressions that nothing defines.
     fn unknown_names(&self) -> Vec<Diagnostic> {
-        let parameters = self.parameters.iter().map(|parameter| parameter.name.as_str());
+        let parameters = self
+            .parameters
+            .iter()
+            .map(|parameter| parameter.name.as_str());
         let lets = self.lets.iter().map(|(name, _)| name.as_str());
         let known: Vec<&str> = parameters.chain(lets).chain(KNOWN_NAMES).collect();
         let named = [&self.lets, &self.volumes, &self.components, &self.jobs];
         let named = named.into_iter().flatten().map(|(_, template)| template);
         let wholes = [
-            &self.name, &self.talks, &self.expose, &self.rules, &self.labels, &self.annotations,
-            &self.expires, &self.manifests,
+            &self.name,
+            &self.talks,
+            &self.expose,
+            &self.rules,
+            &self.labels,
+            &self.annotations,
+            &self.expires,
+            &self.manifests,
         ];
         let mut wrong = Vec::new();
         for template in named.chain(wholes.into_iter().flatten()) {
@@ -285,38 +372,50 @@ fn read_file(folder: &Folder, file: &str, sources: &Sources) -> Result<Node, Vec
     let read = yaml::read(source, sources);
     all_right(read.diagnostics)?;
     read.documents.into_iter().next().ok_or_else(|| {
-        vec![Diagnostic::new(Code::BadBlueprint, Place::start_of(source), "the file is empty")]
+        vec![Diagnostic::new(
+            Code::BadBlueprint,
+            Place::start_of(source),
+            "the file is empty",
+        )]
     })
 }
 
 fn unknown_part(name: &str, place: Place, parts: &[Folder]) -> Diagnostic {
-    let names: Vec<&str> = parts.iter().filter_map(|part| part.name.rsplit('/').next()).collect();
+    let names: Vec<&str> = parts
+        .iter()
+        .filter_map(|part| part.name.rsplit('/').next())
+        .collect();
     let fix = match nearest(name, names.iter().copied()) {
         Some(likely) => format!("did you mean `{likely}`?"),
-        None => format!("there are `{}`; others are found in `parts` beside the blueprint", names.join("`, `")),
+        None => format!(
+            "there are `{}`; others are found in `parts` beside the blueprint",
+            names.join("`, `")
+        ),
     };
-    Diagnostic::new(Code::BadBlueprint, place, format!("there is no part `{name}`")).fix(fix)
+    Diagnostic::new(
+        Code::BadBlueprint,
+        place,
+        format!("there is no part `{name}`"),
+    )
+    .fix(fix)
 }
 
 /// Adds what `under` has and `node` has not; lists of rules and manifests are put together.
 fn lay_under(node: &mut Node, under: &Node) {
-    match (&mut node.value, &under.value) {
-        (Value::Map(entries), Value::Map(more)) => {
-            for entry in more {
-                match entries.iter_mut().find(|known| known.key == entry.key) {
-                    Some(known) => match (&mut known.value.value, &entry.value.value) {
-                        (Value::List(items), Value::List(more))
-                            if matches!(entry.key.as_str(), "rules" | "manifests") =>
-                        {
-                            items.extend(more.iter().cloned());
-                        }
-                        _ => lay_under(&mut known.value, &entry.value),
-                    },
-                    None => entries.push(entry.clone()),
-                }
+    if let (Value::Map(entries), Value::Map(more)) = (&mut node.value, &under.value) {
+        for entry in more {
+            match entries.iter_mut().find(|known| known.key == entry.key) {
+                Some(known) => match (&mut known.value.value, &entry.value.value) {
+                    (Value::List(items), Value::List(more))
+                        if matches!(entry.key.as_str(), "rules" | "manifests") =>
+                    {
+                        items.extend(more.iter().cloned());
+                    }
+                    _ => lay_under(&mut known.value, &entry.value),
+                },
+                None => entries.push(entry.clone()),
             }
         }
-        _ => {}
     }
 }
 
@@ -337,7 +436,10 @@ fn jobs(
             let name = like.text().unwrap_or_default();
             let Some(component) = components.iter().find(|component| component.key == name) else {
                 let message = format!("there is no component `{name}`");
-                return Err(ReadError { message, place: Some(like.place) });
+                return Err(ReadError {
+                    message,
+                    place: Some(like.place),
+                });
             };
             likes.insert(job.key.clone(), name.to_owned());
             let inherited = component.value.entries().unwrap_or_default().iter();
@@ -352,18 +454,26 @@ fn jobs(
 
 /// The shape of one volume: that of all, with the blueprint's purpose, class and size.
 fn volume_shape(declared: &Node, any: &Shape) -> Shape {
-    let Kind::Map { values, .. } = &any.kind else { return any.clone() };
+    let Kind::Map { values, .. } = &any.kind else {
+        return any.clone();
+    };
     let word = |key: &str| {
         let text = declared.get(key)?.text()?;
         (!text.contains("{{")).then(|| serde_json::Value::from(text))
     };
     let mut shape = (**values).clone();
-    shape.about = word("about").and_then(|about| Some(about.as_str()?.to_owned())).unwrap_or_default();
+    shape.about = word("about")
+        .and_then(|about| Some(about.as_str()?.to_owned()))
+        .unwrap_or_default();
     let defaults = ["class", "size"].map(|key| word(key).map(|word| (key.to_owned(), word)));
-    shape.default = Some(serde_json::Value::Object(defaults.iter().flatten().cloned().collect()));
+    shape.default = Some(serde_json::Value::Object(
+        defaults.iter().flatten().cloned().collect(),
+    ));
     if let Kind::Either(forms) = &mut shape.kind {
         for form in forms {
-            let Kind::Object(fields) = &mut form.kind else { continue };
+            let Kind::Object(fields) = &mut form.kind else {
+                continue;
+            };
             for field in fields {
                 field.shape.default = word(&field.name);
             }

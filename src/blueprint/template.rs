@@ -33,9 +33,19 @@ pub(super) enum Template {
     /// A mapping.
     Map(Vec<(Key, Place, Template)>, Place),
     /// One of two, or nothing.
-    If { when: Condition, then: Box<Template>, otherwise: Option<Box<Template>>, place: Place },
+    If {
+        when: Condition,
+        then: Box<Template>,
+        otherwise: Option<Box<Template>>,
+        place: Place,
+    },
     /// One for each item, spliced into the list or mapping that it stands in.
-    For { bind: Vec<(String, Template)>, when: Option<Condition>, each: Box<Template>, place: Place },
+    For {
+        bind: Vec<(String, Template)>,
+        when: Option<Condition>,
+        each: Box<Template>,
+        place: Place,
+    },
 }
 
 /// A stretch of text.
@@ -80,8 +90,12 @@ impl Template {
                 let items = items.iter().map(Self::parse).collect::<Result<_, _>>()?;
                 Ok(Self::List(items, place))
             }
-            Value::Map(entries) => control(node, entries)
-                .unwrap_or_else(|| Ok(Self::Map(entries.iter().map(entry).collect::<Result<_, _>>()?, place))),
+            Value::Map(entries) => control(node, entries).unwrap_or_else(|| {
+                Ok(Self::Map(
+                    entries.iter().map(entry).collect::<Result<_, _>>()?,
+                    place,
+                ))
+            }),
         }
     }
 
@@ -101,7 +115,9 @@ impl Template {
     /// Returns the place of what stands at a path, or of the last thing on the way that exists.
     pub(super) fn place_of<'p>(&self, path: impl IntoIterator<Item = &'p str>) -> Place {
         let mut path = path.into_iter();
-        let Some(step) = path.next() else { return self.place() };
+        let Some(step) = path.next() else {
+            return self.place();
+        };
         match self {
             Self::Constant(node) => node.place_of(std::iter::once(step).chain(path)),
             Self::Map(entries, place) => entries
@@ -147,7 +163,12 @@ impl Template {
                     value.expressions(bound, visit);
                 }
             }
-            Self::If { when, then, otherwise, .. } => {
+            Self::If {
+                when,
+                then,
+                otherwise,
+                ..
+            } => {
                 if let Condition::Expression(expression) = when {
                     visit(expression, bound);
                 }
@@ -156,7 +177,9 @@ impl Template {
                     otherwise.expressions(bound, visit);
                 }
             }
-            Self::For { bind, when, each, .. } => {
+            Self::For {
+                bind, when, each, ..
+            } => {
                 let before = bound.len();
                 for (name, list) in bind {
                     list.expressions(bound, visit);
@@ -206,20 +229,25 @@ fn control(node: &Node, entries: &[Entry]) -> Option<Result<Template, ReadError>
     }
     let build = || {
         let when = when.map(condition).transpose()?;
-        let rest = |word: &str, more: &[&str]| match node.get(word) {
-            Some(inner) => match entries.iter().find(|e| {
-                !["if", "for", word].contains(&e.key.as_str()) && !more.contains(&e.key.as_str())
-            }) {
-                Some(extra) => Err(ReadError {
-                    message: format!("`{}` cannot stand beside `{word}`", extra.key),
-                    place: Some(extra.place),
-                }),
-                None => Template::parse(inner),
-            },
-            None => {
+        let rest = |word: &str, more: &[&str]| {
+            if let Some(inner) = node.get(word) {
+                match entries.iter().find(|e| {
+                    !["if", "for", word].contains(&e.key.as_str())
+                        && !more.contains(&e.key.as_str())
+                }) {
+                    Some(extra) => Err(ReadError {
+                        message: format!("`{}` cannot stand beside `{word}`", extra.key),
+                        place: Some(extra.place),
+                    }),
+                    None => Template::parse(inner),
+                }
+            } else {
                 let others = |entry: &&Entry| !matches!(entry.key.as_str(), "if" | "for");
                 let rest = entries.iter().filter(others).cloned().collect();
-                Template::parse(&Node { value: Value::Map(rest), place })
+                Template::parse(&Node {
+                    value: Value::Map(rest),
+                    place,
+                })
             }
         };
         if let Some(over) = over {
@@ -233,13 +261,25 @@ fn control(node: &Node, entries: &[Entry]) -> Option<Result<Template, ReadError>
                 .iter()
                 .map(|entry| Ok((entry.key.clone(), Template::parse(&entry.value)?)))
                 .collect::<Result<_, ReadError>>()?;
-            return Ok(Template::For { bind, when, each: Box::new(rest("each", &[])?), place });
+            return Ok(Template::For {
+                bind,
+                when,
+                each: Box::new(rest("each", &[])?),
+                place,
+            });
         }
         let when = when.unwrap_or(Condition::Constant(true));
         let then = Box::new(rest("then", &["else"])?);
         let otherwise = node.get("then").and(node.get("else"));
-        let otherwise = otherwise.map(|other| Template::parse(other).map(Box::new)).transpose()?;
-        Ok(Template::If { when, then, otherwise, place })
+        let otherwise = otherwise
+            .map(|other| Template::parse(other).map(Box::new))
+            .transpose()?;
+        Ok(Template::If {
+            when,
+            then,
+            otherwise,
+            place,
+        })
     };
     Some(build())
 }
@@ -257,10 +297,10 @@ fn condition(node: &Node) -> Result<Condition, ReadError> {
 
 fn scalar_template(scalar: &Scalar, place: Place) -> Result<Template, ReadError> {
     let mut pieces = pieces(scalar.text(), place)?;
-    if let [Piece::Expression(_)] = pieces.as_slice() {
-        if let Some(Piece::Expression(expression)) = pieces.pop() {
-            return Ok(Template::Expression(expression, place));
-        }
+    if let [Piece::Expression(_)] = pieces.as_slice()
+        && let Some(Piece::Expression(expression)) = pieces.pop()
+    {
+        return Ok(Template::Expression(expression, place));
     }
     Ok(Template::Text(pieces, place))
 }
@@ -268,7 +308,9 @@ fn scalar_template(scalar: &Scalar, place: Place) -> Result<Template, ReadError>
 fn pieces(text: &str, place: Place) -> Result<Vec<Piece>, ReadError> {
     if text.contains("{%") {
         return Err(ReadError {
-            message: "statements (`{% … %}`) have no place in a blueprint; use the keys `if` and `for`".to_owned(),
+            message:
+                "statements (`{% … %}`) have no place in a blueprint; use the keys `if` and `for`"
+                    .to_owned(),
             place: Some(place),
         });
     }
@@ -280,7 +322,10 @@ fn pieces(text: &str, place: Place) -> Result<Vec<Piece>, ReadError> {
         }
         let inside = &rest[start + 2..];
         let Some(end) = closing(inside) else {
-            return Err(ReadError { message: "`{{` without `}}`".to_owned(), place: Some(place) });
+            return Err(ReadError {
+                message: "`{{` without `}}`".to_owned(),
+                place: Some(place),
+            });
         };
         pieces.push(Piece::Expression(Expression::parse(&inside[..end], place)?));
         rest = &inside[end + 2..];
@@ -302,7 +347,6 @@ fn closing(inside: &str) -> Option<usize> {
                 characters.next();
             }
             (Some(open), close) if open == close => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(character),
             (None, '{') => braces += 1,
             (None, '}') if braces > 0 => braces -= 1,

@@ -31,7 +31,10 @@ impl Computed {
         self.items()?
             .into_iter()
             .map(|key| {
-                let value = self.value.get_item(&key.value).map_err(|error| self.error(&error))?;
+                let value = self
+                    .value
+                    .get_item(&key.value)
+                    .map_err(|error| self.error(&error))?;
                 Ok((key.value.to_string(), Self::new(value, self.place)))
             })
             .collect()
@@ -43,18 +46,25 @@ impl Computed {
             .map_err(|error| self.error(&error))?
             .checked()
             .map(|item| {
-                item.map(|item| Self::new(item, self.place)).map_err(|error| self.error(&error))
+                item.map(|item| Self::new(item, self.place))
+                    .map_err(|error| self.error(&error))
             })
             .collect()
     }
 
     fn error(&self, error: &minijinja::Error) -> ReadError {
-        ReadError { message: error.to_string(), place: Some(self.place) }
+        ReadError {
+            message: error.to_string(),
+            place: Some(self.place),
+        }
     }
 
     fn wrong(&self, wanted: &str) -> ReadError {
         ReadError {
-            message: format!("expected {wanted}, the expression gives {}", self.value.kind()),
+            message: format!(
+                "expected {wanted}, the expression gives {}",
+                self.value.kind()
+            ),
             place: Some(self.place),
         }
     }
@@ -83,7 +93,8 @@ impl<'de> de::Deserializer<'de> for Computed {
             ValueKind::Bool => visitor.visit_bool(self.value.is_true()),
             ValueKind::Number => match self.value.as_i64() {
                 Some(number) => visitor.visit_i64(number),
-                None => visitor.visit_f64(f64::try_from(self.value.clone()).map_err(|e| self.error(&e))?),
+                None => visitor
+                    .visit_f64(f64::try_from(self.value.clone()).map_err(|e| self.error(&e))?),
             },
             ValueKind::String => visitor.visit_str(self.value.as_str().unwrap_or_default()),
             ValueKind::Seq | ValueKind::Iterable => {
@@ -91,7 +102,10 @@ impl<'de> de::Deserializer<'de> for Computed {
             }
             ValueKind::Map => {
                 let entries = self.entries()?.into_iter();
-                visitor.visit_map(Entries { rest: entries, value: None })
+                visitor.visit_map(Entries {
+                    rest: entries,
+                    value: None,
+                })
             }
             _ => Err(self.wrong("a plain value")),
         }
@@ -114,7 +128,11 @@ impl<'de> de::Deserializer<'de> for Computed {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        if self.is_nothing() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.is_nothing() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -155,7 +173,7 @@ impl<'de> de::Deserializer<'de> for Computed {
     }
 }
 
-impl<'de> IntoDeserializer<'de, ReadError> for Computed {
+impl IntoDeserializer<'_, ReadError> for Computed {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -175,16 +193,15 @@ impl<'de> de::MapAccess<'de> for Entries {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, ReadError> {
-        let Some((key, value)) = self.rest.next() else { return Ok(None) };
+        let Some((key, value)) = self.rest.next() else {
+            return Ok(None);
+        };
         self.value = Some(value);
         let key: de::value::StringDeserializer<ReadError> = key.into_deserializer();
         seed.deserialize(key).map(Some)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(
-        &mut self,
-        seed: V,
-    ) -> Result<V::Value, ReadError> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
         match self.value.take() {
             Some(value) => seed.deserialize(value),
             None => Err(de::Error::custom("a value was asked for before its key")),

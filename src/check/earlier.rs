@@ -33,7 +33,11 @@ pub fn changes(before: Vec<Earlier>, after: Vec<Earlier>) -> Vec<Change> {
     }
     all.into_iter()
         .filter(|(_, (before, after))| before != after)
-        .map(|(identity, (before, after))| Change { identity, before, after })
+        .map(|(identity, (before, after))| Change {
+            identity,
+            before,
+            after,
+        })
         .collect()
 }
 
@@ -51,8 +55,9 @@ pub fn since<'a>(
                 let message = format!("{} is no longer rendered", change.identity);
                 let place = app.map(|app| app.place("metadata.name"));
                 found.push(
-                    Diagnostic::new(Code::ClaimDropped, place, message)
-                        .fix("its data stays; delete the claim by hand when nobody needs it any more"),
+                    Diagnostic::new(Code::ClaimDropped, place, message).fix(
+                        "its data stays; delete the claim by hand when nobody needs it any more",
+                    ),
                 );
             }
             _ => {}
@@ -72,20 +77,24 @@ fn changed(
     let path = path_of(identity, app);
     let tell = |code: Code, message: String, fix: String| {
         let place = app.map(|app| app.place(&path));
-        Diagnostic::new(code, place, message).at(path.clone()).fix(fix)
+        Diagnostic::new(code, place, message)
+            .at(path.clone())
+            .fix(fix)
     };
     if identity.kind == "PersistentVolumeClaim" {
         let size = |json: &Json| {
-            json["spec"]["resources"]["requests"]["storage"].as_str().and_then(Quantity::parse)
+            json["spec"]["resources"]["requests"]["storage"]
+                .as_str()
+                .and_then(Quantity::parse)
         };
-        if let (Some(was), Some(is)) = (size(before), size(after)) {
-            if is.bytes() < was.bytes() {
-                found.push(tell(
-                    Code::VolumeShrinks,
-                    format!("{identity} would shrink from {was} to {is}"),
-                    format!("keep `{was}`; for less, make a new app and move the data"),
-                ));
-            }
+        if let (Some(was), Some(is)) = (size(before), size(after))
+            && is.bytes() < was.bytes()
+        {
+            found.push(tell(
+                Code::VolumeShrinks,
+                format!("{identity} would shrink from {was} to {is}"),
+                format!("keep `{was}`; for less, make a new app and move the data"),
+            ));
         }
     }
     for field in immutable(&identity.kind) {
@@ -94,24 +103,35 @@ fn changed(
         if was != is {
             found.push(tell(
                 Code::ImmutableChange,
-                format!("{identity}: `{}` cannot change from {} to {}", field.1, show(&was), show(&is)),
+                format!(
+                    "{identity}: `{}` cannot change from {} to {}",
+                    field.1,
+                    show(&was),
+                    show(&is)
+                ),
                 field.2.to_owned(),
             ));
         }
     }
     for (was, is) in images(before, after) {
-        let (Some(old), Some(new)) = (major(&was), major(&is)) else { continue };
+        let (Some(old), Some(new)) = (major(&was), major(&is)) else {
+            continue;
+        };
         if new > old + 1 {
             found.push(tell(
                 Code::VersionJump,
-                format!("{identity} would go from `{was}` to `{is}`, over {} major versions", new - old),
+                format!(
+                    "{identity} would go from `{was}` to `{is}`, over {} major versions",
+                    new - old
+                ),
                 format!("go to version {} first, and wait until it runs", old + 1),
             ));
         } else if new < old {
             found.push(tell(
                 Code::VersionJump,
                 format!("{identity} would go back from `{was}` to `{is}`"),
-                "an upgrade of the data cannot be undone: restore a backup into a new app".to_owned(),
+                "an upgrade of the data cannot be undone: restore a backup into a new app"
+                    .to_owned(),
             ));
         }
     }
@@ -119,8 +139,7 @@ fn changed(
 
 /// Fields that Kubernetes refuses to change: JSON pointer, name, what to do instead.
 fn immutable(kind: &str) -> &'static [(&'static str, &'static str, &'static str)] {
-    const COPY: &str =
-        "a claim keeps its class and mode: make a new app with the new class, copy the data, then switch";
+    const COPY: &str = "a claim keeps its class and mode: make a new app with the new class, copy the data, then switch";
     const AGAIN: &str = "delete the object first (its data is in claims, which stay), then sync";
     match kind {
         "PersistentVolumeClaim" => &[
@@ -134,15 +153,38 @@ fn immutable(kind: &str) -> &'static [(&'static str, &'static str, &'static str)
             ("/spec/serviceName", "serviceName", AGAIN),
             ("/spec/volumeClaimTemplates", "volumeClaimTemplates", AGAIN),
         ],
-        "Job" => &[("/spec/template", "template", AGAIN), ("/spec/selector", "selector", AGAIN)],
+        "Job" => &[
+            ("/spec/template", "template", AGAIN),
+            ("/spec/selector", "selector", AGAIN),
+        ],
         "Service" => &[("/spec/clusterIP", "clusterIP", AGAIN)],
         "RoleBinding" | "ClusterRoleBinding" => &[("/roleRef", "roleRef", AGAIN)],
         "StorageClass" => &[
-            ("/provisioner", "provisioner", "declare a class with another name"),
-            ("/parameters", "parameters", "declare a class with another name"),
-            ("/reclaimPolicy", "reclaimPolicy", "declare a class with another name"),
-            ("/volumeBindingMode", "volumeBindingMode", "declare a class with another name"),
-            ("/mountOptions", "mountOptions", "declare a class with another name"),
+            (
+                "/provisioner",
+                "provisioner",
+                "declare a class with another name",
+            ),
+            (
+                "/parameters",
+                "parameters",
+                "declare a class with another name",
+            ),
+            (
+                "/reclaimPolicy",
+                "reclaimPolicy",
+                "declare a class with another name",
+            ),
+            (
+                "/volumeBindingMode",
+                "volumeBindingMode",
+                "declare a class with another name",
+            ),
+            (
+                "/mountOptions",
+                "mountOptions",
+                "declare a class with another name",
+            ),
         ],
         _ => &[],
     }
@@ -151,7 +193,10 @@ fn immutable(kind: &str) -> &'static [(&'static str, &'static str, &'static str)
 /// The field of the app that an object's change most likely came from.
 fn path_of(identity: &Identity, app: Option<&App>) -> String {
     let Some(app) = app else { return String::new() };
-    let part = identity.name.strip_prefix(&format!("{}-", app.name)).unwrap_or_default();
+    let part = identity
+        .name
+        .strip_prefix(&format!("{}-", app.name))
+        .unwrap_or_default();
     match identity.kind.as_str() {
         "PersistentVolumeClaim" if app.volumes.contains_key(part) => format!("spec.volumes.{part}"),
         "Deployment" | "StatefulSet" | "CronJob" => "spec.version".to_owned(),
@@ -165,7 +210,9 @@ fn images(before: &Json, after: &Json) -> Vec<(String, String)> {
         let spec = &json["spec"]["template"]["spec"];
         let list = spec["containers"].as_array().cloned().unwrap_or_default();
         let word = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-        list.iter().map(|container| (word(&container["name"]), word(&container["image"]))).collect()
+        list.iter()
+            .map(|container| (word(&container["name"]), word(&container["image"])))
+            .collect()
     };
     let after = containers(after);
     containers(before)

@@ -53,7 +53,11 @@ impl Facts {
             volumes_place: app.place("spec.volumes"),
             objects,
             identities,
-            hosts: app.exposed.iter().flat_map(|exposed| exposed.hosts.clone()).collect(),
+            hosts: app
+                .exposed
+                .iter()
+                .flat_map(|exposed| exposed.hosts.clone())
+                .collect(),
             claims: compiled.objects.iter().filter_map(claim).collect(),
             namespace: app.namespace.clone(),
             own_namespace: app.common.create_namespace,
@@ -64,7 +68,9 @@ impl Facts {
 }
 
 fn claim(object: &Object) -> Option<(String, u64)> {
-    let Object::PersistentVolumeClaim(claim) = object else { return None };
+    let Object::PersistentVolumeClaim(claim) = object else {
+        return None;
+    };
     let spec = claim.spec.as_ref()?;
     let size = spec.resources.as_ref()?.requests.as_ref()?.get("storage")?;
     let bytes = Quantity::parse(&size.0).map_or(0, |size| size.bytes());
@@ -122,11 +128,12 @@ impl Run {
         let mut found = Vec::new();
         let mut met = Vec::new();
         for (hash, identity) in app.objects.iter().zip(app.identities.lines()) {
-            if let Some(other) = self.objects.insert(*hash, number) {
-                if other != number && !met.contains(&other) {
-                    met.push(other);
-                    found.push(self.collision(app, other, identity));
-                }
+            if let Some(other) = self.objects.insert(*hash, number)
+                && other != number
+                && !met.contains(&other)
+            {
+                met.push(other);
+                found.push(self.collision(app, other, identity));
             }
         }
         for host in &app.hosts {
@@ -149,7 +156,9 @@ impl Run {
 
     /// Notes the app's namespace, unless it belongs to the cluster or somebody else makes it.
     fn namespace(&mut self, app: &Facts) {
-        let Some(name) = app.namespace.as_ref().filter(|_| app.own_namespace) else { return };
+        let Some(name) = app.namespace.as_ref().filter(|_| app.own_namespace) else {
+            return;
+        };
         if name == "default" || name.starts_with("kube-") {
             return;
         }
@@ -161,11 +170,13 @@ impl Run {
 
     /// Returns the namespaces of all apps.
     pub fn namespaces(&self) -> impl Iterator<Item = SharedNamespace> {
-        self.namespaces.iter().map(|(name, (profile, holds_data))| SharedNamespace {
-            name: name.clone(),
-            profile: *profile,
-            holds_data: *holds_data,
-        })
+        self.namespaces
+            .iter()
+            .map(|(name, (profile, holds_data))| SharedNamespace {
+                name: name.clone(),
+                profile: *profile,
+                holds_data: *holds_data,
+            })
     }
 
     fn collision(&self, app: &Facts, other: u32, identity: &str) -> Diagnostic {
@@ -188,7 +199,10 @@ impl Run {
 
     fn other(&self, number: u32) -> (&str, Option<Place>) {
         let other = self.apps.get(number as usize);
-        (other.map_or("", |(name, _)| name), other.map(|(_, place)| *place))
+        (
+            other.map_or("", |(name, _)| name),
+            other.map(|(_, place)| *place),
+        )
     }
 
     /// Returns the quotas that all apps together exceed.
@@ -196,7 +210,9 @@ impl Run {
         let mut found = Vec::new();
         for ((namespace, class), sum) in &self.quotas {
             let mut tell = |asked: String, allowed: String| {
-                let message = format!("namespace `{namespace}` asks for {asked} of `{class}`, its quota is {allowed}");
+                let message = format!(
+                    "namespace `{namespace}` asks for {asked} of `{class}`, its quota is {allowed}"
+                );
                 found.push(
                     Diagnostic::new(Code::Quota, sum.last, message)
                         .fix("make volumes smaller, or raise the quota in the Storage document"),
@@ -205,8 +221,15 @@ impl Run {
             if let Some(claims) = sum.claims.filter(|claims| sum.asked_claims > *claims) {
                 tell(format!("{} claims", sum.asked_claims), claims.to_string());
             }
-            if let Some(capacity) = sum.capacity.as_ref().filter(|c| sum.asked_bytes > c.bytes()) {
-                tell(Quantity::of_bytes(sum.asked_bytes).to_string(), capacity.to_string());
+            if let Some(capacity) = sum
+                .capacity
+                .as_ref()
+                .filter(|c| sum.asked_bytes > c.bytes())
+            {
+                tell(
+                    Quantity::of_bytes(sum.asked_bytes).to_string(),
+                    capacity.to_string(),
+                );
             }
         }
         found

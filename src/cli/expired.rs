@@ -29,31 +29,48 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let today = || jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let today = || {
+        jiff::Timestamp::now()
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .date()
+    };
     let today = args.today.unwrap_or_else(today).to_string();
     let sources = Sources::default();
     let mut any = false;
     let mut kept = false;
     for input in files::find(&args.paths)?.inputs {
         let Input::File(path) = &input else { continue };
-        let Ok(source) = yaml::decode(&input.name(), input.read()?, &sources) else { continue };
+        let Ok(source) = yaml::decode(&input.name(), input.read()?, &sources) else {
+            continue;
+        };
         let documents = yaml::read(source, &sources).documents;
         let last = |node: &yaml::Node| -> Option<String> {
             let day = node.get("spec")?.get("expires")?.text()?;
             (today.as_str() > day).then(|| day.to_owned())
         };
         let ended: Vec<String> = documents.iter().filter_map(last).collect();
-        let Some(day) = ended.iter().max() else { continue };
+        let Some(day) = ended.iter().max() else {
+            continue;
+        };
         any = true;
         out::data(&format!("{}\t{day}\n", input.name()))?;
         if args.delete && ended.len() == documents.len() {
-            fs::remove_file(path)
-                .map_err(|source| Trouble::Write { path: input.name(), source })?;
+            fs::remove_file(path).map_err(|source| Trouble::Write {
+                path: input.name(),
+                source,
+            })?;
         } else if args.delete {
             kept = true;
-            out::words(&format!("{} holds other documents, too; it is left\n", input.name()));
+            out::words(&format!(
+                "{} holds other documents, too; it is left\n",
+                input.name()
+            ));
         }
     }
     let done = args.delete && !kept;
-    Ok(if any && !done { Outcome::Wrong } else { Outcome::Good })
+    Ok(if any && !done {
+        Outcome::Wrong
+    } else {
+        Outcome::Good
+    })
 }

@@ -45,7 +45,10 @@ impl Input {
             }
             Self::File(path) => fs::read(path),
         };
-        result.map_err(|source| Trouble::Read { path: self.name(), source })
+        result.map_err(|source| Trouble::Read {
+            path: self.name(),
+            source,
+        })
     }
 }
 
@@ -73,8 +76,10 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Found, Trouble> {
             found.inputs.push(Input::Stdin);
             continue;
         }
-        let metadata = fs::metadata(path)
-            .map_err(|source| Trouble::Read { path: shown(path), source })?;
+        let metadata = fs::metadata(path).map_err(|source| Trouble::Read {
+            path: shown(path),
+            source,
+        })?;
         if metadata.is_dir() {
             walk(path, &mut found)?;
         } else {
@@ -109,7 +114,9 @@ fn walk(root: &Path, found: &mut Found) -> Result<(), Trouble> {
     for entry in walk {
         let entry = entry.map_err(|error| Trouble::Read {
             path: shown(root),
-            source: error.into_io_error().unwrap_or_else(|| io::Error::other("cannot walk the folder")),
+            source: error
+                .into_io_error()
+                .unwrap_or_else(|| io::Error::other("cannot walk the folder")),
         })?;
         let name = entry.file_name().to_string_lossy();
         let kind = entry.file_type();
@@ -125,9 +132,10 @@ fn walk(root: &Path, found: &mut Found) -> Result<(), Trouble> {
 }
 
 fn is_ours(name: &str) -> bool {
-    ["pso.yaml", "pso.yml"]
-        .iter()
-        .any(|ours| name.strip_suffix(ours).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+    ["pso.yaml", "pso.yml"].iter().any(|ours| {
+        name.strip_suffix(ours)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    })
 }
 
 /// Reads the blueprints in a folder: the folder itself, those in it, parts, a catalogue.
@@ -147,7 +155,10 @@ pub(super) fn read_blueprints(folder: &Path) -> Result<Vec<Folder>, Trouble> {
 }
 
 fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
-    let failed = |source| Trouble::Read { path: shown(folder), source };
+    let failed = |source| Trouble::Read {
+        path: shown(folder),
+        source,
+    };
     let mut folders = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -161,7 +172,10 @@ fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
 
 /// Reads the text files of one folder; what is not text cannot be mounted from a blueprint.
 fn read_folder(folder: &Path) -> Result<Folder, Trouble> {
-    let failed = |source| Trouble::Read { path: shown(folder), source };
+    let failed = |source| Trouble::Read {
+        path: shown(folder),
+        source,
+    };
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -174,5 +188,8 @@ fn read_folder(folder: &Path) -> Result<Folder, Trouble> {
             files.insert(name, Arc::from(text));
         }
     }
-    Ok(Folder { name: shown(folder), files })
+    Ok(Folder {
+        name: shown(folder),
+        files,
+    })
 }

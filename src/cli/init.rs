@@ -49,16 +49,26 @@ struct Answers {
 
 impl Answers {
     /// Asks a question until the answer has the format; an empty answer takes the default.
-    fn ask(&self, what: &str, format: Format, default: Option<&str>) -> Result<Option<String>, Trouble> {
+    fn ask(
+        &self,
+        what: &str,
+        format: Format,
+        default: Option<&str>,
+    ) -> Result<Option<String>, Trouble> {
         if !self.asks {
             return Ok(default.map(str::to_owned));
         }
         loop {
-            let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+            let shown = default
+                .map(|default| format!(" [{default}]"))
+                .unwrap_or_default();
             out::words(&format!("{what}{shown}: "));
             let mut line = String::new();
             let read = io::stdin().lock().read_line(&mut line);
-            let read = read.map_err(|source| Trouble::Read { path: "<stdin>".to_owned(), source })?;
+            let read = read.map_err(|source| Trouble::Read {
+                path: "<stdin>".to_owned(),
+                source,
+            })?;
             let answer = line.trim();
             if answer.is_empty() {
                 if default.is_some() || read == 0 {
@@ -76,21 +86,31 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let sources = Sources::default();
     let library = library(&args.blueprints, &sources)?;
     let flags = args.kind.is_some() || !args.set.is_empty() || args.name.is_some();
-    let answers = Answers { asks: io::stdin().is_terminal() && io::stderr().is_terminal() };
+    let answers = Answers {
+        asks: io::stdin().is_terminal() && io::stderr().is_terminal(),
+    };
     let kinds = library.kinds();
     let kind = match &args.kind {
         Some(kind) => kind.clone(),
         None if flags || !answers.asks => {
-            return Err(Trouble::Usage(format!("say which kind: one of `{}`", kinds.join("`, `"))));
+            return Err(Trouble::Usage(format!(
+                "say which kind: one of `{}`",
+                kinds.join("`, `")
+            )));
         }
         None => {
             let question = format!("Kind ({})", kinds.join(", "));
-            answers.ask(&question, Format::Text, None)?.unwrap_or_default()
+            answers
+                .ask(&question, Format::Text, None)?
+                .unwrap_or_default()
         }
     };
     let Some((kind, shape)) = shape(&kind, &library, &sources)?.filter(|(kind, _)| kind != STORAGE)
     else {
-        return Err(Trouble::Usage(format!("there is no kind `{kind}`; there are `{}`", kinds.join("`, `"))));
+        return Err(Trouble::Usage(format!(
+            "there is no kind `{kind}`; there are `{}`",
+            kinds.join("`, `")
+        )));
     };
     let short = kind.to_lowercase();
     let name = match &args.name {
@@ -100,9 +120,18 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let name = name.unwrap_or(short);
     let namespace = match &args.namespace {
         Some(namespace) => Some(namespace.clone()),
-        None => answers.ask("Namespace", Format::Name, Some(&name))?.filter(|_| answers.asks),
+        None => answers
+            .ask("Namespace", Format::Name, Some(&name))?
+            .filter(|_| answers.asks),
     };
-    let text = document(&kind, &name, namespace.as_deref(), &shape, &args.set, &answers)?;
+    let text = document(
+        &kind,
+        &name,
+        namespace.as_deref(),
+        &shape,
+        &args.set,
+        &answers,
+    )?;
     let read = yaml::read(sources.add("the new file", text.clone()), &sources);
     let mut wrong = read.diagnostics;
     for node in &read.documents {
@@ -128,7 +157,9 @@ fn document(
         let _ = writeln!(text, "  namespace: {namespace}");
     }
     text.push_str("spec:\n");
-    let spec = shape.field("spec").map(|field| field.shape.fields().unwrap_or_default());
+    let spec = shape
+        .field("spec")
+        .map(|field| field.shape.fields().unwrap_or_default());
     let fields = spec.unwrap_or_default();
     let mut given: Vec<(&str, &str)> = Vec::new();
     for word in set {
@@ -153,11 +184,7 @@ fn document(
 }
 
 /// The volumes with their defaults, so that one sees which word to switch.
-fn volumes(
-    fields: &[Field],
-    given: &[(&str, &str)],
-    answers: &Answers,
-) -> Result<String, Trouble> {
+fn volumes(fields: &[Field], given: &[(&str, &str)], answers: &Answers) -> Result<String, Trouble> {
     let Some(volumes) = fields.iter().find(|field| field.name == "volumes") else {
         return Ok(String::new());
     };
@@ -195,14 +222,27 @@ fn format_of(shape: &Shape) -> Format {
 }
 
 fn write(args: &Args, name: &str, text: &str) -> Result<Outcome, Trouble> {
-    let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.pso.yaml")));
+    let path = args
+        .out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("{name}.pso.yaml")));
     if path.as_os_str() == "-" {
         out::data(text)?;
         return Ok(Outcome::Good);
     }
-    let failed = |source| Trouble::Write { path: path.display().to_string(), source };
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
+    let failed = |source| Trouble::Write {
+        path: path.display().to_string(),
+        source,
+    };
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
-    out::words(&format!("wrote {0}; see what it becomes: pso-gen render {0}\n", path.display()));
+    out::words(&format!(
+        "wrote {0}; see what it becomes: pso-gen render {0}\n",
+        path.display()
+    ));
     Ok(Outcome::Good)
 }

@@ -107,8 +107,9 @@ fn to_folder(
         }
         Ok(files)
     };
-    let (summary, sources) =
-        session.run(prepare, |files| files.iter().try_for_each(|file| folder.take(file)))?;
+    let (summary, sources) = session.run(prepare, |files| {
+        files.iter().try_for_each(|file| folder.take(file))
+    })?;
     let outcome = told(&summary, &sources, format);
     for namespace in &summary.namespaces {
         folder.take(&sink::file(namespace.name(), namespace)?)?;
@@ -118,5 +119,11 @@ fn to_folder(
 
 fn told(summary: &Summary, sources: &Sources, format: Format) -> Outcome {
     out::diagnostics(&summary.diagnostics, sources, format);
-    if summary.is_broken() { Outcome::Wrong } else { Outcome::Good }
+    if !summary.is_broken() {
+        return Outcome::Good;
+    }
+    if format == Format::Human {
+        out::words("nothing was rendered\n");
+    }
+    Outcome::Wrong
 }

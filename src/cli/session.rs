@@ -1,6 +1,7 @@
 //! One run over all inputs: read, render in parallel, check what concerns several apps, in order.
 
 use std::io::{self, IsTerminal};
+use std::sync::atomic::AtomicU32;
 
 use rayon::prelude::*;
 
@@ -84,7 +85,9 @@ impl Session {
         let mut layers = Vec::new();
         for path in &args.layers {
             let input = Input::File(path.clone());
-            let Some(source) = take(&input, &sources, &mut wrong)? else { continue };
+            let Some(source) = take(&input, &sources, &mut wrong)? else {
+                continue;
+            };
             let read = yaml::read(source, &sources);
             wrong.extend(read.diagnostics);
             layers.extend(read.documents.into_iter().map(Layer::new));
@@ -119,14 +122,21 @@ impl Session {
         for (input, must) in named.chain(inputs.map(|input| (input.clone(), false))) {
             let bytes = input.read()?;
             // Most files are apps; those are not parsed twice.
-            let mentions = bytes.windows(STORAGE.len()).any(|window| window == STORAGE.as_bytes());
+            let mentions = bytes
+                .windows(STORAGE.len())
+                .any(|window| window == STORAGE.as_bytes());
             if !must && !mentions {
                 continue;
             }
-            let Ok(source) = yaml::decode(&input.name(), bytes, &self.sources) else { continue };
+            let Ok(source) = yaml::decode(&input.name(), bytes, &self.sources) else {
+                continue;
+            };
             let read = yaml::read(source, &self.sources);
             let kinds = [STORAGE.to_owned()];
-            let documents = read.documents.into_iter().filter_map(|node| split(node, &kinds).ok());
+            let documents = read
+                .documents
+                .into_iter()
+                .filter_map(|node| split(node, &kinds).ok());
             let mut any = false;
             for document in documents {
                 any = true;
@@ -140,7 +150,8 @@ impl Session {
             if must && !any {
                 let place = crate::diagnostic::Place::start_of(source);
                 let message = "there is no document of the kind `Storage`";
-                self.wrong.push(Diagnostic::new(Code::UnknownKind, place, message));
+                self.wrong
+                    .push(Diagnostic::new(Code::UnknownKind, place, message));
             }
         }
         for spec in &specs {
@@ -157,10 +168,33 @@ impl Session {
         prepare: impl Fn(&Unit) -> Result<T, Trouble> + Sync,
         mut take: impl FnMut(T) -> Result<(), Trouble>,
     ) -> Result<(Summary, Sources), Trouble> {
-        let Self { sources, library, inputs, classes, quotas, layers, settings, today, wrong } = self;
-        let pipeline =
-            Pipeline { sources: &sources, library: &library, classes, layers, settings, today };
-        let mut summary = Summary { diagnostics: wrong, ..Summary::default() };
+        let Self {
+            sources,
+            library,
+            inputs,
+            classes,
+            quotas,
+            layers,
+            settings,
+            today,
+            wrong,
+        } = self;
+        let settings = settings
+            .into_iter()
+            .map(|setting| (setting, AtomicU32::new(0)))
+            .collect();
+        let pipeline = Pipeline {
+            sources: &sources,
+            library: &library,
+            classes,
+            layers,
+            settings,
+            today,
+        };
+        let mut summary = Summary {
+            diagnostics: wrong,
+            ..Summary::default()
+        };
         let mut run = Run::new(&quotas);
         let mut documents = 0;
         let progress = inputs.len() >= PROGRESS && io::stderr().is_terminal();
@@ -168,9 +202,17 @@ impl Session {
             if progress {
                 out::words(&format!("\r{} of {} files", index * CHUNK, inputs.len()));
             }
-            let done: Vec<_> = chunk.par_iter().map(|input| one(&pipeline, input, &prepare)).collect();
+            let done: Vec<_> = chunk
+                .par_iter()
+                .map(|input| one(&pipeline, input, &prepare))
+                .collect();
             for done in done {
-                let Done { documents: more, apps, diagnostics, prepared } = done?;
+                let Done {
+                    documents: more,
+                    apps,
+                    diagnostics,
+                    prepared,
+                } = done?;
                 documents += more;
                 summary.apps += apps.len();
                 summary.diagnostics.extend(diagnostics);
@@ -186,12 +228,14 @@ impl Session {
             out::words("\r\x1b[K");
         }
         summary.diagnostics.extend(run.finish());
-        summary.diagnostics.extend(pipeline.unused(documents));
+        summary.diagnostics.extend(pipeline.misused());
         if documents == 0 && !any_error(&summary.diagnostics) {
             summary.diagnostics.push(nothing(&inputs));
         }
-        summary.namespaces =
-            run.namespaces().map(|n| compile::namespace(&n.name, n.profile, n.holds_data)).collect();
+        summary.namespaces = run
+            .namespaces()
+            .map(|n| compile::namespace(&n.name, n.profile, n.holds_data))
+            .collect();
         sort(&mut summary.diagnostics);
         Ok((summary, sources))
     }
@@ -204,11 +248,17 @@ fn one<T>(
 ) -> Result<Done<T>, Trouble> {
     let mut wrong = Vec::new();
     let source = take(input, pipeline.sources, &mut wrong)?;
-    let mut unit = source.map(|source| pipeline.render(source)).unwrap_or_default();
+    let mut unit = source
+        .map(|source| pipeline.render(source))
+        .unwrap_or_default();
     wrong.append(&mut unit.diagnostics);
     Ok(Done {
         documents: unit.documents,
-        apps: unit.apps.iter().map(|rendered| Facts::of(&rendered.app, &rendered.compiled)).collect(),
+        apps: unit
+            .apps
+            .iter()
+            .map(|rendered| Facts::of(&rendered.app, &rendered.compiled))
+            .collect(),
         diagnostics: wrong,
         prepared: prepare(&unit)?,
     })

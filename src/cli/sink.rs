@@ -25,27 +25,36 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new() -> Self {
-        Self { held: SpooledTempFile::new(IN_MEMORY) }
+        Self {
+            held: SpooledTempFile::new(IN_MEMORY),
+        }
     }
 
     /// Takes text for later.
     pub(super) fn take(&mut self, text: &str) -> Result<(), Trouble> {
-        self.held.write_all(text.as_bytes()).map_err(|source| Trouble::Write {
-            path: "a temporary file".to_owned(),
-            source,
-        })
+        self.held
+            .write_all(text.as_bytes())
+            .map_err(|source| Trouble::Write {
+                path: "a temporary file".to_owned(),
+                source,
+            })
     }
 
     /// Writes `first`, then everything that was taken.
     pub(super) fn finish(mut self, first: &str) -> Result<(), Trouble> {
         let mut stdout = io::stdout().lock();
         out::write(&mut stdout, first.as_bytes())?;
-        let copied = self.held.seek(SeekFrom::Start(0)).and_then(|_| match self.held.into_inner() {
-            // From a file, the kernel copies by itself.
-            SpooledData::OnDisk(mut file) => io::copy(&mut file, &mut stdout).map(drop),
-            SpooledData::InMemory(text) => stdout.write_all(text.get_ref()),
-        });
-        copied.and_then(|()| stdout.flush()).map_err(|source| out::lost("standard output", source))
+        let copied =
+            self.held
+                .seek(SeekFrom::Start(0))
+                .and_then(|_| match self.held.into_inner() {
+                    // From a file, the kernel copies by itself.
+                    SpooledData::OnDisk(mut file) => io::copy(&mut file, &mut stdout).map(drop),
+                    SpooledData::InMemory(text) => stdout.write_all(text.get_ref()),
+                });
+        copied
+            .and_then(|()| stdout.flush())
+            .map_err(|source| out::lost("standard output", source))
     }
 }
 
@@ -74,7 +83,10 @@ pub(super) fn file(folder: &str, object: &Object) -> Result<OutFile, Trouble> {
     let name = object.name().replace(':', "_");
     let mut text = String::new();
     manifest::write(&mut text, std::slice::from_ref(object))?;
-    Ok(OutFile { path: format!("{folder}/{kind}-{name}.yaml"), text })
+    Ok(OutFile {
+        path: format!("{folder}/{kind}-{name}.yaml"),
+        text,
+    })
 }
 
 /// A folder: one file for each object, our own stale files removed, everybody else's left alone.
@@ -97,9 +109,15 @@ struct Index {
 impl OutFolder {
     /// Opens a folder to be written to.
     pub(super) fn write_to(root: &Path) -> Result<Self, Trouble> {
-        let failed = |source| Trouble::Write { path: root.display().to_string(), source };
+        let failed = |source| Trouble::Write {
+            path: root.display().to_string(),
+            source,
+        };
         fs::create_dir_all(root).map_err(failed)?;
-        let waiting = tempfile::Builder::new().prefix(".pso-gen-").tempdir_in(root).map_err(failed)?;
+        let waiting = tempfile::Builder::new()
+            .prefix(".pso-gen-")
+            .tempdir_in(root)
+            .map_err(failed)?;
         Ok(Self {
             root: root.to_owned(),
             waiting: Some(waiting),
@@ -144,10 +162,15 @@ impl OutFolder {
     /// Moves everything into place and removes our own files that are no longer made. Returns how
     /// many files were written and removed.
     pub(super) fn finish(self) -> Result<(usize, usize), Trouble> {
-        let Some(waiting) = &self.waiting else { return Ok((0, 0)) };
+        let Some(waiting) = &self.waiting else {
+            return Ok((0, 0));
+        };
         for path in &self.stale {
             let (from, to) = (waiting.path().join(path), self.root.join(path));
-            let failed = |source| Trouble::Write { path: to.display().to_string(), source };
+            let failed = |source| Trouble::Write {
+                path: to.display().to_string(),
+                source,
+            };
             if let Some(folder) = to.parent() {
                 fs::create_dir_all(folder).map_err(failed)?;
             }
@@ -156,21 +179,32 @@ impl OutFolder {
         let left_over = self.left_over()?;
         for path in &left_over {
             let path = self.root.join(path);
-            let failed = |source| Trouble::Write { path: path.display().to_string(), source };
+            let failed = |source| Trouble::Write {
+                path: path.display().to_string(),
+                source,
+            };
             fs::remove_file(&path).map_err(failed)?;
             // Folders that are empty now go, too; one that is not empty stays.
-            for folder in path.ancestors().skip(1).take_while(|folder| *folder != self.root) {
+            for folder in path
+                .ancestors()
+                .skip(1)
+                .take_while(|folder| *folder != self.root)
+            {
                 if fs::remove_dir(folder).is_err() {
                     break;
                 }
             }
         }
-        let index = serde_json::to_vec_pretty(&Index { files: self.written })?;
+        let index = serde_json::to_vec_pretty(&Index {
+            files: self.written,
+        })?;
         let path = self.root.join(INDEX);
         let next = waiting.path().join(INDEX);
         write_file(&next, &index)?;
-        fs::rename(&next, &path)
-            .map_err(|source| Trouble::Write { path: path.display().to_string(), source })?;
+        fs::rename(&next, &path).map_err(|source| Trouble::Write {
+            path: path.display().to_string(),
+            source,
+        })?;
         Ok((self.stale.len(), left_over.len()))
     }
 
@@ -182,19 +216,32 @@ impl OutFolder {
             Ok(bytes) => serde_json::from_slice(&bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Index::default(),
             Err(source) => {
-                return Err(Trouble::Read { path: path.display().to_string(), source });
+                return Err(Trouble::Read {
+                    path: path.display().to_string(),
+                    source,
+                });
             }
         };
         let inside = |file: &&String| {
             !file.starts_with('/') && !file.split('/').any(|step| matches!(step, ".." | ""))
         };
-        let gone = index.files.iter().filter(|file| !self.written.contains(*file)).filter(inside);
-        Ok(gone.filter(|file| self.root.join(file).is_file()).cloned().collect())
+        let gone = index
+            .files
+            .iter()
+            .filter(|file| !self.written.contains(*file))
+            .filter(inside);
+        Ok(gone
+            .filter(|file| self.root.join(file).is_file())
+            .cloned()
+            .collect())
     }
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
-    let failed = |source| Trouble::Write { path: path.display().to_string(), source };
+    let failed = |source| Trouble::Write {
+        path: path.display().to_string(),
+        source,
+    };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }

@@ -59,7 +59,10 @@ impl PodVolumes {
         };
         let mut volumes: Vec<Volume> = Vec::new();
         for name in self.claims {
-            let claim = app.volumes.get(&name).and_then(|volume| volume.claim.clone());
+            let claim = app
+                .volumes
+                .get(&name)
+                .and_then(|volume| volume.claim.clone());
             volumes.push(Volume {
                 persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
                     claim_name: claim.unwrap_or_else(|| app.object_name(&name)),
@@ -110,13 +113,24 @@ fn secret_volume(secret: &str) -> String {
 }
 
 fn writable_volume(path: &str) -> String {
-    let slug: String =
-        path.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let slug: String = path
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect();
     format!("writable{}", slug.trim_end_matches('-'))
 }
 
 fn secret_name(app: &App, secret: &str) -> String {
-    app.secrets.get(secret).map(|secret| secret.name.clone()).unwrap_or_default()
+    app.secrets
+        .get(secret)
+        .map(|secret| secret.name.clone())
+        .unwrap_or_default()
 }
 
 /// Makes the container of a program. `name` is that of the component or job.
@@ -186,7 +200,9 @@ pub(super) fn unprivileged(read_only_root: bool) -> SecurityContext {
 fn volume_mounts(app: &App, program: &Program, volumes: &mut PodVolumes) -> Vec<VolumeMount> {
     let mut mounts = Vec::new();
     for (name, mount) in &program.mounts {
-        let (Some(mount), Some(volume)) = (mount, app.volumes.get(name)) else { continue };
+        let (Some(mount), Some(volume)) = (mount, app.volumes.get(name)) else {
+            continue;
+        };
         volumes.claim(name);
         let in_folder = volume.class.kind == ClassKind::Block && volume.owner.is_some();
         mounts.push(VolumeMount {
@@ -214,12 +230,25 @@ fn file_mounts(name: &str, program: &Program, volumes: &mut PodVolumes) -> Vec<V
                 (secret_volume(secret), key.to_owned())
             }
             FileContent::File(key) => {
-                volumes.files.insert(key.clone(), file.mode.unwrap_or(0o444));
+                volumes
+                    .files
+                    .insert(key.clone(), file.mode.unwrap_or(0o444));
+                if path
+                    .strip_prefix(SCRIPTS)
+                    .and_then(|rest| rest.strip_prefix('/'))
+                    == Some(key)
+                {
+                    // It is there anyway, with all other files of the pod.
+                    mounts.push(scripts_mount());
+                    continue;
+                }
                 (config::VOLUME.to_owned(), key.clone())
             }
             FileContent::Text(_) => {
                 let key = config::text_key(name, path);
-                volumes.files.insert(key.clone(), file.mode.unwrap_or(0o444));
+                volumes
+                    .files
+                    .insert(key.clone(), file.mode.unwrap_or(0o444));
                 (config::VOLUME.to_owned(), key)
             }
         };
@@ -259,7 +288,10 @@ pub(super) fn seed_mount(path: &str, at: &str) -> VolumeMount {
 
 pub(super) fn environment(app: &App, env: &IndexMap<String, Option<EnvValue>>) -> Vec<EnvVar> {
     let variable = |(name, value): (&String, &Option<EnvValue>)| {
-        let mut variable = EnvVar { name: name.clone(), ..EnvVar::default() };
+        let mut variable = EnvVar {
+            name: name.clone(),
+            ..EnvVar::default()
+        };
         match value.as_ref()? {
             EnvValue::Text(text) => variable.value = Some(text.clone()),
             EnvValue::Secret(reference) => {
@@ -290,8 +322,10 @@ pub(super) fn environment(app: &App, env: &IndexMap<String, Option<EnvValue>>) -
 
 pub(super) fn resources(resources: &Resources) -> ResourceRequirements {
     let quantities = |words: &BTreeMap<String, String>| {
-        let quantities: BTreeMap<String, Quantity> =
-            words.iter().map(|(name, amount)| (name.clone(), Quantity(amount.clone()))).collect();
+        let quantities: BTreeMap<String, Quantity> = words
+            .iter()
+            .map(|(name, amount)| (name.clone(), Quantity(amount.clone())))
+            .collect();
         (!quantities.is_empty()).then_some(quantities)
     };
     ResourceRequirements {
@@ -321,7 +355,10 @@ pub(super) fn probe(probe: &Probe) -> PodProbe {
     };
     match probe.action() {
         Some(ProbeAction::Http(http)) => {
-            let header = |host: &String| HTTPHeader { name: "Host".to_owned(), value: host.clone() };
+            let header = |host: &String| HTTPHeader {
+                name: "Host".to_owned(),
+                value: host.clone(),
+            };
             out.http_get = Some(HTTPGetAction {
                 path: Some(http.path.clone()),
                 port: IntOrString::String(http.port.clone()),
@@ -336,7 +373,9 @@ pub(super) fn probe(probe: &Probe) -> PodProbe {
             });
         }
         Some(ProbeAction::Exec(command)) => {
-            out.exec = Some(ExecAction { command: Some(command.to_vec()) });
+            out.exec = Some(ExecAction {
+                command: Some(command.to_vec()),
+            });
         }
         None => {}
     }

@@ -1,4 +1,4 @@
-//! CronJobs: by schedule, or suspended until somebody asks.
+//! `CronJobs`: by schedule, or suspended until somebody asks.
 
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -15,7 +15,12 @@ const KEPT: i32 = 7 * 24 * 3600;
 
 /// One CronJob for each job.
 pub(super) fn jobs(context: &Context<'_>) -> Vec<Object> {
-    context.app.jobs.iter().map(|(name, job)| cron_job(context, name, job)).collect()
+    context
+        .app
+        .jobs
+        .iter()
+        .map(|(name, job)| cron_job(context, name, job))
+        .collect()
 }
 
 fn cron_job(context: &Context<'_>, name: &str, job: &Job) -> Object {

@@ -1,4 +1,4 @@
-//! NetworkPolicies: what a blueprint's `talks` and `expose` say is open, and nothing else.
+//! `NetworkPolicies`: what a blueprint's `talks` and `expose` say is open, and nothing else.
 
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
@@ -18,33 +18,53 @@ use crate::spec::{Egress, Via};
 pub(super) fn policies(context: &Context<'_>) -> Vec<Object> {
     let app = context.app;
     let closed = app.common.network.egress == Egress::Closed;
-    let mut policies = vec![policy(context, "closed", "", NetworkPolicySpec {
-        pod_selector: Some(label_selector(instance(app))),
-        policy_types: Some(types(closed)),
-        egress: closed.then(|| outside(app)),
-        ..NetworkPolicySpec::default()
-    })];
+    let mut policies = vec![policy(
+        context,
+        "default-deny",
+        "",
+        NetworkPolicySpec {
+            pod_selector: Some(label_selector(instance(app))),
+            policy_types: Some(types(closed)),
+            egress: closed.then(|| outside(app)),
+            ..NetworkPolicySpec::default()
+        },
+    )];
     for name in app.components.keys() {
         let rules = ingress(app, name);
         if !rules.is_empty() {
-            policies.push(policy(context, name, name, NetworkPolicySpec {
-                pod_selector: Some(label_selector(selector(app, name))),
-                policy_types: Some(types(false)),
-                ingress: Some(rules),
-                ..NetworkPolicySpec::default()
-            }));
+            policies.push(policy(
+                context,
+                name,
+                name,
+                NetworkPolicySpec {
+                    pod_selector: Some(label_selector(selector(app, name))),
+                    policy_types: Some(types(false)),
+                    ingress: Some(rules),
+                    ..NetworkPolicySpec::default()
+                },
+            ));
         }
     }
     if closed && secret::is_needed(app) {
         // The API server's address is not known here; its ports are.
-        let ports = [443, 6443].map(|number| port(IntOrString::Int(number), "TCP")).to_vec();
-        let rule = NetworkPolicyEgressRule { ports: Some(ports), to: None };
-        policies.push(policy(context, secret::PART, secret::PART, NetworkPolicySpec {
-            pod_selector: Some(label_selector(selector(app, secret::PART))),
-            policy_types: Some(vec!["Egress".to_owned()]),
-            egress: Some(vec![rule]),
-            ..NetworkPolicySpec::default()
-        }));
+        let ports = [443, 6443]
+            .map(|number| port(IntOrString::Int(number), "TCP"))
+            .to_vec();
+        let rule = NetworkPolicyEgressRule {
+            ports: Some(ports),
+            to: None,
+        };
+        policies.push(policy(
+            context,
+            secret::PART,
+            secret::PART,
+            NetworkPolicySpec {
+                pod_selector: Some(label_selector(selector(app, secret::PART))),
+                policy_types: Some(vec!["Egress".to_owned()]),
+                egress: Some(vec![rule]),
+                ..NetworkPolicySpec::default()
+            },
+        ));
     }
     policies
 }
@@ -57,25 +77,49 @@ fn policy(context: &Context<'_>, name: &str, component: &str, spec: NetworkPolic
 }
 
 fn types(egress: bool) -> Vec<String> {
-    let types = if egress { vec!["Ingress", "Egress"] } else { vec!["Ingress"] };
+    let types = if egress {
+        vec!["Ingress", "Egress"]
+    } else {
+        vec!["Ingress"]
+    };
     types.into_iter().map(str::to_owned).collect()
 }
 
 /// Who reaches a component: those that talk to it, and the outside where it is exposed.
 fn ingress(app: &App, name: &str) -> Vec<NetworkPolicyIngressRule> {
-    let Some(component) = app.components.get(name) else { return Vec::new() };
+    let Some(component) = app.components.get(name) else {
+        return Vec::new();
+    };
     let mut rules = Vec::new();
     for number in component.serving.ports.keys() {
         let ports = Some(vec![port(IntOrString::String(number.clone()), "TCP")]);
-        let talks = app.talks.iter().filter(|talk| talk.to == name && talk.port == *number);
+        let talks = app
+            .talks
+            .iter()
+            .filter(|talk| talk.to == name && talk.port == *number);
         let from: Vec<_> = talks.map(|talk| pods(selector(app, &talk.from))).collect();
         if !from.is_empty() {
-            rules.push(NetworkPolicyIngressRule { from: Some(from), ports: ports.clone() });
+            rules.push(NetworkPolicyIngressRule {
+                from: Some(from),
+                ports: ports.clone(),
+            });
         }
-        let exposed = app.exposed.iter().any(|e| e.component == name && e.port == *number);
+        let exposed = app
+            .exposed
+            .iter()
+            .any(|e| e.component == name && e.port == *number);
         if exposed && app.common.expose.via != Via::None {
-            let namespaces = app.common.network.from.iter().map(|name| namespace(name)).collect();
-            rules.push(NetworkPolicyIngressRule { from: some(namespaces), ports });
+            let namespaces = app
+                .common
+                .network
+                .from
+                .iter()
+                .map(|name| namespace(name))
+                .collect();
+            rules.push(NetworkPolicyIngressRule {
+                from: some(namespaces),
+                ports,
+            });
         }
     }
     rules
@@ -83,14 +127,31 @@ fn ingress(app: &App, name: &str) -> Vec<NetworkPolicyIngressRule> {
 
 /// Where pods may go when `egress` is closed: DNS, each other, and the networks named.
 fn outside(app: &App) -> Vec<NetworkPolicyEgressRule> {
-    let dns = ["UDP", "TCP"].map(|protocol| port(IntOrString::Int(53), protocol)).to_vec();
+    let dns = ["UDP", "TCP"]
+        .map(|protocol| port(IntOrString::Int(53), protocol))
+        .to_vec();
     let mut rules = vec![
-        NetworkPolicyEgressRule { ports: Some(dns), to: None },
-        NetworkPolicyEgressRule { ports: None, to: Some(vec![pods(instance(app))]) },
+        NetworkPolicyEgressRule {
+            ports: Some(dns),
+            to: None,
+        },
+        NetworkPolicyEgressRule {
+            ports: None,
+            to: Some(vec![pods(instance(app))]),
+        },
     ];
-    let networks: Vec<_> = app.common.network.to.iter().map(|network| network_peer(&network.0)).collect();
+    let networks: Vec<_> = app
+        .common
+        .network
+        .to
+        .iter()
+        .map(|network| network_peer(&network.0))
+        .collect();
     if !networks.is_empty() {
-        rules.push(NetworkPolicyEgressRule { ports: None, to: Some(networks) });
+        rules.push(NetworkPolicyEgressRule {
+            ports: None,
+            to: Some(networks),
+        });
     }
     rules
 }
@@ -114,14 +175,20 @@ fn namespace(name: &str) -> NetworkPolicyPeer {
     // Every namespace has its own name as a label, since Kubernetes 1.21.
     let labels = [("kubernetes.io/metadata.name".to_owned(), name.to_owned())].into();
     NetworkPolicyPeer {
-        namespace_selector: Some(LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }),
+        namespace_selector: Some(LabelSelector {
+            match_labels: Some(labels),
+            ..LabelSelector::default()
+        }),
         ..NetworkPolicyPeer::default()
     }
 }
 
 fn network_peer(cidr: &str) -> NetworkPolicyPeer {
     NetworkPolicyPeer {
-        ip_block: Some(IPBlock { cidr: cidr.to_owned(), except: None }),
+        ip_block: Some(IPBlock {
+            cidr: cidr.to_owned(),
+            except: None,
+        }),
         ..NetworkPolicyPeer::default()
     }
 }

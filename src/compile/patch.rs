@@ -37,7 +37,9 @@ const DIRECTIVE: &str = "$patch";
 pub(super) fn apply(app: &App, objects: &mut [Object], diagnostics: &mut Vec<Diagnostic>) {
     for (index, patch) in app.common.patches.iter().enumerate() {
         let path = format!("spec.patches[{index}]");
-        let place = app.document.place_of(["spec", "patches", &index.to_string()]);
+        let place = app
+            .document
+            .place_of(["spec", "patches", &index.to_string()]);
         if let Err(diagnostic) = apply_one(patch, objects, place) {
             diagnostics.push(diagnostic.at(path));
         }
@@ -49,9 +51,15 @@ fn apply_one(patch: &Patch, objects: &mut [Object], place: Place) -> Result<(), 
     if patch.merge.is_some() == patch.json.is_some() {
         return Err(bad("a patch has either `merge` or `json`".to_owned()));
     }
-    let names: Vec<String> = objects.iter().map(|o| format!("{} {}", o.type_meta().1, o.name())).collect();
+    let names: Vec<String> = objects
+        .iter()
+        .map(|o| format!("{} {}", o.type_meta().1, o.name()))
+        .collect();
     let mut any = false;
-    for object in objects.iter_mut().filter(|object| is_target(&patch.target, object)) {
+    for object in objects
+        .iter_mut()
+        .filter(|object| is_target(&patch.target, object))
+    {
         any = true;
         let mut json = object.to_json().map_err(|error| bad(error.to_string()))?;
         let before = object.identity();
@@ -73,18 +81,39 @@ fn apply_one(patch: &Patch, objects: &mut [Object], place: Place) -> Result<(), 
         return Ok(());
     }
     let target = &patch.target;
-    let words = [("kind", &target.kind), ("name", &target.name), ("component", &target.component)];
-    let words: Vec<String> =
-        words.iter().filter_map(|(key, word)| Some(format!("{key} `{}`", (*word).as_ref()?))).collect();
-    Err(bad(format!("no object of this app has {}", words.join(" and ")))
-        .fix(format!("there are {}", names.join(", "))))
+    let words = [
+        ("kind", &target.kind),
+        ("name", &target.name),
+        ("component", &target.component),
+    ];
+    let words: Vec<String> = words
+        .iter()
+        .filter_map(|(key, word)| Some(format!("{key} `{}`", (*word).as_ref()?)))
+        .collect();
+    Err(
+        bad(format!("no object of this app has {}", words.join(" and ")))
+            .fix(format!("there are {}", names.join(", "))),
+    )
 }
 
 fn is_target(target: &PatchTarget, object: &Object) -> bool {
-    let component = object.metadata().labels.as_ref().and_then(|labels| labels.get(COMPONENT));
-    target.kind.as_deref().is_none_or(|kind| kind == object.type_meta().1)
-        && target.name.as_deref().is_none_or(|name| name == object.name())
-        && target.component.as_ref().is_none_or(|wanted| component == Some(wanted))
+    let component = object
+        .metadata()
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(COMPONENT));
+    target
+        .kind
+        .as_deref()
+        .is_none_or(|kind| kind == object.type_meta().1)
+        && target
+            .name
+            .as_deref()
+            .is_none_or(|name| name == object.name())
+        && target
+            .component
+            .as_ref()
+            .is_none_or(|wanted| component == Some(wanted))
 }
 
 fn json_patch(json: &mut Json, operations: &[Json]) -> Result<(), String> {
@@ -131,12 +160,16 @@ fn merge_into(json: &mut Json, patch: &Json, field: &str) {
 
 fn merge_key(field: &str, changes: &[Json]) -> Option<&'static str> {
     let (_, keys) = MERGE_KEYS.iter().find(|(name, _)| *name == field)?;
-    keys.iter().copied().find(|key| changes.iter().all(|change| change.get(key).is_some()))
+    keys.iter()
+        .copied()
+        .find(|key| changes.iter().all(|change| change.get(key).is_some()))
 }
 
 fn merge_items(items: &mut Vec<Json>, changes: &[Json], key: &str) {
     for change in changes {
-        let there = items.iter().position(|item| item.get(key) == change.get(key));
+        let there = items
+            .iter()
+            .position(|item| item.get(key) == change.get(key));
         let deletes = change.get(DIRECTIVE).and_then(Json::as_str) == Some("delete");
         match there {
             Some(index) if deletes => {
@@ -154,7 +187,11 @@ fn merge_items(items: &mut Vec<Json>, changes: &[Json], key: &str) {
 }
 
 fn without_directive(changes: &Map<String, Json>) -> Map<String, Json> {
-    changes.iter().filter(|(key, _)| *key != DIRECTIVE).map(|(k, v)| (k.clone(), v.clone())).collect()
+    changes
+        .iter()
+        .filter(|(key, _)| *key != DIRECTIVE)
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -192,8 +229,12 @@ mod tests {
     #[test]
     fn null_removes_and_replace_replaces() {
         let spec = json!({"spec": {"strategy": {"type": "Recreate"}, "selector": {"a": "b"}}});
-        let patch = json!({"spec": {"strategy": null, "selector": {"$patch": "replace", "c": "d"}}});
-        assert_eq!(merged(spec, &patch), json!({"spec": {"selector": {"c": "d"}}}));
+        let patch =
+            json!({"spec": {"strategy": null, "selector": {"$patch": "replace", "c": "d"}}});
+        assert_eq!(
+            merged(spec, &patch),
+            json!({"spec": {"selector": {"c": "d"}}})
+        );
     }
 
     #[test]

@@ -59,8 +59,9 @@ pub(super) fn of_job(context: &Context<'_>, name: &str, job: &Job) -> PodTemplat
     let mut template = template(context, name, &job.program, main, first, volumes);
     if let Some(spec) = &mut template.spec {
         spec.restart_policy = Some("Never".to_owned());
-        let near: Vec<PodAffinityTerm> =
-            neighbours(app, &job.program).map(|component| term(app, component, NODE)).collect();
+        let near: Vec<PodAffinityTerm> = neighbours(app, &job.program)
+            .map(|component| term(app, component, NODE))
+            .collect();
         if !near.is_empty() {
             spec.affinity = Some(Affinity {
                 pod_affinity: Some(PodAffinity {
@@ -82,7 +83,9 @@ fn neighbours<'a>(app: &'a App, program: &'a Program) -> impl Iterator<Item = &'
         .map(|(name, _)| name)
         .collect();
     app.components.iter().filter_map(move |(name, component)| {
-        let mounts = app.mounted(&component.program).any(|(volume, _)| block.contains(&volume));
+        let mounts = app
+            .mounted(&component.program)
+            .any(|(volume, _)| block.contains(&volume));
         mounts.then_some(name.as_str())
     })
 }
@@ -153,18 +156,28 @@ fn tolerations(app: &App) -> Vec<Toleration> {
         effect: t.effect.clone(),
         ..Toleration::default()
     };
-    app.common.place.tolerations.iter().map(toleration).collect()
+    app.common
+        .place
+        .tolerations
+        .iter()
+        .map(toleration)
+        .collect()
 }
 
 /// Fills writable folders with what the image has there.
 fn seeds(program: &Program, main: &Container) -> Vec<Container> {
-    let seeded = program.writable.iter().filter(|(_, writable)| {
-        writable.as_ref().is_some_and(|writable| writable.seed)
-    });
+    let seeded = program
+        .writable
+        .iter()
+        .filter(|(_, writable)| writable.as_ref().is_some_and(|writable| writable.seed));
     let step = |(index, (path, _)): (usize, (&String, _))| Container {
         name: format!("seed-{index}"),
         image: main.image.clone(),
-        command: Some(["cp", "-a", &format!("{path}/."), "/seed/"].map(str::to_owned).to_vec()),
+        command: Some(
+            ["cp", "-a", &format!("{path}/."), "/seed/"]
+                .map(str::to_owned)
+                .to_vec(),
+        ),
         volume_mounts: Some(vec![seed_mount(path, "/seed")]),
         resources: Some(ownership::small()),
         security_context: Some(unprivileged(true)),
@@ -188,7 +201,11 @@ fn before(
         mounts.push(scripts_mount());
     }
     if let Some(volume) = &step.lock {
-        let folder = program.mounts.get(volume).and_then(Option::as_ref).map(|mount| &mount.path);
+        let folder = program
+            .mounts
+            .get(volume)
+            .and_then(Option::as_ref)
+            .map(|mount| &mount.path);
         let lock = format!("{}/.pso-gen.lock", folder.map_or("", String::as_str));
         command.splice(0..0, ["flock".to_owned(), lock]);
     }

@@ -47,9 +47,16 @@ pub(super) fn secrets(context: &Context<'_>) -> Vec<Object> {
             // Its contents exist once: without it, a database is locked.
             let (key, value) = super::claim::KEEP;
             if app.volumes.values().any(|volume| volume.keep) {
-                metadata.annotations.get_or_insert_default().insert(key.to_owned(), value.to_owned());
+                metadata
+                    .annotations
+                    .get_or_insert_default()
+                    .insert(key.to_owned(), value.to_owned());
             }
-            Object::from(Secret { metadata, type_: Some("Opaque".to_owned()), ..Secret::default() })
+            Object::from(Secret {
+                metadata,
+                type_: Some("Opaque".to_owned()),
+                ..Secret::default()
+            })
         })
         .collect();
     let name = app.object_name(PART);
@@ -59,7 +66,10 @@ pub(super) fn secrets(context: &Context<'_>) -> Vec<Object> {
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
     }));
-    objects.push(Object::from(Role { metadata: metadata(), rules: Some(vec![rule(app)]) }));
+    objects.push(Object::from(Role {
+        metadata: metadata(),
+        rules: Some(vec![rule(app)]),
+    }));
     objects.push(Object::from(RoleBinding {
         metadata: metadata(),
         role_ref: RoleRef {
@@ -113,17 +123,23 @@ fn pods(context: &Context<'_>) -> PodTemplateSpec {
     let script = volumes.script(FILE);
     let new = app.secrets.iter().filter(|(_, secret)| !secret.existing);
     let containers = new.map(|(part, secret)| {
-        let keys = secret.keys.iter().map(|(key, key_spec)| format!("{key}={}", key_spec.length));
+        let keys = secret
+            .keys
+            .iter()
+            .map(|(key, key_spec)| format!("{key}={}", key_spec.length));
         Container {
             name: part.clone(),
             image: Some(app.helper.clone()),
             command: Some(vec!["sh".to_owned(), script.clone(), secret.name.clone()]),
             args: Some(keys.collect()),
-            volume_mounts: Some(vec![scripts_mount(), VolumeMount {
-                name: "tmp".to_owned(),
-                mount_path: "/tmp".to_owned(),
-                ..VolumeMount::default()
-            }]),
+            volume_mounts: Some(vec![
+                scripts_mount(),
+                VolumeMount {
+                    name: "tmp".to_owned(),
+                    mount_path: "/tmp".to_owned(),
+                    ..VolumeMount::default()
+                },
+            ]),
             resources: Some(ownership::small()),
             security_context: Some(unprivileged(true)),
             ..Container::default()

@@ -1,4 +1,4 @@
-//! Deployments, and StatefulSets for programs of which two must never run at a time.
+//! Deployments, and `StatefulSets` for programs of which two must never run at a time.
 
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, StatefulSet, StatefulSetSpec,
@@ -12,13 +12,18 @@ use crate::manifest::Object;
 /// One workload for each component.
 pub(super) fn workloads(context: &Context<'_>) -> Vec<Object> {
     let components = context.app.components.iter();
-    components.map(|(name, component)| workload(context, name, component)).collect()
+    components
+        .map(|(name, component)| workload(context, name, component))
+        .collect()
 }
 
 fn workload(context: &Context<'_>, name: &str, component: &Component) -> Object {
     let app = context.app;
     let mut metadata = context.metadata(app.object_name(name), name, context.waves.of(name));
-    metadata.labels.get_or_insert_default().extend(version_label(&component.program.image));
+    metadata
+        .labels
+        .get_or_insert_default()
+        .extend(version_label(&component.program.image));
     let template = pod::of_component(context, name, component);
     let selector = label_selector(selector(app, name));
     if component.serving.pods == Pods::One {
@@ -42,8 +47,9 @@ fn workload(context: &Context<'_>, name: &str, component: &Component) -> Object 
         // Left out, or every sync would undo what the autoscaler did.
         Pods::One | Pods::Scale(_) => None,
     };
-    let attached =
-        app.mounted(&component.program).any(|(_, volume)| volume.class.kind == ClassKind::Block);
+    let attached = app
+        .mounted(&component.program)
+        .any(|(_, volume)| volume.class.kind == ClassKind::Block);
     let recreate = attached || component.serving.update == Update::Recreate;
     let strategy = recreate.then(|| DeploymentStrategy {
         type_: Some("Recreate".to_owned()),

@@ -1,7 +1,5 @@
 //! Diagnostics for people: the line of the file, what is wrong with it, and what to write instead.
 
-use std::fmt::Write as _;
-
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::{Diagnostic, Place, Severity, Sources};
@@ -43,13 +41,22 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
         .place
         .iter()
         .map(|&place| (place, None))
-        .chain(diagnostic.related.iter().map(|(place, why)| (*place, Some(why.as_str()))))
+        .chain(
+            diagnostic
+                .related
+                .iter()
+                .map(|(place, why)| (*place, Some(why.as_str()))),
+        )
         .map(|(place, why)| (sources.get(place.source), place, why))
         .collect();
     let title = level.primary_title(title).id(diagnostic.code.name());
     let mut group = Group::with_title(title);
     for (index, (source, place, why)) in kept.iter().enumerate() {
-        let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+        let kind = if index == 0 {
+            AnnotationKind::Primary
+        } else {
+            AnnotationKind::Context
+        };
         let annotation = kind.span(span(*place, &source.text)).label(*why);
         group = group.element(
             Snippet::source(source.text.as_str())
@@ -68,29 +75,25 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
 fn span(place: Place, text: &str) -> std::ops::Range<usize> {
     let start = (place.start as usize).min(text.len());
     let end = (place.end as usize).clamp(start, text.len());
-    let first_line = text[start..end].find('\n').map_or(end, |newline| start + newline);
+    let first_line = text[start..end]
+        .find('\n')
+        .map_or(end, |newline| start + newline);
     start..first_line
 }
 
 fn summary(diagnostics: &[Diagnostic]) -> String {
     let errors = diagnostics.iter().filter(|d| d.is_error()).count();
-    let warnings = diagnostics.len() - errors;
     let count = |n: usize, word: &str| match n {
-        1 => format!("1 {word}"),
-        n => format!("{n} {word}s"),
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        n => Some(format!("{n} {word}s")),
     };
-    let mut out = String::new();
-    // Writing to a String cannot fail.
-    let _ = match (errors, warnings) {
-        (0, 0) => Ok(()),
-        (0, w) => writeln!(out, "{}", count(w, "warning")),
-        (e, 0) => writeln!(out, "{}; nothing was rendered", count(e, "error")),
-        (e, w) => writeln!(
-            out,
-            "{}, {}; nothing was rendered",
-            count(e, "error"),
-            count(w, "warning")
-        ),
-    };
-    out
+    let counts = [
+        count(errors, "error"),
+        count(diagnostics.len() - errors, "warning"),
+    ];
+    format!(
+        "{}\n",
+        counts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    )
 }

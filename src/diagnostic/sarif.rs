@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Code, Diagnostic, Place, Severity, Sources};
+use super::{Code, Diagnostic, Place, Sources};
 
 /// Returns one SARIF log with one run.
 pub fn sarif(diagnostics: &[Diagnostic], sources: &Sources) -> Value {
@@ -48,7 +48,7 @@ fn result(diagnostic: &Diagnostic, sources: &Sources) -> Value {
     }
     let mut value = json!({
         "ruleId": diagnostic.code.name(),
-        "level": match diagnostic.severity { Severity::Error => "error", Severity::Warning => "warning" },
+        "level": diagnostic.severity.word(),
         "message": {"text": text},
     });
     if let Some(place) = diagnostic.place {
@@ -66,7 +66,12 @@ fn result(diagnostic: &Diagnostic, sources: &Sources) -> Value {
 
 fn location(place: Place, sources: &Sources, message: Option<&String>) -> Value {
     let source = sources.get(place.source);
-    let end = Place::in_text(place.source, &source.text, place.end as usize, place.end as usize);
+    let end = Place::in_text(
+        place.source,
+        &source.text,
+        place.end as usize,
+        place.end as usize,
+    );
     let mut value = json!({"physicalLocation": {
         "artifactLocation": {"uri": uri(&source.name)},
         "region": {

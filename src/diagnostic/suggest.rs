@@ -1,10 +1,7 @@
 //! "Did you mean": the nearest of the words that would have been right.
 
 /// Returns the candidate that `found` is most likely a slip of, if any is near enough.
-pub fn nearest<'a>(
-    found: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = found.to_lowercase();
     candidates
         .into_iter()

@@ -2,29 +2,29 @@
 
 use std::fmt::Write as _;
 
-use super::{Edge, Graph, Node, NodeKind};
+use super::layout::{BOX_HEIGHT, BOX_WIDTH, COLUMN_GAP, Layout, MARGIN};
+use super::{Graph, Node, NodeKind};
 
-const BOX_WIDTH: usize = 190;
-const BOX_HEIGHT: usize = 54;
-const COLUMN_GAP: usize = 130;
-const ROW_GAP: usize = 34;
-const MARGIN: usize = 28;
-const TITLE: usize = 44;
 /// Width of a character of the small font, about.
 const SMALL: usize = 6;
 
 /// Returns one picture, the apps below each other.
 pub fn svg(graphs: &[Graph]) -> String {
-    let sizes: Vec<(usize, usize)> = graphs.iter().map(size).collect();
-    let width = sizes.iter().map(|(width, _)| *width).max().unwrap_or(MARGIN * 2);
+    let layouts: Vec<Layout<'_>> = graphs.iter().map(Layout::of).collect();
+    let sizes: Vec<(usize, usize)> = layouts.iter().map(Layout::size).collect();
+    let width = sizes
+        .iter()
+        .map(|(width, _)| *width)
+        .max()
+        .unwrap_or(MARGIN * 2);
     let height: usize = sizes.iter().map(|(_, height)| *height).sum();
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" font-family=\"system-ui, sans-serif\">\n{STYLE}"
     );
     let mut top = 0;
-    for (graph, (_, height)) in graphs.iter().zip(sizes) {
+    for ((graph, layout), (_, height)) in graphs.iter().zip(&layouts).zip(sizes) {
         let _ = writeln!(out, "<g transform=\"translate(0 {top})\">");
-        draw(&mut out, graph);
+        draw(&mut out, graph, layout);
         out.push_str("</g>\n");
         top += height;
     }
@@ -50,92 +50,61 @@ const STYLE: &str = "<style>
 <rect class=\"page\" width=\"100%\" height=\"100%\"/>
 ";
 
-/// Where a box stands.
-fn position(graph: &Graph, node: &Node) -> (usize, usize) {
-    let column = graph.nodes.iter().filter(|other| other.column == node.column);
-    let row = column.take_while(|other| other.id != node.id).count();
-    let rows = rows(graph, node.column);
-    // Short columns stand in the middle of the tallest.
-    let free = (tallest(graph) - rows) * (BOX_HEIGHT + ROW_GAP) / 2;
-    let x = MARGIN + node.column * (BOX_WIDTH + COLUMN_GAP);
-    (x, MARGIN + TITLE + free + row * (BOX_HEIGHT + ROW_GAP))
-}
-
-fn rows(graph: &Graph, column: usize) -> usize {
-    graph.nodes.iter().filter(|node| node.column == column).count()
-}
-
-fn tallest(graph: &Graph) -> usize {
-    graph.nodes.iter().map(|node| rows(graph, node.column)).max().unwrap_or(0)
-}
-
-fn size(graph: &Graph) -> (usize, usize) {
-    let columns = graph.nodes.iter().map(|node| node.column + 1).max().unwrap_or(1);
-    let width = 2 * MARGIN + columns * BOX_WIDTH + (columns - 1) * COLUMN_GAP;
-    (width, 2 * MARGIN + TITLE + tallest(graph) * (BOX_HEIGHT + ROW_GAP))
-}
-
-fn draw(out: &mut String, graph: &Graph) {
+fn draw(out: &mut String, graph: &Graph, layout: &Layout<'_>) {
     let _ = writeln!(
         out,
         "<text class=\"title\" x=\"{MARGIN}\" y=\"{}\">{}</text>",
         MARGIN + 14,
         escaped(&graph.title)
     );
-    for edge in &graph.edges {
-        line(out, graph, edge);
+    for (number, edge) in graph.edges.iter().enumerate() {
+        line(out, &layout.points(number), edge.mount);
     }
-    for node in &graph.nodes {
-        boxed(out, graph, node);
+    for (number, node) in graph.nodes.iter().enumerate() {
+        boxed(out, node, layout.corner(number));
     }
     // Labels last, so that no line runs over them.
-    for edge in &graph.edges {
-        label(out, graph, edge);
+    for (number, edge) in graph.edges.iter().enumerate() {
+        label(out, &layout.points(number), &edge.label);
     }
 }
 
-/// Start and end of a line: the right side of one box, the left side of the other, spread over the
-/// side when several lines meet there.
-fn ends(graph: &Graph, edge: &Edge) -> Option<((usize, usize), (usize, usize))> {
-    let find = |id: &str| graph.nodes.iter().find(|node| node.id == *id);
-    let (from, to) = (find(&edge.from)?, find(&edge.to)?);
-    let ((from_x, from_y), (to_x, to_y)) = (position(graph, from), position(graph, to));
-    let spread = |mine: &dyn Fn(&Edge) -> bool, other: &dyn Fn(&Edge) -> usize| {
-        let mut all: Vec<(usize, &Edge)> =
-            graph.edges.iter().filter(|edge| mine(edge)).map(|edge| (other(edge), edge)).collect();
-        all.sort_by_key(|(y, _)| *y);
-        let index = all.iter().position(|(_, other)| *other == edge).unwrap_or(0);
-        BOX_HEIGHT * (index + 1) / (all.len() + 1)
+/// A line through its points: bent between columns, straight along a lane.
+fn line(out: &mut String, points: &[(usize, usize)], mount: bool) {
+    let Some((x, y)) = points.first() else { return };
+    let mut path = format!("M{x} {y}");
+    for pair in points.windows(2) {
+        let ((x1, y1), (x2, y2)) = (pair[0], pair[1]);
+        if y1 == y2 {
+            let _ = write!(path, " L{x2} {y2}");
+        } else {
+            let bend = (x2 - x1) / 2;
+            let _ = write!(path, " C{} {y1} {} {y2} {x2} {y2}", x1 + bend, x2 - bend);
+        }
+    }
+    let class = if mount { "line mount" } else { "line" };
+    let marker = if mount {
+        ""
+    } else {
+        " marker-end=\"url(#arrow)\""
     };
-    let y_of = |id: &str| find(id).map_or(0, |node| position(graph, node).1);
-    let out = spread(&|e| e.from == edge.from, &|e| y_of(&e.to));
-    let into = spread(&|e| e.to == edge.to, &|e| y_of(&e.from));
-    Some(((from_x + BOX_WIDTH, from_y + out), (to_x, to_y + into)))
-}
-
-fn line(out: &mut String, graph: &Graph, edge: &Edge) {
-    let Some(((x1, y1), (x2, y2))) = ends(graph, edge) else { return };
-    let class = if edge.mount { "line mount" } else { "line" };
-    let marker = if edge.mount { "" } else { " marker-end=\"url(#arrow)\"" };
-    let bend = COLUMN_GAP * 2 / 3;
-    let _ = writeln!(
-        out,
-        "<path class=\"{class}\" d=\"M{x1} {y1} C{} {y1} {} {y2} {x2} {y2}\"{marker}/>",
-        x1 + bend,
-        x2.saturating_sub(bend)
-    );
+    let _ = writeln!(out, "<path class=\"{class}\" d=\"{path}\"{marker}/>");
 }
 
 /// Near the box where the line ends, where lines do not cross any more.
-fn label(out: &mut String, graph: &Graph, edge: &Edge) {
-    let Some((_, (x2, y2))) = ends(graph, edge) else { return };
-    let text: String = shortened(&edge.label, (COLUMN_GAP - 20) / SMALL);
-    let x = x2 - 14 - text.chars().count() * SMALL / 2;
-    let _ = writeln!(out, "<text class=\"label\" x=\"{x}\" y=\"{}\">{}</text>", y2.saturating_sub(4), escaped(&text));
+fn label(out: &mut String, points: &[(usize, usize)], label: &str) {
+    let Some((x, y)) = points.last() else { return };
+    let text = shortened(label, (COLUMN_GAP - 20) / SMALL);
+    let x = x.saturating_sub(14 + text.chars().count() * SMALL / 2);
+    let y = y.saturating_sub(4);
+    let _ = writeln!(
+        out,
+        "<text class=\"label\" x=\"{x}\" y=\"{y}\">{}</text>",
+        escaped(&text)
+    );
 }
 
-fn boxed(out: &mut String, graph: &Graph, node: &Node) {
-    let (x, y) = position(graph, node);
+fn boxed(out: &mut String, node: &Node, (x, y): (usize, usize)) {
     let (class, radius) = match node.kind {
         NodeKind::WayIn => ("wayin", BOX_HEIGHT / 2),
         NodeKind::Component => ("component", 6),
@@ -165,5 +134,8 @@ fn shortened(text: &str, most: usize) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

@@ -74,8 +74,9 @@ pub struct VolumeSpec {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 struct VolumeFields {
-    /// Storage class: `pure-file` (`FlashBlade`, NFS), `pure-block` (`FlashArray`, iSCSI), or one
+    /// Storage class: `pure-file` (FlashBlade, NFS), `pure-block` (FlashArray, iSCSI), or one
     /// that the Storage document declares.
+    #[schemars(extend("format" = "class"))]
     class: Option<String>,
     /// Size. It can grow later, never shrink.
     size: Option<Quantity>,
@@ -96,8 +97,14 @@ impl<'de> Deserialize<'de> for VolumeSpec {
 
             fn visit_str<E: de::Error>(self, word: &str) -> Result<VolumeSpec, E> {
                 Ok(match Quantity::parse(word) {
-                    Some(size) => VolumeSpec { size: Some(size), ..VolumeSpec::default() },
-                    None => VolumeSpec { class: Some(word.to_owned()), ..VolumeSpec::default() },
+                    Some(size) => VolumeSpec {
+                        size: Some(size),
+                        ..VolumeSpec::default()
+                    },
+                    None => VolumeSpec {
+                        class: Some(word.to_owned()),
+                        ..VolumeSpec::default()
+                    },
                 })
             }
 
@@ -124,7 +131,7 @@ impl JsonSchema for VolumeSpec {
         let fields = generator.subschema_for::<VolumeFields>();
         json_schema!({"anyOf": [
             {"type": "string", "format": "quantity"},
-            {"type": "string"},
+            {"type": "string", "format": "class"},
             fields,
         ]})
     }

@@ -43,22 +43,31 @@ pub struct Metadata {
 /// Tells a document's head apart. `kinds` are the known ones, for "did you mean".
 pub fn split(node: Node, kinds: &[String]) -> Result<Document, Diagnostic> {
     if node.entries().is_none() {
-        let message = format!("expected a document with `apiVersion`, `kind`, `metadata` and `spec`, found {}", node.found());
+        let message = format!(
+            "expected a document with `apiVersion`, `kind`, `metadata` and `spec`, found {}",
+            node.found()
+        );
         return Err(Diagnostic::new(Code::WrongType, node.place, message));
     }
     let version = node.entry("apiVersion");
     let kind = node.entry("kind");
     let Some((kind, kind_word)) = kind.and_then(|entry| Some((entry, entry.value.text()?))) else {
-        return Err(Diagnostic::new(Code::MissingField, node.place, "`kind` is missing")
-            .at("kind")
-            .fix(format!("write one of `{}`", kinds.join("`, `"))));
+        return Err(
+            Diagnostic::new(Code::MissingField, node.place, "`kind` is missing")
+                .at("kind")
+                .fix(format!("write one of `{}`", kinds.join("`, `"))),
+        );
     };
     if version.is_none() && kinds.iter().any(|known| known == kind_word) {
-        return Err(Diagnostic::new(Code::MissingField, node.place, "`apiVersion` is missing")
-            .at("apiVersion")
-            .fix(format!("write `apiVersion: {API_VERSION}`")));
+        return Err(
+            Diagnostic::new(Code::MissingField, node.place, "`apiVersion` is missing")
+                .at("apiVersion")
+                .fix(format!("write `apiVersion: {API_VERSION}`")),
+        );
     }
-    let version_word = version.and_then(|entry| entry.value.text()).unwrap_or_default();
+    let version_word = version
+        .and_then(|entry| entry.value.text())
+        .unwrap_or_default();
     if version_word != API_VERSION {
         let place = version.map_or(node.place, |entry| entry.value.place);
         let message = format!("expected `{API_VERSION}`, found {version_word:?}");
@@ -70,12 +79,25 @@ pub fn split(node: Node, kinds: &[String]) -> Result<Document, Diagnostic> {
         let message = format!("there is no blueprint for the kind `{kind_word}`");
         let likely = nearest(kind_word, kinds.iter().map(String::as_str));
         let fix = likely.map_or_else(
-            || format!("known kinds are `{}`; others are found with `--blueprints DIR`", kinds.join("`, `")),
+            || {
+                format!(
+                    "known kinds are `{}`; others are found with `--blueprints DIR`",
+                    kinds.join("`, `")
+                )
+            },
             |kind| format!("did you mean `{kind}`?"),
         );
-        return Err(Diagnostic::new(Code::UnknownKind, kind.value.place, message).at("kind").fix(fix));
+        return Err(
+            Diagnostic::new(Code::UnknownKind, kind.value.place, message)
+                .at("kind")
+                .fix(fix),
+        );
     }
-    Ok(Document { kind: kind_word.to_owned(), kind_place: kind.value.place, node })
+    Ok(Document {
+        kind: kind_word.to_owned(),
+        kind_place: kind.value.place,
+        node,
+    })
 }
 
 impl Document {

@@ -41,10 +41,12 @@ pub enum Format {
     Owner,
     /// A CPU count, `250m` or `2`.
     Cpu,
+    /// A storage class; whether it exists is looked up elsewhere.
+    Class,
 }
 
 impl Format {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Text,
         Self::Quantity,
         Self::Duration,
@@ -60,6 +62,7 @@ impl Format {
         Self::Mode,
         Self::Owner,
         Self::Cpu,
+        Self::Class,
     ];
 
     /// Returns the name used in blueprints and schemas.
@@ -80,6 +83,7 @@ impl Format {
             Self::Mode => "mode",
             Self::Owner => "owner",
             Self::Cpu => "cpu",
+            Self::Class => "class",
         }
     }
 
@@ -106,13 +110,14 @@ impl Format {
             Self::Mode => "a mode in octal such as `0750`",
             Self::Owner => "a user and group number such as `33:33`",
             Self::Cpu => "a number of CPUs such as `250m` or `2`",
+            Self::Class => "a class such as `pure-file`",
         }
     }
 
     /// Returns whether a text has the format.
     pub fn accepts(self, text: &str) -> bool {
         match self {
-            Self::Text => true,
+            Self::Text | Self::Class => true,
             Self::Quantity => Quantity::parse(text).is_some(),
             Self::Duration => Seconds::parse(text).is_some(),
             // A name of digits only would be taken for an address.
@@ -151,9 +156,8 @@ fn is_variable(text: &str) -> bool {
 }
 
 fn is_owner(text: &str) -> bool {
-    text.split_once(':').is_some_and(|(user, group)| {
-        user.parse::<u32>().is_ok() && group.parse::<u32>().is_ok()
-    })
+    text.split_once(':')
+        .is_some_and(|(user, group)| user.parse::<u32>().is_ok() && group.parse::<u32>().is_ok())
 }
 
 fn is_cpu(text: &str) -> bool {
@@ -166,8 +170,12 @@ fn is_cpu(text: &str) -> bool {
 /// Registry host and port, path, tag, digest: the grammar of the distribution specification,
 /// loosely, since registries differ.
 fn is_image(text: &str) -> bool {
-    let (name, digest) = text.split_once('@').map_or((text, None), |(n, d)| (n, Some(d)));
-    let tag_at = name.rfind(':').filter(|colon| !name[*colon..].contains('/'));
+    let (name, digest) = text
+        .split_once('@')
+        .map_or((text, None), |(n, d)| (n, Some(d)));
+    let tag_at = name
+        .rfind(':')
+        .filter(|colon| !name[*colon..].contains('/'));
     let (path, tag) = tag_at.map_or((name, None), |at| (&name[..at], Some(&name[at + 1..])));
     let is_path = |b: u8| b.is_ascii_alphanumeric() || b"./-_:".contains(&b);
     let is_tag = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
@@ -176,29 +184,40 @@ fn is_image(text: &str) -> bool {
         && !path.split('/').any(str::is_empty)
         && tag.is_none_or(|tag| (1..=128).contains(&tag.len()) && tag.bytes().all(is_tag))
         && digest.is_none_or(|digest| {
-            digest.strip_prefix("sha256:").is_some_and(|hex| {
-                hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())
-            })
+            digest
+                .strip_prefix("sha256:")
+                .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
         })
 }
 
 /// Five fields with ranges, lists and steps, as the Kubernetes CronJob controller reads them:
 /// <https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-syntax>
 fn is_cron(text: &str) -> bool {
-    const MONTHS: [&str; 12] =
-        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    const MONTHS: [&str; 12] = [
+        "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+    ];
     const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-    let limits: [(u32, u32, &[&str]); 5] =
-        [(0, 59, &[]), (0, 23, &[]), (1, 31, &[]), (1, 12, &MONTHS), (0, 7, &DAYS)];
+    let limits: [(u32, u32, &[&str]); 5] = [
+        (0, 59, &[]),
+        (0, 23, &[]),
+        (1, 31, &[]),
+        (1, 12, &MONTHS),
+        (0, 7, &DAYS),
+    ];
     let fields: Vec<&str> = text.split_ascii_whitespace().collect();
-    if matches!(text, "@hourly" | "@daily" | "@midnight" | "@weekly" | "@monthly" | "@yearly") {
+    if matches!(
+        text,
+        "@hourly" | "@daily" | "@midnight" | "@weekly" | "@monthly" | "@yearly"
+    ) {
         return true;
     }
     fields.len() == 5
         && fields.iter().zip(limits).all(|(field, (min, max, names))| {
-            let first = if names.len() == 12 { 1 } else { 0 };
+            let first = u32::from(names.len() == 12);
             let number = |word: &str| -> Option<u32> {
-                let named = names.iter().position(|name| word.eq_ignore_ascii_case(name));
+                let named = names
+                    .iter()
+                    .position(|name| word.eq_ignore_ascii_case(name));
                 let value = match named {
                     Some(index) => u32::try_from(index).ok()? + first,
                     None => word.parse().ok()?,
@@ -206,13 +225,15 @@ fn is_cron(text: &str) -> bool {
                 (min..=max).contains(&value).then_some(value)
             };
             field.split(',').all(|part| {
-                let (range, step) = part.split_once('/').map_or((part, None), |(r, s)| (r, Some(s)));
+                let (range, step) = part
+                    .split_once('/')
+                    .map_or((part, None), |(r, s)| (r, Some(s)));
                 let step_fits = step.is_none_or(|s| s.parse::<u32>().is_ok_and(|n| n > 0));
                 let range_fits = range == "*"
                     || match range.split_once('-') {
-                        Some((from, to)) => {
-                            number(from).zip(number(to)).is_some_and(|(from, to)| from <= to)
-                        }
+                        Some((from, to)) => number(from)
+                            .zip(number(to))
+                            .is_some_and(|(from, to)| from <= to),
                         None => number(range).is_some(),
                     };
                 step_fits && range_fits
@@ -227,18 +248,46 @@ mod tests {
     #[test]
     fn formats_accept_and_refuse() {
         let table: [(Format, &[&str], &[&str]); 10] = [
-            (Format::Hostname, &["a.example.com", "localhost"], &["", "A.com", "a_b", "10.0.0.1", "a..b"]),
+            (
+                Format::Hostname,
+                &["a.example.com", "localhost"],
+                &["", "A.com", "a_b", "10.0.0.1", "a..b"],
+            ),
             (Format::Name, &["oc", "a-1"], &["", "-a", "a-", "A", "a.b"]),
-            (Format::Cidr, &["10.0.0.0/8", "fd00::/8"], &["10.0.0.0", "10.0.0.0/33"]),
+            (
+                Format::Cidr,
+                &["10.0.0.0/8", "fd00::/8"],
+                &["10.0.0.0", "10.0.0.0/33"],
+            ),
             (
                 Format::Cron,
-                &["*/5 * * * *", "0 2 * * mon-fri", "0,30 1-5 1 jan *", "@daily"],
-                &["* * * *", "60 * * * *", "*/0 * * * *", "a b c d e", "5-1 * * * *", "@never"],
+                &[
+                    "*/5 * * * *",
+                    "0 2 * * mon-fri",
+                    "0,30 1-5 1 jan *",
+                    "@daily",
+                ],
+                &[
+                    "* * * *",
+                    "60 * * * *",
+                    "*/0 * * * *",
+                    "a b c d e",
+                    "5-1 * * * *",
+                    "@never",
+                ],
             ),
-            (Format::Date, &["2026-12-24"], &["2026-13-01", "24.12.2026", "tomorrow"]),
+            (
+                Format::Date,
+                &["2026-12-24"],
+                &["2026-13-01", "24.12.2026", "tomorrow"],
+            ),
             (
                 Format::Image,
-                &["nextcloud:34.0.3-apache", "localhost:5000/a/b", "a@sha256:0000000000000000000000000000000000000000000000000000000000000000"],
+                &[
+                    "nextcloud:34.0.3-apache",
+                    "localhost:5000/a/b",
+                    "a@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+                ],
                 &["", "a b:1", "a:", "a//b", "a@sha256:12"],
             ),
             (Format::Mode, &["0750", "2775"], &["750", "0999"]),
@@ -248,10 +297,18 @@ mod tests {
         ];
         for (format, good, bad) in table {
             for text in good {
-                assert!(format.accepts(text), "{} should accept {text:?}", format.name());
+                assert!(
+                    format.accepts(text),
+                    "{} should accept {text:?}",
+                    format.name()
+                );
             }
             for text in bad {
-                assert!(!format.accepts(text), "{} should refuse {text:?}", format.name());
+                assert!(
+                    !format.accepts(text),
+                    "{} should refuse {text:?}",
+                    format.name()
+                );
             }
         }
     }

@@ -26,11 +26,17 @@ pub fn apply_layer(base: &mut Node, layer: &Node) {
 /// Writes the short forms of `spec.volumes` out, so that a layer with one word (`db: pure-block`)
 /// changes the class and keeps the size.
 pub fn expand_volumes(document: &mut Node) {
-    let Value::Map(entries) = &mut document.value else { return };
+    let Value::Map(entries) = &mut document.value else {
+        return;
+    };
     for step in entries.iter_mut().filter(|entry| entry.key == "spec") {
-        let Value::Map(fields) = &mut step.value.value else { continue };
+        let Value::Map(fields) = &mut step.value.value else {
+            continue;
+        };
         for volumes in fields.iter_mut().filter(|entry| entry.key == "volumes") {
-            let Value::Map(volumes) = &mut volumes.value.value else { continue };
+            let Value::Map(volumes) = &mut volumes.value.value else {
+                continue;
+            };
             for volume in volumes {
                 expand(volume);
             }
@@ -39,7 +45,9 @@ pub fn expand_volumes(document: &mut Node) {
 }
 
 fn expand(volume: &mut Entry) {
-    let Some(word) = volume.value.scalar().map(Scalar::text) else { return };
+    let Some(word) = volume.value.scalar().map(Scalar::text) else {
+        return;
+    };
     let key = if Quantity::parse(word).is_some() {
         "size"
     } else if word.starts_with(|c: char| c.is_ascii_alphabetic()) {
@@ -49,8 +57,15 @@ fn expand(volume: &mut Entry) {
         return;
     };
     let place = volume.value.place;
-    let entry = Entry { key: key.to_owned(), place, value: volume.value.clone() };
-    volume.value = Node { value: Value::Map(vec![entry]), place };
+    let entry = Entry {
+        key: key.to_owned(),
+        place,
+        value: volume.value.clone(),
+    };
+    volume.value = Node {
+        value: Value::Map(vec![entry]),
+        place,
+    };
 }
 
 #[cfg(test)]
@@ -60,7 +75,9 @@ mod tests {
 
     fn node(text: &str) -> Node {
         let sources = Sources::default();
-        crate::yaml::read(sources.add("t", text), &sources).documents.remove(0)
+        crate::yaml::read(sources.add("t", text), &sources)
+            .documents
+            .remove(0)
     }
 
     #[test]

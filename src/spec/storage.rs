@@ -46,7 +46,7 @@ pub struct ArraySpec {
     pub r#type: ArrayType,
     /// Host name or address of its management interface.
     pub management: String,
-    /// Host name or address from which nodes mount (`FlashBlade`: a data VIP). When left out, it is
+    /// Host name or address from which nodes mount (FlashBlade: a data VIP). When left out, it is
     /// read from the array.
     pub data: Option<String>,
     /// Where its API token is: never the token itself.
@@ -99,19 +99,19 @@ pub struct ClassSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BaseClass {
-    /// `FlashBlade`, NFS.
+    /// FlashBlade, NFS.
     PureFile,
-    /// `FlashArray`, iSCSI.
+    /// FlashArray, iSCSI.
     PureBlock,
 }
 
 /// NFS protocol versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum NfsVersion {
-    /// `NFSv3`.
+    /// NFSv3.
     #[serde(rename = "3")]
     V3,
-    /// `NFSv4.1`.
+    /// NFSv4.1.
     #[serde(rename = "4.1")]
     V4_1,
 }
@@ -153,6 +153,7 @@ pub struct QuotaSpec {
     #[schemars(extend("format" = "name"))]
     pub namespace: String,
     /// The class.
+    #[schemars(extend("format" = "class"))]
     pub class: String,
     /// Most claims.
     pub claims: Option<u32>,

@@ -29,7 +29,10 @@ impl ReadError {
 
 impl de::Error for ReadError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: message.to_string(), place: None }
+        Self {
+            message: message.to_string(),
+            place: None,
+        }
     }
 }
 
@@ -67,7 +70,10 @@ impl<'de> de::Deserializer<'de> for &'de Node {
         match &self.value {
             Value::Scalar(scalar) => scalar.visit_any(visitor),
             Value::List(items) => visitor.visit_seq(Items(items.iter())),
-            Value::Map(entries) => visitor.visit_map(Entries { rest: entries.iter(), value: None }),
+            Value::Map(entries) => visitor.visit_map(Entries {
+                rest: entries.iter(),
+                value: None,
+            }),
         }
         .map_err(|error| error.or_at(self.place))
     }
@@ -75,9 +81,9 @@ impl<'de> de::Deserializer<'de> for &'de Node {
     /// A word is text however it looks: `11.10` in a text field stays `11.10`.
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         match self.text() {
-            Some(text) => {
-                visitor.visit_borrowed_str(text).map_err(|error: ReadError| error.or_at(self.place))
-            }
+            Some(text) => visitor
+                .visit_borrowed_str(text)
+                .map_err(|error: ReadError| error.or_at(self.place)),
             None => self.deserialize_any(visitor),
         }
     }
@@ -87,7 +93,11 @@ impl<'de> de::Deserializer<'de> for &'de Node {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        if self.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.is_null() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -95,7 +105,9 @@ impl<'de> de::Deserializer<'de> for &'de Node {
         _: &'static str,
         visitor: V,
     ) -> Result<V::Value, ReadError> {
-        visitor.visit_newtype_struct(self).map_err(|error| error.or_at(self.place))
+        visitor
+            .visit_newtype_struct(self)
+            .map_err(|error| error.or_at(self.place))
     }
 
     /// A bare word is a variant without content; a mapping with one key is one with.
@@ -113,7 +125,10 @@ impl<'de> de::Deserializer<'de> for &'de Node {
                     value: None,
                 }))
             }
-            _ => Err(de::Error::custom(format!("expected one word, found {}", self.found()))),
+            _ => Err(de::Error::custom(format!(
+                "expected one word, found {}",
+                self.found()
+            ))),
         }
         .map_err(|error: ReadError| error.or_at(self.place))
     }
@@ -201,16 +216,17 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, ReadError> {
-        let Some(entry) = self.rest.next() else { return Ok(None) };
+        let Some(entry) = self.rest.next() else {
+            return Ok(None);
+        };
         self.value = Some(entry);
         let key: StrDeserializer<'_, ReadError> = entry.key.as_str().into_deserializer();
-        seed.deserialize(key).map(Some).map_err(|error| error.or_at(entry.place))
+        seed.deserialize(key)
+            .map(Some)
+            .map_err(|error| error.or_at(entry.place))
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(
-        &mut self,
-        seed: V,
-    ) -> Result<V::Value, ReadError> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
         match self.value.take() {
             Some(entry) => seed.deserialize(&entry.value),
             None => Err(de::Error::custom("a value was asked for before its key")),
@@ -246,7 +262,14 @@ mod tests {
     #[test]
     fn text_fields_keep_what_was_written() {
         let read = sample("version: 11.10\nreplicas: 2\non: ~\n").expect("reads");
-        assert_eq!(read, Sample { version: "11.10".to_owned(), replicas: 2, on: None });
+        assert_eq!(
+            read,
+            Sample {
+                version: "11.10".to_owned(),
+                replicas: 2,
+                on: None
+            }
+        );
     }
 
     #[test]

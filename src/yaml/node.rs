@@ -70,7 +70,9 @@ impl Scalar {
     /// Returns its type by the YAML 1.2 core schema, except that `0440` is octal as it is for
     /// Kubernetes.
     pub fn typed(&self) -> Typed {
-        let Self::Plain(text) = self else { return Typed::Text };
+        let Self::Plain(text) = self else {
+            return Typed::Text;
+        };
         match text.as_str() {
             "" | "~" | "null" | "Null" | "NULL" => return Typed::Null,
             "true" | "True" | "TRUE" => return Typed::Boolean(true),
@@ -80,7 +82,10 @@ impl Scalar {
         if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) {
             return Typed::Text;
         }
-        integer(text).map(Typed::Integer).or_else(|| float(text).map(Typed::Float)).unwrap_or(Typed::Text)
+        integer(text)
+            .map(Typed::Integer)
+            .or_else(|| float(text).map(Typed::Float))
+            .unwrap_or(Typed::Text)
     }
 }
 
@@ -106,15 +111,22 @@ fn integer(text: &str) -> Option<i64> {
 }
 
 fn float(text: &str) -> Option<f64> {
-    let is_float = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
+    let is_float = text
+        .bytes()
+        .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
         && text.contains(['.', 'e', 'E']);
-    text.parse().ok().filter(|number: &f64| is_float && number.is_finite())
+    text.parse()
+        .ok()
+        .filter(|number: &f64| is_float && number.is_finite())
 }
 
 impl Node {
     /// Returns a mapping without entries at a place.
     pub fn empty_map(place: Place) -> Self {
-        Self { value: Value::Map(Vec::new()), place }
+        Self {
+            value: Value::Map(Vec::new()),
+            place,
+        }
     }
 
     /// Returns the entries, if it is a mapping.
@@ -203,7 +215,10 @@ impl Node {
     pub fn to_json(&self) -> Json {
         match &self.value {
             Value::Map(entries) => Json::Object(
-                entries.iter().map(|entry| (entry.key.clone(), entry.value.to_json())).collect(),
+                entries
+                    .iter()
+                    .map(|entry| (entry.key.clone(), entry.value.to_json()))
+                    .collect(),
             ),
             Value::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
             Value::Scalar(scalar) => match scalar.typed() {

@@ -34,7 +34,10 @@ enum Ready<'t> {
 impl Template {
     /// Returns the template ready to be read within a scope.
     pub(in crate::blueprint) fn within(&self, scope: &Scope) -> Scoped<'_> {
-        Scoped { template: self, scope: scope.clone() }
+        Scoped {
+            template: self,
+            scope: scope.clone(),
+        }
     }
 }
 
@@ -56,8 +59,18 @@ impl<'t> Scoped<'t> {
     /// Follows conditions down to what stands there; `None` when a condition leaves nothing.
     fn decided(self) -> Result<Option<Self>, ReadError> {
         let mut at = self;
-        while let Template::If { when, then, otherwise, .. } = at.template {
-            let next = if when.holds(&at.scope)? { Some(then) } else { otherwise.as_ref() };
+        while let Template::If {
+            when,
+            then,
+            otherwise,
+            ..
+        } = at.template
+        {
+            let next = if when.holds(&at.scope)? {
+                Some(then)
+            } else {
+                otherwise.as_ref()
+            };
             let Some(next) = next else { return Ok(None) };
             at.template = next;
         }
@@ -71,21 +84,31 @@ impl<'t> Scoped<'t> {
             Template::Expression(expression, place) => {
                 Ready::Computed(Computed::new(expression.evaluate(&scope)?, *place))
             }
-            Template::Text(text, place) => {
-                Ready::Computed(Computed::new(Evaluated::from(joined(text, &scope)?), *place))
-            }
+            Template::Text(text, place) => Ready::Computed(Computed::new(
+                Evaluated::from(joined(text, &scope)?),
+                *place,
+            )),
             Template::List(items, place) => {
                 let mut out = Vec::with_capacity(items.len());
                 for item in items {
-                    Scoped { template: item, scope: scope.clone() }.into_items(&mut out)?;
+                    Scoped {
+                        template: item,
+                        scope: scope.clone(),
+                    }
+                    .into_items(&mut out)?;
                 }
                 Ready::List(out, *place)
             }
             Template::Map(entries, place) => {
                 let mut out = Vec::with_capacity(entries.len());
                 for (key, key_place, value) in entries {
-                    let value = Scoped { template: value, scope: scope.clone() };
-                    let Some(value) = value.decided()? else { continue };
+                    let value = Scoped {
+                        template: value,
+                        scope: scope.clone(),
+                    };
+                    let Some(value) = value.decided()? else {
+                        continue;
+                    };
                     let key = match key {
                         Key::Constant(key) => Cow::Borrowed(key.as_str()),
                         Key::Text(text) => Cow::Owned(joined(text, &scope)?),
@@ -112,7 +135,9 @@ impl<'t> Scoped<'t> {
 
     /// Adds what it makes to a list: nothing, itself, or one for each round of a loop.
     fn into_items(self, out: &mut Vec<Ready<'t>>) -> Result<(), ReadError> {
-        let Some(decided) = self.decided()? else { return Ok(()) };
+        let Some(decided) = self.decided()? else {
+            return Ok(());
+        };
         if let Template::For { .. } = decided.template {
             for round in decided.rounds()? {
                 round.into_items(out)?;
@@ -128,7 +153,9 @@ impl<'t> Scoped<'t> {
         self,
         out: &mut Vec<(Cow<'t, str>, Place, Ready<'t>)>,
     ) -> Result<(), ReadError> {
-        let Some(decided) = self.decided()? else { return Ok(()) };
+        let Some(decided) = self.decided()? else {
+            return Ok(());
+        };
         let place = decided.template.place();
         if let Template::For { .. } = decided.template {
             for round in decided.rounds()? {
@@ -143,7 +170,11 @@ impl<'t> Scoped<'t> {
                     return Err(no_mapping(&node.found(), place));
                 };
                 let ready = |entry: &'t crate::yaml::Entry| {
-                    (Cow::Borrowed(entry.key.as_str()), entry.place, Ready::Node(&entry.value))
+                    (
+                        Cow::Borrowed(entry.key.as_str()),
+                        entry.place,
+                        Ready::Node(&entry.value),
+                    )
                 };
                 out.extend(entries.iter().map(ready));
             }
@@ -160,7 +191,13 @@ impl<'t> Scoped<'t> {
 
     /// The loop's body, once for each combination of its names.
     fn rounds(self) -> Result<Vec<Self>, ReadError> {
-        let Template::For { bind, when, each, place } = self.template else {
+        let Template::For {
+            bind,
+            when,
+            each,
+            place,
+        } = self.template
+        else {
             return Ok(vec![self]);
         };
         let mut scopes = vec![self.scope];
@@ -177,7 +214,10 @@ impl<'t> Scoped<'t> {
                     next.push(scope.with(name, item));
                     if next.len() > MAX_ITEMS {
                         let message = format!("the loop makes more than {MAX_ITEMS} items");
-                        return Err(ReadError { message, place: Some(*place) });
+                        return Err(ReadError {
+                            message,
+                            place: Some(*place),
+                        });
                     }
                 }
             }
@@ -187,7 +227,10 @@ impl<'t> Scoped<'t> {
         for scope in scopes {
             let wanted = when.as_ref().map(|when| when.holds(&scope)).transpose()?;
             if wanted.unwrap_or(true) {
-                rounds.push(Scoped { template: each, scope });
+                rounds.push(Scoped {
+                    template: each,
+                    scope,
+                });
             }
         }
         Ok(rounds)
@@ -212,9 +255,12 @@ fn items_of(list: &Evaluated, place: Place) -> Result<Vec<Evaluated>, ReadError>
                 Ok(Evaluated::from_pairs([("key", key), ("value", value)]))
             })
             .collect(),
-        ValueKind::Seq | ValueKind::Iterable => {
-            list.try_iter().map_err(wrong)?.checked().map(|item| item.map_err(wrong)).collect()
-        }
+        ValueKind::Seq | ValueKind::Iterable => list
+            .try_iter()
+            .map_err(wrong)?
+            .checked()
+            .map(|item| item.map_err(wrong))
+            .collect(),
         _ => Err(ReadError {
             message: format!("`for` wants a list or a mapping, found {}", list.kind()),
             place: Some(place),
@@ -223,7 +269,10 @@ fn items_of(list: &Evaluated, place: Place) -> Result<Vec<Evaluated>, ReadError>
 }
 
 fn no_mapping(found: &str, place: Place) -> ReadError {
-    ReadError { message: format!("`+` wants a mapping, found {found}"), place: Some(place) }
+    ReadError {
+        message: format!("`+` wants a mapping, found {found}"),
+        place: Some(place),
+    }
 }
 
 fn joined(pieces: &[Piece], scope: &Scope) -> Result<String, ReadError> {
@@ -355,16 +404,17 @@ impl<'t> de::MapAccess<'t> for Entries<'t> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, ReadError> {
-        let Some((key, place, value)) = self.rest.next() else { return Ok(None) };
+        let Some((key, place, value)) = self.rest.next() else {
+            return Ok(None);
+        };
         self.value = Some((place, value));
         let key: de::value::StrDeserializer<'_, ReadError> = key.as_ref().into_deserializer();
-        seed.deserialize(key).map(Some).map_err(|error| error.or_at(place))
+        seed.deserialize(key)
+            .map(Some)
+            .map_err(|error| error.or_at(place))
     }
 
-    fn next_value_seed<V: DeserializeSeed<'t>>(
-        &mut self,
-        seed: V,
-    ) -> Result<V::Value, ReadError> {
+    fn next_value_seed<V: DeserializeSeed<'t>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
         match self.value.take() {
             Some((place, value)) => seed.deserialize(value).map_err(|error| error.or_at(place)),
             None => Err(de::Error::custom("a value was asked for before its key")),

@@ -25,11 +25,22 @@ pub fn explain(kind: &str, api_version: &str, path: &str, shape: &Shape) -> Stri
     if !shape.about.is_empty() {
         let _ = writeln!(out, "\n{}", wrap(&shape.about, 0));
     }
-    if let Some(fields) = list_fields(shape) {
-        let _ = writeln!(out, "\nFIELDS:");
+    // Of a whole document, what people look for is in `spec`.
+    let spec = shape.field("spec").filter(|_| path.is_empty());
+    let (heading, fields) = match spec {
+        Some(spec) => ("FIELDS OF SPEC:", list_fields(&spec.shape)),
+        None => ("FIELDS:", list_fields(shape)),
+    };
+    if let Some(fields) = fields {
+        let _ = writeln!(out, "\n{heading}");
         for field in fields {
             let required = if field.required { "  -required-" } else { "" };
-            let _ = writeln!(out, "  {}  <{}>{required}", field.name, field.shape.type_name());
+            let _ = writeln!(
+                out,
+                "  {}  <{}>{required}",
+                field.name,
+                field.shape.type_name()
+            );
             let mut about = field.shape.about.clone();
             if let Some(default) = &field.shape.default {
                 let _ = write!(about, " (default: {})", value(default));
@@ -58,7 +69,11 @@ pub fn markdown(shape: &Shape) -> String {
 
 fn rows(out: &mut String, shape: &Shape, path: &str) {
     for field in list_fields(shape).unwrap_or_default() {
-        let at = if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
+        let at = if path.is_empty() {
+            field.name.clone()
+        } else {
+            format!("{path}.{}", field.name)
+        };
         let cell = |text: &str| text.replace('|', "\\|").replace("\n\n", "<br>");
         let default = match (&field.shape.default, field.required) {
             (_, true) => "required".to_owned(),
@@ -91,7 +106,9 @@ fn list_fields(shape: &Shape) -> Option<&[Field]> {
 fn bounds(shape: &Shape) -> Option<String> {
     let (min, max) = match &shape.kind {
         Kind::Integer { min, max } => (min.map(|m| m.to_string()), max.map(|m| m.to_string())),
-        Kind::Text { format, min, max, .. } => {
+        Kind::Text {
+            format, min, max, ..
+        } => {
             let show = |limit: &u64| match format {
                 crate::spec::Format::Quantity => {
                     crate::spec::Quantity::of_bytes(*limit).text().to_owned()
@@ -110,8 +127,22 @@ fn bounds(shape: &Shape) -> Option<String> {
     }
 }
 
+/// A value as one would write it in one line of YAML.
 fn value(json: &Json) -> String {
-    json.as_str().map_or_else(|| json.to_string(), str::to_owned)
+    match json {
+        Json::String(text) => text.clone(),
+        Json::Array(items) => {
+            let items: Vec<String> = items.iter().map(value).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Json::Object(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(key, inner)| format!("{key}: {}", value(inner)));
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Breaks text at 80 columns, indented.

@@ -8,7 +8,10 @@ use crate::spec::Format;
 /// Returns the schema document of a kind. `title` is the kind, `name` its file name in `schemas/`.
 pub fn schema(title: &str, shape: &Shape) -> Json {
     let mut document = Map::new();
-    document.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
+    document.insert(
+        "$schema".to_owned(),
+        "https://json-schema.org/draft/2020-12/schema".into(),
+    );
     document.insert("title".to_owned(), title.into());
     if let Json::Object(fields) = of(shape) {
         document.extend(fields);
@@ -26,7 +29,9 @@ fn of(shape: &Shape) -> Json {
             put(&mut json, "maximum", *max);
             json
         }
-        Kind::Text { choices, .. } if !choices.is_empty() => text_like(json!({"enum": choices}), choices),
+        Kind::Text { choices, .. } if !choices.is_empty() => {
+            text_like(json!({"enum": choices}), choices)
+        }
         Kind::Text { format, .. } => text(*format),
         Kind::List(item) => json!({"type": "array", "items": of(item)}),
         Kind::Map { keys, values } => {
@@ -37,10 +42,15 @@ fn of(shape: &Shape) -> Json {
             json
         }
         Kind::Object(fields) => {
-            let properties: Map<String, Json> =
-                fields.iter().map(|field| (field.name.clone(), of(&field.shape))).collect();
-            let required: Vec<&str> =
-                fields.iter().filter(|f| f.required).map(|f| f.name.as_str()).collect();
+            let properties: Map<String, Json> = fields
+                .iter()
+                .map(|field| (field.name.clone(), of(&field.shape)))
+                .collect();
+            let required: Vec<&str> = fields
+                .iter()
+                .filter(|f| f.required)
+                .map(|f| f.name.as_str())
+                .collect();
             let mut json = json!({
                 "type": "object",
                 "additionalProperties": false,
@@ -87,8 +97,11 @@ fn text(format: Format) -> Json {
 }
 
 fn text_like(mut json: Json, choices: &[String]) -> Json {
-    let numbers: Vec<Json> =
-        choices.iter().filter_map(|word| serde_json::from_str::<serde_json::Number>(word).ok()).map(Json::from).collect();
+    let numbers: Vec<Json> = choices
+        .iter()
+        .filter_map(|word| serde_json::from_str::<serde_json::Number>(word).ok())
+        .map(Json::from)
+        .collect();
     if let Some(list) = json["enum"].as_array_mut() {
         list.extend(numbers);
     }
@@ -98,7 +111,7 @@ fn text_like(mut json: Json, choices: &[String]) -> Json {
 /// A regular expression (ECMA 262) that refuses nothing that [`Format::accepts`].
 fn pattern(format: Format) -> Option<&'static str> {
     Some(match format {
-        Format::Text | Format::Date | Format::Cidr | Format::Image => return None,
+        Format::Text | Format::Class | Format::Date | Format::Cidr | Format::Image => return None,
         Format::Quantity => r"^[0-9]*\.?[0-9]*([KMGTPE]i|[kMGTPE]|[eE]\+?[0-9]+)?$",
         Format::Duration => "^[0-9]+[smhd]?$",
         Format::Hostname | Format::Subdomain => r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
