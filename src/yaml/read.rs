@@ -116,7 +116,7 @@ impl Reader<'_> {
                     ScalarStyle::Plain => Scalar::Plain(text.into_owned()),
                     _ => Scalar::Text(text.into_owned()),
                 };
-                let scalar = self.tagged(scalar, tag.as_deref(), place)?;
+                let scalar = tagged(scalar, tag.as_deref(), place)?;
                 let node = Node {
                     value: Value::Scalar(scalar),
                     place,
@@ -124,7 +124,7 @@ impl Reader<'_> {
                 self.finish(node, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.refuse_tag(tag.as_ref(), place, "seq")?;
+                refuse_tag(tag.as_ref(), place, "seq")?;
                 let place = self.collection_place(place)?;
                 self.stack.push(Open::List {
                     place,
@@ -134,7 +134,7 @@ impl Reader<'_> {
                 Ok(())
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.refuse_tag(tag.as_ref(), place, "map")?;
+                refuse_tag(tag.as_ref(), place, "map")?;
                 let place = self.collection_place(place)?;
                 let (entries, merges) = (Vec::new(), Vec::new());
                 self.stack.push(Open::Map {
@@ -248,7 +248,10 @@ impl Reader<'_> {
     /// A collection in a mapping is shown by its key: that is the word people look for.
     fn collection_place(&self, place: Place) -> Result<Place, Diagnostic> {
         if self.stack.len() >= MAX_DEPTH {
-            return Err(self.too_large(place, format!("nested more than {MAX_DEPTH} levels deep")));
+            return Err(too_large(
+                place,
+                format!("nested more than {MAX_DEPTH} levels deep"),
+            ));
         }
         Ok(match self.stack.last() {
             Some(Open::Map {
@@ -257,34 +260,6 @@ impl Reader<'_> {
             }) => *place,
             _ => place,
         })
-    }
-
-    fn tagged(
-        &self,
-        scalar: Scalar,
-        tag: Option<&Tag>,
-        place: Place,
-    ) -> Result<Scalar, Diagnostic> {
-        match tag.map(|tag| (tag.core_suffix(), tag)) {
-            None => Ok(scalar),
-            Some((Some("str"), _)) => Ok(Scalar::Text(scalar.text().to_owned())),
-            Some((Some("int" | "float" | "bool" | "null"), _)) => {
-                Ok(Scalar::Plain(scalar.text().to_owned()))
-            }
-            Some((_, tag)) => Err(unsupported_tag(tag, place)),
-        }
-    }
-
-    fn refuse_tag(
-        &self,
-        tag: Option<&Cow<'_, Tag>>,
-        place: Place,
-        allowed: &str,
-    ) -> Result<(), Diagnostic> {
-        match tag {
-            Some(tag) if tag.core_suffix() != Some(allowed) => Err(unsupported_tag(tag, place)),
-            _ => Ok(()),
-        }
     }
 
     fn count(&mut self, node: &Node, place: Place) -> Result<(), Diagnostic> {
@@ -305,15 +280,10 @@ impl Reader<'_> {
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
-        Err(self.too_large(
+        Err(too_large(
             place,
             format!("more than {MAX_NODES} values, aliases expanded"),
         ))
-    }
-
-    fn too_large(&self, place: Place, message: String) -> Diagnostic {
-        Diagnostic::new(Code::TooLarge, place, message)
-            .fix("an app file needs a few dozen values; split it, or drop the aliases")
     }
 
     fn syntax_error(&self, error: &granit_parser::ScanError) -> Diagnostic {
@@ -324,7 +294,7 @@ impl Reader<'_> {
         let place = Place::in_text(self.source, self.text, at, at + 1);
         let message = error.info();
         if message.contains("nesting") || message.contains("recursion") {
-            return self.too_large(place, format!("nested more than {MAX_DEPTH} levels deep"));
+            return too_large(place, format!("nested more than {MAX_DEPTH} levels deep"));
         }
         let line = self
             .text
@@ -353,6 +323,30 @@ impl Reader<'_> {
             end: number(byte(&span.end)),
         }
     }
+}
+
+/// A scalar with a tag of YAML's own; others have no meaning here.
+fn tagged(scalar: Scalar, tag: Option<&Tag>, place: Place) -> Result<Scalar, Diagnostic> {
+    match tag.map(|tag| (tag.core_suffix(), tag)) {
+        None => Ok(scalar),
+        Some((Some("str"), _)) => Ok(Scalar::Text(scalar.text().to_owned())),
+        Some((Some("int" | "float" | "bool" | "null"), _)) => {
+            Ok(Scalar::Plain(scalar.text().to_owned()))
+        }
+        Some((_, tag)) => Err(unsupported_tag(tag, place)),
+    }
+}
+
+fn refuse_tag(tag: Option<&Cow<'_, Tag>>, place: Place, allowed: &str) -> Result<(), Diagnostic> {
+    match tag {
+        Some(tag) if tag.core_suffix() != Some(allowed) => Err(unsupported_tag(tag, place)),
+        _ => Ok(()),
+    }
+}
+
+fn too_large(place: Place, message: String) -> Diagnostic {
+    Diagnostic::new(Code::TooLarge, place, message)
+        .fix("an app file needs a few dozen values; split it, or drop the aliases")
 }
 
 /// Adds what `<<` refers to; keys that are written out win, then those of the earlier mapping.

@@ -161,13 +161,10 @@ const RESERVED: [&str; 12] = [
 /// Bytes that mean nothing to YAML wherever they stand in a word.
 const IN_WORDS: [bool; 256] = {
     let mut table = [false; 256];
-    let mut byte = 0;
+    let mut byte = 0_u8;
     while byte < 128 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric()
-            || matches!(
-                byte as u8,
-                b'.' | b'_' | b'/' | b'-' | b'@' | b'+' | b'(' | b')'
-            );
+        table[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'.' | b'_' | b'/' | b'-' | b'@' | b'+' | b'(' | b')');
         byte += 1;
     }
     table
