@@ -247,7 +247,11 @@ pub fn storage_shape() -> Shape {
 /// Reads a storage document: its name and `spec`.
 pub fn read_storage(document: &Document) -> Result<(String, StorageSpec), Vec<Diagnostic>> {
     let node = &document.node;
-    let wrong = check_shape(node, &storage_shape(), "", Expressions::Refused);
+    let mut wrong = check_shape(node, &storage_shape(), "", Expressions::Refused);
+    let tokens = tokens(node);
+    // What else is wrong with such a value would show it.
+    wrong.retain(|other| tokens.iter().all(|token| token.place != other.place));
+    wrong.extend(tokens);
     if any_error(&wrong) {
         return Err(wrong);
     }
@@ -271,6 +275,35 @@ pub fn read_storage(document: &Document) -> Result<(String, StorageSpec), Vec<Di
     } else {
         Err(wrong)
     }
+}
+
+/// Tells tokens that stand in the document itself: it belongs in Git, and they do not.
+fn tokens(node: &Node) -> Vec<Diagnostic> {
+    let arrays = node.get("spec").and_then(|spec| spec.get("arrays"));
+    let arrays = arrays
+        .and_then(Node::items)
+        .unwrap_or_default()
+        .iter()
+        .enumerate();
+    let mut found = Vec::new();
+    for (index, array) in arrays {
+        for entry in array.entries().unwrap_or_default() {
+            let Some(text) = entry.value.text() else {
+                continue;
+            };
+            // Both arrays give out tokens that look like this.
+            let looks_like_one = text.len() > 30 && text.starts_with("T-");
+            if entry.key == "token" || looks_like_one {
+                let message = "an API token does not belong into a file that goes to Git";
+                found.push(
+                    Diagnostic::new(Code::SecretInFile, entry.value.place, message)
+                        .at(format!("spec.arrays[{index}].{}", entry.key))
+                        .fix("put it into a Secret and write `token: {secret: NAME, key: KEY}`; then have the array revoke this one"),
+                );
+            }
+        }
+    }
+    found
 }
 
 fn quotas(quotas: &[QuotaSpec], node: &Node) -> Vec<Diagnostic> {

@@ -180,8 +180,8 @@ impl Blueprint {
         &self.shape
     }
 
-    /// Returns the place of a component, job or section.
-    pub(super) fn place_of(&self, part: &str) -> Option<Place> {
+    /// Returns the place of something in a component, a job or a section.
+    pub(super) fn place_of(&self, part: &str, at: &[&str]) -> Option<Place> {
         let named = self
             .components
             .iter()
@@ -192,10 +192,8 @@ impl Blueprint {
             "expose" => self.expose.as_ref(),
             _ => None,
         };
-        named
-            .map(|(_, template)| template)
-            .or(section)
-            .map(Template::place)
+        let template = named.map(|(_, template)| template).or(section)?;
+        Some(template.place_of(at.iter().copied()))
     }
 
     /// Builds it: the parameters, then the common fields as far as the blueprint has a use for them.

@@ -32,120 +32,152 @@ struct Verifier<'v> {
 }
 
 impl Verifier<'_> {
-    fn program(&mut self, name: &str, program: &Program) {
-        let app = self.app;
+    fn program(&mut self, part: &str, program: &Program) {
+        let (app, files) = (self.app, &self.blueprint.folder.files);
         if program.user == 0 {
-            self.tell(name, "runs as root; give it a `user` other than 0");
+            self.tell(
+                part,
+                &["user"],
+                "it runs as root; give it a user other than 0",
+            );
         }
         for (volume, _) in program.mounts.iter().filter(|(_, mount)| mount.is_some()) {
-            self.known(name, "volume", volume, app.volumes.keys());
+            self.known(
+                part,
+                &["mounts", volume],
+                "volume",
+                volume,
+                app.volumes.keys(),
+            );
         }
-        let env = program
-            .env
-            .values()
-            .flatten()
-            .filter_map(|value| match value {
-                EnvValue::Secret(key) => Some(key),
-                _ => None,
-            });
-        let files = program
-            .files
-            .values()
-            .flatten()
-            .filter_map(|file| match &file.content {
-                FileContent::Secret(key) => Some(key),
-                _ => None,
-            });
-        for key in env.chain(files) {
-            self.secret(name, key);
+        for (variable, value) in &program.env {
+            if let Some(EnvValue::Secret(key)) = value {
+                self.secret(part, &["env", variable], key);
+            }
         }
-        let scripts = program.script.iter();
-        let files = program
-            .files
-            .values()
-            .flatten()
-            .filter_map(|file| match &file.content {
-                FileContent::File(file) => Some(file),
-                _ => None,
-            });
-        for file in scripts.chain(files) {
-            self.known(name, "file", file, self.blueprint.folder.files.keys());
+        for (path, mount) in &program.files {
+            match mount.as_ref().map(|mount| &mount.content) {
+                Some(FileContent::Secret(key)) => self.secret(part, &["files", path], key),
+                Some(FileContent::File(file)) => {
+                    self.known(part, &["files", path], "file", file, files.keys());
+                }
+                _ => {}
+            }
+        }
+        if let Some(file) = &program.script {
+            self.known(part, &["script"], "file", file, files.keys());
         }
     }
 
-    fn serving(&mut self, name: &str, program: &Program, serving: &Serving) {
-        let app = self.app;
-        for step in &serving.before {
+    fn serving(&mut self, part: &str, program: &Program, serving: &Serving) {
+        let files = &self.blueprint.folder.files;
+        for (index, step) in serving.before.iter().enumerate() {
+            let index = index.to_string();
             if let Some(volume) = &step.lock {
-                self.known(name, "mounted volume", volume, program.mounts.keys());
+                let at = ["before", &index, "lock"];
+                self.known(part, &at, "mounted volume", volume, program.mounts.keys());
             }
             if let Some(file) = &step.script {
-                self.known(name, "file", file, self.blueprint.folder.files.keys());
+                self.known(
+                    part,
+                    &["before", &index, "script"],
+                    "file",
+                    file,
+                    files.keys(),
+                );
             }
             if step.script.is_none() == step.command.is_empty() {
                 let message = format!(
                     "the step `{}` wants either `script` or `command`",
                     step.name
                 );
-                self.tell(name, &message);
+                self.tell(part, &["before", &index], &message);
             }
-            for value in step.env.values().flatten() {
-                if let EnvValue::Secret(key) = value {
-                    self.secret(name, key);
+            for (variable, value) in &step.env {
+                if let Some(EnvValue::Secret(key)) = value {
+                    self.secret(part, &["before", &index, "env", variable], key);
                 }
             }
         }
-        for component in &serving.after {
+        for (index, component) in serving.after.iter().enumerate() {
             let declared = self.blueprint.components.iter().map(|(name, _)| name);
-            self.known(name, "component", component, declared);
+            let at = ["after", &index.to_string()];
+            self.known(part, &at, "component", component, declared);
         }
-        for probe in [&serving.startup, &serving.ready, &serving.alive]
-            .into_iter()
-            .flatten()
-        {
-            self.probe(name, probe, serving);
+        let probes = [
+            ("startup", &serving.startup),
+            ("ready", &serving.ready),
+            ("alive", &serving.alive),
+        ];
+        for (name, probe) in probes {
+            if let Some(probe) = probe {
+                self.probe(part, name, probe, serving);
+            }
         }
-        if app.jobs.contains_key(name) {
-            self.tell(name, "is the name of a component and of a job");
+        if self.app.jobs.contains_key(part) {
+            self.tell(part, &[], "a component and a job have the same name");
         }
     }
 
-    fn probe(&mut self, name: &str, probe: &Probe, serving: &Serving) {
+    fn probe(&mut self, part: &str, name: &str, probe: &Probe, serving: &Serving) {
         if probe.action().is_none() {
-            self.tell(name, "a probe wants exactly one of `http`, `tcp`, `exec`");
+            self.tell(
+                part,
+                &[name],
+                "a probe wants exactly one of `http`, `tcp`, `exec`",
+            );
         }
-        let http = probe.http.iter().map(|http| &http.port);
-        for port in http.chain(&probe.tcp) {
-            self.known(name, "port", port, serving.ports.keys());
+        if let Some(http) = &probe.http {
+            let at = [name, "http", "port"];
+            self.known(part, &at, "port", &http.port, serving.ports.keys());
+        }
+        if let Some(port) = &probe.tcp {
+            self.known(part, &[name, "tcp"], "port", port, serving.ports.keys());
         }
     }
 
     fn connections(&mut self) {
         let app = self.app;
-        let talks = app.talks.iter().map(|talk| ("talks", &talk.to, &talk.port));
+        let talks = app
+            .talks
+            .iter()
+            .map(|talk| (["talks", talk.from.as_str()], &talk.to, &talk.port));
         let exposed = app
             .exposed
             .iter()
-            .map(|port| ("expose", &port.component, &port.port));
-        for (section, component, port) in talks.chain(exposed) {
-            self.known(section, "component", component, app.components.keys());
+            .map(|port| (["expose", ""], &port.component, &port.port));
+        for ([section, from], component, port) in talks.chain(exposed) {
+            self.known(
+                section,
+                &[from],
+                "component",
+                component,
+                app.components.keys(),
+            );
             if let Some(component) = app.components.get(component.as_str()) {
-                self.known(section, "port", port, component.serving.ports.keys());
+                self.known(
+                    section,
+                    &[from],
+                    "port",
+                    port,
+                    component.serving.ports.keys(),
+                );
             }
         }
     }
 
-    fn secret(&mut self, at: &str, key: &str) {
+    fn secret(&mut self, part: &str, at: &[&str], key: &str) {
         let (secret, key) = key.split_once('/').unwrap_or((key, ""));
-        self.known(at, "secret", secret, self.app.secrets.keys());
+        self.known(part, at, "secret", secret, self.app.secrets.keys());
         if let Some(secret) = self.app.secrets.get(secret) {
-            self.known(at, "key of the secret", key, secret.keys.keys());
+            self.known(part, at, "key of the secret", key, secret.keys.keys());
         }
     }
 
     fn known<'n>(
         &mut self,
-        at: &str,
+        part: &str,
+        at: &[&str],
         what: &str,
         name: &str,
         known: impl Iterator<Item = &'n String>,
@@ -156,15 +188,15 @@ impl Verifier<'_> {
         }
         let likely = nearest(name, known.into_iter().map(String::as_str));
         let fix = likely.map(|likely| format!("did you mean `{likely}`?"));
-        self.tell(at, &format!("there is no {what} `{name}`"));
+        self.tell(part, at, &format!("there is no {what} `{name}`"));
         if let Some(last) = self.wrong.last_mut() {
             last.fix = fix;
         }
     }
 
-    /// Tells it at the part of the blueprint, and at the app that showed it.
-    fn tell(&mut self, part: &str, message: &str) {
-        let place = self.blueprint.place_of(part);
+    /// Tells it at its place in the blueprint, and at the app that showed it.
+    fn tell(&mut self, part: &str, at: &[&str], message: &str) {
+        let place = self.blueprint.place_of(part, at);
         let app = self.app.place("kind");
         let diagnostic = Diagnostic::new(Code::BadBlueprint, place, format!("`{part}`: {message}"));
         self.wrong.push(diagnostic.and(Some(app), "in this app"));

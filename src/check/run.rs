@@ -91,7 +91,8 @@ pub struct SharedNamespace {
 /// What has been seen so far in a run.
 #[derive(Debug, Default)]
 pub struct Run {
-    apps: Vec<(String, Place)>,
+    /// Name, place of the name, place of the host.
+    apps: Vec<(String, Place, Place)>,
     objects: HashMap<u64, u32>,
     hosts: HashMap<String, u32>,
     quotas: BTreeMap<(String, String), Sum>,
@@ -124,7 +125,8 @@ impl Run {
     /// Adds an app; returns what it and an earlier one cannot both have.
     pub fn add(&mut self, app: &Facts) -> Vec<Diagnostic> {
         let number = u32::try_from(self.apps.len()).unwrap_or(u32::MAX);
-        self.apps.push((app.name.clone(), app.name_place));
+        self.apps
+            .push((app.name.clone(), app.name_place, app.host_place));
         let mut found = Vec::new();
         let mut met = Vec::new();
         for (hash, identity) in app.objects.iter().zip(app.identities.lines()) {
@@ -180,29 +182,23 @@ impl Run {
     }
 
     fn collision(&self, app: &Facts, other: u32, identity: &str) -> Diagnostic {
-        let (name, place) = self.other(other);
+        let other = self.apps.get(other as usize);
+        let name = other.map_or("", |(name, ..)| name);
         let message = format!("`{}` and `{name}` both make {identity}", app.name);
         Diagnostic::new(Code::Collision, app.name_place, message)
             .at("metadata.name")
-            .and(place, "made here first")
+            .and(other.map(|(_, place, _)| *place), "made here first")
             .fix("rename one of the two, or give it another namespace")
     }
 
     fn same_host(&self, app: &Facts, other: u32, host: &str) -> Diagnostic {
-        let (name, place) = self.other(other);
+        let other = self.apps.get(other as usize);
+        let name = other.map_or("", |(name, ..)| name);
         let message = format!("`{host}` is claimed by `{}` and by `{name}`", app.name);
         Diagnostic::new(Code::HostCollision, app.host_place, message)
             .at("spec.host")
-            .and(place, "claimed here first")
+            .and(other.map(|(_, _, place)| *place), "claimed here first")
             .fix("give each app a host name of its own")
-    }
-
-    fn other(&self, number: u32) -> (&str, Option<Place>) {
-        let other = self.apps.get(number as usize);
-        (
-            other.map_or("", |(name, _)| name),
-            other.map(|(_, place)| *place),
-        )
     }
 
     /// Returns the quotas that all apps together exceed.
@@ -226,10 +222,7 @@ impl Run {
                 .as_ref()
                 .filter(|c| sum.asked_bytes > c.bytes())
             {
-                tell(
-                    Quantity::of_bytes(sum.asked_bytes).to_string(),
-                    capacity.to_string(),
-                );
+                tell(Quantity::about(sum.asked_bytes), capacity.to_string());
             }
         }
         found

@@ -1,7 +1,7 @@
 //! What a volume's class allows, told at the word that asks for what cannot be.
 
 use crate::blueprint::{App, ClassKind, Pods, Volume};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::spec::{Ownership, Profile};
 
 /// Returns everything that the classes of an app's volumes do not allow.
@@ -10,12 +10,10 @@ pub(super) fn rules(app: &App) -> Vec<Diagnostic> {
     for (name, volume) in &app.volumes {
         match volume.class.kind {
             ClassKind::Block => shared(app, name, volume, &mut wrong),
-            ClassKind::File => {
-                node_local_locks(app, name, volume, &mut wrong);
-                profile(app, name, volume, &mut wrong);
-            }
+            ClassKind::File => node_local_locks(app, name, volume, &mut wrong),
         }
     }
+    wrong.extend(profile(app));
     wrong
 }
 
@@ -34,8 +32,10 @@ fn class_path(app: &App, volume: &str) -> String {
     }
 }
 
-fn at(app: &App, path: &str) -> crate::diagnostic::Place {
-    app.place(path)
+fn at(app: &App, path: &str) -> Place {
+    // Of the long form, the class is the word that matters.
+    let class = path.starts_with("spec.volumes.").then_some("class");
+    app.document.place_of(path.split('.').chain(class))
 }
 
 fn shared(app: &App, name: &str, volume: &Volume, wrong: &mut Vec<Diagnostic>) {
@@ -113,19 +113,24 @@ fn node_local_locks(app: &App, name: &str, volume: &Volume, wrong: &mut Vec<Diag
 }
 
 /// Giving an NFS folder to a user takes root once; a restricted pod has no root.
-fn profile(app: &App, name: &str, volume: &Volume, wrong: &mut Vec<Diagnostic>) {
+fn profile(app: &App) -> Option<Diagnostic> {
     let security = &app.common.security;
-    let wants_root = security.ownership == Ownership::Init && volume.owner.is_some();
-    if security.profile == Some(Profile::Restricted) && wants_root {
-        let path = "spec.security.profile";
-        let message = format!(
-            "`restricted` forbids the step that gives the volume `{name}` ({}) to the app's user as root",
-            volume.class.name
-        );
-        wrong.push(
-            Diagnostic::new(Code::SecurityProfile, at(app, path), message)
-                .at(path)
-                .fix("write `ownership: array` if the array's export rules or the provisioner do it, or `profile: baseline`"),
-        );
+    if security.profile != Some(Profile::Restricted) || security.ownership != Ownership::Init {
+        return None;
     }
+    let given = app
+        .volumes
+        .iter()
+        .filter(|(_, volume)| volume.class.kind == ClassKind::File && volume.owner.is_some());
+    let names: Vec<&str> = given.map(|(name, _)| name.as_str()).collect();
+    let path = "spec.security.profile";
+    let message = format!(
+        "`restricted` forbids the step that gives file volumes to the app's user as root (`{}`)",
+        names.join("`, `")
+    );
+    (!names.is_empty()).then(|| {
+        Diagnostic::new(Code::SecurityProfile, at(app, path), message)
+            .at(path)
+            .fix("write `ownership: array` if the array gives them away, or `profile: baseline`")
+    })
 }

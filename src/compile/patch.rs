@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::manifests::told;
 use super::names::COMPONENT;
 use crate::blueprint::App;
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Place, nearest};
 use crate::manifest::Object;
 use crate::spec::{Patch, PatchTarget};
 
@@ -36,31 +36,41 @@ const DIRECTIVE: &str = "$patch";
 /// Applies an app's patches in order.
 pub(super) fn apply(app: &App, objects: &mut [Object], diagnostics: &mut Vec<Diagnostic>) {
     for (index, patch) in app.common.patches.iter().enumerate() {
-        let path = format!("spec.patches[{index}]");
-        let place = app
-            .document
-            .place_of(["spec", "patches", &index.to_string()]);
+        let place = |word: &str| {
+            app.document
+                .place_of(["spec", "patches", &index.to_string(), word])
+        };
         if let Err(diagnostic) = apply_one(patch, objects, place) {
-            diagnostics.push(diagnostic.at(path));
+            diagnostics.push(diagnostic.at(format!("spec.patches[{index}]")));
         }
     }
 }
 
-fn apply_one(patch: &Patch, objects: &mut [Object], place: Place) -> Result<(), Diagnostic> {
-    let bad = |message: String| Diagnostic::new(Code::BadPatch, place, message);
+fn apply_one(
+    patch: &Patch,
+    objects: &mut [Object],
+    place: impl Fn(&str) -> Place,
+) -> Result<(), Diagnostic> {
     if patch.merge.is_some() == patch.json.is_some() {
-        return Err(bad("a patch has either `merge` or `json`".to_owned()));
+        let message = "a patch has either `merge` or `json`";
+        return Err(Diagnostic::new(Code::BadPatch, place("target"), message));
     }
-    let names: Vec<String> = objects
+    if !objects
         .iter()
-        .map(|o| format!("{} {}", o.type_meta().1, o.name()))
-        .collect();
-    let mut any = false;
+        .any(|object| is_target(&patch.target, object))
+    {
+        return Err(no_target(&patch.target, objects, place("target")));
+    }
+    let place = place(if patch.merge.is_some() {
+        "merge"
+    } else {
+        "json"
+    });
+    let bad = |message: String| Diagnostic::new(Code::BadPatch, place, message);
     for object in objects
         .iter_mut()
         .filter(|object| is_target(&patch.target, object))
     {
-        any = true;
         let mut json = object.to_json().map_err(|error| bad(error.to_string()))?;
         let before = object.identity();
         if let Some(merge) = &patch.merge {
@@ -77,23 +87,48 @@ fn apply_one(patch: &Patch, objects: &mut [Object], place: Place) -> Result<(), 
         }
         *object = patched;
     }
-    if any {
-        return Ok(());
-    }
-    let target = &patch.target;
+    Ok(())
+}
+
+/// Says that nothing is patched, and what could be.
+fn no_target(target: &PatchTarget, objects: &[Object], place: Place) -> Diagnostic {
     let words = [
         ("kind", &target.kind),
         ("name", &target.name),
         ("component", &target.component),
     ];
-    let words: Vec<String> = words
+    let wanted: Vec<String> = words
         .iter()
         .filter_map(|(key, word)| Some(format!("{key} `{}`", (*word).as_ref()?)))
         .collect();
-    Err(
-        bad(format!("no object of this app has {}", words.join(" and ")))
-            .fix(format!("there are {}", names.join(", "))),
-    )
+    let message = format!("no object of this app has {}", wanted.join(" and "));
+    let diagnostic = Diagnostic::new(Code::BadPatch, place, message);
+    let component = |object: &Object| object.metadata().labels.as_ref()?.get(COMPONENT).cloned();
+    let mut kinds: Vec<&str> = objects.iter().map(|object| object.type_meta().1).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let components: Vec<String> = objects.iter().filter_map(component).collect();
+    let names = objects.iter().map(Object::name);
+    let likely = [
+        target
+            .kind
+            .as_deref()
+            .and_then(|kind| nearest(kind, kinds.iter().copied())),
+        target.name.as_deref().and_then(|name| nearest(name, names)),
+        target
+            .component
+            .as_deref()
+            .and_then(|c| nearest(c, components.iter().map(String::as_str))),
+    ];
+    let given = words.iter().map(|(_, word)| word.as_deref());
+    let differs = likely
+        .into_iter()
+        .zip(given)
+        .find_map(|(likely, given)| likely.filter(|likely| Some(*likely) != given));
+    diagnostic.fix(match differs {
+        Some(word) => format!("did you mean `{word}`?"),
+        None => format!("it has objects of the kinds `{}`", kinds.join("`, `")),
+    })
 }
 
 fn is_target(target: &PatchTarget, object: &Object) -> bool {

@@ -2,7 +2,7 @@
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::{Diagnostic, Place, Severity, Sources};
+use super::{Code, Diagnostic, Place, Severity, Sources};
 
 /// Whether text carries colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,20 +47,27 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
                 .iter()
                 .map(|(place, why)| (*place, Some(why.as_str()))),
         )
-        .map(|(place, why)| (sources.get(place.source), place, why))
+        .map(|(place, why)| {
+            let source = sources.get(place.source);
+            let text = match diagnostic.code {
+                Code::SecretInFile => without(place, &source.text),
+                _ => source.text.clone(),
+            };
+            (source.name.clone(), text, place, why)
+        })
         .collect();
     let title = level.primary_title(title).id(diagnostic.code.name());
     let mut group = Group::with_title(title);
-    for (index, (source, place, why)) in kept.iter().enumerate() {
+    for (index, (name, text, place, why)) in kept.iter().enumerate() {
         let kind = if index == 0 {
             AnnotationKind::Primary
         } else {
             AnnotationKind::Context
         };
-        let annotation = kind.span(span(*place, &source.text)).label(*why);
+        let annotation = kind.span(span(*place, text)).label(*why);
         group = group.element(
-            Snippet::source(source.text.as_str())
-                .path(source.name.as_str())
+            Snippet::source(text.as_str())
+                .path(name.as_str())
                 .fold(true)
                 .annotation(annotation),
         );
@@ -75,10 +82,20 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
 fn span(place: Place, text: &str) -> std::ops::Range<usize> {
     let start = (place.start as usize).min(text.len());
     let end = (place.end as usize).clamp(start, text.len());
-    let first_line = text[start..end]
-        .find('\n')
-        .map_or(end, |newline| start + newline);
-    start..first_line
+    let stretch = text.get(start..end).unwrap_or_default();
+    start..start + stretch.find('\n').unwrap_or(stretch.len())
+}
+
+/// A text of which nobody can read what stands at a place: a secret is not for logs.
+fn without(place: Place, text: &str) -> String {
+    let span = span(place, text);
+    let (before, after) = (text.get(..span.start), text.get(span.end..));
+    let hidden = "*".repeat(text.get(span).map_or(0, |secret| secret.chars().count()));
+    format!(
+        "{}{hidden}{}",
+        before.unwrap_or_default(),
+        after.unwrap_or_default()
+    )
 }
 
 fn summary(diagnostics: &[Diagnostic]) -> String {

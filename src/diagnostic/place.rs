@@ -100,6 +100,10 @@ impl Place {
         while !text.is_char_boundary(start) {
             start -= 1;
         }
+        let mut end = end.clamp(start, text.len());
+        while !text.is_char_boundary(end) {
+            end += 1;
+        }
         let before = &text[..start];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -108,7 +112,7 @@ impl Place {
             line: number(before.matches('\n').count() + 1),
             column: number(before[line_start..].chars().count() + 1),
             start: number(start),
-            end: number(end.clamp(start, text.len())),
+            end: number(end),
         }
     }
 }

@@ -12,10 +12,9 @@ pub fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -
 }
 
 fn likeness(a: &str, b: &str) -> f64 {
-    // Two words of which one starts with the other ("vol" and "volumes") are near for a person,
-    // though not by letters changed.
-    let shorter = a.len().min(b.len());
-    if shorter >= 3 && (a.starts_with(b) || b.starts_with(a)) {
+    // The beginning of a word ("vol" for "volumes") is near for a person, though not by letters
+    // changed.
+    if a.len() >= 3 && b.starts_with(a) {
         return 0.9;
     }
     strsim::jaro_winkler(a, b).max(strsim::normalized_damerau_levenshtein(a, b))

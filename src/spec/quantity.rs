@@ -66,6 +66,22 @@ impl Quantity {
         Self { text, bytes }
     }
 
+    /// Returns a number of bytes for people: about, in the largest unit.
+    pub fn about(bytes: u64) -> String {
+        let unit = BINARY
+            .iter()
+            .rev()
+            .find(|(_, power)| bytes >= 1024_u64.pow(*power));
+        let Some((suffix, power)) = unit else {
+            return bytes.to_string();
+        };
+        let tenths = u128::from(bytes) * 10 / 1024_u128.pow(*power);
+        match tenths % 10 {
+            0 => format!("{}{suffix}", tenths / 10),
+            tenth => format!("{}.{tenth}{suffix}", tenths / 10),
+        }
+    }
+
     /// Returns the bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes

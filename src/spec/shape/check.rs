@@ -145,6 +145,16 @@ impl Checker {
         }
         for field in fields.iter().filter(|field| field.required) {
             if node.get(&field.name).is_none_or(Node::is_null) {
+                // Of a whole section, what is missing inside it is what helps.
+                if field
+                    .shape
+                    .fields()
+                    .is_some_and(|fields| fields.iter().any(|f| f.required))
+                {
+                    let at = join(path, &field.name);
+                    self.node(&Node::empty_map(node.place), &field.shape, &at);
+                    continue;
+                }
                 let about = first_sentence(&field.shape.about);
                 let example = field.shape.example.as_ref().map_or_else(
                     || format!("`{}: …`", field.name),
