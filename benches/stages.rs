@@ -100,6 +100,7 @@ fn whole_app(bencher: divan::Bencher<'_, '_>) {
         classes: Classes::default(),
         layers: Vec::new(),
         settings: Vec::new(),
+        namespace: None,
         today: "2026-01-01".to_owned(),
     };
     bencher.bench_local(|| {

@@ -20,7 +20,11 @@ use crate::spec::{Tls, Via};
 /// Returns what is wrong or doubtful in one app. `today` is the day on which somebody renders, as
 /// `2026-12-24`.
 pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
-    expired(app, today).into_iter().chain(way_in(app)).collect()
+    expired(app, today)
+        .into_iter()
+        .chain(namespace(app))
+        .chain(way_in(app))
+        .collect()
 }
 
 /// Returns what is wrong or doubtful in an app's objects.
@@ -48,6 +52,18 @@ fn profile(app: &App, compiled: &Compiled) -> Option<Diagnostic> {
                 "write `profile: {}`, or change what asks for more",
                 compiled.profile.word()
             ))
+    })
+}
+
+/// A RoleBinding must say in which namespace its account is; nobody fills that in later.
+fn namespace(app: &App) -> Option<Diagnostic> {
+    let fills = app.secrets.values().any(|secret| !secret.existing);
+    (fills && app.namespace.is_none()).then(|| {
+        let path = "metadata";
+        let message = "`namespace` is missing: the step that fills the app's Secrets is allowed to in one namespace only";
+        Diagnostic::new(Code::MissingField, app.place(path), message)
+            .at(path)
+            .fix("write `namespace: NAME` (or `--namespace`), or name existing Secrets under `spec.secrets`")
     })
 }
 

@@ -30,6 +30,8 @@ pub struct Pipeline<'p> {
     pub layers: Vec<Layer>,
     /// Single values, on top of all layers, each with how many apps it has changed.
     pub settings: Vec<(Setting, AtomicU32)>,
+    /// The namespace of apps that name none.
+    pub namespace: Option<Setting>,
     /// The day on which somebody renders, `2026-12-24`.
     pub today: String,
 }
@@ -133,6 +135,13 @@ impl Pipeline<'_> {
                 }
                 apply_setting(&mut document.node, setting);
             }
+        }
+        let named = document
+            .node
+            .get("metadata")
+            .and_then(|node| node.get("namespace"));
+        if let (None, Some(namespace)) = (named, &self.namespace) {
+            apply_setting(&mut document.node, namespace);
         }
         let blueprint = match self.library.get(&document.kind, self.sources) {
             Some(Ok(blueprint)) => blueprint,

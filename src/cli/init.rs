@@ -5,12 +5,17 @@ use std::fs::OpenOptions;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
+use serde_json::Value as Json;
+
 use super::explain::{library, shape};
 use super::out;
 use super::{Outcome, Trouble};
 use crate::diagnostic::{Sources, any_error};
-use crate::spec::{API_VERSION, Expressions, Field, Format, STORAGE, Shape, check};
-use crate::yaml;
+use crate::spec::{
+    API_VERSION, Expressions, Field, Format, Quantity, STORAGE, Setting, Shape, apply_setting,
+    check,
+};
+use crate::yaml::{self, Node};
 
 /// Write a first app file
 ///
@@ -161,49 +166,74 @@ fn document(
         .field("spec")
         .map(|field| field.shape.fields().unwrap_or_default());
     let fields = spec.unwrap_or_default();
-    let mut given: Vec<(&str, &str)> = Vec::new();
-    for word in set {
-        let Some((field, value)) = word.split_once('=') else {
-            return Err(Trouble::Usage(format!("`--set {word}`: write FIELD=VALUE")));
-        };
-        given.push((field.strip_prefix("spec.").unwrap_or(field), value));
-    }
+    let mut given = given(set)?;
     for field in fields.iter().filter(|field| field.required) {
-        if given.iter().any(|(name, _)| *name == field.name) {
+        if given.contains_key(&field.name) {
             continue;
         }
         if let Some(answer) = answers.ask(&question(field), format_of(&field.shape), None)? {
             let _ = writeln!(text, "  {}: {answer}", field.name);
         }
     }
+    let volumes = given.shift_remove("volumes").unwrap_or_default();
     for (field, value) in &given {
-        let _ = writeln!(text, "  {field}: {value}");
+        let mut lines = String::new();
+        yaml::write(&mut lines, &serde_json::json!({field: value}))
+            .map_err(|error| Trouble::Usage(error.to_string()))?;
+        lines
+            .lines()
+            .for_each(|line| text.push_str(&format!("  {line}\n")));
     }
-    text.push_str(&volumes(fields, &given, answers)?);
+    text.push_str(&volume_lines(fields, &volumes, answers)?);
     Ok(text)
 }
 
-/// The volumes with their defaults, so that one sees which word to switch.
-fn volumes(fields: &[Field], given: &[(&str, &str)], answers: &Answers) -> Result<String, Trouble> {
+/// What the flags say, as the fields of `spec`.
+fn given(set: &[String]) -> Result<serde_json::Map<String, Json>, Trouble> {
+    let sources = Sources::default();
+    let mut document = None;
+    for word in set {
+        let path = word.strip_prefix("spec.").unwrap_or(word);
+        let setting = Setting::parse("--set", &format!("spec.{path}"), &sources)
+            .map_err(|wrong| Trouble::Usage(format!("`--set {word}`: {}", wrong.message)))?;
+        let node = document.get_or_insert_with(|| Node::empty_map(setting.value.place));
+        apply_setting(node, &setting);
+    }
+    let spec = document.map(|node| node.to_json()["spec"].take());
+    Ok(spec
+        .and_then(|spec| spec.as_object().cloned())
+        .unwrap_or_default())
+}
+
+/// The volumes with class and size, so that one sees which word to switch.
+fn volume_lines(fields: &[Field], given: &Json, answers: &Answers) -> Result<String, Trouble> {
     let Some(volumes) = fields.iter().find(|field| field.name == "volumes") else {
         return Ok(String::new());
     };
-    if given.iter().any(|(name, _)| *name == "volumes") {
-        return Ok(String::new());
-    }
     let mut text = "  volumes:\n".to_owned();
     for volume in volumes.shape.fields().unwrap_or_default() {
         let default = volume.shape.default.clone().unwrap_or_default();
-        let word = |key: &str| default[key].as_str().unwrap_or_default().to_owned();
         let about = volume.shape.about.trim_end_matches('.');
-        let question = format!("Size of `{}` ({about}, {})", volume.name, word("class"));
-        let size = answers.ask(&question, Format::Quantity, Some(&word("size")))?;
+        let word = |value: &Json| value.as_str().map(str::to_owned);
+        let short = word(&given[&volume.name]);
+        let given_size = short.clone().filter(|word| Quantity::parse(word).is_some());
+        let given_class = short.filter(|_| given_size.is_none());
+        let class = given_class.or_else(|| word(&given[&volume.name]["class"]));
+        let class = class
+            .or_else(|| word(&default["class"]))
+            .unwrap_or_default();
+        let size = match given_size.or_else(|| word(&given[&volume.name]["size"])) {
+            Some(size) => Some(size),
+            None => {
+                let question = format!("Size of `{}` ({about}, {class})", volume.name);
+                answers.ask(&question, Format::Quantity, default["size"].as_str())?
+            }
+        };
         let size = size.unwrap_or_default();
         let _ = writeln!(
             text,
-            "    {}: {{class: {}, size: {size}}}  # {about}",
-            volume.name,
-            word("class")
+            "    {}: {{class: {class}, size: {size}}}  # {about}",
+            volume.name
         );
     }
     Ok(text)

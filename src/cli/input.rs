@@ -21,6 +21,10 @@ pub(super) struct InputArgs {
     #[arg(long = "set", value_name = "[APP:]PATH=VALUE")]
     pub(super) settings: Vec<String>,
 
+    /// Namespace of the apps that name none
+    #[arg(short, long, value_name = "NAME")]
+    pub(super) namespace: Option<String>,
+
     /// Folder with blueprints of your own, beside those in `blueprints` folders next to the apps
     #[arg(long, value_name = "DIR")]
     pub(super) blueprints: Vec<PathBuf>,

@@ -34,6 +34,7 @@ pub(super) struct Session {
     quotas: Vec<QuotaSpec>,
     layers: Vec<Layer>,
     settings: Vec<Setting>,
+    namespace: Option<Setting>,
     today: String,
     /// What is wrong with what has been read.
     wrong: Vec<Diagnostic>,
@@ -99,6 +100,14 @@ impl Session {
                 Err(diagnostic) => wrong.push(diagnostic),
             }
         }
+        let mut namespace = None;
+        if let Some(name) = &args.namespace {
+            let setting = format!("metadata.namespace={name}");
+            match Setting::parse("--namespace", &setting, &sources) {
+                Ok(setting) => namespace = Some(setting),
+                Err(diagnostic) => wrong.push(diagnostic),
+            }
+        }
         let mut session = Self {
             sources,
             library,
@@ -107,6 +116,7 @@ impl Session {
             quotas: Vec::new(),
             layers,
             settings,
+            namespace,
             today: args.day(),
             wrong,
         };
@@ -176,6 +186,7 @@ impl Session {
             quotas,
             layers,
             settings,
+            namespace,
             today,
             wrong,
         } = self;
@@ -189,6 +200,7 @@ impl Session {
             classes,
             layers,
             settings,
+            namespace,
             today,
         };
         let mut summary = Summary {

@@ -156,7 +156,7 @@ pub(super) fn container(
         args: some(program.args.clone()),
         env: some(environment(app, &program.env)),
         volume_mounts: some(sorted(mounts)),
-        resources: Some(resources(&program.resources)),
+        resources: Some(resources(&program.resources)).filter(|r| *r != Default::default()),
         security_context: Some(unprivileged(program.read_only_root)),
         ..Container::default()
     }
