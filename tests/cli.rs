@@ -1,0 +1,274 @@
+//! The program among files, pipes and Git, as a user runs it.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+const APP: &str = "apiVersion: pso-gen.io/v1alpha1
+kind: Scratch
+metadata: {name: s, namespace: apps}
+spec: {replicas: 1}
+";
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+    folder
+}
+
+fn pso_gen(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+        .current_dir(folder)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("starts")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("an exit code")
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn tree(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut left = vec![root.to_owned()];
+    while let Some(folder) = left.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                left.push(path);
+            } else {
+                found.push(path.strip_prefix(root).expect("inside").display().to_string());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_folder_holds_one_file_for_each_object_and_nothing_stale() {
+    let folder = folder(&[("s.pso.yaml", APP), ("t.pso.yaml", &APP.replace("name: s,", "name: t,"))]);
+    let root = folder.path();
+    assert_eq!(code(&pso_gen(root, &["render", "--out", "out"])), 0);
+    let stranger = root.join("out/apps/s/notes.txt");
+    fs::write(&stranger, "mine").expect("written");
+    let all = tree(&root.join("out"));
+    assert!(all.contains(&"apps/s/deployment-s-shell.yaml".to_owned()), "{all:?}");
+    assert!(all.contains(&"apps/namespace-apps.yaml".to_owned()), "{all:?}");
+
+    fs::remove_file(root.join("t.pso.yaml")).expect("removed");
+    let stale = pso_gen(root, &["render", "--out", "out", "--check"]);
+    assert_eq!(code(&stale), 1);
+    assert!(words(&stale).contains("apps/t/deployment-t-shell.yaml"), "{}", words(&stale));
+    assert_eq!(tree(&root.join("out")), all, "`--check` writes nothing");
+
+    assert_eq!(code(&pso_gen(root, &["render", "--out", "out"])), 0);
+    let left = tree(&root.join("out"));
+    assert!(left.iter().all(|path| !path.starts_with("apps/t/")), "{left:?}");
+    assert!(stranger.exists(), "what others wrote stays");
+    assert_eq!(code(&pso_gen(root, &["render", "--out", "out", "--check"])), 0);
+}
+
+#[test]
+fn with_an_error_nothing_is_written() {
+    let folder = folder(&[("s.pso.yaml", APP)]);
+    let root = folder.path();
+    assert_eq!(code(&pso_gen(root, &["render", "--out", "out"])), 0);
+    let before = tree(&root.join("out"));
+    let bad = APP.replace("name: s,", "name: b,").replace("replicas: 1", "replicas: 1, tools: none");
+    fs::write(root.join("b.pso.yaml"), bad).expect("written");
+    fs::write(root.join("s.pso.yaml"), APP.replace("replicas: 1", "replicas: 5")).expect("written");
+    let output = pso_gen(root, &["render", "--out", "out"]);
+    assert_eq!(code(&output), 1);
+    assert_eq!(tree(&root.join("out")), before);
+    let deployment = fs::read_to_string(root.join("out/apps/s/deployment-s-shell.yaml")).expect("there");
+    assert!(deployment.contains("replicas: 1\n"), "the old file is untouched");
+
+    let stdout = pso_gen(root, &["render"]);
+    assert_eq!((code(&stdout), stdout.stdout.len()), (1, 0));
+}
+
+#[test]
+fn an_index_that_leads_outside_is_not_followed() {
+    let folder = folder(&[
+        ("apps/s.pso.yaml", APP),
+        ("precious.txt", "keep me"),
+        ("apps/out/.pso-gen.json", r#"{"files": ["../../precious.txt", "/etc/hostname"]}"#),
+    ]);
+    let root = folder.path();
+    assert_eq!(code(&pso_gen(&root.join("apps"), &["render", "--out", "out"])), 0);
+    assert!(root.join("precious.txt").exists());
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let folder = folder(&[("s.pso.yaml", APP), ("a/t.pso.yaml", &APP.replace("name: s,", "name: t,"))]);
+    let first = pso_gen(folder.path(), &["render"]).stdout;
+    assert!(!first.is_empty());
+    for _ in 0..3 {
+        assert_eq!(pso_gen(folder.path(), &["render"]).stdout, first);
+    }
+}
+
+#[test]
+fn standard_input_is_a_file_like_others() {
+    let folder = folder(&[]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+        .current_dir(folder.path())
+        .args(["render", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let bad = APP.replace("replicas", "replica");
+    child.stdin.take().expect("piped").write_all(bad.as_bytes()).expect("written");
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(code(&output), 1);
+    assert!(words(&output).contains("<stdin>:4:8"), "{}", words(&output));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let folder = folder(&[("s.pso.yaml", APP)]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+        .current_dir(folder.path())
+        .args(["schema", "nextcloud"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!((code(&output), words(&output).as_str()), (0, ""));
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let folder = folder(&[("s.pso.yaml", &APP.replace("replicas", "replica"))]);
+    let output = pso_gen(folder.path(), &["render"]);
+    assert!(!words(&output).contains('\u{1b}'));
+}
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"];
+    let done = Command::new("git")
+        .current_dir(folder)
+        .args(identity)
+        .args(arguments)
+        .output()
+        .expect("git is there");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn a_git_revision_is_rendered_and_compared_with() {
+    let folder = folder(&[("apps/s.pso.yaml", APP)]);
+    let root = folder.path();
+    git(root, &["init", "-q"]);
+    assert_eq!(code(&pso_gen(root, &["render", "apps", "--out", "out"])), 0);
+    git(root, &["add", "-A"]);
+    git(root, &["commit", "-q", "-m", "first"]);
+    let same = pso_gen(root, &["diff", "HEAD", "apps"]);
+    assert_eq!((code(&same), same.stdout.len()), (0, 0));
+
+    fs::write(root.join("apps/s.pso.yaml"), APP.replace("replicas: 1", "replicas: 3")).expect("written");
+    for since in ["HEAD", "HEAD:out", "out"] {
+        let output = pso_gen(root, &["diff", since, "apps"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(code(&output), 1, "{since}: {}", words(&output));
+        assert!(text.contains("-  replicas: 1\n+  replicas: 3\n"), "{since}: {text}");
+    }
+    // From inside the folder, too.
+    assert_eq!(code(&pso_gen(&root.join("apps"), &["diff", "HEAD"])), 1);
+    let shrunk = APP.replace("replicas: 1", "replicas: 1, volumes: {scratch: 1Ti}");
+    fs::write(root.join("apps/s.pso.yaml"), shrunk).expect("written");
+    let output = pso_gen(root, &["validate", "apps", "--since", "HEAD"]);
+    assert_eq!(code(&output), 1);
+    assert!(words(&output).contains("error[volume-shrinks]"), "{}", words(&output));
+    assert_eq!(code(&pso_gen(root, &["diff", "no-such-revision", "apps"])), 2);
+    assert_eq!(code(&pso_gen(root, &["diff", "HEAD:nowhere", "apps"])), 2);
+    // A revision that looks like a flag is a revision that does not exist.
+    assert_eq!(code(&pso_gen(root, &["diff", "--", "--output=/tmp/x", "apps"])), 2);
+}
+
+#[test]
+fn expired_apps_are_deleted_and_others_left() {
+    let expired = APP.replace("replicas: 1", "replicas: 1, expires: 2026-12-24");
+    let both = format!("{expired}---\n{}", APP.replace("name: s,", "name: t,"));
+    let folder = folder(&[("old.pso.yaml", &expired), ("both.pso.yaml", &both), ("s.pso.yaml", APP)]);
+    let root = folder.path();
+    let output = pso_gen(root, &["expired", "--today", "2026-12-25", "--delete"]);
+    assert_eq!(code(&output), 1, "one could not be deleted");
+    assert_eq!(tree(root), ["both.pso.yaml", "s.pso.yaml"]);
+    assert!(words(&output).contains("both.pso.yaml"), "{}", words(&output));
+    assert_eq!(code(&pso_gen(root, &["expired", "--today", "2026-12-24"])), 0);
+}
+
+#[test]
+fn init_never_replaces_a_file() {
+    let folder = folder(&[("s.pso.yaml", "mine")]);
+    let output = pso_gen(folder.path(), &["init", "Scratch", "--name", "s"]);
+    assert_eq!(code(&output), 2);
+    assert_eq!(fs::read_to_string(folder.path().join("s.pso.yaml")).expect("there"), "mine");
+    let output = pso_gen(folder.path(), &["init", "Scratch", "--name", "t", "--namespace", "apps"]);
+    assert_eq!(code(&output), 0, "{}", words(&output));
+    assert_eq!(code(&pso_gen(folder.path(), &["render", "t.pso.yaml"])), 0);
+}
+
+#[test]
+fn links_are_not_followed_and_ignored_files_are_left_out() {
+    let folder = folder(&[
+        ("apps/s.pso.yaml", APP),
+        ("apps/.gitignore", "draft.pso.yaml\n"),
+        ("apps/draft.pso.yaml", "not: [yaml"),
+        ("elsewhere/x.pso.yaml", "not: [yaml"),
+    ]);
+    let root = folder.path();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(root.join("elsewhere"), root.join("apps/link")).expect("linked");
+    let output = pso_gen(root, &["validate", "apps"]);
+    assert_eq!(code(&output), 0, "{}", words(&output));
+}
+
+#[test]
+fn thousands_of_apps_are_one_stream_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for number in 0..700 {
+        let app = APP.replace("name: s,", &format!("name: s{number:04},"));
+        fs::write(folder.path().join(format!("{number:04}.pso.yaml")), app).expect("written");
+    }
+    let output = pso_gen(folder.path(), &["render"]);
+    assert_eq!((code(&output), words(&output).as_str()), (0, ""));
+    let text = String::from_utf8(output.stdout).expect("text");
+    let names: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("  name: ")?.strip_suffix("-shell")).collect();
+    let mut sorted = names.clone();
+    sorted.sort_unstable();
+    assert_eq!(names.len(), 700);
+    assert_eq!(names, sorted);
+    assert_eq!(text.matches("kind: Namespace").count(), 1, "shared by all");
+}
+
+#[test]
+fn completions_and_manual_pages_are_there() {
+    let folder = folder(&[]);
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let output = pso_gen(folder.path(), &["completions", shell]);
+        assert!(code(&output) == 0 && output.stdout.len() > 1000, "{shell}");
+    }
+    assert_eq!(code(&pso_gen(folder.path(), &["man", "--out", "man"])), 0);
+    assert!(tree(&folder.path().join("man")).contains(&"pso-gen-render.1".to_owned()));
+}
