@@ -26,9 +26,7 @@ fn prepared() -> (Sources, Library) {
 fn load_blueprint(bencher: divan::Bencher<'_, '_>) {
     bencher.bench_local(|| {
         let (sources, library) = prepared();
-        library
-            .get("NextCloud", &sources)
-            .map(|loaded| loaded.is_ok())
+        library.get("NextCloud", &sources).map(|loaded| loaded.is_ok())
     });
 }
 
@@ -42,28 +40,18 @@ fn read_app(bencher: divan::Bencher<'_, '_>) {
 #[divan::bench]
 fn instantiate_app(bencher: divan::Bencher<'_, '_>) {
     let (sources, library) = prepared();
-    let node = yaml::read(sources.add("app", APP), &sources)
-        .documents
-        .remove(0);
+    let node = yaml::read(sources.add("app", APP), &sources).documents.remove(0);
     let document = split(node, &library.kinds()).expect("an app");
-    let blueprint = library
-        .get("NextCloud", &sources)
-        .expect("there")
-        .expect("loads");
+    let blueprint = library.get("NextCloud", &sources).expect("there").expect("loads");
     bencher.bench_local(|| instantiate(&document, blueprint, &Classes::default()));
 }
 
 #[divan::bench]
 fn compile_app(bencher: divan::Bencher<'_, '_>) {
     let (sources, library) = prepared();
-    let node = yaml::read(sources.add("app", APP), &sources)
-        .documents
-        .remove(0);
+    let node = yaml::read(sources.add("app", APP), &sources).documents.remove(0);
     let document = split(node, &library.kinds()).expect("an app");
-    let blueprint = library
-        .get("NextCloud", &sources)
-        .expect("there")
-        .expect("loads");
+    let blueprint = library.get("NextCloud", &sources).expect("there").expect("loads");
     let (app, _) = instantiate(&document, blueprint, &Classes::default());
     let app = app.expect("instantiates");
     bencher.bench_local(|| compile(&app));
@@ -72,14 +60,9 @@ fn compile_app(bencher: divan::Bencher<'_, '_>) {
 #[divan::bench]
 fn write_objects(bencher: divan::Bencher<'_, '_>) {
     let (sources, library) = prepared();
-    let node = yaml::read(sources.add("app", APP), &sources)
-        .documents
-        .remove(0);
+    let node = yaml::read(sources.add("app", APP), &sources).documents.remove(0);
     let document = split(node, &library.kinds()).expect("an app");
-    let blueprint = library
-        .get("NextCloud", &sources)
-        .expect("there")
-        .expect("loads");
+    let blueprint = library.get("NextCloud", &sources).expect("there").expect("loads");
     let (app, _) = instantiate(&document, blueprint, &Classes::default());
     let (compiled, _) = compile(&app.expect("instantiates"));
     let objects = compiled.expect("compiles").objects;

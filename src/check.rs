@@ -20,11 +20,7 @@ use crate::spec::{Tls, Via};
 /// Returns what is wrong or doubtful in one app. `today` is the day on which somebody renders, as
 /// `2026-12-24`.
 pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
-    expired(app, today)
-        .into_iter()
-        .chain(namespace(app))
-        .chain(way_in(app))
-        .collect()
+    expired(app, today).into_iter().chain(namespace(app)).chain(way_in(app)).collect()
 }
 
 /// Returns what is wrong or doubtful in an app's objects.
@@ -46,12 +42,10 @@ fn profile(app: &App, compiled: &Compiled) -> Option<Diagnostic> {
             wanted.word(),
             pod_security::reasons(&compiled.objects, wanted).join("; "),
         );
-        Diagnostic::new(Code::SecurityProfile, app.place(path), message)
-            .at(path)
-            .fix(format!(
-                "write `profile: {}`, or change what asks for more",
-                compiled.profile.word()
-            ))
+        Diagnostic::new(Code::SecurityProfile, app.place(path), message).at(path).fix(format!(
+            "write `profile: {}`, or change what asks for more",
+            compiled.profile.word()
+        ))
     })
 }
 
@@ -95,10 +89,7 @@ fn way_in(app: &App) -> Vec<Diagnostic> {
         );
     }
     if expose.via == Via::NodePort || (expose.tls == Tls::Off && expose.via != Via::None) {
-        let message = format!(
-            "`{}` without TLS: passwords travel in clear",
-            expose.via.word()
-        );
+        let message = format!("`{}` without TLS: passwords travel in clear", expose.via.word());
         found.push(
             at(Code::PlainHttp, "spec.expose", message)
                 .fix("use `via: ingress` or `via: gateway` with TLS"),

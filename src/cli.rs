@@ -29,12 +29,7 @@ pub use schema::generated;
 
 /// Short app files become Kubernetes manifests with volumes on FlashBlade and FlashArray.
 #[derive(Debug, Parser)]
-#[command(
-    name = "pso-gen",
-    version,
-    max_term_width = 100,
-    propagate_version = true
-)]
+#[command(name = "pso-gen", version, max_term_width = 100, propagate_version = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -66,15 +61,9 @@ enum Outcome {
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error("cannot read {path}")]
-    Read {
-        path: String,
-        source: std::io::Error,
-    },
+    Read { path: String, source: std::io::Error },
     #[error("cannot write {path}")]
-    Write {
-        path: String,
-        source: std::io::Error,
-    },
+    Write { path: String, source: std::io::Error },
     #[error("{0}")]
     Usage(String),
     #[error("git: {0}")]

@@ -52,11 +52,7 @@ pub fn compile(app: &App) -> (Option<Compiled>, Vec<Diagnostic>) {
     if any_error(&diagnostics) {
         return (None, diagnostics);
     }
-    let context = Context {
-        app,
-        waves: wave::waves(app),
-        files: config::contents(app),
-    };
+    let context = Context { app, waves: wave::waves(app), files: config::contents(app) };
     let mut objects = Vec::new();
     objects.extend(access::service_account(&context));
     objects.extend(config::config_map(&context));

@@ -69,16 +69,9 @@ pub struct Graph {
 impl Graph {
     /// Returns the picture of an app.
     pub fn of(app: &App) -> Self {
-        let place = app
-            .namespace
-            .as_ref()
-            .map(|namespace| format!(" in {namespace}"));
+        let place = app.namespace.as_ref().map(|namespace| format!(" in {namespace}"));
         let title = format!("{} {}{}", app.kind, app.name, place.unwrap_or_default());
-        let mut graph = Self {
-            title,
-            nodes: Vec::new(),
-            edges: Vec::new(),
-        };
+        let mut graph = Self { title, nodes: Vec::new(), edges: Vec::new() };
         graph.ways_in(app);
         graph.programs(app);
         graph.volumes(app);
@@ -87,13 +80,7 @@ impl Graph {
     }
 
     fn node(&mut self, kind: NodeKind, id: String, title: String, detail: String) {
-        self.nodes.push(Node {
-            kind,
-            id,
-            title,
-            detail,
-            column: 0,
-        });
+        self.nodes.push(Node { kind, id, title, detail, column: 0 });
     }
 
     fn ways_in(&mut self, app: &App) {
@@ -104,24 +91,10 @@ impl Graph {
             let id = format!("in-{}-{}", exposed.component, exposed.port);
             let host = exposed.hosts.first().cloned().unwrap_or_default();
             let more = exposed.hosts.len().saturating_sub(1);
-            let title = if more > 0 {
-                format!("{host} +{more}")
-            } else {
-                host
-            };
-            self.node(
-                NodeKind::WayIn,
-                id.clone(),
-                title,
-                app.common.expose.via.word().to_owned(),
-            );
+            let title = if more > 0 { format!("{host} +{more}") } else { host };
+            self.node(NodeKind::WayIn, id.clone(), title, app.common.expose.via.word().to_owned());
             let to = format!("component-{}", exposed.component);
-            self.edges.push(Edge {
-                from: id,
-                to,
-                label: exposed.port.clone(),
-                mount: false,
-            });
+            self.edges.push(Edge { from: id, to, label: exposed.port.clone(), mount: false });
         }
     }
 
@@ -133,12 +106,7 @@ impl Graph {
                 Pods::Count(count) => format!("{count} pods"),
                 Pods::Scale(scale) => format!("{} to {} pods", scale.min, scale.max),
             };
-            self.node(
-                NodeKind::Component,
-                format!("component-{name}"),
-                name.clone(),
-                pods,
-            );
+            self.node(NodeKind::Component, format!("component-{name}"), name.clone(), pods);
             self.mounts(&format!("component-{name}"), &component.program);
         }
         for (name, job) in &app.jobs {
@@ -150,11 +118,7 @@ impl Graph {
             self.mounts(&format!("job-{name}"), &job.program);
         }
         for talk in &app.talks {
-            let kind = if app.components.contains_key(&talk.from) {
-                "component"
-            } else {
-                "job"
-            };
+            let kind = if app.components.contains_key(&talk.from) { "component" } else { "job" };
             self.edges.push(Edge {
                 from: format!("{kind}-{}", talk.from),
                 to: format!("component-{}", talk.to),
@@ -207,25 +171,12 @@ impl Graph {
                 node.column = last;
             }
         }
-        let columns: Vec<(String, usize)> = self
-            .nodes
-            .iter()
-            .map(|node| (node.id.clone(), node.column))
-            .collect();
-        for node in self
-            .nodes
-            .iter_mut()
-            .filter(|node| node.kind == NodeKind::Job)
-        {
-            let reached = self
-                .edges
-                .iter()
-                .filter(|edge| edge.from == node.id)
-                .filter_map(|edge| {
-                    columns
-                        .iter()
-                        .find(|(id, _)| *id == edge.to)
-                        .map(|(_, column)| *column)
+        let columns: Vec<(String, usize)> =
+            self.nodes.iter().map(|node| (node.id.clone(), node.column)).collect();
+        for node in self.nodes.iter_mut().filter(|node| node.kind == NodeKind::Job) {
+            let reached =
+                self.edges.iter().filter(|edge| edge.from == node.id).filter_map(|edge| {
+                    columns.iter().find(|(id, _)| *id == edge.to).map(|(_, column)| *column)
                 });
             node.column = reached.min().unwrap_or(1).saturating_sub(1);
         }

@@ -69,10 +69,7 @@ impl Layer {
     /// Returns a layer from one document of a layer file.
     pub fn new(mut node: Node) -> Self {
         expand_volumes(&mut node);
-        Self {
-            node,
-            used: AtomicU32::new(0),
-        }
+        Self { node, used: AtomicU32::new(0) }
     }
 
     /// It changes those documents with which it shares what it says of kind and name.
@@ -124,10 +121,7 @@ impl Pipeline<'_> {
             apply_layer(&mut document.node, &layer.node);
         }
         for (setting, used) in &self.settings {
-            let other = setting
-                .app
-                .as_deref()
-                .is_some_and(|app| Some(app) != document.name());
+            let other = setting.app.as_deref().is_some_and(|app| Some(app) != document.name());
             if !other {
                 used.fetch_add(1, Ordering::Relaxed);
                 if setting.path.get(1).is_some_and(|key| key == "volumes") {
@@ -136,10 +130,7 @@ impl Pipeline<'_> {
                 apply_setting(&mut document.node, setting);
             }
         }
-        let named = document
-            .node
-            .get("metadata")
-            .and_then(|node| node.get("namespace"));
+        let named = document.node.get("metadata").and_then(|node| node.get("namespace"));
         if let (None, Some(namespace)) = (named, &self.namespace) {
             apply_setting(&mut document.node, namespace);
         }
@@ -167,10 +158,7 @@ impl Pipeline<'_> {
     fn storage(&self, document: &Document, unit: &mut Unit) {
         match read_storage(document) {
             Ok((name, spec)) => {
-                let storage = Storage {
-                    spec: &spec,
-                    classes: &self.classes,
-                };
+                let storage = Storage { spec: &spec, classes: &self.classes };
                 unit.storage.push((name, compile::storage(&storage)));
             }
             Err(wrong) => unit.diagnostics.extend(wrong),
@@ -180,11 +168,7 @@ impl Pipeline<'_> {
     /// Returns the layers and settings that changed nothing, or more than somebody may have meant.
     pub fn misused(&self) -> Vec<Diagnostic> {
         let mut misused = Vec::new();
-        for layer in self
-            .layers
-            .iter()
-            .filter(|layer| layer.used.load(Ordering::Relaxed) == 0)
-        {
+        for layer in self.layers.iter().filter(|layer| layer.used.load(Ordering::Relaxed) == 0) {
             let message = "this layer changes no app of the run";
             misused.push(
                 Diagnostic::new(Code::BadLayer, layer.node.place, message)
@@ -195,12 +179,8 @@ impl Pipeline<'_> {
             let place = setting.value.place;
             match (&setting.app, used.load(Ordering::Relaxed)) {
                 (Some(app), 0) => misused.push(
-                    Diagnostic::new(
-                        Code::BadLayer,
-                        place,
-                        format!("this run has no app `{app}`"),
-                    )
-                    .fix("write the app's `metadata.name` before the colon"),
+                    Diagnostic::new(Code::BadLayer, place, format!("this run has no app `{app}`"))
+                        .fix("write the app's `metadata.name` before the colon"),
                 ),
                 (None, apps) if apps > 1 => {
                     let message =
@@ -221,31 +201,16 @@ impl Pipeline<'_> {
 pub fn storage_shape() -> Shape {
     let fixed = |about: &str, word: &str| {
         let choices = vec![word.to_owned()];
-        Shape::new(
-            about,
-            Kind::Text {
-                format: Format::Text,
-                choices,
-                min: None,
-                max: None,
-            },
-        )
+        Shape::new(about, Kind::Text { format: Format::Text, choices, min: None, max: None })
     };
-    let field = |name: &str, shape: Shape, required| Field {
-        name: name.to_owned(),
-        shape,
-        required,
-    };
+    let field =
+        |name: &str, shape: Shape, required| Field { name: name.to_owned(), shape, required };
     let mut metadata = Shape::of::<Metadata>();
     "How it is called and where the provisioner lives.".clone_into(&mut metadata.about);
     Shape::new(
         "The platform admin's document: arrays, storage classes, quotas. Written once per cluster.",
         Kind::Object(vec![
-            field(
-                "apiVersion",
-                fixed("Version of this document's fields.", API_VERSION),
-                true,
-            ),
+            field("apiVersion", fixed("Version of this document's fields.", API_VERSION), true),
             field("kind", fixed("What it is.", STORAGE), true),
             field("metadata", metadata, true),
             field("spec", Shape::of::<StorageSpec>(), true),
@@ -289,11 +254,7 @@ pub fn read_storage(document: &Document) -> Result<(String, StorageSpec), Vec<Di
 /// Tells tokens that stand in the document itself: it belongs in Git, and they do not.
 fn tokens(node: &Node) -> Vec<Diagnostic> {
     let arrays = node.get("spec").and_then(|spec| spec.get("arrays"));
-    let arrays = arrays
-        .and_then(Node::items)
-        .unwrap_or_default()
-        .iter()
-        .enumerate();
+    let arrays = arrays.and_then(Node::items).unwrap_or_default().iter().enumerate();
     let mut found = Vec::new();
     for (index, array) in arrays {
         for entry in array.entries().unwrap_or_default() {

@@ -51,7 +51,10 @@ fn objects(unit: &Unit) -> Vec<(String, String)> {
 fn changes(before: &[(String, String)], after: &[(String, String)]) -> String {
     let mut out = String::new();
     let find = |all: &[(String, String)], name: &str| {
-        all.iter().find(|(other, _)| other == name).map(|(_, text)| text.clone()).unwrap_or_default()
+        all.iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, text)| text.clone())
+            .unwrap_or_default()
     };
     let mut names: Vec<&String> = before.iter().chain(after).map(|(name, _)| name).collect();
     names.sort();
@@ -74,7 +77,9 @@ fn volumes(library: &Library, sources: &Sources, kind: &str) -> Vec<(String, Str
         default.as_ref().and_then(|default| default["class"].as_str().map(str::to_owned))
     };
     let fields = shape.fields().expect("an object").iter();
-    fields.map(|field| (field.name.clone(), class(&field.shape.default).expect("a class"))).collect()
+    fields
+        .map(|field| (field.name.clone(), class(&field.shape.default).expect("a class")))
+        .collect()
 }
 
 #[test]
@@ -114,7 +119,8 @@ fn every_combination_of_classes_is_legal_or_says_why_not() {
 /// Rules that hold whatever the snapshot says.
 fn check_rendered(name: &str, unit: &Unit) {
     for (identity, text) in objects(unit) {
-        let json: Json = serde_yaml::from_str(text.trim_start_matches("---\n")).expect("reads back");
+        let json: Json =
+            serde_yaml::from_str(text.trim_start_matches("---\n")).expect("reads back");
         let typed = manifest::Object::from_json(&json).expect("Kubernetes knows it");
         let mut again = String::new();
         yaml::write(&mut again, &typed.to_json().expect("json")).expect("writes");
@@ -123,13 +129,18 @@ fn check_rendered(name: &str, unit: &Unit) {
         if json["kind"] == "PersistentVolumeClaim" {
             let block = json["spec"]["storageClassName"] == "pure-block";
             let mode = if block { "ReadWriteOnce" } else { "ReadWriteMany" };
-            assert_eq!(json["spec"]["accessModes"], serde_json::json!([mode]), "{name}: {identity}");
+            assert_eq!(
+                json["spec"]["accessModes"],
+                serde_json::json!([mode]),
+                "{name}: {identity}"
+            );
         }
     }
 }
 
 fn snapshot(kind: &str, name: &str, told: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/classes").join(kind.to_lowercase());
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/classes").join(kind.to_lowercase());
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(folder);
     settings.set_prepend_module_to_snapshot(false);

@@ -59,7 +59,8 @@ fn tree(root: &Path) -> Vec<String> {
 
 #[test]
 fn a_folder_holds_one_file_for_each_object_and_nothing_stale() {
-    let folder = folder(&[("s.pso.yaml", APP), ("t.pso.yaml", &APP.replace("name: s,", "name: t,"))]);
+    let folder =
+        folder(&[("s.pso.yaml", APP), ("t.pso.yaml", &APP.replace("name: s,", "name: t,"))]);
     let root = folder.path();
     assert_eq!(code(&pso_gen(root, &["render", "--out", "out"])), 0);
     let stranger = root.join("out/apps/s/notes.txt");
@@ -87,13 +88,15 @@ fn with_an_error_nothing_is_written() {
     let root = folder.path();
     assert_eq!(code(&pso_gen(root, &["render", "--out", "out"])), 0);
     let before = tree(&root.join("out"));
-    let bad = APP.replace("name: s,", "name: b,").replace("replicas: 1", "replicas: 1, tools: none");
+    let bad =
+        APP.replace("name: s,", "name: b,").replace("replicas: 1", "replicas: 1, tools: none");
     fs::write(root.join("b.pso.yaml"), bad).expect("written");
     fs::write(root.join("s.pso.yaml"), APP.replace("replicas: 1", "replicas: 5")).expect("written");
     let output = pso_gen(root, &["render", "--out", "out"]);
     assert_eq!(code(&output), 1);
     assert_eq!(tree(&root.join("out")), before);
-    let deployment = fs::read_to_string(root.join("out/apps/s/deployment-s-shell.yaml")).expect("there");
+    let deployment =
+        fs::read_to_string(root.join("out/apps/s/deployment-s-shell.yaml")).expect("there");
     assert!(deployment.contains("replicas: 1\n"), "the old file is untouched");
 
     let stdout = pso_gen(root, &["render"]);
@@ -114,7 +117,8 @@ fn an_index_that_leads_outside_is_not_followed() {
 
 #[test]
 fn the_same_input_gives_the_same_bytes() {
-    let folder = folder(&[("s.pso.yaml", APP), ("a/t.pso.yaml", &APP.replace("name: s,", "name: t,"))]);
+    let folder =
+        folder(&[("s.pso.yaml", APP), ("a/t.pso.yaml", &APP.replace("name: s,", "name: t,"))]);
     let first = pso_gen(folder.path(), &["render"]).stdout;
     assert!(!first.is_empty());
     for _ in 0..3 {
@@ -163,7 +167,8 @@ fn colours_are_for_terminals() {
 }
 
 fn git(folder: &Path, arguments: &[&str]) {
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"];
+    let identity =
+        ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"];
     let done = Command::new("git")
         .current_dir(folder)
         .args(identity)
@@ -184,7 +189,8 @@ fn a_git_revision_is_rendered_and_compared_with() {
     let same = pso_gen(root, &["diff", "HEAD", "apps"]);
     assert_eq!((code(&same), same.stdout.len()), (0, 0));
 
-    fs::write(root.join("apps/s.pso.yaml"), APP.replace("replicas: 1", "replicas: 3")).expect("written");
+    fs::write(root.join("apps/s.pso.yaml"), APP.replace("replicas: 1", "replicas: 3"))
+        .expect("written");
     for since in ["HEAD", "HEAD:out", "out"] {
         let output = pso_gen(root, &["diff", since, "apps"]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -208,7 +214,8 @@ fn a_git_revision_is_rendered_and_compared_with() {
 fn expired_apps_are_deleted_and_others_left() {
     let expired = APP.replace("replicas: 1", "replicas: 1, expires: 2026-12-24");
     let both = format!("{expired}---\n{}", APP.replace("name: s,", "name: t,"));
-    let folder = folder(&[("old.pso.yaml", &expired), ("both.pso.yaml", &both), ("s.pso.yaml", APP)]);
+    let folder =
+        folder(&[("old.pso.yaml", &expired), ("both.pso.yaml", &both), ("s.pso.yaml", APP)]);
     let root = folder.path();
     let output = pso_gen(root, &["expired", "--today", "2026-12-25", "--delete"]);
     assert_eq!(code(&output), 1, "one could not be deleted");
@@ -253,8 +260,10 @@ fn thousands_of_apps_are_one_stream_in_order() {
     let output = pso_gen(folder.path(), &["render"]);
     assert_eq!((code(&output), words(&output).as_str()), (0, ""));
     let text = String::from_utf8(output.stdout).expect("text");
-    let names: Vec<&str> =
-        text.lines().filter_map(|line| line.strip_prefix("  name: ")?.strip_suffix("-shell")).collect();
+    let names: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("  name: ")?.strip_suffix("-shell"))
+        .collect();
     let mut sorted = names.clone();
     sorted.sort_unstable();
     assert_eq!(names.len(), 700);

@@ -66,15 +66,9 @@ impl App {
         &'a self,
         program: &'a super::Program,
     ) -> impl Iterator<Item = (&'a str, &'a Volume)> {
-        program
-            .mounts
-            .iter()
-            .filter(|(_, mount)| mount.is_some())
-            .filter_map(|(name, _)| {
-                self.volumes
-                    .get_key_value(name.as_str())
-                    .map(|(name, volume)| (name.as_str(), volume))
-            })
+        program.mounts.iter().filter(|(_, mount)| mount.is_some()).filter_map(|(name, _)| {
+            self.volumes.get_key_value(name.as_str()).map(|(name, volume)| (name.as_str(), volume))
+        })
     }
 }
 
@@ -177,22 +171,9 @@ impl Default for Classes {
     /// Returns the two that are always there.
     fn default() -> Self {
         let class = |name: &str, kind| {
-            (
-                name.to_owned(),
-                Class {
-                    name: name.to_owned(),
-                    kind,
-                    node_local_locks: false,
-                },
-            )
+            (name.to_owned(), Class { name: name.to_owned(), kind, node_local_locks: false })
         };
-        Self(
-            [
-                class(PURE_FILE, ClassKind::File),
-                class(PURE_BLOCK, ClassKind::Block),
-            ]
-            .into(),
-        )
+        Self([class(PURE_FILE, ClassKind::File), class(PURE_BLOCK, ClassKind::Block)].into())
     }
 }
 
@@ -206,11 +187,7 @@ impl Classes {
                 None => self.0.get(name).map_or(ClassKind::File, |class| class.kind),
             };
             let node_local_locks = spec.mount_options.iter().any(|option| option == "nolock");
-            let class = Class {
-                name: name.clone(),
-                kind: like,
-                node_local_locks,
-            };
+            let class = Class { name: name.clone(), kind: like, node_local_locks };
             self.0.insert(name.clone(), class);
         }
     }

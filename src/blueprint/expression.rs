@@ -27,15 +27,9 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
 
 /// `536870912 | quantity` is `512Mi`.
 fn quantity(bytes: &Value) -> Result<String, Error> {
-    let bytes = bytes
-        .as_i64()
-        .and_then(|bytes| u64::try_from(bytes).ok())
-        .ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidOperation,
-                format!("{bytes} is not a number of bytes"),
-            )
-        })?;
+    let bytes = bytes.as_i64().and_then(|bytes| u64::try_from(bytes).ok()).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidOperation, format!("{bytes} is not a number of bytes"))
+    })?;
     Ok(Quantity::of_bytes(bytes).text().to_owned())
 }
 
@@ -43,11 +37,7 @@ fn quantity(bytes: &Value) -> Result<String, Error> {
 fn name(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.to_lowercase().chars() {
-        let character = if character.is_ascii_alphanumeric() {
-            character
-        } else {
-            '-'
-        };
+        let character = if character.is_ascii_alphanumeric() { character } else { '-' };
         if character != '-' || !out.ends_with('-') {
             out.push(character);
         }
@@ -76,16 +66,15 @@ impl Expression {
     /// Reads the text between `{{` and `}}`.
     pub(super) fn parse(source: &str, place: Place) -> Result<Self, ReadError> {
         let source = source.trim().to_owned();
-        // Compiled in any case, so that what is no expression is told here.
-        let code = ENVIRONMENT
-            .compile_expression_owned(source.clone())
-            .map_err(|error| failure(&source, &error, place))?;
-        let compiled = path(&source).map_or(Compiled::Code(code), Compiled::Path);
-        Ok(Self {
-            compiled,
-            source,
-            place,
-        })
+        let compiled = match path(&source) {
+            Some(path) => Compiled::Path(path),
+            None => Compiled::Code(
+                ENVIRONMENT
+                    .compile_expression_owned(source.clone())
+                    .map_err(|error| failure(&source, &error, place))?,
+            ),
+        };
+        Ok(Self { compiled, source, place })
     }
 
     /// Evaluates it. A name that does not exist is an error.
@@ -126,30 +115,19 @@ impl Expression {
 
 /// The steps of an expression that is nothing but a name and fields of it.
 fn path(source: &str) -> Option<Vec<String>> {
-    const WORDS: [&str; 11] = [
-        "true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is",
-    ];
+    const WORDS: [&str; 11] =
+        ["true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is"];
     let is_name = |step: &str| {
         step.starts_with(|c: char| c.is_ascii_alphabetic())
-            && step
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && step.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
             && !WORDS.contains(&step)
     };
-    source
-        .split('.')
-        .map(|step| is_name(step).then(|| step.to_owned()))
-        .collect()
+    source.split('.').map(|step| is_name(step).then(|| step.to_owned())).collect()
 }
 
 fn failure(source: &str, error: &Error, place: Place) -> ReadError {
-    let detail = error
-        .detail()
-        .map_or_else(|| error.kind().to_string(), str::to_owned);
-    ReadError {
-        message: format!("`{{{{ {source} }}}}`: {detail}"),
-        place: Some(place),
-    }
+    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    ReadError { message: format!("`{{{{ {source} }}}}`: {detail}"), place: Some(place) }
 }
 
 #[cfg(test)]
@@ -160,10 +138,7 @@ mod tests {
     fn evaluate(source: &str) -> Result<Value, String> {
         let sources = Sources::default();
         let place = Place::start_of(sources.add("t", ""));
-        let scope = Scope::new([
-            ("host", Value::from("a.example.com")),
-            ("n", Value::from(3)),
-        ]);
+        let scope = Scope::new([("host", Value::from("a.example.com")), ("n", Value::from(3))]);
         Expression::parse(source, place)
             .and_then(|expression| expression.evaluate(&scope))
             .map_err(|error| error.message)
@@ -172,18 +147,9 @@ mod tests {
     #[test]
     fn values_keep_their_type() {
         assert_eq!(evaluate("n + 1").expect("evaluates"), Value::from(4));
-        assert_eq!(
-            evaluate("host == 'x'").expect("evaluates"),
-            Value::from(false)
-        );
-        assert_eq!(
-            evaluate("536870912 | quantity").expect("evaluates"),
-            Value::from("512Mi")
-        );
-        assert_eq!(
-            evaluate("'INC 4711!' | name").expect("evaluates"),
-            Value::from("inc-4711")
-        );
+        assert_eq!(evaluate("host == 'x'").expect("evaluates"), Value::from(false));
+        assert_eq!(evaluate("536870912 | quantity").expect("evaluates"), Value::from("512Mi"));
+        assert_eq!(evaluate("'INC 4711!' | name").expect("evaluates"), Value::from("inc-4711"));
     }
 
     #[test]

@@ -29,11 +29,7 @@ pub fn instantiate(
     blueprint: &Blueprint,
     classes: &Classes,
 ) -> (Option<App>, Vec<Diagnostic>) {
-    let maker = Maker {
-        document,
-        blueprint,
-        classes,
-    };
+    let maker = Maker { document, blueprint, classes };
     let mut diagnostics = check(&document.node, blueprint.shape(), "", Expressions::Refused);
     let unreadable = any_error(&diagnostics);
     diagnostics.extend(maker.unknown_classes());
@@ -83,11 +79,7 @@ impl Maker<'_> {
             kind: self.blueprint.kind.clone(),
             namespace: metadata.namespace,
             labels: words(self.blueprint.labels.as_ref(), &scope, metadata.labels)?,
-            annotations: words(
-                self.blueprint.annotations.as_ref(),
-                &scope,
-                metadata.annotations,
-            )?,
+            annotations: words(self.blueprint.annotations.as_ref(), &scope, metadata.annotations)?,
             volumes,
             secrets: self.secrets(&name, &common),
             talks: self.talks(&scope, &components, &jobs)?,
@@ -141,19 +133,14 @@ impl Maker<'_> {
         ]);
         let component = Value::from_pairs(self.blueprint.components.iter().map(|(part, _)| {
             let address = format!("{name}-{part}");
-            let facts = [
-                ("name", Value::from(address.clone())),
-                ("address", Value::from(address)),
-            ];
+            let facts = [("name", Value::from(address.clone())), ("address", Value::from(address))];
             (part.clone(), Value::from_pairs(facts))
         }));
         let secrets = self.secrets(name, common);
-        let secrets = Value::from_pairs(secrets.into_iter().map(|(part, secret)| {
-            (
-                part,
-                Value::from_pairs([("name", Value::from(secret.name))]),
-            )
-        }));
+        let secrets =
+            Value::from_pairs(secrets.into_iter().map(|(part, secret)| {
+                (part, Value::from_pairs([("name", Value::from(secret.name))]))
+            }));
         let tls = common.expose.tls != Tls::Off
             && !matches!(common.expose.via, Via::NodePort | Via::None);
         let expose = Value::from_pairs([
@@ -183,10 +170,7 @@ impl Maker<'_> {
             let written = common.volumes.get(name).unwrap_or(&default);
             let class_name = written.class.as_ref().unwrap_or(&declared.class);
             // An unknown class has been told; the app goes on with the blueprint's.
-            let class = self
-                .classes
-                .get(class_name)
-                .or_else(|| self.classes.get(&declared.class));
+            let class = self.classes.get(class_name).or_else(|| self.classes.get(&declared.class));
             let class = class.cloned().ok_or_else(|| ReadError {
                 message: format!("there is no class `{}`", declared.class),
                 place: Some(template.place()),
@@ -222,11 +206,7 @@ impl Maker<'_> {
 
     /// Tells words of `spec.volumes` that are neither a size nor a class.
     fn unknown_classes(&self) -> Vec<Diagnostic> {
-        let volumes = self
-            .document
-            .node
-            .get("spec")
-            .and_then(|spec| spec.get("volumes"));
+        let volumes = self.document.node.get("spec").and_then(|spec| spec.get("volumes"));
         let entries = volumes.and_then(Node::entries).unwrap_or_default();
         let mut wrong = Vec::new();
         for entry in entries {
@@ -248,12 +228,7 @@ impl Maker<'_> {
         let names: Vec<String> = self.classes.names().map(str::to_owned).collect();
         if class.starts_with(|c: char| c.is_ascii_digit()) {
             let digits = class.chars().take_while(char::is_ascii_digit).count();
-            let unit = class[digits..]
-                .trim()
-                .chars()
-                .next()
-                .unwrap_or('G')
-                .to_ascii_uppercase();
+            let unit = class[digits..].trim().chars().next().unwrap_or('G').to_ascii_uppercase();
             let meant = Quantity::parse(&format!("{}{unit}i", &class[..digits]));
             let message = format!(
                 "expected a size such as `20Gi` or a class such as `pure-file`, found {class:?}"
@@ -270,9 +245,7 @@ impl Maker<'_> {
                 one_of(&names)
             ),
         };
-        Diagnostic::new(Code::UnknownClass, place, message)
-            .at(path)
-            .fix(fix)
+        Diagnostic::new(Code::UnknownClass, place, message).at(path).fix(fix)
     }
 
     fn rules(&self, scope: &Scope, diagnostics: &mut Vec<Diagnostic>) -> Result<(), ReadError> {
@@ -280,11 +253,7 @@ impl Maker<'_> {
         for rule in rules {
             let path = format!("spec.{}", rule.at);
             let place = self.document.node.place_of(path.split('.'));
-            let code = if rule.advice {
-                Code::AppAdvice
-            } else {
-                Code::AppRule
-            };
+            let code = if rule.advice { Code::AppAdvice } else { Code::AppRule };
             let mut diagnostic = Diagnostic::new(code, place, rule.problem).at(path);
             diagnostic.fix = rule.fix;
             diagnostics.push(diagnostic);
@@ -298,11 +267,7 @@ impl Maker<'_> {
             let object = existing.cloned().unwrap_or_else(|| format!("{app}-{name}"));
             (
                 name.clone(),
-                Secret {
-                    name: object,
-                    existing: existing.is_some(),
-                    keys: keys.clone(),
-                },
+                Secret { name: object, existing: existing.is_some(), keys: keys.clone() },
             )
         };
         self.blueprint.secrets.iter().map(secret).collect()
@@ -349,16 +314,8 @@ impl Maker<'_> {
             read(self.blueprint.expose.as_ref(), scope)?.unwrap_or_default();
         let exposed = written.into_iter().filter_map(|(target, exposure)| {
             let (component, port) = target.split_once('.').unwrap_or((target.as_str(), ""));
-            let declared = self
-                .blueprint
-                .components
-                .iter()
-                .any(|(name, _)| name == component);
-            let Exposure {
-                hosts,
-                max_body,
-                timeout,
-            } = exposure;
+            let declared = self.blueprint.components.iter().any(|(name, _)| name == component);
+            let Exposure { hosts, max_body, timeout } = exposure;
             (components.contains_key(component) || !declared).then(|| Exposed {
                 component: component.to_owned(),
                 port: port.to_owned(),
@@ -383,37 +340,24 @@ impl Maker<'_> {
     fn helper(&self, common: &Common) -> String {
         let catalogue = || self.blueprint.catalogue.get_attr("helper").ok();
         let written = common.images.get(super::load::SECRETS_STEP).cloned();
-        written
-            .or_else(|| catalogue()?.as_str().map(str::to_owned))
-            .unwrap_or_default()
+        written.or_else(|| catalogue()?.as_str().map(str::to_owned)).unwrap_or_default()
     }
 
     /// `spec.images` and `spec.resources`; a job that is like a component follows it.
     fn set_images_and_resources(&self, app: &mut App) {
-        let App {
-            common,
-            components,
-            jobs,
-            ..
-        } = app;
+        let App { common, components, jobs, .. } = app;
         let apply = |name: &str, program: &mut Program| {
             let name = self.blueprint.likes.get(name).map_or(name, String::as_str);
             if let Some(image) = common.images.get(name) {
                 program.image.clone_from(image);
             }
             if let Some(resources) = common.resources.get(name) {
-                program
-                    .resources
-                    .requests
-                    .extend(resources.requests.clone());
+                program.resources.requests.extend(resources.requests.clone());
                 program.resources.limits.extend(resources.limits.clone());
             }
         };
-        components
-            .iter_mut()
-            .for_each(|(name, component)| apply(name, &mut component.program));
-        jobs.iter_mut()
-            .for_each(|(name, job)| apply(name, &mut job.program));
+        components.iter_mut().for_each(|(name, component)| apply(name, &mut component.program));
+        jobs.iter_mut().for_each(|(name, job)| apply(name, &mut job.program));
     }
 
     /// The contents of all files that something mounts.
@@ -429,18 +373,12 @@ impl Maker<'_> {
                 },
             ));
         }
-        let steps = app
-            .components
-            .values()
-            .flat_map(|component| &component.serving.before);
+        let steps = app.components.values().flat_map(|component| &component.serving.before);
         names.extend(steps.filter_map(|step| step.script.as_deref()));
         names
             .into_iter()
             .filter_map(|name| {
-                Some((
-                    name.to_owned(),
-                    self.blueprint.folder.files.get(name)?.clone(),
-                ))
+                Some((name.to_owned(), self.blueprint.folder.files.get(name)?.clone()))
             })
             .collect()
     }
@@ -453,21 +391,15 @@ fn words(
     over: BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, ReadError> {
     let written: BTreeMap<String, Option<String>> = read(template, scope)?.unwrap_or_default();
-    let mut words: BTreeMap<String, String> = written
-        .into_iter()
-        .filter_map(|(key, word)| Some((key, word?)))
-        .collect();
+    let mut words: BTreeMap<String, String> =
+        written.into_iter().filter_map(|(key, word)| Some((key, word?))).collect();
     words.extend(over);
     Ok(words)
 }
 
 /// Volumes that are set although nothing mounts them under these settings: the setting is lost.
 fn unused_volumes(app: &App) -> impl Iterator<Item = Diagnostic> {
-    let unused = app
-        .common
-        .volumes
-        .keys()
-        .filter(|name| !app.volumes.contains_key(*name));
+    let unused = app.common.volumes.keys().filter(|name| !app.volumes.contains_key(*name));
     unused.map(|name| {
         let path = format!("spec.volumes.{name}");
         let message = format!("nothing mounts the volume `{name}` with these settings");
@@ -509,6 +441,5 @@ fn read<'t, T: Deserialize<'t>>(
 fn read_or_default<'n, T: Deserialize<'n> + Default>(
     node: Option<&'n Node>,
 ) -> Result<T, ReadError> {
-    node.filter(|node| !node.is_null())
-        .map_or_else(|| Ok(T::default()), Node::read)
+    node.filter(|node| !node.is_null()).map_or_else(|| Ok(T::default()), Node::read)
 }

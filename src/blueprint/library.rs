@@ -52,9 +52,7 @@ impl Library {
     /// replaces a shipped one of the same kind. Other folders may hold a part, or a catalogue for
     /// those beside them.
     pub fn new(folders: Vec<Folder>, sources: &Sources) -> Result<Self, Vec<Diagnostic>> {
-        let text = SHIPPED
-            .get_file(CATALOGUE)
-            .and_then(include_dir::File::contents_utf8);
+        let text = SHIPPED.get_file(CATALOGUE).and_then(include_dir::File::contents_utf8);
         let mut catalogue = catalogue("blueprints", text.unwrap_or_default(), sources)?;
         let (mut parts, mut shelves) = (Vec::new(), Vec::new());
         for folder in folders {
@@ -64,12 +62,7 @@ impl Library {
             if let Some(text) = folder.files.get(FILE) {
                 let kind = kind_of(text);
                 let (trust, loaded) = (Trust::Checked, OnceLock::new());
-                shelves.push(Shelf {
-                    kind,
-                    folder,
-                    trust,
-                    loaded,
-                });
+                shelves.push(Shelf { kind, folder, trust, loaded });
             } else if folder.files.contains_key(PART_FILE) {
                 parts.push(folder);
             }
@@ -80,35 +73,18 @@ impl Library {
                 let kind = kind_of(text);
                 if shelves.iter().all(|shelf: &Shelf| shelf.kind != kind) {
                     let (trust, loaded) = (Trust::Shipped, OnceLock::new());
-                    shelves.push(Shelf {
-                        kind,
-                        folder,
-                        trust,
-                        loaded,
-                    });
+                    shelves.push(Shelf { kind, folder, trust, loaded });
                 }
             }
         }
-        let shipped_parts = SHIPPED
-            .get_dir("parts")
-            .into_iter()
-            .flat_map(Dir::dirs)
-            .map(shipped);
+        let shipped_parts = SHIPPED.get_dir("parts").into_iter().flat_map(Dir::dirs).map(shipped);
         parts.extend(shipped_parts);
-        Ok(Self {
-            catalogue,
-            parts,
-            shelves,
-        })
+        Ok(Self { catalogue, parts, shelves })
     }
 
     /// Returns the kinds, sorted.
     pub fn kinds(&self) -> Vec<String> {
-        let mut kinds: Vec<String> = self
-            .shelves
-            .iter()
-            .map(|shelf| shelf.kind.clone())
-            .collect();
+        let mut kinds: Vec<String> = self.shelves.iter().map(|shelf| shelf.kind.clone()).collect();
         kinds.sort();
         kinds
     }
@@ -145,22 +121,13 @@ fn shipped(dir: &'static Dir<'static>) -> Folder {
         let name = file.path().file_name()?.to_str()?.to_owned();
         Some((name, Arc::from(file.contents_utf8()?)))
     });
-    Folder {
-        name,
-        files: files.collect(),
-    }
+    Folder { name, files: files.collect() }
 }
 
 /// Reads the kind without parsing the rest: a run parses only the blueprints that it uses.
 fn kind_of(text: &str) -> String {
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("blueprint:"));
-    let word = line
-        .unwrap_or_default()
-        .split('#')
-        .next()
-        .unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("blueprint:"));
+    let word = line.unwrap_or_default().split('#').next().unwrap_or_default();
     word.trim().trim_matches(['"', '\'']).to_owned()
 }
 
@@ -169,9 +136,7 @@ fn catalogue(folder: &str, text: &str, sources: &Sources) -> Result<Catalogue, V
     let read = yaml::read(source, sources);
     if read.diagnostics.is_empty() {
         let json = read.documents.first().map(yaml::Node::to_json);
-        Ok(Catalogue::new(
-            json.unwrap_or_else(|| serde_json::json!({})),
-        ))
+        Ok(Catalogue::new(json.unwrap_or_else(|| serde_json::json!({}))))
     } else {
         Err(read.diagnostics)
     }

@@ -21,17 +21,8 @@ pub(super) const FILE: &str = "blueprint.yaml";
 pub(super) const PART_FILE: &str = "part.yaml";
 
 /// What a job takes from the component that it is `like`.
-const INHERITED: [&str; 9] = [
-    "image",
-    "user",
-    "group",
-    "env",
-    "files",
-    "mounts",
-    "writable",
-    "readOnlyRoot",
-    "resources",
-];
+const INHERITED: [&str; 9] =
+    ["image", "user", "group", "env", "files", "mounts", "writable", "readOnlyRoot", "resources"];
 
 /// How the step that fills Secrets is called in `spec.images`.
 pub(super) const SECRETS_STEP: &str = "secrets";
@@ -98,12 +89,7 @@ impl Blueprint {
         sources: &Sources,
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut node = read_file(&folder, FILE, sources)?;
-        for name in node
-            .get("parts")
-            .and_then(Node::items)
-            .unwrap_or_default()
-            .to_vec()
-        {
+        for name in node.get("parts").and_then(Node::items).unwrap_or_default().to_vec() {
             let word = name.text().unwrap_or_default();
             let Some(part) = parts.iter().find(|part| part.is_called(word)) else {
                 return Err(vec![unknown_part(word, name.place, parts)]);
@@ -111,9 +97,7 @@ impl Blueprint {
             let under = read_file(part, PART_FILE, sources)?;
             lay_under(&mut node, &under);
             let files = part.files.iter().filter(|(name, _)| *name != PART_FILE);
-            folder
-                .files
-                .extend(files.map(|(name, text)| (name.clone(), text.clone())));
+            folder.files.extend(files.map(|(name, text)| (name.clone(), text.clone())));
         }
         if trust == Trust::Checked {
             all_right(check(&node, &blueprint_shape(), "", Expressions::Allowed))?;
@@ -134,12 +118,7 @@ impl Blueprint {
         let whole = |key: &str| node.get(key).map(Template::parse).transpose();
         let entries = |key: &str| node.get(key).and_then(Node::entries).unwrap_or_default();
         let parts = |key: &str| entries(key).iter().map(part).collect::<Result<Parts, _>>();
-        let text = |key: &str| {
-            node.get(key)
-                .and_then(Node::text)
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let text = |key: &str| node.get(key).and_then(Node::text).unwrap_or_default().to_owned();
         let parameters = entries("parameters")
             .iter()
             .map(|entry| Declared::read(&entry.key, &entry.value, &scope))
@@ -182,11 +161,7 @@ impl Blueprint {
 
     /// Returns the place of something in a component, a job or a section.
     pub(super) fn place_of(&self, part: &str, at: &[&str]) -> Option<Place> {
-        let named = self
-            .components
-            .iter()
-            .chain(&self.jobs)
-            .find(|(name, _)| name == part);
+        let named = self.components.iter().chain(&self.jobs).find(|(name, _)| name == part);
         let section = match part {
             "talks" => self.talks.as_ref(),
             "expose" => self.expose.as_ref(),
@@ -201,41 +176,23 @@ impl Blueprint {
         let mut fields: Vec<Field> = self.parameters.iter().map(Declared::field).collect();
         for field in Shape::of::<Common>().fields().unwrap_or_default() {
             if let Some(shape) = self.common_field(field, node) {
-                fields.push(Field {
-                    shape,
-                    ..field.clone()
-                });
+                fields.push(Field { shape, ..field.clone() });
             }
         }
         let required = fields.iter().any(|field| field.required);
         let mut metadata = Shape::of::<Metadata>();
         if let (Kind::Object(fields), None) = (&mut metadata.kind, &self.name) {
-            fields
-                .iter_mut()
-                .filter(|field| field.name == "name")
-                .for_each(|field| {
-                    field.required = true;
-                    field.shape.example = Some(self.kind.to_lowercase().into());
-                });
+            fields.iter_mut().filter(|field| field.name == "name").for_each(|field| {
+                field.required = true;
+                field.shape.example = Some(self.kind.to_lowercase().into());
+            });
         }
         let fixed = |about: &str, word: &str| {
             let choices = vec![word.to_owned()];
-            Shape::new(
-                about,
-                Kind::Text {
-                    format: Format::Text,
-                    choices,
-                    min: None,
-                    max: None,
-                },
-            )
+            Shape::new(about, Kind::Text { format: Format::Text, choices, min: None, max: None })
         };
         "How the app is called and where its objects go.".clone_into(&mut metadata.about);
-        let object = |name: &str, shape, required| Field {
-            name: name.to_owned(),
-            shape,
-            required,
-        };
+        let object = |name: &str, shape, required| Field { name: name.to_owned(), shape, required };
         Shape::new(
             self.about.clone(),
             Kind::Object(vec![
@@ -258,45 +215,25 @@ impl Blueprint {
     /// A common field with the names that this blueprint has, or nothing if it has none.
     fn common_field(&self, field: &Field, node: &Node) -> Option<Shape> {
         let programs = || {
-            let jobs = self
-                .jobs
-                .iter()
-                .filter(|(name, _)| !self.likes.contains_key(name));
-            self.components
-                .iter()
-                .chain(jobs)
-                .map(|(name, _)| name.clone())
+            let jobs = self.jobs.iter().filter(|(name, _)| !self.likes.contains_key(name));
+            self.components.iter().chain(jobs).map(|(name, _)| name.clone())
         };
         let each = |names: &mut dyn Iterator<Item = String>, values: Shape| {
-            let fields: Vec<Field> = names
-                .map(|name| Field {
-                    name,
-                    shape: values.clone(),
-                    required: false,
-                })
-                .collect();
-            let shape = Shape {
-                kind: Kind::Object(fields.clone()),
-                ..field.shape.clone()
-            };
+            let fields: Vec<Field> =
+                names.map(|name| Field { name, shape: values.clone(), required: false }).collect();
+            let shape = Shape { kind: Kind::Object(fields.clone()), ..field.shape.clone() };
             (!fields.is_empty()).then_some(shape)
         };
         match field.name.as_str() {
             "volumes" => {
-                let declared = node
-                    .get("volumes")
-                    .and_then(Node::entries)
-                    .unwrap_or_default();
+                let declared = node.get("volumes").and_then(Node::entries).unwrap_or_default();
                 let volumes = declared.iter().map(|entry| Field {
                     name: entry.key.clone(),
                     shape: volume_shape(&entry.value, &field.shape),
                     required: false,
                 });
                 let kind = Kind::Object(volumes.collect());
-                (!declared.is_empty()).then(|| Shape {
-                    kind,
-                    ..field.shape.clone()
-                })
+                (!declared.is_empty()).then(|| Shape { kind, ..field.shape.clone() })
             }
             "secrets" => each(
                 &mut self.secrets.keys().cloned(),
@@ -322,10 +259,7 @@ impl Blueprint {
 
     /// Tells names in expressions that nothing defines.
     fn unknown_names(&self) -> Vec<Diagnostic> {
-        let parameters = self
-            .parameters
-            .iter()
-            .map(|parameter| parameter.name.as_str());
+        let parameters = self.parameters.iter().map(|parameter| parameter.name.as_str());
         let lets = self.lets.iter().map(|(name, _)| name.as_str());
         let known: Vec<&str> = parameters.chain(lets).chain(KNOWN_NAMES).collect();
         let named = [&self.lets, &self.volumes, &self.components, &self.jobs];
@@ -370,19 +304,12 @@ fn read_file(folder: &Folder, file: &str, sources: &Sources) -> Result<Node, Vec
     let read = yaml::read(source, sources);
     all_right(read.diagnostics)?;
     read.documents.into_iter().next().ok_or_else(|| {
-        vec![Diagnostic::new(
-            Code::BadBlueprint,
-            Place::start_of(source),
-            "the file is empty",
-        )]
+        vec![Diagnostic::new(Code::BadBlueprint, Place::start_of(source), "the file is empty")]
     })
 }
 
 fn unknown_part(name: &str, place: Place, parts: &[Folder]) -> Diagnostic {
-    let names: Vec<&str> = parts
-        .iter()
-        .filter_map(|part| part.name.rsplit('/').next())
-        .collect();
+    let names: Vec<&str> = parts.iter().filter_map(|part| part.name.rsplit('/').next()).collect();
     let fix = match nearest(name, names.iter().copied()) {
         Some(likely) => format!("did you mean `{likely}`?"),
         None => format!(
@@ -390,12 +317,7 @@ fn unknown_part(name: &str, place: Place, parts: &[Folder]) -> Diagnostic {
             names.join("`, `")
         ),
     };
-    Diagnostic::new(
-        Code::BadBlueprint,
-        place,
-        format!("there is no part `{name}`"),
-    )
-    .fix(fix)
+    Diagnostic::new(Code::BadBlueprint, place, format!("there is no part `{name}`")).fix(fix)
 }
 
 /// Adds what `under` has and `node` has not; lists of rules and manifests are put together.
@@ -434,10 +356,7 @@ fn jobs(
             let name = like.text().unwrap_or_default();
             let Some(component) = components.iter().find(|component| component.key == name) else {
                 let message = format!("there is no component `{name}`");
-                return Err(ReadError {
-                    message,
-                    place: Some(like.place),
-                });
+                return Err(ReadError { message, place: Some(like.place) });
             };
             likes.insert(job.key.clone(), name.to_owned());
             let inherited = component.value.entries().unwrap_or_default().iter();
@@ -460,13 +379,10 @@ fn volume_shape(declared: &Node, any: &Shape) -> Shape {
         (!text.contains("{{")).then(|| serde_json::Value::from(text))
     };
     let mut shape = (**values).clone();
-    shape.about = word("about")
-        .and_then(|about| Some(about.as_str()?.to_owned()))
-        .unwrap_or_default();
+    shape.about =
+        word("about").and_then(|about| Some(about.as_str()?.to_owned())).unwrap_or_default();
     let defaults = ["class", "size"].map(|key| word(key).map(|word| (key.to_owned(), word)));
-    shape.default = Some(serde_json::Value::Object(
-        defaults.iter().flatten().cloned().collect(),
-    ));
+    shape.default = Some(serde_json::Value::Object(defaults.iter().flatten().cloned().collect()));
     if let Kind::Either(forms) = &mut shape.kind {
         for form in forms {
             let Kind::Object(fields) = &mut form.kind else {

@@ -25,32 +25,15 @@ impl Declared {
     pub(super) fn read(name: &str, node: &Node, scope: &Scope) -> Result<Self, ReadError> {
         let declaration: Parameter = Template::parse(node)?.within(scope).read()?;
         let inner = |name: &str, node: &Node| Self::read(name, node, scope);
-        let of = node
-            .get("of")
-            .map(|of| inner("", of).map(Box::new))
-            .transpose()?;
-        let fields = node
-            .get("fields")
-            .and_then(Node::entries)
-            .unwrap_or_default();
-        let fields = fields
-            .iter()
-            .map(|entry| inner(&entry.key, &entry.value))
-            .collect::<Result<_, _>>()?;
+        let of = node.get("of").map(|of| inner("", of).map(Box::new)).transpose()?;
+        let fields = node.get("fields").and_then(Node::entries).unwrap_or_default();
+        let fields =
+            fields.iter().map(|entry| inner(&entry.key, &entry.value)).collect::<Result<_, _>>()?;
         let default = node.get("default").cloned();
-        let declared = Self {
-            name: name.to_owned(),
-            declaration,
-            default,
-            of,
-            fields,
-        };
+        let declared = Self { name: name.to_owned(), declaration, default, of, fields };
         declared.kind().map_err(|message| {
             let place = node.get("type").map_or(node.place, |node| node.place);
-            ReadError {
-                message,
-                place: Some(place),
-            }
+            ReadError { message, place: Some(place) }
         })?;
         Ok(declared)
     }
@@ -73,17 +56,8 @@ impl Declared {
         let default = default.filter(|default| {
             *default != Json::Array(Vec::new()) && *default != serde_json::json!({})
         });
-        let shape = Shape {
-            about,
-            kind,
-            default,
-            example: self.declaration.example.clone(),
-        };
-        Field {
-            name: self.name.clone(),
-            shape,
-            required: self.declaration.required,
-        }
+        let shape = Shape { about, kind, default, example: self.declaration.example.clone() };
+        Field { name: self.name.clone(), shape, required: self.declaration.required }
     }
 
     fn kind(&self) -> Result<Kind, String> {
@@ -95,25 +69,15 @@ impl Declared {
         };
         Ok(match declaration.r#type.as_str() {
             "boolean" => Kind::Boolean,
-            "integer" => Kind::Integer {
-                min: number(&declaration.min),
-                max: number(&declaration.max),
-            },
+            "integer" => {
+                Kind::Integer { min: number(&declaration.min), max: number(&declaration.max) }
+            }
             "scale" => Kind::Either(vec![
-                Shape::new(
-                    "",
-                    Kind::Integer {
-                        min: Some(0),
-                        max: Some(1000),
-                    },
-                ),
+                Shape::new("", Kind::Integer { min: Some(0), max: Some(1000) }),
                 Shape::of::<Scale>(),
             ]),
             "list" => Kind::List(inner()),
-            "map" => Kind::Map {
-                keys: Format::Text,
-                values: inner(),
-            },
+            "map" => Kind::Map { keys: Format::Text, values: inner() },
             "object" => Kind::Object(self.fields.iter().map(Self::field).collect()),
             word => {
                 let format = Format::named(word).ok_or_else(|| {
@@ -159,21 +123,14 @@ impl Declared {
             ("object", _) => self.object(Some(node)),
             ("list", yaml::Value::List(items)) => items.iter().map(item).collect::<Vec<_>>().into(),
             ("map", yaml::Value::Map(entries)) => Value::from_pairs(
-                entries
-                    .iter()
-                    .map(|entry| (entry.key.clone(), item(&entry.value))),
+                entries.iter().map(|entry| (entry.key.clone(), item(&entry.value))),
             ),
             ("scale", yaml::Value::Map(entries)) => Value::from_pairs(
-                entries
-                    .iter()
-                    .map(|entry| (entry.key.clone(), typed(&entry.value))),
+                entries.iter().map(|entry| (entry.key.clone(), typed(&entry.value))),
             ),
             ("boolean" | "integer" | "scale", _) => typed(node),
             ("quantity", _) => {
-                let bytes = node
-                    .text()
-                    .and_then(Quantity::parse)
-                    .map(|quantity| quantity.bytes());
+                let bytes = node.text().and_then(Quantity::parse).map(|quantity| quantity.bytes());
                 Value::from(bytes)
             }
             ("duration", _) => Value::from(node.text().and_then(Seconds::parse).map(|s| s.0)),

@@ -14,8 +14,7 @@ pub(super) struct Names(Vec<(String, Value)>);
 impl Names {
     /// Adds names.
     pub(super) fn add<K: Into<String>>(&mut self, names: impl IntoIterator<Item = (K, Value)>) {
-        self.0
-            .extend(names.into_iter().map(|(name, value)| (name.into(), value)));
+        self.0.extend(names.into_iter().map(|(name, value)| (name.into(), value)));
     }
 
     /// Returns the scope with all names so far: one mapping, since every expression looks in it.
@@ -35,10 +34,7 @@ impl Scope {
     /// Returns a scope in which a loop's name comes before those that are there.
     #[must_use]
     pub(super) fn with(&self, name: &str, value: Value) -> Self {
-        Self(merge_maps([
-            Value::from_pairs([(name, value)]),
-            self.0.clone(),
-        ]))
+        Self(merge_maps([Value::from_pairs([(name, value)]), self.0.clone()]))
     }
 
     /// Returns them as one value.

@@ -33,12 +33,7 @@ pub(super) enum Template {
     /// A mapping.
     Map(Vec<(Key, Place, Template)>, Place),
     /// One of two, or nothing.
-    If {
-        when: Condition,
-        then: Box<Template>,
-        otherwise: Option<Box<Template>>,
-        place: Place,
-    },
+    If { when: Condition, then: Box<Template>, otherwise: Option<Box<Template>>, place: Place },
     /// One for each item, spliced into the list or mapping that it stands in.
     For {
         bind: Vec<(String, Template)>,
@@ -91,10 +86,7 @@ impl Template {
                 Ok(Self::List(items, place))
             }
             Value::Map(entries) => control(node, entries).unwrap_or_else(|| {
-                Ok(Self::Map(
-                    entries.iter().map(entry).collect::<Result<_, _>>()?,
-                    place,
-                ))
+                Ok(Self::Map(entries.iter().map(entry).collect::<Result<_, _>>()?, place))
             }),
         }
     }
@@ -163,12 +155,7 @@ impl Template {
                     value.expressions(bound, visit);
                 }
             }
-            Self::If {
-                when,
-                then,
-                otherwise,
-                ..
-            } => {
+            Self::If { when, then, otherwise, .. } => {
                 if let Condition::Expression(expression) = when {
                     visit(expression, bound);
                 }
@@ -177,9 +164,7 @@ impl Template {
                     otherwise.expressions(bound, visit);
                 }
             }
-            Self::For {
-                bind, when, each, ..
-            } => {
+            Self::For { bind, when, each, .. } => {
                 let before = bound.len();
                 for (name, list) in bind {
                     list.expressions(bound, visit);
@@ -244,10 +229,7 @@ fn control(node: &Node, entries: &[Entry]) -> Option<Result<Template, ReadError>
             } else {
                 let others = |entry: &&Entry| !matches!(entry.key.as_str(), "if" | "for");
                 let rest = entries.iter().filter(others).cloned().collect();
-                Template::parse(&Node {
-                    value: Value::Map(rest),
-                    place,
-                })
+                Template::parse(&Node { value: Value::Map(rest), place })
             }
         };
         if let Some(over) = over {
@@ -261,25 +243,13 @@ fn control(node: &Node, entries: &[Entry]) -> Option<Result<Template, ReadError>
                 .iter()
                 .map(|entry| Ok((entry.key.clone(), Template::parse(&entry.value)?)))
                 .collect::<Result<_, ReadError>>()?;
-            return Ok(Template::For {
-                bind,
-                when,
-                each: Box::new(rest("each", &[])?),
-                place,
-            });
+            return Ok(Template::For { bind, when, each: Box::new(rest("each", &[])?), place });
         }
         let when = when.unwrap_or(Condition::Constant(true));
         let then = Box::new(rest("then", &["else"])?);
         let otherwise = node.get("then").and(node.get("else"));
-        let otherwise = otherwise
-            .map(|other| Template::parse(other).map(Box::new))
-            .transpose()?;
-        Ok(Template::If {
-            when,
-            then,
-            otherwise,
-            place,
-        })
+        let otherwise = otherwise.map(|other| Template::parse(other).map(Box::new)).transpose()?;
+        Ok(Template::If { when, then, otherwise, place })
     };
     Some(build())
 }
@@ -322,10 +292,7 @@ fn pieces(text: &str, place: Place) -> Result<Vec<Piece>, ReadError> {
         }
         let inside = &rest[start + 2..];
         let Some(end) = closing(inside) else {
-            return Err(ReadError {
-                message: "`{{` without `}}`".to_owned(),
-                place: Some(place),
-            });
+            return Err(ReadError { message: "`{{` without `}}`".to_owned(), place: Some(place) });
         };
         pieces.push(Piece::Expression(Expression::parse(&inside[..end], place)?));
         rest = &inside[end + 2..];

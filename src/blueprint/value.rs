@@ -31,10 +31,7 @@ impl Computed {
         self.items()?
             .into_iter()
             .map(|key| {
-                let value = self
-                    .value
-                    .get_item(&key.value)
-                    .map_err(|error| self.error(&error))?;
+                let value = self.value.get_item(&key.value).map_err(|error| self.error(&error))?;
                 Ok((key.value.to_string(), Self::new(value, self.place)))
             })
             .collect()
@@ -46,25 +43,18 @@ impl Computed {
             .map_err(|error| self.error(&error))?
             .checked()
             .map(|item| {
-                item.map(|item| Self::new(item, self.place))
-                    .map_err(|error| self.error(&error))
+                item.map(|item| Self::new(item, self.place)).map_err(|error| self.error(&error))
             })
             .collect()
     }
 
     fn error(&self, error: &minijinja::Error) -> ReadError {
-        ReadError {
-            message: error.to_string(),
-            place: Some(self.place),
-        }
+        ReadError { message: error.to_string(), place: Some(self.place) }
     }
 
     fn wrong(&self, wanted: &str) -> ReadError {
         ReadError {
-            message: format!(
-                "expected {wanted}, the expression gives {}",
-                self.value.kind()
-            ),
+            message: format!("expected {wanted}, the expression gives {}", self.value.kind()),
             place: Some(self.place),
         }
     }
@@ -102,10 +92,7 @@ impl<'de> de::Deserializer<'de> for Computed {
             }
             ValueKind::Map => {
                 let entries = self.entries()?.into_iter();
-                visitor.visit_map(Entries {
-                    rest: entries,
-                    value: None,
-                })
+                visitor.visit_map(Entries { rest: entries, value: None })
             }
             _ => Err(self.wrong("a plain value")),
         }
@@ -128,11 +115,7 @@ impl<'de> de::Deserializer<'de> for Computed {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        if self.is_nothing() {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.is_nothing() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(

@@ -9,11 +9,7 @@ use crate::diagnostic::{Code, Diagnostic, nearest};
 
 /// Returns what does not fit; each is the blueprint author's mistake.
 pub(super) fn verify(app: &App, blueprint: &Blueprint) -> Vec<Diagnostic> {
-    let mut verifier = Verifier {
-        app,
-        blueprint,
-        wrong: Vec::new(),
-    };
+    let mut verifier = Verifier { app, blueprint, wrong: Vec::new() };
     for (name, component) in &app.components {
         verifier.program(name, &component.program);
         verifier.serving(name, &component.program, &component.serving);
@@ -35,20 +31,10 @@ impl Verifier<'_> {
     fn program(&mut self, part: &str, program: &Program) {
         let (app, files) = (self.app, &self.blueprint.folder.files);
         if program.user == 0 {
-            self.tell(
-                part,
-                &["user"],
-                "it runs as root; give it a user other than 0",
-            );
+            self.tell(part, &["user"], "it runs as root; give it a user other than 0");
         }
         for (volume, _) in program.mounts.iter().filter(|(_, mount)| mount.is_some()) {
-            self.known(
-                part,
-                &["mounts", volume],
-                "volume",
-                volume,
-                app.volumes.keys(),
-            );
+            self.known(part, &["mounts", volume], "volume", volume, app.volumes.keys());
         }
         for (variable, value) in &program.env {
             if let Some(EnvValue::Secret(key)) = value {
@@ -78,19 +64,11 @@ impl Verifier<'_> {
                 self.known(part, &at, "mounted volume", volume, program.mounts.keys());
             }
             if let Some(file) = &step.script {
-                self.known(
-                    part,
-                    &["before", &index, "script"],
-                    "file",
-                    file,
-                    files.keys(),
-                );
+                self.known(part, &["before", &index, "script"], "file", file, files.keys());
             }
             if step.script.is_none() == step.command.is_empty() {
-                let message = format!(
-                    "the step `{}` wants either `script` or `command`",
-                    step.name
-                );
+                let message =
+                    format!("the step `{}` wants either `script` or `command`", step.name);
                 self.tell(part, &["before", &index], &message);
             }
             for (variable, value) in &step.env {
@@ -104,11 +82,8 @@ impl Verifier<'_> {
             let at = ["after", &index.to_string()];
             self.known(part, &at, "component", component, declared);
         }
-        let probes = [
-            ("startup", &serving.startup),
-            ("ready", &serving.ready),
-            ("alive", &serving.alive),
-        ];
+        let probes =
+            [("startup", &serving.startup), ("ready", &serving.ready), ("alive", &serving.alive)];
         for (name, probe) in probes {
             if let Some(probe) = probe {
                 self.probe(part, name, probe, serving);
@@ -121,11 +96,7 @@ impl Verifier<'_> {
 
     fn probe(&mut self, part: &str, name: &str, probe: &Probe, serving: &Serving) {
         if probe.action().is_none() {
-            self.tell(
-                part,
-                &[name],
-                "a probe wants exactly one of `http`, `tcp`, `exec`",
-            );
+            self.tell(part, &[name], "a probe wants exactly one of `http`, `tcp`, `exec`");
         }
         if let Some(http) = &probe.http {
             let at = [name, "http", "port"];
@@ -138,30 +109,13 @@ impl Verifier<'_> {
 
     fn connections(&mut self) {
         let app = self.app;
-        let talks = app
-            .talks
-            .iter()
-            .map(|talk| (["talks", talk.from.as_str()], &talk.to, &talk.port));
-        let exposed = app
-            .exposed
-            .iter()
-            .map(|port| (["expose", ""], &port.component, &port.port));
+        let talks =
+            app.talks.iter().map(|talk| (["talks", talk.from.as_str()], &talk.to, &talk.port));
+        let exposed = app.exposed.iter().map(|port| (["expose", ""], &port.component, &port.port));
         for ([section, from], component, port) in talks.chain(exposed) {
-            self.known(
-                section,
-                &[from],
-                "component",
-                component,
-                app.components.keys(),
-            );
+            self.known(section, &[from], "component", component, app.components.keys());
             if let Some(component) = app.components.get(component.as_str()) {
-                self.known(
-                    section,
-                    &[from],
-                    "port",
-                    port,
-                    component.serving.ports.keys(),
-                );
+                self.known(section, &[from], "port", port, component.serving.ports.keys());
             }
         }
     }

@@ -33,11 +33,7 @@ pub fn changes(before: Vec<Earlier>, after: Vec<Earlier>) -> Vec<Change> {
     }
     all.into_iter()
         .filter(|(_, (before, after))| before != after)
-        .map(|(identity, (before, after))| Change {
-            identity,
-            before,
-            after,
-        })
+        .map(|(identity, (before, after))| Change { identity, before, after })
         .collect()
 }
 
@@ -77,15 +73,11 @@ fn changed(
     let path = path_of(identity, app);
     let tell = |code: Code, message: String, fix: String| {
         let place = app.map(|app| app.place(&path));
-        Diagnostic::new(code, place, message)
-            .at(path.clone())
-            .fix(fix)
+        Diagnostic::new(code, place, message).at(path.clone()).fix(fix)
     };
     if identity.kind == "PersistentVolumeClaim" {
         let size = |json: &Json| {
-            json["spec"]["resources"]["requests"]["storage"]
-                .as_str()
-                .and_then(Quantity::parse)
+            json["spec"]["resources"]["requests"]["storage"].as_str().and_then(Quantity::parse)
         };
         if let (Some(was), Some(is)) = (size(before), size(after))
             && is.bytes() < was.bytes()
@@ -153,38 +145,15 @@ fn immutable(kind: &str) -> &'static [(&'static str, &'static str, &'static str)
             ("/spec/serviceName", "serviceName", AGAIN),
             ("/spec/volumeClaimTemplates", "volumeClaimTemplates", AGAIN),
         ],
-        "Job" => &[
-            ("/spec/template", "template", AGAIN),
-            ("/spec/selector", "selector", AGAIN),
-        ],
+        "Job" => &[("/spec/template", "template", AGAIN), ("/spec/selector", "selector", AGAIN)],
         "Service" => &[("/spec/clusterIP", "clusterIP", AGAIN)],
         "RoleBinding" | "ClusterRoleBinding" => &[("/roleRef", "roleRef", AGAIN)],
         "StorageClass" => &[
-            (
-                "/provisioner",
-                "provisioner",
-                "declare a class with another name",
-            ),
-            (
-                "/parameters",
-                "parameters",
-                "declare a class with another name",
-            ),
-            (
-                "/reclaimPolicy",
-                "reclaimPolicy",
-                "declare a class with another name",
-            ),
-            (
-                "/volumeBindingMode",
-                "volumeBindingMode",
-                "declare a class with another name",
-            ),
-            (
-                "/mountOptions",
-                "mountOptions",
-                "declare a class with another name",
-            ),
+            ("/provisioner", "provisioner", "declare a class with another name"),
+            ("/parameters", "parameters", "declare a class with another name"),
+            ("/reclaimPolicy", "reclaimPolicy", "declare a class with another name"),
+            ("/volumeBindingMode", "volumeBindingMode", "declare a class with another name"),
+            ("/mountOptions", "mountOptions", "declare a class with another name"),
         ],
         _ => &[],
     }
@@ -193,10 +162,7 @@ fn immutable(kind: &str) -> &'static [(&'static str, &'static str, &'static str)
 /// The field of the app that an object's change most likely came from.
 fn path_of(identity: &Identity, app: Option<&App>) -> String {
     let Some(app) = app else { return String::new() };
-    let part = identity
-        .name
-        .strip_prefix(&format!("{}-", app.name))
-        .unwrap_or_default();
+    let part = identity.name.strip_prefix(&format!("{}-", app.name)).unwrap_or_default();
     match identity.kind.as_str() {
         "PersistentVolumeClaim" if app.volumes.contains_key(part) => format!("spec.volumes.{part}"),
         "Deployment" | "StatefulSet" | "CronJob" => "spec.version".to_owned(),
@@ -210,9 +176,7 @@ fn images(before: &Json, after: &Json) -> Vec<(String, String)> {
         let spec = &json["spec"]["template"]["spec"];
         let list = spec["containers"].as_array().cloned().unwrap_or_default();
         let word = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-        list.iter()
-            .map(|container| (word(&container["name"]), word(&container["image"])))
-            .collect()
+        list.iter().map(|container| (word(&container["name"]), word(&container["image"]))).collect()
     };
     let after = containers(after);
     containers(before)

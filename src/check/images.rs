@@ -8,17 +8,10 @@ use crate::manifest::{Object, image};
 pub(super) fn images(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
     let mut seen = Vec::new();
     for object in objects {
-        let Some(spec) = object
-            .pod_template()
-            .and_then(|template| template.spec.as_ref())
-        else {
+        let Some(spec) = object.pod_template().and_then(|template| template.spec.as_ref()) else {
             continue;
         };
-        let containers = spec
-            .init_containers
-            .iter()
-            .flatten()
-            .chain(&spec.containers);
+        let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
         for image in containers.filter_map(|container| container.image.as_deref()) {
             if image::is_mutable(image) && !seen.contains(&image) {
                 seen.push(image);
@@ -27,11 +20,7 @@ pub(super) fn images(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
     }
     seen.into_iter()
         .map(|image| {
-            let written = app
-                .common
-                .images
-                .iter()
-                .find(|(_, written)| *written == image);
+            let written = app.common.images.iter().find(|(_, written)| *written == image);
             let path = written.map_or_else(
                 || "spec.image".to_owned(),
                 |(component, _)| format!("spec.images.{component}"),

@@ -10,15 +10,11 @@ fn limit(object: &Object) -> (usize, &'static str) {
         // The controller adds 11 characters for the Job of a run.
         Object::CronJob(_) => (52, "a CronJob's runs add 11 characters to a label of 63"),
         // Its revision hash, 11 characters with the dash, becomes a label of the pods.
-        Object::StatefulSet(_) => (
-            52,
-            "a StatefulSet's revision adds 11 characters to a label of 63",
-        ),
+        Object::StatefulSet(_) => {
+            (52, "a StatefulSet's revision adds 11 characters to a label of 63")
+        }
         // ReplicaSet and pod add 17; a host name holds 63.
-        Object::Deployment(_) => (
-            46,
-            "a Deployment's pods add 17 characters to a host name of 63",
-        ),
+        Object::Deployment(_) => (46, "a Deployment's pods add 17 characters to a host name of 63"),
         Object::Service(_) | Object::Job(_) | Object::Namespace(_) => (63, "it is a DNS label"),
         _ => (253, "it is a DNS name"),
     }
@@ -28,11 +24,7 @@ fn limit(object: &Object) -> (usize, &'static str) {
 pub(super) fn names(app: &App, objects: &[Object]) -> Option<Diagnostic> {
     let too_long = objects.iter().filter_map(|object| {
         let (limit, why) = limit(object);
-        let over = object
-            .name()
-            .len()
-            .checked_sub(limit)
-            .filter(|over| *over > 0)?;
+        let over = object.name().len().checked_sub(limit).filter(|over| *over > 0)?;
         Some((over, object, limit, why))
     });
     let (over, object, limit, why) = too_long.max_by_key(|(over, ..)| *over)?;
@@ -44,12 +36,8 @@ pub(super) fn names(app: &App, objects: &[Object]) -> Option<Diagnostic> {
         object.name().len(),
     );
     let diagnostic = Diagnostic::new(Code::NameTooLong, app.place(path), message).at(path);
-    Some(
-        match app.name.len().checked_sub(over).filter(|left| *left > 0) {
-            Some(left) => {
-                diagnostic.fix(format!("give the app a name of at most {left} characters"))
-            }
-            None => diagnostic.fix("give the part of the blueprint a shorter name"),
-        },
-    )
+    Some(match app.name.len().checked_sub(over).filter(|left| *left > 0) {
+        Some(left) => diagnostic.fix(format!("give the app a name of at most {left} characters")),
+        None => diagnostic.fix("give the part of the blueprint a shorter name"),
+    })
 }

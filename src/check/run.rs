@@ -53,11 +53,7 @@ impl Facts {
             volumes_place: app.place("spec.volumes"),
             objects,
             identities,
-            hosts: app
-                .exposed
-                .iter()
-                .flat_map(|exposed| exposed.hosts.clone())
-                .collect(),
+            hosts: app.exposed.iter().flat_map(|exposed| exposed.hosts.clone()).collect(),
             claims: compiled.objects.iter().filter_map(claim).collect(),
             namespace: app.namespace.clone(),
             own_namespace: app.common.create_namespace,
@@ -125,8 +121,7 @@ impl Run {
     /// Adds an app; returns what it and an earlier one cannot both have.
     pub fn add(&mut self, app: &Facts) -> Vec<Diagnostic> {
         let number = u32::try_from(self.apps.len()).unwrap_or(u32::MAX);
-        self.apps
-            .push((app.name.clone(), app.name_place, app.host_place));
+        self.apps.push((app.name.clone(), app.name_place, app.host_place));
         let mut found = Vec::new();
         let mut met = Vec::new();
         for (hash, identity) in app.objects.iter().zip(app.identities.lines()) {
@@ -172,13 +167,11 @@ impl Run {
 
     /// Returns the namespaces of all apps.
     pub fn namespaces(&self) -> impl Iterator<Item = SharedNamespace> {
-        self.namespaces
-            .iter()
-            .map(|(name, (profile, holds_data))| SharedNamespace {
-                name: name.clone(),
-                profile: *profile,
-                holds_data: *holds_data,
-            })
+        self.namespaces.iter().map(|(name, (profile, holds_data))| SharedNamespace {
+            name: name.clone(),
+            profile: *profile,
+            holds_data: *holds_data,
+        })
     }
 
     fn collision(&self, app: &Facts, other: u32, identity: &str) -> Diagnostic {
@@ -217,11 +210,7 @@ impl Run {
             if let Some(claims) = sum.claims.filter(|claims| sum.asked_claims > *claims) {
                 tell(format!("{} claims", sum.asked_claims), claims.to_string());
             }
-            if let Some(capacity) = sum
-                .capacity
-                .as_ref()
-                .filter(|c| sum.asked_bytes > c.bytes())
-            {
+            if let Some(capacity) = sum.capacity.as_ref().filter(|c| sum.asked_bytes > c.bytes()) {
                 tell(Quantity::about(sum.asked_bytes), capacity.to_string());
             }
         }

@@ -39,18 +39,13 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let (summary, sources, apps) = collect(session)?;
     out::diagnostics(&summary.diagnostics, &sources, Format::Human);
     if summary.is_broken() {
-        return Err(Trouble::Usage(
-            "the apps of today cannot be rendered".to_owned(),
-        ));
+        return Err(Trouble::Usage("the apps of today cannot be rendered".to_owned()));
     }
     let earlier = match git::earlier(&args.since, &args.input, &sources)? {
         Ok(earlier) => earlier,
         Err(diagnostic) => {
             out::diagnostics(&[diagnostic], &sources, Format::Human);
-            return Err(Trouble::Usage(format!(
-                "{} cannot be compared with",
-                args.since
-            )));
+            return Err(Trouble::Usage(format!("{} cannot be compared with", args.since)));
         }
     };
     let changes = changes(earlier, objects(&apps, &summary)?);
@@ -64,11 +59,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         }
     }
     out::data(&text)?;
-    Ok(if changes.is_empty() {
-        Outcome::Good
-    } else {
-        Outcome::Wrong
-    })
+    Ok(if changes.is_empty() { Outcome::Good } else { Outcome::Wrong })
 }
 
 /// Renders everything and keeps it: for comparisons, which need all of it.
@@ -81,15 +72,8 @@ pub(super) fn collect(session: Session) -> Result<(Summary, Sources, Vec<Kept>),
             all.push(Kept { app: None, objects });
         }
         for Rendered { app, compiled } in &unit.apps {
-            let objects = compiled
-                .objects
-                .iter()
-                .map(Earlier::of)
-                .collect::<Result<_, _>>()?;
-            all.push(Kept {
-                app: Some(app.clone()),
-                objects,
-            });
+            let objects = compiled.objects.iter().map(Earlier::of).collect::<Result<_, _>>()?;
+            all.push(Kept { app: Some(app.clone()), objects });
         }
         Ok(all)
     };
@@ -118,11 +102,7 @@ pub(super) fn objects(kept: &[Kept], summary: &Summary) -> Result<Vec<Earlier>, 
 
 /// Returns the app that made an object.
 pub(super) fn owner<'k>(kept: &'k [Kept], identity: &Identity) -> Option<&'k App> {
-    let made = |kept: &&Kept| {
-        kept.objects
-            .iter()
-            .any(|object| object.identity == *identity)
-    };
+    let made = |kept: &&Kept| kept.objects.iter().any(|object| object.identity == *identity);
     kept.iter().find(made)?.app.as_ref()
 }
 
@@ -163,11 +143,7 @@ fn show(change: &Change, style: Style) -> Result<String, Trouble> {
                 ChangeTag::Equal => (' ', ""),
             };
             let end = if colour.is_empty() { "" } else { off };
-            let _ = writeln!(
-                out,
-                "{colour}{sign}{}{end}",
-                change.value().trim_end_matches('\n')
-            );
+            let _ = writeln!(out, "{colour}{sign}{}{end}", change.value().trim_end_matches('\n'));
         }
     }
     Ok(out)

@@ -29,11 +29,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let today = || {
-        jiff::Timestamp::now()
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .date()
-    };
+    let today = || jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let today = args.today.unwrap_or_else(today).to_string();
     let sources = Sources::default();
     let mut any = false;
@@ -55,22 +51,13 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         any = true;
         out::data(&format!("{}\t{day}\n", input.name()))?;
         if args.delete && ended.len() == documents.len() {
-            fs::remove_file(path).map_err(|source| Trouble::Write {
-                path: input.name(),
-                source,
-            })?;
+            fs::remove_file(path)
+                .map_err(|source| Trouble::Write { path: input.name(), source })?;
         } else if args.delete {
             kept = true;
-            out::words(&format!(
-                "{} holds other documents, too; it is left\n",
-                input.name()
-            ));
+            out::words(&format!("{} holds other documents, too; it is left\n", input.name()));
         }
     }
     let done = args.delete && !kept;
-    Ok(if any && !done {
-        Outcome::Wrong
-    } else {
-        Outcome::Good
-    })
+    Ok(if any && !done { Outcome::Wrong } else { Outcome::Good })
 }

@@ -35,12 +35,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         return Ok(Outcome::Good);
     };
     if let Some(code) = Code::ALL.iter().find(|code| code.name() == what) {
-        out::data(&format!(
-            "{} ({})\n\n{}\n",
-            code.name(),
-            code.severity().word(),
-            code.about()
-        ))?;
+        out::data(&format!("{} ({})\n\n{}\n", code.name(), code.severity().word(), code.about()))?;
         return Ok(Outcome::Good);
     }
     let mut steps = what.split('.');
@@ -90,10 +85,7 @@ pub(super) fn shape(
         return Ok(Some((BLUEPRINT.to_owned(), blueprint_shape())));
     }
     let kinds = library.kinds();
-    let Some(kind) = kinds
-        .into_iter()
-        .find(|kind| kind.eq_ignore_ascii_case(word))
-    else {
+    let Some(kind) = kinds.into_iter().find(|kind| kind.eq_ignore_ascii_case(word)) else {
         return Ok(None);
     };
     match library.get(&kind, sources) {
@@ -107,12 +99,7 @@ fn kinds(library: &Library, sources: &Sources) -> Result<String, Trouble> {
     let mut text = "KINDS:\n".to_owned();
     for word in library.kinds().iter().map(String::as_str).chain([STORAGE]) {
         if let Some((kind, shape)) = shape(word, library, sources)? {
-            let about = shape
-                .about
-                .split(". ")
-                .next()
-                .unwrap_or_default()
-                .trim_end_matches('.');
+            let about = shape.about.split(". ").next().unwrap_or_default().trim_end_matches('.');
             text.push_str(&format!("  {kind:<12} {about}\n"));
         }
     }
@@ -123,17 +110,10 @@ fn kinds(library: &Library, sources: &Sources) -> Result<String, Trouble> {
 fn unknown(word: &str, library: &Library) -> Trouble {
     let kinds = library.kinds();
     let codes = Code::ALL.iter().map(|code| code.name());
-    let all = kinds
-        .iter()
-        .map(String::as_str)
-        .chain([STORAGE, BLUEPRINT])
-        .chain(codes);
+    let all = kinds.iter().map(String::as_str).chain([STORAGE, BLUEPRINT]).chain(codes);
     let hint = match nearest(word, all) {
         Some(likely) => format!("did you mean `{likely}`?"),
-        None => format!(
-            "there are `{}`, `{STORAGE}` and `{BLUEPRINT}`",
-            kinds.join("`, `")
-        ),
+        None => format!("there are `{}`, `{STORAGE}` and `{BLUEPRINT}`", kinds.join("`, `")),
     };
     Trouble::Usage(format!("nothing is called `{word}`; {hint}"))
 }
@@ -143,15 +123,8 @@ fn no_field(kind: &str, path: &[&str], shape: &Shape) -> Trouble {
     let before = &path[..path.len().saturating_sub(1)];
     let inside: Vec<&str> = ["spec"].into_iter().chain(before.iter().copied()).collect();
     let around = [shape.at(before), shape.at(&inside)];
-    let fields = around
-        .into_iter()
-        .flatten()
-        .flat_map(|s| s.fields().unwrap_or_default());
+    let fields = around.into_iter().flatten().flat_map(|s| s.fields().unwrap_or_default());
     let hint = nearest(last, fields.map(|field| field.name.as_str()))
         .map(|likely| format!("; did you mean `{likely}`?"));
-    Trouble::Usage(format!(
-        "{kind} has no field `{}`{}",
-        path.join("."),
-        hint.unwrap_or_default()
-    ))
+    Trouble::Usage(format!("{kind} has no field `{}`{}", path.join("."), hint.unwrap_or_default()))
 }

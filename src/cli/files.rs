@@ -45,10 +45,7 @@ impl Input {
             }
             Self::File(path) => fs::read(path),
         };
-        result.map_err(|source| Trouble::Read {
-            path: self.name(),
-            source,
-        })
+        result.map_err(|source| Trouble::Read { path: self.name(), source })
     }
 }
 
@@ -76,10 +73,8 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Found, Trouble> {
             found.inputs.push(Input::Stdin);
             continue;
         }
-        let metadata = fs::metadata(path).map_err(|source| Trouble::Read {
-            path: shown(path),
-            source,
-        })?;
+        let metadata =
+            fs::metadata(path).map_err(|source| Trouble::Read { path: shown(path), source })?;
         if metadata.is_dir() {
             walk(path, &mut found)?;
         } else {
@@ -133,8 +128,7 @@ fn walk(root: &Path, found: &mut Found) -> Result<(), Trouble> {
 
 fn is_ours(name: &str) -> bool {
     ["pso.yaml", "pso.yml"].iter().any(|ours| {
-        name.strip_suffix(ours)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        name.strip_suffix(ours).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     })
 }
 
@@ -155,10 +149,7 @@ pub(super) fn read_blueprints(folder: &Path) -> Result<Vec<Folder>, Trouble> {
 }
 
 fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
-    let failed = |source| Trouble::Read {
-        path: shown(folder),
-        source,
-    };
+    let failed = |source| Trouble::Read { path: shown(folder), source };
     let mut folders = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -172,10 +163,7 @@ fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
 
 /// Reads the text files of one folder; what is not text cannot be mounted from a blueprint.
 fn read_folder(folder: &Path) -> Result<Folder, Trouble> {
-    let failed = |source| Trouble::Read {
-        path: shown(folder),
-        source,
-    };
+    let failed = |source| Trouble::Read { path: shown(folder), source };
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -188,8 +176,5 @@ fn read_folder(folder: &Path) -> Result<Folder, Trouble> {
             files.insert(name, Arc::from(text));
         }
     }
-    Ok(Folder {
-        name: shown(folder),
-        files,
-    })
+    Ok(Folder { name: shown(folder), files })
 }

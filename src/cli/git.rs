@@ -50,10 +50,8 @@ fn read_output(
     files.sort();
     let mut all = Vec::new();
     for file in files {
-        let bytes = fs::read(&file).map_err(|source| Trouble::Read {
-            path: shown(&file),
-            source,
-        })?;
+        let bytes =
+            fs::read(&file).map_err(|source| Trouble::Read { path: shown(&file), source })?;
         let read = yaml::decode(&shown(&file), bytes, sources)
             .and_then(|source| read_stream(source, sources));
         match read {
@@ -65,10 +63,7 @@ fn read_output(
 }
 
 fn gather(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Trouble> {
-    let failed = |source| Trouble::Read {
-        path: shown(path),
-        source,
-    };
+    let failed = |source| Trouble::Read { path: shown(path), source };
     if path.is_file() {
         files.push(path.to_owned());
         return Ok(());
@@ -86,14 +81,7 @@ fn gather(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Trouble> {
 /// Renders the app files of a revision, with its blueprints and layers, by this program.
 fn rendered_at(revision: &str, input: &InputArgs) -> Result<Vec<Earlier>, Trouble> {
     let mut wanted: Vec<PathBuf> = input.paths.clone();
-    wanted.extend(
-        input
-            .layers
-            .iter()
-            .chain(&input.blueprints)
-            .chain(&input.storage)
-            .cloned(),
-    );
+    wanted.extend(input.layers.iter().chain(&input.blueprints).chain(&input.storage).cloned());
     // Blueprints stand beside files that are named, too.
     wanted.extend(
         input
@@ -140,10 +128,7 @@ fn git(
     if let Some(index) = index {
         command.env("GIT_INDEX_FILE", index);
     }
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
         // A git that has failed reads no more; what it says then is what counts.
@@ -153,9 +138,7 @@ fn git(
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(Trouble::Git(
-        String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-    ))
+    Err(Trouble::Git(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }
 
 fn top() -> Result<PathBuf, Trouble> {
@@ -165,31 +148,18 @@ fn top() -> Result<PathBuf, Trouble> {
 
 fn is_revision(word: &str) -> bool {
     let commit = format!("{word}^{{commit}}");
-    let arguments = [
-        "rev-parse",
-        "--verify",
-        "--quiet",
-        "--end-of-options",
-        &commit,
-    ];
+    let arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit];
     git(Path::new("."), &arguments, None, "").is_ok()
 }
 
 /// Puts the files of a revision below some paths into a folder of their own. The work tree and the
 /// index of the repository stay as they are.
 fn checkout(revision: &str, paths: &[PathBuf]) -> Result<tempfile::TempDir, Trouble> {
-    let folder = tempfile::tempdir().map_err(|source| Trouble::Write {
-        path: "a temporary folder".to_owned(),
-        source,
-    })?;
+    let folder = tempfile::tempdir()
+        .map_err(|source| Trouble::Write { path: "a temporary folder".to_owned(), source })?;
     let top = top()?;
     let index = folder.path().join(".index");
-    git(
-        &top,
-        &["read-tree", "--end-of-options", revision],
-        Some(&index),
-        "",
-    )?;
+    git(&top, &["read-tree", "--end-of-options", revision], Some(&index), "")?;
     let mut arguments = vec!["ls-files".to_owned(), "-z".to_owned(), "--".to_owned()];
     for path in paths {
         arguments.push(format!(":(top,literal){}", below_top(path)?.display()));
@@ -204,10 +174,7 @@ fn checkout(revision: &str, paths: &[PathBuf]) -> Result<tempfile::TempDir, Trou
 
 /// A path seen from the top of the repository. It may not exist any more.
 fn below_top(path: &Path) -> Result<PathBuf, Trouble> {
-    let failed = |source| Trouble::Read {
-        path: path.display().to_string(),
-        source,
-    };
+    let failed = |source| Trouble::Read { path: path.display().to_string(), source };
     let top = top()?;
     let absolute = std::path::absolute(path).map_err(failed)?;
     let here = fs::canonicalize(&absolute).unwrap_or(absolute);

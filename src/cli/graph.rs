@@ -32,11 +32,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let session = Session::open(&args.input)?;
     let mut graphs = Vec::new();
     let prepare = |unit: &Unit| {
-        Ok(unit
-            .apps
-            .iter()
-            .map(|rendered| Graph::of(&rendered.app))
-            .collect::<Vec<_>>())
+        Ok(unit.apps.iter().map(|rendered| Graph::of(&rendered.app)).collect::<Vec<_>>())
     };
     let (summary, sources) = session.run(prepare, |unit| {
         graphs.extend(unit);

@@ -64,16 +64,12 @@ impl Answers {
             return Ok(default.map(str::to_owned));
         }
         loop {
-            let shown = default
-                .map(|default| format!(" [{default}]"))
-                .unwrap_or_default();
+            let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
             out::words(&format!("{what}{shown}: "));
             let mut line = String::new();
             let read = io::stdin().lock().read_line(&mut line);
-            let read = read.map_err(|source| Trouble::Read {
-                path: "<stdin>".to_owned(),
-                source,
-            })?;
+            let read =
+                read.map_err(|source| Trouble::Read { path: "<stdin>".to_owned(), source })?;
             let answer = line.trim();
             if answer.is_empty() {
                 if default.is_some() || read == 0 {
@@ -91,23 +87,16 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let sources = Sources::default();
     let library = library(&args.blueprints, &sources)?;
     let flags = args.kind.is_some() || !args.set.is_empty() || args.name.is_some();
-    let answers = Answers {
-        asks: io::stdin().is_terminal() && io::stderr().is_terminal(),
-    };
+    let answers = Answers { asks: io::stdin().is_terminal() && io::stderr().is_terminal() };
     let kinds = library.kinds();
     let kind = match &args.kind {
         Some(kind) => kind.clone(),
         None if flags || !answers.asks => {
-            return Err(Trouble::Usage(format!(
-                "say which kind: one of `{}`",
-                kinds.join("`, `")
-            )));
+            return Err(Trouble::Usage(format!("say which kind: one of `{}`", kinds.join("`, `"))));
         }
         None => {
             let question = format!("Kind ({})", kinds.join(", "));
-            answers
-                .ask(&question, Format::Text, None)?
-                .unwrap_or_default()
+            answers.ask(&question, Format::Text, None)?.unwrap_or_default()
         }
     };
     let Some((kind, shape)) = shape(&kind, &library, &sources)?.filter(|(kind, _)| kind != STORAGE)
@@ -125,18 +114,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let name = name.unwrap_or(short);
     let namespace = match &args.namespace {
         Some(namespace) => Some(namespace.clone()),
-        None => answers
-            .ask("Namespace", Format::Name, Some(&name))?
-            .filter(|_| answers.asks),
+        None => answers.ask("Namespace", Format::Name, Some(&name))?.filter(|_| answers.asks),
     };
-    let text = document(
-        &kind,
-        &name,
-        namespace.as_deref(),
-        &shape,
-        &args.set,
-        &answers,
-    )?;
+    let text = document(&kind, &name, namespace.as_deref(), &shape, &args.set, &answers)?;
     let read = yaml::read(sources.add("the new file", text.clone()), &sources);
     let mut wrong = read.diagnostics;
     for node in &read.documents {
@@ -162,9 +142,7 @@ fn document(
         let _ = writeln!(text, "  namespace: {namespace}");
     }
     text.push_str("spec:\n");
-    let spec = shape
-        .field("spec")
-        .map(|field| field.shape.fields().unwrap_or_default());
+    let spec = shape.field("spec").map(|field| field.shape.fields().unwrap_or_default());
     let fields = spec.unwrap_or_default();
     let mut given = given(set)?;
     for field in fields.iter().filter(|field| field.required) {
@@ -180,9 +158,7 @@ fn document(
         let mut lines = String::new();
         yaml::write(&mut lines, &serde_json::json!({field: value}))
             .map_err(|error| Trouble::Usage(error.to_string()))?;
-        lines
-            .lines()
-            .for_each(|line| text.push_str(&format!("  {line}\n")));
+        lines.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
     }
     text.push_str(&volume_lines(fields, &volumes, answers)?);
     Ok(text)
@@ -200,9 +176,7 @@ fn given(set: &[String]) -> Result<serde_json::Map<String, Json>, Trouble> {
         apply_setting(node, &setting);
     }
     let spec = document.map(|node| node.to_json()["spec"].take());
-    Ok(spec
-        .and_then(|spec| spec.as_object().cloned())
-        .unwrap_or_default())
+    Ok(spec.and_then(|spec| spec.as_object().cloned()).unwrap_or_default())
 }
 
 /// The volumes with class and size, so that one sees which word to switch.
@@ -219,22 +193,14 @@ fn volume_lines(fields: &[Field], given: &Json, answers: &Answers) -> Result<Str
         let given_size = short.clone().filter(|word| Quantity::parse(word).is_some());
         let given_class = short.filter(|_| given_size.is_none());
         let class = given_class.or_else(|| word(&given[&volume.name]["class"]));
-        let class = class
-            .or_else(|| word(&default["class"]))
-            .unwrap_or_default();
-        let size = match given_size.or_else(|| word(&given[&volume.name]["size"])) {
-            Some(size) => Some(size),
-            None => {
-                let question = format!("Size of `{}` ({about}, {class})", volume.name);
-                answers.ask(&question, Format::Quantity, default["size"].as_str())?
-            }
-        };
+        let class = class.or_else(|| word(&default["class"])).unwrap_or_default();
+        let mut size = given_size.or_else(|| word(&given[&volume.name]["size"]));
+        if size.is_none() {
+            let question = format!("Size of `{}` ({about}, {class})", volume.name);
+            size = answers.ask(&question, Format::Quantity, default["size"].as_str())?;
+        }
         let size = size.unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "    {}: {{class: {class}, size: {size}}}  # {about}",
-            volume.name
-        );
+        let _ = writeln!(text, "    {}: {{class: {class}, size: {size}}}  # {about}", volume.name);
     }
     Ok(text)
 }
@@ -252,27 +218,14 @@ fn format_of(shape: &Shape) -> Format {
 }
 
 fn write(args: &Args, name: &str, text: &str) -> Result<Outcome, Trouble> {
-    let path = args
-        .out
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(format!("{name}.pso.yaml")));
+    let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.pso.yaml")));
     if path.as_os_str() == "-" {
         out::data(text)?;
         return Ok(Outcome::Good);
     }
-    let failed = |source| Trouble::Write {
-        path: path.display().to_string(),
-        source,
-    };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .map_err(failed)?;
+    let failed = |source| Trouble::Write { path: path.display().to_string(), source };
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
-    out::words(&format!(
-        "wrote {0}; see what it becomes: pso-gen render {0}\n",
-        path.display()
-    ));
+    out::words(&format!("wrote {0}; see what it becomes: pso-gen render {0}\n", path.display()));
     Ok(Outcome::Good)
 }

@@ -41,11 +41,7 @@ pub(super) struct InputArgs {
 impl InputArgs {
     /// Returns the day as `2026-12-24`, in UTC like everything else here.
     pub(super) fn day(&self) -> String {
-        let today = || {
-            jiff::Timestamp::now()
-                .to_zoned(jiff::tz::TimeZone::UTC)
-                .date()
-        };
+        let today = || jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
         self.today.unwrap_or_else(today).to_string()
     }
 }

@@ -18,17 +18,11 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let pages = man_pages();
     let Some(folder) = &args.out else {
-        let first = pages
-            .first()
-            .map(|(_, page)| page.as_str())
-            .unwrap_or_default();
+        let first = pages.first().map(|(_, page)| page.as_str()).unwrap_or_default();
         out::data(first)?;
         return Ok(Outcome::Good);
     };
-    let failed = |source| Trouble::Write {
-        path: folder.display().to_string(),
-        source,
-    };
+    let failed = |source| Trouble::Write { path: folder.display().to_string(), source };
     fs::create_dir_all(folder).map_err(failed)?;
     for (name, page) in pages {
         fs::write(folder.join(name), page).map_err(failed)?;
@@ -43,9 +37,7 @@ pub fn man_pages() -> Vec<(String, String)> {
     let page = |command: &clap::Command, title: &str| {
         let mut text = Vec::new();
         // Writing to memory cannot fail.
-        let _ = clap_mangen::Man::new(command.clone())
-            .title(title)
-            .render(&mut text);
+        let _ = clap_mangen::Man::new(command.clone()).title(title).render(&mut text);
         String::from_utf8_lossy(&text).into_owned()
     };
     let mut pages = vec![("pso-gen.1".to_owned(), page(&command, "pso-gen"))];

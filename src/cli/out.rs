@@ -26,9 +26,7 @@ pub(super) fn data(text: &str) -> Result<(), Trouble> {
 
 /// Writes to somebody who may have gone.
 pub(super) fn write(to: &mut dyn Write, bytes: &[u8]) -> Result<(), Trouble> {
-    to.write_all(bytes)
-        .and_then(|()| to.flush())
-        .map_err(|error| lost("standard output", error))
+    to.write_all(bytes).and_then(|()| to.flush()).map_err(|error| lost("standard output", error))
 }
 
 /// Tells a reader that has gone from one that failed.
@@ -36,10 +34,7 @@ pub(super) fn lost(path: &str, source: io::Error) -> Trouble {
     if source.kind() == ErrorKind::BrokenPipe {
         return Trouble::BrokenPipe;
     }
-    Trouble::Write {
-        path: path.to_owned(),
-        source,
-    }
+    Trouble::Write { path: path.to_owned(), source }
 }
 
 /// Writes words to standard error. When that fails, there is nobody to tell.
@@ -71,11 +66,7 @@ pub(super) fn rendered(
 /// Returns whether a stream is shown to somebody who likes colours.
 pub(super) fn style(stream: &impl IsTerminal) -> Style {
     let off = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if stream.is_terminal() && !off {
-        Style::Coloured
-    } else {
-        Style::Plain
-    }
+    if stream.is_terminal() && !off { Style::Coloured } else { Style::Plain }
 }
 
 /// Says what kept a command from being tried, and why, to the bottom.

@@ -107,9 +107,8 @@ fn to_folder(
         }
         Ok(files)
     };
-    let (summary, sources) = session.run(prepare, |files| {
-        files.iter().try_for_each(|file| folder.take(file))
-    })?;
+    let (summary, sources) =
+        session.run(prepare, |files| files.iter().try_for_each(|file| folder.take(file)))?;
     let outcome = told(&summary, &sources, format);
     for namespace in &summary.namespaces {
         folder.take(&sink::file(namespace.name(), namespace)?)?;

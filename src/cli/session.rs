@@ -132,9 +132,7 @@ impl Session {
         for (input, must) in named.chain(inputs.map(|input| (input.clone(), false))) {
             let bytes = input.read()?;
             // Most files are apps; those are not parsed twice.
-            let mentions = bytes
-                .windows(STORAGE.len())
-                .any(|window| window == STORAGE.as_bytes());
+            let mentions = bytes.windows(STORAGE.len()).any(|window| window == STORAGE.as_bytes());
             if !must && !mentions {
                 continue;
             }
@@ -143,10 +141,7 @@ impl Session {
             };
             let read = yaml::read(source, &self.sources);
             let kinds = [STORAGE.to_owned()];
-            let documents = read
-                .documents
-                .into_iter()
-                .filter_map(|node| split(node, &kinds).ok());
+            let documents = read.documents.into_iter().filter_map(|node| split(node, &kinds).ok());
             let mut any = false;
             for document in documents {
                 any = true;
@@ -160,8 +155,7 @@ impl Session {
             if must && !any {
                 let place = crate::diagnostic::Place::start_of(source);
                 let message = "there is no document of the kind `Storage`";
-                self.wrong
-                    .push(Diagnostic::new(Code::UnknownKind, place, message));
+                self.wrong.push(Diagnostic::new(Code::UnknownKind, place, message));
             }
         }
         for spec in &specs {
@@ -190,10 +184,7 @@ impl Session {
             today,
             wrong,
         } = self;
-        let settings = settings
-            .into_iter()
-            .map(|setting| (setting, AtomicU32::new(0)))
-            .collect();
+        let settings = settings.into_iter().map(|setting| (setting, AtomicU32::new(0))).collect();
         let pipeline = Pipeline {
             sources: &sources,
             library: &library,
@@ -203,10 +194,7 @@ impl Session {
             namespace,
             today,
         };
-        let mut summary = Summary {
-            diagnostics: wrong,
-            ..Summary::default()
-        };
+        let mut summary = Summary { diagnostics: wrong, ..Summary::default() };
         let mut run = Run::new(&quotas);
         let mut documents = 0;
         let progress = inputs.len() >= PROGRESS && io::stderr().is_terminal();
@@ -214,17 +202,13 @@ impl Session {
             if progress {
                 out::words(&format!("\r{} of {} files", index * CHUNK, inputs.len()));
             }
-            let done: Vec<_> = chunk
-                .par_iter()
-                .map(|input| one(&pipeline, input, &prepare))
-                .collect();
+            let done: Vec<_> = match chunk {
+                // One file is not worth starting threads for.
+                [only] => vec![one(&pipeline, only, &prepare)],
+                many => many.par_iter().map(|input| one(&pipeline, input, &prepare)).collect(),
+            };
             for done in done {
-                let Done {
-                    documents: more,
-                    apps,
-                    diagnostics,
-                    prepared,
-                } = done?;
+                let Done { documents: more, apps, diagnostics, prepared } = done?;
                 documents += more;
                 summary.apps += apps.len();
                 summary.diagnostics.extend(diagnostics);
@@ -260,9 +244,7 @@ fn one<T>(
 ) -> Result<Done<T>, Trouble> {
     let mut wrong = Vec::new();
     let source = take(input, pipeline.sources, &mut wrong)?;
-    let mut unit = source
-        .map(|source| pipeline.render(source))
-        .unwrap_or_default();
+    let mut unit = source.map(|source| pipeline.render(source)).unwrap_or_default();
     wrong.append(&mut unit.diagnostics);
     Ok(Done {
         documents: unit.documents,

@@ -25,19 +25,14 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new() -> Self {
-        Self {
-            held: SpooledTempFile::new(IN_MEMORY),
-        }
+        Self { held: SpooledTempFile::new(IN_MEMORY) }
     }
 
     /// Takes text for later.
     pub(super) fn take(&mut self, text: &str) -> Result<(), Trouble> {
         self.held
             .write_all(text.as_bytes())
-            .map_err(|source| Trouble::Write {
-                path: "a temporary file".to_owned(),
-                source,
-            })
+            .map_err(|source| Trouble::Write { path: "a temporary file".to_owned(), source })
     }
 
     /// Writes `first`, then everything that was taken.
@@ -45,16 +40,12 @@ impl Stream {
         let mut stdout = io::stdout().lock();
         out::write(&mut stdout, first.as_bytes())?;
         let copied =
-            self.held
-                .seek(SeekFrom::Start(0))
-                .and_then(|_| match self.held.into_inner() {
-                    // From a file, the kernel copies by itself.
-                    SpooledData::OnDisk(mut file) => io::copy(&mut file, &mut stdout).map(drop),
-                    SpooledData::InMemory(text) => stdout.write_all(text.get_ref()),
-                });
-        copied
-            .and_then(|()| stdout.flush())
-            .map_err(|source| out::lost("standard output", source))
+            self.held.seek(SeekFrom::Start(0)).and_then(|_| match self.held.into_inner() {
+                // From a file, the kernel copies by itself.
+                SpooledData::OnDisk(mut file) => io::copy(&mut file, &mut stdout).map(drop),
+                SpooledData::InMemory(text) => stdout.write_all(text.get_ref()),
+            });
+        copied.and_then(|()| stdout.flush()).map_err(|source| out::lost("standard output", source))
     }
 }
 
@@ -83,10 +74,7 @@ pub(super) fn file(folder: &str, object: &Object) -> Result<OutFile, Trouble> {
     let name = object.name().replace(':', "_");
     let mut text = String::new();
     manifest::write(&mut text, std::slice::from_ref(object))?;
-    Ok(OutFile {
-        path: format!("{folder}/{kind}-{name}.yaml"),
-        text,
-    })
+    Ok(OutFile { path: format!("{folder}/{kind}-{name}.yaml"), text })
 }
 
 /// A folder: one file for each object, our own stale files removed, everybody else's left alone.
@@ -109,15 +97,10 @@ struct Index {
 impl OutFolder {
     /// Opens a folder to be written to.
     pub(super) fn write_to(root: &Path) -> Result<Self, Trouble> {
-        let failed = |source| Trouble::Write {
-            path: root.display().to_string(),
-            source,
-        };
+        let failed = |source| Trouble::Write { path: root.display().to_string(), source };
         fs::create_dir_all(root).map_err(failed)?;
-        let waiting = tempfile::Builder::new()
-            .prefix(".pso-gen-")
-            .tempdir_in(root)
-            .map_err(failed)?;
+        let waiting =
+            tempfile::Builder::new().prefix(".pso-gen-").tempdir_in(root).map_err(failed)?;
         Ok(Self {
             root: root.to_owned(),
             waiting: Some(waiting),
@@ -128,12 +111,7 @@ impl OutFolder {
 
     /// Opens a folder to be compared with.
     pub(super) fn compare_with(root: &Path) -> Self {
-        Self {
-            root: root.to_owned(),
-            waiting: None,
-            written: BTreeSet::new(),
-            stale: Vec::new(),
-        }
+        Self { root: root.to_owned(), waiting: None, written: BTreeSet::new(), stale: Vec::new() }
     }
 
     /// Takes a file: to be written, or compared.
@@ -167,10 +145,7 @@ impl OutFolder {
         };
         for path in &self.stale {
             let (from, to) = (waiting.path().join(path), self.root.join(path));
-            let failed = |source| Trouble::Write {
-                path: to.display().to_string(),
-                source,
-            };
+            let failed = |source| Trouble::Write { path: to.display().to_string(), source };
             if let Some(folder) = to.parent() {
                 fs::create_dir_all(folder).map_err(failed)?;
             }
@@ -179,32 +154,21 @@ impl OutFolder {
         let left_over = self.left_over()?;
         for path in &left_over {
             let path = self.root.join(path);
-            let failed = |source| Trouble::Write {
-                path: path.display().to_string(),
-                source,
-            };
+            let failed = |source| Trouble::Write { path: path.display().to_string(), source };
             fs::remove_file(&path).map_err(failed)?;
             // Folders that are empty now go, too; one that is not empty stays.
-            for folder in path
-                .ancestors()
-                .skip(1)
-                .take_while(|folder| *folder != self.root)
-            {
+            for folder in path.ancestors().skip(1).take_while(|folder| *folder != self.root) {
                 if fs::remove_dir(folder).is_err() {
                     break;
                 }
             }
         }
-        let index = serde_json::to_vec_pretty(&Index {
-            files: self.written,
-        })?;
+        let index = serde_json::to_vec_pretty(&Index { files: self.written })?;
         let path = self.root.join(INDEX);
         let next = waiting.path().join(INDEX);
         write_file(&next, &index)?;
-        fs::rename(&next, &path).map_err(|source| Trouble::Write {
-            path: path.display().to_string(),
-            source,
-        })?;
+        fs::rename(&next, &path)
+            .map_err(|source| Trouble::Write { path: path.display().to_string(), source })?;
         Ok((self.stale.len(), left_over.len()))
     }
 
@@ -216,32 +180,19 @@ impl OutFolder {
             Ok(bytes) => serde_json::from_slice(&bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Index::default(),
             Err(source) => {
-                return Err(Trouble::Read {
-                    path: path.display().to_string(),
-                    source,
-                });
+                return Err(Trouble::Read { path: path.display().to_string(), source });
             }
         };
         let inside = |file: &&String| {
             !file.starts_with('/') && !file.split('/').any(|step| matches!(step, ".." | ""))
         };
-        let gone = index
-            .files
-            .iter()
-            .filter(|file| !self.written.contains(*file))
-            .filter(inside);
-        Ok(gone
-            .filter(|file| self.root.join(file).is_file())
-            .cloned()
-            .collect())
+        let gone = index.files.iter().filter(|file| !self.written.contains(*file)).filter(inside);
+        Ok(gone.filter(|file| self.root.join(file).is_file()).cloned().collect())
     }
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
-    let failed = |source| Trouble::Write {
-        path: path.display().to_string(),
-        source,
-    };
+    let failed = |source| Trouble::Write { path: path.display().to_string(), source };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }

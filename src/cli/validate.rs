@@ -36,9 +36,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
                 let after = super::diff::objects(&apps, &summary)?;
                 let changes = crate::check::changes(earlier, after);
                 let owner = |identity: &_| super::diff::owner(&apps, identity);
-                summary
-                    .diagnostics
-                    .extend(crate::check::since(&changes, owner));
+                summary.diagnostics.extend(crate::check::since(&changes, owner));
             }
             Err(diagnostic) => summary.diagnostics.push(diagnostic),
         }
@@ -48,18 +46,11 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         out::diagnostics(&summary.diagnostics, &sources, args.format);
         if summary.diagnostics.is_empty() {
             let apps = summary.apps;
-            out::words(&format!(
-                "{apps} app{} valid\n",
-                if apps == 1 { " is" } else { "s are" }
-            ));
+            out::words(&format!("{apps} app{} valid\n", if apps == 1 { " is" } else { "s are" }));
         }
     } else {
         let text = out::rendered(&summary.diagnostics, &sources, args.format, Style::Plain);
         out::data(&text)?;
     }
-    Ok(if summary.is_broken() {
-        Outcome::Wrong
-    } else {
-        Outcome::Good
-    })
+    Ok(if summary.is_broken() { Outcome::Wrong } else { Outcome::Good })
 }

@@ -13,10 +13,8 @@ use crate::blueprint::{ClassKind, Volume};
 use crate::manifest::Object;
 
 /// What keeps Argo CD from deleting a claim.
-pub(super) const KEEP: (&str, &str) = (
-    "argocd.argoproj.io/sync-options",
-    "Prune=false,Delete=false",
-);
+pub(super) const KEEP: (&str, &str) =
+    ("argocd.argoproj.io/sync-options", "Prune=false,Delete=false");
 /// Owner (`uid:gid`) and mode that the provisioner gives a new file system, where the array can.
 const OWNER: &str = "pso-gen.io/owner";
 const MODE: &str = "pso-gen.io/mode";
@@ -25,25 +23,14 @@ const ABOUT: &str = "pso-gen.io/about";
 
 /// One claim for each volume that is not an existing one.
 pub(super) fn claims(context: &Context<'_>) -> Vec<Object> {
-    let volumes = context
-        .app
-        .volumes
-        .iter()
-        .filter(|(_, volume)| volume.claim.is_none());
-    volumes
-        .map(|(name, volume)| claim(context, name, volume))
-        .collect()
+    let volumes = context.app.volumes.iter().filter(|(_, volume)| volume.claim.is_none());
+    volumes.map(|(name, volume)| claim(context, name, volume)).collect()
 }
 
 fn claim(context: &Context<'_>, name: &str, volume: &Volume) -> Object {
     let app = context.app;
-    let users = app
-        .components
-        .iter()
-        .filter(|(_, c)| c.program.mounts.contains_key(name));
-    let wave = users
-        .map(|(component, _)| context.waves.of(component))
-        .min();
+    let users = app.components.iter().filter(|(_, c)| c.program.mounts.contains_key(name));
+    let wave = users.map(|(component, _)| context.waves.of(component)).min();
     let wave = wave.unwrap_or(super::wave::LAST);
     let mut metadata = context.metadata(app.object_name(name), "", wave);
     let annotations = metadata.annotations.get_or_insert_default();
@@ -51,10 +38,7 @@ fn claim(context: &Context<'_>, name: &str, volume: &Volume) -> Object {
         annotations.insert(KEEP.0.to_owned(), KEEP.1.to_owned());
     }
     if !volume.about.is_empty() {
-        annotations.insert(
-            ABOUT.to_owned(),
-            volume.about.trim_end_matches('.').to_owned(),
-        );
+        annotations.insert(ABOUT.to_owned(), volume.about.trim_end_matches('.').to_owned());
     }
     if let (Some((user, group)), ClassKind::File) = (volume.owner, volume.class.kind) {
         annotations.insert(OWNER.to_owned(), format!("{user}:{group}"));

@@ -20,16 +20,8 @@ pub(super) fn rules(app: &App) -> Vec<Diagnostic> {
 /// The place of the word that says which class a volume has; else of what makes it impossible.
 fn class_path(app: &App, volume: &str) -> String {
     let path = format!("spec.volumes.{volume}");
-    let written = app
-        .common
-        .volumes
-        .get(volume)
-        .is_some_and(|spec| spec.class.is_some());
-    if written {
-        path
-    } else {
-        "spec.replicas".to_owned()
-    }
+    let written = app.common.volumes.get(volume).is_some_and(|spec| spec.class.is_some());
+    if written { path } else { "spec.replicas".to_owned() }
 }
 
 fn at(app: &App, path: &str) -> Place {
@@ -42,13 +34,7 @@ fn shared(app: &App, name: &str, volume: &Volume, wrong: &mut Vec<Diagnostic>) {
     let users: Vec<_> = app
         .components
         .iter()
-        .filter(|(_, component)| {
-            component
-                .program
-                .mounts
-                .get(name)
-                .is_some_and(Option::is_some)
-        })
+        .filter(|(_, component)| component.program.mounts.get(name).is_some_and(Option::is_some))
         .collect();
     let path = class_path(app, name);
     let class = &volume.class.name;
@@ -64,13 +50,9 @@ fn shared(app: &App, name: &str, volume: &Volume, wrong: &mut Vec<Diagnostic>) {
         let message = format!(
             "`{class}` is block storage, attached to one node at a time, and `{component}` mounts `{name}` in {count}"
         );
-        wrong.push(
-            Diagnostic::new(Code::BlockShared, at(app, &path), message)
-                .at(&path)
-                .fix(format!(
-                    "write `replicas: 1`, or give `{name}` a file class such as `pure-file`"
-                )),
-        );
+        wrong.push(Diagnostic::new(Code::BlockShared, at(app, &path), message).at(&path).fix(
+            format!("write `replicas: 1`, or give `{name}` a file class such as `pure-file`"),
+        ));
     }
     if let [(first, _), (second, _), ..] = users.as_slice() {
         let message = format!(
@@ -90,11 +72,7 @@ fn node_local_locks(app: &App, name: &str, volume: &Volume, wrong: &mut Vec<Diag
         return;
     }
     for (component, user) in &app.components {
-        let locks = user
-            .serving
-            .before
-            .iter()
-            .any(|step| step.lock.as_deref() == Some(name));
+        let locks = user.serving.before.iter().any(|step| step.lock.as_deref() == Some(name));
         if locks && user.serving.pods.most() > 1 {
             let path = class_path(app, name);
             let message = format!(
@@ -102,11 +80,9 @@ fn node_local_locks(app: &App, name: &str, volume: &Volume, wrong: &mut Vec<Diag
                 volume.class.name
             );
             wrong.push(
-                Diagnostic::new(Code::NodeLocalLock, at(app, &path), message)
-                    .at(&path)
-                    .fix(
-                        "take `nolock` out of the class, write `replicas: 1`, or use another class",
-                    ),
+                Diagnostic::new(Code::NodeLocalLock, at(app, &path), message).at(&path).fix(
+                    "take `nolock` out of the class, write `replicas: 1`, or use another class",
+                ),
             );
         }
     }

@@ -25,23 +25,14 @@ pub(super) fn text_key(program: &str, path: &str) -> String {
     let path: String = path
         .trim_start_matches('/')
         .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '.' {
-                c
-            } else {
-                '-'
-            }
-        })
+        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
         .collect();
     format!("{program}.{path}")
 }
 
 /// The app's files, or nothing if there are none.
 pub(super) fn config_map(context: &Context<'_>) -> Option<Object> {
-    let data = context
-        .files
-        .iter()
-        .map(|(key, text)| (key.to_string(), text.to_string()));
+    let data = context.files.iter().map(|(key, text)| (key.to_string(), text.to_string()));
     (!context.files.is_empty()).then(|| {
         Object::from(ConfigMap {
             metadata: context.metadata(name(context.app), "", wave::CONFIG),
@@ -53,10 +44,7 @@ pub(super) fn config_map(context: &Context<'_>) -> Option<Object> {
 
 /// All contents by key.
 pub(super) fn contents(app: &App) -> BTreeMap<Cow<'_, str>, Cow<'_, str>> {
-    let files = app
-        .files
-        .iter()
-        .map(|(key, text)| (Cow::from(key), Cow::from(text.as_ref())));
+    let files = app.files.iter().map(|(key, text)| (Cow::from(key), Cow::from(text.as_ref())));
     let mut contents: BTreeMap<_, _> = files.collect();
     let mut script = |key: &'static str, text: &'static str| {
         contents.insert(Cow::Borrowed(key), Cow::Borrowed(text));
@@ -78,13 +66,10 @@ fn texts<'p>(
     name: &'p str,
     program: &'p Program,
 ) -> impl Iterator<Item = (Cow<'p, str>, Cow<'p, str>)> {
-    program
-        .files
-        .iter()
-        .filter_map(move |(path, file)| match &file.as_ref()?.content {
-            FileContent::Text(text) => Some((text_key(name, path).into(), text.into())),
-            _ => None,
-        })
+    program.files.iter().filter_map(move |(path, file)| match &file.as_ref()?.content {
+        FileContent::Text(text) => Some((text_key(name, path).into(), text.into())),
+        _ => None,
+    })
 }
 
 impl Context<'_> {

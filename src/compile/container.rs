@@ -50,19 +50,13 @@ impl PodVolumes {
     /// Returns the pod's volumes.
     pub(super) fn finish(self, app: &App) -> Vec<Volume> {
         let items = |keys: BTreeMap<String, i32>| {
-            let item = |(key, mode): (String, i32)| KeyToPath {
-                path: key.clone(),
-                key,
-                mode: Some(mode),
-            };
+            let item =
+                |(key, mode): (String, i32)| KeyToPath { path: key.clone(), key, mode: Some(mode) };
             Some(keys.into_iter().map(item).collect())
         };
         let mut volumes: Vec<Volume> = Vec::new();
         for name in self.claims {
-            let claim = app
-                .volumes
-                .get(&name)
-                .and_then(|volume| volume.claim.clone());
+            let claim = app.volumes.get(&name).and_then(|volume| volume.claim.clone());
             volumes.push(Volume {
                 persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
                     claim_name: claim.unwrap_or_else(|| app.object_name(&name)),
@@ -115,22 +109,13 @@ fn secret_volume(secret: &str) -> String {
 fn writable_volume(path: &str) -> String {
     let slug: String = path
         .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_lowercase()
-            } else {
-                '-'
-            }
-        })
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
         .collect();
     format!("writable{}", slug.trim_end_matches('-'))
 }
 
 fn secret_name(app: &App, secret: &str) -> String {
-    app.secrets
-        .get(secret)
-        .map(|secret| secret.name.clone())
-        .unwrap_or_default()
+    app.secrets.get(secret).map(|secret| secret.name.clone()).unwrap_or_default()
 }
 
 /// Makes the container of a program. `name` is that of the component or job.
@@ -156,7 +141,8 @@ pub(super) fn container(
         args: some(program.args.clone()),
         env: some(environment(app, &program.env)),
         volume_mounts: some(sorted(mounts)),
-        resources: Some(resources(&program.resources)).filter(|r| *r != Default::default()),
+        resources: Some(resources(&program.resources))
+            .filter(|r| *r != ResourceRequirements::default()),
         security_context: Some(unprivileged(program.read_only_root)),
         ..Container::default()
     }
@@ -230,14 +216,8 @@ fn file_mounts(name: &str, program: &Program, volumes: &mut PodVolumes) -> Vec<V
                 (secret_volume(secret), key.to_owned())
             }
             FileContent::File(key) => {
-                volumes
-                    .files
-                    .insert(key.clone(), file.mode.unwrap_or(0o444));
-                if path
-                    .strip_prefix(SCRIPTS)
-                    .and_then(|rest| rest.strip_prefix('/'))
-                    == Some(key)
-                {
+                volumes.files.insert(key.clone(), file.mode.unwrap_or(0o444));
+                if path.strip_prefix(SCRIPTS).and_then(|rest| rest.strip_prefix('/')) == Some(key) {
                     // It is there anyway, with all other files of the pod.
                     mounts.push(scripts_mount());
                     continue;
@@ -246,9 +226,7 @@ fn file_mounts(name: &str, program: &Program, volumes: &mut PodVolumes) -> Vec<V
             }
             FileContent::Text(_) => {
                 let key = config::text_key(name, path);
-                volumes
-                    .files
-                    .insert(key.clone(), file.mode.unwrap_or(0o444));
+                volumes.files.insert(key.clone(), file.mode.unwrap_or(0o444));
                 (config::VOLUME.to_owned(), key)
             }
         };
@@ -279,19 +257,12 @@ fn writable_mounts(program: &Program, volumes: &mut PodVolumes) -> Vec<VolumeMou
 
 /// The mount of a writable folder at another place, to be filled before the program starts.
 pub(super) fn seed_mount(path: &str, at: &str) -> VolumeMount {
-    VolumeMount {
-        name: writable_volume(path),
-        mount_path: at.to_owned(),
-        ..VolumeMount::default()
-    }
+    VolumeMount { name: writable_volume(path), mount_path: at.to_owned(), ..VolumeMount::default() }
 }
 
 pub(super) fn environment(app: &App, env: &IndexMap<String, Option<EnvValue>>) -> Vec<EnvVar> {
     let variable = |(name, value): (&String, &Option<EnvValue>)| {
-        let mut variable = EnvVar {
-            name: name.clone(),
-            ..EnvVar::default()
-        };
+        let mut variable = EnvVar { name: name.clone(), ..EnvVar::default() };
         match value.as_ref()? {
             EnvValue::Text(text) => variable.value = Some(text.clone()),
             EnvValue::Secret(reference) => {
@@ -322,10 +293,8 @@ pub(super) fn environment(app: &App, env: &IndexMap<String, Option<EnvValue>>) -
 
 pub(super) fn resources(resources: &Resources) -> ResourceRequirements {
     let quantities = |words: &BTreeMap<String, String>| {
-        let quantities: BTreeMap<String, Quantity> = words
-            .iter()
-            .map(|(name, amount)| (name.clone(), Quantity(amount.clone())))
-            .collect();
+        let quantities: BTreeMap<String, Quantity> =
+            words.iter().map(|(name, amount)| (name.clone(), Quantity(amount.clone()))).collect();
         (!quantities.is_empty()).then_some(quantities)
     };
     ResourceRequirements {
@@ -355,10 +324,8 @@ pub(super) fn probe(probe: &Probe) -> PodProbe {
     };
     match probe.action() {
         Some(ProbeAction::Http(http)) => {
-            let header = |host: &String| HTTPHeader {
-                name: "Host".to_owned(),
-                value: host.clone(),
-            };
+            let header =
+                |host: &String| HTTPHeader { name: "Host".to_owned(), value: host.clone() };
             out.http_get = Some(HTTPGetAction {
                 path: Some(http.path.clone()),
                 port: IntOrString::String(http.port.clone()),
@@ -367,15 +334,11 @@ pub(super) fn probe(probe: &Probe) -> PodProbe {
             });
         }
         Some(ProbeAction::Tcp(port)) => {
-            out.tcp_socket = Some(TCPSocketAction {
-                port: IntOrString::String(port.to_owned()),
-                host: None,
-            });
+            out.tcp_socket =
+                Some(TCPSocketAction { port: IntOrString::String(port.to_owned()), host: None });
         }
         Some(ProbeAction::Exec(command)) => {
-            out.exec = Some(ExecAction {
-                command: Some(command.to_vec()),
-            });
+            out.exec = Some(ExecAction { command: Some(command.to_vec()) });
         }
         None => {}
     }

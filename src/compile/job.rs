@@ -15,12 +15,7 @@ const KEPT: i32 = 7 * 24 * 3600;
 
 /// One CronJob for each job.
 pub(super) fn jobs(context: &Context<'_>) -> Vec<Object> {
-    context
-        .app
-        .jobs
-        .iter()
-        .map(|(name, job)| cron_job(context, name, job))
-        .collect()
+    context.app.jobs.iter().map(|(name, job)| cron_job(context, name, job)).collect()
 }
 
 fn cron_job(context: &Context<'_>, name: &str, job: &Job) -> Object {

@@ -36,11 +36,7 @@ fn adopted(context: &Context<'_>, mut object: Object) -> Object {
 /// Says what Kubernetes does not know.
 pub(super) fn told(unknown: &Unknown, json: &Json, code: Code, place: Place) -> Diagnostic {
     let word = |value: &Json| value.as_str().unwrap_or("?").to_owned();
-    let what = format!(
-        "{} {}",
-        word(&json["kind"]),
-        word(&json["metadata"]["name"])
-    );
+    let what = format!("{} {}", word(&json["kind"]), word(&json["metadata"]["name"]));
     match unknown {
         Unknown::Incomplete(field) => {
             Diagnostic::new(code, place, format!("{what}: `{field}` is missing"))

@@ -31,18 +31,11 @@ pub(super) fn selector(app: &App, component: &str) -> Words {
 
 /// Labels that tell an app's pods from those of all others.
 pub(super) fn instance(app: &App) -> Words {
-    [
-        (NAME.to_owned(), app.kind.to_lowercase()),
-        (INSTANCE.to_owned(), app.name.clone()),
-    ]
-    .into()
+    [(NAME.to_owned(), app.kind.to_lowercase()), (INSTANCE.to_owned(), app.name.clone())].into()
 }
 
 pub(super) fn label_selector(labels: Words) -> LabelSelector {
-    LabelSelector {
-        match_labels: Some(labels),
-        ..LabelSelector::default()
-    }
+    LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
 }
 
 /// All labels of an object; `component` is empty for what belongs to the whole app.

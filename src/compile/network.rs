@@ -47,13 +47,8 @@ pub(super) fn policies(context: &Context<'_>) -> Vec<Object> {
     }
     if closed && secret::is_needed(app) {
         // The API server's address is not known here; its ports are.
-        let ports = [443, 6443]
-            .map(|number| port(IntOrString::Int(number), "TCP"))
-            .to_vec();
-        let rule = NetworkPolicyEgressRule {
-            ports: Some(ports),
-            to: None,
-        };
+        let ports = [443, 6443].map(|number| port(IntOrString::Int(number), "TCP")).to_vec();
+        let rule = NetworkPolicyEgressRule { ports: Some(ports), to: None };
         policies.push(policy(
             context,
             secret::PART,
@@ -77,11 +72,7 @@ fn policy(context: &Context<'_>, name: &str, component: &str, spec: NetworkPolic
 }
 
 fn types(egress: bool) -> Vec<String> {
-    let types = if egress {
-        vec!["Ingress", "Egress"]
-    } else {
-        vec!["Ingress"]
-    };
+    let types = if egress { vec!["Ingress", "Egress"] } else { vec!["Ingress"] };
     types.into_iter().map(str::to_owned).collect()
 }
 
@@ -93,33 +84,15 @@ fn ingress(app: &App, name: &str) -> Vec<NetworkPolicyIngressRule> {
     let mut rules = Vec::new();
     for number in component.serving.ports.keys() {
         let ports = Some(vec![port(IntOrString::String(number.clone()), "TCP")]);
-        let talks = app
-            .talks
-            .iter()
-            .filter(|talk| talk.to == name && talk.port == *number);
+        let talks = app.talks.iter().filter(|talk| talk.to == name && talk.port == *number);
         let from: Vec<_> = talks.map(|talk| pods(selector(app, &talk.from))).collect();
         if !from.is_empty() {
-            rules.push(NetworkPolicyIngressRule {
-                from: Some(from),
-                ports: ports.clone(),
-            });
+            rules.push(NetworkPolicyIngressRule { from: Some(from), ports: ports.clone() });
         }
-        let exposed = app
-            .exposed
-            .iter()
-            .any(|e| e.component == name && e.port == *number);
+        let exposed = app.exposed.iter().any(|e| e.component == name && e.port == *number);
         if exposed && app.common.expose.via != Via::None {
-            let namespaces = app
-                .common
-                .network
-                .from
-                .iter()
-                .map(|name| namespace(name))
-                .collect();
-            rules.push(NetworkPolicyIngressRule {
-                from: some(namespaces),
-                ports,
-            });
+            let namespaces = app.common.network.from.iter().map(|name| namespace(name)).collect();
+            rules.push(NetworkPolicyIngressRule { from: some(namespaces), ports });
         }
     }
     rules
@@ -127,48 +100,25 @@ fn ingress(app: &App, name: &str) -> Vec<NetworkPolicyIngressRule> {
 
 /// Where pods may go when `egress` is closed: DNS, each other, and the networks named.
 fn outside(app: &App) -> Vec<NetworkPolicyEgressRule> {
-    let dns = ["UDP", "TCP"]
-        .map(|protocol| port(IntOrString::Int(53), protocol))
-        .to_vec();
+    let dns = ["UDP", "TCP"].map(|protocol| port(IntOrString::Int(53), protocol)).to_vec();
     let mut rules = vec![
-        NetworkPolicyEgressRule {
-            ports: Some(dns),
-            to: None,
-        },
-        NetworkPolicyEgressRule {
-            ports: None,
-            to: Some(vec![pods(instance(app))]),
-        },
+        NetworkPolicyEgressRule { ports: Some(dns), to: None },
+        NetworkPolicyEgressRule { ports: None, to: Some(vec![pods(instance(app))]) },
     ];
-    let networks: Vec<_> = app
-        .common
-        .network
-        .to
-        .iter()
-        .map(|network| network_peer(&network.0))
-        .collect();
+    let networks: Vec<_> =
+        app.common.network.to.iter().map(|network| network_peer(&network.0)).collect();
     if !networks.is_empty() {
-        rules.push(NetworkPolicyEgressRule {
-            ports: None,
-            to: Some(networks),
-        });
+        rules.push(NetworkPolicyEgressRule { ports: None, to: Some(networks) });
     }
     rules
 }
 
 fn port(number: IntOrString, protocol: &str) -> NetworkPolicyPort {
-    NetworkPolicyPort {
-        port: Some(number),
-        protocol: Some(protocol.to_owned()),
-        end_port: None,
-    }
+    NetworkPolicyPort { port: Some(number), protocol: Some(protocol.to_owned()), end_port: None }
 }
 
 fn pods(labels: super::names::Words) -> NetworkPolicyPeer {
-    NetworkPolicyPeer {
-        pod_selector: Some(label_selector(labels)),
-        ..NetworkPolicyPeer::default()
-    }
+    NetworkPolicyPeer { pod_selector: Some(label_selector(labels)), ..NetworkPolicyPeer::default() }
 }
 
 fn namespace(name: &str) -> NetworkPolicyPeer {
@@ -185,10 +135,7 @@ fn namespace(name: &str) -> NetworkPolicyPeer {
 
 fn network_peer(cidr: &str) -> NetworkPolicyPeer {
     NetworkPolicyPeer {
-        ip_block: Some(IPBlock {
-            cidr: cidr.to_owned(),
-            except: None,
-        }),
+        ip_block: Some(IPBlock { cidr: cidr.to_owned(), except: None }),
         ..NetworkPolicyPeer::default()
     }
 }

@@ -19,14 +19,8 @@ pub(super) const SCRIPT: &str = include_str!("volume-owner.sh");
 /// Whether any volume of the app needs the step.
 pub(super) fn is_needed(app: &App) -> bool {
     let jobs = app.jobs.iter().map(|(name, job)| (name, &job.program));
-    let programs = app
-        .components
-        .iter()
-        .map(|(name, c)| (name, &c.program))
-        .chain(jobs);
-    programs
-        .into_iter()
-        .any(|(name, program)| !own_volumes(app, name, program).is_empty())
+    let programs = app.components.iter().map(|(name, c)| (name, &c.program)).chain(jobs);
+    programs.into_iter().any(|(name, program)| !own_volumes(app, name, program).is_empty())
 }
 
 /// The steps of a component or job, for the volumes of which it is the first user.
@@ -37,21 +31,13 @@ pub(super) fn steps(
     volumes: &mut PodVolumes,
 ) -> Vec<Container> {
     let own = own_volumes(app, name, program);
-    let with = |kind: ClassKind| {
-        own.iter()
-            .filter(move |(_, v)| v.class.kind == kind)
-            .copied()
-    };
+    let with = |kind: ClassKind| own.iter().filter(move |(_, v)| v.class.kind == kind).copied();
     let file: Vec<_> = with(ClassKind::File).collect();
     let block: Vec<_> = with(ClassKind::Block).collect();
     let mut steps = Vec::new();
     if !file.is_empty() {
         let ownership = app.common.security.ownership;
-        let word = if ownership == Ownership::Init {
-            "give"
-        } else {
-            "check"
-        };
+        let word = if ownership == Ownership::Init { "give" } else { "check" };
         steps.push(step(word, &file, program, volumes));
     }
     if !block.is_empty() {
@@ -66,9 +52,7 @@ fn own_volumes<'a>(app: &'a App, name: &str, program: &'a Program) -> Vec<(&'a s
         let mounts = |program: &Program| program.mounts.get(volume).is_some_and(Option::is_some);
         let components = app.components.iter().filter(|(_, c)| mounts(&c.program));
         let jobs = app.jobs.iter().filter(|(_, job)| mounts(&job.program));
-        let mut users = components
-            .map(|(name, _)| name)
-            .chain(jobs.map(|(name, _)| name));
+        let mut users = components.map(|(name, _)| name).chain(jobs.map(|(name, _)| name));
         users.next().is_some_and(|first| first == name)
     };
     let off = app.common.security.ownership == Ownership::None;
@@ -92,28 +76,15 @@ fn step(
         volumes.claim(name);
         let top = format!("/volumes/{name}");
         let (user, group) = volume.owner.unwrap_or_default();
-        let folder = if word == "make" {
-            format!("{top}/{name}")
-        } else {
-            top.clone()
-        };
-        args.extend([
-            folder,
-            user.to_string(),
-            group.to_string(),
-            volume.mode.clone(),
-        ]);
+        let folder = if word == "make" { format!("{top}/{name}") } else { top.clone() };
+        args.extend([folder, user.to_string(), group.to_string(), volume.mode.clone()]);
         mounts.push(VolumeMount {
             name: (*name).to_owned(),
             mount_path: top,
             ..VolumeMount::default()
         });
     }
-    let security = if word == "give" {
-        as_root()
-    } else {
-        unprivileged(true)
-    };
+    let security = if word == "give" { as_root() } else { unprivileged(true) };
     Container {
         name: format!("volumes-{word}"),
         image: Some(program.image.clone()),
@@ -144,14 +115,8 @@ fn as_root() -> SecurityContext {
 /// What a step of a few system calls needs.
 pub(super) fn small() -> ResourceRequirements {
     let amounts = |cpu: &str, memory: &str, storage: &str| {
-        let words = [
-            ("cpu", cpu),
-            ("memory", memory),
-            ("ephemeral-storage", storage),
-        ];
-        words
-            .map(|(name, amount)| (name.to_owned(), amount.to_owned()))
-            .into()
+        let words = [("cpu", cpu), ("memory", memory), ("ephemeral-storage", storage)];
+        words.map(|(name, amount)| (name.to_owned(), amount.to_owned())).into()
     };
     resources(&Resources {
         requests: amounts("10m", "16Mi", "1Mi"),

@@ -36,10 +36,8 @@ const DIRECTIVE: &str = "$patch";
 /// Applies an app's patches in order.
 pub(super) fn apply(app: &App, objects: &mut [Object], diagnostics: &mut Vec<Diagnostic>) {
     for (index, patch) in app.common.patches.iter().enumerate() {
-        let place = |word: &str| {
-            app.document
-                .place_of(["spec", "patches", &index.to_string(), word])
-        };
+        let place =
+            |word: &str| app.document.place_of(["spec", "patches", &index.to_string(), word]);
         if let Err(diagnostic) = apply_one(patch, objects, place) {
             diagnostics.push(diagnostic.at(format!("spec.patches[{index}]")));
         }
@@ -55,22 +53,12 @@ fn apply_one(
         let message = "a patch has either `merge` or `json`";
         return Err(Diagnostic::new(Code::BadPatch, place("target"), message));
     }
-    if !objects
-        .iter()
-        .any(|object| is_target(&patch.target, object))
-    {
+    if !objects.iter().any(|object| is_target(&patch.target, object)) {
         return Err(no_target(&patch.target, objects, place("target")));
     }
-    let place = place(if patch.merge.is_some() {
-        "merge"
-    } else {
-        "json"
-    });
+    let place = place(if patch.merge.is_some() { "merge" } else { "json" });
     let bad = |message: String| Diagnostic::new(Code::BadPatch, place, message);
-    for object in objects
-        .iter_mut()
-        .filter(|object| is_target(&patch.target, object))
-    {
+    for object in objects.iter_mut().filter(|object| is_target(&patch.target, object)) {
         let mut json = object.to_json().map_err(|error| bad(error.to_string()))?;
         let before = object.identity();
         if let Some(merge) = &patch.merge {
@@ -92,11 +80,7 @@ fn apply_one(
 
 /// Says that nothing is patched, and what could be.
 fn no_target(target: &PatchTarget, objects: &[Object], place: Place) -> Diagnostic {
-    let words = [
-        ("kind", &target.kind),
-        ("name", &target.name),
-        ("component", &target.component),
-    ];
+    let words = [("kind", &target.kind), ("name", &target.name), ("component", &target.component)];
     let wanted: Vec<String> = words
         .iter()
         .filter_map(|(key, word)| Some(format!("{key} `{}`", (*word).as_ref()?)))
@@ -110,15 +94,9 @@ fn no_target(target: &PatchTarget, objects: &[Object], place: Place) -> Diagnost
     let components: Vec<String> = objects.iter().filter_map(component).collect();
     let names = objects.iter().map(Object::name);
     let likely = [
-        target
-            .kind
-            .as_deref()
-            .and_then(|kind| nearest(kind, kinds.iter().copied())),
+        target.kind.as_deref().and_then(|kind| nearest(kind, kinds.iter().copied())),
         target.name.as_deref().and_then(|name| nearest(name, names)),
-        target
-            .component
-            .as_deref()
-            .and_then(|c| nearest(c, components.iter().map(String::as_str))),
+        target.component.as_deref().and_then(|c| nearest(c, components.iter().map(String::as_str))),
     ];
     let given = words.iter().map(|(_, word)| word.as_deref());
     let differs = likely
@@ -132,23 +110,10 @@ fn no_target(target: &PatchTarget, objects: &[Object], place: Place) -> Diagnost
 }
 
 fn is_target(target: &PatchTarget, object: &Object) -> bool {
-    let component = object
-        .metadata()
-        .labels
-        .as_ref()
-        .and_then(|labels| labels.get(COMPONENT));
-    target
-        .kind
-        .as_deref()
-        .is_none_or(|kind| kind == object.type_meta().1)
-        && target
-            .name
-            .as_deref()
-            .is_none_or(|name| name == object.name())
-        && target
-            .component
-            .as_ref()
-            .is_none_or(|wanted| component == Some(wanted))
+    let component = object.metadata().labels.as_ref().and_then(|labels| labels.get(COMPONENT));
+    target.kind.as_deref().is_none_or(|kind| kind == object.type_meta().1)
+        && target.name.as_deref().is_none_or(|name| name == object.name())
+        && target.component.as_ref().is_none_or(|wanted| component == Some(wanted))
 }
 
 fn json_patch(json: &mut Json, operations: &[Json]) -> Result<(), String> {
@@ -195,16 +160,12 @@ fn merge_into(json: &mut Json, patch: &Json, field: &str) {
 
 fn merge_key(field: &str, changes: &[Json]) -> Option<&'static str> {
     let (_, keys) = MERGE_KEYS.iter().find(|(name, _)| *name == field)?;
-    keys.iter()
-        .copied()
-        .find(|key| changes.iter().all(|change| change.get(key).is_some()))
+    keys.iter().copied().find(|key| changes.iter().all(|change| change.get(key).is_some()))
 }
 
 fn merge_items(items: &mut Vec<Json>, changes: &[Json], key: &str) {
     for change in changes {
-        let there = items
-            .iter()
-            .position(|item| item.get(key) == change.get(key));
+        let there = items.iter().position(|item| item.get(key) == change.get(key));
         let deletes = change.get(DIRECTIVE).and_then(Json::as_str) == Some("delete");
         match there {
             Some(index) if deletes => {
@@ -266,10 +227,7 @@ mod tests {
         let spec = json!({"spec": {"strategy": {"type": "Recreate"}, "selector": {"a": "b"}}});
         let patch =
             json!({"spec": {"strategy": null, "selector": {"$patch": "replace", "c": "d"}}});
-        assert_eq!(
-            merged(spec, &patch),
-            json!({"spec": {"selector": {"c": "d"}}})
-        );
+        assert_eq!(merged(spec, &patch), json!({"spec": {"selector": {"c": "d"}}}));
     }
 
     #[test]

@@ -59,9 +59,8 @@ pub(super) fn of_job(context: &Context<'_>, name: &str, job: &Job) -> PodTemplat
     let mut template = template(context, name, &job.program, main, first, volumes);
     if let Some(spec) = &mut template.spec {
         spec.restart_policy = Some("Never".to_owned());
-        let near: Vec<PodAffinityTerm> = neighbours(app, &job.program)
-            .map(|component| term(app, component, NODE))
-            .collect();
+        let near: Vec<PodAffinityTerm> =
+            neighbours(app, &job.program).map(|component| term(app, component, NODE)).collect();
         if !near.is_empty() {
             spec.affinity = Some(Affinity {
                 pod_affinity: Some(PodAffinity {
@@ -83,9 +82,7 @@ fn neighbours<'a>(app: &'a App, program: &'a Program) -> impl Iterator<Item = &'
         .map(|(name, _)| name)
         .collect();
     app.components.iter().filter_map(move |(name, component)| {
-        let mounts = app
-            .mounted(&component.program)
-            .any(|(volume, _)| block.contains(&volume));
+        let mounts = app.mounted(&component.program).any(|(volume, _)| block.contains(&volume));
         mounts.then_some(name.as_str())
     })
 }
@@ -156,12 +153,7 @@ fn tolerations(app: &App) -> Vec<Toleration> {
         effect: t.effect.clone(),
         ..Toleration::default()
     };
-    app.common
-        .place
-        .tolerations
-        .iter()
-        .map(toleration)
-        .collect()
+    app.common.place.tolerations.iter().map(toleration).collect()
 }
 
 /// Fills writable folders with what the image has there.
@@ -173,11 +165,7 @@ fn seeds(program: &Program, main: &Container) -> Vec<Container> {
     let step = |(index, (path, _)): (usize, (&String, _))| Container {
         name: format!("seed-{index}"),
         image: main.image.clone(),
-        command: Some(
-            ["cp", "-a", &format!("{path}/."), "/seed/"]
-                .map(str::to_owned)
-                .to_vec(),
-        ),
+        command: Some(["cp", "-a", &format!("{path}/."), "/seed/"].map(str::to_owned).to_vec()),
         volume_mounts: Some(vec![seed_mount(path, "/seed")]),
         resources: Some(ownership::small()),
         security_context: Some(unprivileged(true)),
@@ -201,11 +189,7 @@ fn before(
         mounts.push(scripts_mount());
     }
     if let Some(volume) = &step.lock {
-        let folder = program
-            .mounts
-            .get(volume)
-            .and_then(Option::as_ref)
-            .map(|mount| &mount.path);
+        let folder = program.mounts.get(volume).and_then(Option::as_ref).map(|mount| &mount.path);
         let lock = format!("{}/.pso-gen.lock", folder.map_or("", String::as_str));
         command.splice(0..0, ["flock".to_owned(), lock]);
     }
@@ -236,10 +220,8 @@ fn term(app: &App, component: &str, topology: &str) -> PodAffinityTerm {
 
 /// Pods of one component on different nodes, and zones if asked for, as far as possible.
 fn spread(app: &App, component: &str, spec: &mut PodSpec) {
-    let apart = WeightedPodAffinityTerm {
-        weight: 100,
-        pod_affinity_term: term(app, component, NODE),
-    };
+    let apart =
+        WeightedPodAffinityTerm { weight: 100, pod_affinity_term: term(app, component, NODE) };
     spec.affinity = Some(Affinity {
         pod_anti_affinity: Some(PodAntiAffinity {
             preferred_during_scheduling_ignored_during_execution: Some(vec![apart]),

@@ -52,11 +52,7 @@ pub(super) fn secrets(context: &Context<'_>) -> Vec<Object> {
                     .get_or_insert_default()
                     .insert(key.to_owned(), value.to_owned());
             }
-            Object::from(Secret {
-                metadata,
-                type_: Some("Opaque".to_owned()),
-                ..Secret::default()
-            })
+            Object::from(Secret { metadata, type_: Some("Opaque".to_owned()), ..Secret::default() })
         })
         .collect();
     let name = app.object_name(PART);
@@ -66,10 +62,7 @@ pub(super) fn secrets(context: &Context<'_>) -> Vec<Object> {
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
     }));
-    objects.push(Object::from(Role {
-        metadata: metadata(),
-        rules: Some(vec![rule(app)]),
-    }));
+    objects.push(Object::from(Role { metadata: metadata(), rules: Some(vec![rule(app)]) }));
     objects.push(Object::from(RoleBinding {
         metadata: metadata(),
         role_ref: RoleRef {
@@ -108,11 +101,7 @@ fn job(context: &Context<'_>) -> Object {
     let name = format!("{}-{}", app.object_name(PART), digest.unwrap_or_default());
     Object::from(Job {
         metadata: context.metadata(name, PART, wave::SECRETS),
-        spec: Some(JobSpec {
-            backoff_limit: Some(10),
-            template,
-            ..JobSpec::default()
-        }),
+        spec: Some(JobSpec { backoff_limit: Some(10), template, ..JobSpec::default() }),
         status: None,
     })
 }
@@ -123,10 +112,7 @@ fn pods(context: &Context<'_>) -> PodTemplateSpec {
     let script = volumes.script(FILE);
     let new = app.secrets.iter().filter(|(_, secret)| !secret.existing);
     let containers = new.map(|(part, secret)| {
-        let keys = secret
-            .keys
-            .iter()
-            .map(|(key, key_spec)| format!("{key}={}", key_spec.length));
+        let keys = secret.keys.iter().map(|(key, key_spec)| format!("{key}={}", key_spec.length));
         Container {
             name: part.clone(),
             image: Some(app.helper.clone()),

@@ -13,9 +13,7 @@ use crate::spec::Via;
 pub(super) fn services(context: &Context<'_>) -> Vec<Object> {
     let components = context.app.components.iter();
     let with_ports = components.filter(|(_, component)| !component.serving.ports.is_empty());
-    with_ports
-        .map(|(name, component)| service(context, name, component))
-        .collect()
+    with_ports.map(|(name, component)| service(context, name, component)).collect()
 }
 
 fn service(context: &Context<'_>, name: &str, component: &Component) -> Object {
@@ -24,11 +22,8 @@ fn service(context: &Context<'_>, name: &str, component: &Component) -> Object {
     let on_nodes =
         expose.via == Via::NodePort && app.exposed.iter().any(|exposed| exposed.component == name);
     let ports = component.serving.ports.iter().map(|(port, number)| {
-        let exposed = on_nodes
-            && app
-                .exposed
-                .iter()
-                .any(|e| e.component == name && e.port == *port);
+        let exposed =
+            on_nodes && app.exposed.iter().any(|e| e.component == name && e.port == *port);
         ServicePort {
             name: Some(port.clone()),
             port: i32::from(*number),

@@ -28,35 +28,16 @@ pub struct Storage<'s> {
 /// Turns a storage document into objects.
 pub fn storage(storage: &Storage<'_>) -> Vec<Object> {
     let standard = ClassSpec::default();
-    let mut classes: BTreeMap<&str, &ClassSpec> = storage
-        .classes
-        .names()
-        .map(|name| (name, &standard))
-        .collect();
-    classes.extend(
-        storage
-            .spec
-            .classes
-            .iter()
-            .map(|(name, class)| (name.as_str(), class)),
-    );
-    let kind = |name: &str| {
-        storage
-            .classes
-            .get(name)
-            .map_or(ClassKind::File, |class| class.kind)
-    };
-    let classes = classes
-        .iter()
-        .map(|(name, class)| storage_class(name, kind(name), class));
+    let mut classes: BTreeMap<&str, &ClassSpec> =
+        storage.classes.names().map(|name| (name, &standard)).collect();
+    classes.extend(storage.spec.classes.iter().map(|(name, class)| (name.as_str(), class)));
+    let kind = |name: &str| storage.classes.get(name).map_or(ClassKind::File, |class| class.kind);
+    let classes = classes.iter().map(|(name, class)| storage_class(name, kind(name), class));
     classes.chain(quotas(storage.spec)).collect()
 }
 
 fn metadata(name: &str, namespace: Option<&str>) -> ObjectMeta {
-    let label = (
-        "app.kubernetes.io/managed-by".to_owned(),
-        MANAGER.to_owned(),
-    );
+    let label = ("app.kubernetes.io/managed-by".to_owned(), MANAGER.to_owned());
     ObjectMeta {
         name: Some(name.to_owned()),
         namespace: namespace.map(str::to_owned),
@@ -70,10 +51,7 @@ fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> Object {
     let mut metadata = metadata(name, None);
     if class.default {
         let default = "storageclass.kubernetes.io/is-default-class".to_owned();
-        metadata
-            .annotations
-            .get_or_insert_default()
-            .insert(default, "true".to_owned());
+        metadata.annotations.get_or_insert_default().insert(default, "true".to_owned());
     }
     let mut mount_options = Vec::new();
     let mut parameters: BTreeMap<String, String> = BTreeMap::new();
@@ -90,13 +68,8 @@ fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> Object {
         }
         ClassKind::Block => {
             parameters.insert("backend".to_owned(), "block".to_owned());
-            let file_system = class
-                .file_system
-                .map_or("xfs", |file_system| file_system.word());
-            parameters.insert(
-                "csi.storage.k8s.io/fstype".to_owned(),
-                file_system.to_owned(),
-            );
+            let file_system = class.file_system.map_or("xfs", |file_system| file_system.word());
+            parameters.insert("csi.storage.k8s.io/fstype".to_owned(), file_system.to_owned());
         }
     }
     mount_options.extend(class.mount_options.iter().cloned());
@@ -127,10 +100,7 @@ fn quotas(spec: &StorageSpec) -> Vec<Object> {
             hard.insert(key("persistentvolumeclaims"), Quantity(claims.to_string()));
         }
         if let Some(capacity) = &quota.capacity {
-            hard.insert(
-                key("requests.storage"),
-                Quantity(capacity.text().to_owned()),
-            );
+            hard.insert(key("requests.storage"), Quantity(capacity.text().to_owned()));
         }
     }
     by_namespace
@@ -138,10 +108,7 @@ fn quotas(spec: &StorageSpec) -> Vec<Object> {
         .map(|(namespace, hard)| {
             Object::from(ResourceQuota {
                 metadata: metadata("pso-gen-storage", Some(namespace)),
-                spec: Some(ResourceQuotaSpec {
-                    hard: Some(hard),
-                    ..ResourceQuotaSpec::default()
-                }),
+                spec: Some(ResourceQuotaSpec { hard: Some(hard), ..ResourceQuotaSpec::default() }),
                 status: None,
             })
         })

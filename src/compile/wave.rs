@@ -33,16 +33,9 @@ impl Waves<'_> {
 pub(super) fn waves(app: &App) -> Waves<'_> {
     let mut needs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, component) in &app.components {
-        let talks = app
-            .talks
-            .iter()
-            .filter(|talk| talk.from == *name)
-            .map(|talk| talk.to.as_str());
+        let talks = app.talks.iter().filter(|talk| talk.from == *name).map(|talk| talk.to.as_str());
         let after = component.serving.after.iter().map(String::as_str);
-        needs.insert(
-            name,
-            talks.chain(after).filter(|other| other != name).collect(),
-        );
+        needs.insert(name, talks.chain(after).filter(|other| other != name).collect());
     }
     let mut components: BTreeMap<&str, i32> = needs.keys().map(|name| (*name, 0)).collect();
     // Each round moves what is needed one wave before who needs it. Components that need each other

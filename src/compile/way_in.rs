@@ -67,10 +67,7 @@ fn ingress(context: &Context<'_>, exposed: &Exposed) -> Object {
             ingress_class_name: expose.class.clone(),
             rules: Some(exposed.hosts.iter().map(rule).collect()),
             tls: secret.map(|secret| {
-                vec![IngressTLS {
-                    hosts: Some(exposed.hosts.clone()),
-                    secret_name: Some(secret),
-                }]
+                vec![IngressTLS { hosts: Some(exposed.hosts.clone()), secret_name: Some(secret) }]
             }),
             default_backend: None,
         }),
@@ -90,20 +87,11 @@ fn controller_annotations(class: Option<&str>, exposed: &Exposed) -> BTreeMap<St
             if let Some(bytes) = bytes {
                 // nginx knows k, m and g, in powers of 1024.
                 let megabytes = bytes.div_ceil(1 << 20);
-                add(
-                    "nginx.ingress.kubernetes.io/proxy-body-size",
-                    format!("{megabytes}m"),
-                );
+                add("nginx.ingress.kubernetes.io/proxy-body-size", format!("{megabytes}m"));
             }
             if let Some(seconds) = seconds {
-                add(
-                    "nginx.ingress.kubernetes.io/proxy-read-timeout",
-                    seconds.to_string(),
-                );
-                add(
-                    "nginx.ingress.kubernetes.io/proxy-send-timeout",
-                    seconds.to_string(),
-                );
+                add("nginx.ingress.kubernetes.io/proxy-read-timeout", seconds.to_string());
+                add("nginx.ingress.kubernetes.io/proxy-send-timeout", seconds.to_string());
             }
         }
         Some("haproxy") => {
@@ -130,10 +118,7 @@ fn route(context: &Context<'_>, exposed: &Exposed) -> Option<Object> {
     let port = component.serving.ports.get(&exposed.port)?;
     let name = app.object_name(&exposed.component);
     let mut metadata = context.metadata(name.clone(), &exposed.component, wave::LAST);
-    metadata
-        .annotations
-        .get_or_insert_default()
-        .extend(expose.annotations.clone());
+    metadata.annotations.get_or_insert_default().extend(expose.annotations.clone());
     Some(Object::from(HttpRoute::new(
         metadata,
         HttpRouteSpec {
@@ -142,11 +127,7 @@ fn route(context: &Context<'_>, exposed: &Exposed) -> Option<Object> {
             rules: vec![HttpRouteRule {
                 matches: Vec::new(),
                 filters: Vec::new(),
-                backend_refs: vec![BackendRef {
-                    name,
-                    port: i32::from(*port),
-                    weight: None,
-                }],
+                backend_refs: vec![BackendRef { name, port: i32::from(*port), weight: None }],
                 timeouts: exposed.timeout.map(|timeout| HttpRouteTimeouts {
                     request: format!("{}s", timeout.0),
                     backend_request: format!("{}s", timeout.0),

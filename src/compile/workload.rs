@@ -12,18 +12,13 @@ use crate::manifest::Object;
 /// One workload for each component.
 pub(super) fn workloads(context: &Context<'_>) -> Vec<Object> {
     let components = context.app.components.iter();
-    components
-        .map(|(name, component)| workload(context, name, component))
-        .collect()
+    components.map(|(name, component)| workload(context, name, component)).collect()
 }
 
 fn workload(context: &Context<'_>, name: &str, component: &Component) -> Object {
     let app = context.app;
     let mut metadata = context.metadata(app.object_name(name), name, context.waves.of(name));
-    metadata
-        .labels
-        .get_or_insert_default()
-        .extend(version_label(&component.program.image));
+    metadata.labels.get_or_insert_default().extend(version_label(&component.program.image));
     let template = pod::of_component(context, name, component);
     let selector = label_selector(selector(app, name));
     if component.serving.pods == Pods::One {
@@ -47,14 +42,11 @@ fn workload(context: &Context<'_>, name: &str, component: &Component) -> Object 
         // Left out, or every sync would undo what the autoscaler did.
         Pods::One | Pods::Scale(_) => None,
     };
-    let attached = app
-        .mounted(&component.program)
-        .any(|(_, volume)| volume.class.kind == ClassKind::Block);
+    let attached =
+        app.mounted(&component.program).any(|(_, volume)| volume.class.kind == ClassKind::Block);
     let recreate = attached || component.serving.update == Update::Recreate;
-    let strategy = recreate.then(|| DeploymentStrategy {
-        type_: Some("Recreate".to_owned()),
-        rolling_update: None,
-    });
+    let strategy = recreate
+        .then(|| DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None });
     Object::from(Deployment {
         metadata,
         spec: Some(DeploymentSpec {

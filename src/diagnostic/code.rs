@@ -135,10 +135,11 @@ mod tests {
     #[test]
     fn names_are_unique_and_kebab_case() {
         let mut names: Vec<_> = Code::ALL.iter().map(|code| code.name()).collect();
-        assert!(names.iter().all(|n| {
-            n.chars()
-                .all(|c| c.is_ascii_lowercase() || c == '-' || c == '8')
-        }));
+        assert!(
+            names
+                .iter()
+                .all(|n| { n.chars().all(|c| c.is_ascii_lowercase() || c == '-' || c == '8') })
+        );
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Code::ALL.len());

@@ -41,12 +41,7 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
         .place
         .iter()
         .map(|&place| (place, None))
-        .chain(
-            diagnostic
-                .related
-                .iter()
-                .map(|(place, why)| (*place, Some(why.as_str()))),
-        )
+        .chain(diagnostic.related.iter().map(|(place, why)| (*place, Some(why.as_str()))))
         .map(|(place, why)| {
             let source = sources.get(place.source);
             let text = match diagnostic.code {
@@ -59,17 +54,10 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
     let title = level.primary_title(title).id(diagnostic.code.name());
     let mut group = Group::with_title(title);
     for (index, (name, text, place, why)) in kept.iter().enumerate() {
-        let kind = if index == 0 {
-            AnnotationKind::Primary
-        } else {
-            AnnotationKind::Context
-        };
+        let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
         let annotation = kind.span(span(*place, text)).label(*why);
         group = group.element(
-            Snippet::source(text.as_str())
-                .path(name.as_str())
-                .fold(true)
-                .annotation(annotation),
+            Snippet::source(text.as_str()).path(name.as_str()).fold(true).annotation(annotation),
         );
     }
     if let Some(fix) = &diagnostic.fix {
@@ -91,11 +79,7 @@ fn without(place: Place, text: &str) -> String {
     let span = span(place, text);
     let (before, after) = (text.get(..span.start), text.get(span.end..));
     let hidden = "*".repeat(text.get(span).map_or(0, |secret| secret.chars().count()));
-    format!(
-        "{}{hidden}{}",
-        before.unwrap_or_default(),
-        after.unwrap_or_default()
-    )
+    format!("{}{hidden}{}", before.unwrap_or_default(), after.unwrap_or_default())
 }
 
 fn summary(diagnostics: &[Diagnostic]) -> String {
@@ -105,12 +89,6 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
         1 => Some(format!("1 {word}")),
         n => Some(format!("{n} {word}s")),
     };
-    let counts = [
-        count(errors, "error"),
-        count(diagnostics.len() - errors, "warning"),
-    ];
-    format!(
-        "{}\n",
-        counts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-    )
+    let counts = [count(errors, "error"), count(diagnostics.len() - errors, "warning")];
+    format!("{}\n", counts.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }

@@ -29,12 +29,7 @@ fn one(diagnostic: &Diagnostic, sources: &Sources) -> Value {
 
 fn place(place: Place, sources: &Sources) -> Value {
     let source = sources.get(place.source);
-    let end = Place::in_text(
-        place.source,
-        &source.text,
-        place.end as usize,
-        place.end as usize,
-    );
+    let end = Place::in_text(place.source, &source.text, place.end as usize, place.end as usize);
     json!({
         "file": source.name,
         "line": place.line,

@@ -44,10 +44,7 @@ pub struct Sources {
 impl Sources {
     /// Keeps a text and returns its number.
     pub fn add(&self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
-        let source = Arc::new(Source {
-            name: name.into(),
-            text: text.into(),
-        });
+        let source = Arc::new(Source { name: name.into(), text: text.into() });
         let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
         texts.push(source);
         SourceId(u32::try_from(texts.len() - 1).unwrap_or(u32::MAX))
@@ -57,41 +54,25 @@ impl Sources {
     pub fn get(&self, id: SourceId) -> Arc<Source> {
         let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
         texts.get(id.0 as usize).cloned().unwrap_or_else(|| {
-            Arc::new(Source {
-                name: "<unknown>".to_owned(),
-                text: String::new(),
-            })
+            Arc::new(Source { name: "<unknown>".to_owned(), text: String::new() })
         })
     }
 
     /// Returns `name:line:column` for people and editors.
     pub fn show(&self, place: Place) -> impl fmt::Display {
-        format!(
-            "{}:{}:{}",
-            self.get(place.source).name,
-            place.line,
-            place.column
-        )
+        format!("{}:{}:{}", self.get(place.source).name, place.line, place.column)
     }
 
     /// Returns the folder of the text's file, if it is a file in a folder.
     pub fn folder(&self, id: SourceId) -> Option<std::path::PathBuf> {
-        Path::new(&self.get(id).name)
-            .parent()
-            .map(Path::to_path_buf)
+        Path::new(&self.get(id).name).parent().map(Path::to_path_buf)
     }
 }
 
 impl Place {
     /// Returns the place of a whole text's first character.
     pub fn start_of(source: SourceId) -> Self {
-        Self {
-            source,
-            line: 1,
-            column: 1,
-            start: 0,
-            end: 0,
-        }
+        Self { source, line: 1, column: 1, start: 0, end: 0 }
     }
 
     /// Returns the place of the byte range `start..end`; line and column are counted from the text.

@@ -66,12 +66,7 @@ fn result(diagnostic: &Diagnostic, sources: &Sources) -> Value {
 
 fn location(place: Place, sources: &Sources, message: Option<&String>) -> Value {
     let source = sources.get(place.source);
-    let end = Place::in_text(
-        place.source,
-        &source.text,
-        place.end as usize,
-        place.end as usize,
-    );
+    let end = Place::in_text(place.source, &source.text, place.end as usize, place.end as usize);
     let mut value = json!({"physicalLocation": {
         "artifactLocation": {"uri": uri(&source.name)},
         "region": {

@@ -33,21 +33,12 @@ pub(super) struct Layout<'g> {
 
 impl<'g> Layout<'g> {
     pub(super) fn of(graph: &'g Graph) -> Self {
-        let count = graph
-            .nodes
-            .iter()
-            .map(|node| node.column + 1)
-            .max()
-            .unwrap_or(1);
+        let count = graph.nodes.iter().map(|node| node.column + 1).max().unwrap_or(1);
         let mut columns: Vec<Vec<Slot>> = vec![Vec::new(); count];
         for (number, node) in graph.nodes.iter().enumerate() {
             columns[node.column].push(Slot::Box(number));
         }
-        let mut layout = Self {
-            graph,
-            columns,
-            tallest: 0,
-        };
+        let mut layout = Self { graph, columns, tallest: 0 };
         for (number, edge) in graph.edges.iter().enumerate() {
             if let Some((from, to)) = layout.span(edge) {
                 for column in from + 1..to {
@@ -57,27 +48,11 @@ impl<'g> Layout<'g> {
         }
         for sweep in 0..SWEEPS {
             for step in 1..count {
-                let column = if sweep % 2 == 0 {
-                    step
-                } else {
-                    count - 1 - step
-                };
-                layout.order(
-                    column,
-                    if sweep % 2 == 0 {
-                        column - 1
-                    } else {
-                        column + 1
-                    },
-                );
+                let column = if sweep % 2 == 0 { step } else { count - 1 - step };
+                layout.order(column, if sweep % 2 == 0 { column - 1 } else { column + 1 });
             }
         }
-        layout.tallest = layout
-            .columns
-            .iter()
-            .map(|slots| height(slots))
-            .max()
-            .unwrap_or(0);
+        layout.tallest = layout.columns.iter().map(|slots| height(slots)).max().unwrap_or(0);
         layout
     }
 
@@ -115,10 +90,7 @@ impl<'g> Layout<'g> {
                 }
             }
             all.sort_unstable();
-            let index = all
-                .iter()
-                .position(|(_, other)| *other == number)
-                .unwrap_or(0);
+            let index = all.iter().position(|(_, other)| *other == number).unwrap_or(0);
             self.y(at, Slot::Box(node)) + BOX_HEIGHT * (index + 1) / (all.len() + 1)
         };
         let mut points = vec![(x(from) + BOX_WIDTH, side(first, true))];
@@ -167,32 +139,25 @@ impl<'g> Layout<'g> {
                     }
                 })
                 .filter_map(|(number, edge)| {
-                    self.columns[neighbour]
-                        .iter()
-                        .position(|other| match other {
-                            Slot::Lane(lane) => *lane == number,
-                            Slot::Box(node) => {
-                                let id = &self.graph.nodes[*node].id;
-                                edge.from == *id || edge.to == *id
-                            }
-                        })
+                    self.columns[neighbour].iter().position(|other| match other {
+                        Slot::Lane(lane) => *lane == number,
+                        Slot::Box(node) => {
+                            let id = &self.graph.nodes[*node].id;
+                            edge.from == *id || edge.to == *id
+                        }
+                    })
                 })
                 .collect();
             // In thousandths of a row; what has no neighbour keeps its own row.
-            let own = self.columns[column]
-                .iter()
-                .position(|other| other == slot)
-                .unwrap_or(0);
+            let own = self.columns[column].iter().position(|other| other == slot).unwrap_or(0);
             if rows.is_empty() {
                 own * 1000
             } else {
                 rows.iter().sum::<usize>() * 1000 / rows.len()
             }
         };
-        let mut keyed: Vec<(usize, Slot)> = self.columns[column]
-            .iter()
-            .map(|slot| (key(slot), *slot))
-            .collect();
+        let mut keyed: Vec<(usize, Slot)> =
+            self.columns[column].iter().map(|slot| (key(slot), *slot)).collect();
         keyed.sort_by_key(|(key, _)| *key);
         self.columns[column] = keyed.into_iter().map(|(_, slot)| slot).collect();
     }

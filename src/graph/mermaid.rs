@@ -35,8 +35,5 @@ fn shaped(node: &Node, text: &str) -> String {
 
 /// Mermaid has no escape for quotes but entities.
 fn quoted(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('"', "&quot;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -12,11 +12,7 @@ const SMALL: usize = 6;
 pub fn svg(graphs: &[Graph]) -> String {
     let layouts: Vec<Layout<'_>> = graphs.iter().map(Layout::of).collect();
     let sizes: Vec<(usize, usize)> = layouts.iter().map(Layout::size).collect();
-    let width = sizes
-        .iter()
-        .map(|(width, _)| *width)
-        .max()
-        .unwrap_or(MARGIN * 2);
+    let width = sizes.iter().map(|(width, _)| *width).max().unwrap_or(MARGIN * 2);
     let height: usize = sizes.iter().map(|(_, height)| *height).sum();
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" font-family=\"system-ui, sans-serif\">\n{STYLE}"
@@ -83,11 +79,7 @@ fn line(out: &mut String, points: &[(usize, usize)], mount: bool) {
         }
     }
     let class = if mount { "line mount" } else { "line" };
-    let marker = if mount {
-        ""
-    } else {
-        " marker-end=\"url(#arrow)\""
-    };
+    let marker = if mount { "" } else { " marker-end=\"url(#arrow)\"" };
     let _ = writeln!(out, "<path class=\"{class}\" d=\"{path}\"{marker}/>");
 }
 
@@ -97,11 +89,7 @@ fn label(out: &mut String, points: &[(usize, usize)], label: &str) {
     let text = shortened(label, (COLUMN_GAP - 20) / SMALL);
     let x = x.saturating_sub(14 + text.chars().count() * SMALL / 2);
     let y = y.saturating_sub(4);
-    let _ = writeln!(
-        out,
-        "<text class=\"label\" x=\"{x}\" y=\"{y}\">{}</text>",
-        escaped(&text)
-    );
+    let _ = writeln!(out, "<text class=\"label\" x=\"{x}\" y=\"{y}\">{}</text>", escaped(&text));
 }
 
 fn boxed(out: &mut String, node: &Node, (x, y): (usize, usize)) {
@@ -134,8 +122,5 @@ fn shortened(text: &str, most: usize) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

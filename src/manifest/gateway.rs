@@ -28,12 +28,7 @@ impl HttpRoute {
     /// Returns a route.
     pub fn new(metadata: ObjectMeta, spec: HttpRouteSpec) -> Self {
         let (api_version, kind) = (Self::API_VERSION.to_owned(), Self::KIND.to_owned());
-        Self {
-            api_version,
-            kind,
-            metadata,
-            spec,
-        }
+        Self { api_version, kind, metadata, spec }
     }
 }
 

@@ -31,10 +31,9 @@ pub fn is_mutable(image: &str) -> bool {
         return false;
     }
     let Some(tag) = tag(image) else { return true };
-    let numbers = tag.split(['.', '-', '_']).filter(|part| {
-        part.trim_start_matches('v')
-            .starts_with(|c: char| c.is_ascii_digit())
-    });
+    let numbers = tag
+        .split(['.', '-', '_'])
+        .filter(|part| part.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()));
     numbers.count() < 2
 }
 
@@ -44,34 +43,20 @@ mod tests {
 
     #[test]
     fn tags_that_move_are_told_from_those_that_do_not() {
-        for moving in [
-            "a",
-            "a:latest",
-            "a:8",
-            "localhost:5000/a",
-            "a:stable",
-            "a:lts",
-        ] {
+        for moving in ["a", "a:latest", "a:8", "localhost:5000/a", "a:stable", "a:lts"] {
             assert!(is_mutable(moving), "{moving}");
         }
         let digest = format!("a@sha256:{}", "0".repeat(64));
-        for fixed in [
-            "a:1.2",
-            "localhost:5000/a:34.0.3-apache",
-            "a:2026-07-28",
-            "a:v1.2.3",
-            &digest,
-        ] {
+        for fixed in
+            ["a:1.2", "localhost:5000/a:34.0.3-apache", "a:2026-07-28", "a:v1.2.3", &digest]
+        {
             assert!(!is_mutable(fixed), "{fixed}");
         }
     }
 
     #[test]
     fn references_come_apart() {
-        assert_eq!(
-            repository("localhost:5000/a/b:1.2@sha256:00"),
-            "localhost:5000/a/b"
-        );
+        assert_eq!(repository("localhost:5000/a/b:1.2@sha256:00"), "localhost:5000/a/b");
         assert_eq!(repository("localhost:5000/a"), "localhost:5000/a");
         assert_eq!(major("nextcloud:34.0.3-apache"), Some(34));
         assert_eq!(major("a:latest"), None);

@@ -219,10 +219,7 @@ impl Object {
         let (version, kind) = self.type_meta();
         let metadata = self.metadata();
         Identity {
-            group: version
-                .split_once('/')
-                .map_or("", |(group, _)| group)
-                .to_owned(),
+            group: version.split_once('/').map_or("", |(group, _)| group).to_owned(),
             kind: kind.to_owned(),
             namespace: metadata.namespace.clone().unwrap_or_default(),
             name: metadata.name.clone().unwrap_or_default(),
@@ -286,11 +283,7 @@ fn typed<T: DeserializeOwned + Serialize>(json: &Json) -> Result<Box<T>, Unknown
     let back = serde_json::to_value(&object).map_err(|error| Unknown::Value(error.to_string()))?;
     let mut lost = Vec::new();
     compare(json, &back, "", &mut lost);
-    if lost.is_empty() {
-        Ok(Box::new(object))
-    } else {
-        Err(Unknown::Fields(lost))
-    }
+    if lost.is_empty() { Ok(Box::new(object)) } else { Err(Unknown::Fields(lost)) }
 }
 
 /// Gathers the paths of fields that were there and are no more. Nothing and emptiness may vanish.
@@ -298,11 +291,7 @@ fn compare(before: &Json, after: &Json, path: &str, lost: &mut Vec<String>) {
     match (before, after) {
         (Json::Object(fields), Json::Object(kept)) => {
             for (key, value) in fields {
-                let path = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 match kept.get(key) {
                     Some(kept) => compare(value, kept, &path, lost),
                     None if is_empty(value) => {}
@@ -340,10 +329,7 @@ mod tests {
             "spec": {"selector": {}, "template": {"spec": {"containers": [{"name": "a", "imag": "b"}]}}},
         });
         let error = Object::from_json(&json).unwrap_err();
-        assert_eq!(
-            error,
-            Unknown::Fields(vec!["spec.template.spec.containers.0.imag".to_owned()])
-        );
+        assert_eq!(error, Unknown::Fields(vec!["spec.template.spec.containers.0.imag".to_owned()]));
     }
 
     #[test]
@@ -353,10 +339,7 @@ mod tests {
                 "apiVersion": version, "kind": kind, "metadata": {"name": "a"}, "spec": {"x": 1},
             }))
         };
-        assert!(matches!(
-            object("apps/v1", "Deploymnt"),
-            Err(Unknown::Kind(..))
-        ));
+        assert!(matches!(object("apps/v1", "Deploymnt"), Err(Unknown::Kind(..))));
         assert!(matches!(object("v1", "Gateway"), Err(Unknown::Kind(..))));
         let other = object("cert-manager.io/v1", "Certificate").expect("passes");
         assert_eq!(other.to_json().expect("json")["spec"]["x"], 1);

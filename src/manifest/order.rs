@@ -41,11 +41,7 @@ const KINDS: [&str; 28] = [
 
 /// Returns an object's sync wave.
 pub fn wave(object: &Object) -> i32 {
-    let annotation = object
-        .metadata()
-        .annotations
-        .as_ref()
-        .and_then(|all| all.get(WAVE));
+    let annotation = object.metadata().annotations.as_ref().and_then(|all| all.get(WAVE));
     annotation.and_then(|wave| wave.parse().ok()).unwrap_or(0)
 }
 
@@ -53,10 +49,7 @@ pub fn wave(object: &Object) -> i32 {
 pub fn sort(objects: &mut [Object]) {
     objects.sort_by_cached_key(|object| {
         let (_, kind) = object.type_meta();
-        let rank = KINDS
-            .iter()
-            .position(|known| *known == kind)
-            .unwrap_or(KINDS.len());
+        let rank = KINDS.iter().position(|known| *known == kind).unwrap_or(KINDS.len());
         let namespace = object.metadata().namespace.clone().unwrap_or_default();
         (wave(object), rank, namespace, object.name().to_owned())
     });

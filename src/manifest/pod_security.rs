@@ -44,10 +44,7 @@ fn pod(object: &Object) -> Option<(&str, &PodSpec)> {
 }
 
 fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> {
-    spec.init_containers
-        .iter()
-        .flatten()
-        .chain(&spec.containers)
+    spec.init_containers.iter().flatten().chain(&spec.containers)
 }
 
 /// What keeps a pod from `baseline`.
@@ -88,47 +85,24 @@ fn baseline(spec: &PodSpec) -> Vec<String> {
     let shares = [spec.host_network, spec.host_pid, spec.host_ipc];
     tell(shares.contains(&Some(true)), "shares the node's namespaces");
     let mut volumes = spec.volumes.iter().flatten();
-    tell(
-        volumes.any(|volume| volume.host_path.is_some()),
-        "mounts a path of the node",
-    );
+    tell(volumes.any(|volume| volume.host_path.is_some()), "mounts a path of the node");
     let pod = spec.security_context.as_ref();
-    let sysctls = pod
-        .and_then(|pod| pod.sysctls.as_ref())
-        .into_iter()
-        .flatten();
-    let unsafe_sysctl = sysctls
-        .map(|s| s.name.as_str())
-        .any(|name| !SYSCTLS.contains(&name));
+    let sysctls = pod.and_then(|pod| pod.sysctls.as_ref()).into_iter().flatten();
+    let unsafe_sysctl = sysctls.map(|s| s.name.as_str()).any(|name| !SYSCTLS.contains(&name));
     tell(unsafe_sysctl, "sets a system parameter that is not safe");
     let pod_seccomp = pod.and_then(|pod| pod.seccomp_profile.as_ref());
-    tell(
-        pod_seccomp.is_some_and(|s| s.type_ == "Unconfined"),
-        "switches seccomp off",
-    );
+    tell(pod_seccomp.is_some_and(|s| s.type_ == "Unconfined"), "switches seccomp off");
     for container in containers(spec) {
         let context = container.security_context.as_ref();
         let is = |test: &dyn Fn(&SecurityContext) -> bool| context.is_some_and(test);
-        tell(
-            is(&|c| c.privileged == Some(true)),
-            "runs a privileged container",
-        );
+        tell(is(&|c| c.privileged == Some(true)), "runs a privileged container");
         let added = is(&|c| added(c).any(|name| !CAPABILITIES.contains(&name)));
         tell(added, "adds capabilities");
-        let seccomp = is(&|c| {
-            c.seccomp_profile
-                .as_ref()
-                .is_some_and(|s| s.type_ == "Unconfined")
-        });
+        let seccomp = is(&|c| c.seccomp_profile.as_ref().is_some_and(|s| s.type_ == "Unconfined"));
         tell(seccomp, "switches seccomp off");
-        tell(
-            is(&|c| c.proc_mount.as_deref().is_some_and(|m| m != "Default")),
-            "unmasks /proc",
-        );
+        tell(is(&|c| c.proc_mount.as_deref().is_some_and(|m| m != "Default")), "unmasks /proc");
         let ports = container.ports.iter().flatten();
-        let host_port = ports
-            .map(|port| port.host_port.unwrap_or(0))
-            .any(|port| port != 0);
+        let host_port = ports.map(|port| port.host_port.unwrap_or(0)).any(|port| port != 0);
         tell(host_port, "takes a port of the node");
         tell(asks_another_host(container), "probes another host");
     }
@@ -136,20 +110,13 @@ fn baseline(spec: &PodSpec) -> Vec<String> {
 }
 
 fn added(context: &SecurityContext) -> impl Iterator<Item = &str> {
-    let added = context
-        .capabilities
-        .as_ref()
-        .and_then(|c: &Capabilities| c.add.as_ref());
+    let added = context.capabilities.as_ref().and_then(|c: &Capabilities| c.add.as_ref());
     added.into_iter().flatten().map(String::as_str)
 }
 
 /// Since Kubernetes 1.34, `baseline` forbids probes of other hosts.
 fn asks_another_host(container: &Container) -> bool {
-    let probes = [
-        &container.liveness_probe,
-        &container.readiness_probe,
-        &container.startup_probe,
-    ];
+    let probes = [&container.liveness_probe, &container.readiness_probe, &container.startup_probe];
     probes.into_iter().flatten().any(|probe| {
         let http = probe.http_get.as_ref().and_then(|http| http.host.as_ref());
         let tcp = probe.tcp_socket.as_ref().and_then(|tcp| tcp.host.as_ref());
@@ -166,17 +133,9 @@ fn restricted(spec: &PodSpec) -> Vec<String> {
         }
     };
     let mut volumes = spec.volumes.iter().flatten();
-    tell(
-        volumes.any(|volume| !is_plain(volume)),
-        "mounts a kind of volume that is not allowed",
-    );
+    tell(volumes.any(|volume| !is_plain(volume)), "mounts a kind of volume that is not allowed");
     let pod = spec.security_context.clone().unwrap_or_default();
-    let PodSecurityContext {
-        run_as_non_root,
-        run_as_user,
-        seccomp_profile,
-        ..
-    } = &pod;
+    let PodSecurityContext { run_as_non_root, run_as_user, seccomp_profile, .. } = &pod;
     let confined = |seccomp: &str| matches!(seccomp, "RuntimeDefault" | "Localhost");
     tell(*run_as_user == Some(0), "runs as root");
     for container in containers(spec) {
@@ -184,18 +143,9 @@ fn restricted(spec: &PodSpec) -> Vec<String> {
         let no_escalation = context.allow_privilege_escalation == Some(false);
         tell(!no_escalation, "allows privilege escalation");
         let non_root = context.run_as_non_root.or(*run_as_non_root) == Some(true);
-        tell(
-            !non_root || context.run_as_user == Some(0),
-            "runs a step as root",
-        );
-        let seccomp = context
-            .seccomp_profile
-            .as_ref()
-            .or(seccomp_profile.as_ref());
-        tell(
-            !seccomp.is_some_and(|s| confined(&s.type_)),
-            "has no seccomp profile",
-        );
+        tell(!non_root || context.run_as_user == Some(0), "runs a step as root");
+        let seccomp = context.seccomp_profile.as_ref().or(seccomp_profile.as_ref());
+        tell(!seccomp.is_some_and(|s| confined(&s.type_)), "has no seccomp profile");
         let dropped = context.capabilities.as_ref().and_then(|c| c.drop.as_ref());
         let drops_all = dropped.is_some_and(|dropped| dropped.iter().any(|name| name == "ALL"));
         let adds = added(&context).any(|name| name != "NET_BIND_SERVICE");

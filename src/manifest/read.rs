@@ -19,20 +19,14 @@ pub struct Earlier {
 impl Earlier {
     /// Returns the object as it would be read back.
     pub fn of(object: &Object) -> Result<Self, serde_json::Error> {
-        Ok(Self {
-            identity: object.identity(),
-            json: object.to_json()?,
-        })
+        Ok(Self { identity: object.identity(), json: object.to_json()? })
     }
 
     fn read(json: Json) -> Option<Self> {
         let word = |value: &Json| value.as_str().unwrap_or_default().to_owned();
         let version = word(&json["apiVersion"]);
         let identity = Identity {
-            group: version
-                .split_once('/')
-                .map_or("", |(group, _)| group)
-                .to_owned(),
+            group: version.split_once('/').map_or("", |(group, _)| group).to_owned(),
             kind: word(&json["kind"]),
             namespace: word(&json["metadata"]["namespace"]),
             name: word(&json["metadata"]["name"]),
@@ -47,10 +41,7 @@ impl Earlier {
 pub fn read_stream(source: SourceId, sources: &Sources) -> Result<Vec<Earlier>, Diagnostic> {
     let read = yaml::read(source, sources);
     if let Some(wrong) = read.diagnostics.into_iter().next() {
-        return Err(Diagnostic {
-            code: Code::BadEarlier,
-            ..wrong
-        });
+        return Err(Diagnostic { code: Code::BadEarlier, ..wrong });
     }
     let documents = read.documents.into_iter().map(|node| node.to_json());
     Ok(documents.filter_map(Earlier::read).collect())

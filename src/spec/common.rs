@@ -97,14 +97,8 @@ impl<'de> Deserialize<'de> for VolumeSpec {
 
             fn visit_str<E: de::Error>(self, word: &str) -> Result<VolumeSpec, E> {
                 Ok(match Quantity::parse(word) {
-                    Some(size) => VolumeSpec {
-                        size: Some(size),
-                        ..VolumeSpec::default()
-                    },
-                    None => VolumeSpec {
-                        class: Some(word.to_owned()),
-                        ..VolumeSpec::default()
-                    },
+                    Some(size) => VolumeSpec { size: Some(size), ..VolumeSpec::default() },
+                    None => VolumeSpec { class: Some(word.to_owned()), ..VolumeSpec::default() },
                 })
             }
 

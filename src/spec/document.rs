@@ -52,22 +52,16 @@ pub fn split(node: Node, kinds: &[String]) -> Result<Document, Diagnostic> {
     let version = node.entry("apiVersion");
     let kind = node.entry("kind");
     let Some((kind, kind_word)) = kind.and_then(|entry| Some((entry, entry.value.text()?))) else {
-        return Err(
-            Diagnostic::new(Code::MissingField, node.place, "`kind` is missing")
-                .at("kind")
-                .fix(format!("write one of `{}`", kinds.join("`, `"))),
-        );
+        return Err(Diagnostic::new(Code::MissingField, node.place, "`kind` is missing")
+            .at("kind")
+            .fix(format!("write one of `{}`", kinds.join("`, `"))));
     };
     if version.is_none() && kinds.iter().any(|known| known == kind_word) {
-        return Err(
-            Diagnostic::new(Code::MissingField, node.place, "`apiVersion` is missing")
-                .at("apiVersion")
-                .fix(format!("write `apiVersion: {API_VERSION}`")),
-        );
+        return Err(Diagnostic::new(Code::MissingField, node.place, "`apiVersion` is missing")
+            .at("apiVersion")
+            .fix(format!("write `apiVersion: {API_VERSION}`")));
     }
-    let version_word = version
-        .and_then(|entry| entry.value.text())
-        .unwrap_or_default();
+    let version_word = version.and_then(|entry| entry.value.text()).unwrap_or_default();
     if version_word != API_VERSION {
         let place = version.map_or(node.place, |entry| entry.value.place);
         let message = format!("expected `{API_VERSION}`, found {version_word:?}");
@@ -87,17 +81,11 @@ pub fn split(node: Node, kinds: &[String]) -> Result<Document, Diagnostic> {
             },
             |kind| format!("did you mean `{kind}`?"),
         );
-        return Err(
-            Diagnostic::new(Code::UnknownKind, kind.value.place, message)
-                .at("kind")
-                .fix(fix),
-        );
+        return Err(Diagnostic::new(Code::UnknownKind, kind.value.place, message)
+            .at("kind")
+            .fix(fix));
     }
-    Ok(Document {
-        kind: kind_word.to_owned(),
-        kind_place: kind.value.place,
-        node,
-    })
+    Ok(Document { kind: kind_word.to_owned(), kind_place: kind.value.place, node })
 }
 
 impl Document {

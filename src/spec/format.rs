@@ -170,12 +170,8 @@ fn is_cpu(text: &str) -> bool {
 /// Registry host and port, path, tag, digest: the grammar of the distribution specification,
 /// loosely, since registries differ.
 fn is_image(text: &str) -> bool {
-    let (name, digest) = text
-        .split_once('@')
-        .map_or((text, None), |(n, d)| (n, Some(d)));
-    let tag_at = name
-        .rfind(':')
-        .filter(|colon| !name[*colon..].contains('/'));
+    let (name, digest) = text.split_once('@').map_or((text, None), |(n, d)| (n, Some(d)));
+    let tag_at = name.rfind(':').filter(|colon| !name[*colon..].contains('/'));
     let (path, tag) = tag_at.map_or((name, None), |at| (&name[..at], Some(&name[at + 1..])));
     let is_path = |b: u8| b.is_ascii_alphanumeric() || b"./-_:".contains(&b);
     let is_tag = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
@@ -193,31 +189,20 @@ fn is_image(text: &str) -> bool {
 /// Five fields with ranges, lists and steps, as the Kubernetes CronJob controller reads them:
 /// <https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-syntax>
 fn is_cron(text: &str) -> bool {
-    const MONTHS: [&str; 12] = [
-        "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
-    ];
+    const MONTHS: [&str; 12] =
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
     const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-    let limits: [(u32, u32, &[&str]); 5] = [
-        (0, 59, &[]),
-        (0, 23, &[]),
-        (1, 31, &[]),
-        (1, 12, &MONTHS),
-        (0, 7, &DAYS),
-    ];
+    let limits: [(u32, u32, &[&str]); 5] =
+        [(0, 59, &[]), (0, 23, &[]), (1, 31, &[]), (1, 12, &MONTHS), (0, 7, &DAYS)];
     let fields: Vec<&str> = text.split_ascii_whitespace().collect();
-    if matches!(
-        text,
-        "@hourly" | "@daily" | "@midnight" | "@weekly" | "@monthly" | "@yearly"
-    ) {
+    if matches!(text, "@hourly" | "@daily" | "@midnight" | "@weekly" | "@monthly" | "@yearly") {
         return true;
     }
     fields.len() == 5
         && fields.iter().zip(limits).all(|(field, (min, max, names))| {
             let first = u32::from(names.len() == 12);
             let number = |word: &str| -> Option<u32> {
-                let named = names
-                    .iter()
-                    .position(|name| word.eq_ignore_ascii_case(name));
+                let named = names.iter().position(|name| word.eq_ignore_ascii_case(name));
                 let value = match named {
                     Some(index) => u32::try_from(index).ok()? + first,
                     None => word.parse().ok()?,
@@ -225,15 +210,14 @@ fn is_cron(text: &str) -> bool {
                 (min..=max).contains(&value).then_some(value)
             };
             field.split(',').all(|part| {
-                let (range, step) = part
-                    .split_once('/')
-                    .map_or((part, None), |(r, s)| (r, Some(s)));
+                let (range, step) =
+                    part.split_once('/').map_or((part, None), |(r, s)| (r, Some(s)));
                 let step_fits = step.is_none_or(|s| s.parse::<u32>().is_ok_and(|n| n > 0));
                 let range_fits = range == "*"
                     || match range.split_once('-') {
-                        Some((from, to)) => number(from)
-                            .zip(number(to))
-                            .is_some_and(|(from, to)| from <= to),
+                        Some((from, to)) => {
+                            number(from).zip(number(to)).is_some_and(|(from, to)| from <= to)
+                        }
                         None => number(range).is_some(),
                     };
                 step_fits && range_fits
@@ -254,33 +238,13 @@ mod tests {
                 &["", "A.com", "a_b", "10.0.0.1", "a..b"],
             ),
             (Format::Name, &["oc", "a-1"], &["", "-a", "a-", "A", "a.b"]),
-            (
-                Format::Cidr,
-                &["10.0.0.0/8", "fd00::/8"],
-                &["10.0.0.0", "10.0.0.0/33"],
-            ),
+            (Format::Cidr, &["10.0.0.0/8", "fd00::/8"], &["10.0.0.0", "10.0.0.0/33"]),
             (
                 Format::Cron,
-                &[
-                    "*/5 * * * *",
-                    "0 2 * * mon-fri",
-                    "0,30 1-5 1 jan *",
-                    "@daily",
-                ],
-                &[
-                    "* * * *",
-                    "60 * * * *",
-                    "*/0 * * * *",
-                    "a b c d e",
-                    "5-1 * * * *",
-                    "@never",
-                ],
+                &["*/5 * * * *", "0 2 * * mon-fri", "0,30 1-5 1 jan *", "@daily"],
+                &["* * * *", "60 * * * *", "*/0 * * * *", "a b c d e", "5-1 * * * *", "@never"],
             ),
-            (
-                Format::Date,
-                &["2026-12-24"],
-                &["2026-13-01", "24.12.2026", "tomorrow"],
-            ),
+            (Format::Date, &["2026-12-24"], &["2026-13-01", "24.12.2026", "tomorrow"]),
             (
                 Format::Image,
                 &[
@@ -297,18 +261,10 @@ mod tests {
         ];
         for (format, good, bad) in table {
             for text in good {
-                assert!(
-                    format.accepts(text),
-                    "{} should accept {text:?}",
-                    format.name()
-                );
+                assert!(format.accepts(text), "{} should accept {text:?}", format.name());
             }
             for text in bad {
-                assert!(
-                    !format.accepts(text),
-                    "{} should refuse {text:?}",
-                    format.name()
-                );
+                assert!(!format.accepts(text), "{} should refuse {text:?}", format.name());
             }
         }
     }

@@ -57,15 +57,8 @@ fn expand(volume: &mut Entry) {
         return;
     };
     let place = volume.value.place;
-    let entry = Entry {
-        key: key.to_owned(),
-        place,
-        value: volume.value.clone(),
-    };
-    volume.value = Node {
-        value: Value::Map(vec![entry]),
-        place,
-    };
+    let entry = Entry { key: key.to_owned(), place, value: volume.value.clone() };
+    volume.value = Node { value: Value::Map(vec![entry]), place };
 }
 
 #[cfg(test)]
@@ -75,9 +68,7 @@ mod tests {
 
     fn node(text: &str) -> Node {
         let sources = Sources::default();
-        crate::yaml::read(sources.add("t", text), &sources)
-            .documents
-            .remove(0)
+        crate::yaml::read(sources.add("t", text), &sources).documents.remove(0)
     }
 
     #[test]

@@ -14,23 +14,14 @@ pub struct Quantity {
     bytes: u64,
 }
 
-const BINARY: [(&str, u32); 6] = [
-    ("Ki", 1),
-    ("Mi", 2),
-    ("Gi", 3),
-    ("Ti", 4),
-    ("Pi", 5),
-    ("Ei", 6),
-];
+const BINARY: [(&str, u32); 6] = [("Ki", 1), ("Mi", 2), ("Gi", 3), ("Ti", 4), ("Pi", 5), ("Ei", 6)];
 const DECIMAL: [(&str, u32); 6] = [("k", 1), ("M", 2), ("G", 3), ("T", 4), ("P", 5), ("E", 6)];
 
 impl Quantity {
     /// Reads `20Gi`, `1.5Ti`, `500M`, `1e9` or plain bytes; a fraction of a byte is rounded up, as
     /// Kubernetes does. Returns `None` for everything else, zero and negative sizes included.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(text.len());
+        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, suffix) = text.split_at(digits);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
@@ -39,23 +30,14 @@ impl Quantity {
         let mantissa: u128 = format!("0{whole}{fraction}").parse().ok()?;
         let below = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
         let bytes = mantissa.checked_mul(factor(suffix)?)?.div_ceil(below);
-        let bytes = u64::try_from(bytes)
-            .ok()
-            .filter(|bytes| (1..=1 << 62).contains(bytes))?;
-        Some(Self {
-            text: text.to_owned(),
-            bytes,
-        })
+        let bytes = u64::try_from(bytes).ok().filter(|bytes| (1..=1 << 62).contains(bytes))?;
+        Some(Self { text: text.to_owned(), bytes })
     }
 
     /// Returns the quantity of a number of bytes, written as short as it can be exactly.
     pub fn of_bytes(bytes: u64) -> Self {
-        let binary = BINARY
-            .iter()
-            .map(|(suffix, power)| (*suffix, 1024_u64.pow(*power)));
-        let decimal = DECIMAL
-            .iter()
-            .map(|(suffix, power)| (*suffix, 1000_u64.pow(*power)));
+        let binary = BINARY.iter().map(|(suffix, power)| (*suffix, 1024_u64.pow(*power)));
+        let decimal = DECIMAL.iter().map(|(suffix, power)| (*suffix, 1000_u64.pow(*power)));
         let text = binary
             .chain(decimal)
             .filter(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit))
@@ -68,10 +50,7 @@ impl Quantity {
 
     /// Returns a number of bytes for people: about, in the largest unit.
     pub fn about(bytes: u64) -> String {
-        let unit = BINARY
-            .iter()
-            .rev()
-            .find(|(_, power)| bytes >= 1024_u64.pow(*power));
+        let unit = BINARY.iter().rev().find(|(_, power)| bytes >= 1024_u64.pow(*power));
         let Some((suffix, power)) = unit else {
             return bytes.to_string();
         };
@@ -104,12 +83,7 @@ fn factor(suffix: &str) -> Option<u128> {
         return Some(1000_u128.pow(*power));
     }
     let exponent = suffix.strip_prefix(['e', 'E'])?;
-    exponent
-        .strip_prefix('+')
-        .unwrap_or(exponent)
-        .parse()
-        .ok()
-        .and_then(|e| 10_u128.checked_pow(e))
+    exponent.strip_prefix('+').unwrap_or(exponent).parse().ok().and_then(|e| 10_u128.checked_pow(e))
 }
 
 impl fmt::Display for Quantity {
@@ -153,9 +127,9 @@ mod tests {
         assert_eq!(bytes("1000"), Some(1000));
         assert_eq!(bytes(".5Ki"), Some(512));
         assert_eq!(bytes("0.1"), Some(1));
-        for wrong in [
-            "", "Gi", "10G B", "10GB", "-5Gi", "0", "0Gi", "1..5Gi", "five", "16Ei", "1e99",
-        ] {
+        for wrong in
+            ["", "Gi", "10G B", "10GB", "-5Gi", "0", "0Gi", "1..5Gi", "five", "16Ei", "1e99"]
+        {
             assert_eq!(bytes(wrong), None, "{wrong:?}");
         }
     }

@@ -20,31 +20,21 @@ impl Setting {
     pub fn parse(name: &str, text: &str, sources: &Sources) -> Result<Self, Diagnostic> {
         let source = sources.add(name, text);
         let bad = |start: usize, end: usize, message: &str| {
-            Diagnostic::new(
-                Code::BadLayer,
-                Place::in_text(source, text, start, end),
-                message,
-            )
-            .fix("write `--set spec.FIELD=VALUE`, for example `--set spec.replicas=2`")
+            Diagnostic::new(Code::BadLayer, Place::in_text(source, text, start, end), message)
+                .fix("write `--set spec.FIELD=VALUE`, for example `--set spec.replicas=2`")
         };
         let Some(equals) = text.find('=') else {
             return Err(bad(0, text.len(), "there is no `=`"));
         };
         let (target, written) = (&text[..equals], &text[equals + 1..]);
-        let (app, path) = target
-            .split_once(':')
-            .map_or((None, target), |(a, p)| (Some(a), p));
+        let (app, path) = target.split_once(':').map_or((None, target), |(a, p)| (Some(a), p));
         let path = keys(path);
         if path.iter().any(String::is_empty) {
             return Err(bad(0, equals, "the field before `=` is not a path"));
         }
         if !matches!(path[0].as_str(), "spec" | "metadata") {
-            return Err(bad(
-                0,
-                equals,
-                "the path starts with neither `spec` nor `metadata`",
-            )
-            .fix(format!("write `spec.{}`", path.join("."))));
+            return Err(bad(0, equals, "the path starts with neither `spec` nor `metadata`")
+                .fix(format!("write `spec.{}`", path.join("."))));
         }
         // The value stands in the same text, so that its places do too: blanks keep the columns.
         let padded = format!("{}{written}", " ".repeat(text[..=equals].chars().count()));
@@ -58,16 +48,13 @@ impl Setting {
             ));
         }
         let place = Place::in_text(source, text, equals + 1, text.len());
-        let mut value = read.documents.into_iter().next().unwrap_or(Node {
-            value: Value::Scalar(yaml::Scalar::Plain(String::new())),
-            place,
-        });
+        let mut value = read
+            .documents
+            .into_iter()
+            .next()
+            .unwrap_or(Node { value: Value::Scalar(yaml::Scalar::Plain(String::new())), place });
         stand_at(&mut value, place);
-        Ok(Self {
-            app: app.map(str::to_owned),
-            path,
-            value,
-        })
+        Ok(Self { app: app.map(str::to_owned), path, value })
     }
 }
 
@@ -117,18 +104,11 @@ fn put(node: &mut Node, path: &[String], value: &Node) {
         entries.retain(|entry| entry.key != *key);
         return;
     }
-    let index = entries
-        .iter()
-        .position(|entry| entry.key == *key)
-        .unwrap_or_else(|| {
-            let place = value.place;
-            entries.push(Entry {
-                key: key.clone(),
-                place,
-                value: Node::empty_map(place),
-            });
-            entries.len() - 1
-        });
+    let index = entries.iter().position(|entry| entry.key == *key).unwrap_or_else(|| {
+        let place = value.place;
+        entries.push(Entry { key: key.clone(), place, value: Node::empty_map(place) });
+        entries.len() - 1
+    });
     put(&mut entries[index].value, rest, value);
 }
 
@@ -144,10 +124,7 @@ mod tests {
         assert_eq!(sources.show(setting.value.place).to_string(), "--set:1:13");
         let mut node = Node::empty_map(setting.value.place);
         apply_setting(&mut node, &setting);
-        assert_eq!(
-            node.to_json(),
-            serde_json::json!({"spec": {"a": {"b": [1, "x"]}}})
-        );
+        assert_eq!(node.to_json(), serde_json::json!({"spec": {"a": {"b": [1, "x"]}}}));
     }
 
     #[test]

@@ -83,25 +83,12 @@ pub struct Field {
 impl Shape {
     /// Returns a shape without default or example.
     pub fn new(about: impl Into<String>, kind: Kind) -> Self {
-        Self {
-            about: about.into(),
-            kind,
-            default: None,
-            example: None,
-        }
+        Self { about: about.into(), kind, default: None, example: None }
     }
 
     /// Returns the shape of a text with a format.
     pub fn text(about: impl Into<String>, format: Format) -> Self {
-        Self::new(
-            about,
-            Kind::Text {
-                format,
-                choices: Vec::new(),
-                min: None,
-                max: None,
-            },
-        )
+        Self::new(about, Kind::Text { format, choices: Vec::new(), min: None, max: None })
     }
 
     /// Returns the fields, if it is a mapping with known ones; of a choice, those of its long form.
@@ -143,11 +130,9 @@ impl Shape {
             Kind::List(item) => format!("list of {}", item.type_name()),
             Kind::Map { values, .. } => format!("map of {}", values.type_name()),
             Kind::Object(_) => "object".to_owned(),
-            Kind::Either(shapes) => shapes
-                .iter()
-                .map(Self::type_name)
-                .collect::<Vec<_>>()
-                .join(" | "),
+            Kind::Either(shapes) => {
+                shapes.iter().map(Self::type_name).collect::<Vec<_>>().join(" | ")
+            }
         }
     }
 
@@ -163,18 +148,12 @@ impl Shape {
             Kind::Map { .. } => "a mapping".to_owned(),
             Kind::Object(fields) => {
                 let names: Vec<&str> = fields.iter().take(6).map(|f| f.name.as_str()).collect();
-                let more = if fields.len() > names.len() {
-                    ", …"
-                } else {
-                    ""
-                };
+                let more = if fields.len() > names.len() { ", …" } else { "" };
                 format!("a mapping with `{}`{more}", names.join("`, `"))
             }
-            Kind::Either(shapes) => shapes
-                .iter()
-                .map(Self::phrase)
-                .collect::<Vec<_>>()
-                .join(", or "),
+            Kind::Either(shapes) => {
+                shapes.iter().map(Self::phrase).collect::<Vec<_>>().join(", or ")
+            }
         }
     }
 }

@@ -29,10 +29,7 @@ impl ReadError {
 
 impl de::Error for ReadError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self {
-            message: message.to_string(),
-            place: None,
-        }
+        Self { message: message.to_string(), place: None }
     }
 }
 
@@ -70,10 +67,7 @@ impl<'de> de::Deserializer<'de> for &'de Node {
         match &self.value {
             Value::Scalar(scalar) => scalar.visit_any(visitor),
             Value::List(items) => visitor.visit_seq(Items(items.iter())),
-            Value::Map(entries) => visitor.visit_map(Entries {
-                rest: entries.iter(),
-                value: None,
-            }),
+            Value::Map(entries) => visitor.visit_map(Entries { rest: entries.iter(), value: None }),
         }
         .map_err(|error| error.or_at(self.place))
     }
@@ -81,9 +75,9 @@ impl<'de> de::Deserializer<'de> for &'de Node {
     /// A word is text however it looks: `11.10` in a text field stays `11.10`.
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         match self.text() {
-            Some(text) => visitor
-                .visit_borrowed_str(text)
-                .map_err(|error: ReadError| error.or_at(self.place)),
+            Some(text) => {
+                visitor.visit_borrowed_str(text).map_err(|error: ReadError| error.or_at(self.place))
+            }
             None => self.deserialize_any(visitor),
         }
     }
@@ -93,11 +87,7 @@ impl<'de> de::Deserializer<'de> for &'de Node {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        if self.is_null() {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -105,9 +95,7 @@ impl<'de> de::Deserializer<'de> for &'de Node {
         _: &'static str,
         visitor: V,
     ) -> Result<V::Value, ReadError> {
-        visitor
-            .visit_newtype_struct(self)
-            .map_err(|error| error.or_at(self.place))
+        visitor.visit_newtype_struct(self).map_err(|error| error.or_at(self.place))
     }
 
     /// A bare word is a variant without content; a mapping with one key is one with.
@@ -125,10 +113,7 @@ impl<'de> de::Deserializer<'de> for &'de Node {
                     value: None,
                 }))
             }
-            _ => Err(de::Error::custom(format!(
-                "expected one word, found {}",
-                self.found()
-            ))),
+            _ => Err(de::Error::custom(format!("expected one word, found {}", self.found()))),
         }
         .map_err(|error: ReadError| error.or_at(self.place))
     }
@@ -221,9 +206,7 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
         };
         self.value = Some(entry);
         let key: StrDeserializer<'_, ReadError> = entry.key.as_str().into_deserializer();
-        seed.deserialize(key)
-            .map(Some)
-            .map_err(|error| error.or_at(entry.place))
+        seed.deserialize(key).map(Some).map_err(|error| error.or_at(entry.place))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
@@ -262,14 +245,7 @@ mod tests {
     #[test]
     fn text_fields_keep_what_was_written() {
         let read = sample("version: 11.10\nreplicas: 2\non: ~\n").expect("reads");
-        assert_eq!(
-            read,
-            Sample {
-                version: "11.10".to_owned(),
-                replicas: 2,
-                on: None
-            }
-        );
+        assert_eq!(read, Sample { version: "11.10".to_owned(), replicas: 2, on: None });
     }
 
     #[test]

@@ -111,22 +111,15 @@ fn integer(text: &str) -> Option<i64> {
 }
 
 fn float(text: &str) -> Option<f64> {
-    let is_float = text
-        .bytes()
-        .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
+    let is_float = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
         && text.contains(['.', 'e', 'E']);
-    text.parse()
-        .ok()
-        .filter(|number: &f64| is_float && number.is_finite())
+    text.parse().ok().filter(|number: &f64| is_float && number.is_finite())
 }
 
 impl Node {
     /// Returns a mapping without entries at a place.
     pub fn empty_map(place: Place) -> Self {
-        Self {
-            value: Value::Map(Vec::new()),
-            place,
-        }
+        Self { value: Value::Map(Vec::new()), place }
     }
 
     /// Returns the entries, if it is a mapping.
@@ -215,10 +208,7 @@ impl Node {
     pub fn to_json(&self) -> Json {
         match &self.value {
             Value::Map(entries) => Json::Object(
-                entries
-                    .iter()
-                    .map(|entry| (entry.key.clone(), entry.value.to_json()))
-                    .collect(),
+                entries.iter().map(|entry| (entry.key.clone(), entry.value.to_json())).collect(),
             ),
             Value::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
             Value::Scalar(scalar) => match scalar.typed() {

@@ -29,27 +29,19 @@ pub fn decode(name: &str, bytes: Vec<u8>, sources: &Sources) -> Result<SourceId,
     if bytes.len() > MAX_BYTES {
         let id = sources.add(name, "");
         let message = format!("{} bytes; at most {MAX_BYTES} are read", bytes.len());
-        return Err(
-            Diagnostic::new(Code::TooLarge, Place::start_of(id), message)
-                .fix("split it into several files"),
-        );
+        return Err(Diagnostic::new(Code::TooLarge, Place::start_of(id), message)
+            .fix("split it into several files"));
     }
-    String::from_utf8(bytes)
-        .map(|text| sources.add(name, text))
-        .map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            let bytes = error.into_bytes();
-            let byte = bytes.get(at).copied().unwrap_or_default();
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            let id = sources.add(name, text);
-            let place = Place::in_text(id, &sources.get(id).text, at, at + 1);
-            Diagnostic::new(
-                Code::NotUtf8,
-                place,
-                format!("byte 0x{byte:02X} is not UTF-8"),
-            )
+    String::from_utf8(bytes).map(|text| sources.add(name, text)).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let bytes = error.into_bytes();
+        let byte = bytes.get(at).copied().unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let id = sources.add(name, text);
+        let place = Place::in_text(id, &sources.get(id).text, at, at + 1);
+        Diagnostic::new(Code::NotUtf8, place, format!("byte 0x{byte:02X} is not UTF-8"))
             .fix("save the file as UTF-8")
-        })
+    })
 }
 
 /// Reads all documents of a text.
@@ -117,72 +109,35 @@ impl Reader<'_> {
                     _ => Scalar::Text(text.into_owned()),
                 };
                 let scalar = tagged(scalar, tag.as_deref(), place)?;
-                let node = Node {
-                    value: Value::Scalar(scalar),
-                    place,
-                };
+                let node = Node { value: Value::Scalar(scalar), place };
                 self.finish(node, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
                 refuse_tag(tag.as_ref(), place, "seq")?;
                 let place = self.collection_place(place)?;
-                self.stack.push(Open::List {
-                    place,
-                    anchor,
-                    items: Vec::new(),
-                });
+                self.stack.push(Open::List { place, anchor, items: Vec::new() });
                 Ok(())
             }
             Event::MappingStart(_, anchor, tag) => {
                 refuse_tag(tag.as_ref(), place, "map")?;
                 let place = self.collection_place(place)?;
                 let (entries, merges) = (Vec::new(), Vec::new());
-                self.stack.push(Open::Map {
-                    place,
-                    anchor,
-                    entries,
-                    key: None,
-                    merges,
-                });
+                self.stack.push(Open::Map { place, anchor, entries, key: None, merges });
                 Ok(())
             }
             Event::SequenceEnd | Event::MappingEnd => match self.stack.pop() {
-                Some(Open::List {
-                    place,
-                    anchor,
-                    items,
-                }) => self.finish(
-                    Node {
-                        value: Value::List(items),
-                        place,
-                    },
-                    anchor,
-                ),
-                Some(Open::Map {
-                    place,
-                    anchor,
-                    entries,
-                    merges,
-                    ..
-                }) => {
+                Some(Open::List { place, anchor, items }) => {
+                    self.finish(Node { value: Value::List(items), place }, anchor)
+                }
+                Some(Open::Map { place, anchor, entries, merges, .. }) => {
                     let mut entries = self.without_duplicates(entries);
                     merge(&mut entries, &merges)?;
-                    self.finish(
-                        Node {
-                            value: Value::Map(entries),
-                            place,
-                        },
-                        anchor,
-                    )
+                    self.finish(Node { value: Value::Map(entries), place }, anchor)
                 }
                 None => Ok(()),
             },
             Event::Alias(id) => {
-                let node = self
-                    .anchors
-                    .get(&id)
-                    .cloned()
-                    .unwrap_or_else(|| Node::empty_map(place));
+                let node = self.anchors.get(&id).cloned().unwrap_or_else(|| Node::empty_map(place));
                 self.count(&node, place)?;
                 self.finish(node, 0)
             }
@@ -207,19 +162,10 @@ impl Reader<'_> {
             None if node.is_null() => {}
             None => self.out.documents.push(node),
             Some(Open::List { items, .. }) => items.push(node),
-            Some(Open::Map {
-                entries,
-                key,
-                merges,
-                ..
-            }) => match key.take() {
+            Some(Open::Map { entries, key, merges, .. }) => match key.take() {
                 None => *key = Some(key_of(&node)?),
                 Some((name, _)) if name == "<<" => merges.push(node),
-                Some((key, place)) => entries.push(Entry {
-                    key,
-                    place,
-                    value: node,
-                }),
+                Some((key, place)) => entries.push(Entry { key, place, value: node }),
             },
         }
         Ok(())
@@ -248,16 +194,10 @@ impl Reader<'_> {
     /// A collection in a mapping is shown by its key: that is the word people look for.
     fn collection_place(&self, place: Place) -> Result<Place, Diagnostic> {
         if self.stack.len() >= MAX_DEPTH {
-            return Err(too_large(
-                place,
-                format!("nested more than {MAX_DEPTH} levels deep"),
-            ));
+            return Err(too_large(place, format!("nested more than {MAX_DEPTH} levels deep")));
         }
         Ok(match self.stack.last() {
-            Some(Open::Map {
-                key: Some((_, place)),
-                ..
-            }) => *place,
+            Some(Open::Map { key: Some((_, place)), .. }) => *place,
             _ => place,
         })
     }
@@ -280,27 +220,18 @@ impl Reader<'_> {
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
-        Err(too_large(
-            place,
-            format!("more than {MAX_NODES} values, aliases expanded"),
-        ))
+        Err(too_large(place, format!("more than {MAX_NODES} values, aliases expanded")))
     }
 
     fn syntax_error(&self, error: &granit_parser::ScanError) -> Diagnostic {
         let marker = error.marker();
-        let at = marker
-            .byte_offset()
-            .unwrap_or_else(|| byte_of(self.text, marker.index()));
+        let at = marker.byte_offset().unwrap_or_else(|| byte_of(self.text, marker.index()));
         let place = Place::in_text(self.source, self.text, at, at + 1);
         let message = error.info();
         if message.contains("nesting") || message.contains("recursion") {
             return too_large(place, format!("nested more than {MAX_DEPTH} levels deep"));
         }
-        let line = self
-            .text
-            .lines()
-            .nth(place.line.saturating_sub(1) as usize)
-            .unwrap_or("");
+        let line = self.text.lines().nth(place.line.saturating_sub(1) as usize).unwrap_or("");
         let diagnostic = Diagnostic::new(Code::YamlSyntax, place, message.to_lowercase());
         if line.trim_start_matches(' ').starts_with('\t') {
             return diagnostic.fix("indent with spaces; YAML allows no tabs there");
@@ -311,9 +242,7 @@ impl Reader<'_> {
     fn place(&self, span: &Span) -> Place {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let byte = |marker: &granit_parser::Marker| {
-            marker
-                .byte_offset()
-                .unwrap_or_else(|| byte_of(self.text, marker.index()))
+            marker.byte_offset().unwrap_or_else(|| byte_of(self.text, marker.index()))
         };
         Place {
             source: self.source,
@@ -361,20 +290,14 @@ fn merge(entries: &mut Vec<Entry>, merges: &[Node]) -> Result<(), Diagnostic> {
                 let message = format!("`<<` merges mappings, not {}", node.found());
                 return Err(Diagnostic::new(Code::UnsupportedYaml, node.place, message));
             };
-            entries.extend(
-                more.iter()
-                    .filter(|entry| keys.insert(entry.key.clone()))
-                    .cloned(),
-            );
+            entries.extend(more.iter().filter(|entry| keys.insert(entry.key.clone())).cloned());
         }
     }
     Ok(())
 }
 
 fn byte_of(text: &str, character: usize) -> usize {
-    text.char_indices()
-        .nth(character)
-        .map_or(text.len(), |(byte, _)| byte)
+    text.char_indices().nth(character).map_or(text.len(), |(byte, _)| byte)
 }
 
 fn key_of(node: &Node) -> Result<(String, Place), Diagnostic> {
@@ -408,9 +331,7 @@ mod tests {
     fn every_value_and_key_knows_its_place() {
         let read = read_text("a:\n  b: [1, {c: d}]\n---\ne: f\n");
         assert_eq!(read.diagnostics, []);
-        let [first, second] = read.documents.as_slice() else {
-            panic!("two documents")
-        };
+        let [first, second] = read.documents.as_slice() else { panic!("two documents") };
         let at = |node: &Node, path: &[&str]| {
             let place = node.place_of(path.iter().copied());
             (place.line, place.column)
@@ -424,11 +345,7 @@ mod tests {
     #[test]
     fn all_duplicate_keys_are_told_with_the_first() {
         let read = read_text("env:\n  A: 1\n  A: 2\nenv: {}\n");
-        let codes: Vec<_> = read
-            .diagnostics
-            .iter()
-            .map(|d| (d.code, d.related.len()))
-            .collect();
+        let codes: Vec<_> = read.diagnostics.iter().map(|d| (d.code, d.related.len())).collect();
         assert_eq!(codes, [(Code::DuplicateKey, 1), (Code::DuplicateKey, 1)]);
     }
 
@@ -455,18 +372,9 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_refused() {
-        assert_eq!(
-            read_text(&"[".repeat(100_000)).diagnostics[0].code,
-            Code::TooLarge
-        );
-        assert_eq!(
-            read_text(&"- ".repeat(5_000)).diagnostics[0].code,
-            Code::TooLarge
-        );
-        assert_eq!(
-            read_text(&"{a: ".repeat(5_000)).diagnostics[0].code,
-            Code::TooLarge
-        );
+        assert_eq!(read_text(&"[".repeat(100_000)).diagnostics[0].code, Code::TooLarge);
+        assert_eq!(read_text(&"- ".repeat(5_000)).diagnostics[0].code, Code::TooLarge);
+        assert_eq!(read_text(&"{a: ".repeat(5_000)).diagnostics[0].code, Code::TooLarge);
     }
 
     #[test]
@@ -474,20 +382,13 @@ mod tests {
         let sources = Sources::default();
         let error = decode("x.yaml", b"a: 1\nb: \xff\n".to_vec(), &sources).unwrap_err();
         let place = error.place.expect("a place");
-        assert_eq!(
-            (error.code, place.line, place.column),
-            (Code::NotUtf8, 2, 4)
-        );
+        assert_eq!((error.code, place.line, place.column), (Code::NotUtf8, 2, 4));
     }
 
     #[test]
     fn custom_tags_and_odd_keys_are_refused() {
         for text in ["a: !foo 1\n", "? [a]\n: 1\n", "a: *nowhere\n", "<<: 3\n"] {
-            assert_eq!(
-                read_text(text).diagnostics[0].code,
-                Code::UnsupportedYaml,
-                "{text}"
-            );
+            assert_eq!(read_text(text).diagnostics[0].code, Code::UnsupportedYaml, "{text}");
         }
     }
 }

@@ -23,11 +23,7 @@ impl ser::Error for WriteError {
 
 /// Appends one document, without a separator.
 pub fn write<T: Serialize + ?Sized>(out: &mut String, value: &T) -> Result<(), WriteError> {
-    value.serialize(Emitter {
-        out,
-        indent: 0,
-        at: At::Start,
-    })
+    value.serialize(Emitter { out, indent: 0, at: At::Start })
 }
 
 /// What the library writes for a scalar: on one line, no line folded, so that people can grep.
@@ -92,11 +88,7 @@ impl Emitter<'_> {
             1 => "|\n",
             _ => "|+\n",
         });
-        let indent = if self.at == At::Start {
-            2
-        } else {
-            self.indent + 2
-        };
+        let indent = if self.at == At::Start { 2 } else { self.indent + 2 };
         for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
             if !line.is_empty() {
                 pad(self.out, indent);
@@ -111,17 +103,8 @@ impl Emitter<'_> {
         Self: 'o,
     {
         // Columns of the keys: two more than those of the key or dash before.
-        let indent = if self.at == At::Start {
-            0
-        } else {
-            self.indent + 2
-        };
-        Mapping {
-            out: self.out,
-            indent,
-            at: self.at,
-            empty: true,
-        }
+        let indent = if self.at == At::Start { 0 } else { self.indent + 2 };
+        Mapping { out: self.out, indent, at: self.at, empty: true }
     }
 
     fn list<'o>(self) -> List<'o>
@@ -129,17 +112,8 @@ impl Emitter<'_> {
         Self: 'o,
     {
         // Dashes stand under the key, as kubectl writes them.
-        let indent = if self.at == At::Dash {
-            self.indent + 2
-        } else {
-            self.indent
-        };
-        List {
-            out: self.out,
-            indent,
-            at: self.at,
-            empty: true,
-        }
+        let indent = if self.at == At::Dash { self.indent + 2 } else { self.indent };
+        List { out: self.out, indent, at: self.at, empty: true }
     }
 }
 
@@ -154,9 +128,8 @@ fn pad(out: &mut String, columns: usize) {
 }
 
 /// Words that some reader of YAML takes for a boolean, a number or nothing.
-const RESERVED: [&str; 12] = [
-    "y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity",
-];
+const RESERVED: [&str; 12] =
+    ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity"];
 
 /// Bytes that mean nothing to YAML wherever they stand in a word.
 const IN_WORDS: [bool; 256] = {
@@ -178,10 +151,7 @@ fn is_harmless(text: &str) -> bool {
         return false;
     };
     if first.is_ascii_digit() {
-        let digits = bytes
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let harmless = matches!(&text[digits..], "Ki" | "Mi" | "Gi" | "Ti" | "Pi" | "m");
         return harmless && digits < 12;
     }
@@ -255,17 +225,12 @@ impl Mapping<'_> {
     }
 
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), WriteError> {
-        value.serialize(Emitter {
-            out: self.out,
-            indent: self.indent,
-            at: At::Key,
-        })
+        value.serialize(Emitter { out: self.out, indent: self.indent, at: At::Key })
     }
 
     fn close(self) {
         if self.empty {
-            self.out
-                .push_str(if self.at == At::Key { " {}\n" } else { "{}\n" });
+            self.out.push_str(if self.at == At::Key { " {}\n" } else { "{}\n" });
         }
     }
 }
@@ -295,17 +260,12 @@ impl List<'_> {
             pad(self.out, self.indent);
         }
         self.out.push_str("- ");
-        item.serialize(Emitter {
-            out: self.out,
-            indent: self.indent,
-            at: At::Dash,
-        })
+        item.serialize(Emitter { out: self.out, indent: self.indent, at: At::Dash })
     }
 
     fn close(self) {
         if self.empty {
-            self.out
-                .push_str(if self.at == At::Key { " []\n" } else { "[]\n" });
+            self.out.push_str(if self.at == At::Key { " []\n" } else { "[]\n" });
         }
     }
 }
@@ -427,9 +387,7 @@ impl<'o> ser::Serializer for Emitter<'o> {
         _: &'static str,
         _: usize,
     ) -> Result<Self::SerializeTupleVariant, WriteError> {
-        Err(ser::Error::custom(
-            "a tuple variant has no form in a manifest",
-        ))
+        Err(ser::Error::custom("a tuple variant has no form in a manifest"))
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Mapping<'o>, WriteError> {
@@ -447,9 +405,7 @@ impl<'o> ser::Serializer for Emitter<'o> {
         _: &'static str,
         _: usize,
     ) -> Result<Self::SerializeStructVariant, WriteError> {
-        Err(ser::Error::custom(
-            "a struct variant has no form in a manifest",
-        ))
+        Err(ser::Error::custom("a struct variant has no form in a manifest"))
     }
 }
 
@@ -638,28 +594,18 @@ mod tests {
             "h": "a\n\n\nb\n", "i": true, "j": 1.5, "m": ["a\nb\n"], "n": "x\n",
         });
         assert_eq!(ours(&value), library(&value));
-        for value in [
-            json!([]),
-            json!({}),
-            json!("a"),
-            json!([{}]),
-            json!(null),
-            json!("a\nb\n"),
-        ] {
+        for value in [json!([]), json!({}), json!("a"), json!([{}]), json!(null), json!("a\nb\n")] {
             assert_eq!(ours(&value), library(&value));
         }
     }
 
     #[test]
     fn words_that_readers_misread_are_quoted() {
-        for word in [
-            "on", "NO", "y", "~", "null", "0123", "1e3", "1_000", "12:30", "0o7", ".5", "<<",
-        ] {
+        for word in
+            ["on", "NO", "y", "~", "null", "0123", "1e3", "1_000", "12:30", "0o7", ".5", "<<"]
+        {
             let text = ours(&json!([word]));
-            assert!(
-                text.starts_with("- \"") || text.starts_with("- '"),
-                "{word} became {text}"
-            );
+            assert!(text.starts_with("- \"") || text.starts_with("- '"), "{word} became {text}");
         }
     }
 
@@ -714,9 +660,9 @@ mod tests {
         match value {
             Json::String(text) => odd(text),
             Json::Array(items) => items.iter().any(has_odd_block),
-            Json::Object(fields) => fields
-                .iter()
-                .any(|(key, value)| odd(key) || has_odd_block(value)),
+            Json::Object(fields) => {
+                fields.iter().any(|(key, value)| odd(key) || has_odd_block(value))
+            }
             _ => false,
         }
     }

@@ -20,18 +20,12 @@ pub(crate) fn run(folder: &Path, arguments: &[String]) -> Output {
 pub(crate) fn tell(args: &Path) {
     let folder = args.parent().expect("a story is a folder");
     let text = fs::read_to_string(args).expect("args are text");
-    let arguments: Vec<String> = text
-        .lines()
-        .filter(|line| !line.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let arguments: Vec<String> =
+        text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
     let output = run(folder, &arguments);
     let told = format!(
         "exit code: {}\n\n-- standard error --\n{}\n-- standard output --\n{}",
-        output
-            .status
-            .code()
-            .map_or("none".to_owned(), |code| code.to_string()),
+        output.status.code().map_or("none".to_owned(), |code| code.to_string()),
         String::from_utf8_lossy(&output.stderr),
         String::from_utf8_lossy(&output.stdout),
     );

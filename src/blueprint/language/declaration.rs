@@ -15,10 +15,7 @@ use crate::spec::{Field, Kind, Quantity, Shape};
 /// repeats a list item, or, under the key `+`, the entries of a mapping.
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "only its schema is used: a blueprint is read part by part"
-)]
+#[expect(dead_code, reason = "only its schema is used: a blueprint is read part by part")]
 struct BlueprintFile {
     /// The kind that people write in their app document, such as `NextCloud`.
     blueprint: String,
@@ -165,10 +162,7 @@ pub fn blueprint_shape() -> Shape {
     let mut shape = Shape::of::<BlueprintFile>();
     let component = joined(&[Shape::of::<Program>(), Shape::of::<Serving>()], &[]);
     // A job that is `like` a component takes these from it.
-    let job = joined(
-        &[Shape::of::<Program>(), Shape::of::<Schedule>()],
-        &["image", "user"],
-    );
+    let job = joined(&[Shape::of::<Program>(), Shape::of::<Schedule>()], &["image", "user"]);
     if let Kind::Object(fields) = &mut shape.kind {
         for field in fields {
             let values = match (field.name.as_str(), &mut field.shape.kind) {
@@ -183,10 +177,7 @@ pub fn blueprint_shape() -> Shape {
 }
 
 fn joined(shapes: &[Shape], optional: &[&str]) -> Shape {
-    let fields = shapes
-        .iter()
-        .flat_map(|shape| shape.fields().unwrap_or_default())
-        .cloned();
+    let fields = shapes.iter().flat_map(|shape| shape.fields().unwrap_or_default()).cloned();
     let fields = fields
         .map(|field| Field {
             required: field.required && !optional.contains(&field.name.as_str()),

@@ -246,34 +246,18 @@ impl<'de> Deserialize<'de> for Exposure {
             }
 
             fn visit_str<E: de::Error>(self, host: &str) -> Result<Exposure, E> {
-                Ok(Exposure {
-                    hosts: vec![host.to_owned()],
-                    max_body: None,
-                    timeout: None,
-                })
+                Ok(Exposure { hosts: vec![host.to_owned()], max_body: None, timeout: None })
             }
 
             fn visit_seq<A: de::SeqAccess<'de>>(self, list: A) -> Result<Exposure, A::Error> {
                 let hosts = Vec::deserialize(de::value::SeqAccessDeserializer::new(list))?;
-                Ok(Exposure {
-                    hosts,
-                    max_body: None,
-                    timeout: None,
-                })
+                Ok(Exposure { hosts, max_body: None, timeout: None })
             }
 
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Exposure, A::Error> {
                 let map = de::value::MapAccessDeserializer::new(map);
-                let ExposureFields {
-                    hosts,
-                    max_body,
-                    timeout,
-                } = ExposureFields::deserialize(map)?;
-                Ok(Exposure {
-                    hosts,
-                    max_body,
-                    timeout,
-                })
+                let ExposureFields { hosts, max_body, timeout } = ExposureFields::deserialize(map)?;
+                Ok(Exposure { hosts, max_body, timeout })
             }
         }
         deserializer.deserialize_any(Visitor)

@@ -34,10 +34,7 @@ enum Ready<'t> {
 impl Template {
     /// Returns the template ready to be read within a scope.
     pub(in crate::blueprint) fn within(&self, scope: &Scope) -> Scoped<'_> {
-        Scoped {
-            template: self,
-            scope: scope.clone(),
-        }
+        Scoped { template: self, scope: scope.clone() }
     }
 }
 
@@ -59,18 +56,8 @@ impl<'t> Scoped<'t> {
     /// Follows conditions down to what stands there; `None` when a condition leaves nothing.
     fn decided(self) -> Result<Option<Self>, ReadError> {
         let mut at = self;
-        while let Template::If {
-            when,
-            then,
-            otherwise,
-            ..
-        } = at.template
-        {
-            let next = if when.holds(&at.scope)? {
-                Some(then)
-            } else {
-                otherwise.as_ref()
-            };
+        while let Template::If { when, then, otherwise, .. } = at.template {
+            let next = if when.holds(&at.scope)? { Some(then) } else { otherwise.as_ref() };
             let Some(next) = next else { return Ok(None) };
             at.template = next;
         }
@@ -84,28 +71,20 @@ impl<'t> Scoped<'t> {
             Template::Expression(expression, place) => {
                 Ready::Computed(Computed::new(expression.evaluate(&scope)?, *place))
             }
-            Template::Text(text, place) => Ready::Computed(Computed::new(
-                Evaluated::from(joined(text, &scope)?),
-                *place,
-            )),
+            Template::Text(text, place) => {
+                Ready::Computed(Computed::new(Evaluated::from(joined(text, &scope)?), *place))
+            }
             Template::List(items, place) => {
                 let mut out = Vec::with_capacity(items.len());
                 for item in items {
-                    Scoped {
-                        template: item,
-                        scope: scope.clone(),
-                    }
-                    .into_items(&mut out)?;
+                    Scoped { template: item, scope: scope.clone() }.into_items(&mut out)?;
                 }
                 Ready::List(out, *place)
             }
             Template::Map(entries, place) => {
                 let mut out = Vec::with_capacity(entries.len());
                 for (key, key_place, value) in entries {
-                    let value = Scoped {
-                        template: value,
-                        scope: scope.clone(),
-                    };
+                    let value = Scoped { template: value, scope: scope.clone() };
                     let Some(value) = value.decided()? else {
                         continue;
                     };
@@ -170,11 +149,7 @@ impl<'t> Scoped<'t> {
                     return Err(no_mapping(&node.found(), place));
                 };
                 let ready = |entry: &'t crate::yaml::Entry| {
-                    (
-                        Cow::Borrowed(entry.key.as_str()),
-                        entry.place,
-                        Ready::Node(&entry.value),
-                    )
+                    (Cow::Borrowed(entry.key.as_str()), entry.place, Ready::Node(&entry.value))
                 };
                 out.extend(entries.iter().map(ready));
             }
@@ -191,13 +166,7 @@ impl<'t> Scoped<'t> {
 
     /// The loop's body, once for each combination of its names.
     fn rounds(self) -> Result<Vec<Self>, ReadError> {
-        let Template::For {
-            bind,
-            when,
-            each,
-            place,
-        } = self.template
-        else {
+        let Template::For { bind, when, each, place } = self.template else {
             return Ok(vec![self]);
         };
         let mut scopes = vec![self.scope];
@@ -214,10 +183,7 @@ impl<'t> Scoped<'t> {
                     next.push(scope.with(name, item));
                     if next.len() > MAX_ITEMS {
                         let message = format!("the loop makes more than {MAX_ITEMS} items");
-                        return Err(ReadError {
-                            message,
-                            place: Some(*place),
-                        });
+                        return Err(ReadError { message, place: Some(*place) });
                     }
                 }
             }
@@ -227,10 +193,7 @@ impl<'t> Scoped<'t> {
         for scope in scopes {
             let wanted = when.as_ref().map(|when| when.holds(&scope)).transpose()?;
             if wanted.unwrap_or(true) {
-                rounds.push(Scoped {
-                    template: each,
-                    scope,
-                });
+                rounds.push(Scoped { template: each, scope });
             }
         }
         Ok(rounds)
@@ -255,12 +218,9 @@ fn items_of(list: &Evaluated, place: Place) -> Result<Vec<Evaluated>, ReadError>
                 Ok(Evaluated::from_pairs([("key", key), ("value", value)]))
             })
             .collect(),
-        ValueKind::Seq | ValueKind::Iterable => list
-            .try_iter()
-            .map_err(wrong)?
-            .checked()
-            .map(|item| item.map_err(wrong))
-            .collect(),
+        ValueKind::Seq | ValueKind::Iterable => {
+            list.try_iter().map_err(wrong)?.checked().map(|item| item.map_err(wrong)).collect()
+        }
         _ => Err(ReadError {
             message: format!("`for` wants a list or a mapping, found {}", list.kind()),
             place: Some(place),
@@ -269,10 +229,7 @@ fn items_of(list: &Evaluated, place: Place) -> Result<Vec<Evaluated>, ReadError>
 }
 
 fn no_mapping(found: &str, place: Place) -> ReadError {
-    ReadError {
-        message: format!("`+` wants a mapping, found {found}"),
-        place: Some(place),
-    }
+    ReadError { message: format!("`+` wants a mapping, found {found}"), place: Some(place) }
 }
 
 fn joined(pieces: &[Piece], scope: &Scope) -> Result<String, ReadError> {
@@ -409,9 +366,7 @@ impl<'t> de::MapAccess<'t> for Entries<'t> {
         };
         self.value = Some((place, value));
         let key: de::value::StrDeserializer<'_, ReadError> = key.as_ref().into_deserializer();
-        seed.deserialize(key)
-            .map(Some)
-            .map_err(|error| error.or_at(place))
+        seed.deserialize(key).map(Some).map_err(|error| error.or_at(place))
     }
 
     fn next_value_seed<V: DeserializeSeed<'t>>(&mut self, seed: V) -> Result<V::Value, ReadError> {

@@ -16,10 +16,7 @@ pub enum Expressions {
 
 /// Returns everything in `node` that does not fit `shape`. `path` is the node's own path.
 pub fn check(node: &Node, shape: &Shape, path: &str, expressions: Expressions) -> Vec<Diagnostic> {
-    let mut checker = Checker {
-        expressions,
-        found: Vec::new(),
-    };
+    let mut checker = Checker { expressions, found: Vec::new() };
     checker.node(node, shape, path);
     checker.found
 }
@@ -31,8 +28,7 @@ struct Checker {
 
 impl Checker {
     fn tell(&mut self, code: Code, place: Place, path: &str, message: String) -> &mut Diagnostic {
-        self.found
-            .push(Diagnostic::new(code, place, message).at(path));
+        self.found.push(Diagnostic::new(code, place, message).at(path));
         let last = self.found.len() - 1;
         &mut self.found[last]
     }
@@ -91,11 +87,7 @@ impl Checker {
             return false;
         };
         if let Some(items) = node.get("for").and(node.get("each")) {
-            let inner = if let Kind::List(item) = &shape.kind {
-                item
-            } else {
-                shape
-            };
+            let inner = if let Kind::List(item) = &shape.kind { item } else { shape };
             self.node(items, inner, path);
             return true;
         }
@@ -107,28 +99,14 @@ impl Checker {
             return true;
         }
         let is_control = |entry: &&Entry| matches!(entry.key.as_str(), "if" | "for" | "as");
-        if entries
-            .iter()
-            .any(|entry| is_control(&entry) && !has_field(shape, &entry.key))
-        {
-            let rest = entries
-                .iter()
-                .filter(|entry| !is_control(entry))
-                .cloned()
-                .collect();
+        if entries.iter().any(|entry| is_control(&entry) && !has_field(shape, &entry.key)) {
+            let rest = entries.iter().filter(|entry| !is_control(entry)).cloned().collect();
             let inner = if let (Kind::List(item), Some(_)) = (&shape.kind, node.get("for")) {
                 item
             } else {
                 shape
             };
-            self.node(
-                &Node {
-                    value: Value::Map(rest),
-                    place: node.place,
-                },
-                inner,
-                path,
-            );
+            self.node(&Node { value: Value::Map(rest), place: node.place }, inner, path);
             return true;
         }
         false
@@ -146,11 +124,7 @@ impl Checker {
         for field in fields.iter().filter(|field| field.required) {
             if node.get(&field.name).is_none_or(Node::is_null) {
                 // Of a whole section, what is missing inside it is what helps.
-                if field
-                    .shape
-                    .fields()
-                    .is_some_and(|fields| fields.iter().any(|f| f.required))
-                {
+                if field.shape.fields().is_some_and(|fields| fields.iter().any(|f| f.required)) {
                     let at = join(path, &field.name);
                     self.node(&Node::empty_map(node.place), &field.shape, &at);
                     continue;
@@ -176,8 +150,7 @@ impl Checker {
             None if names.is_empty() => "nothing can be set here".to_owned(),
             None => format!("there are {}", names_in_words(&names)),
         };
-        self.tell(Code::UnknownField, entry.place, path, message)
-            .fix = Some(fix);
+        self.tell(Code::UnknownField, entry.place, path, message).fix = Some(fix);
     }
 
     fn either(&mut self, node: &Node, shapes: &[Shape], whole: &Shape, path: &str) {
@@ -195,9 +168,7 @@ impl Checker {
             0 => {
                 let message = format!("expected {}, found {}", whole.phrase(), node.found());
                 let number = node.text().is_some_and(|text| text.parse::<i64>().is_ok());
-                let wanted = shapes
-                    .iter()
-                    .any(|shape| matches!(shape.kind, Kind::Integer { .. }));
+                let wanted = shapes.iter().any(|shape| matches!(shape.kind, Kind::Integer { .. }));
                 self.tell(Code::WrongType, node.place, path, message).fix =
                     (number && wanted).then(|| "take the quotes away".to_owned());
             }
@@ -209,11 +180,7 @@ impl Checker {
                 });
                 let likely = nearest(found, choices.map(String::as_str)).map(str::to_owned);
                 let is_size = found.starts_with(|c: char| c.is_ascii_digit());
-                let code = if is_size {
-                    Code::BadSize
-                } else {
-                    Code::BadValue
-                };
+                let code = if is_size { Code::BadSize } else { Code::BadValue };
                 let message = format!("expected {}, found {}", whole.phrase(), node.found());
                 self.tell(code, node.place, path, message).fix =
                     likely.map(|word| format!("did you mean `{word}`?"));
@@ -255,13 +222,7 @@ impl Checker {
     }
 
     fn text(&mut self, node: &Node, scalar: &Scalar, shape: &Shape, path: &str) {
-        let Kind::Text {
-            format,
-            choices,
-            min,
-            max,
-        } = &shape.kind
-        else {
+        let Kind::Text { format, choices, min, max } = &shape.kind else {
             return;
         };
         let text = scalar.text();
@@ -275,11 +236,7 @@ impl Checker {
             return;
         }
         if !format.accepts(text) {
-            let code = if *format == Format::Quantity {
-                Code::BadSize
-            } else {
-                Code::BadValue
-            };
+            let code = if *format == Format::Quantity { Code::BadSize } else { Code::BadValue };
             let message = format!("expected {}, found {}", format.phrase(), node.found());
             self.tell(code, node.place, path, message).fix = repair(*format, text);
             return;
@@ -324,10 +281,7 @@ fn repair(format: Format, text: &str) -> Option<String> {
         Format::Owner => vec![format!("{squeezed}:{squeezed}")],
         _ => Vec::new(),
     };
-    tries
-        .into_iter()
-        .find(|t| t != text && format.accepts(t))
-        .map(|t| format!("write `{t}`"))
+    tries.into_iter().find(|t| t != text && format.accepts(t)).map(|t| format!("write `{t}`"))
 }
 
 /// Whether a node could have been meant as this form.
@@ -368,22 +322,13 @@ fn names_in_words(names: &[String]) -> String {
 }
 
 fn first_sentence(about: &str) -> &str {
-    about
-        .split_once(". ")
-        .map_or(about, |(first, _)| first)
-        .trim_end_matches('.')
+    about.split_once(". ").map_or(about, |(first, _)| first).trim_end_matches('.')
 }
 
 fn plain(example: &serde_json::Value) -> String {
-    example
-        .as_str()
-        .map_or_else(|| example.to_string(), str::to_owned)
+    example.as_str().map_or_else(|| example.to_string(), str::to_owned)
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }

@@ -35,12 +35,7 @@ pub fn explain(kind: &str, api_version: &str, path: &str, shape: &Shape) -> Stri
         let _ = writeln!(out, "\n{heading}");
         for field in fields {
             let required = if field.required { "  -required-" } else { "" };
-            let _ = writeln!(
-                out,
-                "  {}  <{}>{required}",
-                field.name,
-                field.shape.type_name()
-            );
+            let _ = writeln!(out, "  {}  <{}>{required}", field.name, field.shape.type_name());
             let mut about = field.shape.about.clone();
             if let Some(default) = &field.shape.default {
                 let _ = write!(about, " (default: {})", value(default));
@@ -59,21 +54,16 @@ pub fn explain(kind: &str, api_version: &str, path: &str, shape: &Shape) -> Stri
 /// Returns a kind as a table: every field with type, default and purpose.
 pub fn markdown(shape: &Shape) -> String {
     let mut out = format!("{}\n", shape.about);
-    let _ = writeln!(
-        out,
-        "\n| field | type | default | what it is for |\n| --- | --- | --- | --- |"
-    );
+    let _ =
+        writeln!(out, "\n| field | type | default | what it is for |\n| --- | --- | --- | --- |");
     rows(&mut out, shape, "");
     out
 }
 
 fn rows(out: &mut String, shape: &Shape, path: &str) {
     for field in list_fields(shape).unwrap_or_default() {
-        let at = if path.is_empty() {
-            field.name.clone()
-        } else {
-            format!("{path}.{}", field.name)
-        };
+        let at =
+            if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
         let cell = |text: &str| text.replace('|', "\\|").replace("\n\n", "<br>");
         let default = match (&field.shape.default, field.required) {
             (_, true) => "required".to_owned(),
@@ -106,9 +96,7 @@ fn list_fields(shape: &Shape) -> Option<&[Field]> {
 fn bounds(shape: &Shape) -> Option<String> {
     let (min, max) = match &shape.kind {
         Kind::Integer { min, max } => (min.map(|m| m.to_string()), max.map(|m| m.to_string())),
-        Kind::Text {
-            format, min, max, ..
-        } => {
+        Kind::Text { format, min, max, .. } => {
             let show = |limit: &u64| match format {
                 crate::spec::Format::Quantity => {
                     crate::spec::Quantity::of_bytes(*limit).text().to_owned()
@@ -136,9 +124,7 @@ fn value(json: &Json) -> String {
             format!("[{}]", items.join(", "))
         }
         Json::Object(fields) => {
-            let fields = fields
-                .iter()
-                .map(|(key, inner)| format!("{key}: {}", value(inner)));
+            let fields = fields.iter().map(|(key, inner)| format!("{key}: {}", value(inner)));
             format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
         }
         other => other.to_string(),

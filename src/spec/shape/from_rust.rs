@@ -12,20 +12,10 @@ const RECURSION: usize = 2;
 impl Shape {
     /// Returns the shape of a type.
     pub fn of<T: JsonSchema>() -> Self {
-        let schema = SchemaSettings::draft2020_12()
-            .into_generator()
-            .into_root_schema_for::<T>();
+        let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
         let json = Json::from(schema);
-        let definitions = json
-            .get("$defs")
-            .and_then(Json::as_object)
-            .cloned()
-            .unwrap_or_default();
-        Converter {
-            definitions: &definitions,
-            open: Vec::new(),
-        }
-        .shape(&json)
+        let definitions = json.get("$defs").and_then(Json::as_object).cloned().unwrap_or_default();
+        Converter { definitions: &definitions, open: Vec::new() }.shape(&json)
     }
 }
 
@@ -45,29 +35,18 @@ impl Converter<'_> {
                 .collect::<Vec<_>>()
                 .join("\n\n");
         }
-        shape.default = json
-            .get("default")
-            .filter(|d| is_worth_telling(d))
-            .cloned()
-            .or(shape.default);
-        let example = json["examples"]
-            .as_array()
-            .and_then(|examples| examples.first());
+        shape.default =
+            json.get("default").filter(|d| is_worth_telling(d)).cloned().or(shape.default);
+        let example = json["examples"].as_array().and_then(|examples| examples.first());
         shape.example = example.cloned().or(shape.example);
         shape
     }
 
     fn bare(&mut self, json: &Json) -> Shape {
-        if let Some(name) = json["$ref"]
-            .as_str()
-            .and_then(|r| r.strip_prefix("#/$defs/"))
-        {
+        if let Some(name) = json["$ref"].as_str().and_then(|r| r.strip_prefix("#/$defs/")) {
             return self.named(name);
         }
-        if let Some(options) = json["anyOf"]
-            .as_array()
-            .or_else(|| json["oneOf"].as_array())
-        {
+        if let Some(options) = json["anyOf"].as_array().or_else(|| json["oneOf"].as_array()) {
             return self.either(options);
         }
         if let Some(values) = json["enum"].as_array() {
@@ -78,10 +57,9 @@ impl Converter<'_> {
         }
         let kind = match type_of(json) {
             Some("boolean") => Kind::Boolean,
-            Some("integer" | "number") => Kind::Integer {
-                min: json["minimum"].as_i64(),
-                max: json["maximum"].as_i64(),
-            },
+            Some("integer" | "number") => {
+                Kind::Integer { min: json["minimum"].as_i64(), max: json["maximum"].as_i64() }
+            }
             Some("string") => {
                 let format = json["format"].as_str().and_then(Format::named);
                 return Shape::text("", format.unwrap_or(Format::Text));
@@ -112,20 +90,11 @@ impl Converter<'_> {
                 values @ Json::Object(_) => self.shape(values),
                 _ => Shape::new("", Kind::Anything),
             };
-            let keys = json["propertyNames"]["format"]
-                .as_str()
-                .and_then(Format::named);
-            return Kind::Map {
-                keys: keys.unwrap_or(Format::Text),
-                values: Box::new(values),
-            };
+            let keys = json["propertyNames"]["format"].as_str().and_then(Format::named);
+            return Kind::Map { keys: keys.unwrap_or(Format::Text), values: Box::new(values) };
         };
-        let required: Vec<&str> = json["required"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Json::as_str)
-            .collect();
+        let required: Vec<&str> =
+            json["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
         let fields = properties
             .iter()
             .map(|(name, schema)| Field {
@@ -138,52 +107,28 @@ impl Converter<'_> {
     }
 
     fn either(&mut self, options: &[Json]) -> Shape {
-        let options: Vec<&Json> = options
-            .iter()
-            .filter(|o| type_of(o) != Some("null"))
-            .collect();
+        let options: Vec<&Json> = options.iter().filter(|o| type_of(o) != Some("null")).collect();
         if let [only] = options.as_slice() {
             return self.shape(only);
         }
-        let words: Option<Vec<&str>> = options
-            .iter()
-            .map(|option| option["const"].as_str())
-            .collect();
+        let words: Option<Vec<&str>> =
+            options.iter().map(|option| option["const"].as_str()).collect();
         if let Some(words) = words {
             return choices(words.into_iter());
         }
-        Shape::new(
-            "",
-            Kind::Either(
-                options
-                    .into_iter()
-                    .map(|option| self.shape(option))
-                    .collect(),
-            ),
-        )
+        Shape::new("", Kind::Either(options.into_iter().map(|option| self.shape(option)).collect()))
     }
 }
 
 fn choices<'a>(values: impl Iterator<Item = &'a str>) -> Shape {
     let choices = values.map(str::to_owned).collect();
-    Shape::new(
-        "",
-        Kind::Text {
-            format: Format::Text,
-            choices,
-            min: None,
-            max: None,
-        },
-    )
+    Shape::new("", Kind::Text { format: Format::Text, choices, min: None, max: None })
 }
 
 fn type_of(json: &Json) -> Option<&str> {
     match &json["type"] {
         Json::String(name) => Some(name),
-        Json::Array(names) => names
-            .iter()
-            .filter_map(Json::as_str)
-            .find(|name| *name != "null"),
+        Json::Array(names) => names.iter().filter_map(Json::as_str).find(|name| *name != "null"),
         _ => None,
     }
 }

@@ -8,10 +8,7 @@ use crate::spec::Format;
 /// Returns the schema document of a kind. `title` is the kind, `name` its file name in `schemas/`.
 pub fn schema(title: &str, shape: &Shape) -> Json {
     let mut document = Map::new();
-    document.insert(
-        "$schema".to_owned(),
-        "https://json-schema.org/draft/2020-12/schema".into(),
-    );
+    document.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
     document.insert("title".to_owned(), title.into());
     if let Json::Object(fields) = of(shape) {
         document.extend(fields);
@@ -42,15 +39,10 @@ fn of(shape: &Shape) -> Json {
             json
         }
         Kind::Object(fields) => {
-            let properties: Map<String, Json> = fields
-                .iter()
-                .map(|field| (field.name.clone(), of(&field.shape)))
-                .collect();
-            let required: Vec<&str> = fields
-                .iter()
-                .filter(|f| f.required)
-                .map(|f| f.name.as_str())
-                .collect();
+            let properties: Map<String, Json> =
+                fields.iter().map(|field| (field.name.clone(), of(&field.shape))).collect();
+            let required: Vec<&str> =
+                fields.iter().filter(|f| f.required).map(|f| f.name.as_str()).collect();
             let mut json = json!({
                 "type": "object",
                 "additionalProperties": false,
