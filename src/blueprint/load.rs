@@ -161,6 +161,10 @@ impl Blueprint {
 
     /// Returns the place of something in a component, a job or a section.
     pub(super) fn place_of(&self, part: &str, at: &[&str]) -> Option<Place> {
+        if let ("volumes", [volume]) = (part, at) {
+            let named = self.volumes.iter().find(|(name, _)| name == volume);
+            return named.map(|(_, template)| template.place());
+        }
         let named = self.components.iter().chain(&self.jobs).find(|(name, _)| name == part);
         let section = match part {
             "talks" => self.talks.as_ref(),

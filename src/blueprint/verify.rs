@@ -2,14 +2,24 @@
 //!
 //! Done on the finished app, since conditions decide which parts there are.
 
+use std::collections::BTreeSet;
+
 use super::app::App;
 use super::language::{EnvValue, FileContent, Probe, Program, Serving};
 use super::load::Blueprint;
 use crate::diagnostic::{Code, Diagnostic, nearest};
 
+/// How the names of the volumes and steps begin that the compiler adds to a pod.
+const RESERVED: &str = "pso-";
+
 /// Returns what does not fit; each is the blueprint author's mistake.
 pub(super) fn verify(app: &App, blueprint: &Blueprint) -> Vec<Diagnostic> {
     let mut verifier = Verifier { app, blueprint, wrong: Vec::new() };
+    for (volume, _) in &app.volumes {
+        if volume.starts_with(RESERVED) {
+            verifier.tell("volumes", &[volume], "names that begin with `pso-` are taken");
+        }
+    }
     for (name, component) in &app.components {
         verifier.program(name, &component.program);
         verifier.serving(name, &component.program, &component.serving);
@@ -53,12 +63,39 @@ impl Verifier<'_> {
         if let Some(file) = &program.script {
             self.known(part, &["script"], "file", file, files.keys());
         }
+        self.paths(part, program);
+    }
+
+    /// A container sees one thing at a path.
+    fn paths(&mut self, part: &str, program: &Program) {
+        let mounts = program.mounts.iter().filter_map(|(name, mount)| {
+            Some(("mounts", name.as_str(), mount.as_ref()?.path.as_str()))
+        });
+        let there = |section, path| (section, path, path);
+        let files = program.files.iter().filter(|(_, file)| file.is_some());
+        let writable = program.writable.iter().filter(|(_, folder)| folder.is_some());
+        let files = files.map(|(path, _)| there("files", path.as_str()));
+        let writable = writable.map(|(path, _)| there("writable", path.as_str()));
+        let mut seen = BTreeSet::new();
+        for (section, key, path) in mounts.chain(files).chain(writable) {
+            if !seen.insert(path.trim_end_matches('/')) {
+                self.tell(part, &[section, key], &format!("`{path}` is already something else"));
+            }
+        }
     }
 
     fn serving(&mut self, part: &str, program: &Program, serving: &Serving) {
         let files = &self.blueprint.folder.files;
+        let mut steps = BTreeSet::from([part]);
         for (index, step) in serving.before.iter().enumerate() {
             let index = index.to_string();
+            if step.name.starts_with(RESERVED) {
+                let message = "names that begin with `pso-` are taken";
+                self.tell(part, &["before", &index, "name"], message);
+            } else if !steps.insert(&step.name) {
+                let message = format!("something else is called `{}` already", step.name);
+                self.tell(part, &["before", &index, "name"], &message);
+            }
             if let Some(volume) = &step.lock {
                 let at = ["before", &index, "lock"];
                 self.known(part, &at, "mounted volume", volume, program.mounts.keys());

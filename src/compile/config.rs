@@ -13,11 +13,11 @@ use crate::manifest::Object;
 /// Annotation of a pod with the hash of the files that it mounts.
 pub(super) const HASH: &str = "pso-gen.io/config";
 /// Name of the volume that holds them in a pod.
-pub(super) const VOLUME: &str = "files";
+pub(super) const VOLUME: &str = "pso-files";
 
 /// Name of the ConfigMap.
 pub(super) fn name(app: &App) -> String {
-    app.object_name("files")
+    app.object_name("config")
 }
 
 /// Key of a text that stands in the blueprint itself, made from the path at which it appears.

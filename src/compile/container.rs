@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use sha2::{Digest, Sha256};
 
 use super::{Context, config};
 use crate::blueprint::{
@@ -103,15 +104,19 @@ impl PodVolumes {
 }
 
 fn secret_volume(secret: &str) -> String {
-    format!("secret-{secret}")
+    format!("pso-secret-{secret}")
 }
 
+/// A name of at most 63 characters, of letters that a volume's name may have, for one path only.
 fn writable_volume(path: &str) -> String {
-    let slug: String = path
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
-        .collect();
-    format!("writable{}", slug.trim_end_matches('-'))
+    let readable = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let slug: String = path.trim_matches('/').chars().map(readable).collect();
+    let plain = path.bytes().all(|c| c == b'/' || c.is_ascii_lowercase() || c.is_ascii_digit());
+    if plain && slug.len() <= 40 {
+        return format!("pso-writable-{slug}");
+    }
+    let start = slug.get(..40).unwrap_or(&slug).trim_end_matches('-');
+    format!("pso-writable-{start}-{}", config::short(&Sha256::digest(path)))
 }
 
 fn secret_name(app: &App, secret: &str) -> String {

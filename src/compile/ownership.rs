@@ -86,7 +86,7 @@ fn step(
     }
     let security = if word == "give" { as_root() } else { unprivileged(true) };
     Container {
-        name: format!("volumes-{word}"),
+        name: format!("pso-volumes-{word}"),
         image: Some(program.image.clone()),
         command: Some(vec!["sh".to_owned(), script]),
         args: Some(args),
