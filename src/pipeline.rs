@@ -124,7 +124,7 @@ impl Pipeline<'_> {
             let other = setting.app.as_deref().is_some_and(|app| Some(app) != document.name());
             if !other {
                 used.fetch_add(1, Ordering::Relaxed);
-                if setting.path.get(1).is_some_and(|key| key == "volumes") {
+                if setting.path.get(1).is_some_and(|(key, _)| key == "volumes") {
                     expand_volumes(&mut document.node);
                 }
                 apply_setting(&mut document.node, setting);

@@ -41,6 +41,12 @@ const SNIPPETS: [&str; 24] = [
     "\n\n---\n",
 ];
 
+/// `PROPTEST_CASES` asks for more than the everyday number.
+fn cases() -> u32 {
+    let wanted = std::env::var("PROPTEST_CASES").ok();
+    wanted.and_then(|word| word.parse().ok()).unwrap_or(1500)
+}
+
 /// One change of a text.
 #[derive(Debug, Clone)]
 enum Change {
@@ -102,7 +108,7 @@ fn apply(text: &str, change: &Change) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn a_mangled_file_is_told_or_rendered_whole(

@@ -1,5 +1,7 @@
 //! `--set spec.volumes.files=30Ti`: one value, from the command line or from Argo CD.
 
+use std::ops::Range;
+
 use crate::diagnostic::{Code, Diagnostic, Place, Sources};
 use crate::yaml::{self, Entry, Node, Value};
 
@@ -8,8 +10,8 @@ use crate::yaml::{self, Entry, Node, Value};
 pub struct Setting {
     /// The app that is meant, if it says.
     pub app: Option<String>,
-    /// Keys from the document's root.
-    pub path: Vec<String>,
+    /// Keys from the document's root, each with its place in the setting's own text.
+    pub path: Vec<(String, Place)>,
     /// The value; its place is in the setting's own text.
     pub value: Node,
 }
@@ -28,14 +30,19 @@ impl Setting {
         };
         let (target, written) = (&text[..equals], &text[equals + 1..]);
         let (app, path) = target.split_once(':').map_or((None, target), |(a, p)| (Some(a), p));
-        let path = keys(path);
-        if path.iter().any(String::is_empty) {
+        let keys = keys(path);
+        if keys.iter().any(|(key, _)| key.is_empty()) {
             return Err(bad(0, equals, "the field before `=` is not a path"));
         }
-        if !matches!(path[0].as_str(), "spec" | "metadata") {
+        if !matches!(keys[0].0.as_str(), "spec" | "metadata") {
             return Err(bad(0, equals, "the path starts with neither `spec` nor `metadata`")
-                .fix(format!("write `spec.{}`", path.join("."))));
+                .fix(format!("write `spec.{path}`")));
         }
+        let before = target.len() - path.len();
+        let place = |bytes: Range<usize>| {
+            Place::in_text(source, text, before + bytes.start, before + bytes.end)
+        };
+        let path = keys.into_iter().map(|(key, bytes)| (key, place(bytes))).collect();
         // The value stands in the same text, so that its places do too: blanks keep the columns.
         let padded = format!("{}{written}", " ".repeat(text[..=equals].chars().count()));
         let inner = Sources::default();
@@ -58,17 +65,24 @@ impl Setting {
     }
 }
 
-fn keys(path: &str) -> Vec<String> {
-    let mut keys = vec![String::new()];
-    let mut characters = path.chars().peekable();
-    while let Some(character) = characters.next() {
-        let last = keys.len() - 1;
+/// The keys of a path, each with the bytes where it stands.
+fn keys(path: &str) -> Vec<(String, Range<usize>)> {
+    let mut keys = Vec::new();
+    let (mut key, mut start) = (String::new(), 0);
+    let mut characters = path.char_indices().peekable();
+    while let Some((at, character)) = characters.next() {
         match character {
-            '\\' if characters.peek() == Some(&'.') => keys[last].extend(characters.next()),
-            '.' => keys.push(String::new()),
-            other => keys[last].push(other),
+            '\\' if characters.peek().is_some_and(|(_, next)| *next == '.') => {
+                key.extend(characters.next().map(|(_, dot)| dot));
+            }
+            '.' => {
+                keys.push((std::mem::take(&mut key), start..at));
+                start = at + 1;
+            }
+            other => key.push(other),
         }
     }
+    keys.push((key, start..path.len()));
     keys
 }
 
@@ -89,8 +103,8 @@ pub fn apply_setting(document: &mut Node, setting: &Setting) {
     put(document, &setting.path, &setting.value);
 }
 
-fn put(node: &mut Node, path: &[String], value: &Node) {
-    let Some((key, rest)) = path.split_first() else {
+fn put(node: &mut Node, path: &[(String, Place)], value: &Node) {
+    let Some(((key, place), rest)) = path.split_first() else {
         *node = value.clone();
         return;
     };
@@ -105,8 +119,7 @@ fn put(node: &mut Node, path: &[String], value: &Node) {
         return;
     }
     let index = entries.iter().position(|entry| entry.key == *key).unwrap_or_else(|| {
-        let place = value.place;
-        entries.push(Entry { key: key.clone(), place, value: Node::empty_map(place) });
+        entries.push(Entry { key: key.clone(), place: *place, value: Node::empty_map(*place) });
         entries.len() - 1
     });
     put(&mut entries[index].value, rest, value);
@@ -122,6 +135,7 @@ mod tests {
         let setting = Setting::parse("--set", "oc:spec.a.b=[1, x]", &sources).expect("parses");
         assert_eq!(setting.app.as_deref(), Some("oc"));
         assert_eq!(sources.show(setting.value.place).to_string(), "--set:1:13");
+        assert_eq!(sources.show(setting.path[1].1).to_string(), "--set:1:9");
         let mut node = Node::empty_map(setting.value.place);
         apply_setting(&mut node, &setting);
         assert_eq!(node.to_json(), serde_json::json!({"spec": {"a": {"b": [1, "x"]}}}));

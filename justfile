@@ -1,0 +1,37 @@
+# What one does every day here. `just` is https://just.systems; each recipe is one line to copy.
+
+# Formats, lints and tests.
+check:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    cargo test
+
+# Accepts what the program prints now as reviewed. Read the diff before you commit it.
+accept:
+    INSTA_UPDATE=always cargo test --test stories --test diagnostics --test classes
+    git diff --stat tests
+
+# Writes the files that follow from declarations: schemas, reference pages, manual pages.
+schema:
+    PSO_GEN_UPDATE=1 cargo test --test generated
+
+# Shows the examples as manifests.
+demo:
+    cargo run -- render examples
+
+# Everything that must hold before a change lands.
+ci *STEPS:
+    .ci/run {{STEPS}}
+
+# Known vulnerabilities of dependencies; needs cargo-deny and the network.
+advisories:
+    cargo deny check advisories
+
+# Mangles inputs for longer than the test does.
+mangle CASES="40000":
+    PROPTEST_CASES={{CASES}} cargo test --release --test mangled
+
+# Times the stages, and whole processes beside helm and kustomize when they are there.
+bench:
+    cargo bench
+    benches/processes

@@ -1,0 +1,142 @@
+//! Every command in the documentation is run, and prints what the page says.
+//!
+//! A block ` ```console ` is a transcript. A block with `file=NAME` behind its language is written
+//! to that file beforehand, beside a copy of `examples/`. Blocks of YAML without a name that stand
+//! alone (`spec:`) are merged over the page's first file and must be valid.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const PAGES: [&str; 5] =
+    ["README.md", "docs/apps.md", "docs/blueprints.md", "docs/checks.md", "docs/operate.md"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+struct Block {
+    line: usize,
+    language: String,
+    file: Option<String>,
+    text: String,
+}
+
+fn blocks(page: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for (index, line) in page.lines().enumerate() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(""), Some(_)) => blocks.extend(open.take()),
+            (_, Some(block)) => {
+                block.text.push_str(line);
+                block.text.push('\n');
+            }
+            (Some(info), None) => {
+                let mut words = info.split(' ');
+                let language = words.next().unwrap_or_default().to_owned();
+                let file = words.find_map(|word| word.strip_prefix("file=")).map(str::to_owned);
+                open = Some(Block { line: index + 1, language, file, text: String::new() });
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    blocks
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("made");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).expect("copied");
+        }
+    }
+}
+
+/// Lays a page out as a transcript with a folder of its own, and returns its blocks.
+fn lay_out(page: &str, to: &Path) -> Vec<Block> {
+    let text = fs::read_to_string(root().join(page)).expect("a page");
+    let name = page.replace('/', "-");
+    let folder = to.join(&name).with_extension("in");
+    copy(&root().join("examples"), &folder.join("examples"));
+    let blocks = blocks(&text);
+    for block in &blocks {
+        if let Some(file) = &block.file {
+            let path = folder.join(file);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, &block.text).expect("written");
+        }
+    }
+    fs::write(to.join(&name), text).expect("written");
+    blocks
+}
+
+#[test]
+fn transcripts_are_true() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for page in PAGES {
+        lay_out(page, folder.path());
+    }
+    trycmd::TestCases::new()
+        .register_bin("pso-gen", Path::new(env!("CARGO_BIN_EXE_pso-gen")))
+        .env("NO_COLOR", "1")
+        .case(format!("{}/*.md", folder.path().display()));
+}
+
+/// What a page shows of a `spec` is taken by the app that the page is about.
+#[test]
+fn fragments_are_valid() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = "docs/apps.md";
+    let blocks = lay_out(page, folder.path());
+    let inside = folder.path().join("docs-apps.in");
+    let mut checked = 0;
+    for block in blocks.iter().filter(|block| block.text.starts_with("spec:")) {
+        fs::write(inside.join("fragment.yaml"), &block.text).expect("written");
+        // A volume of one blueprint is none of another's: one of the two takes it.
+        let taken =
+            ["examples/tiny/owncloud.pso.yaml", "examples/tiny/nextcloud.pso.yaml"].map(|app| {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_pso-gen"));
+                command.current_dir(&inside).args(["validate", app, "-f", "fragment.yaml"]);
+                command.output().expect("runs")
+            });
+        let told: Vec<_> =
+            taken.iter().map(|output| String::from_utf8_lossy(&output.stderr)).collect();
+        let any = taken.iter().any(|output| output.status.success());
+        assert!(any, "{page}:{}: {}", block.line, told.join("\n"));
+        checked += 1;
+    }
+    assert!(checked >= 6, "only {checked} fragments were found");
+}
+
+/// Nothing that a reader could type goes unchecked: shell blocks are only the README's two commands,
+/// which `.ci/run` runs in a fresh clone.
+#[test]
+fn no_other_command_blocks() {
+    let mut pages: Vec<PathBuf> = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
+    let entries = fs::read_dir(root().join("docs")).expect("docs");
+    let files = entries.map(|entry| entry.expect("an entry").path());
+    pages.extend(files.filter(|path| path.extension().is_some_and(|word| word == "md")));
+    for page in pages {
+        let name = page.strip_prefix(root()).expect("inside").display().to_string();
+        let listed = PAGES.contains(&name.as_str());
+        for block in blocks(&fs::read_to_string(&page).expect("a page")) {
+            let Block { line, language, .. } = block;
+            let good = match language.as_str() {
+                "console" => listed,
+                "sh" => {
+                    name == "README.md"
+                        && block.text == "cargo run -- render examples\ncargo test\n"
+                }
+                "yaml" | "text" | "mermaid" => true,
+                _ => false,
+            };
+            assert!(good, "{name}:{line}: nobody runs this block of `{language}`");
+        }
+    }
+}
