@@ -12,15 +12,21 @@ pub use earlier::{Change, changes, since};
 pub use run::{Facts, Run, SharedNamespace};
 
 use crate::blueprint::App;
-use crate::compile::Compiled;
+use crate::compile::{Compiled, OWN_LABELS};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::manifest::pod_security;
-use crate::spec::{Tls, Via};
+use crate::spec::{Resources, Tls, Via, thousandths};
+use crate::yaml::Node;
 
 /// Returns what is wrong or doubtful in one app. `today` is the day on which somebody renders, as
 /// `2026-12-24`.
 pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
-    expired(app, today).into_iter().chain(namespace(app)).chain(way_in(app)).collect()
+    let mut found = Vec::from_iter(expired(app, today));
+    found.extend(namespace(app));
+    found.extend(way_in(app));
+    found.extend(labels(app));
+    found.extend(resources(app));
+    found
 }
 
 /// Returns what is wrong or doubtful in an app's objects.
@@ -59,6 +65,50 @@ fn namespace(app: &App) -> Option<Diagnostic> {
             .at(path)
             .fix("write `namespace: NAME` (or `--namespace`), or name existing Secrets under `spec.secrets`")
     })
+}
+
+/// Labels that tell objects apart are ours to set.
+fn labels(app: &App) -> Vec<Diagnostic> {
+    let written = app.document.get("metadata").and_then(|metadata| metadata.get("labels"));
+    let entries = written.and_then(Node::entries).unwrap_or_default().iter();
+    let taken = entries.filter(|entry| OWN_LABELS.contains(&entry.key.as_str()));
+    taken
+        .map(|entry| {
+            let path = format!("metadata.labels.{}", entry.key);
+            let message =
+                format!("`{}` is set by pso-gen, which finds its objects by it", entry.key);
+            Diagnostic::new(Code::BadValue, entry.place, message).at(path).fix("remove it")
+        })
+        .collect()
+}
+
+/// Kubernetes refuses a container that sets more aside than it may use.
+fn resources(app: &App) -> Vec<Diagnostic> {
+    let components = app.components.iter().map(|(name, component)| (name, &component.program));
+    let jobs = app.jobs.iter().map(|(name, job)| (name, &job.program));
+    let mut found = Vec::new();
+    for (name, program) in components.chain(jobs) {
+        let Resources { requests, limits } = &program.resources;
+        for (resource, request) in requests {
+            let Some(limit) = limits.get(resource) else {
+                continue;
+            };
+            if thousandths(request) > thousandths(limit) {
+                let path = format!("spec.resources.{name}");
+                let message = format!(
+                    "`{name}` sets {request} of `{resource}` aside and may use {limit}: Kubernetes refuses that"
+                );
+                found.push(
+                    Diagnostic::new(Code::BadValue, app.place(&path), message).at(path).fix(
+                        format!(
+                            "write `limits: {{{resource}: {request}}}` too, or less in `requests`"
+                        ),
+                    ),
+                );
+            }
+        }
+    }
+    found
 }
 
 /// Days are compared as text: `2026-12-24` sorts as it should.

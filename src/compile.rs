@@ -32,7 +32,7 @@ use crate::diagnostic::{Diagnostic, any_error};
 use crate::manifest::{self, Object};
 use crate::spec::Profile;
 
-pub use names::MANAGER;
+pub use names::{MANAGER, OWN_LABELS};
 pub use namespace::namespace;
 pub use storage::{Storage, storage};
 

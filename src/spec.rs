@@ -21,7 +21,7 @@ pub use document::{API_VERSION, Document, Metadata, STORAGE, split};
 pub use duration::Seconds;
 pub use format::Format;
 pub use layer::{apply_layer, expand_volumes};
-pub use quantity::Quantity;
+pub use quantity::{Quantity, thousandths};
 pub use set::{Setting, apply_setting};
 pub(crate) use shape::one_of;
 pub use shape::{Expressions, Field, Kind, Shape, check, explain, markdown, schema};

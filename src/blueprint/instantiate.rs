@@ -343,12 +343,13 @@ impl Maker<'_> {
         written.or_else(|| catalogue()?.as_str().map(str::to_owned)).unwrap_or_default()
     }
 
-    /// `spec.images` and `spec.resources`; a job that is like a component follows it.
+    /// `spec.images` and `spec.resources`. A job that is like a component runs its image; what it
+    /// needs is its own.
     fn set_images_and_resources(&self, app: &mut App) {
         let App { common, components, jobs, .. } = app;
         let apply = |name: &str, program: &mut Program| {
-            let name = self.blueprint.likes.get(name).map_or(name, String::as_str);
-            if let Some(image) = common.images.get(name) {
+            let image_of = self.blueprint.likes.get(name).map_or(name, String::as_str);
+            if let Some(image) = common.images.get(image_of) {
                 program.image.clone_from(image);
             }
             if let Some(resources) = common.resources.get(name) {

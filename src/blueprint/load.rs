@@ -218,10 +218,7 @@ impl Blueprint {
 
     /// A common field with the names that this blueprint has, or nothing if it has none.
     fn common_field(&self, field: &Field, node: &Node) -> Option<Shape> {
-        let programs = || {
-            let jobs = self.jobs.iter().filter(|(name, _)| !self.likes.contains_key(name));
-            self.components.iter().chain(jobs).map(|(name, _)| name.clone())
-        };
+        let programs = || self.components.iter().chain(&self.jobs).map(|(name, _)| name.clone());
         let each = |names: &mut dyn Iterator<Item = String>, values: Shape| {
             let fields: Vec<Field> =
                 names.map(|name| Field { name, shape: values.clone(), required: false }).collect();
@@ -248,7 +245,9 @@ impl Blueprint {
             ),
             "images" => {
                 let step = (!self.secrets.is_empty()).then(|| SECRETS_STEP.to_owned());
-                each(&mut programs().chain(step), Shape::text("", Format::Image))
+                // A job that is like a component runs its image.
+                let programs = programs().filter(|name| !self.likes.contains_key(name));
+                each(&mut programs.chain(step), Shape::text("", Format::Image))
             }
             "resources" => {
                 let Kind::Map { values, .. } = &field.shape.kind else {

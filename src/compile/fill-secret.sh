@@ -31,7 +31,15 @@ missing=''
 for wanted in "$@"; do
   key=${wanted%%=*}
   if ! grep -q "\"$key\":\"" "$work/flat"; then
-    value=$(LC_ALL=C tr -dc 'A-Za-z0-9' < /dev/urandom | head -c "${wanted#*=}" | base64 | tr -d '\n')
+    length=${wanted#*=}
+    value=$(LC_ALL=C tr -dc 'A-Za-z0-9' < /dev/urandom | head -c "$length")
+    # What is filled once stays: nothing short, and nothing empty.
+    if [ "${#value}" -ne "$length" ]; then
+      echo "no random letters for $key" >&2
+      exit 1
+    fi
+    value=$(printf '%s' "$value" | base64 | tr -d '\n')
+    [ -n "$value" ]
     missing="$missing${missing:+,}\"$key\":\"$value\""
   fi
 done

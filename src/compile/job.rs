@@ -13,6 +13,19 @@ const YEARLY: &str = "0 0 1 1 *";
 /// How long a finished run can be looked at, in seconds.
 const KEPT: i32 = 7 * 24 * 3600;
 
+/// How late a run may start after a gap of the control plane, in seconds: one of many a day is not
+/// worth it, that of a night is.
+fn lateness(when: &When) -> i64 {
+    let daily = match when {
+        When::Every(schedule) => {
+            let hour = schedule.split_ascii_whitespace().nth(1).unwrap_or_default();
+            hour.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        When::Asked => false,
+    };
+    if daily { 6 * 3600 } else { 300 }
+}
+
 /// One CronJob for each job.
 pub(super) fn jobs(context: &Context<'_>) -> Vec<Object> {
     context.app.jobs.iter().map(|(name, job)| cron_job(context, name, job)).collect()
@@ -31,8 +44,7 @@ fn cron_job(context: &Context<'_>, name: &str, job: &Job) -> Object {
             time_zone: Some("Etc/UTC".to_owned()),
             suspend: suspended.then_some(true),
             concurrency_policy: Some("Forbid".to_owned()),
-            // After a gap of the control plane, late runs are made up for within this time only.
-            starting_deadline_seconds: Some(300),
+            starting_deadline_seconds: Some(lateness(&job.schedule.when)),
             successful_jobs_history_limit: Some(1),
             failed_jobs_history_limit: Some(3),
             job_template: JobTemplateSpec {

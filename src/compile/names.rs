@@ -20,6 +20,9 @@ const PART_OF: &str = "app.kubernetes.io/part-of";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const VERSION: &str = "app.kubernetes.io/version";
 
+/// Labels by which an app's objects are told from others; nobody else may set them.
+pub const OWN_LABELS: [&str; 5] = [NAME, INSTANCE, COMPONENT, PART_OF, MANAGED_BY];
+
 pub(super) type Words = BTreeMap<String, String>;
 
 /// Labels that tell one component's pods from all others; they never change.

@@ -63,6 +63,17 @@ fn own_volumes<'a>(app: &'a App, name: &str, program: &'a Program) -> Vec<(&'a s
         .collect()
 }
 
+/// Folders of a volume at which others are mounted. The runtime would make them as root, which an
+/// export that squashes root refuses.
+fn nested(program: &Program, volume: &str) -> Vec<String> {
+    let mounts = || program.mounts.iter().filter_map(|(name, mount)| Some((name, mount.as_ref()?)));
+    let Some((_, outer)) = mounts().find(|(name, _)| *name == volume) else {
+        return Vec::new();
+    };
+    let outer = format!("{}/", outer.path.trim_end_matches('/'));
+    mounts().filter_map(|(_, inner)| inner.path.strip_prefix(&outer).map(str::to_owned)).collect()
+}
+
 fn step(
     word: &str,
     own: &[(&str, &Volume)],
@@ -77,7 +88,12 @@ fn step(
         let top = format!("/volumes/{name}");
         let (user, group) = volume.owner.unwrap_or_default();
         let folder = if word == "make" { format!("{top}/{name}") } else { top.clone() };
-        args.extend([folder, user.to_string(), group.to_string(), volume.mode.clone()]);
+        let owner = [user.to_string(), group.to_string(), volume.mode.clone()];
+        let nested = nested(program, name).into_iter().map(|inner| format!("{folder}/{inner}"));
+        for folder in std::iter::once(folder.clone()).chain(nested) {
+            args.push(folder);
+            args.extend(owner.clone());
+        }
         mounts.push(VolumeMount {
             name: (*name).to_owned(),
             mount_path: top,

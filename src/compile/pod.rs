@@ -163,9 +163,10 @@ fn seeds(program: &Program, main: &Container) -> Vec<Container> {
         .iter()
         .filter(|(_, writable)| writable.as_ref().is_some_and(|writable| writable.seed));
     let step = |(index, (path, _)): (usize, (&String, _))| Container {
-        name: format!("seed-{index}"),
+        name: format!("pso-seed-{index}"),
         image: main.image.clone(),
-        command: Some(["cp", "-a", &format!("{path}/."), "/seed/"].map(str::to_owned).to_vec()),
+        // Not `-a`: the folder itself is root's, and only its owner may set times and modes.
+        command: Some(["cp", "-R", &format!("{path}/."), "/seed/"].map(str::to_owned).to_vec()),
         volume_mounts: Some(vec![seed_mount(path, "/seed")]),
         resources: Some(ownership::small()),
         security_context: Some(unprivileged(true)),

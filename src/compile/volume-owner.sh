@@ -5,14 +5,17 @@
 #   volume-owner.sh make  PATH UID GID MODE ...   as the user, a folder inside a block volume
 #   volume-owner.sh check PATH UID GID MODE ...   as the user, where the array did it
 #
-# Only the folder itself: walking a full volume at every start takes minutes to hours.
+# Only the folder itself: walking a full volume at every start takes minutes to hours. A path that is
+# not there yet is made: another volume will be mounted at it.
 set -eu
 
 explain() {
   echo "volume-owner: $1" >&2
   echo "volume-owner: $2 is $(stat -c '%u:%g mode %a' "$2" 2>&1), wanted $3:$4 mode $5" >&2
-  echo "volume-owner: either export it with no_root_squash to the nodes, or have the array give it" \
-    "to $3:$4 and write \`security: {ownership: array}\`" >&2
+  if [ "$what" != make ]; then
+    echo "volume-owner: either export it with no_root_squash to the nodes, or have the array give it" \
+      "to $3:$4 and write \`security: {ownership: array}\`" >&2
+  fi
   exit 1
 }
 
@@ -22,6 +25,7 @@ can_write() {
   if [ "$(id -u)" = "$2" ]; then
     (umask 077 && : > "$name") 2>/dev/null && rm -f "$name"
   elif command -v setpriv >/dev/null 2>&1; then
+    # shellcheck disable=SC2016 # for the inner shell
     setpriv --reuid "$2" --regid "$3" --clear-groups -- \
       sh -c 'umask 077; : > "$1" && rm -f "$1"' sh "$name" 2>/dev/null
   else
@@ -34,16 +38,17 @@ shift
 while [ "$#" -ge 4 ]; do
   path=$1 user=$2 group=$3 mode=$4
   shift 4
+  mkdir -p "$path" || explain "cannot make $path" "$(dirname "$path")" "$user" "$group" "$mode"
   case "$what" in
     give)
       [ "$(stat -c %u:%g "$path")" = "$user:$group" ] || chown "$user:$group" "$path" ||
         explain "cannot change the owner of $path (root is squashed?)" "$path" "$user" "$group" "$mode"
-      [ "$((0$(stat -c %a "$path")))" -eq "$((0$mode))" ] || chmod "$mode" "$path" ||
+      [ "$((0$(stat -c %a "$path")))" -eq "$((0$mode))" ] || chmod "0$mode" "$path" ||
         explain "cannot change the mode of $path" "$path" "$user" "$group" "$mode"
       ;;
     make)
-      mkdir -p "$path" || explain "cannot make $path" "$(dirname "$path")" "$user" "$group" "$mode"
-      [ "$((0$(stat -c %a "$path")))" -eq "$((0$mode))" ] || chmod "$mode" "$path" ||
+      # Five digits: with four, the bit for the group that the folder has inherited would stay.
+      [ "$((0$(stat -c %a "$path")))" -eq "$((0$mode))" ] || chmod "0$mode" "$path" ||
         explain "cannot change the mode of $path" "$path" "$user" "$group" "$mode"
       ;;
     check) ;;

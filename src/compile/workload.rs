@@ -9,6 +9,9 @@ use super::{Context, pod};
 use crate::blueprint::{ClassKind, Component, Pods, Update};
 use crate::manifest::Object;
 
+/// How long a roll-out with steps before the start may take, in seconds.
+const PREPARING: i32 = 3600;
+
 /// One workload for each component.
 pub(super) fn workloads(context: &Context<'_>) -> Vec<Object> {
     let components = context.app.components.iter();
@@ -47,10 +50,14 @@ fn workload(context: &Context<'_>, name: &str, component: &Component) -> Object 
     let recreate = attached || component.serving.update == Update::Recreate;
     let strategy = recreate
         .then(|| DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None });
+    // An installation or upgrade before the start may take longer than the 10 minutes after which a
+    // roll-out counts as failed.
+    let prepares = !component.serving.before.is_empty();
     Object::from(Deployment {
         metadata,
         spec: Some(DeploymentSpec {
             replicas,
+            progress_deadline_seconds: prepares.then_some(PREPARING),
             selector,
             strategy,
             template,

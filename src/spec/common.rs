@@ -18,13 +18,14 @@ pub struct Common {
     pub volumes: BTreeMap<String, VolumeSpec>,
     /// Existing Secrets to use instead of those that are filled once in the cluster: the name of
     /// the blueprint's secret, then the name of the Kubernetes Secret in the app's namespace.
+    #[schemars(extend("additionalProperties" = {"type": "string", "format": "subdomain"}))]
     pub secrets: BTreeMap<String, String>,
     /// How the app is reached from outside the cluster.
     pub expose: Expose,
     /// Container images by component, instead of those of the catalogue. Pin a digest for
     /// reproducible roll-outs.
     pub images: BTreeMap<String, String>,
-    /// CPU, memory and other resources by component, over those of the blueprint.
+    /// CPU, memory and other resources by component or job, over those of the blueprint.
     pub resources: BTreeMap<String, Resources>,
     /// Which network traffic is allowed.
     pub network: Network,
@@ -33,6 +34,7 @@ pub struct Common {
     /// Which Pod Security profile is asked for and who makes the volumes writable.
     pub security: Security,
     /// Names of Secrets with registry credentials.
+    #[schemars(extend("items" = {"type": "string", "format": "subdomain"}))]
     pub pull_secrets: Vec<String>,
     /// Whether the Namespace is part of the output, labelled with the Pod Security profile that
     /// the app really meets. It is kept when the app is deleted, since its claims hold data.
@@ -137,19 +139,23 @@ impl JsonSchema for VolumeSpec {
 pub struct Expose {
     /// `ingress` makes an Ingress, `gateway` an HTTPRoute of the Gateway API, `nodePort` a port on
     /// every node, `none` leaves the app to the inside of the cluster.
+    #[schemars(extend("default" = "ingress"))]
     pub via: Via,
     /// Ingress class; the cluster's default one when left out.
+    #[schemars(extend("format" = "subdomain"))]
     pub class: Option<String>,
     /// Gateway to attach to, `namespace/name` or `namespace/name/listener`. Needed with `gateway`.
-    #[schemars(example = "infra/public")]
+    #[schemars(example = "infra/public", extend("format" = "gateway"))]
     pub gateway: Option<String>,
     /// With `ingress`: the Secret with the certificate, `false` for plain HTTP. When left out, the
     /// Secret is called `<app>-tls`. With `gateway`, TLS is the listener's; `false` says that it
     /// has none.
     pub tls: Tls,
     /// Name of a cert-manager ClusterIssuer that fills the certificate's Secret.
+    #[schemars(extend("format" = "subdomain"))]
     pub issuer: Option<String>,
     /// Annotations of the Ingress or HTTPRoute, for what only your controller knows.
+    #[schemars(extend("propertyNames" = {"format": "label-key"}))]
     pub annotations: BTreeMap<String, String>,
     /// With `nodePort`: the port, 30000 to 32767; Kubernetes picks one when left out.
     #[schemars(range(min = 30000, max = 32767))]
@@ -235,13 +241,21 @@ impl JsonSchema for Tls {
     }
 }
 
-/// CPU, memory and other resources of one component, in Kubernetes' own words.
+/// CPU, memory and other resources of one component or job, in Kubernetes' own words.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Resources {
     /// What is set aside: `cpu`, `memory`, `ephemeral-storage`.
+    #[schemars(extend(
+        "propertyNames" = {"format": "label-key"},
+        "additionalProperties" = {"type": "string", "format": "amount"},
+    ))]
     pub requests: BTreeMap<String, String>,
     /// What cannot be exceeded: the same, and devices such as `nvidia.com/gpu`.
+    #[schemars(extend(
+        "propertyNames" = {"format": "label-key"},
+        "additionalProperties" = {"type": "string", "format": "amount"},
+    ))]
     pub limits: BTreeMap<String, String>,
 }
 
@@ -251,8 +265,10 @@ pub struct Resources {
 pub struct Network {
     /// Namespaces whose pods may reach the exposed component, for example that of the ingress
     /// controller. When left out, everybody may.
+    #[schemars(extend("items" = {"type": "string", "format": "name"}))]
     pub from: Vec<String>,
     /// `open` lets the pods reach anything; `closed` only DNS, each other, and `to`.
+    #[schemars(extend("default" = "open"))]
     pub egress: Egress,
     /// With `closed`: networks that the pods may reach.
     pub to: Vec<CidrText>,
@@ -279,12 +295,18 @@ pub enum Egress {
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Placement {
     /// Over what the pods of one component are spread, as far as possible.
+    #[schemars(extend("default" = "node"))]
     pub spread: Spread,
     /// Labels that a node must have.
+    #[schemars(extend(
+        "propertyNames" = {"format": "label-key"},
+        "additionalProperties" = {"type": "string", "format": "label"},
+    ))]
     pub node_selector: BTreeMap<String, String>,
     /// Taints that the pods bear.
     pub tolerations: Vec<Toleration>,
     /// PriorityClass of the pods.
+    #[schemars(extend("format" = "subdomain"))]
     pub priority_class: Option<String>,
 }
 
@@ -304,12 +326,16 @@ pub enum Spread {
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Toleration {
     /// Key of the taint; empty with `Exists` bears all.
+    #[schemars(extend("format" = "label-key"))]
     pub key: Option<String>,
-    /// `Equal` (default) or `Exists`.
+    /// Whether the taint's value is compared.
+    #[schemars(extend("enum" = ["Equal", "Exists", null], "default" = "Equal"))]
     pub operator: Option<String>,
     /// Value of the taint.
+    #[schemars(extend("format" = "label"))]
     pub value: Option<String>,
-    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`; all when left out.
+    /// What the taint does; all when left out.
+    #[schemars(extend("enum" = ["NoSchedule", "PreferNoSchedule", "NoExecute", null]))]
     pub effect: Option<String>,
 }
 
@@ -325,6 +351,7 @@ pub struct Security {
     /// it on NFS. `init`: a first step as root, once per volume (profile `baseline`). `array`: the
     /// array does, by its export rules or when it makes the volume; a first step only checks that
     /// the user can write (profile `restricted`). `none`: no step at all.
+    #[schemars(extend("default" = "init"))]
     pub ownership: Ownership,
 }
 

@@ -35,8 +35,13 @@ pub struct Metadata {
     #[schemars(extend("format" = "name"))]
     pub namespace: Option<String>,
     /// Labels for every object of the app.
+    #[schemars(extend(
+        "propertyNames" = {"format": "label-key"},
+        "additionalProperties" = {"type": "string", "format": "label"},
+    ))]
     pub labels: BTreeMap<String, String>,
     /// Annotations for every object of the app.
+    #[schemars(extend("propertyNames" = {"format": "label-key"}))]
     pub annotations: BTreeMap<String, String>,
 }
 

@@ -6,7 +6,7 @@
 use ipnet::IpNet;
 use jiff::civil::Date;
 
-use super::{Quantity, Seconds};
+use super::{Quantity, Seconds, thousandths};
 
 /// A rule for a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +41,20 @@ pub enum Format {
     Owner,
     /// A CPU count, `250m` or `2`.
     Cpu,
+    /// An amount of any resource, a Kubernetes quantity: `250m`, `8Gi`, `2`.
+    Amount,
+    /// The key of a label or annotation, `example.com/team`.
+    LabelKey,
+    /// The value of a label.
+    Label,
+    /// A Gateway, `namespace/name` or `namespace/name/listener`.
+    Gateway,
     /// A storage class; whether it exists is looked up elsewhere.
     Class,
 }
 
 impl Format {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 20] = [
         Self::Text,
         Self::Quantity,
         Self::Duration,
@@ -62,6 +70,10 @@ impl Format {
         Self::Mode,
         Self::Owner,
         Self::Cpu,
+        Self::Amount,
+        Self::LabelKey,
+        Self::Label,
+        Self::Gateway,
         Self::Class,
     ];
 
@@ -83,6 +95,10 @@ impl Format {
             Self::Mode => "mode",
             Self::Owner => "owner",
             Self::Cpu => "cpu",
+            Self::Amount => "amount",
+            Self::LabelKey => "label-key",
+            Self::Label => "label",
+            Self::Gateway => "gateway",
             Self::Class => "class",
         }
     }
@@ -110,6 +126,12 @@ impl Format {
             Self::Mode => "a mode in octal such as `0750`",
             Self::Owner => "a user and group number such as `33:33`",
             Self::Cpu => "a number of CPUs such as `250m` or `2`",
+            Self::Amount => "an amount such as `250m`, `8Gi` or `2`",
+            Self::LabelKey => "a key such as `team` or `example.com/team`",
+            Self::Label => {
+                "at most 63 letters, digits, `-`, `_` and `.`, the first and last a letter or digit"
+            }
+            Self::Gateway => "a Gateway such as `infra/public` or `infra/public/https`",
             Self::Class => "a class such as `pure-file`",
         }
     }
@@ -133,6 +155,13 @@ impl Format {
             Self::Mode => text.len() == 4 && u32::from_str_radix(text, 8).is_ok(),
             Self::Owner => is_owner(text),
             Self::Cpu => is_cpu(text),
+            Self::Amount => thousandths(text).is_some(),
+            Self::LabelKey => is_label_key(text),
+            Self::Label => text.is_empty() || is_label_value(text),
+            Self::Gateway => {
+                let steps = text.split('/').collect::<Vec<_>>();
+                matches!(steps.len(), 2 | 3) && steps.into_iter().all(is_subdomain)
+            }
         }
     }
 }
@@ -147,6 +176,23 @@ fn is_label(text: &str) -> bool {
 
 fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
+}
+
+/// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
+fn is_label_value(text: &str) -> bool {
+    let inside = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let at_the_ends = |c: char| c.is_ascii_alphanumeric();
+    text.len() <= 63
+        && text.bytes().all(inside)
+        && text.starts_with(at_the_ends)
+        && text.ends_with(at_the_ends)
+}
+
+fn is_label_key(text: &str) -> bool {
+    match text.split_once('/') {
+        Some((prefix, name)) => is_subdomain(prefix) && is_label_value(name),
+        None => is_label_value(text),
+    }
 }
 
 fn is_variable(text: &str) -> bool {
@@ -231,7 +277,7 @@ mod tests {
 
     #[test]
     fn formats_accept_and_refuse() {
-        let table: [(Format, &[&str], &[&str]); 10] = [
+        let table: [(Format, &[&str], &[&str]); 14] = [
             (
                 Format::Hostname,
                 &["a.example.com", "localhost"],
@@ -257,6 +303,18 @@ mod tests {
             (Format::Mode, &["0750", "2775"], &["750", "0999"]),
             (Format::Owner, &["33:33"], &["33", "www:www"]),
             (Format::Cpu, &["250m", "2", "0.5"], &["0", "-1", "2 cores"]),
+            (
+                Format::Amount,
+                &["250m", "8Gi", "0.5", "0", "1e3"],
+                &["2 cores", "8Gb", "", "-1", "8Gim"],
+            ),
+            (
+                Format::LabelKey,
+                &["team", "example.com/Team_1"],
+                &["", "/a", "a/", "a/b/c", "A.com/x"],
+            ),
+            (Format::Label, &["", "a.b_c-1", "4711"], &["-a", "a b", "a/b"]),
+            (Format::Gateway, &["infra/public", "a/b/https"], &["public", "a/b/c/d", "a//b"]),
             (Format::Path, &["/a/b"], &["a", "/a/../b"]),
         ];
         for (format, good, bad) in table {

@@ -21,15 +21,7 @@ impl Quantity {
     /// Reads `20Gi`, `1.5Ti`, `500M`, `1e9` or plain bytes; a fraction of a byte is rounded up, as
     /// Kubernetes does. Returns `None` for everything else, zero and negative sizes included.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-        let (number, suffix) = text.split_at(digits);
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
-            return None;
-        }
-        let mantissa: u128 = format!("0{whole}{fraction}").parse().ok()?;
-        let below = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-        let bytes = mantissa.checked_mul(factor(suffix)?)?.div_ceil(below);
+        let bytes = scaled(text, 1)?;
         let bytes = u64::try_from(bytes).ok().filter(|bytes| (1..=1 << 62).contains(bytes))?;
         Some(Self { text: text.to_owned(), bytes })
     }
@@ -70,6 +62,29 @@ impl Quantity {
     pub fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// Reads an amount of any resource in thousandths, `250m` being 250 and `8Gi` 2^33 thousand.
+/// Returns `None` for what is not a quantity, negative ones included.
+pub fn thousandths(text: &str) -> Option<u128> {
+    match text.strip_suffix('m') {
+        Some(number) if !number.ends_with(|c: char| c.is_ascii_alphabetic()) => scaled(number, 1),
+        Some(_) => None,
+        None => scaled(text, 1000),
+    }
+}
+
+/// Reads a number with its suffix, times `times`, rounded up.
+fn scaled(text: &str, times: u128) -> Option<u128> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at(digits);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
+        return None;
+    }
+    let mantissa: u128 = format!("0{whole}{fraction}").parse().ok()?;
+    let below = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    Some(mantissa.checked_mul(factor(suffix)?)?.checked_mul(times)?.div_ceil(below))
 }
 
 fn factor(suffix: &str) -> Option<u128> {

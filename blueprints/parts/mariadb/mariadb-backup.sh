@@ -1,7 +1,9 @@
 #!/bin/bash
 # Dumps DB_NAME to BACKUP_DIR, checks the dump, then gives it its final name; keeps the KEEP newest.
-# A dump that is cut short never gets a final name and never pushes a good one out.
+# A dump that is cut short never gets a final name. One that is far smaller than those before gets
+# one and fails: it pushes nothing out until somebody has looked.
 #
+# The job `restore` puts a dump back. By hand, with the app stopped:
 # Restore:  gunzip -c FILE | mariadb --default-character-set=utf8mb4 -h HOST -u USER -p NAME
 set -euo pipefail
 
@@ -13,7 +15,7 @@ secret=${DB_PASSWORD_FILE:-/run/secrets/pso/db-password}
 umask 077
 options=$(mktemp)
 trap 'rm -f "$options"' EXIT
-printf '[client]\npassword="%s"\n' "$(cat "$secret")" > "$options"
+printf '[client]\npassword="%s"\n' "$(sed 's/[\\"]/\\&/g' "$secret")" > "$options"
 
 name="$dir/$DB_NAME-$(date -u +%Y%m%dT%H%M%SZ).sql.gz"
 rm -f "$dir/$DB_NAME-"*.sql.gz.part
@@ -30,8 +32,16 @@ case "$last" in
     exit 1
     ;;
 esac
+largest=$(find "$dir" -maxdepth 1 -name "$DB_NAME-*.sql.gz" -printf '%s\n' | sort -n | tail -n 1)
+size=$(stat -c %s "$name.part")
 sync "$name.part"
 mv "$name.part" "$name"
+echo "wrote $name ($size bytes)"
+if [ "$((size * 2))" -lt "${largest:-0}" ]; then
+  echo "it is less than half of the largest kept ($largest bytes): nothing is removed." \
+    "When that is right, remove the larger dumps." >&2
+  exit 1
+fi
 
 count=0
 for old in $(printf '%s\n' "$dir/$DB_NAME-"*.sql.gz | sort -r); do
@@ -40,4 +50,3 @@ for old in $(printf '%s\n' "$dir/$DB_NAME-"*.sql.gz | sort -r); do
     rm -f "$old"
   fi
 done
-echo "wrote $name ($(stat -c %s "$name") bytes)"

@@ -3,14 +3,15 @@
 # arguments nor on a disk. Locks and sessions live here: when memory is full, writes fail, and
 # nothing that somebody relies on is thrown out.
 set -eu
-password=$(cat "${REDIS_PASSWORD_FILE:-/run/secrets/pso/redis-password}")
+# Quoted, since a password that somebody else has made may hold anything.
+password=$(sed 's/[\\"]/\\&/g' "${REDIS_PASSWORD_FILE:-/run/secrets/pso/redis-password}")
 exec "${REDIS_SERVER:-valkey-server}" - <<SETTINGS
 port ${REDIS_PORT:-6379}
 dir ${REDIS_DIR:-/data}
-requirepass $password
+requirepass "$password"
 appendonly yes
 appendfsync everysec
 save ""
-maxmemory 256mb
+maxmemory ${REDIS_MEMORY:-268435456}
 maxmemory-policy noeviction
 SETTINGS

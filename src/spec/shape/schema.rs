@@ -77,7 +77,13 @@ fn put(json: &mut Json, key: &str, value: Option<i64>) {
 /// schema must not refuse the number that an editor sees there.
 fn text(format: Format) -> Json {
     let mut json = match format {
-        Format::Text | Format::Quantity | Format::Duration | Format::Cpu | Format::Mode => {
+        Format::Text
+        | Format::Quantity
+        | Format::Duration
+        | Format::Cpu
+        | Format::Amount
+        | Format::Label
+        | Format::Mode => {
             json!({"type": ["string", "number"]})
         }
         _ => json!({"type": "string"}),
@@ -110,6 +116,12 @@ fn pattern(format: Format) -> Option<&'static str> {
         Format::Name => "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
         Format::Cron => r"^(@[a-z]+|\S+(\s+\S+){4})$",
         Format::Variable => "^[A-Za-z_][A-Za-z0-9_]*$",
+        Format::Amount => r"^[0-9]*\.?[0-9]*(m|[KMGTPE]i|[kMGTPE]|[eE]\+?[0-9]+)?$",
+        Format::LabelKey => {
+            r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+        }
+        Format::Label => "^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$",
+        Format::Gateway => "^[a-z0-9.-]+(/[a-z0-9.-]+){1,2}$",
         Format::Path => "^/",
         Format::Mode => "^[0-7]{4}$",
         Format::Owner => "^[0-9]+:[0-9]+$",

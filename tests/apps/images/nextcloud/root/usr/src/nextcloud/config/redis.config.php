@@ -1,0 +1,2 @@
+<?php
+$CONFIG = ['memcache.locking' => '\OC\Memcache\Redis'];
