@@ -21,8 +21,18 @@ pub(super) const FILE: &str = "blueprint.yaml";
 pub(super) const PART_FILE: &str = "part.yaml";
 
 /// What a job takes from the component that it is `like`.
-const INHERITED: [&str; 9] =
-    ["image", "user", "group", "env", "files", "mounts", "writable", "readOnlyRoot", "resources"];
+const INHERITED: [&str; 10] = [
+    "image",
+    "user",
+    "group",
+    "env",
+    "files",
+    "mounts",
+    "writable",
+    "readOnlyRoot",
+    "egress",
+    "resources",
+];
 
 /// How the step that fills Secrets is called in `spec.images`.
 pub(super) const SECRETS_STEP: &str = "secrets";

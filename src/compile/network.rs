@@ -29,21 +29,28 @@ pub(super) fn policies(context: &Context<'_>) -> Vec<Object> {
             ..NetworkPolicySpec::default()
         },
     )];
-    for name in app.components.keys() {
-        let rules = ingress(app, name);
-        if !rules.is_empty() {
-            policies.push(policy(
-                context,
-                name,
-                name,
-                NetworkPolicySpec {
-                    pod_selector: Some(label_selector(selector(app, name))),
-                    policy_types: Some(types(false)),
-                    ingress: Some(rules),
-                    ..NetworkPolicySpec::default()
-                },
-            ));
+    let components = app.components.iter().map(|(name, component)| (name, &component.program));
+    let jobs = app.jobs.iter().map(|(name, job)| (name, &job.program));
+    for (name, program) in components.chain(jobs) {
+        let ingress = some(ingress(app, name));
+        let egress = (program.egress == Egress::Closed).then(|| egress(app, name));
+        let mut types = Vec::new();
+        types.extend(ingress.as_ref().map(|_| "Ingress".to_owned()));
+        types.extend(egress.as_ref().map(|_| "Egress".to_owned()));
+        if types.is_empty() {
+            continue;
         }
+        policies.push(policy(
+            context,
+            name,
+            name,
+            NetworkPolicySpec {
+                pod_selector: Some(label_selector(selector(app, name))),
+                policy_types: Some(types),
+                ingress,
+                egress,
+            },
+        ));
     }
     if closed && secret::is_needed(app) {
         // The API server's address is not known here; its ports are.
@@ -98,13 +105,29 @@ fn ingress(app: &App, name: &str) -> Vec<NetworkPolicyIngressRule> {
     rules
 }
 
+/// Where a program goes that reaches nothing but what it talks to. Ports are numbers: not every
+/// network plugin knows names on the way out.
+fn egress(app: &App, name: &str) -> Vec<NetworkPolicyEgressRule> {
+    let talks = app.talks.iter().filter(|talk| talk.from == name);
+    let rules = talks.filter_map(|talk| {
+        let number = *app.components.get(&talk.to)?.serving.ports.get(&talk.port)?;
+        Some(NetworkPolicyEgressRule {
+            ports: Some(vec![port(IntOrString::Int(i32::from(number)), "TCP")]),
+            to: Some(vec![pods(selector(app, &talk.to))]),
+        })
+    });
+    std::iter::once(dns()).chain(rules).collect()
+}
+
+fn dns() -> NetworkPolicyEgressRule {
+    let ports = ["UDP", "TCP"].map(|protocol| port(IntOrString::Int(53), protocol)).to_vec();
+    NetworkPolicyEgressRule { ports: Some(ports), to: None }
+}
+
 /// Where pods may go when `egress` is closed: DNS, each other, and the networks named.
 fn outside(app: &App) -> Vec<NetworkPolicyEgressRule> {
-    let dns = ["UDP", "TCP"].map(|protocol| port(IntOrString::Int(53), protocol)).to_vec();
-    let mut rules = vec![
-        NetworkPolicyEgressRule { ports: Some(dns), to: None },
-        NetworkPolicyEgressRule { ports: None, to: Some(vec![pods(instance(app))]) },
-    ];
+    let mut rules =
+        vec![dns(), NetworkPolicyEgressRule { ports: None, to: Some(vec![pods(instance(app))]) }];
     let networks: Vec<_> =
         app.common.network.to.iter().map(|network| network_peer(&network.0)).collect();
     if !networks.is_empty() {

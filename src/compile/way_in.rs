@@ -7,6 +7,8 @@ use k8s_openapi::api::networking::v1::{
     IngressServiceBackend, IngressSpec, IngressTLS, ServiceBackendPort,
 };
 
+use serde_json::json;
+
 use super::{Context, wave};
 use crate::blueprint::Exposed;
 use crate::manifest::{
@@ -110,6 +112,8 @@ fn route(context: &Context<'_>, exposed: &Exposed) -> Option<Object> {
     let mut steps = expose.gateway.as_deref()?.split('/');
     let (first, second, third) = (steps.next()?, steps.next(), steps.next());
     let parent = ParentReference {
+        group: Some("gateway.networking.k8s.io".to_owned()),
+        kind: Some("Gateway".to_owned()),
         namespace: second.map(|_| first.to_owned()),
         name: second.unwrap_or(first).to_owned(),
         section_name: third.map(str::to_owned),
@@ -119,15 +123,22 @@ fn route(context: &Context<'_>, exposed: &Exposed) -> Option<Object> {
     let name = app.object_name(&exposed.component);
     let mut metadata = context.metadata(name.clone(), &exposed.component, wave::LAST);
     metadata.annotations.get_or_insert_default().extend(expose.annotations.clone());
+    let backend = BackendRef {
+        group: Some(String::new()),
+        kind: Some("Service".to_owned()),
+        name,
+        port: i32::from(*port),
+        weight: Some(1),
+    };
     Some(Object::from(HttpRoute::new(
         metadata,
         HttpRouteSpec {
             parent_refs: vec![parent],
             hostnames: exposed.hosts.clone(),
             rules: vec![HttpRouteRule {
-                matches: Vec::new(),
+                matches: vec![json!({"path": {"type": "PathPrefix", "value": "/"}})],
                 filters: Vec::new(),
-                backend_refs: vec![BackendRef { name, port: i32::from(*port), weight: None }],
+                backend_refs: vec![backend],
                 timeouts: exposed.timeout.map(|timeout| HttpRouteTimeouts {
                     request: format!("{}s", timeout.0),
                     backend_request: format!("{}s", timeout.0),

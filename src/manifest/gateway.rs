@@ -46,10 +46,17 @@ pub struct HttpRouteSpec {
     pub rules: Vec<HttpRouteRule>,
 }
 
-/// A Gateway.
+/// A Gateway. Group and kind are written although they are the defaults: the API server fills them
+/// into lists that belong as a whole to whoever applies them, and would show a difference for good.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ParentReference {
+    /// API group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// Its name.
     pub name: String,
     /// Its namespace.
@@ -64,7 +71,7 @@ pub struct ParentReference {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRouteRule {
-    /// What it matches; everything when empty. Kept as written: only patches use it.
+    /// What it matches. Kept as written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<Json>,
     /// What is done to requests and answers. Kept as written: only patches use it.
@@ -82,6 +89,12 @@ pub struct HttpRouteRule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendRef {
+    /// API group; empty for Services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// Name of the Service.
     pub name: String,
     /// Port number.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{EnvValue, FileMount, Mount, Pods, When, Writable};
-use crate::spec::{Resources, Seconds};
+use crate::spec::{Egress, Resources, Seconds};
 
 /// A component: a program that serves.
 #[derive(Debug, Clone)]
@@ -69,6 +69,11 @@ pub struct Program {
     /// goes to `writable` or a volume.
     #[serde(default = "yes")]
     pub read_only_root: bool,
+    /// Where it may open connections to: `open` to anything, as far as the app's own `network` lets
+    /// it; `closed` only to what it `talks` to, and DNS.
+    #[serde(default)]
+    #[schemars(extend("default" = "open"))]
+    pub egress: Egress,
     /// CPU and memory.
     #[serde(default)]
     pub resources: Resources,

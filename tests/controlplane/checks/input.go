@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	strict "sigs.k8s.io/yaml"
 )
 
 // levels of the Pod Security Standards, from lax to strict.
@@ -26,8 +28,9 @@ const home = "without-namespace"
 
 // An input is what one file or folder renders.
 type input struct {
-	stream  []byte
 	objects []*unstructured.Unstructured
+	// The text of each object as it is rendered: reading it has lost what a strict reader minds.
+	texts [][]byte
 }
 
 // load renders app files, or reads manifests as they are.
@@ -54,13 +57,21 @@ func load(cluster *cluster, generator, path string) (*input, error) {
 		}
 	}
 
-	loaded := &input{stream: stream}
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(stream), 4096)
+	loaded := &input{}
+	documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(stream)))
 	for {
-		object := &unstructured.Unstructured{}
-		if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
+		text, err := documents.Read()
+		if errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
+			return nil, err
+		}
+		// A key that is there twice passes kubectl, which keeps one of them.
+		if err := strict.UnmarshalStrict(text, &map[string]any{}); err != nil {
+			return nil, err
+		}
+		object := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(text, &object.Object); err != nil {
 			return nil, err
 		}
 		if len(object.Object) == 0 {
@@ -79,6 +90,7 @@ func load(cluster *cluster, generator, path string) (*input, error) {
 			return nil, fmt.Errorf("%s is there twice", name(object))
 		}
 		loaded.objects = append(loaded.objects, object)
+		loaded.texts = append(loaded.texts, text)
 	}
 	if len(loaded.objects) == 0 {
 		return nil, errors.New("no objects")
@@ -115,6 +127,21 @@ func (input *input) ofKind(kind string) []*unstructured.Unstructured {
 		return object.GetKind() != kind
 	})
 }
+
+// stream is the text of the objects that are picked.
+func (input *input) stream(pick func(*unstructured.Unstructured) bool) []byte {
+	var texts [][]byte
+	for i, object := range input.objects {
+		if pick(object) {
+			texts = append(texts, input.texts[i])
+		}
+	}
+	return bytes.Join(texts, []byte("\n---\n"))
+}
+
+func (input *input) size() string { return fmt.Sprintf("%d objects", len(input.objects)) }
+
+func isNamespace(object *unstructured.Unstructured) bool { return object.GetKind() == "Namespace" }
 
 // namespaces lists those that are rendered and those that objects live in.
 func (input *input) namespaces() []string {
