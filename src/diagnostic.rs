@@ -83,10 +83,12 @@ pub fn any_error(diagnostics: &[Diagnostic]) -> bool {
 }
 
 /// Puts them in the order in which people read: by file, by place, errors first; and drops repeats.
-pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
-    diagnostics.sort_by(|a, b| {
-        let key = |d: &Diagnostic| (d.place, d.severity, d.code, d.path.clone());
-        key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
+/// Files go by their names: their numbers say only which thread came first.
+pub fn sort(diagnostics: &mut Vec<Diagnostic>, sources: &Sources) {
+    diagnostics.sort_by_cached_key(|d| {
+        let source = d.place.map(|place| sources.get(place.source));
+        let file = source.map(|source| source.name.clone());
+        (file, d.place, d.severity, d.code, d.path.clone(), d.message.clone())
     });
     diagnostics.dedup();
 }

@@ -232,7 +232,7 @@ impl Session {
             .namespaces()
             .map(|n| compile::namespace(&n.name, n.profile, n.holds_data))
             .collect();
-        sort(&mut summary.diagnostics);
+        sort(&mut summary.diagnostics, &sources);
         Ok((summary, sources))
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             }
             Err(diagnostic) => summary.diagnostics.push(diagnostic),
         }
-        sort(&mut summary.diagnostics);
+        sort(&mut summary.diagnostics, &sources);
     }
     if args.format == Format::Human {
         out::diagnostics(&summary.diagnostics, &sources, args.format);
