@@ -281,3 +281,21 @@ fn completions_and_manual_pages_are_there() {
     assert_eq!(code(&pso_gen(folder.path(), &["man", "--out", "man"])), 0);
     assert!(tree(&folder.path().join("man")).contains(&"pso-gen-render.1".to_owned()));
 }
+
+/// The command of `plugin.yaml`, in an Application's folder.
+#[test]
+fn the_plugin_renders_the_folder_it_is_in() {
+    let text = include_str!("../plugin.yaml");
+    let (_, command) = text.split_once("    command: [pso-gen, ").expect("a command");
+    let (words, _) = command.split_once(']').expect("a list");
+    let arguments: Vec<&str> = words.split(", ").collect();
+    let good = folder(&[("s.pso.yaml", APP), ("notes.txt", "not ours")]);
+    let output = pso_gen(good.path(), &arguments);
+    assert_eq!(code(&output), 0);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\nkind: Deployment\n"));
+    // Empty output with exit code 0 would have Argo CD prune everything.
+    for files in [&[][..], &[("s.pso.yaml", "")][..], &[("s.pso.yaml", "kind: Scratch")][..]] {
+        let output = pso_gen(folder(files).path(), &arguments);
+        assert_eq!((code(&output), output.stdout.len()), (1, 0), "{files:?}");
+    }
+}
