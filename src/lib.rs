@@ -15,5 +15,6 @@ pub mod diagnostic;
 pub mod graph;
 pub mod manifest;
 pub mod pipeline;
+pub mod simulator;
 pub mod spec;
 pub mod yaml;

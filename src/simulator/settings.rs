@@ -1,0 +1,43 @@
+//! What one simulated array is like.
+
+/// Settings of a simulated array.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its number among the arrays of one process: the first part of its ids.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// The API token that it lets in.
+    pub token: String,
+    /// Addresses at which clients reach its data.
+    pub data: Vec<String>,
+    /// Size in bytes.
+    pub capacity: u64,
+    /// Most volumes or file systems, destroyed ones included.
+    pub limit: usize,
+    /// Largest page of a list.
+    pub page: usize,
+    /// How long a session may rest, in milliseconds; 0 is for ever.
+    pub idle_timeout: u64,
+    /// How long a destroyed object stays, in milliseconds.
+    pub eradication_delay: u64,
+    /// Whether it refuses to eradicate before that (SafeMode).
+    pub safe_mode: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            number: 1,
+            name: "array1".to_owned(),
+            token: "T-00000000-0000-4000-8000-000000000001".to_owned(),
+            data: vec!["192.0.2.11".to_owned()],
+            capacity: 1 << 50,
+            limit: 100_000,
+            page: 1000,
+            idle_timeout: 30 * 60 * 1000,
+            eradication_delay: 24 * 60 * 60 * 1000,
+            safe_mode: false,
+        }
+    }
+}
