@@ -15,13 +15,15 @@ pub struct Settings {
     pub capacity: u64,
     /// Most volumes or file systems, destroyed ones included.
     pub limit: usize,
+    /// Most hosts.
+    pub hosts: usize,
     /// Largest page of a list.
     pub page: usize,
     /// How long a session may rest, in milliseconds; 0 is for ever.
     pub idle_timeout: u64,
     /// How long a destroyed object stays, in milliseconds.
     pub eradication_delay: u64,
-    /// Whether it refuses to eradicate before that (SafeMode).
+    /// Whether it refuses to eradicate before that (`SafeMode`).
     pub safe_mode: bool,
 }
 
@@ -34,6 +36,7 @@ impl Default for Settings {
             data: vec!["192.0.2.11".to_owned()],
             capacity: 1 << 50,
             limit: 100_000,
+            hosts: 1000,
             page: 1000,
             idle_timeout: 30 * 60 * 1000,
             eradication_delay: 24 * 60 * 60 * 1000,

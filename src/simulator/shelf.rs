@@ -3,6 +3,7 @@
 //! A page costs what it holds, however many objects there are: the token is the last name given out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
 use std::ops::Bound;
 
 use serde_json::{Value as Json, json};
@@ -23,6 +24,8 @@ pub(super) struct Shelf {
 
 /// Field of a destroyed object that only we see: when it is eradicated, in milliseconds.
 const DUE: &str = "_due";
+/// Field that only we see, too: the key of an object that has no name.
+pub(super) const KEY: &str = "_key";
 
 /// A page of a list.
 #[derive(Debug)]
@@ -53,7 +56,10 @@ impl Shelf {
 
     /// Adds an object with a `name` and an `id`.
     pub(super) fn insert(&mut self, object: Json) {
-        let key = text(&object, "name").to_lowercase();
+        let key = match object[KEY].as_str() {
+            Some(key) => key.to_owned(),
+            None => text(&object, "name").to_lowercase(),
+        };
         if let Some(id) = object["id"].as_str() {
             self.ids.insert(id.to_owned(), key.clone());
         }
@@ -191,10 +197,11 @@ pub(super) fn is_destroyed(object: &Json) -> bool {
 /// An object as clients see it.
 pub(super) fn shown(object: &Json, now: u64) -> Json {
     let mut object = object.clone();
-    if let Some(fields) = object.as_object_mut()
-        && let Some(due) = fields.remove(DUE).and_then(|due| due.as_u64())
-    {
-        fields.insert("time_remaining".to_owned(), due.saturating_sub(now).into());
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove(KEY);
+        if let Some(due) = fields.remove(DUE).and_then(|due| due.as_u64()) {
+            fields.insert("time_remaining".to_owned(), due.saturating_sub(now).into());
+        }
     }
     object
 }
@@ -221,7 +228,11 @@ pub(super) fn text<'o>(object: &'o Json, field: &str) -> &'o str {
 
 /// A name as an opaque token: clients must not look into it.
 fn token(key: &str) -> String {
-    key.bytes().map(|byte| format!("{byte:02x}")).collect()
+    key.bytes().fold(String::new(), |mut token, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(token, "{byte:02x}");
+        token
+    })
 }
 
 fn untoken(token: &str) -> Result<String, Refusal> {

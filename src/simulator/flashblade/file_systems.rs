@@ -117,6 +117,7 @@ impl FlashBlade {
             let mut name = name.clone();
             if let Some(new) = request.body["name"].as_str().filter(|new| *new != name) {
                 self.file_systems.rename(&name, new);
+                self.follow(&name, new);
                 name = new.to_owned();
             }
             items.extend(self.file_systems.get(&name).map(|object| shown(object, now)));

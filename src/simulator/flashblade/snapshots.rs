@@ -92,6 +92,20 @@ impl FlashBlade {
             .map(|snapshot| text(snapshot, "name"))
     }
 
+    /// Snapshots of a file system go by its new name.
+    pub(super) fn follow(&mut self, old: &str, new: &str) {
+        let of_this = |s: &&Json| text(&s["owner"], "name").eq_ignore_ascii_case(old);
+        let snapshots: Vec<Json> = self.snapshots.iter().filter(of_this).cloned().collect();
+        for mut snapshot in snapshots {
+            self.snapshots.remove(text(&snapshot, "name"));
+            for role in ["owner", "source"] {
+                snapshot[role]["name"] = new.into();
+            }
+            snapshot["name"] = format!("{new}.{}", text(&snapshot, "suffix")).into();
+            self.snapshots.insert(snapshot);
+        }
+    }
+
     /// Snapshots end with their file system.
     pub(super) fn bury_snapshots_of(&mut self, system: &Json) {
         let of_this = |snapshot: &&Json| snapshot["owner"]["id"] == system["id"];
