@@ -17,6 +17,7 @@ mod out;
 mod render;
 mod schema;
 mod session;
+mod simulate;
 mod sink;
 mod validate;
 
@@ -45,6 +46,7 @@ enum Command {
     Init(init::Args),
     Graph(graph::Args),
     Expired(expired::Args),
+    Simulate(simulate::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -68,6 +70,8 @@ enum Trouble {
     Usage(String),
     #[error("git: {0}")]
     Git(String),
+    #[error("cannot simulate arrays")]
+    Simulate(#[source] std::io::Error),
     #[error(transparent)]
     Manifest(#[from] crate::manifest::WriteError),
     #[error("cannot turn an object into JSON")]
@@ -107,6 +111,7 @@ fn run(command: Command) -> Result<Outcome, Trouble> {
         Command::Init(args) => init::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Expired(args) => expired::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

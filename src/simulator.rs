@@ -3,19 +3,25 @@
 //! An array is a value that answers requests; what is a server, a socket or a clock comes from outside.
 //! Shares no code with the clients, so that one mistake cannot hide on both sides.
 
+mod faults;
 mod filter;
 mod flasharray;
 mod flashblade;
 mod names;
 mod rest;
+mod server;
 mod session;
 mod settings;
 mod shelf;
 
+pub use faults::{Fault, FaultRule};
 pub use flasharray::FlashArray;
 pub use flashblade::FlashBlade;
 pub use rest::{Answer, Method, Request};
+pub use server::{Endpoint, Options, Running, serve};
 pub use settings::Settings;
+
+use serde_json::{Value as Json, json};
 
 /// An array of either kind.
 #[derive(Debug, Clone)]
@@ -33,6 +39,35 @@ impl Array {
             Self::FlashBlade(array) => array.answer(request, now),
             Self::FlashArray(array) => array.answer(request, now),
         }
+    }
+
+    /// Returns what kind it is.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::FlashBlade(_) => "FlashBlade",
+            Self::FlashArray(_) => "FlashArray",
+        }
+    }
+
+    /// Returns its capacity, what is given out, and the first `most` objects of each kind.
+    pub fn contents(&self, most: usize, now: u64) -> Json {
+        let (settings, shelves) = match self {
+            Self::FlashBlade(array) => array.shelves(),
+            Self::FlashArray(array) => array.shelves(),
+        };
+        let kinds = shelves.iter().map(|(kind, shelf)| {
+            let objects: Vec<Json> =
+                shelf.iter().take(most).map(|object| shelf::shown(object, now)).collect();
+            json!({"kind": kind, "count": shelf.len(), "objects": objects})
+        });
+        let provisioned: u64 = shelves
+            .first()
+            .map(|(_, shelf)| {
+                shelf.iter().filter_map(|object| object["provisioned"].as_u64()).sum()
+            })
+            .unwrap_or_default();
+        let kinds: Vec<Json> = kinds.collect();
+        json!({"capacity": settings.capacity, "provisioned": provisioned, "kinds": kinds})
     }
 
     /// Returns how often somebody has logged in.

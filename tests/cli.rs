@@ -299,3 +299,38 @@ fn the_plugin_renders_the_folder_it_is_in() {
         assert_eq!((code(&output), output.stdout.len()), (1, 0), "{files:?}");
     }
 }
+
+#[test]
+fn simulated_arrays_answer_until_they_are_ended() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+        .args(["simulate", "--http", "--format", "json", "--flasharrays", "2"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut line = String::new();
+    let told = child.stdout.take().expect("piped");
+    BufReader::new(told).read_line(&mut line).expect("a line");
+    let told: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    let kinds: Vec<_> =
+        told["arrays"].as_array().expect("a list").iter().map(|a| &a["kind"]).collect();
+    assert_eq!(kinds, ["FlashBlade", "FlashArray", "FlashArray"]);
+    let get = |url: &str, path: &str| {
+        let address = url.trim_start_matches("http://");
+        let mut stream = std::net::TcpStream::connect(address).expect("listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+            .expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("text");
+        answer
+    };
+    let url = |index: usize| told["arrays"][index]["url"].as_str().expect("a url");
+    assert!(get(url(0), "/api/api_version").contains(r#""versions":["2.0""#));
+    assert!(get(url(1), "/api/api_version").contains(r#""version":["2.0""#));
+    assert!(get(url(2), "/api/2.56/volumes").starts_with("HTTP/1.1 401"));
+    let page = told["page"].as_str().expect("a page");
+    assert!(get(page, "/").contains("<h1>Simulated arrays</h1>"));
+    assert!(get(page, "/state").contains(r#""path":"/api/2.56/volumes""#));
+    child.kill().expect("ended");
+    child.wait().expect("gone");
+}

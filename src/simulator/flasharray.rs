@@ -173,6 +173,17 @@ impl FlashArray {
         })
     }
 
+    /// The settings, and the kinds of object that people want to see, the largest first.
+    pub(super) fn shelves(&self) -> (&Settings, Vec<(&'static str, &Shelf)>) {
+        let kinds = vec![
+            ("volumes", &self.volumes),
+            ("snapshots", &self.snapshots),
+            ("hosts", &self.hosts),
+            ("connections", &self.connections),
+        ];
+        (&self.settings, kinds)
+    }
+
     fn id(&mut self) -> String {
         self.made += 1;
         names::id(self.settings.number, self.made)

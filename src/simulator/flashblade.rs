@@ -140,6 +140,12 @@ impl FlashBlade {
         }))
     }
 
+    /// The settings, and the kinds of object that people want to see, the largest first.
+    pub(super) fn shelves(&self) -> (&Settings, Vec<(&'static str, &Shelf)>) {
+        let kinds = vec![("file systems", &self.file_systems), ("snapshots", &self.snapshots)];
+        (&self.settings, kinds)
+    }
+
     fn id(&mut self) -> String {
         self.made += 1;
         names::id(self.settings.number, self.made)

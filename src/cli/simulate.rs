@@ -1,0 +1,150 @@
+//! `pso-gen simulate`: FlashBlades and FlashArrays in one local process.
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+
+use clap::ValueEnum;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Outcome, Trouble, out};
+use crate::simulator::{
+    Array, FaultRule, FlashArray, FlashBlade, Options, Running, Settings, serve,
+};
+use crate::spec::Quantity;
+
+/// Simulate FlashBlades and FlashArrays
+///
+/// Serves their REST APIs, each on a port of its own, and a page that shows what is on them. Nothing
+/// is kept when it ends.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Number of FlashBlades
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=50))]
+    flashblades: u8,
+
+    /// Number of FlashArrays
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=50))]
+    flasharrays: u8,
+
+    /// Address to listen at
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    address: IpAddr,
+
+    /// First port: the page's, then one for each array; free ones when left out
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+
+    /// Serve plain http instead of https with a certificate made for this run
+    #[arg(long)]
+    http: bool,
+
+    /// Size of each array
+    #[arg(long, value_name = "SIZE", default_value = "1Pi", value_parser = size)]
+    capacity: u64,
+
+    /// Most volumes or file systems on each array
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    limit: usize,
+
+    /// Most hosts on each FlashArray
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    hosts: usize,
+
+    /// Refuse to eradicate anything, as arrays in SafeMode do
+    #[arg(long)]
+    safe_mode: bool,
+
+    /// What goes wrong, as JSON: `{"fault": "answerLost", "method": "POST", "resource": "volumes", "times": 1}`
+    #[arg(long = "fault", value_name = "JSON", value_parser = fault)]
+    faults: Vec<FaultRule>,
+
+    /// Seed of what goes wrong with a probability
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// How the arrays are told
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line for each array
+    #[default]
+    Human,
+    /// One JSON object on the first line
+    Json,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    Quantity::parse(text)
+        .map(|size| size.bytes())
+        .ok_or_else(|| "write a size such as 1Pi".to_owned())
+}
+
+fn fault(text: &str) -> Result<FaultRule, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Simulate)?;
+    runtime.block_on(async {
+        let mut end = signal(SignalKind::terminate()).map_err(Trouble::Simulate)?;
+        let options = Options {
+            address: args.address,
+            port: args.port,
+            tls: !args.http,
+            faults: args.faults.clone(),
+            seed: args.seed,
+        };
+        let running = serve(arrays(args), &options).await.map_err(Trouble::Simulate)?;
+        out::data(&told(args.format, &running)?)?;
+        std::io::stdout().flush().map_err(Trouble::Simulate)?;
+        tokio::select! {
+            _ = end.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        Ok(Outcome::Good)
+    })
+}
+
+fn arrays(args: &Args) -> Vec<(Array, Settings)> {
+    let settings = |number: u32, name: String, data: Vec<String>| Settings {
+        number,
+        name,
+        token: format!("T-00000000-0000-4000-8000-{number:012x}"),
+        data,
+        capacity: args.capacity,
+        limit: args.limit,
+        hosts: args.hosts,
+        safe_mode: args.safe_mode,
+        ..Settings::default()
+    };
+    let blades = (1..=u32::from(args.flashblades)).map(|index| {
+        let settings = settings(index, format!("fb{index}"), vec![format!("192.0.2.{index}")]);
+        (Array::FlashBlade(Box::new(FlashBlade::new(settings.clone()))), settings)
+    });
+    let arrays = (1..=u32::from(args.flasharrays)).map(|index| {
+        let portals = [100, 101, 102, 103].map(|host| format!("198.51.{host}.{index}")).to_vec();
+        let settings = settings(100 + index, format!("fa{index}"), portals);
+        (Array::FlashArray(Box::new(FlashArray::new(settings.clone()))), settings)
+    });
+    blades.chain(arrays).collect()
+}
+
+fn told(format: Format, running: &Running) -> Result<String, Trouble> {
+    if format == Format::Json {
+        let Running { arrays, page, certificate } = running;
+        let told = json!({"arrays": arrays, "page": page, "certificate": certificate});
+        return Ok(serde_json::to_string(&told)? + "\n");
+    }
+    let mut lines = format!("page        {}\n", running.page);
+    for array in &running.arrays {
+        lines.push_str(&format!(
+            "{} {}  {}  token {}\n",
+            array.kind, array.name, array.url, array.token
+        ));
+    }
+    Ok(lines)
+}

@@ -1,0 +1,328 @@
+//! The arrays as servers: a port for each, faults between request and answer, and a page that shows
+//! what is on them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Query, Request as HttpRequest, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, put};
+use axum::{Json as JsonBody, Router};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tower::ServiceExt as _;
+
+use super::faults::Faults;
+use super::{Answer, Array, Fault, FaultRule, Method, Request, Settings};
+
+/// Largest body of a request.
+const LARGEST_BODY: usize = 1 << 20;
+/// Calls that the page remembers, of each array.
+const RECENT: usize = 20;
+/// Objects that the page shows, of each kind.
+const SHOWN: usize = 200;
+
+/// How the arrays are served.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Address to listen at.
+    pub address: std::net::IpAddr,
+    /// First port: the page's, then one for each array; 0 takes free ones.
+    pub port: u16,
+    /// Whether by https, with a certificate made for this run.
+    pub tls: bool,
+    /// What goes wrong.
+    pub faults: Vec<FaultRule>,
+    /// Seed of what goes wrong with a probability.
+    pub seed: u64,
+}
+
+/// Where an array is reached, and with what.
+#[derive(Debug, Clone, Serialize)]
+pub struct Endpoint {
+    /// `FlashBlade` or `FlashArray`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Root of its REST API.
+    pub url: String,
+    /// The API token that it lets in. It opens nothing but this simulator.
+    pub token: String,
+}
+
+/// Arrays that are being served.
+#[derive(Debug)]
+pub struct Running {
+    /// The arrays.
+    pub arrays: Vec<Endpoint>,
+    /// Address of the page.
+    pub page: String,
+    /// The certificate to trust, PEM; none over plain http.
+    pub certificate: Option<String>,
+}
+
+#[derive(Debug)]
+struct Served {
+    endpoint: Endpoint,
+    array: Mutex<Array>,
+    calls: Mutex<VecDeque<Json>>,
+    faults: Arc<Mutex<Faults>>,
+}
+
+/// Marks an answer that nobody gets: the connection ends instead.
+#[derive(Debug, Clone, Copy)]
+struct Unanswered;
+
+/// Starts to serve arrays on the current tokio runtime, until that ends.
+pub async fn serve(arrays: Vec<(Array, Settings)>, options: &Options) -> io::Result<Running> {
+    let (acceptor, certificate) = if options.tls { certificate(options)? } else { (None, None) };
+    let faults = Arc::new(Mutex::new(Faults::new(options.faults.clone(), options.seed)));
+    let port = |index: u16| if options.port == 0 { 0 } else { options.port + index };
+    let scheme = if options.tls { "https" } else { "http" };
+    let page = TcpListener::bind(SocketAddr::new(options.address, port(0))).await?;
+    let mut all = Vec::new();
+    for (index, (array, settings)) in (1..).zip(arrays) {
+        let listener = TcpListener::bind(SocketAddr::new(options.address, port(index))).await?;
+        let served = Arc::new(Served {
+            endpoint: Endpoint {
+                kind: array.kind(),
+                name: settings.name,
+                url: format!("{scheme}://{}", listener.local_addr()?),
+                token: settings.token,
+            },
+            array: Mutex::new(array),
+            calls: Mutex::default(),
+            faults: Arc::clone(&faults),
+        });
+        let router = Router::new().fallback(api).with_state(Arc::clone(&served));
+        tokio::spawn(accept(listener, acceptor.clone(), router));
+        all.push(served);
+    }
+    let running = Running {
+        arrays: all.iter().map(|served| served.endpoint.clone()).collect(),
+        page: format!("http://{}", page.local_addr()?),
+        certificate,
+    };
+    let router = Router::new()
+        .route("/", get(|| async { Html(include_str!("page.html")) }))
+        .route("/state", get(state))
+        .route("/faults", put(set_faults))
+        .route("/arrays/{name}/sessions", axum::routing::delete(cut_sessions))
+        .route("/arrays/{name}/token", axum::routing::delete(revoke_token))
+        .with_state(Arc::new(all));
+    tokio::spawn(accept(page, None, router));
+    Ok(running)
+}
+
+fn certificate(options: &Options) -> io::Result<(Option<TlsAcceptor>, Option<String>)> {
+    let names = vec!["localhost".to_owned(), options.address.to_string()];
+    let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
+    let key =
+        PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(io::Error::other)?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .map_err(io::Error::other)?;
+    Ok((Some(TlsAcceptor::from(Arc::new(config))), Some(made.cert.pem())))
+}
+
+async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, router: Router) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Too many open files, for example: it passes.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (acceptor, router) = (acceptor.clone(), router.clone());
+        tokio::spawn(async move { connection(stream, acceptor, router).await });
+    }
+}
+
+/// Serves one connection to its end. What ends it early is the client's matter.
+async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router) {
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let answer = router.clone().oneshot(request.map(Body::new));
+        async move {
+            let response = answer.await.unwrap_or_else(|never: Infallible| match never {});
+            match response.extensions().get::<Unanswered>() {
+                Some(_) => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
+                None => Ok(response),
+            }
+        }
+    });
+    let http = hyper::server::conn::http1::Builder::new();
+    let _ = match acceptor {
+        None => http.serve_connection(TokioIo::new(stream), service).await,
+        Some(acceptor) => match acceptor.accept(stream).await {
+            Ok(stream) => http.serve_connection(TokioIo::new(stream), service).await,
+            Err(_) => return,
+        },
+    };
+}
+
+/// A request to an array.
+async fn api(State(served): State<Arc<Served>>, request: HttpRequest) -> Response {
+    let (parts, body) = request.into_parts();
+    let id = parts.headers.get("x-request-id").cloned();
+    let Ok(bytes) = to_bytes(body, LARGEST_BODY).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let method = match parts.method.as_str() {
+        "GET" => Method::Get,
+        "POST" => Method::Post,
+        "PATCH" => Method::Patch,
+        "PUT" => Method::Put,
+        "DELETE" => Method::Delete,
+        _ => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
+    };
+    let query = Query::<BTreeMap<String, String>>::try_from_uri(&parts.uri);
+    let body = if bytes.is_empty() { Ok(Json::Null) } else { serde_json::from_slice(&bytes) };
+    let (Ok(Query(query)), Ok(body)) = (query, body) else {
+        let body = json!({"errors": [{"message": "The request cannot be read."}]});
+        return (StatusCode::BAD_REQUEST, JsonBody(body)).into_response();
+    };
+    let header = |name: &str| text(&parts.headers, name);
+    let request = Request {
+        method,
+        path: parts.uri.path().to_owned(),
+        query,
+        api_token: header("api-token"),
+        session: header("x-auth-token"),
+        body,
+    };
+    let fault = lock(&served.faults).decide(&served.endpoint.name, &request);
+    if let Some(Fault::Slow { delay }) = fault {
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+    }
+    let answer = served.answer(&request, fault);
+    served.note(&request, fault, answer.as_ref());
+    let Some(answer) = answer else {
+        let mut response = Response::default();
+        response.extensions_mut().insert(Unanswered);
+        return response;
+    };
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, JsonBody(answer.body)).into_response();
+    let headers = response.headers_mut();
+    for (name, value) in answer.headers {
+        if let Ok(value) = value.parse() {
+            headers.insert(name, value);
+        }
+    }
+    if let Some(id) = id {
+        headers.insert("x-request-id", id);
+    }
+    response
+}
+
+impl Served {
+    /// Returns the answer, or nothing when the connection ends without one.
+    fn answer(&self, request: &Request, fault: Option<Fault>) -> Option<Answer> {
+        let refused = |status: u16, message: &str| {
+            let body = match status {
+                429 => json!({ "message": message }),
+                _ => json!({"errors": [{ "message": message }]}),
+            };
+            Some(Answer { status, headers: Vec::new(), body })
+        };
+        match fault {
+            Some(Fault::Throttled { retry_after }) => {
+                let mut answer = refused(429, "Too many requests.")?;
+                answer.headers.extend(retry_after.map(|s| ("retry-after", s.to_string())));
+                return Some(answer);
+            }
+            Some(Fault::Busy) => return refused(500, "Server is busy"),
+            Some(Fault::Unavailable) => return refused(503, "Service unavailable."),
+            Some(Fault::Refused) => return None,
+            Some(Fault::SessionCut) => lock(&self.array).cut_sessions(),
+            Some(Fault::AnswerLost | Fault::Slow { .. }) | None => {}
+        }
+        let answer = lock(&self.array).answer(request, now());
+        (fault != Some(Fault::AnswerLost)).then_some(answer)
+    }
+
+    fn note(&self, request: &Request, fault: Option<Fault>, answer: Option<&Answer>) {
+        let mut calls = lock(&self.calls);
+        calls.truncate(RECENT - 1);
+        calls.push_front(json!({
+            "method": request.method, "path": request.path, "query": request.query,
+            "status": answer.map(|answer| answer.status), "fault": fault,
+        }));
+    }
+}
+
+async fn state(State(all): State<Arc<Vec<Arc<Served>>>>) -> JsonBody<Json> {
+    let arrays = all.iter().map(|served| {
+        let Endpoint { kind, name, url, .. } = &served.endpoint;
+        let array = lock(&served.array);
+        json!({
+            "kind": kind, "name": name, "url": url, "logins": array.logins(),
+            "contents": array.contents(SHOWN, now()), "calls": *lock(&served.calls),
+        })
+    });
+    JsonBody(json!({"arrays": arrays.collect::<Vec<_>>()}))
+}
+
+async fn set_faults(
+    State(all): State<Arc<Vec<Arc<Served>>>>,
+    JsonBody(rules): JsonBody<Vec<FaultRule>>,
+) -> StatusCode {
+    if let Some(served) = all.first() {
+        lock(&served.faults).set(rules);
+    }
+    StatusCode::NO_CONTENT
+}
+
+async fn cut_sessions(
+    State(all): State<Arc<Vec<Arc<Served>>>>,
+    axum::extract::Path(name): axum::extract::Path<String>,
+) -> StatusCode {
+    on(&all, &name, Array::cut_sessions)
+}
+
+async fn revoke_token(
+    State(all): State<Arc<Vec<Arc<Served>>>>,
+    axum::extract::Path(name): axum::extract::Path<String>,
+) -> StatusCode {
+    on(&all, &name, Array::revoke_token)
+}
+
+fn on(all: &[Arc<Served>], name: &str, change: impl Fn(&mut Array)) -> StatusCode {
+    match all.iter().find(|served| served.endpoint.name == name) {
+        Some(served) => {
+            change(&mut lock(&served.array));
+            StatusCode::NO_CONTENT
+        }
+        None => StatusCode::NOT_FOUND,
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let name = header::HeaderName::from_bytes(name.as_bytes()).ok()?;
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// A panic elsewhere does not make what is locked unusable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
