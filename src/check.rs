@@ -11,11 +11,13 @@ mod run;
 pub use earlier::{Change, changes, since};
 pub use run::{Facts, Run, SharedNamespace};
 
+use std::collections::BTreeSet;
+
 use crate::blueprint::App;
 use crate::compile::{Compiled, OWN_LABELS};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::manifest::pod_security;
-use crate::spec::{Resources, Tls, Via, thousandths};
+use crate::manifest::{Object, pod_security};
+use crate::spec::{Profile, Resources, Tls, Via, thousandths};
 use crate::yaml::Node;
 
 /// Returns what is wrong or doubtful in one app. `today` is the day on which somebody renders, as
@@ -26,20 +28,26 @@ pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
     found.extend(way_in(app));
     found.extend(labels(app));
     found.extend(resources(app));
+    found.extend(scales(app));
+    found.extend(sizes(app));
     found
 }
 
 /// Returns what is wrong or doubtful in an app's objects.
 pub fn objects(app: &App, compiled: &Compiled) -> Vec<Diagnostic> {
     let mut found = Vec::from_iter(names::names(app, &compiled.objects));
+    found.extend(names::services(app, &compiled.objects));
     found.extend(images::images(app, &compiled.objects));
     found.extend(profile(app, compiled));
+    found.extend(twice(app, &compiled.objects));
+    found.extend(imageless(app, &compiled.objects));
     found
 }
 
 /// Patches and blueprints can ask for more rights than the file says that it needs.
 fn profile(app: &App, compiled: &Compiled) -> Option<Diagnostic> {
-    let wanted = app.common.security.profile?;
+    // Without a word on it, nothing that we render gives a whole Namespace away.
+    let wanted = app.common.security.profile.unwrap_or(Profile::Baseline);
     (compiled.profile < wanted).then(|| {
         let path = "spec.security.profile";
         let message = format!(
@@ -53,6 +61,80 @@ fn profile(app: &App, compiled: &Compiled) -> Option<Diagnostic> {
             compiled.profile.word()
         ))
     })
+}
+
+/// What a blueprint's manifests make must not be what the compiler makes too.
+fn twice(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for object in objects {
+        let mut identity = String::new();
+        object.describe(&mut identity);
+        if !seen.insert(identity.clone()) {
+            let message = format!("the app makes {identity} twice");
+            found.push(
+                Diagnostic::new(Code::Collision, app.place("kind"), message)
+                    .at("kind")
+                    .fix("give the object in the blueprint's `manifests` another name, or use `spec.patches`"),
+            );
+        }
+    }
+    found
+}
+
+/// A slip in the name of a container in a patch adds one that has nothing to run.
+fn imageless(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
+    let specs = objects.iter().filter_map(|object| {
+        Some((object, object.pod_template().and_then(|template| template.spec.as_ref())?))
+    });
+    let containers = specs.flat_map(|(object, spec)| {
+        let all = spec.init_containers.iter().flatten().chain(&spec.containers);
+        all.filter(|container| container.image.is_none()).map(move |container| (object, container))
+    });
+    containers
+        .map(|(object, container)| {
+            let message = format!(
+                "the container `{}` of {} {} has no image",
+                container.name,
+                object.type_meta().1,
+                object.name(),
+            );
+            Diagnostic::new(Code::BadPatch, app.place("spec.patches"), message)
+                .at("spec.patches")
+                .fix("is its name that of the container that is to be changed?")
+        })
+        .collect()
+}
+
+/// An autoscaler wants at least as many at most as at least.
+fn scales(app: &App) -> Vec<Diagnostic> {
+    let pods = app.components.iter().map(|(name, component)| (name, component.serving.pods));
+    let odd = pods.filter(|(_, pods)| pods.fewest() > pods.most());
+    odd.map(|(name, pods)| {
+        let (min, max) = (pods.fewest(), pods.most());
+        let message = format!("`{name}` wants at least {min} pods and at most {max}");
+        let path = "spec.replicas";
+        Diagnostic::new(Code::BadValue, app.place(path), message)
+            .at(path)
+            .fix(format!("write `{{min: {max}, max: {min}}}`"))
+    })
+    .collect()
+}
+
+/// A size without its unit is bytes, which nobody means.
+fn sizes(app: &App) -> Vec<Diagnostic> {
+    const SMALLEST: u64 = 1 << 20;
+    let small = app.volumes.iter().filter(|(_, volume)| volume.size.bytes() < SMALLEST);
+    small
+        .map(|(name, volume)| {
+            let path = format!("spec.volumes.{name}");
+            let place = app.document.place_of(path.split('.').chain(["size"]));
+            let message = format!("`{}` is less than 1Mi", volume.size);
+            let diagnostic = Diagnostic::new(Code::BadSize, place, message).at(path);
+            let digits = volume.size.text().trim_end_matches(|c: char| !c.is_ascii_digit());
+            diagnostic.fix(format!("did you mean `{digits}Gi`?"))
+        })
+        .collect()
 }
 
 /// A RoleBinding must say in which namespace its account is; nobody fills that in later.
@@ -137,6 +219,20 @@ fn way_in(app: &App) -> Vec<Diagnostic> {
         found.push(
             at(Code::MissingField, "spec.expose", message).fix("write `gateway: NAMESPACE/NAME`"),
         );
+    }
+    let gateway = ["spec.expose.class", "spec.expose.issuer", "spec.expose.nodePort"];
+    let useless = match expose.via {
+        Via::Ingress => &["spec.expose.gateway", "spec.expose.nodePort"][..],
+        Via::Gateway => &gateway[..],
+        Via::NodePort => &["spec.expose.class", "spec.expose.issuer", "spec.expose.gateway"][..],
+        Via::None => &[][..],
+    };
+    for path in useless {
+        let written = path.split('.').try_fold(&app.document, |node, step| node.get(step));
+        if written.is_some() {
+            let message = format!("it means nothing with `via: {}`", expose.via.word());
+            found.push(at(Code::BadValue, path, message).fix("remove it, or write another `via`"));
+        }
     }
     if expose.via == Via::NodePort || (expose.tls == Tls::Off && expose.via != Via::None) {
         let message = format!("`{}` without TLS: passwords travel in clear", expose.via.word());

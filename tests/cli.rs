@@ -248,6 +248,15 @@ fn links_are_not_followed_and_ignored_files_are_left_out() {
     std::os::unix::fs::symlink(root.join("elsewhere"), root.join("apps/link")).expect("linked");
     let output = pso_gen(root, &["validate", "apps"]);
     assert_eq!(code(&output), 0, "{}", words(&output));
+    #[cfg(unix)]
+    {
+        // One that is named like an app is not left out without a word.
+        std::os::unix::fs::symlink(root.join("nowhere"), root.join("apps/l.pso.yaml"))
+            .expect("linked");
+        let output = pso_gen(root, &["render", "apps"]);
+        assert_eq!((code(&output), output.stdout.len()), (2, 0));
+        assert!(words(&output).contains("apps/l.pso.yaml is a link"), "{}", words(&output));
+    }
 }
 
 #[test]

@@ -288,12 +288,16 @@ impl Maker<'_> {
             }
         }
         let mut talks = Vec::new();
+        // What nobody declares is a slip, and is told when the app is verified.
+        let is_component = |name: &str| self.blueprint.components.iter().any(|(n, _)| n == name);
+        let is_job = |name: &str| self.blueprint.jobs.iter().any(|(n, _)| n == name);
         for (from, targets) in written {
+            let is_there = components.contains_key(&from) || jobs.contains_key(&from);
             for target in targets {
                 let (to, port) = target.split_once('.').unwrap_or((target.as_str(), ""));
-                let known = components.contains_key(&from) || jobs.contains_key(&from);
-                let declared = self.blueprint.components.iter().any(|(name, _)| name == to);
-                if known && (components.contains_key(to) || !declared) {
+                let from_is_off = !is_there && (is_component(&from) || is_job(&from));
+                let to_is_off = !components.contains_key(to) && is_component(to);
+                if !from_is_off && !to_is_off {
                     talks.push(Talk {
                         from: from.clone(),
                         to: to.to_owned(),

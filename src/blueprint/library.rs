@@ -126,7 +126,10 @@ fn shipped(dir: &'static Dir<'static>) -> Folder {
 
 /// Reads the kind without parsing the rest: a run parses only the blueprints that it uses.
 fn kind_of(text: &str) -> String {
-    let line = text.lines().find_map(|line| line.strip_prefix("blueprint:"));
+    let line = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .find_map(|line| line.strip_prefix("blueprint:"));
     let word = line.unwrap_or_default().split('#').next().unwrap_or_default();
     word.trim().trim_matches(['"', '\'']).to_owned()
 }

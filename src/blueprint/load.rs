@@ -11,7 +11,8 @@ use super::scope::Scope;
 use super::template::Template;
 use crate::diagnostic::{Code, Diagnostic, Place, Sources, nearest};
 use crate::spec::{
-    API_VERSION, Common, Expressions, Field, Format, Kind, Metadata, Shape, apply_layer, check,
+    API_VERSION, Common, Expressions, Field, Format, Kind, Metadata, STORAGE, Shape, apply_layer,
+    check,
 };
 use crate::yaml::{self, Entry, Node, ReadError, Value};
 
@@ -117,7 +118,9 @@ impl Blueprint {
             vec![Diagnostic::new(Code::BadBlueprint, place, error.message)]
         })?;
         if trust == Trust::Checked {
-            all_right(blueprint.unknown_names())?;
+            let mut wrong = blueprint.unknown_names();
+            wrong.extend(blueprint.slips(&node));
+            all_right(wrong)?;
         }
         Ok(blueprint)
     }
@@ -268,6 +271,50 @@ impl Blueprint {
             "expose" => self.expose.as_ref().map(|_| field.shape.clone()),
             _ => Some(field.shape.clone()),
         }
+    }
+
+    /// Tells what the language's shape cannot say: names that are taken, defaults that their own
+    /// parameter refuses, rules that hold always.
+    fn slips(&self, node: &Node) -> Vec<Diagnostic> {
+        let mut wrong = Vec::new();
+        let mut tell = |place: Place, message: String| {
+            wrong.push(Diagnostic::new(Code::BadBlueprint, place, message));
+        };
+        let entries = |key: &str| node.get(key).and_then(Node::entries).unwrap_or_default();
+        for entry in entries("parameters").iter().chain(entries("let")) {
+            if KNOWN_NAMES.contains(&entry.key.as_str()) {
+                tell(entry.place, format!("the name `{}` is taken", entry.key));
+            }
+        }
+        if let Some(kind) = node.get("blueprint")
+            && (self.kind == STORAGE || !self.kind.chars().all(|c| c.is_ascii_alphanumeric()))
+        {
+            tell(kind.place, format!("a kind cannot be called {:?}", self.kind));
+        }
+        if entries("components").is_empty() && node.get("manifests").is_none() {
+            tell(node.place, "there is neither a component nor a manifest".to_owned());
+        }
+        for rule in node.get("rules").and_then(Node::items).unwrap_or_default() {
+            if rule.get("if").is_none() && rule.get("for").is_none() {
+                tell(rule.place, "a rule without `if` is always broken".to_owned());
+            }
+            let at = rule.get("at").and_then(Node::text).unwrap_or_default();
+            let first = at.split('.').next().unwrap_or_default();
+            let spec = self.shape.field("spec").map(|field| &field.shape);
+            if !at.contains("{{") && spec.is_some_and(|spec| spec.field(first).is_none()) {
+                let place = rule.get("at").map_or(rule.place, |at| at.place);
+                tell(place, format!("there is no field `spec.{at}` to tell the rule at"));
+            }
+        }
+        for entry in entries("parameters") {
+            let declared = self.parameters.iter().find(|parameter| parameter.name == entry.key);
+            let default = entry.value.get("default").filter(|default| !default.is_null());
+            if let (Some(declared), Some(default)) = (declared, default) {
+                let path = format!("parameters.{}.default", entry.key);
+                wrong.extend(check(default, &declared.field().shape, &path, Expressions::Allowed));
+            }
+        }
+        wrong
     }
 
     /// Tells names in expressions that nothing defines.

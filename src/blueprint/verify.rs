@@ -2,6 +2,8 @@
 //!
 //! Done on the finished app, since conditions decide which parts there are.
 
+mod words;
+
 use std::collections::BTreeSet;
 
 use super::app::App;
@@ -20,6 +22,7 @@ pub(super) fn verify(app: &App, blueprint: &Blueprint) -> Vec<Diagnostic> {
             verifier.tell("volumes", &[volume], "names that begin with `pso-` are taken");
         }
     }
+    verifier.names();
     for (name, component) in &app.components {
         verifier.program(name, &component.program);
         verifier.serving(name, &component.program, &component.serving);
@@ -64,6 +67,7 @@ impl Verifier<'_> {
             self.known(part, &["script"], "file", file, files.keys());
         }
         self.paths(part, program);
+        self.program_words(part, program);
     }
 
     /// A container sees one thing at a path.
@@ -86,6 +90,7 @@ impl Verifier<'_> {
 
     fn serving(&mut self, part: &str, program: &Program, serving: &Serving) {
         let files = &self.blueprint.folder.files;
+        self.serving_words(part, serving);
         let mut steps = BTreeSet::from([part]);
         for (index, step) in serving.before.iter().enumerate() {
             let index = index.to_string();
@@ -132,6 +137,7 @@ impl Verifier<'_> {
     }
 
     fn probe(&mut self, part: &str, name: &str, probe: &Probe, serving: &Serving) {
+        self.probe_words(part, name, probe);
         if probe.action().is_none() {
             self.tell(part, &[name], "a probe wants exactly one of `http`, `tcp`, `exec`");
         }
@@ -146,6 +152,13 @@ impl Verifier<'_> {
 
     fn connections(&mut self) {
         let app = self.app;
+        let programs = app.components.keys().chain(app.jobs.keys());
+        let declared = self.blueprint.components.iter().chain(&self.blueprint.jobs);
+        let declared: Vec<&String> = declared.map(|(name, _)| name).chain(programs).collect();
+        for talk in &app.talks {
+            let (at, known) = ([talk.from.as_str()], declared.iter().copied());
+            self.known("talks", &at, "component or job", &talk.from, known);
+        }
         let talks =
             app.talks.iter().map(|talk| (["talks", talk.from.as_str()], &talk.to, &talk.port));
         let exposed = app.exposed.iter().map(|port| (["expose", ""], &port.component, &port.port));

@@ -20,6 +20,18 @@ fn limit(object: &Object) -> (usize, &'static str) {
     }
 }
 
+/// Returns an app whose Services would have names that DNS does not take: RFC 1035 wants a letter
+/// first, and Kubernetes with it.
+pub(super) fn services(app: &App, objects: &[Object]) -> Option<Diagnostic> {
+    let mut services = objects.iter().filter(|object| matches!(object, Object::Service(_)));
+    let odd = services.find(|service| service.name().starts_with(|c: char| c.is_ascii_digit()))?;
+    let path = "metadata.name";
+    let message =
+        format!("the Service would be called `{}`, and must begin with a letter", odd.name());
+    let fix = format!("write `name: app-{}`", app.name);
+    Some(Diagnostic::new(Code::BadValue, app.place(path), message).at(path).fix(fix))
+}
+
 /// Returns the names that are too long; one for the app, by how much the worst is.
 pub(super) fn names(app: &App, objects: &[Object]) -> Option<Diagnostic> {
     let too_long = objects.iter().filter_map(|object| {

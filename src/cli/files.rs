@@ -1,6 +1,6 @@
 //! Which files a run reads: app files in folders, and blueprints beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use ignore::WalkBuilder;
 
 use super::Trouble;
 use crate::blueprint::Folder;
+use crate::yaml;
 
 /// Name of the folder that holds blueprints beside apps.
 const BLUEPRINTS: &str = "blueprints";
@@ -41,12 +42,20 @@ impl Input {
         let result = match self {
             Self::Stdin => {
                 let mut bytes = Vec::new();
-                io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+                most(io::stdin().lock()).read_to_end(&mut bytes).map(|_| bytes)
             }
-            Self::File(path) => fs::read(path),
+            Self::File(path) => fs::File::open(path).and_then(|file| {
+                let mut bytes = Vec::new();
+                most(file).read_to_end(&mut bytes).map(|_| bytes)
+            }),
         };
         result.map_err(|source| Trouble::Read { path: self.name(), source })
     }
+}
+
+/// As much of a file as is looked at, and one byte more, which makes it too large.
+fn most(file: impl Read) -> impl Read {
+    file.take(yaml::MAX_BYTES as u64 + 1)
 }
 
 /// A path as people would write it.
@@ -83,7 +92,12 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Found, Trouble> {
         }
     }
     found.inputs.sort();
-    found.inputs.dedup();
+    // One file by two names, `apps` and `./apps`, is one file.
+    let mut seen = BTreeSet::new();
+    found.inputs.retain(|input| match input {
+        Input::Stdin => seen.insert(PathBuf::from("-")),
+        Input::File(path) => seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone())),
+    });
     found.blueprints.sort();
     found.blueprints.dedup();
     Ok(found)
@@ -121,6 +135,12 @@ fn walk(root: &Path, found: &mut Found) -> Result<(), Trouble> {
             }
         } else if kind.is_some_and(|kind| kind.is_file()) && is_ours(&name) {
             found.inputs.push(Input::File(entry.into_path()));
+        } else if kind.is_some_and(|kind| kind.is_symlink()) && is_ours(&name) {
+            // Left out without a word, the app would be pruned.
+            let path = shown(entry.path());
+            return Err(Trouble::Usage(format!(
+                "{path} is a link; put the file itself there, since links are not followed"
+            )));
         }
     }
     Ok(())

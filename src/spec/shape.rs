@@ -112,6 +112,8 @@ impl Shape {
         };
         let inner = match &self.kind {
             Kind::List(item) => return item.at(path),
+            // Names of fields are understood without the key between: `components.image`.
+            Kind::Map { values, .. } if values.field(first).is_some() => return values.at(path),
             Kind::Map { values, .. } => values,
             Kind::Either(shapes) => return shapes.iter().find_map(|shape| shape.at(path)),
             _ => &self.field(first)?.shape,
