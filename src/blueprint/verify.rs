@@ -163,6 +163,14 @@ impl Verifier<'_> {
             app.talks.iter().map(|talk| (["talks", talk.from.as_str()], &talk.to, &talk.port));
         let exposed = app.exposed.iter().map(|port| (["expose", ""], &port.component, &port.port));
         for ([section, from], component, port) in talks.chain(exposed) {
+            if port.is_empty() && app.components.contains_key(component.as_str()) {
+                self.tell(
+                    section,
+                    &[from],
+                    &format!("`{component}` wants a port: `{component}.PORT`"),
+                );
+                continue;
+            }
             self.known(section, &[from], "component", component, app.components.keys());
             if let Some(component) = app.components.get(component.as_str()) {
                 self.known(section, &[from], "port", port, component.serving.ports.keys());
@@ -171,7 +179,10 @@ impl Verifier<'_> {
     }
 
     fn secret(&mut self, part: &str, at: &[&str], key: &str) {
-        let (secret, key) = key.split_once('/').unwrap_or((key, ""));
+        let Some((secret, key)) = key.split_once('/') else {
+            self.tell(part, at, &format!("`{key}` wants a key: `{key}/KEY`"));
+            return;
+        };
         self.known(part, at, "secret", secret, self.app.secrets.keys());
         if let Some(secret) = self.app.secrets.get(secret) {
             self.known(part, at, "key of the secret", key, secret.keys.keys());

@@ -17,7 +17,10 @@ fn likeness(a: &str, b: &str) -> f64 {
     if a.len() >= 3 && b.starts_with(a) {
         return 0.9;
     }
-    strsim::jaro_winkler(a, b).max(strsim::normalized_damerau_levenshtein(a, b))
+    // One slip in a short word, two letters swapped for example.
+    let slip = if a.len() >= 3 && strsim::damerau_levenshtein(a, b) == 1 { 0.8 } else { 0.0 };
+    let alike: f64 = strsim::jaro_winkler(a, b);
+    alike.max(slip).max(strsim::normalized_damerau_levenshtein(a, b))
 }
 
 #[cfg(test)]
@@ -30,6 +33,7 @@ mod tests {
         assert_eq!(nearest("replica", words), Some("replicas"));
         assert_eq!(nearest("Volums", words), Some("volumes"));
         assert_eq!(nearest("pure_block", words), Some("pure-block"));
+        assert_eq!(nearest("wbe", ["db", "web"]), Some("web"));
         assert_eq!(nearest("colour", words), None);
     }
 }

@@ -35,8 +35,15 @@ impl Setting {
             return Err(bad(0, equals, "the field before `=` is not a path"));
         }
         if !matches!(keys[0].0.as_str(), "spec" | "metadata") {
-            return Err(bad(0, equals, "the path starts with neither `spec` nor `metadata`")
-                .fix(format!("write `spec.{path}`")));
+            let fix = match keys[0].0.as_str() {
+                "kind" | "apiVersion" => {
+                    "change the file: what an app is cannot be set from outside".to_owned()
+                }
+                _ => format!("write `spec.{path}`"),
+            };
+            return Err(
+                bad(0, equals, "the path starts with neither `spec` nor `metadata`").fix(fix)
+            );
         }
         let before = target.len() - path.len();
         let place = |bytes: Range<usize>| {
@@ -109,7 +116,8 @@ fn put(node: &mut Node, path: &[(String, Place)], value: &Node) {
         return;
     };
     if !matches!(node.value, Value::Map(_)) {
-        node.value = Value::Map(Vec::new());
+        // What is wrong with a mapping here is wrong with the setting.
+        *node = Node::empty_map(*place);
     }
     let Value::Map(entries) = &mut node.value else {
         return;
