@@ -24,7 +24,9 @@ pub use layer::{apply_layer, expand_volumes};
 pub use quantity::{Quantity, thousandths};
 pub use set::{Setting, apply_setting};
 pub(crate) use shape::one_of;
-pub use shape::{Expressions, Field, Kind, Shape, check, explain, markdown, schema};
+pub use shape::{
+    Expressions, Field, Kind, Shape, check, explain, markdown, schema, schema_with_expressions,
+};
 pub use storage::{
     ArraySpec, ArrayType, BaseClass, ClassSpec, FileSystem, NfsVersion, QuotaSpec, ReclaimPolicy,
     SecretKey, StorageSpec,

@@ -108,3 +108,24 @@ fn what_schemas_refuse_the_program_refuses() {
     }
     assert!(refused >= 5 && structural >= 4, "{refused} refused, {structural} structural");
 }
+
+/// An editor that underlines what the language teaches helps nobody; one that takes anything, neither.
+#[test]
+fn the_schema_of_blueprints_takes_blueprints() {
+    let schema = schema("blueprint");
+    let mut blueprints = Vec::new();
+    for folder in ["blueprints", "examples", "tests/stories/language-of-blueprints"] {
+        files(&root().join(folder), "/blueprint.yaml", &mut blueprints);
+    }
+    let sources = Sources::default();
+    for path in &blueprints {
+        let text = fs::read_to_string(path).expect("text");
+        for (text, good) in [(text.clone(), true), (format!("{text}\ncomponent: {{}}\n"), false)] {
+            let source = sources.add(path.display().to_string(), text);
+            let json = yaml::read(source, &sources).documents[0].to_json();
+            let wrong: Vec<String> = schema.iter_errors(&json).map(|e| e.to_string()).collect();
+            assert_eq!(wrong.is_empty(), good, "{}: {wrong:?}", path.display());
+        }
+    }
+    assert_eq!(blueprints.len(), 5);
+}

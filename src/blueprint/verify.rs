@@ -28,6 +28,16 @@ pub(super) fn verify(app: &App, blueprint: &Blueprint) -> Vec<Diagnostic> {
         verifier.serving(name, &component.program, &component.serving);
     }
     for (name, job) in &app.jobs {
+        let program = &job.program;
+        let does_nothing = program.command.is_empty() && program.args.is_empty();
+        if blueprint.likes.contains_key(name) && program.script.is_none() && does_nothing {
+            // It would start the server once more.
+            verifier.tell(
+                name,
+                &[],
+                "a job that is `like` a component wants `command`, `args` or `script`",
+            );
+        }
         verifier.program(name, &job.program);
     }
     verifier.connections();

@@ -3,6 +3,7 @@
 use crate::blueprint::App;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::manifest::{Object, image};
+use crate::yaml::Node;
 
 /// Returns a warning for each image of the app that can be moved, told once.
 pub(super) fn images(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
@@ -21,10 +22,16 @@ pub(super) fn images(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
     seen.into_iter()
         .map(|image| {
             let written = app.common.images.iter().find(|(_, written)| *written == image);
-            let path = written.map_or_else(
-                || "spec.image".to_owned(),
-                |(component, _)| format!("spec.images.{component}"),
-            );
+            let mut components = app.components.iter();
+            let of = components.find(|(_, component)| component.program.image == image);
+            let component = written.map(|(name, _)| name).or(of.map(|(name, _)| name));
+            let own = app.document.get("spec").and_then(|spec| spec.get("image"));
+            let path = match component {
+                // A parameter of the blueprint.
+                _ if own.and_then(Node::text) == Some(image) => "spec.image".to_owned(),
+                Some(component) => format!("spec.images.{component}"),
+                None => "spec.images".to_owned(),
+            };
             let message = format!("`{image}` can mean other contents tomorrow");
             Diagnostic::new(Code::MutableImage, app.place(&path), message)
                 .at(path)

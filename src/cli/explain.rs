@@ -9,7 +9,7 @@ use crate::pipeline::storage_shape;
 use crate::spec::{API_VERSION, STORAGE, Shape, explain};
 
 /// How the language of blueprints is called here.
-const BLUEPRINT: &str = "blueprint";
+pub(super) const BLUEPRINT: &str = "blueprint";
 
 /// Explain kinds, their fields, and diagnostics
 ///

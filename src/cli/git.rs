@@ -59,6 +59,10 @@ fn read_output(
             Err(diagnostic) => return Ok(Err(diagnostic)),
         }
     }
+    if all.is_empty() {
+        let path = shown(path);
+        return Err(Trouble::Usage(format!("`{path}` holds no output to compare with")));
+    }
     Ok(Ok(all))
 }
 

@@ -1,12 +1,12 @@
 //! `pso-gen schema`: JSON Schemas for editors, from the same declarations that check.
 
-use super::explain::{library, shape};
+use super::explain::{BLUEPRINT, library, shape};
 use super::out;
 use super::{Outcome, Trouble};
 use crate::blueprint::blueprint_shape;
 use crate::diagnostic::{Code, Sources};
 use crate::pipeline::storage_shape;
-use crate::spec::{STORAGE, Shape, markdown, schema};
+use crate::spec::{STORAGE, Shape, markdown, schema, schema_with_expressions};
 
 /// Print the JSON Schema of a kind
 ///
@@ -32,6 +32,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
 }
 
 fn text(kind: &str, shape: &Shape) -> String {
+    if kind.eq_ignore_ascii_case(BLUEPRINT) {
+        return format!("{:#}\n", schema_with_expressions(kind, shape));
+    }
     format!("{:#}\n", schema(kind, shape))
 }
 

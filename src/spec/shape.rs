@@ -14,7 +14,7 @@ use super::Format;
 
 pub use check::{Expressions, check};
 pub use explain::{explain, markdown};
-pub use schema::schema;
+pub use schema::{schema, schema_with_expressions};
 
 /// What may stand at one place.
 #[derive(Debug, Clone, PartialEq)]

@@ -16,6 +16,65 @@ pub fn schema(title: &str, shape: &Shape) -> Json {
     Json::Object(document)
 }
 
+/// Returns the schema document of a file in which every value may be an expression, and every mapping
+/// may carry `if`, `for` and `+`.
+pub fn schema_with_expressions(title: &str, shape: &Shape) -> Json {
+    let mut document = schema(title, shape);
+    let required = document["required"].clone();
+    inside(&mut document);
+    document["required"] = required;
+    document
+}
+
+/// Words of the language that may stand in any mapping.
+const CONTROL: &str = r"^(if|for|then|else|each|\+)$";
+
+/// Opens what stands inside a schema for expressions.
+fn inside(json: &mut Json) {
+    let Some(fields) = json.as_object_mut() else {
+        return;
+    };
+    for key in ["items", "additionalProperties"] {
+        if let Some(inner) = fields.get_mut(key).filter(|inner| inner.is_object()) {
+            open(inner);
+        }
+    }
+    for inner in fields.get_mut("anyOf").and_then(Json::as_array_mut).into_iter().flatten() {
+        inside(inner);
+    }
+    if let Some(properties) = fields.get_mut("properties").and_then(Json::as_object_mut) {
+        properties.values_mut().for_each(open);
+    }
+    if fields.get("type") == Some(&json!("object")) {
+        fields.insert("patternProperties".to_owned(), json!({CONTROL: {}}));
+        if let Some(names) = fields.remove("propertyNames") {
+            let names = json!({"anyOf": [names, {"pattern": CONTROL}, {"pattern": r"\{\{"}]});
+            fields.insert("propertyNames".to_owned(), names);
+        }
+        // A part may bring what is missing.
+        fields.remove("required");
+    }
+}
+
+/// Lets a schema's value be an expression, nothing, or chosen by `if` and `for`.
+fn open(json: &mut Json) {
+    inside(json);
+    let mut outer = Map::new();
+    for key in ["description", "default", "examples"] {
+        if let Some(value) = json.as_object_mut().and_then(|fields| fields.remove(key)) {
+            outer.insert(key.to_owned(), value);
+        }
+    }
+    let by_condition =
+        json!({"type": "object", "anyOf": [{"required": ["if"]}, {"required": ["for"]}]});
+    let expression = json!({"type": "string", "pattern": r"\{\{"});
+    outer.insert(
+        "anyOf".to_owned(),
+        json!([json.take(), {"type": "null"}, expression, by_condition]),
+    );
+    *json = Json::Object(outer);
+}
+
 fn of(shape: &Shape) -> Json {
     let mut json = match &shape.kind {
         Kind::Anything => json!({}),
