@@ -5,7 +5,8 @@
 //! ```
 //!
 //! One way, synchronous, no I/O, no clock, no randomness, no environment: the same input gives the
-//! same bytes. Only [`cli`] touches files, the terminal and the environment.
+//! same bytes. Only [`cli`] touches files, the terminal and the environment. Beside that line, and
+//! apart from it, [`simulator`] serves the arrays' REST APIs for demos and tests.
 
 pub mod blueprint;
 pub mod check;
