@@ -129,8 +129,14 @@ impl FlashArray {
                 Ok(listed(found, request))
             }
             (Method::Post, "volume-snapshots") => self.make_snapshots(request, now),
-            (Method::Patch, "volume-snapshots") => self.change_snapshots(request, now),
-            (Method::Delete, "volume-snapshots") => self.eradicate_snapshots(request),
+            (Method::Patch, "volume-snapshots") => {
+                let delay = self.settings.eradication_delay;
+                self.snapshots.set_destroyed(request, volumes::SNAPSHOT, now, delay)
+            }
+            (Method::Delete, "volume-snapshots") => {
+                self.snapshots.eradicate(request, volumes::SNAPSHOT, self.settings.safe_mode)?;
+                Ok(json!({}))
+            }
             (Method::Get, "hosts") => list(&self.hosts, hosts::WHAT),
             (Method::Post, "hosts") => self.make_host(request),
             (Method::Patch, "hosts") => self.change_host(request),

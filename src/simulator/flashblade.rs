@@ -105,8 +105,14 @@ impl FlashBlade {
             (Method::Delete, "file-systems") => self.eradicate_file_systems(request),
             (Method::Get, "file-system-snapshots") => self.list_snapshots(request, now),
             (Method::Post, "file-system-snapshots") => self.make_snapshots(request, now),
-            (Method::Patch, "file-system-snapshots") => self.change_snapshots(request, now),
-            (Method::Delete, "file-system-snapshots") => self.eradicate_snapshots(request),
+            (Method::Patch, "file-system-snapshots") => {
+                let delay = self.settings.eradication_delay;
+                self.snapshots.set_destroyed(request, snapshots::WHAT, now, delay)
+            }
+            (Method::Delete, "file-system-snapshots") => {
+                self.snapshots.eradicate(request, snapshots::WHAT, self.settings.safe_mode)?;
+                Ok(json!({}))
+            }
             _ => Err(Refusal::whole(404, "The requested resource was not found.")),
         }
     }

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use serde_json::{Value as Json, json};
 
 use super::filter::Filter;
-use super::rest::{Refusal, Request};
+use super::rest::{Outcome, Refusal, Request};
 
 /// Objects of one kind.
 #[derive(Debug, Clone, Default)]
@@ -103,6 +103,54 @@ impl Shelf {
         let due: Vec<String> =
             self.graves.iter().take_while(|(due, _)| *due <= now).map(|(_, k)| k.clone()).collect();
         due.iter().filter_map(|key| self.remove(key)).collect()
+    }
+
+    /// Destroys or takes back what a request names, as its body says.
+    pub(super) fn set_destroyed(
+        &mut self,
+        request: &Request,
+        what: &str,
+        now: u64,
+        delay: u64,
+    ) -> Outcome {
+        let names = self.named(request, what)?;
+        for name in &names {
+            match request.body["destroyed"].as_bool() {
+                Some(true) => self.destroy(name, now + delay),
+                Some(false) => self.recover(name),
+                None => {}
+            }
+        }
+        let items: Vec<Json> =
+            names.iter().filter_map(|name| self.get(name)).map(|o| shown(o, now)).collect();
+        Ok(json!({ "items": items }))
+    }
+
+    /// Eradicates what a request names: all of it, or nothing. Returns it.
+    pub(super) fn eradicate(
+        &mut self,
+        request: &Request,
+        what: &str,
+        safe_mode: bool,
+    ) -> Result<Vec<Json>, Refusal> {
+        let names = self.named(request, what)?;
+        let live = |name: &&String| self.get(name).is_some_and(|object| !is_destroyed(object));
+        if let Some(name) = names.iter().find(live) {
+            return Err(Refusal::of(name, format!("{what} has not been destroyed.")));
+        }
+        if safe_mode {
+            return Err(Refusal::whole(400, "Eradication is disabled."));
+        }
+        Ok(names.iter().filter_map(|name| self.remove(name)).collect())
+    }
+
+    /// Takes away all objects for which something holds.
+    pub(super) fn remove_where(&mut self, holds: impl Fn(&Json) -> bool) {
+        let gone = self.objects.iter().filter(|(_, object)| holds(object));
+        let keys: Vec<String> = gone.map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.remove(&key);
+        }
     }
 
     /// Gives an object another name.

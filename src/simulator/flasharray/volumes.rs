@@ -138,18 +138,8 @@ impl FlashArray {
     }
 
     pub(super) fn eradicate_volumes(&mut self, request: &Request) -> Outcome {
-        let names = self.volumes.named(request, WHAT)?;
-        let live = |name: &&String| self.volumes.get(name).is_some_and(|v| !is_destroyed(v));
-        if let Some(name) = names.iter().find(live) {
-            return Err(Refusal::of(name, "Volume has not been destroyed."));
-        }
-        if self.settings.safe_mode {
-            return Err(Refusal::whole(400, "Eradication is disabled."));
-        }
-        for name in &names {
-            if let Some(volume) = self.volumes.remove(name) {
-                self.bury_snapshots_of(&volume);
-            }
+        for volume in self.volumes.eradicate(request, WHAT, self.settings.safe_mode)? {
+            self.bury_snapshots_of(&volume);
         }
         Ok(json!({}))
     }
@@ -191,42 +181,9 @@ impl FlashArray {
         Ok(json!({ "items": items }))
     }
 
-    pub(super) fn change_snapshots(&mut self, request: &Request, now: u64) -> Outcome {
-        let names = self.snapshots.named(request, SNAPSHOT)?;
-        for name in &names {
-            match request.body["destroyed"].as_bool() {
-                Some(true) => self.snapshots.destroy(name, now + self.settings.eradication_delay),
-                Some(false) => self.snapshots.recover(name),
-                None => {}
-            }
-        }
-        let items = names.iter().filter_map(|name| self.snapshots.get(name));
-        Ok(json!({"items": items.map(|object| shown(object, now)).collect::<Vec<_>>()}))
-    }
-
-    pub(super) fn eradicate_snapshots(&mut self, request: &Request) -> Outcome {
-        let names = self.snapshots.named(request, SNAPSHOT)?;
-        let live = |name: &&String| self.snapshots.get(name).is_some_and(|s| !is_destroyed(s));
-        if let Some(name) = names.iter().find(live) {
-            return Err(Refusal::of(name, "Volume snapshot has not been destroyed."));
-        }
-        if self.settings.safe_mode {
-            return Err(Refusal::whole(400, "Eradication is disabled."));
-        }
-        for name in names {
-            self.snapshots.remove(&name);
-        }
-        Ok(json!({}))
-    }
-
     /// Snapshots end with their volume.
     pub(super) fn bury_snapshots_of(&mut self, volume: &Json) {
-        let of_this = |snapshot: &&Json| snapshot["source"]["id"] == volume["id"];
-        let names: Vec<String> =
-            self.snapshots.iter().filter(of_this).map(|s| text(s, "name").to_owned()).collect();
-        for name in names {
-            self.snapshots.remove(&name);
-        }
+        self.snapshots.remove_where(|snapshot| snapshot["source"]["id"] == volume["id"]);
     }
 }
 

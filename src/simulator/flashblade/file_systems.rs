@@ -155,20 +155,8 @@ impl FlashBlade {
     }
 
     pub(super) fn eradicate_file_systems(&mut self, request: &Request) -> Outcome {
-        let names = self.file_systems.named(request, WHAT)?;
-        for name in &names {
-            let object = self.file_systems.get(name);
-            if object.is_some_and(|object| !is_destroyed(object)) {
-                return Err(Refusal::of(name, "File system has not been destroyed."));
-            }
-            if self.settings.safe_mode {
-                return Err(Refusal::whole(400, "Eradication is disabled."));
-            }
-        }
-        for name in &names {
-            if let Some(object) = self.file_systems.remove(name) {
-                self.bury_snapshots_of(&object);
-            }
+        for system in self.file_systems.eradicate(request, WHAT, self.settings.safe_mode)? {
+            self.bury_snapshots_of(&system);
         }
         Ok(json!({}))
     }

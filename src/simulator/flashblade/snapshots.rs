@@ -7,7 +7,8 @@ use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
 use crate::simulator::shelf::{is_destroyed, reference, shown, text};
 
-const WHAT: &str = "Snapshot";
+/// What messages call it.
+pub(super) const WHAT: &str = "Snapshot";
 
 impl FlashBlade {
     pub(super) fn list_snapshots(&self, request: &Request, now: u64) -> Outcome {
@@ -56,34 +57,6 @@ impl FlashBlade {
         Ok(json!({ "items": items }))
     }
 
-    pub(super) fn change_snapshots(&mut self, request: &Request, now: u64) -> Outcome {
-        let names = self.snapshots.named(request, WHAT)?;
-        for name in &names {
-            match request.body["destroyed"].as_bool() {
-                Some(true) => self.snapshots.destroy(name, now + self.settings.eradication_delay),
-                Some(false) => self.snapshots.recover(name),
-                None => {}
-            }
-        }
-        let items = names.iter().filter_map(|name| self.snapshots.get(name));
-        Ok(json!({"items": items.map(|object| shown(object, now)).collect::<Vec<_>>()}))
-    }
-
-    pub(super) fn eradicate_snapshots(&mut self, request: &Request) -> Outcome {
-        let names = self.snapshots.named(request, WHAT)?;
-        let live = |name: &&String| self.snapshots.get(name).is_some_and(|s| !is_destroyed(s));
-        if let Some(name) = names.iter().find(live) {
-            return Err(Refusal::of(name, "Snapshot has not been destroyed."));
-        }
-        if self.settings.safe_mode {
-            return Err(Refusal::whole(400, "Eradication is disabled."));
-        }
-        for name in names {
-            self.snapshots.remove(&name);
-        }
-        Ok(json!({}))
-    }
-
     /// Returns the name of a file system's newest snapshot.
     pub(super) fn newest_snapshot(&self, system: &str) -> Option<&str> {
         let of_this = |snapshot: &&Json| text(&snapshot["owner"], "name") == system;
@@ -108,11 +81,6 @@ impl FlashBlade {
 
     /// Snapshots end with their file system.
     pub(super) fn bury_snapshots_of(&mut self, system: &Json) {
-        let of_this = |snapshot: &&Json| snapshot["owner"]["id"] == system["id"];
-        let names: Vec<String> =
-            self.snapshots.iter().filter(of_this).map(|s| text(s, "name").to_owned()).collect();
-        for name in names {
-            self.snapshots.remove(&name);
-        }
+        self.snapshots.remove_where(|snapshot| snapshot["owner"]["id"] == system["id"]);
     }
 }
