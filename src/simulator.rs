@@ -4,6 +4,7 @@
 //! Shares no code with the clients, so that one mistake cannot hide on both sides.
 
 mod faults;
+mod fields;
 mod filter;
 mod flasharray;
 mod flashblade;
@@ -13,6 +14,7 @@ mod server;
 mod session;
 mod settings;
 mod shelf;
+mod versions;
 
 pub use faults::{Fault, FaultRule};
 pub use flasharray::FlashArray;
@@ -60,14 +62,19 @@ impl Array {
                 shelf.iter().take(most).map(|object| shelf::shown(object, now)).collect();
             json!({"kind": kind, "count": shelf.len(), "objects": objects})
         });
-        let provisioned: u64 = shelves
-            .first()
-            .map(|(_, shelf)| {
-                shelf.iter().filter_map(|object| object["provisioned"].as_u64()).sum()
-            })
-            .unwrap_or_default();
+        let provisioned =
+            shelves.first().map(|(_, shelf)| shelf.sums().provisioned()).unwrap_or_default();
         let kinds: Vec<Json> = kinds.collect();
         json!({"capacity": settings.capacity, "provisioned": provisioned, "kinds": kinds})
+    }
+
+    /// Says how many bytes are written to a file system or volume, which no request does. Returns whether there
+    /// is one of that name.
+    pub fn fill(&mut self, name: &str, bytes: u64) -> bool {
+        match self {
+            Self::FlashBlade(array) => array.fill(name, bytes),
+            Self::FlashArray(array) => array.fill(name, bytes),
+        }
     }
 
     /// Returns how often somebody has logged in.

@@ -1,30 +1,58 @@
-//! A FlashArray: what its REST service does with volumes, snapshots, hosts and connections.
+//! A FlashArray: what its REST service does with volumes, hosts, and what belongs to them.
 //!
 //! Sources: the official REST 2.56 document, and what public clients rely on where that is silent.
 
+mod about;
+mod connections;
+mod containers;
 mod hosts;
+mod protection_groups;
+mod protection_members;
+mod protection_snapshots;
+mod tags;
+mod volume_names;
+mod volume_snapshots;
 mod volumes;
 
 use serde_json::{Value as Json, json};
 
+use super::fields::{Field, Takes};
 use super::names;
 use super::rest::{Answer, Method, Outcome, Refusal, Request};
 use super::session::Sessions;
 use super::settings::Settings;
-use super::shelf::{Page, Shelf};
+use super::shelf::{Page, Scope, Shelf, text};
+use super::versions::{Versions, not_found};
+use containers::Container;
 
-/// REST versions that it speaks, oldest first, as the array lists them.
-const VERSIONS: [&str; 8] = ["2.0", "2.2", "2.4", "2.16", "2.20", "2.36", "2.42", "2.56"];
+/// Fields of `qos`, with their limits: bytes and operations per second.
+const QOS: &[Field] = &[
+    ("bandwidth_limit", Takes::Limit(1 << 20, 1 << 39)),
+    ("iops_limit", Takes::Limit(100, 100_000_000)),
+];
+/// Fields of `priority_adjustment`.
+const PRIORITY_ADJUSTMENT: &[Field] = &[
+    ("priority_adjustment_operator", Takes::OneOf(&["+", "-", "="])),
+    ("priority_adjustment_value", Takes::Number(-10, 10)),
+];
 
 /// One simulated FlashArray.
 #[derive(Debug, Clone)]
 pub struct FlashArray {
     settings: Settings,
+    versions: Versions,
     sessions: Sessions,
     volumes: Shelf,
     snapshots: Shelf,
+    tags: Shelf,
     hosts: Shelf,
     connections: Shelf,
+    /// Protection groups, their volumes, their snapshots.
+    groups: Shelf,
+    members: Shelf,
+    group_snapshots: Shelf,
+    pods: Shelf,
+    volume_groups: Shelf,
     ports: Shelf,
     interfaces: Shelf,
     controllers: Shelf,
@@ -35,52 +63,70 @@ impl FlashArray {
     /// Returns an empty array with two controllers and a portal for each address.
     pub fn new(settings: Settings) -> Self {
         let sessions = Sessions::new(&settings.token, settings.idle_timeout, 401);
-        let (mut ports, mut interfaces, mut controllers) =
-            (Shelf::default(), Shelf::default(), Shelf::default());
-        for (index, address) in settings.data.iter().enumerate() {
+        let versions = Versions::of_flasharray(settings.rest);
+        let mut array = Self {
+            settings,
+            versions,
+            sessions,
+            volumes: Shelf::new("Volume", &["pod", "volume_group"]),
+            snapshots: Shelf::new("Volume snapshot", &[volume_snapshots::GROUP, "source"]),
+            tags: Shelf::new("Tag", &["resource"]),
+            hosts: Shelf::new("Host", &hosts::INITIATORS),
+            connections: Shelf::new("Connection", &["host", "volume"]),
+            groups: Shelf::new("Protection group", &["pod"]),
+            members: Shelf::new(
+                "Protection group member",
+                &[protection_members::DESTROYED, "group", "member"],
+            ),
+            group_snapshots: Shelf::new("Protection group snapshot", &["source"]),
+            pods: Shelf::new("Pod", &[]),
+            volume_groups: Shelf::new("Volume group", &["pod"]),
+            ports: Shelf::new("Port", &[]),
+            interfaces: Shelf::new("Network interface", &[]),
+            controllers: Shelf::new("Controller", &[]),
+            made: 0,
+        };
+        array.build();
+        array
+    }
+
+    /// What is there from the beginning.
+    fn build(&mut self) {
+        let iqn = format!("iqn.2010-06.com.purestorage:flasharray.{:08x}", self.settings.number);
+        for (index, address) in self.settings.data.iter().enumerate() {
             let name = format!("CT{}.ETH{}", index % 2, 4 + index / 2);
-            let iqn = format!("iqn.2010-06.com.purestorage:flasharray.{:08x}", settings.number);
-            ports.insert(json!({"name": name, "iqn": iqn, "portal": format!("{address}:3260")}));
-            interfaces.insert(json!({
+            self.ports
+                .insert(json!({"name": name, "iqn": iqn, "portal": format!("{address}:3260")}));
+            self.interfaces.insert(json!({
                 "name": name, "enabled": true, "interface_type": "eth", "services": ["iscsi"],
                 "speed": 25_000_000_000_u64,
                 "eth": {"address": address, "mtu": 9000, "subtype": "physical", "vlan": 0},
             }));
         }
         for (name, mode) in [("CT0", "primary"), ("CT1", "secondary")] {
-            controllers.insert(json!({
+            self.controllers.insert(json!({
                 "name": name, "mode": mode, "model": "FA-X20R4", "status": "ready",
                 "type": "array_controller", "version": "6.9.2",
             }));
         }
-        Self {
-            settings,
-            sessions,
-            volumes: Shelf::default(),
-            snapshots: Shelf::default(),
-            hosts: Shelf::default(),
-            connections: Shelf::default(),
-            ports,
-            interfaces,
-            controllers,
-            made: 0,
+        if let Some(Ok(mut group)) =
+            self.settings.default_protection.as_ref().map(|n| self.group(n))
+        {
+            group["id"] = self.id().into();
+            self.groups.insert(group);
         }
     }
 
     /// Answers a request at a time in milliseconds since 1970.
     pub fn answer(&mut self, request: &Request, now: u64) -> Answer {
-        for volume in self.volumes.bury(now) {
-            self.bury_snapshots_of(&volume);
-        }
-        self.snapshots.bury(now);
+        self.bury(now);
         // The key is singular here, and plural on a FlashBlade.
         if (request.method, request.path.as_str()) == (Method::Get, "/api/api_version") {
-            return Answer::good(json!({"version": VERSIONS}));
+            return Answer::good(json!({"version": self.versions.announced()}));
         }
-        let rest = request.path.strip_prefix("/api/").and_then(|path| path.split_once('/'));
-        let known = rest.filter(|(version, _)| VERSIONS.contains(version));
-        let Some((version, resource)) = known else {
-            return Refusal::whole(404, "The requested resource was not found.").into();
+        let resource = match self.versions.resource(&request.path) {
+            Ok((_, resource)) => resource,
+            Err(refusal) => return refusal.into(),
         };
         match (request.method, resource) {
             (Method::Post, "login") => {
@@ -90,9 +136,27 @@ impl FlashArray {
             (Method::Post, "logout") => return self.sessions.logout(request),
             _ => {}
         }
-        let outcome = self.sessions.check(request, now);
-        let outcome = outcome.and_then(|()| self.resource(request, resource, version, now));
+        let outcome = self.sessions.check(request, now).and_then(|()| self.versioned(request, now));
         outcome.map_or_else(Answer::from, Answer::good)
+    }
+
+    /// The array's own timer.
+    fn bury(&mut self, now: u64) {
+        for kind in [Container::Pod, Container::VolumeGroup] {
+            for container in kind.shelf_mut(self).bury(now) {
+                self.forget_contents(kind, &container);
+            }
+        }
+        for volume in self.volumes.bury(now) {
+            self.forget_volume(&volume);
+        }
+        for group in self.groups.bury(now) {
+            self.forget_group(&group);
+        }
+        for snapshot in self.group_snapshots.bury(now) {
+            self.forget_group_snapshot(&snapshot);
+        }
+        self.snapshots.bury(now);
     }
 
     /// Returns how often somebody has logged in.
@@ -110,73 +174,78 @@ impl FlashArray {
         self.sessions.revoke();
     }
 
-    fn resource(&mut self, request: &Request, resource: &str, version: &str, now: u64) -> Outcome {
-        let page = self.settings.page;
-        let list = |shelf: &Shelf, what| Ok(listed(shelf.list(request, what, page, now)?, request));
-        match (request.method, resource) {
-            (Method::Get, "arrays") => Ok(listed(one(self.array(now)), request)),
-            (Method::Get, "arrays/space") => Ok(listed(one(self.space(now)), request)),
-            (Method::Get, "controllers") => list(&self.controllers, "Controller"),
-            (Method::Get, "ports") => list(&self.ports, "Port"),
-            (Method::Get, "network-interfaces") => list(&self.interfaces, "Network interface"),
-            (Method::Get, "volumes") => list(&self.volumes, volumes::WHAT),
-            (Method::Post, "volumes") => self.make_volume(request, version, now),
-            (Method::Patch, "volumes") => self.change_volumes(request, now),
-            (Method::Delete, "volumes") => self.eradicate_volumes(request),
-            (Method::Get, "volume-snapshots") => {
-                let mut found = self.snapshots.list(request, volumes::SNAPSHOT, page, now)?;
-                only(&mut found, request, "source_names", |item| &item["source"]["name"]);
-                Ok(listed(found, request))
+    /// Answers as the version does that is asked for.
+    fn versioned(&mut self, request: &Request, now: u64) -> Outcome {
+        let versions = self.versions;
+        let (minor, resource) = versions.resource(&request.path)?;
+        versions.admit(minor, resource, request)?;
+        let mut body = match request.method {
+            Method::Get => listed(self.list(resource, request, now)?, request),
+            method => self.change(method, resource, request, now)?,
+        };
+        versions.trim(minor, resource, &mut body);
+        Ok(body)
+    }
+
+    fn list(&self, resource: &str, request: &Request, now: u64) -> Result<Page, Refusal> {
+        let (shelf, scope) = match resource {
+            "arrays" => return Ok(Page::of(self.array(now))),
+            "arrays/performance" => return Ok(Page::of(self.performance(request, now)?)),
+            "arrays/space" => return Ok(Page::of(self.space(now))),
+            "connections" => (&self.connections, self.connections_scope(request)?),
+            "controllers" => (&self.controllers, Scope::new()),
+            "hosts" => (&self.hosts, Scope::new()),
+            "network-interfaces" => (&self.interfaces, Scope::new()),
+            "pods" => (&self.pods, Scope::new()),
+            "ports" => (&self.ports, Scope::new()),
+            "protection-group-snapshots" => {
+                (&self.group_snapshots, self.group_snapshots_scope(request)?)
             }
-            (Method::Post, "volume-snapshots") => self.make_snapshots(request, now),
-            (Method::Patch, "volume-snapshots") => {
-                let delay = self.settings.eradication_delay;
-                self.snapshots.set_destroyed(request, volumes::SNAPSHOT, now, delay)
+            "protection-groups" => (&self.groups, Scope::new()),
+            "protection-groups/volumes" => (&self.members, self.members_scope(request)?),
+            "volume-groups" => (&self.volume_groups, Scope::new()),
+            "volume-snapshots" => (&self.snapshots, self.snapshots_scope(request)?),
+            "volumes" => (&self.volumes, Scope::new()),
+            "volumes/tags" => (&self.tags, self.tags_scope(request)?),
+            _ => return Err(not_found()),
+        };
+        shelf.list(request, &scope, self.settings.page, now)
+    }
+
+    fn change(&mut self, method: Method, resource: &str, request: &Request, now: u64) -> Outcome {
+        use Method::{Delete, Patch, Post, Put};
+        match (method, resource) {
+            (Post, "connections") => self.connect(request),
+            (Delete, "connections") => self.disconnect(request),
+            (Post, "hosts") => self.make_host(request),
+            (Patch, "hosts") => self.change_hosts(request),
+            (Delete, "hosts") => self.delete_hosts(request),
+            (Post, "pods") => self.make_pod(request, now),
+            (Patch, "pods") => self.change_containers(Container::Pod, request, now),
+            (Delete, "pods") => self.eradicate_containers(Container::Pod, request),
+            (Post, "protection-group-snapshots") => self.make_group_snapshots(request, now),
+            (Patch, "protection-group-snapshots") => self.change_group_snapshots(request, now),
+            (Delete, "protection-group-snapshots") => self.eradicate_group_snapshots(request),
+            (Post, "protection-groups") => self.make_group(request, now),
+            (Patch, "protection-groups") => self.change_groups(request, now),
+            (Delete, "protection-groups") => self.eradicate_groups(request),
+            (Post, "protection-groups/volumes") => self.add_members(request, now),
+            (Delete, "protection-groups/volumes") => self.remove_members(request),
+            (Post, "volume-groups") => self.make_volume_group(request, now),
+            (Patch, "volume-groups") => {
+                self.change_containers(Container::VolumeGroup, request, now)
             }
-            (Method::Delete, "volume-snapshots") => {
-                self.snapshots.eradicate(request, volumes::SNAPSHOT, self.settings.safe_mode)?;
-                Ok(json!({}))
-            }
-            (Method::Get, "hosts") => list(&self.hosts, hosts::WHAT),
-            (Method::Post, "hosts") => self.make_host(request),
-            (Method::Patch, "hosts") => self.change_host(request),
-            (Method::Delete, "hosts") => self.delete_hosts(request),
-            (Method::Get, "connections") => {
-                let mut found = self.connections.list(request, hosts::CONNECTION, page, now)?;
-                only(&mut found, request, "host_names", |item| &item["host"]["name"]);
-                only(&mut found, request, "volume_names", |item| &item["volume"]["name"]);
-                Ok(listed(found, request))
-            }
-            (Method::Post, "connections") => self.connect(request),
-            (Method::Delete, "connections") => self.disconnect(request),
-            _ => Err(Refusal::whole(404, "The requested resource was not found.")),
+            (Delete, "volume-groups") => self.eradicate_containers(Container::VolumeGroup, request),
+            (Post, "volume-snapshots") => self.make_snapshots(request, now),
+            (Patch, "volume-snapshots") => self.change_snapshots(request, now),
+            (Delete, "volume-snapshots") => self.eradicate_snapshots(request),
+            (Post, "volumes") => self.make_volume(request, now),
+            (Patch, "volumes") => self.change_volumes(request, now),
+            (Delete, "volumes") => self.eradicate_volumes(request),
+            (Delete, "volumes/tags") => self.delete_tags(request),
+            (Put, "volumes/tags/batch") => self.change_tags(request, now),
+            _ => Err(not_found()),
         }
-    }
-
-    fn array(&self, now: u64) -> Json {
-        let manual = if self.settings.safe_mode { "all-disabled" } else { "all-enabled" };
-        json!({
-            "name": self.settings.name, "id": names::id(self.settings.number, 0), "_as_of": now,
-            "os": "Purity//FA", "version": "6.9.2", "capacity": self.settings.capacity, "parity": 1.0,
-            "idle_timeout": self.sessions.idle_timeout(), "time_zone": "UTC",
-            "eradication_config": {
-                "enabled_delay": self.settings.eradication_delay,
-                "disabled_delay": self.settings.eradication_delay, "manual_eradication": manual,
-            },
-        })
-    }
-
-    fn space(&self, now: u64) -> Json {
-        let provisioned: u64 =
-            self.volumes.iter().filter_map(|volume| volume["provisioned"].as_u64()).sum();
-        json!({
-            "name": self.settings.name, "id": names::id(self.settings.number, 0), "time": now,
-            "capacity": self.settings.capacity, "parity": 1.0,
-            "space": {
-                "data_reduction": 1.0, "total_reduction": 1.0, "shared": 0, "snapshots": 0, "unique": 0,
-                "total_physical": 0, "total_provisioned": provisioned, "total_used": 0,
-            },
-        })
     }
 
     /// The settings, and the kinds of object that people want to see, the largest first.
@@ -190,31 +259,31 @@ impl FlashArray {
         (&self.settings, kinds)
     }
 
+    fn array_id(&self) -> String {
+        names::id(self.settings.number, 0)
+    }
+
     fn id(&mut self) -> String {
         self.made += 1;
         names::id(self.settings.number, self.made)
     }
-}
 
-fn one(object: Json) -> Page {
-    Page { items: vec![object], token: None, total: Some(1) }
-}
-
-/// Keeps the items of which a field is among those that a parameter names.
-fn only(page: &mut Page, request: &Request, parameter: &str, field: impl Fn(&Json) -> &Json) {
-    let wanted = request.list(parameter);
-    if !wanted.is_empty() {
-        page.items.retain(|item| {
-            let name = field(item).as_str().unwrap_or_default();
-            wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
-        });
-        page.total = Some(page.items.len());
+    /// The serial of what has been made last.
+    fn serial(&self) -> String {
+        format!("{:08X}{:016X}", self.settings.number, self.made)
     }
+}
+
+/// Counts up or down in the object that a reference means, if it means one.
+fn count(shelf: &mut Shelf, to: &Json, field: &str, by: i64) {
+    shelf.change(text(to, "name"), |object| {
+        object[field] = (object[field].as_i64().unwrap_or_default() + by).into();
+    });
 }
 
 /// A list as a FlashArray writes it: whether there is more, and a count only when asked for.
 fn listed(page: Page, request: &Request) -> Json {
-    let mut body = json!({"items": page.items, "more_items_remaining": page.token.is_some()});
+    let mut body = json!({"items": page.items, "more_items_remaining": page.more});
     if let (Some(total), Some("true")) = (page.total, request.parameter("total_item_count")) {
         body["total_item_count"] = total.into();
     }

@@ -1,8 +1,16 @@
-//! A FlashBlade: what its REST service does with file systems and their snapshots.
+//! A FlashBlade: what its REST service does with file systems and what belongs to them.
 //!
 //! Sources: the official REST 2.28 document, and the SDK's behaviour where that is silent.
 
+mod about;
+mod export_policies;
+mod export_rules;
+mod exports;
 mod file_systems;
+mod nfs;
+mod policies;
+mod quotas;
+mod servers;
 mod snapshots;
 
 use serde_json::{Value as Json, json};
@@ -11,18 +19,27 @@ use super::names;
 use super::rest::{Answer, Method, Outcome, Refusal, Request};
 use super::session::Sessions;
 use super::settings::Settings;
-use super::shelf::{Page, Shelf};
-
-/// REST versions that it speaks, oldest first, as the array lists them.
-const VERSIONS: [&str; 8] = ["2.0", "2.3", "2.12", "2.15", "2.16", "2.20", "2.25", "2.28"];
+use super::shelf::{Page, Scope, Shelf, reference};
+use super::versions::{Versions, not_found};
+use quotas::{GROUPS, USERS};
 
 /// One simulated FlashBlade.
 #[derive(Debug, Clone)]
 pub struct FlashBlade {
     settings: Settings,
+    versions: Versions,
     sessions: Sessions,
     file_systems: Shelf,
     snapshots: Shelf,
+    exports: Shelf,
+    servers: Shelf,
+    export_policies: Shelf,
+    export_rules: Shelf,
+    policies: Shelf,
+    /// File systems of snapshot policies.
+    members: Shelf,
+    user_quotas: Shelf,
+    group_quotas: Shelf,
     interfaces: Shelf,
     made: u64,
 }
@@ -31,18 +48,38 @@ impl FlashBlade {
     /// Returns an empty array.
     pub fn new(settings: Settings) -> Self {
         let sessions = Sessions::new(&settings.token, settings.idle_timeout, 403);
-        let mut interfaces = Shelf::default();
+        let versions = Versions::of_flashblade(settings.rest);
+        // What is there from the beginning has ids beyond those of what is made.
+        let id = |n: usize| names::id(settings.number, 1 << 40 | n as u64);
+        let mut servers = Shelf::new("Server", &[]);
+        let mut server = servers::server(servers::DEFAULT_SERVER, 0);
+        server["id"] = id(0).into();
+        let attached = json!([reference(&server)]);
+        servers.insert(server);
+        let mut interfaces = Shelf::new("Network interface", &[]);
         for (index, address) in settings.data.iter().enumerate() {
+            // One alone serves all servers, of several the second the default one: clients meet both.
+            let attached = if index == 1 { attached.clone() } else { json!([]) };
             interfaces.insert(json!({
-                "name": format!("data{}", index + 1), "id": names::id(settings.number, 1 << 40 | index as u64),
-                "address": address, "enabled": true, "services": ["data"], "type": "vip", "mtu": 1500, "vlan": 0,
+                "name": format!("data{}", index + 1), "id": id(index + 1), "address": address,
+                "attached_servers": attached, "enabled": true, "mtu": 1500, "realms": [],
+                "services": ["data"], "type": "vip", "vlan": 0,
             }));
         }
         Self {
             settings,
+            versions,
             sessions,
-            file_systems: Shelf::default(),
-            snapshots: Shelf::default(),
+            file_systems: Shelf::new("File system", &[]),
+            snapshots: Shelf::new("Snapshot", &["name", "owner"]),
+            exports: Shelf::new("File system export", &["member", "policy", "server"]),
+            servers,
+            export_policies: Shelf::new("NFS export policy", &[]),
+            export_rules: Shelf::new("NFS export policy rule", &["policy"]),
+            policies: Shelf::new("Policy", &[]),
+            members: Shelf::new("Policy member", &["member", "policy"]),
+            user_quotas: Shelf::new("Quota", &["_who", "file_system"]),
+            group_quotas: Shelf::new("Quota", &["_who", "file_system"]),
             interfaces,
             made: 0,
         }
@@ -50,13 +87,10 @@ impl FlashBlade {
 
     /// Answers a request at a time in milliseconds since 1970.
     pub fn answer(&mut self, request: &Request, now: u64) -> Answer {
-        for system in self.file_systems.bury(now) {
-            self.bury_snapshots_of(&system);
-        }
-        self.snapshots.bury(now);
+        self.bury(now);
         match (request.method, request.path.as_str()) {
             (Method::Get, "/api/api_version") => {
-                return Answer::good(json!({"versions": VERSIONS}));
+                return Answer::good(json!({"versions": self.versions.announced()}));
             }
             (Method::Post, "/api/login") => {
                 return self.sessions.login(request, now, json!({"username": "pso"}));
@@ -64,8 +98,16 @@ impl FlashBlade {
             (Method::Post, "/api/logout") => return self.sessions.logout(request),
             _ => {}
         }
-        let outcome = self.sessions.check(request, now).and_then(|()| self.resource(request, now));
+        let outcome = self.sessions.check(request, now).and_then(|()| self.versioned(request, now));
         outcome.map_or_else(Answer::from, Answer::good)
+    }
+
+    /// The array's own timer.
+    fn bury(&mut self, now: u64) {
+        for system in self.file_systems.bury(now) {
+            self.forget(&system);
+        }
+        self.snapshots.bury(now);
     }
 
     /// Returns how often somebody has logged in.
@@ -83,67 +125,82 @@ impl FlashBlade {
         self.sessions.revoke();
     }
 
-    fn resource(&mut self, request: &Request, now: u64) -> Outcome {
-        let rest = request.path.strip_prefix("/api/").and_then(|path| path.split_once('/'));
-        let known = rest.filter(|(version, _)| VERSIONS.contains(version));
-        let Some((version, resource)) = known else {
-            return Err(Refusal::whole(404, "The requested resource was not found."));
+    /// Answers as the version does that is asked for.
+    fn versioned(&mut self, request: &Request, now: u64) -> Outcome {
+        let versions = self.versions;
+        let (minor, resource) = versions.resource(&request.path)?;
+        versions.admit(minor, resource, request)?;
+        let mut body = match request.method {
+            Method::Get => listed(self.list(resource, request, now)?),
+            method => self.change(method, resource, request, now)?,
         };
-        match (request.method, resource) {
-            (Method::Get, "arrays") => Ok(listed(one(self.array(now)))),
-            (Method::Get, "arrays/space") => Ok(listed(one(self.space(request, now)?))),
-            (Method::Get, "network-interfaces") => {
-                let page = self.settings.page;
-                Ok(listed(self.interfaces.list(request, "Network interface", page, now)?))
+        versions.trim(minor, resource, &mut body);
+        Ok(body)
+    }
+
+    fn list(&self, resource: &str, request: &Request, now: u64) -> Result<Page, Refusal> {
+        let (shelf, scope) = match resource {
+            "arrays" => return Ok(Page::of(self.array(now))),
+            "arrays/performance" => return Ok(Page::of(self.performance(request, now)?)),
+            "arrays/space" => return Ok(Page::of(self.space(request, now)?)),
+            "file-system-exports" => (&self.exports, Scope::new()),
+            "file-system-snapshots" => (&self.snapshots, self.snapshots_scope(request)?),
+            "file-systems" => (&self.file_systems, Scope::new()),
+            "file-systems/policies" | "policies/file-systems" => {
+                (&self.members, self.members_scope(request)?)
             }
-            (Method::Get, "file-systems") => {
-                let page = self.settings.page;
-                Ok(listed(self.file_systems.list(request, file_systems::WHAT, page, now)?))
-            }
-            (Method::Post, "file-systems") => self.make_file_system(request, version, now),
-            (Method::Patch, "file-systems") => self.change_file_systems(request, now),
-            (Method::Delete, "file-systems") => self.eradicate_file_systems(request),
-            (Method::Get, "file-system-snapshots") => self.list_snapshots(request, now),
-            (Method::Post, "file-system-snapshots") => self.make_snapshots(request, now),
-            (Method::Patch, "file-system-snapshots") => {
-                let delay = self.settings.eradication_delay;
-                self.snapshots.set_destroyed(request, snapshots::WHAT, now, delay)
-            }
-            (Method::Delete, "file-system-snapshots") => {
-                self.snapshots.eradicate(request, snapshots::WHAT, self.settings.safe_mode)?;
+            "network-interfaces" => (&self.interfaces, Scope::new()),
+            "nfs-export-policies" => (&self.export_policies, Scope::new()),
+            "nfs-export-policies/rules" => (&self.export_rules, self.export_rules_scope(request)?),
+            "policies" => (&self.policies, Scope::new()),
+            "quotas/groups" => (&self.group_quotas, self.quotas_scope(GROUPS, request)?),
+            "quotas/users" => (&self.user_quotas, self.quotas_scope(USERS, request)?),
+            "servers" => (&self.servers, Scope::new()),
+            _ => return Err(not_found()),
+        };
+        shelf.list(request, &scope, self.settings.page, now)
+    }
+
+    fn change(&mut self, method: Method, resource: &str, request: &Request, now: u64) -> Outcome {
+        use Method::{Delete, Patch, Post};
+        match (method, resource) {
+            (Post, "file-system-exports") => self.make_exports(request, now),
+            (Patch, "file-system-exports") => self.change_exports(request, now),
+            (Delete, "file-system-exports") => self.delete_exports(request),
+            (Post, "file-system-snapshots") => self.make_snapshots(request, now),
+            (Patch, "file-system-snapshots") => self.change_snapshots(request, now),
+            (Delete, "file-system-snapshots") => {
+                self.snapshots.eradicate(request, self.settings.safe_mode)?;
                 Ok(json!({}))
             }
-            _ => Err(Refusal::whole(404, "The requested resource was not found.")),
+            (Post, "file-systems") => self.make_file_system(request, now),
+            (Patch, "file-systems") => self.change_file_systems(request, now),
+            (Delete, "file-systems") => self.eradicate_file_systems(request),
+            (Post, "file-systems/policies" | "policies/file-systems") => {
+                self.attach_policies(request, now)
+            }
+            (Delete, "file-systems/policies" | "policies/file-systems") => {
+                self.detach_policies(request)
+            }
+            (Post, "nfs-export-policies") => self.make_export_policy(request, now),
+            (Patch, "nfs-export-policies") => self.change_export_policies(request, now),
+            (Delete, "nfs-export-policies") => self.delete_export_policies(request),
+            (Post, "nfs-export-policies/rules") => self.make_export_rule(request, now),
+            (Patch, "nfs-export-policies/rules") => self.change_export_rules(request, now),
+            (Delete, "nfs-export-policies/rules") => self.delete_export_rules(request),
+            (Post, "policies") => self.make_policy(request, now),
+            (Patch, "policies") => self.change_policies(request, now),
+            (Delete, "policies") => self.delete_policies(request),
+            (Post, "quotas/groups") => self.make_quotas(GROUPS, request, now),
+            (Patch, "quotas/groups") => self.change_quotas(GROUPS, request, now),
+            (Delete, "quotas/groups") => self.delete_quotas(GROUPS, request),
+            (Post, "quotas/users") => self.make_quotas(USERS, request, now),
+            (Patch, "quotas/users") => self.change_quotas(USERS, request, now),
+            (Delete, "quotas/users") => self.delete_quotas(USERS, request),
+            (Post, "servers") => self.make_server(request, now),
+            (Delete, "servers") => self.delete_servers(request),
+            _ => Err(not_found()),
         }
-    }
-
-    fn array(&self, now: u64) -> Json {
-        json!({
-            "name": self.settings.name, "id": names::id(self.settings.number, 0), "_as_of": now,
-            "os": "Purity//FB", "version": "4.6.5", "idle_timeout": self.sessions.idle_timeout(),
-            "time_zone": "UTC",
-            "eradication_config": {
-                "eradication_delay": self.settings.eradication_delay,
-                "manual_eradication": if self.settings.safe_mode { "all-disabled" } else { "all-enabled" },
-            },
-        })
-    }
-
-    fn space(&self, request: &Request, now: u64) -> Outcome {
-        match request.parameter("type") {
-            None | Some("array" | "file-system" | "object-store") => {}
-            Some(other) => return Err(Refusal::of(other, "Invalid type.")),
-        }
-        let provisioned: u64 =
-            self.file_systems.iter().filter_map(|system| system["provisioned"].as_u64()).sum();
-        Ok(json!({
-            "name": self.settings.name, "id": names::id(self.settings.number, 0), "time": now,
-            "capacity": self.settings.capacity, "parity": 1.0,
-            "space": {
-                "data_reduction": 1.0, "snapshots": 0, "total_physical": 0, "unique": 0, "virtual": 0,
-                "total_provisioned": provisioned, "total_used": 0,
-            },
-        }))
     }
 
     /// The settings, and the kinds of object that people want to see, the largest first.
@@ -156,10 +213,6 @@ impl FlashBlade {
         self.made += 1;
         names::id(self.settings.number, self.made)
     }
-}
-
-fn one(object: Json) -> Page {
-    Page { items: vec![object], token: None, total: Some(1) }
 }
 
 /// A list as a FlashBlade writes it: a token only when there is more.

@@ -1,5 +1,7 @@
 //! Names that arrays give and take.
 
+use std::fmt::Write as _;
+
 use super::rest::Refusal;
 
 /// Longest name of a volume or file system.
@@ -18,7 +20,60 @@ pub(super) fn check(name: &str, underscores: bool) -> Result<(), Refusal> {
     if good { Ok(()) } else { Err(Refusal::of(name, "Invalid name.")) }
 }
 
+/// The parts of a name on a FlashArray, `pod::group/own`, of which pod and group may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Parts<'n> {
+    pub(super) pod: Option<&'n str>,
+    pub(super) group: Option<&'n str>,
+    pub(super) own: &'n str,
+}
+
+impl<'n> Parts<'n> {
+    pub(super) fn of(name: &'n str) -> Self {
+        let (pod, rest) =
+            name.split_once("::").map_or((None, name), |(pod, rest)| (Some(pod), rest));
+        let (group, own) =
+            rest.split_once('/').map_or((None, rest), |(group, own)| (Some(group), own));
+        Self { pod, group, own }
+    }
+
+    /// Returns the name of the volume group: it is in the pod, too.
+    pub(super) fn group(&self) -> Option<String> {
+        self.group.map(|group| within(self.pod, group))
+    }
+}
+
+/// A name in a pod, if there is one.
+pub(super) fn within(pod: Option<&str>, name: &str) -> String {
+    pod.map_or_else(|| name.to_owned(), |pod| format!("{pod}::{name}"))
+}
+
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
+
 /// An id that looks like those of arrays, for the number of an object.
 pub(super) fn id(array: u32, number: u64) -> String {
     format!("{array:08x}-0000-4000-8000-{number:012x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_parts() {
+        let parts = |pod, group, own| Parts { pod, group, own };
+        assert_eq!(Parts::of("v"), parts(None, None, "v"));
+        assert_eq!(Parts::of("p::v"), parts(Some("p"), None, "v"));
+        assert_eq!(Parts::of("g/v"), parts(None, Some("g"), "v"));
+        let all = Parts::of("p::g/v");
+        assert_eq!(all, parts(Some("p"), Some("g"), "v"));
+        assert_eq!(all.group().as_deref(), Some("p::g"));
+    }
 }

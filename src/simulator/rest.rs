@@ -96,6 +96,11 @@ impl Refusal {
         Self::of(name, format!("{what} does not exist."))
     }
 
+    /// A parameter that must be there is not.
+    pub(super) fn lacks(parameter: &str) -> Self {
+        Self::whole(400, format!("Missing required parameter '{parameter}'."))
+    }
+
     /// There is one of that name already.
     pub(super) fn exists(name: &str, what: &str) -> Self {
         Self::of(name, format!("{what} already exists."))
@@ -135,7 +140,7 @@ impl Request {
     pub(super) fn one(&self, name: &str) -> Result<&str, Refusal> {
         match self.list(name).as_slice() {
             [only] => Ok(only),
-            [] => Err(Refusal::whole(400, format!("Missing required parameter '{name}'."))),
+            [] => Err(Refusal::lacks(name)),
             _ => Err(Refusal::whole(400, format!("Only one value is allowed in '{name}'."))),
         }
     }

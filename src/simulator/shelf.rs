@@ -1,239 +1,256 @@
-//! The objects of one kind on an array, by name, and how they are listed: filter, sort, pages.
+//! The objects of one kind on an array, by name: kept, found, changed, destroyed, eradicated.
 //!
-//! A page costs what it holds, however many objects there are: the token is the last name given out.
+//! What requests look for has an index, and what they add up a running sum, so that a request costs what it
+//! touches, however many objects there are. Knows JSON objects, no kind of array.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write as _;
+mod change;
+mod list;
+mod sums;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 
 use serde_json::{Value as Json, json};
 
-use super::filter::Filter;
-use super::rest::{Outcome, Refusal, Request};
+use super::rest::{Refusal, Request};
+pub(super) use change::{destroy, set_destroyed};
+pub(super) use list::{Page, Scope};
+pub(super) use sums::{Sums, bytes};
 
 /// Objects of one kind.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Shelf {
-    /// By name in lower case: names differ by more than case.
+    /// What messages call one of them.
+    what: &'static str,
+    /// By key: the name in lower case, since names differ by more than case.
     objects: BTreeMap<String, Json>,
     /// Keys by `id`.
     ids: HashMap<String, String>,
+    /// Keys by name in lower case, of objects that are not kept by it.
+    names: HashMap<String, String>,
     /// When a destroyed one is eradicated by the array, and its key.
     graves: BTreeSet<(u64, String)>,
+    /// The fields by which objects are looked up: references, texts, or lists of them.
+    fields: &'static [&'static str],
+    /// Field and value, and the key of each object that has it.
+    index: BTreeSet<(String, String)>,
+    sums: Sums,
 }
 
-/// Field of a destroyed object that only we see: when it is eradicated, in milliseconds.
+// Fields that only we see begin with an underscore.
+/// When a destroyed object is eradicated, in milliseconds.
 const DUE: &str = "_due";
-/// Field that only we see, too: the key of an object that has no name.
+/// The key of an object that is not kept by its name.
 pub(super) const KEY: &str = "_key";
-
-/// A page of a list.
-#[derive(Debug)]
-pub(super) struct Page {
-    /// The objects.
-    pub(super) items: Vec<Json>,
-    /// What to ask with for the next page, if there is one.
-    pub(super) token: Option<String>,
-    /// All objects after the filter, when that was asked for or costs nothing.
-    pub(super) total: Option<usize>,
-}
+/// Bytes written to an object.
+pub(super) const USED: &str = "_used";
 
 impl Shelf {
+    /// Returns an empty shelf of what messages call `what`, with an index by some fields.
+    pub(super) fn new(what: &'static str, fields: &'static [&'static str]) -> Self {
+        Self {
+            what,
+            objects: BTreeMap::new(),
+            ids: HashMap::new(),
+            names: HashMap::new(),
+            graves: BTreeSet::new(),
+            fields,
+            index: BTreeSet::new(),
+            sums: Sums::default(),
+        }
+    }
+
     /// Returns how many there are.
     pub(super) fn len(&self) -> usize {
         self.objects.len()
     }
 
-    /// Returns the object of a name.
+    /// Returns the sums over all objects.
+    pub(super) fn sums(&self) -> Sums {
+        self.sums
+    }
+
+    /// Returns all objects, by key.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Json> {
+        self.objects.values()
+    }
+
+    /// Returns the object of a name or key.
     pub(super) fn get(&self, name: &str) -> Option<&Json> {
-        self.objects.get(&name.to_lowercase())
+        self.objects.get(&self.key(name))
     }
 
-    /// Returns the object of a name, to change it.
-    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Json> {
-        self.objects.get_mut(&name.to_lowercase())
+    /// Returns the object of an id.
+    pub(super) fn by_id(&self, id: &str) -> Option<&Json> {
+        self.ids.get(id).and_then(|key| self.objects.get(key))
     }
 
-    /// Adds an object with a `name` and an `id`.
+    /// Returns the object of a name that must be there, and not destroyed.
+    pub(super) fn live(&self, name: &str) -> Result<&Json, Refusal> {
+        match self.get(name) {
+            Some(object) if is_destroyed(object) => Err(self.is_gone(name)),
+            Some(object) => Ok(object),
+            None => Err(Refusal::missing(name, self.what)),
+        }
+    }
+
+    /// Returns the objects that have a value in a field, by key.
+    pub(super) fn of(&self, field: &str, value: &str) -> impl Iterator<Item = &Json> {
+        self.keys_of(field, value, "").filter_map(|key| self.objects.get(key))
+    }
+
+    /// Whether an object has a value in a field.
+    pub(super) fn has(&self, field: &str, value: &str) -> bool {
+        self.keys_of(field, value, "").next().is_some()
+    }
+
+    /// Adds a new object. Its name must not be taken, not even by a destroyed one.
+    pub(super) fn add(&mut self, object: Json) -> Result<(), Refusal> {
+        self.free(text(&object, "name"))?;
+        self.insert(object);
+        Ok(())
+    }
+
+    /// Refuses a name that is taken.
+    pub(super) fn free(&self, name: &str) -> Result<(), Refusal> {
+        match self.get(name) {
+            Some(_) => Err(Refusal::exists(name, self.what)),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts an object in the place of the one that has its key, if there is one.
     pub(super) fn insert(&mut self, object: Json) {
-        let key = match object[KEY].as_str() {
-            Some(key) => key.to_owned(),
-            None => text(&object, "name").to_lowercase(),
-        };
+        let (key, name) = (key(&object), text(&object, "name").to_lowercase());
+        self.take(&key);
+        if key != name && !name.is_empty() {
+            self.names.insert(name, key.clone());
+        }
         if let Some(id) = object["id"].as_str() {
             self.ids.insert(id.to_owned(), key.clone());
         }
+        if let Some(due) = object[DUE].as_u64() {
+            self.graves.insert((due, key.clone()));
+        }
+        for term in self.terms(&object) {
+            self.index.insert((term, key.clone()));
+        }
+        self.sums.count(&object, u128::saturating_add);
         self.objects.insert(key, object);
     }
 
     /// Takes an object away.
     pub(super) fn remove(&mut self, name: &str) -> Option<Json> {
-        let key = name.to_lowercase();
-        let object = self.objects.remove(&key)?;
-        self.ids.remove(text(&object, "id"));
-        if let Some(due) = object[DUE].as_u64() {
-            self.graves.remove(&(due, key));
-        }
-        Some(object)
+        self.take(&self.key(name))
     }
 
-    /// Destroys an object: it stays until `due`, in milliseconds since 1970.
-    pub(super) fn destroy(&mut self, name: &str, due: u64) {
-        let key = name.to_lowercase();
-        if let Some(object) = self.objects.get_mut(&key).filter(|object| !is_destroyed(object)) {
-            object["destroyed"] = true.into();
-            object[DUE] = due.into();
-            self.graves.insert((due, key));
-        }
+    /// Takes all objects away that have a value in a field. Returns them.
+    pub(super) fn remove_of(&mut self, field: &str, value: &str) -> Vec<Json> {
+        let keys: Vec<String> = self.keys_of(field, value, "").cloned().collect();
+        keys.iter().filter_map(|key| self.remove(key)).collect()
     }
 
-    /// Takes a destroyed object back.
-    pub(super) fn recover(&mut self, name: &str) {
-        let key = name.to_lowercase();
-        if let Some(object) = self.objects.get_mut(&key).and_then(Json::as_object_mut) {
-            object.insert("destroyed".to_owned(), false.into());
-            if let Some(due) = object.remove(DUE).and_then(|due| due.as_u64()) {
-                self.graves.remove(&(due, key));
-            }
-        }
+    /// Returns the objects that `names` or `ids` of a request mean; there must be one.
+    pub(super) fn required(&self, request: &Request) -> Result<Vec<&Json>, Refusal> {
+        self.meant_required(request, "names", "ids")
     }
 
-    /// The array's own timer: what was destroyed for long enough is gone. Returns it.
-    pub(super) fn bury(&mut self, now: u64) -> Vec<Json> {
-        let due: Vec<String> =
-            self.graves.iter().take_while(|(due, _)| *due <= now).map(|(_, k)| k.clone()).collect();
-        due.iter().filter_map(|key| self.remove(key)).collect()
-    }
-
-    /// Destroys or takes back what a request names, as its body says.
-    pub(super) fn set_destroyed(
-        &mut self,
-        request: &Request,
-        what: &str,
-        now: u64,
-        delay: u64,
-    ) -> Outcome {
-        let names = self.named(request, what)?;
-        for name in &names {
-            match request.body["destroyed"].as_bool() {
-                Some(true) => self.destroy(name, now + delay),
-                Some(false) => self.recover(name),
-                None => {}
-            }
-        }
-        let items: Vec<Json> =
-            names.iter().filter_map(|name| self.get(name)).map(|o| shown(o, now)).collect();
-        Ok(json!({ "items": items }))
-    }
-
-    /// Eradicates what a request names: all of it, or nothing. Returns it.
-    pub(super) fn eradicate(
-        &mut self,
-        request: &Request,
-        what: &str,
-        safe_mode: bool,
-    ) -> Result<Vec<Json>, Refusal> {
-        let names = self.named(request, what)?;
-        let live = |name: &&String| self.get(name).is_some_and(|object| !is_destroyed(object));
-        if let Some(name) = names.iter().find(live) {
-            return Err(Refusal::of(name, format!("{what} has not been destroyed.")));
-        }
-        if safe_mode {
-            return Err(Refusal::whole(400, "Eradication is disabled."));
-        }
-        Ok(names.iter().filter_map(|name| self.remove(name)).collect())
-    }
-
-    /// Takes away all objects for which something holds.
-    pub(super) fn remove_where(&mut self, holds: impl Fn(&Json) -> bool) {
-        let gone = self.objects.iter().filter(|(_, object)| holds(object));
-        let keys: Vec<String> = gone.map(|(key, _)| key.clone()).collect();
-        for key in keys {
-            self.remove(&key);
-        }
-    }
-
-    /// Gives an object another name.
-    pub(super) fn rename(&mut self, name: &str, new: &str) {
-        if let Some(mut object) = self.remove(name) {
-            object["name"] = new.into();
-            self.insert(object);
-        }
-    }
-
-    /// Returns all objects, by name.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Json> {
-        self.objects.values()
-    }
-
-    /// Returns the names that `names` or `ids` of a request mean; every one must exist.
-    pub(super) fn named(&self, request: &Request, what: &str) -> Result<Vec<String>, Refusal> {
-        let (names, ids) = (request.list("names"), request.list("ids"));
-        if !names.is_empty() && !ids.is_empty() {
-            return Err(Refusal::whole(400, "Parameters 'names' and 'ids' exclude each other."));
-        }
-        let keys = names.iter().map(|name| (*name, Some(name.to_lowercase())));
-        let keys = keys.chain(ids.iter().map(|id| (*id, self.ids.get(*id).cloned())));
-        keys.map(|(asked, key)| {
-            let object = key.and_then(|key| self.objects.get(&key));
-            let object = object.ok_or_else(|| Refusal::missing(asked, what))?;
-            Ok(text(object, "name").to_owned())
-        })
-        .collect()
-    }
-
-    /// Lists what a request asks for. `pages` is the largest page that the array gives out.
-    pub(super) fn list(
+    /// Returns the objects that a request means by a parameter of names or one of ids; there must be one.
+    pub(super) fn meant_required(
         &self,
         request: &Request,
-        what: &str,
-        pages: usize,
-        now: u64,
-    ) -> Result<Page, Refusal> {
-        let filter = request.parameter("filter").map(Filter::parse).transpose();
-        let filter = filter.map_err(|message| Refusal::whole(400, message))?;
-        let destroyed = request.flag("destroyed")?;
-        let limit = request.number("limit")?.unwrap_or(pages).min(pages);
-        let wanted = |object: &&Json| {
-            destroyed.is_none_or(|wanted| object["destroyed"].as_bool() == Some(wanted))
-                && filter.as_ref().is_none_or(|filter| filter.holds(object))
-        };
-        let named = self.named(request, what)?;
-        if !named.is_empty() || request.parameter("sort").is_some() {
-            // Named objects are few; sorted lists have no token, and are paged by offset.
-            let mut items: Vec<&Json> = if named.is_empty() {
-                self.objects.values().filter(wanted).collect()
-            } else {
-                named.iter().filter_map(|name| self.get(name)).filter(wanted).collect()
-            };
-            sort(&mut items, request);
-            let total = items.len();
-            let offset = request.number("offset")?.unwrap_or(0);
-            let items = items.into_iter().skip(offset).take(limit);
-            let items = items.map(|object| shown(object, now)).collect();
-            return Ok(Page { items, token: None, total: Some(total) });
+        names: &str,
+        ids: &str,
+    ) -> Result<Vec<&Json>, Refusal> {
+        let meant = self.meant(request, names, ids)?;
+        if meant.is_empty() { Err(Refusal::lacks(names)) } else { Ok(meant) }
+    }
+
+    /// Returns the objects that a request means by a parameter of names or one of ids; every one must exist.
+    pub(super) fn meant(
+        &self,
+        request: &Request,
+        names: &str,
+        ids: &str,
+    ) -> Result<Vec<&Json>, Refusal> {
+        let (named, identified) = (request.list(names), request.list(ids));
+        if !named.is_empty() && !identified.is_empty() {
+            let message = format!("Parameters '{names}' and '{ids}' exclude each other.");
+            return Err(Refusal::whole(400, message));
         }
-        let after = request.parameter("continuation_token").map(untoken).transpose()?;
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let rest = self.objects.range::<String, _>((start, Bound::Unbounded));
-        let offset = request.number("offset")?.unwrap_or(0);
-        let mut found = rest.filter(|(_, object)| wanted(object)).skip(offset);
-        let mut items = Vec::new();
-        let mut last = None;
-        for (key, object) in found.by_ref().take(limit) {
-            items.push(shown(object, now));
-            last = Some(key);
+        let found = named.iter().map(|name| (*name, self.get(name)));
+        let found = found.chain(identified.iter().map(|id| (*id, self.by_id(id))));
+        let mut meant = Vec::new();
+        // What is named twice is meant once.
+        let mut keys = HashSet::new();
+        for (asked, object) in found {
+            let object = object.ok_or_else(|| Refusal::missing(asked, self.what))?;
+            if keys.insert(key(object)) {
+                meant.push(object);
+            }
         }
-        let more = limit > 0 && found.next().is_some();
-        let all = filter.is_none() && destroyed.is_none();
-        let count = limit == 0 || request.flag("total_item_count")? == Some(true);
-        let total = match (all, count) {
-            (true, _) => Some(self.objects.len()),
-            (false, true) => Some(self.objects.values().filter(wanted).count()),
-            (false, false) => None,
-        };
-        let token = last.filter(|_| more).map(|key| token(key));
-        Ok(Page { items, token, total })
+        Ok(meant)
+    }
+
+    fn is_gone(&self, name: &str) -> Refusal {
+        Refusal::of(name, format!("{} has been destroyed.", self.what))
+    }
+
+    fn key(&self, name: &str) -> String {
+        let lower = name.to_lowercase();
+        self.names.get(&lower).cloned().unwrap_or(lower)
+    }
+
+    /// The keys after one, of the objects that have a value in a field. The empty key is before all.
+    fn keys_of<'s>(
+        &'s self,
+        field: &str,
+        value: &str,
+        after: &str,
+    ) -> impl Iterator<Item = &'s String> + use<'s> {
+        let term = term(field, value);
+        let start = Bound::Excluded((term.clone(), after.to_owned()));
+        let found = self.index.range((start, Bound::Unbounded));
+        found.take_while(move |(other, _)| *other == term).map(|(_, key)| key)
+    }
+
+    fn terms(&self, object: &Json) -> Vec<String> {
+        let values = self.fields.iter().map(|field| (field, values(&object[*field])));
+        values.flat_map(|(field, values)| values.into_iter().map(|v| term(field, v))).collect()
+    }
+
+    fn take(&mut self, key: &str) -> Option<Json> {
+        let object = self.objects.remove(key)?;
+        self.ids.remove(text(&object, "id"));
+        self.names.remove(&text(&object, "name").to_lowercase());
+        if let Some(due) = object[DUE].as_u64() {
+            self.graves.remove(&(due, key.to_owned()));
+        }
+        for term in self.terms(&object) {
+            self.index.remove(&(term, key.to_owned()));
+        }
+        self.sums.count(&object, u128::saturating_sub);
+        Some(object)
+    }
+}
+
+/// What an object is kept by.
+fn key(object: &Json) -> String {
+    object[KEY].as_str().map_or_else(|| text(object, "name").to_lowercase(), str::to_owned)
+}
+
+/// Field and value as the index has them.
+fn term(field: &str, value: &str) -> String {
+    format!("{field} {}", value.to_lowercase())
+}
+
+/// What the index has of a field: texts, and of references the id or, where there is none, the name.
+fn values(field: &Json) -> Vec<&str> {
+    match field {
+        Json::String(text) => vec![text],
+        Json::Array(items) => items.iter().flat_map(values).collect(),
+        Json::Object(_) => Vec::from_iter(field["id"].as_str().or_else(|| field["name"].as_str())),
+        _ => Vec::new(),
     }
 }
 
@@ -244,29 +261,14 @@ pub(super) fn is_destroyed(object: &Json) -> bool {
 
 /// An object as clients see it.
 pub(super) fn shown(object: &Json, now: u64) -> Json {
-    let mut object = object.clone();
-    if let Some(fields) = object.as_object_mut() {
-        fields.remove(KEY);
-        if let Some(due) = fields.remove(DUE).and_then(|due| due.as_u64()) {
+    let mut shown = object.clone();
+    if let Some(fields) = shown.as_object_mut() {
+        fields.retain(|field, _| !field.starts_with('_'));
+        if let Some(due) = object[DUE].as_u64() {
             fields.insert("time_remaining".to_owned(), due.saturating_sub(now).into());
         }
     }
-    object
-}
-
-/// Sorts by `field,other-`.
-fn sort(items: &mut [&Json], request: &Request) {
-    for key in request.list("sort").into_iter().rev() {
-        let (field, backwards) = key.strip_suffix('-').map_or((key, false), |field| (field, true));
-        let value = |object: &Json| {
-            let value = field.split('.').fold(object, |value, step| &value[step]);
-            (value.as_f64(), value.as_str().unwrap_or_default().to_lowercase())
-        };
-        items.sort_by(|a, b| {
-            let order = value(a).partial_cmp(&value(b)).unwrap_or(std::cmp::Ordering::Equal);
-            if backwards { order.reverse() } else { order }
-        });
-    }
+    shown
 }
 
 /// Returns a field that is text, or nothing.
@@ -274,25 +276,12 @@ pub(super) fn text<'o>(object: &'o Json, field: &str) -> &'o str {
     object[field].as_str().unwrap_or_default()
 }
 
-/// A name as an opaque token: clients must not look into it.
-fn token(key: &str) -> String {
-    key.bytes().fold(String::new(), |mut token, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(token, "{byte:02x}");
-        token
-    })
-}
-
-fn untoken(token: &str) -> Result<String, Refusal> {
-    let bytes: Option<Vec<u8>> = (0..token.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(token.get(at..at + 2)?, 16).ok())
-        .collect();
-    let key = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    key.ok_or_else(|| Refusal::whole(400, "Invalid continuation token."))
-}
-
 /// Returns an object that refers to another by name and id.
 pub(super) fn reference(object: &Json) -> Json {
     json!({"name": object["name"], "id": object["id"]})
+}
+
+/// The id of an object, or of the one that a reference means.
+pub(super) fn id(object: &Json) -> &str {
+    text(object, "id")
 }

@@ -1,183 +1,215 @@
-//! Hosts, their initiators, and the connections by which they see volumes.
+//! Hosts and their initiators.
 
 use serde_json::{Value as Json, json};
 
-use super::FlashArray;
-use super::volumes::{WHAT as VOLUME, known};
+use super::{FlashArray, tags};
+use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{KEY, is_destroyed, reference, shown, text};
+use crate::simulator::shelf::{KEY, id, shown, text};
 
-/// What messages call them.
-pub(super) const WHAT: &str = "Host";
-pub(super) const CONNECTION: &str = "Connection";
-
-const INITIATORS: [&str; 3] = ["iqns", "nqns", "wwns"];
-/// Numbers that a connection may have on a host.
-const LUNS: std::ops::RangeInclusive<u64> = 1..=4095;
+const FIELDS: &[Field] = &[
+    ("chap", Takes::Handler),
+    ("iqns", Takes::Handler),
+    ("nqns", Takes::Handler),
+    ("nvme_stretch", Takes::OneOf(&["disallow", "allow", "allow-only-with-fleet"])),
+    ("personality", Takes::OneOf(PERSONALITIES)),
+    ("preferred_arrays", Takes::Handler),
+    ("qos", Takes::Fields(super::QOS)),
+    ("vlan", Takes::Text),
+    ("wwns", Takes::Handler),
+];
+const MADE_WITH: &[Field] = &[("tags", Takes::Handler)];
+const CHANGED_WITH: &[Field] = &[
+    ("add_iqns", Takes::Handler),
+    ("add_nqns", Takes::Handler),
+    ("add_wwns", Takes::Handler),
+    ("host_group", Takes::Handler),
+    ("name", Takes::Text),
+    ("remove_iqns", Takes::Handler),
+    ("remove_nqns", Takes::Handler),
+    ("remove_wwns", Takes::Handler),
+];
+const CHAP: &[Field] = &[
+    ("host_password", Takes::Text),
+    ("host_user", Takes::Text),
+    ("target_password", Takes::Text),
+    ("target_user", Takes::Text),
+];
+const PERSONALITIES: &[&str] = &[
+    "aix",
+    "esxi",
+    "hitachi-vsp",
+    "hpux",
+    "nutanix-cluster",
+    "nutanix-mgmt",
+    "oracle-vm-server",
+    "solaris",
+    "vms",
+];
+/// Fields of a host with the initiators of each kind.
+pub(super) const INITIATORS: [&str; 3] = ["iqns", "nqns", "wwns"];
+/// Characters that a CHAP password may have.
+const PASSWORD: std::ops::RangeInclusive<usize> = 12..=255;
 
 impl FlashArray {
     pub(super) fn make_host(&mut self, request: &Request) -> Outcome {
-        let name = request.one("names")?.to_owned();
-        names::check(&name, false)?;
-        known(&name, &request.body, &["iqns", "nqns", "wwns", "chap", "personality", "tags"])?;
-        if self.hosts.get(&name).is_some() {
-            return Err(Refusal::exists(&name, WHAT));
-        }
+        let name = request.one("names")?;
+        names::check(name, false)?;
+        self.hosts.free(name)?;
         if self.hosts.len() >= self.settings.hosts {
-            return Err(Refusal::of(&name, "Host limit reached."));
+            return Err(Refusal::of(name, "Host limit reached."));
         }
-        let mut object = json!({"name": name, "connection_count": 0, "is_local": true});
-        for kind in INITIATORS {
-            let given = words(&request.body[kind]);
-            self.free(&name, &given)?;
-            object[kind] = given.into();
-        }
-        if let Some(chap) = request.body.get("chap") {
-            object["chap"] = masked(chap);
-        }
+        let mut object = json!({
+            "name": name, "connection_count": 0, "destroyed": false, "is_local": true, "iqns": [],
+            "nqns": [], "vlan": "any", "wwns": [],
+        });
+        self.set_host(&mut object, &request.body, MADE_WITH)?;
+        tags::read(request.body.get("tags"))?;
         let items = json!([shown(&object, 0)]);
-        self.hosts.insert(object);
+        self.hosts.add(object)?;
         Ok(json!({ "items": items }))
     }
 
-    pub(super) fn change_host(&mut self, request: &Request) -> Outcome {
-        let name = request.one("names")?.to_owned();
-        let fields =
-            ["name", "iqns", "add_iqns", "remove_iqns", "nqns", "wwns", "chap", "personality"];
-        known(&name, &request.body, &fields)?;
-        let mut object =
-            self.hosts.get(&name).cloned().ok_or_else(|| Refusal::missing(&name, WHAT))?;
+    pub(super) fn change_hosts(&mut self, request: &Request) -> Outcome {
         let body = &request.body;
-        for kind in INITIATORS {
-            let mut now = words(&object[kind]);
-            if body.get(kind).is_some() {
-                now = words(&body[kind]);
+        let tried = self.hosts.tried(request, |host| {
+            self.set_host(host, body, CHANGED_WITH)?;
+            names::check(text(host, "name"), false)?;
+            if let Some(group) = body.get("host_group") {
+                return Err(Refusal::missing(text(group, "name"), "Host group"));
             }
-            now.extend(words(&body[format!("add_{kind}")]));
-            let gone = words(&body[format!("remove_{kind}")]);
-            now.retain(|initiator| !gone.contains(initiator));
-            now.dedup();
-            self.free(&name, &now)?;
-            object[kind] = now.into();
+            Ok(())
+        })?;
+        for (old, new) in &tried {
+            self.hosts.replace(old, new);
+            self.connections.change_of("host", text(old, "name"), |connection| {
+                connection["host"]["name"] = new["name"].clone();
+                connection[KEY] = super::connections::key(new, id(&connection["volume"])).into();
+            });
+        }
+        Ok(json!({"items": tried.iter().map(|(_, new)| shown(new, 0)).collect::<Vec<_>>()}))
+    }
+
+    fn set_host(&self, host: &mut Json, body: &Json, more: &[Field]) -> Result<(), Refusal> {
+        let name = text(host, "name").to_owned();
+        fields::set(host, body, &[FIELDS, more])?;
+        for kind in INITIATORS {
+            host[kind] = self.initiators(&name, kind, &host[kind], body)?.into();
+        }
+        // Arrays do not mix what hosts speak.
+        let has = |kind: &str| host[kind].as_array().is_some_and(|all| !all.is_empty());
+        if has("nqns") && (has("iqns") || has("wwns")) {
+            return Err(Refusal::of(name, "A host with NQNs cannot have IQNs or WWNs."));
         }
         if let Some(chap) = body.get("chap") {
-            object["chap"] = masked(chap);
+            host["chap"] = chap_of(&name, &host["chap"], chap)?;
         }
-        let items = json!([shown(&object, 0)]);
-        self.hosts.insert(object);
-        Ok(json!({ "items": items }))
+        if let Some(arrays) = body.get("preferred_arrays") {
+            let own = |array: &Json| array["name"] == self.settings.name.as_str();
+            if !arrays.as_array().is_some_and(|arrays| arrays.iter().all(own)) {
+                return Err(Refusal::missing(&name, "Array"));
+            }
+            host["preferred_arrays"] = arrays.clone();
+        }
+        let vlan = text(host, "vlan");
+        let number = vlan.parse().is_ok_and(|vlan: u16| (1..=4094).contains(&vlan));
+        if number || ["any", "untagged"].contains(&vlan) {
+            Ok(())
+        } else {
+            Err(Refusal::of(name, "Invalid value of 'vlan'."))
+        }
     }
 
-    /// An initiator belongs to one host.
-    fn free(&self, host: &str, initiators: &[String]) -> Result<(), Refusal> {
-        let others =
-            self.hosts.iter().filter(|other| !text(other, "name").eq_ignore_ascii_case(host));
-        let mut taken =
-            others.flat_map(|other| INITIATORS.map(|kind| words(&other[kind])).concat());
-        match taken.find(|taken| initiators.contains(taken)) {
-            Some(initiator) => {
-                Err(Refusal::of(initiator, "The specified initiator is already in use."))
-            }
-            None => Ok(()),
+    /// The initiators of one kind that a host has after a request. Each belongs to one host.
+    fn initiators(
+        &self,
+        host: &str,
+        kind: &str,
+        now: &Json,
+        body: &Json,
+    ) -> Result<Vec<String>, Refusal> {
+        let wrong = |field: &str| Refusal::of(host, format!("Invalid value of '{field}'."));
+        let words = |field: &str| match body.get(field) {
+            None => Ok(None),
+            Some(list) => words(list).map(Some).ok_or_else(|| wrong(field)),
+        };
+        let (add, gone) = (format!("add_{kind}"), format!("remove_{kind}"));
+        let (all, more, gone) = (words(kind)?, words(&add)?, words(&gone)?);
+        if all.is_some() && (more.is_some() || gone.is_some()) {
+            let message = format!("'{kind}' excludes '{add}' and 'remove_{kind}'.");
+            return Err(Refusal::of(host, message));
         }
+        let in_use =
+            |initiator: &str| Refusal::of(initiator, "The specified initiator is already in use.");
+        let mut left = match all {
+            Some(all) => all,
+            None => self::words(now).unwrap_or_default(),
+        };
+        for initiator in gone.unwrap_or_default() {
+            let at = left.iter().position(|other| other.eq_ignore_ascii_case(&initiator));
+            left.remove(at.ok_or_else(|| Refusal::missing(&initiator, "Initiator"))?);
+        }
+        left.extend(more.unwrap_or_default());
+        for (index, initiator) in left.iter().enumerate() {
+            let same = |other: &String| other.eq_ignore_ascii_case(initiator);
+            let other = |other: &Json| !text(other, "name").eq_ignore_ascii_case(host);
+            if left[..index].iter().any(same) || self.hosts.of(kind, initiator).any(other) {
+                return Err(in_use(initiator));
+            }
+            if !is_initiator(kind, initiator) {
+                return Err(Refusal::of(initiator, "Invalid initiator."));
+            }
+        }
+        Ok(left)
     }
 
     pub(super) fn delete_hosts(&mut self, request: &Request) -> Outcome {
-        let names = self.hosts.named(request, WHAT)?;
-        for name in &names {
-            if self.hosts.get(name).is_some_and(|host| host["connection_count"] != 0) {
-                let why = "Host cannot be deleted due to existing connections.";
-                return Err(Refusal::of(name, why));
+        self.hosts.delete(request, |host| {
+            if host["connection_count"] == 0 {
+                return Ok(());
             }
-        }
-        for name in names {
-            self.hosts.remove(&name);
-        }
+            let why = "Host cannot be deleted due to existing connections.";
+            Err(Refusal::of(text(host, "name"), why))
+        })?;
         Ok(json!({}))
     }
+}
 
-    pub(super) fn connect(&mut self, request: &Request) -> Outcome {
-        let (host, volume) = (request.one("host_names")?, request.one("volume_names")?);
-        let there = self.hosts.get(host).ok_or_else(|| Refusal::missing(host, WHAT))?;
-        let host = text(there, "name").to_owned();
-        let live = self.volumes.get(volume).filter(|volume| !is_destroyed(volume));
-        let volume = reference(live.ok_or_else(|| Refusal::missing(volume, VOLUME))?);
-        let key = key(&host, text(&volume, "name"));
-        if self.connections.get(&key).is_some() {
-            return Err(Refusal::exists(text(&volume, "name"), CONNECTION));
-        }
-        let of_host = self.connections.iter().filter(|c| text(&c["host"], "name") == host);
-        let used: Vec<u64> = of_host.filter_map(|connection| connection["lun"].as_u64()).collect();
-        let lun = match request.body["lun"].as_u64() {
-            Some(lun) if used.contains(&lun) || !LUNS.contains(&lun) => {
-                return Err(Refusal::of(&host, "The LUN is already in use or invalid."));
+/// Reads a list of texts.
+fn words(list: &Json) -> Option<Vec<String>> {
+    list.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+/// Whether something looks like an initiator of a kind.
+fn is_initiator(kind: &str, initiator: &str) -> bool {
+    let clean = !initiator.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ','));
+    clean
+        && match kind {
+            "iqns" => ["iqn.", "eui.", "naa."].iter().any(|start| initiator.starts_with(start)),
+            "nqns" => initiator.starts_with("nqn."),
+            _ => {
+                let digits = initiator.replace(':', "");
+                digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
             }
-            Some(lun) => lun,
-            None => LUNS
-                .clone()
-                .find(|lun| !used.contains(lun))
-                .ok_or_else(|| Refusal::of(&host, "Connection limit reached."))?,
-        };
-        let object = json!({KEY: key, "host": {"name": host}, "volume": volume, "lun": lun});
-        let items = json!([shown(&object, 0)]);
-        self.count(&host, text(&volume, "name"), 1);
-        self.connections.insert(object);
-        Ok(json!({ "items": items }))
-    }
-
-    pub(super) fn disconnect(&mut self, request: &Request) -> Outcome {
-        let (host, volume) = (request.one("host_names")?, request.one("volume_names")?);
-        if self.connections.remove(&key(host, volume)).is_none() {
-            return Err(Refusal::missing(volume, CONNECTION));
         }
-        self.count(host, volume, -1);
-        Ok(json!({}))
-    }
-
-    /// Connections and snapshots of a volume go by its new name.
-    pub(super) fn follow(&mut self, old: &str, new: &str) {
-        let of_this = |c: &&Json| text(&c["volume"], "name").eq_ignore_ascii_case(old);
-        let connections: Vec<Json> = self.connections.iter().filter(of_this).cloned().collect();
-        for mut connection in connections {
-            self.connections.remove(text(&connection, KEY));
-            connection["volume"]["name"] = new.into();
-            connection[KEY] = key(text(&connection["host"], "name"), new).into();
-            self.connections.insert(connection);
-        }
-        let of_this = |s: &&Json| text(&s["source"], "name").eq_ignore_ascii_case(old);
-        let snapshots: Vec<Json> = self.snapshots.iter().filter(of_this).cloned().collect();
-        for mut snapshot in snapshots {
-            self.snapshots.remove(text(&snapshot, "name"));
-            snapshot["source"]["name"] = new.into();
-            snapshot["name"] = format!("{new}.{}", text(&snapshot, "suffix")).into();
-            self.snapshots.insert(snapshot);
-        }
-    }
-
-    fn count(&mut self, host: &str, volume: &str, by: i64) {
-        for object in [self.hosts.get_mut(host), self.volumes.get_mut(volume)].into_iter().flatten()
-        {
-            let count = object["connection_count"].as_i64().unwrap_or_default() + by;
-            object["connection_count"] = count.into();
-        }
-    }
 }
 
-fn key(host: &str, volume: &str) -> String {
-    format!("{host} {volume}").to_lowercase()
-}
-
-fn words(list: &Json) -> Vec<String> {
-    let items = list.as_array().into_iter().flatten();
-    items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
-}
-
-/// Passwords are never read back.
-fn masked(chap: &Json) -> Json {
-    let fields = chap.as_object().into_iter().flatten().map(|(field, value)| {
-        let hidden = field.ends_with("password");
-        (field.clone(), if hidden { json!("****") } else { value.clone() })
-    });
-    fields.collect::<serde_json::Map<_, _>>().into()
+/// CHAP settings after a request. Passwords are never read back.
+fn chap_of(host: &str, now: &Json, body: &Json) -> Result<Json, Refusal> {
+    let mut chap = now.clone();
+    fields::set_at(host, "chap.", &mut chap, body, &[CHAP])?;
+    let passwords = ["host_password", "target_password"].map(|field| body[field].as_str());
+    if passwords.iter().flatten().any(|password| !PASSWORD.contains(&password.chars().count())) {
+        return Err(Refusal::of(host, "A CHAP password must have 12 to 255 characters."));
+    }
+    if passwords[0].is_some() && passwords[0] == passwords[1] {
+        return Err(Refusal::of(host, "The CHAP passwords of host and target must differ."));
+    }
+    for field in ["host_password", "target_password"] {
+        if chap.get(field).is_some() {
+            chap[field] = "****".into();
+        }
+    }
+    Ok(chap)
 }

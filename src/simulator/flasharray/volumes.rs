@@ -1,15 +1,32 @@
-//! Volumes and their snapshots: made, copied, changed, destroyed, recovered, eradicated.
+//! Volumes: made, copied, changed, moved, destroyed, recovered, eradicated.
 
 use serde_json::{Value as Json, json};
 
-use super::FlashArray;
-use crate::simulator::names;
+use super::volume_names::check_rename;
+use super::{FlashArray, tags};
+use crate::simulator::fields::{self, Field, Takes};
+use crate::simulator::names::{self, Parts};
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{is_destroyed, reference, shown, text};
+use crate::simulator::shelf::{USED, id, is_destroyed, reference, set_destroyed, shown, text};
 
-/// What messages call them.
-pub(super) const WHAT: &str = "Volume";
-pub(super) const SNAPSHOT: &str = "Volume snapshot";
+const FIELDS: &[Field] = &[
+    ("priority_adjustment", Takes::Fields(super::PRIORITY_ADJUSTMENT)),
+    ("protocol_endpoint", Takes::Fields(&[("container_version", Takes::Text)])),
+    ("provisioned", Takes::Handler),
+    ("qos", Takes::Fields(super::QOS)),
+];
+const MADE_WITH: &[Field] = &[
+    ("source", Takes::Handler),
+    ("subtype", Takes::OneOf(&["regular", "protocol_endpoint"])),
+    ("tags", Takes::Handler),
+];
+const CHANGED_WITH: &[Field] = &[
+    ("destroyed", Takes::Boolean),
+    ("name", Takes::Text),
+    ("pod", Takes::Handler),
+    ("requested_promotion_state", Takes::OneOf(&["promoted", "demoted"])),
+    ("volume_group", Takes::Handler),
+];
 
 /// Sizes in bytes that a volume may have, and what they must be a multiple of.
 const SMALLEST: u64 = 1 << 20;
@@ -17,187 +34,232 @@ const LARGEST: u64 = 1 << 52;
 const SECTOR: u64 = 512;
 
 impl FlashArray {
-    pub(super) fn make_volume(&mut self, request: &Request, version: &str, now: u64) -> Outcome {
+    pub(super) fn make_volume(&mut self, request: &Request, now: u64) -> Outcome {
         let name = request.one("names")?.to_owned();
-        names::check(&name, true)?;
-        known(
-            &name,
-            &request.body,
-            &["provisioned", "source", "subtype", "tags", "qos", "destroyed"],
-        )?;
-        let protects = request.flag("with_default_protection")?;
-        let minor: Option<u32> = version.rsplit('.').next().and_then(|minor| minor.parse().ok());
-        if protects.is_some() && minor < Some(16) {
-            return Err(Refusal::whole(400, "Unknown parameter 'with_default_protection'."));
-        }
-        let source = request.body.get("source").map(|source| self.source(source)).transpose()?;
+        let body = &request.body;
+        let mut object = self.contained(&name)?;
+        fields::set(&mut object, body, &[FIELDS, MADE_WITH])?;
+        let source = body.get("source").map(|source| self.source(source)).transpose()?;
         let size = match &source {
             Some(source) => source["provisioned"].as_u64().unwrap_or_default(),
-            None => size(&name, &request.body)?,
+            None if body["subtype"] == "protocol_endpoint" => 0,
+            None => size(&name, body)?.unwrap_or(SMALLEST),
         };
-        if let Some(there) = self.volumes.get(&name) {
-            let overwrites = request.flag("overwrite")? == Some(true);
-            if source.is_none() || !overwrites || is_destroyed(there) {
-                return Err(Refusal::exists(&name, WHAT));
-            }
-        } else if self.volumes.len() >= self.settings.limit {
-            return Err(Refusal::of(&name, "Volume limit reached."));
+        let mut tags = tags::read(body.get("tags"))?;
+        if let Some(source) = &source {
+            tags.splice(0..0, self.copied_tags(source));
         }
-        let from = source.as_ref().map(reference);
-        if let Some(there) = self.volumes.get_mut(&name) {
+        let overwrites = request.flag("overwrite")? == Some(true);
+        let groups = self.protection_of_new(request, &name, overwrites)?;
+        let there = self.volumes.get(&name).filter(|_| source.is_some() && overwrites);
+        if let Some(there) = there {
             // The serial stays, so that hosts go on with the same device.
-            there["provisioned"] = size.into();
-            there["source"] = from.unwrap_or_default();
+            let (old, mut new) = (there.clone(), self.volumes.live(&name)?.clone());
+            new["provisioned"] = size.into();
+            new["source"] = source.as_ref().map(reference).into();
+            measure(&mut new);
+            self.volumes.replace(&old, &new);
         } else {
-            let id = self.id();
-            let serial = format!("{:08X}{:016X}", self.settings.number, self.made);
-            let mut object = json!({
-                "name": name, "id": id, "serial": serial, "created": now, "destroyed": false,
-                "provisioned": size, "connection_count": 0, "subtype": "regular",
-                "promotion_status": "promoted", "requested_promotion_state": "promoted",
-            });
-            if let Some(from) = from {
-                object["source"] = from;
+            self.volumes.free(&name)?;
+            if self.volumes.len() >= self.settings.limit {
+                return Err(Refusal::of(&name, "Volume limit reached."));
             }
-            self.volumes.insert(object);
+            object["id"] = self.id().into();
+            object["serial"] = self.serial().into();
+            object["created"] = now.into();
+            object["provisioned"] = size.into();
+            if let Some(source) = &source {
+                object["source"] = reference(source);
+            }
+            measure(&mut object);
+            self.volumes.add(object.clone())?;
+            self.count_in_group(&object, 1);
+            for group in groups {
+                self.join(&group, &object);
+            }
         }
-        let items = self.volumes.get(&name).map(|object| shown(object, now));
-        Ok(json!({"items": Vec::from_iter(items)}))
+        let volume = self.volumes.live(&name)?.clone();
+        self.put_tags(&volume, &tags);
+        Ok(json!({"items": [shown(&volume, now)]}))
+    }
+
+    /// A new volume without a size, in the pod and volume group that its name has.
+    fn contained(&self, name: &str) -> Result<Json, Refusal> {
+        let parts = Parts::of(name);
+        names::check(parts.own, true)?;
+        let mut object = json!({
+            "name": name, "destroyed": false, "connection_count": 0, "subtype": "regular", "qos": {},
+            "priority_adjustment": {
+                "priority_adjustment_operator": "+", "priority_adjustment_value": 0,
+            },
+            "promotion_status": "promoted", "requested_promotion_state": "promoted",
+        });
+        if let Some(pod) = parts.pod {
+            object["pod"] = reference(self.pods.live(pod)?);
+        }
+        if let Some(group) = parts.group() {
+            object["volume_group"] = reference(self.volume_groups.live(&group)?);
+        }
+        Ok(object)
     }
 
     /// What a volume is copied from: a volume or a snapshot that is there.
     fn source(&self, source: &Json) -> Result<Json, Refusal> {
-        let name = text(source, "name");
+        let (name, id) = (text(source, "name"), text(source, "id"));
         let there = self.volumes.get(name).or_else(|| self.snapshots.get(name));
+        let there = there.or_else(|| self.volumes.by_id(id)).or_else(|| self.snapshots.by_id(id));
         let there = there.filter(|object| !is_destroyed(object)).cloned();
         there.ok_or_else(|| Refusal::of(name, "No such volume or snapshot."))
     }
 
     pub(super) fn change_volumes(&mut self, request: &Request, now: u64) -> Outcome {
-        let names = self.volumes.named(request, WHAT)?;
-        if names.is_empty() {
-            return Err(Refusal::whole(400, "Missing required parameter 'names'."));
-        }
         let body = &request.body;
-        for name in &names {
-            known(name, body, &["provisioned", "name", "destroyed", "qos"])?;
-            let Some(object) = self.volumes.get(name) else { continue };
-            if is_destroyed(object) && body["destroyed"] != false {
-                return Err(Refusal::of(name, "Volume has been destroyed."));
+        let due = now + self.settings.eradication_delay;
+        let truncates = request.flag("truncate")? == Some(true);
+        let tried = self.volumes.tried(request, |volume| {
+            let name = text(volume, "name").to_owned();
+            fields::set(volume, body, &[FIELDS, CHANGED_WITH])?;
+            if text(volume, "name") != name {
+                check_rename(&name, text(volume, "name"))?;
             }
-            if body["destroyed"] == true && object["connection_count"] != 0 {
+            self.move_to(volume, body)?;
+            if body["destroyed"] == true && volume["connection_count"] != 0 {
                 let why = "Volume cannot be deleted due to existing connections.";
                 return Err(Refusal::of(name, why));
             }
-            if body.get("provisioned").is_some() {
-                let new = size(name, body)?;
-                let truncates = request.flag("truncate")? == Some(true);
-                if Some(new) < object["provisioned"].as_u64() && !truncates {
+            if body["destroyed"] == false {
+                self.check_containers(volume)?;
+            }
+            if let Some(new) = size(&name, body)? {
+                if Some(new) < volume["provisioned"].as_u64() && !truncates {
                     return Err(Refusal::of(name, "Size can only be reduced with truncate."));
                 }
+                volume["provisioned"] = new.into();
             }
-            if let Some(new) = body["name"].as_str() {
-                names::check(new, true)?;
-                if !new.eq_ignore_ascii_case(name) && self.volumes.get(new).is_some() {
-                    return Err(Refusal::exists(new, WHAT));
-                }
-            }
+            volume["promotion_status"] = volume["requested_promotion_state"].clone();
+            set_destroyed(volume, body, due);
+            measure(volume);
+            Ok(())
+        })?;
+        let mut joins = Vec::new();
+        for (old, new) in &tried {
+            joins.push(self.protection_of_moved(request, old, new)?);
         }
         let mut items = Vec::new();
-        for name in &names {
-            if let (Some(object), Some(size)) =
-                (self.volumes.get_mut(name), body["provisioned"].as_u64())
-            {
-                object["provisioned"] = size.into();
+        for ((old, new), joins) in tried.iter().zip(joins) {
+            if new["provisioned"].as_u64() < old["provisioned"].as_u64() {
+                self.keep_undo(old, now);
+            }
+            self.put_volume(old, new);
+            if new["pod"] != old["pod"] {
+                self.leave_all(new);
+            }
+            for group in joins {
+                self.join(&group, new);
             }
             match body["destroyed"].as_bool() {
-                Some(true) => self.destroy_volume(name, now),
-                Some(false) => self.volumes.recover(name),
+                Some(true) => self.snapshots.destroy_of("source", id(new), due),
+                Some(false) => self.snapshots.recover_of("source", id(new)),
                 None => {}
             }
-            let new = body["name"].as_str().unwrap_or(name);
-            if new != name {
-                self.volumes.rename(name, new);
-                self.follow(name, new);
-            }
-            items.extend(self.volumes.get(new).map(|object| shown(object, now)));
+            items.extend(self.volumes.by_id(id(new)).map(|volume| shown(volume, now)));
         }
         Ok(json!({ "items": items }))
     }
 
-    fn destroy_volume(&mut self, name: &str, now: u64) {
-        let due = now + self.settings.eradication_delay;
-        self.volumes.destroy(name, due);
-        let of_this =
-            |snapshot: &&Json| text(&snapshot["source"], "name").eq_ignore_ascii_case(name);
-        let snapshots: Vec<String> =
-            self.snapshots.iter().filter(of_this).map(|s| text(s, "name").to_owned()).collect();
-        for snapshot in snapshots {
-            self.snapshots.destroy(&snapshot, due);
+    /// Puts a volume that has changed in its place. What belongs to it goes by its new name.
+    pub(super) fn put_volume(&mut self, old: &Json, new: &Json) {
+        if id(&old["volume_group"]) != id(&new["volume_group"]) {
+            self.count_in_group(old, -1);
+            self.count_in_group(new, 1);
         }
+        self.volumes.replace(old, new);
+        self.mark_members(id(new), is_destroyed(new));
+        if old["name"] == new["name"] {
+            return;
+        }
+        for (shelf, field) in [
+            (&mut self.connections, "volume"),
+            (&mut self.members, "member"),
+            (&mut self.tags, "resource"),
+        ] {
+            shelf.change_of(field, id(new), |object| object[field]["name"] = new["name"].clone());
+        }
+        self.rename_snapshots_of(new);
     }
 
     pub(super) fn eradicate_volumes(&mut self, request: &Request) -> Outcome {
-        for volume in self.volumes.eradicate(request, WHAT, self.settings.safe_mode)? {
-            self.bury_snapshots_of(&volume);
+        for volume in self.volumes.required(request)? {
+            self.check_eradication(volume)?;
+        }
+        for volume in self.volumes.eradicate(request, self.settings.safe_mode)? {
+            self.forget_volume(&volume);
         }
         Ok(json!({}))
     }
 
-    pub(super) fn make_snapshots(&mut self, request: &Request, now: u64) -> Outcome {
-        let sources = request.list("source_names");
-        if sources.is_empty() {
-            return Err(Refusal::whole(400, "Missing required parameter 'source_names'."));
+    /// Destroys the volumes of a container with it, or takes them back, and what belongs to them.
+    pub(super) fn destroy_volumes_of(&mut self, field: &str, container: &str, due: Option<u64>) {
+        let volumes: Vec<String> =
+            self.volumes.of(field, container).map(|volume| id(volume).to_owned()).collect();
+        match due {
+            Some(due) => self.volumes.destroy_of(field, container, due),
+            None => self.volumes.recover_of(field, container),
         }
-        let mut new = Vec::new();
-        for source in sources {
-            let live = self.volumes.get(source).filter(|volume| !is_destroyed(volume));
-            let volume = live.ok_or_else(|| Refusal::missing(source, WHAT))?;
-            let suffix = match request.body["suffix"].as_str() {
-                Some(suffix) => suffix.to_owned(),
-                None => (self.made + 1).to_string(),
-            };
-            // A number is what the array itself gives.
-            if suffix.parse::<u64>().is_err() {
-                names::check(&suffix, false)?;
+        for volume in volumes {
+            let gone = self.volumes.by_id(&volume).is_some_and(is_destroyed);
+            match due {
+                Some(due) => self.snapshots.destroy_of("source", &volume, due),
+                None if !gone => self.snapshots.recover_of("source", &volume),
+                None => {}
             }
-            let name = format!("{}.{suffix}", text(volume, "name"));
-            if self.snapshots.get(&name).is_some() {
-                return Err(Refusal::exists(&name, SNAPSHOT));
-            }
-            new.push((name, suffix, reference(volume), volume["provisioned"].clone()));
+            self.mark_members(&volume, gone);
         }
-        let mut items = Vec::new();
-        for (name, suffix, source, provisioned) in new {
-            let id = self.id();
-            let serial = format!("{:08X}{:016X}", self.settings.number, self.made);
-            let object = json!({
-                "name": name, "id": id, "serial": serial, "created": now, "destroyed": false,
-                "suffix": suffix, "source": source, "provisioned": provisioned,
-            });
-            items.push(shown(&object, now));
-            self.snapshots.insert(object);
-        }
-        Ok(json!({ "items": items }))
     }
 
-    /// Snapshots end with their volume.
-    pub(super) fn bury_snapshots_of(&mut self, volume: &Json) {
-        self.snapshots.remove_where(|snapshot| snapshot["source"]["id"] == volume["id"]);
+    /// What belongs to a volume ends with it.
+    pub(super) fn forget_volume(&mut self, volume: &Json) {
+        self.leave_all(volume);
+        self.count_in_group(volume, -1);
+        self.snapshots.remove_of("source", id(volume));
+        self.tags.remove_of("resource", id(volume));
+    }
+
+    fn count_in_group(&mut self, volume: &Json, by: i64) {
+        super::count(&mut self.volume_groups, &volume["volume_group"], "volume_count", by);
+    }
+
+    /// Says how much is written to a volume, which no request does.
+    pub(in crate::simulator) fn fill(&mut self, name: &str, bytes: u64) -> bool {
+        self.volumes.change(name, |volume| {
+            volume[USED] = bytes.into();
+            measure(volume);
+        });
+        self.volumes.get(name).is_some()
     }
 }
 
-/// Refuses fields that the array does not know.
-pub(super) fn known(name: &str, body: &Json, fields: &[&str]) -> Result<(), Refusal> {
-    let given = body.as_object().into_iter().flatten();
-    match given.map(|(field, _)| field).find(|field| !fields.contains(&field.as_str())) {
-        Some(field) => Err(Refusal::of(name, format!("Unknown field '{field}'."))),
-        None => Ok(()),
-    }
-}
-
-fn size(name: &str, body: &Json) -> Result<u64, Refusal> {
-    let size = body["provisioned"].as_u64();
+/// Reads a size, if there is one.
+fn size(name: &str, body: &Json) -> Result<Option<u64>, Refusal> {
+    let Some(given) = body.get("provisioned") else {
+        return Ok(None);
+    };
     let good = |size: &u64| (SMALLEST..=LARGEST).contains(size) && size.is_multiple_of(SECTOR);
-    size.filter(good).ok_or_else(|| Refusal::of(name, "Invalid size."))
+    let size = given.as_u64().filter(good);
+    size.map(Some).ok_or_else(|| Refusal::of(name, "Invalid size."))
+}
+
+/// Writes down what follows from other fields: priority and space.
+fn measure(volume: &mut Json) {
+    let adjustment = &volume["priority_adjustment"];
+    let value = adjustment["priority_adjustment_value"].as_i64().unwrap_or_default();
+    let down = adjustment["priority_adjustment_operator"] == "-";
+    volume["priority"] = if down { -value } else { value }.into();
+    let bytes = |field: &str| volume[field].as_u64().unwrap_or_default();
+    let (used, provisioned) = (bytes(USED), bytes("provisioned"));
+    volume["space"] = json!({
+        "data_reduction": 1.0, "shared": 0, "snapshots": 0, "system": 0, "total_physical": used,
+        "total_provisioned": provisioned, "total_reduction": 1.0, "total_used": used, "unique": used,
+        "used_provisioned": provisioned, "virtual": used,
+    });
 }

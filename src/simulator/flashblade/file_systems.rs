@@ -1,237 +1,262 @@
 //! File systems: made, changed, destroyed, recovered, eradicated.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::FlashBlade;
+use super::nfs::{self, EVERYBODY};
+use crate::simulator::fields::{self, BYTES, Field, Takes};
 use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{is_destroyed, shown, text};
+use crate::simulator::shelf::{
+    Sums, USED, bytes, id, is_destroyed, reference, set_destroyed, shown, text,
+};
 
-/// What messages call it.
-pub(super) const WHAT: &str = "File system";
-
-/// What the array exports when nobody says otherwise.
-const EVERYBODY: &str = "*(rw,no_root_squash)";
-/// Fields that a request may set, beside `nfs`.
-const SETTABLE: [&str; 11] = [
-    "default_group_quota",
-    "default_user_quota",
-    "fast_remove_directory_enabled",
-    "group_ownership",
-    "hard_limit_enabled",
-    "http",
-    "multi_protocol",
-    "provisioned",
-    "smb",
-    "snapshot_directory_enabled",
-    "writable",
+/// Fields of requests that make or change one.
+const FIELDS: &[Field] = &[
+    ("default_group_quota", BYTES),
+    ("default_user_quota", BYTES),
+    ("fast_remove_directory_enabled", Takes::Boolean),
+    ("group_ownership", Takes::OneOf(&["creator", "parent-directory"])),
+    ("hard_limit_enabled", Takes::Boolean),
+    ("http", Takes::Fields(&[("enabled", Takes::Boolean)])),
+    ("multi_protocol", Takes::Fields(MULTI_PROTOCOL)),
+    ("nfs", Takes::Handler),
+    ("node_group", Takes::Handler),
+    ("provisioned", BYTES),
+    ("qos_policy", Takes::Handler),
+    ("smb", Takes::Fields(SMB)),
+    ("snapshot_directory_enabled", Takes::Boolean),
+    ("workload", Takes::Handler),
+    ("writable", Takes::Boolean),
 ];
-const NFS: [&str; 4] = ["v3_enabled", "v4_1_enabled", "rules", "export_policy"];
+const MADE_WITH: &[Field] = &[
+    ("eradication_config", Takes::Fields(&[("eradication_mode", Takes::OneOf(ERADICATION_MODES))])),
+    ("source", Takes::Handler),
+];
+const CHANGED_WITH: &[Field] =
+    &[("destroyed", Takes::Boolean), ("name", Takes::Text), ("storage_class", Takes::Handler)];
+const MULTI_PROTOCOL: &[Field] = &[
+    ("access_control_style", Takes::OneOf(&["nfs", "smb", "shared", "independent", "mode-bits"])),
+    ("safeguard_acls", Takes::Boolean),
+];
+const SMB: &[Field] = &[
+    ("client_policy", Takes::Handler),
+    ("continuous_availability_enabled", Takes::Boolean),
+    ("enabled", Takes::Boolean),
+    ("share_policy", Takes::Handler),
+];
+const ERADICATION_MODES: &[&str] = &["permission-based", "retention-based"];
+/// Fields that refer to what this array has none of, and what messages call that.
+const NONE_OF: [(&str, &str); 4] = [
+    ("node_group", "Node group"),
+    ("qos_policy", "QoS policy"),
+    ("storage_class", "Storage class"),
+    ("workload", "Workload"),
+];
 
 impl FlashBlade {
-    pub(super) fn make_file_system(
-        &mut self,
-        request: &Request,
-        version: &str,
-        now: u64,
-    ) -> Outcome {
+    pub(super) fn make_file_system(&mut self, request: &Request, now: u64) -> Outcome {
         let name = request.one("names")?.to_owned();
         names::check(&name, true)?;
-        let source = request.body.get("source").map(|source| text(source, "name").to_owned());
-        let overwrites = request.flag("overwrite")? == Some(true);
-        if let (Some(source), true) = (&source, overwrites) {
+        let body = &request.body;
+        let source = body.get("source").map(|source| text(source, "name"));
+        if let (Some(source), Some(true)) = (source, request.flag("overwrite")?) {
             return self.restore(&name, source, request, now);
         }
         // A destroyed one keeps its name until it is eradicated.
-        if self.file_systems.get(&name).is_some() {
-            return Err(Refusal::exists(&name, WHAT));
-        }
+        self.file_systems.free(&name)?;
         if self.file_systems.len() >= self.settings.limit {
             return Err(Refusal::of(&name, "File system limit reached."));
         }
+        let policies = self.policies.meant(request, "policy_names", "policy_ids")?;
+        let policies: Vec<Json> = policies.into_iter().cloned().collect();
+        let manual = if self.settings.safe_mode { "disabled" } else { "enabled" };
         let mut object = json!({
-            "name": name, "id": "", "created": now, "destroyed": false, "promotion_status": "promoted",
-            "provisioned": 0, "hard_limit_enabled": false, "snapshot_directory_enabled": true,
-            "fast_remove_directory_enabled": false, "writable": true, "group_ownership": "creator",
-            "nfs": {"v3_enabled": false, "v4_1_enabled": false, "rules": EVERYBODY},
+            "name": name, "created": now, "destroyed": false, "promotion_status": "promoted",
+            "requested_promotion_state": "promoted", "provisioned": 0, "hard_limit_enabled": false,
+            "snapshot_directory_enabled": true, "fast_remove_directory_enabled": false, "writable": true,
+            "group_ownership": "creator", "default_group_quota": 0, "default_user_quota": 0, "realms": [],
+            "eradication_config": {
+                "eradication_mode": "permission-based", "manual_eradication": manual,
+            },
+            "nfs": {"v3_enabled": false, "v4_1_enabled": false, "rules": ""},
             "smb": {"enabled": false}, "http": {"enabled": false},
         });
         if let Some(source) = source {
-            let new_from_snapshot = request.flag("include_snapshot")? == Some(true)
-                && version.rsplit('.').next().and_then(|minor| minor.parse().ok()) >= Some(25);
-            let snapshot = self.snapshots.get(&source).filter(|snapshot| !is_destroyed(snapshot));
-            let snapshot = snapshot.ok_or_else(|| Refusal::missing(&source, "Snapshot"))?;
-            if !new_from_snapshot {
-                return Err(Refusal::of(&name, "A file system cannot be created from a snapshot."));
-            }
-            object["source"] = json!({"name": source, "id": snapshot["id"]});
-            let owner = self.file_systems.get(text(&snapshot["owner"], "name"));
-            object["provisioned"] = owner.map_or(json!(0), |owner| owner["provisioned"].clone());
+            self.copy(&mut object, source, request)?;
         }
-        set(&mut object, &request.body, &["source"])?;
-        object["space"] = space(&object);
+        let defaults = nfs::default_exports(request)?;
+        if defaults.nfs {
+            object["nfs"]["rules"] = EVERYBODY.into();
+        }
+        set(&mut object, body, MADE_WITH)?;
+        let policy = self.set_nfs(&mut object, &body["nfs"])?;
+        let by_nfs = policy.is_some() || object["nfs"]["rules"] != "";
+        self.check_exports(&object, by_nfs, defaults.smb)?;
         object["id"] = self.id().into();
-        let items = json!([shown(&object, now)]);
-        self.file_systems.insert(object);
-        Ok(json!({ "items": items }))
+        measure(&mut object);
+        self.file_systems.insert(object.clone());
+        self.export(&object, policy.as_ref());
+        if defaults.smb {
+            self.export_by_smb(&object);
+        }
+        for policy in &policies {
+            self.attach(policy, &object);
+        }
+        Ok(json!({"items": [shown(self.file_systems.live(&name)?, now)]}))
     }
 
-    /// Puts the newest snapshot back in place.
-    fn restore(&mut self, name: &str, source: &str, request: &Request, now: u64) -> Outcome {
-        let live = self.file_systems.get(name).filter(|system| !is_destroyed(system));
-        let object = live.cloned().ok_or_else(|| Refusal::missing(name, WHAT))?;
-        if request.flag("discard_non_snapshotted_data")? != Some(true) {
-            return Err(Refusal::of(name, "Data that is not in the snapshot would be discarded."));
+    /// Sets what a new file system takes over from the snapshot that it is made from.
+    fn copy(&self, object: &mut Json, source: &str, request: &Request) -> Result<(), Refusal> {
+        let snapshot = self.snapshots.live(source)?;
+        if request.flag("include_snapshot")? != Some(true) {
+            let message = "A file system cannot be created from a snapshot.";
+            return Err(Refusal::of(text(object, "name"), message));
         }
-        if self.newest_snapshot(name).is_none_or(|newest| newest != source) {
-            return Err(Refusal::of(source, "Only the newest snapshot can be restored."));
-        }
-        Ok(json!({"items": [shown(&object, now)]}))
-    }
-
-    pub(super) fn change_file_systems(&mut self, request: &Request, now: u64) -> Outcome {
-        let names = self.file_systems.named(request, WHAT)?;
-        if names.is_empty() {
-            return Err(Refusal::whole(400, "Missing required parameter 'names'."));
-        }
-        // All or none: every one is tried on a copy first.
-        let mut changed = Vec::new();
-        for name in &names {
-            let mut object = self.file_systems.get(name).cloned().unwrap_or_default();
-            self.check_change(&object, request)?;
-            let allowed = ["destroyed", "name"];
-            set(&mut object, &request.body, &allowed)?;
-            object["space"] = space(&object);
-            changed.push(object);
-        }
-        let mut items = Vec::new();
-        for (name, object) in names.iter().zip(changed) {
-            if let Some(there) = self.file_systems.get_mut(name) {
-                *there = object;
-            }
-            match request.body["destroyed"].as_bool() {
-                Some(true) => self.destroy_file_system(name, now),
-                Some(false) => self.file_systems.recover(name),
-                None => {}
-            }
-            let mut name = name.clone();
-            if let Some(new) = request.body["name"].as_str().filter(|new| *new != name) {
-                self.file_systems.rename(&name, new);
-                self.follow(&name, new);
-                name = new.to_owned();
-            }
-            items.extend(self.file_systems.get(&name).map(|object| shown(object, now)));
-        }
-        Ok(json!({ "items": items }))
-    }
-
-    fn check_change(&self, object: &Json, request: &Request) -> Result<(), Refusal> {
-        let (name, body) = (text(object, "name"), &request.body);
-        if is_destroyed(object) && body["destroyed"] != false {
-            return Err(Refusal::of(name, "File system has been destroyed."));
-        }
-        if let Some(new) = body["name"].as_str() {
-            names::check(new, true)?;
-            if !new.eq_ignore_ascii_case(name) && self.file_systems.get(new).is_some() {
-                return Err(Refusal::exists(new, WHAT));
-            }
+        object["source"] = reference(snapshot);
+        if let Some(owner) = self.file_systems.by_id(id(&snapshot["owner"])) {
+            object["provisioned"] = owner["provisioned"].clone();
+            object[USED] = owner[USED].clone();
         }
         Ok(())
     }
 
-    fn destroy_file_system(&mut self, name: &str, now: u64) {
-        let due = now + self.settings.eradication_delay;
-        self.file_systems.destroy(name, due);
-        let of_this =
-            |snapshot: &&Json| text(&snapshot["owner"], "name").eq_ignore_ascii_case(name);
-        let snapshots: Vec<String> =
-            self.snapshots.iter().filter(of_this).map(|s| text(s, "name").to_owned()).collect();
-        for snapshot in snapshots {
-            if let Some(object) = self.snapshots.get_mut(&snapshot) {
-                object["owner_destroyed"] = true.into();
-            }
-            self.snapshots.destroy(&snapshot, due);
+    /// Puts the newest snapshot back in place.
+    fn restore(&mut self, name: &str, source: &str, request: &Request, now: u64) -> Outcome {
+        let object = self.file_systems.live(name)?;
+        if request.flag("discard_non_snapshotted_data")? != Some(true) {
+            return Err(Refusal::of(name, "Data that is not in the snapshot would be discarded."));
         }
+        if self.newest_snapshot(id(object)).is_none_or(|newest| newest != source) {
+            return Err(Refusal::of(source, "Only the newest snapshot can be restored."));
+        }
+        Ok(json!({"items": [shown(object, now)]}))
+    }
+
+    pub(super) fn change_file_systems(&mut self, request: &Request, now: u64) -> Outcome {
+        let body = &request.body;
+        let ignores_usage = request.flag("ignore_usage")? == Some(true);
+        let limits = ["provisioned", "hard_limit_enabled"].iter().any(|f| body.get(*f).is_some());
+        let due = now + self.settings.eradication_delay;
+        let tried = self.file_systems.tried(request, |object| {
+            let old = text(object, "name").to_owned();
+            set(object, body, CHANGED_WITH)?;
+            let name = text(object, "name");
+            names::check(name, true)?;
+            if limits && is_over(object) && !ignores_usage {
+                return Err(Refusal::of(name, "The file system uses more than its hard limit."));
+            }
+            let by_smb = self.own_export(&old, id(object), "SMB").is_some();
+            let policy = self.set_nfs(object, &body["nfs"])?;
+            let by_nfs = policy.is_some() || object["nfs"]["rules"] != "";
+            self.check_exports(object, by_nfs, by_smb)?;
+            set_destroyed(object, body, due);
+            measure(object);
+            Ok(())
+        })?;
+        let mut items = Vec::new();
+        for (old, new) in tried {
+            self.file_systems.replace(&old, &new);
+            self.follow(&old, &new);
+            match body["destroyed"].as_bool() {
+                Some(true) => self.snapshots.destroy_of("owner", id(&old), due),
+                Some(false) => self.snapshots.recover_of("owner", id(&old)),
+                None => {}
+            }
+            self.snapshots.change_of("owner", id(&old), |snapshot| {
+                snapshot["owner_destroyed"] = is_destroyed(&new).into();
+            });
+            let policy = self.policy_of(&body["nfs"])?;
+            self.export_again(&new, &body["nfs"], policy.as_ref());
+            items.extend(self.file_systems.by_id(id(&new)).map(|object| shown(object, now)));
+        }
+        Ok(json!({ "items": items }))
     }
 
     pub(super) fn eradicate_file_systems(&mut self, request: &Request) -> Outcome {
-        for system in self.file_systems.eradicate(request, WHAT, self.settings.safe_mode)? {
-            self.bury_snapshots_of(&system);
+        for system in self.file_systems.eradicate(request, self.settings.safe_mode)? {
+            self.forget(&system);
         }
         Ok(json!({}))
     }
-}
 
-/// Sets the fields of a body on an object; `more` are those that the caller sees to.
-fn set(object: &mut Json, body: &Json, more: &[&str]) -> Result<(), Refusal> {
-    let name = text(object, "name").to_owned();
-    let nothing = Map::new();
-    for (field, value) in body.as_object().unwrap_or(&nothing) {
-        if field == "nfs" {
-            set_nfs(&name, &mut object["nfs"], value)?;
-        } else if SETTABLE.contains(&field.as_str()) {
-            if object.get(field).is_some_and(|old| kind(old) != kind(value)) {
-                return Err(Refusal::of(name, format!("Invalid value of '{field}'.")));
-            }
-            object[field] = value.clone();
-        } else if !more.contains(&field.as_str()) {
-            return Err(Refusal::of(name, format!("Unknown field '{field}'.")));
+    /// What belongs to a file system goes by its new name.
+    fn follow(&mut self, old: &Json, new: &Json) {
+        if old["name"] == new["name"] {
+            return;
+        }
+        self.rename_snapshots(new);
+        self.rename_exports(old, new);
+        let name = &new["name"];
+        for (shelf, field) in [
+            (&mut self.members, "member"),
+            (&mut self.user_quotas, "file_system"),
+            (&mut self.group_quotas, "file_system"),
+        ] {
+            shelf.change_of(field, id(new), |object| object[field]["name"] = name.clone());
         }
     }
-    if object["provisioned"].as_i64().is_none_or(|bytes| bytes < 0) {
-        return Err(Refusal::of(name, "Invalid value of 'provisioned'."));
+
+    /// What belongs to a file system ends with it.
+    pub(super) fn forget(&mut self, system: &Json) {
+        for (shelf, field) in [
+            (&mut self.snapshots, "owner"),
+            (&mut self.exports, "member"),
+            (&mut self.members, "member"),
+            (&mut self.user_quotas, "file_system"),
+            (&mut self.group_quotas, "file_system"),
+        ] {
+            shelf.remove_of(field, id(system));
+        }
+    }
+
+    /// Says how much is written to a file system, which no request does.
+    pub(in crate::simulator) fn fill(&mut self, name: &str, bytes: u64) -> bool {
+        self.file_systems.change(name, |object| {
+            object[USED] = bytes.into();
+            measure(object);
+        });
+        self.file_systems.get(name).is_some()
+    }
+}
+
+/// Sets the fields of a body, but for those that handlers see to.
+fn set(object: &mut Json, body: &Json, more: &[Field]) -> Result<(), Refusal> {
+    fields::set(object, body, &[FIELDS, more])?;
+    for (field, what) in NONE_OF {
+        if let Some(given) = body.get(field) {
+            return Err(Refusal::missing(text(given, "name"), what));
+        }
     }
     Ok(())
 }
 
-fn set_nfs(name: &str, nfs: &mut Json, body: &Json) -> Result<(), Refusal> {
-    let nothing = Map::new();
-    let fields = body.as_object().unwrap_or(&nothing);
-    if fields.contains_key("rules") && fields.contains_key("export_policy") {
-        return Err(Refusal::of(name, "'rules' and 'export_policy' exclude each other."));
-    }
-    for (field, value) in fields {
-        match field.as_str() {
-            "add_rules" => {
-                let rules =
-                    format!("{} {}", text(nfs, "rules"), value.as_str().unwrap_or_default());
-                nfs["rules"] = rules.trim().into();
-            }
-            "remove_rules" => {
-                let gone: Vec<&str> = value.as_str().unwrap_or_default().split(' ').collect();
-                let left = text(nfs, "rules").split(' ').filter(|rule| !gone.contains(rule));
-                nfs["rules"] = left.collect::<Vec<_>>().join(" ").into();
-            }
-            "rules" => check_rules(name, value)?,
-            known if NFS.contains(&known) => {}
-            unknown => return Err(Refusal::of(name, format!("Unknown field 'nfs.{unknown}'."))),
-        }
-        if NFS.contains(&field.as_str()) {
-            nfs[field] = value.clone();
-        }
-    }
-    Ok(())
+/// Whether a hard limit is less than what is used.
+fn is_over(object: &Json) -> bool {
+    let bytes = |field: &str| object[field].as_u64().unwrap_or_default();
+    object["hard_limit_enabled"] == true && bytes("provisioned") < bytes(USED)
 }
 
-/// Refuses what does not look like `client(options) client(options)`.
-fn check_rules(name: &str, rules: &Json) -> Result<(), Refusal> {
-    let text = rules.as_str().unwrap_or_default();
-    let good = text.split(' ').filter(|rule| !rule.is_empty()).all(|rule| {
-        let Some((client, options)) = rule.split_once('(') else {
-            return true;
-        };
-        !client.is_empty() && options.ends_with(')')
+/// Writes down how much space it takes.
+fn measure(object: &mut Json) {
+    let bytes = |field: &str| object[field].as_u64().unwrap_or_default();
+    let (used, provisioned) = (bytes(USED), bytes("provisioned"));
+    object["space"] = json!({
+        "available_provisioned": provisioned.saturating_sub(used), "data_reduction": 1.0, "destroyed": 0,
+        "destroyed_virtual": 0, "shared": 0, "snapshots": 0, "total_physical": used,
+        "total_provisioned": provisioned, "total_used": used, "unique": used, "virtual": used,
     });
-    if good && rules.is_string() { Ok(()) } else { Err(Refusal::of(name, "Invalid NFS rules.")) }
 }
 
-fn space(object: &Json) -> Json {
+/// The space of a whole array.
+pub(super) fn space_of(sums: Sums) -> Json {
+    let Sums { live, destroyed } = sums;
+    let used = bytes(live.used + destroyed.used);
+    let available = u128::from(sums.provisioned()).saturating_sub(live.used);
     json!({
-        "data_reduction": 1.0, "snapshots": 0, "total_physical": 0, "unique": 0, "virtual": 0,
-        "total_used": 0, "total_provisioned": object["provisioned"],
+        "available_provisioned": bytes(available), "data_reduction": 1.0,
+        "destroyed": bytes(destroyed.used), "destroyed_virtual": bytes(destroyed.used), "shared": 0,
+        "snapshots": 0, "total_physical": used, "total_provisioned": sums.provisioned(),
+        "total_used": used, "unique": bytes(live.used), "virtual": bytes(live.used),
     })
-}
-
-fn kind(value: &Json) -> std::mem::Discriminant<Json> {
-    std::mem::discriminant(value)
 }

@@ -2,85 +2,105 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{FlashBlade, file_systems, listed};
+use super::FlashBlade;
+use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{is_destroyed, reference, shown, text};
+use crate::simulator::shelf::{Scope, id, is_destroyed, reference, set_destroyed, shown, text};
 
-/// What messages call it.
-pub(super) const WHAT: &str = "Snapshot";
+const FIELDS: &[Field] = &[("destroyed", Takes::Boolean), ("name", Takes::Text)];
 
 impl FlashBlade {
-    pub(super) fn list_snapshots(&self, request: &Request, now: u64) -> Outcome {
-        let mut page = self.snapshots.list(request, WHAT, self.settings.page, now)?;
-        let wanted = request.list("names_or_owner_names");
-        if !wanted.is_empty() {
-            page.items.retain(|snapshot| {
-                let names = [text(snapshot, "name"), text(&snapshot["owner"], "name")];
-                wanted.iter().any(|name| names.contains(name))
-            });
-            page.total = Some(page.items.len());
+    /// Narrows a list by names that are of snapshots or of those that own them.
+    pub(super) fn snapshots_scope(&self, request: &Request) -> Result<Scope, Refusal> {
+        let mut scope = Scope::new();
+        self.file_systems.narrow(&mut scope, "owner", request, ("", "owner_ids"))?;
+        let (mut owners, mut names) = (Vec::new(), Vec::new());
+        for name in request.list("names_or_owner_names") {
+            match (self.file_systems.get(name), self.snapshots.get(name)) {
+                (Some(owner), _) => owners.push(id(owner).to_owned()),
+                (None, Some(_)) => names.push(name.to_owned()),
+                (None, None) => return Err(Refusal::missing(name, "Snapshot")),
+            }
         }
-        Ok(listed(page))
+        // One field decides for both: of owners, all the names are.
+        let of_owners = owners.iter().flat_map(|owner| self.snapshots.of("owner", owner));
+        names.extend(of_owners.map(|snapshot| text(snapshot, "name").to_owned()));
+        if request.parameter("names_or_owner_names").is_some() {
+            scope.push(("name", names));
+        }
+        Ok(scope)
     }
 
     pub(super) fn make_snapshots(&mut self, request: &Request, now: u64) -> Outcome {
+        let sources = self.file_systems.meant_required(request, "source_names", "source_ids")?;
+        if request.flag("send")? == Some(true) || request.parameter("targets").is_some() {
+            return Err(Refusal::missing(&self.settings.name, "Array connection"));
+        }
         let mut new = Vec::new();
-        for source in request.list("source_names") {
-            let live = self.file_systems.get(source).filter(|system| !is_destroyed(system));
-            let owner =
-                reference(live.ok_or_else(|| Refusal::missing(source, file_systems::WHAT))?);
-            let number = self.made;
+        for source in sources {
+            let owner = reference(self.file_systems.live(text(source, "name"))?);
             let suffix = match request.body["suffix"].as_str() {
                 Some(suffix) => suffix.to_owned(),
-                None => format!("s{number}"),
+                None => format!("s{}", self.made + 1),
             };
             names::check(&suffix, false)?;
-            let name = format!("{source}.{suffix}");
-            if self.snapshots.get(&name).is_some() {
-                return Err(Refusal::exists(&name, WHAT));
-            }
-            new.push((name, suffix, owner));
-        }
-        if new.is_empty() {
-            return Err(Refusal::whole(400, "Missing required parameter 'source_names'."));
+            let name = format!("{}.{suffix}", text(&owner, "name"));
+            self.snapshots.free(&name)?;
+            new.push(json!({
+                "name": name, "created": now, "destroyed": false, "suffix": suffix, "owner": owner,
+                "owner_destroyed": false, "policies": [], "source": owner,
+            }));
         }
         let mut items = Vec::new();
-        for (name, suffix, owner) in new {
-            let object = json!({
-                "name": name, "id": self.id(), "created": now, "destroyed": false, "suffix": suffix,
-                "owner": owner, "owner_destroyed": false, "source": owner,
-            });
+        for mut object in new {
+            object["id"] = self.id().into();
             items.push(shown(&object, now));
-            self.snapshots.insert(object);
+            self.snapshots.add(object)?;
         }
         Ok(json!({ "items": items }))
     }
 
+    pub(super) fn change_snapshots(&mut self, request: &Request, now: u64) -> Outcome {
+        request.flag("latest_replica")?;
+        let due = now + self.settings.eradication_delay;
+        let tried = self.snapshots.tried(request, |snapshot| {
+            let owner = text(&snapshot["owner"], "name").to_owned();
+            let old = text(snapshot, "name").to_owned();
+            fields::set(snapshot, &request.body, &[FIELDS])?;
+            if text(snapshot, "name") != old {
+                let suffix = text(snapshot, "name").strip_prefix(&format!("{owner}."));
+                let suffix = suffix.ok_or_else(|| Refusal::of(&old, "Invalid name."))?.to_owned();
+                names::check(&suffix, false)?;
+                snapshot["suffix"] = suffix.into();
+            }
+            if request.body["destroyed"] == false && snapshot["owner_destroyed"] == true {
+                return Err(Refusal::of(owner, "File system has been destroyed."));
+            }
+            set_destroyed(snapshot, &request.body, due);
+            Ok(())
+        })?;
+        for (old, new) in &tried {
+            self.snapshots.replace(old, new);
+        }
+        Ok(json!({"items": tried.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}))
+    }
+
     /// Returns the name of a file system's newest snapshot.
     pub(super) fn newest_snapshot(&self, system: &str) -> Option<&str> {
-        let of_this = |snapshot: &&Json| text(&snapshot["owner"], "name") == system;
-        let live = self.snapshots.iter().filter(of_this).filter(|snapshot| !is_destroyed(snapshot));
+        let live = self.snapshots.of("owner", system).filter(|snapshot| !is_destroyed(snapshot));
         live.max_by_key(|snapshot| (snapshot["created"].as_u64(), text(snapshot, "id")))
             .map(|snapshot| text(snapshot, "name"))
     }
 
     /// Snapshots of a file system go by its new name.
-    pub(super) fn follow(&mut self, old: &str, new: &str) {
-        let of_this = |s: &&Json| text(&s["owner"], "name").eq_ignore_ascii_case(old);
-        let snapshots: Vec<Json> = self.snapshots.iter().filter(of_this).cloned().collect();
-        for mut snapshot in snapshots {
-            self.snapshots.remove(text(&snapshot, "name"));
+    pub(super) fn rename_snapshots(&mut self, owner: &Json) {
+        self.snapshots.change_of("owner", id(owner), |snapshot| {
             for role in ["owner", "source"] {
-                snapshot[role]["name"] = new.into();
+                snapshot[role]["name"] = owner["name"].clone();
             }
-            snapshot["name"] = format!("{new}.{}", text(&snapshot, "suffix")).into();
-            self.snapshots.insert(snapshot);
-        }
-    }
-
-    /// Snapshots end with their file system.
-    pub(super) fn bury_snapshots_of(&mut self, system: &Json) {
-        self.snapshots.remove_where(|snapshot| snapshot["owner"]["id"] == system["id"]);
+            let name = format!("{}.{}", text(owner, "name"), text(snapshot, "suffix"));
+            snapshot["name"] = name.into();
+        });
     }
 }

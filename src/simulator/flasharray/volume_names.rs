@@ -1,0 +1,66 @@
+//! Names of volumes, which say in which pod and volume group they are: new ones, and moves.
+
+use serde_json::Value as Json;
+
+use super::FlashArray;
+use crate::simulator::names::{self, Parts, within};
+use crate::simulator::rest::Refusal;
+use crate::simulator::shelf::{id, reference, text};
+
+impl FlashArray {
+    /// Moves a volume to the pod or volume group of a body, or out of it when that has no name.
+    pub(super) fn move_to(&self, volume: &mut Json, body: &Json) -> Result<(), Refusal> {
+        let name = text(volume, "name").to_owned();
+        let parts = Parts::of(&name);
+        if let Some(pod) = body.get("pod") {
+            let pod = Some(text(pod, "name")).filter(|pod| !pod.is_empty());
+            put(volume, "pod", pod.map(|pod| self.pods.live(pod)).transpose()?);
+            put(volume, "volume_group", None);
+            volume["name"] = within(pod, parts.own).into();
+        }
+        if let Some(group) = body.get("volume_group") {
+            let group = Some(text(group, "name")).filter(|group| !group.is_empty());
+            let pod = group.map_or(parts.pod, |group| Parts::of(group).pod);
+            if pod != parts.pod {
+                return Err(Refusal::of(name, "The volume group is in another pod."));
+            }
+            let there = group.map(|group| self.volume_groups.live(group)).transpose()?;
+            put(volume, "volume_group", there);
+            let own = parts.own;
+            volume["name"] = match group {
+                Some(group) => format!("{group}/{own}").into(),
+                None => within(pod, own).into(),
+            };
+        }
+        Ok(())
+    }
+
+    /// Refuses to take a volume back whose pod or volume group has been destroyed.
+    pub(super) fn check_containers(&self, volume: &Json) -> Result<(), Refusal> {
+        for (shelf, field) in [(&self.pods, "pod"), (&self.volume_groups, "volume_group")] {
+            if let Some(container) = shelf.by_id(id(&volume[field])) {
+                shelf.live(text(container, "name"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a new name that is none, or that would move the volume.
+pub(super) fn check_rename(old: &str, new: &str) -> Result<(), Refusal> {
+    let (old, parts) = (Parts::of(old), Parts::of(new));
+    if (old.pod, old.group) != (parts.pod, parts.group) {
+        return Err(Refusal::of(new, "A new name does not move a volume."));
+    }
+    names::check(parts.own, true)
+}
+
+/// Sets a reference, or takes it away.
+fn put(volume: &mut Json, field: &str, object: Option<&Json>) {
+    match object {
+        Some(object) => volume[field] = reference(object),
+        None => {
+            volume.as_object_mut().map(|fields| fields.shift_remove(field));
+        }
+    }
+}

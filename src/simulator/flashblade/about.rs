@@ -1,0 +1,56 @@
+//! What an array says of itself: who it is, how full, how busy.
+
+use serde_json::{Value as Json, json};
+
+use super::{FlashBlade, file_systems};
+use crate::simulator::names;
+use crate::simulator::rest::{Outcome, Refusal, Request};
+use crate::simulator::shelf::Sums;
+
+impl FlashBlade {
+    pub(super) fn performance(&self, request: &Request, now: u64) -> Outcome {
+        const PROTOCOLS: [&str; 5] = ["all", "HTTP", "SMB", "NFS", "S3"];
+        let asked = request.parameter("protocol").unwrap_or("all");
+        if !PROTOCOLS.iter().any(|protocol| protocol.eq_ignore_ascii_case(asked)) {
+            return Err(Refusal::of(asked, "Invalid protocol."));
+        }
+        // Nobody reads or writes here.
+        Ok(json!({
+            "name": self.settings.name, "id": self.location()["id"], "time": now, "bytes_per_op": 0.0,
+            "bytes_per_read": 0.0, "bytes_per_write": 0.0, "others_per_sec": 0.0,
+            "read_bytes_per_sec": 0.0, "reads_per_sec": 0.0, "usec_per_other_op": 0.0,
+            "usec_per_read_op": 0.0, "usec_per_write_op": 0.0, "write_bytes_per_sec": 0.0,
+            "writes_per_sec": 0.0,
+        }))
+    }
+
+    /// A reference to the array itself.
+    pub(super) fn location(&self) -> Json {
+        json!({"name": self.settings.name, "id": names::id(self.settings.number, 0)})
+    }
+
+    pub(super) fn array(&self, now: u64) -> Json {
+        json!({
+            "name": self.settings.name, "id": names::id(self.settings.number, 0), "_as_of": now,
+            "os": "Purity//FB", "version": "4.6.5", "idle_timeout": self.sessions.idle_timeout(),
+            "time_zone": "UTC",
+            "eradication_config": {
+                "eradication_delay": self.settings.eradication_delay,
+                "manual_eradication": if self.settings.safe_mode { "all-disabled" } else { "all-enabled" },
+            },
+        })
+    }
+
+    pub(super) fn space(&self, request: &Request, now: u64) -> Outcome {
+        let sums = match request.parameter("type") {
+            None | Some("array" | "file-system") => self.file_systems.sums(),
+            Some("object-store") => Sums::default(),
+            Some(other) => return Err(Refusal::of(other, "Invalid type.")),
+        };
+        Ok(json!({
+            "name": self.settings.name, "id": self.location()["id"], "time": now,
+            "capacity": self.settings.capacity, "parity": 1.0,
+            "space": file_systems::space_of(sums),
+        }))
+    }
+}

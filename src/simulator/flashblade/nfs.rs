@@ -1,0 +1,143 @@
+//! How a file system itself says that it is exported: `nfs.rules`, `nfs.export_policy`, `default_exports`.
+//!
+//! All of it stands for the one export of its name on the default server, which `exports` keeps.
+
+use serde_json::Value as Json;
+
+use super::FlashBlade;
+use crate::simulator::fields::{self, Field, Takes};
+use crate::simulator::rest::{Refusal, Request};
+use crate::simulator::shelf::text;
+
+/// What the array exports when nobody says otherwise.
+pub(super) const EVERYBODY: &str = "*(rw,no_root_squash)";
+
+const FIELDS: &[Field] = &[
+    ("add_rules", Takes::Text),
+    ("after", Takes::Text),
+    ("export_policy", Takes::Handler),
+    ("remove_rules", Takes::Text),
+    ("rules", Takes::Text),
+    ("v3_enabled", Takes::Boolean),
+    ("v4_1_enabled", Takes::Boolean),
+];
+
+/// Fields that say what becomes of the rules, and are no part of a file system.
+const EDITS: [&str; 3] = ["add_rules", "after", "remove_rules"];
+
+/// The exports that a new file system gets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DefaultExports {
+    pub(super) nfs: bool,
+    pub(super) smb: bool,
+}
+
+/// Reads which exports a new file system gets: those of the parameter, and those that its body asks for.
+pub(super) fn default_exports(request: &Request) -> Result<DefaultExports, Refusal> {
+    // An empty parameter is not the same as none.
+    let asked = request.query.get("default_exports").map_or("nfs,smb", String::as_str);
+    let asked: Vec<&str> = asked.split(',').filter(|kind| !kind.is_empty()).collect();
+    if let Some(other) = asked.iter().find(|kind| !["nfs", "smb"].contains(kind)) {
+        return Err(Refusal::of(*other, "Invalid value of parameter 'default_exports'."));
+    }
+    let smb = &request.body["smb"];
+    let by_smb = smb.get("client_policy").is_some() || smb.get("share_policy").is_some();
+    Ok(DefaultExports { nfs: asked.contains(&"nfs"), smb: by_smb || asked.contains(&"smb") })
+}
+
+impl FlashBlade {
+    /// Returns the export policy that the `nfs` of a body names.
+    pub(super) fn policy_of(&self, nfs: &Json) -> Result<Option<Json>, Refusal> {
+        let Some(asked) = nfs.get("export_policy") else {
+            return Ok(None);
+        };
+        let (name, id) = (text(asked, "name"), text(asked, "id"));
+        let found = self.export_policies.get(name).or_else(|| self.export_policies.by_id(id));
+        found.cloned().map(Some).ok_or_else(|| Refusal::missing(name, "NFS export policy"))
+    }
+
+    /// Sets the `nfs` of a body on a file system, and returns the export policy that it names.
+    pub(super) fn set_nfs(&self, object: &mut Json, body: &Json) -> Result<Option<Json>, Refusal> {
+        let name = text(object, "name").to_owned();
+        let policy = self.policy_of(body)?;
+        let edits = EDITS.iter().any(|field| body.get(*field).is_some());
+        if policy.is_some() && (body.get("rules").is_some() || edits) {
+            return Err(Refusal::of(name, "'rules' and 'export_policy' exclude each other."));
+        }
+        let mut nfs = object["nfs"].clone();
+        if edits && nfs.get("export_policy").is_some() {
+            return Err(Refusal::of(name, "The file system is exported by a policy."));
+        }
+        fields::set_at(&name, "nfs.", &mut nfs, body, &[FIELDS])?;
+        let rules = edited(text(&nfs, "rules"), body);
+        if !rules.split_whitespace().all(is_rule) {
+            return Err(Refusal::of(name, "Invalid NFS rules."));
+        }
+        if let Some(fields) = nfs.as_object_mut() {
+            fields.retain(|field, _| !EDITS.contains(&field.as_str()));
+        }
+        nfs["rules"] = if policy.is_some() { "".into() } else { rules.into() };
+        object["nfs"] = nfs;
+        Ok(policy)
+    }
+
+    /// Writes down, on a file system, how it is exported by its name on the default server.
+    pub(super) fn mirror(&mut self, system: &str) {
+        let Some(name) = self.file_systems.by_id(system).map(|s| text(s, "name").to_owned()) else {
+            return;
+        };
+        let export = self.own_export(&name, system, "NFS").cloned();
+        self.file_systems.change(&name, |object| {
+            let nfs = &mut object["nfs"];
+            let policy = export.as_ref().and_then(|export| export.get("policy"));
+            if policy.is_some() || export.is_none() {
+                nfs["rules"] = "".into();
+            }
+            match (policy, nfs.as_object_mut()) {
+                (Some(policy), _) => nfs["export_policy"] = policy.clone(),
+                (None, Some(fields)) => {
+                    fields.shift_remove("export_policy");
+                }
+                (None, None) => {}
+            }
+        });
+    }
+}
+
+/// The rules after those of a body have been taken away and added, in that order.
+fn edited(rules: &str, body: &Json) -> String {
+    let words = |field: &str| text(body, field).split_whitespace().collect::<Vec<_>>();
+    let mut rules: Vec<&str> = rules.split_whitespace().collect();
+    let after = words("after");
+    let behind = |rules: &[&str]| find(rules, &after, 0).map_or(0, |at| at + after.len());
+    let gone = words("remove_rules");
+    if let Some(at) = find(&rules, &gone, behind(&rules)) {
+        rules.drain(at..at + gone.len());
+    }
+    let at = if after.is_empty() { rules.len() } else { behind(&rules) };
+    rules.splice(at..at, words("add_rules"));
+    rules.join(" ")
+}
+
+/// Where some rules stand, one after the other, among others.
+fn find(rules: &[&str], wanted: &[&str], from: usize) -> Option<usize> {
+    if wanted.is_empty() {
+        return None;
+    }
+    let found = rules.get(from..)?.windows(wanted.len()).position(|some| some == wanted);
+    found.map(|at| at + from)
+}
+
+/// Whether something looks like `client(options)`.
+fn is_rule(rule: &str) -> bool {
+    rule.split_once('(')
+        .is_none_or(|(client, options)| !client.is_empty() && options.ends_with(')'))
+}
+
+/// Whether a file system has one of the protocols of an export enabled.
+pub(super) fn is_served(system: &Json, policy_type: &str) -> bool {
+    match policy_type {
+        "NFS" => system["nfs"]["v3_enabled"] == true || system["nfs"]["v4_1_enabled"] == true,
+        _ => system["smb"]["enabled"] == true,
+    }
+}

@@ -1,0 +1,146 @@
+//! Quotas of users and groups on a file system: the same for both, under two names.
+
+use std::collections::HashSet;
+
+use serde_json::{Value as Json, json};
+
+use super::FlashBlade;
+use crate::simulator::fields::{self, Field, Takes};
+use crate::simulator::rest::{Outcome, Refusal, Request};
+use crate::simulator::shelf::{KEY, Scope, Shelf, id, reference, shown, text};
+
+/// Whose quotas.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whose {
+    /// Field of a quota.
+    field: &'static str,
+    /// Parameters of requests: numbers, names.
+    numbers: &'static str,
+    names: &'static str,
+    /// Field of a file system with the quota of those who have none of their own.
+    default: &'static str,
+}
+
+pub(super) const USERS: Whose =
+    Whose { field: "user", numbers: "uids", names: "user_names", default: "default_user_quota" };
+pub(super) const GROUPS: Whose =
+    Whose { field: "group", numbers: "gids", names: "group_names", default: "default_group_quota" };
+
+const FIELDS: &[Field] = &[("quota", Takes::Number(1, i64::MAX))];
+const FILE_SYSTEMS: (&str, &str) = ("file_system_names", "file_system_ids");
+/// Field that only we see: who it is, by number or name.
+const WHO: &str = "_who";
+
+impl FlashBlade {
+    pub(super) fn quotas_scope(&self, whose: Whose, request: &Request) -> Result<Scope, Refusal> {
+        let mut scope = Scope::new();
+        self.file_systems.narrow(&mut scope, "file_system", request, FILE_SYSTEMS)?;
+        let who = whose.of(request)?;
+        if !who.is_empty() {
+            scope.push((WHO, who.iter().map(|who| text(who, WHO).to_owned()).collect()));
+        }
+        Ok(scope)
+    }
+
+    pub(super) fn make_quotas(&mut self, whose: Whose, request: &Request, now: u64) -> Outcome {
+        let systems = self.file_systems.meant_required(request, FILE_SYSTEMS.0, FILE_SYSTEMS.1)?;
+        let who = whose.required(request)?;
+        if request.body.get("quota").is_none() {
+            return Err(Refusal::whole(400, "Missing required field 'quota'."));
+        }
+        let mut new = Vec::new();
+        for system in systems {
+            let system = self.file_systems.live(text(system, "name"))?;
+            for who in &who {
+                let mut object = json!({
+                    KEY: key(system, who), WHO: who[WHO], "file_system": reference(system),
+                    "file_system_default_quota": system[whose.default], "usage": 0,
+                    whose.field: who["shown"],
+                    "name": format!("{}/{}", text(system, "name"), text(who, WHO)),
+                });
+                fields::set(&mut object, &request.body, &[FIELDS])?;
+                if whose.quotas(self).get(text(&object, KEY)).is_some() {
+                    return Err(Refusal::exists(text(&object, "name"), "Quota"));
+                }
+                new.push(object);
+            }
+        }
+        let items: Vec<Json> = new.iter().map(|object| shown(object, now)).collect();
+        for object in new {
+            whose.quotas_mut(self).insert(object);
+        }
+        Ok(json!({ "items": items }))
+    }
+
+    pub(super) fn change_quotas(&mut self, whose: Whose, request: &Request, now: u64) -> Outcome {
+        let mut changed = Vec::new();
+        for mut object in self.quotas(whose, request)? {
+            fields::set(&mut object, &request.body, &[FIELDS])?;
+            changed.push(object);
+        }
+        let items: Vec<Json> = changed.iter().map(|object| shown(object, now)).collect();
+        for object in changed {
+            whose.quotas_mut(self).insert(object);
+        }
+        Ok(json!({ "items": items }))
+    }
+
+    pub(super) fn delete_quotas(&mut self, whose: Whose, request: &Request) -> Outcome {
+        for object in self.quotas(whose, request)? {
+            whose.quotas_mut(self).remove(text(&object, KEY));
+        }
+        Ok(json!({}))
+    }
+
+    /// The quotas that a request means: by their names, or by file systems and users.
+    fn quotas(&self, whose: Whose, request: &Request) -> Result<Vec<Json>, Refusal> {
+        let quotas = whose.quotas(self);
+        if request.parameter("names").is_some() {
+            return Ok(quotas.required(request)?.into_iter().cloned().collect());
+        }
+        let systems = self.file_systems.meant_required(request, FILE_SYSTEMS.0, FILE_SYSTEMS.1)?;
+        let who = whose.required(request)?;
+        let pairs = systems.iter().flat_map(|system| who.iter().map(move |who| (system, who)));
+        let found = pairs.map(|(system, who)| {
+            let quota = quotas.get(&key(system, who));
+            quota.cloned().ok_or_else(|| Refusal::missing(text(who, WHO), "Quota"))
+        });
+        found.collect()
+    }
+}
+
+impl Whose {
+    fn quotas(self, array: &FlashBlade) -> &Shelf {
+        if self.field == "user" { &array.user_quotas } else { &array.group_quotas }
+    }
+
+    fn quotas_mut(self, array: &mut FlashBlade) -> &mut Shelf {
+        if self.field == "user" { &mut array.user_quotas } else { &mut array.group_quotas }
+    }
+
+    fn required(self, request: &Request) -> Result<Vec<Json>, Refusal> {
+        let who = self.of(request)?;
+        if who.is_empty() { Err(Refusal::lacks(self.numbers)) } else { Ok(who) }
+    }
+
+    /// The users or groups that a request means: what we know them by, and what clients see.
+    fn of(self, request: &Request) -> Result<Vec<Json>, Refusal> {
+        let numbers = request.list(self.numbers).into_iter().map(|number| {
+            let read: u32 = number.parse().map_err(|_| {
+                Refusal::of(number, format!("Invalid value of parameter '{}'.", self.numbers))
+            })?;
+            Ok(json!({WHO: number, "shown": {"id": read}}))
+        });
+        let names = request.list(self.names).into_iter();
+        let names = names.map(|name| Ok(json!({WHO: name, "shown": {"name": name}})));
+        let mut all: Vec<Json> = numbers.chain(names).collect::<Result<_, Refusal>>()?;
+        // Who is named twice is meant once.
+        let mut seen = HashSet::new();
+        all.retain(|who| seen.insert(text(who, WHO).to_lowercase()));
+        Ok(all)
+    }
+}
+
+fn key(system: &Json, who: &Json) -> String {
+    format!("{} {}", id(system), text(who, WHO).to_lowercase())
+}

@@ -1,0 +1,151 @@
+//! How objects on a shelf change: one or all of a kind, by a request, with what they belong to, in time.
+
+use std::collections::HashSet;
+
+use serde_json::Value as Json;
+
+use super::{DUE, Shelf, is_destroyed, key, text};
+use crate::simulator::rest::{Refusal, Request};
+
+/// Field that only we see: whether an object was destroyed by what it belongs to, and comes back with that.
+const ALONG: &str = "_along";
+
+impl Shelf {
+    /// Changes an object, its name included.
+    pub(in crate::simulator) fn change(&mut self, name: &str, change: impl FnOnce(&mut Json)) {
+        if let Some(mut object) = self.remove(name) {
+            change(&mut object);
+            self.insert(object);
+        }
+    }
+
+    /// Changes all objects that have a value in a field.
+    pub(in crate::simulator) fn change_of(
+        &mut self,
+        field: &str,
+        value: &str,
+        change: impl Fn(&mut Json),
+    ) {
+        for mut object in self.remove_of(field, value) {
+            change(&mut object);
+            self.insert(object);
+        }
+    }
+
+    /// Destroys what belongs to a destroyed object.
+    pub(in crate::simulator) fn destroy_of(&mut self, field: &str, id: &str, due: u64) {
+        self.change_of(field, id, |object| {
+            if !is_destroyed(object) {
+                destroy(object, due);
+                object[ALONG] = true.into();
+            }
+        });
+    }
+
+    /// Takes back what was destroyed with the object that it belongs to.
+    pub(in crate::simulator) fn recover_of(&mut self, field: &str, id: &str) {
+        self.change_of(field, id, |object| {
+            if object[ALONG] == true {
+                recover(object);
+            }
+        });
+    }
+
+    /// The array's own timer: what was destroyed for long enough is gone. Returns it.
+    pub(in crate::simulator) fn bury(&mut self, now: u64) -> Vec<Json> {
+        let due = self.graves.iter().take_while(|(due, _)| *due <= now);
+        let due: Vec<String> = due.map(|(_, key)| key.clone()).collect();
+        due.iter().filter_map(|key| self.remove(key)).collect()
+    }
+
+    /// Tries a change on a copy of each object that a request names, and returns each with its copy.
+    ///
+    /// The change is made when all have gone well, by [`Shelf::replace`]: a request changes all, or nothing.
+    pub(in crate::simulator) fn tried(
+        &self,
+        request: &Request,
+        change: impl Fn(&mut Json) -> Result<(), Refusal>,
+    ) -> Result<Vec<(Json, Json)>, Refusal> {
+        let named = self.required(request)?;
+        if let (Some(name), 2..) = (request.body.get("name"), named.len()) {
+            return Err(Refusal::of(name.as_str().unwrap_or_default(), "One name for several."));
+        }
+        let mut tried = Vec::new();
+        let mut names = HashSet::new();
+        for old in named {
+            let name = text(old, "name");
+            if is_destroyed(old) && request.body["destroyed"] != false {
+                return Err(self.is_gone(name));
+            }
+            let mut new = old.clone();
+            change(&mut new)?;
+            if !text(&new, "name").eq_ignore_ascii_case(name) {
+                self.free(text(&new, "name"))?;
+            }
+            if !names.insert(text(&new, "name").to_lowercase()) {
+                return Err(Refusal::exists(text(&new, "name"), self.what));
+            }
+            tried.push((old.clone(), new));
+        }
+        Ok(tried)
+    }
+
+    /// Puts the changed copy of an object in its place.
+    pub(in crate::simulator) fn replace(&mut self, old: &Json, new: &Json) {
+        self.take(&key(old));
+        self.insert(new.clone());
+    }
+
+    /// Eradicates what a request names: all of it, or nothing. Returns it.
+    pub(in crate::simulator) fn eradicate(
+        &mut self,
+        request: &Request,
+        safe_mode: bool,
+    ) -> Result<Vec<Json>, Refusal> {
+        let named = self.required(request)?;
+        if let Some(live) = named.iter().find(|object| !is_destroyed(object)) {
+            let message = format!("{} has not been destroyed.", self.what);
+            return Err(Refusal::of(text(live, "name"), message));
+        }
+        if safe_mode {
+            return Err(Refusal::whole(400, "Eradication is disabled."));
+        }
+        let keys: Vec<String> = named.into_iter().map(key).collect();
+        Ok(keys.iter().filter_map(|key| self.take(key)).collect())
+    }
+
+    /// Deletes what a request names and nothing holds: all of it, or nothing. Returns it.
+    pub(in crate::simulator) fn delete(
+        &mut self,
+        request: &Request,
+        holds: impl Fn(&Json) -> Result<(), Refusal>,
+    ) -> Result<Vec<Json>, Refusal> {
+        let named = self.required(request)?;
+        named.iter().try_for_each(|object| holds(object))?;
+        let keys: Vec<String> = named.into_iter().map(key).collect();
+        Ok(keys.iter().filter_map(|key| self.take(key)).collect())
+    }
+}
+
+/// Destroys an object: it stays until `due`, in milliseconds since 1970.
+pub(in crate::simulator) fn destroy(object: &mut Json, due: u64) {
+    object["destroyed"] = true.into();
+    object[DUE] = due.into();
+}
+
+/// Takes a destroyed object back.
+pub(in crate::simulator) fn recover(object: &mut Json) {
+    object["destroyed"] = false.into();
+    if let Some(fields) = object.as_object_mut() {
+        fields.retain(|field, _| field != DUE && field != ALONG);
+    }
+}
+
+/// Destroys an object or takes it back, as the body of a request says.
+pub(in crate::simulator) fn set_destroyed(object: &mut Json, body: &Json, due: u64) {
+    match body["destroyed"].as_bool() {
+        Some(true) => destroy(object, due),
+        Some(false) => recover(object),
+        None => {}
+    }
+}

@@ -1,0 +1,86 @@
+//! Lists: filters, orders, pages.
+
+use pso_gen::simulator::{Method, Settings};
+use serde_json::{Value as Json, json};
+
+use crate::talk::{Talk, names};
+
+#[test]
+fn lists_are_filtered_sorted_and_paged() {
+    let mut talk = Talk::with_flashblade(&Settings { page: 4, ..Settings::default() });
+    for number in 0..10 {
+        let body = json!({"provisioned": 1000 - number});
+        talk.post("file-systems", &[("names", &format!("fs{number}"))], body);
+    }
+    let mut seen = Vec::new();
+    let mut token = String::new();
+    loop {
+        let query = [("continuation_token", token.as_str())];
+        let answer = talk.ask(Method::Get, "file-systems", &query, json!(null));
+        assert_eq!(answer.body["total_item_count"], 10);
+        seen.extend(answer.body["items"].as_array().expect("items").clone());
+        match answer.body["continuation_token"].as_str() {
+            Some(next) => token = next.to_owned(),
+            None => break,
+        }
+        // One that comes and one that goes in between change nothing for the others.
+        talk.patch("file-systems", &[("names", "fs0")], json!({"name": "fs00"}));
+        talk.patch("file-systems", &[("names", "fs00")], json!({"name": "fs0"}));
+    }
+    assert_eq!(seen.len(), 10);
+
+    let filter =
+        [("filter", "provisioned>995 and name='fs*'"), ("sort", "provisioned"), ("limit", "3")];
+    assert_eq!(names(&talk.get("file-systems", &filter)), ["fs4", "fs3", "fs2"]);
+    let none = talk.ask(Method::Get, "file-systems", &[("limit", "0")], json!(null));
+    assert_eq!((&none.body["items"], &none.body["total_item_count"]), (&json!([]), &json!(10)));
+    for (words, query) in [
+        ("exclude", vec![("names", "fs1"), ("ids", "x")]),
+        ("does not exist", vec![("names", "fs1,nope")]),
+        ("filter", vec![("filter", "name=")]),
+        ("token", vec![("continuation_token", "abc")]),
+    ] {
+        talk.refused(words, Method::Get, "file-systems", &query, json!(null));
+    }
+}
+
+/// What belongs to one object is found before pages are cut, not after.
+#[test]
+fn what_belongs_to_one_object_is_paged_too() {
+    let mut talk = Talk::with_flasharray(&Settings { page: 2, ..Settings::default() });
+    for volume in ["a", "b"] {
+        talk.post("volumes", &[("names", volume)], json!({"provisioned": 1 << 20}));
+    }
+    for number in 0..5 {
+        let suffix = format!("s{number}");
+        let both = [("source_names", "a,b")];
+        talk.post("volume-snapshots", &both, json!({ "suffix": suffix }));
+    }
+    let mut seen: Vec<Json> = Vec::new();
+    let mut token = String::new();
+    loop {
+        let query = [
+            ("source_names", "b"),
+            ("continuation_token", token.as_str()),
+            ("total_item_count", "true"),
+        ];
+        let page = talk.ask(Method::Get, "volume-snapshots", &query, json!(null));
+        assert_eq!(page.body["total_item_count"], 5);
+        let items = page.body["items"].as_array().expect("items").clone();
+        assert!(items.len() <= 2);
+        seen.extend(items);
+        if page.body["more_items_remaining"] == false {
+            break;
+        }
+        page.body["continuation_token"].as_str().expect("a token").clone_into(&mut token);
+    }
+    assert_eq!(names(&seen), ["b.s0", "b.s1", "b.s2", "b.s3", "b.s4"]);
+
+    let sorted = |offset| [("sort", "name-"), ("offset", offset), ("source_names", "a")];
+    let page = talk.ask(Method::Get, "volume-snapshots", &sorted("2"), json!(null));
+    assert_eq!(names(page.body["items"].as_array().expect("items")), ["a.s2", "a.s1"]);
+    assert_eq!(page.body["more_items_remaining"], true);
+    assert!(page.body.get("continuation_token").is_none(), "sorted lists are paged by offset");
+    let page = talk.ask(Method::Get, "volume-snapshots", &sorted("4"), json!(null));
+    assert_eq!(page.body["more_items_remaining"], false);
+}

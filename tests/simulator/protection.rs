@@ -1,0 +1,156 @@
+//! Protection groups, their volumes and their snapshots.
+
+use pso_gen::simulator::{Method, Settings};
+use serde_json::{Value as Json, json};
+
+use crate::DAY;
+use crate::talk::{Talk, names};
+
+const MEMBERS: &str = "protection-groups/volumes";
+
+/// The volumes of a protection group.
+fn members(talk: &mut Talk, group: &str) -> Vec<String> {
+    let members = talk.get(MEMBERS, &[("group_names", group)]);
+    let count = &talk.get("protection-groups", &[("names", group)])[0]["volume_count"];
+    assert_eq!(count, members.len(), "its count is right");
+    let name = |member: &Json| member["member"]["name"].as_str().expect("a name").to_owned();
+    members.iter().map(name).collect()
+}
+
+fn talk_with_volumes(settings: &Settings) -> Talk {
+    let mut talk = Talk::with_flasharray(settings);
+    for volume in ["a", "b", "c"] {
+        talk.post("volumes", &[("names", volume)], json!({}));
+    }
+    talk
+}
+
+#[test]
+fn a_group_has_schedules_and_volumes() {
+    let mut talk = talk_with_volumes(&Settings::default());
+    let pg = [("names", "pg")];
+    let made = talk.post("protection-groups", &pg, json!(null));
+    assert_eq!(made[0]["retention_lock"], "unlocked");
+    talk.refused("Invalid name", Method::Post, "protection-groups", &[("names", "p_g")], json!({}));
+    let schedule = json!({
+        "snapshot_schedule": {"enabled": true, "frequency": DAY, "at": 7200},
+        "source_retention": {"all_for_sec": 3600, "days": 3},
+    });
+    let changed = talk.patch("protection-groups", &pg, schedule);
+    assert_eq!(
+        (&changed[0]["snapshot_schedule"], &changed[0]["source_retention"]),
+        (
+            &json!({"enabled": true, "frequency": DAY, "at": 7200}),
+            &json!({"all_for_sec": 3600, "days": 3, "per_day": 4})
+        )
+    );
+    let short = json!({"source_retention": {"all_for_sec": 59}});
+    talk.refused("all_for_sec", Method::Patch, "protection-groups", &pg, short);
+
+    let two = [("group_names", "pg"), ("member_names", "a,b")];
+    assert_eq!(talk.post(MEMBERS, &two, json!(null)).len(), 2);
+    talk.post(MEMBERS, &two, json!(null));
+    assert_eq!(members(&mut talk, "pg"), ["a", "b"], "a member stays one");
+    talk.patch("protection-groups", &pg, json!({"name": "pg2"}));
+    talk.patch("volumes", &[("names", "a")], json!({"name": "a2"}));
+    assert_eq!(members(&mut talk, "pg2"), ["a2", "b"]);
+    talk.patch("volumes", &[("names", "b")], json!({"destroyed": true}));
+    let gone = talk.get(MEMBERS, &[("member_destroyed", "true")]);
+    assert_eq!((gone.len(), &gone[0]["member"]["name"]), (1, &json!("b")));
+    let live = [("member_destroyed", "true"), ("member_names", "a2")];
+    talk.refused("does not exist", Method::Get, MEMBERS, &live, json!(null));
+    talk.delete("volumes", &[("names", "b")]);
+    assert_eq!(members(&mut talk, "pg2"), ["a2"]);
+    let pair = [("group_names", "pg2"), ("member_names", "a2")];
+    talk.delete(MEMBERS, &pair);
+    talk.refused("does not exist", Method::Delete, MEMBERS, &pair, json!(null));
+}
+
+#[test]
+fn a_snapshot_of_a_group_has_one_of_each_volume() {
+    let mut talk = talk_with_volumes(&Settings::default());
+    let pg = [("names", "pg")];
+    talk.post("protection-groups", &pg, json!(null));
+    talk.post(MEMBERS, &[("group_names", "pg"), ("member_names", "a,b")], json!(null));
+    let source = [("source_names", "pg")];
+    let what = "protection-group-snapshots";
+    let made = talk.post(what, &source, json!({"suffix": "s1"}));
+    assert_eq!(names(&made), ["pg.s1"]);
+    talk.refused("already exists", Method::Post, what, &source, json!({"suffix": "s1"}));
+    assert_eq!(names(&talk.get("volume-snapshots", &[])), ["pg.s1.a", "pg.s1.b"]);
+    let copy = json!({"source": {"name": "pg.s1.a"}});
+    talk.post("volumes", &[("names", "copy")], copy);
+    let second = talk.post(what, &source, json!(null));
+    assert_ne!(second[0]["suffix"], "s1", "without a suffix, one is made");
+    let rename = json!({"name": "x"});
+    let part = [("names", "pg.s1.a")];
+    talk.refused("part of", Method::Patch, "volume-snapshots", &part, rename);
+
+    talk.patch("volumes", &[("names", "a")], json!({"name": "a2"}));
+    talk.patch(what, &[("names", "pg.s1")], json!({"name": "s9"}));
+    talk.patch("protection-groups", &pg, json!({"name": "pg2"}));
+    let all = talk.get("volume-snapshots", &[("filter", "suffix='s9'")]);
+    assert_eq!(names(&all), ["pg2.s9.a2", "pg2.s9.b"]);
+
+    let s9 = [("names", "pg2.s9")];
+    talk.patch(what, &s9, json!({"destroyed": true}));
+    let gone = talk.get("volume-snapshots", &[("destroyed", "true")]);
+    assert_eq!(names(&gone), ["pg2.s9.a2", "pg2.s9.b"]);
+    talk.patch(what, &s9, json!({"destroyed": false}));
+    assert_eq!(talk.get("volume-snapshots", &[("destroyed", "false")]).len(), 4);
+    talk.patch(what, &s9, json!({"destroyed": true}));
+    talk.delete(what, &s9);
+    assert_eq!(talk.get("volume-snapshots", &[]).len(), 2);
+
+    let pg2 = [("names", "pg2")];
+    talk.patch("protection-groups", &pg2, json!({"destroyed": true}));
+    assert_eq!(talk.get("volume-snapshots", &[("destroyed", "true")]).len(), 2);
+    talk.refused("has been destroyed", Method::Post, what, &[("source_names", "pg2")], json!(null));
+    talk.wait(DAY);
+    assert!(talk.get("protection-groups", &[]).is_empty());
+    assert!(talk.get("volume-snapshots", &[]).is_empty() && talk.get(what, &[]).is_empty());
+}
+
+#[test]
+fn new_volumes_join_the_default_protection() {
+    let default_protection = Some("safe".to_owned());
+    let mut talk = talk_with_volumes(&Settings { default_protection, ..Settings::default() });
+    assert_eq!(members(&mut talk, "safe"), ["a", "b", "c"], "unless asked not to");
+    talk.post("protection-groups", &[("names", "mine")], json!(null));
+    let plain = [
+        ("names", "d"),
+        ("with_default_protection", "false"),
+        ("add_to_protection_group_names", "mine"),
+    ];
+    talk.post("volumes", &plain, json!({}));
+    assert_eq!(members(&mut talk, "safe").len(), 3);
+    assert_eq!(members(&mut talk, "mine"), ["d"]);
+    let missing = [("names", "e"), ("add_to_protection_group_names", "nope")];
+    talk.refused("does not exist", Method::Post, "volumes", &missing, json!({}));
+
+    let safe = [("names", "safe")];
+    talk.patch("protection-groups", &safe, json!({"retention_lock": "ratcheted"}));
+    for body in [
+        json!({"retention_lock": "unlocked"}),
+        json!({"destroyed": true}),
+        json!({"snapshot_schedule": {"enabled": false}}),
+    ] {
+        talk.refused("retention lock", Method::Patch, "protection-groups", &safe, body);
+    }
+    let leave = [("group_names", "safe"), ("member_names", "a")];
+    talk.refused("retention lock", Method::Delete, MEMBERS, &leave, json!(null));
+    talk.post("protection-group-snapshots", &[("source_names", "safe")], json!({"suffix": "s"}));
+    talk.patch("volumes", &[("names", "a")], json!({"destroyed": true}));
+    let a = [("names", "a")];
+    talk.refused("Eradication is disabled", Method::Delete, "volumes", &a, json!(null));
+    let part = [("names", "safe.s.a")];
+    talk.refused("Eradication is disabled", Method::Delete, "volume-snapshots", &part, json!(null));
+    let whole = [("names", "safe.s")];
+    let what = "protection-group-snapshots";
+    talk.patch(what, &whole, json!({"destroyed": true}));
+    talk.refused("Eradication is disabled", Method::Delete, what, &whole, json!(null));
+    talk.wait(DAY);
+    assert_eq!(members(&mut talk, "safe"), ["b", "c"], "in the end the array eradicates it");
+    talk.patch("volumes", &[("names", "d")], json!({"destroyed": true}));
+    talk.delete("volumes", &[("names", "d")]);
+}
