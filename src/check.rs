@@ -7,9 +7,11 @@ mod earlier;
 mod images;
 mod names;
 mod run;
+mod storage;
 
 pub use earlier::{Change, changes, since};
 pub use run::{Facts, Run, SharedNamespace};
+pub use storage::{storage, tokens};
 
 use std::collections::BTreeSet;
 

@@ -6,8 +6,10 @@
 //!
 //! One way, synchronous, no I/O, no clock, no randomness, no environment: the same input gives the
 //! same bytes. Only [`cli`] touches files, the terminal and the environment. Beside that line, and
-//! apart from it, [`simulator`] serves the arrays' REST APIs for demos and tests.
+//! apart from it, [`array`] talks to the arrays' REST APIs, and [`simulator`] serves them for demos and
+//! tests.
 
+pub mod array;
 pub mod blueprint;
 pub mod check;
 pub mod cli;

@@ -12,8 +12,8 @@ use crate::compile::{self, Compiled, Storage, compile};
 use crate::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error};
 use crate::manifest::Object;
 use crate::spec::{
-    API_VERSION, Document, Expressions, Field, Format, Kind, Metadata, QuotaSpec, STORAGE, Setting,
-    Shape, StorageSpec, apply_layer, apply_setting, check as check_shape, expand_volumes, split,
+    API_VERSION, Document, Expressions, Field, Format, Kind, Metadata, STORAGE, Setting, Shape,
+    StorageSpec, apply_layer, apply_setting, check as check_shape, expand_volumes, split,
 };
 use crate::yaml::{self, Node};
 
@@ -222,7 +222,7 @@ pub fn storage_shape() -> Shape {
 pub fn read_storage(document: &Document) -> Result<(String, StorageSpec), Vec<Diagnostic>> {
     let node = &document.node;
     let mut wrong = check_shape(node, &storage_shape(), "", Expressions::Refused);
-    let tokens = tokens(node);
+    let tokens = check::tokens(node);
     // What else is wrong with such a value would show it.
     wrong.retain(|other| tokens.iter().all(|token| token.place != other.place));
     wrong.extend(tokens);
@@ -234,58 +234,10 @@ pub fn read_storage(document: &Document) -> Result<(String, StorageSpec), Vec<Di
         let place = error.place.unwrap_or(document.kind_place);
         vec![Diagnostic::new(Code::WrongType, place, error.message)]
     })?;
-    let mut wrong = quotas(&read.quotas, node);
-    if read.cluster.len() > 22 {
-        let message = format!(
-            "{} characters; at most 22, since `CLUSTER-pvc-UID` is a volume's name of at most 63",
-            read.cluster.len()
-        );
-        let path = "spec.cluster";
-        let place = node.place_of(path.split('.'));
-        wrong.push(Diagnostic::new(Code::NameTooLong, place, message).at(path));
-    }
+    let wrong = check::storage(&read, node);
     if wrong.is_empty() {
         Ok((document.name().unwrap_or("storage").to_owned(), read))
     } else {
         Err(wrong)
     }
-}
-
-/// Tells tokens that stand in the document itself: it belongs in Git, and they do not.
-fn tokens(node: &Node) -> Vec<Diagnostic> {
-    let arrays = node.get("spec").and_then(|spec| spec.get("arrays"));
-    let arrays = arrays.and_then(Node::items).unwrap_or_default().iter().enumerate();
-    let mut found = Vec::new();
-    for (index, array) in arrays {
-        for entry in array.entries().unwrap_or_default() {
-            let Some(text) = entry.value.text() else {
-                continue;
-            };
-            // Both arrays give out tokens that look like this.
-            let looks_like_one = text.len() > 30 && text.starts_with("T-");
-            if entry.key == "token" || looks_like_one {
-                let message = "an API token does not belong into a file that goes to Git";
-                found.push(
-                    Diagnostic::new(Code::SecretInFile, entry.value.place, message)
-                        .at(format!("spec.arrays[{index}].{}", entry.key))
-                        .fix("put it into a Secret and write `token: {secret: NAME, key: KEY}`; then have the array revoke this one"),
-                );
-            }
-        }
-    }
-    found
-}
-
-fn quotas(quotas: &[QuotaSpec], node: &Node) -> Vec<Diagnostic> {
-    let empty = |(index, quota): (usize, &QuotaSpec)| {
-        (quota.claims.is_none() && quota.capacity.is_none()).then(|| {
-            let path = format!("spec.quotas[{index}]");
-            let place = node.place_of(["spec", "quotas", &index.to_string()]);
-            let message = "a quota limits `claims`, `capacity` or both";
-            Diagnostic::new(Code::MissingField, place, message)
-                .at(path)
-                .fix("write `claims: 100` or `capacity: 100Ti`")
-        })
-    };
-    quotas.iter().enumerate().filter_map(empty).collect()
 }

@@ -8,6 +8,8 @@ mod fields;
 mod filter;
 mod flasharray;
 mod flashblade;
+mod journal;
+mod limit;
 mod names;
 mod rest;
 mod server;
@@ -20,7 +22,7 @@ pub use faults::{Fault, FaultRule};
 pub use flasharray::FlashArray;
 pub use flashblade::FlashBlade;
 pub use rest::{Answer, Method, Request};
-pub use server::{Endpoint, Options, Running, serve};
+pub use server::{Endpoint, Options, Running, Tap, serve};
 pub use settings::Settings;
 
 use serde_json::{Value as Json, json};
@@ -40,6 +42,14 @@ impl Array {
         match self {
             Self::FlashBlade(array) => array.answer(request, now),
             Self::FlashArray(array) => array.answer(request, now),
+        }
+    }
+
+    /// Does again what a request to it once did, whoever sent it.
+    pub(super) fn repeat(&mut self, request: &Request, now: u64) {
+        match self {
+            Self::FlashBlade(array) => array.repeat(request, now),
+            Self::FlashArray(array) => array.repeat(request, now),
         }
     }
 

@@ -309,37 +309,117 @@ fn the_plugin_renders_the_folder_it_is_in() {
     }
 }
 
-#[test]
-fn simulated_arrays_answer_until_they_are_ended() {
-    use std::io::{BufRead as _, BufReader, Read as _};
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
-        .args(["simulate", "--http", "--format", "json", "--flasharrays", "2"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let mut line = String::new();
-    let told = child.stdout.take().expect("piped");
-    BufReader::new(told).read_line(&mut line).expect("a line");
-    let told: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-    let kinds: Vec<_> =
-        told["arrays"].as_array().expect("a list").iter().map(|a| &a["kind"]).collect();
-    assert_eq!(kinds, ["FlashBlade", "FlashArray", "FlashArray"]);
-    let get = |url: &str, path: &str| {
+/// `pso-gen simulate` as a process, over plain http.
+struct Simulator {
+    process: std::process::Child,
+    told: serde_json::Value,
+}
+
+impl Simulator {
+    fn start(arguments: &[&str]) -> Self {
+        use std::io::{BufRead as _, BufReader};
+        let mut process = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+            .args(["simulate", "--http", "--format", "json"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let mut line = String::new();
+        let told = process.stdout.take().expect("piped");
+        BufReader::new(told).read_line(&mut line).expect("a line");
+        Self { process, told: serde_json::from_str(&line).expect("JSON") }
+    }
+
+    fn url(&self, array: usize) -> &str {
+        self.told["arrays"][array]["url"].as_str().expect("a url")
+    }
+
+    /// Sends a request and returns the whole answer, with its head.
+    fn ask(url: &str, request: &str, headers: &[(&str, &str)], body: &str) -> String {
+        use std::io::Read as _;
         let address = url.trim_start_matches("http://");
         let mut stream = std::net::TcpStream::connect(address).expect("listens");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
-            .expect("sent");
+        let headers: Vec<String> = headers.iter().map(|(k, v)| format!("{k}: {v}\r\n")).collect();
+        let headers = headers.concat();
+        let length = body.len();
+        let head = format!(
+            "{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
+        );
+        write!(stream, "{head}{body}").expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("text");
         answer
-    };
-    let url = |index: usize| told["arrays"][index]["url"].as_str().expect("a url");
+    }
+
+    /// Sends a request to the first array, a FlashBlade, within a session of its own.
+    fn talk(&self, request: &str, body: &str) -> String {
+        let token = self.told["arrays"][0]["token"].as_str().expect("a token");
+        let login = Self::ask(self.url(0), "POST /api/login", &[("api-token", token)], "");
+        let session = login.lines().find_map(|line| line.strip_prefix("x-auth-token: "));
+        let session = [("x-auth-token", session.expect("let in"))];
+        let answer = Self::ask(self.url(0), request, &session, body);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{request}: {answer}");
+        answer
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        // As `kill -9` does.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn simulated_arrays_answer_until_they_are_ended() {
+    let simulator = Simulator::start(&["--flasharrays", "2"]);
+    let arrays = simulator.told["arrays"].as_array().expect("a list");
+    let kinds: Vec<_> = arrays.iter().map(|array| &array["kind"]).collect();
+    assert_eq!(kinds, ["FlashBlade", "FlashArray", "FlashArray"]);
+    let get = |url: &str, path: &str| Simulator::ask(url, &format!("GET {path}"), &[], "");
+    let url = |index| simulator.url(index);
     assert!(get(url(0), "/api/api_version").contains(r#""versions":["2.0""#));
     assert!(get(url(1), "/api/api_version").contains(r#""version":["2.0""#));
     assert!(get(url(2), "/api/2.56/volumes").starts_with("HTTP/1.1 401"));
-    let page = told["page"].as_str().expect("a page");
+    let page = simulator.told["page"].as_str().expect("a page");
     assert!(get(page, "/").contains("<h1>Simulated arrays</h1>"));
     assert!(get(page, "/state").contains(r#""path":"/api/2.56/volumes""#));
-    child.kill().expect("ended");
-    child.wait().expect("gone");
+}
+
+#[test]
+fn simulated_arrays_outlive_a_kill_in_their_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("arrays.jsonl").display().to_string();
+    let made = {
+        let simulator = Simulator::start(&["--state", &file]);
+        for name in ["a", "b", "c"] {
+            let request = format!("POST /api/2.28/file-systems?names={name}");
+            simulator.talk(&request, r#"{"provisioned":4096}"#);
+        }
+        simulator.talk("PATCH /api/2.28/file-systems?names=b", r#"{"destroyed":true}"#);
+        simulator.talk("POST /api/2.28/file-system-snapshots?source_names=a", "");
+        simulator.talk("GET /api/2.28/file-systems?names=a,c", "")
+    };
+    let text = std::fs::read_to_string(&file).expect("kept");
+    assert!(!text.contains("T-0000") && !text.contains("session-"), "no secrets: {text}");
+    // The last write may have been cut off: it was never answered.
+    std::fs::write(&file, text + r#"{"array":"fb1","now":17"#).expect("written");
+    let body = |answer: &str| answer.split("\r\n\r\n").nth(1).expect("a body").to_owned();
+    for _ in 0..2 {
+        let simulator = Simulator::start(&["--state", &file]);
+        let there = simulator.talk("GET /api/2.28/file-systems?names=a,c", "");
+        assert_eq!(body(&there), body(&made), "with the same ids and times");
+        let gone = simulator.talk("GET /api/2.28/file-systems?destroyed=true", "");
+        assert!(gone.contains(r#""name":"b""#), "{gone}");
+        let taken = simulator.talk("GET /api/2.28/file-system-snapshots", "");
+        assert!(taken.contains(r#""name":"a.s"#), "{taken}");
+    }
+    let others = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+        .args(["simulate", "--http", "--state", &file, "--flashblades", "2"])
+        .output()
+        .expect("runs");
+    assert_eq!(others.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&others.stderr);
+    assert!(told.contains("is of other arrays, or of other settings"), "{told}");
 }

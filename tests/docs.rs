@@ -11,6 +11,9 @@ use std::process::Command;
 const PAGES: [&str; 5] =
     ["README.md", "docs/apps.md", "docs/blueprints.md", "docs/checks.md", "docs/operate.md"];
 
+/// A page with a shell script, for what does not end by itself.
+const SCRIPTED: &str = "docs/simulator.md";
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -114,8 +117,56 @@ fn fragments_are_valid() {
     assert!(checked >= 6, "only {checked} fragments were found");
 }
 
-/// Nothing that a reader could type goes unchecked: shell blocks are only the README's two commands,
-/// which `.ci/run` runs in a fresh clone.
+/// The script of the simulator's page runs as it stands, and ends.
+#[cfg(unix)]
+#[test]
+fn scripts_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let binary = Path::new(env!("CARGO_BIN_EXE_pso-gen")).parent().expect("a folder");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path =
+        std::env::join_paths([binary.to_owned()].into_iter().chain(std::env::split_paths(&path)));
+    let text = fs::read_to_string(root().join(SCRIPTED)).expect("a page");
+    let scripts: Vec<Block> = blocks(&text).into_iter().filter(|b| b.language == "sh").collect();
+    assert!(!scripts.is_empty());
+    for Block { line, text, .. } in scripts {
+        let mut command = Command::new("sh");
+        command.args(["-e", "-c", &text]).current_dir(folder.path());
+        let output = command.env("PATH", path.as_ref().expect("paths")).output().expect("runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{SCRIPTED}:{line}: {told}");
+        assert!(told.contains("1 storage document is valid"), "{SCRIPTED}:{line}: {told}");
+        let shown = String::from_utf8_lossy(&output.stdout);
+        for word in ["FlashBlade fb2", "FlashArray fa1", "page "] {
+            assert!(shown.contains(word), "{SCRIPTED}:{line}: no {word:?} in {shown}");
+        }
+    }
+}
+
+/// The faults that the simulator's page tells of are all that there are, in the form in which they are
+/// written.
+#[test]
+fn faults_are_told_as_they_are_written() {
+    use pso_gen::simulator::{Fault, FaultRule};
+    let text = fs::read_to_string(root().join(SCRIPTED)).expect("a page");
+    for block in blocks(&text).iter().filter(|block| block.language == "json") {
+        serde_json::from_str::<FaultRule>(&block.text).expect("a rule");
+    }
+    let table = text.split("| fault | |").nth(1).and_then(|rest| rest.split("\n\n").next());
+    let cells = table.expect("a table").lines().skip(2).filter_map(|line| line.split('`').nth(1));
+    let told: Vec<String> = cells
+        .map(|cell| {
+            let fault: Fault = serde_json::from_str(cell).unwrap_or_else(|e| panic!("{cell}: {e}"));
+            format!("{fault:?}").split(' ').next().unwrap_or_default().to_owned()
+        })
+        .collect();
+    let error = serde_json::from_str::<Fault>("\"no\"").expect_err("no fault").to_string();
+    // serde lists what it would take.
+    assert_eq!(error.matches('`').count() / 2 - 1, told.len(), "{error}\n{told:?}");
+}
+
+/// Nothing that a reader could type goes unchecked: shell blocks are those of [`SCRIPTED`], and the
+/// README's two commands, which `.ci/run` runs in a fresh clone.
 #[test]
 fn no_other_command_blocks() {
     let mut pages: Vec<PathBuf> = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
@@ -130,9 +181,10 @@ fn no_other_command_blocks() {
             let good = match language.as_str() {
                 "console" => listed,
                 "sh" => {
-                    name == "README.md"
-                        && block.text == "cargo run -- render examples\ncargo test\n"
+                    let two = "cargo run -- render examples\ncargo test\n";
+                    name == SCRIPTED || (name == "README.md" && block.text == two)
                 }
+                "json" => name == SCRIPTED,
                 "yaml" | "text" | "mermaid" => true,
                 _ => false,
             };

@@ -47,6 +47,8 @@ pub(super) struct Summary {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// How many apps there were.
     pub(super) apps: usize,
+    /// How many storage documents.
+    pub(super) storage: usize,
     /// The Namespaces of all apps.
     pub(super) namespaces: Vec<Object>,
 }
@@ -61,6 +63,7 @@ impl Summary {
 /// What is left of a file when it has been rendered.
 struct Done<T> {
     documents: usize,
+    storage: usize,
     apps: Vec<Facts>,
     diagnostics: Vec<Diagnostic>,
     prepared: T,
@@ -208,9 +211,10 @@ impl Session {
                 many => many.par_iter().map(|input| one(&pipeline, input, &prepare)).collect(),
             };
             for done in done {
-                let Done { documents: more, apps, diagnostics, prepared } = done?;
+                let Done { documents: more, storage, apps, diagnostics, prepared } = done?;
                 documents += more;
                 summary.apps += apps.len();
+                summary.storage += storage;
                 summary.diagnostics.extend(diagnostics);
                 for app in &apps {
                     summary.diagnostics.extend(run.add(app));
@@ -248,6 +252,7 @@ fn one<T>(
     wrong.append(&mut unit.diagnostics);
     Ok(Done {
         documents: unit.documents,
+        storage: unit.storage.len(),
         apps: unit
             .apps
             .iter()

@@ -1,7 +1,10 @@
 //! `pso-gen simulate`: FlashBlades and FlashArrays in one local process.
 
+mod storage;
+
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde_json::json;
@@ -15,8 +18,7 @@ use crate::spec::Quantity;
 
 /// Simulate FlashBlades and FlashArrays
 ///
-/// Serves their REST APIs, each on a port of its own, and a page that shows what is on them. Nothing
-/// is kept when it ends.
+/// Serves their REST APIs, each on a port of its own, and a page that shows what is on them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Number of FlashBlades
@@ -51,9 +53,22 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     hosts: usize,
 
+    /// Keep what is on the arrays in this file, also when the process is killed; nothing is kept when left
+    /// out
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+
+    /// Write the storage document that points at the arrays, with token and CA files beside it
+    #[arg(long, value_name = "FILE", conflicts_with = "http")]
+    storage_out: Option<PathBuf>,
+
     /// Refuse to eradicate anything, as arrays in SafeMode do
     #[arg(long)]
     safe_mode: bool,
+
+    /// Requests that each array takes in a second before it answers 429; as many as come when left out
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: Option<u32>,
 
     /// What goes wrong, as JSON: `{"fault": "answerLost", "method": "POST", "resource": "volumes", "times": 1}`
     #[arg(long = "fault", value_name = "JSON", value_parser = fault)]
@@ -97,8 +112,14 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             tls: !args.http,
             faults: args.faults.clone(),
             seed: args.seed,
+            rate: args.rate,
+            state: args.state.clone(),
+            tap: None,
         };
         let running = serve(arrays(args), &options).await.map_err(Trouble::Simulate)?;
+        if let Some(path) = &args.storage_out {
+            storage::write(path, &running).map_err(Trouble::Simulate)?;
+        }
         out::data(&told(args.format, &running)?)?;
         std::io::stdout().flush().map_err(Trouble::Simulate)?;
         tokio::select! {

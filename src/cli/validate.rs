@@ -45,12 +45,25 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     if args.format == Format::Human {
         out::diagnostics(&summary.diagnostics, &sources, args.format);
         if summary.diagnostics.is_empty() {
-            let apps = summary.apps;
-            out::words(&format!("{apps} app{} valid\n", if apps == 1 { " is" } else { "s are" }));
+            out::words(&counted(summary.apps, summary.storage));
         }
     } else {
         let text = out::rendered(&summary.diagnostics, &sources, args.format, Style::Plain);
         out::data(&text)?;
     }
     Ok(if summary.is_broken() { Outcome::Wrong } else { Outcome::Good })
+}
+
+/// Says of how much nothing is wrong.
+fn counted(apps: usize, storage: usize) -> String {
+    let some = |number: usize, what: &str| match number {
+        1 => format!("1 {what}"),
+        more => format!("{more} {what}s"),
+    };
+    let what = match (apps, storage) {
+        (0, 1..) => some(storage, "storage document"),
+        (_, 0) => some(apps, "app"),
+        _ => format!("{} and {}", some(apps, "app"), some(storage, "storage document")),
+    };
+    format!("{what} {} valid\n", if apps + storage == 1 { "is" } else { "are" })
 }

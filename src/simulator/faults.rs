@@ -41,10 +41,26 @@ pub enum Fault {
     Busy,
     /// 503.
     Unavailable,
+    /// 403: the user of the token may not do this. A FlashBlade says the same of an ended session.
+    Forbidden,
     /// The session has ended in the meantime.
     SessionCut,
+    /// The token has been deleted.
+    TokenRevoked,
+    /// There is no room for another object.
+    LimitReached,
+    /// `SafeMode` has been switched on.
+    EradicationDisabled,
     /// What is asked for is done, and the connection ends without an answer.
     AnswerLost,
+    /// What is asked for is done twice, as when a network repeats a request; the answer is the second
+    /// one's.
+    Twice,
+    /// The connection ends without an answer, and what is asked for is done some time later.
+    Late {
+        /// Milliseconds.
+        delay: u64,
+    },
     /// The connection ends before anything is done.
     Refused,
     /// The answer comes late.
@@ -69,6 +85,11 @@ impl Faults {
     /// Replaces all rules.
     pub(super) fn set(&mut self, rules: Vec<FaultRule>) {
         self.rules = rules;
+    }
+
+    /// Starts chance anew.
+    pub(super) fn seed(&mut self, seed: u64) {
+        self.dice.seed(seed);
     }
 
     /// Returns how a request to an array goes wrong, if it does. The first rule that fits decides.

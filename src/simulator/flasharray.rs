@@ -140,6 +140,13 @@ impl FlashArray {
         outcome.map_or_else(Answer::from, Answer::good)
     }
 
+    /// Does again what a request did when its sender was logged in.
+    pub(super) fn repeat(&mut self, request: &Request, now: u64) {
+        self.bury(now);
+        // What it refuses now, it has refused before.
+        let _ = self.versioned(request, now);
+    }
+
     /// The array's own timer.
     fn bury(&mut self, now: u64) {
         for kind in [Container::Pod, Container::VolumeGroup] {

@@ -21,8 +21,8 @@ pub enum Method {
     Delete,
 }
 
-/// A request.
-#[derive(Debug, Clone)]
+/// A request. Written to a file, it has neither token nor session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
     /// What is wanted.
     pub method: Method,
@@ -31,8 +31,10 @@ pub struct Request {
     /// Parameters, decoded.
     pub query: BTreeMap<String, String>,
     /// Header `api-token`, of a login.
+    #[serde(skip)]
     pub api_token: Option<String>,
     /// Header `x-auth-token`, of everything after it.
+    #[serde(skip)]
     pub session: Option<String>,
     /// Body; none and `{}` are the same for both arrays.
     pub body: Json,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,6 +27,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tower::ServiceExt as _;
 
 use super::faults::Faults;
+use super::journal::Journal;
+use super::limit::Bucket;
 use super::{Answer, Array, Fault, FaultRule, Method, Request, Settings};
 
 /// Largest body of a request.
@@ -34,6 +37,25 @@ const LARGEST_BODY: usize = 1 << 20;
 const RECENT: usize = 20;
 /// Objects that the page shows, of each kind.
 const SHOWN: usize = 200;
+
+/// Sees every request to an array of a name, and the answer that is sent; none when it gets lost.
+#[derive(Clone)]
+pub struct Tap(Arc<Look>);
+
+type Look = dyn Fn(&str, &Request, Option<&Answer>) + Send + Sync;
+
+impl Tap {
+    /// Returns what lets a function look on.
+    pub fn new(look: impl Fn(&str, &Request, Option<&Answer>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(look))
+    }
+}
+
+impl std::fmt::Debug for Tap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tap")
+    }
+}
 
 /// How the arrays are served.
 #[derive(Debug, Clone)]
@@ -48,6 +70,27 @@ pub struct Options {
     pub faults: Vec<FaultRule>,
     /// Seed of what goes wrong with a probability.
     pub seed: u64,
+    /// Requests that each array takes in a second; as many as come when left out.
+    pub rate: Option<u32>,
+    /// File in which the arrays outlive this process; they end with it when left out.
+    pub state: Option<PathBuf>,
+    /// Who looks on.
+    pub tap: Option<Tap>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            port: 0,
+            tls: true,
+            faults: Vec::new(),
+            seed: 1,
+            rate: None,
+            state: None,
+            tap: None,
+        }
+    }
 }
 
 /// Where an array is reached, and with what.
@@ -78,8 +121,19 @@ pub struct Running {
 struct Served {
     endpoint: Endpoint,
     array: Mutex<Array>,
-    calls: Mutex<VecDeque<Json>>,
+    calls: Mutex<Calls>,
+    bucket: Option<Mutex<Bucket>>,
+    journal: Option<Arc<Mutex<Journal>>>,
     faults: Arc<Mutex<Faults>>,
+    tap: Option<Tap>,
+}
+
+/// Requests that an array has had.
+#[derive(Debug, Default)]
+struct Calls {
+    count: u64,
+    /// The newest, newest first.
+    recent: VecDeque<Json>,
 }
 
 /// Marks an answer that nobody gets: the connection ends instead.
@@ -87,7 +141,10 @@ struct Served {
 struct Unanswered;
 
 /// Starts to serve arrays on the current tokio runtime, until that ends.
-pub async fn serve(arrays: Vec<(Array, Settings)>, options: &Options) -> io::Result<Running> {
+pub async fn serve(mut arrays: Vec<(Array, Settings)>, options: &Options) -> io::Result<Running> {
+    let journal =
+        options.state.as_ref().map(|path| Journal::open(path, &mut arrays)).transpose()?;
+    let journal = journal.map(|journal| Arc::new(Mutex::new(journal)));
     let (acceptor, certificate) = if options.tls { certificate(options)? } else { (None, None) };
     let faults = Arc::new(Mutex::new(Faults::new(options.faults.clone(), options.seed)));
     let port = |index: u16| if options.port == 0 { 0 } else { options.port + index };
@@ -105,7 +162,10 @@ pub async fn serve(arrays: Vec<(Array, Settings)>, options: &Options) -> io::Res
             },
             array: Mutex::new(array),
             calls: Mutex::default(),
+            journal: journal.clone(),
+            bucket: options.rate.map(|rate| Mutex::new(Bucket::new(rate))),
             faults: Arc::clone(&faults),
+            tap: options.tap.clone(),
         });
         let router = Router::new().fallback(api).with_state(Arc::clone(&served));
         tokio::spawn(accept(listener, acceptor.clone(), router));
@@ -120,6 +180,7 @@ pub async fn serve(arrays: Vec<(Array, Settings)>, options: &Options) -> io::Res
         .route("/", get(|| async { Html(include_str!("page.html")) }))
         .route("/state", get(state))
         .route("/faults", put(set_faults))
+        .route("/faults/seed", put(set_seed))
         .route("/arrays/{name}/sessions", axum::routing::delete(cut_sessions))
         .route("/arrays/{name}/token", axum::routing::delete(revoke_token))
         .with_state(Arc::new(all));
@@ -209,7 +270,15 @@ async fn api(State(served): State<Arc<Served>>, request: HttpRequest) -> Respons
     if let Some(Fault::Slow { delay }) = fault {
         tokio::time::sleep(Duration::from_millis(delay)).await;
     }
-    let answer = served.answer(&request, fault);
+    let (takes, limits) = match &served.bucket {
+        Some(bucket) => lock(bucket).take(now()),
+        None => (true, Vec::new()),
+    };
+    let fault = if takes { fault } else { Some(Fault::Throttled { retry_after: None }) };
+    let mut answer = served.answer(&request, fault);
+    if let Some(answer) = &mut answer {
+        answer.headers.extend(limits);
+    }
     served.note(&request, fault, answer.as_ref());
     let Some(answer) = answer else {
         let mut response = Response::default();
@@ -232,34 +301,82 @@ async fn api(State(served): State<Arc<Served>>, request: HttpRequest) -> Respons
 
 impl Served {
     /// Returns the answer, or nothing when the connection ends without one.
-    fn answer(&self, request: &Request, fault: Option<Fault>) -> Option<Answer> {
+    fn answer(self: &Arc<Self>, request: &Request, fault: Option<Fault>) -> Option<Answer> {
         let refused = |status: u16, message: &str| {
             let body = match status {
-                429 => json!({ "message": message }),
+                403 | 429 => json!({ "message": message }),
                 _ => json!({"errors": [{ "message": message }]}),
             };
             Some(Answer { status, headers: Vec::new(), body })
         };
+        let apply = || self.apply(request);
         match fault {
+            None | Some(Fault::Slow { .. }) => Some(apply()),
             Some(Fault::Throttled { retry_after }) => {
                 let mut answer = refused(429, "Too many requests.")?;
                 answer.headers.extend(retry_after.map(|s| ("retry-after", s.to_string())));
-                return Some(answer);
+                Some(answer)
             }
-            Some(Fault::Busy) => return refused(500, "Server is busy"),
-            Some(Fault::Unavailable) => return refused(503, "Service unavailable."),
-            Some(Fault::Refused) => return None,
-            Some(Fault::SessionCut) => lock(&self.array).cut_sessions(),
-            Some(Fault::AnswerLost | Fault::Slow { .. }) | None => {}
+            Some(Fault::Busy) => refused(500, "Server is busy"),
+            Some(Fault::Unavailable) => refused(503, "Service unavailable."),
+            Some(Fault::Forbidden) => refused(403, "The user may not do this."),
+            Some(Fault::LimitReached) => refused(400, "The limit of objects is reached."),
+            Some(Fault::EradicationDisabled) => refused(400, "Eradication is disabled."),
+            Some(Fault::SessionCut) => {
+                lock(&self.array).cut_sessions();
+                Some(apply())
+            }
+            Some(Fault::TokenRevoked) => {
+                lock(&self.array).revoke_token();
+                Some(apply())
+            }
+            Some(Fault::Twice) => {
+                apply();
+                Some(apply())
+            }
+            Some(Fault::AnswerLost) => {
+                apply();
+                None
+            }
+            Some(Fault::Late { delay }) => {
+                let (served, request) = (Arc::clone(self), request.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(delay)).await;
+                    served.apply(&request);
+                });
+                None
+            }
+            Some(Fault::Refused) => None,
         }
-        let answer = lock(&self.array).answer(request, now());
-        (fault != Some(Fault::AnswerLost)).then_some(answer)
+    }
+
+    /// Lets the array answer, and keeps what was asked before anybody hears of the answer.
+    fn apply(&self, request: &Request) -> Answer {
+        let mut array = lock(&self.array);
+        let now = now();
+        let answer = array.answer(request, now);
+        // What the array has looked at may have changed it, also when it says no.
+        let looked_at = matches!(answer.status, 200 | 400);
+        let journal = self.journal.as_ref().filter(|_| looked_at && request.method != Method::Get);
+        let Some(journal) = journal else { return answer };
+        match lock(journal).add(&self.endpoint.name, request, now) {
+            Ok(()) => answer,
+            // Nobody may rely on what would be gone after the next start.
+            Err(error) => {
+                let body = json!({"errors": [{"message": format!("state file: {error}")}]});
+                Answer { status: 500, headers: Vec::new(), body }
+            }
+        }
     }
 
     fn note(&self, request: &Request, fault: Option<Fault>, answer: Option<&Answer>) {
+        if let Some(Tap(tap)) = &self.tap {
+            tap(&self.endpoint.name, request, answer);
+        }
         let mut calls = lock(&self.calls);
-        calls.truncate(RECENT - 1);
-        calls.push_front(json!({
+        calls.count += 1;
+        calls.recent.truncate(RECENT - 1);
+        calls.recent.push_front(json!({
             "method": request.method, "path": request.path, "query": request.query,
             "status": answer.map(|answer| answer.status), "fault": fault,
         }));
@@ -270,9 +387,10 @@ async fn state(State(all): State<Arc<Vec<Arc<Served>>>>) -> JsonBody<Json> {
     let arrays = all.iter().map(|served| {
         let Endpoint { kind, name, url, .. } = &served.endpoint;
         let array = lock(&served.array);
+        let calls = lock(&served.calls);
         json!({
             "kind": kind, "name": name, "url": url, "logins": array.logins(),
-            "contents": array.contents(SHOWN, now()), "calls": *lock(&served.calls),
+            "contents": array.contents(SHOWN, now()), "requests": calls.count, "calls": calls.recent,
         })
     });
     JsonBody(json!({"arrays": arrays.collect::<Vec<_>>()}))
@@ -284,6 +402,16 @@ async fn set_faults(
 ) -> StatusCode {
     if let Some(served) = all.first() {
         lock(&served.faults).set(rules);
+    }
+    StatusCode::NO_CONTENT
+}
+
+async fn set_seed(
+    State(all): State<Arc<Vec<Arc<Served>>>>,
+    JsonBody(seed): JsonBody<u64>,
+) -> StatusCode {
+    if let Some(served) = all.first() {
+        lock(&served.faults).seed(seed);
     }
     StatusCode::NO_CONTENT
 }

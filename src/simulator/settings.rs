@@ -1,7 +1,9 @@
 //! What one simulated array is like.
 
-/// Settings of a simulated array.
-#[derive(Debug, Clone)]
+use serde::Serialize;
+
+/// Settings of a simulated array. Written to a file, they have no token.
+#[derive(Debug, Clone, Serialize)]
 pub struct Settings {
     /// Its number among the arrays of one process: the first part of its ids.
     pub number: u32,
@@ -10,6 +12,7 @@ pub struct Settings {
     /// Its name.
     pub name: String,
     /// The API token that it lets in.
+    #[serde(skip)]
     pub token: String,
     /// Addresses at which clients reach its data.
     pub data: Vec<String>,

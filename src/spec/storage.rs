@@ -44,13 +44,22 @@ pub struct ArraySpec {
     pub name: String,
     /// What it is.
     pub r#type: ArrayType,
-    /// Host name or address of its management interface.
+    /// Host name or address of its management interface, with `:port` when it is not 443. Always https.
     pub management: String,
     /// Host name or address from which nodes mount (FlashBlade: a data VIP). When left out, it is
     /// read from the array.
     pub data: Option<String>,
     /// Where its API token is: never the token itself.
-    pub token: SecretKey,
+    pub token: Kept,
+    /// Where the certificates of the authorities are (PEM) by one of which its own must be signed. When
+    /// left out, it must be signed by one that the machine trusts.
+    pub ca: Option<Kept>,
+    /// The one key that its certificate must have, in place of `ca`: SHA-256 of the public key, such as
+    /// `sha256:` and 64 hexadecimal digits.
+    pub pin: Option<String>,
+    /// Its id, as `arrays` of its REST API tells it. When left out, the one that is seen first counts
+    /// until the provisioner restarts.
+    pub id: Option<String>,
     /// Labels for placement.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -65,15 +74,18 @@ pub enum ArrayType {
     FlashArray,
 }
 
-/// A key of a Secret in the Storage document's namespace.
+/// Where something is that does not belong into Git: a key of a Secret, or a file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SecretKey {
-    /// Name of the Secret.
+pub struct Kept {
+    /// Name of a Secret in the Storage document's namespace.
     #[schemars(extend("format" = "subdomain"))]
-    pub secret: String,
-    /// Key in it.
-    pub key: String,
+    pub secret: Option<String>,
+    /// Key in that Secret.
+    pub key: Option<String>,
+    /// Path of a file, in place of `secret` and `key`: for a provisioner outside of a cluster. A relative
+    /// one begins at the document's folder.
+    pub file: Option<String>,
 }
 
 /// One storage class. A class cannot be changed in Kubernetes once it is there; declare another.

@@ -1,0 +1,345 @@
+//! A FlashArray: volumes are block devices, reached over iSCSI by hosts that are connected to them.
+//!
+//! Source of the rules: the official REST 2.56 document. What older versions lack is asked by
+//! [`Version`]; what they have since when is read from the vendor's SDK.
+
+mod hosts;
+mod tags;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::Array;
+use super::error::{Error, Kind};
+use super::goal::{Goal, Start, reach};
+use super::life::{self, Living};
+use super::rest::{Dialect, Endpoint, Identity, Rest, Talk, quoted};
+use super::snapshots::Snapshots;
+use super::space;
+use super::version::Version;
+use super::volume::{
+    Capacity, Details, Name, Owner, Reach, Snapshot, Source, Suffix, Volume, VolumeId, Wanted,
+};
+
+pub use hosts::{Connection, Host};
+use tags::Tags;
+
+const VOLUMES: &str = "volumes";
+const SNAPSHOTS: Snapshots = Snapshots { resource: "volume-snapshots", of: "source" };
+
+static DIALECT: Dialect = Dialect {
+    kind: "FlashArray",
+    os: "Purity//FA",
+    versions: "version",
+    versioned_login: true,
+    ended: &[StatusCode::UNAUTHORIZED],
+    // Ports and the capacity came with 2.2, reading tags by their namespace with 2.3.
+    oldest: Version(3),
+    newest: Version(56),
+};
+
+/// First version with the parameter `with_default_protection`.
+const WITH_PROTECTION: Version = Version(16);
+/// First version that takes a volume's tags together with the volume.
+const WITH_TAGS: Version = Version(39);
+
+/// What sizes are rounded up to, in bytes: older versions make no volume smaller.
+const STEP: u64 = 1 << 20;
+/// Largest volume, in bytes.
+const LARGEST: u64 = 1 << 52;
+
+/// A FlashArray.
+#[derive(Debug)]
+pub struct FlashArray {
+    rest: Rest,
+}
+
+impl FlashArray {
+    /// Returns the FlashArray at an endpoint; it is asked for the first time when something is wanted.
+    pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
+        Ok(Self { rest: Rest::new(endpoint, &DIALECT)? })
+    }
+
+    async fn find(&self, talk: Talk<'_>, filter: &str) -> Result<Option<VolumeItem>, Error> {
+        talk.find(VOLUMES, filter).await
+    }
+
+    async fn patch(
+        &self,
+        talk: Talk<'_>,
+        id: &str,
+        body: &Json,
+    ) -> Result<Option<VolumeItem>, Error> {
+        // By id, so that it cannot be another that has taken the name in the meantime.
+        let mut items = talk.change(Method::PATCH, VOLUMES, &[("ids", id)], Some(body)).await?;
+        Ok(items.pop())
+    }
+
+    /// Returns the size that a volume gets for so many bytes.
+    fn size(&self, bytes: u64) -> Result<u64, Error> {
+        let size = bytes.max(1).checked_next_multiple_of(STEP).filter(|size| *size <= LARGEST);
+        size.ok_or_else(|| {
+            let needs = format!("{bytes} bytes are more than the {LARGEST} of its largest volume");
+            self.rest.error(Kind::Unsupported { needs })
+        })
+    }
+}
+
+impl Living for FlashArray {
+    fn rest(&self) -> &Rest {
+        &self.rest
+    }
+
+    async fn by_id(&self, talk: Talk<'_>, id: &str) -> Result<Option<Volume>, Error> {
+        Ok(self.find(talk, &quoted("id", id)).await?.map(Volume::from))
+    }
+
+    async fn resize(&self, talk: Talk<'_>, id: &str, size: u64) -> Result<Option<Volume>, Error> {
+        let body = json!({ "provisioned": size });
+        Ok(self.patch(talk, id, &body).await?.map(Volume::from))
+    }
+
+    async fn end(&self, talk: Talk<'_>, id: &str) -> Result<Option<Volume>, Error> {
+        Ok(self.patch(talk, id, &json!({"destroyed": true})).await?.map(Volume::from))
+    }
+}
+
+#[async_trait]
+impl Array for FlashArray {
+    fn name(&self) -> &str {
+        &self.rest.name
+    }
+
+    async fn identity(&self) -> Result<Identity, Error> {
+        Ok(self.rest.talk().session(None).await?.identity.clone())
+    }
+
+    async fn capacity(&self) -> Result<Capacity, Error> {
+        space::capacity(&self.rest).await
+    }
+
+    async fn reach(&self) -> Result<Reach, Error> {
+        let ports: Vec<Port> = self.rest.talk().list("ports", &[]).await?;
+        let mut targets: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for port in ports {
+            if let (Some(iqn), Some(portal)) = (port.iqn, port.portal) {
+                targets.entry(iqn).or_default().push(portal);
+            }
+        }
+        // An array shows one target name on all its ports.
+        let Some((target, mut portals)) = targets.pop_first() else {
+            let name = "a port with an IQN and a portal".to_owned();
+            return Err(self.rest.error(Kind::NotFound { name }));
+        };
+        portals.sort();
+        Ok(Reach::Iscsi { target, portals })
+    }
+
+    async fn ensure(&self, wanted: &Wanted) -> Result<Volume, Error> {
+        let Details::Block { default_protection } = wanted.details else {
+            let needs = "a file system needs a FlashBlade".to_owned();
+            return Err(self.rest.error(Kind::Unsupported { needs }));
+        };
+        let size = self.size(wanted.size)?;
+        let talk = self.rest.talk();
+        let version = talk.version().await?;
+        let goal = Made { array: self, talk, version, wanted, size, default_protection };
+        match reach(&goal, Start::Nothing).await? {
+            Some(made) => Ok(made.volume.into()),
+            None => Err(goal.unmoved()),
+        }
+    }
+
+    async fn describe(&self, name: &Name) -> Result<Option<Volume>, Error> {
+        let found = self.find(self.rest.talk(), &quoted("name", name.as_str())).await?;
+        Ok(found.map(Volume::from))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error> {
+        let filter = quoted("name", &format!("{prefix}*"));
+        let query = [("filter", filter.as_str())];
+        let all: Vec<VolumeItem> = self.rest.talk().list(VOLUMES, &query).await?;
+        Ok(life::once_each(all.into_iter().map(Volume::from)))
+    }
+
+    async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error> {
+        life::grow(self, volume, self.size(size)?).await
+    }
+
+    async fn destroy(&self, volume: &VolumeId, owner: &Owner) -> Result<(), Error> {
+        let talk = self.rest.talk();
+        // Tags go with the volume: when there is none any more, there is nothing to compare.
+        if self.by_id(talk, &volume.id).await?.is_some_and(|there| !there.destroyed) {
+            let tags = Tags::read(talk, &volume.id).await?;
+            tags.check(&self.rest, &volume.name, owner)?;
+            if tags.are_missing() {
+                let why = "it has no tags of an owner".to_owned();
+                let name = volume.name.to_string();
+                return Err(self.rest.error(Kind::NotOurs { name, why }));
+            }
+        }
+        life::destroy(self, volume).await
+    }
+
+    async fn snapshot(&self, volume: &VolumeId, suffix: &Suffix) -> Result<Snapshot, Error> {
+        SNAPSHOTS.take(&self.rest, volume, suffix).await
+    }
+
+    async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<Snapshot>, Error> {
+        SNAPSHOTS.of(&self.rest, volume).await
+    }
+
+    async fn destroy_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        SNAPSHOTS.destroy(&self.rest, snapshot).await
+    }
+
+    async fn log_out(&self) {
+        self.rest.log_out().await;
+    }
+}
+
+/// A volume as it shall be.
+struct Made<'a> {
+    array: &'a FlashArray,
+    talk: Talk<'a>,
+    version: Version,
+    wanted: &'a Wanted,
+    size: u64,
+    default_protection: bool,
+}
+
+/// A volume with its tags.
+struct Tagged {
+    volume: VolumeItem,
+    tags: Tags,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Step {
+    Create,
+    /// All further ones are about the volume with an id.
+    Tag(String),
+    Recover(String),
+    Grow(String),
+}
+
+impl Made<'_> {
+    async fn create(&self) -> Result<Option<Tagged>, Error> {
+        let protection = self.default_protection.to_string();
+        let mut query = vec![("names", self.wanted.name.as_str())];
+        if self.version >= WITH_PROTECTION {
+            query.push(("with_default_protection", &protection));
+        }
+        // The size of a copy is that of its source; it grows afterwards.
+        let mut body = match &self.wanted.source {
+            None => json!({"provisioned": self.size}),
+            Some(Source::Snapshot(name)) => json!({"source": {"name": name}}),
+            Some(Source::Volume(volume)) => json!({"source": {"name": volume.name.as_str()}}),
+        };
+        let tags = if self.version >= WITH_TAGS {
+            let tags = Tags::of(&self.wanted.owner);
+            body["tags"] = tags.body();
+            tags
+        } else {
+            Tags::default()
+        };
+        let mut made = self.talk.change(Method::POST, VOLUMES, &query, Some(&body)).await?;
+        Ok(made.pop().map(|volume| Tagged { volume, tags }))
+    }
+}
+
+impl Goal for Made<'_> {
+    type Object = Tagged;
+    type Step = Step;
+
+    async fn read(&self) -> Result<Option<Tagged>, Error> {
+        let name = quoted("name", self.wanted.name.as_str());
+        let Some(volume) = self.array.find(self.talk, &name).await? else { return Ok(None) };
+        let tags = Tags::read(self.talk, &volume.id).await?;
+        Ok(Some(Tagged { volume, tags }))
+    }
+
+    fn next(&self, there: Option<&Tagged>) -> Result<Option<Step>, Error> {
+        let Some(Tagged { volume, tags }) = there else { return Ok(Some(Step::Create)) };
+        if !self.wanted.name.is(&volume.name) {
+            let cause = format!("`{}` was not asked for", volume.name);
+            return Err(self.array.rest.malformed(&cause));
+        }
+        let owner = &self.wanted.owner;
+        tags.check(&self.array.rest, &self.wanted.name, owner)?;
+        let id = volume.id.clone();
+        Ok(if volume.destroyed == Some(true) {
+            Some(Step::Recover(id))
+        } else if *tags != Tags::of(owner) {
+            // Made by an array that takes tags only afterwards, or by one of us that ended in between.
+            Some(Step::Tag(id))
+        } else if volume.size() < self.size {
+            Some(Step::Grow(id))
+        } else {
+            None
+        })
+    }
+
+    async fn take(&self, step: &Step) -> Result<Option<Tagged>, Error> {
+        let body = match step {
+            Step::Create => return self.create().await,
+            Step::Tag(id) => {
+                Tags::of(&self.wanted.owner).write(self.talk, id).await?;
+                return self.read().await;
+            }
+            Step::Recover(_) => json!({"destroyed": false}),
+            Step::Grow(_) => json!({"provisioned": self.size}),
+        };
+        let (Step::Recover(id) | Step::Grow(id)) = step else { return self.read().await };
+        let volume = self.array.patch(self.talk, id, &body).await?;
+        let tags = Tags::of(&self.wanted.owner);
+        Ok(volume.map(|volume| Tagged { volume, tags }))
+    }
+
+    fn unmoved(&self) -> Error {
+        let cause = format!("{} is said to be made or changed, and is not", self.wanted.name);
+        self.array.rest.malformed(&cause)
+    }
+}
+
+/// What is read of a volume.
+#[derive(Debug, Clone, Deserialize)]
+struct VolumeItem {
+    id: String,
+    name: String,
+    serial: Option<String>,
+    provisioned: Option<u64>,
+    destroyed: Option<bool>,
+    created: Option<u64>,
+    connection_count: Option<u64>,
+}
+
+impl VolumeItem {
+    fn size(&self) -> u64 {
+        self.provisioned.unwrap_or_default()
+    }
+}
+
+impl From<VolumeItem> for Volume {
+    fn from(from: VolumeItem) -> Self {
+        Self {
+            size: from.size(),
+            destroyed: from.destroyed == Some(true),
+            name: from.name,
+            id: from.id,
+            created: from.created,
+            serial: from.serial,
+            connections: from.connection_count.unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Port {
+    iqn: Option<String>,
+    portal: Option<String>,
+}

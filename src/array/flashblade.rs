@@ -1,0 +1,385 @@
+//! A FlashBlade: volumes are file systems, reached over NFS.
+//!
+//! Source of the rules: the official REST 2.28 document. What older versions lack is asked by
+//! [`Version`]; what they have since when is read from the vendor's SDK.
+
+use async_trait::async_trait;
+use reqwest::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::Array;
+use super::error::{Error, Kind};
+use super::goal::{Goal, Start, reach};
+use super::life::{self, Living};
+use super::rest::{Dialect, Endpoint, Identity, Rest, Talk, quoted};
+use super::snapshots::Snapshots;
+use super::space;
+use super::version::Version;
+use super::volume::{
+    Capacity, Details, ExportRule, Name, NfsVersions, Owner, Reach, Snapshot, Source, Suffix,
+    Volume, VolumeId, Wanted,
+};
+
+const FILE_SYSTEMS: &str = "file-systems";
+const SNAPSHOTS: Snapshots = Snapshots { resource: "file-system-snapshots", of: "owner" };
+/// The server that file systems are exported on when nobody asks for another.
+const DEFAULT_SERVER: &str = "_array_server";
+
+static DIALECT: Dialect = Dialect {
+    kind: "FlashBlade",
+    os: "Purity//FB",
+    versions: "versions",
+    versioned_login: false,
+    ended: &[StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN],
+    oldest: Version(0),
+    newest: Version(28),
+};
+
+/// First version with the parameter `default_exports`.
+const WITH_EXPORTS: Version = Version(16);
+/// First version that makes a new file system from a snapshot.
+const WITH_COPIES: Version = Version(25);
+
+/// A FlashBlade.
+#[derive(Debug)]
+pub struct FlashBlade {
+    rest: Rest,
+}
+
+impl FlashBlade {
+    /// Returns the FlashBlade at an endpoint; it is asked for the first time when something is wanted.
+    pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
+        Ok(Self { rest: Rest::new(endpoint, &DIALECT)? })
+    }
+
+    async fn find(&self, talk: Talk<'_>, filter: &str) -> Result<Option<FileSystem>, Error> {
+        talk.find(FILE_SYSTEMS, filter).await
+    }
+
+    async fn patch(
+        &self,
+        talk: Talk<'_>,
+        id: &str,
+        body: &FileSystemBody,
+    ) -> Result<Option<FileSystem>, Error> {
+        // By id, so that it cannot be another that has taken the name in the meantime.
+        let mut items =
+            talk.change(Method::PATCH, FILE_SYSTEMS, &[("ids", id)], Some(body)).await?;
+        Ok(items.pop())
+    }
+}
+
+impl Living for FlashBlade {
+    fn rest(&self) -> &Rest {
+        &self.rest
+    }
+
+    async fn by_id(&self, talk: Talk<'_>, id: &str) -> Result<Option<Volume>, Error> {
+        Ok(self.find(talk, &quoted("id", id)).await?.map(Volume::from))
+    }
+
+    async fn resize(&self, talk: Talk<'_>, id: &str, size: u64) -> Result<Option<Volume>, Error> {
+        let body = FileSystemBody { provisioned: Some(size), ..FileSystemBody::default() };
+        Ok(self.patch(talk, id, &body).await?.map(Volume::from))
+    }
+
+    async fn end(&self, talk: Talk<'_>, id: &str) -> Result<Option<Volume>, Error> {
+        // Switched off together, as the vendor's own tools do: nobody writes into what is to go.
+        let off = NfsBody { v3_enabled: Some(false), v4_1_enabled: Some(false), rules: None };
+        let body =
+            FileSystemBody { destroyed: Some(true), nfs: Some(off), ..FileSystemBody::default() };
+        Ok(self.patch(talk, id, &body).await?.map(Volume::from))
+    }
+}
+
+#[async_trait]
+impl Array for FlashBlade {
+    fn name(&self) -> &str {
+        &self.rest.name
+    }
+
+    async fn identity(&self) -> Result<Identity, Error> {
+        Ok(self.rest.talk().session(None).await?.identity.clone())
+    }
+
+    async fn capacity(&self) -> Result<Capacity, Error> {
+        space::capacity(&self.rest).await
+    }
+
+    async fn reach(&self) -> Result<Reach, Error> {
+        let all: Vec<Interface> = self.rest.talk().list("network-interfaces", &[]).await?;
+        let mut addresses: Vec<String> = all.into_iter().filter_map(Interface::address).collect();
+        addresses.sort();
+        if addresses.is_empty() {
+            let name = "an enabled network interface with the service `data`".to_owned();
+            return Err(self.rest.error(Kind::NotFound { name }));
+        }
+        Ok(Reach::Nfs { addresses })
+    }
+
+    async fn ensure(&self, wanted: &Wanted) -> Result<Volume, Error> {
+        let Details::File { exports, nfs } = &wanted.details else {
+            let needs = "a block volume needs a FlashArray".to_owned();
+            return Err(self.rest.error(Kind::Unsupported { needs }));
+        };
+        let talk = self.rest.talk();
+        let version = talk.version().await?;
+        let source = match &wanted.source {
+            None => None,
+            Some(Source::Snapshot(_)) if version < WITH_COPIES => {
+                let needs = format!("a file system from a snapshot needs REST {WITH_COPIES}");
+                return Err(self.rest.error(Kind::Unsupported { needs }));
+            }
+            Some(Source::Snapshot(name)) => Some(name.as_str()),
+            Some(Source::Volume(_)) => {
+                let needs = "a FlashBlade copies snapshots; take one first".to_owned();
+                return Err(self.rest.error(Kind::Unsupported { needs }));
+            }
+        };
+        // To a FlashBlade, 0 bytes are a file system without a limit.
+        let size = wanted.size.max(1);
+        let goal = Made {
+            array: self,
+            talk,
+            version,
+            name: &wanted.name,
+            size,
+            exports,
+            nfs: *nfs,
+            source,
+        };
+        match reach(&goal, Start::Nothing).await? {
+            Some(made) => Ok(made.into()),
+            None => Err(goal.unmoved()),
+        }
+    }
+
+    async fn describe(&self, name: &Name) -> Result<Option<Volume>, Error> {
+        let found = self.find(self.rest.talk(), &quoted("name", name.as_str())).await?;
+        Ok(found.map(Volume::from))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error> {
+        let filter = quoted("name", &format!("{prefix}*"));
+        let query = [("filter", filter.as_str())];
+        let all: Vec<FileSystem> = self.rest.talk().list(FILE_SYSTEMS, &query).await?;
+        Ok(life::once_each(all.into_iter().map(Volume::from)))
+    }
+
+    async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error> {
+        life::grow(self, volume, size).await
+    }
+
+    async fn destroy(&self, volume: &VolumeId, _owner: &Owner) -> Result<(), Error> {
+        // There are no tags to compare: the id alone tells that it is the one that was made.
+        life::destroy(self, volume).await
+    }
+
+    async fn snapshot(&self, volume: &VolumeId, suffix: &Suffix) -> Result<Snapshot, Error> {
+        SNAPSHOTS.take(&self.rest, volume, suffix).await
+    }
+
+    async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<Snapshot>, Error> {
+        SNAPSHOTS.of(&self.rest, volume).await
+    }
+
+    async fn destroy_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        SNAPSHOTS.destroy(&self.rest, snapshot).await
+    }
+
+    async fn log_out(&self) {
+        self.rest.log_out().await;
+    }
+}
+
+/// A file system as it shall be.
+struct Made<'a> {
+    array: &'a FlashBlade,
+    talk: Talk<'a>,
+    version: Version,
+    name: &'a Name,
+    size: u64,
+    exports: &'a [ExportRule],
+    nfs: NfsVersions,
+    source: Option<&'a str>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Step {
+    Create,
+    /// Of the file system with an id.
+    Change(String, FileSystemBody),
+}
+
+impl Made<'_> {
+    fn nfs(&self) -> NfsBody {
+        NfsBody {
+            v3_enabled: Some(self.nfs.v3),
+            v4_1_enabled: Some(self.nfs.v4_1),
+            rules: Some(ExportRule::text(self.exports)),
+        }
+    }
+
+    /// What has to be changed of a file system that is there.
+    fn difference(&self, there: &FileSystem) -> FileSystemBody {
+        let nfs = there.nfs.clone().unwrap_or_default();
+        let wanted = self.nfs();
+        let rules = nfs.rules.as_deref().unwrap_or_default();
+        let nfs = NfsBody {
+            v3_enabled: wanted.v3_enabled.filter(|on| nfs.v3_enabled.unwrap_or(false) != *on),
+            v4_1_enabled: wanted.v4_1_enabled.filter(|on| nfs.v4_1_enabled.unwrap_or(false) != *on),
+            rules: wanted.rules.filter(|_| !ExportRule::are_in(self.exports, rules)),
+        };
+        FileSystemBody {
+            provisioned: Some(self.size).filter(|size| there.size() < *size),
+            hard_limit_enabled: Some(true).filter(|_| there.hard_limit_enabled != Some(true)),
+            nfs: Some(nfs).filter(|nfs| *nfs != NfsBody::default()),
+            ..FileSystemBody::default()
+        }
+    }
+}
+
+impl Goal for Made<'_> {
+    type Object = FileSystem;
+    type Step = Step;
+
+    async fn read(&self) -> Result<Option<FileSystem>, Error> {
+        self.array.find(self.talk, &quoted("name", self.name.as_str())).await
+    }
+
+    fn next(&self, there: Option<&FileSystem>) -> Result<Option<Step>, Error> {
+        let Some(there) = there else { return Ok(Some(Step::Create)) };
+        if !self.name.is(&there.name) {
+            return Err(self.array.rest.malformed(&format!("`{}` was not asked for", there.name)));
+        }
+        if there.is_destroyed() {
+            // Nothing else of a destroyed one can be changed.
+            let back = FileSystemBody { destroyed: Some(false), ..FileSystemBody::default() };
+            return Ok(Some(Step::Change(there.id.clone(), back)));
+        }
+        let difference = self.difference(there);
+        let changes = difference != FileSystemBody::default();
+        Ok(changes.then(|| Step::Change(there.id.clone(), difference)))
+    }
+
+    async fn take(&self, step: &Step) -> Result<Option<FileSystem>, Error> {
+        let body = match step {
+            Step::Change(id, body) => return self.array.patch(self.talk, id, body).await,
+            Step::Create => FileSystemBody {
+                provisioned: Some(self.size),
+                hard_limit_enabled: Some(true),
+                snapshot_directory_enabled: Some(false),
+                nfs: Some(self.nfs()),
+                source: self.source.map(|name| Reference { name: name.to_owned() }),
+                ..FileSystemBody::default()
+            },
+        };
+        let mut query = vec![("names", self.name.as_str())];
+        if self.version >= WITH_EXPORTS {
+            // Rules make the NFS export; no other shall be there.
+            query.push(("default_exports", ""));
+        }
+        if self.source.is_some() {
+            query.push(("include_snapshot", "true"));
+        }
+        let mut made = self.talk.change(Method::POST, FILE_SYSTEMS, &query, Some(&body)).await?;
+        Ok(made.pop())
+    }
+
+    fn unmoved(&self) -> Error {
+        self.array.rest.malformed(&format!("{} is made or changed, and is not", self.name))
+    }
+}
+
+/// What is written of a file system.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+struct FileSystemBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provisioned: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hard_limit_enabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot_directory_enabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nfs: Option<NfsBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Reference>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destroyed: Option<bool>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct NfsBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    v3_enabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    v4_1_enabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Reference {
+    name: String,
+}
+
+/// What is read of a file system.
+#[derive(Debug, Clone, Deserialize)]
+struct FileSystem {
+    id: String,
+    name: String,
+    provisioned: Option<u64>,
+    hard_limit_enabled: Option<bool>,
+    nfs: Option<NfsBody>,
+    destroyed: Option<bool>,
+    created: Option<u64>,
+}
+
+impl FileSystem {
+    fn size(&self) -> u64 {
+        self.provisioned.unwrap_or_default()
+    }
+
+    fn is_destroyed(&self) -> bool {
+        self.destroyed == Some(true)
+    }
+}
+
+impl From<FileSystem> for Volume {
+    fn from(from: FileSystem) -> Self {
+        Self {
+            size: from.size(),
+            destroyed: from.is_destroyed(),
+            name: from.name,
+            id: from.id,
+            created: from.created,
+            serial: None,
+            connections: 0,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Interface {
+    address: Option<String>,
+    enabled: Option<bool>,
+    services: Option<Vec<String>>,
+    /// REST 2.16 and later; empty means every server.
+    attached_servers: Option<Vec<NamedServer>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct NamedServer {
+    name: Option<String>,
+}
+
+impl Interface {
+    /// Its address, when file systems of the default server are reached by it.
+    fn address(self) -> Option<String> {
+        let servers = self.attached_servers.unwrap_or_default();
+        let serves = servers.is_empty()
+            || servers.iter().any(|server| server.name.as_deref() == Some(DEFAULT_SERVER));
+        let data = self.services?.iter().any(|service| service == "data");
+        self.address.filter(|_| self.enabled == Some(true) && data && serves)
+    }
+}

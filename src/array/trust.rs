@@ -1,0 +1,150 @@
+//! What an array's certificate is held against. There is no way to hold it against nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use reqwest::ClientBuilder;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+use sha2::{Digest as _, Sha256};
+
+/// Whom an array's certificate must come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// One of the authorities that the machine trusts.
+    System,
+    /// One of the authorities in a PEM file, and no other.
+    Ca(PathBuf),
+    /// The holder of one key, whatever name and date the certificate has: SHA-256 of its
+    /// `SubjectPublicKeyInfo`.
+    Pin([u8; 32]),
+}
+
+impl Trust {
+    /// Returns a pin from `sha256:` and 64 hexadecimal digits.
+    pub fn pin(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("sha256:").filter(|digits| digits.len() == 64)?;
+        let mut pin = [0; 32];
+        for (byte, at) in pin.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
+        }
+        Some(Self::Pin(pin))
+    }
+
+    /// Reads the file of authorities, if there is one.
+    pub(super) async fn read(&self) -> Result<Option<Vec<u8>>, String> {
+        let Self::Ca(path) = self else { return Ok(None) };
+        let text = tokio::fs::read(path).await;
+        text.map(Some).map_err(|error| format!("{}: {}", path.display(), error.kind()))
+    }
+
+    /// Sets what certificates are held against; `authorities` is what [`Self::read`] returned.
+    pub(super) fn apply(
+        &self,
+        builder: ClientBuilder,
+        authorities: Option<&[u8]>,
+    ) -> Result<ClientBuilder, String> {
+        let provider = Arc::new(ring::default_provider());
+        let verifier: Arc<dyn ServerCertVerifier> = match (self, authorities) {
+            (Self::Pin(pin), _) => Arc::new(Pinned { pin: *pin, provider: Arc::clone(&provider) }),
+            (_, Some(pem)) => {
+                let roots = Arc::new(roots(pem)?);
+                WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+                    .build()
+                    .map_err(|error| error.to_string())?
+            }
+            (_, None) => {
+                // An error only says that somebody has done it before, which is as good.
+                let _ = ring::default_provider().install_default();
+                return Ok(builder);
+            }
+        };
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        Ok(builder.tls_backend_preconfigured(config))
+    }
+}
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| format!("file of authorities: {error}"))?;
+        roots.add(certificate).map_err(|error| format!("file of authorities: {error}"))?;
+    }
+    if roots.is_empty() { Err("file of authorities: no certificate".to_owned()) } else { Ok(roots) }
+}
+
+/// Takes the holder of one key for the array, as `known_hosts` does for SSH.
+#[derive(Debug)]
+struct Pinned {
+    pin: [u8; 32],
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        let key = Sha256::digest(certificate.subject_public_key_info());
+        if *key == self.pin {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_is_a_whole_digest() {
+        let digits = "0f".repeat(32);
+        assert_eq!(Trust::pin(&format!("sha256:{digits}")), Some(Trust::Pin([15; 32])));
+        for bad in ["", "sha256:0f", &digits, &format!("sha256:{}", "g".repeat(64))] {
+            assert_eq!(Trust::pin(bad), None, "{bad}");
+        }
+    }
+}

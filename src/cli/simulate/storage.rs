@@ -1,0 +1,52 @@
+//! The storage document of simulated arrays, with the files that it names beside it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde_json::{Value as Json, json};
+
+use crate::simulator::Running;
+use crate::spec::API_VERSION;
+use crate::yaml;
+
+/// Writes the document to a file, and tokens and the certificate into its folder.
+pub(super) fn write(path: &Path, running: &Running) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("storage");
+    let stem = name.split('.').next().unwrap_or(name);
+    fs::create_dir_all(folder)?;
+    let certificate = format!("{stem}.ca.pem");
+    private(&folder.join(&certificate), running.certificate.as_deref().unwrap_or_default())?;
+    let mut arrays = Vec::new();
+    for array in &running.arrays {
+        let token = format!("{stem}.{}.token", array.name);
+        private(&folder.join(&token), &array.token)?;
+        arrays.push(json!({
+            "name": array.name,
+            "type": array.kind,
+            "management": array.url.trim_start_matches("https://"),
+            "token": {"file": token},
+            "ca": {"file": certificate},
+        }));
+    }
+    let document: Json = json!({
+        "apiVersion": API_VERSION,
+        "kind": "Storage",
+        "metadata": {"name": "simulated", "namespace": "pso-system"},
+        "spec": {"cluster": "demo", "nodes": ["10.0.0.0/8"], "arrays": arrays},
+    });
+    let mut text =
+        "# Simulated arrays: this document is written anew whenever they start.\n".to_owned();
+    yaml::write(&mut text, &document).map_err(io::Error::other)?;
+    fs::write(path, text)
+}
+
+/// Writes a file that only its owner may read. What was there is replaced, not written into.
+fn private(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    io::Write::write_all(&mut file, text.as_bytes())?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}

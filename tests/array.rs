@@ -1,0 +1,466 @@
+//! The clients against the simulated arrays, over https, as the provisioner uses them. Every request and
+//! every answer is held against the official documents where they are at hand.
+
+#[path = "array/bench.rs"]
+mod bench;
+#[path = "simulator/document.rs"]
+mod document;
+#[path = "array/faults.rs"]
+mod faults;
+
+use std::time::Duration;
+
+use bench::{Bench, block, file, owner};
+use pso_gen::array::{Array, Host, Kind, Name, Reach, Retry, Source, Suffix, VolumeId};
+use pso_gen::simulator::{Method, Settings};
+use serde_json::json;
+
+fn id(volume: &pso_gen::array::Volume) -> VolumeId {
+    volume.volume_id().expect("a name of ours")
+}
+
+fn suffix(text: &str) -> Suffix {
+    Suffix::new(text).expect("a suffix")
+}
+
+#[tokio::test]
+async fn a_file_system_is_made_with_one_request_and_one_log_in() {
+    let bench = Bench::flashblade().await;
+    let array = bench.client();
+    let wanted = file("prod-pvc-1", 1 << 30);
+    let made = array.ensure(&wanted).await.expect("made");
+    assert_eq!((made.name.as_str(), made.size, made.destroyed), ("prod-pvc-1", 1 << 30, false));
+    assert_eq!(bench.calls(Method::Post, "file-systems"), 1);
+
+    let object = bench.object("file systems", "prod-pvc-1").await;
+    assert_eq!(object["hard_limit_enabled"], true, "its size is enforced");
+    assert_eq!(object["nfs"]["rules"], "10.20.0.0/16(rw,no_root_squash)");
+    assert_eq!(
+        (&object["nfs"]["v3_enabled"], &object["nfs"]["v4_1_enabled"]),
+        (&json!(false), &json!(true))
+    );
+    assert_eq!(object["snapshot_directory_enabled"], false);
+
+    let again = array.ensure(&wanted).await.expect("it is there");
+    assert_eq!(again, made);
+    array.grow(&id(&made), 3 << 30).await.expect("grown");
+    let smaller = array.grow(&id(&made), 1 << 30).await.expect("left as it is");
+    assert_eq!(smaller.size, 3 << 30, "never smaller");
+    let smaller = array.ensure(&wanted).await.expect("left as it is");
+    assert_eq!(smaller.size, 3 << 30, "not by ensure either");
+
+    array.destroy(&id(&made), &owner()).await.expect("destroyed");
+    array.destroy(&id(&made), &owner()).await.expect("destroyed already");
+    let object = bench.object("file systems", "prod-pvc-1").await;
+    assert_eq!(
+        (&object["destroyed"], &object["nfs"]["v4_1_enabled"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(bench.calls(Method::Delete, "file-systems"), 0, "never eradicated");
+
+    let back = array.ensure(&wanted).await.expect("taken back");
+    assert_eq!((back.id, back.size), (made.id, 3 << 30), "with all that was in it");
+    assert_eq!(bench.object("file systems", "prod-pvc-1").await["nfs"]["v4_1_enabled"], true);
+    assert_eq!(bench.logins(), 1);
+    array.log_out().await;
+    assert_eq!(bench.calls(Method::Post, "logout"), 1);
+}
+
+#[tokio::test]
+async fn a_volume_is_made_with_one_request_and_carries_its_owner() {
+    let bench = Bench::flasharray().await;
+    let array = bench.client();
+    let made = array.ensure(&block("prod-pvc-1", 5_000_000_000)).await.expect("made");
+    assert_eq!(made.size, 5_000_658_944, "whole mebibytes");
+    assert_eq!(bench.calls(Method::Post, "volumes"), 1);
+    assert_eq!(bench.calls(Method::Put, "volumes/tags/batch"), 0, "tags came with it");
+    let serial = made.serial.clone().expect("a serial number");
+    assert_eq!(made.wwid(), Some(format!("3624a9370{}", serial.to_lowercase())));
+
+    let mut foreign = block("prod-pvc-1", 1 << 30);
+    foreign.owner.uid = "another".to_owned();
+    let error = array.ensure(&foreign).await.expect_err("not ours");
+    assert_eq!((error.reason(), error.retry()), ("NotOurs", Retry::Later));
+    let error = array.destroy(&id(&made), &foreign.owner).await.expect_err("not ours");
+    assert_eq!(error.reason(), "NotOurs");
+
+    let grown = array.grow(&id(&made), 6 << 30).await.expect("grown");
+    assert_eq!((grown.size, grown.serial), (6 << 30, made.serial.clone()));
+    array.destroy(&id(&made), &owner()).await.expect("destroyed");
+    let back = array.ensure(&block("prod-pvc-1", 1 << 30)).await.expect("taken back");
+    assert_eq!((back.id, back.size), (made.id, 6 << 30));
+    assert_eq!(bench.logins(), 1);
+}
+
+#[tokio::test]
+async fn older_flasharrays_get_the_tags_afterwards() {
+    let bench = Bench::flasharray_with(Settings { rest: Some(3), ..Settings::default() }).await;
+    let array = bench.client();
+    assert_eq!(array.identity().await.expect("an identity").rest, "2.3");
+    let made = array.ensure(&block("prod-pvc-1", 1 << 30)).await.expect("made");
+    assert_eq!(bench.calls(Method::Put, "volumes/tags/batch"), 1);
+    array.ensure(&block("prod-pvc-1", 1 << 30)).await.expect("it is there");
+    assert_eq!(bench.calls(Method::Put, "volumes/tags/batch"), 1, "once is enough");
+    array.destroy(&id(&made), &owner()).await.expect("destroyed");
+    let older = Bench::flasharray_with(Settings { rest: Some(2), ..Settings::default() }).await;
+    let error = older.client().identity().await.expect_err("too old");
+    assert_eq!(error.retry(), Retry::Never);
+    assert!(error.to_string().contains("REST 2.3 to 2.56 is needed, it has up to 2.2"), "{error}");
+}
+
+#[tokio::test]
+async fn the_oldest_flashblade_will_do() {
+    let bench = Bench::flashblade_with(Settings { rest: Some(0), ..Settings::default() }).await;
+    let array = bench.client();
+    assert_eq!(array.identity().await.expect("an identity").rest, "2.0");
+    let made = array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect("made");
+    array.capacity().await.expect("a capacity");
+    array.reach().await.expect("addresses");
+    array.snapshot(&id(&made), &suffix("s1")).await.expect("taken");
+    let mut copy = file("prod-pvc-2", 1 << 30);
+    copy.source = Some(Source::Snapshot("prod-pvc-1.s1".to_owned()));
+    let error = array.ensure(&copy).await.expect_err("too old");
+    assert_eq!((error.reason(), error.retry()), ("Unsupported", Retry::Never));
+    assert!(error.to_string().contains("2.25"), "{error}");
+}
+
+#[tokio::test]
+async fn what_has_changed_by_hand_is_put_right_and_never_shrunk() {
+    let bench = Bench::flashblade().await;
+    let array = bench.client();
+    let wanted = file("prod-pvc-1", 1 << 30);
+    array.ensure(&wanted).await.expect("made");
+    let by_hand = json!({
+        "provisioned": 5_u64 << 30, "hard_limit_enabled": false,
+        "nfs": {"v3_enabled": true, "rules": "*(rw,no_root_squash)"},
+    });
+    bench.send(Method::Patch, "file-systems", &[("names", "prod-pvc-1")], by_hand).await;
+    array.ensure(&wanted).await.expect("put right");
+    let object = bench.object("file systems", "prod-pvc-1").await;
+    assert_eq!(object["provisioned"], 5_u64 << 30);
+    assert_eq!(object["hard_limit_enabled"], true);
+    assert_eq!(object["nfs"]["rules"], "10.20.0.0/16(rw,no_root_squash)");
+    assert_eq!(object["nfs"]["v3_enabled"], false);
+}
+
+#[tokio::test]
+async fn another_object_of_a_name_is_left_alone() {
+    let bench = Bench::flashblade().await;
+    let array = bench.client();
+    let first = id(&array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect("made"));
+    array.destroy(&first, &owner()).await.expect("destroyed");
+    bench
+        .send(Method::Delete, "file-systems", &[("names", "prod-pvc-1")], serde_json::Value::Null)
+        .await;
+    array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect("made anew");
+    array.destroy(&first, &owner()).await.expect("the one that is meant is gone");
+    let error = array.grow(&first, 2 << 30).await.expect_err("gone");
+    assert_eq!(error.reason(), "NotFound");
+    let object = bench.object("file systems", "prod-pvc-1").await;
+    assert_eq!(
+        (&object["destroyed"], &object["provisioned"]),
+        (&json!(false), &json!(1_u64 << 30))
+    );
+
+    // And one that somebody has renamed is no longer ours.
+    let second = id(&array.ensure(&file("prod-pvc-2", 1 << 30)).await.expect("made"));
+    bench
+        .send(Method::Patch, "file-systems", &[("names", "prod-pvc-2")], json!({"name": "kept"}))
+        .await;
+    let error = array.destroy(&second, &owner()).await.expect_err("renamed");
+    assert_eq!(error.reason(), "NotOurs");
+    assert!(error.to_string().contains("kept"), "{error}");
+}
+
+#[tokio::test]
+async fn snapshots_and_copies_on_both_arrays() {
+    for bench in [Bench::flashblade().await, Bench::flasharray().await] {
+        let array = bench.client();
+        let wanted = |name: &str, size| {
+            if bench.is_flashblade() { file(name, size) } else { block(name, size) }
+        };
+        let volume = id(&array.ensure(&wanted("prod-pvc-1", 1 << 30)).await.expect("made"));
+        let taken = array.snapshot(&volume, &suffix("s1")).await.expect("taken");
+        assert_eq!((taken.name.as_str(), taken.volume.as_str()), ("prod-pvc-1.s1", "prod-pvc-1"));
+        let again = array.snapshot(&volume, &suffix("s1")).await.expect("found");
+        assert_eq!(again.id, taken.id);
+        array.snapshot(&volume, &suffix("s2")).await.expect("taken");
+        let names = |all: Vec<pso_gen::array::Snapshot>| {
+            all.into_iter().map(|s| (s.name, s.destroyed)).collect::<Vec<_>>()
+        };
+        array.destroy_snapshot(&taken).await.expect("destroyed");
+        array.destroy_snapshot(&taken).await.expect("destroyed already");
+        assert_eq!(
+            names(array.snapshots(&volume).await.expect("listed")),
+            [("prod-pvc-1.s1".to_owned(), true), ("prod-pvc-1.s2".to_owned(), false)]
+        );
+        array.snapshot(&volume, &suffix("s1")).await.expect("taken back");
+
+        let mut copy = wanted("prod-pvc-2", 2 << 30);
+        copy.owner.uid = "2".to_owned();
+        copy.source = Some(Source::Snapshot("prod-pvc-1.s1".to_owned()));
+        let made = array.ensure(&copy).await.expect("copied");
+        assert_eq!(made.size, 2 << 30, "and grown");
+        let mut of_nothing = wanted("prod-pvc-3", 1 << 30);
+        of_nothing.source = Some(Source::Snapshot("prod-pvc-1.none".to_owned()));
+        let error = array.ensure(&of_nothing).await.expect_err("no such snapshot");
+        assert_eq!(error.reason(), "Refused");
+        let prefixed = array.list("prod-").await.expect("listed");
+        assert_eq!(
+            prefixed.iter().map(|v| v.name.as_str()).collect::<Vec<_>>(),
+            ["prod-pvc-1", "prod-pvc-2"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn hosts_are_known_once_and_volumes_in_use_stay() {
+    let bench = Bench::flasharray().await;
+    let array = bench.flasharray_client();
+    let volume = id(&array.ensure(&block("prod-pvc-1", 1 << 30)).await.expect("made"));
+    let host = Host { name: "prod-node1".to_owned(), iqn: "iqn.2026-01.com.example:n1".to_owned() };
+    let seen = array.connect(&volume, &host).await.expect("connected");
+    assert_eq!((seen.host.as_str(), seen.lun), ("prod-node1", 1));
+    assert_eq!(array.connect(&volume, &host).await.expect("connected already"), seen);
+    // A host that has the IQN already is taken, whatever its name.
+    let renamed = Host { name: "prod-other".to_owned(), ..host.clone() };
+    assert_eq!(array.connect(&volume, &renamed).await.expect("connected already"), seen);
+    assert_eq!(array.connections(&volume).await.expect("listed"), [seen]);
+
+    let error = array.destroy(&volume, &owner()).await.expect_err("in use");
+    assert_eq!((error.reason(), error.retry()), ("InUse", Retry::Soon));
+    array.disconnect(&volume, &host.iqn).await.expect("disconnected");
+    array.disconnect(&volume, &host.iqn).await.expect("disconnected already");
+    array.disconnect(&volume, "iqn.2026-01.com.example:n9").await.expect("never connected");
+    array.destroy(&volume, &owner()).await.expect("destroyed");
+    let error = array.connect(&volume, &host).await.expect_err("destroyed");
+    assert_eq!(error.reason(), "NotFound");
+    // A host of that name with another IQN is somebody else's.
+    let taken = Host { iqn: "iqn.2026-01.com.example:n2".to_owned(), ..host };
+    let other = id(&array.ensure(&block("prod-pvc-2", 1 << 30)).await.expect("made"));
+    let error = array.connect(&other, &taken).await.expect_err("taken");
+    assert_eq!(error.reason(), "Refused");
+}
+
+#[tokio::test]
+async fn clients_are_told_where_volumes_are_and_how_full_it_is() {
+    let data = vec!["192.0.2.12".to_owned(), "192.0.2.11".to_owned()];
+    let settings = Settings { data, capacity: 1 << 40, ..Settings::default() };
+    let blade = Bench::flashblade_with(settings.clone()).await;
+    let Reach::Nfs { addresses } = blade.client().reach().await.expect("addresses") else {
+        panic!("a FlashBlade serves NFS");
+    };
+    assert!(addresses.contains(&"192.0.2.11".to_owned()), "{addresses:?}");
+    let array = Bench::flasharray_with(settings).await;
+    let client = array.client();
+    let Reach::Iscsi { target, portals } = client.reach().await.expect("portals") else {
+        panic!("a FlashArray serves iSCSI");
+    };
+    assert!(target.starts_with("iqn."), "{target}");
+    assert_eq!(portals, ["192.0.2.11:3260", "192.0.2.12:3260"]);
+    client.ensure(&block("prod-pvc-1", 1 << 30)).await.expect("made");
+    let capacity = client.capacity().await.expect("a capacity");
+    assert_eq!((capacity.total, capacity.provisioned), (1 << 40, Some(1 << 30)));
+}
+
+#[tokio::test]
+async fn a_full_array_is_told_from_a_wrong_request() {
+    let bench = Bench::flashblade_with(Settings { limit: 1, ..Settings::default() }).await;
+    let array = bench.client();
+    array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect("made");
+    let error = array.ensure(&file("prod-pvc-2", 1 << 30)).await.expect_err("full");
+    assert_eq!((error.reason(), error.retry()), ("Exhausted", Retry::Later));
+    assert_eq!(
+        array.describe(&Name::new("prod-pvc-2").expect("a name")).await.expect("read"),
+        None
+    );
+}
+
+#[tokio::test]
+async fn a_thousand_callers_log_in_once() {
+    let bench = Bench::flashblade().await;
+    let array = bench.client();
+    let calls: Vec<_> = (0..200)
+        .map(|number| {
+            let array = array.clone();
+            tokio::spawn(
+                async move { array.ensure(&file(&format!("pvc-{number}"), 1 << 20)).await },
+            )
+        })
+        .collect();
+    for call in calls {
+        call.await.expect("no panic").expect("made");
+    }
+    assert_eq!((bench.logins(), bench.calls(Method::Post, "file-systems")), (1, 200));
+    bench.control("DELETE", "/arrays/array1/sessions", serde_json::Value::Null).await;
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let array = array.clone();
+            tokio::spawn(async move { array.capacity().await })
+        })
+        .collect();
+    for call in calls {
+        call.await.expect("no panic").expect("after one of them has logged in again");
+    }
+    assert_eq!(bench.logins(), 2);
+}
+
+#[tokio::test]
+async fn a_list_is_read_to_its_end() {
+    let bench = Bench::flasharray_with(Settings { page: 7, ..Settings::default() }).await;
+    let array = bench.client();
+    for number in 0..40 {
+        array.ensure(&block(&format!("prod-pvc-{number}"), 1 << 20)).await.expect("made");
+    }
+    assert_eq!(array.list("prod-").await.expect("listed").len(), 40);
+    assert_eq!(array.list("PROD-pvc-1").await.expect("listed").len(), 11, "case does not count");
+    assert!(array.list("other-").await.expect("listed").is_empty());
+}
+
+#[tokio::test]
+async fn another_array_at_the_address_is_not_touched() {
+    let bench = Bench::flashblade().await;
+    let mut endpoint = bench.endpoint();
+    endpoint.id = Some("11111111-0000-4000-8000-000000000000".to_owned());
+    let array = pso_gen::array::FlashBlade::new(endpoint).expect("an address");
+    let error = array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect_err("another array");
+    assert_eq!(error.reason(), "WrongArray");
+    assert_eq!(bench.calls(Method::Post, "file-systems"), 0);
+
+    // Nor one of the other kind.
+    let array = pso_gen::array::FlashArray::new(bench.endpoint()).expect("an address");
+    let error = array.ensure(&block("prod-pvc-1", 1 << 30)).await.expect_err("no FlashArray");
+    assert!(matches!(error.kind(), Kind::Unsupported { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_nobody_is_refused() {
+    let bench = Bench::flashblade().await;
+    let pinned = |pin: [u8; 32]| {
+        let mut endpoint = bench.endpoint();
+        endpoint.trust = pso_gen::array::Trust::Pin(pin);
+        pso_gen::array::FlashBlade::new(endpoint).expect("an address")
+    };
+    pinned(bench.pin()).identity().await.expect("its key is the pinned one");
+    let mut system = bench.endpoint();
+    system.trust = pso_gen::array::Trust::System;
+    let unknown = pso_gen::array::FlashBlade::new(system).expect("an address");
+    for array in [pinned([0; 32]), unknown] {
+        let error = array.identity().await.expect_err("not trusted");
+        assert_eq!(error.reason(), "Unreachable", "{error}");
+        assert!(error.to_string().to_lowercase().contains("certificate"), "{error}");
+    }
+    assert_eq!(bench.logins(), 1, "no token was sent to whom is not trusted");
+}
+
+#[tokio::test]
+async fn a_new_token_is_taken_and_a_wrong_one_does_not_hammer() {
+    let bench = Bench::flashblade().await;
+    let array = bench.client();
+    array.identity().await.expect("logged in");
+    bench.write_token("T-wrong");
+    tokio::time::sleep(bench.look() * 2).await;
+    let error = array.capacity().await.expect_err("refused");
+    assert_eq!(error.reason(), "LoginRefused", "{error}");
+    assert!(!format!("{error:?}").contains("T-wrong"), "{error:?}");
+    for _ in 0..5 {
+        array.capacity().await.expect_err("refused");
+    }
+    assert_eq!(
+        bench.calls(Method::Post, "login"),
+        2,
+        "one that was refused is not tried at once again"
+    );
+    bench.write_token(&format!("{}\n", Settings::default().token));
+    array.capacity().await.expect("the new token is taken");
+    std::fs::remove_file(bench.token_file()).expect("removed");
+    tokio::time::sleep(bench.look() * 2).await;
+    array.capacity().await.expect("the session goes on while the file is away");
+}
+
+#[tokio::test]
+async fn the_token_is_nowhere_to_be_seen() {
+    let bench = Bench::flashblade().await;
+    let array = bench.client();
+    array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect("made");
+    let token = Settings::default().token;
+    let shown = format!("{array:?}");
+    assert!(shown.contains("array1"), "{shown}");
+    assert!(!shown.contains(&token) && !shown.contains("session-1"), "{shown}");
+}
+
+#[tokio::test]
+async fn an_array_that_is_away_is_told_soon() {
+    let bench = Bench::flashblade().await;
+    let mut endpoint = bench.endpoint();
+    endpoint.management = "127.0.0.1:1".to_owned();
+    let array = pso_gen::array::FlashBlade::new(endpoint).expect("an address");
+    let error = array.capacity().await.expect_err("nobody there");
+    assert_eq!((error.reason(), error.retry()), ("Unreachable", Retry::Soon), "{error}");
+    let error = pso_gen::array::FlashBlade::new(pso_gen::array::Endpoint {
+        management: "http://array".to_owned(),
+        ..bench.endpoint()
+    });
+    assert!(error.is_err(), "only https");
+}
+
+#[tokio::test]
+async fn a_busy_array_is_asked_again_and_given_up_in_the_end() {
+    let bench = Bench::flashblade().await;
+    let array = bench.client();
+    array.identity().await.expect("logged in");
+    for fault in [json!({"throttled": {}}), json!("busy"), json!("unavailable")] {
+        bench.control("PUT", "/faults", json!([{"fault": fault, "times": 3}])).await;
+        let before = bench.all_calls();
+        array.capacity().await.expect("in the end");
+        assert_eq!(bench.all_calls() - before, 4, "{fault}");
+    }
+    bench.control("PUT", "/faults", json!([{"fault": "busy"}])).await;
+    let error = array.capacity().await.expect_err("busy for good");
+    assert_eq!((error.reason(), error.retry()), ("Busy", Retry::Soon));
+    bench
+        .control("PUT", "/faults", json!([{"fault": {"throttled": {"retryAfter": 1}}, "times": 1}]))
+        .await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let start = std::time::Instant::now();
+    array.capacity().await.expect("after a while");
+    assert!(start.elapsed() >= Duration::from_secs(1), "the array's word counts");
+}
+
+#[tokio::test]
+async fn an_array_that_counts_requests_gets_them_in_its_time() {
+    let bench = Bench::flashblade_limited(20).await;
+    let array = bench.client();
+    let start = std::time::Instant::now();
+    let calls: Vec<_> = (0..60)
+        .map(|number| {
+            let array = array.clone();
+            tokio::spawn(
+                async move { array.ensure(&file(&format!("pvc-{number}"), 1 << 20)).await },
+            )
+        })
+        .collect();
+    for call in calls {
+        call.await.expect("no panic").expect("made in the end");
+    }
+    assert!(
+        start.elapsed() >= Duration::from_secs(1),
+        "63 requests at 20 a second and 28 at first"
+    );
+    assert_eq!((bench.logins(), bench.contents().await[0]["count"].as_u64()), (1, Some(60)));
+}
+
+#[tokio::test]
+async fn those_who_may_not_are_told_without_a_new_log_in() {
+    let bench = Bench::flashblade().await;
+    let array = bench.client();
+    array.identity().await.expect("logged in");
+    bench
+        .control("PUT", "/faults", json!([{"fault": "forbidden", "resource": "arrays/space"}]))
+        .await;
+    for _ in 0..3 {
+        let error = array.capacity().await.expect_err("forbidden");
+        assert_eq!((error.reason(), error.retry()), ("Forbidden", Retry::Later));
+    }
+    assert_eq!(bench.logins(), 1);
+}
