@@ -318,6 +318,78 @@ async fn a_list_is_read_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_list_under_change_has_what_stays_once() {
+    let bench = Bench::flasharray_with(Settings { page: 3, ..Settings::default() }).await;
+    let array = bench.client();
+    for number in 0..30 {
+        array.ensure(&block(&format!("prod-pvc-{number:02}"), 1 << 20)).await.expect("made");
+    }
+    bench
+        .control("PUT", "/faults", json!([{"fault": {"slow": {"delay": 3}}, "method": "GET"}]))
+        .await;
+    let changes = async {
+        for number in 0..20 {
+            let between = block(&format!("prod-pvc-{number:02}-x"), 1 << 20);
+            let made = array.ensure(&between).await.expect("made");
+            array.destroy(&id(&made), &owner()).await.expect("destroyed");
+            bench
+                .send(Method::Delete, "volumes", &[("names", &made.name)], serde_json::Value::Null)
+                .await;
+        }
+    };
+    let lists = async {
+        let mut lists = Vec::new();
+        for _ in 0..5 {
+            lists.push(array.list("prod-").await.expect("listed"));
+        }
+        lists
+    };
+    let ((), lists) = tokio::join!(changes, lists);
+    for list in lists {
+        let mut staying: Vec<String> = list.into_iter().map(|volume| volume.name).collect();
+        staying.retain(|name| !name.ends_with("-x"));
+        let expected: Vec<String> = (0..30).map(|n| format!("prod-pvc-{n:02}")).collect();
+        assert_eq!(staying, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_too_late_is_looked_for() {
+    let bench = Bench::flashblade().await;
+    let mut endpoint = bench.endpoint();
+    endpoint.pace.request = Duration::from_millis(100);
+    let array = pso_gen::array::FlashBlade::new(endpoint).expect("an address");
+    array.identity().await.expect("logged in");
+    let slow = json!([{"fault": {"slow": {"delay": 300}}, "method": "POST", "times": 1}]);
+    bench.control("PUT", "/faults", slow).await;
+    let made = array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect("made in the end");
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(bench.contents().await[0]["count"], 1, "the late one made no second");
+    assert_eq!(bench.object("file systems", "prod-pvc-1").await["id"], made.id);
+}
+
+#[tokio::test]
+async fn what_cannot_be_known_is_said() {
+    let bench = Bench::flashblade().await;
+    let array = bench.client();
+    array.identity().await.expect("logged in");
+    bench.control("PUT", "/faults", json!([{"fault": "refused", "method": "POST"}])).await;
+    let error = array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect_err("no answer, ever");
+    assert_eq!((error.reason(), error.retry()), ("UnknownOutcome", Retry::Soon));
+    bench.control("PUT", "/faults", json!([{"fault": "refused", "method": "GET"}])).await;
+    let error = array.capacity().await.expect_err("no answer");
+    assert_eq!((error.reason(), error.retry()), ("Unreachable", Retry::Soon));
+
+    bench.control("PUT", "/faults", json!([])).await;
+    let made = array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect("made");
+    bench
+        .control("PUT", "/faults", json!([{"fault": "eradicationDisabled", "method": "PATCH"}]))
+        .await;
+    let error = array.destroy(&id(&made), &owner()).await.expect_err("protected");
+    assert_eq!((error.reason(), error.retry()), ("EradicationDisabled", Retry::Later));
+}
+
+#[tokio::test]
 async fn another_array_at_the_address_is_not_touched() {
     let bench = Bench::flashblade().await;
     let mut endpoint = bench.endpoint();

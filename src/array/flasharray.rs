@@ -343,3 +343,21 @@ struct Port {
     iqn: Option<String>,
     portal: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_null_is_as_good_as_absent() {
+        let bare = json!({"id": "1", "name": "a"});
+        let nulls = json!({
+            "id": "1", "name": "a", "serial": null, "provisioned": null, "destroyed": null,
+            "created": null, "connection_count": null, "pod": null,
+        });
+        let read = |json| serde_json::from_value::<VolumeItem>(json).map(Volume::from);
+        assert_eq!(read(nulls).expect("read"), read(bare).expect("read"));
+        let fibre = json!({"name": "CT0.FC0", "iqn": null, "portal": null, "wwn": "52:4A"});
+        assert!(serde_json::from_value::<Port>(fibre).expect("read").iqn.is_none());
+    }
+}

@@ -383,3 +383,42 @@ impl Interface {
         self.address.filter(|_| self.enabled == Some(true) && data && serves)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_null_is_as_good_as_absent() {
+        let bare = json!({"id": "1", "name": "a"});
+        let nulls = json!({
+            "id": "1", "name": "a", "provisioned": null, "hard_limit_enabled": null, "nfs": null,
+            "destroyed": null, "created": null, "context": null,
+        });
+        let read = |json| serde_json::from_value::<FileSystem>(json).map(Volume::from);
+        assert_eq!(read(nulls).expect("read"), read(bare).expect("read"));
+        let nfs = json!({"v3_enabled": null, "v4_1_enabled": true, "rules": null});
+        serde_json::from_value::<NfsBody>(nfs).expect("read");
+    }
+
+    #[test]
+    fn addresses_are_those_of_data_on_the_default_server() {
+        let address = |mut extra: serde_json::Value| {
+            let mut interface =
+                json!({"address": "192.0.2.1", "enabled": true, "services": ["data"]});
+            let fields = interface.as_object_mut().expect("fields");
+            fields.append(extra.as_object_mut().expect("fields"));
+            serde_json::from_value::<Interface>(interface).expect("read").address()
+        };
+        let there = Some("192.0.2.1".to_owned());
+        assert_eq!(address(json!({})), there);
+        assert_eq!(address(json!({"attached_servers": null})), there);
+        assert_eq!(address(json!({"attached_servers": [{"name": "_array_server"}]})), there);
+        assert_eq!(address(json!({"attached_servers": [{"name": "tenant"}]})), None);
+        assert_eq!(address(json!({"enabled": false})), None);
+        assert_eq!(address(json!({"services": ["management"]})), None);
+        assert_eq!(address(json!({"services": null})), None);
+    }
+}

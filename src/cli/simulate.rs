@@ -14,7 +14,7 @@ use super::{Outcome, Trouble, out};
 use crate::simulator::{
     Array, FaultRule, FlashArray, FlashBlade, Options, Running, Settings, serve,
 };
-use crate::spec::Quantity;
+use crate::spec::{Quantity, Seconds};
 
 /// Simulate FlashBlades and FlashArrays
 ///
@@ -62,6 +62,30 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "http")]
     storage_out: Option<PathBuf>,
 
+    /// Newest REST version of each FlashBlade, such as 2.15; the newest there is when left out
+    #[arg(long, value_name = "2.N", value_parser = rest)]
+    flashblade_rest: Option<u32>,
+
+    /// Newest REST version of each FlashArray, such as 2.26; the newest there is when left out
+    #[arg(long, value_name = "2.N", value_parser = rest)]
+    flasharray_rest: Option<u32>,
+
+    /// Protection group that new volumes of each FlashArray join unless they say otherwise
+    #[arg(long, value_name = "NAME")]
+    default_protection: Option<String>,
+
+    /// Largest page of a list
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = page)]
+    page: usize,
+
+    /// How long a session may rest, such as 30m; 0s is for ever
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = milliseconds)]
+    idle_timeout: u64,
+
+    /// How long a destroyed object stays before the array eradicates it
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = milliseconds)]
+    eradication_delay: u64,
+
     /// Refuse to eradicate anything, as arrays in SafeMode do
     #[arg(long)]
     safe_mode: bool,
@@ -96,6 +120,21 @@ fn size(text: &str) -> Result<u64, String> {
     Quantity::parse(text)
         .map(|size| size.bytes())
         .ok_or_else(|| "write a size such as 1Pi".to_owned())
+}
+
+fn rest(text: &str) -> Result<u32, String> {
+    let minor = text.strip_prefix("2.").and_then(|minor| minor.parse().ok());
+    minor.ok_or_else(|| "write a version such as 2.15".to_owned())
+}
+
+fn page(text: &str) -> Result<usize, String> {
+    let size = text.parse().ok().filter(|size| *size > 0);
+    size.ok_or_else(|| "write a number from 1".to_owned())
+}
+
+fn milliseconds(text: &str) -> Result<u64, String> {
+    let time = Seconds::parse(text).map(|time| u64::from(time.0) * 1000);
+    time.ok_or_else(|| "write a time such as 30m or 24h".to_owned())
 }
 
 fn fault(text: &str) -> Result<FaultRule, String> {
@@ -140,15 +179,21 @@ fn arrays(args: &Args) -> Vec<(Array, Settings)> {
         limit: args.limit,
         hosts: args.hosts,
         safe_mode: args.safe_mode,
+        page: args.page,
+        idle_timeout: args.idle_timeout,
+        eradication_delay: args.eradication_delay,
         ..Settings::default()
     };
     let blades = (1..=u32::from(args.flashblades)).map(|index| {
         let settings = settings(index, format!("fb{index}"), vec![format!("192.0.2.{index}")]);
+        let settings = Settings { rest: args.flashblade_rest, ..settings };
         (Array::FlashBlade(Box::new(FlashBlade::new(settings.clone()))), settings)
     });
     let arrays = (1..=u32::from(args.flasharrays)).map(|index| {
         let portals = [100, 101, 102, 103].map(|host| format!("198.51.{host}.{index}")).to_vec();
         let settings = settings(100 + index, format!("fa{index}"), portals);
+        let default_protection = args.default_protection.clone();
+        let settings = Settings { rest: args.flasharray_rest, default_protection, ..settings };
         (Array::FlashArray(Box::new(FlashArray::new(settings.clone()))), settings)
     });
     blades.chain(arrays).collect()
