@@ -195,6 +195,10 @@ async fn snapshots_and_copies_on_both_arrays() {
             [("prod-pvc-1.s1".to_owned(), true), ("prod-pvc-1.s2".to_owned(), false)]
         );
         array.snapshot(&volume, &suffix("s1")).await.expect("taken back");
+        let other =
+            VolumeId { id: "00000001-0000-4000-8000-00000000ffff".to_owned(), ..volume.clone() };
+        let error = array.snapshot(&other, &suffix("s1")).await.expect_err("of another volume");
+        assert_eq!(error.reason(), "NotOurs");
 
         let mut copy = wanted("prod-pvc-2", 2 << 30);
         copy.owner.uid = "2".to_owned();

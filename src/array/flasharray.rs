@@ -8,28 +8,22 @@ mod tags;
 
 use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::Array;
 use super::error::{Error, Kind};
 use super::goal::{Goal, Start, reach};
-use super::life::{self, Living};
-use super::rest::{Dialect, Endpoint, Identity, Rest, Talk, quoted};
+use super::life::Living;
+use super::rest::{Dialect, Endpoint, Rest, Talk, quoted};
 use super::snapshots::Snapshots;
-use super::space;
 use super::version::Version;
-use super::volume::{
-    Capacity, Details, Name, Owner, Reach, Snapshot, Source, Suffix, Volume, VolumeId, Wanted,
-};
+use super::volume::{Details, Owner, Reach, Source, Volume, VolumeId, Wanted};
 
 pub use hosts::{Connection, Host};
 use tags::Tags;
 
 const VOLUMES: &str = "volumes";
-const SNAPSHOTS: Snapshots = Snapshots { resource: "volume-snapshots", of: "source" };
 
 static DIALECT: Dialect = Dialect {
     kind: "FlashArray",
@@ -64,10 +58,6 @@ impl FlashArray {
         Ok(Self { rest: Rest::new(endpoint, &DIALECT)? })
     }
 
-    async fn find(&self, talk: Talk<'_>, filter: &str) -> Result<Option<VolumeItem>, Error> {
-        talk.find(VOLUMES, filter).await
-    }
-
     async fn patch(
         &self,
         talk: Talk<'_>,
@@ -78,51 +68,18 @@ impl FlashArray {
         let mut items = talk.change(Method::PATCH, VOLUMES, &[("ids", id)], Some(body)).await?;
         Ok(items.pop())
     }
-
-    /// Returns the size that a volume gets for so many bytes.
-    fn size(&self, bytes: u64) -> Result<u64, Error> {
-        let size = bytes.max(1).checked_next_multiple_of(STEP).filter(|size| *size <= LARGEST);
-        size.ok_or_else(|| {
-            let needs = format!("{bytes} bytes are more than the {LARGEST} of its largest volume");
-            self.rest.error(Kind::Unsupported { needs })
-        })
-    }
 }
 
 impl Living for FlashArray {
+    const RESOURCE: &str = VOLUMES;
+    const SNAPSHOTS: Snapshots = Snapshots { resource: "volume-snapshots", of: "source" };
+    type Item = VolumeItem;
+
     fn rest(&self) -> &Rest {
         &self.rest
     }
 
-    async fn by_id(&self, talk: Talk<'_>, id: &str) -> Result<Option<Volume>, Error> {
-        Ok(self.find(talk, &quoted("id", id)).await?.map(Volume::from))
-    }
-
-    async fn resize(&self, talk: Talk<'_>, id: &str, size: u64) -> Result<Option<Volume>, Error> {
-        let body = json!({ "provisioned": size });
-        Ok(self.patch(talk, id, &body).await?.map(Volume::from))
-    }
-
-    async fn end(&self, talk: Talk<'_>, id: &str) -> Result<Option<Volume>, Error> {
-        Ok(self.patch(talk, id, &json!({"destroyed": true})).await?.map(Volume::from))
-    }
-}
-
-#[async_trait]
-impl Array for FlashArray {
-    fn name(&self) -> &str {
-        &self.rest.name
-    }
-
-    async fn identity(&self) -> Result<Identity, Error> {
-        Ok(self.rest.talk().session(None).await?.identity.clone())
-    }
-
-    async fn capacity(&self) -> Result<Capacity, Error> {
-        space::capacity(&self.rest).await
-    }
-
-    async fn reach(&self) -> Result<Reach, Error> {
+    async fn reached(&self) -> Result<Reach, Error> {
         let ports: Vec<Port> = self.rest.talk().list("ports", &[]).await?;
         let mut targets: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for port in ports {
@@ -139,7 +96,7 @@ impl Array for FlashArray {
         Ok(Reach::Iscsi { target, portals })
     }
 
-    async fn ensure(&self, wanted: &Wanted) -> Result<Volume, Error> {
+    async fn made(&self, wanted: &Wanted) -> Result<Volume, Error> {
         let Details::Block { default_protection } = wanted.details else {
             let needs = "a file system needs a FlashBlade".to_owned();
             return Err(self.rest.error(Kind::Unsupported { needs }));
@@ -154,51 +111,37 @@ impl Array for FlashArray {
         }
     }
 
-    async fn describe(&self, name: &Name) -> Result<Option<Volume>, Error> {
-        let found = self.find(self.rest.talk(), &quoted("name", name.as_str())).await?;
-        Ok(found.map(Volume::from))
+    async fn resize(&self, talk: Talk<'_>, id: &str, size: u64) -> Result<Option<Volume>, Error> {
+        let body = json!({ "provisioned": size });
+        Ok(self.patch(talk, id, &body).await?.map(Volume::from))
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error> {
-        let filter = quoted("name", &format!("{prefix}*"));
-        let query = [("filter", filter.as_str())];
-        let all: Vec<VolumeItem> = self.rest.talk().list(VOLUMES, &query).await?;
-        Ok(life::once_each(all.into_iter().map(Volume::from)))
+    async fn end(&self, talk: Talk<'_>, id: &str) -> Result<Option<Volume>, Error> {
+        Ok(self.patch(talk, id, &json!({"destroyed": true})).await?.map(Volume::from))
     }
 
-    async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error> {
-        life::grow(self, volume, self.size(size)?).await
-    }
-
-    async fn destroy(&self, volume: &VolumeId, owner: &Owner) -> Result<(), Error> {
-        let talk = self.rest.talk();
-        // Tags go with the volume: when there is none any more, there is nothing to compare.
-        if self.by_id(talk, &volume.id).await?.is_some_and(|there| !there.destroyed) {
-            let tags = Tags::read(talk, &volume.id).await?;
-            tags.check(&self.rest, &volume.name, owner)?;
-            if tags.are_missing() {
-                let why = "it has no tags of an owner".to_owned();
-                let name = volume.name.to_string();
-                return Err(self.rest.error(Kind::NotOurs { name, why }));
-            }
+    async fn check_owner(
+        &self,
+        talk: Talk<'_>,
+        volume: &VolumeId,
+        owner: &Owner,
+    ) -> Result<(), Error> {
+        let tags = Tags::read(talk, &volume.id).await?;
+        tags.check(&self.rest, &volume.name, owner)?;
+        if tags.are_missing() {
+            let name = volume.name.to_string();
+            let why = "it has no tags of an owner".to_owned();
+            return Err(self.rest.error(Kind::NotOurs { name, why }));
         }
-        life::destroy(self, volume).await
+        Ok(())
     }
 
-    async fn snapshot(&self, volume: &VolumeId, suffix: &Suffix) -> Result<Snapshot, Error> {
-        SNAPSHOTS.take(&self.rest, volume, suffix).await
-    }
-
-    async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<Snapshot>, Error> {
-        SNAPSHOTS.of(&self.rest, volume).await
-    }
-
-    async fn destroy_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        SNAPSHOTS.destroy(&self.rest, snapshot).await
-    }
-
-    async fn log_out(&self) {
-        self.rest.log_out().await;
+    fn size(&self, bytes: u64) -> Result<u64, Error> {
+        let size = bytes.max(1).checked_next_multiple_of(STEP).filter(|size| *size <= LARGEST);
+        size.ok_or_else(|| {
+            let needs = format!("{bytes} bytes are more than the {LARGEST} of its largest volume");
+            self.rest.error(Kind::Unsupported { needs })
+        })
     }
 }
 
@@ -308,7 +251,7 @@ impl Goal for Made<'_> {
 
 /// What is read of a volume.
 #[derive(Debug, Clone, Deserialize)]
-struct VolumeItem {
+pub(super) struct VolumeItem {
     id: String,
     name: String,
     serial: Option<String>,

@@ -3,25 +3,20 @@
 //! Source of the rules: the official REST 2.28 document. What older versions lack is asked by
 //! [`Version`]; what they have since when is read from the vendor's SDK.
 
-use async_trait::async_trait;
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::Array;
 use super::error::{Error, Kind};
 use super::goal::{Goal, Start, reach};
-use super::life::{self, Living};
-use super::rest::{Dialect, Endpoint, Identity, Rest, Talk, quoted};
+use super::life::Living;
+use super::rest::{Dialect, Endpoint, Rest, Talk, quoted};
 use super::snapshots::Snapshots;
-use super::space;
 use super::version::Version;
 use super::volume::{
-    Capacity, Details, ExportRule, Name, NfsVersions, Owner, Reach, Snapshot, Source, Suffix,
-    Volume, VolumeId, Wanted,
+    Details, ExportRule, Name, NfsVersions, Owner, Reach, Source, Volume, VolumeId, Wanted,
 };
 
 const FILE_SYSTEMS: &str = "file-systems";
-const SNAPSHOTS: Snapshots = Snapshots { resource: "file-system-snapshots", of: "owner" };
 /// The server that file systems are exported on when nobody asks for another.
 const DEFAULT_SERVER: &str = "_array_server";
 
@@ -52,10 +47,6 @@ impl FlashBlade {
         Ok(Self { rest: Rest::new(endpoint, &DIALECT)? })
     }
 
-    async fn find(&self, talk: Talk<'_>, filter: &str) -> Result<Option<FileSystem>, Error> {
-        talk.find(FILE_SYSTEMS, filter).await
-    }
-
     async fn patch(
         &self,
         talk: Talk<'_>,
@@ -70,43 +61,15 @@ impl FlashBlade {
 }
 
 impl Living for FlashBlade {
+    const RESOURCE: &str = FILE_SYSTEMS;
+    const SNAPSHOTS: Snapshots = Snapshots { resource: "file-system-snapshots", of: "owner" };
+    type Item = FileSystem;
+
     fn rest(&self) -> &Rest {
         &self.rest
     }
 
-    async fn by_id(&self, talk: Talk<'_>, id: &str) -> Result<Option<Volume>, Error> {
-        Ok(self.find(talk, &quoted("id", id)).await?.map(Volume::from))
-    }
-
-    async fn resize(&self, talk: Talk<'_>, id: &str, size: u64) -> Result<Option<Volume>, Error> {
-        let body = FileSystemBody { provisioned: Some(size), ..FileSystemBody::default() };
-        Ok(self.patch(talk, id, &body).await?.map(Volume::from))
-    }
-
-    async fn end(&self, talk: Talk<'_>, id: &str) -> Result<Option<Volume>, Error> {
-        // Switched off together, as the vendor's own tools do: nobody writes into what is to go.
-        let off = NfsBody { v3_enabled: Some(false), v4_1_enabled: Some(false), rules: None };
-        let body =
-            FileSystemBody { destroyed: Some(true), nfs: Some(off), ..FileSystemBody::default() };
-        Ok(self.patch(talk, id, &body).await?.map(Volume::from))
-    }
-}
-
-#[async_trait]
-impl Array for FlashBlade {
-    fn name(&self) -> &str {
-        &self.rest.name
-    }
-
-    async fn identity(&self) -> Result<Identity, Error> {
-        Ok(self.rest.talk().session(None).await?.identity.clone())
-    }
-
-    async fn capacity(&self) -> Result<Capacity, Error> {
-        space::capacity(&self.rest).await
-    }
-
-    async fn reach(&self) -> Result<Reach, Error> {
+    async fn reached(&self) -> Result<Reach, Error> {
         let all: Vec<Interface> = self.rest.talk().list("network-interfaces", &[]).await?;
         let mut addresses: Vec<String> = all.into_iter().filter_map(Interface::address).collect();
         addresses.sort();
@@ -117,7 +80,7 @@ impl Array for FlashBlade {
         Ok(Reach::Nfs { addresses })
     }
 
-    async fn ensure(&self, wanted: &Wanted) -> Result<Volume, Error> {
+    async fn made(&self, wanted: &Wanted) -> Result<Volume, Error> {
         let Details::File { exports, nfs } = &wanted.details else {
             let needs = "a block volume needs a FlashArray".to_owned();
             return Err(self.rest.error(Kind::Unsupported { needs }));
@@ -136,8 +99,7 @@ impl Array for FlashBlade {
                 return Err(self.rest.error(Kind::Unsupported { needs }));
             }
         };
-        // To a FlashBlade, 0 bytes are a file system without a limit.
-        let size = wanted.size.max(1);
+        let size = self.size(wanted.size)?;
         let goal = Made {
             array: self,
             talk,
@@ -154,41 +116,27 @@ impl Array for FlashBlade {
         }
     }
 
-    async fn describe(&self, name: &Name) -> Result<Option<Volume>, Error> {
-        let found = self.find(self.rest.talk(), &quoted("name", name.as_str())).await?;
-        Ok(found.map(Volume::from))
+    async fn resize(&self, talk: Talk<'_>, id: &str, size: u64) -> Result<Option<Volume>, Error> {
+        let body = FileSystemBody { provisioned: Some(size), ..FileSystemBody::default() };
+        Ok(self.patch(talk, id, &body).await?.map(Volume::from))
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error> {
-        let filter = quoted("name", &format!("{prefix}*"));
-        let query = [("filter", filter.as_str())];
-        let all: Vec<FileSystem> = self.rest.talk().list(FILE_SYSTEMS, &query).await?;
-        Ok(life::once_each(all.into_iter().map(Volume::from)))
+    async fn end(&self, talk: Talk<'_>, id: &str) -> Result<Option<Volume>, Error> {
+        // Switched off together, as the vendor's own tools do: nobody writes into what is to go.
+        let off = NfsBody { v3_enabled: Some(false), v4_1_enabled: Some(false), rules: None };
+        let body =
+            FileSystemBody { destroyed: Some(true), nfs: Some(off), ..FileSystemBody::default() };
+        Ok(self.patch(talk, id, &body).await?.map(Volume::from))
     }
 
-    async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error> {
-        life::grow(self, volume, size).await
-    }
-
-    async fn destroy(&self, volume: &VolumeId, _owner: &Owner) -> Result<(), Error> {
+    async fn check_owner(&self, _: Talk<'_>, _: &VolumeId, _: &Owner) -> Result<(), Error> {
         // There are no tags to compare: the id alone tells that it is the one that was made.
-        life::destroy(self, volume).await
+        Ok(())
     }
 
-    async fn snapshot(&self, volume: &VolumeId, suffix: &Suffix) -> Result<Snapshot, Error> {
-        SNAPSHOTS.take(&self.rest, volume, suffix).await
-    }
-
-    async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<Snapshot>, Error> {
-        SNAPSHOTS.of(&self.rest, volume).await
-    }
-
-    async fn destroy_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        SNAPSHOTS.destroy(&self.rest, snapshot).await
-    }
-
-    async fn log_out(&self) {
-        self.rest.log_out().await;
+    fn size(&self, bytes: u64) -> Result<u64, Error> {
+        // 0 bytes are a file system without a limit.
+        Ok(bytes.max(1))
     }
 }
 
@@ -325,7 +273,7 @@ struct Reference {
 
 /// What is read of a file system.
 #[derive(Debug, Clone, Deserialize)]
-struct FileSystem {
+pub(super) struct FileSystem {
     id: String,
     name: String,
     provisioned: Option<u64>,

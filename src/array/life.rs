@@ -1,25 +1,37 @@
-//! What is the same on both arrays for a volume that is there: it grows, and it is destroyed.
+//! What is the same on both arrays: how volumes are found, listed, grown and destroyed.
 
 use std::collections::HashSet;
 use std::future::Future;
 
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+
+use super::Array;
 use super::error::{Error, Kind};
 use super::goal::{Goal, Start, reach};
-use super::rest::{Rest, Talk};
-use super::volume::{Volume, VolumeId};
+use super::rest::{Identity, Rest, Talk, quoted};
+use super::snapshots::Snapshots;
+use super::space;
+use super::volume::{Capacity, Name, Owner, Reach, Snapshot, Suffix, Volume, VolumeId, Wanted};
 
-/// An array's requests about one volume, which is always told by its id.
-pub(super) trait Living: Sync {
+/// In what the two kinds of array differ.
+pub(super) trait Living: std::fmt::Debug + Send + Sync {
+    /// Where its volumes are.
+    const RESOURCE: &str;
+    /// Where their snapshots are.
+    const SNAPSHOTS: Snapshots;
+    /// A volume as the array writes it.
+    type Item: DeserializeOwned + Into<Volume> + Send;
+
     fn rest(&self) -> &Rest;
 
-    /// Reads it.
-    fn by_id(
-        &self,
-        talk: Talk<'_>,
-        id: &str,
-    ) -> impl Future<Output = Result<Option<Volume>, Error>> + Send;
+    /// Where clients reach its volumes.
+    fn reached(&self) -> impl Future<Output = Result<Reach, Error>> + Send;
 
-    /// Sets its size, in bytes.
+    /// Makes a volume, or brings one that is there to what is wanted.
+    fn made(&self, wanted: &Wanted) -> impl Future<Output = Result<Volume, Error>> + Send;
+
+    /// Sets the size of the volume with an id, in bytes.
     fn resize(
         &self,
         talk: Talk<'_>,
@@ -27,32 +39,109 @@ pub(super) trait Living: Sync {
         size: u64,
     ) -> impl Future<Output = Result<Option<Volume>, Error>> + Send;
 
-    /// Destroys it.
+    /// Fails unless a volume says itself whose it is, on arrays where one can.
+    fn check_owner(
+        &self,
+        talk: Talk<'_>,
+        volume: &VolumeId,
+        owner: &Owner,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Destroys the volume with an id.
     fn end(
         &self,
         talk: Talk<'_>,
         id: &str,
     ) -> impl Future<Output = Result<Option<Volume>, Error>> + Send;
+
+    /// Returns the size that a volume gets for so many bytes.
+    fn size(&self, bytes: u64) -> Result<u64, Error>;
+
+    /// Reads the one volume for which a filter holds.
+    fn find(
+        &self,
+        talk: Talk<'_>,
+        filter: &str,
+    ) -> impl Future<Output = Result<Option<Self::Item>, Error>> + Send {
+        talk.find(Self::RESOURCE, filter)
+    }
+
+    /// Reads the volume with an id.
+    fn by_id(
+        &self,
+        talk: Talk<'_>,
+        id: &str,
+    ) -> impl Future<Output = Result<Option<Volume>, Error>> + Send {
+        let filter = quoted("id", id);
+        async move { Ok(self.find(talk, &filter).await?.map(Into::into)) }
+    }
 }
 
-/// Makes a volume at least so large.
-pub(super) async fn grow<A: Living>(
-    array: &A,
-    volume: &VolumeId,
-    size: u64,
-) -> Result<Volume, Error> {
-    let goal = Grown { array, talk: array.rest().talk(), volume, size };
-    reach(&goal, Start::Reading).await?.ok_or_else(|| goal.unmoved())
-}
+#[async_trait]
+impl<A: Living> Array for A {
+    fn name(&self) -> &str {
+        &self.rest().name
+    }
 
-/// Destroys a volume.
-pub(super) async fn destroy<A: Living>(array: &A, volume: &VolumeId) -> Result<(), Error> {
-    let goal = Destroyed { array, talk: array.rest().talk(), volume };
-    reach(&goal, Start::Reading).await.map(drop)
+    async fn identity(&self) -> Result<Identity, Error> {
+        Ok(self.rest().talk().session(None).await?.identity.clone())
+    }
+
+    async fn capacity(&self) -> Result<Capacity, Error> {
+        space::capacity(self.rest()).await
+    }
+
+    async fn reach(&self) -> Result<Reach, Error> {
+        self.reached().await
+    }
+
+    async fn ensure(&self, wanted: &Wanted) -> Result<Volume, Error> {
+        self.made(wanted).await
+    }
+
+    async fn describe(&self, name: &Name) -> Result<Option<Volume>, Error> {
+        let found = self.find(self.rest().talk(), &quoted("name", name.as_str())).await?;
+        Ok(found.map(Into::into))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error> {
+        let filter = quoted("name", &format!("{prefix}*"));
+        let query = [("filter", filter.as_str())];
+        let all: Vec<A::Item> = self.rest().talk().list(A::RESOURCE, &query).await?;
+        Ok(once_each(all.into_iter().map(Into::into)))
+    }
+
+    async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error> {
+        let size = self.size(size)?;
+        let goal = Grown { array: self, talk: self.rest().talk(), volume, size };
+        reach(&goal, Start::Reading).await?.ok_or_else(|| goal.unmoved())
+    }
+
+    async fn destroy(&self, volume: &VolumeId, owner: &Owner) -> Result<(), Error> {
+        let talk = self.rest().talk();
+        let goal = Destroyed { array: self, talk, volume, owner };
+        reach(&goal, Start::Reading).await.map(drop)
+    }
+
+    async fn snapshot(&self, volume: &VolumeId, suffix: &Suffix) -> Result<Snapshot, Error> {
+        A::SNAPSHOTS.take(self.rest(), volume, suffix).await
+    }
+
+    async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<Snapshot>, Error> {
+        A::SNAPSHOTS.of(self.rest(), volume).await
+    }
+
+    async fn destroy_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        A::SNAPSHOTS.destroy(self.rest(), snapshot).await
+    }
+
+    async fn log_out(&self) {
+        self.rest().log_out().await;
+    }
 }
 
 /// Returns volumes without those that came twice, as happens when objects come and go between pages.
-pub(super) fn once_each(volumes: impl Iterator<Item = Volume>) -> Vec<Volume> {
+fn once_each(volumes: impl Iterator<Item = Volume>) -> Vec<Volume> {
     let mut seen = HashSet::new();
     volumes.filter(|volume| seen.insert(volume.id.clone())).collect()
 }
@@ -105,6 +194,7 @@ struct Destroyed<'a, A> {
     array: &'a A,
     talk: Talk<'a>,
     volume: &'a VolumeId,
+    owner: &'a Owner,
 }
 
 impl<A: Living> Goal for Destroyed<'_, A> {
@@ -126,6 +216,7 @@ impl<A: Living> Goal for Destroyed<'_, A> {
     }
 
     async fn take(&self, (): &()) -> Result<Option<Volume>, Error> {
+        self.array.check_owner(self.talk, self.volume, self.owner).await?;
         self.array.end(self.talk, &self.volume.id).await
     }
 

@@ -1,15 +1,15 @@
-//! Requests to an array: versions, sessions, overload, lost answers, pages. Knows no resource.
+//! Requests to an array: where it is, which version is spoken, how one is let in. Knows no resource but
+//! `arrays`, which tells which array it is.
 
-use std::fmt;
+mod reply;
+mod talk;
+
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Method, Response, StatusCode, Url};
-use serde::Serialize;
+use reqwest::header::HeaderValue;
+use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use tokio::time::Instant;
 
 use super::error::{Error, Kind};
 use super::pace::{Gate, Pace};
@@ -17,6 +17,8 @@ use super::session::{Keys, Refused, Session, Sessions, scrub};
 use super::token::TokenFile;
 use super::trust::Trust;
 use super::version::Version;
+use reply::{Reply, message, read, text, wait};
+pub(super) use talk::Talk;
 
 /// Largest answer that is read, in bytes: a page of 1,000 objects is a tenth of it.
 const LARGEST_ANSWER: usize = 32 << 20;
@@ -87,13 +89,6 @@ pub(super) struct Rest {
     first_seen: OnceLock<String>,
 }
 
-/// One operation with an array: its requests share a deadline.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Talk<'r> {
-    rest: &'r Rest,
-    started: Instant,
-}
-
 /// A request.
 #[derive(Debug, Clone)]
 struct Call<'c> {
@@ -101,20 +96,6 @@ struct Call<'c> {
     path: String,
     query: &'c [(&'c str, &'c str)],
     body: Option<&'c Json>,
-}
-
-/// What came of a request.
-#[derive(Debug)]
-enum Reply {
-    Good(HeaderMap, Vec<u8>),
-    /// The session may have ended.
-    Ended(String),
-    Refused(StatusCode, String),
-    Overloaded(Option<Duration>),
-    /// Nothing has been sent.
-    NotSent(String),
-    /// Something has been sent, and no answer came, or one that says nothing of what was done.
-    Lost(String),
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -153,7 +134,7 @@ impl Rest {
 
     /// Begins an operation.
     pub(super) fn talk(&self) -> Talk<'_> {
-        Talk { rest: self, started: Instant::now() }
+        Talk::new(self)
     }
 
     /// Ends the session, if there is one. What the array says to that is of no use.
@@ -380,210 +361,6 @@ impl Rest {
     }
 }
 
-impl Talk<'_> {
-    fn deadline(self) -> Instant {
-        self.started + self.rest.gate.pace().patience
-    }
-
-    fn waited(self) -> Duration {
-        self.started.elapsed()
-    }
-
-    /// Returns the session; logs in when there is none or it has ended, and when the files with token
-    /// or authorities have changed.
-    pub(super) async fn session(self, ended: Option<&Arc<Session>>) -> Result<Arc<Session>, Error> {
-        let rest = self.rest;
-        let session = rest.sessions.get(ended, rest.open(self)).await?;
-        if !session.is_to_be_looked_at(rest.gate.pace().look) {
-            return Ok(session);
-        }
-        // A file that is just being replaced is looked at again next time.
-        match rest.keys().await {
-            Ok(keys) if keys != session.keys => {
-                let new = rest.sessions.get(Some(&session), rest.open(self)).await?;
-                rest.close(&session).await;
-                Ok(new)
-            }
-            _ => Ok(session),
-        }
-    }
-
-    /// Returns the version that is used.
-    pub(super) async fn version(self) -> Result<Version, Error> {
-        Ok(self.session(None).await?.version)
-    }
-
-    /// Reads all items of a list, page by page. A list that ends early is an error, never a short list.
-    pub(super) async fn list<T: DeserializeOwned>(
-        self,
-        resource: &str,
-        query: &[(&str, &str)],
-    ) -> Result<Vec<T>, Error> {
-        let mut all = Vec::new();
-        let mut token: Option<String> = None;
-        loop {
-            let mut query = query.to_vec();
-            query.push(("limit", PAGE));
-            query.extend(token.as_deref().map(|token| ("continuation_token", token)));
-            let body = self.ask(Method::GET, resource, &query, None).await?;
-            let page: Page<T> = self.rest.parse(&body)?;
-            let Some(items) = page.items else {
-                return Err(self.rest.malformed(&format!("`{resource}` without items")));
-            };
-            let empty = items.is_empty();
-            all.extend(items);
-            let next = page.continuation_token.filter(|token| !token.is_empty());
-            match (next, page.more_items_remaining) {
-                (_, Some(false)) | (None, None) => return Ok(all),
-                (Some(next), _) if !empty && token.as_ref() != Some(&next) => token = Some(next),
-                _ => return Err(self.rest.malformed(&format!("`{resource}` ends before its end"))),
-            }
-        }
-    }
-
-    /// Reads the one item of a resource that is no list.
-    pub(super) async fn only<T: DeserializeOwned>(self, resource: &str) -> Result<T, Error> {
-        let body = self.ask(Method::GET, resource, &[], None).await?;
-        let page: Page<T> = self.rest.parse(&body)?;
-        let item = page.items.and_then(|mut items| items.pop());
-        item.ok_or_else(|| self.rest.malformed(&format!("`{resource}` without items")))
-    }
-
-    /// Reads the one item of a list, if it is there.
-    pub(super) async fn find<T: DeserializeOwned>(
-        self,
-        resource: &str,
-        filter: &str,
-    ) -> Result<Option<T>, Error> {
-        let mut found = self.list(resource, &[("filter", filter)]).await?;
-        match found.len() {
-            0 | 1 => Ok(found.pop()),
-            more => Err(self.rest.malformed(&format!("{more} items of `{resource}` for {filter}"))),
-        }
-    }
-
-    /// Changes something. Returns the items of the answer, which are what is there then.
-    pub(super) async fn change<T: DeserializeOwned>(
-        self,
-        method: Method,
-        resource: &str,
-        query: &[(&str, &str)],
-        body: Option<&(impl Serialize + Sync)>,
-    ) -> Result<Vec<T>, Error> {
-        let body = body.map(serde_json::to_value).transpose();
-        let body = body.map_err(|error| self.rest.malformed(&error.to_string()))?;
-        let answer = self.ask(method, resource, query, body.as_ref()).await?;
-        if answer.is_empty() {
-            return Ok(Vec::new());
-        }
-        // It has been done; only what it looks like is not known.
-        let page: Page<T> = serde_json::from_slice(&answer)
-            .map_err(|error| self.rest.error(Kind::UnknownOutcome { cause: error.to_string() }))?;
-        Ok(page.items.unwrap_or_default())
-    }
-
-    /// Sends a request within a session, and again when that has ended.
-    async fn ask(
-        self,
-        method: Method,
-        resource: &str,
-        query: &[(&str, &str)],
-        body: Option<&Json>,
-    ) -> Result<Vec<u8>, Error> {
-        let reads = method == Method::GET;
-        let mut session = self.session(None).await?;
-        for _ in 0..TRIES {
-            let path = format!("/api/{}/{resource}", session.version);
-            let call = Call { method: method.clone(), path, query, body };
-            match self.persist(&session.http, Some(&session), None, &call, reads).await? {
-                Reply::Ended(message) => {
-                    // A FlashBlade says the same to those who may not: then the session is still good.
-                    if self.rest.dialect.ended.contains(&StatusCode::FORBIDDEN)
-                        && self.rest.identify(self, &session).await?.is_ok()
-                    {
-                        return Err(self.rest.error(Kind::Forbidden { message }));
-                    }
-                    session = self.session(Some(&session)).await?;
-                }
-                Reply::Refused(StatusCode::FORBIDDEN, message) => {
-                    return Err(self.rest.error(Kind::Forbidden { message }));
-                }
-                other => return other.good(self.rest).map(|(_, body)| body),
-            }
-        }
-        Err(self.rest.error(Kind::Busy { waited: self.waited() }))
-    }
-
-    /// Sends a request until there is an answer to go by. What changes something is not sent again once
-    /// it may have been done.
-    async fn persist(
-        self,
-        http: &reqwest::Client,
-        session: Option<&Session>,
-        api_token: Option<&HeaderValue>,
-        call: &Call<'_>,
-        repeatable: bool,
-    ) -> Result<Reply, Error> {
-        let rest = self.rest;
-        let mut tries = 0;
-        loop {
-            let Some(place) = rest.gate.enter(self.deadline()).await else {
-                return Err(rest.error(Kind::Busy { waited: self.waited() }));
-            };
-            let reply = rest.send(http, session, api_token, call).await;
-            drop(place);
-            let (cause, sent) = match reply {
-                Reply::Overloaded(wait) => {
-                    rest.gate.shut(wait);
-                    continue;
-                }
-                Reply::NotSent(cause) => (cause, false),
-                Reply::Lost(cause) => (cause, true),
-                answered => {
-                    rest.gate.good();
-                    return Ok(answered);
-                }
-            };
-            if sent && !repeatable {
-                return Err(rest.error(Kind::UnknownOutcome { cause }));
-            }
-            tries += 1;
-            let pause = rest.gate.pace().first_wait.saturating_mul(1 << tries) / 4;
-            if tries == TRIES || Instant::now() + pause > self.deadline() {
-                return Err(rest.error(Kind::Unreachable { cause }));
-            }
-            tokio::time::sleep(pause).await;
-        }
-    }
-}
-
-impl Reply {
-    /// Returns a good answer, or the error that another one is.
-    fn good(self, rest: &Rest) -> Result<(HeaderMap, Vec<u8>), Error> {
-        match self {
-            Self::Good(headers, body) => Ok((headers, body)),
-            Self::Refused(status, message) => {
-                Err(rest.error(Kind::Refused { status: status.as_u16(), message }))
-            }
-            Self::Ended(message) => Err(rest.error(Kind::Forbidden { message })),
-            other => Err(rest.malformed(&other.to_string())),
-        }
-    }
-}
-
-impl fmt::Display for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Good(..) => "a good answer",
-            Self::Ended(_) => "an ended session",
-            Self::Refused(..) => "a refusal",
-            Self::Overloaded(_) => "overload",
-            Self::NotSent(_) => "no connection",
-            Self::Lost(_) => "no answer",
-        })
-    }
-}
-
 /// Returns whether a text is a host name or address, with or without a port.
 pub fn is_address(management: &str) -> bool {
     base(management).is_ok()
@@ -604,59 +381,6 @@ pub(super) fn quoted(field: &str, text: &str) -> String {
     format!("{field}='{text}'")
 }
 
-/// Reads a body, up to the largest that makes sense.
-async fn read(mut response: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(text)? {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
-            return Err("the answer is too large".to_owned());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// Returns what an array says for people: `errors` of the REST service, `message` of the gateway.
-fn message(status: StatusCode, body: &[u8]) -> String {
-    let body: Json = serde_json::from_slice(body).unwrap_or_default();
-    let of = |error: &Json| {
-        let message = error["message"].as_str()?;
-        let context = error["context"].as_str().filter(|context| !context.is_empty());
-        Some(context.map_or(message.to_owned(), |context| format!("{context}: {message}")))
-    };
-    let errors = body["errors"].as_array().into_iter().flatten().filter_map(of);
-    let errors: Vec<String> = errors.chain(of(&body)).collect();
-    if errors.is_empty() { format!("status {status}") } else { errors.join("; ") }
-}
-
-/// Returns how long an array asks to be left alone: `Retry-After` in seconds or as a date, else
-/// `RateLimit-Reset` in seconds.
-fn wait(headers: &HeaderMap) -> Option<Duration> {
-    let header = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let date = |text: &str| {
-        let date = httpdate::parse_http_date(text).ok()?;
-        Some(date.duration_since(std::time::SystemTime::now()).unwrap_or_default())
-    };
-    let seconds = |text: &str| text.parse().ok().map(Duration::from_secs);
-    let after = header("retry-after").and_then(|text| seconds(text).or_else(|| date(text)));
-    after.or_else(|| seconds(header("ratelimit-reset")?))
-}
-
-/// Returns an error with what it comes from, and without the address, which says nothing new.
-fn text(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    scrub(&text, &[])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -669,28 +393,5 @@ mod tests {
         for bad in ["", "http://fb1", "user@fb1", "fb1/api", "fb1?x", "fb 1", "fb1:port"] {
             assert!(base(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn arrays_say_in_three_ways_how_long_to_wait() {
-        let headers = |name: &'static str, value: &str| {
-            let value = HeaderValue::from_str(value).expect("a header");
-            HeaderMap::from_iter([(reqwest::header::HeaderName::from_static(name), value)])
-        };
-        assert_eq!(wait(&headers("retry-after", "7")), Some(Duration::from_secs(7)));
-        assert_eq!(wait(&headers("ratelimit-reset", "3")), Some(Duration::from_secs(3)));
-        let soon = std::time::SystemTime::now() + Duration::from_secs(60);
-        let date = wait(&headers("retry-after", &httpdate::fmt_http_date(soon)));
-        assert!(date.is_some_and(|wait| (55..=60).contains(&wait.as_secs())), "{date:?}");
-        assert_eq!(wait(&headers("retry-after", "soon")), None);
-    }
-
-    #[test]
-    fn what_an_array_says_is_found_in_either_form() {
-        let status = StatusCode::BAD_REQUEST;
-        let errors = br#"{"errors":[{"context":"v1","message":"Volume already exists."},{"context":null,"message":"No."}]}"#;
-        assert_eq!(message(status, errors), "v1: Volume already exists.; No.");
-        assert_eq!(message(status, br#"{"message":"Too many."}"#), "Too many.");
-        assert_eq!(message(status, b"<html>"), "status 400 Bad Request");
     }
 }
