@@ -91,6 +91,24 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// A field that must be one text for the filter to hold, among some: what an index can find.
+    pub(super) fn pinned(&self, among: &[&'static str]) -> Option<(&'static str, &str)> {
+        match self {
+            Self::And(all) => all.iter().find_map(|filter| filter.pinned(among)),
+            Self::Compare { field, operator: Operator::Equal, values } if !field.all => {
+                let path = field.steps.join(".");
+                let field = among.iter().find(|field| **field == path)?;
+                match values.as_slice() {
+                    [Literal::Text(text)] if !text.contains('*') => Some((field, text)),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Field {
     /// Whether the field's value, or an element of it, matches. What is not there is null.
     fn matches(&self, object: &Json, matches: impl Fn(&Json) -> bool) -> bool {
@@ -371,5 +389,20 @@ mod tests {
         {
             assert!(Filter::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_filter_pins_what_an_index_can_find() {
+        let pinned = |text: &str| {
+            let filter = Filter::parse(text).expect("a filter");
+            filter.pinned(&["iqns", "member.name"]).map(|(f, v)| format!("{f}={v}"))
+        };
+        assert_eq!(pinned("iqns='a'").as_deref(), Some("iqns=a"));
+        assert_eq!(pinned("lun>1 and member.name='a'").as_deref(), Some("member.name=a"));
+        for text in ["iqns='a*'", "iqns!='a'", "iqns='a' or lun=1", "not(iqns='a')", "name='a'"] {
+            assert_eq!(pinned(text), None, "{text}");
+        }
+        assert_eq!(pinned("iqns=('a','b')"), None);
+        assert_eq!(pinned("iqns[all]='a'"), None);
     }
 }

@@ -72,7 +72,10 @@ impl FlashBlade {
             sessions,
             file_systems: Shelf::new("File system", &[]),
             snapshots: Shelf::new("Snapshot", &["name", "owner"]),
-            exports: Shelf::new("File system export", &["member", "policy", "server"]),
+            exports: Shelf::new(
+                "File system export",
+                &["member", "member.name", "policy", "server"],
+            ),
             servers,
             export_policies: Shelf::new("NFS export policy", &[]),
             export_rules: Shelf::new("NFS export policy rule", &["policy"]),

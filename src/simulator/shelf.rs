@@ -30,7 +30,7 @@ pub(super) struct Shelf {
     names: HashMap<String, String>,
     /// When a destroyed one is eradicated by the array, and its key.
     graves: BTreeSet<(u64, String)>,
-    /// The fields by which objects are looked up: references, texts, or lists of them.
+    /// The fields by which objects are looked up, with dots between steps: references, texts, or lists of them.
     fields: &'static [&'static str],
     /// Field and value, and the key of each object that has it.
     index: BTreeSet<(String, String)>,
@@ -215,7 +215,7 @@ impl Shelf {
     }
 
     fn terms(&self, object: &Json) -> Vec<String> {
-        let values = self.fields.iter().map(|field| (field, values(&object[*field])));
+        let values = self.fields.iter().map(|field| (field, values(at(object, field))));
         values.flat_map(|(field, values)| values.into_iter().map(|v| term(field, v))).collect()
     }
 
@@ -242,6 +242,11 @@ fn key(object: &Json) -> String {
 /// Field and value as the index has them.
 fn term(field: &str, value: &str) -> String {
     format!("{field} {}", value.to_lowercase())
+}
+
+/// A field of an object, or of one in it.
+fn at<'o>(object: &'o Json, path: &str) -> &'o Json {
+    path.split('.').fold(object, |value, step| &value[step])
 }
 
 /// What the index has of a field: texts, and of references the id or, where there is none, the name.

@@ -7,7 +7,7 @@ use std::ops::Bound;
 
 use serde_json::Value as Json;
 
-use super::{Shelf, is_destroyed, shown, text, values};
+use super::{Shelf, at, is_destroyed, shown, text, values};
 use crate::simulator::filter::Filter;
 use crate::simulator::names;
 use crate::simulator::rest::{Refusal, Request};
@@ -83,7 +83,12 @@ impl Shelf {
             return Ok(cut(&items, offset, asked.unwrap_or(usize::MAX), now));
         }
         let limit = asked.unwrap_or(pages).min(pages);
-        let candidates = |after: &str| self.candidates(scope, after);
+        // A filter that pins an indexed field is a scope, too.
+        let pinned = filter.as_ref().and_then(|filter| filter.pinned(self.fields));
+        let pinned: Scope =
+            pinned.map(|(field, text)| (field, vec![text.to_owned()])).into_iter().collect();
+        let narrowest = if scope.is_empty() { &pinned } else { scope };
+        let candidates = |after: &str| self.candidates(narrowest, after);
         if request.parameter("sort").is_some() {
             let all = candidates("").map(|(_, object)| object);
             let mut items: Vec<&Json> = all.filter(wanted).collect();
@@ -152,7 +157,7 @@ fn sort(items: &mut [&Json], request: &Request) {
     for key in request.list("sort").into_iter().rev() {
         let (field, backwards) = key.strip_suffix('-').map_or((key, false), |field| (field, true));
         let value = |object: &Json| {
-            let value = field.split('.').fold(object, |value, step| &value[step]);
+            let value = at(object, field);
             (value.as_f64(), value.as_str().unwrap_or_default().to_lowercase())
         };
         items.sort_by(|a, b| {
