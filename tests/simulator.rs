@@ -14,6 +14,8 @@ mod file_systems;
 mod hosts;
 #[path = "simulator/lists.rs"]
 mod lists;
+#[path = "simulator/odd.rs"]
+mod odd;
 #[path = "simulator/policies.rs"]
 mod policies;
 #[path = "simulator/protection.rs"]

@@ -2,7 +2,7 @@
 //!
 //! Knows JSON objects, no resource. Fields that later versions brought are the matter of `versions`.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::rest::Refusal;
 use super::shelf::text;
@@ -50,6 +50,10 @@ pub(super) fn set_at(
     body: &Json,
     tables: &[&[Field]],
 ) -> Result<(), Refusal> {
+    if !body.is_object() && !body.is_null() {
+        let what = if path.is_empty() { "the body" } else { path.trim_end_matches('.') };
+        return Err(Refusal::of(name, format!("Invalid value of {what}: no object.")));
+    }
     for (field, value) in body.as_object().into_iter().flatten() {
         let known = tables.iter().copied().flatten().find(|(known, _)| known == field);
         let Some((_, takes)) = known else {
@@ -59,7 +63,11 @@ pub(super) fn set_at(
             Takes::Handler => {}
             Takes::Fields(fields) if value.is_object() => {
                 let path = format!("{path}{field}.");
-                set_at(name, &path, &mut object[field.as_str()], value, &[fields])?;
+                let inner = &mut object[field.as_str()];
+                if inner.is_null() {
+                    *inner = json!({});
+                }
+                set_at(name, &path, inner, value, &[fields])?;
             }
             Takes::Limit(..) | Takes::Id if value == "" => {
                 object.as_object_mut().map(|fields| fields.shift_remove(field));
@@ -101,8 +109,6 @@ fn number(value: &Json) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const FIELDS: &[Field] = &[
@@ -128,6 +134,13 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_object_is_no_null() {
+        let mut object = json!({"name": "a"});
+        set(&mut object, &json!({"inner": {}}), &[FIELDS]).expect("good");
+        assert_eq!(object, json!({"name": "a", "inner": {}}));
+    }
+
+    #[test]
     fn limits_and_ids_are_taken_away_by_an_empty_text() {
         let mut object = json!({"name": "a"});
         set(&mut object, &json!({"limit": 3, "uid": "65534"}), &[FIELDS]).expect("good");
@@ -149,6 +162,7 @@ mod tests {
             (json!({"inner": {"text": 1}}), "Invalid value of 'inner.text'."),
             (json!({"inner": {"colour": 1}}), "Unknown field 'inner.colour'."),
             (json!({"colour": 1}), "Unknown field 'colour'."),
+            (json!([]), "Invalid value of the body: no object."),
         ] {
             let refusal = set(&mut json!({"name": "a"}), &body, &[FIELDS]);
             assert_eq!(refusal, Err(Refusal::of("a", why)));

@@ -64,6 +64,17 @@ fn a_group_has_schedules_and_volumes() {
     let pair = [("group_names", "pg2"), ("member_names", "a2")];
     talk.delete(MEMBERS, &pair);
     talk.refused("does not exist", Method::Delete, MEMBERS, &pair, json!(null));
+
+    talk.post(MEMBERS, &pair, json!(null));
+    let pg2 = [("names", "pg2")];
+    talk.refused("not been destroyed", Method::Delete, "protection-groups", &pg2, json!(null));
+    talk.patch("protection-groups", &pg2, json!({"destroyed": true}));
+    talk.refused("has been destroyed", Method::Post, MEMBERS, &pair, json!(null));
+    let back = talk.patch("protection-groups", &pg2, json!({"destroyed": false}));
+    assert_eq!(back[0]["volume_count"], 1, "members stay");
+    talk.patch("protection-groups", &pg2, json!({"destroyed": true}));
+    talk.delete("protection-groups", &pg2);
+    assert!(talk.get(MEMBERS, &[("member_names", "a2")]).is_empty());
 }
 
 #[test]

@@ -103,7 +103,10 @@ impl FlashArray {
             return Err(Refusal::of(name, "A host with NQNs cannot have IQNs or WWNs."));
         }
         if let Some(chap) = body.get("chap") {
-            host["chap"] = chap_of(&name, &host["chap"], chap)?;
+            let chap = chap_of(&name, &host["chap"], chap)?;
+            if chap.is_object() {
+                host["chap"] = chap;
+            }
         }
         if let Some(arrays) = body.get("preferred_arrays") {
             let own = |array: &Json| array["name"] == self.settings.name.as_str();

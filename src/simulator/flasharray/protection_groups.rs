@@ -112,11 +112,7 @@ impl FlashArray {
     }
 
     pub(super) fn eradicate_groups(&mut self, request: &Request) -> Outcome {
-        for group in self.groups.required(request)? {
-            if is_locked(group) {
-                return Err(Refusal::of(text(group, "name"), "Eradication is disabled."));
-            }
-        }
+        // A locked one has not been destroyed, nor can it be.
         for group in self.groups.eradicate(request, self.settings.safe_mode)? {
             self.forget_group(&group);
         }
