@@ -107,6 +107,11 @@ fn a_snapshot_of_a_group_has_one_of_each_volume() {
     talk.patch(what, &s9, json!({"destroyed": true}));
     let gone = talk.get("volume-snapshots", &[("destroyed", "true")]);
     assert_eq!(names(&gone), ["pg2.s9.a2", "pg2.s9.b"]);
+    for destroyed in [true, false] {
+        talk.patch("volumes", &[("names", "a2")], json!({ "destroyed": destroyed }));
+    }
+    let gone = talk.get("volume-snapshots", &[("destroyed", "true")]);
+    assert_eq!(names(&gone), ["pg2.s9.a2", "pg2.s9.b"], "it went with the group, not the volume");
     talk.patch(what, &s9, json!({"destroyed": false}));
     assert_eq!(talk.get("volume-snapshots", &[("destroyed", "false")]).len(), 4);
     talk.patch(what, &s9, json!({"destroyed": true}));

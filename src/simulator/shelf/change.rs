@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::{DUE, Shelf, is_destroyed, key, text};
 use crate::simulator::rest::{Refusal, Request};
 
-/// Field that only we see: whether an object was destroyed by what it belongs to, and comes back with that.
+/// Field that only we see: the id of what an object belongs to and was destroyed with. It comes back with that.
 const ALONG: &str = "_along";
 
 impl Shelf {
@@ -37,7 +37,7 @@ impl Shelf {
         self.change_of(field, id, |object| {
             if !is_destroyed(object) {
                 destroy(object, due);
-                object[ALONG] = true.into();
+                object[ALONG] = id.into();
             }
         });
     }
@@ -45,7 +45,7 @@ impl Shelf {
     /// Takes back what was destroyed with the object that it belongs to.
     pub(in crate::simulator) fn recover_of(&mut self, field: &str, id: &str) {
         self.change_of(field, id, |object| {
-            if object[ALONG] == true {
+            if object[ALONG] == id {
                 recover(object);
             }
         });
