@@ -14,6 +14,7 @@ mod init;
 mod input;
 mod man;
 mod out;
+mod provisioner;
 mod render;
 mod schema;
 mod session;
@@ -46,6 +47,7 @@ enum Command {
     Init(init::Args),
     Graph(graph::Args),
     Expired(expired::Args),
+    Provisioner(provisioner::Args),
     Simulate(simulate::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -70,6 +72,10 @@ enum Trouble {
     Usage(String),
     #[error("git: {0}")]
     Git(String),
+    #[error("cluster: {0}")]
+    Cluster(String),
+    #[error("cannot start")]
+    Start(#[source] std::io::Error),
     #[error("cannot simulate arrays")]
     Simulate(#[source] std::io::Error),
     #[error(transparent)]
@@ -111,6 +117,7 @@ fn run(command: Command) -> Result<Outcome, Trouble> {
         Command::Init(args) => init::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Expired(args) => expired::run(&args),
+        Command::Provisioner(args) => provisioner::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -1,0 +1,112 @@
+//! `pso-gen provisioner`: fulfils claims, in the cluster or beside it.
+
+use std::path::{Path, PathBuf};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::files::Input;
+use super::out::{self, Format};
+use super::{Outcome, Trouble};
+use crate::controller;
+use crate::diagnostic::{Code, Diagnostic, Place, Sources};
+use crate::pipeline::read_storage;
+use crate::spec::{STORAGE, StorageSpec, split};
+use crate::yaml;
+
+/// Fulfil claims of `pure-file` and `pure-block`
+///
+/// Makes volumes on the arrays of a storage document for the cluster's claims, and destroys those that
+/// are released. Being built: one process only, without growth of volumes yet.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The storage document
+    #[arg(long, value_name = "FILE")]
+    storage: PathBuf,
+
+    /// How the cluster is reached; from inside it, or as kubectl would, when left out
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// Folder with a folder for each Secret, as they are mounted into a pod
+    #[arg(long, value_name = "FOLDER", default_value = "/etc/pso-gen/secrets")]
+    secrets: PathBuf,
+
+    /// What is logged: error, warn, info, debug, or a filter such as `pso_gen=debug`
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let sources = Sources::default();
+    let spec = match storage(&args.storage, &sources)? {
+        Ok(spec) => spec,
+        Err(wrong) => {
+            out::diagnostics(&wrong, &sources, Format::Human);
+            return Ok(Outcome::Wrong);
+        }
+    };
+    let filter = EnvFilter::try_new(&args.log)
+        .map_err(|error| Trouble::Usage(format!("--log {:?}: {error}", args.log)))?;
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let folder = args.storage.parent().unwrap_or(Path::new(""));
+    let arrays = controller::set_up(&spec, folder, &args.secrets)
+        .map_err(|error| Trouble::Usage(error.to_string()))?;
+    let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
+    runtime.block_on(async {
+        let client = client(args.kubeconfig.as_deref()).await?;
+        let mut end = signal(SignalKind::terminate()).map_err(Trouble::Start)?;
+        let ended = async {
+            tokio::select! {
+                _ = end.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        };
+        controller::run(client, arrays, ended).await;
+        Ok(Outcome::Good)
+    })
+}
+
+async fn client(kubeconfig: Option<&Path>) -> Result<Client, Trouble> {
+    let cluster = |error: &dyn std::fmt::Display| Trouble::Cluster(error.to_string());
+    let config = match kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path).map_err(|error| cluster(&error))?;
+            let options = KubeConfigOptions::default();
+            Config::from_custom_kubeconfig(file, &options).await.map_err(|e| cluster(&e))?
+        }
+        None => Config::infer().await.map_err(|error| cluster(&error))?,
+    };
+    Client::try_from(config).map_err(|error| cluster(&error))
+}
+
+/// Reads the one storage document of a file.
+fn storage(
+    path: &Path,
+    sources: &Sources,
+) -> Result<Result<StorageSpec, Vec<Diagnostic>>, Trouble> {
+    let input = Input::File(path.to_owned());
+    let source = match yaml::decode(&input.name(), input.read()?, sources) {
+        Ok(source) => source,
+        Err(wrong) => return Ok(Err(vec![wrong])),
+    };
+    let read = yaml::read(source, sources);
+    if !read.diagnostics.is_empty() {
+        return Ok(Err(read.diagnostics));
+    }
+    let kinds = [STORAGE.to_owned()];
+    let mut specs = Vec::new();
+    for node in read.documents {
+        match split(node, &kinds).map_err(|wrong| vec![wrong]).and_then(|d| read_storage(&d)) {
+            Ok((_, spec)) => specs.push(spec),
+            Err(wrong) => return Ok(Err(wrong)),
+        }
+    }
+    if let (Some(only), true) = (specs.pop(), specs.is_empty()) {
+        return Ok(Ok(only));
+    }
+    let message = "the provisioner takes a file with one document of the kind `Storage`";
+    Ok(Err(vec![Diagnostic::new(Code::UnknownKind, Place::start_of(source), message)]))
+}

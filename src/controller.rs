@@ -1,0 +1,216 @@
+//! The provisioner's hands: watches the cluster, asks [`volume`](crate::volume) what is to be done, does
+//! it, and tells it what came of it.
+//!
+//! All decisions are taken one after the other by one task; what they ask for is done by many at once.
+//! Alone talks to the Kubernetes API.
+
+mod arrays;
+mod hands;
+mod setup;
+mod world;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client};
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use crate::volume::{ArrayState, ClaimWork, Effect, Event, Outcome, ReleaseWork, Trouble};
+pub use arrays::Arrays;
+use hands::Hands;
+pub use setup::{SetupError, set_up};
+use world::World;
+
+/// How often arrays are asked how they are.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// What a work is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    /// The claim with a UID.
+    Claim(String),
+    /// The PersistentVolume of a name.
+    Volume(String),
+}
+
+/// What the deciding task hears of.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is alive for a moment; a box for each would not pay"
+)]
+enum Message {
+    Claims(watcher::Event<PersistentVolumeClaim>),
+    Volumes(watcher::Event<PersistentVolume>),
+    Classes(watcher::Event<StorageClass>),
+    Arrays(Vec<ArrayState>),
+    Done(Key, Result<Outcome, Trouble>),
+    Due(Key),
+}
+
+/// Runs the provisioner until `end` comes; what has been begun by then is finished by the next one.
+pub async fn run(client: Client, arrays: Arrays, end: impl Future<Output = ()>) {
+    let (sender, mut messages) = mpsc::unbounded_channel();
+    let tasks = [
+        watch(Api::<PersistentVolumeClaim>::all(client.clone()), &sender, Message::Claims),
+        watch(Api::<PersistentVolume>::all(client.clone()), &sender, Message::Volumes),
+        watch(Api::<StorageClass>::all(client.clone()), &sender, Message::Classes),
+        look(arrays.clone(), &sender),
+    ];
+    let hands = Arc::new(Hands::new(client, arrays.clone()));
+    let mut brain = Brain {
+        world: World::new(arrays.setup().clone()),
+        claims: HashMap::new(),
+        volumes: HashMap::new(),
+        hands,
+        sender,
+    };
+    let mut end = std::pin::pin!(end);
+    loop {
+        tokio::select! {
+            () = &mut end => break,
+            message = messages.recv() => match message {
+                Some(message) => brain.hear(message),
+                None => break,
+            },
+        }
+    }
+    for task in tasks {
+        task.abort();
+    }
+    info!("stopping");
+    arrays.log_out().await;
+}
+
+/// Forwards what a watch sees.
+fn watch<K>(
+    api: Api<K>,
+    sender: &mpsc::UnboundedSender<Message>,
+    message: fn(watcher::Event<K>) -> Message,
+) -> tokio::task::JoinHandle<()>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+{
+    let sender = sender.clone();
+    tokio::spawn(async move {
+        let stream = watcher(api, watcher::Config::default()).default_backoff();
+        let mut stream = std::pin::pin!(stream);
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(event) => {
+                    if sender.send(message(event)).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => warn!(%error, "watch ended; it starts again"),
+            }
+        }
+    })
+}
+
+/// Asks the arrays how they are, again and again.
+fn look(arrays: Arrays, sender: &mpsc::UnboundedSender<Message>) -> tokio::task::JoinHandle<()> {
+    let sender = sender.clone();
+    tokio::spawn(async move {
+        let mut interval = tokio::time::interval(LOOK);
+        loop {
+            interval.tick().await;
+            if sender.send(Message::Arrays(arrays.look().await)).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// The deciding task's own.
+struct Brain {
+    world: World,
+    claims: HashMap<String, ClaimWork>,
+    volumes: HashMap<String, ReleaseWork>,
+    hands: Arc<Hands>,
+    sender: mpsc::UnboundedSender<Message>,
+}
+
+impl Brain {
+    fn hear(&mut self, message: Message) {
+        let was_ready = self.world.is_ready();
+        let (touched, event) = match message {
+            Message::Claims(event) => (self.world.claims(event), Event::Changed),
+            Message::Volumes(event) => (self.world.volumes(event), Event::Changed),
+            Message::Classes(event) => (self.world.classes(event), Event::Changed),
+            Message::Arrays(states) => (self.world.arrays(states), Event::Changed),
+            Message::Done(key, done) => (vec![key], Event::Done(done)),
+            Message::Due(key) => (vec![key], Event::Due),
+        };
+        // What is known in part is no ground for a decision.
+        if !self.world.is_ready() {
+            return;
+        }
+        let touched = if was_ready { touched } else { self.world.all() };
+        for key in touched {
+            self.step(&key, event.clone());
+        }
+    }
+
+    fn step(&mut self, key: &Key, event: Event) {
+        let effects = match key {
+            Key::Claim(uid) => {
+                let view = self.world.claim_view(uid);
+                let work = self.claims.entry(uid.clone()).or_default();
+                let effects = work.step(view, event);
+                if work.is_idle() && self.world.is_settled(uid) {
+                    self.claims.remove(uid);
+                }
+                effects
+            }
+            Key::Volume(name) => {
+                let view = self.world.release_view(name);
+                let work = self.volumes.entry(name.clone()).or_default();
+                let effects = work.step(view, event);
+                if work.is_idle() && effects.is_empty() {
+                    self.volumes.remove(name);
+                }
+                effects
+            }
+        };
+        for effect in effects {
+            if let Effect::Intend { array, size, .. } = &effect {
+                self.world.give(array, *size);
+            }
+            self.start(key, effect);
+        }
+    }
+
+    /// Has an effect done by somebody else.
+    fn start(&self, key: &Key, effect: Effect) {
+        let (key, sender, hands) = (key.clone(), self.sender.clone(), Arc::clone(&self.hands));
+        debug!(?key, ?effect);
+        match effect {
+            Effect::Later(wait) => {
+                tokio::spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    let _ = sender.send(Message::Due(key));
+                });
+            }
+            Effect::Tell { severity, about: _, reason, message } => {
+                if let Some(object) = self.world.reference(&key) {
+                    tokio::spawn(
+                        async move { hands.tell(object, severity, reason, message).await },
+                    );
+                }
+            }
+            effect => {
+                tokio::spawn(async move {
+                    let done = hands.act(effect).await;
+                    let _ = sender.send(Message::Done(key, done));
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The arrays of a storage document: who talks to each, and how each is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use tracing::warn;
+
+use crate::array::{Array, Error};
+use crate::volume::{ArrayKind, ArrayState, Health, Setup};
+
+/// The arrays, and what the admin has set.
+#[derive(Debug, Clone)]
+pub struct Arrays {
+    setup: Arc<Setup>,
+    arrays: Arc<BTreeMap<String, Client>>,
+}
+
+/// Who talks to an array, and of which kind it is.
+type Client = (ArrayKind, Arc<dyn Array>);
+
+impl Arrays {
+    pub(super) fn new(setup: Setup, arrays: impl IntoIterator<Item = Client>) -> Self {
+        let arrays = arrays.into_iter();
+        let named = arrays.map(|(kind, array)| (array.name().to_owned(), (kind, array)));
+        Self { setup: Arc::new(setup), arrays: Arc::new(named.collect()) }
+    }
+
+    pub(super) fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Returns the array of a name.
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<dyn Array>> {
+        self.arrays.get(name).map(|(_, array)| array)
+    }
+
+    /// Asks all arrays at once how they are. One that does not answer holds up no other for longer than
+    /// its own patience.
+    pub(super) async fn look(&self) -> Vec<ArrayState> {
+        let states = self.arrays.iter().map(|(name, (kind, array))| async move {
+            let health = match health(array.as_ref()).await {
+                Ok(health) => health,
+                Err(error) => {
+                    warn!(array = name, %error, "array is away");
+                    Health::Down(error.kind().to_string())
+                }
+            };
+            ArrayState { name: name.clone(), kind: *kind, health }
+        });
+        join_all(states).await
+    }
+
+    /// Ends the sessions with all arrays.
+    pub(super) async fn log_out(&self) {
+        join_all(self.arrays.values().map(|(_, array)| array.log_out())).await;
+    }
+}
+
+async fn health(array: &dyn Array) -> Result<Health, Error> {
+    let id = array.identity().await?.id;
+    let capacity = array.capacity().await?;
+    let reach = array.reach().await?;
+    Ok(Health::Up { id, capacity, reach })
+}

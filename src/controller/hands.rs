@@ -1,0 +1,184 @@
+//! Does what has been decided, and says what came of it.
+
+use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client};
+use serde_json::json;
+use tracing::{info, warn};
+
+use super::arrays::Arrays;
+use crate::array::Error as ArrayError;
+use crate::volume::{ARRAY, Effect, FINALIZER, Outcome, PROVISIONER, Seen, Severity, Trouble};
+
+/// Name under which fields are ours, and events come.
+const MANAGER: &str = "pso-gen";
+
+/// Does things in the cluster and on arrays.
+pub(super) struct Hands {
+    client: Client,
+    arrays: Arrays,
+    recorder: Recorder,
+}
+
+impl Hands {
+    pub(super) fn new(client: Client, arrays: Arrays) -> Self {
+        let reporter = Reporter { controller: PROVISIONER.to_owned(), instance: None };
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { client, arrays, recorder }
+    }
+
+    /// Does one thing.
+    pub(super) async fn act(&self, effect: Effect) -> Result<Outcome, Trouble> {
+        match effect {
+            Effect::Intend { claim, array, size: _ } => {
+                let metadata = json!({
+                    "uid": claim.uid, "resourceVersion": claim.version,
+                    "finalizers": [FINALIZER], "annotations": {ARRAY: array},
+                });
+                self.patch_claim(&claim, metadata).await
+            }
+            Effect::Finish { claim } => self.patch_claim(&claim, without_finalizer(&claim)).await,
+            Effect::Ensure { array, wanted } => {
+                let made =
+                    self.array(&array)?.ensure(&wanted).await.map_err(|error| told(&error))?;
+                info!(array, volume = made.name, claim = wanted.owner.claim, "volume made");
+                Ok(Outcome::Volume(Some(made)))
+            }
+            Effect::Find { array, name } => {
+                let found =
+                    self.array(&array)?.describe(&name).await.map_err(|error| told(&error))?;
+                Ok(Outcome::Volume(found))
+            }
+            Effect::Destroy { array, volume, owner } => {
+                self.array(&array)?.destroy(&volume, &owner).await.map_err(|error| told(&error))?;
+                info!(array, volume = %volume.name, claim = owner.claim, "volume destroyed");
+                Ok(Outcome::Good)
+            }
+            Effect::Create(volume) => {
+                let made = self.volumes().create(&PostParams::default(), &volume).await;
+                Ok(Outcome::PersistentVolume(Some(Box::new(
+                    made.map_err(|error| refused(&error))?,
+                ))))
+            }
+            Effect::ReadVolume { name } => {
+                let read = self.volumes().get_opt(&name).await.map_err(|error| refused(&error))?;
+                Ok(Outcome::PersistentVolume(read.map(Box::new)))
+            }
+            Effect::ReadClaim { namespace, name } => {
+                let claims =
+                    Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), &namespace);
+                let read = claims.get_opt(&name).await.map_err(|error| refused(&error))?;
+                Ok(Outcome::Claim(read.map(Box::new)))
+            }
+            Effect::Delete { volume } => {
+                let params = DeleteParams {
+                    preconditions: Some(Preconditions {
+                        uid: Some(volume.uid),
+                        resource_version: Some(volume.version),
+                    }),
+                    ..DeleteParams::default()
+                };
+                gone_is_good(self.volumes().delete(&volume.name, &params).await)
+            }
+            Effect::Release { volume } => {
+                let mut metadata = without_finalizer(&volume);
+                metadata["resourceVersion"] = volume.version.clone().into();
+                let patch = json!({ "metadata": metadata });
+                let params = PatchParams {
+                    field_manager: Some(MANAGER.to_owned()),
+                    ..PatchParams::default()
+                };
+                let patched =
+                    self.volumes().patch(&volume.name, &params, &Patch::Strategic(patch)).await;
+                gone_is_good(patched)
+            }
+            // These are not answered, and are done elsewhere.
+            Effect::Later(_) | Effect::Tell { .. } => Ok(Outcome::Good),
+        }
+    }
+
+    /// Tells people something about an object. That it cannot be told is no reason to stop.
+    pub(super) async fn tell(
+        &self,
+        object: ObjectReference,
+        severity: Severity,
+        reason: &'static str,
+        message: String,
+    ) {
+        let type_ = match severity {
+            Severity::Normal => EventType::Normal,
+            Severity::Warning => EventType::Warning,
+        };
+        info!(reason, message, object = object.name, "event");
+        let event = Event {
+            type_,
+            reason: reason.to_owned(),
+            note: Some(message),
+            action: "Provision".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &object).await {
+            warn!(%error, "event not published");
+        }
+    }
+
+    fn volumes(&self) -> Api<PersistentVolume> {
+        Api::all(self.client.clone())
+    }
+
+    fn array(&self, name: &str) -> Result<&std::sync::Arc<dyn crate::array::Array>, Trouble> {
+        self.arrays.get(name).ok_or_else(|| Trouble::Array {
+            reason: "UnknownArray",
+            message: format!("the storage document has no array {name}"),
+            retry: crate::array::Retry::Later,
+        })
+    }
+
+    async fn patch_claim(
+        &self,
+        claim: &Seen,
+        metadata: serde_json::Value,
+    ) -> Result<Outcome, Trouble> {
+        let namespace = claim.namespace.as_deref().unwrap_or_default();
+        let claims = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), namespace);
+        let params =
+            PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Strategic(json!({ "metadata": metadata }));
+        match claims.patch(&claim.name, &params, &patch).await {
+            Ok(claim) => Ok(Outcome::Claim(Some(Box::new(claim)))),
+            Err(error) if is(&error, 404) => Ok(Outcome::Claim(None)),
+            Err(error) => Err(refused(&error)),
+        }
+    }
+}
+
+/// A change of metadata that takes our finalizer off the object with this UID and no other.
+fn without_finalizer(object: &Seen) -> serde_json::Value {
+    json!({"uid": object.uid, "$deleteFromPrimitiveList/finalizers": [FINALIZER]})
+}
+
+fn gone_is_good<T>(result: kube::Result<T>) -> Result<Outcome, Trouble> {
+    match result {
+        Ok(_) => Ok(Outcome::Good),
+        Err(error) if is(&error, 404) => Ok(Outcome::Good),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+fn is(error: &kube::Error, code: u16) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == code)
+}
+
+fn refused(error: &kube::Error) -> Trouble {
+    match error {
+        kube::Error::Api(status) if status.reason == "AlreadyExists" => Trouble::Exists,
+        kube::Error::Api(status) if status.code == 409 => Trouble::Conflict,
+        kube::Error::Api(status) if status.code == 404 => Trouble::Conflict,
+        _ => Trouble::Cluster(error.to_string()),
+    }
+}
+
+fn told(error: &ArrayError) -> Trouble {
+    Trouble::Array { reason: error.reason(), message: error.to_string(), retry: error.retry() }
+}

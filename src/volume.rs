@@ -1,0 +1,27 @@
+//! What the provisioner decides: for each claim and each PersistentVolume, the next thing to be done.
+//!
+//! ```text
+//!  view of the cluster and the arrays + memory ──step──▶ effects ──(somebody does them)──▶ outcomes ─┐
+//!            ▲                                                                                       │
+//!            └───────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Pure: knows Kubernetes' objects as values, and neither a client, nor a clock, nor the arrays' requests.
+//! A crash takes only the memory; what must outlive it (that a volume is being made, and on which array)
+//! is written on the claim before an array hears of it.
+
+mod claim;
+mod effect;
+mod name;
+mod persistent;
+mod place;
+mod release;
+mod retry;
+mod setup;
+
+pub use claim::{ClaimWork, View as ClaimView};
+pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
+pub use name::{ARRAY, DRIVER, FINALIZER, PROVISIONER, persistent_volume, volume};
+pub use persistent::volume_behind;
+pub use release::{ReleaseWork, View as ReleaseView};
+pub use setup::{ArrayKind, ArrayState, ClassSetup, Health, Setup};

@@ -1,0 +1,413 @@
+//! Claims: from the wish for a volume to a PersistentVolume, and back when somebody changes their mind.
+//!
+//! In this order, each step safe to repeat: the array is written on the claim, with a finalizer; the
+//! volume is made; the PersistentVolume is created, already with the claim's UID; Kubernetes binds the
+//! two; the finalizer goes. A claim that is deleted on the way keeps its finalizer until what was made
+//! for it is gone.
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+
+use super::effect::{About, Asked, Effect, Event, Outcome, Seen, Severity, Trouble};
+use super::name::{self, ARRAY, FINALIZER, SELECTED_NODE};
+use super::persistent::{self, behind};
+use super::place::place;
+use super::retry::Tries;
+use super::setup::{ArrayKind, ArrayState, ClassSetup, Setup};
+use crate::array::{Details, Name, Owner, Volume, Wanted};
+use crate::spec::Quantity;
+
+/// Reasons of events, as the usual provisioners have them.
+const PROVISIONING: &str = "Provisioning";
+const SUCCEEDED: &str = "ProvisioningSucceeded";
+const FAILED: &str = "ProvisioningFailed";
+const CLEANUP_FAILED: &str = "ProvisioningCleanupFailed";
+
+/// What is known when a claim is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'v> {
+    /// What the admin has set.
+    pub setup: &'v Setup,
+    /// The claim; none when it is gone.
+    pub claim: Option<&'v PersistentVolumeClaim>,
+    /// The PersistentVolume of the claim's own name.
+    pub volume: Option<&'v PersistentVolume>,
+    /// The claim's class; none when it is not there or not ours, an error when it is wrong.
+    pub class: Option<&'v Result<ClassSetup, String>>,
+    /// The arrays.
+    pub arrays: &'v [ArrayState],
+}
+
+/// The work on one claim: what a crash takes away.
+#[derive(Debug, Clone, Default)]
+pub struct ClaimWork {
+    doing: Option<Effect>,
+    /// The claim as it was last answered, newer than what the view may have.
+    newest: Option<Box<PersistentVolumeClaim>>,
+    /// The volume that has been made.
+    made: Option<Volume>,
+    /// The PersistentVolume as the API server itself told.
+    read: Asked<Box<PersistentVolume>>,
+    /// What the array has under the claim's name.
+    found: Asked<Volume>,
+    started: bool,
+    waiting: bool,
+    tries: Tries,
+}
+
+/// What is to be done next.
+enum Next {
+    /// Nothing, until something changes.
+    Nothing,
+    Do(Effect),
+    /// Something that only somebody else can mend.
+    Stuck {
+        reason: &'static str,
+        message: String,
+    },
+}
+
+impl ClaimWork {
+    /// Returns whether nothing of it needs to be remembered.
+    pub fn is_idle(&self) -> bool {
+        self.doing.is_none() && !self.waiting
+    }
+
+    /// Takes an event, and returns what is to be done.
+    pub fn step(&mut self, view: View<'_>, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Changed if self.waiting => return effects,
+            Event::Changed => {}
+            Event::Due => self.waiting = false,
+            Event::Done(done) => {
+                let Some(effect) = self.doing.take() else { return effects };
+                match done {
+                    Ok(outcome) => self.learn(effect, outcome),
+                    Err(trouble) => {
+                        effects.extend(self.fail(&effect, &trouble));
+                        return effects;
+                    }
+                }
+            }
+        }
+        if self.doing.is_some() || self.waiting {
+            return effects;
+        }
+        match self.next(view) {
+            // What was read is as old as this moment; the next look reads again.
+            Next::Nothing => {
+                self.read = Asked::NotYet;
+                self.found = Asked::NotYet;
+            }
+            Next::Do(effect) => {
+                if matches!(effect, Effect::Intend { .. }) && !self.started {
+                    self.started = true;
+                    let message = "a volume is being made".to_owned();
+                    effects.extend(self.tries.tell(
+                        About::Claim,
+                        Severity::Normal,
+                        PROVISIONING,
+                        "",
+                        message,
+                    ));
+                }
+                if matches!(effect, Effect::Finish { .. }) && self.made.is_some() {
+                    let message = self.success(view);
+                    effects.extend(self.tries.tell(
+                        About::Claim,
+                        Severity::Normal,
+                        SUCCEEDED,
+                        "",
+                        message,
+                    ));
+                }
+                self.doing = Some(effect.clone());
+                effects.push(effect);
+            }
+            Next::Stuck { reason, message } => {
+                let trouble = Trouble::Cluster(message);
+                let failed = self.tries.failed(About::Claim, reason, &trouble);
+                self.waiting = failed.iter().any(|effect| matches!(effect, Effect::Later(_)));
+                effects.extend(failed);
+            }
+        }
+        effects
+    }
+
+    fn learn(&mut self, effect: Effect, outcome: Outcome) {
+        match (effect, outcome) {
+            (Effect::Intend { .. } | Effect::Finish { .. }, Outcome::Claim(claim)) => {
+                self.newest = claim;
+            }
+            (Effect::Ensure { .. }, Outcome::Volume(made)) => {
+                self.tries.good();
+                self.made = made;
+            }
+            (Effect::Find { .. }, Outcome::Volume(found)) => self.found = found.into(),
+            (Effect::Destroy { .. }, _) => self.found = Asked::Absent,
+            (Effect::Create(_) | Effect::ReadVolume { .. }, Outcome::PersistentVolume(volume)) => {
+                self.read = volume.into();
+            }
+            _ => {}
+        }
+    }
+
+    fn fail(&mut self, effect: &Effect, trouble: &Trouble) -> Vec<Effect> {
+        // What was thought to be known may be what was wrong.
+        self.newest = None;
+        self.read = Asked::NotYet;
+        if let (Effect::Create(_), Trouble::Exists) = (effect, trouble) {
+            // It is read, and compared with what would have been created.
+            let Effect::Create(volume) = effect else { return Vec::new() };
+            let name = volume.metadata.name.clone().unwrap_or_default();
+            let read = Effect::ReadVolume { name };
+            self.doing = Some(read.clone());
+            return vec![read];
+        }
+        if matches!(trouble, Trouble::Array { .. }) {
+            self.made = None;
+            self.found = Asked::NotYet;
+        }
+        let cleanup = matches!(effect, Effect::Find { .. } | Effect::Destroy { .. });
+        let reason = if cleanup { CLEANUP_FAILED } else { FAILED };
+        let effects = self.tries.failed(About::Claim, reason, trouble);
+        self.waiting = effects.iter().any(|effect| matches!(effect, Effect::Later(_)));
+        effects
+    }
+
+    fn next(&self, view: View<'_>) -> Next {
+        let Some(cached) = view.claim else { return Next::Nothing };
+        // What was answered to a write is newer than what the view has, until that has caught up.
+        let claim = match &self.newest {
+            Some(newest) if is_newer(newest, cached) => newest,
+            _ => cached,
+        };
+        if claim.metadata.uid != cached.metadata.uid {
+            return Next::Nothing;
+        }
+        let ours = has_finalizer(claim);
+        if claim.metadata.deletion_timestamp.is_some() {
+            return if ours { self.undo(view, claim) } else { Next::Nothing };
+        }
+        let uid = claim.metadata.uid.as_deref().unwrap_or_default();
+        let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+        if let Some(bound) = bound.filter(|bound| !bound.is_empty()) {
+            // To ours, all is done; to another, ours is not needed: it was bound by somebody's hand.
+            return match (ours, bound == name::persistent_volume(uid)) {
+                (true, true) => Next::Do(Effect::Finish { claim: seen(claim) }),
+                (true, false) => self.undo(view, claim),
+                (false, _) => Next::Nothing,
+            };
+        }
+        self.provision(view, claim, uid, ours)
+    }
+
+    fn provision(
+        &self,
+        view: View<'_>,
+        claim: &PersistentVolumeClaim,
+        uid: &str,
+        ours: bool,
+    ) -> Next {
+        let stuck = |message: String| Next::Stuck { reason: FAILED, message };
+        let class = match view.class {
+            None => return Next::Nothing,
+            Some(Err(wrong)) => return stuck(wrong.clone()),
+            Some(Ok(class)) => class,
+        };
+        let annotation = |key: &str| claim.metadata.annotations.as_ref()?.get(key).cloned();
+        if class.waits && !ours && annotation(SELECTED_NODE).is_none_or(|node| node.is_empty()) {
+            return Next::Nothing;
+        }
+        let (Some(name), Some(size)) = (name::volume(&view.setup.cluster, uid), wanted_size(claim))
+        else {
+            return stuck(
+                "the claim asks for no size, or the cluster's name is too long".to_owned(),
+            );
+        };
+        if let Err(wrong) = check_modes(claim, class) {
+            return stuck(wrong);
+        }
+        let Some(array) = annotation(ARRAY).filter(|_| ours) else {
+            return match place(view.arrays, class.kind, size) {
+                Ok(array) => {
+                    let array = array.name.clone();
+                    Next::Do(Effect::Intend { claim: seen(claim), array, size })
+                }
+                Err(why) => stuck(format!("no array takes it: {why}")),
+            };
+        };
+        if view.volume.is_some() || matches!(self.read, Asked::There(_)) {
+            return self.compare(view, claim, class, uid);
+        }
+        let Some(made) = &self.made else {
+            let wanted = wanted(view.setup, claim, class, name, size);
+            return Next::Do(Effect::Ensure { array, wanted: Box::new(wanted) });
+        };
+        let Some(state) = view.arrays.iter().find(|state| state.name == array) else {
+            return stuck(format!("the storage document has no array {array} any more"));
+        };
+        match persistent::make(claim, class, state, made) {
+            Ok(volume) => Next::Do(Effect::Create(Box::new(volume))),
+            Err(why) => stuck(why),
+        }
+    }
+
+    /// There is a PersistentVolume of the claim's name: Kubernetes binds the two, unless it is a
+    /// stranger's.
+    fn compare(
+        &self,
+        view: View<'_>,
+        claim: &PersistentVolumeClaim,
+        class: &ClassSetup,
+        uid: &str,
+    ) -> Next {
+        let there = match (&self.read, view.volume) {
+            (Asked::There(read), _) => read,
+            (_, Some(volume)) => volume,
+            _ => return Next::Nothing,
+        };
+        let made = self.made.as_ref().and_then(|made| {
+            let array = behind(there).map(|behind| behind.array)?;
+            let state = view.arrays.iter().find(|state| state.name == array)?;
+            persistent::make(claim, class, state, made).ok()
+        });
+        let same = claimed(there) == Some(uid)
+            && behind(there).is_some()
+            && made.is_none_or(|made| persistent::are_same(&made, there));
+        if same {
+            return Next::Nothing;
+        }
+        let name = there.metadata.name.as_deref().unwrap_or_default();
+        let message = format!("there is another PersistentVolume {name}; remove it, or the claim");
+        Next::Stuck { reason: FAILED, message }
+    }
+
+    /// The claim goes, or has another volume: what was made for it and has no PersistentVolume goes first.
+    fn undo(&self, view: View<'_>, claim: &PersistentVolumeClaim) -> Next {
+        let uid = claim.metadata.uid.as_deref().unwrap_or_default();
+        let own = name::persistent_volume(uid);
+        let array = claim.metadata.annotations.as_ref().and_then(|all| all.get(ARRAY)).cloned();
+        let name = name::volume(&view.setup.cluster, uid);
+        let (Some(array), Some(name)) = (array, name) else {
+            return Next::Do(Effect::Finish { claim: seen(claim) });
+        };
+        // The view may be behind: whether there is a PersistentVolume is asked of the API server itself.
+        match &self.read {
+            Asked::NotYet => Next::Do(Effect::ReadVolume { name: own }),
+            // From here on, the volume is the matter of its PersistentVolume: Kubernetes releases that
+            // when the claim is gone, bound or not.
+            Asked::There(volume) if claimed(volume) == Some(uid) => {
+                Next::Do(Effect::Finish { claim: seen(claim) })
+            }
+            Asked::There(_) | Asked::Absent => self.destroy(claim, array, &name),
+        }
+    }
+
+    fn destroy(&self, claim: &PersistentVolumeClaim, array: String, name: &Name) -> Next {
+        match &self.found {
+            Asked::NotYet => Next::Do(Effect::Find { array, name: name.clone() }),
+            Asked::There(volume) if !volume.destroyed => match volume.volume_id() {
+                Some(volume) => {
+                    Next::Do(Effect::Destroy { array, volume, owner: owner_of(claim, name) })
+                }
+                None => Next::Nothing,
+            },
+            Asked::There(_) | Asked::Absent => Next::Do(Effect::Finish { claim: seen(claim) }),
+        }
+    }
+
+    fn success(&self, view: View<'_>) -> String {
+        let name = self.made.as_ref().map(|made| made.name.as_str()).unwrap_or_default();
+        let array = view.volume.and_then(behind).map(|behind| behind.array).unwrap_or_default();
+        format!("volume {name} on {array}")
+    }
+}
+
+/// Whether an answer is newer than what a watch has shown. Versions are opaque but for one thing: what is
+/// the same is not newer. An answer is kept until the watch shows another version than it was based on.
+fn is_newer(answer: &PersistentVolumeClaim, cached: &PersistentVolumeClaim) -> bool {
+    let number = |claim: &PersistentVolumeClaim| -> Option<u64> {
+        claim.metadata.resource_version.as_ref()?.parse().ok()
+    };
+    // Since Kubernetes 1.35 they may be compared as numbers (KEP-5504); before, that has been so in fact.
+    answer.metadata.uid == cached.metadata.uid && number(answer) > number(cached)
+}
+
+/// UID of the claim that a PersistentVolume is for.
+fn claimed(volume: &PersistentVolume) -> Option<&str> {
+    volume.spec.as_ref()?.claim_ref.as_ref()?.uid.as_deref()
+}
+
+fn has_finalizer(claim: &PersistentVolumeClaim) -> bool {
+    claim.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER)
+}
+
+fn seen(claim: &PersistentVolumeClaim) -> Seen {
+    Seen {
+        namespace: claim.metadata.namespace.clone(),
+        name: claim.metadata.name.clone().unwrap_or_default(),
+        uid: claim.metadata.uid.clone().unwrap_or_default(),
+        version: claim.metadata.resource_version.clone().unwrap_or_default(),
+    }
+}
+
+pub(super) fn seen_volume(volume: &PersistentVolume) -> Seen {
+    Seen {
+        namespace: None,
+        name: volume.metadata.name.clone().unwrap_or_default(),
+        uid: volume.metadata.uid.clone().unwrap_or_default(),
+        version: volume.metadata.resource_version.clone().unwrap_or_default(),
+    }
+}
+
+fn wanted_size(claim: &PersistentVolumeClaim) -> Option<u64> {
+    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+    Quantity::parse(&requests.get("storage")?.0).map(|size| size.bytes())
+}
+
+fn check_modes(claim: &PersistentVolumeClaim, class: &ClassSetup) -> Result<(), String> {
+    let spec = claim.spec.as_ref();
+    let block = spec.and_then(|spec| spec.volume_mode.as_deref()) == Some("Block");
+    let shared = spec
+        .and_then(|spec| spec.access_modes.as_ref())
+        .is_some_and(|modes| modes.iter().any(|mode| mode.ends_with("Many")));
+    let name = &class.name;
+    match class.kind {
+        ArrayKind::FlashBlade if block => {
+            Err(format!("volumeMode Block needs a block class; {name} is on a FlashBlade"))
+        }
+        ArrayKind::FlashArray if shared && !block => {
+            Err(format!("a file system on a FlashArray is for one node; {name} cannot be shared"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The owner that is written on an array; the cluster's name is the first part of the volume's.
+fn owner_of(claim: &PersistentVolumeClaim, name: &Name) -> Owner {
+    let uid = claim.metadata.uid.clone().unwrap_or_default();
+    let cluster = name.as_str().strip_suffix(&format!("-pvc-{uid}")).unwrap_or_default();
+    Owner {
+        cluster: cluster.to_owned(),
+        namespace: claim.metadata.namespace.clone().unwrap_or_default(),
+        claim: claim.metadata.name.clone().unwrap_or_default(),
+        uid,
+    }
+}
+
+fn wanted(
+    setup: &Setup,
+    claim: &PersistentVolumeClaim,
+    class: &ClassSetup,
+    name: Name,
+    size: u64,
+) -> Wanted {
+    let owner = owner_of(claim, &name);
+    let details = match class.kind {
+        ArrayKind::FlashBlade => Details::File { exports: setup.exports.clone(), nfs: class.nfs() },
+        // What protects new volumes is the array's administrator's choice, and destroys nothing of ours.
+        ArrayKind::FlashArray => Details::Block { default_protection: true },
+    };
+    Wanted { name, owner, size, source: None, details }
+}

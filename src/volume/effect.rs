@@ -1,0 +1,183 @@
+//! What may be done in the world, what comes of it, and what can go wrong.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+
+use crate::array::{Name, Owner, Retry, Volume, VolumeId, Wanted};
+
+/// Something to be done by somebody else. Each may be done twice without harm, and each is answered by
+/// an [`Outcome`], except those that only tell.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Write on a claim that its volume is being made on an array: finalizer and annotation. Only if the
+    /// claim is still as it was seen.
+    Intend {
+        /// The claim, as it was seen.
+        claim: Seen,
+        /// The array.
+        array: String,
+        /// How much of it the volume will be given, in bytes.
+        size: u64,
+    },
+    /// Take our finalizer off a claim.
+    Finish {
+        /// The claim, as it was seen.
+        claim: Seen,
+    },
+    /// Make a volume, or find it.
+    Ensure {
+        /// The array.
+        array: String,
+        /// What it shall be.
+        wanted: Box<Wanted>,
+    },
+    /// Look for a volume by its name.
+    Find {
+        /// The array.
+        array: String,
+        /// The volume's name.
+        name: Name,
+    },
+    /// Destroy a volume. Whoever does this looks once more whether it still has the right to.
+    Destroy {
+        /// The array.
+        array: String,
+        /// The volume.
+        volume: VolumeId,
+        /// For whom it was made.
+        owner: Owner,
+    },
+    /// Create a PersistentVolume.
+    Create(Box<PersistentVolume>),
+    /// Read a PersistentVolume from the API server itself.
+    ReadVolume {
+        /// Its name.
+        name: String,
+    },
+    /// Read a claim from the API server itself.
+    ReadClaim {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// Delete a PersistentVolume, if it is still as it was seen.
+    Delete {
+        /// The PersistentVolume, as it was seen.
+        volume: Seen,
+    },
+    /// Take our finalizer off a PersistentVolume, if it is still as it was seen.
+    Release {
+        /// The PersistentVolume, as it was seen.
+        volume: Seen,
+    },
+    /// Come again after some time. Not answered but by [`Event::Due`].
+    Later(Duration),
+    /// Tell people by an event on the object. Not answered.
+    Tell {
+        /// Good or bad.
+        severity: Severity,
+        /// About what.
+        about: About,
+        /// One word, of a closed list.
+        reason: &'static str,
+        /// For people.
+        message: String,
+    },
+}
+
+/// An object at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Seen {
+    /// Its namespace; none for a PersistentVolume.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its UID: what makes it this one.
+    pub uid: String,
+    /// Its version; what is written goes wrong when there is a newer one.
+    pub version: String,
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum About {
+    /// The claim of the work.
+    Claim,
+    /// The PersistentVolume of the work.
+    Volume,
+}
+
+/// How much an event matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Severity {
+    /// All is well.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+/// What makes a work go on.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Something in its view has changed.
+    Changed,
+    /// The time of an [`Effect::Later`] has come.
+    Due,
+    /// What came of its last effect.
+    Done(Result<Outcome, Trouble>),
+}
+
+/// What came of an effect that went well.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The claim as it is now; none when there is none of that name.
+    Claim(Option<Box<PersistentVolumeClaim>>),
+    /// The PersistentVolume as it is now; none when there is none of that name.
+    PersistentVolume(Option<Box<PersistentVolume>>),
+    /// The volume on the array; none when there is none of that name.
+    Volume(Option<Volume>),
+    /// Nothing to tell.
+    Good,
+}
+
+/// What can go wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The object has changed in the meantime, or is gone.
+    Conflict,
+    /// There is an object of that name already.
+    Exists,
+    /// The API server says no, or nothing.
+    Cluster(String),
+    /// The array says no, or nothing.
+    Array {
+        /// One word, of a closed list.
+        reason: &'static str,
+        /// For people.
+        message: String,
+        /// Whether to come again.
+        retry: Retry,
+    },
+    /// Somebody else leads now: nothing may be done any more.
+    NotLeading,
+}
+
+/// What is known of an object by asking for it.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Asked<T> {
+    /// Nothing: nobody has asked.
+    #[default]
+    NotYet,
+    /// It is not there.
+    Absent,
+    /// It is there.
+    There(T),
+}
+
+impl<T> From<Option<T>> for Asked<T> {
+    fn from(answer: Option<T>) -> Self {
+        answer.map_or(Self::Absent, Self::There)
+    }
+}

@@ -1,0 +1,48 @@
+//! Names that are written once and never change: on arrays, and on objects in the cluster.
+
+use crate::array::Name;
+
+/// The provisioner, as StorageClasses name it.
+pub const PROVISIONER: &str = "pso-gen.io/provisioner";
+/// The CSI driver of block volumes.
+pub const DRIVER: &str = "pso-gen.io";
+/// Finalizer on a claim while its volume is being made, and on a PersistentVolume while there is a
+/// volume behind it.
+pub const FINALIZER: &str = "pso-gen.io/volume";
+/// Annotation: the array that has been chosen for a claim, or that has the volume.
+pub const ARRAY: &str = "pso-gen.io/array";
+/// Annotation of a PersistentVolume: the id of that array.
+pub(super) const ARRAY_ID: &str = "pso-gen.io/array-id";
+/// Annotation of a PersistentVolume: name of the volume on the array.
+pub(super) const VOLUME: &str = "pso-gen.io/volume";
+/// Annotation of a PersistentVolume: id of the volume on the array.
+pub(super) const VOLUME_ID: &str = "pso-gen.io/volume-id";
+
+/// Annotation by which Kubernetes tells who made a PersistentVolume.
+pub(super) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+/// Annotation by which the scheduler tells the node that a claim's first pod goes to.
+pub(super) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
+
+/// Returns the name of a claim's volume on an array; none when the cluster's name is too long or not one
+/// that arrays take. The UID makes it this claim's and no other's.
+pub fn volume(cluster: &str, uid: &str) -> Option<Name> {
+    Name::new(format!("{cluster}-pvc-{uid}"))
+}
+
+/// Returns the name of a claim's PersistentVolume, which is that of the usual provisioners.
+pub fn persistent_volume(uid: &str) -> String {
+    format!("pvc-{uid}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_cluster_fits() {
+        let uid = "0f8fad5b-d9cb-469f-a165-70867728950e";
+        let name = volume(&"a".repeat(22), uid).expect("a name");
+        assert_eq!(name.as_str().len(), Name::LONGEST);
+        assert_eq!(volume(&"a".repeat(23), uid), None);
+    }
+}

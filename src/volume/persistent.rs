@@ -1,0 +1,137 @@
+//! PersistentVolumes: how they are made, and what they say of the volume behind them.
+//!
+//! What stands in `spec` here can never be changed afterwards; decision 14 says why it is what it is.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    CSIPersistentVolumeSource, NFSVolumeSource, ObjectReference, PersistentVolume,
+    PersistentVolumeClaim, PersistentVolumeSpec,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::name::{
+    ARRAY, ARRAY_ID, DRIVER, FINALIZER, PROVISIONED_BY, PROVISIONER, VOLUME, VOLUME_ID,
+    persistent_volume,
+};
+use super::setup::{ArrayState, ClassSetup, Health};
+use crate::array::{Name, Reach, Volume, VolumeId};
+
+/// A volume on an array, as a PersistentVolume of ours tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Behind {
+    /// The array.
+    pub(super) array: String,
+    /// The volume.
+    pub(super) volume: VolumeId,
+}
+
+/// Returns the PersistentVolume of a claim; an error when the array cannot be reached by clients.
+pub(super) fn make(
+    claim: &PersistentVolumeClaim,
+    class: &ClassSetup,
+    array: &ArrayState,
+    volume: &Volume,
+) -> Result<PersistentVolume, String> {
+    let Health::Up { id, reach, .. } = &array.health else {
+        return Err(format!("{} is away", array.name));
+    };
+    let uid = claim.metadata.uid.clone().unwrap_or_default();
+    let spec = claim.spec.clone().unwrap_or_default();
+    let annotations = [
+        (PROVISIONED_BY, PROVISIONER),
+        (ARRAY, array.name.as_str()),
+        (ARRAY_ID, id.as_str()),
+        (VOLUME, volume.name.as_str()),
+        (VOLUME_ID, volume.id.as_str()),
+    ];
+    let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let (nfs, csi) = match reach {
+        Reach::Nfs { addresses } => {
+            let server = addresses.first().cloned();
+            let server = server.ok_or_else(|| format!("{} has no data address", array.name))?;
+            let path = format!("/{}", volume.name);
+            (Some(NFSVolumeSource { server, path, read_only: None }), None)
+        }
+        Reach::Iscsi { .. } => {
+            let serial = volume.serial.clone().unwrap_or_default();
+            let attributes =
+                [("array", array.name.clone()), ("name", volume.name.clone()), ("serial", serial)];
+            let csi = CSIPersistentVolumeSource {
+                driver: DRIVER.to_owned(),
+                volume_handle: format!("{id}/{}", volume.id),
+                fs_type: class.file_system.clone(),
+                volume_attributes: Some(
+                    attributes.map(|(key, value)| (key.to_owned(), value)).into(),
+                ),
+                ..CSIPersistentVolumeSource::default()
+            };
+            (None, Some(csi))
+        }
+    };
+    Ok(PersistentVolume {
+        metadata: ObjectMeta {
+            name: Some(persistent_volume(&uid)),
+            annotations: Some(annotations.into()),
+            finalizers: Some(vec![FINALIZER.to_owned()]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PersistentVolumeSpec {
+            capacity: Some([("storage".to_owned(), quantity(volume.size))].into()),
+            access_modes: spec.access_modes,
+            volume_mode: spec.volume_mode,
+            claim_ref: Some(ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("PersistentVolumeClaim".to_owned()),
+                namespace: claim.metadata.namespace.clone(),
+                name: claim.metadata.name.clone(),
+                uid: Some(uid),
+                ..ObjectReference::default()
+            }),
+            storage_class_name: Some(class.name.clone()),
+            mount_options: Some(class.mount_options.clone()).filter(|options| !options.is_empty()),
+            persistent_volume_reclaim_policy: Some(class.reclaim_policy.clone()),
+            nfs,
+            csi,
+            ..PersistentVolumeSpec::default()
+        }),
+        status: None,
+    })
+}
+
+/// Returns what is behind a PersistentVolume; none when it is not ours.
+pub(super) fn behind(volume: &PersistentVolume) -> Option<Behind> {
+    let none = BTreeMap::new();
+    let annotations = volume.metadata.annotations.as_ref().unwrap_or(&none);
+    let word = |key: &str| annotations.get(key).cloned();
+    if word(PROVISIONED_BY)? != PROVISIONER {
+        return None;
+    }
+    let volume = VolumeId { name: Name::new(word(VOLUME)?)?, id: word(VOLUME_ID)? };
+    Some(Behind { array: word(ARRAY)?, volume })
+}
+
+/// Returns the array and the id of the volume that is behind a PersistentVolume of ours.
+pub fn volume_behind(volume: &PersistentVolume) -> Option<(String, String)> {
+    behind(volume).map(|behind| (behind.array, behind.volume.id))
+}
+
+/// Returns whether two PersistentVolumes of one name were made for the same claim and volume.
+pub(super) fn are_same(one: &PersistentVolume, other: &PersistentVolume) -> bool {
+    let claim = |volume: &PersistentVolume| {
+        volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()?.uid.clone())
+    };
+    claim(one).is_some() && claim(one) == claim(other) && behind(one) == behind(other)
+}
+
+/// Returns a number of bytes in the largest unit of which it is a whole number.
+pub(super) fn quantity(bytes: u64) -> Quantity {
+    let units = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let (mut number, mut unit) = (bytes, 0);
+    while number > 0 && number.is_multiple_of(1024) && unit + 1 < units.len() {
+        number /= 1024;
+        unit += 1;
+    }
+    Quantity(format!("{number}{}", units[unit]))
+}

@@ -1,0 +1,112 @@
+//! What the platform admin has set, and what is known of the arrays at a moment.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::storage::v1::StorageClass;
+
+use super::name::PROVISIONER;
+use crate::array::{Capacity, ExportRule, NfsVersions, Reach};
+
+/// What the storage document says, as far as decisions need it.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// First part of the name of every volume.
+    pub cluster: String,
+    /// Who may mount file systems: the networks of the nodes.
+    pub exports: Vec<ExportRule>,
+}
+
+/// The two kinds of array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArrayKind {
+    /// File systems over NFS.
+    FlashBlade,
+    /// Volumes over iSCSI.
+    FlashArray,
+}
+
+/// What is known of an array.
+#[derive(Debug, Clone)]
+pub struct ArrayState {
+    /// How the storage document calls it.
+    pub name: String,
+    /// What it is.
+    pub kind: ArrayKind,
+    /// Whether it can be asked for anything.
+    pub health: Health,
+}
+
+/// Whether an array can be asked for anything.
+#[derive(Debug, Clone)]
+pub enum Health {
+    /// It can.
+    Up {
+        /// Its id.
+        id: String,
+        /// How full it is.
+        capacity: Capacity,
+        /// Where clients reach its volumes.
+        reach: Reach,
+    },
+    /// It cannot, and why.
+    Down(String),
+}
+
+/// What a StorageClass of ours asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassSetup {
+    /// Its name.
+    pub name: String,
+    /// The kind of array that its volumes are on.
+    pub kind: ArrayKind,
+    /// File system of block volumes.
+    pub file_system: Option<String>,
+    /// Mount options.
+    pub mount_options: Vec<String>,
+    /// What happens to a volume whose claim is deleted, `Delete` or `Retain`.
+    pub reclaim_policy: String,
+    /// Whether a claim waits for its first pod.
+    pub waits: bool,
+}
+
+impl ClassSetup {
+    /// Reads a class. None when it is another provisioner's; an error is for the events of its claims.
+    pub fn read(class: &StorageClass) -> Option<Result<Self, String>> {
+        (class.provisioner == PROVISIONER).then(|| Self::ours(class))
+    }
+
+    fn ours(class: &StorageClass) -> Result<Self, String> {
+        let none = BTreeMap::new();
+        let parameters = class.parameters.as_ref().unwrap_or(&none);
+        let name = class.metadata.name.clone().unwrap_or_default();
+        let kind = match parameters.get("backend").map(String::as_str) {
+            Some("file") => ArrayKind::FlashBlade,
+            Some("block") => ArrayKind::FlashArray,
+            Some(other) => {
+                return Err(format!("class {name}: backend is {other:?}, not file or block"));
+            }
+            None => return Err(format!("class {name} has no parameter backend (file or block)")),
+        };
+        let reclaim_policy = class.reclaim_policy.clone().unwrap_or_else(|| "Delete".to_owned());
+        if !["Delete", "Retain"].contains(&reclaim_policy.as_str()) {
+            return Err(format!("class {name}: reclaim policy is {reclaim_policy}"));
+        }
+        Ok(Self {
+            name,
+            kind,
+            file_system: parameters.get("csi.storage.k8s.io/fstype").cloned(),
+            mount_options: class.mount_options.clone().unwrap_or_default(),
+            reclaim_policy,
+            waits: class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"),
+        })
+    }
+
+    /// Returns the NFS version that clients will mount with: a file system is served with that one alone.
+    pub(super) fn nfs(&self) -> NfsVersions {
+        let option =
+            |name: &str| self.mount_options.iter().find_map(|option| option.strip_prefix(name));
+        let version = option("nfsvers=").or_else(|| option("vers="));
+        let v3 = version.is_some_and(|version| version.starts_with('3'));
+        NfsVersions { v3, v4_1: !v3 }
+    }
+}

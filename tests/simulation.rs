@@ -1,0 +1,92 @@
+//! The provisioner's decisions against models of a cluster and of arrays, with a crash at every effect:
+//! before it is done, after it is done but before anybody hears of it, and after it was heard.
+//!
+//! `PSO_GEN_SEEDS=N` tries so many seeds; a failing one prints its last steps and can be run again with
+//! `PSO_GEN_SEED=S`.
+
+#[path = "simulation/cluster.rs"]
+mod cluster;
+#[path = "simulation/run.rs"]
+mod run;
+
+use run::{Crash, Run};
+
+/// A claim is made, bound, deleted.
+fn life(policy: &str, crashes: &[(usize, Crash)]) -> (usize, String) {
+    let mut run = Run::new(1, policy);
+    run.crash_at(crashes);
+    run.create("data");
+    run.settle();
+    run.check_settled();
+    run.delete("data");
+    run.settle();
+    run.check_settled();
+    (run.effects(), run.trace())
+}
+
+/// A claim is deleted while its volume is being made, after so many effects.
+fn change_of_mind(after: usize, crashes: &[(usize, Crash)]) -> usize {
+    let mut run = Run::new(1, "Delete");
+    run.crash_at(crashes);
+    run.create("data");
+    run.steps_until_effect(after);
+    run.delete("data");
+    run.create("data");
+    run.settle();
+    run.check_settled();
+    run.effects()
+}
+
+const KINDS: [Crash; 3] = [Crash::Before, Crash::Unheard, Crash::After];
+
+#[test]
+fn a_crash_at_any_effect_changes_nothing_in_the_end() {
+    for policy in ["Delete", "Retain"] {
+        let (effects, _) = life(policy, &[]);
+        assert!(effects >= 3, "{effects}");
+        for at in 0..effects {
+            for kind in KINDS {
+                life(policy, &[(at, kind)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn two_crashes_at_any_effects_change_nothing_in_the_end() {
+    for policy in ["Delete", "Retain"] {
+        let (effects, _) = life(policy, &[]);
+        // A crash makes further effects; the second may be at one of those.
+        for first in 0..effects {
+            for second in first + 1..effects + 6 {
+                for kinds in KINDS.iter().flat_map(|a| KINDS.iter().map(move |b| (*a, *b))) {
+                    life(policy, &[(first, kinds.0), (second, kinds.1)]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_claim_may_be_deleted_and_made_again_at_any_moment() {
+    for after in 0..8 {
+        let effects = change_of_mind(after, &[]);
+        for at in 0..effects {
+            for kind in KINDS {
+                change_of_mind(after, &[(at, kind)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn seeds_beyond() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|word| word.parse::<u64>().ok());
+    if let Some(seed) = number("PSO_GEN_SEED") {
+        run::at_random(seed);
+        return;
+    }
+    for seed in 0..number("PSO_GEN_SEEDS").unwrap_or(2000) {
+        run::at_random(seed);
+    }
+}

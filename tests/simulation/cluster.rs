@@ -1,0 +1,262 @@
+//! A model of a cluster, with a history that watches may lag behind, and of arrays.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeStatus,
+    VolumeResourceRequirements,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::jiff::Timestamp;
+use pso_gen::array::{Volume, VolumeId, Wanted};
+use pso_gen::volume::{ARRAY, FINALIZER, Seen, Trouble};
+
+/// A change of an object, as watches tell it.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    Claim(String, Option<Box<PersistentVolumeClaim>>),
+    Volume(String, Option<Box<PersistentVolume>>),
+}
+
+/// The API server's state, and what happened to it.
+#[derive(Debug, Default)]
+pub(crate) struct Cluster {
+    /// By name.
+    pub(crate) claims: BTreeMap<String, PersistentVolumeClaim>,
+    pub(crate) volumes: BTreeMap<String, PersistentVolume>,
+    pub(crate) history: Vec<Change>,
+    version: u64,
+}
+
+impl Cluster {
+    fn next(&mut self) -> String {
+        self.version += 1;
+        self.version.to_string()
+    }
+
+    pub(crate) fn create_claim(&mut self, name: &str, class: &str) -> bool {
+        if self.claims.contains_key(name) {
+            return false;
+        }
+        let version = self.next();
+        let requests = [("storage".to_owned(), Quantity("1Gi".to_owned()))];
+        let claim = PersistentVolumeClaim {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                namespace: Some("files".to_owned()),
+                uid: Some(format!("uid-{version}")),
+                ..ObjectMeta::default()
+            },
+            spec: Some(PersistentVolumeClaimSpec {
+                access_modes: Some(vec!["ReadWriteMany".to_owned()]),
+                storage_class_name: Some(class.to_owned()),
+                resources: Some(VolumeResourceRequirements {
+                    requests: Some(requests.into()),
+                    ..VolumeResourceRequirements::default()
+                }),
+                ..PersistentVolumeClaimSpec::default()
+            }),
+            status: None,
+        };
+        self.put_claim(claim);
+        true
+    }
+
+    /// Stores a claim; one that is being deleted goes with its last finalizer.
+    fn put_claim(&mut self, mut claim: PersistentVolumeClaim) {
+        claim.metadata.resource_version = Some(self.next());
+        let name = claim.metadata.name.clone().expect("a name");
+        let uid = claim.metadata.uid.clone().expect("a UID");
+        let finalizers = claim.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty());
+        if claim.metadata.deletion_timestamp.is_some() && !finalizers {
+            self.claims.remove(&name);
+            self.history.push(Change::Claim(uid, None));
+        } else {
+            self.claims.insert(name, claim.clone());
+            self.history.push(Change::Claim(uid, Some(Box::new(claim))));
+        }
+    }
+
+    fn put_volume(&mut self, mut volume: PersistentVolume) {
+        volume.metadata.resource_version = Some(self.next());
+        let name = volume.metadata.name.clone().expect("a name");
+        let finalizers = volume.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty());
+        if volume.metadata.deletion_timestamp.is_some() && !finalizers {
+            self.volumes.remove(&name);
+            self.history.push(Change::Volume(name, None));
+        } else {
+            self.volumes.insert(name.clone(), volume.clone());
+            self.history.push(Change::Volume(name, Some(Box::new(volume))));
+        }
+    }
+
+    pub(crate) fn delete_claim(&mut self, name: &str) {
+        if let Some(mut claim) = self.claims.get(name).cloned()
+            && claim.metadata.deletion_timestamp.is_none()
+        {
+            claim.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+            self.put_claim(claim);
+        }
+    }
+
+    fn claim(&self, seen: &Seen) -> Option<PersistentVolumeClaim> {
+        self.claims.get(&seen.name).cloned()
+    }
+
+    pub(crate) fn intend(
+        &mut self,
+        seen: &Seen,
+        array: &str,
+    ) -> Result<Option<PersistentVolumeClaim>, Trouble> {
+        let Some(mut claim) = self.claim(seen) else { return Ok(None) };
+        let same = claim.metadata.uid.as_ref() == Some(&seen.uid)
+            && claim.metadata.resource_version.as_ref() == Some(&seen.version);
+        // The API server lets nobody add a finalizer to what is being deleted.
+        if !same || claim.metadata.deletion_timestamp.is_some() {
+            return Err(Trouble::Conflict);
+        }
+        let finalizers = claim.metadata.finalizers.get_or_insert_default();
+        if !finalizers.iter().any(|each| each == FINALIZER) {
+            finalizers.push(FINALIZER.to_owned());
+        }
+        let annotations = claim.metadata.annotations.get_or_insert_default();
+        annotations.insert(ARRAY.to_owned(), array.to_owned());
+        self.put_claim(claim.clone());
+        Ok(self.claims.get(&seen.name).cloned())
+    }
+
+    pub(crate) fn finish(&mut self, seen: &Seen) -> Result<Option<PersistentVolumeClaim>, Trouble> {
+        let Some(mut claim) = self.claim(seen) else { return Ok(None) };
+        if claim.metadata.uid.as_ref() != Some(&seen.uid) {
+            return Err(Trouble::Conflict);
+        }
+        if let Some(finalizers) = &mut claim.metadata.finalizers {
+            finalizers.retain(|each| each != FINALIZER);
+        }
+        self.put_claim(claim);
+        Ok(self.claims.get(&seen.name).cloned())
+    }
+
+    pub(crate) fn create_volume(
+        &mut self,
+        volume: &PersistentVolume,
+    ) -> Result<PersistentVolume, Trouble> {
+        let name = volume.metadata.name.clone().expect("a name");
+        if self.volumes.contains_key(&name) {
+            return Err(Trouble::Exists);
+        }
+        let mut volume = volume.clone();
+        volume.metadata.uid = Some(format!("pv-{}", self.next()));
+        let phase = Some("Pending".to_owned());
+        volume.status = Some(PersistentVolumeStatus { phase, ..PersistentVolumeStatus::default() });
+        self.put_volume(volume);
+        Ok(self.volumes[&name].clone())
+    }
+
+    pub(crate) fn delete_volume(&mut self, seen: &Seen) -> Result<(), Trouble> {
+        let Some(mut volume) = self.volumes.get(&seen.name).cloned() else { return Ok(()) };
+        let same = volume.metadata.uid.as_ref() == Some(&seen.uid)
+            && volume.metadata.resource_version.as_ref() == Some(&seen.version);
+        if !same {
+            return Err(Trouble::Conflict);
+        }
+        volume.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        self.put_volume(volume);
+        Ok(())
+    }
+
+    pub(crate) fn release_volume(&mut self, seen: &Seen) -> Result<(), Trouble> {
+        let Some(mut volume) = self.volumes.get(&seen.name).cloned() else { return Ok(()) };
+        let same = volume.metadata.uid.as_ref() == Some(&seen.uid)
+            && volume.metadata.resource_version.as_ref() == Some(&seen.version);
+        if !same {
+            return Err(Trouble::Conflict);
+        }
+        if let Some(finalizers) = &mut volume.metadata.finalizers {
+            finalizers.retain(|each| each != FINALIZER);
+        }
+        self.put_volume(volume);
+        Ok(())
+    }
+
+    /// One thing that Kubernetes' own controller does; returns whether there was any.
+    pub(crate) fn bind_or_release(&mut self) -> bool {
+        for volume in self.volumes.values().cloned().collect::<Vec<_>>() {
+            let spec = volume.spec.clone().expect("a spec");
+            let claim_ref = spec.claim_ref.clone().expect("a claim");
+            let name = claim_ref.name.clone().expect("a name");
+            let claim = self.claims.get(&name).filter(|claim| claim.metadata.uid == claim_ref.uid);
+            let phase = volume.status.as_ref().and_then(|status| status.phase.clone());
+            match (claim, phase.as_deref()) {
+                (Some(claim), Some("Pending")) => {
+                    let mut claim = claim.clone();
+                    self.set_phase(volume.clone(), "Bound");
+                    let spec = claim.spec.as_mut().expect("a spec");
+                    spec.volume_name.clone_from(&volume.metadata.name);
+                    self.put_claim(claim);
+                    return true;
+                }
+                (None, Some("Pending" | "Bound")) => {
+                    self.set_phase(volume, "Released");
+                    return true;
+                }
+                _ => {}
+            }
+        }
+        false
+    }
+
+    fn set_phase(&mut self, mut volume: PersistentVolume, phase: &str) {
+        volume.status.get_or_insert_default().phase = Some(phase.to_owned());
+        self.put_volume(volume);
+    }
+}
+
+/// What is on the arrays, by array and name.
+#[derive(Debug, Default)]
+pub(crate) struct Arrays {
+    pub(crate) volumes: BTreeMap<(String, String), (Volume, String)>,
+    made: u64,
+}
+
+impl Arrays {
+    pub(crate) fn ensure(&mut self, array: &str, wanted: &Wanted) -> Result<Volume, String> {
+        let key = (array.to_owned(), wanted.name.to_string());
+        let uid = wanted.owner.uid.clone();
+        if let Some((elsewhere, _)) =
+            self.volumes.keys().find(|(a, name)| *name == key.1 && a != array)
+        {
+            return Err(format!("{} is made on {array}, and was on {elsewhere}", key.1));
+        }
+        self.made += 1;
+        let id = format!("id-{}", self.made);
+        let entry = self.volumes.entry(key).or_insert_with(|| {
+            let volume = Volume {
+                name: wanted.name.to_string(),
+                id,
+                size: wanted.size,
+                destroyed: false,
+                created: None,
+                serial: None,
+                connections: 0,
+            };
+            (volume, uid)
+        });
+        entry.0.destroyed = false;
+        Ok(entry.0.clone())
+    }
+
+    pub(crate) fn find(&self, array: &str, name: &str) -> Option<Volume> {
+        let key = (array.to_owned(), name.to_owned());
+        self.volumes.get(&key).map(|(volume, _)| volume.clone())
+    }
+
+    /// Destroys a volume; returns the UID of the claim that it was made for.
+    pub(crate) fn destroy(&mut self, array: &str, volume: &VolumeId) -> Option<String> {
+        let key = (array.to_owned(), volume.name.to_string());
+        let (there, uid) = self.volumes.get_mut(&key).filter(|(v, _)| v.id == volume.id)?;
+        there.destroyed = true;
+        Some(uid.clone())
+    }
+}

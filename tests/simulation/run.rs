@@ -1,0 +1,417 @@
+//! One run: who does what next, what is broken on the way, and what must hold all the time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use pso_gen::array::{Capacity, Reach, Retry};
+use pso_gen::volume::{
+    ArrayKind, ArrayState, ClaimView, ClaimWork, ClassSetup, Effect, Event, FINALIZER, Health,
+    Outcome, ReleaseView, ReleaseWork, Setup, Trouble, persistent_volume, volume_behind,
+};
+
+use super::cluster::{Arrays, Change, Cluster};
+
+/// When a process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crash {
+    /// The effect is not done.
+    Before,
+    /// It is done, and nobody hears of it.
+    Unheard,
+    /// It is done, and heard of.
+    After,
+}
+
+/// What a work is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Claim(String),
+    Volume(String),
+}
+
+/// One process of the provisioner.
+#[derive(Default)]
+struct Process {
+    /// How far its watches have got in the history.
+    position: usize,
+    claims: BTreeMap<String, PersistentVolumeClaim>,
+    volumes: BTreeMap<String, PersistentVolume>,
+    claim_works: BTreeMap<String, ClaimWork>,
+    volume_works: BTreeMap<String, ReleaseWork>,
+    /// Effects that have been asked for and not been done.
+    asked: VecDeque<(Key, Effect)>,
+    timers: Vec<Key>,
+}
+
+/// A run with its models.
+pub(crate) struct Run {
+    cluster: Cluster,
+    arrays: Arrays,
+    process: Process,
+    setup: Setup,
+    class: Result<ClassSetup, String>,
+    states: Vec<ArrayState>,
+    crashes: Vec<(usize, Crash)>,
+    done: usize,
+    dice: fastrand::Rng,
+    /// Share of effects that fail, or of which the answer is lost, when chance rules.
+    faults: f64,
+    trace: Vec<String>,
+    seed: u64,
+}
+
+impl Run {
+    pub(crate) fn new(seed: u64, policy: &str) -> Self {
+        let state = |name: &str| ArrayState {
+            name: name.to_owned(),
+            kind: ArrayKind::FlashBlade,
+            health: Health::Up {
+                id: format!("id-of-{name}"),
+                capacity: Capacity { total: 1 << 50, used: 0, provisioned: Some(0) },
+                reach: Reach::Nfs { addresses: vec!["192.0.2.1".to_owned()] },
+            },
+        };
+        let class = ClassSetup {
+            name: "pure-file".to_owned(),
+            kind: ArrayKind::FlashBlade,
+            file_system: None,
+            mount_options: vec!["nfsvers=4.1".to_owned()],
+            reclaim_policy: policy.to_owned(),
+            waits: false,
+        };
+        Self {
+            cluster: Cluster::default(),
+            arrays: Arrays::default(),
+            process: Process::default(),
+            setup: Setup { cluster: "prod".to_owned(), exports: Vec::new() },
+            class: Ok(class),
+            states: vec![state("fb1"), state("fb2")],
+            crashes: Vec::new(),
+            done: 0,
+            dice: fastrand::Rng::with_seed(seed),
+            faults: 0.0,
+            trace: Vec::new(),
+            seed,
+        }
+    }
+
+    pub(crate) fn crash_at(&mut self, crashes: &[(usize, Crash)]) {
+        self.crashes = crashes.to_vec();
+    }
+
+    pub(crate) fn effects(&self) -> usize {
+        self.done
+    }
+
+    pub(crate) fn trace(&self) -> String {
+        self.trace.iter().rev().take(40).rev().fold(String::new(), |mut text, line| {
+            let _ = writeln!(text, "{line}");
+            text
+        })
+    }
+
+    fn note(&mut self, line: impl Into<String>) {
+        self.trace.push(line.into());
+    }
+
+    #[track_caller]
+    fn must(&self, holds: bool, what: &str) {
+        assert!(holds, "{what}\nseed {}, crashes {:?}\n{}", self.seed, self.crashes, self.trace());
+    }
+
+    pub(crate) fn create(&mut self, name: &str) {
+        let made = self.cluster.create_claim(name, "pure-file");
+        self.note(format!("user: create {name}: {made}"));
+    }
+
+    pub(crate) fn delete(&mut self, name: &str) {
+        self.cluster.delete_claim(name);
+        self.note(format!("user: delete {name}"));
+    }
+
+    /// Goes on until nothing is left to do.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..2000 {
+            if !(self.watch() || self.act() || self.cluster.bind_or_release() || self.tick()) {
+                return;
+            }
+        }
+        self.must(false, "it does not come to rest");
+    }
+
+    /// Goes on until so many effects have been done, or nothing is left to do.
+    pub(crate) fn steps_until_effect(&mut self, effects: usize) {
+        for _ in 0..500 {
+            if self.done >= effects {
+                return;
+            }
+            if !(self.watch() || self.act() || self.cluster.bind_or_release() || self.tick()) {
+                return;
+            }
+        }
+    }
+
+    /// The process hears of one change.
+    fn watch(&mut self) -> bool {
+        let Some(change) = self.cluster.history.get(self.process.position).cloned() else {
+            return false;
+        };
+        self.process.position += 1;
+        let touched = match change {
+            Change::Claim(uid, claim) => {
+                match claim {
+                    Some(claim) => self.process.claims.insert(uid.clone(), *claim),
+                    None => self.process.claims.remove(&uid),
+                };
+                uid
+            }
+            Change::Volume(name, volume) => {
+                match volume {
+                    Some(volume) => self.process.volumes.insert(name.clone(), *volume),
+                    None => self.process.volumes.remove(&name),
+                };
+                name.trim_start_matches("pvc-").to_owned()
+            }
+        };
+        self.step(&Key::Volume(persistent_volume(&touched)), Event::Changed);
+        self.step(&Key::Claim(touched), Event::Changed);
+        true
+    }
+
+    /// A timer goes off.
+    fn tick(&mut self) -> bool {
+        if self.process.timers.is_empty() {
+            return false;
+        }
+        let key = self.process.timers.remove(0);
+        self.step(&key, Event::Due);
+        true
+    }
+
+    fn step(&mut self, key: &Key, event: Event) {
+        let process = &mut self.process;
+        let effects = match key {
+            Key::Claim(uid) => {
+                let view = ClaimView {
+                    setup: &self.setup,
+                    claim: process.claims.get(uid),
+                    volume: process.volumes.get(&persistent_volume(uid)),
+                    class: Some(&self.class),
+                    arrays: &self.states,
+                };
+                process.claim_works.entry(uid.clone()).or_default().step(view, event)
+            }
+            Key::Volume(name) => {
+                let volume = process.volumes.get(name);
+                let behind = volume.and_then(volume_behind);
+                let same = |other: &&PersistentVolume| volume_behind(other) == behind;
+                let is_shared =
+                    behind.is_some() && process.volumes.values().filter(same).count() > 1;
+                let view = ReleaseView { setup: &self.setup, volume, is_shared };
+                process.volume_works.entry(name.clone()).or_default().step(view, event)
+            }
+        };
+        for effect in effects {
+            match effect {
+                Effect::Later(_) => self.process.timers.push(key.clone()),
+                Effect::Tell { .. } => {}
+                effect => self.process.asked.push_back((key.clone(), effect)),
+            }
+        }
+    }
+
+    /// Does the next effect, unless the process ends at it.
+    fn act(&mut self) -> bool {
+        let Some((key, effect)) = self.process.asked.pop_front() else { return false };
+        let number = self.done;
+        self.done += 1;
+        let crash = self.crashes.iter().find(|(at, _)| *at == number).map(|(_, kind)| *kind);
+        let told = format!("{number} {effect:?}");
+        self.note(format!(
+            "{}{}",
+            &told[..told.len().min(160)],
+            crash.map_or(String::new(), |c| format!(" CRASH {c:?}"))
+        ));
+        if crash == Some(Crash::Before) {
+            self.crash();
+            return true;
+        }
+        let chance = self.dice.f64();
+        if chance < self.faults {
+            let trouble = Self::trouble(&effect);
+            self.note("  fails");
+            self.step(&key, Event::Done(Err(trouble)));
+            return true;
+        }
+        let outcome = self.apply(effect.clone());
+        if crash == Some(Crash::Unheard) {
+            self.crash();
+            return true;
+        }
+        if chance < 2.0 * self.faults {
+            self.note("  answer lost");
+            let trouble = Self::trouble(&effect);
+            self.step(&key, Event::Done(Err(trouble)));
+            return true;
+        }
+        self.step(&key, Event::Done(outcome));
+        if crash == Some(Crash::After) {
+            self.crash();
+        }
+        true
+    }
+
+    fn trouble(effect: &Effect) -> Trouble {
+        let on_array =
+            matches!(effect, Effect::Ensure { .. } | Effect::Find { .. } | Effect::Destroy { .. });
+        if on_array {
+            let message = "no answer".to_owned();
+            Trouble::Array { reason: "UnknownOutcome", message, retry: Retry::Soon }
+        } else {
+            Trouble::Cluster("no answer".to_owned())
+        }
+    }
+
+    /// The process ends, and another begins from a list that is up to date.
+    fn crash(&mut self) {
+        self.note("crash");
+        self.process = Process::default();
+        self.process.position = self.cluster.history.len();
+        for claim in self.cluster.claims.values() {
+            let uid = claim.metadata.uid.clone().expect("a UID");
+            self.process.claims.insert(uid, claim.clone());
+        }
+        self.process.volumes.clone_from(&self.cluster.volumes);
+        let claims: Vec<Key> = self.process.claims.keys().cloned().map(Key::Claim).collect();
+        let volumes: Vec<Key> = self.process.volumes.keys().cloned().map(Key::Volume).collect();
+        for key in claims.into_iter().chain(volumes) {
+            self.step(&key, Event::Changed);
+        }
+    }
+
+    fn apply(&mut self, effect: Effect) -> Result<Outcome, Trouble> {
+        let boxed = |claim: Option<PersistentVolumeClaim>| Outcome::Claim(claim.map(Box::new));
+        match effect {
+            Effect::Intend { claim, array, .. } => self.cluster.intend(&claim, &array).map(boxed),
+            Effect::Finish { claim } => self.cluster.finish(&claim).map(boxed),
+            Effect::Ensure { array, wanted } => {
+                // S5: nothing is made that is not written on its claim.
+                let uid = &wanted.owner.uid;
+                let claim =
+                    self.cluster.claims.values().find(|c| c.metadata.uid.as_ref() == Some(uid));
+                let intended = claim.is_some_and(|claim| {
+                    claim.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER)
+                });
+                let bound = self.cluster.volumes.contains_key(&persistent_volume(uid));
+                self.must(intended || bound, "a volume is made for a claim that does not say so");
+                match self.arrays.ensure(&array, &wanted) {
+                    Ok(volume) => Ok(Outcome::Volume(Some(volume))),
+                    Err(wrong) => {
+                        self.must(false, &wrong);
+                        Ok(Outcome::Good)
+                    }
+                }
+            }
+            Effect::Find { array, name } => {
+                Ok(Outcome::Volume(self.arrays.find(&array, name.as_str())))
+            }
+            Effect::Destroy { array, volume, .. } => {
+                if let Some(uid) = self.arrays.destroy(&array, &volume) {
+                    self.check_destroyed(&uid);
+                }
+                Ok(Outcome::Good)
+            }
+            Effect::Create(volume) => {
+                let made = self.cluster.create_volume(&volume)?;
+                Ok(Outcome::PersistentVolume(Some(Box::new(made))))
+            }
+            Effect::ReadVolume { name } => {
+                let read = self.cluster.volumes.get(&name).cloned();
+                Ok(Outcome::PersistentVolume(read.map(Box::new)))
+            }
+            Effect::ReadClaim { name, .. } => Ok(boxed(self.cluster.claims.get(&name).cloned())),
+            Effect::Delete { volume } => {
+                self.cluster.delete_volume(&volume).map(|()| Outcome::Good)
+            }
+            Effect::Release { volume } => {
+                self.cluster.release_volume(&volume).map(|()| Outcome::Good)
+            }
+            Effect::Later(_) | Effect::Tell { .. } => Ok(Outcome::Good),
+        }
+    }
+
+    /// S1, S10: what is destroyed has no claim that lives, and no PersistentVolume that keeps it.
+    fn check_destroyed(&self, uid: &str) {
+        let claims = self.cluster.claims.values();
+        let lives = claims.filter(|claim| claim.metadata.uid.as_deref() == Some(uid));
+        let lives = lives.filter(|claim| claim.metadata.deletion_timestamp.is_none()).count() > 0;
+        self.must(!lives, "the volume of a living claim is destroyed");
+        if let Some(volume) = self.cluster.volumes.get(&persistent_volume(uid)) {
+            let spec = volume.spec.as_ref().expect("a spec");
+            let retained = spec.persistent_volume_reclaim_policy.as_deref() == Some("Retain");
+            self.must(!retained, "a volume is destroyed that is to be kept");
+            let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+            self.must(phase == Some("Released"), "a volume is destroyed that is not released");
+        }
+    }
+
+    /// L1 to L3: every claim has its volume, and nothing else is left.
+    #[track_caller]
+    pub(crate) fn check_settled(&self) {
+        let policy = self.class.as_ref().map(|class| class.reclaim_policy.as_str());
+        let retains = policy == Ok("Retain");
+        for claim in self.cluster.claims.values() {
+            let uid = claim.metadata.uid.as_deref().expect("a UID");
+            let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
+            self.must(bound == Some(persistent_volume(uid)), "a claim is not bound");
+            let finalizers = claim.metadata.finalizers.iter().flatten().count();
+            self.must(finalizers == 0, "a finalizer is left on a claim");
+            let own = self.arrays.volumes.values().filter(|(v, of)| of == uid && !v.destroyed);
+            self.must(own.count() == 1, "a claim has not one volume on the arrays");
+        }
+        let lives = |uid: &str| {
+            self.cluster.claims.values().any(|c| c.metadata.uid.as_deref() == Some(uid))
+        };
+        for (volume, uid) in self.arrays.volumes.values().filter(|(v, _)| !v.destroyed) {
+            let kept = retains && self.cluster.volumes.contains_key(&persistent_volume(uid));
+            self.must(lives(uid) || kept, &format!("{} is left on an array", volume.name));
+        }
+        for name in self.cluster.volumes.keys() {
+            let uid = name.trim_start_matches("pvc-");
+            self.must(lives(uid) || retains, &format!("{name} is left"));
+        }
+    }
+}
+
+/// A run in which chance decides who is next, what fails, what is seen late, and what people do.
+pub(crate) fn at_random(seed: u64) {
+    let mut run = Run::new(seed, if seed.is_multiple_of(3) { "Retain" } else { "Delete" });
+    run.faults = 0.12;
+    for _ in 0..120 {
+        let name = ["a", "b", "c"][run.dice.usize(0..3)];
+        match run.dice.u8(0..100) {
+            0..4 => run.create(name),
+            4..7 => run.delete(name),
+            7..9 => run.crash(),
+            9..40 => {
+                run.watch();
+            }
+            40..70 => {
+                // Of several effects, any may be done first.
+                let turn = run.dice.usize(0..run.process.asked.len().max(1));
+                run.process.asked.rotate_left(turn.min(run.process.asked.len()));
+                run.act();
+            }
+            70..85 => {
+                run.cluster.bind_or_release();
+            }
+            _ => {
+                run.tick();
+            }
+        }
+    }
+    run.faults = 0.0;
+    run.settle();
+    run.check_settled();
+}
