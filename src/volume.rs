@@ -12,6 +12,7 @@
 
 mod claim;
 mod effect;
+mod growth;
 mod name;
 mod persistent;
 mod place;
@@ -22,6 +23,6 @@ mod setup;
 pub use claim::{ClaimWork, View as ClaimView};
 pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
 pub use name::{ARRAY, DRIVER, FINALIZER, PROVISIONER, persistent_volume, volume};
-pub use persistent::volume_behind;
+pub use persistent::{quantity, volume_behind};
 pub use release::{ReleaseWork, View as ReleaseView};
 pub use setup::{ArrayKind, ArrayState, ClassSetup, Health, Setup};

@@ -11,11 +11,14 @@ mod run;
 
 use run::{Crash, Run};
 
-/// A claim is made, bound, deleted.
+/// A claim is made, bound, grown, deleted.
 fn life(policy: &str, crashes: &[(usize, Crash)]) -> (usize, String) {
     let mut run = Run::new(1, policy);
     run.crash_at(crashes);
     run.create("data");
+    run.settle();
+    run.check_settled();
+    run.grow("data", 3);
     run.settle();
     run.check_settled();
     run.delete("data");

@@ -18,8 +18,8 @@ use crate::yaml;
 
 /// Fulfil claims of `pure-file` and `pure-block`
 ///
-/// Makes volumes on the arrays of a storage document for the cluster's claims, and destroys those that
-/// are released. Being built: one process only, without growth of volumes yet.
+/// Makes volumes on the arrays of a storage document for the claims of the cluster,
+/// grows them, and destroys those that are released. Being built: as one process only.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The storage document

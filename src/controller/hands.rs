@@ -1,6 +1,8 @@
 //! Does what has been decided, and says what came of it.
 
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client};
@@ -9,7 +11,9 @@ use tracing::{info, warn};
 
 use super::arrays::Arrays;
 use crate::array::Error as ArrayError;
-use crate::volume::{ARRAY, Effect, FINALIZER, Outcome, PROVISIONER, Seen, Severity, Trouble};
+use crate::volume::{
+    ARRAY, Effect, FINALIZER, Outcome, PROVISIONER, Seen, Severity, Trouble, quantity,
+};
 
 /// Name under which fields are ours, and events come.
 const MANAGER: &str = "pso-gen";
@@ -31,14 +35,21 @@ impl Hands {
     /// Does one thing.
     pub(super) async fn act(&self, effect: Effect) -> Result<Outcome, Trouble> {
         match effect {
-            Effect::Intend { claim, array, size: _ } => {
-                let metadata = json!({
-                    "uid": claim.uid, "resourceVersion": claim.version,
-                    "finalizers": [FINALIZER], "annotations": {ARRAY: array},
-                });
-                self.patch_claim(&claim, metadata).await
-            }
-            Effect::Finish { claim } => self.patch_claim(&claim, without_finalizer(&claim)).await,
+            Effect::Ensure { .. }
+            | Effect::Find { .. }
+            | Effect::Destroy { .. }
+            | Effect::Grow { .. } => self.on_array(effect).await,
+            Effect::Intend { .. }
+            | Effect::Finish { .. }
+            | Effect::ReadClaim { .. }
+            | Effect::Resizing { .. }
+            | Effect::Resized { .. } => self.on_claim(effect).await,
+            _ => self.on_volume(effect).await,
+        }
+    }
+
+    async fn on_array(&self, effect: Effect) -> Result<Outcome, Trouble> {
+        match effect {
             Effect::Ensure { array, wanted } => {
                 let made =
                     self.array(&array)?.ensure(&wanted).await.map_err(|error| told(&error))?;
@@ -55,6 +66,65 @@ impl Hands {
                 info!(array, volume = %volume.name, claim = owner.claim, "volume destroyed");
                 Ok(Outcome::Good)
             }
+            Effect::Grow { array, volume, size } => {
+                let grown = self.array(&array)?.grow(&volume, size).await;
+                let grown = grown.map_err(|error| told(&error))?;
+                info!(array, volume = grown.name, size = grown.size, "volume grown");
+                Ok(Outcome::Volume(Some(grown)))
+            }
+            _ => Ok(Outcome::Good),
+        }
+    }
+
+    async fn on_claim(&self, effect: Effect) -> Result<Outcome, Trouble> {
+        match effect {
+            Effect::Intend { claim, array, size: _ } => {
+                let metadata = json!({
+                    "uid": claim.uid, "resourceVersion": claim.version,
+                    "finalizers": [FINALIZER], "annotations": {ARRAY: array},
+                });
+                self.patch_claim(&claim, metadata).await
+            }
+            Effect::Finish { claim } => self.patch_claim(&claim, without_finalizer(&claim)).await,
+            Effect::ReadClaim { namespace, name } => {
+                let claims =
+                    Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), &namespace);
+                let read = claims.get_opt(&name).await.map_err(|error| refused(&error))?;
+                Ok(Outcome::Claim(read.map(Box::new)))
+            }
+            Effect::Resizing { claim, size } => {
+                let status = json!({
+                    "allocatedResources": {"storage": quantity(size)},
+                    "allocatedResourceStatuses": {"storage": "ControllerResizeInProgress"},
+                    "conditions": [{"type": "Resizing", "status": "True", "lastTransitionTime": now()}],
+                });
+                self.patch_status(&claim, status).await
+            }
+            Effect::Resized { claim, size, on_node: true } => {
+                let status = json!({
+                    "allocatedResources": {"storage": quantity(size)},
+                    "allocatedResourceStatuses": {"storage": "NodeResizePending"},
+                    "conditions": [
+                        {"type": "FileSystemResizePending", "status": "True", "lastTransitionTime": now()},
+                        {"$patch": "delete", "type": "Resizing"},
+                    ],
+                });
+                self.patch_status(&claim, status).await
+            }
+            Effect::Resized { claim, size, on_node: false } => {
+                let status = json!({
+                    "capacity": {"storage": quantity(size)},
+                    "allocatedResourceStatuses": {"storage": null},
+                    "conditions": [{"$patch": "delete", "type": "Resizing"}],
+                });
+                self.patch_status(&claim, status).await
+            }
+            _ => Ok(Outcome::Good),
+        }
+    }
+
+    async fn on_volume(&self, effect: Effect) -> Result<Outcome, Trouble> {
+        match effect {
             Effect::Create(volume) => {
                 let made = self.volumes().create(&PostParams::default(), &volume).await;
                 Ok(Outcome::PersistentVolume(Some(Box::new(
@@ -64,12 +134,6 @@ impl Hands {
             Effect::ReadVolume { name } => {
                 let read = self.volumes().get_opt(&name).await.map_err(|error| refused(&error))?;
                 Ok(Outcome::PersistentVolume(read.map(Box::new)))
-            }
-            Effect::ReadClaim { namespace, name } => {
-                let claims =
-                    Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), &namespace);
-                let read = claims.get_opt(&name).await.map_err(|error| refused(&error))?;
-                Ok(Outcome::Claim(read.map(Box::new)))
             }
             Effect::Delete { volume } => {
                 let params = DeleteParams {
@@ -85,16 +149,21 @@ impl Hands {
                 let mut metadata = without_finalizer(&volume);
                 metadata["resourceVersion"] = volume.version.clone().into();
                 let patch = json!({ "metadata": metadata });
-                let params = PatchParams {
-                    field_manager: Some(MANAGER.to_owned()),
-                    ..PatchParams::default()
-                };
                 let patched =
-                    self.volumes().patch(&volume.name, &params, &Patch::Strategic(patch)).await;
+                    self.volumes().patch(&volume.name, &params(), &Patch::Strategic(patch)).await;
                 gone_is_good(patched)
             }
-            // These are not answered, and are done elsewhere.
-            Effect::Later(_) | Effect::Tell { .. } => Ok(Outcome::Good),
+            Effect::SetCapacity { volume, size } => {
+                let patch = json!({
+                    "metadata": {"uid": volume.uid, "resourceVersion": volume.version},
+                    "spec": {"capacity": {"storage": quantity(size)}},
+                });
+                let patch = Patch::Strategic(patch);
+                let written = self.volumes().patch(&volume.name, &params(), &patch).await;
+                let written = written.map_err(|error| refused(&error))?;
+                Ok(Outcome::PersistentVolume(Some(Box::new(written))))
+            }
+            _ => Ok(Outcome::Good),
         }
     }
 
@@ -135,6 +204,20 @@ impl Hands {
         })
     }
 
+    async fn patch_status(
+        &self,
+        claim: &Seen,
+        status: serde_json::Value,
+    ) -> Result<Outcome, Trouble> {
+        let namespace = claim.namespace.as_deref().unwrap_or_default();
+        let claims = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), namespace);
+        let patch = Patch::Strategic(json!({
+            "metadata": {"uid": claim.uid, "resourceVersion": claim.version}, "status": status,
+        }));
+        let patched = claims.patch_status(&claim.name, &params(), &patch).await;
+        Ok(Outcome::Claim(Some(Box::new(patched.map_err(|error| refused(&error))?))))
+    }
+
     async fn patch_claim(
         &self,
         claim: &Seen,
@@ -142,15 +225,21 @@ impl Hands {
     ) -> Result<Outcome, Trouble> {
         let namespace = claim.namespace.as_deref().unwrap_or_default();
         let claims = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), namespace);
-        let params =
-            PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Strategic(json!({ "metadata": metadata }));
-        match claims.patch(&claim.name, &params, &patch).await {
+        match claims.patch(&claim.name, &params(), &patch).await {
             Ok(claim) => Ok(Outcome::Claim(Some(Box::new(claim)))),
             Err(error) if is(&error, 404) => Ok(Outcome::Claim(None)),
             Err(error) => Err(refused(&error)),
         }
     }
+}
+
+fn now() -> Time {
+    Time(Timestamp::now())
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
 }
 
 /// A change of metadata that takes our finalizer off the object with this UID and no other.

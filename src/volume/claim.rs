@@ -8,19 +8,22 @@
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::effect::{About, Asked, Effect, Event, Outcome, Seen, Severity, Trouble};
+use super::growth;
 use super::name::{self, ARRAY, FINALIZER, SELECTED_NODE};
-use super::persistent::{self, behind};
+use super::persistent::{self, behind, quantity};
 use super::place::place;
 use super::retry::Tries;
 use super::setup::{ArrayKind, ArrayState, ClassSetup, Setup};
 use crate::array::{Details, Name, Owner, Volume, Wanted};
-use crate::spec::Quantity;
 
 /// Reasons of events, as the usual provisioners have them.
 const PROVISIONING: &str = "Provisioning";
 const SUCCEEDED: &str = "ProvisioningSucceeded";
 const FAILED: &str = "ProvisioningFailed";
 const CLEANUP_FAILED: &str = "ProvisioningCleanupFailed";
+const RESIZING: &str = "Resizing";
+const RESIZED: &str = "VolumeResizeSuccessful";
+const RESIZE_FAILED: &str = "VolumeResizeFailed";
 
 /// What is known when a claim is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +48,10 @@ pub struct ClaimWork {
     newest: Option<Box<PersistentVolumeClaim>>,
     /// The volume that has been made.
     made: Option<Volume>,
+    /// The size that the array has answered to growing, in bytes.
+    grown: Option<u64>,
+    /// The PersistentVolume as it was last answered, when its capacity was written.
+    volume: Option<Box<PersistentVolume>>,
     /// The PersistentVolume as the API server itself told.
     read: Asked<Box<PersistentVolume>>,
     /// What the array has under the claim's name.
@@ -98,29 +105,11 @@ impl ClaimWork {
             Next::Nothing => {
                 self.read = Asked::NotYet;
                 self.found = Asked::NotYet;
+                self.grown = None;
+                self.volume = None;
             }
             Next::Do(effect) => {
-                if matches!(effect, Effect::Intend { .. }) && !self.started {
-                    self.started = true;
-                    let message = "a volume is being made".to_owned();
-                    effects.extend(self.tries.tell(
-                        About::Claim,
-                        Severity::Normal,
-                        PROVISIONING,
-                        "",
-                        message,
-                    ));
-                }
-                if matches!(effect, Effect::Finish { .. }) && self.made.is_some() {
-                    let message = self.success(view);
-                    effects.extend(self.tries.tell(
-                        About::Claim,
-                        Severity::Normal,
-                        SUCCEEDED,
-                        "",
-                        message,
-                    ));
-                }
+                effects.extend(self.announce(view, &effect));
                 self.doing = Some(effect.clone());
                 effects.push(effect);
             }
@@ -136,9 +125,18 @@ impl ClaimWork {
 
     fn learn(&mut self, effect: Effect, outcome: Outcome) {
         match (effect, outcome) {
-            (Effect::Intend { .. } | Effect::Finish { .. }, Outcome::Claim(claim)) => {
-                self.newest = claim;
+            (
+                Effect::Intend { .. }
+                | Effect::Finish { .. }
+                | Effect::Resizing { .. }
+                | Effect::Resized { .. },
+                Outcome::Claim(claim),
+            ) => self.newest = claim,
+            (Effect::Grow { .. }, Outcome::Volume(grown)) => {
+                self.tries.good();
+                self.grown = grown.map(|grown| grown.size);
             }
+            (Effect::SetCapacity { .. }, Outcome::PersistentVolume(volume)) => self.volume = volume,
             (Effect::Ensure { .. }, Outcome::Volume(made)) => {
                 self.tries.good();
                 self.made = made;
@@ -155,6 +153,7 @@ impl ClaimWork {
     fn fail(&mut self, effect: &Effect, trouble: &Trouble) -> Vec<Effect> {
         // What was thought to be known may be what was wrong.
         self.newest = None;
+        self.volume = None;
         self.read = Asked::NotYet;
         if let (Effect::Create(_), Trouble::Exists) = (effect, trouble) {
             // It is read, and compared with what would have been created.
@@ -168,8 +167,14 @@ impl ClaimWork {
             self.made = None;
             self.found = Asked::NotYet;
         }
-        let cleanup = matches!(effect, Effect::Find { .. } | Effect::Destroy { .. });
-        let reason = if cleanup { CLEANUP_FAILED } else { FAILED };
+        let reason = match effect {
+            Effect::Find { .. } | Effect::Destroy { .. } => CLEANUP_FAILED,
+            Effect::Resizing { .. }
+            | Effect::Grow { .. }
+            | Effect::SetCapacity { .. }
+            | Effect::Resized { .. } => RESIZE_FAILED,
+            _ => FAILED,
+        };
         let effects = self.tries.failed(About::Claim, reason, trouble);
         self.waiting = effects.iter().any(|effect| matches!(effect, Effect::Later(_)));
         effects
@@ -196,10 +201,21 @@ impl ClaimWork {
             return match (ours, bound == name::persistent_volume(uid)) {
                 (true, true) => Next::Do(Effect::Finish { claim: seen(claim) }),
                 (true, false) => self.undo(view, claim),
-                (false, _) => Next::Nothing,
+                (false, true) => self.grow(view, claim),
+                (false, false) => Next::Nothing,
             };
         }
         self.provision(view, claim, uid, ours)
+    }
+
+    fn grow(&self, view: View<'_>, claim: &PersistentVolumeClaim) -> Next {
+        let volume = match (&self.volume, view.volume) {
+            (Some(newest), Some(cached)) if newest.metadata.uid == cached.metadata.uid => newest,
+            (_, Some(cached)) => cached,
+            (_, None) => return Next::Nothing,
+        };
+        let next = growth::next(claim, seen(claim), volume, seen_volume(volume), self.grown);
+        next.map_or(Next::Nothing, Next::Do)
     }
 
     fn provision(
@@ -219,7 +235,8 @@ impl ClaimWork {
         if class.waits && !ours && annotation(SELECTED_NODE).is_none_or(|node| node.is_empty()) {
             return Next::Nothing;
         }
-        let (Some(name), Some(size)) = (name::volume(&view.setup.cluster, uid), wanted_size(claim))
+        let (Some(name), Some(size)) =
+            (name::volume(&view.setup.cluster, uid), growth::wanted(claim))
         else {
             return stuck(
                 "the claim asks for no size, or the cluster's name is too long".to_owned(),
@@ -317,6 +334,29 @@ impl ClaimWork {
         }
     }
 
+    /// What people are told of a step that is worth telling.
+    fn announce(&mut self, view: View<'_>, effect: &Effect) -> Option<Effect> {
+        let (reason, message) = match effect {
+            Effect::Intend { array, .. } if !self.started => {
+                self.started = true;
+                (PROVISIONING, format!("a volume is being made on {array}"))
+            }
+            Effect::Finish { .. } if self.made.is_some() => (SUCCEEDED, self.success(view)),
+            Effect::Resizing { size, .. } => {
+                (RESIZING, format!("the volume is being made {} large", quantity(*size).0))
+            }
+            Effect::Resized { size, on_node: false, .. } => {
+                (RESIZED, format!("the volume is {} large", quantity(*size).0))
+            }
+            Effect::Resized { size, on_node: true, .. } => {
+                let size = quantity(*size).0;
+                (RESIZED, format!("the volume is {size} large; its node makes the file system so"))
+            }
+            _ => return None,
+        };
+        self.tries.tell(About::Claim, Severity::Normal, reason, "", message)
+    }
+
     fn success(&self, view: View<'_>) -> String {
         let name = self.made.as_ref().map(|made| made.name.as_str()).unwrap_or_default();
         let array = view.volume.and_then(behind).map(|behind| behind.array).unwrap_or_default();
@@ -359,11 +399,6 @@ pub(super) fn seen_volume(volume: &PersistentVolume) -> Seen {
         uid: volume.metadata.uid.clone().unwrap_or_default(),
         version: volume.metadata.resource_version.clone().unwrap_or_default(),
     }
-}
-
-fn wanted_size(claim: &PersistentVolumeClaim) -> Option<u64> {
-    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
-    Quantity::parse(&requests.get("storage")?.0).map(|size| size.bytes())
 }
 
 fn check_modes(claim: &PersistentVolumeClaim, class: &ClassSetup) -> Result<(), String> {

@@ -72,6 +72,38 @@ pub enum Effect {
         /// The PersistentVolume, as it was seen.
         volume: Seen,
     },
+    /// Write in a claim's status that its volume is being made larger.
+    Resizing {
+        /// The claim, as it was seen.
+        claim: Seen,
+        /// The size that it will have, in bytes.
+        size: u64,
+    },
+    /// Make a volume on an array at least so large.
+    Grow {
+        /// The array.
+        array: String,
+        /// The volume.
+        volume: VolumeId,
+        /// The size, in bytes.
+        size: u64,
+    },
+    /// Write a PersistentVolume's new capacity.
+    SetCapacity {
+        /// The PersistentVolume, as it was seen.
+        volume: Seen,
+        /// The size, in bytes.
+        size: u64,
+    },
+    /// Write in a claim's status that its volume is larger, or that its node has to do the rest.
+    Resized {
+        /// The claim, as it was seen.
+        claim: Seen,
+        /// The size, in bytes.
+        size: u64,
+        /// Whether a node has to make the file system larger.
+        on_node: bool,
+    },
     /// Come again after some time. Not answered but by [`Event::Due`].
     Later(Duration),
     /// Tell people by an event on the object. Not answered.

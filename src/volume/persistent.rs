@@ -126,7 +126,7 @@ pub(super) fn are_same(one: &PersistentVolume, other: &PersistentVolume) -> bool
 }
 
 /// Returns a number of bytes in the largest unit of which it is a whole number.
-pub(super) fn quantity(bytes: u64) -> Quantity {
+pub fn quantity(bytes: u64) -> Quantity {
     let units = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
     let (mut number, mut unit) = (bytes, 0);
     while number > 0 && number.is_multiple_of(1024) && unit + 1 < units.len() {

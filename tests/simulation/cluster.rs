@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeStatus,
-    VolumeResourceRequirements,
+    PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec,
+    PersistentVolumeClaimStatus, PersistentVolumeStatus, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use pso_gen::array::{Volume, VolumeId, Wanted};
-use pso_gen::volume::{ARRAY, FINALIZER, Seen, Trouble};
+use pso_gen::volume::{ARRAY, FINALIZER, Seen, Trouble, quantity};
 
 /// A change of an object, as watches tell it.
 #[derive(Debug, Clone)]
@@ -180,6 +180,52 @@ impl Cluster {
         Ok(())
     }
 
+    /// Somebody asks for more; Kubernetes takes that of a claim that is bound.
+    pub(crate) fn grow_claim(&mut self, name: &str, gibibytes: u32) {
+        let Some(mut claim) = self.claims.get(name).cloned() else { return };
+        let spec = claim.spec.as_mut().expect("a spec");
+        if spec.volume_name.is_none() {
+            return;
+        }
+        let requests = spec.resources.as_mut().and_then(|r| r.requests.as_mut()).expect("requests");
+        let there = requests["storage"].0.trim_end_matches("Gi").parse().unwrap_or(0);
+        if there < gibibytes {
+            requests.insert("storage".to_owned(), Quantity(format!("{gibibytes}Gi")));
+            self.put_claim(claim);
+        }
+    }
+
+    /// Changes a claim's status, if it is still as it was seen.
+    pub(crate) fn change_status(
+        &mut self,
+        seen: &Seen,
+        change: impl FnOnce(&mut PersistentVolumeClaimStatus),
+    ) -> Result<Option<PersistentVolumeClaim>, Trouble> {
+        let mut claim = self.claim(seen).ok_or(Trouble::Conflict)?;
+        if claim.metadata.resource_version.as_ref() != Some(&seen.version) {
+            return Err(Trouble::Conflict);
+        }
+        change(claim.status.get_or_insert_default());
+        self.put_claim(claim);
+        Ok(self.claims.get(&seen.name).cloned())
+    }
+
+    /// Sets a PersistentVolume's capacity, if it is still as it was seen.
+    pub(crate) fn set_capacity(
+        &mut self,
+        seen: &Seen,
+        size: u64,
+    ) -> Result<Option<PersistentVolume>, Trouble> {
+        let mut volume = self.volumes.get(&seen.name).cloned().ok_or(Trouble::Conflict)?;
+        if volume.metadata.resource_version.as_ref() != Some(&seen.version) {
+            return Err(Trouble::Conflict);
+        }
+        let capacity = volume.spec.get_or_insert_default().capacity.get_or_insert_default();
+        capacity.insert("storage".to_owned(), quantity(size));
+        self.put_volume(volume);
+        Ok(self.volumes.get(&seen.name).cloned())
+    }
+
     /// One thing that Kubernetes' own controller does; returns whether there was any.
     pub(crate) fn bind_or_release(&mut self) -> bool {
         for volume in self.volumes.values().cloned().collect::<Vec<_>>() {
@@ -194,6 +240,8 @@ impl Cluster {
                     self.set_phase(volume.clone(), "Bound");
                     let spec = claim.spec.as_mut().expect("a spec");
                     spec.volume_name.clone_from(&volume.metadata.name);
+                    let capacity = volume.spec.as_ref().and_then(|spec| spec.capacity.clone());
+                    claim.status.get_or_insert_default().capacity = capacity;
                     self.put_claim(claim);
                     return true;
                 }
@@ -250,6 +298,14 @@ impl Arrays {
     pub(crate) fn find(&self, array: &str, name: &str) -> Option<Volume> {
         let key = (array.to_owned(), name.to_owned());
         self.volumes.get(&key).map(|(volume, _)| volume.clone())
+    }
+
+    /// Makes a volume larger; nothing when there is none.
+    pub(crate) fn grow(&mut self, array: &str, volume: &VolumeId, size: u64) -> Option<Volume> {
+        let key = (array.to_owned(), volume.name.to_string());
+        let (there, _) = self.volumes.get_mut(&key).filter(|(v, _)| v.id == volume.id)?;
+        there.size = there.size.max(size);
+        Some(there.clone())
     }
 
     /// Destroys a volume; returns the UID of the claim that it was made for.

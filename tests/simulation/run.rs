@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use pso_gen::array::{Capacity, Reach, Retry};
 use pso_gen::volume::{
     ArrayKind, ArrayState, ClaimView, ClaimWork, ClassSetup, Effect, Event, FINALIZER, Health,
-    Outcome, ReleaseView, ReleaseWork, Setup, Trouble, persistent_volume, volume_behind,
+    Outcome, ReleaseView, ReleaseWork, Setup, Trouble, persistent_volume, quantity, volume_behind,
 };
 
 use super::cluster::{Arrays, Change, Cluster};
@@ -123,6 +124,11 @@ impl Run {
     pub(crate) fn create(&mut self, name: &str) {
         let made = self.cluster.create_claim(name, "pure-file");
         self.note(format!("user: create {name}: {made}"));
+    }
+
+    pub(crate) fn grow(&mut self, name: &str, gibibytes: u32) {
+        self.cluster.grow_claim(name, gibibytes);
+        self.note(format!("user: grow {name} to {gibibytes}Gi"));
     }
 
     pub(crate) fn delete(&mut self, name: &str) {
@@ -263,8 +269,13 @@ impl Run {
     }
 
     fn trouble(effect: &Effect) -> Trouble {
-        let on_array =
-            matches!(effect, Effect::Ensure { .. } | Effect::Find { .. } | Effect::Destroy { .. });
+        let on_array = matches!(
+            effect,
+            Effect::Ensure { .. }
+                | Effect::Find { .. }
+                | Effect::Destroy { .. }
+                | Effect::Grow { .. }
+        );
         if on_array {
             let message = "no answer".to_owned();
             Trouble::Array { reason: "UnknownOutcome", message, retry: Retry::Soon }
@@ -337,6 +348,30 @@ impl Run {
             Effect::Release { volume } => {
                 self.cluster.release_volume(&volume).map(|()| Outcome::Good)
             }
+            Effect::Resizing { claim, size } => {
+                let marked = self.cluster.change_status(&claim, |status| {
+                    let storage = || "storage".to_owned();
+                    status.allocated_resources = Some([(storage(), quantity(size))].into());
+                    let word = "ControllerResizeInProgress".to_owned();
+                    status.allocated_resource_statuses = Some([(storage(), word)].into());
+                });
+                marked.map(boxed)
+            }
+            Effect::Grow { array, volume, size } => match self.arrays.grow(&array, &volume, size) {
+                Some(grown) => Ok(Outcome::Volume(Some(grown))),
+                None => Err(Self::trouble(&Effect::Grow { array, volume, size })),
+            },
+            Effect::SetCapacity { volume, size } => {
+                let written = self.cluster.set_capacity(&volume, size)?;
+                Ok(Outcome::PersistentVolume(written.map(Box::new)))
+            }
+            Effect::Resized { claim, size, .. } => {
+                let written = self.cluster.change_status(&claim, |status| {
+                    status.capacity = Some([("storage".to_owned(), quantity(size))].into());
+                    status.allocated_resource_statuses = None;
+                });
+                written.map(boxed)
+            }
             Effect::Later(_) | Effect::Tell { .. } => Ok(Outcome::Good),
         }
     }
@@ -368,7 +403,20 @@ impl Run {
             let finalizers = claim.metadata.finalizers.iter().flatten().count();
             self.must(finalizers == 0, "a finalizer is left on a claim");
             let own = self.arrays.volumes.values().filter(|(v, of)| of == uid && !v.destroyed);
-            self.must(own.count() == 1, "a claim has not one volume on the arrays");
+            let own: Vec<u64> = own.map(|(volume, _)| volume.size).collect();
+            self.must(own.len() == 1, "a claim has not one volume on the arrays");
+            // L4: it is as large as it was asked for, and everybody says so.
+            let storage = |all: Option<&BTreeMap<String, Quantity>>| {
+                let quantity = all.and_then(|all| all.get("storage").cloned());
+                quantity.map(|quantity| quantity.0).unwrap_or_default()
+            };
+            let spec =
+                claim.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.as_ref());
+            let status = claim.status.as_ref().and_then(|status| status.capacity.as_ref());
+            let volume = self.cluster.volumes.get(&persistent_volume(uid));
+            let volume = volume.and_then(|v| v.spec.as_ref()?.capacity.as_ref());
+            let sizes = [storage(spec), storage(status), storage(volume), quantity(own[0]).0];
+            self.must(sizes.iter().all(|size| *size == sizes[0]), &format!("sizes {sizes:?}"));
         }
         let lives = |uid: &str| {
             self.cluster.claims.values().any(|c| c.metadata.uid.as_deref() == Some(uid))
@@ -394,7 +442,11 @@ pub(crate) fn at_random(seed: u64) {
             0..4 => run.create(name),
             4..7 => run.delete(name),
             7..9 => run.crash(),
-            9..40 => {
+            9..12 => {
+                let size = run.dice.u32(1..6);
+                run.grow(name, size);
+            }
+            12..40 => {
                 run.watch();
             }
             40..70 => {

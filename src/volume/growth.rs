@@ -1,0 +1,65 @@
+//! Growth of a volume that is bound: the array first, then what Kubernetes says of it.
+//!
+//! The order and the fields are those of the CSI project's resizer, so that whoever reads a claim finds
+//! what they know: <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims>.
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+
+use super::effect::{Effect, Seen};
+use super::persistent::behind;
+use crate::spec::Quantity;
+
+/// Returns the next step of making a bound volume as large as its claim asks for; none when it is.
+/// `grown` is the size in bytes that the array has answered.
+pub(super) fn next(
+    claim: &PersistentVolumeClaim,
+    seen: Seen,
+    volume: &PersistentVolume,
+    seen_volume: Seen,
+    grown: Option<u64>,
+) -> Option<Effect> {
+    let behind = behind(volume)?;
+    let spec = volume.spec.as_ref()?;
+    let of_this = spec.claim_ref.as_ref()?.uid == claim.metadata.uid;
+    if !of_this || volume.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let size = wanted(claim)?;
+    let has = bytes(spec.capacity.as_ref()?.get("storage")?)?;
+    if has < size {
+        return Some(match grown.filter(|grown| *grown >= size) {
+            Some(size) => Effect::SetCapacity { volume: seen_volume, size },
+            None if !is_marked(claim, size) => Effect::Resizing { claim: seen, size },
+            None => Effect::Grow { array: behind.array, volume: behind.volume, size },
+        });
+    }
+    // On a block device, the node has to make the file system larger; it says itself when it has.
+    let on_node = spec.csi.is_some() && spec.volume_mode.as_deref() != Some("Block");
+    let status = claim.status.as_ref()?;
+    let told = bytes(status.capacity.as_ref()?.get("storage")?)?;
+    let waits = status.allocated_resource_statuses.as_ref().and_then(|all| all.get("storage"));
+    let waits = waits.is_some_and(|word| word == "NodeResizePending");
+    (told < has && !(on_node && waits)).then(|| Effect::Resized { claim: seen, size: has, on_node })
+}
+
+/// Returns the size that a claim asks for, in bytes.
+pub(super) fn wanted(claim: &PersistentVolumeClaim) -> Option<u64> {
+    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+    bytes(requests.get("storage")?)
+}
+
+/// Whether the claim says already that it is being made so large.
+fn is_marked(claim: &PersistentVolumeClaim, size: u64) -> bool {
+    let marked = || {
+        let status = claim.status.as_ref()?;
+        let word = status.allocated_resource_statuses.as_ref()?.get("storage")?;
+        let to = bytes(status.allocated_resources.as_ref()?.get("storage")?)?;
+        Some(word == "ControllerResizeInProgress" && to == size)
+    };
+    marked() == Some(true)
+}
+
+fn bytes(quantity: &ApiQuantity) -> Option<u64> {
+    Quantity::parse(&quantity.0).map(|size| size.bytes())
+}
