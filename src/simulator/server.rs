@@ -35,7 +35,7 @@ use super::{Answer, Array, Fault, FaultRule, Method, Request, Settings};
 const LARGEST_BODY: usize = 1 << 20;
 /// Calls that the page remembers, of each array.
 const RECENT: usize = 20;
-/// Objects that the page shows, of each kind.
+/// Objects that the page shows, of each kind, unless it asks for more.
 const SHOWN: usize = 200;
 
 /// Sees every request to an array of a name, and the answer that is sent; none when it gets lost.
@@ -383,14 +383,29 @@ impl Served {
     }
 }
 
-async fn state(State(all): State<Arc<Vec<Arc<Served>>>>) -> JsonBody<Json> {
+/// What the page asks for.
+#[derive(Debug, serde::Deserialize)]
+struct Shown {
+    /// Objects of each kind.
+    #[serde(default = "shown")]
+    most: usize,
+}
+
+fn shown() -> usize {
+    SHOWN
+}
+
+async fn state(
+    State(all): State<Arc<Vec<Arc<Served>>>>,
+    Query(Shown { most }): Query<Shown>,
+) -> JsonBody<Json> {
     let arrays = all.iter().map(|served| {
         let Endpoint { kind, name, url, .. } = &served.endpoint;
         let array = lock(&served.array);
         let calls = lock(&served.calls);
         json!({
             "kind": kind, "name": name, "url": url, "logins": array.logins(),
-            "contents": array.contents(SHOWN, now()), "requests": calls.count, "calls": calls.recent,
+            "contents": array.contents(most, now()), "requests": calls.count, "calls": calls.recent,
         })
     });
     JsonBody(json!({"arrays": arrays.collect::<Vec<_>>()}))

@@ -1,0 +1,336 @@
+//! The provisioner as a process against a real control plane and simulated arrays.
+//!
+//!   cargo test --test controlplane -- --ignored
+//!
+//! starts a control plane by `tests/controlplane/start` (which builds it when it has to), or takes the
+//! cluster of `KUBECONFIG` when that is set. Classes, namespaces and volumes that it makes are its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use serde_json::{Value as Json, json};
+
+/// A process that ends with the test, however that ends.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn binary() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+}
+
+/// A control plane, arrays, and a provisioner.
+struct Stage {
+    folder: tempfile::TempDir,
+    kubeconfig: PathBuf,
+    client: Client,
+    page: String,
+    provisioner: Option<Process>,
+    _simulator: Process,
+    _control_plane: Option<Process>,
+}
+
+impl Stage {
+    async fn open(namespace: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (kubeconfig, control_plane) = match env::var_os("KUBECONFIG") {
+            Some(path) => (PathBuf::from(path), None),
+            None => {
+                let (path, process) = control_plane();
+                (path, Some(process))
+            }
+        };
+        let mut simulator = binary()
+            .args(["simulate", "--flashblades", "2", "--format", "json", "--storage-out"])
+            .arg(folder.path().join("storage.pso.yaml"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let mut line = String::new();
+        let told = simulator.stdout.take().expect("piped");
+        BufReader::new(told).read_line(&mut line).expect("a line");
+        let told: Json = serde_json::from_str(&line).expect("JSON");
+        let file = Kubeconfig::read_from(&kubeconfig).expect("a kubeconfig");
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+        let client = Client::try_from(config.expect("a config")).expect("a client");
+        let stage = Self {
+            folder,
+            kubeconfig,
+            client,
+            page: told["page"].as_str().expect("a page").to_owned(),
+            provisioner: None,
+            _simulator: Process(simulator),
+            _control_plane: control_plane,
+        };
+        stage.prepare(namespace).await;
+        stage
+    }
+
+    /// The classes as the storage document renders them, a class that retains, and a namespace.
+    async fn prepare(&self, namespace: &str) {
+        let storage = self.folder.path().join("storage.pso.yaml");
+        let rendered = binary().arg("render").arg(&storage).output();
+        let rendered = rendered.expect("runs");
+        assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
+        let rendered = String::from_utf8(rendered.stdout).expect("text");
+        let objects: Vec<Json> = serde_yaml::from_multiple(&rendered).expect("YAML");
+        let classes = Api::<StorageClass>::all(self.client.clone());
+        let mut retains = None;
+        for object in objects.iter().filter(|object| object["kind"] == "StorageClass") {
+            let class: StorageClass = serde_json::from_value(object.clone()).expect("a class");
+            if class.metadata.name.as_deref() == Some("pure-file") {
+                let mut class = class.clone();
+                class.metadata.name = Some("keep-file".to_owned());
+                class.reclaim_policy = Some("Retain".to_owned());
+                retains = Some(class);
+            }
+            let _ = classes.create(&PostParams::default(), &class).await;
+        }
+        let _ = classes.create(&PostParams::default(), &retains.expect("pure-file")).await;
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        let namespace = serde_json::from_value(json!({"metadata": {"name": namespace}}));
+        namespaces.create(&PostParams::default(), &namespace.expect("typed")).await.expect("made");
+    }
+
+    fn start(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.log()).expect("a log");
+        let process = binary()
+            .arg("provisioner")
+            .arg("--storage")
+            .arg(self.folder.path().join("storage.pso.yaml"))
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn();
+        self.provisioner = Some(Process(process.expect("starts")));
+    }
+
+    /// Ends the provisioner as `kill -9` does.
+    fn kill(&mut self) {
+        self.provisioner = None;
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("provisioner.log")
+    }
+
+    fn claims(&self, namespace: &str) -> Api<PersistentVolumeClaim> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    fn volumes(&self) -> Api<PersistentVolume> {
+        Api::all(self.client.clone())
+    }
+
+    /// Returns the volumes that live on the arrays, by name, with their sizes.
+    async fn on_arrays(&self) -> BTreeMap<String, u64> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let state =
+            reqwest::get(format!("{}/state?most=5000", self.page)).await.expect("an answer");
+        let state: Json = state.json().await.expect("JSON");
+        let mut live = BTreeMap::new();
+        for array in state["arrays"].as_array().expect("arrays") {
+            for kind in array["contents"]["kinds"].as_array().expect("kinds") {
+                if kind["kind"] != "file systems" && kind["kind"] != "volumes" {
+                    continue;
+                }
+                let objects = kind["objects"].as_array().expect("objects");
+                assert_eq!(kind["count"], objects.len(), "all are shown");
+                for object in objects.iter().filter(|object| object["destroyed"] == false) {
+                    let name = object["name"].as_str().expect("a name").to_owned();
+                    let size = object["provisioned"].as_u64().expect("a size");
+                    assert_eq!(live.insert(name, size), None, "one volume on two arrays");
+                }
+            }
+        }
+        live
+    }
+
+    /// Waits until something holds, and fails with the log when it does not.
+    async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        let start = Instant::now();
+        while !holds().await {
+            if start.elapsed() > Duration::from_secs(180) {
+                let log = fs::read_to_string(self.log()).unwrap_or_default();
+                let end: Vec<&str> = log.lines().rev().take(30).collect();
+                panic!("not in time: {what}\n{}", end.join("\n"));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+/// Starts a control plane of its own, which ends when the returned process does.
+fn control_plane() -> (PathBuf, Process) {
+    let start = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controlplane/start");
+    let mut process = Command::new(start)
+        .arg("--until-eof")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut line = String::new();
+    let told = process.stdout.take().expect("piped");
+    BufReader::new(told).read_line(&mut line).expect("a line");
+    assert!(!line.trim().is_empty(), "the control plane did not start");
+    (PathBuf::from(line.trim()), Process(process))
+}
+
+fn claim(name: &str, class: &str, size: &str) -> PersistentVolumeClaim {
+    let mode = if class == "pure-block" { "ReadWriteOnce" } else { "ReadWriteMany" };
+    let claim = json!({
+        "metadata": {"name": name},
+        "spec": {
+            "accessModes": [mode], "storageClassName": class,
+            "resources": {"requests": {"storage": size}},
+        },
+    });
+    serde_json::from_value(claim).expect("typed")
+}
+
+fn is_bound(claim: &PersistentVolumeClaim) -> bool {
+    claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")
+}
+
+fn uid(claim: &PersistentVolumeClaim) -> String {
+    claim.metadata.uid.clone().expect("a UID")
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn claims_live_grow_and_go() {
+    let mut stage = Stage::open("life").await;
+    stage.start();
+    let claims = stage.claims("life");
+    let post = PostParams::default();
+    for (name, class) in [("file", "pure-file"), ("block", "pure-block"), ("kept", "keep-file")] {
+        claims.create(&post, &claim(name, class, "1Gi")).await.expect("made");
+    }
+    let wrong = claim("wrong", "pure-block", "1Gi");
+    let mut wrong = serde_json::to_value(wrong).expect("JSON");
+    wrong["spec"]["accessModes"] = json!(["ReadWriteMany"]);
+    claims.create(&post, &serde_json::from_value(wrong).expect("typed")).await.expect("made");
+    let all = ListParams::default();
+    let bound = async || {
+        let list = claims.list(&all).await.expect("listed");
+        list.items.iter().filter(|claim| is_bound(claim)).count() == 3
+    };
+    stage.until("three claims bound", bound).await;
+    let live = stage.on_arrays().await;
+    let list = claims.list(&all).await.expect("listed").items;
+    for claim in list.iter().filter(|claim| is_bound(claim)) {
+        let name = format!("demo-pvc-{}", uid(claim));
+        assert_eq!(live.get(&name), Some(&(1 << 30)), "{name} in {live:?}");
+        assert!(!claim.metadata.finalizers.iter().flatten().any(|f| f == "pso-gen.io/volume"));
+    }
+    assert_eq!(live.len(), 3, "the one that asks for what cannot be has none");
+    let events =
+        Api::<k8s_openapi::api::events::v1::Event>::namespaced(stage.client.clone(), "life");
+    let told = async || {
+        let list = events.list(&all).await.expect("listed").items;
+        list.iter().any(|event| {
+            let of = event.regarding.as_ref().and_then(|object| object.name.as_deref());
+            of == Some("wrong") && event.reason.as_deref() == Some("ProvisioningFailed")
+        })
+    };
+    stage.until("the wrong one is told", told).await;
+
+    let grow = json!({"spec": {"resources": {"requests": {"storage": "3Gi"}}}});
+    claims.patch("file", &PatchParams::default(), &Patch::Merge(grow)).await.expect("asked");
+    let grown = async || {
+        let claim = claims.get("file").await.expect("there");
+        let capacity = claim.status.and_then(|status| status.capacity);
+        capacity.is_some_and(|all| all["storage"].0 == "3Gi")
+    };
+    stage.until("the claim has grown", grown).await;
+    assert!(stage.on_arrays().await.values().any(|size| *size == 3 << 30));
+
+    for name in ["file", "block", "kept", "wrong"] {
+        claims.delete(name, &DeleteParams::default()).await.expect("deleted");
+    }
+    let volumes = stage.volumes();
+    let gone = async || {
+        let left = volumes.list(&all).await.expect("listed").items;
+        let left: Vec<_> =
+            left.iter().filter_map(|v| v.spec.as_ref()?.storage_class_name.as_deref()).collect();
+        left == ["keep-file"] && claims.list(&all).await.expect("listed").items.is_empty()
+    };
+    stage.until("all but the retained one is gone", gone).await;
+    assert_eq!(stage.on_arrays().await.len(), 1, "and kept on its array");
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn five_hundred_claims_while_the_process_is_killed_twenty_times() {
+    const CLAIMS: usize = 500;
+    let mut stage = Stage::open("chaos").await;
+    let claims = stage.claims("chaos");
+    let mut dice = fastrand::Rng::new();
+    let post = PostParams::default();
+    stage.start();
+    let mut kills = 0;
+    for number in 0..CLAIMS {
+        let class = ["pure-file", "pure-block"][number % 2];
+        claims.create(&post, &claim(&format!("c{number}"), class, "1Gi")).await.expect("made");
+        // Some change their mind at once, and some come back under the same name.
+        if number % 10 == 3 {
+            claims.delete(&format!("c{number}"), &DeleteParams::default()).await.expect("deleted");
+        }
+        if number % (CLAIMS / 10) == 7 {
+            stage.kill();
+            kills += 1;
+            stage.start();
+        }
+    }
+    while kills < 20 {
+        tokio::time::sleep(Duration::from_millis(dice.u64(200..3000))).await;
+        stage.kill();
+        kills += 1;
+        stage.start();
+    }
+    let all = ListParams::default();
+    let gone: BTreeSet<usize> = (0..CLAIMS).filter(|number| number % 10 == 3).collect();
+    for number in gone.iter().step_by(2) {
+        let class = ["pure-file", "pure-block"][number % 2];
+        let again = claim(&format!("c{number}"), class, "1Gi");
+        let made = async || claims.create(&post, &again).await.is_ok();
+        stage.until("a claim is made again under its name", made).await;
+    }
+    let expected = CLAIMS - gone.len() + gone.iter().step_by(2).count();
+    let bound = async || {
+        let list = claims.list(&all).await.expect("listed").items;
+        list.len() == expected && list.iter().all(is_bound)
+    };
+    stage.until("every claim bound", bound).await;
+    let settled = async || {
+        let list = claims.list(&all).await.expect("listed").items;
+        let wanted: BTreeSet<String> =
+            list.iter().map(|c| format!("demo-pvc-{}", uid(c))).collect();
+        let live: BTreeSet<String> = stage.on_arrays().await.into_keys().collect();
+        let volumes = stage.volumes().list(&all).await.expect("listed").items;
+        let volumes = volumes.iter().filter(|volume| {
+            let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+            claim.and_then(|claim| claim.namespace.as_deref()) == Some("chaos")
+        });
+        let finalizers = list.iter().flat_map(|claim| claim.metadata.finalizers.iter().flatten());
+        wanted == live
+            && volumes.count() == list.len()
+            && finalizers.filter(|each| *each == "pso-gen.io/volume").count() == 0
+    };
+    stage.until("the arrays hold what the claims have, and nothing else", settled).await;
+}
