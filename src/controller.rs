@@ -6,6 +6,7 @@
 
 mod arrays;
 mod hands;
+mod lease;
 mod setup;
 mod world;
 
@@ -24,6 +25,7 @@ use tracing::{debug, info, warn};
 use crate::volume::{ArrayState, ClaimWork, Effect, Event, Outcome, ReleaseWork, Trouble};
 pub use arrays::Arrays;
 use hands::Hands;
+use lease::{Candidate, Leadership};
 pub use setup::{SetupError, set_up};
 use world::World;
 
@@ -54,8 +56,63 @@ enum Message {
     Due(Key),
 }
 
-/// Runs the provisioner until `end` comes; what has been begun by then is finished by the next one.
-pub async fn run(client: Client, arrays: Arrays, end: impl Future<Output = ()>) {
+/// How the provisioner ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was asked to.
+    Asked,
+    /// Somebody else leads now.
+    LeaseLost,
+}
+
+/// The Lease by which processes agree on who leads.
+#[derive(Clone)]
+pub struct LeaseName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// A client for it alone, so that no other traffic keeps it waiting.
+    pub client: Client,
+}
+
+/// Runs the provisioner until `end` comes or its lease is lost; what has been begun by then is finished
+/// by the next one. Without a lease it must be the only one.
+pub async fn run(
+    client: Client,
+    arrays: Arrays,
+    lease: Option<LeaseName>,
+    end: impl Future<Output = ()>,
+) -> End {
+    let mut end = std::pin::pin!(end);
+    let Some(LeaseName { namespace, name, client: own }) = lease else {
+        warn!("without a lease: no other provisioner may run");
+        lead(client, arrays, Leadership::alone(), &mut end).await;
+        return End::Asked;
+    };
+    let mut candidate = Candidate::new(own, &namespace, &name);
+    let leadership = tokio::select! {
+        () = &mut end => return End::Asked,
+        leadership = candidate.wait() => leadership,
+    };
+    let how = tokio::select! {
+        () = lead(client, arrays, leadership, &mut end) => End::Asked,
+        // All that is under way ends with the process: it must not do anything more.
+        () = candidate.keep() => End::LeaseLost,
+    };
+    if how == End::Asked {
+        candidate.release().await;
+    }
+    how
+}
+
+/// Does the work, until `end` comes.
+async fn lead(
+    client: Client,
+    arrays: Arrays,
+    leadership: Leadership,
+    end: &mut (impl Future<Output = ()> + Unpin),
+) {
     let (sender, mut messages) = mpsc::unbounded_channel();
     let tasks = [
         watch(Api::<PersistentVolumeClaim>::all(client.clone()), &sender, Message::Claims),
@@ -63,7 +120,7 @@ pub async fn run(client: Client, arrays: Arrays, end: impl Future<Output = ()>) 
         watch(Api::<StorageClass>::all(client.clone()), &sender, Message::Classes),
         look(arrays.clone(), &sender),
     ];
-    let hands = Arc::new(Hands::new(client, arrays.clone()));
+    let hands = Arc::new(Hands::new(client, arrays.clone(), leadership));
     let mut brain = Brain {
         world: World::new(arrays.setup().clone()),
         claims: HashMap::new(),
@@ -71,10 +128,9 @@ pub async fn run(client: Client, arrays: Arrays, end: impl Future<Output = ()>) 
         hands,
         sender,
     };
-    let mut end = std::pin::pin!(end);
     loop {
         tokio::select! {
-            () = &mut end => break,
+            () = &mut *end => break,
             message = messages.recv() => match message {
                 Some(message) => brain.hear(message),
                 None => break,

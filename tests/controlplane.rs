@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -47,12 +48,11 @@ struct Stage {
 impl Stage {
     async fn open(namespace: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (kubeconfig, control_plane) = match env::var_os("KUBECONFIG") {
-            Some(path) => (PathBuf::from(path), None),
-            None => {
-                let (path, process) = control_plane();
-                (path, Some(process))
-            }
+        let (kubeconfig, control_plane) = if let Some(path) = env::var_os("KUBECONFIG") {
+            (PathBuf::from(path), None)
+        } else {
+            let (path, process) = control_plane();
+            (path, Some(process))
         };
         let mut simulator = binary()
             .args(["simulate", "--flashblades", "2", "--format", "json", "--storage-out"])
@@ -107,6 +107,10 @@ impl Stage {
     }
 
     fn start(&mut self) {
+        self.provisioner = Some(self.spawn(&[]));
+    }
+
+    fn spawn(&self, more: &[&str]) -> Process {
         let log = fs::File::options().create(true).append(true).open(self.log()).expect("a log");
         let process = binary()
             .arg("provisioner")
@@ -114,10 +118,11 @@ impl Stage {
             .arg(self.folder.path().join("storage.pso.yaml"))
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
+            .args(more)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();
-        self.provisioner = Some(Process(process.expect("starts")));
+        Process(process.expect("starts"))
     }
 
     /// Ends the provisioner as `kill -9` does.
@@ -272,6 +277,47 @@ async fn claims_live_grow_and_go() {
     };
     stage.until("all but the retained one is gone", gone).await;
     assert_eq!(stage.on_arrays().await.len(), 1, "and kept on its array");
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn of_two_processes_one_leads_and_the_other_takes_over() {
+    let stage = Stage::open("leases").await;
+    let lease = ["--lease", "leases/provisioner"];
+    let mut processes = vec![stage.spawn(&lease), stage.spawn(&lease)];
+    let leases = Api::<Lease>::namespaced(stage.client.clone(), "leases");
+    let holder = async || {
+        let lease = leases.get_opt("provisioner").await.expect("an answer")?;
+        lease.spec?.holder_identity.filter(|holder| !holder.is_empty())
+    };
+    stage.until("somebody leads", async || holder().await.is_some()).await;
+    let claims = stage.claims("leases");
+    let post = PostParams::default();
+    let is_bound = async |name: &str| is_bound(&claims.get(name).await.expect("there"));
+    claims.create(&post, &claim("one", "pure-file", "1Gi")).await.expect("made");
+    stage.until("the first claim is bound", async || is_bound("one").await).await;
+    let log = fs::read_to_string(stage.log()).expect("a log");
+    assert_eq!(log.matches(r#""message":"leading""#).count(), 1, "one leads");
+
+    // The leader is killed: the other waits until the lease has ended. Which one it was is not known;
+    // killing the one that waits changes nothing, so the other is killed after it.
+    let first = holder().await;
+    drop(processes.remove(0));
+    processes.push(stage.spawn(&lease));
+    claims.create(&post, &claim("two", "pure-block", "1Gi")).await.expect("made");
+    stage.until("the second claim is bound", async || is_bound("two").await).await;
+    drop(processes.remove(0));
+    claims.create(&post, &claim("three", "pure-file", "1Gi")).await.expect("made");
+    stage.until("the third claim is bound", async || is_bound("three").await).await;
+    assert_ne!(holder().await, first, "somebody else leads");
+    assert_eq!(stage.on_arrays().await.len(), 3);
+
+    // One that is asked to end gives the lease back, and the next need not wait.
+    let last = processes.pop().expect("one is left");
+    let id = last.0.id().to_string();
+    assert!(Command::new("kill").arg(id).status().expect("runs").success());
+    stage.until("the lease is given back", async || holder().await.is_none()).await;
+    drop(last);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use super::files::Input;
 use super::out::{self, Format};
 use super::{Outcome, Trouble};
-use crate::controller;
+use crate::controller::{self, End, LeaseName};
 use crate::diagnostic::{Code, Diagnostic, Place, Sources};
 use crate::pipeline::read_storage;
 use crate::spec::{STORAGE, StorageSpec, split};
@@ -19,7 +19,7 @@ use crate::yaml;
 /// Fulfil claims of `pure-file` and `pure-block`
 ///
 /// Makes volumes on the arrays of a storage document for the claims of the cluster,
-/// grows them, and destroys those that are released. Being built: as one process only.
+/// grows them, and destroys those that are released. Of several processes with one lease, one does so.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The storage document
@@ -30,6 +30,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
+    /// Lease by which several processes agree on who leads; without one, only one may run
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = lease)]
+    lease: Option<(String, String)>,
+
     /// Folder with a folder for each Secret, as they are mounted into a pod
     #[arg(long, value_name = "FOLDER", default_value = "/etc/pso-gen/secrets")]
     secrets: PathBuf,
@@ -37,6 +41,13 @@ pub(super) struct Args {
     /// What is logged: error, warn, info, debug, or a filter such as `pso_gen=debug`
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log: String,
+}
+
+fn lease(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('/').filter(|(a, b)| !a.is_empty() && !b.is_empty());
+    let parts =
+        parts.ok_or_else(|| "write a namespace and a name: `pso-system/pso-gen`".to_owned());
+    parts.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
@@ -64,8 +75,18 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
                 _ = tokio::signal::ctrl_c() => {}
             }
         };
-        controller::run(client, arrays, ended).await;
-        Ok(Outcome::Good)
+        let lease = match &args.lease {
+            None => None,
+            Some((namespace, name)) => Some(LeaseName {
+                namespace: namespace.clone(),
+                name: name.clone(),
+                client: self::client(args.kubeconfig.as_deref()).await?,
+            }),
+        };
+        Ok(match controller::run(client, arrays, lease, ended).await {
+            End::Asked => Outcome::Good,
+            End::LeaseLost => Outcome::Wrong,
+        })
     })
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use tracing::{info, warn};
 
 use super::arrays::Arrays;
+use super::lease::Leadership;
 use crate::array::Error as ArrayError;
 use crate::volume::{
     ARRAY, Effect, FINALIZER, Outcome, PROVISIONER, Seen, Severity, Trouble, quantity,
@@ -22,18 +23,22 @@ const MANAGER: &str = "pso-gen";
 pub(super) struct Hands {
     client: Client,
     arrays: Arrays,
+    leadership: Leadership,
     recorder: Recorder,
 }
 
 impl Hands {
-    pub(super) fn new(client: Client, arrays: Arrays) -> Self {
+    pub(super) fn new(client: Client, arrays: Arrays, leadership: Leadership) -> Self {
         let reporter = Reporter { controller: PROVISIONER.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, arrays, recorder }
+        Self { client, arrays, leadership, recorder }
     }
 
     /// Does one thing.
     pub(super) async fn act(&self, effect: Effect) -> Result<Outcome, Trouble> {
+        if !self.leadership.leads() {
+            return Err(Trouble::NotLeading);
+        }
         match effect {
             Effect::Ensure { .. }
             | Effect::Find { .. }

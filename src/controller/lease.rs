@@ -1,0 +1,245 @@
+//! Who of several processes leads: a Lease that is renewed all the time, by the rules of client-go's
+//! leader election (`k8s.io/client-go/tools/leaderelection`).
+//!
+//! Clocks of different machines are never compared: a rival's lease has ended when we have seen no change
+//! in it for as long as it says that it lasts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tracing::{info, warn};
+
+/// How long a lease lasts after it was renewed.
+const LASTS: Duration = Duration::from_secs(15);
+/// How long after the last renewal its holder stops, well before somebody else may begin.
+const GIVES_UP: Duration = Duration::from_secs(10);
+/// How often it is looked at and renewed.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Whether this process leads; what destroys something asks at the last moment.
+#[derive(Debug, Clone)]
+pub(super) struct Leadership {
+    began: Instant,
+    /// Milliseconds after `began` until which the lease is good.
+    until: Arc<AtomicU64>,
+}
+
+impl Leadership {
+    fn new() -> Self {
+        Self { began: Instant::now(), until: Arc::default() }
+    }
+
+    /// Returns that of a process that is alone by agreement.
+    pub(super) fn alone() -> Self {
+        Self { began: Instant::now(), until: Arc::new(AtomicU64::new(u64::MAX)) }
+    }
+
+    /// Whether it leads now, by its own clock.
+    pub(super) fn leads(&self) -> bool {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        now < self.until.load(Ordering::Acquire)
+    }
+
+    fn renewed(&self, at: Instant) {
+        let until = at.duration_since(self.began) + GIVES_UP;
+        let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+        self.until.store(until, Ordering::Release);
+    }
+}
+
+/// Where the lease is, and who wants it.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    leases: Api<Lease>,
+    name: String,
+    me: String,
+    leadership: Leadership,
+    seen: Option<Seen>,
+}
+
+/// A lease as it was last seen, and since when it has been so.
+#[derive(Debug, Clone, PartialEq)]
+struct Seen {
+    lease: Lease,
+    since: Instant,
+}
+
+/// What is to be done about a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Move {
+    Take,
+    Renew,
+    Wait,
+}
+
+impl Candidate {
+    /// Returns a candidate for the lease of a name. Uses a client of its own, so that no other traffic
+    /// keeps it waiting.
+    pub(super) fn new(client: Client, namespace: &str, name: &str) -> Self {
+        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "pso-gen".to_owned());
+        Self {
+            leases: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            me: format!("{host}_{:016x}", fastrand::u64(..)),
+            leadership: Leadership::new(),
+            seen: None,
+        }
+    }
+
+    /// Waits until this process leads.
+    pub(super) async fn wait(&mut self) -> Leadership {
+        while !self.turn().await {
+            tokio::time::sleep(LOOK).await;
+        }
+        info!(me = self.me, lease = self.name, "leading");
+        self.leadership.clone()
+    }
+
+    /// Renews the lease until it is lost.
+    pub(super) async fn keep(&mut self) {
+        while self.leadership.leads() {
+            tokio::time::sleep(LOOK).await;
+            // A request that hangs must not outlast the lease.
+            let _ = tokio::time::timeout(GIVES_UP / 2, self.turn()).await;
+        }
+        warn!(me = self.me, lease = self.name, "the lease is lost");
+    }
+
+    /// Gives the lease back, so that the next one need not wait.
+    pub(super) async fn release(&mut self) {
+        let Some(Seen { mut lease, .. }) = self.seen.clone() else { return };
+        let spec = lease.spec.get_or_insert_default();
+        if spec.holder_identity.as_ref() == Some(&self.me) {
+            spec.holder_identity = Some(String::new());
+            spec.lease_duration_seconds = Some(1);
+            let _ = self.leases.replace(&self.name, &PostParams::default(), &lease).await;
+        }
+    }
+
+    /// Looks at the lease once, and takes or renews it. Returns whether it is ours then.
+    async fn turn(&mut self) -> bool {
+        let start = Instant::now();
+        match self.leases.get_opt(&self.name).await {
+            Ok(Some(lease)) => self.look(lease, start),
+            Ok(None) => self.seen = None,
+            Err(error) => {
+                warn!(%error, "lease not read");
+                return false;
+            }
+        }
+        let spec = match decide(self.seen.as_ref(), &self.me, start) {
+            Move::Wait => return false,
+            Move::Take => self.taken(),
+            Move::Renew => self.renewed(),
+        };
+        let post = PostParams::default();
+        let written = if let Some(Seen { lease, .. }) = &self.seen {
+            let lease = Lease { metadata: lease.metadata.clone(), spec: Some(spec) };
+            self.leases.replace(&self.name, &post, &lease).await
+        } else {
+            let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
+            self.leases.create(&post, &Lease { metadata, spec: Some(spec) }).await
+        };
+        match written {
+            Ok(lease) => {
+                self.look(lease, start);
+                // From before the request: the lease is no older than it seems to anybody else.
+                self.leadership.renewed(start);
+                true
+            }
+            Err(error) => {
+                warn!(%error, "lease not written");
+                false
+            }
+        }
+    }
+
+    fn look(&mut self, lease: Lease, now: Instant) {
+        if self.seen.as_ref().is_none_or(|seen| seen.lease.spec != lease.spec) {
+            self.seen = Some(Seen { lease, since: now });
+        } else if let Some(seen) = &mut self.seen {
+            // Only its version may be newer.
+            seen.lease = lease;
+        }
+    }
+
+    fn taken(&self) -> LeaseSpec {
+        let before = self.seen.as_ref().and_then(|seen| seen.lease.spec.as_ref());
+        let transitions = before.and_then(|spec| spec.lease_transitions).map_or(0, |n| n + 1);
+        LeaseSpec {
+            acquire_time: Some(MicroTime(Timestamp::now())),
+            lease_transitions: Some(transitions),
+            ..self.renewed()
+        }
+    }
+
+    fn renewed(&self) -> LeaseSpec {
+        let before =
+            self.seen.as_ref().and_then(|seen| seen.lease.spec.clone()).unwrap_or_default();
+        LeaseSpec {
+            holder_identity: Some(self.me.clone()),
+            lease_duration_seconds: i32::try_from(LASTS.as_secs()).ok(),
+            renew_time: Some(MicroTime(Timestamp::now())),
+            ..before
+        }
+    }
+}
+
+fn decide(seen: Option<&Seen>, me: &str, now: Instant) -> Move {
+    let Some(Seen { lease, since }) = seen else { return Move::Take };
+    let spec = lease.spec.as_ref();
+    let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
+    let lasts = spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
+    let lasts = Duration::from_secs(u64::try_from(lasts).unwrap_or_default());
+    if holder == me {
+        Move::Renew
+    } else if holder.is_empty() || now.duration_since(*since) > lasts {
+        Move::Take
+    } else {
+        Move::Wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(holder: &str, since: Instant) -> Seen {
+        let spec = LeaseSpec {
+            holder_identity: Some(holder.to_owned()),
+            lease_duration_seconds: Some(15),
+            ..LeaseSpec::default()
+        };
+        Seen { lease: Lease { spec: Some(spec), ..Lease::default() }, since }
+    }
+
+    #[test]
+    fn a_rivals_lease_counts_for_as_long_as_it_was_seen_to_change() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(decide(None, "me", start), Move::Take);
+        assert_eq!(decide(Some(&seen("me", start)), "me", after(3)), Move::Renew);
+        assert_eq!(decide(Some(&seen("rival", start)), "me", after(15)), Move::Wait);
+        assert_eq!(decide(Some(&seen("rival", start)), "me", after(16)), Move::Take);
+        assert_eq!(decide(Some(&seen("", start)), "me", after(1)), Move::Take);
+    }
+
+    #[test]
+    fn a_leader_stops_before_anybody_else_may_begin() {
+        assert!(GIVES_UP < LASTS);
+        let leadership = Leadership::new();
+        assert!(!leadership.leads());
+        leadership.renewed(Instant::now());
+        assert!(leadership.leads());
+        let long_ago = leadership.began;
+        leadership.until.store(0, Ordering::Release);
+        assert!(!leadership.leads() && long_ago <= Instant::now());
+        assert!(Leadership::alone().leads());
+    }
+}
