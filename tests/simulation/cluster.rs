@@ -1,6 +1,6 @@
 //! A model of a cluster, with a history that watches may lag behind, and of arrays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
     PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec,
@@ -26,6 +26,8 @@ pub(crate) struct Cluster {
     pub(crate) claims: BTreeMap<String, PersistentVolumeClaim>,
     pub(crate) volumes: BTreeMap<String, PersistentVolume>,
     pub(crate) history: Vec<Change>,
+    /// UIDs of claims that were bound while they lived: only then a pod can have begun to use them.
+    pub(crate) used: BTreeSet<String>,
     version: u64,
 }
 
@@ -237,6 +239,9 @@ impl Cluster {
             match (claim, phase.as_deref()) {
                 (Some(claim), Some("Pending")) => {
                     let mut claim = claim.clone();
+                    if claim.metadata.deletion_timestamp.is_none() {
+                        self.used.extend(claim.metadata.uid.clone());
+                    }
                     self.set_phase(volume.clone(), "Bound");
                     let spec = claim.spec.as_mut().expect("a spec");
                     spec.volume_name.clone_from(&volume.metadata.name);
@@ -253,6 +258,14 @@ impl Cluster {
             }
         }
         false
+    }
+
+    pub(crate) fn set_policy(&mut self, name: &str, policy: &str) {
+        if let Some(mut volume) = self.volumes.get(name).cloned() {
+            let spec = volume.spec.get_or_insert_default();
+            spec.persistent_volume_reclaim_policy = Some(policy.to_owned());
+            self.put_volume(volume);
+        }
     }
 
     fn set_phase(&mut self, mut volume: PersistentVolume, phase: &str) {

@@ -50,6 +50,8 @@ pub(crate) struct Run {
     cluster: Cluster,
     arrays: Arrays,
     process: Process,
+    /// What earlier processes had sent when they ended, and nobody has done yet.
+    late: Vec<Effect>,
     setup: Setup,
     class: Result<ClassSetup, String>,
     states: Vec<ArrayState>,
@@ -85,6 +87,7 @@ impl Run {
             cluster: Cluster::default(),
             arrays: Arrays::default(),
             process: Process::default(),
+            late: Vec::new(),
             setup: Setup { cluster: "prod".to_owned(), exports: Vec::new() },
             class: Ok(class),
             states: vec![state("fb1"), state("fb2")],
@@ -284,6 +287,37 @@ impl Run {
         }
     }
 
+    /// The process ends while something of it is on its way, and another begins.
+    fn crash_with_late_effect(&mut self) {
+        // A volume that is made after its claim is gone would be an orphan, which is reported and left.
+        let sent = self.process.asked.iter().map(|(_, effect)| effect);
+        let sent = sent.filter(|effect| !matches!(effect, Effect::Ensure { .. }));
+        let sent: Vec<Effect> = sent.cloned().collect();
+        if let Some(effect) = self.dice.choice(sent) {
+            self.late.push(effect);
+        }
+        self.crash();
+    }
+
+    /// Something is done that was asked for by a process that is no more.
+    fn act_late(&mut self) {
+        if let Some(effect) = self.late.pop() {
+            let told = format!("LATE {effect:?}");
+            self.note(&told[..told.len().min(160)]);
+            let _ = self.apply(effect);
+        }
+    }
+
+    /// Somebody sets the reclaim policy of a PersistentVolume, while nothing is under way.
+    fn set_policy(&mut self, policy: &str) {
+        let busy = !self.process.asked.is_empty() || !self.late.is_empty();
+        if let (false, Some(name)) = (busy, self.dice.choice(self.cluster.volumes.keys())) {
+            let name = name.clone();
+            self.note(format!("user: {name} is to be {policy}"));
+            self.cluster.set_policy(&name, policy);
+        }
+    }
+
     /// The process ends, and another begins from a list that is up to date.
     fn crash(&mut self) {
         self.note("crash");
@@ -382,6 +416,10 @@ impl Run {
         let lives = claims.filter(|claim| claim.metadata.uid.as_deref() == Some(uid));
         let lives = lives.filter(|claim| claim.metadata.deletion_timestamp.is_none()).count() > 0;
         self.must(!lives, "the volume of a living claim is destroyed");
+        // One that no pod can have used holds nothing, whatever its PersistentVolume says.
+        if !self.cluster.used.contains(uid) {
+            return;
+        }
         if let Some(volume) = self.cluster.volumes.get(&persistent_volume(uid)) {
             let spec = volume.spec.as_ref().expect("a spec");
             let retained = spec.persistent_volume_reclaim_policy.as_deref() == Some("Retain");
@@ -394,8 +432,12 @@ impl Run {
     /// L1 to L3: every claim has its volume, and nothing else is left.
     #[track_caller]
     pub(crate) fn check_settled(&self) {
-        let policy = self.class.as_ref().map(|class| class.reclaim_policy.as_str());
-        let retains = policy == Ok("Retain");
+        let retains = |uid: &str| {
+            let volume = self.cluster.volumes.get(&persistent_volume(uid));
+            let policy =
+                volume.and_then(|v| v.spec.as_ref()?.persistent_volume_reclaim_policy.as_deref());
+            policy == Some("Retain")
+        };
         for claim in self.cluster.claims.values() {
             let uid = claim.metadata.uid.as_deref().expect("a UID");
             let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
@@ -422,12 +464,11 @@ impl Run {
             self.cluster.claims.values().any(|c| c.metadata.uid.as_deref() == Some(uid))
         };
         for (volume, uid) in self.arrays.volumes.values().filter(|(v, _)| !v.destroyed) {
-            let kept = retains && self.cluster.volumes.contains_key(&persistent_volume(uid));
-            self.must(lives(uid) || kept, &format!("{} is left on an array", volume.name));
+            self.must(lives(uid) || retains(uid), &format!("{} is left on an array", volume.name));
         }
         for name in self.cluster.volumes.keys() {
             let uid = name.trim_start_matches("pvc-");
-            self.must(lives(uid) || retains, &format!("{name} is left"));
+            self.must(lives(uid) || retains(uid), &format!("{name} is left"));
         }
     }
 }
@@ -441,7 +482,10 @@ pub(crate) fn at_random(seed: u64) {
         match run.dice.u8(0..100) {
             0..4 => run.create(name),
             4..7 => run.delete(name),
-            7..9 => run.crash(),
+            7..9 => run.crash_with_late_effect(),
+            98 => run.set_policy("Delete"),
+            99 => run.set_policy("Retain"),
+            95..98 => run.act_late(),
             9..12 => {
                 let size = run.dice.u32(1..6);
                 run.grow(name, size);
@@ -464,6 +508,9 @@ pub(crate) fn at_random(seed: u64) {
         }
     }
     run.faults = 0.0;
+    while !run.late.is_empty() {
+        run.act_late();
+    }
     run.settle();
     run.check_settled();
 }
