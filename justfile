@@ -35,3 +35,7 @@ mangle CASES="40000":
 bench:
     cargo bench
     benches/processes
+
+# Breaks the provisioner's decisions in one place after the other; the simulation must see each.
+mutants:
+    tests/simulation/mutants

@@ -102,6 +102,28 @@ async fn older_flasharrays_get_the_tags_afterwards() {
     array.ensure(&block("prod-pvc-1", 1 << 30)).await.expect("it is there");
     assert_eq!(bench.calls(Method::Put, "volumes/tags/batch"), 1, "once is enough");
     array.destroy(&id(&made), &owner()).await.expect("destroyed");
+
+    // A maker that ended between the volume and its tags: the name alone tells whose it is.
+    for (name, expected) in [("prod-pvc-1-x", "NotOurs"), ("prod-pvc-1", "destroyed")] {
+        let body = json!({"provisioned": 1 << 30});
+        if name != "prod-pvc-1" {
+            bench.send(Method::Post, "volumes", &[("names", name)], body).await;
+        }
+        let there = array.describe(&Name::new(name).expect("a name")).await.expect("read");
+        let there = there.expect("there");
+        if name == "prod-pvc-1" {
+            let back = json!({"destroyed": false});
+            bench.send(Method::Patch, "volumes", &[("names", name)], back).await;
+            let tags = [
+                ("resource_names", name),
+                ("keys", "cluster,namespace,claim,uid"),
+                ("namespaces", "pso-gen"),
+            ];
+            bench.send(Method::Delete, "volumes/tags", &tags, serde_json::Value::Null).await;
+        }
+        let ended = array.destroy(&id(&there), &owner()).await;
+        assert_eq!(ended.map_or_else(|error| error.reason(), |()| "destroyed"), expected);
+    }
     let older = Bench::flasharray_with(Settings { rest: Some(2), ..Settings::default() }).await;
     let error = older.client().identity().await.expect_err("too old");
     assert_eq!(error.retry(), Retry::Never);

@@ -182,7 +182,9 @@ impl Stage {
 
 /// Starts a control plane of its own, which ends when the returned process does.
 fn control_plane() -> (PathBuf, Process) {
-    let start = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controlplane/start");
+    // Where the project is now, not where it was when this was built.
+    let project = env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo");
+    let start = Path::new(&project).join("tests/controlplane/start");
     let mut process = Command::new(start)
         .arg("--until-eof")
         .stdin(Stdio::piped())

@@ -155,14 +155,6 @@ impl ClaimWork {
         self.newest = None;
         self.volume = None;
         self.read = Asked::NotYet;
-        if let (Effect::Create(_), Trouble::Exists) = (effect, trouble) {
-            // It is read, and compared with what would have been created.
-            let Effect::Create(volume) = effect else { return Vec::new() };
-            let name = volume.metadata.name.clone().unwrap_or_default();
-            let read = Effect::ReadVolume { name };
-            self.doing = Some(read.clone());
-            return vec![read];
-        }
         if matches!(trouble, Trouble::Array { .. }) {
             self.made = None;
             self.found = Asked::NotYet;
@@ -254,8 +246,12 @@ impl ClaimWork {
                 Err(why) => stuck(format!("no array takes it: {why}")),
             };
         };
-        if view.volume.is_some() || matches!(self.read, Asked::There(_)) {
-            return self.compare(view, claim, class, uid);
+        let there = match &self.read {
+            Asked::There(read) => Some(read.as_ref()),
+            Asked::NotYet | Asked::Absent => view.volume,
+        };
+        if let Some(there) = there {
+            return self.compare(there, view, claim, class, uid);
         }
         let Some(made) = &self.made else {
             let wanted = wanted(view.setup, claim, class, name, size);
@@ -274,16 +270,12 @@ impl ClaimWork {
     /// stranger's.
     fn compare(
         &self,
+        there: &PersistentVolume,
         view: View<'_>,
         claim: &PersistentVolumeClaim,
         class: &ClassSetup,
         uid: &str,
     ) -> Next {
-        let there = match (&self.read, view.volume) {
-            (Asked::There(read), _) => read,
-            (_, Some(volume)) => volume,
-            _ => return Next::Nothing,
-        };
         let made = self.made.as_ref().and_then(|made| {
             let array = behind(there).map(|behind| behind.array)?;
             let state = view.arrays.iter().find(|state| state.name == array)?;

@@ -55,6 +55,8 @@ pub(crate) struct Bench {
     folder: tempfile::TempDir,
     wire: Arc<Mutex<Wire>>,
     token: String,
+    /// Newest REST version of the array, when that is not the newest there is.
+    rest: Option<u32>,
     pace: Pace,
     http: reqwest::Client,
 }
@@ -116,7 +118,7 @@ impl Bench {
             }
         };
         let options = Options { tap: Some(Tap::new(tap)), ..options };
-        let token = settings.token.clone();
+        let (token, rest) = (settings.token.clone(), settings.rest);
         let running = simulator::serve(vec![(array, settings)], &options).await.expect("served");
         let folder = tempfile::tempdir().expect("a folder");
         let certificate = running.certificate.as_deref().expect("https");
@@ -133,7 +135,7 @@ impl Bench {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let root = reqwest::Certificate::from_pem(certificate.as_bytes()).expect("a certificate");
         let http = reqwest::Client::builder().tls_certs_only([root]).build().expect("a client");
-        let bench = Self { running, folder, wire, token, pace, http };
+        let bench = Self { running, folder, wire, token, rest, pace, http };
         bench.write_token(&bench.token);
         bench
     }
@@ -243,7 +245,8 @@ impl Bench {
         body: Json,
     ) {
         let url = &self.running.arrays[0].url;
-        let version = if self.is_flashblade() { "2.28" } else { "2.56" };
+        let newest = if self.is_flashblade() { 28 } else { 56 };
+        let version = format!("2.{}", self.rest.unwrap_or(newest));
         let login =
             if self.is_flashblade() { "login".to_owned() } else { format!("{version}/login") };
         let login = self.http.post(format!("{url}/api/{login}")).header("api-token", &self.token);

@@ -260,6 +260,23 @@ impl Cluster {
         false
     }
 
+    /// Kubernetes' controller, from an old view, releases a PersistentVolume whose claim lives.
+    pub(crate) fn mistake(&mut self) -> bool {
+        let bound = self.volumes.values().find(|volume| {
+            let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+            let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+            let uid = claim.and_then(|claim| claim.uid.as_ref());
+            phase == Some("Bound")
+                && self.claims.values().any(|claim| {
+                    claim.metadata.uid.as_ref() == uid
+                        && claim.metadata.deletion_timestamp.is_none()
+                })
+        });
+        let Some(volume) = bound.cloned() else { return false };
+        self.set_phase(volume, "Released");
+        true
+    }
+
     pub(crate) fn set_policy(&mut self, name: &str, policy: &str) {
         if let Some(mut volume) = self.volumes.get(name).cloned() {
             let spec = volume.spec.get_or_insert_default();
