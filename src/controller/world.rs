@@ -77,8 +77,10 @@ pub(super) struct World {
     classes: Known<Option<Result<ClassSetup, String>>>,
     arrays: Vec<ArrayState>,
     arrays_seen: bool,
-    /// Names of the PersistentVolumes that tell of one volume on an array.
+    /// Names of the PersistentVolumes that tell of one volume on an array, by array and id.
     behind: HashMap<(String, String), BTreeSet<String>>,
+    /// Of which volume each PersistentVolume tells.
+    tells_of: HashMap<String, (String, String)>,
 }
 
 impl World {
@@ -91,6 +93,7 @@ impl World {
             arrays: Vec::new(),
             arrays_seen: false,
             behind: HashMap::new(),
+            tells_of: HashMap::new(),
         }
     }
 
@@ -131,12 +134,21 @@ impl World {
 
     /// Keeps the index of what is behind PersistentVolumes.
     fn note_behind(&mut self, name: &str) {
-        self.behind.retain(|_, names| {
+        let now = self.volumes.objects.get(name).and_then(volume_behind);
+        let before = match &now {
+            Some(now) => self.tells_of.insert(name.to_owned(), now.clone()),
+            None => self.tells_of.remove(name),
+        };
+        if let Some(before) = before.filter(|before| Some(before) != now.as_ref())
+            && let Some(names) = self.behind.get_mut(&before)
+        {
             names.remove(name);
-            !names.is_empty()
-        });
-        if let Some(behind) = self.volumes.objects.get(name).and_then(volume_behind) {
-            self.behind.entry(behind).or_default().insert(name.to_owned());
+            if names.is_empty() {
+                self.behind.remove(&before);
+            }
+        }
+        if let Some(now) = now {
+            self.behind.entry(now).or_default().insert(name.to_owned());
         }
     }
 
@@ -242,5 +254,61 @@ fn trimmed<K: Resource>(event: Event<K>) -> Event<K> {
         Event::Apply(object) => Event::Apply(trim(object)),
         Event::InitApply(object) => Event::InitApply(trim(object)),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn volume(name: &str, id: &str) -> PersistentVolume {
+        let annotations = json!({
+            "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner", "pso-gen.io/array": "fb1",
+            "pso-gen.io/volume": "prod-pvc-1", "pso-gen.io/volume-id": id,
+        });
+        let volume = json!({"metadata": {"name": name, "annotations": annotations}});
+        serde_json::from_value(volume).expect("typed")
+    }
+
+    #[test]
+    fn two_that_tell_of_one_volume_are_noticed_until_one_goes() {
+        let mut world = World::new(Setup { cluster: "prod".to_owned(), exports: Vec::new() });
+        for (name, id) in [("one", "1"), ("two", "1"), ("three", "3")] {
+            world.volumes(Event::Apply(volume(name, id)));
+        }
+        let shared =
+            |world: &World| ["one", "two", "three"].map(|name| world.release_view(name).is_shared);
+        assert_eq!(shared(&world), [true, true, false]);
+        world.volumes(Event::Apply(volume("two", "2")));
+        assert_eq!(shared(&world), [false, false, false]);
+        world.volumes(Event::Apply(volume("three", "2")));
+        assert_eq!(shared(&world), [false, true, true]);
+        world.volumes(Event::Delete(volume("three", "2")));
+        assert_eq!(shared(&world), [false, false, false]);
+    }
+
+    #[test]
+    fn what_a_new_list_does_not_have_is_gone() {
+        let mut world = World::new(Setup { cluster: "prod".to_owned(), exports: Vec::new() });
+        for event in [
+            Event::Init,
+            Event::InitApply(volume("one", "1")),
+            Event::InitApply(volume("two", "2")),
+        ] {
+            world.volumes(event);
+        }
+        assert!(!world.volumes.complete, "a list that is under way is no ground for a decision");
+        world.volumes(Event::InitDone);
+        world.volumes(Event::Init);
+        world.volumes(Event::InitApply(volume("two", "2")));
+        assert!(world.release_view("one").volume.is_some(), "until the list is complete");
+        let touched = world.volumes(Event::InitDone);
+        assert_eq!(touched, [Key::Volume("one".to_owned())]);
+        assert!(
+            world.release_view("one").volume.is_none()
+                && world.release_view("two").volume.is_some()
+        );
     }
 }
