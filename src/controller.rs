@@ -20,6 +20,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use crate::volume::{ArrayState, ClaimWork, Effect, Event, Outcome, ReleaseWork, Trouble};
@@ -31,6 +32,9 @@ use world::World;
 
 /// How often arrays are asked how they are.
 const LOOK: Duration = Duration::from_secs(30);
+
+/// How long what is under way may take at the end, before the lease is given back.
+const DRAIN: Duration = Duration::from_secs(20);
 
 /// What a work is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -126,11 +130,13 @@ async fn lead(
         claims: HashMap::new(),
         volumes: HashMap::new(),
         hands,
+        doing: JoinSet::new(),
         sender,
     };
     loop {
         tokio::select! {
             () = &mut *end => break,
+            Some(_) = brain.doing.join_next() => {}
             message = messages.recv() => match message {
                 Some(message) => brain.hear(message),
                 None => break,
@@ -140,7 +146,10 @@ async fn lead(
     for task in tasks {
         task.abort();
     }
-    info!("stopping");
+    info!(under_way = brain.doing.len(), "stopping");
+    // The next one need not find out what came of it; what takes longer, it does find out.
+    let drained = async { while brain.doing.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(DRAIN, drained).await;
     arrays.log_out().await;
 }
 
@@ -190,6 +199,8 @@ struct Brain {
     claims: HashMap<String, ClaimWork>,
     volumes: HashMap<String, ReleaseWork>,
     hands: Arc<Hands>,
+    /// Effects that are under way.
+    doing: JoinSet<()>,
     sender: mpsc::UnboundedSender<Message>,
 }
 
@@ -244,7 +255,7 @@ impl Brain {
     }
 
     /// Has an effect done by somebody else.
-    fn start(&self, key: &Key, effect: Effect) {
+    fn start(&mut self, key: &Key, effect: Effect) {
         let (key, sender, hands) = (key.clone(), self.sender.clone(), Arc::clone(&self.hands));
         debug!(?key, ?effect);
         match effect {
@@ -262,7 +273,7 @@ impl Brain {
                 }
             }
             effect => {
-                tokio::spawn(async move {
+                self.doing.spawn(async move {
                     let done = hands.act(effect).await;
                     let _ = sender.send(Message::Done(key, done));
                 });
