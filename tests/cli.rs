@@ -423,3 +423,34 @@ fn simulated_arrays_outlive_a_kill_in_their_file() {
     let told = String::from_utf8_lossy(&others.stderr);
     assert!(told.contains("is of other arrays, or of other settings"), "{told}");
 }
+
+#[test]
+fn the_provisioner_says_what_it_cannot_start_with() {
+    let app = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/tiny/nextcloud.pso.yaml");
+    let storage = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/storage/storage.pso.yaml");
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+            .arg("provisioner")
+            .args(arguments)
+            .output()
+            .expect("runs");
+        assert!(output.stdout.is_empty());
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    let (code, told) = run(&["--storage", app]);
+    assert_eq!(code, Some(1));
+    assert!(
+        told.contains("error[unknown-kind]") && told.contains("nextcloud.pso.yaml:2:7"),
+        "{told}"
+    );
+    for (arguments, expected) in [
+        (&["--storage", "/nowhere.yaml"][..], "cannot read /nowhere.yaml"),
+        (&["--storage", storage, "--kubeconfig", "/nowhere"], "cluster: failed to read kubeconfig"),
+        (&["--storage", storage, "--lease", "x"], "pso-system/pso-gen"),
+        (&["--storage", storage, "--log", "pso_gen=loud"], "--log"),
+    ] {
+        let (code, told) = run(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {told}");
+        assert!(told.contains(expected), "{arguments:?}: {told}");
+    }
+}
