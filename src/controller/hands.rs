@@ -1,17 +1,19 @@
 //! Does what has been decided, and says what came of it.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tracing::{info, warn};
 
 use super::arrays::Arrays;
 use super::lease::Leadership;
-use crate::array::Error as ArrayError;
+use crate::array::{Array, Error as ArrayError, Retry, Wanted};
 use crate::volume::{
     ARRAY, Effect, FINALIZER, Outcome, PROVISIONER, Seen, Severity, Trouble, quantity,
 };
@@ -40,31 +42,10 @@ impl Hands {
             return Err(Trouble::NotLeading);
         }
         match effect {
-            Effect::Ensure { .. }
-            | Effect::Find { .. }
-            | Effect::Destroy { .. }
-            | Effect::Grow { .. } => self.on_array(effect).await,
-            Effect::Intend { .. }
-            | Effect::Finish { .. }
-            | Effect::ReadClaim { .. }
-            | Effect::Resizing { .. }
-            | Effect::Resized { .. } => self.on_claim(effect).await,
-            _ => self.on_volume(effect).await,
-        }
-    }
-
-    async fn on_array(&self, effect: Effect) -> Result<Outcome, Trouble> {
-        match effect {
-            Effect::Ensure { array, wanted } => {
-                let made =
-                    self.array(&array)?.ensure(&wanted).await.map_err(|error| told(&error))?;
-                info!(array, volume = made.name, claim = wanted.owner.claim, "volume made");
-                Ok(Outcome::Volume(Some(made)))
-            }
+            Effect::Ensure { array, wanted } => self.ensure(&array, &wanted).await,
             Effect::Find { array, name } => {
-                let found =
-                    self.array(&array)?.describe(&name).await.map_err(|error| told(&error))?;
-                Ok(Outcome::Volume(found))
+                let found = self.array(&array)?.describe(&name).await;
+                Ok(Outcome::Volume(found.map_err(|error| told(&error))?))
             }
             Effect::Destroy { array, volume, owner } => {
                 self.array(&array)?.destroy(&volume, &owner).await.map_err(|error| told(&error))?;
@@ -77,12 +58,6 @@ impl Hands {
                 info!(array, volume = grown.name, size = grown.size, "volume grown");
                 Ok(Outcome::Volume(Some(grown)))
             }
-            _ => Ok(Outcome::Good),
-        }
-    }
-
-    async fn on_claim(&self, effect: Effect) -> Result<Outcome, Trouble> {
-        match effect {
             Effect::Intend { claim, array, size: _ } => {
                 let metadata = json!({
                     "uid": claim.uid, "resourceVersion": claim.version,
@@ -92,44 +67,16 @@ impl Hands {
             }
             Effect::Finish { claim } => self.patch_claim(&claim, without_finalizer(&claim)).await,
             Effect::ReadClaim { namespace, name } => {
-                let claims =
-                    Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), &namespace);
-                let read = claims.get_opt(&name).await.map_err(|error| refused(&error))?;
-                Ok(Outcome::Claim(read.map(Box::new)))
+                let read = self.claims(&namespace).get_opt(&name).await;
+                Ok(Outcome::Claim(read.map_err(|error| refused(&error))?.map(Box::new)))
             }
-            Effect::Resizing { claim, size } => {
-                let status = json!({
-                    "allocatedResources": {"storage": quantity(size)},
-                    "allocatedResourceStatuses": {"storage": "ControllerResizeInProgress"},
-                    "conditions": [{"type": "Resizing", "status": "True", "lastTransitionTime": now()}],
-                });
-                self.patch_status(&claim, status).await
-            }
+            Effect::Resizing { claim, size } => self.patch_status(&claim, resizing(size)).await,
             Effect::Resized { claim, size, on_node: true } => {
-                let status = json!({
-                    "allocatedResources": {"storage": quantity(size)},
-                    "allocatedResourceStatuses": {"storage": "NodeResizePending"},
-                    "conditions": [
-                        {"type": "FileSystemResizePending", "status": "True", "lastTransitionTime": now()},
-                        {"$patch": "delete", "type": "Resizing"},
-                    ],
-                });
-                self.patch_status(&claim, status).await
+                self.patch_status(&claim, resized_but_for_the_node(size)).await
             }
             Effect::Resized { claim, size, on_node: false } => {
-                let status = json!({
-                    "capacity": {"storage": quantity(size)},
-                    "allocatedResourceStatuses": {"storage": null},
-                    "conditions": [{"$patch": "delete", "type": "Resizing"}],
-                });
-                self.patch_status(&claim, status).await
+                self.patch_status(&claim, resized(size)).await
             }
-            _ => Ok(Outcome::Good),
-        }
-    }
-
-    async fn on_volume(&self, effect: Effect) -> Result<Outcome, Trouble> {
-        match effect {
             Effect::Create(volume) => {
                 let made = self.volumes().create(&PostParams::default(), &volume).await;
                 Ok(Outcome::PersistentVolume(Some(Box::new(
@@ -140,36 +87,38 @@ impl Hands {
                 let read = self.volumes().get_opt(&name).await.map_err(|error| refused(&error))?;
                 Ok(Outcome::PersistentVolume(read.map(Box::new)))
             }
-            Effect::Delete { volume } => {
-                let params = DeleteParams {
-                    preconditions: Some(Preconditions {
-                        uid: Some(volume.uid),
-                        resource_version: Some(volume.version),
-                    }),
-                    ..DeleteParams::default()
-                };
-                gone_is_good(self.volumes().delete(&volume.name, &params).await)
-            }
+            Effect::Delete { volume } => self.delete(volume).await,
             Effect::Release { volume } => {
                 let mut metadata = without_finalizer(&volume);
                 metadata["resourceVersion"] = volume.version.clone().into();
-                let patch = json!({ "metadata": metadata });
-                let patched =
-                    self.volumes().patch(&volume.name, &params(), &Patch::Strategic(patch)).await;
-                gone_is_good(patched)
+                let patch = Patch::Strategic(json!({ "metadata": metadata }));
+                gone_is_good(self.volumes().patch(&volume.name, &params(), &patch).await)
             }
             Effect::SetCapacity { volume, size } => {
-                let patch = json!({
+                let patch = Patch::Strategic(json!({
                     "metadata": {"uid": volume.uid, "resourceVersion": volume.version},
                     "spec": {"capacity": {"storage": quantity(size)}},
-                });
-                let patch = Patch::Strategic(patch);
+                }));
                 let written = self.volumes().patch(&volume.name, &params(), &patch).await;
                 let written = written.map_err(|error| refused(&error))?;
                 Ok(Outcome::PersistentVolume(Some(Box::new(written))))
             }
-            _ => Ok(Outcome::Good),
+            // Done without anybody waiting for them; see `Brain`.
+            Effect::Later(_) | Effect::Tell { .. } => Ok(Outcome::Good),
         }
+    }
+
+    async fn ensure(&self, array: &str, wanted: &Wanted) -> Result<Outcome, Trouble> {
+        let made = self.array(array)?.ensure(wanted).await.map_err(|error| told(&error))?;
+        info!(array, volume = made.name, claim = wanted.owner.claim, "volume made");
+        Ok(Outcome::Volume(Some(made)))
+    }
+
+    async fn delete(&self, volume: Seen) -> Result<Outcome, Trouble> {
+        let preconditions =
+            Preconditions { uid: Some(volume.uid), resource_version: Some(volume.version) };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        gone_is_good(self.volumes().delete(&volume.name, &params).await)
     }
 
     /// Tells people something about an object. That it cannot be told is no reason to stop.
@@ -201,21 +150,21 @@ impl Hands {
         Api::all(self.client.clone())
     }
 
-    fn array(&self, name: &str) -> Result<&std::sync::Arc<dyn crate::array::Array>, Trouble> {
+    fn claims(&self, namespace: &str) -> Api<PersistentVolumeClaim> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    fn array(&self, name: &str) -> Result<&Arc<dyn Array>, Trouble> {
         self.arrays.get(name).ok_or_else(|| Trouble::Array {
             reason: "UnknownArray",
             message: format!("the storage document has no array {name}"),
-            retry: crate::array::Retry::Later,
+            retry: Retry::Later,
         })
     }
 
-    async fn patch_status(
-        &self,
-        claim: &Seen,
-        status: serde_json::Value,
-    ) -> Result<Outcome, Trouble> {
+    async fn patch_status(&self, claim: &Seen, status: Json) -> Result<Outcome, Trouble> {
         let namespace = claim.namespace.as_deref().unwrap_or_default();
-        let claims = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), namespace);
+        let claims = self.claims(namespace);
         let patch = Patch::Strategic(json!({
             "metadata": {"uid": claim.uid, "resourceVersion": claim.version}, "status": status,
         }));
@@ -223,13 +172,9 @@ impl Hands {
         Ok(Outcome::Claim(Some(Box::new(patched.map_err(|error| refused(&error))?))))
     }
 
-    async fn patch_claim(
-        &self,
-        claim: &Seen,
-        metadata: serde_json::Value,
-    ) -> Result<Outcome, Trouble> {
+    async fn patch_claim(&self, claim: &Seen, metadata: Json) -> Result<Outcome, Trouble> {
         let namespace = claim.namespace.as_deref().unwrap_or_default();
-        let claims = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), namespace);
+        let claims = self.claims(namespace);
         let patch = Patch::Strategic(json!({ "metadata": metadata }));
         match claims.patch(&claim.name, &params(), &patch).await {
             Ok(claim) => Ok(Outcome::Claim(Some(Box::new(claim)))),
@@ -237,6 +182,36 @@ impl Hands {
             Err(error) => Err(refused(&error)),
         }
     }
+}
+
+/// A claim's status while its volume is made larger, as the CSI project's resizer writes it.
+fn resizing(size: u64) -> Json {
+    json!({
+        "allocatedResources": {"storage": quantity(size)},
+        "allocatedResourceStatuses": {"storage": "ControllerResizeInProgress"},
+        "conditions": [{"type": "Resizing", "status": "True", "lastTransitionTime": now()}],
+    })
+}
+
+/// The same when the volume is larger, and its node has to make the file system so.
+fn resized_but_for_the_node(size: u64) -> Json {
+    json!({
+        "allocatedResources": {"storage": quantity(size)},
+        "allocatedResourceStatuses": {"storage": "NodeResizePending"},
+        "conditions": [
+            {"type": "FileSystemResizePending", "status": "True", "lastTransitionTime": now()},
+            {"$patch": "delete", "type": "Resizing"},
+        ],
+    })
+}
+
+/// The same when all is done.
+fn resized(size: u64) -> Json {
+    json!({
+        "capacity": {"storage": quantity(size)},
+        "allocatedResourceStatuses": {"storage": null},
+        "conditions": [{"$patch": "delete", "type": "Resizing"}],
+    })
 }
 
 fn now() -> Time {
@@ -248,7 +223,7 @@ fn params() -> PatchParams {
 }
 
 /// A change of metadata that takes our finalizer off the object with this UID and no other.
-fn without_finalizer(object: &Seen) -> serde_json::Value {
+fn without_finalizer(object: &Seen) -> Json {
     json!({"uid": object.uid, "$deleteFromPrimitiveList/finalizers": [FINALIZER]})
 }
 
