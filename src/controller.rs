@@ -23,7 +23,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use crate::volume::{ArrayState, ClaimWork, Effect, Event, Outcome, ReleaseWork, Trouble};
+use crate::volume::{
+    ArrayState, ClaimWork, Effect, Event, MarkEffect, Marks, Outcome, ReleaseWork, Trouble, is_mark,
+};
 pub use arrays::Arrays;
 use hands::Hands;
 use lease::{Candidate, Leadership};
@@ -32,6 +34,12 @@ use world::World;
 
 /// How often arrays are asked how they are.
 const LOOK: Duration = Duration::from_secs(30);
+
+/// How long a claim waits for Kubernetes' own controller to bind it before a mark is made.
+const MARK_SOON: Duration = Duration::from_millis(100);
+
+/// How long a mark is waited for before another is made: it may be gone without a word.
+const MARK_LOST: Duration = Duration::from_secs(60);
 
 /// How long what is under way may take at the end, before the lease is given back.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -58,6 +66,10 @@ enum Message {
     Arrays(Vec<ArrayState>),
     Done(Key, Result<Outcome, Trouble>),
     Due(Key),
+    /// It is time for a mark.
+    MarkDue,
+    /// The mark of a name is not there, or will not be any more.
+    MarkGone(String),
 }
 
 /// How the provisioner ended.
@@ -129,6 +141,7 @@ async fn lead(
         world: World::new(arrays.setup().clone()),
         claims: HashMap::new(),
         volumes: HashMap::new(),
+        marks: Marks::new(&format!("{:08x}", fastrand::u32(..))),
         hands,
         doing: JoinSet::new(),
         sender,
@@ -198,6 +211,7 @@ struct Brain {
     world: World,
     claims: HashMap<String, ClaimWork>,
     volumes: HashMap<String, ReleaseWork>,
+    marks: Marks<Key>,
     hands: Arc<Hands>,
     /// Effects that are under way.
     doing: JoinSet<()>,
@@ -209,11 +223,26 @@ impl Brain {
         let was_ready = self.world.is_ready();
         let (touched, event) = match message {
             Message::Claims(event) => (self.world.claims(event), Event::Changed),
-            Message::Volumes(event) => (self.world.volumes(event), Event::Changed),
+            Message::Volumes(event) => match self.hear_of_mark(event) {
+                Some(event) => (self.world.volumes(event), Event::Changed),
+                None => return,
+            },
             Message::Classes(event) => (self.world.classes(event), Event::Changed),
             Message::Arrays(states) => (self.world.arrays(states), Event::Changed),
             Message::Done(key, done) => (vec![key], Event::Done(done)),
             Message::Due(key) => (vec![key], Event::Due),
+            Message::MarkDue => {
+                let world = &self.world;
+                let effect = self.marks.due(|key| match key {
+                    Key::Claim(uid) => world.is_unbound(uid),
+                    Key::Volume(_) => false,
+                });
+                return self.mark(effect);
+            }
+            Message::MarkGone(name) => {
+                let effect = self.marks.gone(&name);
+                return self.mark(effect);
+            }
         };
         // What is known in part is no ground for a decision.
         if !self.world.is_ready() {
@@ -222,6 +251,71 @@ impl Brain {
         let touched = if was_ready { touched } else { self.world.all() };
         for key in touched {
             self.step(&key, event.clone());
+        }
+    }
+
+    /// Takes what a watch tells of a mark; gives back what is about another PersistentVolume.
+    fn hear_of_mark(
+        &mut self,
+        event: watcher::Event<PersistentVolume>,
+    ) -> Option<watcher::Event<PersistentVolume>> {
+        use watcher::Event::{Apply, Delete, InitApply};
+        let name = match &event {
+            Apply(volume) | InitApply(volume) | Delete(volume) => volume.metadata.name.as_deref(),
+            _ => None,
+        };
+        if !name.is_some_and(is_mark) {
+            return Some(event);
+        }
+        match event {
+            Apply(mark) | InitApply(mark) => {
+                let (known, effects) = self.marks.seen(&mark);
+                self.mark(effects);
+                for key in known {
+                    self.step(&key, Event::Known);
+                }
+            }
+            Delete(mark) => {
+                let effect = self.marks.gone(mark.metadata.name.as_deref().unwrap_or_default());
+                self.mark(effect);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Has something done about marks.
+    fn mark(&mut self, effects: impl IntoIterator<Item = MarkEffect>) {
+        for effect in effects {
+            let (sender, hands) = (self.sender.clone(), Arc::clone(&self.hands));
+            self.doing.spawn(async move {
+                match &effect {
+                    MarkEffect::Soon => {
+                        tokio::time::sleep(MARK_SOON).await;
+                        let _ = sender.send(Message::MarkDue);
+                    }
+                    MarkEffect::Create(name) => {
+                        let gone = Message::MarkGone(name.clone());
+                        let wait = match hands.mark(effect).await {
+                            Ok(()) => MARK_LOST,
+                            Err(trouble) => {
+                                warn!(?trouble, "mark not created");
+                                Duration::from_secs(1)
+                            }
+                        };
+                        tokio::spawn(async move {
+                            tokio::time::sleep(wait).await;
+                            let _ = sender.send(gone);
+                        });
+                    }
+                    MarkEffect::Delete(name) => {
+                        let name = name.clone();
+                        if let Err(trouble) = hands.mark(effect).await {
+                            warn!(?trouble, name, "mark not deleted; the next process does so");
+                        }
+                    }
+                }
+            });
         }
     }
 
@@ -264,6 +358,10 @@ impl Brain {
                     tokio::time::sleep(wait).await;
                     let _ = sender.send(Message::Due(key));
                 });
+            }
+            Effect::Mark => {
+                let effect = self.marks.wait(key);
+                self.mark(effect);
             }
             Effect::Tell { severity, about: _, reason, message } => {
                 if let Some(object) = self.world.reference(&key) {

@@ -13,6 +13,7 @@
 mod claim;
 mod effect;
 mod growth;
+mod mark;
 mod name;
 mod persistent;
 mod place;
@@ -22,7 +23,11 @@ mod setup;
 
 pub use claim::{ClaimWork, View as ClaimView};
 pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
-pub use name::{ARRAY, DRIVER, FINALIZER, PROVISIONER, persistent_volume, volume};
+pub use mark::{MarkEffect, Marks, is_mark, mark};
+pub use name::{
+    ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER, FINALIZER, PROVISIONER, persistent_volume,
+    volume,
+};
 pub use persistent::{quantity, volume_behind};
 pub use release::{ReleaseWork, View as ReleaseView};
-pub use setup::{ArrayKind, ArrayState, ClassSetup, Health, Setup};
+pub use setup::{ArrayKind, ArrayState, Binding, ClassSetup, Health, Setup};

@@ -9,14 +9,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::watcher;
 use kube::{Api, Client, Config};
 use serde_json::{Value as Json, json};
 
@@ -42,16 +46,21 @@ struct Stage {
     page: String,
     provisioner: Option<Process>,
     _simulator: Process,
-    _control_plane: Option<Process>,
+    control_plane: Option<Process>,
 }
 
 impl Stage {
     async fn open(namespace: &str) -> Self {
+        Self::open_with(namespace, "").await
+    }
+
+    /// The same with further flags for kube-controller-manager.
+    async fn open_with(namespace: &str, flags: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (kubeconfig, control_plane) = if let Some(path) = env::var_os("KUBECONFIG") {
             (PathBuf::from(path), None)
         } else {
-            let (path, process) = control_plane();
+            let (path, process) = control_plane(flags);
             (path, Some(process))
         };
         let mut simulator = binary()
@@ -74,7 +83,7 @@ impl Stage {
             page: told["page"].as_str().expect("a page").to_owned(),
             provisioner: None,
             _simulator: Process(simulator),
-            _control_plane: control_plane,
+            control_plane,
         };
         stage.prepare(namespace).await;
         stage
@@ -166,6 +175,26 @@ impl Stage {
         live
     }
 
+    /// Sends a signal to kube-controller-manager, which must be one that this test has started.
+    fn signal_controller_manager(&self, signal: &str) {
+        let start = self.control_plane.as_ref().expect("a control plane of its own").0.id();
+        let children = fs::read_to_string(format!("/proc/{start}/task/{start}/children"));
+        let children = children.expect("children");
+        let is_it = |pid: &&str| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).any(|word| word == b"kube-controller-manager")
+        };
+        let pid = children.split_whitespace().find(is_it).expect("kube-controller-manager");
+        assert!(Command::new("kill").args([signal, pid]).status().expect("runs").success());
+    }
+
+    /// Returns the reasons of all events about claims of a namespace.
+    async fn told(&self, namespace: &str) -> BTreeSet<String> {
+        let events = Api::<Event>::namespaced(self.client.clone(), namespace);
+        let list = events.list(&ListParams::default()).await.expect("listed");
+        list.items.into_iter().filter_map(|event| event.reason).collect()
+    }
+
     /// Waits until something holds, and fails with the log when it does not.
     async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
         let start = Instant::now();
@@ -181,12 +210,13 @@ impl Stage {
 }
 
 /// Starts a control plane of its own, which ends when the returned process does.
-fn control_plane() -> (PathBuf, Process) {
+fn control_plane(flags: &str) -> (PathBuf, Process) {
     // Where the project is now, not where it was when this was built.
     let project = env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo");
     let start = Path::new(&project).join("tests/controlplane/start");
     let mut process = Command::new(start)
         .arg("--until-eof")
+        .env("CONTROLLER_MANAGER_FLAGS", flags)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -246,8 +276,7 @@ async fn claims_live_grow_and_go() {
         assert!(!claim.metadata.finalizers.iter().flatten().any(|f| f == "pso-gen.io/volume"));
     }
     assert_eq!(live.len(), 3, "the one that asks for what cannot be has none");
-    let events =
-        Api::<k8s_openapi::api::events::v1::Event>::namespaced(stage.client.clone(), "life");
+    let events = Api::<Event>::namespaced(stage.client.clone(), "life");
     let told = async || {
         let list = events.list(&all).await.expect("listed").items;
         list.iter().any(|event| {
@@ -381,4 +410,106 @@ async fn five_hundred_claims_while_the_process_is_killed_twenty_times() {
             && finalizers.filter(|each| *each == "pso-gen.io/volume").count() == 0
     };
     stage.until("the arrays hold what the claims have, and nothing else", settled).await;
+}
+
+/// Remembers every phase that a claim of a namespace is ever seen in.
+fn note_phases(stage: &Stage, namespace: &str) -> Arc<Mutex<BTreeSet<String>>> {
+    let phases = Arc::new(Mutex::new(BTreeSet::new()));
+    let (noted, claims) = (Arc::clone(&phases), stage.claims(namespace));
+    tokio::spawn(async move {
+        let mut stream = std::pin::pin!(watcher(claims, watcher::Config::default()));
+        while let Some(event) = stream.next().await {
+            if let Ok(watcher::Event::Apply(claim) | watcher::Event::InitApply(claim)) = event {
+                let phase = claim.status.and_then(|status| status.phase).unwrap_or_default();
+                noted.lock().expect("not poisoned").insert(phase);
+            }
+        }
+    });
+    phases
+}
+
+/// The race that binding claims ourselves could lose: kube-controller-manager hears of a claim's binding
+/// before it has seen the PersistentVolume, and calls the claim `Lost`.
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn no_claim_is_lost_while_the_controller_manager_stands_still() {
+    const CLAIMS: usize = 60;
+    let mut stage = Stage::open("stopped").await;
+    let phases = note_phases(&stage, "stopped");
+    stage.start();
+    let claims = stage.claims("stopped");
+    let post = PostParams::default();
+    let all = ListParams::default();
+    let bound = async || {
+        let list = claims.list(&all).await.expect("listed").items;
+        list.iter().filter(|claim| is_bound(claim)).count()
+    };
+    for round in 0..4 {
+        stage.signal_controller_manager("-STOP");
+        for number in 0..CLAIMS {
+            let name = format!("c{round}-{number}");
+            claims.create(&post, &claim(&name, "pure-file", "1Gi")).await.expect("made");
+        }
+        let made = async || {
+            let volumes = stage.volumes().list(&all).await.expect("listed").items;
+            let ours = volumes.iter().filter(|volume| {
+                volume.metadata.name.as_ref().is_some_and(|name| name.starts_with("pvc-"))
+            });
+            ours.count() == (round + 1) * CLAIMS
+        };
+        stage.until("all have a PersistentVolume", made).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(bound().await, round * CLAIMS, "nobody is bound that the other may not know");
+        stage.signal_controller_manager("-CONT");
+        let bound = async || bound().await == (round + 1) * CLAIMS;
+        stage.until("all are bound", bound).await;
+    }
+    let marks = async || {
+        let volumes = stage.volumes().list(&all).await.expect("listed").items;
+        volumes.len() == 4 * CLAIMS
+    };
+    stage.until("no mark is left", marks).await;
+    let told = stage.told("stopped").await;
+    assert!(told.contains("ProvisioningSucceeded"), "{told:?}");
+    assert!(!told.contains("ClaimLost") && !told.contains("ClaimMisbound"), "{told:?}");
+    assert!(!phases.lock().expect("not poisoned").contains("Lost"));
+}
+
+/// The same while it is far behind with PersistentVolumes and not with claims.
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn no_claim_is_lost_while_the_controller_manager_is_far_behind() {
+    const CLAIMS: usize = 30;
+    let mut stage = Stage::open_with("behind", "--kube-api-qps 4 --kube-api-burst 1").await;
+    let phases = note_phases(&stage, "behind");
+    stage.start();
+    let post = PostParams::default();
+    let volumes = stage.volumes();
+    for number in 0..40 {
+        let other = json!({
+            "metadata": {"name": format!("other-{number}")},
+            "spec": {
+                "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+                "storageClassName": "other", "nfs": {"server": "192.0.2.1", "path": "/other"},
+            },
+        });
+        let other = serde_json::from_value(other).expect("typed");
+        volumes.create(&post, &other).await.expect("made");
+    }
+    let claims = stage.claims("behind");
+    for number in 0..CLAIMS {
+        let claim = claim(&format!("c{number}"), "pure-file", "1Gi");
+        claims.create(&post, &claim).await.expect("made");
+    }
+    let all = ListParams::default();
+    let bound = async || {
+        let list = claims.list(&all).await.expect("listed").items;
+        list.iter().filter(|claim| is_bound(claim)).count() == CLAIMS
+    };
+    stage.until("all are bound", bound).await;
+    // It is behind still: whatever it gets to see now is what has been written.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(bound().await, "and they stay bound");
+    assert!(!stage.told("behind").await.contains("ClaimLost"));
+    assert!(!phases.lock().expect("not poisoned").contains("Lost"));
 }

@@ -4,6 +4,8 @@
 //! `PSO_GEN_SEEDS=N` tries so many seeds; a failing one prints its last steps and can be run again with
 //! `PSO_GEN_SEED=S`.
 
+#[path = "simulation/binder.rs"]
+mod binder;
 #[path = "simulation/cluster.rs"]
 mod cluster;
 #[path = "simulation/run.rs"]
@@ -79,6 +81,19 @@ fn a_claim_may_be_deleted_and_made_again_at_any_moment() {
                 change_of_mind(after, &[(at, kind)]);
             }
         }
+    }
+}
+
+#[test]
+fn claims_are_bound_while_kubernetes_does_not_come_to_them() {
+    for policy in ["Delete", "Retain"] {
+        let mut run = Run::new(1, policy);
+        run.keep_binder_from_claims();
+        for name in ["a", "b", "c"] {
+            run.create(name);
+        }
+        run.settle();
+        run.check_settled();
     }
 }
 

@@ -14,6 +14,7 @@ use crate::controller::{self, End, LeaseName};
 use crate::diagnostic::{Code, Diagnostic, Place, Sources};
 use crate::pipeline::read_storage;
 use crate::spec::{STORAGE, StorageSpec, split};
+use crate::volume::Binding;
 use crate::yaml;
 
 /// Fulfil claims of `pure-file` and `pure-block`
@@ -38,9 +39,31 @@ pub(super) struct Args {
     #[arg(long, value_name = "FOLDER", default_value = "/etc/pso-gen/secrets")]
     secrets: PathBuf,
 
+    /// Who binds claims to their PersistentVolumes
+    #[arg(long, value_name = "WHO", value_enum, default_value = "direct")]
+    binding: WhoBinds,
+
     /// What is logged: error, warn, info, debug, or a filter such as `pso_gen=debug`
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log: String,
+}
+
+/// Who binds claims.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum WhoBinds {
+    /// The provisioner, as soon as kube-controller-manager knows the PersistentVolume
+    Direct,
+    /// kube-controller-manager alone: about four claims a second at its default limits
+    Controller,
+}
+
+impl From<WhoBinds> for Binding {
+    fn from(who: WhoBinds) -> Self {
+        match who {
+            WhoBinds::Direct => Self::Direct,
+            WhoBinds::Controller => Self::Controller,
+        }
+    }
 }
 
 fn lease(text: &str) -> Result<(String, String), String> {
@@ -63,7 +86,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         .map_err(|error| Trouble::Usage(format!("--log {:?}: {error}", args.log)))?;
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
     let folder = args.storage.parent().unwrap_or(Path::new(""));
-    let arrays = controller::set_up(&spec, folder, &args.secrets)
+    let arrays = controller::set_up(&spec, folder, &args.secrets, args.binding.into())
         .map_err(|error| Trouble::Usage(error.to_string()))?;
     let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
     runtime.block_on(async {

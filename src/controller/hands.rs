@@ -15,7 +15,8 @@ use super::arrays::Arrays;
 use super::lease::Leadership;
 use crate::array::{Array, Error as ArrayError, Retry, Wanted};
 use crate::volume::{
-    ARRAY, Effect, FINALIZER, Outcome, PROVISIONER, Seen, Severity, Trouble, quantity,
+    ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, MarkEffect, Outcome,
+    PROVISIONER, Seen, Severity, Trouble, mark, quantity,
 };
 
 /// Name under which fields are ours, and events come.
@@ -87,6 +88,22 @@ impl Hands {
                 let read = self.volumes().get_opt(&name).await.map_err(|error| refused(&error))?;
                 Ok(Outcome::PersistentVolume(read.map(Box::new)))
             }
+            Effect::SetBound { volume } => {
+                let patch = Patch::Strategic(json!({
+                    "metadata": {"uid": volume.uid}, "status": {"phase": "Bound"},
+                }));
+                let written = self.volumes().patch_status(&volume.name, &params(), &patch).await;
+                let written = written.map_err(|error| refused(&error))?;
+                Ok(Outcome::PersistentVolume(Some(Box::new(written))))
+            }
+            Effect::Bind { claim, volume } => self.bind(&claim, &volume).await,
+            Effect::SetClaimBound { claim, volume } => {
+                let spec = volume.spec.unwrap_or_default();
+                let status = json!({
+                    "phase": "Bound", "accessModes": spec.access_modes, "capacity": spec.capacity,
+                });
+                self.patch_status(&claim, status).await
+            }
             Effect::Delete { volume } => self.delete(volume).await,
             Effect::Release { volume } => {
                 let mut metadata = without_finalizer(&volume);
@@ -104,7 +121,7 @@ impl Hands {
                 Ok(Outcome::PersistentVolume(Some(Box::new(written))))
             }
             // Done without anybody waiting for them; see `Brain`.
-            Effect::Later(_) | Effect::Tell { .. } => Ok(Outcome::Good),
+            Effect::Later(_) | Effect::Tell { .. } | Effect::Mark => Ok(Outcome::Good),
         }
     }
 
@@ -112,6 +129,36 @@ impl Hands {
         let made = self.array(array)?.ensure(wanted).await.map_err(|error| told(&error))?;
         info!(array, volume = made.name, claim = wanted.owner.claim, "volume made");
         Ok(Outcome::Volume(Some(made)))
+    }
+
+    /// Not held to the version that was seen: Kubernetes' own controller writes on claims of this age, and
+    /// the API server lets nobody bind a claim to another PersistentVolume than it is bound to.
+    async fn bind(&self, claim: &Seen, volume: &str) -> Result<Outcome, Trouble> {
+        let mut metadata = without_finalizer(claim);
+        metadata["annotations"] = json!({BIND_COMPLETED: "yes", BOUND_BY_CONTROLLER: "yes"});
+        let patch =
+            Patch::Strategic(json!({ "metadata": metadata, "spec": {"volumeName": volume} }));
+        let claims = self.claims(claim.namespace.as_deref().unwrap_or_default());
+        let bound = claims.patch(&claim.name, &params(), &patch).await;
+        Ok(Outcome::Claim(Some(Box::new(bound.map_err(|error| refused(&error))?))))
+    }
+
+    /// Creates or deletes a mark.
+    pub(super) async fn mark(&self, effect: MarkEffect) -> Result<(), Trouble> {
+        if !self.leadership.leads() {
+            return Err(Trouble::NotLeading);
+        }
+        match effect {
+            MarkEffect::Create(name) => {
+                let made = self.volumes().create(&PostParams::default(), &mark(&name)).await;
+                made.map(drop).map_err(|error| refused(&error))
+            }
+            MarkEffect::Delete(name) => {
+                gone_is_good(self.volumes().delete(&name, &DeleteParams::default()).await).map(drop)
+            }
+            // Done without anybody waiting for it; see `Brain`.
+            MarkEffect::Soon => Ok(()),
+        }
     }
 
     async fn delete(&self, volume: Seen) -> Result<Outcome, Trouble> {

@@ -8,7 +8,7 @@ use crate::array::{
     Array, Endpoint, Error, ExportRule, FlashArray, FlashBlade, Pace, Squash, TokenFile, Trust,
 };
 use crate::spec::{ArraySpec, ArrayType, Kept, StorageSpec};
-use crate::volume::{ArrayKind, Setup};
+use crate::volume::{ArrayKind, Binding, Setup};
 
 /// What of a storage document cannot be put to use.
 #[derive(Debug, thiserror::Error)]
@@ -29,14 +29,19 @@ pub enum SetupError {
 
 /// Returns the arrays of a storage document. Files that it names begin at `folder`; a Secret is a folder
 /// of its name in `secrets`, as it is mounted into a pod.
-pub fn set_up(spec: &StorageSpec, folder: &Path, secrets: &Path) -> Result<Arrays, SetupError> {
+pub fn set_up(
+    spec: &StorageSpec,
+    folder: &Path,
+    secrets: &Path,
+    binding: Binding,
+) -> Result<Arrays, SetupError> {
     let rule = |network: &String| {
         // Root of a node stays root: kubelet and init containers set owners.
         ExportRule::new(network.as_str(), false, Squash::None)
             .ok_or_else(|| SetupError::Nodes(network.clone()))
     };
     let exports = spec.nodes.iter().map(|network| rule(&network.0)).collect::<Result<_, _>>()?;
-    let setup = Setup { cluster: spec.cluster.clone(), exports };
+    let setup = Setup { cluster: spec.cluster.clone(), exports, binding };
     let arrays = spec.arrays.iter().map(|array| client(array, folder, secrets));
     Ok(Arrays::new(setup, arrays.collect::<Result<Vec<_>, _>>()?))
 }

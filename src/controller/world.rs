@@ -215,6 +215,11 @@ impl World {
         ReleaseView { setup: &self.setup, volume, is_shared }
     }
 
+    /// Whether a claim is there and has no PersistentVolume yet.
+    pub(super) fn is_unbound(&self, uid: &str) -> bool {
+        self.claims.objects.get(uid).is_some_and(|claim| !is_bound(claim))
+    }
+
     /// Whether there is nothing left to do for a claim.
     pub(super) fn is_settled(&self, uid: &str) -> bool {
         self.claims.objects.get(uid).is_none_or(|claim| {
@@ -262,6 +267,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::volume::Binding;
 
     fn volume(name: &str, id: &str) -> PersistentVolume {
         let annotations = json!({
@@ -272,9 +278,14 @@ mod tests {
         serde_json::from_value(volume).expect("typed")
     }
 
+    fn setup() -> Setup {
+        let binding = Binding::Direct;
+        Setup { cluster: "prod".to_owned(), exports: Vec::new(), binding }
+    }
+
     #[test]
     fn two_that_tell_of_one_volume_are_noticed_until_one_goes() {
-        let mut world = World::new(Setup { cluster: "prod".to_owned(), exports: Vec::new() });
+        let mut world = World::new(setup());
         for (name, id) in [("one", "1"), ("two", "1"), ("three", "3")] {
             world.volumes(Event::Apply(volume(name, id)));
         }
@@ -291,7 +302,7 @@ mod tests {
 
     #[test]
     fn what_a_new_list_does_not_have_is_gone() {
-        let mut world = World::new(Setup { cluster: "prod".to_owned(), exports: Vec::new() });
+        let mut world = World::new(setup());
         for event in [
             Event::Init,
             Event::InitApply(volume("one", "1")),

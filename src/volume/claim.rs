@@ -1,19 +1,21 @@
 //! Claims: from the wish for a volume to a PersistentVolume, and back when somebody changes their mind.
 //!
 //! In this order, each step safe to repeat: the array is written on the claim, with a finalizer; the
-//! volume is made; the PersistentVolume is created, already with the claim's UID; Kubernetes binds the
-//! two; the finalizer goes. A claim that is deleted on the way keeps its finalizer until what was made
-//! for it is gone.
+//! volume is made; the PersistentVolume is created, already with the claim's UID; the two are bound, by us
+//! or by Kubernetes' own controller (decision 15); the finalizer goes. A claim that is deleted on the way
+//! keeps its finalizer until what was made for it is gone.
 
+use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::effect::{About, Asked, Effect, Event, Outcome, Seen, Severity, Trouble};
 use super::growth;
-use super::name::{self, ARRAY, FINALIZER, SELECTED_NODE};
+use super::name::{self, ARRAY, BIND_COMPLETED, FINALIZER, SELECTED_NODE};
 use super::persistent::{self, behind, quantity};
 use super::place::place;
 use super::retry::Tries;
-use super::setup::{ArrayKind, ArrayState, ClassSetup, Setup};
+use super::setup::{ArrayKind, ArrayState, Binding, ClassSetup, Setup};
 use crate::array::{Details, Name, Owner, Volume, Wanted};
 
 /// Reasons of events, as the usual provisioners have them.
@@ -50,8 +52,10 @@ pub struct ClaimWork {
     made: Option<Volume>,
     /// The size that the array has answered to growing, in bytes.
     grown: Option<u64>,
-    /// The PersistentVolume as it was last answered, when its capacity was written.
+    /// The PersistentVolume as it was last answered to a write, newer than what the view may have.
     volume: Option<Box<PersistentVolume>>,
+    /// UID of the PersistentVolume that a mark was asked for, and whether that was answered.
+    mark: Option<(String, bool)>,
     /// The PersistentVolume as the API server itself told.
     read: Asked<Box<PersistentVolume>>,
     /// What the array has under the claim's name.
@@ -66,6 +70,8 @@ enum Next {
     /// Nothing, until something changes.
     Nothing,
     Do(Effect),
+    /// Wait until Kubernetes' own controller knows the PersistentVolume with this UID.
+    Mark(String),
     /// Something that only somebody else can mend.
     Stuck {
         reason: &'static str,
@@ -86,6 +92,11 @@ impl ClaimWork {
             Event::Changed if self.waiting => return effects,
             Event::Changed => {}
             Event::Due => self.waiting = false,
+            Event::Known => {
+                if let Some((_, known)) = &mut self.mark {
+                    *known = true;
+                }
+            }
             Event::Done(done) => {
                 let Some(effect) = self.doing.take() else { return effects };
                 match done {
@@ -100,13 +111,25 @@ impl ClaimWork {
         if self.doing.is_some() || self.waiting {
             return effects;
         }
+        // What was answered to a write counts until the view has caught up with it.
+        if self
+            .volume
+            .as_ref()
+            .zip(view.volume)
+            .is_some_and(|(ours, cached)| !is_newer(&**ours, cached))
+        {
+            self.volume = None;
+        }
         match self.next(view) {
             // What was read is as old as this moment; the next look reads again.
             Next::Nothing => {
                 self.read = Asked::NotYet;
                 self.found = Asked::NotYet;
                 self.grown = None;
-                self.volume = None;
+            }
+            Next::Mark(uid) => {
+                self.mark = Some((uid, false));
+                effects.push(Effect::Mark);
             }
             Next::Do(effect) => {
                 effects.extend(self.announce(view, &effect));
@@ -127,6 +150,8 @@ impl ClaimWork {
         match (effect, outcome) {
             (
                 Effect::Intend { .. }
+                | Effect::Bind { .. }
+                | Effect::SetClaimBound { .. }
                 | Effect::Finish { .. }
                 | Effect::Resizing { .. }
                 | Effect::Resized { .. },
@@ -136,14 +161,17 @@ impl ClaimWork {
                 self.tries.good();
                 self.grown = grown.map(|grown| grown.size);
             }
-            (Effect::SetCapacity { .. }, Outcome::PersistentVolume(volume)) => self.volume = volume,
+            (
+                Effect::Create(_) | Effect::SetBound { .. } | Effect::SetCapacity { .. },
+                Outcome::PersistentVolume(volume),
+            ) => self.volume = volume,
             (Effect::Ensure { .. }, Outcome::Volume(made)) => {
                 self.tries.good();
                 self.made = made;
             }
             (Effect::Find { .. }, Outcome::Volume(found)) => self.found = found.into(),
             (Effect::Destroy { .. }, _) => self.found = Asked::Absent,
-            (Effect::Create(_) | Effect::ReadVolume { .. }, Outcome::PersistentVolume(volume)) => {
+            (Effect::ReadVolume { .. }, Outcome::PersistentVolume(volume)) => {
                 self.read = volume.into();
             }
             _ => {}
@@ -168,7 +196,9 @@ impl ClaimWork {
             _ => FAILED,
         };
         let effects = self.tries.failed(About::Claim, reason, trouble);
-        self.waiting = effects.iter().any(|effect| matches!(effect, Effect::Later(_)));
+        // What somebody else has written is on its way here, and the next try need not wait longer.
+        self.waiting = !matches!(trouble, Trouble::Conflict | Trouble::Exists)
+            && effects.iter().any(|effect| matches!(effect, Effect::Later(_)));
         effects
     }
 
@@ -176,7 +206,7 @@ impl ClaimWork {
         let Some(cached) = view.claim else { return Next::Nothing };
         // What was answered to a write is newer than what the view has, until that has caught up.
         let claim = match &self.newest {
-            Some(newest) if is_newer(newest, cached) => newest,
+            Some(newest) if is_newer(&**newest, cached) => newest,
             _ => cached,
         };
         if claim.metadata.uid != cached.metadata.uid {
@@ -193,6 +223,7 @@ impl ClaimWork {
             return match (ours, bound == name::persistent_volume(uid)) {
                 (true, true) => Next::Do(Effect::Finish { claim: seen(claim) }),
                 (true, false) => self.undo(view, claim),
+                (false, true) if is_half_bound(claim) => self.finish_binding(view, claim),
                 (false, true) => self.grow(view, claim),
                 (false, false) => Next::Nothing,
             };
@@ -201,13 +232,25 @@ impl ClaimWork {
     }
 
     fn grow(&self, view: View<'_>, claim: &PersistentVolumeClaim) -> Next {
-        let volume = match (&self.volume, view.volume) {
-            (Some(newest), Some(cached)) if newest.metadata.uid == cached.metadata.uid => newest,
-            (_, Some(cached)) => cached,
-            (_, None) => return Next::Nothing,
-        };
+        let Some(volume) = self.newest_volume(view) else { return Next::Nothing };
         let next = growth::next(claim, seen(claim), volume, seen_volume(volume), self.grown);
         next.map_or(Next::Nothing, Next::Do)
+    }
+
+    /// The PersistentVolume of the claim's own name, as new as it is known.
+    fn newest_volume<'a>(&'a self, view: View<'a>) -> Option<&'a PersistentVolume> {
+        self.volume.as_deref().or(view.volume)
+    }
+
+    /// The claim has its PersistentVolume, and its status does not say so yet.
+    fn finish_binding(&self, view: View<'_>, claim: &PersistentVolumeClaim) -> Next {
+        match self.newest_volume(view) {
+            Some(volume) if view.setup.binding == Binding::Direct => {
+                let volume = Box::new(volume.clone());
+                Next::Do(Effect::SetClaimBound { claim: seen(claim), volume })
+            }
+            _ => Next::Nothing,
+        }
     }
 
     fn provision(
@@ -246,11 +289,7 @@ impl ClaimWork {
                 Err(why) => stuck(format!("no array takes it: {why}")),
             };
         };
-        let there = match &self.read {
-            Asked::There(read) => Some(read.as_ref()),
-            Asked::NotYet | Asked::Absent => view.volume,
-        };
-        if let Some(there) = there {
+        if let Some(there) = self.newest_volume(view) {
             return self.compare(there, view, claim, class, uid);
         }
         let Some(made) = &self.made else {
@@ -266,8 +305,7 @@ impl ClaimWork {
         }
     }
 
-    /// There is a PersistentVolume of the claim's name: Kubernetes binds the two, unless it is a
-    /// stranger's.
+    /// There is a PersistentVolume of the claim's name: the two are bound, unless it is a stranger's.
     fn compare(
         &self,
         there: &PersistentVolume,
@@ -285,11 +323,43 @@ impl ClaimWork {
             && behind(there).is_some()
             && made.is_none_or(|made| persistent::are_same(&made, there));
         if same {
-            return Next::Nothing;
+            return self.bind(there, view, claim);
         }
         let name = there.metadata.name.as_deref().unwrap_or_default();
         let message = format!("there is another PersistentVolume {name}; remove it, or the claim");
         Next::Stuck { reason: FAILED, message }
+    }
+
+    /// Writes both sides of the binding, once Kubernetes' own controller knows the PersistentVolume. That
+    /// one may be faster, and then there is nothing left to write.
+    fn bind(
+        &self,
+        there: &PersistentVolume,
+        view: View<'_>,
+        claim: &PersistentVolumeClaim,
+    ) -> Next {
+        let phase = there.status.as_ref().and_then(|status| status.phase.as_deref());
+        let goes = there.metadata.deletion_timestamp.is_some();
+        if view.setup.binding == Binding::Controller || goes {
+            return Next::Nothing;
+        }
+        match phase.unwrap_or("Pending") {
+            "Pending" | "Available" => {
+                return Next::Do(Effect::SetBound { volume: seen_volume(there) });
+            }
+            "Bound" => {}
+            // It is taken for that of a claim that is gone; whoever did so has to see that it lives.
+            _ => return Next::Nothing,
+        }
+        let uid = there.metadata.uid.as_deref().unwrap_or_default();
+        match &self.mark {
+            Some((of, true)) if of == uid => {
+                let volume = there.metadata.name.clone().unwrap_or_default();
+                Next::Do(Effect::Bind { claim: seen(claim), volume })
+            }
+            Some((of, false)) if of == uid => Next::Nothing,
+            _ => Next::Mark(uid.to_owned()),
+        }
     }
 
     /// The claim goes, or has another volume: what was made for it and has no PersistentVolume goes first.
@@ -333,7 +403,9 @@ impl ClaimWork {
                 self.started = true;
                 (PROVISIONING, format!("a volume is being made on {array}"))
             }
-            Effect::Finish { .. } if self.made.is_some() => (SUCCEEDED, self.success(view)),
+            Effect::Finish { .. } | Effect::Bind { .. } if self.made.is_some() => {
+                (SUCCEEDED, self.success(view))
+            }
             Effect::Resizing { size, .. } => {
                 (RESIZING, format!("the volume is being made {} large", quantity(*size).0))
             }
@@ -351,19 +423,30 @@ impl ClaimWork {
 
     fn success(&self, view: View<'_>) -> String {
         let name = self.made.as_ref().map(|made| made.name.as_str()).unwrap_or_default();
-        let array = view.volume.and_then(behind).map(|behind| behind.array).unwrap_or_default();
+        let array = self
+            .newest_volume(view)
+            .and_then(behind)
+            .map(|behind| behind.array)
+            .unwrap_or_default();
         format!("volume {name} on {array}")
     }
 }
 
-/// Whether an answer is newer than what a watch has shown. Versions are opaque but for one thing: what is
-/// the same is not newer. An answer is kept until the watch shows another version than it was based on.
-fn is_newer(answer: &PersistentVolumeClaim, cached: &PersistentVolumeClaim) -> bool {
-    let number = |claim: &PersistentVolumeClaim| -> Option<u64> {
-        claim.metadata.resource_version.as_ref()?.parse().ok()
-    };
+/// Whether an answer is newer than what a watch has shown of the same object.
+fn is_newer<K: Metadata<Ty = ObjectMeta>>(answer: &K, cached: &K) -> bool {
+    let (answer, cached) = (answer.metadata(), cached.metadata());
+    let number = |meta: &ObjectMeta| meta.resource_version.as_ref()?.parse::<u64>().ok();
     // Since Kubernetes 1.35 they may be compared as numbers (KEP-5504); before, that has been so in fact.
-    answer.metadata.uid == cached.metadata.uid && number(answer) > number(cached)
+    answer.uid == cached.uid && number(answer) > number(cached)
+}
+
+/// Whether a claim is bound but for its status. One that is called `Lost` is not: Kubernetes' own
+/// controller has to take that back itself.
+fn is_half_bound(claim: &PersistentVolumeClaim) -> bool {
+    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
+    let annotations = claim.metadata.annotations.as_ref();
+    phase.is_none_or(|phase| phase == "Pending")
+        && annotations.is_some_and(|all| all.contains_key(BIND_COMPLETED))
 }
 
 /// UID of the claim that a PersistentVolume is for.

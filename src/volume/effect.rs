@@ -50,6 +50,29 @@ pub enum Effect {
     },
     /// Create a PersistentVolume.
     Create(Box<PersistentVolume>),
+    /// Write in a PersistentVolume's status that it is bound.
+    SetBound {
+        /// The PersistentVolume, as it was seen.
+        volume: Seen,
+    },
+    /// Have it found out when Kubernetes' own controller knows all PersistentVolumes that there are now.
+    /// Answered by [`Event::Known`], sooner or later.
+    Mark,
+    /// Bind a claim to its PersistentVolume, and take our finalizer off it: all that Kubernetes' own
+    /// controller would write.
+    Bind {
+        /// The claim, as it was seen.
+        claim: Seen,
+        /// Name of the PersistentVolume.
+        volume: String,
+    },
+    /// Write in a claim's status that it is bound.
+    SetClaimBound {
+        /// The claim, as it was seen.
+        claim: Seen,
+        /// The PersistentVolume, whose size and access modes are the claim's now.
+        volume: Box<PersistentVolume>,
+    },
     /// Read a PersistentVolume from the API server itself.
     ReadVolume {
         /// Its name.
@@ -157,6 +180,9 @@ pub enum Event {
     Changed,
     /// The time of an [`Effect::Later`] has come.
     Due,
+    /// Kubernetes' own controller knows all PersistentVolumes that there were at the time of an
+    /// [`Effect::Mark`].
+    Known,
     /// What came of its last effect.
     Done(Result<Outcome, Trouble>),
 }

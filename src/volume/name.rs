@@ -18,8 +18,17 @@ pub(super) const VOLUME: &str = "pso-gen.io/volume";
 /// Annotation of a PersistentVolume: id of the volume on the array.
 pub(super) const VOLUME_ID: &str = "pso-gen.io/volume-id";
 
+/// First part of the names of marks. The last of all names of PersistentVolumes, because Kubernetes'
+/// controllers go through a list in the order of names.
+pub(super) const MARK: &str = "zz-pso-gen-mark-";
+
 /// Annotation by which Kubernetes tells who made a PersistentVolume.
 pub(super) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+/// Annotations by which Kubernetes' own controller tells that a claim is bound, and that nobody asked for
+/// this PersistentVolume.
+pub const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
+/// See [`BIND_COMPLETED`].
+pub const BOUND_BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
 /// Annotation by which the scheduler tells the node that a claim's first pod goes to.
 pub(super) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 

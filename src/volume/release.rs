@@ -53,7 +53,7 @@ impl ReleaseWork {
     pub fn step(&mut self, view: View<'_>, event: Event) -> Vec<Effect> {
         match event {
             Event::Changed if self.waiting => return Vec::new(),
-            Event::Changed => {}
+            Event::Changed | Event::Known => {}
             Event::Due => self.waiting = false,
             Event::Done(done) => {
                 let Some(effect) = self.doing.take() else { return Vec::new() };

@@ -14,6 +14,18 @@ pub struct Setup {
     pub cluster: String,
     /// Who may mount file systems: the networks of the nodes.
     pub exports: Vec<ExportRule>,
+    /// Who binds claims.
+    pub binding: Binding,
+}
+
+/// Who binds a claim to its PersistentVolume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// We do, once Kubernetes' own controller knows the PersistentVolume; or that controller, when it is
+    /// faster.
+    Direct,
+    /// Kubernetes' own controller alone.
+    Controller,
 }
 
 /// The two kinds of array.

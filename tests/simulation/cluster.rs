@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use pso_gen::array::{Volume, VolumeId, Wanted};
-use pso_gen::volume::{ARRAY, FINALIZER, Seen, Trouble, quantity};
+use pso_gen::volume::{ARRAY, BIND_COMPLETED, FINALIZER, Seen, Trouble, mark, quantity};
 
 /// A change of an object, as watches tell it.
 #[derive(Debug, Clone)]
@@ -228,42 +228,102 @@ impl Cluster {
         Ok(self.volumes.get(&seen.name).cloned())
     }
 
-    /// One thing that Kubernetes' own controller does; returns whether there was any.
-    pub(crate) fn bind_or_release(&mut self) -> bool {
-        for volume in self.volumes.values().cloned().collect::<Vec<_>>() {
-            let spec = volume.spec.clone().expect("a spec");
-            let claim_ref = spec.claim_ref.clone().expect("a claim");
-            let name = claim_ref.name.clone().expect("a name");
-            let claim = self.claims.get(&name).filter(|claim| claim.metadata.uid == claim_ref.uid);
-            let phase = volume.status.as_ref().and_then(|status| status.phase.clone());
-            match (claim, phase.as_deref()) {
-                (Some(claim), Some("Pending")) => {
-                    let mut claim = claim.clone();
-                    if claim.metadata.deletion_timestamp.is_none() {
-                        self.used.extend(claim.metadata.uid.clone());
-                    }
-                    self.set_phase(volume.clone(), "Bound");
-                    let spec = claim.spec.as_mut().expect("a spec");
-                    spec.volume_name.clone_from(&volume.metadata.name);
-                    let capacity = volume.spec.as_ref().and_then(|spec| spec.capacity.clone());
-                    claim.status.get_or_insert_default().capacity = capacity;
-                    self.put_claim(claim);
-                    return true;
-                }
-                (None, Some("Pending" | "Bound")) => {
-                    self.set_phase(volume, "Released");
-                    return true;
-                }
-                _ => {}
-            }
+    /// Writes both sides' status and spec as `bind` does, each only if it is as it was seen.
+    fn has_version(meta: &ObjectMeta, seen: &ObjectMeta) -> bool {
+        meta.uid == seen.uid && meta.resource_version == seen.resource_version
+    }
+
+    /// Kubernetes' own controller writes a PersistentVolume's phase; goes wrong when it has changed.
+    pub(crate) fn write_phase(&mut self, seen: &PersistentVolume, phase: &str) -> bool {
+        let name = seen.metadata.name.as_deref().expect("a name");
+        let Some(volume) = self.volumes.get(name).cloned() else { return false };
+        if !Self::has_version(&volume.metadata, &seen.metadata) {
+            return false;
         }
-        false
+        if phase_of(&volume) != Some(phase) {
+            self.set_phase(volume, phase);
+        }
+        true
+    }
+
+    /// Kubernetes' own controller writes a claim's side; goes wrong when it has changed.
+    pub(crate) fn write_claim(
+        &mut self,
+        seen: &PersistentVolumeClaim,
+        change: impl FnOnce(&mut PersistentVolumeClaim),
+    ) -> Option<PersistentVolumeClaim> {
+        let name = seen.metadata.name.as_deref().expect("a name");
+        let claim = self.claims.get(name).cloned()?;
+        if !Self::has_version(&claim.metadata, &seen.metadata) {
+            return None;
+        }
+        let mut changed = claim.clone();
+        change(&mut changed);
+        if changed != claim {
+            self.note_used(&changed);
+            self.put_claim(changed);
+        }
+        self.claims.get(name).cloned()
+    }
+
+    /// From when it is bound and lives, pods can have begun to use a claim.
+    fn note_used(&mut self, claim: &PersistentVolumeClaim) {
+        let bound = claim.spec.as_ref().is_some_and(|spec| spec.volume_name.is_some());
+        if bound && claim.metadata.deletion_timestamp.is_none() {
+            self.used.extend(claim.metadata.uid.clone());
+        }
+    }
+
+    /// We write that a PersistentVolume is bound.
+    pub(crate) fn set_bound(&mut self, seen: &Seen) -> Result<Option<PersistentVolume>, Trouble> {
+        let volume = self.volumes.get(&seen.name).cloned().ok_or(Trouble::Conflict)?;
+        if volume.metadata.uid.as_ref() != Some(&seen.uid) {
+            return Err(Trouble::Conflict);
+        }
+        self.set_phase(volume, "Bound");
+        Ok(self.volumes.get(&seen.name).cloned())
+    }
+
+    /// We bind a claim, and let go of it.
+    pub(crate) fn bind(
+        &mut self,
+        seen: &Seen,
+        volume: &str,
+    ) -> Result<Option<PersistentVolumeClaim>, Trouble> {
+        let mut claim = self.claim(seen).ok_or(Trouble::Conflict)?;
+        let spec = claim.spec.get_or_insert_default();
+        if claim.metadata.uid.as_ref() != Some(&seen.uid) {
+            return Err(Trouble::Conflict);
+        }
+        if spec.volume_name.as_ref().is_some_and(|bound| bound != volume) {
+            return Err(Trouble::Cluster("spec is immutable".to_owned()));
+        }
+        spec.volume_name = Some(volume.to_owned());
+        let annotations = claim.metadata.annotations.get_or_insert_default();
+        annotations.insert(BIND_COMPLETED.to_owned(), "yes".to_owned());
+        if let Some(finalizers) = &mut claim.metadata.finalizers {
+            finalizers.retain(|each| each != FINALIZER);
+        }
+        self.note_used(&claim);
+        self.put_claim(claim);
+        Ok(self.claims.get(&seen.name).cloned())
+    }
+
+    /// We create or delete a mark.
+    pub(crate) fn create_mark(&mut self, name: &str) {
+        let _ = self.create_volume(&mark(name));
+    }
+
+    pub(crate) fn delete_mark(&mut self, name: &str) {
+        if self.volumes.remove(name).is_some() {
+            self.history.push(Change::Volume(name.to_owned(), None));
+        }
     }
 
     /// Kubernetes' controller, from an old view, releases a PersistentVolume whose claim lives.
     pub(crate) fn mistake(&mut self) -> bool {
         let bound = self.volumes.values().find(|volume| {
-            let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+            let phase = phase_of(volume);
             let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
             let uid = claim.and_then(|claim| claim.uid.as_ref());
             phase == Some("Bound")
@@ -289,6 +349,10 @@ impl Cluster {
         volume.status.get_or_insert_default().phase = Some(phase.to_owned());
         self.put_volume(volume);
     }
+}
+
+pub(crate) fn phase_of(volume: &PersistentVolume) -> Option<&str> {
+    volume.status.as_ref()?.phase.as_deref()
 }
 
 /// What is on the arrays, by array and name.

@@ -1,17 +1,19 @@
 //! One run: who does what next, what is broken on the way, and what must hold all the time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use pso_gen::array::{Capacity, Reach, Retry};
 use pso_gen::volume::{
-    ArrayKind, ArrayState, ClaimView, ClaimWork, ClassSetup, Effect, Event, FINALIZER, Health,
-    Outcome, ReleaseView, ReleaseWork, Setup, Trouble, persistent_volume, quantity, volume_behind,
+    ArrayKind, ArrayState, Binding, ClaimView, ClaimWork, ClassSetup, Effect, Event, FINALIZER,
+    Health, MarkEffect, Marks, Outcome, ReleaseView, ReleaseWork, Setup, Trouble, is_mark,
+    persistent_volume, quantity, volume_behind,
 };
 
-use super::cluster::{Arrays, Change, Cluster};
+use super::binder::Binder;
+use super::cluster::{Arrays, Change, Cluster, phase_of};
 
 /// When a process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,6 @@ enum Key {
 }
 
 /// One process of the provisioner.
-#[derive(Default)]
 struct Process {
     /// How far its watches have got in the history, that of claims and that of PersistentVolumes: each
     /// sees its own kind in order, and nothing keeps one from being far behind the other.
@@ -44,11 +45,32 @@ struct Process {
     /// Effects that have been asked for and not been done.
     asked: VecDeque<(Key, Effect)>,
     timers: Vec<Key>,
+    marks: Marks<Key>,
+    asked_of_marks: VecDeque<MarkEffect>,
+}
+
+impl Process {
+    fn new(number: usize) -> Self {
+        Self {
+            positions: [0; 2],
+            claims: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            claim_works: BTreeMap::new(),
+            volume_works: BTreeMap::new(),
+            asked: VecDeque::new(),
+            timers: Vec::new(),
+            marks: Marks::new(&format!("p{number}")),
+            asked_of_marks: VecDeque::new(),
+        }
+    }
 }
 
 /// A run with its models.
 pub(crate) struct Run {
     cluster: Cluster,
+    binder: Binder,
+    /// How many processes there have been.
+    processes: usize,
     arrays: Arrays,
     process: Process,
     /// What earlier processes had sent when they ended, and nobody has done yet.
@@ -56,6 +78,8 @@ pub(crate) struct Run {
     setup: Setup,
     class: Result<ClassSetup, String>,
     states: Vec<ArrayState>,
+    /// The PersistentVolumes that were read as released, by name.
+    read_released: BTreeSet<String>,
     crashes: Vec<(usize, Crash)>,
     done: usize,
     dice: fastrand::Rng,
@@ -87,11 +111,18 @@ impl Run {
         Self {
             cluster: Cluster::default(),
             arrays: Arrays::default(),
-            process: Process::default(),
+            binder: Binder::default(),
+            processes: 1,
+            process: Process::new(1),
             late: Vec::new(),
-            setup: Setup { cluster: "prod".to_owned(), exports: Vec::new() },
+            setup: Setup {
+                cluster: "prod".to_owned(),
+                exports: Vec::new(),
+                binding: Binding::Direct,
+            },
             class: Ok(class),
             states: vec![state("fb1"), state("fb2")],
+            read_released: BTreeSet::new(),
             crashes: Vec::new(),
             done: 0,
             dice: fastrand::Rng::with_seed(seed),
@@ -140,14 +171,84 @@ impl Run {
         self.note(format!("user: delete {name}"));
     }
 
+    /// Kubernetes' own controller sees PersistentVolumes, and does not come to claims.
+    pub(crate) fn keep_binder_from_claims(&mut self) {
+        self.binder.has_no_time_for_claims = true;
+    }
+
     /// Goes on until nothing is left to do.
     pub(crate) fn settle(&mut self) {
         for _ in 0..2000 {
-            if !(self.watch() || self.act() || self.cluster.bind_or_release() || self.tick()) {
+            if !self.go_on() {
                 return;
             }
         }
         self.must(false, "it does not come to rest");
+    }
+
+    fn go_on(&mut self) -> bool {
+        self.watch()
+            || self.act()
+            || self.act_on_marks()
+            || self.bind()
+            || self.tick()
+            || self.binder.look_again(&mut self.cluster)
+    }
+
+    /// Kubernetes' own controller does something.
+    fn bind(&mut self) -> bool {
+        // It takes claims and PersistentVolumes side by side; either may be far behind.
+        let turns = if self.seed.is_multiple_of(7) { 12 } else { 2 };
+        let first = usize::from(self.dice.u8(0..turns) == 0);
+        let heard = self.binder.hear(&mut self.cluster, first)
+            || self.binder.hear(&mut self.cluster, 1 - first);
+        self.must(self.binder.lost.is_empty(), "a claim is called Lost");
+        heard
+    }
+
+    /// Something is done about marks.
+    fn act_on_marks(&mut self) -> bool {
+        let Some(effect) = self.process.asked_of_marks.pop_front() else { return false };
+        self.note(format!("{effect:?}"));
+        match effect {
+            MarkEffect::Soon => {
+                let unbound = |key: &Key| match key {
+                    Key::Claim(uid) => self.process.claims.get(uid).is_some_and(|claim| {
+                        claim.spec.as_ref().is_some_and(|spec| spec.volume_name.is_none())
+                    }),
+                    Key::Volume(_) => false,
+                };
+                let effect = self.process.marks.due(unbound);
+                self.process.asked_of_marks.extend(effect);
+            }
+            MarkEffect::Create(name) => {
+                // That it could not be created may be so or not.
+                let lost = self.dice.f64() < self.faults;
+                if !lost || self.dice.bool() {
+                    self.cluster.create_mark(&name);
+                }
+                if lost {
+                    let effect = self.process.marks.gone(&name);
+                    self.process.asked_of_marks.extend(effect);
+                }
+            }
+            MarkEffect::Delete(name) => self.cluster.delete_mark(&name),
+        }
+        true
+    }
+
+    /// The process hears of a mark.
+    fn hear_of_mark(&mut self, name: &str, mark: Option<&PersistentVolume>) {
+        match mark {
+            Some(mark) => {
+                let (known, effects) = self.process.marks.seen(mark);
+                self.process.asked_of_marks.extend(effects);
+                for key in known {
+                    self.step(&key, Event::Known);
+                }
+            }
+            None => self.process.asked_of_marks.extend(self.process.marks.gone(name)),
+        }
     }
 
     /// Goes on until so many effects have been done, or nothing is left to do.
@@ -156,7 +257,7 @@ impl Run {
             if self.done >= effects {
                 return;
             }
-            if !(self.watch() || self.act() || self.cluster.bind_or_release() || self.tick()) {
+            if !self.go_on() {
                 return;
             }
         }
@@ -178,6 +279,12 @@ impl Run {
             return false;
         };
         self.process.positions[kind] = at + 1;
+        if let Change::Volume(name, mark) = &change
+            && is_mark(name)
+        {
+            self.hear_of_mark(name, mark.as_deref());
+            return true;
+        }
         let touched = match change {
             Change::Claim(uid, claim) => {
                 match claim {
@@ -236,6 +343,10 @@ impl Run {
             match effect {
                 Effect::Later(_) => self.process.timers.push(key.clone()),
                 Effect::Tell { .. } => {}
+                Effect::Mark => {
+                    let effect = self.process.marks.wait(key.clone());
+                    self.process.asked_of_marks.extend(effect);
+                }
                 effect => self.process.asked.push_back((key.clone(), effect)),
             }
         }
@@ -332,13 +443,20 @@ impl Run {
     /// The process ends, and another begins from lists, which are read anew from the API server's store.
     fn crash(&mut self) {
         self.note("crash");
-        self.process = Process::default();
+        self.processes += 1;
+        self.process = Process::new(self.processes);
         self.process.positions = [self.cluster.history.len(); 2];
         for claim in self.cluster.claims.values() {
             let uid = claim.metadata.uid.clone().expect("a UID");
             self.process.claims.insert(uid, claim.clone());
         }
-        self.process.volumes.clone_from(&self.cluster.volumes);
+        for (name, volume) in self.cluster.volumes.clone() {
+            if is_mark(&name) {
+                self.hear_of_mark(&name, Some(&volume));
+            } else {
+                self.process.volumes.insert(name, volume);
+            }
+        }
         let claims: Vec<Key> = self.process.claims.keys().cloned().map(Key::Claim).collect();
         let volumes: Vec<Key> = self.process.volumes.keys().cloned().map(Key::Volume).collect();
         for key in claims.into_iter().chain(volumes) {
@@ -389,9 +507,24 @@ impl Run {
             }
             Effect::ReadVolume { name } => {
                 let read = self.cluster.volumes.get(&name).cloned();
+                if read.as_ref().and_then(phase_of) == Some("Released") {
+                    self.read_released.insert(name);
+                }
                 Ok(Outcome::PersistentVolume(read.map(Box::new)))
             }
             Effect::ReadClaim { name, .. } => Ok(boxed(self.cluster.claims.get(&name).cloned())),
+            Effect::SetBound { volume } => {
+                let written = self.cluster.set_bound(&volume)?;
+                Ok(Outcome::PersistentVolume(written.map(Box::new)))
+            }
+            Effect::Bind { claim, volume } => self.cluster.bind(&claim, &volume).map(boxed),
+            Effect::SetClaimBound { claim, volume } => {
+                let written = self.cluster.change_status(&claim, |status| {
+                    status.phase = Some("Bound".to_owned());
+                    status.capacity = volume.spec.and_then(|spec| spec.capacity);
+                });
+                written.map(boxed)
+            }
             Effect::Delete { volume } => {
                 self.cluster.delete_volume(&volume).map(|()| Outcome::Good)
             }
@@ -422,7 +555,7 @@ impl Run {
                 });
                 written.map(boxed)
             }
-            Effect::Later(_) | Effect::Tell { .. } => Ok(Outcome::Good),
+            Effect::Later(_) | Effect::Tell { .. } | Effect::Mark => Ok(Outcome::Good),
         }
     }
 
@@ -440,8 +573,10 @@ impl Run {
             let spec = volume.spec.as_ref().expect("a spec");
             let retained = spec.persistent_volume_reclaim_policy.as_deref() == Some("Retain");
             self.must(!retained, "a volume is destroyed that is to be kept");
-            let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
-            self.must(phase == Some("Released"), "a volume is destroyed that is not released");
+            // Kubernetes' own controller may call it bound for a moment longer than its claim lives.
+            let name = volume.metadata.name.as_ref().expect("a name");
+            let read = self.read_released.contains(name);
+            self.must(read, "a volume is destroyed that nobody has read as released");
         }
     }
 
@@ -458,6 +593,8 @@ impl Run {
             let uid = claim.metadata.uid.as_deref().expect("a UID");
             let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
             self.must(bound == Some(persistent_volume(uid)), "a claim is not bound");
+            let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
+            self.must(phase == Some("Bound"), "a claim's status does not say that it is bound");
             let finalizers = claim.metadata.finalizers.iter().flatten().count();
             self.must(finalizers == 0, "a finalizer is left on a claim");
             let own = self.arrays.volumes.values().filter(|(v, of)| of == uid && !v.destroyed);
@@ -519,8 +656,11 @@ pub(crate) fn at_random(seed: u64) {
                 run.process.asked.rotate_left(turn.min(run.process.asked.len()));
                 run.act();
             }
-            70..85 => {
-                run.cluster.bind_or_release();
+            70..82 => {
+                run.bind();
+            }
+            82..85 => {
+                run.act_on_marks();
             }
             _ => {
                 run.tick();
