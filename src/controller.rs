@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
+use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use tokio::sync::mpsc;
@@ -63,6 +64,7 @@ enum Message {
     Claims(watcher::Event<PersistentVolumeClaim>),
     Volumes(watcher::Event<PersistentVolume>),
     Classes(watcher::Event<StorageClass>),
+    Nodes(watcher::Event<PartialObjectMeta<Node>>),
     Arrays(Vec<ArrayState>),
     Done(Key, Result<Outcome, Trouble>),
     Due(Key),
@@ -130,15 +132,21 @@ async fn lead(
     end: &mut (impl Future<Output = ()> + Unpin),
 ) {
     let (sender, mut messages) = mpsc::unbounded_channel();
-    let tasks = [
+    let mut tasks = vec![
         watch(Api::<PersistentVolumeClaim>::all(client.clone()), &sender, Message::Claims),
         watch(Api::<PersistentVolume>::all(client.clone()), &sender, Message::Volumes),
         watch(Api::<StorageClass>::all(client.clone()), &sender, Message::Classes),
         look(arrays.clone(), &sender),
     ];
+    // Who they are matters only when not every one reaches every array.
+    let nodes = arrays.have_topology();
+    if nodes {
+        let nodes = Api::<PartialObjectMeta<Node>>::all(client.clone());
+        tasks.push(watch(nodes, &sender, Message::Nodes));
+    }
     let hands = Arc::new(Hands::new(client, arrays.clone(), leadership));
     let mut brain = Brain {
-        world: World::new(arrays.setup().clone()),
+        world: World::new(arrays.setup().clone(), nodes),
         claims: HashMap::new(),
         volumes: HashMap::new(),
         marks: Marks::new(&format!("{:08x}", fastrand::u32(..))),
@@ -228,6 +236,10 @@ impl Brain {
                 None => return,
             },
             Message::Classes(event) => (self.world.classes(event), Event::Changed),
+            Message::Nodes(event) => {
+                self.world.nodes(event);
+                (Vec::new(), Event::Changed)
+            }
             Message::Arrays(states) => (self.world.arrays(states), Event::Changed),
             Message::Done(key, done) => (vec![key], Event::Done(done)),
             Message::Due(key) => (vec![key], Event::Due),
@@ -341,7 +353,9 @@ impl Brain {
             }
         };
         for effect in effects {
-            if let Effect::Intend { array, size, .. } = &effect {
+            if let Effect::Intend { asked, import: None, size, .. } = &effect
+                && let Some(array) = asked.last()
+            {
                 self.world.give(array, *size);
             }
             self.start(key, effect);

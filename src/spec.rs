@@ -28,6 +28,6 @@ pub use shape::{
     Expressions, Field, Kind, Shape, check, explain, markdown, schema, schema_with_expressions,
 };
 pub use storage::{
-    ArraySpec, ArrayType, BaseClass, ClassSpec, FileSystem, Kept, NfsVersion, QuotaSpec,
-    ReclaimPolicy, StorageSpec,
+    ArraySpec, ArrayType, BaseClass, ClassSpec, FileSystem, ImportSpec, Kept, NfsVersion,
+    QuotaSpec, ReclaimPolicy, StorageSpec,
 };

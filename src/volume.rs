@@ -25,9 +25,9 @@ pub use claim::{ClaimWork, View as ClaimView};
 pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
 pub use mark::{MarkEffect, Marks, is_mark, mark};
 pub use name::{
-    ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER, FINALIZER, PROVISIONER, persistent_volume,
-    volume,
+    ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER, FINALIZER, IMPORT, PROVISIONER,
+    SELECTED_NODE, persistent_volume, volume,
 };
 pub use persistent::{quantity, volume_behind};
 pub use release::{ReleaseWork, View as ReleaseView};
-pub use setup::{ArrayKind, ArrayState, Binding, ClassSetup, Health, Setup};
+pub use setup::{ArrayKind, ArrayState, ArrayTraits, Binding, ClassSetup, Health, Import, Setup};

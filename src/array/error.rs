@@ -121,6 +121,8 @@ pub enum Retry {
     Soon,
     /// Somebody has to do something first, but need not tell us.
     Later,
+    /// This array has no room; another one may have.
+    Elsewhere,
     /// It stays so for what was asked.
     Never,
 }
@@ -163,8 +165,8 @@ impl Error {
             | Kind::UnknownOutcome { .. }
             | Kind::Unreachable { .. }
             | Kind::InUse { .. } => Retry::Soon,
-            Kind::Exhausted { .. }
-            | Kind::EradicationDisabled { .. }
+            Kind::Exhausted { .. } => Retry::Elsewhere,
+            Kind::EradicationDisabled { .. }
             | Kind::Refused { .. }
             | Kind::LoginRefused { .. }
             | Kind::NoToken { .. }

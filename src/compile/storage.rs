@@ -72,6 +72,12 @@ fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> Object {
             parameters.insert("csi.storage.k8s.io/fstype".to_owned(), file_system.to_owned());
         }
     }
+    if !class.arrays.is_empty() {
+        let labels: Vec<String> =
+            class.arrays.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        parameters.insert("arrays".to_owned(), labels.join(","));
+    }
+    let binding = if class.wait_for_pod { "WaitForFirstConsumer" } else { "Immediate" };
     mount_options.extend(class.mount_options.iter().cloned());
     let reclaim = match class.reclaim_policy.unwrap_or(ReclaimPolicy::Delete) {
         ReclaimPolicy::Delete => "Delete",
@@ -84,7 +90,7 @@ fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> Object {
         mount_options: (!mount_options.is_empty()).then_some(mount_options),
         reclaim_policy: Some(reclaim.to_owned()),
         allow_volume_expansion: Some(true),
-        volume_binding_mode: Some("Immediate".to_owned()),
+        volume_binding_mode: Some(binding.to_owned()),
         allowed_topologies: None,
     })
 }

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tracing::warn;
 
 use crate::array::{Array, Error};
-use crate::volume::{ArrayKind, ArrayState, Health, Setup};
+use crate::volume::{ArrayKind, ArrayState, ArrayTraits, Health, Setup};
 
 /// The arrays, and what the admin has set.
 #[derive(Debug, Clone)]
@@ -16,13 +16,18 @@ pub struct Arrays {
     arrays: Arc<BTreeMap<String, Client>>,
 }
 
-/// Who talks to an array, and of which kind it is.
-type Client = (ArrayKind, Arc<dyn Array>);
+/// One array: what is known of it, and who talks to it.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) kind: ArrayKind,
+    pub(super) traits: ArrayTraits,
+    pub(super) array: Arc<dyn Array>,
+}
 
 impl Arrays {
     pub(super) fn new(setup: Setup, arrays: impl IntoIterator<Item = Client>) -> Self {
         let arrays = arrays.into_iter();
-        let named = arrays.map(|(kind, array)| (array.name().to_owned(), (kind, array)));
+        let named = arrays.map(|client| (client.array.name().to_owned(), client));
         Self { setup: Arc::new(setup), arrays: Arc::new(named.collect()) }
     }
 
@@ -30,30 +35,36 @@ impl Arrays {
         &self.setup
     }
 
+    /// Whether some array is not reached by all nodes.
+    pub(super) fn have_topology(&self) -> bool {
+        self.arrays.values().any(|client| !client.traits.topology.is_empty())
+    }
+
     /// Returns the array of a name.
     pub(super) fn get(&self, name: &str) -> Option<&Arc<dyn Array>> {
-        self.arrays.get(name).map(|(_, array)| array)
+        self.arrays.get(name).map(|client| &client.array)
     }
 
     /// Asks all arrays at once how they are. One that does not answer holds up no other for longer than
     /// its own patience.
     pub(super) async fn look(&self) -> Vec<ArrayState> {
-        let states = self.arrays.iter().map(|(name, (kind, array))| async move {
-            let health = match health(array.as_ref()).await {
+        let states = self.arrays.iter().map(|(name, client)| async move {
+            let health = match health(client.array.as_ref()).await {
                 Ok(health) => health,
                 Err(error) => {
                     warn!(array = name, %error, "array is away");
                     Health::Down(error.kind().to_string())
                 }
             };
-            ArrayState { name: name.clone(), kind: *kind, health }
+            let Client { kind, traits, .. } = client;
+            ArrayState { name: name.clone(), kind: *kind, traits: traits.clone(), health }
         });
         join_all(states).await
     }
 
     /// Ends the sessions with all arrays.
     pub(super) async fn log_out(&self) {
-        join_all(self.arrays.values().map(|(_, array)| array.log_out())).await;
+        join_all(self.arrays.values().map(|client| client.array.log_out())).await;
     }
 }
 

@@ -15,8 +15,8 @@ use super::arrays::Arrays;
 use super::lease::Leadership;
 use crate::array::{Array, Error as ArrayError, Retry, Wanted};
 use crate::volume::{
-    ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, MarkEffect, Outcome,
-    PROVISIONER, Seen, Severity, Trouble, mark, quantity,
+    ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, MarkEffect, Outcome,
+    PROVISIONER, SELECTED_NODE, Seen, Severity, Trouble, mark, quantity,
 };
 
 /// Name under which fields are ours, and events come.
@@ -59,10 +59,18 @@ impl Hands {
                 info!(array, volume = grown.name, size = grown.size, "volume grown");
                 Ok(Outcome::Volume(Some(grown)))
             }
-            Effect::Intend { claim, array, size: _ } => {
+            Effect::Intend { claim, asked, import, size: _ } => {
+                let import = import.map(|volume| volume.to_string());
+                let metadata = json!({
+                    "uid": claim.uid, "resourceVersion": claim.version, "finalizers": [FINALIZER],
+                    "annotations": {ARRAY: asked.join(","), IMPORT: import},
+                });
+                self.patch_claim(&claim, metadata).await
+            }
+            Effect::Reschedule { claim } => {
                 let metadata = json!({
                     "uid": claim.uid, "resourceVersion": claim.version,
-                    "finalizers": [FINALIZER], "annotations": {ARRAY: array},
+                    "annotations": {SELECTED_NODE: null},
                 });
                 self.patch_claim(&claim, metadata).await
             }

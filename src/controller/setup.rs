@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::arrays::Arrays;
+use super::arrays::{Arrays, Client};
 use crate::array::{
-    Array, Endpoint, Error, ExportRule, FlashArray, FlashBlade, Pace, Squash, TokenFile, Trust,
+    Array, Endpoint, Error, ExportRule, FlashArray, FlashBlade, Name, Pace, Squash, TokenFile,
+    Trust,
 };
 use crate::spec::{ArraySpec, ArrayType, Kept, StorageSpec};
-use crate::volume::{ArrayKind, Binding, Setup};
+use crate::volume::{ArrayKind, ArrayTraits, Binding, Import, Setup};
 
 /// What of a storage document cannot be put to use.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,9 @@ pub enum SetupError {
     /// A network of nodes that is none.
     #[error("`nodes`: {0:?} is no network")]
     Nodes(String),
+    /// A volume to import whose name no array takes.
+    #[error("`imports`: {0:?} is no name of a volume")]
+    Import(String),
     /// Neither a Secret nor a file.
     #[error("array {0}: `{1}` says neither a Secret nor a file")]
     Kept(String, &'static str),
@@ -41,16 +45,19 @@ pub fn set_up(
             .ok_or_else(|| SetupError::Nodes(network.clone()))
     };
     let exports = spec.nodes.iter().map(|network| rule(&network.0)).collect::<Result<_, _>>()?;
-    let setup = Setup { cluster: spec.cluster.clone(), exports, binding };
+    let imports = spec.imports.iter().map(|import| {
+        let volume =
+            Name::new(&import.volume).ok_or_else(|| SetupError::Import(import.volume.clone()))?;
+        let array = import.array.clone();
+        Ok(((import.namespace.clone(), import.claim.clone()), Import { array, volume }))
+    });
+    let imports = imports.collect::<Result<_, SetupError>>()?;
+    let setup = Setup { cluster: spec.cluster.clone(), exports, binding, imports };
     let arrays = spec.arrays.iter().map(|array| client(array, folder, secrets));
     Ok(Arrays::new(setup, arrays.collect::<Result<Vec<_>, _>>()?))
 }
 
-fn client(
-    spec: &ArraySpec,
-    folder: &Path,
-    secrets: &Path,
-) -> Result<(ArrayKind, Arc<dyn Array>), SetupError> {
+fn client(spec: &ArraySpec, folder: &Path, secrets: &Path) -> Result<Client, SetupError> {
     let file = |kept: &Kept, field| match (&kept.secret, &kept.key, &kept.file) {
         (Some(secret), Some(key), None) => Ok(secrets.join(secret).join(key)),
         (None, None, Some(file)) => Ok(folder.join(file)),
@@ -70,8 +77,14 @@ fn client(
         id: spec.id.clone(),
         pace: Pace::default(),
     };
-    Ok(match spec.r#type {
+    let (kind, array): (_, Arc<dyn Array>) = match spec.r#type {
         ArrayType::FlashBlade => (ArrayKind::FlashBlade, Arc::new(FlashBlade::new(endpoint)?)),
         ArrayType::FlashArray => (ArrayKind::FlashArray, Arc::new(FlashArray::new(endpoint)?)),
-    })
+    };
+    let traits = ArrayTraits {
+        labels: spec.labels.clone(),
+        topology: spec.topology.clone(),
+        data: spec.data.clone(),
+    };
+    Ok(Client { kind, traits, array })
 }

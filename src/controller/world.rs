@@ -1,16 +1,17 @@
 //! The cluster as the watches have shown it, and the arrays as they were last seen.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{Node, ObjectReference, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Resource;
+use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 
 use super::Key;
 use crate::volume::{
-    ArrayState, ClaimView, ClassSetup, FINALIZER, Health, ReleaseView, Setup, persistent_volume,
-    volume_behind,
+    ArrayState, ClaimView, ClassSetup, FINALIZER, Health, ReleaseView, SELECTED_NODE, Setup,
+    persistent_volume, volume_behind,
 };
 
 /// Objects of one kind, by a name that is theirs alone.
@@ -75,6 +76,8 @@ pub(super) struct World {
     /// By name.
     volumes: Known<PersistentVolume>,
     classes: Known<Option<Result<ClassSetup, String>>>,
+    /// Labels of the nodes, by name.
+    nodes: Known<BTreeMap<String, String>>,
     arrays: Vec<ArrayState>,
     arrays_seen: bool,
     /// Names of the PersistentVolumes that tell of one volume on an array, by array and id.
@@ -84,8 +87,10 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(setup: Setup) -> Self {
+    /// `nodes` says whether the nodes will be told of.
+    pub(super) fn new(setup: Setup, nodes: bool) -> Self {
         Self {
+            nodes: Known { complete: !nodes, ..Known::default() },
             setup,
             claims: Known::default(),
             volumes: Known::default(),
@@ -99,7 +104,8 @@ impl World {
 
     /// Whether all has been seen once.
     pub(super) fn is_ready(&self) -> bool {
-        self.claims.complete && self.volumes.complete && self.classes.complete && self.arrays_seen
+        let lists = [self.claims.complete, self.volumes.complete, self.classes.complete];
+        lists == [true; 3] && self.nodes.complete && self.arrays_seen
     }
 
     /// Returns what all there is to look at.
@@ -174,6 +180,23 @@ impl World {
         self.unbound(waits)
     }
 
+    pub(super) fn nodes(&mut self, event: Event<PartialObjectMeta<Node>>) {
+        let mut of = String::new();
+        let mut labels = |node: PartialObjectMeta<Node>| {
+            of = name(&node);
+            node.metadata.labels.unwrap_or_default()
+        };
+        let event = match event {
+            Event::Apply(node) => Event::Apply(labels(node)),
+            Event::Delete(node) => Event::Delete(labels(node)),
+            Event::InitApply(node) => Event::InitApply(labels(node)),
+            Event::Init => Event::Init,
+            Event::InitDone => Event::InitDone,
+        };
+        // No claim changes its mind over a node: the scheduler chooses another for it.
+        self.nodes.hear(event, |_| of.clone());
+    }
+
     pub(super) fn arrays(&mut self, states: Vec<ArrayState>) -> Vec<Key> {
         self.arrays = states;
         self.arrays_seen = true;
@@ -205,6 +228,8 @@ impl World {
             volume: self.volumes.objects.get(&persistent_volume(uid)),
             class: class.and_then(Option::as_ref),
             arrays: &self.arrays,
+            node: claim.and_then(selected_node).and_then(|node| self.nodes.objects.get(node)),
+            behind: &self.behind,
         }
     }
 
@@ -245,6 +270,10 @@ fn is_bound(claim: &PersistentVolumeClaim) -> bool {
     claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref()).is_some_and(|v| !v.is_empty())
 }
 
+fn selected_node(claim: &PersistentVolumeClaim) -> Option<&str> {
+    claim.metadata.annotations.as_ref()?.get(SELECTED_NODE).map(String::as_str)
+}
+
 fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
     claim.spec.as_ref()?.storage_class_name.as_deref()
 }
@@ -279,13 +308,13 @@ mod tests {
     }
 
     fn setup() -> Setup {
-        let binding = Binding::Direct;
-        Setup { cluster: "prod".to_owned(), exports: Vec::new(), binding }
+        let (binding, imports) = (Binding::Direct, HashMap::new());
+        Setup { cluster: "prod".to_owned(), exports: Vec::new(), binding, imports }
     }
 
     #[test]
     fn two_that_tell_of_one_volume_are_noticed_until_one_goes() {
-        let mut world = World::new(setup());
+        let mut world = World::new(setup(), false);
         for (name, id) in [("one", "1"), ("two", "1"), ("three", "3")] {
             world.volumes(Event::Apply(volume(name, id)));
         }
@@ -302,7 +331,7 @@ mod tests {
 
     #[test]
     fn what_a_new_list_does_not_have_is_gone() {
-        let mut world = World::new(setup());
+        let mut world = World::new(setup(), false);
         for event in [
             Event::Init,
             Event::InitApply(volume("one", "1")),

@@ -28,6 +28,9 @@ pub struct StorageSpec {
     /// Upper limits by namespace and class; each becomes part of a ResourceQuota.
     #[serde(default)]
     pub quotas: Vec<QuotaSpec>,
+    /// Volumes that are there already and become those of claims, with what is on them.
+    #[serde(default)]
+    pub imports: Vec<ImportSpec>,
 }
 
 /// A network of nodes.
@@ -60,9 +63,13 @@ pub struct ArraySpec {
     /// Its id, as `arrays` of its REST API tells it. When left out, the one that is seen first counts
     /// until the provisioner restarts.
     pub id: Option<String>,
-    /// Labels for placement.
+    /// Labels for placement: a class may ask for them with `arrays`.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Labels of the nodes that reach it, such as `topology.kubernetes.io/zone: a`. Pods with a volume on it
+    /// are scheduled to those nodes alone. When left out, all nodes reach it.
+    #[serde(default)]
+    pub topology: BTreeMap<String, String>,
 }
 
 /// The two kinds of array.
@@ -102,6 +109,10 @@ pub struct ClassSpec {
     pub mount_options: Vec<String>,
     /// Block classes: file system of new volumes.
     pub file_system: Option<FileSystem>,
+    /// Labels that an array must have to get volumes of this class.
+    pub arrays: BTreeMap<String, String>,
+    /// Whether a claim waits for its first pod, and its volume goes to an array that the pod's node reaches.
+    pub wait_for_pod: bool,
     /// What happens to the volume when its claim is deleted: `Delete` destroys it on the array
     /// (its eradication timer still runs), `Retain` keeps it.
     pub reclaim_policy: Option<ReclaimPolicy>,
@@ -155,6 +166,24 @@ pub enum ReclaimPolicy {
     Delete,
     /// Kept.
     Retain,
+}
+
+/// A volume that is there already, and the claim that gets it. It keeps its name, and is never destroyed:
+/// its PersistentVolume has the reclaim policy `Retain`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImportSpec {
+    /// The claim's namespace.
+    #[schemars(extend("format" = "name"))]
+    pub namespace: String,
+    /// The claim's name.
+    #[schemars(extend("format" = "subdomain"))]
+    pub claim: String,
+    /// The array that has the volume.
+    #[schemars(extend("format" = "name"))]
+    pub array: String,
+    /// Name of the file system or volume on it.
+    pub volume: String,
 }
 
 /// Upper limits for one class in one namespace.

@@ -5,18 +5,20 @@
 //! or by Kubernetes' own controller (decision 15); the finalizer goes. A claim that is deleted on the way
 //! keeps its finalizer until what was made for it is gone.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
 use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::effect::{About, Asked, Effect, Event, Outcome, Seen, Severity, Trouble};
 use super::growth;
-use super::name::{self, ARRAY, BIND_COMPLETED, FINALIZER, SELECTED_NODE};
+use super::name::{self, ARRAY, BIND_COMPLETED, FINALIZER, IMPORT, SELECTED_NODE};
 use super::persistent::{self, behind, quantity};
-use super::place::place;
+use super::place::{Need, Place, place};
 use super::retry::Tries;
-use super::setup::{ArrayKind, ArrayState, Binding, ClassSetup, Setup};
-use crate::array::{Details, Name, Owner, Volume, Wanted};
+use super::setup::{ArrayKind, ArrayState, Binding, ClassSetup, Import, Setup};
+use crate::array::{Details, Name, Owner, Retry, Volume, Wanted};
 
 /// Reasons of events, as the usual provisioners have them.
 const PROVISIONING: &str = "Provisioning";
@@ -40,6 +42,11 @@ pub struct View<'v> {
     pub class: Option<&'v Result<ClassSetup, String>>,
     /// The arrays.
     pub arrays: &'v [ArrayState],
+    /// Labels of the node that the scheduler has chosen for the claim's first pod; none when it has not, or
+    /// the node is not there.
+    pub node: Option<&'v BTreeMap<String, String>>,
+    /// Names of the PersistentVolumes that tell of one volume on an array, by array and id.
+    pub behind: &'v HashMap<(String, String), BTreeSet<String>>,
 }
 
 /// The work on one claim: what a crash takes away.
@@ -48,8 +55,8 @@ pub struct ClaimWork {
     doing: Option<Effect>,
     /// The claim as it was last answered, newer than what the view may have.
     newest: Option<Box<PersistentVolumeClaim>>,
-    /// The volume that has been made.
-    made: Option<Volume>,
+    /// The volume that has been made, and the array that has it.
+    made: Option<(String, Volume)>,
     /// The size that the array has answered to growing, in bytes.
     grown: Option<u64>,
     /// The PersistentVolume as it was last answered to a write, newer than what the view may have.
@@ -58,9 +65,14 @@ pub struct ClaimWork {
     mark: Option<(String, bool)>,
     /// The PersistentVolume as the API server itself told.
     read: Asked<Box<PersistentVolume>>,
-    /// What the array has under the claim's name.
-    found: Asked<Volume>,
-    started: bool,
+    /// A volume that was looked for and found, and the array that has it.
+    found: Option<(String, Volume)>,
+    /// Arrays that were looked at and have no volume for the claim, or none any more.
+    clean: BTreeSet<String>,
+    /// The array that has no room for the volume.
+    full: Option<String>,
+    /// Why the array was chosen.
+    why: String,
     waiting: bool,
     tries: Tries,
 }
@@ -70,6 +82,11 @@ enum Next {
     /// Nothing, until something changes.
     Nothing,
     Do(Effect),
+    /// Write which array is asked, and tell why.
+    Place {
+        effect: Effect,
+        why: String,
+    },
     /// Wait until Kubernetes' own controller knows the PersistentVolume with this UID.
     Mark(String),
     /// Something that only somebody else can mend.
@@ -124,8 +141,14 @@ impl ClaimWork {
             // What was read is as old as this moment; the next look reads again.
             Next::Nothing => {
                 self.read = Asked::NotYet;
-                self.found = Asked::NotYet;
+                self.forget_arrays();
                 self.grown = None;
+            }
+            Next::Place { effect, why } => {
+                self.why = why;
+                effects.extend(self.announce(view, &effect));
+                self.doing = Some(effect.clone());
+                effects.push(effect);
             }
             Next::Mark(uid) => {
                 self.mark = Some((uid, false));
@@ -137,6 +160,7 @@ impl ClaimWork {
                 effects.push(effect);
             }
             Next::Stuck { reason, message } => {
+                self.forget_arrays();
                 let trouble = Trouble::Cluster(message);
                 let failed = self.tries.failed(About::Claim, reason, &trouble);
                 self.waiting = failed.iter().any(|effect| matches!(effect, Effect::Later(_)));
@@ -146,10 +170,22 @@ impl ClaimWork {
         effects
     }
 
+    /// What arrays have told is as old as this moment; the next look asks again.
+    fn forget_arrays(&mut self) {
+        self.found = None;
+        self.clean.clear();
+        self.full = None;
+    }
+
     fn learn(&mut self, effect: Effect, outcome: Outcome) {
         match (effect, outcome) {
+            (Effect::Intend { .. }, Outcome::Claim(claim)) => {
+                self.newest = claim;
+                self.made = None;
+                self.forget_arrays();
+            }
             (
-                Effect::Intend { .. }
+                Effect::Reschedule { .. }
                 | Effect::Bind { .. }
                 | Effect::SetClaimBound { .. }
                 | Effect::Finish { .. }
@@ -165,12 +201,19 @@ impl ClaimWork {
                 Effect::Create(_) | Effect::SetBound { .. } | Effect::SetCapacity { .. },
                 Outcome::PersistentVolume(volume),
             ) => self.volume = volume,
-            (Effect::Ensure { .. }, Outcome::Volume(made)) => {
+            (Effect::Ensure { array, .. }, Outcome::Volume(made)) => {
                 self.tries.good();
-                self.made = made;
+                self.made = made.map(|made| (array, made));
             }
-            (Effect::Find { .. }, Outcome::Volume(found)) => self.found = found.into(),
-            (Effect::Destroy { .. }, _) => self.found = Asked::Absent,
+            (Effect::Find { array, .. }, Outcome::Volume(found)) => match found {
+                Some(volume) if !volume.destroyed => self.found = Some((array, volume)),
+                _ => {
+                    self.clean.insert(array);
+                }
+            },
+            (Effect::Destroy { array, .. }, _) => {
+                self.clean.insert(array);
+            }
             (Effect::ReadVolume { .. }, Outcome::PersistentVolume(volume)) => {
                 self.read = volume.into();
             }
@@ -179,13 +222,16 @@ impl ClaimWork {
     }
 
     fn fail(&mut self, effect: &Effect, trouble: &Trouble) -> Vec<Effect> {
-        // What was thought to be known may be what was wrong.
-        self.newest = None;
+        // What was thought to be known may be what was wrong. Not so of the claim: what was answered of it is
+        // never newer than it is, and the view may be older still.
         self.volume = None;
         self.read = Asked::NotYet;
-        if matches!(trouble, Trouble::Array { .. }) {
+        if let Trouble::Array { retry, .. } = trouble {
             self.made = None;
-            self.found = Asked::NotYet;
+            self.forget_arrays();
+            if let (Effect::Ensure { array, .. }, Retry::Elsewhere) = (effect, retry) {
+                self.full = Some(array.clone());
+            }
         }
         let reason = match effect {
             Effect::Find { .. } | Effect::Destroy { .. } => CLEANUP_FAILED,
@@ -280,19 +326,33 @@ impl ClaimWork {
         if let Err(wrong) = check_modes(claim, class) {
             return stuck(wrong);
         }
-        let Some(array) = annotation(ARRAY).filter(|_| ours) else {
-            return match place(view.arrays, class.kind, size) {
-                Ok(array) => {
-                    let array = array.name.clone();
-                    Next::Do(Effect::Intend { claim: seen(claim), array, size })
-                }
-                Err(why) => stuck(format!("no array takes it: {why}")),
-            };
+        let import = match import(view, claim, ours) {
+            Ok(import) => import,
+            Err(wrong) => return stuck(wrong),
+        };
+        let asked = if ours { asked(claim) } else { Vec::new() };
+        // Where there is one already, there is no need for another, whoever has written that.
+        let made = self.made.as_ref().map(|(on, _)| on).filter(|on| asked.contains(on));
+        let Some(array) = made.or(asked.last()).cloned() else {
+            return choose(view, claim, class, size, asked, None);
         };
         if let Some(there) = self.newest_volume(view) {
             return self.compare(there, view, claim, class, uid);
         }
-        let Some(made) = &self.made else {
+        if let Some(import) = import {
+            return self.import(view, claim, class, import, size);
+        }
+        if self.full.as_ref() == Some(&array) && !self.clean.contains(&array) {
+            // A request may have been done all the same, before another was refused.
+            return match &self.found {
+                None => Next::Do(Effect::Find { array, name }),
+                Some(_) => stuck(format!("{array} has the volume and says that it has no room")),
+            };
+        }
+        if self.full.as_ref() == Some(&array) {
+            return choose(view, claim, class, size, asked, Some(&array));
+        }
+        let Some((_, made)) = self.made.as_ref().filter(|(on, _)| *on == array) else {
             let wanted = wanted(view.setup, claim, class, name, size);
             return Next::Do(Effect::Ensure { array, wanted: Box::new(wanted) });
         };
@@ -300,6 +360,43 @@ impl ClaimWork {
             return stuck(format!("the storage document has no array {array} any more"));
         };
         match persistent::make(claim, class, state, made) {
+            Ok(volume) => Next::Do(Effect::Create(Box::new(volume))),
+            Err(why) => stuck(why),
+        }
+    }
+
+    /// Takes a volume that is there already for the claim's.
+    fn import(
+        &self,
+        view: View<'_>,
+        claim: &PersistentVolumeClaim,
+        class: &ClassSetup,
+        import: &Import,
+        size: u64,
+    ) -> Next {
+        let stuck = |message: String| Next::Stuck { reason: FAILED, message };
+        let Import { array, volume } = import;
+        if self.clean.contains(array) {
+            return stuck(format!("{array} has no volume {volume} to import"));
+        }
+        let Some((_, found)) = self.found.as_ref().filter(|(on, _)| on == array) else {
+            return Next::Do(Effect::Find { array: array.clone(), name: volume.clone() });
+        };
+        if found.size < size {
+            let has = quantity(found.size).0;
+            return stuck(format!(
+                "{volume} on {array} has {has}; ask for that, and grow the claim"
+            ));
+        }
+        if let Some(others) = view.behind.get(&(array.clone(), found.id.clone()))
+            && let Some(other) = others.first()
+        {
+            return stuck(format!("{volume} on {array} has the PersistentVolume {other} already"));
+        }
+        let Some(state) = view.arrays.iter().find(|state| state.name == *array) else {
+            return stuck(format!("the storage document has no array {array} any more"));
+        };
+        match persistent::make(claim, &class.keeping(), state, found) {
             Ok(volume) => Next::Do(Effect::Create(Box::new(volume))),
             Err(why) => stuck(why),
         }
@@ -314,9 +411,8 @@ impl ClaimWork {
         class: &ClassSetup,
         uid: &str,
     ) -> Next {
-        let made = self.made.as_ref().and_then(|made| {
-            let array = behind(there).map(|behind| behind.array)?;
-            let state = view.arrays.iter().find(|state| state.name == array)?;
+        let made = self.made.as_ref().and_then(|(array, made)| {
+            let state = view.arrays.iter().find(|state| state.name == *array)?;
             persistent::make(claim, class, state, made).ok()
         });
         let same = claimed(there) == Some(uid)
@@ -366,9 +462,8 @@ impl ClaimWork {
     fn undo(&self, view: View<'_>, claim: &PersistentVolumeClaim) -> Next {
         let uid = claim.metadata.uid.as_deref().unwrap_or_default();
         let own = name::persistent_volume(uid);
-        let array = claim.metadata.annotations.as_ref().and_then(|all| all.get(ARRAY)).cloned();
-        let name = name::volume(&view.setup.cluster, uid);
-        let (Some(array), Some(name)) = (array, name) else {
+        let (asked, name) = (asked(claim), name::volume(&view.setup.cluster, uid));
+        let Some(name) = name.filter(|_| !asked.is_empty()) else {
             return Next::Do(Effect::Finish { claim: seen(claim) });
         };
         // The view may be behind: whether there is a PersistentVolume is asked of the API server itself.
@@ -379,29 +474,36 @@ impl ClaimWork {
             Asked::There(volume) if claimed(volume) == Some(uid) => {
                 Next::Do(Effect::Finish { claim: seen(claim) })
             }
-            Asked::There(_) | Asked::Absent => self.destroy(claim, array, &name),
+            Asked::There(_) | Asked::Absent => self.clean_up(claim, asked, name),
         }
     }
 
-    fn destroy(&self, claim: &PersistentVolumeClaim, array: String, name: &Name) -> Next {
-        match &self.found {
-            Asked::NotYet => Next::Do(Effect::Find { array, name: name.clone() }),
-            Asked::There(volume) if !volume.destroyed => match volume.volume_id() {
-                Some(volume) => {
-                    Next::Do(Effect::Destroy { array, volume, owner: owner_of(claim, name) })
-                }
-                None => Next::Nothing,
-            },
-            Asked::There(_) | Asked::Absent => Next::Do(Effect::Finish { claim: seen(claim) }),
+    /// Looks at each array that was asked, and destroys what was made there. An imported volume has
+    /// another name, and is not found.
+    fn clean_up(&self, claim: &PersistentVolumeClaim, asked: Vec<String>, name: Name) -> Next {
+        let Some(array) = asked.into_iter().find(|array| !self.clean.contains(array)) else {
+            return Next::Do(Effect::Finish { claim: seen(claim) });
+        };
+        let found = self.found.as_ref().filter(|(on, _)| *on == array);
+        let found = found.and_then(|(_, volume)| volume.volume_id());
+        match found.filter(|volume| volume.name == name) {
+            Some(volume) => {
+                Next::Do(Effect::Destroy { array, volume, owner: owner_of(claim, &name) })
+            }
+            None => Next::Do(Effect::Find { array, name }),
         }
     }
 
     /// What people are told of a step that is worth telling.
     fn announce(&mut self, view: View<'_>, effect: &Effect) -> Option<Effect> {
         let (reason, message) = match effect {
-            Effect::Intend { array, .. } if !self.started => {
-                self.started = true;
-                (PROVISIONING, format!("a volume is being made on {array}"))
+            Effect::Intend { asked, import, .. } => {
+                let array = asked.last().map(String::as_str).unwrap_or_default();
+                let message = match import {
+                    Some(volume) => format!("{volume} on {array} is being imported"),
+                    None => format!("a volume is being made on {array}, {}", self.why),
+                };
+                (PROVISIONING, message)
             }
             Effect::Finish { .. } | Effect::Bind { .. } if self.made.is_some() => {
                 (SUCCEEDED, self.success(view))
@@ -422,7 +524,7 @@ impl ClaimWork {
     }
 
     fn success(&self, view: View<'_>) -> String {
-        let name = self.made.as_ref().map(|made| made.name.as_str()).unwrap_or_default();
+        let name = self.made.as_ref().map(|(_, made)| made.name.as_str()).unwrap_or_default();
         let array = self
             .newest_volume(view)
             .and_then(behind)
@@ -447,6 +549,83 @@ fn is_half_bound(claim: &PersistentVolumeClaim) -> bool {
     let annotations = claim.metadata.annotations.as_ref();
     phase.is_none_or(|phase| phase == "Pending")
         && annotations.is_some_and(|all| all.contains_key(BIND_COMPLETED))
+}
+
+/// Chooses an array, another one when that which was asked last is full.
+fn choose(
+    view: View<'_>,
+    claim: &PersistentVolumeClaim,
+    class: &ClassSetup,
+    size: u64,
+    mut asked: Vec<String>,
+    full: Option<&str>,
+) -> Next {
+    let some_nodes = view.arrays.iter().any(|array| !array.traits.topology.is_empty());
+    if class.waits && some_nodes && view.node.is_none() {
+        let message = "the node that the scheduler has chosen is not there".to_owned();
+        return Next::Stuck { reason: FAILED, message };
+    }
+    let import = imported(view, claim);
+    let need = Need {
+        kind: class.kind,
+        size: import.map_or(size, |_| 0),
+        labels: &class.arrays,
+        node: view.node.filter(|_| class.waits),
+        only: import.map(|import| import.array.as_str()),
+        full,
+    };
+    match place(view.arrays, &need) {
+        Ok(Place { array, why }) => {
+            // Where it was asked before, it is asked again: there may be room by now.
+            asked.retain(|each| *each != array.name);
+            asked.push(array.name.clone());
+            let import = import.map(|import| import.volume.clone());
+            let effect = Effect::Intend { claim: seen(claim), asked, import, size };
+            Next::Place { effect, why }
+        }
+        // A pod that is there already stays where it is.
+        Err(nowhere) if nowhere.for_another_node && class.waits && asked.is_empty() => {
+            Next::Do(Effect::Reschedule { claim: seen(claim) })
+        }
+        Err(nowhere) => {
+            let message = format!("no array takes it: {}", nowhere.why);
+            Next::Stuck { reason: FAILED, message }
+        }
+    }
+}
+
+/// The arrays that have been asked for a claim's volume, the last one now.
+fn asked(claim: &PersistentVolumeClaim) -> Vec<String> {
+    let all = claim.metadata.annotations.as_ref().and_then(|all| all.get(ARRAY));
+    let all = all.map(String::as_str).unwrap_or_default().split(',');
+    all.filter(|array| !array.is_empty()).map(str::to_owned).collect()
+}
+
+/// What the storage document imports for a claim.
+fn imported<'v>(view: View<'v>, claim: &PersistentVolumeClaim) -> Option<&'v Import> {
+    let (namespace, name) = (claim.metadata.namespace.clone(), claim.metadata.name.clone());
+    view.setup.imports.get(&(namespace?, name?))
+}
+
+/// What is imported for a claim. Once it is written on the claim how its volume comes about, the storage
+/// document must say the same.
+fn import<'v>(
+    view: View<'v>,
+    claim: &PersistentVolumeClaim,
+    ours: bool,
+) -> Result<Option<&'v Import>, String> {
+    let said = imported(view, claim);
+    if !ours {
+        return Ok(said);
+    }
+    let written = claim.metadata.annotations.as_ref().and_then(|all| all.get(IMPORT));
+    match (said, written) {
+        (Some(import), Some(written)) if import.volume.is(written) => Ok(Some(import)),
+        (_, None) => Ok(None),
+        (_, Some(written)) => Err(format!(
+            "{written} was to be imported, and the storage document says so no more; make the claim anew"
+        )),
+    }
 }
 
 /// UID of the claim that a PersistentVolume is for.

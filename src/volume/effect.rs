@@ -15,10 +15,17 @@ pub enum Effect {
     Intend {
         /// The claim, as it was seen.
         claim: Seen,
-        /// The array.
-        array: String,
+        /// The arrays that are asked, the last one now.
+        asked: Vec<String>,
+        /// The volume that is imported.
+        import: Option<Name>,
         /// How much of it the volume will be given, in bytes.
         size: u64,
+    },
+    /// Take the scheduler's choice of a node off a claim, so that it makes another.
+    Reschedule {
+        /// The claim, as it was seen.
+        claim: Seen,
     },
     /// Take our finalizer off a claim.
     Finish {

@@ -9,8 +9,11 @@ pub const DRIVER: &str = "pso-gen.io";
 /// Finalizer on a claim while its volume is being made, and on a PersistentVolume while there is a
 /// volume behind it.
 pub const FINALIZER: &str = "pso-gen.io/volume";
-/// Annotation: the array that has been chosen for a claim, or that has the volume.
+/// Annotation: of a PersistentVolume, the array that has the volume; of a claim, the arrays that have been
+/// asked for one, with commas between them, the last one now.
 pub const ARRAY: &str = "pso-gen.io/array";
+/// Annotation of a claim: the volume that is imported for it. The storage document has to say so too.
+pub const IMPORT: &str = "pso-gen.io/import";
 /// Annotation of a PersistentVolume: the id of that array.
 pub(super) const ARRAY_ID: &str = "pso-gen.io/array-id";
 /// Annotation of a PersistentVolume: name of the volume on the array.
@@ -30,7 +33,7 @@ pub const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
 /// See [`BIND_COMPLETED`].
 pub const BOUND_BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
 /// Annotation by which the scheduler tells the node that a claim's first pod goes to.
-pub(super) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
+pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 
 /// Returns the name of a claim's volume on an array; none when the cluster's name is too long or not one
 /// that arrays take. The UID makes it this claim's and no other's.

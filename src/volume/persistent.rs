@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    CSIPersistentVolumeSource, NFSVolumeSource, ObjectReference, PersistentVolume,
-    PersistentVolumeClaim, PersistentVolumeSpec,
+    CSIPersistentVolumeSource, NFSVolumeSource, NodeSelector, NodeSelectorRequirement,
+    NodeSelectorTerm, ObjectReference, PersistentVolume, PersistentVolumeClaim,
+    PersistentVolumeSpec, VolumeNodeAffinity,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -49,7 +50,7 @@ pub(super) fn make(
     let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let (nfs, csi) = match reach {
         Reach::Nfs { addresses } => {
-            let server = addresses.first().cloned();
+            let server = array.traits.data.clone().or_else(|| addresses.first().cloned());
             let server = server.ok_or_else(|| format!("{} has no data address", array.name))?;
             let path = format!("/{}", volume.name);
             (Some(NFSVolumeSource { server, path, read_only: None }), None)
@@ -92,11 +93,26 @@ pub(super) fn make(
             storage_class_name: Some(class.name.clone()),
             mount_options: Some(class.mount_options.clone()).filter(|options| !options.is_empty()),
             persistent_volume_reclaim_policy: Some(class.reclaim_policy.clone()),
+            node_affinity: affinity(array),
             nfs,
             csi,
             ..PersistentVolumeSpec::default()
         }),
         status: None,
+    })
+}
+
+/// The nodes that reach an array, when not all do.
+fn affinity(array: &ArrayState) -> Option<VolumeNodeAffinity> {
+    let requirement = |(key, value): (&String, &String)| NodeSelectorRequirement {
+        key: key.clone(),
+        operator: "In".to_owned(),
+        values: Some(vec![value.clone()]),
+    };
+    let labels: Vec<_> = array.traits.topology.iter().map(requirement).collect();
+    let term = NodeSelectorTerm { match_expressions: Some(labels), match_fields: None };
+    (!array.traits.topology.is_empty()).then(|| VolumeNodeAffinity {
+        required: Some(NodeSelector { node_selector_terms: vec![term] }),
     })
 }
 

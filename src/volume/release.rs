@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::claim::seen_volume;
 use super::effect::{About, Asked, Effect, Event, Outcome, Trouble};
-use super::name::FINALIZER;
+use super::name::{self, FINALIZER};
 use super::persistent::{Behind, behind};
 use super::retry::Tries;
 use super::setup::Setup;
@@ -139,6 +139,13 @@ impl ReleaseWork {
             Asked::There(there) if there.metadata.uid.as_ref() == Some(&uid) => Next::Nothing,
             Asked::There(_) | Asked::Absent => {
                 let Behind { array, volume } = behind_it;
+                if name::volume(&view.setup.cluster, &uid).as_ref() != Some(&volume.name) {
+                    let message = format!(
+                        "{} on {array} was not made for its claim, but imported; set the reclaim policy to Retain",
+                        volume.name
+                    );
+                    return Next::Stuck(message);
+                }
                 let cluster = view.setup.cluster.clone();
                 let owner = Owner { cluster, namespace, claim, uid };
                 Next::Do(Effect::Destroy { array, volume, owner })

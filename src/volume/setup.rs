@@ -1,11 +1,11 @@
 //! What the platform admin has set, and what is known of the arrays at a moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use k8s_openapi::api::storage::v1::StorageClass;
 
 use super::name::PROVISIONER;
-use crate::array::{Capacity, ExportRule, NfsVersions, Reach};
+use crate::array::{Capacity, ExportRule, Name, NfsVersions, Reach};
 
 /// What the storage document says, as far as decisions need it.
 #[derive(Debug, Clone)]
@@ -16,6 +16,17 @@ pub struct Setup {
     pub exports: Vec<ExportRule>,
     /// Who binds claims.
     pub binding: Binding,
+    /// Volumes that are there already, by namespace and name of the claims that get them.
+    pub imports: HashMap<(String, String), Import>,
+}
+
+/// A volume that is there already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// The array that has it.
+    pub array: String,
+    /// Its name.
+    pub volume: Name,
 }
 
 /// Who binds a claim to its PersistentVolume.
@@ -44,8 +55,21 @@ pub struct ArrayState {
     pub name: String,
     /// What it is.
     pub kind: ArrayKind,
+    /// What the storage document says of it, for placement.
+    pub traits: ArrayTraits,
     /// Whether it can be asked for anything.
     pub health: Health,
+}
+
+/// What the storage document says of an array.
+#[derive(Debug, Clone, Default)]
+pub struct ArrayTraits {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Labels of the nodes that reach it; all nodes when there are none.
+    pub topology: BTreeMap<String, String>,
+    /// Address from which file systems are mounted, in place of the one that the array tells.
+    pub data: Option<String>,
 }
 
 /// Whether an array can be asked for anything.
@@ -79,6 +103,8 @@ pub struct ClassSetup {
     pub reclaim_policy: String,
     /// Whether a claim waits for its first pod.
     pub waits: bool,
+    /// Labels that its arrays must have.
+    pub arrays: BTreeMap<String, String>,
 }
 
 impl ClassSetup {
@@ -103,14 +129,29 @@ impl ClassSetup {
         if !["Delete", "Retain"].contains(&reclaim_policy.as_str()) {
             return Err(format!("class {name}: reclaim policy is {reclaim_policy}"));
         }
+        if class.allowed_topologies.as_ref().is_some_and(|terms| !terms.is_empty()) {
+            return Err(format!(
+                "class {name} has allowedTopologies; give the arrays a topology in the storage document instead"
+            ));
+        }
+        let arrays = parameters.get("arrays").map(String::as_str).unwrap_or_default();
+        let arrays = labels(arrays).ok_or_else(|| {
+            format!("class {name}: arrays is {arrays:?}, not KEY=VALUE,KEY=VALUE")
+        })?;
         Ok(Self {
             name,
             kind,
+            arrays,
             file_system: parameters.get("csi.storage.k8s.io/fstype").cloned(),
             mount_options: class.mount_options.clone().unwrap_or_default(),
             reclaim_policy,
             waits: class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"),
         })
+    }
+
+    /// Returns the same class for a volume that we have not made: whatever happens, it is kept.
+    pub(super) fn keeping(&self) -> Self {
+        Self { reclaim_policy: "Retain".to_owned(), ..self.clone() }
     }
 
     /// Returns the NFS version that clients will mount with: a file system is served with that one alone.
@@ -121,4 +162,11 @@ impl ClassSetup {
         let v3 = version.is_some_and(|version| version.starts_with('3'));
         NfsVersions { v3, v4_1: !v3 }
     }
+}
+
+/// Reads `KEY=VALUE,KEY=VALUE`.
+fn labels(text: &str) -> Option<BTreeMap<String, String>> {
+    let words = text.split(',').filter(|word| !word.is_empty());
+    let pair = |word: &str| word.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
+    words.map(pair).collect()
 }

@@ -109,7 +109,7 @@ impl Cluster {
     pub(crate) fn intend(
         &mut self,
         seen: &Seen,
-        array: &str,
+        asked: &[String],
     ) -> Result<Option<PersistentVolumeClaim>, Trouble> {
         let Some(mut claim) = self.claim(seen) else { return Ok(None) };
         let same = claim.metadata.uid.as_ref() == Some(&seen.uid)
@@ -123,7 +123,7 @@ impl Cluster {
             finalizers.push(FINALIZER.to_owned());
         }
         let annotations = claim.metadata.annotations.get_or_insert_default();
-        annotations.insert(ARRAY.to_owned(), array.to_owned());
+        annotations.insert(ARRAY.to_owned(), asked.join(","));
         self.put_claim(claim.clone());
         Ok(self.claims.get(&seen.name).cloned())
     }

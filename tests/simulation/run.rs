@@ -1,15 +1,15 @@
 //! One run: who does what next, what is broken on the way, and what must hold all the time.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use pso_gen::array::{Capacity, Reach, Retry};
 use pso_gen::volume::{
-    ArrayKind, ArrayState, Binding, ClaimView, ClaimWork, ClassSetup, Effect, Event, FINALIZER,
-    Health, MarkEffect, Marks, Outcome, ReleaseView, ReleaseWork, Setup, Trouble, is_mark,
-    persistent_volume, quantity, volume_behind,
+    ArrayKind, ArrayState, ArrayTraits, Binding, ClaimView, ClaimWork, ClassSetup, Effect, Event,
+    FINALIZER, Health, MarkEffect, Marks, Outcome, ReleaseView, ReleaseWork, Setup, Trouble,
+    is_mark, persistent_volume, quantity, volume_behind,
 };
 
 use super::binder::Binder;
@@ -78,6 +78,8 @@ pub(crate) struct Run {
     setup: Setup,
     class: Result<ClassSetup, String>,
     states: Vec<ArrayState>,
+    /// Arrays that take no new volumes.
+    full: BTreeSet<String>,
     /// The PersistentVolumes that were read as released, by name.
     read_released: BTreeSet<String>,
     crashes: Vec<(usize, Crash)>,
@@ -94,6 +96,7 @@ impl Run {
         let state = |name: &str| ArrayState {
             name: name.to_owned(),
             kind: ArrayKind::FlashBlade,
+            traits: ArrayTraits::default(),
             health: Health::Up {
                 id: format!("id-of-{name}"),
                 capacity: Capacity { total: 1 << 50, used: 0, provisioned: Some(0) },
@@ -107,6 +110,7 @@ impl Run {
             mount_options: vec!["nfsvers=4.1".to_owned()],
             reclaim_policy: policy.to_owned(),
             waits: false,
+            arrays: BTreeMap::new(),
         };
         Self {
             cluster: Cluster::default(),
@@ -119,9 +123,11 @@ impl Run {
                 cluster: "prod".to_owned(),
                 exports: Vec::new(),
                 binding: Binding::Direct,
+                imports: HashMap::new(),
             },
             class: Ok(class),
             states: vec![state("fb1"), state("fb2")],
+            full: BTreeSet::new(),
             read_released: BTreeSet::new(),
             crashes: Vec::new(),
             done: 0,
@@ -326,6 +332,8 @@ impl Run {
                     volume: process.volumes.get(&persistent_volume(uid)),
                     class: Some(&self.class),
                     arrays: &self.states,
+                    node: None,
+                    behind: &HashMap::new(),
                 };
                 process.claim_works.entry(uid.clone()).or_default().step(view, event)
             }
@@ -411,9 +419,14 @@ impl Run {
 
     /// The process ends while something of it is on its way, and another begins.
     fn crash_with_late_effect(&mut self) {
-        // A volume that is made after its claim is gone would be an orphan, which is reported and left.
+        // A volume that is made after its claim is gone, or on one array while the next process makes it on
+        // another, would be an orphan, which is reported and left.
         let sent = self.process.asked.iter().map(|(_, effect)| effect);
-        let sent = sent.filter(|effect| !matches!(effect, Effect::Ensure { .. }));
+        let sent = sent.filter(|effect| match effect {
+            Effect::Ensure { .. } => false,
+            Effect::Intend { asked, .. } => asked.len() == 1,
+            _ => true,
+        });
         let sent: Vec<Effect> = sent.cloned().collect();
         if let Some(effect) = self.dice.choice(sent) {
             self.late.push(effect);
@@ -427,6 +440,15 @@ impl Run {
             let told = format!("LATE {effect:?}");
             self.note(&told[..told.len().min(160)]);
             let _ = self.apply(effect);
+        }
+    }
+
+    /// An array is full from now on, or has room again.
+    fn fill(&mut self) {
+        let array = ["fb1", "fb2"][self.dice.usize(0..2)].to_owned();
+        self.note(format!("{array} is full, or has room again"));
+        if !self.full.remove(&array) {
+            self.full.insert(array);
         }
     }
 
@@ -467,7 +489,7 @@ impl Run {
     fn apply(&mut self, effect: Effect) -> Result<Outcome, Trouble> {
         let boxed = |claim: Option<PersistentVolumeClaim>| Outcome::Claim(claim.map(Box::new));
         match effect {
-            Effect::Intend { claim, array, .. } => self.cluster.intend(&claim, &array).map(boxed),
+            Effect::Intend { claim, asked, .. } => self.cluster.intend(&claim, &asked).map(boxed),
             Effect::Finish { claim } => self.cluster.finish(&claim).map(boxed),
             Effect::Ensure { array, wanted } => {
                 // S5: nothing is made that is not written on its claim.
@@ -479,6 +501,13 @@ impl Run {
                 });
                 let bound = self.cluster.volumes.contains_key(&persistent_volume(uid));
                 self.must(intended || bound, "a volume is made for a claim that does not say so");
+                if self.full.contains(&array)
+                    && self.arrays.find(&array, wanted.name.as_str()).is_none()
+                {
+                    let message = "no space".to_owned();
+                    let retry = Retry::Elsewhere;
+                    return Err(Trouble::Array { reason: "Exhausted", message, retry });
+                }
                 match self.arrays.ensure(&array, &wanted) {
                     Ok(volume) => Ok(Outcome::Volume(Some(volume))),
                     Err(wrong) => {
@@ -555,7 +584,9 @@ impl Run {
                 });
                 written.map(boxed)
             }
-            Effect::Later(_) | Effect::Tell { .. } | Effect::Mark => Ok(Outcome::Good),
+            Effect::Later(_) | Effect::Tell { .. } | Effect::Mark | Effect::Reschedule { .. } => {
+                Ok(Outcome::Good)
+            }
         }
     }
 
@@ -640,6 +671,7 @@ pub(crate) fn at_random(seed: u64) {
                 let lives = run.cluster.mistake();
                 run.note(format!("Kubernetes takes a claim for gone that lives: {lives}"));
             }
+            93 => run.fill(),
             98 => run.set_policy("Delete"),
             99 => run.set_policy("Retain"),
             95..98 => run.act_late(),
@@ -668,6 +700,10 @@ pub(crate) fn at_random(seed: u64) {
         }
     }
     run.faults = 0.0;
+    // One at least has room, and volumes go there.
+    if run.full.len() == 2 {
+        run.full.pop_first();
+    }
     while !run.late.is_empty() {
         run.act_late();
     }
