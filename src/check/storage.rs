@@ -1,8 +1,10 @@
 //! Rules of the storage document that its shape alone does not tell.
 
-use crate::array::Trust;
-use crate::diagnostic::{Code, Diagnostic};
-use crate::spec::{ArraySpec, Kept, StorageSpec};
+use std::collections::HashSet;
+
+use crate::array::{Name, Trust};
+use crate::diagnostic::{Code, Diagnostic, nearest};
+use crate::spec::{ArraySpec, ClassSpec, ImportSpec, Kept, StorageSpec};
 use crate::yaml::Node;
 
 /// Longest name of a cluster: `CLUSTER-pvc-UID` is a volume's name of at most 63 characters.
@@ -15,6 +17,8 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     for (index, array) in spec.arrays.iter().enumerate() {
         wrong.extend(reached(array, index, node));
     }
+    wrong.extend(spec.classes.iter().filter_map(|(name, class)| placed(spec, name, class, node)));
+    wrong.extend(imports(spec, node));
     wrong
 }
 
@@ -66,6 +70,61 @@ fn quotas(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
                 .fix("write `claims: 100` or `capacity: 100Ti`")
         })
         .collect()
+}
+
+/// Whether some array may have the volumes of a class.
+fn placed(spec: &StorageSpec, name: &str, class: &ClassSpec, node: &Node) -> Option<Diagnostic> {
+    let has = |array: &ArraySpec| {
+        class.arrays.iter().all(|(key, value)| array.labels.get(key) == Some(value))
+    };
+    if class.arrays.is_empty() || spec.arrays.iter().any(has) {
+        return None;
+    }
+    let labels: Vec<String> = class.arrays.iter().map(|(k, v)| format!("{k}: {v}")).collect();
+    let labels = labels.join(", ");
+    let place = node.place_of(["spec", "classes", name, "arrays"]);
+    let message = format!("no array has the labels {{{labels}}}: claims of {name} would wait for ever");
+    let found = Diagnostic::new(Code::BadValue, place, message)
+        .at(format!("spec.classes.{name}.arrays"))
+        .fix(format!("write `labels: {{{labels}}}` at the arrays that are meant"));
+    Some(found)
+}
+
+/// Whether each volume to import is one for one claim, on an array that is there.
+fn imports(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let (mut claims, mut volumes) = (HashSet::new(), HashSet::new());
+    for (index, import) in spec.imports.iter().enumerate() {
+        let wrong = |field: &str, message: String, fix: String| {
+            let place = node.place_of(["spec", "imports", &index.to_string(), field]);
+            let path = format!("spec.imports[{index}].{field}");
+            Diagnostic::new(Code::BadValue, place, message).at(path).fix(fix)
+        };
+        let ImportSpec { namespace, claim, array, volume } = import;
+        let names = || spec.arrays.iter().map(|array| array.name.as_str());
+        if !names().any(|name| name == array) {
+            let fix = match nearest(array, names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("write one of: {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            found.push(wrong("array", format!("there is no array {array:?}"), fix));
+        }
+        if Name::new(volume).is_none() {
+            let message = format!("{volume:?} is no name of a file system or volume");
+            let fix = "write at most 63 letters, digits, `-` and `_`; a volume in a pod or volume group cannot be imported";
+            found.push(wrong("volume", message, fix.to_owned()));
+        }
+        let fix = || "leave one of them out".to_owned();
+        if !claims.insert((namespace, claim)) {
+            let message = format!("the claim {namespace}/{claim} gets another volume already");
+            found.push(wrong("claim", message, fix()));
+        }
+        if !volumes.insert((array, volume)) {
+            let message = format!("{volume} on {array} is another claim's already");
+            found.push(wrong("volume", message, fix()));
+        }
+    }
+    found
 }
 
 /// How an array is reached and known.
