@@ -85,6 +85,24 @@ fn a_claim_may_be_deleted_and_made_again_at_any_moment() {
 }
 
 #[test]
+fn what_another_array_does_not_have_is_not_gone() {
+    let mut run = Run::new(1, "Delete");
+    run.create("data");
+    run.settle();
+    for name in ["fb1", "fb2"] {
+        run.swap_array(name, "another");
+    }
+    run.delete("data");
+    run.settle_but_for_timers();
+    run.must_still_tell_of_its_volume();
+    for name in ["fb1", "fb2"] {
+        run.swap_array(name, &format!("id-of-{name}"));
+    }
+    run.settle();
+    run.check_settled();
+}
+
+#[test]
 fn claims_are_bound_while_kubernetes_does_not_come_to_them() {
     for policy in ["Delete", "Retain"] {
         let mut run = Run::new(1, policy);

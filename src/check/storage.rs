@@ -83,7 +83,8 @@ fn placed(spec: &StorageSpec, name: &str, class: &ClassSpec, node: &Node) -> Opt
     let labels: Vec<String> = class.arrays.iter().map(|(k, v)| format!("{k}: {v}")).collect();
     let labels = labels.join(", ");
     let place = node.place_of(["spec", "classes", name, "arrays"]);
-    let message = format!("no array has the labels {{{labels}}}: claims of {name} would wait for ever");
+    let message =
+        format!("no array has the labels {{{labels}}}: claims of {name} would wait for ever");
     let found = Diagnostic::new(Code::BadValue, place, message)
         .at(format!("spec.classes.{name}.arrays"))
         .fix(format!("write `labels: {{{labels}}}` at the arrays that are meant"));

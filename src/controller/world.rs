@@ -237,7 +237,7 @@ impl World {
         let volume = self.volumes.objects.get(name);
         let names = volume.and_then(volume_behind).and_then(|behind| self.behind.get(&behind));
         let is_shared = names.is_some_and(|names| names.len() > 1);
-        ReleaseView { setup: &self.setup, volume, is_shared }
+        ReleaseView { setup: &self.setup, volume, is_shared, arrays: &self.arrays }
     }
 
     /// Whether a claim is there and has no PersistentVolume yet.
@@ -301,6 +301,7 @@ mod tests {
     fn volume(name: &str, id: &str) -> PersistentVolume {
         let annotations = json!({
             "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner", "pso-gen.io/array": "fb1",
+            "pso-gen.io/array-id": "a",
             "pso-gen.io/volume": "prod-pvc-1", "pso-gen.io/volume-id": id,
         });
         let volume = json!({"metadata": {"name": name, "annotations": annotations}});

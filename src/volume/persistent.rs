@@ -24,6 +24,8 @@ use crate::array::{Name, Reach, Volume, VolumeId};
 pub(super) struct Behind {
     /// The array.
     pub(super) array: String,
+    /// The array's id.
+    pub(super) array_id: String,
     /// The volume.
     pub(super) volume: VolumeId,
 }
@@ -125,7 +127,7 @@ pub(super) fn behind(volume: &PersistentVolume) -> Option<Behind> {
         return None;
     }
     let volume = VolumeId { name: Name::new(word(VOLUME)?)?, id: word(VOLUME_ID)? };
-    Some(Behind { array: word(ARRAY)?, volume })
+    Some(Behind { array: word(ARRAY)?, array_id: word(ARRAY_ID)?, volume })
 }
 
 /// Returns the array and the id of the volume that is behind a PersistentVolume of ours.

@@ -8,7 +8,7 @@ use super::effect::{About, Asked, Effect, Event, Outcome, Trouble};
 use super::name::{self, FINALIZER};
 use super::persistent::{Behind, behind};
 use super::retry::Tries;
-use super::setup::Setup;
+use super::setup::{ArrayState, Health, Setup};
 use crate::array::Owner;
 
 /// Reasons of events, as the usual provisioners have them.
@@ -23,6 +23,8 @@ pub struct View<'v> {
     pub volume: Option<&'v PersistentVolume>,
     /// Whether another PersistentVolume tells of the same volume on the same array.
     pub is_shared: bool,
+    /// The arrays.
+    pub arrays: &'v [ArrayState],
 }
 
 /// The work on one PersistentVolume: what a crash takes away.
@@ -138,7 +140,14 @@ impl ReleaseWork {
             // The claim is there after all: Kubernetes has not finished with it.
             Asked::There(there) if there.metadata.uid.as_ref() == Some(&uid) => Next::Nothing,
             Asked::There(_) | Asked::Absent => {
-                let Behind { array, volume } = behind_it;
+                let Behind { array, array_id, volume } = behind_it;
+                if is_another(view.arrays, &array, &array_id) {
+                    let message = format!(
+                        "{array} is not the array that has {}: that one's id is {array_id}",
+                        volume.name
+                    );
+                    return Next::Stuck(message);
+                }
                 if name::volume(&view.setup.cluster, &uid).as_ref() != Some(&volume.name) {
                     let message = format!(
                         "{} on {array} was not made for its claim, but imported; set the reclaim policy to Retain",
@@ -171,6 +180,14 @@ impl ReleaseWork {
             Next::Nothing
         }
     }
+}
+
+/// Whether there is another array where one was, which says of course that it has no such volume.
+fn is_another(arrays: &[ArrayState], name: &str, id: &str) -> bool {
+    arrays.iter().filter(|array| array.name == name).any(|array| match &array.health {
+        Health::Up { id: now, .. } => now != id,
+        Health::Down(_) => false,
+    })
 }
 
 /// Whether its claim is gone and its policy is to delete.

@@ -192,6 +192,18 @@ impl Run {
         self.must(false, "it does not come to rest");
     }
 
+    /// Goes on until all that is left is to come again later.
+    pub(crate) fn settle_but_for_timers(&mut self) {
+        while self.watch() || self.act() || self.act_on_marks() || self.bind() {}
+    }
+
+    /// A PersistentVolume of a volume on an array that is not reached is kept, and so is the volume.
+    pub(crate) fn must_still_tell_of_its_volume(&self) {
+        self.must(self.cluster.volumes.len() == 1, "the PersistentVolume is gone");
+        let alive = self.arrays.volumes.values().filter(|(volume, _)| !volume.destroyed).count();
+        self.must(alive == 1, "the volume is destroyed");
+    }
+
     fn go_on(&mut self) -> bool {
         self.watch()
             || self.act()
@@ -343,7 +355,8 @@ impl Run {
                 let same = |other: &&PersistentVolume| volume_behind(other) == behind;
                 let is_shared =
                     behind.is_some() && process.volumes.values().filter(same).count() > 1;
-                let view = ReleaseView { setup: &self.setup, volume, is_shared };
+                let arrays = &self.states;
+                let view = ReleaseView { setup: &self.setup, volume, is_shared, arrays };
                 process.volume_works.entry(name.clone()).or_default().step(view, event)
             }
         };
@@ -440,6 +453,15 @@ impl Run {
             let told = format!("LATE {effect:?}");
             self.note(&told[..told.len().min(160)]);
             let _ = self.apply(effect);
+        }
+    }
+
+    /// Another array answers at the address of one, or that one again.
+    pub(crate) fn swap_array(&mut self, name: &str, id: &str) {
+        for state in self.states.iter_mut().filter(|state| state.name == name) {
+            if let Health::Up { id: now, .. } = &mut state.health {
+                id.clone_into(now);
+            }
         }
     }
 
