@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
@@ -43,8 +43,13 @@ fn binary() -> Command {
     Command::new(env!("CARGO_BIN_EXE_pso-gen"))
 }
 
+/// The control plane of all stages that need none of their own. It ends with the last of what holds its
+/// standard input, which is this process.
+static SHARED: OnceLock<(PathBuf, Process)> = OnceLock::new();
+
 /// A control plane, arrays, and a provisioner.
 struct Stage {
+    namespace: String,
     folder: tempfile::TempDir,
     kubeconfig: PathBuf,
     client: Client,
@@ -56,17 +61,19 @@ struct Stage {
 
 impl Stage {
     async fn open(namespace: &str) -> Self {
-        Self::open_with(namespace, "").await
+        Self::open_with(namespace, None).await
     }
 
-    /// The same with further flags for kube-controller-manager.
-    async fn open_with(namespace: &str, flags: &str) -> Self {
+    /// The same with a control plane of its own, and further flags for kube-controller-manager.
+    async fn open_with(namespace: &str, flags: Option<&str>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (kubeconfig, control_plane) = if let Some(path) = env::var_os("KUBECONFIG") {
-            (PathBuf::from(path), None)
-        } else {
-            let (path, process) = control_plane(flags);
-            (path, Some(process))
+        let (kubeconfig, control_plane) = match (env::var_os("KUBECONFIG"), flags) {
+            (Some(path), None) => (PathBuf::from(path), None),
+            (None, None) => (SHARED.get_or_init(|| control_plane("")).0.clone(), None),
+            (_, Some(flags)) => {
+                let (path, process) = control_plane(flags);
+                (path, Some(process))
+            }
         };
         let mut simulator = binary()
             .args(["simulate", "--flashblades", "2", "--format", "json", "--storage-out"])
@@ -82,6 +89,7 @@ impl Stage {
         let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
         let client = Client::try_from(config.expect("a config")).expect("a client");
         let stage = Self {
+            namespace: namespace.to_owned(),
             folder,
             kubeconfig,
             client,
@@ -154,6 +162,16 @@ impl Stage {
 
     fn volumes(&self) -> Api<PersistentVolume> {
         Api::all(self.client.clone())
+    }
+
+    /// Returns the PersistentVolumes that are for claims of this stage.
+    async fn own_volumes(&self) -> Vec<PersistentVolume> {
+        let all = self.volumes().list(&ListParams::default()).await.expect("listed").items;
+        let own = all.into_iter().filter(|volume| {
+            let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+            claim.and_then(|claim| claim.namespace.as_ref()) == Some(&self.namespace)
+        });
+        own.collect()
     }
 
     /// Returns the volumes that live on the arrays, by name, with their sizes.
@@ -304,9 +322,8 @@ async fn claims_live_grow_and_go() {
     for name in ["file", "block", "kept", "wrong"] {
         claims.delete(name, &DeleteParams::default()).await.expect("deleted");
     }
-    let volumes = stage.volumes();
     let gone = async || {
-        let left = volumes.list(&all).await.expect("listed").items;
+        let left = stage.own_volumes().await;
         let left: Vec<_> =
             left.iter().filter_map(|v| v.spec.as_ref()?.storage_class_name.as_deref()).collect();
         left == ["keep-file"] && claims.list(&all).await.expect("listed").items.is_empty()
@@ -404,14 +421,10 @@ async fn five_hundred_claims_while_the_process_is_killed_twenty_times() {
         let wanted: BTreeSet<String> =
             list.iter().map(|c| format!("demo-pvc-{}", uid(c))).collect();
         let live: BTreeSet<String> = stage.on_arrays().await.into_keys().collect();
-        let volumes = stage.volumes().list(&all).await.expect("listed").items;
-        let volumes = volumes.iter().filter(|volume| {
-            let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
-            claim.and_then(|claim| claim.namespace.as_deref()) == Some("chaos")
-        });
+        let volumes = stage.own_volumes().await;
         let finalizers = list.iter().flat_map(|claim| claim.metadata.finalizers.iter().flatten());
         wanted == live
-            && volumes.count() == list.len()
+            && volumes.len() == list.len()
             && finalizers.filter(|each| *each == "pso-gen.io/volume").count() == 0
     };
     stage.until("the arrays hold what the claims have, and nothing else", settled).await;
@@ -439,7 +452,7 @@ fn note_phases(stage: &Stage, namespace: &str) -> Arc<Mutex<BTreeSet<String>>> {
 #[ignore = "starts a control plane"]
 async fn no_claim_is_lost_while_the_controller_manager_stands_still() {
     const CLAIMS: usize = 60;
-    let mut stage = Stage::open("stopped").await;
+    let mut stage = Stage::open_with("stopped", Some("")).await;
     let phases = note_phases(&stage, "stopped");
     stage.start();
     let claims = stage.claims("stopped");
@@ -485,7 +498,7 @@ async fn no_claim_is_lost_while_the_controller_manager_stands_still() {
 #[ignore = "starts a control plane"]
 async fn no_claim_is_lost_while_the_controller_manager_is_far_behind() {
     const CLAIMS: usize = 30;
-    let mut stage = Stage::open_with("behind", "--kube-api-qps 4 --kube-api-burst 1").await;
+    let mut stage = Stage::open_with("behind", Some("--kube-api-qps 4 --kube-api-burst 1")).await;
     let phases = note_phases(&stage, "behind");
     stage.start();
     let post = PostParams::default();
