@@ -19,7 +19,8 @@ use crate::blueprint::App;
 use crate::compile::{Compiled, OWN_LABELS};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::manifest::{Object, pod_security};
-use crate::spec::{Profile, Resources, Tls, Via, thousandths};
+use crate::spec::{Profile, Resources, SnapshotSchedule, Snapshots, Tls, Via, thousandths};
+use crate::volume::SNAPSHOTS;
 use crate::yaml::Node;
 
 /// Returns what is wrong or doubtful in one app. `today` is the day on which somebody renders, as
@@ -32,6 +33,7 @@ pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
     found.extend(resources(app));
     found.extend(scales(app));
     found.extend(sizes(app));
+    found.extend(snapshots(app));
     found
 }
 
@@ -137,6 +139,35 @@ fn sizes(app: &App) -> Vec<Diagnostic> {
             diagnostic.fix(format!("did you mean `{digits}Gi`?"))
         })
         .collect()
+}
+
+/// Schedules that cannot be kept, and those that nobody would read.
+fn snapshots(app: &App) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (name, volume) in &app.volumes {
+        let Some(snapshots) = volume.snapshots else { continue };
+        let path = ["spec", "volumes", name, "snapshots"];
+        if let Some(claim) = &volume.claim {
+            let place = app.document.place_of(path);
+            let message =
+                format!("`{claim}` is an existing claim, which says itself what it wants");
+            let fix = format!("take it away, and annotate the claim: `{SNAPSHOTS}: {snapshots}`");
+            found.push(Diagnostic::new(Code::BadValue, place, message).at(path.join(".")).fix(fix));
+        }
+        if let Snapshots::Every(schedule) = snapshots {
+            found.extend(schedule_at(schedule, &app.document, &path));
+        }
+    }
+    found
+}
+
+/// Returns what is wrong with a schedule that stands at a path.
+fn schedule_at(schedule: SnapshotSchedule, document: &Node, path: &[&str]) -> Option<Diagnostic> {
+    let (field, message) = schedule.wrong()?;
+    let place = document.place_of(path.iter().copied().chain([field]));
+    let path = format!("{}.{field}", path.join("."));
+    let fix = "write such as `{every: 15m, keep: 96}`, `{every: 6h, keep: 28}` or `{every: 1d, keep: 30}`";
+    Some(Diagnostic::new(Code::BadValue, place, message).at(path).fix(fix))
 }
 
 /// A RoleBinding must say in which namespace its account is; nobody fills that in later.

@@ -8,24 +8,29 @@ mod arrays;
 mod hands;
 mod lease;
 mod setup;
+mod snapshots;
 mod world;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::jiff::Timestamp;
 use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{debug, info, warn};
 
+use crate::array::Volume;
 use crate::volume::{
-    ArrayState, ClaimWork, Effect, Event, MarkEffect, Marks, Outcome, ReleaseWork, Trouble, is_mark,
+    ArrayState, ClaimWork, Effect, Event, Listed, MarkEffect, Marks, Orphan, Orphans, Outcome,
+    ReleaseWork, SnapshotWork, Trouble, is_mark,
 };
 pub use arrays::Arrays;
 use hands::Hands;
@@ -42,6 +47,13 @@ const MARK_SOON: Duration = Duration::from_millis(100);
 /// How long a mark is waited for before another is made: it may be gone without a word.
 const MARK_LOST: Duration = Duration::from_secs(60);
 
+/// How often it is seen whether snapshots are due.
+const TICK: Duration = Duration::from_secs(30);
+
+/// When and how often arrays are asked for all that they have.
+const FIRST_LIST: Duration = Duration::from_secs(60);
+const LIST: Duration = Duration::from_secs(600);
+
 /// How long what is under way may take at the end, before the lease is given back.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -52,6 +64,8 @@ enum Key {
     Claim(String),
     /// The PersistentVolume of a name.
     Volume(String),
+    /// The snapshots of the volume behind it.
+    Snapshots(String),
 }
 
 /// What the deciding task hears of.
@@ -66,6 +80,10 @@ enum Message {
     Classes(watcher::Event<StorageClass>),
     Nodes(watcher::Event<PartialObjectMeta<Node>>),
     Arrays(Vec<ArrayState>),
+    /// What is on the arrays.
+    Listed(Vec<Listed>),
+    /// Time has passed.
+    Tick,
     Done(Key, Result<Outcome, Trouble>),
     Due(Key),
     /// It is time for a mark.
@@ -137,6 +155,8 @@ async fn lead(
         watch(Api::<PersistentVolume>::all(client.clone()), &sender, Message::Volumes),
         watch(Api::<StorageClass>::all(client.clone()), &sender, Message::Classes),
         look(arrays.clone(), &sender),
+        list(arrays.clone(), &sender),
+        tick(&sender),
     ];
     // Who they are matters only when not every one reaches every array.
     let nodes = arrays.have_topology();
@@ -150,6 +170,8 @@ async fn lead(
         claims: HashMap::new(),
         volumes: HashMap::new(),
         marks: Marks::new(&format!("{:08x}", fastrand::u32(..))),
+        snapshots: HashMap::new(),
+        orphans: Orphans::default(),
         hands,
         doing: JoinSet::new(),
         sender,
@@ -214,12 +236,50 @@ fn look(arrays: Arrays, sender: &mpsc::UnboundedSender<Message>) -> tokio::task:
     })
 }
 
+/// Lists what is on the arrays, again and again.
+fn list(arrays: Arrays, sender: &mpsc::UnboundedSender<Message>) -> tokio::task::JoinHandle<()> {
+    let sender = sender.clone();
+    tokio::spawn(async move {
+        let mut interval = interval_at(Instant::now() + FIRST_LIST, LIST);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            if sender.send(Message::Listed(arrays.list().await)).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Tells that time passes.
+fn tick(sender: &mpsc::UnboundedSender<Message>) -> tokio::task::JoinHandle<()> {
+    let sender = sender.clone();
+    tokio::spawn(async move {
+        let mut interval = tokio::time::interval(TICK);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            if sender.send(Message::Tick).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// The time, in seconds since 1970.
+fn now() -> u64 {
+    u64::try_from(Timestamp::now().as_second()).unwrap_or_default()
+}
+
 /// The deciding task's own.
 struct Brain {
     world: World,
     claims: HashMap<String, ClaimWork>,
     volumes: HashMap<String, ReleaseWork>,
     marks: Marks<Key>,
+    snapshots: HashMap<String, SnapshotWork>,
+    /// What of the arrays nobody knows, and how much of it there is on each.
+    orphans: Orphans,
     hands: Arc<Hands>,
     /// Effects that are under way.
     doing: JoinSet<()>,
@@ -241,13 +301,18 @@ impl Brain {
                 (Vec::new(), Event::Changed)
             }
             Message::Arrays(states) => (self.world.arrays(states), Event::Changed),
+            Message::Listed(lists) => {
+                self.report(&lists);
+                return;
+            }
+            Message::Tick => (self.snapshots(), Event::Changed),
             Message::Done(key, done) => (vec![key], Event::Done(done)),
             Message::Due(key) => (vec![key], Event::Due),
             Message::MarkDue => {
                 let world = &self.world;
                 let effect = self.marks.due(|key| match key {
                     Key::Claim(uid) => world.is_unbound(uid),
-                    Key::Volume(_) => false,
+                    Key::Volume(_) | Key::Snapshots(_) => false,
                 });
                 return self.mark(effect);
             }
@@ -331,6 +396,35 @@ impl Brain {
         }
     }
 
+    /// Returns whose snapshots are to be looked at: also those that are remembered, and are wanted no more.
+    fn snapshots(&self) -> Vec<Key> {
+        let mut names: HashSet<&String> = self.world.snapshots().collect();
+        names.extend(self.snapshots.keys());
+        names.into_iter().cloned().map(Key::Snapshots).collect()
+    }
+
+    /// Tells of volumes that nobody knows, in the log and only there.
+    fn report(&mut self, lists: &[Listed]) {
+        // Claims that have not been seen are no claims that are not there.
+        if !self.world.is_ready() {
+            return;
+        }
+        for listed in lists {
+            let array = listed.array.as_str();
+            let world = &self.world;
+            let is_known = |volume: &Volume, uid: &str| world.knows(array, &volume.id, uid);
+            let report = self.orphans.look(world.cluster(), listed, now(), is_known);
+            for Orphan { array, name, id } in &report.new {
+                warn!(array, volume = name, id, "orphan: neither a claim nor a PersistentVolume");
+            }
+            for Orphan { array, name, id } in &report.gone {
+                info!(array, volume = name, id, "no orphan any more");
+            }
+        }
+        let counts: Vec<(&str, Option<usize>)> = self.orphans.counts().collect();
+        debug!(?counts, "orphans");
+    }
+
     fn step(&mut self, key: &Key, event: Event) {
         let effects = match key {
             Key::Claim(uid) => {
@@ -348,6 +442,15 @@ impl Brain {
                 let effects = work.step(view, event);
                 if work.is_idle() && effects.is_empty() {
                     self.volumes.remove(name);
+                }
+                effects
+            }
+            Key::Snapshots(name) => {
+                let view = self.world.snapshot_view(name, now());
+                let work = self.snapshots.entry(name.clone()).or_default();
+                let effects = work.step(view, event);
+                if work.is_idle() && effects.is_empty() {
+                    self.snapshots.remove(name);
                 }
                 effects
             }

@@ -11,6 +11,7 @@ mod layer;
 mod quantity;
 mod set;
 mod shape;
+mod snapshots;
 mod storage;
 
 pub use common::{
@@ -27,6 +28,7 @@ pub(crate) use shape::one_of;
 pub use shape::{
     Expressions, Field, Kind, Shape, check, explain, markdown, schema, schema_with_expressions,
 };
+pub use snapshots::{SnapshotSchedule, Snapshots};
 pub use storage::{
     ArraySpec, ArrayType, BaseClass, ClassSpec, FileSystem, ImportSpec, Kept, NfsVersion,
     QuotaSpec, ReclaimPolicy, StorageSpec,

@@ -15,19 +15,25 @@ mod effect;
 mod growth;
 mod mark;
 mod name;
+mod orphan;
 mod persistent;
 mod place;
 mod release;
 mod retry;
 mod setup;
+mod slot;
+mod snapshot;
 
 pub use claim::{ClaimWork, View as ClaimView};
 pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
 pub use mark::{MarkEffect, Marks, is_mark, mark};
 pub use name::{
     ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER, FINALIZER, IMPORT, PROVISIONER,
-    SELECTED_NODE, persistent_volume, volume,
+    SELECTED_NODE, SNAPSHOTS, SNAPSHOTS_PARAMETER, persistent_volume, volume, volume_prefix,
 };
+pub use orphan::{Listed, Orphan, Orphans, Report};
 pub use persistent::{quantity, volume_behind};
 pub use release::{ReleaseWork, View as ReleaseView};
 pub use setup::{ArrayKind, ArrayState, ArrayTraits, Binding, ClassSetup, Health, Import, Setup};
+pub use slot::Slot;
+pub use snapshot::{SnapshotWork, View as SnapshotView};

@@ -13,6 +13,7 @@ use std::time::Duration;
 use bench::{Bench, block, file, owner};
 use pso_gen::array::{Array, Host, Kind, Name, Reach, Retry, Source, Suffix, VolumeId};
 use pso_gen::simulator::{Method, Settings};
+use pso_gen::volume::Slot;
 use serde_json::json;
 
 fn id(volume: &pso_gen::array::Volume) -> VolumeId {
@@ -236,6 +237,31 @@ async fn snapshots_and_copies_on_both_arrays() {
             prefixed.iter().map(|v| v.name.as_str()).collect::<Vec<_>>(),
             ["prod-pvc-1", "prod-pvc-2"]
         );
+    }
+}
+
+#[tokio::test]
+async fn a_volume_goes_with_the_snapshots_of_its_schedule() {
+    for bench in [Bench::flashblade().await, Bench::flasharray().await] {
+        let array = bench.client();
+        let wanted = if bench.is_flashblade() { file } else { block }("prod-pvc-1", 1 << 30);
+        let volume = id(&array.ensure(&wanted).await.expect("made"));
+        let slots = [Slot(1_795_392_000), Slot(1_795_413_600)];
+        for slot in slots {
+            let suffix = slot.suffix().expect("a suffix");
+            array.snapshot(&volume, &suffix).await.expect("taken");
+        }
+        array.snapshot(&volume, &suffix("before-upgrade")).await.expect("taken");
+        let live = async || {
+            let all = array.snapshots(&volume).await.expect("listed");
+            let live = all.iter().filter(|snapshot| !snapshot.destroyed);
+            live.map(|snapshot| Slot::of(snapshot, "prod-pvc-1")).collect::<Vec<_>>()
+        };
+        assert_eq!(live().await, [None, Some(slots[0]), Some(slots[1])], "found by their names");
+        array.destroy(&volume, &owner()).await.expect("destroyed");
+        assert_eq!(live().await, [], "they go with it");
+        let suffix = Slot(1_795_435_200).suffix().expect("a suffix");
+        array.snapshot(&volume, &suffix).await.expect_err("there is nothing to take one of");
     }
 }
 

@@ -176,6 +176,15 @@ impl Stage {
 
     /// Returns the volumes that live on the arrays, by name, with their sizes.
     async fn on_arrays(&self) -> BTreeMap<String, u64> {
+        self.live(&["file systems", "volumes"]).await
+    }
+
+    /// Returns the names of the snapshots that live on the arrays.
+    async fn snapshots(&self) -> BTreeSet<String> {
+        self.live(&["snapshots"]).await.into_keys().collect()
+    }
+
+    async fn live(&self, kinds: &[&str]) -> BTreeMap<String, u64> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let state =
             reqwest::get(format!("{}/state?most=5000", self.page)).await.expect("an answer");
@@ -183,14 +192,14 @@ impl Stage {
         let mut live = BTreeMap::new();
         for array in state["arrays"].as_array().expect("arrays") {
             for kind in array["contents"]["kinds"].as_array().expect("kinds") {
-                if kind["kind"] != "file systems" && kind["kind"] != "volumes" {
+                if !kinds.contains(&kind["kind"].as_str().expect("a kind")) {
                     continue;
                 }
                 let objects = kind["objects"].as_array().expect("objects");
                 assert_eq!(kind["count"], objects.len(), "all are shown");
                 for object in objects.iter().filter(|object| object["destroyed"] == false) {
                     let name = object["name"].as_str().expect("a name").to_owned();
-                    let size = object["provisioned"].as_u64().expect("a size");
+                    let size = object["provisioned"].as_u64().unwrap_or_default();
                     assert_eq!(live.insert(name, size), None, "one volume on two arrays");
                 }
             }
@@ -330,6 +339,58 @@ async fn claims_live_grow_and_go() {
     };
     stage.until("all but the retained one is gone", gone).await;
     assert_eq!(stage.on_arrays().await.len(), 1, "and kept on its array");
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn snapshots_come_by_schedule_and_go_with_their_volume() {
+    let mut stage = Stage::open("snapshots").await;
+    stage.start();
+    let claims = stage.claims("snapshots");
+    let post = PostParams::default();
+    let asks = [
+        ("file", "pure-file", "every 365d, keep 2"),
+        ("block", "pure-block", "every 365d, keep 2"),
+        ("none", "pure-file", "never"),
+        ("wrong", "pure-file", "daily"),
+    ];
+    for (name, class, snapshots) in asks {
+        let mut claim = claim(name, class, "1Gi");
+        let annotations = [("pso-gen.io/snapshots".to_owned(), snapshots.to_owned())];
+        claim.metadata.annotations = Some(annotations.into());
+        claims.create(&post, &claim).await.expect("made");
+    }
+    let both = async || stage.snapshots().await.len() == 2;
+    stage.until("both volumes have a snapshot", both).await;
+    let before = stage.snapshots().await;
+    for name in ["file", "block"] {
+        let uid = uid(&claims.get(name).await.expect("there"));
+        let of_it = |snapshot: &&String| snapshot.starts_with(&format!("demo-pvc-{uid}.pso-"));
+        assert_eq!(before.iter().filter(of_it).count(), 1, "{before:?}");
+    }
+    let events =
+        Api::<k8s_openapi::api::events::v1::Event>::namespaced(stage.client.clone(), "snapshots");
+    let told = async || {
+        let list = events.list(&ListParams::default()).await.expect("listed").items;
+        let failed = list.iter().filter(|event| event.reason.as_deref() == Some("SnapshotFailed"));
+        let of = failed.filter_map(|event| event.regarding.as_ref()?.name.as_deref());
+        of.collect::<Vec<_>>() == ["wrong"]
+    };
+    stage.until("the wrong schedule is told", told).await;
+
+    // Another process finds what is there.
+    stage.kill();
+    stage.start();
+    claims.create(&post, &claim("later", "pure-file", "1Gi")).await.expect("made");
+    let bound = async || is_bound(&claims.get("later").await.expect("there"));
+    stage.until("the new process works", bound).await;
+    assert_eq!(stage.snapshots().await, before);
+
+    for (name, _, _) in asks {
+        claims.delete(name, &DeleteParams::default()).await.expect("deleted");
+    }
+    let gone = async || stage.on_arrays().await.len() == 1 && stage.snapshots().await.is_empty();
+    stage.until("the volumes are gone, and their snapshots with them", gone).await;
 }
 
 #[tokio::test]

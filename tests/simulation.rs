@@ -11,7 +11,7 @@ mod cluster;
 #[path = "simulation/run.rs"]
 mod run;
 
-use run::{Crash, Run};
+use run::{Crash, EVERY, Run};
 
 /// A claim is made, bound, grown, deleted.
 fn life(policy: &str, crashes: &[(usize, Crash)]) -> (usize, String) {
@@ -84,6 +84,64 @@ fn a_claim_may_be_deleted_and_made_again_at_any_moment() {
     }
 }
 
+/// A volume has snapshots by schedule for five slots; in the fourth nobody looks.
+fn snapshots(crashes: &[(usize, Crash)]) -> usize {
+    let mut run = Run::new(1, "Delete");
+    run.schedule("every 10m, keep 2");
+    run.crash_at(crashes);
+    run.create("data");
+    run.settle();
+    run.check_settled();
+    for slots in [1, 1, 2, 1] {
+        run.pass(slots * EVERY);
+        run.settle();
+        run.check_snapshots();
+    }
+    assert_eq!(run.snapshots("data"), 2);
+    run.effects()
+}
+
+#[test]
+fn snapshots_are_one_in_a_slot_whatever_crashes() {
+    let effects = snapshots(&[]);
+    assert!(effects > 12, "{effects}");
+    for first in 0..effects {
+        for kind in KINDS {
+            snapshots(&[(first, kind)]);
+            for second in first + 1..effects + 6 {
+                snapshots(&[(first, kind), (second, KINDS[second % 3])]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_claims_own_schedule_comes_before_that_of_its_class() {
+    let mut run = Run::new(1, "Delete");
+    run.schedule("every 10m, keep 2");
+    run.create("data");
+    run.settle();
+    assert_eq!(run.snapshots("data"), 1, "the first comes at once");
+    run.keep = 5;
+    run.annotate("data", "every 10m, keep 5");
+    for _ in 0..7 {
+        run.pass(EVERY);
+        run.settle();
+    }
+    assert_eq!(run.snapshots("data"), 5);
+    run.annotate("data", "never");
+    run.pass(3 * EVERY);
+    run.settle();
+    assert_eq!(run.snapshots("data"), 5, "what was taken stays");
+    run.keep = 1;
+    run.annotate("data", "every 10m, keep 1");
+    run.settle();
+    assert_eq!(run.snapshots("data"), 1);
+    run.delete("data");
+    run.settle();
+    run.check_settled();
+}
+
 #[test]
 fn what_another_array_does_not_have_is_not_gone() {
     let mut run = Run::new(1, "Delete");
@@ -112,6 +170,26 @@ fn claims_are_bound_while_kubernetes_does_not_come_to_them() {
         }
         run.settle();
         run.check_settled();
+    }
+}
+
+#[test]
+fn orphans_are_told_and_left() {
+    for policy in ["Delete", "Retain"] {
+        let mut run = Run::new(1, policy);
+        run.create("living");
+        run.create("deleted");
+        run.settle();
+        run.delete("deleted");
+        run.leave_orphan("late");
+        run.settle();
+        run.check_settled();
+        assert_eq!(run.check_orphans(), 1, "{policy}");
+        // A name that comes back is another claim.
+        run.create("late");
+        run.settle();
+        run.check_settled();
+        assert_eq!(run.check_orphans(), 1, "{policy}");
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::language::{Component, Job, SecretKeys};
 use crate::diagnostic::Place;
-use crate::spec::{BaseClass, Common, Quantity, Seconds, StorageSpec};
+use crate::spec::{BaseClass, Common, Quantity, Seconds, Snapshots, StorageSpec};
 use crate::yaml::Node;
 
 /// An app, ready to be compiled.
@@ -89,6 +89,8 @@ pub struct Volume {
     pub mode: String,
     /// Whether the data outlives the app.
     pub keep: bool,
+    /// Snapshots by schedule, in place of those of its class.
+    pub snapshots: Option<Snapshots>,
 }
 
 /// A secret.

@@ -189,6 +189,7 @@ impl Maker<'_> {
                     owner,
                     mode: declared.mode,
                     keep: declared.keep,
+                    snapshots: written.snapshots,
                 },
             );
         }

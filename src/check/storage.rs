@@ -19,6 +19,11 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     }
     wrong.extend(spec.classes.iter().filter_map(|(name, class)| placed(spec, name, class, node)));
     wrong.extend(imports(spec, node));
+    for (name, class) in &spec.classes {
+        let path = ["spec", "classes", name, "snapshots"];
+        let schedule = class.snapshots;
+        wrong.extend(schedule.and_then(|schedule| super::schedule_at(schedule, node, &path)));
+    }
     wrong
 }
 

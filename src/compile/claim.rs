@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::Context;
 use crate::blueprint::{ClassKind, Volume};
 use crate::manifest::Object;
+use crate::volume::SNAPSHOTS;
 
 /// What keeps Argo CD from deleting a claim.
 pub(super) const KEEP: (&str, &str) =
@@ -43,6 +44,9 @@ fn claim(context: &Context<'_>, name: &str, volume: &Volume) -> Object {
     if let (Some((user, group)), ClassKind::File) = (volume.owner, volume.class.kind) {
         annotations.insert(OWNER.to_owned(), format!("{user}:{group}"));
         annotations.insert(MODE.to_owned(), volume.mode.clone());
+    }
+    if let Some(snapshots) = volume.snapshots {
+        annotations.insert(SNAPSHOTS.to_owned(), snapshots.to_string());
     }
     let access_mode = match volume.class.kind {
         ClassKind::File => "ReadWriteMany",

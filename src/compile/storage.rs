@@ -11,7 +11,8 @@ use super::names::MANAGER;
 use super::wave;
 use crate::blueprint::{ClassKind, Classes};
 use crate::manifest::{Object, WAVE};
-use crate::spec::{ClassSpec, NfsVersion, ReclaimPolicy, StorageSpec};
+use crate::spec::{ClassSpec, NfsVersion, ReclaimPolicy, Snapshots, StorageSpec};
+use crate::volume::SNAPSHOTS_PARAMETER;
 
 /// Who makes the volumes, as `StorageClasses` say.
 const PROVISIONER: &str = "pso-gen.io/provisioner";
@@ -78,6 +79,10 @@ fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> Object {
         parameters.insert("arrays".to_owned(), labels.join(","));
     }
     let binding = if class.wait_for_pod { "WaitForFirstConsumer" } else { "Immediate" };
+    if let Some(schedule) = class.snapshots {
+        let snapshots = Snapshots::Every(schedule).to_string();
+        parameters.insert(SNAPSHOTS_PARAMETER.to_owned(), snapshots);
+    }
     mount_options.extend(class.mount_options.iter().cloned());
     let reclaim = match class.reclaim_policy.unwrap_or(ReclaimPolicy::Delete) {
         ReclaimPolicy::Delete => "Delete",

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures::future::join_all;
 use tracing::warn;
 
-use crate::array::{Array, Error};
-use crate::volume::{ArrayKind, ArrayState, ArrayTraits, Health, Setup};
+use crate::array::{Array, Error, Volume};
+use crate::volume::{ArrayKind, ArrayState, ArrayTraits, Health, Listed, Setup, volume_prefix};
 
 /// The arrays, and what the admin has set.
 #[derive(Debug, Clone)]
@@ -62,6 +62,17 @@ impl Arrays {
         join_all(states).await
     }
 
+    /// Lists the volumes of all arrays whose names begin with the cluster's.
+    pub(super) async fn list(&self) -> Vec<Listed> {
+        let prefix = volume_prefix(&self.setup.cluster);
+        let prefix = prefix.as_str();
+        let lists = self.arrays.iter().map(|(name, client)| async move {
+            let volumes = listed(client.array.as_ref(), prefix).await;
+            Listed { array: name.clone(), volumes: volumes.map_err(|error| error.to_string()) }
+        });
+        join_all(lists).await
+    }
+
     /// Ends the sessions with all arrays.
     pub(super) async fn log_out(&self) {
         join_all(self.arrays.values().map(|client| client.array.log_out())).await;
@@ -73,4 +84,10 @@ async fn health(array: &dyn Array) -> Result<Health, Error> {
     let capacity = array.capacity().await?;
     let reach = array.reach().await?;
     Ok(Health::Up { id, capacity, reach })
+}
+
+async fn listed(array: &dyn Array, prefix: &str) -> Result<(String, Vec<Volume>), Error> {
+    let volumes = array.list(prefix).await?;
+    // Every log-in compares the id with the one before; asked for afterwards, it is that of the list.
+    Ok((array.identity().await?.id, volumes))
 }

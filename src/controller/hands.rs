@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::arrays::Arrays;
 use super::lease::Leadership;
+use super::snapshots::{self, Snapshots};
 use crate::array::{Array, Error as ArrayError, Retry, Wanted};
 use crate::volume::{
     ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, MarkEffect, Outcome,
@@ -28,17 +29,19 @@ pub(super) struct Hands {
     arrays: Arrays,
     leadership: Leadership,
     recorder: Recorder,
+    snapshots: Snapshots,
 }
 
 impl Hands {
     pub(super) fn new(client: Client, arrays: Arrays, leadership: Leadership) -> Self {
         let reporter = Reporter { controller: PROVISIONER.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, arrays, leadership, recorder }
+        Self { client, arrays, leadership, recorder, snapshots: Snapshots::default() }
     }
 
     /// Does one thing.
     pub(super) async fn act(&self, effect: Effect) -> Result<Outcome, Trouble> {
+        let _turn = self.snapshots.turn(&effect).await;
         if !self.leadership.leads() {
             return Err(Trouble::NotLeading);
         }
@@ -127,6 +130,11 @@ impl Hands {
                 let written = self.volumes().patch(&volume.name, &params(), &patch).await;
                 let written = written.map_err(|error| refused(&error))?;
                 Ok(Outcome::PersistentVolume(Some(Box::new(written))))
+            }
+            Effect::ListSnapshots { ref array, .. }
+            | Effect::TakeSnapshot { ref array, .. }
+            | Effect::DestroySnapshot { ref array, .. } => {
+                snapshots::act(self.array(array)?.as_ref(), &effect).await
             }
             // Done without anybody waiting for them; see `Brain`.
             Effect::Later(_) | Effect::Tell { .. } | Effect::Mark => Ok(Outcome::Good),
@@ -303,6 +311,6 @@ fn refused(error: &kube::Error) -> Trouble {
     }
 }
 
-fn told(error: &ArrayError) -> Trouble {
+pub(super) fn told(error: &ArrayError) -> Trouble {
     Trouble::Array { reason: error.reason(), message: error.to_string(), retry: error.retry() }
 }

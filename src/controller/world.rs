@@ -11,7 +11,7 @@ use kube::runtime::watcher::Event;
 use super::Key;
 use crate::volume::{
     ArrayState, ClaimView, ClassSetup, FINALIZER, Health, ReleaseView, SELECTED_NODE, Setup,
-    persistent_volume, volume_behind,
+    SnapshotView, persistent_volume, volume_behind,
 };
 
 /// Objects of one kind, by a name that is theirs alone.
@@ -111,7 +111,8 @@ impl World {
     /// Returns what all there is to look at.
     pub(super) fn all(&self) -> Vec<Key> {
         let claims = self.claims.objects.keys().cloned().map(Key::Claim);
-        claims.chain(self.volumes.objects.keys().cloned().map(Key::Volume)).collect()
+        let volumes = self.volumes.objects.keys().cloned().map(Key::Volume);
+        claims.chain(volumes).chain(self.snapshots().cloned().map(Key::Snapshots)).collect()
     }
 
     pub(super) fn claims(&mut self, event: Event<PersistentVolumeClaim>) -> Vec<Key> {
@@ -245,6 +246,39 @@ impl World {
         self.claims.objects.get(uid).is_some_and(|claim| !is_bound(claim))
     }
 
+    /// Returns the PersistentVolumes of ours, of which snapshots may be wanted.
+    pub(super) fn snapshots(&self) -> impl Iterator<Item = &String> {
+        self.tells_of.keys()
+    }
+
+    pub(super) fn snapshot_view(&self, name: &str, now: u64) -> SnapshotView<'_> {
+        let ReleaseView { volume, is_shared, .. } = self.release_view(name);
+        let claim = self.claim_of(name);
+        let class = claim.and_then(class_of).and_then(|class| self.classes.objects.get(class));
+        SnapshotView { now, volume, is_shared, claim, class: class.and_then(Option::as_ref) }
+    }
+
+    /// Returns the claim of a PersistentVolume.
+    fn claim_of(&self, name: &str) -> Option<&PersistentVolumeClaim> {
+        let volume = self.volumes.objects.get(name)?;
+        let uid = volume.spec.as_ref()?.claim_ref.as_ref()?.uid.as_ref()?;
+        self.claims.objects.get(uid)
+    }
+
+    /// Whether anybody in the cluster knows a volume of an array, in whose name a UID is.
+    pub(super) fn knows(&self, array: &str, id: &str, uid: &str) -> bool {
+        // An array may have got another name since; ids are never given again.
+        let own = || self.tells_of.get(&persistent_volume(uid)).is_some_and(|(_, of)| of == id);
+        self.claims.objects.contains_key(uid)
+            || self.behind.contains_key(&(array.to_owned(), id.to_owned()))
+            || own()
+    }
+
+    /// Returns the first part of the name of every volume.
+    pub(super) fn cluster(&self) -> &str {
+        &self.setup.cluster
+    }
+
     /// Whether there is nothing left to do for a claim.
     pub(super) fn is_settled(&self, uid: &str) -> bool {
         self.claims.objects.get(uid).is_none_or(|claim| {
@@ -258,6 +292,7 @@ impl World {
         match key {
             Key::Claim(uid) => self.claims.objects.get(uid).map(|claim| claim.object_ref(&())),
             Key::Volume(name) => self.volumes.objects.get(name).map(|v| v.object_ref(&())),
+            Key::Snapshots(name) => self.claim_of(name).map(|claim| claim.object_ref(&())),
         }
     }
 }

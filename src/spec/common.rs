@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value as Json;
 
-use super::Quantity;
+use super::{Quantity, Snapshots};
 
 /// What an app document's `spec` holds beside the parameters of its blueprint.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -70,6 +70,8 @@ pub struct VolumeSpec {
     pub size: Option<Quantity>,
     /// An existing claim that is mounted instead of a new one.
     pub claim: Option<String>,
+    /// Snapshots by schedule; those of the class when left out.
+    pub snapshots: Option<Snapshots>,
 }
 
 /// The long form of a volume.
@@ -85,6 +87,9 @@ struct VolumeFields {
     /// Name of an existing PersistentVolumeClaim to mount instead of making one.
     #[schemars(extend("format" = "subdomain"))]
     claim: Option<String>,
+    /// Snapshots that the array takes of it by schedule, in place of those of its class: a mapping with
+    /// `every` and `keep`, or `never` for none.
+    snapshots: Option<Snapshots>,
 }
 
 impl<'de> Deserialize<'de> for VolumeSpec {
@@ -106,8 +111,8 @@ impl<'de> Deserialize<'de> for VolumeSpec {
 
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<VolumeSpec, A::Error> {
                 let fields = VolumeFields::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                let VolumeFields { class, size, claim } = fields;
-                Ok(VolumeSpec { class, size, claim })
+                let VolumeFields { class, size, claim, snapshots } = fields;
+                Ok(VolumeSpec { class, size, claim, snapshots })
             }
 
             fn visit_unit<E: de::Error>(self) -> Result<VolumeSpec, E> {

@@ -1,5 +1,7 @@
 //! Lengths of time in whole seconds, written `90s`, `15m`, `12h`, `7d`.
 
+use std::fmt;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
@@ -17,6 +19,15 @@ impl Seconds {
             .find_map(|(suffix, unit)| Some((text.strip_suffix(*suffix)?, *unit)))
             .unwrap_or((text, 1));
         number.parse::<u32>().ok()?.checked_mul(unit).map(Self)
+    }
+}
+
+impl fmt::Display for Seconds {
+    /// In the largest unit of which it is a whole number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = |(_, unit): &&(char, u32)| self.0 > 0 && self.0.is_multiple_of(*unit);
+        let (suffix, unit) = UNITS.iter().rev().find(whole).unwrap_or(&UNITS[0]);
+        write!(f, "{}{suffix}", self.0 / unit)
     }
 }
 
@@ -53,5 +64,13 @@ mod tests {
         for wrong in ["", "m", "1.5h", "-1s", "1w", "99999999d"] {
             assert_eq!(Seconds::parse(wrong), None, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn writes_the_largest_unit() {
+        for text in ["0s", "90s", "15m", "36h", "7d"] {
+            assert_eq!(Seconds::parse(text).map(|read| read.to_string()), Some(text.to_owned()));
+        }
+        assert_eq!(Seconds(86_400).to_string(), "1d");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Quantity;
+use super::{Quantity, SnapshotSchedule};
 
 /// What a `kind: Storage` document's `spec` holds.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -116,6 +116,9 @@ pub struct ClassSpec {
     /// What happens to the volume when its claim is deleted: `Delete` destroys it on the array
     /// (its eradication timer still runs), `Retain` keeps it.
     pub reclaim_policy: Option<ReclaimPolicy>,
+    /// Snapshots that the array takes of the class's volumes by schedule. A volume's own `snapshots`
+    /// come first. When left out, none are taken.
+    pub snapshots: Option<SnapshotSchedule>,
 }
 
 /// The built-in classes.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
-use crate::array::{Name, Owner, Retry, Volume, VolumeId, Wanted};
+use crate::array::{Name, Owner, Retry, Snapshot, Suffix, Volume, VolumeId, Wanted};
 
 /// Something to be done by somebody else. Each may be done twice without harm, and each is answered by
 /// an [`Outcome`], except those that only tell.
@@ -134,6 +134,29 @@ pub enum Effect {
         /// Whether a node has to make the file system larger.
         on_node: bool,
     },
+    /// List the snapshots of a volume.
+    ListSnapshots {
+        /// The array.
+        array: String,
+        /// The volume.
+        volume: VolumeId,
+    },
+    /// Take a snapshot, or find the one of that name.
+    TakeSnapshot {
+        /// The array.
+        array: String,
+        /// The volume.
+        volume: VolumeId,
+        /// What is put after the volume's name.
+        suffix: Suffix,
+    },
+    /// Destroy a snapshot.
+    DestroySnapshot {
+        /// The array.
+        array: String,
+        /// The snapshot.
+        snapshot: Snapshot,
+    },
     /// Come again after some time. Not answered but by [`Event::Due`].
     Later(Duration),
     /// Tell people by an event on the object. Not answered.
@@ -203,6 +226,10 @@ pub enum Outcome {
     PersistentVolume(Option<Box<PersistentVolume>>),
     /// The volume on the array; none when there is none of that name.
     Volume(Option<Volume>),
+    /// All snapshots of a volume, destroyed or not.
+    Snapshots(Vec<Snapshot>),
+    /// The snapshot that was taken or found.
+    Snapshot(Snapshot),
     /// Nothing to tell.
     Good,
 }

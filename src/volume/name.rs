@@ -14,6 +14,10 @@ pub const FINALIZER: &str = "pso-gen.io/volume";
 pub const ARRAY: &str = "pso-gen.io/array";
 /// Annotation of a claim: the volume that is imported for it. The storage document has to say so too.
 pub const IMPORT: &str = "pso-gen.io/import";
+/// Annotation of a claim: its own schedule of snapshots, which comes before that of its class.
+pub const SNAPSHOTS: &str = "pso-gen.io/snapshots";
+/// Parameter of a StorageClass: the schedule of snapshots of its volumes.
+pub const SNAPSHOTS_PARAMETER: &str = "snapshots";
 /// Annotation of a PersistentVolume: the id of that array.
 pub(super) const ARRAY_ID: &str = "pso-gen.io/array-id";
 /// Annotation of a PersistentVolume: name of the volume on the array.
@@ -41,6 +45,11 @@ pub fn volume(cluster: &str, uid: &str) -> Option<Name> {
     Name::new(format!("{cluster}-pvc-{uid}"))
 }
 
+/// Returns how the names of a cluster's volumes begin; a claim's UID follows.
+pub fn volume_prefix(cluster: &str) -> String {
+    format!("{cluster}-pvc-")
+}
+
 /// Returns the name of a claim's PersistentVolume, which is that of the usual provisioners.
 pub fn persistent_volume(uid: &str) -> String {
     format!("pvc-{uid}")
@@ -55,6 +64,7 @@ mod tests {
         let uid = "0f8fad5b-d9cb-469f-a165-70867728950e";
         let name = volume(&"a".repeat(22), uid).expect("a name");
         assert_eq!(name.as_str().len(), Name::LONGEST);
+        assert_eq!(name.as_str(), volume_prefix(&"a".repeat(22)) + uid);
         assert_eq!(volume(&"a".repeat(23), uid), None);
     }
 }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use k8s_openapi::api::storage::v1::StorageClass;
 
-use super::name::PROVISIONER;
+use super::name::{PROVISIONER, SNAPSHOTS_PARAMETER};
 use crate::array::{Capacity, ExportRule, Name, NfsVersions, Reach};
+use crate::spec::Snapshots;
 
 /// What the storage document says, as far as decisions need it.
 #[derive(Debug, Clone)]
@@ -105,6 +106,8 @@ pub struct ClassSetup {
     pub waits: bool,
     /// Labels that its arrays must have.
     pub arrays: BTreeMap<String, String>,
+    /// Snapshots of its volumes, unless their claims say something else.
+    pub snapshots: Snapshots,
 }
 
 impl ClassSetup {
@@ -138,6 +141,11 @@ impl ClassSetup {
         let arrays = labels(arrays).ok_or_else(|| {
             format!("class {name}: arrays is {arrays:?}, not KEY=VALUE,KEY=VALUE")
         })?;
+        let snapshots = match parameters.get(SNAPSHOTS_PARAMETER) {
+            Some(text) => Snapshots::parse(text)
+                .map_err(|why| format!("class {name}: {SNAPSHOTS_PARAMETER}: {why}"))?,
+            None => Snapshots::Never,
+        };
         Ok(Self {
             name,
             kind,
@@ -146,6 +154,7 @@ impl ClassSetup {
             mount_options: class.mount_options.clone().unwrap_or_default(),
             reclaim_policy,
             waits: class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"),
+            snapshots,
         })
     }
 
@@ -169,4 +178,34 @@ fn labels(text: &str) -> Option<BTreeMap<String, String>> {
     let words = text.split(',').filter(|word| !word.is_empty());
     let pair = |word: &str| word.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
     words.map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    use super::*;
+
+    fn class(snapshots: &str) -> StorageClass {
+        let parameters = [("backend", "file"), (SNAPSHOTS_PARAMETER, snapshots)];
+        let parameters = parameters.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        StorageClass {
+            metadata: ObjectMeta { name: Some("pure-file".to_owned()), ..ObjectMeta::default() },
+            provisioner: PROVISIONER.to_owned(),
+            parameters: Some(parameters.into()),
+            ..StorageClass::default()
+        }
+    }
+
+    #[test]
+    fn a_class_says_when_snapshots_are_taken() {
+        let read = |class: &StorageClass| ClassSetup::read(class).expect("ours");
+        let snapshots = read(&class("every 6h, keep 28")).map(|class| class.snapshots.to_string());
+        assert_eq!(snapshots, Ok("every 6h, keep 28".to_owned()));
+        let wrong = read(&class("daily")).expect_err("no schedule");
+        assert!(wrong.starts_with("class pure-file: snapshots: expected `every 6h"), "{wrong}");
+        let mut without = class("");
+        without.parameters.get_or_insert_default().remove(SNAPSHOTS_PARAMETER);
+        assert_eq!(read(&without).map(|class| class.snapshots), Ok(Snapshots::Never));
+    }
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
-use pso_gen::array::{Volume, VolumeId, Wanted};
+use pso_gen::array::{Snapshot, Volume, VolumeId, Wanted};
 use pso_gen::volume::{ARRAY, BIND_COMPLETED, FINALIZER, Seen, Trouble, mark, quantity};
 
 /// A change of an object, as watches tell it.
@@ -47,7 +47,7 @@ impl Cluster {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
                 namespace: Some("files".to_owned()),
-                uid: Some(format!("uid-{version}")),
+                uid: Some(format!("00000000-0000-4000-8000-{version:0>12}")),
                 ..ObjectMeta::default()
             },
             spec: Some(PersistentVolumeClaimSpec {
@@ -195,6 +195,14 @@ impl Cluster {
             requests.insert("storage".to_owned(), Quantity(format!("{gibibytes}Gi")));
             self.put_claim(claim);
         }
+    }
+
+    /// Somebody annotates a claim.
+    pub(crate) fn annotate_claim(&mut self, name: &str, key: &str, value: &str) {
+        let mut claim = self.claims[name].clone();
+        let annotations = claim.metadata.annotations.get_or_insert_default();
+        annotations.insert(key.to_owned(), value.to_owned());
+        self.put_claim(claim);
     }
 
     /// Changes a claim's status, if it is still as it was seen.
@@ -359,10 +367,18 @@ pub(crate) fn phase_of(volume: &PersistentVolume) -> Option<&str> {
 #[derive(Debug, Default)]
 pub(crate) struct Arrays {
     pub(crate) volumes: BTreeMap<(String, String), (Volume, String)>,
+    /// With the array, and the time of its slot when it was taken for one.
+    pub(crate) snapshots: Vec<(String, Snapshot, Option<u64>)>,
+    /// The time, in seconds since 1970.
+    pub(crate) now: u64,
     made: u64,
 }
 
 impl Arrays {
+    pub(crate) fn at(now: u64) -> Self {
+        Self { now, ..Self::default() }
+    }
+
     pub(crate) fn ensure(&mut self, array: &str, wanted: &Wanted) -> Result<Volume, String> {
         let key = (array.to_owned(), wanted.name.to_string());
         let uid = wanted.owner.uid.clone();
@@ -379,7 +395,7 @@ impl Arrays {
                 id,
                 size: wanted.size,
                 destroyed: false,
-                created: None,
+                created: Some(self.now * 1000),
                 serial: None,
                 connections: 0,
             };
@@ -407,6 +423,55 @@ impl Arrays {
         let key = (array.to_owned(), volume.name.to_string());
         let (there, uid) = self.volumes.get_mut(&key).filter(|(v, _)| v.id == volume.id)?;
         there.destroyed = true;
-        Some(uid.clone())
+        let uid = uid.clone();
+        // An array destroys a volume with its snapshots, whoever took them.
+        for (on, snapshot, _) in &mut self.snapshots {
+            snapshot.destroyed |= on == array && snapshot.volume == volume.name.as_str();
+        }
+        Some(uid)
+    }
+
+    /// Takes a snapshot, or finds the one of that name; nothing when the volume is not there.
+    pub(crate) fn snapshot(
+        &mut self,
+        array: &str,
+        volume: &str,
+        suffix: &str,
+        slot: Option<u64>,
+    ) -> Option<Snapshot> {
+        let key = (array.to_owned(), volume.to_owned());
+        self.volumes.get(&key).filter(|(there, _)| !there.destroyed)?;
+        let name = format!("{volume}.{suffix}");
+        let there = self.snapshots.iter_mut().find(|(on, s, _)| on == array && s.name == name);
+        if let Some((_, there, _)) = there {
+            there.destroyed = false;
+            return Some(there.clone());
+        }
+        self.made += 1;
+        let taken = Snapshot {
+            name,
+            id: format!("id-{}", self.made),
+            volume: volume.to_owned(),
+            created: Some(self.now * 1000),
+            destroyed: false,
+            size: None,
+        };
+        self.snapshots.push((array.to_owned(), taken.clone(), slot));
+        Some(taken)
+    }
+
+    /// Returns the snapshots of a volume, destroyed or not.
+    pub(crate) fn snapshots_of(&self, array: &str, volume: &str) -> Vec<Snapshot> {
+        let of = self.snapshots.iter().filter(|(on, s, _)| on == array && s.volume == volume);
+        of.map(|(_, snapshot, _)| snapshot.clone()).collect()
+    }
+
+    /// Returns the times of the slots of which a volume has a snapshot, the newest first.
+    pub(crate) fn slots_of(&self, array: &str, volume: &str) -> Vec<u64> {
+        let of = self.snapshots.iter().filter(|(on, s, _)| on == array && s.volume == volume);
+        let live = of.filter(|(_, snapshot, _)| !snapshot.destroyed);
+        let mut slots: Vec<u64> = live.filter_map(|(_, _, slot)| *slot).collect();
+        slots.sort_by_key(|slot| std::cmp::Reverse(*slot));
+        slots
     }
 }

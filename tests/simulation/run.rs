@@ -1,19 +1,26 @@
 //! One run: who does what next, what is broken on the way, and what must hold all the time.
 
+#[path = "keeping.rs"]
+mod keeping;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use pso_gen::array::{Capacity, Reach, Retry};
+use pso_gen::spec::Snapshots;
 use pso_gen::volume::{
     ArrayKind, ArrayState, ArrayTraits, Binding, ClaimView, ClaimWork, ClassSetup, Effect, Event,
-    FINALIZER, Health, MarkEffect, Marks, Outcome, ReleaseView, ReleaseWork, Setup, Trouble,
-    is_mark, persistent_volume, quantity, volume_behind,
+    FINALIZER, Health, MarkEffect, Marks, Orphans, Outcome, ReleaseView, ReleaseWork, Setup,
+    SnapshotView, SnapshotWork, Trouble, is_mark, persistent_volume, quantity, volume_behind,
 };
 
 use super::binder::Binder;
 use super::cluster::{Arrays, Change, Cluster, phase_of};
+
+/// Time between two scheduled snapshots, in seconds.
+pub(crate) const EVERY: u64 = 600;
 
 /// When a process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +38,8 @@ pub(crate) enum Crash {
 enum Key {
     Claim(String),
     Volume(String),
+    /// Of one of two leaders.
+    Snapshots(usize, String),
 }
 
 /// One process of the provisioner.
@@ -42,6 +51,9 @@ struct Process {
     volumes: BTreeMap<String, PersistentVolume>,
     claim_works: BTreeMap<String, ClaimWork>,
     volume_works: BTreeMap<String, ReleaseWork>,
+    /// Of two leaders, which see the same of the cluster: one believes that it leads still.
+    snapshot_works: [BTreeMap<String, SnapshotWork>; 2],
+    orphans: Orphans,
     /// Effects that have been asked for and not been done.
     asked: VecDeque<(Key, Effect)>,
     timers: Vec<Key>,
@@ -57,6 +69,8 @@ impl Process {
             volumes: BTreeMap::new(),
             claim_works: BTreeMap::new(),
             volume_works: BTreeMap::new(),
+            snapshot_works: Default::default(),
+            orphans: Orphans::default(),
             asked: VecDeque::new(),
             timers: Vec::new(),
             marks: Marks::new(&format!("p{number}")),
@@ -75,6 +89,12 @@ pub(crate) struct Run {
     process: Process,
     /// What earlier processes had sent when they ended, and nobody has done yet.
     late: Vec<Effect>,
+    /// Whether volumes may be made late; then no array is ever full.
+    late_volumes: bool,
+    /// UIDs of claims for which a volume was made or found late.
+    late_made: BTreeSet<String>,
+    /// How far the clock of the second leader is ahead, in seconds.
+    skew: u64,
     setup: Setup,
     class: Result<ClassSetup, String>,
     states: Vec<ArrayState>,
@@ -85,6 +105,8 @@ pub(crate) struct Run {
     crashes: Vec<(usize, Crash)>,
     done: usize,
     dice: fastrand::Rng,
+    /// How many snapshots are kept.
+    pub(crate) keep: usize,
     /// Share of effects that fail, or of which the answer is lost, when chance rules.
     faults: f64,
     trace: Vec<String>,
@@ -111,14 +133,19 @@ impl Run {
             reclaim_policy: policy.to_owned(),
             waits: false,
             arrays: BTreeMap::new(),
+            snapshots: Snapshots::Never,
         };
         Self {
             cluster: Cluster::default(),
-            arrays: Arrays::default(),
+            // 2026-11-23T00:00:00Z
+            arrays: Arrays::at(1_795_392_000),
             binder: Binder::default(),
             processes: 1,
             process: Process::new(1),
             late: Vec::new(),
+            late_volumes: true,
+            late_made: BTreeSet::new(),
+            skew: 0,
             setup: Setup {
                 cluster: "prod".to_owned(),
                 exports: Vec::new(),
@@ -132,6 +159,7 @@ impl Run {
             crashes: Vec::new(),
             done: 0,
             dice: fastrand::Rng::with_seed(seed),
+            keep: 2,
             faults: 0.0,
             trace: Vec::new(),
             seed,
@@ -185,7 +213,7 @@ impl Run {
     /// Goes on until nothing is left to do.
     pub(crate) fn settle(&mut self) {
         for _ in 0..2000 {
-            if !self.go_on() {
+            if !(self.go_on() || self.look(0) || self.look(1)) {
                 return;
             }
         }
@@ -234,7 +262,7 @@ impl Run {
                     Key::Claim(uid) => self.process.claims.get(uid).is_some_and(|claim| {
                         claim.spec.as_ref().is_some_and(|spec| spec.volume_name.is_none())
                     }),
-                    Key::Volume(_) => false,
+                    Key::Volume(_) | Key::Snapshots(..) => false,
                 };
                 let effect = self.process.marks.due(unbound);
                 self.process.asked_of_marks.extend(effect);
@@ -359,6 +387,26 @@ impl Run {
                 let view = ReleaseView { setup: &self.setup, volume, is_shared, arrays };
                 process.volume_works.entry(name.clone()).or_default().step(view, event)
             }
+            Key::Snapshots(leader, name) => {
+                let volume = process.volumes.get(name);
+                let claim = process.claims.get(name.trim_start_matches("pvc-"));
+                let now = self.arrays.now + if *leader == 1 { self.skew } else { 0 };
+                let class = Some(&self.class);
+                let view = SnapshotView { now, volume, is_shared: false, claim, class };
+                let works = &mut process.snapshot_works[*leader];
+                let work = works.entry(name.clone()).or_default();
+                let effects = work.step(view, event);
+                if work.is_idle() && effects.is_empty() {
+                    works.remove(name);
+                }
+                let takes = |effect: &Effect| matches!(effect, Effect::TakeSnapshot { .. });
+                let status = volume.and_then(|volume| volume.status.as_ref());
+                let bound = status.and_then(|status| status.phase.as_deref()) == Some("Bound");
+                let deleted = claim.is_none_or(|c| c.metadata.deletion_timestamp.is_some());
+                let good = !effects.iter().any(takes) || (bound && !deleted);
+                self.must(good, "a snapshot is taken of what is on its way out");
+                effects
+            }
         };
         for effect in effects {
             match effect {
@@ -421,6 +469,9 @@ impl Run {
                 | Effect::Find { .. }
                 | Effect::Destroy { .. }
                 | Effect::Grow { .. }
+                | Effect::ListSnapshots { .. }
+                | Effect::TakeSnapshot { .. }
+                | Effect::DestroySnapshot { .. }
         );
         if on_array {
             let message = "no answer".to_owned();
@@ -432,11 +483,11 @@ impl Run {
 
     /// The process ends while something of it is on its way, and another begins.
     fn crash_with_late_effect(&mut self) {
-        // A volume that is made after its claim is gone, or on one array while the next process makes it on
-        // another, would be an orphan, which is reported and left.
+        // A volume that is made on one array while the next process makes it on another would be an orphan
+        // whose claim lives.
         let sent = self.process.asked.iter().map(|(_, effect)| effect);
         let sent = sent.filter(|effect| match effect {
-            Effect::Ensure { .. } => false,
+            Effect::Ensure { .. } => self.late_volumes,
             Effect::Intend { asked, .. } => asked.len() == 1,
             _ => true,
         });
@@ -452,6 +503,13 @@ impl Run {
         if let Some(effect) = self.late.pop() {
             let told = format!("LATE {effect:?}");
             self.note(&told[..told.len().min(160)]);
+            if let Effect::Ensure { array, wanted } = &effect {
+                // S5 held when it was sent. When the claim has gone meanwhile this leaves an orphan.
+                self.late_made.insert(wanted.owner.uid.clone());
+                let made = self.arrays.ensure(array, wanted);
+                self.must(made.is_ok(), "a volume is made late on another array");
+                return;
+            }
             let _ = self.apply(effect);
         }
     }
@@ -467,6 +525,9 @@ impl Run {
 
     /// An array is full from now on, or has room again.
     fn fill(&mut self) {
+        if self.late_volumes {
+            return;
+        }
         let array = ["fb1", "fb2"][self.dice.usize(0..2)].to_owned();
         self.note(format!("{array} is full, or has room again"));
         if !self.full.remove(&array) {
@@ -609,6 +670,7 @@ impl Run {
             Effect::Later(_) | Effect::Tell { .. } | Effect::Mark | Effect::Reschedule { .. } => {
                 Ok(Outcome::Good)
             }
+            of_snapshots => self.apply_to_snapshots(of_snapshots),
         }
     }
 
@@ -670,7 +732,9 @@ impl Run {
             self.cluster.claims.values().any(|c| c.metadata.uid.as_deref() == Some(uid))
         };
         for (volume, uid) in self.arrays.volumes.values().filter(|(v, _)| !v.destroyed) {
-            self.must(lives(uid) || retains(uid), &format!("{} is left on an array", volume.name));
+            let orphan = self.late_made.contains(uid);
+            let known = lives(uid) || retains(uid) || orphan;
+            self.must(known, &format!("{} is left on an array", volume.name));
         }
         for name in self.cluster.volumes.keys() {
             let uid = name.trim_start_matches("pvc-");
@@ -683,6 +747,11 @@ impl Run {
 pub(crate) fn at_random(seed: u64) {
     let mut run = Run::new(seed, if seed.is_multiple_of(3) { "Retain" } else { "Delete" });
     run.faults = 0.12;
+    run.late_volumes = seed % 4 < 2;
+    if seed.is_multiple_of(2) {
+        run.schedule(&format!("every {EVERY}s, keep {}", run.keep));
+        run.skew = if seed.is_multiple_of(4) { 400 } else { 0 };
+    }
     for _ in 0..120 {
         let name = ["a", "b", "c"][run.dice.usize(0..3)];
         match run.dice.u8(0..100) {
@@ -701,20 +770,33 @@ pub(crate) fn at_random(seed: u64) {
                 let size = run.dice.u32(1..6);
                 run.grow(name, size);
             }
-            12..40 => {
+            12..37 => {
                 run.watch();
             }
-            40..70 => {
+            37..65 => {
                 // Of several effects, any may be done first.
                 let turn = run.dice.usize(0..run.process.asked.len().max(1));
                 run.process.asked.rotate_left(turn.min(run.process.asked.len()));
                 run.act();
             }
-            70..82 => {
+            65..75 => {
                 run.bind();
             }
-            82..85 => {
+            75..78 => {
                 run.act_on_marks();
+            }
+            78..81 => {
+                let seconds = run.dice.u64(1..900);
+                run.pass(seconds);
+            }
+            81..85 => {
+                let leader = run.dice.usize(0..2);
+                run.look(leader);
+            }
+            85 => run.take_foreign(),
+            86 => {
+                let fails = run.dice.bool();
+                run.list(fails);
             }
             _ => {
                 run.tick();
@@ -731,4 +813,14 @@ pub(crate) fn at_random(seed: u64) {
     }
     run.settle();
     run.check_settled();
+    run.check_orphans();
+    run.pass(EVERY);
+    run.settle();
+    if seed.is_multiple_of(2) {
+        run.check_snapshots();
+    }
+    let writes = run.writes();
+    run.pass(3 * EVERY);
+    run.settle();
+    run.must(run.writes() == writes, "snapshots are written of in the cluster");
 }

@@ -1,0 +1,202 @@
+//! What a run does with snapshots by schedule and with orphans, and what must hold of them.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use pso_gen::array::{Snapshot, Volume};
+use pso_gen::spec::Snapshots;
+use pso_gen::volume::{
+    Effect, Event, Listed, Outcome, SNAPSHOTS, Trouble, persistent_volume, volume_behind,
+};
+
+use super::{EVERY, Key, Run};
+
+impl Run {
+    /// Lets the class have a schedule.
+    pub(crate) fn schedule(&mut self, text: &str) {
+        let class = self.class.as_mut().expect("a class");
+        class.snapshots = Snapshots::parse(text).expect("a schedule");
+    }
+
+    /// Lets a claim have a schedule of its own.
+    pub(crate) fn annotate(&mut self, name: &str, text: &str) {
+        self.cluster.annotate_claim(name, SNAPSHOTS, text);
+        self.note(format!("user: {name} is to have snapshots {text}"));
+    }
+
+    /// Lets time pass, in seconds.
+    pub(crate) fn pass(&mut self, seconds: u64) {
+        self.arrays.now += seconds;
+        self.note(format!("{seconds} s pass"));
+    }
+
+    /// How many snapshots the volume of a claim has that are taken by schedule.
+    pub(crate) fn snapshots(&self, name: &str) -> usize {
+        let uid = self.cluster.claims[name].metadata.uid.clone().expect("a UID");
+        let of_claim = |((_, _), (_, of)): &(&(String, String), &(Volume, String))| *of == uid;
+        let volumes = self.arrays.volumes.iter().filter(of_claim);
+        volumes.map(|((array, name), _)| self.arrays.slots_of(array, name).len()).sum()
+    }
+
+    /// How often the API server has been written to.
+    pub(crate) fn writes(&self) -> usize {
+        self.cluster.history.len()
+    }
+
+    /// A leader looks whether snapshots are due; returns whether any of it has to be done.
+    pub(super) fn look(&mut self, leader: usize) -> bool {
+        let before = self.process.asked.len() + self.process.timers.len();
+        let remembered = self.process.snapshot_works[leader].keys();
+        let names: BTreeSet<String> =
+            self.process.volumes.keys().chain(remembered).cloned().collect();
+        for name in names {
+            self.step(&Key::Snapshots(leader, name), Event::Changed);
+        }
+        self.process.asked.len() + self.process.timers.len() > before
+    }
+
+    /// What is on the arrays is compared with what the process knows.
+    pub(super) fn list(&mut self, fails: bool) {
+        for state in &self.states {
+            let of_array =
+                self.arrays.volumes.iter().filter(|((array, _), _)| *array == state.name);
+            let volumes = of_array.map(|(_, (volume, _))| volume.clone()).collect();
+            let id = format!("id-of-{}", state.name);
+            let volumes = if fails { Err("no answer".to_owned()) } else { Ok((id, volumes)) };
+            let listed = Listed { array: state.name.clone(), volumes };
+            let process = &self.process;
+            let is_known = |volume: &Volume, uid: &str| {
+                let behind = Some((state.name.clone(), volume.id.clone()));
+                process.claims.contains_key(uid)
+                    || process.volumes.values().any(|each| volume_behind(each) == behind)
+            };
+            let mut orphans = process.orphans.clone();
+            let report = orphans.look(&self.setup.cluster, &listed, self.arrays.now, is_known);
+            self.process.orphans = orphans;
+            let told = report.new.iter().all(|orphan| {
+                let there = self.arrays.find(&orphan.array, &orphan.name);
+                let created = there.and_then(|there| there.created).unwrap_or(u64::MAX);
+                created / 1000 + 600 <= self.arrays.now
+            });
+            self.must(told, "what is not there, or is young, is told as an orphan");
+        }
+    }
+
+    pub(super) fn apply_to_snapshots(&mut self, effect: Effect) -> Result<Outcome, Trouble> {
+        match effect {
+            Effect::ListSnapshots { array, volume } => {
+                Ok(Outcome::Snapshots(self.arrays.snapshots_of(&array, volume.name.as_str())))
+            }
+            Effect::TakeSnapshot { array, volume, suffix } => {
+                let slot = self.check_slot(&suffix.to_string());
+                let name = volume.name.as_str();
+                let taken = self.arrays.snapshot(&array, name, &suffix.to_string(), Some(slot));
+                let effect = Effect::TakeSnapshot { array, volume, suffix };
+                taken.map(Outcome::Snapshot).ok_or_else(|| Self::trouble(&effect))
+            }
+            Effect::DestroySnapshot { array, snapshot } => {
+                self.destroy_snapshot(&array, &snapshot);
+                Ok(Outcome::Good)
+            }
+            other => panic!("{other:?} is about something else"),
+        }
+    }
+
+    /// The suffix of a snapshot is the time of its slot, and that has come: so there is one of each.
+    fn check_slot(&self, suffix: &str) -> u64 {
+        let time = suffix.strip_prefix("pso-").and_then(|time| {
+            let time = DateTime::strptime("%Y%m%dT%H%M", time).ok()?;
+            u64::try_from(time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second()).ok()
+        });
+        self.must(time.is_some(), "a snapshot has a name of its own");
+        let time = time.unwrap_or_default();
+        let on_time = time.is_multiple_of(EVERY) && time <= self.arrays.now + self.skew;
+        self.must(on_time, "a snapshot is not of a slot");
+        time
+    }
+
+    /// What people took is left alone, and of ours the newest are kept.
+    fn destroy_snapshot(&mut self, array: &str, snapshot: &Snapshot) {
+        let here = |(on, each, _): &&mut (String, Snapshot, Option<u64>)| {
+            on == array && each.id == snapshot.id && !each.destroyed
+        };
+        let Some((_, there, slot)) = self.arrays.snapshots.iter_mut().find(here) else { return };
+        there.destroyed = true;
+        let Some(slot) = *slot else {
+            self.must(false, "somebody else's snapshot is destroyed");
+            return;
+        };
+        let left = self.arrays.slots_of(array, &snapshot.volume);
+        let newer = left.iter().filter(|left| **left > slot).count();
+        self.must(newer >= self.keep, "too few snapshots are kept");
+    }
+
+    /// Somebody takes a snapshot, and names it nearly as we do; or a protection group takes one.
+    pub(super) fn take_foreign(&mut self) {
+        let volumes: Vec<(String, String)> = self.arrays.volumes.keys().cloned().collect();
+        if let Some((array, volume)) = self.dice.choice(volumes) {
+            let suffix =
+                ["before-upgrade", "pso-2026", "pso-19700101T0000.x"][self.dice.usize(0..3)];
+            self.arrays.snapshot(&array, &volume, suffix, None);
+        }
+    }
+
+    /// Each bound claim's volume has a snapshot of the last slot, and of the others as many as are kept.
+    #[track_caller]
+    pub(crate) fn check_snapshots(&self) {
+        for volume in self.cluster.volumes.values() {
+            let Some((array, id)) = volume_behind(volume) else { continue };
+            let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+            let on =
+                self.arrays.volumes.iter().find(|((on, _), (v, _))| *on == array && v.id == id);
+            let (Some("Bound"), Some(((_, name), _))) = (phase, on) else { continue };
+            let slots = self.arrays.slots_of(&array, name);
+            let newest = slots.first().copied().unwrap_or_default();
+            let last = (self.arrays.now / EVERY * EVERY).saturating_sub(EVERY);
+            self.must(newest >= last, "the last slot has no snapshot");
+            self.must(slots.len() <= self.keep, "more snapshots are kept than so many");
+        }
+    }
+
+    /// A process ends when it has asked for a volume; that is made when the claim is gone.
+    pub(crate) fn leave_orphan(&mut self, name: &str) {
+        self.create(name);
+        let is_ensure = |effect: &Effect| matches!(effect, Effect::Ensure { .. });
+        while !self.process.asked.iter().any(|(_, effect)| is_ensure(effect)) {
+            self.steps_until_effect(self.done + 1);
+        }
+        let asked = self.process.asked.iter().map(|(_, effect)| effect);
+        self.late.extend(asked.filter(|effect| is_ensure(effect)).cloned());
+        self.crash();
+        self.delete(name);
+        self.settle();
+        self.act_late();
+    }
+
+    /// The orphans that are told are those that there are; returns how many.
+    #[track_caller]
+    pub(crate) fn check_orphans(&mut self) -> usize {
+        for _ in 0..2 {
+            self.pass(700);
+            self.list(false);
+        }
+        let claims: BTreeSet<&String> =
+            self.cluster.claims.values().filter_map(|claim| claim.metadata.uid.as_ref()).collect();
+        let live = self.arrays.volumes.iter().filter(|(_, (volume, _))| !volume.destroyed);
+        let unknown = live.filter(|(_, (_, uid))| {
+            !claims.contains(uid) && !self.cluster.volumes.contains_key(&persistent_volume(uid))
+        });
+        let there: BTreeSet<&(String, String)> = unknown.map(|(key, _)| key).collect();
+        let told = self.process.orphans.all().map(|o| (o.array.clone(), o.name.clone()));
+        let told: BTreeSet<(String, String)> = told.collect();
+        self.must(
+            told.iter().collect::<BTreeSet<_>>() == there,
+            "other orphans are told than there are",
+        );
+        let counts = self.process.orphans.counts();
+        let count: Option<usize> = counts.map(|(_, count)| count).sum();
+        self.must(count == Some(there.len()), "orphans are counted wrong");
+        there.len()
+    }
+}
