@@ -15,6 +15,7 @@ mod effect;
 mod growth;
 mod mark;
 mod name;
+mod origin;
 mod orphan;
 mod persistent;
 mod place;
@@ -24,13 +25,14 @@ mod setup;
 mod slot;
 mod snapshot;
 
-pub use claim::{ClaimWork, View as ClaimView};
+pub use claim::{ClaimWork, SourceView, View as ClaimView};
 pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
 pub use mark::{MarkEffect, Marks, is_mark, mark};
 pub use name::{
     ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER, FINALIZER, IMPORT, PROVISIONER,
     SELECTED_NODE, SNAPSHOTS, SNAPSHOTS_PARAMETER, persistent_volume, volume, volume_prefix,
 };
+pub use origin::source_of;
 pub use orphan::{Listed, Orphan, Orphans, Report};
 pub use persistent::{quantity, volume_behind};
 pub use release::{ReleaseWork, View as ReleaseView};

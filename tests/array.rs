@@ -321,7 +321,7 @@ async fn a_full_array_is_told_from_a_wrong_request() {
     let array = bench.client();
     array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect("made");
     let error = array.ensure(&file("prod-pvc-2", 1 << 30)).await.expect_err("full");
-    assert_eq!((error.reason(), error.retry()), ("Exhausted", Retry::Later));
+    assert_eq!((error.reason(), error.retry()), ("Exhausted", Retry::Elsewhere));
     assert_eq!(
         array.describe(&Name::new("prod-pvc-2").expect("a name")).await.expect("read"),
         None

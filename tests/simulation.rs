@@ -142,6 +142,39 @@ fn a_claims_own_schedule_comes_before_that_of_its_class() {
     run.check_settled();
 }
 
+/// A claim is a copy of another, which goes while the copy is made, or when it is there.
+fn copying(source_goes_after: usize, crashes: &[(usize, Crash)]) -> usize {
+    let mut run = Run::new(1, "Delete");
+    run.crash_at(crashes);
+    run.create("data");
+    run.settle();
+    run.copy("copy", "data");
+    run.steps_until_effect(source_goes_after);
+    if source_goes_after == usize::MAX {
+        run.settle();
+        run.check_settled();
+        run.must_hold("copy", "data");
+        run.must_hold("data", "data");
+    }
+    run.delete("data");
+    run.settle_but_for_timers();
+    run.delete("copy");
+    run.settle();
+    run.check_settled();
+    run.effects()
+}
+
+#[test]
+fn copies_hold_what_they_are_copies_of() {
+    let effects = copying(usize::MAX, &[]);
+    for at in 0..effects {
+        for kind in KINDS {
+            copying(usize::MAX, &[(at, kind)]);
+        }
+        copying(at, &[]);
+    }
+}
+
 #[test]
 fn what_another_array_does_not_have_is_not_gone() {
     let mut run = Run::new(1, "Delete");

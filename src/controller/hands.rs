@@ -9,6 +9,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client};
 use serde_json::{Value as Json, json};
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use super::arrays::Arrays;
@@ -23,6 +24,9 @@ use crate::volume::{
 /// Name under which fields are ours, and events come.
 const MANAGER: &str = "pso-gen";
 
+/// How many requests the API server gets at once. More make it answer later, and with 429.
+const AT_ONCE: usize = 32;
+
 /// Does things in the cluster and on arrays.
 pub(super) struct Hands {
     client: Client,
@@ -30,18 +34,28 @@ pub(super) struct Hands {
     leadership: Leadership,
     recorder: Recorder,
     snapshots: Snapshots,
+    /// Who may send a request to the API server. Each that is under way is a connection of its own.
+    turns: Semaphore,
 }
 
 impl Hands {
     pub(super) fn new(client: Client, arrays: Arrays, leadership: Leadership) -> Self {
         let reporter = Reporter { controller: PROVISIONER.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, arrays, leadership, recorder, snapshots: Snapshots::default() }
+        Self {
+            client,
+            arrays,
+            leadership,
+            recorder,
+            snapshots: Snapshots::default(),
+            turns: Semaphore::new(AT_ONCE),
+        }
     }
 
     /// Does one thing.
     pub(super) async fn act(&self, effect: Effect) -> Result<Outcome, Trouble> {
         let _turn = self.snapshots.turn(&effect).await;
+        let _turn = if effect.is_for_array() { None } else { self.turns.acquire().await.ok() };
         if !self.leadership.leads() {
             return Err(Trouble::NotLeading);
         }
@@ -161,6 +175,7 @@ impl Hands {
 
     /// Creates or deletes a mark.
     pub(super) async fn mark(&self, effect: MarkEffect) -> Result<(), Trouble> {
+        let _turn = self.turns.acquire().await.ok();
         if !self.leadership.leads() {
             return Err(Trouble::NotLeading);
         }
@@ -204,6 +219,7 @@ impl Hands {
             action: "Provision".to_owned(),
             secondary: None,
         };
+        let _turn = self.turns.acquire().await.ok();
         if let Err(error) = self.recorder.publish(&event, &object).await {
             warn!(%error, "event not published");
         }

@@ -11,7 +11,7 @@ use kube::runtime::watcher::Event;
 use super::Key;
 use crate::volume::{
     ArrayState, ClaimView, ClassSetup, FINALIZER, Health, ReleaseView, SELECTED_NODE, Setup,
-    SnapshotView, persistent_volume, volume_behind,
+    SnapshotView, SourceView, persistent_volume, source_of, volume_behind,
 };
 
 /// Objects of one kind, by a name that is theirs alone.
@@ -230,8 +230,23 @@ impl World {
             class: class.and_then(Option::as_ref),
             arrays: &self.arrays,
             node: claim.and_then(selected_node).and_then(|node| self.nodes.objects.get(node)),
+            source: claim.and_then(|claim| self.source(claim)),
             behind: &self.behind,
         }
+    }
+
+    /// The claim that another one is to be a copy of.
+    fn source(&self, claim: &PersistentVolumeClaim) -> Option<SourceView<'_>> {
+        let (_, source) = source_of(claim)?;
+        let namespace = claim.metadata.namespace.as_deref();
+        let is_it = |other: &&PersistentVolumeClaim| {
+            other.metadata.name.as_deref() == Some(source)
+                && other.metadata.namespace.as_deref() == namespace
+        };
+        let claim = self.claims.objects.values().find(is_it)?;
+        let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref());
+        let volume = bound.and_then(|bound| self.volumes.objects.get(bound));
+        Some(SourceView { claim, volume })
     }
 
     pub(super) fn release_view(&self, name: &str) -> ReleaseView<'_> {

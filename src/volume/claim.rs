@@ -13,12 +13,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::effect::{About, Asked, Effect, Event, Outcome, Seen, Severity, Trouble};
 use super::growth;
-use super::name::{self, ARRAY, BIND_COMPLETED, FINALIZER, IMPORT, SELECTED_NODE};
-use super::persistent::{self, behind, quantity};
+use super::name::{self, ARRAY, BIND_COMPLETED, FINALIZER, SELECTED_NODE};
+use super::origin::{Origin, Unknown, origin};
+use super::persistent::{self, Behind, behind, quantity};
 use super::place::{Need, Place, place};
 use super::retry::Tries;
 use super::setup::{ArrayKind, ArrayState, Binding, ClassSetup, Import, Setup};
-use crate::array::{Details, Name, Owner, Retry, Volume, Wanted};
+use crate::array::{
+    Details, Name, Owner, Retry, Snapshot, Source, Suffix, Volume, VolumeId, Wanted,
+};
 
 /// Reasons of events, as the usual provisioners have them.
 const PROVISIONING: &str = "Provisioning";
@@ -45,8 +48,19 @@ pub struct View<'v> {
     /// Labels of the node that the scheduler has chosen for the claim's first pod; none when it has not, or
     /// the node is not there.
     pub node: Option<&'v BTreeMap<String, String>>,
+    /// The claim that this one is to be a copy of; none when there is none, or it is not there.
+    pub source: Option<SourceView<'v>>,
     /// Names of the PersistentVolumes that tell of one volume on an array, by array and id.
     pub behind: &'v HashMap<(String, String), BTreeSet<String>>,
+}
+
+/// The claim that another one is to be a copy of.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceView<'v> {
+    /// The claim.
+    pub claim: &'v PersistentVolumeClaim,
+    /// The PersistentVolume that it is bound to; none when it is not.
+    pub volume: Option<&'v PersistentVolume>,
 }
 
 /// The work on one claim: what a crash takes away.
@@ -57,6 +71,8 @@ pub struct ClaimWork {
     newest: Option<Box<PersistentVolumeClaim>>,
     /// The volume that has been made, and the array that has it.
     made: Option<(String, Volume)>,
+    /// The snapshot by which a file system is copied, and the array that has it.
+    snapshot: Option<(String, Snapshot)>,
     /// The size that the array has answered to growing, in bytes.
     grown: Option<u64>,
     /// The PersistentVolume as it was last answered to a write, newer than what the view may have.
@@ -118,6 +134,8 @@ impl ClaimWork {
                 let Some(effect) = self.doing.take() else { return effects };
                 match done {
                     Ok(outcome) => self.learn(effect, outcome),
+                    // What was in the way has been seen by now: the next try need not wait.
+                    Err(Trouble::Conflict) if is_outdated(&effect, view.claim) => {}
                     Err(trouble) => {
                         effects.extend(self.fail(&effect, &trouble));
                         return effects;
@@ -205,6 +223,10 @@ impl ClaimWork {
                 self.tries.good();
                 self.made = made.map(|made| (array, made));
             }
+            (Effect::TakeSnapshot { array, .. }, Outcome::Snapshot(taken)) => {
+                self.snapshot = Some((array, taken));
+            }
+            (Effect::DestroySnapshot { .. }, _) => self.snapshot = None,
             (Effect::Find { array, .. }, Outcome::Volume(found)) => match found {
                 Some(volume) if !volume.destroyed => self.found = Some((array, volume)),
                 _ => {
@@ -326,20 +348,22 @@ impl ClaimWork {
         if let Err(wrong) = check_modes(claim, class) {
             return stuck(wrong);
         }
-        let import = match import(view, claim, ours) {
-            Ok(import) => import,
-            Err(wrong) => return stuck(wrong),
+        let origin = match origin(view, claim, class, ours) {
+            Ok(origin) => origin,
+            Err(Unknown::NotOurs) => return Next::Nothing,
+            Err(Unknown::NotThere(why)) if ours => return self.do_without(view, claim, class, why),
+            Err(Unknown::NotThere(why) | Unknown::Wrong(why)) => return stuck(why),
         };
         let asked = if ours { asked(claim) } else { Vec::new() };
         // Where there is one already, there is no need for another, whoever has written that.
         let made = self.made.as_ref().map(|(on, _)| on).filter(|on| asked.contains(on));
         let Some(array) = made.or(asked.last()).cloned() else {
-            return choose(view, claim, class, size, asked, None);
+            return choose(view, claim, class, &origin, asked, None);
         };
         if let Some(there) = self.newest_volume(view) {
             return self.compare(there, view, claim, class, uid);
         }
-        if let Some(import) = import {
+        if let Origin::Import(import) = origin {
             return self.import(view, claim, class, import, size);
         }
         if self.full.as_ref() == Some(&array) && !self.clean.contains(&array) {
@@ -350,18 +374,50 @@ impl ClaimWork {
             };
         }
         if self.full.as_ref() == Some(&array) {
-            return choose(view, claim, class, size, asked, Some(&array));
+            return choose(view, claim, class, &origin, asked, Some(&array));
         }
         let Some((_, made)) = self.made.as_ref().filter(|(on, _)| *on == array) else {
-            let wanted = wanted(view.setup, claim, class, name, size);
+            let mut wanted = wanted(view.setup, claim, class, name, size);
+            if let Origin::Copy(Behind { volume, .. }) = origin {
+                wanted.source = match (class.kind, &self.snapshot) {
+                    (ArrayKind::FlashArray, _) => Some(Source::Volume(volume)),
+                    (ArrayKind::FlashBlade, Some((on, snapshot))) if *on == array => {
+                        Some(Source::Snapshot(snapshot.name.clone()))
+                    }
+                    // A FlashBlade copies snapshots alone.
+                    (ArrayKind::FlashBlade, _) => return take_snapshot(array, volume, uid),
+                };
+            }
             return Next::Do(Effect::Ensure { array, wanted: Box::new(wanted) });
         };
-        let Some(state) = view.arrays.iter().find(|state| state.name == array) else {
-            return stuck(format!("the storage document has no array {array} any more"));
+        if let Some((array, snapshot)) = self.snapshot.clone() {
+            return Next::Do(Effect::DestroySnapshot { array, snapshot });
+        }
+        create(view, claim, class, &array, made)
+    }
+
+    /// What the volume is a copy of is gone. When the copy has been made by then, that will do.
+    fn do_without(
+        &self,
+        view: View<'_>,
+        claim: &PersistentVolumeClaim,
+        class: &ClassSetup,
+        why: String,
+    ) -> Next {
+        let uid = claim.metadata.uid.as_deref().unwrap_or_default();
+        let name = name::volume(&view.setup.cluster, uid);
+        let (Some(array), Some(name)) = (asked(claim).pop(), name) else {
+            return Next::Stuck { reason: FAILED, message: why };
         };
-        match persistent::make(claim, class, state, made) {
-            Ok(volume) => Next::Do(Effect::Create(Box::new(volume))),
-            Err(why) => stuck(why),
+        if let Some(there) = self.newest_volume(view) {
+            return self.compare(there, view, claim, class, uid);
+        }
+        match self.found.as_ref().filter(|(on, _)| *on == array) {
+            None if !self.clean.contains(&array) => Next::Do(Effect::Find { array, name }),
+            Some((_, found)) if growth::wanted(claim).is_some_and(|size| found.size >= size) => {
+                create(view, claim, class, &array, found)
+            }
+            _ => Next::Stuck { reason: FAILED, message: why },
         }
     }
 
@@ -393,13 +449,7 @@ impl ClaimWork {
         {
             return stuck(format!("{volume} on {array} has the PersistentVolume {other} already"));
         }
-        let Some(state) = view.arrays.iter().find(|state| state.name == *array) else {
-            return stuck(format!("the storage document has no array {array} any more"));
-        };
-        match persistent::make(claim, &class.keeping(), state, found) {
-            Ok(volume) => Next::Do(Effect::Create(Box::new(volume))),
-            Err(why) => stuck(why),
-        }
+        create(view, claim, &class.keeping(), array, found)
     }
 
     /// There is a PersistentVolume of the claim's name: the two are bound, unless it is a stranger's.
@@ -481,6 +531,9 @@ impl ClaimWork {
     /// Looks at each array that was asked, and destroys what was made there. An imported volume has
     /// another name, and is not found.
     fn clean_up(&self, claim: &PersistentVolumeClaim, asked: Vec<String>, name: Name) -> Next {
+        if let Some((array, snapshot)) = self.snapshot.clone() {
+            return Next::Do(Effect::DestroySnapshot { array, snapshot });
+        }
         let Some(array) = asked.into_iter().find(|array| !self.clean.contains(array)) else {
             return Next::Do(Effect::Finish { claim: seen(claim) });
         };
@@ -534,6 +587,20 @@ impl ClaimWork {
     }
 }
 
+/// Whether an effect was about an older version of the claim than the view has by now.
+fn is_outdated(effect: &Effect, claim: Option<&PersistentVolumeClaim>) -> bool {
+    let (Effect::Intend { claim: seen, .. }
+    | Effect::SetClaimBound { claim: seen, .. }
+    | Effect::Resizing { claim: seen, .. }
+    | Effect::Resized { claim: seen, .. }) = effect
+    else {
+        return false;
+    };
+    let version = |version: &str| version.parse::<u64>().ok();
+    let now = claim.and_then(|claim| claim.metadata.resource_version.as_deref());
+    now.and_then(version) > version(&seen.version)
+}
+
 /// Whether an answer is newer than what a watch has shown of the same object.
 fn is_newer<K: Metadata<Ty = ObjectMeta>>(answer: &K, cached: &K) -> bool {
     let (answer, cached) = (answer.metadata(), cached.metadata());
@@ -551,12 +618,41 @@ fn is_half_bound(claim: &PersistentVolumeClaim) -> bool {
         && annotations.is_some_and(|all| all.contains_key(BIND_COMPLETED))
 }
 
+/// Takes the snapshot by which a file system is copied. Its name follows from the claim, so that the next
+/// process finds it.
+fn take_snapshot(array: String, volume: VolumeId, uid: &str) -> Next {
+    if let Some(suffix) = Suffix::new(format!("clone-{uid}")) {
+        Next::Do(Effect::TakeSnapshot { array, volume, suffix })
+    } else {
+        let message = format!("a snapshot cannot be called clone-{uid}");
+        Next::Stuck { reason: FAILED, message }
+    }
+}
+
+/// Creates the PersistentVolume of a volume that is there.
+fn create(
+    view: View<'_>,
+    claim: &PersistentVolumeClaim,
+    class: &ClassSetup,
+    array: &str,
+    volume: &Volume,
+) -> Next {
+    let stuck = |message: String| Next::Stuck { reason: FAILED, message };
+    let Some(state) = view.arrays.iter().find(|state| state.name == array) else {
+        return stuck(format!("the storage document has no array {array} any more"));
+    };
+    match persistent::make(claim, class, state, volume) {
+        Ok(volume) => Next::Do(Effect::Create(Box::new(volume))),
+        Err(why) => stuck(why),
+    }
+}
+
 /// Chooses an array, another one when that which was asked last is full.
 fn choose(
     view: View<'_>,
     claim: &PersistentVolumeClaim,
     class: &ClassSetup,
-    size: u64,
+    origin: &Origin<'_>,
     mut asked: Vec<String>,
     full: Option<&str>,
 ) -> Next {
@@ -565,13 +661,18 @@ fn choose(
         let message = "the node that the scheduler has chosen is not there".to_owned();
         return Next::Stuck { reason: FAILED, message };
     }
-    let import = imported(view, claim);
+    // What is there already needs no further room.
+    let import = match origin {
+        Origin::Import(import) => Some(*import),
+        Origin::Empty | Origin::Copy(_) => None,
+    };
+    let size = growth::wanted(claim).filter(|_| import.is_none()).unwrap_or_default();
     let need = Need {
         kind: class.kind,
-        size: import.map_or(size, |_| 0),
+        size,
         labels: &class.arrays,
         node: view.node.filter(|_| class.waits),
-        only: import.map(|import| import.array.as_str()),
+        only: origin.array(),
         full,
     };
     match place(view.arrays, &need) {
@@ -601,35 +702,8 @@ fn asked(claim: &PersistentVolumeClaim) -> Vec<String> {
     all.filter(|array| !array.is_empty()).map(str::to_owned).collect()
 }
 
-/// What the storage document imports for a claim.
-fn imported<'v>(view: View<'v>, claim: &PersistentVolumeClaim) -> Option<&'v Import> {
-    let (namespace, name) = (claim.metadata.namespace.clone(), claim.metadata.name.clone());
-    view.setup.imports.get(&(namespace?, name?))
-}
-
-/// What is imported for a claim. Once it is written on the claim how its volume comes about, the storage
-/// document must say the same.
-fn import<'v>(
-    view: View<'v>,
-    claim: &PersistentVolumeClaim,
-    ours: bool,
-) -> Result<Option<&'v Import>, String> {
-    let said = imported(view, claim);
-    if !ours {
-        return Ok(said);
-    }
-    let written = claim.metadata.annotations.as_ref().and_then(|all| all.get(IMPORT));
-    match (said, written) {
-        (Some(import), Some(written)) if import.volume.is(written) => Ok(Some(import)),
-        (_, None) => Ok(None),
-        (_, Some(written)) => Err(format!(
-            "{written} was to be imported, and the storage document says so no more; make the claim anew"
-        )),
-    }
-}
-
 /// UID of the claim that a PersistentVolume is for.
-fn claimed(volume: &PersistentVolume) -> Option<&str> {
+pub(super) fn claimed(volume: &PersistentVolume) -> Option<&str> {
     volume.spec.as_ref()?.claim_ref.as_ref()?.uid.as_deref()
 }
 

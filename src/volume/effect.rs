@@ -172,6 +172,22 @@ pub enum Effect {
     },
 }
 
+impl Effect {
+    /// Whether it is done on an array, and not in the cluster.
+    pub fn is_for_array(&self) -> bool {
+        matches!(
+            self,
+            Self::Ensure { .. }
+                | Self::Find { .. }
+                | Self::Destroy { .. }
+                | Self::Grow { .. }
+                | Self::ListSnapshots { .. }
+                | Self::TakeSnapshot { .. }
+                | Self::DestroySnapshot { .. }
+        )
+    }
+}
+
 /// An object at a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Seen {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
     PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec,
-    PersistentVolumeClaimStatus, PersistentVolumeStatus, VolumeResourceRequirements,
+    PersistentVolumeClaimStatus, PersistentVolumeStatus, TypedLocalObjectReference,
+    VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
-use pso_gen::array::{Snapshot, Volume, VolumeId, Wanted};
+use pso_gen::array::{Snapshot, Source, Volume, VolumeId, Wanted};
 use pso_gen::volume::{ARRAY, BIND_COMPLETED, FINALIZER, Seen, Trouble, mark, quantity};
 
 /// A change of an object, as watches tell it.
@@ -35,6 +36,23 @@ impl Cluster {
     fn next(&mut self) -> String {
         self.version += 1;
         self.version.to_string()
+    }
+
+    /// Creates a claim that is to be a copy of another.
+    pub(crate) fn create_copy(&mut self, name: &str, class: &str, of: &str) -> bool {
+        if !self.create_claim(name, class) {
+            return false;
+        }
+        let mut claim = self.claims[name].clone();
+        claim.spec.get_or_insert_default().data_source = Some(TypedLocalObjectReference {
+            kind: "PersistentVolumeClaim".to_owned(),
+            name: of.to_owned(),
+            api_group: None,
+        });
+        // As if it had been there from the beginning.
+        self.history.pop();
+        self.put_claim(claim);
+        true
     }
 
     pub(crate) fn create_claim(&mut self, name: &str, class: &str) -> bool {
@@ -369,6 +387,8 @@ pub(crate) struct Arrays {
     pub(crate) volumes: BTreeMap<(String, String), (Volume, String)>,
     /// With the array, and the time of its slot when it was taken for one.
     pub(crate) snapshots: Vec<(String, Snapshot, Option<u64>)>,
+    /// Of which claim each volume has the data, by array and name.
+    pub(crate) holds: BTreeMap<(String, String), String>,
     /// The time, in seconds since 1970.
     pub(crate) now: u64,
     made: u64,
@@ -387,6 +407,23 @@ impl Arrays {
         {
             return Err(format!("{} is made on {array}, and was on {elsewhere}", key.1));
         }
+        let holds = match &wanted.source {
+            None => Some(wanted.owner.claim.clone()),
+            Some(Source::Snapshot(name)) => {
+                let mut there =
+                    self.snapshots.iter().filter(|(on, s, _)| on == array && s.name == *name);
+                let there = there.find(|(_, snapshot, _)| !snapshot.destroyed);
+                let of = there.map(|(_, snapshot, _)| (array.to_owned(), snapshot.volume.clone()));
+                of.and_then(|of| self.holds.get(&of).cloned())
+            }
+            Some(Source::Volume(_)) => None,
+        };
+        let is_there = self.volumes.contains_key(&key);
+        let Some(holds) = holds.filter(|_| !is_there).or_else(|| self.holds.get(&key).cloned())
+        else {
+            return Err(format!("{:?} is not there", wanted.source));
+        };
+        self.holds.insert(key.clone(), holds);
         self.made += 1;
         let id = format!("id-{}", self.made);
         let entry = self.volumes.entry(key).or_insert_with(|| {

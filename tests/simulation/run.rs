@@ -13,7 +13,8 @@ use pso_gen::spec::Snapshots;
 use pso_gen::volume::{
     ArrayKind, ArrayState, ArrayTraits, Binding, ClaimView, ClaimWork, ClassSetup, Effect, Event,
     FINALIZER, Health, MarkEffect, Marks, Orphans, Outcome, ReleaseView, ReleaseWork, Setup,
-    SnapshotView, SnapshotWork, Trouble, is_mark, persistent_volume, quantity, volume_behind,
+    SnapshotView, SnapshotWork, SourceView, Trouble, is_mark, persistent_volume, quantity,
+    source_of, volume_behind,
 };
 
 use super::binder::Binder;
@@ -195,6 +196,26 @@ impl Run {
         self.note(format!("user: create {name}: {made}"));
     }
 
+    /// Somebody wants a copy of another claim's volume.
+    pub(crate) fn copy(&mut self, name: &str, of: &str) {
+        let made = self.cluster.create_copy(name, "pure-file", of);
+        self.note(format!("user: create {name} as a copy of {of}: {made}"));
+    }
+
+    /// What a claim's volume holds: the claim's own name, or that of which it is a copy.
+    pub(crate) fn must_hold(&self, name: &str, what: &str) {
+        let uid = self.cluster.claims.get(name).and_then(|claim| claim.metadata.uid.clone());
+        let mut own = self
+            .arrays
+            .volumes
+            .iter()
+            .filter(|(_, (v, of))| Some(of) == uid.as_ref() && !v.destroyed);
+        let holds = own.next().and_then(|(key, _)| self.arrays.holds.get(key));
+        self.must(holds.map(String::as_str) == Some(what), &format!("{name} holds {holds:?}"));
+        let left = self.arrays.snapshots.iter().filter(|(_, snapshot, _)| !snapshot.destroyed);
+        self.must(left.count() == 0, "a snapshot is left");
+    }
+
     pub(crate) fn grow(&mut self, name: &str, gibibytes: u32) {
         self.cluster.grow_claim(name, gibibytes);
         self.note(format!("user: grow {name} to {gibibytes}Gi"));
@@ -366,9 +387,20 @@ impl Run {
         let process = &mut self.process;
         let effects = match key {
             Key::Claim(uid) => {
+                let claim = process.claims.get(uid);
+                let source = claim.and_then(source_of).and_then(|(_, source)| {
+                    let named = |claim: &&PersistentVolumeClaim| {
+                        claim.metadata.name.as_deref() == Some(source)
+                    };
+                    let claim = process.claims.values().find(named)?;
+                    let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref());
+                    let volume = bound.and_then(|bound| process.volumes.get(bound));
+                    Some(SourceView { claim, volume })
+                });
                 let view = ClaimView {
                     setup: &self.setup,
-                    claim: process.claims.get(uid),
+                    claim,
+                    source,
                     volume: process.volumes.get(&persistent_volume(uid)),
                     class: Some(&self.class),
                     arrays: &self.states,
@@ -463,17 +495,7 @@ impl Run {
     }
 
     fn trouble(effect: &Effect) -> Trouble {
-        let on_array = matches!(
-            effect,
-            Effect::Ensure { .. }
-                | Effect::Find { .. }
-                | Effect::Destroy { .. }
-                | Effect::Grow { .. }
-                | Effect::ListSnapshots { .. }
-                | Effect::TakeSnapshot { .. }
-                | Effect::DestroySnapshot { .. }
-        );
-        if on_array {
+        if effect.is_for_array() {
             let message = "no answer".to_owned();
             Trouble::Array { reason: "UnknownOutcome", message, retry: Retry::Soon }
         } else {
