@@ -19,6 +19,7 @@ mod origin;
 mod orphan;
 mod persistent;
 mod place;
+mod reason;
 mod release;
 mod retry;
 mod setup;
@@ -30,11 +31,13 @@ pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
 pub use mark::{MarkEffect, Marks, is_mark, mark};
 pub use name::{
     ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER, FINALIZER, IMPORT, PROVISIONER,
-    SELECTED_NODE, SNAPSHOTS, SNAPSHOTS_PARAMETER, persistent_volume, volume, volume_prefix,
+    SELECTED_NODE, SNAPSHOTS, SNAPSHOTS_PARAMETER, VOLUME, persistent_volume, volume,
+    volume_prefix,
 };
 pub use origin::source_of;
 pub use orphan::{Listed, Orphan, Orphans, Report};
 pub use persistent::{quantity, volume_behind};
+pub use reason::Reason;
 pub use release::{ReleaseWork, View as ReleaseView};
 pub use setup::{ArrayKind, ArrayState, ArrayTraits, Binding, ClassSetup, Health, Import, Setup};
 pub use slot::Slot;

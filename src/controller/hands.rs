@@ -10,7 +10,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client};
 use serde_json::{Value as Json, json};
 use tokio::sync::Semaphore;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::arrays::Arrays;
 use super::lease::Leadership;
@@ -18,7 +18,7 @@ use super::snapshots::{self, Snapshots};
 use crate::array::{Array, Error as ArrayError, Retry, Wanted};
 use crate::volume::{
     ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, MarkEffect, Outcome,
-    PROVISIONER, SELECTED_NODE, Seen, Severity, Trouble, mark, quantity,
+    PROVISIONER, Reason, SELECTED_NODE, Seen, Severity, Trouble, mark, quantity,
 };
 
 /// Name under which fields are ours, and events come.
@@ -67,13 +67,11 @@ impl Hands {
             }
             Effect::Destroy { array, volume, owner } => {
                 self.array(&array)?.destroy(&volume, &owner).await.map_err(|error| told(&error))?;
-                info!(array, volume = %volume.name, claim = owner.claim, "volume destroyed");
                 Ok(Outcome::Good)
             }
             Effect::Grow { array, volume, size } => {
                 let grown = self.array(&array)?.grow(&volume, size).await;
                 let grown = grown.map_err(|error| told(&error))?;
-                info!(array, volume = grown.name, size = grown.size, "volume grown");
                 Ok(Outcome::Volume(Some(grown)))
             }
             Effect::Intend { claim, asked, import, size: _ } => {
@@ -157,7 +155,6 @@ impl Hands {
 
     async fn ensure(&self, array: &str, wanted: &Wanted) -> Result<Outcome, Trouble> {
         let made = self.array(array)?.ensure(wanted).await.map_err(|error| told(&error))?;
-        info!(array, volume = made.name, claim = wanted.owner.claim, "volume made");
         Ok(Outcome::Volume(Some(made)))
     }
 
@@ -204,24 +201,24 @@ impl Hands {
         &self,
         object: ObjectReference,
         severity: Severity,
-        reason: &'static str,
+        reason: Reason,
         message: String,
     ) {
         let type_ = match severity {
             Severity::Normal => EventType::Normal,
             Severity::Warning => EventType::Warning,
         };
-        info!(reason, message, object = object.name, "event");
         let event = Event {
             type_,
-            reason: reason.to_owned(),
+            reason: reason.as_str().to_owned(),
             note: Some(message),
             action: "Provision".to_owned(),
             secondary: None,
         };
         let _turn = self.turns.acquire().await.ok();
         if let Err(error) = self.recorder.publish(&event, &object).await {
-            warn!(%error, "event not published");
+            let (namespace, name) = (object.namespace, object.name);
+            warn!(%error, %reason, namespace, name, "event not published");
         }
     }
 

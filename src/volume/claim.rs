@@ -17,20 +17,21 @@ use super::name::{self, ARRAY, BIND_COMPLETED, FINALIZER, SELECTED_NODE};
 use super::origin::{Origin, Unknown, origin};
 use super::persistent::{self, Behind, behind, quantity};
 use super::place::{Need, Place, place};
+use super::reason::Reason;
 use super::retry::Tries;
 use super::setup::{ArrayKind, ArrayState, Binding, ClassSetup, Import, Setup};
 use crate::array::{
     Details, Name, Owner, Retry, Snapshot, Source, Suffix, Volume, VolumeId, Wanted,
 };
 
-/// Reasons of events, as the usual provisioners have them.
-const PROVISIONING: &str = "Provisioning";
-const SUCCEEDED: &str = "ProvisioningSucceeded";
-const FAILED: &str = "ProvisioningFailed";
-const CLEANUP_FAILED: &str = "ProvisioningCleanupFailed";
-const RESIZING: &str = "Resizing";
-const RESIZED: &str = "VolumeResizeSuccessful";
-const RESIZE_FAILED: &str = "VolumeResizeFailed";
+/// What people are told of claims.
+const PROVISIONING: Reason = Reason::Provisioning;
+const SUCCEEDED: Reason = Reason::ProvisioningSucceeded;
+const FAILED: Reason = Reason::ProvisioningFailed;
+const CLEANUP_FAILED: Reason = Reason::ProvisioningCleanupFailed;
+const RESIZING: Reason = Reason::Resizing;
+const RESIZED: Reason = Reason::VolumeResizeSuccessful;
+const RESIZE_FAILED: Reason = Reason::VolumeResizeFailed;
 
 /// What is known when a claim is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +108,7 @@ enum Next {
     Mark(String),
     /// Something that only somebody else can mend.
     Stuck {
-        reason: &'static str,
+        reason: Reason,
         message: String,
     },
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
+use super::reason::Reason;
 use crate::array::{Name, Owner, Retry, Snapshot, Suffix, Volume, VolumeId, Wanted};
 
 /// Something to be done by somebody else. Each may be done twice without harm, and each is answered by
@@ -165,8 +166,8 @@ pub enum Effect {
         severity: Severity,
         /// About what.
         about: About,
-        /// One word, of a closed list.
-        reason: &'static str,
+        /// Why.
+        reason: Reason,
         /// For people.
         message: String,
     },

@@ -21,7 +21,7 @@ pub const SNAPSHOTS_PARAMETER: &str = "snapshots";
 /// Annotation of a PersistentVolume: the id of that array.
 pub(super) const ARRAY_ID: &str = "pso-gen.io/array-id";
 /// Annotation of a PersistentVolume: name of the volume on the array.
-pub(super) const VOLUME: &str = "pso-gen.io/volume";
+pub const VOLUME: &str = "pso-gen.io/volume";
 /// Annotation of a PersistentVolume: id of the volume on the array.
 pub(super) const VOLUME_ID: &str = "pso-gen.io/volume-id";
 

@@ -7,12 +7,13 @@ use super::claim::seen_volume;
 use super::effect::{About, Asked, Effect, Event, Outcome, Trouble};
 use super::name::{self, FINALIZER};
 use super::persistent::{Behind, behind};
+use super::reason::Reason;
 use super::retry::Tries;
 use super::setup::{ArrayState, Health, Setup};
 use crate::array::Owner;
 
-/// Reasons of events, as the usual provisioners have them.
-const FAILED: &str = "VolumeFailedDelete";
+/// What people are told of PersistentVolumes.
+const FAILED: Reason = Reason::VolumeFailedDelete;
 
 /// What is known when a PersistentVolume is looked at.
 #[derive(Debug, Clone, Copy)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::effect::{About, Effect, Severity, Trouble};
+use super::reason::Reason;
 use crate::array::Retry;
 
 /// First and longest time between two tries.
@@ -13,7 +14,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tries {
     failures: u32,
-    told: Option<(&'static str, String)>,
+    told: Option<(Reason, String)>,
 }
 
 impl Tries {
@@ -28,7 +29,7 @@ impl Tries {
         &mut self,
         about: About,
         severity: Severity,
-        reason: &'static str,
+        reason: Reason,
         kind: &str,
         message: String,
     ) -> Option<Effect> {
@@ -44,7 +45,7 @@ impl Tries {
     pub(super) fn failed(
         &mut self,
         about: About,
-        reason: &'static str,
+        reason: Reason,
         trouble: &Trouble,
     ) -> Vec<Effect> {
         let (kind, message, slow) = match trouble {

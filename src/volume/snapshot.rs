@@ -9,14 +9,15 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use super::effect::{About, Effect, Event, Outcome, Trouble};
 use super::name::SNAPSHOTS;
 use super::persistent::{Behind, behind};
+use super::reason::Reason;
 use super::retry::Tries;
 use super::setup::ClassSetup;
 use super::slot::Slot;
 use crate::array::{Retry, Snapshot};
 use crate::spec::{SnapshotSchedule, Snapshots};
 
-/// Reason of events.
-const FAILED: &str = "SnapshotFailed";
+/// What people are told of snapshots.
+const FAILED: Reason = Reason::SnapshotFailed;
 
 /// What is known when a volume's snapshots are looked at.
 #[derive(Debug, Clone, Copy)]
@@ -415,9 +416,9 @@ mod tests {
     /// What people are told, and whether somebody comes again.
     fn told(effects: &[Effect]) -> (Vec<&str>, bool) {
         let tells = effects.iter().filter_map(|effect| match effect {
-            Effect::Tell { about: About::Claim, reason: "SnapshotFailed", message, .. } => {
-                Some(message.as_str())
-            }
+            Effect::Tell {
+                about: About::Claim, reason: Reason::SnapshotFailed, message, ..
+            } => Some(message.as_str()),
             _ => None,
         });
         (tells.collect(), effects.iter().any(|effect| matches!(effect, Effect::Later(_))))
