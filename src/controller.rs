@@ -5,15 +5,20 @@
 //! Alone talks to the Kubernetes API.
 
 mod arrays;
+mod counted;
 mod hands;
+mod journal;
 mod lease;
+mod metrics;
+mod serve;
 mod setup;
 mod snapshots;
 mod world;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
@@ -24,7 +29,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{MissedTickBehavior, interval_at};
 use tracing::{debug, info, warn};
 
 use crate::array::Volume;
@@ -33,10 +38,16 @@ use crate::volume::{
     ReleaseWork, SnapshotWork, Trouble, is_mark,
 };
 pub use arrays::Arrays;
+use arrays::Lookout;
+pub use counted::{CountRequests, CountedRequests};
 use hands::Hands;
 use lease::{Candidate, Leadership};
+pub use metrics::Metrics;
+use metrics::{Tally, array};
+use serve::BEAT;
+pub use serve::{Status, serve};
 pub use setup::{SetupError, set_up};
-use world::World;
+use world::{Subject, World};
 
 /// How often arrays are asked how they are.
 const LOOK: Duration = Duration::from_secs(30);
@@ -113,26 +124,28 @@ pub struct LeaseName {
 }
 
 /// Runs the provisioner until `end` comes or its lease is lost; what has been begun by then is finished
-/// by the next one. Without a lease it must be the only one.
+/// by the next one. Without a lease it must be the only one. How it goes is written down in `status`.
 pub async fn run(
     client: Client,
     arrays: Arrays,
     lease: Option<LeaseName>,
+    status: &Status,
     end: impl Future<Output = ()>,
 ) -> End {
     let mut end = std::pin::pin!(end);
+    let arrays = arrays.counted(status.metrics());
     let Some(LeaseName { namespace, name, client: own }) = lease else {
         warn!("without a lease: no other provisioner may run");
-        lead(client, arrays, Leadership::alone(), &mut end).await;
+        lead(client, arrays, Leadership::alone(), status, &mut end).await;
         return End::Asked;
     };
-    let mut candidate = Candidate::new(own, &namespace, &name);
+    let mut candidate = Candidate::new(own, &namespace, &name, status.clone());
     let leadership = tokio::select! {
         () = &mut end => return End::Asked,
         leadership = candidate.wait() => leadership,
     };
     let how = tokio::select! {
-        () = lead(client, arrays, leadership, &mut end) => End::Asked,
+        () = lead(client, arrays, leadership, status, &mut end) => End::Asked,
         // All that is under way ends with the process: it must not do anything more.
         () = candidate.keep() => End::LeaseLost,
     };
@@ -147,14 +160,19 @@ async fn lead(
     client: Client,
     arrays: Arrays,
     leadership: Leadership,
+    status: &Status,
     end: &mut (impl Future<Output = ()> + Unpin),
 ) {
     let (sender, mut messages) = mpsc::unbounded_channel();
+    let metrics = status.metrics();
+    let claims = Api::<PersistentVolumeClaim>::all(client.clone());
+    let volumes = Api::<PersistentVolume>::all(client.clone());
+    let classes = Api::<StorageClass>::all(client.clone());
     let mut tasks = vec![
-        watch(Api::<PersistentVolumeClaim>::all(client.clone()), &sender, Message::Claims),
-        watch(Api::<PersistentVolume>::all(client.clone()), &sender, Message::Volumes),
-        watch(Api::<StorageClass>::all(client.clone()), &sender, Message::Classes),
-        look(arrays.clone(), &sender),
+        watch(claims, metrics.clone(), &sender, Message::Claims),
+        watch(volumes, metrics.clone(), &sender, Message::Volumes),
+        watch(classes, metrics.clone(), &sender, Message::Classes),
+        look(Lookout::new(arrays.clone(), metrics.clone()), &sender),
         list(arrays.clone(), &sender),
         tick(&sender),
     ];
@@ -162,7 +180,7 @@ async fn lead(
     let nodes = arrays.have_topology();
     if nodes {
         let nodes = Api::<PartialObjectMeta<Node>>::all(client.clone());
-        tasks.push(watch(nodes, &sender, Message::Nodes));
+        tasks.push(watch(nodes, metrics.clone(), &sender, Message::Nodes));
     }
     let hands = Arc::new(Hands::new(client, arrays.clone(), leadership));
     let mut brain = Brain {
@@ -172,20 +190,28 @@ async fn lead(
         marks: Marks::new(&format!("{:08x}", fastrand::u32(..))),
         snapshots: HashMap::new(),
         orphans: Orphans::default(),
+        marks_fail: Arc::default(),
         hands,
         doing: JoinSet::new(),
+        tally: Tally::new(metrics.clone()),
         sender,
     };
+    let mut beat = tokio::time::interval(BEAT);
     loop {
         tokio::select! {
             () = &mut *end => break,
             Some(_) = brain.doing.join_next() => {}
+            _ = beat.tick() => {
+                status.beats(Instant::now(), brain.world.missing());
+                brain.survey(messages.len());
+            }
             message = messages.recv() => match message {
                 Some(message) => brain.hear(message),
                 None => break,
             },
         }
     }
+    status.stops();
     for task in tasks {
         task.abort();
     }
@@ -199,37 +225,61 @@ async fn lead(
 /// Forwards what a watch sees.
 fn watch<K>(
     api: Api<K>,
+    metrics: Metrics,
     sender: &mpsc::UnboundedSender<Message>,
     message: fn(watcher::Event<K>) -> Message,
 ) -> tokio::task::JoinHandle<()>
 where
-    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+    K: kube::Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + 'static,
 {
     let sender = sender.clone();
+    let resource = K::plural(&());
+    metrics.watch_restarted(&resource, 0);
     tokio::spawn(async move {
+        let mut ended = false;
         let stream = watcher(api, watcher::Config::default()).default_backoff();
         let mut stream = std::pin::pin!(stream);
         while let Some(event) = stream.next().await {
             match event {
                 Ok(event) => {
+                    // A list that begins may yet go wrong.
+                    let begins = matches!(event, watcher::Event::Init);
+                    if !begins && std::mem::take(&mut ended) {
+                        info!(%resource, "watch goes on");
+                    }
                     if sender.send(message(event)).is_err() {
                         return;
                     }
                 }
-                Err(error) => warn!(%error, "watch ended; it starts again"),
+                Err(error) => {
+                    metrics.watch_restarted(&resource, 1);
+                    if std::mem::replace(&mut ended, true) {
+                        debug!(%resource, %error, "watch ended again");
+                    } else {
+                        warn!(%resource, %error, "watch ended; it starts again");
+                    }
+                }
             }
         }
     })
 }
 
 /// Asks the arrays how they are, again and again.
-fn look(arrays: Arrays, sender: &mpsc::UnboundedSender<Message>) -> tokio::task::JoinHandle<()> {
+fn look(
+    mut lookout: Lookout,
+    sender: &mpsc::UnboundedSender<Message>,
+) -> tokio::task::JoinHandle<()> {
     let sender = sender.clone();
     tokio::spawn(async move {
         let mut interval = tokio::time::interval(LOOK);
         loop {
             interval.tick().await;
-            if sender.send(Message::Arrays(arrays.look().await)).is_err() {
+            if sender.send(Message::Arrays(lookout.look().await)).is_err() {
                 return;
             }
         }
@@ -240,7 +290,7 @@ fn look(arrays: Arrays, sender: &mpsc::UnboundedSender<Message>) -> tokio::task:
 fn list(arrays: Arrays, sender: &mpsc::UnboundedSender<Message>) -> tokio::task::JoinHandle<()> {
     let sender = sender.clone();
     tokio::spawn(async move {
-        let mut interval = interval_at(Instant::now() + FIRST_LIST, LIST);
+        let mut interval = interval_at(tokio::time::Instant::now() + FIRST_LIST, LIST);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
@@ -280,9 +330,12 @@ struct Brain {
     snapshots: HashMap<String, SnapshotWork>,
     /// What of the arrays nobody knows, and how much of it there is on each.
     orphans: Orphans,
+    /// Whether the last mark could not be made.
+    marks_fail: Arc<AtomicBool>,
     hands: Arc<Hands>,
     /// Effects that are under way.
     doing: JoinSet<()>,
+    tally: Tally,
     sender: mpsc::UnboundedSender<Message>,
 }
 
@@ -306,8 +359,20 @@ impl Brain {
                 return;
             }
             Message::Tick => (self.snapshots(), Event::Changed),
-            Message::Done(key, done) => (vec![key], Event::Done(done)),
-            Message::Due(key) => (vec![key], Event::Due),
+            Message::Done(key, done) => {
+                let mut subject = self.world.subject(&key);
+                if let Some(ended) = self.tally.ends(&key, &done, subject.as_ref()) {
+                    if let Some(subject) = &mut subject {
+                        subject.array = ended.array.or(subject.array.take());
+                    }
+                    journal::ends(&key, subject.as_ref(), ended.effect, &done);
+                }
+                (vec![key], Event::Done(done))
+            }
+            Message::Due(key) => {
+                self.tally.due(&key);
+                (vec![key], Event::Due)
+            }
             Message::MarkDue => {
                 let world = &self.world;
                 let effect = self.marks.due(|key| match key {
@@ -329,6 +394,17 @@ impl Brain {
         for key in touched {
             self.step(&key, event.clone());
         }
+    }
+
+    /// Counts what there is now.
+    fn survey(&mut self, messages: usize) {
+        let now = Timestamp::now();
+        let age = |made: Timestamp| Duration::try_from(now.duration_since(made));
+        let claims = self.world.survey().map(|(key, state, class, made)| {
+            let age = made.and_then(|made| age(made).ok()).unwrap_or_default();
+            (key, state, class, age)
+        });
+        self.tally.survey(claims, messages, Instant::now());
     }
 
     /// Takes what a watch tells of a mark; gives back what is about another PersistentVolume.
@@ -365,6 +441,7 @@ impl Brain {
     fn mark(&mut self, effects: impl IntoIterator<Item = MarkEffect>) {
         for effect in effects {
             let (sender, hands) = (self.sender.clone(), Arc::clone(&self.hands));
+            let failing = Arc::clone(&self.marks_fail);
             self.doing.spawn(async move {
                 match &effect {
                     MarkEffect::Soon => {
@@ -374,9 +451,17 @@ impl Brain {
                     MarkEffect::Create(name) => {
                         let gone = Message::MarkGone(name.clone());
                         let wait = match hands.mark(effect).await {
-                            Ok(()) => MARK_LOST,
+                            Ok(()) => {
+                                failing.store(false, Ordering::Relaxed);
+                                MARK_LOST
+                            }
                             Err(trouble) => {
-                                warn!(?trouble, "mark not created");
+                                // It is tried again every second: once is enough.
+                                if failing.swap(true, Ordering::Relaxed) {
+                                    debug!(?trouble, "mark not created again");
+                                } else {
+                                    warn!(?trouble, "mark not created");
+                                }
                                 Duration::from_secs(1)
                             }
                         };
@@ -403,7 +488,7 @@ impl Brain {
         names.into_iter().cloned().map(Key::Snapshots).collect()
     }
 
-    /// Tells of volumes that nobody knows, in the log and only there.
+    /// Tells of volumes that nobody knows, in the log and by their number.
     fn report(&mut self, lists: &[Listed]) {
         // Claims that have not been seen are no claims that are not there.
         if !self.world.is_ready() {
@@ -421,11 +506,14 @@ impl Brain {
                 info!(array, volume = name, id, "no orphan any more");
             }
         }
-        let counts: Vec<(&str, Option<usize>)> = self.orphans.counts().collect();
-        debug!(?counts, "orphans");
+        self.tally.orphans(self.orphans.counts());
     }
 
     fn step(&mut self, key: &Key, event: Event) {
+        let trouble = match &event {
+            Event::Done(Err(trouble)) => Some(trouble.clone()),
+            _ => None,
+        };
         let effects = match key {
             Key::Claim(uid) => {
                 let view = self.world.claim_view(uid);
@@ -455,20 +543,28 @@ impl Brain {
                 effects
             }
         };
+        let mut subject = self.world.subject(key);
+        if let Some(subject) = &mut subject {
+            let now = effects.iter().find_map(array).map(str::to_owned);
+            subject.array = now.or(subject.array.take());
+        }
+        let (subject, trouble) = (subject.as_ref(), trouble.as_ref());
+        self.tally.stepped(key, subject, trouble, &effects, Instant::now());
         for effect in effects {
             if let Effect::Intend { asked, import: None, size, .. } = &effect
                 && let Some(array) = asked.last()
             {
                 self.world.give(array, *size);
             }
-            self.start(key, effect);
+            self.start(key, subject, effect);
         }
     }
 
     /// Has an effect done by somebody else.
-    fn start(&mut self, key: &Key, effect: Effect) {
+    fn start(&mut self, key: &Key, subject: Option<&Subject>, effect: Effect) {
+        journal::begins(key, subject, &effect);
+        self.tally.begins(key, &effect, Instant::now());
         let (key, sender, hands) = (key.clone(), self.sender.clone(), Arc::clone(&self.hands));
-        debug!(?key, ?effect);
         match effect {
             Effect::Later(wait) => {
                 tokio::spawn(async move {
@@ -482,6 +578,7 @@ impl Brain {
             }
             Effect::Tell { severity, about: _, reason, message } => {
                 if let Some(object) = self.world.reference(&key) {
+                    journal::tells(subject, severity, reason, &message);
                     tokio::spawn(
                         async move { hands.tell(object, severity, reason, message).await },
                     );

@@ -1,16 +1,20 @@
 //! `pso-gen provisioner`: fulfils claims, in the cluster or beside it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::files::Input;
 use super::out::{self, Format};
 use super::{Outcome, Trouble};
-use crate::controller::{self, End, LeaseName};
+use crate::controller::{self, CountRequests, End, LeaseName, Status};
 use crate::diagnostic::{Code, Diagnostic, Place, Sources};
 use crate::pipeline::read_storage;
 use crate::spec::{STORAGE, StorageSpec, split};
@@ -42,6 +46,11 @@ pub(super) struct Args {
     /// Who binds claims to their PersistentVolumes
     #[arg(long, value_name = "WHO", value_enum, default_value = "direct")]
     binding: WhoBinds,
+
+    /// Where metrics and probes are served over http, such as `0.0.0.0:8080`; port 0 takes a free one, and
+    /// the log says which. Nowhere when left out
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
 
     /// What is logged: error, warn, info, debug, or a filter such as `pso_gen=debug`
     #[arg(long, value_name = "FILTER", default_value = "info")]
@@ -90,7 +99,11 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         .map_err(|error| Trouble::Usage(error.to_string()))?;
     let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
     runtime.block_on(async {
-        let client = client(args.kubeconfig.as_deref()).await?;
+        let status = Status::new();
+        if let Some(address) = args.listen {
+            listen(address, &status).await?;
+        }
+        let client = client(args.kubeconfig.as_deref(), &status).await?;
         let mut end = signal(SignalKind::terminate()).map_err(Trouble::Start)?;
         let ended = async {
             tokio::select! {
@@ -103,17 +116,32 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             Some((namespace, name)) => Some(LeaseName {
                 namespace: namespace.clone(),
                 name: name.clone(),
-                client: self::client(args.kubeconfig.as_deref()).await?,
+                client: self::client(args.kubeconfig.as_deref(), &status).await?,
             }),
         };
-        Ok(match controller::run(client, arrays, lease, ended).await {
+        Ok(match controller::run(client, arrays, lease, &status, ended).await {
             End::Asked => Outcome::Good,
             End::LeaseLost => Outcome::Wrong,
         })
     })
 }
 
-async fn client(kubeconfig: Option<&Path>) -> Result<Client, Trouble> {
+/// Begins to serve metrics and probes, which ends with the process.
+async fn listen(address: SocketAddr, status: &Status) -> Result<(), Trouble> {
+    let taken = |error| Trouble::Usage(format!("--listen {address}: {error}"));
+    let listener = TcpListener::bind(address).await.map_err(taken)?;
+    let address = listener.local_addr().map_err(taken)?;
+    info!(%address, "serving metrics and probes");
+    let served = controller::serve(listener, status.clone());
+    tokio::spawn(async move {
+        if let Err(error) = served.await {
+            warn!(%error, "metrics and probes are not served any more");
+        }
+    });
+    Ok(())
+}
+
+async fn client(kubeconfig: Option<&Path>, status: &Status) -> Result<Client, Trouble> {
     let cluster = |error: &dyn std::fmt::Display| Trouble::Cluster(error.to_string());
     let config = match kubeconfig {
         Some(path) => {
@@ -123,7 +151,8 @@ async fn client(kubeconfig: Option<&Path>) -> Result<Client, Trouble> {
         }
         None => Config::infer().await.map_err(|error| cluster(&error))?,
     };
-    Client::try_from(config).map_err(|error| cluster(&error))
+    let builder = ClientBuilder::try_from(config).map_err(|error| cluster(&error))?;
+    Ok(builder.with_layer(&CountRequests::new(status.metrics())).build())
 }
 
 /// Reads the one storage document of a file.

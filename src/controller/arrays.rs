@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use tracing::warn;
+use tracing::{info, warn};
 
+use super::counted::CountedArray;
+use super::metrics::Metrics;
 use crate::array::{Array, Error, Volume};
 use crate::volume::{ArrayKind, ArrayState, ArrayTraits, Health, Listed, Setup, volume_prefix};
 
@@ -31,6 +33,16 @@ impl Arrays {
         Self { setup: Arc::new(setup), arrays: Arc::new(named.collect()) }
     }
 
+    /// Returns the same, with all operations counted.
+    pub(super) fn counted(&self, metrics: &Metrics) -> Self {
+        let arrays = self.arrays.iter().map(|(name, client)| {
+            let Client { kind, traits, array } = client;
+            let array = Arc::new(CountedArray::new(Arc::clone(array), metrics.clone()));
+            (name.clone(), Client { kind: *kind, traits: traits.clone(), array })
+        });
+        Self { setup: Arc::clone(&self.setup), arrays: Arc::new(arrays.collect()) }
+    }
+
     pub(super) fn setup(&self) -> &Setup {
         &self.setup
     }
@@ -43,23 +55,6 @@ impl Arrays {
     /// Returns the array of a name.
     pub(super) fn get(&self, name: &str) -> Option<&Arc<dyn Array>> {
         self.arrays.get(name).map(|client| &client.array)
-    }
-
-    /// Asks all arrays at once how they are. One that does not answer holds up no other for longer than
-    /// its own patience.
-    pub(super) async fn look(&self) -> Vec<ArrayState> {
-        let states = self.arrays.iter().map(|(name, client)| async move {
-            let health = match health(client.array.as_ref()).await {
-                Ok(health) => health,
-                Err(error) => {
-                    warn!(array = name, %error, "array is away");
-                    Health::Down(error.kind().to_string())
-                }
-            };
-            let Client { kind, traits, .. } = client;
-            ArrayState { name: name.clone(), kind: *kind, traits: traits.clone(), health }
-        });
-        join_all(states).await
     }
 
     /// Lists the volumes of all arrays whose names begin with the cluster's.
@@ -79,6 +74,73 @@ impl Arrays {
     }
 }
 
+/// Asks arrays how they are, again and again.
+#[derive(Debug)]
+pub(super) struct Lookout {
+    arrays: Arrays,
+    metrics: Metrics,
+    /// What each was last found to be.
+    before: BTreeMap<String, Seen>,
+}
+
+/// How an array was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    There,
+    /// The word for why not.
+    Away(&'static str),
+}
+
+impl Lookout {
+    pub(super) fn new(arrays: Arrays, metrics: Metrics) -> Self {
+        Self { arrays, metrics, before: BTreeMap::new() }
+    }
+
+    /// Asks all arrays at once. One that does not answer holds up no other for longer than its own
+    /// patience.
+    pub(super) async fn look(&mut self) -> Vec<ArrayState> {
+        let answers = self.arrays.arrays.iter().map(|(name, client)| async move {
+            let Client { kind, traits, array } = client;
+            (name.clone(), *kind, traits.clone(), health(array.as_ref()).await)
+        });
+        let answers = join_all(answers).await;
+        let states = answers.into_iter().map(|(name, kind, traits, answer)| {
+            self.note(&name, &answer);
+            let health = answer.unwrap_or_else(|error| Health::Down(error.kind().to_string()));
+            ArrayState { name, kind, traits, health }
+        });
+        states.collect()
+    }
+
+    /// Says what is news: an array that stays away is none.
+    fn note(&mut self, array: &str, answer: &Result<Health, Error>) {
+        let capacity = match answer {
+            Ok(Health::Up { capacity, .. }) => Some(*capacity),
+            _ => None,
+        };
+        self.metrics.array(array, capacity);
+        let seen = answer.as_ref().map_or_else(|error| Seen::Away(error.reason()), |_| Seen::There);
+        let before = self.before.insert(array.to_owned(), seen);
+        match (news(before, seen), answer) {
+            (Some(what), Err(error)) => {
+                warn!(array, reason = error.reason(), %error, "array {what}");
+            }
+            (Some(what), Ok(_)) => info!(array, "array {what}"),
+            (None, _) => {}
+        }
+    }
+}
+
+/// What is to be told of an array, if anything.
+fn news(before: Option<Seen>, now: Seen) -> Option<&'static str> {
+    match (before, now) {
+        (Some(before), now) if before == now => None,
+        (_, Seen::Away(_)) => Some("is away"),
+        (None, Seen::There) => Some("is there"),
+        (Some(_), Seen::There) => Some("is back"),
+    }
+}
+
 async fn health(array: &dyn Array) -> Result<Health, Error> {
     let id = array.identity().await?.id;
     let capacity = array.capacity().await?;
@@ -90,4 +152,22 @@ async fn listed(array: &dyn Array, prefix: &str) -> Result<(String, Vec<Volume>)
     let volumes = array.list(prefix).await?;
     // Every log-in compares the id with the one before; asked for afterwards, it is that of the list.
     Ok((array.identity().await?.id, volumes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_that_stays_away_is_told_of_once() {
+        let mut before = None;
+        let mut told = |now| news(before.replace(now), now);
+        assert_eq!(told(Seen::There), Some("is there"));
+        assert_eq!(told(Seen::There), None);
+        assert_eq!(told(Seen::Away("Unreachable")), Some("is away"));
+        assert_eq!(told(Seen::Away("Unreachable")), None);
+        assert_eq!(told(Seen::Away("LoginRefused")), Some("is away"), "for another reason");
+        assert_eq!(told(Seen::There), Some("is back"));
+        assert_eq!(news(None, Seen::Away("NoToken")), Some("is away"), "from the start");
+    }
 }

@@ -13,7 +13,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
+
+use super::serve::Status;
 
 /// How long a lease lasts after it was renewed.
 const LASTS: Duration = Duration::from_secs(15);
@@ -61,6 +63,9 @@ pub(super) struct Candidate {
     me: String,
     leadership: Leadership,
     seen: Option<Seen>,
+    status: Status,
+    /// Whether the last look went wrong.
+    troubled: bool,
 }
 
 /// A lease as it was last seen, and since when it has been so.
@@ -81,7 +86,7 @@ enum Move {
 impl Candidate {
     /// Returns a candidate for the lease of a name. Uses a client of its own, so that no other traffic
     /// keeps it waiting.
-    pub(super) fn new(client: Client, namespace: &str, name: &str) -> Self {
+    pub(super) fn new(client: Client, namespace: &str, name: &str, status: Status) -> Self {
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "pso-gen".to_owned());
         Self {
             leases: Api::namespaced(client, namespace),
@@ -89,12 +94,22 @@ impl Candidate {
             me: format!("{host}_{:016x}", fastrand::u64(..)),
             leadership: Leadership::new(),
             seen: None,
+            status,
+            troubled: false,
         }
     }
 
     /// Waits until this process leads.
     pub(super) async fn wait(&mut self) -> Leadership {
+        let mut told = None;
         while !self.turn().await {
+            if let Some(holder) = self.holder().map(str::to_owned) {
+                self.status.waits();
+                if told.as_ref() != Some(&holder) {
+                    info!(me = self.me, lease = self.name, holder, "waiting to lead");
+                    told = Some(holder);
+                }
+            }
             tokio::time::sleep(LOOK).await;
         }
         info!(me = self.me, lease = self.name, "leading");
@@ -129,9 +144,12 @@ impl Candidate {
             Ok(Some(lease)) => self.look(lease, start),
             Ok(None) => self.seen = None,
             Err(error) => {
-                warn!(%error, "lease not read");
+                self.trouble(&error, "lease not read");
                 return false;
             }
+        }
+        if std::mem::take(&mut self.troubled) {
+            info!(lease = self.name, "lease read again");
         }
         let spec = match decide(self.seen.as_ref(), &self.me, start) {
             Move::Wait => return false,
@@ -154,13 +172,30 @@ impl Candidate {
                 true
             }
             Err(error) => {
-                warn!(%error, "lease not written");
+                self.trouble(&error, "lease not written");
                 false
             }
         }
     }
 
+    /// Says once that the API server does not do what it is asked for: it is asked every two seconds.
+    fn trouble(&mut self, error: &kube::Error, what: &str) {
+        if std::mem::replace(&mut self.troubled, true) {
+            debug!(%error, lease = self.name, "{what}");
+        } else {
+            warn!(%error, lease = self.name, "{what}");
+        }
+    }
+
+    /// Who has the lease, as it was last seen.
+    fn holder(&self) -> Option<&str> {
+        holder(&self.seen.as_ref()?.lease)
+    }
+
     fn look(&mut self, lease: Lease, now: Instant) {
+        if self.seen.as_ref().is_some_and(|seen| holder(&seen.lease) != holder(&lease)) {
+            self.status.metrics().lease_changed();
+        }
         if self.seen.as_ref().is_none_or(|seen| seen.lease.spec != lease.spec) {
             self.seen = Some(Seen { lease, since: now });
         } else if let Some(seen) = &mut self.seen {
@@ -189,6 +224,10 @@ impl Candidate {
             ..before
         }
     }
+}
+
+fn holder(lease: &Lease) -> Option<&str> {
+    lease.spec.as_ref()?.holder_identity.as_deref()
 }
 
 fn decide(seen: Option<&Seen>, me: &str, now: Instant) -> Move {

@@ -49,7 +49,6 @@ pub(super) async fn act(array: &dyn Array, effect: &Effect) -> Result<Outcome, T
         }
         Effect::TakeSnapshot { volume, suffix, .. } => {
             let taken = array.snapshot(volume, suffix).await.map_err(|error| told(&error))?;
-            info!(array = array.name(), snapshot = taken.name, "snapshot taken");
             Ok(Outcome::Snapshot(taken))
         }
         Effect::DestroySnapshot { snapshot, .. } => {

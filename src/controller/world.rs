@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use k8s_openapi::api::core::v1::{Node, ObjectReference, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 
 use super::Key;
 use crate::volume::{
-    ArrayState, ClaimView, ClassSetup, FINALIZER, Health, ReleaseView, SELECTED_NODE, Setup,
-    SnapshotView, SourceView, persistent_volume, source_of, volume_behind,
+    ARRAY, ArrayState, ClaimView, ClassSetup, FINALIZER, Health, IMPORT, ReleaseView,
+    SELECTED_NODE, Setup, SnapshotView, SourceView, VOLUME, persistent_volume, source_of, volume,
+    volume_behind,
 };
 
 /// Objects of one kind, by a name that is theirs alone.
@@ -67,6 +69,47 @@ impl<K> Known<K> {
     }
 }
 
+/// What a line of the log and a label are taken from: whom a work is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Subject {
+    /// The claim, as `namespace/name`.
+    pub(super) claim: String,
+    /// Name of its volume on an array.
+    pub(super) volume: Option<String>,
+    /// The array that it is on.
+    pub(super) array: Option<String>,
+    /// Its class.
+    pub(super) class: String,
+    /// Whether it is being deleted.
+    pub(super) goes: bool,
+    /// Whether there is nothing left to do but to grow.
+    pub(super) is_settled: bool,
+}
+
+/// How a claim is, as far as the cluster tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum State {
+    /// It has a PersistentVolume.
+    Bound,
+    /// It has none yet.
+    Pending,
+    /// It has none, and wants none before its first pod is there.
+    Waiting,
+}
+
+impl State {
+    /// Words for all states, and for one that only who counts attempts knows.
+    pub(super) const WORDS: [&str; 4] = ["bound", "pending", "waiting", "failing"];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Bound => "bound",
+            Self::Pending => "pending",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
 /// All that is known.
 #[derive(Debug)]
 pub(super) struct World {
@@ -106,6 +149,18 @@ impl World {
     pub(super) fn is_ready(&self) -> bool {
         let lists = [self.claims.complete, self.volumes.complete, self.classes.complete];
         lists == [true; 3] && self.nodes.complete && self.arrays_seen
+    }
+
+    /// Returns what has not been seen once.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        let seen = [
+            (self.claims.complete, "claims"),
+            (self.volumes.complete, "PersistentVolumes"),
+            (self.classes.complete, "StorageClasses"),
+            (self.nodes.complete, "nodes"),
+            (self.arrays_seen, "arrays"),
+        ];
+        seen.into_iter().filter(|(seen, _)| !seen).map(|(_, what)| what).collect()
     }
 
     /// Returns what all there is to look at.
@@ -302,6 +357,77 @@ impl World {
         })
     }
 
+    /// Returns whom a work is about; none when it is gone, or not ours.
+    pub(super) fn subject(&self, key: &Key) -> Option<Subject> {
+        match key {
+            Key::Claim(uid) => self.claim_subject(uid),
+            Key::Volume(name) | Key::Snapshots(name) => self.volume_subject(name),
+        }
+    }
+
+    fn claim_subject(&self, uid: &str) -> Option<Subject> {
+        let claim = self.claims.objects.get(uid)?;
+        let class = class_of(claim).unwrap_or_default();
+        let begun = claim.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER);
+        if !begun && !self.is_ours(class) {
+            return None;
+        }
+        let annotation = |key: &str| claim.metadata.annotations.as_ref()?.get(key);
+        // Of several that were asked, the last one now.
+        let array = annotation(ARRAY).and_then(|asked| asked.rsplit(',').next());
+        let own = volume(&self.setup.cluster, uid).map(|name| name.to_string());
+        Some(Subject {
+            claim: path(claim.metadata.namespace.as_deref(), claim.metadata.name.as_deref()),
+            volume: annotation(IMPORT).cloned().or(own),
+            array: array.map(str::to_owned),
+            class: class.to_owned(),
+            goes: claim.metadata.deletion_timestamp.is_some(),
+            is_settled: self.is_settled(uid),
+        })
+    }
+
+    fn volume_subject(&self, name: &str) -> Option<Subject> {
+        let volume = self.volumes.objects.get(name)?;
+        let (array, _) = volume_behind(volume)?;
+        let spec = volume.spec.as_ref();
+        let claim = spec.and_then(|spec| spec.claim_ref.as_ref());
+        let claim = claim.map(|claim| path(claim.namespace.as_deref(), claim.name.as_deref()));
+        Some(Subject {
+            claim: claim.unwrap_or_default(),
+            volume: volume.metadata.annotations.as_ref().and_then(|all| all.get(VOLUME)).cloned(),
+            array: Some(array),
+            class: spec.and_then(|spec| spec.storage_class_name.clone()).unwrap_or_default(),
+            goes: volume.metadata.deletion_timestamp.is_some(),
+            is_settled: false,
+        })
+    }
+
+    fn is_ours(&self, class: &str) -> bool {
+        self.classes.objects.get(class).is_some_and(Option::is_some)
+    }
+
+    /// Returns the claims of our classes: how each is, its class, and when it was made.
+    pub(super) fn survey(&self) -> impl Iterator<Item = (Key, State, &str, Option<Timestamp>)> {
+        self.claims.objects.iter().filter_map(|(uid, claim)| {
+            let class = class_of(claim).filter(|class| self.is_ours(class))?;
+            let waits = match self.classes.objects.get(class) {
+                Some(Some(Ok(class))) => class.waits,
+                _ => false,
+            };
+            let annotations = claim.metadata.annotations.as_ref();
+            let placed = annotations.is_some_and(|all| all.contains_key(SELECTED_NODE));
+            let state = if is_bound(claim) {
+                State::Bound
+            } else if waits && !placed {
+                State::Waiting
+            } else {
+                State::Pending
+            };
+            let made = claim.metadata.creation_timestamp.as_ref().map(|time| time.0);
+            Some((Key::Claim(uid.clone()), state, class, made))
+        })
+    }
+
     /// Returns the object of a work, for events about it.
     pub(super) fn reference(&self, key: &Key) -> Option<ObjectReference> {
         match key {
@@ -314,6 +440,11 @@ impl World {
 
 fn name<K: Resource>(object: &K) -> String {
     object.meta().name.clone().unwrap_or_default()
+}
+
+/// A name with its namespace.
+fn path(namespace: Option<&str>, name: Option<&str>) -> String {
+    format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())
 }
 
 fn is_bound(claim: &PersistentVolumeClaim) -> bool {

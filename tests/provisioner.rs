@@ -1,0 +1,373 @@
+//! What the provisioner tells whoever looks after it, as a process beside a small stand-in for the
+//! Kubernetes API: metrics, probes, log, and the page about them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use pso_gen::controller::Metrics;
+use pso_gen::volume::Reason;
+use serde_json::{Value as Json, json};
+
+/// A process that ends with the test, however that ends.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What the stand-in has: a class, a claim, and a lease.
+#[derive(Clone)]
+struct Api {
+    claim: Arc<Mutex<Json>>,
+    lease: Arc<Mutex<Json>>,
+    /// Whether it answers anything but leases.
+    up: Arc<Mutex<bool>>,
+}
+
+const CLAIMS: &str = "/api/v1/persistentvolumeclaims";
+const VOLUMES: &str = "/api/v1/persistentvolumes";
+const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
+const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/pso-system/leases/pso-gen";
+const UID: &str = "5d3c1f0a-0000-4000-8000-000000000001";
+
+impl Api {
+    fn new(holder: &str) -> Self {
+        let claim = json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {
+                "name": "data", "namespace": "apps", "uid": UID, "resourceVersion": "1",
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+            },
+            "spec": {
+                "accessModes": ["ReadWriteMany"], "storageClassName": "pure-file",
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+        });
+        let lease = json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": "pso-gen", "namespace": "pso-system", "resourceVersion": "1"},
+            "spec": {"holderIdentity": holder, "leaseDurationSeconds": 3600},
+        });
+        Self {
+            claim: Arc::new(Mutex::new(claim)),
+            lease: Arc::new(Mutex::new(lease)),
+            up: Arc::new(Mutex::new(true)),
+        }
+    }
+
+    async fn serve(&self) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new().fallback(answer).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+}
+
+async fn answer(State(api): State<Api>, method: Method, uri: Uri, body: Bytes) -> Response {
+    let path = uri.path();
+    let sent: Json = serde_json::from_slice(&body).unwrap_or_default();
+    let mut lease = api.lease.lock().expect("unharmed");
+    if path == LEASE {
+        if method == Method::PUT {
+            *lease = sent;
+        }
+        return axum::Json(lease.clone()).into_response();
+    }
+    if !*api.up.lock().expect("unharmed") {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    if uri.query().is_some_and(|query| query.contains("watch=true")) {
+        // Nothing happens any more.
+        return Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>())
+            .into_response();
+    }
+    let mut claim = api.claim.lock().expect("unharmed");
+    let list = |kind: &str, items: Vec<Json>| {
+        axum::Json(json!({
+            "apiVersion": "v1", "kind": kind, "metadata": {"resourceVersion": "1"}, "items": items,
+        }))
+        .into_response()
+    };
+    match (method, path) {
+        (Method::GET, CLAIMS) => list("PersistentVolumeClaimList", vec![claim.clone()]),
+        (Method::GET, VOLUMES) => list("PersistentVolumeList", Vec::new()),
+        (Method::GET, CLASSES) => {
+            let class = json!({
+                "metadata": {"name": "pure-file"}, "provisioner": "pso-gen.io/provisioner",
+                "parameters": {"backend": "file"},
+            });
+            list("StorageClassList", vec![class])
+        }
+        (Method::PATCH, path) if path.ends_with("/persistentvolumeclaims/data") => {
+            claim["metadata"]["resourceVersion"] = json!("2");
+            for field in ["finalizers", "annotations"] {
+                claim["metadata"][field] = sent["metadata"][field].clone();
+            }
+            // What is set to nothing goes.
+            if let Some(annotations) = claim["metadata"]["annotations"].as_object_mut() {
+                annotations.retain(|_, value| !value.is_null());
+            }
+            axum::Json(claim.clone()).into_response()
+        }
+        (Method::POST, _) => (StatusCode::CREATED, axum::Json(sent)).into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Simulated arrays, a stand-in for the Kubernetes API, and a provisioner.
+struct Stage {
+    folder: tempfile::TempDir,
+    api: Api,
+    provisioner: Option<Process>,
+    _simulator: Process,
+    /// Where metrics and probes are.
+    address: String,
+}
+
+impl Stage {
+    async fn open(holder: &str, more: &[&str]) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().expect("a folder");
+        let api = Api::new(holder);
+        let server = api.serve().await;
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "here",
+            "clusters": [{"name": "here", "cluster": {"server": format!("http://{server}")}}],
+            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
+            "users": [{"name": "me", "user": {}}],
+        });
+        fs::write(folder.path().join("kubeconfig"), kubeconfig.to_string()).expect("written");
+        let mut simulator = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+            .args(["simulate", "--storage-out"])
+            .arg(folder.path().join("storage.pso.yaml"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let mut line = String::new();
+        let told = simulator.stdout.take().expect("piped");
+        BufReader::new(told).read_line(&mut line).expect("a line");
+        let mut stage = Self {
+            folder,
+            api,
+            provisioner: None,
+            _simulator: Process(simulator),
+            address: String::new(),
+        };
+        stage.start(more).await;
+        stage
+    }
+
+    async fn start(&mut self, more: &[&str]) {
+        let path = |name: &str| self.folder.path().join(name);
+        let process = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+            .arg("provisioner")
+            .args(["--listen", "127.0.0.1:0", "--log", "trace", "--storage"])
+            .arg(path("storage.pso.yaml"))
+            .arg("--kubeconfig")
+            .arg(path("kubeconfig"))
+            .args(more)
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(path("log")).expect("a log"))
+            .spawn();
+        self.provisioner = Some(Process(process.expect("starts")));
+        let start = "serving metrics and probes";
+        self.until(start, async || !self.lines(start).is_empty()).await;
+        let line = self.lines(start).remove(0);
+        let address = line["fields"]["address"].as_str();
+        self.address = address.expect("an address").into();
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Returns the lines of the log with a message.
+    fn lines(&self, message: &str) -> Vec<Json> {
+        let log = self.log();
+        // The last line may be half written.
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok());
+        lines.filter(|line| line["fields"]["message"] == message).collect()
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let answer = reqwest::get(format!("http://{}{path}", self.address)).await;
+        let answer = answer.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    }
+
+    /// Returns a metric's value.
+    async fn value(&self, start: &str) -> Option<String> {
+        let (_, text) = self.get("/metrics").await;
+        text.lines().find_map(|line| line.strip_prefix(start)?.strip_prefix(' ').map(str::to_owned))
+    }
+
+    async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        let start = Instant::now();
+        while !holds().await {
+            if start.elapsed() > Duration::from_secs(60) {
+                let log = self.log();
+                let own = log.lines().rev().filter(|line| line.contains("\"pso_gen"));
+                let end: Vec<&str> = own.take(30).collect();
+                panic!("not in time: {what}\n{}", end.join("\n"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Returns the arrays' tokens.
+    fn tokens(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path()).expect("a folder");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let tokens = paths.filter(|path| path.extension().is_some_and(|word| word == "token"));
+        tokens.map(|path| fs::read_to_string(path).expect("text").trim().to_owned()).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_tells_what_it_does_and_no_secret() {
+    let stage = Stage::open("", &[]).await;
+    let made = async || !stage.lines("volume made").is_empty();
+    stage.until("the volume is made", made).await;
+    let created = r#"rest_client_requests_total{code="201",method="POST"}"#;
+    stage
+        .until("the PersistentVolume is created", async || stage.value(created).await.is_some())
+        .await;
+    stage.until("ready", async || stage.get("/readyz").await.0 == 200).await;
+    assert_eq!(stage.get("/livez").await, (200, "ok\n".to_owned()));
+    for (start, value) in [
+        (r#"pso_gen_array_calls_total{array="fb1",operation="ensure",outcome="ok"}"#, "1"),
+        (r#"pso_gen_array_up{array="fa1"}"#, "1"),
+        (r#"pso_gen_events_total{reason="Provisioning",type="Normal"}"#, "1"),
+        (r#"pso_gen_watch_restarts_total{resource="storageclasses"}"#, "0"),
+        ("pso_gen_leading", "1"),
+    ] {
+        assert_eq!(stage.value(start).await.as_deref(), Some(value), "{start}");
+    }
+    let pending = r#"pso_gen_claims{class="pure-file",state="pending"}"#;
+    let counted = async || stage.value(pending).await.as_deref() == Some("1");
+    stage.until("the claim is counted", counted).await;
+
+    // Whom each line is about can be filtered for.
+    for (message, level) in [("volume made", "INFO"), ("event", "INFO"), ("effect", "DEBUG")] {
+        let lines = stage.lines(message);
+        let line = lines.first().expect("a line");
+        assert_eq!(line["level"], level, "{line}");
+        assert_eq!(line["fields"]["claim"], "apps/data", "{line}");
+        assert_eq!(line["fields"]["array"], "fb1", "{line}");
+        assert_eq!(line["fields"]["volume"], format!("demo-pvc-{UID}"), "{line}");
+    }
+    let line = stage.lines("volume made").remove(0);
+    assert_eq!(
+        (&line["fields"]["array"], &line["fields"]["size"]),
+        (&json!("fb1"), &json!(1 << 30))
+    );
+
+    let (_, metrics) = stage.get("/metrics").await;
+    let tokens = stage.tokens();
+    assert_eq!(tokens.len(), 2);
+    let log = stage.log();
+    assert!(log.contains("\"level\":\"TRACE\""), "all there is was logged");
+    for token in tokens {
+        assert!(token.len() > 10 && !metrics.contains(&token) && !log.contains(&token));
+    }
+    for hidden in [UID, "apps", "data\""] {
+        assert!(!metrics.contains(hidden), "{hidden} is one of many: no label\n{metrics}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_waits_is_ready_and_leads_when_its_time_comes() {
+    let stage = Stage::open("somebody", &["--lease", "pso-system/pso-gen"]).await;
+    stage.until("ready to wait", async || stage.get("/readyz").await.0 == 200).await;
+    assert_eq!(stage.value("pso_gen_leading").await.as_deref(), Some("0"));
+    let lines = stage.lines("waiting to lead");
+    assert_eq!((lines.len(), &lines[0]["fields"]["holder"]), (1, &json!("somebody")));
+
+    *stage.api.up.lock().expect("unharmed") = false;
+    stage.api.lease.lock().expect("unharmed")["spec"]["holderIdentity"] = json!("");
+    let leads = async || stage.value("pso_gen_leading").await.as_deref() == Some("1");
+    stage.until("it leads", leads).await;
+    let blind = (503, "not seen yet: claims, PersistentVolumes, StorageClasses\n".to_owned());
+    stage.until("it sees nothing", async || stage.get("/readyz").await == blind).await;
+    assert_eq!(stage.get("/livez").await.0, 200, "starting anew would not help");
+    let restarts = r#"pso_gen_watch_restarts_total{resource="persistentvolumes"}"#;
+    let again =
+        async || stage.value(restarts).await.is_some_and(|n| n.parse::<u64>().ok() > Some(1));
+    stage.until("it looks again and again", again).await;
+    let ended = stage.lines("watch ended; it starts again");
+    assert_eq!(ended.len(), 3, "once for each: {ended:?}");
+
+    *stage.api.up.lock().expect("unharmed") = true;
+    stage.until("it sees", async || stage.get("/readyz").await.0 == 200).await;
+    assert_eq!(stage.lines("watch goes on").len(), 3);
+    // From somebody to nobody, and from nobody to us.
+    assert_eq!(stage.value("pso_gen_lease_changes_total").await.as_deref(), Some("2"));
+}
+
+#[test]
+fn an_address_that_is_taken_is_said_at_once() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let storage = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/storage/storage.pso.yaml");
+    let output = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+        .args(["provisioner", "--storage", storage, "--listen", &address])
+        .output()
+        .expect("runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains(&format!("--listen {address}: ")), "{told}");
+}
+
+fn page() -> String {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/provisioner.md");
+    fs::read_to_string(path).expect("a page")
+}
+
+/// The words in the first column of the tables below a heading.
+fn told(page: &str, heading: &str) -> BTreeSet<String> {
+    let section = page.split(&format!("\n## {heading}\n")).nth(1).expect("a section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|line| {
+        let word = line.split('`').nth(1).unwrap_or_default();
+        word.split('{').next().unwrap_or_default().to_owned()
+    })
+    .collect()
+}
+
+#[test]
+fn the_page_tells_of_every_event_and_metric_and_of_no_other() {
+    let page = page();
+    let reasons: BTreeSet<String> =
+        Reason::ALL.iter().map(|reason| reason.as_str().to_owned()).collect();
+    assert_eq!(reasons.len(), Reason::ALL.len());
+    assert_eq!(told(&page, "Events"), reasons);
+
+    let names: BTreeSet<String> = Metrics::new().names().iter().cloned().collect();
+    assert_eq!(told(&page, "Metrics"), names);
+    // Elsewhere on the page too: alerts of a name that is none never fire.
+    let words = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let ours = |word: &&str| {
+        ["controller_persistent", "pso_gen_", "rest_client_"].iter().any(|p| word.starts_with(p))
+    };
+    for word in words.filter(ours) {
+        let stem = ["_bucket", "_count", "_sum"].iter().find_map(|end| word.strip_suffix(end));
+        assert!(names.contains(stem.unwrap_or(word)), "no metric {word}");
+    }
+}
