@@ -233,7 +233,8 @@ impl Stage {
         while !holds().await {
             if start.elapsed() > Duration::from_secs(180) {
                 let log = fs::read_to_string(self.log()).unwrap_or_default();
-                let end: Vec<&str> = log.lines().rev().take(30).collect();
+                let own = log.lines().rev().filter(|line| line.contains(r#""target":"pso_gen"#));
+                let end: Vec<&str> = own.take(30).collect();
                 panic!("not in time: {what}\n{}", end.join("\n"));
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -591,4 +592,115 @@ async fn no_claim_is_lost_while_the_controller_manager_is_far_behind() {
     assert!(bound().await, "and they stay bound");
     assert!(!stage.told("behind").await.contains("ClaimLost"));
     assert!(!phases.lock().expect("not poisoned").contains("Lost"));
+}
+
+/// Returns an answer's status and text.
+async fn told(address: &str, path: &str) -> (u16, String) {
+    let answer = reqwest::get(format!("http://{address}{path}")).await.expect("an answer");
+    (answer.status().as_u16(), answer.text().await.expect("text"))
+}
+
+/// Returns the sum of a metric's values of all labels.
+async fn sum(address: &str, name: &str, with: &str) -> f64 {
+    let (_, text) = told(address, "/metrics").await;
+    let lines = text.lines().filter(|line| line.contains(with));
+    let values = lines.filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let (labels, value) = rest.rsplit_once(' ')?;
+        (labels.is_empty() || labels.starts_with('{')).then(|| value.parse::<f64>().ok())?
+    });
+    values.sum()
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn metrics_probes_and_log_tell_of_claims_and_of_an_array_that_is_away() {
+    const PROVISIONED: &str = "controller_persistentvolumeclaim_provision_total";
+    let mut stage = Stage::open("watched").await;
+    stage.provisioner = Some(stage.spawn(&["--listen", "127.0.0.1:0", "--log", "trace"]));
+    let log = || fs::read_to_string(stage.log()).unwrap_or_default();
+    let line = |message: &str| {
+        let lines = log();
+        let lines = lines.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok());
+        lines.filter(|line| line["fields"]["message"] == message).collect::<Vec<_>>()
+    };
+    let listens = "serving metrics and probes";
+    stage.until("it listens", async || !line(listens).is_empty()).await;
+    let address = line(listens)[0]["fields"]["address"].as_str().expect("an address").to_owned();
+    stage.until("it is ready", async || told(&address, "/readyz").await.0 == 200).await;
+
+    let claims = stage.claims("watched");
+    let post = PostParams::default();
+    for (name, class) in [("file", "pure-file"), ("block", "pure-block")] {
+        claims.create(&post, &claim(name, class, "1Gi")).await.expect("made");
+    }
+    let both = async || sum(&address, PROVISIONED, "").await >= 2.0;
+    stage.until("both are counted", both).await;
+    let bound = async || sum(&address, "pso_gen_claims", r#"state="bound""#).await >= 2.0;
+    stage.until("both are bound", bound).await;
+    assert!((sum(&address, PROVISIONED, "").await - 2.0).abs() < 0.1, "each once");
+    let seconds = "controller_persistentvolumeclaim_provision_duration_seconds_sum";
+    assert!(sum(&address, seconds, "").await > 0.0);
+    for made in line("volume made") {
+        let fields = &made["fields"];
+        assert!(fields["claim"].as_str().is_some_and(|claim| claim.starts_with("watched/")));
+        assert!(fields["volume"].as_str().is_some_and(|volume| volume.starts_with("demo-pvc-")));
+        assert!(fields["array"].is_string(), "{made}");
+    }
+
+    // The only FlashArray goes. It is asked every 30 s: told of once, asked at least twice. A refusal is
+    // noticed at once; one that only breaks connections would be asked for 90 s each time.
+    let away = json!([{"fault": "forbidden", "array": "fa1", "resource": "arrays/space"}]);
+    let faults = async |rules: Json| {
+        let put = reqwest::Client::new().put(format!("{}/faults", stage.page));
+        assert!(put.json(&rules).send().await.expect("an answer").status().is_success());
+    };
+    faults(away).await;
+    let up = async || sum(&address, "pso_gen_array_up", r#"array="fa1""#).await > 0.5;
+    stage.until("the array is seen to be away", async || !up().await).await;
+    claims.create(&post, &claim("late", "pure-block", "1Gi")).await.expect("made");
+    let failing = async || {
+        let of = r#"class="pure-block",state="failing""#;
+        sum(&address, "pso_gen_claims", of).await > 0.5
+    };
+    stage.until("a claim fails", failing).await;
+    let asked = async || {
+        let of = r#"array="fa1",operation="capacity",outcome="Forbidden""#;
+        sum(&address, "pso_gen_array_calls_total", of).await > 1.5
+    };
+    stage.until("the array is asked again", asked).await;
+    assert_eq!(told(&address, "/livez").await, (200, "ok\n".to_owned()));
+    assert_eq!(told(&address, "/readyz").await, (200, "ok\n".to_owned()));
+    assert!(
+        sum(&address, "controller_persistentvolumeclaim_provision_failed_total", "").await > 0.5
+    );
+    let (_, text) = told(&address, "/metrics").await;
+    assert!(!text.contains(r#"pso_gen_array_capacity_bytes{array="fa1"}"#), "an old number");
+    faults(json!([])).await;
+    stage.until("the array is back", async || up().await).await;
+    let third = async || sum(&address, PROVISIONED, r#"class="pure-block""#).await > 1.5;
+    stage.until("the late claim is bound", third).await;
+    assert_eq!(line("array is away").len(), 1, "told once");
+    assert_eq!(line("array is back").len(), 1);
+
+    claims.delete("file", &DeleteParams::default()).await.expect("deleted");
+    let deleted = async || {
+        sum(&address, "controller_persistentvolume_delete_total", r#"class="pure-file""#).await
+            > 0.5
+    };
+    stage.until("its volume's end is counted", deleted).await;
+    assert_eq!(line("volume destroyed").len(), 1);
+
+    let (_, metrics) = told(&address, "/metrics").await;
+    let log = log();
+    let entries = fs::read_dir(stage.folder.path()).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let tokens: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|word| word == "token")).collect();
+    assert_eq!(tokens.len(), 3);
+    for path in tokens {
+        let token = fs::read_to_string(path).expect("text");
+        let token = token.trim();
+        assert!(token.len() > 10 && !metrics.contains(token) && !log.contains(token));
+    }
 }
