@@ -7,6 +7,7 @@
 mod arrays;
 mod counted;
 mod hands;
+mod held;
 mod journal;
 mod lease;
 mod metrics;
@@ -35,7 +36,7 @@ use tracing::{debug, info, warn};
 use crate::array::Volume;
 use crate::volume::{
     ArrayState, ClaimWork, Effect, Event, Listed, MarkEffect, Marks, Orphan, Orphans, Outcome,
-    ReleaseWork, SnapshotWork, Trouble, is_mark,
+    ReleaseWork, SnapshotView, SnapshotWork, Trouble, is_mark,
 };
 pub use arrays::Arrays;
 use arrays::Lookout;
@@ -516,27 +517,25 @@ impl Brain {
         };
         let effects = match key {
             Key::Claim(uid) => {
-                let view = self.world.claim_view(uid);
                 let work = self.claims.entry(uid.clone()).or_default();
-                let effects = work.step(view, event);
+                let effects = self.world.with_claim(uid, |view| work.step(view, event));
                 if work.is_idle() && self.world.is_settled(uid) {
                     self.claims.remove(uid);
                 }
                 effects
             }
             Key::Volume(name) => {
-                let view = self.world.release_view(name);
                 let work = self.volumes.entry(name.clone()).or_default();
-                let effects = work.step(view, event);
+                let effects = self.world.with_release(name, |view| work.step(view, event));
                 if work.is_idle() && effects.is_empty() {
                     self.volumes.remove(name);
                 }
                 effects
             }
             Key::Snapshots(name) => {
-                let view = self.world.snapshot_view(name, now());
                 let work = self.snapshots.entry(name.clone()).or_default();
-                let effects = work.step(view, event);
+                let look = |view: SnapshotView<'_>| work.step(view, event);
+                let effects = self.world.with_snapshots(name, now(), look);
                 if work.is_idle() && effects.is_empty() {
                     self.snapshots.remove(name);
                 }

@@ -10,10 +10,12 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 
 use super::Key;
+use super::held::Held;
+use crate::spec::Snapshots;
 use crate::volume::{
     ARRAY, ArrayState, ClaimView, ClassSetup, FINALIZER, Health, IMPORT, ReleaseView,
-    SELECTED_NODE, Setup, SnapshotView, SourceView, VOLUME, persistent_volume, source_of, volume,
-    volume_behind,
+    SELECTED_NODE, SNAPSHOTS, Setup, SnapshotView, SourceView, VOLUME, persistent_volume,
+    source_of, volume, volume_behind,
 };
 
 /// Objects of one kind, by a name that is theirs alone.
@@ -32,8 +34,13 @@ impl<K> Default for Known<K> {
 }
 
 impl<K> Known<K> {
-    /// Takes what a watch tells. Returns what has changed.
-    fn hear(&mut self, event: Event<K>, key: impl Fn(&K) -> String) -> Vec<String> {
+    /// Takes what a watch tells, and of an object what is to be known of it. Returns what has changed.
+    fn hear<O>(
+        &mut self,
+        event: Event<O>,
+        key: impl Fn(&O) -> String,
+        known: impl Fn(O) -> K,
+    ) -> Vec<String> {
         match event {
             Event::Init => {
                 self.listed.clear();
@@ -42,7 +49,7 @@ impl<K> Known<K> {
             Event::InitApply(object) => {
                 let key = key(&object);
                 self.listed.insert(key.clone());
-                self.objects.insert(key.clone(), object);
+                self.objects.insert(key.clone(), known(object));
                 vec![key]
             }
             Event::InitDone => {
@@ -57,7 +64,7 @@ impl<K> Known<K> {
             }
             Event::Apply(object) => {
                 let key = key(&object);
-                self.objects.insert(key.clone(), object);
+                self.objects.insert(key.clone(), known(object));
                 vec![key]
             }
             Event::Delete(object) => {
@@ -65,6 +72,42 @@ impl<K> Known<K> {
                 self.objects.remove(&key);
                 vec![key]
             }
+        }
+    }
+}
+
+/// A claim, and what is looked at of all claims at once.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "answers to questions that have nothing in common"
+)]
+#[derive(Debug)]
+struct Claim {
+    held: Held<PersistentVolumeClaim>,
+    class: Option<String>,
+    is_bound: bool,
+    /// Whether it is not ours to finish any more.
+    is_free: bool,
+    /// Whether a node has been chosen for its first pod.
+    is_placed: bool,
+    /// Whether it says itself when snapshots are taken.
+    has_schedule: bool,
+    made: Option<Timestamp>,
+}
+
+impl Claim {
+    fn new(claim: PersistentVolumeClaim) -> Self {
+        let finalizers = claim.metadata.finalizers.iter().flatten();
+        let annotations = claim.metadata.annotations.as_ref();
+        let has = |key: &str| annotations.is_some_and(|all| all.contains_key(key));
+        Self {
+            class: class_of(&claim).map(str::to_owned),
+            is_bound: is_bound(&claim),
+            is_free: !finalizers.into_iter().any(|each| each == FINALIZER),
+            is_placed: has(SELECTED_NODE),
+            has_schedule: has(SNAPSHOTS),
+            made: claim.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            held: Held::new(claim),
         }
     }
 }
@@ -115,9 +158,9 @@ impl State {
 pub(super) struct World {
     setup: Setup,
     /// By UID.
-    claims: Known<PersistentVolumeClaim>,
+    claims: Known<Claim>,
     /// By name.
-    volumes: Known<PersistentVolume>,
+    volumes: Known<Held<PersistentVolume>>,
     classes: Known<Option<Result<ClassSetup, String>>>,
     /// Labels of the nodes, by name.
     nodes: Known<BTreeMap<String, String>>,
@@ -172,7 +215,7 @@ impl World {
 
     pub(super) fn claims(&mut self, event: Event<PersistentVolumeClaim>) -> Vec<Key> {
         let uid = |claim: &PersistentVolumeClaim| claim.metadata.uid.clone().unwrap_or_default();
-        let changed = self.claims.hear(trimmed(event), uid);
+        let changed = self.claims.hear(event, uid, Claim::new);
         let mut keys = Vec::new();
         for uid in changed {
             keys.push(Key::Volume(persistent_volume(&uid)));
@@ -182,7 +225,7 @@ impl World {
     }
 
     pub(super) fn volumes(&mut self, event: Event<PersistentVolume>) -> Vec<Key> {
-        let changed = self.volumes.hear(trimmed(event), name);
+        let changed = self.volumes.hear(event, name, Held::new);
         let mut keys = Vec::new();
         for name in changed {
             self.note_behind(&name);
@@ -196,7 +239,7 @@ impl World {
 
     /// Keeps the index of what is behind PersistentVolumes.
     fn note_behind(&mut self, name: &str) {
-        let now = self.volumes.objects.get(name).and_then(volume_behind);
+        let now = self.volume(name).as_ref().and_then(volume_behind);
         let before = match &now {
             Some(now) => self.tells_of.insert(name.to_owned(), now.clone()),
             None => self.tells_of.remove(name),
@@ -229,9 +272,9 @@ impl World {
             Event::Init => Event::Init,
             Event::InitDone => Event::InitDone,
         };
-        let changed = self.classes.hear(event, |_| of.clone());
-        let waits = |claim: &PersistentVolumeClaim| {
-            class_of(claim).is_some_and(|class| changed.iter().any(|changed| changed == class))
+        let changed = self.classes.hear(event, |_| of.clone(), |class| class);
+        let waits = |claim: &Claim| {
+            claim.class.as_ref().is_some_and(|class| changed.iter().any(|changed| changed == class))
         };
         self.unbound(waits)
     }
@@ -250,7 +293,7 @@ impl World {
             Event::InitDone => Event::InitDone,
         };
         // No claim changes its mind over a node: the scheduler chooses another for it.
-        self.nodes.hear(event, |_| of.clone());
+        self.nodes.hear(event, |_| of.clone(), |labels| labels);
     }
 
     pub(super) fn arrays(&mut self, states: Vec<ArrayState>) -> Vec<Key> {
@@ -269,70 +312,113 @@ impl World {
         }
     }
 
-    fn unbound(&self, waits: impl Fn(&PersistentVolumeClaim) -> bool) -> Vec<Key> {
-        let unbound = self.claims.objects.iter().filter(|(_, claim)| !is_bound(claim));
+    fn unbound(&self, waits: impl Fn(&Claim) -> bool) -> Vec<Key> {
+        let unbound = self.claims.objects.iter().filter(|(_, claim)| !claim.is_bound);
         let waiting = unbound.filter(|(_, claim)| waits(claim));
         waiting.map(|(uid, _)| Key::Claim(uid.clone())).collect()
     }
 
-    pub(super) fn claim_view(&self, uid: &str) -> ClaimView<'_> {
-        let claim = self.claims.objects.get(uid);
-        let class = claim.and_then(class_of).and_then(|class| self.classes.objects.get(class));
-        ClaimView {
-            setup: &self.setup,
-            claim,
-            volume: self.volumes.objects.get(&persistent_volume(uid)),
-            class: class.and_then(Option::as_ref),
-            arrays: &self.arrays,
-            node: claim.and_then(selected_node).and_then(|node| self.nodes.objects.get(node)),
-            source: claim.and_then(|claim| self.source(claim)),
-            behind: &self.behind,
-        }
+    fn claim(&self, uid: &str) -> Option<PersistentVolumeClaim> {
+        self.claims.objects.get(uid)?.held.open()
     }
 
-    /// The claim that another one is to be a copy of.
-    fn source(&self, claim: &PersistentVolumeClaim) -> Option<SourceView<'_>> {
+    fn volume(&self, name: &str) -> Option<PersistentVolume> {
+        self.volumes.objects.get(name)?.open()
+    }
+
+    fn class(&self, claim: &PersistentVolumeClaim) -> Option<&Result<ClassSetup, String>> {
+        self.classes.objects.get(class_of(claim)?)?.as_ref()
+    }
+
+    /// Looks at a claim.
+    pub(super) fn with_claim<R>(&self, uid: &str, look: impl FnOnce(ClaimView<'_>) -> R) -> R {
+        let (claim, volume) = (self.claim(uid), self.volume(&persistent_volume(uid)));
+        let claim = claim.as_ref();
+        let source = claim.and_then(|claim| self.source(claim));
+        let source = source.as_ref();
+        look(ClaimView {
+            setup: &self.setup,
+            claim,
+            volume: volume.as_ref(),
+            class: claim.and_then(|claim| self.class(claim)),
+            arrays: &self.arrays,
+            node: claim.and_then(selected_node).and_then(|node| self.nodes.objects.get(node)),
+            source: source.map(|(claim, volume)| SourceView { claim, volume: volume.as_ref() }),
+            behind: &self.behind,
+        })
+    }
+
+    /// The claim that another one is to be a copy of, and its PersistentVolume.
+    fn source(
+        &self,
+        claim: &PersistentVolumeClaim,
+    ) -> Option<(PersistentVolumeClaim, Option<PersistentVolume>)> {
         let (_, source) = source_of(claim)?;
         let namespace = claim.metadata.namespace.as_deref();
-        let is_it = |other: &&PersistentVolumeClaim| {
+        let is_it = |other: &PersistentVolumeClaim| {
             other.metadata.name.as_deref() == Some(source)
                 && other.metadata.namespace.as_deref() == namespace
         };
-        let claim = self.claims.objects.values().find(is_it)?;
-        let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref());
-        let volume = bound.and_then(|bound| self.volumes.objects.get(bound));
-        Some(SourceView { claim, volume })
+        let mut all = self.claims.objects.values().filter_map(|claim| claim.held.open());
+        let claim = all.find(is_it)?;
+        let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+        let volume = bound.and_then(|bound| self.volume(bound));
+        Some((claim, volume))
     }
 
-    pub(super) fn release_view(&self, name: &str) -> ReleaseView<'_> {
-        let volume = self.volumes.objects.get(name);
-        let names = volume.and_then(volume_behind).and_then(|behind| self.behind.get(&behind));
-        let is_shared = names.is_some_and(|names| names.len() > 1);
-        ReleaseView { setup: &self.setup, volume, is_shared, arrays: &self.arrays }
+    /// Looks at a PersistentVolume that may have to go.
+    pub(super) fn with_release<R>(&self, name: &str, look: impl FnOnce(ReleaseView<'_>) -> R) -> R {
+        let volume = self.volume(name);
+        let (volume, is_shared) = (volume.as_ref(), self.is_shared(name));
+        look(ReleaseView { setup: &self.setup, volume, is_shared, arrays: &self.arrays })
+    }
+
+    /// Whether another PersistentVolume tells of the same volume.
+    fn is_shared(&self, name: &str) -> bool {
+        let names = self.tells_of.get(name).and_then(|behind| self.behind.get(behind));
+        names.is_some_and(|names| names.len() > 1)
     }
 
     /// Whether a claim is there and has no PersistentVolume yet.
     pub(super) fn is_unbound(&self, uid: &str) -> bool {
-        self.claims.objects.get(uid).is_some_and(|claim| !is_bound(claim))
+        self.claims.objects.get(uid).is_some_and(|claim| !claim.is_bound)
     }
 
-    /// Returns the PersistentVolumes of ours, of which snapshots may be wanted.
+    /// Returns the PersistentVolumes of ours of which snapshots may be wanted.
     pub(super) fn snapshots(&self) -> impl Iterator<Item = &String> {
-        self.tells_of.keys()
+        let may = |name: &&String| {
+            let uid = name.strip_prefix("pvc-").unwrap_or_default();
+            let claim = self.claims.objects.get(uid);
+            claim.is_some_and(|claim| claim.has_schedule || self.has_schedule(claim))
+        };
+        self.tells_of.keys().filter(may)
     }
 
-    pub(super) fn snapshot_view(&self, name: &str, now: u64) -> SnapshotView<'_> {
-        let ReleaseView { volume, is_shared, .. } = self.release_view(name);
-        let claim = self.claim_of(name);
-        let class = claim.and_then(class_of).and_then(|class| self.classes.objects.get(class));
-        SnapshotView { now, volume, is_shared, claim, class: class.and_then(Option::as_ref) }
+    /// Whether a claim's class has snapshots taken.
+    fn has_schedule(&self, claim: &Claim) -> bool {
+        let class = claim.class.as_ref().and_then(|class| self.classes.objects.get(class));
+        match class {
+            Some(Some(Ok(class))) => class.snapshots != Snapshots::Never,
+            _ => false,
+        }
+    }
+
+    /// Looks at a PersistentVolume of which snapshots may be wanted.
+    pub(super) fn with_snapshots<R>(
+        &self,
+        name: &str,
+        now: u64,
+        look: impl FnOnce(SnapshotView<'_>) -> R,
+    ) -> R {
+        let (volume, claim) = (self.volume(name), self.claim_of(name));
+        let (claim, is_shared) = (claim.as_ref(), self.is_shared(name));
+        let class = claim.and_then(|claim| self.class(claim));
+        look(SnapshotView { now, volume: volume.as_ref(), is_shared, claim, class })
     }
 
     /// Returns the claim of a PersistentVolume.
-    fn claim_of(&self, name: &str) -> Option<&PersistentVolumeClaim> {
-        let volume = self.volumes.objects.get(name)?;
-        let uid = volume.spec.as_ref()?.claim_ref.as_ref()?.uid.as_ref()?;
-        self.claims.objects.get(uid)
+    fn claim_of(&self, name: &str) -> Option<PersistentVolumeClaim> {
+        self.claim(self.volume(name)?.spec?.claim_ref?.uid.as_deref()?)
     }
 
     /// Whether anybody in the cluster knows a volume of an array, in whose name a UID is.
@@ -351,10 +437,7 @@ impl World {
 
     /// Whether there is nothing left to do for a claim.
     pub(super) fn is_settled(&self, uid: &str) -> bool {
-        self.claims.objects.get(uid).is_none_or(|claim| {
-            let finalizers = claim.metadata.finalizers.iter().flatten();
-            is_bound(claim) && !finalizers.into_iter().any(|each| each == FINALIZER)
-        })
+        self.claims.objects.get(uid).is_none_or(|claim| claim.is_bound && claim.is_free)
     }
 
     /// Returns whom a work is about; none when it is gone, or not ours.
@@ -366,12 +449,12 @@ impl World {
     }
 
     fn claim_subject(&self, uid: &str) -> Option<Subject> {
-        let claim = self.claims.objects.get(uid)?;
-        let class = class_of(claim).unwrap_or_default();
-        let begun = claim.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER);
-        if !begun && !self.is_ours(class) {
+        let known = self.claims.objects.get(uid)?;
+        let class = known.class.as_deref().unwrap_or_default();
+        if known.is_free && !self.is_ours(class) {
             return None;
         }
+        let claim = known.held.open()?;
         let annotation = |key: &str| claim.metadata.annotations.as_ref()?.get(key);
         // Of several that were asked, the last one now.
         let array = annotation(ARRAY).and_then(|asked| asked.rsplit(',').next());
@@ -387,8 +470,8 @@ impl World {
     }
 
     fn volume_subject(&self, name: &str) -> Option<Subject> {
-        let volume = self.volumes.objects.get(name)?;
-        let (array, _) = volume_behind(volume)?;
+        let volume = self.volume(name)?;
+        let (array, _) = volume_behind(&volume)?;
         let spec = volume.spec.as_ref();
         let claim = spec.and_then(|spec| spec.claim_ref.as_ref());
         let claim = claim.map(|claim| path(claim.namespace.as_deref(), claim.name.as_deref()));
@@ -409,30 +492,27 @@ impl World {
     /// Returns the claims of our classes: how each is, its class, and when it was made.
     pub(super) fn survey(&self) -> impl Iterator<Item = (Key, State, &str, Option<Timestamp>)> {
         self.claims.objects.iter().filter_map(|(uid, claim)| {
-            let class = class_of(claim).filter(|class| self.is_ours(class))?;
+            let class = claim.class.as_deref().filter(|class| self.is_ours(class))?;
             let waits = match self.classes.objects.get(class) {
                 Some(Some(Ok(class))) => class.waits,
                 _ => false,
             };
-            let annotations = claim.metadata.annotations.as_ref();
-            let placed = annotations.is_some_and(|all| all.contains_key(SELECTED_NODE));
-            let state = if is_bound(claim) {
+            let state = if claim.is_bound {
                 State::Bound
-            } else if waits && !placed {
+            } else if waits && !claim.is_placed {
                 State::Waiting
             } else {
                 State::Pending
             };
-            let made = claim.metadata.creation_timestamp.as_ref().map(|time| time.0);
-            Some((Key::Claim(uid.clone()), state, class, made))
+            Some((Key::Claim(uid.clone()), state, class, claim.made))
         })
     }
 
     /// Returns the object of a work, for events about it.
     pub(super) fn reference(&self, key: &Key) -> Option<ObjectReference> {
         match key {
-            Key::Claim(uid) => self.claims.objects.get(uid).map(|claim| claim.object_ref(&())),
-            Key::Volume(name) => self.volumes.objects.get(name).map(|v| v.object_ref(&())),
+            Key::Claim(uid) => self.claim(uid).map(|claim| claim.object_ref(&())),
+            Key::Volume(name) => self.volume(name).map(|volume| volume.object_ref(&())),
             Key::Snapshots(name) => self.claim_of(name).map(|claim| claim.object_ref(&())),
         }
     }
@@ -457,19 +537,6 @@ fn selected_node(claim: &PersistentVolumeClaim) -> Option<&str> {
 
 fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
     claim.spec.as_ref()?.storage_class_name.as_deref()
-}
-
-/// Takes away what is large and never looked at.
-fn trimmed<K: Resource>(event: Event<K>) -> Event<K> {
-    let trim = |mut object: K| {
-        object.meta_mut().managed_fields = None;
-        object
-    };
-    match event {
-        Event::Apply(object) => Event::Apply(trim(object)),
-        Event::InitApply(object) => Event::InitApply(trim(object)),
-        other => other,
-    }
 }
 
 #[cfg(test)]
@@ -500,8 +567,7 @@ mod tests {
         for (name, id) in [("one", "1"), ("two", "1"), ("three", "3")] {
             world.volumes(Event::Apply(volume(name, id)));
         }
-        let shared =
-            |world: &World| ["one", "two", "three"].map(|name| world.release_view(name).is_shared);
+        let shared = |world: &World| ["one", "two", "three"].map(|name| world.is_shared(name));
         assert_eq!(shared(&world), [true, true, false]);
         world.volumes(Event::Apply(volume("two", "2")));
         assert_eq!(shared(&world), [false, false, false]);
@@ -525,12 +591,9 @@ mod tests {
         world.volumes(Event::InitDone);
         world.volumes(Event::Init);
         world.volumes(Event::InitApply(volume("two", "2")));
-        assert!(world.release_view("one").volume.is_some(), "until the list is complete");
+        assert!(world.volume("one").is_some(), "until the list is complete");
         let touched = world.volumes(Event::InitDone);
         assert_eq!(touched, [Key::Volume("one".to_owned())]);
-        assert!(
-            world.release_view("one").volume.is_none()
-                && world.release_view("two").volume.is_some()
-        );
+        assert!(world.volume("one").is_none() && world.volume("two").is_some());
     }
 }
