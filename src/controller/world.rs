@@ -123,6 +123,8 @@ pub(super) struct Subject {
     pub(super) array: Option<String>,
     /// Its class.
     pub(super) class: String,
+    /// The kind of what the claim is made from; empty for nothing, or an unknown kind.
+    pub(super) source: &'static str,
     /// Whether it is being deleted.
     pub(super) goes: bool,
     /// Whether there is nothing left to do but to grow.
@@ -464,6 +466,7 @@ impl World {
             volume: annotation(IMPORT).cloned().or(own),
             array: array.map(str::to_owned),
             class: class.to_owned(),
+            source: source_kind(claim),
             goes: claim.metadata.deletion_timestamp.is_some(),
             is_settled: self.is_settled(uid),
         })
@@ -480,6 +483,7 @@ impl World {
             volume: volume.metadata.annotations.as_ref().and_then(|all| all.get(VOLUME)).cloned(),
             array: Some(array),
             class: spec.and_then(|spec| spec.storage_class_name.clone()).unwrap_or_default(),
+            source: "",
             goes: volume.metadata.deletion_timestamp.is_some(),
             is_settled: false,
         })
@@ -520,6 +524,15 @@ impl World {
 
 fn name<K: Resource>(object: &K) -> String {
     object.meta().name.clone().unwrap_or_default()
+}
+
+/// The kind of what a claim is made from. A closed list: people may write anything there.
+fn source_kind(claim: &PersistentVolumeClaim) -> &'static str {
+    match source_of(claim) {
+        Some(("PersistentVolumeClaim", _)) => "PersistentVolumeClaim",
+        Some(("VolumeSnapshot", _)) => "VolumeSnapshot",
+        _ => "",
+    }
 }
 
 /// A name with its namespace.

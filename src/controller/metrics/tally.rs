@@ -229,8 +229,7 @@ impl Tally {
         effects: &[Effect],
         now: Instant,
     ) {
-        // The second is the kind of what a volume is made from, which is nothing so far.
-        let labels = [("class", claim.class.clone()), ("source", String::new())];
+        let labels = [("class", claim.class.clone()), ("source", claim.source.to_owned())];
         // Its end is that it is gone.
         if claim.goes {
             return;
@@ -359,6 +358,7 @@ mod tests {
             volume: None,
             array: None,
             class: "pure-file".to_owned(),
+            source: "PersistentVolumeClaim",
             goes: false,
             is_settled: false,
         }
@@ -430,7 +430,7 @@ mod tests {
     fn a_claim_counts_once_when_it_is_settled_and_each_failure_of_it() {
         let mut bench = Bench::new();
         let mut subject = subject();
-        let of = r#"{class="pure-file",source=""}"#;
+        let of = r#"{class="pure-file",source="PersistentVolumeClaim"}"#;
         bench.step(&claim(), Some(&subject), None, &[]);
         bench.step(&claim(), Some(&subject), None, &[intend()]);
         bench.holds(r#"pso_gen_effects_under_way{effect="intend"}"#, "1");
