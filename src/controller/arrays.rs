@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use tracing::{info, warn};
@@ -74,6 +75,9 @@ impl Arrays {
     }
 }
 
+/// How long an array may take to say how it is.
+const IN_TIME: Duration = Duration::from_secs(10);
+
 /// Asks arrays how they are, again and again.
 #[derive(Debug)]
 pub(super) struct Lookout {
@@ -96,8 +100,8 @@ impl Lookout {
         Self { arrays, metrics, before: BTreeMap::new() }
     }
 
-    /// Asks all arrays at once. One that does not answer holds up no other for longer than its own
-    /// patience.
+    /// Asks all arrays at once. One that does not answer in time is away: it must not make what is known of
+    /// the others old.
     pub(super) async fn look(&mut self) -> Vec<ArrayState> {
         let answers = self.arrays.arrays.iter().map(|(name, client)| async move {
             let Client { kind, traits, array } = client;
@@ -106,24 +110,24 @@ impl Lookout {
         let answers = join_all(answers).await;
         let states = answers.into_iter().map(|(name, kind, traits, answer)| {
             self.note(&name, &answer);
-            let health = answer.unwrap_or_else(|error| Health::Down(error.kind().to_string()));
+            let health = answer.unwrap_or_else(|away| Health::Down(away.why));
             ArrayState { name, kind, traits, health }
         });
         states.collect()
     }
 
     /// Says what is news: an array that stays away is none.
-    fn note(&mut self, array: &str, answer: &Result<Health, Error>) {
+    fn note(&mut self, array: &str, answer: &Result<Health, Away>) {
         let capacity = match answer {
             Ok(Health::Up { capacity, .. }) => Some(*capacity),
             _ => None,
         };
         self.metrics.array(array, capacity);
-        let seen = answer.as_ref().map_or_else(|error| Seen::Away(error.reason()), |_| Seen::There);
+        let seen = answer.as_ref().map_or_else(|away| Seen::Away(away.reason), |_| Seen::There);
         let before = self.before.insert(array.to_owned(), seen);
         match (news(before, seen), answer) {
-            (Some(what), Err(error)) => {
-                warn!(array, reason = error.reason(), %error, "array {what}");
+            (Some(what), Err(Away { reason, why })) => {
+                warn!(array, reason, error = why, "array {what}");
             }
             (Some(what), Ok(_)) => info!(array, "array {what}"),
             (None, _) => {}
@@ -141,11 +145,31 @@ fn news(before: Option<Seen>, now: Seen) -> Option<&'static str> {
     }
 }
 
-async fn health(array: &dyn Array) -> Result<Health, Error> {
-    let id = array.identity().await?.id;
-    let capacity = array.capacity().await?;
-    let reach = array.reach().await?;
-    Ok(Health::Up { id, capacity, reach })
+/// Why an array cannot be asked for anything: a word, and for people.
+#[derive(Debug)]
+struct Away {
+    reason: &'static str,
+    why: String,
+}
+
+async fn health(array: &dyn Array) -> Result<Health, Away> {
+    let asked = async {
+        let id = array.identity().await?.id;
+        let capacity = array.capacity().await?;
+        let reach = array.reach().await?;
+        Ok(Health::Up { id, capacity, reach })
+    };
+    match tokio::time::timeout(IN_TIME, asked).await {
+        Ok(Ok(health)) => Ok(health),
+        Ok(Err(error)) => {
+            let error: Error = error;
+            Err(Away { reason: error.reason(), why: error.kind().to_string() })
+        }
+        Err(_) => {
+            let why = format!("the array does not say in {} s how it is", IN_TIME.as_secs());
+            Err(Away { reason: "Slow", why })
+        }
+    }
 }
 
 async fn listed(array: &dyn Array, prefix: &str) -> Result<(String, Vec<Volume>), Error> {

@@ -466,7 +466,7 @@ impl World {
             volume: annotation(IMPORT).cloned().or(own),
             array: array.map(str::to_owned),
             class: class.to_owned(),
-            source: source_kind(claim),
+            source: source_kind(&claim),
             goes: claim.metadata.deletion_timestamp.is_some(),
             is_settled: self.is_settled(uid),
         })

@@ -574,7 +574,12 @@ impl ClaimWork {
             }
             _ => return None,
         };
-        self.tries.tell(About::Claim, Severity::Normal, reason, "", message)
+        // It is another matter on another array, whatever the reason to choose that one.
+        let kind = match effect {
+            Effect::Intend { asked, .. } => asked.last().cloned().unwrap_or_default(),
+            _ => message.clone(),
+        };
+        self.tries.tell(About::Claim, Severity::Normal, reason, &kind, message)
     }
 
     fn success(&self, view: View<'_>) -> String {

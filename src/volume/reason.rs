@@ -4,7 +4,7 @@
 use std::fmt;
 
 /// Why an event was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// A volume is being made for a claim.
     Provisioning,

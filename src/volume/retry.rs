@@ -1,5 +1,6 @@
 //! When to come again, and what people have been told already.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::effect::{About, Effect, Severity, Trouble};
@@ -14,7 +15,8 @@ const LONGEST: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tries {
     failures: u32,
-    told: Option<(Reason, String)>,
+    /// What was told last for each reason.
+    told: BTreeMap<Reason, String>,
 }
 
 impl Tries {
@@ -23,7 +25,7 @@ impl Tries {
         *self = Self::default();
     }
 
-    /// Says something about an object, once for each change of reason: a message that only differs in
+    /// Says something about an object, once for each reason and kind in a row: a message that only differs in
     /// how long something has been waited for is not news.
     pub(super) fn tell(
         &mut self,
@@ -33,11 +35,10 @@ impl Tries {
         kind: &str,
         message: String,
     ) -> Option<Effect> {
-        let news = (reason, kind.to_owned());
-        if self.told.as_ref() == Some(&news) {
+        if self.told.get(&reason).is_some_and(|told| told == kind) {
             return None;
         }
-        self.told = Some(news);
+        self.told.insert(reason, kind.to_owned());
         Some(Effect::Tell { severity, about, reason, message })
     }
 
@@ -63,5 +64,21 @@ impl Tries {
         self.failures += 1;
         let told = self.tell(about, Severity::Warning, reason, kind, message);
         told.into_iter().chain([Effect::Later(wait)]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_again_is_told_once() {
+        let mut tries = Tries::default();
+        let mut told = |reason, kind: &str| {
+            tries.tell(About::Claim, Severity::Normal, reason, kind, "text".to_owned()).is_some()
+        };
+        assert!(told(Reason::Provisioning, "fb1") && told(Reason::ProvisioningFailed, "Busy"));
+        assert!(!told(Reason::Provisioning, "fb1") && !told(Reason::ProvisioningFailed, "Busy"));
+        assert!(told(Reason::Provisioning, "fb2") && told(Reason::ProvisioningFailed, "Refused"));
     }
 }
