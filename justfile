@@ -33,8 +33,12 @@ mangle CASES="40000":
 
 # Times the stages, and whole processes beside helm and kustomize when they are there.
 bench:
-    cargo bench
+    cargo bench --bench stages --bench arrays
     benches/processes
+
+# Times the provisioner on a real control plane beside its peers: more than half an hour.
+bench-provisioner *ARGS:
+    cargo bench --bench provisioner -- {{ARGS}}
 
 # Breaks the provisioner's decisions in one place after the other; the simulation must see each.
 mutants:

@@ -1,6 +1,6 @@
 //! Makes claims and sees them bound. Knows nothing of who provisions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,30 +25,44 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Claims {
     api: Api<PersistentVolumeClaim>,
     class: String,
-    /// Names of those that are bound, and when that was seen.
-    bound: mpsc::UnboundedReceiver<(String, Instant)>,
+    seen: mpsc::UnboundedReceiver<Seen>,
+    /// Names of those that were `Lost`, if only for a moment.
+    lost: BTreeSet<String>,
+}
+
+/// A claim that was seen to be bound or `Lost`.
+struct Seen {
+    name: String,
+    phase: Phase,
+    when: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Bound,
+    Lost,
 }
 
 impl Claims {
     /// Begins to watch. Returns when the watch has begun.
     pub(super) async fn watch(client: Client, class: &str) -> Result<Self, Anything> {
         let api = Api::<PersistentVolumeClaim>::namespaced(client, NAMESPACE);
-        let (sender, bound) = mpsc::unbounded_channel();
+        let (sender, seen) = mpsc::unbounded_channel();
         let mut stream = watcher(api.clone(), watcher::Config::default()).default_backoff().boxed();
         while !matches!(stream.next().await.ok_or("no watch")??, watcher::Event::InitDone) {}
         tokio::spawn(async move {
             while let Some(event) = stream.next().await {
-                let (Ok(watcher::Event::Apply(claim)), now) = (event, Instant::now()) else {
+                let (Ok(watcher::Event::Apply(claim)), when) = (event, Instant::now()) else {
                     continue;
                 };
-                if is_bound(&claim)
-                    && sender.send((claim.metadata.name.unwrap_or_default(), now)).is_err()
-                {
+                let Some(phase) = phase(&claim) else { continue };
+                let name = claim.metadata.name.unwrap_or_default();
+                if sender.send(Seen { name, phase, when }).is_err() {
                     return;
                 }
             }
         });
-        Ok(Self { api, class: class.to_owned(), bound })
+        Ok(Self { api, class: class.to_owned(), seen, lost: BTreeSet::new() })
     }
 
     /// Makes claims and waits until all are bound. Returns how long each one took.
@@ -76,12 +90,14 @@ impl Claims {
                     let (name, start) = made??;
                     starts.insert(name, start);
                 }
-                seen = tokio::time::timeout(PATIENCE, self.bound.recv()) => {
+                seen = tokio::time::timeout(PATIENCE, self.seen.recv()) => {
                     let missing = |_| format!("only {} of {count} claims were bound", ends.len());
-                    let (claim, end) = seen.map_err(missing)?.ok_or("the watch has ended")?;
-                    // A claim that is bound may change once more.
-                    if claim.starts_with(name) {
-                        ends.entry(claim).or_insert(end);
+                    let seen = seen.map_err(missing)?.ok_or("the watch has ended")?;
+                    if seen.phase == Phase::Lost {
+                        self.lost.insert(seen.name);
+                    } else if seen.name.starts_with(name) {
+                        // A claim that is bound may change once more.
+                        ends.entry(seen.name).or_insert(seen.when);
                     }
                 }
             }
@@ -105,10 +121,24 @@ impl Claims {
     /// How many claims are bound now.
     pub(super) async fn bound(&self) -> Result<usize, Anything> {
         let all = self.api.list(&ListParams::default()).await?;
-        Ok(all.items.iter().filter(|claim| is_bound(claim)).count())
+        Ok(all.items.iter().filter(|claim| phase(claim) == Some(Phase::Bound)).count())
+    }
+
+    /// How many claims were `Lost` so far, if only for a moment.
+    pub(super) fn lost(&mut self) -> usize {
+        while let Ok(seen) = self.seen.try_recv() {
+            if seen.phase == Phase::Lost {
+                self.lost.insert(seen.name);
+            }
+        }
+        self.lost.len()
     }
 }
 
-fn is_bound(claim: &PersistentVolumeClaim) -> bool {
-    claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")
+fn phase(claim: &PersistentVolumeClaim) -> Option<Phase> {
+    match claim.status.as_ref()?.phase.as_deref()? {
+        "Bound" => Some(Phase::Bound),
+        "Lost" => Some(Phase::Lost),
+        _ => None,
+    }
 }

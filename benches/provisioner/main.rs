@@ -91,16 +91,21 @@ async fn measure(args: &Args) -> Result<(), Anything> {
     if !args.claims.is_empty() && !contenders.is_empty() {
         println!("{}", Line::HEAD);
     }
+    let mut lines = Vec::new();
     for limits in &args.limits {
         for count in &args.claims {
             for contender in &contenders {
                 match line(contender, *limits, *count).await {
-                    Ok(line) => println!("{line}"),
+                    Ok(line) => {
+                        println!("{line}");
+                        lines.push(line);
+                    }
                     Err(error) => eprintln!("{contender}, {count} claims: {error}"),
                 }
             }
         }
     }
+    compare(&lines);
     for contender in contenders.iter().filter(|contender| contender.is_ours()) {
         if args.bound > 0 {
             steady(contender, args.bound).await?;
@@ -114,6 +119,7 @@ struct Line {
     limits: Limits,
     claims: usize,
     who: String,
+    is_ours: bool,
     /// From the first claim made to the last one bound; none for one claim at a time.
     all: Option<Duration>,
     /// Of each claim, in order.
@@ -122,6 +128,8 @@ struct Line {
     /// What kube-controller-manager has asked for.
     manager: Counts,
     array_calls: Option<u64>,
+    /// Claims that were `Lost`, if only for a moment.
+    lost: usize,
     cpu: Duration,
     memory: u64,
     load: String,
@@ -129,8 +137,8 @@ struct Line {
 
 impl Line {
     const HEAD: &str = "\
-| limits | claims | | all bound | p50 | p99 | claims/s | writes | events | reads | KCM | array calls | CPU a claim | memory | load |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |";
+| limits | claims | | all bound | p50 | p99 | claims/s | writes | events | reads | KCM | array calls | Lost | CPU a claim | memory | load |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |";
 }
 
 impl std::fmt::Display for Line {
@@ -152,11 +160,31 @@ impl std::fmt::Display for Line {
             each(self.own.reads),
             each(self.manager.writes + self.manager.events + self.manager.reads),
             self.array_calls.map(each).unwrap_or_default(),
+            self.lost.to_string(),
             format!("{:.2} ms", self.cpu.as_secs_f64() * 1000.0 / claims as f64),
             format!("{:.0} MiB", mebibytes(self.memory)),
             self.load.clone(),
         ];
         write!(f, "| {} |", cells.join(" | "))
+    }
+}
+
+/// Prints how many times as many claims a second ours binds as the others.
+fn compare(lines: &[Line]) {
+    for ours in lines.iter().filter(|line| line.is_ours) {
+        for other in lines.iter().filter(|line| !line.is_ours) {
+            let same = (ours.limits, ours.claims) == (other.limits, other.claims);
+            if let (true, Some(own), Some(all)) = (same, ours.all, other.all) {
+                println!(
+                    "- {}, {} claims: {} has {:.2} times the claims/s of {}",
+                    ours.limits,
+                    ours.claims,
+                    ours.who,
+                    all.as_secs_f64() / own.as_secs_f64(),
+                    other.who
+                );
+            }
+        }
     }
 }
 
@@ -198,11 +226,13 @@ async fn line(contender: &Contender, limits: Limits, count: usize) -> Result<Lin
         limits,
         claims: count,
         who: contender.to_string(),
+        is_ours: contender.is_ours(),
         all: (count > 1).then_some(all),
         times,
         own,
         manager,
         array_calls: calls.zip(before.calls).map(|(after, before)| after - before),
+        lost: claims.lost(),
         cpu: running.cpu()?.saturating_sub(before.cpu),
         memory: running.peak()?,
         load,
@@ -274,7 +304,7 @@ async fn steady(contender: &Contender, count: usize) -> Result<(), Anything> {
             running.again()?;
         }
     }
-    println!("- still bound: {}", claims.bound().await?);
+    println!("- still bound: {}, once lost: {}", claims.bound().await?, claims.lost());
     Ok(())
 }
 
