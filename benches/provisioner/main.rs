@@ -274,6 +274,7 @@ async fn steady(contender: &Contender, count: usize) -> Result<(), Anything> {
     let mut stage = Stage::open(Limits::Raised).await?;
     let mut running = contender.start(&stage, true).await?;
     let mut claims = Claims::watch(stage.client(), running.class()).await?;
+    tokio::time::sleep(PAUSE).await;
     println!("- resident before the first claim: {:.1} MiB", mebibytes(running.resident()?));
     let start = Instant::now();
     let made = claims.make("data", count).await;
