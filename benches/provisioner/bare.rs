@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::{Patch, PatchParams, PostParams};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource as _};
 use serde_json::json;
@@ -28,6 +29,8 @@ const AT_ONCE: usize = 32;
 pub(super) enum Binding {
     /// The loop writes both sides.
     Direct,
+    /// The loop writes all that pso-gen writes: also a finalizer on the claim before, and two events.
+    Same,
     /// kube-controller-manager.
     Controller,
 }
@@ -36,6 +39,8 @@ pub(super) enum Binding {
 pub(super) async fn run(binding: Binding, kubeconfig: &Path) -> Result<(), Anything> {
     let client = stage::client(kubeconfig).await?;
     let places = Arc::new(Semaphore::new(AT_ONCE));
+    let reporter = Reporter { controller: PROVISIONER.to_owned(), instance: None };
+    let recorder = Recorder::new(client.clone(), reporter);
     let mut known = HashSet::new();
     let claims = Api::<PersistentVolumeClaim>::all(client.clone());
     let stream = watcher(claims, watcher::Config::default()).default_backoff().applied_objects();
@@ -46,9 +51,10 @@ pub(super) async fn run(binding: Binding, kubeconfig: &Path) -> Result<(), Anyth
         });
         if is_wanted && known.insert(claim.metadata.uid.clone()) {
             let (client, places) = (client.clone(), Arc::clone(&places));
+            let recorder = recorder.clone();
             tokio::spawn(async move {
                 let _place = places.acquire().await;
-                if let Err(error) = provision(client, binding, &claim).await {
+                if let Err(error) = provision(client, recorder, binding, &claim).await {
                     eprintln!("{}: {error}", claim.metadata.name.unwrap_or_default());
                 }
             });
@@ -57,8 +63,26 @@ pub(super) async fn run(binding: Binding, kubeconfig: &Path) -> Result<(), Anyth
     Ok(())
 }
 
+/// Writes an event, which nobody waits for.
+fn tell(recorder: &Recorder, claim: &PersistentVolumeClaim, reason: &str) {
+    let (recorder, claim) = (recorder.clone(), claim.object_ref(&()));
+    let event = Event {
+        type_: EventType::Normal,
+        reason: reason.to_owned(),
+        note: Some("as pso-gen does".to_owned()),
+        action: "Provision".to_owned(),
+        secondary: None,
+    };
+    tokio::spawn(async move {
+        if let Err(error) = recorder.publish(&event, &claim).await {
+            eprintln!("event: {error}");
+        }
+    });
+}
+
 async fn provision(
     client: Client,
+    recorder: Recorder,
     binding: Binding,
     claim: &PersistentVolumeClaim,
 ) -> Result<(), Anything> {
@@ -70,6 +94,14 @@ async fn provision(
     let (claim_name, name) = (text(&metadata.name), format!("pvc-{}", text(&metadata.uid)));
     let spec = claim.spec.as_ref().ok_or("no spec")?;
     let asked = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+    if binding == Binding::Same {
+        tell(&recorder, claim, "Provisioning");
+        let intent = json!({
+            "finalizers": ["bench.pso-gen.io/volume"], "annotations": {"bench.pso-gen.io/array": "none"},
+        });
+        let intent = Patch::Strategic(json!({ "metadata": intent }));
+        claims.patch(&claim_name, &params, &intent).await?;
+    }
     let volume: PersistentVolume = serde_json::from_value(json!({
         "metadata": {"name": name, "annotations": {"pv.kubernetes.io/provisioned-by": PROVISIONER}},
         "spec": {
@@ -87,8 +119,13 @@ async fn provision(
     let annotations = json!({
         "pv.kubernetes.io/bind-completed": "yes", "pv.kubernetes.io/bound-by-controller": "yes",
     });
-    let bind = json!({"metadata": {"annotations": annotations}, "spec": {"volumeName": name}});
-    claims.patch(&claim_name, &params, &Patch::Merge(bind)).await?;
+    let mut bind = json!({"metadata": {"annotations": annotations}, "spec": {"volumeName": name}});
+    if binding == Binding::Same {
+        tell(&recorder, claim, "ProvisioningSucceeded");
+        bind["metadata"]["$deleteFromPrimitiveList/finalizers"] =
+            json!(["bench.pso-gen.io/volume"]);
+    }
+    claims.patch(&claim_name, &params, &Patch::Strategic(bind)).await?;
     let bound = json!({
         "status": {"phase": "Bound", "accessModes": spec.access_modes, "capacity": asked},
     });

@@ -40,6 +40,7 @@ impl fmt::Display for Contender {
             Self::External { tuned: false, .. } => f.write_str("external-provisioner 5/10"),
             Self::External { tuned: true, .. } => f.write_str("external-provisioner 500/1000"),
             Self::Bare(Binding::Direct) => f.write_str("bare loop, direct"),
+            Self::Bare(Binding::Same) => f.write_str("bare loop, all writes"),
             Self::Bare(Binding::Controller) => f.write_str("bare loop, controller"),
         }
     }
@@ -63,7 +64,7 @@ impl Contender {
             }
             (Err(error), _) | (_, Err(error)) => eprintln!("no external-provisioner: {error}"),
         }
-        all.extend([Self::Bare(Binding::Direct), Self::Bare(Binding::Controller)]);
+        all.extend([Binding::Same, Binding::Direct, Binding::Controller].map(Self::Bare));
         Ok(all)
     }
 
@@ -112,6 +113,7 @@ impl Contender {
                 let mut command = Command::new(env::current_exe()?);
                 let binding = match binding {
                     Binding::Direct => "direct",
+                    Binding::Same => "same",
                     Binding::Controller => "controller",
                 };
                 command.args(["--bare", binding]).arg("--kubeconfig").arg(kubeconfig);
