@@ -66,6 +66,9 @@ const TICK: Duration = Duration::from_secs(30);
 const FIRST_LIST: Duration = Duration::from_secs(60);
 const LIST: Duration = Duration::from_secs(600);
 
+/// How many objects that watches have told of may wait to be looked at.
+const SEEN: usize = 256;
+
 /// How long what is under way may take at the end, before the lease is given back.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -165,14 +168,16 @@ async fn lead(
     end: &mut (impl Future<Output = ()> + Unpin),
 ) {
     let (sender, mut messages) = mpsc::unbounded_channel();
+    // A list of thousands comes no faster than it is looked at.
+    let (watched, mut seen) = mpsc::channel(SEEN);
     let metrics = status.metrics();
     let claims = Api::<PersistentVolumeClaim>::all(client.clone());
     let volumes = Api::<PersistentVolume>::all(client.clone());
     let classes = Api::<StorageClass>::all(client.clone());
     let mut tasks = vec![
-        watch(claims, metrics.clone(), &sender, Message::Claims),
-        watch(volumes, metrics.clone(), &sender, Message::Volumes),
-        watch(classes, metrics.clone(), &sender, Message::Classes),
+        watch(claims, metrics.clone(), &watched, Message::Claims),
+        watch(volumes, metrics.clone(), &watched, Message::Volumes),
+        watch(classes, metrics.clone(), &watched, Message::Classes),
         look(Lookout::new(arrays.clone(), metrics.clone()), &sender),
         list(arrays.clone(), &sender),
         tick(&sender),
@@ -181,7 +186,7 @@ async fn lead(
     let nodes = arrays.have_topology();
     if nodes {
         let nodes = Api::<PartialObjectMeta<Node>>::all(client.clone());
-        tasks.push(watch(nodes, metrics.clone(), &sender, Message::Nodes));
+        tasks.push(watch(nodes, metrics.clone(), &watched, Message::Nodes));
     }
     let hands = Arc::new(Hands::new(client, arrays.clone(), leadership));
     let mut brain = Brain {
@@ -206,6 +211,7 @@ async fn lead(
                 status.beats(Instant::now(), brain.world.missing());
                 brain.survey(messages.len());
             }
+            Some(message) = seen.recv() => brain.hear(message),
             message = messages.recv() => match message {
                 Some(message) => brain.hear(message),
                 None => break,
@@ -227,7 +233,7 @@ async fn lead(
 fn watch<K>(
     api: Api<K>,
     metrics: Metrics,
-    sender: &mpsc::UnboundedSender<Message>,
+    sender: &mpsc::Sender<Message>,
     message: fn(watcher::Event<K>) -> Message,
 ) -> tokio::task::JoinHandle<()>
 where
@@ -253,7 +259,7 @@ where
                     if !begins && std::mem::take(&mut ended) {
                         info!(%resource, "watch goes on");
                     }
-                    if sender.send(message(event)).is_err() {
+                    if sender.send(message(event)).await.is_err() {
                         return;
                     }
                 }

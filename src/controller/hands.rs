@@ -52,13 +52,18 @@ impl Hands {
         }
     }
 
-    /// Does one thing.
+    /// Does one thing, when its turn has come.
     pub(super) async fn act(&self, effect: Effect) -> Result<Outcome, Trouble> {
         let _turn = self.snapshots.turn(&effect).await;
         let _turn = if effect.is_for_array() { None } else { self.turns.acquire().await.ok() };
         if !self.leadership.leads() {
             return Err(Trouble::NotLeading);
         }
+        // Thousands may wait for their turn: what the work itself needs comes with the turn.
+        Box::pin(self.perform(effect)).await
+    }
+
+    async fn perform(&self, effect: Effect) -> Result<Outcome, Trouble> {
         match effect {
             Effect::Ensure { array, wanted } => self.ensure(&array, &wanted).await,
             Effect::Find { array, name } => {

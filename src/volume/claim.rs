@@ -5,6 +5,10 @@
 //! or by Kubernetes' own controller (decision 15); the finalizer goes. A claim that is deleted on the way
 //! keeps its finalizer until what was made for it is gone.
 
+mod bind;
+mod provision;
+mod undo;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use k8s_openapi::Metadata;
@@ -13,16 +17,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::effect::{About, Asked, Effect, Event, Outcome, Seen, Severity, Trouble};
 use super::growth;
-use super::name::{self, ARRAY, BIND_COMPLETED, FINALIZER, SELECTED_NODE};
-use super::origin::{Origin, Unknown, origin};
-use super::persistent::{self, Behind, behind, quantity};
-use super::place::{Need, Place, place};
+use super::name::{self, ARRAY, FINALIZER};
+use super::persistent::{behind, quantity};
 use super::reason::Reason;
 use super::retry::Tries;
-use super::setup::{ArrayKind, ArrayState, Binding, ClassSetup, Import, Setup};
-use crate::array::{
-    Details, Name, Owner, Retry, Snapshot, Source, Suffix, Volume, VolumeId, Wanted,
-};
+use super::setup::{ArrayState, ClassSetup, Setup};
+use crate::array::{Name, Owner, Retry, Snapshot, Volume};
+use bind::is_half_bound;
 
 /// What people are told of claims.
 const PROVISIONING: Reason = Reason::Provisioning;
@@ -80,6 +81,8 @@ pub struct ClaimWork {
     volume: Option<Box<PersistentVolume>>,
     /// UID of the PersistentVolume that a mark was asked for, and whether that was answered.
     mark: Option<(String, bool)>,
+    /// UID of a PersistentVolume that somebody has deleted, and that we have let go of.
+    let_go: Option<String>,
     /// The PersistentVolume as the API server itself told.
     read: Asked<Box<PersistentVolume>>,
     /// A volume that was looked for and found, and the array that has it.
@@ -228,6 +231,7 @@ impl ClaimWork {
                 self.snapshot = Some((array, taken));
             }
             (Effect::DestroySnapshot { .. }, _) => self.snapshot = None,
+            (Effect::Release { volume }, _) => self.let_go = Some(volume.uid),
             (Effect::Find { array, .. }, Outcome::Volume(found)) => match found {
                 Some(volume) if !volume.destroyed => self.found = Some((array, volume)),
                 _ => {
@@ -311,243 +315,6 @@ impl ClaimWork {
         self.volume.as_deref().or(view.volume)
     }
 
-    /// The claim has its PersistentVolume, and its status does not say so yet.
-    fn finish_binding(&self, view: View<'_>, claim: &PersistentVolumeClaim) -> Next {
-        match self.newest_volume(view) {
-            Some(volume) if view.setup.binding == Binding::Direct => {
-                let volume = Box::new(volume.clone());
-                Next::Do(Effect::SetClaimBound { claim: seen(claim), volume })
-            }
-            _ => Next::Nothing,
-        }
-    }
-
-    fn provision(
-        &self,
-        view: View<'_>,
-        claim: &PersistentVolumeClaim,
-        uid: &str,
-        ours: bool,
-    ) -> Next {
-        let stuck = |message: String| Next::Stuck { reason: FAILED, message };
-        let class = match view.class {
-            None => return Next::Nothing,
-            Some(Err(wrong)) => return stuck(wrong.clone()),
-            Some(Ok(class)) => class,
-        };
-        let annotation = |key: &str| claim.metadata.annotations.as_ref()?.get(key).cloned();
-        if class.waits && !ours && annotation(SELECTED_NODE).is_none_or(|node| node.is_empty()) {
-            return Next::Nothing;
-        }
-        let (Some(name), Some(size)) =
-            (name::volume(&view.setup.cluster, uid), growth::wanted(claim))
-        else {
-            return stuck(
-                "the claim asks for no size, or the cluster's name is too long".to_owned(),
-            );
-        };
-        if let Err(wrong) = check_modes(claim, class) {
-            return stuck(wrong);
-        }
-        let origin = match origin(view, claim, class, ours) {
-            Ok(origin) => origin,
-            Err(Unknown::NotOurs) => return Next::Nothing,
-            Err(Unknown::NotThere(why)) if ours => return self.do_without(view, claim, class, why),
-            Err(Unknown::NotThere(why) | Unknown::Wrong(why)) => return stuck(why),
-        };
-        let asked = if ours { asked(claim) } else { Vec::new() };
-        // Where there is one already, there is no need for another, whoever has written that.
-        let made = self.made.as_ref().map(|(on, _)| on).filter(|on| asked.contains(on));
-        let Some(array) = made.or(asked.last()).cloned() else {
-            return choose(view, claim, class, &origin, asked, None);
-        };
-        if let Some(there) = self.newest_volume(view) {
-            return self.compare(there, view, claim, class, uid);
-        }
-        if let Origin::Import(import) = origin {
-            return self.import(view, claim, class, import, size);
-        }
-        if self.full.as_ref() == Some(&array) && !self.clean.contains(&array) {
-            // A request may have been done all the same, before another was refused.
-            return match &self.found {
-                None => Next::Do(Effect::Find { array, name }),
-                Some(_) => stuck(format!("{array} has the volume and says that it has no room")),
-            };
-        }
-        if self.full.as_ref() == Some(&array) {
-            return choose(view, claim, class, &origin, asked, Some(&array));
-        }
-        let Some((_, made)) = self.made.as_ref().filter(|(on, _)| *on == array) else {
-            let mut wanted = wanted(view.setup, claim, class, name, size);
-            if let Origin::Copy(Behind { volume, .. }) = origin {
-                wanted.source = match (class.kind, &self.snapshot) {
-                    (ArrayKind::FlashArray, _) => Some(Source::Volume(volume)),
-                    (ArrayKind::FlashBlade, Some((on, snapshot))) if *on == array => {
-                        Some(Source::Snapshot(snapshot.name.clone()))
-                    }
-                    // A FlashBlade copies snapshots alone.
-                    (ArrayKind::FlashBlade, _) => return take_snapshot(array, volume, uid),
-                };
-            }
-            return Next::Do(Effect::Ensure { array, wanted: Box::new(wanted) });
-        };
-        if let Some((array, snapshot)) = self.snapshot.clone() {
-            return Next::Do(Effect::DestroySnapshot { array, snapshot });
-        }
-        create(view, claim, class, &array, made)
-    }
-
-    /// What the volume is a copy of is gone. When the copy has been made by then, that will do.
-    fn do_without(
-        &self,
-        view: View<'_>,
-        claim: &PersistentVolumeClaim,
-        class: &ClassSetup,
-        why: String,
-    ) -> Next {
-        let uid = claim.metadata.uid.as_deref().unwrap_or_default();
-        let name = name::volume(&view.setup.cluster, uid);
-        let (Some(array), Some(name)) = (asked(claim).pop(), name) else {
-            return Next::Stuck { reason: FAILED, message: why };
-        };
-        if let Some(there) = self.newest_volume(view) {
-            return self.compare(there, view, claim, class, uid);
-        }
-        match self.found.as_ref().filter(|(on, _)| *on == array) {
-            None if !self.clean.contains(&array) => Next::Do(Effect::Find { array, name }),
-            Some((_, found)) if growth::wanted(claim).is_some_and(|size| found.size >= size) => {
-                create(view, claim, class, &array, found)
-            }
-            _ => Next::Stuck { reason: FAILED, message: why },
-        }
-    }
-
-    /// Takes a volume that is there already for the claim's.
-    fn import(
-        &self,
-        view: View<'_>,
-        claim: &PersistentVolumeClaim,
-        class: &ClassSetup,
-        import: &Import,
-        size: u64,
-    ) -> Next {
-        let stuck = |message: String| Next::Stuck { reason: FAILED, message };
-        let Import { array, volume } = import;
-        if self.clean.contains(array) {
-            return stuck(format!("{array} has no volume {volume} to import"));
-        }
-        let Some((_, found)) = self.found.as_ref().filter(|(on, _)| on == array) else {
-            return Next::Do(Effect::Find { array: array.clone(), name: volume.clone() });
-        };
-        if found.size < size {
-            let has = quantity(found.size).0;
-            return stuck(format!(
-                "{volume} on {array} has {has}; ask for that, and grow the claim"
-            ));
-        }
-        if let Some(others) = view.behind.get(&(array.clone(), found.id.clone()))
-            && let Some(other) = others.first()
-        {
-            return stuck(format!("{volume} on {array} has the PersistentVolume {other} already"));
-        }
-        create(view, claim, &class.keeping(), array, found)
-    }
-
-    /// There is a PersistentVolume of the claim's name: the two are bound, unless it is a stranger's.
-    fn compare(
-        &self,
-        there: &PersistentVolume,
-        view: View<'_>,
-        claim: &PersistentVolumeClaim,
-        class: &ClassSetup,
-        uid: &str,
-    ) -> Next {
-        let made = self.made.as_ref().and_then(|(array, made)| {
-            let state = view.arrays.iter().find(|state| state.name == *array)?;
-            persistent::make(claim, class, state, made).ok()
-        });
-        let same = claimed(there) == Some(uid)
-            && behind(there).is_some()
-            && made.is_none_or(|made| persistent::are_same(&made, there));
-        if same {
-            return self.bind(there, view, claim);
-        }
-        let name = there.metadata.name.as_deref().unwrap_or_default();
-        let message = format!("there is another PersistentVolume {name}; remove it, or the claim");
-        Next::Stuck { reason: FAILED, message }
-    }
-
-    /// Writes both sides of the binding, once Kubernetes' own controller knows the PersistentVolume. That
-    /// one may be faster, and then there is nothing left to write.
-    fn bind(
-        &self,
-        there: &PersistentVolume,
-        view: View<'_>,
-        claim: &PersistentVolumeClaim,
-    ) -> Next {
-        let phase = there.status.as_ref().and_then(|status| status.phase.as_deref());
-        let goes = there.metadata.deletion_timestamp.is_some();
-        if view.setup.binding == Binding::Controller || goes {
-            return Next::Nothing;
-        }
-        match phase.unwrap_or("Pending") {
-            "Pending" | "Available" => {
-                return Next::Do(Effect::SetBound { volume: seen_volume(there) });
-            }
-            "Bound" => {}
-            // It is taken for that of a claim that is gone; whoever did so has to see that it lives.
-            _ => return Next::Nothing,
-        }
-        let uid = there.metadata.uid.as_deref().unwrap_or_default();
-        match &self.mark {
-            Some((of, true)) if of == uid => {
-                let volume = there.metadata.name.clone().unwrap_or_default();
-                Next::Do(Effect::Bind { claim: seen(claim), volume })
-            }
-            Some((of, false)) if of == uid => Next::Nothing,
-            _ => Next::Mark(uid.to_owned()),
-        }
-    }
-
-    /// The claim goes, or has another volume: what was made for it and has no PersistentVolume goes first.
-    fn undo(&self, view: View<'_>, claim: &PersistentVolumeClaim) -> Next {
-        let uid = claim.metadata.uid.as_deref().unwrap_or_default();
-        let own = name::persistent_volume(uid);
-        let (asked, name) = (asked(claim), name::volume(&view.setup.cluster, uid));
-        let Some(name) = name.filter(|_| !asked.is_empty()) else {
-            return Next::Do(Effect::Finish { claim: seen(claim) });
-        };
-        // The view may be behind: whether there is a PersistentVolume is asked of the API server itself.
-        match &self.read {
-            Asked::NotYet => Next::Do(Effect::ReadVolume { name: own }),
-            // From here on, the volume is the matter of its PersistentVolume: Kubernetes releases that
-            // when the claim is gone, bound or not.
-            Asked::There(volume) if claimed(volume) == Some(uid) => {
-                Next::Do(Effect::Finish { claim: seen(claim) })
-            }
-            Asked::There(_) | Asked::Absent => self.clean_up(claim, asked, name),
-        }
-    }
-
-    /// Looks at each array that was asked, and destroys what was made there. An imported volume has
-    /// another name, and is not found.
-    fn clean_up(&self, claim: &PersistentVolumeClaim, asked: Vec<String>, name: Name) -> Next {
-        if let Some((array, snapshot)) = self.snapshot.clone() {
-            return Next::Do(Effect::DestroySnapshot { array, snapshot });
-        }
-        let Some(array) = asked.into_iter().find(|array| !self.clean.contains(array)) else {
-            return Next::Do(Effect::Finish { claim: seen(claim) });
-        };
-        let found = self.found.as_ref().filter(|(on, _)| *on == array);
-        let found = found.and_then(|(_, volume)| volume.volume_id());
-        match found.filter(|volume| volume.name == name) {
-            Some(volume) => {
-                Next::Do(Effect::Destroy { array, volume, owner: owner_of(claim, &name) })
-            }
-            None => Next::Do(Effect::Find { array, name }),
-        }
-    }
-
     /// What people are told of a step that is worth telling.
     fn announce(&mut self, view: View<'_>, effect: &Effect) -> Option<Effect> {
         let (reason, message) = match effect {
@@ -615,92 +382,6 @@ fn is_newer<K: Metadata<Ty = ObjectMeta>>(answer: &K, cached: &K) -> bool {
     answer.uid == cached.uid && number(answer) > number(cached)
 }
 
-/// Whether a claim is bound but for its status. One that is called `Lost` is not: Kubernetes' own
-/// controller has to take that back itself.
-fn is_half_bound(claim: &PersistentVolumeClaim) -> bool {
-    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
-    let annotations = claim.metadata.annotations.as_ref();
-    phase.is_none_or(|phase| phase == "Pending")
-        && annotations.is_some_and(|all| all.contains_key(BIND_COMPLETED))
-}
-
-/// Takes the snapshot by which a file system is copied. Its name follows from the claim, so that the next
-/// process finds it.
-fn take_snapshot(array: String, volume: VolumeId, uid: &str) -> Next {
-    if let Some(suffix) = Suffix::new(format!("clone-{uid}")) {
-        Next::Do(Effect::TakeSnapshot { array, volume, suffix })
-    } else {
-        let message = format!("a snapshot cannot be called clone-{uid}");
-        Next::Stuck { reason: FAILED, message }
-    }
-}
-
-/// Creates the PersistentVolume of a volume that is there.
-fn create(
-    view: View<'_>,
-    claim: &PersistentVolumeClaim,
-    class: &ClassSetup,
-    array: &str,
-    volume: &Volume,
-) -> Next {
-    let stuck = |message: String| Next::Stuck { reason: FAILED, message };
-    let Some(state) = view.arrays.iter().find(|state| state.name == array) else {
-        return stuck(format!("the storage document has no array {array} any more"));
-    };
-    match persistent::make(claim, class, state, volume) {
-        Ok(volume) => Next::Do(Effect::Create(Box::new(volume))),
-        Err(why) => stuck(why),
-    }
-}
-
-/// Chooses an array, another one when that which was asked last is full.
-fn choose(
-    view: View<'_>,
-    claim: &PersistentVolumeClaim,
-    class: &ClassSetup,
-    origin: &Origin<'_>,
-    mut asked: Vec<String>,
-    full: Option<&str>,
-) -> Next {
-    let some_nodes = view.arrays.iter().any(|array| !array.traits.topology.is_empty());
-    if class.waits && some_nodes && view.node.is_none() {
-        let message = "the node that the scheduler has chosen is not there".to_owned();
-        return Next::Stuck { reason: FAILED, message };
-    }
-    // What is there already needs no further room.
-    let import = match origin {
-        Origin::Import(import) => Some(*import),
-        Origin::Empty | Origin::Copy(_) => None,
-    };
-    let size = growth::wanted(claim).filter(|_| import.is_none()).unwrap_or_default();
-    let need = Need {
-        kind: class.kind,
-        size,
-        labels: &class.arrays,
-        node: view.node.filter(|_| class.waits),
-        only: origin.array(),
-        full,
-    };
-    match place(view.arrays, &need) {
-        Ok(Place { array, why }) => {
-            // Where it was asked before, it is asked again: there may be room by now.
-            asked.retain(|each| *each != array.name);
-            asked.push(array.name.clone());
-            let import = import.map(|import| import.volume.clone());
-            let effect = Effect::Intend { claim: seen(claim), asked, import, size };
-            Next::Place { effect, why }
-        }
-        // A pod that is there already stays where it is.
-        Err(nowhere) if nowhere.for_another_node && class.waits && asked.is_empty() => {
-            Next::Do(Effect::Reschedule { claim: seen(claim) })
-        }
-        Err(nowhere) => {
-            let message = format!("no array takes it: {}", nowhere.why);
-            Next::Stuck { reason: FAILED, message }
-        }
-    }
-}
-
 /// The arrays that have been asked for a claim's volume, the last one now.
 fn asked(claim: &PersistentVolumeClaim) -> Vec<String> {
     let all = claim.metadata.annotations.as_ref().and_then(|all| all.get(ARRAY));
@@ -735,24 +416,6 @@ pub(super) fn seen_volume(volume: &PersistentVolume) -> Seen {
     }
 }
 
-fn check_modes(claim: &PersistentVolumeClaim, class: &ClassSetup) -> Result<(), String> {
-    let spec = claim.spec.as_ref();
-    let block = spec.and_then(|spec| spec.volume_mode.as_deref()) == Some("Block");
-    let shared = spec
-        .and_then(|spec| spec.access_modes.as_ref())
-        .is_some_and(|modes| modes.iter().any(|mode| mode.ends_with("Many")));
-    let name = &class.name;
-    match class.kind {
-        ArrayKind::FlashBlade if block => {
-            Err(format!("volumeMode Block needs a block class; {name} is on a FlashBlade"))
-        }
-        ArrayKind::FlashArray if shared && !block => {
-            Err(format!("a file system on a FlashArray is for one node; {name} cannot be shared"))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// The owner that is written on an array; the cluster's name is the first part of the volume's.
 fn owner_of(claim: &PersistentVolumeClaim, name: &Name) -> Owner {
     let uid = claim.metadata.uid.clone().unwrap_or_default();
@@ -763,20 +426,4 @@ fn owner_of(claim: &PersistentVolumeClaim, name: &Name) -> Owner {
         claim: claim.metadata.name.clone().unwrap_or_default(),
         uid,
     }
-}
-
-fn wanted(
-    setup: &Setup,
-    claim: &PersistentVolumeClaim,
-    class: &ClassSetup,
-    name: Name,
-    size: u64,
-) -> Wanted {
-    let owner = owner_of(claim, &name);
-    let details = match class.kind {
-        ArrayKind::FlashBlade => Details::File { exports: setup.exports.clone(), nfs: class.nfs() },
-        // What protects new volumes is the array's administrator's choice, and destroys nothing of ours.
-        ArrayKind::FlashArray => Details::Block { default_protection: true },
-    };
-    Wanted { name, owner, size, source: None, details }
 }

@@ -21,8 +21,8 @@ pub(super) fn next(
 ) -> Option<Effect> {
     let behind = behind(volume)?;
     let spec = volume.spec.as_ref()?;
-    let of_this = spec.claim_ref.as_ref()?.uid == claim.metadata.uid;
-    if !of_this || volume.metadata.deletion_timestamp.is_some() {
+    // One that somebody deletes is in use until its claim goes, and grows until then.
+    if spec.claim_ref.as_ref()?.uid != claim.metadata.uid {
         return None;
     }
     let size = wanted(claim)?;

@@ -102,12 +102,24 @@ impl Cluster {
         volume.metadata.resource_version = Some(self.next());
         let name = volume.metadata.name.clone().expect("a name");
         let finalizers = volume.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty());
-        if volume.metadata.deletion_timestamp.is_some() && !finalizers {
+        // Kubernetes keeps what is bound with a finalizer of its own.
+        let held = finalizers || phase_of(&volume) == Some("Bound");
+        if volume.metadata.deletion_timestamp.is_some() && !held {
             self.volumes.remove(&name);
             self.history.push(Change::Volume(name, None));
         } else {
             self.volumes.insert(name.clone(), volume.clone());
             self.history.push(Change::Volume(name, Some(Box::new(volume))));
+        }
+    }
+
+    /// Somebody deletes a PersistentVolume.
+    pub(crate) fn delete_by_hand(&mut self, name: &str) {
+        if let Some(mut volume) = self.volumes.get(name).cloned()
+            && volume.metadata.deletion_timestamp.is_none()
+        {
+            volume.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+            self.put_volume(volume);
         }
     }
 

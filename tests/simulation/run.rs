@@ -513,16 +513,16 @@ impl Run {
             Effect::Intend { asked, .. } => asked.len() == 1,
             _ => true,
         });
+        // All of them: one that only stood still does not know that another leads now.
         let sent: Vec<Effect> = sent.cloned().collect();
-        if let Some(effect) = self.dice.choice(sent) {
-            self.late.push(effect);
-        }
+        self.late.extend(sent);
         self.crash();
     }
 
     /// Something is done that was asked for by a process that is no more.
     fn act_late(&mut self) {
-        if let Some(effect) = self.late.pop() {
+        if !self.late.is_empty() {
+            let effect = self.late.swap_remove(self.dice.usize(0..self.late.len()));
             let told = format!("LATE {effect:?}");
             self.note(&told[..told.len().min(160)]);
             if let Effect::Ensure { array, wanted } = &effect {
@@ -560,8 +560,11 @@ impl Run {
     /// Somebody sets the reclaim policy of a PersistentVolume, while nothing is under way.
     fn set_policy(&mut self, policy: &str) {
         let busy = !self.process.asked.is_empty() || !self.late.is_empty();
-        if let (false, Some(name)) = (busy, self.dice.choice(self.cluster.volumes.keys())) {
-            let name = name.clone();
+        // One that somebody deletes and that is kept then is nobody's concern any more.
+        let stays = |volume: &&PersistentVolume| volume.metadata.deletion_timestamp.is_none();
+        let names = self.cluster.volumes.values().filter(stays);
+        let names: Vec<String> = names.filter_map(|volume| volume.metadata.name.clone()).collect();
+        if let (false, Some(name)) = (busy, self.dice.choice(names)) {
             self.note(format!("user: {name} is to be {policy}"));
             self.cluster.set_policy(&name, policy);
         }
@@ -588,6 +591,51 @@ impl Run {
         let volumes: Vec<Key> = self.process.volumes.keys().cloned().map(Key::Volume).collect();
         for key in claims.into_iter().chain(volumes) {
             self.step(&key, Event::Changed);
+        }
+    }
+
+    /// A watch has broken off, and begins again with a list: what happened between is never told.
+    fn list_again(&mut self) {
+        self.note("watches begin again");
+        self.process.positions = [self.cluster.history.len(); 2];
+        let process = &mut self.process;
+        let old = process.claims.keys().cloned().map(Key::Claim);
+        let old = old.chain(process.volumes.keys().cloned().map(Key::Volume));
+        let mut touched: BTreeSet<Key> = old.collect();
+        process.claims.clear();
+        for claim in self.cluster.claims.values() {
+            let uid = claim.metadata.uid.clone().expect("a UID");
+            touched.insert(Key::Claim(uid.clone()));
+            process.claims.insert(uid, claim.clone());
+        }
+        process.volumes.clear();
+        for (name, volume) in self.cluster.volumes.clone() {
+            if is_mark(&name) {
+                self.hear_of_mark(&name, Some(&volume));
+            } else {
+                touched.insert(Key::Volume(name.clone()));
+                self.process.volumes.insert(name, volume);
+            }
+        }
+        for key in touched {
+            self.step(&key, Event::Changed);
+        }
+    }
+
+    /// Somebody deletes a PersistentVolume, whose claim may live.
+    fn delete_volume_by_hand(&mut self) {
+        let deletes = |volume: &&PersistentVolume| {
+            let policy = volume
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
+            policy == Some("Delete")
+        };
+        let names = self.cluster.volumes.values().filter(deletes);
+        let names: Vec<String> = names.filter_map(|volume| volume.metadata.name.clone()).collect();
+        if let Some(name) = self.dice.choice(names) {
+            self.note(format!("user: delete {name}"));
+            self.cluster.delete_by_hand(&name);
         }
     }
 
@@ -816,6 +864,8 @@ pub(crate) fn at_random(seed: u64) {
                 run.look(leader);
             }
             85 => run.take_foreign(),
+            87 => run.list_again(),
+            88 => run.delete_volume_by_hand(),
             86 => {
                 let fails = run.dice.bool();
                 run.list(fails);

@@ -1,0 +1,282 @@
+//! A claim without a PersistentVolume: the array is chosen and written on the claim, the volume made, and the
+//! PersistentVolume created.
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+
+use super::{ClaimWork, FAILED, Next, View, asked, claimed, owner_of, seen};
+use crate::array::{Details, Name, Source, Suffix, Volume, VolumeId, Wanted};
+use crate::volume::effect::Effect;
+use crate::volume::growth;
+use crate::volume::name::{self, SELECTED_NODE};
+use crate::volume::origin::{Origin, Unknown, origin};
+use crate::volume::persistent::{self, Behind, behind, quantity};
+use crate::volume::place::{Need, Place, place};
+use crate::volume::setup::{ArrayKind, ClassSetup, Import, Setup};
+
+impl ClaimWork {
+    pub(super) fn provision(
+        &self,
+        view: View<'_>,
+        claim: &PersistentVolumeClaim,
+        uid: &str,
+        ours: bool,
+    ) -> Next {
+        let stuck = |message: String| Next::Stuck { reason: FAILED, message };
+        let class = match view.class {
+            None => return Next::Nothing,
+            Some(Err(wrong)) => return stuck(wrong.clone()),
+            Some(Ok(class)) => class,
+        };
+        let annotation = |key: &str| claim.metadata.annotations.as_ref()?.get(key).cloned();
+        if class.waits && !ours && annotation(SELECTED_NODE).is_none_or(|node| node.is_empty()) {
+            return Next::Nothing;
+        }
+        let (Some(name), Some(size)) =
+            (name::volume(&view.setup.cluster, uid), growth::wanted(claim))
+        else {
+            return stuck(
+                "the claim asks for no size, or the cluster's name is too long".to_owned(),
+            );
+        };
+        if let Err(wrong) = check_modes(claim, class) {
+            return stuck(wrong);
+        }
+        let origin = match origin(view, claim, class, ours) {
+            Ok(origin) => origin,
+            Err(Unknown::NotOurs) => return Next::Nothing,
+            Err(Unknown::NotThere(why)) if ours => return self.do_without(view, claim, class, why),
+            Err(Unknown::NotThere(why) | Unknown::Wrong(why)) => return stuck(why),
+        };
+        let asked = if ours { asked(claim) } else { Vec::new() };
+        // Where there is one already, there is no need for another, whoever has written that.
+        let made = self.made.as_ref().map(|(on, _)| on).filter(|on| asked.contains(on));
+        let Some(array) = made.or(asked.last()).cloned() else {
+            return choose(view, claim, class, &origin, asked, None);
+        };
+        if let Some(there) = self.newest_volume(view) {
+            return self.compare(there, view, claim, class, uid);
+        }
+        if let Origin::Import(import) = origin {
+            return self.import(view, claim, class, import, size);
+        }
+        if self.full.as_ref() == Some(&array) && !self.clean.contains(&array) {
+            // A request may have been done all the same, before another was refused.
+            return match &self.found {
+                None => Next::Do(Effect::Find { array, name }),
+                Some(_) => stuck(format!("{array} has the volume and says that it has no room")),
+            };
+        }
+        if self.full.as_ref() == Some(&array) {
+            return choose(view, claim, class, &origin, asked, Some(&array));
+        }
+        let Some((_, made)) = self.made.as_ref().filter(|(on, _)| *on == array) else {
+            let mut wanted = wanted(view.setup, claim, class, name, size);
+            if let Origin::Copy(Behind { volume, .. }) = origin {
+                wanted.source = match (class.kind, &self.snapshot) {
+                    (ArrayKind::FlashArray, _) => Some(Source::Volume(volume)),
+                    (ArrayKind::FlashBlade, Some((on, snapshot))) if *on == array => {
+                        Some(Source::Snapshot(snapshot.name.clone()))
+                    }
+                    // A FlashBlade copies snapshots alone.
+                    (ArrayKind::FlashBlade, _) => return take_snapshot(array, volume, uid),
+                };
+            }
+            return Next::Do(Effect::Ensure { array, wanted: Box::new(wanted) });
+        };
+        if let Some((array, snapshot)) = self.snapshot.clone() {
+            return Next::Do(Effect::DestroySnapshot { array, snapshot });
+        }
+        create(view, claim, class, &array, made)
+    }
+
+    /// What the volume is a copy of is gone. When the copy has been made by then, that will do.
+    pub(super) fn do_without(
+        &self,
+        view: View<'_>,
+        claim: &PersistentVolumeClaim,
+        class: &ClassSetup,
+        why: String,
+    ) -> Next {
+        let uid = claim.metadata.uid.as_deref().unwrap_or_default();
+        let name = name::volume(&view.setup.cluster, uid);
+        let (Some(array), Some(name)) = (asked(claim).pop(), name) else {
+            return Next::Stuck { reason: FAILED, message: why };
+        };
+        if let Some(there) = self.newest_volume(view) {
+            return self.compare(there, view, claim, class, uid);
+        }
+        match self.found.as_ref().filter(|(on, _)| *on == array) {
+            None if !self.clean.contains(&array) => Next::Do(Effect::Find { array, name }),
+            Some((_, found)) if growth::wanted(claim).is_some_and(|size| found.size >= size) => {
+                create(view, claim, class, &array, found)
+            }
+            _ => Next::Stuck { reason: FAILED, message: why },
+        }
+    }
+
+    /// Takes a volume that is there already for the claim's.
+    pub(super) fn import(
+        &self,
+        view: View<'_>,
+        claim: &PersistentVolumeClaim,
+        class: &ClassSetup,
+        import: &Import,
+        size: u64,
+    ) -> Next {
+        let stuck = |message: String| Next::Stuck { reason: FAILED, message };
+        let Import { array, volume } = import;
+        if self.clean.contains(array) {
+            return stuck(format!("{array} has no volume {volume} to import"));
+        }
+        let Some((_, found)) = self.found.as_ref().filter(|(on, _)| on == array) else {
+            return Next::Do(Effect::Find { array: array.clone(), name: volume.clone() });
+        };
+        if found.size < size {
+            let has = quantity(found.size).0;
+            return stuck(format!(
+                "{volume} on {array} has {has}; ask for that, and grow the claim"
+            ));
+        }
+        if let Some(others) = view.behind.get(&(array.clone(), found.id.clone()))
+            && let Some(other) = others.first()
+        {
+            return stuck(format!("{volume} on {array} has the PersistentVolume {other} already"));
+        }
+        create(view, claim, &class.keeping(), array, found)
+    }
+
+    /// There is a PersistentVolume of the claim's name: the two are bound, unless it is a stranger's.
+    pub(super) fn compare(
+        &self,
+        there: &PersistentVolume,
+        view: View<'_>,
+        claim: &PersistentVolumeClaim,
+        class: &ClassSetup,
+        uid: &str,
+    ) -> Next {
+        let made = self.made.as_ref().and_then(|(array, made)| {
+            let state = view.arrays.iter().find(|state| state.name == *array)?;
+            persistent::make(claim, class, state, made).ok()
+        });
+        let same = claimed(there) == Some(uid)
+            && behind(there).is_some()
+            && made.is_none_or(|made| persistent::are_same(&made, there));
+        if same {
+            return self.bind(there, view, claim);
+        }
+        let name = there.metadata.name.as_deref().unwrap_or_default();
+        let message = format!("there is another PersistentVolume {name}; remove it, or the claim");
+        Next::Stuck { reason: FAILED, message }
+    }
+}
+
+/// Takes the snapshot by which a file system is copied. Its name follows from the claim, so that the next
+/// process finds it.
+fn take_snapshot(array: String, volume: VolumeId, uid: &str) -> Next {
+    if let Some(suffix) = Suffix::new(format!("clone-{uid}")) {
+        Next::Do(Effect::TakeSnapshot { array, volume, suffix })
+    } else {
+        let message = format!("a snapshot cannot be called clone-{uid}");
+        Next::Stuck { reason: FAILED, message }
+    }
+}
+
+/// Creates the PersistentVolume of a volume that is there.
+fn create(
+    view: View<'_>,
+    claim: &PersistentVolumeClaim,
+    class: &ClassSetup,
+    array: &str,
+    volume: &Volume,
+) -> Next {
+    let stuck = |message: String| Next::Stuck { reason: FAILED, message };
+    let Some(state) = view.arrays.iter().find(|state| state.name == array) else {
+        return stuck(format!("the storage document has no array {array} any more"));
+    };
+    match persistent::make(claim, class, state, volume) {
+        Ok(volume) => Next::Do(Effect::Create(Box::new(volume))),
+        Err(why) => stuck(why),
+    }
+}
+
+/// Chooses an array, another one when that which was asked last is full.
+fn choose(
+    view: View<'_>,
+    claim: &PersistentVolumeClaim,
+    class: &ClassSetup,
+    origin: &Origin<'_>,
+    mut asked: Vec<String>,
+    full: Option<&str>,
+) -> Next {
+    let some_nodes = view.arrays.iter().any(|array| !array.traits.topology.is_empty());
+    if class.waits && some_nodes && view.node.is_none() {
+        let message = "the node that the scheduler has chosen is not there".to_owned();
+        return Next::Stuck { reason: FAILED, message };
+    }
+    // What is there already needs no further room.
+    let import = match origin {
+        Origin::Import(import) => Some(*import),
+        Origin::Empty | Origin::Copy(_) => None,
+    };
+    let size = growth::wanted(claim).filter(|_| import.is_none()).unwrap_or_default();
+    let need = Need {
+        kind: class.kind,
+        size,
+        labels: &class.arrays,
+        node: view.node.filter(|_| class.waits),
+        only: origin.array(),
+        full,
+    };
+    match place(view.arrays, &need) {
+        Ok(Place { array, why }) => {
+            // Where it was asked before, it is asked again: there may be room by now.
+            asked.retain(|each| *each != array.name);
+            asked.push(array.name.clone());
+            let import = import.map(|import| import.volume.clone());
+            let effect = Effect::Intend { claim: seen(claim), asked, import, size };
+            Next::Place { effect, why }
+        }
+        // A pod that is there already stays where it is.
+        Err(nowhere) if nowhere.for_another_node && class.waits && asked.is_empty() => {
+            Next::Do(Effect::Reschedule { claim: seen(claim) })
+        }
+        Err(nowhere) => {
+            let message = format!("no array takes it: {}", nowhere.why);
+            Next::Stuck { reason: FAILED, message }
+        }
+    }
+}
+
+fn check_modes(claim: &PersistentVolumeClaim, class: &ClassSetup) -> Result<(), String> {
+    let spec = claim.spec.as_ref();
+    let block = spec.and_then(|spec| spec.volume_mode.as_deref()) == Some("Block");
+    let shared = spec
+        .and_then(|spec| spec.access_modes.as_ref())
+        .is_some_and(|modes| modes.iter().any(|mode| mode.ends_with("Many")));
+    let name = &class.name;
+    match class.kind {
+        ArrayKind::FlashBlade if block => {
+            Err(format!("volumeMode Block needs a block class; {name} is on a FlashBlade"))
+        }
+        ArrayKind::FlashArray if shared && !block => {
+            Err(format!("a file system on a FlashArray is for one node; {name} cannot be shared"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn wanted(
+    setup: &Setup,
+    claim: &PersistentVolumeClaim,
+    class: &ClassSetup,
+    name: Name,
+    size: u64,
+) -> Wanted {
+    let owner = owner_of(claim, &name);
+    let details = match class.kind {
+        ArrayKind::FlashBlade => Details::File { exports: setup.exports.clone(), nfs: class.nfs() },
+        // What protects new volumes is the array's administrator's choice, and destroys nothing of ours.
+        ArrayKind::FlashArray => Details::Block { default_protection: true },
+    };
+    Wanted { name, owner, size, source: None, details }
+}
