@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
@@ -43,10 +43,6 @@ fn binary() -> Command {
     Command::new(env!("CARGO_BIN_EXE_pso-gen"))
 }
 
-/// The control plane of all stages that need none of their own. It ends with the last of what holds its
-/// standard input, which is this process.
-static SHARED: OnceLock<(PathBuf, Process)> = OnceLock::new();
-
 /// A control plane, arrays, and a provisioner.
 struct Stage {
     namespace: String,
@@ -69,9 +65,9 @@ impl Stage {
         let folder = tempfile::tempdir().expect("a folder");
         let (kubeconfig, control_plane) = match (env::var_os("KUBECONFIG"), flags) {
             (Some(path), None) => (PathBuf::from(path), None),
-            (None, None) => (SHARED.get_or_init(|| control_plane("")).0.clone(), None),
-            (_, Some(flags)) => {
-                let (path, process) = control_plane(flags);
+            // Its own: what another story has left would be looked after here.
+            (_, flags) => {
+                let (path, process) = control_plane(flags.unwrap_or_default());
                 (path, Some(process))
             }
         };
