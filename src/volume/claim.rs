@@ -7,6 +7,8 @@
 
 mod bind;
 mod provision;
+#[cfg(test)]
+mod tests;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -248,8 +248,11 @@ async fn what_is_settled_is_not_written_any_more() {
     let kept =
         async || stage.on_arrays().await.len() == 49 && stage.own_volumes().await.len() == 49;
     stage.until("one of three is gone", kept).await;
-    let phase = volumes.get(&name).await.expect("kept").status.and_then(|status| status.phase);
-    assert_eq!(phase.as_deref(), Some("Released"));
+    let phase = async || {
+        let volume = volumes.get(&name).await.expect("kept");
+        volume.status.and_then(|status| status.phase).as_deref() == Some("Released")
+    };
+    stage.until("what is kept is released", phase).await;
     // Kubernetes notes on each claim that no pod uses it.
     tokio::time::sleep(Duration::from_secs(20)).await;
     let versions = async || {
