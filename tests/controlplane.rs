@@ -26,6 +26,8 @@ use kube::runtime::watcher;
 use kube::{Api, Client, Config};
 use serde_json::{Value as Json, json};
 
+#[path = "controlplane/neighbours.rs"]
+mod neighbours;
 #[path = "controlplane/stories.rs"]
 mod stories;
 
@@ -51,7 +53,8 @@ struct Stage {
     client: Client,
     page: String,
     provisioner: Option<Process>,
-    _simulator: Process,
+    /// None of a cluster that shares another one's.
+    _simulator: Option<Process>,
     control_plane: Option<Process>,
 }
 
@@ -81,18 +84,45 @@ impl Stage {
         let told = simulator.stdout.take().expect("piped");
         BufReader::new(told).read_line(&mut line).expect("a line");
         let told: Json = serde_json::from_str(&line).expect("JSON");
-        let file = Kubeconfig::read_from(&kubeconfig).expect("a kubeconfig");
-        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-        let client = Client::try_from(config.expect("a config")).expect("a client");
         let stage = Self {
             namespace: namespace.to_owned(),
             folder,
+            client: client(&kubeconfig).await,
             kubeconfig,
-            client,
             page: told["page"].as_str().expect("a page").to_owned(),
             provisioner: None,
-            _simulator: Process(simulator),
+            _simulator: Some(Process(simulator)),
             control_plane,
+        };
+        stage.prepare(namespace).await;
+        stage
+    }
+
+    /// Another cluster, called `next`, with the same arrays.
+    async fn neighbour(&self, namespace: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let from = |name: &str| self.folder.path().join(name);
+        for entry in fs::read_dir(self.folder.path()).expect("listed") {
+            let name = entry.expect("an entry").file_name();
+            let name = name.to_str().expect("text");
+            fs::copy(from(name), folder.path().join(name)).expect("copied");
+        }
+        let storage = folder.path().join("storage.pso.yaml");
+        let text = fs::read_to_string(&storage).expect("text");
+        let mut document: Json = serde_yaml::from_str(&text).expect("YAML");
+        assert_eq!(document["spec"]["cluster"], "demo");
+        document["spec"]["cluster"] = json!("next");
+        fs::write(&storage, document.to_string()).expect("written");
+        let (kubeconfig, process) = control_plane("");
+        let stage = Self {
+            namespace: namespace.to_owned(),
+            folder,
+            client: client(&kubeconfig).await,
+            kubeconfig,
+            page: self.page.clone(),
+            provisioner: None,
+            _simulator: None,
+            control_plane: Some(process),
         };
         stage.prepare(namespace).await;
         stage
@@ -236,6 +266,12 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
+}
+
+async fn client(kubeconfig: &Path) -> Client {
+    let file = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+    Client::try_from(config.expect("a config")).expect("a client")
 }
 
 /// Starts a control plane of its own, which ends when the returned process does.
