@@ -18,7 +18,7 @@ use std::{env, fs};
 
 use pso_gen::array::{
     Array, Details, Endpoint, ExportRule, FlashArray, FlashBlade, Name, NfsVersions, Owner, Pace,
-    Squash, TokenFile, Trust, Wanted,
+    Qos, Squash, TokenFile, Trust, Wanted,
 };
 use pso_gen::simulator::{self, Method, Request, Settings};
 use serde_json::{Value as Json, json};
@@ -97,7 +97,7 @@ fn wanted(kind: &str, number: usize) -> Result<Wanted, Anything> {
         details: if kind == "FlashBlade" {
             Details::File { exports: vec![nodes], nfs: NfsVersions { v3: false, v4_1: true } }
         } else {
-            Details::Block { default_protection: true }
+            Details::Block { default_protection: true, qos: Qos::default() }
         },
     })
 }

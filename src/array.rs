@@ -34,7 +34,7 @@ pub use rest::{Endpoint, Identity, is_address};
 pub use token::TokenFile;
 pub use trust::Trust;
 pub use volume::{
-    Capacity, Details, ExportRule, Name, NfsVersions, Owner, Reach, Snapshot, Source, Squash,
+    Capacity, Details, ExportRule, Name, NfsVersions, Owner, Qos, Reach, Snapshot, Source, Squash,
     Suffix, Volume, VolumeId, Wanted,
 };
 

@@ -17,6 +17,7 @@ mod value;
 mod verify;
 
 pub use app::{App, Class, ClassKind, Classes, Exposed, Secret, Talk, Volume};
+pub(crate) use app::{PURE_BLOCK, PURE_FILE};
 pub use instantiate::instantiate;
 pub use language::{
     Component, EnvValue, Exposure, FileContent, FileMount, HttpProbe, Job, Mount, Pods, Probe,

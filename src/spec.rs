@@ -3,6 +3,7 @@
 //! Turns [`Node`](crate::yaml::Node)s into typed values with places. Knows no Kubernetes object and
 //! no blueprint by name; which parameters an app has is told to it as a [`Shape`].
 
+mod class;
 mod common;
 mod document;
 mod duration;
@@ -14,6 +15,10 @@ mod shape;
 mod snapshots;
 mod storage;
 
+pub use class::{
+    BaseClass, ClassSpec, ExportAccess, ExportRuleSpec, ExportSquash, FileSystem, NfsVersion, Qos,
+    ReclaimPolicy,
+};
 pub use common::{
     CidrText, Common, Egress, Expose, Network, Ownership, Patch, PatchTarget, Placement, Profile,
     Resources, Security, Spread, Tls, Toleration, Via, VolumeSpec,
@@ -29,7 +34,4 @@ pub use shape::{
     Expressions, Field, Kind, Shape, check, explain, markdown, schema, schema_with_expressions,
 };
 pub use snapshots::{SnapshotSchedule, Snapshots};
-pub use storage::{
-    ArraySpec, ArrayType, BaseClass, ClassSpec, FileSystem, ImportSpec, Kept, NfsVersion,
-    QuotaSpec, ReclaimPolicy, StorageSpec,
-};
+pub use storage::{ArraySpec, ArrayType, ImportSpec, Kept, NodeNetwork, QuotaSpec, StorageSpec};

@@ -30,9 +30,9 @@ pub use claim::{ClaimWork, SourceView, View as ClaimView};
 pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
 pub use mark::{MarkEffect, Marks, is_mark, mark};
 pub use name::{
-    ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER, FINALIZER, IMPORT, PROVISIONER,
-    SELECTED_NODE, SNAPSHOTS, SNAPSHOTS_PARAMETER, VOLUME, persistent_volume, volume,
-    volume_prefix,
+    ARRAY, BANDWIDTH_PARAMETER, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER, EXPORTS_PARAMETER,
+    FINALIZER, IMPORT, IOPS_PARAMETER, PROVISIONER, SELECTED_NODE, SNAPSHOTS, SNAPSHOTS_PARAMETER,
+    VOLUME, persistent_volume, volume, volume_prefix,
 };
 pub use origin::source_of;
 pub use orphan::{Listed, Orphan, Orphans, Report};

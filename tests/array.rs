@@ -10,7 +10,7 @@ mod faults;
 
 use std::time::Duration;
 
-use bench::{Bench, block, file, owner};
+use bench::{Bench, block, file, limited, owner};
 use pso_gen::array::{Array, Host, Kind, Name, Reach, Retry, Source, Suffix, VolumeId};
 use pso_gen::simulator::{Method, Settings};
 use pso_gen::volume::Slot;
@@ -65,6 +65,33 @@ async fn a_file_system_is_made_with_one_request_and_one_log_in() {
     assert_eq!(bench.logins(), 1);
     array.log_out().await;
     assert_eq!(bench.calls(Method::Post, "logout"), 1);
+}
+
+#[tokio::test]
+async fn limits_come_with_a_volume_and_are_put_on_one_that_has_others() {
+    let bench = Bench::flasharray().await;
+    let array = bench.client();
+    let wanted = limited("prod-pvc-1", 1 << 30, 500 << 20, 10_000);
+    let made = array.ensure(&wanted).await.expect("made");
+    let qos = json!({"bandwidth_limit": 500 << 20, "iops_limit": 10_000});
+    assert_eq!(bench.object("volumes", "prod-pvc-1").await["qos"], qos);
+    array.ensure(&wanted).await.expect("it is there");
+    assert_eq!(bench.calls(Method::Patch, "volumes"), 0, "they came with it");
+
+    // Made without them, by one that ended in between, or a copy of an array that does not heed them.
+    array.ensure(&block("prod-pvc-2", 1 << 30)).await.expect("made");
+    assert_eq!(bench.object("volumes", "prod-pvc-2").await["qos"], json!({}));
+    array.ensure(&limited("prod-pvc-2", 1 << 30, 1 << 20, 100)).await.expect("limited");
+    let qos = json!({"bandwidth_limit": 1 << 20, "iops_limit": 100});
+    assert_eq!(bench.object("volumes", "prod-pvc-2").await["qos"], qos);
+    array.ensure(&block("prod-pvc-2", 1 << 30)).await.expect("left as it is");
+    assert_eq!(bench.object("volumes", "prod-pvc-2").await["qos"], qos);
+
+    let mut copy = limited("prod-pvc-3", 2 << 30, 1 << 30, 5000);
+    copy.source = Some(Source::Volume(id(&made)));
+    array.ensure(&copy).await.expect("copied");
+    let qos = json!({"bandwidth_limit": 1 << 30, "iops_limit": 5000});
+    assert_eq!(bench.object("volumes", "prod-pvc-3").await["qos"], qos);
 }
 
 #[tokio::test]

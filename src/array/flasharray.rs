@@ -18,7 +18,7 @@ use super::life::Living;
 use super::rest::{Dialect, Endpoint, Rest, Talk, quoted};
 use super::snapshots::Snapshots;
 use super::version::Version;
-use super::volume::{Details, Owner, Reach, Source, Volume, VolumeId, Wanted};
+use super::volume::{Details, Owner, Qos, Reach, Source, Volume, VolumeId, Wanted};
 
 pub use hosts::{Connection, Host};
 use tags::Tags;
@@ -97,14 +97,14 @@ impl Living for FlashArray {
     }
 
     async fn made(&self, wanted: &Wanted) -> Result<Volume, Error> {
-        let Details::Block { default_protection } = wanted.details else {
+        let Details::Block { default_protection, qos } = wanted.details else {
             let needs = "a file system needs a FlashBlade".to_owned();
             return Err(self.rest.error(Kind::Unsupported { needs }));
         };
         let size = self.size(wanted.size)?;
         let talk = self.rest.talk();
         let version = talk.version().await?;
-        let goal = Made { array: self, talk, version, wanted, size, default_protection };
+        let goal = Made { array: self, talk, version, wanted, size, default_protection, qos };
         match reach(&goal, Start::Nothing).await? {
             Some(made) => Ok(made.volume.into()),
             None => Err(goal.unmoved()),
@@ -155,6 +155,7 @@ struct Made<'a> {
     wanted: &'a Wanted,
     size: u64,
     default_protection: bool,
+    qos: Qos,
 }
 
 /// A volume with its tags.
@@ -170,6 +171,7 @@ enum Step {
     Tag(String),
     Recover(String),
     Grow(String),
+    Limit(String),
 }
 
 impl Made<'_> {
@@ -185,6 +187,9 @@ impl Made<'_> {
             Some(Source::Snapshot(name)) => json!({"source": {"name": name}}),
             Some(Source::Volume(volume)) => json!({"source": {"name": volume.name.as_str()}}),
         };
+        if self.qos != Qos::default() {
+            body["qos"] = limits(self.qos);
+        }
         let tags = if self.version >= WITH_TAGS {
             let tags = Tags::of(&self.wanted.owner);
             body["tags"] = tags.body();
@@ -224,6 +229,8 @@ impl Goal for Made<'_> {
             Some(Step::Tag(id))
         } else if volume.size() < self.size {
             Some(Step::Grow(id))
+        } else if !volume.is_limited(self.qos) {
+            Some(Step::Limit(id))
         } else {
             None
         })
@@ -238,8 +245,11 @@ impl Goal for Made<'_> {
             }
             Step::Recover(_) => json!({"destroyed": false}),
             Step::Grow(_) => json!({"provisioned": self.size}),
+            Step::Limit(_) => json!({"qos": limits(self.qos)}),
         };
-        let (Step::Recover(id) | Step::Grow(id)) = step else { return self.read().await };
+        let (Step::Recover(id) | Step::Grow(id) | Step::Limit(id)) = step else {
+            return self.read().await;
+        };
         let volume = self.array.patch(self.talk, id, &body).await?;
         let tags = Tags::of(&self.wanted.owner);
         Ok(volume.map(|volume| Tagged { volume, tags }))
@@ -261,9 +271,30 @@ pub(super) struct VolumeItem {
     destroyed: Option<bool>,
     created: Option<u64>,
     connection_count: Option<u64>,
+    qos: Option<QosItem>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct QosItem {
+    bandwidth_limit: Option<u64>,
+    iops_limit: Option<u64>,
+}
+
+/// Limits as the array takes them.
+fn limits(qos: Qos) -> Json {
+    let limit = |key: &str, value: Option<u64>| value.map(|value| (key.to_owned(), json!(value)));
+    let all = [limit("bandwidth_limit", qos.bandwidth), limit("iops_limit", qos.iops)];
+    Json::Object(all.into_iter().flatten().collect())
 }
 
 impl VolumeItem {
+    /// Whether it has these limits, as far as there are any.
+    fn is_limited(&self, qos: Qos) -> bool {
+        let there = self.qos.unwrap_or_default();
+        let is = |wanted: Option<u64>, there| wanted.is_none() || wanted == there;
+        is(qos.bandwidth, there.bandwidth_limit) && is(qos.iops, there.iops_limit)
+    }
+
     fn size(&self) -> u64 {
         self.provisioned.unwrap_or_default()
     }

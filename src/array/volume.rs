@@ -123,7 +123,18 @@ pub enum Details {
         /// Whether it joins the protection groups that the array's administrator has set for new
         /// volumes (REST 2.16 and later).
         default_protection: bool,
+        /// What the array limits it to.
+        qos: Qos,
     },
+}
+
+/// Limits of one volume of a FlashArray.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Qos {
+    /// Most bytes per second, 1 MiB to 512 GiB; none to leave it as it is.
+    pub bandwidth: Option<u64>,
+    /// Most operations per second, 100 to 100 million; none to leave it as it is.
+    pub iops: Option<u64>,
 }
 
 /// NFS versions that a file system is served with.
@@ -154,6 +165,16 @@ pub enum Squash {
     All,
 }
 
+impl Squash {
+    fn word(self) -> &'static str {
+        match self {
+            Self::None => "no_root_squash",
+            Self::Root => "root_squash",
+            Self::All => "all_squash",
+        }
+    }
+}
+
 impl ExportRule {
     /// Returns a rule for a client: an address, a network in CIDR form, a host name with or without
     /// wildcards, a netgroup `@name`. None when it could be read as more than one client.
@@ -164,18 +185,31 @@ impl ExportRule {
         whole.then_some(Self { client, read_only, squash })
     }
 
+    /// Reads rules as they are written by [`ExportRule::text`]. None when one of them is not so.
+    pub fn parse(text: &str) -> Option<Vec<Self>> {
+        let rule = |rule: &str| {
+            let (client, options) = rule.strip_suffix(')')?.split_once('(')?;
+            let (access, squash) = options.split_once(',')?;
+            let read_only = match access {
+                "rw" => false,
+                "ro" => true,
+                _ => return None,
+            };
+            let squash = [Squash::None, Squash::Root, Squash::All]
+                .into_iter()
+                .find(|each| each.word() == squash)?;
+            Self::new(client, read_only, squash)
+        };
+        text.split_whitespace().map(rule).collect()
+    }
+
     fn options(&self) -> [&'static str; 2] {
         let access = if self.read_only { "ro" } else { "rw" };
-        let squash = match self.squash {
-            Squash::None => "no_root_squash",
-            Squash::Root => "root_squash",
-            Squash::All => "all_squash",
-        };
-        [access, squash]
+        [access, self.squash.word()]
     }
 
     /// Returns rules as a FlashBlade's `nfs.rules` has them.
-    pub(super) fn text(rules: &[Self]) -> String {
+    pub fn text(rules: &[Self]) -> String {
         let rules: Vec<String> = rules.iter().map(Self::to_string).collect();
         rules.join(" ")
     }
@@ -304,6 +338,10 @@ mod tests {
         let text = ExportRule::text(&rules);
         assert_eq!(text, "10.20.0.0/16(rw,no_root_squash) 10.30.0.0/16(rw,no_root_squash)");
         assert!(ExportRule::are_in(&rules, &text));
+        assert_eq!(ExportRule::parse(&text), Some(rules.to_vec()));
+        for odd in ["10.0.0.0/8", "a(rw)", "a(rw,no_root_squash", "a(rw,b)", "a(rx,all_squash)"] {
+            assert_eq!(ExportRule::parse(odd), None, "{odd}");
+        }
         let more = "10.20.0.0/16(no_root_squash,rw,secure)  10.30.0.0/16(rw,atime,no_root_squash)";
         assert!(ExportRule::are_in(&rules, more));
         for other in [

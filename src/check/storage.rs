@@ -1,5 +1,7 @@
 //! Rules of the storage document that its shape alone does not tell.
 
+mod classes;
+
 use std::collections::HashSet;
 
 use crate::array::{Name, Trust};
@@ -18,6 +20,7 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
         wrong.extend(reached(array, index, node));
     }
     wrong.extend(spec.classes.iter().filter_map(|(name, class)| placed(spec, name, class, node)));
+    wrong.extend(classes::classes(spec, node));
     wrong.extend(imports(spec, node));
     for (name, class) in &spec.classes {
         let path = ["spec", "classes", name, "snapshots"];

@@ -9,10 +9,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::names::MANAGER;
 use super::wave;
+use crate::array::{ExportRule, Squash};
 use crate::blueprint::{ClassKind, Classes};
 use crate::manifest::{Object, WAVE};
-use crate::spec::{ClassSpec, NfsVersion, ReclaimPolicy, Snapshots, StorageSpec};
-use crate::volume::SNAPSHOTS_PARAMETER;
+use crate::spec::{
+    ClassSpec, ExportAccess, ExportRuleSpec, ExportSquash, NfsVersion, ReclaimPolicy, Snapshots,
+    StorageSpec,
+};
+use crate::volume::{BANDWIDTH_PARAMETER, EXPORTS_PARAMETER, IOPS_PARAMETER, SNAPSHOTS_PARAMETER};
 
 /// Who makes the volumes, as `StorageClasses` say.
 const PROVISIONER: &str = "pso-gen.io/provisioner";
@@ -65,12 +69,27 @@ fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> Object {
                 NfsVersion::V4_1 => "nfsvers=4.1".to_owned(),
             });
             // A soft mount gives the app an error, and half a file, when the array is away.
-            mount_options.push("hard".to_owned());
+            if !class.mount_options.iter().any(|option| option == "soft") {
+                mount_options.push("hard".to_owned());
+            }
+            if !class.export_rules.is_empty() {
+                let rules: Vec<ExportRule> =
+                    class.export_rules.iter().filter_map(export_rule).collect();
+                parameters.insert(EXPORTS_PARAMETER.to_owned(), ExportRule::text(&rules));
+            }
         }
         ClassKind::Block => {
             parameters.insert("backend".to_owned(), "block".to_owned());
             let file_system = class.file_system.map_or("xfs", |file_system| file_system.word());
             parameters.insert("csi.storage.k8s.io/fstype".to_owned(), file_system.to_owned());
+            let qos = class.qos.as_ref();
+            if let Some(bandwidth) = qos.and_then(|qos| qos.bandwidth.as_ref()) {
+                let bytes = bandwidth.bytes().to_string();
+                parameters.insert(BANDWIDTH_PARAMETER.to_owned(), bytes);
+            }
+            if let Some(iops) = qos.and_then(|qos| qos.iops) {
+                parameters.insert(IOPS_PARAMETER.to_owned(), iops.to_string());
+            }
         }
     }
     if !class.arrays.is_empty() {
@@ -94,10 +113,20 @@ fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> Object {
         parameters: Some(parameters),
         mount_options: (!mount_options.is_empty()).then_some(mount_options),
         reclaim_policy: Some(reclaim.to_owned()),
-        allow_volume_expansion: Some(true),
+        allow_volume_expansion: Some(class.expansion.unwrap_or(true)),
         volume_binding_mode: Some(binding.to_owned()),
         allowed_topologies: None,
     })
+}
+
+/// A rule as an array has it; none when its clients are none, which is checked before.
+fn export_rule(rule: &ExportRuleSpec) -> Option<ExportRule> {
+    let squash = match rule.squash {
+        ExportSquash::None => Squash::None,
+        ExportSquash::Root => Squash::Root,
+        ExportSquash::All => Squash::All,
+    };
+    ExportRule::new(rule.clients.as_str(), rule.access == ExportAccess::ReadOnly, squash)
 }
 
 /// One ResourceQuota for each namespace, with the limits of all its classes.

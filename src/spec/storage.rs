@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Quantity, SnapshotSchedule};
+use super::{ClassSpec, Quantity};
 
 /// What a `kind: Storage` document's `spec` holds.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -93,82 +93,6 @@ pub struct Kept {
     /// Path of a file, in place of `secret` and `key`: for a provisioner outside of a cluster. A relative
     /// one begins at the document's folder.
     pub file: Option<String>,
-}
-
-/// One storage class. A class cannot be changed in Kubernetes once it is there; declare another.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct ClassSpec {
-    /// For a further class: which of the two it is like, `pure-file` or `pure-block`.
-    pub like: Option<BaseClass>,
-    /// Whether claims that name no class get this one.
-    pub default: bool,
-    /// File classes: NFS version, `3` or `4.1`.
-    pub nfs: Option<NfsVersion>,
-    /// Mount options. `nolock` is refused where several pods share a volume.
-    pub mount_options: Vec<String>,
-    /// Block classes: file system of new volumes.
-    pub file_system: Option<FileSystem>,
-    /// Labels that an array must have to get volumes of this class.
-    pub arrays: BTreeMap<String, String>,
-    /// Whether a claim waits for its first pod, and its volume goes to an array that the pod's node reaches.
-    pub wait_for_pod: bool,
-    /// What happens to the volume when its claim is deleted: `Delete` destroys it on the array
-    /// (its eradication timer still runs), `Retain` keeps it.
-    pub reclaim_policy: Option<ReclaimPolicy>,
-    /// Snapshots that the array takes of the class's volumes by schedule. A volume's own `snapshots`
-    /// come first. When left out, none are taken.
-    pub snapshots: Option<SnapshotSchedule>,
-}
-
-/// The built-in classes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum BaseClass {
-    /// FlashBlade, NFS.
-    PureFile,
-    /// FlashArray, iSCSI.
-    PureBlock,
-}
-
-/// NFS protocol versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum NfsVersion {
-    /// NFSv3.
-    #[serde(rename = "3")]
-    V3,
-    /// NFSv4.1.
-    #[serde(rename = "4.1")]
-    V4_1,
-}
-
-/// File systems for block volumes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum FileSystem {
-    /// XFS.
-    Xfs,
-    /// ext4.
-    Ext4,
-}
-
-impl FileSystem {
-    /// Returns the name that `mkfs` knows.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Xfs => "xfs",
-            Self::Ext4 => "ext4",
-        }
-    }
-}
-
-/// What happens to a volume when its claim is deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum ReclaimPolicy {
-    /// Destroyed on the array.
-    Delete,
-    /// Kept.
-    Retain,
 }
 
 /// A volume that is there already, and the claim that gets it. It keeps its name, and is never destroyed:

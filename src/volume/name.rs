@@ -18,6 +18,12 @@ pub const IMPORT: &str = "pso-gen.io/import";
 pub const SNAPSHOTS: &str = "pso-gen.io/snapshots";
 /// Parameter of a StorageClass: the schedule of snapshots of its volumes.
 pub const SNAPSHOTS_PARAMETER: &str = "snapshots";
+/// Parameter of a StorageClass: who may mount its file systems, as an array's export rules say it.
+pub const EXPORTS_PARAMETER: &str = "exportRules";
+/// Parameter of a StorageClass: most bytes per second of each of its block volumes.
+pub const BANDWIDTH_PARAMETER: &str = "bandwidth";
+/// Parameter of a StorageClass: most operations per second of each of its block volumes.
+pub const IOPS_PARAMETER: &str = "iops";
 /// Annotation of a PersistentVolume: the id of that array.
 pub(super) const ARRAY_ID: &str = "pso-gen.io/array-id";
 /// Annotation of a PersistentVolume: name of the volume on the array.

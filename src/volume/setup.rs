@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use k8s_openapi::api::storage::v1::StorageClass;
 
-use super::name::{PROVISIONER, SNAPSHOTS_PARAMETER};
-use crate::array::{Capacity, ExportRule, Name, NfsVersions, Reach};
+use super::name::{
+    BANDWIDTH_PARAMETER, EXPORTS_PARAMETER, IOPS_PARAMETER, PROVISIONER, SNAPSHOTS_PARAMETER,
+};
+use crate::array::{Capacity, ExportRule, Name, NfsVersions, Qos, Reach};
 use crate::spec::Snapshots;
 
 /// What the storage document says, as far as decisions need it.
@@ -106,6 +108,10 @@ pub struct ClassSetup {
     pub waits: bool,
     /// Labels that its arrays must have.
     pub arrays: BTreeMap<String, String>,
+    /// Who may mount its file systems, in place of the networks of the nodes.
+    pub exports: Option<Vec<ExportRule>>,
+    /// Limits of its block volumes.
+    pub qos: Qos,
     /// Snapshots of its volumes, unless their claims say something else.
     pub snapshots: Snapshots,
 }
@@ -146,10 +152,25 @@ impl ClassSetup {
                 .map_err(|why| format!("class {name}: {SNAPSHOTS_PARAMETER}: {why}"))?,
             None => Snapshots::Never,
         };
+        let exports = match parameters.get(EXPORTS_PARAMETER) {
+            Some(text) => Some(ExportRule::parse(text).ok_or_else(|| {
+                format!("class {name}: {EXPORTS_PARAMETER} is {text:?}, not CLIENTS(rw,no_root_squash) …")
+            })?),
+            None => None,
+        };
+        let limit = |key: &str| match parameters.get(key) {
+            Some(text) => text.parse().map(Some).map_err(|_| {
+                format!("class {name}: {key} is {text:?}, which is no number of a second")
+            }),
+            None => Ok(None),
+        };
+        let qos = Qos { bandwidth: limit(BANDWIDTH_PARAMETER)?, iops: limit(IOPS_PARAMETER)? };
         Ok(Self {
             name,
             kind,
             arrays,
+            exports,
+            qos,
             file_system: parameters.get("csi.storage.k8s.io/fstype").cloned(),
             mount_options: class.mount_options.clone().unwrap_or_default(),
             reclaim_policy,
@@ -194,6 +215,28 @@ mod tests {
             provisioner: PROVISIONER.to_owned(),
             parameters: Some(parameters.into()),
             ..StorageClass::default()
+        }
+    }
+
+    #[test]
+    fn a_class_says_who_may_mount_and_what_a_volume_is_limited_to() {
+        let read = |parameters: &[(&str, &str)]| {
+            let mut class = class("never");
+            let more =
+                parameters.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            class.parameters.get_or_insert_default().extend(more);
+            ClassSetup::read(&class).expect("ours")
+        };
+        let bare = read(&[]).expect("a class");
+        assert_eq!((bare.exports, bare.qos), (None, Qos::default()));
+        let rules = "10.20.0.0/16(rw,no_root_squash) 10.30.0.0/16(ro,root_squash)";
+        let whole = read(&[("exportRules", rules), ("bandwidth", "1048576"), ("iops", "100")]);
+        let whole = whole.expect("a class");
+        assert_eq!(whole.exports.map(|rules| ExportRule::text(&rules)).as_deref(), Some(rules));
+        assert_eq!(whole.qos, Qos { bandwidth: Some(1 << 20), iops: Some(100) });
+        for (key, value) in [("exportRules", "*"), ("bandwidth", "1Mi"), ("iops", "-1")] {
+            let wrong = read(&[(key, value)]).expect_err("wrong");
+            assert!(wrong.starts_with(&format!("class pure-file: {key} is")), "{wrong}");
         }
     }
 

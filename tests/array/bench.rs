@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pso_gen::array::{
     Array, Details, Endpoint, ExportRule, FlashArray, FlashBlade, Name, NfsVersions, Owner, Pace,
-    Squash, TokenFile, Trust, Wanted,
+    Qos, Squash, TokenFile, Trust, Wanted,
 };
 use pso_gen::simulator::{self, Answer, Method, Options, Request, Running, Settings, Tap};
 use serde_json::Value as Json;
@@ -34,7 +34,13 @@ pub(crate) fn file(name: &str, size: u64) -> Wanted {
 
 /// A block volume that is wanted.
 pub(crate) fn block(name: &str, size: u64) -> Wanted {
-    wanted(name, size, Details::Block { default_protection: true })
+    wanted(name, size, Details::Block { default_protection: true, qos: Qos::default() })
+}
+
+/// A block volume that is limited to as many bytes and operations per second.
+pub(crate) fn limited(name: &str, size: u64, bandwidth: u64, iops: u64) -> Wanted {
+    let qos = Qos { bandwidth: Some(bandwidth), iops: Some(iops) };
+    wanted(name, size, Details::Block { default_protection: true, qos })
 }
 
 fn wanted(name: &str, size: u64, details: Details) -> Wanted {

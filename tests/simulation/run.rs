@@ -127,6 +127,8 @@ impl Run {
             },
         };
         let class = ClassSetup {
+            exports: None,
+            qos: pso_gen::array::Qos::default(),
             name: "pure-file".to_owned(),
             kind: ArrayKind::FlashBlade,
             file_system: None,

@@ -274,9 +274,12 @@ fn wanted(
 ) -> Wanted {
     let owner = owner_of(claim, &name);
     let details = match class.kind {
-        ArrayKind::FlashBlade => Details::File { exports: setup.exports.clone(), nfs: class.nfs() },
+        ArrayKind::FlashBlade => {
+            let exports = class.exports.as_ref().unwrap_or(&setup.exports).clone();
+            Details::File { exports, nfs: class.nfs() }
+        }
         // What protects new volumes is the array's administrator's choice, and destroys nothing of ours.
-        ArrayKind::FlashArray => Details::Block { default_protection: true },
+        ArrayKind::FlashArray => Details::Block { default_protection: true, qos: class.qos },
     };
     Wanted { name, owner, size, source: None, details }
 }
