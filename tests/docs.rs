@@ -165,6 +165,79 @@ fn faults_are_told_as_they_are_written() {
     assert_eq!(error.matches('`').count() / 2 - 1, told.len(), "{error}\n{told:?}");
 }
 
+/// How a heading is called in a link, as GitHub and mdBook make it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+}
+
+/// Returns the pages that are read as such: the README, and all in `docs`.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
+    let mut folders = vec![root().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|word| word == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    pages.sort();
+    pages
+}
+
+/// Lines outside of blocks.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut in_block = false;
+    text.lines().filter(move |line| {
+        let fence = line.starts_with("```");
+        in_block ^= fence;
+        !fence && !in_block
+    })
+}
+
+/// Every link to a file leads to one, and to a heading that it has.
+#[test]
+fn links_lead_somewhere() {
+    let mut followed = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).expect("a page");
+        for link in prose(&text).flat_map(|line| line.split("](").skip(1)) {
+            let link = link.split(')').next().unwrap_or_default();
+            if link.contains("://") || link.is_empty() {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let folder = page.parent().expect("a folder");
+            let target = if file.is_empty() { page.clone() } else { folder.join(file) };
+            assert!(target.exists(), "{}: {link} leads nowhere", page.display());
+            if !heading.is_empty() {
+                let there = fs::read_to_string(&target).expect("a page");
+                let mut headings = prose(&there).filter(|line| line.starts_with('#'));
+                let found = headings.any(|line| anchor(line.trim_start_matches('#')) == heading);
+                assert!(found, "{}: there is no heading for {link}", page.display());
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed > 50, "only {followed} links were found");
+}
+
+/// The book has every page, so that no page is found by chance alone.
+#[test]
+fn the_book_has_every_page() {
+    let docs = root().join("docs");
+    let summary = fs::read_to_string(docs.join("SUMMARY.md")).expect("a summary");
+    for page in pages().iter().filter(|page| page.starts_with(&docs)) {
+        let name = page.strip_prefix(&docs).expect("inside").display().to_string();
+        let listed = name == "SUMMARY.md" || summary.contains(&format!("]({name})"));
+        assert!(listed, "docs/SUMMARY.md does not have {name}");
+    }
+}
+
 /// Nothing that a reader could type goes unchecked: shell blocks are those of [`SCRIPTED`], and the
 /// README's two commands, which `.ci/run` runs in a fresh clone.
 #[test]
