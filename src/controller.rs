@@ -5,6 +5,7 @@
 //! Alone talks to the Kubernetes API.
 
 mod arrays;
+mod beginnings;
 mod counted;
 mod hands;
 mod held;
@@ -14,6 +15,7 @@ mod metrics;
 mod serve;
 mod setup;
 mod snapshots;
+mod turns;
 mod world;
 
 use std::collections::{HashMap, HashSet};
@@ -40,6 +42,7 @@ use crate::volume::{
 };
 pub use arrays::Arrays;
 use arrays::Lookout;
+use beginnings::Beginnings;
 pub use counted::{CountRequests, CountedRequests};
 use hands::Hands;
 use lease::{Candidate, Leadership};
@@ -65,6 +68,9 @@ const TICK: Duration = Duration::from_secs(30);
 /// When and how often arrays are asked for all that they have.
 const FIRST_LIST: Duration = Duration::from_secs(60);
 const LIST: Duration = Duration::from_secs(600);
+
+/// How many objects a list brings at once: more of them take more memory at the start than ever after.
+const PAGE: u32 = 100;
 
 /// How many objects that watches have told of may wait to be looked at.
 const SEEN: usize = 256;
@@ -197,6 +203,7 @@ async fn lead(
         snapshots: HashMap::new(),
         orphans: Orphans::default(),
         marks_fail: Arc::default(),
+        beginnings: Beginnings::default(),
         hands,
         doing: JoinSet::new(),
         tally: Tally::new(metrics.clone()),
@@ -249,7 +256,7 @@ where
     metrics.watch_restarted(&resource, 0);
     tokio::spawn(async move {
         let mut ended = false;
-        let stream = watcher(api, watcher::Config::default()).default_backoff();
+        let stream = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
         let mut stream = std::pin::pin!(stream);
         while let Some(event) = stream.next().await {
             match event {
@@ -339,6 +346,8 @@ struct Brain {
     orphans: Orphans,
     /// Whether the last mark could not be made.
     marks_fail: Arc<AtomicBool>,
+    /// Claims whose first write is under way, or waits.
+    beginnings: Beginnings,
     hands: Arc<Hands>,
     /// Effects that are under way.
     doing: JoinSet<()>,
@@ -374,6 +383,7 @@ impl Brain {
                     }
                     journal::ends(&key, subject.as_ref(), ended.effect, &done);
                 }
+                self.beginnings.ended(&key);
                 (vec![key], Event::Done(done))
             }
             Message::Due(key) => {
@@ -400,6 +410,25 @@ impl Brain {
         let touched = if was_ready { touched } else { self.world.all() };
         for key in touched {
             self.step(&key, event.clone());
+        }
+        self.begin();
+    }
+
+    /// Begins with those whose turn has come.
+    fn begin(&mut self) {
+        while let Some((key, effect)) = self.beginnings.next() {
+            if let Effect::Intend { claim, asked, size, .. } = &effect
+                && self.world.has_changed(claim)
+            {
+                // It would be refused: it is decided upon anew, without asking.
+                if let Some(array) = asked.last() {
+                    self.world.take_back(array, *size);
+                }
+                self.step(&key, Event::Done(Err(Trouble::Conflict)));
+            } else {
+                let subject = self.world.subject(&key);
+                self.start(&key, subject.as_ref(), effect);
+            }
         }
     }
 
@@ -567,6 +596,13 @@ impl Brain {
 
     /// Has an effect done by somebody else.
     fn start(&mut self, key: &Key, subject: Option<&Subject>, effect: Effect) {
+        let effect = match effect {
+            Effect::Intend { .. } => match self.beginnings.admit(key, effect) {
+                Some(effect) => effect,
+                None => return,
+            },
+            effect => effect,
+        };
         journal::begins(key, subject, &effect);
         self.tally.begins(key, &effect, Instant::now());
         let (key, sender, hands) = (key.clone(), self.sender.clone(), Arc::clone(&self.hands));

@@ -9,12 +9,12 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client};
 use serde_json::{Value as Json, json};
-use tokio::sync::Semaphore;
 use tracing::warn;
 
 use super::arrays::Arrays;
 use super::lease::Leadership;
 use super::snapshots::{self, Snapshots};
+use super::turns::{Turns, Urgency};
 use crate::array::{Array, Error as ArrayError, Retry, Wanted};
 use crate::volume::{
     ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, MarkEffect, Outcome,
@@ -32,30 +32,30 @@ pub(super) struct Hands {
     client: Client,
     arrays: Arrays,
     leadership: Leadership,
-    recorder: Recorder,
+    reporter: Reporter,
     snapshots: Snapshots,
     /// Who may send a request to the API server. Each that is under way is a connection of its own.
-    turns: Semaphore,
+    turns: Turns,
 }
 
 impl Hands {
     pub(super) fn new(client: Client, arrays: Arrays, leadership: Leadership) -> Self {
         let reporter = Reporter { controller: PROVISIONER.to_owned(), instance: None };
-        let recorder = Recorder::new(client.clone(), reporter);
         Self {
             client,
             arrays,
             leadership,
-            recorder,
+            reporter,
             snapshots: Snapshots::default(),
-            turns: Semaphore::new(AT_ONCE),
+            turns: Turns::new(AT_ONCE),
         }
     }
 
     /// Does one thing, when its turn has come.
     pub(super) async fn act(&self, effect: Effect) -> Result<Outcome, Trouble> {
         let _turn = self.snapshots.turn(&effect).await;
-        let _turn = if effect.is_for_array() { None } else { self.turns.acquire().await.ok() };
+        let _turn =
+            if effect.is_for_array() { None } else { Some(self.turns.take(Urgency::Does).await) };
         if !self.leadership.leads() {
             return Err(Trouble::NotLeading);
         }
@@ -177,7 +177,7 @@ impl Hands {
 
     /// Creates or deletes a mark.
     pub(super) async fn mark(&self, effect: MarkEffect) -> Result<(), Trouble> {
-        let _turn = self.turns.acquire().await.ok();
+        let _turn = self.turns.take(Urgency::Does).await;
         if !self.leadership.leads() {
             return Err(Trouble::NotLeading);
         }
@@ -220,8 +220,11 @@ impl Hands {
             action: "Provision".to_owned(),
             secondary: None,
         };
-        let _turn = self.turns.acquire().await.ok();
-        if let Err(error) = self.recorder.publish(&event, &object).await {
+        let _turn = self.turns.take(Urgency::Tells).await;
+        // A recorder for each: one remembers all events for minutes, and counts a second one of the same
+        // reason, whatever it says, as the first one again.
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+        if let Err(error) = recorder.publish(&event, &object).await {
             let (namespace, name) = (object.namespace, object.name);
             warn!(%error, %reason, namespace, name, "event not published");
         }

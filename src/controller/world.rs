@@ -11,10 +11,11 @@ use kube::runtime::watcher::Event;
 
 use super::Key;
 use super::held::Held;
+use crate::array::Capacity;
 use crate::spec::Snapshots;
 use crate::volume::{
     ARRAY, ArrayState, ClaimView, ClassSetup, FINALIZER, Health, IMPORT, ReleaseView,
-    SELECTED_NODE, SNAPSHOTS, Setup, SnapshotView, SourceView, VOLUME, persistent_volume,
+    SELECTED_NODE, SNAPSHOTS, Seen, Setup, SnapshotView, SourceView, VOLUME, persistent_volume,
     source_of, volume, volume_behind,
 };
 
@@ -312,6 +313,24 @@ impl World {
             let given = capacity.provisioned.unwrap_or(capacity.used).saturating_add(size);
             capacity.provisioned = Some(given);
         }
+    }
+
+    /// Takes back what was counted by [`give`](Self::give), because it is decided upon anew.
+    pub(super) fn take_back(&mut self, array: &str, size: u64) {
+        let Some(state) = self.arrays.iter_mut().find(|state| state.name == array) else { return };
+        if let Health::Up { capacity: Capacity { provisioned: Some(given), .. }, .. } =
+            &mut state.health
+        {
+            *given = given.saturating_sub(size);
+        }
+    }
+
+    /// Whether there is a newer version of a claim than was seen, or none any more.
+    pub(super) fn has_changed(&self, seen: &Seen) -> bool {
+        let number = |version: &str| version.parse::<u64>().ok();
+        self.claim(&seen.uid).is_none_or(|claim| {
+            claim.metadata.resource_version.as_deref().and_then(number) > number(&seen.version)
+        })
     }
 
     fn unbound(&self, waits: impl Fn(&Claim) -> bool) -> Vec<Key> {

@@ -54,15 +54,19 @@ impl Tries {
             Trouble::Conflict | Trouble::Exists => return vec![Effect::Later(FIRST)],
             // The next leader sees to it.
             Trouble::NotLeading => return Vec::new(),
-            Trouble::Cluster(message) => ("Cluster", message.clone(), false),
+            // Free of numbers, such as versions: what only differs in these is no news.
+            Trouble::Cluster(message) => {
+                let kind = message.chars().filter(|c| !c.is_ascii_digit()).collect();
+                (kind, message.clone(), false)
+            }
             Trouble::Array { reason, message, retry } => {
-                (*reason, message.clone(), *retry != Retry::Soon)
+                ((*reason).to_owned(), message.clone(), *retry != Retry::Soon)
             }
         };
         let doubled = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         let wait = if slow { doubled.max(FIRST * 15) } else { doubled };
         self.failures += 1;
-        let told = self.tell(about, Severity::Warning, reason, kind, message);
+        let told = self.tell(about, Severity::Warning, reason, &kind, message);
         told.into_iter().chain([Effect::Later(wait)]).collect()
     }
 }
@@ -70,6 +74,19 @@ impl Tries {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_cause_is_told_and_a_new_number_is_not() {
+        let mut tries = Tries::default();
+        let mut tells = |message: &str| {
+            let trouble = Trouble::Cluster(message.to_owned());
+            let effects = tries.failed(About::Claim, Reason::ProvisioningFailed, &trouble);
+            effects.iter().any(|effect| matches!(effect, Effect::Tell { .. }))
+        };
+        assert!(tells("no array takes it: fa1: more than 95% full"));
+        assert!(!tells("no array takes it: fa1: more than 96% full"));
+        assert!(tells("no array takes it: fa1: the array is not reached"));
+    }
 
     #[test]
     fn what_comes_again_is_told_once() {

@@ -185,6 +185,12 @@ async fn an_array_that_is_away_holds_up_nobody_else_and_comes_back() {
     stage.until("both reasons are told", told).await;
     assert!(why("pure-block-0").await[0].contains("fa1"), "{:?}", why("pure-block-0").await);
     assert!(why("broken-0").await[0].contains("tape"), "{:?}", why("broken-0").await);
+    // Another cause of the same reason is told as well.
+    faults(&stage, json!([{"fault": "forbidden", "array": "fa1"}])).await;
+    let another = async || why("pure-block-0").await.len() > 1;
+    stage.until("the next cause is told", another).await;
+    let notes: BTreeSet<String> = why("pure-block-0").await.into_iter().collect();
+    assert!(notes.len() > 1, "{notes:?}");
     faults(&stage, json!([])).await;
     stage.until("the array is back", async || bound("pure-block").await == 5).await;
     assert_eq!(bound("broken").await, 0);
