@@ -3,6 +3,7 @@
 //! Data goes to standard output, words to standard error. Exit codes: 0 good, 1 what was given is
 //! wrong, 2 it could not be tried (usage, files); `diff`: 0 same, 1 different, 2 trouble.
 
+mod cluster;
 mod completions;
 mod diff;
 mod expired;
@@ -13,6 +14,7 @@ mod graph;
 mod init;
 mod input;
 mod man;
+mod orphans;
 mod out;
 mod provisioner;
 mod render;
@@ -20,6 +22,8 @@ mod schema;
 mod session;
 mod simulate;
 mod sink;
+mod status;
+mod table;
 mod validate;
 
 use std::process::ExitCode;
@@ -48,6 +52,8 @@ enum Command {
     Graph(graph::Args),
     Expired(expired::Args),
     Provisioner(provisioner::Args),
+    Status(status::Args),
+    Orphans(orphans::Args),
     Simulate(simulate::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -118,6 +124,8 @@ fn run(command: Command) -> Result<Outcome, Trouble> {
         Command::Graph(args) => graph::run(&args),
         Command::Expired(args) => expired::run(&args),
         Command::Provisioner(args) => provisioner::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Orphans(args) => orphans::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -6,6 +6,7 @@
 
 mod arrays;
 mod beginnings;
+mod census;
 mod counted;
 mod hands;
 mod held;
@@ -43,6 +44,7 @@ use crate::volume::{
 pub use arrays::Arrays;
 use arrays::Lookout;
 use beginnings::Beginnings;
+pub use census::{Kept, census, destroy_orphan};
 pub use counted::{CountRequests, CountedRequests};
 use hands::Hands;
 use lease::{Candidate, Leadership};

@@ -19,6 +19,7 @@ pub mod diagnostic;
 pub mod graph;
 pub mod manifest;
 pub mod pipeline;
+pub mod report;
 pub mod simulator;
 pub mod spec;
 pub mod volume;

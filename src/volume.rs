@@ -35,8 +35,8 @@ pub use name::{
     VOLUME, persistent_volume, volume, volume_prefix,
 };
 pub use origin::source_of;
-pub use orphan::{Listed, Orphan, Orphans, Report};
-pub use persistent::{quantity, volume_behind};
+pub use orphan::{GRACE, Listed, Orphan, Orphans, Report, StrayVolume, strays};
+pub use persistent::{Behind, behind, quantity, volume_behind};
 pub use reason::Reason;
 pub use release::{ReleaseWork, View as ReleaseView};
 pub use setup::{ArrayKind, ArrayState, ArrayTraits, Binding, ClassSetup, Health, Import, Setup};

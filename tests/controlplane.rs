@@ -28,6 +28,8 @@ use serde_json::{Value as Json, json};
 
 #[path = "controlplane/neighbours.rs"]
 mod neighbours;
+#[path = "controlplane/oncall.rs"]
+mod oncall;
 #[path = "controlplane/stories.rs"]
 mod stories;
 

@@ -3,23 +3,17 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use kube::client::ClientBuilder;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
-use super::files::Input;
+use super::cluster::{self, storage};
 use super::out::{self, Format};
 use super::{Outcome, Trouble};
-use crate::controller::{self, CountRequests, End, LeaseName, Status};
-use crate::diagnostic::{Code, Diagnostic, Place, Sources};
-use crate::pipeline::read_storage;
-use crate::spec::{STORAGE, StorageSpec, split};
+use crate::controller::{self, End, LeaseName, Status};
+use crate::diagnostic::Sources;
 use crate::volume::Binding;
-use crate::yaml;
 
 /// Fulfil claims of `pure-file` and `pure-block`
 ///
@@ -75,7 +69,7 @@ impl From<WhoBinds> for Binding {
     }
 }
 
-fn lease(text: &str) -> Result<(String, String), String> {
+pub(super) fn lease(text: &str) -> Result<(String, String), String> {
     let parts = text.split_once('/').filter(|(a, b)| !a.is_empty() && !b.is_empty());
     let parts =
         parts.ok_or_else(|| "write a namespace and a name: `pso-system/pso-gen`".to_owned());
@@ -103,7 +97,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         if let Some(address) = args.listen {
             listen(address, &status).await?;
         }
-        let client = client(args.kubeconfig.as_deref(), &status).await?;
+        let client = cluster::client(args.kubeconfig.as_deref(), status.metrics()).await?;
         let mut end = signal(SignalKind::terminate()).map_err(Trouble::Start)?;
         let ended = async {
             tokio::select! {
@@ -116,7 +110,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             Some((namespace, name)) => Some(LeaseName {
                 namespace: namespace.clone(),
                 name: name.clone(),
-                client: self::client(args.kubeconfig.as_deref(), &status).await?,
+                client: cluster::client(args.kubeconfig.as_deref(), status.metrics()).await?,
             }),
         };
         Ok(match controller::run(client, arrays, lease, &status, ended).await {
@@ -139,47 +133,4 @@ async fn listen(address: SocketAddr, status: &Status) -> Result<(), Trouble> {
         }
     });
     Ok(())
-}
-
-async fn client(kubeconfig: Option<&Path>, status: &Status) -> Result<Client, Trouble> {
-    let cluster = |error: &dyn std::fmt::Display| Trouble::Cluster(error.to_string());
-    let config = match kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path).map_err(|error| cluster(&error))?;
-            let options = KubeConfigOptions::default();
-            Config::from_custom_kubeconfig(file, &options).await.map_err(|e| cluster(&e))?
-        }
-        None => Config::infer().await.map_err(|error| cluster(&error))?,
-    };
-    let builder = ClientBuilder::try_from(config).map_err(|error| cluster(&error))?;
-    Ok(builder.with_layer(&CountRequests::new(status.metrics())).build())
-}
-
-/// Reads the one storage document of a file.
-fn storage(
-    path: &Path,
-    sources: &Sources,
-) -> Result<Result<StorageSpec, Vec<Diagnostic>>, Trouble> {
-    let input = Input::File(path.to_owned());
-    let source = match yaml::decode(&input.name(), input.read()?, sources) {
-        Ok(source) => source,
-        Err(wrong) => return Ok(Err(vec![wrong])),
-    };
-    let read = yaml::read(source, sources);
-    if !read.diagnostics.is_empty() {
-        return Ok(Err(read.diagnostics));
-    }
-    let kinds = [STORAGE.to_owned()];
-    let mut specs = Vec::new();
-    for node in read.documents {
-        match split(node, &kinds).map_err(|wrong| vec![wrong]).and_then(|d| read_storage(&d)) {
-            Ok((_, spec)) => specs.push(spec),
-            Err(wrong) => return Ok(Err(wrong)),
-        }
-    }
-    if let (Some(only), true) = (specs.pop(), specs.is_empty()) {
-        return Ok(Ok(only));
-    }
-    let message = "the provisioner takes a file with one document of the kind `Storage`";
-    Ok(Err(vec![Diagnostic::new(Code::UnknownKind, Place::start_of(source), message)]))
 }

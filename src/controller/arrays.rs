@@ -58,6 +58,11 @@ impl Arrays {
         self.arrays.get(name).map(|client| &client.array)
     }
 
+    /// Returns all arrays.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<dyn Array>> {
+        self.arrays.values().map(|client| &client.array)
+    }
+
     /// Lists the volumes of all arrays whose names begin with the cluster's.
     pub(super) async fn list(&self) -> Vec<Listed> {
         let prefix = volume_prefix(&self.setup.cluster);
@@ -70,7 +75,7 @@ impl Arrays {
     }
 
     /// Ends the sessions with all arrays.
-    pub(super) async fn log_out(&self) {
+    pub async fn log_out(&self) {
         join_all(self.arrays.values().map(|client| client.array.log_out())).await;
     }
 }

@@ -3,13 +3,17 @@
 //! Only ever reported: that nobody knows a volume is never a reason to destroy it. Knows neither how arrays are
 //! listed nor who is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::name::volume_prefix;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use serde::Serialize;
+
+use super::name::{persistent_volume, volume_prefix};
+use super::persistent::volume_behind;
 use crate::array::Volume;
 
 /// How old an orphan is at least, in seconds: younger ones may be on their way into the cluster.
-const GRACE: u64 = 600;
+pub const GRACE: u64 = 600;
 
 /// An array's volumes at a moment.
 #[derive(Debug, Clone)]
@@ -81,13 +85,9 @@ impl Orphans {
         }
         known.looks = known.looks.saturating_add(1);
         known.failed = false;
-        let prefix = volume_prefix(cluster);
-        let unknown = volumes.iter().filter(|volume| {
-            let uid = uid(&prefix, &volume.name);
-            !volume.destroyed && uid.is_some_and(|uid| !is_known(volume, &uid))
-        });
+        let unknown = unknown(cluster, volumes, is_known);
         let (mut suspects, mut orphans) = (BTreeMap::new(), BTreeSet::new());
-        for volume in unknown {
+        for (volume, _) in unknown {
             let before = known.suspects.get(&volume.id).copied();
             let since = before.unwrap_or(now);
             suspects.insert(volume.id.clone(), since);
@@ -117,6 +117,81 @@ impl Orphans {
     pub fn all(&self) -> impl Iterator<Item = &Orphan> {
         self.arrays.values().flat_map(|known| &known.orphans)
     }
+}
+
+/// A volume that nobody knows at a moment, whether or not that means anything yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StrayVolume {
+    /// The array.
+    pub array: String,
+    /// Its name there.
+    pub name: String,
+    /// Its id there.
+    pub id: String,
+    /// The UID in its name, that of the claim it was made for.
+    pub uid: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its age in seconds; none when the array does not tell.
+    pub age: Option<u64>,
+    /// Whether it is old enough to be an orphan: a younger one may be on its way into the cluster.
+    pub is_orphan: bool,
+}
+
+/// Returns the volumes that neither a claim nor a PersistentVolume knows. Claims and PersistentVolumes must be
+/// all there are, and must have been read after the arrays were: a volume is made after its claim, and
+/// what knows it then goes only after it is destroyed or its PersistentVolume is there. The times are in
+/// seconds: now, since 1970, and how old an orphan is at least, mostly [`GRACE`].
+pub fn strays(
+    cluster: &str,
+    listed: &[Listed],
+    claims: &[PersistentVolumeClaim],
+    volumes: &[PersistentVolume],
+    (now, grace): (u64, u64),
+) -> Vec<StrayVolume> {
+    let uids: HashSet<&str> = claims.iter().filter_map(|c| c.metadata.uid.as_deref()).collect();
+    let behind: HashSet<(String, String)> = volumes.iter().filter_map(volume_behind).collect();
+    let own: HashMap<&str, String> = volumes
+        .iter()
+        .filter_map(|volume| Some((volume.metadata.name.as_deref()?, volume_behind(volume)?.1)))
+        .collect();
+    let mut found = Vec::new();
+    for Listed { array, volumes } in listed {
+        let Ok((_, volumes)) = volumes else { continue };
+        // An array may have got another name since; ids are never given again.
+        let is_known = |volume: &Volume, uid: &str| {
+            uids.contains(uid)
+                || behind.contains(&(array.clone(), volume.id.clone()))
+                || own.get(persistent_volume(uid).as_str()) == Some(&volume.id)
+        };
+        found.extend(unknown(cluster, volumes, is_known).map(|(volume, uid)| {
+            let made = volume.created.map(|made| made / 1000);
+            StrayVolume {
+                array: array.clone(),
+                name: volume.name.clone(),
+                id: volume.id.clone(),
+                uid,
+                size: volume.size,
+                age: made.map(|made| now.saturating_sub(made)),
+                is_orphan: made.is_some_and(|made| made.saturating_add(grace) <= now),
+            }
+        }));
+    }
+    found
+}
+
+/// The live volumes with a name of ours that nobody knows, with the UIDs in their names.
+fn unknown<'v>(
+    cluster: &str,
+    volumes: &'v [Volume],
+    is_known: impl Fn(&Volume, &str) -> bool,
+) -> impl Iterator<Item = (&'v Volume, String)> {
+    let prefix = volume_prefix(cluster);
+    volumes.iter().filter(|volume| !volume.destroyed).filter_map(move |volume| {
+        let uid = uid(&prefix, &volume.name)?;
+        (!is_known(volume, &uid)).then_some((volume, uid))
+    })
 }
 
 /// Returns the UID in a volume's name; none when the name is not one that we give.

@@ -21,13 +21,13 @@ use crate::array::{Name, Reach, Volume, VolumeId};
 
 /// A volume on an array, as a PersistentVolume of ours tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Behind {
+pub struct Behind {
     /// The array.
-    pub(super) array: String,
+    pub array: String,
     /// The array's id.
-    pub(super) array_id: String,
+    pub array_id: String,
     /// The volume.
-    pub(super) volume: VolumeId,
+    pub volume: VolumeId,
 }
 
 /// Returns the PersistentVolume of a claim; an error when the array cannot be reached by clients.
@@ -119,7 +119,7 @@ fn affinity(array: &ArrayState) -> Option<VolumeNodeAffinity> {
 }
 
 /// Returns what is behind a PersistentVolume; none when it is not ours.
-pub(super) fn behind(volume: &PersistentVolume) -> Option<Behind> {
+pub fn behind(volume: &PersistentVolume) -> Option<Behind> {
     let none = BTreeMap::new();
     let annotations = volume.metadata.annotations.as_ref().unwrap_or(&none);
     let word = |key: &str| annotations.get(key).cloned();

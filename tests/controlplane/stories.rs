@@ -40,7 +40,7 @@ fn as_list(objects: &[Json]) -> String {
 }
 
 /// Sets what goes wrong in the simulator.
-async fn faults(stage: &Stage, rules: Json) {
+pub(crate) async fn faults(stage: &Stage, rules: Json) {
     let put = reqwest::Client::new().put(format!("{}/faults", stage.page)).json(&rules);
     assert!(put.send().await.expect("an answer").status().is_success());
 }

@@ -1,0 +1,101 @@
+//! `pso-gen orphans`: volumes that nobody knows, and their end when somebody names them.
+
+use super::out;
+use super::status::{Format, From, json};
+use super::table::{age, table};
+use super::{Outcome, Trouble};
+use crate::controller::{self, Arrays, destroy_orphan};
+use crate::report;
+use crate::spec::Quantity;
+use crate::volume::GRACE;
+
+/// List volumes on the arrays that neither a claim nor a PersistentVolume knows
+///
+/// Only volumes with the names of this cluster are looked at. Nothing is destroyed unless it is named, and
+/// then by the rules of the provisioner: fresh answers of the array and the cluster, and no host that holds
+/// it. The array can take it back until its timer ends. Exit code 1 when there are any, or one was kept.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    from: From,
+
+    /// Destroy this one, NAME or ARRAY/NAME; may be given several times
+    #[arg(long, value_name = "NAME")]
+    destroy: Vec<String>,
+
+    /// Look at what would be destroyed, and destroy nothing
+    #[arg(long, requires = "destroy")]
+    dry_run: bool,
+
+    /// How old an orphan is at least, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = GRACE, hide = true)]
+    older_than: u64,
+
+    /// How the list is printed
+    #[arg(long, value_enum, default_value = "table", conflicts_with = "destroy")]
+    format: Format,
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let arrays = match args.from.arrays()? {
+        Ok(arrays) => arrays,
+        Err(outcome) => return Ok(outcome),
+    };
+    let arrays = arrays.ok_or_else(|| {
+        Trouble::Usage("--storage is needed: the arrays are asked for what they have".to_owned())
+    })?;
+    let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
+    runtime.block_on(async {
+        let outcome = if args.destroy.is_empty() {
+            list(args, &arrays).await
+        } else {
+            destroy(args, &arrays).await
+        };
+        arrays.log_out().await;
+        outcome
+    })
+}
+
+async fn list(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
+    let client = args.from.client().await?;
+    let census = controller::census(&client, Some(arrays), None).await;
+    let census = census.map_err(|error| Trouble::Cluster(error.to_string()))?;
+    let (orphans, _) = report::orphans(&census, args.older_than);
+    let away = census.listed.iter().filter_map(|listed| {
+        let why = listed.volumes.as_ref().err()?;
+        Some(format!("{} cannot be asked: {why}\n", listed.array))
+    });
+    let away: String = away.collect();
+    out::words(&away);
+    match args.format {
+        Format::Json => out::data(&json(&orphans)?)?,
+        Format::Table if orphans.is_empty() => out::data("no orphans\n")?,
+        Format::Table => {
+            let head = ["ARRAY", "VOLUME", "SIZE", "AGE"].map(str::to_owned);
+            let rows = orphans.iter().map(|orphan| {
+                let age = orphan.age.map(age).unwrap_or_default();
+                [orphan.array.clone(), orphan.name.clone(), Quantity::about(orphan.size), age]
+            });
+            out::data(&table(&[head].into_iter().chain(rows).collect::<Vec<_>>()))?;
+        }
+    }
+    Ok(if orphans.is_empty() && away.is_empty() { Outcome::Good } else { Outcome::Wrong })
+}
+
+async fn destroy(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
+    let client = args.from.client().await?;
+    let mut outcome = Outcome::Good;
+    for name in &args.destroy {
+        match destroy_orphan(&client, arrays, name, args.older_than, args.dry_run).await {
+            Ok(stray) if args.dry_run => {
+                out::data(&format!("{name}: would be destroyed on {}\n", stray.array))?;
+            }
+            Ok(stray) => out::data(&format!("{name}: destroyed on {}\n", stray.array))?,
+            Err(why) => {
+                out::words(&format!("{name}: kept: {why}\n"));
+                outcome = Outcome::Wrong;
+            }
+        }
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,234 @@
+//! `pso-gen status`: what there is and what is wrong, for whoever is on call.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::Client;
+
+use super::cluster::{client, storage};
+use super::out::{self, Format as Diagnostics};
+use super::table::{age, table};
+use super::{Outcome, Trouble};
+use crate::controller::{self, Arrays, Metrics};
+use crate::diagnostic::Sources;
+use crate::report::{ArrayLine, Report, Scope};
+use crate::spec::Quantity;
+use crate::volume::Binding;
+
+/// Tell of claims, arrays, and what is wrong
+///
+/// Reads the cluster, and with `--storage` the arrays too, and changes nothing. Exit code 1 when something
+/// is wrong that somebody has to see to; each such thing stands at the end, with what to do.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A claim, NAMESPACE/NAME; all when left out
+    #[arg(value_name = "CLAIM", value_parser = super::provisioner::lease)]
+    claim: Option<(String, String)>,
+
+    /// Claims of this namespace alone
+    #[arg(long, short, conflicts_with = "claim")]
+    namespace: Option<String>,
+
+    #[command(flatten)]
+    from: From,
+
+    /// Lease by which replicas of the provisioner agree on who leads
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = super::provisioner::lease)]
+    lease: Option<(String, String)>,
+
+    /// How it is printed
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+
+    /// Look again every so many seconds, until Ctrl-C
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    watch: Option<u64>,
+}
+
+/// From where it is read.
+#[derive(Debug, clap::Args)]
+pub(super) struct From {
+    /// The storage document; without it the arrays are not asked
+    #[arg(long, value_name = "FILE")]
+    pub(super) storage: Option<PathBuf>,
+
+    /// How the cluster is reached; from inside it, or as kubectl would, when left out
+    #[arg(long, value_name = "FILE")]
+    pub(super) kubeconfig: Option<PathBuf>,
+
+    /// Folder with a folder for each Secret that the storage document names
+    #[arg(long, value_name = "FOLDER", default_value = "/etc/pso-gen/secrets")]
+    pub(super) secrets: PathBuf,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// Columns for people
+    Table,
+    /// One JSON object, for scripts
+    Json,
+}
+
+impl From {
+    /// Returns the arrays of the storage document, if there is one. When that is wrong, it has been told.
+    pub(super) fn arrays(&self) -> Result<Result<Option<Arrays>, Outcome>, Trouble> {
+        let Some(path) = &self.storage else { return Ok(Ok(None)) };
+        let sources = Sources::default();
+        let spec = match storage(path, &sources)? {
+            Ok(spec) => spec,
+            Err(wrong) => {
+                out::diagnostics(&wrong, &sources, Diagnostics::Human);
+                return Ok(Err(Outcome::Wrong));
+            }
+        };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let arrays = controller::set_up(&spec, folder, &self.secrets, Binding::Direct);
+        Ok(Ok(Some(arrays.map_err(|error| Trouble::Usage(error.to_string()))?)))
+    }
+
+    pub(super) async fn client(&self) -> Result<Client, Trouble> {
+        client(self.kubeconfig.as_deref(), &Metrics::default()).await
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let arrays = match args.from.arrays()? {
+        Ok(arrays) => arrays,
+        Err(outcome) => return Ok(outcome),
+    };
+    let (namespace, claim) = match &args.claim {
+        Some((namespace, claim)) => (Some(namespace.clone()), Some(claim.clone())),
+        None => (args.namespace.clone(), None),
+    };
+    let scope = Scope { namespace, claim };
+    let lease = args.lease.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
+    let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
+    runtime.block_on(async {
+        let client = args.from.client().await?;
+        let look = async || {
+            let census = controller::census(&client, arrays.as_ref(), lease).await;
+            let census = census.map_err(|error| Trouble::Cluster(error.to_string()))?;
+            let lease = lease.map(|(namespace, name)| format!("{namespace}/{name}"));
+            Ok::<_, Trouble>(Report::new(&census, &scope, lease.as_deref()))
+        };
+        let again = async {
+            loop {
+                let report = look().await?;
+                let text = match args.format {
+                    Format::Table => written(&report),
+                    Format::Json => json(&report)?,
+                };
+                if args.watch.is_some() && std::io::stdout().is_terminal() {
+                    // Home, and what is below goes: the table stays where it is.
+                    out::data("\u{1b}[H\u{1b}[2J")?;
+                }
+                out::data(&text)?;
+                let Some(seconds) = args.watch else {
+                    return Ok(if report.problems.is_empty() {
+                        Outcome::Good
+                    } else {
+                        Outcome::Wrong
+                    });
+                };
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = again => outcome,
+            _ = tokio::signal::ctrl_c() => Ok(Outcome::Good),
+        };
+        if let Some(arrays) = &arrays {
+            arrays.log_out().await;
+        }
+        outcome
+    })
+}
+
+/// Returns something as JSON, with a line's end.
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Trouble> {
+    let text = serde_json::to_string_pretty(value);
+    text.map(|text| text + "\n").map_err(|error| Trouble::Usage(error.to_string()))
+}
+
+/// Returns a report as people read it.
+fn written(report: &Report) -> String {
+    let mut text = String::new();
+    if let Some(leader) = &report.leader {
+        let holder = leader.holder.as_deref().unwrap_or("nobody");
+        let renewed = leader.renewed.map(|renewed| format!(", renewed {} ago", age(renewed)));
+        let _ = writeln!(text, "leads: {holder}{}\n", renewed.unwrap_or_default());
+    }
+    if !report.arrays.is_empty() {
+        let head = ["ARRAY", "KIND", "STATE", "VOLUMES", "USED", "GIVEN OUT"].map(str::to_owned);
+        let rows: Vec<_> = [head].into_iter().chain(report.arrays.iter().map(array)).collect();
+        let _ = writeln!(text, "{}", table(&rows));
+    }
+    if report.claims.is_empty() {
+        text.push_str("no claims\n");
+    } else {
+        let head = ["CLAIM", "CLASS", "STATE", "SIZE", "ARRAY", "VOLUME", "AGE"].map(str::to_owned);
+        let rows = report.claims.iter().map(|claim| {
+            let size = match (claim.size, claim.asked) {
+                (Some(size), Some(asked)) if asked > size => {
+                    format!("{} of {}", Quantity::about(size), Quantity::about(asked))
+                }
+                (size, asked) => size.or(asked).map(Quantity::about).unwrap_or_default(),
+            };
+            let word = |word: &Option<String>| word.clone().unwrap_or_default();
+            [
+                format!("{}/{}", claim.namespace, claim.name),
+                claim.class.clone(),
+                claim.state.to_owned(),
+                size,
+                word(&claim.array),
+                word(&claim.volume),
+                age(claim.age),
+            ]
+        });
+        text.push_str(&table(&[head].into_iter().chain(rows).collect::<Vec<_>>()));
+    }
+    if !report.released.is_empty() {
+        let head = ["RELEASED", "POLICY", "WAS", "ARRAY", "VOLUME"].map(str::to_owned);
+        let rows = report.released.iter().map(|line| {
+            [&line.name, &line.policy, &line.claim, &line.array, &line.volume].map(String::clone)
+        });
+        let rows: Vec<_> = [head].into_iter().chain(rows).collect();
+        let _ = write!(text, "\n{}", table(&rows));
+    }
+    match report.problems.as_slice() {
+        [] => text.push_str("\nnothing is wrong\n"),
+        problems => {
+            for problem in problems {
+                let _ = write!(
+                    text,
+                    "\nwrong: {}: {}\n  do: {}\n  see: {}\n",
+                    problem.about, problem.what, problem.remedy, problem.page
+                );
+            }
+        }
+    }
+    text
+}
+
+fn array(line: &ArrayLine) -> [String; 6] {
+    let about = |bytes: Option<u64>| bytes.map(Quantity::about).unwrap_or_default();
+    let used = match (line.used, line.capacity) {
+        (Some(used), Some(total)) => {
+            let share = used.saturating_mul(100).checked_div(total).unwrap_or_default();
+            format!("{share}% of {}", Quantity::about(total))
+        }
+        _ => String::new(),
+    };
+    [
+        line.name.clone(),
+        line.kind.to_owned(),
+        line.state.to_owned(),
+        line.volumes.map(|volumes| volumes.to_string()).unwrap_or_default(),
+        used,
+        about(line.provisioned),
+    ]
+}

@@ -1,0 +1,42 @@
+//! Tables of words: columns as wide as their widest word, two spaces between them.
+
+/// Returns rows as lines, the first being the head.
+pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: [usize; COLUMNS] = std::array::from_fn(|column| width(column).unwrap_or_default());
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Returns an age as people say it: `40s`, `12m`, `5h`, `3d`.
+pub(super) fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_they_must_be() {
+        let rows = [["NAME", "AGE"], ["a", "1s"], ["longer", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows), "NAME    AGE\na       1s\nlonger\n");
+    }
+
+    #[test]
+    fn ages_are_short() {
+        let ages = [0, 119, 120, 7199, 7200, 172_799, 172_800].map(age);
+        assert_eq!(ages, ["0s", "119s", "2m", "119m", "2h", "47h", "2d"]);
+    }
+}

@@ -1,0 +1,188 @@
+//! What there is and what is wrong, for whoever is on call: claims, released volumes, arrays, who leads, and
+//! volumes that nobody knows, each wrong thing with what to do about it.
+//!
+//! Pure: made from what was read at one moment. Knows neither a client nor how it is printed.
+
+mod arrays;
+mod claims;
+mod leader;
+mod released;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::storage::v1::StorageClass;
+use serde::Serialize;
+
+use crate::volume::{ArrayState, ClassSetup, GRACE, Listed, Reason, StrayVolume, is_mark, strays};
+
+pub use arrays::ArrayLine;
+pub use claims::ClaimLine;
+pub use leader::Leader;
+pub use released::ReleasedLine;
+
+/// How old something unfinished is before somebody should look, in seconds.
+const PATIENCE: u64 = 120;
+
+/// What was read, the arrays' volumes before all else.
+#[derive(Debug, Clone, Default)]
+pub struct Census {
+    /// All claims.
+    pub claims: Vec<PersistentVolumeClaim>,
+    /// All PersistentVolumes.
+    pub volumes: Vec<PersistentVolume>,
+    /// All classes.
+    pub classes: Vec<StorageClass>,
+    /// The events of the provisioner.
+    pub events: Vec<Event>,
+    /// The lease by which replicas agree on who leads; none when it is not there, or was not asked for.
+    pub lease: Option<Lease>,
+    /// The arrays of the storage document; none without one.
+    pub arrays: Vec<ArrayState>,
+    /// What is on them.
+    pub listed: Vec<Listed>,
+    /// The cluster's name in the storage document; none without one.
+    pub cluster: Option<String>,
+    /// The time, in seconds since 1970.
+    pub now: u64,
+}
+
+/// What there is and what is wrong.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Who leads; none when no lease was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leader: Option<Leader>,
+    /// The arrays.
+    pub arrays: Vec<ArrayLine>,
+    /// The claims of our classes.
+    pub claims: Vec<ClaimLine>,
+    /// PersistentVolumes of ours without a claim.
+    pub released: Vec<ReleasedLine>,
+    /// Volumes that nobody in the cluster knows.
+    pub orphans: Vec<StrayVolume>,
+    /// How many PersistentVolumes there are that only mark how far Kubernetes' own controller is.
+    pub marks: usize,
+    /// All that is wrong, the widest first.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// What it is about, such as `array fa1` or `claim files/data`.
+    pub about: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+    /// Where more of it stands.
+    pub page: &'static str,
+}
+
+/// Which claims are told of.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Those of a namespace.
+    pub namespace: Option<String>,
+    /// That of a name.
+    pub claim: Option<String>,
+}
+
+impl Report {
+    /// Makes it. What is wrong is told of all, the claims of the scope.
+    pub fn new(census: &Census, scope: &Scope, lease: Option<&str>) -> Self {
+        let classes = our_classes(census);
+        let leader = lease.map(|name| leader::leader(census, name));
+        let (arrays, mut problems) = arrays::arrays(census);
+        problems.splice(0..0, leader.as_ref().and_then(|leader| leader.problem.clone()));
+        let (claims, of_claims) = claims::claims(census, &classes, scope);
+        problems.extend(of_claims);
+        let (released, of_released) = released::released(census, scope);
+        problems.extend(of_released);
+        let (orphans, of_orphans) = orphans(census, GRACE);
+        problems.extend(of_orphans);
+        let name = |volume: &PersistentVolume| volume.metadata.name.clone().unwrap_or_default();
+        let marks = census.volumes.iter().filter(|volume| is_mark(&name(volume))).count();
+        Self { leader, arrays, claims, released, orphans, marks, problems }
+    }
+}
+
+/// Returns the volumes that nobody knows and that are as old as `grace`, in seconds, and what to do about
+/// them.
+pub fn orphans(census: &Census, grace: u64) -> (Vec<StrayVolume>, Option<Problem>) {
+    let Some(cluster) = &census.cluster else { return (Vec::new(), None) };
+    let times = (census.now, grace);
+    let mut old = strays(cluster, &census.listed, &census.claims, &census.volumes, times);
+    old.retain(|stray| stray.is_orphan);
+    old.sort_by(|a, b| (&a.array, &a.name).cmp(&(&b.array, &b.name)));
+    let problem = (!old.is_empty()).then(|| Problem {
+        about: "arrays".to_owned(),
+        what: format!(
+            "{} volumes are known neither to a claim nor to a PersistentVolume",
+            old.len()
+        ),
+        remedy: "look at them with `pso-gen orphans`; nothing destroys them by itself".to_owned(),
+        page: "docs/arrays.md#volumes-that-nobody-knows",
+    });
+    (old, problem)
+}
+
+/// The classes of ours by name; an error is for people.
+fn our_classes(census: &Census) -> BTreeMap<&str, Result<ClassSetup, String>> {
+    let named = census.classes.iter().filter_map(|class| {
+        let name = class.metadata.name.as_deref()?;
+        Some((name, ClassSetup::read(class)?))
+    });
+    named.collect()
+}
+
+/// The newest event about an object that tells of something wrong or done, if it is a warning.
+fn complaint<'c>(census: &'c Census, uid: &str) -> Option<&'c Event> {
+    let about = |event: &&Event| {
+        let regarding = event.regarding.as_ref().and_then(|object| object.uid.as_deref());
+        regarding == Some(uid)
+    };
+    let newest = census
+        .events
+        .iter()
+        .filter(about)
+        .max_by_key(|event| event.event_time.as_ref().map(|time| time.0.as_microsecond()))?;
+    (newest.type_.as_deref() == Some("Warning")).then_some(newest)
+}
+
+/// What to do about the reason of an event.
+fn remedy(reason: &str) -> &'static str {
+    let reason = Reason::ALL.into_iter().find(|each| each.as_str() == reason);
+    match reason {
+        Some(Reason::ProvisioningFailed) => {
+            "what the message names: an array that is away or full, the class, the access mode, or a PersistentVolume of that name"
+        }
+        Some(Reason::ProvisioningCleanupFailed) => {
+            "see to the array; leave the claim's finalizer, or nobody knows of the volume any more"
+        }
+        Some(Reason::VolumeResizeFailed) => {
+            "make room on the array, or ask for less; the volume works as before"
+        }
+        Some(Reason::SnapshotFailed) => "what the message names; the volume works",
+        Some(Reason::VolumeFailedDelete) => {
+            "what the message names: a node that still holds it, or an array that is away"
+        }
+        _ => "see the provisioner's log for this claim",
+    }
+}
+
+/// Seconds from a moment until now.
+fn age(
+    census: &Census,
+    made: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,
+) -> u64 {
+    let made = made.and_then(|made| u64::try_from(made.0.as_second()).ok());
+    made.map_or(0, |made| census.now.saturating_sub(made))
+}

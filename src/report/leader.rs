@@ -1,0 +1,46 @@
+//! Who leads, by the lease.
+
+use serde::Serialize;
+
+use super::{Census, Problem};
+
+/// Who leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Leader {
+    /// The lease, `namespace/name`.
+    pub lease: String,
+    /// Who holds it: mostly a pod's name.
+    pub holder: Option<String>,
+    /// Seconds since it was renewed.
+    pub renewed: Option<u64>,
+    /// What is wrong.
+    #[serde(skip)]
+    pub(super) problem: Option<Problem>,
+}
+
+pub(super) fn leader(census: &Census, lease: &str) -> Leader {
+    let spec = census.lease.as_ref().and_then(|lease| lease.spec.as_ref());
+    let holder = spec.and_then(|spec| spec.holder_identity.clone());
+    let holder = holder.filter(|holder| !holder.is_empty());
+    let renewed = spec.and_then(|spec| spec.renew_time.as_ref());
+    let renewed = renewed.and_then(|time| u64::try_from(time.0.as_second()).ok());
+    let renewed = renewed.map(|time| census.now.saturating_sub(time));
+    let lasts = spec.and_then(|spec| spec.lease_duration_seconds);
+    let lasts = lasts.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default();
+    let what = match (&holder, renewed) {
+        (None, _) => Some("nobody leads: no volume is made, grown or destroyed".to_owned()),
+        (Some(holder), Some(renewed)) if renewed > lasts => {
+            Some(format!("{holder} led, and has not said so for {renewed} s"))
+        }
+        _ => None,
+    };
+    let problem = what.map(|what| Problem {
+        about: format!("lease {lease}"),
+        what,
+        remedy: "see that the provisioner's pods run: `kubectl get pods`, their log, `/readyz`"
+            .to_owned(),
+        page: "docs/provisioner.md#probes",
+    });
+    Leader { lease: lease.to_owned(), holder, renewed, problem }
+}
