@@ -18,7 +18,9 @@ fn ask(stage: &Stage, args: &[&str]) -> (i32, String, String) {
 
 /// Makes a volume on an array by its REST API, as somebody else would.
 async fn make_by_hand(stage: &Stage, name: &str) {
-    use pso_gen::array::{Details, FlashBlade, NfsVersions, Owner, Pace, TokenFile, Trust, Wanted};
+    use pso_gen::array::{
+        Array as _, Details, FlashBlade, NfsVersions, Owner, Pace, TokenFile, Trust, Wanted,
+    };
     let path = stage.folder.path().join("storage.pso.yaml");
     let text = fs::read_to_string(path).expect("text");
     let document: Json = serde_yaml::from_str(&text).expect("YAML");
@@ -48,7 +50,6 @@ async fn make_by_hand(stage: &Stage, name: &str) {
     let details = Details::File { exports: Vec::new(), nfs };
     let name = pso_gen::array::Name::new(name).expect("a name");
     let wanted = Wanted { name, owner, size: 1 << 30, source: None, details };
-    use pso_gen::array::Array as _;
     array.ensure(&wanted).await.expect("made");
 }
 
