@@ -5,6 +5,7 @@
 
 mod cluster;
 mod completions;
+mod demo;
 mod diff;
 mod expired;
 mod explain;
@@ -55,6 +56,7 @@ enum Command {
     Status(status::Args),
     Orphans(orphans::Args),
     Simulate(simulate::Args),
+    Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -127,6 +129,7 @@ fn run(command: Command) -> Result<Outcome, Trouble> {
         Command::Status(args) => status::run(&args),
         Command::Orphans(args) => orphans::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -4,6 +4,7 @@
 //! All decisions are taken one after the other by one task; what they ask for is done by many at once.
 //! Alone talks to the Kubernetes API.
 
+mod apply;
 mod arrays;
 mod beginnings;
 mod census;
@@ -41,6 +42,7 @@ use crate::volume::{
     ArrayState, ClaimWork, Effect, Event, Listed, MarkEffect, Marks, Orphan, Orphans, Outcome,
     ReleaseWork, SnapshotView, SnapshotWork, Trouble, is_mark,
 };
+pub use apply::{Applied, Before, before};
 pub use arrays::Arrays;
 use arrays::Lookout;
 use beginnings::Beginnings;

@@ -2,11 +2,12 @@
 
 mod storage;
 
+use std::io;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
+use clap::{Parser as _, ValueEnum};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -167,6 +168,22 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         }
         Ok(Outcome::Good)
     })
+}
+
+/// Starts two FlashBlades and a FlashArray on the current runtime, and writes their storage document. Returns
+/// the address of their page.
+pub(super) async fn start(document: &Path) -> io::Result<String> {
+    #[derive(clap::Parser)]
+    struct Defaults {
+        #[command(flatten)]
+        args: Args,
+    }
+    let Defaults { args } =
+        Defaults::try_parse_from(["simulate", "--flashblades", "2"]).map_err(io::Error::other)?;
+    let options = Options { address: args.address, tls: true, ..Options::default() };
+    let running = serve(arrays(&args), &options).await?;
+    storage::write(document, &running)?;
+    Ok(running.page)
 }
 
 fn arrays(args: &Args) -> Vec<(Array, Settings)> {

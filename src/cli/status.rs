@@ -155,7 +155,7 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Trouble> {
 }
 
 /// Returns a report as people read it.
-fn written(report: &Report) -> String {
+pub(super) fn written(report: &Report) -> String {
     let mut text = String::new();
     if let Some(leader) = &report.leader {
         let holder = leader.holder.as_deref().unwrap_or("nobody");

@@ -1,0 +1,250 @@
+//! `pso-gen demo`: everything at once against a cluster, with simulated arrays, and away again.
+
+use std::fs;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::Client;
+use serde_json::Value as Json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use super::cluster::{client, storage};
+use super::input::InputArgs;
+use super::session::Session;
+use super::{Outcome, Trouble, out, simulate, status};
+use crate::controller::{self, Applied, Arrays, Metrics, Status, before};
+use crate::diagnostic::{Sources, any_error};
+use crate::report::{Report, Scope};
+use crate::volume::Binding;
+
+/// The apps that are shown.
+const APPS: [(&str, &str); 3] = [
+    ("scratch", include_str!("../../examples/tiny/scratch.pso.yaml")),
+    ("nextcloud", include_str!("../../examples/tiny/nextcloud.pso.yaml")),
+    ("owncloud", include_str!("../../examples/tiny/owncloud.pso.yaml")),
+];
+
+/// How all namespaces of a demo begin.
+const NAMESPACE: &str = "pso-gen-demo-";
+
+/// What starts pods, which could not mount what is simulated.
+const WORKLOADS: [&str; 4] = ["Deployment", "StatefulSet", "Job", "CronJob"];
+
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long taking everything away may last.
+const END: Duration = Duration::from_secs(180);
+
+/// Show it all against a cluster: simulated arrays, the provisioner, three apps
+///
+/// Writes the three apps into namespaces of their own (`pso-gen-demo-...`), makes their volumes on simulated
+/// arrays, and shows how their claims become Bound. At the end, or with Ctrl-C, all of it is taken away again.
+/// Where the cluster has nodes, no pods are started: they could not mount a simulated array.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How the cluster is reached; as kubectl would, when left out
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// End when all claims are bound, instead of waiting for Ctrl-C
+    #[arg(long)]
+    once: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
+    runtime.block_on(show(args))
+}
+
+async fn show(args: &Args) -> Result<Outcome, Trouble> {
+    let mut end = End::new()?;
+    let client = client(args.kubeconfig.as_deref(), &Metrics::default()).await?;
+    let there = before(&client).await.map_err(|error| cluster(&error))?;
+    if let Some(why) = refused(&there) {
+        return Err(Trouble::Usage(why));
+    }
+    let folder = tempfile::tempdir().map_err(Trouble::Simulate)?;
+    let document = folder.path().join("storage.pso.yaml");
+    let page = simulate::start(&document).await.map_err(Trouble::Simulate)?;
+    let arrays = arrays(&document)?;
+    let objects = objects(folder.path(), &document, there.nodes > 0)?;
+    out::words(&format!("the arrays: {page}\n"));
+
+    let (stop, mut stopped) = watch::channel(false);
+    let provisioner = tokio::spawn({
+        let (client, arrays) = (client.clone(), arrays.clone());
+        async move {
+            let ended = async {
+                let _ = stopped.wait_for(|stop| *stop).await;
+            };
+            controller::run(client, arrays, None, &Status::new(), ended).await
+        }
+    });
+    let mut applied = Applied::default();
+    let shown = tokio::select! {
+        shown = watched(&client, &arrays, &objects, &mut applied, args.once) => shown,
+        () = end.asked() => Ok(()),
+    };
+    out::words("taking everything away\n");
+    let cleaned = tokio::select! {
+        cleaned = tokio::time::timeout(END, clean(&client, &arrays, &mut applied)) => cleaned
+            .unwrap_or_else(|_| Err(Trouble::Cluster(format!("it is not all gone after {} s", END.as_secs())))),
+        () = end.asked() => Err(Trouble::Cluster("asked to end twice: what is left is left".to_owned())),
+    };
+    let _ = stop.send(true);
+    let _ = provisioner.await;
+    shown.and(cleaned).map(|()| Outcome::Good)
+}
+
+fn cluster(error: &kube::Error) -> Trouble {
+    Trouble::Cluster(error.to_string())
+}
+
+/// Why this cluster is not one for a demo.
+fn refused(there: &controller::Before) -> Option<String> {
+    let class =
+        there.classes.iter().find(|name| ["pure-file", "pure-block"].contains(&name.as_str()));
+    let namespace = there.namespaces.iter().find(|name| name.starts_with(NAMESPACE));
+    match (class, namespace) {
+        (Some(class), _) => Some(format!(
+            "the cluster has a StorageClass {class}: a demo would take its claims; use another cluster"
+        )),
+        (None, Some(namespace)) => Some(format!(
+            "the cluster has a namespace {namespace}: another demo runs, or was not ended; delete it first"
+        )),
+        (None, None) => None,
+    }
+}
+
+fn arrays(document: &Path) -> Result<Arrays, Trouble> {
+    let wrong = |what: String| Trouble::Usage(format!("the simulated arrays: {what}"));
+    let spec = storage(document, &Sources::default())?;
+    let spec = spec.map_err(|_| wrong("their storage document is wrong".to_owned()))?;
+    let folder = document.parent().unwrap_or(Path::new(""));
+    controller::set_up(&spec, folder, Path::new(""), Binding::Direct)
+        .map_err(|error| wrong(error.to_string()))
+}
+
+/// Renders the classes, and each app in a namespace of its own.
+fn objects(folder: &Path, document: &Path, has_nodes: bool) -> Result<Vec<Json>, Trouble> {
+    let mut objects = rendered(document, &[], &[])?;
+    objects.retain(|object| object["kind"] == "StorageClass");
+    for (name, text) in APPS {
+        let path = folder.join(format!("{name}.pso.yaml"));
+        let unwritten = |source| Trouble::Write { path: path.display().to_string(), source };
+        fs::write(&path, text).map_err(unwritten)?;
+        let namespace = format!("metadata.namespace={NAMESPACE}{name}");
+        objects.extend(rendered(&path, &[namespace], &[document.to_owned()])?);
+    }
+    let starts = |object: &Json| WORKLOADS.iter().any(|kind| object["kind"] == *kind);
+    objects.retain(|object| !(has_nodes && starts(object)));
+    Ok(objects)
+}
+
+fn rendered(path: &Path, settings: &[String], storage: &[PathBuf]) -> Result<Vec<Json>, Trouble> {
+    let session = Session::open(&InputArgs {
+        paths: vec![path.to_owned()],
+        settings: settings.to_vec(),
+        storage: storage.to_vec(),
+        layers: Vec::new(),
+        namespace: None,
+        blueprints: Vec::new(),
+        today: None,
+    })?;
+    let mut objects = Vec::new();
+    let prepare = |unit: &crate::pipeline::Unit| {
+        let apps = unit.apps.iter().flat_map(|app| app.compiled.objects.clone());
+        let storage = unit.storage.iter().flat_map(|(_, objects)| objects.clone());
+        Ok(storage.chain(apps).collect::<Vec<_>>())
+    };
+    let (summary, _) = session.run(prepare, |mut each| {
+        objects.append(&mut each);
+        Ok(())
+    })?;
+    if any_error(&summary.diagnostics) {
+        return Err(Trouble::Usage(format!("{} is wrong", path.display())));
+    }
+    let all = summary.namespaces.iter().chain(&objects);
+    let all = all.map(crate::manifest::Object::to_json).collect::<Result<Vec<_>, _>>();
+    all.map_err(|error| Trouble::Usage(error.to_string()))
+}
+
+/// Applies everything, and shows what becomes of it.
+async fn watched(
+    client: &Client,
+    arrays: &Arrays,
+    objects: &[Json],
+    applied: &mut Applied,
+    once: bool,
+) -> Result<(), Trouble> {
+    let is_claim = |object: &&Json| object["kind"] == "PersistentVolumeClaim";
+    let wanted = objects.iter().filter(is_claim).count();
+    applied.apply(client, objects).await.map_err(|error| cluster(&error))?;
+    for kind in &applied.unknown {
+        out::words(&format!("left out: the cluster does not know the kind {kind}\n"));
+    }
+    let redraw = std::io::stdout().is_terminal();
+    let mut before = None;
+    loop {
+        let report = look(client, arrays).await?;
+        let bound = report.claims.iter().filter(|claim| claim.state == "Bound").count();
+        if redraw {
+            out::data("\u{1b}[H\u{1b}[2J")?;
+            out::data(&status::written(&report))?;
+        } else if before.replace(bound) != Some(bound) {
+            out::data(&format!("{bound} of {wanted} claims are bound\n"))?;
+        }
+        if bound == wanted && once {
+            if !redraw {
+                out::data(&status::written(&report))?;
+            }
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn look(client: &Client, arrays: &Arrays) -> Result<Report, Trouble> {
+    let census = controller::census(client, Some(arrays), None).await;
+    let census = census.map_err(|error| cluster(&error))?;
+    Ok(Report::new(&census, &Scope::default(), None))
+}
+
+/// Takes everything away: first what needs the provisioner, which still runs.
+async fn clean(client: &Client, arrays: &Arrays, applied: &mut Applied) -> Result<(), Trouble> {
+    applied.delete(client).await.map_err(|error| cluster(&error))?;
+    loop {
+        let report = look(client, arrays).await?;
+        let is_up = |state: &&crate::report::ArrayLine| state.volumes != Some(0);
+        let left = report.claims.len()
+            + report.released.len()
+            + report.arrays.iter().filter(is_up).count();
+        let there = before(client).await.map_err(|error| cluster(&error))?;
+        if left == 0 && !there.namespaces.iter().any(|name| name.starts_with(NAMESPACE)) {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    applied.finish(client).await.map_err(|error| cluster(&error))?;
+    out::words("nothing is left\n");
+    Ok(())
+}
+
+/// SIGTERM and Ctrl-C.
+struct End(Signal);
+
+impl End {
+    fn new() -> Result<Self, Trouble> {
+        signal(SignalKind::terminate()).map(Self).map_err(Trouble::Start)
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.0.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+}
