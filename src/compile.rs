@@ -15,6 +15,7 @@ mod namespace;
 mod network;
 mod ownership;
 mod patch;
+mod platform;
 mod pod;
 mod scale;
 mod secret;
@@ -34,6 +35,7 @@ use crate::spec::Profile;
 
 pub use names::{MANAGER, OWN_LABELS};
 pub use namespace::namespace;
+pub use platform::with_amounts;
 pub use storage::{Storage, storage};
 
 /// What an app becomes.

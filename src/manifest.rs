@@ -12,7 +12,7 @@ mod read;
 pub use gateway::{
     BackendRef, HttpRoute, HttpRouteRule, HttpRouteSpec, HttpRouteTimeouts, ParentReference,
 };
-pub use object::{Identity, Object, Unknown};
+pub use object::{Identity, Object, Other, Unknown};
 pub use order::{WAVE, sort, wave};
 pub use read::{Earlier, read_stream};
 

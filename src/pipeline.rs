@@ -158,7 +158,9 @@ impl Pipeline<'_> {
     fn storage(&self, document: &Document, unit: &mut Unit) {
         match read_storage(document) {
             Ok((name, spec)) => {
-                let storage = Storage { spec: &spec, classes: &self.classes };
+                unit.diagnostics.extend(check::storage_advice(&spec, &document.node));
+                let classes = &self.classes;
+                let storage = Storage { spec: &spec, classes, document };
                 unit.storage.push((name, compile::storage(&storage)));
             }
             Err(wrong) => unit.diagnostics.extend(wrong),

@@ -9,6 +9,7 @@ mod document;
 mod duration;
 mod format;
 mod layer;
+mod provisioner;
 mod quantity;
 mod set;
 mod shape;
@@ -27,6 +28,9 @@ pub use document::{API_VERSION, Document, Metadata, STORAGE, split};
 pub use duration::Seconds;
 pub use format::Format;
 pub use layer::{apply_layer, expand_volumes};
+pub use provisioner::{
+    BindingSpec, KubernetesApi, Monitoring, ProvisionerNetwork, ProvisionerSpec,
+};
 pub use quantity::{Quantity, thousandths};
 pub use set::{Setting, apply_setting};
 pub(crate) use shape::one_of;

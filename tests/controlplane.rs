@@ -32,8 +32,12 @@ mod demo;
 mod neighbours;
 #[path = "controlplane/oncall.rs"]
 mod oncall;
+#[path = "controlplane/platform.rs"]
+mod platform;
 #[path = "controlplane/stories.rs"]
 mod stories;
+#[path = "controlplane/theft.rs"]
+mod theft;
 
 /// A process that ends with the test, however that ends.
 struct Process(Child);
@@ -69,15 +73,23 @@ impl Stage {
 
     /// The same with a control plane of its own, and further flags for kube-controller-manager.
     async fn open_with(namespace: &str, flags: Option<&str>) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
         let (kubeconfig, control_plane) = match (env::var_os("KUBECONFIG"), flags) {
             (Some(path), None) => (PathBuf::from(path), None),
             // Its own: what another story has left would be looked after here.
             (_, flags) => {
-                let (path, process) = control_plane(flags.unwrap_or_default());
+                let (path, process) =
+                    control_plane(&[("CONTROLLER_MANAGER_FLAGS", flags.unwrap_or_default())]);
                 (path, Some(process))
             }
         };
+        let stage = Self::on(namespace, kubeconfig, control_plane).await;
+        stage.prepare(namespace).await;
+        stage
+    }
+
+    /// The same on a control plane that is there, without classes and namespace.
+    async fn on(namespace: &str, kubeconfig: PathBuf, control_plane: Option<Process>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
         let mut simulator = binary()
             .args(["simulate", "--flashblades", "2", "--format", "json", "--storage-out"])
             .arg(folder.path().join("storage.pso.yaml"))
@@ -88,7 +100,7 @@ impl Stage {
         let told = simulator.stdout.take().expect("piped");
         BufReader::new(told).read_line(&mut line).expect("a line");
         let told: Json = serde_json::from_str(&line).expect("JSON");
-        let stage = Self {
+        Self {
             namespace: namespace.to_owned(),
             folder,
             client: client(&kubeconfig).await,
@@ -97,9 +109,7 @@ impl Stage {
             provisioner: None,
             _simulator: Some(Process(simulator)),
             control_plane,
-        };
-        stage.prepare(namespace).await;
-        stage
+        }
     }
 
     /// Another cluster, called `next`, with the same arrays.
@@ -117,7 +127,7 @@ impl Stage {
         assert_eq!(document["spec"]["cluster"], "demo");
         document["spec"]["cluster"] = json!("next");
         fs::write(&storage, document.to_string()).expect("written");
-        let (kubeconfig, process) = control_plane("");
+        let (kubeconfig, process) = control_plane(&[]);
         let stage = Self {
             namespace: namespace.to_owned(),
             folder,
@@ -278,14 +288,15 @@ async fn client(kubeconfig: &Path) -> Client {
     Client::try_from(config.expect("a config")).expect("a client")
 }
 
-/// Starts a control plane of its own, which ends when the returned process does.
-fn control_plane(flags: &str) -> (PathBuf, Process) {
+/// Starts a control plane of its own, which ends when the returned process does. `flags` are variables with
+/// further flags, as `tests/controlplane/start` tells of them.
+fn control_plane(flags: &[(&str, &str)]) -> (PathBuf, Process) {
     // Where the project is now, not where it was when this was built.
     let project = env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo");
     let start = Path::new(&project).join("tests/controlplane/start");
     let mut process = Command::new(start)
         .arg("--until-eof")
-        .env("CONTROLLER_MANAGER_FLAGS", flags)
+        .envs(flags.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -1,6 +1,7 @@
 //! Rules of the storage document that its shape alone does not tell.
 
 mod classes;
+mod provisioner;
 
 use std::collections::HashSet;
 
@@ -22,12 +23,18 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     wrong.extend(spec.classes.iter().filter_map(|(name, class)| placed(spec, name, class, node)));
     wrong.extend(classes::classes(spec, node));
     wrong.extend(imports(spec, node));
+    wrong.extend(provisioner::provisioner(spec, node));
     for (name, class) in &spec.classes {
         let path = ["spec", "classes", name, "snapshots"];
         let schedule = class.snapshots;
         wrong.extend(schedule.and_then(|schedule| super::schedule_at(schedule, node, &path)));
     }
     wrong
+}
+
+/// Returns what an admin should think about in a storage document that can be rendered.
+pub fn storage_advice(spec: &StorageSpec, node: &Node) -> Option<Diagnostic> {
+    provisioner::advice(spec, node)
 }
 
 /// Returns the tokens that stand in the document itself: it belongs in Git, and they do not.

@@ -16,8 +16,8 @@ pub const MANAGER: &str = "pso-gen";
 pub(super) const NAME: &str = "app.kubernetes.io/name";
 pub(super) const INSTANCE: &str = "app.kubernetes.io/instance";
 pub(super) const COMPONENT: &str = "app.kubernetes.io/component";
-const PART_OF: &str = "app.kubernetes.io/part-of";
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub(super) const PART_OF: &str = "app.kubernetes.io/part-of";
+pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const VERSION: &str = "app.kubernetes.io/version";
 
 /// Labels by which an app's objects are told from others; nobody else may set them.

@@ -119,7 +119,7 @@ fn egress(app: &App, name: &str) -> Vec<NetworkPolicyEgressRule> {
     std::iter::once(dns()).chain(rules).collect()
 }
 
-fn dns() -> NetworkPolicyEgressRule {
+pub(super) fn dns() -> NetworkPolicyEgressRule {
     let ports = ["UDP", "TCP"].map(|protocol| port(IntOrString::Int(53), protocol)).to_vec();
     NetworkPolicyEgressRule { ports: Some(ports), to: None }
 }
@@ -136,7 +136,7 @@ fn outside(app: &App) -> Vec<NetworkPolicyEgressRule> {
     rules
 }
 
-fn port(number: IntOrString, protocol: &str) -> NetworkPolicyPort {
+pub(super) fn port(number: IntOrString, protocol: &str) -> NetworkPolicyPort {
     NetworkPolicyPort { port: Some(number), protocol: Some(protocol.to_owned()), end_port: None }
 }
 
@@ -144,7 +144,7 @@ fn pods(labels: super::names::Words) -> NetworkPolicyPeer {
     NetworkPolicyPeer { pod_selector: Some(label_selector(labels)), ..NetworkPolicyPeer::default() }
 }
 
-fn namespace(name: &str) -> NetworkPolicyPeer {
+pub(super) fn namespace(name: &str) -> NetworkPolicyPeer {
     // Every namespace has its own name as a label, since Kubernetes 1.21.
     let labels = [("kubernetes.io/metadata.name".to_owned(), name.to_owned())].into();
     NetworkPolicyPeer {
@@ -156,7 +156,7 @@ fn namespace(name: &str) -> NetworkPolicyPeer {
     }
 }
 
-fn network_peer(cidr: &str) -> NetworkPolicyPeer {
+pub(super) fn network_peer(cidr: &str) -> NetworkPolicyPeer {
     NetworkPolicyPeer {
         ip_block: Some(IPBlock { cidr: cidr.to_owned(), except: None }),
         ..NetworkPolicyPeer::default()

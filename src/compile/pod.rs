@@ -13,10 +13,10 @@ use super::container::{
     PodVolumes, container, environment, probe, scripts_mount, seed_mount, some, sorted,
     unprivileged,
 };
-use super::names::{label_selector, labels, selector, version_label};
+use super::names::{Words, label_selector, labels, selector, version_label};
 use super::{Context, access, config, ownership};
 use crate::blueprint::{App, ClassKind, Component, Job, Program, Step};
-use crate::spec::Spread;
+use crate::spec::{Placement, Spread};
 
 const NODE: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
@@ -60,7 +60,7 @@ pub(super) fn of_job(context: &Context<'_>, name: &str, job: &Job) -> PodTemplat
     if let Some(spec) = &mut template.spec {
         spec.restart_policy = Some("Never".to_owned());
         let near: Vec<PodAffinityTerm> =
-            neighbours(app, &job.program).map(|component| term(app, component, NODE)).collect();
+            neighbours(app, &job.program).map(|other| term(selector(app, other), NODE)).collect();
         if !near.is_empty() {
             spec.affinity = Some(Affinity {
                 pod_affinity: Some(PodAffinity {
@@ -137,7 +137,7 @@ fn template(
                     .collect(),
             ),
             node_selector: (!place.node_selector.is_empty()).then(|| place.node_selector.clone()),
-            tolerations: some(tolerations(app)),
+            tolerations: some(tolerations(place)),
             priority_class_name: place.priority_class.clone(),
             volumes: some(volumes.finish(app)),
             ..PodSpec::default()
@@ -145,7 +145,7 @@ fn template(
     }
 }
 
-fn tolerations(app: &App) -> Vec<Toleration> {
+pub(super) fn tolerations(place: &Placement) -> Vec<Toleration> {
     let toleration = |t: &crate::spec::Toleration| Toleration {
         key: t.key.clone(),
         operator: t.operator.clone(),
@@ -153,7 +153,7 @@ fn tolerations(app: &App) -> Vec<Toleration> {
         effect: t.effect.clone(),
         ..Toleration::default()
     };
-    app.common.place.tolerations.iter().map(toleration).collect()
+    place.tolerations.iter().map(toleration).collect()
 }
 
 /// Fills writable folders with what the image has there.
@@ -211,9 +211,9 @@ fn before(
     }
 }
 
-fn term(app: &App, component: &str, topology: &str) -> PodAffinityTerm {
+fn term(pods: Words, topology: &str) -> PodAffinityTerm {
     PodAffinityTerm {
-        label_selector: Some(label_selector(selector(app, component))),
+        label_selector: Some(label_selector(pods)),
         topology_key: topology.to_owned(),
         ..PodAffinityTerm::default()
     }
@@ -221,22 +221,32 @@ fn term(app: &App, component: &str, topology: &str) -> PodAffinityTerm {
 
 /// Pods of one component on different nodes, and zones if asked for, as far as possible.
 fn spread(app: &App, component: &str, spec: &mut PodSpec) {
-    let apart =
-        WeightedPodAffinityTerm { weight: 100, pod_affinity_term: term(app, component, NODE) };
-    spec.affinity = Some(Affinity {
+    spec.affinity = Some(apart(selector(app, component)));
+    if app.common.place.spread == Spread::Zone {
+        let over = spread_over_zones(selector(app, component));
+        spec.topology_spread_constraints = Some(vec![over]);
+    }
+}
+
+/// Pods with these labels on different nodes, as far as possible.
+pub(super) fn apart(pods: Words) -> Affinity {
+    let apart = WeightedPodAffinityTerm { weight: 100, pod_affinity_term: term(pods, NODE) };
+    Affinity {
         pod_anti_affinity: Some(PodAntiAffinity {
             preferred_during_scheduling_ignored_during_execution: Some(vec![apart]),
             ..PodAntiAffinity::default()
         }),
         ..Affinity::default()
-    });
-    if app.common.place.spread == Spread::Zone {
-        spec.topology_spread_constraints = Some(vec![TopologySpreadConstraint {
-            label_selector: Some(label_selector(selector(app, component))),
-            max_skew: 1,
-            topology_key: ZONE.to_owned(),
-            when_unsatisfiable: "ScheduleAnyway".to_owned(),
-            ..TopologySpreadConstraint::default()
-        }]);
+    }
+}
+
+/// Pods with these labels in different zones, as far as possible.
+pub(super) fn spread_over_zones(pods: Words) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        label_selector: Some(label_selector(pods)),
+        max_skew: 1,
+        topology_key: ZONE.to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        ..TopologySpreadConstraint::default()
     }
 }

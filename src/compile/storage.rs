@@ -1,4 +1,4 @@
-//! The storage document's objects: `StorageClasses` and `ResourceQuotas`.
+//! The storage document's objects: `StorageClasses`, `ResourceQuotas`, and the provisioner.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,17 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::names::MANAGER;
-use super::wave;
+use super::{platform, wave};
 use crate::array::{ExportRule, Squash};
 use crate::blueprint::{ClassKind, Classes};
-use crate::manifest::{Object, WAVE};
+use crate::manifest::{self, Object, WAVE};
 use crate::spec::{
-    ClassSpec, ExportAccess, ExportRuleSpec, ExportSquash, NfsVersion, ReclaimPolicy, Snapshots,
-    StorageSpec,
+    ClassSpec, Document, ExportAccess, ExportRuleSpec, ExportSquash, NfsVersion, ReclaimPolicy,
+    Snapshots, StorageSpec,
 };
-use crate::volume::{BANDWIDTH_PARAMETER, EXPORTS_PARAMETER, IOPS_PARAMETER, SNAPSHOTS_PARAMETER};
-
-/// Who makes the volumes, as `StorageClasses` say.
-const PROVISIONER: &str = "pso-gen.io/provisioner";
+use crate::volume::{
+    BANDWIDTH_PARAMETER, EXPORTS_PARAMETER, IOPS_PARAMETER, PROVISIONER, SNAPSHOTS_PARAMETER,
+};
 
 /// A storage document, ready to be compiled.
 #[derive(Debug)]
@@ -28,6 +27,8 @@ pub struct Storage<'s> {
     pub spec: &'s StorageSpec,
     /// The classes that follow from it.
     pub classes: &'s Classes,
+    /// All of it, as it was written.
+    pub document: &'s Document,
 }
 
 /// Turns a storage document into objects.
@@ -38,22 +39,26 @@ pub fn storage(storage: &Storage<'_>) -> Vec<Object> {
     classes.extend(storage.spec.classes.iter().map(|(name, class)| (name.as_str(), class)));
     let kind = |name: &str| storage.classes.get(name).map_or(ClassKind::File, |class| class.kind);
     let classes = classes.iter().map(|(name, class)| storage_class(name, kind(name), class));
-    classes.chain(quotas(storage.spec)).collect()
+    let provisioner = storage.spec.provisioner.iter();
+    let provisioner = provisioner.flat_map(|own| platform::platform(storage, own));
+    let mut objects: Vec<Object> = classes.chain(quotas(storage.spec)).chain(provisioner).collect();
+    manifest::sort(&mut objects);
+    objects
 }
 
-fn metadata(name: &str, namespace: Option<&str>) -> ObjectMeta {
+fn metadata(name: &str, namespace: Option<&str>, wave: i32) -> ObjectMeta {
     let label = ("app.kubernetes.io/managed-by".to_owned(), MANAGER.to_owned());
     ObjectMeta {
         name: Some(name.to_owned()),
         namespace: namespace.map(str::to_owned),
         labels: Some([label].into()),
-        annotations: Some([(WAVE.to_owned(), wave::CONFIG.to_string())].into()),
+        annotations: Some([(WAVE.to_owned(), wave.to_string())].into()),
         ..ObjectMeta::default()
     }
 }
 
 fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> Object {
-    let mut metadata = metadata(name, None);
+    let mut metadata = metadata(name, None, wave::PLATFORM);
     if class.default {
         let default = "storageclass.kubernetes.io/is-default-class".to_owned();
         metadata.annotations.get_or_insert_default().insert(default, "true".to_owned());
@@ -147,7 +152,7 @@ fn quotas(spec: &StorageSpec) -> Vec<Object> {
         .into_iter()
         .map(|(namespace, hard)| {
             Object::from(ResourceQuota {
-                metadata: metadata("pso-gen-storage", Some(namespace)),
+                metadata: metadata("pso-gen-storage", Some(namespace), wave::CONFIG),
                 spec: Some(ResourceQuotaSpec { hard: Some(hard), ..ResourceQuotaSpec::default() }),
                 status: None,
             })

@@ -9,6 +9,12 @@ use crate::blueprint::App;
 
 /// Namespaces: before everything.
 pub(super) const NAMESPACE: i32 = -30;
+/// What limits the provisioner's rights: before it has them.
+pub(super) const ADMISSION: i32 = -29;
+/// Classes, and what the provisioner needs.
+pub(super) const PLATFORM: i32 = -28;
+/// The provisioner: before quotas, whose namespaces may not be there yet, and before all apps.
+pub(super) const PROVISIONER: i32 = -25;
 /// Configuration, secrets, access, network policies.
 pub(super) const CONFIG: i32 = -20;
 /// The step that fills secrets.

@@ -276,6 +276,21 @@ pub struct Other {
     rest: serde_json::Map<String, Json>,
 }
 
+impl Other {
+    /// Returns an object of a kind and its `spec`.
+    pub fn new(api_version: &str, kind: &str, metadata: ObjectMeta, spec: Json) -> Self {
+        let (api_version, kind) = (api_version.to_owned(), kind.to_owned());
+        let rest = [("spec".to_owned(), spec)].into_iter().collect();
+        Self { api_version, kind, metadata, rest }
+    }
+}
+
+impl From<Other> for Object {
+    fn from(other: Other) -> Self {
+        Self::Other(Box::new(other))
+    }
+}
+
 /// One path for all types: from JSON and back. What is lost on the way is a field that the type does
 /// not know. (Watching the reader skip it would say the same; it compiles every type twice more.)
 fn typed<T: DeserializeOwned + Serialize>(json: &Json) -> Result<Box<T>, Unknown> {

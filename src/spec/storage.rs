@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ClassSpec, Quantity};
+use super::{ClassSpec, ProvisionerSpec, Quantity};
 
 /// What a `kind: Storage` document's `spec` holds.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -31,6 +31,9 @@ pub struct StorageSpec {
     /// Volumes that are there already and become those of claims, with what is on them.
     #[serde(default)]
     pub imports: Vec<ImportSpec>,
+    /// How the provisioner is installed in the cluster. When left out it is not: there are only the classes
+    /// and quotas, for a provisioner that runs beside the cluster.
+    pub provisioner: Option<ProvisionerSpec>,
 }
 
 /// A network of nodes.

@@ -33,10 +33,10 @@ pub(super) const VOLUME_ID: &str = "pso-gen.io/volume-id";
 
 /// First part of the names of marks. The last of all names of PersistentVolumes, because Kubernetes'
 /// controllers go through a list in the order of names.
-pub(super) const MARK: &str = "zz-pso-gen-mark-";
+pub const MARK: &str = "zz-pso-gen-mark-";
 
 /// Annotation by which Kubernetes tells who made a PersistentVolume.
-pub(super) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+pub const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 /// Annotations by which Kubernetes' own controller tells that a claim is bound, and that nobody asked for
 /// this PersistentVolume.
 pub const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";

@@ -24,7 +24,7 @@ async fn there(client: &Client) -> BTreeSet<String> {
 #[tokio::test]
 #[ignore = "starts a control plane"]
 async fn a_demo_binds_every_claim_and_leaves_nothing() {
-    let (kubeconfig, _process) = control_plane("");
+    let (kubeconfig, _process) = control_plane(&[]);
     let client = client(&kubeconfig).await;
     let before = there(&client).await;
     let demo = || {

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Runs the control plane's own kubectl, and returns what it printed.
-fn kubectl(stage: &Stage, args: &[&str], input: &str) -> String {
+pub(super) fn kubectl(stage: &Stage, args: &[&str], input: &str) -> String {
     let project = env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo");
     let built = Command::new(Path::new(&project).join("tests/controlplane/build")).output();
     let built = String::from_utf8(built.expect("runs").stdout).expect("text");
@@ -35,7 +35,7 @@ fn rendered(stage: &Stage, path: &Path) -> Vec<Json> {
     objects.into_iter().filter(|object| object["kind"] != "HTTPRoute").collect()
 }
 
-fn as_list(objects: &[Json]) -> String {
+pub(super) fn as_list(objects: &[Json]) -> String {
     json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string()
 }
 

@@ -1,0 +1,121 @@
+//! Whom the provisioner's pods talk to: names, the Kubernetes API and the arrays; and who may ask them.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPort,
+    NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::{METRICS, PORT, Platform, selector};
+use crate::compile::container::some;
+use crate::compile::names::label_selector;
+use crate::compile::network::{dns, namespace, network_peer, port};
+use crate::compile::wave::PLATFORM;
+use crate::manifest::Object;
+
+/// Port of https.
+const HTTPS: u16 = 443;
+
+/// The policy, and the Service for those who read metrics.
+pub(super) fn policy(platform: &Platform<'_>) -> [Object; 2] {
+    let policy = Object::from(NetworkPolicy {
+        metadata: platform.metadata(PLATFORM),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(label_selector(selector())),
+            policy_types: Some(["Ingress", "Egress"].map(str::to_owned).to_vec()),
+            ingress: Some(vec![ingress(platform)]),
+            egress: Some(egress(platform)),
+        }),
+    });
+    let service = Object::from(Service {
+        metadata: platform.metadata(PLATFORM),
+        spec: Some(ServiceSpec {
+            type_: Some("ClusterIP".to_owned()),
+            selector: Some(selector()),
+            ports: Some(vec![ServicePort {
+                name: Some(METRICS.to_owned()),
+                port: PORT,
+                target_port: Some(IntOrString::String(METRICS.to_owned())),
+                protocol: Some("TCP".to_owned()),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    });
+    [policy, service]
+}
+
+/// Probes come from the node, which is always let in.
+fn ingress(platform: &Platform<'_>) -> NetworkPolicyIngressRule {
+    let from = platform.own.network.from.iter().map(|name| namespace(name)).collect();
+    let ports = vec![port(IntOrString::String(METRICS.to_owned()), "TCP")];
+    NetworkPolicyIngressRule { from: some(from), ports: Some(ports) }
+}
+
+fn egress(platform: &Platform<'_>) -> Vec<NetworkPolicyEgressRule> {
+    let api = &platform.own.network.kubernetes_api;
+    let networks = api.networks.iter().map(|network| network_peer(&network.0)).collect();
+    let ports: BTreeSet<u16> = api.ports.iter().copied().collect();
+    let api = NetworkPolicyEgressRule { to: some(networks), ports: some(tcp(ports)) };
+    let (mut addresses, mut named) = (BTreeSet::new(), BTreeSet::new());
+    for array in &platform.storage.spec.arrays {
+        match address(&array.management) {
+            (Some(address), port) => _ = addresses.insert((port, address)),
+            // A policy knows no names: the port is all that can be said.
+            (None, port) => _ = named.insert(port),
+        }
+    }
+    let mut rules = vec![dns(), api];
+    rules.extend(addresses.into_iter().map(|(port, address)| {
+        let whole = if address.is_ipv4() { 32 } else { 128 };
+        let peer = network_peer(&format!("{address}/{whole}"));
+        NetworkPolicyEgressRule { to: Some(vec![peer]), ports: Some(tcp([port])) }
+    }));
+    if !named.is_empty() {
+        rules.push(NetworkPolicyEgressRule { to: None, ports: Some(tcp(named)) });
+    }
+    rules
+}
+
+fn tcp(ports: impl IntoIterator<Item = u16>) -> Vec<NetworkPolicyPort> {
+    let number = |number| port(IntOrString::Int(i32::from(number)), "TCP");
+    ports.into_iter().map(number).collect()
+}
+
+/// Returns where a management interface is: its address, if it is given as one, and its port.
+fn address(management: &str) -> (Option<IpAddr>, u16) {
+    let bare = |host: &str| host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    if let Some(address) = bare(management) {
+        return (Some(address), HTTPS);
+    }
+    let parts = management.rsplit_once(':');
+    match parts.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+        Some((host, port)) => (bare(host), port),
+        None => (None, HTTPS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_from_names() {
+        let ip = |text: &str| Some(text.parse::<IpAddr>().expect("an address"));
+        for (management, expected) in [
+            ("10.0.0.1", (ip("10.0.0.1"), 443)),
+            ("10.0.0.1:8443", (ip("10.0.0.1"), 8443)),
+            ("[fd00::1]", (ip("fd00::1"), 443)),
+            ("[fd00::1]:8443", (ip("fd00::1"), 8443)),
+            ("fb1.example.com", (None, 443)),
+            ("fb1.example.com:8443", (None, 8443)),
+        ] {
+            assert_eq!(address(management), expected, "{management}");
+        }
+    }
+}

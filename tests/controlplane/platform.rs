@@ -1,0 +1,287 @@
+//! The provisioner as a storage document renders it, with the token of its own account: its rights are
+//! enough for all that it does, and none is too many.
+
+use super::stories::{as_list, faults, kubectl};
+use super::*;
+
+pub(super) const NAME: &str = "pso-gen-provisioner";
+pub(super) const NAMESPACE: &str = "pso-system";
+pub(super) const SERVER: &str = "192.0.2.10";
+
+/// A cluster with all that a storage document renders.
+pub(super) struct Installed {
+    pub(super) stage: Stage,
+    objects: Vec<Json>,
+    /// A kubeconfig with the provisioner's own token.
+    pub(super) own: PathBuf,
+    /// The API server's record of what the provisioner asked for.
+    audit: PathBuf,
+    _logs: tempfile::TempDir,
+}
+
+impl Installed {
+    pub(super) async fn new(namespace: &str) -> Self {
+        let logs = tempfile::tempdir().expect("a folder");
+        let (policy, audit) = (logs.path().join("policy"), logs.path().join("audit"));
+        let who = format!("system:serviceaccount:{NAMESPACE}:{NAME}");
+        let rules = json!({
+            "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+            "rules": [{"level": "Metadata", "users": [who]}, {"level": "None"}],
+        });
+        fs::write(&policy, rules.to_string()).expect("written");
+        let flags = format!(
+            "--audit-policy-file {} --audit-log-path {} --audit-log-mode blocking",
+            policy.display(),
+            audit.display()
+        );
+        let (kubeconfig, process) = control_plane(&[("APISERVER_FLAGS", &flags)]);
+        let stage = Stage::on(namespace, kubeconfig, Some(process)).await;
+        let objects = document(&stage);
+        kubectl(&stage, &["apply", "--server-side", "-f", "-"], &as_list(&objects));
+        kubectl(&stage, &["create", "namespace", namespace], "");
+        let own = stage.folder.path().join("own.kubeconfig");
+        let token = kubectl(&stage, &["-n", NAMESPACE, "create", "token", NAME], "");
+        let text = fs::read_to_string(&stage.kubeconfig).expect("text");
+        let mut config: Json = serde_yaml::from_str(&text).expect("YAML");
+        config["users"] = json!([{"name": "user", "user": {"token": token.trim()}}]);
+        fs::write(&own, config.to_string()).expect("written");
+        Self { stage, objects, own, audit, _logs: logs }
+    }
+
+    fn object(&self, kind: &str) -> &Json {
+        self.objects.iter().find(|object| object["kind"] == kind).expect(kind)
+    }
+
+    /// Starts a provisioner by the very arguments and document that its pods have.
+    pub(super) fn spawn(&self) -> Process {
+        let folder = self.stage.folder.path();
+        let document = &self.object("ConfigMap")["data"]["storage.pso.yaml"];
+        let document = document.as_str().expect("text");
+        fs::write(folder.join("mounted.pso.yaml"), document).expect("written");
+        let pod = &self.object("Deployment")["spec"]["template"]["spec"];
+        let args = pod["containers"][0]["args"].as_array().expect("arguments");
+        let path = |name: &str| folder.join(name).display().to_string();
+        let args = args.iter().map(|arg| {
+            arg.as_str()
+                .expect("text")
+                .replace("/etc/pso-gen/storage/storage.pso.yaml", &path("mounted.pso.yaml"))
+                .replace("/etc/pso-gen/secrets", &path("secrets"))
+                .replace("0.0.0.0:8080", "127.0.0.1:0")
+        });
+        let log = fs::File::options().create(true).append(true).open(self.stage.log());
+        let process = binary()
+            .args(args)
+            .arg("--kubeconfig")
+            .arg(&self.own)
+            .stdout(Stdio::null())
+            .stderr(log.expect("a log"))
+            .spawn();
+        Process(process.expect("starts"))
+    }
+
+    /// Returns what the provisioner has asked for: group, resource, verb; and what was refused.
+    fn asked(&self) -> (BTreeSet<Right>, Vec<String>) {
+        let text = fs::read_to_string(&self.audit).expect("a record");
+        let entries = text.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok());
+        let (mut asked, mut refused) = (BTreeSet::new(), Vec::new());
+        for entry in entries {
+            let of = &entry["objectRef"];
+            let word = |key: &str| of[key].as_str().unwrap_or_default().to_owned();
+            let resource = match of["subresource"].as_str() {
+                Some(part) => format!("{}/{part}", word("resource")),
+                None => word("resource"),
+            };
+            let verb = entry["verb"].as_str().unwrap_or_default().to_owned();
+            let code = &entry["responseStatus"]["code"];
+            if code == 403 || code == 422 {
+                refused.push(format!("{verb} {resource} {}", entry["responseStatus"]));
+            }
+            asked.insert((word("apiGroup"), resource, verb));
+        }
+        (asked, refused)
+    }
+
+    /// Returns what its roles allow.
+    fn allowed(&self) -> BTreeSet<Right> {
+        let mut allowed = BTreeSet::new();
+        let rules = ["ClusterRole", "Role"].map(|kind| self.object(kind)["rules"].clone());
+        let words = |list: &Json| -> Vec<String> {
+            let list = list.as_array().into_iter().flatten();
+            list.map(|word| word.as_str().expect("text").to_owned()).collect()
+        };
+        for rule in rules.iter().flat_map(|rules| rules.as_array().expect("rules")) {
+            for group in words(&rule["apiGroups"]) {
+                for resource in words(&rule["resources"]) {
+                    for verb in words(&rule["verbs"]) {
+                        allowed.insert((group.clone(), resource.clone(), verb));
+                    }
+                }
+            }
+        }
+        allowed
+    }
+}
+
+/// Group, resource with its part, verb.
+type Right = (String, String, String);
+
+/// Makes the document of the simulated arrays one for the cluster, and returns what it renders.
+fn document(stage: &Stage) -> Vec<Json> {
+    let folder = stage.folder.path();
+    let path = folder.join("storage.pso.yaml");
+    let text = fs::read_to_string(&path).expect("text");
+    let mut document: Json = serde_yaml::from_str(&text).expect("YAML");
+    let secrets = folder.join("secrets/arrays");
+    fs::create_dir_all(&secrets).expect("made");
+    let keep = |kept: &mut Json, key: &str| {
+        let file = folder.join(kept["file"].as_str().expect("a file"));
+        fs::copy(file, secrets.join(key)).expect("copied");
+        *kept = json!({"secret": "arrays", "key": key});
+    };
+    for array in document["spec"]["arrays"].as_array_mut().expect("arrays") {
+        let name = array["name"].as_str().expect("a name").to_owned();
+        keep(&mut array["token"], &name);
+        keep(&mut array["ca"], "ca.pem");
+        if array["type"] == "FlashBlade" {
+            array["data"] = json!(SERVER);
+        }
+        if name == "fb2" {
+            array["topology"] = json!({"topology.kubernetes.io/zone": "b"});
+        }
+    }
+    let spec = document["spec"].as_object_mut().expect("a spec");
+    spec.insert("classes".to_owned(), json!({"first": {"like": "pure-file", "waitForPod": true}}));
+    let provisioner = json!({"image": "registry.example.com/pso-gen:0.1.0"});
+    spec.insert("provisioner".to_owned(), provisioner);
+    fs::write(&path, document.to_string()).expect("written");
+    let rendered = binary().arg("render").arg(&path).output().expect("runs");
+    assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
+    let text = String::from_utf8(rendered.stdout).expect("text");
+    serde_yaml::from_multiple(&text).expect("YAML")
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn its_rights_are_enough_and_none_is_too_many() {
+    let installed = Installed::new("rights").await;
+    let stage = &installed.stage;
+    works(&installed).await;
+
+    let (asked, refused) = installed.asked();
+    assert!(refused.is_empty(), "{refused:#?}");
+    let allowed = installed.allowed();
+    assert!(allowed.len() > 15, "{allowed:?}");
+    let unused: Vec<_> = allowed.difference(&asked).collect();
+    assert!(unused.is_empty(), "never needed: {unused:#?}");
+    let beyond: Vec<_> = asked.difference(&allowed).collect();
+    assert!(beyond.is_empty(), "by some other role: {beyond:#?}");
+
+    // The pods themselves: Kubernetes makes them, in a namespace that takes none but restricted ones.
+    let pods = || kubectl(stage, &["-n", NAMESPACE, "get", "pods", "-o", "json"], "");
+    let made = async || {
+        let pods: Json = serde_json::from_str(&pods()).expect("JSON");
+        pods["items"].as_array().expect("pods").len() == 2
+    };
+    stage.until("both pods are there", made).await;
+    for kind in ["persistentvolumes", "persistentvolumeclaims"] {
+        let policy = format!("validatingadmissionpolicy/{NAME}-{kind}");
+        let seen = || {
+            let text = kubectl(stage, &["get", &policy, "-o", "json"], "");
+            serde_json::from_str::<Json>(&text).expect("JSON")["status"].clone()
+        };
+        let checked = async || seen()["observedGeneration"].is_number();
+        stage.until("the policy's types are checked", checked).await;
+        assert_eq!(seen()["typeChecking"]["expressionWarnings"], Json::Null, "{kind}");
+    }
+}
+
+/// Has the provisioner do all that it ever does in a cluster.
+async fn works(installed: &Installed) {
+    const CLAIMS: usize = 40;
+    let Installed { stage, .. } = installed;
+    let mut processes = vec![installed.spawn(), installed.spawn()];
+    let nodes = ["a", "b"].map(|zone| {
+        let labels = json!({"topology.kubernetes.io/zone": zone});
+        json!({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": format!("node-{zone}"), "labels": labels},
+        })
+    });
+    kubectl(stage, &["apply", "-f", "-"], &as_list(&nodes));
+    let capacity = json!({"status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "10"}}});
+    for node in ["node-a", "node-b"] {
+        let args = ["patch", "node", node, "--subresource=status", "-p", &capacity.to_string()];
+        kubectl(stage, &args, "");
+    }
+
+    // Many at once: they are bound by us, after a mark.
+    let (claims, post) = (stage.claims("rights"), PostParams::default());
+    for number in 0..CLAIMS {
+        let class = ["pure-file", "pure-block"][number % 2];
+        let mut claim = claim(&format!("c{number}"), class, "1Gi");
+        let snapshots = ("pso-gen.io/snapshots".to_owned(), "every 365d, keep 2".to_owned());
+        claim.metadata.annotations = Some([snapshots].into());
+        claims.create(&post, &claim).await.expect("made");
+    }
+    let all = ListParams::default();
+    let bound = async |count| {
+        let list = claims.list(&all).await.expect("listed").items;
+        list.iter().filter(|claim| is_bound(claim)).count() == count
+    };
+    stage.until("all are bound", async || bound(CLAIMS).await).await;
+    let snapshots = async || stage.snapshots().await.len() == CLAIMS;
+    stage.until("all have a snapshot", snapshots).await;
+
+    // One that waits for its pod, and one that copies.
+    claims.create(&post, &claim("waits", "first", "1Gi")).await.expect("made");
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "first", "namespace": "rights"},
+        "spec": {
+            "nodeSelector": {"topology.kubernetes.io/zone": "b"}, "tolerations": [{"operator": "Exists"}],
+            "containers": [{"name": "a", "image": "example.com/none"}],
+            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "waits"}}],
+        },
+    });
+    kubectl(stage, &["apply", "-f", "-"], &pod.to_string());
+    let mut copy = serde_json::to_value(claim("copy", "pure-file", "1Gi")).expect("JSON");
+    copy["spec"]["dataSource"] = json!({"kind": "PersistentVolumeClaim", "name": "c0"});
+    claims.create(&post, &serde_json::from_value(copy).expect("typed")).await.expect("made");
+    stage.until("both are bound", async || bound(CLAIMS + 2).await).await;
+
+    // The same event again, with another cause.
+    let told = async || stage.told("rights").await.contains("ProvisioningFailed");
+    faults(stage, json!([{"fault": "forbidden", "array": "fa1", "resource": "volumes"}])).await;
+    claims.create(&post, &claim("late", "pure-block", "1Gi")).await.expect("made");
+    stage.until("it is told", told).await;
+    faults(stage, json!([{"fault": "unavailable", "array": "fa1", "resource": "volumes"}])).await;
+    let patched = ("events.k8s.io".to_owned(), "events".to_owned(), "patch".to_owned());
+    let again = async || installed.asked().0.contains(&patched);
+    stage.until("it is told again", again).await;
+    faults(stage, json!([])).await;
+    stage.until("it is bound after all", async || bound(CLAIMS + 3).await).await;
+
+    let grow = json!({"spec": {"resources": {"requests": {"storage": "3Gi"}}}});
+    claims.patch("c0", &PatchParams::default(), &Patch::Merge(grow)).await.expect("asked");
+    let grown = async || {
+        let status = claims.get("c0").await.expect("there").status;
+        status.and_then(|s| s.capacity).is_some_and(|all| all["storage"].0 == "3Gi")
+    };
+    stage.until("it has grown", grown).await;
+
+    // The leader is killed: the other goes on, and destroys what is released.
+    drop(processes.remove(0));
+    for number in 0..CLAIMS {
+        claims.delete(&format!("c{number}"), &DeleteParams::default()).await.expect("deleted");
+    }
+    let gone = async || stage.on_arrays().await.len() == 3 && stage.own_volumes().await.len() == 3;
+    stage.until("what is released is gone", gone).await;
+    let marks = async || stage.volumes().list(&all).await.expect("listed").items.len() == 3;
+    stage.until("no mark is left", marks).await;
+    let (asked, _) = installed.asked();
+    let deleted = (String::new(), "persistentvolumes".to_owned(), "delete".to_owned());
+    assert!(asked.contains(&deleted));
+    let log = fs::read_to_string(stage.log()).expect("a log");
+    for word in ["orbidden:", "not published", "mark not"] {
+        assert!(!log.contains(word), "{word}: {log}");
+    }
+}

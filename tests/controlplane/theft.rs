@@ -1,0 +1,292 @@
+//! Somebody has stolen the token of the provisioner's account, and gets no further than the provisioner.
+
+use kube::api::{DynamicObject, TypeMeta};
+use kube::discovery::ApiResource;
+use serde_json::Map;
+
+use super::platform::{Installed, NAME, NAMESPACE, SERVER};
+use super::stories::{as_list, kubectl};
+use super::*;
+
+const SELECTED: &str = "volume.kubernetes.io/selected-node";
+
+/// Somebody with the provisioner's token.
+struct Thief {
+    client: Client,
+}
+
+impl Thief {
+    fn api(&self, version: &str, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
+        let (group, version) = version.split_once('/').unwrap_or(("", version));
+        let kind = kube::core::GroupVersionKind::gvk(group, version, kind);
+        let resource = ApiResource::from_gvk(&kind);
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    fn volumes(&self) -> Api<DynamicObject> {
+        self.api("v1", "PersistentVolume", None)
+    }
+
+    /// Creates an object, if only it could.
+    async fn creates(&self, object: &Json) -> kube::Result<DynamicObject> {
+        let word = |key: &str| object[key].as_str().expect("text").to_owned();
+        let (version, kind) = (word("apiVersion"), word("kind"));
+        let api = self.api(&version, &kind, object["metadata"]["namespace"].as_str());
+        let mut made: DynamicObject = serde_json::from_value(object.clone()).expect("typed");
+        made.types = Some(TypeMeta { api_version: version, kind });
+        api.create(&PostParams { dry_run: true, ..PostParams::default() }, &made).await
+    }
+}
+
+/// Nothing that is tried here is meant to stay.
+fn dry() -> PatchParams {
+    PatchParams { dry_run: true, ..PatchParams::default() }
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(what: &str, tried: kube::Result<T>, why: &str) {
+    match tried {
+        Err(kube::Error::Api(error)) => {
+            let (code, message) = (error.code, &error.message);
+            assert!(code == 403 && message.contains(why), "{what}: {code} {message}");
+        }
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+/// A PersistentVolume as the provisioner makes it, with some fields of its `spec` changed.
+fn volume(uid: &str, changes: &Json) -> Json {
+    let mut spec = json!({
+        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"],
+        "persistentVolumeReclaimPolicy": "Delete", "storageClassName": "pure-file",
+        "claimRef": {
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": "thief",
+            "name": "victim", "uid": uid,
+        },
+        "nfs": {"server": SERVER, "path": format!("/demo-pvc-{uid}")},
+    });
+    for (key, value) in changes.as_object().unwrap_or(&Map::new()) {
+        spec[key] = value.clone();
+    }
+    json!({
+        "apiVersion": "v1", "kind": "PersistentVolume",
+        "metadata": {
+            "name": format!("pvc-{uid}"),
+            "annotations": {"pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner"},
+        },
+        "spec": spec,
+    })
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn a_stolen_token_makes_no_volume_but_ours() {
+    const UID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    let installed = Installed::new("thief").await;
+    let thief = Thief { client: client(&installed.own).await };
+    let block = json!({"nfs": null, "csi": {"driver": "pso-gen.io", "volumeHandle": "1/2"}});
+    // A policy counts some moments after it is there.
+    let counts = async || thief.creates(&volume(UID, &json!({"claimRef": null}))).await.is_err();
+    installed.stage.until("the policy counts", counts).await;
+    for ours in [&json!({}), &block] {
+        thief.creates(&volume(UID, ours)).await.expect("what the provisioner does");
+    }
+    let foreign = "only of a volume on an array of the storage document";
+    let to = |server: &str, path: &str| json!({"nfs": {"server": server, "path": path}});
+    let mut with_secret = block.clone();
+    with_secret["csi"]["nodePublishSecretRef"] =
+        json!({"name": "root", "namespace": "kube-system"});
+    let mut no_uid = volume(UID, &json!({}))["spec"]["claimRef"].clone();
+    no_uid["uid"] = Json::Null;
+    for (what, changes, why) in [
+        ("a folder of the node", json!({"nfs": null, "hostPath": {"path": "/"}}), foreign),
+        ("another server", to("192.0.2.66", &format!("/demo-pvc-{UID}")), foreign),
+        ("another file system", to(SERVER, "/home"), foreign),
+        (
+            "another driver",
+            json!({"nfs": null, "csi": {"driver": "other", "volumeHandle": "1"}}),
+            foreign,
+        ),
+        ("a Secret", with_secret, "hands no Secret to a driver"),
+        ("for anybody", json!({"claimRef": null}), "for one claim, by whose UID it is named"),
+        ("for a name", json!({"claimRef": no_uid}), "for one claim, by whose UID it is named"),
+        (
+            "cleared by a pod",
+            json!({"persistentVolumeReclaimPolicy": "Recycle"}),
+            "nobody else clear",
+        ),
+    ] {
+        refused(what, thief.creates(&volume(UID, &changes)).await, why);
+    }
+    let mut nobodys = volume(UID, &json!({}));
+    nobodys["metadata"]["annotations"] = json!({});
+    refused("nobody's", thief.creates(&nobodys).await, "without saying so");
+
+    let mut mark =
+        serde_json::to_value(pso_gen::volume::mark("zz-pso-gen-mark-x-1")).expect("JSON");
+    thief.creates(&mark).await.expect("what the provisioner does");
+    let mut folder = mark.clone();
+    let spec = folder["spec"].as_object_mut().expect("a spec");
+    spec.remove("csi");
+    spec.insert("hostPath".to_owned(), json!({"path": "/"}));
+    refused("a folder called a mark", thief.creates(&folder).await, "by whose UID it is named");
+    mark["spec"]["claimRef"]["uid"] = json!(UID);
+    refused("a mark for a claim", thief.creates(&mark).await, "a mark for no claim");
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn a_stolen_token_changes_nothing_of_others() {
+    let installed = Installed::new("thief").await;
+    let stage = &installed.stage;
+    let thief = Thief { client: client(&installed.own).await };
+    let counts = async || thief.creates(&volume("1", &json!({"claimRef": null}))).await.is_err();
+    stage.until("the policy counts", counts).await;
+    let _provisioner = installed.spawn();
+    let claims = stage.claims("thief");
+    let mut mine = claim("mine", "pure-file", "1Gi");
+    mine.metadata.annotations = Some([("team".to_owned(), "one".to_owned())].into());
+    claims.create(&PostParams::default(), &mine).await.expect("made");
+    let bound = async || is_bound(&claims.get("mine").await.expect("there"));
+    stage.until("the claim is bound", bound).await;
+
+    let others = json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "others"},
+        "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"],
+            "storageClassName": "none", "nfs": {"server": "192.0.2.1", "path": "/others"},
+        },
+    });
+    let pending = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "pending", "namespace": "thief", "annotations": {SELECTED: "node-a"}},
+        "spec": {
+            "storageClassName": "nobodys", "accessModes": ["ReadWriteMany"],
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    });
+    kubectl(stage, &["apply", "-f", "-"], &as_list(&[others, pending]));
+
+    let ours = format!("pvc-{}", uid(&claims.get("mine").await.expect("there")));
+    changes_no_volumes(&thief, &ours).await;
+    changes_no_claims(&thief, &claims).await;
+    may_nothing_else(&thief, &mine).await;
+}
+
+async fn changes_no_volumes(thief: &Thief, ours: &str) {
+    let volumes = thief.volumes();
+    let alone = "leaves PersistentVolumes of others alone";
+    let annotated = json!({"metadata": {"annotations": {
+        "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner",
+    }}});
+    let annotated = Patch::Merge(&annotated);
+    refused("theirs", volumes.delete("others", &DeleteParams::default().dry_run()).await, alone);
+    refused("theirs", volumes.patch("others", &dry(), &annotated).await, alone);
+    refused("its status", volumes.patch_status("others", &dry(), &annotated).await, alone);
+    for (what, patch, why) in [
+        ("whose it is", json!({"spec": {"claimRef": {"name": "other"}}}), "but its capacity"),
+        (
+            "its end",
+            json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}}),
+            "but its capacity",
+        ),
+        ("how it is mounted", json!({"spec": {"mountOptions": ["exec"]}}), "but its capacity"),
+        ("labels", json!({"metadata": {"labels": {"a": "b"}}}), "but its own finalizer"),
+        ("finalizers", json!({"metadata": {"finalizers": ["pso-gen.io/volume"]}}), "own finalizer"),
+        (
+            "annotations",
+            json!({"metadata": {"annotations": {"pso-gen.io/volume": "x"}}}),
+            "finalizer",
+        ),
+    ] {
+        refused(what, volumes.patch(ours, &dry(), &Patch::Merge(&patch)).await, why);
+    }
+    let labels = json!({"metadata": {"labels": {"a": "b"}}});
+    let by_status = volumes.patch_status(ours, &dry(), &Patch::Merge(&labels)).await;
+    refused("labels by its status", by_status, "but its own finalizer");
+    let larger = json!({"spec": {"capacity": {"storage": "2Gi"}}});
+    volumes.patch(ours, &dry(), &Patch::Merge(&larger)).await.expect("what the provisioner does");
+}
+
+async fn changes_no_claims(thief: &Thief, claims: &Api<PersistentVolumeClaim>) {
+    let labels = json!({"metadata": {"labels": {"a": "b"}}});
+    let own = thief.api("v1", "PersistentVolumeClaim", Some("thief"));
+    let patches =
+        async |name: &str, patch: &Json| own.patch(name, &dry(), &Patch::Merge(patch)).await;
+    let annotation = |key: &str, value: Json| json!({"metadata": {"annotations": {key: value}}});
+    for (what, name, patch, why) in [
+        ("labels", "mine", labels.clone(), "no labels, owners or finalizers"),
+        (
+            "protection",
+            "mine",
+            json!({"metadata": {"finalizers": null}}),
+            "no labels, owners or finalizers",
+        ),
+        (
+            "size",
+            "mine",
+            json!({"spec": {"resources": {"requests": {"storage": "9Gi"}}}}),
+            "asks for",
+        ),
+        ("a word", "mine", annotation("team", json!("two")), "writes no annotations of others"),
+        ("a new word", "mine", annotation("new", json!("two")), "writes no annotations of others"),
+        ("no word", "mine", annotation("team", Json::Null), "takes off no annotations of others"),
+        (
+            "a node",
+            "mine",
+            annotation(SELECTED, json!("node-a")),
+            "writes no annotations of others",
+        ),
+        (
+            "a volume",
+            "pending",
+            json!({"spec": {"volumeName": "others"}}),
+            "to its own PersistentVolume",
+        ),
+    ] {
+        refused(what, patches(name, &patch).await, why);
+    }
+    patches("pending", &annotation(SELECTED, Json::Null)).await.expect("what the provisioner does");
+    let by_status =
+        own.patch_status("mine", &dry(), &Patch::Merge(&annotation("team", json!(1)))).await;
+    assert!(
+        by_status.is_err()
+            || claims.get("mine").await.expect("there").metadata.annotations.expect("some")["team"]
+                == "one"
+    );
+}
+
+/// What its role does not say at all.
+async fn may_nothing_else(thief: &Thief, mine: &PersistentVolumeClaim) {
+    let all = ListParams::default();
+    let here = |version, kind| thief.api(version, kind, Some(NAMESPACE));
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": NAMESPACE},
+        "spec": {"containers": [{"name": "a", "image": "a"}]},
+    });
+    refused("a pod", thief.creates(&pod).await, "cannot create resource \"pods\"");
+    let mut claim = serde_json::to_value(mine).expect("JSON");
+    claim["metadata"]["namespace"] = json!("thief");
+    (claim["apiVersion"], claim["kind"]) = (json!("v1"), json!("PersistentVolumeClaim"));
+    refused("a claim", thief.creates(&claim).await, "cannot create resource");
+    refused("Secrets", here("v1", "Secret").list(&all).await, "cannot list resource \"secrets\"");
+    refused(
+        "a Secret",
+        here("v1", "Secret").get("arrays").await,
+        "cannot get resource \"secrets\"",
+    );
+    let leases = here("coordination.k8s.io/v1", "Lease");
+    refused("a lease", leases.get("kube-scheduler").await, "cannot get resource \"leases\"");
+    let policies =
+        thief.api("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", None);
+    let policy = format!("{NAME}-persistentvolumes");
+    let dry = DeleteParams::default().dry_run();
+    refused(
+        "the policy",
+        policies.delete(&policy, &dry).await.map(|_| ()),
+        "cannot delete resource",
+    );
+}
