@@ -361,13 +361,66 @@ fn the_page_tells_of_every_event_and_metric_and_of_no_other() {
 
     let names: BTreeSet<String> = Metrics::new().names().iter().cloned().collect();
     assert_eq!(told(&page, "Metrics"), names);
-    // Elsewhere on the page too: alerts of a name that is none never fire.
-    let words = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    // Elsewhere on the page too.
+    assert!(names_of_metrics(&page).is_superset(&names));
+}
+
+/// Returns the metrics that a text names. Fails when there is none of a name: alerts and panels of it would
+/// never show anything.
+fn names_of_metrics(text: &str) -> BTreeSet<String> {
+    let names: BTreeSet<String> = Metrics::new().names().iter().cloned().collect();
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let ours = |word: &&str| {
         ["controller_persistent", "pso_gen_", "rest_client_"].iter().any(|p| word.starts_with(p))
     };
-    for word in words.filter(ours) {
+    let stem = |word: &str| {
         let stem = ["_bucket", "_count", "_sum"].iter().find_map(|end| word.strip_suffix(end));
-        assert!(names.contains(stem.unwrap_or(word)), "no metric {word}");
+        let stem = stem.unwrap_or(word).to_owned();
+        assert!(names.contains(&stem), "no metric {word}");
+        stem
+    };
+    words.filter(ours).map(stem).collect()
+}
+
+fn beside_the_compiler(file: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/compile/platform");
+    fs::read_to_string(folder.join(file)).expect("a file")
+}
+
+#[test]
+fn each_alert_can_fire_and_is_told_of_on_the_page() {
+    let text = beside_the_compiler("alerts.yaml");
+    let alerts: Json = serde_yaml::from_str(&text).expect("YAML");
+    let rules = alerts["groups"][0]["rules"].as_array().expect("rules");
+    let mut named = BTreeSet::new();
+    for rule in rules {
+        let name = rule["alert"].as_str().expect("a name");
+        assert!(named.insert(name.to_owned()), "{name} twice");
+        let expression = rule["expr"].as_str().expect("an expression");
+        assert!(!names_of_metrics(expression).is_empty(), "{name} is about no metric");
+        for field in ["summary", "description"] {
+            assert!(rule["annotations"][field].is_string(), "{name} has no {field}");
+        }
+        let severity = rule["labels"]["severity"].as_str();
+        assert!(matches!(severity, Some("critical" | "warning" | "info")), "{name}: {severity:?}");
     }
+    let page = page();
+    let section = page.split("\n## Alerts\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let headings = section.expect("a section").lines().filter_map(|line| line.strip_prefix("### "));
+    assert_eq!(headings.map(str::to_owned).collect::<BTreeSet<_>>(), named);
+}
+
+#[test]
+fn each_panel_of_the_dashboard_shows_something() {
+    let dashboard: Json =
+        serde_json::from_str(&beside_the_compiler("dashboard.json")).expect("JSON");
+    let mut numbers = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().expect("panels") {
+        assert!(numbers.insert(panel["id"].as_u64().expect("a number")), "{panel}");
+        for target in panel["targets"].as_array().expect("targets") {
+            let expression = target["expr"].as_str().expect("an expression");
+            assert!(!names_of_metrics(expression).is_empty(), "{expression}");
+        }
+    }
+    assert!(numbers.len() > 10);
 }

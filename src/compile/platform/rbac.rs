@@ -1,5 +1,6 @@
 //! What the provisioner may do in the cluster: exactly the requests that `controller` sends.
-//! `tests/controlplane/platform.rs` holds that none is refused, and that each is needed.
+//! `tests/controlplane/platform.rs` holds against a real API server that none of them is refused, and that
+//! each right is used.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{
@@ -46,7 +47,7 @@ fn everywhere(platform: &Platform<'_>) -> Vec<PolicyRule> {
         rule("", "persistentvolumeclaims", &["get", "list", "watch", "patch"]),
         rule("", "persistentvolumeclaims/status", &["patch"]),
         rule("storage.k8s.io", "storageclasses", &["list", "watch"]),
-        rule("events.k8s.io", "events", &["create", "patch"]),
+        rule("events.k8s.io", "events", &["create"]),
     ];
     // Nodes are looked at only when not every one reaches every array.
     if platform.storage.spec.arrays.iter().any(|array| !array.topology.is_empty()) {
