@@ -216,7 +216,7 @@ impl Hands {
         let event = Event {
             type_,
             reason: reason.as_str().to_owned(),
-            note: Some(message),
+            note: Some(shortened(message)),
             action: "Provision".to_owned(),
             secondary: None,
         };
@@ -311,6 +311,17 @@ fn without_finalizer(object: &Seen) -> Json {
     json!({"uid": object.uid, "$deleteFromPrimitiveList/finalizers": [FINALIZER]})
 }
 
+/// Returns what an event may say: the API server refuses one with more bytes.
+fn shortened(mut note: String) -> String {
+    const LONGEST: usize = 1024;
+    if note.len() > LONGEST {
+        let end = (0..=LONGEST - '…'.len_utf8()).rev().find(|end| note.is_char_boundary(*end));
+        note.truncate(end.unwrap_or_default());
+        note.push('…');
+    }
+    note
+}
+
 fn gone_is_good<T>(result: kube::Result<T>) -> Result<Outcome, Trouble> {
     match result {
         Ok(_) => Ok(Outcome::Good),
@@ -328,10 +339,32 @@ fn refused(error: &kube::Error) -> Trouble {
         kube::Error::Api(status) if status.reason == "AlreadyExists" => Trouble::Exists,
         kube::Error::Api(status) if status.code == 409 => Trouble::Conflict,
         kube::Error::Api(status) if status.code == 404 => Trouble::Conflict,
+        // Its text would say the same twice.
+        kube::Error::Api(status) => Trouble::Cluster(status.message.clone()),
         _ => Trouble::Cluster(error.to_string()),
     }
 }
 
 pub(super) fn told(error: &ArrayError) -> Trouble {
     Trouble::Array { reason: error.reason(), message: error.to_string(), retry: error.retry() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_never_says_more_than_it_may() {
+        assert_eq!(shortened("short".to_owned()), "short");
+        assert_eq!(shortened("a".repeat(1024)).len(), 1024);
+        let long = shortened(format!("a{}", "é".repeat(1000)));
+        assert!(long.len() <= 1024 && long.ends_with("é…"), "{long}");
+    }
+
+    #[test]
+    fn what_the_api_server_says_is_told_once() {
+        let status = kube::core::Status::failure("the policy says no", "Forbidden");
+        let trouble = refused(&kube::Error::Api(status.boxed()));
+        assert_eq!(trouble, Trouble::Cluster("the policy says no".to_owned()));
+    }
 }
