@@ -117,6 +117,31 @@ fn fragments_are_valid() {
     assert!(checked >= 6, "only {checked} fragments were found");
 }
 
+/// What the storage document's page shows is valid in a document.
+#[test]
+fn parts_of_the_storage_document_are_valid() {
+    let read = |path: &Path| fs::read_to_string(path).expect("text");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("storage.pso.yaml");
+    let mut checked = 0;
+    let page = read(&root().join("docs/storage.md"));
+    for block in blocks(&page).iter().filter(|block| block.language == "yaml") {
+        let example = read(&root().join("examples/storage/storage.pso.yaml"));
+        let mut document: serde_json::Value = serde_yaml::from_str(&example).expect("YAML");
+        let part: serde_json::Value = serde_yaml::from_str(&block.text).expect("YAML");
+        for (field, value) in part.as_object().expect("fields") {
+            document["spec"][field] = value.clone();
+        }
+        fs::write(&path, document.to_string()).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pso-gen"));
+        let output = command.arg("validate").arg(&path).output().expect("runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "docs/storage.md:{}: {told}", block.line);
+        checked += 1;
+    }
+    assert!(checked >= 2, "only {checked} parts were found");
+}
+
 /// The script of the simulator's page runs as it stands, and ends.
 #[cfg(unix)]
 #[test]
