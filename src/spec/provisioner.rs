@@ -12,7 +12,7 @@ use super::{CidrText, Placement, Resources};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProvisionerSpec {
     /// Image with `pso-gen` as its entry point, pinned to a full version or a digest. There is none that
-    /// everybody may pull: build it from `Containerfile` and push it to your own registry.
+    /// everybody may pull: build it with `image/build` and push it to your own registry.
     #[schemars(extend("format" = "image"), example = "registry.example.com/pso-gen:0.1.0")]
     pub image: String,
     /// How many pods there are; one of them leads, the others wait to take over.
