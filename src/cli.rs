@@ -12,6 +12,7 @@ mod explain;
 mod files;
 mod git;
 mod graph;
+mod import_pso;
 mod init;
 mod input;
 mod man;
@@ -50,6 +51,7 @@ enum Command {
     Explain(explain::Args),
     Schema(schema::Args),
     Init(init::Args),
+    ImportPso(import_pso::Args),
     Graph(graph::Args),
     Expired(expired::Args),
     Provisioner(provisioner::Args),
@@ -123,6 +125,7 @@ fn run(command: Command) -> Result<Outcome, Trouble> {
         Command::Explain(args) => explain::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::ImportPso(args) => import_pso::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Expired(args) => expired::run(&args),
         Command::Provisioner(args) => provisioner::run(&args),

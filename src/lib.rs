@@ -18,6 +18,7 @@ pub mod controller;
 pub mod diagnostic;
 pub mod graph;
 pub mod manifest;
+pub mod migrate;
 pub mod pipeline;
 pub mod report;
 pub mod simulator;

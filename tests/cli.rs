@@ -454,3 +454,84 @@ fn the_provisioner_says_what_it_cannot_start_with() {
         assert!(told.contains(expected), "{arguments:?}: {told}");
     }
 }
+
+const TOKEN: &str = "T-00000000-1111-2222-3333-555555555555";
+
+/// Values of the old chart with one array.
+fn old_values() -> String {
+    format!(
+        "clusterID: prod\narrays:\n  FlashArrays:\n    - {{MgmtEndPoint: fa1.example.com, APIToken: {TOKEN}}}\n"
+    )
+}
+
+#[test]
+fn tokens_of_old_values_go_into_the_secret_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder(&[("values.yaml", &old_values())]);
+    let root = folder.path();
+    let output = pso_gen(root, &["import-pso", "values.yaml"]);
+    assert_eq!(code(&output), 0, "{}", words(&output));
+    assert!(!words(&output).contains(TOKEN) && output.stdout.is_empty());
+    assert!(words(&output).contains("keep it out of Git"), "{}", words(&output));
+    let document = fs::read_to_string(root.join("storage.pso.yaml")).expect("written");
+    assert!(!document.contains(TOKEN), "{document}");
+    let secret = root.join("arrays.secret.yaml");
+    assert!(fs::read_to_string(&secret).expect("written").contains(&format!("fa1: {TOKEN}")));
+    let mode = fs::metadata(&secret).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let valid = pso_gen(root, &["validate"]);
+    assert_eq!(code(&valid), 0, "{}", words(&valid));
+
+    // What is there stays, and nothing is half done.
+    fs::write(&secret, "mine").expect("written");
+    fs::remove_file(root.join("storage.pso.yaml")).expect("removed");
+    let again = pso_gen(root, &["import-pso", "values.yaml"]);
+    assert_eq!(code(&again), 2);
+    assert!(words(&again).contains("arrays.secret.yaml is there already"), "{}", words(&again));
+    assert_eq!(tree(root), ["arrays.secret.yaml", "values.yaml"]);
+    assert_eq!(code(&pso_gen(root, &["import-pso", "values.yaml", "--force"])), 0);
+    assert_ne!(fs::read_to_string(&secret).expect("there"), "mine");
+    let mode = fs::metadata(&secret).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn no_secret_is_written_where_git_would_keep_it() {
+    let folder = folder(&[("values.yaml", &old_values())]);
+    let root = folder.path();
+    let init = Command::new("git").args(["init", "--quiet"]).current_dir(root).status();
+    assert!(init.expect("git runs").success());
+    let left = |root: &Path| -> Vec<String> {
+        tree(root).into_iter().filter(|path| !path.starts_with(".git/")).collect()
+    };
+    let refused = pso_gen(root, &["import-pso", "values.yaml", "--force"]);
+    assert_eq!(code(&refused), 2);
+    assert!(words(&refused).contains("Git would keep it"), "{}", words(&refused));
+    assert_eq!(left(root), ["values.yaml"], "nothing is written");
+    // Nobody can be asked: then it is not written either.
+    fs::rename(root.join(".git/HEAD"), root.join(".git/HEAD-")).expect("renamed");
+    fs::write(root.join(".gitignore"), "*.secret.yaml\n").expect("written");
+    assert_eq!(code(&pso_gen(root, &["import-pso", "values.yaml"])), 2);
+    fs::rename(root.join(".git/HEAD-"), root.join(".git/HEAD")).expect("renamed");
+    assert_eq!(code(&pso_gen(root, &["import-pso", "values.yaml"])), 0);
+    assert!(root.join("arrays.secret.yaml").exists());
+}
+
+#[test]
+fn an_old_file_with_an_error_leaves_nothing_behind() {
+    let bad = old_values() + "clusterID: twice\n";
+    let folder = folder(&[("values.yaml", &bad), ("pv.json", "{\"items\": 3}")]);
+    let root = folder.path();
+    let output = pso_gen(root, &["import-pso", "values.yaml"]);
+    assert_eq!(code(&output), 1);
+    assert!(words(&output).contains("duplicate-key"), "{}", words(&output));
+    fs::write(root.join("values.yaml"), old_values()).expect("written");
+    let output = pso_gen(root, &["import-pso", "values.yaml", "--volumes", "pv.json"]);
+    assert_eq!(code(&output), 2);
+    assert!(
+        words(&output).contains("pv.json: expected what `kubectl get pv"),
+        "{}",
+        words(&output)
+    );
+    assert_eq!(tree(root), ["pv.json", "values.yaml"]);
+}

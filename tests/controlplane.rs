@@ -30,6 +30,8 @@ use serde_json::{Value as Json, json};
 mod demo;
 #[path = "controlplane/neighbours.rs"]
 mod neighbours;
+#[path = "controlplane/old_drivers.rs"]
+mod old_drivers;
 #[path = "controlplane/oncall.rs"]
 mod oncall;
 #[path = "controlplane/platform.rs"]

@@ -8,11 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "docs/apps.md",
     "docs/blueprints.md",
     "docs/checks.md",
+    "docs/migrate.md",
     "docs/operate.md",
     "docs/storage.md",
 ];

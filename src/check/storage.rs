@@ -3,6 +3,8 @@
 mod classes;
 mod provisioner;
 
+pub use classes::is_block_option;
+
 use std::collections::HashSet;
 
 use crate::array::{Name, Trust};
@@ -11,7 +13,7 @@ use crate::spec::{ArraySpec, ClassSpec, ImportSpec, Kept, StorageSpec};
 use crate::yaml::Node;
 
 /// Longest name of a cluster: `CLUSTER-pvc-UID` is a volume's name of at most 63 characters.
-const LONGEST_CLUSTER: usize = 22;
+pub const LONGEST_CLUSTER: usize = 22;
 
 /// Returns what is wrong in a storage document that has the right shape.
 pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {

@@ -126,6 +126,10 @@ codes! {
         "A secret value is written in a file that belongs in Git. Put it into a Secret and refer to it."
     Error BadEarlier "bad-earlier"
         "The earlier output given by `--since` cannot be read."
+    Warning NoCounterpart "no-counterpart"
+        "`import-pso`: a setting of Pure Service Orchestrator or Portworx that there is not here, or means something else. It is not in the storage document; the text says what it did and what to do instead."
+    Warning ImportVolume "import-volume"
+        "`import-pso --volumes`: something has to be done or found out before a volume of the old driver can become that of a claim."
 }
 
 #[cfg(test)]

@@ -84,6 +84,16 @@ pub enum ArrayType {
     FlashArray,
 }
 
+impl ArrayType {
+    /// Returns the word for it in documents.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::FlashBlade => "FlashBlade",
+            Self::FlashArray => "FlashArray",
+        }
+    }
+}
+
 /// Where something is that does not belong into Git: a key of a Secret, or a file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

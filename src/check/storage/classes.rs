@@ -23,6 +23,12 @@ const BLOCK_OPTIONS: &str = "allocsize async auto_da_alloc barrier commit data d
     journal_checksum largeio lazytime logbsize logbufs noalign noatime nobarrier nodev nodiratime \
     nodiscard noexec nogrpid nolargeio nosuid relatime ro rw stripe sunit swalloc swidth sync";
 
+/// Returns whether a block class may have a mount option.
+pub fn is_block_option(option: &str) -> bool {
+    let name = option.split_once('=').map_or(option, |(name, _)| name);
+    BLOCK_OPTIONS.split(' ').any(|each| each == name) && !option.contains([',', ' '])
+}
+
 /// Returns what is wrong with the classes.
 pub(super) fn classes(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();

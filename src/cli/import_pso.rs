@@ -1,0 +1,257 @@
+//! `pso-gen import-pso`: from Pure Service Orchestrator or Portworx, a storage document and a Secret.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::files::Input;
+use super::out::{self, Format};
+use super::{Outcome, Trouble};
+use crate::diagnostic::{Diagnostic, Sources, any_error, sort};
+use crate::migrate::{self, Found, Wishes};
+use crate::pipeline::read_storage;
+use crate::spec::{Format as Word, STORAGE, split};
+use crate::yaml;
+
+/// Most of a list of PersistentVolumes that is read, in bytes.
+const MAX_LIST: u64 = 256 << 20;
+
+/// Write a storage document from what Pure Service Orchestrator or Portworx was told
+///
+/// Tokens go into a Secret in a file of its own, which does not belong into Git, and nowhere else. What has no
+/// counterpart is told. Nothing is written before all is known to be right.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Values of the chart `pure-pso` or `pure-csi`, a `pure.json`, or the Secret that holds one; `-` is
+    /// standard input
+    file: PathBuf,
+
+    /// Storage document to write; `-` prints it, and then writes a Secret only where `--secret-out` says
+    #[arg(short, long, value_name = "FILE", default_value = "storage.pso.yaml")]
+    out: PathBuf,
+
+    /// Secret to write, with mode 0600; `arrays.secret.yaml` beside the storage document when left out. Where Git
+    /// would keep it, nothing is written
+    #[arg(long, value_name = "FILE")]
+    secret_out: Option<PathBuf>,
+
+    /// Replace files that are there
+    #[arg(long)]
+    force: bool,
+
+    /// Name of the cluster, in place of `clusterID`
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    cluster: Option<String>,
+
+    /// Namespace of the storage document and its Secret
+    #[arg(long, value_name = "NAME", default_value = "pso-system", value_parser = name)]
+    namespace: String,
+
+    /// Network of the cluster's nodes, such as 10.20.0.0/16; once for each
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    nodes: Vec<String>,
+
+    /// What `kubectl get pv -o json` prints: volumes of the old driver become `imports`
+    #[arg(long, value_name = "FILE")]
+    volumes: Option<PathBuf>,
+
+    /// How old volumes' names begin on arrays, before `-pvc-`, where PersistentVolumes do not tell
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+}
+
+fn name(text: &str) -> Result<String, String> {
+    formatted(text, Word::Name)
+}
+
+fn network(text: &str) -> Result<String, String> {
+    formatted(text, Word::Cidr)
+}
+
+fn formatted(text: &str, format: Word) -> Result<String, String> {
+    let good = format.accepts(text).then(|| text.to_owned());
+    good.ok_or_else(|| format!("write {}", format.phrase()))
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let input =
+        if args.file.as_os_str() == "-" { Input::Stdin } else { Input::File(args.file.clone()) };
+    let wishes = Wishes {
+        cluster: args.cluster.clone(),
+        namespace: args.namespace.clone(),
+        nodes: args.nodes.clone(),
+        prefix: args.prefix.clone(),
+    };
+    let opened = migrate::open(&input.name(), input.read()?);
+    let values = match opened.values {
+        Ok(values) => values,
+        Err(wrong) => return Ok(refused(wrong, &opened.sources)),
+    };
+    let (old, mut told) = migrate::values(&values, &wishes);
+    let mut found = Found::default();
+    if let Some(path) = &args.volumes {
+        let read = migrate::volumes(&list(path)?, &old);
+        let (volumes, more) =
+            read.map_err(|wrong| Trouble::Usage(format!("{}: {wrong}", path.display())))?;
+        found = volumes;
+        told.extend(more);
+    }
+    if any_error(&told) {
+        return Ok(refused(told, &opened.sources));
+    }
+    let document = migrate::document(&old, &found, &wishes).map_err(|error| unwritten(&error))?;
+    if let Some((wrong, sources)) = invalid(&document) {
+        return Ok(refused(wrong, &sources));
+    }
+    let files = Files::of(args)?;
+    sort(&mut told, &opened.sources);
+    out::diagnostics(&told, &opened.sources, Format::Human);
+    let secret = migrate::secret(&old, &wishes).map_err(|error| unwritten(&error))?;
+    files.write(&document, &secret, args.force)?;
+    if !old.of_itself.is_empty() {
+        let keys = old.of_itself.join(", ");
+        out::words(&format!("left out, since it is about the old driver itself: {keys}\n"));
+    }
+    if args.volumes.is_some() {
+        let Found { imports, left, others } = &found;
+        out::words(&format!(
+            "{} volumes to import, {} that want a word (comments at the end), {others} of other drivers\n",
+            imports.len(),
+            left.len()
+        ));
+    }
+    files.tell();
+    Ok(Outcome::Good)
+}
+
+fn unwritten(error: &yaml::WriteError) -> Trouble {
+    Trouble::Usage(error.to_string())
+}
+
+/// Tells what is wrong; nothing has been written.
+fn refused(mut wrong: Vec<Diagnostic>, sources: &Sources) -> Outcome {
+    sort(&mut wrong, sources);
+    out::diagnostics(&wrong, sources, Format::Human);
+    out::words("nothing was written\n");
+    Outcome::Wrong
+}
+
+/// What `validate` would say against the document.
+fn invalid(document: &str) -> Option<(Vec<Diagnostic>, Sources)> {
+    let sources = Sources::default();
+    let read = yaml::read(sources.add("the storage document", document), &sources);
+    let mut wrong = read.diagnostics;
+    for node in read.documents {
+        match split(node, &[STORAGE.to_owned()]) {
+            Ok(document) => wrong.extend(read_storage(&document).err().into_iter().flatten()),
+            Err(other) => wrong.push(other),
+        }
+    }
+    any_error(&wrong).then_some((wrong, sources))
+}
+
+/// Reads a list, which may be larger than any document.
+fn list(path: &Path) -> Result<String, Trouble> {
+    let failed = |source| Trouble::Read { path: path.display().to_string(), source };
+    let mut text = String::new();
+    if path.as_os_str() == "-" {
+        io::stdin().lock().take(MAX_LIST).read_to_string(&mut text).map_err(failed)?;
+    } else {
+        let file = fs::File::open(path).map_err(failed)?;
+        file.take(MAX_LIST).read_to_string(&mut text).map_err(failed)?;
+    }
+    Ok(text)
+}
+
+/// Where things go.
+struct Files {
+    /// None: to standard output.
+    document: Option<PathBuf>,
+    secret: Option<PathBuf>,
+}
+
+impl Files {
+    /// Finds out where things go, and that they may.
+    fn of(args: &Args) -> Result<Self, Trouble> {
+        let document = Some(args.out.clone()).filter(|path| path.as_os_str() != "-");
+        let beside = document.as_ref().map(|path| path.with_file_name("arrays.secret.yaml"));
+        let secret = args.secret_out.clone().or(beside);
+        for path in document.iter().chain(&secret) {
+            if !args.force && path.exists() {
+                return Err(Trouble::Usage(format!(
+                    "{} is there already; `--force` replaces it",
+                    path.display()
+                )));
+            }
+        }
+        if document.is_some() && document == secret {
+            return Err(Trouble::Usage("document and Secret need a file each".to_owned()));
+        }
+        if let Some(path) = secret.as_ref().filter(|path| kept_by_git(path)) {
+            return Err(Trouble::Usage(format!(
+                "{0} would have the tokens, and Git would keep it: add `*.secret.yaml` to .gitignore (and commit that), \
+                 or write it outside of the repository with `--secret-out`",
+                path.display()
+            )));
+        }
+        Ok(Self { document, secret })
+    }
+
+    /// Writes both, or none.
+    fn write(&self, document: &str, secret: &str, force: bool) -> Result<(), Trouble> {
+        if let Some(path) = &self.secret {
+            private(path, secret, force)?;
+        }
+        let Some(path) = &self.document else { return out::data(document) };
+        let failed = |source| Trouble::Write { path: path.display().to_string(), source };
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).create_new(!force).truncate(force);
+        let written = options.open(path).and_then(|mut file| file.write_all(document.as_bytes()));
+        if written.is_err()
+            && !force
+            && let Some(secret) = &self.secret
+        {
+            // Tokens lie nowhere that nobody was told of.
+            let _ = fs::remove_file(secret);
+        }
+        written.map_err(failed)
+    }
+
+    fn tell(&self) {
+        if let Some(path) = &self.document {
+            let path = path.display();
+            out::words(&format!("wrote {path}; check it: pso-gen validate {path}\n"));
+        }
+        if let Some(path) = &self.secret {
+            let path = path.display();
+            out::words(&format!(
+                "wrote {path} with the tokens, for you alone to read: kubectl apply -f {path}; keep it out of Git\n"
+            ));
+        }
+    }
+}
+
+/// Writes a file that only its owner may read.
+fn private(path: &Path, text: &str, force: bool) -> Result<(), Trouble> {
+    let failed = |source| Trouble::Write { path: path.display().to_string(), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")));
+    let mut file = file.map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
+    kept.map(drop).map_err(|error| failed(error.error))
+}
+
+/// Whether a file is in a work tree of Git, and not ignored there; in doubt, it is.
+fn kept_by_git(path: &Path) -> bool {
+    let Ok(full) = std::path::absolute(path) else { return true };
+    let Some(folder) = full.parent() else { return true };
+    if !folder.ancestors().any(|folder| folder.join(".git").exists()) {
+        return false;
+    }
+    let mut git = Command::new("git");
+    git.arg("-C").arg(folder).args(["check-ignore", "--quiet", "--"]).arg(&full);
+    let status = git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    !status.is_ok_and(|status| status.success())
+}

@@ -1,0 +1,153 @@
+//! Values of the chart, or `pure.json`, as arrays and classes.
+
+mod arrays;
+mod classes;
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value as Json};
+
+use super::Wishes;
+use super::keys::{OF_ITSELF, READ, unknown};
+use crate::blueprint::PURE_FILE;
+use crate::check::LONGEST_CLUSTER;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::spec::{ArrayType, Format};
+use crate::yaml::Node;
+
+/// Name of the cluster with which PSO 5 began all names when nobody said another one.
+const DEFAULT_PREFIX: &str = "k8s";
+/// What the old file says.
+#[derive(Debug, Default)]
+pub struct Old {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// How the names of PSO's volumes on arrays begin, before `-pvc-`.
+    pub prefix: Option<String>,
+    /// The same for those of Portworx.
+    pub portworx_prefix: Option<String>,
+    /// The arrays.
+    pub arrays: Vec<OldArray>,
+    /// What is different in the two classes.
+    pub classes: Map<String, Json>,
+    /// Keys that say how the old driver itself was run.
+    pub of_itself: Vec<String>,
+}
+
+/// One array.
+#[derive(Debug)]
+pub struct OldArray {
+    /// Name, and key in the Secret.
+    pub name: String,
+    /// Its kind.
+    pub kind: ArrayType,
+    /// Address of its management interface.
+    pub management: String,
+    /// Address that nodes mount from.
+    pub data: Option<String>,
+    /// Labels for placement.
+    pub labels: BTreeMap<String, String>,
+    /// Labels of the nodes that reach it.
+    pub topology: BTreeMap<String, String>,
+    token: SecretString,
+}
+
+impl OldArray {
+    /// Returns its token.
+    pub fn token(&self) -> &str {
+        self.token.expose_secret()
+    }
+}
+
+/// Reads the old file; with an error among the diagnostics, what is returned is not whole.
+pub fn values(root: &Node, wishes: &Wishes) -> (Old, Vec<Diagnostic>) {
+    let mut reader = Reader { root, found: Vec::new() };
+    let old = reader.old(wishes);
+    (old, reader.found)
+}
+
+struct Reader<'v> {
+    root: &'v Node,
+    found: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn old(&mut self, wishes: &Wishes) -> Old {
+        let mut old = Old::default();
+        for entry in self.root.entries().unwrap_or_default() {
+            let key = entry.key.as_str();
+            // What `helm get values` puts above them.
+            let heading = key.ends_with(" VALUES") && entry.value.is_null();
+            if OF_ITSELF.contains(&key) {
+                old.of_itself.push(key.to_owned());
+            } else if !READ.contains(&key) && !heading {
+                self.found.push(unknown(entry, key, &READ));
+            }
+        }
+        old.prefix = self.prefix(wishes);
+        old.portworx_prefix.clone_from(&wishes.prefix);
+        old.cluster = self.cluster(wishes, old.prefix.as_deref());
+        self.classes(&mut old);
+        self.arrays(&mut old);
+        let files = old.arrays.iter().any(|array| array.kind == ArrayType::FlashBlade);
+        let says =
+            old.classes.get(PURE_FILE).is_some_and(|class| class.get("exportRules").is_some());
+        if files && !says && wishes.nodes.is_empty() {
+            let message = "it is not said which networks the nodes are in; file systems are exported to them alone";
+            self.wrong(Code::MissingField, self.root, "nodes", message, "give `--nodes 10.20.0.0/16`; `kubectl get nodes -o wide` shows the nodes' addresses");
+        }
+        old
+    }
+
+    fn wrong(&mut self, code: Code, at: &Node, path: &str, message: &str, fix: &str) {
+        self.found.push(Diagnostic::new(code, at.place, message).at(path).fix(fix));
+    }
+
+    /// How old volumes' names begin.
+    fn prefix(&self, wishes: &Wishes) -> Option<String> {
+        let five = || self.root.get("namespace").and_then(|names| names.get("pure"));
+        let said = self.root.get("clusterID").or_else(five).and_then(Node::text);
+        // A `pure.json` says nothing of it; a values file of PSO 5 that is silent means its default.
+        let default = || self.root.get("arrays").map(|_| DEFAULT_PREFIX);
+        wishes.prefix.clone().or_else(|| said.or_else(default).map(str::to_owned))
+    }
+
+    fn cluster(&mut self, wishes: &Wishes, prefix: Option<&str>) -> String {
+        if let Some(cluster) = &wishes.cluster {
+            return cluster.clone();
+        }
+        let node = self.root.get("clusterID").or_else(|| self.root.get("namespace")?.get("pure"));
+        let path =
+            if self.root.get("clusterID").is_some() { "clusterID" } else { "namespace.pure" };
+        let (Some(old), node) = (prefix, node.unwrap_or(self.root)) else {
+            let message =
+                "it is not said how the cluster is called; names of new volumes begin with that";
+            let fix = "give `--cluster NAME`, another one for each cluster that shares an array";
+            self.wrong(Code::MissingField, self.root, "clusterID", message, fix);
+            return String::new();
+        };
+        let new = old.to_lowercase().replace('_', "-");
+        if new.len() > LONGEST_CLUSTER || !Format::Name.accepts(&new) {
+            let message = format!(
+                "cannot be a cluster's name here: at most {LONGEST_CLUSTER} lower-case letters, digits and `-`"
+            );
+            let fix = "give `--cluster NAME`; volumes that are there keep their names";
+            self.wrong(Code::BadValue, node, path, &message, fix);
+        } else if new == DEFAULT_PREFIX {
+            let message = "was the name of every cluster that was not given another one; clusters that share an array need names of their own";
+            let fix = "give `--cluster NAME` when another cluster uses one of these arrays";
+            self.wrong(Code::NoCounterpart, node, path, message, fix);
+        } else if new != old {
+            let message =
+                format!("becomes `{new}`: names here have no upper-case letters and no `_`");
+            let fix = "nothing to do: volumes that are there keep their names; `--cluster NAME` chooses another";
+            self.wrong(Code::NoCounterpart, node, path, &message, fix);
+        }
+        new
+    }
+}
+
+fn is_true(node: Option<&Node>) -> bool {
+    node.and_then(Node::text).is_some_and(|text| text.eq_ignore_ascii_case("true"))
+}

@@ -1,0 +1,163 @@
+//! The arrays of the old file.
+
+use std::collections::BTreeMap;
+
+use super::{Old, OldArray, Reader, is_true};
+use crate::array::is_address;
+use crate::diagnostic::{Code, any_error};
+use crate::migrate::keys::{lost, unknown};
+use crate::spec::ArrayType;
+use crate::yaml::Node;
+
+/// First parts of labels by which the old drivers told which nodes reach an array.
+const TOPOLOGY: [&str; 2] = ["topology.purestorage.com/", "topology.portworx.io/"];
+
+impl Reader<'_> {
+    pub(super) fn arrays(&mut self, old: &mut Old) {
+        let inside = self.root.get("arrays");
+        for entry in inside.and_then(Node::entries).unwrap_or_default() {
+            if !["FlashArrays", "FlashBlades"].contains(&entry.key.as_str()) {
+                let path = format!("arrays.{}", entry.key);
+                self.found.push(unknown(entry, &path, &["FlashArrays", "FlashBlades"]));
+            }
+        }
+        let lists = inside.unwrap_or(self.root);
+        let kinds = [
+            ("FlashBlades", "fb", ArrayType::FlashBlade),
+            ("FlashArrays", "fa", ArrayType::FlashArray),
+        ];
+        for (list, short, kind) in kinds {
+            let items = lists.get(list).and_then(Node::items).unwrap_or_default();
+            for (index, item) in items.iter().enumerate() {
+                let path = format!("{list}[{index}]");
+                let name = format!("{short}{}", index + 1);
+                old.arrays.extend(self.array(item, &path, name, kind));
+            }
+        }
+        if old.arrays.is_empty() && !any_error(&self.found) {
+            let message = "no FlashBlade and no FlashArray is listed";
+            let fix = if is_true(self.root.get("existingSecret")) {
+                "the chart took them from a Secret of yours: give that one, `kubectl get secret pure-provisioner-secret -o yaml`"
+            } else {
+                "list them under `arrays` as `FlashArrays` and `FlashBlades`"
+            };
+            self.wrong(Code::MissingField, self.root, "arrays", message, fix);
+        }
+    }
+
+    fn array(
+        &mut self,
+        item: &Node,
+        path: &str,
+        name: String,
+        kind: ArrayType,
+    ) -> Option<OldArray> {
+        const KEYS: [&str; 4] = ["MgmtEndPoint", "APIToken", "NFSEndPoint", "Labels"];
+        let blade = kind == ArrayType::FlashBlade;
+        for entry in item.entries().unwrap_or_default() {
+            let at = format!("{path}.{}", entry.key);
+            match entry.key.as_str() {
+                "NFSEndPoint" | "NfsEndPoint" if !blade => self.found.push(lost(entry, &at,
+                    "made file systems on a FlashArray; here they are on FlashBlades alone",
+                    "its volumes stay; keep the old driver for them, or copy their files to claims of `pure-file`")),
+                // What PSO 5 called it.
+                "NfsEndPoint" => {}
+                "Realm" => self.found.push(lost(entry, &at,
+                    "kept volumes in a realm or pod of their own; here they are at the array's top",
+                    "volumes in a realm or pod cannot be imported; give the token's user what it needs at the top")),
+                "VLAN" => self.found.push(lost(entry, &at,
+                    "chose portals by their VLAN; here all portals with an IQN are used",
+                    "let the nodes reach those alone that they shall use")),
+                key if !KEYS.contains(&key) => self.found.push(unknown(entry, &at, &KEYS)),
+                _ => {}
+            }
+        }
+        let management = self.word(item, &["MgmtEndPoint"], path)?;
+        let management = management.strip_prefix("https://").unwrap_or(&management);
+        let management = management.trim_end_matches('/').to_owned();
+        let token = self.word(item, &["APIToken"], path)?;
+        if !is_address(&management) {
+            let at = format!("{path}.MgmtEndPoint");
+            let node = item.get("MgmtEndPoint").unwrap_or(item);
+            self.wrong(
+                Code::BadValue,
+                node,
+                &at,
+                "is no host name or address",
+                "write a host name or an address, and `:port` when it is not 443",
+            );
+        }
+        let data = if blade { self.data(item, path) } else { None };
+        let (labels, topology) = self.labels(item, path);
+        Some(OldArray { name, kind, management, data, labels, topology, token: token.into() })
+    }
+
+    /// The address that nodes mount from; left out, it is read from the array.
+    fn data(&mut self, item: &Node, path: &str) -> Option<String> {
+        let node = item.get("NFSEndPoint").or_else(|| item.get("NfsEndPoint"))?;
+        let text = node.text()?;
+        let mut words = text.split(',').map(str::trim);
+        let first = words.next()?.to_owned();
+        let at = format!("{path}.NFSEndPoint");
+        if words.next().is_some() {
+            let message =
+                "has several addresses; here nodes mount from one, and the first is taken";
+            self.wrong(
+                Code::NoCounterpart,
+                node,
+                &at,
+                message,
+                "write another one as `data` of the array when it suits better",
+            );
+        }
+        if !is_address(&first) {
+            self.wrong(
+                Code::BadValue,
+                node,
+                &at,
+                "is no host name or address",
+                "write the address of a data interface",
+            );
+        }
+        Some(first)
+    }
+
+    /// A word that must be there. What stands there is not told: it may be the token.
+    fn word(&mut self, item: &Node, keys: &[&str], path: &str) -> Option<String> {
+        let node = keys.iter().find_map(|key| item.get(key));
+        let text = node.and_then(Node::text).filter(|text| !text.trim().is_empty());
+        if text.is_none() {
+            let key = keys[0];
+            let message = "is missing, or is not a word";
+            self.wrong(
+                Code::MissingField,
+                node.unwrap_or(item),
+                &format!("{path}.{key}"),
+                message,
+                &format!("write `{key}: …` at this array"),
+            );
+        }
+        text.map(|text| text.trim().to_owned())
+    }
+
+    fn labels(
+        &mut self,
+        item: &Node,
+        path: &str,
+    ) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+        let (mut labels, mut topology) = (BTreeMap::new(), BTreeMap::new());
+        let enabled =
+            self.root.get("storagetopology").is_none_or(|said| is_true(said.get("enable")));
+        for entry in item.get("Labels").and_then(Node::entries).unwrap_or_default() {
+            let Some(value) = entry.value.text() else {
+                let at = format!("{path}.Labels.{}", entry.key);
+                self.found.push(lost(entry, &at, "is no word, and is left out", "write a word"));
+                continue;
+            };
+            let of_nodes = enabled && TOPOLOGY.iter().any(|first| entry.key.starts_with(first));
+            let to = if of_nodes { &mut topology } else { &mut labels };
+            to.insert(entry.key.clone(), value.to_owned());
+        }
+        (labels, topology)
+    }
+}
