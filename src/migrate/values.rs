@@ -18,6 +18,8 @@ use crate::yaml::Node;
 
 /// Name of the cluster with which PSO 5 began all names when nobody said another one.
 const DEFAULT_PREFIX: &str = "k8s";
+/// What follows a name that could be taken as it is.
+const SUFFIX: &str = "-gen";
 /// What the old file says.
 #[derive(Debug, Default)]
 pub struct Old {
@@ -85,9 +87,9 @@ impl Reader<'_> {
                 self.found.push(unknown(entry, key, &READ));
             }
         }
-        old.prefix = self.prefix(wishes);
+        old.prefix = wishes.prefix.clone().or_else(|| self.called().0.map(str::to_owned));
         old.portworx_prefix.clone_from(&wishes.prefix);
-        old.cluster = self.cluster(wishes, old.prefix.as_deref());
+        old.cluster = self.cluster(wishes);
         self.classes(&mut old);
         self.arrays(&mut old);
         let files = old.arrays.iter().any(|array| array.kind == ArrayType::FlashBlade);
@@ -104,45 +106,51 @@ impl Reader<'_> {
         self.found.push(Diagnostic::new(code, at.place, message).at(path).fix(fix));
     }
 
-    /// How old volumes' names begin.
-    fn prefix(&self, wishes: &Wishes) -> Option<String> {
-        let five = || self.root.get("namespace").and_then(|names| names.get("pure"));
-        let said = self.root.get("clusterID").or_else(five).and_then(Node::text);
-        // A `pure.json` says nothing of it; a values file of PSO 5 that is silent means its default.
-        let default = || self.root.get("arrays").map(|_| DEFAULT_PREFIX);
-        wishes.prefix.clone().or_else(|| said.or_else(default).map(str::to_owned))
+    /// How the old driver called the cluster, and where that stands.
+    fn called(&self) -> (Option<&str>, &Node, &'static str) {
+        let six = self.root.get("clusterID").map(|node| (node, "clusterID"));
+        let five = || Some((self.root.get("namespace")?.get("pure")?, "namespace.pure"));
+        if let Some((node, path)) = six.or_else(five) {
+            return (node.text(), node, path);
+        }
+        // A `pure.json` says nothing of it; values of PSO 5 that are silent mean its default.
+        let default = self.root.get("arrays").map(|_| DEFAULT_PREFIX);
+        (default, self.root, "namespace.pure")
     }
 
-    fn cluster(&mut self, wishes: &Wishes, prefix: Option<&str>) -> String {
+    /// The cluster's name, which is never the old one's: who looks for orphans, or destroys one, goes by it.
+    fn cluster(&mut self, wishes: &Wishes) -> String {
+        let (old, node, path) = self.called();
+        let (node, old) = (node.clone(), old.map(str::to_owned));
+        let is_old = |name: &str| old.as_ref().is_some_and(|old| old.eq_ignore_ascii_case(name));
+        let fix = "give `--cluster NAME`, another one for each cluster that shares an array; volumes that are there keep their names";
         if let Some(cluster) = &wishes.cluster {
+            if is_old(cluster) {
+                let message =
+                    "is the name in `--cluster` too; names that begin with it are the old driver's";
+                self.wrong(Code::BadValue, &node, path, message, "give another `--cluster NAME`");
+            }
             return cluster.clone();
         }
-        let node = self.root.get("clusterID").or_else(|| self.root.get("namespace")?.get("pure"));
-        let path =
-            if self.root.get("clusterID").is_some() { "clusterID" } else { "namespace.pure" };
-        let (Some(old), node) = (prefix, node.unwrap_or(self.root)) else {
-            let message =
-                "it is not said how the cluster is called; names of new volumes begin with that";
-            let fix = "give `--cluster NAME`, another one for each cluster that shares an array";
-            self.wrong(Code::MissingField, self.root, "clusterID", message, fix);
+        let Some(said) = old.as_deref().filter(|old| *old != DEFAULT_PREFIX) else {
+            let message = "it is not said how this cluster is called, or by a name that every cluster had; names of new volumes begin with it";
+            self.wrong(Code::MissingField, &node, path, message, fix);
             return String::new();
         };
-        let new = old.to_lowercase().replace('_', "-");
+        let mut new = said.to_lowercase().replace('_', "-");
+        if is_old(&new) {
+            new.push_str(SUFFIX);
+        }
         if new.len() > LONGEST_CLUSTER || !Format::Name.accepts(&new) {
             let message = format!(
-                "cannot be a cluster's name here: at most {LONGEST_CLUSTER} lower-case letters, digits and `-`"
+                "would become {new:?}, which is no name of a cluster: at most {LONGEST_CLUSTER} lower-case letters, digits and `-`"
             );
-            let fix = "give `--cluster NAME`; volumes that are there keep their names";
-            self.wrong(Code::BadValue, node, path, &message, fix);
-        } else if new == DEFAULT_PREFIX {
-            let message = "was the name of every cluster that was not given another one; clusters that share an array need names of their own";
-            let fix = "give `--cluster NAME` when another cluster uses one of these arrays";
-            self.wrong(Code::NoCounterpart, node, path, message, fix);
-        } else if new != old {
+            self.wrong(Code::BadValue, &node, path, &message, fix);
+        } else {
             let message =
-                format!("becomes `{new}`: names here have no upper-case letters and no `_`");
+                format!("becomes `{new}`: names that begin with the old one are the old driver's");
             let fix = "nothing to do: volumes that are there keep their names; `--cluster NAME` chooses another";
-            self.wrong(Code::NoCounterpart, node, path, &message, fix);
+            self.wrong(Code::NoCounterpart, &node, path, &message, fix);
         }
         new
     }

@@ -91,8 +91,8 @@ async fn volumes_of_the_old_drivers_are_taken_over_without_moving_data() {
     let uid = |number: u32| format!("00000000-0000-4000-8000-{number:012}");
     // Of PSO 6, with a name of its own for the cluster; of PSO 5; of Portworx.
     let old: [Old; 4] = [
-        ("six-file", "fb1", "pure-csi", format!("Prod_A-pvc-{}", uid(1)), uid(1)),
-        ("six-block", "fa1", "pure-csi", format!("Prod_A-pvc-{}", uid(2)), uid(2)),
+        ("six-file", "fb1", "pure-csi", format!("prod-pvc-{}", uid(1)), uid(1)),
+        ("six-block", "fa1", "pure-csi", format!("prod-pvc-{}", uid(2)), uid(2)),
         ("five-file", "fb1", "pure-csi", format!("k8s-pvc-{}", uid(3)), uid(3)),
         ("px-block", "fa1", "pxd.portworx.com", format!("px_6b9c9668-pvc-{}", uid(4)), uid(4)),
     ];
@@ -117,7 +117,7 @@ async fn volumes_of_the_old_drivers_are_taken_over_without_moving_data() {
     fs::write(folder.path().join("pv.json"), list).expect("written");
     let [blade, flash] = ["fb1", "fa1"].map(|name| endpoint(&stage, name));
     let values = json!({
-        "clusterID": "Prod_A",
+        "clusterID": "prod",
         "arrays": {
             "FlashBlades": [{"MgmtEndPoint": blade.0, "APIToken": blade.1, "NFSEndPoint": "192.0.2.1"}],
             "FlashArrays": [{"MgmtEndPoint": flash.0, "APIToken": flash.1}],
@@ -141,6 +141,7 @@ async fn volumes_of_the_old_drivers_are_taken_over_without_moving_data() {
     let path = stage.folder.path().join("storage.pso.yaml");
     let mut document: Json =
         serde_yaml::from_str(&fs::read_to_string(&path).expect("text")).expect("YAML");
+    assert_eq!(written["spec"]["cluster"], "prod-gen", "what begins with the old name is not ours");
     for field in ["cluster", "imports", "nodes"] {
         document["spec"][field] = written["spec"][field].clone();
     }
@@ -152,6 +153,14 @@ async fn volumes_of_the_old_drivers_are_taken_over_without_moving_data() {
         kubectl(&stage, &["delete", "pvc", claim, "-n", "moved"], "");
         kubectl(&stage, &["delete", "pv", &format!("pvc-{uid}")], "");
     }
+    let mut orphans = binary();
+    orphans.args(["orphans", "--older-than", "0", "--storage"]).arg(&path).arg("--kubeconfig");
+    let told = orphans.arg(&stage.kubeconfig).output().expect("runs");
+    let list = String::from_utf8_lossy(&told.stdout);
+    assert!(
+        told.status.success(),
+        "nobody knows them, and yet they are not ours to destroy: {list}"
+    );
     stage.start();
     for (claim_name, at, ..) in &old {
         let class = if *at == "fb1" { "pure-file" } else { "pure-block" };
