@@ -121,6 +121,10 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             left.len()
         ));
     }
+    // The old drivers checked no certificate, so their settings name no authority.
+    out::words(
+        "write `ca` or `pin` at each array whose certificate no public authority has signed\n",
+    );
     files.tell();
     Ok(Outcome::Good)
 }
