@@ -227,26 +227,35 @@ impl Stage {
     }
 
     async fn live(&self, kinds: &[&str]) -> BTreeMap<String, u64> {
+        let mut live = BTreeMap::new();
+        for (_, object) in self.objects(kinds).await {
+            let name = object["name"].as_str().expect("a name").to_owned();
+            let size = object["provisioned"].as_u64().unwrap_or_default();
+            assert_eq!(live.insert(name, size), None, "one volume on two arrays");
+        }
+        live
+    }
+
+    /// Returns the objects of some kinds that live, with the names of their arrays.
+    async fn objects(&self, kinds: &[&str]) -> Vec<(String, Json)> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let state =
             reqwest::get(format!("{}/state?most=5000", self.page)).await.expect("an answer");
         let state: Json = state.json().await.expect("JSON");
-        let mut live = BTreeMap::new();
+        let mut found = Vec::new();
         for array in state["arrays"].as_array().expect("arrays") {
+            let name = array["name"].as_str().expect("a name");
             for kind in array["contents"]["kinds"].as_array().expect("kinds") {
                 if !kinds.contains(&kind["kind"].as_str().expect("a kind")) {
                     continue;
                 }
                 let objects = kind["objects"].as_array().expect("objects");
                 assert_eq!(kind["count"], objects.len(), "all are shown");
-                for object in objects.iter().filter(|object| object["destroyed"] == false) {
-                    let name = object["name"].as_str().expect("a name").to_owned();
-                    let size = object["provisioned"].as_u64().unwrap_or_default();
-                    assert_eq!(live.insert(name, size), None, "one volume on two arrays");
-                }
+                let live = objects.iter().filter(|object| object["destroyed"] == false);
+                found.extend(live.map(|object| (name.to_owned(), object.clone())));
             }
         }
-        live
+        found
     }
 
     /// Sends a signal to kube-controller-manager, which must be one that this test has started.

@@ -60,3 +60,11 @@ pub(super) fn storage(
     let message = "there must be one document of the kind `Storage` in the file";
     Ok(Err(vec![Diagnostic::new(Code::UnknownKind, Place::start_of(source), message)]))
 }
+
+/// Reads `NAMESPACE/NAME`.
+pub(super) fn namespaced(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('/').filter(|(a, b)| !a.is_empty() && !b.is_empty());
+    let parts =
+        parts.ok_or_else(|| "write NAMESPACE/NAME, such as `pso-system/pso-gen`".to_owned());
+    parts.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
+}

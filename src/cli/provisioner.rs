@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
-use super::cluster::{self, storage};
+use super::cluster::{self, namespaced, storage};
 use super::out::{self, Format};
 use super::{Outcome, Trouble};
 use crate::controller::{self, End, LeaseName, Status};
@@ -30,7 +30,7 @@ pub(super) struct Args {
     kubeconfig: Option<PathBuf>,
 
     /// Lease by which several processes agree on who leads; without one, only one may run
-    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = lease)]
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = namespaced)]
     lease: Option<(String, String)>,
 
     /// Folder with a folder for each Secret, as they are mounted into a pod
@@ -67,13 +67,6 @@ impl From<WhoBinds> for Binding {
             WhoBinds::Controller => Self::Controller,
         }
     }
-}
-
-pub(super) fn lease(text: &str) -> Result<(String, String), String> {
-    let parts = text.split_once('/').filter(|(a, b)| !a.is_empty() && !b.is_empty());
-    let parts =
-        parts.ok_or_else(|| "write a namespace and a name: `pso-system/pso-gen`".to_owned());
-    parts.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {

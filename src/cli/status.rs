@@ -24,7 +24,7 @@ use crate::volume::Binding;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A claim, NAMESPACE/NAME; all when left out
-    #[arg(value_name = "CLAIM", value_parser = super::provisioner::lease)]
+    #[arg(value_name = "CLAIM", value_parser = super::cluster::namespaced)]
     claim: Option<(String, String)>,
 
     /// Claims of this namespace alone
@@ -35,7 +35,7 @@ pub(super) struct Args {
     from: From,
 
     /// Lease by which replicas of the provisioner agree on who leads
-    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = super::provisioner::lease)]
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = super::cluster::namespaced)]
     lease: Option<(String, String)>,
 
     /// How it is printed

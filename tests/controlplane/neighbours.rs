@@ -2,24 +2,6 @@
 
 use super::*;
 
-/// Returns the objects of the arrays of some kinds that live, with the arrays' names.
-async fn objects(stage: &Stage, kinds: &[&str]) -> Vec<(String, Json)> {
-    let state = reqwest::get(format!("{}/state?most=5000", stage.page)).await.expect("an answer");
-    let state: Json = state.json().await.expect("JSON");
-    let mut found = Vec::new();
-    for array in state["arrays"].as_array().expect("arrays") {
-        for kind in array["contents"]["kinds"].as_array().expect("kinds") {
-            if kinds.contains(&kind["kind"].as_str().expect("a kind")) {
-                let live = kind["objects"].as_array().expect("objects").iter();
-                let live = live.filter(|object| object["destroyed"] == false).cloned();
-                let array = array["name"].as_str().expect("a name");
-                found.extend(live.map(|object| (array.to_owned(), object)));
-            }
-        }
-    }
-    found
-}
-
 fn copy_of(source: &str, name: &str, class: &str, size: &str) -> PersistentVolumeClaim {
     let mut copy = serde_json::to_value(claim(name, class, size)).expect("JSON");
     copy["spec"]["dataSource"] = json!({"kind": "PersistentVolumeClaim", "name": source});
@@ -48,7 +30,7 @@ async fn copies_are_made_by_the_array_and_outlive_their_source() {
     };
     stage.until("sources and copies are bound", bound).await;
 
-    let there = objects(&stage, &["file systems", "volumes"]).await;
+    let there = stage.objects(&["file systems", "volumes"]).await;
     let of = |uid: &str| {
         let name = format!("demo-pvc-{uid}");
         there.iter().find(|(_, object)| object["name"] == name.as_str()).expect("on an array")
