@@ -12,8 +12,10 @@ use crate::diagnostic::{Code, Diagnostic, Place, SourceId, Sources};
 pub const MAX_BYTES: usize = 4 << 20;
 /// Deepest nesting that is read.
 const MAX_DEPTH: usize = 64;
-/// Most values in one text, counting what aliases expand to.
+/// Most values in one text, counting what aliases expand to and what is kept for them.
 const MAX_NODES: usize = 100_000;
+/// Most bytes of words that are copied for aliases of one text.
+const MAX_COPIED: usize = MAX_BYTES;
 
 /// The documents of one text, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -54,6 +56,7 @@ pub fn read(source: SourceId, sources: &Sources) -> Documents {
         stack: Vec::new(),
         anchors: HashMap::new(),
         nodes: 0,
+        copied: 0,
         out: Documents::default(),
     };
     let mut options = Options::default();
@@ -96,6 +99,7 @@ struct Reader<'t> {
     stack: Vec<Open>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    copied: usize,
     out: Documents,
 }
 
@@ -137,9 +141,11 @@ impl Reader<'_> {
                 None => Ok(()),
             },
             Event::Alias(id) => {
-                let node = self.anchors.get(&id).cloned().unwrap_or_else(|| Node::empty_map(place));
-                self.count(&node, place)?;
-                self.finish(node, 0)
+                // Counted before it is copied: it may be the copy that takes all memory.
+                let size = self.anchors.get(&id).map_or((0, 0), size);
+                self.spend(size, place)?;
+                let node = self.anchors.get(&id).cloned();
+                self.finish(node.unwrap_or_else(|| Node::empty_map(place)), 0)
             }
             Event::UnresolvedAlias(name) => Err(Diagnostic::new(
                 Code::UnsupportedYaml,
@@ -153,9 +159,9 @@ impl Reader<'_> {
 
     /// Puts a finished value where it belongs: into the open collection, or among the documents.
     fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Diagnostic> {
-        self.nodes += 1;
-        self.check_budget(node.place)?;
+        self.spend((1, 0), node.place)?;
         if anchor > 0 {
+            self.spend(size(&node), node.place)?;
             self.anchors.insert(anchor, node.clone());
         }
         match self.stack.last_mut() {
@@ -202,21 +208,14 @@ impl Reader<'_> {
         })
     }
 
-    fn count(&mut self, node: &Node, place: Place) -> Result<(), Diagnostic> {
-        let mut left = vec![node];
-        while let Some(node) = left.pop() {
-            self.nodes += 1;
-            self.check_budget(place)?;
-            match &node.value {
-                Value::Map(entries) => left.extend(entries.iter().map(|entry| &entry.value)),
-                Value::List(items) => left.extend(items),
-                Value::Scalar(_) => {}
-            }
+    /// Takes values, and bytes that are copied, off what one text may have.
+    fn spend(&mut self, (nodes, bytes): (usize, usize), place: Place) -> Result<(), Diagnostic> {
+        self.nodes += nodes;
+        self.copied += bytes;
+        if self.copied > MAX_COPIED {
+            let message = format!("aliases make more than {MAX_COPIED} bytes of text");
+            return Err(too_large(place, message));
         }
-        Ok(())
-    }
-
-    fn check_budget(&self, place: Place) -> Result<(), Diagnostic> {
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
@@ -252,6 +251,24 @@ impl Reader<'_> {
             end: number(byte(&span.end)),
         }
     }
+}
+
+/// How many values a node has, and how many bytes of keys and words.
+fn size(node: &Node) -> (usize, usize) {
+    let (mut nodes, mut bytes) = (0, 0);
+    let mut left = vec![node];
+    while let Some(node) = left.pop() {
+        nodes += 1;
+        match &node.value {
+            Value::Map(entries) => {
+                bytes += entries.iter().map(|entry| entry.key.len()).sum::<usize>();
+                left.extend(entries.iter().map(|entry| &entry.value));
+            }
+            Value::List(items) => left.extend(items),
+            Value::Scalar(scalar) => bytes += scalar.text().len(),
+        }
+    }
+    (nodes, bytes)
 }
 
 /// A scalar with a tag of YAML's own; others have no meaning here.
@@ -367,6 +384,23 @@ mod tests {
             let row = vec![before; 10].join(", ");
             text.push_str(&format!("a{level}: &a{level} [{row}]\n"));
         }
+        assert_eq!(read_text(&text).diagnostics[0].code, Code::TooLarge);
+    }
+
+    #[test]
+    fn aliases_of_long_words_are_refused_before_they_are_copied() {
+        let word = "x".repeat(MAX_BYTES / 4);
+        let text = format!("a: &a {word}\nb: [{}]\n", vec!["*a"; 10_000].join(", "));
+        assert_eq!(read_text(&text).diagnostics[0].code, Code::TooLarge);
+        let key = format!("a: &a {{? {word}\n: 1}}\nb: [{}]\n", vec!["*a"; 10_000].join(", "));
+        assert_eq!(read_text(&key).diagnostics[0].code, Code::TooLarge);
+    }
+
+    #[test]
+    fn what_is_kept_for_anchors_counts() {
+        let depth = MAX_DEPTH - 4;
+        let open: String = (0..depth).map(|level| format!("&a{level} [")).collect();
+        let text = format!("{open}{}{}", vec!["x"; 20_000].join(", "), "]".repeat(depth));
         assert_eq!(read_text(&text).diagnostics[0].code, Code::TooLarge);
     }
 
