@@ -18,7 +18,7 @@ mod verify;
 
 pub use app::{App, Class, ClassKind, Classes, Exposed, Secret, Talk, Volume};
 pub(crate) use app::{PURE_BLOCK, PURE_FILE};
-pub use instantiate::instantiate;
+pub use instantiate::{instantiate, name_of};
 pub use language::{
     Component, EnvValue, Exposure, FileContent, FileMount, HttpProbe, Job, Mount, Pods, Probe,
     ProbeAction, Program, Scale, Schedule, SecretKeys, Serving, Step, Update, When, Writable,

@@ -3,6 +3,7 @@
 //! Data goes to standard output, words to standard error. Exit codes: 0 good, 1 what was given is
 //! wrong, 2 it could not be tried (usage, files); `diff`: 0 same, 1 different, 2 trouble.
 
+mod argocd;
 mod cluster;
 mod completions;
 mod demo;
@@ -59,6 +60,7 @@ enum Command {
     Orphans(orphans::Args),
     Simulate(simulate::Args),
     Demo(demo::Args),
+    Argocd(argocd::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -133,6 +135,7 @@ fn run(command: Command) -> Result<Outcome, Trouble> {
         Command::Orphans(args) => orphans::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Argocd(args) => argocd::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -5,11 +5,12 @@
 //! ```
 //!
 //! One way, synchronous, no I/O, no clock, no randomness, no environment: the same input gives the
-//! same bytes. Only [`cli`] touches files, the terminal and the environment. Beside that line, and
-//! apart from it, [`volume`] decides and [`controller`] does what the provisioner is for, by way of
+//! same bytes. Only [`cli`] touches files, the terminal and the environment; [`argocd`] is how the line looks
+//! from Argo CD. Beside that line, and apart from it, [`volume`] decides and [`controller`] does what the provisioner is for, by way of
 //! [`array`], which talks to the arrays' REST APIs; [`report`] tells how things are, [`migrate`] reads what
 //! older drivers were told, and [`simulator`] serves arrays for demos and tests.
 
+pub mod argocd;
 pub mod array;
 pub mod blueprint;
 pub mod check;

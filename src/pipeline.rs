@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::blueprint::{App, Classes, Library, instantiate};
+use crate::blueprint::{App, Classes, Library, instantiate, name_of};
 use crate::check;
 use crate::compile::{self, Compiled, Storage, compile};
 use crate::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error};
@@ -110,6 +110,11 @@ impl Pipeline<'_> {
     }
 
     fn app(&self, mut document: Document, unit: &mut Unit) {
+        let blueprint = match self.library.get(&document.kind, self.sources) {
+            Some(Ok(blueprint)) => blueprint,
+            Some(Err(wrong)) => return unit.diagnostics.extend(wrong),
+            None => return,
+        };
         if !self.layers.is_empty() {
             expand_volumes(&mut document.node);
         }
@@ -120,25 +125,22 @@ impl Pipeline<'_> {
             layer.used.fetch_add(1, Ordering::Relaxed);
             apply_layer(&mut document.node, &layer.node);
         }
+        let named = self.settings.iter().any(|(setting, _)| setting.app.is_some());
+        let name = if named { name_of(&document, blueprint) } else { None };
         for (setting, used) in &self.settings {
-            let other = setting.app.as_deref().is_some_and(|app| Some(app) != document.name());
+            let other = setting.app.is_some() && setting.app != name;
             if !other {
                 used.fetch_add(1, Ordering::Relaxed);
                 if setting.path.get(1).is_some_and(|(key, _)| key == "volumes") {
                     expand_volumes(&mut document.node);
                 }
-                apply_setting(&mut document.node, setting);
+                apply_setting(&mut document.node, setting, Some(blueprint.shape()));
             }
         }
         let named = document.node.get("metadata").and_then(|node| node.get("namespace"));
         if let (None, Some(namespace)) = (named, &self.namespace) {
-            apply_setting(&mut document.node, namespace);
+            apply_setting(&mut document.node, namespace, None);
         }
-        let blueprint = match self.library.get(&document.kind, self.sources) {
-            Some(Ok(blueprint)) => blueprint,
-            Some(Err(wrong)) => return unit.diagnostics.extend(wrong),
-            None => return,
-        };
         let (app, diagnostics) = instantiate(&document, blueprint, &self.classes);
         let mut found = diagnostics;
         if let Some(app) = app {
@@ -184,12 +186,16 @@ impl Pipeline<'_> {
                     Diagnostic::new(Code::BadLayer, place, format!("this run has no app `{app}`"))
                         .fix("write the app's `metadata.name` before the colon"),
                 ),
+                (None, 0) => misused.push(
+                    Diagnostic::new(Code::BadLayer, place, "this run has no app to change")
+                        .fix("leave it out: a storage document is changed in its file"),
+                ),
                 (None, apps) if apps > 1 => {
                     let message =
                         format!("this run has {apps} apps; it is not said which one is meant");
                     misused.push(
                         Diagnostic::new(Code::BadLayer, place, message)
-                            .fix("write `--set NAME:spec.FIELD=VALUE`"),
+                            .fix("write the app's name before it: `NAME:spec.FIELD`"),
                     );
                 }
                 _ => {}

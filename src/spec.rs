@@ -32,10 +32,11 @@ pub use provisioner::{
     BindingSpec, KubernetesApi, Monitoring, ProvisionerNetwork, ProvisionerSpec,
 };
 pub use quantity::{Quantity, thousandths};
-pub use set::{Setting, apply_setting};
+pub use set::{Given, Setting, Words, apply_setting};
 pub(crate) use shape::one_of;
 pub use shape::{
-    Expressions, Field, Kind, Shape, check, explain, markdown, schema, schema_with_expressions,
+    Expressions, Field, Kind, Shape, bounds, check, explain, markdown, schema,
+    schema_with_expressions,
 };
 pub use snapshots::{SnapshotSchedule, Snapshots};
 pub use storage::{ArraySpec, ArrayType, ImportSpec, Kept, NodeNetwork, QuotaSpec, StorageSpec};

@@ -47,6 +47,21 @@ pub fn instantiate(
     }
 }
 
+/// Returns how an app is called: what its document says, or what its blueprint makes of it. Nothing when
+/// the document says too little.
+pub fn name_of(document: &Document, blueprint: &Blueprint) -> Option<String> {
+    if let Some(name) = document.name() {
+        return Some(name.to_owned());
+    }
+    // Values are evaluated only when they have been checked.
+    if any_error(&check(&document.node, blueprint.shape(), "", Expressions::Refused)) {
+        return None;
+    }
+    let maker = Maker { document, blueprint, classes: &Classes::default() };
+    let names = maker.parameters(document.node.get("spec"));
+    blueprint.name.as_ref()?.within(&names.scope()).read().ok()
+}
+
 struct Maker<'m> {
     document: &'m Document,
     blueprint: &'m Blueprint,

@@ -152,6 +152,7 @@ fn rendered(path: &Path, settings: &[String], storage: &[PathBuf]) -> Result<Vec
         layers: Vec::new(),
         namespace: None,
         blueprints: Vec::new(),
+        ignored: super::files::Ignored::default(),
         today: None,
     })?;
     let mut objects = Vec::new();

@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let sources = Sources::default();
     let mut any = false;
     let mut kept = false;
-    for input in files::find(&args.paths)?.inputs {
+    for input in files::find(&args.paths, files::Ignored::ByGit)?.inputs {
         let Input::File(path) = &input else { continue };
         let Ok(source) = yaml::decode(&input.name(), input.read()?, &sources) else {
             continue;

@@ -18,6 +18,8 @@ const BLUEPRINTS: &str = "blueprints";
 const PARTS: &str = "parts";
 /// Largest file of a blueprint, in bytes: what fits into a ConfigMap.
 const MAX_FILE: u64 = 1 << 20;
+/// Largest folder of blueprints, in bytes, all files together.
+const MAX_FOLDER: u64 = 32 << 20;
 
 /// Where texts are read from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,9 +75,19 @@ pub(super) struct Found {
     pub(super) blueprints: Vec<PathBuf>,
 }
 
+/// Whether a file called like ours may be left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Ignored {
+    /// Those that `.gitignore` names, as on a laptop.
+    #[default]
+    ByGit,
+    /// None: the folder holds what is in Git, where a file called `.gitignore` may be anything.
+    None,
+}
+
 /// Looks for files: those that are named, and in folders those called `*.pso.yaml` or `pso.yaml`.
 /// Links are not followed, hidden and git-ignored files are left out.
-pub(super) fn find(paths: &[PathBuf]) -> Result<Found, Trouble> {
+pub(super) fn find(paths: &[PathBuf], ignored: Ignored) -> Result<Found, Trouble> {
     let mut found = Found::default();
     for path in paths {
         if path.as_os_str() == "-" {
@@ -85,7 +97,7 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Found, Trouble> {
         let metadata =
             fs::metadata(path).map_err(|source| Trouble::Read { path: shown(path), source })?;
         if metadata.is_dir() {
-            walk(path, &mut found)?;
+            walk(path, ignored, &mut found)?;
         } else {
             found.inputs.push(Input::File(path.clone()));
             found.blueprints.extend(beside(path));
@@ -108,9 +120,11 @@ fn beside(file: &Path) -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
-fn walk(root: &Path, found: &mut Found) -> Result<(), Trouble> {
+fn walk(root: &Path, ignored: Ignored, found: &mut Found) -> Result<(), Trouble> {
     let walk = WalkBuilder::new(root)
         .parents(false)
+        .ignore(false)
+        .git_ignore(ignored == Ignored::ByGit)
         .git_global(false)
         .git_exclude(false)
         .require_git(false)
@@ -135,12 +149,15 @@ fn walk(root: &Path, found: &mut Found) -> Result<(), Trouble> {
             }
         } else if kind.is_some_and(|kind| kind.is_file()) && is_ours(&name) {
             found.inputs.push(Input::File(entry.into_path()));
-        } else if kind.is_some_and(|kind| kind.is_symlink()) && is_ours(&name) {
+        } else if is_ours(&name) {
             // Left out without a word, the app would be pruned.
             let path = shown(entry.path());
-            return Err(Trouble::Usage(format!(
-                "{path} is a link; put the file itself there, since links are not followed"
-            )));
+            return Err(Trouble::Usage(match kind {
+                Some(kind) if kind.is_symlink() => format!(
+                    "{path} is a link; put the file itself there, since links are not followed"
+                ),
+                _ => format!("{path} is no file; put a file there, or give it another name"),
+            }));
         }
     }
     Ok(())
@@ -154,14 +171,15 @@ fn is_ours(name: &str) -> bool {
 
 /// Reads the blueprints in a folder: the folder itself, those in it, parts, a catalogue.
 pub(super) fn read_blueprints(folder: &Path) -> Result<Vec<Folder>, Trouble> {
-    let mut folders = vec![read_folder(folder)?];
+    let mut left = MAX_FOLDER;
+    let mut folders = vec![read_folder(folder, &mut left)?];
     for inner in subfolders(folder)? {
         if inner.file_name().is_some_and(|name| name == PARTS) {
             for part in subfolders(&inner)? {
-                folders.push(read_folder(&part)?);
+                folders.push(read_folder(&part, &mut left)?);
             }
         } else {
-            folders.push(read_folder(&inner)?);
+            folders.push(read_folder(&inner, &mut left)?);
         }
     }
     folders.retain(|folder| !folder.files.is_empty());
@@ -181,8 +199,9 @@ fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
     Ok(folders)
 }
 
-/// Reads the text files of one folder; what is not text cannot be mounted from a blueprint.
-fn read_folder(folder: &Path) -> Result<Folder, Trouble> {
+/// Reads the text files of one folder; what is not text cannot be mounted from a blueprint. `left` is
+/// how many bytes may be read yet.
+fn read_folder(folder: &Path, left: &mut u64) -> Result<Folder, Trouble> {
     let failed = |source| Trouble::Read { path: shown(folder), source };
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
@@ -191,6 +210,10 @@ fn read_folder(folder: &Path) -> Result<Folder, Trouble> {
         if !metadata.is_file() || metadata.len() > MAX_FILE {
             continue;
         }
+        *left = left.checked_sub(metadata.len()).ok_or_else(|| {
+            let folder = shown(folder);
+            Trouble::Usage(format!("{folder}: blueprints of more than {MAX_FOLDER} bytes"))
+        })?;
         let bytes = fs::read(entry.path()).map_err(failed)?;
         if let (Ok(text), Ok(name)) = (String::from_utf8(bytes), entry.file_name().into_string()) {
             files.insert(name, Arc::from(text));

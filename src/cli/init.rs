@@ -173,7 +173,7 @@ fn given(set: &[String]) -> Result<serde_json::Map<String, Json>, Trouble> {
         let setting = Setting::parse("--set", &format!("spec.{path}"), &sources)
             .map_err(|wrong| Trouble::Usage(format!("`--set {word}`: {}", wrong.message)))?;
         let node = document.get_or_insert_with(|| Node::empty_map(setting.value.place));
-        apply_setting(node, &setting);
+        apply_setting(node, &setting, None);
     }
     let spec = document.map(|node| node.to_json()["spec"].take());
     Ok(spec.and_then(|spec| spec.as_object().cloned()).unwrap_or_default())

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::files::Ignored;
+
 /// What is read.
 #[derive(Debug, Clone, Args)]
 pub(super) struct InputArgs {
@@ -32,6 +34,10 @@ pub(super) struct InputArgs {
     /// Storage document of the cluster, for its classes and quotas; it is not rendered
     #[arg(long, value_name = "FILE")]
     pub(super) storage: Vec<PathBuf>,
+
+    /// Which app files in folders are left out.
+    #[arg(skip)]
+    pub(super) ignored: Ignored,
 
     /// Day that counts as today, for apps that end
     #[arg(long, value_name = "YYYY-MM-DD", hide = true)]

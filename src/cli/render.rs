@@ -65,6 +65,16 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
 }
 
 fn to_stdout(session: Session, format: Format) -> Result<Outcome, Trouble> {
+    let (stream, first, summary, sources) = gather(session)?;
+    let outcome = told(&summary, &sources, format);
+    if outcome == Outcome::Good {
+        stream.finish(&first)?;
+    }
+    Ok(outcome)
+}
+
+/// Renders everything into a stream, and the text that stands before it.
+pub(super) fn gather(session: Session) -> Result<(Stream, String, Summary, Sources), Trouble> {
     let mut stream = Stream::new();
     let mut first: Vec<Object> = Vec::new();
     let prepare = |unit: &Unit| {
@@ -79,15 +89,13 @@ fn to_stdout(session: Session, format: Format) -> Result<Outcome, Trouble> {
         first.extend(storage);
         stream.take(&text)
     })?;
-    let outcome = told(&summary, &sources, format);
-    if outcome == Outcome::Good {
-        first.extend(summary.namespaces);
+    let mut text = String::new();
+    if !summary.is_broken() {
+        first.extend(summary.namespaces.iter().cloned());
         manifest::sort(&mut first);
-        let mut text = String::new();
         manifest::write(&mut text, &first)?;
-        stream.finish(&text)?;
     }
-    Ok(outcome)
+    Ok((stream, text, summary, sources))
 }
 
 fn to_folder(

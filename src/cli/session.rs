@@ -14,11 +14,13 @@ use crate::compile;
 use crate::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error, sort};
 use crate::manifest::Object;
 use crate::pipeline::{Layer, Pipeline, Unit, read_storage};
-use crate::spec::{QuotaSpec, STORAGE, Setting, StorageSpec, split};
+use crate::spec::{Document, QuotaSpec, STORAGE, Setting, StorageSpec, split};
 use crate::yaml;
 
 /// Files that are rendered before any of them is written: bounds memory, keeps all cores busy.
 const CHUNK: usize = 32;
+/// Errors after which no further file is rendered.
+const MOST_ERRORS: usize = 1000;
 /// From how many files on a person wants to see that something goes on.
 const PROGRESS: usize = 500;
 
@@ -72,7 +74,7 @@ struct Done<T> {
 impl Session {
     /// Reads blueprints, layers, settings and storage documents.
     pub(super) fn open(args: &InputArgs) -> Result<Self, Trouble> {
-        let found = files::find(&args.paths)?;
+        let found = files::find(&args.paths, args.ignored)?;
         let sources = Sources::default();
         let mut wrong = Vec::new();
         let mut folders = Vec::new();
@@ -125,6 +127,40 @@ impl Session {
         };
         session.read_storage(&args.storage)?;
         Ok(session)
+    }
+
+    /// How many bytes of app files there are, by what the file system says.
+    pub(super) fn bytes(&self) -> u64 {
+        let size = |input: &Input| match input {
+            Input::File(path) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+            Input::Stdin => 0,
+        };
+        self.inputs.iter().map(size).sum()
+    }
+
+    /// How many app files there are.
+    pub(super) fn files(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Takes further settings, on top of those that it has, and what is wrong with others.
+    pub(super) fn set(&mut self, settings: Vec<Setting>, wrong: Vec<Diagnostic>) {
+        self.settings.extend(settings);
+        self.wrong.extend(wrong);
+    }
+
+    /// Reads all documents of apps, as far as they can be read: what is wrong with the others is told
+    /// when they are rendered.
+    pub(super) fn apps(&self) -> Result<Vec<Document>, Trouble> {
+        let kinds = self.library.kinds();
+        let mut apps = Vec::new();
+        for input in &self.inputs {
+            if let Ok(source) = yaml::decode(&input.name(), input.read()?, &self.sources) {
+                let documents = yaml::read(source, &self.sources).documents;
+                apps.extend(documents.into_iter().filter_map(|node| split(node, &kinds).ok()));
+            }
+        }
+        Ok(apps)
     }
 
     /// Storage documents come first wherever they stand: apps depend on their classes and quotas.
@@ -200,6 +236,7 @@ impl Session {
         let mut summary = Summary { diagnostics: wrong, ..Summary::default() };
         let mut run = Run::new(&quotas);
         let mut documents = 0;
+        let mut enough = false;
         let progress = inputs.len() >= PROGRESS && io::stderr().is_terminal();
         for (index, chunk) in inputs.chunks(CHUNK).enumerate() {
             if progress {
@@ -223,12 +260,19 @@ impl Session {
                     take(prepared)?;
                 }
             }
+            let errors = summary.diagnostics.iter().filter(|found| found.is_error()).count();
+            enough = errors > MOST_ERRORS;
+            if enough {
+                break;
+            }
         }
         if progress {
             out::words("\r\x1b[K");
         }
         summary.diagnostics.extend(run.finish());
-        summary.diagnostics.extend(pipeline.misused());
+        if !enough {
+            summary.diagnostics.extend(pipeline.misused());
+        }
         if documents == 0 && !any_error(&summary.diagnostics) {
             summary.diagnostics.push(nothing(&inputs));
         }

@@ -78,6 +78,8 @@ codes! {
         "Not a size. Sizes are written as Kubernetes quantities: `500Mi`, `20Gi`, `1.5Ti`, or plain bytes."
     Error BadLayer "bad-layer"
         "A layer (`-f`) or a `--set` does not say which app it changes, or changes none."
+    Error BadParameter "bad-parameter"
+        "A parameter or variable that Argo CD hands to the plugin is not one: it has no value, several, or a name that no field has. `pso-gen argocd parameters` lists those of a folder."
     Error BadBlueprint "bad-blueprint"
         "A blueprint contradicts itself: it names a component, volume, secret, port or file that it does not have."
     Error BadExpression "bad-expression"

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use crate::diagnostic::{Code, Diagnostic, Place, Sources};
-use crate::yaml::{self, Entry, Node, Value};
+use super::{Kind, Shape};
+use crate::diagnostic::{Code, Diagnostic, Place, SourceId, Sources};
+use crate::yaml::{self, Entry, Node, Scalar, Value};
 
 /// One value for one field.
 #[derive(Debug, Clone)]
@@ -14,6 +15,30 @@ pub struct Setting {
     pub path: Vec<(String, Place)>,
     /// The value; its place is in the setting's own text.
     pub value: Node,
+    /// Whether the value is words that take the type of their field, instead of YAML.
+    words: bool,
+}
+
+/// A setting whose writer knows only words: a parameter or variable of Argo CD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// Where it was given, as it is named to people.
+    pub from: String,
+    /// The path, with the app's name before it if need be.
+    pub name: String,
+    /// The value.
+    pub value: Words,
+}
+
+/// A value whose type the field decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Words {
+    /// One word; empty for nothing, which removes the field.
+    One(String),
+    /// A list.
+    List(Vec<String>),
+    /// A mapping.
+    Map(Vec<(String, String)>),
 }
 
 impl Setting {
@@ -21,55 +46,97 @@ impl Setting {
     /// removes the field. A dot inside a key is written `\.`.
     pub fn parse(name: &str, text: &str, sources: &Sources) -> Result<Self, Diagnostic> {
         let source = sources.add(name, text);
-        let bad = |start: usize, end: usize, message: &str| {
-            Diagnostic::new(Code::BadLayer, Place::in_text(source, text, start, end), message)
-                .fix("write `--set spec.FIELD=VALUE`, for example `--set spec.replicas=2`")
-        };
         let Some(equals) = text.find('=') else {
-            return Err(bad(0, text.len(), "there is no `=`"));
+            let whole = Place::in_text(source, text, 0, text.len());
+            return Err(bad(whole, "there is no `=`"));
         };
         let (target, written) = (&text[..equals], &text[equals + 1..]);
-        let (app, path) = target.split_once(':').map_or((None, target), |(a, p)| (Some(a), p));
-        let keys = keys(path);
-        if keys.iter().any(|(key, _)| key.is_empty()) {
-            return Err(bad(0, equals, "the field before `=` is not a path"));
-        }
-        if !matches!(keys[0].0.as_str(), "spec" | "metadata") {
-            let fix = match keys[0].0.as_str() {
-                "kind" | "apiVersion" => {
-                    "change the file: what an app is cannot be set from outside".to_owned()
-                }
-                _ => format!("write `spec.{path}`"),
-            };
-            return Err(
-                bad(0, equals, "the path starts with neither `spec` nor `metadata`").fix(fix)
-            );
-        }
-        let before = target.len() - path.len();
-        let place = |bytes: Range<usize>| {
-            Place::in_text(source, text, before + bytes.start, before + bytes.end)
-        };
-        let path = keys.into_iter().map(|(key, bytes)| (key, place(bytes))).collect();
+        let (app, path) = read_target(target, source, text)?;
         // The value stands in the same text, so that its places do too: blanks keep the columns.
         let padded = format!("{}{written}", " ".repeat(text[..=equals].chars().count()));
         let inner = Sources::default();
         let read = yaml::read(inner.add(name, padded), &inner);
         if let Some(wrong) = read.diagnostics.into_iter().next() {
-            return Err(bad(
-                equals + 1,
-                text.len(),
-                &format!("the value is not YAML: {}", wrong.message),
-            ));
+            let place = Place::in_text(source, text, equals + 1, text.len());
+            return Err(bad(place, &format!("the value is not YAML: {}", wrong.message)));
         }
         let place = Place::in_text(source, text, equals + 1, text.len());
-        let mut value = read
-            .documents
-            .into_iter()
-            .next()
-            .unwrap_or(Node { value: Value::Scalar(yaml::Scalar::Plain(String::new())), place });
+        let mut value = read.documents.into_iter().next().unwrap_or_else(|| plain("", place));
         stand_at(&mut value, place);
-        Ok(Self { app: app.map(str::to_owned), path, value })
+        Ok(Self { app, path, value, words: false })
     }
+
+    /// Reads a setting whose value is words.
+    pub fn given(given: &Given, sources: &Sources) -> Result<Self, Diagnostic> {
+        let shown = match &given.value {
+            Words::One(word) => word.clone(),
+            Words::List(items) => format!("[{}]", items.join(", ")),
+            Words::Map(entries) => {
+                let entries = entries.iter().map(|(key, value)| format!("{key}: {value}"));
+                format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+            }
+        };
+        let text = format!("{}={shown}", given.name);
+        let source = sources.add(given.from.as_str(), text.as_str());
+        let (app, path) = read_target(&given.name, source, &text)?;
+        let place = Place::in_text(source, &text, given.name.len() + 1, text.len());
+        let value = match &given.value {
+            Words::One(word) => plain(word, place),
+            Words::List(items) => Node {
+                value: Value::List(items.iter().map(|item| plain(item, place)).collect()),
+                place,
+            },
+            Words::Map(entries) => {
+                let entry = |(key, value): &(String, String)| Entry {
+                    key: key.clone(),
+                    place,
+                    value: plain(value, place),
+                };
+                Node { value: Value::Map(entries.iter().map(entry).collect()), place }
+            }
+        };
+        Ok(Self { app, path, value, words: true })
+    }
+}
+
+fn plain(word: &str, place: Place) -> Node {
+    Node { value: Value::Scalar(Scalar::Plain(word.to_owned())), place }
+}
+
+fn bad(place: Place, message: &str) -> Diagnostic {
+    Diagnostic::new(Code::BadLayer, place, message)
+        .fix("write `--set spec.FIELD=VALUE`, for example `--set spec.replicas=2`")
+}
+
+/// Reads what stands before the `=`: the app, if it is named, and the path. `target` is the start of
+/// `text`.
+#[expect(clippy::type_complexity, reason = "two of the three fields of a setting")]
+fn read_target(
+    target: &str,
+    source: SourceId,
+    text: &str,
+) -> Result<(Option<String>, Vec<(String, Place)>), Diagnostic> {
+    let whole = Place::in_text(source, text, 0, target.len());
+    let (app, path) = target.split_once(':').map_or((None, target), |(a, p)| (Some(a), p));
+    let keys = keys(path);
+    if keys.iter().any(|(key, _)| key.is_empty()) {
+        return Err(bad(whole, "the field before `=` is not a path"));
+    }
+    if !matches!(keys[0].0.as_str(), "spec" | "metadata") {
+        let fix = match keys[0].0.as_str() {
+            "kind" | "apiVersion" => {
+                "change the file: what an app is cannot be set from outside".to_owned()
+            }
+            _ => format!("write `spec.{path}`"),
+        };
+        return Err(bad(whole, "the path starts with neither `spec` nor `metadata`").fix(fix));
+    }
+    let before = target.len() - path.len();
+    let place = |bytes: Range<usize>| {
+        Place::in_text(source, text, before + bytes.start, before + bytes.end)
+    };
+    let path = keys.into_iter().map(|(key, bytes)| (key, place(bytes))).collect();
+    Ok((app.map(str::to_owned), path))
 }
 
 /// The keys of a path, each with the bytes where it stands.
@@ -105,9 +172,62 @@ fn stand_at(node: &mut Node, place: Place) {
     }
 }
 
-/// Puts the value into a document, making the mappings on the way.
-pub fn apply_setting(document: &mut Node, setting: &Setting) {
-    put(document, &setting.path, &setting.value);
+/// Puts the value into a document, making the mappings on the way. `shape` is the document's, if it is
+/// known: words take their types from it.
+pub fn apply_setting(document: &mut Node, setting: &Setting, shape: Option<&Shape>) {
+    if !setting.words {
+        put(document, &setting.path, &setting.value);
+        return;
+    }
+    let path: Vec<&str> = setting.path.iter().map(|(key, _)| key.as_str()).collect();
+    let mut value = setting.value.clone();
+    if let Some(shape) = shape.and_then(|shape| shape.at(&path)) {
+        take_type(&mut value, shape);
+    }
+    put(document, &setting.path, &value);
+}
+
+/// Lets words be what their field wants: text as it stands, numbers, or YAML where neither word, list
+/// nor mapping of words can say it.
+fn take_type(node: &mut Node, shape: &Shape) {
+    match (&mut node.value, &shape.kind) {
+        (Value::List(items), Kind::List(inner)) => {
+            for item in items {
+                take_type(item, inner);
+            }
+        }
+        (Value::Map(entries), Kind::Map { values, .. }) => {
+            for entry in entries {
+                take_type(&mut entry.value, values);
+            }
+        }
+        (Value::Map(entries), _) => {
+            for entry in entries {
+                if let Some(field) = shape.field(&entry.key) {
+                    take_type(&mut entry.value, &field.shape);
+                }
+            }
+        }
+        (Value::Scalar(scalar), Kind::Text { .. }) if !scalar.text().is_empty() => {
+            *scalar = Scalar::Text(scalar.text().to_owned());
+        }
+        (Value::Scalar(scalar), Kind::Boolean | Kind::Integer { .. }) => {
+            *scalar = Scalar::Plain(scalar.text().trim().to_owned());
+        }
+        (Value::Scalar(scalar), Kind::Text { .. }) => *scalar = Scalar::Plain(String::new()),
+        (Value::Scalar(scalar), _) => {
+            let inner = Sources::default();
+            let read = yaml::read(inner.add("", scalar.text()), &inner);
+            // What is not YAML stays a word, and the check says what is wanted instead.
+            if let (true, Some(mut value)) =
+                (read.diagnostics.is_empty(), read.documents.into_iter().next())
+            {
+                stand_at(&mut value, node.place);
+                *node = value;
+            }
+        }
+        _ => {}
+    }
 }
 
 fn put(node: &mut Node, path: &[(String, Place)], value: &Node) {
@@ -145,7 +265,7 @@ mod tests {
         assert_eq!(sources.show(setting.value.place).to_string(), "--set:1:13");
         assert_eq!(sources.show(setting.path[1].1).to_string(), "--set:1:9");
         let mut node = Node::empty_map(setting.value.place);
-        apply_setting(&mut node, &setting);
+        apply_setting(&mut node, &setting, None);
         assert_eq!(node.to_json(), serde_json::json!({"spec": {"a": {"b": [1, "x"]}}}));
     }
 

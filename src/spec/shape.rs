@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use super::Format;
 
 pub use check::{Expressions, check};
-pub use explain::{explain, markdown};
+pub use explain::{bounds, explain, markdown};
 pub use schema::{schema, schema_with_expressions};
 
 /// What may stand at one place.

@@ -14,6 +14,8 @@ pub const MAX_BYTES: usize = 4 << 20;
 const MAX_DEPTH: usize = 64;
 /// Most values in one text, counting what aliases expand to and what is kept for them.
 const MAX_NODES: usize = 100_000;
+/// Most problems that are told of one text before the rest of it is left unread.
+const MAX_PROBLEMS: usize = 200;
 /// Most bytes of words that are copied for aliases of one text.
 const MAX_COPIED: usize = MAX_BYTES;
 
@@ -71,6 +73,9 @@ pub fn read(source: SourceId, sources: &Sources) -> Documents {
         };
         if let Err(diagnostic) = step {
             reader.out.diagnostics.push(diagnostic);
+            break;
+        }
+        if reader.out.diagnostics.len() >= MAX_PROBLEMS {
             break;
         }
     }
@@ -182,6 +187,9 @@ impl Reader<'_> {
         let mut first: HashMap<String, Place> = HashMap::with_capacity(entries.len());
         let mut kept = Vec::with_capacity(entries.len());
         for entry in entries {
+            if self.out.diagnostics.len() >= MAX_PROBLEMS {
+                break;
+            }
             if let Some(&first) = first.get(&entry.key) {
                 let message = format!("`{}` stands here a second time", entry.key);
                 self.out.diagnostics.push(
@@ -399,8 +407,9 @@ mod tests {
     #[test]
     fn what_is_kept_for_anchors_counts() {
         let depth = MAX_DEPTH - 4;
-        let open: String = (0..depth).map(|level| format!("&a{level} [")).collect();
-        let text = format!("{open}{}{}", vec!["x"; 20_000].join(", "), "]".repeat(depth));
+        let open: Vec<String> = (0..depth).map(|level| format!("&a{level} [")).collect();
+        let text =
+            format!("{}{}{}", open.concat(), vec!["x"; 20_000].join(", "), "]".repeat(depth));
         assert_eq!(read_text(&text).diagnostics[0].code, Code::TooLarge);
     }
 

@@ -1,5 +1,5 @@
 //! Runs the program as its user would, for stories: a folder with an `args` file, whatever the run
-//! reads, and the reviewed `output.snap`. A new story is a new folder.
+//! reads, `env` if it needs variables, and the reviewed `output.snap`. A new story is a new folder.
 
 use std::fs;
 use std::path::Path;
@@ -7,9 +7,11 @@ use std::process::{Command, Output, Stdio};
 
 /// Runs the program in a folder.
 pub(crate) fn run(folder: &Path, arguments: &[String]) -> Output {
+    let variables = fs::read_to_string(folder.join("env")).unwrap_or_default();
     Command::new(env!("CARGO_BIN_EXE_pso-gen"))
         .current_dir(folder)
         .args(arguments)
+        .envs(variables.lines().filter_map(|line| line.split_once('=')))
         .env("NO_COLOR", "1")
         .stdin(Stdio::null())
         .output()

@@ -5,6 +5,9 @@ use crate::diagnostic::{Code, Diagnostic, Place, nearest};
 use crate::spec::{Format, Quantity, Seconds};
 use crate::yaml::{Entry, Node, Scalar, Typed, Value};
 
+/// Most problems that are told of one document: nobody reads more, and they take memory.
+const MAX_PROBLEMS: usize = 200;
+
 /// Whether a value may be an expression that is evaluated later, as in a blueprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expressions {
@@ -28,6 +31,7 @@ struct Checker {
 
 impl Checker {
     fn tell(&mut self, code: Code, place: Place, path: &str, message: String) -> &mut Diagnostic {
+        self.found.truncate(MAX_PROBLEMS - 1);
         self.found.push(Diagnostic::new(code, place, message).at(path));
         let last = self.found.len() - 1;
         &mut self.found[last]
@@ -114,6 +118,9 @@ impl Checker {
 
     fn object(&mut self, node: &Node, entries: &[Entry], fields: &[Field], path: &str) {
         for entry in entries {
+            if self.found.len() >= MAX_PROBLEMS {
+                return;
+            }
             let at = join(path, &entry.key);
             match fields.iter().find(|field| field.name == entry.key) {
                 Some(field) => self.node(&entry.value, &field.shape, &at),

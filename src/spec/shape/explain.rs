@@ -93,7 +93,8 @@ fn list_fields(shape: &Shape) -> Option<&[Field]> {
     }
 }
 
-fn bounds(shape: &Shape) -> Option<String> {
+/// Returns the smallest and largest value in words, if there are any: `5 to 1000`.
+pub fn bounds(shape: &Shape) -> Option<String> {
     let (min, max) = match &shape.kind {
         Kind::Integer { min, max } => (min.map(|m| m.to_string()), max.map(|m| m.to_string())),
         Kind::Text { format, min, max, .. } => {

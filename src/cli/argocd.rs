@@ -1,0 +1,279 @@
+//! `pso-gen argocd`: the commands that `plugin.yaml` names, run by Argo CD's sidecar in an application's
+//! folder. Here the folder's writers are not trusted: nothing outside the repository is read, and
+//! what is given is held within limits far inside Argo CD's deadline.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::files::Ignored;
+use super::input::InputArgs;
+use super::out::{self, Format};
+use super::session::Session;
+use super::{Outcome, Trouble, render};
+use crate::argocd::{
+    Announcement, Files, PARAMETER, PARAMETERS, Repository, announce, environment, parameters,
+    screen,
+};
+use crate::blueprint::name_of;
+use crate::diagnostic::{Code, Diagnostic, Place, Sources};
+use crate::spec::{Given, Setting};
+
+/// Longest run. Argo CD gives a request 60 s, the upload of the repository included, and then kills the
+/// command without a word (`controller.repo.server.timeout.seconds`).
+const LONGEST: Duration = Duration::from_secs(30);
+/// Most app files of one application.
+const MAX_FILES: usize = 10_000;
+/// Most bytes of them together.
+const MAX_BYTES: u64 = 32 << 20;
+/// Most apps of one folder whose parameters are listed: more fill no page that somebody reads.
+const MAX_ANNOUNCED: usize = 20;
+
+/// Be Argo CD's config management plugin
+///
+/// The commands in `plugin.yaml`. They take the current folder for the application's, and read
+/// `ARGOCD_APP_PARAMETERS`, `ARGOCD_ENV_…`, `ARGOCD_APP_NAMESPACE` and `ARGOCD_APP_SOURCE_PATH`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, clap::Subcommand)]
+enum Command {
+    /// Print the application's manifests
+    ///
+    /// Parameters and variables act like `--set`, parameters last. With any error, nothing is printed,
+    /// and the errors fit on one screen.
+    Generate,
+    /// Print the parameters of the folder's apps
+    ///
+    /// A JSON list for the page "Parameters": every field of `spec` with its purpose, type and what the
+    /// file says now.
+    Parameters,
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let command = args.command;
+    let (done, result) = mpsc::channel();
+    // As much stack as the first thread has.
+    let worker = thread::Builder::new().stack_size(8 << 20).spawn(move || {
+        // When nobody waits any more, the process is about to end.
+        let _ = done.send(work(command));
+    });
+    worker.map_err(Trouble::Start)?;
+    result.recv_timeout(LONGEST).unwrap_or_else(|_| {
+        let longest = LONGEST.as_secs();
+        out::words(&format!(
+            "stopped after {longest} s; split the folder into several applications\n"
+        ));
+        Ok(Outcome::Wrong)
+    })
+}
+
+fn work(command: Command) -> Result<Outcome, Trouble> {
+    let told = Told::read()?;
+    match command {
+        Command::Generate => generate(&told),
+        Command::Parameters => list(&told),
+    }
+}
+
+/// What Argo CD tells by way of the environment and the current folder.
+struct Told {
+    repository: Repository,
+    variables: Vec<(String, String)>,
+}
+
+impl Told {
+    /// Reads it, and makes the repository's top the current folder, so that places are named as in Git.
+    fn read() -> Result<Self, Trouble> {
+        let failed = |source| Trouble::Read { path: ".".to_owned(), source };
+        let folder = env::current_dir().and_then(fs::canonicalize).map_err(failed)?;
+        let text = |word: OsString| word.to_string_lossy().into_owned();
+        let variables: Vec<_> =
+            env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
+        let mut told = Self { repository: Repository::new(&folder, ""), variables };
+        told.repository = Repository::new(&folder, told.variable("ARGOCD_APP_SOURCE_PATH"));
+        env::set_current_dir(&told.repository.top).map_err(failed)?;
+        Ok(told)
+    }
+
+    fn variable(&self, name: &str) -> &str {
+        let found = self.variables.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    /// The folder's name to people.
+    fn folder(&self) -> String {
+        match self.repository.app.display().to_string() {
+            path if path.is_empty() => ".".to_owned(),
+            path => path,
+        }
+    }
+
+    fn input(&self, files: &Files, wrong: &mut Vec<Diagnostic>, sources: &Sources) -> InputArgs {
+        let mut all = |name: &str, paths: &[String], wanted: Wanted| {
+            let mut found = Vec::new();
+            for path in paths {
+                match self.inside(path, wanted) {
+                    Ok(path) => found.push(path),
+                    Err((message, fix)) => {
+                        let source = sources.add(format!("{PARAMETER}{name}"), path.as_str());
+                        let place = Place::in_text(source, path, 0, path.len());
+                        wrong.push(Diagnostic::new(Code::BadParameter, place, message).fix(fix));
+                    }
+                }
+            }
+            found
+        };
+        let namespace = self.variable("ARGOCD_APP_NAMESPACE");
+        InputArgs {
+            paths: vec![PathBuf::from(self.folder())],
+            layers: all("layers", &files.layers, Wanted::File),
+            settings: Vec::new(),
+            namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
+            blueprints: all("blueprints", &files.blueprints, Wanted::Folder),
+            storage: all("storage", &files.storage, Wanted::File),
+            ignored: Ignored::None,
+            today: None,
+        }
+    }
+
+    /// Returns a file or folder of the repository as it is called from its top, with all links followed:
+    /// one that leads out of the repository is not there.
+    fn inside(&self, path: &str, wanted: Wanted) -> Result<PathBuf, (String, String)> {
+        let fix =
+            "name it from the application's folder, or from the repository's top: `/base/all.yaml`";
+        let no = |message: String| Err((message, fix.to_owned()));
+        let Some(there) = self.repository.place(path) else {
+            return no(format!(
+                "Argo CD has not sent `{path}`; the annotation manifest-generate-paths leaves it out"
+            ));
+        };
+        let Ok(real) = fs::canonicalize(there) else {
+            return no(format!("there is no `{path}` in the repository"));
+        };
+        let Ok(below) = real.strip_prefix(&self.repository.top) else {
+            return no(format!("`{path}` is outside the repository"));
+        };
+        let right = match wanted {
+            Wanted::File => real.is_file(),
+            Wanted::Folder => real.is_dir(),
+        };
+        if !right || below == Path::new("") {
+            return no(format!("`{path}` is no {}", wanted.word()));
+        }
+        Ok(below.to_owned())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Wanted {
+    File,
+    Folder,
+}
+
+impl Wanted {
+    fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Folder => "folder",
+        }
+    }
+}
+
+fn generate(told: &Told) -> Result<Outcome, Trouble> {
+    let again = format!("pso-gen validate {}", told.folder());
+    let early = Sources::default();
+    let (files, given) = match parameters(told.variable(PARAMETERS), &early) {
+        Ok(found) => found,
+        Err(wrong) => return Ok(refuse(&wrong, &early, &again)),
+    };
+    let mut wrong = Vec::new();
+    let input = told.input(&files, &mut wrong, &early);
+    if !wrong.is_empty() {
+        return Ok(refuse(&wrong, &early, &again));
+    }
+    let mut session = Session::open(&input)?;
+    within_limits(&session)?;
+    set(&mut session, told, given)?;
+    let (stream, first, summary, sources) = render::gather(session)?;
+    if summary.is_broken() {
+        return Ok(refuse(&summary.diagnostics, &sources, &again));
+    }
+    out::diagnostics(&summary.diagnostics, &sources, Format::Human);
+    stream.finish(&first)?;
+    Ok(Outcome::Good)
+}
+
+/// Puts variables, then parameters, over everything else.
+fn set(session: &mut Session, told: &Told, given: Vec<Given>) -> Result<(), Trouble> {
+    let is_ours = |(name, _): &&(String, String)| name.starts_with(crate::argocd::VARIABLE);
+    let variables: Vec<_> = told.variables.iter().filter(is_ours).cloned().collect();
+    let (mut all, mut wrong) = (Vec::new(), Vec::new());
+    if !variables.is_empty() {
+        let announced = announced(session, usize::MAX)?;
+        (all, wrong) = environment(&variables, &announced, &session.sources);
+    }
+    all.extend(given);
+    let mut settings = Vec::new();
+    for given in &all {
+        match Setting::given(given, &session.sources) {
+            Ok(setting) => settings.push(setting),
+            Err(diagnostic) => wrong.push(diagnostic),
+        }
+    }
+    session.set(settings, wrong);
+    Ok(())
+}
+
+fn refuse(wrong: &[Diagnostic], sources: &Sources, again: &str) -> Outcome {
+    out::words(&screen(wrong, sources, again));
+    Outcome::Wrong
+}
+
+fn within_limits(session: &Session) -> Result<(), Trouble> {
+    let (files, bytes) = (session.files(), session.bytes());
+    if files > MAX_FILES || bytes > MAX_BYTES {
+        return Err(Trouble::Usage(format!(
+            "{files} app files with {bytes} bytes; one application may have {MAX_FILES} with {MAX_BYTES}: split the folder into several"
+        )));
+    }
+    Ok(())
+}
+
+fn list(told: &Told) -> Result<Outcome, Trouble> {
+    let input = told.input(&Files::default(), &mut Vec::new(), &Sources::default());
+    let session = Session::open(&input)?;
+    within_limits(&session)?;
+    let announced = announced(&session, MAX_ANNOUNCED)?;
+    out::data(&format!("{:#}\n", serde_json::to_value(announced)?))?;
+    Ok(Outcome::Good)
+}
+
+/// Returns the parameters of all apps, or none when there are more apps than `most`.
+fn announced(session: &Session, most: usize) -> Result<Vec<Announcement>, Trouble> {
+    let apps = session.apps()?;
+    if apps.len() > most {
+        out::words(&format!("{} apps: only those of up to {most} are listed\n", apps.len()));
+        return Ok(Vec::new());
+    }
+    let several = apps.len() > 1;
+    let mut all = Vec::new();
+    for document in &apps {
+        let Some(Ok(blueprint)) = session.library.get(&document.kind, &session.sources) else {
+            continue;
+        };
+        let name = several.then(|| name_of(document, blueprint)).flatten();
+        if several && name.is_none() {
+            continue;
+        }
+        all.extend(announce(blueprint.shape(), &document.node, name.as_deref()));
+    }
+    Ok(all)
+}

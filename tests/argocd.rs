@@ -1,0 +1,461 @@
+//! The plugin as Argo CD's sidecar runs it: the commands of `plugin.yaml` in an application's folder,
+//! with everything in the environment, on repositories that nobody trusts. That Argo CD's own servers
+//! do so is tests/argocd/run's matter.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const NEXTCLOUD: &str = "apiVersion: pso-gen.io/v1alpha1
+kind: NextCloud
+metadata: {name: nc}
+spec:
+  host: cloud.example.com
+";
+const SCRATCH: &str = "apiVersion: pso-gen.io/v1alpha1
+kind: Scratch
+metadata: {name: s}
+";
+
+/// Makes a repository; keys are paths below it.
+fn repository(files: &[(&str, &str)]) -> TempDir {
+    let top = tempfile::tempdir().expect("a folder");
+    for (path, text) in files {
+        let path = top.path().join("repository").join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+    top
+}
+
+/// Runs a command of the plugin for the application at a path, as Argo CD 3.5 does.
+fn plugin(top: &TempDir, path: &str, command: &str, more: &[(&str, &str)]) -> Output {
+    let words = words_of(command);
+    let (program, arguments) = words.split_first().expect("a command");
+    assert_eq!(program, "pso-gen");
+    Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+        .args(arguments)
+        .current_dir(top.path().join("repository").join(path))
+        .env_clear()
+        .env("ARGOCD_APP_NAME", "demo")
+        .env("ARGOCD_APP_NAMESPACE", "team")
+        .env("ARGOCD_APP_SOURCE_PATH", path)
+        .env("ARGOCD_APP_PARAMETERS", "null")
+        .envs(more.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .expect("starts")
+}
+
+/// The words of a command, from the file that is shipped.
+fn words_of(command: &str) -> Vec<String> {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/plugin.yaml");
+    let plugin: Value =
+        serde_yaml::from_str(&fs::read_to_string(file).expect("there")).expect("YAML");
+    let words = plugin.pointer(command).unwrap_or_else(|| panic!("{command}"));
+    serde_json::from_value(words.clone()).expect("words")
+}
+
+fn generate(top: &TempDir, path: &str, more: &[(&str, &str)]) -> Output {
+    plugin(top, path, "/spec/generate/command", more)
+}
+
+fn with(top: &TempDir, path: &str, parameters: &Value) -> Output {
+    generate(top, path, &[("ARGOCD_APP_PARAMETERS", &parameters.to_string())])
+}
+
+/// The objects that were printed, by kind and name.
+#[track_caller]
+fn objects(output: &Output) -> BTreeMap<String, Value> {
+    assert!(output.status.success(), "{}", words(output));
+    let text = String::from_utf8(output.stdout.clone()).expect("text");
+    let documents: Vec<Value> = serde_yaml::from_multiple(&text).expect("YAML");
+    let documents = documents.into_iter().map(|object| {
+        let word =
+            |at: &str| object.pointer(at).and_then(Value::as_str).expect("a word").to_owned();
+        (format!("{}/{}", word("/kind"), word("/metadata/name")), object)
+    });
+    let objects: BTreeMap<_, _> = documents.collect();
+    assert!(!objects.is_empty());
+    objects
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What is told when it fails: never with output beside it, never more than a screen.
+#[track_caller]
+fn refused(output: &Output) -> String {
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{:?}: {}", output.status, words(output));
+    assert_eq!(output.stdout, b"", "output beside an error");
+    let text = words(output);
+    assert!(!text.is_empty());
+    assert!(text.lines().count() <= 10 && text.len() < 8_000, "more than a screen:\n{text}");
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+#[test]
+fn the_application_is_rendered_into_its_namespace() {
+    let top = repository(&[("apps/nc/pso.yaml", NEXTCLOUD)]);
+    let output = generate(&top, "apps/nc", &[]);
+    let objects = objects(&output);
+    assert_eq!(objects["Deployment/nc-web"]["metadata"]["namespace"], "team");
+    // The same bytes as on a laptop.
+    let laptop = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+        .args(["render", "--namespace", "team", "."])
+        .current_dir(top.path().join("repository/apps/nc"))
+        .output()
+        .expect("starts");
+    assert_eq!(laptop.stdout, output.stdout);
+}
+
+#[test]
+fn every_field_of_the_blueprint_is_announced_and_can_be_set() {
+    let top = repository(&[("pso.yaml", NEXTCLOUD)]);
+    let output = plugin(&top, ".", "/spec/parameters/dynamic/command", &[]);
+    assert!(output.status.success(), "{}", words(&output));
+    let list: Vec<Value> = serde_json::from_slice(&output.stdout).expect("a JSON list");
+    let named = |name: &str| {
+        list.iter().find(|p| p["name"] == name).unwrap_or_else(|| panic!("no {name}")).clone()
+    };
+    assert_eq!(
+        named("spec.host"),
+        json!({
+            "name": "spec.host", "title": "host", "required": true,
+            "tooltip": "Name that people type into a browser. Example: cloud.example.com.",
+            "itemType": "string", "collectionType": "string", "string": "cloud.example.com",
+        })
+    );
+    assert_eq!(named("spec.replicas")["itemType"], "number");
+    assert_eq!(named("spec.redis")["itemType"], "boolean");
+    assert_eq!(named("spec.redis")["string"], "true");
+    assert_eq!(named("spec.report")["array"], json!(["user:report"]));
+    assert_eq!(named("spec.config")["collectionType"], "map");
+    assert_eq!(named("spec.volumes.db.class")["string"], "pure-block");
+    assert_eq!(named("spec.database.version")["string"], "11.8");
+    // All that `explain` lists is there, and what is announced as holding can be set as it is.
+    let explained = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+        .args(["explain", "nextcloud"])
+        .output()
+        .expect("starts");
+    let explained = String::from_utf8(explained.stdout).expect("text");
+    let fields = explained.lines().filter(|line| line.starts_with("  ") && line.contains('<'));
+    for field in fields.filter(|line| !line.starts_with("   ")) {
+        let name = format!("spec.{}", field.split_whitespace().next().expect("a word"));
+        let inside = format!("{name}.");
+        let is =
+            |p: &&Value| p["name"].as_str().is_some_and(|p| p == name || p.starts_with(&inside));
+        assert!(list.iter().any(|p| is(&p)), "{name} is not announced");
+    }
+    let hold = |p: &&Value| ["string", "array", "map"].iter().any(|key| p.get(key).is_some());
+    let all: Value = list.iter().filter(hold).cloned().collect();
+    assert_eq!(objects(&with(&top, ".", &all)), objects(&generate(&top, ".", &[])));
+}
+
+#[test]
+fn parameters_are_typed_by_their_fields() {
+    let top = repository(&[("pso.yaml", NEXTCLOUD)]);
+    let rendered = objects(&with(
+        &top,
+        ".",
+        &json!([
+            {"name": "spec.replicas", "string": "3"},
+            {"name": "spec.admin", "string": "true"},
+            {"name": "spec.hosts", "array": ["a.example.com", "b.example.com"]},
+            {"name": "spec.config", "map": {"skeletondirectory": "", "loglevel": "2"}},
+            {"name": "spec.volumes.backup.class", "string": "pure-block"},
+            {"name": "spec.volumes.data.snapshots", "string": "{every: 1h, keep: 3}"},
+            {"name": "spec.version", "string": "33", "array": [], "map": {}},
+        ]),
+    ));
+    let web = &rendered["Deployment/nc-web"];
+    assert_eq!(web["spec"]["replicas"], 3);
+    let env = web["spec"]["template"]["spec"]["containers"][0]["env"].as_array().expect("a list");
+    let value = |name: &str| &env.iter().find(|e| e["name"] == name).expect(name)["value"];
+    assert_eq!(value("NEXTCLOUD_ADMIN_USER"), "true");
+    assert_eq!(value("NC_loglevel"), "2");
+    assert!(
+        value("NEXTCLOUD_TRUSTED_DOMAINS").as_str().is_some_and(|d| d.contains("b.example.com"))
+    );
+    assert_eq!(
+        rendered["PersistentVolumeClaim/nc-backup"]["spec"]["storageClassName"],
+        "pure-block"
+    );
+    // An empty field on the page is no value.
+    let emptied = with(&top, ".", &json!([{"name": "spec.replicas", "string": ""}]));
+    assert_eq!(objects(&emptied), objects(&generate(&top, ".", &[])));
+}
+
+#[test]
+fn variables_act_alike_below_parameters() {
+    let top = repository(&[("pso.yaml", NEXTCLOUD)]);
+    for name in ["REPLICAS", "SPEC_REPLICAS", "spec.replicas"] {
+        let output = generate(&top, ".", &[(&format!("ARGOCD_ENV_{name}"), "4")]);
+        assert_eq!(objects(&output)["Deployment/nc-web"]["spec"]["replicas"], 4, "{name}");
+    }
+    let both = [
+        ("ARGOCD_ENV_REPLICAS", "4"),
+        ("ARGOCD_APP_PARAMETERS", r#"[{"name": "spec.replicas", "string": "2"}]"#),
+    ];
+    let output = generate(&top, ".", &both);
+    assert_eq!(objects(&output)["Deployment/nc-web"]["spec"]["replicas"], 2);
+    let block = generate(&top, ".", &[("ARGOCD_ENV_VOLUMES_DB_CLASS", "pure-file")]);
+    let claim = &objects(&block)["PersistentVolumeClaim/nc-db"];
+    assert_eq!(claim["spec"]["storageClassName"], "pure-file");
+    let slip = refused(&generate(&top, ".", &[("ARGOCD_ENV_REPLICA", "4")]));
+    assert_eq!(
+        slip,
+        "ARGOCD_ENV_REPLICA: no parameter is called `REPLICA`; did you mean `REPLICAS`? [bad-parameter]\n"
+    );
+}
+
+#[test]
+fn of_several_apps_each_is_named() {
+    let top = repository(&[
+        ("apps/a.pso.yaml", NEXTCLOUD),
+        ("apps/b.pso.yaml", SCRATCH),
+        (
+            "apps/c.pso.yaml",
+            "apiVersion: pso-gen.io/v1alpha1\nkind: Scratch\nspec: {ticket: T-1}\n",
+        ),
+    ]);
+    let output = plugin(&top, "apps", "/spec/parameters/dynamic/command", &[]);
+    let text = String::from_utf8(output.stdout).expect("text");
+    for name in ["nc:spec.replicas", "s:spec.replicas", "scratch-t-1:spec.replicas"] {
+        assert!(text.contains(&format!("\"{name}\"")), "{name}");
+    }
+    let set = json!([{"name": "scratch-t-1:spec.replicas", "string": "5"}]);
+    let rendered = objects(&with(&top, "apps", &set));
+    assert_eq!(rendered["Deployment/scratch-t-1-shell"]["spec"]["replicas"], 5);
+    assert_eq!(rendered["Deployment/s-shell"]["spec"]["replicas"], 2);
+    let vague = refused(&with(&top, "apps", &json!([{"name": "spec.replicas", "string": "5"}])));
+    assert!(vague.contains("NAME:spec.FIELD"), "{vague}");
+}
+
+#[test]
+fn errors_are_one_screen_with_the_most_important_first() {
+    let top = repository(&[("apps/nc/pso.yaml", &NEXTCLOUD.replace("host:", "hots:"))]);
+    assert_eq!(
+        refused(&generate(&top, "apps/nc", &[])),
+        "(1) apps/nc/pso.yaml:4:1: spec: `host` is missing: Name that people type into a browser; write `host: cloud.example.com` [missing-field]\n\
+         (2) apps/nc/pso.yaml:5:3: spec: there is no field `hots`; did you mean `host`? [unknown-field]\n"
+    );
+    let mut text = NEXTCLOUD.to_owned();
+    for number in 0..100 {
+        text.push_str(&format!("  unknown{number}: {}\n", "x".repeat(5_000)));
+    }
+    let top = repository(&[
+        ("b/pso.yaml", &text),
+        ("b/a.pso.yaml", "a: [\n"),
+        ("b/z.pso.yaml", "a: ]\n"),
+    ]);
+    let screen = refused(&generate(&top, "b", &[]));
+    assert!(screen.starts_with("(1) b/a.pso.yaml:1:4: unclosed bracket"), "{screen}");
+    assert!(screen.contains("\n(2) b/z.pso.yaml:1:4: "), "{screen}");
+    assert_eq!(screen.matches("there are `host`").count(), 1, "{screen}");
+    assert!(screen.ends_with("run `pso-gen validate b`\n"), "{screen}");
+}
+
+#[test]
+fn what_is_no_parameter_is_refused() {
+    let top = repository(&[("pso.yaml", NEXTCLOUD)]);
+    for (text, wanted) in [
+        ("{", "not JSON"),
+        ("{}", "not a list"),
+        ("\"x\"", "not a list"),
+        ("[1]", "no `name`"),
+        (r#"[{"name": ""}]"#, "no `name`"),
+        (r#"[{"name": "spec.replicas"}]"#, "has no value"),
+        (r#"[{"name": "spec.replicas", "string": "1", "array": ["2"]}]"#, "several values"),
+        (r#"[{"name": "spec.replicas", "array": ["2"]}]"#, "expected a whole number"),
+        (r#"[{"name": "spec.replicas", "array": 3}]"#, "no list"),
+        (r#"[{"name": "spec.hosts", "string": "a, b"}]"#, "expected a list"),
+        (r#"[{"name": "spec.replicas", "string": "three"}]"#, "expected a whole number"),
+        (r#"[{"name": "spec.replica", "string": "3"}]"#, "did you mean `replicas`?"),
+        (r#"[{"name": "replicas", "string": "3"}]"#, "write `spec.replicas`"),
+        (r#"[{"name": "spec.redis", "string": "yes"}]"#, "write `true`"),
+        (r#"[{"name": "kind", "string": "Scratch"}]"#, "cannot be set from outside"),
+        (r#"[{"name": "spec.volumes.db.class", "string": "pure-blok"}]"#, "pure-blok"),
+        (r#"[{"name": "other:spec.replicas", "string": "3"}]"#, "no app `other`"),
+        (r#"[{"name": "layers", "string": "x.yaml"}]"#, "list of paths"),
+        (
+            r#"[{"name": "spec.host", "string": "a.b"}, {"name": "spec.host", "string": "c.d"}]"#,
+            "given twice",
+        ),
+    ] {
+        let screen = refused(&generate(&top, ".", &[("ARGOCD_APP_PARAMETERS", text)]));
+        assert!(screen.contains(wanted), "{text}: {screen}");
+    }
+    for none in ["null", "", "[]", " null\n"] {
+        objects(&generate(&top, ".", &[("ARGOCD_APP_PARAMETERS", none)]));
+    }
+}
+
+#[test]
+fn nothing_is_never_a_success() {
+    let top = repository(&[
+        ("empty/README.md", ""),
+        ("comments/pso.yaml", "# nothing\n---\n# here\n"),
+        ("blank/pso.yaml", ""),
+        ("foreign/deployment.yaml", "kind: Deployment\n"),
+    ]);
+    for path in ["empty", "comments", "blank", "foreign"] {
+        refused(&generate(&top, path, &[]));
+        // The page with the parameters is where somebody may come to mend it.
+        let listed = plugin(&top, path, "/spec/parameters/dynamic/command", &[]);
+        assert_eq!((listed.status.code(), listed.stdout.as_slice()), (Some(0), b"[]\n".as_slice()));
+    }
+}
+
+#[test]
+fn files_of_the_repository_can_be_named_and_no_others() {
+    let top = repository(&[
+        ("apps/nc/pso.yaml", NEXTCLOUD),
+        ("environments/production.yaml", "spec: {replicas: 2}\n"),
+        ("apps/more.yaml", "spec: {workers: 50}\n"),
+        ("storage/fast.pso.yaml", include_str!("../examples/storage/storage.pso.yaml")),
+    ]);
+    let outside = top.path().join("secret.yaml");
+    fs::write(&outside, "spec: {admin: sesame}\n").expect("written");
+    let inside = top.path().join("repository");
+    symlink(&outside, inside.join("apps/nc/link.yaml")).expect("linked");
+    symlink("../more.yaml", inside.join("apps/nc/near.yaml")).expect("linked");
+    symlink("/dev/zero", inside.join("apps/nc/zero.yaml")).expect("linked");
+    let layers =
+        |paths: &[&str]| with(&top, "apps/nc", &json!([{"name": "layers", "array": paths}]));
+    let good = objects(&layers(&["/environments/production.yaml", "../more.yaml"]));
+    assert_eq!(good["Deployment/nc-web"]["spec"]["replicas"], 2);
+    assert_eq!(objects(&layers(&["near.yaml"])), objects(&layers(&["../more.yaml"])));
+    let storage = json!([{"name": "storage", "array": ["/storage/fast.pso.yaml"]}]);
+    let classes = with(&top, "apps/nc", &storage);
+    assert!(objects(&classes).keys().all(|name| !name.starts_with("StorageClass")));
+    let absolute = outside.display().to_string();
+    for path in [
+        "link.yaml",
+        "zero.yaml",
+        "../../../secret.yaml",
+        &absolute,
+        "/../secret.yaml",
+        "//etc/passwd",
+        "/etc/passwd",
+        "../..",
+        ".",
+        "/",
+        "",
+        "no\u{0}thing",
+        "../../environments",
+        "/proc/self/environ",
+        "../../../../../../../../proc/self/environ",
+    ] {
+        let screen = refused(&layers(&[path]));
+        assert!(!screen.contains("sesame"), "{screen}");
+        assert!(screen.contains("bad-parameter"), "{path}: {screen}");
+    }
+    let folders = json!([{"name": "blueprints", "array": ["../../.."]}]);
+    refused(&with(&top, "apps/nc", &folders));
+}
+
+/// A folder that is rendered within time and memory or refused, whatever it holds.
+#[test]
+fn hostile_folders_are_refused() {
+    let make = |name: &str, make: &dyn Fn(&Path)| {
+        let top = repository(&[("app/good.pso.yaml", NEXTCLOUD)]);
+        fs::write(top.path().join("secret.pso.yaml"), SCRATCH).expect("written");
+        make(&top.path().join("repository/app"));
+        refused(&generate(&top, "app", &[])) + name
+    };
+    let screen = make("link", &|app| {
+        symlink("../../secret.pso.yaml", app.join("pso.yaml")).expect("linked");
+    });
+    assert!(screen.contains("is a link"), "{screen}");
+    make("device", &|app| symlink("/dev/zero", app.join("x.pso.yaml")).expect("linked"));
+    make("pipe", &|app| {
+        let made = Command::new("mkfifo").arg(app.join("x.pso.yaml")).status();
+        assert!(made.expect("starts").success());
+    });
+    make("huge", &|app| {
+        let file = fs::File::create(app.join("x.pso.yaml")).expect("made");
+        file.set_len(1 << 40).expect("made sparse");
+    });
+    make("many", &|app| {
+        for number in 0..10_001 {
+            fs::write(app.join(format!("{number}.pso.yaml")), "").expect("written");
+        }
+    });
+    make("deep", &|app| {
+        fs::write(app.join("x.pso.yaml"), "[".repeat(1 << 20)).expect("written");
+    });
+    make("documents", &|app| {
+        fs::write(app.join("x.pso.yaml"), "a: b\n---\n".repeat(100_000)).expect("written");
+    });
+    make("bomb", &|app| {
+        let word = "x".repeat(1 << 20);
+        let text = format!("a: &a {word}\nb: [{}]\n", vec!["*a"; 50_000].join(", "));
+        fs::write(app.join("x.pso.yaml"), text).expect("written");
+    });
+    make("problems", &|app| {
+        for number in 0..7 {
+            let file = app.join(format!("{number}.pso.yaml"));
+            fs::write(file, "a: 1\n".repeat(4 << 18)).expect("written");
+        }
+    });
+    make("binary", &|app| fs::write(app.join("x.pso.yaml"), [0, 159, 146, 150]).expect("written"));
+    make("loop", &|app| {
+        let blueprint = app.join("blueprints/loop");
+        fs::create_dir_all(&blueprint).expect("made");
+        let text = "blueprint: Loop\nabout: x\nlet:\n  x: \"{% for a in range(9999) %}{% for b in range(9999) %}{{ a * b }}{% endfor %}{% endfor %}\"\ncomponents:\n  web: {image: \"a:1\", user: 1000, env: {X: \"{{ x }}\"}}\n";
+        fs::write(blueprint.join("blueprint.yaml"), text).expect("written");
+        let document =
+            "apiVersion: pso-gen.io/v1alpha1\nkind: Loop\nmetadata: {name: l}\nspec: {}\n";
+        fs::write(app.join("l.pso.yaml"), document).expect("written");
+    });
+    make("blueprints", &|app| {
+        for folder in 0..40 {
+            let folder = app.join(format!("blueprints/{folder}"));
+            fs::create_dir_all(&folder).expect("made");
+            fs::write(folder.join("blueprint.yaml"), "blueprint: X\n").expect("written");
+            fs::write(folder.join("file"), vec![b'x'; 1 << 20]).expect("written");
+        }
+    });
+}
+
+/// What may lie beside the apps, and must not be looked at.
+#[test]
+fn what_is_no_app_is_left_alone() {
+    let top = repository(&[("app/pso.yaml", NEXTCLOUD)]);
+    let before = objects(&generate(&top, "app", &[]));
+    let app = top.path().join("repository/app");
+    symlink("/dev/zero", app.join(".gitignore")).expect("linked");
+    symlink("/dev/zero", app.join(".ignore")).expect("linked");
+    symlink("/", app.join("root")).expect("linked");
+    symlink(".", app.join("again")).expect("linked");
+    symlink("/etc", app.join("blueprints")).expect("linked");
+    fs::write(top.path().join("repository/.gitignore"), "*.yaml\n").expect("written");
+    assert_eq!(objects(&generate(&top, "app", &[])), before);
+}
+
+/// `plugin.yaml` and the program name the same parameters.
+#[test]
+fn static_parameters_are_those_that_are_read() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/plugin.yaml");
+    let plugin: Value =
+        serde_yaml::from_str(&fs::read_to_string(file).expect("there")).expect("YAML");
+    let top = repository(&[("pso.yaml", NEXTCLOUD)]);
+    let list = plugin["spec"]["parameters"]["static"].as_array().expect("a list");
+    assert_eq!(list.len(), 3);
+    for parameter in list {
+        let given = json!([{"name": parameter["name"], "array": ["nowhere.yaml"]}]);
+        let screen = refused(&with(&top, ".", &given));
+        assert!(screen.contains("there is no `nowhere.yaml` in the repository"), "{screen}");
+        assert_eq!(parameter["collectionType"], "array");
+        assert!(parameter["tooltip"].as_str().is_some_and(|tooltip| tooltip.len() > 20));
+    }
+    assert!(plugin["spec"].get("discover").is_none());
+}
