@@ -209,6 +209,11 @@ fn variables_act_alike_below_parameters() {
     let block = generate(&top, ".", &[("ARGOCD_ENV_VOLUMES_DB_CLASS", "pure-file")]);
     let claim = &objects(&block)["PersistentVolumeClaim/nc-db"];
     assert_eq!(claim["spec"]["storageClassName"], "pure-file");
+    // What stands in a section is set like the section in a file: one word switches.
+    let word = generate(&top, ".", &[("ARGOCD_ENV_VOLUMES_DB", "pure-file")]);
+    assert_eq!(objects(&word), objects(&block));
+    let list = generate(&top, ".", &[("ARGOCD_ENV_HOSTS", "[a.example.com]")]);
+    assert_ne!(objects(&list), objects(&generate(&top, ".", &[])));
     let slip = refused(&generate(&top, ".", &[("ARGOCD_ENV_REPLICA", "4")]));
     assert_eq!(
         slip,
@@ -244,8 +249,8 @@ fn errors_are_one_screen_with_the_most_important_first() {
     let top = repository(&[("apps/nc/pso.yaml", &NEXTCLOUD.replace("host:", "hots:"))]);
     assert_eq!(
         refused(&generate(&top, "apps/nc", &[])),
-        "(1) apps/nc/pso.yaml:4:1: spec: `host` is missing: Name that people type into a browser; write `host: cloud.example.com` [missing-field]\n\
-         (2) apps/nc/pso.yaml:5:3: spec: there is no field `hots`; did you mean `host`? [unknown-field]\n"
+        "(1) apps/nc/pso.yaml:5:3: spec: there is no field `hots`; did you mean `host`? [unknown-field]\n\
+         (2) apps/nc/pso.yaml:4:1: spec: `host` is missing: Name that people type into a browser; write `host: cloud.example.com` [missing-field]\n"
     );
     let mut text = NEXTCLOUD.to_owned();
     for number in 0..100 {

@@ -165,18 +165,17 @@ fn parameter(word: &str, announced: &[Announcement]) -> Result<String, (String, 
         let short = name.replacen("spec.", "", 1);
         [folded(name), folded(&short)]
     };
-    let meant: Vec<&str> = announced
-        .iter()
-        .map(|announcement| announcement.name.as_str())
-        .filter(|name| forms(name).contains(&folded(word)))
-        .collect();
+    let word_folded = folded(word);
+    let names = announced.iter().flat_map(|announcement| sections(&announcement.name));
+    let meant: BTreeSet<&str> = names.filter(|name| forms(name).contains(&word_folded)).collect();
+    let meant: Vec<&str> = meant.into_iter().collect();
     match meant.as_slice() {
         [only] => Ok((*only).to_owned()),
         [] => {
             let message = format!("no parameter is called `{word}`");
             let all: Vec<String> =
                 announced.iter().map(|announcement| forms(&announcement.name)[1].clone()).collect();
-            let likely = nearest(&folded(word), all.iter().map(String::as_str));
+            let likely = nearest(&word_folded, all.iter().map(String::as_str));
             let fix = match likely {
                 Some(likely) => format!("did you mean `{likely}`?"),
                 None if matches!(word, "LAYERS" | "STORAGE" | "BLUEPRINTS") => {
@@ -197,6 +196,12 @@ fn parameter(word: &str, announced: &[Announcement]) -> Result<String, (String, 
             "write the path instead, in `plugin.parameters` or as the variable's name".to_owned(),
         )),
     }
+}
+
+/// A parameter and what it stands in: `spec.volumes.db.class`, `spec.volumes.db`, `spec.volumes`.
+fn sections(name: &str) -> impl Iterator<Item = &str> {
+    let dots = name.match_indices('.').map(|(at, _)| &name[..at]);
+    dots.skip(1).chain([name])
 }
 
 /// As Argo CD makes a variable's name of a parameter's.

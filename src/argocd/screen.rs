@@ -30,6 +30,8 @@ fn rank(code: Code) -> u8 {
         Code::NotUtf8 | Code::YamlSyntax | Code::TooLarge | Code::UnsupportedYaml => 0,
         Code::BadParameter | Code::BadLayer => 1,
         Code::BadBlueprint | Code::UnknownKind | Code::UnsupportedVersion => 2,
+        // Often missing since it is written with a slip, which is told before.
+        Code::MissingField => 4,
         _ => 3,
     }
 }

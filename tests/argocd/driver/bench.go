@@ -1,0 +1,3 @@
+package main
+
+func measure(_ Given, _ []string) error { return nil }
