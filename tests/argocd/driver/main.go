@@ -2,7 +2,8 @@
 // controller and user interface ask, and says what came of it, one line for each case.
 //
 //	driver --servers FILE --generator FILE --plugin FILE --examples DIR --golden DIR [--update] [WORD...]
-//	driver --bench ...
+//	driver --sync --servers FILE --generator FILE --plugin FILE --examples DIR --controlplane FILE --crds DIR
+//	driver --bench --servers FILE --generator FILE --plugin FILE --helm FILE
 package main
 
 import (
@@ -15,13 +16,13 @@ import (
 
 // Given is what the command line says.
 type Given struct {
-	servers, generator, plugin, examples, golden string
-	update                                       bool
+	servers, generator, plugin, examples, golden, helm, controlplane, crds string
+	update                                                                 bool
 }
 
 func main() {
 	var given Given
-	var bench bool
+	var bench, native, whole bool
 	flag.StringVar(&given.servers, "servers", "", "Argo CD's servers")
 	flag.StringVar(&given.generator, "generator", "", "the plugin's program")
 	flag.StringVar(&given.plugin, "plugin", "", "plugin.yaml")
@@ -29,10 +30,21 @@ func main() {
 	flag.StringVar(&given.golden, "golden", "", "folder with texts that were reviewed")
 	flag.BoolVar(&given.update, "update", false, "write those texts anew")
 	flag.BoolVar(&bench, "bench", false, "measure instead of testing")
+	flag.StringVar(&given.helm, "helm", "", "Helm, to be measured beside")
+	flag.BoolVar(&native, "native", false, "serve a file's text at a socket, as a plugin server that unpacks nothing")
+	flag.BoolVar(&whole, "sync", false, "sync the examples into a real control plane")
+	flag.StringVar(&given.controlplane, "controlplane", "", "what starts a control plane")
+	flag.StringVar(&given.crds, "crds", "", "folder with Argo CD's resource definitions")
 	flag.Parse()
 	run := test
 	if bench {
 		run = measure
+	}
+	if whole {
+		run = wholeWay
+	}
+	if native {
+		run = func(_ Given, arguments []string) error { return serve(arguments[0], arguments[1]) }
 	}
 	if err := run(given, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "driver:", err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -19,7 +20,9 @@ import (
 type Servers struct {
 	Folder string
 	client apiclient.RepoServerServiceClient
-	runs   []*exec.Cmd
+	runs   map[string]*exec.Cmd
+	// What a repository server is started with.
+	program, redis, sockets, address string
 }
 
 // Plugin is a sidecar: the file that it is configured by and the folder of its programs.
@@ -27,13 +30,15 @@ type Plugin struct {
 	Name   string
 	Config string
 	Path   string
+	// Instead of Argo CD's plugin server: a command that serves the socket behind it.
+	Command []string
 }
 
 // The user that Argo CD's documentation gives a sidecar.
 const sidecarUser = 999
 
 func start(servers, folder string, plugins []Plugin, flags ...string) (*Servers, error) {
-	s := &Servers{Folder: folder}
+	s := &Servers{Folder: folder, program: servers, runs: map[string]*exec.Cmd{}}
 	for _, name := range []string{"sockets", "repo-server", "gpg", "tls", "ssh"} {
 		if err := os.MkdirAll(filepath.Join(folder, name), 0o777); err != nil {
 			return nil, err
@@ -46,7 +51,7 @@ func start(servers, folder string, plugins []Plugin, flags ...string) (*Servers,
 	if err != nil {
 		return nil, err
 	}
-	sockets := "ARGOCD_PLUGINSOCKFILEPATH=" + filepath.Join(folder, "sockets")
+	s.redis, s.sockets = redis, "ARGOCD_PLUGINSOCKFILEPATH="+filepath.Join(folder, "sockets")
 	if err := s.run("redis", "", nil, servers, "redis", redis); err != nil {
 		return nil, err
 	}
@@ -68,10 +73,15 @@ func start(servers, folder string, plugins []Plugin, flags ...string) (*Servers,
 		}
 		// Nothing else on the path: a plugin that needs a shell has to say so.
 		environment := []string{
-			"PATH=" + plugin.Path, "HOME=/nonexistent", "TMPDIR=" + work, "ARGOCD_CMP_WORKDIR=" + work, sockets,
+			"PATH=" + plugin.Path, "HOME=/nonexistent", "TMPDIR=" + work, "ARGOCD_CMP_WORKDIR=" + work, s.sockets,
 		}
-		if err := s.runAs(user, plugin.Name, work, environment, servers, "cmp-server", "--config-dir-path", config,
-			"--loglevel", "warn"); err != nil {
+		command := plugin.Command
+		if command == nil {
+			command = []string{servers, "cmp-server", "--config-dir-path", config, "--loglevel", "warn"}
+		} else {
+			command = append(command, filepath.Join(folder, "sockets", plugin.Name+".sock"))
+		}
+		if err := s.runAs(user, plugin.Name, work, environment, command[0], command[1:]...); err != nil {
 			return nil, err
 		}
 		if err := s.wait(func() bool {
@@ -84,25 +94,38 @@ func start(servers, folder string, plugins []Plugin, flags ...string) (*Servers,
 			return nil, fmt.Errorf("plugin server %s: %w", plugin.Name, err)
 		}
 	}
+	s.client, err = s.repositoryServer("repo-server", flags...)
+	return s, err
+}
+
+// RepositoryServer starts one, with further flags.
+func (s *Servers) repositoryServer(name string, flags ...string) (apiclient.RepoServerServiceClient, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
+	s.address = address
 	_, port, _ := net.SplitHostPort(address)
 	metrics, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
 	_, metricsPort, _ := net.SplitHostPort(metrics)
-	environment := append(os.Environ(), sockets,
-		"TMPDIR="+filepath.Join(folder, "repo-server"), "ARGOCD_GPG_ENABLED=false",
-		"ARGOCD_GNUPGHOME="+filepath.Join(folder, "gpg"), "ARGOCD_TLS_DATA_PATH="+filepath.Join(folder, "tls"),
-		"ARGOCD_SSH_DATA_PATH="+filepath.Join(folder, "ssh"),
+	temporary := filepath.Join(s.Folder, name)
+	if err := os.MkdirAll(temporary, 0o755); err != nil {
+		return nil, err
+	}
+	environment := append(os.Environ(), s.sockets, "TMPDIR="+temporary, "ARGOCD_GPG_ENABLED=false",
+		"ARGOCD_GNUPGHOME="+filepath.Join(s.Folder, "gpg"), "ARGOCD_TLS_DATA_PATH="+filepath.Join(s.Folder, "tls"),
+		"ARGOCD_SSH_DATA_PATH="+filepath.Join(s.Folder, "ssh"),
+		"PATH="+os.Getenv("PATH")+":"+filepath.Join(s.Folder, "helm"),
+		// Both would listen at the one address that is built in.
+		"ARGOCD_ASK_PASS_SOCK="+filepath.Join(temporary, "ask.sock"),
 		// A test of errors wants each of them anew, not the cached one.
 		"ARGOCD_PAUSE_GEN_AFTER_FAILED_ATTEMPTS=0")
-	arguments := append([]string{"repo-server", "--redis", redis, "--address", "127.0.0.1", "--port", port,
+	arguments := append([]string{"repo-server", "--redis", s.redis, "--address", "127.0.0.1", "--port", port,
 		"--metrics-address", "127.0.0.1", "--metrics-port", metricsPort, "--disable-tls", "--loglevel", "warn"}, flags...)
-	if err := s.run("repo-server", folder, environment, servers, arguments...); err != nil {
+	if err := s.run(name, s.Folder, environment, s.program, arguments...); err != nil {
 		return nil, err
 	}
 	if err := s.wait(func() bool {
@@ -118,8 +141,7 @@ func start(servers, folder string, plugins []Plugin, flags ...string) (*Servers,
 	if err != nil {
 		return nil, err
 	}
-	s.client = apiclient.NewRepoServerServiceClient(connection)
-	return s, nil
+	return apiclient.NewRepoServerServiceClient(connection), nil
 }
 
 func (s *Servers) run(name, folder string, environment []string, program string, arguments ...string) error {
@@ -140,7 +162,7 @@ func (s *Servers) runAs(user int, name, folder string, environment []string, pro
 	if err := command.Start(); err != nil {
 		return err
 	}
-	s.runs = append(s.runs, command)
+	s.runs[name] = command
 	return nil
 }
 
@@ -160,10 +182,16 @@ func (s *Servers) stop() {
 	}
 }
 
-// Logs returns what the plugin servers and the repository server had to say.
-func (s *Servers) logs(name string) string {
-	text, _ := os.ReadFile(filepath.Join(s.Folder, name+".log"))
-	return string(text)
+// Peak returns the most memory that a server has had, in MiB.
+func (s *Servers) peak(name string) float64 {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.runs[name].Process.Pid))
+	for line := range strings.Lines(string(status)) {
+		if words := strings.Fields(line); words[0] == "VmHWM:" {
+			kibibytes, _ := strconv.ParseFloat(words[1], 64)
+			return kibibytes / 1024
+		}
+	}
+	return 0
 }
 
 func freeAddress() (string, error) {

@@ -57,7 +57,8 @@ func test(given Given, only []string) error {
 		"  discover:\n    find:\n      glob: \"**/*pso.yaml\"\n"
 	bin := filepath.Join(folder, "bin")
 	servers, err := start(filepath.Join(folder, "argocd"), folder, []Plugin{
-		{"pso-gen", string(shipped), bin}, {"sleeper", sleeper, bin}, {"discovering", discovering, bin},
+		{Name: "pso-gen", Config: string(shipped), Path: bin}, {Name: "sleeper", Config: sleeper, Path: bin},
+		{Name: "discovering", Config: discovering, Path: bin},
 	})
 	if err != nil {
 		return err
