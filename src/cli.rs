@@ -11,6 +11,7 @@ mod diff;
 mod expired;
 mod explain;
 mod files;
+mod function;
 mod git;
 mod graph;
 mod import_pso;
@@ -61,6 +62,8 @@ enum Command {
     Simulate(simulate::Args),
     Demo(demo::Args),
     Argocd(argocd::Args),
+    #[command(name = "fn")]
+    Function(function::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -92,6 +95,8 @@ enum Trouble {
     Simulate(#[source] std::io::Error),
     #[error(transparent)]
     Manifest(#[from] crate::manifest::WriteError),
+    #[error("cannot write YAML")]
+    Yaml(#[from] crate::yaml::WriteError),
     #[error("cannot turn an object into JSON")]
     Json(#[from] serde_json::Error),
     /// The reader of our output has gone: no matter of ours.
@@ -136,6 +141,7 @@ fn run(command: Command) -> Result<Outcome, Trouble> {
         Command::Simulate(args) => simulate::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Argocd(args) => argocd::run(&args),
+        Command::Function(args) => function::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

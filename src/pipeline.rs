@@ -17,6 +17,9 @@ use crate::spec::{
 };
 use crate::yaml::{self, Node};
 
+/// Errors in one text after which the rest of it is left unread.
+const MOST_ERRORS: usize = 200;
+
 /// Everything that is the same for all texts of a run.
 #[derive(Debug)]
 pub struct Pipeline<'p> {
@@ -93,17 +96,22 @@ impl Pipeline<'_> {
     /// Turns one text into apps with their objects.
     pub fn render(&self, source: SourceId) -> Unit {
         let read = yaml::read(source, self.sources);
-        let mut unit = Unit {
-            documents: read.documents.len(),
-            diagnostics: read.diagnostics,
-            ..Unit::default()
-        };
+        self.documents(read.documents, read.diagnostics)
+    }
+
+    /// Turns the documents of one text into apps with their objects; `diagnostics` are what is wrong with
+    /// the text.
+    pub fn documents(&self, documents: Vec<Node>, diagnostics: Vec<Diagnostic>) -> Unit {
+        let mut unit = Unit { documents: documents.len(), diagnostics, ..Unit::default() };
         let kinds = self.kinds();
-        for node in read.documents {
+        for node in documents {
             match split(node, &kinds) {
                 Ok(document) if document.kind == STORAGE => self.storage(&document, &mut unit),
                 Ok(document) => self.app(document, &mut unit),
                 Err(diagnostic) => unit.diagnostics.push(diagnostic),
+            }
+            if unit.diagnostics.iter().filter(|found| found.is_error()).count() > MOST_ERRORS {
+                break;
             }
         }
         unit

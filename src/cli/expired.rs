@@ -29,8 +29,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let today = || jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let today = args.today.unwrap_or_else(today).to_string();
+    let today = files::day(args.today);
     let sources = Sources::default();
     let mut any = false;
     let mut kept = false;

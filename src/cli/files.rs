@@ -60,6 +60,12 @@ fn most(file: impl Read) -> impl Read {
     file.take(yaml::MAX_BYTES as u64 + 1)
 }
 
+/// Returns a day, or the present one, as `2026-12-24`: in UTC like everything else here.
+pub(super) fn day(today: Option<jiff::civil::Date>) -> String {
+    let now = || jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    today.unwrap_or_else(now).to_string()
+}
+
 /// A path as people would write it.
 pub(super) fn shown(path: &Path) -> String {
     let text = path.display().to_string();

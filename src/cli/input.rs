@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::files::Ignored;
+use super::files::{self, Ignored};
 
 /// What is read.
 #[derive(Debug, Clone, Args)]
@@ -45,9 +45,8 @@ pub(super) struct InputArgs {
 }
 
 impl InputArgs {
-    /// Returns the day as `2026-12-24`, in UTC like everything else here.
+    /// Returns the day that counts as today.
     pub(super) fn day(&self) -> String {
-        let today = || jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        self.today.unwrap_or_else(today).to_string()
+        files::day(self.today)
     }
 }

@@ -80,6 +80,8 @@ codes! {
         "A layer (`-f`) or a `--set` does not say which app it changes, or changes none."
     Error BadParameter "bad-parameter"
         "A parameter or variable that Argo CD hands to the plugin is not one: it has no value, several, or a name that no field has. `pso-gen argocd parameters` lists those of a folder."
+    Error BadList "bad-list"
+        "`pso-gen fn`: what came on standard input is not the `ResourceList` of a KRM function, or the function's configuration sets what it has not."
     Error BadBlueprint "bad-blueprint"
         "A blueprint contradicts itself: it names a component, volume, secret, port or file that it does not have."
     Error BadExpression "bad-expression"

@@ -266,8 +266,13 @@ func (c *cluster) definitions(folder string) error {
 		}
 	}
 	return eventually(30, func() error {
-		_, err := c.list(applications, "")
-		return err
+		c.mapper.Reset()
+		for _, kind := range []string{"Application", "AppProject", "ApplicationSet"} {
+			if _, err := c.mapper.RESTMapping(schema.GroupKind{Group: "argoproj.io", Kind: kind}, "v1alpha1"); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
