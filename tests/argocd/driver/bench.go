@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand"
 	"os"
 	"os/exec"
@@ -14,15 +13,11 @@ import (
 	"sort"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
-	cmpclient "github.com/argoproj/argo-cd/v3/cmpserver/apiclient"
 	argo "github.com/argoproj/argo-cd/v3/pkg/apis/application/v1alpha1"
 	"github.com/argoproj/argo-cd/v3/reposerver/apiclient"
-	"github.com/argoproj/argo-cd/v3/util/cmp"
-	"github.com/argoproj/argo-cd/v3/util/io/files"
-	"github.com/argoproj/argo-cd/v3/util/tgzstream"
+	"sigs.k8s.io/yaml"
 )
 
 // Bench is a machine with all contenders running.
@@ -30,6 +25,9 @@ type bench struct {
 	given   Given
 	servers *Servers
 	number  int
+	folder  string
+	// How many bytes of history a repository has beside its files.
+	history int
 }
 
 // Contender is one way from a repository to manifests.
@@ -56,115 +54,100 @@ func measure(given Given, only []string) error {
 		return err
 	}
 	defer os.RemoveAll(folder)
-	b := &bench{given: given}
-	shipped, err := os.ReadFile(given.plugin)
+	b := &bench{given: given, folder: folder}
+	if err := b.start(); err != nil {
+		return err
+	}
+	defer b.servers.stop()
+	contenders := append(b.plugins("nothing", "pso-gen", "cat", "cat-json", "helm-plugin"), contender{
+		name: "Argo CD's own helm", client: b.servers.client, charts: true, source: func(*argo.ApplicationSource) {},
+	})
+	fmt.Printf("Hard refresh through repository and plugin server, ms; median of rounds that take turns (least to most), and how often\n" +
+		"the plugin that does nothing fits in. 100 apps: until all are done, 8 at a time. cat prints what pso-gen makes,\n" +
+		"cat-json the same as JSON.\n\n")
+	for _, size := range []struct{ files, apps, rounds int }{
+		{1, 1, 31}, {1, 100, 5}, {100, 1, 31}, {100, 100, 3}, {1000, 1, 15}, {1000, 100, 1},
+	} {
+		if !wanted(fmt.Sprintf("%d/%d", size.files, size.apps)) {
+			continue
+		}
+		if err := b.table(contenders, size.files, size.apps, size.rounds); err != nil {
+			return err
+		}
+	}
+	for _, part := range []struct {
+		name string
+		do   func() error
+	}{{"memory", b.peaks}, {"steps", b.steps}, {"helps", b.helps}} {
+		if wanted(part.name) {
+			if err := part.do(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Start starts a plugin server for each contender.
+func (b *bench) start() error {
+	shipped, err := os.ReadFile(b.given.plugin)
 	if err != nil {
 		return err
 	}
-	if err := copyProgram(given.helm, filepath.Join(folder, "helm", "helm")); err != nil {
+	if err := copyProgram(b.given.helm, filepath.Join(b.folder, "helm", "helm")); err != nil {
 		return err
 	}
 	own, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	if err := copyProgram(own, filepath.Join(folder, "driver")); err != nil {
+	if err := copyProgram(own, filepath.Join(b.folder, "driver")); err != nil {
 		return err
 	}
-	// The floor prints one ConfigMap; to compare like with like, the second floor prints what we do.
-	rendered, err := b.render(folder)
+	rendered, err := b.render()
 	if err != nil {
 		return err
 	}
-	if err := write(folder, map[string]string{
-		"one.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n", "all.yaml": rendered,
+	var objects []string
+	for document := range strings.SplitSeq(rendered, "\n---\n") {
+		object, err := yaml.YAMLToJSON([]byte(document))
+		if err != nil {
+			return err
+		}
+		objects = append(objects, string(object))
+	}
+	if err := write(b.folder, map[string]string{
+		"one.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n",
+		"all.yaml": rendered, "all.json": strings.Join(objects, "\n"),
 	}); err != nil {
 		return err
 	}
 	command := func(name string, words ...string) Plugin {
 		list, _ := json.Marshal(words)
-		return Plugin{Name: name, Config: fmt.Sprintf(config, name, list), Path: filepath.Join(folder, "bin")}
+		return Plugin{Name: name, Config: fmt.Sprintf(config, name, list), Path: filepath.Join(b.folder, "bin")}
 	}
-	b.servers, err = start(filepath.Join(folder, "argocd"), folder, []Plugin{
-		{Name: "pso-gen", Config: string(shipped), Path: filepath.Join(folder, "bin")},
-		command("nothing", "/bin/cat", filepath.Join(folder, "one.yaml")),
-		command("cat", "/bin/cat", filepath.Join(folder, "all.yaml")),
-		command("helm-plugin", filepath.Join(folder, "helm", "helm"), "template", "app", "."),
-		{Name: "native", Command: []string{filepath.Join(folder, "driver"), "--native", filepath.Join(folder, "one.yaml")}},
+	b.servers, err = start(filepath.Join(b.folder, "argocd"), b.folder, []Plugin{
+		{Name: "pso-gen", Config: string(shipped), Path: filepath.Join(b.folder, "bin")},
+		command("nothing", "/bin/cat", filepath.Join(b.folder, "one.yaml")),
+		command("cat", "/bin/cat", filepath.Join(b.folder, "all.yaml")),
+		command("cat-json", "/bin/cat", filepath.Join(b.folder, "all.json")),
+		command("helm-plugin", filepath.Join(b.folder, "helm", "helm"), "template", "app", "."),
+		{Name: "native", Command: []string{filepath.Join(b.folder, "driver"), "--native", filepath.Join(b.folder, "one.yaml")}},
 	})
-	if err != nil {
-		return err
-	}
-	defer b.servers.stop()
-	plugins := func(names ...string) []contender {
-		var all []contender
-		for _, name := range names {
-			all = append(all, contender{name: name, client: b.servers.client, charts: name == "helm-plugin",
-				source: func(source *argo.ApplicationSource) { source.Plugin = plugin(name) }})
-		}
-		return all
-	}
-	contenders := append(plugins("nothing", "pso-gen", "cat", "helm-plugin"), contender{
-		name: "Argo CD's own helm", client: b.servers.client, charts: true, source: func(*argo.ApplicationSource) {},
-	})
-	fmt.Printf("Hard refresh through repository and plugin server, ms; median of rounds that take turns (least, most), and how often\nthe plugin that does nothing fits in. 100 apps: until all are done, 8 at a time.\n\n")
-	for _, files := range []int{1, 100, 1000} {
-		for _, apps := range []int{1, 100} {
-			rounds := 21
-			if apps > 1 {
-				rounds = 3
-			}
-			if apps > 1 && files == 1000 {
-				// Minutes for each.
-				rounds = 1
-			}
-			if !wanted(fmt.Sprintf("%d/%d", files, apps)) {
-				continue
-			}
-			if err := b.table(contenders, files, apps, rounds); err != nil {
-				return err
-			}
-		}
-	}
-	if wanted("memory") {
-		if err := b.memory(folder); err != nil {
-			return err
-		}
-	}
-	if wanted("steps") {
-		if err := b.steps(); err != nil {
-			return err
-		}
-	}
-	if !wanted("helps") {
-		return nil
-	}
-	excluding, err := b.servers.repositoryServer("excluding", "--plugin-tar-exclude", "other/*")
-	if err != nil {
-		return err
-	}
-	narrow, err := b.servers.repositoryServer("narrow", "--plugin-use-manifest-generate-paths")
-	if err != nil {
-		return err
-	}
-	with := func(name, paths string, client apiclient.RepoServerServiceClient) contender {
-		return contender{name: name, client: client, paths: paths,
-			source: func(source *argo.ApplicationSource) { source.Plugin = plugin("pso-gen") }}
-	}
-	fmt.Printf("\nWhat helps at 1,000 files, 1 app:\n\n")
-	helps := append(plugins("nothing", "pso-gen"),
-		contender{name: "nothing, without unpacking", client: b.servers.client,
-			source: func(source *argo.ApplicationSource) { source.Plugin = plugin("native") }},
-		with("pso-gen, other/* excluded", "", excluding),
-		with("pso-gen, generate paths", ".", narrow),
-		contender{name: "rendered, a directory", client: b.servers.client,
-			source: func(source *argo.ApplicationSource) { source.Path = "rendered" }},
-	)
-	return b.table(helps, 1000, 1, 21)
+	return err
 }
 
-func (b *bench) render(folder string) (string, error) {
-	app := filepath.Join(folder, "app")
+func (b *bench) plugins(names ...string) []contender {
+	var all []contender
+	for _, name := range names {
+		all = append(all, contender{name: name, client: b.servers.client, charts: name == "helm-plugin",
+			source: func(source *argo.ApplicationSource) { source.Plugin = plugin(name) }})
+	}
+	return all
+}
+
+func (b *bench) render() (string, error) {
+	app := filepath.Join(b.folder, "app")
 	if err := write(app, map[string]string{"pso.yaml": nextcloud}); err != nil {
 		return "", err
 	}
@@ -176,7 +159,7 @@ func (b *bench) render(folder string) (string, error) {
 
 // Repositories makes one of apps and one of charts with the same objects, each with so many files.
 func (b *bench) repositories(count, apps int) (string, string, error) {
-	rendered, err := b.render(b.servers.Folder)
+	rendered, err := b.render()
 	if err != nil {
 		return "", "", err
 	}
@@ -214,11 +197,32 @@ func (b *bench) repositories(count, apps int) (string, string, error) {
 		if err := write(folder, files); err != nil {
 			return "", "", err
 		}
-		if addresses[at], err = commit(folder); err != nil {
+		if addresses[at], err = commit(folder); err == nil && b.history > 0 {
+			err = b.remember(folder)
+		}
+		if err != nil {
 			return "", "", err
 		}
 	}
 	return addresses[0], addresses[1], nil
+}
+
+// Remember adds a file that does not pack, and deletes it again.
+func (b *bench) remember(folder string) error {
+	text := make([]byte, b.history)
+	_, _ = rand.New(rand.NewSource(1)).Read(text)
+	path := filepath.Join(folder, "old")
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		return err
+	}
+	if _, err := commit(folder); err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	_, err := commit(folder)
+	return err
 }
 
 func (b *bench) table(contenders []contender, count, apps, rounds int) error {
@@ -285,98 +289,6 @@ func (b *bench) all(c contender, address string, folders, apps int) error {
 	group.Wait()
 	close(wrong)
 	return <-wrong
-}
-
-// Memory prints what servers and commands have used at most.
-func (b *bench) memory(folder string) error {
-	fmt.Printf("\nMost memory after all of this, MiB: repository server %.0f, plugin server %.0f, that of the floor %.0f; the command itself:",
-		b.servers.peak("repo-server"), b.servers.peak("pso-gen"), b.servers.peak("nothing"))
-	_, theirs, err := b.repositories(1, 1)
-	if err != nil {
-		return err
-	}
-	chart := filepath.Join(strings.TrimPrefix(theirs, "file://"), "apps", "a0")
-	for _, c := range []struct{ name, folder, command string }{
-		{"pso-gen", filepath.Join(folder, "app"), filepath.Join(folder, "bin", "pso-gen") + " argocd generate"},
-		{"helm template", chart, filepath.Join(folder, "helm", "helm") + " template app ."},
-	} {
-		words := strings.Fields(c.command)
-		command := exec.Command(words[0], words[1:]...)
-		command.Dir, command.Stdout = c.folder, io.Discard
-		command.Env = append(os.Environ(), "ARGOCD_APP_NAMESPACE=team")
-		if err := command.Run(); err != nil {
-			return fmt.Errorf("%s: %w", c.command, err)
-		}
-		usage, _ := command.ProcessState.SysUsage().(*syscall.Rusage)
-		fmt.Printf(" %s %.0f", c.name, float64(usage.Maxrss)/1024)
-	}
-	fmt.Println()
-	return nil
-}
-
-// Steps prints what each step from the work tree to the command's start costs, by Argo CD's own functions.
-func (b *bench) steps() error {
-	address, _, err := b.repositories(1000, 1)
-	if err != nil {
-		return err
-	}
-	folder := strings.TrimPrefix(address, "file://")
-	client, err := cmpclient.NewConnection(filepath.Join(b.servers.Folder, "sockets", "nothing.sock"))
-	if err != nil {
-		return err
-	}
-	service := cmpclient.NewConfigManagementPluginServiceClient(client)
-	taken := map[string][]time.Duration{}
-	step := func(name string, do func() error) error {
-		began := time.Now()
-		err := do()
-		taken[name] = append(taken[name], time.Since(began))
-		return err
-	}
-	for range 11 {
-		var packed *os.File
-		if err := step("pack: read, tar, gzip, sum", func() (err error) {
-			packed, _, _, err = tgzstream.CompressFiles(folder, nil, nil)
-			return err
-		}); err != nil {
-			return err
-		}
-		to, err := os.MkdirTemp(b.servers.Folder, "unpacked-")
-		if err != nil {
-			return err
-		}
-		if err := step("unpack: gunzip, write", func() error { return files.Untgz(to, packed, 1<<40, false) }); err != nil {
-			return err
-		}
-		tgzstream.CloseAndDelete(packed)
-		if err := step("delete", func() error { return os.RemoveAll(to) }); err != nil {
-			return err
-		}
-		if err := step("the command that does nothing", func() error {
-			return exec.Command("/bin/cat", filepath.Join(b.servers.Folder, "one.yaml")).Run()
-		}); err != nil {
-			return err
-		}
-		if err := step("all of it, by way of the plugin server", func() error {
-			stream, err := service.GenerateManifest(context.Background())
-			if err != nil {
-				return err
-			}
-			if err := cmp.SendRepoStream(context.Background(), filepath.Join(folder, "apps", "a0"), folder, stream, nil, nil); err != nil {
-				return err
-			}
-			_, err = stream.CloseAndRecv()
-			return err
-		}); err != nil {
-			return err
-		}
-	}
-	fmt.Printf("\nSteps at 1,000 files, ms:\n\n")
-	for _, name := range []string{"pack: read, tar, gzip, sum", "unpack: gunzip, write", "delete", "the command that does nothing", "all of it, by way of the plugin server"} {
-		m := median(taken[name])
-		fmt.Printf("  %-40s %8.1f (%.1f to %.1f)\n", name, ms(m), ms(taken[name][0]), ms(taken[name][len(taken[name])-1]))
-	}
-	return nil
 }
 
 func median(times []time.Duration) time.Duration {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"io"
@@ -47,19 +45,8 @@ func (n *native) GenerateManifest(stream apiclient.ConfigManagementPluginService
 			packed.Write(file.Chunk)
 		}
 	}
-	unpacked, err := gzip.NewReader(&packed)
-	if err != nil {
+	if err := discard(&packed); err != nil {
 		return err
-	}
-	for archive := tar.NewReader(unpacked); ; {
-		if _, err := archive.Next(); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return err
-		}
-		if _, err := io.Copy(io.Discard, archive); err != nil {
-			return err
-		}
 	}
 	return stream.SendAndClose(&apiclient.ManifestResponse{Manifests: n.answer, SourceType: "native"})
 }
