@@ -464,3 +464,20 @@ fn static_parameters_are_those_that_are_read() {
     }
     assert!(plugin["spec"].get("discover").is_none());
 }
+
+/// What the two ways to install the sidecar say is the same.
+#[test]
+fn both_ways_to_install_are_one() {
+    let read = |name: &str| -> Value {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/argocd/install/");
+        let text = fs::read_to_string(format!("{folder}{name}")).expect("there");
+        serde_yaml::from_str(&text).expect("YAML")
+    };
+    let values = read("values.yaml");
+    let pod = &read("repo-server.yaml")["spec"]["template"]["spec"];
+    assert_eq!(values["repoServer"]["extraContainers"], pod["containers"]);
+    assert_eq!(values["repoServer"]["volumes"], pod["volumes"]);
+    assert_eq!(values["configs"]["params"], read("params.yaml")["data"]);
+    assert_eq!(values["configs"]["cm"], read("health.yaml")["data"]);
+    assert!(pod["containers"][0]["securityContext"]["runAsNonRoot"] == json!(true));
+}

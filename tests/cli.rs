@@ -108,7 +108,7 @@ fn an_index_that_leads_outside_is_not_followed() {
     let folder = folder(&[
         ("apps/s.pso.yaml", APP),
         ("precious.txt", "keep me"),
-        ("apps/out/.pso-gen.json", r#"{"files": ["../../precious.txt", "/etc/hostname"]}"#),
+        ("apps/out/.pso-gen.index", r#"{"files": ["../../precious.txt", "/etc/hostname"]}"#),
     ]);
     let root = folder.path();
     assert_eq!(code(&pso_gen(&root.join("apps"), &["render", "--out", "out"])), 0);

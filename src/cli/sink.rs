@@ -14,8 +14,9 @@ use crate::manifest::{self, Object};
 
 /// Output that stays in memory; beyond, it waits in an unnamed file.
 const IN_MEMORY: usize = 8 << 20;
-/// File with the list of files that we wrote, and may remove.
-const INDEX: &str = ".pso-gen.json";
+/// File with the list of files that we wrote, and may remove. It is JSON, and not called so: Argo CD takes every
+/// `.json` of a folder for an object.
+const INDEX: &str = ".pso-gen.index";
 
 /// Standard output. Nothing is written before everything is known to be right.
 #[derive(Debug)]

@@ -123,13 +123,14 @@ func resource(group, version, plural string) schema.GroupVersionResource {
 }
 
 var (
-	applications = resource("argoproj.io", "v1alpha1", "applications")
-	claims       = resource("", "v1", "persistentvolumeclaims")
-	deployments  = resource("apps", "v1", "deployments")
-	ingresses    = resource("networking.k8s.io", "v1", "ingresses")
-	nodes        = resource("", "v1", "nodes")
-	pods         = resource("", "v1", "pods")
-	secrets      = resource("", "v1", "secrets")
+	applications    = resource("argoproj.io", "v1alpha1", "applications")
+	applicationsets = resource("argoproj.io", "v1alpha1", "applicationsets")
+	claims          = resource("", "v1", "persistentvolumeclaims")
+	deployments     = resource("apps", "v1", "deployments")
+	ingresses       = resource("networking.k8s.io", "v1", "ingresses")
+	nodes           = resource("", "v1", "nodes")
+	pods            = resource("", "v1", "pods")
+	secrets         = resource("", "v1", "secrets")
 )
 
 func (c *cluster) list(resource schema.GroupVersionResource, namespace string) ([]unstructured.Unstructured, error) {

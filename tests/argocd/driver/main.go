@@ -2,7 +2,7 @@
 // controller and user interface ask, and says what came of it, one line for each case.
 //
 //	driver --servers FILE --generator FILE --plugin FILE --examples DIR --golden DIR [--update] [WORD...]
-//	driver --sync --servers FILE --generator FILE --plugin FILE --examples DIR --controlplane FILE --crds DIR
+//	driver --sync --servers FILE --generator FILE --plugin FILE --examples DIR --controlplane FILE --crds DIR --install FILE
 //	driver --bench --servers FILE --generator FILE --plugin FILE --helm FILE
 package main
 
@@ -16,8 +16,8 @@ import (
 
 // Given is what the command line says.
 type Given struct {
-	servers, generator, plugin, examples, golden, helm, controlplane, crds string
-	update                                                                 bool
+	servers, generator, plugin, examples, golden, helm, controlplane, crds, install string
+	update                                                                          bool
 }
 
 func main() {
@@ -34,6 +34,7 @@ func main() {
 	flag.BoolVar(&native, "native", false, "serve a file's text at a socket, as a plugin server that unpacks nothing")
 	flag.BoolVar(&whole, "sync", false, "sync the examples into a real control plane")
 	flag.StringVar(&given.controlplane, "controlplane", "", "what starts a control plane")
+	flag.StringVar(&given.install, "install", "", "file with the objects of an installation")
 	flag.StringVar(&given.crds, "crds", "", "folder with Argo CD's resource definitions")
 	flag.Parse()
 	run := test
