@@ -16,8 +16,8 @@ import (
 
 // Given is what the command line says.
 type Given struct {
-	servers, generator, plugin, examples, golden, helm, controlplane, crds, install string
-	update                                                                          bool
+	servers, generator, plugin, examples, golden, helm, controlplane, crds, install, sidecar string
+	update                                                                                   bool
 }
 
 func main() {
@@ -34,6 +34,7 @@ func main() {
 	flag.BoolVar(&native, "native", false, "serve a file's text at a socket, as a plugin server that unpacks nothing")
 	flag.BoolVar(&whole, "sync", false, "sync the examples into a real control plane")
 	flag.StringVar(&given.controlplane, "controlplane", "", "what starts a control plane")
+	flag.StringVar(&given.sidecar, "sidecar", "", "what runs the plugin server in a container, instead of a process")
 	flag.StringVar(&given.install, "install", "", "file with the objects of an installation")
 	flag.StringVar(&given.crds, "crds", "", "folder with Argo CD's resource definitions")
 	flag.Parse()

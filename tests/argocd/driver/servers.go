@@ -32,6 +32,8 @@ type Plugin struct {
 	Path   string
 	// Instead of Argo CD's plugin server: a command that serves the socket behind it.
 	Command []string
+	// Whether that command makes itself small.
+	Root bool
 }
 
 // The user that Argo CD's documentation gives a sidecar.
@@ -65,7 +67,7 @@ func start(servers, folder string, plugins []Plugin, flags ...string) (*Servers,
 			return nil, err
 		}
 		user := 0
-		if os.Getuid() == 0 {
+		if os.Getuid() == 0 && !plugin.Root {
 			user = sidecarUser
 			if err := os.Chown(work, user, user); err != nil {
 				return nil, err
@@ -74,6 +76,9 @@ func start(servers, folder string, plugins []Plugin, flags ...string) (*Servers,
 		// Nothing else on the path: a plugin that needs a shell has to say so.
 		environment := []string{
 			"PATH=" + plugin.Path, "HOME=/nonexistent", "TMPDIR=" + work, "ARGOCD_CMP_WORKDIR=" + work, s.sockets,
+		}
+		if plugin.Root {
+			environment = os.Environ()
 		}
 		command := plugin.Command
 		if command == nil {
@@ -176,7 +181,12 @@ func (s *Servers) wait(ready func() bool) error {
 }
 
 func (s *Servers) stop() {
-	for _, run := range s.runs {
+	for name, run := range s.runs {
+		// A container outlives whoever is killed outright.
+		if name == "pso-gen" {
+			_ = run.Process.Signal(syscall.SIGTERM)
+			time.Sleep(time.Second)
+		}
 		_ = run.Process.Kill()
 		_ = run.Wait()
 	}

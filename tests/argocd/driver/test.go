@@ -56,8 +56,12 @@ func test(given Given, only []string) error {
 	discovering := strings.Replace(string(shipped), "name: pso-gen\n", "name: discovering\n", 1) +
 		"  discover:\n    find:\n      glob: \"**/*pso.yaml\"\n"
 	bin := filepath.Join(folder, "bin")
+	ours := Plugin{Name: "pso-gen", Config: string(shipped), Path: bin}
+	if given.sidecar != "" {
+		ours.Command, ours.Root = []string{given.sidecar, filepath.Join(folder, "argocd")}, true
+	}
 	servers, err := start(filepath.Join(folder, "argocd"), folder, []Plugin{
-		{Name: "pso-gen", Config: string(shipped), Path: bin}, {Name: "sleeper", Config: sleeper, Path: bin},
+		ours, {Name: "sleeper", Config: sleeper, Path: bin},
 		{Name: "discovering", Config: discovering, Path: bin},
 	})
 	if err != nil {
