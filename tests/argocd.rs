@@ -325,6 +325,7 @@ fn files_of_the_repository_can_be_named_and_no_others() {
         ("apps/nc/pso.yaml", NEXTCLOUD),
         ("environments/production.yaml", "spec: {replicas: 2}\n"),
         ("apps/more.yaml", "spec: {workers: 50}\n"),
+        (".git/config", "[core]\n"),
         ("storage/fast.pso.yaml", include_str!("../examples/storage/storage.pso.yaml")),
     ]);
     let outside = top.path().join("secret.yaml");
@@ -349,6 +350,7 @@ fn files_of_the_repository_can_be_named_and_no_others() {
         &absolute,
         "/../secret.yaml",
         "//etc/passwd",
+        "/.git/config",
         "/etc/passwd",
         "../..",
         ".",

@@ -6,7 +6,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -66,13 +66,17 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         let _ = done.send(work(command));
     });
     worker.map_err(Trouble::Start)?;
-    result.recv_timeout(LONGEST).unwrap_or_else(|_| {
-        let longest = LONGEST.as_secs();
-        out::words(&format!(
-            "stopped after {longest} s; split the folder into several applications\n"
-        ));
-        Ok(Outcome::Wrong)
-    })
+    match result.recv_timeout(LONGEST) {
+        Ok(outcome) => outcome,
+        Err(RecvTimeoutError::Timeout) => {
+            let longest = LONGEST.as_secs();
+            Err(Trouble::Usage(format!(
+                "stopped after {longest} s; split the folder into several applications"
+            )))
+        }
+        // It has ended without a word: a defect of ours, which must not look like a success.
+        Err(RecvTimeoutError::Disconnected) => Ok(Outcome::Wrong),
+    }
 }
 
 fn work(command: Command) -> Result<Outcome, Trouble> {
@@ -161,6 +165,9 @@ impl Told {
         let Ok(below) = real.strip_prefix(&self.repository.top) else {
             return no(format!("`{path}` is outside the repository"));
         };
+        if below.starts_with(".git") {
+            return no(format!("`{path}` belongs to Git"));
+        }
         let right = match wanted {
             Wanted::File => real.is_file(),
             Wanted::Folder => real.is_dir(),
