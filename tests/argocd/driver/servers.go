@@ -190,6 +190,7 @@ func (s *Servers) stop() {
 		_ = run.Process.Kill()
 		_ = run.Wait()
 	}
+	s.runs = map[string]*exec.Cmd{}
 }
 
 // Peak returns the most memory that a server has had, in MiB.

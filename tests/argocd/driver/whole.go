@@ -1,0 +1,177 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// What Argo CD's own installation would hold, as far as its controllers need it.
+const installation = `
+{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argocd"}}
+---
+{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "argocd-secret", "namespace": "argocd", "labels": {"app.kubernetes.io/part-of": "argocd"}},
+  "stringData": {"server.secretkey": "x"}}
+---
+{"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "default", "namespace": "argocd"},
+  "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}], "clusterResourceWhitelist": [{"group": "*", "kind": "*"}]}}
+`
+
+// The storage document that Argo CD syncs. The arrays are simulated, for the same cluster's name.
+const storageDocument = `apiVersion: pso-gen.io/v1alpha1
+kind: Storage
+metadata: {name: pso, namespace: pso-system}
+spec:
+  cluster: demo
+  nodes: [10.0.0.0/8]
+  arrays:
+    - {name: fb1, type: FlashBlade, management: fb1.example.com, token: {secret: arrays, key: fb1}}
+    - {name: fa1, type: FlashArray, management: fa1.example.com, token: {secret: arrays, key: fa1}}
+  provisioner: {image: "registry.example.com/pso-gen:0.1.0"}
+`
+
+const team = `apiVersion: pso-gen.io/v1alpha1
+kind: NextCloud
+metadata: {name: team}
+spec:
+  host: team.example.com
+  replicas: {min: 2, max: 6, cpu: 70}
+`
+
+// Whole is the whole way: Git, Argo CD's controllers and servers, a real control plane, the provisioner,
+// simulated arrays.
+type whole struct {
+	*cluster
+	servers    *Servers
+	repository string
+	stop       chan bool
+}
+
+func (w *whole) begin(given Given, folder string) error {
+	if err := w.definitions(given.crds); err != nil {
+		return err
+	}
+	if err := w.apply(installation); err != nil {
+		return err
+	}
+	// The settings of the example.
+	for _, name := range []string{"health.yaml", "params.yaml"} {
+		text, err := os.ReadFile(filepath.Join(given.examples, "argocd", "install", name))
+		if err != nil {
+			return err
+		}
+		labels := "namespace: argocd\n  labels: {app.kubernetes.io/part-of: argocd}\n  name: "
+		if err := w.apply(strings.Replace(string(text), "name: ", labels, 1)); err != nil {
+			return err
+		}
+	}
+	go w.pretend(w.stop)
+	shipped, err := os.ReadFile(given.plugin)
+	if err != nil {
+		return err
+	}
+	bin := filepath.Join(folder, "bin")
+	w.servers, err = start(filepath.Join(folder, "argocd"), folder, []Plugin{{Name: "pso-gen", Config: string(shipped), Path: bin}},
+		"--plugin-tar-exclude", ".git/*", "--plugin-use-manifest-generate-paths")
+	if err != nil {
+		return err
+	}
+	if err := w.git(given, folder); err != nil {
+		return err
+	}
+	// The arrays, and the provisioner as the Deployment would run it.
+	document := filepath.Join(folder, "arrays", "storage.pso.yaml")
+	if err := os.MkdirAll(filepath.Dir(document), 0o755); err != nil {
+		return err
+	}
+	program := filepath.Join(bin, "pso-gen")
+	if err := w.servers.run("arrays", folder, os.Environ(), program, "simulate", "--storage-out", document); err != nil {
+		return err
+	}
+	if err := w.servers.wait(func() bool {
+		_, err := os.Stat(document)
+		return err == nil
+	}); err != nil {
+		return err
+	}
+	if err := w.servers.run("provisioner", folder, os.Environ(), program, "provisioner", "--storage", document,
+		"--kubeconfig", w.kubeconfig); err != nil {
+		return err
+	}
+	if err := w.controllers(""); err != nil {
+		return err
+	}
+	root, err := os.ReadFile(filepath.Join(given.examples, "argocd", "root.yaml"))
+	if err != nil {
+		return err
+	}
+	return w.apply(w.ours(string(root)))
+}
+
+// Ours puts the local repository where an example names one.
+func (w *whole) ours(text string) string {
+	return strings.ReplaceAll(text, "https://git.example.com/platform/apps.git", "file://"+w.repository)
+}
+
+// Read returns an example of Argo CD's, with the local repository.
+func (w *whole) read(given Given, name string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(given.examples, "argocd", name))
+	return w.ours(string(text)), err
+}
+
+func (w *whole) git(given Given, folder string) error {
+	w.repository = filepath.Join(folder, "git")
+	files := map[string]string{"storage/storage.pso.yaml": storageDocument, "apps/team/pso.yaml": team}
+	for _, name := range []string{"nextcloud", "owncloud", "scratch"} {
+		text, err := os.ReadFile(filepath.Join(given.examples, "tiny", name+".pso.yaml"))
+		if err != nil {
+			return err
+		}
+		files["apps/"+name+"/pso.yaml"] = string(text)
+	}
+	platform, err := filepath.Glob(filepath.Join(given.examples, "argocd", "platform", "*.yaml"))
+	if err != nil {
+		return err
+	}
+	for _, path := range platform {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		files["argocd/platform/"+filepath.Base(path)] = w.ours(string(text))
+	}
+	if err := write(w.repository, files); err != nil {
+		return err
+	}
+	_, err = commit(w.repository)
+	return err
+}
+
+// Controllers starts Argo CD's, and ends those that run.
+func (w *whole) controllers(flags string) error {
+	if old := w.servers.runs["controller"]; old != nil {
+		_ = old.Process.Signal(syscall.SIGKILL)
+		_ = old.Wait()
+	}
+	environment := append(os.Environ(), "KUBECONFIG="+w.kubeconfig, "ARGOCD_FAKE_IN_CLUSTER=true",
+		"ARGOCD_RECONCILIATION_TIMEOUT=15s", "ARGOCD_RECONCILIATION_JITTER=0s", "ARGOCD_GPG_ENABLED=false",
+		"ARGOCD_TLS_DATA_PATH="+filepath.Join(w.servers.Folder, "tls"))
+	metrics, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	arguments := []string{"application-controller", "--namespace", "argocd", "--repo-server", w.servers.address,
+		"--repo-server-plaintext", "--redis", w.servers.redis, "--metrics-port", metrics[strings.LastIndex(metrics, ":")+1:],
+		"--loglevel", "info"}
+	arguments = append(arguments, strings.Fields(flags)...)
+	if err := w.servers.run("controller", w.servers.Folder, environment, w.servers.program, arguments...); err != nil {
+		return err
+	}
+	if w.servers.runs["applicationset"] != nil {
+		return nil
+	}
+	return w.servers.run("applicationset", w.servers.Folder, append(environment, "NAMESPACE=argocd"), w.servers.program,
+		"applicationset-controller", "--namespace", "argocd", "--argocd-repo-server", w.servers.address, "--repo-server-plaintext",
+		"--metrics-addr", "127.0.0.1:0", "--probe-addr", "127.0.0.1:0", "--webhook-addr", "127.0.0.1:0")
+}
