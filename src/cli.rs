@@ -4,6 +4,8 @@
 //! wrong, 2 it could not be tried (usage, files); `diff`: 0 same, 1 different, 2 trouble.
 
 mod argocd;
+mod batch;
+mod bounds;
 mod cluster;
 mod completions;
 mod demo;

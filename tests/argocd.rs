@@ -414,15 +414,20 @@ fn hostile_folders_are_refused() {
         }
     });
     make("binary", &|app| fs::write(app.join("x.pso.yaml"), [0, 159, 146, 150]).expect("written"));
-    make("loop", &|app| {
-        let blueprint = app.join("blueprints/loop");
-        fs::create_dir_all(&blueprint).expect("made");
-        let text = "blueprint: Loop\nabout: x\nlet:\n  x: \"{% for a in range(9999) %}{% for b in range(9999) %}{{ a * b }}{% endfor %}{% endfor %}\"\ncomponents:\n  web: {image: \"a:1\", user: 1000, env: {X: \"{{ x }}\"}}\n";
-        fs::write(blueprint.join("blueprint.yaml"), text).expect("written");
-        let document =
-            "apiVersion: pso-gen.io/v1alpha1\nkind: Loop\nmetadata: {name: l}\nspec: {}\n";
-        fs::write(app.join("l.pso.yaml"), document).expect("written");
+    let screen = make("fuel", &|app| {
+        let work = "range(10000)|map('string')|join|list|sort|unique|join|length";
+        evil(app, &format!("let: {{x: \"{{{{ {work} }}}}\"}}\ncomponents: {{web: {{}}}}\n"), 1);
     });
+    assert!(screen.contains("fuel"), "{screen}");
+    let long = "x".repeat(100_000);
+    let words = |times: usize| {
+        let each = format!("{{for: {{i: \"{{{{ range({times}) }}}}\"}}, each: {long}}}");
+        format!("components:\n  web: {{image: \"a:1\", user: 1000, args: [{each}]}}\n")
+    };
+    let screen = make("memory", &|app| evil(app, &words(9999), 1));
+    assert!(screen.contains("MiB of memory"), "{screen}");
+    let screen = make("output", &|app| evil(app, &words(10), 150));
+    assert!(screen.contains("100 MiB of manifests"), "{screen}");
     make("blueprints", &|app| {
         for folder in 0..40 {
             let folder = app.join(format!("blueprints/{folder}"));
@@ -431,6 +436,19 @@ fn hostile_folders_are_refused() {
             fs::write(folder.join("file"), vec![b'x'; 1 << 20]).expect("written");
         }
     });
+}
+
+/// Writes a blueprint of somebody else, and apps of it.
+fn evil(app: &Path, language: &str, apps: usize) {
+    let blueprint = app.join("blueprints/evil");
+    fs::create_dir_all(&blueprint).expect("made");
+    let text = format!("blueprint: Evil\nabout: An evil thing.\n{language}");
+    fs::write(blueprint.join("blueprint.yaml"), text).expect("written");
+    for number in 0..apps {
+        let text = NEXTCLOUD.replace("NextCloud", "Evil").replace("nc", &format!("e{number}"));
+        let text = text.replace("  host: cloud.example.com", "  {}");
+        fs::write(app.join(format!("e{number}.pso.yaml")), text).expect("written");
+    }
 }
 
 /// What may lie beside the apps, and must not be looked at.

@@ -6,14 +6,14 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
+use super::bounds::Bounds;
 use super::files::Ignored;
 use super::input::InputArgs;
 use super::out::{self, Format};
 use super::session::Session;
+use super::sink::Stream;
 use super::{Outcome, Trouble, render};
 use crate::argocd::{
     Announcement, Files, PARAMETER, PARAMETERS, Repository, announce, environment, parameters,
@@ -23,15 +23,20 @@ use crate::blueprint::name_of;
 use crate::diagnostic::{Code, Diagnostic, Place, Sources};
 use crate::spec::{Given, Setting};
 
-/// Longest run. Argo CD gives a request 60 s, the upload of the repository included, and then kills the
-/// command without a word (`controller.repo.server.timeout.seconds`).
-const LONGEST: Duration = Duration::from_secs(30);
+/// Argo CD gives a request 60 s, the upload of the repository included, and then kills the command without a
+/// word (`controller.repo.server.timeout.seconds`). The sidecar's memory is shared by all requests: a command
+/// that takes all of it ends the others, too.
+const BOUNDS: Bounds = Bounds { time: Duration::from_secs(30), memory: 256 << 20 };
 /// Most app files of one application.
 const MAX_FILES: usize = 10_000;
 /// Most bytes of them together.
 const MAX_BYTES: u64 = 32 << 20;
+/// Most bytes of manifests: as much as Argo CD passes on, unless its `ARGOCD_GRPC_MAX_SIZE_MB` is raised.
+const MAX_OUTPUT: u64 = 100 << 20;
 /// Most apps of one folder whose parameters are listed: more fill no page that somebody reads.
 const MAX_ANNOUNCED: usize = 20;
+/// Most apps of one folder whose fields variables are looked for in.
+const MAX_NAMED: usize = 1000;
 
 /// Be Argo CD's config management plugin
 ///
@@ -57,34 +62,33 @@ enum Command {
     Parameters,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let command = args.command;
-    let (done, result) = mpsc::channel();
-    // As much stack as the first thread has.
-    let worker = thread::Builder::new().stack_size(8 << 20).spawn(move || {
-        // When nobody waits any more, the process is about to end.
-        let _ = done.send(work(command));
-    });
-    worker.map_err(Trouble::Start)?;
-    match result.recv_timeout(LONGEST) {
-        Ok(outcome) => outcome,
-        Err(RecvTimeoutError::Timeout) => {
-            let longest = LONGEST.as_secs();
-            Err(Trouble::Usage(format!(
-                "stopped after {longest} s; split the folder into several applications"
-            )))
-        }
-        // It has ended without a word: a defect of ours, which must not look like a success.
-        Err(RecvTimeoutError::Disconnected) => Ok(Outcome::Wrong),
-    }
+/// What a command has made, and nobody has seen yet.
+enum Made {
+    Manifests {
+        first: String,
+        rest: Stream,
+    },
+    Parameters(String),
+    /// Nothing; the errors are told.
+    Refused,
 }
 
-fn work(command: Command) -> Result<Outcome, Trouble> {
-    let told = Told::read()?;
-    match command {
-        Command::Generate => generate(&told),
-        Command::Parameters => list(&told),
+pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+    let command = args.command;
+    let made = BOUNDS.hold(move || {
+        let told = Told::read()?;
+        match command {
+            Command::Generate => generate(&told),
+            Command::Parameters => list(&told),
+        }
+    })?;
+    // Written only now, when nothing can stop it half-way.
+    match made {
+        Made::Manifests { first, rest } => rest.finish(&first)?,
+        Made::Parameters(text) => out::data(&text)?,
+        Made::Refused => return Ok(Outcome::Wrong),
     }
+    Ok(Outcome::Good)
 }
 
 /// What Argo CD tells by way of the environment and the current folder.
@@ -194,7 +198,7 @@ impl Wanted {
     }
 }
 
-fn generate(told: &Told) -> Result<Outcome, Trouble> {
+fn generate(told: &Told) -> Result<Made, Trouble> {
     let again = format!("pso-gen validate {}", told.folder());
     let early = Sources::default();
     let (files, given) = match parameters(told.variable(PARAMETERS), &early) {
@@ -209,13 +213,13 @@ fn generate(told: &Told) -> Result<Outcome, Trouble> {
     let mut session = Session::open(&input)?;
     within_limits(&session)?;
     set(&mut session, told, given)?;
-    let (stream, first, summary, sources) = render::gather(session)?;
+    let stream = Stream::at_most(MAX_OUTPUT);
+    let (rest, first, summary, sources) = render::gather(session, stream)?;
     if summary.is_broken() {
         return Ok(refuse(&summary.diagnostics, &sources, &again));
     }
     out::diagnostics(&summary.diagnostics, &sources, Format::Human);
-    stream.finish(&first)?;
-    Ok(Outcome::Good)
+    Ok(Made::Manifests { first, rest })
 }
 
 /// Puts variables, then parameters, over everything else.
@@ -224,7 +228,7 @@ fn set(session: &mut Session, told: &Told, given: Vec<Given>) -> Result<(), Trou
     let variables: Vec<_> = told.variables.iter().filter(is_ours).cloned().collect();
     let (mut all, mut wrong) = (Vec::new(), Vec::new());
     if !variables.is_empty() {
-        let announced = announced(session, usize::MAX)?;
+        let announced = announced(session, MAX_NAMED)?.unwrap_or_default();
         (all, wrong) = environment(&variables, &announced, &session.sources);
     }
     all.extend(given);
@@ -239,9 +243,9 @@ fn set(session: &mut Session, told: &Told, given: Vec<Given>) -> Result<(), Trou
     Ok(())
 }
 
-fn refuse(wrong: &[Diagnostic], sources: &Sources, again: &str) -> Outcome {
+fn refuse(wrong: &[Diagnostic], sources: &Sources, again: &str) -> Made {
     out::words(&screen(wrong, sources, again));
-    Outcome::Wrong
+    Made::Refused
 }
 
 fn within_limits(session: &Session) -> Result<(), Trouble> {
@@ -254,22 +258,22 @@ fn within_limits(session: &Session) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn list(told: &Told) -> Result<Outcome, Trouble> {
+fn list(told: &Told) -> Result<Made, Trouble> {
     let input = told.input(&Files::default(), &mut Vec::new(), &Sources::default());
     let session = Session::open(&input)?;
     within_limits(&session)?;
-    let announced = announced(&session, MAX_ANNOUNCED)?;
-    out::data(&format!("{:#}\n", serde_json::to_value(announced)?))?;
-    Ok(Outcome::Good)
+    let announced = announced(&session, MAX_ANNOUNCED)?.unwrap_or_else(|| {
+        out::words(&format!("more than {MAX_ANNOUNCED} apps: their parameters are not listed\n"));
+        Vec::new()
+    });
+    Ok(Made::Parameters(format!("{:#}\n", serde_json::to_value(announced)?)))
 }
 
-/// Returns the parameters of all apps, or none when there are more apps than `most`.
-fn announced(session: &Session, most: usize) -> Result<Vec<Announcement>, Trouble> {
-    let apps = session.apps()?;
-    if apps.len() > most {
-        out::words(&format!("{} apps: only those of up to {most} are listed\n", apps.len()));
-        return Ok(Vec::new());
-    }
+/// Returns the parameters of all apps, or nothing when there are more apps than `most`.
+fn announced(session: &Session, most: usize) -> Result<Option<Vec<Announcement>>, Trouble> {
+    let Some(apps) = session.apps(most)? else {
+        return Ok(None);
+    };
     let several = apps.len() > 1;
     let mut all = Vec::new();
     for document in &apps {
@@ -282,5 +286,5 @@ fn announced(session: &Session, most: usize) -> Result<Vec<Announcement>, Troubl
         }
         all.extend(announce(blueprint.shape(), &document.node, name.as_deref()));
     }
-    Ok(all)
+    Ok(Some(all))
 }

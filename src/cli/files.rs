@@ -39,6 +39,14 @@ impl Input {
         }
     }
 
+    /// How many bytes it has, by what the file system says.
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Self::Stdin => 0,
+            Self::File(path) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
+        }
+    }
+
     /// Reads all of it.
     pub(super) fn read(&self) -> Result<Vec<u8>, Trouble> {
         let result = match self {

@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
 }
 
 fn to_stdout(session: Session, format: Format) -> Result<Outcome, Trouble> {
-    let (stream, first, summary, sources) = gather(session)?;
+    let (stream, first, summary, sources) = gather(session, Stream::new())?;
     let outcome = told(&summary, &sources, format);
     if outcome == Outcome::Good {
         stream.finish(&first)?;
@@ -74,8 +74,10 @@ fn to_stdout(session: Session, format: Format) -> Result<Outcome, Trouble> {
 }
 
 /// Renders everything into a stream, and the text that stands before it.
-pub(super) fn gather(session: Session) -> Result<(Stream, String, Summary, Sources), Trouble> {
-    let mut stream = Stream::new();
+pub(super) fn gather(
+    session: Session,
+    mut stream: Stream,
+) -> Result<(Stream, String, Summary, Sources), Trouble> {
     let mut first: Vec<Object> = Vec::new();
     let prepare = |unit: &Unit| {
         let mut text = String::new();

@@ -3,23 +3,20 @@
 use std::io::{self, IsTerminal};
 use std::sync::atomic::AtomicU32;
 
-use rayon::prelude::*;
-
+use super::batch::{self, Batch, Batches, in_parallel};
 use super::files::{self, Input};
 use super::input::InputArgs;
 use super::{Trouble, out};
 use crate::blueprint::{Classes, Library};
 use crate::check::{Facts, Run};
 use crate::compile;
-use crate::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error, sort};
+use crate::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
 use crate::manifest::Object;
-use crate::pipeline::{Layer, Pipeline, Unit, read_storage};
+use crate::pipeline::{Layer, Pipeline, Rendered, Unit, read_storage};
 use crate::spec::{Document, QuotaSpec, STORAGE, Setting, StorageSpec, split};
-use crate::yaml;
+use crate::yaml::{self, Node};
 
-/// Files that are rendered before any of them is written: bounds memory, keeps all cores busy.
-const CHUNK: usize = 32;
-/// Errors after which no further file is rendered.
+/// Errors after which nothing further is rendered.
 const MOST_ERRORS: usize = 1000;
 /// From how many files on a person wants to see that something goes on.
 const PROGRESS: usize = 500;
@@ -62,9 +59,8 @@ impl Summary {
     }
 }
 
-/// What is left of a file when it has been rendered.
+/// What is left of a document when it has been rendered.
 struct Done<T> {
-    documents: usize,
     storage: usize,
     apps: Vec<Facts>,
     diagnostics: Vec<Diagnostic>,
@@ -91,10 +87,7 @@ impl Session {
         let mut layers = Vec::new();
         for path in &args.layers {
             let input = Input::File(path.clone());
-            let Some(source) = take(&input, &sources, &mut wrong)? else {
-                continue;
-            };
-            let read = yaml::read(source, &sources);
+            let read = batch::read(&input, &sources)?;
             wrong.extend(read.diagnostics);
             layers.extend(read.documents.into_iter().map(Layer::new));
         }
@@ -131,11 +124,7 @@ impl Session {
 
     /// How many bytes of app files there are, by what the file system says.
     pub(super) fn bytes(&self) -> u64 {
-        let size = |input: &Input| match input {
-            Input::File(path) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
-            Input::Stdin => 0,
-        };
-        self.inputs.iter().map(size).sum()
+        self.inputs.iter().map(Input::size).sum()
     }
 
     /// How many app files there are.
@@ -149,18 +138,19 @@ impl Session {
         self.wrong.extend(wrong);
     }
 
-    /// Reads all documents of apps, as far as they can be read: what is wrong with the others is told
-    /// when they are rendered.
-    pub(super) fn apps(&self) -> Result<Vec<Document>, Trouble> {
+    /// Reads the documents of apps, as far as they can be read: what is wrong with the others is told when
+    /// they are rendered. Returns nothing when there are more than `most`.
+    pub(super) fn apps(&self, most: usize) -> Result<Option<Vec<Document>>, Trouble> {
         let kinds = self.library.kinds();
         let mut apps = Vec::new();
-        for input in &self.inputs {
-            if let Ok(source) = yaml::decode(&input.name(), input.read()?, &self.sources) {
-                let documents = yaml::read(source, &self.sources).documents;
-                apps.extend(documents.into_iter().filter_map(|node| split(node, &kinds).ok()));
+        for batch in Batches::new(&self.inputs, &self.sources) {
+            let documents = batch?.documents.into_iter();
+            apps.extend(documents.filter_map(|node| split(node, &kinds).ok()));
+            if apps.len() > most {
+                return Ok(None);
             }
         }
-        Ok(apps)
+        Ok(Some(apps))
     }
 
     /// Storage documents come first wherever they stand: apps depend on their classes and quotas.
@@ -238,20 +228,19 @@ impl Session {
         let mut documents = 0;
         let mut enough = false;
         let progress = inputs.len() >= PROGRESS && io::stderr().is_terminal();
-        for (index, chunk) in inputs.chunks(CHUNK).enumerate() {
+        let mut batches = Batches::new(&inputs, &sources);
+        while !enough && let Some(batch) = batches.next() {
+            let Batch { documents: nodes, diagnostics } = batch?;
             if progress {
-                out::words(&format!("\r{} of {} files", index * CHUNK, inputs.len()));
+                let read = inputs.len() - batches.left();
+                out::words(&format!("\r{read} of {} files", inputs.len()));
             }
-            let done: Vec<_> = match chunk {
-                // One file is not worth starting threads for.
-                [only] => vec![one(&pipeline, only, &prepare)],
-                many => many.par_iter().map(|input| one(&pipeline, input, &prepare)).collect(),
-            };
-            for done in done {
-                let Done { documents: more, storage, apps, diagnostics, prepared } = done?;
-                documents += more;
-                summary.apps += apps.len();
+            documents += nodes.len();
+            summary.diagnostics.extend(diagnostics);
+            for done in in_parallel(nodes, |node| one(&pipeline, node, &prepare)) {
+                let Done { storage, apps, diagnostics, prepared } = done?;
                 summary.storage += storage;
+                summary.apps += apps.len();
                 summary.diagnostics.extend(diagnostics);
                 for app in &apps {
                     summary.diagnostics.extend(run.add(app));
@@ -262,9 +251,6 @@ impl Session {
             }
             let errors = summary.diagnostics.iter().filter(|found| found.is_error()).count();
             enough = errors > MOST_ERRORS;
-            if enough {
-                break;
-            }
         }
         if progress {
             out::words("\r\x1b[K");
@@ -287,38 +273,17 @@ impl Session {
 
 fn one<T>(
     pipeline: &Pipeline<'_>,
-    input: &Input,
+    node: Node,
     prepare: &(impl Fn(&Unit) -> Result<T, Trouble> + Sync),
 ) -> Result<Done<T>, Trouble> {
-    let mut wrong = Vec::new();
-    let source = take(input, pipeline.sources, &mut wrong)?;
-    let mut unit = source.map(|source| pipeline.render(source)).unwrap_or_default();
-    wrong.append(&mut unit.diagnostics);
+    let mut unit = pipeline.documents(vec![node], Vec::new());
+    let facts = |rendered: &Rendered| Facts::of(&rendered.app, &rendered.compiled);
     Ok(Done {
-        documents: unit.documents,
         storage: unit.storage.len(),
-        apps: unit
-            .apps
-            .iter()
-            .map(|rendered| Facts::of(&rendered.app, &rendered.compiled))
-            .collect(),
-        diagnostics: wrong,
+        apps: unit.apps.iter().map(facts).collect(),
+        diagnostics: std::mem::take(&mut unit.diagnostics),
         prepared: prepare(&unit)?,
     })
-}
-
-fn take(
-    input: &Input,
-    sources: &Sources,
-    wrong: &mut Vec<Diagnostic>,
-) -> Result<Option<SourceId>, Trouble> {
-    match yaml::decode(&input.name(), input.read()?, sources) {
-        Ok(source) => Ok(Some(source)),
-        Err(diagnostic) => {
-            wrong.push(diagnostic);
-            Ok(None)
-        }
-    }
 }
 
 fn nothing(inputs: &[Input]) -> Diagnostic {

@@ -22,15 +22,30 @@ const INDEX: &str = ".pso-gen.index";
 #[derive(Debug)]
 pub(super) struct Stream {
     held: SpooledTempFile,
+    /// Bytes that it has taken, and most that it takes.
+    taken: u64,
+    most: u64,
 }
 
 impl Stream {
     pub(super) fn new() -> Self {
-        Self { held: SpooledTempFile::new(IN_MEMORY) }
+        Self::at_most(u64::MAX)
+    }
+
+    /// A stream that takes no more than so many bytes.
+    pub(super) fn at_most(bytes: u64) -> Self {
+        Self { held: SpooledTempFile::new(IN_MEMORY), taken: 0, most: bytes }
     }
 
     /// Takes text for later.
     pub(super) fn take(&mut self, text: &str) -> Result<(), Trouble> {
+        self.taken += text.len() as u64;
+        if self.taken > self.most {
+            let most = self.most >> 20;
+            return Err(Trouble::Usage(format!(
+                "more than {most} MiB of manifests; split the folder into several applications"
+            )));
+        }
         self.held
             .write_all(text.as_bytes())
             .map_err(|source| Trouble::Write { path: "a temporary file".to_owned(), source })

@@ -1,0 +1,119 @@
+//! Time and memory that a command may take whose input nobody vouches for: whatever makes it slow or large,
+//! it ends by itself, with a word.
+
+use std::fs;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Trouble;
+
+/// How often memory is looked at: short enough that little is added between two looks.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What a command may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Longest time.
+    pub(super) time: Duration,
+    /// Most memory of the process, in bytes. Seen on Linux only.
+    pub(super) memory: u64,
+}
+
+impl Bounds {
+    /// Does the work on a thread of its own and returns what it makes. When it takes more, it is left to
+    /// itself: the process is about to end.
+    pub(super) fn hold<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let (done, result) = mpsc::channel();
+        // As much stack as the first thread has.
+        let worker = thread::Builder::new().stack_size(8 << 20).spawn(move || {
+            // When nobody waits any more, the process is about to end.
+            let _ = done.send(work());
+        });
+        worker.map_err(Trouble::Start)?;
+        let started = Instant::now();
+        loop {
+            match result.recv_timeout(LOOK) {
+                Ok(made) => return made,
+                Err(RecvTimeoutError::Timeout) => self.look(started)?,
+                // A panic has told what it is: a defect of ours, which must not look like a success.
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Trouble::Usage("stopped by a defect of pso-gen".to_owned()));
+                }
+            }
+        }
+    }
+
+    fn look(self, started: Instant) -> Result<(), Trouble> {
+        let stopped = |at: String| {
+            Err(Trouble::Usage(format!(
+                "stopped at {at}; split the folder into several applications"
+            )))
+        };
+        if started.elapsed() > self.time {
+            return stopped(format!("{} s", self.time.as_secs()));
+        }
+        if resident().is_some_and(|bytes| bytes > self.memory) {
+            return stopped(format!("{} MiB of memory", self.memory >> 20));
+        }
+        Ok(())
+    }
+}
+
+/// Memory of this process, in bytes: `VmRSS`, as in the manual page `proc_pid_status(5)`.
+fn resident() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AMPLE: Bounds = Bounds { time: Duration::from_secs(600), memory: u64::MAX };
+
+    fn message(result: Result<(), Trouble>) -> String {
+        result.expect_err("stopped").to_string()
+    }
+
+    #[test]
+    fn what_stays_within_is_handed_on() {
+        assert_eq!(AMPLE.hold(|| Ok(7)).expect("made"), 7);
+    }
+
+    #[test]
+    fn what_takes_too_long_is_stopped() {
+        let bounds = Bounds { time: Duration::ZERO, ..AMPLE };
+        let sleep = || {
+            thread::sleep(Duration::from_secs(60));
+            Ok(())
+        };
+        assert!(message(bounds.hold(sleep)).starts_with("stopped at 0 s"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_takes_too_much_memory_is_stopped() {
+        let before = resident().expect("memory");
+        let bounds = Bounds { memory: before + (64 << 20), ..AMPLE };
+        let fill = || {
+            let mut all = Vec::new();
+            loop {
+                all.push(vec![1_u8; 1 << 20]);
+                thread::sleep(Duration::from_millis(1));
+            }
+        };
+        assert!(message(bounds.hold(fill)).contains("MiB of memory"));
+        assert!(resident().expect("memory") < before + (512 << 20), "it went on");
+    }
+
+    #[test]
+    fn a_panic_is_no_success() {
+        assert!(message(AMPLE.hold(|| panic!("a defect"))).contains("defect"));
+    }
+}
