@@ -269,6 +269,31 @@ fn errors_are_one_screen_with_the_most_important_first() {
 }
 
 #[test]
+fn words_of_others_neither_steer_a_terminal_nor_make_lines() {
+    let top = repository(&[("a/x\n\u{1b}[31m.pso.yaml", "a: \"\\e[31m\"\n")]);
+    let parameters = json!([{"name": "a\n\u{1b}[31m", "string": "\u{1b}[31m"}]);
+    let variables = [
+        ("ARGOCD_APP_PARAMETERS", parameters.to_string()),
+        ("ARGOCD_APP_NAMESPACE", "x\u{1b}[31m\ny".to_owned()),
+        ("ARGOCD_ENV_X", "\u{1b}[31m\n".to_owned()),
+    ];
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let screen = refused(&generate(&top, "a", &variables));
+    assert!(!screen.contains('\u{1b}'), "{screen:?}");
+    assert!(screen.lines().all(|line| line.starts_with('(')), "{screen}");
+    symlink("/", top.path().join("repository/a/\u{1b}.pso.yaml")).expect("linked");
+    let screen = refused(&generate(&top, "a", &[]));
+    assert!(screen.contains("is a link") && !screen.contains('\u{1b}'), "{screen:?}");
+    let variables = [("ARGOCD_APP_NAMESPACE", "A")];
+    let top = repository(&[("a/pso.yaml", NEXTCLOUD)]);
+    assert_eq!(
+        refused(&generate(&top, "a", &variables)),
+        "the Application's destination.namespace: expected a name of at most 63 lower-case letters, \
+         digits and `-`, found \"A\"; write `a` [bad-value]\n"
+    );
+}
+
+#[test]
 fn what_is_no_parameter_is_refused() {
     let top = repository(&[("pso.yaml", NEXTCLOUD)]);
     for (text, wanted) in [

@@ -3,6 +3,8 @@
 use super::given::PARAMETER;
 use crate::diagnostic::{Code, Diagnostic, Sources};
 
+/// How the pipeline calls the place of a namespace that is given to it.
+const NAMESPACE: &str = "--namespace";
 /// Most errors that are told: what fits on a screen.
 const MOST: usize = 8;
 /// Longest text of one error, in characters.
@@ -46,6 +48,9 @@ fn one(error: &Diagnostic, sources: &Sources, with_fix: bool) -> String {
             // One value in Argo CD's form: it has no lines, and often the name of the field.
             text.push_str(&format!("{name}: "));
             path = if name.ends_with(path) { "" } else { path };
+        } else if name == NAMESPACE {
+            text.push_str("the Application's destination.namespace: ");
+            path = "";
         } else {
             text.push_str(&format!("{}: ", sources.show(place)));
         }
@@ -56,9 +61,14 @@ fn one(error: &Diagnostic, sources: &Sources, with_fix: bool) -> String {
     text.push_str(&error.message);
     let fix =
         error.fix.as_deref().filter(|_| with_fix).map(|fix| format!("; {fix}")).unwrap_or_default();
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let (text, fix) = (words(&text), words(&fix));
-    format!("{}{} [{}]", cut(&text), cut(&fix), error.code.name())
+    format!("{}{} [{}]", cut(&plain(&text)), cut(&plain(&fix)), error.code.name())
+}
+
+/// Text in one line, without what would steer the terminal that shows a log: names of files and
+/// parameters are somebody else's words.
+fn plain(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn cut(text: &str) -> String {

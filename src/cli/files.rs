@@ -74,10 +74,11 @@ pub(super) fn day(today: Option<jiff::civil::Date>) -> String {
     today.unwrap_or_else(now).to_string()
 }
 
-/// A path as people would write it.
+/// A path as people would write it, without what would steer the terminal that shows it.
 pub(super) fn shown(path: &Path) -> String {
     let text = path.display().to_string();
-    text.strip_prefix("./").map(str::to_owned).unwrap_or(text)
+    let text = text.strip_prefix("./").unwrap_or(&text);
+    text.replace(char::is_control, &char::REPLACEMENT_CHARACTER.to_string())
 }
 
 /// What was found under the paths that somebody gave.
