@@ -1,6 +1,9 @@
 //! The cluster as the watches have shown it, and the arrays as they were last seen.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod known;
+mod subject;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use k8s_openapi::api::core::v1::{Node, ObjectReference, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -14,68 +17,11 @@ use super::held::Held;
 use crate::array::Capacity;
 use crate::spec::Snapshots;
 use crate::volume::{
-    ARRAY, ArrayState, ClaimView, ClassSetup, FINALIZER, Health, IMPORT, ReleaseView,
-    SELECTED_NODE, SNAPSHOTS, Seen, Setup, SnapshotView, SourceView, VOLUME, persistent_volume,
-    source_of, volume, volume_behind,
+    ArrayState, ClaimView, ClassSetup, FINALIZER, Health, ReleaseView, SELECTED_NODE, SNAPSHOTS,
+    Seen, Setup, SnapshotView, SourceView, persistent_volume, source_of, volume_behind,
 };
-
-/// Objects of one kind, by a name that is theirs alone.
-#[derive(Debug)]
-struct Known<K> {
-    objects: HashMap<String, K>,
-    /// What a list that is under way has shown.
-    listed: HashSet<String>,
-    complete: bool,
-}
-
-impl<K> Default for Known<K> {
-    fn default() -> Self {
-        Self { objects: HashMap::new(), listed: HashSet::new(), complete: false }
-    }
-}
-
-impl<K> Known<K> {
-    /// Takes what a watch tells, and of an object what is to be known of it. Returns what has changed.
-    fn hear<O>(
-        &mut self,
-        event: Event<O>,
-        key: impl Fn(&O) -> String,
-        known: impl Fn(O) -> K,
-    ) -> Vec<String> {
-        match event {
-            Event::Init => {
-                self.listed.clear();
-                Vec::new()
-            }
-            Event::InitApply(object) => {
-                let key = key(&object);
-                self.listed.insert(key.clone());
-                self.objects.insert(key.clone(), known(object));
-                vec![key]
-            }
-            Event::InitDone => {
-                self.complete = true;
-                let listed = std::mem::take(&mut self.listed);
-                let gone = self.objects.keys().filter(|key| !listed.contains(*key));
-                let gone: Vec<String> = gone.cloned().collect();
-                for key in &gone {
-                    self.objects.remove(key);
-                }
-                gone
-            }
-            Event::Apply(object) => {
-                let key = key(&object);
-                self.objects.insert(key.clone(), known(object));
-                vec![key]
-            }
-            Event::Delete(object) => {
-                let key = key(&object);
-                self.objects.remove(&key);
-                vec![key]
-            }
-        }
-    }
-}
+use known::Known;
+pub(super) use subject::{State, Subject};
 
 /// A claim, and what is looked at of all claims at once.
 #[expect(
@@ -113,49 +59,6 @@ impl Claim {
     }
 }
 
-/// What a line of the log and a label are taken from: whom a work is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Subject {
-    /// The claim, as `namespace/name`.
-    pub(super) claim: String,
-    /// Name of its volume on an array.
-    pub(super) volume: Option<String>,
-    /// The array that it is on.
-    pub(super) array: Option<String>,
-    /// Its class.
-    pub(super) class: String,
-    /// The kind of what the claim is made from; empty for nothing, or an unknown kind.
-    pub(super) source: &'static str,
-    /// Whether it is being deleted.
-    pub(super) goes: bool,
-    /// Whether there is nothing left to do but to grow.
-    pub(super) is_settled: bool,
-}
-
-/// How a claim is, as far as the cluster tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum State {
-    /// It has a PersistentVolume.
-    Bound,
-    /// It has none yet.
-    Pending,
-    /// It has none, and wants none before its first pod is there.
-    Waiting,
-}
-
-impl State {
-    /// Words for all states, and for one that only who counts attempts knows.
-    pub(super) const WORDS: [&str; 4] = ["bound", "pending", "waiting", "failing"];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Bound => "bound",
-            Self::Pending => "pending",
-            Self::Waiting => "waiting",
-        }
-    }
-}
-
 /// All that is known.
 #[derive(Debug)]
 pub(super) struct World {
@@ -179,7 +82,7 @@ impl World {
     /// `nodes` says whether the nodes will be told of.
     pub(super) fn new(setup: Setup, nodes: bool) -> Self {
         Self {
-            nodes: Known { complete: !nodes, ..Known::default() },
+            nodes: Known::new(!nodes),
             setup,
             claims: Known::default(),
             volumes: Known::default(),
@@ -461,76 +364,6 @@ impl World {
         self.claims.objects.get(uid).is_none_or(|claim| claim.is_bound && claim.is_free)
     }
 
-    /// Returns whom a work is about; none when it is gone, or not ours.
-    pub(super) fn subject(&self, key: &Key) -> Option<Subject> {
-        match key {
-            Key::Claim(uid) => self.claim_subject(uid),
-            Key::Volume(name) | Key::Snapshots(name) => self.volume_subject(name),
-        }
-    }
-
-    fn claim_subject(&self, uid: &str) -> Option<Subject> {
-        let known = self.claims.objects.get(uid)?;
-        let class = known.class.as_deref().unwrap_or_default();
-        if known.is_free && !self.is_ours(class) {
-            return None;
-        }
-        let claim = known.held.open()?;
-        let annotation = |key: &str| claim.metadata.annotations.as_ref()?.get(key);
-        // Of several that were asked, the last one now.
-        let array = annotation(ARRAY).and_then(|asked| asked.rsplit(',').next());
-        let own = volume(&self.setup.cluster, uid).map(|name| name.to_string());
-        Some(Subject {
-            claim: path(claim.metadata.namespace.as_deref(), claim.metadata.name.as_deref()),
-            volume: annotation(IMPORT).cloned().or(own),
-            array: array.map(str::to_owned),
-            class: class.to_owned(),
-            source: source_kind(&claim),
-            goes: claim.metadata.deletion_timestamp.is_some(),
-            is_settled: self.is_settled(uid),
-        })
-    }
-
-    fn volume_subject(&self, name: &str) -> Option<Subject> {
-        let volume = self.volume(name)?;
-        let (array, _) = volume_behind(&volume)?;
-        let spec = volume.spec.as_ref();
-        let claim = spec.and_then(|spec| spec.claim_ref.as_ref());
-        let claim = claim.map(|claim| path(claim.namespace.as_deref(), claim.name.as_deref()));
-        Some(Subject {
-            claim: claim.unwrap_or_default(),
-            volume: volume.metadata.annotations.as_ref().and_then(|all| all.get(VOLUME)).cloned(),
-            array: Some(array),
-            class: spec.and_then(|spec| spec.storage_class_name.clone()).unwrap_or_default(),
-            source: "",
-            goes: volume.metadata.deletion_timestamp.is_some(),
-            is_settled: false,
-        })
-    }
-
-    fn is_ours(&self, class: &str) -> bool {
-        self.classes.objects.get(class).is_some_and(Option::is_some)
-    }
-
-    /// Returns the claims of our classes: how each is, its class, and when it was made.
-    pub(super) fn survey(&self) -> impl Iterator<Item = (Key, State, &str, Option<Timestamp>)> {
-        self.claims.objects.iter().filter_map(|(uid, claim)| {
-            let class = claim.class.as_deref().filter(|class| self.is_ours(class))?;
-            let waits = match self.classes.objects.get(class) {
-                Some(Some(Ok(class))) => class.waits,
-                _ => false,
-            };
-            let state = if claim.is_bound {
-                State::Bound
-            } else if waits && !claim.is_placed {
-                State::Waiting
-            } else {
-                State::Pending
-            };
-            Some((Key::Claim(uid.clone()), state, class, claim.made))
-        })
-    }
-
     /// Returns the object of a work, for events about it.
     pub(super) fn reference(&self, key: &Key) -> Option<ObjectReference> {
         match key {
@@ -543,20 +376,6 @@ impl World {
 
 fn name<K: Resource>(object: &K) -> String {
     object.meta().name.clone().unwrap_or_default()
-}
-
-/// The kind of what a claim is made from. A closed list: people may write anything there.
-fn source_kind(claim: &PersistentVolumeClaim) -> &'static str {
-    match source_of(claim) {
-        Some(("PersistentVolumeClaim", _)) => "PersistentVolumeClaim",
-        Some(("VolumeSnapshot", _)) => "VolumeSnapshot",
-        _ => "",
-    }
-}
-
-/// A name with its namespace.
-fn path(namespace: Option<&str>, name: Option<&str>) -> String {
-    format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())
 }
 
 fn is_bound(claim: &PersistentVolumeClaim) -> bool {

@@ -1,0 +1,376 @@
+//! The deciding task: takes what was seen and done, one message after the other, asks
+//! [`volume`](crate::volume) what is to be done, and has it done by others.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::PersistentVolume;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::watcher;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+use super::beginnings::Beginnings;
+use super::hands::Hands;
+use super::metrics::{Tally, array};
+use super::world::{Subject, World};
+use super::{Key, Message, journal, now};
+use crate::array::Volume;
+use crate::volume::{
+    ClaimWork, Effect, Event, Listed, MarkEffect, Marks, Orphan, Orphans, ReleaseWork,
+    SnapshotView, SnapshotWork, Trouble, is_mark,
+};
+
+/// How long a claim waits for Kubernetes' own controller to bind it before a mark is made.
+const MARK_SOON: Duration = Duration::from_millis(100);
+
+/// How long a mark is waited for before another is made: it may be gone without a word.
+const MARK_LOST: Duration = Duration::from_secs(60);
+
+/// The deciding task's own.
+pub(super) struct Brain {
+    world: World,
+    claims: HashMap<String, ClaimWork>,
+    volumes: HashMap<String, ReleaseWork>,
+    marks: Marks<Key>,
+    snapshots: HashMap<String, SnapshotWork>,
+    /// What of the arrays nobody knows, and how much of it there is on each.
+    orphans: Orphans,
+    /// Whether the last mark could not be made.
+    marks_fail: Arc<AtomicBool>,
+    /// Claims whose first write is under way, or waits.
+    beginnings: Beginnings,
+    hands: Arc<Hands>,
+    /// Effects that are under way.
+    doing: JoinSet<()>,
+    tally: Tally,
+    sender: mpsc::UnboundedSender<Message>,
+}
+
+impl Brain {
+    pub(super) fn new(
+        world: World,
+        hands: Hands,
+        tally: Tally,
+        sender: mpsc::UnboundedSender<Message>,
+    ) -> Self {
+        Self {
+            world,
+            claims: HashMap::new(),
+            volumes: HashMap::new(),
+            marks: Marks::new(&format!("{:08x}", fastrand::u32(..))),
+            snapshots: HashMap::new(),
+            orphans: Orphans::default(),
+            marks_fail: Arc::default(),
+            beginnings: Beginnings::default(),
+            hands: Arc::new(hands),
+            doing: JoinSet::new(),
+            tally,
+            sender,
+        }
+    }
+
+    /// Returns what has not been seen once.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        self.world.missing()
+    }
+
+    /// How many effects are under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.doing.len()
+    }
+
+    /// Waits for an effect that is under way to end; for ever, when there is none.
+    pub(super) async fn ended(&mut self) {
+        if self.doing.join_next().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits for all that is under way to end.
+    pub(super) async fn drained(&mut self) {
+        while self.doing.join_next().await.is_some() {}
+    }
+
+    /// Takes a message, and does what follows from it.
+    pub(super) fn hear(&mut self, message: Message) {
+        let was_ready = self.world.is_ready();
+        let (touched, event) = match message {
+            Message::Claims(event) => (self.world.claims(event), Event::Changed),
+            Message::Volumes(event) => match self.hear_of_mark(event) {
+                Some(event) => (self.world.volumes(event), Event::Changed),
+                None => return,
+            },
+            Message::Classes(event) => (self.world.classes(event), Event::Changed),
+            Message::Nodes(event) => {
+                self.world.nodes(event);
+                (Vec::new(), Event::Changed)
+            }
+            Message::Arrays(states) => (self.world.arrays(states), Event::Changed),
+            Message::Listed(lists) => {
+                self.report(&lists);
+                return;
+            }
+            Message::Tick => (self.snapshots(), Event::Changed),
+            Message::Done(key, done) => {
+                let mut subject = self.world.subject(&key);
+                if let Some(ended) = self.tally.ends(&key, &done, subject.as_ref()) {
+                    if let Some(subject) = &mut subject {
+                        subject.array = ended.array.or(subject.array.take());
+                    }
+                    journal::ends(&key, subject.as_ref(), ended.effect, &done);
+                }
+                self.beginnings.ended(&key);
+                (vec![key], Event::Done(done))
+            }
+            Message::Due(key) => {
+                self.tally.due(&key);
+                (vec![key], Event::Due)
+            }
+            Message::MarkDue => {
+                let world = &self.world;
+                let effect = self.marks.due(|key| match key {
+                    Key::Claim(uid) => world.is_unbound(uid),
+                    Key::Volume(_) | Key::Snapshots(_) => false,
+                });
+                return self.mark(effect);
+            }
+            Message::MarkGone(name) => {
+                let effect = self.marks.gone(&name);
+                return self.mark(effect);
+            }
+        };
+        // What is known in part is no ground for a decision.
+        if !self.world.is_ready() {
+            return;
+        }
+        let touched = if was_ready { touched } else { self.world.all() };
+        for key in touched {
+            self.step(&key, event.clone());
+        }
+        self.begin();
+    }
+
+    /// Begins with those whose turn has come.
+    fn begin(&mut self) {
+        while let Some((key, effect)) = self.beginnings.next() {
+            if let Effect::Intend { claim, asked, size, .. } = &effect
+                && self.world.has_changed(claim)
+            {
+                // It would be refused: it is decided upon anew, without asking.
+                if let Some(array) = asked.last() {
+                    self.world.take_back(array, *size);
+                }
+                self.step(&key, Event::Done(Err(Trouble::Conflict)));
+            } else {
+                let subject = self.world.subject(&key);
+                self.start(&key, subject.as_ref(), effect);
+            }
+        }
+    }
+
+    /// Counts what there is now.
+    pub(super) fn survey(&mut self, messages: usize) {
+        let now = Timestamp::now();
+        let age = |made: Timestamp| Duration::try_from(now.duration_since(made));
+        let claims = self.world.survey().map(|(key, state, class, made)| {
+            let age = made.and_then(|made| age(made).ok()).unwrap_or_default();
+            (key, state, class, age)
+        });
+        self.tally.survey(claims, messages, Instant::now());
+    }
+
+    /// Takes what a watch tells of a mark; gives back what is about another PersistentVolume.
+    fn hear_of_mark(
+        &mut self,
+        event: watcher::Event<PersistentVolume>,
+    ) -> Option<watcher::Event<PersistentVolume>> {
+        use watcher::Event::{Apply, Delete, InitApply};
+        let name = match &event {
+            Apply(volume) | InitApply(volume) | Delete(volume) => volume.metadata.name.as_deref(),
+            _ => None,
+        };
+        if !name.is_some_and(is_mark) {
+            return Some(event);
+        }
+        match event {
+            Apply(mark) | InitApply(mark) => {
+                let (known, effects) = self.marks.seen(&mark);
+                self.mark(effects);
+                for key in known {
+                    self.step(&key, Event::Known);
+                }
+            }
+            Delete(mark) => {
+                let effect = self.marks.gone(mark.metadata.name.as_deref().unwrap_or_default());
+                self.mark(effect);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Has something done about marks.
+    fn mark(&mut self, effects: impl IntoIterator<Item = MarkEffect>) {
+        for effect in effects {
+            let (sender, hands) = (self.sender.clone(), Arc::clone(&self.hands));
+            let failing = Arc::clone(&self.marks_fail);
+            self.doing.spawn(async move {
+                match &effect {
+                    MarkEffect::Soon => {
+                        tokio::time::sleep(MARK_SOON).await;
+                        let _ = sender.send(Message::MarkDue);
+                    }
+                    MarkEffect::Create(name) => {
+                        let gone = Message::MarkGone(name.clone());
+                        let wait = match hands.mark(effect).await {
+                            Ok(()) => {
+                                failing.store(false, Ordering::Relaxed);
+                                MARK_LOST
+                            }
+                            Err(trouble) => {
+                                // It is tried again every second: once is enough.
+                                if failing.swap(true, Ordering::Relaxed) {
+                                    debug!(?trouble, "mark not created again");
+                                } else {
+                                    warn!(?trouble, "mark not created");
+                                }
+                                Duration::from_secs(1)
+                            }
+                        };
+                        tokio::spawn(async move {
+                            tokio::time::sleep(wait).await;
+                            let _ = sender.send(gone);
+                        });
+                    }
+                    MarkEffect::Delete(name) => {
+                        let name = name.clone();
+                        if let Err(trouble) = hands.mark(effect).await {
+                            warn!(?trouble, name, "mark not deleted; the next process does so");
+                        }
+                    }
+                }
+            });
+        }
+    }
+
+    /// Returns whose snapshots are to be looked at: also those that are remembered, and are wanted no more.
+    fn snapshots(&self) -> Vec<Key> {
+        let mut names: HashSet<&String> = self.world.snapshots().collect();
+        names.extend(self.snapshots.keys());
+        names.into_iter().cloned().map(Key::Snapshots).collect()
+    }
+
+    /// Tells of volumes that nobody knows, in the log and by their number.
+    fn report(&mut self, lists: &[Listed]) {
+        // Claims that have not been seen are no claims that are not there.
+        if !self.world.is_ready() {
+            return;
+        }
+        for listed in lists {
+            let array = listed.array.as_str();
+            let world = &self.world;
+            let is_known = |volume: &Volume, uid: &str| world.knows(array, &volume.id, uid);
+            let report = self.orphans.look(world.cluster(), listed, now(), is_known);
+            for Orphan { array, name, id } in &report.new {
+                warn!(array, volume = name, id, "orphan: neither a claim nor a PersistentVolume");
+            }
+            for Orphan { array, name, id } in &report.gone {
+                info!(array, volume = name, id, "no orphan any more");
+            }
+        }
+        self.tally.orphans(self.orphans.counts());
+    }
+
+    fn step(&mut self, key: &Key, event: Event) {
+        let trouble = match &event {
+            Event::Done(Err(trouble)) => Some(trouble.clone()),
+            _ => None,
+        };
+        let effects = match key {
+            Key::Claim(uid) => {
+                let work = self.claims.entry(uid.clone()).or_default();
+                let effects = self.world.with_claim(uid, |view| work.step(view, event));
+                if work.is_idle() && self.world.is_settled(uid) {
+                    self.claims.remove(uid);
+                }
+                effects
+            }
+            Key::Volume(name) => {
+                let work = self.volumes.entry(name.clone()).or_default();
+                let effects = self.world.with_release(name, |view| work.step(view, event));
+                if work.is_idle() && effects.is_empty() {
+                    self.volumes.remove(name);
+                }
+                effects
+            }
+            Key::Snapshots(name) => {
+                let work = self.snapshots.entry(name.clone()).or_default();
+                let look = |view: SnapshotView<'_>| work.step(view, event);
+                let effects = self.world.with_snapshots(name, now(), look);
+                if work.is_idle() && effects.is_empty() {
+                    self.snapshots.remove(name);
+                }
+                effects
+            }
+        };
+        let mut subject = self.world.subject(key);
+        if let Some(subject) = &mut subject {
+            let now = effects.iter().find_map(array).map(str::to_owned);
+            subject.array = now.or(subject.array.take());
+        }
+        let (subject, trouble) = (subject.as_ref(), trouble.as_ref());
+        self.tally.stepped(key, subject, trouble, &effects, Instant::now());
+        for effect in effects {
+            if let Effect::Intend { asked, import: None, size, .. } = &effect
+                && let Some(array) = asked.last()
+            {
+                self.world.give(array, *size);
+            }
+            self.start(key, subject, effect);
+        }
+    }
+
+    /// Has an effect done by somebody else.
+    fn start(&mut self, key: &Key, subject: Option<&Subject>, effect: Effect) {
+        let effect = match effect {
+            Effect::Intend { .. } => match self.beginnings.admit(key, effect) {
+                Some(effect) => effect,
+                None => return,
+            },
+            effect => effect,
+        };
+        journal::begins(key, subject, &effect);
+        self.tally.begins(key, &effect, Instant::now());
+        let (key, sender, hands) = (key.clone(), self.sender.clone(), Arc::clone(&self.hands));
+        match effect {
+            Effect::Later(wait) => {
+                tokio::spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    let _ = sender.send(Message::Due(key));
+                });
+            }
+            Effect::Mark => {
+                let effect = self.marks.wait(key);
+                self.mark(effect);
+            }
+            Effect::Tell { severity, about: _, reason, message } => {
+                if let Some(object) = self.world.reference(&key) {
+                    journal::tells(subject, severity, reason, &message);
+                    tokio::spawn(
+                        async move { hands.tell(object, severity, reason, message).await },
+                    );
+                }
+            }
+            effect => {
+                self.doing.spawn(async move {
+                    let done = hands.act(effect).await;
+                    let _ = sender.send(Message::Done(key, done));
+                });
+            }
+        }
+    }
+}

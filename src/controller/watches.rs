@@ -1,0 +1,124 @@
+//! What the deciding task hears of by itself: watches, the arrays, the clock. Decides nothing.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use kube::Api;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval_at};
+use tracing::{debug, info, warn};
+
+use super::Message;
+use super::arrays::{Arrays, Lookout};
+use super::metrics::Metrics;
+
+/// How often arrays are asked how they are.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// How often it is seen whether snapshots are due.
+const TICK: Duration = Duration::from_secs(30);
+
+/// When and how often arrays are asked for all that they have.
+const FIRST_LIST: Duration = Duration::from_secs(60);
+const LIST: Duration = Duration::from_secs(600);
+
+/// How many objects a list brings at once: more of them take more memory at the start than ever after.
+const PAGE: u32 = 100;
+
+/// Forwards what a watch sees.
+pub(super) fn watch<K>(
+    api: Api<K>,
+    metrics: Metrics,
+    sender: &mpsc::Sender<Message>,
+    message: fn(watcher::Event<K>) -> Message,
+) -> tokio::task::JoinHandle<()>
+where
+    K: kube::Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + 'static,
+{
+    let sender = sender.clone();
+    let resource = K::plural(&());
+    metrics.watch_restarted(&resource, 0);
+    tokio::spawn(async move {
+        let mut ended = false;
+        let stream = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
+        let mut stream = std::pin::pin!(stream);
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(event) => {
+                    // A list that begins may yet go wrong.
+                    let begins = matches!(event, watcher::Event::Init);
+                    if !begins && std::mem::take(&mut ended) {
+                        info!(%resource, "watch goes on");
+                    }
+                    if sender.send(message(event)).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    metrics.watch_restarted(&resource, 1);
+                    if std::mem::replace(&mut ended, true) {
+                        debug!(%resource, %error, "watch ended again");
+                    } else {
+                        warn!(%resource, %error, "watch ended; it starts again");
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// Asks the arrays how they are, again and again.
+pub(super) fn look(
+    mut lookout: Lookout,
+    sender: &mpsc::UnboundedSender<Message>,
+) -> tokio::task::JoinHandle<()> {
+    let sender = sender.clone();
+    tokio::spawn(async move {
+        let mut interval = tokio::time::interval(LOOK);
+        loop {
+            interval.tick().await;
+            if sender.send(Message::Arrays(lookout.look().await)).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Lists what is on the arrays, again and again.
+pub(super) fn list(
+    arrays: Arrays,
+    sender: &mpsc::UnboundedSender<Message>,
+) -> tokio::task::JoinHandle<()> {
+    let sender = sender.clone();
+    tokio::spawn(async move {
+        let mut interval = interval_at(tokio::time::Instant::now() + FIRST_LIST, LIST);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            if sender.send(Message::Listed(arrays.list().await)).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Tells that time passes.
+pub(super) fn tick(sender: &mpsc::UnboundedSender<Message>) -> tokio::task::JoinHandle<()> {
+    let sender = sender.clone();
+    tokio::spawn(async move {
+        let mut interval = tokio::time::interval(TICK);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            if sender.send(Message::Tick).is_err() {
+                return;
+            }
+        }
+    })
+}
