@@ -97,6 +97,9 @@ async fn status_tells_what_is_wrong_and_orphans_go_when_they_are_named() {
     assert_eq!((code, list.as_str()), (1, "no orphans\n"));
     assert!(words.contains("fa1 cannot be asked"), "{words}");
     stories::faults(&stage, json!([])).await;
+    // What is compared below must not change by itself.
+    let bound = async || is_bound(&claims.get("bad").await.expect("there"));
+    stage.until("the other claim is bound, too", bound).await;
 
     let (old, own) = ("demo-pvc-12345678-1234-1234-1234-123456789abc", own.as_str());
     make_by_hand(&stage, old).await;
