@@ -87,6 +87,11 @@ enum Trouble {
     Write { path: String, source: std::io::Error },
     #[error("{0}")]
     Usage(String),
+    /// More than one run may take, of an input that nobody vouches for.
+    #[error("{0}; split the folder into several applications")]
+    TooMuch(String),
+    #[error("stopped by a defect of pso-gen")]
+    Defect,
     #[error("git: {0}")]
     Git(String),
     #[error("cluster: {0}")]
@@ -121,7 +126,8 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Wrong) => ExitCode::from(1),
         Err(trouble) => {
             out::trouble(&trouble);
-            ExitCode::from(2)
+            // What is too much is wrong with the input, everything else with how we were started.
+            ExitCode::from(if matches!(trouble, Trouble::TooMuch(_)) { 1 } else { 2 })
         }
     }
 }

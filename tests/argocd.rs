@@ -450,7 +450,7 @@ fn hostile_folders_are_refused() {
         format!("components:\n  web: {{image: \"a:1\", user: 1000, args: [{each}]}}\n")
     };
     let screen = make("memory", &|app| evil(app, &words(9999), 1));
-    assert!(screen.contains("MiB of memory"), "{screen}");
+    assert!(screen.contains("stopped at 256 MiB of memory; split"), "{screen}");
     let screen = make("output", &|app| evil(app, &words(10), 150));
     assert!(screen.contains("100 MiB of manifests"), "{screen}");
     make("blueprints", &|app| {

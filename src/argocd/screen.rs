@@ -2,9 +2,8 @@
 
 use super::given::PARAMETER;
 use crate::diagnostic::{Code, Diagnostic, Sources};
+use crate::spec::Setting;
 
-/// How the pipeline calls the place of a namespace that is given to it.
-const NAMESPACE: &str = "--namespace";
 /// Most errors that are told: what fits on a screen.
 const MOST: usize = 8;
 /// Longest text of one error, in characters.
@@ -48,7 +47,7 @@ fn one(error: &Diagnostic, sources: &Sources, with_fix: bool) -> String {
             // One value in Argo CD's form: it has no lines, and often the name of the field.
             text.push_str(&format!("{name}: "));
             path = if name.ends_with(path) { "" } else { path };
-        } else if name == NAMESPACE {
+        } else if name == Setting::NAMESPACE {
             text.push_str("the Application's destination.namespace: ");
             path = "";
         } else {

@@ -251,8 +251,8 @@ fn refuse(wrong: &[Diagnostic], sources: &Sources, again: &str) -> Made {
 fn within_limits(session: &Session) -> Result<(), Trouble> {
     let (files, bytes) = (session.files(), session.bytes());
     if files > MAX_FILES || bytes > MAX_BYTES {
-        return Err(Trouble::Usage(format!(
-            "{files} app files with {bytes} bytes; one application may have {MAX_FILES} with {MAX_BYTES}: split the folder into several"
+        return Err(Trouble::TooMuch(format!(
+            "{files} app files with {bytes} bytes; one application may have {MAX_FILES} with {MAX_BYTES}"
         )));
     }
     Ok(())

@@ -89,10 +89,7 @@ fn render(
     let library = super::explain::library(&args.blueprints, sources)?;
     let documents = list.documents();
     let (classes, quotas) = storage(&documents);
-    let namespace = args
-        .namespace
-        .as_ref()
-        .map(|name| Setting::parse("--namespace", &format!("metadata.namespace={name}"), sources));
+    let namespace = args.namespace.as_ref().map(|name| Setting::namespace(name, sources));
     let pipeline = Pipeline {
         sources,
         library: &library,

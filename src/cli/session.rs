@@ -100,8 +100,7 @@ impl Session {
         }
         let mut namespace = None;
         if let Some(name) = &args.namespace {
-            let setting = format!("metadata.namespace={name}");
-            match Setting::parse("--namespace", &setting, &sources) {
+            match Setting::namespace(name, &sources) {
                 Ok(setting) => namespace = Some(setting),
                 Err(diagnostic) => wrong.push(diagnostic),
             }

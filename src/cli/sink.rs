@@ -42,9 +42,7 @@ impl Stream {
         self.taken += text.len() as u64;
         if self.taken > self.most {
             let most = self.most >> 20;
-            return Err(Trouble::Usage(format!(
-                "more than {most} MiB of manifests; split the folder into several applications"
-            )));
+            return Err(Trouble::TooMuch(format!("more than {most} MiB of manifests")));
         }
         self.held
             .write_all(text.as_bytes())

@@ -42,6 +42,14 @@ pub enum Words {
 }
 
 impl Setting {
+    /// How the place of a namespace is called that was given for apps that name none.
+    pub const NAMESPACE: &str = "--namespace";
+
+    /// Reads the namespace of apps that name none.
+    pub fn namespace(name: &str, sources: &Sources) -> Result<Self, Diagnostic> {
+        Self::parse(Self::NAMESPACE, &format!("metadata.namespace={name}"), sources)
+    }
+
     /// Reads `path=value` or `app:path=value`. The value is YAML: `3`, `[a, b]`, `{min: 2}`; nothing
     /// removes the field. A dot inside a key is written `\.`.
     pub fn parse(name: &str, text: &str, sources: &Sources) -> Result<Self, Diagnostic> {
