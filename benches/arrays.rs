@@ -91,6 +91,7 @@ fn wanted(kind: &str, number: usize) -> Result<Wanted, Anything> {
             namespace: "files".to_owned(),
             claim: format!("data-{number}"),
             uid: number.to_string(),
+            ..Owner::default()
         },
         size: 1 << 30,
         source: None,

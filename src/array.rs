@@ -10,6 +10,7 @@
 //! of Kubernetes, and shares no code with the simulator.
 
 mod error;
+mod fence;
 mod flasharray;
 mod flashblade;
 mod goal;
@@ -24,9 +25,12 @@ mod trust;
 mod version;
 mod volume;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 pub use error::{Error, Kind, Retry};
+pub use fence::{Fence, Fenced, OnlyIf};
 pub use flasharray::{Connection, FlashArray, Host};
 pub use flashblade::FlashBlade;
 pub use pace::Pace;
@@ -47,6 +51,9 @@ pub trait Array: std::fmt::Debug + Send + Sync {
     /// Returns how the storage document calls it.
     fn name(&self) -> &str;
 
+    /// Returns another handle of the same array, whose operations go on only under conditions.
+    fn only_if(&self, only_if: OnlyIf) -> Arc<dyn Array>;
+
     /// Returns which array it is, as it says itself.
     async fn identity(&self) -> Result<Identity, Error>;
 
@@ -56,8 +63,9 @@ pub trait Array: std::fmt::Debug + Send + Sync {
     /// Returns where clients reach its volumes.
     async fn reach(&self) -> Result<Reach, Error>;
 
-    /// Makes a volume, or brings one that is there to what is wanted. Never makes one smaller, and
-    /// takes a destroyed one back rather than starting with an empty one.
+    /// Makes a volume, or brings one that is there to what is wanted. Never makes one smaller. Takes a
+    /// destroyed one back when its tags prove that it was made for the same owner (FlashArray); refuses it
+    /// otherwise, rather than give one claim what another may have written.
     async fn ensure(&self, wanted: &Wanted) -> Result<Volume, Error>;
 
     /// Returns what is there under a name, destroyed or not.
@@ -65,6 +73,9 @@ pub trait Array: std::fmt::Debug + Send + Sync {
 
     /// Returns all volumes, destroyed or not, whose names begin with `prefix`.
     async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error>;
+
+    /// Gives a volume another name. Goes wrong when there is none of the old name, or one of the new.
+    async fn rename(&self, from: &Name, to: &Name) -> Result<(), Error>;
 
     /// Makes a volume at least `size` bytes large.
     async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error>;

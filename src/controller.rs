@@ -15,6 +15,8 @@ mod held;
 mod journal;
 mod lease;
 mod metrics;
+mod orphan;
+mod registrar;
 mod serve;
 mod setup;
 mod snapshots;
@@ -38,16 +40,18 @@ pub use apply::{Applied, Before, before};
 pub use arrays::Arrays;
 use arrays::Lookout;
 use brain::Brain;
-pub use census::{Kept, census, destroy_orphan};
+pub use census::census;
 pub use counted::{CountRequests, CountedRequests};
 use hands::Hands;
 use lease::{Candidate, Leadership};
 pub use metrics::Metrics;
 use metrics::Tally;
+pub use orphan::{Kept, destroy_orphan};
+use registrar::{AGAIN, Registrar, cluster_uid};
 use serve::BEAT;
 pub use serve::{Status, serve};
 pub use setup::{SetupError, set_up};
-use watches::{list, look, tick, watch};
+use watches::{list, look, register, tick, watch};
 use world::World;
 
 /// How many objects that watches have told of may wait to be looked at.
@@ -151,6 +155,10 @@ async fn lead(
     status: &Status,
     end: &mut (impl Future<Output = ()> + Unpin),
 ) {
+    let Some(registrar) = registered(&client, &arrays, &leadership, status, end).await else {
+        return;
+    };
+    let arrays = registrar.arrays().clone();
     let (sender, mut messages) = mpsc::unbounded_channel();
     // A list of thousands comes no faster than it is looked at.
     let (watched, mut seen) = mpsc::channel(SEEN);
@@ -162,7 +170,8 @@ async fn lead(
         watch(claims, metrics.clone(), &watched, Message::Claims),
         watch(volumes, metrics.clone(), &watched, Message::Volumes),
         watch(classes, metrics.clone(), &watched, Message::Classes),
-        look(Lookout::new(arrays.clone(), metrics.clone()), &sender),
+        register(registrar.clone()),
+        look(Lookout::new(arrays.clone(), metrics.clone()), registrar.clone(), &sender),
         list(arrays.clone(), &sender),
         tick(&sender),
     ];
@@ -172,7 +181,7 @@ async fn lead(
         let nodes = Api::<PartialObjectMeta<Node>>::all(client.clone());
         tasks.push(watch(nodes, metrics.clone(), &watched, Message::Nodes));
     }
-    let hands = Hands::new(client, arrays.clone(), leadership);
+    let hands = Hands::new(client, arrays.clone(), leadership, registrar.clone());
     let world = World::new(arrays.setup().clone(), nodes);
     let mut brain = Brain::new(world, hands, Tally::new(metrics.clone()), sender);
     let mut beat = tokio::time::interval(BEAT);
@@ -197,8 +206,51 @@ async fn lead(
     }
     info!(under_way = brain.under_way(), "stopping");
     // The next one need not find out what came of it; what takes longer, it does find out.
-    let _ = tokio::time::timeout(DRAIN, brain.drained()).await;
+    let drained = tokio::time::timeout(DRAIN, brain.drained()).await.is_ok();
+    // What is still under way keeps the next leader waiting, as after a crash.
+    if drained {
+        registrar.end().await;
+    }
     arrays.log_out().await;
+}
+
+/// Finds out which cluster this is, and looks at its registrations on the arrays; none when `end` comes first.
+async fn registered(
+    client: &Client,
+    arrays: &Arrays,
+    leadership: &Leadership,
+    status: &Status,
+    end: &mut (impl Future<Output = ()> + Unpin),
+) -> Option<Registrar> {
+    let mut told = false;
+    loop {
+        let found = async {
+            let uid = cluster_uid(client).await?;
+            Registrar::new(arrays, leadership, status.metrics(), &uid)
+        };
+        let found = tokio::select! {
+            () = &mut *end => return None,
+            found = found => found,
+        };
+        match found {
+            Ok(registrar) => {
+                // The first look is waited for, so that no claim fails for want of it.
+                tokio::select! {
+                    () = &mut *end => return None,
+                    () = registrar.look() => return Some(registrar),
+                }
+            }
+            Err(error) if !std::mem::replace(&mut told, true) => {
+                warn!(%error, "it is not known which cluster this is");
+            }
+            Err(_) => {}
+        }
+        status.beats(Instant::now(), vec!["the cluster's identity"]);
+        tokio::select! {
+            () = &mut *end => return None,
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+    }
 }
 
 /// The time, in seconds since 1970.

@@ -10,7 +10,7 @@ mod released;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
@@ -18,7 +18,10 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde::Serialize;
 
-use crate::volume::{ArrayState, ClassSetup, GRACE, Listed, Reason, StrayVolume, is_mark, strays};
+use crate::volume::{
+    ArrayState, ClassSetup, GRACE, Listed, Reason, Registration, Setup, StrayVolume, is_mark,
+    missing, registered_elsewhere, strays, volume_behind,
+};
 
 pub use arrays::ArrayLine;
 pub use claims::ClaimLine;
@@ -45,8 +48,12 @@ pub struct Census {
     pub arrays: Vec<ArrayState>,
     /// What is on them.
     pub listed: Vec<Listed>,
-    /// The cluster's name in the storage document; none without one.
-    pub cluster: Option<String>,
+    /// What the storage document says; none without one.
+    pub setup: Option<Setup>,
+    /// This cluster's identity; none when it could not be read.
+    pub identity: Option<String>,
+    /// Which clusters are registered under the cluster's name on each array that could be asked.
+    pub registrations: Vec<(String, Vec<Registration>)>,
     /// The time, in seconds since 1970.
     pub now: u64,
 }
@@ -102,6 +109,8 @@ impl Report {
         let leader = lease.map(|name| leader::leader(census, name));
         let (arrays, mut problems) = arrays::arrays(census);
         problems.splice(0..0, leader.as_ref().and_then(|leader| leader.problem.clone()));
+        problems.extend(registrations(census));
+        problems.extend(missing_volumes(census));
         let (claims, of_claims) = claims::claims(census, &classes, scope);
         problems.extend(of_claims);
         let (released, of_released) = released::released(census, scope);
@@ -114,12 +123,67 @@ impl Report {
     }
 }
 
+/// Arrays on which another cluster has this cluster's name, or several processes have registered.
+fn registrations(census: &Census) -> Vec<Problem> {
+    let Some((own, setup)) = census.identity.as_ref().zip(census.setup.as_ref()) else {
+        return Vec::new();
+    };
+    let is_ours =
+        |it: &&Registration| it.identity == *own || setup.takes_over.contains(&it.identity);
+    let wrong = census.registrations.iter().filter_map(|(array, there)| {
+        let what = match there.iter().find(|it| !is_ours(it)) {
+            Some(other) => registered_elsewhere(&setup.cluster, &other.identity, own),
+            None if there.len() > 1 => {
+                "several provisioners of this cluster have registered on it".to_owned()
+            }
+            None => return None,
+        };
+        Some(Problem {
+            about: format!("array {array}"),
+            what,
+            remedy: "see which clusters use this array under this name; nothing is destroyed on it meanwhile".to_owned(),
+            page: "docs/arrays.md#which-cluster-has-a-name",
+        })
+    });
+    wrong.collect()
+}
+
+/// Bound volumes that their array has destroyed, or has not any more.
+fn missing_volumes(census: &Census) -> Vec<Problem> {
+    let Some(setup) = &census.setup else { return Vec::new() };
+    let mut problems = Vec::new();
+    for listed in &census.listed {
+        let Ok((array_id, there)) = &listed.volumes else { continue };
+        let alive: HashSet<&str> = there
+            .iter()
+            .filter(|volume| !volume.destroyed)
+            .map(|volume| volume.id.as_str())
+            .collect();
+        let is_away = |volume: &&PersistentVolume| {
+            volume_behind(volume)
+                .is_some_and(|(array, id)| array == *array_id && !alive.contains(id.as_str()))
+        };
+        for volume in census.volumes.iter().filter(is_away) {
+            if let Some(lost) = missing(setup, volume, there, census.now) {
+                problems.push(Problem {
+                    about: format!("claim {}", lost.claim),
+                    what: lost.what(),
+                    remedy: lost.remedy().to_owned(),
+                    page: "docs/arrays.md#volumes-that-are-missing",
+                });
+            }
+        }
+    }
+    problems.sort_by(|a, b| a.about.cmp(&b.about));
+    problems
+}
+
 /// Returns the volumes that nobody knows and that are as old as `grace`, in seconds, and what to do about
 /// them.
 pub fn orphans(census: &Census, grace: u64) -> (Vec<StrayVolume>, Option<Problem>) {
-    let Some(cluster) = &census.cluster else { return (Vec::new(), None) };
+    let Some(setup) = &census.setup else { return (Vec::new(), None) };
     let times = (census.now, grace);
-    let mut old = strays(cluster, &census.listed, &census.claims, &census.volumes, times);
+    let mut old = strays(&setup.cluster, &census.listed, &census.claims, &census.volumes, times);
     old.retain(|stray| stray.is_orphan);
     old.sort_by(|a, b| (&a.array, &a.name).cmp(&(&b.array, &b.name)));
     let problem = (!old.is_empty()).then(|| Problem {
@@ -171,6 +235,9 @@ fn remedy(reason: &str) -> &'static str {
             "make room on the array, or ask for less; the volume works as before"
         }
         Some(Reason::SnapshotFailed) => "what the message names; the volume works",
+        Some(Reason::VolumeConditionAbnormal) => {
+            "see to the volume on its array before it is eradicated"
+        }
         Some(Reason::VolumeFailedDelete) => {
             "what the message names: a node that still holds it, or an array that is away"
         }

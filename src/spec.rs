@@ -39,4 +39,6 @@ pub use shape::{
     schema_with_expressions,
 };
 pub use snapshots::{SnapshotSchedule, Snapshots};
-pub use storage::{ArraySpec, ArrayType, ImportSpec, Kept, NodeNetwork, QuotaSpec, StorageSpec};
+pub use storage::{
+    ArraySpec, ArrayType, ClusterIdentity, ImportSpec, Kept, NodeNetwork, QuotaSpec, StorageSpec,
+};

@@ -14,12 +14,14 @@ mod claim;
 mod effect;
 mod growth;
 mod mark;
+mod moment;
 mod name;
 mod origin;
 mod orphan;
 mod persistent;
 mod place;
 mod reason;
+mod registration;
 mod release;
 mod retry;
 mod setup;
@@ -29,15 +31,23 @@ mod snapshot;
 pub use claim::{ClaimWork, SourceView, View as ClaimView};
 pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
 pub use mark::{MarkEffect, Marks, is_mark, mark};
+pub use moment::{Moment, VALID};
 pub use name::{
-    ARRAY, BANDWIDTH_PARAMETER, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER, EXPORTS_PARAMETER,
-    FINALIZER, IMPORT, IOPS_PARAMETER, MARK, PROVISIONED_BY, PROVISIONER, SELECTED_NODE, SNAPSHOTS,
-    SNAPSHOTS_PARAMETER, VOLUME, persistent_volume, volume, volume_prefix,
+    ARRAY, ARRAY_ID, BANDWIDTH_PARAMETER, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER,
+    EXPORTS_PARAMETER, FINALIZER, IMPORT, IOPS_PARAMETER, MARK, PROVISIONED_BY, PROVISIONER,
+    SELECTED_NODE, SNAPSHOTS, SNAPSHOTS_PARAMETER, VOLUME, made_for, persistent_volume, volume,
+    volume_prefix,
 };
 pub use origin::source_of;
-pub use orphan::{GRACE, Listed, Orphan, Orphans, Report, StrayVolume, strays};
+pub use orphan::{
+    GRACE, Listed, MissingVolume, Orphan, Orphans, Report, StrayVolume, missing, strays,
+};
 pub use persistent::{Behind, behind, quantity, volume_behind};
 pub use reason::Reason;
+pub use registration::{
+    GRACE as REGISTRATION_GRACE, LOOK as REGISTRATION_LOOK, Registration, RegistrationStep, Tenure,
+    identity, taken as registered_elsewhere,
+};
 pub use release::{ReleaseWork, View as ReleaseView};
 pub use setup::{ArrayKind, ArrayState, ArrayTraits, Binding, ClassSetup, Health, Import, Setup};
 pub use slot::Slot;

@@ -37,10 +37,13 @@ struct Api {
     lease: Arc<Mutex<Json>>,
     /// Whether it answers anything but leases.
     up: Arc<Mutex<bool>>,
+    /// Whether it says which cluster it is of.
+    known: Arc<Mutex<bool>>,
 }
 
 const CLAIMS: &str = "/api/v1/persistentvolumeclaims";
 const VOLUMES: &str = "/api/v1/persistentvolumes";
+const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/pso-system/leases/pso-gen";
 const UID: &str = "5d3c1f0a-0000-4000-8000-000000000001";
@@ -67,6 +70,7 @@ impl Api {
             claim: Arc::new(Mutex::new(claim)),
             lease: Arc::new(Mutex::new(lease)),
             up: Arc::new(Mutex::new(true)),
+            known: Arc::new(Mutex::new(true)),
         }
     }
 
@@ -88,6 +92,14 @@ async fn answer(State(api): State<Api>, method: Method, uri: Uri, body: Bytes) -
             *lease = sent;
         }
         return axum::Json(lease.clone()).into_response();
+    }
+    if path == KUBE_SYSTEM {
+        if !*api.known.lock().expect("unharmed") {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        let metadata = json!({"name": "kube-system", "uid": UID});
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
+        return axum::Json(namespace).into_response();
     }
     if !*api.up.lock().expect("unharmed") {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -251,7 +263,7 @@ async fn a_leader_tells_what_it_does_and_no_secret() {
     stage.until("ready", async || stage.get("/readyz").await.0 == 200).await;
     assert_eq!(stage.get("/livez").await, (200, "ok\n".to_owned()));
     for (start, value) in [
-        (r#"pso_gen_array_calls_total{array="fb1",operation="ensure",outcome="ok"}"#, "1"),
+        (r#"pso_gen_array_calls_total{array="fb1",operation="ensure",outcome="ok"}"#, "2"),
         (r#"pso_gen_array_up{array="fa1"}"#, "1"),
         (r#"pso_gen_events_total{reason="Provisioning",type="Normal"}"#, "1"),
         (r#"pso_gen_watch_restarts_total{resource="storageclasses"}"#, "0"),
@@ -300,9 +312,16 @@ async fn one_that_waits_is_ready_and_leads_when_its_time_comes() {
     assert_eq!((lines.len(), &lines[0]["fields"]["holder"]), (1, &json!("somebody")));
 
     *stage.api.up.lock().expect("unharmed") = false;
+    *stage.api.known.lock().expect("unharmed") = false;
     stage.api.lease.lock().expect("unharmed")["spec"]["holderIdentity"] = json!("");
     let leads = async || stage.value("pso_gen_leading").await.as_deref() == Some("1");
     stage.until("it leads", leads).await;
+    let nameless = (503, "not seen yet: the cluster's identity\n".to_owned());
+    stage
+        .until("it asks which cluster this is", async || stage.get("/readyz").await == nameless)
+        .await;
+    assert_eq!(stage.get("/livez").await.0, 200, "starting anew would not help");
+    *stage.api.known.lock().expect("unharmed") = true;
     let blind = (503, "not seen yet: claims, PersistentVolumes, StorageClasses\n".to_owned());
     stage.until("it sees nothing", async || stage.get("/readyz").await == blind).await;
     assert_eq!(stage.get("/livez").await.0, 200, "starting anew would not help");

@@ -226,6 +226,72 @@ fn orphans_are_told_and_left() {
     }
 }
 
+/// A released volume waits to be destroyed, for so long; meanwhile an admin saves it. Returns whether there was
+/// something to save.
+fn saving(waits: u64, steps: usize, policy: &str) -> bool {
+    let mut run = Run::new(1, "Delete");
+    run.create("data");
+    run.settle();
+    run.delete("data");
+    for _ in 0..steps {
+        run.go_on();
+    }
+    run.pass(waits);
+    let saved = run.save_released("saved", policy);
+    run.settle();
+    run.check_settled();
+    if saved {
+        run.must_be_alive(1);
+        run.grow("saved", 4);
+        run.settle();
+        run.check_settled();
+        run.delete("saved");
+        run.settle();
+        run.check_settled();
+        run.must_be_alive(usize::from(policy == "Retain"));
+    }
+    saved
+}
+
+#[test]
+fn what_an_admin_saves_while_its_end_waits_is_kept_and_served() {
+    for policy in ["Retain", "Delete"] {
+        let saved = (0..60).filter(|steps| saving(30, *steps, policy)).count();
+        assert!(saved > 5, "{saved}");
+    }
+}
+
+#[test]
+fn a_persistent_volume_that_has_lost_its_finalizer_gets_it_again() {
+    let mut run = Run::new(1, "Delete");
+    run.create("data");
+    run.settle();
+    run.strip_volumes();
+    run.settle();
+    run.must_all_be_held();
+    run.delete("data");
+    run.settle();
+    run.check_settled();
+    run.must_be_alive(0);
+}
+
+#[test]
+fn a_claim_that_is_torn_off_at_any_moment_leaves_nothing() {
+    for seed in 0..8 {
+        for steps in 0..80 {
+            let mut run = Run::new(seed, "Delete");
+            run.create("data");
+            for _ in 0..steps {
+                run.go_on();
+            }
+            run.tear_off("data");
+            run.settle();
+            run.must_be_alive(0);
+            run.check_settled();
+        }
+    }
+}
+
 #[test]
 fn seeds_beyond() {
     let number = |name: &str| std::env::var(name).ok().and_then(|word| word.parse::<u64>().ok());

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fence::Fenced;
+
 /// Something that an array did not do, or that nobody knows whether it did.
 #[derive(Debug, Clone)]
 pub struct Error {
@@ -106,6 +108,12 @@ pub enum Kind {
         /// What it would need.
         needs: String,
     },
+    /// The request was held back: what it was decided on may not hold any more.
+    #[error("{}", match .0 {
+        Fenced::NotLeading => "another process leads now; nothing was changed",
+        Fenced::Expired => "the array was busy for longer than the decision is valid; nothing was changed",
+    })]
+    Fenced(Fenced),
     /// The answer is none that an array of this kind gives.
     #[error("the array's answer is not understood: {cause}")]
     Malformed {
@@ -154,6 +162,8 @@ impl Error {
             Kind::Forbidden { .. } => "Forbidden",
             Kind::WrongArray { .. } => "WrongArray",
             Kind::Unsupported { .. } => "Unsupported",
+            Kind::Fenced(Fenced::NotLeading) => "NotLeading",
+            Kind::Fenced(Fenced::Expired) => "Expired",
             Kind::Malformed { .. } => "Malformed",
         }
     }
@@ -164,6 +174,7 @@ impl Error {
             Kind::Busy { .. }
             | Kind::UnknownOutcome { .. }
             | Kind::Unreachable { .. }
+            | Kind::Fenced(_)
             | Kind::InUse { .. } => Retry::Soon,
             Kind::Exhausted { .. } => Retry::Elsewhere,
             Kind::EradicationDisabled { .. }

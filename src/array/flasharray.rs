@@ -7,18 +7,20 @@ mod hosts;
 mod tags;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::error::{Error, Kind};
+use super::fence::OnlyIf;
 use super::goal::{Goal, Start, reach};
 use super::life::Living;
 use super::rest::{Dialect, Endpoint, Rest, Talk, quoted};
 use super::snapshots::Snapshots;
 use super::version::Version;
-use super::volume::{Details, Owner, Qos, Reach, Source, Volume, VolumeId, Wanted};
+use super::volume::{Details, Name, Owner, Qos, Reach, Source, Volume, VolumeId, Wanted};
 
 pub use hosts::{Connection, Host};
 use tags::Tags;
@@ -49,13 +51,20 @@ const LARGEST: u64 = 1 << 52;
 /// A FlashArray.
 #[derive(Debug)]
 pub struct FlashArray {
-    rest: Rest,
+    rest: Arc<Rest>,
+    only_if: OnlyIf,
 }
 
 impl FlashArray {
     /// Returns the FlashArray at an endpoint; it is asked for the first time when something is wanted.
     pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
-        Ok(Self { rest: Rest::new(endpoint, &DIALECT)? })
+        let rest = Arc::new(Rest::new(endpoint, &DIALECT)?);
+        Ok(Self { rest, only_if: OnlyIf::default() })
+    }
+
+    fn untagged(&self, name: &Name) -> Error {
+        let why = "it has no tags of an owner".to_owned();
+        self.rest.error(Kind::NotOurs { name: name.to_string(), why })
     }
 
     async fn patch(
@@ -79,8 +88,16 @@ impl Living for FlashArray {
         &self.rest
     }
 
+    fn talk(&self) -> Talk<'_> {
+        self.rest.talk(&self.only_if)
+    }
+
+    fn only_if(&self, only_if: OnlyIf) -> Self {
+        Self { rest: Arc::clone(&self.rest), only_if }
+    }
+
     async fn reached(&self) -> Result<Reach, Error> {
-        let ports: Vec<Port> = self.rest.talk().list("ports", &[]).await?;
+        let ports: Vec<Port> = self.talk().list("ports", &[]).await?;
         let mut targets: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for port in ports {
             if let (Some(iqn), Some(portal)) = (port.iqn, port.portal) {
@@ -102,7 +119,7 @@ impl Living for FlashArray {
             return Err(self.rest.error(Kind::Unsupported { needs }));
         };
         let size = self.size(wanted.size)?;
-        let talk = self.rest.talk();
+        let talk = self.talk();
         let version = talk.version().await?;
         let goal = Made { array: self, talk, version, wanted, size, default_protection, qos };
         match reach(&goal, Start::Nothing).await? {
@@ -128,14 +145,14 @@ impl Living for FlashArray {
     ) -> Result<(), Error> {
         let tags = Tags::read(talk, &volume.id).await?;
         tags.check(&self.rest, &volume.name, owner)?;
-        // One that was never tagged (its maker ended in between) is known by a name that holds the UID.
-        let own_name = format!("{}-pvc-{}", owner.cluster, owner.uid);
-        if tags.are_missing() && !volume.name.is(&own_name) {
-            let name = volume.name.to_string();
-            let why = "it has no tags of an owner".to_owned();
-            return Err(self.rest.error(Kind::NotOurs { name, why }));
+        if !tags.are_missing() {
+            return Ok(());
         }
-        Ok(())
+        // One that was never tagged, because its maker ended in between: only while its claim is there.
+        let own_name = format!("{}-pvc-{}", owner.cluster, owner.uid);
+        let unfinished =
+            talk.version().await? < WITH_TAGS && owner.since.is_some() && volume.name.is(&own_name);
+        if unfinished { Ok(()) } else { Err(self.untagged(&volume.name)) }
     }
 
     fn size(&self, bytes: u64) -> Result<u64, Error> {
@@ -221,10 +238,23 @@ impl Goal for Made<'_> {
         }
         let owner = &self.wanted.owner;
         tags.check(&self.array.rest, &self.wanted.name, owner)?;
+        // Younger versions tag a volume with the request that makes it. On older ones, what has no tags may
+        // be what one of us made that ended in between; it is empty then, and alive.
+        let unfinished = self.version < WITH_TAGS
+            && volume.destroyed != Some(true)
+            && volume.connection_count.unwrap_or_default() == 0;
+        if tags.are_missing() && !unfinished {
+            return Err(self.array.untagged(&self.wanted.name));
+        }
+        if tags.are_missing() && owner.is_younger_than(volume.created) {
+            let why = "it is older than its claim".to_owned();
+            let name = self.wanted.name.to_string();
+            return Err(self.array.rest.error(Kind::NotOurs { name, why }));
+        }
         let id = volume.id.clone();
         Ok(if volume.destroyed == Some(true) {
             Some(Step::Recover(id))
-        } else if *tags != Tags::of(owner) {
+        } else if !tags.are_of(owner) {
             // Made by an array that takes tags only afterwards, or by one of us that ended in between.
             Some(Step::Tag(id))
         } else if volume.size() < self.size {

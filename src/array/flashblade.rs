@@ -3,10 +3,13 @@
 //! Source of the rules: the official REST 2.28 document. What older versions lack is asked by
 //! [`Version`]; what they have since when is read from the vendor's SDK.
 
+use std::sync::Arc;
+
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Kind};
+use super::fence::OnlyIf;
 use super::goal::{Goal, Start, reach};
 use super::life::Living;
 use super::rest::{Dialect, Endpoint, Rest, Talk, quoted};
@@ -38,13 +41,15 @@ const WITH_COPIES: Version = Version(25);
 /// A FlashBlade.
 #[derive(Debug)]
 pub struct FlashBlade {
-    rest: Rest,
+    rest: Arc<Rest>,
+    only_if: OnlyIf,
 }
 
 impl FlashBlade {
     /// Returns the FlashBlade at an endpoint; it is asked for the first time when something is wanted.
     pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
-        Ok(Self { rest: Rest::new(endpoint, &DIALECT)? })
+        let rest = Arc::new(Rest::new(endpoint, &DIALECT)?);
+        Ok(Self { rest, only_if: OnlyIf::default() })
     }
 
     async fn patch(
@@ -69,8 +74,16 @@ impl Living for FlashBlade {
         &self.rest
     }
 
+    fn talk(&self) -> Talk<'_> {
+        self.rest.talk(&self.only_if)
+    }
+
+    fn only_if(&self, only_if: OnlyIf) -> Self {
+        Self { rest: Arc::clone(&self.rest), only_if }
+    }
+
     async fn reached(&self) -> Result<Reach, Error> {
-        let all: Vec<Interface> = self.rest.talk().list("network-interfaces", &[]).await?;
+        let all: Vec<Interface> = self.talk().list("network-interfaces", &[]).await?;
         let mut addresses: Vec<String> = all.into_iter().filter_map(Interface::address).collect();
         addresses.sort();
         if addresses.is_empty() {
@@ -85,7 +98,7 @@ impl Living for FlashBlade {
             let needs = "a block volume needs a FlashArray".to_owned();
             return Err(self.rest.error(Kind::Unsupported { needs }));
         };
-        let talk = self.rest.talk();
+        let talk = self.talk();
         let version = talk.version().await?;
         let source = match &wanted.source {
             None => None,
@@ -105,6 +118,7 @@ impl Living for FlashBlade {
             talk,
             version,
             name: &wanted.name,
+            owner: &wanted.owner,
             size,
             exports,
             nfs: *nfs,
@@ -146,6 +160,7 @@ struct Made<'a> {
     talk: Talk<'a>,
     version: Version,
     name: &'a Name,
+    owner: &'a Owner,
     size: u64,
     exports: &'a [ExportRule],
     nfs: NfsVersions,
@@ -200,10 +215,18 @@ impl Goal for Made<'_> {
         if !self.name.is(&there.name) {
             return Err(self.array.rest.malformed(&format!("`{}` was not asked for", there.name)));
         }
-        if there.is_destroyed() {
-            // Nothing else of a destroyed one can be changed.
-            let back = FileSystemBody { destroyed: Some(false), ..FileSystemBody::default() };
-            return Ok(Some(Step::Change(there.id.clone(), back)));
+        // Without tags nothing proves whose files are in one that was destroyed: it is never recovered. One
+        // that is alive may be what a request of ours made whose answer was lost.
+        let why = if there.is_destroyed() {
+            "it is destroyed, and a FlashBlade does not tell who made it; eradicate it, or rename and import it"
+        } else if self.owner.is_younger_than(there.created) {
+            "it is older than its claim; rename it, or import it"
+        } else {
+            ""
+        };
+        if !why.is_empty() {
+            let (name, why) = (self.name.to_string(), why.to_owned());
+            return Err(self.array.rest.error(Kind::NotOurs { name, why }));
         }
         let difference = self.difference(there);
         let changes = difference != FileSystemBody::default();

@@ -2,12 +2,16 @@
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use reqwest::Method;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::Array;
 use super::error::{Error, Kind};
+use super::fence::OnlyIf;
 use super::goal::{Goal, Start, reach};
 use super::rest::{Identity, Rest, Talk, quoted};
 use super::snapshots::Snapshots;
@@ -24,6 +28,12 @@ pub(super) trait Living: std::fmt::Debug + Send + Sync {
     type Item: DeserializeOwned + Into<Volume> + Send;
 
     fn rest(&self) -> &Rest;
+
+    /// Begins an operation, under the conditions of this handle.
+    fn talk(&self) -> Talk<'_>;
+
+    /// Returns another handle of the same array, under conditions.
+    fn only_if(&self, only_if: OnlyIf) -> Self;
 
     /// Where clients reach its volumes.
     fn reached(&self) -> impl Future<Output = Result<Reach, Error>> + Send;
@@ -78,17 +88,21 @@ pub(super) trait Living: std::fmt::Debug + Send + Sync {
 }
 
 #[async_trait]
-impl<A: Living> Array for A {
+impl<A: Living + 'static> Array for A {
     fn name(&self) -> &str {
         &self.rest().name
     }
 
+    fn only_if(&self, only_if: OnlyIf) -> Arc<dyn Array> {
+        Arc::new(Living::only_if(self, only_if))
+    }
+
     async fn identity(&self) -> Result<Identity, Error> {
-        Ok(self.rest().talk().session(None).await?.identity.clone())
+        Ok(self.talk().session(None).await?.identity.clone())
     }
 
     async fn capacity(&self) -> Result<Capacity, Error> {
-        space::capacity(self.rest()).await
+        space::capacity(self.rest(), self.talk()).await
     }
 
     async fn reach(&self) -> Result<Reach, Error> {
@@ -100,39 +114,48 @@ impl<A: Living> Array for A {
     }
 
     async fn describe(&self, name: &Name) -> Result<Option<Volume>, Error> {
-        let found = self.find(self.rest().talk(), &quoted("name", name.as_str())).await?;
+        let found = self.find(self.talk(), &quoted("name", name.as_str())).await?;
         Ok(found.map(Into::into))
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error> {
         let filter = quoted("name", &format!("{prefix}*"));
         let query = [("filter", filter.as_str())];
-        let all: Vec<A::Item> = self.rest().talk().list(A::RESOURCE, &query).await?;
+        let all: Vec<A::Item> = self.talk().list(A::RESOURCE, &query).await?;
         Ok(once_each(all.into_iter().map(Into::into)))
+    }
+
+    async fn rename(&self, from: &Name, to: &Name) -> Result<(), Error> {
+        // By its name: whoever has renamed it first was faster.
+        let query = [("names", from.as_str())];
+        let body = json!({ "name": to.as_str() });
+        let change = self.talk().change(Method::PATCH, A::RESOURCE, &query, Some(&body));
+        let _: Vec<A::Item> = change.await?;
+        Ok(())
     }
 
     async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error> {
         let size = self.size(size)?;
-        let goal = Grown { array: self, talk: self.rest().talk(), volume, size };
+        let goal = Grown { array: self, talk: self.talk(), volume, size };
         reach(&goal, Start::Reading).await?.ok_or_else(|| goal.unmoved())
     }
 
     async fn destroy(&self, volume: &VolumeId, owner: &Owner) -> Result<(), Error> {
-        let talk = self.rest().talk();
+        let talk = self.talk();
         let goal = Destroyed { array: self, talk, volume, owner };
         reach(&goal, Start::Reading).await.map(drop)
     }
 
     async fn snapshot(&self, volume: &VolumeId, suffix: &Suffix) -> Result<Snapshot, Error> {
-        A::SNAPSHOTS.take(self.rest(), volume, suffix).await
+        A::SNAPSHOTS.take(self.rest(), self.talk(), volume, suffix).await
     }
 
     async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<Snapshot>, Error> {
-        A::SNAPSHOTS.of(self.rest(), volume).await
+        A::SNAPSHOTS.of(self.talk(), volume).await
     }
 
     async fn destroy_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        A::SNAPSHOTS.destroy(self.rest(), snapshot).await
+        A::SNAPSHOTS.destroy(self.rest(), self.talk(), snapshot).await
     }
 
     async fn log_out(&self) {

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::error::{Error, Kind};
+use super::fence::OnlyIf;
 use super::pace::{Gate, Pace};
 use super::session::{Keys, Refused, Session, Sessions, scrub};
 use super::token::TokenFile;
@@ -133,8 +134,8 @@ impl Rest {
     }
 
     /// Begins an operation.
-    pub(super) fn talk(&self) -> Talk<'_> {
-        Talk::new(self)
+    pub(super) fn talk<'t>(&'t self, only_if: &'t OnlyIf) -> Talk<'t> {
+        Talk::new(self, only_if)
     }
 
     /// Ends the session, if there is one. What the array says to that is of no use.

@@ -23,18 +23,23 @@ impl Snapshots {
     pub(super) async fn take(
         self,
         rest: &Rest,
+        talk: Talk<'_>,
         volume: &VolumeId,
         suffix: &Suffix,
     ) -> Result<Snapshot, Error> {
-        let goal = Taken { kind: self, rest, talk: rest.talk(), volume, suffix };
+        let goal = Taken { kind: self, rest, talk, volume, suffix };
         let taken = reach(&goal, Start::Nothing).await?.ok_or_else(|| goal.unmoved())?;
         Ok(taken.snapshot())
     }
 
     /// Returns a volume's snapshots.
-    pub(super) async fn of(self, rest: &Rest, volume: &VolumeId) -> Result<Vec<Snapshot>, Error> {
+    pub(super) async fn of(
+        self,
+        talk: Talk<'_>,
+        volume: &VolumeId,
+    ) -> Result<Vec<Snapshot>, Error> {
         let filter = quoted(&format!("{}.id", self.of), &volume.id);
-        let all: Vec<Item> = rest.talk().list(self.resource, &[("filter", &filter)]).await?;
+        let all: Vec<Item> = talk.list(self.resource, &[("filter", &filter)]).await?;
         let mut all: Vec<Snapshot> = all.into_iter().map(Item::snapshot).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all.dedup_by(|a, b| a.id == b.id);
@@ -42,8 +47,13 @@ impl Snapshots {
     }
 
     /// Destroys a snapshot.
-    pub(super) async fn destroy(self, rest: &Rest, snapshot: &Snapshot) -> Result<(), Error> {
-        let goal = Ended { kind: self, rest, talk: rest.talk(), snapshot };
+    pub(super) async fn destroy(
+        self,
+        rest: &Rest,
+        talk: Talk<'_>,
+        snapshot: &Snapshot,
+    ) -> Result<(), Error> {
+        let goal = Ended { kind: self, rest, talk, snapshot };
         reach(&goal, Start::Reading).await.map(drop)
     }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::error::Error;
-use super::rest::Rest;
+use super::rest::{Rest, Talk};
 use super::volume::Capacity;
 
 #[derive(Debug, Deserialize)]
@@ -24,8 +24,8 @@ struct Space {
 }
 
 /// Returns an array's size and what of it is used and given out.
-pub(super) async fn capacity(rest: &Rest) -> Result<Capacity, Error> {
-    let array: ArraySpace = rest.talk().only("arrays/space").await?;
+pub(super) async fn capacity(rest: &Rest, talk: Talk<'_>) -> Result<Capacity, Error> {
+    let array: ArraySpace = talk.only("arrays/space").await?;
     let capacity = array.capacity.zip(array.space).and_then(|(total, space)| {
         let used = space.total_used.or(space.total_physical)?;
         Some(Capacity { total, used, provisioned: space.total_provisioned })

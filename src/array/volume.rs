@@ -69,18 +69,35 @@ pub struct VolumeId {
     pub id: String,
 }
 
-/// For whom a volume is made. A FlashArray keeps this in tags of the volume; a FlashBlade has no tags,
-/// there the name alone tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// For whom a volume is made. A FlashArray keeps this in tags of the volume; a FlashBlade has no tags:
+/// there the name, the id and the time of creation are all there is to compare.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Owner {
-    /// The cluster.
+    /// The cluster's name.
     pub cluster: String,
+    /// The cluster's identity, and after it those of the clusters that it has taken over; empty when it is
+    /// not known. The first is written, any of them is recognised.
+    pub identities: Vec<String>,
     /// Namespace of the claim.
     pub namespace: String,
     /// Name of the claim.
     pub claim: String,
     /// UID of the claim: what makes it this one and no other.
     pub uid: String,
+    /// When the claim was created, in milliseconds since 1970; none when that is not known any more. The
+    /// UID is in the volume's name, so that a volume from before was not made for the claim.
+    pub since: Option<u64>,
+}
+
+impl Owner {
+    /// How far an array's clock may differ from that of the cluster, in milliseconds.
+    const CLOCKS: u64 = 60 * 60 * 1000;
+
+    /// Returns whether a volume is older than the claim that it is said to be made for.
+    pub(super) fn is_younger_than(&self, created: Option<u64>) -> bool {
+        let times = self.since.zip(created);
+        times.is_some_and(|(since, created)| created.saturating_add(Self::CLOCKS) < since)
+    }
 }
 
 /// What a volume shall be.

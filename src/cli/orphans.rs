@@ -19,9 +19,13 @@ pub(super) struct Args {
     #[command(flatten)]
     from: From,
 
-    /// Destroy this one, NAME or ARRAY/NAME; may be given several times
+    /// Destroy this one, NAME or ARRAY/NAME; may be given several times. Needs --lease while a provisioner runs
     #[arg(long, value_name = "NAME")]
     destroy: Vec<String>,
+
+    /// Lease by which replicas of the provisioner agree on who leads
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = super::cluster::namespaced)]
+    lease: Option<(String, String)>,
 
     /// Look at what would be destroyed, and destroy nothing
     #[arg(long, requires = "destroy")]
@@ -86,7 +90,9 @@ async fn destroy(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
     let client = args.from.client().await?;
     let mut outcome = Outcome::Good;
     for name in &args.destroy {
-        match destroy_orphan(&client, arrays, name, args.older_than, args.dry_run).await {
+        let lease =
+            args.lease.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
+        match destroy_orphan(&client, arrays, name, lease, args.older_than, args.dry_run).await {
             Ok(stray) if args.dry_run => {
                 out::data(&format!("{name}: would be destroyed on {}\n", stray.array))?;
             }

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::counted::CountedArray;
 use super::metrics::Metrics;
-use crate::array::{Array, Error, Volume};
+use crate::array::{Array, Error, Name, Volume};
 use crate::volume::{ArrayKind, ArrayState, ArrayTraits, Health, Listed, Setup, volume_prefix};
 
 /// The arrays, and what the admin has set.
@@ -58,17 +58,30 @@ impl Arrays {
         self.arrays.get(name).map(|client| &client.array)
     }
 
+    /// Returns the kind of the array of a name.
+    pub(super) fn kind(&self, name: &str) -> Option<ArrayKind> {
+        self.arrays.get(name).map(|client| client.kind)
+    }
+
+    /// Returns the same for a cluster whose identity is known.
+    pub(super) fn of_cluster(&self, identities: Vec<String>) -> Self {
+        let setup = Setup { identities, ..Setup::clone(&self.setup) };
+        Self { setup: Arc::new(setup), arrays: Arc::clone(&self.arrays) }
+    }
+
     /// Returns all arrays.
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<dyn Array>> {
         self.arrays.values().map(|client| &client.array)
     }
 
-    /// Lists the volumes of all arrays whose names begin with the cluster's.
+    /// Lists the volumes of all arrays whose names begin with the cluster's, and those that are imported.
     pub(super) async fn list(&self) -> Vec<Listed> {
         let prefix = volume_prefix(&self.setup.cluster);
         let prefix = prefix.as_str();
         let lists = self.arrays.iter().map(|(name, client)| async move {
-            let volumes = listed(client.array.as_ref(), prefix).await;
+            let imports = self.setup.imports.values().filter(|import| import.array == *name);
+            let imports: Vec<_> = imports.map(|import| import.volume.clone()).collect();
+            let volumes = listed(client.array.as_ref(), prefix, &imports).await;
             Listed { array: name.clone(), volumes: volumes.map_err(|error| error.to_string()) }
         });
         join_all(lists).await
@@ -112,7 +125,8 @@ impl Lookout {
             let Client { kind, traits, array } = client;
             (name.clone(), *kind, traits.clone(), health(array.as_ref()).await)
         });
-        let answers = join_all(answers).await;
+        let mut answers = join_all(answers).await;
+        refuse_doubles(&mut answers);
         let states = answers.into_iter().map(|(name, kind, traits, answer)| {
             self.note(&name, &answer);
             let health = answer.unwrap_or_else(|away| Health::Down(away.why));
@@ -136,6 +150,31 @@ impl Lookout {
             }
             (Some(what), Ok(_)) => info!(array, "array {what}"),
             (None, _) => {}
+        }
+    }
+}
+
+/// What an array has answered, with its name and what the storage document says of it.
+type Answer = (String, ArrayKind, ArrayTraits, Result<Health, Away>);
+
+/// Refuses arrays that the storage document has under two names: what is deleted under one of them would be
+/// gone under the other.
+fn refuse_doubles(answers: &mut [Answer]) {
+    let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, _, _, answer) in &*answers {
+        if let Ok(Health::Up { id, .. }) = answer {
+            names.entry(id.clone()).or_default().push(name.clone());
+        }
+    }
+    for (_, _, _, answer) in answers {
+        if let Ok(Health::Up { id, .. }) = answer
+            && let Some(names) = names.get(id).filter(|names| names.len() > 1)
+        {
+            let why = format!(
+                "{} are one array, whose id is {id}; remove all but one of them from the storage document",
+                names.join(" and ")
+            );
+            *answer = Err(Away { reason: "NamedTwice", why });
         }
     }
 }
@@ -177,8 +216,16 @@ async fn health(array: &dyn Array) -> Result<Health, Away> {
     }
 }
 
-async fn listed(array: &dyn Array, prefix: &str) -> Result<(String, Vec<Volume>), Error> {
-    let volumes = array.list(prefix).await?;
+async fn listed(
+    array: &dyn Array,
+    prefix: &str,
+    imports: &[Name],
+) -> Result<(String, Vec<Volume>), Error> {
+    let mut volumes = array.list(prefix).await?;
+    for import in imports {
+        let there = array.describe(import).await?;
+        volumes.extend(there.filter(|there| volumes.iter().all(|each| each.id != there.id)));
+    }
     // Every log-in compares the id with the one before; asked for afterwards, it is that of the list.
     Ok((array.identity().await?.id, volumes))
 }
@@ -186,6 +233,22 @@ async fn listed(array: &dyn Array, prefix: &str) -> Result<(String, Vec<Volume>)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_array_under_two_names_is_refused_under_both() {
+        let answer = |name: &str, id: &str| {
+            let capacity = crate::array::Capacity { total: 1, used: 0, provisioned: None };
+            let reach = crate::array::Reach::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
+            let health = Health::Up { id: id.to_owned(), capacity, reach };
+            (name.to_owned(), ArrayKind::FlashBlade, ArrayTraits::default(), Ok(health))
+        };
+        let mut answers = [answer("fb1", "1"), answer("fb2", "2"), answer("old", "1")];
+        refuse_doubles(&mut answers);
+        let why =
+            answers.map(|(_, _, _, answer)| answer.map_or_else(|away| away.why, |_| String::new()));
+        let double = "fb1 and old are one array, whose id is 1; remove all but one of them from the storage document";
+        assert_eq!(why, [double, "", double]);
+    }
 
     #[test]
     fn an_array_that_stays_away_is_told_of_once() {

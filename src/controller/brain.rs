@@ -1,7 +1,7 @@
 //! The deciding task: takes what was seen and done, one message after the other, asks
 //! [`volume`](crate::volume) what is to be done, and has it done by others.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -20,8 +20,8 @@ use super::world::{Subject, World};
 use super::{Key, Message, journal, now};
 use crate::array::Volume;
 use crate::volume::{
-    ClaimWork, Effect, Event, Listed, MarkEffect, Marks, Orphan, Orphans, ReleaseWork,
-    SnapshotView, SnapshotWork, Trouble, is_mark,
+    ClaimWork, Effect, Event, Listed, MarkEffect, Marks, MissingVolume, Orphan, Orphans, Reason,
+    ReleaseWork, Severity, SnapshotView, SnapshotWork, Trouble, is_mark,
 };
 
 /// How long a claim waits for Kubernetes' own controller to bind it before a mark is made.
@@ -39,6 +39,8 @@ pub(super) struct Brain {
     snapshots: HashMap<String, SnapshotWork>,
     /// What of the arrays nobody knows, and how much of it there is on each.
     orphans: Orphans,
+    /// Bound volumes that their array has not any more, by its name.
+    missing: HashMap<String, BTreeSet<MissingVolume>>,
     /// Whether the last mark could not be made.
     marks_fail: Arc<AtomicBool>,
     /// Claims whose first write is under way, or waits.
@@ -64,6 +66,7 @@ impl Brain {
             marks: Marks::new(&format!("{:08x}", fastrand::u32(..))),
             snapshots: HashMap::new(),
             orphans: Orphans::default(),
+            missing: HashMap::new(),
             marks_fail: Arc::default(),
             beginnings: Beginnings::default(),
             hands: Arc::new(hands),
@@ -271,9 +274,9 @@ impl Brain {
             return;
         }
         for listed in lists {
-            let array = listed.array.as_str();
             let world = &self.world;
-            let is_known = |volume: &Volume, uid: &str| world.knows(array, &volume.id, uid);
+            let array_id = listed.volumes.as_ref().map(|(id, _)| id.as_str()).unwrap_or_default();
+            let is_known = |volume: &Volume, uid: &str| world.knows(array_id, &volume.id, uid);
             let report = self.orphans.look(world.cluster(), listed, now(), is_known);
             for Orphan { array, name, id } in &report.new {
                 warn!(array, volume = name, id, "orphan: neither a claim nor a PersistentVolume");
@@ -283,6 +286,36 @@ impl Brain {
             }
         }
         self.tally.orphans(self.orphans.counts());
+        for listed in lists {
+            self.report_missing(listed);
+        }
+    }
+
+    /// Says of bound volumes that their array has destroyed them, or has them no more.
+    fn report_missing(&mut self, listed: &Listed) {
+        let array = listed.array.as_str();
+        let Ok((array_id, volumes)) = &listed.volumes else {
+            return self.tally.missing(array, None);
+        };
+        let there = self.world.missing_volumes(array_id, volumes, now());
+        self.tally.missing(array, Some(there.len()));
+        let before = self.missing.insert(array.to_owned(), there.clone());
+        let before = before.unwrap_or_default();
+        for lost in there.iter().filter(|lost| !before.contains(*lost)) {
+            let message = format!("{}; {}", lost.what(), lost.remedy());
+            let key = Key::Snapshots(lost.persistent_volume.clone());
+            let subject = self.world.subject(&key);
+            if let Some(object) = self.world.reference(&key) {
+                let (severity, reason) = (Severity::Warning, Reason::VolumeConditionAbnormal);
+                journal::tells(subject.as_ref(), severity, reason, &message);
+                let hands = Arc::clone(&self.hands);
+                tokio::spawn(async move { hands.tell(object, severity, reason, message).await });
+            }
+        }
+        for MissingVolume { name, claim, .. } in before.iter().filter(|lost| !there.contains(*lost))
+        {
+            info!(array, volume = name, claim, "bound volume is missing no more");
+        }
     }
 
     fn step(&mut self, key: &Key, event: Event) {

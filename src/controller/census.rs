@@ -1,9 +1,8 @@
-//! Reads all that there is at one moment, for whoever asks how things are; and destroys a volume that nobody
-//! knows, when somebody has named it.
+//! Reads all that there is at one moment, for a person or a program that asks how things are.
 
 use futures::future::join_all;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Client};
@@ -11,46 +10,9 @@ use kube::{Api, Client};
 use super::arrays::{Arrays, Lookout};
 use super::metrics::Metrics;
 use super::now;
-use crate::array::{Error as ArrayError, Name, Owner, VolumeId};
+use super::registrar::{IDENTITY_OF, registrations};
 use crate::report::Census;
-use crate::volume::{Listed, PROVISIONER, StrayVolume, strays};
-
-/// Why a volume was not destroyed.
-#[derive(Debug, thiserror::Error)]
-pub enum Kept {
-    /// There is no such array in the storage document.
-    #[error("the storage document has no array {0}")]
-    NoArray(String),
-    /// It is not a name that arrays take.
-    #[error("that is no name of a volume")]
-    NoName,
-    /// An array could not be asked.
-    #[error("{0} cannot be asked: {1}")]
-    Away(String, ArrayError),
-    /// No array has it.
-    #[error("no array has a volume of that name")]
-    NotThere,
-    /// More than one array has it.
-    #[error("{0} have a volume of that name; write ARRAY/NAME")]
-    Several(String),
-    /// It is destroyed already.
-    #[error("it is destroyed already; the array eradicates it when its timer ends")]
-    Destroyed,
-    /// Somebody knows it, or it is none of ours.
-    #[error(
-        "it is no orphan: a claim or a PersistentVolume has it, or its name is not one of this cluster"
-    )]
-    Known,
-    /// It may be on its way into the cluster.
-    #[error("it is too young: it may be on its way into the cluster")]
-    Young,
-    /// The cluster could not be asked.
-    #[error("the cluster cannot be asked: {0}")]
-    Cluster(#[from] kube::Error),
-    /// The array has refused.
-    #[error("{0}")]
-    Refused(ArrayError),
-}
+use crate::volume::{PROVISIONER, identity};
 
 /// Reads all that there is. The arrays' volumes come first: what is seen there was known to the cluster
 /// before, and is looked for there afterwards.
@@ -63,7 +25,16 @@ pub async fn census(
     if let Some(arrays) = arrays {
         let mut lookout = Lookout::new(arrays.clone(), Metrics::default());
         (census.listed, census.arrays) = futures::join!(arrays.list(), lookout.look());
-        census.cluster = Some(arrays.setup().cluster.clone());
+        let there = arrays.all().map(|array| async {
+            let there = registrations(array.as_ref(), &arrays.setup().cluster).await.ok()?;
+            Some((array.name().to_owned(), there))
+        });
+        census.registrations = join_all(there).await.into_iter().flatten().collect();
+        census.setup = Some(arrays.setup().clone());
+        // Who may not read it is told of nothing that follows from it.
+        let namespaces = Api::<Namespace>::all(client.clone());
+        let uid = namespaces.get(IDENTITY_OF).await.ok().and_then(|it| it.metadata.uid);
+        census.identity = uid.as_deref().and_then(identity);
     }
     let all = ListParams::default();
     let own = ListParams::default().fields(&format!("reportingController={PROVISIONER}"));
@@ -84,73 +55,4 @@ pub async fn census(
     }
     census.now = now();
     Ok(census)
-}
-
-/// Destroys a volume that nobody knows, `NAME` or `ARRAY/NAME`, by the rules of the provisioner itself: when
-/// fresh answers say that it has a name of ours, is as old as `grace` (in seconds), and neither a claim nor a PersistentVolume has it, and
-/// the array says that no host has it. With `only_look` all is looked at, and nothing destroyed.
-pub async fn destroy_orphan(
-    client: &Client,
-    arrays: &Arrays,
-    named: &str,
-    grace: u64,
-    only_look: bool,
-) -> Result<StrayVolume, Kept> {
-    let (array, name) = match named.split_once('/') {
-        Some((array, name)) => (Some(array), name),
-        None => (None, named),
-    };
-    if let Some(array) = array.filter(|array| arrays.get(array).is_none()) {
-        return Err(Kept::NoArray(array.to_owned()));
-    }
-    let name = Name::new(name).ok_or(Kept::NoName)?;
-    // The arrays before the cluster, as above.
-    let asked = arrays.all().filter(|asked| array.is_none_or(|array| asked.name() == array));
-    let answers = asked.map(|asked| {
-        let name = &name;
-        async move { (asked, asked.describe(name).await) }
-    });
-    let mut there = Vec::new();
-    for (asked, answer) in join_all(answers).await {
-        match answer {
-            Ok(Some(volume)) => there.push((asked, volume)),
-            Ok(None) => {}
-            Err(error) => return Err(Kept::Away(asked.name().to_owned(), error)),
-        }
-    }
-    if there.len() > 1 {
-        let names: Vec<&str> = there.iter().map(|(array, _)| array.name()).collect();
-        return Err(Kept::Several(names.join(" and ")));
-    }
-    let (array, volume) = there.pop().ok_or(Kept::NotThere)?;
-    if volume.destroyed {
-        return Err(Kept::Destroyed);
-    }
-    let claims = Api::<PersistentVolumeClaim>::all(client.clone());
-    let volumes = Api::<PersistentVolume>::all(client.clone());
-    let all = ListParams::default();
-    let (claims, volumes) = futures::try_join!(claims.list(&all), volumes.list(&all))?;
-    let listed = Listed {
-        array: array.name().to_owned(),
-        // Its id says nothing here.
-        volumes: Ok((String::new(), vec![volume])),
-    };
-    let cluster = &arrays.setup().cluster;
-    let mut found = strays(cluster, &[listed], &claims.items, &volumes.items, (now(), grace));
-    let stray = found.pop().ok_or(Kept::Known)?;
-    if !stray.is_orphan {
-        return Err(Kept::Young);
-    }
-    if !only_look {
-        // Whose claim it was is not known any more; the UID is, and the array compares that.
-        let owner = Owner {
-            cluster: cluster.clone(),
-            uid: stray.uid.clone(),
-            namespace: String::new(),
-            claim: String::new(),
-        };
-        let volume = VolumeId { name, id: stray.id.clone() };
-        array.destroy(&volume, &owner).await.map_err(Kept::Refused)?;
-    }
-    Ok(stray)
 }

@@ -12,8 +12,8 @@ use tower::{Layer, Service};
 
 use super::metrics::Metrics;
 use crate::array::{
-    Array, Capacity, Error, Identity, Name, Owner, Reach, Snapshot, Suffix, Volume, VolumeId,
-    Wanted,
+    Array, Capacity, Error, Identity, Name, OnlyIf, Owner, Reach, Snapshot, Suffix, Volume,
+    VolumeId, Wanted,
 };
 
 /// An array whose operations are counted.
@@ -47,6 +47,10 @@ impl Array for CountedArray {
         self.array.name()
     }
 
+    fn only_if(&self, only_if: OnlyIf) -> Arc<dyn Array> {
+        Arc::new(Self { array: self.array.only_if(only_if), metrics: self.metrics.clone() })
+    }
+
     async fn identity(&self) -> Result<Identity, Error> {
         self.count("identity", self.array.identity()).await
     }
@@ -69,6 +73,10 @@ impl Array for CountedArray {
 
     async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error> {
         self.count("list", self.array.list(prefix)).await
+    }
+
+    async fn rename(&self, from: &Name, to: &Name) -> Result<(), Error> {
+        self.count("rename", self.array.rename(from, to)).await
     }
 
     async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error> {

@@ -13,12 +13,13 @@ use tracing::warn;
 
 use super::arrays::Arrays;
 use super::lease::Leadership;
+use super::registrar::Registrar;
 use super::snapshots::{self, Snapshots};
 use super::turns::{Turns, Urgency};
-use crate::array::{Array, Error as ArrayError, Retry, Wanted};
+use crate::array::{Array, Error as ArrayError, Fenced, Kind, OnlyIf, Retry};
 use crate::volume::{
-    ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, MarkEffect, Outcome,
-    PROVISIONER, Reason, SELECTED_NODE, Seen, Severity, Trouble, mark, quantity,
+    ARRAY, ARRAY_ID, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, MarkEffect,
+    Moment, Outcome, PROVISIONER, Reason, SELECTED_NODE, Seen, Severity, Trouble, mark, quantity,
 };
 
 /// Name under which fields are ours, and events come.
@@ -32,6 +33,7 @@ pub(super) struct Hands {
     client: Client,
     arrays: Arrays,
     leadership: Leadership,
+    registrar: Registrar,
     reporter: Reporter,
     snapshots: Snapshots,
     /// Who may send a request to the API server. Each that is under way is a connection of its own.
@@ -39,12 +41,18 @@ pub(super) struct Hands {
 }
 
 impl Hands {
-    pub(super) fn new(client: Client, arrays: Arrays, leadership: Leadership) -> Self {
+    pub(super) fn new(
+        client: Client,
+        arrays: Arrays,
+        leadership: Leadership,
+        registrar: Registrar,
+    ) -> Self {
         let reporter = Reporter { controller: PROVISIONER.to_owned(), instance: None };
         Self {
             client,
             arrays,
             leadership,
+            registrar,
             reporter,
             snapshots: Snapshots::default(),
             turns: Turns::new(AT_ONCE),
@@ -60,30 +68,54 @@ impl Hands {
             return Err(Trouble::NotLeading);
         }
         // Thousands may wait for their turn: what the work itself needs comes with the turn.
-        Box::pin(self.perform(effect)).await
+        if effect.is_for_array() {
+            Box::pin(self.on_array(effect)).await
+        } else {
+            Box::pin(self.in_cluster(effect)).await
+        }
     }
 
-    async fn perform(&self, effect: Effect) -> Result<Outcome, Trouble> {
+    /// Does one thing on an array.
+    async fn on_array(&self, effect: Effect) -> Result<Outcome, Trouble> {
         match effect {
-            Effect::Ensure { array, wanted } => self.ensure(&array, &wanted).await,
-            Effect::Find { array, name } => {
-                let found = self.array(&array)?.describe(&name).await;
+            Effect::Ensure { array, array_id, wanted } => {
+                let made = self.array(&array, array_id, None)?.ensure(&wanted).await;
+                Ok(Outcome::Volume(Some(made.map_err(|error| told(&error))?)))
+            }
+            Effect::Find { array, array_id, name } => {
+                let found = self.array(&array, array_id, None)?.describe(&name).await;
                 Ok(Outcome::Volume(found.map_err(|error| told(&error))?))
             }
-            Effect::Destroy { array, volume, owner } => {
-                self.array(&array)?.destroy(&volume, &owner).await.map_err(|error| told(&error))?;
+            Effect::Destroy { array, array_id, volume, owner, read } => {
+                let array = self.array(&array, array_id, Some(read))?;
+                self.registrar.check_to_destroy(array.as_ref()).await?;
+                array.destroy(&volume, &owner).await.map_err(|error| told(&error))?;
                 Ok(Outcome::Good)
             }
-            Effect::Grow { array, volume, size } => {
-                let grown = self.array(&array)?.grow(&volume, size).await;
+            Effect::Grow { array, array_id, volume, size } => {
+                let grown = self.array(&array, Some(array_id), None)?.grow(&volume, size).await;
                 let grown = grown.map_err(|error| told(&error))?;
                 Ok(Outcome::Volume(Some(grown)))
             }
-            Effect::Intend { claim, asked, import, size: _ } => {
+            Effect::ListSnapshots { ref array, .. }
+            | Effect::TakeSnapshot { ref array, .. }
+            | Effect::DestroySnapshot { ref array, .. } => {
+                snapshots::act(self.array(array, None, None)?.as_ref(), &effect).await
+            }
+            _ => Ok(Outcome::Good),
+        }
+    }
+
+    /// Does one thing in the cluster.
+    async fn in_cluster(&self, effect: Effect) -> Result<Outcome, Trouble> {
+        match effect {
+            Effect::Intend { claim, asked, ids, import, size: _ } => {
                 let import = import.map(|volume| volume.to_string());
                 let metadata = json!({
                     "uid": claim.uid, "resourceVersion": claim.version, "finalizers": [FINALIZER],
-                    "annotations": {ARRAY: asked.join(","), IMPORT: import},
+                    "annotations": {
+                        ARRAY: asked.join(","), ARRAY_ID: ids.join(","), IMPORT: import,
+                    },
                 });
                 self.patch_claim(&claim, metadata).await
             }
@@ -113,8 +145,9 @@ impl Hands {
                 ))))
             }
             Effect::ReadVolume { name } => {
+                let now = self.leadership.now();
                 let read = self.volumes().get_opt(&name).await.map_err(|error| refused(&error))?;
-                Ok(Outcome::PersistentVolume(read.map(Box::new)))
+                Ok(Outcome::Read(now, read.map(Box::new)))
             }
             Effect::SetBound { volume } => {
                 let patch = Patch::Strategic(json!({
@@ -139,6 +172,12 @@ impl Hands {
                 let patch = Patch::Strategic(json!({ "metadata": metadata }));
                 gone_is_good(self.volumes().patch(&volume.name, &params(), &patch).await)
             }
+            Effect::Adopt { volume } => {
+                let patch = Patch::Strategic(json!({"metadata": {
+                    "uid": volume.uid, "resourceVersion": volume.version, "finalizers": [FINALIZER],
+                }}));
+                gone_is_good(self.volumes().patch(&volume.name, &params(), &patch).await)
+            }
             Effect::SetCapacity { volume, size } => {
                 let patch = Patch::Strategic(json!({
                     "metadata": {"uid": volume.uid, "resourceVersion": volume.version},
@@ -148,19 +187,9 @@ impl Hands {
                 let written = written.map_err(|error| refused(&error))?;
                 Ok(Outcome::PersistentVolume(Some(Box::new(written))))
             }
-            Effect::ListSnapshots { ref array, .. }
-            | Effect::TakeSnapshot { ref array, .. }
-            | Effect::DestroySnapshot { ref array, .. } => {
-                snapshots::act(self.array(array)?.as_ref(), &effect).await
-            }
             // Done without anybody waiting for them; see `Brain`.
-            Effect::Later(_) | Effect::Tell { .. } | Effect::Mark => Ok(Outcome::Good),
+            _ => Ok(Outcome::Good),
         }
-    }
-
-    async fn ensure(&self, array: &str, wanted: &Wanted) -> Result<Outcome, Trouble> {
-        let made = self.array(array)?.ensure(wanted).await.map_err(|error| told(&error))?;
-        Ok(Outcome::Volume(Some(made)))
     }
 
     /// Not held to the version that was seen: Kubernetes' own controller writes on claims of this age, and
@@ -238,12 +267,22 @@ impl Hands {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    fn array(&self, name: &str) -> Result<&Arc<dyn Array>, Trouble> {
-        self.arrays.get(name).ok_or_else(|| Trouble::Array {
+    /// Returns an array of the storage document, which must have an id when one is given. It is asked to
+    /// change something only while this process leads, and for a short time after a moment when one is given.
+    fn array(
+        &self,
+        name: &str,
+        array_id: Option<String>,
+        read: Option<Moment>,
+    ) -> Result<Arc<dyn Array>, Trouble> {
+        let array = self.arrays.get(name).ok_or_else(|| Trouble::Array {
             reason: "UnknownArray",
             message: format!("the storage document has no array {name}"),
             retry: Retry::Later,
-        })
+        })?;
+        self.registrar.check(name)?;
+        let fence = Some(self.leadership.fence(read));
+        Ok(array.only_if(OnlyIf { array_id, fence }))
     }
 
     async fn patch_status(&self, claim: &Seen, status: Json) -> Result<Outcome, Trouble> {
@@ -346,6 +385,9 @@ fn refused(error: &kube::Error) -> Trouble {
 }
 
 pub(super) fn told(error: &ArrayError) -> Trouble {
+    if let Kind::Fenced(Fenced::NotLeading) = error.kind() {
+        return Trouble::NotLeading;
+    }
     Trouble::Array { reason: error.reason(), message: error.to_string(), retry: error.retry() }
 }
 

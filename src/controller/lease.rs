@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -16,6 +16,8 @@ use kube::{Api, Client};
 use tracing::{debug, info, warn};
 
 use super::serve::Status;
+use crate::array::{Fence, Fenced};
+use crate::volume::Moment;
 
 /// How long a lease lasts after it was renewed.
 const LASTS: Duration = Duration::from_secs(15);
@@ -25,33 +27,85 @@ const GIVES_UP: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Whether this process leads; what destroys something asks at the last moment.
+///
+/// A process leads once at most: when its lease has ended, so does the process. What was decided while it led
+/// is therefore of the same term for as long as it leads.
 #[derive(Debug, Clone)]
 pub(super) struct Leadership {
     began: Instant,
+    /// What makes this process another one than all before and after.
+    term: u64,
     /// Milliseconds after `began` until which the lease is good.
     until: Arc<AtomicU64>,
+    /// The same by the clock of the wall, since 1970: that of a virtual machine may stand still with it.
+    until_wall: Arc<AtomicU64>,
 }
 
 impl Leadership {
-    fn new() -> Self {
-        Self { began: Instant::now(), until: Arc::default() }
+    fn new(term: u64) -> Self {
+        let (until, until_wall) = (Arc::default(), Arc::default());
+        Self { began: Instant::now(), term, until, until_wall }
     }
 
     /// Returns that of a process that is alone by agreement.
     pub(super) fn alone() -> Self {
-        Self { began: Instant::now(), until: Arc::new(AtomicU64::new(u64::MAX)) }
+        let for_ever = || Arc::new(AtomicU64::new(u64::MAX));
+        let (until, until_wall) = (for_ever(), for_ever());
+        Self { began: Instant::now(), term: fastrand::u64(1..), until, until_wall }
     }
 
-    /// Whether it leads now, by its own clock.
+    /// The time, by the clocks of this process.
+    pub(super) fn now(&self) -> Moment {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Moment { steady: self.began.elapsed(), wall }
+    }
+
+    /// What makes this process another one than all before and after.
+    pub(super) fn term(&self) -> u64 {
+        self.term
+    }
+
+    /// Whether it leads now, by its own clocks.
     pub(super) fn leads(&self) -> bool {
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        now < self.until.load(Ordering::Acquire)
+        let Moment { steady, wall } = self.now();
+        let is_before =
+            |now: Duration, until: &AtomicU64| millis(now) < until.load(Ordering::Acquire);
+        is_before(steady, &self.until) && is_before(wall, &self.until_wall)
     }
 
-    fn renewed(&self, at: Instant) {
-        let until = at.duration_since(self.began) + GIVES_UP;
-        let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
-        self.until.store(until, Ordering::Release);
+    fn renewed(&self, at: Moment) {
+        self.until.store(millis(at.steady + GIVES_UP), Ordering::Release);
+        self.until_wall.store(millis(at.wall + GIVES_UP), Ordering::Release);
+    }
+
+    /// Returns what holds back requests of this process when it leads no more, and when a decision to destroy
+    /// something rests on what was `read` too long ago.
+    pub(super) fn fence(&self, read: Option<Moment>) -> Arc<dyn Fence> {
+        Arc::new(Decided { leadership: self.clone(), read })
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A decision of this process, and on what it rests.
+#[derive(Debug)]
+struct Decided {
+    leadership: Leadership,
+    read: Option<Moment>,
+}
+
+impl Fence for Decided {
+    fn check(&self) -> Result<(), Fenced> {
+        if !self.leadership.leads() {
+            return Err(Fenced::NotLeading);
+        }
+        let now = self.leadership.now();
+        if self.read.is_some_and(|read| !now.allows(read)) {
+            return Err(Fenced::Expired);
+        }
+        Ok(())
     }
 }
 
@@ -87,12 +141,13 @@ impl Candidate {
     /// Returns a candidate for the lease of a name. Uses a client of its own, so that no other traffic
     /// keeps it waiting.
     pub(super) fn new(client: Client, namespace: &str, name: &str, status: Status) -> Self {
+        let term = fastrand::u64(1..);
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "pso-gen".to_owned());
         Self {
             leases: Api::namespaced(client, namespace),
             name: name.to_owned(),
-            me: format!("{host}_{:016x}", fastrand::u64(..)),
-            leadership: Leadership::new(),
+            me: format!("{host}_{term:016x}"),
+            leadership: Leadership::new(term),
             seen: None,
             status,
             troubled: false,
@@ -139,7 +194,7 @@ impl Candidate {
 
     /// Looks at the lease once, and takes or renews it. Returns whether it is ours then.
     async fn turn(&mut self) -> bool {
-        let start = Instant::now();
+        let (start, asked) = (Instant::now(), self.leadership.now());
         match self.leases.get_opt(&self.name).await {
             Ok(Some(lease)) => self.look(lease, start),
             Ok(None) => self.seen = None,
@@ -168,7 +223,7 @@ impl Candidate {
             Ok(lease) => {
                 self.look(lease, start);
                 // From before the request: the lease is no older than it seems to anybody else.
-                self.leadership.renewed(start);
+                self.leadership.renewed(asked);
                 true
             }
             Err(error) => {
@@ -272,13 +327,33 @@ mod tests {
     #[test]
     fn a_leader_stops_before_anybody_else_may_begin() {
         assert!(GIVES_UP < LASTS);
-        let leadership = Leadership::new();
+        let leadership = Leadership::new(1);
         assert!(!leadership.leads());
-        leadership.renewed(Instant::now());
+        let now = leadership.now();
+        leadership.renewed(now);
         assert!(leadership.leads());
-        let long_ago = leadership.began;
         leadership.until.store(0, Ordering::Release);
-        assert!(!leadership.leads() && long_ago <= Instant::now());
+        assert!(!leadership.leads());
+        leadership.renewed(now);
+        leadership.until_wall.store(0, Ordering::Release);
+        assert!(!leadership.leads(), "its machine stood still");
         assert!(Leadership::alone().leads());
+    }
+
+    #[test]
+    fn a_request_is_held_back_when_its_decision_is_old_or_another_process_leads() {
+        let leadership = Leadership::new(1);
+        let now = leadership.now();
+        leadership.renewed(now);
+        let long_ago = Moment { wall: now.wall.saturating_sub(crate::volume::VALID), ..now };
+        for (read, expected) in
+            [(None, Ok(())), (Some(now), Ok(())), (Some(long_ago), Err(Fenced::Expired))]
+        {
+            assert_eq!(leadership.fence(read).check(), expected);
+        }
+        leadership.until.store(0, Ordering::Release);
+        for read in [None, Some(now), Some(long_ago)] {
+            assert_eq!(leadership.fence(read).check(), Err(Fenced::NotLeading));
+        }
     }
 }

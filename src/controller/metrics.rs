@@ -67,6 +67,9 @@ struct All {
     array_size: Bytes,
     array_used: Bytes,
     array_provisioned: Bytes,
+    registered: Gauges<1>,
+    registrations_lost: Counters<1>,
+    missing: Gauges<1>,
     events: Counters<2>,
     watch_restarts: Counters<1>,
     leading: Gauge,
@@ -246,6 +249,21 @@ impl Metrics {
                 "What an array has given out in sizes of volumes; absent while it does not say",
                 Bytes::default(),
             ),
+            registered: all.add(
+                "pso_gen_array_registered",
+                "Whether this cluster's name is registered on an array as its own",
+                Gauges::default(),
+            ),
+            registrations_lost: all.add(
+                "pso_gen_array_registration_lost_total",
+                "How often another provisioner took the registration on an array while this one led",
+                Counters::default(),
+            ),
+            missing: all.add(
+                "pso_gen_volumes_missing",
+                "Bound volumes that are destroyed or gone on their array; absent while that is not known",
+                Gauges::default(),
+            ),
             events: all.add(
                 "pso_gen_events_total",
                 "Events written on claims and PersistentVolumes",
@@ -327,6 +345,26 @@ impl Metrics {
     /// This process leads, or does not.
     pub(super) fn leads(&self, leads: bool) {
         self.0.leading.set(i64::from(leads));
+    }
+
+    /// How this cluster's registration on an array is.
+    pub(super) fn registered(&self, array: &str, is_ours: bool, lost: u32) {
+        let labels = [("array", array.to_owned())];
+        self.0.registered.get_or_create(&labels).set(i64::from(is_ours));
+        self.0.registrations_lost.get_or_create(&labels).inc_by(u64::from(lost));
+    }
+
+    /// How many bound volumes an array does not have any more; none when that is not known.
+    pub(super) fn missing(&self, array: &str, count: Option<usize>) {
+        let labels = [("array", array.to_owned())];
+        match count.and_then(|count| i64::try_from(count).ok()) {
+            Some(count) => {
+                self.0.missing.get_or_create(&labels).set(count);
+            }
+            None => {
+                self.0.missing.remove(&labels);
+            }
+        }
     }
 
     /// The lease has changed hands.

@@ -52,7 +52,9 @@ pub fn set_up(
         Ok(((import.namespace.clone(), import.claim.clone()), Import { array, volume }))
     });
     let imports = imports.collect::<Result<_, SetupError>>()?;
-    let setup = Setup { cluster: spec.cluster.clone(), exports, binding, imports };
+    let takes_over = spec.take_over.iter().map(|it| it.0.clone()).collect();
+    // Which cluster this is, the API server says.
+    let setup = Setup { takes_over, exports, binding, imports, ..Setup::of(spec.cluster.as_str()) };
     let arrays = spec.arrays.iter().map(|array| client(array, folder, secrets));
     Ok(Arrays::new(setup, arrays.collect::<Result<Vec<_>, _>>()?))
 }

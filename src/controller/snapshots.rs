@@ -78,7 +78,8 @@ mod tests {
         let mut turns: Vec<_> = (0..AT_ONCE).map(|_| turn(&list("one")).expect("a turn")).collect();
         assert!(turn(&list("one")).is_none(), "it waits");
         assert!(turn(&list("two")).is_some(), "another array is not waited for");
-        let other = Effect::Find { array: "one".to_owned(), name: Name::new("v").expect("a name") };
+        let (array, name) = ("one".to_owned(), Name::new("v").expect("a name"));
+        let other = Effect::Find { array, array_id: None, name };
         assert!(turn(&other).is_some_and(|turn| turn.is_none()), "other effects do not wait");
         turns.pop();
         assert!(turn(&list("one")).is_some());

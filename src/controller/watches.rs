@@ -12,6 +12,8 @@ use tracing::{debug, info, warn};
 use super::Message;
 use super::arrays::{Arrays, Lookout};
 use super::metrics::Metrics;
+use super::registrar::Registrar;
+use crate::volume::{Health, REGISTRATION_LOOK};
 
 /// How often arrays are asked how they are.
 const LOOK: Duration = Duration::from_secs(30);
@@ -73,9 +75,24 @@ where
     })
 }
 
-/// Asks the arrays how they are, again and again.
+/// Looks at the cluster's registrations on the arrays, again and again.
+pub(super) fn register(registrar: Registrar) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut interval =
+            interval_at(tokio::time::Instant::now() + REGISTRATION_LOOK, REGISTRATION_LOOK);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            registrar.look().await;
+        }
+    })
+}
+
+/// Asks the arrays how they are, again and again. One on which this cluster is not registered is as good as
+/// away.
 pub(super) fn look(
     mut lookout: Lookout,
+    registrar: Registrar,
     sender: &mpsc::UnboundedSender<Message>,
 ) -> tokio::task::JoinHandle<()> {
     let sender = sender.clone();
@@ -83,7 +100,14 @@ pub(super) fn look(
         let mut interval = tokio::time::interval(LOOK);
         loop {
             interval.tick().await;
-            if sender.send(Message::Arrays(lookout.look().await)).is_err() {
+            let mut states = lookout.look().await;
+            for state in states.iter_mut().filter(|state| matches!(state.health, Health::Up { .. }))
+            {
+                if let Some(why) = registrar.refused(&state.name) {
+                    state.health = Health::Down(why);
+                }
+            }
+            if sender.send(Message::Arrays(states)).is_err() {
                 return;
             }
         }

@@ -3,7 +3,7 @@
 mod known;
 mod subject;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use k8s_openapi::api::core::v1::{Node, ObjectReference, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -14,11 +14,12 @@ use kube::runtime::watcher::Event;
 
 use super::Key;
 use super::held::Held;
-use crate::array::Capacity;
+use crate::array::{Capacity, Volume};
 use crate::spec::Snapshots;
 use crate::volume::{
-    ArrayState, ClaimView, ClassSetup, FINALIZER, Health, ReleaseView, SELECTED_NODE, SNAPSHOTS,
-    Seen, Setup, SnapshotView, SourceView, persistent_volume, source_of, volume_behind,
+    ArrayState, ClaimView, ClassSetup, FINALIZER, Health, MissingVolume, ReleaseView,
+    SELECTED_NODE, SNAPSHOTS, Seen, Setup, SnapshotView, SourceView, made_for, missing,
+    persistent_volume, source_of, volume_behind,
 };
 use known::Known;
 pub(super) use subject::{State, Subject};
@@ -76,6 +77,8 @@ pub(super) struct World {
     behind: HashMap<(String, String), BTreeSet<String>>,
     /// Of which volume each PersistentVolume tells.
     tells_of: HashMap<String, (String, String)>,
+    /// UIDs of the claims that PersistentVolumes of ours are for, by the names of these.
+    claimed: HashMap<String, String>,
 }
 
 impl World {
@@ -91,6 +94,7 @@ impl World {
             arrays_seen: false,
             behind: HashMap::new(),
             tells_of: HashMap::new(),
+            claimed: HashMap::new(),
         }
     }
 
@@ -135,9 +139,10 @@ impl World {
         let mut keys = Vec::new();
         for name in changed {
             self.note_behind(&name);
-            if let Some(uid) = name.strip_prefix("pvc-") {
-                keys.push(Key::Claim(uid.to_owned()));
-            }
+            let own = made_for(&name).map(str::to_owned);
+            // An admin may have bound it to another claim than it was made for.
+            let other = self.claimed.get(&name).filter(|uid| own.as_ref() != Some(*uid)).cloned();
+            keys.extend(own.into_iter().chain(other).map(Key::Claim));
             keys.push(Key::Volume(name));
         }
         keys
@@ -145,7 +150,13 @@ impl World {
 
     /// Keeps the index of what is behind PersistentVolumes.
     fn note_behind(&mut self, name: &str) {
-        let now = self.volume(name).as_ref().and_then(volume_behind);
+        let volume = self.volume(name);
+        let now = volume.as_ref().and_then(volume_behind);
+        let claim = volume.and_then(|volume| volume.spec?.claim_ref?.uid);
+        match claim.filter(|_| now.is_some()) {
+            Some(uid) => self.claimed.insert(name.to_owned(), uid),
+            None => self.claimed.remove(name),
+        };
         let before = match &now {
             Some(now) => self.tells_of.insert(name.to_owned(), now.clone()),
             None => self.tells_of.remove(name),
@@ -256,14 +267,18 @@ impl World {
 
     /// Looks at a claim.
     pub(super) fn with_claim<R>(&self, uid: &str, look: impl FnOnce(ClaimView<'_>) -> R) -> R {
-        let (claim, volume) = (self.claim(uid), self.volume(&persistent_volume(uid)));
+        let own = persistent_volume(uid);
+        let (claim, volume) = (self.claim(uid), self.volume(&own));
         let claim = claim.as_ref();
+        let bound = claim.and_then(|claim| claim.spec.as_ref()?.volume_name.as_deref());
+        let bound = bound.filter(|bound| *bound != own).and_then(|bound| self.volume(bound));
         let source = claim.and_then(|claim| self.source(claim));
         let source = source.as_ref();
         look(ClaimView {
             setup: &self.setup,
             claim,
             volume: volume.as_ref(),
+            bound: bound.as_ref(),
             class: claim.and_then(|claim| self.class(claim)),
             arrays: &self.arrays,
             node: claim.and_then(selected_node).and_then(|node| self.nodes.objects.get(node)),
@@ -311,8 +326,8 @@ impl World {
     /// Returns the PersistentVolumes of ours of which snapshots may be wanted.
     pub(super) fn snapshots(&self) -> impl Iterator<Item = &String> {
         let may = |name: &&String| {
-            let uid = name.strip_prefix("pvc-").unwrap_or_default();
-            let claim = self.claims.objects.get(uid);
+            let uid = self.claimed.get(*name);
+            let claim = uid.and_then(|uid| self.claims.objects.get(uid));
             claim.is_some_and(|claim| claim.has_schedule || self.has_schedule(claim))
         };
         self.tells_of.keys().filter(may)
@@ -345,13 +360,27 @@ impl World {
         self.claim(self.volume(name)?.spec?.claim_ref?.uid.as_deref()?)
     }
 
-    /// Whether anybody in the cluster knows a volume of an array, in whose name a UID is.
-    pub(super) fn knows(&self, array: &str, id: &str, uid: &str) -> bool {
-        // An array may have got another name since; ids are never given again.
-        let own = || self.tells_of.get(&persistent_volume(uid)).is_some_and(|(_, of)| of == id);
+    /// Whether anything in the cluster knows a volume of the array with an id, in whose name a UID is.
+    pub(super) fn knows(&self, array_id: &str, id: &str, uid: &str) -> bool {
         self.claims.objects.contains_key(uid)
-            || self.behind.contains_key(&(array.to_owned(), id.to_owned()))
-            || own()
+            || self.behind.contains_key(&(array_id.to_owned(), id.to_owned()))
+    }
+
+    /// Returns the bound PersistentVolumes of ours whose volume the array with an id has not, or has destroyed.
+    /// `there` is all that it has of this cluster's.
+    pub(super) fn missing_volumes(
+        &self,
+        array_id: &str,
+        there: &[Volume],
+        now: u64,
+    ) -> BTreeSet<MissingVolume> {
+        let alive = there.iter().filter(|volume| !volume.destroyed);
+        let alive: HashSet<&str> = alive.map(|volume| volume.id.as_str()).collect();
+        let of_array = self.tells_of.iter().filter(|(_, (array, _))| array == array_id);
+        of_array
+            .filter(|(_, (_, id))| !alive.contains(id.as_str()))
+            .filter_map(|(name, _)| missing(&self.setup, &self.volume(name)?, there, now))
+            .collect()
     }
 
     /// Returns the first part of the name of every volume.
@@ -395,7 +424,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::volume::Binding;
 
     fn volume(name: &str, id: &str) -> PersistentVolume {
         let annotations = json!({
@@ -408,8 +436,7 @@ mod tests {
     }
 
     fn setup() -> Setup {
-        let (binding, imports) = (Binding::Direct, HashMap::new());
-        Setup { cluster: "prod".to_owned(), exports: Vec::new(), binding, imports }
+        Setup::of("prod")
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub(super) fn arrays(census: &Census) -> (Vec<ArrayLine>, Vec<Problem>) {
 }
 
 fn volumes(census: &Census, array: &str) -> Option<usize> {
-    let prefix = volume_prefix(census.cluster.as_deref()?);
+    let prefix = volume_prefix(&census.setup.as_ref()?.cluster);
     let listed = census.listed.iter().find(|listed| listed.array == array)?;
     let (_, volumes) = listed.volumes.as_ref().ok()?;
     let ours =

@@ -73,7 +73,9 @@ fn census() -> Census {
         classes: vec![typed(class)],
         arrays: vec![array("fb1", up(100))],
         listed: vec![Listed { array: "fb1".to_owned(), volumes: listed }],
-        cluster: Some("prod".to_owned()),
+        setup: Some(Setup::of("prod")),
+        identity: None,
+        registrations: Vec::new(),
         now: NOW,
         ..Census::default()
     }

@@ -49,12 +49,14 @@ pub enum Format {
     Label,
     /// A Gateway, `namespace/name` or `namespace/name/listener`.
     Gateway,
+    /// The identity of a cluster, 16 hexadecimal digits.
+    Identity,
     /// A storage class; whether it exists is looked up elsewhere.
     Class,
 }
 
 impl Format {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Text,
         Self::Quantity,
         Self::Duration,
@@ -74,6 +76,7 @@ impl Format {
         Self::LabelKey,
         Self::Label,
         Self::Gateway,
+        Self::Identity,
         Self::Class,
     ];
 
@@ -99,6 +102,7 @@ impl Format {
             Self::LabelKey => "label-key",
             Self::Label => "label",
             Self::Gateway => "gateway",
+            Self::Identity => "identity",
             Self::Class => "class",
         }
     }
@@ -132,6 +136,7 @@ impl Format {
                 "at most 63 letters, digits, `-`, `_` and `.`, the first and last a letter or digit"
             }
             Self::Gateway => "a Gateway such as `infra/public` or `infra/public/https`",
+            Self::Identity => "16 hexadecimal digits such as `3f2a9c1e7b4d4e1a`",
             Self::Class => "a class such as `pure-file`",
         }
     }
@@ -158,6 +163,9 @@ impl Format {
             Self::Amount => thousandths(text).is_some(),
             Self::LabelKey => is_label_key(text),
             Self::Label => text.is_empty() || is_label_value(text),
+            Self::Identity => {
+                text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            }
             Self::Gateway => {
                 let steps = text.split('/').collect::<Vec<_>>();
                 matches!(steps.len(), 2 | 3) && steps.into_iter().all(is_subdomain)
@@ -277,7 +285,7 @@ mod tests {
 
     #[test]
     fn formats_accept_and_refuse() {
-        let table: [(Format, &[&str], &[&str]); 14] = [
+        let table: [(Format, &[&str], &[&str]); 15] = [
             (
                 Format::Hostname,
                 &["a.example.com", "localhost"],
@@ -315,6 +323,11 @@ mod tests {
             ),
             (Format::Label, &["", "a.b_c-1", "4711"], &["-a", "a b", "a/b"]),
             (Format::Gateway, &["infra/public", "a/b/https"], &["public", "a/b/c/d", "a//b"]),
+            (
+                Format::Identity,
+                &["3f2a9c1e7b4d4e1a"],
+                &["3F2A9C1E7B4D4E1A", "3f2a9c1e", "3f2a9c1e7b4d4e1g"],
+            ),
             (Format::Path, &["/a/b"], &["a", "/a/../b"]),
         ];
         for (format, good, bad) in table {

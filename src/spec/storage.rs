@@ -16,6 +16,12 @@ pub struct StorageSpec {
     /// found again by it.
     #[schemars(extend("format" = "name"), example = "prod-a")]
     pub cluster: String,
+    /// Identities of clusters that are gone for good and had this name, for a cluster that was built anew: the
+    /// provisioner takes over their registrations and their volumes. Each is 16 hexadecimal digits, which
+    /// the refusal names.
+    #[serde(default)]
+    #[schemars(example = ["3f2a9c1e7b4d4e1a"])]
+    pub take_over: Vec<ClusterIdentity>,
     /// Networks of the cluster's nodes. Export rules follow from it: nobody else can mount.
     #[serde(default)]
     pub nodes: Vec<NodeNetwork>,
@@ -35,6 +41,10 @@ pub struct StorageSpec {
     /// and quotas, for a provisioner that runs beside the cluster.
     pub provisioner: Option<ProvisionerSpec>,
 }
+
+/// The identity of a cluster: the beginning of the UID of its namespace `kube-system`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+pub struct ClusterIdentity(#[schemars(extend("format" = "identity"))] pub String);
 
 /// A network of nodes.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -19,12 +19,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::effect::{About, Asked, Effect, Event, Outcome, Seen, Severity, Trouble};
 use super::growth;
-use super::name::{self, ARRAY, FINALIZER};
+use super::moment::Moment;
+use super::name::{self, ARRAY, ARRAY_ID, FINALIZER};
 use super::persistent::{behind, quantity};
 use super::reason::Reason;
 use super::retry::Tries;
 use super::setup::{ArrayState, ClassSetup, Setup};
-use crate::array::{Name, Owner, Retry, Snapshot, Volume};
+use crate::array::{Owner, Retry, Snapshot, Volume};
 use bind::is_half_bound;
 
 /// What people are told of claims.
@@ -45,6 +46,8 @@ pub struct View<'v> {
     pub claim: Option<&'v PersistentVolumeClaim>,
     /// The PersistentVolume of the claim's own name.
     pub volume: Option<&'v PersistentVolume>,
+    /// The PersistentVolume that the claim is bound to, when it is another one.
+    pub bound: Option<&'v PersistentVolume>,
     /// The claim's class; none when it is not there or not ours, an error when it is wrong.
     pub class: Option<&'v Result<ClassSetup, String>>,
     /// The arrays.
@@ -85,8 +88,11 @@ pub struct ClaimWork {
     mark: Option<(String, bool)>,
     /// UID of a PersistentVolume that somebody has deleted, and that we have let go of.
     let_go: Option<String>,
-    /// The PersistentVolume as the API server itself told.
+    /// The PersistentVolume as the API server itself told, and when it was asked.
     read: Asked<Box<PersistentVolume>>,
+    read_at: Moment,
+    /// The claim as the API server itself told, after the watch has said that it is gone.
+    read_claim: Asked<Box<PersistentVolumeClaim>>,
     /// A volume that was looked for and found, and the array that has it.
     found: Option<(String, Volume)>,
     /// Arrays that were looked at and have no volume for the claim, or none any more.
@@ -153,18 +159,25 @@ impl ClaimWork {
             return effects;
         }
         // What was answered to a write counts until the view has caught up with it.
-        if self
-            .volume
-            .as_ref()
-            .zip(view.volume)
-            .is_some_and(|(ours, cached)| !is_newer(&**ours, cached))
-        {
+        let is_seen = |ours: &PersistentVolume| {
+            let mut cached = [view.volume, view.bound].into_iter().flatten();
+            cached
+                .any(|cached| cached.metadata.name == ours.metadata.name && !is_newer(ours, cached))
+        };
+        if self.volume.as_deref().is_some_and(is_seen) {
             self.volume = None;
+        }
+        // Should it disappear while its volume is being made, this is how it is known what to clean up.
+        if let Some(claim) = view.claim.filter(|claim| has_finalizer(claim))
+            && self.newest.is_none()
+        {
+            self.newest = Some(Box::new(claim.clone()));
         }
         match self.next(view) {
             // What was read is as old as this moment; the next look reads again.
             Next::Nothing => {
                 self.read = Asked::NotYet;
+                self.read_claim = Asked::NotYet;
                 self.forget_arrays();
                 self.grown = None;
             }
@@ -235,7 +248,11 @@ impl ClaimWork {
             (Effect::DestroySnapshot { .. }, _) => self.snapshot = None,
             (Effect::Release { volume }, _) => self.let_go = Some(volume.uid),
             (Effect::Find { array, .. }, Outcome::Volume(found)) => match found {
-                Some(volume) if !volume.destroyed => self.found = Some((array, volume)),
+                Some(volume) if !volume.destroyed => {
+                    self.found = Some((array, volume));
+                    // What follows from it may be to destroy it, on fresh ground alone.
+                    self.read = Asked::NotYet;
+                }
                 _ => {
                     self.clean.insert(array);
                 }
@@ -243,9 +260,10 @@ impl ClaimWork {
             (Effect::Destroy { array, .. }, _) => {
                 self.clean.insert(array);
             }
-            (Effect::ReadVolume { .. }, Outcome::PersistentVolume(volume)) => {
-                self.read = volume.into();
+            (Effect::ReadVolume { .. }, Outcome::Read(at, volume)) => {
+                (self.read_at, self.read) = (at, volume.into());
             }
+            (Effect::ReadClaim { .. }, Outcome::Claim(claim)) => self.read_claim = claim.into(),
             _ => {}
         }
     }
@@ -255,6 +273,7 @@ impl ClaimWork {
         // never newer than it is, and the view may be older still.
         self.volume = None;
         self.read = Asked::NotYet;
+        self.read_claim = Asked::NotYet;
         if let Trouble::Array { retry, .. } = trouble {
             self.made = None;
             self.forget_arrays();
@@ -278,7 +297,7 @@ impl ClaimWork {
     }
 
     fn next(&self, view: View<'_>) -> Next {
-        let Some(cached) = view.claim else { return Next::Nothing };
+        let Some(cached) = view.claim else { return self.disappeared(view) };
         // What was answered to a write is newer than what the view has, until that has caught up.
         let claim = match &self.newest {
             Some(newest) if is_newer(&**newest, cached) => newest,
@@ -299,22 +318,33 @@ impl ClaimWork {
                 (true, true) => Next::Do(Effect::Finish { claim: seen(claim) }),
                 (true, false) => self.undo(view, claim),
                 (false, true) if is_half_bound(claim) => self.finish_binding(view, claim),
-                (false, true) => self.grow(view, claim),
-                (false, false) => Next::Nothing,
+                (false, true) => self.grow(claim, self.newest_volume(view)),
+                // One of ours that an admin has bound to another claim than it was made for.
+                (false, false) => self.grow(claim, self.newest_bound(view)),
             };
         }
         self.provision(view, claim, uid, ours)
     }
 
-    fn grow(&self, view: View<'_>, claim: &PersistentVolumeClaim) -> Next {
-        let Some(volume) = self.newest_volume(view) else { return Next::Nothing };
+    fn grow(&self, claim: &PersistentVolumeClaim, volume: Option<&PersistentVolume>) -> Next {
+        let Some(volume) = volume else { return Next::Nothing };
         let next = growth::next(claim, seen(claim), volume, seen_volume(volume), self.grown);
         next.map_or(Next::Nothing, Next::Do)
     }
 
     /// The PersistentVolume of the claim's own name, as new as it is known.
     fn newest_volume<'a>(&'a self, view: View<'a>) -> Option<&'a PersistentVolume> {
-        self.volume.as_deref().or(view.volume)
+        let name = view.claim.and_then(|claim| claim.metadata.uid.as_deref());
+        let name = name.map(name::persistent_volume);
+        let ours = self.volume.as_deref();
+        ours.filter(|ours| ours.metadata.name == name).or(view.volume)
+    }
+
+    /// The PersistentVolume that the claim is bound to, when it is another one, as new as it is known.
+    fn newest_bound<'a>(&'a self, view: View<'a>) -> Option<&'a PersistentVolume> {
+        let bound = view.bound?;
+        let ours = self.volume.as_deref();
+        Some(ours.filter(|ours| ours.metadata.name == bound.metadata.name).unwrap_or(bound))
     }
 
     /// What people are told of a step that is worth telling.
@@ -384,11 +414,28 @@ fn is_newer<K: Metadata<Ty = ObjectMeta>>(answer: &K, cached: &K) -> bool {
     answer.uid == cached.uid && number(answer) > number(cached)
 }
 
-/// The arrays that have been asked for a claim's volume, the last one now.
-fn asked(claim: &PersistentVolumeClaim) -> Vec<String> {
-    let all = claim.metadata.annotations.as_ref().and_then(|all| all.get(ARRAY));
-    let all = all.map(String::as_str).unwrap_or_default().split(',');
-    all.filter(|array| !array.is_empty()).map(str::to_owned).collect()
+/// An array that has been asked for a claim's volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Asking {
+    array: String,
+    /// None on a claim that was written on before ids were.
+    id: Option<String>,
+}
+
+/// The arrays that have been asked for a claim's volume, the last one now. The policy in the API server lets
+/// the provisioner alone write this.
+fn asked(claim: &PersistentVolumeClaim) -> Vec<Asking> {
+    let words = |key: &str| {
+        let all = claim.metadata.annotations.as_ref().and_then(|all| all.get(key));
+        all.map(String::as_str).unwrap_or_default().split(',')
+    };
+    let ids = words(ARRAY_ID).map(Some).chain(std::iter::repeat(None));
+    let all = words(ARRAY).zip(ids).filter(|(array, _)| !array.is_empty());
+    all.map(|(array, id)| Asking {
+        array: array.to_owned(),
+        id: id.filter(|id| !id.is_empty()).map(str::to_owned),
+    })
+    .collect()
 }
 
 /// UID of the claim that a PersistentVolume is for.
@@ -418,12 +465,14 @@ pub(super) fn seen_volume(volume: &PersistentVolume) -> Seen {
     }
 }
 
-/// The owner that is written on an array; the cluster's name is the first part of the volume's.
-fn owner_of(claim: &PersistentVolumeClaim, name: &Name) -> Owner {
+/// The owner that is written on an array.
+fn owner_of(setup: &Setup, claim: &PersistentVolumeClaim) -> Owner {
     let uid = claim.metadata.uid.clone().unwrap_or_default();
-    let cluster = name.as_str().strip_suffix(&format!("-pvc-{uid}")).unwrap_or_default();
+    let made = claim.metadata.creation_timestamp.as_ref();
     Owner {
-        cluster: cluster.to_owned(),
+        cluster: setup.cluster.clone(),
+        identities: setup.identities.clone(),
+        since: made.and_then(|made| u64::try_from(made.0.as_millisecond()).ok()),
         namespace: claim.metadata.namespace.clone().unwrap_or_default(),
         claim: claim.metadata.name.clone().unwrap_or_default(),
         uid,

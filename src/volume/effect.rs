@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
+use super::moment::Moment;
 use super::reason::Reason;
 use crate::array::{Name, Owner, Retry, Snapshot, Suffix, Volume, VolumeId, Wanted};
 
@@ -18,6 +19,8 @@ pub enum Effect {
         claim: Seen,
         /// The arrays that are asked, the last one now.
         asked: Vec<String>,
+        /// Their ids, in the same order; empty where one is not known.
+        ids: Vec<String>,
         /// The volume that is imported.
         import: Option<Name>,
         /// How much of it the volume will be given, in bytes.
@@ -37,6 +40,8 @@ pub enum Effect {
     Ensure {
         /// The array.
         array: String,
+        /// Its id; none when it is not known.
+        array_id: Option<String>,
         /// What it shall be.
         wanted: Box<Wanted>,
     },
@@ -44,17 +49,26 @@ pub enum Effect {
     Find {
         /// The array.
         array: String,
+        /// Its id; none when it is not known.
+        array_id: Option<String>,
         /// The volume's name.
         name: Name,
     },
-    /// Destroy a volume. Whoever does this looks once more whether it still has the right to.
+    /// Destroy a volume. Goes out only while the process leads, and for as long as [`VALID`] after `read`;
+    /// after that it goes wrong, and is decided upon anew.
+    ///
+    /// [`VALID`]: super::VALID
     Destroy {
         /// The array.
         array: String,
+        /// Its id; none when it is not known.
+        array_id: Option<String>,
         /// The volume.
         volume: VolumeId,
         /// For whom it was made.
-        owner: Owner,
+        owner: Box<Owner>,
+        /// When the API server was asked for what this rests on.
+        read: Moment,
     },
     /// Create a PersistentVolume.
     Create(Box<PersistentVolume>),
@@ -98,6 +112,11 @@ pub enum Effect {
         /// The PersistentVolume, as it was seen.
         volume: Seen,
     },
+    /// Put our finalizer on a PersistentVolume of ours that has lost it, if it is still as it was seen.
+    Adopt {
+        /// The PersistentVolume, as it was seen.
+        volume: Seen,
+    },
     /// Take our finalizer off a PersistentVolume, if it is still as it was seen.
     Release {
         /// The PersistentVolume, as it was seen.
@@ -114,6 +133,8 @@ pub enum Effect {
     Grow {
         /// The array.
         array: String,
+        /// Its id.
+        array_id: String,
         /// The volume.
         volume: VolumeId,
         /// The size, in bytes.
@@ -241,6 +262,8 @@ pub enum Outcome {
     Claim(Option<Box<PersistentVolumeClaim>>),
     /// The PersistentVolume as it is now; none when there is none of that name.
     PersistentVolume(Option<Box<PersistentVolume>>),
+    /// The same, as the API server itself was asked for it at a moment.
+    Read(Moment, Option<Box<PersistentVolume>>),
     /// The volume on the array; none when there is none of that name.
     Volume(Option<Volume>),
     /// All snapshots of a volume, destroyed or not.

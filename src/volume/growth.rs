@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use super::effect::{Effect, Seen};
-use super::persistent::behind;
+use super::persistent::{Behind, behind};
 use crate::spec::Quantity;
 
 /// Returns the next step of making a bound volume as large as its claim asks for; none when it is.
@@ -31,7 +31,10 @@ pub(super) fn next(
         return Some(match grown.filter(|grown| *grown >= size) {
             Some(size) => Effect::SetCapacity { volume: seen_volume, size },
             None if !is_marked(claim, size) => Effect::Resizing { claim: seen, size },
-            None => Effect::Grow { array: behind.array, volume: behind.volume, size },
+            None => {
+                let Behind { array, array_id, volume } = behind;
+                Effect::Grow { array, array_id, volume, size }
+            }
         });
     }
     // On a block device, the node has to make the file system larger; it says itself when it has.

@@ -24,8 +24,9 @@ pub const EXPORTS_PARAMETER: &str = "exportRules";
 pub const BANDWIDTH_PARAMETER: &str = "bandwidth";
 /// Parameter of a StorageClass: most operations per second of each of its block volumes.
 pub const IOPS_PARAMETER: &str = "iops";
-/// Annotation of a PersistentVolume: the id of that array.
-pub(super) const ARRAY_ID: &str = "pso-gen.io/array-id";
+/// Annotation: of a PersistentVolume, the id of that array; of a claim, the ids of the arrays that have been
+/// asked, in their order.
+pub const ARRAY_ID: &str = "pso-gen.io/array-id";
 /// Annotation of a PersistentVolume: name of the volume on the array.
 pub const VOLUME: &str = "pso-gen.io/volume";
 /// Annotation of a PersistentVolume: id of the volume on the array.
@@ -59,6 +60,11 @@ pub fn volume_prefix(cluster: &str) -> String {
 /// Returns the name of a claim's PersistentVolume, which is that of the usual provisioners.
 pub fn persistent_volume(uid: &str) -> String {
     format!("pvc-{uid}")
+}
+
+/// Returns the UID of the claim that a PersistentVolume was made for; none when its name is not one of ours.
+pub fn made_for(persistent_volume: &str) -> Option<&str> {
+    persistent_volume.strip_prefix("pvc-").filter(|uid| !uid.is_empty())
 }
 
 #[cfg(test)]

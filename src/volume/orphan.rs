@@ -1,15 +1,18 @@
-//! Orphans: volumes on an array that carry the name of a claim of ours, and that nobody in the cluster knows.
+//! What an array and the cluster know of each other: orphans, which are volumes on an array that carry the name of
+//! a claim of ours and that nothing in the cluster knows; and missing volumes, which the cluster believes to
+//! have and the array has destroyed, or not at all.
 //!
-//! Only ever reported: that nobody knows a volume is never a reason to destroy it. Knows neither how arrays are
-//! listed nor who is told.
+//! Only ever reported: that nothing knows a volume is never a reason to destroy it. Knows neither how arrays
+//! are listed nor who is told.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use serde::Serialize;
 
-use super::name::{persistent_volume, volume_prefix};
-use super::persistent::volume_behind;
+use super::name::volume_prefix;
+use super::persistent::{behind, volume_behind};
+use super::setup::Setup;
 use crate::array::Volume;
 
 /// How old an orphan is at least, in seconds: younger ones may be on their way into the cluster.
@@ -152,18 +155,12 @@ pub fn strays(
 ) -> Vec<StrayVolume> {
     let uids: HashSet<&str> = claims.iter().filter_map(|c| c.metadata.uid.as_deref()).collect();
     let behind: HashSet<(String, String)> = volumes.iter().filter_map(volume_behind).collect();
-    let own: HashMap<&str, String> = volumes
-        .iter()
-        .filter_map(|volume| Some((volume.metadata.name.as_deref()?, volume_behind(volume)?.1)))
-        .collect();
     let mut found = Vec::new();
     for Listed { array, volumes } in listed {
-        let Ok((_, volumes)) = volumes else { continue };
+        let Ok((array_id, volumes)) = volumes else { continue };
         // An array may have got another name since; ids are never given again.
         let is_known = |volume: &Volume, uid: &str| {
-            uids.contains(uid)
-                || behind.contains(&(array.clone(), volume.id.clone()))
-                || own.get(persistent_volume(uid).as_str()) == Some(&volume.id)
+            uids.contains(uid) || behind.contains(&(array_id.clone(), volume.id.clone()))
         };
         found.extend(unknown(cluster, volumes, is_known).map(|(volume, uid)| {
             let made = volume.created.map(|made| made / 1000);
@@ -179,6 +176,88 @@ pub fn strays(
         }));
     }
     found
+}
+
+/// A bound volume that is not on its array any more.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MissingVolume {
+    /// The array.
+    pub array: String,
+    /// Its name there.
+    pub name: String,
+    /// The PersistentVolume that tells of it.
+    pub persistent_volume: String,
+    /// The claim that has it, `NAMESPACE/NAME`.
+    pub claim: String,
+    /// Whether the array still has it, destroyed: it can be recovered until the array eradicates it.
+    pub is_destroyed: bool,
+}
+
+impl MissingVolume {
+    /// Says what has happened, for people.
+    pub fn what(&self) -> String {
+        let Self { array, name, is_destroyed, .. } = self;
+        if *is_destroyed {
+            format!("its volume {name} is destroyed on {array}")
+        } else {
+            format!("its volume {name} is not on {array} any more")
+        }
+    }
+
+    /// Says what the admin can do.
+    pub fn remedy(&self) -> &'static str {
+        if self.is_destroyed {
+            "recover the volume on the array before the array eradicates it"
+        } else {
+            "restore the volume from a backup or a replica: what is on it is gone from this array"
+        }
+    }
+}
+
+/// How old a PersistentVolume is at least whose volume is called missing, in seconds: a younger one may have been
+/// created after the array was asked.
+const SETTLED: u64 = 180;
+
+/// Returns what is missing of a PersistentVolume that is bound, when its array has these volumes of the cluster
+/// and of its imports; none when all is well, or when it is not one that would be among them. `now` is in
+/// seconds since 1970.
+pub fn missing(
+    setup: &Setup,
+    volume: &PersistentVolume,
+    there: &[Volume],
+    now: u64,
+) -> Option<MissingVolume> {
+    let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+    let behind = behind(volume).filter(|_| phase == Some("Bound"))?;
+    let made = volume.metadata.creation_timestamp.as_ref();
+    let made = made.and_then(|made| u64::try_from(made.0.as_second()).ok());
+    if made.is_some_and(|made| made.saturating_add(SETTLED) > now) {
+        return None;
+    }
+    let name = behind.volume.name.as_str();
+    let is_imported = setup.imports.values().any(|import| import.volume.is(name));
+    if uid(&volume_prefix(&setup.cluster), name).is_none() && !is_imported {
+        return None;
+    }
+    let found = there.iter().find(|volume| volume.id == behind.volume.id);
+    let is_destroyed = found.is_some_and(|volume| volume.destroyed);
+    if found.is_some() && !is_destroyed {
+        return None;
+    }
+    let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+    let word = |word: Option<&String>| word.cloned().unwrap_or_default();
+    Some(MissingVolume {
+        array: behind.array,
+        name: behind.volume.name.to_string(),
+        persistent_volume: volume.metadata.name.clone().unwrap_or_default(),
+        claim: format!(
+            "{}/{}",
+            word(claim.and_then(|claim| claim.namespace.as_ref())),
+            word(claim.and_then(|claim| claim.name.as_ref()))
+        ),
+        is_destroyed,
+    })
 }
 
 /// The live volumes with a name of ours that nobody knows, with the UIDs in their names.

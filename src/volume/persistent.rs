@@ -130,9 +130,10 @@ pub fn behind(volume: &PersistentVolume) -> Option<Behind> {
     Some(Behind { array: word(ARRAY)?, array_id: word(ARRAY_ID)?, volume })
 }
 
-/// Returns the array and the id of the volume that is behind a PersistentVolume of ours.
+/// Returns the ids of the array and of the volume that are behind a PersistentVolume of ours. Names are the
+/// storage document's, which may call one array by two.
 pub fn volume_behind(volume: &PersistentVolume) -> Option<(String, String)> {
-    behind(volume).map(|behind| (behind.array, behind.volume.id))
+    behind(volume).map(|behind| (behind.array_id, behind.volume.id))
 }
 
 /// Returns whether two PersistentVolumes of one name were made for the same claim and volume.

@@ -22,13 +22,16 @@ pub enum Reason {
     VolumeResizeFailed,
     /// A snapshot by schedule was not taken, or not destroyed at its end, because something is wrong.
     SnapshotFailed,
+    /// The volume of a bound claim is destroyed on its array, or gone. In the word of the CSI project's
+    /// external-health-monitor.
+    VolumeConditionAbnormal,
     /// The volume behind a released PersistentVolume is not destroyed yet, because something is wrong.
     VolumeFailedDelete,
 }
 
 impl Reason {
     /// All there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -37,6 +40,7 @@ impl Reason {
         Self::VolumeResizeSuccessful,
         Self::VolumeResizeFailed,
         Self::SnapshotFailed,
+        Self::VolumeConditionAbnormal,
         Self::VolumeFailedDelete,
     ];
 
@@ -51,6 +55,7 @@ impl Reason {
             Self::VolumeResizeSuccessful => "VolumeResizeSuccessful",
             Self::VolumeResizeFailed => "VolumeResizeFailed",
             Self::SnapshotFailed => "SnapshotFailed",
+            Self::VolumeConditionAbnormal => "VolumeConditionAbnormal",
             Self::VolumeFailedDelete => "VolumeFailedDelete",
         }
     }

@@ -1,16 +1,18 @@
 //! PersistentVolumes: what is behind one is destroyed when its claim is gone and its policy says so, and
-//! not before that has been read anew.
+//! not before that has been read anew. One that was restored without our finalizer, or has lost it, gets it
+//! again.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::claim::seen_volume;
 use super::effect::{About, Asked, Effect, Event, Outcome, Trouble};
+use super::moment::Moment;
 use super::name::{self, FINALIZER};
 use super::persistent::{Behind, behind};
 use super::reason::Reason;
 use super::retry::Tries;
 use super::setup::{ArrayState, Health, Setup};
-use crate::array::Owner;
+use crate::array::{Name, Owner};
 
 /// What people are told of PersistentVolumes.
 const FAILED: Reason = Reason::VolumeFailedDelete;
@@ -34,6 +36,8 @@ pub struct ReleaseWork {
     doing: Option<Effect>,
     /// The PersistentVolume and its claim, as the API server itself told; read again for each try.
     fresh: Option<Box<PersistentVolume>>,
+    /// When it was asked for that.
+    read: Moment,
     claim: Asked<Box<PersistentVolumeClaim>>,
     destroyed: bool,
     waiting: bool,
@@ -84,7 +88,9 @@ impl ReleaseWork {
 
     fn learn(&mut self, effect: &Effect, outcome: Outcome) {
         match (effect, outcome) {
-            (Effect::ReadVolume { .. }, Outcome::PersistentVolume(volume)) => self.fresh = volume,
+            (Effect::ReadVolume { .. }, Outcome::Read(at, volume)) => {
+                (self.read, self.fresh) = (at, volume);
+            }
             (Effect::ReadClaim { .. }, Outcome::Claim(claim)) => self.claim = claim.into(),
             (Effect::Destroy { .. }, _) => {
                 self.destroyed = true;
@@ -92,7 +98,9 @@ impl ReleaseWork {
                 // What follows is about the object as it is then.
                 self.fresh = None;
             }
-            (Effect::Delete { .. } | Effect::Release { .. }, _) => self.fresh = None,
+            (Effect::Delete { .. } | Effect::Release { .. } | Effect::Adopt { .. }, _) => {
+                self.fresh = None;
+            }
             _ => {}
         }
     }
@@ -112,6 +120,9 @@ impl ReleaseWork {
     fn next(&self, view: View<'_>) -> Next {
         let Some(cached) = view.volume else { return Next::Nothing };
         let Some(behind_it) = behind(cached) else { return Next::Nothing };
+        if lacks_finalizer(cached) && was_made(view.setup, cached, &behind_it) {
+            return Next::Do(Effect::Adopt { volume: seen_volume(cached) });
+        }
         if !wants_deletion(cached) {
             return Self::retained(cached);
         }
@@ -142,33 +153,37 @@ impl ReleaseWork {
             Asked::There(there) if there.metadata.uid.as_ref() == Some(&uid) => Next::Nothing,
             Asked::There(_) | Asked::Absent => {
                 let Behind { array, array_id, volume } = behind_it;
-                if is_another(view.arrays, &array, &array_id) {
-                    let message = format!(
-                        "{array} is not the array that has {}: that one's id is {array_id}",
-                        volume.name
-                    );
+                if let Err(message) = check_array(view.arrays, &array, &array_id, &volume.name) {
                     return Next::Stuck(message);
                 }
-                if name::volume(&view.setup.cluster, &uid).as_ref() != Some(&volume.name) {
+                // The claim may be another one than it was made for: an admin has bound it again.
+                let made_for = made_for(view.setup, fresh, &volume.name);
+                let Some(uid) = made_for.map(str::to_owned) else {
                     let message = format!(
-                        "{} on {array} was not made for its claim, but imported; set the reclaim policy to Retain",
+                        "{} on {array} was not made by this cluster, but imported; set the reclaim policy to Retain",
                         volume.name
                     );
                     return Next::Stuck(message);
+                };
+                // From here on there is no way back, and the API server lets us take this step only if nothing
+                // has changed since the read: a PersistentVolume that is being deleted cannot be given to
+                // another claim any more. Our finalizer holds it until the volume is destroyed.
+                if fresh.metadata.deletion_timestamp.is_none() {
+                    return Next::Do(Effect::Delete { volume: seen_volume(fresh) });
                 }
                 let cluster = view.setup.cluster.clone();
-                let owner = Owner { cluster, namespace, claim, uid };
-                Next::Do(Effect::Destroy { array, volume, owner })
+                let identities = view.setup.identities.clone();
+                let owner =
+                    Box::new(Owner { cluster, identities, namespace, claim, uid, since: None });
+                let (array_id, read) = (Some(array_id), self.read);
+                Next::Do(Effect::Destroy { array, array_id, volume, owner, read })
             }
         }
     }
 
-    /// The volume is destroyed: its PersistentVolume goes, and our finalizer last.
+    /// The volume is destroyed: our finalizer goes, and the PersistentVolume with it.
     fn remove(fresh: &PersistentVolume) -> Next {
         let volume = seen_volume(fresh);
-        if fresh.metadata.deletion_timestamp.is_none() {
-            return Next::Do(Effect::Delete { volume });
-        }
         if has_finalizer(fresh) { Next::Do(Effect::Release { volume }) } else { Next::Nothing }
     }
 
@@ -183,12 +198,37 @@ impl ReleaseWork {
     }
 }
 
-/// Whether there is another array where one was, which says of course that it has no such volume.
-fn is_another(arrays: &[ArrayState], name: &str, id: &str) -> bool {
-    arrays.iter().filter(|array| array.name == name).any(|array| match &array.health {
-        Health::Up { id: now, .. } => now != id,
-        Health::Down(_) => false,
-    })
+/// Returns the UID of the claim that the volume behind a PersistentVolume was made for by this cluster; none
+/// when the two have not the names that we give.
+fn made_for<'v>(setup: &Setup, volume: &'v PersistentVolume, there: &Name) -> Option<&'v str> {
+    let uid = name::made_for(volume.metadata.name.as_deref()?)?;
+    (name::volume(&setup.cluster, uid).as_ref() == Some(there)).then_some(uid)
+}
+
+fn was_made(setup: &Setup, volume: &PersistentVolume, behind: &Behind) -> bool {
+    made_for(setup, volume, &behind.volume.name).is_some()
+}
+
+/// Whether one that is to be deleted with its claim has no finalizer of ours: it was restored from a backup,
+/// or somebody has taken it off. The API server takes none for what is being deleted.
+fn lacks_finalizer(volume: &PersistentVolume) -> bool {
+    policy(volume) == Some("Delete")
+        && volume.metadata.deletion_timestamp.is_none()
+        && !has_finalizer(volume)
+}
+
+/// Fails when an array cannot be asked to destroy a volume now, or when there is another one in its place,
+/// which says of course that it has no such volume.
+fn check_array(arrays: &[ArrayState], name: &str, id: &str, volume: &Name) -> Result<(), String> {
+    let state = arrays.iter().find(|array| array.name == name);
+    match state.map(|state| &state.health) {
+        None => Err(format!("the storage document has no array {name}, which has {volume}")),
+        Some(Health::Down(why)) => Err(format!("{name}: {why}")),
+        Some(Health::Up { id: now, .. }) if now != id => {
+            Err(format!("{name} is not the array that has {volume}: that one's id is {id}"))
+        }
+        Some(Health::Up { .. }) => Ok(()),
+    }
 }
 
 /// Whether its claim is gone and its policy is to delete.

@@ -15,12 +15,30 @@ use crate::spec::Snapshots;
 pub struct Setup {
     /// First part of the name of every volume.
     pub cluster: String,
+    /// The cluster's identity, and those of the clusters that it has taken over; empty when it is not known.
+    pub identities: Vec<String>,
+    /// Identities of clusters that are gone for good, whose registrations on the arrays this one takes over.
+    pub takes_over: Vec<String>,
     /// Who may mount file systems: the networks of the nodes.
     pub exports: Vec<ExportRule>,
     /// Who binds claims.
     pub binding: Binding,
     /// Volumes that are there already, by namespace and name of the claims that get them.
     pub imports: HashMap<(String, String), Import>,
+}
+
+impl Setup {
+    /// Returns what a storage document says that has nothing but the cluster's name.
+    pub fn of(cluster: impl Into<String>) -> Self {
+        Self {
+            cluster: cluster.into(),
+            identities: Vec::new(),
+            takes_over: Vec::new(),
+            exports: Vec::new(),
+            binding: Binding::Direct,
+            imports: HashMap::new(),
+        }
+    }
 }
 
 /// A volume that is there already.

@@ -22,6 +22,7 @@ pub(crate) fn owner() -> Owner {
         namespace: "files".to_owned(),
         claim: "data".to_owned(),
         uid: "1".to_owned(),
+        ..Owner::default()
     }
 }
 

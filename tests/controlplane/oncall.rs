@@ -45,6 +45,7 @@ async fn make_by_hand(stage: &Stage, name: &str) {
         namespace: "gone".to_owned(),
         claim: "gone".to_owned(),
         uid: name.trim_start_matches("demo-pvc-").to_owned(),
+        ..Owner::default()
     };
     let nfs = NfsVersions { v3: false, v4_1: true };
     let details = Details::File { exports: Vec::new(), nfs };

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use pso_gen::array::{Snapshot, Source, Volume, VolumeId, Wanted};
-use pso_gen::volume::{ARRAY, BIND_COMPLETED, FINALIZER, Seen, Trouble, mark, quantity};
+use pso_gen::volume::{ARRAY, ARRAY_ID, BIND_COMPLETED, FINALIZER, Seen, Trouble, mark, quantity};
 
 /// A change of an object, as watches tell it.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub(crate) struct Cluster {
     pub(crate) history: Vec<Change>,
     /// UIDs of claims that were bound while they lived: only then a pod can have begun to use them.
     pub(crate) used: BTreeSet<String>,
+    /// UIDs of claims to which an admin gave the volume of another one, and whose it was.
+    pub(crate) saved: BTreeMap<String, String>,
     version: u64,
 }
 
@@ -140,6 +142,7 @@ impl Cluster {
         &mut self,
         seen: &Seen,
         asked: &[String],
+        ids: &[String],
     ) -> Result<Option<PersistentVolumeClaim>, Trouble> {
         let Some(mut claim) = self.claim(seen) else { return Ok(None) };
         let same = claim.metadata.uid.as_ref() == Some(&seen.uid)
@@ -154,6 +157,7 @@ impl Cluster {
         }
         let annotations = claim.metadata.annotations.get_or_insert_default();
         annotations.insert(ARRAY.to_owned(), asked.join(","));
+        annotations.insert(ARRAY_ID.to_owned(), ids.join(","));
         self.put_claim(claim.clone());
         Ok(self.claims.get(&seen.name).cloned())
     }
@@ -210,6 +214,59 @@ impl Cluster {
         }
         self.put_volume(volume);
         Ok(())
+    }
+
+    pub(crate) fn adopt_volume(&mut self, seen: &Seen) -> Result<(), Trouble> {
+        let Some(mut volume) = self.volumes.get(&seen.name).cloned() else { return Ok(()) };
+        let same = volume.metadata.uid.as_ref() == Some(&seen.uid)
+            && volume.metadata.resource_version.as_ref() == Some(&seen.version);
+        // The API server lets nobody add a finalizer to what is being deleted.
+        if !same || volume.metadata.deletion_timestamp.is_some() {
+            return Err(Trouble::Conflict);
+        }
+        volume.metadata.finalizers.get_or_insert_default().push(FINALIZER.to_owned());
+        self.put_volume(volume);
+        Ok(())
+    }
+
+    /// Somebody takes our finalizer off all PersistentVolumes.
+    pub(crate) fn strip_volumes(&mut self) {
+        for mut volume in self.volumes.values().cloned().collect::<Vec<_>>() {
+            volume.metadata.finalizers = None;
+            self.put_volume(volume);
+        }
+    }
+
+    /// Somebody takes all finalizers off a claim and deletes it.
+    pub(crate) fn tear_off_claim(&mut self, name: &str) {
+        if let Some(mut claim) = self.claims.get(name).cloned() {
+            claim.metadata.finalizers = None;
+            claim.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+            self.put_claim(claim);
+        }
+    }
+
+    /// An admin gives a released PersistentVolume to a claim, which names it.
+    pub(crate) fn bind_again(&mut self, volume: &str, claim: &str, policy: &str) {
+        let mut volume = self.volumes[volume].clone();
+        let mut claim = self.claims[claim].clone();
+        let uid = claim.metadata.uid.clone().expect("a UID");
+        let spec = volume.spec.get_or_insert_default();
+        spec.persistent_volume_reclaim_policy = Some(policy.to_owned());
+        spec.claim_ref.get_or_insert_default().name.clone_from(&claim.metadata.name);
+        spec.claim_ref.get_or_insert_default().uid = Some(uid.clone());
+        let capacity = spec.capacity.clone();
+        let name = volume.metadata.name.clone().expect("a name");
+        self.saved.insert(uid, name.trim_start_matches("pvc-").to_owned());
+        let claimed = claim.spec.get_or_insert_default();
+        claimed.volume_name = Some(name);
+        // It asks for what there is.
+        claimed.resources.get_or_insert_default().requests.clone_from(&capacity);
+        // As if it had been so from the beginning. The rest is Kubernetes' own.
+        self.history.pop();
+        self.set_phase(volume, "Available");
+        self.note_used(&claim);
+        self.put_claim(claim);
     }
 
     /// Somebody asks for more; Kubernetes takes that of a claim that is bound.
@@ -431,6 +488,10 @@ impl Arrays {
             Some(Source::Volume(_)) => None,
         };
         let is_there = self.volumes.contains_key(&key);
+        // A FlashBlade does not tell who made what is destroyed: the client refuses it.
+        if self.volumes.get(&key).is_some_and(|(there, _)| there.destroyed) {
+            return Err(format!("{} is destroyed, and is wanted back", key.1));
+        }
         let Some(holds) = holds.filter(|_| !is_there).or_else(|| self.holds.get(&key).cloned())
         else {
             return Err(format!("{:?} is not there", wanted.source));
@@ -450,7 +511,6 @@ impl Arrays {
             };
             (volume, uid)
         });
-        entry.0.destroyed = false;
         Ok(entry.0.clone())
     }
 

@@ -67,7 +67,7 @@ impl Run {
             let listed = Listed { array: state.name.clone(), volumes };
             let process = &self.process;
             let is_known = |volume: &Volume, uid: &str| {
-                let behind = Some((state.name.clone(), volume.id.clone()));
+                let behind = Some((format!("id-of-{}", state.name), volume.id.clone()));
                 process.claims.contains_key(uid)
                     || process.volumes.values().any(|each| volume_behind(each) == behind)
             };
@@ -175,8 +175,8 @@ impl Run {
         }
         let asked = self.process.asked.iter().map(|(_, effect)| effect);
         self.late.extend(asked.filter(|effect| is_ensure(effect)).cloned());
-        self.crash();
         self.delete(name);
+        self.crash();
         self.settle();
         self.act_late();
     }

@@ -2,6 +2,10 @@
 
 #[path = "keeping.rs"]
 mod keeping;
+#[path = "people.rs"]
+mod people;
+#[path = "waiting.rs"]
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Write as _;
@@ -11,10 +15,10 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use pso_gen::array::{Capacity, Reach, Retry};
 use pso_gen::spec::Snapshots;
 use pso_gen::volume::{
-    ArrayKind, ArrayState, ArrayTraits, Binding, ClaimView, ClaimWork, ClassSetup, Effect, Event,
-    FINALIZER, Health, MarkEffect, Marks, Orphans, Outcome, ReleaseView, ReleaseWork, Setup,
-    SnapshotView, SnapshotWork, SourceView, Trouble, is_mark, persistent_volume, quantity,
-    source_of, volume_behind,
+    ArrayKind, ArrayState, ArrayTraits, ClaimView, ClaimWork, ClassSetup, Effect, Event, FINALIZER,
+    Health, MarkEffect, Marks, Orphans, Outcome, ReleaseView, ReleaseWork, Setup, SnapshotView,
+    SnapshotWork, SourceView, Trouble, VALID, is_mark, persistent_volume, quantity, source_of,
+    volume_behind,
 };
 
 use super::binder::Binder;
@@ -55,8 +59,10 @@ struct Process {
     /// Of two leaders, which see the same of the cluster: one believes that it leads still.
     snapshot_works: [BTreeMap<String, SnapshotWork>; 2],
     orphans: Orphans,
-    /// Effects that have been asked for and not been done.
+    /// Effects that have been asked for.
     asked: VecDeque<(Key, Effect)>,
+    /// Those that wait for their turn.
+    waiting: Vec<(Key, Effect)>,
     timers: Vec<Key>,
     marks: Marks<Key>,
     asked_of_marks: VecDeque<MarkEffect>,
@@ -73,6 +79,7 @@ impl Process {
             snapshot_works: Default::default(),
             orphans: Orphans::default(),
             asked: VecDeque::new(),
+            waiting: Vec::new(),
             timers: Vec::new(),
             marks: Marks::new(&format!("p{number}")),
             asked_of_marks: VecDeque::new(),
@@ -94,6 +101,12 @@ pub(crate) struct Run {
     late_volumes: bool,
     /// UIDs of claims for which a volume was made or found late.
     late_made: BTreeSet<String>,
+    /// UIDs of claims whose finalizer was taken off.
+    torn_off: BTreeSet<String>,
+    /// When the policy of a PersistentVolume was last set by hand, by name.
+    policies: BTreeMap<String, u64>,
+    /// UIDs of claims whose volume was to be kept while its PersistentVolume went.
+    kept: BTreeSet<String>,
     /// How far the clock of the second leader is ahead, in seconds.
     skew: u64,
     setup: Setup,
@@ -148,13 +161,11 @@ impl Run {
             late: Vec::new(),
             late_volumes: true,
             late_made: BTreeSet::new(),
+            torn_off: BTreeSet::new(),
+            policies: BTreeMap::new(),
+            kept: BTreeSet::new(),
             skew: 0,
-            setup: Setup {
-                cluster: "prod".to_owned(),
-                exports: Vec::new(),
-                binding: Binding::Direct,
-                imports: HashMap::new(),
-            },
+            setup: Setup::of("prod"),
             class: Ok(class),
             states: vec![state("fb1"), state("fb2")],
             full: BTreeSet::new(),
@@ -248,6 +259,12 @@ impl Run {
         while self.watch() || self.act() || self.act_on_marks() || self.bind() {}
     }
 
+    /// So many volumes are on the arrays.
+    pub(crate) fn must_be_alive(&self, count: usize) {
+        let alive = self.arrays.volumes.values().filter(|(volume, _)| !volume.destroyed).count();
+        self.must(alive == count, &format!("{alive} volumes are on the arrays, not {count}"));
+    }
+
     /// A PersistentVolume of a volume on an array that is not reached is kept, and so is the volume.
     pub(crate) fn must_still_tell_of_its_volume(&self) {
         self.must(self.cluster.volumes.len() == 1, "the PersistentVolume is gone");
@@ -255,7 +272,8 @@ impl Run {
         self.must(alive == 1, "the volume is destroyed");
     }
 
-    fn go_on(&mut self) -> bool {
+    /// Does one thing that is to be done, whatever it is.
+    pub(crate) fn go_on(&mut self) -> bool {
         self.watch()
             || self.act()
             || self.act_on_marks()
@@ -354,6 +372,7 @@ impl Run {
             self.hear_of_mark(name, mark.as_deref());
             return true;
         }
+        let mut others = Vec::new();
         let touched = match change {
             Change::Claim(uid, claim) => {
                 match claim {
@@ -363,6 +382,10 @@ impl Run {
                 uid
             }
             Change::Volume(name, volume) => {
+                let claim = volume.as_ref().and_then(|volume| volume.spec.clone()?.claim_ref?.uid);
+                // An admin may have given it to another claim than it was made for.
+                let other = claim.filter(|uid| persistent_volume(uid) != name);
+                others.extend(other.map(Key::Claim));
                 match volume {
                     Some(volume) => self.process.volumes.insert(name.clone(), *volume),
                     None => self.process.volumes.remove(&name),
@@ -372,6 +395,9 @@ impl Run {
         };
         self.step(&Key::Volume(persistent_volume(&touched)), Event::Changed);
         self.step(&Key::Claim(touched), Event::Changed);
+        for other in others {
+            self.step(&other, Event::Changed);
+        }
         true
     }
 
@@ -399,11 +425,15 @@ impl Run {
                     let volume = bound.and_then(|bound| process.volumes.get(bound));
                     Some(SourceView { claim, volume })
                 });
+                let own = persistent_volume(uid);
+                let bound = claim.and_then(|claim| claim.spec.as_ref()?.volume_name.as_ref());
+                let bound = bound.filter(|bound| **bound != own);
                 let view = ClaimView {
                     setup: &self.setup,
                     claim,
                     source,
-                    volume: process.volumes.get(&persistent_volume(uid)),
+                    bound: bound.and_then(|bound| process.volumes.get(bound)),
+                    volume: process.volumes.get(&own),
                     class: Some(&self.class),
                     arrays: &self.states,
                     node: None,
@@ -455,47 +485,6 @@ impl Run {
         }
     }
 
-    /// Does the next effect, unless the process ends at it.
-    fn act(&mut self) -> bool {
-        let Some((key, effect)) = self.process.asked.pop_front() else { return false };
-        let number = self.done;
-        self.done += 1;
-        let crash = self.crashes.iter().find(|(at, _)| *at == number).map(|(_, kind)| *kind);
-        let told = format!("{number} {effect:?}");
-        self.note(format!(
-            "{}{}",
-            &told[..told.len().min(160)],
-            crash.map_or(String::new(), |c| format!(" CRASH {c:?}"))
-        ));
-        if crash == Some(Crash::Before) {
-            self.crash();
-            return true;
-        }
-        let chance = self.dice.f64();
-        if chance < self.faults {
-            let trouble = Self::trouble(&effect);
-            self.note("  fails");
-            self.step(&key, Event::Done(Err(trouble)));
-            return true;
-        }
-        let outcome = self.apply(effect.clone());
-        if crash == Some(Crash::Unheard) {
-            self.crash();
-            return true;
-        }
-        if chance < 2.0 * self.faults {
-            self.note("  answer lost");
-            let trouble = Self::trouble(&effect);
-            self.step(&key, Event::Done(Err(trouble)));
-            return true;
-        }
-        self.step(&key, Event::Done(outcome));
-        if crash == Some(Crash::After) {
-            self.crash();
-        }
-        true
-    }
-
     fn trouble(effect: &Effect) -> Trouble {
         if effect.is_for_array() {
             let message = "no answer".to_owned();
@@ -505,33 +494,20 @@ impl Run {
         }
     }
 
-    /// The process ends while something of it is on its way, and another begins.
-    fn crash_with_late_effect(&mut self) {
-        // A volume that is made on one array while the next process makes it on another would be an orphan
-        // whose claim lives.
-        let sent = self.process.asked.iter().map(|(_, effect)| effect);
-        let sent = sent.filter(|effect| match effect {
-            Effect::Ensure { .. } => self.late_volumes,
-            Effect::Intend { asked, .. } => asked.len() == 1,
-            _ => true,
-        });
-        // All of them: one that only stood still does not know that another leads now.
-        let sent: Vec<Effect> = sent.cloned().collect();
-        self.late.extend(sent);
-        self.crash();
-    }
-
     /// Something is done that was asked for by a process that is no more.
     fn act_late(&mut self) {
         if !self.late.is_empty() {
             let effect = self.late.swap_remove(self.dice.usize(0..self.late.len()));
             let told = format!("LATE {effect:?}");
             self.note(&told[..told.len().min(160)]);
-            if let Effect::Ensure { array, wanted } = &effect {
+            if let Effect::Ensure { array, wanted, .. } = &effect {
                 // S5 held when it was sent. When the claim has gone meanwhile this leaves an orphan.
                 self.late_made.insert(wanted.owner.uid.clone());
                 let made = self.arrays.ensure(array, wanted);
-                self.must(made.is_ok(), "a volume is made late on another array");
+                // Its name may be taken by the one that was made and destroyed meanwhile.
+                let name = wanted.name.as_str();
+                let taken = self.arrays.find(array, name).is_some_and(|there| there.destroyed);
+                self.must(made.is_ok() || taken, "a volume is made late on another array");
                 return;
             }
             let _ = self.apply(effect);
@@ -556,19 +532,6 @@ impl Run {
         self.note(format!("{array} is full, or has room again"));
         if !self.full.remove(&array) {
             self.full.insert(array);
-        }
-    }
-
-    /// Somebody sets the reclaim policy of a PersistentVolume, while nothing is under way.
-    fn set_policy(&mut self, policy: &str) {
-        let busy = !self.process.asked.is_empty() || !self.late.is_empty();
-        // One that somebody deletes and that is kept then is nobody's concern any more.
-        let stays = |volume: &&PersistentVolume| volume.metadata.deletion_timestamp.is_none();
-        let names = self.cluster.volumes.values().filter(stays);
-        let names: Vec<String> = names.filter_map(|volume| volume.metadata.name.clone()).collect();
-        if let (false, Some(name)) = (busy, self.dice.choice(names)) {
-            self.note(format!("user: {name} is to be {policy}"));
-            self.cluster.set_policy(&name, policy);
         }
     }
 
@@ -644,42 +607,10 @@ impl Run {
     fn apply(&mut self, effect: Effect) -> Result<Outcome, Trouble> {
         let boxed = |claim: Option<PersistentVolumeClaim>| Outcome::Claim(claim.map(Box::new));
         match effect {
-            Effect::Intend { claim, asked, .. } => self.cluster.intend(&claim, &asked).map(boxed),
+            Effect::Intend { claim, asked, ids, .. } => {
+                self.cluster.intend(&claim, &asked, &ids).map(boxed)
+            }
             Effect::Finish { claim } => self.cluster.finish(&claim).map(boxed),
-            Effect::Ensure { array, wanted } => {
-                // S5: nothing is made that is not written on its claim.
-                let uid = &wanted.owner.uid;
-                let claim =
-                    self.cluster.claims.values().find(|c| c.metadata.uid.as_ref() == Some(uid));
-                let intended = claim.is_some_and(|claim| {
-                    claim.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER)
-                });
-                let bound = self.cluster.volumes.contains_key(&persistent_volume(uid));
-                self.must(intended || bound, "a volume is made for a claim that does not say so");
-                if self.full.contains(&array)
-                    && self.arrays.find(&array, wanted.name.as_str()).is_none()
-                {
-                    let message = "no space".to_owned();
-                    let retry = Retry::Elsewhere;
-                    return Err(Trouble::Array { reason: "Exhausted", message, retry });
-                }
-                match self.arrays.ensure(&array, &wanted) {
-                    Ok(volume) => Ok(Outcome::Volume(Some(volume))),
-                    Err(wrong) => {
-                        self.must(false, &wrong);
-                        Ok(Outcome::Good)
-                    }
-                }
-            }
-            Effect::Find { array, name } => {
-                Ok(Outcome::Volume(self.arrays.find(&array, name.as_str())))
-            }
-            Effect::Destroy { array, volume, .. } => {
-                if let Some(uid) = self.arrays.destroy(&array, &volume) {
-                    self.check_destroyed(&uid);
-                }
-                Ok(Outcome::Good)
-            }
             Effect::Create(volume) => {
                 // S10 begins here: what the class says is what the volume says.
                 let spec = volume.spec.as_ref().expect("a spec");
@@ -694,7 +625,7 @@ impl Run {
                 if read.as_ref().and_then(phase_of) == Some("Released") {
                     self.read_released.insert(name);
                 }
-                Ok(Outcome::PersistentVolume(read.map(Box::new)))
+                Ok(Outcome::Read(self.moment(), read.map(Box::new)))
             }
             Effect::ReadClaim { name, .. } => Ok(boxed(self.cluster.claims.get(&name).cloned())),
             Effect::SetBound { volume } => {
@@ -712,6 +643,7 @@ impl Run {
             Effect::Delete { volume } => {
                 self.cluster.delete_volume(&volume).map(|()| Outcome::Good)
             }
+            Effect::Adopt { volume } => self.cluster.adopt_volume(&volume).map(|()| Outcome::Good),
             Effect::Release { volume } => {
                 self.cluster.release_volume(&volume).map(|()| Outcome::Good)
             }
@@ -724,10 +656,6 @@ impl Run {
                 });
                 marked.map(boxed)
             }
-            Effect::Grow { array, volume, size } => match self.arrays.grow(&array, &volume, size) {
-                Some(grown) => Ok(Outcome::Volume(Some(grown))),
-                None => Err(Self::trouble(&Effect::Grow { array, volume, size })),
-            },
             Effect::SetCapacity { volume, size } => {
                 let written = self.cluster.set_capacity(&volume, size)?;
                 Ok(Outcome::PersistentVolume(written.map(Box::new)))
@@ -742,6 +670,56 @@ impl Run {
             Effect::Later(_) | Effect::Tell { .. } | Effect::Mark | Effect::Reschedule { .. } => {
                 Ok(Outcome::Good)
             }
+            on_array => self.apply_to_array(on_array),
+        }
+    }
+
+    fn apply_to_array(&mut self, effect: Effect) -> Result<Outcome, Trouble> {
+        match effect {
+            Effect::Ensure { array, wanted, .. } => {
+                // S5: nothing is made that is not written on its claim.
+                let uid = &wanted.owner.uid;
+                let claim =
+                    self.cluster.claims.values().find(|c| c.metadata.uid.as_ref() == Some(uid));
+                let intended = claim.is_some_and(|claim| {
+                    claim.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER)
+                });
+                let bound = self.cluster.volumes.contains_key(&persistent_volume(uid));
+                let torn = self.torn_off.contains(uid);
+                self.must(
+                    intended || bound || torn,
+                    "a volume is made for a claim that does not say so",
+                );
+                if self.full.contains(&array)
+                    && self.arrays.find(&array, wanted.name.as_str()).is_none()
+                {
+                    let message = "no space".to_owned();
+                    let retry = Retry::Elsewhere;
+                    return Err(Trouble::Array { reason: "Exhausted", message, retry });
+                }
+                match self.arrays.ensure(&array, &wanted) {
+                    Ok(volume) => Ok(Outcome::Volume(Some(volume))),
+                    Err(wrong) => {
+                        self.must(false, &wrong);
+                        Ok(Outcome::Good)
+                    }
+                }
+            }
+            Effect::Find { array, name, .. } => {
+                Ok(Outcome::Volume(self.arrays.find(&array, name.as_str())))
+            }
+            Effect::Destroy { array, volume, .. } => {
+                if let Some(uid) = self.arrays.destroy(&array, &volume) {
+                    self.check_destroyed(&uid);
+                }
+                Ok(Outcome::Good)
+            }
+            Effect::Grow { ref array, ref volume, size, .. } => {
+                match self.arrays.grow(array, volume, size) {
+                    Some(grown) => Ok(Outcome::Volume(Some(grown))),
+                    None => Err(Self::trouble(&effect)),
+                }
+            }
             of_snapshots => self.apply_to_snapshots(of_snapshots),
         }
     }
@@ -752,6 +730,16 @@ impl Run {
         let lives = claims.filter(|claim| claim.metadata.uid.as_deref() == Some(uid));
         let lives = lives.filter(|claim| claim.metadata.deletion_timestamp.is_none()).count() > 0;
         self.must(!lives, "the volume of a living claim is destroyed");
+        // Whoever was made its owner since, by an admin's hand, has it.
+        let now = self.cluster.volumes.get(&persistent_volume(uid));
+        let now = now.and_then(|volume| volume.spec.as_ref()?.claim_ref.as_ref()?.uid.as_ref());
+        let claims = self.cluster.claims.values();
+        let lives = claims.filter(|claim| {
+            now.is_some()
+                && claim.metadata.uid.as_ref() == now
+                && claim.metadata.deletion_timestamp.is_none()
+        });
+        self.must(lives.count() == 0, "the volume of a claim is destroyed that an admin gave it");
         // One that no pod can have used holds nothing, whatever its PersistentVolume says.
         if !self.cluster.used.contains(uid) {
             return;
@@ -759,7 +747,10 @@ impl Run {
         if let Some(volume) = self.cluster.volumes.get(&persistent_volume(uid)) {
             let spec = volume.spec.as_ref().expect("a spec");
             let retained = spec.persistent_volume_reclaim_policy.as_deref() == Some("Retain");
-            self.must(!retained, "a volume is destroyed that is to be kept");
+            // Nothing can call a request back that goes out at the same moment.
+            let set = self.policies.get(&persistent_volume(uid)).copied().unwrap_or_default();
+            let in_time = set + VALID.as_secs() <= self.arrays.now;
+            self.must(!(retained && in_time), "a volume is destroyed that is to be kept");
             // Kubernetes' own controller may call it bound for a moment longer than its claim lives.
             let name = volume.metadata.name.as_ref().expect("a name");
             let read = self.read_released.contains(name);
@@ -779,12 +770,15 @@ impl Run {
         for claim in self.cluster.claims.values() {
             let uid = claim.metadata.uid.as_deref().expect("a UID");
             let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
-            self.must(bound == Some(persistent_volume(uid)), "a claim is not bound");
+            // An admin may have given it another claim's.
+            let saved = self.cluster.saved.get(uid);
+            let of = saved.map_or(uid, String::as_str);
+            self.must(bound == Some(persistent_volume(of)), "a claim is not bound");
             let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
             self.must(phase == Some("Bound"), "a claim's status does not say that it is bound");
             let finalizers = claim.metadata.finalizers.iter().flatten().count();
             self.must(finalizers == 0, "a finalizer is left on a claim");
-            let own = self.arrays.volumes.values().filter(|(v, of)| of == uid && !v.destroyed);
+            let own = self.arrays.volumes.values().filter(|(v, made)| made == of && !v.destroyed);
             let own: Vec<u64> = own.map(|(volume, _)| volume.size).collect();
             self.must(own.len() == 1, "a claim has not one volume on the arrays");
             // L4: it is as large as it was asked for, and everybody says so.
@@ -795,17 +789,22 @@ impl Run {
             let spec =
                 claim.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.as_ref());
             let status = claim.status.as_ref().and_then(|status| status.capacity.as_ref());
-            let volume = self.cluster.volumes.get(&persistent_volume(uid));
+            let volume = self.cluster.volumes.get(&persistent_volume(of));
             let volume = volume.and_then(|v| v.spec.as_ref()?.capacity.as_ref());
-            let sizes = [storage(spec), storage(status), storage(volume), quantity(own[0]).0];
+            // One that was saved while it grew is larger than anything says; that harms nothing.
+            let there = if saved.is_some() { storage(volume) } else { quantity(own[0]).0 };
+            let sizes = [storage(spec), storage(status), storage(volume), there];
             self.must(sizes.iter().all(|size| *size == sizes[0]), &format!("sizes {sizes:?}"));
         }
         let lives = |uid: &str| {
-            self.cluster.claims.values().any(|c| c.metadata.uid.as_deref() == Some(uid))
+            self.cluster.claims.values().any(|claim| {
+                let own = claim.metadata.uid.as_deref().expect("a UID");
+                own == uid || self.cluster.saved.get(own).is_some_and(|saved| saved == uid)
+            })
         };
         for (volume, uid) in self.arrays.volumes.values().filter(|(v, _)| !v.destroyed) {
             let orphan = self.late_made.contains(uid);
-            let known = lives(uid) || retains(uid) || orphan;
+            let known = lives(uid) || retains(uid) || orphan || self.kept.contains(uid);
             self.must(known, &format!("{} is left on an array", volume.name));
         }
         for name in self.cluster.volumes.keys() {
@@ -837,7 +836,8 @@ pub(crate) fn at_random(seed: u64) {
             93 => run.fill(),
             98 => run.set_policy("Delete"),
             99 => run.set_policy("Retain"),
-            95..98 => run.act_late(),
+            95..97 => run.act_late(),
+            97 => run.stall(),
             9..12 => {
                 let size = run.dice.u32(1..6);
                 run.grow(name, size);
@@ -846,7 +846,7 @@ pub(crate) fn at_random(seed: u64) {
                 run.watch();
             }
             37..65 => {
-                // Of several effects, any may be done first.
+                // Of several effects, any may be first.
                 let turn = run.dice.usize(0..run.process.asked.len().max(1));
                 run.process.asked.rotate_left(turn.min(run.process.asked.len()));
                 run.act();
@@ -861,9 +861,13 @@ pub(crate) fn at_random(seed: u64) {
                 let seconds = run.dice.u64(1..900);
                 run.pass(seconds);
             }
-            81..85 => {
+            81..84 => {
                 let leader = run.dice.usize(0..2);
                 run.look(leader);
+            }
+            84 => {
+                let policy = if run.dice.bool() { "Retain" } else { "Delete" };
+                run.save_released(name, policy);
             }
             85 => run.take_foreign(),
             87 => run.list_again(),

@@ -39,7 +39,7 @@ impl FlashArray {
     /// Lets a host see a volume, and makes the host known when no host has its IQN yet. An array has a
     /// limited number of hosts: one for each node is enough.
     pub async fn connect(&self, volume: &VolumeId, host: &Host) -> Result<Connection, Error> {
-        let talk = self.rest.talk();
+        let talk = self.talk();
         self.check_is_there(talk, volume).await?;
         let known = Known { array: self, talk, host };
         let there = reach(&known, Start::Reading).await?.ok_or_else(|| known.unmoved())?;
@@ -50,7 +50,7 @@ impl FlashArray {
 
     /// Lets a host see a volume no more. Good when it does not see it.
     pub async fn disconnect(&self, volume: &VolumeId, iqn: &str) -> Result<(), Error> {
-        let talk = self.rest.talk();
+        let talk = self.talk();
         let Some(there) = self.by_id(talk, &volume.id).await? else { return Ok(()) };
         if !volume.name.is(&there.name) {
             return Err(self.not_ours(volume, &there.name));
@@ -66,7 +66,7 @@ impl FlashArray {
     pub async fn connections(&self, volume: &VolumeId) -> Result<Vec<Connection>, Error> {
         let filter = quoted("volume.name", volume.name.as_str());
         let query = [("filter", filter.as_str())];
-        let all: Vec<ConnectionItem> = self.rest.talk().list(CONNECTIONS, &query).await?;
+        let all: Vec<ConnectionItem> = self.talk().list(CONNECTIONS, &query).await?;
         Ok(all.into_iter().filter_map(ConnectionItem::connection).collect())
     }
 

@@ -13,6 +13,9 @@ use crate::array::volume::{Name, Owner};
 /// Namespace of our tags. Those that begin with `pure` are the vendor's.
 const NAMESPACE: &str = "pso-gen";
 
+/// Key of the tag with the cluster's identity.
+const CLUSTER_ID: &str = "cluster-id";
+
 /// The tags of one volume in our namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tags(BTreeMap<String, String>);
@@ -27,9 +30,16 @@ struct Tag {
 impl Tags {
     /// Returns the tags of a volume that is made for somebody.
     pub(super) fn of(owner: &Owner) -> Self {
-        let Owner { cluster, namespace, claim, uid } = owner;
+        let Owner { cluster, identities, namespace, claim, uid, since: _ } = owner;
         let tags = [("cluster", cluster), ("namespace", namespace), ("claim", claim), ("uid", uid)];
-        Self(tags.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect())
+        let identity = identities.first().map(|identity| (CLUSTER_ID, identity));
+        let tags = tags.into_iter().chain(identity);
+        Self(tags.map(|(key, value)| (key.to_owned(), value.clone())).collect())
+    }
+
+    /// Returns whether they say all that those of an owner say.
+    pub(super) fn are_of(&self, owner: &Owner) -> bool {
+        Self::of(owner).0.iter().all(|(key, value)| self.0.get(key) == Some(value))
     }
 
     /// Returns whether there are none.
@@ -46,6 +56,16 @@ impl Tags {
                 let why = format!("its tag `{key}` is {there:?}");
                 return Err(rest.error(Kind::NotOurs { name: name.to_string(), why }));
             }
+        }
+        // Volumes from before identities were written have none.
+        if let Some(there) = self.0.get(CLUSTER_ID)
+            && !owner.identities.is_empty()
+            && !owner.identities.contains(there)
+        {
+            let why = format!(
+                "its tag `{CLUSTER_ID}` is {there:?}: another cluster of the same name made it"
+            );
+            return Err(rest.error(Kind::NotOurs { name: name.to_string(), why }));
         }
         Ok(())
     }

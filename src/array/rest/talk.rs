@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::reply::Reply;
 use super::{Call, PAGE, Page, Rest, TRIES};
 use crate::array::error::{Error, Kind};
+use crate::array::fence::OnlyIf;
 use crate::array::session::Session;
 use crate::array::version::Version;
 
@@ -20,13 +21,14 @@ use crate::array::version::Version;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::array) struct Talk<'r> {
     rest: &'r Rest,
+    only_if: &'r OnlyIf,
     started: Instant,
 }
 
 impl<'r> Talk<'r> {
     /// Begins an operation.
-    pub(super) fn new(rest: &'r Rest) -> Self {
-        Self { rest, started: Instant::now() }
+    pub(super) fn new(rest: &'r Rest, only_if: &'r OnlyIf) -> Self {
+        Self { rest, only_if, started: Instant::now() }
     }
 
     fn deadline(self) -> Instant {
@@ -147,6 +149,13 @@ impl<'r> Talk<'r> {
         let reads = method == Method::GET;
         let mut session = self.session(None).await?;
         for _ in 0..TRIES {
+            // What another array says of an object, that it is gone above all, says nothing of ours.
+            if let Some(expected) = &self.only_if.array_id
+                && *expected != session.identity.id
+            {
+                let (expected, found) = (expected.clone(), session.identity.id.clone());
+                return Err(self.rest.error(Kind::WrongArray { expected, found }));
+            }
             let path = format!("/api/{}/{resource}", session.version);
             let call = Call { method: method.clone(), path, query, body };
             match self.persist(&session.http, Some(&session), None, &call, reads).await? {
@@ -184,6 +193,10 @@ impl<'r> Talk<'r> {
             let Some(place) = rest.gate.enter(self.deadline()).await else {
                 return Err(rest.error(Kind::Busy { waited: self.waited() }));
             };
+            // After all waiting and before each try. Logging in and out changes nothing.
+            if session.is_some() && call.method != Method::GET {
+                self.only_if.check().map_err(|fenced| rest.error(Kind::Fenced(fenced)))?;
+            }
             let reply = rest.send(http, session, api_token, call).await;
             drop(place);
             let (cause, sent) = match reply {

@@ -48,6 +48,11 @@ fn everywhere(platform: &Platform<'_>) -> Vec<PolicyRule> {
         rule("", "persistentvolumeclaims/status", &["patch"]),
         rule("storage.k8s.io", "storageclasses", &["list", "watch"]),
         rule("events.k8s.io", "events", &["create"]),
+        // Its UID tells this cluster from every other of the same name.
+        PolicyRule {
+            resource_names: Some(vec!["kube-system".to_owned()]),
+            ..rule("", "namespaces", &["get"])
+        },
     ];
     // Nodes are looked at only when not every one reaches every array.
     if platform.storage.spec.arrays.iter().any(|array| !array.topology.is_empty()) {

@@ -61,6 +61,7 @@ pub(in super::super) fn word(effect: &Effect) -> Option<&'static str> {
         Effect::ReadClaim { .. } => "read-claim",
         Effect::Delete { .. } => "delete",
         Effect::Release { .. } => "release",
+        Effect::Adopt { .. } => "adopt",
         Effect::Resizing { .. } => "resizing",
         Effect::Grow { .. } => "grow",
         Effect::SetCapacity { .. } => "set-capacity",
@@ -275,6 +276,11 @@ impl Tally {
     fn begin(&mut self, key: &Key, subject: &Subject, now: Instant) {
         let class = subject.class.clone();
         self.begun.entry(key.clone()).or_insert(Begun { at: now, class, destroyed: false });
+    }
+
+    /// How many bound volumes an array does not have any more; none when that is not known.
+    pub(in super::super) fn missing(&self, array: &str, count: Option<usize>) {
+        self.metrics.missing(array, count);
     }
 
     /// How many orphans there are on each array; none where that is not known.

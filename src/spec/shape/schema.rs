@@ -181,6 +181,7 @@ fn pattern(format: Format) -> Option<&'static str> {
         }
         Format::Label => "^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$",
         Format::Gateway => "^[a-z0-9.-]+(/[a-z0-9.-]+){1,2}$",
+        Format::Identity => "^[0-9a-f]{16}$",
         Format::Path => "^/",
         Format::Mode => "^[0-7]{4}$",
         Format::Owner => "^[0-9]+:[0-9]+$",

@@ -1,17 +1,19 @@
 //! A claim without a PersistentVolume: the array is chosen and written on the claim, the volume made, and the
 //! PersistentVolume created.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
-use super::{ClaimWork, FAILED, Next, View, asked, claimed, owner_of, seen};
+use super::{Asking, ClaimWork, FAILED, Next, View, asked, claimed, owner_of, seen};
 use crate::array::{Details, Name, Source, Suffix, Volume, VolumeId, Wanted};
 use crate::volume::effect::Effect;
 use crate::volume::growth;
-use crate::volume::name::{self, SELECTED_NODE};
+use crate::volume::name::{self, DRIVER, SELECTED_NODE};
 use crate::volume::origin::{Origin, Unknown, origin};
 use crate::volume::persistent::{self, Behind, behind, quantity};
 use crate::volume::place::{Need, Place, place};
-use crate::volume::setup::{ArrayKind, ClassSetup, Import, Setup};
+use crate::volume::setup::{ArrayKind, ArrayState, ClassSetup, Health, Import, Setup};
 
 impl ClaimWork {
     pub(super) fn provision(
@@ -38,7 +40,7 @@ impl ClaimWork {
                 "the claim asks for no size, or the cluster's name is too long".to_owned(),
             );
         };
-        if let Err(wrong) = check_modes(claim, class) {
+        if let Err(wrong) = check_modes(claim, class).and_then(|()| check_wishes(claim)) {
             return stuck(wrong);
         }
         let origin = match origin(view, claim, class, ours) {
@@ -49,8 +51,8 @@ impl ClaimWork {
         };
         let asked = if ours { asked(claim) } else { Vec::new() };
         // Where there is one already, there is no need for another, whoever has written that.
-        let made = self.made.as_ref().map(|(on, _)| on).filter(|on| asked.contains(on));
-        let Some(array) = made.or(asked.last()).cloned() else {
+        let made = self.made.as_ref().and_then(|(on, _)| asked.iter().find(|it| it.array == *on));
+        let Some(Asking { array, id: array_id }) = made.or(asked.last()).cloned() else {
             return choose(view, claim, class, &origin, asked, None);
         };
         if let Some(there) = self.newest_volume(view) {
@@ -59,11 +61,23 @@ impl ClaimWork {
         if let Origin::Import(import) = origin {
             return self.import(view, claim, class, import, size);
         }
+        let found = self.found.as_ref().is_some_and(|(on, _)| *on == array);
         if self.full.as_ref() == Some(&array) && !self.clean.contains(&array) {
             // A request may have been done all the same, before another was refused.
-            return match &self.found {
-                None => Next::Do(Effect::Find { array, name }),
-                Some(_) => stuck(format!("{array} has the volume and says that it has no room")),
+            return if found {
+                stuck(format!("{array} has the volume and says that it has no room"))
+            } else {
+                Next::Do(Effect::Find { array, array_id, name })
+            };
+        }
+        // The class, or what is written on the claim, may have changed since the array was chosen. What is
+        // there already stays; nothing new is put where the class does not allow it.
+        let is_there = found || self.made.as_ref().is_some_and(|(on, _)| *on == array);
+        if matches!(origin, Origin::Empty) && !is_there && !is_allowed(view, class, &array) {
+            return if self.clean.contains(&array) {
+                choose(view, claim, class, &origin, asked, None)
+            } else {
+                Next::Do(Effect::Find { array, array_id, name })
             };
         }
         if self.full.as_ref() == Some(&array) {
@@ -81,7 +95,7 @@ impl ClaimWork {
                     (ArrayKind::FlashBlade, _) => return take_snapshot(array, volume, uid),
                 };
             }
-            return Next::Do(Effect::Ensure { array, wanted: Box::new(wanted) });
+            return Next::Do(Effect::Ensure { array, array_id, wanted: Box::new(wanted) });
         };
         if let Some((array, snapshot)) = self.snapshot.clone() {
             return Next::Do(Effect::DestroySnapshot { array, snapshot });
@@ -99,14 +113,16 @@ impl ClaimWork {
     ) -> Next {
         let uid = claim.metadata.uid.as_deref().unwrap_or_default();
         let name = name::volume(&view.setup.cluster, uid);
-        let (Some(array), Some(name)) = (asked(claim).pop(), name) else {
+        let (Some(Asking { array, id: array_id }), Some(name)) = (asked(claim).pop(), name) else {
             return Next::Stuck { reason: FAILED, message: why };
         };
         if let Some(there) = self.newest_volume(view) {
             return self.compare(there, view, claim, class, uid);
         }
         match self.found.as_ref().filter(|(on, _)| *on == array) {
-            None if !self.clean.contains(&array) => Next::Do(Effect::Find { array, name }),
+            None if !self.clean.contains(&array) => {
+                Next::Do(Effect::Find { array, array_id, name })
+            }
             Some((_, found)) if growth::wanted(claim).is_some_and(|size| found.size >= size) => {
                 create(view, claim, class, &array, found)
             }
@@ -129,7 +145,8 @@ impl ClaimWork {
             return stuck(format!("{array} has no volume {volume} to import"));
         }
         let Some((_, found)) = self.found.as_ref().filter(|(on, _)| on == array) else {
-            return Next::Do(Effect::Find { array: array.clone(), name: volume.clone() });
+            let array_id = up(view, array).map(|(_, id)| id.to_owned());
+            return Next::Do(Effect::Find { array: array.clone(), array_id, name: volume.clone() });
         };
         if found.size < size {
             let has = quantity(found.size).0;
@@ -137,7 +154,8 @@ impl ClaimWork {
                 "{volume} on {array} has {has}; ask for that, and grow the claim"
             ));
         }
-        if let Some(others) = view.behind.get(&(array.clone(), found.id.clone()))
+        let array_id = up(view, array).map(|(_, id)| id.to_owned()).unwrap_or_default();
+        if let Some(others) = view.behind.get(&(array_id, found.id.clone()))
             && let Some(other) = others.first()
         {
             return stuck(format!("{volume} on {array} has the PersistentVolume {other} already"));
@@ -190,6 +208,15 @@ fn create(
     volume: &Volume,
 ) -> Next {
     let stuck = |message: String| Next::Stuck { reason: FAILED, message };
+    // What is written down for good is the id of the array that has the volume.
+    let recorded = asked(claim).into_iter().find(|asking| asking.array == array);
+    let recorded = recorded.and_then(|asking| asking.id);
+    let found = up(view, array).map(|(_, id)| id);
+    if let Some((recorded, found)) = recorded.as_deref().zip(found).filter(|(a, b)| a != b) {
+        return stuck(format!(
+            "{array} is another array now: its id is {found}, and that which was asked has {recorded}"
+        ));
+    }
     let Some(state) = view.arrays.iter().find(|state| state.name == array) else {
         return stuck(format!("the storage document has no array {array} any more"));
     };
@@ -205,7 +232,7 @@ fn choose(
     claim: &PersistentVolumeClaim,
     class: &ClassSetup,
     origin: &Origin<'_>,
-    mut asked: Vec<String>,
+    mut asked: Vec<Asking>,
     full: Option<&str>,
 ) -> Next {
     let some_nodes = view.arrays.iter().any(|array| !array.traits.topology.is_empty());
@@ -230,10 +257,15 @@ fn choose(
     match place(view.arrays, &need) {
         Ok(Place { array, why }) => {
             // Where it was asked before, it is asked again: there may be room by now.
-            asked.retain(|each| *each != array.name);
-            asked.push(array.name.clone());
+            asked.retain(|each| each.array != array.name);
+            let id = up(view, &array.name).map(|(_, id)| id.to_owned());
+            asked.push(Asking { array: array.name.clone(), id });
+            let (asked, ids) = asked
+                .into_iter()
+                .map(|asking| (asking.array, asking.id.unwrap_or_default()))
+                .unzip();
             let import = import.map(|import| import.volume.clone());
-            let effect = Effect::Intend { claim: seen(claim), asked, import, size };
+            let effect = Effect::Intend { claim: seen(claim), asked, ids, import, size };
             Next::Place { effect, why }
         }
         // A pod that is there already stays where it is.
@@ -244,6 +276,49 @@ fn choose(
             let message = format!("no array takes it: {}", nowhere.why);
             Next::Stuck { reason: FAILED, message }
         }
+    }
+}
+
+/// An array that can be asked for anything, with its id.
+fn up<'v>(view: View<'v>, array: &str) -> Option<(&'v ArrayState, &'v str)> {
+    let state = view.arrays.iter().find(|state| state.name == array)?;
+    match &state.health {
+        Health::Up { id, .. } => Some((state, id)),
+        Health::Down(_) => None,
+    }
+}
+
+/// Whether a class allows its volumes on an array, and the claim's node reaches it. That an array cannot be
+/// asked now is no reason against it.
+fn is_allowed(view: View<'_>, class: &ClassSetup, array: &str) -> bool {
+    let state = view.arrays.iter().find(|state| state.name == array);
+    state.is_some_and(|state| {
+        state.kind == class.kind
+            && has_all(&state.traits.labels, &class.arrays)
+            && view
+                .node
+                .filter(|_| class.waits)
+                .is_none_or(|node| has_all(node, &state.traits.topology))
+    })
+}
+
+/// Whether labels have all of the wanted ones.
+fn has_all(labels: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> bool {
+    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Refuses what Kubernetes documents as not served by dynamic provisioning, and what this driver cannot do.
+/// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#selector>
+fn check_wishes(claim: &PersistentVolumeClaim) -> Result<(), String> {
+    let Some(spec) = claim.spec.as_ref() else { return Ok(()) };
+    if spec.selector.is_some() {
+        return Err("a claim with a selector gets no new volume: remove the selector, or create the PersistentVolume that it selects".to_owned());
+    }
+    match spec.volume_attributes_class_name.as_deref().unwrap_or_default() {
+        "" => Ok(()),
+        name => Err(format!(
+            "VolumeAttributesClass {name} is not one that {DRIVER} serves: limits are set by the StorageClass"
+        )),
     }
 }
 
@@ -272,7 +347,7 @@ fn wanted(
     name: Name,
     size: u64,
 ) -> Wanted {
-    let owner = owner_of(claim, &name);
+    let owner = owner_of(setup, claim);
     let details = match class.kind {
         ArrayKind::FlashBlade => {
             let exports = class.exports.as_ref().unwrap_or(&setup.exports).clone();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::array::{Capacity, Reach};
-use crate::volume::setup::{ArrayKind, ArrayTraits, Binding, Health};
+use crate::volume::setup::{ArrayKind, ArrayTraits, Health};
 
 const GIB: u64 = 1 << 30;
 
@@ -13,6 +13,12 @@ struct Stage {
     setup: Setup,
     claim: Value,
     volume: Option<Value>,
+    /// A PersistentVolume of another name that the claim is bound to.
+    bound: Option<Value>,
+    /// Whether the claim has disappeared from what is seen, and from the API server.
+    gone: bool,
+    /// The claim as the API server has it, after it has disappeared; the same when there is none.
+    successor: Option<Value>,
     /// The claim to copy, and its PersistentVolume.
     source: Option<(Value, Value)>,
     class: Result<ClassSetup, String>,
@@ -31,17 +37,15 @@ impl Stage {
             "parameters": {"backend": "file"},
         });
         Self {
-            setup: Setup {
-                cluster: "prod".to_owned(),
-                exports: Vec::new(),
-                binding: Binding::Direct,
-                imports: HashMap::new(),
-            },
+            setup: Setup::of("prod"),
             claim: json!({
                 "metadata": {"namespace": "files", "name": "data", "uid": "1", "resourceVersion": "10"},
                 "spec": {"storageClassName": "pure-file", "resources": {"requests": {"storage": "1Gi"}}},
             }),
             volume: None,
+            bound: None,
+            gone: false,
+            successor: None,
             source: None,
             class: ClassSetup::read(&typed(&class)).expect("ours"),
             arrays: vec![array("fb1", 500), array("fb2", 100)],
@@ -68,11 +72,13 @@ impl Stage {
     fn step(&mut self, event: Event) -> Vec<Effect> {
         let claim = typed(&self.claim);
         let volume = self.volume.as_ref().map(typed);
+        let bound = self.bound.as_ref().map(typed);
         let source = self.source.as_ref().map(|(claim, volume)| (typed(claim), typed(volume)));
         let view = View {
             setup: &self.setup,
-            claim: Some(&claim),
+            claim: Some(&claim).filter(|_| !self.gone),
             volume: volume.as_ref(),
+            bound: bound.as_ref(),
             class: Some(&self.class),
             arrays: &self.arrays,
             node: None,
@@ -133,7 +139,17 @@ impl Stage {
                 told.push(format!("create for {array}"));
                 return None;
             }
-            Effect::ReadVolume { .. } => ("read".to_owned(), Ok(Outcome::PersistentVolume(None))),
+            Effect::ReadVolume { .. } => {
+                ("read".to_owned(), Ok(Outcome::Read(Moment::default(), None)))
+            }
+            Effect::ReadClaim { .. } => {
+                let there = self.successor.as_ref().map(|claim| Box::new(typed(claim)));
+                ("read the claim".to_owned(), Ok(Outcome::Claim(there)))
+            }
+            Effect::Grow { array, .. } => {
+                told.push(format!("grow on {array}"));
+                return None;
+            }
             Effect::Finish { .. } => {
                 self.claim["metadata"]["finalizers"] = json!([]);
                 ("finish".to_owned(), Ok(Outcome::Claim(None)))
@@ -236,7 +252,8 @@ fn every_array_that_was_asked_is_cleaned_up() {
     stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
     stage.there = ["fb1", "fb2"].into();
     let told = stage.run(Event::Changed);
-    let each = ["look at fb1", "destroy on fb1", "look at fb2", "destroy on fb2"];
+    // Read once more before each, after it was found.
+    let each = ["look at fb1", "read", "destroy on fb1", "look at fb2", "read", "destroy on fb2"];
     assert_eq!(told, [&["read"][..], &each, &["finish"]].concat());
 }
 
@@ -259,4 +276,106 @@ fn a_persistent_volume_that_somebody_deletes_is_let_go_of_once() {
     assert_eq!(stage.run(Event::Changed), [""; 0], "the view has not caught up");
     stage.volume = None;
     assert_eq!(stage.run(Event::Changed), ["make on fb1", "create for fb1"]);
+}
+
+#[test]
+fn what_was_made_for_a_claim_that_disappears_goes_as_far_as_it_is_remembered() {
+    let mut stage = Stage::new();
+    assert_eq!(stage.run(Event::Changed), ["ask fb2", "make on fb2", "create for fb2"]);
+    // Somebody takes our finalizer off, and the claim goes, before there is a PersistentVolume.
+    stage.gone = true;
+    stage.there.insert("fb2");
+    let refused = Event::Done(Err(Trouble::Cluster("refused".to_owned())));
+    assert_eq!(stage.run(refused), ["refused"]);
+    let cleans = ["read the claim", "read", "look at fb2", "read", "destroy on fb2"];
+    assert_eq!(stage.run(Event::Due), cleans);
+    stage.there.clear();
+    assert_eq!(stage.run(Event::Changed), cleans[..3]);
+
+    // A stale watch: the API server has it still.
+    let mut stage = Stage::new();
+    stage.run(Event::Changed);
+    stage.successor = Some(stage.claim.clone());
+    stage.gone = true;
+    stage.there.insert("fb2");
+    stage.run(Event::Done(Err(Trouble::Cluster("refused".to_owned()))));
+    assert_eq!(stage.run(Event::Due), ["read the claim"]);
+
+    // Another process knows nothing of it: the volume is an orphan, and reported.
+    let mut stage = Stage::new();
+    stage.gone = true;
+    assert_eq!(stage.run(Event::Changed), [""; 0]);
+}
+
+#[test]
+fn an_array_that_the_class_does_not_allow_gets_nothing_new_whatever_stands_on_the_claim() {
+    // A tenant has written our finalizer and an array into the claim.
+    let mut stage = Stage::new();
+    stage.arrays[1].traits.labels = [("tier".to_owned(), "gold".to_owned())].into();
+    stage.arrays[0].traits.labels = [("tier".to_owned(), "silver".to_owned())].into();
+    let class = stage.class.as_mut().expect("a class");
+    class.arrays = [("tier".to_owned(), "silver".to_owned())].into();
+    let mut stage = stage.asked("fb2");
+    let told = stage.run(Event::Changed);
+    assert_eq!(told, ["look at fb2", "ask fb2,fb1", "make on fb1", "create for fb1"]);
+    // One that is there already, because the class has changed meanwhile, stays where it is.
+    let mut stage = stage.asked("fb2");
+    stage.work = ClaimWork::default();
+    stage.there.insert("fb2");
+    assert_eq!(stage.run(Event::Changed), ["look at fb2", "make on fb2", "create for fb2"]);
+    // And an array that is in no document is none.
+    let mut stage = stage.asked("fb9");
+    stage.work = ClaimWork::default();
+    assert_eq!(stage.run(Event::Changed)[..2], ["look at fb9", "ask fb9,fb1"]);
+}
+
+#[test]
+fn wishes_that_no_new_volume_can_meet_are_refused() {
+    for (field, value, why) in [
+        ("selector", json!({"matchLabels": {"tier": "gold"}}), "a claim with a selector"),
+        ("selector", json!({}), "a claim with a selector"),
+        ("volumeAttributesClassName", json!("fast"), "VolumeAttributesClass fast"),
+    ] {
+        let mut stage = Stage::new();
+        stage.claim["spec"][field] = value;
+        let told = stage.run(Event::Changed);
+        assert!(told.len() == 1 && told[0].contains(why), "{told:?}");
+    }
+    let mut stage = Stage::new();
+    stage.claim["spec"]["volumeAttributesClassName"] = json!("");
+    assert_eq!(stage.run(Event::Changed)[0], "ask fb2");
+}
+
+#[test]
+fn another_array_at_an_address_gets_no_persistent_volume_of_the_one_before() {
+    let mut stage = Stage::new().asked("fb1");
+    stage.claim["metadata"]["annotations"]["pso-gen.io/array-id"] = json!("former");
+    let told = stage.run(Event::Changed);
+    assert_eq!(told[0], "make on fb1", "the client compares the id");
+    assert!(told[1].contains("fb1 is another array now: its id is fb1"), "{told:?}");
+}
+
+#[test]
+fn a_claim_that_an_admin_has_bound_to_a_volume_of_ours_grows() {
+    let mut stage = Stage::new();
+    stage.claim["spec"]["volumeName"] = json!("pvc-former");
+    stage.claim["spec"]["resources"]["requests"]["storage"] = json!("2Gi");
+    stage.claim["status"] = json!({
+        "phase": "Bound", "capacity": {"storage": "1Gi"},
+        "allocatedResources": {"storage": "2Gi"},
+        "allocatedResourceStatuses": {"storage": "ControllerResizeInProgress"},
+    });
+    stage.bound = Some(json!({
+        "metadata": {"name": "pvc-former", "annotations": {
+            "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner", "pso-gen.io/array": "fb1",
+            "pso-gen.io/array-id": "fb1", "pso-gen.io/volume": "prod-pvc-former",
+            "pso-gen.io/volume-id": "id",
+        }},
+        "spec": {"claimRef": {"uid": "1"}, "capacity": {"storage": "1Gi"}},
+    }));
+    assert_eq!(stage.run(Event::Changed)[0], "grow on fb1");
+    // That of another driver is not ours to touch.
+    let mut stage = Stage { work: ClaimWork::default(), ..stage };
+    stage.bound.as_mut().expect("bound")["metadata"]["annotations"] = json!({});
+    assert_eq!(stage.run(Event::Changed), [""; 0]);
 }

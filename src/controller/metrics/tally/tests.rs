@@ -32,7 +32,7 @@ fn seen() -> Seen {
 
 fn intend() -> Effect {
     let asked = vec!["fb2".to_owned(), "fb1".to_owned()];
-    Effect::Intend { claim: seen(), asked, import: None, size: 1 }
+    Effect::Intend { claim: seen(), asked, ids: Vec::new(), import: None, size: 1 }
 }
 
 fn read() -> Effect {
@@ -157,7 +157,8 @@ fn growth_counts_when_the_array_has_done_it_and_its_failures_are_its_own() {
     settled.is_settled = true;
     let name = crate::array::Name::new("v".to_owned()).expect("a name");
     let volume = crate::array::VolumeId { name, id: "1".to_owned() };
-    let grow = Effect::Grow { array: "fb1".to_owned(), volume, size: 2 };
+    let (array, array_id) = ("fb1".to_owned(), "id".to_owned());
+    let grow = Effect::Grow { array, array_id, volume, size: 2 };
     bench.step(&claim(), Some(&settled), None, std::slice::from_ref(&grow));
     bench.tally.ends(&claim(), &Err(away()), Some(&settled));
     bench.step(&claim(), Some(&settled), Some(&away()), &told());
@@ -213,13 +214,9 @@ fn a_released_volume_counts_when_it_is_gone_after_we_destroyed_it() {
     let key = Key::Volume("pvc-u".to_owned());
     let name = crate::array::Name::new("v".to_owned()).expect("a name");
     let volume = crate::array::VolumeId { name, id: "1".to_owned() };
-    let owner = crate::array::Owner {
-        cluster: String::new(),
-        namespace: String::new(),
-        claim: String::new(),
-        uid: String::new(),
-    };
-    let destroy = Effect::Destroy { array: "fb1".to_owned(), volume, owner };
+    let owner = Box::default();
+    let (array, at) = ("fb1".to_owned(), crate::volume::Moment::default());
+    let destroy = Effect::Destroy { array, array_id: None, volume, owner, read: at };
     let mut bench = Bench::new();
     let of = r#"{class="pure-file"}"#;
     bench.step(&key, Some(&subject()), None, &[read()]);

@@ -1,0 +1,146 @@
+//! An effect waits between the decision and its request: for its turn, for an array that is busy, for the pause
+//! after a failed attempt. Meanwhile the world goes on. What holds a request back when its turn has come is what
+//! the product's clients are read to do (`src/array/fence.rs`).
+
+use std::time::Duration;
+
+use pso_gen::array::Retry;
+use pso_gen::volume::{Effect, Event, Health, Moment, Outcome, Trouble};
+
+use super::{Crash, Key, Run};
+
+impl Run {
+    /// The time, by the clocks of every process.
+    pub(super) fn moment(&self) -> Moment {
+        let now = Duration::from_secs(self.arrays.now);
+        Moment { steady: now, wall: now }
+    }
+
+    /// The next effect begins to wait, or one that waits has its turn.
+    pub(super) fn act(&mut self) -> bool {
+        let begins =
+            !self.process.asked.is_empty() && (self.process.waiting.is_empty() || self.dice.bool());
+        if begins {
+            let asked = self.process.asked.pop_front();
+            self.process.waiting.extend(asked);
+            return true;
+        }
+        if self.process.waiting.is_empty() {
+            return false;
+        }
+        // Whoever waits for another array overtakes.
+        let turn = self.dice.usize(0..self.process.waiting.len());
+        let (key, effect) = self.process.waiting.swap_remove(turn);
+        self.send(&key, &effect);
+        true
+    }
+
+    /// The array is busy, or the whole process stands still: all that waits gets older.
+    pub(super) fn stall(&mut self) {
+        let seconds = self.dice.u64(1..60);
+        self.note(format!("all wait for {seconds} s"));
+        self.arrays.now += seconds;
+    }
+
+    /// Does an effect whose turn has come, unless the process ends at it.
+    fn send(&mut self, key: &Key, effect: &Effect) {
+        let number = self.done;
+        self.done += 1;
+        let crash = self.crashes.iter().find(|(at, _)| *at == number).map(|(_, kind)| *kind);
+        let told = format!("{number} {effect:?}");
+        self.note(format!(
+            "{}{}",
+            &told[..told.len().min(160)],
+            crash.map_or(String::new(), |c| format!(" CRASH {c:?}"))
+        ));
+        if crash == Some(Crash::Before) {
+            self.crash();
+            return;
+        }
+        let chance = self.dice.f64();
+        if chance < self.faults {
+            let trouble = Self::trouble(effect);
+            self.note("  fails");
+            self.step(key, Event::Done(Err(trouble)));
+            return;
+        }
+        let outcome = self.request(effect.clone());
+        if crash == Some(Crash::Unheard) {
+            self.crash();
+            return;
+        }
+        if chance < 2.0 * self.faults {
+            self.note("  answer lost");
+            let trouble = Self::trouble(effect);
+            self.step(key, Event::Done(Err(trouble)));
+            return;
+        }
+        self.step(key, Event::Done(outcome));
+        if crash == Some(Crash::After) {
+            self.crash();
+        }
+    }
+
+    /// The request of an effect goes out, unless it is held back.
+    fn request(&mut self, effect: Effect) -> Result<Outcome, Trouble> {
+        if let Some(trouble) = self.held_back(&effect) {
+            self.note("  held back");
+            return Err(trouble);
+        }
+        self.apply(effect)
+    }
+
+    /// Why a request does not go out, or is answered by an array that is another one.
+    fn held_back(&self, effect: &Effect) -> Option<Trouble> {
+        let trouble = |reason, message: &str| Trouble::Array {
+            reason,
+            message: message.to_owned(),
+            retry: Retry::Soon,
+        };
+        let (array, expected) = match effect {
+            Effect::Ensure { array, array_id, .. }
+            | Effect::Find { array, array_id, .. }
+            | Effect::Destroy { array, array_id, .. } => (array, array_id.as_ref()?),
+            Effect::Grow { array, array_id, .. } => (array, array_id),
+            _ => return None,
+        };
+        let state = self.states.iter().find(|state| state.name == *array)?;
+        if let Health::Up { id, .. } = &state.health
+            && id != expected
+        {
+            return Some(trouble("WrongArray", "this is another array"));
+        }
+        match effect {
+            Effect::Destroy { read, .. } if !self.moment().allows(*read) => {
+                Some(trouble("Expired", "the decision is too old"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The process ends while something of it is on its way, and another begins. What only waits is held back
+    /// when its turn comes, because its process does not lead any more; what has gone out may arrive late.
+    pub(super) fn crash_with_late_effect(&mut self) {
+        let all: Vec<Effect> =
+            self.process.waiting.iter().map(|(_, effect)| effect.clone()).collect();
+        for effect in all {
+            // A volume that is made on one array while the next process makes it on another would be an orphan
+            // whose claim lives.
+            let possible = match &effect {
+                Effect::Ensure { .. } => self.late_volumes,
+                Effect::Intend { asked, .. } => asked.len() == 1,
+                _ => true,
+            };
+            if possible && self.held_back(&effect).is_none() && self.dice.u8(0..4) > 0 {
+                self.late.push(effect);
+            }
+        }
+        self.crash();
+    }
+
+    /// Whether a request that destroys something has gone out and not arrived. Nothing can call that back: what
+    /// people change in this time, they change too late.
+    pub(super) fn destroys_late(&self) -> bool {
+        self.late.iter().any(|effect| matches!(effect, Effect::Destroy { .. }))
+    }
+}
