@@ -105,21 +105,15 @@ pub async fn destroy_orphan(
         return Err(Kept::Destroyed);
     }
     let array_id = array.identity().await.map_err(|error| away(array.as_ref(), error))?.id;
+    let cluster = &arrays.setup().cluster;
+    let listed =
+        Listed { array: array.name().to_owned(), volumes: Ok((array_id.clone(), vec![volume])) };
+    // What the cluster knows is kept at once; the rest takes a while to find out.
+    find_stray(client, cluster, &listed, grace).await?;
     let identities = check_registration(client, arrays, array.as_ref(), lease).await?;
     let alone = Leadership::alone();
     let read = alone.now();
-    let claims = Api::<PersistentVolumeClaim>::all(client.clone());
-    let volumes = Api::<PersistentVolume>::all(client.clone());
-    let all = ListParams::default();
-    let (claims, volumes) = futures::try_join!(claims.list(&all), volumes.list(&all))?;
-    let listed =
-        Listed { array: array.name().to_owned(), volumes: Ok((array_id.clone(), vec![volume])) };
-    let cluster = &arrays.setup().cluster;
-    let mut found = strays(cluster, &[listed], &claims.items, &volumes.items, (now(), grace));
-    let stray = found.pop().ok_or(Kept::Known)?;
-    if !stray.is_orphan {
-        return Err(Kept::Young);
-    }
+    let stray = find_stray(client, cluster, &listed, grace).await?;
     if !only_look {
         // Whose claim it was is not known any more; the UID is, and the array compares that.
         let owner = Owner {
@@ -133,6 +127,23 @@ pub async fn destroy_orphan(
         array.only_if(only_if).destroy(&volume, &owner).await.map_err(Kept::Refused)?;
     }
     Ok(stray)
+}
+
+/// Returns the one volume of a list, unless the cluster knows it or it is too young.
+async fn find_stray(
+    client: &Client,
+    cluster: &str,
+    listed: &Listed,
+    grace: u64,
+) -> Result<StrayVolume, Kept> {
+    let claims = Api::<PersistentVolumeClaim>::all(client.clone());
+    let volumes = Api::<PersistentVolume>::all(client.clone());
+    let all = ListParams::default();
+    let (claims, volumes) = futures::try_join!(claims.list(&all), volumes.list(&all))?;
+    let listed = std::slice::from_ref(listed);
+    let mut found = strays(cluster, listed, &claims.items, &volumes.items, (now(), grace));
+    let stray = found.pop().ok_or(Kept::Known)?;
+    if stray.is_orphan { Ok(stray) } else { Err(Kept::Young) }
 }
 
 fn away(array: &dyn Array, error: ArrayError) -> Kept {

@@ -215,7 +215,7 @@ impl MissingVolume {
     }
 }
 
-/// How old a PersistentVolume is at least whose volume is called missing, in seconds: a younger one may have been
+/// How old a PersistentVolume is at least whose volume is called gone, in seconds: a younger one may have been
 /// created after the array was asked.
 const SETTLED: u64 = 180;
 
@@ -230,11 +230,6 @@ pub fn missing(
 ) -> Option<MissingVolume> {
     let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
     let behind = behind(volume).filter(|_| phase == Some("Bound"))?;
-    let made = volume.metadata.creation_timestamp.as_ref();
-    let made = made.and_then(|made| u64::try_from(made.0.as_second()).ok());
-    if made.is_some_and(|made| made.saturating_add(SETTLED) > now) {
-        return None;
-    }
     let name = behind.volume.name.as_str();
     let is_imported = setup.imports.values().any(|import| import.volume.is(name));
     if uid(&volume_prefix(&setup.cluster), name).is_none() && !is_imported {
@@ -242,7 +237,10 @@ pub fn missing(
     }
     let found = there.iter().find(|volume| volume.id == behind.volume.id);
     let is_destroyed = found.is_some_and(|volume| volume.destroyed);
-    if found.is_some() && !is_destroyed {
+    let made = volume.metadata.creation_timestamp.as_ref();
+    let made = made.and_then(|made| u64::try_from(made.0.as_second()).ok());
+    let is_young = made.is_some_and(|made| made.saturating_add(SETTLED) > now);
+    if !is_destroyed && (found.is_some() || is_young) {
         return None;
     }
     let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
@@ -288,6 +286,8 @@ fn uid(prefix: &str, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::array::Name;
+    use crate::volume::Import;
 
     const UID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
@@ -305,6 +305,48 @@ mod tests {
 
     fn listed(volumes: Vec<Volume>) -> Listed {
         Listed { array: "fb1".to_owned(), volumes: Ok(("id of fb1".to_owned(), volumes)) }
+    }
+
+    #[test]
+    fn a_bound_volume_that_its_array_has_not_is_missing() {
+        let setup = Setup::of("prod");
+        let pv = |name: &str, phase: &str| -> PersistentVolume {
+            serde_json::from_value(serde_json::json!({
+                "metadata": {
+                    "name": format!("pvc-{UID}"), "creationTimestamp": "2026-11-23T06:00:00Z",
+                    "annotations": {
+                        "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner",
+                        "pso-gen.io/array": "fb1", "pso-gen.io/array-id": "a",
+                        "pso-gen.io/volume": name, "pso-gen.io/volume-id": format!("id of {name}"),
+                    },
+                },
+                "spec": {"claimRef": {"namespace": "files", "name": "data", "uid": UID}},
+                "status": {"phase": phase},
+            }))
+            .expect("typed")
+        };
+        // 2026-11-23T06:00:00Z
+        let (made, name) = (1_795_413_600, format!("prod-pvc-{UID}"));
+        let there = volume(&name, Some(made));
+        let destroyed = Volume { destroyed: true, ..there.clone() };
+        let (bound, later) = (pv(&name, "Bound"), made + SETTLED);
+        let look = |pv: &PersistentVolume, there: &[Volume], now| {
+            missing(&setup, pv, there, now).map(|missing| missing.is_destroyed)
+        };
+        assert_eq!(look(&bound, &[there], later), None);
+        assert_eq!(look(&bound, std::slice::from_ref(&destroyed), made), Some(true), "there is no doubt");
+        assert_eq!(look(&bound, &[], made), None, "it may have been made after the list");
+        assert_eq!(look(&bound, &[], later), Some(false));
+        assert_eq!(look(&pv(&name, "Released"), &[destroyed], later), None);
+        // Other names are not in the list, unless they are imported.
+        assert_eq!(look(&pv("archive", "Bound"), &[], later), None);
+        let mut setup = setup.clone();
+        let import =
+            Import { array: "fb1".to_owned(), volume: Name::new("archive").expect("a name") };
+        setup.imports.insert(("files".to_owned(), "data".to_owned()), import);
+        let found = missing(&setup, &pv("archive", "Bound"), &[], later).expect("missing");
+        assert_eq!(found.what(), "its volume archive is not on fb1 any more");
+        assert_eq!(found.claim, "files/data");
     }
 
     fn count(orphans: &Orphans) -> Option<usize> {

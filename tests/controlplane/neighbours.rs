@@ -103,7 +103,7 @@ async fn nothing_is_left_of_a_namespace_that_is_deleted_at_any_moment() {
 async fn two_clusters_share_arrays_and_leave_each_other_alone() {
     let mut one = Stage::open_with("mine", Some("")).await;
     one.start();
-    let mut other = one.neighbour("theirs").await;
+    let mut other = one.neighbour("theirs", "next").await;
     other.start();
     let post = PostParams::default();
     for stage in [&one, &other] {

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Runs a command of ours as somebody at a terminal does. Returns its exit code and what it printed.
-fn ask(stage: &Stage, args: &[&str]) -> (i32, String, String) {
+pub(crate) fn ask(stage: &Stage, args: &[&str]) -> (i32, String, String) {
     let output = binary()
         .args(args)
         .arg("--kubeconfig")
@@ -16,20 +16,18 @@ fn ask(stage: &Stage, args: &[&str]) -> (i32, String, String) {
     (output.status.code().expect("a code"), text(output.stdout), text(output.stderr))
 }
 
-/// Makes a volume on an array by its REST API, as somebody else would.
-async fn make_by_hand(stage: &Stage, name: &str) {
-    use pso_gen::array::{
-        Array as _, Details, FlashBlade, NfsVersions, Owner, Pace, TokenFile, Trust, Wanted,
-    };
+/// Returns a client of a FlashBlade of the storage document, as somebody else has one.
+pub(crate) fn flashblade(stage: &Stage, name: &str) -> pso_gen::array::FlashBlade {
+    use pso_gen::array::{FlashBlade, Pace, TokenFile, Trust};
     let path = stage.folder.path().join("storage.pso.yaml");
     let text = fs::read_to_string(path).expect("text");
     let document: Json = serde_yaml::from_str(&text).expect("YAML");
     let arrays = document["spec"]["arrays"].as_array().expect("arrays");
-    let array = arrays.iter().find(|array| array["name"] == "fb1").expect("fb1");
+    let array = arrays.iter().find(|array| array["name"] == name).expect("in the document");
     let word = |value: &Json| value.as_str().expect("a word").to_owned();
     let file = |value: &Json| stage.folder.path().join(word(&value["file"]));
     let endpoint = pso_gen::array::Endpoint {
-        name: "fb1".to_owned(),
+        name: name.to_owned(),
         management: word(&array["management"]),
         token: TokenFile::new(file(&array["token"])),
         trust: match &array["pin"] {
@@ -39,7 +37,12 @@ async fn make_by_hand(stage: &Stage, name: &str) {
         id: None,
         pace: Pace::default(),
     };
-    let array = FlashBlade::new(endpoint).expect("an endpoint");
+    FlashBlade::new(endpoint).expect("an endpoint")
+}
+
+/// Makes a volume on an array by its REST API, as somebody else would.
+async fn make_by_hand(stage: &Stage, name: &str) {
+    use pso_gen::array::{Array as _, Details, NfsVersions, Owner, Wanted};
     let owner = Owner {
         cluster: "demo".to_owned(),
         namespace: "gone".to_owned(),
@@ -51,14 +54,15 @@ async fn make_by_hand(stage: &Stage, name: &str) {
     let details = Details::File { exports: Vec::new(), nfs };
     let name = pso_gen::array::Name::new(name).expect("a name");
     let wanted = Wanted { name, owner, size: 1 << 30, source: None, details };
-    array.ensure(&wanted).await.expect("made");
+    flashblade(stage, "fb1").ensure(&wanted).await.expect("made");
 }
 
 #[tokio::test]
 #[ignore = "starts a control plane"]
 async fn status_tells_what_is_wrong_and_orphans_go_when_they_are_named() {
     let mut stage = Stage::open("oncall").await;
-    stage.start();
+    let lease = ["--lease", "oncall/provisioner"];
+    stage.provisioner = Some(stage.spawn(&lease));
     let claims = stage.claims("oncall");
     let post = PostParams::default();
     claims.create(&post, &claim("good", "pure-file", "1Gi")).await.expect("made");
@@ -120,11 +124,17 @@ async fn status_tells_what_is_wrong_and_orphans_go_when_they_are_named() {
         assert_eq!((code, done.as_str()), (1, ""), "{words}");
         assert!(words.contains(why), "{words}");
     }
-    let only_look = ["orphans", "--destroy", old, "--older-than", "0", "--dry-run"];
+    let unleased = ["orphans", "--destroy", old, "--older-than", "0"];
+    let (code, done, words) = ask(&stage, &unleased);
+    assert_eq!((code, done.as_str()), (1, ""), "{words}");
+    assert!(words.contains("does not lead in this cluster by the lease"), "{words}");
+    let only_look =
+        [&["orphans", "--destroy", old, "--older-than", "0", "--dry-run"], &lease[..]].concat();
     let (code, done, _) = ask(&stage, &only_look);
     assert_eq!((code, done), (0, format!("{old}: would be destroyed on fb1\n")));
     assert_eq!(stage.on_arrays().await, before);
     let both = ["orphans", "--destroy", "fb1/none", "--destroy", old, "--older-than", "0"];
+    let both = [&both, &lease[..]].concat();
     let (code, done, words) = ask(&stage, &both);
     assert_eq!((code, done), (1, format!("{old}: destroyed on fb1\n")), "{words}");
     let mut left = before;
