@@ -171,6 +171,9 @@ fn remedy(reason: &str) -> &'static str {
             "make room on the array, or ask for less; the volume works as before"
         }
         Some(Reason::SnapshotFailed) => "what the message names; the volume works",
+        Some(Reason::SnapshotScheduleRefused) => {
+            "ask for as many as the class keeps or leave `snapshots` out; the admin may set `claimsMayReduce` at the class"
+        }
         Some(Reason::VolumeFailedDelete) => {
             "what the message names: a node that still holds it, or an array that is away"
         }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use crate::array::{Name, Trust};
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::spec::{ArraySpec, ClassSpec, ImportSpec, Kept, StorageSpec};
+use crate::spec::{ArraySpec, ClassSnapshots, ClassSpec, ImportSpec, Kept, StorageSpec};
 use crate::yaml::Node;
 
 /// Longest name of a cluster: `CLUSTER-pvc-UID` is a volume's name of at most 63 characters.
@@ -29,6 +29,7 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     for (name, class) in &spec.classes {
         let path = ["spec", "classes", name, "snapshots"];
         let schedule = class.snapshots;
+        let schedule = schedule.map(ClassSnapshots::schedule);
         wrong.extend(schedule.and_then(|schedule| super::schedule_at(schedule, node, &path)));
     }
     wrong

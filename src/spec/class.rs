@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Quantity, SnapshotSchedule};
+use super::{ClassSnapshots, Quantity};
 
 /// One storage class. A class cannot be changed in Kubernetes once it is there; declare another.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -34,9 +34,9 @@ pub struct ClassSpec {
     /// What happens to the volume when its claim is deleted: `Delete` destroys it on the array
     /// (its eradication timer still runs), `Retain` keeps it.
     pub reclaim_policy: Option<ReclaimPolicy>,
-    /// Snapshots that the array takes of the class's volumes by schedule. A volume's own `snapshots`
-    /// come first. When left out, none are taken.
-    pub snapshots: Option<SnapshotSchedule>,
+    /// Snapshots that are taken of the class's volumes by schedule. A volume's own `snapshots` come on top.
+    /// When left out, none are taken but those that a volume asks for.
+    pub snapshots: Option<ClassSnapshots>,
 }
 
 /// The built-in classes.

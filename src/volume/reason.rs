@@ -22,13 +22,15 @@ pub enum Reason {
     VolumeResizeFailed,
     /// A snapshot by schedule was not taken, or not destroyed at its end, because something is wrong.
     SnapshotFailed,
+    /// A claim asks for fewer snapshots than its class lets it; those of the class are taken and kept.
+    SnapshotScheduleRefused,
     /// The volume behind a released PersistentVolume is not destroyed yet, because something is wrong.
     VolumeFailedDelete,
 }
 
 impl Reason {
     /// All there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -37,6 +39,7 @@ impl Reason {
         Self::VolumeResizeSuccessful,
         Self::VolumeResizeFailed,
         Self::SnapshotFailed,
+        Self::SnapshotScheduleRefused,
         Self::VolumeFailedDelete,
     ];
 
@@ -51,6 +54,7 @@ impl Reason {
             Self::VolumeResizeSuccessful => "VolumeResizeSuccessful",
             Self::VolumeResizeFailed => "VolumeResizeFailed",
             Self::SnapshotFailed => "SnapshotFailed",
+            Self::SnapshotScheduleRefused => "SnapshotScheduleRefused",
             Self::VolumeFailedDelete => "VolumeFailedDelete",
         }
     }
