@@ -11,7 +11,7 @@ mod storage;
 
 pub use earlier::{Change, changes, since};
 pub use run::{Facts, Run, SharedNamespace};
-pub use storage::{LONGEST_CLUSTER, is_block_option, storage, storage_advice, tokens};
+pub use storage::{LONGEST_CLUSTER, Storages, is_block_option, storage, storage_advice, tokens};
 
 use std::collections::BTreeSet;
 

@@ -104,7 +104,8 @@ mod tests {
                 all.push(vec![1_u8; 1 << 20]);
                 thread::sleep(Duration::from_millis(1));
             }
-            Ok(drop(all))
+            drop(all);
+            Ok(())
         };
         assert!(message(bounds.hold(fill)).contains("MiB of memory"));
     }

@@ -26,6 +26,10 @@ pub struct ClassSpec {
     /// Block classes: limits for each volume, which the array keeps.
     pub qos: Option<Qos>,
     /// Labels that an array must have to get volumes of this class.
+    #[schemars(extend(
+        "propertyNames" = {"format": "label-key"},
+        "additionalProperties" = {"type": "string", "format": "label"},
+    ))]
     pub arrays: BTreeMap<String, String>,
     /// Whether a claim waits for its first pod, and its volume goes to an array that the pod's node reaches.
     pub wait_for_pod: bool,
@@ -93,7 +97,8 @@ pub enum ReclaimPolicy {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExportRuleSpec {
-    /// A network (CIDR), an address, a host name with or without wildcards, or a netgroup `@name`.
+    /// A network (CIDR), an address, or a host name. Also a host name with wildcards below a domain of yours, or a
+    /// netgroup `@name`: then DNS or a directory decides who that is.
     #[schemars(example = "10.20.0.0/16")]
     pub clients: String,
     /// What they may do. When left out, `read-write`.

@@ -170,6 +170,12 @@ impl ClassSetup {
             })?),
             None => None,
         };
+        let mut rules = exports.iter().flatten();
+        if let Some(rule) = rules.find(|rule: &&ExportRule| rule.is_for_everybody()) {
+            return Err(format!(
+                "class {name}: {EXPORTS_PARAMETER} lets every machine mount by {rule}; name the networks of the nodes"
+            ));
+        }
         let limit = |key: &str| match parameters.get(key) {
             Some(text) => text.parse().map(Some).map_err(|_| {
                 format!("class {name}: {key} is {text:?}, which is no number of a second")
@@ -247,6 +253,8 @@ mod tests {
         let whole = whole.expect("a class");
         assert_eq!(whole.exports.map(|rules| ExportRule::text(&rules)).as_deref(), Some(rules));
         assert_eq!(whole.qos, Qos { bandwidth: Some(1 << 20), iops: Some(100) });
+        let open = read(&[("exportRules", "10.20.0.0/16(rw,no_root_squash) *(rw,no_root_squash)")]);
+        assert!(open.expect_err("wrong").contains("every machine mount by *(rw,no_root_squash)"));
         for (key, value) in [("exportRules", "*"), ("bandwidth", "1Mi"), ("iops", "-1")] {
             let wrong = read(&[(key, value)]).expect_err("wrong");
             assert!(wrong.starts_with(&format!("class pure-file: {key} is")), "{wrong}");
