@@ -23,9 +23,13 @@ demo:
 ci *STEPS:
     .ci/run {{STEPS}}
 
-# Known vulnerabilities of dependencies; needs cargo-deny and the network.
+# Known vulnerabilities of dependencies, by the database itself; needs cargo-deny and the network.
 advisories:
-    cargo deny check advisories
+    PSO_GEN_ADVISORY_DB=https://github.com/RustSec/advisory-db deny/advisories check cargo-deny
+
+# Fuzzes the YAML reader, and compares it with another one.
+fuzz SECONDS="600":
+    fuzz/run {{SECONDS}}
 
 # Mangles inputs for longer than the test does.
 mangle CASES="40000":

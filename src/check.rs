@@ -11,7 +11,7 @@ mod storage;
 
 pub use earlier::{Change, changes, since};
 pub use run::{Facts, Run, SharedNamespace};
-pub use storage::{LONGEST_CLUSTER, is_block_option, storage, storage_advice, tokens};
+pub use storage::{LONGEST_CLUSTER, Storages, is_block_option, storage, storage_advice, tokens};
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,9 @@ use crate::blueprint::App;
 use crate::compile::{Compiled, OWN_LABELS};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::manifest::{Object, pod_security};
-use crate::spec::{Profile, Resources, SnapshotSchedule, Snapshots, Tls, Via, thousandths};
+use crate::spec::{
+    ClassSnapshots, Profile, Resources, SnapshotSchedule, Snapshots, Tls, Via, thousandths,
+};
 use crate::volume::SNAPSHOTS;
 use crate::yaml::Node;
 
@@ -152,6 +154,23 @@ fn snapshots(app: &App) -> Vec<Diagnostic> {
             let message =
                 format!("`{claim}` is an existing claim, which says itself what it wants");
             let fix = format!("take it away, and annotate the claim: `{SNAPSHOTS}: {snapshots}`");
+            found.push(Diagnostic::new(Code::BadValue, place, message).at(path.join(".")).fix(fix));
+        }
+        let floor = volume.class.snapshots.filter(|floor| !floor.claims_may_reduce);
+        if let Some(floor) = floor.map(ClassSnapshots::schedule)
+            && volume.claim.is_none()
+            && snapshots.is_below(floor)
+        {
+            let place = app.document.place_of(path);
+            let message = format!(
+                "`{snapshots}` asks for less than the class `{}` lets volumes have: {}",
+                volume.class.name,
+                Snapshots::Every(floor),
+            );
+            let fix = format!(
+                "leave it out, or keep {} or more; the platform admin can set `claimsMayReduce: true` at the class",
+                floor.keep
+            );
             found.push(Diagnostic::new(Code::BadValue, place, message).at(path.join(".")).fix(fix));
         }
         if let Snapshots::Every(schedule) = snapshots {

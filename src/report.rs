@@ -238,6 +238,9 @@ fn remedy(reason: &str) -> &'static str {
         Some(Reason::VolumeConditionAbnormal) => {
             "see to the volume on its array before it is eradicated"
         }
+        Some(Reason::SnapshotScheduleRefused) => {
+            "ask for as many as the class keeps or leave `snapshots` out; the admin may set `claimsMayReduce` at the class"
+        }
         Some(Reason::VolumeFailedDelete) => {
             "what the message names: a node that still holds it, or an array that is away"
         }

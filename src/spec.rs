@@ -38,7 +38,7 @@ pub use shape::{
     Expressions, Field, Kind, Shape, bounds, check, explain, markdown, schema,
     schema_with_expressions,
 };
-pub use snapshots::{SnapshotSchedule, Snapshots};
+pub use snapshots::{ClassSnapshots, SnapshotSchedule, Snapshots};
 pub use storage::{
     ArraySpec, ArrayType, ClusterIdentity, ImportSpec, Kept, NodeNetwork, QuotaSpec, StorageSpec,
 };

@@ -24,6 +24,7 @@ mod reason;
 mod registration;
 mod release;
 mod retry;
+mod schedule;
 mod setup;
 mod slot;
 mod snapshot;
@@ -34,9 +35,9 @@ pub use mark::{MarkEffect, Marks, is_mark, mark};
 pub use moment::{Moment, VALID};
 pub use name::{
     ARRAY, ARRAY_ID, BANDWIDTH_PARAMETER, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER,
-    EXPORTS_PARAMETER, FINALIZER, IMPORT, IOPS_PARAMETER, MARK, PROVISIONED_BY, PROVISIONER,
-    SELECTED_NODE, SNAPSHOTS, SNAPSHOTS_PARAMETER, VOLUME, made_for, persistent_volume, volume,
-    volume_prefix,
+    EXPORTS_PARAMETER, FINALIZER, IMPORT, IOPS_PARAMETER, MARK, MAY_REDUCE_PARAMETER,
+    PROVISIONED_BY, PROVISIONER, SELECTED_NODE, SNAPSHOTS, SNAPSHOTS_PARAMETER, VOLUME, made_for,
+    persistent_volume, volume, volume_prefix,
 };
 pub use origin::source_of;
 pub use orphan::{

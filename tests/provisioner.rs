@@ -353,6 +353,31 @@ fn an_address_that_is_taken_is_said_at_once() {
     assert!(told.contains(&format!("--listen {address}: ")), "{told}");
 }
 
+/// What `render` refuses, it refuses too: the document in its ConfigMap may come from anywhere.
+#[test]
+fn a_document_with_one_array_under_two_names_is_refused_at_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let storage = folder.path().join("storage.pso.yaml");
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/storage/storage.pso.yaml");
+    let example = fs::read_to_string(example).expect("an example");
+    for (from, to, cause) in [
+        ("fa2.example.com", "FA1.example.com.:443", "another array has this address already"),
+        ("name: fa2", "name: fa1", "another array is called"),
+        ("nodes: [10.20.0.0/16]", "nodes: [0.0.0.0/0]", "every machine there is"),
+        ("data: 10.20.9.1", "data: 127.0.0.1", "is the machine itself"),
+    ] {
+        fs::write(&storage, example.replace(from, to)).expect("written");
+        let output = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+            .args(["provisioner", "--storage"])
+            .arg(&storage)
+            .output()
+            .expect("runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains(cause), "{cause}: {told}");
+    }
+}
+
 fn page() -> String {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/provisioner.md");
     fs::read_to_string(path).expect("a page")

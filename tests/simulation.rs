@@ -116,30 +116,77 @@ fn snapshots_are_one_in_a_slot_whatever_crashes() {
 }
 
 #[test]
-fn a_claims_own_schedule_comes_before_that_of_its_class() {
+fn a_claims_own_schedule_comes_on_top_of_that_of_its_class() {
     let mut run = Run::new(1, "Delete");
     run.schedule("every 10m, keep 2");
+    run.floor = Some((EVERY, 2));
     run.create("data");
     run.settle();
     assert_eq!(run.snapshots("data"), 1, "the first comes at once");
     run.keep = 5;
     run.annotate("data", "every 10m, keep 5");
-    for _ in 0..7 {
-        run.pass(EVERY);
-        run.settle();
+    let slots = |run: &mut Run, slots| {
+        for _ in 0..slots {
+            run.pass(EVERY);
+            run.settle();
+        }
+        run.snapshots("data")
+    };
+    assert_eq!(slots(&mut run, 7), 5);
+    // Fewer are wanted: they go one by one, down to what the class keeps.
+    run.keep = 2;
+    for wish in ["never", "every 10m, keep 1", "daily"] {
+        run.annotate("data", "every 10m, keep 5");
+        assert_eq!(slots(&mut run, 4), 5);
+        run.annotate("data", wish);
+        let fewer: Vec<usize> = (0..5).map(|_| slots(&mut run, 1)).collect();
+        // The second leader of the model ends what is the last one.
+        assert_eq!(fewer, [4, 2, 2, 2, 2], "{wish}");
     }
-    assert_eq!(run.snapshots("data"), 5);
+    run.let_claims_reduce();
     run.annotate("data", "never");
-    run.pass(3 * EVERY);
-    run.settle();
-    assert_eq!(run.snapshots("data"), 5, "what was taken stays");
+    assert_eq!(slots(&mut run, 3), 2, "what was taken stays");
     run.keep = 1;
     run.annotate("data", "every 10m, keep 1");
-    run.settle();
-    assert_eq!(run.snapshots("data"), 1);
+    assert_eq!(slots(&mut run, 1), 1);
     run.delete("data");
     run.settle();
     run.check_settled();
+}
+
+#[test]
+fn no_wish_of_a_claim_destroys_what_its_class_keeps() {
+    for crash in [None, Some(Crash::Before), Some(Crash::Unheard), Some(Crash::After)] {
+        let mut run = Run::new(1, "Delete");
+        run.keep = 1;
+        run.schedule("every 20m, keep 20");
+        run.floor = Some((2 * EVERY, 20));
+        run.create("data");
+        run.settle();
+        for _ in 0..20 {
+            run.pass(2 * EVERY);
+            run.settle();
+        }
+        assert_eq!(run.snapshots("data"), 20);
+        for wish in ["every 10m, keep 1", "never", "every 20m, keep 1", "every 10m, keep 1"] {
+            run.annotate("data", wish);
+            let next = run.effects();
+            run.crash_at(&crash.map(|kind| (next + 2, kind)).into_iter().collect::<Vec<_>>());
+            for _ in 0..3 {
+                run.pass(EVERY);
+                run.settle();
+            }
+            let there = run.snapshots("data");
+            assert!((20..=22).contains(&there), "{wish}: {there}");
+        }
+        // The class is made anew, and is wrong.
+        run.spoil_class();
+        run.annotate("data", "every 10m, keep 1");
+        let before = run.snapshots("data");
+        run.pass(EVERY);
+        run.settle();
+        assert_eq!(run.snapshots("data"), before + 1);
+    }
 }
 
 /// A claim is a copy of another, which goes while the copy is made, or when it is there.

@@ -220,6 +220,13 @@ impl ExportRule {
         text.split_whitespace().map(rule).collect()
     }
 
+    /// Returns whether it is for every machine there is: then it says nothing.
+    pub fn is_for_everybody(&self) -> bool {
+        let network = self.client.parse::<ipnet::IpNet>();
+        self.client.chars().all(|c| "*?.".contains(c))
+            || network.is_ok_and(|network| network.prefix_len() == 0)
+    }
+
     fn options(&self) -> [&'static str; 2] {
         let access = if self.read_only { "ro" } else { "rw" };
         [access, self.squash.word()]
@@ -374,6 +381,17 @@ mod tests {
 
     #[test]
     fn a_client_cannot_smuggle_in_another() {
+        for (client, is_all) in [
+            ("*", true),
+            ("*.*", true),
+            ("0.0.0.0/0", true),
+            ("::/0", true),
+            ("a.*", false),
+            ("10.0.0.0/8", false),
+        ] {
+            let rule = ExportRule::new(client, false, Squash::Root).expect("a client");
+            assert_eq!(rule.is_for_everybody(), is_all, "{client}");
+        }
         for bad in ["", "10.0.0.1 *", "*(rw) *", "a,b"] {
             assert!(ExportRule::new(bad, false, Squash::Root).is_none(), "{bad:?}");
         }

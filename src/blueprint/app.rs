@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::language::{Component, Job, SecretKeys};
 use crate::diagnostic::Place;
-use crate::spec::{BaseClass, Common, Quantity, Seconds, Snapshots, StorageSpec};
+use crate::spec::{BaseClass, ClassSnapshots, Common, Quantity, Seconds, Snapshots, StorageSpec};
 use crate::yaml::Node;
 
 /// An app, ready to be compiled.
@@ -89,7 +89,7 @@ pub struct Volume {
     pub mode: String,
     /// Whether the data outlives the app.
     pub keep: bool,
-    /// Snapshots by schedule, in place of those of its class.
+    /// Snapshots by schedule, on top of those of its class.
     pub snapshots: Option<Snapshots>,
 }
 
@@ -139,6 +139,8 @@ pub struct Class {
     pub kind: ClassKind,
     /// Whether file locks hold on one node only (`nolock`).
     pub node_local_locks: bool,
+    /// Snapshots by schedule of its volumes.
+    pub snapshots: Option<ClassSnapshots>,
 }
 
 /// The two kinds of class.
@@ -173,7 +175,8 @@ impl Default for Classes {
     /// Returns the two that are always there.
     fn default() -> Self {
         let class = |name: &str, kind| {
-            (name.to_owned(), Class { name: name.to_owned(), kind, node_local_locks: false })
+            let name = name.to_owned();
+            (name.clone(), Class { name, kind, node_local_locks: false, snapshots: None })
         };
         Self([class(PURE_FILE, ClassKind::File), class(PURE_BLOCK, ClassKind::Block)].into())
     }
@@ -189,7 +192,8 @@ impl Classes {
                 None => self.0.get(name).map_or(ClassKind::File, |class| class.kind),
             };
             let node_local_locks = spec.mount_options.iter().any(|option| option == "nolock");
-            let class = Class { name: name.clone(), kind: like, node_local_locks };
+            let snapshots = spec.snapshots;
+            let class = Class { name: name.clone(), kind: like, node_local_locks, snapshots };
             self.0.insert(name.clone(), class);
         }
     }

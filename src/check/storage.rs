@@ -1,15 +1,22 @@
 //! Rules of the storage document that its shape alone does not tell.
 
+mod address;
 mod classes;
+mod clients;
 mod provisioner;
+mod twice;
 
 pub use classes::is_block_option;
+pub use twice::Storages;
 
 use std::collections::HashSet;
 
+use address::Management;
+
 use crate::array::{Name, Trust};
+use crate::blueprint::{PURE_BLOCK, PURE_FILE};
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::spec::{ArraySpec, ClassSpec, ImportSpec, Kept, StorageSpec};
+use crate::spec::{ArraySpec, ClassSnapshots, ClassSpec, ImportSpec, Kept, StorageSpec};
 use crate::yaml::Node;
 
 /// Longest name of a cluster: `CLUSTER-pvc-UID` is a volume's name of at most 63 characters.
@@ -20,23 +27,43 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut wrong = quotas(spec, node);
     wrong.extend(cluster(spec, node));
     for (index, array) in spec.arrays.iter().enumerate() {
-        wrong.extend(reached(array, index, node));
+        wrong.extend(reached(array, index, spec.provisioner.is_some(), node));
     }
     wrong.extend(spec.classes.iter().filter_map(|(name, class)| placed(spec, name, class, node)));
     wrong.extend(classes::classes(spec, node));
     wrong.extend(imports(spec, node));
+    wrong.extend(twice::twice(spec, node));
+    wrong.extend(clients::wrong(spec, node));
     wrong.extend(provisioner::provisioner(spec, node));
     for (name, class) in &spec.classes {
         let path = ["spec", "classes", name, "snapshots"];
         let schedule = class.snapshots;
+        let schedule = schedule.map(ClassSnapshots::schedule);
         wrong.extend(schedule.and_then(|schedule| super::schedule_at(schedule, node, &path)));
     }
     wrong
 }
 
 /// Returns what an admin should think about in a storage document that can be rendered.
-pub fn storage_advice(spec: &StorageSpec, node: &Node) -> Option<Diagnostic> {
-    provisioner::advice(spec, node)
+pub fn storage_advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
+    let mut advice = twice::advice(spec, node);
+    advice.extend(clients::advice(spec, node));
+    advice.extend(provisioner::advice(spec, node));
+    advice
+}
+
+/// Returns a path as people write it: `spec.nodes[0]`.
+fn written(path: &[&str]) -> String {
+    let mut at = String::new();
+    for part in path {
+        if part.parse::<usize>().is_ok() {
+            at = format!("{at}[{part}]");
+        } else {
+            let dot = if at.is_empty() { "" } else { "." };
+            at = format!("{at}{dot}{part}");
+        }
+    }
+    at
 }
 
 /// Returns the tokens that stand in the document itself: it belongs in Git, and they do not.
@@ -76,17 +103,33 @@ fn cluster(spec: &StorageSpec, node: &Node) -> Option<Diagnostic> {
 }
 
 fn quotas(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (index, quota) in spec.quotas.iter().enumerate() {
+        let built_in = [PURE_BLOCK, PURE_FILE];
+        let names = || spec.classes.keys().map(String::as_str).chain(built_in);
+        if names().any(|name| name == quota.class) {
+            continue;
+        }
+        let place = node.place_of(["spec", "quotas", &index.to_string(), "class"]);
+        let fix = match nearest(&quota.class, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "write one of this document's classes".to_owned(),
+        };
+        let message = format!("there is no class {:?}", quota.class);
+        let at = format!("spec.quotas[{index}].class");
+        found.push(Diagnostic::new(Code::BadValue, place, message).at(at).fix(fix));
+    }
     let empty = spec.quotas.iter().enumerate();
     let empty = empty.filter(|(_, quota)| quota.claims.is_none() && quota.capacity.is_none());
-    empty
-        .map(|(index, _)| {
-            let place = node.place_of(["spec", "quotas", &index.to_string()]);
-            let message = "a quota limits `claims`, `capacity` or both";
-            Diagnostic::new(Code::MissingField, place, message)
-                .at(format!("spec.quotas[{index}]"))
-                .fix("write `claims: 100` or `capacity: 100Ti`")
-        })
-        .collect()
+    let empty = empty.map(|(index, _)| {
+        let place = node.place_of(["spec", "quotas", &index.to_string()]);
+        let message = "a quota limits `claims`, `capacity` or both";
+        Diagnostic::new(Code::MissingField, place, message)
+            .at(format!("spec.quotas[{index}]"))
+            .fix("write `claims: 100` or `capacity: 100Ti`")
+    });
+    found.extend(empty);
+    found
 }
 
 /// Whether some array may have the volumes of a class.
@@ -137,7 +180,8 @@ fn imports(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             let message = format!("the claim {namespace}/{claim} gets another volume already");
             found.push(wrong("claim", message, fix()));
         }
-        if !volumes.insert((array, volume)) {
+        // Arrays compare names without case.
+        if !volumes.insert((array, volume.to_lowercase())) {
             let message = format!("{volume} on {array} is another claim's already");
             found.push(wrong("volume", message, fix()));
         }
@@ -145,8 +189,8 @@ fn imports(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     found
 }
 
-/// How an array is reached and known.
-fn reached(array: &ArraySpec, index: usize, node: &Node) -> Vec<Diagnostic> {
+/// How an array is reached and known. `in_cluster`: the provisioner runs in pods.
+fn reached(array: &ArraySpec, index: usize, in_cluster: bool, node: &Node) -> Vec<Diagnostic> {
     let wrong = |field: &str, code, message: &str, fix: &str| {
         let place = node.place_of(["spec", "arrays", &index.to_string(), field]);
         let path = format!("spec.arrays[{index}].{field}");
@@ -160,6 +204,12 @@ fn reached(array: &ArraySpec, index: usize, node: &Node) -> Vec<Diagnostic> {
             let fix =
                 format!("write `{field}: {{secret: NAME, key: KEY}}` or `{field}: {{file: PATH}}`");
             found.push(wrong(field, Code::BadValue, message, &fix));
+        }
+        let key = kept.and_then(|kept| kept.key.as_deref());
+        if let Some(key) = key.filter(|key| !is_key(key)) {
+            let message = format!("{key:?} is no key of a Secret");
+            let fix = "write letters, digits, `-`, `_` and `.`";
+            found.push(wrong(field, Code::BadValue, &message, fix));
         }
     }
     if let Some(pin) = &array.pin {
@@ -179,8 +229,27 @@ fn reached(array: &ArraySpec, index: usize, node: &Node) -> Vec<Diagnostic> {
         let message = format!("{address:?} is no host name or address");
         let fix = "write a host name or an address, and `:port` when it is not 443";
         found.push(wrong("management", Code::BadValue, &message, fix));
+    } else if let Some(management) = Management::read(address) {
+        let fix = "write the host name or address of the array's management interface";
+        if let Some(why) = management.wrong() {
+            let message = format!("{address:?} {why}: no array can be there");
+            found.push(wrong("management", Code::BadValue, &message, fix));
+        }
+        if management.is_local() && in_cluster {
+            let message = format!("{address:?} is the provisioner's pod itself");
+            found.push(wrong("management", Code::BadValue, &message, fix));
+        }
+    }
+    if let Some(Err((message, fix))) = array.data.as_deref().map(address::data) {
+        found.push(wrong("data", Code::BadValue, &message, &fix));
     }
     found
+}
+
+/// <https://kubernetes.io/docs/concepts/configuration/secret/#restriction-names-data>
+fn is_key(key: &str) -> bool {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    (1..=253).contains(&key.len()) && key.bytes().all(good) && key != "." && !key.starts_with("..")
 }
 
 fn is_one_place(kept: &Kept) -> bool {

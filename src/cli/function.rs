@@ -7,7 +7,7 @@ use super::files::{self, Input};
 use super::out::{self, Format};
 use super::{Outcome, Trouble};
 use crate::blueprint::Classes;
-use crate::check::{Facts, Run};
+use crate::check::{Facts, Run, Storages};
 use crate::compile;
 use crate::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
 use crate::krm::ResourceList;
@@ -88,7 +88,7 @@ fn render(
 ) -> Result<(Vec<Object>, Vec<Diagnostic>), Trouble> {
     let library = super::explain::library(&args.blueprints, sources)?;
     let documents = list.documents();
-    let (classes, quotas) = storage(&documents);
+    let (classes, quotas, wrong) = storage(&documents);
     let namespace = args.namespace.as_ref().map(|name| Setting::namespace(name, sources));
     let pipeline = Pipeline {
         sources,
@@ -106,6 +106,7 @@ fn render(
     let unit = pipeline.documents(documents, Vec::new());
     let mut run = Run::new(&quotas);
     let mut found = unit.diagnostics;
+    found.extend(wrong);
     let mut objects: Vec<Object> = Vec::new();
     for Rendered { app, compiled } in &unit.apps {
         found.extend(run.add(&Facts::of(app, compiled)));
@@ -118,14 +119,16 @@ fn render(
 }
 
 /// Classes and quotas of the storage documents; what is wrong with one is told when it is rendered.
-fn storage(documents: &[Node]) -> (Classes, Vec<crate::spec::QuotaSpec>) {
+fn storage(documents: &[Node]) -> (Classes, Vec<crate::spec::QuotaSpec>, Vec<Diagnostic>) {
     let (mut classes, mut quotas) = (Classes::default(), Vec::new());
+    let (mut storages, mut wrong) = (Storages::default(), Vec::new());
     let kinds = [STORAGE.to_owned()];
     for document in documents.iter().filter_map(|node| split(node.clone(), &kinds).ok()) {
         if let Ok((_, spec)) = read_storage(&document) {
+            wrong.extend(storages.add(&spec, &document.node));
             classes.add(&spec);
             quotas.extend(spec.quotas);
         }
     }
-    (classes, quotas)
+    (classes, quotas, wrong)
 }

@@ -1,5 +1,6 @@
 //! One run over all inputs: read, render in parallel, check what concerns several apps, in order.
 
+use std::collections::HashSet;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::AtomicU32;
 
@@ -8,7 +9,7 @@ use super::files::{self, Input};
 use super::input::InputArgs;
 use super::{Trouble, out};
 use crate::blueprint::{Classes, Library};
-use crate::check::{Facts, Run};
+use crate::check::{Facts, Run, Storages};
 use crate::compile;
 use crate::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
 use crate::manifest::Object;
@@ -155,9 +156,17 @@ impl Session {
     /// Storage documents come first wherever they stand: apps depend on their classes and quotas.
     fn read_storage(&mut self, named: &[std::path::PathBuf]) -> Result<(), Trouble> {
         let mut specs: Vec<StorageSpec> = Vec::new();
+        let mut storages = Storages::default();
+        let mut read_files = HashSet::new();
         let named = named.iter().map(|path| (Input::File(path.clone()), true));
         let inputs = self.inputs.iter().filter(|input| **input != Input::Stdin);
         for (input, must) in named.chain(inputs.map(|input| (input.clone(), false))) {
+            // One that is named and among the inputs too is one.
+            if let Input::File(path) = &input
+                && !read_files.insert(path.canonicalize().unwrap_or_else(|_| path.clone()))
+            {
+                continue;
+            }
             let bytes = input.read()?;
             // Most files are apps; those are not parsed twice.
             let mentions = bytes.windows(STORAGE.len()).any(|window| window == STORAGE.as_bytes());
@@ -174,7 +183,10 @@ impl Session {
             for document in documents {
                 any = true;
                 match read_storage(&document) {
-                    Ok((_, spec)) => specs.push(spec),
+                    Ok((_, spec)) => {
+                        self.wrong.extend(storages.add(&spec, &document.node));
+                        specs.push(spec);
+                    }
                     // A file among the inputs is told when it is rendered.
                     Err(wrong) if must => self.wrong.extend(wrong),
                     Err(_) => {}

@@ -17,7 +17,8 @@ use crate::spec::{
     Snapshots, StorageSpec,
 };
 use crate::volume::{
-    BANDWIDTH_PARAMETER, EXPORTS_PARAMETER, IOPS_PARAMETER, PROVISIONER, SNAPSHOTS_PARAMETER,
+    BANDWIDTH_PARAMETER, EXPORTS_PARAMETER, IOPS_PARAMETER, MAY_REDUCE_PARAMETER, PROVISIONER,
+    SNAPSHOTS_PARAMETER,
 };
 
 /// A storage document, ready to be compiled.
@@ -104,8 +105,11 @@ fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> Object {
     }
     let binding = if class.wait_for_pod { "WaitForFirstConsumer" } else { "Immediate" };
     if let Some(schedule) = class.snapshots {
-        let snapshots = Snapshots::Every(schedule).to_string();
+        let snapshots = Snapshots::Every(schedule.schedule()).to_string();
         parameters.insert(SNAPSHOTS_PARAMETER.to_owned(), snapshots);
+        if schedule.claims_may_reduce {
+            parameters.insert(MAY_REDUCE_PARAMETER.to_owned(), "true".to_owned());
+        }
     }
     mount_options.extend(class.mount_options.iter().cloned());
     let reclaim = match class.reclaim_policy.unwrap_or(ReclaimPolicy::Delete) {

@@ -120,6 +120,8 @@ codes! {
         "A rule of the app's blueprint: settings that do not work together."
     Warning AppAdvice "app-advice"
         "Advice of the app's blueprint: it works, though there is a better way."
+    Warning StorageAdvice "storage-advice"
+        "Advice on a storage document: it works, and it lets in more machines than is usually meant, or looks like a slip."
     Warning PlainHttp "plain-http"
         "The app is reachable from outside without TLS; passwords would travel in clear."
     Error BadPatch "bad-patch"

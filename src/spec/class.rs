@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Quantity, SnapshotSchedule};
+use super::{ClassSnapshots, Quantity};
 
 /// One storage class. A class cannot be changed in Kubernetes once it is there; declare another.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -26,6 +26,10 @@ pub struct ClassSpec {
     /// Block classes: limits for each volume, which the array keeps.
     pub qos: Option<Qos>,
     /// Labels that an array must have to get volumes of this class.
+    #[schemars(extend(
+        "propertyNames" = {"format": "label-key"},
+        "additionalProperties" = {"type": "string", "format": "label"},
+    ))]
     pub arrays: BTreeMap<String, String>,
     /// Whether a claim waits for its first pod, and its volume goes to an array that the pod's node reaches.
     pub wait_for_pod: bool,
@@ -34,9 +38,9 @@ pub struct ClassSpec {
     /// What happens to the volume when its claim is deleted: `Delete` destroys it on the array
     /// (its eradication timer still runs), `Retain` keeps it.
     pub reclaim_policy: Option<ReclaimPolicy>,
-    /// Snapshots that the array takes of the class's volumes by schedule. A volume's own `snapshots`
-    /// come first. When left out, none are taken.
-    pub snapshots: Option<SnapshotSchedule>,
+    /// Snapshots that are taken of the class's volumes by schedule. A volume's own `snapshots` come on top.
+    /// When left out, none are taken but those that a volume asks for.
+    pub snapshots: Option<ClassSnapshots>,
 }
 
 /// The built-in classes.
@@ -93,7 +97,8 @@ pub enum ReclaimPolicy {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExportRuleSpec {
-    /// A network (CIDR), an address, a host name with or without wildcards, or a netgroup `@name`.
+    /// A network (CIDR), an address, or a host name. Also a host name with wildcards below a domain of yours, or a
+    /// netgroup `@name`: then DNS or a directory decides who that is.
     #[schemars(example = "10.20.0.0/16")]
     pub clients: String,
     /// What they may do. When left out, `read-write`.

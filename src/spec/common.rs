@@ -70,7 +70,8 @@ pub struct VolumeSpec {
     pub size: Option<Quantity>,
     /// An existing claim that is mounted instead of a new one.
     pub claim: Option<String>,
-    /// Snapshots by schedule; those of the class when left out.
+    /// Snapshots by schedule, on top of those of the class. Fewer than the class keeps are refused, unless the
+    /// class has `claimsMayReduce`.
     pub snapshots: Option<Snapshots>,
 }
 

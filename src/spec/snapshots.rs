@@ -22,11 +22,46 @@ pub struct SnapshotSchedule {
     pub keep: u16,
 }
 
+/// Snapshots of a class's volumes at fixed times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClassSnapshots {
+    /// Time from one to the next, `5m` to `365d` in whole minutes. `6h` is 00:00, 06:00, 12:00 and 18:00
+    /// UTC: times are multiples of it since 1970.
+    #[schemars(example = "6h")]
+    pub every: Seconds,
+    /// How many are kept. When a new one is there, older ones are destroyed; only those that were taken by
+    /// schedule are counted and destroyed.
+    #[schemars(range(min = 1, max = 250), example = 28)]
+    pub keep: u16,
+    /// Whether a claim's own `snapshots` take the place of these, so that a claim may ask for fewer or none.
+    /// When left out, they come on top: a claim may ask for more, and what the class keeps stays.
+    #[serde(default)]
+    pub claims_may_reduce: bool,
+}
+
+impl ClassSnapshots {
+    /// Returns when they are taken and how many are kept.
+    pub fn schedule(self) -> SnapshotSchedule {
+        SnapshotSchedule { every: self.every, keep: self.keep }
+    }
+}
+
 impl SnapshotSchedule {
     /// Shortest and longest time between two, in seconds.
     const EVERY: std::ops::RangeInclusive<u32> = 300..=365 * 86_400;
     /// Fewest and most that are kept.
     const KEEP: std::ops::RangeInclusive<u16> = 1..=250;
+
+    /// Returns how far back the oldest one that is kept reaches, in seconds.
+    fn reach(self) -> u64 {
+        u64::from(self.every.0) * u64::from(self.keep)
+    }
+
+    /// Returns whether it keeps anything that another one does not keep.
+    pub fn adds_to(self, other: Self) -> bool {
+        !self.every.0.is_multiple_of(other.every.0.max(1)) || self.reach() > other.reach()
+    }
 
     /// Returns the field that cannot be, and why.
     pub fn wrong(self) -> Option<(&'static str, String)> {
@@ -55,6 +90,15 @@ pub enum Snapshots {
 }
 
 impl Snapshots {
+    /// Returns whether it asks for less than a class's schedule: for none, or for fewer that reach no further
+    /// back.
+    pub fn is_below(self, floor: SnapshotSchedule) -> bool {
+        match self {
+            Self::Never => true,
+            Self::Every(own) => own.keep < floor.keep && own.reach() <= floor.reach(),
+        }
+    }
+
     /// Reads the text of an annotation or of a class's parameter; an error says what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim() == "never" {
@@ -133,6 +177,29 @@ mod tests {
         }
         let loose = Snapshots::parse(" every 90m ,  keep 3 ").expect("read");
         assert_eq!(loose.to_string(), "every 90m, keep 3");
+    }
+
+    #[test]
+    fn fewer_that_reach_no_further_back_are_less() {
+        let floor = SnapshotSchedule { every: Seconds(6 * 3600), keep: 28 };
+        let is_below = |text: &str| Snapshots::parse(text).expect("read").is_below(floor);
+        for less in ["never", "every 5m, keep 1", "every 6h, keep 27", "every 12h, keep 14"] {
+            assert!(is_below(less), "{less}");
+        }
+        for more in
+            ["every 6h, keep 28", "every 1h, keep 28", "every 12h, keep 15", "every 5m, keep 250"]
+        {
+            assert!(!is_below(more), "{more}");
+        }
+    }
+
+    #[test]
+    fn what_has_the_same_times_and_reaches_no_further_adds_nothing() {
+        let [six, hour] = [6, 1].map(|hours| Seconds(hours * 3600));
+        let of = |every, keep| SnapshotSchedule { every, keep };
+        assert!(!of(six, 28).adds_to(of(six, 28)) && !of(six, 4).adds_to(of(hour, 24)));
+        assert!(of(six, 5).adds_to(of(hour, 24)), "it reaches further back");
+        assert!(of(hour, 1).adds_to(of(six, 28)), "it has other times");
     }
 
     #[test]

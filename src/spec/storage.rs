@@ -22,7 +22,8 @@ pub struct StorageSpec {
     #[serde(default)]
     #[schemars(example = ["3f2a9c1e7b4d4e1a"])]
     pub take_over: Vec<ClusterIdentity>,
-    /// Networks of the cluster's nodes. Export rules follow from it: nobody else can mount.
+    /// Networks of the cluster's nodes. Export rules follow from it: no other machine can mount. Networks wider
+    /// than /8 (IPv6: /32) are warned of, and those of all addresses refused.
     #[serde(default)]
     pub nodes: Vec<NodeNetwork>,
     /// The arrays.
@@ -30,6 +31,7 @@ pub struct StorageSpec {
     pub arrays: Vec<ArraySpec>,
     /// The classes; `pure-file` and `pure-block` are there even when left out.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "subdomain"}))]
     pub classes: BTreeMap<String, ClassSpec>,
     /// Upper limits by namespace and class; each becomes part of a ResourceQuota.
     #[serde(default)]
@@ -62,8 +64,8 @@ pub struct ArraySpec {
     pub r#type: ArrayType,
     /// Host name or address of its management interface, with `:port` when it is not 443. Always https.
     pub management: String,
-    /// Host name or address from which nodes mount (FlashBlade: a data VIP). When left out, it is
-    /// read from the array.
+    /// One host name or address from which nodes mount (FlashBlade: a data VIP), without a port. When left
+    /// out, it is read from the array.
     pub data: Option<String>,
     /// Where its API token is: never the token itself.
     pub token: Kept,
@@ -78,10 +80,18 @@ pub struct ArraySpec {
     pub id: Option<String>,
     /// Labels for placement: a class may ask for them with `arrays`.
     #[serde(default)]
+    #[schemars(extend(
+        "propertyNames" = {"format": "label-key"},
+        "additionalProperties" = {"type": "string", "format": "label"},
+    ))]
     pub labels: BTreeMap<String, String>,
     /// Labels of the nodes that reach it, such as `topology.kubernetes.io/zone: a`. Pods with a volume on it
     /// are scheduled to those nodes alone. When left out, all nodes reach it.
     #[serde(default)]
+    #[schemars(extend(
+        "propertyNames" = {"format": "label-key"},
+        "additionalProperties" = {"type": "string", "format": "label"},
+    ))]
     pub topology: BTreeMap<String, String>,
 }
 

@@ -14,10 +14,12 @@ pub const FINALIZER: &str = "pso-gen.io/volume";
 pub const ARRAY: &str = "pso-gen.io/array";
 /// Annotation of a claim: the volume that is imported for it. The storage document has to say so too.
 pub const IMPORT: &str = "pso-gen.io/import";
-/// Annotation of a claim: its own schedule of snapshots, which comes before that of its class.
+/// Annotation of a claim: its own schedule of snapshots, on top of that of its class.
 pub const SNAPSHOTS: &str = "pso-gen.io/snapshots";
 /// Parameter of a StorageClass: the schedule of snapshots of its volumes.
 pub const SNAPSHOTS_PARAMETER: &str = "snapshots";
+/// Parameter of a StorageClass: `true` when a claim's own schedule takes the place of the class's.
+pub const MAY_REDUCE_PARAMETER: &str = "claimsMayReduceSnapshots";
 /// Parameter of a StorageClass: who may mount its file systems, as an array's export rules say it.
 pub const EXPORTS_PARAMETER: &str = "exportRules";
 /// Parameter of a StorageClass: most bytes per second of each of its block volumes.

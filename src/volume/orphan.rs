@@ -334,7 +334,11 @@ mod tests {
             missing(&setup, pv, there, now).map(|missing| missing.is_destroyed)
         };
         assert_eq!(look(&bound, &[there], later), None);
-        assert_eq!(look(&bound, std::slice::from_ref(&destroyed), made), Some(true), "there is no doubt");
+        assert_eq!(
+            look(&bound, std::slice::from_ref(&destroyed), made),
+            Some(true),
+            "there is no doubt"
+        );
         assert_eq!(look(&bound, &[], made), None, "it may have been made after the list");
         assert_eq!(look(&bound, &[], later), Some(false));
         assert_eq!(look(&pv(&name, "Released"), &[destroyed], later), None);

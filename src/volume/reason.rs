@@ -25,13 +25,15 @@ pub enum Reason {
     /// The volume of a bound claim is destroyed on its array, or gone. In the word of the CSI project's
     /// external-health-monitor.
     VolumeConditionAbnormal,
+    /// A claim asks for fewer snapshots than its class lets it; those of the class are taken and kept.
+    SnapshotScheduleRefused,
     /// The volume behind a released PersistentVolume is not destroyed yet, because something is wrong.
     VolumeFailedDelete,
 }
 
 impl Reason {
     /// All there are.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -41,6 +43,7 @@ impl Reason {
         Self::VolumeResizeFailed,
         Self::SnapshotFailed,
         Self::VolumeConditionAbnormal,
+        Self::SnapshotScheduleRefused,
         Self::VolumeFailedDelete,
     ];
 
@@ -56,6 +59,7 @@ impl Reason {
             Self::VolumeResizeFailed => "VolumeResizeFailed",
             Self::SnapshotFailed => "SnapshotFailed",
             Self::VolumeConditionAbnormal => "VolumeConditionAbnormal",
+            Self::SnapshotScheduleRefused => "SnapshotScheduleRefused",
             Self::VolumeFailedDelete => "VolumeFailedDelete",
         }
     }

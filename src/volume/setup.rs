@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use k8s_openapi::api::storage::v1::StorageClass;
 
 use super::name::{
-    BANDWIDTH_PARAMETER, EXPORTS_PARAMETER, IOPS_PARAMETER, PROVISIONER, SNAPSHOTS_PARAMETER,
+    BANDWIDTH_PARAMETER, EXPORTS_PARAMETER, IOPS_PARAMETER, MAY_REDUCE_PARAMETER, PROVISIONER,
+    SNAPSHOTS_PARAMETER,
 };
 use crate::array::{Capacity, ExportRule, Name, NfsVersions, Qos, Reach};
 use crate::spec::Snapshots;
@@ -130,8 +131,10 @@ pub struct ClassSetup {
     pub exports: Option<Vec<ExportRule>>,
     /// Limits of its block volumes.
     pub qos: Qos,
-    /// Snapshots of its volumes, unless their claims say something else.
+    /// Snapshots of its volumes.
     pub snapshots: Snapshots,
+    /// Whether a claim's own schedule takes the place of `snapshots`, and does not come on top.
+    pub claims_may_reduce: bool,
 }
 
 impl ClassSetup {
@@ -170,12 +173,27 @@ impl ClassSetup {
                 .map_err(|why| format!("class {name}: {SNAPSHOTS_PARAMETER}: {why}"))?,
             None => Snapshots::Never,
         };
+        let claims_may_reduce = match parameters.get(MAY_REDUCE_PARAMETER).map(String::as_str) {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(other) => {
+                return Err(format!(
+                    "class {name}: {MAY_REDUCE_PARAMETER} is {other:?}, not true or false"
+                ));
+            }
+        };
         let exports = match parameters.get(EXPORTS_PARAMETER) {
             Some(text) => Some(ExportRule::parse(text).ok_or_else(|| {
                 format!("class {name}: {EXPORTS_PARAMETER} is {text:?}, not CLIENTS(rw,no_root_squash) …")
             })?),
             None => None,
         };
+        let mut rules = exports.iter().flatten();
+        if let Some(rule) = rules.find(|rule: &&ExportRule| rule.is_for_everybody()) {
+            return Err(format!(
+                "class {name}: {EXPORTS_PARAMETER} lets every machine mount by {rule}; name the networks of the nodes"
+            ));
+        }
         let limit = |key: &str| match parameters.get(key) {
             Some(text) => text.parse().map(Some).map_err(|_| {
                 format!("class {name}: {key} is {text:?}, which is no number of a second")
@@ -194,6 +212,7 @@ impl ClassSetup {
             reclaim_policy,
             waits: class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"),
             snapshots,
+            claims_may_reduce,
         })
     }
 
@@ -252,6 +271,8 @@ mod tests {
         let whole = whole.expect("a class");
         assert_eq!(whole.exports.map(|rules| ExportRule::text(&rules)).as_deref(), Some(rules));
         assert_eq!(whole.qos, Qos { bandwidth: Some(1 << 20), iops: Some(100) });
+        let open = read(&[("exportRules", "10.20.0.0/16(rw,no_root_squash) *(rw,no_root_squash)")]);
+        assert!(open.expect_err("wrong").contains("every machine mount by *(rw,no_root_squash)"));
         for (key, value) in [("exportRules", "*"), ("bandwidth", "1Mi"), ("iops", "-1")] {
             let wrong = read(&[(key, value)]).expect_err("wrong");
             assert!(wrong.starts_with(&format!("class pure-file: {key} is")), "{wrong}");
@@ -263,6 +284,16 @@ mod tests {
         let read = |class: &StorageClass| ClassSetup::read(class).expect("ours");
         let snapshots = read(&class("every 6h, keep 28")).map(|class| class.snapshots.to_string());
         assert_eq!(snapshots, Ok("every 6h, keep 28".to_owned()));
+        for (text, may) in [("true", Ok(true)), ("false", Ok(false)), ("yes", Err(()))] {
+            let mut class = class("every 6h, keep 28");
+            let parameters = class.parameters.get_or_insert_default();
+            parameters.insert(MAY_REDUCE_PARAMETER.to_owned(), text.to_owned());
+            assert_eq!(read(&class).map(|class| class.claims_may_reduce).map_err(|_| ()), may);
+        }
+        assert_eq!(
+            read(&class("every 6h, keep 28")).map(|class| class.claims_may_reduce),
+            Ok(false)
+        );
         let wrong = read(&class("daily")).expect_err("no schedule");
         assert!(wrong.starts_with("class pure-file: snapshots: expected `every 6h"), "{wrong}");
         let mut without = class("");

@@ -1,4 +1,5 @@
-//! Snapshots by schedule: for each bound volume one in each slot, and the newest so many of them kept.
+//! Snapshots by schedule: for each bound volume one in each slot, and the newest so many of them kept. Which
+//! schedules these are, and what they let go, is [`schedule`](super::schedule)'s matter.
 //!
 //! Knows no clock: the time is part of the view. What was done in a slot is read from the array itself, once;
 //! so a crash, a second leader or a lost answer makes no second one, and time in which nobody ran makes one
@@ -6,15 +7,14 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
-use super::effect::{About, Effect, Event, Outcome, Trouble};
-use super::name::SNAPSHOTS;
+use super::effect::{About, Effect, Event, Outcome, Severity, Trouble};
 use super::persistent::{Behind, behind};
 use super::reason::Reason;
 use super::retry::Tries;
+use super::schedule::Schedules;
 use super::setup::ClassSetup;
 use super::slot::Slot;
 use crate::array::{Retry, Snapshot};
-use crate::spec::{SnapshotSchedule, Snapshots};
 
 /// What people are told of snapshots.
 const FAILED: Reason = Reason::SnapshotFailed;
@@ -41,14 +41,17 @@ pub struct SnapshotWork {
     round: Option<Round>,
     waiting: bool,
     tries: Tries,
+    /// What people were told last of a wish that is not followed.
+    refused: Option<String>,
 }
 
 /// What is to be there at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
     behind: Behind,
-    slot: Slot,
-    schedule: SnapshotSchedule,
+    /// At least one.
+    slots: Vec<Slot>,
+    schedules: Schedules,
 }
 
 /// What has been done about it.
@@ -57,6 +60,8 @@ struct Round {
     wanted: Wanted,
     /// All snapshots of the volume, as far as they have been asked for.
     there: Option<Vec<Snapshot>>,
+    taken: usize,
+    destroyed: usize,
     done: bool,
 }
 
@@ -89,14 +94,29 @@ impl SnapshotWork {
         if self.doing.is_some() || self.waiting {
             return Vec::new();
         }
-        match self.next(view) {
-            Next::Nothing => Vec::new(),
+        let next = self.next(view);
+        let mut effects = Vec::from_iter(self.refuse());
+        match next {
+            Next::Nothing => {}
             Next::Do(effect) => {
                 self.doing = Some(effect.clone());
-                vec![effect]
+                effects.push(effect);
             }
-            Next::Stuck(message) => self.fail(view, &Trouble::Cluster(message)),
+            Next::Stuck(message) => effects.extend(self.fail(view, &Trouble::Cluster(message))),
         }
+        effects
+    }
+
+    /// Tells people once what of a claim's wish is not followed.
+    fn refuse(&mut self) -> Option<Effect> {
+        let refused = self.round.as_ref().and_then(|round| round.wanted.schedules.refused.clone());
+        if self.refused == refused {
+            return None;
+        }
+        self.refused.clone_from(&refused);
+        let (about, reason) = (About::Claim, Reason::SnapshotScheduleRefused);
+        let tell = |message| Effect::Tell { severity: Severity::Warning, about, reason, message };
+        refused.map(tell)
     }
 
     fn learn(&mut self, effect: Effect, outcome: Outcome) -> Result<(), Trouble> {
@@ -115,7 +135,9 @@ impl SnapshotWork {
             }
             (Effect::TakeSnapshot { .. }, Outcome::Snapshot(taken)) => {
                 // Older ones are destroyed on the ground that this one is there.
-                if round.wanted.slot_of(&taken) != Some(round.wanted.slot) || taken.destroyed {
+                let slot = round.wanted.slot_of(&taken);
+                let is_wanted = slot.is_some_and(|slot| round.wanted.slots.contains(&slot));
+                if !is_wanted || taken.destroyed {
                     let message =
                         format!("{} was taken, and is not what was asked for", taken.name);
                     return Err(Trouble::Array {
@@ -124,11 +146,13 @@ impl SnapshotWork {
                         retry: Retry::Later,
                     });
                 }
+                round.taken += 1;
                 round.there.get_or_insert_default().push(taken);
             }
             (Effect::DestroySnapshot { snapshot, .. }, _) => {
                 let there = round.there.iter_mut().flatten();
                 there.filter(|each| each.id == snapshot.id).for_each(|each| each.destroyed = true);
+                round.destroyed += 1;
             }
             _ => {}
         }
@@ -160,7 +184,10 @@ impl SnapshotWork {
         };
         let round = match &mut self.round {
             Some(round) if round.wanted == wanted => round,
-            other => other.insert(Round { wanted, there: None, done: false }),
+            other => {
+                let new = Round { wanted, there: None, taken: 0, destroyed: 0, done: false };
+                other.insert(new)
+            }
         };
         if round.done {
             return Next::Nothing;
@@ -181,22 +208,23 @@ impl SnapshotWork {
 
 impl Round {
     fn next(&self) -> Option<Effect> {
-        let Wanted { behind, slot, schedule } = &self.wanted;
+        let Wanted { behind, slots, schedules } = &self.wanted;
         let Behind { array, volume, .. } = behind.clone();
         let Some(there) = &self.there else { return Some(Effect::ListSnapshots { array, volume }) };
         let ours = there.iter().filter_map(|each| Some((self.wanted.slot_of(each)?, each)));
         let mut ours: Vec<(Slot, &Snapshot)> = ours.collect();
         // One that somebody has destroyed was there: it is not taken back.
-        if !ours.iter().any(|(of, _)| of == slot) {
+        if let Some(slot) = slots.iter().find(|slot| !ours.iter().any(|(of, _)| of == *slot)) {
             return slot.suffix().map(|suffix| Effect::TakeSnapshot { array, volume, suffix });
         }
         // One of a time to come, which a wrong clock has made, must not take the place of others.
-        ours.retain(|(of, each)| !each.destroyed && of <= slot);
+        let last = slots.iter().max()?;
+        ours.retain(|(of, each)| !each.destroyed && of <= last);
         ours.sort_by_key(|(of, _)| std::cmp::Reverse(*of));
-        // At least one is kept, whatever stands in the schedule; the oldest goes first.
-        let kept = usize::from(schedule.keep).max(1);
-        let (_, oldest) = ours.into_iter().skip(kept).last()?;
-        Some(Effect::DestroySnapshot { array, snapshot: oldest.clone() })
+        let newest_first: Vec<Slot> = ours.iter().map(|(of, _)| *of).collect();
+        let slot = schedules.next_to_go(&newest_first, self.taken, self.destroyed)?;
+        let (_, snapshot) = ours.into_iter().find(|(of, _)| *of == slot)?;
+        Some(Effect::DestroySnapshot { array, snapshot: snapshot.clone() })
     }
 }
 
@@ -208,36 +236,22 @@ impl Wanted {
         let Some(behind) = behind(volume).filter(|_| are_bound(volume, claim)) else {
             return Ok(None);
         };
-        let Some(schedule) = schedule(claim, view.class)? else { return Ok(None) };
+        let schedules = Schedules::of(claim, view.class)?;
+        if schedules.is_empty() {
+            return Ok(None);
+        }
         if view.is_shared {
             let message = "another PersistentVolume has the same volume; remove one of them";
             return Err(message.to_owned());
         }
         let uid = claim.metadata.uid.as_deref().unwrap_or_default();
-        let slot = Slot::due(view.now, u64::from(schedule.every.0), uid);
-        Ok(Some(Self { behind, slot, schedule }))
+        let slots = schedules.due(view.now, uid);
+        Ok(Some(Self { behind, slots, schedules }))
     }
 
     fn slot_of(&self, snapshot: &Snapshot) -> Option<Slot> {
         Slot::of(snapshot, self.behind.volume.name.as_str())
     }
-}
-
-/// Returns the schedule of a claim: its own, or else that of its class.
-fn schedule(
-    claim: &PersistentVolumeClaim,
-    class: Option<&Result<ClassSetup, String>>,
-) -> Result<Option<SnapshotSchedule>, String> {
-    let annotations = claim.metadata.annotations.as_ref();
-    let snapshots = match (annotations.and_then(|all| all.get(SNAPSHOTS)), class) {
-        (Some(own), _) => Snapshots::parse(own).map_err(|why| format!("{SNAPSHOTS}: {why}"))?,
-        (_, Some(class)) => class.as_ref().map_err(Clone::clone)?.snapshots,
-        (None, None) => Snapshots::Never,
-    };
-    Ok(match snapshots {
-        Snapshots::Every(schedule) => Some(schedule),
-        Snapshots::Never => None,
-    })
 }
 
 /// Whether the two are bound to each other, and the claim stays. A PersistentVolume that somebody deletes is in
@@ -262,6 +276,14 @@ mod tests {
     /// 2026-11-23T06:00:00Z
     const SIX: u64 = 1_795_413_600;
     const HOUR: u64 = 3600;
+
+    fn class(snapshots: &str) -> Result<ClassSetup, String> {
+        let class = json!({
+            "metadata": {"name": "pure-file"}, "provisioner": "pso-gen.io/provisioner",
+            "parameters": {"backend": "file", "snapshots": snapshots},
+        });
+        ClassSetup::read(&serde_json::from_value(class).expect("typed")).expect("ours")
+    }
 
     struct Stage {
         volume: PersistentVolume,
@@ -291,7 +313,7 @@ mod tests {
             Self {
                 volume: serde_json::from_value(volume).expect("typed"),
                 claim: serde_json::from_value(claim).expect("typed"),
-                class: Err("class pure-file is wrong".to_owned()),
+                class: class("never"),
                 is_shared: false,
                 now: SIX + 1000,
                 work: SnapshotWork::default(),
@@ -476,10 +498,47 @@ mod tests {
         assert_eq!(told(&Stage::new("daily").step(Event::Changed)), (vec![wrong], true));
         let mut stage = Stage::new("");
         stage.claim.metadata.annotations = None;
-        let class = "class pure-file is wrong";
-        assert_eq!(told(&stage.step(Event::Changed)), (vec![class], true));
+        stage.class = Err("class pure-file is wrong".to_owned());
+        assert_eq!(told(&stage.step(Event::Changed)), (vec!["class pure-file is wrong"], true));
         let mut stage = Stage::new("every 1h, keep 2");
         stage.is_shared = true;
         assert!(told(&stage.step(Event::Changed)).0[0].contains("another PersistentVolume"));
+    }
+
+    #[test]
+    fn a_claims_wish_destroys_nothing_that_its_class_keeps() {
+        let mut stage = Stage::new("every 5m, keep 1");
+        stage.class = class("every 1h, keep 20");
+        for hour in 0..20 {
+            let day = if hour < 18 { 22 } else { 23 };
+            stage.put(&format!("pso-202611{day}T{:02}00", (hour + 6) % 24), false);
+        }
+        let first = stage.step(Event::Changed);
+        let is_told = |effect: &&Effect| {
+            matches!(effect, Effect::Tell {
+                about: About::Claim, severity: Severity::Warning,
+                reason: Reason::SnapshotScheduleRefused, message,
+            } if message.contains("`every 5m, keep 1` asks for less"))
+        };
+        assert_eq!(first.iter().filter(is_told).count(), 1, "{first:?}");
+        stage.work = SnapshotWork::default();
+        // The seconds by which this volume comes later are its claim's; both slots are past.
+        let told = ["list", "take pso-20261123T0600", "take pso-20261123T0615"];
+        let run = stage.run();
+        assert_eq!(run[..3], told);
+        assert_eq!(run[3..], ["destroy prod-pvc-1.pso-20261122T0600"], "as without the wish");
+        stage.now += 300;
+        let told = ["list", "take pso-20261123T0620", "destroy prod-pvc-1.pso-20261123T0615"];
+        assert_eq!(stage.run(), told);
+        assert_eq!(stage.step(Event::Changed), [], "told once");
+    }
+
+    #[test]
+    fn a_class_that_goes_takes_no_snapshots_along() {
+        let mut stage = Stage::new("every 1h, keep 1");
+        stage.put("pso-20261123T0400", false);
+        stage.put("pso-20261123T0500", false);
+        stage.class = Err("class pure-file is wrong".to_owned());
+        assert_eq!(stage.run(), ["list", "take pso-20261123T0600"]);
     }
 }

@@ -17,12 +17,33 @@ impl Run {
     pub(crate) fn schedule(&mut self, text: &str) {
         let class = self.class.as_mut().expect("a class");
         class.snapshots = Snapshots::parse(text).expect("a schedule");
+        self.note(format!("admin: the class has snapshots {text}"));
+    }
+
+    /// Lets claims reduce what their class keeps.
+    pub(crate) fn let_claims_reduce(&mut self) {
+        self.class.as_mut().expect("a class").claims_may_reduce = true;
+        self.floor = None;
+    }
+
+    /// Somebody makes a class of the same name that cannot be read.
+    pub(crate) fn spoil_class(&mut self) {
+        self.class = Err("class pure-file is wrong".to_owned());
     }
 
     /// Lets a claim have a schedule of its own.
     pub(crate) fn annotate(&mut self, name: &str, text: &str) {
         self.cluster.annotate_claim(name, SNAPSHOTS, text);
         self.note(format!("user: {name} is to have snapshots {text}"));
+    }
+
+    /// Somebody wants less than the class keeps, or slips.
+    pub(super) fn wish_for_less(&mut self, name: &str) {
+        let wish =
+            ["never", "every 10m, keep 1", "every 20m, keep 1", "daily"][self.dice.usize(0..4)];
+        if self.floor.is_some() && self.cluster.claims.contains_key(name) {
+            self.annotate(name, wish);
+        }
     }
 
     /// Lets time pass, in seconds.
@@ -92,6 +113,7 @@ impl Run {
                 let slot = self.check_slot(&suffix.to_string());
                 let name = volume.name.as_str();
                 let taken = self.arrays.snapshot(&array, name, &suffix.to_string(), slot);
+                self.taken += usize::from(slot.is_some());
                 let effect = Effect::TakeSnapshot { array, volume, suffix };
                 taken.map(Outcome::Snapshot).ok_or_else(|| Self::trouble(&effect))
             }
@@ -137,6 +159,16 @@ impl Run {
         let left = self.arrays.slots_of(array, &snapshot.volume);
         let newer = left.iter().filter(|left| **left > slot).count();
         self.must(newer >= self.keep, "too few snapshots are kept");
+        self.must(self.class.is_ok(), "a snapshot is destroyed while it is not known what is kept");
+        if let Some((every, keep)) = self.floor {
+            let of_class = |slot: &u64| slot.is_multiple_of(every);
+            let newer = left.iter().filter(|left| **left > slot && of_class(left)).count();
+            self.must(!of_class(&slot) || newer >= keep, "what the class keeps is destroyed");
+        }
+        // Two for each, and one or two more when a process has ended meanwhile.
+        self.destroyed += 1;
+        let many = self.destroyed > 2 * self.taken + 2 * self.processes;
+        self.must(!many, "many snapshots are destroyed at once");
     }
 
     /// Somebody takes a snapshot, and names it nearly as we do; or a protection group takes one.

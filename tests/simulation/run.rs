@@ -121,6 +121,11 @@ pub(crate) struct Run {
     dice: fastrand::Rng,
     /// How many snapshots are kept.
     pub(crate) keep: usize,
+    /// What the class keeps of its own slots, whatever claims say: seconds from one to the next, and how many.
+    pub(crate) floor: Option<(u64, usize)>,
+    /// How many snapshots by schedule were taken and destroyed.
+    taken: usize,
+    destroyed: usize,
     /// Share of effects that fail, or of which the answer is lost, when chance rules.
     faults: f64,
     trace: Vec<String>,
@@ -150,6 +155,7 @@ impl Run {
             waits: false,
             arrays: BTreeMap::new(),
             snapshots: Snapshots::Never,
+            claims_may_reduce: false,
         };
         Self {
             cluster: Cluster::default(),
@@ -174,6 +180,9 @@ impl Run {
             done: 0,
             dice: fastrand::Rng::with_seed(seed),
             keep: 2,
+            floor: None,
+            taken: 0,
+            destroyed: 0,
             faults: 0.0,
             trace: Vec::new(),
             seed,
@@ -821,6 +830,7 @@ pub(crate) fn at_random(seed: u64) {
     run.late_volumes = seed % 4 < 2;
     if seed.is_multiple_of(2) {
         run.schedule(&format!("every {EVERY}s, keep {}", run.keep));
+        run.floor = Some((EVERY, run.keep));
         run.skew = if seed.is_multiple_of(4) { 400 } else { 0 };
     }
     for _ in 0..120 {
@@ -871,6 +881,7 @@ pub(crate) fn at_random(seed: u64) {
             }
             85 => run.take_foreign(),
             87 => run.list_again(),
+            89 => run.wish_for_less(name),
             88 => run.delete_volume_by_hand(),
             86 => {
                 let fails = run.dice.bool();

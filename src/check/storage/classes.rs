@@ -1,6 +1,5 @@
 //! Rules of the classes of a storage document: what each kind has, and what an array or a mount would refuse.
 
-use crate::array::{ExportRule, Squash};
 use crate::blueprint::{PURE_BLOCK, PURE_FILE};
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::spec::{ArrayType, BaseClass, ClassSpec, StorageSpec};
@@ -40,7 +39,6 @@ pub(super) fn classes(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
         };
         found.extend(of.kind(base));
         found.extend(of.mount_options(base));
-        found.extend(of.export_rules());
         found.extend(of.qos());
     }
     found.extend(one_default(spec, node));
@@ -57,16 +55,10 @@ struct Of<'c> {
 
 impl Of<'_> {
     fn wrong(&self, path: &[&str], message: String, fix: impl Into<String>) -> Diagnostic {
-        let whole = ["spec", "classes", self.name].into_iter().chain(path.iter().copied());
-        let place = self.node.place_of(whole);
-        let mut at = format!("spec.classes.{}", self.name);
-        for part in path {
-            if part.starts_with(|c: char| c.is_ascii_digit()) {
-                at = format!("{at}[{part}]");
-            } else {
-                at = format!("{at}.{part}");
-            }
-        }
+        let whole: Vec<&str> =
+            ["spec", "classes", self.name].into_iter().chain(path.iter().copied()).collect();
+        let place = self.node.place_of(whole.iter().copied());
+        let at = super::written(&whole);
         Diagnostic::new(Code::BadValue, place, message).at(at).fix(fix)
     }
 
@@ -143,19 +135,6 @@ impl Of<'_> {
             }
         }
         found
-    }
-
-    fn export_rules(&self) -> Vec<Diagnostic> {
-        let rules = self.class.export_rules.iter().enumerate();
-        let bad = rules.filter(|(_, rule)| {
-            ExportRule::new(rule.clients.as_str(), false, Squash::None).is_none()
-        });
-        bad.map(|(index, rule)| {
-            let message = format!("{:?} is not one client", rule.clients);
-            let fix = "write a network such as `10.20.0.0/16`, an address, a host name or `@netgroup`, and a rule for each";
-            self.wrong(&["exportRules", &index.to_string(), "clients"], message, fix)
-        })
-        .collect()
     }
 
     fn qos(&self) -> Vec<Diagnostic> {
