@@ -46,8 +46,8 @@ pub use orphan::{
 pub use persistent::{Behind, behind, quantity, volume_behind};
 pub use reason::Reason;
 pub use registration::{
-    GRACE as REGISTRATION_GRACE, LOOK as REGISTRATION_LOOK, Registration, RegistrationStep, Tenure,
-    identity, taken as registered_elsewhere,
+    GRACE as REGISTRATION_GRACE, LOOK as REGISTRATION_LOOK, NotYet, Registration, RegistrationStep,
+    Tenure, identity, taken as registered_elsewhere,
 };
 pub use release::{ReleaseWork, View as ReleaseView};
 pub use setup::{ArrayKind, ArrayState, ArrayTraits, Binding, ClassSetup, Health, Import, Setup};

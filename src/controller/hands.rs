@@ -100,7 +100,15 @@ impl Hands {
             Effect::ListSnapshots { ref array, .. }
             | Effect::TakeSnapshot { ref array, .. }
             | Effect::DestroySnapshot { ref array, .. } => {
-                snapshots::act(self.array(array, None, None)?.as_ref(), &effect).await
+                let read = match &effect {
+                    Effect::DestroySnapshot { read, .. } => *read,
+                    _ => None,
+                };
+                let array = self.array(array, None, read)?;
+                if read.is_some() {
+                    self.registrar.check_to_destroy(array.as_ref()).await?;
+                }
+                snapshots::act(array.as_ref(), &effect, self.leadership.now()).await
             }
             _ => Ok(Outcome::Good),
         }

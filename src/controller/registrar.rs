@@ -126,9 +126,9 @@ impl Registrar {
         let there = self.read(array).await.map_err(|error| super::hands::told(&error))?;
         let now = self.leadership.now();
         let checked = self.with(name, |kept| kept.tenure.check(&there, now));
-        checked.unwrap_or(Ok(())).map_err(|why| Trouble::Array {
-            reason: "NotRegistered",
-            message: format!("{name}: {why}"),
+        checked.unwrap_or(Ok(())).map_err(|not_yet| Trouble::Array {
+            reason: not_yet.reason,
+            message: format!("{name}: {}", not_yet.why),
             retry: Retry::Soon,
         })
     }

@@ -9,7 +9,7 @@ use tracing::info;
 
 use super::hands::told;
 use crate::array::Array;
-use crate::volume::{Effect, Outcome, Trouble};
+use crate::volume::{Effect, Moment, Outcome, Trouble};
 
 /// How many effects about snapshots an array has at once: half of the requests that are sent to it.
 const AT_ONCE: usize = 4;
@@ -40,12 +40,16 @@ impl Snapshots {
     }
 }
 
-/// Does what an effect about snapshots asks for; others ask for nothing.
-pub(super) async fn act(array: &dyn Array, effect: &Effect) -> Result<Outcome, Trouble> {
+/// Does what an effect about snapshots asks for at a moment; others ask for nothing.
+pub(super) async fn act(
+    array: &dyn Array,
+    effect: &Effect,
+    now: Moment,
+) -> Result<Outcome, Trouble> {
     match effect {
         Effect::ListSnapshots { volume, .. } => {
             let all = array.snapshots(volume).await.map_err(|error| told(&error))?;
-            Ok(Outcome::Snapshots(all))
+            Ok(Outcome::Snapshots(now, all))
         }
         Effect::TakeSnapshot { volume, suffix, .. } => {
             let taken = array.snapshot(volume, suffix).await.map_err(|error| told(&error))?;

@@ -178,6 +178,9 @@ pub enum Effect {
         array: String,
         /// The snapshot.
         snapshot: Snapshot,
+        /// When the list was asked for on whose ground it goes, as for [`Self::Destroy`]; none of one by which a
+        /// volume was copied.
+        read: Option<Moment>,
     },
     /// Come again after some time. Not answered but by [`Event::Due`].
     Later(Duration),
@@ -266,8 +269,8 @@ pub enum Outcome {
     Read(Moment, Option<Box<PersistentVolume>>),
     /// The volume on the array; none when there is none of that name.
     Volume(Option<Volume>),
-    /// All snapshots of a volume, destroyed or not.
-    Snapshots(Vec<Snapshot>),
+    /// All snapshots of a volume, destroyed or not, as its array was asked for them at a moment.
+    Snapshots(Moment, Vec<Snapshot>),
     /// The snapshot that was taken or found.
     Snapshot(Snapshot),
     /// Nothing to tell.

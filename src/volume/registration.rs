@@ -102,6 +102,15 @@ pub enum RegistrationStep {
     Remove(VolumeId),
 }
 
+/// Why nothing may be destroyed on an array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotYet {
+    /// One word, of a closed list. `Registering` passes by itself within [`GRACE`].
+    pub reason: &'static str,
+    /// For people.
+    pub why: String,
+}
+
 /// One process's registration on one array.
 #[derive(Debug, Clone)]
 pub struct Tenure {
@@ -178,26 +187,31 @@ impl Tenure {
         self.state = State::Sought;
     }
 
-    /// Returns why nothing may be destroyed on an array that has these objects now; nothing when it may.
-    pub fn check(&self, there: &[Volume], now: Moment) -> Result<(), String> {
-        let all = self.read(there)?;
+    /// Fails when nothing may be destroyed on an array that has these objects now.
+    pub fn check(&self, there: &[Volume], now: Moment) -> Result<(), NotYet> {
+        let not_registered = |why| NotYet { reason: "NotRegistered", why };
+        let all = self.read(there).map_err(not_registered)?;
         if all.len() != 1 || all[0].0 != self.me {
-            return Err(format!(
+            return Err(not_registered(format!(
                 "another provisioner of cluster {} has registered on this array meanwhile",
                 self.me.identity
-            ));
+            )));
         }
         match self.state {
             State::Held => Ok(()),
             State::Young(since) if now.since(since) >= GRACE => Ok(()),
-            State::Young(_) => Err(format!(
-                "the registration of cluster {} on this array is younger than {} s: another provisioner may not know of it yet",
-                self.me.identity,
-                GRACE.as_secs()
-            )),
-            State::Sought => {
-                Err(format!("cluster {} is not registered on this array", self.me.identity))
-            }
+            State::Young(_) => Err(NotYet {
+                reason: "Registering",
+                why: format!(
+                    "the registration of cluster {} on this array is younger than {} s: another provisioner may not know of it yet",
+                    self.me.identity,
+                    GRACE.as_secs()
+                ),
+            }),
+            State::Sought => Err(not_registered(format!(
+                "cluster {} is not registered on this array",
+                self.me.identity
+            ))),
         }
     }
 

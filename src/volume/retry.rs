@@ -66,6 +66,10 @@ impl Tries {
         let doubled = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         let wait = if slow { doubled.max(FIRST * 15) } else { doubled };
         self.failures += 1;
+        // Passes by itself half a minute after a change of leader: no news for people.
+        if matches!(trouble, Trouble::Array { reason: "Registering", .. }) {
+            return vec![Effect::Later(wait)];
+        }
         let told = self.tell(about, Severity::Warning, reason, &kind, message);
         told.into_iter().chain([Effect::Later(wait)]).collect()
     }

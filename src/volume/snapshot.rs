@@ -8,6 +8,7 @@
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::effect::{About, Effect, Event, Outcome, Severity, Trouble};
+use super::moment::Moment;
 use super::persistent::{Behind, behind};
 use super::reason::Reason;
 use super::retry::Tries;
@@ -60,6 +61,8 @@ struct Round {
     wanted: Wanted,
     /// All snapshots of the volume, as far as they have been asked for.
     there: Option<Vec<Snapshot>>,
+    /// When they were asked for.
+    read: Moment,
     taken: usize,
     destroyed: usize,
     done: bool,
@@ -122,7 +125,8 @@ impl SnapshotWork {
     fn learn(&mut self, effect: Effect, outcome: Outcome) -> Result<(), Trouble> {
         let Some(round) = &mut self.round else { return Ok(()) };
         match (effect, outcome) {
-            (Effect::ListSnapshots { .. }, Outcome::Snapshots(all)) => {
+            (Effect::ListSnapshots { .. }, Outcome::Snapshots(at, all)) => {
+                round.read = at;
                 // A volume with another name is somebody's by now; and what is taken of it under that
                 // name would never be found again.
                 let own = &round.wanted.behind.volume.name;
@@ -185,8 +189,15 @@ impl SnapshotWork {
         let round = match &mut self.round {
             Some(round) if round.wanted == wanted => round,
             other => {
-                let new = Round { wanted, there: None, taken: 0, destroyed: 0, done: false };
-                other.insert(new)
+                let read = Moment::default();
+                other.insert(Round {
+                    wanted,
+                    there: None,
+                    read,
+                    taken: 0,
+                    destroyed: 0,
+                    done: false,
+                })
             }
         };
         if round.done {
@@ -224,7 +235,8 @@ impl Round {
         let newest_first: Vec<Slot> = ours.iter().map(|(of, _)| *of).collect();
         let slot = schedules.next_to_go(&newest_first, self.taken, self.destroyed)?;
         let (_, snapshot) = ours.into_iter().find(|(of, _)| *of == slot)?;
-        Some(Effect::DestroySnapshot { array, snapshot: snapshot.clone() })
+        let (snapshot, read) = (snapshot.clone(), Some(self.read));
+        Some(Effect::DestroySnapshot { array, snapshot, read })
     }
 }
 
@@ -346,7 +358,7 @@ mod tests {
                 let outcome = match effect {
                     Effect::ListSnapshots { .. } => {
                         told.push("list".to_owned());
-                        Outcome::Snapshots(self.there.clone())
+                        Outcome::Snapshots(Moment::default(), self.there.clone())
                     }
                     Effect::TakeSnapshot { suffix, .. } => {
                         told.push(format!("take {suffix}"));
@@ -465,7 +477,7 @@ mod tests {
         let failed = stage.step(Event::Done(Err(trouble(Retry::Soon))));
         assert_eq!(told(&failed), (vec![], true), "that is no news");
         stage.step(Event::Due);
-        let list = Outcome::Snapshots(stage.there.clone());
+        let list = Outcome::Snapshots(Moment::default(), stage.there.clone());
         let take = stage.step(Event::Done(Ok(list)));
         assert!(matches!(take[..], [Effect::TakeSnapshot { .. }]), "{take:?}");
         // The answer is about something else: nothing follows from it.
@@ -486,7 +498,7 @@ mod tests {
         stage.put("pso-20261123T0500", false);
         stage.there[0].volume = "mine".to_owned();
         stage.step(Event::Changed);
-        let list = Outcome::Snapshots(stage.there.clone());
+        let list = Outcome::Snapshots(Moment::default(), stage.there.clone());
         let failed = stage.step(Event::Done(Ok(list)));
         assert_eq!(told(&failed), (vec!["prod-pvc-1 is called mine now"], true));
     }

@@ -107,7 +107,8 @@ impl Run {
     pub(super) fn apply_to_snapshots(&mut self, effect: Effect) -> Result<Outcome, Trouble> {
         match effect {
             Effect::ListSnapshots { array, volume } => {
-                Ok(Outcome::Snapshots(self.arrays.snapshots_of(&array, volume.name.as_str())))
+                let all = self.arrays.snapshots_of(&array, volume.name.as_str());
+                Ok(Outcome::Snapshots(self.moment(), all))
             }
             Effect::TakeSnapshot { array, volume, suffix } => {
                 let slot = self.check_slot(&suffix.to_string());
@@ -117,7 +118,7 @@ impl Run {
                 let effect = Effect::TakeSnapshot { array, volume, suffix };
                 taken.map(Outcome::Snapshot).ok_or_else(|| Self::trouble(&effect))
             }
-            Effect::DestroySnapshot { array, snapshot } => {
+            Effect::DestroySnapshot { array, snapshot, .. } => {
                 self.destroy_snapshot(&array, &snapshot);
                 Ok(Outcome::Good)
             }

@@ -97,6 +97,12 @@ impl Run {
             message: message.to_owned(),
             retry: Retry::Soon,
         };
+        if let Effect::Destroy { read, .. } | Effect::DestroySnapshot { read: Some(read), .. } =
+            effect
+            && !self.moment().allows(*read)
+        {
+            return Some(trouble("Expired", "the decision is too old"));
+        }
         let (array, expected) = match effect {
             Effect::Ensure { array, array_id, .. }
             | Effect::Find { array, array_id, .. }
@@ -110,12 +116,7 @@ impl Run {
         {
             return Some(trouble("WrongArray", "this is another array"));
         }
-        match effect {
-            Effect::Destroy { read, .. } if !self.moment().allows(*read) => {
-                Some(trouble("Expired", "the decision is too old"))
-            }
-            _ => None,
-        }
+        None
     }
 
     /// The process ends while something of it is on its way, and another begins. What only waits is held back

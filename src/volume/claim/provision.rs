@@ -98,7 +98,7 @@ impl ClaimWork {
             return Next::Do(Effect::Ensure { array, array_id, wanted: Box::new(wanted) });
         };
         if let Some((array, snapshot)) = self.snapshot.clone() {
-            return Next::Do(Effect::DestroySnapshot { array, snapshot });
+            return Next::Do(Effect::DestroySnapshot { array, snapshot, read: None });
         }
         create(view, claim, class, &array, made)
     }

@@ -56,7 +56,7 @@ impl ClaimWork {
             Asked::There(_) | Asked::Absent => {}
         }
         if let Some((array, snapshot)) = self.snapshot.clone() {
-            return Some(Next::Do(Effect::DestroySnapshot { array, snapshot }));
+            return Some(Next::Do(Effect::DestroySnapshot { array, snapshot, read: None }));
         }
         let asking = asked.into_iter().find(|asking| !self.clean.contains(&asking.array))?;
         let (array, array_id) = (asking.array, asking.id);
