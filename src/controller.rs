@@ -18,7 +18,6 @@ mod metrics;
 mod serve;
 mod setup;
 mod snapshots;
-mod turns;
 mod watches;
 mod world;
 

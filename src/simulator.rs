@@ -8,6 +8,7 @@ mod fields;
 mod filter;
 mod flasharray;
 mod flashblade;
+mod hostile;
 mod journal;
 mod limit;
 mod names;

@@ -10,6 +10,7 @@
 //! A crash takes only the memory; what must outlive it (that a volume is being made, and on which array)
 //! is written on the claim before an array hears of it.
 
+mod chain;
 mod claim;
 mod effect;
 mod growth;

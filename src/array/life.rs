@@ -101,14 +101,21 @@ impl<A: Living> Array for A {
 
     async fn describe(&self, name: &Name) -> Result<Option<Volume>, Error> {
         let found = self.find(self.rest().talk(), &quoted("name", name.as_str())).await?;
-        Ok(found.map(Into::into))
+        let found = found.map(Into::<Volume>::into);
+        match found.as_ref().filter(|found| !name.is(&found.name)) {
+            Some(other) => {
+                Err(self.rest().malformed(&format!("`{}` was not asked for", other.name)))
+            }
+            None => Ok(found),
+        }
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error> {
         let filter = quoted("name", &format!("{prefix}*"));
         let query = [("filter", filter.as_str())];
-        let all: Vec<A::Item> = self.rest().talk().list(A::RESOURCE, &query).await?;
-        Ok(once_each(all.into_iter().map(Into::into)))
+        let talk = self.rest().long_talk();
+        let all: Vec<Volume> = talk.all(A::RESOURCE, &query, A::Item::into).await?;
+        Ok(once_each(all.into_iter()))
     }
 
     async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error> {

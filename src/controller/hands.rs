@@ -14,8 +14,8 @@ use tracing::warn;
 use super::arrays::Arrays;
 use super::lease::Leadership;
 use super::snapshots::{self, Snapshots};
-use super::turns::{Turns, Urgency};
 use crate::array::{Array, Error as ArrayError, Retry, Wanted};
+use crate::turns::{Turns, Urgency};
 use crate::volume::{
     ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, MarkEffect, Outcome,
     PROVISIONER, Reason, SELECTED_NODE, Seen, Severity, Trouble, mark, quantity,

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -29,7 +30,7 @@ use tower::ServiceExt as _;
 use super::faults::Faults;
 use super::journal::Journal;
 use super::limit::Bucket;
-use super::{Answer, Array, Fault, FaultRule, Method, Request, Settings};
+use super::{Answer, Array, Fault, FaultRule, Method, Request, Settings, hostile};
 
 /// Largest body of a request.
 const LARGEST_BODY: usize = 1 << 20;
@@ -126,6 +127,8 @@ struct Served {
     journal: Option<Arc<Mutex<Journal>>>,
     faults: Arc<Mutex<Faults>>,
     tap: Option<Tap>,
+    /// Bytes of large bodies that were handed out.
+    sent: Arc<AtomicU64>,
 }
 
 /// Requests that an array has had.
@@ -166,6 +169,7 @@ pub async fn serve(mut arrays: Vec<(Array, Settings)>, options: &Options) -> io:
             bucket: options.rate.map(|rate| Mutex::new(Bucket::new(rate))),
             faults: Arc::clone(&faults),
             tap: options.tap.clone(),
+            sent: Arc::default(),
         });
         let router = Router::new().fallback(api).with_state(Arc::clone(&served));
         tokio::spawn(accept(listener, acceptor.clone(), router));
@@ -285,8 +289,12 @@ async fn api(State(served): State<Arc<Served>>, request: HttpRequest) -> Respons
         response.extensions_mut().insert(Unanswered);
         return response;
     };
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, JsonBody(answer.body)).into_response();
+    let spoiled = fault.and_then(|fault| hostile::spoiled(fault, &answer, &served.sent));
+    let mut response = spoiled.unwrap_or_else(|| {
+        let status = StatusCode::from_u16(answer.status);
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, JsonBody(answer.body)).into_response()
+    });
     let headers = response.headers_mut();
     for (name, value) in answer.headers {
         if let Ok(value) = value.parse() {
@@ -309,9 +317,21 @@ impl Served {
             };
             Some(Answer { status, headers: Vec::new(), body })
         };
+        let request = &hostile::asked(request, fault);
         let apply = || self.apply(request);
         match fault {
-            None | Some(Fault::Slow { .. }) => Some(apply()),
+            None
+            | Some(
+                Fault::Slow { .. }
+                | Fault::EndlessPages
+                | Fault::LongNames { .. }
+                | Fault::SteeringNames
+                | Fault::SteeringError
+                | Fault::LargeError { .. }
+                | Fault::LargeAnswer { .. }
+                | Fault::Drip { .. }
+                | Fault::Compressed,
+            ) => Some(apply()),
             Some(Fault::Throttled { retry_after }) => {
                 let mut answer = refused(429, "Too many requests.")?;
                 answer.headers.extend(retry_after.map(|s| ("retry-after", s.to_string())));
@@ -406,6 +426,7 @@ async fn state(
         json!({
             "kind": kind, "name": name, "url": url, "logins": array.logins(),
             "contents": array.contents(most, now()), "requests": calls.count, "calls": calls.recent,
+            "sent": served.sent.load(Ordering::Relaxed),
         })
     });
     JsonBody(json!({"arrays": arrays.collect::<Vec<_>>()}))

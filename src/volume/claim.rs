@@ -17,6 +17,7 @@ use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::chain::Chain;
 use super::effect::{About, Asked, Effect, Event, Outcome, Seen, Severity, Trouble};
 use super::growth;
 use super::name::{self, ARRAY, FINALIZER};
@@ -97,6 +98,7 @@ pub struct ClaimWork {
     why: String,
     waiting: bool,
     tries: Tries,
+    chain: Chain,
 }
 
 /// What is to be done next.
@@ -139,10 +141,14 @@ impl ClaimWork {
             Event::Done(done) => {
                 let Some(effect) = self.doing.take() else { return effects };
                 match done {
-                    Ok(outcome) => self.learn(effect, outcome),
+                    Ok(outcome) => {
+                        self.chain.done(&effect);
+                        self.learn(effect, outcome);
+                    }
                     // What was in the way has been seen by now: the next try need not wait.
                     Err(Trouble::Conflict) if is_outdated(&effect, view.claim) => {}
                     Err(trouble) => {
+                        self.chain.waits();
                         effects.extend(self.fail(&effect, &trouble));
                         return effects;
                     }
@@ -164,6 +170,7 @@ impl ClaimWork {
         match self.next(view) {
             // What was read is as old as this moment; the next look reads again.
             Next::Nothing => {
+                self.chain.ended();
                 self.read = Asked::NotYet;
                 self.forget_arrays();
                 self.grown = None;
@@ -179,6 +186,11 @@ impl ClaimWork {
                 effects.push(Effect::Mark);
             }
             Next::Do(effect) => {
+                if let Some(trouble) = self.chain.repeats(&effect) {
+                    effects.extend(self.fail(&effect, &trouble));
+                    self.waiting = true;
+                    return effects;
+                }
                 effects.extend(self.announce(view, &effect));
                 self.doing = Some(effect.clone());
                 effects.push(effect);

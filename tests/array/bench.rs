@@ -134,6 +134,7 @@ impl Bench {
             first_wait: Duration::from_millis(5),
             longest_wait: Duration::from_secs(2),
             patience: Duration::from_secs(5),
+            list: Duration::from_secs(5),
             look: Duration::from_millis(50),
             ..Pace::default()
         };
@@ -144,6 +145,19 @@ impl Bench {
         let bench = Self { running, folder, wire, token, rest, pace, http };
         bench.write_token(&bench.token);
         bench
+    }
+
+    /// Lets clients wait for at most so long for an answer, and for an operation.
+    pub(crate) fn with_patience(mut self, request: Duration, patience: Duration) -> Self {
+        self.pace = Pace { request, patience, list: patience, ..self.pace };
+        self
+    }
+
+    /// Bytes of large bodies that the array has handed out.
+    pub(crate) async fn sent(&self) -> u64 {
+        let state = self.http.get(format!("{}/state", self.running.page)).send().await;
+        let state: Json = state.expect("an answer").json().await.expect("JSON");
+        state["arrays"][0]["sent"].as_u64().expect("a number")
     }
 
     /// Lets what goes wrong by chance follow from a seed.

@@ -37,6 +37,13 @@ pub(in super::super) enum State {
     Waiting,
 }
 
+impl Subject {
+    /// Returns the namespace of its claim.
+    pub(in super::super) fn namespace(&self) -> &str {
+        self.claim.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+}
+
 impl State {
     /// Words for all states, and for one that only who counts attempts knows.
     pub(in super::super) const WORDS: [&str; 4] = ["bound", "pending", "waiting", "failing"];

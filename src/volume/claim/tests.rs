@@ -19,6 +19,8 @@ struct Stage {
     arrays: Vec<ArrayState>,
     /// The volume of the claim, on the arrays that have one.
     there: BTreeSet<&'static str>,
+    /// How the arrays call what they have.
+    called: &'static str,
     /// An array that says it has no room.
     full: Option<&'static str>,
     work: ClaimWork,
@@ -46,6 +48,7 @@ impl Stage {
             class: ClassSetup::read(&typed(&class)).expect("ours"),
             arrays: vec![array("fb1", 500), array("fb2", 100)],
             there: BTreeSet::new(),
+            called: "prod-pvc-1",
             full: None,
             work: ClaimWork::default(),
         }
@@ -112,7 +115,8 @@ impl Stage {
                 (format!("ask {}", asked.join(",")), Ok(Outcome::Claim(Some(claim))))
             }
             Effect::Find { array, .. } => {
-                let found = self.there.contains(array.as_str()).then(|| made(array));
+                let called = |volume| Volume { name: self.called.to_owned(), ..volume };
+                let found = self.there.contains(array.as_str()).then(|| called(made(array)));
                 (format!("look at {array}"), Ok(Outcome::Volume(found)))
             }
             Effect::Ensure { array, .. } if self.full == Some(array) => {
@@ -238,6 +242,26 @@ fn every_array_that_was_asked_is_cleaned_up() {
     let told = stage.run(Event::Changed);
     let each = ["look at fb1", "destroy on fb1", "look at fb2", "destroy on fb2"];
     assert_eq!(told, [&["read"][..], &each, &["finish"]].concat());
+}
+
+#[test]
+fn a_name_in_another_case_is_the_same_name() {
+    let mut stage = Stage::new().asked("fb1");
+    stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
+    (stage.there, stage.called) = (["fb1"].into(), "PROD-pvc-1");
+    assert_eq!(stage.run(Event::Changed), ["read", "look at fb1", "destroy on fb1", "finish"]);
+}
+
+#[test]
+fn an_array_that_answers_for_another_name_is_asked_after_a_pause() {
+    let mut stage = Stage::new().asked("fb1");
+    stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
+    (stage.there, stage.called) = (["fb1"].into(), "prod-pvc-2");
+    assert_eq!(stage.run(Event::Changed), ["read", "look at fb1"], "and then it waits");
+    assert_eq!(stage.run(Event::Changed), [""; 0]);
+    let told = stage.run(Event::Due);
+    assert_eq!(told, ["read", "look at fb1", "fb1 answers for prod-pvc-1, and that is of no use"]);
+    assert_eq!(stage.run(Event::Due), ["read", "look at fb1"], "which is told once");
 }
 
 #[test]
