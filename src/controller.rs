@@ -15,9 +15,11 @@ mod held;
 mod journal;
 mod lease;
 mod metrics;
+mod pages;
 mod serve;
 mod setup;
 mod snapshots;
+mod trim;
 mod watches;
 mod world;
 
@@ -43,6 +45,7 @@ use hands::Hands;
 use lease::{Candidate, Leadership};
 pub use metrics::Metrics;
 use metrics::Tally;
+pub use pages::{SmallPages, SmallPagesOf};
 use serve::BEAT;
 pub use serve::{Status, serve};
 pub use setup::{SetupError, set_up};
@@ -154,13 +157,10 @@ async fn lead(
     // A list of thousands comes no faster than it is looked at.
     let (watched, mut seen) = mpsc::channel(SEEN);
     let metrics = status.metrics();
-    let claims = Api::<PersistentVolumeClaim>::all(client.clone());
-    let volumes = Api::<PersistentVolume>::all(client.clone());
-    let classes = Api::<StorageClass>::all(client.clone());
     let mut tasks = vec![
-        watch(claims, metrics.clone(), &watched, Message::Claims),
-        watch(volumes, metrics.clone(), &watched, Message::Volumes),
-        watch(classes, metrics.clone(), &watched, Message::Classes),
+        watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Claims),
+        watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Volumes),
+        watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Classes),
         look(Lookout::new(arrays.clone(), metrics.clone()), &sender),
         list(arrays.clone(), &sender),
         tick(&sender),
@@ -168,8 +168,7 @@ async fn lead(
     // Who they are matters only when not every one reaches every array.
     let nodes = arrays.have_topology();
     if nodes {
-        let nodes = Api::<PartialObjectMeta<Node>>::all(client.clone());
-        tasks.push(watch(nodes, metrics.clone(), &watched, Message::Nodes));
+        tasks.push(watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Nodes));
     }
     let hands = Hands::new(client, arrays.clone(), leadership);
     let world = World::new(arrays.setup().clone(), nodes);

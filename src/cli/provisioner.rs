@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
+use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 use super::cluster::{self, namespaced, storage};
@@ -119,11 +119,6 @@ async fn listen(address: SocketAddr, status: &Status) -> Result<(), Trouble> {
     let listener = TcpListener::bind(address).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
     info!(%address, "serving metrics and probes");
-    let served = controller::serve(listener, status.clone());
-    tokio::spawn(async move {
-        if let Err(error) = served.await {
-            warn!(%error, "metrics and probes are not served any more");
-        }
-    });
+    tokio::spawn(controller::serve(listener, status.clone()));
     Ok(())
 }

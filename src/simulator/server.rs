@@ -17,10 +17,11 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json as JsonBody, Router};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -34,6 +35,12 @@ use super::{Answer, Array, Fault, FaultRule, Method, Request, Settings, hostile}
 
 /// Largest body of a request.
 const LARGEST_BODY: usize = 1 << 20;
+/// Largest head of a request, in bytes.
+const LARGEST_HEAD: usize = 64 << 10;
+/// How long a connection may rest, and a request may take until its head is there.
+const HEAD: Duration = Duration::from_secs(120);
+/// Connections at once, of one array. More wait until others end.
+const CONNECTIONS: usize = 1024;
 /// Calls that the page remembers, of each array.
 const RECENT: usize = 20;
 /// Objects that the page shows, of each kind, unless it asks for more.
@@ -207,14 +214,19 @@ fn certificate(options: &Options) -> io::Result<(Option<TlsAcceptor>, Option<Str
 }
 
 async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, router: Router) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             // Too many open files, for example: it passes.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let (acceptor, router) = (acceptor.clone(), router.clone());
-        tokio::spawn(async move { connection(stream, acceptor, router).await });
+        tokio::spawn(async move {
+            connection(stream, acceptor, router).await;
+            drop(place);
+        });
     }
 }
 
@@ -230,12 +242,13 @@ async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Ro
             }
         }
     });
-    let http = hyper::server::conn::http1::Builder::new();
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(LARGEST_HEAD);
     let _ = match acceptor {
         None => http.serve_connection(TokioIo::new(stream), service).await,
-        Some(acceptor) => match acceptor.accept(stream).await {
-            Ok(stream) => http.serve_connection(TokioIo::new(stream), service).await,
-            Err(_) => return,
+        Some(acceptor) => match tokio::time::timeout(HEAD, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => http.serve_connection(TokioIo::new(stream), service).await,
+            _ => return,
         },
     };
 }
