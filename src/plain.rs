@@ -40,6 +40,35 @@ pub fn lines(text: &str) -> String {
     text.chars().map(|c| if c == '\n' { c } else { shown(c) }).collect()
 }
 
+/// Returns a name as it is, but for what would steer, ends of lines among it.
+pub fn name(text: &str) -> String {
+    text.chars().map(shown).collect()
+}
+
+/// Returns a text of several lines of our own making that may have colours (`ESC [ … m`, and no other sequence).
+pub fn coloured(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\u{1b}') {
+        let (before, sequence) = rest.split_at(at);
+        safe.push_str(&lines(before));
+        let inside = sequence.strip_prefix("\u{1b}[").unwrap_or_default();
+        let end = inside.find(|c: char| !c.is_ascii_digit() && c != ';');
+        match end.filter(|end| inside[*end..].starts_with('m')) {
+            Some(end) => {
+                let (colour, after) = sequence.split_at(end + 3);
+                safe.push_str(colour);
+                rest = after;
+            }
+            None => {
+                safe.push(char::REPLACEMENT_CHARACTER);
+                rest = &sequence[1..];
+            }
+        }
+    }
+    safe + &lines(rest)
+}
+
 /// Returns JSON with what would steer as `\u` escapes, which mean the same to whoever reads it as JSON.
 pub fn json(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -92,6 +121,12 @@ mod tests {
                 "as JSON it means the same: {c:?}"
             );
         }
+        assert_eq!(name("a b\n\u{1b}c"), "a b\u{fffd}\u{fffd}c");
+        let colours = "\u{1b}[1m\u{1b}[38;5;9merror\u{1b}[0m: a";
+        assert_eq!(
+            coloured(&format!("{colours}\u{1b}[2J\u{1b}")),
+            format!("{colours}\u{fffd}[2J\u{fffd}")
+        );
         assert_eq!(line(" grüße,\r\n\twelt \u{1f600} ", 100), "grüße, welt \u{1f600}");
         assert_eq!(lines("a\n  b"), "a\n  b");
     }

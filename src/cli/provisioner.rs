@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     };
     let filter = EnvFilter::try_new(&args.log)
         .map_err(|error| Trouble::Usage(format!("--log {:?}: {error}", args.log)))?;
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(|| out::Log).init();
     let folder = args.storage.parent().unwrap_or(Path::new(""));
     let arrays = controller::set_up(&spec, folder, &args.secrets, args.binding.into())
         .map_err(|error| Trouble::Usage(error.to_string()))?;

@@ -15,6 +15,7 @@ use super::arrays::Arrays;
 use super::lease::Leadership;
 use super::snapshots::{self, Snapshots};
 use crate::array::{Array, Error as ArrayError, Retry, Wanted};
+use crate::plain;
 use crate::turns::{Turns, Urgency};
 use crate::volume::{
     ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, MarkEffect, Outcome,
@@ -23,6 +24,9 @@ use crate::volume::{
 
 /// Name under which fields are ours, and events come.
 const MANAGER: &str = "pso-gen";
+
+/// Longest text of the API server, or of a webhook behind it, that is told, in characters.
+const WORDS: usize = 600;
 
 /// How many requests the API server gets at once. More make it answer later, and with 429.
 const AT_ONCE: usize = 32;
@@ -216,7 +220,7 @@ impl Hands {
         let event = Event {
             type_,
             reason: reason.as_str().to_owned(),
-            note: Some(shortened(message)),
+            note: Some(shortened(&message)),
             action: "Provision".to_owned(),
             secondary: None,
         };
@@ -312,8 +316,9 @@ fn without_finalizer(object: &Seen) -> Json {
 }
 
 /// Returns what an event may say: the API server refuses one with more bytes.
-fn shortened(mut note: String) -> String {
+fn shortened(note: &str) -> String {
     const LONGEST: usize = 1024;
+    let mut note = plain::line(note, LONGEST);
     if note.len() > LONGEST {
         let end = (0..=LONGEST - '…'.len_utf8()).rev().find(|end| note.is_char_boundary(*end));
         note.truncate(end.unwrap_or_default());
@@ -340,8 +345,8 @@ fn refused(error: &kube::Error) -> Trouble {
         kube::Error::Api(status) if status.code == 409 => Trouble::Conflict,
         kube::Error::Api(status) if status.code == 404 => Trouble::Conflict,
         // Its text would say the same twice.
-        kube::Error::Api(status) => Trouble::Cluster(status.message.clone()),
-        _ => Trouble::Cluster(error.to_string()),
+        kube::Error::Api(status) => Trouble::Cluster(plain::line(&status.message, WORDS)),
+        _ => Trouble::Cluster(plain::line(&error.to_string(), WORDS)),
     }
 }
 
@@ -355,9 +360,9 @@ mod tests {
 
     #[test]
     fn an_event_never_says_more_than_it_may() {
-        assert_eq!(shortened("short".to_owned()), "short");
-        assert_eq!(shortened("a".repeat(1024)).len(), 1024);
-        let long = shortened(format!("a{}", "é".repeat(1000)));
+        assert_eq!(shortened("short"), "short");
+        assert_eq!(shortened(&"a".repeat(1024)).len(), 1024);
+        let long = shortened(&format!("a{}", "é".repeat(1000)));
         assert!(long.len() <= 1024 && long.ends_with("é…"), "{long}");
     }
 
@@ -366,5 +371,14 @@ mod tests {
         let status = kube::core::Status::failure("the policy says no", "Forbidden");
         let trouble = refused(&kube::Error::Api(status.boxed()));
         assert_eq!(trouble, Trouble::Cluster("the policy says no".to_owned()));
+        let hostile = format!("no\n\u{1b}[2J{}", "x".repeat(2 << 20));
+        let status = kube::core::Status::failure(&hostile, "Forbidden");
+        let Trouble::Cluster(told) = refused(&kube::Error::Api(status.boxed())) else {
+            panic!("it is the cluster's");
+        };
+        assert!(
+            told.starts_with("no \u{fffd}[2Jxx") && told.chars().count() == WORDS + 1,
+            "{told}"
+        );
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{
     Node, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimStatus,
 };
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::Resource;
@@ -131,6 +132,15 @@ impl Trim for PersistentVolume {
                 csi.volume_attributes = None;
             }
             (spec.node_affinity, spec.mount_options, spec.flex_volume) = (None, None, None);
+        }
+    }
+}
+
+impl Trim for Event {
+    fn trim(&mut self) {
+        meta(&mut self.metadata);
+        for text in self.note.iter_mut().chain(&mut self.reason) {
+            cut(text, LONGEST);
         }
     }
 }
