@@ -35,9 +35,9 @@ pub fn line(text: &str, longest: usize) -> String {
 }
 
 /// Returns a text of several lines of our own making, whatever stands in them: only what would steer becomes
-/// `U+FFFD`.
+/// `U+FFFD`, ends of lines and tabulators aside.
 pub fn lines(text: &str) -> String {
-    text.chars().map(|c| if c == '\n' { c } else { shown(c) }).collect()
+    text.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { shown(c) }).collect()
 }
 
 /// Returns a name as it is, but for what would steer, ends of lines among it.
@@ -128,7 +128,7 @@ mod tests {
             format!("{colours}\u{fffd}[2J\u{fffd}")
         );
         assert_eq!(line(" grüße,\r\n\twelt \u{1f600} ", 100), "grüße, welt \u{1f600}");
-        assert_eq!(lines("a\n  b"), "a\n  b");
+        assert_eq!(lines("a\n\tb"), "a\n\tb");
     }
 
     #[test]

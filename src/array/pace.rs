@@ -157,6 +157,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn each_namespace_gets_its_turn() {
+        let gate = std::sync::Arc::new(gate());
+        let first = gate.enter(far()).await.expect("a place");
+        let order = std::sync::Arc::new(Mutex::new(Vec::new()));
+        for party in ["many"; 100].into_iter().chain(["one"]) {
+            let (gate, order) = (std::sync::Arc::clone(&gate), std::sync::Arc::clone(&order));
+            tokio::spawn(crate::turns::on_behalf(party, async move {
+                let _place = gate.enter(far()).await.expect("a place");
+                order.lock().expect("unharmed").push(party);
+            }));
+        }
+        for _ in 0..500 {
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        for _ in 0..500 {
+            tokio::task::yield_now().await;
+        }
+        let order = order.lock().expect("unharmed");
+        assert_eq!((order.len(), order.iter().position(|party| *party == "one")), (101, Some(1)));
+    }
+
+    #[tokio::test]
     async fn no_more_at_once_than_there_are_places() {
         let gate = gate();
         let first = gate.enter(far()).await.expect("a place");

@@ -73,6 +73,15 @@ pub(super) fn style(stream: &impl IsTerminal) -> Style {
     if stream.is_terminal() && !off { Style::Coloured } else { Style::Plain }
 }
 
+/// Says what is wrong with a command line.
+pub(super) fn usage(error: &clap::Error) {
+    let text = error.render();
+    words(&match style(&io::stderr()) {
+        Style::Coloured => plain::coloured(&text.ansi().to_string()),
+        Style::Plain => plain::lines(&text.to_string()),
+    });
+}
+
 /// Says what kept a command from being tried, and why, to the bottom.
 pub(super) fn trouble(trouble: &Trouble) {
     let mut text = format!("error: {trouble}");
