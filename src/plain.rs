@@ -54,16 +54,13 @@ pub fn coloured(text: &str) -> String {
         safe.push_str(&lines(before));
         let inside = sequence.strip_prefix("\u{1b}[").unwrap_or_default();
         let end = inside.find(|c: char| !c.is_ascii_digit() && c != ';');
-        match end.filter(|end| inside[*end..].starts_with('m')) {
-            Some(end) => {
-                let (colour, after) = sequence.split_at(end + 3);
-                safe.push_str(colour);
-                rest = after;
-            }
-            None => {
-                safe.push(char::REPLACEMENT_CHARACTER);
-                rest = &sequence[1..];
-            }
+        if let Some(end) = end.filter(|end| inside[*end..].starts_with('m')) {
+            let (colour, after) = sequence.split_at(end + 3);
+            safe.push_str(colour);
+            rest = after;
+        } else {
+            safe.push(char::REPLACEMENT_CHARACTER);
+            rest = &sequence[1..];
         }
     }
     safe + &lines(rest)

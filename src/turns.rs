@@ -158,7 +158,7 @@ mod tests {
         for urgency in [Urgency::Does, Urgency::Tells] {
             let (turns, log) = (Arc::new(Turns::new(1)), Log::default());
             let first = turns.take(urgency).await;
-            for party in ["many"; 3000].into_iter().chain(["one"]) {
+            for party in std::iter::repeat_n("many", 3000).chain(["one"]) {
                 let (turns, log) = (Arc::clone(&turns), Arc::clone(&log));
                 tokio::spawn(on_behalf(party, async move {
                     let _turn = turns.take(urgency).await;

@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(scrub(&"ä".repeat(400), &[]).chars().count(), 301);
         // A secret at the end of what is looked at, however much becomes short by hiding.
         let secret = "T-".to_owned() + &"9".repeat(1000);
-        let all = scrub(&format!("{} ", secret).repeat(1000), &[&secret]);
+        let all = scrub(&format!("{secret} ").repeat(1000), &[&secret]);
         assert!(!all.contains("T-") && all.starts_with("[hidden] [hidden]"), "{all}");
     }
 }

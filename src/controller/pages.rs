@@ -246,7 +246,7 @@ mod tests {
     #[tokio::test]
     async fn large_objects_come_a_few_at_once() {
         let (asked, sent, whole) = ask(250 << 10, CLAIMS).await;
-        assert_eq!((asked, whole), (vec![100, 25], Some(25 * 250 << 10)));
+        assert_eq!((asked, whole), (vec![100, 25], Some((25 * 250) << 10)));
         assert!(sent < 3 * LARGEST as u64, "{sent}");
         let (asked, sent, whole) = ask(3 << 20, CLAIMS).await;
         assert_eq!((asked, whole), (vec![100, 25, 6, 1], Some(3 << 20)));

@@ -322,7 +322,7 @@ mod tests {
         let mut sent = 0;
         let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nx: ").await;
         while sent < 64 << 20 {
-            let Ok(()) = stream.write_all(&[b'a'; 64 << 10]).await else { break };
+            let Ok(()) = stream.write_all(&vec![b'a'; 64 << 10]).await else { break };
             sent += 64 << 10;
         }
         assert!(sent < 64 << 20, "it read {sent} bytes");

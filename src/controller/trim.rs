@@ -77,7 +77,9 @@ impl Trim for PersistentVolumeClaim {
         meta(&mut self.metadata);
         if let Some(spec) = &mut self.spec {
             cut_all(spec.access_modes.iter_mut().flatten());
-            spec.access_modes.iter_mut().for_each(|modes| modes.truncate(FEW));
+            if let Some(modes) = &mut spec.access_modes {
+                modes.truncate(FEW);
+            }
             if let Some(source) = &mut spec.data_source {
                 cut_all(
                     [&mut source.kind, &mut source.name].into_iter().chain(&mut source.api_group),
@@ -106,7 +108,9 @@ impl Trim for PersistentVolumeClaim {
             ..
         }) = &mut self.status
         {
-            access_modes.iter_mut().for_each(|modes| modes.truncate(FEW));
+            if let Some(modes) = access_modes {
+                modes.truncate(FEW);
+            }
             sizes(allocated_resources);
             sizes(capacity);
             if let Some(conditions) = conditions {
@@ -192,7 +196,9 @@ fn some_of(selector: &mut LabelSelector) {
     }
     if let Some(expressions) = &mut selector.match_expressions {
         expressions.truncate(1);
-        expressions.iter_mut().for_each(|each| each.values = None);
+        for expression in expressions {
+            expression.values = None;
+        }
     }
 }
 
