@@ -190,6 +190,13 @@ impl Stage {
 
     /// One with arrays that have some faults.
     async fn of(api: Api, faults: &[Json], more: &[&str]) -> Self {
+        let mut stage = Self::set(api, faults).await;
+        stage.start(more).await;
+        stage
+    }
+
+    /// All but the provisioner.
+    async fn set(api: Api, faults: &[Json]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().expect("a folder");
         let server = api.serve().await;
@@ -210,15 +217,13 @@ impl Stage {
         let mut line = String::new();
         let told = simulator.stdout.take().expect("piped");
         BufReader::new(told).read_line(&mut line).expect("a line");
-        let mut stage = Self {
+        Self {
             folder,
             api,
             provisioner: None,
             _simulator: Process(simulator),
             address: String::new(),
-        };
-        stage.start(more).await;
-        stage
+        }
     }
 
     async fn start(&mut self, more: &[&str]) {

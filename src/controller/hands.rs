@@ -14,6 +14,7 @@ use tracing::warn;
 use super::arrays::Arrays;
 use super::lease::Leadership;
 use super::snapshots::{self, Snapshots};
+use super::trim::trimmed;
 use crate::array::{Array, Error as ArrayError, Retry, Wanted};
 use crate::plain;
 use crate::turns::{Turns, Urgency};
@@ -64,7 +65,10 @@ impl Hands {
             return Err(Trouble::NotLeading);
         }
         // Thousands may wait for their turn: what the work itself needs comes with the turn.
-        Box::pin(self.perform(effect)).await
+        let reads = matches!(effect, Effect::ReadClaim { .. });
+        let outcome = Box::pin(self.perform(effect)).await?;
+        // What is answered to a write is remembered while a claim is worked on.
+        Ok(if reads { outcome } else { trimmed(outcome) })
     }
 
     async fn perform(&self, effect: Effect) -> Result<Outcome, Trouble> {

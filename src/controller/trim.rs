@@ -14,7 +14,7 @@ use kube::Resource;
 use kube::core::PartialObjectMeta;
 use serde::{Deserialize, Deserializer};
 
-use crate::volume::{DRIVER, FINALIZER, KEPT_ANNOTATIONS, PROVISIONED_BY, PROVISIONER};
+use crate::volume::{DRIVER, FINALIZER, KEPT_ANNOTATIONS, Outcome, PROVISIONED_BY, PROVISIONER};
 
 /// Longest value that is kept, in bytes. Ours are shorter; names have 253 at most.
 const LONGEST: usize = 4096;
@@ -34,6 +34,14 @@ pub(super) trait Trim {
 /// An object that was trimmed when it was read.
 #[derive(Debug, Clone)]
 pub(super) struct Trimmed<K>(pub(super) K);
+
+/// Returns what came of something, with the claim in it trimmed.
+pub(super) fn trimmed(mut outcome: Outcome) -> Outcome {
+    if let Outcome::Claim(Some(claim)) = &mut outcome {
+        claim.trim();
+    }
+    outcome
+}
 
 impl<'de, K: Deserialize<'de> + Trim> Deserialize<'de> for Trimmed<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -263,6 +271,9 @@ mod tests {
         let claim = claim.0;
         assert!(bytes(&hostile()) > 1 << 20, "it was large");
         assert!(bytes(&claim) < 8 << 10, "{} bytes", bytes(&claim));
+        let plain: PersistentVolumeClaim = serde_json::from_value(hostile()).expect("typed");
+        let answered = trimmed(Outcome::Claim(Some(Box::new(plain))));
+        assert!(matches!(answered, Outcome::Claim(Some(answered)) if *answered == claim));
         let spec = claim.spec.expect("a spec");
         assert_eq!(spec.storage_class_name.as_deref(), Some("other"));
         assert!(

@@ -2,7 +2,6 @@
 //! what is on them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,24 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::body::{Body, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Query, Request as HttpRequest, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json as JsonBody, Router};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-use tower::ServiceExt as _;
+use tokio::net::TcpListener;
 
+use super::connections::{Unanswered, accept, certificate};
 use super::faults::Faults;
 use super::journal::Journal;
 use super::limit::Bucket;
@@ -35,12 +27,6 @@ use super::{Answer, Array, Fault, FaultRule, Method, Request, Settings, hostile}
 
 /// Largest body of a request.
 const LARGEST_BODY: usize = 1 << 20;
-/// Largest head of a request, in bytes.
-const LARGEST_HEAD: usize = 64 << 10;
-/// How long a connection may rest, and a request may take until its head is there.
-const HEAD: Duration = Duration::from_secs(120);
-/// Connections at once, of one array. More wait until others end.
-const CONNECTIONS: usize = 1024;
 /// Calls that the page remembers, of each array.
 const RECENT: usize = 20;
 /// Objects that the page shows, of each kind, unless it asks for more.
@@ -146,16 +132,13 @@ struct Calls {
     recent: VecDeque<Json>,
 }
 
-/// Marks an answer that nobody gets: the connection ends instead.
-#[derive(Debug, Clone, Copy)]
-struct Unanswered;
-
 /// Starts to serve arrays on the current tokio runtime, until that ends.
 pub async fn serve(mut arrays: Vec<(Array, Settings)>, options: &Options) -> io::Result<Running> {
     let journal =
         options.state.as_ref().map(|path| Journal::open(path, &mut arrays)).transpose()?;
     let journal = journal.map(|journal| Arc::new(Mutex::new(journal)));
-    let (acceptor, certificate) = if options.tls { certificate(options)? } else { (None, None) };
+    let (acceptor, certificate) =
+        if options.tls { certificate(options.address)? } else { (None, None) };
     let faults = Arc::new(Mutex::new(Faults::new(options.faults.clone(), options.seed)));
     let port = |index: u16| if options.port == 0 { 0 } else { options.port + index };
     let scheme = if options.tls { "https" } else { "http" };
@@ -197,60 +180,6 @@ pub async fn serve(mut arrays: Vec<(Array, Settings)>, options: &Options) -> io:
         .with_state(Arc::new(all));
     tokio::spawn(accept(page, None, router));
     Ok(running)
-}
-
-fn certificate(options: &Options) -> io::Result<(Option<TlsAcceptor>, Option<String>)> {
-    let names = vec!["localhost".to_owned(), options.address.to_string()];
-    let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
-    let key =
-        PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(io::Error::other)?;
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .map_err(io::Error::other)?;
-    Ok((Some(TlsAcceptor::from(Arc::new(config))), Some(made.cert.pem())))
-}
-
-async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, router: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
-            // Too many open files, for example: it passes.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let (acceptor, router) = (acceptor.clone(), router.clone());
-        tokio::spawn(async move {
-            connection(stream, acceptor, router).await;
-            drop(place);
-        });
-    }
-}
-
-/// Serves one connection to its end. What ends it early is the client's matter.
-async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router) {
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let answer = router.clone().oneshot(request.map(Body::new));
-        async move {
-            let response = answer.await.unwrap_or_else(|never: Infallible| match never {});
-            match response.extensions().get::<Unanswered>() {
-                Some(_) => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
-                None => Ok(response),
-            }
-        }
-    });
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(LARGEST_HEAD);
-    let _ = match acceptor {
-        None => http.serve_connection(TokioIo::new(stream), service).await,
-        Some(acceptor) => match tokio::time::timeout(HEAD, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => http.serve_connection(TokioIo::new(stream), service).await,
-            _ => return,
-        },
-    };
 }
 
 /// A request to an array.

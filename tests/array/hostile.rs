@@ -76,9 +76,9 @@ async fn a_list_without_an_end_ends_with_the_patience() {
     let bench = bench.with_patience(LONG, Duration::from_millis(300));
     set(&bench, json!("endlessPages"), "file-systems").await;
     let error = bench.client().list("prod-pvc-").await.expect_err("no end");
-    // On a very fast machine the pages end first.
-    assert!(["Busy", "Malformed"].contains(&error.reason()), "{error}");
-    assert!(bench.calls(Method::Get, "file-systems") <= 5000);
+    // Between two requests, or during one; not because all pages have been read that are read at most.
+    assert!(["Busy", "Unreachable"].contains(&error.reason()), "{error}");
+    assert!(bench.calls(Method::Get, "file-systems") < 5000);
 }
 
 #[tokio::test]

@@ -18,6 +18,58 @@ fn peak(stage: &Stage) -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
+/// Returns what `pso-gen status` shows, which is that something is wrong.
+fn status(stage: &Stage, format: &str) -> String {
+    let path = |name: &str| stage.folder.path().join(name);
+    let output = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+        .args(["status", "--format", format, "--storage"])
+        .arg(path("storage.pso.yaml"))
+        .arg("--kubeconfig")
+        .arg(path("kubeconfig"))
+        .output()
+        .expect("runs");
+    let shown = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    shown
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_trusted_is_told_with_what_to_do() {
+    let mut stage = Stage::set(Api::new(""), &[]).await;
+    let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("made");
+    let files = std::fs::read_dir(stage.folder.path()).expect("a folder");
+    let files = files.map(|entry| entry.expect("an entry").path());
+    let is_ca = |path: &std::path::PathBuf| {
+        std::fs::read_to_string(path).is_ok_and(|text| text.starts_with("-----BEGIN CERTIFICATE"))
+    };
+    let authorities: Vec<_> = files.filter(is_ca).collect();
+    assert!(!authorities.is_empty());
+    for path in authorities {
+        std::fs::write(path, other.cert.pem()).expect("written");
+    }
+    stage.start(&[]).await;
+    let away = async || stage.lines("array is away").len() == 2;
+    stage.until("both arrays are away", away).await;
+    let told =
+        "the array is not trusted: no authority in the file `ca` has signed its certificate; put";
+    for line in stage.lines("array is away") {
+        assert_eq!(line["fields"]["reason"], "Untrusted", "{line}");
+        assert!(
+            line["fields"]["error"].as_str().is_some_and(|text| text.starts_with(told)),
+            "{line}"
+        );
+    }
+    let failed = async || {
+        let events = stage.api.events.lock().expect("unharmed");
+        events.iter().any(|event| event["note"].as_str().is_some_and(|note| note.contains(told)))
+    };
+    stage.until("the claim's event has it", failed).await;
+    let shown = status(&stage, "table");
+    for array in ["fa1", "fb1"] {
+        assert!(shown.contains(&format!("\nwrong: array {array}: {told}")), "{shown}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn large_claims_of_others_take_little_memory() {
     let api = Api::new("");
@@ -76,17 +128,8 @@ async fn words_of_an_array_are_plain_and_few_wherever_they_are_told() {
         "reason": "ProvisioningFailed", "eventTime": "2099-01-01T00:00:00.000000Z",
         "regarding": {"uid": super::UID}, "reportingController": "pso-gen.io/provisioner",
     }));
-    let path = |name: &str| stage.folder.path().join(name);
     for format in ["table", "json"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
-            .args(["status", "--format", format, "--storage"])
-            .arg(path("storage.pso.yaml"))
-            .arg("--kubeconfig")
-            .arg(path("kubeconfig"))
-            .output()
-            .expect("runs");
-        let shown = String::from_utf8(output.stdout).expect("text");
-        assert_eq!(output.status.code(), Some(1), "{shown}");
+        let shown = status(&stage, format);
         assert!(shown.contains("rm -rf"), "{shown}");
         assert!(!shown.chars().any(|c| c != '\n' && plain::steers(c)), "{shown:?}");
         let wrong: Vec<&str> =
