@@ -86,6 +86,33 @@ impl Bench {
         Self::new(simulator::Array::FlashArray(Box::new(array)), settings).await
     }
 
+    /// A FlashArray that has so many volumes already.
+    pub(crate) async fn flasharray_full(volumes: usize) -> Self {
+        let settings = Settings::default();
+        let mut array = simulator::FlashArray::new(settings.clone());
+        let mut ask = |path: &str, query: &[(&str, &str)], session: Option<&String>, body: Json| {
+            let request = Request {
+                method: Method::Post,
+                path: format!("/api/2.56/{path}"),
+                query: query.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+                api_token: Some(settings.token.clone()),
+                session: session.cloned(),
+                body,
+            };
+            let answer = array.answer(&request, 1_700_000_000_000);
+            assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+            answer
+        };
+        let login = ask("login", &[], None, Json::Null);
+        let session = login.headers.first().map(|(_, session)| session.clone());
+        for number in 0..volumes {
+            let name = format!("prod-pvc-{number:08}-0000-4000-8000-000000000000");
+            let body = serde_json::json!({"provisioned": 1 << 30});
+            ask("volumes", &[("names", &name)], session.as_ref(), body);
+        }
+        Self::new(simulator::Array::FlashArray(Box::new(array)), settings).await
+    }
+
     /// A FlashBlade that takes so many requests a second.
     pub(crate) async fn flashblade_limited(rate: u32) -> Self {
         let settings = Settings::default();

@@ -184,3 +184,10 @@ async fn nothing_is_unpacked() {
         assert_plain(&error);
     }
 }
+
+#[tokio::test]
+async fn an_array_with_as_many_volumes_as_it_takes_is_listed() {
+    let bench = Bench::flasharray_full(100_000).await.with_patience(LONG, LONG);
+    let all = bench.client().list("prod-pvc-").await.expect("listed");
+    assert_eq!((all.len(), bench.calls(Method::Get, "volumes")), (100_000, 100));
+}

@@ -92,6 +92,5 @@ async fn one_tenant_stops_nobody() {
     let wait = async || told(&address, "/readyz").await.0 == 200;
     stage.until("it is ready", wait).await;
     assert!(peak(&provisioner) < MEMORY, "{} KiB", peak(&provisioner));
-    println!("peak: {} KiB", peak(&provisioner));
     drop(half_open);
 }
