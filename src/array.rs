@@ -9,6 +9,7 @@
 //! compared, never guessed from a message. An object that is not ours is never touched. Knows nothing
 //! of Kubernetes, and shares no code with the simulator.
 
+mod distrust;
 mod error;
 mod fence;
 mod flasharray;
@@ -24,6 +25,7 @@ mod token;
 mod trust;
 mod version;
 mod volume;
+mod word;
 
 use std::sync::Arc;
 
@@ -45,7 +47,9 @@ pub use volume::{
 /// An array, whichever kind it is.
 ///
 /// Every method may be called by many at once, waits while the array is overloaded, and ends after
-/// [`Pace::patience`] at the latest with an [`Error`] that says whether to come again.
+/// [`Pace::patience`] ([`list`](Self::list): [`Pace::list`]) at the latest with an [`Error`] that says whether
+/// to come again. What an array answers is read up to limits; names, ids and addresses that no array has are
+/// refused, and other texts are made plain.
 #[async_trait]
 pub trait Array: std::fmt::Debug + Send + Sync {
     /// Returns how the storage document calls it.

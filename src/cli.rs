@@ -116,8 +116,12 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are answers; everything else is usage.
-            let _ = error.print();
+            // Help and version are answers; everything else is usage, in which words of others may stand.
+            if error.use_stderr() {
+                out::usage(&error);
+            } else {
+                let _ = error.print();
+            }
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };

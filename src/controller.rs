@@ -16,11 +16,12 @@ mod journal;
 mod lease;
 mod metrics;
 mod orphan;
+mod pages;
 mod registrar;
 mod serve;
 mod setup;
 mod snapshots;
-mod turns;
+mod trim;
 mod watches;
 mod world;
 
@@ -47,6 +48,7 @@ use lease::{Candidate, Leadership};
 pub use metrics::Metrics;
 use metrics::Tally;
 pub use orphan::{Kept, destroy_orphan};
+pub use pages::{SmallPages, SmallPagesOf};
 use registrar::{AGAIN, Registrar, cluster_uid};
 use serve::BEAT;
 pub use serve::{Status, serve};
@@ -163,13 +165,10 @@ async fn lead(
     // A list of thousands comes no faster than it is looked at.
     let (watched, mut seen) = mpsc::channel(SEEN);
     let metrics = status.metrics();
-    let claims = Api::<PersistentVolumeClaim>::all(client.clone());
-    let volumes = Api::<PersistentVolume>::all(client.clone());
-    let classes = Api::<StorageClass>::all(client.clone());
     let mut tasks = vec![
-        watch(claims, metrics.clone(), &watched, Message::Claims),
-        watch(volumes, metrics.clone(), &watched, Message::Volumes),
-        watch(classes, metrics.clone(), &watched, Message::Classes),
+        watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Claims),
+        watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Volumes),
+        watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Classes),
         register(registrar.clone()),
         look(Lookout::new(arrays.clone(), metrics.clone()), registrar.clone(), &sender),
         list(arrays.clone(), &sender),
@@ -178,8 +177,7 @@ async fn lead(
     // Who they are matters only when not every one reaches every array.
     let nodes = arrays.have_topology();
     if nodes {
-        let nodes = Api::<PartialObjectMeta<Node>>::all(client.clone());
-        tasks.push(watch(nodes, metrics.clone(), &watched, Message::Nodes));
+        tasks.push(watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Nodes));
     }
     let hands = Hands::new(client, arrays.clone(), leadership, registrar.clone());
     let world = World::new(arrays.setup().clone(), nodes);

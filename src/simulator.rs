@@ -3,11 +3,13 @@
 //! An array is a value that answers requests; what is a server, a socket or a clock comes from outside.
 //! Shares no code with the clients, so that one mistake cannot hide on both sides.
 
+mod connections;
 mod faults;
 mod fields;
 mod filter;
 mod flasharray;
 mod flashblade;
+mod hostile;
 mod journal;
 mod limit;
 mod names;

@@ -10,6 +10,7 @@
 //! A crash takes only the memory; what must outlive it (that a volume is being made, and on which array)
 //! is written on the claim before an array hears of it.
 
+mod chain;
 mod claim;
 mod effect;
 mod growth;
@@ -35,9 +36,9 @@ pub use mark::{MarkEffect, Marks, is_mark, mark};
 pub use moment::{Moment, VALID};
 pub use name::{
     ARRAY, ARRAY_ID, BANDWIDTH_PARAMETER, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER,
-    EXPORTS_PARAMETER, FINALIZER, IMPORT, IOPS_PARAMETER, MARK, MAY_REDUCE_PARAMETER,
-    PROVISIONED_BY, PROVISIONER, SELECTED_NODE, SNAPSHOTS, SNAPSHOTS_PARAMETER, VOLUME, made_for,
-    persistent_volume, volume, volume_prefix,
+    EXPORTS_PARAMETER, FINALIZER, IMPORT, IOPS_PARAMETER, KEPT_ANNOTATIONS, MARK,
+    MAY_REDUCE_PARAMETER, PROVISIONED_BY, PROVISIONER, SELECTED_NODE, SNAPSHOTS,
+    SNAPSHOTS_PARAMETER, VOLUME, made_for, persistent_volume, volume, volume_prefix,
 };
 pub use origin::source_of;
 pub use orphan::{

@@ -7,8 +7,12 @@ mod bench;
 mod document;
 #[path = "array/faults.rs"]
 mod faults;
+#[path = "array/hostile.rs"]
+mod hostile;
 #[path = "array/ownership.rs"]
 mod ownership;
+#[path = "array/trust.rs"]
+mod trust;
 
 use std::time::Duration;
 
@@ -500,7 +504,7 @@ async fn a_certificate_of_nobody_is_refused() {
     let unknown = pso_gen::array::FlashBlade::new(system).expect("an address");
     for array in [pinned([0; 32]), unknown] {
         let error = array.identity().await.expect_err("not trusted");
-        assert_eq!(error.reason(), "Unreachable", "{error}");
+        assert_eq!(error.reason(), "Untrusted", "{error}");
         assert!(error.to_string().to_lowercase().contains("certificate"), "{error}");
     }
     assert_eq!(bench.logins(), 1, "no token was sent to whom is not trusted");

@@ -1,6 +1,9 @@
 //! What the provisioner tells whoever looks after it, as a process beside a small stand-in for the
 //! Kubernetes API: metrics, probes, log, and the page about them.
 
+#[path = "provisioner/hostile.rs"]
+mod hostile;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -39,12 +42,19 @@ struct Api {
     up: Arc<Mutex<bool>>,
     /// Whether it says which cluster it is of.
     known: Arc<Mutex<bool>>,
+    /// Claims of others, each as the text that it is sent as.
+    others: Arc<Mutex<Vec<String>>>,
+    /// How many claims were asked for at once, each time.
+    limits: Arc<Mutex<Vec<usize>>>,
+    /// What was told.
+    events: Arc<Mutex<Vec<Json>>>,
 }
 
 const CLAIMS: &str = "/api/v1/persistentvolumeclaims";
 const VOLUMES: &str = "/api/v1/persistentvolumes";
 const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
+const EVENTS: &str = "/apis/events.k8s.io/v1/events";
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/pso-system/leases/pso-gen";
 const UID: &str = "5d3c1f0a-0000-4000-8000-000000000001";
 
@@ -71,7 +81,33 @@ impl Api {
             lease: Arc::new(Mutex::new(lease)),
             up: Arc::new(Mutex::new(true)),
             known: Arc::new(Mutex::new(true)),
+            others: Arc::default(),
+            limits: Arc::default(),
+            events: Arc::default(),
         }
+    }
+
+    /// A page of all claims, ours last.
+    fn page(&self, query: &str) -> Response {
+        let word = |key: &str| {
+            let words = query.split('&').filter_map(|word| word.split_once('='));
+            words.filter(|(word, _)| *word == key).find_map(|(_, value)| value.parse().ok())
+        };
+        let (from, limit): (usize, usize) =
+            (word("continue").unwrap_or(0), word("limit").unwrap_or(usize::MAX));
+        self.limits.lock().expect("unharmed").push(limit);
+        let others = self.others.lock().expect("unharmed");
+        let own = self.claim.lock().expect("unharmed").to_string();
+        let all = others.iter().chain([&own]);
+        let items: Vec<&str> = all.skip(from).take(limit).map(String::as_str).collect();
+        let next = from + items.len();
+        let next = if next > others.len() { String::new() } else { next.to_string() };
+        let text = format!(
+            r#"{{"apiVersion": "v1", "kind": "PersistentVolumeClaimList",
+                "metadata": {{"resourceVersion": "1", "continue": "{next}"}}, "items": [{}]}}"#,
+            items.join(",")
+        );
+        ([("content-type", "application/json")], text).into_response()
     }
 
     async fn serve(&self) -> SocketAddr {
@@ -109,6 +145,9 @@ async fn answer(State(api): State<Api>, method: Method, uri: Uri, body: Bytes) -
         return Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>())
             .into_response();
     }
+    if (&method, path) == (&Method::GET, CLAIMS) {
+        return api.page(uri.query().unwrap_or_default());
+    }
     let mut claim = api.claim.lock().expect("unharmed");
     let list = |kind: &str, items: Vec<Json>| {
         axum::Json(json!({
@@ -117,7 +156,6 @@ async fn answer(State(api): State<Api>, method: Method, uri: Uri, body: Bytes) -
         .into_response()
     };
     match (method, path) {
-        (Method::GET, CLAIMS) => list("PersistentVolumeClaimList", vec![claim.clone()]),
         (Method::GET, VOLUMES) => list("PersistentVolumeList", Vec::new()),
         (Method::GET, CLASSES) => {
             let class = json!({
@@ -137,6 +175,11 @@ async fn answer(State(api): State<Api>, method: Method, uri: Uri, body: Bytes) -
             }
             axum::Json(claim.clone()).into_response()
         }
+        (Method::GET, EVENTS) => list("EventList", api.events.lock().expect("unharmed").clone()),
+        (Method::POST, path) if path.ends_with("/events") => {
+            api.events.lock().expect("unharmed").push(sent.clone());
+            (StatusCode::CREATED, axum::Json(sent)).into_response()
+        }
         (Method::POST, _) => (StatusCode::CREATED, axum::Json(sent)).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
@@ -154,9 +197,20 @@ struct Stage {
 
 impl Stage {
     async fn open(holder: &str, more: &[&str]) -> Self {
+        Self::of(Api::new(holder), &[], more).await
+    }
+
+    /// One with arrays that have some faults.
+    async fn of(api: Api, faults: &[Json], more: &[&str]) -> Self {
+        let mut stage = Self::set(api, faults).await;
+        stage.start(more).await;
+        stage
+    }
+
+    /// All but the provisioner.
+    async fn set(api: Api, faults: &[Json]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().expect("a folder");
-        let api = Api::new(holder);
         let server = api.serve().await;
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "here",
@@ -168,21 +222,20 @@ impl Stage {
         let mut simulator = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
             .args(["simulate", "--storage-out"])
             .arg(folder.path().join("storage.pso.yaml"))
+            .args(faults.iter().flat_map(|fault| ["--fault".to_owned(), fault.to_string()]))
             .stdout(Stdio::piped())
             .spawn()
             .expect("starts");
         let mut line = String::new();
         let told = simulator.stdout.take().expect("piped");
         BufReader::new(told).read_line(&mut line).expect("a line");
-        let mut stage = Self {
+        Self {
             folder,
             api,
             provisioner: None,
             _simulator: Process(simulator),
             address: String::new(),
-        };
-        stage.start(more).await;
-        stage
+        }
     }
 
     async fn start(&mut self, more: &[&str]) {

@@ -2,6 +2,7 @@
 
 use super::given::PARAMETER;
 use crate::diagnostic::{Code, Diagnostic, Sources};
+use crate::plain;
 use crate::spec::Setting;
 
 /// Most errors that are told: what fits on a screen.
@@ -60,19 +61,7 @@ fn one(error: &Diagnostic, sources: &Sources, with_fix: bool) -> String {
     text.push_str(&error.message);
     let fix =
         error.fix.as_deref().filter(|_| with_fix).map(|fix| format!("; {fix}")).unwrap_or_default();
-    format!("{}{} [{}]", cut(&plain(&text)), cut(&plain(&fix)), error.code.name())
-}
-
-/// Text in one line, without what would steer the terminal that shows a log: names of files and
-/// parameters are somebody else's words.
-fn plain(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
+    // Names of files and parameters are somebody else's words.
+    let (text, fix) = (plain::line(&text, LONGEST), plain::line(&fix, LONGEST));
+    format!("{text}{fix} [{}]", error.code.name())
 }

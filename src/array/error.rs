@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fence::Fenced;
+use crate::plain;
 
 /// Something that an array did not do, or that nobody knows whether it did.
 #[derive(Debug, Clone)]
@@ -76,6 +77,12 @@ pub enum Kind {
         /// What came instead of a connection.
         cause: String,
     },
+    /// What answers does not prove that it is the array: nothing has been sent.
+    #[error("the array is not trusted: {cause}")]
+    Untrusted {
+        /// What is wrong with its certificate or with what that is held against, and what to do.
+        cause: String,
+    },
     /// The array does not let us in.
     #[error("the array does not take the token: {message}")]
     LoginRefused {
@@ -135,8 +142,35 @@ pub enum Retry {
     Never,
 }
 
+impl Kind {
+    /// Makes all its texts such as people may see: what is in them may be an array's words.
+    fn make_plain(&mut self) {
+        let texts: [Option<&mut String>; 2] = match self {
+            Self::NotFound { name } | Self::InUse { name, .. } => [Some(name), None],
+            Self::NotOurs { name, why } => [Some(name), Some(why)],
+            Self::Exhausted { message }
+            | Self::EradicationDisabled { message }
+            | Self::Refused { message, .. }
+            | Self::LoginRefused { message }
+            | Self::Forbidden { message } => [Some(message), None],
+            Self::UnknownOutcome { cause }
+            | Self::Unreachable { cause }
+            | Self::Untrusted { cause }
+            | Self::NoToken { cause }
+            | Self::Malformed { cause } => [Some(cause), None],
+            Self::WrongArray { expected, found } => [Some(expected), Some(found)],
+            Self::Unsupported { needs } => [Some(needs), None],
+            Self::Busy { .. } | Self::Fenced(_) => [None, None],
+        };
+        for text in texts.into_iter().flatten() {
+            *text = plain::line(text, plain::LONGEST);
+        }
+    }
+}
+
 impl Error {
-    pub(super) fn new(array: &Arc<str>, kind: Kind) -> Self {
+    pub(super) fn new(array: &Arc<str>, mut kind: Kind) -> Self {
+        kind.make_plain();
         Self { array: Arc::clone(array), kind }
     }
 
@@ -157,6 +191,7 @@ impl Error {
             Kind::Busy { .. } => "Busy",
             Kind::UnknownOutcome { .. } => "UnknownOutcome",
             Kind::Unreachable { .. } => "Unreachable",
+            Kind::Untrusted { .. } => "Untrusted",
             Kind::LoginRefused { .. } => "LoginRefused",
             Kind::NoToken { .. } => "NoToken",
             Kind::Forbidden { .. } => "Forbidden",
@@ -179,6 +214,7 @@ impl Error {
             Kind::Exhausted { .. } => Retry::Elsewhere,
             Kind::EradicationDisabled { .. }
             | Kind::Refused { .. }
+            | Kind::Untrusted { .. }
             | Kind::LoginRefused { .. }
             | Kind::NoToken { .. }
             | Kind::Forbidden { .. }

@@ -21,6 +21,7 @@ use super::rest::{Dialect, Endpoint, Rest, Talk, quoted};
 use super::snapshots::Snapshots;
 use super::version::Version;
 use super::volume::{Details, Name, Owner, Qos, Reach, Source, Volume, VolumeId, Wanted};
+use super::word::{maybe, word};
 
 pub use hosts::{Connection, Host};
 use tags::Tags;
@@ -90,6 +91,10 @@ impl Living for FlashArray {
 
     fn talk(&self) -> Talk<'_> {
         self.rest.talk(&self.only_if)
+    }
+
+    fn long_talk(&self) -> Talk<'_> {
+        self.rest.long_talk(&self.only_if)
     }
 
     fn only_if(&self, only_if: OnlyIf) -> Self {
@@ -294,8 +299,11 @@ impl Goal for Made<'_> {
 /// What is read of a volume.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct VolumeItem {
+    #[serde(deserialize_with = "word")]
     id: String,
+    #[serde(deserialize_with = "word")]
     name: String,
+    #[serde(default, deserialize_with = "maybe")]
     serial: Option<String>,
     provisioned: Option<u64>,
     destroyed: Option<bool>,
@@ -346,7 +354,9 @@ impl From<VolumeItem> for Volume {
 
 #[derive(Debug, Deserialize)]
 struct Port {
+    #[serde(default, deserialize_with = "maybe")]
     iqn: Option<String>,
+    #[serde(default, deserialize_with = "maybe")]
     portal: Option<String>,
 }
 

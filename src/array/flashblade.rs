@@ -18,6 +18,7 @@ use super::version::Version;
 use super::volume::{
     Details, ExportRule, Name, NfsVersions, Owner, Reach, Source, Volume, VolumeId, Wanted,
 };
+use super::word::{maybe, rules, word, words};
 
 const FILE_SYSTEMS: &str = "file-systems";
 /// The server that file systems are exported on when nobody asks for another.
@@ -76,6 +77,10 @@ impl Living for FlashBlade {
 
     fn talk(&self) -> Talk<'_> {
         self.rest.talk(&self.only_if)
+    }
+
+    fn long_talk(&self) -> Talk<'_> {
+        self.rest.long_talk(&self.only_if)
     }
 
     fn only_if(&self, only_if: OnlyIf) -> Self {
@@ -286,10 +291,11 @@ struct NfsBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     v4_1_enabled: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "rules")]
     rules: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 struct Reference {
     name: String,
 }
@@ -297,7 +303,9 @@ struct Reference {
 /// What is read of a file system.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct FileSystem {
+    #[serde(deserialize_with = "word")]
     id: String,
+    #[serde(deserialize_with = "word")]
     name: String,
     provisioned: Option<u64>,
     hard_limit_enabled: Option<bool>,
@@ -332,8 +340,10 @@ impl From<FileSystem> for Volume {
 
 #[derive(Debug, Deserialize)]
 struct Interface {
+    #[serde(default, deserialize_with = "maybe")]
     address: Option<String>,
     enabled: Option<bool>,
+    #[serde(default, deserialize_with = "words")]
     services: Option<Vec<String>>,
     /// REST 2.16 and later; empty means every server.
     attached_servers: Option<Vec<NamedServer>>,
@@ -341,6 +351,7 @@ struct Interface {
 
 #[derive(Debug, Deserialize)]
 struct NamedServer {
+    #[serde(default, deserialize_with = "maybe")]
     name: Option<String>,
 }
 

@@ -32,6 +32,9 @@ pub(super) trait Living: std::fmt::Debug + Send + Sync {
     /// Begins an operation, under the conditions of this handle.
     fn talk(&self) -> Talk<'_>;
 
+    /// Begins one that reads very much.
+    fn long_talk(&self) -> Talk<'_>;
+
     /// Returns another handle of the same array, under conditions.
     fn only_if(&self, only_if: OnlyIf) -> Self;
 
@@ -115,14 +118,21 @@ impl<A: Living + 'static> Array for A {
 
     async fn describe(&self, name: &Name) -> Result<Option<Volume>, Error> {
         let found = self.find(self.talk(), &quoted("name", name.as_str())).await?;
-        Ok(found.map(Into::into))
+        let found = found.map(Into::<Volume>::into);
+        match found.as_ref().filter(|found| !name.is(&found.name)) {
+            Some(other) => {
+                Err(self.rest().malformed(&format!("`{}` was not asked for", other.name)))
+            }
+            None => Ok(found),
+        }
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error> {
         let filter = quoted("name", &format!("{prefix}*"));
         let query = [("filter", filter.as_str())];
-        let all: Vec<A::Item> = self.talk().list(A::RESOURCE, &query).await?;
-        Ok(once_each(all.into_iter().map(Into::into)))
+        let talk = self.long_talk();
+        let all: Vec<Volume> = talk.all(A::RESOURCE, &query, A::Item::into).await?;
+        Ok(once_each(all.into_iter()))
     }
 
     async fn rename(&self, from: &Name, to: &Name) -> Result<(), Error> {

@@ -4,8 +4,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
+
+use crate::turns::{Turn, Turns, Urgency};
 
 /// How hard and how long an array is asked.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,8 @@ pub struct Pace {
     pub request: Duration,
     /// How long one operation may take, with all its requests and waiting.
     pub patience: Duration,
+    /// The same of one that lists all volumes.
+    pub list: Duration,
     /// How long to stay away from an array that is busy and does not say how long; doubled each time.
     pub first_wait: Duration,
     /// Longest time to stay away.
@@ -33,6 +36,7 @@ impl Default for Pace {
             connect: Duration::from_secs(5),
             request: Duration::from_secs(30),
             patience: Duration::from_secs(90),
+            list: Duration::from_secs(300),
             first_wait: Duration::from_secs(1),
             longest_wait: Duration::from_secs(30),
             look: Duration::from_secs(10),
@@ -44,7 +48,7 @@ impl Default for Pace {
 #[derive(Debug)]
 pub(super) struct Gate {
     pace: Pace,
-    permits: Semaphore,
+    turns: Turns,
     shut: Mutex<Shut>,
 }
 
@@ -57,7 +61,7 @@ struct Shut {
 
 impl Gate {
     pub(super) fn new(pace: Pace) -> Self {
-        Self { pace, permits: Semaphore::new(pace.concurrency.max(1)), shut: Mutex::default() }
+        Self { pace, turns: Turns::new(pace.concurrency.max(1)), shut: Mutex::default() }
     }
 
     pub(super) fn pace(&self) -> &Pace {
@@ -65,13 +69,15 @@ impl Gate {
     }
 
     /// Waits for a place, and until the array wants to be asked again; none when that is after the
-    /// deadline.
-    pub(super) async fn enter(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
-        let permit = tokio::time::timeout_at(deadline, self.permits.acquire()).await.ok()?.ok()?;
+    /// deadline, or that has passed. Places go to each namespace in turn.
+    pub(super) async fn enter(&self, deadline: Instant) -> Option<Turn> {
+        let place = self.turns.take(Urgency::Does);
+        let place = tokio::time::timeout_at(deadline, place).await.ok()?;
         loop {
             let until = self.shut.lock().unwrap_or_else(PoisonError::into_inner).until;
             match until.filter(|until| *until > Instant::now()) {
-                None => return Some(permit),
+                None if deadline <= Instant::now() => return None,
+                None => return Some(place),
                 Some(until) if until > deadline => return None,
                 Some(until) => sleep_until(until).await,
             }
@@ -148,6 +154,29 @@ mod tests {
             waits(&gate).await >= Duration::from_millis(35),
             "a shorter word does not undo a longer"
         );
+    }
+
+    #[tokio::test]
+    async fn each_namespace_gets_its_turn() {
+        let gate = std::sync::Arc::new(gate());
+        let first = gate.enter(far()).await.expect("a place");
+        let order = std::sync::Arc::new(Mutex::new(Vec::new()));
+        for party in ["many"; 100].into_iter().chain(["one"]) {
+            let (gate, order) = (std::sync::Arc::clone(&gate), std::sync::Arc::clone(&order));
+            tokio::spawn(crate::turns::on_behalf(party, async move {
+                let _place = gate.enter(far()).await.expect("a place");
+                order.lock().expect("unharmed").push(party);
+            }));
+        }
+        for _ in 0..500 {
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        for _ in 0..500 {
+            tokio::task::yield_now().await;
+        }
+        let order = order.lock().expect("unharmed");
+        assert_eq!((order.len(), order.iter().position(|party| *party == "one")), (101, Some(1)));
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
+use super::distrust::Distrust;
 use super::error::{Error, Kind};
 use super::fence::OnlyIf;
 use super::pace::{Gate, Pace};
@@ -18,11 +19,16 @@ use super::session::{Keys, Refused, Session, Sessions, scrub};
 use super::token::TokenFile;
 use super::trust::Trust;
 use super::version::Version;
-use reply::{Reply, message, read, text, wait};
+use super::word::{Few, maybe};
+use reply::{Read, Reply, message, read, text, wait};
 pub(super) use talk::Talk;
 
-/// Largest answer that is read, in bytes: a page of 1,000 objects is a tenth of it.
-const LARGEST_ANSWER: usize = 32 << 20;
+/// Largest answer that is read, in bytes: twice as large as a page of 1,000 objects with all their fields.
+const LARGEST_ANSWER: usize = 8 << 20;
+/// Largest answer to what is no list, and largest refusal, in bytes.
+const LARGEST_WORD: usize = 64 << 10;
+/// Longest text by which a list or a session goes on, in bytes.
+const LONGEST_TOKEN: usize = 4096;
 /// Objects on one page of a list.
 const PAGE: &str = "1000";
 /// How often an array is tried in one operation that cannot be reached or does not answer.
@@ -97,21 +103,35 @@ struct Call<'c> {
     path: String,
     query: &'c [(&'c str, &'c str)],
     body: Option<&'c Json>,
+    /// Largest good answer, in bytes.
+    most: usize,
 }
 
-#[derive(Debug, serde::Deserialize)]
+#[derive(serde::Deserialize)]
+#[serde(bound = "T: serde::de::DeserializeOwned")]
 struct Page<T> {
-    items: Option<Vec<T>>,
+    items: Option<Few<T>>,
     continuation_token: Option<String>,
     more_items_remaining: Option<bool>,
 }
 
 #[derive(Debug, serde::Deserialize)]
 struct ArrayItem {
+    #[serde(default, deserialize_with = "maybe")]
     id: Option<String>,
+    #[serde(default, deserialize_with = "maybe")]
     name: Option<String>,
+    #[serde(default, deserialize_with = "maybe")]
     os: Option<String>,
+    #[serde(default, deserialize_with = "maybe")]
     version: Option<String>,
+}
+
+impl Call<'_> {
+    /// A request with neither query nor body, whose answer is no list.
+    fn new(method: Method, path: String) -> Self {
+        Self { method, path, query: &[], body: None, most: LARGEST_WORD }
+    }
 }
 
 impl Rest {
@@ -135,7 +155,12 @@ impl Rest {
 
     /// Begins an operation.
     pub(super) fn talk<'t>(&'t self, only_if: &'t OnlyIf) -> Talk<'t> {
-        Talk::new(self, only_if)
+        Talk::new(self, only_if, self.gate.pace().patience)
+    }
+
+    /// Begins one that reads very much.
+    pub(super) fn long_talk<'t>(&'t self, only_if: &'t OnlyIf) -> Talk<'t> {
+        Talk::new(self, only_if, self.gate.pace().list)
     }
 
     /// Ends the session, if there is one. What the array says to that is of no use.
@@ -151,7 +176,7 @@ impl Rest {
 
     async fn close(&self, session: &Session) {
         let path = self.login_path(session.version, "logout");
-        let call = Call { method: Method::POST, path, query: &[], body: None };
+        let call = Call::new(Method::POST, path);
         let _ = self.send(&session.http, Some(session), None, &call).await;
     }
 
@@ -175,14 +200,14 @@ impl Rest {
             .timeout(self.gate.pace().request)
             .pool_max_idle_per_host(self.gate.pace().concurrency);
         let builder = self.endpoint.trust.apply(builder, keys.authorities.as_deref())?;
-        builder.build().map_err(text)
+        builder.build().map_err(|error| text(&error))
     }
 
     async fn keys(&self) -> Result<Keys, Error> {
         let token = self.endpoint.token.read().await;
         let token = token.map_err(|cause| self.error(Kind::NoToken { cause }))?;
         let authorities = self.endpoint.trust.read().await;
-        let authorities = authorities.map_err(|cause| self.error(Kind::Unreachable { cause }))?;
+        let authorities = authorities.map_err(|cause| self.error(Kind::Untrusted { cause }))?;
         Ok(Keys { token, authorities })
     }
 
@@ -210,9 +235,12 @@ impl Rest {
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if error.is_connect() || error.is_builder() => {
-                return Reply::NotSent(text(error));
+                return match Distrust::found_in(&error) {
+                    Some(distrust) => Reply::Untrusted(distrust.told(&self.endpoint.trust)),
+                    None => Reply::NotSent(text(&error)),
+                };
             }
-            Err(error) => return Reply::Lost(text(error)),
+            Err(error) => return Reply::Lost(text(&error)),
         };
         let hidden = |text: &str| match session {
             Some(session) => session.scrub(text),
@@ -220,13 +248,18 @@ impl Rest {
         };
         let status = response.status();
         let headers = response.headers().clone();
-        let body = match read(response).await {
-            Ok(body) => body,
-            Err(cause) => return Reply::Lost(cause),
+        let good = status == StatusCode::OK;
+        let most = if good { call.most } else { LARGEST_WORD };
+        let body = match read(response, most).await {
+            Read::Whole(body) if good => return Reply::Good(headers, body),
+            Read::Whole(body) => body,
+            Read::TooLarge if good => {
+                return Reply::TooLarge(format!("the answer has more than {most} bytes"));
+            }
+            // What it is about is said by its status.
+            Read::TooLarge => Vec::new(),
+            Read::Lost(cause) => return Reply::Lost(cause),
         };
-        if status == StatusCode::OK {
-            return Reply::Good(headers, body);
-        }
         let message = hidden(&message(status, &body));
         let busy =
             status == StatusCode::INTERNAL_SERVER_ERROR && message.contains("Server is busy");
@@ -245,11 +278,11 @@ impl Rest {
     async fn open(&self, talk: Talk<'_>) -> Result<Session, Error> {
         let keys = self.keys().await?;
         self.refused.check(&keys.token).map_err(|kind| self.error(kind))?;
-        let unreachable = |cause| self.error(Kind::Unreachable { cause });
-        let http = self.client(&keys).map_err(unreachable)?;
+        let untrusted = |cause| self.error(Kind::Untrusted { cause });
+        let http = self.client(&keys).map_err(untrusted)?;
 
         let path = "/api/api_version".to_owned();
-        let call = Call { method: Method::GET, path, query: &[], body: None };
+        let call = Call::new(Method::GET, path);
         let (_, body) = talk.persist(&http, None, None, &call, true).await?.good(self)?;
         let version = self.negotiate(&body)?;
 
@@ -280,7 +313,7 @@ impl Rest {
             .map_err(|error| self.error(Kind::NoToken { cause: error.to_string() }))?;
         token.set_sensitive(true);
         let path = self.login_path(version, "login");
-        let call = Call { method: Method::POST, path, query: &[], body: None };
+        let call = Call::new(Method::POST, path);
         let (headers, _) = match talk.persist(http, None, Some(&token), &call, true).await? {
             Reply::Ended(message) | Reply::Refused(_, message) => {
                 self.refused.note(&keys.token, &message);
@@ -288,7 +321,8 @@ impl Rest {
             }
             other => other.good(self)?,
         };
-        let Some(mut header) = headers.get("x-auth-token").cloned() else {
+        let header = headers.get("x-auth-token").filter(|token| token.len() <= LONGEST_TOKEN);
+        let Some(mut header) = header.cloned() else {
             return Err(self.malformed("a log-in without x-auth-token"));
         };
         header.set_sensitive(true);
@@ -322,14 +356,14 @@ impl Rest {
         session: &Session,
     ) -> Result<Result<Identity, String>, Error> {
         let path = format!("/api/{}/arrays", session.version);
-        let call = Call { method: Method::GET, path, query: &[], body: None };
+        let call = Call::new(Method::GET, path);
         let reply = talk.persist(&session.http, Some(session), None, &call, true).await?;
         if let Reply::Ended(message) = reply {
             return Ok(Err(message));
         }
         let (_, body) = reply.good(self)?;
         let page: Page<ArrayItem> = self.parse(&body)?;
-        let mut items = page.items.unwrap_or_default();
+        let mut items = page.items.map(|items| items.0).unwrap_or_default();
         let Some(ArrayItem { id: Some(id), name, os, version }) = items.pop() else {
             return Err(self.malformed("`arrays` without an id"));
         };

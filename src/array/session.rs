@@ -12,6 +12,7 @@ use super::error::{Error, Kind};
 use super::rest::Identity;
 use super::token::Token;
 use super::version::Version;
+use crate::plain;
 
 /// How long a token that was refused is not tried again: arrays lock users out.
 const AFTER_REFUSAL: Duration = Duration::from_secs(30);
@@ -68,19 +69,26 @@ impl Session {
     }
 }
 
-/// Returns a text without some secrets, on one line, and not too long.
+/// Returns a text without some secrets, on one line, and not too long. Of one that is much longer, only the
+/// beginning is looked at.
 pub(super) fn scrub(text: &str, secrets: &[&str]) -> String {
-    const LONGEST: usize = 300;
-    let mut text = text.to_owned();
+    const WINDOW: usize = 4096;
+    let mut end = text.len().min(WINDOW);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut window = text[..end].to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        text = text.replace(secret, "[hidden]");
+        window = window.replace(secret, "[hidden]");
+        if end < text.len() {
+            // What was cut may be the rest of a secret.
+            let cut = (1..secret.len()).rev().find(|cut| {
+                secret.get(..*cut).is_some_and(|beginning| window.ends_with(beginning))
+            });
+            window.truncate(window.len() - cut.unwrap_or_default());
+        }
     }
-    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let mut short: String = line.clone().take(LONGEST).collect();
-    if line.count() > LONGEST {
-        short.push('…');
-    }
-    short
+    plain::line(&window, plain::LONGEST)
 }
 
 /// The session of an array, if there is one.
@@ -171,5 +179,9 @@ mod tests {
         let text = scrub("no T-123 for\nsession-9: T-123", &["T-123", "session-9", ""]);
         assert_eq!(text, "no [hidden] for [hidden]: [hidden]");
         assert_eq!(scrub(&"ä".repeat(400), &[]).chars().count(), 301);
+        // A secret at the end of what is looked at, however much becomes short by hiding.
+        let secret = "T-".to_owned() + &"9".repeat(1000);
+        let all = scrub(&format!("{secret} ").repeat(1000), &[&secret]);
+        assert!(!all.contains("T-") && all.starts_with("[hidden] [hidden]"), "{all}");
     }
 }

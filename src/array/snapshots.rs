@@ -8,6 +8,7 @@ use super::error::{Error, Kind};
 use super::goal::{Goal, Start, reach};
 use super::rest::{Rest, Talk, quoted};
 use super::volume::{Snapshot, Suffix, VolumeId};
+use super::word::{maybe, word};
 
 /// The snapshots of one kind of array.
 #[derive(Debug, Clone, Copy)]
@@ -162,7 +163,9 @@ impl Goal for Ended<'_> {
 
 #[derive(Debug, Deserialize)]
 struct Item {
+    #[serde(deserialize_with = "word")]
     id: String,
+    #[serde(deserialize_with = "word")]
     name: String,
     created: Option<u64>,
     destroyed: Option<bool>,
@@ -175,7 +178,9 @@ struct Item {
 
 #[derive(Debug, Deserialize)]
 struct Reference {
+    #[serde(default, deserialize_with = "maybe")]
     id: Option<String>,
+    #[serde(default, deserialize_with = "maybe")]
     name: Option<String>,
 }
 

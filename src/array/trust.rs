@@ -42,7 +42,9 @@ impl Trust {
     pub(super) async fn read(&self) -> Result<Option<Vec<u8>>, String> {
         let Self::Ca(path) = self else { return Ok(None) };
         let text = tokio::fs::read(path).await;
-        text.map(Some).map_err(|error| format!("{}: {}", path.display(), error.kind()))
+        text.map(Some).map_err(|error| {
+            format!("the file `ca` ({}) cannot be read: {}", path.display(), error.kind())
+        })
     }
 
     /// Sets what certificates are held against; `authorities` is what [`Self::read`] returned.
@@ -76,13 +78,18 @@ impl Trust {
     }
 }
 
+const NO_PEM: &str = "the file `ca` is no PEM file with certificates; write there the certificate of the \
+    authority that signed the array's, from `-----BEGIN CERTIFICATE-----` on";
+const NO_CERTIFICATE: &str =
+    "a certificate in the file `ca` cannot be read; export it from the authority again, as PEM";
+
 fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| format!("file of authorities: {error}"))?;
-        roots.add(certificate).map_err(|error| format!("file of authorities: {error}"))?;
+        let certificate = certificate.map_err(|_| NO_PEM.to_owned())?;
+        roots.add(certificate).map_err(|_| NO_CERTIFICATE.to_owned())?;
     }
-    if roots.is_empty() { Err("file of authorities: no certificate".to_owned()) } else { Ok(roots) }
+    if roots.is_empty() { Err(NO_PEM.to_owned()) } else { Ok(roots) }
 }
 
 /// Takes the holder of one key for the array, as `known_hosts` does for SSH.
@@ -138,6 +145,25 @@ impl ServerCertVerifier for Pinned {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_authorities_has_one() {
+        let private = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        let broken = "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n";
+        for (pem, why) in [
+            ("", NO_PEM),
+            ("<html>", NO_PEM),
+            (private, NO_PEM),
+            (broken, NO_PEM),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", NO_CERTIFICATE),
+        ] {
+            assert_eq!(
+                roots(pem.as_bytes()).map(|roots| roots.len()),
+                Err(why.to_owned()),
+                "{pem}"
+            );
+        }
+    }
 
     #[test]
     fn a_pin_is_a_whole_digest() {

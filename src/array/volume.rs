@@ -1,13 +1,42 @@
 //! The words in which volumes are spoken of. Knows no request.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
-/// Name of a volume or file system on an array.
+/// Name of a volume or file system on an array. Two that differ in nothing but case are equal, as they are to
+/// an array, which keeps the case and compares without it.
 ///
 /// At most 63 letters, digits, `-` and `_`; a letter or digit at both ends; at least one letter. That
 /// is the rule of the FlashArray (its guide 4.10), and safe on a FlashBlade, whose documents have none.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone)]
 pub struct Name(String);
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(&other.0)
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.to_ascii_lowercase().cmp(&other.0.to_ascii_lowercase())
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_ascii_lowercase().hash(state);
+    }
+}
 
 impl Name {
     /// Longest name, in characters.
@@ -353,6 +382,17 @@ mod tests {
         for bad in ["", "-a", "a-", "1234", "a b", "a.b", "ä", "a'b", &long] {
             assert!(Name::new(bad).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn case_makes_no_other_name() {
+        let name = |text: &str| Name::new(text).expect("a name");
+        let (one, other) = (name("prod-pvc-a"), name("PROD-pvc-A"));
+        assert_eq!(one, other);
+        assert_eq!(one.cmp(&other), Ordering::Equal);
+        assert_eq!(other.as_str(), "PROD-pvc-A", "and each is written as it came");
+        let both: std::collections::HashSet<Name> = [one, other, name("b")].into();
+        assert_eq!(both.len(), 2);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use kube::{Client, Config};
 
 use super::Trouble;
 use super::files::Input;
-use crate::controller::{CountRequests, Metrics};
+use crate::controller::{CountRequests, Metrics, SmallPages};
 use crate::diagnostic::{Code, Diagnostic, Place, Sources};
 use crate::pipeline::read_storage;
 use crate::spec::{STORAGE, StorageSpec, split};
@@ -29,7 +29,8 @@ pub(super) async fn client(
         None => Config::infer().await.map_err(|error| cluster(&error))?,
     };
     let builder = ClientBuilder::try_from(config).map_err(|error| cluster(&error))?;
-    Ok(builder.with_layer(&CountRequests::new(metrics)).build())
+    let builder = builder.with_layer(&CountRequests::new(metrics));
+    Ok(builder.with_layer(&SmallPages::default()).build())
 }
 
 /// Reads the one storage document of a file.

@@ -14,6 +14,7 @@ use crate::check::{Change, changes};
 use crate::diagnostic::{Sources, Style};
 use crate::manifest::{Earlier, Identity};
 use crate::pipeline::{Rendered, Unit};
+use crate::plain;
 use crate::yaml;
 
 /// Show what would change against an earlier output
@@ -58,7 +59,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             text.push_str(&show(change, style)?);
         }
     }
-    out::data(&text)?;
+    // What was rendered earlier may be anybody's words.
+    out::data(&plain::coloured(&text))?;
     Ok(if changes.is_empty() { Outcome::Good } else { Outcome::Wrong })
 }
 

@@ -7,6 +7,7 @@ use super::files::{self, Input};
 use super::out;
 use super::{Outcome, Trouble};
 use crate::diagnostic::Sources;
+use crate::plain;
 use crate::yaml;
 
 /// List apps whose `expires` has passed
@@ -48,7 +49,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             continue;
         };
         any = true;
-        out::data(&format!("{}\t{day}\n", input.name()))?;
+        out::data(&format!("{}\t{}\n", input.name(), plain::line(day, plain::LONGEST)))?;
         if args.delete && ended.len() == documents.len() {
             fs::remove_file(path)
                 .map_err(|source| Trouble::Write { path: input.name(), source })?;

@@ -6,6 +6,7 @@ use super::{Outcome, Trouble};
 use crate::blueprint::{Library, blueprint_shape};
 use crate::diagnostic::{Code, Sources, nearest};
 use crate::pipeline::storage_shape;
+use crate::plain;
 use crate::spec::{API_VERSION, STORAGE, Shape, explain};
 
 /// How the language of blueprints is called here.
@@ -100,7 +101,7 @@ fn kinds(library: &Library, sources: &Sources) -> Result<String, Trouble> {
     for word in library.kinds().iter().map(String::as_str).chain([STORAGE]) {
         if let Some((kind, shape)) = shape(word, library, sources)? {
             let about = shape.about.split(". ").next().unwrap_or_default().trim_end_matches('.');
-            text.push_str(&format!("  {kind:<12} {about}\n"));
+            text.push_str(&format!("  {kind:<12} {}\n", plain::line(about, plain::LONGEST)));
         }
     }
     text.push_str("\n`pso-gen explain KIND` lists the fields of one.\n");

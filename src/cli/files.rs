@@ -78,7 +78,7 @@ pub(super) fn day(today: Option<jiff::civil::Date>) -> String {
 pub(super) fn shown(path: &Path) -> String {
     let text = path.display().to_string();
     let text = text.strip_prefix("./").unwrap_or(&text);
-    text.replace(char::is_control, &char::REPLACEMENT_CHARACTER.to_string())
+    crate::plain::name(text)
 }
 
 /// What was found under the paths that somebody gave.

@@ -5,9 +5,13 @@ use super::status::{Format, From, json};
 use super::table::{age, table};
 use super::{Outcome, Trouble};
 use crate::controller::{self, Arrays, destroy_orphan};
+use crate::plain;
 use crate::report;
 use crate::spec::Quantity;
 use crate::volume::GRACE;
+
+/// Longest text of what an array or the cluster says, in characters.
+const LONGEST: usize = 1000;
 
 /// List volumes on the arrays that neither a claim nor a PersistentVolume knows
 ///
@@ -67,7 +71,7 @@ async fn list(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
     let (orphans, _) = report::orphans(&census, args.older_than);
     let away = census.listed.iter().filter_map(|listed| {
         let why = listed.volumes.as_ref().err()?;
-        Some(format!("{} cannot be asked: {why}\n", listed.array))
+        Some(plain::line(&format!("{} cannot be asked: {why}", listed.array), LONGEST) + "\n")
     });
     let away: String = away.collect();
     out::words(&away);
@@ -98,7 +102,7 @@ async fn destroy(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
             }
             Ok(stray) => out::data(&format!("{name}: destroyed on {}\n", stray.array))?,
             Err(why) => {
-                out::words(&format!("{name}: kept: {why}\n"));
+                out::words(&(plain::line(&format!("{name}: kept: {why}"), LONGEST) + "\n"));
                 outcome = Outcome::Wrong;
             }
         }

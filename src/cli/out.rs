@@ -7,6 +7,10 @@ use clap::ValueEnum;
 
 use super::Trouble;
 use crate::diagnostic::{self, Diagnostic, Sources, Style};
+use crate::plain;
+
+/// Longest text of a cluster that is told, in characters.
+const LONGEST: usize = 1000;
 
 /// How diagnostics are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,8 +62,8 @@ pub(super) fn rendered(
 ) -> String {
     match format {
         Format::Human => diagnostic::human(found, sources, style),
-        Format::Json => format!("{:#}\n", diagnostic::json(found, sources)),
-        Format::Sarif => format!("{:#}\n", diagnostic::sarif(found, sources)),
+        Format::Json => plain::json(&format!("{:#}\n", diagnostic::json(found, sources))),
+        Format::Sarif => plain::json(&format!("{:#}\n", diagnostic::sarif(found, sources))),
     }
 }
 
@@ -67,6 +71,15 @@ pub(super) fn rendered(
 pub(super) fn style(stream: &impl IsTerminal) -> Style {
     let off = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if stream.is_terminal() && !off { Style::Coloured } else { Style::Plain }
+}
+
+/// Says what is wrong with a command line.
+pub(super) fn usage(error: &clap::Error) {
+    let text = error.render();
+    words(&match style(&io::stderr()) {
+        Style::Coloured => plain::coloured(&text.ansi().to_string()),
+        Style::Plain => plain::lines(&text.to_string()),
+    });
 }
 
 /// Says what kept a command from being tried, and why, to the bottom.
@@ -77,6 +90,64 @@ pub(super) fn trouble(trouble: &Trouble) {
         text.push_str(&format!(": {error}"));
         cause = error.source();
     }
+    // A cluster's words are not ours.
+    let mut text = match trouble {
+        Trouble::Cluster(_) => plain::line(&text, LONGEST),
+        _ => plain::lines(&text),
+    };
     text.push('\n');
     words(&text);
+}
+
+/// Standard error as a log has it: one JSON object a line, in which nothing steers a terminal, and none so long
+/// that it fills a disk. What is too long is told by its beginning.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Log;
+
+/// Longest line of the log, in bytes.
+const LONGEST_LINE: usize = 16 << 10;
+
+impl Write for Log {
+    /// Takes a whole line, as it is given by whoever writes the log.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        io::stderr().lock().write_all(logged(line).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+fn logged(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    if line.len() <= LONGEST_LINE {
+        return plain::json(&text);
+    }
+    let fields = serde_json::json!({
+        "message": "a line of the log was too long", "bytes": line.len(),
+        "begins": plain::line(&text, LONGEST),
+    });
+    let now = jiff::Timestamp::now().to_string();
+    let cut = serde_json::json!({"timestamp": now, "level": "WARN", "fields": fields});
+    format!("{cut}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_is_plain_and_not_too_long() {
+        let hostile = serde_json::json!({"note": "a\u{1b}[2J\u{9b}2J\u{202e}\nb"});
+        let line = logged(format!("{hostile}\n").as_bytes());
+        assert!(!line.trim_end().chars().any(plain::steers), "{line:?}");
+        let read: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(read, hostile, "it says the same");
+        let long = format!("{}\n", serde_json::json!({"note": "x".repeat(2 << 20)}));
+        let line = logged(long.as_bytes());
+        assert!(line.len() < 4096 && line.ends_with('\n'), "{} bytes", line.len());
+        let read: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(read["fields"]["bytes"], long.len());
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
+use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 use super::cluster::{self, namespaced, storage};
@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     };
     let filter = EnvFilter::try_new(&args.log)
         .map_err(|error| Trouble::Usage(format!("--log {:?}: {error}", args.log)))?;
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(|| out::Log).init();
     let folder = args.storage.parent().unwrap_or(Path::new(""));
     let arrays = controller::set_up(&spec, folder, &args.secrets, args.binding.into())
         .map_err(|error| Trouble::Usage(error.to_string()))?;
@@ -119,11 +119,6 @@ async fn listen(address: SocketAddr, status: &Status) -> Result<(), Trouble> {
     let listener = TcpListener::bind(address).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
     info!(%address, "serving metrics and probes");
-    let served = controller::serve(listener, status.clone());
-    tokio::spawn(async move {
-        if let Err(error) = served.await {
-            warn!(%error, "metrics and probes are not served any more");
-        }
-    });
+    tokio::spawn(controller::serve(listener, status.clone()));
     Ok(())
 }

@@ -6,6 +6,7 @@ use super::{Outcome, Trouble};
 use crate::blueprint::blueprint_shape;
 use crate::diagnostic::{Code, Sources};
 use crate::pipeline::storage_shape;
+use crate::plain;
 use crate::spec::{STORAGE, Shape, markdown, schema, schema_with_expressions};
 
 /// Print the JSON Schema of a kind
@@ -27,7 +28,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let Some((kind, shape)) = shape(&args.kind, &library, &sources)? else {
         return Err(Trouble::Usage(format!("there is no kind `{}`", args.kind)));
     };
-    out::data(&text(&kind, &shape))?;
+    out::data(&plain::json(&text(&kind, &shape)))?;
     Ok(Outcome::Good)
 }
 

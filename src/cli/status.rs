@@ -13,9 +13,13 @@ use super::table::{age, table};
 use super::{Outcome, Trouble};
 use crate::controller::{self, Arrays, Metrics};
 use crate::diagnostic::Sources;
-use crate::report::{ArrayLine, Report, Scope};
+use crate::plain;
+use crate::report::{ArrayLine, Problem, Report, Scope};
 use crate::spec::Quantity;
 use crate::volume::Binding;
+
+/// Longest text of a problem, in characters: that of an event.
+const LONGEST: usize = 1024;
 
 /// Tell of claims, arrays, and what is wrong
 ///
@@ -151,14 +155,14 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
 /// Returns something as JSON, with a line's end.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Trouble> {
     let text = serde_json::to_string_pretty(value);
-    text.map(|text| text + "\n").map_err(|error| Trouble::Usage(error.to_string()))
+    text.map(|text| plain::json(&text) + "\n").map_err(|error| Trouble::Usage(error.to_string()))
 }
 
 /// Returns a report as people read it.
 pub(super) fn written(report: &Report) -> String {
     let mut text = String::new();
     if let Some(leader) = &report.leader {
-        let holder = leader.holder.as_deref().unwrap_or("nobody");
+        let holder = plain::line(leader.holder.as_deref().unwrap_or("nobody"), plain::LONGEST);
         let renewed = leader.renewed.map(|renewed| format!(", renewed {} ago", age(renewed)));
         let _ = writeln!(text, "leads: {holder}{}\n", renewed.unwrap_or_default());
     }
@@ -202,12 +206,11 @@ pub(super) fn written(report: &Report) -> String {
     match report.problems.as_slice() {
         [] => text.push_str("\nnothing is wrong\n"),
         problems => {
-            for problem in problems {
-                let _ = write!(
-                    text,
-                    "\nwrong: {}: {}\n  do: {}\n  see: {}\n",
-                    problem.about, problem.what, problem.remedy, problem.page
-                );
+            for Problem { about, what, remedy, page } in problems {
+                // What events and arrays say is theirs, and makes no line of ours.
+                let (about, what) = (plain::line(about, LONGEST), plain::line(what, LONGEST));
+                let remedy = plain::line(remedy, LONGEST);
+                let _ = write!(text, "\nwrong: {about}: {what}\n  do: {remedy}\n  see: {page}\n");
             }
         }
     }
@@ -231,4 +234,40 @@ fn array(line: &ArrayLine) -> [String; 6] {
         used,
         about(line.provisioned),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Census, ClaimLine};
+
+    #[test]
+    fn words_of_others_make_no_line_of_ours() {
+        let forged = "no\n\nwrong: array fb1: gone\n  do: rm -rf /\u{1b}[2J\u{9b}2J\u{202e}";
+        let mut report = Report::new(&Census::default(), &Scope::default(), None);
+        let (text, size) = (forged.to_owned(), None);
+        report.claims = vec![ClaimLine {
+            namespace: text.clone(),
+            name: text.clone(),
+            class: text.clone(),
+            state: "Pending",
+            asked: size,
+            size,
+            array: Some(text.clone()),
+            volume: Some(text.clone()),
+            age: 0,
+            problem: Some(text.clone()),
+        }];
+        let (about, what, remedy) = (text.clone(), text.repeat(1000), text);
+        report.problems = vec![Problem { about, what, remedy, page: "docs" }];
+        let shown = written(&report);
+        let begins = |word: &str| shown.lines().filter(|line| line.starts_with(word)).count();
+        assert_eq!((begins("wrong: "), begins("  do: "), begins("  see: ")), (1, 1, 1), "{shown}");
+        assert_eq!(shown.lines().count(), 6, "{shown}");
+        assert!(shown.len() < 16 << 10, "{} bytes", shown.len());
+        let json = json(&report).expect("written");
+        for text in [shown, json] {
+            assert!(!text.chars().any(|c| c != '\n' && plain::steers(c)), "{text:?}");
+        }
+    }
 }

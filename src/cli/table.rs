@@ -1,11 +1,18 @@
 //! Tables of words: columns as wide as their widest word, two spaces between them.
 
-/// Returns rows as lines, the first being the head.
+use crate::plain;
+
+/// Longest word, in characters: names in a cluster with their namespace.
+const LONGEST: usize = 320;
+
+/// Returns rows as lines, the first being the head. What they are made of may be anybody's words.
 pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let plain = |row: &[String; COLUMNS]| row.each_ref().map(|cell| plain::line(cell, LONGEST));
+    let rows: Vec<[String; COLUMNS]> = rows.iter().map(plain).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: [usize; COLUMNS] = std::array::from_fn(|column| width(column).unwrap_or_default());
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
         let line = cells.collect::<Vec<_>>().join("  ");
         text.push_str(line.trim_end());
@@ -32,6 +39,12 @@ mod tests {
     fn columns_are_as_wide_as_they_must_be() {
         let rows = [["NAME", "AGE"], ["a", "1s"], ["longer", ""]].map(|row| row.map(str::to_owned));
         assert_eq!(table(&rows), "NAME    AGE\na       1s\nlonger\n");
+    }
+
+    #[test]
+    fn a_cell_makes_no_line_of_its_own() {
+        let rows = [["NAME"], ["a\n\nwrong: b\u{1b}[2J"]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows), "NAME\na wrong: b\u{fffd}[2J\n");
     }
 
     #[test]

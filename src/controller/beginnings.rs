@@ -1,10 +1,13 @@
 //! Which claims are begun with: a few at a time, so that of thousands the first are done before the last are
 //! begun, and what is decided is decided upon what is known when its turn has come. Only the first write
-//! counts: an array that does not answer holds up nobody's beginning.
+//! counts: an array that does not answer holds up nobody's beginning. Each namespace has its turn, however many
+//! claims another one has.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::Key;
+use crate::turns::Fair;
 use crate::volume::Effect;
 
 /// How many first writes are under way at once. They are a quarter of all requests.
@@ -14,17 +17,17 @@ const AT_ONCE: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Beginnings {
     under_way: HashSet<Key>,
-    waiting: VecDeque<(Key, Effect)>,
+    waiting: Fair<(Key, Effect)>,
 }
 
 impl Beginnings {
-    /// Takes a first write; gives it back when it may be done now.
-    pub(super) fn admit(&mut self, key: &Key, effect: Effect) -> Option<Effect> {
+    /// Takes a first write for a claim of a namespace; gives it back when it may be done now.
+    pub(super) fn admit(&mut self, namespace: &str, key: &Key, effect: Effect) -> Option<Effect> {
         if self.under_way.len() < AT_ONCE {
             self.under_way.insert(key.clone());
             return Some(effect);
         }
-        self.waiting.push_back((key.clone(), effect));
+        self.waiting.push(Arc::from(namespace), (key.clone(), effect));
         None
     }
 
@@ -35,7 +38,7 @@ impl Beginnings {
 
     /// Returns the next first write, if it may be done now.
     pub(super) fn next(&mut self) -> Option<(Key, Effect)> {
-        if self.under_way.len() < AT_ONCE { self.waiting.pop_front() } else { None }
+        if self.under_way.len() < AT_ONCE { self.waiting.pop() } else { None }
     }
 }
 
@@ -50,19 +53,40 @@ mod tests {
     #[test]
     fn each_that_ends_lets_the_next_begin() {
         let mut beginnings = Beginnings::default();
-        let admitted = (0..20).filter(|n| beginnings.admit(&claim(*n), Effect::Mark).is_some());
+        let admitted =
+            (0..20).filter(|n| beginnings.admit("files", &claim(*n), Effect::Mark).is_some());
         assert_eq!(admitted.count(), AT_ONCE);
         beginnings.ended(&claim(AT_ONCE));
         assert_eq!(beginnings.next(), None, "that one has not begun");
         beginnings.ended(&claim(3));
         let (next, effect) = beginnings.next().expect("one more");
         assert_eq!(next, claim(AT_ONCE));
-        assert!(beginnings.admit(&next, effect).is_some());
+        assert!(beginnings.admit("files", &next, effect).is_some());
         assert_eq!(beginnings.next(), None, "all turns are taken");
         for number in 0..20 {
             beginnings.ended(&claim(number));
         }
         let rest = std::iter::from_fn(|| beginnings.next()).map(|(key, _)| key);
         assert!(rest.eq((AT_ONCE + 1..20).map(claim)));
+    }
+
+    #[test]
+    fn thousands_of_one_namespace_keep_no_other_waiting() {
+        let mut beginnings = Beginnings::default();
+        for number in 0..3000 {
+            beginnings.admit("many", &claim(number), Effect::Mark);
+        }
+        assert!(beginnings.admit("one", &claim(3000), Effect::Mark).is_none(), "it waits");
+        let mut before = 0;
+        loop {
+            beginnings.ended(&claim(before));
+            let (next, effect) = beginnings.next().expect("one more");
+            if next == claim(3000) {
+                break;
+            }
+            assert!(beginnings.admit("many", &next, effect).is_some());
+            before += 1;
+        }
+        assert!(before <= 1, "{before} came first");
     }
 }

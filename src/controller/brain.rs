@@ -19,6 +19,7 @@ use super::metrics::{Tally, array};
 use super::world::{Subject, World};
 use super::{Key, Message, journal, now};
 use crate::array::Volume;
+use crate::turns::on_behalf;
 use crate::volume::{
     ClaimWork, Effect, Event, Listed, MarkEffect, Marks, MissingVolume, Orphan, Orphans, Reason,
     ReleaseWork, Severity, SnapshotView, SnapshotWork, Trouble, is_mark,
@@ -369,8 +370,10 @@ impl Brain {
 
     /// Has an effect done by somebody else.
     fn start(&mut self, key: &Key, subject: Option<&Subject>, effect: Effect) {
+        // Of several namespaces, each gets its turn: see `turns`.
+        let party = subject.map(|subject| subject.namespace().to_owned()).unwrap_or_default();
         let effect = match effect {
-            Effect::Intend { .. } => match self.beginnings.admit(key, effect) {
+            Effect::Intend { .. } => match self.beginnings.admit(&party, key, effect) {
                 Some(effect) => effect,
                 None => return,
             },
@@ -393,14 +396,15 @@ impl Brain {
             Effect::Tell { severity, about: _, reason, message } => {
                 if let Some(object) = self.world.reference(&key) {
                     journal::tells(subject, severity, reason, &message);
-                    tokio::spawn(
-                        async move { hands.tell(object, severity, reason, message).await },
-                    );
+                    tokio::spawn(async move {
+                        let told = hands.tell(object, severity, reason, message);
+                        on_behalf(&party, told).await;
+                    });
                 }
             }
             effect => {
                 self.doing.spawn(async move {
-                    let done = hands.act(effect).await;
+                    let done = on_behalf(&party, hands.act(effect)).await;
                     let _ = sender.send(Message::Done(key, done));
                 });
             }

@@ -2,8 +2,7 @@
 
 use futures::future::join_all;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim};
-use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
@@ -11,6 +10,8 @@ use super::arrays::{Arrays, Lookout};
 use super::metrics::Metrics;
 use super::now;
 use super::registrar::{IDENTITY_OF, registrations};
+use super::trim::{Trim, Trimmed};
+use super::watches::PAGE;
 use crate::report::Census;
 use crate::volume::{PROVISIONER, identity};
 
@@ -36,23 +37,45 @@ pub async fn census(
         let uid = namespaces.get(IDENTITY_OF).await.ok().and_then(|it| it.metadata.uid);
         census.identity = uid.as_deref().and_then(identity);
     }
-    let all = ListParams::default();
-    let own = ListParams::default().fields(&format!("reportingController={PROVISIONER}"));
-    let claims = Api::<PersistentVolumeClaim>::all(client.clone());
-    let volumes = Api::<PersistentVolume>::all(client.clone());
-    let (classes, events) = (Api::all(client.clone()), Api::<Event>::all(client.clone()));
-    let (claims, volumes, classes, events) = futures::try_join!(
-        claims.list(&all),
-        volumes.list(&all),
-        classes.list(&all),
-        events.list(&own)
-    )?;
-    (census.claims, census.volumes) = (claims.items, volumes.items);
-    (census.classes, census.events) = (classes.items, events.items);
+    let own = format!("reportingController={PROVISIONER}");
+    (census.claims, census.volumes, census.classes, census.events) =
+        futures::try_join!(all(client, ""), all(client, ""), all(client, ""), all(client, &own),)?;
     if let Some((namespace, name)) = lease {
         let leases = Api::<Lease>::namespaced(client.clone(), namespace);
         census.lease = leases.get_opt(name).await?;
     }
     census.now = now();
     Ok(census)
+}
+
+/// How often a page is asked for that does not come, or is too large.
+const TRIES: usize = 5;
+
+/// Lists all objects of a kind, page by page; of each is kept what is looked at.
+pub(super) async fn all<K>(client: &Client, fields: &str) -> Result<Vec<K>, kube::Error>
+where
+    K: kube::Resource<DynamicType = ()> + Trim + Clone + std::fmt::Debug,
+    K: serde::de::DeserializeOwned,
+{
+    let api = Api::<Trimmed<K>>::all(client.clone());
+    let mut params = ListParams::default().limit(PAGE);
+    if !fields.is_empty() {
+        params = params.fields(fields);
+    }
+    let mut objects = Vec::new();
+    loop {
+        let mut tries = 1;
+        let page = loop {
+            match api.list(&params).await {
+                // Whoever sends it has learnt by then to ask for fewer objects: see `pages`.
+                Err(kube::Error::Service(_)) if tries < TRIES => tries += 1,
+                page => break page?,
+            }
+        };
+        objects.extend(page.items.into_iter().map(|object| object.0));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(objects),
+        }
+    }
 }

@@ -15,8 +15,10 @@ use super::arrays::Arrays;
 use super::lease::Leadership;
 use super::registrar::Registrar;
 use super::snapshots::{self, Snapshots};
-use super::turns::{Turns, Urgency};
+use super::trim::trimmed;
 use crate::array::{Array, Error as ArrayError, Fenced, Kind, OnlyIf, Retry};
+use crate::plain;
+use crate::turns::{Turns, Urgency};
 use crate::volume::{
     ARRAY, ARRAY_ID, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, MarkEffect,
     Moment, Outcome, PROVISIONER, Reason, SELECTED_NODE, Seen, Severity, Trouble, mark, quantity,
@@ -24,6 +26,9 @@ use crate::volume::{
 
 /// Name under which fields are ours, and events come.
 const MANAGER: &str = "pso-gen";
+
+/// Longest text of the API server, or of a webhook behind it, that is told, in characters.
+const WORDS: usize = 600;
 
 /// How many requests the API server gets at once. More make it answer later, and with 429.
 const AT_ONCE: usize = 32;
@@ -69,10 +74,12 @@ impl Hands {
         }
         // Thousands may wait for their turn: what the work itself needs comes with the turn.
         if effect.is_for_array() {
-            Box::pin(self.on_array(effect)).await
-        } else {
-            Box::pin(self.in_cluster(effect)).await
+            return Box::pin(self.on_array(effect)).await;
         }
+        let reads = matches!(effect, Effect::ReadClaim { .. });
+        let outcome = Box::pin(self.in_cluster(effect)).await?;
+        // What is answered to a write is remembered while a claim is worked on.
+        Ok(if reads { outcome } else { trimmed(outcome) })
     }
 
     /// Does one thing on an array.
@@ -253,7 +260,7 @@ impl Hands {
         let event = Event {
             type_,
             reason: reason.as_str().to_owned(),
-            note: Some(shortened(message)),
+            note: Some(shortened(&message)),
             action: "Provision".to_owned(),
             secondary: None,
         };
@@ -359,8 +366,9 @@ fn without_finalizer(object: &Seen) -> Json {
 }
 
 /// Returns what an event may say: the API server refuses one with more bytes.
-fn shortened(mut note: String) -> String {
+fn shortened(note: &str) -> String {
     const LONGEST: usize = 1024;
+    let mut note = plain::line(note, LONGEST);
     if note.len() > LONGEST {
         let end = (0..=LONGEST - '…'.len_utf8()).rev().find(|end| note.is_char_boundary(*end));
         note.truncate(end.unwrap_or_default());
@@ -387,8 +395,8 @@ fn refused(error: &kube::Error) -> Trouble {
         kube::Error::Api(status) if status.code == 409 => Trouble::Conflict,
         kube::Error::Api(status) if status.code == 404 => Trouble::Conflict,
         // Its text would say the same twice.
-        kube::Error::Api(status) => Trouble::Cluster(status.message.clone()),
-        _ => Trouble::Cluster(error.to_string()),
+        kube::Error::Api(status) => Trouble::Cluster(plain::line(&status.message, WORDS)),
+        _ => Trouble::Cluster(plain::line(&error.to_string(), WORDS)),
     }
 }
 
@@ -405,9 +413,9 @@ mod tests {
 
     #[test]
     fn an_event_never_says_more_than_it_may() {
-        assert_eq!(shortened("short".to_owned()), "short");
-        assert_eq!(shortened("a".repeat(1024)).len(), 1024);
-        let long = shortened(format!("a{}", "é".repeat(1000)));
+        assert_eq!(shortened("short"), "short");
+        assert_eq!(shortened(&"a".repeat(1024)).len(), 1024);
+        let long = shortened(&format!("a{}", "é".repeat(1000)));
         assert!(long.len() <= 1024 && long.ends_with("é…"), "{long}");
     }
 
@@ -416,5 +424,14 @@ mod tests {
         let status = kube::core::Status::failure("the policy says no", "Forbidden");
         let trouble = refused(&kube::Error::Api(status.boxed()));
         assert_eq!(trouble, Trouble::Cluster("the policy says no".to_owned()));
+        let hostile = format!("no\n\u{1b}[2J{}", "x".repeat(2 << 20));
+        let status = kube::core::Status::failure(&hostile, "Forbidden");
+        let Trouble::Cluster(told) = refused(&kube::Error::Api(status.boxed())) else {
+            panic!("it is the cluster's");
+        };
+        assert!(
+            told.starts_with("no \u{fffd}[2Jxx") && told.chars().count() == WORDS + 1,
+            "{told}"
+        );
     }
 }

@@ -25,8 +25,21 @@ impl<K: Resource + Serialize + DeserializeOwned> Held<K> {
     /// Returns the object. None if it could not be written or read, which no object of the API server is
     /// known to do; it counts as one that has not been seen.
     pub(super) fn open(&self) -> Option<K> {
+        #[cfg(test)]
+        OPENED.with(|opened| opened.set(opened.get() + 1));
         serde_json::from_slice(&self.json).ok()
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static OPENED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Returns how often objects were opened by this thread: what a decision costs.
+#[cfg(test)]
+pub(super) fn opened() -> usize {
+    OPENED.with(std::cell::Cell::get)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub(super) use tally::{Tally, array};
 
 /// Upper ends of the buckets of what concerns a whole volume, in seconds.
 const LONG: [f64; 12] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0];
-/// The same of one call of an array, which ends after 90 seconds.
+/// The same of one call of an array, which ends after 90 seconds; a list of all volumes after 300.
 const SHORT: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 90.0];
 
 type Labels<const N: usize> = [(&'static str, String); N];

@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures::future::join_all;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
-use kube::api::ListParams;
 use kube::{Api, Client};
 
 use super::arrays::Arrays;
+use super::census::all;
 use super::lease::Leadership;
 use super::now;
 use super::registrar::{cluster_uid, registrations};
@@ -136,12 +136,10 @@ async fn find_stray(
     listed: &Listed,
     grace: u64,
 ) -> Result<StrayVolume, Kept> {
-    let claims = Api::<PersistentVolumeClaim>::all(client.clone());
-    let volumes = Api::<PersistentVolume>::all(client.clone());
-    let all = ListParams::default();
-    let (claims, volumes) = futures::try_join!(claims.list(&all), volumes.list(&all))?;
+    let (claims, volumes): (Vec<PersistentVolumeClaim>, Vec<PersistentVolume>) =
+        futures::try_join!(all(client, ""), all(client, ""))?;
     let listed = std::slice::from_ref(listed);
-    let mut found = strays(cluster, listed, &claims.items, &volumes.items, (now(), grace));
+    let mut found = strays(cluster, listed, &claims, &volumes, (now(), grace));
     let stray = found.pop().ok_or(Kept::Known)?;
     if stray.is_orphan { Ok(stray) } else { Err(Kept::Young) }
 }

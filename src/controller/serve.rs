@@ -1,16 +1,21 @@
 //! What the process tells over HTTP: `/metrics`, and the probes `/livez` and `/readyz`. Knows of the rest
 //! of the controller only what that has written down here, so that it answers at once, whatever hangs.
 
-use std::io;
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt as _;
 
 use super::metrics::Metrics;
 
@@ -18,6 +23,25 @@ use super::metrics::Metrics;
 pub(super) const BEAT: Duration = Duration::from_secs(2);
 /// How long it may show nothing.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// How many connections there are at once. Another one ends the oldest: who asks for something has sent it by
+/// then, and who holds connections open and says nothing keeps no probe out.
+const CONNECTIONS: usize = 64;
+/// How long a connection may take.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// Until the head of a request is there.
+    head: Duration,
+    /// Until the answer has been read, too. A connection is for one request.
+    whole: Duration,
+}
+
+const PATIENCE: Patience =
+    Patience { head: Duration::from_secs(5), whole: Duration::from_secs(15) };
+/// Largest head of a request, in bytes.
+const LARGEST_HEAD: usize = 16 << 10;
+/// How long to wait when no connection can be accepted, as when too many files are open.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How the process is, and what it has counted. A clone tells the same.
 #[derive(Debug, Clone, Default)]
@@ -107,9 +131,45 @@ impl Status {
     }
 }
 
-/// Serves probes and metrics, until the process ends.
-pub async fn serve(listener: TcpListener, status: Status) -> io::Result<()> {
-    axum::serve(listener, routes(status)).await
+/// Serves probes and metrics, until the process ends. Whoever reaches the port may be anybody.
+pub async fn serve(listener: TcpListener, status: Status) {
+    serve_with(listener, status, PATIENCE).await;
+}
+
+async fn serve_with(listener: TcpListener, status: Status, patience: Patience) {
+    let routes = routes(status);
+    let mut open: VecDeque<tokio::task::AbortHandle> = VecDeque::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        open.retain(|connection| !connection.is_finished());
+        while open.len() >= CONNECTIONS {
+            if let Some(oldest) = open.pop_front() {
+                oldest.abort();
+            }
+        }
+        let connection = tokio::spawn(connection(stream, routes.clone(), patience));
+        open.push_back(connection.abort_handle());
+    }
+}
+
+/// Answers one request.
+async fn connection(stream: TcpStream, routes: Router, patience: Patience) {
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let answer = routes.clone().oneshot(request.map(Body::new));
+        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(patience.head)
+        .keep_alive(false)
+        .max_buf_size(LARGEST_HEAD);
+    // What ends it early is the client's matter.
+    let _ =
+        tokio::time::timeout(patience.whole, http.serve_connection(TokioIo::new(stream), service))
+            .await;
 }
 
 fn routes(status: Status) -> Router {
@@ -137,7 +197,7 @@ fn answer(good: Result<(), String>) -> impl IntoResponse {
 mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
-    use tower::ServiceExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
@@ -187,5 +247,84 @@ mod tests {
         assert_eq!((status.lives(late), status.is_ready(late)), (why.clone(), why));
         status.waits();
         assert_eq!(status.lives(late), Ok(()), "who waits decides nothing");
+    }
+
+    const NEVER: Patience =
+        Patience { head: Duration::from_secs(3600), whole: Duration::from_secs(3600) };
+
+    /// Serves on a free port. Returns its address.
+    async fn served(patience: Patience) -> std::net::SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(serve_with(listener, Status::new(), patience));
+        address
+    }
+
+    /// Asks for something by hand, to the end of the connection.
+    async fn ask(address: std::net::SocketAddr) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    }
+
+    /// Connections that have said something, but not all.
+    async fn half_open(address: std::net::SocketAddr, count: usize) -> Vec<TcpStream> {
+        let mut all = Vec::new();
+        for _ in 0..count {
+            let mut stream = TcpStream::connect(address).await.expect("a connection");
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nx: ").await.expect("sent");
+            all.push(stream);
+        }
+        all
+    }
+
+    /// Whether the other side has ended a connection.
+    async fn is_ended(stream: &mut TcpStream) -> bool {
+        matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_))
+    }
+
+    #[tokio::test]
+    async fn an_answer_ends_its_connection() {
+        let answer = ask(served(NEVER).await).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("ok\n"), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn half_open_connections_keep_no_probe_out() {
+        let address = served(NEVER).await;
+        let mut open = half_open(address, 400).await;
+        assert!(ask(address).await.ends_with("ok\n"));
+        // All but the newest have ended: as many as are not counted any more.
+        for stream in &mut open[..400 - CONNECTIONS] {
+            assert!(is_ended(stream).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_is_not_waited_for() {
+        let (short, long) = (Duration::from_millis(20), Duration::from_secs(3600));
+        for patience in
+            [Patience { head: short, whole: long }, Patience { head: long, whole: short }]
+        {
+            let address = served(patience).await;
+            let mut silent = TcpStream::connect(address).await.expect("a connection");
+            let mut half = half_open(address, 1).await;
+            assert!(is_ended(&mut silent).await && is_ended(&mut half[0]).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_has_an_end() {
+        let mut stream = TcpStream::connect(served(NEVER).await).await.expect("a connection");
+        let mut sent = 0;
+        let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nx: ").await;
+        while sent < 64 << 20 {
+            let Ok(()) = stream.write_all(&vec![b'a'; 64 << 10]).await else { break };
+            sent += 64 << 10;
+        }
+        assert!(sent < 64 << 20, "it read {sent} bytes");
     }
 }

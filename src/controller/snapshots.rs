@@ -1,14 +1,14 @@
 //! Does what has been decided about snapshots, a few at a time on each array, so that thousands that are due
-//! at once keep no claim waiting. Knows no object of the cluster.
+//! at once keep no claim waiting, nor those of one namespace another's. Knows no object of the cluster.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::info;
 
 use super::hands::told;
 use crate::array::Array;
+use crate::turns::{Turn, Turns, Urgency};
 use crate::volume::{Effect, Moment, Outcome, Trouble};
 
 /// How many effects about snapshots an array has at once: half of the requests that are sent to it.
@@ -18,13 +18,13 @@ const AT_ONCE: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Snapshots {
     /// By array.
-    turns: Mutex<HashMap<String, Arc<Semaphore>>>,
+    turns: Mutex<HashMap<String, Arc<Turns>>>,
 }
 
 impl Snapshots {
     /// Waits until an effect's turn has come, which lasts as long as what is returned. Effects that are not
     /// about snapshots do not wait.
-    pub(super) async fn turn(&self, effect: &Effect) -> Option<OwnedSemaphorePermit> {
+    pub(super) async fn turn(&self, effect: &Effect) -> Option<Turn> {
         let (Effect::ListSnapshots { array, .. }
         | Effect::TakeSnapshot { array, .. }
         | Effect::DestroySnapshot { array, .. }) = effect
@@ -33,10 +33,10 @@ impl Snapshots {
         };
         let turns = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = || Arc::new(Semaphore::new(AT_ONCE));
+            let new = || Arc::new(Turns::new(AT_ONCE));
             Arc::clone(turns.entry(array.clone()).or_insert_with(new))
         };
-        turns.acquire_owned().await.ok()
+        Some(turns.take(Urgency::Does).await)
     }
 }
 

@@ -13,6 +13,7 @@ use super::Message;
 use super::arrays::{Arrays, Lookout};
 use super::metrics::Metrics;
 use super::registrar::Registrar;
+use super::trim::{Trim, Trimmed};
 use crate::volume::{Health, REGISTRATION_LOOK};
 
 /// How often arrays are asked how they are.
@@ -25,18 +26,20 @@ const TICK: Duration = Duration::from_secs(30);
 const FIRST_LIST: Duration = Duration::from_secs(60);
 const LIST: Duration = Duration::from_secs(600);
 
-/// How many objects a list brings at once: more of them take more memory at the start than ever after.
-const PAGE: u32 = 100;
+/// How many objects a list brings at once: more of them take more memory at the start than ever after. Fewer when
+/// they are large: see `pages`.
+pub(super) const PAGE: u32 = 100;
 
 /// Forwards what a watch sees.
 pub(super) fn watch<K>(
-    api: Api<K>,
+    api: Api<Trimmed<K>>,
     metrics: Metrics,
     sender: &mpsc::Sender<Message>,
     message: fn(watcher::Event<K>) -> Message,
 ) -> tokio::task::JoinHandle<()>
 where
     K: kube::Resource<DynamicType = ()>
+        + Trim
         + Clone
         + std::fmt::Debug
         + serde::de::DeserializeOwned
@@ -58,7 +61,7 @@ where
                     if !begins && std::mem::take(&mut ended) {
                         info!(%resource, "watch goes on");
                     }
-                    if sender.send(message(event)).await.is_err() {
+                    if sender.send(message(untrimmed(event))).await.is_err() {
                         return;
                     }
                 }
@@ -73,6 +76,18 @@ where
             }
         }
     })
+}
+
+/// An event with the object itself.
+fn untrimmed<K>(event: watcher::Event<Trimmed<K>>) -> watcher::Event<K> {
+    use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
+    match event {
+        Apply(object) => Apply(object.0),
+        Delete(object) => Delete(object.0),
+        Init => Init,
+        InitApply(object) => InitApply(object.0),
+        InitDone => InitDone,
+    }
 }
 
 /// Looks at the cluster's registrations on the arrays, again and again.

@@ -1,5 +1,6 @@
 //! The cluster as the watches have shown it, and the arrays as they were last seen.
 
+mod claims;
 mod known;
 mod subject;
 
@@ -7,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use k8s_openapi::api::core::v1::{Node, ObjectReference, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
-use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
@@ -17,55 +17,19 @@ use super::held::Held;
 use crate::array::{Capacity, Volume};
 use crate::spec::Snapshots;
 use crate::volume::{
-    ArrayState, ClaimView, ClassSetup, FINALIZER, Health, MissingVolume, ReleaseView,
-    SELECTED_NODE, SNAPSHOTS, Seen, Setup, SnapshotView, SourceView, made_for, missing,
-    persistent_volume, source_of, volume_behind,
+    ArrayState, ClaimView, ClassSetup, Health, MissingVolume, ReleaseView, SELECTED_NODE, Seen,
+    Setup, SnapshotView, SourceView, made_for, missing, persistent_volume, source_of,
+    volume_behind,
 };
+use claims::{Claim, Claims};
 use known::Known;
 pub(super) use subject::{State, Subject};
-
-/// A claim, and what is looked at of all claims at once.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "answers to questions that have nothing in common"
-)]
-#[derive(Debug)]
-struct Claim {
-    held: Held<PersistentVolumeClaim>,
-    class: Option<String>,
-    is_bound: bool,
-    /// Whether it is not ours to finish any more.
-    is_free: bool,
-    /// Whether a node has been chosen for its first pod.
-    is_placed: bool,
-    /// Whether it says itself when snapshots are taken.
-    has_schedule: bool,
-    made: Option<Timestamp>,
-}
-
-impl Claim {
-    fn new(claim: PersistentVolumeClaim) -> Self {
-        let finalizers = claim.metadata.finalizers.iter().flatten();
-        let annotations = claim.metadata.annotations.as_ref();
-        let has = |key: &str| annotations.is_some_and(|all| all.contains_key(key));
-        Self {
-            class: class_of(&claim).map(str::to_owned),
-            is_bound: is_bound(&claim),
-            is_free: !finalizers.into_iter().any(|each| each == FINALIZER),
-            is_placed: has(SELECTED_NODE),
-            has_schedule: has(SNAPSHOTS),
-            made: claim.metadata.creation_timestamp.as_ref().map(|time| time.0),
-            held: Held::new(claim),
-        }
-    }
-}
 
 /// All that is known.
 #[derive(Debug)]
 pub(super) struct World {
     setup: Setup,
-    /// By UID.
-    claims: Known<Claim>,
+    claims: Claims,
     /// By name.
     volumes: Known<Held<PersistentVolume>>,
     classes: Known<Option<Result<ClassSetup, String>>>,
@@ -87,7 +51,7 @@ impl World {
         Self {
             nodes: Known::new(!nodes),
             setup,
-            claims: Known::default(),
+            claims: Claims::default(),
             volumes: Known::default(),
             classes: Known::default(),
             arrays: Vec::new(),
@@ -100,14 +64,14 @@ impl World {
 
     /// Whether all has been seen once.
     pub(super) fn is_ready(&self) -> bool {
-        let lists = [self.claims.complete, self.volumes.complete, self.classes.complete];
+        let lists = [self.claims.are_complete(), self.volumes.complete, self.classes.complete];
         lists == [true; 3] && self.nodes.complete && self.arrays_seen
     }
 
     /// Returns what has not been seen once.
     pub(super) fn missing(&self) -> Vec<&'static str> {
         let seen = [
-            (self.claims.complete, "claims"),
+            (self.claims.are_complete(), "claims"),
             (self.volumes.complete, "PersistentVolumes"),
             (self.classes.complete, "StorageClasses"),
             (self.nodes.complete, "nodes"),
@@ -118,16 +82,14 @@ impl World {
 
     /// Returns what all there is to look at.
     pub(super) fn all(&self) -> Vec<Key> {
-        let claims = self.claims.objects.keys().cloned().map(Key::Claim);
+        let claims = self.claims.uids().cloned().map(Key::Claim);
         let volumes = self.volumes.objects.keys().cloned().map(Key::Volume);
         claims.chain(volumes).chain(self.snapshots().cloned().map(Key::Snapshots)).collect()
     }
 
     pub(super) fn claims(&mut self, event: Event<PersistentVolumeClaim>) -> Vec<Key> {
-        let uid = |claim: &PersistentVolumeClaim| claim.metadata.uid.clone().unwrap_or_default();
-        let changed = self.claims.hear(event, uid, Claim::new);
         let mut keys = Vec::new();
-        for uid in changed {
+        for uid in self.claims.hear(event) {
             keys.push(Key::Volume(persistent_volume(&uid)));
             keys.push(Key::Claim(uid));
         }
@@ -190,10 +152,8 @@ impl World {
             Event::InitDone => Event::InitDone,
         };
         let changed = self.classes.hear(event, |_| of.clone(), |class| class);
-        let waits = |claim: &Claim| {
-            claim.class.as_ref().is_some_and(|class| changed.iter().any(|changed| changed == class))
-        };
-        self.unbound(waits)
+        let waiting = changed.iter().flat_map(|class| self.claims.unbound(class));
+        waiting.cloned().map(Key::Claim).collect()
     }
 
     pub(super) fn nodes(&mut self, event: Event<PartialObjectMeta<Node>>) {
@@ -216,7 +176,12 @@ impl World {
     pub(super) fn arrays(&mut self, states: Vec<ArrayState>) -> Vec<Key> {
         self.arrays = states;
         self.arrays_seen = true;
-        self.unbound(|_| true)
+        let ours = self.classes.objects.iter().filter(|(_, class)| class.is_some());
+        let waiting: HashSet<&String> = ours
+            .flat_map(|(class, _)| self.claims.unbound(class))
+            .chain(self.claims.unfinished())
+            .collect();
+        waiting.into_iter().cloned().map(Key::Claim).collect()
     }
 
     /// Counts what will be given of an array until it is asked again, so that the next volume may go to
@@ -247,14 +212,8 @@ impl World {
         })
     }
 
-    fn unbound(&self, waits: impl Fn(&Claim) -> bool) -> Vec<Key> {
-        let unbound = self.claims.objects.iter().filter(|(_, claim)| !claim.is_bound);
-        let waiting = unbound.filter(|(_, claim)| waits(claim));
-        waiting.map(|(uid, _)| Key::Claim(uid.clone())).collect()
-    }
-
     fn claim(&self, uid: &str) -> Option<PersistentVolumeClaim> {
-        self.claims.objects.get(uid)?.held.open()
+        self.claims.get(uid)?.held.open()
     }
 
     fn volume(&self, name: &str) -> Option<PersistentVolume> {
@@ -293,13 +252,8 @@ impl World {
         claim: &PersistentVolumeClaim,
     ) -> Option<(PersistentVolumeClaim, Option<PersistentVolume>)> {
         let (_, source) = source_of(claim)?;
-        let namespace = claim.metadata.namespace.as_deref();
-        let is_it = |other: &PersistentVolumeClaim| {
-            other.metadata.name.as_deref() == Some(source)
-                && other.metadata.namespace.as_deref() == namespace
-        };
-        let mut all = self.claims.objects.values().filter_map(|claim| claim.held.open());
-        let claim = all.find(is_it)?;
+        let namespace = claim.metadata.namespace.as_deref().unwrap_or_default();
+        let claim = self.claim(self.claims.named(namespace, source)?)?;
         let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
         let volume = bound.and_then(|bound| self.volume(bound));
         Some((claim, volume))
@@ -320,14 +274,14 @@ impl World {
 
     /// Whether a claim is there and has no PersistentVolume yet.
     pub(super) fn is_unbound(&self, uid: &str) -> bool {
-        self.claims.objects.get(uid).is_some_and(|claim| !claim.is_bound)
+        self.claims.get(uid).is_some_and(|claim| !claim.is_bound)
     }
 
     /// Returns the PersistentVolumes of ours of which snapshots may be wanted.
     pub(super) fn snapshots(&self) -> impl Iterator<Item = &String> {
         let may = |name: &&String| {
             let uid = self.claimed.get(*name);
-            let claim = uid.and_then(|uid| self.claims.objects.get(uid));
+            let claim = uid.and_then(|uid| self.claims.get(uid));
             claim.is_some_and(|claim| claim.has_schedule || self.has_schedule(claim))
         };
         self.tells_of.keys().filter(may)
@@ -362,7 +316,7 @@ impl World {
 
     /// Whether anything in the cluster knows a volume of the array with an id, in whose name a UID is.
     pub(super) fn knows(&self, array_id: &str, id: &str, uid: &str) -> bool {
-        self.claims.objects.contains_key(uid)
+        self.claims.get(uid).is_some()
             || self.behind.contains_key(&(array_id.to_owned(), id.to_owned()))
     }
 
@@ -390,7 +344,7 @@ impl World {
 
     /// Whether there is nothing left to do for a claim.
     pub(super) fn is_settled(&self, uid: &str) -> bool {
-        self.claims.objects.get(uid).is_none_or(|claim| claim.is_bound && claim.is_free)
+        self.claims.get(uid).is_none_or(|claim| claim.is_bound && claim.is_free)
     }
 
     /// Returns the object of a work, for events about it.
@@ -423,6 +377,7 @@ fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
 mod tests {
     use serde_json::json;
 
+    use super::super::held::opened;
     use super::*;
 
     fn volume(name: &str, id: &str) -> PersistentVolume {
@@ -453,6 +408,57 @@ mod tests {
         assert_eq!(shared(&world), [false, true, true]);
         world.volumes(Event::Delete(volume("three", "2")));
         assert_eq!(shared(&world), [false, false, false]);
+    }
+
+    fn copy(number: usize, source: &str) -> PersistentVolumeClaim {
+        let claim = json!({
+            "metadata": {"namespace": "files", "name": format!("c{number}"), "uid": number.to_string()},
+            "spec": {
+                "storageClassName": "pure-file",
+                "dataSource": {"kind": "PersistentVolumeClaim", "name": source},
+            },
+        });
+        serde_json::from_value(claim).expect("typed")
+    }
+
+    #[test]
+    fn an_event_costs_the_same_however_many_claims_there_are() {
+        let cost = |claims: usize, source: &str| {
+            let mut world = World::new(setup(), false);
+            for number in 0..claims {
+                world.claims(Event::Apply(copy(number, source)));
+            }
+            let before = opened();
+            for key in world.claims(Event::Apply(copy(claims, source))) {
+                world.subject(&key);
+                if let Key::Claim(uid) = &key {
+                    let found = world.with_claim(uid, |view| view.source.is_some());
+                    assert_eq!(found, source == "c1");
+                }
+            }
+            world.classes(Event::Apply(StorageClass::default()));
+            opened() - before
+        };
+        assert_eq!(cost(10, "missing"), cost(3000, "missing"));
+        assert_eq!(cost(10, "c1"), cost(3000, "c1"));
+        assert!(cost(3000, "c1") <= 4, "objects that are opened: {}", cost(3000, "c1"));
+    }
+
+    #[test]
+    fn claims_of_others_are_not_looked_at_when_arrays_are() {
+        let mut world = World::new(setup(), false);
+        for number in 0..100 {
+            world.claims(Event::Apply(copy(number, "missing")));
+        }
+        assert_eq!(world.arrays(Vec::new()), []);
+        let class = json!({
+            "metadata": {"name": "pure-file"}, "provisioner": "pso-gen.io/provisioner",
+            "parameters": {"backend": "file"},
+        });
+        let class: StorageClass = serde_json::from_value(class).expect("typed");
+        assert_eq!(world.classes(Event::Apply(class)).len(), 100);
+        assert_eq!(world.arrays(Vec::new()).len(), 100);
+        assert_eq!(world.survey().count(), 100);
     }
 
     #[test]

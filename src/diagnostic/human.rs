@@ -3,6 +3,7 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::{Code, Diagnostic, Place, Severity, Sources};
+use crate::plain;
 
 /// Whether text carries colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +26,11 @@ pub fn human(diagnostics: &[Diagnostic], sources: &Sources, style: Style) -> Str
         out.push_str("\n\n");
     }
     out.push_str(&summary(diagnostics));
-    out
+    // What is quoted, such as a line of a file, is somebody else's words.
+    match style {
+        Style::Coloured => plain::coloured(&out),
+        Style::Plain => plain::lines(&out),
+    }
 }
 
 fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
@@ -48,20 +53,20 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
                 Code::SecretInFile => without(place, &source.text),
                 _ => source.text.clone(),
             };
-            (source.name.clone(), text, place, why)
+            (plain::name(&source.name), text, place, why.map(plain::lines))
         })
         .collect();
     let title = level.primary_title(title).id(diagnostic.code.name());
     let mut group = Group::with_title(title);
     for (index, (name, text, place, why)) in kept.iter().enumerate() {
         let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let annotation = kind.span(span(*place, text)).label(*why);
+        let annotation = kind.span(span(*place, text)).label(why.as_deref());
         group = group.element(
             Snippet::source(text.as_str()).path(name.as_str()).fold(true).annotation(annotation),
         );
     }
     if let Some(fix) = &diagnostic.fix {
-        group = group.element(Level::HELP.message(fix.as_str()));
+        group = group.element(Level::HELP.message(plain::lines(fix)));
     }
     renderer.render(&[group])
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Graph, Node, NodeKind};
+use crate::plain;
 
 /// Returns one flowchart with a box around each app.
 pub fn mermaid(graphs: &[Graph]) -> String {
@@ -35,5 +36,9 @@ fn shaped(node: &Node, text: &str) -> String {
 
 /// Mermaid has no escape for quotes but entities.
 fn quoted(text: &str) -> String {
-    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
+    plain::name(text)
+        .replace('&', "&amp;")
+        .replace('"', "&quot;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

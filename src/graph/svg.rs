@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::layout::{BOX_HEIGHT, BOX_WIDTH, COLUMN_GAP, Layout, MARGIN};
 use super::{Graph, Node, NodeKind};
+use crate::plain;
 
 /// Width of a character of the small font, about.
 const SMALL: usize = 6;
@@ -122,5 +123,9 @@ fn shortened(text: &str, most: usize) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    plain::name(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

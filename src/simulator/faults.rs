@@ -68,6 +68,34 @@ pub enum Fault {
         /// Milliseconds.
         delay: u64,
     },
+    /// Each page of a list says that there is another one.
+    EndlessPages,
+    /// Names of what is listed are very long.
+    LongNames {
+        /// By how many bytes.
+        bytes: u32,
+    },
+    /// Names of what is listed have characters that steer a terminal.
+    SteeringNames,
+    /// 400, with characters that steer a terminal in the message.
+    SteeringError,
+    /// 400, with a very long message.
+    LargeError {
+        /// Bytes.
+        bytes: u64,
+    },
+    /// The answer is very long.
+    LargeAnswer {
+        /// Bytes, all of them white space.
+        bytes: u64,
+    },
+    /// The answer comes byte by byte, and does not end.
+    Drip {
+        /// Milliseconds between two bytes.
+        delay: u64,
+    },
+    /// The answer is compressed, which nobody has asked for.
+    Compressed,
 }
 
 /// The rules of a run, and what has been decided by them.

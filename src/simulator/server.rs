@@ -2,34 +2,28 @@
 //! what is on them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::body::{Body, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Query, Request as HttpRequest, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json as JsonBody, Router};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-use tower::ServiceExt as _;
+use tokio::net::TcpListener;
 
+use super::connections::{Unanswered, accept, certificate};
 use super::faults::Faults;
 use super::journal::Journal;
 use super::limit::Bucket;
-use super::{Answer, Array, Fault, FaultRule, Method, Request, Settings};
+use super::{Answer, Array, Fault, FaultRule, Method, Request, Settings, hostile};
 
 /// Largest body of a request.
 const LARGEST_BODY: usize = 1 << 20;
@@ -126,6 +120,8 @@ struct Served {
     journal: Option<Arc<Mutex<Journal>>>,
     faults: Arc<Mutex<Faults>>,
     tap: Option<Tap>,
+    /// Bytes of large bodies that were handed out.
+    sent: Arc<AtomicU64>,
 }
 
 /// Requests that an array has had.
@@ -136,16 +132,13 @@ struct Calls {
     recent: VecDeque<Json>,
 }
 
-/// Marks an answer that nobody gets: the connection ends instead.
-#[derive(Debug, Clone, Copy)]
-struct Unanswered;
-
 /// Starts to serve arrays on the current tokio runtime, until that ends.
 pub async fn serve(mut arrays: Vec<(Array, Settings)>, options: &Options) -> io::Result<Running> {
     let journal =
         options.state.as_ref().map(|path| Journal::open(path, &mut arrays)).transpose()?;
     let journal = journal.map(|journal| Arc::new(Mutex::new(journal)));
-    let (acceptor, certificate) = if options.tls { certificate(options)? } else { (None, None) };
+    let (acceptor, certificate) =
+        if options.tls { certificate(options.address)? } else { (None, None) };
     let faults = Arc::new(Mutex::new(Faults::new(options.faults.clone(), options.seed)));
     let port = |index: u16| if options.port == 0 { 0 } else { options.port + index };
     let scheme = if options.tls { "https" } else { "http" };
@@ -166,6 +159,7 @@ pub async fn serve(mut arrays: Vec<(Array, Settings)>, options: &Options) -> io:
             bucket: options.rate.map(|rate| Mutex::new(Bucket::new(rate))),
             faults: Arc::clone(&faults),
             tap: options.tap.clone(),
+            sent: Arc::default(),
         });
         let router = Router::new().fallback(api).with_state(Arc::clone(&served));
         tokio::spawn(accept(listener, acceptor.clone(), router));
@@ -186,54 +180,6 @@ pub async fn serve(mut arrays: Vec<(Array, Settings)>, options: &Options) -> io:
         .with_state(Arc::new(all));
     tokio::spawn(accept(page, None, router));
     Ok(running)
-}
-
-fn certificate(options: &Options) -> io::Result<(Option<TlsAcceptor>, Option<String>)> {
-    let names = vec!["localhost".to_owned(), options.address.to_string()];
-    let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
-    let key =
-        PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(io::Error::other)?;
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .map_err(io::Error::other)?;
-    Ok((Some(TlsAcceptor::from(Arc::new(config))), Some(made.cert.pem())))
-}
-
-async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, router: Router) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            // Too many open files, for example: it passes.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let (acceptor, router) = (acceptor.clone(), router.clone());
-        tokio::spawn(async move { connection(stream, acceptor, router).await });
-    }
-}
-
-/// Serves one connection to its end. What ends it early is the client's matter.
-async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router) {
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let answer = router.clone().oneshot(request.map(Body::new));
-        async move {
-            let response = answer.await.unwrap_or_else(|never: Infallible| match never {});
-            match response.extensions().get::<Unanswered>() {
-                Some(_) => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
-                None => Ok(response),
-            }
-        }
-    });
-    let http = hyper::server::conn::http1::Builder::new();
-    let _ = match acceptor {
-        None => http.serve_connection(TokioIo::new(stream), service).await,
-        Some(acceptor) => match acceptor.accept(stream).await {
-            Ok(stream) => http.serve_connection(TokioIo::new(stream), service).await,
-            Err(_) => return,
-        },
-    };
 }
 
 /// A request to an array.
@@ -285,8 +231,12 @@ async fn api(State(served): State<Arc<Served>>, request: HttpRequest) -> Respons
         response.extensions_mut().insert(Unanswered);
         return response;
     };
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, JsonBody(answer.body)).into_response();
+    let spoiled = fault.and_then(|fault| hostile::spoiled(fault, &answer, &served.sent));
+    let mut response = spoiled.unwrap_or_else(|| {
+        let status = StatusCode::from_u16(answer.status);
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, JsonBody(answer.body)).into_response()
+    });
     let headers = response.headers_mut();
     for (name, value) in answer.headers {
         if let Ok(value) = value.parse() {
@@ -309,9 +259,21 @@ impl Served {
             };
             Some(Answer { status, headers: Vec::new(), body })
         };
+        let request = &hostile::asked(request, fault);
         let apply = || self.apply(request);
         match fault {
-            None | Some(Fault::Slow { .. }) => Some(apply()),
+            None
+            | Some(
+                Fault::Slow { .. }
+                | Fault::EndlessPages
+                | Fault::LongNames { .. }
+                | Fault::SteeringNames
+                | Fault::SteeringError
+                | Fault::LargeError { .. }
+                | Fault::LargeAnswer { .. }
+                | Fault::Drip { .. }
+                | Fault::Compressed,
+            ) => Some(apply()),
             Some(Fault::Throttled { retry_after }) => {
                 let mut answer = refused(429, "Too many requests.")?;
                 answer.headers.extend(retry_after.map(|s| ("retry-after", s.to_string())));
@@ -406,6 +368,7 @@ async fn state(
         json!({
             "kind": kind, "name": name, "url": url, "logins": array.logins(),
             "contents": array.contents(most, now()), "requests": calls.count, "calls": calls.recent,
+            "sent": served.sent.load(Ordering::Relaxed),
         })
     });
     JsonBody(json!({"arrays": arrays.collect::<Vec<_>>()}))

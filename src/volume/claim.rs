@@ -17,6 +17,7 @@ use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::chain::Chain;
 use super::effect::{About, Asked, Effect, Event, Outcome, Seen, Severity, Trouble};
 use super::growth;
 use super::moment::Moment;
@@ -103,6 +104,7 @@ pub struct ClaimWork {
     why: String,
     waiting: bool,
     tries: Tries,
+    chain: Chain,
 }
 
 /// What is to be done next.
@@ -145,10 +147,14 @@ impl ClaimWork {
             Event::Done(done) => {
                 let Some(effect) = self.doing.take() else { return effects };
                 match done {
-                    Ok(outcome) => self.learn(effect, outcome),
+                    Ok(outcome) => {
+                        self.chain.done(&effect);
+                        self.learn(effect, outcome);
+                    }
                     // What was in the way has been seen by now: the next try need not wait.
                     Err(Trouble::Conflict) if is_outdated(&effect, view.claim) => {}
                     Err(trouble) => {
+                        self.chain.waits();
                         effects.extend(self.fail(&effect, &trouble));
                         return effects;
                     }
@@ -176,6 +182,7 @@ impl ClaimWork {
         match self.next(view) {
             // What was read is as old as this moment; the next look reads again.
             Next::Nothing => {
+                self.chain.ended();
                 self.read = Asked::NotYet;
                 self.read_claim = Asked::NotYet;
                 self.forget_arrays();
@@ -192,6 +199,11 @@ impl ClaimWork {
                 effects.push(Effect::Mark);
             }
             Next::Do(effect) => {
+                if let Some(trouble) = self.chain.repeats(&effect) {
+                    effects.extend(self.fail(&effect, &trouble));
+                    self.waiting = true;
+                    return effects;
+                }
                 effects.extend(self.announce(view, &effect));
                 self.doing = Some(effect.clone());
                 effects.push(effect);
@@ -252,6 +264,7 @@ impl ClaimWork {
                     self.found = Some((array, volume));
                     // What follows from it may be to destroy it, on fresh ground alone.
                     self.read = Asked::NotYet;
+                    self.chain.found();
                 }
                 _ => {
                     self.clean.insert(array);

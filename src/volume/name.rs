@@ -48,6 +48,20 @@ pub const BOUND_BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
 /// Annotation by which the scheduler tells the node that a claim's first pod goes to.
 pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 
+/// Annotations of claims and PersistentVolumes that are looked at. All others may be dropped.
+pub const KEPT_ANNOTATIONS: [&str; 10] = [
+    ARRAY,
+    IMPORT,
+    SNAPSHOTS,
+    ARRAY_ID,
+    VOLUME,
+    VOLUME_ID,
+    PROVISIONED_BY,
+    BIND_COMPLETED,
+    BOUND_BY_CONTROLLER,
+    SELECTED_NODE,
+];
+
 /// Returns the name of a claim's volume on an array; none when the cluster's name is too long or not one
 /// that arrays take. The UID makes it this claim's and no other's.
 pub fn volume(cluster: &str, uid: &str) -> Option<Name> {

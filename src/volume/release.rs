@@ -4,6 +4,7 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
+use super::chain::Chain;
 use super::claim::seen_volume;
 use super::effect::{About, Asked, Effect, Event, Outcome, Trouble};
 use super::moment::Moment;
@@ -42,6 +43,7 @@ pub struct ReleaseWork {
     destroyed: bool,
     waiting: bool,
     tries: Tries,
+    chain: Chain,
 }
 
 enum Next {
@@ -65,8 +67,14 @@ impl ReleaseWork {
             Event::Done(done) => {
                 let Some(effect) = self.doing.take() else { return Vec::new() };
                 match done {
-                    Ok(outcome) => self.learn(&effect, outcome),
-                    Err(trouble) => return self.fail(&trouble),
+                    Ok(outcome) => {
+                        self.chain.done(&effect);
+                        self.learn(&effect, outcome);
+                    }
+                    Err(trouble) => {
+                        self.chain.waits();
+                        return self.fail(&trouble);
+                    }
                 }
             }
         }
@@ -75,10 +83,14 @@ impl ReleaseWork {
         }
         match self.next(view) {
             Next::Nothing => {
+                self.chain.ended();
                 self.forget();
                 Vec::new()
             }
             Next::Do(effect) => {
+                if let Some(trouble) = self.chain.repeats(&effect) {
+                    return self.fail(&trouble);
+                }
                 self.doing = Some(effect.clone());
                 vec![effect]
             }

@@ -87,6 +87,33 @@ impl Bench {
         Self::new(simulator::Array::FlashArray(Box::new(array)), settings).await
     }
 
+    /// A FlashArray that has so many volumes already.
+    pub(crate) async fn flasharray_full(volumes: usize) -> Self {
+        let settings = Settings::default();
+        let mut array = simulator::FlashArray::new(settings.clone());
+        let mut ask = |path: &str, query: &[(&str, &str)], session: Option<&String>, body: Json| {
+            let request = Request {
+                method: Method::Post,
+                path: format!("/api/2.56/{path}"),
+                query: query.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+                api_token: Some(settings.token.clone()),
+                session: session.cloned(),
+                body,
+            };
+            let answer = array.answer(&request, 1_700_000_000_000);
+            assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+            answer
+        };
+        let login = ask("login", &[], None, Json::Null);
+        let session = login.headers.first().map(|(_, session)| session.clone());
+        for number in 0..volumes {
+            let name = format!("prod-pvc-{number:08}-0000-4000-8000-000000000000");
+            let body = serde_json::json!({"provisioned": 1 << 30});
+            ask("volumes", &[("names", &name)], session.as_ref(), body);
+        }
+        Self::new(simulator::Array::FlashArray(Box::new(array)), settings).await
+    }
+
     /// A FlashBlade that takes so many requests a second.
     pub(crate) async fn flashblade_limited(rate: u32) -> Self {
         let settings = Settings::default();
@@ -135,6 +162,7 @@ impl Bench {
             first_wait: Duration::from_millis(5),
             longest_wait: Duration::from_secs(2),
             patience: Duration::from_secs(5),
+            list: Duration::from_secs(5),
             look: Duration::from_millis(50),
             ..Pace::default()
         };
@@ -145,6 +173,19 @@ impl Bench {
         let bench = Self { running, folder, wire, token, rest, pace, http };
         bench.write_token(&bench.token);
         bench
+    }
+
+    /// Lets clients wait for at most so long for an answer, and for an operation.
+    pub(crate) fn with_patience(mut self, request: Duration, patience: Duration) -> Self {
+        self.pace = Pace { request, patience, list: patience, ..self.pace };
+        self
+    }
+
+    /// Bytes of large bodies that the array has handed out.
+    pub(crate) async fn sent(&self) -> u64 {
+        let state = self.http.get(format!("{}/state", self.running.page)).send().await;
+        let state: Json = state.expect("an answer").json().await.expect("JSON");
+        state["arrays"][0]["sent"].as_u64().expect("a number")
     }
 
     /// Lets what goes wrong by chance follow from a seed.

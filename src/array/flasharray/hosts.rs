@@ -10,6 +10,7 @@ use crate::array::goal::{Goal, Start, reach};
 use crate::array::life::Living as _;
 use crate::array::rest::{Talk, quoted};
 use crate::array::volume::VolumeId;
+use crate::array::word::{maybe, word};
 
 const HOSTS: &str = "hosts";
 const CONNECTIONS: &str = "connections";
@@ -189,6 +190,7 @@ impl Goal for Disconnected<'_> {
 
 #[derive(Debug, Deserialize)]
 struct HostItem {
+    #[serde(deserialize_with = "word")]
     name: String,
 }
 
@@ -201,6 +203,7 @@ struct ConnectionItem {
 
 #[derive(Debug, Deserialize)]
 struct Named {
+    #[serde(default, deserialize_with = "maybe")]
     name: Option<String>,
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use crate::array::error::{Error, Kind};
 use crate::array::rest::{Rest, Talk};
 use crate::array::volume::{Name, Owner};
+use crate::array::word::maybe;
 
 /// Namespace of our tags. Those that begin with `pure` are the vendor's.
 const NAMESPACE: &str = "pso-gen";
@@ -22,8 +23,11 @@ pub(super) struct Tags(BTreeMap<String, String>);
 
 #[derive(Debug, Deserialize)]
 struct Tag {
+    #[serde(default, deserialize_with = "maybe")]
     key: Option<String>,
+    #[serde(default, deserialize_with = "maybe")]
     value: Option<String>,
+    #[serde(default, deserialize_with = "maybe")]
     namespace: Option<String>,
 }
 

@@ -7,9 +7,12 @@ use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 use serde_json::Value as Json;
 
-use super::{LARGEST_ANSWER, Rest};
+use super::Rest;
 use crate::array::error::{Error, Kind};
 use crate::array::session::scrub;
+
+/// Most errors of one refusal that are told.
+const ERRORS: usize = 8;
 
 /// What came of a request.
 #[derive(Debug)]
@@ -21,6 +24,10 @@ pub(super) enum Reply {
     Overloaded(Option<Duration>),
     /// Nothing has been sent.
     NotSent(String),
+    /// Nothing has been sent, because who answers does not prove to be the array.
+    Untrusted(String),
+    /// It has been done, and the answer is too large to be read.
+    TooLarge(String),
     /// Something has been sent, and no answer came, or one that says nothing of what was done.
     Lost(String),
 }
@@ -34,6 +41,8 @@ impl Reply {
                 Err(rest.error(Kind::Refused { status: status.as_u16(), message }))
             }
             Self::Ended(message) => Err(rest.error(Kind::Forbidden { message })),
+            Self::Untrusted(cause) => Err(rest.error(Kind::Untrusted { cause })),
+            Self::TooLarge(cause) => Err(rest.malformed(&cause)),
             other => Err(rest.malformed(&other.to_string())),
         }
     }
@@ -47,21 +56,35 @@ impl fmt::Display for Reply {
             Self::Refused(..) => "a refusal",
             Self::Overloaded(_) => "overload",
             Self::NotSent(_) => "no connection",
+            Self::Untrusted(_) => "no trust",
+            Self::TooLarge(_) => "too large an answer",
             Self::Lost(_) => "no answer",
         })
     }
 }
 
-/// Reads a body, up to the largest that makes sense.
-pub(super) async fn read(mut response: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(text)? {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
-            return Err("the answer is too large".to_owned());
-        }
-        body.extend_from_slice(&chunk);
+/// A body that was read.
+#[derive(Debug)]
+pub(super) enum Read {
+    Whole(Vec<u8>),
+    TooLarge,
+    Lost(String),
+}
+
+/// Reads a body of at most so many bytes. What is larger is not read on: the connection ends.
+pub(super) async fn read(mut response: Response, most: usize) -> Read {
+    if response.content_length().is_some_and(|length| length > most as u64) {
+        return Read::TooLarge;
     }
-    Ok(body)
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > most => return Read::TooLarge,
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Read::Whole(body),
+            Err(error) => return Read::Lost(text(&error)),
+        }
+    }
 }
 
 /// Returns what an array says for people: `errors` of the REST service, `message` of the gateway.
@@ -73,7 +96,7 @@ pub(super) fn message(status: StatusCode, body: &[u8]) -> String {
         Some(context.map_or(message.to_owned(), |context| format!("{context}: {message}")))
     };
     let errors = body["errors"].as_array().into_iter().flatten().filter_map(of);
-    let errors: Vec<String> = errors.chain(of(&body)).collect();
+    let errors: Vec<String> = errors.chain(of(&body)).take(ERRORS).collect();
     if errors.is_empty() { format!("status {status}") } else { errors.join("; ") }
 }
 
@@ -91,10 +114,19 @@ pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Returns an error with what it comes from, and without the address, which says nothing new.
-pub(super) fn text(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
+pub(super) fn text(error: &reqwest::Error) -> String {
+    // Its own text has the address.
+    let mut text = if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else if error.is_builder() {
+        "the request cannot be made"
+    } else {
+        "no answer"
+    }
+    .to_owned();
+    let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         let cause_text = cause.to_string();
         if !text.contains(&cause_text) {

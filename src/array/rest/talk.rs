@@ -11,11 +11,26 @@ use serde_json::Value as Json;
 use tokio::time::Instant;
 
 use super::reply::Reply;
-use super::{Call, PAGE, Page, Rest, TRIES};
+use super::{Call, LARGEST_ANSWER, LONGEST_TOKEN, PAGE, Page, Rest, TRIES};
 use crate::array::error::{Error, Kind};
 use crate::array::fence::OnlyIf;
 use crate::array::session::Session;
 use crate::array::version::Version;
+use crate::array::word::Few;
+
+/// How much of one list is read.
+struct Budget {
+    pages: usize,
+    items: usize,
+    bytes: usize,
+}
+
+/// Of what there is one of, at most.
+const ONE: Budget = Budget { pages: 3, items: 2, bytes: LARGEST_ANSWER };
+/// Of what belongs to one volume, or is there once on an array.
+const FEW: Budget = Budget { pages: 500, items: 20_000, bytes: 64 << 20 };
+/// Of all volumes: an array has 100,000 at most, of some 2 KiB each; pages may be smaller than is asked for.
+const MANY: Budget = Budget { pages: 5000, items: 150_000, bytes: 512 << 20 };
 
 /// One operation with an array.
 #[derive(Debug, Clone, Copy)]
@@ -23,16 +38,17 @@ pub(in crate::array) struct Talk<'r> {
     rest: &'r Rest,
     only_if: &'r OnlyIf,
     started: Instant,
+    patience: Duration,
 }
 
 impl<'r> Talk<'r> {
     /// Begins an operation.
-    pub(super) fn new(rest: &'r Rest, only_if: &'r OnlyIf) -> Self {
-        Self { rest, only_if, started: Instant::now() }
+    pub(super) fn new(rest: &'r Rest, only_if: &'r OnlyIf, patience: Duration) -> Self {
+        Self { rest, only_if, started: Instant::now(), patience }
     }
 
     fn deadline(self) -> Instant {
-        self.started + self.rest.gate.pace().patience
+        self.started + self.patience
     }
 
     fn waited(self) -> Duration {
@@ -66,32 +82,67 @@ impl<'r> Talk<'r> {
         Ok(self.session(None).await?.version)
     }
 
-    /// Reads all items of a list, page by page. A list that ends early is an error, never a short list.
+    /// Reads all items of a list, page by page. A list that ends early is an error, never a short list; so is
+    /// one that does not end.
     pub(in crate::array) async fn list<T: DeserializeOwned>(
         self,
         resource: &str,
         query: &[(&str, &str)],
     ) -> Result<Vec<T>, Error> {
+        self.read(resource, query, &FEW, |item| item).await
+    }
+
+    /// The same of a list of all volumes. Of each item is kept what `keep` returns.
+    pub(in crate::array) async fn all<T: DeserializeOwned, K>(
+        self,
+        resource: &str,
+        query: &[(&str, &str)],
+        keep: impl Fn(T) -> K + Send,
+    ) -> Result<Vec<K>, Error>
+    where
+        K: Send,
+    {
+        self.read(resource, query, &MANY, keep).await
+    }
+
+    async fn read<T: DeserializeOwned, K>(
+        self,
+        resource: &str,
+        query: &[(&str, &str)],
+        budget: &Budget,
+        keep: impl Fn(T) -> K,
+    ) -> Result<Vec<K>, Error> {
+        let more = |what: &str, most: usize| {
+            self.rest.malformed(&format!("`{resource}` goes on after {most} {what}"))
+        };
         let mut all = Vec::new();
-        let mut token: Option<String> = None;
-        loop {
+        let (mut token, mut bytes): (Option<String>, usize) = (None, 0);
+        for _ in 0..budget.pages {
             let mut query = query.to_vec();
             query.push(("limit", PAGE));
             query.extend(token.as_deref().map(|token| ("continuation_token", token)));
             let body = self.ask(Method::GET, resource, &query, None).await?;
+            bytes = bytes.saturating_add(body.len());
             let page: Page<T> = self.rest.parse(&body)?;
-            let Some(items) = page.items else {
+            drop(body);
+            let Some(Few(items)) = page.items else {
                 return Err(self.rest.malformed(&format!("`{resource}` without items")));
             };
             let empty = items.is_empty();
-            all.extend(items);
+            all.extend(items.into_iter().map(&keep));
             let next = page.continuation_token.filter(|token| !token.is_empty());
+            if next.as_ref().is_some_and(|next| next.len() > LONGEST_TOKEN) {
+                return Err(self.rest.malformed("a continuation token that none is"));
+            }
             match (next, page.more_items_remaining) {
                 (_, Some(false)) | (None, None) => return Ok(all),
+                _ if all.len() >= budget.items => return Err(more("items", all.len())),
+                _ if bytes >= budget.bytes => return Err(more("bytes", bytes)),
                 (Some(next), _) if !empty && token.as_ref() != Some(&next) => token = Some(next),
                 _ => return Err(self.rest.malformed(&format!("`{resource}` ends before its end"))),
             }
         }
+        Err(more("pages", budget.pages))
     }
 
     /// Reads the one item of a resource that is no list.
@@ -101,7 +152,7 @@ impl<'r> Talk<'r> {
     ) -> Result<T, Error> {
         let body = self.ask(Method::GET, resource, &[], None).await?;
         let page: Page<T> = self.rest.parse(&body)?;
-        let item = page.items.and_then(|mut items| items.pop());
+        let item = page.items.and_then(|Few(mut items)| items.pop());
         item.ok_or_else(|| self.rest.malformed(&format!("`{resource}` without items")))
     }
 
@@ -111,7 +162,7 @@ impl<'r> Talk<'r> {
         resource: &str,
         filter: &str,
     ) -> Result<Option<T>, Error> {
-        let mut found = self.list(resource, &[("filter", filter)]).await?;
+        let mut found = self.read(resource, &[("filter", filter)], &ONE, |item| item).await?;
         match found.len() {
             0 | 1 => Ok(found.pop()),
             more => Err(self.rest.malformed(&format!("{more} items of `{resource}` for {filter}"))),
@@ -135,7 +186,7 @@ impl<'r> Talk<'r> {
         // It has been done; only what it looks like is not known.
         let page: Page<T> = serde_json::from_slice(&answer)
             .map_err(|error| self.rest.error(Kind::UnknownOutcome { cause: error.to_string() }))?;
-        Ok(page.items.unwrap_or_default())
+        Ok(page.items.map(|Few(items)| items).unwrap_or_default())
     }
 
     /// Sends a request within a session, and again when that has ended.
@@ -157,7 +208,7 @@ impl<'r> Talk<'r> {
                 return Err(self.rest.error(Kind::WrongArray { expected, found }));
             }
             let path = format!("/api/{}/{resource}", session.version);
-            let call = Call { method: method.clone(), path, query, body };
+            let call = Call { method: method.clone(), path, query, body, most: LARGEST_ANSWER };
             match self.persist(&session.http, Some(&session), None, &call, reads).await? {
                 Reply::Ended(message) => {
                     // A FlashBlade says the same to those who may not: then the session is still good.
@@ -197,12 +248,19 @@ impl<'r> Talk<'r> {
             if session.is_some() && call.method != Method::GET {
                 self.only_if.check().map_err(|fenced| rest.error(Kind::Fenced(fenced)))?;
             }
-            let reply = rest.send(http, session, api_token, call).await;
+            let reply = rest.send(http, session, api_token, call);
+            let reply = tokio::time::timeout_at(self.deadline(), reply).await;
+            let reply = reply.unwrap_or_else(|_| Reply::Lost("no answer in time".to_owned()));
             drop(place);
             let (cause, sent) = match reply {
                 Reply::Overloaded(wait) => {
                     rest.gate.shut(wait);
                     continue;
+                }
+                // To come again at once proves no more.
+                Reply::Untrusted(cause) => return Err(rest.error(Kind::Untrusted { cause })),
+                Reply::TooLarge(cause) if !repeatable => {
+                    return Err(rest.error(Kind::UnknownOutcome { cause }));
                 }
                 Reply::NotSent(cause) => (cause, false),
                 Reply::Lost(cause) => (cause, true),

@@ -5,6 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::super::Key;
 use super::World;
+use crate::plain;
 use crate::volume::{ARRAY, IMPORT, VOLUME, source_of, volume, volume_behind};
 
 /// What a line of the log and a label are taken from: whom a work is about.
@@ -37,6 +38,13 @@ pub(in super::super) enum State {
     Waiting,
 }
 
+impl Subject {
+    /// Returns the namespace of its claim.
+    pub(in super::super) fn namespace(&self) -> &str {
+        self.claim.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+}
+
 impl State {
     /// Words for all states, and for one that only who counts attempts knows.
     pub(in super::super) const WORDS: [&str; 4] = ["bound", "pending", "waiting", "failing"];
@@ -60,7 +68,7 @@ impl World {
     }
 
     fn claim_subject(&self, uid: &str) -> Option<Subject> {
-        let known = self.claims.objects.get(uid)?;
+        let known = self.claims.get(uid)?;
         let class = known.class.as_deref().unwrap_or_default();
         if known.is_free && !self.is_ours(class) {
             return None;
@@ -72,9 +80,9 @@ impl World {
         let own = volume(&self.setup.cluster, uid).map(|name| name.to_string());
         Some(Subject {
             claim: path(claim.metadata.namespace.as_deref(), claim.metadata.name.as_deref()),
-            volume: annotation(IMPORT).cloned().or(own),
-            array: array.map(str::to_owned),
-            class: class.to_owned(),
+            volume: annotation(IMPORT).map(|volume| word(volume)).or(own),
+            array: array.map(word),
+            class: word(class),
             source: source_kind(&claim),
             goes: claim.metadata.deletion_timestamp.is_some(),
             is_settled: self.is_settled(uid),
@@ -89,9 +97,16 @@ impl World {
         let claim = claim.map(|claim| path(claim.namespace.as_deref(), claim.name.as_deref()));
         Some(Subject {
             claim: claim.unwrap_or_default(),
-            volume: volume.metadata.annotations.as_ref().and_then(|all| all.get(VOLUME)).cloned(),
-            array: Some(array),
-            class: spec.and_then(|spec| spec.storage_class_name.clone()).unwrap_or_default(),
+            volume: volume
+                .metadata
+                .annotations
+                .as_ref()
+                .and_then(|all| all.get(VOLUME))
+                .map(|volume| word(volume)),
+            array: Some(word(&array)),
+            class: word(
+                spec.and_then(|spec| spec.storage_class_name.as_deref()).unwrap_or_default(),
+            ),
             source: "",
             goes: volume.metadata.deletion_timestamp.is_some(),
             is_settled: false,
@@ -106,12 +121,15 @@ impl World {
     pub(in super::super) fn survey(
         &self,
     ) -> impl Iterator<Item = (Key, State, &str, Option<Timestamp>)> {
-        self.claims.objects.iter().filter_map(|(uid, claim)| {
-            let class = claim.class.as_deref().filter(|class| self.is_ours(class))?;
-            let waits = match self.classes.objects.get(class) {
-                Some(Some(Ok(class))) => class.waits,
-                _ => false,
-            };
+        let ours = self.classes.objects.iter().filter_map(|(name, class)| {
+            let waits = class.as_ref()?.as_ref().is_ok_and(|class| class.waits);
+            Some((name.as_str(), waits))
+        });
+        let claims = ours.flat_map(|(class, waits)| {
+            self.claims.of_class(class).map(move |uid| (uid, class, waits))
+        });
+        claims.filter_map(|(uid, class, waits)| {
+            let claim = self.claims.get(uid)?;
             let state = if claim.is_bound {
                 State::Bound
             } else if waits && !claim.is_placed {
@@ -135,5 +153,11 @@ fn source_kind(claim: &PersistentVolumeClaim) -> &'static str {
 
 /// A name with its namespace.
 fn path(namespace: Option<&str>, name: Option<&str>) -> String {
-    format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())
+    format!("{}/{}", word(namespace.unwrap_or_default()), word(name.unwrap_or_default()))
+}
+
+/// A name as it may stand in a line of the log and in a label, whoever has written it.
+fn word(name: &str) -> String {
+    const LONGEST: usize = 253;
+    plain::line(name, LONGEST)
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value as Json;
 
 use super::{Field, Kind, Shape};
+use crate::plain;
 
 /// Returns the text of `pso-gen explain` for the shape at `path` (empty for the whole kind).
 pub fn explain(kind: &str, api_version: &str, path: &str, shape: &Shape) -> String {
@@ -48,7 +49,8 @@ pub fn explain(kind: &str, api_version: &str, path: &str, shape: &Shape) -> Stri
     while out.ends_with("\n\n") {
         out.pop();
     }
-    out
+    // A blueprint's words are those of whoever wrote it.
+    plain::lines(&out)
 }
 
 /// Returns a kind as a table: every field with type, default and purpose.
@@ -119,7 +121,7 @@ pub fn bounds(shape: &Shape) -> Option<String> {
 /// A value as one would write it in one line of YAML.
 fn value(json: &Json) -> String {
     match json {
-        Json::String(text) => text.clone(),
+        Json::String(text) => plain::name(text),
         Json::Array(items) => {
             let items: Vec<String> = items.iter().map(value).collect();
             format!("[{}]", items.join(", "))

@@ -25,6 +25,8 @@ struct Stage {
     arrays: Vec<ArrayState>,
     /// The volume of the claim, on the arrays that have one.
     there: BTreeSet<&'static str>,
+    /// How the arrays call what they have.
+    called: &'static str,
     /// An array that says it has no room.
     full: Option<&'static str>,
     work: ClaimWork,
@@ -50,6 +52,7 @@ impl Stage {
             class: ClassSetup::read(&typed(&class)).expect("ours"),
             arrays: vec![array("fb1", 500), array("fb2", 100)],
             there: BTreeSet::new(),
+            called: "prod-pvc-1",
             full: None,
             work: ClaimWork::default(),
         }
@@ -118,7 +121,8 @@ impl Stage {
                 (format!("ask {}", asked.join(",")), Ok(Outcome::Claim(Some(claim))))
             }
             Effect::Find { array, .. } => {
-                let found = self.there.contains(array.as_str()).then(|| made(array));
+                let called = |volume| Volume { name: self.called.to_owned(), ..volume };
+                let found = self.there.contains(array.as_str()).then(|| called(made(array)));
                 (format!("look at {array}"), Ok(Outcome::Volume(found)))
             }
             Effect::Ensure { array, .. } if self.full == Some(array) => {
@@ -255,6 +259,28 @@ fn every_array_that_was_asked_is_cleaned_up() {
     // Read once more before each, after it was found.
     let each = ["look at fb1", "read", "destroy on fb1", "look at fb2", "read", "destroy on fb2"];
     assert_eq!(told, [&["read"][..], &each, &["finish"]].concat());
+}
+
+#[test]
+fn a_name_in_another_case_is_the_same_name() {
+    let mut stage = Stage::new().asked("fb1");
+    stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
+    (stage.there, stage.called) = (["fb1"].into(), "PROD-pvc-1");
+    let told = stage.run(Event::Changed);
+    assert_eq!(told, ["read", "look at fb1", "read", "destroy on fb1", "finish"]);
+}
+
+#[test]
+fn an_array_that_answers_for_another_name_is_asked_after_a_pause() {
+    let mut stage = Stage::new().asked("fb1");
+    stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
+    (stage.there, stage.called) = (["fb1"].into(), "prod-pvc-2");
+    assert_eq!(stage.run(Event::Changed), ["read", "look at fb1", "read"], "and then it waits");
+    assert_eq!(stage.run(Event::Changed), [""; 0]);
+    let told = stage.run(Event::Due);
+    let useless = "fb1 answers for prod-pvc-1, and that is of no use";
+    assert_eq!(told, ["read", "look at fb1", "read", useless]);
+    assert_eq!(stage.run(Event::Due), ["read", "look at fb1", "read"], "which is told once");
 }
 
 #[test]

@@ -1,17 +1,22 @@
-//! Whose turn it is to send a request to the API server: what is done comes before what tells of it. Knows
-//! nothing of requests.
+//! Whose turn it is to send a request, to the API server or to an array: what is done comes before what tells of
+//! it, and of several namespaces each comes in turn. Knows nothing of requests.
 
-use std::collections::VecDeque;
+mod fair;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// How many that tell may wait before they come first.
+pub(crate) use fair::{Fair, on_behalf, party};
+
+/// How many that tell may wait before every [`SHARE`]th turn is theirs.
 const UNTOLD: usize = 256;
+/// See [`UNTOLD`].
+const SHARE: usize = 4;
 
 /// What a turn is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Urgency {
+pub(crate) enum Urgency {
     /// Something is done.
     Does,
     /// People are told.
@@ -20,20 +25,24 @@ pub(super) enum Urgency {
 
 /// A number of turns, and who waits for one.
 #[derive(Debug)]
-pub(super) struct Turns(Arc<Mutex<Waiting>>);
+pub(crate) struct Turns(Arc<Mutex<Waiting>>);
 
 #[derive(Debug)]
 struct Waiting {
     free: usize,
-    work: VecDeque<oneshot::Sender<Turn>>,
-    tell: VecDeque<oneshot::Sender<Turn>>,
+    work: Fair<oneshot::Sender<Turn>>,
+    tell: Fair<oneshot::Sender<Turn>>,
+    /// Turns given out, as far as that matters.
+    given: usize,
 }
 
 impl Waiting {
     fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
-        let Self { work, tell, .. } = self;
-        let order = if tell.len() > UNTOLD { [tell, work] } else { [work, tell] };
-        order.into_iter().find_map(VecDeque::pop_front)
+        let Self { work, tell, given, .. } = self;
+        *given = given.wrapping_add(1);
+        let tells = tell.len() > UNTOLD && given.is_multiple_of(SHARE);
+        let order = if tells { [tell, work] } else { [work, tell] };
+        order.into_iter().find_map(Fair::pop)
     }
 }
 
@@ -42,13 +51,14 @@ fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
 }
 
 impl Turns {
-    pub(super) fn new(free: usize) -> Self {
-        let (work, tell) = Default::default();
-        Self(Arc::new(Mutex::new(Waiting { free, work, tell })))
+    pub(crate) fn new(free: usize) -> Self {
+        let (work, tell) = (Fair::default(), Fair::default());
+        Self(Arc::new(Mutex::new(Waiting { free, work, tell, given: 0 })))
     }
 
-    /// Waits for a turn, which ends when what is returned is dropped.
-    pub(super) async fn take(&self, urgency: Urgency) -> Turn {
+    /// Waits for a turn, which ends when what is returned is dropped. Whoever the task works for waits behind
+    /// their own alone: see [`on_behalf`].
+    pub(crate) async fn take(&self, urgency: Urgency) -> Turn {
         loop {
             let turn = {
                 let mut waiting = lock(&self.0);
@@ -58,8 +68,8 @@ impl Turns {
                 }
                 let (sender, receiver) = oneshot::channel();
                 match urgency {
-                    Urgency::Does => waiting.work.push_back(sender),
-                    Urgency::Tells => waiting.tell.push_back(sender),
+                    Urgency::Does => waiting.work.push(party(), sender),
+                    Urgency::Tells => waiting.tell.push(party(), sender),
                 }
                 receiver
             };
@@ -72,7 +82,7 @@ impl Turns {
 
 /// A turn.
 #[derive(Debug)]
-pub(super) struct Turn(Option<Arc<Mutex<Waiting>>>);
+pub(crate) struct Turn(Option<Arc<Mutex<Waiting>>>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
@@ -135,10 +145,33 @@ mod tests {
         let (turns, log) = (Arc::new(Turns::new(1)), Log::default());
         let first = turns.take(Urgency::Does).await;
         wait(&turns, &log, Urgency::Tells, UNTOLD + 2).await;
-        wait(&turns, &log, Urgency::Does, 1).await;
+        wait(&turns, &log, Urgency::Does, 6).await;
         drop(first);
         all_done().await;
-        assert_eq!(log.lock().expect("not poisoned")[..3], ["Tells 0", "Tells 1", "Does 0"]);
+        let order =
+            ["Does 0", "Does 1", "Does 2", "Tells 0", "Does 3", "Does 4", "Does 5", "Tells 1"];
+        assert_eq!(log.lock().expect("not poisoned")[..8], order, "one turn in four");
+    }
+
+    #[tokio::test]
+    async fn thousands_of_one_namespace_keep_no_other_waiting() {
+        for urgency in [Urgency::Does, Urgency::Tells] {
+            let (turns, log) = (Arc::new(Turns::new(1)), Log::default());
+            let first = turns.take(urgency).await;
+            for party in std::iter::repeat_n("many", 3000).chain(["one"]) {
+                let (turns, log) = (Arc::clone(&turns), Arc::clone(&log));
+                tokio::spawn(on_behalf(party, async move {
+                    let _turn = turns.take(urgency).await;
+                    log.lock().expect("not poisoned").push(party.to_owned());
+                }));
+            }
+            all_done().await;
+            drop(first);
+            all_done().await;
+            let log = log.lock().expect("not poisoned");
+            let before = log.iter().position(|party| party == "one");
+            assert_eq!((before, log.len()), (Some(1), 3001), "{urgency:?}");
+        }
     }
 
     #[tokio::test]

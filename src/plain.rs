@@ -1,0 +1,141 @@
+//! Text from outside on its way to people: on one line, not too long, and without characters that steer a
+//! terminal, hide, or turn the direction of reading. The one place that decides which characters those are.
+//!
+//! What an array, the cluster, a repository or a file says goes through here where it enters, or at the latest
+//! where it is printed, logged, or written into an event.
+
+use std::fmt::Write as _;
+
+/// Longest text that stands for one thing, such as an error, in characters.
+pub const LONGEST: usize = 300;
+
+/// Returns a text on one line of at most so many characters: white space becomes one space, and what would
+/// steer becomes `U+FFFD`. Of a text that is much longer, only the beginning is looked at.
+pub fn line(text: &str, longest: usize) -> String {
+    let window = longest.saturating_mul(2).saturating_add(64);
+    let mut short = String::new();
+    let (mut length, mut space) = (0, false);
+    for (seen, c) in text.chars().enumerate() {
+        if c.is_whitespace() {
+            space = length > 0;
+            continue;
+        }
+        let needs = 1 + usize::from(space);
+        if seen >= window || length + needs > longest {
+            short.push('…');
+            return short;
+        }
+        if std::mem::take(&mut space) {
+            short.push(' ');
+        }
+        short.push(shown(c));
+        length += needs;
+    }
+    short
+}
+
+/// Returns a text of several lines of our own making, whatever stands in them: only what would steer becomes
+/// `U+FFFD`, ends of lines and tabulators aside.
+pub fn lines(text: &str) -> String {
+    text.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { shown(c) }).collect()
+}
+
+/// Returns a name as it is, but for what would steer, ends of lines among it.
+pub fn name(text: &str) -> String {
+    text.chars().map(shown).collect()
+}
+
+/// Returns a text of several lines of our own making that may have colours (`ESC [ … m`, and no other sequence).
+pub fn coloured(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\u{1b}') {
+        let (before, sequence) = rest.split_at(at);
+        safe.push_str(&lines(before));
+        let inside = sequence.strip_prefix("\u{1b}[").unwrap_or_default();
+        let end = inside.find(|c: char| !c.is_ascii_digit() && c != ';');
+        if let Some(end) = end.filter(|end| inside[*end..].starts_with('m')) {
+            let (colour, after) = sequence.split_at(end + 3);
+            safe.push_str(colour);
+            rest = after;
+        } else {
+            safe.push(char::REPLACEMENT_CHARACTER);
+            rest = &sequence[1..];
+        }
+    }
+    safe + &lines(rest)
+}
+
+/// Returns JSON with what would steer as `\u` escapes, which mean the same to whoever reads it as JSON.
+pub fn json(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || !steers(c) {
+            escaped.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(escaped, "\\u{unit:04x}");
+        }
+    }
+    escaped
+}
+
+/// Whether a character steers what shows it: controls of either set, marks of direction (Unicode TR 9), line
+/// ends of other systems, and what is not seen at all.
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+fn shown(c: char) -> char {
+    if steers(c) { char::REPLACEMENT_CHARACTER } else { c }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each kind: ESC, BEL, DEL, CSI of the second set, next line, marks and overrides of direction,
+    /// line separator, a space that is none, a byte order mark, a tag.
+    const HOSTILE: &str =
+        "\u{1b}\u{7}\u{7f}\u{9b}\u{85}\u{200f}\u{202e}\u{2066}\u{2028}\u{200b}\u{feff}\u{e0041}";
+
+    #[test]
+    fn nothing_that_steers_gets_through() {
+        for c in HOSTILE.chars() {
+            let text = format!("a{c}[2Jb\nwrong: c");
+            for safe in [line(&text, 100), lines(&text), json(&text)] {
+                assert!(!safe.chars().any(|c| c != '\n' && steers(c)), "{c:?}: {safe:?}");
+            }
+            assert!(!line(&text, 100).contains('\n'));
+            let back: String = serde_json::from_str(&json(&format!("\"{c}\""))).unwrap_or_default();
+            assert!(
+                c.is_ascii_control() || back == c.to_string(),
+                "as JSON it means the same: {c:?}"
+            );
+        }
+        assert_eq!(name("a b\n\u{1b}c"), "a b\u{fffd}\u{fffd}c");
+        let colours = "\u{1b}[1m\u{1b}[38;5;9merror\u{1b}[0m: a";
+        assert_eq!(
+            coloured(&format!("{colours}\u{1b}[2J\u{1b}")),
+            format!("{colours}\u{fffd}[2J\u{fffd}")
+        );
+        assert_eq!(line(" grüße,\r\n\twelt \u{1f600} ", 100), "grüße, welt \u{1f600}");
+        assert_eq!(lines("a\n\tb"), "a\n\tb");
+    }
+
+    #[test]
+    fn a_text_is_as_long_as_it_may_be() {
+        assert_eq!(line("abc", 3), "abc");
+        assert_eq!(line("abcd", 3), "abc…");
+        assert_eq!(line("ab cd", 3), "ab…");
+        assert_eq!(line("ab  ", 2), "ab");
+        assert_eq!(line(&"ä".repeat(1000), 300).chars().count(), 301);
+        // Only the beginning is looked at.
+        assert_eq!(line(&format!("a{}b", " ".repeat(1 << 20)), 3), "a…");
+    }
+}
