@@ -6,6 +6,7 @@
 mod earlier;
 mod images;
 mod names;
+mod networks;
 mod run;
 mod storage;
 
@@ -34,6 +35,7 @@ pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
     found.extend(scales(app));
     found.extend(sizes(app));
     found.extend(snapshots(app));
+    found.extend(networks::networks(app));
     found
 }
 
