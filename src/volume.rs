@@ -30,9 +30,10 @@ pub use claim::{ClaimWork, SourceView, View as ClaimView};
 pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
 pub use mark::{MarkEffect, Marks, is_mark, mark};
 pub use name::{
-    ARRAY, BANDWIDTH_PARAMETER, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER, EXPORTS_PARAMETER,
-    FINALIZER, IMPORT, IOPS_PARAMETER, MARK, PROVISIONED_BY, PROVISIONER, SELECTED_NODE, SNAPSHOTS,
-    SNAPSHOTS_PARAMETER, VOLUME, persistent_volume, volume, volume_prefix,
+    ARRAY, ARRAY_ID, BANDWIDTH_PARAMETER, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER,
+    EXPORTS_PARAMETER, FINALIZER, IMPORT, IOPS_PARAMETER, MARK, PROVISIONED_BY, PROVISIONER,
+    SELECTED_NODE, SNAPSHOTS, SNAPSHOTS_PARAMETER, VOLUME, VOLUME_ID, persistent_volume, volume,
+    volume_prefix,
 };
 pub use origin::source_of;
 pub use orphan::{GRACE, Listed, Orphan, Orphans, Report, StrayVolume, strays};

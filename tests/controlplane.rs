@@ -28,6 +28,8 @@ use serde_json::{Value as Json, json};
 
 #[path = "controlplane/demo.rs"]
 mod demo;
+#[path = "controlplane/hostile.rs"]
+mod hostile;
 #[path = "controlplane/neighbours.rs"]
 mod neighbours;
 #[path = "controlplane/old_drivers.rs"]

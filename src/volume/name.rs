@@ -25,11 +25,11 @@ pub const BANDWIDTH_PARAMETER: &str = "bandwidth";
 /// Parameter of a StorageClass: most operations per second of each of its block volumes.
 pub const IOPS_PARAMETER: &str = "iops";
 /// Annotation of a PersistentVolume: the id of that array.
-pub(super) const ARRAY_ID: &str = "pso-gen.io/array-id";
+pub const ARRAY_ID: &str = "pso-gen.io/array-id";
 /// Annotation of a PersistentVolume: name of the volume on the array.
 pub const VOLUME: &str = "pso-gen.io/volume";
 /// Annotation of a PersistentVolume: id of the volume on the array.
-pub(super) const VOLUME_ID: &str = "pso-gen.io/volume-id";
+pub const VOLUME_ID: &str = "pso-gen.io/volume-id";
 
 /// First part of the names of marks. The last of all names of PersistentVolumes, because Kubernetes'
 /// controllers go through a list in the order of names.
