@@ -4,6 +4,7 @@
 //! the objects; what follows here needs finished objects, or several apps, or an earlier output.
 
 mod earlier;
+mod foreign;
 mod images;
 mod names;
 mod networks;
@@ -47,6 +48,7 @@ pub fn objects(app: &App, compiled: &Compiled) -> Vec<Diagnostic> {
     found.extend(profile(app, compiled));
     found.extend(twice(app, &compiled.objects));
     found.extend(imageless(app, &compiled.objects));
+    found.extend(foreign::foreign(app, &compiled.objects));
     found
 }
 

@@ -31,7 +31,7 @@ pub use duration::Seconds;
 pub use format::Format;
 pub use layer::{apply_layer, expand_volumes};
 pub use provisioner::{
-    BindingSpec, KubernetesApi, Monitoring, ProvisionerNetwork, ProvisionerSpec,
+    BindingSpec, Foreign, KubernetesApi, Monitoring, ProvisionerNetwork, ProvisionerSpec,
 };
 pub use quantity::{Quantity, thousandths};
 pub use set::{Given, Setting, Words, apply_setting};

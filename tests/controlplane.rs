@@ -40,6 +40,8 @@ mod oncall;
 mod platform;
 #[path = "controlplane/stories.rs"]
 mod stories;
+#[path = "controlplane/tenant.rs"]
+mod tenant;
 #[path = "controlplane/theft.rs"]
 mod theft;
 

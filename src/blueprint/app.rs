@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::language::{Component, Job, SecretKeys};
 use crate::diagnostic::Place;
 use crate::spec::{
-    BaseClass, Common, Quantity, Seconds, Snapshots, StorageSpec, address, host_and_port,
+    BaseClass, Common, Foreign, Quantity, Seconds, Snapshots, StorageSpec, address, host_and_port,
 };
 use crate::yaml::Node;
 
@@ -174,6 +174,8 @@ pub struct Networks {
     pub kubernetes_api: BTreeSet<IpNet>,
     /// Ports of these servers; empty when no document says so.
     pub kubernetes_ports: BTreeSet<u16>,
+    /// Storage of others that pods may name; none when no document installs the policy that refuses the rest.
+    pub foreign: Option<Foreign>,
 }
 
 impl Networks {
@@ -189,6 +191,9 @@ impl Networks {
         let networks = api.networks.iter().filter_map(|network| network.0.parse::<IpNet>().ok());
         self.kubernetes_api.extend(networks.map(|network| network.trunc()));
         self.kubernetes_ports.extend(&api.ports);
+        let foreign = self.foreign.get_or_insert_default();
+        foreign.servers.extend(own.foreign.servers.iter().cloned());
+        foreign.drivers.extend(own.foreign.drivers.iter().cloned());
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rules of the storage document that its shape alone does not tell.
 
 mod classes;
+mod foreign;
 mod provisioner;
 
 pub use classes::is_block_option;
@@ -26,6 +27,7 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     wrong.extend(classes::classes(spec, node));
     wrong.extend(imports(spec, node));
     wrong.extend(provisioner::provisioner(spec, node));
+    wrong.extend(foreign::foreign(spec, node));
     for (name, class) in &spec.classes {
         let path = ["spec", "classes", name, "snapshots"];
         let schedule = class.snapshots;

@@ -200,7 +200,7 @@ async fn its_rights_are_enough_and_none_is_too_many() {
     let policies = rendered.filter(|object| object["kind"] == "ValidatingAdmissionPolicy");
     let policies: Vec<_> =
         policies.map(|policy| policy["metadata"]["name"].as_str().expect("a name")).collect();
-    assert_eq!(policies.len(), 2, "{policies:?}");
+    assert_eq!(policies.len(), 5, "{policies:?}");
     for name in policies {
         let policy = format!("validatingadmissionpolicy/{name}");
         let seen = || {

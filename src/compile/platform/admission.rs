@@ -1,10 +1,15 @@
-//! What the provisioner's rights are limited to beyond what a role can say: who may create
-//! PersistentVolumes may mount any folder of any node. Decision 17 says what is held, and what is not.
+//! What limits rights beyond what a role can say, of the provisioner and of others.
+//!
+//! Who may create PersistentVolumes may mount any folder of any node: decision 17 says what is held of the
+//! provisioner, and what is not. Who may create pods may mount any file system that their node may mount, and
+//! who may write claims could write what the provisioner takes for its own: decision 22.
 //!
 //! The expressions are CEL, of Kubernetes 1.30; `tests/controlplane` has a real API server hold them, against
-//! the provisioner at work and an attacker with its token.
+//! the provisioner at work, an attacker with its token, and a tenant.
 
 mod claims;
+mod foreign;
+mod records;
 mod volumes;
 
 use k8s_openapi::api::admissionregistration::v1::{
@@ -15,9 +20,14 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value as Json;
 
+pub(crate) use foreign::refused_volumes;
+
 use super::{NAME, Platform};
 use crate::compile::wave::ADMISSION;
 use crate::manifest::Object;
+
+/// First part of the names of the policies that hold of others than the provisioner.
+const OTHERS: &str = "pso-gen-others";
 
 /// What is held of one kind of object.
 struct Rules {
@@ -33,7 +43,13 @@ struct Rules {
 
 /// The policies with their bindings.
 pub(super) fn policies(platform: &Platform<'_>) -> Vec<Object> {
-    let rules = [volumes::rules(platform), claims::rules(platform)];
+    let rules = [
+        volumes::rules(platform),
+        claims::rules(platform),
+        foreign::pods(platform),
+        foreign::volumes(platform),
+        records::claims(platform),
+    ];
     rules.into_iter().flat_map(|rules| policy(platform, rules)).collect()
 }
 
@@ -75,6 +91,11 @@ fn policy(platform: &Platform<'_>, rules: Rules) -> [Object; 2] {
 /// Requests of the provisioner.
 fn by_the_provisioner(platform: &Platform<'_>) -> MatchCondition {
     condition("the-provisioner", format!("request.userInfo.username == {}", account(platform)))
+}
+
+/// Requests of everybody else.
+fn by_others(platform: &Platform<'_>) -> MatchCondition {
+    condition("not-the-provisioner", format!("request.userInfo.username != {}", account(platform)))
 }
 
 fn account(platform: &Platform<'_>) -> String {
