@@ -4,8 +4,10 @@
 //! the objects; what follows here needs finished objects, or several apps, or an earlier output.
 
 mod earlier;
+mod foreign;
 mod images;
 mod names;
+mod networks;
 mod run;
 mod storage;
 
@@ -36,6 +38,7 @@ pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
     found.extend(scales(app));
     found.extend(sizes(app));
     found.extend(snapshots(app));
+    found.extend(networks::networks(app));
     found
 }
 
@@ -47,6 +50,7 @@ pub fn objects(app: &App, compiled: &Compiled) -> Vec<Diagnostic> {
     found.extend(profile(app, compiled));
     found.extend(twice(app, &compiled.objects));
     found.extend(imageless(app, &compiled.objects));
+    found.extend(foreign::foreign(app, &compiled.objects));
     found
 }
 

@@ -35,6 +35,8 @@ use crate::spec::Profile;
 
 pub use names::{MANAGER, OWN_LABELS};
 pub use namespace::namespace;
+pub(crate) use network::{is_never, never};
+pub(crate) use platform::refused_volumes;
 pub use platform::with_amounts;
 pub use storage::{Storage, storage};
 

@@ -3,6 +3,7 @@
 //! Turns [`Node`](crate::yaml::Node)s into typed values with places. Knows no Kubernetes object and
 //! no blueprint by name; which parameters an app has is told to it as a [`Shape`].
 
+mod address;
 mod class;
 mod common;
 mod document;
@@ -16,6 +17,7 @@ mod shape;
 mod snapshots;
 mod storage;
 
+pub use address::{address, host_and_port};
 pub use class::{
     BaseClass, ClassSpec, ExportAccess, ExportRuleSpec, ExportSquash, FileSystem, NfsVersion, Qos,
     ReclaimPolicy,
@@ -29,7 +31,7 @@ pub use duration::Seconds;
 pub use format::Format;
 pub use layer::{apply_layer, expand_volumes};
 pub use provisioner::{
-    BindingSpec, KubernetesApi, Monitoring, ProvisionerNetwork, ProvisionerSpec,
+    BindingSpec, Foreign, KubernetesApi, Monitoring, ProvisionerNetwork, ProvisionerSpec,
 };
 pub use quantity::{Quantity, thousandths};
 pub use set::{Given, Setting, Words, apply_setting};

@@ -38,7 +38,7 @@ pub use name::{
     ARRAY, ARRAY_ID, BANDWIDTH_PARAMETER, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER,
     EXPORTS_PARAMETER, FINALIZER, IMPORT, IOPS_PARAMETER, KEPT_ANNOTATIONS, MARK,
     MAY_REDUCE_PARAMETER, PROVISIONED_BY, PROVISIONER, SELECTED_NODE, SNAPSHOTS,
-    SNAPSHOTS_PARAMETER, VOLUME, made_for, persistent_volume, volume, volume_prefix,
+    SNAPSHOTS_PARAMETER, VOLUME, VOLUME_ID, made_for, persistent_volume, volume, volume_prefix,
 };
 pub use origin::source_of;
 pub use orphan::{

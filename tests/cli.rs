@@ -275,7 +275,7 @@ fn thousands_of_apps_are_one_stream_in_order() {
         .collect();
     let mut sorted = names.clone();
     sorted.sort_unstable();
-    assert_eq!(names.len(), 700);
+    assert_eq!(names.len(), 1400, "a Deployment and a NetworkPolicy each");
     assert_eq!(names, sorted);
     assert_eq!(text.matches("kind: Namespace").count(), 1, "shared by all");
 }

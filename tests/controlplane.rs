@@ -30,6 +30,8 @@ use serde_json::{Value as Json, json};
 mod crowd;
 #[path = "controlplane/demo.rs"]
 mod demo;
+#[path = "controlplane/hostile.rs"]
+mod hostile;
 #[path = "controlplane/neighbours.rs"]
 mod neighbours;
 #[path = "controlplane/old_drivers.rs"]
@@ -42,6 +44,8 @@ mod ownership;
 mod platform;
 #[path = "controlplane/stories.rs"]
 mod stories;
+#[path = "controlplane/tenant.rs"]
+mod tenant;
 #[path = "controlplane/theft.rs"]
 mod theft;
 

@@ -1,14 +1,18 @@
 //! An app after its blueprint: everything decided that does not depend on Kubernetes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use ipnet::IpNet;
 use serde_json::Value as Json;
 
 use super::language::{Component, Job, SecretKeys};
 use crate::diagnostic::Place;
-use crate::spec::{BaseClass, ClassSnapshots, Common, Quantity, Seconds, Snapshots, StorageSpec};
+use crate::spec::{
+    BaseClass, ClassSnapshots, Common, Foreign, Quantity, Seconds, Snapshots, StorageSpec, address,
+    host_and_port,
+};
 use crate::yaml::Node;
 
 /// An app, ready to be compiled.
@@ -44,6 +48,8 @@ pub struct App {
     pub manifests: Vec<(Json, Place)>,
     /// Image of the step that fills Secrets.
     pub helper: String,
+    /// What the run's storage documents say of the cluster's networks.
+    pub networks: Networks,
     /// Contents of the blueprint's files that are mounted, by name.
     pub files: BTreeMap<String, Arc<str>>,
     /// The document, for the places of its fields.
@@ -162,9 +168,44 @@ impl ClassKind {
     }
 }
 
-/// The classes that an app may name.
+/// Networks that storage documents name, for the policies of apps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Networks {
+    /// Where arrays are. Those whose addresses are given as names are not among them.
+    pub arrays: BTreeSet<IpNet>,
+    /// Where the servers of the Kubernetes API are; empty when no document says so.
+    pub kubernetes_api: BTreeSet<IpNet>,
+    /// Ports of these servers; empty when no document says so.
+    pub kubernetes_ports: BTreeSet<u16>,
+    /// Storage of others that pods may name; none when no document installs the policy that refuses the rest.
+    pub foreign: Option<Foreign>,
+}
+
+impl Networks {
+    fn add(&mut self, storage: &StorageSpec) {
+        for array in &storage.arrays {
+            let hosts = std::iter::once(&array.management).chain(&array.data);
+            let hosts = hosts.filter_map(|host| address(host_and_port(host).0)).map(IpNet::from);
+            let networks = array.networks.iter().filter_map(|network| network.0.parse().ok());
+            self.arrays.extend(hosts.chain(networks).map(|network: IpNet| network.trunc()));
+        }
+        let Some(own) = &storage.provisioner else { return };
+        let api = &own.network.kubernetes_api;
+        let networks = api.networks.iter().filter_map(|network| network.0.parse::<IpNet>().ok());
+        self.kubernetes_api.extend(networks.map(|network| network.trunc()));
+        self.kubernetes_ports.extend(&api.ports);
+        let foreign = self.foreign.get_or_insert_default();
+        foreign.servers.extend(own.foreign.servers.iter().cloned());
+        foreign.drivers.extend(own.foreign.drivers.iter().cloned());
+    }
+}
+
+/// What the run's storage documents say to apps: the classes that they may name, and networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Classes(BTreeMap<String, Class>);
+pub struct Classes {
+    classes: BTreeMap<String, Class>,
+    networks: Networks,
+}
 
 /// The built-in file class.
 pub(crate) const PURE_FILE: &str = "pure-file";
@@ -178,33 +219,40 @@ impl Default for Classes {
             let name = name.to_owned();
             (name.clone(), Class { name, kind, node_local_locks: false, snapshots: None })
         };
-        Self([class(PURE_FILE, ClassKind::File), class(PURE_BLOCK, ClassKind::Block)].into())
+        let classes = [class(PURE_FILE, ClassKind::File), class(PURE_BLOCK, ClassKind::Block)];
+        Self { classes: classes.into(), networks: Networks::default() }
     }
 }
 
 impl Classes {
     /// Adds those of a storage document.
     pub fn add(&mut self, storage: &StorageSpec) {
+        self.networks.add(storage);
         for (name, spec) in &storage.classes {
             let like = match spec.like {
                 Some(BaseClass::PureFile) => ClassKind::File,
                 Some(BaseClass::PureBlock) => ClassKind::Block,
-                None => self.0.get(name).map_or(ClassKind::File, |class| class.kind),
+                None => self.classes.get(name).map_or(ClassKind::File, |class| class.kind),
             };
             let node_local_locks = spec.mount_options.iter().any(|option| option == "nolock");
             let snapshots = spec.snapshots;
             let class = Class { name: name.clone(), kind: like, node_local_locks, snapshots };
-            self.0.insert(name.clone(), class);
+            self.classes.insert(name.clone(), class);
         }
     }
 
     /// Returns the class with a name.
     pub fn get(&self, name: &str) -> Option<&Class> {
-        self.0.get(name)
+        self.classes.get(name)
     }
 
     /// Returns all names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.classes.keys().map(String::as_str)
+    }
+
+    /// Returns the networks that storage documents name.
+    pub fn networks(&self) -> &Networks {
+        &self.networks
     }
 }

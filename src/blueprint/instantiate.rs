@@ -104,6 +104,7 @@ impl Maker<'_> {
             expires: read(self.blueprint.expires.as_ref(), &scope)?,
             manifests: self.manifests(&scope)?,
             helper: self.helper(&common),
+            networks: self.classes.networks().clone(),
             files: BTreeMap::new(),
             document: node.clone(),
             name,

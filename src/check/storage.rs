@@ -3,6 +3,7 @@
 mod address;
 mod classes;
 mod clients;
+mod foreign;
 mod provisioner;
 mod twice;
 
@@ -35,6 +36,7 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     wrong.extend(twice::twice(spec, node));
     wrong.extend(clients::wrong(spec, node));
     wrong.extend(provisioner::provisioner(spec, node));
+    wrong.extend(foreign::foreign(spec, node));
     for (name, class) in &spec.classes {
         let path = ["spec", "classes", name, "snapshots"];
         let schedule = class.snapshots;

@@ -1,5 +1,7 @@
 //! `NetworkPolicies`: what a blueprint's `talks` and `expose` say is open, and nothing else.
 
+mod outside;
+
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
     NetworkPolicyPort, NetworkPolicySpec,
@@ -13,19 +15,22 @@ use super::{Context, secret, wave};
 use crate::blueprint::App;
 use crate::manifest::Object;
 use crate::spec::{Egress, Via};
+pub(crate) use outside::{is_never, never};
 
-/// One policy that closes all pods of the app, and one for each component that somebody reaches.
+/// Usual ports of the Kubernetes API.
+const API_PORTS: [u16; 2] = [443, 6443];
+
+/// One policy that closes all pods of the app in both directions, and one for each component and job with
+/// what is open for it. Policies add up, so what a component may reach stands in its own one alone.
 pub(super) fn policies(context: &Context<'_>) -> Vec<Object> {
     let app = context.app;
-    let closed = app.common.network.egress == Egress::Closed;
     let mut policies = vec![policy(
         context,
         "default-deny",
         "",
         NetworkPolicySpec {
             pod_selector: Some(label_selector(instance(app))),
-            policy_types: Some(types(closed)),
-            egress: closed.then(|| outside(app)),
+            policy_types: Some(types(true)),
             ..NetworkPolicySpec::default()
         },
     )];
@@ -33,37 +38,31 @@ pub(super) fn policies(context: &Context<'_>) -> Vec<Object> {
     let jobs = app.jobs.iter().map(|(name, job)| (name, &job.program));
     for (name, program) in components.chain(jobs) {
         let ingress = some(ingress(app, name));
-        let egress = (program.egress == Egress::Closed).then(|| egress(app, name));
-        let mut types = Vec::new();
-        types.extend(ingress.as_ref().map(|_| "Ingress".to_owned()));
-        types.extend(egress.as_ref().map(|_| "Egress".to_owned()));
-        if types.is_empty() {
-            continue;
-        }
+        let egress = match program.egress {
+            Egress::Closed => talks(app, name),
+            Egress::Open => outside::egress(app),
+        };
         policies.push(policy(
             context,
             name,
             name,
             NetworkPolicySpec {
                 pod_selector: Some(label_selector(selector(app, name))),
-                policy_types: Some(types),
+                policy_types: Some(types(ingress.is_some())),
                 ingress,
-                egress,
+                egress: Some(std::iter::once(dns()).chain(egress).collect()),
             },
         ));
     }
-    if closed && secret::is_needed(app) {
-        // The API server's address is not known here; its ports are.
-        let ports = [443, 6443].map(|number| port(IntOrString::Int(number), "TCP")).to_vec();
-        let rule = NetworkPolicyEgressRule { ports: Some(ports), to: None };
+    if secret::is_needed(app) {
         policies.push(policy(
             context,
             secret::PART,
             secret::PART,
             NetworkPolicySpec {
                 pod_selector: Some(label_selector(selector(app, secret::PART))),
-                policy_types: Some(vec!["Egress".to_owned()]),
-                egress: Some(vec![rule]),
+                policy_types: Some(types(false)),
+                egress: Some(vec![dns(), api(app)]),
                 ..NetworkPolicySpec::default()
             },
         ));
@@ -78,8 +77,8 @@ fn policy(context: &Context<'_>, name: &str, component: &str, spec: NetworkPolic
     })
 }
 
-fn types(egress: bool) -> Vec<String> {
-    let types = if egress { vec!["Ingress", "Egress"] } else { vec!["Ingress"] };
+fn types(ingress: bool) -> Vec<String> {
+    let types = if ingress { vec!["Ingress", "Egress"] } else { vec!["Egress"] };
     types.into_iter().map(str::to_owned).collect()
 }
 
@@ -107,7 +106,7 @@ fn ingress(app: &App, name: &str) -> Vec<NetworkPolicyIngressRule> {
 
 /// Where a program goes that reaches nothing but what it talks to. Ports are numbers: not every
 /// network plugin knows names on the way out.
-fn egress(app: &App, name: &str) -> Vec<NetworkPolicyEgressRule> {
+fn talks(app: &App, name: &str) -> Vec<NetworkPolicyEgressRule> {
     let talks = app.talks.iter().filter(|talk| talk.from == name);
     let rules = talks.filter_map(|talk| {
         let number = *app.components.get(&talk.to)?.serving.ports.get(&talk.port)?;
@@ -116,24 +115,25 @@ fn egress(app: &App, name: &str) -> Vec<NetworkPolicyEgressRule> {
             to: Some(vec![pods(selector(app, &talk.to))]),
         })
     });
-    std::iter::once(dns()).chain(rules).collect()
+    rules.collect()
 }
 
+/// DNS servers may be anywhere: a cache on the node usually has a link-local address.
 pub(super) fn dns() -> NetworkPolicyEgressRule {
     let ports = ["UDP", "TCP"].map(|protocol| port(IntOrString::Int(53), protocol)).to_vec();
     NetworkPolicyEgressRule { ports: Some(ports), to: None }
 }
 
-/// Where pods may go when `egress` is closed: DNS, each other, and the networks named.
-fn outside(app: &App) -> Vec<NetworkPolicyEgressRule> {
-    let mut rules =
-        vec![dns(), NetworkPolicyEgressRule { ports: None, to: Some(vec![pods(instance(app))]) }];
-    let networks: Vec<_> =
-        app.common.network.to.iter().map(|network| network_peer(&network.0)).collect();
-    if !networks.is_empty() {
-        rules.push(NetworkPolicyEgressRule { ports: None, to: Some(networks) });
-    }
-    rules
+/// Where the step goes that fills Secrets. When no storage document says where the Kubernetes API is, its
+/// ports are open to anywhere: network plugins do not take the API's servers for a part of any network.
+fn api(app: &App) -> NetworkPolicyEgressRule {
+    let said = &app.networks.kubernetes_ports;
+    let ports = if said.is_empty() { API_PORTS.into() } else { said.clone() };
+    let ports = ports.into_iter().map(|number| port(IntOrString::Int(number.into()), "TCP"));
+    let ports = ports.collect();
+    let networks = app.networks.kubernetes_api.iter();
+    let networks = networks.map(|network| network_peer(&network.to_string())).collect();
+    NetworkPolicyEgressRule { ports: Some(ports), to: some(networks) }
 }
 
 pub(super) fn port(number: IntOrString, protocol: &str) -> NetworkPolicyPort {

@@ -16,6 +16,7 @@ use super::names::{self, Words, version_label};
 use super::{Storage, namespace};
 use crate::manifest::{Object, WAVE};
 use crate::spec::{Profile, ProvisionerSpec};
+pub(crate) use admission::refused_volumes;
 pub use deployment::with_amounts;
 
 /// Name of all its objects, and of its lease. There is one for each cluster: classes name it.

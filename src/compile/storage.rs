@@ -34,17 +34,22 @@ pub struct Storage<'s> {
 
 /// Turns a storage document into objects.
 pub fn storage(storage: &Storage<'_>) -> Vec<Object> {
-    let standard = ClassSpec::default();
-    let mut classes: BTreeMap<&str, &ClassSpec> =
-        storage.classes.names().map(|name| (name, &standard)).collect();
-    classes.extend(storage.spec.classes.iter().map(|(name, class)| (name.as_str(), class)));
-    let kind = |name: &str| storage.classes.get(name).map_or(ClassKind::File, |class| class.kind);
-    let classes = classes.iter().map(|(name, class)| storage_class(name, kind(name), class));
+    let classes = classes(storage).into_iter().map(Object::from);
     let provisioner = storage.spec.provisioner.iter();
     let provisioner = provisioner.flat_map(|own| platform::platform(storage, own));
     let mut objects: Vec<Object> = classes.chain(quotas(storage.spec)).chain(provisioner).collect();
     manifest::sort(&mut objects);
     objects
+}
+
+/// Returns the document's classes, those among them that are always there.
+pub(super) fn classes(storage: &Storage<'_>) -> Vec<StorageClass> {
+    let standard = ClassSpec::default();
+    let mut classes: BTreeMap<&str, &ClassSpec> =
+        storage.classes.names().map(|name| (name, &standard)).collect();
+    classes.extend(storage.spec.classes.iter().map(|(name, class)| (name.as_str(), class)));
+    let kind = |name: &str| storage.classes.get(name).map_or(ClassKind::File, |class| class.kind);
+    classes.iter().map(|(name, class)| storage_class(name, kind(name), class)).collect()
 }
 
 fn metadata(name: &str, namespace: Option<&str>, wave: i32) -> ObjectMeta {
@@ -58,7 +63,7 @@ fn metadata(name: &str, namespace: Option<&str>, wave: i32) -> ObjectMeta {
     }
 }
 
-fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> Object {
+fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> StorageClass {
     let mut metadata = metadata(name, None, wave::PLATFORM);
     if class.default {
         let default = "storageclass.kubernetes.io/is-default-class".to_owned();
@@ -116,7 +121,7 @@ fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> Object {
         ReclaimPolicy::Delete => "Delete",
         ReclaimPolicy::Retain => "Retain",
     };
-    Object::from(StorageClass {
+    StorageClass {
         metadata,
         provisioner: PROVISIONER.to_owned(),
         parameters: Some(parameters),
@@ -125,7 +130,7 @@ fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> Object {
         allow_volume_expansion: Some(class.expansion.unwrap_or(true)),
         volume_binding_mode: Some(binding.to_owned()),
         allowed_topologies: None,
-    })
+    }
 }
 
 /// A rule as an array has it; none when its clients are none, which is checked before.

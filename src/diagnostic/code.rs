@@ -114,6 +114,8 @@ codes! {
         "The app's end has passed. Remove the file, so that what it made is pruned, or write a later date."
     Error SecurityProfile "security-profile"
         "The app cannot run under the Pod Security profile that it asks for."
+    Error ForeignStorage "foreign-storage"
+        "A pod uses an NFS server, an iSCSI portal or a storage driver without a claim. The admission policy of the run's Storage document refuses such a pod, because it could mount the volume of any claim. Use a volume of the app, or ask the platform admin to list the other storage under `provisioner.foreign`."
     Error NodeLocalLock "node-local-lock"
         "The class mounts with `nolock`, which keeps file locks on one node; several pods would install or upgrade at once."
     Error AppRule "app-rule"

@@ -273,11 +273,17 @@ pub struct Network {
     /// controller. When left out, everybody may.
     #[schemars(extend("items" = {"type": "string", "format": "name"}))]
     pub from: Vec<String>,
-    /// `open` lets the pods reach anything; `closed` only DNS, each other, and `to`.
+    /// `open`: the pods may connect to all pods of the cluster and to networks outside. `closed`: only to DNS,
+    /// to each other, and to the networks in `to`. A component that its blueprint closes, such as a database,
+    /// may connect only to the components that it talks to. Arrays of the Storage document, link-local addresses
+    /// and metadata services of clouds are always blocked.
     #[schemars(extend("default" = "open"))]
     pub egress: Egress,
-    /// With `closed`: networks that the pods may reach.
+    /// With `closed`: networks that the pods may connect to as well.
     pub to: Vec<CidrText>,
+    /// Further networks that are always blocked. List the arrays here when the run has no Storage document.
+    #[schemars(example = ["10.20.9.0/24"])]
+    pub except: Vec<CidrText>,
 }
 
 /// A network, for the schema's sake.
@@ -289,7 +295,7 @@ pub struct CidrText(#[schemars(extend("format" = "cidr"))] pub String);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Egress {
-    /// To anywhere.
+    /// To all pods of the cluster and to networks outside, except those that are always blocked.
     #[default]
     Open,
     /// Only where the blueprint and `to` say.

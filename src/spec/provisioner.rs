@@ -40,6 +40,11 @@ pub struct ProvisionerSpec {
     /// Which network traffic is allowed.
     #[serde(default)]
     pub network: ProvisionerNetwork,
+    /// Network storage of others that pods may mount without a claim, and that PersistentVolumes of other
+    /// provisioners may use. Admission policies refuse all other NFS servers, iSCSI portals and drivers: a pod
+    /// that names an array itself could mount the volume of any claim.
+    #[serde(default)]
+    pub foreign: Foreign,
     /// What is made for Prometheus and Grafana.
     #[serde(default)]
     pub monitoring: Monitoring,
@@ -102,6 +107,20 @@ impl Default for KubernetesApi {
     fn default() -> Self {
         Self { networks: Vec::new(), ports: vec![443, 6443] }
     }
+}
+
+/// Network storage of others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Foreign {
+    /// NFS servers, iSCSI portals and Fibre Channel WWNs, spelled exactly as in pods and PersistentVolumes. An
+    /// array of this document is an error.
+    #[schemars(example = ["nas.example.com", "192.0.2.7:3260"])]
+    pub servers: Vec<String>,
+    /// CSI and FlexVolume drivers by which pods may mount network storage without a claim. CSI drivers that
+    /// mount no network storage, such as the Secrets Store driver, need no entry.
+    #[schemars(example = ["nfs.csi.k8s.io"])]
+    pub drivers: Vec<String>,
 }
 
 /// What is made for Prometheus and Grafana.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ClassSpec, ProvisionerSpec, Quantity};
+use super::{CidrText, ClassSpec, ProvisionerSpec, Quantity};
 
 /// What a `kind: Storage` document's `spec` holds.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -67,6 +67,12 @@ pub struct ArraySpec {
     /// One host name or address from which nodes mount (FlashBlade: a data VIP), without a port. When left
     /// out, it is read from the array.
     pub data: Option<String>,
+    /// Networks of its interfaces: management, data VIPs, iSCSI portals. The apps' NetworkPolicies block these
+    /// networks, and `management` and `data` when those are IP addresses. Mounts are not affected: the nodes
+    /// mount volumes, not the pods.
+    #[serde(default)]
+    #[schemars(example = ["10.20.9.0/24"])]
+    pub networks: Vec<CidrText>,
     /// Where its API token is: never the token itself.
     pub token: Kept,
     /// Where the certificates of the authorities are (PEM) by one of which its own must be signed. When

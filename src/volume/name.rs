@@ -32,7 +32,7 @@ pub const ARRAY_ID: &str = "pso-gen.io/array-id";
 /// Annotation of a PersistentVolume: name of the volume on the array.
 pub const VOLUME: &str = "pso-gen.io/volume";
 /// Annotation of a PersistentVolume: id of the volume on the array.
-pub(super) const VOLUME_ID: &str = "pso-gen.io/volume-id";
+pub const VOLUME_ID: &str = "pso-gen.io/volume-id";
 
 /// First part of the names of marks. The last of all names of PersistentVolumes, because Kubernetes'
 /// controllers go through a list in the order of names.

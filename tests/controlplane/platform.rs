@@ -21,6 +21,11 @@ pub(super) struct Installed {
 
 impl Installed {
     pub(super) async fn new(namespace: &str) -> Self {
+        Self::with(namespace, &json!({})).await
+    }
+
+    /// The same with further fields in the storage document's `spec`.
+    pub(super) async fn with(namespace: &str, fields: &Json) -> Self {
         let logs = tempfile::tempdir().expect("a folder");
         let (policy, audit) = (logs.path().join("policy"), logs.path().join("audit"));
         let who = format!("system:serviceaccount:{NAMESPACE}:{NAME}");
@@ -36,7 +41,7 @@ impl Installed {
         );
         let (kubeconfig, process) = control_plane(&[("APISERVER_FLAGS", &flags)]);
         let stage = Stage::on(namespace, kubeconfig, Some(process)).await;
-        let objects = document(&stage);
+        let objects = document(&stage, fields);
         kubectl(&stage, &["apply", "--server-side", "-f", "-"], &as_list(&objects));
         kubectl(&stage, &["create", "namespace", namespace], "");
         let own = stage.folder.path().join("own.kubeconfig");
@@ -126,7 +131,7 @@ impl Installed {
 type Right = (String, String, String);
 
 /// Makes the document of the simulated arrays one for the cluster, and returns what it renders.
-fn document(stage: &Stage) -> Vec<Json> {
+fn document(stage: &Stage, fields: &Json) -> Vec<Json> {
     let folder = stage.folder.path();
     let path = folder.join("storage.pso.yaml");
     let text = fs::read_to_string(&path).expect("text");
@@ -153,6 +158,14 @@ fn document(stage: &Stage) -> Vec<Json> {
     spec.insert("classes".to_owned(), json!({"first": {"like": "pure-file", "waitForPod": true}}));
     let provisioner = json!({"image": "registry.example.com/pso-gen:0.1.0"});
     spec.insert("provisioner".to_owned(), provisioner);
+    json_patch::merge(&mut document["spec"], fields);
+    // Lists do not merge.
+    let more = document["spec"].as_object_mut().and_then(|spec| spec.remove("more"));
+    if let (Some(Json::Array(more)), Some(arrays)) =
+        (more, document["spec"]["arrays"].as_array_mut())
+    {
+        arrays.extend(more);
+    }
     fs::write(&path, document.to_string()).expect("written");
     let rendered = binary().arg("render").arg(&path).output().expect("runs");
     assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
@@ -183,15 +196,20 @@ async fn its_rights_are_enough_and_none_is_too_many() {
         pods["items"].as_array().expect("pods").len() == 2
     };
     stage.until("both pods are there", made).await;
-    for kind in ["persistentvolumes", "persistentvolumeclaims"] {
-        let policy = format!("validatingadmissionpolicy/{NAME}-{kind}");
+    let rendered = installed.objects.iter();
+    let policies = rendered.filter(|object| object["kind"] == "ValidatingAdmissionPolicy");
+    let policies: Vec<_> =
+        policies.map(|policy| policy["metadata"]["name"].as_str().expect("a name")).collect();
+    assert_eq!(policies.len(), 5, "{policies:?}");
+    for name in policies {
+        let policy = format!("validatingadmissionpolicy/{name}");
         let seen = || {
             let text = kubectl(stage, &["get", &policy, "-o", "json"], "");
             serde_json::from_str::<Json>(&text).expect("JSON")["status"].clone()
         };
         let checked = async || seen()["observedGeneration"].is_number();
         stage.until("the policy's types are checked", checked).await;
-        assert_eq!(seen()["typeChecking"]["expressionWarnings"], Json::Null, "{kind}");
+        assert_eq!(seen()["typeChecking"]["expressionWarnings"], Json::Null, "{name}");
     }
 }
 

@@ -1,22 +1,28 @@
-//! Somebody has stolen the token of the provisioner's account, and gets no further than the provisioner.
+//! An attacker with the token of the provisioner's account changes no more than the provisioner does. What may
+//! be created is in `hostile.rs`.
 
 use kube::api::{DynamicObject, TypeMeta};
 use kube::discovery::ApiResource;
-use serde_json::Map;
 
-use super::platform::{Installed, NAME, NAMESPACE, SERVER};
+use super::hostile::volume;
+use super::platform::{Installed, NAME, NAMESPACE};
 use super::stories::{as_list, kubectl};
 use super::*;
 
 const SELECTED: &str = "volume.kubernetes.io/selected-node";
 
-/// Somebody with the provisioner's token.
-struct Thief {
-    client: Client,
+/// An attacker with the token of an account.
+pub(super) struct Thief {
+    pub(super) client: Client,
 }
 
 impl Thief {
-    fn api(&self, version: &str, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
+    pub(super) fn api(
+        &self,
+        version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Api<DynamicObject> {
         let (group, version) = version.split_once('/').unwrap_or(("", version));
         let kind = kube::core::GroupVersionKind::gvk(group, version, kind);
         let resource = ApiResource::from_gvk(&kind);
@@ -26,12 +32,12 @@ impl Thief {
         }
     }
 
-    fn volumes(&self) -> Api<DynamicObject> {
+    pub(super) fn volumes(&self) -> Api<DynamicObject> {
         self.api("v1", "PersistentVolume", None)
     }
 
     /// Creates an object, if only it could.
-    async fn creates(&self, object: &Json) -> kube::Result<DynamicObject> {
+    pub(super) async fn creates(&self, object: &Json) -> kube::Result<DynamicObject> {
         let word = |key: &str| object[key].as_str().expect("text").to_owned();
         let (version, kind) = (word("apiVersion"), word("kind"));
         let api = self.api(&version, &kind, object["metadata"]["namespace"].as_str());
@@ -42,12 +48,12 @@ impl Thief {
 }
 
 /// Nothing that is tried here is meant to stay.
-fn dry() -> PatchParams {
+pub(super) fn dry() -> PatchParams {
     PatchParams { dry_run: true, ..PatchParams::default() }
 }
 
 #[track_caller]
-fn refused<T: std::fmt::Debug>(what: &str, tried: kube::Result<T>, why: &str) {
+pub(super) fn refused<T: std::fmt::Debug>(what: &str, tried: kube::Result<T>, why: &str) {
     match tried {
         Err(kube::Error::Api(error)) => {
             let (code, message) = (error.code, &error.message);
@@ -57,93 +63,14 @@ fn refused<T: std::fmt::Debug>(what: &str, tried: kube::Result<T>, why: &str) {
     }
 }
 
-/// A PersistentVolume as the provisioner makes it, with some fields of its `spec` changed.
-fn volume(uid: &str, changes: &Json) -> Json {
-    let mut spec = json!({
-        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"],
-        "persistentVolumeReclaimPolicy": "Delete", "storageClassName": "pure-file",
-        "claimRef": {
-            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": "thief",
-            "name": "victim", "uid": uid,
-        },
-        "nfs": {"server": SERVER, "path": format!("/demo-pvc-{uid}")},
-    });
-    for (key, value) in changes.as_object().unwrap_or(&Map::new()) {
-        spec[key] = value.clone();
-    }
-    json!({
-        "apiVersion": "v1", "kind": "PersistentVolume",
-        "metadata": {
-            "name": format!("pvc-{uid}"),
-            "annotations": {"pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner"},
-        },
-        "spec": spec,
-    })
-}
-
-#[tokio::test]
-#[ignore = "starts a control plane"]
-async fn a_stolen_token_makes_no_volume_but_ours() {
-    const UID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
-    let installed = Installed::new("thief").await;
-    let thief = Thief { client: client(&installed.own).await };
-    let block = json!({"nfs": null, "csi": {"driver": "pso-gen.io", "volumeHandle": "1/2"}});
-    // A policy counts some moments after it is there.
-    let counts = async || thief.creates(&volume(UID, &json!({"claimRef": null}))).await.is_err();
-    installed.stage.until("the policy counts", counts).await;
-    for ours in [&json!({}), &block] {
-        thief.creates(&volume(UID, ours)).await.expect("what the provisioner does");
-    }
-    let foreign = "only of a volume on an array of the storage document";
-    let to = |server: &str, path: &str| json!({"nfs": {"server": server, "path": path}});
-    let mut with_secret = block.clone();
-    with_secret["csi"]["nodePublishSecretRef"] =
-        json!({"name": "root", "namespace": "kube-system"});
-    let mut no_uid = volume(UID, &json!({}))["spec"]["claimRef"].clone();
-    no_uid["uid"] = Json::Null;
-    for (what, changes, why) in [
-        ("a folder of the node", json!({"nfs": null, "hostPath": {"path": "/"}}), foreign),
-        ("another server", to("192.0.2.66", &format!("/demo-pvc-{UID}")), foreign),
-        ("another file system", to(SERVER, "/home"), foreign),
-        (
-            "another driver",
-            json!({"nfs": null, "csi": {"driver": "other", "volumeHandle": "1"}}),
-            foreign,
-        ),
-        ("a Secret", with_secret, "hands no Secret to a driver"),
-        ("for anybody", json!({"claimRef": null}), "for one claim, by whose UID it is named"),
-        ("for a name", json!({"claimRef": no_uid}), "for one claim, by whose UID it is named"),
-        (
-            "cleared by a pod",
-            json!({"persistentVolumeReclaimPolicy": "Recycle"}),
-            "nobody else clear",
-        ),
-    ] {
-        refused(what, thief.creates(&volume(UID, &changes)).await, why);
-    }
-    let mut nobodys = volume(UID, &json!({}));
-    nobodys["metadata"]["annotations"] = json!({});
-    refused("nobody's", thief.creates(&nobodys).await, "without saying so");
-
-    let mut mark =
-        serde_json::to_value(pso_gen::volume::mark("zz-pso-gen-mark-x-1")).expect("JSON");
-    thief.creates(&mark).await.expect("what the provisioner does");
-    let mut folder = mark.clone();
-    let spec = folder["spec"].as_object_mut().expect("a spec");
-    spec.remove("csi");
-    spec.insert("hostPath".to_owned(), json!({"path": "/"}));
-    refused("a folder called a mark", thief.creates(&folder).await, "by whose UID it is named");
-    mark["spec"]["claimRef"]["uid"] = json!(UID);
-    refused("a mark for a claim", thief.creates(&mark).await, "a mark for no claim");
-}
-
 #[tokio::test]
 #[ignore = "starts a control plane"]
 async fn a_stolen_token_changes_nothing_of_others() {
     let installed = Installed::new("thief").await;
     let stage = &installed.stage;
     let thief = Thief { client: client(&installed.own).await };
-    let counts = async || thief.creates(&volume("1", &json!({"claimRef": null}))).await.is_err();
+    let counts =
+        async || thief.creates(&volume(&json!({"spec": {"claimRef": null}}))).await.is_err();
     stage.until("the policy counts", counts).await;
     let _provisioner = installed.spawn();
     let claims = stage.claims("thief");
@@ -185,6 +112,8 @@ async fn changes_no_volumes(thief: &Thief, ours: &str) {
     let annotated = Patch::Merge(&annotated);
     refused("theirs", volumes.delete("others", &DeleteParams::default().dry_run()).await, alone);
     refused("theirs", volumes.patch("others", &dry(), &annotated).await, alone);
+    let bound = volumes.delete(ours, &DeleteParams::default().dry_run()).await;
+    refused("its own that is bound", bound, "no PersistentVolume that is bound");
     refused("its status", volumes.patch_status("others", &dry(), &annotated).await, alone);
     for (what, patch, why) in [
         ("whose it is", json!({"spec": {"claimRef": {"name": "other"}}}), "but its capacity"),
@@ -197,6 +126,11 @@ async fn changes_no_volumes(thief: &Thief, ours: &str) {
         ("labels", json!({"metadata": {"labels": {"a": "b"}}}), "but its own finalizer"),
         ("finalizers", json!({"metadata": {"finalizers": ["pso-gen.io/volume"]}}), "own finalizer"),
         (
+            "its own finalizer",
+            json!({"metadata": {"finalizers": ["kubernetes.io/pv-protection"]}}),
+            "only when that is being deleted",
+        ),
+        (
             "annotations",
             json!({"metadata": {"annotations": {"pso-gen.io/volume": "x"}}}),
             "finalizer",
@@ -207,6 +141,10 @@ async fn changes_no_volumes(thief: &Thief, ours: &str) {
     let labels = json!({"metadata": {"labels": {"a": "b"}}});
     let by_status = volumes.patch_status(ours, &dry(), &Patch::Merge(&labels)).await;
     refused("labels by its status", by_status, "but its own finalizer");
+    // What is released is destroyed.
+    let released = json!({"status": {"phase": "Released"}});
+    let by_status = volumes.patch_status(ours, &dry(), &Patch::Merge(&released)).await;
+    refused("that it is released", by_status, "to Bound only");
     let larger = json!({"spec": {"capacity": {"storage": "2Gi"}}});
     volumes.patch(ours, &dry(), &Patch::Merge(&larger)).await.expect("what the provisioner does");
 }
@@ -241,6 +179,24 @@ async fn changes_no_claims(thief: &Thief) {
             "writes no annotations of others",
         ),
         (
+            "an array",
+            "pending",
+            annotation("pso-gen.io/array", json!("fb1,elsewhere")),
+            "only arrays of the storage document",
+        ),
+        (
+            "an import",
+            "pending",
+            annotation("pso-gen.io/import", json!("home")),
+            "imports for a claim only the volume",
+        ),
+        (
+            "that it is not bound",
+            "mine",
+            annotation("pv.kubernetes.io/bind-completed", json!("no")),
+            "with the value yes only",
+        ),
+        (
             "a volume",
             "pending",
             json!({"spec": {"volumeName": "others"}}),
@@ -252,6 +208,9 @@ async fn changes_no_claims(thief: &Thief) {
     patches("pending", &annotation(SELECTED, Json::Null)).await.expect("what the provisioner does");
     let by_status =
         own.patch_status("mine", &dry(), &Patch::Merge(&annotation("team", json!("two")))).await;
+    let lost = json!({"status": {"phase": "Lost"}});
+    let lost = own.patch_status("mine", &dry(), &Patch::Merge(&lost)).await;
+    refused("that it is lost", lost, "to Bound only");
     refused("annotations by its status", by_status, "writes no annotations of others");
 }
 

@@ -69,8 +69,8 @@ pub struct Program {
     /// goes to `writable` or a volume.
     #[serde(default = "yes")]
     pub read_only_root: bool,
-    /// Where it may open connections to: `open` to anything, as far as the app's own `network` lets
-    /// it; `closed` only to what it `talks` to, and DNS.
+    /// Where it may open connections to: `open` to what the app's own `network` says, `closed` only to what it
+    /// `talks` to, and DNS.
     #[serde(default)]
     #[schemars(extend("default" = "open"))]
     pub egress: Egress,

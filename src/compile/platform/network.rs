@@ -1,7 +1,6 @@
 //! Whom the provisioner's pods talk to: names, the Kubernetes API and the arrays; and who may ask them.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::api::networking::v1::{
@@ -16,6 +15,7 @@ use crate::compile::names::label_selector;
 use crate::compile::network::{dns, namespace, network_peer, port};
 use crate::compile::wave::PLATFORM;
 use crate::manifest::Object;
+use crate::spec::{address, host_and_port};
 
 /// Port of https.
 const HTTPS: u16 = 443;
@@ -64,10 +64,12 @@ fn egress(platform: &Platform<'_>) -> Vec<NetworkPolicyEgressRule> {
     let api = NetworkPolicyEgressRule { to: some(networks), ports: some(tcp(ports)) };
     let (mut addresses, mut named) = (BTreeSet::new(), BTreeSet::new());
     for array in &platform.storage.spec.arrays {
-        match address(&array.management) {
-            (Some(address), port) => _ = addresses.insert((port, address)),
+        let (host, port) = host_and_port(&array.management);
+        let port = port.unwrap_or(HTTPS);
+        match address(host) {
+            Some(address) => _ = addresses.insert((port, address)),
             // A policy knows no names: the port is all that can be said.
-            (None, port) => _ = named.insert(port),
+            None => _ = named.insert(port),
         }
     }
     let mut rules = vec![dns(), api];
@@ -85,37 +87,4 @@ fn egress(platform: &Platform<'_>) -> Vec<NetworkPolicyEgressRule> {
 fn tcp(ports: impl IntoIterator<Item = u16>) -> Vec<NetworkPolicyPort> {
     let number = |number| port(IntOrString::Int(i32::from(number)), "TCP");
     ports.into_iter().map(number).collect()
-}
-
-/// Returns where a management interface is: its address, if it is given as one, and its port.
-fn address(management: &str) -> (Option<IpAddr>, u16) {
-    let bare = |host: &str| host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
-    if let Some(address) = bare(management) {
-        return (Some(address), HTTPS);
-    }
-    let parts = management.rsplit_once(':');
-    match parts.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-        Some((host, port)) => (bare(host), port),
-        None => (None, HTTPS),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_told_from_names() {
-        let ip = |text: &str| Some(text.parse::<IpAddr>().expect("an address"));
-        for (management, expected) in [
-            ("10.0.0.1", (ip("10.0.0.1"), 443)),
-            ("10.0.0.1:8443", (ip("10.0.0.1"), 8443)),
-            ("[fd00::1]", (ip("fd00::1"), 443)),
-            ("[fd00::1]:8443", (ip("fd00::1"), 8443)),
-            ("fb1.example.com", (None, 443)),
-            ("fb1.example.com:8443", (None, 8443)),
-        ] {
-            assert_eq!(address(management), expected, "{management}");
-        }
-    }
 }

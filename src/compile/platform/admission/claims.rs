@@ -1,23 +1,39 @@
 //! What the provisioner may change of claims: not what people ask for.
 
-use super::{Rules, finalizers_of_others, holds, literal, requests, variable};
-use crate::volume::{ARRAY, BIND_COMPLETED, BOUND_BY_CONTROLLER, IMPORT, SELECTED_NODE};
+use std::collections::BTreeMap;
 
-pub(super) fn rules() -> Rules {
-    let writes = [ARRAY, IMPORT, BIND_COMPLETED, BOUND_BY_CONTROLLER];
-    let takes_off = [&writes[..], &[SELECTED_NODE]].concat();
-    let annotations = |object: &str| format!("{object}.metadata.?annotations.orValue({{}})");
+use super::{
+    Rules, annotations, by_the_provisioner, finalizers_of_others, holds, literal, requests,
+    unchanged, variable,
+};
+use crate::compile::platform::{NAME, Platform};
+use crate::volume::{ARRAY, ARRAY_ID, BIND_COMPLETED, BOUND_BY_CONTROLLER, IMPORT, SELECTED_NODE};
+
+/// Annotations of claims that the provisioner writes.
+pub(super) const WRITES: [&str; 5] = [ARRAY, ARRAY_ID, IMPORT, BIND_COMPLETED, BOUND_BY_CONTROLLER];
+
+pub(super) fn rules(platform: &Platform<'_>) -> Rules {
+    let takes_off = [&WRITES[..], &[SELECTED_NODE]].concat();
+    let spec = platform.storage.spec;
+    let arrays: Vec<&str> = spec.arrays.iter().map(|array| array.name.as_str()).collect();
+    let imports = spec.imports.iter();
+    let imports: BTreeMap<String, &str> = imports
+        .map(|import| (format!("{}/{}", import.namespace, import.claim), import.volume.as_str()))
+        .collect();
+    let imports = literal(serde_json::json!(imports));
     let variables = vec![
         variable("before", annotations("oldObject")),
         variable("after", annotations("object")),
+        // Keys that are new or have another value.
+        variable(
+            "written",
+            "variables.after.map(key, !(key in variables.before) ||\n\
+             variables.before[key] != variables.after[key], key)",
+        ),
     ];
     let validations = vec![
         holds(
-            format!(
-                "variables.after.all(key, key in {} ||\n\
-                 (key in variables.before && variables.before[key] == variables.after[key]))",
-                literal(writes.to_vec()),
-            ),
+            format!("variables.written.all(key, key in {})", literal(WRITES.to_vec())),
             "writes no annotations of others",
         ),
         holds(
@@ -29,9 +45,33 @@ pub(super) fn rules() -> Rules {
         ),
         holds(
             format!(
-                "object.metadata.?labels == oldObject.metadata.?labels &&\n\
-                 object.metadata.?ownerReferences == oldObject.metadata.?ownerReferences &&\n\
-                 {} ==\n{}",
+                "!({array} in variables.written) ||\n\
+                 variables.after[{array}].split(\",\").all(name, name in {})",
+                literal(arrays),
+                array = literal(ARRAY),
+            ),
+            "records only arrays of the storage document on a claim",
+        ),
+        holds(
+            format!(
+                "!({import} in variables.written) ||\n\
+                 {imports}[?object.metadata.namespace + \"/\" + object.metadata.name].orValue(\"\") ==\n\
+                 variables.after[{import}]",
+                import = literal(IMPORT),
+            ),
+            "imports for a claim only the volume that the storage document names",
+        ),
+        holds(
+            format!(
+                "{}.all(key, !(key in variables.written) || variables.after[key] == \"yes\")",
+                literal([BIND_COMPLETED, BOUND_BY_CONTROLLER].to_vec()),
+            ),
+            "marks a claim as bound with the value yes only",
+        ),
+        holds(
+            format!(
+                "{} &&\n{} ==\n{}",
+                unchanged("metadata", &["labels", "ownerReferences"]),
                 finalizers_of_others("object"),
                 finalizers_of_others("oldObject"),
             ),
@@ -43,17 +83,34 @@ pub(super) fn rules() -> Rules {
             "binds a claim to its own PersistentVolume and to no other",
         ),
         holds(
-            "object.spec.?resources == oldObject.spec.?resources &&\n\
-             object.spec.?volumeAttributesClassName == oldObject.spec.?volumeAttributesClassName",
+            unchanged(
+                "spec",
+                &[
+                    "accessModes",
+                    "dataSource",
+                    "dataSourceRef",
+                    "resources",
+                    "selector",
+                    "storageClassName",
+                    "volumeAttributesClassName",
+                    "volumeMode",
+                ],
+            ),
             "does not change what a claim asks for",
+        ),
+        holds(
+            "object.?status.?phase == oldObject.?status.?phase ||\n\
+             object.?status.?phase.orValue(\"\") == \"Bound\"",
+            "sets the phase of a claim to Bound only",
         ),
     ];
     Rules {
-        resource: "persistentvolumeclaims",
+        name: format!("{NAME}-persistentvolumeclaims"),
         requests: vec![
             requests("persistentvolumeclaims", &["UPDATE"]),
             requests("persistentvolumeclaims/status", &["UPDATE"]),
         ],
+        conditions: vec![by_the_provisioner(platform)],
         variables,
         validations,
     }
