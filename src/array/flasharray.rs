@@ -21,7 +21,7 @@ use super::rest::{Dialect, Endpoint, Rest, Talk, quoted};
 use super::snapshots::Snapshots;
 use super::version::Version;
 use super::volume::{Details, Name, Owner, Qos, Reach, Source, Volume, VolumeId, Wanted};
-use super::word::{maybe, word};
+use super::word::{id, maybe, maybe_id, word};
 
 pub use hosts::{Connection, Host};
 use tags::Tags;
@@ -299,11 +299,11 @@ impl Goal for Made<'_> {
 /// What is read of a volume.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct VolumeItem {
-    #[serde(deserialize_with = "word")]
+    #[serde(deserialize_with = "id")]
     id: String,
     #[serde(deserialize_with = "word")]
     name: String,
-    #[serde(default, deserialize_with = "maybe")]
+    #[serde(default, deserialize_with = "maybe_id")]
     serial: Option<String>,
     provisioned: Option<u64>,
     destroyed: Option<bool>,

@@ -18,7 +18,7 @@ use super::version::Version;
 use super::volume::{
     Details, ExportRule, Name, NfsVersions, Owner, Reach, Source, Volume, VolumeId, Wanted,
 };
-use super::word::{maybe, rules, word, words};
+use super::word::{id, maybe, rules, word, words};
 
 const FILE_SYSTEMS: &str = "file-systems";
 /// The server that file systems are exported on when nobody asks for another.
@@ -303,7 +303,7 @@ struct Reference {
 /// What is read of a file system.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct FileSystem {
-    #[serde(deserialize_with = "word")]
+    #[serde(deserialize_with = "id")]
     id: String,
     #[serde(deserialize_with = "word")]
     name: String,

@@ -131,7 +131,12 @@ impl<A: Living + 'static> Array for A {
         let filter = quoted("name", &format!("{prefix}*"));
         let query = [("filter", filter.as_str())];
         let talk = self.long_talk();
-        let all: Vec<Volume> = talk.all(A::RESOURCE, &query, A::Item::into).await?;
+        // Whatever else an array lists is not kept.
+        let ours = |item: A::Item| {
+            let volume: Volume = item.into();
+            Name::new(volume.name.as_str())?.begins_with(prefix).then_some(volume)
+        };
+        let all = talk.all(A::RESOURCE, &query, ours).await?;
         Ok(once_each(all.into_iter()))
     }
 

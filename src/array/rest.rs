@@ -19,7 +19,7 @@ use super::session::{Keys, Refused, Session, Sessions, scrub};
 use super::token::TokenFile;
 use super::trust::Trust;
 use super::version::Version;
-use super::word::{Few, maybe};
+use super::word::{Few, maybe, maybe_id};
 use reply::{Read, Reply, message, read, text, wait};
 pub(super) use talk::Talk;
 
@@ -117,7 +117,7 @@ struct Page<T> {
 
 #[derive(Debug, serde::Deserialize)]
 struct ArrayItem {
-    #[serde(default, deserialize_with = "maybe")]
+    #[serde(default, deserialize_with = "maybe_id")]
     id: Option<String>,
     #[serde(default, deserialize_with = "maybe")]
     name: Option<String>,

@@ -8,7 +8,7 @@ use super::error::{Error, Kind};
 use super::goal::{Goal, Start, reach};
 use super::rest::{Rest, Talk, quoted};
 use super::volume::{Snapshot, Suffix, VolumeId};
-use super::word::{maybe, word};
+use super::word::{id, maybe, maybe_id, word};
 
 /// The snapshots of one kind of array.
 #[derive(Debug, Clone, Copy)]
@@ -163,7 +163,7 @@ impl Goal for Ended<'_> {
 
 #[derive(Debug, Deserialize)]
 struct Item {
-    #[serde(deserialize_with = "word")]
+    #[serde(deserialize_with = "id")]
     id: String,
     #[serde(deserialize_with = "word")]
     name: String,
@@ -178,7 +178,7 @@ struct Item {
 
 #[derive(Debug, Deserialize)]
 struct Reference {
-    #[serde(default, deserialize_with = "maybe")]
+    #[serde(default, deserialize_with = "maybe_id")]
     id: Option<String>,
     #[serde(default, deserialize_with = "maybe")]
     name: Option<String>,

@@ -59,6 +59,11 @@ impl Name {
         &self.0
     }
 
+    /// Returns whether it begins with a text, as arrays compare.
+    pub(super) fn begins_with(&self, prefix: &str) -> bool {
+        self.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+    }
+
     /// Returns whether an array's name is this one: arrays keep the case, and compare without it.
     pub fn is(&self, name: &str) -> bool {
         self.0.eq_ignore_ascii_case(name)
@@ -390,6 +395,7 @@ mod tests {
         let (one, other) = (name("prod-pvc-a"), name("PROD-pvc-A"));
         assert_eq!(one, other);
         assert_eq!(one.cmp(&other), Ordering::Equal);
+        assert!(other.begins_with("prod-pvc-") && !other.begins_with("prod-pvc-ab"));
         assert_eq!(other.as_str(), "PROD-pvc-A", "and each is written as it came");
         let both: std::collections::HashSet<Name> = [one, other, name("b")].into();
         assert_eq!(both.len(), 2);

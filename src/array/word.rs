@@ -10,6 +10,8 @@ use crate::plain;
 
 /// Longest name, id or address, in bytes. The longest that the documents know, an IQN, has 223.
 const LONGEST: usize = 256;
+/// Longest id or serial number, in bytes: UUIDs have 36.
+const LONGEST_ID: usize = 64;
 /// Longest list in one text, in bytes: export rules of a file system.
 const LONGEST_LIST: usize = 64 << 10;
 /// Most objects on a page: ten times as many as are asked for.
@@ -53,6 +55,16 @@ pub(super) fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
 /// Reads a name, an id or an address that may be absent. Beside it must stand `default`.
 pub(super) fn maybe<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<Bounded<LONGEST>>::deserialize(d)?.map(|text| text.0))
+}
+
+/// Reads an id.
+pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Bounded::<LONGEST_ID>::deserialize(deserializer).map(|text| text.0)
+}
+
+/// Reads an id or a serial number that may be absent. Beside it must stand `default`.
+pub(super) fn maybe_id<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<Bounded<LONGEST_ID>>::deserialize(d)?.map(|text| text.0))
 }
 
 /// The same of a list of names.
@@ -110,6 +122,8 @@ mod tests {
         for odd in ["a\u{1b}[2J", "a\nb", "\u{202e}a", "a\u{9b}"] {
             assert_eq!(read(json!(odd)), Err("control characters in a name".to_owned()), "{odd:?}");
         }
+        assert!(id(json!("a".repeat(64))).is_ok() && id(json!("a".repeat(65))).is_err());
+        assert!(maybe_id(json!("a".repeat(65))).is_err());
         assert_eq!(maybe(json!(null)).expect("absent"), None);
         assert!(rules(json!("10.0.0.0/8(rw)\n".repeat(100))).is_ok());
         assert!(rules(json!("10.0.0.0/8(rw)\u{1b}")).is_err());

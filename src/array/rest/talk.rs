@@ -89,15 +89,15 @@ impl<'r> Talk<'r> {
         resource: &str,
         query: &[(&str, &str)],
     ) -> Result<Vec<T>, Error> {
-        self.read(resource, query, &FEW, |item| item).await
+        self.read(resource, query, &FEW, Some).await
     }
 
-    /// The same of a list of all volumes. Of each item is kept what `keep` returns.
+    /// The same of a list of all volumes. Of each item is kept what `keep` returns, if anything.
     pub(in crate::array) async fn all<T: DeserializeOwned, K>(
         self,
         resource: &str,
         query: &[(&str, &str)],
-        keep: impl Fn(T) -> K + Send,
+        keep: impl Fn(T) -> Option<K> + Send,
     ) -> Result<Vec<K>, Error>
     where
         K: Send,
@@ -110,13 +110,13 @@ impl<'r> Talk<'r> {
         resource: &str,
         query: &[(&str, &str)],
         budget: &Budget,
-        keep: impl Fn(T) -> K,
+        keep: impl Fn(T) -> Option<K>,
     ) -> Result<Vec<K>, Error> {
         let more = |what: &str, most: usize| {
             self.rest.malformed(&format!("`{resource}` goes on after {most} {what}"))
         };
         let mut all = Vec::new();
-        let (mut token, mut bytes): (Option<String>, usize) = (None, 0);
+        let (mut token, mut seen, mut bytes): (Option<String>, usize, usize) = (None, 0, 0);
         for _ in 0..budget.pages {
             let mut query = query.to_vec();
             query.push(("limit", PAGE));
@@ -129,14 +129,15 @@ impl<'r> Talk<'r> {
                 return Err(self.rest.malformed(&format!("`{resource}` without items")));
             };
             let empty = items.is_empty();
-            all.extend(items.into_iter().map(&keep));
+            seen += items.len();
+            all.extend(items.into_iter().filter_map(&keep));
             let next = page.continuation_token.filter(|token| !token.is_empty());
             if next.as_ref().is_some_and(|next| next.len() > LONGEST_TOKEN) {
                 return Err(self.rest.malformed("a continuation token that none is"));
             }
             match (next, page.more_items_remaining) {
                 (_, Some(false)) | (None, None) => return Ok(all),
-                _ if all.len() >= budget.items => return Err(more("items", all.len())),
+                _ if seen >= budget.items => return Err(more("items", seen)),
                 _ if bytes >= budget.bytes => return Err(more("bytes", bytes)),
                 (Some(next), _) if !empty && token.as_ref() != Some(&next) => token = Some(next),
                 _ => return Err(self.rest.malformed(&format!("`{resource}` ends before its end"))),
@@ -162,7 +163,7 @@ impl<'r> Talk<'r> {
         resource: &str,
         filter: &str,
     ) -> Result<Option<T>, Error> {
-        let mut found = self.read(resource, &[("filter", filter)], &ONE, |item| item).await?;
+        let mut found = self.read(resource, &[("filter", filter)], &ONE, Some).await?;
         match found.len() {
             0 | 1 => Ok(found.pop()),
             more => Err(self.rest.malformed(&format!("{more} items of `{resource}` for {filter}"))),

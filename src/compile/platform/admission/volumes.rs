@@ -268,7 +268,7 @@ fn of_others() -> Validation {
     )
 }
 
-/// Deletion cannot be taken back: a PersistentVolume goes once its volume is destroyed, and not before.
+/// Deletion cannot be taken back: it begins when a PersistentVolume has no claim any more, and not before.
 fn not_bound() -> Validation {
     holds(
         "request.operation != \"DELETE\" ||\noldObject.?status.?phase.orValue(\"\") != \"Bound\"",
