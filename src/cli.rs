@@ -5,6 +5,7 @@
 
 mod argocd;
 mod batch;
+mod below;
 mod bounds;
 mod cluster;
 mod completions;
@@ -19,6 +20,7 @@ mod graph;
 mod import_pso;
 mod init;
 mod input;
+mod links;
 mod man;
 mod orphans;
 mod out;

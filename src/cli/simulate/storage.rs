@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
@@ -17,11 +18,12 @@ pub(super) fn write(path: &Path, running: &Running) -> io::Result<()> {
     let stem = name.split('.').next().unwrap_or(name);
     fs::create_dir_all(folder)?;
     let certificate = format!("{stem}.ca.pem");
-    private(&folder.join(&certificate), running.certificate.as_deref().unwrap_or_default())?;
+    let text = running.certificate.as_deref().unwrap_or_default();
+    put(&folder.join(&certificate), text, PRIVATE)?;
     let mut arrays = Vec::new();
     for array in &running.arrays {
         let token = format!("{stem}.{}.token", array.name);
-        private(&folder.join(&token), &array.token)?;
+        put(&folder.join(&token), &array.token, PRIVATE)?;
         arrays.push(json!({
             "name": array.name,
             "type": array.kind,
@@ -39,13 +41,18 @@ pub(super) fn write(path: &Path, running: &Running) -> io::Result<()> {
     let mut text =
         "# Simulated arrays: this document is written anew whenever they start.\n".to_owned();
     yaml::write(&mut text, &document).map_err(io::Error::other)?;
-    fs::write(path, text)
+    put(path, &text, 0o666)
 }
 
-/// Writes a file that only its owner may read. What was there is replaced, not written into.
-fn private(path: &Path, text: &str) -> io::Result<()> {
+/// Mode of a file that only its owner may read.
+const PRIVATE: u32 = 0o600;
+
+/// Writes a file. What was there is replaced, not written into: a link, too.
+fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    let mut file = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(mode))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))?;
     io::Write::write_all(&mut file, text.as_bytes())?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
