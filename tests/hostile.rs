@@ -368,8 +368,10 @@ fn a_folder_that_passes_for_a_repository_is_none() {
     }
     fs::remove_dir(bare.join(".git")).expect("removed");
     git(&here, &["init", "-q"]);
-    for arguments in [&["diff", "HEAD", "app.pso.yaml"][..], &["diff", "HEAD:.", "app.pso.yaml"]] {
-        refused(&pso_gen(&bare, arguments), "");
+    for arguments in
+        [&["diff", "HEAD~0", "app.pso.yaml"][..], &["diff", "HEAD~0:.", "app.pso.yaml"]]
+    {
+        refused(&pso_gen(&bare, arguments), "cannot use bare repository");
     }
     assert_eq!(names(&trace), ["hooks", "keep"]);
 }
@@ -388,7 +390,9 @@ fn what_a_partial_clone_has_not_got_is_not_fetched() {
     fs::write(here.join("app.pso.yaml"), APP).expect("written");
     let fetch = format!("touch {}/fetched; git-upload-pack", trace.display());
     git(&here, &["config", "remote.origin.uploadpack", &fetch]);
-    git(&here, &["config", "protocol.allow", "always"]);
+    for key in ["protocol.allow", "protocol.file.allow", "protocol.ext.allow"] {
+        git(&here, &["config", key, "always"]);
+    }
     refused(&pso_gen(&here, &["diff", "HEAD", "app.pso.yaml"]), "this clone has not got");
     assert_eq!(names(&trace), ["keep"]);
 }
