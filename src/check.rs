@@ -8,10 +8,12 @@ mod images;
 mod names;
 mod run;
 mod storage;
+mod tenant;
 
 pub use earlier::{Change, changes, since};
 pub use run::{Facts, Run, SharedNamespace};
 pub use storage::{LONGEST_CLUSTER, is_block_option, storage, storage_advice, tokens};
+pub use tenant::{tenant, tenant_blueprints, tenant_objects, tenant_storage};
 
 use std::collections::BTreeSet;
 

@@ -32,6 +32,7 @@ mod simulate;
 mod sink;
 mod status;
 mod table;
+mod tenant;
 mod validate;
 
 use std::process::ExitCode;

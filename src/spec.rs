@@ -15,6 +15,7 @@ mod set;
 mod shape;
 mod snapshots;
 mod storage;
+mod tenant;
 
 pub use class::{
     BaseClass, ClassSpec, ExportAccess, ExportRuleSpec, ExportSquash, FileSystem, NfsVersion, Qos,
@@ -40,3 +41,4 @@ pub use shape::{
 };
 pub use snapshots::{SnapshotSchedule, Snapshots};
 pub use storage::{ArraySpec, ArrayType, ImportSpec, Kept, NodeNetwork, QuotaSpec, StorageSpec};
+pub use tenant::{Tenancy, TenantRules};

@@ -114,6 +114,8 @@ codes! {
         "The app's end has passed. Remove the file, so that what it made is pruned, or write a later date."
     Error SecurityProfile "security-profile"
         "The app cannot run under the Pod Security profile that it asks for."
+    Error TenantRule "tenant-rule"
+        "The app asks for more than the platform lets its tenants have. The rules are set by `PSO_GEN_TENANT_RULES` or `--tenant-rules`; `pso-gen explain TenantRules` says what they are about."
     Error NodeLocalLock "node-local-lock"
         "The class mounts with `nolock`, which keeps file locks on one node; several pods would install or upgrade at once."
     Error AppRule "app-rule"
