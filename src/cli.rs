@@ -28,6 +28,7 @@ mod provisioner;
 mod render;
 mod schema;
 mod session;
+mod share;
 mod simulate;
 mod sink;
 mod status;
@@ -93,6 +94,11 @@ enum Trouble {
     /// More than one run may take, of an input that nobody vouches for.
     #[error("{0}; split the folder into several applications")]
     TooMuch(String),
+    /// Others have all the memory.
+    #[error(
+        "{0} commands are at work already and have all memory; Argo CD tries again, and a larger memory limit of the sidecar helps"
+    )]
+    Busy(u8),
     #[error("stopped by a defect of pso-gen")]
     Defect,
     #[error("git: {0}")]

@@ -356,14 +356,9 @@ fn hostile_folders_are_refused() {
         evil(app, &format!("let: {{x: \"{{{{ {work} }}}}\"}}\ncomponents: {{web: {{}}}}\n"), 1);
     });
     assert!(screen.contains("fuel"), "{screen}");
-    let long = "x".repeat(100_000);
-    let words = |times: usize| {
-        let each = format!("{{for: {{i: \"{{{{ range({times}) }}}}\"}}, each: {long}}}");
-        format!("components:\n  web: {{image: \"a:1\", user: 1000, args: [{each}]}}\n")
-    };
-    let screen = make("memory", &|app| evil(app, &words(9999), 1));
+    let screen = make("memory", &|app| evil(app, &large_words(9999), 1));
     assert!(screen.contains("stopped at 256 MiB of memory; split"), "{screen}");
-    let screen = make("output", &|app| evil(app, &words(10), 150));
+    let screen = make("output", &|app| evil(app, &large_words(10), 150));
     assert!(screen.contains("100 MiB of manifests"), "{screen}");
     make("blueprints", &|app| {
         for folder in 0..40 {
@@ -373,6 +368,36 @@ fn hostile_folders_are_refused() {
             fs::write(folder.join("file"), vec![b'x'; 1 << 20]).expect("written");
         }
     });
+}
+
+/// However many commands there are, together they have the memory of one.
+#[test]
+fn commands_share_the_sidecars_memory() {
+    let top = repository(&[("app/good.pso.yaml", NEXTCLOUD), ("small/pso.yaml", SCRATCH)]);
+    evil(&top.path().join("repository/app"), &large_words(9999), 1);
+    objects(&generate(&top, "small", &[]));
+    let folder = fs::read_dir(top.path()).expect("a folder").map(|entry| entry.expect("an entry"));
+    let folder = folder.map(|entry| entry.path()).find(|path| !path.ends_with("repository"));
+    let folder = folder.expect("a folder of locks");
+    // Three others are at work.
+    let others = ["memory-0", "memory-1", "memory-3"].map(|name| {
+        let file = fs::File::create(folder.join(name)).expect("opens");
+        file.try_lock().expect("nothing holds it");
+        file
+    });
+    objects(&generate(&top, "small", &[]));
+    let screen = refused(&generate(&top, "app", &[]));
+    assert!(screen.contains("stopped at 64 MiB of memory, all that other commands"), "{screen}");
+    drop(others);
+    let screen = refused(&generate(&top, "app", &[]));
+    assert!(screen.contains("stopped at 256 MiB of memory; split"), "{screen}");
+}
+
+/// A blueprint's component with so many long words.
+fn large_words(times: usize) -> String {
+    let long = "x".repeat(100_000);
+    let each = format!("{{for: {{i: \"{{{{ range({times}) }}}}\"}}, each: {long}}}");
+    format!("components:\n  web: {{image: \"a:1\", user: 1000, args: [{each}]}}\n")
 }
 
 /// Writes a blueprint of somebody else, and apps of it.

@@ -24,9 +24,8 @@ use crate::diagnostic::{Code, Diagnostic, Place, Sources};
 use crate::spec::{Given, Setting};
 
 /// Argo CD gives a request 60 s, the upload of the repository included, and then kills the command without a
-/// word (`controller.repo.server.timeout.seconds`). The sidecar's memory is shared by all requests: a command
-/// that takes all of it ends the others, too.
-const BOUNDS: Bounds = Bounds { time: Duration::from_secs(30), memory: 256 << 20 };
+/// word (`controller.repo.server.timeout.seconds`). What waits and what works is less than that together.
+const BOUNDS: Bounds = Bounds { time: Duration::from_secs(30), patience: Duration::from_secs(20) };
 /// Most app files of one application.
 const MAX_FILES: usize = 10_000;
 /// Most bytes of them together.

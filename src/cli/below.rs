@@ -143,6 +143,30 @@ impl Below {
         self.write_new(name, bytes, 0o666)
     }
 
+    /// Makes a folder in this one that its owner alone may write to, or opens the one that is there.
+    pub(super) fn private_folder(&self, name: &str) -> Result<Self, Trouble> {
+        match rustix::fs::mkdirat(&self.folder, one_step(name)?, Mode::from_raw_mode(0o700)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(write(&self.name.join(name), error)),
+        }
+        let made = self.made_folder(Path::new(name))?;
+        let stat = rustix::fs::fstat(&made.folder).map_err(|error| read(&made.name, error))?;
+        let is_ours = stat.st_uid == rustix::process::geteuid().as_raw();
+        if !is_ours || stat.st_mode & 0o022 != 0 {
+            let path = shown(&made.name);
+            return Err(Trouble::Usage(format!("{path} belongs to others; remove it")));
+        }
+        Ok(made)
+    }
+
+    /// Opens a file in this folder to be locked, and makes it if need be.
+    pub(super) fn lock_file(&self, name: &str) -> Result<File, Trouble> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o600);
+        let file = rustix::fs::openat(&self.folder, one_step(name)?, flags, mode);
+        file.map(File::from).map_err(|error| write(&self.name.join(name), error))
+    }
+
     fn write_new(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let path = || self.name.join(name);
