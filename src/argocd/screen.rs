@@ -1,7 +1,7 @@
 //! Errors as Argo CD shows them: inside a long sentence of its own, on a page that joins all lines.
 
 use super::given::PARAMETER;
-use crate::diagnostic::{Code, Diagnostic, Sources};
+use crate::diagnostic::{Code, Diagnostic, Sources, without_tokens};
 use crate::spec::Setting;
 
 /// Most errors that are told: what fits on a screen.
@@ -60,7 +60,8 @@ fn one(error: &Diagnostic, sources: &Sources, with_fix: bool) -> String {
     text.push_str(&error.message);
     let fix =
         error.fix.as_deref().filter(|_| with_fix).map(|fix| format!("; {fix}")).unwrap_or_default();
-    format!("{}{} [{}]", cut(&plain(&text)), cut(&plain(&fix)), error.code.name())
+    let shown = |text: &str| cut(&without_tokens(&plain(text)));
+    format!("{}{} [{}]", shown(&text), shown(&fix), error.code.name())
 }
 
 /// Text in one line, without what would steer the terminal that shows a log: names of files and
