@@ -323,6 +323,7 @@ fn the_shipped_installation_has_rules() {
 
 /// Whatever a patch does, the finished objects are looked at.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_patches_make_is_held_to_the_rules() {
     let pods = |what: &str| {
         format!(

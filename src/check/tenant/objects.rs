@@ -190,12 +190,11 @@ impl All<'_> {
             Object::HttpRoute(_) => self.route(spec, &mut wrong),
             Object::Role(_) => self.role(json, &mut wrong),
             Object::RoleBinding(_) => self.binding(json, &mut wrong),
-            Object::Deployment(_) => self.pods(&spec["template"], &mut wrong),
+            Object::Deployment(_) | Object::Job(_) => self.pods(&spec["template"], &mut wrong),
             Object::StatefulSet(_) => {
                 only(spec, STATEFUL_SET, "spec", &mut wrong);
                 self.pods(&spec["template"], &mut wrong);
             }
-            Object::Job(_) => self.pods(&spec["template"], &mut wrong),
             Object::CronJob(_) => {
                 let template = &spec["jobTemplate"];
                 self.keys(&template["metadata"], &mut wrong);
