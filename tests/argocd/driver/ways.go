@@ -92,7 +92,14 @@ func (w *whole) rendered(given Given) error {
 		err = w.apply(text)
 	}
 	if err == nil {
-		err = w.patch(applicationsets, "argocd", "apps", `{"metadata": {"annotations": {"argocd.argoproj.io/application-set-refresh": "true"}}}`)
+		err = eventually(120, func() error {
+			refresh := `{"metadata": {"annotations": {"argocd.argoproj.io/application-set-refresh": "true"}}}`
+			if err := w.patch(applicationsets, "argocd", "apps", refresh); err != nil {
+				return err
+			}
+			_, err := w.client.Resource(applications).Namespace("argocd").Get(context.Background(), "lab", metav1.GetOptions{})
+			return err
+		})
 	}
 	if err == nil {
 		// Its claim waits: the storage document is gone.

@@ -75,7 +75,9 @@ func (w *whole) begin(given Given, folder string) error {
 	// As the example's sidecar has them.
 	rules := []string{"PSO_GEN_TENANT_RULES={platformProjects: [storage]}"}
 	w.servers, err = start(filepath.Join(folder, "argocd"), folder, []Plugin{{Name: "pso-gen", Config: string(shipped), Path: bin, Environment: rules}},
-		"--plugin-tar-exclude", ".git/*", "--plugin-use-manifest-generate-paths")
+		"--plugin-tar-exclude", ".git/*", "--plugin-use-manifest-generate-paths",
+		// What a branch points at is asked anew, as after a webhook.
+		"--revision-cache-expiration", "5s")
 	if err != nil {
 		return err
 	}
