@@ -57,3 +57,21 @@ fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_replaced_and_not_written_through() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (link, target) = (folder.path().join("link"), folder.path().join("target"));
+        fs::write(&target, "keep").expect("written");
+        std::os::unix::fs::symlink(&target, &link).expect("linked");
+        put(&link, "token", PRIVATE).expect("written");
+        assert_eq!(fs::read_to_string(&target).expect("there"), "keep");
+        let metadata = link.symlink_metadata().expect("there");
+        assert!(metadata.is_file());
+        assert_eq!(metadata.permissions().mode() & 0o777, PRIVATE);
+    }
+}
