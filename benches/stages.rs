@@ -84,6 +84,7 @@ fn whole_app(bencher: divan::Bencher<'_, '_>) {
         layers: Vec::new(),
         settings: Vec::new(),
         namespace: None,
+        tenancy: pso_gen::spec::Tenancy::default(),
         today: "2026-01-01".to_owned(),
     };
     bencher.bench_local(|| {

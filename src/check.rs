@@ -10,10 +10,12 @@ mod names;
 mod networks;
 mod run;
 mod storage;
+mod tenant;
 
 pub use earlier::{Change, changes, since};
 pub use run::{Facts, Run, SharedNamespace};
 pub use storage::{LONGEST_CLUSTER, Storages, is_block_option, storage, storage_advice, tokens};
+pub use tenant::{tenant, tenant_blueprints, tenant_objects, tenant_storage};
 
 use std::collections::BTreeSet;
 

@@ -5,6 +5,7 @@
 
 mod argocd;
 mod batch;
+mod below;
 mod bounds;
 mod cluster;
 mod completions;
@@ -19,6 +20,7 @@ mod graph;
 mod import_pso;
 mod init;
 mod input;
+mod links;
 mod man;
 mod orphans;
 mod out;
@@ -26,10 +28,12 @@ mod provisioner;
 mod render;
 mod schema;
 mod session;
+mod share;
 mod simulate;
 mod sink;
 mod status;
 mod table;
+mod tenant;
 mod validate;
 
 use std::process::ExitCode;
@@ -90,6 +94,11 @@ enum Trouble {
     /// More than one run may take, of an input that nobody vouches for.
     #[error("{0}; split the folder into several applications")]
     TooMuch(String),
+    /// Others have all the memory.
+    #[error(
+        "{0} commands are at work already and have all memory; Argo CD tries again, and a larger memory limit of the sidecar helps"
+    )]
+    Busy(u8),
     #[error("stopped by a defect of pso-gen")]
     Defect,
     #[error("git: {0}")]

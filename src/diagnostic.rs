@@ -4,6 +4,7 @@
 //! [`Diagnostic`]s instead of printing; the command line picks one of the three renderings.
 
 mod code;
+mod hide;
 mod human;
 mod json;
 mod place;
@@ -11,6 +12,7 @@ mod sarif;
 mod suggest;
 
 pub use code::{Code, Severity};
+pub use hide::{hidden, without_tokens};
 pub use human::{Style, human};
 pub use json::json;
 pub use place::{Place, Source, SourceId, Sources};

@@ -6,7 +6,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::diagnostic::{Code, Diagnostic, Sources};
+use crate::diagnostic::{Code, Diagnostic, Sources, without_tokens};
 use crate::spec::API_VERSION;
 use crate::yaml::{Entry, Node, Value};
 
@@ -111,7 +111,7 @@ impl ResourceList {
     pub fn result(&self, diagnostic: &Diagnostic, sources: &Sources) -> Json {
         let fix = diagnostic.fix.as_deref().map(|fix| format!("; {fix}")).unwrap_or_default();
         let mut result = json!({
-            "message": format!("{}{fix}", diagnostic.message),
+            "message": without_tokens(&format!("{}{fix}", diagnostic.message)),
             "severity": diagnostic.severity.word(),
             "tags": {"code": diagnostic.code.name()},
         });

@@ -13,7 +13,8 @@ use crate::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error};
 use crate::manifest::Object;
 use crate::spec::{
     API_VERSION, Document, Expressions, Field, Format, Kind, Metadata, STORAGE, Setting, Shape,
-    StorageSpec, apply_layer, apply_setting, check as check_shape, expand_volumes, split,
+    StorageSpec, Tenancy, TenantRules, apply_layer, apply_setting, check as check_shape,
+    expand_volumes, split,
 };
 use crate::yaml::{self, Node};
 
@@ -35,6 +36,8 @@ pub struct Pipeline<'p> {
     pub settings: Vec<(Setting, AtomicU32)>,
     /// The namespace of apps that name none.
     pub namespace: Option<Setting>,
+    /// The platform's rules, where the apps are a tenant's.
+    pub tenancy: Tenancy,
     /// The day on which somebody renders, `2026-12-24`.
     pub today: String,
 }
@@ -151,12 +154,20 @@ impl Pipeline<'_> {
         }
         let (app, diagnostics) = instantiate(&document, blueprint, &self.classes);
         let mut found = diagnostics;
-        if let Some(app) = app {
+        if let Some(mut app) = app {
             found.extend(check::app(&app, &self.today));
+            let asked = check::tenant(&app, &self.tenancy);
+            let asks_too_much = !asked.is_empty();
+            found.extend(asked);
+            // A tenant's Namespace is there, made by the platform.
+            app.common.create_namespace &= self.tenancy.rules.is_empty();
             let (compiled, diagnostics) = compile(&app);
             found.extend(diagnostics);
             if let Some(compiled) = compiled {
                 found.extend(check::objects(&app, &compiled));
+                if !asks_too_much {
+                    found.extend(check::tenant_objects(&app, &compiled, &self.tenancy));
+                }
                 if !any_error(&found) {
                     unit.apps.push(Rendered { app, compiled });
                 }
@@ -166,6 +177,9 @@ impl Pipeline<'_> {
     }
 
     fn storage(&self, document: &Document, unit: &mut Unit) {
+        if let Some(refused) = check::tenant_storage(document.kind_place, &self.tenancy) {
+            return unit.diagnostics.push(refused);
+        }
         match read_storage(document) {
             Ok((name, spec)) => {
                 unit.diagnostics.extend(check::storage_advice(&spec, &document.node));
@@ -232,6 +246,23 @@ pub fn storage_shape() -> Shape {
             field("spec", Shape::of::<StorageSpec>(), true),
         ]),
     )
+}
+
+/// Returns the shape of the platform's rules for tenants.
+pub fn tenant_rules_shape() -> Shape {
+    Shape::of::<TenantRules>()
+}
+
+/// Reads the platform's rules for tenants.
+pub fn read_tenant_rules(node: &Node) -> Result<TenantRules, Vec<Diagnostic>> {
+    let wrong = check_shape(node, &tenant_rules_shape(), "", Expressions::Refused);
+    if any_error(&wrong) {
+        return Err(wrong);
+    }
+    node.read::<TenantRules>().map_err(|error| {
+        let place = error.place.unwrap_or(node.place);
+        vec![Diagnostic::new(Code::WrongType, place, error.message)]
+    })
 }
 
 /// Reads a storage document: its name and `spec`.

@@ -16,6 +16,7 @@ mod set;
 mod shape;
 mod snapshots;
 mod storage;
+mod tenant;
 
 pub use address::{address, host_and_port};
 pub use class::{
@@ -44,3 +45,4 @@ pub use snapshots::{ClassSnapshots, SnapshotSchedule, Snapshots};
 pub use storage::{
     ArraySpec, ArrayType, ClusterIdentity, ImportSpec, Kept, NodeNetwork, QuotaSpec, StorageSpec,
 };
+pub use tenant::{Tenancy, TenantRules};

@@ -2,104 +2,16 @@
 //! with everything in the environment, on repositories that nobody trusts. That Argo CD's own servers
 //! do so is tests/argocd/run's matter.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-const NEXTCLOUD: &str = "apiVersion: pso-gen.io/v1alpha1
-kind: NextCloud
-metadata: {name: nc}
-spec:
-  host: cloud.example.com
-";
-const SCRATCH: &str = "apiVersion: pso-gen.io/v1alpha1
-kind: Scratch
-metadata: {name: s}
-";
-
-/// Makes a repository; keys are paths below it.
-fn repository(files: &[(&str, &str)]) -> TempDir {
-    let top = tempfile::tempdir().expect("a folder");
-    for (path, text) in files {
-        let path = top.path().join("repository").join(path);
-        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
-        fs::write(path, text).expect("written");
-    }
-    top
-}
-
-/// Runs a command of the plugin for the application at a path, as Argo CD 3.5 does.
-fn plugin(top: &TempDir, path: &str, command: &str, more: &[(&str, &str)]) -> Output {
-    let words = words_of(command);
-    let (program, arguments) = words.split_first().expect("a command");
-    assert_eq!(program, "pso-gen");
-    Command::new(env!("CARGO_BIN_EXE_pso-gen"))
-        .args(arguments)
-        .current_dir(top.path().join("repository").join(path))
-        .env_clear()
-        .env("ARGOCD_APP_NAME", "demo")
-        .env("ARGOCD_APP_NAMESPACE", "team")
-        .env("ARGOCD_APP_SOURCE_PATH", path)
-        .env("ARGOCD_APP_PARAMETERS", "null")
-        .envs(more.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .expect("starts")
-}
-
-/// The words of a command, from the file that is shipped.
-fn words_of(command: &str) -> Vec<String> {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/plugin.yaml");
-    let plugin: Value =
-        serde_yaml::from_str(&fs::read_to_string(file).expect("there")).expect("YAML");
-    let words = plugin.pointer(command).unwrap_or_else(|| panic!("{command}"));
-    serde_json::from_value(words.clone()).expect("words")
-}
-
-fn generate(top: &TempDir, path: &str, more: &[(&str, &str)]) -> Output {
-    plugin(top, path, "/spec/generate/command", more)
-}
-
-fn with(top: &TempDir, path: &str, parameters: &Value) -> Output {
-    generate(top, path, &[("ARGOCD_APP_PARAMETERS", &parameters.to_string())])
-}
-
-/// The objects that were printed, by kind and name.
-#[track_caller]
-fn objects(output: &Output) -> BTreeMap<String, Value> {
-    assert!(output.status.success(), "{}", words(output));
-    let text = String::from_utf8(output.stdout.clone()).expect("text");
-    let documents: Vec<Value> = serde_yaml::from_multiple(&text).expect("YAML");
-    let documents = documents.into_iter().map(|object| {
-        let word =
-            |at: &str| object.pointer(at).and_then(Value::as_str).expect("a word").to_owned();
-        (format!("{}/{}", word("/kind"), word("/metadata/name")), object)
-    });
-    let objects: BTreeMap<_, _> = documents.collect();
-    assert!(!objects.is_empty());
-    objects
-}
-
-fn words(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// What is told when it fails: never with output beside it, never more than a screen.
-#[track_caller]
-fn refused(output: &Output) -> String {
-    assert!(matches!(output.status.code(), Some(1 | 2)), "{:?}: {}", output.status, words(output));
-    assert_eq!(output.stdout, b"", "output beside an error");
-    let text = words(output);
-    assert!(!text.is_empty());
-    assert!(text.lines().count() <= 10 && text.len() < 8_000, "more than a screen:\n{text}");
-    assert!(!text.contains("panicked"), "{text}");
-    text
-}
+#[path = "support/plugin.rs"]
+mod plugin;
+use plugin::{NEXTCLOUD, SCRATCH, generate, objects, plugin, refused, repository, with, words};
 
 #[test]
 fn the_application_is_rendered_into_its_namespace() {
@@ -444,14 +356,9 @@ fn hostile_folders_are_refused() {
         evil(app, &format!("let: {{x: \"{{{{ {work} }}}}\"}}\ncomponents: {{web: {{}}}}\n"), 1);
     });
     assert!(screen.contains("fuel"), "{screen}");
-    let long = "x".repeat(100_000);
-    let words = |times: usize| {
-        let each = format!("{{for: {{i: \"{{{{ range({times}) }}}}\"}}, each: {long}}}");
-        format!("components:\n  web: {{image: \"a:1\", user: 1000, args: [{each}]}}\n")
-    };
-    let screen = make("memory", &|app| evil(app, &words(9999), 1));
+    let screen = make("memory", &|app| evil(app, &large_words(9999), 1));
     assert!(screen.contains("stopped at 256 MiB of memory; split"), "{screen}");
-    let screen = make("output", &|app| evil(app, &words(10), 150));
+    let screen = make("output", &|app| evil(app, &large_words(10), 150));
     assert!(screen.contains("100 MiB of manifests"), "{screen}");
     make("blueprints", &|app| {
         for folder in 0..40 {
@@ -461,6 +368,36 @@ fn hostile_folders_are_refused() {
             fs::write(folder.join("file"), vec![b'x'; 1 << 20]).expect("written");
         }
     });
+}
+
+/// However many commands there are, together they have the memory of one.
+#[test]
+fn commands_share_the_sidecars_memory() {
+    let top = repository(&[("app/good.pso.yaml", NEXTCLOUD), ("small/pso.yaml", SCRATCH)]);
+    evil(&top.path().join("repository/app"), &large_words(9999), 1);
+    objects(&generate(&top, "small", &[]));
+    let folder = fs::read_dir(top.path()).expect("a folder").map(|entry| entry.expect("an entry"));
+    let folder = folder.map(|entry| entry.path()).find(|path| !path.ends_with("repository"));
+    let folder = folder.expect("a folder of locks");
+    // Three others are at work.
+    let others = ["memory-0", "memory-1", "memory-3"].map(|name| {
+        let file = fs::File::create(folder.join(name)).expect("opens");
+        file.try_lock().expect("nothing holds it");
+        file
+    });
+    objects(&generate(&top, "small", &[]));
+    let screen = refused(&generate(&top, "app", &[]));
+    assert!(screen.contains("stopped at 64 MiB of memory, all that other commands"), "{screen}");
+    drop(others);
+    let screen = refused(&generate(&top, "app", &[]));
+    assert!(screen.contains("stopped at 256 MiB of memory; split"), "{screen}");
+}
+
+/// A blueprint's component with so many long words.
+fn large_words(times: usize) -> String {
+    let long = "x".repeat(100_000);
+    let each = format!("{{for: {{i: \"{{{{ range({times}) }}}}\"}}, each: {long}}}");
+    format!("components:\n  web: {{image: \"a:1\", user: 1000, args: [{each}]}}\n")
 }
 
 /// Writes a blueprint of somebody else, and apps of it.

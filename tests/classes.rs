@@ -29,6 +29,7 @@ fn render(library: &Library, sources: &Sources, text: &str) -> Unit {
         layers: Vec::new(),
         settings: Vec::new(),
         namespace: None,
+        tenancy: pso_gen::spec::Tenancy::default(),
         today: "2026-01-01".to_owned(),
     };
     pipeline.render(sources.add("app.pso.yaml", text))

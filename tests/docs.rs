@@ -25,6 +25,34 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// What is installed, or called, is named by a commit: a branch or tag is whatever it is today.
+#[test]
+fn examples_pin_what_they_run() {
+    let pinned = |word: &str| word.len() == 40 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut seen = 0;
+    for path in ["examples/ci/github.yaml", "examples/ci/gitlab.yaml", "docs/gitops.md"] {
+        let text = fs::read_to_string(root().join(path)).expect("there");
+        for line in
+            text.lines().filter(|line| line.contains("cargo install") && line.contains("--git"))
+        {
+            assert!(
+                line.contains("--locked") && line.contains("--rev \"$PSO_GEN\""),
+                "{path}: {line}"
+            );
+            seen += 1;
+        }
+        for key in ["PSO_GEN: ", "rev: ", "uses: actions/checkout@"] {
+            for line in text.lines().filter(|line| line.contains(key)) {
+                let (_, word) = line.split_once(key).expect("there");
+                let word = word.split_whitespace().next().unwrap_or_default().trim_matches('"');
+                assert!(pinned(word), "{path}: {line}");
+                seen += 1;
+            }
+        }
+    }
+    assert_eq!(seen, 6);
+}
+
 struct Block {
     line: usize,
     language: String,

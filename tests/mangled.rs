@@ -125,6 +125,7 @@ proptest! {
             layers: Vec::new(),
             settings: Vec::new(),
             namespace: None,
+            tenancy: pso_gen::spec::Tenancy::default(),
             today: "2026-01-01".to_owned(),
         };
         let unit = pipeline.render(sources.add("mangled.pso.yaml", text));

@@ -1,7 +1,7 @@
 //! Errors as Argo CD shows them: inside a long sentence of its own, on a page that joins all lines.
 
 use super::given::PARAMETER;
-use crate::diagnostic::{Code, Diagnostic, Sources};
+use crate::diagnostic::{Code, Diagnostic, Sources, without_tokens};
 use crate::plain;
 use crate::spec::Setting;
 
@@ -62,6 +62,7 @@ fn one(error: &Diagnostic, sources: &Sources, with_fix: bool) -> String {
     let fix =
         error.fix.as_deref().filter(|_| with_fix).map(|fix| format!("; {fix}")).unwrap_or_default();
     // Names of files and parameters are somebody else's words.
-    let (text, fix) = (plain::line(&text, LONGEST), plain::line(&fix, LONGEST));
+    let shown = |text: &str| plain::line(&without_tokens(text), LONGEST);
+    let (text, fix) = (shown(&text), shown(&fix));
     format!("{text}{fix} [{}]", error.code.name())
 }

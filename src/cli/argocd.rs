@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::bounds::Bounds;
 use super::files::Ignored;
-use super::input::InputArgs;
+use super::input::{Application, InputArgs};
 use super::out::{self, Format};
 use super::session::Session;
 use super::sink::Stream;
@@ -24,9 +24,8 @@ use crate::diagnostic::{Code, Diagnostic, Place, Sources};
 use crate::spec::{Given, Setting};
 
 /// Argo CD gives a request 60 s, the upload of the repository included, and then kills the command without a
-/// word (`controller.repo.server.timeout.seconds`). The sidecar's memory is shared by all requests: a command
-/// that takes all of it ends the others, too.
-const BOUNDS: Bounds = Bounds { time: Duration::from_secs(30), memory: 256 << 20 };
+/// word (`controller.repo.server.timeout.seconds`). What waits and what works is less than that together.
+const BOUNDS: Bounds = Bounds { time: Duration::from_secs(30), patience: Duration::from_secs(20) };
 /// Most app files of one application.
 const MAX_FILES: usize = 10_000;
 /// Most bytes of them together.
@@ -41,7 +40,8 @@ const MAX_NAMED: usize = 1000;
 /// Be Argo CD's config management plugin
 ///
 /// The commands in `plugin.yaml`. They take the current folder for the application's, and read
-/// `ARGOCD_APP_PARAMETERS`, `ARGOCD_ENV_…`, `ARGOCD_APP_NAMESPACE` and `ARGOCD_APP_SOURCE_PATH`.
+/// `ARGOCD_APP_PARAMETERS`, `ARGOCD_ENV_…`, `ARGOCD_APP_NAMESPACE`, `ARGOCD_APP_PROJECT_NAME` and
+/// `ARGOCD_APP_SOURCE_PATH`; and `PSO_GEN_TENANT_RULES`, which the platform sets in the sidecar.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -147,6 +147,11 @@ impl Told {
             namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
             blueprints: all("blueprints", &files.blueprints, Wanted::Folder),
             storage: all("storage", &files.storage, Wanted::File),
+            tenant_rules: Vec::new(),
+            application: Some(Application {
+                project: self.variable("ARGOCD_APP_PROJECT_NAME").to_owned(),
+                namespace: namespace.to_owned(),
+            }),
             ignored: Ignored::None,
             today: None,
         }

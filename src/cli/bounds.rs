@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Trouble;
+use super::share::Share;
 
 /// How often memory is looked at: short enough that little is added between two looks.
 const LOOK: Duration = Duration::from_millis(10);
@@ -16,8 +17,8 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(super) struct Bounds {
     /// Longest time.
     pub(super) time: Duration,
-    /// Most memory of the process, in bytes. Seen on Linux only.
-    pub(super) memory: u64,
+    /// Longest time before, in which it waits for its share of the memory.
+    pub(super) patience: Duration,
 }
 
 impl Bounds {
@@ -25,6 +26,14 @@ impl Bounds {
     /// itself: the process is about to end.
     pub(super) fn hold<T: Send + 'static>(
         self,
+        work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        self.within(&mut Share::wait(self.patience)?, work)
+    }
+
+    fn within<T: Send + 'static>(
+        self,
+        share: &mut Share,
         work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Trouble> {
         let (done, result) = mpsc::channel();
@@ -38,7 +47,7 @@ impl Bounds {
         loop {
             match result.recv_timeout(LOOK) {
                 Ok(made) => return made,
-                Err(RecvTimeoutError::Timeout) => self.look(started)?,
+                Err(RecvTimeoutError::Timeout) => self.look(started, share)?,
                 // A panic has told what it is: a defect of ours, which must not look like a success.
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Trouble::Defect);
@@ -47,22 +56,25 @@ impl Bounds {
         }
     }
 
-    fn look(self, started: Instant) -> Result<(), Trouble> {
+    fn look(self, started: Instant, share: &mut Share) -> Result<(), Trouble> {
         let stopped = |at: String| Err(Trouble::TooMuch(format!("stopped at {at}")));
         if started.elapsed() > self.time {
             return stopped(format!("{} s", self.time.as_secs()));
         }
-        if resident().is_some_and(|bytes| bytes > self.memory) {
-            return stopped(format!("{} MiB of memory", self.memory >> 20));
+        let Some(bytes) = resident() else { return Ok(()) };
+        while share.is_short(bytes) && share.grow()? {}
+        if bytes > share.bytes() {
+            let others = if share.is_whole() { "" } else { ", all that other commands have left" };
+            return stopped(format!("{} MiB of memory{others}", share.bytes() >> 20));
         }
         Ok(())
     }
 }
 
-/// Memory of this process, in bytes: `VmRSS`, as in the manual page `proc_pid_status(5)`.
+/// Memory of this process alone, in bytes: `RssAnon`, as in the manual page `proc_pid_status(5)`. Seen on Linux only.
 fn resident() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes << 10)
 }
@@ -71,15 +83,27 @@ fn resident() -> Option<u64> {
 mod tests {
     use super::*;
 
-    const AMPLE: Bounds = Bounds { time: Duration::from_secs(600), memory: u64::MAX };
+    const AMPLE: Bounds =
+        Bounds { time: Duration::from_secs(600), patience: Duration::from_secs(600) };
 
     fn message(result: Result<(), Trouble>) -> String {
         result.expect_err("stopped").to_string()
     }
 
+    /// Holds work within bounds and a share of so many bytes.
+    fn hold<T: Send + 'static>(
+        bounds: Bounds,
+        memory: u64,
+        work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut share = Share::of(folder.path(), memory, Duration::ZERO).expect("a part");
+        bounds.within(&mut share, work)
+    }
+
     #[test]
     fn what_stays_within_is_handed_on() {
-        assert_eq!(AMPLE.hold(|| Ok(7)).expect("made"), 7);
+        assert_eq!(hold(AMPLE, u64::MAX, || Ok(7)).expect("made"), 7);
     }
 
     #[test]
@@ -89,14 +113,13 @@ mod tests {
             thread::sleep(Duration::from_secs(60));
             Ok(())
         };
-        assert!(message(bounds.hold(sleep)).starts_with("stopped at 0 s"));
+        assert!(message(hold(bounds, u64::MAX, sleep)).starts_with("stopped at 0 s"));
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn what_takes_too_much_memory_is_stopped() {
         let before = resident().expect("memory");
-        let bounds = Bounds { memory: before + (64 << 20), ..AMPLE };
         let fill = || {
             // Not for ever: nothing ends this thread before the test's process does.
             let mut all = Vec::new();
@@ -107,11 +130,11 @@ mod tests {
             drop(all);
             Ok(())
         };
-        assert!(message(bounds.hold(fill)).contains("MiB of memory"));
+        assert!(message(hold(AMPLE, before + (64 << 20), fill)).contains("MiB of memory"));
     }
 
     #[test]
     fn a_panic_is_no_success() {
-        assert!(message(AMPLE.hold(|| panic!("a defect"))).contains("defect"));
+        assert!(message(hold(AMPLE, u64::MAX, || panic!("a defect"))).contains("defect"));
     }
 }

@@ -152,6 +152,8 @@ fn rendered(path: &Path, settings: &[String], storage: &[PathBuf]) -> Result<Vec
         layers: Vec::new(),
         namespace: None,
         blueprints: Vec::new(),
+        tenant_rules: Vec::new(),
+        application: None,
         ignored: super::files::Ignored::default(),
         today: None,
     })?;

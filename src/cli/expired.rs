@@ -1,6 +1,5 @@
 //! `pso-gen expired`: apps whose end has passed, and their removal from Git's work tree.
 
-use std::fs;
 use std::path::PathBuf;
 
 use super::files::{self, Input};
@@ -35,7 +34,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let mut any = false;
     let mut kept = false;
     for input in files::find(&args.paths, files::Ignored::ByGit)?.inputs {
-        let Input::File(path) = &input else { continue };
+        if input == Input::Stdin {
+            continue;
+        }
         let Ok(source) = yaml::decode(&input.name(), input.read()?, &sources) else {
             continue;
         };
@@ -51,8 +52,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         any = true;
         out::data(&format!("{}\t{}\n", input.name(), plain::line(day, plain::LONGEST)))?;
         if args.delete && ended.len() == documents.len() {
-            fs::remove_file(path)
-                .map_err(|source| Trouble::Write { path: input.name(), source })?;
+            input.delete()?;
         } else if args.delete {
             kept = true;
             out::words(&format!("{} holds other documents, too; it is left\n", input.name()));

@@ -5,17 +5,20 @@ use super::out;
 use super::{Outcome, Trouble};
 use crate::blueprint::{Library, blueprint_shape};
 use crate::diagnostic::{Code, Sources, nearest};
-use crate::pipeline::storage_shape;
+use crate::pipeline::{storage_shape, tenant_rules_shape};
 use crate::plain;
 use crate::spec::{API_VERSION, STORAGE, Shape, explain};
 
 /// How the language of blueprints is called here.
 pub(super) const BLUEPRINT: &str = "blueprint";
+/// How the platform's rules for tenants are called here.
+pub(super) const TENANT_RULES: &str = "TenantRules";
 
 /// Explain kinds, their fields, and diagnostics
 ///
 /// Like `kubectl explain`: a kind (`nextcloud`), a field (`nextcloud.volumes.db`; `spec` may be left
-/// out), the language of blueprints (`blueprint.components`), or a diagnostic (`block-shared`).
+/// out), the language of blueprints (`blueprint.components`), the platform's rules for tenants
+/// (`TenantRules`), or a diagnostic (`block-shared`).
 /// Without an argument, lists the kinds.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -85,6 +88,9 @@ pub(super) fn shape(
     if word.eq_ignore_ascii_case(BLUEPRINT) {
         return Ok(Some((BLUEPRINT.to_owned(), blueprint_shape())));
     }
+    if word.eq_ignore_ascii_case(TENANT_RULES) {
+        return Ok(Some((TENANT_RULES.to_owned(), tenant_rules_shape())));
+    }
     let kinds = library.kinds();
     let Some(kind) = kinds.into_iter().find(|kind| kind.eq_ignore_ascii_case(word)) else {
         return Ok(None);
@@ -111,7 +117,8 @@ fn kinds(library: &Library, sources: &Sources) -> Result<String, Trouble> {
 fn unknown(word: &str, library: &Library) -> Trouble {
     let kinds = library.kinds();
     let codes = Code::ALL.iter().map(|code| code.name());
-    let all = kinds.iter().map(String::as_str).chain([STORAGE, BLUEPRINT]).chain(codes);
+    let all =
+        kinds.iter().map(String::as_str).chain([STORAGE, BLUEPRINT, TENANT_RULES]).chain(codes);
     let hint = match nearest(word, all) {
         Some(likely) => format!("did you mean `{likely}`?"),
         None => format!("there are `{}`, `{STORAGE}` and `{BLUEPRINT}`", kinds.join("`, `")),

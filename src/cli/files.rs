@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::WalkBuilder;
 
-use super::Trouble;
+use super::below::Below;
+use super::{Trouble, links};
 use crate::blueprint::Folder;
 use crate::yaml;
 
 /// Name of the folder that holds blueprints beside apps.
 const BLUEPRINTS: &str = "blueprints";
+/// Name of the file that says what Git leaves out.
+const IGNORE: &str = ".gitignore";
 /// Name of the folder that holds parts of blueprints.
 const PARTS: &str = "parts";
 /// Largest file of a blueprint, in bytes: what fits into a ConfigMap.
@@ -26,8 +29,15 @@ const MAX_FOLDER: u64 = 32 << 20;
 pub(super) enum Input {
     /// Standard input.
     Stdin,
-    /// A file.
+    /// A file that somebody has named.
     File(PathBuf),
+    /// A file that was found below a folder.
+    Found {
+        /// Its path.
+        path: PathBuf,
+        /// The folder.
+        root: PathBuf,
+    },
 }
 
 impl Input {
@@ -35,32 +45,58 @@ impl Input {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Stdin => "<stdin>".to_owned(),
-            Self::File(path) => shown(path),
+            Self::File(path) | Self::Found { path, .. } => shown(path),
+        }
+    }
+
+    /// Its path, if it has one.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Stdin => None,
+            Self::File(path) | Self::Found { path, .. } => Some(path),
         }
     }
 
     /// How many bytes it has, by what the file system says.
     pub(super) fn size(&self) -> u64 {
-        match self {
-            Self::Stdin => 0,
-            Self::File(path) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
-        }
+        let metadata = self.path().and_then(|path| fs::metadata(path).ok());
+        metadata.map_or(0, |metadata| metadata.len())
     }
 
     /// Reads all of it.
     pub(super) fn read(&self) -> Result<Vec<u8>, Trouble> {
-        let result = match self {
-            Self::Stdin => {
-                let mut bytes = Vec::new();
-                most(io::stdin().lock()).read_to_end(&mut bytes).map(|_| bytes)
+        let mut bytes = Vec::new();
+        let read = match self {
+            Self::Stdin => most(io::stdin().lock()).read_to_end(&mut bytes),
+            Self::File(path) => most(links::open(path)?).read_to_end(&mut bytes),
+            Self::Found { path, root } => {
+                let below = path.strip_prefix(root).unwrap_or(path);
+                let Some(file) = Below::open(root)?.file(below)? else {
+                    return Err(Trouble::Usage(format!("{} is no file any more", shown(path))));
+                };
+                most(file).read_to_end(&mut bytes)
             }
-            Self::File(path) => fs::File::open(path).and_then(|file| {
-                let mut bytes = Vec::new();
-                most(file).read_to_end(&mut bytes).map(|_| bytes)
-            }),
         };
-        result.map_err(|source| Trouble::Read { path: self.name(), source })
+        read.map(|_| bytes).map_err(|source| Trouble::Read { path: self.name(), source })
     }
+
+    /// Deletes the file.
+    pub(super) fn delete(&self) -> Result<(), Trouble> {
+        match self {
+            Self::Stdin => Ok(()),
+            Self::File(path) => {
+                fs::remove_file(path).map_err(|source| Trouble::Write { path: self.name(), source })
+            }
+            Self::Found { path, root } => {
+                Below::open(root)?.delete(path.strip_prefix(root).unwrap_or(path))
+            }
+        }
+    }
+}
+
+/// Reads to the end of what is looked at.
+pub(super) fn read_to_end(mut file: impl Read, bytes: &mut Vec<u8>) -> io::Result<usize> {
+    file.read_to_end(bytes)
 }
 
 /// As much of a file as is looked at, and one byte more, which makes it too large.
@@ -109,8 +145,9 @@ pub(super) fn find(paths: &[PathBuf], ignored: Ignored) -> Result<Found, Trouble
             found.inputs.push(Input::Stdin);
             continue;
         }
+        let real = links::checked(path)?;
         let metadata =
-            fs::metadata(path).map_err(|source| Trouble::Read { path: shown(path), source })?;
+            fs::metadata(real).map_err(|source| Trouble::Read { path: shown(path), source })?;
         if metadata.is_dir() {
             walk(path, ignored, &mut found)?;
         } else {
@@ -118,12 +155,12 @@ pub(super) fn find(paths: &[PathBuf], ignored: Ignored) -> Result<Found, Trouble
             found.blueprints.extend(beside(path));
         }
     }
-    found.inputs.sort();
+    found.inputs.sort_by(|a, b| a.path().cmp(&b.path()));
     // One file by two names, `apps` and `./apps`, is one file.
     let mut seen = BTreeSet::new();
-    found.inputs.retain(|input| match input {
-        Input::Stdin => seen.insert(PathBuf::from("-")),
-        Input::File(path) => seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone())),
+    found.inputs.retain(|input| {
+        let path = input.path().unwrap_or(Path::new("-"));
+        seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
     });
     found.blueprints.sort();
     found.blueprints.dedup();
@@ -136,20 +173,37 @@ fn beside(file: &Path) -> Option<PathBuf> {
 }
 
 fn walk(root: &Path, ignored: Ignored, found: &mut Found) -> Result<(), Trouble> {
-    let walk = WalkBuilder::new(root)
-        .parents(false)
+    // The walk reads what is called so, and would follow a link without an end.
+    let strange = Arc::new(Mutex::new(None));
+    let is_plain = {
+        let strange = Arc::clone(&strange);
+        move |folder: &Path| {
+            let path = folder.join(IGNORE);
+            let there = fs::symlink_metadata(&path);
+            let plain = ignored == Ignored::None
+                || there.map_or(true, |metadata| metadata.is_file() && metadata.len() <= MAX_FILE);
+            if !plain {
+                strange.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(path);
+            }
+            plain
+        }
+    };
+    let mut walk = WalkBuilder::new(root);
+    let is_plain_root = is_plain(root);
+    walk.parents(false)
         .ignore(false)
         .git_ignore(ignored == Ignored::ByGit)
         .git_global(false)
         .git_exclude(false)
         .require_git(false)
         .follow_links(false)
-        .filter_entry(|entry| {
+        .filter_entry(move |entry| {
             let inside = entry.path().parent().and_then(Path::file_name);
-            inside.is_none_or(|name| name != BLUEPRINTS) || entry.depth() < 2
-        })
-        .build();
-    for entry in walk {
+            let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+            (inside.is_none_or(|name| name != BLUEPRINTS) || entry.depth() < 2)
+                && (!is_folder || is_plain(entry.path()))
+        });
+    for entry in is_plain_root.then(|| walk.build()).into_iter().flatten() {
         let entry = entry.map_err(|error| Trouble::Read {
             path: shown(root),
             source: error
@@ -163,7 +217,8 @@ fn walk(root: &Path, ignored: Ignored, found: &mut Found) -> Result<(), Trouble>
                 found.blueprints.push(entry.into_path());
             }
         } else if kind.is_some_and(|kind| kind.is_file()) && is_ours(&name) {
-            found.inputs.push(Input::File(entry.into_path()));
+            let (path, root) = (entry.into_path(), root.to_owned());
+            found.inputs.push(Input::Found { path, root });
         } else if is_ours(&name) {
             // Left out without a word, the app would be pruned.
             let path = shown(entry.path());
@@ -175,7 +230,13 @@ fn walk(root: &Path, ignored: Ignored, found: &mut Found) -> Result<(), Trouble>
             }));
         }
     }
-    Ok(())
+    match strange.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(path) => Err(Trouble::Usage(format!(
+            "{} is a link, no file or too long; Git does not read it either: put a file there",
+            shown(&path)
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn is_ours(name: &str) -> bool {
@@ -186,6 +247,7 @@ fn is_ours(name: &str) -> bool {
 
 /// Reads the blueprints in a folder: the folder itself, those in it, parts, a catalogue.
 pub(super) fn read_blueprints(folder: &Path) -> Result<Vec<Folder>, Trouble> {
+    links::checked(folder)?;
     let mut left = MAX_FOLDER;
     let mut folders = vec![read_folder(folder, &mut left)?];
     for inner in subfolders(folder)? {
@@ -218,6 +280,7 @@ fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
 /// how many bytes may be read yet.
 fn read_folder(folder: &Path, left: &mut u64) -> Result<Folder, Trouble> {
     let failed = |source| Trouble::Read { path: shown(folder), source };
+    let below = Below::open(folder)?;
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -225,11 +288,12 @@ fn read_folder(folder: &Path, left: &mut u64) -> Result<Folder, Trouble> {
         if !metadata.is_file() || metadata.len() > MAX_FILE {
             continue;
         }
-        *left = left.checked_sub(metadata.len()).ok_or_else(|| {
+        let name = PathBuf::from(entry.file_name());
+        let Some(bytes) = below.read(&name, MAX_FILE)? else { continue };
+        *left = left.checked_sub(bytes.len() as u64).ok_or_else(|| {
             let folder = shown(folder);
             Trouble::Usage(format!("{folder}: blueprints of more than {MAX_FOLDER} bytes"))
         })?;
-        let bytes = fs::read(entry.path()).map_err(failed)?;
         if let (Ok(text), Ok(name)) = (String::from_utf8(bytes), entry.file_name().into_string()) {
             files.insert(name, Arc::from(text));
         }

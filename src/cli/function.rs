@@ -5,15 +5,15 @@ use std::sync::atomic::AtomicU32;
 
 use super::files::{self, Input};
 use super::out::{self, Format};
-use super::{Outcome, Trouble};
+use super::{Outcome, Trouble, tenant};
 use crate::blueprint::Classes;
-use crate::check::{Facts, Run, Storages};
+use crate::check::{self, Facts, Run, Storages};
 use crate::compile;
 use crate::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
 use crate::krm::ResourceList;
 use crate::manifest::Object;
 use crate::pipeline::{Pipeline, Rendered, read_storage};
-use crate::spec::{STORAGE, Setting, split};
+use crate::spec::{STORAGE, Setting, Tenancy, split};
 use crate::yaml::{self, Node};
 
 /// Be a KRM function, for Kustomize and kpt
@@ -29,6 +29,11 @@ pub(super) struct Args {
     /// Folder with blueprints of your own
     #[arg(long, value_name = "DIR")]
     blueprints: Vec<PathBuf>,
+
+    /// Rules of the platform that the apps of a tenant are held to, beside those in
+    /// `PSO_GEN_TENANT_RULES`
+    #[arg(long, value_name = "FILE")]
+    tenant_rules: Vec<PathBuf>,
 
     /// Day that counts as today, for apps that end
     #[arg(long, value_name = "YYYY-MM-DD", hide = true)]
@@ -86,6 +91,16 @@ fn render(
     list: &ResourceList,
     sources: &Sources,
 ) -> Result<(Vec<Object>, Vec<Diagnostic>), Trouble> {
+    let mut wrong = Vec::new();
+    let rules = tenant::rules(&args.tenant_rules, sources, &mut wrong)?;
+    let tenancy = Tenancy { rules, namespace: args.namespace.clone() };
+    let folders = args.blueprints.iter();
+    wrong.extend(
+        folders.filter_map(|folder| check::tenant_blueprints(&files::shown(folder), &tenancy)),
+    );
+    if !wrong.is_empty() {
+        return Ok((Vec::new(), wrong));
+    }
     let library = super::explain::library(&args.blueprints, sources)?;
     let documents = list.documents();
     let (classes, quotas, wrong) = storage(&documents);
@@ -101,6 +116,7 @@ fn render(
             Some(Ok(setting)) => Some(setting),
             None => None,
         },
+        tenancy,
         today: files::day(args.today),
     };
     let unit = pipeline.documents(documents, Vec::new());

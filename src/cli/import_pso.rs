@@ -1,13 +1,14 @@
 //! `pso-gen import-pso`: from Pure Service Orchestrator or Portworx, a storage document and a Secret.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, Permissions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use super::files::Input;
 use super::out::{self, Format};
-use super::{Outcome, Trouble};
+use super::{Outcome, Trouble, git, links};
 use crate::diagnostic::{Diagnostic, Sources, any_error, sort};
 use crate::migrate::{self, Found, Wishes};
 use crate::pipeline::read_storage;
@@ -162,8 +163,7 @@ fn list(path: &Path) -> Result<String, Trouble> {
     if path.as_os_str() == "-" {
         io::stdin().lock().take(MAX_LIST).read_to_string(&mut text).map_err(failed)?;
     } else {
-        let file = fs::File::open(path).map_err(failed)?;
-        file.take(MAX_LIST).read_to_string(&mut text).map_err(failed)?;
+        links::open(path)?.take(MAX_LIST).read_to_string(&mut text).map_err(failed)?;
     }
     Ok(text)
 }
@@ -182,7 +182,7 @@ impl Files {
         let beside = document.as_ref().map(|path| path.with_file_name("arrays.secret.yaml"));
         let secret = args.secret_out.clone().or(beside);
         for path in document.iter().chain(&secret) {
-            if !args.force && path.exists() {
+            if !args.force && path.symlink_metadata().is_ok() {
                 return Err(Trouble::Usage(format!(
                     "{} is there already; `--force` replaces it",
                     path.display()
@@ -205,21 +205,18 @@ impl Files {
     /// Writes both, or none.
     fn write(&self, document: &str, secret: &str, force: bool) -> Result<(), Trouble> {
         if let Some(path) = &self.secret {
-            private(path, secret, force)?;
+            put(path, secret, force, PRIVATE)?;
         }
         let Some(path) = &self.document else { return out::data(document) };
-        let failed = |source| Trouble::Write { path: path.display().to_string(), source };
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).create_new(!force).truncate(force);
-        let written = options.open(path).and_then(|mut file| file.write_all(document.as_bytes()));
+        let written = put(path, document, force, PUBLIC);
         if written.is_err()
             && !force
             && let Some(secret) = &self.secret
         {
-            // Tokens lie nowhere that nobody was told of.
+            // Tokens lie nowhere that the user has not been told of.
             let _ = fs::remove_file(secret);
         }
-        written.map_err(failed)
+        written
     }
 
     fn tell(&self) {
@@ -236,12 +233,20 @@ impl Files {
     }
 }
 
-/// Writes a file that only its owner may read.
-fn private(path: &Path, text: &str, force: bool) -> Result<(), Trouble> {
+/// For its owner alone.
+const PRIVATE: u32 = 0o600;
+/// For everybody whom the user's mask lets.
+const PUBLIC: u32 = 0o666;
+
+/// Writes a file. With `force` it takes the place of what has its name; a link there is replaced, and what
+/// it leads to stays as it is.
+fn put(path: &Path, text: &str, force: bool, mode: u32) -> Result<(), Trouble> {
     let failed = |source| Trouble::Write { path: path.display().to_string(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")));
-    let mut file = file.map_err(failed)?;
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
+        .map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
     kept.map(drop).map_err(|error| failed(error.error))
@@ -254,8 +259,8 @@ fn kept_by_git(path: &Path) -> bool {
     if !folder.ancestors().any(|folder| folder.join(".git").exists()) {
         return false;
     }
-    let mut git = Command::new("git");
-    git.arg("-C").arg(folder).args(["check-ignore", "--quiet", "--"]).arg(&full);
+    let mut git = git::command(folder);
+    git.args(["check-ignore", "--quiet", "--"]).arg(&full);
     let status = git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     !status.is_ok_and(|status| status.success())
 }

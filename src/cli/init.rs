@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
-use super::explain::{library, shape};
+use super::explain::{BLUEPRINT, TENANT_RULES, library, shape};
 use super::out;
 use super::{Outcome, Trouble};
 use crate::diagnostic::{Sources, any_error};
@@ -99,7 +99,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             answers.ask(&question, Format::Text, None)?.unwrap_or_default()
         }
     };
-    let Some((kind, shape)) = shape(&kind, &library, &sources)?.filter(|(kind, _)| kind != STORAGE)
+    let is_app = |kind: &str| ![STORAGE, BLUEPRINT, TENANT_RULES].contains(&kind);
+    let Some((kind, shape)) = shape(&kind, &library, &sources)?.filter(|(kind, _)| is_app(kind))
     else {
         return Err(Trouble::Usage(format!(
             "there is no kind `{kind}`; there are `{}`",

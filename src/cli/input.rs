@@ -35,6 +35,15 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) storage: Vec<PathBuf>,
 
+    /// Rules of the platform that the apps of a tenant are held to, beside those in
+    /// `PSO_GEN_TENANT_RULES`
+    #[arg(long, value_name = "FILE")]
+    pub(super) tenant_rules: Vec<PathBuf>,
+
+    /// What Argo CD says of the Application.
+    #[arg(skip)]
+    pub(super) application: Option<Application>,
+
     /// Which app files in folders are left out.
     #[arg(skip)]
     pub(super) ignored: Ignored,
@@ -42,6 +51,15 @@ pub(super) struct InputArgs {
     /// Day that counts as today, for apps that end
     #[arg(long, value_name = "YYYY-MM-DD", hide = true)]
     pub(super) today: Option<jiff::civil::Date>,
+}
+
+/// What Argo CD says of an Application, whose writers cannot change it.
+#[derive(Debug, Clone)]
+pub(super) struct Application {
+    /// Its AppProject; empty when Argo CD does not say.
+    pub(super) project: String,
+    /// Its destination's namespace; empty for none.
+    pub(super) namespace: String,
 }
 
 impl InputArgs {

@@ -1,10 +1,10 @@
 //! `pso-gen man`: manual pages.
 
-use std::fs;
 use std::path::PathBuf;
 
 use clap::CommandFactory;
 
+use super::below::Below;
 use super::{Cli, Outcome, Trouble, out};
 
 /// Print the manual page, or write all pages into a folder
@@ -22,10 +22,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         out::data(first)?;
         return Ok(Outcome::Good);
     };
-    let failed = |source| Trouble::Write { path: folder.display().to_string(), source };
-    fs::create_dir_all(folder).map_err(failed)?;
+    let folder = Below::made(folder)?;
     for (name, page) in pages {
-        fs::write(folder.join(name), page).map_err(failed)?;
+        folder.replace(&name, page.as_bytes(), 0o666)?;
     }
     Ok(Outcome::Good)
 }

@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     match &args.out {
         None => to_stdout(session, args.format),
         Some(folder) if args.check => {
-            let folder = OutFolder::compare_with(folder);
+            let folder = OutFolder::compare_with(folder)?;
             let (folder, outcome) = to_folder(session, folder, args.format)?;
             let stale = folder.stale()?;
             if outcome == Outcome::Wrong || stale.is_empty() {

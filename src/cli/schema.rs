@@ -1,11 +1,11 @@
 //! `pso-gen schema`: JSON Schemas for editors, from the same declarations that check.
 
-use super::explain::{BLUEPRINT, library, shape};
+use super::explain::{BLUEPRINT, TENANT_RULES, library, shape};
 use super::out;
 use super::{Outcome, Trouble};
 use crate::blueprint::blueprint_shape;
 use crate::diagnostic::{Code, Sources};
-use crate::pipeline::storage_shape;
+use crate::pipeline::{storage_shape, tenant_rules_shape};
 use crate::plain;
 use crate::spec::{STORAGE, Shape, markdown, schema, schema_with_expressions};
 
@@ -14,7 +14,7 @@ use crate::spec::{STORAGE, Shape, markdown, schema, schema_with_expressions};
 /// For editors: write `# yaml-language-server: $schema=FILE` into the first line of an app file.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Kind, `storage` or `blueprint`
+    /// Kind, `storage`, `blueprint` or `TenantRules`
     kind: String,
 
     /// Folder with blueprints of your own
@@ -48,6 +48,7 @@ pub fn generated() -> Vec<(String, String)> {
         files.push((format!("schemas/{file}.json"), text(kind, shape)));
         let heading = match kind {
             "Blueprint" => "# `blueprint.yaml`\n".to_owned(),
+            TENANT_RULES => "# Rules for tenants\n".to_owned(),
             kind => format!("# `kind: {kind}`\n"),
         };
         let page = format!("{heading}\n{NOTE}\n\n{}", markdown(shape));
@@ -62,6 +63,7 @@ pub fn generated() -> Vec<(String, String)> {
     }
     add(STORAGE, &storage_shape());
     add("Blueprint", &blueprint_shape());
+    add(TENANT_RULES, &tenant_rules_shape());
     files.push(("docs/reference/diagnostics.md".to_owned(), diagnostics()));
     files
 }

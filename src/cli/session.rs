@@ -7,14 +7,14 @@ use std::sync::atomic::AtomicU32;
 use super::batch::{self, Batch, Batches, in_parallel};
 use super::files::{self, Input};
 use super::input::InputArgs;
-use super::{Trouble, out};
+use super::{Trouble, out, tenant};
 use crate::blueprint::{Classes, Library};
-use crate::check::{Facts, Run, Storages};
+use crate::check::{self, Facts, Run, Storages};
 use crate::compile;
 use crate::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
 use crate::manifest::Object;
 use crate::pipeline::{Layer, Pipeline, Rendered, Unit, read_storage};
-use crate::spec::{Document, QuotaSpec, STORAGE, Setting, StorageSpec, split};
+use crate::spec::{Document, QuotaSpec, STORAGE, Setting, StorageSpec, Tenancy, split};
 use crate::yaml::{self, Node};
 
 /// Errors after which nothing further is rendered.
@@ -35,6 +35,7 @@ pub(super) struct Session {
     layers: Vec<Layer>,
     settings: Vec<Setting>,
     namespace: Option<Setting>,
+    tenancy: Tenancy,
     today: String,
     /// What is wrong with what has been read.
     wrong: Vec<Diagnostic>,
@@ -74,9 +75,13 @@ impl Session {
         let found = files::find(&args.paths, args.ignored)?;
         let sources = Sources::default();
         let mut wrong = Vec::new();
+        let tenancy = tenant::tenancy(args, &sources, &mut wrong)?;
         let mut folders = Vec::new();
         for folder in args.blueprints.iter().chain(&found.blueprints) {
-            folders.extend(files::read_blueprints(folder)?);
+            match check::tenant_blueprints(&files::shown(folder), &tenancy) {
+                Some(refused) => wrong.push(refused),
+                None => folders.extend(files::read_blueprints(folder)?),
+            }
         }
         let library = match Library::new(folders, &sources) {
             Ok(library) => library,
@@ -115,6 +120,7 @@ impl Session {
             layers,
             settings,
             namespace,
+            tenancy,
             today: args.day(),
             wrong,
         };
@@ -221,6 +227,7 @@ impl Session {
             layers,
             settings,
             namespace,
+            tenancy,
             today,
             wrong,
         } = self;
@@ -232,6 +239,7 @@ impl Session {
             layers,
             settings,
             namespace,
+            tenancy,
             today,
         };
         let mut summary = Summary { diagnostics: wrong, ..Summary::default() };

@@ -116,6 +116,8 @@ codes! {
         "The app cannot run under the Pod Security profile that it asks for."
     Error ForeignStorage "foreign-storage"
         "A pod uses an NFS server, an iSCSI portal or a storage driver without a claim. The admission policy of the run's Storage document refuses such a pod, because it could mount the volume of any claim. Use a volume of the app, or ask the platform admin to list the other storage under `provisioner.foreign`."
+    Error TenantRule "tenant-rule"
+        "The app asks for more than the platform lets its tenants have. The rules are set by `PSO_GEN_TENANT_RULES` or `--tenant-rules`; `pso-gen explain TenantRules` says what they are about."
     Error NodeLocalLock "node-local-lock"
         "The class mounts with `nolock`, which keeps file locks on one node; several pods would install or upgrade at once."
     Error AppRule "app-rule"

@@ -1,8 +1,12 @@
 //! Diagnostics for people: the line of the file, what is wrong with it, and what to write instead.
 
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::{Code, Diagnostic, Place, Severity, Sources};
+use super::{Code, Diagnostic, Place, Severity, Source, SourceId, Sources, hidden, without_tokens};
 use crate::plain;
 
 /// Whether text carries colours.
@@ -21,8 +25,9 @@ pub fn human(diagnostics: &[Diagnostic], sources: &Sources, style: Style) -> Str
         Style::Plain => Renderer::plain(),
     };
     let mut out = String::new();
+    let mut texts = Texts::new(diagnostics, sources);
     for diagnostic in diagnostics {
-        out.push_str(&one(diagnostic, sources, &renderer));
+        out.push_str(&one(diagnostic, &mut texts, &renderer));
         out.push_str("\n\n");
     }
     out.push_str(&summary(diagnostics));
@@ -33,32 +38,57 @@ pub fn human(diagnostics: &[Diagnostic], sources: &Sources, style: Style) -> Str
     }
 }
 
-fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
+/// Texts as they may be shown, each made once.
+struct Texts<'a> {
+    sources: &'a Sources,
+    /// What diagnostics have found to be secret: nobody reads it in another diagnostic either.
+    secrets: HashMap<SourceId, Vec<Range<usize>>>,
+    shown: HashMap<SourceId, Arc<Source>>,
+}
+
+impl<'a> Texts<'a> {
+    fn new(diagnostics: &[Diagnostic], sources: &'a Sources) -> Self {
+        let mut secrets: HashMap<_, Vec<_>> = HashMap::new();
+        for diagnostic in diagnostics.iter().filter(|d| d.code == Code::SecretInFile) {
+            if let Some(place) = diagnostic.place {
+                let range = place.start as usize..place.end as usize;
+                secrets.entry(place.source).or_default().push(range);
+            }
+        }
+        Self { sources, secrets, shown: HashMap::new() }
+    }
+
+    fn get(&mut self, id: SourceId) -> Arc<Source> {
+        let shown = self.shown.entry(id).or_insert_with(|| {
+            let Source { name, text } = &*self.sources.get(id);
+            let known = self.secrets.get(&id).map(Vec::as_slice).unwrap_or_default();
+            Arc::new(Source { name: plain::name(name).into(), text: hidden(text, known) })
+        });
+        Arc::clone(shown)
+    }
+}
+
+fn one(diagnostic: &Diagnostic, texts: &mut Texts<'_>, renderer: &Renderer) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
     let title = match diagnostic.path.as_str() {
-        "" => diagnostic.message.clone(),
-        path => format!("{path}: {}", diagnostic.message),
+        "" => without_tokens(&diagnostic.message),
+        path => without_tokens(&format!("{path}: {}", diagnostic.message)),
     };
+    let title = plain::lines(&title);
     let kept: Vec<_> = diagnostic
         .place
         .iter()
         .map(|&place| (place, None))
         .chain(diagnostic.related.iter().map(|(place, why)| (*place, Some(why.as_str()))))
-        .map(|(place, why)| {
-            let source = sources.get(place.source);
-            let text = match diagnostic.code {
-                Code::SecretInFile => without(place, &source.text),
-                _ => source.text.clone(),
-            };
-            (plain::name(&source.name), text, place, why.map(plain::lines))
-        })
+        .map(|(place, why)| (texts.get(place.source), place, why.map(plain::lines)))
         .collect();
     let title = level.primary_title(title).id(diagnostic.code.name());
     let mut group = Group::with_title(title);
-    for (index, (name, text, place, why)) in kept.iter().enumerate() {
+    for (index, (source, place, why)) in kept.iter().enumerate() {
+        let Source { name, text } = &**source;
         let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
         let annotation = kind.span(span(*place, text)).label(why.as_deref());
         group = group.element(
@@ -66,7 +96,7 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
         );
     }
     if let Some(fix) = &diagnostic.fix {
-        group = group.element(Level::HELP.message(plain::lines(fix)));
+        group = group.element(Level::HELP.message(plain::lines(&without_tokens(fix))));
     }
     renderer.render(&[group])
 }
@@ -77,14 +107,6 @@ fn span(place: Place, text: &str) -> std::ops::Range<usize> {
     let end = (place.end as usize).clamp(start, text.len());
     let stretch = text.get(start..end).unwrap_or_default();
     start..start + stretch.find('\n').unwrap_or(stretch.len())
-}
-
-/// A text of which nobody can read what stands at a place: a secret is not for logs.
-fn without(place: Place, text: &str) -> String {
-    let span = span(place, text);
-    let (before, after) = (text.get(..span.start), text.get(span.end..));
-    let hidden = "*".repeat(text.get(span).map_or(0, |secret| secret.chars().count()));
-    format!("{}{hidden}{}", before.unwrap_or_default(), after.unwrap_or_default())
 }
 
 fn summary(diagnostics: &[Diagnostic]) -> String {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Diagnostic, Place, Sources};
+use super::{Diagnostic, Place, Sources, without_tokens};
 
 /// Returns `{"diagnostics": [...]}`; places count lines and columns from 1, columns in characters.
 pub fn json(diagnostics: &[Diagnostic], sources: &Sources) -> Value {
@@ -15,9 +15,9 @@ fn one(diagnostic: &Diagnostic, sources: &Sources) -> Value {
     json!({
         "code": diagnostic.code.name(),
         "severity": diagnostic.severity.word(),
-        "message": diagnostic.message,
+        "message": without_tokens(&diagnostic.message),
         "path": diagnostic.path,
-        "fix": diagnostic.fix,
+        "fix": diagnostic.fix.as_deref().map(without_tokens),
         "place": diagnostic.place.map(|p| place(p, sources)),
         "related": diagnostic
             .related

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Code, Diagnostic, Place, Sources};
+use super::{Code, Diagnostic, Place, Sources, without_tokens};
 
 /// Returns one SARIF log with one run.
 pub fn sarif(diagnostics: &[Diagnostic], sources: &Sources) -> Value {
@@ -49,7 +49,7 @@ fn result(diagnostic: &Diagnostic, sources: &Sources) -> Value {
     let mut value = json!({
         "ruleId": diagnostic.code.name(),
         "level": diagnostic.severity.word(),
-        "message": {"text": text},
+        "message": {"text": without_tokens(&text)},
     });
     if let Some(place) = diagnostic.place {
         value["locations"] = json!([location(place, sources, None)]);

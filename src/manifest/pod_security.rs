@@ -4,7 +4,8 @@
 //! pod made here, or patched, can break them. A test holds them against the controller's own code.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, PodSecurityContext, PodSpec, SecurityContext, Volume,
+    AppArmorProfile, Capabilities, Container, PodSecurityContext, PodSpec, SELinuxOptions,
+    SecurityContext, Volume, WindowsSecurityContextOptions,
 };
 
 use super::Object;
@@ -90,6 +91,12 @@ fn baseline(spec: &PodSpec) -> Vec<String> {
     let sysctls = pod.and_then(|pod| pod.sysctls.as_ref()).into_iter().flatten();
     let unsafe_sysctl = sysctls.map(|s| s.name.as_str()).any(|name| !SYSCTLS.contains(&name));
     tell(unsafe_sysctl, "sets a system parameter that is not safe");
+    let wide = pod.is_some_and(|pod| {
+        is_unconfined(pod.app_armor_profile.as_ref())
+            || is_odd(pod.se_linux_options.as_ref())
+            || is_of_host(pod.windows_options.as_ref())
+    });
+    tell(wide, "leaves the node's confinement");
     let pod_seccomp = pod.and_then(|pod| pod.seccomp_profile.as_ref());
     tell(pod_seccomp.is_some_and(|s| s.type_ == "Unconfined"), "switches seccomp off");
     for container in containers(spec) {
@@ -100,6 +107,12 @@ fn baseline(spec: &PodSpec) -> Vec<String> {
         tell(added, "adds capabilities");
         let seccomp = is(&|c| c.seccomp_profile.as_ref().is_some_and(|s| s.type_ == "Unconfined"));
         tell(seccomp, "switches seccomp off");
+        let wide = is(&|c| {
+            is_unconfined(c.app_armor_profile.as_ref())
+                || is_odd(c.se_linux_options.as_ref())
+                || is_of_host(c.windows_options.as_ref())
+        });
+        tell(wide, "leaves the node's confinement");
         tell(is(&|c| c.proc_mount.as_deref().is_some_and(|m| m != "Default")), "unmasks /proc");
         let ports = container.ports.iter().flatten();
         let host_port = ports.map(|port| port.host_port.unwrap_or(0)).any(|port| port != 0);
@@ -112,6 +125,25 @@ fn baseline(spec: &PodSpec) -> Vec<String> {
 fn added(context: &SecurityContext) -> impl Iterator<Item = &str> {
     let added = context.capabilities.as_ref().and_then(|c: &Capabilities| c.add.as_ref());
     added.into_iter().flatten().map(String::as_str)
+}
+
+fn is_unconfined(profile: Option<&AppArmorProfile>) -> bool {
+    profile.is_some_and(|profile| profile.type_ == "Unconfined")
+}
+
+/// Types that containers may have under SELinux; no user and no role.
+fn is_odd(options: Option<&SELinuxOptions>) -> bool {
+    const TYPES: [&str; 5] =
+        ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+    options.is_some_and(|options| {
+        let set = |word: &Option<String>| word.as_ref().is_some_and(|word| !word.is_empty());
+        let type_ = options.type_.as_deref().unwrap_or_default();
+        set(&options.user) || set(&options.role) || !TYPES.contains(&type_)
+    })
+}
+
+fn is_of_host(options: Option<&WindowsSecurityContextOptions>) -> bool {
+    options.is_some_and(|options| options.host_process == Some(true))
 }
 
 /// Since Kubernetes 1.34, `baseline` forbids probes of other hosts.

@@ -3,7 +3,7 @@
 use k8s_openapi::ByteString;
 use serde_json::json;
 
-use crate::diagnostic::{Code, Diagnostic, Place, SourceId, Sources};
+use crate::diagnostic::{Code, Diagnostic, Place, SourceId, Sources, hidden};
 use crate::yaml::{self, Node};
 
 /// From this length on, a word with a digit may be a token, or a Secret's data.
@@ -80,7 +80,7 @@ fn inside(
 
 /// Returns a text with stars for whatever may be a token.
 fn without(text: &str, documents: &[Node]) -> String {
-    let mut bytes = text.as_bytes().to_vec();
+    let mut bytes = hidden(text, &[]).into_bytes();
     let mut hide = |start: usize, end: usize| {
         for byte in bytes.iter_mut().take(end).skip(start).filter(|byte| **byte != b'\n') {
             *byte = b'*';
@@ -156,6 +156,8 @@ mod tests {
             format!("arrays: [\n  APIToken:\n    {TOKEN}\n"),
             format!("a: 1\na: 2 # {TOKEN}\n"),
             "x: [APIToken: short, b\n".to_owned(),
+            "x: [password: short, b\n".to_owned(),
+            "{\"iscsiPassword\": \"short\", \"x\": [}".to_owned(),
             "x: {apiTOKEN: >-\n   short\n   short\n}\n".to_owned(),
             "x:\n  apiTOKEN: >-\n   short\n   short, short\n".to_owned(),
             "x:\n  apiTOKEN: [short, {y: short}]\n".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
@@ -17,11 +18,12 @@ pub(super) fn write(path: &Path, running: &Running) -> io::Result<()> {
     let stem = name.split('.').next().unwrap_or(name);
     fs::create_dir_all(folder)?;
     let certificate = format!("{stem}.ca.pem");
-    private(&folder.join(&certificate), running.certificate.as_deref().unwrap_or_default())?;
+    let text = running.certificate.as_deref().unwrap_or_default();
+    put(&folder.join(&certificate), text, PRIVATE)?;
     let mut arrays = Vec::new();
     for array in &running.arrays {
         let token = format!("{stem}.{}.token", array.name);
-        private(&folder.join(&token), &array.token)?;
+        put(&folder.join(&token), &array.token, PRIVATE)?;
         arrays.push(json!({
             "name": array.name,
             "type": array.kind,
@@ -39,14 +41,37 @@ pub(super) fn write(path: &Path, running: &Running) -> io::Result<()> {
     let mut text =
         "# Simulated arrays: this document is written anew whenever they start.\n".to_owned();
     yaml::write(&mut text, &document).map_err(io::Error::other)?;
-    fs::write(path, text)
+    put(path, &text, 0o666)
 }
 
-/// Writes a file that only its owner may read. What was there is replaced, not written into.
-fn private(path: &Path, text: &str) -> io::Result<()> {
+/// Mode of a file that only its owner may read.
+const PRIVATE: u32 = 0o600;
+
+/// Writes a file. What was there is replaced, not written into: a link, too.
+fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    let mut file = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(mode))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))?;
     io::Write::write_all(&mut file, text.as_bytes())?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_replaced_and_not_written_through() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (link, target) = (folder.path().join("link"), folder.path().join("target"));
+        fs::write(&target, "keep").expect("written");
+        std::os::unix::fs::symlink(&target, &link).expect("linked");
+        put(&link, "token", PRIVATE).expect("written");
+        assert_eq!(fs::read_to_string(&target).expect("there"), "keep");
+        let metadata = link.symlink_metadata().expect("there");
+        assert!(metadata.is_file());
+        assert_eq!(metadata.permissions().mode() & 0o777, PRIVATE);
+    }
 }

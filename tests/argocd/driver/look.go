@@ -44,7 +44,7 @@ func (w *whole) states(health bool) error {
 			wrong = append(wrong, fmt.Sprintf("%s is %s, %s: %s %v %v", application.GetName(), sync, state, message, conditions, off))
 		}
 	}
-	for _, name := range []string{"root", "storage", "nextcloud", "owncloud", "scratch", "team"} {
+	for _, name := range []string{"root", "storage", "cloud", "files", "scratch", "team"} {
 		if !names[name] {
 			wrong = append(wrong, name+" is not there")
 		}

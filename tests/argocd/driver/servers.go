@@ -34,6 +34,8 @@ type Plugin struct {
 	Command []string
 	// Whether that command makes itself small.
 	Root bool
+	// What the sidecar's environment has beside.
+	Environment []string
 }
 
 // The user that Argo CD's documentation gives a sidecar.
@@ -80,6 +82,7 @@ func start(servers, folder string, plugins []Plugin, flags ...string) (*Servers,
 		if plugin.Root {
 			environment = os.Environ()
 		}
+		environment = append(environment, plugin.Environment...)
 		command := plugin.Command
 		if command == nil {
 			command = []string{servers, "cmp-server", "--config-dir-path", config, "--loglevel", "warn"}

@@ -31,6 +31,13 @@ func (w *whole) clusters(given Given) error {
 	if _, err := commit(w.repository); err != nil {
 		return err
 	}
+	lab, err := w.team(given, "lab")
+	if err == nil {
+		err = w.apply(lab)
+	}
+	if err != nil {
+		return err
+	}
 	for _, name := range []string{"platform/projects.yaml", "clusters/storage.yaml", "clusters/apps.yaml"} {
 		text, err := w.read(given, name)
 		if err != nil {
@@ -72,8 +79,8 @@ func (w *whole) clusters(given Given) error {
 
 // A plain folder of what `render --out` has written.
 func (w *whole) rendered(given Given) error {
-	command := exec.Command(given.generator, "render", "apps", "--namespace", "lab", "--out", "manifests")
-	command.Dir = w.repository
+	command := exec.Command(given.generator, "render", "apps/lab", "--namespace", "lab", "--out", "manifests/lab")
+	command.Dir, command.Env = w.repository, append(os.Environ(), "PSO_GEN_TENANT_RULES={}")
 	if output, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, output)
 	}
@@ -85,16 +92,23 @@ func (w *whole) rendered(given Given) error {
 		err = w.apply(text)
 	}
 	if err == nil {
-		err = w.patch(applications, "argocd", "apps", `{"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}`)
+		err = eventually(120, func() error {
+			refresh := `{"metadata": {"annotations": {"argocd.argoproj.io/application-set-refresh": "true"}}}`
+			if err := w.patch(applicationsets, "argocd", "apps", refresh); err != nil {
+				return err
+			}
+			_, err := w.client.Resource(applications).Namespace("argocd").Get(context.Background(), "lab", metav1.GetOptions{})
+			return err
+		})
 	}
 	if err == nil {
 		// Its claim waits: the storage document is gone.
-		err = w.synced("apps", false)
+		err = w.synced("lab", false)
 	}
 	if err != nil {
 		return err
 	}
-	return w.remove(applications, "apps")
+	return w.remove(applicationsets, "apps")
 }
 
 // What Kustomize makes of Argo CD's own manifests and our patches is taken by the API server, word for word.

@@ -72,8 +72,12 @@ func (w *whole) begin(given Given, folder string) error {
 		return err
 	}
 	bin := filepath.Join(folder, "bin")
-	w.servers, err = start(filepath.Join(folder, "argocd"), folder, []Plugin{{Name: "pso-gen", Config: string(shipped), Path: bin}},
-		"--plugin-tar-exclude", ".git/*", "--plugin-use-manifest-generate-paths")
+	// As the example's sidecar has them.
+	rules := []string{"PSO_GEN_TENANT_RULES={platformProjects: [storage]}"}
+	w.servers, err = start(filepath.Join(folder, "argocd"), folder, []Plugin{{Name: "pso-gen", Config: string(shipped), Path: bin, Environment: rules}},
+		"--plugin-tar-exclude", ".git/*", "--plugin-use-manifest-generate-paths",
+		// What a branch points at is asked anew, as after a webhook.
+		"--revision-cache-expiration", "5s")
 	if err != nil {
 		return err
 	}
@@ -120,15 +124,29 @@ func (w *whole) read(given Given, name string) (string, error) {
 	return w.ours(string(text)), err
 }
 
+// Team returns what the platform writes for a team, by the example's words for it: copy the file, with its name.
+func (w *whole) team(given Given, name string) (string, error) {
+	text, err := w.read(given, "platform/team-cloud.yaml")
+	return strings.ReplaceAll(text, "cloud", name), err
+}
+
 func (w *whole) git(given Given, folder string) error {
 	w.repository = filepath.Join(folder, "git")
 	files := map[string]string{"storage/storage.pso.yaml": storageDocument, "apps/team/pso.yaml": team}
-	for _, name := range []string{"nextcloud", "owncloud", "scratch"} {
+	// Each team's folder is called as its namespace.
+	for team, name := range map[string]string{"cloud": "nextcloud", "files": "owncloud", "scratch": "scratch"} {
 		text, err := os.ReadFile(filepath.Join(given.examples, "tiny", name+".pso.yaml"))
 		if err != nil {
 			return err
 		}
-		files["apps/"+name+"/pso.yaml"] = string(text)
+		files["apps/"+team+"/pso.yaml"] = string(text)
+	}
+	for _, team := range []string{"files", "scratch", "team"} {
+		text, err := w.team(given, team)
+		if err != nil {
+			return err
+		}
+		files["argocd/platform/team-"+team+".yaml"] = text
 	}
 	platform, err := filepath.Glob(filepath.Join(given.examples, "argocd", "platform", "*.yaml"))
 	if err != nil {

@@ -1,0 +1,354 @@
+//! A folder and what is below it, reached step by step without following a link: a link that lies in a
+//! folder leads nobody out of it, neither who reads there nor who writes.
+//!
+//! The folder itself is named by the user, and may be a link. Everything below comes from files, from an
+//! index, from Git: each step is opened relative to the folder before it, so that a step which becomes a link
+//! in the meantime is refused as well.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::Trouble;
+use super::files::shown;
+
+/// How often another name is tried for what is temporary.
+const TRIES: u8 = 16;
+
+/// An open folder.
+#[derive(Debug)]
+pub(super) struct Below {
+    folder: OwnedFd,
+    /// How it is named to people.
+    name: PathBuf,
+}
+
+/// A folder for files that wait until they are moved into place; it goes when it is dropped.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// The folder itself.
+    pub(super) folder: Below,
+    around: Below,
+    name: String,
+    files: Vec<String>,
+}
+
+impl Below {
+    /// Opens a folder that the user has named.
+    pub(super) fn open(folder: &Path) -> Result<Self, Trouble> {
+        let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let opened = rustix::fs::openat(CWD, here, FOLDER, Mode::empty());
+        let opened = opened.map_err(|error| read(folder, error))?;
+        Ok(Self { folder: opened, name: folder.to_owned() })
+    }
+
+    /// Opens a folder that the user has named, and makes it if need be.
+    pub(super) fn made(folder: &Path) -> Result<Self, Trouble> {
+        fs::create_dir_all(folder)
+            .map_err(|source| Trouble::Write { path: shown(folder), source })?;
+        Self::open(folder)
+    }
+
+    /// Returns the folder at a path below, made if need be.
+    pub(super) fn made_folder(&self, path: &Path) -> Result<Self, Trouble> {
+        self.descend(path, true)?.ok_or_else(|| write(&self.name.join(path), Errno::NOENT))
+    }
+
+    fn descend(&self, path: &Path, make: bool) -> Result<Option<Self>, Trouble> {
+        let mut here = self.again()?;
+        for step in steps(path)? {
+            let name = here.name.join(step);
+            if make {
+                match rustix::fs::mkdirat(&here.folder, step, Mode::from_raw_mode(0o777)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(write(&name, error)),
+                }
+            }
+            let opened =
+                rustix::fs::openat(&here.folder, step, FOLDER | OFlags::NOFOLLOW, Mode::empty());
+            match opened {
+                Ok(folder) => here = Self { folder, name },
+                Err(Errno::NOENT) => return Ok(None),
+                Err(_) if here.kind(step) == Some(FileType::Symlink) => return Err(link(&name)),
+                Err(error) => return Err(read(&name, error)),
+            }
+        }
+        Ok(Some(here))
+    }
+
+    /// Returns a second handle of the same folder.
+    fn again(&self) -> Result<Self, Trouble> {
+        let folder = self.folder.try_clone();
+        let folder = folder.map_err(|source| Trouble::Read { path: shown(&self.name), source })?;
+        Ok(Self { folder, name: self.name.clone() })
+    }
+
+    /// Opens the regular file at a path below; nothing when there is none, a link for example.
+    pub(super) fn file(&self, path: &Path) -> Result<Option<File>, Trouble> {
+        let Some((folder, name)) = self.around(path)? else { return Ok(None) };
+        // A pipe without a writer would wait for one.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&folder.folder, name, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(_) if folder.kind(name) != Some(FileType::RegularFile) => return Ok(None),
+            Err(error) => return Err(read(&self.name.join(path), error)),
+        };
+        let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        Ok(is_file.then_some(file))
+    }
+
+    /// Reads the regular file at a path below, at most so many bytes; nothing when there is none.
+    pub(super) fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>, Trouble> {
+        let Some(file) = self.file(path)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        let read = file.take(most).read_to_end(&mut bytes);
+        read.map_err(|source| Trouble::Read { path: shown(&self.name.join(path)), source })?;
+        Ok(Some(bytes))
+    }
+
+    /// Takes away the file or link at a path below.
+    pub(super) fn delete(&self, path: &Path) -> Result<(), Trouble> {
+        let Some((folder, name)) = self.around(path)? else { return Ok(()) };
+        rustix::fs::unlinkat(&folder.folder, name, AtFlags::empty())
+            .map_err(|error| write(&self.name.join(path), error))
+    }
+
+    /// Takes away the file or link at a path below, and then the folders that are empty by that.
+    pub(super) fn remove(&self, path: &Path) -> Result<(), Trouble> {
+        self.delete(path)?;
+        for folder in path.ancestors().skip(1).filter(|folder| *folder != Path::new("")) {
+            let Some((around, name)) = self.around(folder)? else { break };
+            if rustix::fs::unlinkat(&around.folder, name, AtFlags::REMOVEDIR).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a file in this folder, which takes the place of what has its name: a link there is replaced,
+    /// not written through. `mode` as in chmod(2).
+    pub(super) fn replace(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
+        let mut waiting = self.waiting()?;
+        waiting.write(name, bytes, mode)?;
+        waiting.place(name, self, name)
+    }
+
+    /// Writes a new file in this folder.
+    pub(super) fn create(&self, name: &str, bytes: &[u8]) -> Result<(), Trouble> {
+        self.write_new(name, bytes, 0o666)
+    }
+
+    /// Makes a folder in this one that its owner alone may write to, or opens the one that is there.
+    pub(super) fn private_folder(&self, name: &str) -> Result<Self, Trouble> {
+        match rustix::fs::mkdirat(&self.folder, one_step(name)?, Mode::from_raw_mode(0o700)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(write(&self.name.join(name), error)),
+        }
+        let made = self.made_folder(Path::new(name))?;
+        let stat = rustix::fs::fstat(&made.folder).map_err(|error| read(&made.name, error))?;
+        let is_ours = stat.st_uid == rustix::process::geteuid().as_raw();
+        if !is_ours || stat.st_mode & 0o022 != 0 {
+            let path = shown(&made.name);
+            return Err(Trouble::Usage(format!("{path} belongs to others; remove it")));
+        }
+        Ok(made)
+    }
+
+    /// Opens a file in this folder to be locked, and makes it if need be.
+    pub(super) fn lock_file(&self, name: &str) -> Result<File, Trouble> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o600);
+        let file = rustix::fs::openat(&self.folder, one_step(name)?, flags, mode);
+        file.map(File::from).map_err(|error| write(&self.name.join(name), error))
+    }
+
+    fn write_new(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let path = || self.name.join(name);
+        #[cfg_attr(
+            target_os = "linux",
+            expect(clippy::useless_conversion, reason = "u16 on macOS")
+        )]
+        let mode = Mode::from_raw_mode(mode.try_into().unwrap_or(0o600));
+        let file = rustix::fs::openat(&self.folder, one_step(name)?, flags, mode);
+        let mut file = file.map(File::from).map_err(|error| write(&path(), error))?;
+        file.write_all(bytes).map_err(|source| Trouble::Write { path: shown(&path()), source })
+    }
+
+    /// Makes a folder in which files wait until they are moved into place.
+    pub(super) fn waiting(&self) -> Result<Waiting, Trouble> {
+        let mut failed = Errno::EXIST;
+        for _ in 0..TRIES {
+            let name = format!(".pso-gen-{:016x}", fastrand::u64(..));
+            match rustix::fs::mkdirat(&self.folder, &name, Mode::from_raw_mode(0o700)) {
+                Ok(()) => {
+                    let folder = self.made_folder(Path::new(&name))?;
+                    return Ok(Waiting { folder, around: self.again()?, name, files: Vec::new() });
+                }
+                Err(Errno::EXIST) => {}
+                Err(error) => {
+                    failed = error;
+                    break;
+                }
+            }
+        }
+        Err(write(&self.name, failed))
+    }
+
+    /// What is called so in this folder, links not followed.
+    fn kind(&self, name: impl rustix::path::Arg) -> Option<FileType> {
+        let stat = rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        Some(FileType::from_raw_mode(stat.st_mode))
+    }
+
+    /// The folder around a path below, and the path's last step.
+    fn around<'p>(&self, path: &'p Path) -> Result<Option<(Self, &'p Path)>, Trouble> {
+        let steps = steps(path)?;
+        let Some((last, before)) = steps.split_last() else { return Err(outside(path)) };
+        let folder = self.descend(&before.iter().collect::<PathBuf>(), false)?;
+        Ok(folder.map(|folder| (folder, *last)))
+    }
+}
+
+impl Waiting {
+    /// Writes a file that waits.
+    pub(super) fn write(&mut self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
+        self.folder.write_new(name, bytes, mode)?;
+        self.files.push(name.to_owned());
+        Ok(())
+    }
+
+    /// Says whether a file can be moved to a name in a folder: not onto a folder.
+    pub(super) fn fits(folder: &Below, name: &str) -> Result<(), Trouble> {
+        if folder.kind(name) == Some(FileType::Directory) {
+            return Err(write(&folder.name.join(name), Errno::ISDIR));
+        }
+        Ok(())
+    }
+
+    /// Moves a file that waits to a name in a folder, over what is called so.
+    pub(super) fn place(&mut self, file: &str, folder: &Below, name: &str) -> Result<(), Trouble> {
+        rustix::fs::renameat(&self.folder.folder, file, &folder.folder, name)
+            .map_err(|error| write(&folder.name.join(name), error))?;
+        if let Some(index) = self.files.iter().position(|waits| waits == file) {
+            self.files.swap_remove(index);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        for file in &self.files {
+            let _ = rustix::fs::unlinkat(&self.folder.folder, file, AtFlags::empty());
+        }
+        let _ = rustix::fs::unlinkat(&self.around.folder, &self.name, AtFlags::REMOVEDIR);
+    }
+}
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// The names of a path, each of which leads one step down.
+fn steps(path: &Path) -> Result<Vec<&Path>, Trouble> {
+    let step = |component: Component<'_>| matches!(component, Component::Normal(_));
+    if path.components().all(step) {
+        return Ok(path.iter().map(Path::new).collect());
+    }
+    Err(outside(path))
+}
+
+/// A name that is one step.
+fn one_step(name: &str) -> Result<&Path, Trouble> {
+    match steps(Path::new(name))?.as_slice() {
+        [only] => Ok(*only),
+        _ => Err(outside(Path::new(name))),
+    }
+}
+
+fn outside(path: &Path) -> Trouble {
+    Trouble::Usage(format!("{} is no path below the folder", shown(path)))
+}
+
+fn link(path: &Path) -> Trouble {
+    Trouble::Usage(format!(
+        "{} is a link; remove it, or put a folder there: below the folder that is named, links are not followed",
+        shown(path)
+    ))
+}
+
+fn read(path: &Path, error: Errno) -> Trouble {
+    Trouble::Read { path: shown(path), source: io::Error::from(error) }
+}
+
+fn write(path: &Path, error: Errno) -> Trouble {
+    Trouble::Write { path: shown(path), source: io::Error::from(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A folder to work in, and one outside.
+    fn place() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let top = tempfile::tempdir().expect("a folder");
+        let (root, outside) = (top.path().join("root"), top.path().join("outside"));
+        for folder in [&root, &outside, &root.join("a/b")] {
+            fs::create_dir_all(folder).expect("made");
+        }
+        (top, root, outside)
+    }
+
+    #[test]
+    fn a_folder_that_becomes_a_link_in_the_meantime_leads_nowhere() {
+        let (_top, root, outside) = place();
+        let below = Below::open(&root).expect("opens");
+        let open = below.made_folder(Path::new("a")).expect("opens");
+        fs::rename(root.join("a"), root.join("old")).expect("moved");
+        symlink(&outside, root.join("a")).expect("linked");
+        // What was opened before is still the folder that it was.
+        open.replace("file", b"text", 0o666).expect("written");
+        assert!(root.join("old/file").exists());
+        let error = below.made_folder(Path::new("a/b")).expect_err("a link");
+        assert!(error.to_string().contains("is a link"), "{error}");
+        assert!(below.read(Path::new("a/file"), 9).is_err());
+        assert!(below.remove(Path::new("a/file")).is_err());
+        assert_eq!(fs::read_dir(&outside).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn a_link_is_replaced_or_removed_itself() {
+        let (_top, root, outside) = place();
+        fs::write(outside.join("file"), "keep").expect("written");
+        let below = Below::open(&root).expect("opens");
+        for name in ["a/one", "two"] {
+            symlink(outside.join("file"), root.join(name)).expect("linked");
+            assert_eq!(below.read(Path::new(name), 9).expect("no error"), None);
+        }
+        below.replace("two", b"text", 0o600).expect("written");
+        below.remove(Path::new("a/one")).expect("removed");
+        assert_eq!(fs::read(outside.join("file")).expect("there"), b"keep");
+        assert_eq!(below.read(Path::new("two"), 9).expect("read"), Some(b"text".to_vec()));
+        // `a` is not empty, `b` in it is.
+        assert!(root.join("a/b").exists());
+        below.replace("a", b"", 0o600).expect_err("a folder");
+        assert_eq!(fs::read_dir(&root).expect("a folder").count(), 2, "nothing waits any more");
+    }
+
+    #[test]
+    fn only_what_is_below_has_a_path() {
+        let (_top, root, _) = place();
+        let below = Below::open(&root).expect("opens");
+        for path in ["../x", "/x", "a/../../x", "..", "", "."] {
+            assert!(below.read(Path::new(path), 9).is_err(), "{path}");
+            assert!(below.remove(Path::new(path)).is_err(), "{path}");
+        }
+        assert!(below.create("a/x", b"").is_err());
+    }
+}

@@ -1,0 +1,154 @@
+//! Memory that the commands of one sidecar have together, in parts: each command has one, takes further ones as it
+//! grows, and all parts together are what the sidecar can spare. So however many commands run at once, the kernel
+//! has no reason to end one, or Argo CD's own server.
+//!
+//! A part is a lock on a file in the folder for temporary files, which the kernel gives back when the command ends,
+//! however it ends.
+
+use std::env;
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Trouble;
+use super::below::Below;
+
+/// Into how many parts the memory is divided: so many commands run at once.
+const PARTS: u8 = 4;
+/// Most memory of all commands together, in bytes: half of what the example's sidecar has.
+const MOST: u64 = 256 << 20;
+/// How often a part is asked for.
+const ASK: Duration = Duration::from_millis(10);
+/// Where the kernel says how much memory this container may have, by either version of control groups.
+const LIMITS: [&str; 2] =
+    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+
+/// The parts of one command.
+#[derive(Debug)]
+pub(super) struct Share {
+    folder: Below,
+    held: Vec<File>,
+    /// Bytes of a part.
+    part: u64,
+}
+
+impl Share {
+    /// Takes a part of this container's memory, and waits for one until patience ends.
+    pub(super) fn wait(patience: Duration) -> Result<Self, Trouble> {
+        let limit = LIMITS.iter().find_map(|path| fs::read_to_string(path).ok());
+        Self::of(&env::temp_dir(), spare(limit.as_deref()), patience)
+    }
+
+    pub(super) fn of(folder: &Path, memory: u64, patience: Duration) -> Result<Self, Trouble> {
+        let name = format!("pso-gen-{}", rustix::process::geteuid().as_raw());
+        let folder = Below::open(folder)?.private_folder(&name)?;
+        let mut share = Self { folder, held: Vec::new(), part: memory / u64::from(PARTS) };
+        let asked = Instant::now();
+        while !share.grow()? {
+            if asked.elapsed() >= patience {
+                return Err(Trouble::Busy(PARTS));
+            }
+            thread::sleep(ASK);
+        }
+        Ok(share)
+    }
+
+    /// Takes a further part, if one is free.
+    pub(super) fn grow(&mut self) -> Result<bool, Trouble> {
+        for number in 0..PARTS {
+            let file = self.folder.lock_file(&format!("memory-{number}"))?;
+            match file.try_lock() {
+                Ok(()) => {
+                    self.held.push(file);
+                    return Ok(true);
+                }
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(source)) => {
+                    return Err(Trouble::Write { path: format!("memory-{number}"), source });
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Bytes that the command may have.
+    pub(super) fn bytes(&self) -> u64 {
+        self.part * self.held.len() as u64
+    }
+
+    /// Bytes from which on it should ask for more: what is added between two looks is not seen before.
+    pub(super) fn is_short(&self, bytes: u64) -> bool {
+        bytes + self.part / 4 > self.bytes()
+    }
+
+    /// Whether it has all that there is.
+    pub(super) fn is_whole(&self) -> bool {
+        self.held.len() == usize::from(PARTS)
+    }
+}
+
+/// What commands may have of a container's limit, as the kernel writes it; without one, what the example's
+/// sidecar could spare.
+fn spare(limit: Option<&str>) -> u64 {
+    let limit = limit.and_then(|text| text.trim().parse::<u64>().ok());
+    limit.map_or(MOST, |bytes| MOST.min(bytes / 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENT: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn all_commands_together_have_what_there_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let of = |patience| Share::of(folder.path(), MOST, patience);
+        let mut alone = of(Duration::ZERO).expect("a part");
+        assert_eq!(alone.bytes(), 64 << 20);
+        while alone.grow().expect("asked") {}
+        assert!(alone.is_whole());
+        assert_eq!(alone.bytes(), MOST);
+        let busy = of(Duration::ZERO).expect_err("nothing is left");
+        assert!(busy.to_string().contains("4 commands"), "{busy}");
+        drop(alone);
+        let mut all: Vec<Share> = (0..4).map(|_| of(Duration::ZERO).expect("a part")).collect();
+        assert!(all.iter_mut().all(|share| !share.grow().expect("asked")));
+        assert_eq!(all.iter().map(Share::bytes).sum::<u64>(), MOST);
+    }
+
+    #[test]
+    fn who_waits_gets_what_another_gives_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut alone = Share::of(folder.path(), MOST, Duration::ZERO).expect("a part");
+        while alone.grow().expect("asked") {}
+        let path = folder.path().to_owned();
+        let waits =
+            thread::spawn(move || Share::of(&path, MOST, PATIENT).map(|share| share.bytes()));
+        alone.held.pop();
+        assert_eq!(waits.join().expect("ends").expect("a part"), 64 << 20);
+    }
+
+    #[test]
+    fn half_of_a_small_container_is_spared() {
+        assert_eq!(spare(Some("268435456\n")), 128 << 20);
+        for limit in [None, Some("max\n"), Some("9223372036854771712\n"), Some("2147483648")] {
+            assert_eq!(spare(limit), MOST, "{limit:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_others_is_not_used() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let top = tempfile::tempdir().expect("a folder");
+        let name = format!("pso-gen-{}", rustix::process::geteuid().as_raw());
+        let ours = top.path().join(&name);
+        symlink(top.path(), &ours).expect("linked");
+        Share::of(top.path(), MOST, Duration::ZERO).expect_err("a link");
+        fs::remove_file(&ours).expect("removed");
+        fs::create_dir(&ours).expect("made");
+        fs::set_permissions(&ours, fs::Permissions::from_mode(0o777)).expect("set");
+        Share::of(top.path(), MOST, Duration::ZERO).expect_err("everybody may write there");
+    }
+}
