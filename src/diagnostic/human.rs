@@ -62,7 +62,7 @@ impl<'a> Texts<'a> {
         let shown = self.shown.entry(id).or_insert_with(|| {
             let Source { name, text } = &*self.sources.get(id);
             let known = self.secrets.get(&id).map(Vec::as_slice).unwrap_or_default();
-            Arc::new(Source { name: plain::name(name).into(), text: hidden(text, known) })
+            Arc::new(Source { name: plain::name(name), text: hidden(text, known) })
         });
         Arc::clone(shown)
     }
