@@ -28,7 +28,7 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut wrong = quotas(spec, node);
     wrong.extend(cluster(spec, node));
     for (index, array) in spec.arrays.iter().enumerate() {
-        wrong.extend(reached(array, index, spec.provisioner.is_some(), node));
+        wrong.extend(reached(array, index, node));
     }
     wrong.extend(spec.classes.iter().filter_map(|(name, class)| placed(spec, name, class, node)));
     wrong.extend(classes::classes(spec, node));
@@ -191,8 +191,8 @@ fn imports(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     found
 }
 
-/// How an array is reached and known. `in_cluster`: the provisioner runs in pods.
-fn reached(array: &ArraySpec, index: usize, in_cluster: bool, node: &Node) -> Vec<Diagnostic> {
+/// How an array is reached and known.
+fn reached(array: &ArraySpec, index: usize, node: &Node) -> Vec<Diagnostic> {
     let wrong = |field: &str, code, message: &str, fix: &str| {
         let place = node.place_of(["spec", "arrays", &index.to_string(), field]);
         let path = format!("spec.arrays[{index}].{field}");
@@ -235,10 +235,6 @@ fn reached(array: &ArraySpec, index: usize, in_cluster: bool, node: &Node) -> Ve
         let fix = "write the host name or address of the array's management interface";
         if let Some(why) = management.wrong() {
             let message = format!("{address:?} {why}: no array can be there");
-            found.push(wrong("management", Code::BadValue, &message, fix));
-        }
-        if management.is_local() && in_cluster {
-            let message = format!("{address:?} is the provisioner's pod itself");
             found.push(wrong("management", Code::BadValue, &message, fix));
         }
     }

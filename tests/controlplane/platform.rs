@@ -148,7 +148,7 @@ fn document(stage: &Stage, fields: &Json) -> Vec<Json> {
         keep(&mut array["token"], &name);
         keep(&mut array["ca"], "ca.pem");
         if array["type"] == "FlashBlade" {
-            array["data"] = json!(SERVER);
+            array["data"] = json!(if name == "fb2" { "192.0.2.11" } else { SERVER });
         }
         if name == "fb2" {
             array["topology"] = json!({"topology.kubernetes.io/zone": "b"});

@@ -1,4 +1,4 @@
-//! What a storage document names twice. An array under two names has its volumes counted, imported and destroyed
+//! What a storage document names twice, or so that it is worth a second look. An array under two names has its volumes counted, imported and destroyed
 //! under each of them; of two with one name, which one is meant depends on their order.
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +18,7 @@ pub(super) fn twice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     found
 }
 
-/// Returns what two arrays share and two arrays seldom do.
+/// Returns what two arrays share and two arrays seldom do, and where no array is.
 pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut seen: Vec<(&ArraySpec, Option<Management>)> = Vec::new();
@@ -42,6 +42,12 @@ pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             found.extend(
                 (array.id.is_none() || other.id.is_none()).then(|| at("management", message, fix)),
             );
+        }
+        let is_local = management.as_ref().is_some_and(Management::is_local);
+        if is_local && spec.provisioner.is_some() {
+            let message = format!("{:?} is the provisioner's pod itself", array.management);
+            let fix = "write the host name or address of the array's management interface";
+            found.push(at("management", message, fix));
         }
         let token = |array: &ArraySpec| {
             let kept = array.token.clone();
