@@ -1,9 +1,10 @@
-//! The rooms `yaml` and `diagnostic` of the program as they are, without all the rest: built in seconds, with the
+//! The rooms `yaml` and `diagnostic` of the program, and `plain.rs`, as they are, without all the rest: built in seconds, with the
 //! crates that they stand on.
 
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
 pub mod diagnostic;
+pub mod plain;
 pub mod yaml;
 
 use serde_json::Value as Json;
