@@ -32,12 +32,12 @@ pub enum Kind {
         why: String,
     },
     /// Somebody uses it.
-    #[error("{name} is in use: {connections} hosts are connected")]
+    #[error("{name} is in use: {by}")]
     InUse {
         /// Its name.
         name: String,
-        /// Hosts that see it.
-        connections: u64,
+        /// By what, for people.
+        by: String,
     },
     /// The array is full, or has as many objects as it takes.
     #[error("the array has no room: {message}")]
@@ -146,7 +146,8 @@ impl Kind {
     /// Makes all its texts such as people may see: what is in them may be an array's words.
     fn make_plain(&mut self) {
         let texts: [Option<&mut String>; 2] = match self {
-            Self::NotFound { name } | Self::InUse { name, .. } => [Some(name), None],
+            Self::NotFound { name } => [Some(name), None],
+            Self::InUse { name, by } => [Some(name), Some(by)],
             Self::NotOurs { name, why } => [Some(name), Some(why)],
             Self::Exhausted { message }
             | Self::EradicationDisabled { message }

@@ -160,6 +160,11 @@ impl Living for FlashArray {
         if unfinished { Ok(()) } else { Err(self.untagged(&volume.name)) }
     }
 
+    async fn check_unused(&self, _: Talk<'_>, _: &VolumeId) -> Result<(), Error> {
+        // Its connections tell it.
+        Ok(())
+    }
+
     fn size(&self, bytes: u64) -> Result<u64, Error> {
         let size = bytes.max(1).checked_next_multiple_of(STEP).filter(|size| *size <= LARGEST);
         size.ok_or_else(|| {

@@ -21,6 +21,7 @@ use super::volume::{
 use super::word::{id, maybe, rules, word, words};
 
 const FILE_SYSTEMS: &str = "file-systems";
+const PERFORMANCE: &str = "file-systems/performance";
 /// The server that file systems are exported on when nobody asks for another.
 const DEFAULT_SERVER: &str = "_array_server";
 
@@ -153,6 +154,25 @@ impl Living for FlashBlade {
         Ok(())
     }
 
+    async fn check_unused(&self, talk: Talk<'_>, volume: &VolumeId) -> Result<(), Error> {
+        let query = [("ids", volume.id.as_str()), ("protocol", "NFS")];
+        let all: Result<Vec<Performance>, _> = talk.list(PERFORMANCE, &query).await;
+        // It is a further look: an array that does not allow it, or does not know it, tells nothing.
+        let all = match all {
+            Err(error) if error.is_refusal() || matches!(error.kind(), Kind::Forbidden { .. }) => {
+                return Ok(());
+            }
+            all => all?,
+        };
+        let rate: f64 = all.iter().map(Performance::operations).sum();
+        if rate > 0.0 {
+            let name = volume.name.to_string();
+            let by = format!("clients send {rate:.1} operations a second");
+            return Err(self.rest.error(Kind::InUse { name, by }));
+        }
+        Ok(())
+    }
+
     fn size(&self, bytes: u64) -> Result<u64, Error> {
         // 0 bytes are a file system without a limit.
         Ok(bytes.max(1))
@@ -264,6 +284,21 @@ impl Goal for Made<'_> {
 
     fn unmoved(&self) -> Error {
         self.array.rest.malformed(&format!("{} is made or changed, and is not", self.name))
+    }
+}
+
+/// What clients do with a file system.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct Performance {
+    reads_per_sec: Option<f64>,
+    writes_per_sec: Option<f64>,
+    others_per_sec: Option<f64>,
+}
+
+impl Performance {
+    fn operations(&self) -> f64 {
+        let all = [self.reads_per_sec, self.writes_per_sec, self.others_per_sec];
+        all.into_iter().flatten().filter(|rate| rate.is_finite()).sum()
     }
 }
 

@@ -60,6 +60,13 @@ pub(super) trait Living: std::fmt::Debug + Send + Sync {
         owner: &Owner,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
+    /// Fails while clients work on a volume, on arrays whose volumes know no hosts.
+    fn check_unused(
+        &self,
+        talk: Talk<'_>,
+        volume: &VolumeId,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
     /// Destroys the volume with an id.
     fn end(
         &self,
@@ -247,14 +254,16 @@ impl<A: Living> Goal for Destroyed<'_, A> {
         let Some(there) = there.filter(|there| !there.destroyed) else { return Ok(None) };
         same(self.array.rest(), self.volume, there)?;
         if there.connections > 0 {
-            let (name, connections) = (there.name.clone(), there.connections);
-            return Err(self.array.rest().error(Kind::InUse { name, connections }));
+            let name = there.name.clone();
+            let by = format!("{} hosts are connected", there.connections);
+            return Err(self.array.rest().error(Kind::InUse { name, by }));
         }
         Ok(Some(()))
     }
 
     async fn take(&self, (): &()) -> Result<Option<Volume>, Error> {
         self.array.check_owner(self.talk, self.volume, self.owner).await?;
+        self.array.check_unused(self.talk, self.volume).await?;
         self.array.end(self.talk, &self.volume.id).await
     }
 

@@ -68,6 +68,8 @@ pub enum Fault {
         /// Milliseconds.
         delay: u64,
     },
+    /// Clients work on every file system: its performance shows their operations.
+    Mounted,
     /// Each page of a list says that there is another one.
     EndlessPages,
     /// Names of what is listed are very long.

@@ -156,6 +156,7 @@ impl FlashBlade {
             "file-system-exports" => (&self.exports, Scope::new()),
             "file-system-snapshots" => (&self.snapshots, self.snapshots_scope(request)?),
             "file-systems" => (&self.file_systems, Scope::new()),
+            "file-systems/performance" => return self.performances(request, now),
             "file-systems/policies" | "policies/file-systems" => {
                 (&self.members, self.members_scope(request)?)
             }

@@ -1,5 +1,6 @@
 //! Answers that no array gives, to see that whoever asks reads no more than is good for them and shows nothing
-//! that steers a terminal. Knows no array: it spoils what one has answered.
+//! that steers a terminal; and what it would answer if clients were at work. Knows no array: it changes what
+//! one has answered.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -34,6 +35,13 @@ pub(super) fn spoiled(fault: Fault, answer: &Answer, sent: &Arc<AtomicU64>) -> O
     let mut body = answer.body.clone();
     let error = |message: &str| json!({"errors": [{"context": "prod-pvc-1", "message": message}]});
     match fault {
+        Fault::Mounted => {
+            for item in body["items"].as_array_mut().into_iter().flatten() {
+                if item.get("others_per_sec").is_some() {
+                    item["others_per_sec"] = json!(2.5);
+                }
+            }
+        }
         Fault::EndlessPages => {
             body["continuation_token"] = format!("{:032x}", fastrand::u128(..)).into();
             body["more_items_remaining"] = true.into();

@@ -265,6 +265,7 @@ impl Served {
             None
             | Some(
                 Fault::Slow { .. }
+                | Fault::Mounted
                 | Fault::EndlessPages
                 | Fault::LongNames { .. }
                 | Fault::SteeringNames

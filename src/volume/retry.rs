@@ -11,6 +11,9 @@ use crate::array::Retry;
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// How often in a row it is no news that a volume is in use: a minute.
+const PATIENT: u32 = 6;
+
 /// What is remembered of failures.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tries {
@@ -68,6 +71,10 @@ impl Tries {
         self.failures += 1;
         // Passes by itself half a minute after a change of leader: no news for people.
         if matches!(trouble, Trouble::Array { reason: "Registering", .. }) {
+            return vec![Effect::Later(wait)];
+        }
+        // Of the last moments of a pod, an array tells half a minute later.
+        if matches!(trouble, Trouble::Array { reason: "InUse", .. }) && self.failures <= PATIENT {
             return vec![Effect::Later(wait)];
         }
         let told = self.tell(about, Severity::Warning, reason, &kind, message);

@@ -210,3 +210,20 @@ async fn the_first_to_rename_is_the_only_one() {
         assert_eq!(there.iter().map(|volume| volume.name.as_str()).collect::<Vec<_>>(), ["b"]);
     }
 }
+
+#[tokio::test]
+async fn a_file_system_on_which_clients_work_is_not_destroyed() {
+    let bench = Bench::flashblade().await;
+    let array = bench.client();
+    let made = array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect("made");
+    let mounted = json!([{"fault": "mounted", "resource": "file-systems/performance"}]);
+    bench.control("PUT", "/faults", mounted).await;
+    let error = array.destroy(&id(&made), &owner()).await.expect_err("in use");
+    assert_eq!(error.reason(), "InUse");
+    assert!(error.to_string().ends_with("clients send 2.5 operations a second"), "{error}");
+    assert_eq!(bench.object("file systems", "prod-pvc-1").await["destroyed"], false);
+    // A user who may not look is no reason to keep it.
+    let forbidden = json!([{"fault": "forbidden", "resource": "file-systems/performance"}]);
+    bench.control("PUT", "/faults", forbidden).await;
+    array.destroy(&id(&made), &owner()).await.expect("destroyed");
+}

@@ -5,23 +5,45 @@ use serde_json::{Value as Json, json};
 use super::{FlashBlade, file_systems};
 use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::Sums;
+use crate::simulator::shelf::{Page, Sums};
+
+fn check_protocol(request: &Request) -> Result<(), Refusal> {
+    const PROTOCOLS: [&str; 5] = ["all", "HTTP", "SMB", "NFS", "S3"];
+    let asked = request.parameter("protocol").unwrap_or("all");
+    if PROTOCOLS.iter().any(|protocol| protocol.eq_ignore_ascii_case(asked)) {
+        Ok(())
+    } else {
+        Err(Refusal::of(asked, "Invalid protocol."))
+    }
+}
+
+/// The performance of something on which no client works.
+fn idle(of: &Json, now: u64) -> Json {
+    json!({
+        "name": of["name"], "id": of["id"], "time": now, "bytes_per_op": 0.0,
+        "bytes_per_read": 0.0, "bytes_per_write": 0.0, "others_per_sec": 0.0,
+        "read_bytes_per_sec": 0.0, "reads_per_sec": 0.0, "usec_per_other_op": 0.0,
+        "usec_per_read_op": 0.0, "usec_per_write_op": 0.0, "write_bytes_per_sec": 0.0,
+        "writes_per_sec": 0.0,
+    })
+}
 
 impl FlashBlade {
     pub(super) fn performance(&self, request: &Request, now: u64) -> Outcome {
-        const PROTOCOLS: [&str; 5] = ["all", "HTTP", "SMB", "NFS", "S3"];
-        let asked = request.parameter("protocol").unwrap_or("all");
-        if !PROTOCOLS.iter().any(|protocol| protocol.eq_ignore_ascii_case(asked)) {
-            return Err(Refusal::of(asked, "Invalid protocol."));
+        check_protocol(request)?;
+        Ok(idle(&self.location(), now))
+    }
+
+    /// How busy each file system is that is asked for; all when none is.
+    pub(super) fn performances(&self, request: &Request, now: u64) -> Result<Page, Refusal> {
+        check_protocol(request)?;
+        let mut items = self.file_systems.meant(request, "names", "ids")?;
+        if items.is_empty() {
+            items = self.file_systems.iter().collect();
         }
-        // Nobody reads or writes here.
-        Ok(json!({
-            "name": self.settings.name, "id": self.location()["id"], "time": now, "bytes_per_op": 0.0,
-            "bytes_per_read": 0.0, "bytes_per_write": 0.0, "others_per_sec": 0.0,
-            "read_bytes_per_sec": 0.0, "reads_per_sec": 0.0, "usec_per_other_op": 0.0,
-            "usec_per_read_op": 0.0, "usec_per_write_op": 0.0, "write_bytes_per_sec": 0.0,
-            "writes_per_sec": 0.0,
-        }))
+        let items: Vec<Json> = items.into_iter().map(|system| idle(system, now)).collect();
+        let total = Some(items.len());
+        Ok(Page { items, more: false, token: None, total })
     }
 
     /// A reference to the array itself.
