@@ -24,6 +24,12 @@ pub(super) const IDENTITY_OF: &str = "kube-system";
 /// Size of the object by which a cluster is registered, in bytes: the smallest volume of every array.
 const SIZE: u64 = 1 << 20;
 
+/// How long an array may take to answer.
+const IN_TIME: Duration = Duration::from_secs(10);
+
+/// The same when the process ends: the lease is given back after that.
+const AT_THE_END: Duration = Duration::from_secs(3);
+
 /// How often a step may follow from the one before at one look.
 const STEPS: usize = 4;
 
@@ -123,7 +129,10 @@ impl Registrar {
     pub(super) async fn check_to_destroy(&self, array: &dyn Array) -> Result<(), Trouble> {
         let name = array.name();
         self.check(name)?;
-        let there = self.read(array).await.map_err(|error| super::hands::told(&error))?;
+        let there = tokio::time::timeout(IN_TIME, self.read(array)).await;
+        let there =
+            there.map_err(|_| unregistered(name, "its registrations cannot be read in time"))?;
+        let there = there.map_err(|error| super::hands::told(&error))?;
         let now = self.leadership.now();
         let checked = self.with(name, |kept| kept.tenure.check(&there, now));
         checked.unwrap_or(Ok(())).map_err(|not_yet| Trouble::Array {
@@ -139,13 +148,23 @@ impl Registrar {
             let names = self.with(array.name(), |kept| kept.tenure.ending()).flatten();
             if let Some((from, to)) = names {
                 // That it could not be said costs the next one half a minute.
-                let _ = self.guarded(array.as_ref()).rename(&from, &to).await;
+                let array = self.guarded(array.as_ref());
+                let _ = tokio::time::timeout(AT_THE_END, array.rename(&from, &to)).await;
             }
         });
         join_all(all).await;
     }
 
+    /// Looks at an array, for a short time: one that does not answer must not keep the others waiting.
     async fn look_at(&self, array: &dyn Array) {
+        let looked = tokio::time::timeout(IN_TIME, self.take_steps(array)).await;
+        if looked.is_err() {
+            // A step may have been taken and not answered: it is found out at the next look.
+            self.with(array.name(), |kept| kept.tenure.failed());
+        }
+    }
+
+    async fn take_steps(&self, array: &dyn Array) {
         let name = array.name();
         for _ in 0..STEPS {
             let there = match self.read(array).await {
