@@ -289,6 +289,7 @@ impl Goal for Made<'_> {
 
 /// What clients do with a file system.
 #[derive(Debug, Clone, Copy, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the API")]
 struct Performance {
     reads_per_sec: Option<f64>,
     writes_per_sec: Option<f64>,
