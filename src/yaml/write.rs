@@ -202,7 +202,7 @@ struct Mapping<'o> {
 impl Mapping<'_> {
     /// A key that may hold anything.
     fn key(&mut self, key: &str) -> Result<(), WriteError> {
-        if is_harmless(key) && !key.contains([':', ' ']) {
+        if is_harmless(key) && !key.contains([':', ' ']) && key.len() <= LONGEST_KEY {
             self.known_key(key);
         } else {
             self.known_key(&key_by_library(key)?);
@@ -235,10 +235,21 @@ impl Mapping<'_> {
     }
 }
 
+/// Longest key that stands on the line of its value, in characters as written (YAML 1.2.2, 7.4.2).
+const LONGEST_KEY: usize = 1024;
+
 /// What the library writes for a key: that of a mapping with one entry.
 fn key_by_library(key: &str) -> Result<String, WriteError> {
     let mut text = by_library(&std::collections::BTreeMap::from([(key, 0)]))?;
-    text.truncate(text.strip_suffix(": 0").unwrap_or(&text).len());
+    let written = text.strip_suffix(": 0").filter(|written| written.len() <= LONGEST_KEY);
+    // Of a longer one the library makes the form `? KEY`, which others read in different ways.
+    let Some(length) = written.map(str::len) else {
+        let begin: String = key.chars().take(20).collect();
+        return Err(WriteError(format!(
+            "the key {begin:?}… has more than the {LONGEST_KEY} characters that YAML allows"
+        )));
+    };
+    text.truncate(length);
     Ok(text)
 }
 
@@ -276,6 +287,26 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
+
+    #[test]
+    fn a_key_that_yaml_does_not_allow_is_refused() {
+        for (key, fits) in [
+            ("k".repeat(1024), true),
+            ("k".repeat(1025), false),
+            (" ".repeat(1022), true),
+            ("\n".repeat(510), true),
+            // Two characters each, as it is written.
+            ("\n".repeat(600), false),
+        ] {
+            let value = Json::Object([(key.clone(), json!(1))].into_iter().collect());
+            let mut text = String::new();
+            assert_eq!(write(&mut text, &value).is_ok(), fits, "{} {:?}", key.len(), &key[..1]);
+            if fits {
+                let read: Json = serde_yaml::from_str(&text).expect("YAML");
+                assert_eq!(read, value);
+            }
+        }
+    }
 
     /// The library alone, with the options that we would give it.
     fn library(value: &Json) -> String {
