@@ -277,6 +277,8 @@ impl Run {
     /// A PersistentVolume of a volume on an array that is not reached is kept, and so is the volume.
     pub(crate) fn must_still_tell_of_its_volume(&self) {
         self.must(self.cluster.volumes.len() == 1, "the PersistentVolume is gone");
+        let goes = |volume: &PersistentVolume| volume.metadata.deletion_timestamp.is_some();
+        self.must(!self.cluster.volumes.values().any(goes), "the PersistentVolume goes");
         let alive = self.arrays.volumes.values().filter(|(volume, _)| !volume.destroyed).count();
         self.must(alive == 1, "the volume is destroyed");
     }
