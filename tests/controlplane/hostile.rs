@@ -72,7 +72,7 @@ fn import(changes: &Json) -> Json {
 fn zone(changes: &Json) -> Json {
     let object = volume(&json!({
         "metadata": {"annotations": {"pso-gen.io/array": "fb2"}},
-        "spec": {"nodeAffinity": affinity(&[("topology.kubernetes.io/zone", "In", &["b"])])},
+        "spec": {"nfs": {"server": "192.0.2.11"}, "nodeAffinity": affinity(&[("topology.kubernetes.io/zone", "In", &["b"])])},
     }));
     changed(object, changes)
 }

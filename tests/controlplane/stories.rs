@@ -396,7 +396,7 @@ async fn a_volume_that_is_there_is_imported_and_never_destroyed() {
     claims.delete("again", &DeleteParams::default()).await.expect("deleted");
     let told = async || {
         let events = kubectl(&stage, &["get", "events", "-A", "-o", "json"], "");
-        events.contains("was not made for its claim, but imported")
+        events.contains("was not made by this cluster, but imported")
     };
     stage.until("it is told that it stays", told).await;
     assert_eq!(stage.on_arrays().await.get(&volume), Some(&(2 << 30)));

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::super::Key;
 use super::World;
 use crate::plain;
-use crate::volume::{ARRAY, IMPORT, VOLUME, source_of, volume, volume_behind};
+use crate::volume::{ARRAY, IMPORT, VOLUME, behind, source_of, volume};
 
 /// What a line of the log and a label are taken from: whom a work is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl World {
 
     fn volume_subject(&self, name: &str) -> Option<Subject> {
         let volume = self.volume(name)?;
-        let (array, _) = volume_behind(&volume)?;
+        let array = behind(&volume)?.array;
         let spec = volume.spec.as_ref();
         let claim = spec.and_then(|spec| spec.claim_ref.as_ref());
         let claim = claim.map(|claim| path(claim.namespace.as_deref(), claim.name.as_deref()));
