@@ -126,11 +126,13 @@ var (
 	applications    = resource("argoproj.io", "v1alpha1", "applications")
 	applicationsets = resource("argoproj.io", "v1alpha1", "applicationsets")
 	claims          = resource("", "v1", "persistentvolumeclaims")
+	configMaps      = resource("", "v1", "configmaps")
 	deployments     = resource("apps", "v1", "deployments")
 	ingresses       = resource("networking.k8s.io", "v1", "ingresses")
 	nodes           = resource("", "v1", "nodes")
 	pods            = resource("", "v1", "pods")
 	secrets         = resource("", "v1", "secrets")
+	serviceAccounts = resource("", "v1", "serviceaccounts")
 )
 
 func (c *cluster) list(resource schema.GroupVersionResource, namespace string) ([]unstructured.Unstructured, error) {

@@ -174,6 +174,15 @@ func (s *Servers) runAs(user int, name, folder string, environment []string, pro
 	return nil
 }
 
+// End kills a process of that name, if there is one.
+func (s *Servers) end(name string) {
+	if old := s.runs[name]; old != nil {
+		_ = old.Process.Kill()
+		_ = old.Wait()
+		delete(s.runs, name)
+	}
+}
+
 func (s *Servers) wait(ready func() bool) error {
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if ready() {

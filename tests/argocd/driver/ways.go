@@ -24,7 +24,7 @@ func (w *whole) clusters(given Given) error {
 	if err := write(w.repository, map[string]string{
 		"apps/lab/pso.yaml":             "apiVersion: pso-gen.io/v1alpha1\nkind: Scratch\nmetadata: {name: lab}\n",
 		"environments/prod.yaml":        "spec: {replicas: 5}\n",
-		"storage/prod/storage.pso.yaml": storageDocument,
+		"storage/prod/storage.pso.yaml": w.storage,
 	}); err != nil {
 		return err
 	}
@@ -57,6 +57,10 @@ func (w *whole) clusters(given Given) error {
 	}
 	// As a webhook does.
 	if err := w.patch(applicationsets, "argocd", "apps", `{"metadata": {"annotations": {"argocd.argoproj.io/application-set-refresh": "true"}}}`); err != nil {
+		return err
+	}
+	// The one before it has lost its account with the storage Application.
+	if err := w.provisioner(); err != nil {
 		return err
 	}
 	for _, name := range []string{"storage-prod", "lab-prod"} {

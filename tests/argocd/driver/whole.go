@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // What Argo CD's own installation would hold, as far as its controllers need it.
@@ -16,19 +15,6 @@ const installation = `
 ---
 {"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "default", "namespace": "argocd"},
   "spec": {"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}], "clusterResourceWhitelist": [{"group": "*", "kind": "*"}]}}
-`
-
-// The storage document that Argo CD syncs. The arrays are simulated, for the same cluster's name.
-const storageDocument = `apiVersion: pso-gen.io/v1alpha1
-kind: Storage
-metadata: {name: pso, namespace: pso-system}
-spec:
-  cluster: demo
-  nodes: [10.0.0.0/8]
-  arrays:
-    - {name: fb1, type: FlashBlade, management: fb1.example.com, token: {secret: arrays, key: fb1}}
-    - {name: fa1, type: FlashArray, management: fa1.example.com, token: {secret: arrays, key: fa1}}
-  provisioner: {image: "registry.example.com/pso-gen:0.1.0"}
 `
 
 const team = `apiVersion: pso-gen.io/v1alpha1
@@ -45,7 +31,9 @@ type whole struct {
 	*cluster
 	servers    *Servers
 	repository string
-	stop       chan bool
+	// The folder of everything that runs, and the storage document of the simulated arrays.
+	folder, storage string
+	stop            chan bool
 }
 
 func (w *whole) begin(given Given, folder string) error {
@@ -81,16 +69,13 @@ func (w *whole) begin(given Given, folder string) error {
 	if err != nil {
 		return err
 	}
-	if err := w.git(given, folder); err != nil {
+	// The arrays come first: Git holds the storage document that names them.
+	arrays := filepath.Join(folder, "arrays")
+	document := filepath.Join(arrays, "storage.pso.yaml")
+	if err := os.MkdirAll(arrays, 0o755); err != nil {
 		return err
 	}
-	// The arrays, and the provisioner as the Deployment would run it.
-	document := filepath.Join(folder, "arrays", "storage.pso.yaml")
-	if err := os.MkdirAll(filepath.Dir(document), 0o755); err != nil {
-		return err
-	}
-	program := filepath.Join(bin, "pso-gen")
-	if err := w.servers.run("arrays", folder, os.Environ(), program, "simulate", "--storage-out", document); err != nil {
+	if err := w.servers.run("arrays", folder, os.Environ(), filepath.Join(bin, "pso-gen"), "simulate", "--storage-out", document); err != nil {
 		return err
 	}
 	if err := w.servers.wait(func() bool {
@@ -99,8 +84,11 @@ func (w *whole) begin(given Given, folder string) error {
 	}); err != nil {
 		return err
 	}
-	if err := w.servers.run("provisioner", folder, os.Environ(), program, "provisioner", "--storage", document,
-		"--kubeconfig", w.kubeconfig); err != nil {
+	w.folder = folder
+	if w.storage, err = asInCluster(document, filepath.Join(folder, "secrets")); err != nil {
+		return err
+	}
+	if err := w.git(given, folder); err != nil {
 		return err
 	}
 	if err := w.controllers(""); err != nil {
@@ -110,7 +98,10 @@ func (w *whole) begin(given Given, folder string) error {
 	if err != nil {
 		return err
 	}
-	return w.apply(w.ours(string(root)))
+	if err := w.apply(w.ours(string(root))); err != nil {
+		return err
+	}
+	return w.provisioner()
 }
 
 // Ours puts the local repository where an example names one.
@@ -132,7 +123,7 @@ func (w *whole) team(given Given, name string) (string, error) {
 
 func (w *whole) git(given Given, folder string) error {
 	w.repository = filepath.Join(folder, "git")
-	files := map[string]string{"storage/storage.pso.yaml": storageDocument, "apps/team/pso.yaml": team}
+	files := map[string]string{"storage/storage.pso.yaml": w.storage, "apps/team/pso.yaml": team}
 	// Each team's folder is called as its namespace.
 	for team, name := range map[string]string{"cloud": "nextcloud", "files": "owncloud", "scratch": "scratch"} {
 		text, err := os.ReadFile(filepath.Join(given.examples, "tiny", name+".pso.yaml"))
@@ -168,10 +159,7 @@ func (w *whole) git(given Given, folder string) error {
 
 // Controllers starts Argo CD's, and ends those that run.
 func (w *whole) controllers(flags string) error {
-	if old := w.servers.runs["controller"]; old != nil {
-		_ = old.Process.Signal(syscall.SIGKILL)
-		_ = old.Wait()
-	}
+	w.servers.end("controller")
 	environment := append(os.Environ(), "KUBECONFIG="+w.kubeconfig, "ARGOCD_FAKE_IN_CLUSTER=true",
 		"ARGOCD_RECONCILIATION_TIMEOUT=15s", "ARGOCD_RECONCILIATION_JITTER=0s", "ARGOCD_GPG_ENABLED=false",
 		"ARGOCD_TLS_DATA_PATH="+filepath.Join(w.servers.Folder, "tls"))
