@@ -157,12 +157,15 @@ impl Bench {
         let folder = tempfile::tempdir().expect("a folder");
         let certificate = running.certificate.as_deref().expect("https");
         std::fs::write(folder.path().join("ca.pem"), certificate).expect("written");
-        // Fast enough for tests, with the same proportions.
+        // Waits are short, so that tests are fast. Deadlines are long, so that a slow machine reaches none; a test of a
+        // deadline sets its own.
         let pace = Pace {
             first_wait: Duration::from_millis(5),
             longest_wait: Duration::from_secs(2),
-            patience: Duration::from_secs(5),
-            list: Duration::from_secs(5),
+            connect: Duration::from_secs(120),
+            request: Duration::from_secs(120),
+            patience: Duration::from_secs(600),
+            list: Duration::from_secs(600),
             look: Duration::from_millis(50),
             ..Pace::default()
         };
