@@ -8,6 +8,7 @@ mod claim;
 mod class;
 mod config;
 mod container;
+mod flux;
 mod job;
 mod manifests;
 mod names;
@@ -73,6 +74,7 @@ pub fn compile(app: &App) -> (Option<Compiled>, Vec<Diagnostic>) {
     if any_error(&diagnostics) {
         return (None, diagnostics);
     }
+    flux::keep(&mut objects);
     manifest::sort(&mut objects);
     let profile = manifest::pod_security::profile(&objects);
     (Some(Compiled { objects, profile }), diagnostics)

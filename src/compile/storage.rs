@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::names::MANAGER;
-use super::{platform, wave};
+use super::{flux, platform, wave};
 use crate::array::{ExportRule, Squash};
 use crate::blueprint::{ClassKind, Classes};
 use crate::manifest::{self, Object, WAVE};
@@ -38,6 +38,7 @@ pub fn storage(storage: &Storage<'_>) -> Vec<Object> {
     let provisioner = storage.spec.provisioner.iter();
     let provisioner = provisioner.flat_map(|own| platform::platform(storage, own));
     let mut objects: Vec<Object> = classes.chain(quotas(storage.spec)).chain(provisioner).collect();
+    flux::keep(&mut objects);
     manifest::sort(&mut objects);
     objects
 }
