@@ -34,12 +34,12 @@ use crate::diagnostic::{Diagnostic, any_error};
 use crate::manifest::{self, Object};
 use crate::spec::Profile;
 
-pub use names::{MANAGER, OWN_LABELS};
+pub use names::{INSTANCE, MANAGER, OWN_LABELS};
 pub use namespace::namespace;
 pub(crate) use network::{is_never, never};
 pub(crate) use platform::refused_volumes;
 pub use platform::with_amounts;
-pub use storage::{Storage, storage};
+pub use storage::{ARRAYS, CLUSTER, Storage, storage};
 
 /// What an app becomes.
 #[derive(Debug)]

@@ -87,7 +87,7 @@ pub(super) fn gather(
         for Rendered { compiled, .. } in &unit.apps {
             manifest::write(&mut text, &compiled.objects)?;
         }
-        let storage = unit.storage.iter().flat_map(|(_, objects)| objects.clone());
+        let storage = unit.storage.iter().flat_map(|stored| stored.objects.clone());
         Ok((text, storage.collect::<Vec<_>>()))
     };
     let (summary, sources) = session.run(prepare, |(text, storage)| {
@@ -113,9 +113,9 @@ fn to_folder(
         for Rendered { app, compiled } in &unit.apps {
             files.extend(sink::app_files(app, &compiled.objects)?);
         }
-        for (name, objects) in &unit.storage {
-            for object in objects {
-                files.push(sink::file(name, object)?);
+        for stored in &unit.storage {
+            for object in &stored.objects {
+                files.push(sink::file(&stored.name, object)?);
             }
         }
         Ok(files)
