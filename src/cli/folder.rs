@@ -7,11 +7,12 @@
 //! files of the last run and of this one before the first of them is moved into place, and is reduced to this
 //! run's after the last stale one is gone. The next run, whatever it renders, finds every file.
 
+mod index;
+
 use std::collections::BTreeSet;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use tempfile::SpooledTempFile;
 
 use super::Trouble;
@@ -26,13 +27,8 @@ use crate::yaml;
 /// File with the list of files that we wrote, and may remove. Argo CD takes every `.yaml` and `.json` of a folder
 /// for an object, so it has neither name.
 const INDEX: &str = ".pso-gen.index";
-/// First line of that list. A merge of two lists keeps it.
-const HEADING: &str =
-    "# Files that pso-gen has written here, one a line. Commit this list with them.";
 /// Most bytes of that list which are read: a million files.
 const MAX_INDEX: u64 = 64 << 20;
-/// How a merge marks the lines of its two sides.
-const MARKS: [&str; 3] = ["<<<<<<<", "=======", ">>>>>>>"];
 /// The file that is being written; it is moved to its place when it is whole.
 const PART: &str = ".pso-gen.part";
 /// How the folders begin in which earlier versions let files wait, and how many digits follow.
@@ -65,12 +61,6 @@ struct Stale {
     path: String,
     /// Bytes of its text.
     length: usize,
-}
-
-/// The list as versions before 0.2 wrote it.
-#[derive(Deserialize)]
-struct Json {
-    files: BTreeSet<String>,
 }
 
 impl OutFolder {
@@ -164,7 +154,7 @@ impl OutFolder {
         }
         let both: BTreeSet<String> = self.written.iter().chain(&left_over).cloned().collect();
         if both != index {
-            put(folder, folder, INDEX, text(&both).as_bytes(), &mut || between(0, all))?;
+            put(folder, folder, INDEX, index::text(&both).as_bytes(), &mut || between(0, all))?;
         }
         self.held.seek(SeekFrom::Start(0)).map_err(waits)?;
         // No folder stays open: there may be more of them than a process may have open.
@@ -185,11 +175,13 @@ impl OutFolder {
             folder.remove(Path::new(path))?;
         }
         // Folders that a run has left empty when it was killed.
-        for path in index.difference(&self.written).filter(|path| is_inside(path)) {
+        for path in index.difference(&self.written).filter(|path| index::is_inside(path)) {
             let _ = folder.remove_empty_around(Path::new(path));
         }
         if both != self.written {
-            put(folder, folder, INDEX, text(&self.written).as_bytes(), &mut || between(all, all))?;
+            put(folder, folder, INDEX, index::text(&self.written).as_bytes(), &mut || {
+                between(all, all)
+            })?;
         }
         Ok((all, left_over.len()))
     }
@@ -199,7 +191,7 @@ impl OutFolder {
         let Some(bytes) = folder.read(Path::new(INDEX), MAX_INDEX)? else {
             return Ok(BTreeSet::new());
         };
-        read_index(&String::from_utf8_lossy(&bytes))
+        index::read(&String::from_utf8_lossy(&bytes))
             .map_err(|wrong| Trouble::Usage(format!("{} {wrong}", shown(&self.root.join(INDEX)))))
     }
 
@@ -207,7 +199,7 @@ impl OutFolder {
     fn left_over(&self, folder: &Below, index: &BTreeSet<String>) -> Vec<String> {
         let gone = index.difference(&self.written);
         // What leads elsewhere was not written by us.
-        gone.filter(|path| is_inside(path) && is_ours(folder, path)).cloned().collect()
+        gone.filter(|path| index::is_inside(path) && is_ours(folder, path)).cloned().collect()
     }
 }
 
@@ -227,37 +219,6 @@ fn put(
     folder.write_new(PART, bytes, MODE)?;
     between()?;
     folder.place(PART, to, name)
-}
-
-/// The text of a list.
-fn text(files: &BTreeSet<String>) -> String {
-    let lines = std::iter::once(HEADING).chain(files.iter().map(String::as_str));
-    lines.flat_map(|line| [line, "\n"]).collect()
-}
-
-/// Reads a list, or says why it is none and what to do.
-fn read_index(text: &str) -> Result<BTreeSet<String>, String> {
-    if text.lines().any(|line| MARKS.iter().any(|mark| line.starts_with(mark))) {
-        return Err("has a merge conflict: remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`, keep the \
-                    lines of both sides, and run this again, which removes what is no longer rendered"
-            .to_owned());
-    }
-    if text.lines().next() == Some(HEADING) {
-        let lines = text.lines().map(str::trim);
-        let files = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-        return Ok(files.map(str::to_owned).collect());
-    }
-    let json: Result<Json, _> = serde_json::from_str(text);
-    json.map(|json| json.files).map_err(|_| {
-        "is not the list that pso-gen has written; restore it from Git, or remove it, and by hand the files that \
-         are no longer rendered"
-            .to_owned()
-    })
-}
-
-/// Whether a path of the list leads to a file below the folder.
-fn is_inside(path: &str) -> bool {
-    !path.starts_with('/') && path.split('/').all(|step| !matches!(step, "" | "." | ".."))
 }
 
 /// What a run has left that was killed.
@@ -299,7 +260,7 @@ fn abandoned(folder: &Below) -> Result<Vec<Abandoned>, Trouble> {
             left.push(Abandoned::Part);
         } else if is_folder && is_waiting {
             let inside = folder.made_folder(Path::new(&name))?.names()?;
-            // They had numbers for names; a folder with anything else is somebody's.
+            // They had numbers for names; a folder with anything else is not ours.
             let is_ours = |(file, is_folder): &(String, bool)| {
                 !is_folder && (file == INDEX || file.bytes().all(|byte| byte.is_ascii_digit()))
             };
@@ -424,7 +385,7 @@ mod tests {
                 }
                 moments += 1;
                 let there = tree(&root);
-                let index = read_index(&there[INDEX]).expect("a list");
+                let index = index::read(&there[INDEX]).expect("a list");
                 for (path, text) in &there {
                     let known = [INDEX, PART].contains(&path.as_str()) || text == "empty";
                     assert!(known || index.contains(path), "moment {moment}: {path} is in no list");
@@ -525,22 +486,5 @@ mod tests {
         assert!(busy.to_string().contains("another pso-gen writes"), "{busy}");
         drop(open);
         OutFolder::write_to(top.path()).expect("free again");
-    }
-
-    #[test]
-    fn a_list_is_read_as_this_and_earlier_versions_write_it() {
-        let files: BTreeSet<String> = ["a/b.yaml".to_owned(), "c.yaml".to_owned()].into();
-        assert_eq!(read_index(&text(&files)), Ok(files.clone()));
-        assert_eq!(read_index(r#"{"files": ["c.yaml", "a/b.yaml"]}"#), Ok(files.clone()));
-        let conflict =
-            format!("{HEADING}\n<<<<<<< HEAD\na/b.yaml\n=======\nc.yaml\n>>>>>>> other\n");
-        let told = read_index(&conflict).expect_err("a conflict");
-        assert!(told.contains("merge conflict") && told.contains("both sides"), "{told}");
-        let is_mark = |line: &&str| MARKS.iter().any(|mark| line.starts_with(mark));
-        let kept: Vec<_> = conflict.lines().filter(|line| !is_mark(line)).collect();
-        assert_eq!(read_index(&kept.join("\n")), Ok(files));
-        for bad in ["sesame", "a/b.yaml\n", "{}", ""] {
-            assert!(read_index(bad).is_err(), "{bad}");
-        }
     }
 }
