@@ -16,6 +16,9 @@ use rustix::io::Errno;
 use super::Trouble;
 use super::files::shown;
 
+/// The file that is being written; it is moved to its place when it is whole.
+pub(super) const PART: &str = ".pso-gen.part";
+
 /// An open folder.
 #[derive(Debug)]
 pub(super) struct Below {
@@ -126,11 +129,12 @@ impl Below {
     /// Writes a file in this folder, which takes the place of what has its name: a link there is replaced,
     /// not written through. `mode` as in chmod(2).
     pub(super) fn replace(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
-        let part = format!(".pso-gen-{:016x}.part", fastrand::u64(..));
-        self.write_new(&part, bytes, mode)?;
-        let placed = self.place(&part, self, name);
+        // One that was killed has left it.
+        self.unlink(PART)?;
+        self.write_new(PART, bytes, mode)?;
+        let placed = self.place(PART, self, name);
         if placed.is_err() {
-            let _ = self.unlink(&part);
+            let _ = self.unlink(PART);
         }
         placed
     }

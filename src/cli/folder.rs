@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use tempfile::SpooledTempFile;
 
 use super::Trouble;
-use super::below::Below;
+use super::below::{Below, PART};
 use super::files::shown;
 use super::sink::{IN_MEMORY, OutFile, file_name};
 use crate::compile::MANAGER;
@@ -29,8 +29,6 @@ use crate::yaml;
 const INDEX: &str = ".pso-gen.index";
 /// Most bytes of that list which are read: a million files.
 const MAX_INDEX: u64 = 64 << 20;
-/// The file that is being written; it is moved to its place when it is whole.
-const PART: &str = ".pso-gen.part";
 /// How the folders begin in which earlier versions let files wait, and how many digits follow.
 const WAITING: (&str, usize) = (".pso-gen-", 16);
 /// Which label says that an object is ours.
@@ -143,7 +141,9 @@ impl OutFolder {
     fn act(&mut self, folder: &Below, between: Between<'_>) -> Result<(usize, usize), Trouble> {
         let index = self.index(folder)?;
         let left_over = self.left_over(folder, &index);
-        folder.fits(Path::new(INDEX))?;
+        for own in [INDEX, PART] {
+            folder.fits(Path::new(own))?;
+        }
         for stale in &self.stale {
             folder.fits(Path::new(&stale.path))?;
         }
@@ -458,6 +458,7 @@ mod tests {
             ("apps/c", "a file where a directory belongs"),
             ("apps/c/pod-c.yaml/x", "a directory where a file belongs"),
             (".pso-gen.index/x", "a directory where a file belongs"),
+            (".pso-gen.part/x", "a directory where a file belongs"),
         ] {
             let top = tempfile::tempdir().expect("a folder");
             let path = top.path().join(path);

@@ -247,7 +247,7 @@ impl Session {
             today,
             side,
         };
-        // What was applied earlier is not judged again: only what cannot be rendered is told.
+        // What was applied earlier is not judged again: only what cannot be rendered is reported.
         let judges = side == Side::Today;
         let mut summary = Summary { diagnostics: wrong, ..Summary::default() };
         let mut run = Run::new(&quotas);

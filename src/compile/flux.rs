@@ -12,16 +12,27 @@ const SUBSTITUTE: (&str, &str) = ("kustomize.toolkit.fluxcd.io/substitute", "dis
 /// Adds the annotation to the objects that need it.
 pub(super) fn keep(objects: &mut [Object]) {
     for object in objects {
-        let mut finds = Finds::default();
-        // An object that cannot be written is refused where it is.
-        if object.to_writer(&mut finds).is_ok() && finds.found {
+        if has_variable(object) {
             let annotations = object.metadata_mut().annotations.get_or_insert_default();
             annotations.entry(SUBSTITUTE.0.to_owned()).or_insert_with(|| SUBSTITUTE.1.to_owned());
         }
     }
 }
 
-/// Looks for `${` in what is written to it.
+fn has_variable(object: &Object) -> bool {
+    if let Object::ConfigMap(map) = object {
+        // The largest by far, and quick to look through.
+        let annotations = map.metadata.annotations.iter().flat_map(|all| all.values());
+        let mut texts = map.data.iter().flat_map(|all| all.values()).chain(annotations);
+        return texts.any(|text| text.contains("${"));
+    }
+    let mut finds = Finds::default();
+    // It ends with the first one; an object that cannot be written is refused where it is.
+    let _ = object.to_writer(&mut finds);
+    finds.found
+}
+
+/// Looks for `${` in what is written to it, up to the first one.
 #[derive(Default)]
 struct Finds {
     last: u8,
@@ -31,7 +42,10 @@ struct Finds {
 impl Write for Finds {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for byte in bytes {
-            self.found |= self.last == b'$' && *byte == b'{';
+            if self.last == b'$' && *byte == b'{' {
+                self.found = true;
+                return Err(io::ErrorKind::Other.into());
+            }
             self.last = *byte;
         }
         Ok(bytes.len())
