@@ -86,6 +86,7 @@ fn whole_app(bencher: divan::Bencher<'_, '_>) {
         namespace: None,
         tenancy: pso_gen::spec::Tenancy::default(),
         today: "2026-01-01".to_owned(),
+        side: pso_gen::pipeline::Side::Today,
     };
     bencher.bench_local(|| {
         let unit = pipeline.render(source);

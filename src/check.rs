@@ -3,6 +3,7 @@
 //! What an app's volumes allow is [`compile`](crate::compile)'s matter, since the same decision makes
 //! the objects; what follows here needs finished objects, or several apps, or an earlier output.
 
+mod claims;
 mod earlier;
 mod foreign;
 mod images;
@@ -10,11 +11,15 @@ mod names;
 mod networks;
 mod run;
 mod storage;
+mod storage_since;
 mod tenant;
 
-pub use earlier::{Change, changes, since};
+pub use claims::claims_since;
+pub use earlier::{Change, Owner, changes, since};
 pub use run::{Facts, Run, SharedNamespace};
-pub use storage::{LONGEST_CLUSTER, Storages, is_block_option, storage, storage_advice, tokens};
+pub use storage::{
+    LONGEST_CLUSTER, Storages, is_block_option, is_file_option, storage, storage_advice, tokens,
+};
 pub use tenant::{tenant, tenant_blueprints, tenant_objects, tenant_storage};
 
 use std::collections::BTreeSet;
@@ -41,6 +46,7 @@ pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
     found.extend(sizes(app));
     found.extend(snapshots(app));
     found.extend(networks::networks(app));
+    found.extend(claims::within(app));
     found
 }
 

@@ -1,7 +1,8 @@
 //! The command line: one file per command. Alone reads arguments, files, environment and terminal.
 //!
 //! Data goes to standard output, words to standard error. Exit codes: 0 good, 1 what was given is
-//! wrong, 2 it could not be tried (usage, files); `diff`: 0 same, 1 different, 2 trouble.
+//! wrong, 2 it could not be tried (usage, files); `diff`: 0 same, 1 different, 2 trouble; 128 and the number of
+//! the signal that stopped it while files were written.
 
 mod argocd;
 mod batch;
@@ -14,6 +15,7 @@ mod diff;
 mod expired;
 mod explain;
 mod files;
+mod folder;
 mod function;
 mod git;
 mod graph;
@@ -32,6 +34,7 @@ mod share;
 mod simulate;
 mod sink;
 mod status;
+mod stop;
 mod table;
 mod tenant;
 mod validate;
@@ -99,6 +102,12 @@ enum Trouble {
         "{0} commands are at work already and have all memory; Argo CD tries again, and a larger memory limit of the sidecar helps"
     )]
     Busy(u8),
+    /// A signal came while files were written.
+    #[error(
+        "stopped by {} after {done} of {all} files; run `pso-gen render --out` again, which writes the others and removes what is no longer rendered",
+        signal_name(.signal)
+    )]
+    Stopped { signal: i32, done: usize, all: usize },
     #[error("stopped by a defect of pso-gen")]
     Defect,
     #[error("git: {0}")]
@@ -139,10 +148,24 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Wrong) => ExitCode::from(1),
         Err(trouble) => {
             out::trouble(&trouble);
-            // What is too much is wrong with the input, everything else with how we were started.
-            ExitCode::from(if matches!(trouble, Trouble::TooMuch(_)) { 1 } else { 2 })
+            ExitCode::from(exit_code(&trouble))
         }
     }
+}
+
+/// What is too much is wrong with the input, a signal has its own code, and everything else is wrong with how
+/// the program was started.
+fn exit_code(trouble: &Trouble) -> u8 {
+    match trouble {
+        Trouble::TooMuch(_) => 1,
+        // As shells have it.
+        Trouble::Stopped { signal, .. } => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        _ => 2,
+    }
+}
+
+fn signal_name(number: &i32) -> &'static str {
+    if *number == 2 { "SIGINT" } else { "SIGTERM" }
 }
 
 fn run(command: Command) -> Result<Outcome, Trouble> {

@@ -8,6 +8,7 @@ mod claim;
 mod class;
 mod config;
 mod container;
+mod flux;
 mod job;
 mod manifests;
 mod names;
@@ -33,12 +34,12 @@ use crate::diagnostic::{Diagnostic, any_error};
 use crate::manifest::{self, Object};
 use crate::spec::Profile;
 
-pub use names::{MANAGER, OWN_LABELS};
+pub use names::{INSTANCE, MANAGER, OWN_LABELS};
 pub use namespace::namespace;
 pub(crate) use network::{is_never, never};
 pub(crate) use platform::refused_volumes;
 pub use platform::with_amounts;
-pub use storage::{Storage, storage};
+pub use storage::{ARRAYS, CLUSTER, Storage, storage};
 
 /// What an app becomes.
 #[derive(Debug)]
@@ -73,6 +74,7 @@ pub fn compile(app: &App) -> (Option<Compiled>, Vec<Diagnostic>) {
     if any_error(&diagnostics) {
         return (None, diagnostics);
     }
+    flux::keep(&mut objects);
     manifest::sort(&mut objects);
     let profile = manifest::pod_security::profile(&objects);
     (Some(Compiled { objects, profile }), diagnostics)

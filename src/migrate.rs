@@ -3,10 +3,13 @@
 //! Takes texts and gives texts; must not know files, Git or the terminal. What it shows to people never has a
 //! token in it: diagnostics get texts in which tokens are stars.
 
+mod dump;
 mod hide;
 mod keys;
+mod storage_classes;
 mod values;
 mod volumes;
+mod wrap;
 
 use serde_json::{Value as Json, json};
 

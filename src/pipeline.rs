@@ -40,6 +40,19 @@ pub struct Pipeline<'p> {
     pub tenancy: Tenancy,
     /// The day on which somebody renders, `2026-12-24`.
     pub today: String,
+    /// Which side of a comparison this is.
+    pub side: Side,
+}
+
+/// A side of a comparison of apps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Side {
+    /// What is to be applied: with an error, an app is not rendered.
+    #[default]
+    Today,
+    /// What was applied: rules of today do not count for it. An app is rendered if it can be, and what is found
+    /// says why another one cannot.
+    Earlier,
 }
 
 /// A document of a layer file, and how many apps it has changed.
@@ -54,12 +67,23 @@ pub struct Layer {
 pub struct Unit {
     /// Its apps.
     pub apps: Vec<Rendered>,
-    /// The objects of its storage documents.
-    pub storage: Vec<(String, Vec<Object>)>,
+    /// Its storage documents.
+    pub storage: Vec<Stored>,
     /// How many documents it has.
     pub documents: usize,
     /// What is wrong with it.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A storage document with its objects.
+#[derive(Debug)]
+pub struct Stored {
+    /// Its name.
+    pub name: String,
+    /// Its objects.
+    pub objects: Vec<Object>,
+    /// The document, for places.
+    pub document: Node,
 }
 
 /// An app with its objects.
@@ -154,6 +178,8 @@ impl Pipeline<'_> {
         }
         let (app, diagnostics) = instantiate(&document, blueprint, &self.classes);
         let mut found = diagnostics;
+        // With an error here, values that were refused have been replaced.
+        let as_written = !any_error(&found);
         if let Some(mut app) = app {
             found.extend(check::app(&app, &self.today));
             let asked = check::tenant(&app, &self.tenancy);
@@ -167,6 +193,9 @@ impl Pipeline<'_> {
                 found.extend(check::objects(&app, &compiled));
                 if !asks_too_much {
                     found.extend(check::tenant_objects(&app, &compiled, &self.tenancy));
+                }
+                if self.side == Side::Earlier && as_written {
+                    found.clear();
                 }
                 if !any_error(&found) {
                     unit.apps.push(Rendered { app, compiled });
@@ -185,7 +214,8 @@ impl Pipeline<'_> {
                 unit.diagnostics.extend(check::storage_advice(&spec, &document.node));
                 let classes = &self.classes;
                 let storage = Storage { spec: &spec, classes, document };
-                unit.storage.push((name, compile::storage(&storage)));
+                let objects = compile::storage(&storage);
+                unit.storage.push(Stored { name, objects, document: document.node.clone() });
             }
             Err(wrong) => unit.diagnostics.extend(wrong),
         }

@@ -31,6 +31,7 @@ fn render(library: &Library, sources: &Sources, text: &str) -> Unit {
         namespace: None,
         tenancy: pso_gen::spec::Tenancy::default(),
         today: "2026-01-01".to_owned(),
+        side: pso_gen::pipeline::Side::Today,
     };
     pipeline.render(sources.add("app.pso.yaml", text))
 }

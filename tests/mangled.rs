@@ -127,6 +127,7 @@ proptest! {
             namespace: None,
             tenancy: pso_gen::spec::Tenancy::default(),
             today: "2026-01-01".to_owned(),
+            side: pso_gen::pipeline::Side::Today,
         };
         let unit = pipeline.render(sources.add("mangled.pso.yaml", text));
         // All three renderings stand every place that they are given.

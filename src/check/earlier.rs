@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use super::storage_since::storage_since;
 use crate::blueprint::App;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::manifest::image::{major, repository};
 use crate::manifest::{Earlier, Identity};
 use crate::spec::Quantity;
+use crate::yaml::Node;
 
 /// An object before and after.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,16 +39,47 @@ pub fn changes(before: Vec<Earlier>, after: Vec<Earlier>) -> Vec<Change> {
         .collect()
 }
 
-/// Returns what is wrong with changes. `app` finds the app that an object belongs to, for places.
+/// The document that an object comes from.
+#[derive(Debug)]
+pub enum Owner {
+    /// An app.
+    App(Box<App>),
+    /// A storage document.
+    Storage(Node),
+}
+
+impl Owner {
+    /// Returns the app, if it is one.
+    pub fn app(&self) -> Option<&App> {
+        match self {
+            Self::App(app) => Some(app),
+            Self::Storage(_) => None,
+        }
+    }
+
+    /// Returns the place of a field of the document, or of the nearest that is written.
+    pub fn place(&self, path: &str) -> Place {
+        match self {
+            Self::App(app) => app.place(path),
+            Self::Storage(document) => document.place_of(path.split('.')),
+        }
+    }
+}
+
+/// Returns what is wrong with changes. `owner` finds the document that an object comes from, for places.
 pub fn since<'a>(
     changes: &[Change],
-    app: impl Fn(&Identity) -> Option<&'a App>,
+    owner: impl Fn(&Identity) -> Option<&'a Owner>,
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for change in changes {
-        let app = app(&change.identity);
+        let owner = owner(&change.identity);
+        let app = owner.and_then(Owner::app);
         match (&change.before, &change.after) {
-            (Some(before), Some(after)) => changed(change, before, after, app, &mut found),
+            (Some(before), Some(after)) => {
+                changed(change, before, after, app, &mut found);
+                found.extend(storage_since(before, after, owner));
+            }
             (Some(_), None) if change.identity.kind == "PersistentVolumeClaim" => {
                 let message = format!("{} is no longer rendered", change.identity);
                 let place = app.map(|app| app.place("metadata.name"));
@@ -133,6 +166,7 @@ fn changed(
 fn immutable(kind: &str) -> &'static [(&'static str, &'static str, &'static str)] {
     const COPY: &str = "a claim keeps its class and mode: make a new app with the new class, copy the data, then switch";
     const AGAIN: &str = "delete the object first (its data is in claims, which stay), then sync";
+    const CLASS: &str = "declare a class with another name";
     match kind {
         "PersistentVolumeClaim" => &[
             ("/spec/storageClassName", "storageClassName", COPY),
@@ -148,12 +182,13 @@ fn immutable(kind: &str) -> &'static [(&'static str, &'static str, &'static str)
         "Job" => &[("/spec/template", "template", AGAIN), ("/spec/selector", "selector", AGAIN)],
         "Service" => &[("/spec/clusterIP", "clusterIP", AGAIN)],
         "RoleBinding" | "ClusterRoleBinding" => &[("/roleRef", "roleRef", AGAIN)],
+        // `mountOptions`, `allowVolumeExpansion` and `allowedTopologies` may change, for new volumes: see
+        // `ValidateStorageClassUpdate` in <https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/storage/validation/validation.go>.
         "StorageClass" => &[
-            ("/provisioner", "provisioner", "declare a class with another name"),
-            ("/parameters", "parameters", "declare a class with another name"),
-            ("/reclaimPolicy", "reclaimPolicy", "declare a class with another name"),
-            ("/volumeBindingMode", "volumeBindingMode", "declare a class with another name"),
-            ("/mountOptions", "mountOptions", "declare a class with another name"),
+            ("/provisioner", "provisioner", CLASS),
+            ("/parameters", "parameters", CLASS),
+            ("/reclaimPolicy", "reclaimPolicy", CLASS),
+            ("/volumeBindingMode", "volumeBindingMode", CLASS),
         ],
         _ => &[],
     }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::claims::{self, Claims, Use};
 use crate::blueprint::App;
 use crate::compile::Compiled;
 use crate::diagnostic::{Code, Diagnostic, Place};
@@ -27,6 +28,7 @@ pub struct Facts {
     hosts: Vec<String>,
     /// Class and bytes of each claim.
     claims: Vec<(String, u64)>,
+    uses: Vec<Use>,
     namespace: Option<String>,
     own_namespace: bool,
     profile: Profile,
@@ -55,6 +57,7 @@ impl Facts {
             identities,
             hosts: app.exposed.iter().flat_map(|exposed| exposed.hosts.clone()).collect(),
             claims: compiled.objects.iter().filter_map(claim).collect(),
+            uses: claims::uses(app, compiled),
             namespace: app.namespace.clone(),
             own_namespace: app.common.create_namespace,
             profile: compiled.profile,
@@ -92,6 +95,7 @@ pub struct Run {
     objects: HashMap<u64, u32>,
     hosts: HashMap<String, u32>,
     quotas: BTreeMap<(String, String), Sum>,
+    claims: Claims,
     namespaces: BTreeMap<String, (Profile, bool)>,
 }
 
@@ -147,6 +151,9 @@ impl Run {
                 sum.last = Some(app.volumes_place);
             }
         }
+        let name =
+            |number: u32| self.apps.get(number as usize).map_or("", |(name, ..)| name.as_str());
+        found.extend(self.claims.add(number, app.namespace.as_deref(), &app.uses, name));
         self.namespace(app);
         found
     }

@@ -21,6 +21,7 @@ use crate::argocd::{
 };
 use crate::blueprint::name_of;
 use crate::diagnostic::{Code, Diagnostic, Place, Sources};
+use crate::pipeline::Side;
 use crate::spec::{Given, Setting};
 
 /// Argo CD gives a request 60 s, the upload of the repository included, and then kills the command without a
@@ -153,6 +154,7 @@ impl Told {
                 namespace: namespace.to_owned(),
             }),
             ignored: Ignored::None,
+            side: Side::Today,
             today: None,
         }
     }

@@ -10,14 +10,14 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Trouble;
 use super::files::shown;
 
-/// How often another name is tried for what is temporary.
-const TRIES: u8 = 16;
+/// The file that is being written; it is moved to its place when it is whole.
+pub(super) const PART: &str = ".pso-gen.part";
 
 /// An open folder.
 #[derive(Debug)]
@@ -25,16 +25,6 @@ pub(super) struct Below {
     folder: OwnedFd,
     /// How it is named to people.
     name: PathBuf,
-}
-
-/// A folder for files that wait until they are moved into place; it goes when it is dropped.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    /// The folder itself.
-    pub(super) folder: Below,
-    around: Below,
-    name: String,
-    files: Vec<String>,
 }
 
 impl Below {
@@ -74,6 +64,7 @@ impl Below {
                 Ok(folder) => here = Self { folder, name },
                 Err(Errno::NOENT) => return Ok(None),
                 Err(_) if here.kind(step) == Some(FileType::Symlink) => return Err(link(&name)),
+                Err(Errno::NOTDIR) => return Err(in_the_way(&name, FILE)),
                 Err(error) => return Err(read(&name, error)),
             }
         }
@@ -121,6 +112,11 @@ impl Below {
     /// Takes away the file or link at a path below, and then the folders that are empty by that.
     pub(super) fn remove(&self, path: &Path) -> Result<(), Trouble> {
         self.delete(path)?;
+        self.remove_empty_around(path)
+    }
+
+    /// Removes the folders on the way to a path below that are empty, the innermost first.
+    pub(super) fn remove_empty_around(&self, path: &Path) -> Result<(), Trouble> {
         for folder in path.ancestors().skip(1).filter(|folder| *folder != Path::new("")) {
             let Some((around, name)) = self.around(folder)? else { break };
             if rustix::fs::unlinkat(&around.folder, name, AtFlags::REMOVEDIR).is_err() {
@@ -133,9 +129,79 @@ impl Below {
     /// Writes a file in this folder, which takes the place of what has its name: a link there is replaced,
     /// not written through. `mode` as in chmod(2).
     pub(super) fn replace(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
-        let mut waiting = self.waiting()?;
-        waiting.write(name, bytes, mode)?;
-        waiting.place(name, self, name)
+        // One that was killed has left it.
+        self.unlink(PART)?;
+        self.write_new(PART, bytes, mode)?;
+        let placed = self.place(PART, self, name);
+        if placed.is_err() {
+            let _ = self.unlink(PART);
+        }
+        placed
+    }
+
+    /// Moves a file of this folder to a name in another one, over the file or link that has that name.
+    pub(super) fn place(&self, file: &str, folder: &Self, name: &str) -> Result<(), Trouble> {
+        rustix::fs::renameat(&self.folder, one_step(file)?, &folder.folder, one_step(name)?)
+            .map_err(|error| write(&folder.name.join(name), error))
+    }
+
+    /// Removes the file or link of this name in this folder, if there is one.
+    pub(super) fn unlink(&self, name: &str) -> Result<(), Trouble> {
+        match rustix::fs::unlinkat(&self.folder, one_step(name)?, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(write(&self.name.join(name), error)),
+        }
+    }
+
+    /// Removes the folder of this name in this folder, if it is empty.
+    pub(super) fn remove_empty(&self, name: &str) -> Result<(), Trouble> {
+        rustix::fs::unlinkat(&self.folder, one_step(name)?, AtFlags::REMOVEDIR)
+            .map_err(|error| write(&self.name.join(name), error))
+    }
+
+    /// Returns the names in this folder, each with whether it is a folder; links are not followed.
+    pub(super) fn names(&self) -> Result<Vec<(String, bool)>, Trouble> {
+        let failed = |error| read(&self.name, error);
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.folder).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                let is_folder = self.kind(&name) == Some(FileType::Directory);
+                names.push((name, is_folder));
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Reserves this folder for this process until the value is dropped, or the process ends. Returns whether no
+    /// other process has reserved it; a file system without locks reserves nothing.
+    pub(super) fn reserve(&self) -> bool {
+        let asked = rustix::fs::flock(&self.folder, FlockOperation::NonBlockingLockExclusive);
+        asked != Err(Errno::WOULDBLOCK)
+    }
+
+    /// Checks that a file can be moved to a path below: no step on the way is a file, and the last one is no
+    /// folder. Makes nothing.
+    pub(super) fn fits(&self, path: &Path) -> Result<(), Trouble> {
+        let steps = steps(path)?;
+        let Some((last, before)) = steps.split_last() else { return Err(outside(path)) };
+        let mut here = self.again()?;
+        for step in before {
+            let name = here.name.join(step);
+            match here.kind(*step) {
+                None => return Ok(()),
+                Some(FileType::Directory) => {}
+                Some(FileType::Symlink) => return Err(link(&name)),
+                Some(_) => return Err(in_the_way(&name, FILE)),
+            }
+            let Some(next) = here.descend(step, false)? else { return Ok(()) };
+            here = next;
+        }
+        if here.kind(*last) == Some(FileType::Directory) {
+            return Err(in_the_way(&here.name.join(last), "a directory where a file belongs"));
+        }
+        Ok(())
     }
 
     /// Writes a new file in this folder.
@@ -167,7 +233,8 @@ impl Below {
         file.map(File::from).map_err(|error| write(&self.name.join(name), error))
     }
 
-    fn write_new(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
+    /// Writes a new file in this folder. `mode` as in chmod(2).
+    pub(super) fn write_new(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let path = || self.name.join(name);
         #[cfg_attr(
@@ -177,27 +244,11 @@ impl Below {
         let mode = Mode::from_raw_mode(mode.try_into().unwrap_or(0o600));
         let file = rustix::fs::openat(&self.folder, one_step(name)?, flags, mode);
         let mut file = file.map(File::from).map_err(|error| write(&path(), error))?;
-        file.write_all(bytes).map_err(|source| Trouble::Write { path: shown(&path()), source })
-    }
-
-    /// Makes a folder in which files wait until they are moved into place.
-    pub(super) fn waiting(&self) -> Result<Waiting, Trouble> {
-        let mut failed = Errno::EXIST;
-        for _ in 0..TRIES {
-            let name = format!(".pso-gen-{:016x}", fastrand::u64(..));
-            match rustix::fs::mkdirat(&self.folder, &name, Mode::from_raw_mode(0o700)) {
-                Ok(()) => {
-                    let folder = self.made_folder(Path::new(&name))?;
-                    return Ok(Waiting { folder, around: self.again()?, name, files: Vec::new() });
-                }
-                Err(Errno::EXIST) => {}
-                Err(error) => {
-                    failed = error;
-                    break;
-                }
-            }
+        let written = file.write_all(bytes);
+        if written.is_err() {
+            let _ = self.unlink(name);
         }
-        Err(write(&self.name, failed))
+        written.map_err(|source| Trouble::Write { path: shown(&path()), source })
     }
 
     /// What is called so in this folder, links not followed.
@@ -215,42 +266,7 @@ impl Below {
     }
 }
 
-impl Waiting {
-    /// Writes a file that waits.
-    pub(super) fn write(&mut self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
-        self.folder.write_new(name, bytes, mode)?;
-        self.files.push(name.to_owned());
-        Ok(())
-    }
-
-    /// Says whether a file can be moved to a name in a folder: not onto a folder.
-    pub(super) fn fits(folder: &Below, name: &str) -> Result<(), Trouble> {
-        if folder.kind(name) == Some(FileType::Directory) {
-            return Err(write(&folder.name.join(name), Errno::ISDIR));
-        }
-        Ok(())
-    }
-
-    /// Moves a file that waits to a name in a folder, over what is called so.
-    pub(super) fn place(&mut self, file: &str, folder: &Below, name: &str) -> Result<(), Trouble> {
-        rustix::fs::renameat(&self.folder.folder, file, &folder.folder, name)
-            .map_err(|error| write(&folder.name.join(name), error))?;
-        if let Some(index) = self.files.iter().position(|waits| waits == file) {
-            self.files.swap_remove(index);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        for file in &self.files {
-            let _ = rustix::fs::unlinkat(&self.folder.folder, file, AtFlags::empty());
-        }
-        let _ = rustix::fs::unlinkat(&self.around.folder, &self.name, AtFlags::REMOVEDIR);
-    }
-}
-
+const FILE: &str = "a file where a directory belongs";
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The names of a path, each of which leads one step down.
@@ -279,6 +295,10 @@ fn link(path: &Path) -> Trouble {
         "{} is a link; remove it, or put a folder there: below the folder that is named, links are not followed",
         shown(path)
     ))
+}
+
+fn in_the_way(path: &Path, what: &str) -> Trouble {
+    Trouble::Usage(format!("{} is {what}; remove it, or give it another name", shown(path)))
 }
 
 fn read(path: &Path, error: Errno) -> Trouble {
@@ -338,7 +358,7 @@ mod tests {
         // `a` is not empty, `b` in it is.
         assert!(root.join("a/b").exists());
         below.replace("a", b"", 0o600).expect_err("a folder");
-        assert_eq!(fs::read_dir(&root).expect("a folder").count(), 2, "nothing waits any more");
+        assert_eq!(fs::read_dir(&root).expect("a folder").count(), 2, "no part is left");
     }
 
     #[test]

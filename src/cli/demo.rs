@@ -155,12 +155,13 @@ fn rendered(path: &Path, settings: &[String], storage: &[PathBuf]) -> Result<Vec
         tenant_rules: Vec::new(),
         application: None,
         ignored: super::files::Ignored::default(),
+        side: crate::pipeline::Side::Today,
         today: None,
     })?;
     let mut objects = Vec::new();
     let prepare = |unit: &crate::pipeline::Unit| {
         let apps = unit.apps.iter().flat_map(|app| app.compiled.objects.clone());
-        let storage = unit.storage.iter().flat_map(|(_, objects)| objects.clone());
+        let storage = unit.storage.iter().flat_map(|stored| stored.objects.clone());
         Ok(storage.chain(apps).collect::<Vec<_>>())
     };
     let (summary, _) = session.run(prepare, |mut each| {

@@ -1,5 +1,6 @@
 //! `pso-gen diff`: what a change of app files changes in the cluster.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io;
 
@@ -9,9 +10,8 @@ use super::input::InputArgs;
 use super::out::{self, Format};
 use super::session::{Session, Summary};
 use super::{Outcome, Trouble, git};
-use crate::blueprint::App;
-use crate::check::{Change, changes};
-use crate::diagnostic::{Sources, Style};
+use crate::check::{Change, Owner, changes};
+use crate::diagnostic::{Code, Diagnostic, Sources, Style, any_error};
 use crate::manifest::{Earlier, Identity};
 use crate::pipeline::{Rendered, Unit};
 use crate::plain;
@@ -19,7 +19,9 @@ use crate::yaml;
 
 /// Show what would change against an earlier output
 ///
-/// Prints a unified diff, object by object. Exit code 0: same, 1: different, 2: it could not be told.
+/// Prints a unified diff, object by object. Settings (`--set`) count for today's side alone, `--namespace`
+/// for both; layers and blueprints are those of each side. Exit code 0: same, 1: different, 2: it could not be
+/// compared.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// What to compare with: a folder or file of earlier output, a Git revision whose app files are
@@ -29,6 +31,10 @@ pub(super) struct Args {
 
     #[command(flatten)]
     input: InputArgs,
+
+    /// Value for the apps of an earlier Git revision, like `--set`, which counts for today's apps alone
+    #[arg(long = "set-earlier", value_name = "[APP:]PATH=VALUE")]
+    set_earlier: Vec<String>,
 
     /// Print only the names of objects
     #[arg(long)]
@@ -42,14 +48,15 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     if summary.is_broken() {
         return Err(Trouble::Usage("the apps of today cannot be rendered".to_owned()));
     }
-    let earlier = match git::earlier(&args.since, &args.input, &sources)? {
-        Ok(earlier) => earlier,
-        Err(diagnostic) => {
-            out::diagnostics(&[diagnostic], &sources, Format::Human);
-            return Err(Trouble::Usage(format!("{} cannot be compared with", args.since)));
-        }
-    };
-    let changes = changes(earlier, objects(&apps, &summary)?);
+    let before = git::earlier(&args.since, &args.input, &args.set_earlier, &sources)?;
+    let after = objects(&apps, &summary)?;
+    let mut missing = before.missing;
+    missing.extend(elsewhere(&args.since, &before.objects, &after));
+    out::diagnostics(&missing, &sources, Format::Human);
+    if any_error(&missing) {
+        return Err(Trouble::Usage(format!("{} cannot be compared with", args.since)));
+    }
+    let changes = changes(before.objects, after);
     let style = out::style(&io::stdout());
     let mut text = String::new();
     for change in &changes {
@@ -61,7 +68,35 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     }
     // What was rendered earlier may be anybody's words.
     out::data(&plain::coloured(&text))?;
-    Ok(if changes.is_empty() { Outcome::Good } else { Outcome::Wrong })
+    match (changes.is_empty(), missing.is_empty()) {
+        (true, true) => Ok(Outcome::Good),
+        (true, false) => Err(Trouble::Usage(format!(
+            "what could be compared with {} is the same; the rest could not be compared",
+            args.since
+        ))),
+        (false, _) => Ok(Outcome::Wrong),
+    }
+}
+
+/// Says that the earlier side has nothing of today's, which is most often the wrong folder.
+pub(super) fn elsewhere(since: &str, before: &[Earlier], after: &[Earlier]) -> Option<Diagnostic> {
+    // Namespaces are shared.
+    let of_apps = |object: &&Earlier| object.identity.kind != "Namespace";
+    let earlier: HashSet<_> = before.iter().filter(of_apps).map(|o| &o.identity).collect();
+    let mut today = after.iter().filter(of_apps);
+    let is_other = today.next().is_some() && !earlier.is_empty();
+    let mut today = after.iter().filter(of_apps);
+    (is_other && !today.any(|object| earlier.contains(&object.identity))).then(|| {
+        let none = format!("`{since}` has none of today's {} objects", after.len());
+        let told = if before.iter().any(Earlier::is_ours) {
+            let message = format!("{none}; all of them count as new");
+            Diagnostic::new(Code::NotCompared, None, message)
+        } else {
+            let message = format!("{none}, and no other output of pso-gen");
+            Diagnostic::new(Code::BadEarlier, None, message)
+        };
+        told.fix("name the earlier output of the same apps")
+    })
 }
 
 /// Renders everything and keeps it: for comparisons, which need all of it.
@@ -69,13 +104,13 @@ pub(super) fn collect(session: Session) -> Result<(Summary, Sources, Vec<Kept>),
     let mut kept = Vec::new();
     let prepare = |unit: &Unit| {
         let mut all = Vec::new();
-        for (_, objects) in &unit.storage {
-            let objects = objects.iter().map(Earlier::of).collect::<Result<_, _>>()?;
-            all.push(Kept { app: None, objects });
+        for stored in &unit.storage {
+            let objects = stored.objects.iter().map(Earlier::of).collect::<Result<_, _>>()?;
+            all.push(Kept { owner: Owner::Storage(stored.document.clone()), objects });
         }
         for Rendered { app, compiled } in &unit.apps {
             let objects = compiled.objects.iter().map(Earlier::of).collect::<Result<_, _>>()?;
-            all.push(Kept { app: Some(app.clone()), objects });
+            all.push(Kept { owner: Owner::App(Box::new(app.clone())), objects });
         }
         Ok(all)
     };
@@ -86,11 +121,11 @@ pub(super) fn collect(session: Session) -> Result<(Summary, Sources, Vec<Kept>),
     Ok((summary, sources, kept))
 }
 
-/// An app with its objects, or a storage document's objects.
+/// An app or a storage document, with its objects.
 #[derive(Debug)]
 pub(super) struct Kept {
-    app: Option<App>,
-    objects: Vec<Earlier>,
+    pub(super) owner: Owner,
+    pub(super) objects: Vec<Earlier>,
 }
 
 /// Returns all objects of a run.
@@ -102,10 +137,10 @@ pub(super) fn objects(kept: &[Kept], summary: &Summary) -> Result<Vec<Earlier>, 
     Ok(objects)
 }
 
-/// Returns the app that made an object.
-pub(super) fn owner<'k>(kept: &'k [Kept], identity: &Identity) -> Option<&'k App> {
+/// Returns the app or storage document that an object comes from.
+pub(super) fn owner<'k>(kept: &'k [Kept], identity: &Identity) -> Option<&'k Owner> {
     let made = |kept: &&Kept| kept.objects.iter().any(|object| object.identity == *identity);
-    kept.iter().find(made)?.app.as_ref()
+    kept.iter().find(made).map(|kept| &kept.owner)
 }
 
 fn mark(change: &Change) -> char {

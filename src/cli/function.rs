@@ -12,7 +12,7 @@ use crate::compile;
 use crate::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
 use crate::krm::ResourceList;
 use crate::manifest::Object;
-use crate::pipeline::{Pipeline, Rendered, read_storage};
+use crate::pipeline::{Pipeline, Rendered, Side, read_storage};
 use crate::spec::{STORAGE, Setting, Tenancy, split};
 use crate::yaml::{self, Node};
 
@@ -118,6 +118,7 @@ fn render(
         },
         tenancy,
         today: files::day(args.today),
+        side: Side::Today,
     };
     let unit = pipeline.documents(documents, Vec::new());
     let mut run = Run::new(&quotas);
@@ -129,7 +130,7 @@ fn render(
     }
     found.extend(run.finish());
     objects.extend(run.namespaces().map(|n| compile::namespace(&n.name, n.profile, n.holds_data)));
-    objects.extend(unit.storage.into_iter().flat_map(|(_, objects)| objects));
+    objects.extend(unit.storage.into_iter().flat_map(|stored| stored.objects));
     objects.extend(unit.apps.into_iter().flat_map(|rendered| rendered.compiled.objects));
     Ok((objects, found))
 }

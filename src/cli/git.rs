@@ -4,7 +4,7 @@
 //! configuration: monitors, hooks, filters, pagers, transports. None of them runs. Files of a revision are read
 //! as objects, so that no filter has a part in it and no link is made.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -16,8 +16,9 @@ use super::files::{self, shown};
 use super::input::InputArgs;
 use super::session::Session;
 use super::{Trouble, links};
-use crate::diagnostic::{Diagnostic, Sources};
+use crate::diagnostic::{Code, Diagnostic, Sources};
 use crate::manifest::{Earlier, read_stream};
+use crate::pipeline::Side;
 use crate::yaml;
 
 /// What a repository's own configuration may not say.
@@ -32,19 +33,31 @@ const OVERRIDDEN: [&str; 8] = [
     // A folder of the work tree that looks like a repository without one is none.
     "safe.bareRepository=explicit",
 ];
+/// API group of app files and storage documents, which output never has.
+const GROUP: &str = "pso-gen.io";
 /// Most links in a row that are followed, as the kernel has it.
 const MOST_LINKS: u8 = 40;
 
-/// Returns the objects of an earlier output: a folder or file of output, a revision whose app files
-/// are rendered by this version of the program, or `REVISION:FOLDER` with output in Git.
+/// The earlier side of a comparison.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    /// Its objects.
+    pub(super) objects: Vec<Earlier>,
+    /// What of it is missing, and why. With an error, there is nothing to compare with.
+    pub(super) missing: Vec<Diagnostic>,
+}
+
+/// Returns an earlier output: a folder or file of output, a revision whose app files are rendered by this
+/// version of the program, or `REVISION:FOLDER` with output in Git. `settings` are those of a revision's apps.
 pub(super) fn earlier(
     since: &str,
     input: &InputArgs,
+    settings: &[String],
     sources: &Sources,
-) -> Result<Result<Vec<Earlier>, Diagnostic>, Trouble> {
+) -> Result<Before, Trouble> {
     let path = Path::new(since);
     if path.exists() {
-        return read_output(path, sources);
+        return read_output(path, since, sources);
     }
     if let Some((revision, folder)) = since.split_once(':') {
         let commit = commit(revision)?.ok_or_else(|| no_revision(revision))?;
@@ -53,29 +66,28 @@ pub(super) fn earlier(
         if !there.exists() {
             return Err(Trouble::Usage(format!("`{revision}` has no `{folder}`")));
         }
-        return read_output(&there, sources);
+        return read_output(&there, since, sources);
     }
     let Some(commit) = commit(since)? else {
         return Err(Trouble::Usage(format!(
             "`{since}` is neither a file or folder nor a Git revision"
         )));
     };
-    rendered_at(&commit, input).map(Ok)
+    rendered_at(&commit, since, input, settings)
 }
 
 fn no_revision(word: &str) -> Trouble {
     Trouble::Usage(format!("`{word}` is no Git revision"))
 }
 
-/// Reads all YAML files below a path.
-fn read_output(
-    path: &Path,
-    sources: &Sources,
-) -> Result<Result<Vec<Earlier>, Diagnostic>, Trouble> {
+/// Reads all YAML files below a path, which people know by a word.
+fn read_output(path: &Path, word: &str, sources: &Sources) -> Result<Before, Trouble> {
     let mut paths = Vec::new();
     gather(path, &mut paths)?;
     paths.sort();
     let mut all = Vec::new();
+    // A file with documents that output is made of.
+    let mut input = None;
     for file in paths {
         let mut bytes = Vec::new();
         // What is longer is refused for that by whoever reads it.
@@ -85,15 +97,25 @@ fn read_output(
         let read = yaml::decode(&shown(&file), bytes, sources)
             .and_then(|source| read_stream(source, sources));
         match read {
-            Ok(objects) => all.extend(objects),
-            Err(diagnostic) => return Ok(Err(diagnostic)),
+            Ok(objects) => {
+                let is_input = |object: &Earlier| object.identity.group == GROUP;
+                if objects.iter().any(is_input) {
+                    input.get_or_insert(file);
+                }
+                all.extend(objects.into_iter().filter(|object| !is_input(object)));
+            }
+            Err(wrong) => return Ok(Before { objects: Vec::new(), missing: vec![wrong] }),
         }
     }
-    if all.is_empty() {
-        let path = shown(path);
-        return Err(Trouble::Usage(format!("`{path}` holds no output to compare with")));
-    }
-    Ok(Ok(all))
+    let word = crate::plain::name(word);
+    Err(Trouble::Usage(match input {
+        Some(file) if !all.iter().any(Earlier::is_ours) => format!(
+            "`{word}` holds app files ({}) instead of output: render them with `pso-gen render --out DIR` and compare with DIR, or name a Git revision",
+            shown(file.strip_prefix(path).unwrap_or(&file))
+        ),
+        _ if all.is_empty() => format!("`{word}` holds no output to compare with"),
+        _ => return Ok(Before { objects: all, missing: Vec::new() }),
+    }))
 }
 
 /// Lists YAML files: the one that is named, or those below a folder, where no link is followed.
@@ -123,8 +145,13 @@ fn gather(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Renders the app files of a revision, with its blueprints and layers, by this program.
-fn rendered_at(commit: &str, input: &InputArgs) -> Result<Vec<Earlier>, Trouble> {
+/// Renders the app files of a revision, with its blueprints, layers and storage documents, by this program.
+fn rendered_at(
+    commit: &str,
+    word: &str,
+    input: &InputArgs,
+    settings: &[String],
+) -> Result<Before, Trouble> {
     let mut wanted: Vec<PathBuf> = input.paths.clone();
     wanted.extend(input.layers.iter().chain(&input.blueprints).chain(&input.storage).cloned());
     // Blueprints stand beside files that are named, too.
@@ -151,13 +178,78 @@ fn rendered_at(commit: &str, input: &InputArgs) -> Result<Vec<Earlier>, Trouble>
         layers: there(&input.layers)?,
         blueprints: there(&input.blueprints)?,
         storage: there(&input.storage)?,
+        settings: settings.to_vec(),
+        side: Side::Earlier,
         ..input.clone()
     };
+    let revision = Revision { word, folder: checkout.path() };
     if then.paths.is_empty() {
-        return Ok(Vec::new());
+        let message =
+            format!("`{word}` has none of the files and folders; all objects count as new");
+        let missing = vec![Diagnostic::new(Code::NotCompared, None, message)];
+        return Ok(Before { objects: Vec::new(), missing });
     }
-    let (summary, _, kept) = super::diff::collect(Session::open(&then)?)?;
-    super::diff::objects(&kept, &summary)
+    let collected = Session::open(&then).and_then(super::diff::collect);
+    let (summary, sources, kept) = collected.map_err(|trouble| revision.trouble(trouble))?;
+    let mut missing = revision.missing(&summary.diagnostics, &sources);
+    let objects = super::diff::objects(&kept, &summary)?;
+    if objects.is_empty() && !missing.is_empty() {
+        let message = format!("nothing of `{word}` renders, so there is nothing to compare with");
+        missing.push(
+            Diagnostic::new(Code::BadEarlier, None, message)
+                .fix("compare with a revision in which the apps render, or with their output"),
+        );
+    }
+    Ok(Before { objects, missing })
+}
+
+/// A revision, and the folder into which its files were put.
+struct Revision<'r> {
+    word: &'r str,
+    folder: &'r Path,
+}
+
+impl Revision<'_> {
+    /// A text about the folder as one about the revision.
+    fn named(&self, text: &str) -> String {
+        let folder = shown(self.folder);
+        text.replace(&format!("{folder}/"), &format!("{}:", self.word)).replace(&folder, self.word)
+    }
+
+    fn trouble(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::Read { path, source } => Trouble::Read { path: self.named(&path), source },
+            Trouble::Usage(text) => Trouble::Usage(self.named(&text)),
+            other => other,
+        }
+    }
+
+    /// What did not render, by file: its first error, and how many there are.
+    fn missing(&self, found: &[Diagnostic], sources: &Sources) -> Vec<Diagnostic> {
+        let mut files: BTreeMap<String, Vec<&Diagnostic>> = BTreeMap::new();
+        for wrong in found.iter().filter(|found| found.is_error()) {
+            let name = wrong.place.map(|place| sources.get(place.source).name.clone());
+            files.entry(name.unwrap_or_default()).or_default().push(wrong);
+        }
+        let told = |(name, wrong): (&String, &Vec<&Diagnostic>)| {
+            let first = wrong.first()?;
+            let line = first.place.map(|place| format!(":{}", place.line)).unwrap_or_default();
+            let at = if name.is_empty() { format!("`{}`", self.word) } else { self.named(name) };
+            let field =
+                if first.path.is_empty() { String::new() } else { format!("{}: ", first.path) };
+            let more = match wrong.len() {
+                1 => String::new(),
+                number => format!(" (and {} more)", number - 1),
+            };
+            let cause = self.named(&first.message);
+            let message =
+                format!("{at}{line} does not render and is not compared: {field}{cause}{more}");
+            Some(Diagnostic::new(Code::NotCompared, None, message).fix(
+                "compare with a revision in which it renders; `--set-earlier` gives a value that its file lacks",
+            ))
+        };
+        files.iter().filter_map(told).collect()
+    }
 }
 
 /// Returns Git's command for a repository that may be anyone's.

@@ -1,5 +1,6 @@
 //! `pso-gen import-pso`: from Pure Service Orchestrator or Portworx, a storage document and a Secret.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,20 +13,21 @@ use super::{Outcome, Trouble, git, links};
 use crate::diagnostic::{Diagnostic, Sources, any_error, sort};
 use crate::migrate::{self, Found, Wishes};
 use crate::pipeline::read_storage;
+use crate::plain;
 use crate::spec::{Format as Word, STORAGE, split};
 use crate::yaml;
 
 /// Most of a list of PersistentVolumes that is read, in bytes.
 const MAX_LIST: u64 = 256 << 20;
 
-/// Write a storage document from what Pure Service Orchestrator or Portworx was told
+/// Create a storage document from a Pure Service Orchestrator or Portworx configuration
 ///
-/// Tokens go into a Secret in a file of its own, which does not belong into Git, and nowhere else. What has no
-/// counterpart is told. Nothing is written before all is known to be right.
+/// Tokens go into a Secret in a file of its own, which does not belong in Git, and nowhere else. Settings without
+/// a counterpart are reported. Nothing is written before everything is known to be right.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Values of the chart `pure-pso` or `pure-csi`, a `pure.json`, or the Secret that holds one; `-` is
-    /// standard input
+    /// Values of the chart `pure-pso`, `pure-csi` or `pure-k8s-plugin`, a `pure.json`, or what holds them: a Secret or
+    /// ConfigMap, an operator's PSOPlugin, a HelmRelease, a HelmChart or an Argo CD Application; `-` is standard input
     file: PathBuf,
 
     /// Storage document to write; `-` prints it, and then writes a Secret only where `--secret-out` says
@@ -53,7 +55,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "CIDR", value_parser = network)]
     nodes: Vec<String>,
 
-    /// What `kubectl get pv -o json` prints: volumes of the old driver become `imports`
+    /// What `kubectl get pv,sc -o json` prints: volumes of the old driver become `imports`, its StorageClasses
+    /// become `classes`
     #[arg(long, value_name = "FILE")]
     volumes: Option<PathBuf>,
 
@@ -89,10 +92,11 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         Ok(values) => values,
         Err(wrong) => return Ok(refused(wrong, &opened.sources)),
     };
-    let (old, mut told) = migrate::values(&values, &wishes);
+    let (mut old, mut told) = migrate::values(&values, &wishes);
+    told.extend(opened.told);
     let mut found = Found::default();
     if let Some(path) = &args.volumes {
-        let read = migrate::volumes(&list(path)?, &old);
+        let read = migrate::volumes(&list(path)?, &mut old);
         let (volumes, more) =
             read.map_err(|wrong| Trouble::Usage(format!("{}: {wrong}", path.display())))?;
         found = volumes;
@@ -117,9 +121,10 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     if args.volumes.is_some() {
         let Found { imports, left, others } = &found;
         out::words(&format!(
-            "{} volumes to import, {} that want a word (comments at the end), {others} of other drivers\n",
+            "{} volumes to import, {} that need a decision (comments at the end){}\n",
             imports.len(),
-            left.len()
+            left.len(),
+            listed(others),
         ));
     }
     // The old drivers checked no certificate, so their settings name no authority.
@@ -128,6 +133,17 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     );
     files.tell();
     Ok(Outcome::Good)
+}
+
+/// What is not of the old drivers, each with its number.
+fn listed(others: &BTreeMap<String, usize>) -> String {
+    let each = others
+        .iter()
+        .map(|(what, number)| format!("{number} {}", plain::line(what, plain::LONGEST)));
+    match each.collect::<Vec<_>>() {
+        none if none.is_empty() => String::new(),
+        each => format!("; of others, and left alone: {}", each.join(", ")),
+    }
 }
 
 fn unwritten(error: &yaml::WriteError) -> Trouble {
@@ -243,7 +259,10 @@ const PUBLIC: u32 = 0o666;
 fn put(path: &Path, text: &str, force: bool, mode: u32) -> Result<(), Trouble> {
     let failed = |source| Trouble::Write { path: path.display().to_string(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    // What ignores the file ignores what a killed run has left of it.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut file = tempfile::Builder::new()
+        .suffix(&format!(".{name}"))
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder.unwrap_or(Path::new(".")))
         .map_err(failed)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::files::{self, Ignored};
+use crate::pipeline::Side;
 
 /// What is read.
 #[derive(Debug, Clone, Args)]
@@ -48,6 +49,10 @@ pub(super) struct InputArgs {
     #[arg(skip)]
     pub(super) ignored: Ignored,
 
+    /// Which side of a comparison is read.
+    #[arg(skip)]
+    pub(super) side: Side,
+
     /// Day that counts as today, for apps that end
     #[arg(long, value_name = "YYYY-MM-DD", hide = true)]
     pub(super) today: Option<jiff::civil::Date>,
@@ -63,8 +68,11 @@ pub(super) struct Application {
 }
 
 impl InputArgs {
-    /// Returns the day that counts as today.
+    /// Returns the day that counts as today. What was applied earlier had not ended.
     pub(super) fn day(&self) -> String {
-        files::day(self.today)
+        match self.side {
+            Side::Today => files::day(self.today),
+            Side::Earlier => files::day(Some(jiff::civil::date(1, 1, 1))),
+        }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::folder::OutFolder;
 use super::input::InputArgs;
 use super::out::{self, Format};
 use super::session::{Session, Summary};
-use super::sink::{self, OutFile, OutFolder, Stream};
+use super::sink::{self, OutFile, Stream};
+use super::stop::Stop;
 use super::{Outcome, Trouble};
 use crate::diagnostic::Sources;
 use crate::manifest::{self, Object};
@@ -56,7 +58,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             let folder = OutFolder::write_to(folder)?;
             let (folder, outcome) = to_folder(session, folder, args.format)?;
             if outcome == Outcome::Good {
-                let (written, removed) = folder.finish()?;
+                let stop = Stop::listen()?;
+                let (written, removed) = folder.finish(&mut |done, all| stop.check(done, all))?;
                 out::words(&format!("{written} files written, {removed} removed\n"));
             }
             Ok(outcome)
@@ -84,7 +87,7 @@ pub(super) fn gather(
         for Rendered { compiled, .. } in &unit.apps {
             manifest::write(&mut text, &compiled.objects)?;
         }
-        let storage = unit.storage.iter().flat_map(|(_, objects)| objects.clone());
+        let storage = unit.storage.iter().flat_map(|stored| stored.objects.clone());
         Ok((text, storage.collect::<Vec<_>>()))
     };
     let (summary, sources) = session.run(prepare, |(text, storage)| {
@@ -110,9 +113,9 @@ fn to_folder(
         for Rendered { app, compiled } in &unit.apps {
             files.extend(sink::app_files(app, &compiled.objects)?);
         }
-        for (name, objects) in &unit.storage {
-            for object in objects {
-                files.push(sink::file(name, object)?);
+        for stored in &unit.storage {
+            for object in &stored.objects {
+                files.push(sink::file(&stored.name, object)?);
             }
         }
         Ok(files)

@@ -13,7 +13,7 @@ use crate::check::{self, Facts, Run, Storages};
 use crate::compile;
 use crate::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
 use crate::manifest::Object;
-use crate::pipeline::{Layer, Pipeline, Rendered, Unit, read_storage};
+use crate::pipeline::{Layer, Pipeline, Rendered, Side, Unit, read_storage};
 use crate::spec::{Document, QuotaSpec, STORAGE, Setting, StorageSpec, Tenancy, split};
 use crate::yaml::{self, Node};
 
@@ -37,6 +37,7 @@ pub(super) struct Session {
     namespace: Option<Setting>,
     tenancy: Tenancy,
     today: String,
+    side: Side,
     /// What is wrong with what has been read.
     wrong: Vec<Diagnostic>,
 }
@@ -122,6 +123,7 @@ impl Session {
             namespace,
             tenancy,
             today: args.day(),
+            side: args.side,
             wrong,
         };
         session.read_storage(&args.storage)?;
@@ -212,7 +214,8 @@ impl Session {
     }
 
     /// Renders every input. `prepare` runs in parallel, `take` in the order of the inputs, with what
-    /// `prepare` made of each; nothing is handed out any more once something is wrong.
+    /// `prepare` made of each; nothing is handed out any more once something is wrong, unless it is the
+    /// earlier side of a comparison.
     pub(super) fn run<T: Send>(
         self,
         prepare: impl Fn(&Unit) -> Result<T, Trouble> + Sync,
@@ -229,6 +232,7 @@ impl Session {
             namespace,
             tenancy,
             today,
+            side,
             wrong,
         } = self;
         let settings = settings.into_iter().map(|setting| (setting, AtomicU32::new(0))).collect();
@@ -241,7 +245,10 @@ impl Session {
             namespace,
             tenancy,
             today,
+            side,
         };
+        // What was applied earlier is not judged again: only what cannot be rendered is reported.
+        let judges = side == Side::Today;
         let mut summary = Summary { diagnostics: wrong, ..Summary::default() };
         let mut run = Run::new(&quotas);
         let mut documents = 0;
@@ -262,24 +269,27 @@ impl Session {
                 summary.apps += apps.len();
                 summary.diagnostics.extend(diagnostics);
                 for app in &apps {
-                    summary.diagnostics.extend(run.add(app));
+                    let met = run.add(app);
+                    summary.diagnostics.extend(met.into_iter().filter(|_| judges));
                 }
-                if !any_error(&summary.diagnostics) {
+                if !judges || !any_error(&summary.diagnostics) {
                     take(prepared)?;
                 }
             }
             let errors = summary.diagnostics.iter().filter(|found| found.is_error()).count();
-            enough = errors > MOST_ERRORS;
+            enough = judges && errors > MOST_ERRORS;
         }
         if progress {
             out::words("\r\x1b[K");
         }
-        summary.diagnostics.extend(run.finish());
-        if !enough {
-            summary.diagnostics.extend(pipeline.misused());
-        }
-        if documents == 0 && !any_error(&summary.diagnostics) {
-            summary.diagnostics.push(nothing(&inputs));
+        if judges {
+            summary.diagnostics.extend(run.finish());
+            if !enough {
+                summary.diagnostics.extend(pipeline.misused());
+            }
+            if documents == 0 && !any_error(&summary.diagnostics) {
+                summary.diagnostics.push(nothing(&inputs));
+            }
         }
         summary.namespaces = run
             .namespaces()

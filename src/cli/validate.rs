@@ -1,16 +1,18 @@
 //! `pso-gen validate`: everything that `render` checks, and nothing else.
 
-use super::git;
 use super::input::InputArgs;
 use super::out::{self, Format};
 use super::session::Session;
-use super::{Outcome, Trouble};
-use crate::diagnostic::{Style, sort};
+use super::{Outcome, Trouble, diff, git};
+use crate::check;
+use crate::diagnostic::{Style, any_error, sort};
 
 /// Check apps without rendering them
 ///
-/// Runs all checks of `render`. With `--since`, also tells what Kubernetes would refuse, which major
-/// versions would be skipped, and which claims would be left behind.
+/// Runs all checks of `render`. With `--since`, also reports changes that Kubernetes would refuse, major versions
+/// that would be skipped, names in a storage document that must stay, and claims that would be left behind.
+/// Settings (`--set`) count for today's side alone, `--namespace` for both; layers and blueprints are those of
+/// each side. An app of the earlier side that had ended counts as if it had not.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -21,6 +23,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "EARLIER")]
     since: Option<String>,
 
+    /// Value for the apps of an earlier Git revision, like `--set`, which counts for today's apps alone
+    #[arg(long = "set-earlier", value_name = "[APP:]PATH=VALUE", requires = "since")]
+    set_earlier: Vec<String>,
+
     /// How diagnostics are printed
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -28,22 +34,29 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let session = Session::open(&args.input)?;
-    let (mut summary, sources, apps) = super::diff::collect(session)?;
-    if let (Some(since), false) = (&args.since, summary.is_broken()) {
-        let earlier = git::earlier(since, &args.input, &sources)?;
-        match earlier {
-            Ok(earlier) => {
-                let after = super::diff::objects(&apps, &summary)?;
-                let changes = crate::check::changes(earlier, after);
-                let owner = |identity: &_| super::diff::owner(&apps, identity);
-                summary.diagnostics.extend(crate::check::since(&changes, owner));
-            }
-            Err(diagnostic) => summary.diagnostics.push(diagnostic),
+    let (mut summary, sources, apps) = diff::collect(session)?;
+    let broken = summary.is_broken();
+    if let (Some(since), false) = (&args.since, broken) {
+        let before = git::earlier(since, &args.input, &args.set_earlier, &sources)?;
+        let missing = any_error(&before.missing);
+        summary.diagnostics.extend(before.missing);
+        if !missing {
+            let after = diff::objects(&apps, &summary)?;
+            summary.diagnostics.extend(diff::elsewhere(since, &before.objects, &after));
+            let today = apps.iter().map(|kept| (&kept.owner, kept.objects.as_slice()));
+            summary.diagnostics.extend(check::claims_since(&before.objects, today));
+            let changes = check::changes(before.objects, after);
+            let owner = |identity: &_| diff::owner(&apps, identity);
+            summary.diagnostics.extend(check::since(&changes, owner));
         }
         sort(&mut summary.diagnostics, &sources);
     }
     if args.format == Format::Human {
         out::diagnostics(&summary.diagnostics, &sources, args.format);
+        if let (Some(since), true) = (&args.since, broken) {
+            let since = crate::plain::name(since);
+            out::words(&format!("not compared with `{since}`: correct these errors first\n"));
+        }
         if summary.diagnostics.is_empty() {
             out::words(&counted(summary.apps, summary.storage));
         }

@@ -14,7 +14,8 @@ use crate::manifest::{WAVE, image};
 pub const MANAGER: &str = "pso-gen";
 
 pub(super) const NAME: &str = "app.kubernetes.io/name";
-pub(super) const INSTANCE: &str = "app.kubernetes.io/instance";
+/// Label with an app's name.
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
 pub(super) const COMPONENT: &str = "app.kubernetes.io/component";
 pub(super) const PART_OF: &str = "app.kubernetes.io/part-of";
 pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

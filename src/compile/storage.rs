@@ -6,11 +6,12 @@ use k8s_openapi::api::core::v1::{ResourceQuota, ResourceQuotaSpec};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Value as Json, json};
 
 use super::names::MANAGER;
-use super::{platform, wave};
+use super::{flux, platform, wave};
 use crate::array::{ExportRule, Squash};
-use crate::blueprint::{ClassKind, Classes};
+use crate::blueprint::{ClassKind, Classes, PURE_FILE};
 use crate::manifest::{self, Object, WAVE};
 use crate::spec::{
     ClassSpec, Document, ExportAccess, ExportRuleSpec, ExportSquash, NfsVersion, ReclaimPolicy,
@@ -20,6 +21,11 @@ use crate::volume::{
     BANDWIDTH_PARAMETER, EXPORTS_PARAMETER, IOPS_PARAMETER, MAY_REDUCE_PARAMETER, PROVISIONER,
     SNAPSHOTS_PARAMETER,
 };
+
+/// Annotation of the class for files with the cluster's name: `--since` refuses to change it.
+pub const CLUSTER: &str = "pso-gen.io/cluster";
+/// Annotation of that class with the arrays, as JSON: kind, id and data address by name.
+pub const ARRAYS: &str = "pso-gen.io/arrays";
 
 /// A storage document, ready to be compiled.
 #[derive(Debug)]
@@ -34,12 +40,34 @@ pub struct Storage<'s> {
 
 /// Turns a storage document into objects.
 pub fn storage(storage: &Storage<'_>) -> Vec<Object> {
-    let classes = classes(storage).into_iter().map(Object::from);
+    let mut classes = classes(storage);
+    // Every document has it.
+    if let Some(class) = classes.iter_mut().find(|c| c.metadata.name.as_deref() == Some(PURE_FILE))
+    {
+        class.metadata.annotations.get_or_insert_default().extend(remembered(storage.spec));
+    }
+    let classes = classes.into_iter().map(Object::from);
     let provisioner = storage.spec.provisioner.iter();
     let provisioner = provisioner.flat_map(|own| platform::platform(storage, own));
     let mut objects: Vec<Object> = classes.chain(quotas(storage.spec)).chain(provisioner).collect();
+    flux::keep(&mut objects);
     manifest::sort(&mut objects);
     objects
+}
+
+/// What a later run must know of this document.
+fn remembered(spec: &StorageSpec) -> [(String, String); 2] {
+    let arrays = spec.arrays.iter().map(|array| {
+        let mut fields = json!({"type": array.r#type.word()});
+        for (field, value) in [("id", &array.id), ("data", &array.data)] {
+            if let Some(value) = value {
+                fields[field] = json!(value);
+            }
+        }
+        (array.name.clone(), fields)
+    });
+    let arrays: BTreeMap<String, Json> = arrays.collect();
+    [(CLUSTER.to_owned(), spec.cluster.clone()), (ARRAYS.to_owned(), json!(arrays).to_string())]
 }
 
 /// Returns the document's classes, those among them that are always there.

@@ -124,6 +124,15 @@ macro_rules! kinds {
                 }
             }
 
+            /// Writes it as JSON.
+            pub fn to_writer(&self, out: &mut dyn std::io::Write) -> Result<(), serde_json::Error> {
+                match self {
+                    $(Self::$kind(object) => serde_json::to_writer(out, object),)*
+                    Self::HttpRoute(object) => serde_json::to_writer(out, object),
+                    Self::Other(other) => serde_json::to_writer(out, other),
+                }
+            }
+
             /// Returns whether it lives in a namespace. Custom resources are taken to.
             pub fn is_namespaced(&self) -> bool {
                 match self {

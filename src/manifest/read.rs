@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{Identity, Object};
+use crate::compile::MANAGER;
 use crate::diagnostic::{Code, Diagnostic, SourceId, Sources};
 use crate::yaml;
 
@@ -20,6 +21,27 @@ impl Earlier {
     /// Returns the object as it would be read back.
     pub fn of(object: &Object) -> Result<Self, serde_json::Error> {
         Ok(Self { identity: object.identity(), json: object.to_json()? })
+    }
+
+    /// Whether pso-gen has rendered it, by its label.
+    pub fn is_ours(&self) -> bool {
+        self.label("app.kubernetes.io/managed-by") == Some(MANAGER)
+    }
+
+    /// Returns a label's value.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.json["metadata"]["labels"][name].as_str()
+    }
+
+    /// Returns the claims that its pods mount.
+    pub fn claims(&self) -> impl Iterator<Item = &str> {
+        let pod = match self.identity.kind.as_str() {
+            "Pod" => &self.json["spec"],
+            "CronJob" => &self.json["spec"]["jobTemplate"]["spec"]["template"]["spec"],
+            _ => &self.json["spec"]["template"]["spec"],
+        };
+        let volumes = pod["volumes"].as_array().into_iter().flatten();
+        volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str())
     }
 
     fn read(json: Json) -> Option<Self> {

@@ -1,9 +1,7 @@
 //! The old file as a tree, and as a text to show, in which whatever may be a token is stars.
 
-use k8s_openapi::ByteString;
-use serde_json::json;
-
-use crate::diagnostic::{Code, Diagnostic, Place, SourceId, Sources, hidden};
+use super::wrap::Unwrap;
+use crate::diagnostic::{Diagnostic, Place, SourceId, Sources, hidden};
 use crate::yaml::{self, Node};
 
 /// From this length on, a word with a digit may be a token, or a Secret's data.
@@ -16,21 +14,24 @@ pub struct Opened {
     pub sources: Sources,
     /// What it says: the values of the chart, or `pure.json`.
     pub values: Result<Node, Vec<Diagnostic>>,
+    /// What beside the values was passed over.
+    pub told: Vec<Diagnostic>,
 }
 
-/// Reads values of the chart, `pure.json`, or a Secret that holds one.
+/// Reads values of the chart, `pure.json`, or what a tool has wrapped around them.
 pub fn open(name: &str, bytes: Vec<u8>) -> Opened {
     let (hidden, sources) = (Sources::default(), Sources::default());
-    let values = match yaml::decode(name, bytes, &hidden) {
-        Ok(source) => inside(name, source, &hidden, &sources),
+    let source = match yaml::decode(name, bytes, &hidden) {
+        Ok(source) => source,
         Err(wrong) => {
             if let Some(place) = wrong.place {
                 sources.add(name, without(&hidden.get(place.source).text, &[]));
             }
-            Err(vec![wrong])
+            return Opened { sources, values: Err(vec![wrong]), told: Vec::new() };
         }
     };
-    Opened { sources, values }
+    let (values, told) = inside(name, source, &hidden, &sources);
+    Opened { sources, values, told }
 }
 
 /// Reads a text, and keeps what may be shown of it under the same number.
@@ -39,43 +40,31 @@ fn read(
     source: SourceId,
     hidden: &Sources,
     shown: &Sources,
-) -> Result<Node, Vec<Diagnostic>> {
+) -> Result<Vec<Node>, Vec<Diagnostic>> {
     let read = yaml::read(source, hidden);
     shown.add(name, without(&hidden.get(source).text, &read.documents));
-    if !read.diagnostics.is_empty() {
-        return Err(read.diagnostics);
-    }
-    let mut documents = read.documents;
-    let one = documents.pop().filter(|node| documents.is_empty() && node.entries().is_some());
-    one.ok_or_else(|| {
-        let message =
-            "expected one mapping: the values of the chart, a `pure.json`, or a Secret with one";
-        vec![Diagnostic::new(Code::WrongType, Place::start_of(source), message)]
-    })
+    if read.diagnostics.is_empty() { Ok(read.documents) } else { Err(read.diagnostics) }
 }
 
+/// Reads a text and finds the values in it.
 fn inside(
     name: &str,
     source: SourceId,
     hidden: &Sources,
     shown: &Sources,
-) -> Result<Node, Vec<Diagnostic>> {
-    let node = read(name, source, hidden, shown)?;
-    if node.get("kind").and_then(Node::text) != Some("Secret") {
-        return Ok(node);
-    }
-    let plain = node.get("stringData").and_then(|data| data.get("pure.json")?.text());
-    let encoded = node.get("data").and_then(|data| data.get("pure.json")?.text());
-    let decoded = encoded.and_then(|text| serde_json::from_value::<ByteString>(json!(text)).ok());
-    let decoded = decoded.and_then(|bytes| String::from_utf8(bytes.0).ok());
-    let Some(text) = plain.map(str::to_owned).or(decoded) else {
-        let message = "the Secret has no `pure.json` that can be read";
-        let wrong = Diagnostic::new(Code::MissingField, node.place, message).at("data");
-        return Err(vec![wrong.fix("give the Secret that Portworx or the chart has made: `px-pure-secret` or `pure-provisioner-secret`")]);
+) -> (Result<Node, Vec<Diagnostic>>, Vec<Diagnostic>) {
+    let documents = match read(name, source, hidden, shown) {
+        Ok(documents) => documents,
+        Err(wrong) => return (Err(wrong), Vec::new()),
     };
-    let name = format!("{name}: pure.json");
-    let source = hidden.add(name.as_str(), text);
-    read(&name, source, hidden, shown)
+    let mut read_text = |inner: &str, text: String| {
+        let name = format!("{name}: {inner}");
+        let source = hidden.add(name.as_str(), text);
+        read(&name, source, hidden, shown)
+    };
+    let mut unwrap = Unwrap { read: &mut read_text, told: Vec::new() };
+    let values = unwrap.one_of(documents, Place::start_of(source));
+    (values, unwrap.told)
 }
 
 /// Returns a text with stars for whatever may be a token.
@@ -131,9 +120,14 @@ fn secrets(node: &Node, secret: bool, hide: &mut impl FnMut(Place)) {
     for item in node.items().unwrap_or_default() {
         secrets(item, secret, hide);
     }
+    let tells = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        ["token", "password", "pure.json"].iter().any(|word| text.contains(word))
+    };
+    // `{name: arrays.FlashBlades[0].APIToken, value: …}`
+    let names = node.get("name").and_then(Node::text).is_some_and(tells);
     for entry in node.entries().unwrap_or_default() {
-        let key = entry.key.to_ascii_lowercase();
-        let here = ["token", "password", "pure.json"].iter().any(|word| key.contains(word));
+        let here = tells(&entry.key) || (names && entry.key == "value");
         secrets(&entry.value, secret || here, hide);
     }
     if secret && node.scalar().is_some() {
@@ -162,6 +156,9 @@ mod tests {
             "x:\n  apiTOKEN: >-\n   short\n   short, short\n".to_owned(),
             "x:\n  apiTOKEN: [short, {y: short}]\n".to_owned(),
             format!("kind: Secret\nstringData:\n  pure.json: |\n    {{\"FlashArrays\": [{{\"APIToken\": \"short\", \"x\": \"{TOKEN}\"}}]}}\n"),
+            "kind: Application\nspec: {source: {helm: {parameters: [{name: \"x.FlashArrays[0].APIToken\", value: short}]}}}\n".to_owned(),
+            "kind: Application\nspec:\n  source:\n    helm:\n      parameters:\n      - name: x.FlashArrays[0].APIToken\n        value: short\n".to_owned(),
+            "kind: Application\nspec:\n  source:\n    helm:\n      values: |\n        arrays: {FlashArrays: [{APIToken: short}]}\n".to_owned(),
             "kind: Secret\ndata:\n  pure.json: eyJGbGFzaEFycmF5cyI6IFt7IkFQSVRva2VuIjogInNob3J0In1dfQ==\n".to_owned(),
         ];
         for text in texts {

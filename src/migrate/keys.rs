@@ -4,7 +4,7 @@ use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::yaml::Entry;
 
 /// Keys at the top that say how the old driver itself was run, and nothing of arrays or volumes.
-pub(super) const OF_ITSELF: [&str; 19] = [
+pub(super) const OF_ITSELF: [&str; 27] = [
     "image",
     "images",
     "csi",
@@ -24,6 +24,14 @@ pub(super) const OF_ITSELF: [&str; 19] = [
     "nameOverride",
     "fullnameOverride",
     "global",
+    "flexPath",
+    "priorityClassName",
+    "imagePullSecrets",
+    "serviceAccount",
+    "rbac",
+    "telemetry",
+    "eulaAccepted",
+    "logLevel",
 ];
 
 /// Keys at the top that are read.

@@ -3,13 +3,15 @@
 mod arrays;
 mod classes;
 
+pub(super) use classes::{export_rules, options};
+
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value as Json};
 
 use super::Wishes;
-use super::keys::{OF_ITSELF, READ, unknown};
+use super::keys::{OF_ITSELF, READ, lost, unknown};
 use crate::blueprint::PURE_FILE;
 use crate::check::LONGEST_CLUSTER;
 use crate::diagnostic::{Code, Diagnostic};
@@ -48,6 +50,8 @@ pub struct OldArray {
     pub management: String,
     /// Address that nodes mount from.
     pub data: Option<String>,
+    /// All addresses that nodes have mounted from.
+    pub data_addresses: Vec<String>,
     /// Labels for placement.
     pub labels: BTreeMap<String, String>,
     /// Labels of the nodes that reach it.
@@ -90,6 +94,7 @@ impl Reader<'_> {
         old.prefix = wishes.prefix.clone().or_else(|| self.called().0.map(str::to_owned));
         old.portworx_prefix.clone_from(&wishes.prefix);
         old.cluster = self.cluster(wishes);
+        self.further();
         self.classes(&mut old);
         self.arrays(&mut old);
         let files = old.arrays.iter().any(|array| array.kind == ArrayType::FlashBlade);
@@ -100,6 +105,44 @@ impl Reader<'_> {
             self.wrong(Code::MissingField, self.root, "nodes", message, "give `--nodes 10.20.0.0/16`; `kubectl get nodes -o wide` shows the nodes' addresses");
         }
         old
+    }
+
+    /// Sections of which one key is read.
+    fn further(&mut self) {
+        let root = self.root;
+        let entries = |section: &str| root.get(section).and_then(Node::entries).unwrap_or_default();
+        for entry in entries("namespace") {
+            let at = format!("namespace.{}", entry.key);
+            match entry.key.as_str() {
+                "pure" if root.get("clusterID").is_some() => self.found.push(lost(
+                    entry,
+                    &at,
+                    "was the name of the cluster before `clusterID`, which is read instead",
+                    "give `--prefix` if PersistentVolumes of that time do not name their volumes",
+                )),
+                // Where the driver itself ran.
+                "pure" | "k8s" => {}
+                _ => self.found.push(unknown(entry, &at, &["pure"])),
+            }
+        }
+        for entry in entries("storagetopology") {
+            let at = format!("storagetopology.{}", entry.key);
+            match entry.key.as_str() {
+                // A pod with a volume only runs where its array is reached, in either case.
+                "enable" | "strictTopology" => {}
+                _ => self.found.push(unknown(entry, &at, &["enable", "strictTopology"])),
+            }
+        }
+        for section in ["namespace", "storagetopology", "flasharray", "flashblade", "storageclass"]
+        {
+            if let Some(entry) = root.entry(section)
+                && entry.value.entries().is_none()
+                && !entry.value.is_null()
+            {
+                let did = "is no mapping, and is left out";
+                self.found.push(lost(entry, section, did, "write it as the chart has it"));
+            }
+        }
     }
 
     fn wrong(&mut self, code: Code, at: &Node, path: &str, message: &str, fix: &str) {

@@ -1,25 +1,31 @@
 //! PersistentVolumes of the old drivers as imports of the storage document.
 
+mod persistent;
+
+use std::collections::{BTreeMap, BTreeSet};
+
 use k8s_openapi::api::core::v1::PersistentVolume;
 use serde::Serialize;
+use serde_json::json;
 
-use super::Old;
-use crate::array::Name;
+use self::persistent::Persistent;
+use super::{Old, dump, storage_classes};
+use crate::blueprint::{PURE_BLOCK, PURE_FILE};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::spec::ArrayType;
 
-/// CSI drivers of Pure Service Orchestrator and of Portworx.
-const DRIVERS: [&str; 2] = ["pure-csi", "pxd.portworx.com"];
+/// Class for file systems that are mounted with NFS 3, when their own class is not for that.
+const NFS3: &str = "pure-file-nfs3";
 
-/// What `kubectl get pv -o json` says.
+/// What `kubectl get pv,sc -o json` says.
 #[derive(Debug, Default)]
 pub struct Found {
     /// Volumes of which all is known.
     pub imports: Vec<Import>,
     /// Volumes of which something is not.
     pub left: Vec<Left>,
-    /// How many PersistentVolumes are of other drivers.
-    pub others: usize,
+    /// How many objects are of other drivers, or of other kinds, by what they are.
+    pub others: BTreeMap<String, usize>,
 }
 
 /// An entry of `imports`.
@@ -55,51 +61,46 @@ impl Left {
             names => names.join(" or "),
         };
         let volume = volume.as_deref().unwrap_or("?");
-        format!("- {{namespace: {namespace}, claim: {claim}, array: {array}, volume: {volume}}}")
+        let line = format!(
+            "- {{namespace: {namespace}, claim: {claim}, array: {array}, volume: {volume}}}"
+        );
+        // It becomes a comment, whatever the cluster says.
+        crate::plain::name(&line)
     }
 }
 
-/// A list as kubectl prints it.
-#[derive(serde::Deserialize)]
-struct List {
-    items: Vec<PersistentVolume>,
-}
-
-/// Reads what `kubectl get pv -o json` prints. The error is for people.
-pub fn volumes(text: &str, old: &Old) -> Result<(Found, Vec<Diagnostic>), String> {
-    let list: List = serde_json::from_str(text)
-        .map_err(|error| format!("expected what `kubectl get pv -o json` prints: {error}"))?;
-    let (mut found, mut told) = (Found::default(), Vec::new());
+/// Reads what `kubectl get pv,sc -o json` prints: classes are added to those of the old file. The error is for
+/// people.
+pub fn volumes(text: &str, old: &mut Old) -> Result<(Found, Vec<Diagnostic>), String> {
+    let dump = dump::read(text)?;
+    let mut found = Found::default();
+    for kind in dump.others {
+        *found.others.entry(kind).or_default() += 1;
+    }
+    for class in &dump.classes {
+        if !storage_classes::PROVISIONERS.contains(&class.provisioner.as_str()) {
+            let what = format!("StorageClass of {}", class.provisioner);
+            *found.others.entry(what).or_default() += 1;
+        }
+    }
+    let told = storage_classes::add(&dump.classes, old);
+    let mut reading = Reading { old, found, told, seen: BTreeSet::new(), classes: BTreeMap::new() };
     let mut destroyed = Vec::new();
-    for volume in &list.items {
-        let name = volume.metadata.name.as_deref().unwrap_or_default();
-        let Some(read) = Persistent::read(volume, old) else {
-            found.others += 1;
-            continue;
-        };
+    for volume in &dump.volumes {
         let policy =
             volume.spec.as_ref().and_then(|it| it.persistent_volume_reclaim_policy.as_deref());
-        if policy == Some("Delete") {
-            destroyed.push(name);
+        if reading.volume(volume) && policy == Some("Delete") {
+            destroyed.push(volume.metadata.name.as_deref().unwrap_or_default());
         }
-        let word = read.word();
-        let blocks = word.as_ref().is_some_and(|word| word.blocks);
-        match read.import() {
-            Ok(import) if !blocks => found.imports.push(import),
-            Ok(import) => found.left.push(import.into()),
-            Err(left) => found.left.push(left),
-        }
-        told.extend(word.map(|Word { message, fix, .. }| {
-            let path = format!("PersistentVolume {name}");
-            Diagnostic::new(Code::ImportVolume, None, message).at(path).fix(fix)
-        }));
     }
+    reading.unknown_classes(!dump.classes.is_empty());
+    let Reading { found, mut told, .. } = reading;
     if !destroyed.is_empty() {
         let names: Vec<&str> = destroyed.iter().copied().take(3).collect();
         let more = if destroyed.len() > names.len() { ", …" } else { "" };
         let message = format!(
-            "{} PersistentVolumes have the reclaim policy Delete ({}{more}): with their claims, their volumes and all that is on them would be destroyed",
-            destroyed.len(),
+            "{} the reclaim policy Delete ({}{more}): with the claims, the volumes and all that is on them would be destroyed",
+            have(destroyed.len()),
             names.join(", ")
         );
         let fix = "before anything else: `kubectl patch pv NAME -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'`";
@@ -108,139 +109,123 @@ pub fn volumes(text: &str, old: &Old) -> Result<(Found, Vec<Diagnostic>), String
     Ok((found, told))
 }
 
-/// What somebody has to find out or do, and whether nothing can be imported before.
-struct Word {
-    blocks: bool,
-    message: String,
-    fix: String,
+/// So many PersistentVolumes, and their verb.
+fn have(number: usize) -> String {
+    match number {
+        1 => "1 PersistentVolume has".to_owned(),
+        more => format!("{more} PersistentVolumes have"),
+    }
 }
 
-/// What a PersistentVolume of an old driver says.
-struct Persistent {
-    claim: Option<(String, String)>,
-    bound: bool,
-    /// Those of the kind that it is on, as far as that can be told.
-    arrays: Vec<String>,
-    /// How it may be called on its array, and whether that is written or follows from other names.
-    volume: Option<String>,
-    follows: bool,
-    ours: bool,
+struct Reading<'o> {
+    old: &'o mut Old,
+    found: Found,
+    told: Vec<Diagnostic>,
+    /// Volumes, as array and name, and claims that have an entry.
+    seen: BTreeSet<(String, String)>,
+    /// How many volumes are of each class that the document does not have.
+    classes: BTreeMap<String, usize>,
 }
 
-impl Persistent {
-    fn read(volume: &PersistentVolume, old: &Old) -> Option<Self> {
-        let spec = volume.spec.as_ref()?;
-        let csi = spec.csi.as_ref().filter(|csi| DRIVERS.contains(&csi.driver.as_str()))?;
-        let name = volume.metadata.name.as_deref().unwrap_or_default();
-        let claim = spec.claim_ref.as_ref();
-        let claim = claim.and_then(|claim| Some((claim.namespace.clone()?, claim.name.clone()?)));
-        let kind = kind(volume);
-        let arrays = old.arrays.iter().filter(|array| kind.is_none_or(|kind| array.kind == kind));
-        // Portworx and the database of PSO 6 have numbers and ids of their own for volumes.
-        let opaque = csi.volume_handle.len() >= 16
-            && csi.volume_handle.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-        // Portworx does not take its prefix from `clusterID`.
-        let px = csi.driver != DRIVERS[0];
-        let follows = opaque || px;
-        let prefix = if px { &old.portworx_prefix } else { &old.prefix };
-        let prefix = prefix.as_ref().filter(|_| name.starts_with("pvc-"));
-        let called = if follows {
-            prefix.map(|prefix| format!("{prefix}-{name}"))
-        } else {
-            Some(csi.volume_handle.clone())
+impl Reading<'_> {
+    /// Takes a PersistentVolume; returns whether it is of an old driver.
+    fn volume(&mut self, volume: &PersistentVolume) -> bool {
+        let name = volume.metadata.name.clone().unwrap_or_default();
+        let read = match Persistent::read(volume, self.old) {
+            Ok(read) => read,
+            Err(driver) => {
+                *self.found.others.entry(driver).or_default() += 1;
+                return false;
+            }
         };
-        let backend = csi.volume_attributes.as_ref().and_then(|all| all.get("backend"));
-        Some(Self {
-            claim,
-            bound: volume.status.as_ref().and_then(|status| status.phase.as_deref())
-                == Some("Bound"),
-            arrays: arrays.map(|array| array.name.clone()).collect(),
-            volume: called,
-            follows,
-            ours: backend.is_none_or(|backend| backend != "pure_fa_file"),
+        let mut words = read.words();
+        let mut blocks = words.iter().any(|word| word.blocks);
+        if !blocks {
+            if let Some(word) = self.taken(&read) {
+                words.push(word);
+                blocks = true;
+            } else {
+                words.extend(self.class_of(&read));
+            }
+        }
+        for word in words {
+            let path = format!("PersistentVolume {name}");
+            let told = Diagnostic::new(Code::ImportVolume, None, word.message).at(path);
+            self.told.push(told.fix(word.fix));
+        }
+        match read.import() {
+            Ok(import) if !blocks => self.found.imports.push(import),
+            Ok(import) => self.found.left.push(import.into()),
+            Err(left) => self.found.left.push(left),
+        }
+        true
+    }
+
+    /// One volume is that of one claim, and one claim has one volume.
+    fn taken(&mut self, read: &Persistent) -> Option<persistent::Word> {
+        let claim = read.claim().map(|(space, name)| (format!("claim {space}"), name.clone()));
+        let place = read.place().map(|(array, volume)| (array.to_owned(), volume.to_owned()));
+        let both: Vec<_> = claim.into_iter().chain(place).collect();
+        if let Some((of, name)) = both.iter().find(|key| self.seen.contains(*key)) {
+            return Some(persistent::Word {
+                blocks: true,
+                message: format!("another PersistentVolume has {name} of {of} already"),
+                fix: "keep the entry of the one that is mounted".to_owned(),
+            });
+        }
+        self.seen.extend(both);
+        None
+    }
+
+    /// The class that the new claim needs, where that is not the old one's or follows from how it is mounted.
+    fn class_of(&mut self, read: &Persistent) -> Option<persistent::Word> {
+        let class = read.class.as_deref().unwrap_or_default().to_owned();
+        let is_base = [PURE_FILE, PURE_BLOCK].contains(&class.as_str());
+        let known = is_base || self.old.classes.contains_key(&class);
+        let is_nfs3 =
+            |fields: Option<&serde_json::Value>| fields.is_some_and(|it| it["nfs"] == "3");
+        if !read.nfs3 || read.kind != Some(ArrayType::FlashBlade) {
+            if !known {
+                *self.classes.entry(class).or_default() += 1;
+            }
+            return None;
+        }
+        let right = if is_nfs3(self.old.classes.get(&class)) {
+            class
+        } else {
+            let name = if known || class.is_empty() { NFS3.to_owned() } else { class };
+            let mut fields = match self.old.classes.get(PURE_FILE) {
+                Some(serde_json::Value::Object(fields)) => fields.clone(),
+                _ => serde_json::Map::new(),
+            };
+            fields.remove("default");
+            fields.insert("like".to_owned(), json!(PURE_FILE));
+            fields.insert("nfs".to_owned(), json!("3"));
+            self.old.classes.insert(name.clone(), fields.into());
+            name
+        };
+        Some(persistent::Word {
+            blocks: false,
+            message: "is mounted with NFS 3; a claim of `pure-file` would mount it with 4.1, which its file system may not have".to_owned(),
+            fix: format!("give the new claim the class `{right}`, which is in the document with `nfs: \"3\"`; or switch NFS 4.1 on at the file system"),
         })
     }
 
-    /// What somebody has to find out or do.
-    fn word(&self) -> Option<Word> {
-        let word = |blocks, message: String, fix: &str| {
-            Some(Word { blocks, message, fix: fix.to_owned() })
-        };
-        if !self.ours {
-            let message = "is a file system on a FlashArray; here they are on FlashBlades alone";
-            let fix = "keep the old driver for it, or copy its files to a claim of `pure-file`";
-            return word(true, message.to_owned(), fix);
-        }
-        if self.claim.is_none() || !self.bound {
-            let fix = "import it only if somebody needs what is on it";
-            return word(true, "is not bound to a claim".to_owned(), fix);
-        }
-        let Some(volume) = &self.volume else {
-            let fix = "give `--prefix`: for Portworx `px_` and the first 8 digits of its cluster's UUID, `clusterUid` of `kubectl get storagecluster -A -o yaml`";
-            return word(true, "does not tell its volume's name on the array".to_owned(), fix);
-        };
-        if Name::new(volume.as_str()).is_none() {
-            let message = format!(
-                "its volume {volume:?} is in a pod or volume group, from which nothing can be imported"
-            );
-            let fix =
-                "move it out on the array; then write the line into `imports` with its new name";
-            return word(true, message, fix);
-        }
-        match self.arrays.as_slice() {
-            [] => {
-                let message = format!("no array of the kind that {volume} is on is listed");
-                word(true, message, "list the array, and run this again")
-            }
-            [_] if self.follows => {
-                let message = format!("its volume's name follows from other names: {volume}");
-                word(
-                    false,
-                    message,
-                    "see that the array has it: a claim for one that is not there waits, and its events say so",
-                )
-            }
-            [_] => None,
-            several => {
-                let message =
-                    format!("does not tell which array has {volume}: {}", several.join(" or "));
-                word(
-                    true,
-                    message,
-                    "look for the name on the arrays; then write the line into `imports` with the right one",
-                )
-            }
+    /// Tells of classes that the document does not have.
+    fn unknown_classes(&mut self, dumped: bool) {
+        for (class, number) in &self.classes {
+            let message = match class.as_str() {
+                "" => format!("{} no class", have(*number)),
+                class => {
+                    format!("{} the class {class:?}, which is not in the document", have(*number))
+                }
+            };
+            let fix = if dumped || class.is_empty() {
+                "write `pure-file`, `pure-block` or a class of the document in the new claims"
+            } else {
+                "give its StorageClass too, `kubectl get pv,sc -o json`; or write `pure-file` or `pure-block` in the new claims"
+            };
+            self.told.push(Diagnostic::new(Code::ImportVolume, None, message).fix(fix));
         }
     }
-
-    /// The entry as far as it is known.
-    fn import(self) -> Result<Import, Left> {
-        let (namespace, claim) = self.claim.unwrap_or_else(|| ("?".to_owned(), "?".to_owned()));
-        match (self.arrays.as_slice(), self.volume) {
-            ([array], Some(volume)) => {
-                Ok(Import { namespace, claim, array: array.clone(), volume })
-            }
-            (_, volume) => Err(Left { namespace, claim, arrays: self.arrays, volume }),
-        }
-    }
-}
-
-/// The kind of array that a volume is on, as far as it can be told.
-fn kind(volume: &PersistentVolume) -> Option<ArrayType> {
-    let spec = volume.spec.as_ref()?;
-    let csi = spec.csi.as_ref()?;
-    let backend = csi.volume_attributes.as_ref().and_then(|all| all.get("backend"));
-    if let Some(backend) = backend {
-        if backend.contains("file") {
-            return Some(ArrayType::FlashBlade);
-        }
-        return backend.contains("block").then_some(ArrayType::FlashArray);
-    }
-    let mut options = spec.mount_options.iter().flatten();
-    if options.any(|option| option.starts_with("nfsvers") || option.starts_with("vers=")) {
-        return Some(ArrayType::FlashBlade);
-    }
-    let blocks = spec.volume_mode.as_deref() == Some("Block")
-        || csi.fs_type.as_deref().is_some_and(|kind| ["xfs", "ext4"].contains(&kind));
-    blocks.then_some(ArrayType::FlashArray)
 }

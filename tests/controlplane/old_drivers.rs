@@ -3,8 +3,50 @@
 use super::stories::{as_list, kubectl};
 use super::*;
 
-/// A volume of an old driver: claim, array, driver, name on the array, and the UID of the claim that it was made for.
-type Old = (&'static str, &'static str, &'static str, String, String);
+/// A migration: what one old driver leaves, and what it was configured with.
+struct Rehearsal {
+    /// The driver's name, and how names of its volumes begin.
+    driver: &'static str,
+    prefix: &'static str,
+    /// Its StorageClasses.
+    classes: Vec<Json>,
+    volumes: Vec<Old>,
+    /// The file with its configuration, for addresses and tokens of `fb1` and `fa1`.
+    config: fn(&(String, String), &(String, String)) -> Json,
+    /// Further arguments of `import-pso`.
+    arguments: &'static [&'static str],
+    /// The name of the cluster that follows.
+    cluster: &'static str,
+}
+
+/// A volume of an old driver.
+struct Old {
+    claim: &'static str,
+    array: &'static str,
+    class: &'static str,
+    nfs3: bool,
+    uid: String,
+}
+
+impl Rehearsal {
+    fn volume(&self, old: &Old) -> String {
+        format!("{}-pvc-{}", self.prefix, old.uid)
+    }
+}
+
+fn old(number: u32, claim: &'static str, array: &'static str, class: &'static str) -> Old {
+    let uid = format!("00000000-0000-4000-8000-{number:012}");
+    Old { claim, array, class, nfs3: class.contains("nfs3"), uid }
+}
+
+/// A StorageClass of an old driver.
+fn old_class(name: &str, provisioner: &str, backend: &str, mounts: &[&str]) -> Json {
+    json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
+        "provisioner": provisioner, "parameters": {"backend": backend}, "mountOptions": mounts,
+        "allowVolumeExpansion": true,
+    })
+}
 
 /// Asks an array of the simulator, and returns its answer.
 fn array(stage: &Stage, array: &str, method: &str, path: &str, body: &str) -> Json {
@@ -49,34 +91,44 @@ fn endpoint(stage: &Stage, array: &str) -> (String, String) {
 
 /// Makes the old volumes on the arrays, and returns their claims and PersistentVolumes, as the old drivers leave
 /// them.
-fn old_objects(stage: &Stage, old: &[Old]) -> Vec<Json> {
+fn old_objects(stage: &Stage, rehearsal: &Rehearsal) -> Vec<Json> {
     let mut objects = Vec::new();
-    for (claim, at, driver, volume, uid) in old {
-        let (path, body) = if *at == "fb1" {
-            let nfs = json!({"v4_1_enabled": true, "rules": "*(rw,no_root_squash)"});
+    for old in &rehearsal.volumes {
+        let Old { claim, array: at, class, nfs3, uid } = old;
+        let volume = rehearsal.volume(old);
+        let file = *at == "fb1";
+        let (path, body) = if file {
+            let nfs =
+                json!({"v3_enabled": nfs3, "v4_1_enabled": !nfs3, "rules": "*(rw,no_root_squash)"});
             ("file-systems", json!({"provisioned": 2_u64 << 30, "nfs": nfs}))
         } else {
             ("volumes", json!({"provisioned": 2_u64 << 30}))
         };
         array(stage, at, "POST", &format!("{path}?names={volume}"), &body.to_string());
         let (backend, mode) =
-            if *at == "fb1" { ("file", "ReadWriteMany") } else { ("block", "ReadWriteOnce") };
+            if file { ("file", "ReadWriteMany") } else { ("block", "ReadWriteOnce") };
         // Portworx has numbers of its own for volumes.
-        let handle = if *driver == "pure-csi" { volume.as_str() } else { "859941020356581382" };
+        let px = rehearsal.driver != "pure-csi";
+        let handle = if px { format!("8599410203565{:>05}", &uid[31..]) } else { volume };
+        let backend = if px { format!("pure_{backend}") } else { backend.to_owned() };
+        let mut spec = json!({
+            "accessModes": [mode], "capacity": {"storage": "2Gi"}, "storageClassName": class,
+            "persistentVolumeReclaimPolicy": "Delete",
+            "claimRef": {"namespace": stage.namespace, "name": claim},
+            "csi": {"driver": rehearsal.driver, "volumeHandle": handle, "volumeAttributes": {"backend": backend}},
+        });
+        if *nfs3 {
+            spec["mountOptions"] = json!(["nfsvers=3"]);
+        }
         objects.push(json!({
             "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": format!("pvc-{uid}")},
-            "spec": {
-                "accessModes": [mode], "capacity": {"storage": "2Gi"}, "storageClassName": "old",
-                "persistentVolumeReclaimPolicy": "Delete",
-                "claimRef": {"namespace": "moved", "name": claim},
-                "csi": {"driver": driver, "volumeHandle": handle, "volumeAttributes": {"backend": backend}},
-            },
+            "spec": spec,
         }));
         objects.push(json!({
             "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-            "metadata": {"name": claim, "namespace": "moved"},
+            "metadata": {"name": claim, "namespace": stage.namespace},
             "spec": {
-                "accessModes": [mode], "storageClassName": "old", "volumeName": format!("pvc-{uid}"),
+                "accessModes": [mode], "storageClassName": class, "volumeName": format!("pvc-{uid}"),
                 "resources": {"requests": {"storage": "2Gi"}},
             },
         }));
@@ -84,54 +136,72 @@ fn old_objects(stage: &Stage, old: &[Old]) -> Vec<Json> {
     objects
 }
 
-#[tokio::test]
-#[ignore = "starts a control plane"]
-async fn volumes_of_the_old_drivers_are_taken_over_without_moving_data() {
-    let mut stage = Stage::open("moved").await;
-    let uid = |number: u32| format!("00000000-0000-4000-8000-{number:012}");
-    // Of PSO 6, with a name of its own for the cluster; of PSO 5; of Portworx.
-    let old: [Old; 4] = [
-        ("six-file", "fb1", "pure-csi", format!("prod-pvc-{}", uid(1)), uid(1)),
-        ("six-block", "fa1", "pure-csi", format!("prod-pvc-{}", uid(2)), uid(2)),
-        ("five-file", "fb1", "pure-csi", format!("k8s-pvc-{}", uid(3)), uid(3)),
-        ("px-block", "fa1", "pxd.portworx.com", format!("px_6b9c9668-pvc-{}", uid(4)), uid(4)),
-    ];
-    let on_array = |stage: &Stage, name: &str, at: &str| {
-        let kind = if at == "fb1" { "file-systems" } else { "volumes" };
-        array(stage, at, "GET", &format!("{kind}?names={name}"), "")["items"][0].clone()
+/// An object as it was read, ready to be created again: what the page says to remove is removed.
+fn again(mut object: Json) -> Json {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        for field in ["uid", "resourceVersion", "finalizers", "creationTimestamp", "managedFields"]
+        {
+            metadata.remove(field);
+        }
+    }
+    if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
+        // With these, Kubernetes takes the claim for one that has lost its volume.
+        annotations.remove("pv.kubernetes.io/bind-completed");
+        annotations.remove("pv.kubernetes.io/bound-by-controller");
+    }
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(claim) = object["spec"]["claimRef"].as_object_mut() {
+        claim.remove("uid");
+        claim.remove("resourceVersion");
+    }
+    object
+}
+
+/// Goes through `docs/migrate.md` with the volumes of one driver, there and back.
+async fn rehearse(namespace: &str, rehearsal: &Rehearsal) {
+    let mut stage = Stage::open(namespace).await;
+    let olds = &rehearsal.volumes;
+    let on_array = |stage: &Stage, old: &Old| {
+        let kind = if old.array == "fb1" { "file-systems" } else { "volumes" };
+        let path = format!("{kind}?names={}", rehearsal.volume(old));
+        array(stage, old.array, "GET", &path, "")["items"][0].clone()
     };
-    let objects = old_objects(&stage, &old);
-    kubectl(&stage, &["apply", "-f", "-"], &as_list(&objects));
-    let claims = stage.claims("moved");
+    // The old driver's cluster: its classes, claims and volumes.
+    kubectl(&stage, &["delete", "storageclass", "pure-file", "pure-block"], "");
+    kubectl(&stage, &["apply", "-f", "-"], &as_list(&rehearsal.classes));
+    kubectl(&stage, &["apply", "-f", "-"], &as_list(&old_objects(&stage, rehearsal)));
+    let claims = stage.claims(namespace);
     let all_bound = async || {
         let all = claims.list(&ListParams::default()).await.expect("listed").items;
-        all.len() == old.len() && all.iter().all(is_bound)
+        all.len() == olds.len() && all.iter().all(is_bound)
     };
     stage.until("the old claims are bound", all_bound).await;
-    let before: Vec<Json> =
-        old.iter().map(|(_, at, _, name, _)| on_array(&stage, name, at)).collect();
+    let before: Vec<Json> = olds.iter().map(|old| on_array(&stage, old)).collect();
 
-    // What the page says, step by step.
+    // 1. The storage document.
     let folder = tempfile::tempdir().expect("a folder");
-    let list = kubectl(&stage, &["get", "pv", "-o", "json"], "");
-    fs::write(folder.path().join("pv.json"), list).expect("written");
+    let dump = kubectl(&stage, &["get", "pv,sc", "-o", "json"], "");
+    fs::write(folder.path().join("dump.json"), dump).expect("written");
     let [blade, flash] = ["fb1", "fa1"].map(|name| endpoint(&stage, name));
-    let values = json!({
-        "clusterID": "prod",
-        "arrays": {
-            "FlashBlades": [{"MgmtEndPoint": blade.0, "APIToken": blade.1, "NFSEndPoint": "192.0.2.1"}],
-            "FlashArrays": [{"MgmtEndPoint": flash.0, "APIToken": flash.1}],
-        },
-        "flashblade": {"exportRules": "*(rw,no_root_squash)"},
-    });
-    fs::write(folder.path().join("values.yaml"), values.to_string()).expect("written");
+    let config = (rehearsal.config)(&blade, &flash);
+    fs::write(folder.path().join("config.yaml"), config.to_string()).expect("written");
     let mut import = binary();
-    import.current_dir(folder.path()).args(["import-pso", "values.yaml", "--volumes", "pv.json"]);
-    let told = import.args(["--nodes", "10.0.0.0/8", "--prefix", "px_6b9c9668"]).output();
+    import.current_dir(folder.path()).args(["import-pso", "config.yaml", "--volumes", "dump.json"]);
+    let told = import.args(["--nodes", "10.0.0.0/8"]).args(rehearsal.arguments).output();
     let told = told.expect("runs");
     let words = String::from_utf8_lossy(&told.stderr);
     assert!(told.status.success(), "{words}");
-    assert!(words.contains("4 PersistentVolumes have the reclaim policy Delete"), "{words}");
+    let number = olds.len();
+    assert!(
+        words.contains(&format!("{number} PersistentVolumes have the reclaim policy Delete")),
+        "{words}"
+    );
+    assert!(
+        words.contains(&format!("{number} volumes to import, 0 that need a decision")),
+        "{words}"
+    );
     let written = fs::read_to_string(folder.path().join("storage.pso.yaml")).expect("written");
     for token in [&blade.1, &flash.1] {
         assert!(!words.contains(token) && !written.contains(token), "a token got out");
@@ -141,17 +211,37 @@ async fn volumes_of_the_old_drivers_are_taken_over_without_moving_data() {
     let path = stage.folder.path().join("storage.pso.yaml");
     let mut document: Json =
         serde_yaml::from_str(&fs::read_to_string(&path).expect("text")).expect("YAML");
-    assert_eq!(written["spec"]["cluster"], "prod-gen", "what begins with the old name is not ours");
-    for field in ["cluster", "imports", "nodes"] {
-        document["spec"][field] = written["spec"][field].clone();
+    assert_eq!(
+        written["spec"]["cluster"], rehearsal.cluster,
+        "names of the old driver are not ours"
+    );
+    for field in ["cluster", "imports", "nodes", "classes"] {
+        if !written["spec"][field].is_null() {
+            document["spec"][field] = written["spec"][field].clone();
+        }
     }
     fs::write(&path, document.to_string()).expect("written");
 
+    // 2. and 3.: keep the volumes, replace the classes, delete claims and PersistentVolumes.
     let retain = r#"{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}"#;
-    for (claim, _, _, _, uid) in &old {
-        kubectl(&stage, &["patch", "pv", &format!("pvc-{uid}"), "-p", retain], "");
-        kubectl(&stage, &["delete", "pvc", claim, "-n", "moved"], "");
-        kubectl(&stage, &["delete", "pv", &format!("pvc-{uid}")], "");
+    let mut way_back = rehearsal.classes.clone();
+    for old in olds {
+        let pv = format!("pvc-{}", old.uid);
+        kubectl(&stage, &["patch", "pv", &pv, "-p", retain], "");
+        for what in [&["pv", &pv][..], &["pvc", old.claim, "-n", namespace]] {
+            let kept = kubectl(&stage, &[&["get", "-o", "json"], what].concat(), "");
+            way_back.push(again(serde_json::from_str(&kept).expect("JSON")));
+        }
+    }
+    let names: Vec<&str> =
+        rehearsal.classes.iter().filter_map(|class| class["metadata"]["name"].as_str()).collect();
+    kubectl(&stage, &[&["delete", "storageclass"], names.as_slice()].concat(), "");
+    let rendered = binary().arg("render").arg(&path).output().expect("runs");
+    assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
+    kubectl(&stage, &["apply", "-f", "-"], &String::from_utf8_lossy(&rendered.stdout));
+    for old in olds {
+        kubectl(&stage, &["delete", "pvc", old.claim, "-n", namespace], "");
+        kubectl(&stage, &["delete", "pv", &format!("pvc-{}", old.uid)], "");
     }
     let mut orphans = binary();
     orphans.args(["orphans", "--older-than", "0", "--storage"]).arg(&path).arg("--kubeconfig");
@@ -159,28 +249,203 @@ async fn volumes_of_the_old_drivers_are_taken_over_without_moving_data() {
     let list = String::from_utf8_lossy(&told.stdout);
     assert!(
         told.status.success(),
-        "nobody knows them, and yet they are not ours to destroy: {list}"
+        "they have no owner, and yet they are not ours to destroy: {list}"
     );
     stage.start();
-    for (claim_name, at, ..) in &old {
-        let class = if *at == "fb1" { "pure-file" } else { "pure-block" };
-        claims
-            .create(&PostParams::default(), &claim(claim_name, class, "2Gi"))
-            .await
-            .expect("made");
+    for old in olds {
+        let mut new = claim(old.claim, old.class, "2Gi");
+        let mode = if old.array == "fb1" { "ReadWriteMany" } else { "ReadWriteOnce" };
+        new.spec.get_or_insert_default().access_modes = Some(vec![mode.to_owned()]);
+        claims.create(&PostParams::default(), &new).await.expect("made");
     }
     stage.until("the new claims are bound", all_bound).await;
-    for ((claim, at, _, name, _), before) in old.iter().zip(&before) {
-        let now = on_array(&stage, name, at);
-        for field in ["id", "name", "provisioned", "created", "destroyed"] {
-            assert_eq!(now[field], before[field], "{claim}: {field}");
+    let unchanged = |stage: &Stage| {
+        for (old, before) in olds.iter().zip(&before) {
+            let now = on_array(stage, old);
+            for field in ["id", "name", "provisioned", "created", "destroyed"] {
+                assert_eq!(now[field], before[field], "{}: {field}", old.claim);
+            }
         }
-        let bound = claims.get(claim).await.expect("there").spec.expect("a spec").volume_name;
+    };
+    unchanged(&stage);
+    let mut new = Vec::new();
+    for old in olds {
+        let bound = claims.get(old.claim).await.expect("there").spec.expect("a spec").volume_name;
         let volume = stage.volumes().get(&bound.expect("a name")).await.expect("there");
         let annotations = volume.metadata.annotations.expect("annotated");
-        assert_eq!(&annotations["pso-gen.io/volume"], name, "{claim}");
-        let policy = volume.spec.expect("a spec").persistent_volume_reclaim_policy;
-        assert_eq!(policy.as_deref(), Some("Retain"), "{claim}");
+        assert_eq!(annotations["pso-gen.io/volume"], rehearsal.volume(old), "{}", old.claim);
+        let spec = volume.spec.expect("a spec");
+        assert_eq!(
+            spec.persistent_volume_reclaim_policy.as_deref(),
+            Some("Retain"),
+            "{}",
+            old.claim
+        );
+        let mounts = spec.mount_options.unwrap_or_default();
+        assert_eq!(mounts.contains(&"nfsvers=3".to_owned()), old.nfs3, "{}: {mounts:?}", old.claim);
+        new.push(volume.metadata.name.expect("a name"));
     }
-    assert_eq!(stage.on_arrays().await.len(), old.len(), "no other volume was made");
+    assert_eq!(stage.on_arrays().await.len(), olds.len(), "no other volume was made");
+
+    // The way back.
+    for (old, pv) in olds.iter().zip(&new) {
+        kubectl(&stage, &["delete", "pvc", old.claim, "-n", namespace], "");
+        kubectl(&stage, &["delete", "pv", pv], "");
+    }
+    stage.kill();
+    document["spec"]["imports"] = json!([]);
+    fs::write(&path, document.to_string()).expect("written");
+    stage.start();
+    let ours: Vec<String> = {
+        let text = kubectl(&stage, &["get", "storageclass", "-o", "json"], "");
+        let list: Json = serde_json::from_str(&text).expect("JSON");
+        let names = list["items"].as_array().expect("items").iter();
+        names.filter_map(|class| class["metadata"]["name"].as_str().map(str::to_owned)).collect()
+    };
+    let ours: Vec<&str> = ours.iter().map(String::as_str).collect();
+    kubectl(&stage, &[&["delete", "storageclass"], ours.as_slice()].concat(), "");
+    kubectl(&stage, &["apply", "-f", "-"], &as_list(&way_back));
+    stage.until("the old claims are bound again", all_bound).await;
+    for old in olds {
+        let bound = claims.get(old.claim).await.expect("there").spec.expect("a spec").volume_name;
+        assert_eq!(bound, Some(format!("pvc-{}", old.uid)), "{}", old.claim);
+    }
+    unchanged(&stage);
+    assert_eq!(stage.on_arrays().await.len(), olds.len(), "no other volume was made");
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn volumes_of_pso_5_come_over_and_go_back() {
+    let rehearsal = Rehearsal {
+        driver: "pure-csi",
+        prefix: "team_a",
+        classes: vec![
+            old_class("pure-file", "pure-csi", "file", &[]),
+            old_class("pure-block", "pure-csi", "block", &[]),
+            old_class("files-nfs3", "pure-csi", "file", &["nfsvers=3", "tcp"]),
+        ],
+        volumes: vec![
+            old(1, "file", "fb1", "pure-file"),
+            old(2, "block", "fa1", "pure-block"),
+            old(3, "file-three", "fb1", "files-nfs3"),
+        ],
+        config: |blade, flash| {
+            json!({
+                "apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",
+                "metadata": {"name": "pso"},
+                "spec": {"values": {
+                    "namespace": {"pure": "team_a"},
+                    "arrays": {
+                        "FlashBlades": [{"MgmtEndPoint": blade.0, "APIToken": blade.1, "NfsEndPoint": "192.0.2.1"}],
+                        "FlashArrays": [{"MgmtEndPoint": flash.0, "APIToken": flash.1}],
+                    },
+                }},
+            })
+        },
+        arguments: &[],
+        cluster: "team-a",
+    };
+    rehearse("from-five", &rehearsal).await;
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn volumes_of_pso_6_come_over_and_go_back() {
+    let rehearsal = Rehearsal {
+        driver: "pure-csi",
+        prefix: "prod",
+        classes: vec![
+            old_class("pure-file", "pure-csi", "file", &[]),
+            old_class("gold", "pure-csi", "block", &["discard"]),
+        ],
+        volumes: vec![old(1, "file", "fb1", "pure-file"), old(2, "block", "fa1", "gold")],
+        config: |blade, flash| {
+            json!({
+                "clusterID": "prod",
+                "arrays": {
+                    "FlashBlades": [{"MgmtEndPoint": blade.0, "APIToken": blade.1, "NFSEndPoint": "192.0.2.1"}],
+                    "FlashArrays": [{"MgmtEndPoint": flash.0, "APIToken": flash.1}],
+                },
+                "flashblade": {"exportRules": "*(rw,no_root_squash)"},
+            })
+        },
+        arguments: &[],
+        cluster: "prod-gen",
+    };
+    rehearse("from-six", &rehearsal).await;
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn volumes_of_portworx_come_over_and_go_back() {
+    let rehearsal = Rehearsal {
+        driver: "pxd.portworx.com",
+        prefix: "px_6b9c9668",
+        classes: vec![
+            old_class("px-files", "pxd.portworx.com", "pure_file", &["nfsvers=4.1"]),
+            old_class("px-files-nfs3", "pxd.portworx.com", "pure_file", &["nfsvers=3"]),
+            old_class("px-blocks", "pxd.portworx.com", "pure_block", &[]),
+        ],
+        volumes: vec![
+            old(1, "file", "fb1", "px-files"),
+            old(2, "file-three", "fb1", "px-files-nfs3"),
+            old(3, "block", "fa1", "px-blocks"),
+        ],
+        config: |blade, flash| {
+            let arrays = json!({
+                "FlashBlades": [{"MgmtEndPoint": blade.0, "APIToken": blade.1, "NFSEndPoint": "192.0.2.1"}],
+                "FlashArrays": [{"MgmtEndPoint": flash.0, "APIToken": flash.1}],
+            });
+            json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "px-pure-secret"},
+                "stringData": {"pure.json": arrays.to_string()},
+            })
+        },
+        arguments: &["--cluster", "prod-x", "--prefix", "px_6b9c9668"],
+        cluster: "prod-x",
+    };
+    rehearse("from-portworx", &rehearsal).await;
+}
+
+/// `validate --since` refuses the changes of a StorageClass that Kubernetes refuses, and no others.
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn a_class_may_change_where_since_lets_it() {
+    let stage = Stage::open("changes").await;
+    let classes = Api::<StorageClass>::all(stage.client.clone());
+    let before = classes.get("pure-file").await.expect("there");
+    let json = serde_json::to_value(&before).expect("JSON");
+    for (field, value, may) in [
+        ("provisioner", json!("other.example.com/x"), false),
+        ("parameters", json!({"backend": "file", "more": "x"}), false),
+        ("reclaimPolicy", json!("Retain"), false),
+        ("volumeBindingMode", json!("WaitForFirstConsumer"), false),
+        ("mountOptions", json!(["nfsvers=3"]), true),
+        ("allowVolumeExpansion", json!(false), true),
+        (
+            "allowedTopologies",
+            json!([{"matchLabelExpressions": [{"key": "zone", "values": ["a"]}]}]),
+            true,
+        ),
+    ] {
+        let mut after = json.clone();
+        after[field] = value;
+        let change = pso_gen::check::Change {
+            identity: pso_gen::manifest::Identity {
+                group: "storage.k8s.io".to_owned(),
+                kind: "StorageClass".to_owned(),
+                namespace: String::new(),
+                name: "pure-file".to_owned(),
+            },
+            before: Some(json.clone()),
+            after: Some(after.clone()),
+        };
+        let refused = pso_gen::check::since(&[change], |_| None);
+        assert_eq!(refused.is_empty(), may, "{field}: {refused:?}");
+        let after: StorageClass = serde_json::from_value(after).expect("a class");
+        let post = PostParams { dry_run: true, ..PostParams::default() };
+        let answer = classes.replace("pure-file", &post, &after).await;
+        assert_eq!(answer.is_ok(), may, "{field}: {answer:?}");
+    }
 }

@@ -28,6 +28,12 @@ pub fn is_block_option(option: &str) -> bool {
     BLOCK_OPTIONS.split(' ').any(|each| each == name) && !option.contains([',', ' '])
 }
 
+/// Returns whether a file class may have a mount option besides its version.
+pub fn is_file_option(option: &str) -> bool {
+    let name = option.split_once('=').map_or(option, |(name, _)| name);
+    NFS_OPTIONS.split(' ').any(|each| each == name) && !option.contains([',', ' '])
+}
+
 /// Returns what is wrong with the classes.
 pub(super) fn classes(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();

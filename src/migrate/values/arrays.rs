@@ -21,13 +21,32 @@ impl Reader<'_> {
                 self.found.push(unknown(entry, &path, &["FlashArrays", "FlashBlades"]));
             }
         }
-        let lists = inside.unwrap_or(self.root);
+        let lists = inside.filter(|inside| !inside.is_null()).unwrap_or(self.root);
+        if inside.is_some_and(|inside| !inside.is_null()) {
+            for list in ["FlashBlades", "FlashArrays"] {
+                if let Some(entry) = self.root.entry(list) {
+                    let did =
+                        "stands beside `arrays`, in which the chart looked for it, and is left out";
+                    self.found.push(lost(entry, list, did, "move it under `arrays`"));
+                }
+            }
+        }
         let kinds = [
             ("FlashBlades", "fb", ArrayType::FlashBlade),
             ("FlashArrays", "fa", ArrayType::FlashArray),
         ];
         for (list, short, kind) in kinds {
-            let items = lists.get(list).and_then(Node::items).unwrap_or_default();
+            let there = lists.get(list).filter(|there| !there.is_null());
+            if let Some(there) = there.filter(|there| there.items().is_none()) {
+                self.wrong(
+                    Code::WrongType,
+                    there,
+                    list,
+                    "is no list of arrays",
+                    "write a list: `- MgmtEndPoint: …`",
+                );
+            }
+            let items = there.and_then(Node::items).unwrap_or_default();
             for (index, item) in items.iter().enumerate() {
                 let path = format!("{list}[{index}]");
                 let name = format!("{short}{}", index + 1);
@@ -87,19 +106,40 @@ impl Reader<'_> {
                 "write a host name or an address, and `:port` when it is not 443",
             );
         }
-        let data = if blade { self.data(item, path) } else { None };
+        let (data, data_addresses) = if blade { self.data(item, path) } else { (None, Vec::new()) };
         let (labels, topology) = self.labels(item, path);
-        Some(OldArray { name, kind, management, data, labels, topology, token: token.into() })
+        let token = token.into();
+        Some(OldArray { name, kind, management, data, data_addresses, labels, topology, token })
     }
 
     /// The address that nodes mount from; left out, it is read from the array.
-    fn data(&mut self, item: &Node, path: &str) -> Option<String> {
-        let node = item.get("NFSEndPoint").or_else(|| item.get("NfsEndPoint"))?;
-        let text = node.text()?;
-        let mut words = text.split(',').map(str::trim);
-        let first = words.next()?.to_owned();
+    fn data(&mut self, item: &Node, path: &str) -> (Option<String>, Vec<String>) {
+        let entry = item.entry("NFSEndPoint").or_else(|| item.entry("NfsEndPoint"));
+        let node = entry.map(|entry| &entry.value);
+        let words: Vec<String> = match node.map(|node| (node.items(), node.text())) {
+            Some((Some(items), _)) => {
+                items.iter().filter_map(Node::text).map(str::to_owned).collect()
+            }
+            Some((None, Some(text))) => {
+                text.split(',').map(|word| word.trim().to_owned()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let words: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let at = format!("{path}.NFSEndPoint");
-        if words.next().is_some() {
+        let (Some(first), Some(node)) = (words.first().cloned(), node) else {
+            if let Some(entry) = entry {
+                let did = "is empty: nodes mount from an address that is read from the array";
+                self.found.push(lost(
+                    entry,
+                    &at,
+                    did,
+                    "write a data address as `data` of the array, so that policies name it",
+                ));
+            }
+            return (None, Vec::new());
+        };
+        if words.len() > 1 {
             let message =
                 "has several addresses; here nodes mount from one, and the first is taken";
             self.wrong(
@@ -119,7 +159,7 @@ impl Reader<'_> {
                 "write the address of a data interface",
             );
         }
-        Some(first)
+        (Some(first), words)
     }
 
     /// A word that must be there. What stands there is not told: it may be the token.
@@ -148,6 +188,18 @@ impl Reader<'_> {
         let (mut labels, mut topology) = (BTreeMap::new(), BTreeMap::new());
         let enabled =
             self.root.get("storagetopology").is_none_or(|said| is_true(said.get("enable")));
+        if let Some(entry) = item.entry("Labels")
+            && entry.value.entries().is_none()
+            && !entry.value.is_null()
+        {
+            let at = format!("{path}.Labels");
+            self.found.push(lost(
+                entry,
+                &at,
+                "is no mapping, and is left out",
+                "write `Labels: {rack: \"22\"}`",
+            ));
+        }
         for entry in item.get("Labels").and_then(Node::entries).unwrap_or_default() {
             let Some(value) = entry.value.text() else {
                 let at = format!("{path}.Labels.{}", entry.key);

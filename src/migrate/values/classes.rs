@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{Old, Reader, is_true};
 use crate::blueprint::{PURE_BLOCK, PURE_FILE};
-use crate::check::is_block_option;
+use crate::check::{is_block_option, is_file_option};
 use crate::diagnostic::Code;
 use crate::migrate::keys::{lost, unknown};
 use crate::yaml::{Entry, Node};
@@ -22,27 +22,42 @@ impl Reader<'_> {
             file.insert("waitForPod".to_owned(), json!(true));
             block.insert("waitForPod".to_owned(), json!(true));
         }
-        let class = self.root.get("storageclass");
-        for entry in class.and_then(Node::entries).unwrap_or_default() {
-            let at = format!("storageclass.{}", entry.key);
-            match entry.key.as_str() {
-                "isPureDefault" if is_true(Some(&entry.value)) => {
-                    let files =
-                        class.and_then(|class| class.get("pureBackend")?.text()) == Some("file");
-                    let to = if files { &mut file } else { &mut block };
-                    to.insert("default".to_owned(), json!(true));
-                    let message = "made the class `pure` the default; here the class of its kind is, since there is no `pure`";
-                    self.found.push(lost(entry, &at, message, "claims that name `pure` need another name; Kubernetes does not let a claim's class change"));
-                }
-                "isPureDefault" | "pureBackend" => {}
-                _ => self.found.push(unknown(entry, &at, &["isPureDefault", "pureBackend"])),
-            }
-        }
+        self.class_pure(&file, &block, old);
         for (name, class) in [(PURE_FILE, file), (PURE_BLOCK, block)] {
             if !class.is_empty() {
                 old.classes.insert(name.to_owned(), Json::Object(class));
             }
         }
+    }
+
+    /// The class `pure` of charts before 6.
+    fn class_pure(&mut self, file: &Map<String, Json>, block: &Map<String, Json>, old: &mut Old) {
+        let Some(section) = self.root.get("storageclass") else { return };
+        let mut files = false;
+        let mut default = false;
+        for entry in section.entries().unwrap_or_default() {
+            let at = format!("storageclass.{}", entry.key);
+            match (entry.key.as_str(), entry.value.text()) {
+                ("isPureDefault", _) => default = is_true(Some(&entry.value)),
+                ("pureBackend", Some("file")) => files = true,
+                ("pureBackend", Some("block") | None) => {}
+                ("pureBackend", Some(_)) => self.wrong(
+                    Code::BadValue,
+                    &entry.value,
+                    &at,
+                    "is no kind of array",
+                    "write `file` or `block`",
+                ),
+                _ => self.found.push(unknown(entry, &at, &["isPureDefault", "pureBackend"])),
+            }
+        }
+        let (like, fields) = if files { (PURE_FILE, file) } else { (PURE_BLOCK, block) };
+        let mut fields = fields.clone();
+        fields.insert("like".to_owned(), json!(like));
+        if default {
+            fields.insert("default".to_owned(), json!(true));
+        }
+        old.classes.insert("pure".to_owned(), Json::Object(fields));
     }
 
     fn flasharray(&mut self, entry: &Entry, block: &mut Map<String, Json>) {
@@ -100,24 +115,28 @@ impl Reader<'_> {
     }
 
     fn mount_options(&mut self, entry: &Entry, block: &mut Map<String, Json>) {
-        let mut options = Vec::new();
-        for option in entry.value.items().unwrap_or_default() {
-            let Some(text) = option.text() else { continue };
-            if is_block_option(text) {
-                options.push(text);
-            } else {
-                let message = "has an option that classes here cannot have; it is left out";
-                self.wrong(
-                    Code::NoCounterpart,
-                    option,
-                    "flasharray.defaultMountOpt",
-                    message,
-                    "see whether volumes need it: `pso-gen explain Storage.classes`",
-                );
-            }
+        // A list, or one text with commas.
+        let words: Vec<String> = match (entry.value.items(), entry.value.text()) {
+            (Some(items), _) => items.iter().filter_map(Node::text).map(str::to_owned).collect(),
+            (None, Some(text)) => text.split(',').map(|word| word.trim().to_owned()).collect(),
+            _ => Vec::new(),
+        };
+        let (good, bad) = options(words.into_iter().filter(|word| !word.is_empty()), false);
+        for option in bad {
+            let is_it = |item: &&Node| item.text() == Some(option.as_str());
+            let node =
+                entry.value.items().unwrap_or_default().iter().find(is_it).unwrap_or(&entry.value);
+            let message = format!("classes here cannot have the option {option:?}; it is left out");
+            self.wrong(
+                Code::NoCounterpart,
+                node,
+                "flasharray.defaultMountOpt",
+                &message,
+                "see whether volumes need it: `pso-gen explain Storage.classes`",
+            );
         }
-        if !options.is_empty() {
-            block.insert("mountOptions".to_owned(), json!(options));
+        if !good.is_empty() {
+            block.insert("mountOptions".to_owned(), json!(good));
         }
     }
 
@@ -136,38 +155,63 @@ impl Reader<'_> {
                     "file systems that are there keep it; for others, switch it on on the array",
                 ));
             }
-            "exportRules" => match rules(text) {
-                Some(rules) if rules.is_empty() => {
-                    let message = "let everybody mount; here the networks of the nodes alone may";
-                    self.found.push(lost(
-                        entry,
-                        &at,
-                        message,
-                        "volumes that are imported keep their rules: narrow them on the array",
-                    ));
+            "exportRules" => {
+                let (rules, wrong) = export_rules(text);
+                for (did, instead) in wrong {
+                    self.found.push(lost(entry, &at, &did, instead));
                 }
-                Some(rules) => {
+                if !rules.is_empty() {
                     file.insert("exportRules".to_owned(), json!(rules));
                 }
-                None => {
-                    let message = "cannot be read; the networks of the nodes alone may mount new file systems";
-                    self.found.push(lost(
-                        entry,
-                        &at,
-                        message,
-                        "write `exportRules` at the class `pure-file` when others shall",
-                    ));
-                }
-            },
+            }
             key if KEYS.contains(&key) => {}
             _ => self.found.push(unknown(entry, &at, &KEYS)),
         }
     }
 }
 
-/// Reads export rules such as `10.0.0.0/8(rw,no_root_squash) @ops(ro)`; none are left when everybody may.
-fn rules(text: &str) -> Option<Vec<Json>> {
-    let mut rules = Vec::new();
+/// Options that a class may have, and the others.
+pub(in crate::migrate) fn options(
+    words: impl IntoIterator<Item = String>,
+    is_file: bool,
+) -> (Vec<String>, Vec<String>) {
+    words
+        .into_iter()
+        .partition(|word| if is_file { is_file_option(word) } else { is_block_option(word) })
+}
+
+/// What has no counterpart: what it did, and what to do instead.
+type Lost = Vec<(String, &'static str)>;
+
+/// Reads export rules of an array; none are left when everybody may mount, or when they cannot be read.
+pub(in crate::migrate) fn export_rules(text: &str) -> (Vec<Json>, Lost) {
+    let Some((rules, left_out)) = rules(text) else {
+        let did = "cannot be read; the networks of the nodes alone may mount new file systems";
+        let instead = "write `exportRules` at the class when others shall";
+        return (Vec::new(), vec![(did.to_owned(), instead)]);
+    };
+    let mut lost = Vec::new();
+    if !left_out.is_empty() {
+        let did =
+            format!("options without a counterpart are left out: `{}`", left_out.join("`, `"));
+        lost.push((
+            did,
+            "file systems that are there keep their rules; for others, see whether they need them",
+        ));
+    }
+    let everybody = rules.iter().any(|rule| rule["clients"] == "*");
+    if everybody || rules.is_empty() {
+        let did = "let everybody mount; here the networks of the nodes alone may";
+        let instead = "volumes that are imported keep their rules: narrow them on the array";
+        lost.push((did.to_owned(), instead));
+        return (Vec::new(), lost);
+    }
+    (rules, lost)
+}
+
+/// Reads rules such as `10.0.0.0/8(rw,no_root_squash) @ops(ro)`, and the options that have no counterpart.
+fn rules(text: &str) -> Option<(Vec<Json>, Vec<String>)> {
+    let (mut rules, mut left_out) = (Vec::new(), Vec::new());
     for word in text.split_whitespace() {
         let (clients, options) = word.split_once('(').map_or((word, ""), |(a, b)| (a, b));
         let options = if options.is_empty() { "" } else { options.strip_suffix(')')? };
@@ -183,19 +227,26 @@ fn rules(text: &str) -> Option<Vec<Json>> {
                 "no_root_squash" => squash = None,
                 "root_squash" => squash = Some("root"),
                 "all_squash" => squash = Some("all"),
-                "rw" | "secure" | "insecure" | "atime" | "noatime" => {}
+                // `sys` is what every mount here uses.
+                "rw" | "secure" | "insecure" | "atime" | "noatime" | "sec=sys" => {}
+                other
+                    if other.bytes().all(|b| b.is_ascii_alphanumeric() || b"=_:".contains(&b)) =>
+                {
+                    // With another way of proving who one is, a rule lets others in.
+                    if other.starts_with("sec=") {
+                        return None;
+                    }
+                    left_out.push(format!("{clients}: {other}"));
+                }
                 _ => return None,
             }
         }
         if let Some(squash) = squash {
             rule["squash"] = json!(squash);
         }
-        if clients == "*" {
-            return Some(Vec::new());
-        }
         rules.push(rule);
     }
-    Some(rules)
+    Some((rules, left_out))
 }
 
 #[cfg(test)]
@@ -204,11 +255,20 @@ mod tests {
 
     #[test]
     fn export_rules_are_read_as_the_array_reads_them() {
-        assert_eq!(rules("*(rw,no_root_squash)"), Some(Vec::new()));
-        let two = rules("10.0.0.0/8(rw,no_root_squash) @ops(ro)").expect("read");
+        assert!(export_rules("*(rw,no_root_squash)").0.is_empty());
+        let (two, left_out) =
+            rules("10.0.0.0/8(rw,no_root_squash,sec=sys) @ops(ro)").expect("read");
         assert_eq!(two[0], json!({"clients": "10.0.0.0/8"}));
         assert_eq!(two[1], json!({"clients": "@ops", "access": "read-only", "squash": "root"}));
-        for bad in ["10.0.0.0/8(rw", "a(krb)", "(rw)", "a,b"] {
+        assert!(left_out.is_empty());
+        let (one, left_out) = rules("192.168.1.1(ro,anonuid=65534)").expect("read");
+        assert_eq!(
+            one,
+            [json!({"clients": "192.168.1.1", "access": "read-only", "squash": "root"})]
+        );
+        assert_eq!(left_out, ["192.168.1.1: anonuid=65534"]);
+        assert!(export_rules("192.168.1.1(ro,anonuid=65534)").1[0].0.contains("anonuid=65534"));
+        for bad in ["10.0.0.0/8(rw", "a(sec=krb5)", "(rw)", "a,b", "a(\"x\")"] {
             assert_eq!(rules(bad), None, "{bad}");
         }
     }

@@ -1,0 +1,491 @@
+//! The folder of `render --out`: one file for each object, stale files of our own removed, all other files left alone.
+//!
+//! What lies below the folder is input: links there are never followed, and the index only says where an
+//! earlier run may have written; a file goes when it is one of ours by its own words, too.
+//!
+//! A run can be killed at any moment. So texts wait in memory, or in a file without a name; the index lists the
+//! files of the last run and of this one before the first of them is moved into place, and is reduced to this
+//! run's after the last stale one is gone. The next run, whatever it renders, finds every file.
+
+mod index;
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use tempfile::SpooledTempFile;
+
+use super::Trouble;
+use super::below::{Below, PART};
+use super::files::shown;
+use super::sink::{IN_MEMORY, OutFile, file_name};
+use crate::compile::MANAGER;
+use crate::diagnostic::Sources;
+use crate::manifest::{Earlier, read_stream};
+use crate::yaml;
+
+/// File with the list of files that we wrote, and may remove. Argo CD takes every `.yaml` and `.json` of a folder
+/// for an object, so it has neither name.
+const INDEX: &str = ".pso-gen.index";
+/// Most bytes of that list which are read: a million files.
+const MAX_INDEX: u64 = 64 << 20;
+/// How the folders begin in which earlier versions let files wait, and how many digits follow.
+const WAITING: (&str, usize) = (".pso-gen-", 16);
+/// Which label says that an object is ours.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Mode of what is written, before the user's mask.
+const MODE: u32 = 0o666;
+
+/// What happens between two operations on files: it may stop the run. It gets how many files are in place, of how
+/// many.
+pub(super) type Between<'b> = &'b mut dyn FnMut(usize, usize) -> Result<(), Trouble>;
+
+/// The folder, and what shall be in it.
+#[derive(Debug)]
+pub(super) struct OutFolder {
+    root: PathBuf,
+    /// None where there is no folder yet.
+    folder: Option<Below>,
+    writes: bool,
+    written: BTreeSet<String>,
+    stale: Vec<Stale>,
+    /// The texts of stale files, one after the other.
+    held: SpooledTempFile,
+}
+
+/// A file that is not there, or not as it should be.
+#[derive(Debug)]
+struct Stale {
+    path: String,
+    /// Bytes of its text.
+    length: usize,
+}
+
+impl OutFolder {
+    /// Opens a folder to be written to. It is made when everything is known to be right.
+    pub(super) fn write_to(root: &Path) -> Result<Self, Trouble> {
+        let this = Self { writes: true, ..Self::compare_with(root)? };
+        this.reserve()?;
+        Ok(this)
+    }
+
+    /// Opens a folder to be compared with.
+    pub(super) fn compare_with(root: &Path) -> Result<Self, Trouble> {
+        let folder = if root.exists() { Some(Below::open(root)?) } else { None };
+        Ok(Self {
+            root: root.to_owned(),
+            folder,
+            writes: false,
+            written: BTreeSet::new(),
+            stale: Vec::new(),
+            held: SpooledTempFile::new(IN_MEMORY),
+        })
+    }
+
+    /// Two runs that write at once would mix what they write.
+    fn reserve(&self) -> Result<(), Trouble> {
+        if self.folder.as_ref().is_none_or(Below::reserve) {
+            return Ok(());
+        }
+        let root = shown(&self.root);
+        Err(Trouble::Usage(format!("another pso-gen writes to {root}; run this again after it")))
+    }
+
+    /// Takes a file: to be written, or compared.
+    pub(super) fn take(&mut self, file: &OutFile) -> Result<(), Trouble> {
+        self.written.insert(file.path.clone());
+        let there = match &self.folder {
+            Some(folder) => folder.read(Path::new(&file.path), file.text.len() as u64 + 1)?,
+            None => None,
+        };
+        if there.is_some_and(|bytes| bytes == file.text.as_bytes()) {
+            return Ok(());
+        }
+        if self.writes {
+            self.held.write_all(file.text.as_bytes()).map_err(waits)?;
+        }
+        self.stale.push(Stale { path: file.path.clone(), length: file.text.len() });
+        Ok(())
+    }
+
+    /// Returns the files that differ from what they should be, or should not be there.
+    pub(super) fn stale(&self) -> Result<Vec<String>, Trouble> {
+        let mut stale: Vec<String> = self.stale.iter().map(|stale| stale.path.clone()).collect();
+        let Some(folder) = &self.folder else { return Ok(stale) };
+        let index = self.index(folder)?;
+        stale.extend(self.left_over(folder, &index));
+        stale.extend(abandoned(folder)?.into_iter().map(|left| left.shown()));
+        if index != self.written {
+            stale.push(INDEX.to_owned());
+        }
+        stale.sort();
+        Ok(stale)
+    }
+
+    /// Writes everything and removes our own files that are no longer rendered. Returns how many files were
+    /// written and removed. What `between` stops can be taken up by another run.
+    pub(super) fn finish(mut self, between: Between<'_>) -> Result<(usize, usize), Trouble> {
+        if self.folder.is_none() {
+            self.folder = Some(Below::made(&self.root)?);
+            self.reserve()?;
+        }
+        let Some(folder) = self.folder.take() else { return Err(Trouble::Defect) };
+        let done = self.act(&folder, between);
+        if done.is_err() {
+            let _ = folder.unlink(PART);
+        }
+        done
+    }
+
+    /// The same without cleaning up behind an error: what a run does until it is killed.
+    fn act(&mut self, folder: &Below, between: Between<'_>) -> Result<(usize, usize), Trouble> {
+        let index = self.index(folder)?;
+        let left_over = self.left_over(folder, &index);
+        for own in [INDEX, PART] {
+            folder.fits(Path::new(own))?;
+        }
+        for stale in &self.stale {
+            folder.fits(Path::new(&stale.path))?;
+        }
+        let all = self.stale.len();
+        between(0, all)?;
+        for left in abandoned(folder)? {
+            left.remove(folder)?;
+        }
+        let both: BTreeSet<String> = self.written.iter().chain(&left_over).cloned().collect();
+        if both != index {
+            put(folder, folder, INDEX, index::text(&both).as_bytes(), &mut || between(0, all))?;
+        }
+        self.held.seek(SeekFrom::Start(0)).map_err(waits)?;
+        // No folder stays open: there may be more of them than a process may have open.
+        let mut around: Option<(&str, Below)> = None;
+        for (done, stale) in self.stale.iter().enumerate() {
+            let (parent, name) = stale.path.rsplit_once('/').unwrap_or(("", &stale.path));
+            let to = match around.take() {
+                Some((last, open)) if last == parent => open,
+                _ => folder.made_folder(Path::new(parent))?,
+            };
+            let mut bytes = vec![0; stale.length];
+            self.held.read_exact(&mut bytes).map_err(waits)?;
+            put(folder, &to, name, &bytes, &mut || between(done, all))?;
+            around = Some((parent, to));
+        }
+        for path in &left_over {
+            between(all, all)?;
+            folder.remove(Path::new(path))?;
+        }
+        // Folders that a run has left empty when it was killed.
+        for path in index.difference(&self.written).filter(|path| index::is_inside(path)) {
+            let _ = folder.remove_empty_around(Path::new(path));
+        }
+        if both != self.written {
+            put(folder, folder, INDEX, index::text(&self.written).as_bytes(), &mut || {
+                between(all, all)
+            })?;
+        }
+        Ok((all, left_over.len()))
+    }
+
+    /// The list of files that earlier runs wrote.
+    fn index(&self, folder: &Below) -> Result<BTreeSet<String>, Trouble> {
+        let Some(bytes) = folder.read(Path::new(INDEX), MAX_INDEX)? else {
+            return Ok(BTreeSet::new());
+        };
+        index::read(&String::from_utf8_lossy(&bytes))
+            .map_err(|wrong| Trouble::Usage(format!("{} {wrong}", shown(&self.root.join(INDEX)))))
+    }
+
+    /// Files of earlier runs that are still there and no longer rendered.
+    fn left_over(&self, folder: &Below, index: &BTreeSet<String>) -> Vec<String> {
+        let gone = index.difference(&self.written);
+        // What leads elsewhere was not written by us.
+        gone.filter(|path| index::is_inside(path) && is_ours(folder, path)).cloned().collect()
+    }
+}
+
+fn waits(source: std::io::Error) -> Trouble {
+    Trouble::Write { path: "a temporary file".to_owned(), source }
+}
+
+/// Writes a file below `folder` so that it is there whole or not at all.
+fn put(
+    folder: &Below,
+    to: &Below,
+    name: &str,
+    bytes: &[u8],
+    between: &mut dyn FnMut() -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    between()?;
+    folder.write_new(PART, bytes, MODE)?;
+    between()?;
+    folder.place(PART, to, name)
+}
+
+/// What a run has left that was killed.
+enum Abandoned {
+    /// The file that it was writing.
+    Part,
+    /// The folder of an earlier version, with the files that waited there.
+    Waiting(String, Vec<String>),
+}
+
+impl Abandoned {
+    fn shown(&self) -> String {
+        match self {
+            Self::Part => PART.to_owned(),
+            Self::Waiting(name, _) => format!("{name}/"),
+        }
+    }
+
+    fn remove(&self, folder: &Below) -> Result<(), Trouble> {
+        match self {
+            Self::Part => folder.unlink(PART),
+            Self::Waiting(name, files) => {
+                let inside = folder.made_folder(Path::new(name))?;
+                files.iter().try_for_each(|file| inside.unlink(file))?;
+                folder.remove_empty(name)
+            }
+        }
+    }
+}
+
+/// Returns what killed runs have left in the folder.
+fn abandoned(folder: &Below) -> Result<Vec<Abandoned>, Trouble> {
+    let mut left = Vec::new();
+    for (name, is_folder) in folder.names()? {
+        let digits = name.strip_prefix(WAITING.0).unwrap_or_default();
+        let is_waiting =
+            digits.len() == WAITING.1 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if name == PART && !is_folder {
+            left.push(Abandoned::Part);
+        } else if is_folder && is_waiting {
+            let inside = folder.made_folder(Path::new(&name))?.names()?;
+            // They had numbers for names; a folder with anything else is not ours.
+            let is_ours = |(file, is_folder): &(String, bool)| {
+                !is_folder && (file == INDEX || file.bytes().all(|byte| byte.is_ascii_digit()))
+            };
+            if inside.iter().all(is_ours) {
+                left.push(Abandoned::Waiting(
+                    name,
+                    inside.into_iter().map(|(file, _)| file).collect(),
+                ));
+            }
+        }
+    }
+    Ok(left)
+}
+
+/// Whether a file holds one object of ours, and is called as we call it.
+fn is_ours(folder: &Below, path: &str) -> bool {
+    let most = yaml::MAX_BYTES as u64 + 1;
+    let Ok(Some(bytes)) = folder.read(Path::new(path), most) else { return false };
+    let sources = Sources::default();
+    let read = yaml::decode(path, bytes, &sources).and_then(|text| read_stream(text, &sources));
+    let Ok([Earlier { identity, json }]) = read.as_deref() else { return false };
+    let called = path.rsplit('/').next() == Some(&file_name(&identity.kind, &identity.name));
+    called && json["metadata"]["labels"][MANAGED_BY] == MANAGER
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+
+    use super::*;
+
+    /// An object of ours as a file, and its path.
+    fn object(app: &str, kind: &str, say: &str) -> OutFile {
+        let text = format!(
+            "apiVersion: v1\nkind: {kind}\nmetadata: {{name: {app}, labels: {{{MANAGED_BY}: {MANAGER}}}, annotations: {{say: {say}}}}}\n"
+        );
+        OutFile { path: format!("apps/{app}/{}", file_name(kind, app)), text }
+    }
+
+    fn first() -> Vec<OutFile> {
+        vec![object("a", "Service", "one"), object("a", "Secret", "one"), object("b", "Pod", "one")]
+    }
+
+    /// A changed file, a new app, and `b` is gone.
+    fn second() -> Vec<OutFile> {
+        vec![object("a", "Service", "two"), object("a", "Secret", "one"), object("c", "Pod", "two")]
+    }
+
+    fn opened(root: &Path, files: &[OutFile]) -> OutFolder {
+        let mut folder = OutFolder::write_to(root).expect("opens");
+        for file in files {
+            folder.take(file).expect("taken");
+        }
+        folder
+    }
+
+    /// Renders until the given number of operations is done; returns whether all were.
+    fn killed_after(root: &Path, files: &[OutFile], mut left: usize) -> bool {
+        let mut folder = opened(root, files);
+        let open = Below::made(root).expect("made");
+        let mut between = |_, _| match left.checked_sub(1) {
+            Some(fewer) => {
+                left = fewer;
+                Ok(())
+            }
+            None => Err(Trouble::Defect),
+        };
+        folder.act(&open, &mut between).is_ok()
+    }
+
+    fn whole(root: &Path, files: &[OutFile]) -> (usize, usize) {
+        opened(root, files).finish(&mut |_, _| Ok(())).expect("written")
+    }
+
+    fn stale(root: &Path, files: &[OutFile]) -> Vec<String> {
+        let mut folder = OutFolder::compare_with(root).expect("opens");
+        for file in files {
+            folder.take(file).expect("taken");
+        }
+        folder.stale().expect("compared")
+    }
+
+    /// Files and empty folders below, with the files' texts.
+    fn tree(root: &Path) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![root.to_owned()];
+        while let Some(folder) = folders.pop() {
+            let entries: Vec<_> = fs::read_dir(&folder).expect("a folder").collect();
+            let path = |path: &Path| path.strip_prefix(root).expect("below").display().to_string();
+            if entries.is_empty() {
+                found.insert(path(&folder), "empty".to_owned());
+            }
+            for entry in entries {
+                let entry = entry.expect("an entry").path();
+                if entry.is_dir() {
+                    folders.push(entry);
+                } else {
+                    found.insert(path(&entry), fs::read_to_string(&entry).expect("text"));
+                }
+            }
+        }
+        found
+    }
+
+    fn fresh(files: &[OutFile]) -> BTreeMap<String, String> {
+        let top = tempfile::tempdir().expect("a folder");
+        whole(top.path(), files);
+        tree(top.path())
+    }
+
+    #[test]
+    fn a_run_that_is_killed_at_any_operation_is_taken_up_by_the_next() {
+        let mut moments = 0;
+        for then in [second(), first(), vec![object("d", "Pod", "x")]] {
+            for moment in 0.. {
+                let top = tempfile::tempdir().expect("a folder");
+                let root = top.path().join("out");
+                whole(&root, &first());
+                if killed_after(&root, &second(), moment) {
+                    break;
+                }
+                moments += 1;
+                let there = tree(&root);
+                let index = index::read(&there[INDEX]).expect("a list");
+                for (path, text) in &there {
+                    let known = [INDEX, PART].contains(&path.as_str()) || text == "empty";
+                    assert!(known || index.contains(path), "moment {moment}: {path} is in no list");
+                }
+                assert!(!stale(&root, &second()).is_empty(), "moment {moment}: --check sees it");
+                whole(&root, &then);
+                assert_eq!(tree(&root), fresh(&then), "moment {moment}");
+                assert!(stale(&root, &then).is_empty(), "moment {moment}");
+            }
+        }
+        assert!(moments >= 30, "{moments}");
+    }
+
+    #[test]
+    fn a_first_run_that_is_killed_leaves_nothing_unlisted() {
+        for moment in 0.. {
+            let top = tempfile::tempdir().expect("a folder");
+            let root = top.path().join("out");
+            if killed_after(&root, &first(), moment) {
+                assert!(moment > 5);
+                break;
+            }
+            whole(&root, &second());
+            assert_eq!(tree(&root), fresh(&second()), "moment {moment}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_stopped_leaves_no_part() {
+        let top = tempfile::tempdir().expect("a folder");
+        let mut calls = 0;
+        let stopped = opened(top.path(), &first()).finish(&mut |done, all| {
+            calls += 1;
+            let signal = if calls > 6 { 15 } else { 0 };
+            if signal == 0 { Ok(()) } else { Err(Trouble::Stopped { signal, done, all }) }
+        });
+        let told = stopped.expect_err("stopped").to_string();
+        assert!(told.starts_with("stopped by SIGTERM after 1 of 3 files"), "{told}");
+        assert!(!tree(top.path()).contains_key(PART));
+        assert!(!stale(top.path(), &first()).is_empty());
+    }
+
+    #[test]
+    fn what_earlier_versions_left_is_removed_and_folders_of_others_stay() {
+        let top = tempfile::tempdir().expect("a folder");
+        let root = top.path();
+        for file in [
+            ".pso-gen-0123456789abcdef/0",
+            ".pso-gen-0123456789abcdef/12",
+            ".pso-gen-fedcba9876543210/notes",
+            ".pso-gen-short/0",
+            PART,
+        ] {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+            fs::write(path, "x").expect("written");
+        }
+        let left = stale(root, &[]);
+        assert_eq!(left, [".pso-gen-0123456789abcdef/", PART]);
+        whole(root, &first());
+        let there = tree(root);
+        let left: Vec<_> = there.keys().filter(|path| path.starts_with(".pso-gen")).collect();
+        assert_eq!(left, [".pso-gen-fedcba9876543210/notes", ".pso-gen-short/0", INDEX]);
+    }
+
+    #[test]
+    fn a_file_where_a_folder_belongs_leaves_nothing_written() {
+        for (path, word) in [
+            ("apps", "a file where a directory belongs"),
+            ("apps/c", "a file where a directory belongs"),
+            ("apps/c/pod-c.yaml/x", "a directory where a file belongs"),
+            (".pso-gen.index/x", "a directory where a file belongs"),
+            (".pso-gen.part/x", "a directory where a file belongs"),
+        ] {
+            let top = tempfile::tempdir().expect("a folder");
+            let path = top.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+            fs::write(&path, "keep").expect("written");
+            let before = tree(top.path());
+            let failed = opened_unchecked(top.path(), &second()).expect_err("in the way");
+            assert!(failed.to_string().contains(word), "{failed}");
+            assert_eq!(tree(top.path()), before);
+        }
+    }
+
+    fn opened_unchecked(root: &Path, files: &[OutFile]) -> Result<(usize, usize), Trouble> {
+        let mut folder = OutFolder::write_to(root)?;
+        for file in files {
+            folder.take(file)?;
+        }
+        folder.finish(&mut |_, _| Ok(()))
+    }
+
+    #[test]
+    fn two_runs_do_not_write_at_once() {
+        let top = tempfile::tempdir().expect("a folder");
+        let open = OutFolder::write_to(top.path()).expect("opens");
+        let busy = OutFolder::write_to(top.path()).expect_err("reserved");
+        assert!(busy.to_string().contains("another pso-gen writes"), "{busy}");
+        drop(open);
+        OutFolder::write_to(top.path()).expect("free again");
+    }
+}
