@@ -165,6 +165,10 @@ impl Pipeline<'_> {
             found.extend(diagnostics);
             if let Some(compiled) = compiled {
                 found.extend(check::objects(&app, &compiled));
+                // What is wrong with a field is reported there; this is about all others.
+                if !any_error(&found) {
+                    found.extend(check::refused(&app, &compiled));
+                }
                 if !asks_too_much {
                     found.extend(check::tenant_objects(&app, &compiled, &self.tenancy));
                 }
@@ -185,7 +189,9 @@ impl Pipeline<'_> {
                 unit.diagnostics.extend(check::storage_advice(&spec, &document.node));
                 let classes = &self.classes;
                 let storage = Storage { spec: &spec, classes, document };
-                unit.storage.push((name, compile::storage(&storage)));
+                let objects = compile::storage(&storage);
+                unit.diagnostics.extend(check::refused_storage(&objects, &document.node));
+                unit.storage.push((name, objects));
             }
             Err(wrong) => unit.diagnostics.extend(wrong),
         }
