@@ -22,6 +22,7 @@ mod init;
 mod input;
 mod links;
 mod man;
+mod missed;
 mod orphans;
 mod out;
 mod provisioner;

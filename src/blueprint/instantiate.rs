@@ -17,7 +17,8 @@ use super::template::Template;
 use super::verify::verify;
 use crate::diagnostic::{Code, Diagnostic, Place, any_error, nearest};
 use crate::spec::{
-    Common, Document, Expressions, Metadata, Quantity, Tls, Via, VolumeSpec, check, one_of,
+    Common, Document, Expressions, Format, Metadata, Quantity, Tls, Via, VolumeSpec, check,
+    looks_like_a_size, one_of, repair,
 };
 use crate::yaml::{Node, ReadError};
 
@@ -243,15 +244,12 @@ impl Maker<'_> {
     fn unknown_class(&self, volume: &str, class: &str, place: Place) -> Diagnostic {
         let path = format!("spec.volumes.{volume}");
         let names: Vec<String> = self.classes.names().map(str::to_owned).collect();
-        if class.starts_with(|c: char| c.is_ascii_digit()) {
-            let digits = class.chars().take_while(char::is_ascii_digit).count();
-            let unit = class[digits..].trim().chars().next().unwrap_or('G').to_ascii_uppercase();
-            let meant = Quantity::parse(&format!("{}{unit}i", &class[..digits]));
+        if looks_like_a_size(class) {
             let message = format!(
                 "expected a size such as `20Gi` or a class such as `pure-file`, found {class:?}"
             );
             let mut diagnostic = Diagnostic::new(Code::BadSize, place, message).at(path);
-            diagnostic.fix = meant.map(|size| format!("write `{size}`"));
+            diagnostic.fix = repair(Format::Quantity, class);
             return diagnostic;
         }
         let message = format!("there is no class {class:?}");

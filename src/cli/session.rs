@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU32;
 use super::batch::{self, Batch, Batches, in_parallel};
 use super::files::{self, Input};
 use super::input::InputArgs;
-use super::{Trouble, out, tenant};
+use super::{Trouble, missed, out, tenant};
 use crate::blueprint::{Classes, Library};
 use crate::check::{self, Facts, Run, Storages};
 use crate::compile;
@@ -37,6 +37,8 @@ pub(super) struct Session {
     namespace: Option<Setting>,
     tenancy: Tenancy,
     today: String,
+    /// What to do when there are no inputs.
+    missed: Option<String>,
     /// What is wrong with what has been read.
     wrong: Vec<Diagnostic>,
 }
@@ -114,6 +116,7 @@ impl Session {
         let mut session = Self {
             sources,
             library,
+            missed: found.inputs.is_empty().then(|| missed::missed(&args.paths)).flatten(),
             inputs: found.inputs,
             classes: Classes::default(),
             quotas: Vec::new(),
@@ -229,6 +232,7 @@ impl Session {
             namespace,
             tenancy,
             today,
+            missed,
             wrong,
         } = self;
         let settings = settings.into_iter().map(|setting| (setting, AtomicU32::new(0))).collect();
@@ -279,7 +283,7 @@ impl Session {
             summary.diagnostics.extend(pipeline.misused());
         }
         if documents == 0 && !any_error(&summary.diagnostics) {
-            summary.diagnostics.push(nothing(&inputs));
+            summary.diagnostics.push(nothing(&inputs, missed));
         }
         summary.namespaces = run
             .namespaces()
@@ -305,12 +309,13 @@ fn one<T>(
     })
 }
 
-fn nothing(inputs: &[Input]) -> Diagnostic {
+fn nothing(inputs: &[Input], missed: Option<String>) -> Diagnostic {
     let message = match inputs {
         [] => "there is no file called `*.pso.yaml` or `pso.yaml` here".to_owned(),
         [only] => format!("{} is empty", only.name()),
         many => format!("{} files are empty", many.len()),
     };
-    Diagnostic::new(Code::NothingToDo, None, message)
-        .fix("name a file or folder, or make an app with `pso-gen init`")
+    Diagnostic::new(Code::NothingToDo, None, message).fix(missed.unwrap_or_else(|| {
+        "name a file or folder, or create an app with `pso-gen init`".to_owned()
+    }))
 }
