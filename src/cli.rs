@@ -28,6 +28,7 @@ mod out;
 mod provisioner;
 mod render;
 mod schema;
+mod screen;
 mod session;
 mod share;
 mod simulate;
@@ -106,6 +107,9 @@ enum Trouble {
     Git(String),
     #[error("cluster: {0}")]
     Cluster(String),
+    /// A request to a cluster that failed, with what to try.
+    #[error("cluster {address}: {cause}; {remedy}")]
+    Unreached { address: String, cause: String, remedy: &'static str },
     #[error("cannot start")]
     Start(#[source] std::io::Error),
     #[error("cannot simulate arrays")]

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU32;
 use super::batch::{self, Batch, Batches, in_parallel};
 use super::files::{self, Input};
 use super::input::InputArgs;
-use super::{Trouble, missed, out, tenant};
+use super::{Trouble, missed, out, screen, tenant};
 use crate::blueprint::{Classes, Library};
 use crate::check::{self, Facts, Run, Storages};
 use crate::compile;
@@ -250,7 +250,7 @@ impl Session {
         let mut run = Run::new(&quotas);
         let mut documents = 0;
         let mut enough = false;
-        let progress = inputs.len() >= PROGRESS && io::stderr().is_terminal();
+        let progress = inputs.len() >= PROGRESS && io::stderr().is_terminal() && !screen::is_dumb();
         let mut batches = Batches::new(&inputs, &sources);
         while !enough && let Some(batch) = batches.next() {
             let Batch { documents: nodes, diagnostics } = batch?;
