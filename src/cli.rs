@@ -17,6 +17,7 @@ mod files;
 mod function;
 mod git;
 mod graph;
+mod help;
 mod import_pso;
 mod init;
 mod input;
@@ -127,7 +128,7 @@ enum Trouble {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match help::parsed() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers; everything else is usage, in which words of others may stand.

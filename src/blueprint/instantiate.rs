@@ -8,6 +8,7 @@ use minijinja::Value;
 use serde::Deserialize;
 
 use super::app::{App, Classes, Exposed, Secret, Talk, Volume};
+use super::blame::blame;
 use super::language::{
     Component, Exposure, FileContent, Job, Program, Rule, Schedule, Serving, VolumeDeclaration,
 };
@@ -118,11 +119,19 @@ impl Maker<'_> {
         Ok(app)
     }
 
-    /// An error inside the blueprint: its author's matter, told at its place there.
+    /// An error inside the blueprint: at the app's value that causes it, or else its author's matter.
     fn broken(&self, error: ReadError) -> Diagnostic {
-        let place = error.place.unwrap_or(self.document.kind_place);
-        Diagnostic::new(Code::BadExpression, place, error.message)
-            .and(Some(self.document.kind_place), "in this app")
+        let evaluate = |node: &Node| {
+            let document = Document { node: node.clone(), ..self.document.clone() };
+            let maker = Maker { document: &document, ..*self };
+            maker.make(&mut Vec::new()).map(|_| ())
+        };
+        let diagnostic = blame(error, &self.document.node, &evaluate);
+        if diagnostic.path.is_empty() {
+            diagnostic.and(Some(self.document.kind_place), "in this app")
+        } else {
+            diagnostic
+        }
     }
 
     fn parameters(&self, spec: Option<&Node>) -> Names {

@@ -62,9 +62,13 @@ fn origin(app: &App, object: &Object, field: &str) -> Vec<String> {
     }
     if let Some(rest) = after("resources") {
         // The name of a device has dots.
-        let resource = field.rsplit_once('[').map_or("", |(_, key)| key.trim_end_matches(']'));
+        let tail = field.rsplit_once(".resources").map_or("", |(_, tail)| tail);
+        let resource = tail.split_once('[').map_or("", |(_, key)| key.trim_end_matches(']'));
         let kind = rest.first().copied().unwrap_or_default();
-        return path(&["spec", "resources", component, kind, resource]);
+        let whole = ["spec", "resources", component, kind, resource];
+        return path(
+            whole.into_iter().filter(|step| !step.is_empty()).collect::<Vec<_>>().as_slice(),
+        );
     }
     let known = [
         ("nodeSelector", &["spec", "place", "nodeSelector"][..]),

@@ -23,6 +23,17 @@ pub(super) fn remedy(text: &str, line: usize) -> Option<String> {
     text.lines().take(line + 1).skip(line.saturating_sub(2)).find_map(of_line)
 }
 
+/// Returns what to do about an alias of an anchor that is nowhere: most are meant as a text.
+pub(super) fn star(name: &str) -> String {
+    if name.starts_with(|c: char| c.is_alphanumeric()) {
+        format!(
+            "write `&{name}` before the value that is meant, or \"*{name}\" in quotes for a text"
+        )
+    } else {
+        format!("`*` has a meaning of its own in YAML: put the text in quotes, \"*{name}\"")
+    }
+}
+
 fn of_line(line: &str) -> Option<String> {
     let bare = line.trim_start_matches(' ');
     if bare.starts_with('\t') {

@@ -158,7 +158,7 @@ impl Reader<'_> {
                 place,
                 format!("`*{name}` refers to no anchor before it"),
             )
-            .fix(format!("for a text that begins with `*`, write \"*{name}\" in quotes; for an alias, write `&{name}` before the value that is meant"))),
+            .fix(habit::star(&name))),
             _ => Ok(()),
         }
     }

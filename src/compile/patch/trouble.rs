@@ -265,6 +265,8 @@ fn plainly(message: &str) -> String {
         ("u16", "a whole number"),
     ];
     let plain = |text: &str| {
+        let text =
+            text.strip_prefix("string ").or_else(|| text.strip_prefix("integer ")).unwrap_or(text);
         let known = words.iter().find(|(from, _)| *from == text);
         known.map_or_else(|| text.to_owned(), |(_, to)| (*to).to_owned())
     };

@@ -26,7 +26,8 @@ pub(super) fn resources(resources: &ResourceRequirements, at: &Path, found: &mut
     for (resource, request) in requests {
         let request_at = at.child("requests");
         let limit = limits.get(resource);
-        let device = !STANDARD.contains(&resource.as_str());
+        // Of what is no resource at all, that has been said.
+        let device = resource.contains('/') || resource.starts_with(PAGES);
         match limit {
             None if device => {
                 let message = format!("`{resource}` cannot be shared, so its limit is needed");
