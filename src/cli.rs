@@ -4,6 +4,7 @@
 //! wrong, 2 it could not be tried (usage, files); `diff`: 0 same, 1 different, 2 trouble.
 
 mod argocd;
+mod ask;
 mod batch;
 mod below;
 mod bounds;

@@ -5,6 +5,8 @@
 mod layout;
 mod mermaid;
 mod svg;
+#[cfg(test)]
+mod tests;
 
 use crate::blueprint::{App, ClassKind, Pods, When};
 use crate::compile::order;
@@ -130,9 +132,13 @@ impl Graph {
         for exposed in &app.exposed {
             let id = format!("in-{}-{}", exposed.component, exposed.port);
             let host = exposed.hosts.first().cloned().unwrap_or_default();
-            let more = exposed.hosts.len().saturating_sub(1);
-            let title = if more > 0 { format!("{host} +{more}") } else { host };
-            self.node(NodeKind::WayIn, id.clone(), title, app.common.expose.via.word().to_owned());
+            let via = app.common.expose.via.word().to_owned();
+            self.node(NodeKind::WayIn, id.clone(), host, via);
+            if let [_, others @ ..] = exposed.hosts.as_slice()
+                && !others.is_empty()
+            {
+                self.note(format!("and {}", others.join(", ")));
+            }
             let to = format!("component-{}", exposed.component);
             self.edges.push(Edge { from: id, to, label: exposed.port.clone(), mount: false });
         }

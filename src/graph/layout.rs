@@ -119,7 +119,7 @@ impl<'g> Layout<'g> {
                 .filter_map(|edge| self.find(&edge.to))
                 .find(|node| self.graph.nodes[*node].column == column + 1);
             if let Some(node) = next {
-                let y = self.y(column + 1, Slot::Box(node)) + BOX_HEIGHT / 6;
+                let y = self.y(column + 1, Slot::Box(node)) + BOX_HEIGHT / 2 - BOX_HEIGHT / 3;
                 self.free[column] = y.saturating_sub(TOP);
             }
         }

@@ -12,7 +12,7 @@ async fn the_api_server_refuses_what_pso_gen_refuses() {
         Some(path) => (PathBuf::from(path), None),
         None => {
             let (path, process) = control_plane(&[]);
-            (path, process)
+            (path, Some(process))
         }
     };
     let client = client(&kubeconfig).await;
