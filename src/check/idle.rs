@@ -2,7 +2,7 @@
 
 use crate::blueprint::{App, ClassKind};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::spec::{Egress, Ownership, Tls, Via};
+use crate::spec::{Egress, Tls, Via};
 use crate::yaml::{Node, Value};
 
 /// Returns the settings of an app that change nothing.
@@ -70,7 +70,7 @@ pub(super) fn idle(app: &App) -> Vec<Diagnostic> {
         .volumes
         .values()
         .any(|volume| volume.class.kind == ClassKind::File && volume.owner.is_some());
-    if app.common.security.ownership == Ownership::Init && !makes_files {
+    if !makes_files {
         tell(
             "spec.security.ownership",
             "in an app without volumes on a file class".to_owned(),

@@ -237,29 +237,29 @@ fn volumes_of(volumes: &[&Volume], at: &Path, found: &mut Found) {
     }
 }
 
-/// A volume has one source.
+/// A volume has one source. Those that clusters do not have any more are left to the API server.
 fn sources(volume: &Volume, at: &Path, found: &mut Found) {
-    let json = serde_json::to_value(volume).unwrap_or_default();
-    let names: Vec<&str> = json
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, _)| key.as_str())
-        .filter(|key| *key != "name")
-        .collect();
-    match names.as_slice() {
-        [] => {
-            let message = format!("the volume `{}` has no source", volume.name);
-            found.add(at, message, "write such as `emptyDir: {}` or `persistentVolumeClaim`");
-        }
-        [_] => {}
-        [_, second, ..] => {
-            let message = format!(
-                "the volume `{}` has several sources: `{}`",
-                volume.name,
-                names.join("`, `")
-            );
-            found.add(&at.child(second), message, "keep one; `null` removes another by a patch");
-        }
+    // In the order in which the API server looks at them.
+    let sources = [
+        ("emptyDir", volume.empty_dir.is_some()),
+        ("hostPath", volume.host_path.is_some()),
+        ("secret", volume.secret.is_some()),
+        ("nfs", volume.nfs.is_some()),
+        ("iscsi", volume.iscsi.is_some()),
+        ("persistentVolumeClaim", volume.persistent_volume_claim.is_some()),
+        ("downwardAPI", volume.downward_api.is_some()),
+        ("fc", volume.fc.is_some()),
+        ("configMap", volume.config_map.is_some()),
+        ("projected", volume.projected.is_some()),
+        ("csi", volume.csi.is_some()),
+        ("ephemeral", volume.ephemeral.is_some()),
+        ("image", volume.image.is_some()),
+    ];
+    let names: Vec<&str> =
+        sources.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
+    if let [_, second, ..] = names.as_slice() {
+        let message =
+            format!("the volume `{}` has several sources: `{}`", volume.name, names.join("`, `"));
+        found.add(&at.child(second), message, "keep one; `null` removes another by a patch");
     }
 }
