@@ -4,6 +4,7 @@
 //! access rules, each with its place. Knows no Kubernetes object; adding a blueprint adds no Rust.
 
 mod app;
+mod blame;
 mod catalogue;
 mod expression;
 mod instantiate;

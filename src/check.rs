@@ -6,9 +6,11 @@
 mod claims;
 mod earlier;
 mod foreign;
+mod idle;
 mod images;
 mod names;
 mod networks;
+mod refused;
 mod run;
 mod storage;
 mod storage_since;
@@ -16,6 +18,7 @@ mod tenant;
 
 pub use claims::claims_since;
 pub use earlier::{Change, Owner, changes, since};
+pub use refused::{refused, refused_storage};
 pub use run::{Facts, Run, SharedNamespace};
 pub use storage::{
     LONGEST_CLUSTER, Storages, is_block_option, is_file_option, storage, storage_advice, tokens,
@@ -28,9 +31,7 @@ use crate::blueprint::App;
 use crate::compile::{Compiled, OWN_LABELS};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::manifest::{Object, pod_security};
-use crate::spec::{
-    ClassSnapshots, Profile, Resources, SnapshotSchedule, Snapshots, Tls, Via, thousandths,
-};
+use crate::spec::{ClassSnapshots, Profile, SnapshotSchedule, Snapshots, Tls, Via};
 use crate::volume::SNAPSHOTS;
 use crate::yaml::Node;
 
@@ -41,12 +42,12 @@ pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
     found.extend(namespace(app));
     found.extend(way_in(app));
     found.extend(labels(app));
-    found.extend(resources(app));
     found.extend(scales(app));
     found.extend(sizes(app));
     found.extend(snapshots(app));
     found.extend(networks::networks(app));
     found.extend(claims::within(app));
+    found.extend(idle::idle(app));
     found
 }
 
@@ -57,7 +58,6 @@ pub fn objects(app: &App, compiled: &Compiled) -> Vec<Diagnostic> {
     found.extend(images::images(app, &compiled.objects));
     found.extend(profile(app, compiled));
     found.extend(twice(app, &compiled.objects));
-    found.extend(imageless(app, &compiled.objects));
     found.extend(foreign::foreign(app, &compiled.objects));
     found
 }
@@ -98,30 +98,6 @@ fn twice(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
         }
     }
     found
-}
-
-/// A slip in the name of a container in a patch adds one that has nothing to run.
-fn imageless(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
-    let specs = objects.iter().filter_map(|object| {
-        Some((object, object.pod_template().and_then(|template| template.spec.as_ref())?))
-    });
-    let containers = specs.flat_map(|(object, spec)| {
-        let all = spec.init_containers.iter().flatten().chain(&spec.containers);
-        all.filter(|container| container.image.is_none()).map(move |container| (object, container))
-    });
-    containers
-        .map(|(object, container)| {
-            let message = format!(
-                "the container `{}` of {} {} has no image",
-                container.name,
-                object.type_meta().1,
-                object.name(),
-            );
-            Diagnostic::new(Code::BadPatch, app.place("spec.patches"), message)
-                .at("spec.patches")
-                .fix("is its name that of the container that is to be changed?")
-        })
-        .collect()
 }
 
 /// An autoscaler wants at least as many at most as at least.
@@ -228,35 +204,6 @@ fn labels(app: &App) -> Vec<Diagnostic> {
         .collect()
 }
 
-/// Kubernetes refuses a container that sets more aside than it may use.
-fn resources(app: &App) -> Vec<Diagnostic> {
-    let components = app.components.iter().map(|(name, component)| (name, &component.program));
-    let jobs = app.jobs.iter().map(|(name, job)| (name, &job.program));
-    let mut found = Vec::new();
-    for (name, program) in components.chain(jobs) {
-        let Resources { requests, limits } = &program.resources;
-        for (resource, request) in requests {
-            let Some(limit) = limits.get(resource) else {
-                continue;
-            };
-            if thousandths(request) > thousandths(limit) {
-                let path = format!("spec.resources.{name}");
-                let message = format!(
-                    "`{name}` sets {request} of `{resource}` aside and may use {limit}: Kubernetes refuses that"
-                );
-                found.push(
-                    Diagnostic::new(Code::BadValue, app.place(&path), message).at(path).fix(
-                        format!(
-                            "write `limits: {{{resource}: {request}}}` too, or less in `requests`"
-                        ),
-                    ),
-                );
-            }
-        }
-    }
-    found
-}
-
 /// Days are compared as text: `2026-12-24` sorts as it should.
 fn expired(app: &App, today: &str) -> Option<Diagnostic> {
     let last = app.expires.as_deref()?;
@@ -283,20 +230,6 @@ fn way_in(app: &App) -> Vec<Diagnostic> {
         found.push(
             at(Code::MissingField, "spec.expose", message).fix("write `gateway: NAMESPACE/NAME`"),
         );
-    }
-    let gateway = ["spec.expose.class", "spec.expose.issuer", "spec.expose.nodePort"];
-    let useless = match expose.via {
-        Via::Ingress => &["spec.expose.gateway", "spec.expose.nodePort"][..],
-        Via::Gateway => &gateway[..],
-        Via::NodePort => &["spec.expose.class", "spec.expose.issuer", "spec.expose.gateway"][..],
-        Via::None => &[][..],
-    };
-    for path in useless {
-        let written = path.split('.').try_fold(&app.document, |node, step| node.get(step));
-        if written.is_some() {
-            let message = format!("it means nothing with `via: {}`", expose.via.word());
-            found.push(at(Code::BadValue, path, message).fix("remove it, or write another `via`"));
-        }
     }
     if expose.via == Via::NodePort || (expose.tls == Tls::Off && expose.via != Via::None) {
         let message = format!("`{}` without TLS: passwords travel in clear", expose.via.word());

@@ -5,6 +5,7 @@
 //! the signal that stopped it while files were written.
 
 mod argocd;
+mod ask;
 mod batch;
 mod below;
 mod bounds;
@@ -19,16 +20,19 @@ mod folder;
 mod function;
 mod git;
 mod graph;
+mod help;
 mod import_pso;
 mod init;
 mod input;
 mod links;
 mod man;
+mod missed;
 mod orphans;
 mod out;
 mod provisioner;
 mod render;
 mod schema;
+mod screen;
 mod session;
 mod share;
 mod simulate;
@@ -114,6 +118,9 @@ enum Trouble {
     Git(String),
     #[error("cluster: {0}")]
     Cluster(String),
+    /// A request to a cluster that failed, with what to try.
+    #[error("cluster {address}: {cause}; {remedy}")]
+    Unreached { address: String, cause: String, remedy: &'static str },
     #[error("cannot start")]
     Start(#[source] std::io::Error),
     #[error("cannot simulate arrays")]
@@ -131,7 +138,7 @@ enum Trouble {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match help::parsed() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers; everything else is usage, in which words of others may stand.

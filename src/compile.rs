@@ -40,6 +40,7 @@ pub(crate) use network::{is_never, never};
 pub(crate) use platform::refused_volumes;
 pub use platform::with_amounts;
 pub use storage::{ARRAYS, CLUSTER, Storage, storage};
+pub use wave::order;
 
 /// What an app becomes.
 #[derive(Debug)]

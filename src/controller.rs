@@ -22,6 +22,7 @@ mod serve;
 mod setup;
 mod snapshots;
 mod trim;
+mod unreached;
 mod watches;
 mod world;
 
@@ -53,6 +54,7 @@ use registrar::{AGAIN, Registrar, cluster_uid};
 use serve::BEAT;
 pub use serve::{Status, serve};
 pub use setup::{SetupError, set_up};
+pub use unreached::{cause, chain, remedy};
 use watches::{list, look, register, tick, watch};
 use world::World;
 

@@ -5,9 +5,12 @@
 mod layout;
 mod mermaid;
 mod svg;
+#[cfg(test)]
+mod tests;
 
 use crate::blueprint::{App, ClassKind, Pods, When};
-use crate::spec::Via;
+use crate::compile::order;
+use crate::spec::{Quantity, Via};
 
 pub use mermaid::mermaid;
 pub use svg::svg;
@@ -25,6 +28,15 @@ pub enum NodeKind {
     File,
     /// A volume on a block class.
     Block,
+    /// A claim that is there already.
+    Claim,
+}
+
+impl NodeKind {
+    /// Whether data is kept there.
+    fn is_volume(self) -> bool {
+        matches!(self, Self::File | Self::Block | Self::Claim)
+    }
 }
 
 /// A box of the picture.
@@ -38,6 +50,10 @@ pub struct Node {
     pub title: String,
     /// Second line.
     pub detail: String,
+    /// Third line: ports of a component, paths of a volume; may be empty.
+    pub note: String,
+    /// When Argo CD applies it: sync waves go from the lowest to the highest.
+    pub wave: Option<i32>,
     /// Column, from left to right.
     pub column: usize,
 }
@@ -75,12 +91,38 @@ impl Graph {
         graph.ways_in(app);
         graph.programs(app);
         graph.volumes(app);
+        graph.waves(app);
         graph.columns();
         graph
     }
 
+    /// Returns what stands in a column.
+    fn head(&self, column: usize) -> &'static str {
+        let kinds = || self.nodes.iter().filter(|node| node.column == column).map(|node| node.kind);
+        let has = |kind: NodeKind| kinds().any(|other| other == kind);
+        let is_first =
+            !self.nodes.iter().any(|node| node.kind == NodeKind::Component && node.column < column);
+        match (has(NodeKind::WayIn), has(NodeKind::Component), has(NodeKind::Job)) {
+            _ if kinds().any(NodeKind::is_volume) => "Volumes",
+            (true, false, false) => "Entry",
+            (true, false, true) => "Entry and jobs",
+            (true, true, _) => "Entry and programs",
+            (false, true, true) if is_first => "Programs and jobs",
+            (false, true, _) if is_first => "Programs",
+            (false, true, _) => "Programs they use",
+            (false, false, _) => "Jobs",
+        }
+    }
+
     fn node(&mut self, kind: NodeKind, id: String, title: String, detail: String) {
-        self.nodes.push(Node { kind, id, title, detail, column: 0 });
+        let note = String::new();
+        self.nodes.push(Node { kind, id, title, detail, note, wave: None, column: 0 });
+    }
+
+    fn note(&mut self, note: String) {
+        if let Some(last) = self.nodes.last_mut() {
+            last.note = note;
+        }
     }
 
     fn ways_in(&mut self, app: &App) {
@@ -90,9 +132,13 @@ impl Graph {
         for exposed in &app.exposed {
             let id = format!("in-{}-{}", exposed.component, exposed.port);
             let host = exposed.hosts.first().cloned().unwrap_or_default();
-            let more = exposed.hosts.len().saturating_sub(1);
-            let title = if more > 0 { format!("{host} +{more}") } else { host };
-            self.node(NodeKind::WayIn, id.clone(), title, app.common.expose.via.word().to_owned());
+            let via = app.common.expose.via.word().to_owned();
+            self.node(NodeKind::WayIn, id.clone(), host, via);
+            if let [_, others @ ..] = exposed.hosts.as_slice()
+                && !others.is_empty()
+            {
+                self.note(format!("and {}", others.join(", ")));
+            }
             let to = format!("component-{}", exposed.component);
             self.edges.push(Edge { from: id, to, label: exposed.port.clone(), mount: false });
         }
@@ -107,6 +153,10 @@ impl Graph {
                 Pods::Scale(scale) => format!("{} to {} pods", scale.min, scale.max),
             };
             self.node(NodeKind::Component, format!("component-{name}"), name.clone(), pods);
+            let ports: Vec<&str> = component.serving.ports.keys().map(String::as_str).collect();
+            if !ports.is_empty() {
+                self.note(format!("port {}", ports.join(", ")));
+            }
             self.mounts(&format!("component-{name}"), &component.program);
         }
         for (name, job) in &app.jobs {
@@ -143,12 +193,43 @@ impl Graph {
 
     fn volumes(&mut self, app: &App) {
         for (name, volume) in &app.volumes {
-            let kind = match volume.class.kind {
-                ClassKind::File => NodeKind::File,
-                ClassKind::Block => NodeKind::Block,
+            let kind = match (&volume.claim, volume.class.kind) {
+                (Some(_), _) => NodeKind::Claim,
+                (None, ClassKind::File) => NodeKind::File,
+                (None, ClassKind::Block) => NodeKind::Block,
             };
-            let detail = format!("{} {}", volume.class.name, volume.size);
-            self.node(kind, format!("volume-{name}"), name.clone(), detail);
+            let detail = match &volume.claim {
+                Some(claim) => format!("claim {claim}"),
+                None => format!("{} {}", volume.class.name, size(&volume.size)),
+            };
+            let id = format!("volume-{name}");
+            let mut paths: Vec<&str> = Vec::new();
+            for edge in self.edges.iter().filter(|edge| edge.to == id) {
+                if !paths.contains(&edge.label.as_str()) {
+                    paths.push(&edge.label);
+                }
+            }
+            let paths = paths.join(", ");
+            self.node(kind, id, name.clone(), detail);
+            self.note(paths);
+        }
+    }
+
+    /// A claim is in the wave of its first pod; one that exists is not applied.
+    fn waves(&mut self, app: &App) {
+        let (components, last) = order(app);
+        let ids: Vec<(String, i32)> =
+            components.iter().map(|(name, wave)| (format!("component-{name}"), *wave)).collect();
+        let of =
+            |id: &str| ids.iter().find(|(other, _)| other == id).map_or(last, |(_, wave)| *wave);
+        for node in &mut self.nodes {
+            let users = self.edges.iter().filter(|edge| edge.mount && edge.to == node.id);
+            node.wave = match node.kind {
+                NodeKind::Component => Some(of(&node.id)),
+                NodeKind::WayIn | NodeKind::Job => Some(last),
+                NodeKind::File | NodeKind::Block => users.map(|edge| of(&edge.from)).min(),
+                NodeKind::Claim => None,
+            };
         }
     }
 
@@ -167,10 +248,12 @@ impl Graph {
         }
         let last = self.nodes.iter().map(|node| node.column).max().unwrap_or(0) + 1;
         for node in &mut self.nodes {
-            if matches!(node.kind, NodeKind::File | NodeKind::Block) {
+            if node.kind.is_volume() {
                 node.column = last;
             }
         }
+        let components = self.nodes.iter().filter(|node| node.kind == NodeKind::Component);
+        let first = components.map(|node| node.column).min().unwrap_or(0);
         let columns: Vec<(String, usize)> =
             self.nodes.iter().map(|node| (node.id.clone(), node.column)).collect();
         for node in self.nodes.iter_mut().filter(|node| node.kind == NodeKind::Job) {
@@ -178,7 +261,15 @@ impl Graph {
                 self.edges.iter().filter(|edge| edge.from == node.id).filter_map(|edge| {
                     columns.iter().find(|(id, _)| *id == edge.to).map(|(_, column)| *column)
                 });
-            node.column = reached.min().unwrap_or(1).saturating_sub(1);
+            node.column = reached.min().unwrap_or(first + 1).saturating_sub(1);
         }
     }
+}
+
+/// A size as people write it: in the largest unit of which it is a whole number.
+fn size(size: &Quantity) -> String {
+    if size.text().contains('.') {
+        return size.text().to_owned();
+    }
+    Quantity::of_bytes(size.bytes()).text().to_owned()
 }

@@ -8,6 +8,7 @@ mod object;
 mod order;
 pub mod pod_security;
 mod read;
+pub mod refused;
 
 pub use gateway::{
     BackendRef, HttpRoute, HttpRouteRule, HttpRouteSpec, HttpRouteTimeouts, ParentReference,

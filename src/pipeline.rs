@@ -191,6 +191,10 @@ impl Pipeline<'_> {
             found.extend(diagnostics);
             if let Some(compiled) = compiled {
                 found.extend(check::objects(&app, &compiled));
+                // What is wrong with a field is reported there; this is about all others.
+                if !any_error(&found) {
+                    found.extend(check::refused(&app, &compiled));
+                }
                 if !asks_too_much {
                     found.extend(check::tenant_objects(&app, &compiled, &self.tenancy));
                 }
@@ -215,6 +219,7 @@ impl Pipeline<'_> {
                 let classes = &self.classes;
                 let storage = Storage { spec: &spec, classes, document };
                 let objects = compile::storage(&storage);
+                unit.diagnostics.extend(check::refused_storage(&objects, &document.node));
                 unit.storage.push(Stored { name, objects, document: document.node.clone() });
             }
             Err(wrong) => unit.diagnostics.extend(wrong),

@@ -38,8 +38,8 @@ pub use quantity::{Quantity, thousandths};
 pub use set::{Given, Setting, Words, apply_setting};
 pub(crate) use shape::one_of;
 pub use shape::{
-    Expressions, Field, Kind, Shape, bounds, check, explain, markdown, schema,
-    schema_with_expressions,
+    Expressions, Field, Kind, Shape, bounds, check, explain, looks_like_a_size, markdown, repair,
+    schema, schema_with_expressions,
 };
 pub use snapshots::{ClassSnapshots, SnapshotSchedule, Snapshots};
 pub use storage::{

@@ -6,6 +6,7 @@
 //! were written (`11.10` is a version before it is a number) is not on offer one level up.
 
 mod de;
+mod habit;
 mod node;
 mod read;
 mod write;

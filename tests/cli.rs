@@ -404,7 +404,7 @@ fn simulated_arrays_outlive_a_kill_in_their_file() {
     let text = std::fs::read_to_string(&file).expect("kept");
     assert!(!text.contains("T-0000") && !text.contains("session-"), "no secrets: {text}");
     // The last write may have been cut off: it was never answered.
-    std::fs::write(&file, text + r#"{"array":"fb1","now":17"#).expect("written");
+    fs::write(&file, text + r#"{"array":"fb1","now":17"#).expect("written");
     let body = |answer: &str| answer.split("\r\n\r\n").nth(1).expect("a body").to_owned();
     for _ in 0..2 {
         let simulator = Simulator::start(&["--state", &file]);
@@ -534,4 +534,52 @@ fn an_old_file_with_an_error_leaves_nothing_behind() {
         words(&output)
     );
     assert_eq!(tree(root), ["pv.json", "values.yaml"]);
+}
+
+/// A cluster that does not answer is named with its address, the cause and what to try.
+#[test]
+fn a_cluster_that_does_not_answer_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // A port that was free a moment ago, and that nobody listens at.
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("an address").port()
+    };
+    let kubeconfig = folder.path().join("kubeconfig");
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters: [{{name: a, cluster: {{server: 'https://127.0.0.1:{port}'}}}}]\n\
+         contexts: [{{name: a, context: {{cluster: a, user: a}}}}]\nusers: [{{name: a, user: {{}}}}]\n"
+    );
+    fs::write(&kubeconfig, text).expect("written");
+    let storage = folder.path().join("storage.pso.yaml");
+    fs::write(folder.path().join("token"), "T-1").expect("written");
+    let document = format!(
+        "apiVersion: pso-gen.io/v1alpha1\nkind: Storage\nmetadata: {{name: a}}\nspec:\n  cluster: a\n  nodes: [10.0.0.0/16]\n  arrays:\n  \
+         - {{name: fb1, type: FlashBlade, management: '127.0.0.1:{port}', data: 10.0.0.1, token: {{file: token}}}}\n"
+    );
+    fs::write(&storage, document).expect("written");
+    let kubeconfig = kubeconfig.to_str().expect("text");
+    let storage = storage.to_str().expect("text");
+    for arguments in [
+        vec!["status"],
+        vec!["status", "--storage", storage],
+        vec!["orphans", "--storage", storage],
+        vec!["demo", "--once"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+            .args(&arguments)
+            .args(["--kubeconfig", kubeconfig])
+            .output()
+            .expect("starts");
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {words}");
+        for part in [
+            format!("https://127.0.0.1:{port}"),
+            "refused".to_owned(),
+            "kubectl config view".to_owned(),
+        ] {
+            assert!(words.contains(&part), "{arguments:?}: {part} is not in: {words}");
+        }
+        assert!(!words.contains("ServiceError"), "{words}");
+    }
 }

@@ -42,6 +42,8 @@ mod oncall;
 mod ownership;
 #[path = "controlplane/platform.rs"]
 mod platform;
+#[path = "controlplane/refused.rs"]
+mod refused;
 #[path = "controlplane/stories.rs"]
 mod stories;
 #[path = "controlplane/tenant.rs"]

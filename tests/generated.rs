@@ -129,3 +129,39 @@ fn the_schema_of_blueprints_takes_blueprints() {
     }
     assert_eq!(blueprints.len(), 5);
 }
+
+/// `explain` says of every field what it is for.
+#[test]
+fn every_field_has_a_sentence() {
+    let mut silent = Vec::new();
+    for (path, text) in generated() {
+        if path.starts_with("schemas/") {
+            let schema: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            fields_without_a_word(&schema, &path, &mut silent);
+        }
+    }
+    assert!(silent.is_empty(), "{silent:#?}");
+}
+
+fn fields_without_a_word(schema: &serde_json::Value, path: &str, silent: &mut Vec<String>) {
+    match schema {
+        serde_json::Value::Object(entries) => {
+            let properties = entries.get("properties").and_then(|it| it.as_object());
+            for (name, field) in properties.into_iter().flatten() {
+                let about = field["description"].as_str().unwrap_or_default();
+                if about.trim().is_empty() {
+                    silent.push(format!("{path}: {name}"));
+                }
+            }
+            for (key, inner) in entries {
+                fields_without_a_word(inner, &format!("{path}/{key}"), silent);
+            }
+        }
+        serde_json::Value::Array(items) => {
+            for item in items {
+                fields_without_a_word(item, path, silent);
+            }
+        }
+        _ => {}
+    }
+}

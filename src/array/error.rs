@@ -143,6 +143,38 @@ pub enum Retry {
 }
 
 impl Kind {
+    /// Returns what to try.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => {
+                "check `management` of the array in the storage document, and the network from here to that address and port"
+            }
+            Self::Untrusted { .. } => "check `ca` or `pin` of the array in the storage document",
+            Self::LoginRefused { .. } | Self::NoToken { .. } => {
+                "check the Secret or file that `token` of the array names, and that the array still has this token"
+            }
+            Self::Forbidden { .. } => "give the token's user a role that may do this",
+            Self::WrongArray { .. } => {
+                "check `management` and `id` of the array in the storage document"
+            }
+            Self::Unsupported { .. } => "upgrade the array's operating environment",
+            Self::Malformed { .. } => {
+                "check that `management` is the address of an array of this type, not of a proxy"
+            }
+            Self::Busy { .. } | Self::UnknownOutcome { .. } | Self::Fenced(_) => {
+                "try again in a minute"
+            }
+            Self::Exhausted { .. } => "make room on the array",
+            Self::EradicationDisabled { .. } => {
+                "ask the array's administrator: SafeMode protects it"
+            }
+            Self::NotFound { .. }
+            | Self::NotOurs { .. }
+            | Self::InUse { .. }
+            | Self::Refused { .. } => "look at the object on the array",
+        }
+    }
+
     /// Makes all its texts such as people may see: what is in them may be an array's words.
     fn make_plain(&mut self) {
         let texts: [Option<&mut String>; 2] = match self {
@@ -178,6 +210,11 @@ impl Error {
     /// Returns what went wrong.
     pub fn kind(&self) -> &Kind {
         &self.kind
+    }
+
+    /// Returns what went wrong, and what to try.
+    pub fn advised(&self) -> String {
+        format!("{self}; {}", self.kind.remedy())
     }
 
     /// Returns a word for metrics and events, one of a closed list.

@@ -8,6 +8,7 @@ use minijinja::Value;
 use serde::Deserialize;
 
 use super::app::{App, Classes, Exposed, Secret, Talk, Volume};
+use super::blame::blame;
 use super::language::{
     Component, Exposure, FileContent, Job, Program, Rule, Schedule, Serving, VolumeDeclaration,
 };
@@ -17,7 +18,8 @@ use super::template::Template;
 use super::verify::verify;
 use crate::diagnostic::{Code, Diagnostic, Place, any_error, nearest};
 use crate::spec::{
-    Common, Document, Expressions, Metadata, Quantity, Tls, Via, VolumeSpec, check, one_of,
+    Common, Document, Expressions, Format, Metadata, Quantity, Tls, Via, VolumeSpec, check,
+    looks_like_a_size, one_of, repair,
 };
 use crate::yaml::{Node, ReadError};
 
@@ -117,11 +119,19 @@ impl Maker<'_> {
         Ok(app)
     }
 
-    /// An error inside the blueprint: its author's matter, told at its place there.
+    /// An error inside the blueprint: at the app's value that causes it, or else its author's matter.
     fn broken(&self, error: ReadError) -> Diagnostic {
-        let place = error.place.unwrap_or(self.document.kind_place);
-        Diagnostic::new(Code::BadExpression, place, error.message)
-            .and(Some(self.document.kind_place), "in this app")
+        let evaluate = |node: &Node| {
+            let document = Document { node: node.clone(), ..self.document.clone() };
+            let maker = Maker { document: &document, ..*self };
+            maker.make(&mut Vec::new()).map(|_| ())
+        };
+        let diagnostic = blame(error, &self.document.node, &evaluate);
+        if diagnostic.path.is_empty() {
+            diagnostic.and(Some(self.document.kind_place), "in this app")
+        } else {
+            diagnostic
+        }
     }
 
     fn parameters(&self, spec: Option<&Node>) -> Names {
@@ -243,15 +253,12 @@ impl Maker<'_> {
     fn unknown_class(&self, volume: &str, class: &str, place: Place) -> Diagnostic {
         let path = format!("spec.volumes.{volume}");
         let names: Vec<String> = self.classes.names().map(str::to_owned).collect();
-        if class.starts_with(|c: char| c.is_ascii_digit()) {
-            let digits = class.chars().take_while(char::is_ascii_digit).count();
-            let unit = class[digits..].trim().chars().next().unwrap_or('G').to_ascii_uppercase();
-            let meant = Quantity::parse(&format!("{}{unit}i", &class[..digits]));
+        if looks_like_a_size(class) {
             let message = format!(
                 "expected a size such as `20Gi` or a class such as `pure-file`, found {class:?}"
             );
             let mut diagnostic = Diagnostic::new(Code::BadSize, place, message).at(path);
-            diagnostic.fix = meant.map(|size| format!("write `{size}`"));
+            diagnostic.fix = repair(Format::Quantity, class);
             return diagnostic;
         }
         let message = format!("there is no class {class:?}");

@@ -260,7 +260,13 @@ impl Blueprint {
                 let step = (!self.secrets.is_empty()).then(|| SECRETS_STEP.to_owned());
                 // A job that is like a component runs its image.
                 let programs = programs().filter(|name| !self.likes.contains_key(name));
-                each(&mut programs.chain(step), Shape::text("", Format::Image))
+                each(
+                    &mut programs.chain(step),
+                    Shape::text(
+                        "Container image, in place of that of the catalogue.",
+                        Format::Image,
+                    ),
+                )
             }
             "resources" => {
                 let Kind::Map { values, .. } = &field.shape.kind else {

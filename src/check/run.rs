@@ -12,6 +12,7 @@ use crate::compile::Compiled;
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::manifest::Object;
 use crate::spec::{Profile, Quantity, QuotaSpec};
+use crate::yaml::Node;
 
 /// What other apps of the run need to know of one: made on the thread that rendered it, so that the
 /// app and its objects can go.
@@ -19,13 +20,15 @@ use crate::spec::{Profile, Quantity, QuotaSpec};
 pub struct Facts {
     name: String,
     name_place: Place,
-    host_place: Place,
     volumes_place: Place,
     /// Hash of each object's identity, in the order of `identities`.
     objects: Vec<u64>,
     /// What the identities look like, a line each: needed only when two are the same.
     identities: String,
-    hosts: Vec<String>,
+    /// Each host and where it is written.
+    hosts: Vec<(String, Place)>,
+    node_ports: Vec<NodePort>,
+    node_port_place: Place,
     /// Class and bytes of each claim.
     claims: Vec<(String, u64)>,
     uses: Vec<Use>,
@@ -51,11 +54,12 @@ impl Facts {
         Self {
             name: app.name.clone(),
             name_place: app.place("metadata.name"),
-            host_place: app.place("spec.host"),
             volumes_place: app.place("spec.volumes"),
             objects,
             identities,
-            hosts: app.exposed.iter().flat_map(|exposed| exposed.hosts.clone()).collect(),
+            hosts: hosts(app),
+            node_ports: compiled.objects.iter().flat_map(NodePort::of).collect(),
+            node_port_place: app.place("spec.expose.nodePort"),
             claims: compiled.objects.iter().filter_map(claim).collect(),
             uses: claims::uses(app, compiled),
             namespace: app.namespace.clone(),
@@ -63,6 +67,45 @@ impl Facts {
             profile: compiled.profile,
             holds_data: app.volumes.values().any(|volume| volume.keep),
         }
+    }
+}
+
+/// Returns the hosts of an app, each with the place where it is written.
+fn hosts(app: &App) -> Vec<(String, Place)> {
+    let spec = app.document.get("spec");
+    let lists = spec.and_then(Node::entries).unwrap_or_default().iter().flat_map(|entry| {
+        entry.value.items().map_or_else(|| std::slice::from_ref(&entry.value), |items| items)
+    });
+    let written: Vec<(&str, Place)> =
+        lists.filter_map(|node| Some((node.text()?, node.place))).collect();
+    let mut found: Vec<(String, Place)> = Vec::new();
+    for host in app.exposed.iter().flat_map(|exposed| &exposed.hosts) {
+        let before = found.iter().filter(|(other, _)| other == host).count();
+        let mut places = written.iter().filter(|(text, _)| text == host).map(|(_, place)| *place);
+        let place = places.clone().nth(before).or_else(|| places.next());
+        found.push((host.clone(), place.unwrap_or_else(|| app.place("spec.host"))));
+    }
+    found
+}
+
+/// A port that a Service takes on every node of the cluster.
+#[derive(Debug, Clone)]
+pub(super) struct NodePort {
+    pub(super) service: String,
+    pub(super) number: i32,
+    pub(super) protocol: String,
+}
+
+impl NodePort {
+    /// Returns those that an object names; others are chosen by Kubernetes.
+    pub(super) fn of(object: &Object) -> Vec<Self> {
+        let Object::Service(service) = object else { return Vec::new() };
+        let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+        let numbered = ports.filter_map(|port| {
+            let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
+            Some(Self { service: object.name().to_owned(), number: port.node_port?, protocol })
+        });
+        numbered.collect()
     }
 }
 
@@ -90,10 +133,11 @@ pub struct SharedNamespace {
 /// What has been seen so far in a run.
 #[derive(Debug, Default)]
 pub struct Run {
-    /// Name, place of the name, place of the host.
-    apps: Vec<(String, Place, Place)>,
+    /// Name, place of the name.
+    apps: Vec<(String, Place)>,
     objects: HashMap<u64, u32>,
-    hosts: HashMap<String, u32>,
+    hosts: HashMap<String, (u32, Place)>,
+    node_ports: HashMap<(i32, String), (u32, Place)>,
     quotas: BTreeMap<(String, String), Sum>,
     claims: Claims,
     namespaces: BTreeMap<String, (Profile, bool)>,
@@ -125,7 +169,7 @@ impl Run {
     /// Adds an app; returns what it and an earlier one cannot both have.
     pub fn add(&mut self, app: &Facts) -> Vec<Diagnostic> {
         let number = u32::try_from(self.apps.len()).unwrap_or(u32::MAX);
-        self.apps.push((app.name.clone(), app.name_place, app.host_place));
+        self.apps.push((app.name.clone(), app.name_place));
         let mut found = Vec::new();
         let mut met = Vec::new();
         for (hash, identity) in app.objects.iter().zip(app.identities.lines()) {
@@ -137,10 +181,19 @@ impl Run {
                 found.push(self.collision(app, other, identity));
             }
         }
-        for host in &app.hosts {
-            match self.hosts.insert(host.clone(), number) {
-                Some(other) if other != number => found.push(self.same_host(app, other, host)),
-                _ => {}
+        for (host, place) in &app.hosts {
+            if let Some((other, first)) = self.hosts.insert(host.clone(), (number, *place)) {
+                found.push(self.same_host(app, (host, *place), other, first));
+            }
+        }
+        for port in &app.node_ports {
+            let key = (port.number, port.protocol.clone());
+            let place = app.node_port_place;
+            // Those of one app have been checked with its objects.
+            if let Some((other, first)) = self.node_ports.insert(key, (number, place))
+                && other != number
+            {
+                found.push(self.same_port(app, port, other, first));
             }
         }
         for (class, bytes) in &app.claims {
@@ -183,22 +236,50 @@ impl Run {
 
     fn collision(&self, app: &Facts, other: u32, identity: &str) -> Diagnostic {
         let other = self.apps.get(other as usize);
-        let name = other.map_or("", |(name, ..)| name);
+        let name = other.map_or("", |(name, _)| name);
         let message = format!("`{}` and `{name}` both make {identity}", app.name);
         Diagnostic::new(Code::Collision, app.name_place, message)
             .at("metadata.name")
-            .and(other.map(|(_, place, _)| *place), "made here first")
+            .and(other.map(|(_, place)| *place), "made here first")
             .fix("rename one of the two, or give it another namespace")
     }
 
-    fn same_host(&self, app: &Facts, other: u32, host: &str) -> Diagnostic {
-        let other = self.apps.get(other as usize);
-        let name = other.map_or("", |(name, ..)| name);
-        let message = format!("`{host}` is claimed by `{}` and by `{name}`", app.name);
-        Diagnostic::new(Code::HostCollision, app.host_place, message)
+    fn name(&self, app: u32) -> &str {
+        self.apps.get(app as usize).map_or("", |(name, _)| name)
+    }
+
+    fn same_host(
+        &self,
+        app: &Facts,
+        (host, place): (&str, Place),
+        other: u32,
+        first: Place,
+    ) -> Diagnostic {
+        let is_same = other as usize + 1 == self.apps.len();
+        let (message, fix) = if is_same {
+            (format!("`{}` claims `{host}` twice", app.name), "remove one of the two")
+        } else {
+            let message =
+                format!("`{host}` is claimed by `{}` and by `{}`", app.name, self.name(other));
+            (message, "give each app a host name of its own")
+        };
+        Diagnostic::new(Code::HostCollision, place, message)
             .at("spec.host")
-            .and(other.map(|(_, _, place)| *place), "claimed here first")
-            .fix("give each app a host name of its own")
+            .and(Some(first), "claimed here first")
+            .fix(fix)
+    }
+
+    fn same_port(&self, app: &Facts, port: &NodePort, other: u32, first: Place) -> Diagnostic {
+        let message = format!(
+            "the API server refuses the node port {}: `{}` and `{}` both take it",
+            port.number,
+            app.name,
+            self.name(other),
+        );
+        Diagnostic::new(Code::Refused, app.node_port_place, message)
+            .at("spec.expose.nodePort")
+            .and(Some(first), "taken here first")
+            .fix("write another port, or leave it out so that Kubernetes picks one")
     }
 
     /// Returns the quotas that all apps together exceed.

@@ -4,6 +4,7 @@ mod address;
 mod classes;
 mod clients;
 mod foreign;
+mod idle;
 mod provisioner;
 mod twice;
 
@@ -51,6 +52,7 @@ pub fn storage_advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut advice = twice::advice(spec, node);
     advice.extend(clients::advice(spec, node));
     advice.extend(provisioner::advice(spec, node));
+    advice.extend(idle::idle(spec, node));
     advice
 }
 

@@ -1,5 +1,6 @@
 //! What commands share that talk to a cluster and its arrays: who is talked to, and the storage document.
 
+use std::error::Error;
 use std::path::Path;
 
 use kube::client::ClientBuilder;
@@ -8,29 +9,58 @@ use kube::{Client, Config};
 
 use super::Trouble;
 use super::files::Input;
-use crate::controller::{CountRequests, Metrics, SmallPages};
+use crate::controller::{CountRequests, Metrics, SmallPages, cause, chain, remedy};
 use crate::diagnostic::{Code, Diagnostic, Place, Sources};
 use crate::pipeline::read_storage;
 use crate::spec::{STORAGE, StorageSpec, split};
 use crate::yaml;
 
-/// Returns a client of the cluster of a kubeconfig, or of the one that kubectl would take.
-pub(super) async fn client(
-    kubeconfig: Option<&Path>,
-    metrics: &Metrics,
-) -> Result<Client, Trouble> {
-    let cluster = |error: &dyn std::fmt::Display| Trouble::Cluster(error.to_string());
-    let config = match kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path).map_err(|error| cluster(&error))?;
-            let options = KubeConfigOptions::default();
-            Config::from_custom_kubeconfig(file, &options).await.map_err(|e| cluster(&e))?
-        }
-        None => Config::infer().await.map_err(|error| cluster(&error))?,
-    };
-    let builder = ClientBuilder::try_from(config).map_err(|error| cluster(&error))?;
-    let builder = builder.with_layer(&CountRequests::new(metrics));
-    Ok(builder.with_layer(&SmallPages::default()).build())
+/// A cluster that is asked.
+pub(super) struct Cluster {
+    /// Sends the requests.
+    pub(super) client: Client,
+    /// Where its API server is, for people.
+    pub(super) address: String,
+}
+
+impl Cluster {
+    /// Returns the cluster of a kubeconfig, or the one that kubectl would take.
+    pub(super) async fn of(kubeconfig: Option<&Path>, metrics: &Metrics) -> Result<Self, Trouble> {
+        let config = match kubeconfig {
+            Some(path) => {
+                let name = super::files::shown(path);
+                let wrong = |error: &(dyn Error + 'static)| Trouble::Unreached {
+                    address: format!("of {name}"),
+                    cause: chain(error),
+                    remedy: "name a kubeconfig that `kubectl --kubeconfig FILE get namespaces` works with",
+                };
+                let file = Kubeconfig::read_from(path).map_err(|error| wrong(&error))?;
+                let options = KubeConfigOptions::default();
+                let config = Config::from_custom_kubeconfig(file, &options).await;
+                config.map_err(|error| wrong(&error))?
+            }
+            None => Config::infer().await.map_err(|error| Trouble::Unreached {
+                address: "of this machine".to_owned(),
+                cause: chain(&error),
+                remedy: "name a kubeconfig with `--kubeconfig FILE` or `KUBECONFIG`, or run in a pod with a service account",
+            })?,
+        };
+        let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let address = crate::plain::name(&address);
+        let builder = ClientBuilder::try_from(config);
+        let builder = builder.map_err(|error| unreached(&address, &error))?;
+        let builder = builder.with_layer(&CountRequests::new(metrics));
+        Ok(Self { client: builder.with_layer(&SmallPages::default()).build(), address })
+    }
+
+    /// Returns why a request failed, with the address and what to try.
+    pub(super) fn trouble(&self, error: &kube::Error) -> Trouble {
+        unreached(&self.address, error)
+    }
+}
+
+fn unreached(address: &str, error: &kube::Error) -> Trouble {
+    Trouble::Unreached { address: address.to_owned(), cause: cause(error), remedy: remedy(error) }
 }
 
 /// Reads the one storage document of a file.

@@ -1,9 +1,8 @@
 //! `pso-gen completions`: for shells.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, Outcome, Trouble, out};
+use super::{Outcome, Trouble, help, out};
 
 /// Print completions for a shell
 #[derive(Debug, clap::Args)]
@@ -14,7 +13,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "pso-gen", &mut text);
+    clap_complete::generate(args.shell, &mut help::command(), "pso-gen", &mut text);
     out::data(&String::from_utf8_lossy(&text))?;
     Ok(Outcome::Good)
 }

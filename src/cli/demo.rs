@@ -1,19 +1,17 @@
 //! `pso-gen demo`: everything at once against a cluster, with simulated arrays, and away again.
 
 use std::fs;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::Client;
 use serde_json::Value as Json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::cluster::{client, storage};
+use super::cluster::{Cluster, storage};
 use super::input::InputArgs;
 use super::session::Session;
-use super::{Outcome, Trouble, out, simulate, status};
+use super::{Outcome, Trouble, out, screen, simulate, status};
 use crate::controller::{self, Applied, Arrays, Metrics, Status, before};
 use crate::diagnostic::{Sources, any_error};
 use crate::report::{Report, Scope};
@@ -61,8 +59,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
 
 async fn show(args: &Args) -> Result<Outcome, Trouble> {
     let mut end = End::new()?;
-    let client = client(args.kubeconfig.as_deref(), &Metrics::default()).await?;
-    let there = before(&client).await.map_err(|error| cluster(&error))?;
+    let cluster = Cluster::of(args.kubeconfig.as_deref(), &Metrics::default()).await?;
+    let client = &cluster.client;
+    let there = before(client).await.map_err(|error| cluster.trouble(&error))?;
     if let Some(why) = refused(&there) {
         return Err(Trouble::Usage(why));
     }
@@ -85,22 +84,18 @@ async fn show(args: &Args) -> Result<Outcome, Trouble> {
     });
     let mut applied = Applied::default();
     let shown = tokio::select! {
-        shown = watched(&client, &arrays, &objects, &mut applied, args.once) => shown,
+        shown = watched(&cluster, &arrays, &objects, &mut applied, args.once) => shown,
         () = end.asked() => Ok(()),
     };
     out::words("taking everything away\n");
     let cleaned = tokio::select! {
-        cleaned = tokio::time::timeout(END, clean(&client, &arrays, &mut applied)) => cleaned
+        cleaned = tokio::time::timeout(END, clean(&cluster, &arrays, &mut applied)) => cleaned
             .unwrap_or_else(|_| Err(Trouble::Cluster(format!("it is not all gone after {} s", END.as_secs())))),
         () = end.asked() => Err(Trouble::Cluster("asked to end twice: what is left is left".to_owned())),
     };
     let _ = stop.send(true);
     let _ = provisioner.await;
     shown.and(cleaned).map(|()| Outcome::Good)
-}
-
-fn cluster(error: &kube::Error) -> Trouble {
-    Trouble::Cluster(error.to_string())
 }
 
 /// Why this cluster is not one for a demo.
@@ -178,7 +173,7 @@ fn rendered(path: &Path, settings: &[String], storage: &[PathBuf]) -> Result<Vec
 
 /// Applies everything, and shows what becomes of it.
 async fn watched(
-    client: &Client,
+    cluster: &Cluster,
     arrays: &Arrays,
     objects: &[Json],
     applied: &mut Applied,
@@ -186,14 +181,14 @@ async fn watched(
 ) -> Result<(), Trouble> {
     let is_claim = |object: &&Json| object["kind"] == "PersistentVolumeClaim";
     let wanted = objects.iter().filter(is_claim).count();
-    applied.apply(client, objects).await.map_err(|error| cluster(&error))?;
+    applied.apply(&cluster.client, objects).await.map_err(|error| cluster.trouble(&error))?;
     for kind in &applied.unknown {
         out::words(&format!("left out: the cluster does not know the kind {kind}\n"));
     }
-    let redraw = std::io::stdout().is_terminal();
+    let redraw = screen::redraws();
     let mut before = None;
     loop {
-        let report = look(client, arrays).await?;
+        let report = look(cluster, arrays).await?;
         let bound = report.claims.iter().filter(|claim| claim.state == "Bound").count();
         if redraw {
             out::data("\u{1b}[H\u{1b}[2J")?;
@@ -211,28 +206,28 @@ async fn watched(
     }
 }
 
-async fn look(client: &Client, arrays: &Arrays) -> Result<Report, Trouble> {
-    let census = controller::census(client, Some(arrays), None).await;
-    let census = census.map_err(|error| cluster(&error))?;
+async fn look(cluster: &Cluster, arrays: &Arrays) -> Result<Report, Trouble> {
+    let census = controller::census(&cluster.client, Some(arrays), None).await;
+    let census = census.map_err(|error| cluster.trouble(&error))?;
     Ok(Report::new(&census, &Scope::default(), None))
 }
 
 /// Takes everything away: first what needs the provisioner, which still runs.
-async fn clean(client: &Client, arrays: &Arrays, applied: &mut Applied) -> Result<(), Trouble> {
-    applied.delete(client).await.map_err(|error| cluster(&error))?;
+async fn clean(cluster: &Cluster, arrays: &Arrays, applied: &mut Applied) -> Result<(), Trouble> {
+    applied.delete(&cluster.client).await.map_err(|error| cluster.trouble(&error))?;
     loop {
-        let report = look(client, arrays).await?;
+        let report = look(cluster, arrays).await?;
         let is_up = |state: &&crate::report::ArrayLine| state.volumes != Some(0);
         let left = report.claims.len()
             + report.released.len()
             + report.arrays.iter().filter(is_up).count();
-        let there = before(client).await.map_err(|error| cluster(&error))?;
+        let there = before(&cluster.client).await.map_err(|error| cluster.trouble(&error))?;
         if left == 0 && !there.namespaces.iter().any(|name| name.starts_with(NAMESPACE)) {
             break;
         }
         tokio::time::sleep(LOOK).await;
     }
-    applied.finish(client).await.map_err(|error| cluster(&error))?;
+    applied.finish(&cluster.client).await.map_err(|error| cluster.trouble(&error))?;
     out::words("nothing is left\n");
     Ok(())
 }

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
+use super::ask::Answers;
 use super::explain::{BLUEPRINT, TENANT_RULES, library, shape};
 use super::out;
 use super::{Outcome, Trouble};
@@ -16,6 +17,9 @@ use crate::spec::{
     check,
 };
 use crate::yaml::{self, Node};
+
+/// The classes that every cluster has.
+const CLASSES: [&str; 2] = ["pure-file", "pure-block"];
 
 /// Write a first app file
 ///
@@ -47,47 +51,11 @@ pub(super) struct Args {
     blueprints: Vec<PathBuf>,
 }
 
-/// Answers from flags first, then from the person at the terminal.
-struct Answers {
-    asks: bool,
-}
-
-impl Answers {
-    /// Asks a question until the answer has the format; an empty answer takes the default.
-    fn ask(
-        &self,
-        what: &str,
-        format: Format,
-        default: Option<&str>,
-    ) -> Result<Option<String>, Trouble> {
-        if !self.asks {
-            return Ok(default.map(str::to_owned));
-        }
-        loop {
-            let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
-            out::words(&format!("{what}{shown}: "));
-            let mut line = String::new();
-            let read = io::stdin().lock().read_line(&mut line);
-            let read =
-                read.map_err(|source| Trouble::Read { path: "<stdin>".to_owned(), source })?;
-            let answer = line.trim();
-            if answer.is_empty() {
-                if default.is_some() || read == 0 {
-                    return Ok(default.map(str::to_owned));
-                }
-            } else if format.accepts(answer) {
-                return Ok(Some(answer.to_owned()));
-            }
-            out::words(&format!("  expected {}\n", format.phrase()));
-        }
-    }
-}
-
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let sources = Sources::default();
     let library = library(&args.blueprints, &sources)?;
     let flags = args.kind.is_some() || !args.set.is_empty() || args.name.is_some();
-    let answers = Answers { asks: io::stdin().is_terminal() && io::stderr().is_terminal() };
+    let answers = Answers::of_terminal();
     let kinds = library.kinds();
     let kind = match &args.kind {
         Some(kind) => kind.clone(),
@@ -95,8 +63,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             return Err(Trouble::Usage(format!("say which kind: one of `{}`", kinds.join("`, `"))));
         }
         None => {
-            let question = format!("Kind ({})", kinds.join(", "));
-            answers.ask(&question, Format::Text, None)?.unwrap_or_default()
+            let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+            answers.choose("Kind", &kinds, None)?.unwrap_or_default()
         }
     };
     let is_app = |kind: &str| ![STORAGE, BLUEPRINT, TENANT_RULES].contains(&kind);
@@ -194,10 +162,17 @@ fn volume_lines(fields: &[Field], given: &Json, answers: &Answers) -> Result<Str
         let given_size = short.clone().filter(|word| Quantity::parse(word).is_some());
         let given_class = short.filter(|_| given_size.is_none());
         let class = given_class.or_else(|| word(&given[&volume.name]["class"]));
-        let class = class.or_else(|| word(&default["class"])).unwrap_or_default();
+        let class = match class {
+            Some(class) => Some(class),
+            None => {
+                let question = format!("Class of `{}` ({about})", volume.name);
+                answers.choose(&question, &CLASSES, default["class"].as_str())?
+            }
+        };
+        let class = class.unwrap_or_default();
         let mut size = given_size.or_else(|| word(&given[&volume.name]["size"]));
         if size.is_none() {
-            let question = format!("Size of `{}` ({about}, {class})", volume.name);
+            let question = format!("Size of `{}`", volume.name);
             size = answers.ask(&question, Format::Quantity, default["size"].as_str())?;
         }
         let size = size.unwrap_or_default();

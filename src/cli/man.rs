@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::CommandFactory;
-
 use super::below::Below;
-use super::{Cli, Outcome, Trouble, out};
+use super::{Outcome, Trouble, help, out};
 
 /// Print the manual page, or write all pages into a folder
 #[derive(Debug, clap::Args)]
@@ -31,7 +29,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
 
 /// Returns the manual pages by file name, that of the program first.
 pub fn man_pages() -> Vec<(String, String)> {
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = help::command().disable_help_subcommand(true);
     command.build();
     let page = |command: &clap::Command, title: &str| {
         let mut text = Vec::new();

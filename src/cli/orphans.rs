@@ -65,9 +65,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
 }
 
 async fn list(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
-    let client = args.from.client().await?;
-    let census = controller::census(&client, Some(arrays), None).await;
-    let census = census.map_err(|error| Trouble::Cluster(error.to_string()))?;
+    let cluster = args.from.cluster().await?;
+    let census = controller::census(&cluster.client, Some(arrays), None).await;
+    let census = census.map_err(|error| cluster.trouble(&error))?;
     let (orphans, _) = report::orphans(&census, args.older_than);
     let away = census.listed.iter().filter_map(|listed| {
         let why = listed.volumes.as_ref().err()?;
@@ -91,7 +91,7 @@ async fn list(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
 }
 
 async fn destroy(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
-    let client = args.from.client().await?;
+    let client = args.from.cluster().await?.client;
     let mut outcome = Outcome::Good;
     for name in &args.destroy {
         let lease =

@@ -1,11 +1,10 @@
 //! Standard output and standard error: the only place that writes to them.
 
-use std::env;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use clap::ValueEnum;
 
-use super::Trouble;
+use super::{Trouble, screen};
 use crate::diagnostic::{self, Diagnostic, Sources, Style};
 use crate::plain;
 
@@ -69,8 +68,7 @@ pub(super) fn rendered(
 
 /// Returns whether a stream is shown to somebody who likes colours.
 pub(super) fn style(stream: &impl IsTerminal) -> Style {
-    let off = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if stream.is_terminal() && !off { Style::Coloured } else { Style::Plain }
+    if screen::colours(stream) { Style::Coloured } else { Style::Plain }
 }
 
 /// Says what is wrong with a command line.

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
-use super::cluster::{self, namespaced, storage};
+use super::cluster::{Cluster, namespaced, storage};
 use super::out::{self, Format};
 use super::{Outcome, Trouble};
 use crate::controller::{self, End, LeaseName, Status};
@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         if let Some(address) = args.listen {
             listen(address, &status).await?;
         }
-        let client = cluster::client(args.kubeconfig.as_deref(), status.metrics()).await?;
+        let client = Cluster::of(args.kubeconfig.as_deref(), status.metrics()).await?.client;
         let mut end = signal(SignalKind::terminate()).map_err(Trouble::Start)?;
         let ended = async {
             tokio::select! {
@@ -103,7 +103,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             Some((namespace, name)) => Some(LeaseName {
                 namespace: namespace.clone(),
                 name: name.clone(),
-                client: cluster::client(args.kubeconfig.as_deref(), status.metrics()).await?,
+                client: Cluster::of(args.kubeconfig.as_deref(), status.metrics()).await?.client,
             }),
         };
         Ok(match controller::run(client, arrays, lease, &status, ended).await {

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU32;
 use super::batch::{self, Batch, Batches, in_parallel};
 use super::files::{self, Input};
 use super::input::InputArgs;
-use super::{Trouble, out, tenant};
+use super::{Trouble, missed, out, screen, tenant};
 use crate::blueprint::{Classes, Library};
 use crate::check::{self, Facts, Run, Storages};
 use crate::compile;
@@ -38,6 +38,8 @@ pub(super) struct Session {
     tenancy: Tenancy,
     today: String,
     side: Side,
+    /// What to do when there are no inputs.
+    missed: Option<String>,
     /// What is wrong with what has been read.
     wrong: Vec<Diagnostic>,
 }
@@ -115,6 +117,7 @@ impl Session {
         let mut session = Self {
             sources,
             library,
+            missed: found.inputs.is_empty().then(|| missed::missed(&args.paths)).flatten(),
             inputs: found.inputs,
             classes: Classes::default(),
             quotas: Vec::new(),
@@ -233,6 +236,7 @@ impl Session {
             tenancy,
             today,
             side,
+            missed,
             wrong,
         } = self;
         let settings = settings.into_iter().map(|setting| (setting, AtomicU32::new(0))).collect();
@@ -253,7 +257,7 @@ impl Session {
         let mut run = Run::new(&quotas);
         let mut documents = 0;
         let mut enough = false;
-        let progress = inputs.len() >= PROGRESS && io::stderr().is_terminal();
+        let progress = inputs.len() >= PROGRESS && io::stderr().is_terminal() && !screen::is_dumb();
         let mut batches = Batches::new(&inputs, &sources);
         while !enough && let Some(batch) = batches.next() {
             let Batch { documents: nodes, diagnostics } = batch?;
@@ -288,7 +292,7 @@ impl Session {
                 summary.diagnostics.extend(pipeline.misused());
             }
             if documents == 0 && !any_error(&summary.diagnostics) {
-                summary.diagnostics.push(nothing(&inputs));
+                summary.diagnostics.push(nothing(&inputs, missed));
             }
         }
         summary.namespaces = run
@@ -315,12 +319,13 @@ fn one<T>(
     })
 }
 
-fn nothing(inputs: &[Input]) -> Diagnostic {
+fn nothing(inputs: &[Input], missed: Option<String>) -> Diagnostic {
     let message = match inputs {
         [] => "there is no file called `*.pso.yaml` or `pso.yaml` here".to_owned(),
         [only] => format!("{} is empty", only.name()),
         many => format!("{} files are empty", many.len()),
     };
-    Diagnostic::new(Code::NothingToDo, None, message)
-        .fix("name a file or folder, or make an app with `pso-gen init`")
+    Diagnostic::new(Code::NothingToDo, None, message).fix(missed.unwrap_or_else(|| {
+        "name a file or folder, or create an app with `pso-gen init`".to_owned()
+    }))
 }

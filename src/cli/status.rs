@@ -1,16 +1,13 @@
 //! `pso-gen status`: what there is and what is wrong, for whoever is on call.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::Client;
-
-use super::cluster::{client, storage};
+use super::cluster::{Cluster, storage};
 use super::out::{self, Format as Diagnostics};
 use super::table::{age, table};
-use super::{Outcome, Trouble};
+use super::{Outcome, Trouble, screen};
 use crate::controller::{self, Arrays, Metrics};
 use crate::diagnostic::Sources;
 use crate::plain;
@@ -94,8 +91,8 @@ impl From {
         Ok(Ok(Some(arrays.map_err(|error| Trouble::Usage(error.to_string()))?)))
     }
 
-    pub(super) async fn client(&self) -> Result<Client, Trouble> {
-        client(self.kubeconfig.as_deref(), &Metrics::default()).await
+    pub(super) async fn cluster(&self) -> Result<Cluster, Trouble> {
+        Cluster::of(self.kubeconfig.as_deref(), &Metrics::default()).await
     }
 }
 
@@ -112,10 +109,10 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let lease = args.lease.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
     let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
     runtime.block_on(async {
-        let client = args.from.client().await?;
+        let cluster = args.from.cluster().await?;
         let look = async || {
-            let census = controller::census(&client, arrays.as_ref(), lease).await;
-            let census = census.map_err(|error| Trouble::Cluster(error.to_string()))?;
+            let census = controller::census(&cluster.client, arrays.as_ref(), lease).await;
+            let census = census.map_err(|error| cluster.trouble(&error))?;
             let lease = lease.map(|(namespace, name)| format!("{namespace}/{name}"));
             Ok::<_, Trouble>(Report::new(&census, &scope, lease.as_deref()))
         };
@@ -126,7 +123,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
                     Format::Table => written(&report),
                     Format::Json => json(&report)?,
                 };
-                if args.watch.is_some() && std::io::stdout().is_terminal() {
+                if args.watch.is_some() && screen::redraws() {
                     // Home, and what is below goes: the table stays where it is.
                     out::data("\u{1b}[H\u{1b}[2J")?;
                 }

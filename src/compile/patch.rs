@@ -4,14 +4,17 @@
 //! their merge key, all other lists are replaced.
 //! <https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/>
 
+mod trouble;
+
 use serde_json::{Map, Value as Json};
 
-use super::manifests::told;
 use super::names::COMPONENT;
 use crate::blueprint::App;
-use crate::diagnostic::{Code, Diagnostic, Place, nearest};
+use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::manifest::Object;
+use crate::manifest::refused::refused;
 use crate::spec::{Patch, PatchTarget};
+use trouble::At;
 
 /// Lists that merge, with the field by which their items are told apart (the API's
 /// `x-kubernetes-patch-merge-key`). `ports` is `containerPort` in a container, `port` in a Service.
@@ -36,57 +39,76 @@ const DIRECTIVE: &str = "$patch";
 /// Applies an app's patches in order.
 pub(super) fn apply(app: &App, objects: &mut [Object], diagnostics: &mut Vec<Diagnostic>) {
     for (index, patch) in app.common.patches.iter().enumerate() {
-        let place =
-            |word: &str| app.document.place_of(["spec", "patches", &index.to_string(), word]);
-        if let Err(diagnostic) = apply_one(patch, objects, place) {
-            diagnostics.push(diagnostic.at(format!("spec.patches[{index}]")));
-        }
+        diagnostics.extend(apply_one(patch, objects, At { app, index }));
     }
 }
 
-fn apply_one(
-    patch: &Patch,
-    objects: &mut [Object],
-    place: impl Fn(&str) -> Place,
-) -> Result<(), Diagnostic> {
+/// Applies one patch; of several objects, the first that cannot have it is reported.
+fn apply_one(patch: &Patch, objects: &mut [Object], at: At<'_>) -> Vec<Diagnostic> {
     if patch.merge.is_some() == patch.json.is_some() {
-        let message = "a patch has either `merge` or `json`";
-        return Err(Diagnostic::new(Code::BadPatch, place("target"), message));
+        let found = if patch.merge.is_some() { "both" } else { "neither" };
+        let message = format!("a patch has either `merge` or `json`, found {found}");
+        let fix = "write `merge: {spec: {...}}` with the part that changes, or `json: [{op: ..., path: ...}]`";
+        return vec![at.bad("target", message).fix(fix)];
     }
     if !objects.iter().any(|object| is_target(&patch.target, object)) {
-        return Err(no_target(&patch.target, objects, place("target")));
+        return vec![no_target(&patch.target, objects, at)];
     }
-    let place = place(if patch.merge.is_some() { "merge" } else { "json" });
-    let bad = |message: String| Diagnostic::new(Code::BadPatch, place, message);
+    let mut changed = false;
     for object in objects.iter_mut().filter(|object| is_target(&patch.target, object)) {
-        let mut json = object.to_json().map_err(|error| bad(error.to_string()))?;
-        let before = object.identity();
-        if let Some(merge) = &patch.merge {
-            merge_into(&mut json, merge, "");
+        match patched(patch, object, at) {
+            Ok(new) => {
+                changed |= new != *object;
+                *object = new;
+            }
+            Err(diagnostics) => return diagnostics,
         }
-        if let Some(operations) = &patch.json {
-            json_patch(&mut json, operations).map_err(|error| bad(format!("{before}: {error}")))?;
-        }
-        let patched = Object::from_json(&json)
-            .map_err(|unknown| told(&unknown, &json, Code::BadPatch, place))?;
-        if patched.identity() != before {
-            return Err(bad(format!("{before} would become {}", patched.identity()))
-                .fix("a patch changes an object, not which object it is"));
-        }
-        *object = patched;
     }
-    Ok(())
+    if changed {
+        return Vec::new();
+    }
+    let word = word(patch);
+    let mut idle = at.bad(word, "the patch changes nothing: the objects are already so");
+    idle.code = Code::NoEffect;
+    idle.severity = Code::NoEffect.severity();
+    vec![idle.fix("remove it, or correct the field that it was meant for")]
+}
+
+fn word(patch: &Patch) -> &'static str {
+    if patch.merge.is_some() { "merge" } else { "json" }
+}
+
+fn patched(patch: &Patch, object: &Object, at: At<'_>) -> Result<Object, Vec<Diagnostic>> {
+    let word = word(patch);
+    let mut json = object.to_json().map_err(|error| vec![at.bad(word, error.to_string())])?;
+    if let Some(merge) = &patch.merge {
+        merge_into(&mut json, merge, "");
+    }
+    if let Some(operations) = &patch.json {
+        at.operations(&mut json, operations).map_err(|wrong| vec![wrong])?;
+    }
+    let patched =
+        Object::from_json(&json).map_err(|unknown| vec![at.unknown(word, &unknown, &json)])?;
+    let before = object.identity();
+    if patched.identity() != before {
+        let message = format!("{before} would become {}", patched.identity());
+        return Err(vec![
+            at.bad(word, message).fix("a patch changes an object, not which object it is"),
+        ]);
+    }
+    let refused = at.refused(word, &refused(object), &patched, &json);
+    if refused.is_empty() { Ok(patched) } else { Err(refused) }
 }
 
 /// Says that nothing is patched, and what could be.
-fn no_target(target: &PatchTarget, objects: &[Object], place: Place) -> Diagnostic {
+fn no_target(target: &PatchTarget, objects: &[Object], at: At<'_>) -> Diagnostic {
     let words = [("kind", &target.kind), ("name", &target.name), ("component", &target.component)];
     let wanted: Vec<String> = words
         .iter()
         .filter_map(|(key, word)| Some(format!("{key} `{}`", (*word).as_ref()?)))
         .collect();
     let message = format!("no object of this app has {}", wanted.join(" and "));
-    let diagnostic = Diagnostic::new(Code::BadPatch, place, message);
+    let diagnostic = at.bad("target", message);
     let component = |object: &Object| object.metadata().labels.as_ref()?.get(COMPONENT).cloned();
     let mut kinds: Vec<&str> = objects.iter().map(|object| object.type_meta().1).collect();
     kinds.sort_unstable();
@@ -114,13 +136,6 @@ fn is_target(target: &PatchTarget, object: &Object) -> bool {
     target.kind.as_deref().is_none_or(|kind| kind == object.type_meta().1)
         && target.name.as_deref().is_none_or(|name| name == object.name())
         && target.component.as_ref().is_none_or(|wanted| component == Some(wanted))
-}
-
-fn json_patch(json: &mut Json, operations: &[Json]) -> Result<(), String> {
-    let operations = Json::Array(operations.to_vec());
-    let patch: json_patch::Patch =
-        serde_json::from_value(operations).map_err(|error| error.to_string())?;
-    json_patch::patch(json, &patch).map_err(|error| error.to_string())
 }
 
 /// Merges `patch` into `json`; `field` is the field that both are the value of.
@@ -161,6 +176,11 @@ fn merge_into(json: &mut Json, patch: &Json, field: &str) {
 fn merge_key(field: &str, changes: &[Json]) -> Option<&'static str> {
     let (_, keys) = MERGE_KEYS.iter().find(|(name, _)| *name == field)?;
     keys.iter().copied().find(|key| changes.iter().all(|change| change.get(key).is_some()))
+}
+
+/// Returns the field by which an item of a list is told apart from the others, if that list merges.
+fn merge_key_of(field: &str, item: &Json) -> Option<&'static str> {
+    merge_key(field, std::slice::from_ref(item))
 }
 
 fn merge_items(items: &mut Vec<Json>, changes: &[Json], key: &str) {

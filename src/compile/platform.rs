@@ -70,6 +70,9 @@ impl Platform<'_> {
         let mut labels = selector();
         labels.insert(names::PART_OF.to_owned(), names::MANAGER.to_owned());
         labels.insert(names::MANAGED_BY.to_owned(), names::MANAGER.to_owned());
+        // No part of the selector, which never changes.
+        let instance = self.storage.document.name().unwrap_or(names::MANAGER);
+        labels.insert(names::INSTANCE.to_owned(), instance.to_owned());
         labels.extend(version_label(&self.own.image));
         labels
     }

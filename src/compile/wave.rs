@@ -58,3 +58,8 @@ pub(super) fn waves(app: &App) -> Waves<'_> {
     }
     Waves { components }
 }
+
+/// Returns the sync wave of each component, and that of jobs and ways in, for people.
+pub fn order(app: &App) -> (BTreeMap<&str, i32>, i32) {
+    (waves(app).components, LAST)
+}

@@ -82,7 +82,7 @@ impl Arrays {
             let imports = self.setup.imports.values().filter(|import| import.array == *name);
             let imports: Vec<_> = imports.map(|import| import.volume.clone()).collect();
             let volumes = listed(client.array.as_ref(), prefix, &imports).await;
-            Listed { array: name.clone(), volumes: volumes.map_err(|error| error.to_string()) }
+            Listed { array: name.clone(), volumes: volumes.map_err(|error| error.advised()) }
         });
         join_all(lists).await
     }

@@ -16,6 +16,7 @@ use kube::{Api, Client};
 use tracing::{debug, info, warn};
 
 use super::serve::Status;
+use super::unreached::cause;
 use crate::array::{Fence, Fenced};
 use crate::volume::Moment;
 
@@ -235,6 +236,7 @@ impl Candidate {
 
     /// Says once that the API server does not do what it is asked for: it is asked every two seconds.
     fn trouble(&mut self, error: &kube::Error, what: &str) {
+        let error = cause(error);
         if std::mem::replace(&mut self.troubled, true) {
             debug!(%error, lease = self.name, "{what}");
         } else {

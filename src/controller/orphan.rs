@@ -13,6 +13,7 @@ use super::census::all;
 use super::lease::Leadership;
 use super::now;
 use super::registrar::{cluster_uid, registrations};
+use super::unreached::{cause, chain, remedy};
 use crate::array::{Array, Error as ArrayError, Name, OnlyIf, Owner, VolumeId};
 use crate::volume::{
     Listed, REGISTRATION_LOOK, Registration, StrayVolume, identity, registered_elsewhere, strays,
@@ -52,7 +53,7 @@ pub enum Kept {
     #[error("it is too young: it may be on its way into the cluster")]
     Young,
     /// The cluster could not be asked.
-    #[error("the cluster cannot be asked: {0}")]
+    #[error("the cluster cannot be asked: {}; {}", cause(.0), remedy(.0))]
     Cluster(#[from] kube::Error),
     /// The array is not registered for this cluster, or it is not certain that it is.
     #[error("{0}")]
@@ -159,7 +160,7 @@ async fn check_registration(
 ) -> Result<Vec<String>, Kept> {
     let uncertain = |why: String| Kept::NotRegistered(format!("{}: {why}", array.name()));
     let setup = arrays.setup();
-    let uid = cluster_uid(client).await.map_err(|error| uncertain(error.to_string()))?;
+    let uid = cluster_uid(client).await.map_err(|error| uncertain(chain(&error)))?;
     let own = identity(&uid).unwrap_or_default();
     let identities: Vec<String> =
         [own.clone()].into_iter().chain(setup.takes_over.iter().cloned()).collect();

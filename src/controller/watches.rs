@@ -14,6 +14,7 @@ use super::arrays::{Arrays, Lookout};
 use super::metrics::Metrics;
 use super::registrar::Registrar;
 use super::trim::{Trim, Trimmed};
+use super::unreached::chain;
 use crate::volume::{Health, REGISTRATION_LOOK};
 
 /// How often arrays are asked how they are.
@@ -67,6 +68,7 @@ where
                 }
                 Err(error) => {
                     metrics.watch_restarted(&resource, 1);
+                    let error = chain(&error);
                     if std::mem::replace(&mut ended, true) {
                         debug!(%resource, %error, "watch ended again");
                     } else {

@@ -5,14 +5,19 @@
 
 use super::{Edge, Graph};
 
-pub(super) const BOX_WIDTH: usize = 190;
-pub(super) const BOX_HEIGHT: usize = 54;
-pub(super) const COLUMN_GAP: usize = 130;
-pub(super) const MARGIN: usize = 28;
-pub(super) const TITLE: usize = 44;
-const BOX_GAP: usize = 30;
-const LANE: usize = 20;
+// Four columns are as wide as a README: 830 px.
+pub(super) const BOX_WIDTH: usize = 160;
+pub(super) const BOX_HEIGHT: usize = 64;
+const COLUMN_GAP: usize = 50;
+pub(super) const MARGIN: usize = 20;
+/// Height of an app's name, and of the heads of its columns below it.
+pub(super) const TITLE: usize = 30;
+pub(super) const HEADS: usize = 26;
+const BOX_GAP: usize = 18;
+const LANE: usize = 14;
 const SWEEPS: usize = 12;
+/// Upper edge of the tallest column.
+const TOP: usize = MARGIN + TITLE + HEADS;
 
 /// What takes up height in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +34,8 @@ pub(super) struct Layout<'g> {
     graph: &'g Graph,
     columns: Vec<Vec<Slot>>,
     tallest: usize,
+    /// What is free above the first slot of each column.
+    free: Vec<usize>,
 }
 
 impl<'g> Layout<'g> {
@@ -38,7 +45,7 @@ impl<'g> Layout<'g> {
         for (number, node) in graph.nodes.iter().enumerate() {
             columns[node.column].push(Slot::Box(number));
         }
-        let mut layout = Self { graph, columns, tallest: 0 };
+        let mut layout = Self { graph, columns, tallest: 0, free: vec![0; count] };
         for (number, edge) in graph.edges.iter().enumerate() {
             if let Some((from, to)) = layout.span(edge) {
                 for column in from + 1..to {
@@ -53,6 +60,11 @@ impl<'g> Layout<'g> {
             }
         }
         layout.tallest = layout.columns.iter().map(|slots| height(slots)).max().unwrap_or(0);
+        for column in 0..count {
+            layout.free[column] =
+                layout.tallest.saturating_sub(height(&layout.columns[column])) / 2;
+        }
+        layout.level();
         layout
     }
 
@@ -60,7 +72,7 @@ impl<'g> Layout<'g> {
     pub(super) fn size(&self) -> (usize, usize) {
         let count = self.columns.len();
         let width = 2 * MARGIN + count * BOX_WIDTH + (count - 1) * COLUMN_GAP;
-        (width, 2 * MARGIN + TITLE + self.tallest)
+        (width, MARGIN + TITLE + HEADS + self.tallest)
     }
 
     /// Left upper corner of a box.
@@ -69,8 +81,15 @@ impl<'g> Layout<'g> {
         (x(column), self.y(column, Slot::Box(number)))
     }
 
+    /// Middle and top of the head of each column.
+    pub(super) fn heads(&self) -> impl Iterator<Item = (usize, &'static str)> {
+        let count = self.columns.len();
+        (0..count).map(|column| (x(column) + BOX_WIDTH / 2, self.graph.head(column)))
+    }
+
     /// The points of a line: right side of its first box, both ends of each lane, left side of its
-    /// last box. Lines that meet at a side are spread over it in the order in which they come.
+    /// last box. Traffic leaves a box above its middle, mounts below; both end in the middle, where
+    /// they bundle.
     pub(super) fn points(&self, number: usize) -> Vec<(usize, usize)> {
         let edge = &self.graph.edges[number];
         let (Some((from, to)), Some(first), Some(last)) =
@@ -78,37 +97,31 @@ impl<'g> Layout<'g> {
         else {
             return Vec::new();
         };
-        let side = |node: usize, leaves: bool| {
-            let at = self.graph.nodes[node].column;
-            let mut all: Vec<(usize, usize)> = Vec::new();
-            for (other, edge) in self.graph.edges.iter().enumerate() {
-                let mine = if leaves { &edge.from } else { &edge.to };
-                if *mine == self.graph.nodes[node].id {
-                    let next = if leaves { at + 1 } else { at.saturating_sub(1) };
-                    let other_end = if leaves { &edge.to } else { &edge.from };
-                    all.push((self.passes(other, other_end, next), other));
-                }
-            }
-            all.sort_unstable();
-            let index = all.iter().position(|(_, other)| *other == number).unwrap_or(0);
-            self.y(at, Slot::Box(node)) + BOX_HEIGHT * (index + 1) / (all.len() + 1)
-        };
-        let mut points = vec![(x(from) + BOX_WIDTH, side(first, true))];
+        let leaves = self.y(from, Slot::Box(first))
+            + if edge.mount { BOX_HEIGHT * 2 / 3 } else { BOX_HEIGHT / 3 };
+        let mut points = vec![(x(from) + BOX_WIDTH, leaves)];
         for column in from + 1..to {
             let y = self.y(column, Slot::Lane(number)) + LANE / 2;
             points.extend([(x(column), y), (x(column) + BOX_WIDTH, y)]);
         }
-        points.push((x(to), side(last, false)));
+        points.push((x(to), self.y(to, Slot::Box(last)) + BOX_HEIGHT / 2));
         points
     }
 
-    /// Where a line passes a column: in its lane, or at the box where it ends.
-    fn passes(&self, edge: usize, end: &str, column: usize) -> usize {
-        match self.find(end) {
-            Some(node) if self.graph.nodes[node].column == column => {
-                self.y(column, Slot::Box(node))
+    /// Moves a column with one box to the height of what that box leads to: a way in points straight at its
+    /// component.
+    fn level(&mut self) {
+        for column in 0..self.columns.len() {
+            let [Slot::Box(number)] = self.columns[column][..] else { continue };
+            let id = &self.graph.nodes[number].id;
+            let ahead = self.graph.edges.iter().filter(|edge| edge.from == *id);
+            let next = ahead
+                .filter_map(|edge| self.find(&edge.to))
+                .find(|node| self.graph.nodes[*node].column == column + 1);
+            if let Some(node) = next {
+                let y = self.y(column + 1, Slot::Box(node)) + BOX_HEIGHT / 2 - BOX_HEIGHT / 3;
+                self.free[column] = y.saturating_sub(TOP);
             }
-            _ => self.y(column, Slot::Lane(edge)),
         }
     }
 
@@ -164,10 +177,8 @@ impl<'g> Layout<'g> {
 
     /// Upper edge of a slot; short columns stand in the middle.
     fn y(&self, column: usize, slot: Slot) -> usize {
-        let slots = &self.columns[column];
-        let free = self.tallest.saturating_sub(height(slots)) / 2;
-        let before = slots.iter().take_while(|other| **other != slot);
-        MARGIN + TITLE + free + before.map(slot_height).sum::<usize>()
+        let before = self.columns[column].iter().take_while(|other| **other != slot);
+        TOP + self.free[column] + before.map(slot_height).sum::<usize>()
     }
 }
 

@@ -12,7 +12,8 @@ pub fn mermaid(graphs: &[Graph]) -> String {
         let id = |id: &str| format!("a{number}-{id}");
         let _ = writeln!(out, "  subgraph a{number}[\"{}\"]", quoted(&graph.title));
         for node in &graph.nodes {
-            let text = format!("{}<br>{}", quoted(&node.title), quoted(&node.detail));
+            let wave = node.wave.map(|wave| format!("<br>wave {wave}")).unwrap_or_default();
+            let text = format!("{}<br>{}{wave}", quoted(&node.title), quoted(&node.detail));
             let _ = writeln!(out, "    {}{}", id(&node.id), shaped(node, &text));
         }
         for edge in &graph.edges {
@@ -31,6 +32,7 @@ fn shaped(node: &Node, text: &str) -> String {
         NodeKind::Component => format!("[\"{text}\"]"),
         NodeKind::Job => format!("[[\"{text}\"]]"),
         NodeKind::File | NodeKind::Block => format!("[(\"{text}\")]"),
+        NodeKind::Claim => format!("[/\"{text}\"/]"),
     }
 }
 

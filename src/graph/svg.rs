@@ -2,19 +2,28 @@
 
 use std::fmt::Write as _;
 
-use super::layout::{BOX_HEIGHT, BOX_WIDTH, COLUMN_GAP, Layout, MARGIN};
+use super::layout::{BOX_HEIGHT, BOX_WIDTH, HEADS, Layout, MARGIN, TITLE};
 use super::{Graph, Node, NodeKind};
 use crate::plain;
 
-/// Width of a character of the small font, about.
-const SMALL: usize = 6;
+/// Height of the legend below all apps.
+const LEGEND: usize = 74;
+/// What stands in the legend, with its class.
+const KINDS: [(&str, &str); 6] = [
+    ("wayin", "entry"),
+    ("component", "program"),
+    ("job", "job"),
+    ("file", "volume, file class"),
+    ("block", "volume, block class"),
+    ("claim", "existing claim"),
+];
 
-/// Returns one picture, the apps below each other.
+/// Returns one picture, the apps below each other, and a legend.
 pub fn svg(graphs: &[Graph]) -> String {
     let layouts: Vec<Layout<'_>> = graphs.iter().map(Layout::of).collect();
     let sizes: Vec<(usize, usize)> = layouts.iter().map(Layout::size).collect();
-    let width = sizes.iter().map(|(width, _)| *width).max().unwrap_or(MARGIN * 2);
-    let height: usize = sizes.iter().map(|(_, height)| *height).sum();
+    let width = sizes.iter().map(|(width, _)| *width).max().unwrap_or(0).max(830);
+    let height: usize = sizes.iter().map(|(_, height)| *height).sum::<usize>() + LEGEND;
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" font-family=\"system-ui, sans-serif\">\n{STYLE}"
     );
@@ -25,25 +34,43 @@ pub fn svg(graphs: &[Graph]) -> String {
         out.push_str("</g>\n");
         top += height;
     }
+    legend(&mut out, top + MARGIN);
     out.push_str("</svg>\n");
     out
 }
 
 const STYLE: &str = "<style>
   .page { fill: #ffffff }
-  .title { font-size: 17px; font-weight: 600; fill: #1a202c }
-  .name { font-size: 14px; font-weight: 600; fill: #1a202c; text-anchor: middle }
+  .title { font-size: 16px; font-weight: 600; fill: #1a202c }
+  .head { font-size: 12px; font-weight: 600; fill: #4a5568; text-anchor: middle }
+  .name { font-size: 13px; font-weight: 600; fill: #1a202c; text-anchor: middle }
   .detail { font-size: 11px; fill: #4a5568; text-anchor: middle }
-  .label { font-size: 10px; fill: #4a5568; text-anchor: middle; paint-order: stroke; stroke: #ffffff; stroke-width: 4px }
+  .key { font-size: 11px; fill: #4a5568 }
   .line { fill: none; stroke: #4a5568; stroke-width: 1.4 }
-  .mount { stroke-dasharray: 4 3; stroke: #a0aec0 }
+  .mount { stroke-dasharray: 4 3; stroke: #718096 }
+  .arrow { fill: #4a5568 }
   .wayin { fill: #edf2f7; stroke: #718096 }
   .component { fill: #ebf8ff; stroke: #3182ce }
   .job { fill: #faf5ff; stroke: #805ad5 }
   .file { fill: #f0fff4; stroke: #38a169 }
   .block { fill: #fffaf0; stroke: #dd6b20 }
+  .claim { fill: none; stroke: #4a5568; stroke-dasharray: 5 3 }
+  @media (prefers-color-scheme: dark) {
+    .page { fill: #0d1117 }
+    .title, .name { fill: #f0f3f6 }
+    .head, .detail, .key { fill: #b6c2cf }
+    .line { stroke: #b6c2cf }
+    .mount { stroke: #8b98a5 }
+    .arrow { fill: #b6c2cf }
+    .wayin { fill: #21262d; stroke: #8b98a5 }
+    .component { fill: #10263d; stroke: #4299e1 }
+    .job { fill: #251a3a; stroke: #a78bfa }
+    .file { fill: #0f2a1c; stroke: #48bb78 }
+    .block { fill: #33200d; stroke: #ed8936 }
+    .claim { stroke: #b6c2cf }
+  }
 </style>
-<defs><marker id=\"arrow\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto-start-reverse\"><path d=\"M0 0 8 4 0 8z\" fill=\"#4a5568\"/></marker></defs>
+<defs><marker id=\"arrow\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto-start-reverse\"><path class=\"arrow\" d=\"M0 0 8 4 0 8z\"/></marker></defs>
 <rect class=\"page\" width=\"100%\" height=\"100%\"/>
 ";
 
@@ -51,23 +78,24 @@ fn draw(out: &mut String, graph: &Graph, layout: &Layout<'_>) {
     let _ = writeln!(
         out,
         "<text class=\"title\" x=\"{MARGIN}\" y=\"{}\">{}</text>",
-        MARGIN + 14,
+        MARGIN + 12,
         escaped(&graph.title)
     );
+    for (x, head) in layout.heads() {
+        let y = MARGIN + TITLE + HEADS - 12;
+        let _ = writeln!(out, "<text class=\"head\" x=\"{x}\" y=\"{y}\">{head}</text>");
+    }
     for (number, edge) in graph.edges.iter().enumerate() {
-        line(out, &layout.points(number), edge.mount);
+        line(out, &layout.points(number), edge.mount, &edge.label);
     }
     for (number, node) in graph.nodes.iter().enumerate() {
         boxed(out, node, layout.corner(number));
     }
-    // Labels last, so that no line runs over them.
-    for (number, edge) in graph.edges.iter().enumerate() {
-        label(out, &layout.points(number), &edge.label);
-    }
 }
 
-/// A line through its points: bent between columns, straight along a lane.
-fn line(out: &mut String, points: &[(usize, usize)], mount: bool) {
+/// A line through its points: bent between columns, straight along a lane. Its label is seen when one points
+/// at it; what it says stands in the box at its end, too.
+fn line(out: &mut String, points: &[(usize, usize)], mount: bool, label: &str) {
     let Some((x, y)) = points.first() else { return };
     let mut path = format!("M{x} {y}");
     for pair in points.windows(2) {
@@ -81,16 +109,9 @@ fn line(out: &mut String, points: &[(usize, usize)], mount: bool) {
     }
     let class = if mount { "line mount" } else { "line" };
     let marker = if mount { "" } else { " marker-end=\"url(#arrow)\"" };
-    let _ = writeln!(out, "<path class=\"{class}\" d=\"{path}\"{marker}/>");
-}
-
-/// Near the box where the line ends, where lines do not cross any more.
-fn label(out: &mut String, points: &[(usize, usize)], label: &str) {
-    let Some((x, y)) = points.last() else { return };
-    let text = shortened(label, (COLUMN_GAP - 20) / SMALL);
-    let x = x.saturating_sub(14 + text.chars().count() * SMALL / 2);
-    let y = y.saturating_sub(4);
-    let _ = writeln!(out, "<text class=\"label\" x=\"{x}\" y=\"{y}\">{}</text>", escaped(&text));
+    let label = escaped(label);
+    let _ =
+        writeln!(out, "<path class=\"{class}\" d=\"{path}\"{marker}><title>{label}</title></path>");
 }
 
 fn boxed(out: &mut String, node: &Node, (x, y): (usize, usize)) {
@@ -100,17 +121,56 @@ fn boxed(out: &mut String, node: &Node, (x, y): (usize, usize)) {
         NodeKind::Job => ("job", 6),
         NodeKind::File => ("file", 14),
         NodeKind::Block => ("block", 14),
+        NodeKind::Claim => ("claim", 14),
     };
     let middle = x + BOX_WIDTH / 2;
+    let detail = match node.wave {
+        Some(wave) => format!("{} · wave {wave}", node.detail),
+        None => node.detail.clone(),
+    };
+    let whole = [&node.title, &detail, &node.note].map(|text| escaped(text)).join("&#10;");
     let _ = writeln!(
         out,
-        "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{BOX_WIDTH}\" height=\"{BOX_HEIGHT}\" rx=\"{radius}\"/>\n\
-         <text class=\"name\" x=\"{middle}\" y=\"{}\">{}</text>\n\
-         <text class=\"detail\" x=\"{middle}\" y=\"{}\">{}</text>",
-        y + 23,
-        escaped(&shortened(&node.title, 24)),
-        y + 41,
-        escaped(&shortened(&node.detail, 30))
+        "<g><title>{whole}</title><rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{BOX_WIDTH}\" height=\"{BOX_HEIGHT}\" rx=\"{radius}\"/>"
+    );
+    let lines = [("name", &node.title, 18), ("detail", &detail, 28), ("detail", &node.note, 28)];
+    let shown: Vec<_> = lines.into_iter().filter(|(_, text, _)| !text.is_empty()).collect();
+    let top = y + BOX_HEIGHT / 2 + 4 - 8 * (shown.len() - 1);
+    for (row, (class, text, most)) in shown.into_iter().enumerate() {
+        let y = top + 16 * row;
+        let text = escaped(&shortened(text, most));
+        let _ = writeln!(out, "<text class=\"{class}\" x=\"{middle}\" y=\"{y}\">{text}</text>");
+    }
+    out.push_str("</g>\n");
+}
+
+fn legend(out: &mut String, top: usize) {
+    let mut x = MARGIN;
+    for (class, word) in KINDS {
+        let radius = match class {
+            "wayin" => 6,
+            "component" | "job" => 2,
+            _ => 4,
+        };
+        let _ = writeln!(
+            out,
+            "<rect class=\"{class}\" x=\"{x}\" y=\"{top}\" width=\"22\" height=\"12\" rx=\"{radius}\"/><text class=\"key\" x=\"{}\" y=\"{}\">{word}</text>",
+            x + 28,
+            top + 10
+        );
+        x += 28 + 7 * word.len() + 20;
+    }
+    let row = top + 26;
+    let (line, text) = (row + 6, row + 10);
+    let _ = writeln!(
+        out,
+        "<path class=\"line\" d=\"M{MARGIN} {line} h22\" marker-end=\"url(#arrow)\"/><text class=\"key\" x=\"{}\" y=\"{text}\">connects to</text>\n\
+         <path class=\"line mount\" d=\"M{} {line} h22\"/><text class=\"key\" x=\"{}\" y=\"{text}\">mounts</text>\n\
+         <text class=\"key\" x=\"{}\" y=\"{text}\">wave: Argo CD applies from the lowest to the highest</text>",
+        MARGIN + 28,
+        MARGIN + 125,
+        MARGIN + 153,
+        MARGIN + 225,
     );
 }
 

@@ -65,7 +65,7 @@ pub(super) fn arrays(census: &Census) -> (Vec<ArrayLine>, Vec<Problem>) {
             }
             Health::Down(why) => wrong(
                 why.clone(),
-                "its address, its token and its certificate, as the message says; nothing is lost meanwhile",
+                "check what the message names: its address, token or certificate in the storage document, or the network from here to it; no data is lost meanwhile",
             ),
         }
         line

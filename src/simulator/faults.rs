@@ -112,6 +112,11 @@ impl Faults {
         Self { rules, dice: fastrand::Rng::with_seed(seed) }
     }
 
+    /// Returns the rules, each with how often it still applies.
+    pub(super) fn rules(&self) -> &[FaultRule] {
+        &self.rules
+    }
+
     /// Replaces all rules.
     pub(super) fn set(&mut self, rules: Vec<FaultRule>) {
         self.rules = rules;

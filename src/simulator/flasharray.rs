@@ -21,7 +21,7 @@ use super::names;
 use super::rest::{Answer, Method, Outcome, Refusal, Request};
 use super::session::Sessions;
 use super::settings::Settings;
-use super::shelf::{Page, Scope, Shelf, text};
+use super::shelf::{Counts, Page, Scope, Shelf, text};
 use super::versions::{Versions, not_found};
 use containers::Container;
 
@@ -216,7 +216,7 @@ impl FlashArray {
             "volumes/tags" => (&self.tags, self.tags_scope(request)?),
             _ => return Err(not_found()),
         };
-        shelf.list(request, &scope, self.settings.page, now)
+        shelf.list(request, &scope, (self.settings.page, Counts::Asked), now)
     }
 
     fn change(&mut self, method: Method, resource: &str, request: &Request, now: u64) -> Outcome {
@@ -291,8 +291,11 @@ fn count(shelf: &mut Shelf, to: &Json, field: &str, by: i64) {
 /// A list as a FlashArray writes it: whether there is more, and a count only when asked for.
 fn listed(page: Page, request: &Request) -> Json {
     let mut body = json!({"items": page.items, "more_items_remaining": page.more});
-    if let (Some(total), Some("true")) = (page.total, request.parameter("total_item_count")) {
-        body["total_item_count"] = total.into();
+    if let (Some(count), Some("true")) = (page.count, request.parameter("total_item_count")) {
+        body["total_item_count"] = count.into();
+    }
+    if let Some(total) = page.total {
+        body["total"] = vec![total].into();
     }
     if let Some(token) = page.token {
         body["continuation_token"] = token.into();

@@ -19,7 +19,7 @@ use super::names;
 use super::rest::{Answer, Method, Outcome, Refusal, Request};
 use super::session::Sessions;
 use super::settings::Settings;
-use super::shelf::{Page, Scope, Shelf, reference};
+use super::shelf::{Counts, Page, Scope, Shelf, reference};
 use super::versions::{Versions, not_found};
 use quotas::{GROUPS, USERS};
 
@@ -169,7 +169,7 @@ impl FlashBlade {
             "servers" => (&self.servers, Scope::new()),
             _ => return Err(not_found()),
         };
-        shelf.list(request, &scope, self.settings.page, now)
+        shelf.list(request, &scope, (self.settings.page, Counts::Always), now)
     }
 
     fn change(&mut self, method: Method, resource: &str, request: &Request, now: u64) -> Outcome {
@@ -229,8 +229,11 @@ impl FlashBlade {
 /// A list as a FlashBlade writes it: a token only when there is more.
 fn listed(page: Page) -> Json {
     let mut body = json!({"items": page.items});
+    if let Some(count) = page.count {
+        body["total_item_count"] = count.into();
+    }
     if let Some(total) = page.total {
-        body["total_item_count"] = total.into();
+        body["total"] = total;
     }
     if let Some(token) = page.token {
         body["continuation_token"] = token.into();

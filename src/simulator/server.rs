@@ -339,8 +339,9 @@ impl Served {
         let mut calls = lock(&self.calls);
         calls.count += 1;
         calls.recent.truncate(RECENT - 1);
+        let number = calls.count;
         calls.recent.push_front(json!({
-            "method": request.method, "path": request.path, "query": request.query,
+            "number": number, "time": now(), "method": request.method, "path": request.path, "query": request.query,
             "status": answer.map(|answer| answer.status), "fault": fault,
         }));
     }
@@ -372,7 +373,9 @@ async fn state(
             "sent": served.sent.load(Ordering::Relaxed),
         })
     });
-    JsonBody(json!({"arrays": arrays.collect::<Vec<_>>()}))
+    let arrays: Vec<Json> = arrays.collect();
+    let faults = all.first().map(|served| lock(&served.faults).rules().to_vec());
+    JsonBody(json!({"arrays": arrays, "faults": faults}))
 }
 
 async fn set_faults(

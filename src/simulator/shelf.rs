@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 
 use super::rest::{Refusal, Request};
 pub(super) use change::{destroy, set_destroyed};
-pub(super) use list::{Page, Scope};
+pub(super) use list::{Counts, Page, Scope};
 pub(super) use sums::{Sums, bytes};
 
 /// Objects of one kind.

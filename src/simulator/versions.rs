@@ -95,6 +95,9 @@ impl Versions {
     pub(super) fn trim(&self, minor: u32, resource: &str, answer: &mut Json) {
         for since in self.unknown(minor, resource).filter(|since| since.place == Place::Field) {
             remove(&mut answer["items"], since.name);
+            if let Some(total) = answer.get_mut("total") {
+                remove(total, since.name);
+            }
         }
     }
 

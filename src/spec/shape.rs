@@ -6,6 +6,7 @@
 mod check;
 mod explain;
 mod from_rust;
+mod repair;
 mod schema;
 
 use serde_json::Value as Json;
@@ -14,6 +15,7 @@ use super::Format;
 
 pub use check::{Expressions, check};
 pub use explain::{bounds, explain, markdown};
+pub use repair::{looks_like_a_size, repair};
 pub use schema::{schema, schema_with_expressions};
 
 /// What may stand at one place.

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
 
+use super::habit;
 use super::node::{Entry, Node, Scalar, Value};
 use crate::diagnostic::{Code, Diagnostic, Place, SourceId, Sources};
 
@@ -157,7 +158,7 @@ impl Reader<'_> {
                 place,
                 format!("`*{name}` refers to no anchor before it"),
             )
-            .fix(format!("write `&{name}` before the value that is meant"))),
+            .fix(habit::star(&name))),
             _ => Ok(()),
         }
     }
@@ -238,12 +239,16 @@ impl Reader<'_> {
         if message.contains("nesting") || message.contains("recursion") {
             return too_large(place, format!("nested more than {MAX_DEPTH} levels deep"));
         }
-        let line = self.text.lines().nth(place.line.saturating_sub(1) as usize).unwrap_or("");
-        let diagnostic = Diagnostic::new(Code::YamlSyntax, place, message.to_lowercase());
-        if line.trim_start_matches(' ').starts_with('\t') {
-            return diagnostic.fix("indent with spaces; YAML allows no tabs there");
+        if let Some(at) = habit::conflict(self.text) {
+            let place = Place::in_text(self.source, self.text, at, at + 7);
+            let message = "a conflict that Git has left in the file";
+            return Diagnostic::new(Code::YamlSyntax, place, message).fix(habit::RESOLVE);
         }
-        diagnostic
+        let diagnostic = Diagnostic::new(Code::YamlSyntax, place, message.to_lowercase());
+        match habit::remedy(self.text, place.line as usize) {
+            Some(fix) => diagnostic.fix(fix),
+            None => diagnostic,
+        }
     }
 
     fn place(&self, span: &Span) -> Place {

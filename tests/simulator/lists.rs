@@ -44,6 +44,43 @@ fn lists_are_filtered_sorted_and_paged() {
     }
 }
 
+/// A FlashBlade counts what a filter leaves in every answer, a FlashArray when it is asked to; both add up.
+#[test]
+fn filtered_lists_are_counted_and_added_up() {
+    let sizes = [1_u64 << 20, 2 << 20, 3 << 20];
+    let mut blade = Talk::with_flashblade(&Settings { page: 1, ..Settings::default() });
+    let mut array = Talk::with_flasharray(&Settings { page: 1, ..Settings::default() });
+    for (number, size) in sizes.iter().enumerate() {
+        let names = [("names", format!("v{number}"))];
+        let names = [("names", names[0].1.as_str())];
+        blade.post("file-systems", &names, json!({"provisioned": size}));
+        array.post("volumes", &names, json!({"provisioned": size}));
+    }
+    let filter = format!("provisioned>{}", sizes[0]);
+    let filtered = [("filter", filter.as_str())];
+    let answer = blade.ask(Method::Get, "file-systems", &filtered, json!(null));
+    assert_eq!(answer.body["total_item_count"], 2);
+    assert_eq!(answer.body["items"].as_array().map(Vec::len), Some(1), "a page");
+    let answer = array.ask(Method::Get, "volumes", &filtered, json!(null));
+    assert!(answer.body.get("total_item_count").is_none());
+
+    let query = [("filter", filter.as_str()), ("total_only", "true")];
+    let blade_total = blade.ask(Method::Get, "file-systems", &query, json!(null)).body;
+    assert_eq!(blade_total["items"], json!([]));
+    assert_eq!(blade_total["total_item_count"], 2);
+    assert_eq!(blade_total["total"]["provisioned"], sizes[1] + sizes[2]);
+    assert_eq!(blade_total["total"]["space"]["data_reduction"], 1.0);
+    let array_total = array.ask(Method::Get, "volumes", &query, json!(null)).body;
+    assert_eq!(array_total["items"], json!([]));
+    assert_eq!(array_total["total"][0]["provisioned"], sizes[1] + sizes[2], "a list of one");
+    let named = [("names", "v0,v2"), ("total_only", "true")];
+    let named = blade.ask(Method::Get, "file-systems", &named, json!(null)).body;
+    assert_eq!(named["total"]["provisioned"], sizes[0] + sizes[2]);
+    let none = [("filter", "name='x*'"), ("total_only", "true")];
+    let none = blade.ask(Method::Get, "file-systems", &none, json!(null)).body;
+    assert_eq!((&none["total"], &none["total_item_count"]), (&json!({}), &json!(0)));
+}
+
 /// What belongs to one object is found before pages are cut, not after.
 #[test]
 fn what_belongs_to_one_object_is_paged_too() {

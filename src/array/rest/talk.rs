@@ -276,6 +276,7 @@ impl<'r> Talk<'r> {
             tries += 1;
             let pause = rest.gate.pace().first_wait.saturating_mul(1 << tries) / 4;
             if tries == TRIES || Instant::now() + pause > self.deadline() {
+                let cause = format!("{}: {cause}", rest.endpoint.management);
                 return Err(rest.error(Kind::Unreachable { cause }));
             }
             tokio::time::sleep(pause).await;

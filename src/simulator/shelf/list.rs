@@ -7,6 +7,7 @@ use std::ops::Bound;
 
 use serde_json::Value as Json;
 
+use super::sums::total;
 use super::{Shelf, at, is_destroyed, shown, text, values};
 use crate::simulator::filter::Filter;
 use crate::simulator::names;
@@ -22,7 +23,18 @@ pub(in crate::simulator) struct Page {
     /// What to ask with for the next page. Sorted lists have none: they are paged by offset.
     pub(in crate::simulator) token: Option<String>,
     /// All objects after the filter, when that was asked for or costs nothing.
-    pub(in crate::simulator) total: Option<usize>,
+    pub(in crate::simulator) count: Option<usize>,
+    /// What all objects after the filter add up to, when nothing else was asked for.
+    pub(in crate::simulator) total: Option<Json>,
+}
+
+/// When a list has a count of all objects after the filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::simulator) enum Counts {
+    /// In every answer, as a FlashBlade's.
+    Always,
+    /// When it is asked for, as a FlashArray's.
+    Asked,
 }
 
 /// What narrows a list before its filter: fields of the index, and the values of which an object must have
@@ -32,7 +44,7 @@ pub(in crate::simulator) type Scope = Vec<(&'static str, Vec<String>)>;
 impl Page {
     /// Returns a page of one object.
     pub(in crate::simulator) fn of(object: Json) -> Self {
-        Self { items: vec![object], more: false, token: None, total: Some(1) }
+        Self { items: vec![object], more: false, token: None, count: Some(1), total: None }
     }
 }
 
@@ -59,7 +71,7 @@ impl Shelf {
         &self,
         request: &Request,
         scope: &Scope,
-        pages: usize,
+        (pages, counts): (usize, Counts),
         now: u64,
     ) -> Result<Page, Refusal> {
         let filter = request.parameter("filter").map(Filter::parse).transpose();
@@ -77,6 +89,10 @@ impl Shelf {
                 && scope.iter().all(|(field, wanted)| has_one(&object[*field], wanted))
                 && filter.as_ref().is_none_or(|filter| filter.holds(object))
         };
+        let sums_only = request.flag("total_only")? == Some(true);
+        if !named.is_empty() && sums_only {
+            return Ok(summed(named.into_iter().filter(wanted)));
+        }
         if !named.is_empty() {
             let mut items: Vec<&Json> = named.into_iter().filter(wanted).collect();
             sort(&mut items, request);
@@ -89,6 +105,9 @@ impl Shelf {
             pinned.map(|(field, text)| (field, vec![text.to_owned()])).into_iter().collect();
         let narrowest = if scope.is_empty() { &pinned } else { scope };
         let candidates = |after: &str| self.candidates(narrowest, after);
+        if sums_only {
+            return Ok(summed(candidates("").map(|(_, object)| object).filter(wanted)));
+        }
         if request.parameter("sort").is_some() {
             let all = candidates("").map(|(_, object)| object);
             let mut items: Vec<&Json> = all.filter(wanted).collect();
@@ -107,15 +126,15 @@ impl Shelf {
         }
         let more = limit > 0 && found.next().is_some();
         let all = filter.is_none() && destroyed.is_none() && scope.is_empty();
-        let count = limit == 0 || request.flag("total_item_count")? == Some(true);
-        let total = match (all, count) {
+        let is_asked = limit == 0 || request.flag("total_item_count")? == Some(true);
+        let count = match (all, is_asked || counts == Counts::Always) {
             (true, _) => Some(self.len()),
             (false, true) => Some(candidates("").filter(|(_, object)| wanted(object)).count()),
             (false, false) => None,
         };
         // Opaque: clients must not look into it.
         let token = last.filter(|_| more).map(|key| names::hex(key.as_bytes()));
-        Ok(Page { items, more, token, total })
+        Ok(Page { items, more, token, count, total: None })
     }
 
     /// The objects after a key that have one of the values in the first field of a scope.
@@ -140,12 +159,19 @@ impl Shelf {
     }
 }
 
+/// A page without objects, with what they add up to.
+fn summed<'o>(objects: impl Iterator<Item = &'o Json>) -> Page {
+    let objects: Vec<&Json> = objects.collect();
+    let (count, total) = (Some(objects.len()), Some(total(&objects)));
+    Page { items: Vec::new(), more: false, token: None, count, total }
+}
+
 /// The part of a list that begins somewhere and has a length, all of it being known.
 fn cut(items: &[&Json], offset: usize, limit: usize, now: u64) -> Page {
     let part: Vec<Json> =
         items.iter().skip(offset).take(limit).map(|object| shown(object, now)).collect();
     let more = limit > 0 && offset.saturating_add(part.len()) < items.len();
-    Page { items: part, more, token: None, total: Some(items.len()) }
+    Page { items: part, more, token: None, count: Some(items.len()), total: None }
 }
 
 fn has_one(field: &Json, wanted: &[String]) -> bool {

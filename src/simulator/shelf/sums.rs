@@ -36,6 +36,32 @@ impl Sums {
     }
 }
 
+/// Returns what objects add up to in the fields that are amounts; of ratios, their mean.
+pub(super) fn total(objects: &[&Json]) -> Json {
+    let mut sums = serde_json::Map::new();
+    if objects.iter().any(|object| object.get("provisioned").is_some()) {
+        let provisioned = objects.iter().filter_map(|object| object["provisioned"].as_u64());
+        sums.insert("provisioned".to_owned(), bytes(provisioned.map(u128::from).sum()).into());
+    }
+    let spaces = || objects.iter().filter_map(|object| object["space"].as_object());
+    let mut space = serde_json::Map::new();
+    for (field, first) in spaces().next().into_iter().flatten() {
+        let values = || spaces().filter_map(|space| space.get(field));
+        let sum: Json = if first.is_u64() {
+            bytes(values().filter_map(Json::as_u64).map(u128::from).sum()).into()
+        } else {
+            let ratios: Vec<f64> = values().filter_map(Json::as_f64).collect();
+            let count = u32::try_from(ratios.len()).unwrap_or(u32::MAX).max(1);
+            (ratios.iter().sum::<f64>() / f64::from(count)).into()
+        };
+        space.insert(field.clone(), sum);
+    }
+    if !space.is_empty() {
+        sums.insert("space".to_owned(), Json::Object(space));
+    }
+    Json::Object(sums)
+}
+
 /// A sum as arrays write it: a 64-bit number with a sign.
 pub(in crate::simulator) fn bytes(sum: u128) -> u64 {
     u64::try_from(sum).unwrap_or(u64::MAX).min(i64::MAX.unsigned_abs())

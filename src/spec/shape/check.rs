@@ -1,6 +1,6 @@
 //! Holds a node against a shape and tells everything that does not fit, each at its place.
 
-use super::{Field, Kind, Shape, one_of};
+use super::{Field, Kind, Shape, one_of, repair};
 use crate::diagnostic::{Code, Diagnostic, Place, nearest};
 use crate::spec::{Format, Quantity, Seconds};
 use crate::yaml::{Entry, Node, Scalar, Typed, Value};
@@ -59,7 +59,8 @@ impl Checker {
                     }
                     if !keys.accepts(&entry.key) {
                         let message = format!("expected {} as a key", keys.phrase());
-                        self.tell(Code::BadValue, entry.place, &at, message);
+                        self.tell(Code::BadValue, entry.place, &at, message).fix =
+                            repair(*keys, &entry.key);
                     }
                     self.node(&entry.value, values, &at);
                 }
@@ -77,7 +78,7 @@ impl Checker {
             (Kind::Text { .. }, Value::Scalar(scalar)) => self.text(node, scalar, shape, path),
             _ => {
                 let message = format!("expected {}, found {}", shape.phrase(), node.found());
-                self.tell(Code::WrongType, node.place, path, message);
+                self.tell(Code::WrongType, node.place, path, message).fix = reshaped(node, shape);
             }
         }
     }
@@ -189,8 +190,9 @@ impl Checker {
                 let is_size = found.starts_with(|c: char| c.is_ascii_digit());
                 let code = if is_size { Code::BadSize } else { Code::BadValue };
                 let message = format!("expected {}, found {}", whole.phrase(), node.found());
+                let repaired = attempts.into_iter().flatten().find_map(|wrong| wrong.fix);
                 self.tell(code, node.place, path, message).fix =
-                    likely.map(|word| format!("did you mean `{word}`?"));
+                    likely.map(|word| format!("did you mean `{word}`?")).or(repaired);
             }
         }
     }
@@ -217,11 +219,22 @@ impl Checker {
     ) {
         let Typed::Integer(value) = scalar.typed() else {
             let message = format!("expected a whole number, found {}", node.found());
-            let quoted = matches!(scalar, Scalar::Text(text) if text.parse::<i64>().is_ok());
-            self.tell(Code::WrongType, node.place, path, message).fix =
-                quoted.then(|| "take the quotes away".to_owned());
+            self.tell(Code::WrongType, node.place, path, message).fix = whole_number(scalar);
             return;
         };
+        let digits = scalar.text().trim_start_matches(['-', '+']);
+        if digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit())
+        {
+            let decimal = digits.trim_start_matches('0');
+            let decimal = if decimal.is_empty() { "0" } else { decimal };
+            let message = format!(
+                "`{}` is {value} to some readers of YAML and {decimal} to others",
+                scalar.text()
+            );
+            self.tell(Code::BadValue, node.place, path, message).fix =
+                Some(format!("write `{decimal}`"));
+            return;
+        }
         if min.is_some_and(|min| value < min) || max.is_some_and(|max| value > max) {
             let message = format!("expected {}, found `{value}`", range(min, max));
             self.tell(Code::BadValue, node.place, path, message);
@@ -268,27 +281,48 @@ impl Checker {
     }
 }
 
-/// What the writer most likely meant, when a small change makes the text fit.
-fn repair(format: Format, text: &str) -> Option<String> {
-    let squeezed: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let tries: Vec<String> = match format {
-        Format::Quantity => {
-            let upper = squeezed.to_uppercase();
-            let base = upper.trim_end_matches('B').trim_end_matches('I').to_owned();
-            vec![squeezed, format!("{base}i")]
+/// What to write where a value has another form than its field.
+fn reshaped(node: &Node, shape: &Shape) -> Option<String> {
+    match (&shape.kind, &node.value) {
+        // Several words, or one: both are meant as a list.
+        (Kind::List(item), Value::Scalar(scalar)) => {
+            let is_separator = |c: char| c == ',' || c == ';' || c.is_whitespace();
+            let words: Vec<&str> = match item.kind {
+                Kind::Text { format: Format::Text, .. } => vec![scalar.text()],
+                _ => scalar.text().split(is_separator).filter(|word| !word.is_empty()).collect(),
+            };
+            let fits =
+                !words.is_empty() && matches!(item.kind, Kind::Text { .. } | Kind::Integer { .. });
+            fits.then(|| format!("write `[{}]`", words.join(", ")))
         }
-        Format::Name | Format::Hostname | Format::Subdomain => {
-            let lower = squeezed.to_lowercase().replace('_', "-");
-            let host = lower.split("://").last().unwrap_or_default();
-            let host = host.split(['/', ':']).next().unwrap_or_default().to_owned();
-            vec![lower, host]
+        (Kind::List(_), Value::Map(_)) => {
+            Some("write it as an item of a list: `- ` before the first key".to_owned())
         }
-        Format::Cidr => vec![format!("{squeezed}/32"), format!("{squeezed}/128")],
-        Format::Mode => vec![format!("0{squeezed}")],
-        Format::Owner => vec![format!("{squeezed}:{squeezed}")],
-        _ => Vec::new(),
-    };
-    tries.into_iter().find(|t| t != text && format.accepts(t)).map(|t| format!("write `{t}`"))
+        (Kind::Text { .. }, Value::List(items)) => match items.as_slice() {
+            [only] => Some(format!("write `{}` without brackets", only.text()?)),
+            _ => Some("write one value".to_owned()),
+        },
+        (Kind::Map { .. } | Kind::Object(_), Value::List(_)) => {
+            Some("write a mapping, without `- ` before its keys".to_owned())
+        }
+        (Kind::Map { .. } | Kind::Object(_), Value::Scalar(scalar)) => {
+            let (key, value) = scalar.text().split_once(['=', ':'])?;
+            Some(format!("write `{}: {}` on a line of its own below it", key.trim(), value.trim()))
+        }
+        _ => None,
+    }
+}
+
+/// What to write where a whole number is meant.
+fn whole_number(scalar: &Scalar) -> Option<String> {
+    let text = scalar.text().trim();
+    if matches!(scalar, Scalar::Text(_)) && text.parse::<i64>().is_ok() {
+        return Some("take the quotes away".to_owned());
+    }
+    let digits: String = text.chars().filter(|c| !matches!(c, ',' | '_' | ' ' | '\'')).collect();
+    let whole = digits.split_once('.').filter(|(_, after)| after.bytes().all(|b| b == b'0'));
+    let whole = whole.map_or(digits.as_str(), |(whole, _)| whole);
+    whole.parse::<i64>().ok().map(|number| format!("write `{number}`"))
 }
 
 /// Whether a node could have been meant as this form.

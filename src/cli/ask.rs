@@ -1,0 +1,125 @@
+//! Questions to a person at a terminal, each asked until its answer fits. Knows nothing of apps.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use super::{Trouble, out};
+use crate::diagnostic::nearest;
+use crate::spec::{Format, repair};
+
+/// Asks on a terminal; elsewhere, every answer is its default.
+pub(super) struct Answers {
+    /// Whether there is a person to ask.
+    pub(super) asks: bool,
+}
+
+impl Answers {
+    /// Returns one that asks when standard input and standard error are a terminal.
+    pub(super) fn of_terminal() -> Self {
+        Self { asks: io::stdin().is_terminal() && io::stderr().is_terminal() }
+    }
+
+    /// Asks a question until the answer has the format; an empty answer takes the default.
+    pub(super) fn ask(
+        &self,
+        what: &str,
+        format: Format,
+        default: Option<&str>,
+    ) -> Result<Option<String>, Trouble> {
+        self.until(what, default, |answer| {
+            if format.accepts(answer) {
+                return Ok(answer.to_owned());
+            }
+            let fix = repair(format, answer).map(|fix| format!("; {fix}")).unwrap_or_default();
+            Err(format!("expected {}{fix}", format.phrase()))
+        })
+    }
+
+    /// Asks a question until the answer is one of some words, in any case.
+    pub(super) fn choose(
+        &self,
+        what: &str,
+        words: &[&str],
+        default: Option<&str>,
+    ) -> Result<Option<String>, Trouble> {
+        let what = format!("{what} ({})", words.join(", "));
+        self.until(&what, default, |answer| {
+            let word = words.iter().find(|word| word.eq_ignore_ascii_case(answer));
+            word.map(|word| (*word).to_owned()).ok_or_else(|| {
+                match nearest(answer, words.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("expected one of `{}`", words.join("`, `")),
+                }
+            })
+        })
+    }
+
+    fn until(
+        &self,
+        what: &str,
+        default: Option<&str>,
+        read: impl Fn(&str) -> Result<String, String>,
+    ) -> Result<Option<String>, Trouble> {
+        if !self.asks {
+            return Ok(default.map(str::to_owned));
+        }
+        asked(&mut io::stdin().lock(), &mut out::words, what, default, read)
+            .map_err(|source| Trouble::Read { path: "<stdin>".to_owned(), source })
+    }
+}
+
+/// Asks until an answer can be read, or there are none any more.
+fn asked(
+    answers: &mut dyn BufRead,
+    say: &mut dyn FnMut(&str),
+    what: &str,
+    default: Option<&str>,
+    read: impl Fn(&str) -> Result<String, String>,
+) -> io::Result<Option<String>> {
+    let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+    loop {
+        say(&format!("{what}{shown}: "));
+        let mut line = String::new();
+        let is_end = answers.read_line(&mut line)? == 0;
+        let answer = line.trim();
+        if answer.is_empty() && (default.is_some() || is_end) {
+            return Ok(default.map(str::to_owned));
+        }
+        match read(answer) {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(_) if is_end => return Ok(None),
+            Err(why) => say(&format!("  {why}\n")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(lines: &str, default: Option<&str>) -> (Option<String>, String) {
+        let mut said = String::new();
+        let read = |answer: &str| {
+            if answer == "right" { Ok(answer.to_owned()) } else { Err("expected right".to_owned()) }
+        };
+        let answer =
+            asked(&mut lines.as_bytes(), &mut |text| said.push_str(text), "Which", default, read);
+        (answer.expect("read"), said)
+    }
+
+    #[test]
+    fn a_wrong_answer_is_asked_for_again() {
+        let (answer, said) = answered("wrong\n\nright\n", None);
+        assert_eq!(answer.as_deref(), Some("right"));
+        assert_eq!(said, "Which:   expected right\nWhich:   expected right\nWhich: ");
+    }
+
+    #[test]
+    fn an_empty_answer_is_the_default_and_the_end_is_no_loop() {
+        assert_eq!(
+            answered("\n", Some("right")),
+            (Some("right".to_owned()), "Which [right]: ".to_owned())
+        );
+        assert_eq!(answered("", Some("right")).0.as_deref(), Some("right"));
+        assert_eq!(answered("wrong\n", None).0, None);
+    }
+}

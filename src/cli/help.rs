@@ -1,0 +1,323 @@
+//! What every command's help ends with: examples and exit codes. Knows the commands by name alone.
+
+use clap::{Command, CommandFactory, FromArgMatches};
+
+use super::Cli;
+
+/// Exit codes of a command that reads documents.
+const READS: &str = "0  no errors; there may be warnings
+  1  the documents have errors
+  2  wrong usage, or a file that cannot be read or written";
+/// Exit codes of a command that prints.
+const PRINTS: &str = "0  printed
+  2  wrong usage, or a file that cannot be read or written";
+
+/// Name of a command, what it exits with, and examples: a line of purpose, a line to copy.
+const COMMANDS: [(&str, &str, &[(&str, &str)]); 21] = [
+    (
+        "pso-gen",
+        "0  success\n  1  the input has errors, or a check found something; `diff`: there are differences\n  2  wrong usage, or a file, cluster or array that cannot be reached",
+        &[
+            (
+                "Create an app file, and see what it becomes",
+                "pso-gen init NextCloud --name cloud --set host=cloud.example.com",
+            ),
+            (
+                "Render the apps of a folder and apply them",
+                "pso-gen render apps | kubectl apply -f -",
+            ),
+        ],
+    ),
+    (
+        "render",
+        "0  rendered; there may be warnings\n  1  the documents have errors and nothing is written; with `--check`, the folder is not up to date\n  2  wrong usage, or a file that cannot be read or written",
+        &[
+            (
+                "Render the apps of a folder and apply them",
+                "pso-gen render apps | kubectl apply -f -",
+            ),
+            (
+                "Write one file for each object, for the test environment",
+                "pso-gen render apps -f test.yaml --out rendered",
+            ),
+        ],
+    ),
+    (
+        "validate",
+        READS,
+        &[
+            (
+                "Check the apps of a folder with the classes of the cluster",
+                "pso-gen validate apps --storage storage.pso.yaml",
+            ),
+            (
+                "Check a change against what is on the main branch",
+                "pso-gen validate apps --since origin/main",
+            ),
+        ],
+    ),
+    (
+        "diff",
+        "0  no differences\n  1  there are differences\n  2  it could not be compared: wrong usage, errors, or a file that cannot be read",
+        &[
+            ("Show what changes against the main branch", "pso-gen diff origin/main apps"),
+            (
+                "List the objects that change with more pods",
+                "pso-gen diff rendered apps --set cloud:spec.replicas=4 --names",
+            ),
+        ],
+    ),
+    (
+        "explain",
+        PRINTS,
+        &[
+            ("List the fields of a kind", "pso-gen explain nextcloud"),
+            ("Explain one field, or a diagnostic", "pso-gen explain nextcloud.volumes.db"),
+        ],
+    ),
+    (
+        "schema",
+        PRINTS,
+        &[
+            (
+                "Let an editor complete and check storage documents",
+                "pso-gen schema storage > storage.schema.json",
+            ),
+            (
+                "Print the schema of a blueprint of your own",
+                "pso-gen schema StaticSite --blueprints blueprints",
+            ),
+        ],
+    ),
+    (
+        "init",
+        "0  written\n  1  the file would have errors, and is not written\n  2  wrong usage, or a file that is there already or cannot be written",
+        &[
+            ("Answer questions on a terminal", "pso-gen init"),
+            (
+                "Take everything from flags",
+                "pso-gen init OwnCloud --name files --set host=files.example.com --out files.pso.yaml",
+            ),
+        ],
+    ),
+    (
+        "import-pso",
+        "0  written; there may be warnings\n  1  the input has errors\n  2  wrong usage, or a file that is there already, cannot be read or cannot be written",
+        &[
+            (
+                "Convert the values of the old driver's chart",
+                "pso-gen import-pso values.yaml --cluster prod-a --nodes 10.20.0.0/16",
+            ),
+            (
+                "Import the volumes as well",
+                "pso-gen import-pso values.yaml --volumes pv.json --force",
+            ),
+        ],
+    ),
+    (
+        "graph",
+        READS,
+        &[
+            ("Draw the apps of a folder", "pso-gen graph apps > apps.svg"),
+            ("Print the picture for a Markdown page", "pso-gen graph cloud.pso.yaml --as mermaid"),
+        ],
+    ),
+    (
+        "expired",
+        "0  no app has expired\n  1  an app has expired, or a document has errors\n  2  wrong usage, or a file that cannot be read or deleted",
+        &[
+            ("List the apps that have expired", "pso-gen expired apps"),
+            ("Delete their files, in a scheduled pipeline", "pso-gen expired apps --delete"),
+        ],
+    ),
+    (
+        "provisioner",
+        "0  stopped by SIGTERM or Ctrl-C\n  1  the storage document has errors, or the lease was lost\n  2  wrong usage, or a cluster that cannot be reached",
+        &[
+            (
+                "Run beside a cluster, with the context of kubectl",
+                "pso-gen provisioner --storage storage.pso.yaml --secrets secrets",
+            ),
+            (
+                "Run one of several replicas in a pod",
+                "pso-gen provisioner --storage /etc/pso-gen/storage.pso.yaml --lease pso-system/pso-gen-provisioner --listen 0.0.0.0:8080",
+            ),
+        ],
+    ),
+    (
+        "status",
+        "0  no problems\n  1  there are problems, or the storage document has errors\n  2  wrong usage, or a cluster that cannot be reached",
+        &[
+            (
+                "Show claims and arrays, and what to do about problems",
+                "pso-gen status --storage storage.pso.yaml --secrets secrets",
+            ),
+            ("Watch one claim", "pso-gen status files/data --watch"),
+        ],
+    ),
+    (
+        "orphans",
+        "0  no orphans\n  1  there are orphans, one was kept, or an array cannot be reached\n  2  wrong usage, or a cluster that cannot be reached",
+        &[
+            (
+                "List volumes that no claim or PersistentVolume uses",
+                "pso-gen orphans --storage storage.pso.yaml --secrets secrets",
+            ),
+            (
+                "See whether one would be destroyed",
+                "pso-gen orphans --storage storage.pso.yaml --destroy fb1/prod-a-pvc-1 --dry-run",
+            ),
+        ],
+    ),
+    (
+        "simulate",
+        "0  stopped by SIGTERM or Ctrl-C\n  2  wrong usage, or an address or file that cannot be used",
+        &[
+            (
+                "Start one array of each type, and write a storage document for them",
+                "pso-gen simulate --storage-out storage.pso.yaml",
+            ),
+            (
+                "Lose the answer of the first three requests",
+                "pso-gen simulate --fault '{\"fault\": \"answerLost\", \"times\": 3}'",
+            ),
+        ],
+    ),
+    (
+        "demo",
+        "0  everything the demo created is deleted\n  2  a cluster that cannot be used or reached; the text says what is left",
+        &[
+            ("Show it until Ctrl-C", "pso-gen demo --kubeconfig ~/.kube/config"),
+            ("End when all claims are bound", "pso-gen demo --once"),
+        ],
+    ),
+    (
+        "argocd",
+        READS,
+        &[
+            ("Print the manifests of the folder, as a sidecar does", "pso-gen argocd generate"),
+            ("Print its parameters", "pso-gen argocd parameters"),
+        ],
+    ),
+    (
+        "generate",
+        READS,
+        &[
+            ("Print the manifests of the folder", "pso-gen argocd generate"),
+            (
+                "See what `plugin.yaml` gets on a laptop",
+                "env ARGOCD_APP_NAME=cloud pso-gen argocd generate",
+            ),
+        ],
+    ),
+    (
+        "parameters",
+        READS,
+        &[
+            ("Print the parameters of the folder's apps", "pso-gen argocd parameters"),
+            ("List their names", "pso-gen argocd parameters | jq '.[].name'"),
+        ],
+    ),
+    (
+        "fn",
+        "0  the `ResourceList` is printed; there may be warnings\n  1  the list or a document in it has errors\n  2  wrong usage",
+        &[
+            (
+                "Run as a function of Kustomize",
+                "kustomize build --enable-alpha-plugins --enable-exec . | pso-gen fn",
+            ),
+            ("Try it with a list in a file", "pso-gen fn < list.yaml"),
+        ],
+    ),
+    (
+        "completions",
+        PRINTS,
+        &[
+            ("Load them into the running shell", "pso-gen completions bash > pso-gen.bash"),
+            ("Install them for zsh", "pso-gen completions zsh > ~/.zfunc/_pso-gen"),
+        ],
+    ),
+    (
+        "man",
+        PRINTS,
+        &[
+            ("Read the manual page of the program", "pso-gen man | man -l -"),
+            ("Install all pages", "pso-gen man --out ~/.local/share/man/man1"),
+        ],
+    ),
+];
+
+/// Returns the command line with examples and exit codes in every help.
+pub(super) fn command() -> Command {
+    ended(Cli::command())
+}
+
+/// Reads the command line of this process.
+pub(super) fn parsed() -> Result<Cli, clap::Error> {
+    let matches = command().try_get_matches()?;
+    Cli::from_arg_matches(&matches)
+}
+
+fn ended(command: Command) -> Command {
+    let text = COMMANDS.iter().find(|(name, ..)| *name == command.get_name());
+    let text = text.map(|(_, codes, examples)| {
+        let examples: String =
+            examples.iter().map(|(purpose, line)| format!("  {purpose}:\n    {line}\n")).collect();
+        format!("Examples:\n{examples}\nExit codes:\n  {codes}")
+    });
+    let command = match text {
+        Some(text) => command.after_help(text),
+        None => command,
+    };
+    command.mut_subcommands(ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_two_examples_that_it_takes_and_exit_codes() {
+        let mut left = vec![command()];
+        let mut seen = 0;
+        while let Some(command) = left.pop() {
+            if command.get_name() == "help" {
+                continue;
+            }
+            let found = COMMANDS.iter().find(|(name, ..)| *name == command.get_name());
+            let (name, codes, examples) =
+                found.unwrap_or_else(|| panic!("no help for {}", command.get_name()));
+            assert!(codes.starts_with("0  ") && codes.contains("\n  2  "), "{name}");
+            assert!(examples.len() >= 2, "{name}");
+            for (_, line) in *examples {
+                taken(line);
+            }
+            seen += 1;
+            left.extend(command.get_subcommands().cloned());
+        }
+        assert_eq!(seen, COMMANDS.len(), "a help text of no command");
+    }
+
+    /// An example is a line of a shell; of it, what pso-gen gets is parsed.
+    fn taken(line: &str) {
+        let ours = line.split(" | ").find(|part| part.split(' ').any(|word| word == "pso-gen"));
+        let ours = ours.unwrap_or_else(|| panic!("{line}: no pso-gen"));
+        let ours = ours
+            .split(
+                [">", "<"]
+                    .map(|sign| format!(" {sign} "))
+                    .iter()
+                    .find(|sign| ours.contains(*sign))
+                    .map_or("\n", String::as_str),
+            )
+            .next()
+            .expect("a part");
+        let mut words = Vec::new();
+        for (index, part) in ours.split('\'').enumerate() {
+            if index % 2 == 1 { words.push(part) } else { words.extend(part.split_whitespace()) }
+        }
+        let words = words.into_iter().skip_while(|word| *word != "pso-gen");
+        let parsed = command().try_get_matches_from(words);
+        parsed.unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+}

@@ -1,0 +1,70 @@
+//! Files that were probably meant, where none is called `*.pso.yaml`: for the remedy of an empty run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::files::shown;
+
+/// Most files and folders that are looked at.
+const MOST: usize = 2000;
+/// Deepest folder that is looked at, below one that was named.
+const DEPTH: usize = 4;
+/// Most bytes of a file in which a document of ours is looked for.
+const HEAD: usize = 4096;
+
+/// Returns what to do about folders in which no file was found.
+pub(super) fn missed(paths: &[PathBuf]) -> Option<String> {
+    let mut left = MOST;
+    paths.iter().filter(|path| path.is_dir()).find_map(|path| inside(path, DEPTH, &mut left))
+}
+
+fn inside(folder: &Path, depth: usize, left: &mut usize) -> Option<String> {
+    let mut entries: Vec<_> = fs::read_dir(folder).ok()?.take(*left).flatten().collect();
+    *left = left.saturating_sub(entries.len());
+    entries.sort_by_key(fs::DirEntry::file_name);
+    let mut folders = Vec::new();
+    for entry in entries {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let (path, kind) = (entry.path(), entry.file_type().ok()?);
+        if kind.is_dir() && depth > 0 && name != ".git" {
+            folders.push(path);
+        } else if kind.is_file()
+            && let Some(fix) = of_file(&path, &name)
+        {
+            return Some(fix);
+        }
+    }
+    folders.into_iter().find_map(|folder| inside(&folder, depth - 1, left))
+}
+
+fn of_file(path: &Path, name: &str) -> Option<String> {
+    let shown = shown(path);
+    let lower = name.to_lowercase();
+    let stem = name.split('.').find(|step| !step.is_empty() && *step != "pso");
+    let stem = stem.filter(|step| !["yaml", "yml"].contains(step)).unwrap_or("app");
+    let ends_like_ours = lower.ends_with("pso.yaml") || lower.ends_with("pso.yml");
+    let is_hidden = path.components().any(|step| {
+        let step = step.as_os_str().to_string_lossy();
+        step.len() > 2 && step.starts_with('.') && step != ".."
+    });
+    if ends_like_ours && is_hidden {
+        return Some(format!(
+            "{shown} is hidden, because a name in its path begins with a dot: call it `{stem}.pso.yaml`"
+        ));
+    }
+    if ends_like_ours && (name.ends_with("pso.yaml") || name.ends_with("pso.yml")) {
+        return Some(format!(
+            "{shown} is left out, because a `.gitignore` names it: change that file, or name {shown} in the command"
+        ));
+    }
+    let is_text = lower.contains("pso")
+        || lower.ends_with(".yaml")
+        || lower.ends_with(".yml")
+        || lower.ends_with(".json");
+    let is_ours = || {
+        let text = fs::read(path).unwrap_or_default();
+        let head = String::from_utf8_lossy(&text[..text.len().min(HEAD)]);
+        head.contains(crate::spec::API_VERSION)
+    };
+    (is_text && is_ours()).then(|| format!("{shown} holds a document of pso-gen: call it `{stem}.pso.yaml`, or name it in the command"))
+}
