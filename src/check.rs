@@ -8,23 +8,30 @@ mod foreign;
 mod images;
 mod names;
 mod networks;
+mod refers;
 mod run;
+mod secrets;
 mod storage;
 mod tenant;
 
 pub use earlier::{Change, changes, since};
-pub use run::{Facts, Run, SharedNamespace};
+pub use refers::references;
+pub use run::{Facts, Reference, Run, SharedNamespace};
+pub use secrets::{app_secrets, object_secrets, secrets};
 pub use storage::{LONGEST_CLUSTER, Storages, is_block_option, storage, storage_advice, tokens};
 pub use tenant::{tenant, tenant_blueprints, tenant_objects, tenant_storage};
 
 use std::collections::BTreeSet;
 
+use jiff::civil::Date;
+
 use crate::blueprint::App;
 use crate::compile::{Compiled, OWN_LABELS};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::manifest::{Object, pod_security};
+use crate::plain::quoted;
 use crate::spec::{
-    ClassSnapshots, Profile, Resources, SnapshotSchedule, Snapshots, Tls, Via, thousandths,
+    ClassSnapshots, Format, Profile, Resources, SnapshotSchedule, Snapshots, Tls, Via, thousandths,
 };
 use crate::volume::SNAPSHOTS;
 use crate::yaml::Node;
@@ -251,11 +258,17 @@ fn resources(app: &App) -> Vec<Diagnostic> {
     found
 }
 
-/// Days are compared as text: `2026-12-24` sorts as it should.
+/// Whether an app's last day has passed. `today` is a day, or no day for a run to which the end does not matter.
 fn expired(app: &App, today: &str) -> Option<Diagnostic> {
     let last = app.expires.as_deref()?;
-    (today > last).then(|| {
-        let path = "spec.expires";
+    let path = "spec.expires";
+    // A blueprint may make the day from anything.
+    if !Format::Date.accepts(last) {
+        let message = format!("expected {}, found {}", Format::Date.phrase(), quoted(last));
+        return Some(Diagnostic::new(Code::BadValue, app.place(path), message).at(path));
+    }
+    let is_over = last.parse::<Date>().ok()? < today.parse().ok()?;
+    is_over.then(|| {
         let message = format!("{} ended on {last}", app.name);
         Diagnostic::new(Code::Expired, app.place(path), message)
             .at(path)

@@ -16,6 +16,7 @@ use super::scope::{Names, Scope};
 use super::template::Template;
 use super::verify::verify;
 use crate::diagnostic::{Code, Diagnostic, Place, any_error, nearest};
+use crate::plain::quoted;
 use crate::spec::{
     Common, Document, Expressions, Metadata, Quantity, Tls, Via, VolumeSpec, check, one_of,
 };
@@ -248,13 +249,14 @@ impl Maker<'_> {
             let unit = class[digits..].trim().chars().next().unwrap_or('G').to_ascii_uppercase();
             let meant = Quantity::parse(&format!("{}{unit}i", &class[..digits]));
             let message = format!(
-                "expected a size such as `20Gi` or a class such as `pure-file`, found {class:?}"
+                "expected a size such as `20Gi` or a class such as `pure-file`, found {class}",
+                class = quoted(class)
             );
             let mut diagnostic = Diagnostic::new(Code::BadSize, place, message).at(path);
             diagnostic.fix = meant.map(|size| format!("write `{size}`"));
             return diagnostic;
         }
-        let message = format!("there is no class {class:?}");
+        let message = format!("there is no class {class}", class = quoted(class));
         let fix = match nearest(class, names.iter().map(String::as_str)) {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!(
