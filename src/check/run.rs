@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::storage::written;
 use crate::blueprint::App;
 use crate::compile::Compiled;
 use crate::diagnostic::{Code, Diagnostic, Place, Severity, slip};
@@ -160,7 +161,7 @@ impl Reference {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             place: app.document.place_of(path.iter().map(String::as_str)),
-            path: path.join("."),
+            path: written(&path.iter().map(String::as_str).collect::<Vec<_>>()),
         };
         let path = |steps: &[&str]| steps.iter().map(|step| (*step).to_owned()).collect();
         let common = &app.common;

@@ -59,7 +59,7 @@ pub fn storage_advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
 }
 
 /// Returns a path as people write it: `spec.nodes[0]`.
-fn written(path: &[&str]) -> String {
+pub(super) fn written(path: &[&str]) -> String {
     let mut at = String::new();
     for part in path {
         if part.parse::<usize>().is_ok() {

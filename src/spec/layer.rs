@@ -19,6 +19,12 @@ pub fn apply_layer(base: &mut Node, layer: &Node, shape: Option<&Shape>) {
         let there = entries.iter().position(|known| known.key == entry.key);
         if entry.value.is_null() {
             entries.retain(|known| known.key != entry.key);
+            // A slip in the name is left for the check to report.
+            if shape
+                .is_some_and(|shape| shape.fields().is_some() && shape.inside(&entry.key).is_none())
+            {
+                entries.push(entry.clone());
+            }
             continue;
         }
         let index = there.unwrap_or_else(|| {

@@ -29,7 +29,9 @@ pub fn drop_blank(node: &mut Node, shape: &Shape) {
                     return true;
                 };
                 drop_blank(&mut entry.value, &field.shape);
-                field.required || !entry.value.is_null()
+                // Where anything may stand, `null` is a value: that of a JSON patch.
+                let is_value = matches!(field.shape.kind, Kind::Anything);
+                field.required || is_value || !entry.value.is_null()
             });
         }
         _ => {}

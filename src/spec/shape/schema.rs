@@ -255,7 +255,7 @@ fn pattern(format: Format) -> Option<&'static str> {
         Format::Cron => r"^(@[a-z]+|\S+(\s+\S+){4})$",
         Format::Variable => "^[A-Za-z_][A-Za-z0-9_]*$",
         Format::Amount => {
-            r"^([0-9]{1,18}(\.[0-9]*)?|\.[0-9]+)(m|[KMGTPE]i|[kMGTPE]|[eE]\+?[0-9]{1,2})?$"
+            r"^([0-9]{1,30}(\.[0-9]*)?|\.[0-9]+)(m|[KMGTPE]i|[kMGTPE]|[eE]\+?[0-9]{1,2})?$"
         }
         Format::LabelKey => {
             r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
