@@ -10,16 +10,20 @@ mod idle;
 mod images;
 mod names;
 mod networks;
+mod refers;
 mod refused;
 mod run;
+mod secrets;
 mod storage;
 mod storage_since;
 mod tenant;
 
 pub use claims::claims_since;
 pub use earlier::{Change, Owner, changes, since};
+pub use refers::references;
 pub use refused::{refused, refused_storage};
-pub use run::{Facts, Run, SharedNamespace};
+pub use run::{Facts, Reference, Run, SharedNamespace};
+pub use secrets::{app_secrets, object_secrets, secrets};
 pub use storage::{
     LONGEST_CLUSTER, Storages, is_block_option, is_file_option, storage, storage_advice, tokens,
 };
@@ -27,11 +31,14 @@ pub use tenant::{tenant, tenant_blueprints, tenant_objects, tenant_storage};
 
 use std::collections::BTreeSet;
 
+use jiff::civil::Date;
+
 use crate::blueprint::App;
 use crate::compile::{Compiled, OWN_LABELS};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::manifest::{Object, pod_security};
-use crate::spec::{ClassSnapshots, Profile, SnapshotSchedule, Snapshots, Tls, Via};
+use crate::plain::quoted;
+use crate::spec::{ClassSnapshots, Format, Profile, SnapshotSchedule, Snapshots, Tls, Via};
 use crate::volume::SNAPSHOTS;
 use crate::yaml::Node;
 
@@ -204,11 +211,17 @@ fn labels(app: &App) -> Vec<Diagnostic> {
         .collect()
 }
 
-/// Days are compared as text: `2026-12-24` sorts as it should.
+/// Whether an app's last day has passed. `today` is a day, or no day for a run to which the end does not matter.
 fn expired(app: &App, today: &str) -> Option<Diagnostic> {
     let last = app.expires.as_deref()?;
-    (today > last).then(|| {
-        let path = "spec.expires";
+    let path = "spec.expires";
+    // A blueprint may make the day from anything.
+    if !Format::Date.accepts(last) {
+        let message = format!("expected {}, found {}", Format::Date.phrase(), quoted(last));
+        return Some(Diagnostic::new(Code::BadValue, app.place(path), message).at(path));
+    }
+    let is_over = last.parse::<Date>().ok()? < today.parse().ok()?;
+    is_over.then(|| {
         let message = format!("{} ended on {last}", app.name);
         Diagnostic::new(Code::Expired, app.place(path), message)
             .at(path)

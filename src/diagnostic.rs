@@ -17,7 +17,7 @@ pub use human::{Style, human};
 pub use json::json;
 pub use place::{Place, Source, SourceId, Sources};
 pub use sarif::sarif;
-pub use suggest::nearest;
+pub use suggest::{nearest, slip};
 
 /// One thing that is wrong, or doubtful, in a file that somebody wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::diagnostic::{Code, Diagnostic, Sources, without_tokens};
+use crate::plain;
 use crate::spec::API_VERSION;
 use crate::yaml::{Entry, Node, Value};
 
@@ -18,6 +19,9 @@ const LOCAL: &str = "config.kubernetes.io/local-config";
 /// Annotations by which tools remember where an object came from.
 const TOOLS: [&str; 4] =
     ["config.kubernetes.io/", "internal.config.kubernetes.io/", "config.k8s.io/", "kpt.dev/"];
+
+/// Longest message of a result, in characters.
+const LONGEST: usize = 4000;
 
 /// A `ResourceList`.
 #[derive(Debug)]
@@ -111,18 +115,18 @@ impl ResourceList {
     pub fn result(&self, diagnostic: &Diagnostic, sources: &Sources) -> Json {
         let fix = diagnostic.fix.as_deref().map(|fix| format!("; {fix}")).unwrap_or_default();
         let mut result = json!({
-            "message": without_tokens(&format!("{}{fix}", diagnostic.message)),
+            "message": plain::line(&without_tokens(&format!("{}{fix}", diagnostic.message)), LONGEST),
             "severity": diagnostic.severity.word(),
             "tags": {"code": diagnostic.code.name()},
         });
         if !diagnostic.path.is_empty() {
-            result["field"] = json!({"path": diagnostic.path});
+            result["field"] = json!({"path": plain::name(&diagnostic.path)});
         }
         let Some(place) = diagnostic.place else {
             return result;
         };
         if place.source != self.node.place.source {
-            result["file"] = json!({"path": sources.get(place.source).name});
+            result["file"] = json!({"path": plain::name(&sources.get(place.source).name)});
             return result;
         }
         // Items stand one after the other: the last one that begins before the place.

@@ -4,17 +4,18 @@
 //! independent of each other, so a run may take them in any order and on any number of threads; what
 //! concerns several apps is [`check::Run`](crate::check::Run)'s matter.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::blueprint::{App, Classes, Library, instantiate, name_of};
-use crate::check;
+use crate::check::{self, Reference};
 use crate::compile::{self, Compiled, Storage, compile};
-use crate::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error};
+use crate::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error, nearest};
 use crate::manifest::Object;
 use crate::spec::{
     API_VERSION, Document, Expressions, Field, Format, Kind, Metadata, STORAGE, Setting, Shape,
     StorageSpec, Tenancy, TenantRules, apply_layer, apply_setting, check as check_shape,
-    expand_volumes, split,
+    clean_layer, drop_blank, split,
 };
 use crate::yaml::{self, Node};
 
@@ -60,6 +61,10 @@ pub enum Side {
 pub struct Layer {
     node: Node,
     used: AtomicU32,
+    /// What is wrong or doubtful with it, whatever app it changes.
+    found: Vec<Diagnostic>,
+    /// The kind or name of an app that is most likely meant.
+    near: OnceLock<String>,
 }
 
 /// What one text becomes.
@@ -69,6 +74,8 @@ pub struct Unit {
     pub apps: Vec<Rendered>,
     /// Its storage documents.
     pub storage: Vec<Stored>,
+    /// Names by which its storage documents refer to what apps have.
+    pub references: Vec<Reference>,
     /// How many documents it has.
     pub documents: usize,
     /// What is wrong with it.
@@ -98,8 +105,8 @@ pub struct Rendered {
 impl Layer {
     /// Returns a layer from one document of a layer file.
     pub fn new(mut node: Node) -> Self {
-        expand_volumes(&mut node);
-        Self { node, used: AtomicU32::new(0) }
+        let found = clean_layer(&mut node);
+        Self { node, used: AtomicU32::new(0), found, near: OnceLock::new() }
     }
 
     /// It changes those documents with which it shares what it says of kind and name.
@@ -107,8 +114,21 @@ impl Layer {
         let word = |path: [&str; 2]| self.node.get(path[0]).and_then(|node| node.get(path[1]));
         let kind = self.node.get("kind").and_then(Node::text);
         let name = word(["metadata", "name"]).and_then(Node::text);
-        kind.is_none_or(|kind| kind == document.kind)
-            && name.is_none_or(|name| Some(name) == document.name())
+        let same_kind = kind.is_none_or(|kind| kind == document.kind);
+        let same_name = name.is_none_or(|name| Some(name) == document.name());
+        let note = |word: Option<&str>, right: Option<&str>| {
+            if let (Some(word), Some(right)) = (word, right)
+                && nearest(word, [right]).is_some()
+            {
+                let _ = self.near.set(right.to_owned());
+            }
+        };
+        match (same_kind, same_name) {
+            (true, false) => note(name, document.name()),
+            (false, true) => note(kind, Some(&document.kind)),
+            _ => {}
+        }
+        same_kind && same_name
     }
 }
 
@@ -133,7 +153,10 @@ impl Pipeline<'_> {
         let kinds = self.kinds();
         for node in documents {
             match split(node, &kinds) {
-                Ok(document) if document.kind == STORAGE => self.storage(&document, &mut unit),
+                Ok(mut document) if document.kind == STORAGE => {
+                    drop_blank(&mut document.node, &storage_shape());
+                    self.storage(&document, &mut unit);
+                }
                 Ok(document) => self.app(document, &mut unit),
                 Err(diagnostic) => unit.diagnostics.push(diagnostic),
             }
@@ -150,28 +173,28 @@ impl Pipeline<'_> {
             Some(Err(wrong)) => return unit.diagnostics.extend(wrong),
             None => return,
         };
-        if !self.layers.is_empty() {
-            expand_volumes(&mut document.node);
-        }
         for layer in &self.layers {
             if !layer.suits(&document) {
                 continue;
             }
             layer.used.fetch_add(1, Ordering::Relaxed);
-            apply_layer(&mut document.node, &layer.node);
+            apply_layer(&mut document.node, &layer.node, Some(blueprint.shape()));
         }
         let named = self.settings.iter().any(|(setting, _)| setting.app.is_some());
         let name = if named { name_of(&document, blueprint) } else { None };
         for (setting, used) in &self.settings {
             let other = setting.app.is_some() && setting.app != name;
+            if let (true, Some(meant), Some(name)) = (other, &setting.app, &name)
+                && nearest(meant, [name.as_str()]).is_some()
+            {
+                let _ = setting.near.set(name.clone());
+            }
             if !other {
                 used.fetch_add(1, Ordering::Relaxed);
-                if setting.path.get(1).is_some_and(|(key, _)| key == "volumes") {
-                    expand_volumes(&mut document.node);
-                }
                 apply_setting(&mut document.node, setting, Some(blueprint.shape()));
             }
         }
+        drop_blank(&mut document.node, blueprint.shape());
         let named = document.node.get("metadata").and_then(|node| node.get("namespace"));
         if let (None, Some(namespace)) = (named, &self.namespace) {
             apply_setting(&mut document.node, namespace, None);
@@ -182,6 +205,9 @@ impl Pipeline<'_> {
         let as_written = !any_error(&found);
         if let Some(mut app) = app {
             found.extend(check::app(&app, &self.today));
+            let secrets = check::app_secrets(&app, blueprint.shape());
+            let shows_secrets = !secrets.is_empty();
+            found.extend(secrets);
             let asked = check::tenant(&app, &self.tenancy);
             let asks_too_much = !asked.is_empty();
             found.extend(asked);
@@ -195,8 +221,15 @@ impl Pipeline<'_> {
                 if !any_error(&found) {
                     found.extend(check::refused(&app, &compiled));
                 }
+                if !shows_secrets {
+                    found.extend(check::object_secrets(&app, &compiled.objects));
+                }
                 if !asks_too_much {
                     found.extend(check::tenant_objects(&app, &compiled, &self.tenancy));
+                }
+                // What the blueprint's own check has reported is not reported again.
+                if !any_error(&found) {
+                    found.extend(check::references(&app, &compiled.objects));
                 }
                 if self.side == Side::Earlier && as_written {
                     found.clear();
@@ -216,6 +249,7 @@ impl Pipeline<'_> {
         match read_storage(document) {
             Ok((name, spec)) => {
                 unit.diagnostics.extend(check::storage_advice(&spec, &document.node));
+                unit.references.extend(Reference::of_storage(&spec, &document.node));
                 let classes = &self.classes;
                 let storage = Storage { spec: &spec, classes, document };
                 let objects = compile::storage(&storage);
@@ -228,21 +262,27 @@ impl Pipeline<'_> {
 
     /// Returns the layers and settings that changed nothing, or more than somebody may have meant.
     pub fn misused(&self) -> Vec<Diagnostic> {
-        let mut misused = Vec::new();
+        let mut misused: Vec<_> =
+            self.layers.iter().flat_map(|layer| layer.found.iter().cloned()).collect();
         for layer in self.layers.iter().filter(|layer| layer.used.load(Ordering::Relaxed) == 0) {
             let message = "this layer changes no app of the run";
-            misused.push(
-                Diagnostic::new(Code::BadLayer, layer.node.place, message)
-                    .fix("let `kind` and `metadata.name` be those of the app that is meant, or leave them out"),
-            );
+            let fix = match layer.near.get() {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "let `kind` and `metadata.name` be those of the app that is meant, or leave them out".to_owned(),
+            };
+            misused.push(Diagnostic::new(Code::BadLayer, layer.node.place, message).fix(fix));
         }
         for (setting, used) in &self.settings {
             let place = setting.value.place;
             match (&setting.app, used.load(Ordering::Relaxed)) {
-                (Some(app), 0) => misused.push(
-                    Diagnostic::new(Code::BadLayer, place, format!("this run has no app `{app}`"))
-                        .fix("write the app's `metadata.name` before the colon"),
-                ),
+                (Some(app), 0) => {
+                    let fix = match setting.near.get() {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => "write the app's `metadata.name` before the colon".to_owned(),
+                    };
+                    let message = format!("this run has no app `{app}`");
+                    misused.push(Diagnostic::new(Code::BadLayer, place, message).fix(fix));
+                }
                 (None, 0) => misused.push(
                     Diagnostic::new(Code::BadLayer, place, "this run has no app to change")
                         .fix("leave it out: a storage document is changed in its file"),
@@ -290,7 +330,10 @@ pub fn tenant_rules_shape() -> Shape {
 
 /// Reads the platform's rules for tenants.
 pub fn read_tenant_rules(node: &Node) -> Result<TenantRules, Vec<Diagnostic>> {
-    let wrong = check_shape(node, &tenant_rules_shape(), "", Expressions::Refused);
+    let shape = tenant_rules_shape();
+    let mut node = node.clone();
+    drop_blank(&mut node, &shape);
+    let wrong = check_shape(&node, &shape, "", Expressions::Refused);
     if any_error(&wrong) {
         return Err(wrong);
     }
@@ -302,9 +345,16 @@ pub fn read_tenant_rules(node: &Node) -> Result<TenantRules, Vec<Diagnostic>> {
 
 /// Reads a storage document: its name and `spec`.
 pub fn read_storage(document: &Document) -> Result<(String, StorageSpec), Vec<Diagnostic>> {
-    let node = &document.node;
-    let mut wrong = check_shape(node, &storage_shape(), "", Expressions::Refused);
-    let tokens = check::tokens(node);
+    let shape = storage_shape();
+    let mut node = document.node.clone();
+    drop_blank(&mut node, &shape);
+    let node = &node;
+    let mut wrong = check_shape(node, &shape, "", Expressions::Refused);
+    let mut tokens = check::tokens(node);
+    let known = |other: &Diagnostic| tokens.iter().any(|token| token.place == other.place);
+    let others = check::secrets(node, &shape);
+    let others: Vec<_> = others.into_iter().filter(|other| !known(other)).collect();
+    tokens.extend(others);
     // What else is wrong with such a value would show it.
     wrong.retain(|other| tokens.iter().all(|token| token.place != other.place));
     wrong.extend(tokens);

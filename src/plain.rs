@@ -34,6 +34,21 @@ pub fn line(text: &str, longest: usize) -> String {
     short
 }
 
+/// Longest value that is quoted in a message, in characters.
+const LONGEST_QUOTE: usize = 100;
+
+/// Returns a value between quotes, on one line, as a message quotes what was found.
+pub fn quoted(text: impl AsRef<str>) -> String {
+    let text = text.as_ref();
+    // White space at the ends may be all that is wrong with it.
+    let kept = |text: &str| text.chars().take_while(|c| *c == ' ').take(3).collect::<String>();
+    let (before, after) = match text.trim_matches(' ') {
+        "" => (kept(text), String::new()),
+        _ => (kept(text), kept(&text.chars().rev().collect::<String>())),
+    };
+    format!("\"{before}{}{after}\"", line(text, LONGEST_QUOTE).replace('"', "\\\""))
+}
+
 /// Returns a text of several lines of our own making, whatever stands in them: only what would steer becomes
 /// `U+FFFD`, ends of lines and tabulators aside.
 pub fn lines(text: &str) -> String {
@@ -108,7 +123,7 @@ mod tests {
     fn nothing_that_steers_gets_through() {
         for c in HOSTILE.chars() {
             let text = format!("a{c}[2Jb\nwrong: c");
-            for safe in [line(&text, 100), lines(&text), json(&text)] {
+            for safe in [line(&text, 100), lines(&text), json(&text), quoted(&text)] {
                 assert!(!safe.chars().any(|c| c != '\n' && steers(c)), "{c:?}: {safe:?}");
             }
             assert!(!line(&text, 100).contains('\n'));
@@ -126,6 +141,21 @@ mod tests {
         );
         assert_eq!(line(" grüße,\r\n\twelt \u{1f600} ", 100), "grüße, welt \u{1f600}");
         assert_eq!(lines("a\n\tb"), "a\n\tb");
+    }
+
+    #[test]
+    fn a_value_is_quoted_on_one_line() {
+        for (text, shown) in [
+            ("a", "\"a\""),
+            ("", "\"\""),
+            (" ", "\" \""),
+            (" a ", "\" a \""),
+            ("a\nerror: b", "\"a error: b\""),
+            ("a\"b", "\"a\\\"b\""),
+            ("ä\u{1b}[2J", "\"ä\u{fffd}[2J\""),
+        ] {
+            assert_eq!(quoted(text), shown);
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod format;
 mod layer;
 mod provisioner;
 mod quantity;
+mod secret;
 mod set;
 mod shape;
 mod snapshots;
@@ -30,16 +31,17 @@ pub use common::{
 pub use document::{API_VERSION, Document, Metadata, STORAGE, split};
 pub use duration::Seconds;
 pub use format::Format;
-pub use layer::{apply_layer, expand_volumes};
+pub use layer::{apply_layer, clean_layer, write_out};
 pub use provisioner::{
     BindingSpec, Foreign, KubernetesApi, Monitoring, ProvisionerNetwork, ProvisionerSpec,
 };
 pub use quantity::{Quantity, thousandths};
+pub use secret::{Looks, is_secret, looks_secret};
 pub use set::{Given, Setting, Words, apply_setting};
 pub(crate) use shape::one_of;
 pub use shape::{
-    Expressions, Field, Kind, Shape, bounds, check, explain, looks_like_a_size, markdown, repair,
-    schema, schema_with_expressions,
+    Expressions, Field, Kind, Shape, bounds, check, drop_blank, explain, looks_like_a_size,
+    markdown, repair, schema, schema_with_expressions,
 };
 pub use snapshots::{ClassSnapshots, SnapshotSchedule, Snapshots};
 pub use storage::{

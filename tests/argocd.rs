@@ -105,6 +105,34 @@ fn parameters_are_typed_by_their_fields() {
     assert_eq!(objects(&emptied), objects(&generate(&top, ".", &[])));
 }
 
+/// A parameter is merged like a layer: one word keeps what it does not mean, nothing changes nothing.
+#[test]
+fn parameters_are_merged_like_layers() {
+    let app =
+        format!("{NEXTCLOUD}  volumes: {{data: 7Ti, html: {{class: pure-block, size: 30Gi}}}}\n");
+    let top = repository(&[("pso.yaml", &app)]);
+    let volume = |name: &str, parameter: &Value| {
+        let output = with(&top, ".", &json!([parameter]));
+        let spec = objects(&output)[&format!("PersistentVolumeClaim/nc-{name}")]["spec"].clone();
+        let size = spec["resources"]["requests"]["storage"].clone();
+        (spec["storageClassName"].clone(), size)
+    };
+    let set =
+        |name: &str, word: &str| json!({"name": format!("spec.volumes.{name}"), "string": word});
+    assert_eq!(volume("data", &set("data", "pure-block")), (json!("pure-block"), json!("7Ti")));
+    assert_eq!(volume("html", &set("html", "40Gi")), (json!("pure-block"), json!("40Gi")));
+    assert_eq!(volume("html", &set("html.size", "40Gi")), (json!("pure-block"), json!("40Gi")));
+    let map = json!({"name": "spec.volumes.html", "map": {"size": "40Gi"}});
+    assert_eq!(volume("html", &map), (json!("pure-block"), json!("40Gi")));
+    assert_eq!(volume("data", &set("data", "")), (json!("pure-file"), json!("7Ti")));
+    assert_eq!(volume("data", &set("data", "~")), (json!("pure-file"), json!("15Ti")));
+    let all = with(&top, ".", &json!([{"name": "spec", "string": "~"}]));
+    assert!(refused(&all).contains("`null` would take all of `spec` back to its defaults"));
+    let secret = with(&top, ".", &json!([{"name": "spec.config.dbpassword", "string": "sesame"}]));
+    let told = refused(&secret);
+    assert!(told.contains("[secret-in-file]") && !told.contains("sesame"), "{told}");
+}
+
 #[test]
 fn variables_act_alike_below_parameters() {
     let top = repository(&[("pso.yaml", NEXTCLOUD)]);

@@ -1,5 +1,8 @@
 //! Files with one thing broken: a diagnostic with a place, never a panic, never half an output.
 
+#[path = "mangled/fields.rs"]
+mod fields;
+
 use proptest::prelude::*;
 use pso_gen::blueprint::{Classes, Library};
 use pso_gen::diagnostic::{Sources, Style, any_error, human, json, sarif};

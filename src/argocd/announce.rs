@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use crate::spec::{Field, Kind, Shape, bounds, expand_volumes};
+use crate::spec::{Field, Kind, Shape, bounds, write_out};
 use crate::yaml::Node;
 
 /// One parameter, in the words of Argo CD's `ParameterAnnouncement`.
@@ -40,7 +40,7 @@ pub struct Announcement {
 /// hold when nothing is set; `app` is its name, where a folder has several.
 pub fn announce(shape: &Shape, document: &Node, app: Option<&str>) -> Vec<Announcement> {
     let mut document = document.clone();
-    expand_volumes(&mut document);
+    write_out(&mut document, shape);
     let mut list = List { app, found: Vec::new() };
     if let Some(spec) = shape.field("spec") {
         list.field("spec", spec, "", document.get("spec"));

@@ -17,6 +17,7 @@ use super::scope::{Names, Scope};
 use super::template::Template;
 use super::verify::verify;
 use crate::diagnostic::{Code, Diagnostic, Place, any_error, nearest};
+use crate::plain::quoted;
 use crate::spec::{
     Common, Document, Expressions, Format, Metadata, Quantity, Tls, Via, VolumeSpec, check,
     looks_like_a_size, one_of, repair,
@@ -255,13 +256,14 @@ impl Maker<'_> {
         let names: Vec<String> = self.classes.names().map(str::to_owned).collect();
         if looks_like_a_size(class) {
             let message = format!(
-                "expected a size such as `20Gi` or a class such as `pure-file`, found {class:?}"
+                "expected a size such as `20Gi` or a class such as `pure-file`, found {class}",
+                class = quoted(class)
             );
             let mut diagnostic = Diagnostic::new(Code::BadSize, place, message).at(path);
             diagnostic.fix = repair(Format::Quantity, class);
             return diagnostic;
         }
-        let message = format!("there is no class {class:?}");
+        let message = format!("there is no class {class}", class = quoted(class));
         let fix = match nearest(class, names.iter().map(String::as_str)) {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!(

@@ -10,9 +10,10 @@ use super::parameter::Declared;
 use super::scope::Scope;
 use super::template::Template;
 use crate::diagnostic::{Code, Diagnostic, Place, Sources, nearest};
+use crate::plain::quoted;
 use crate::spec::{
-    API_VERSION, Common, Expressions, Field, Format, Kind, Metadata, STORAGE, Shape, apply_layer,
-    check,
+    API_VERSION, Common, Expressions, Field, Format, Kind, Looks, Metadata, STORAGE, Shape,
+    apply_layer, check, drop_blank, looks_secret,
 };
 use crate::yaml::{self, Entry, Node, ReadError, Value};
 
@@ -111,7 +112,9 @@ impl Blueprint {
             folder.files.extend(files.map(|(name, text)| (name.clone(), text.clone())));
         }
         if trust == Trust::Checked {
-            all_right(check(&node, &blueprint_shape(), "", Expressions::Allowed))?;
+            let shape = blueprint_shape();
+            drop_blank(&mut node, &shape);
+            all_right(check(&node, &shape, "", Expressions::Allowed))?;
         }
         let blueprint = Self::parse(&node, folder, catalogue).map_err(|error| {
             let place = error.place.unwrap_or(node.place);
@@ -295,7 +298,7 @@ impl Blueprint {
         if let Some(kind) = node.get("blueprint")
             && (self.kind == STORAGE || !self.kind.chars().all(|c| c.is_ascii_alphanumeric()))
         {
-            tell(kind.place, format!("a kind cannot be called {:?}", self.kind));
+            tell(kind.place, format!("a kind cannot be called {}", quoted(&self.kind)));
         }
         if entries("components").is_empty() && node.get("manifests").is_none() {
             tell(node.place, "there is neither a component nor a manifest".to_owned());
@@ -312,6 +315,7 @@ impl Blueprint {
                 tell(place, format!("there is no field `spec.{at}` to tell the rule at"));
             }
         }
+        wrong.extend(secrets_in(node));
         for entry in entries("parameters") {
             let declared = self.parameters.iter().find(|parameter| parameter.name == entry.key);
             let default = entry.value.get("default").filter(|default| !default.is_null());
@@ -358,6 +362,32 @@ impl Blueprint {
         }
         wrong
     }
+}
+
+/// Secrets in clear text: values of variables, and of parameters that nobody sets.
+fn secrets_in(node: &Node) -> Vec<Diagnostic> {
+    let entries = |node: Option<&Node>| node.and_then(Node::entries).unwrap_or_default().to_vec();
+    let mut named: Vec<Entry> = Vec::new();
+    for section in ["components", "jobs"] {
+        for program in entries(node.get(section)) {
+            named.extend(entries(program.value.get("env")));
+            let steps = program.value.get("before").and_then(Node::items).unwrap_or_default();
+            named.extend(steps.iter().flat_map(|step| entries(step.get("env"))));
+        }
+    }
+    for Entry { key, place, value } in entries(node.get("parameters")) {
+        named.extend(value.get("default").cloned().map(|value| Entry { key, place, value }));
+    }
+    let secret = |entry: &Entry| {
+        let text = entry.value.text()?;
+        (looks_secret(&entry.key, text)? == Looks::Secret).then(|| {
+            let message = format!("`{}` is a secret in clear text", entry.key);
+            Diagnostic::new(Code::SecretInFile, entry.value.place, message).fix(
+                "declare the key under `secrets`, and write `{secret: NAME/KEY}`: it is filled in the cluster",
+            )
+        })
+    };
+    named.iter().filter_map(secret).collect()
 }
 
 fn all_right(wrong: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {
@@ -429,7 +459,7 @@ fn jobs(
             let inherited = inherited.filter(|entry| INHERITED.contains(&entry.key.as_str()));
             node.value = Value::Map(inherited.cloned().collect());
         }
-        apply_layer(&mut node, &job.value);
+        apply_layer(&mut node, &job.value, None);
         parts.push((job.key.clone(), Template::parse(&node)?));
     }
     Ok((parts, likes))

@@ -3,15 +3,16 @@
 //!
 //! Keeps a few dozen bytes for each object, so that a run over ten thousand apps stays small.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::claims::{self, Claims, Use};
+use super::storage::written;
 use crate::blueprint::App;
 use crate::compile::Compiled;
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Place, Severity, slip};
 use crate::manifest::Object;
-use crate::spec::{Profile, Quantity, QuotaSpec};
+use crate::spec::{ImportSpec, Profile, Quantity, QuotaSpec, StorageSpec};
 use crate::yaml::Node;
 
 /// What other apps of the run need to know of one: made on the thread that rendered it, so that the
@@ -32,6 +33,9 @@ pub struct Facts {
     /// Class and bytes of each claim.
     claims: Vec<(String, u64)>,
     uses: Vec<Use>,
+    /// Secrets and claims that it makes.
+    made: Vec<(Referent, String)>,
+    references: Vec<Reference>,
     namespace: Option<String>,
     own_namespace: bool,
     profile: Profile,
@@ -51,7 +55,14 @@ impl Facts {
             objects.push(hasher.finish());
             identities.push('\n');
         }
+        let made = compiled.objects.iter().filter_map(|object| match object {
+            Object::Secret(_) => Some((Referent::Secret, object.name().to_owned())),
+            Object::PersistentVolumeClaim(_) => Some((Referent::Claim, object.name().to_owned())),
+            _ => None,
+        });
         Self {
+            made: made.collect(),
+            references: Reference::of_app(app),
             name: app.name.clone(),
             name_place: app.place("metadata.name"),
             volumes_place: app.place("spec.volumes"),
@@ -130,6 +141,97 @@ pub struct SharedNamespace {
     pub holds_data: bool,
 }
 
+/// What a name refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Referent {
+    Namespace,
+    Secret,
+    Claim,
+}
+
+impl Referent {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespace",
+            Self::Secret => "Secret",
+            Self::Claim => "claim",
+        }
+    }
+}
+
+/// A name by which a document refers to something that may be in the run or outside of it.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    to: Referent,
+    /// Where the object is; empty for a namespace.
+    namespace: String,
+    name: String,
+    path: String,
+    place: Place,
+}
+
+impl Reference {
+    /// Returns the names that a storage document refers to.
+    pub fn of_storage(spec: &StorageSpec, node: &Node) -> Vec<Self> {
+        let refer = |to, namespace: &str, name: &str, list: &str, index: usize, field: &str| Self {
+            to,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            path: format!("spec.{list}[{index}].{field}"),
+            place: node.place_of(["spec", list, &index.to_string(), field]),
+        };
+        let mut all = Vec::new();
+        for (index, quota) in spec.quotas.iter().enumerate() {
+            all.push(refer(
+                Referent::Namespace,
+                "",
+                &quota.namespace,
+                "quotas",
+                index,
+                "namespace",
+            ));
+        }
+        for (index, import) in spec.imports.iter().enumerate() {
+            let ImportSpec { namespace, claim, .. } = import;
+            all.push(refer(Referent::Namespace, "", namespace, "imports", index, "namespace"));
+            all.push(refer(Referent::Claim, namespace, claim, "imports", index, "claim"));
+        }
+        all
+    }
+
+    fn of_app(app: &App) -> Vec<Self> {
+        let own = app.namespace.clone().unwrap_or_default();
+        let refer = |to, namespace: &str, name: &str, path: Vec<String>| Self {
+            to,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            place: app.document.place_of(path.iter().map(String::as_str)),
+            path: written(&path.iter().map(String::as_str).collect::<Vec<_>>()),
+        };
+        let path = |steps: &[&str]| steps.iter().map(|step| (*step).to_owned()).collect();
+        let common = &app.common;
+        let mut all = Vec::new();
+        for (part, name) in &common.secrets {
+            all.push(refer(Referent::Secret, &own, name, path(&["spec", "secrets", part])));
+        }
+        for (index, name) in common.pull_secrets.iter().enumerate() {
+            let index = index.to_string();
+            all.push(refer(Referent::Secret, &own, name, path(&["spec", "pullSecrets", &index])));
+        }
+        for (index, name) in common.network.from.iter().enumerate() {
+            let path = path(&["spec", "network", "from", &index.to_string()]);
+            all.push(refer(Referent::Namespace, "", name, path));
+        }
+        for (volume, written) in &common.volumes {
+            if let Some(claim) = &written.claim {
+                let path = path(&["spec", "volumes", volume, "claim"]);
+                all.push(refer(Referent::Claim, &own, claim, path));
+            }
+        }
+        all
+    }
+}
+
 /// What has been seen so far in a run.
 #[derive(Debug, Default)]
 pub struct Run {
@@ -141,6 +243,9 @@ pub struct Run {
     quotas: BTreeMap<(String, String), Sum>,
     claims: Claims,
     namespaces: BTreeMap<String, (Profile, bool)>,
+    /// Names that may be referred to, by what they are and their namespace.
+    made: BTreeMap<(Referent, String), BTreeSet<String>>,
+    references: Vec<Reference>,
 }
 
 /// What a quota allows, and what is asked for.
@@ -208,7 +313,38 @@ impl Run {
             |number: u32| self.apps.get(number as usize).map_or("", |(name, ..)| name.as_str());
         found.extend(self.claims.add(number, app.namespace.as_deref(), &app.uses, name));
         self.namespace(app);
+        self.refer(app.references.iter().cloned());
+        let own = app.namespace.clone().unwrap_or_default();
+        for (what, name) in &app.made {
+            self.made.entry((*what, own.clone())).or_default().insert(name.clone());
+        }
+        if !own.is_empty() {
+            self.made.entry((Referent::Namespace, String::new())).or_default().insert(own);
+        }
         found
+    }
+
+    /// Adds names that a document refers to.
+    pub fn refer(&mut self, references: impl IntoIterator<Item = Reference>) {
+        self.references.extend(references);
+    }
+
+    /// Returns the references that are most likely slips of names in the run.
+    fn slips(&self) -> impl Iterator<Item = Diagnostic> {
+        self.references.iter().filter_map(|reference| {
+            let names = self.made.get(&(reference.to, reference.namespace.clone()))?;
+            if names.contains(&reference.name) {
+                return None;
+            }
+            let near = slip(&reference.name, names.iter().map(String::as_str))?;
+            let message =
+                format!("no app of this run has the {} `{}`", reference.to.word(), reference.name);
+            let mut diagnostic = Diagnostic::new(Code::UnknownName, reference.place, message)
+                .at(reference.path.clone())
+                .fix(format!("did you mean `{near}`?"));
+            diagnostic.severity = Severity::Warning;
+            Some(diagnostic)
+        })
     }
 
     /// Notes the app's namespace, unless it belongs to the cluster or somebody else makes it.
@@ -282,9 +418,9 @@ impl Run {
             .fix("write another port, or leave it out so that Kubernetes picks one")
     }
 
-    /// Returns the quotas that all apps together exceed.
+    /// Returns the quotas that all apps together exceed, and names that are most likely slips.
     pub fn finish(&self) -> Vec<Diagnostic> {
-        let mut found = Vec::new();
+        let mut found: Vec<_> = self.slips().collect();
         for ((namespace, class), sum) in &self.quotas {
             let mut tell = |asked: String, allowed: String| {
                 let message = format!(

@@ -18,7 +18,10 @@ use address::Management;
 use crate::array::{Name, Trust};
 use crate::blueprint::{PURE_BLOCK, PURE_FILE};
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::spec::{ArraySpec, ClassSnapshots, ClassSpec, ImportSpec, Kept, StorageSpec};
+use crate::plain::quoted;
+use crate::spec::{
+    ArraySpec, ArrayType, BaseClass, ClassSnapshots, ClassSpec, ImportSpec, Kept, StorageSpec,
+};
 use crate::yaml::Node;
 
 /// Longest name of a cluster: `CLUSTER-pvc-UID` is a volume's name of at most 63 characters.
@@ -51,6 +54,7 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
 pub fn storage_advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut advice = twice::advice(spec, node);
     advice.extend(clients::advice(spec, node));
+    advice.extend(without_arrays(spec, node));
     advice.extend(provisioner::advice(spec, node));
     advice.extend(idle::idle(spec, node));
     advice
@@ -119,7 +123,7 @@ fn quotas(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             Some(near) => format!("did you mean `{near}`?"),
             None => "write one of this document's classes".to_owned(),
         };
-        let message = format!("there is no class {:?}", quota.class);
+        let message = format!("there is no class {}", quoted(&quota.class));
         let at = format!("spec.quotas[{index}].class");
         found.push(Diagnostic::new(Code::BadValue, place, message).at(at).fix(fix));
     }
@@ -138,21 +142,79 @@ fn quotas(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
 
 /// Whether some array may have the volumes of a class.
 fn placed(spec: &StorageSpec, name: &str, class: &ClassSpec, node: &Node) -> Option<Diagnostic> {
-    let has = |array: &ArraySpec| {
+    let has_labels = |array: &ArraySpec| {
         class.arrays.iter().all(|(key, value)| array.labels.get(key) == Some(value))
     };
-    if class.arrays.is_empty() || spec.arrays.iter().any(has) {
+    let wanted = array_type(name, class)?;
+    if class.arrays.is_empty()
+        || spec.arrays.iter().any(|array| has_labels(array) && array.r#type == wanted)
+    {
         return None;
     }
     let labels: Vec<String> = class.arrays.iter().map(|(k, v)| format!("{k}: {v}")).collect();
     let labels = labels.join(", ");
-    let place = node.place_of(["spec", "classes", name, "arrays"]);
-    let message =
-        format!("no array has the labels {{{labels}}}: claims of {name} would wait for ever");
-    let found = Diagnostic::new(Code::BadValue, place, message)
-        .at(format!("spec.classes.{name}.arrays"))
-        .fix(format!("write `labels: {{{labels}}}` at the arrays that are meant"));
-    Some(found)
+    let at = |path: &[&str]| {
+        let whole: Vec<&str> =
+            ["spec", "classes", name, "arrays"].into_iter().chain(path.iter().copied()).collect();
+        (node.place_of(whole.iter().copied()), written(&whole))
+    };
+    let wrong = |path: &[&str], message: String, fix: String| {
+        let (place, path) = at(path);
+        Some(Diagnostic::new(Code::BadValue, place, message).at(path).fix(fix))
+    };
+    let wait = format!("claims of {name} would wait for ever");
+    if spec.arrays.iter().any(has_labels) {
+        let message = format!("no {} has the labels {{{labels}}}: {wait}", wanted.word());
+        return wrong(&[], message, format!("choose labels of a {}", wanted.word()));
+    }
+    // A slip in one of the labels is told at that one.
+    let all = || spec.arrays.iter().flat_map(|array| &array.labels);
+    for (key, value) in &class.arrays {
+        let values = || all().filter(|(other, _)| *other == key).map(|(_, value)| value.as_str());
+        let message = format!("no array has the label {key}: {value}: {wait}");
+        if values().next().is_none()
+            && let Some(near) = nearest(key, all().map(|(key, _)| key.as_str()))
+        {
+            return wrong(&[key], message, format!("did you mean `{near}`?"));
+        }
+        if values().all(|other| other != value)
+            && let Some(near) = nearest(value, values())
+        {
+            return wrong(&[key], message, format!("did you mean `{near}`?"));
+        }
+    }
+    let message = format!("no array has the labels {{{labels}}}: {wait}");
+    wrong(&[], message, format!("write `labels: {{{labels}}}` at the arrays that are meant"))
+}
+
+/// Which kind of array has the volumes of a class.
+fn array_type(name: &str, class: &ClassSpec) -> Option<ArrayType> {
+    match (name, class.like) {
+        (PURE_FILE, _) | (_, Some(BaseClass::PureFile)) => Some(ArrayType::FlashBlade),
+        (PURE_BLOCK, _) | (_, Some(BaseClass::PureBlock)) => Some(ArrayType::FlashArray),
+        _ => None,
+    }
+}
+
+/// Classes for which there is no array at all: claims wait until there is one.
+fn without_arrays(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (name, class) in &spec.classes {
+        let Some(wanted) = array_type(name, class) else { continue };
+        if spec.arrays.is_empty() || spec.arrays.iter().any(|array| array.r#type == wanted) {
+            continue;
+        }
+        let word = wanted.word();
+        let message = format!(
+            "there is no {word} in this document: claims of {name} wait until there is one"
+        );
+        found.push(
+            Diagnostic::new(Code::StorageAdvice, node.place_of(["spec", "classes", name]), message)
+                .at(format!("spec.classes.{name}"))
+                .fix(format!("add a {word} under `arrays`, or leave the class out")),
+        );
+    }
+    found
 }
 
 /// Whether each volume to import is one for one claim, on an array that is there.
@@ -172,10 +234,15 @@ fn imports(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("write one of: {}", names().collect::<Vec<_>>().join(", ")),
             };
-            found.push(wrong("array", format!("there is no array {array:?}"), fix));
+            found.push(wrong(
+                "array",
+                format!("there is no array {array}", array = quoted(array)),
+                fix,
+            ));
         }
         if Name::new(volume).is_none() {
-            let message = format!("{volume:?} is no name of a file system or volume");
+            let message =
+                format!("{volume} is no name of a file system or volume", volume = quoted(volume));
             let fix = "write at most 63 letters, digits, `-` and `_`; a volume in a pod or volume group cannot be imported";
             found.push(wrong("volume", message, fix.to_owned()));
         }
@@ -211,14 +278,14 @@ fn reached(array: &ArraySpec, index: usize, node: &Node) -> Vec<Diagnostic> {
         }
         let key = kept.and_then(|kept| kept.key.as_deref());
         if let Some(key) = key.filter(|key| !is_key(key)) {
-            let message = format!("{key:?} is no key of a Secret");
+            let message = format!("{key} is no key of a Secret", key = quoted(key));
             let fix = "write letters, digits, `-`, `_` and `.`";
             found.push(wrong(field, Code::BadValue, &message, fix));
         }
     }
     if let Some(pin) = &array.pin {
         if Trust::pin(pin).is_none() {
-            let message = format!("{pin:?} is no digest of a key");
+            let message = format!("{pin} is no digest of a key", pin = quoted(pin));
             let fix = "write `sha256:` and 64 hexadecimal digits";
             found.push(wrong("pin", Code::BadValue, &message, fix));
         }
@@ -230,13 +297,14 @@ fn reached(array: &ArraySpec, index: usize, node: &Node) -> Vec<Diagnostic> {
     }
     let address = &array.management;
     if !crate::array::is_address(address) {
-        let message = format!("{address:?} is no host name or address");
+        let message = format!("{address} is no host name or address", address = quoted(address));
         let fix = "write a host name or an address, and `:port` when it is not 443";
         found.push(wrong("management", Code::BadValue, &message, fix));
     } else if let Some(management) = Management::read(address) {
         let fix = "write the host name or address of the array's management interface";
         if let Some(why) = management.wrong() {
-            let message = format!("{address:?} {why}: no array can be there");
+            let message =
+                format!("{address} {why}: no array can be there", address = quoted(address));
             found.push(wrong("management", Code::BadValue, &message, fix));
         }
     }

@@ -22,6 +22,7 @@ use crate::argocd::{
 use crate::blueprint::name_of;
 use crate::diagnostic::{Code, Diagnostic, Place, Sources};
 use crate::pipeline::Side;
+use crate::plain;
 use crate::spec::{Given, Setting};
 
 /// Argo CD gives a request 60 s, the upload of the repository included, and then kills the command without a
@@ -273,7 +274,8 @@ fn list(told: &Told) -> Result<Made, Trouble> {
         out::words(&format!("more than {MAX_ANNOUNCED} apps: their parameters are not listed\n"));
         Vec::new()
     });
-    Ok(Made::Parameters(format!("{:#}\n", serde_json::to_value(announced)?)))
+    let list = format!("{:#}\n", serde_json::to_value(announced)?);
+    Ok(Made::Parameters(plain::json(&list)))
 }
 
 /// Returns the parameters of all apps, or nothing when there are more apps than `most`.

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use jiff::civil::Date;
+
 use super::files::{self, Input};
 use super::out;
 use super::{Outcome, Trouble};
-use crate::diagnostic::Sources;
+use crate::diagnostic::{Code, Diagnostic, Sources};
 use crate::plain;
+use crate::spec::Format;
 use crate::yaml;
 
 /// List apps whose `expires` has passed
@@ -29,10 +32,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let today = files::day(args.today);
+    let today: Date = files::day(args.today)
+        .parse()
+        .map_err(|error| Trouble::Usage(format!("the day of today: {error}")))?;
     let sources = Sources::default();
     let mut any = false;
     let mut kept = false;
+    let mut unread = Vec::new();
     for input in files::find(&args.paths, files::Ignored::ByGit)?.inputs {
         if input == Input::Stdin {
             continue;
@@ -41,23 +47,37 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             continue;
         };
         let documents = yaml::read(source, &sources).documents;
-        let last = |node: &yaml::Node| -> Option<String> {
-            let day = node.get("spec")?.get("expires")?.text()?;
-            (today.as_str() > day).then(|| day.to_owned())
-        };
-        let ended: Vec<String> = documents.iter().filter_map(last).collect();
+        let mut ended = Vec::new();
+        for node in &documents {
+            let day = node.get("spec").and_then(|spec| spec.get("expires"));
+            let Some(day) = day.filter(|day| !day.is_null()) else { continue };
+            let text = day.text().unwrap_or_default();
+            match text.parse::<Date>().ok().filter(|_| Format::Date.accepts(text)) {
+                Some(last) if last < today => ended.push(last),
+                Some(_) => {}
+                // Left alone, it would never end.
+                None => unread.push(unreadable(day)),
+            }
+        }
         let Some(day) = ended.iter().max() else {
             continue;
         };
         any = true;
-        out::data(&format!("{}\t{}\n", input.name(), plain::line(day, plain::LONGEST)))?;
+        out::data(&format!("{}\t{day}\n", plain::name(&input.name())))?;
         if args.delete && ended.len() == documents.len() {
             input.delete()?;
         } else if args.delete {
             kept = true;
-            out::words(&format!("{} holds other documents, too; it is left\n", input.name()));
+            let name = plain::name(&input.name());
+            out::words(&format!("{name} holds other documents, too; it is left\n"));
         }
     }
+    out::diagnostics(&unread, &sources, out::Format::Human);
     let done = args.delete && !kept;
-    Ok(if any && !done { Outcome::Wrong } else { Outcome::Good })
+    Ok(if any && !done || !unread.is_empty() { Outcome::Wrong } else { Outcome::Good })
+}
+
+fn unreadable(day: &yaml::Node) -> Diagnostic {
+    let message = format!("expected {}, found {}", Format::Date.phrase(), day.found());
+    Diagnostic::new(Code::BadValue, day.place, message).at("spec.expires")
 }

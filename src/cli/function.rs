@@ -122,6 +122,7 @@ fn render(
     };
     let unit = pipeline.documents(documents, Vec::new());
     let mut run = Run::new(&quotas);
+    run.refer(unit.references);
     let mut found = unit.diagnostics;
     found.extend(wrong);
     let mut objects: Vec<Object> = Vec::new();

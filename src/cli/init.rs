@@ -1,30 +1,27 @@
 //! `pso-gen init`: a first app file. Asks on a terminal, takes flags everywhere.
 
-use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::ask::Answers;
 use super::explain::{BLUEPRINT, TENANT_RULES, library, shape};
-use super::out;
-use super::{Outcome, Trouble};
-use crate::diagnostic::{Sources, any_error};
+use super::{Outcome, Trouble, cluster, files, out};
+use crate::blueprint::Classes;
+use crate::diagnostic::{Diagnostic, Place, Sources, any_error, nearest, sort};
+use crate::pipeline::{Pipeline, Side};
+use crate::plain;
 use crate::spec::{
-    API_VERSION, Expressions, Field, Format, Quantity, STORAGE, Setting, Shape, apply_setting,
-    check,
+    API_VERSION, Field, Format, Kind, STORAGE, Setting, Shape, Tenancy, apply_layer, apply_setting,
 };
-use crate::yaml::{self, Node};
-
-/// The classes that every cluster has.
-const CLASSES: [&str; 2] = ["pure-file", "pure-block"];
+use crate::yaml::{self, Entry, Node, Scalar, Typed, Value};
 
 /// Write a first app file
 ///
 /// Asks for what the app needs when it runs on a terminal; elsewhere, or with `--set`, takes flags.
-/// The file is checked before it is written, and never replaces one that is there.
+/// The app is rendered before the file is written: with any error, nothing is. It never replaces one that is there.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Kind of the app, such as `NextCloud`
@@ -41,6 +38,10 @@ pub(super) struct Args {
     /// Field under `spec`, such as `host=cloud.example.com`
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     set: Vec<String>,
+
+    /// Storage document of the cluster, for its classes
+    #[arg(long, value_name = "FILE")]
+    storage: Vec<PathBuf>,
 
     /// File to write; `NAME.pso.yaml` when left out, `-` prints it
     #[arg(short, long, value_name = "FILE")]
@@ -70,10 +71,12 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let is_app = |kind: &str| ![STORAGE, BLUEPRINT, TENANT_RULES].contains(&kind);
     let Some((kind, shape)) = shape(&kind, &library, &sources)?.filter(|(kind, _)| is_app(kind))
     else {
-        return Err(Trouble::Usage(format!(
-            "there is no kind `{kind}`; there are `{}`",
-            kinds.join("`, `")
-        )));
+        let near = nearest(&kind, kinds.iter().map(String::as_str));
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are `{}`", kinds.join("`, `")),
+        };
+        return Err(Trouble::Usage(format!("there is no kind {}; {hint}", plain::quoted(&kind))));
     };
     let short = kind.to_lowercase();
     let name = match &args.name {
@@ -85,100 +88,255 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         Some(namespace) => Some(namespace.clone()),
         None => answers.ask("Namespace", Format::Name, Some(&name))?.filter(|_| answers.asks),
     };
-    let text = document(&kind, &name, namespace.as_deref(), &shape, &args.set, &answers)?;
-    let read = yaml::read(sources.add("the new file", text.clone()), &sources);
-    let mut wrong = read.diagnostics;
-    for node in &read.documents {
-        wrong.extend(check(node, &shape, "", Expressions::Refused));
-    }
-    if any_error(&wrong) {
-        out::diagnostics(&wrong, &sources, out::Format::Human);
-        return Ok(Outcome::Wrong);
-    }
-    write(args, &name, &text)
-}
-
-fn document(
-    kind: &str,
-    name: &str,
-    namespace: Option<&str>,
-    shape: &Shape,
-    set: &[String],
-    answers: &Answers,
-) -> Result<String, Trouble> {
-    let mut text = format!("apiVersion: {API_VERSION}\nkind: {kind}\nmetadata:\n  name: {name}\n");
-    if let Some(namespace) = namespace {
-        let _ = writeln!(text, "  namespace: {namespace}");
-    }
-    text.push_str("spec:\n");
-    let spec = shape.field("spec").map(|field| field.shape.fields().unwrap_or_default());
-    let fields = spec.unwrap_or_default();
-    let mut given = given(set)?;
-    for field in fields.iter().filter(|field| field.required) {
-        if given.contains_key(&field.name) {
-            continue;
-        }
-        if let Some(answer) = answers.ask(&question(field), format_of(&field.shape), None)? {
-            let _ = writeln!(text, "  {}: {answer}", field.name);
-        }
-    }
-    let volumes = given.shift_remove("volumes").unwrap_or_default();
-    for (field, value) in &given {
-        let mut lines = String::new();
-        yaml::write(&mut lines, &serde_json::json!({field: value}))
-            .map_err(|error| Trouble::Usage(error.to_string()))?;
-        lines.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
-    }
-    text.push_str(&volume_lines(fields, &volumes, answers)?);
-    Ok(text)
-}
-
-/// What the flags say, as the fields of `spec`.
-fn given(set: &[String]) -> Result<serde_json::Map<String, Json>, Trouble> {
-    let sources = Sources::default();
-    let mut document = None;
-    for word in set {
-        let path = word.strip_prefix("spec.").unwrap_or(word);
-        let setting = Setting::parse("--set", &format!("spec.{path}"), &sources)
-            .map_err(|wrong| Trouble::Usage(format!("`--set {word}`: {}", wrong.message)))?;
-        let node = document.get_or_insert_with(|| Node::empty_map(setting.value.place));
-        apply_setting(node, &setting, None);
-    }
-    let spec = document.map(|node| node.to_json()["spec"].take());
-    Ok(spec.and_then(|spec| spec.as_object().cloned()).unwrap_or_default())
-}
-
-/// The volumes with class and size, so that one sees which word to switch.
-fn volume_lines(fields: &[Field], given: &Json, answers: &Answers) -> Result<String, Trouble> {
-    let Some(volumes) = fields.iter().find(|field| field.name == "volumes") else {
-        return Ok(String::new());
+    let (settings, mut wrong) = settings(&args.set, &sources);
+    let classes = classes(&args.storage, &sources, &mut wrong)?;
+    let maker = Maker {
+        kind: &kind,
+        shape: &shape,
+        sources: &sources,
+        answers: &answers,
+        classes: classes.names().collect(),
     };
-    let mut text = "  volumes:\n".to_owned();
-    for volume in volumes.shape.fields().unwrap_or_default() {
-        let default = volume.shape.default.clone().unwrap_or_default();
-        let about = volume.shape.about.trim_end_matches('.');
-        let word = |value: &Json| value.as_str().map(str::to_owned);
-        let short = word(&given[&volume.name]);
-        let given_size = short.clone().filter(|word| Quantity::parse(word).is_some());
-        let given_class = short.filter(|_| given_size.is_none());
-        let class = given_class.or_else(|| word(&given[&volume.name]["class"]));
-        let class = match class {
-            Some(class) => Some(class),
-            None => {
-                let question = format!("Class of `{}` ({about})", volume.name);
-                answers.choose(&question, &CLASSES, default["class"].as_str())?
-            }
-        };
-        let class = class.unwrap_or_default();
-        let mut size = given_size.or_else(|| word(&given[&volume.name]["size"]));
-        if size.is_none() {
-            let question = format!("Size of `{}`", volume.name);
-            size = answers.ask(&question, Format::Quantity, default["size"].as_str())?;
-        }
-        let size = size.unwrap_or_default();
-        let _ = writeln!(text, "    {}: {{class: {class}, size: {size}}}  # {about}", volume.name);
+    let mut node = maker.head(&name, namespace.as_deref());
+    for setting in &settings {
+        apply_setting(&mut node, setting, Some(&shape));
     }
-    Ok(text)
+    maker.ask_what_is_missing(&mut node)?;
+    let render = |node: Node| {
+        let pipeline = Pipeline {
+            sources: &sources,
+            library: &library,
+            classes: classes.clone(),
+            layers: Vec::new(),
+            settings: Vec::new(),
+            namespace: None,
+            tenancy: Tenancy::default(),
+            today: files::day(None),
+            side: Side::Today,
+        };
+        pipeline.documents(vec![node], Vec::new()).diagnostics
+    };
+    // First as it was given, so that what is wrong is shown where it was written.
+    wrong.extend(render(node.clone()));
+    if !any_error(&wrong) {
+        let text = maker.text(&node)?;
+        // Then as it will be read.
+        let read = yaml::read(sources.add("the new file", text.clone()), &sources);
+        let mut again = read.diagnostics;
+        again.extend(read.documents.into_iter().flat_map(render).filter(Diagnostic::is_error));
+        if again.is_empty() {
+            let outcome = write(args, &name, &text)?;
+            out::diagnostics(&wrong, &sources, out::Format::Human);
+            return Ok(outcome);
+        }
+        wrong = again;
+    }
+    sort(&mut wrong, &sources);
+    out::diagnostics(&wrong, &sources, out::Format::Human);
+    Ok(Outcome::Wrong)
+}
+
+/// What the flags set; `spec.` may be left out.
+fn settings(set: &[String], sources: &Sources) -> (Vec<Setting>, Vec<Diagnostic>) {
+    let (mut settings, mut wrong) = (Vec::new(), Vec::new());
+    for text in set {
+        let path = text.split('=').next().unwrap_or_default();
+        let is_whole = ["spec", "metadata"].iter().any(|section| {
+            path.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        });
+        let text = if is_whole { text.clone() } else { format!("spec.{text}") };
+        match Setting::parse("--set", &text, sources) {
+            Ok(setting) => settings.push(setting),
+            Err(diagnostic) => wrong.push(diagnostic),
+        }
+    }
+    (settings, wrong)
+}
+
+/// The classes that volumes may have.
+fn classes(
+    paths: &[PathBuf],
+    sources: &Sources,
+    wrong: &mut Vec<Diagnostic>,
+) -> Result<Classes, Trouble> {
+    let mut classes = Classes::default();
+    for path in paths {
+        match cluster::storage(path, sources)? {
+            Ok(spec) => classes.add(&spec),
+            Err(found) => wrong.extend(found),
+        }
+    }
+    Ok(classes)
+}
+
+/// Makes the new file.
+struct Maker<'m> {
+    kind: &'m str,
+    shape: &'m Shape,
+    sources: &'m Sources,
+    answers: &'m Answers,
+    /// Names of the classes that volumes may have.
+    classes: Vec<&'m str>,
+}
+
+impl Maker<'_> {
+    /// The document before anything is set: its head, and its volumes with class and size, so that one sees which
+    /// word to switch.
+    fn head(&self, name: &str, namespace: Option<&str>) -> Node {
+        let mut head = json!({
+            "apiVersion": API_VERSION,
+            "kind": self.kind,
+            "metadata": {"name": name},
+            "spec": {},
+        });
+        if let Some(namespace) = namespace {
+            head["metadata"]["namespace"] = namespace.into();
+        }
+        for volume in self.volumes() {
+            let fields = ["class", "size"].map(|field| {
+                let default = volume.shape.default.as_ref().map(|default| default[field].clone());
+                (field, default.unwrap_or_default())
+            });
+            let fields: serde_json::Map<_, _> = fields
+                .into_iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(field, value)| (field.to_owned(), value))
+                .collect();
+            head["spec"]["volumes"][&volume.name] = fields.into();
+        }
+        self.node(&head)
+    }
+
+    fn node(&self, json: &Json) -> Node {
+        let mut text = String::new();
+        // Written and read again, every value has a place.
+        let _ = yaml::write(&mut text, json);
+        let source = self.sources.add("the new file", text.trim_start_matches("---\n"));
+        let read = yaml::read(source, self.sources).documents.into_iter().next();
+        read.unwrap_or_else(|| Node::empty_map(Place::start_of(source)))
+    }
+
+    fn spec(&self) -> &[Field] {
+        let spec = self.shape.field("spec").and_then(|field| field.shape.fields());
+        spec.unwrap_or_default()
+    }
+
+    fn volumes(&self) -> &[Field] {
+        let volumes = self.spec().iter().find(|field| field.name == "volumes");
+        volumes.and_then(|field| field.shape.fields()).unwrap_or_default()
+    }
+
+    /// Asks for fields that must be there, and for the classes and sizes of volumes, as far as no flag sets them.
+    fn ask_what_is_missing(&self, node: &mut Node) -> Result<(), Trouble> {
+        if !self.answers.asks {
+            return Ok(());
+        }
+        let mut answered = serde_json::Map::new();
+        for field in self.spec().iter().filter(|field| field.required) {
+            if node.get("spec").and_then(|spec| spec.get(&field.name)).is_some() {
+                continue;
+            }
+            let format = format_of(&field.shape);
+            if let Some(answer) = self.answers.ask(&question(field), format, None)? {
+                answered.insert(field.name.clone(), answer.into());
+            }
+        }
+        for volume in self.volumes() {
+            let about = volume.shape.about.trim_end_matches('.');
+            for word in ["class", "size"] {
+                let now = ["spec", "volumes", &volume.name, word]
+                    .iter()
+                    .try_fold(&*node, |node, step| node.get(step));
+                let now = now.and_then(Node::text).map(str::to_owned);
+                let from_flag =
+                    now.as_deref() != volume.shape.default.as_ref().and_then(|d| d[word].as_str());
+                if from_flag {
+                    continue;
+                }
+                let answer = if word == "class" {
+                    let question = format!("Class of `{}` ({about})", volume.name);
+                    self.answers.choose(&question, &self.classes, now.as_deref())?
+                } else {
+                    let question = format!("Size of `{}`", volume.name);
+                    self.answers.ask(&question, Format::Quantity, now.as_deref())?
+                };
+                if let Some(answer) = answer {
+                    answered.entry("volumes").or_insert_with(|| json!({}))[&volume.name][word] =
+                        answer.into();
+                }
+            }
+        }
+        if !answered.is_empty() {
+            let layer = self.node(&json!({"spec": answered}));
+            apply_layer(node, &layer, Some(self.shape));
+        }
+        Ok(())
+    }
+
+    /// Writes the document, each volume on a line with what it is for.
+    fn text(&self, node: &Node) -> Result<String, Trouble> {
+        let mut json = as_written(node, self.shape);
+        let volumes = json["spec"].as_object_mut().and_then(|spec| spec.shift_remove("volumes"));
+        if json["spec"] == json!({}) && volumes.is_some() {
+            json["spec"] = Json::Null;
+        }
+        let mut text = String::new();
+        yaml::write(&mut text, &json).map_err(|error| Trouble::Usage(error.to_string()))?;
+        let mut text = text.trim_start_matches("---\n").replace("spec: null\n", "spec:\n");
+        let Some(volumes) = volumes else { return Ok(text) };
+        text.push_str("  volumes:\n");
+        for (name, volume) in volumes.as_object().into_iter().flatten() {
+            let declared = self.volumes().iter().find(|field| field.name == *name);
+            let about = declared.map(|field| field.shape.about.trim_end_matches('.'));
+            let about = about.filter(|about| !about.is_empty());
+            let about = about.map(|about| format!("  # {}", plain::line(about, plain::LONGEST)));
+            text.push_str(&format!("    {name}: {}{}\n", flow(volume), about.unwrap_or_default()));
+        }
+        Ok(text)
+    }
+}
+
+/// A value as YAML in one line: words that need no quotes have none.
+fn flow(value: &Json) -> String {
+    match value {
+        Json::Object(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|(key, value)| format!("{key}: {}", flow(value))).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+        Json::String(word)
+            if word.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && word.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c))
+                && Scalar::Plain(word.clone()).typed() == Typed::Text =>
+        {
+            word.clone()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A document as JSON in which every text is as it was written: `010` is a name, not a number.
+fn as_written(node: &Node, shape: &Shape) -> Json {
+    match (&node.value, &shape.kind) {
+        (Value::Map(entries), _) => {
+            let entry = |entry: &Entry| {
+                let inner = shape.inside(&entry.key).map(|inner| as_written(&entry.value, inner));
+                (entry.key.clone(), inner.unwrap_or_else(|| entry.value.to_json()))
+            };
+            Json::Object(entries.iter().map(entry).collect())
+        }
+        (Value::List(items), Kind::List(inner)) => {
+            Json::Array(items.iter().map(|item| as_written(item, inner)).collect())
+        }
+        (Value::Scalar(scalar), Kind::Text { .. }) => scalar.text().into(),
+        (Value::Scalar(scalar), Kind::Either(shapes))
+            if matches!(scalar.typed(), Typed::Integer(_) | Typed::Float(_))
+                && !shapes.iter().any(|shape| matches!(shape.kind, Kind::Integer { .. })) =>
+        {
+            scalar.text().into()
+        }
+        _ => node.to_json(),
+    }
 }
 
 fn question(field: &Field) -> String {
@@ -188,7 +346,7 @@ fn question(field: &Field) -> String {
 
 fn format_of(shape: &Shape) -> Format {
     match &shape.kind {
-        crate::spec::Kind::Text { format, .. } => *format,
+        Kind::Text { format, .. } => *format,
         _ => Format::Text,
     }
 }
@@ -202,6 +360,7 @@ fn write(args: &Args, name: &str, text: &str) -> Result<Outcome, Trouble> {
     let failed = |source| Trouble::Write { path: path.display().to_string(), source };
     let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
-    out::words(&format!("wrote {0}; see what it becomes: pso-gen render {0}\n", path.display()));
+    let shown = plain::name(&path.display().to_string());
+    out::words(&format!("wrote {shown}; see what it becomes: pso-gen render {shown}\n"));
     Ok(Outcome::Good)
 }

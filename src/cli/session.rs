@@ -67,6 +67,7 @@ impl Summary {
 /// What is left of a document when it has been rendered.
 struct Done<T> {
     storage: usize,
+    references: Vec<check::Reference>,
     apps: Vec<Facts>,
     diagnostics: Vec<Diagnostic>,
     prepared: T,
@@ -268,7 +269,8 @@ impl Session {
             documents += nodes.len();
             summary.diagnostics.extend(diagnostics);
             for done in in_parallel(nodes, |node| one(&pipeline, node, &prepare)) {
-                let Done { storage, apps, diagnostics, prepared } = done?;
+                let Done { storage, references, apps, diagnostics, prepared } = done?;
+                run.refer(references);
                 summary.storage += storage;
                 summary.apps += apps.len();
                 summary.diagnostics.extend(diagnostics);
@@ -313,6 +315,7 @@ fn one<T>(
     let facts = |rendered: &Rendered| Facts::of(&rendered.app, &rendered.compiled);
     Ok(Done {
         storage: unit.storage.len(),
+        references: std::mem::take(&mut unit.references),
         apps: unit.apps.iter().map(facts).collect(),
         diagnostics: std::mem::take(&mut unit.diagnostics),
         prepared: prepare(&unit)?,

@@ -9,6 +9,9 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use super::{Code, Diagnostic, Place, Severity, Source, SourceId, Sources, hidden, without_tokens};
 use crate::plain;
 
+/// Longest message or remedy, in characters.
+const LONGEST: usize = 4000;
+
 /// Whether text carries colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
@@ -77,13 +80,13 @@ fn one(diagnostic: &Diagnostic, texts: &mut Texts<'_>, renderer: &Renderer) -> S
         "" => without_tokens(&diagnostic.message),
         path => without_tokens(&format!("{path}: {}", diagnostic.message)),
     };
-    let title = plain::lines(&title);
+    let title = sentence(&title);
     let kept: Vec<_> = diagnostic
         .place
         .iter()
         .map(|&place| (place, None))
         .chain(diagnostic.related.iter().map(|(place, why)| (*place, Some(why.as_str()))))
-        .map(|(place, why)| (texts.get(place.source), place, why.map(plain::lines)))
+        .map(|(place, why)| (texts.get(place.source), place, why.map(sentence)))
         .collect();
     let title = level.primary_title(title).id(diagnostic.code.name());
     let mut group = Group::with_title(title);
@@ -96,9 +99,14 @@ fn one(diagnostic: &Diagnostic, texts: &mut Texts<'_>, renderer: &Renderer) -> S
         );
     }
     if let Some(fix) = &diagnostic.fix {
-        group = group.element(Level::HELP.message(plain::lines(&without_tokens(fix))));
+        group = group.element(Level::HELP.message(sentence(&without_tokens(fix))));
     }
     renderer.render(&[group])
+}
+
+/// A message or remedy, which may quote what was found: on one line, so that it forges no other one.
+fn sentence(text: &str) -> String {
+    plain::line(text, LONGEST)
 }
 
 /// The place's bytes, cut at the end of its first line: a whole block would bury the message.

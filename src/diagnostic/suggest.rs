@@ -11,6 +11,22 @@ pub fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -
         .map(|(_, candidate)| candidate)
 }
 
+/// Returns the candidate of which `found` is most likely a slip, where both may well be names of their own: one
+/// letter differs, in a word of four letters or more, and no digit (`team-a` is no slip of `team-b`).
+pub fn slip<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates.into_iter().find(|candidate| is_slip(found, candidate))
+}
+
+fn is_slip(a: &str, b: &str) -> bool {
+    if a.split('-').count() != b.split('-').count() {
+        return false;
+    }
+    let mut differ = a.split('-').zip(b.split('-')).filter(|(a, b)| a != b);
+    let (Some((a, b)), None) = (differ.next(), differ.next()) else { return false };
+    let digits = |word: &str| word.chars().filter(char::is_ascii_digit).collect::<String>();
+    a.len() >= 4 && b.len() >= 4 && digits(a) == digits(b) && strsim::damerau_levenshtein(a, b) == 1
+}
+
 fn likeness(a: &str, b: &str) -> f64 {
     // The beginning of a word ("vol" for "volumes") is near for a person, though not by letters
     // changed.
@@ -25,7 +41,7 @@ fn likeness(a: &str, b: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{nearest, slip};
 
     #[test]
     fn finds_slips_and_leaves_strangers_alone() {
@@ -35,5 +51,15 @@ mod tests {
         assert_eq!(nearest("pure_block", words), Some("pure-block"));
         assert_eq!(nearest("wbe", ["db", "web"]), Some("web"));
         assert_eq!(nearest("colour", words), None);
+    }
+
+    #[test]
+    fn names_of_their_own_are_no_slips() {
+        let names = ["nextcloud", "team-b", "prod2", "team-cloud-credentials"];
+        assert_eq!(slip("nextclod", names), Some("nextcloud"));
+        assert_eq!(slip("team-cloud-credentails", names), Some("team-cloud-credentials"));
+        for other in ["team-a", "prod1", "team-cloud", "files", "nextcloud"] {
+            assert_eq!(slip(other, names), None, "{other}");
+        }
     }
 }

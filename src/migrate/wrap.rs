@@ -220,11 +220,11 @@ impl Unwrap<'_> {
             }
             if let Some(text) = helm.get("values").and_then(Node::text) {
                 let read = self.text("helm.values", text.to_owned(), node.place)?;
-                apply_layer(&mut values, &read);
+                apply_layer(&mut values, &read, None);
             }
             if let Some(fields) = helm.get("valuesObject") {
                 let fields = self.bare(fields.clone());
-                apply_layer(&mut values, &fields);
+                apply_layer(&mut values, &fields, None);
             }
             for parameter in helm.get("parameters").and_then(Node::items).unwrap_or_default() {
                 let name = parameter.get("name").and_then(Node::text);

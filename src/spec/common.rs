@@ -217,19 +217,20 @@ impl<'de> Deserialize<'de> for Tls {
                 f.write_str("the name of a Secret, `true` or `false`")
             }
 
-            fn visit_bool<E: de::Error>(self, on: bool) -> Result<Tls, E> {
-                Ok(if on { Tls::Standard } else { Tls::Off })
-            }
-
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<Tls, E> {
-                Ok(Tls::Secret(name.to_owned()))
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Tls, E> {
+                Ok(match word {
+                    "true" | "True" | "TRUE" => Tls::Standard,
+                    "false" | "False" | "FALSE" => Tls::Off,
+                    name => Tls::Secret(name.to_owned()),
+                })
             }
 
             fn visit_unit<E: de::Error>(self) -> Result<Tls, E> {
                 Ok(Tls::Standard)
             }
         }
-        deserializer.deserialize_any(Visitor)
+        // The word as it is written: `007` is a name.
+        deserializer.deserialize_str(Visitor)
     }
 }
 
@@ -413,7 +414,37 @@ pub struct Patch {
     /// env, volumes, ports) merge by name, `null` removes, `$patch: delete` removes an item.
     pub merge: Option<Json>,
     /// JSON patch, RFC 6902: operations with `op`, `path`, `value`, `from`.
+    #[schemars(with = "Option<Vec<PatchOperation>>")]
     pub json: Option<Vec<Json>>,
+}
+
+/// One operation of a JSON patch: <https://www.rfc-editor.org/rfc/rfc6902>
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used: operations are applied as JSON")]
+struct PatchOperation {
+    /// What is done.
+    op: PatchOp,
+    /// Where, as a JSON pointer such as `/spec/replicas`.
+    path: String,
+    /// What is added, put there, or compared.
+    #[serde(default)]
+    value: Json,
+    /// Of `move` and `copy`: where it comes from.
+    from: Option<String>,
+}
+
+/// What an operation of a JSON patch does.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum PatchOp {
+    Add,
+    Remove,
+    Replace,
+    Move,
+    Copy,
+    Test,
 }
 
 /// Which objects a patch changes: those for which everything that is given holds.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnostic::{Code, Diagnostic, Place, nearest};
+use crate::plain::quoted;
 use crate::yaml::Node;
 
 /// The version that is read.
@@ -69,7 +70,10 @@ pub fn split(node: Node, kinds: &[String]) -> Result<Document, Diagnostic> {
     let version_word = version.and_then(|entry| entry.value.text()).unwrap_or_default();
     if version_word != API_VERSION {
         let place = version.map_or(node.place, |entry| entry.value.place);
-        let message = format!("expected `{API_VERSION}`, found {version_word:?}");
+        let message = format!(
+            "expected `{API_VERSION}`, found {version_word}",
+            version_word = quoted(version_word)
+        );
         return Err(Diagnostic::new(Code::UnsupportedVersion, place, message).at("apiVersion").fix(
             format!("write `apiVersion: {API_VERSION}`, or keep Kubernetes' own objects in a file that is not named `*.pso.yaml`"),
         ));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::plain::quoted;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
@@ -34,7 +35,9 @@ impl fmt::Display for Seconds {
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("{text:?} is not a duration")))
+        Self::parse(&text).ok_or_else(|| {
+            de::Error::custom(format!("{text} is not a duration", text = quoted(text)))
+        })
     }
 }
 

@@ -141,6 +141,14 @@ impl Format {
         }
     }
 
+    /// Returns whether a word is meant as this, where another format would do as well.
+    pub(super) fn could_be(self, word: &str) -> bool {
+        match self {
+            Self::Class => word.starts_with(|c: char| c.is_ascii_alphabetic()),
+            _ => self.accepts(word),
+        }
+    }
+
     /// Returns whether a text has the format.
     pub fn accepts(self, text: &str) -> bool {
         match self {
@@ -153,7 +161,8 @@ impl Format {
             Self::Subdomain => is_subdomain(text),
             Self::Cidr => text.parse::<IpNet>().is_ok(),
             Self::Cron => is_cron(text),
-            Self::Date => text.parse::<Date>().is_ok(),
+            // One way to write a day: whoever compares or sorts days sees the same ones.
+            Self::Date => text.parse::<Date>().is_ok_and(|day| day.to_string() == text),
             Self::Image => is_image(text),
             Self::Variable => is_variable(text),
             Self::Path => text.starts_with('/') && !text.split('/').any(|part| part == ".."),
@@ -298,7 +307,11 @@ mod tests {
                 &["*/5 * * * *", "0 2 * * mon-fri", "0,30 1-5 1 jan *", "@daily"],
                 &["* * * *", "60 * * * *", "*/0 * * * *", "a b c d e", "5-1 * * * *", "@never"],
             ),
-            (Format::Date, &["2026-12-24"], &["2026-13-01", "24.12.2026", "tomorrow"]),
+            (
+                Format::Date,
+                &["2026-12-24"],
+                &["2026-13-01", "24.12.2026", "tomorrow", "20261101", "2026-11-01T10:00"],
+            ),
             (
                 Format::Image,
                 &[

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::plain::quoted;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
@@ -110,7 +111,8 @@ impl fmt::Display for Quantity {
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("{text:?} is not a size")))
+        Self::parse(&text)
+            .ok_or_else(|| de::Error::custom(format!("{text} is not a size", text = quoted(text))))
     }
 }
 

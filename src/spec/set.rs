@@ -1,7 +1,9 @@
 //! `--set spec.volumes.files=30Ti`: one value, from the command line or from Argo CD.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
+use super::layer::{apply_layer, is_blank, takes_back_everything};
 use super::{Kind, Shape};
 use crate::diagnostic::{Code, Diagnostic, Place, SourceId, Sources};
 use crate::yaml::{self, Entry, Node, Scalar, Value};
@@ -15,6 +17,8 @@ pub struct Setting {
     pub path: Vec<(String, Place)>,
     /// The value; its place is in the setting's own text.
     pub value: Node,
+    /// The app that is most likely meant, when none is called like that.
+    pub near: OnceLock<String>,
     /// Whether the value is words that take the type of their field, instead of YAML.
     words: bool,
 }
@@ -33,7 +37,7 @@ pub struct Given {
 /// A value whose type the field decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Words {
-    /// One word; empty for nothing, which removes the field.
+    /// One word; empty for no value, which changes nothing.
     One(String),
     /// A list.
     List(Vec<String>),
@@ -50,8 +54,8 @@ impl Setting {
         Self::parse(Self::NAMESPACE, &format!("metadata.namespace={name}"), sources)
     }
 
-    /// Reads `path=value` or `app:path=value`. The value is YAML: `3`, `[a, b]`, `{min: 2}`; nothing
-    /// removes the field. A dot inside a key is written `\.`.
+    /// Reads `path=value` or `app:path=value`. The value is YAML: `3`, `[a, b]`, `{min: 2}`; `null` takes the
+    /// field back to its default. A dot inside a key is written `\.`.
     pub fn parse(name: &str, text: &str, sources: &Sources) -> Result<Self, Diagnostic> {
         let source = sources.add(name, text);
         let Some(equals) = text.find('=') else {
@@ -69,9 +73,19 @@ impl Setting {
             return Err(bad(place, &format!("the value is not YAML: {}", wrong.message)));
         }
         let place = Place::in_text(source, text, equals + 1, text.len());
-        let mut value = read.documents.into_iter().next().unwrap_or_else(|| plain("", place));
+        // The reader leaves out a document that is `null`, like one that is not there.
+        let is_there = !matches!(written.trim().chars().next(), None | Some('#'));
+        let nothing = || plain(if is_there { "null" } else { "" }, place);
+        let mut value = read.documents.into_iter().next().unwrap_or_else(nothing);
         stand_at(&mut value, place);
-        Ok(Self { app, path, value, words: false })
+        if is_blank(&value) {
+            let fix = format!(
+                "write `{target}=null` to go back to the default, or `{target}=\"\"` for an empty text"
+            );
+            return Err(bad(place, "there is no value after the `=`").fix(fix));
+        }
+        sections_stay(&path, &value)?;
+        Ok(Self { app, path, value, near: OnceLock::new(), words: false })
     }
 
     /// Reads a setting whose value is words.
@@ -103,8 +117,30 @@ impl Setting {
                 Node { value: Value::Map(entries.iter().map(entry).collect()), place }
             }
         };
-        Ok(Self { app, path, value, words: true })
+        sections_stay(&path, &value)?;
+        Ok(Self { app, path, value, near: OnceLock::new(), words: true })
     }
+
+    /// Returns it as a layer: the value under the keys of its path.
+    fn layer(&self, value: Node) -> Node {
+        self.path.iter().rev().fold(value, |value, (key, place)| {
+            let entry = Entry { key: key.clone(), place: *place, value };
+            Node { value: Value::Map(vec![entry]), place: *place }
+        })
+    }
+}
+
+/// Refuses `null` for a whole section.
+fn sections_stay(path: &[(String, Place)], value: &Node) -> Result<(), Diagnostic> {
+    match path {
+        [(section, _)] if is_default(value) => Err(takes_back_everything(section, value.place)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a value is `null`, which takes back to the default.
+fn is_default(node: &Node) -> bool {
+    node.is_null() && !is_blank(node)
 }
 
 fn plain(word: &str, place: Place) -> Node {
@@ -180,19 +216,21 @@ fn stand_at(node: &mut Node, place: Place) {
     }
 }
 
-/// Puts the value into a document, making the mappings on the way. `shape` is the document's, if it is
-/// known: words take their types from it.
+/// Merges the value over a document, like a layer that has nothing else. `shape` is the document's, if it is known:
+/// words take their types from it.
 pub fn apply_setting(document: &mut Node, setting: &Setting, shape: Option<&Shape>) {
-    if !setting.words {
-        put(document, &setting.path, &setting.value);
+    let mut value = setting.value.clone();
+    // Argo CD's page leaves empty words where nothing was entered.
+    if is_blank(&value) {
         return;
     }
-    let path: Vec<&str> = setting.path.iter().map(|(key, _)| key.as_str()).collect();
-    let mut value = setting.value.clone();
-    if let Some(shape) = shape.and_then(|shape| shape.at(&path)) {
-        take_type(&mut value, shape);
+    if setting.words {
+        let path: Vec<&str> = setting.path.iter().map(|(key, _)| key.as_str()).collect();
+        if let Some(shape) = shape.and_then(|shape| shape.at(&path)) {
+            take_type(&mut value, shape);
+        }
     }
-    put(document, &setting.path, &value);
+    apply_layer(document, &setting.layer(value), shape);
 }
 
 /// Lets words be what their field wants: text as it stands, numbers, or YAML where neither word, list
@@ -216,13 +254,14 @@ fn take_type(node: &mut Node, shape: &Shape) {
                 }
             }
         }
-        (Value::Scalar(scalar), Kind::Text { .. }) if !scalar.text().is_empty() => {
+        // The one word that is not taken as it stands: back to the default.
+        (Value::Scalar(scalar), Kind::Text { .. }) if scalar.text() != "~" => {
             *scalar = Scalar::Text(scalar.text().to_owned());
         }
         (Value::Scalar(scalar), Kind::Boolean | Kind::Integer { .. }) => {
             *scalar = Scalar::Plain(scalar.text().trim().to_owned());
         }
-        (Value::Scalar(scalar), Kind::Text { .. }) => *scalar = Scalar::Plain(String::new()),
+        (Value::Scalar(_), Kind::Text { .. }) => {}
         (Value::Scalar(scalar), _) => {
             let inner = Sources::default();
             let read = yaml::read(inner.add("", scalar.text()), &inner);
@@ -236,29 +275,6 @@ fn take_type(node: &mut Node, shape: &Shape) {
         }
         _ => {}
     }
-}
-
-fn put(node: &mut Node, path: &[(String, Place)], value: &Node) {
-    let Some(((key, place), rest)) = path.split_first() else {
-        *node = value.clone();
-        return;
-    };
-    if !matches!(node.value, Value::Map(_)) {
-        // What is wrong with a mapping here is wrong with the setting.
-        *node = Node::empty_map(*place);
-    }
-    let Value::Map(entries) = &mut node.value else {
-        return;
-    };
-    if rest.is_empty() && value.is_null() {
-        entries.retain(|entry| entry.key != *key);
-        return;
-    }
-    let index = entries.iter().position(|entry| entry.key == *key).unwrap_or_else(|| {
-        entries.push(Entry { key: key.clone(), place: *place, value: Node::empty_map(*place) });
-        entries.len() - 1
-    });
-    put(&mut entries[index].value, rest, value);
 }
 
 #[cfg(test)]
@@ -280,7 +296,17 @@ mod tests {
     #[test]
     fn refuses_what_is_no_setting() {
         let sources = Sources::default();
-        for text in ["spec.a", "=1", "replicas=2", "spec..a=1", "spec.a=[1"] {
+        for text in [
+            "spec.a",
+            "spec.a=",
+            "spec.a= # b",
+            "spec=~",
+            "metadata=null",
+            "=1",
+            "replicas=2",
+            "spec..a=1",
+            "spec.a=[1",
+        ] {
             let error = Setting::parse("--set", text, &sources).expect_err(text);
             assert_eq!(error.code, Code::BadLayer, "{text}");
         }

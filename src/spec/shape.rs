@@ -3,6 +3,7 @@
 //!
 //! A shape is made from a Rust type (by its generated schema) or from a blueprint's parameters.
 
+mod blank;
 mod check;
 mod explain;
 mod from_rust;
@@ -13,6 +14,7 @@ use serde_json::Value as Json;
 
 use super::Format;
 
+pub use blank::drop_blank;
 pub use check::{Expressions, check};
 pub use explain::{bounds, explain, markdown};
 pub use repair::{looks_like_a_size, repair};
@@ -105,6 +107,15 @@ impl Shape {
     /// Returns the field with a name.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields()?.iter().find(|field| field.name == name)
+    }
+
+    /// Returns what stands under a key of a mapping.
+    pub fn inside(&self, key: &str) -> Option<&Self> {
+        match &self.kind {
+            Kind::Map { values, .. } => Some(values),
+            Kind::Either(shapes) => shapes.iter().find_map(|shape| shape.inside(key)),
+            _ => self.field(key).map(|field| &field.shape),
+        }
     }
 
     /// Returns what stands at a path, through lists and mappings too.

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 use super::Seconds;
+use crate::plain::quoted;
 
 /// Snapshots at fixed times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -110,8 +111,9 @@ impl Snapshots {
             let keep = keep.trim().strip_prefix("keep ")?.trim().parse().ok()?;
             Some(SnapshotSchedule { every, keep })
         };
-        let schedule = read()
-            .ok_or_else(|| format!("expected `every 6h, keep 28` or `never`, found {text:?}"))?;
+        let schedule = read().ok_or_else(|| {
+            format!("expected `every 6h, keep 28` or `never`, found {text}", text = quoted(text))
+        })?;
         match schedule.wrong() {
             Some((field, why)) => Err(format!("`{field}`: {why}")),
             None => Ok(Self::Every(schedule)),
@@ -143,7 +145,7 @@ impl<'de> Deserialize<'de> for Snapshots {
             fn visit_str<E: de::Error>(self, word: &str) -> Result<Snapshots, E> {
                 (word == "never")
                     .then_some(Snapshots::Never)
-                    .ok_or_else(|| E::custom(format!("{word:?} is not `never`")))
+                    .ok_or_else(|| E::custom(format!("{word} is not `never`", word = quoted(word))))
             }
 
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Snapshots, A::Error> {

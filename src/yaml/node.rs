@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::diagnostic::Place;
+use crate::plain::quoted;
 
 /// A value and its place. The place of a mapping or list inside a mapping is that of its key.
 #[derive(Debug, Clone, PartialEq)]
@@ -198,7 +199,7 @@ impl Node {
                     if text.len() < scalar.text().len() {
                         text.push('…');
                     }
-                    format!("{text:?}")
+                    quoted(text)
                 }
             },
         }

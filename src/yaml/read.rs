@@ -115,6 +115,8 @@ impl Reader<'_> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let scalar = match style {
+                    // The parser has `~` for a value that is not there.
+                    ScalarStyle::Plain if place.start == place.end => Scalar::Plain(String::new()),
                     ScalarStyle::Plain => Scalar::Plain(text.into_owned()),
                     _ => Scalar::Text(text.into_owned()),
                 };

@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
+use crate::plain::quoted;
 use crate::spec::{Format, Quantity, Seconds};
 
 /// Implements reading of a type that is a word or a mapping, the mapping being another type.
@@ -132,7 +133,7 @@ word_or_fields!(
             _ => return Err("write exactly one of `file`, `content`, `secret`".to_owned()),
         };
         let octal = |text: String| {
-            i32::from_str_radix(&text, 8).map_err(|_| format!("{text:?} is not a mode in octal"))
+            i32::from_str_radix(&text, 8).map_err(|_| format!("{text} is not a mode in octal", text = quoted(text)))
         };
         Ok(FileMount { content, mode: fields.mode.map(octal).transpose()? })
     },
@@ -202,7 +203,7 @@ word_or_fields!(
     "a size, or a mapping with `size`, `memory`, `seed`",
     |size| Quantity::parse(size)
         .map(|size| Writable { size: Some(size), ..Writable::default() })
-        .ok_or_else(|| format!("{size:?} is not a size")),
+        .ok_or_else(|| format!("{size} is not a size", size = quoted(size))),
     |fields| {
         let WritableFields { size, memory, seed } = fields;
         Ok(Writable { size, memory, seed })
@@ -398,8 +399,9 @@ impl<'de> Deserialize<'de> for When {
             "asked" => Ok(Self::Asked),
             schedule if Format::Cron.accepts(schedule) => Ok(Self::Every(word)),
             _ => Err(de::Error::custom(format!(
-                "expected `asked` or {}, found {word:?}",
-                Format::Cron.phrase()
+                "expected `asked` or {}, found {}",
+                Format::Cron.phrase(),
+                quoted(word)
             ))),
         }
     }

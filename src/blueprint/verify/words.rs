@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Probe, Program, Serving, Verifier};
 use crate::blueprint::language::EnvValue;
+use crate::plain::quoted;
 use crate::spec::Format;
 
 /// Fields of a pod that a variable can show:
@@ -37,7 +38,8 @@ impl Verifier<'_> {
                 let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
                 if key.is_empty() || !key.chars().all(fits) {
                     let message = format!(
-                        "the key {key:?} of `{secret}` is not of letters, digits, `-`, `_` and `.`"
+                        "the key {key} of `{secret}` is not of letters, digits, `-`, `_` and `.`",
+                        key = quoted(key)
                     );
                     self.tell("secrets", &[], &message);
                 }
@@ -114,8 +116,10 @@ impl Verifier<'_> {
             || !name.chars().all(fits)
             || name.starts_with(|c: char| c.is_ascii_digit())
         {
-            let message =
-                format!("{name:?} is not a name of a variable: letters, digits, `_`, `-` and `.`");
+            let message = format!(
+                "{name} is not a name of a variable: letters, digits, `_`, `-` and `.`",
+                name = quoted(name)
+            );
             self.tell(part, at, &message);
         }
         if let Some(EnvValue::Field(field)) = value
@@ -144,7 +148,7 @@ impl Verifier<'_> {
 
     fn fits(&mut self, part: &str, at: &[&str], format: Format, text: &str) {
         if !format.accepts(text) {
-            self.tell(part, at, &format!("expected {}, found {text:?}", format.phrase()));
+            self.tell(part, at, &format!("expected {}, found {}", format.phrase(), quoted(text)));
         }
     }
 }

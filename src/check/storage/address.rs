@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use reqwest::Url;
 
+use crate::plain::quoted;
 use crate::spec::Format;
 
 /// A host as it is compared: names without case and without the last dot, addresses as numbers.
@@ -64,20 +65,27 @@ pub(super) fn data(text: &str) -> Result<Host, (String, String)> {
     let fix = || "write one address or host name, such as `10.20.9.1`".to_owned();
     if let Some((_, rest)) = text.split_once("://") {
         let host = rest.split(['/', ':']).next().unwrap_or_default();
-        return Err((format!("{text:?} has a scheme"), format!("write `{host}`")));
+        return Err((
+            format!("{text} has a scheme", text = quoted(text)),
+            format!("write `{host}`"),
+        ));
     }
     if let Some((address, _)) = text.split_once('/') {
-        let message = format!("{text:?} is a network or a path, not one address");
+        let message =
+            format!("{text} is a network or a path, not one address", text = quoted(text));
         return Err((message, format!("write `{}`", address.trim_end_matches(':'))));
     }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     if let Some(bare) = bare.filter(|bare| bare.parse::<Ipv6Addr>().is_ok()) {
-        return Err((format!("{text:?} has brackets"), format!("write `{bare}`")));
+        return Err((
+            format!("{text} has brackets", text = quoted(text)),
+            format!("write `{bare}`"),
+        ));
     }
     let Ok(address) = text.parse::<IpAddr>() else {
         let colon = text.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
         if let Some((host, _)) = colon {
-            let message = format!("{text:?} has a port; NFS has its own");
+            let message = format!("{text} has a port; NFS has its own", text = quoted(text));
             return Err((message, format!("write `{}`", host.trim_matches(['[', ']']))));
         }
         return name(text).map(Host::Name);
@@ -85,10 +93,15 @@ pub(super) fn data(text: &str) -> Result<Host, (String, String)> {
     if let IpAddr::V6(v6) = address
         && let Some(v4) = v6.to_ipv4_mapped()
     {
-        return Err((format!("{text:?} is an IPv4 address"), format!("write `{v4}`")));
+        return Err((
+            format!("{text} is an IPv4 address", text = quoted(text)),
+            format!("write `{v4}`"),
+        ));
     }
     match nowhere(address) {
-        Some(why) => Err((format!("{text:?} {why}: no node can mount from there"), fix())),
+        Some(why) => {
+            Err((format!("{text} {why}: no node can mount from there", text = quoted(text)), fix()))
+        }
         None => Ok(Host::Address(address)),
     }
 }
@@ -96,7 +109,7 @@ pub(super) fn data(text: &str) -> Result<Host, (String, String)> {
 /// Reads a host name from which nodes mount.
 fn name(text: &str) -> Result<String, (String, String)> {
     let lower = text.trim_end_matches('.').to_ascii_lowercase();
-    let message = format!("{text:?} is no host name or address");
+    let message = format!("{text} is no host name or address", text = quoted(text));
     let fix = "write one address or host name, such as `10.20.9.1` or `fb1-data.example.com`";
     // Its last part would be read as the last number of an IPv4 address.
     let last = lower.rsplit('.').next().unwrap_or_default();
@@ -109,7 +122,8 @@ fn name(text: &str) -> Result<String, (String, String)> {
         return Err((message, fix.to_owned()));
     }
     if is_localhost(&lower) {
-        let message = format!("{text:?} is the node itself: no node can mount from there");
+        let message =
+            format!("{text} is the node itself: no node can mount from there", text = quoted(text));
         return Err((message, fix.to_owned()));
     }
     if lower != text {

@@ -2,6 +2,7 @@
 
 use crate::blueprint::{PURE_BLOCK, PURE_FILE};
 use crate::diagnostic::{Code, Diagnostic, nearest};
+use crate::plain::quoted;
 use crate::spec::{ArrayType, BaseClass, ClassSpec, StorageSpec};
 use crate::yaml::Node;
 
@@ -132,7 +133,8 @@ impl Of<'_> {
                     "write `nfs: \"3\"` or `nfs: \"4.1\"` at the class",
                 ));
             } else if !known.split(' ').any(|each| each == name) || option.contains([',', ' ']) {
-                let message = format!("{option:?} is no mount option of such a class");
+                let message =
+                    format!("{option} is no mount option of such a class", option = quoted(option));
                 let fix = match nearest(name, known.split(' ')) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("write one of: {known}"),

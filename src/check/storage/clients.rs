@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::plain::quoted;
 use crate::spec::{Format, StorageSpec};
 use crate::yaml::Node;
 
@@ -144,7 +145,7 @@ fn of_clients(text: &str) -> Verdict {
     if let Some(group) = text.strip_prefix('@') {
         let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if group.is_empty() || !group.chars().all(good) {
-            let message = format!("{text:?} is no netgroup");
+            let message = format!("{text} is no netgroup", text = quoted(text));
             return Verdict::Wrong(message, "write `@NAME`, or a network".to_owned());
         }
         let message = format!(
@@ -160,7 +161,7 @@ fn of_clients(text: &str) -> Verdict {
         // The last two parts are what somebody has registered: a wildcard there is anybody.
         let is_open = names.iter().rev().take(2).any(|part| part.contains(is_wild));
         if is_open || names.len() < 3 {
-            let message = format!("{text:?} lets in machines of anybody");
+            let message = format!("{text} lets in machines of anybody", text = quoted(text));
             return Verdict::Wrong(message, NETWORKS.to_owned());
         }
         if !Format::Hostname.accepts(&plain.to_ascii_lowercase()) {
@@ -181,7 +182,7 @@ fn of_clients(text: &str) -> Verdict {
 
 fn not_one(text: &str) -> Verdict {
     let fix = "write a network such as `10.20.0.0/16`, an address, a host name or `@netgroup`, and a rule for each";
-    Verdict::Wrong(format!("{text:?} is not one client"), fix.to_owned())
+    Verdict::Wrong(format!("{text} is not one client", text = quoted(text)), fix.to_owned())
 }
 
 /// Returns clients as they are compared: networks as numbers, names without case.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::plain::quoted;
 use crate::spec::{self, ArraySpec, StorageSpec, host_and_port};
 use crate::volume::DRIVER;
 use crate::yaml::Node;
@@ -21,7 +22,10 @@ pub(super) fn foreign(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (index, server) in own.foreign.servers.iter().enumerate() {
         if !is_word(server) {
-            let message = format!("{server:?} is not an NFS server, iSCSI portal or WWN");
+            let message = format!(
+                "{server} is not an NFS server, iSCSI portal or WWN",
+                server = quoted(server)
+            );
             let fix = "write a host name or an address, with `:port` for a portal, spelled as in the pods";
             found.push(wrong("servers", index, message, fix));
         } else if let Some(array) = spec.arrays.iter().find(|array| is_of(array, server)) {
@@ -35,7 +39,8 @@ pub(super) fn foreign(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     }
     for (index, driver) in own.foreign.drivers.iter().enumerate() {
         if !is_word(driver) || driver == DRIVER {
-            let message = format!("{driver:?} is not a driver of other storage");
+            let message =
+                format!("{driver} is not a driver of other storage", driver = quoted(driver));
             let fix = "write the driver's name as in the pods, such as `nfs.csi.k8s.io`";
             found.push(wrong("drivers", index, message, fix));
         }

@@ -5,6 +5,7 @@ use tracing_subscriber::EnvFilter;
 use crate::compile::with_amounts;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::manifest::image;
+use crate::plain::quoted;
 use crate::spec::{ArraySpec, ProvisionerSpec, StorageSpec, thousandths};
 use crate::yaml::Node;
 
@@ -25,7 +26,7 @@ pub(super) fn provisioner(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
         found.extend(files(array, index, node));
     }
     if let Err(error) = EnvFilter::try_new(&own.log) {
-        let message = format!("{:?} is no filter for a log: {error}", own.log);
+        let message = format!("{} is no filter for a log: {error}", quoted(&own.log));
         found.push(
             wrong(node, "log", message)
                 .fix("write error, warn, info, debug, or a filter such as `pso_gen=debug`"),

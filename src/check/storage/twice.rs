@@ -7,6 +7,7 @@ use std::hash::Hash;
 use super::address::{self, Management};
 use super::clients;
 use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::plain::quoted;
 use crate::spec::{ArraySpec, StorageSpec};
 use crate::volume::volume_prefix;
 use crate::yaml::Node;
@@ -45,7 +46,7 @@ pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
         }
         let is_local = management.as_ref().is_some_and(Management::is_local);
         if is_local && spec.provisioner.is_some() {
-            let message = format!("{:?} is the provisioner's pod itself", array.management);
+            let message = format!("{} is the provisioner's pod itself", quoted(&array.management));
             let fix = "write the host name or address of the array's management interface";
             found.push(at("management", message, fix));
         }
@@ -93,7 +94,7 @@ fn arrays(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             }
         };
         let first = names.first(array.name.to_lowercase(), at("name"));
-        let message = format!("another array is called {:?} already", array.name);
+        let message = format!("another array is called {} already", quoted(&array.name));
         tell("name", first, message, "give each array a name of its own");
         let one = "one array has one entry: leave one of the two out";
         if let Some(management) = Management::read(&array.management) {
@@ -198,7 +199,8 @@ impl Storages {
         let other = self.clusters.iter().next().map(|(name, place)| (name.clone(), *place));
         let cluster = spec.cluster.to_lowercase();
         if let Some(first) = self.clusters.get(&cluster) {
-            let message = format!("the cluster {:?} has a storage document already", spec.cluster);
+            let message =
+                format!("the cluster {} has a storage document already", quoted(&spec.cluster));
             return vec![
                 Diagnostic::new(Code::BadValue, place, message)
                     .at("spec.cluster")
@@ -209,7 +211,7 @@ impl Storages {
         self.clusters.insert(cluster, place);
         let told = other.map(|(name, first)| {
             let message = format!(
-                "this run has the storage document of the cluster {name:?} too: classes and quotas of both count for every app"
+                "this run has the storage document of the cluster {name} too: classes and quotas of both count for every app", name = quoted(name)
             );
             Diagnostic::new(Code::StorageAdvice, place, message)
                 .at("spec.cluster")

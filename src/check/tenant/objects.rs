@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use crate::blueprint::App;
 use crate::compile::OWN_LABELS;
 use crate::manifest::Object;
+use crate::plain::quoted;
 use crate::spec::{TenantRules, Via};
 
 /// Annotations that pso-gen itself writes.
@@ -246,7 +247,8 @@ impl All<'_> {
         let account = spec["serviceAccountName"].as_str().unwrap_or_default();
         if !self.accounts.contains(account) {
             wrong.push(format!(
-                "its pods run as the account {account:?}, which the app does not make"
+                "its pods run as the account {account}, which the app does not make",
+                account = quoted(account)
             ));
         }
         if spec["automountServiceAccountToken"] != Json::Bool(false) && account == self.app.name {
@@ -260,7 +262,7 @@ impl All<'_> {
         for toleration in items(&spec["tolerations"]) {
             let key = toleration["key"].as_str().unwrap_or_default();
             if !self.rules.tolerations.iter().any(|allowed| allowed == key) {
-                wrong.push(format!("its pods bear the taint {key:?}"));
+                wrong.push(format!("its pods bear the taint {key}", key = quoted(key)));
             }
         }
         let containers = items(&spec["initContainers"]).chain(items(&spec["containers"]));

@@ -41,8 +41,8 @@ impl Checker {
         if self.expressions == Expressions::Allowed && self.evaluated_later(node, shape, path) {
             return;
         }
-        // Nothing at all is as good as leaving the field out.
         if node.is_null() && !path.is_empty() {
+            self.nothing(node, shape, path);
             return;
         }
         match (&shape.kind, &node.value) {
@@ -81,6 +81,28 @@ impl Checker {
                 self.tell(Code::WrongType, node.place, path, message).fix = reshaped(node, shape);
             }
         }
+    }
+
+    /// A field without a value is as good as not written, and does not come here. An item of a list, or what
+    /// stands under a key that the writer has chosen, has no default.
+    fn nothing(&mut self, node: &Node, shape: &Shape, path: &str) {
+        if self.expressions == Expressions::Allowed || matches!(shape.kind, Kind::Anything) {
+            return;
+        }
+        let message = format!("expected {}, found nothing", shape.phrase());
+        let instead = match &shape.kind {
+            Kind::Object(_) | Kind::Map { .. } => Some("`{}` for an empty mapping"),
+            Kind::List(_) => Some("`[]` for an empty list"),
+            Kind::Text { format, choices, .. } if choices.is_empty() && format.accepts("") => {
+                Some("`\"\"` for an empty text")
+            }
+            _ => None,
+        };
+        let fix = instead.map_or_else(
+            || "write a value, or remove it".to_owned(),
+            |instead| format!("write {instead}, or remove it"),
+        );
+        self.tell(Code::WrongType, node.place, path, message).fix = Some(fix);
     }
 
     /// In a blueprint, looks through expressions and control keys; returns whether it was one.
@@ -124,17 +146,21 @@ impl Checker {
             }
             let at = join(path, &entry.key);
             match fields.iter().find(|field| field.name == entry.key) {
+                // As good as not written. Those that must be are reported below.
+                Some(_) if entry.value.is_null() => {}
                 Some(field) => self.node(&entry.value, &field.shape, &at),
                 None if entry.key == "+" && self.expressions == Expressions::Allowed => {}
                 None => self.unknown(entry, fields, path),
             }
         }
         for field in fields.iter().filter(|field| field.required) {
-            if node.get(&field.name).is_none_or(Node::is_null) {
+            let entry = entries.iter().find(|entry| entry.key == field.name);
+            if entry.is_none_or(|entry| entry.value.is_null()) {
+                let place = entry.map_or(node.place, |entry| entry.place);
                 // Of a whole section, what is missing inside it is what helps.
                 if field.shape.fields().is_some_and(|fields| fields.iter().any(|f| f.required)) {
                     let at = join(path, &field.name);
-                    self.node(&Node::empty_map(node.place), &field.shape, &at);
+                    self.node(&Node::empty_map(place), &field.shape, &at);
                     continue;
                 }
                 let about = first_sentence(&field.shape.about);
@@ -142,8 +168,9 @@ impl Checker {
                     || format!("`{}: …`", field.name),
                     |example| format!("`{}: {}`", field.name, plain(example)),
                 );
-                let message = format!("`{}` is missing: {about}", field.name);
-                self.tell(Code::MissingField, node.place, path, message).fix =
+                let how = if entry.is_some() { "has no value" } else { "is missing" };
+                let message = format!("`{}` {how}: {about}", field.name);
+                self.tell(Code::MissingField, place, path, message).fix =
                     Some(format!("write {example}"));
             }
         }
