@@ -171,6 +171,7 @@ fn exit_code(trouble: &Trouble) -> u8 {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "fields of an error are handed out so")]
 fn signal_name(number: &i32) -> &'static str {
     if *number == 2 { "SIGINT" } else { "SIGTERM" }
 }

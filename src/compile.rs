@@ -34,6 +34,7 @@ use crate::diagnostic::{Diagnostic, any_error};
 use crate::manifest::{self, Object};
 use crate::spec::Profile;
 
+pub use flux::SUBSTITUTE;
 pub use names::{INSTANCE, MANAGER, OWN_LABELS};
 pub use namespace::namespace;
 pub(crate) use network::{is_never, never};

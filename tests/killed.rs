@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 const INDEX: &str = ".pso-gen.index";
-const APPS: usize = 40;
+const APPS: usize = 30;
 
 /// A folder of apps whose names begin with a letter.
 fn apps(root: &Path, folder: &str, first: char) {

@@ -439,6 +439,13 @@ fn what_patches_make_is_held_to_the_rules() {
             kind("CronJob", "spec: {jobTemplate: {metadata: {annotations: {a.example/b: x}}}}"),
             "no annotation for tenants",
         ),
+        (
+            kind(
+                "ConfigMap",
+                "metadata: {annotations: {kustomize.toolkit.fluxcd.io/substitute: enabled}}",
+            ),
+            "no annotation for tenants",
+        ),
         (kind("ServiceAccount", "automountServiceAccountToken: true"), "its token is mounted"),
         (kind("ServiceAccount", "automountServiceAccountToken: null"), "its token is mounted"),
         (kind("Secret", "type: kubernetes.io/service-account-token"), "has a meaning"),

@@ -27,7 +27,7 @@ const MAX_LIST: u64 = 256 << 20;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Values of the chart `pure-pso`, `pure-csi` or `pure-k8s-plugin`, a `pure.json`, or what holds them: a Secret or
-    /// ConfigMap, an operator's PSOPlugin, a HelmRelease, a HelmChart or an Argo CD Application; `-` is standard input
+    /// ConfigMap, an operator's `PSOPlugin`, a `HelmRelease`, a `HelmChart` or an Argo CD Application; `-` is standard input
     file: PathBuf,
 
     /// Storage document to write; `-` prints it, and then writes a Secret only where `--secret-out` says

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use crate::manifest::Object;
 
 /// Annotation that Flux reads, and the value with which it leaves an object as it is.
-const SUBSTITUTE: (&str, &str) = ("kustomize.toolkit.fluxcd.io/substitute", "disabled");
+pub const SUBSTITUTE: (&str, &str) = ("kustomize.toolkit.fluxcd.io/substitute", "disabled");
 
 /// Adds the annotation to the objects that need it.
 pub(super) fn keep(objects: &mut [Object]) {

@@ -148,9 +148,8 @@ impl Reader<'_> {
                 ("nfsvers" | "vers", "3") if is_file => {
                     fields.insert("nfs".to_owned(), json!("3"));
                 }
-                ("nfsvers" | "vers", "4" | "4.1") if is_file => {}
                 // What every mount here has.
-                ("hard", "") if is_file => {}
+                ("nfsvers" | "vers", "4" | "4.1") | ("hard", "") if is_file => {}
                 ("nfsvers" | "vers" | "minorversion", _) if is_file => self.tell(
                     "mountOptions",
                     format!("{option:?}: here it is NFS 3 or 4.1"),
@@ -204,7 +203,6 @@ impl Reader<'_> {
         fields: &mut Map<String, Json>,
     ) {
         match key {
-            "backend" => {}
             "csi.storage.k8s.io/fstype" | "fstype" | "fsType" | "fs" if !is_file => {
                 if ["xfs", "ext4"].contains(&value) {
                     fields.insert("fileSystem".to_owned(), json!(value));
@@ -213,7 +211,7 @@ impl Reader<'_> {
                 }
             }
             // FlashBlades have no file system to choose.
-            "csi.storage.k8s.io/fstype" | "fstype" | "fsType" | "fs" => {}
+            "backend" | "csi.storage.k8s.io/fstype" | "fstype" | "fsType" | "fs" => {}
             "exportrules" | "pure_export_rules" if is_file => {
                 let (rules, wrong) = export_rules(value);
                 for (did, instead) in wrong {

@@ -100,7 +100,6 @@ impl Unwrap<'_> {
         let version = node.get("apiVersion").and_then(Node::text).unwrap_or_default().to_owned();
         match kind(&node) {
             None if node.entries().is_some() => Ok(Some(self.bare(node))),
-            None => Ok(None),
             Some("Secret" | "ConfigMap") => self.file_of(&node).map(Some),
             Some("HelmRelease") => self.helm_release(&node).map(Some),
             Some("HelmChart" | "HelmChartConfig") => self.helm_chart(&node).map(Some),
@@ -114,7 +113,7 @@ impl Unwrap<'_> {
                 let wrong = Diagnostic::new(Code::MissingField, node.place, message);
                 Err(vec![wrong.fix("give the Secret `px-pure-secret`: `kubectl get secret -n NAMESPACE px-pure-secret -o yaml`")])
             }
-            Some(_) => Ok(None),
+            None | Some(_) => Ok(None),
         }
     }
 

@@ -160,6 +160,7 @@ fn again(mut object: Json) -> Json {
 }
 
 /// Goes through `docs/migrate.md` with the volumes of one driver, there and back.
+#[expect(clippy::too_many_lines, reason = "the page's steps, one after the other")]
 async fn rehearse(namespace: &str, rehearsal: &Rehearsal) {
     let mut stage = Stage::open(namespace).await;
     let olds = &rehearsal.volumes;

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use crate::blueprint::App;
-use crate::compile::OWN_LABELS;
+use crate::compile::{OWN_LABELS, SUBSTITUTE};
 use crate::manifest::Object;
 use crate::plain::quoted;
 use crate::spec::{TenantRules, Via};
@@ -226,7 +226,9 @@ impl All<'_> {
             }
         }
         for key in keys("annotations") {
-            let ours = OWN_ANNOTATIONS.contains(&key.as_str());
+            // With another value, Flux would put the cluster's variables into a tenant's objects.
+            let left_alone = key == SUBSTITUTE.0 && metadata["annotations"][&key] == SUBSTITUTE.1;
+            let ours = OWN_ANNOTATIONS.contains(&key.as_str()) || left_alone;
             if !ours && !self.rules.allows_annotation(&key) {
                 wrong.push(format!("`{key}` is no annotation for tenants"));
             }

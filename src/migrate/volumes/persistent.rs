@@ -40,6 +40,7 @@ enum Driver {
 
 /// What a PersistentVolume of an old driver says.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one volume")]
 pub(super) struct Persistent {
     driver: Driver,
     claim: Option<(String, String)>,
