@@ -217,10 +217,17 @@ impl Pipeline<'_> {
             found.extend(diagnostics);
             if let Some(compiled) = compiled {
                 found.extend(check::objects(&app, &compiled));
-                // What is wrong with a field is reported there; this is about all others.
-                if !any_error(&found) {
-                    found.extend(check::refused(&app, &compiled));
-                }
+                // What is wrong with a field is reported once.
+                let is_new = |refused: &Diagnostic| {
+                    let same = |path: &str| !path.is_empty() && refused.path.starts_with(path);
+                    // Of a broken blueprint, its author reads enough.
+                    let covers =
+                        |other: &Diagnostic| other.code == Code::BadBlueprint || same(&other.path);
+                    !found.iter().any(|other| other.is_error() && covers(other))
+                };
+                let refused: Vec<_> =
+                    check::refused(&app, &compiled).into_iter().filter(is_new).collect();
+                found.extend(refused);
                 if !shows_secrets {
                     found.extend(check::object_secrets(&app, &compiled.objects));
                 }

@@ -445,7 +445,10 @@ fn the_provisioner_says_what_it_cannot_start_with() {
     );
     for (arguments, expected) in [
         (&["--storage", "/nowhere.yaml"][..], "cannot read /nowhere.yaml"),
-        (&["--storage", storage, "--kubeconfig", "/nowhere"], "cluster: failed to read kubeconfig"),
+        (
+            &["--storage", storage, "--kubeconfig", "/nowhere"],
+            "cluster of /nowhere: failed to read kubeconfig",
+        ),
         (&["--storage", storage, "--lease", "x"], "pso-system/pso-gen"),
         (&["--storage", storage, "--log", "pso_gen=loud"], "--log"),
     ] {

@@ -336,6 +336,9 @@ fn what_patches_make_is_held_to_the_rules() {
     };
     let kind = |kind: &str, what: &str| format!("{{target: {{kind: {kind}}}, merge: {{{what}}}}}");
     let spec = |word: &str, what: &str| kind(word, &format!("spec: {{{what}}}"));
+    // Those of single pods have no address, and no other type.
+    let web_service =
+        |what: &str| spec("Service", what).replace("kind: Service", "kind: Service, name: nc-web");
     for (patch, wanted) in [
         (pods("hostPID: true"), "shares the node's namespaces"),
         (pods("hostNetwork: true"), "shares the node's namespaces"),
@@ -361,14 +364,17 @@ fn what_patches_make_is_held_to_the_rules() {
         (pods("automountServiceAccountToken: null"), "token of the cluster's API"),
         (pods("priorityClassName: system-cluster-critical"), "PriorityClass"),
         (pods("tolerations: [{operator: Exists}]"), "bear the taint"),
-        (web("securityContext: {privileged: true}"), "privileged container"),
+        (
+            web("securityContext: {privileged: true, allowPrivilegeEscalation: null}"),
+            "privileged container",
+        ),
         (web("securityContext: {appArmorProfile: {type: Unconfined}}"), "confinement"),
         (web("securityContext: {seLinuxOptions: {type: spc_t}}"), "confinement"),
         (web("securityContext: {windowsOptions: {hostProcess: true}}"), "confinement"),
         (web("securityContext: {capabilities: {add: [SYS_ADMIN]}}"), "adds capabilities"),
         (web("ports: [{containerPort: 8080, hostPort: 80}]"), "takes a port of the node"),
-        (spec("Service", "type: LoadBalancer"), "`LoadBalancer` is no type"),
-        (spec("Service", "type: NodePort"), "`NodePort` is no type"),
+        (web_service("type: LoadBalancer"), "`LoadBalancer` is no type"),
+        (web_service("type: NodePort"), "`NodePort` is no type"),
         (
             spec("Service", "type: ExternalName, externalName: metadata.internal"),
             "`externalName` is no field",
@@ -556,7 +562,7 @@ fn manifests_of_blueprints_are_held_to_the_rules() {
     for (manifest, wanted) in [
         (object("v1", "Pod", pod), "`Pod` is no kind"),
         (object("v1", "Pod", ", spec: {containers: [{name: a, image: \"a:1.0\"}]}"), "`Pod` is no kind"),
-        (object("apps/v1", "DaemonSet", ", spec: {selector: {}, template: {spec: {containers: [{name: a, image: \"a:1.0\"}]}}}"), "`apps/DaemonSet` is no kind"),
+        (object("apps/v1", "DaemonSet", ", spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: \"a:1.0\"}]}}}"), "`apps/DaemonSet` is no kind"),
         ("{apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {pod-security.kubernetes.io/enforce: privileged}}}".to_owned(), "own namespace"),
         (object("v1", "PersistentVolume", ", spec: {nfs: {server: a, path: /}}"), "own namespace"),
         (object("rbac.authorization.k8s.io/v1", "ClusterRole", ""), "own namespace"),

@@ -11,7 +11,7 @@ const SEEN: [&str; 2] = ["spec", "metadata"];
 /// Returns the diagnostic for an error of a blueprint, at the app's value that causes it, or else at the
 /// blueprint. `evaluate` evaluates the blueprint for another document.
 pub(super) fn blame(
-    error: ReadError,
+    error: &ReadError,
     document: &Node,
     evaluate: &dyn Fn(&Node) -> Result<(), ReadError>,
 ) -> Diagnostic {
@@ -19,10 +19,10 @@ pub(super) fn blame(
     // Another error elsewhere says nothing: the value may be needed there as well.
     let is_it = |without: &Node| match evaluate(without) {
         Ok(()) => true,
-        Err(other) => other.place == error.place && other != error,
+        Err(other) => other.place == error.place && other != *error,
     };
     let culprits = SEEN.iter().filter_map(|section| {
-        let path = culprit(document, vec![(*section).to_owned()], &is_it)?;
+        let path = culprit(document, &[(*section).to_owned()], &is_it)?;
         let node = path.iter().try_fold(document, |node, step| child(node, step))?;
         Some((path, node))
     });
@@ -45,11 +45,7 @@ fn child<'n>(node: &'n Node, step: &str) -> Option<&'n Node> {
 }
 
 /// Returns the path of the innermost value below a path without which something is otherwise.
-fn culprit(
-    document: &Node,
-    path: Vec<String>,
-    is_it: &dyn Fn(&Node) -> bool,
-) -> Option<Vec<String>> {
+fn culprit(document: &Node, path: &[String], is_it: &dyn Fn(&Node) -> bool) -> Option<Vec<String>> {
     let node = path.iter().try_fold(document, |node, step| child(node, step))?;
     let steps: Vec<String> = match &node.value {
         Value::Map(entries) => entries.iter().map(|entry| entry.key.clone()).collect(),
@@ -57,9 +53,9 @@ fn culprit(
         Value::Scalar(_) => Vec::new(),
     };
     for step in steps {
-        let inner = [path.clone(), vec![step]].concat();
+        let inner = [path, &[step]].concat();
         if is_it(&without(document, &inner)) {
-            return culprit(document, inner.clone(), is_it).or(Some(inner));
+            return culprit(document, &inner, is_it).or(Some(inner));
         }
     }
     None
@@ -71,9 +67,12 @@ fn without(node: &Node, path: &[String]) -> Node {
     let value = match &node.value {
         Value::Map(entries) => {
             let kept = entries.iter().filter(|entry| entry.key != *step || !rest.is_empty());
-            let inner = |entry: &Entry| match entry.key == *step {
-                true => Entry { value: without(&entry.value, rest), ..entry.clone() },
-                false => entry.clone(),
+            let inner = |entry: &Entry| {
+                if entry.key == *step {
+                    Entry { value: without(&entry.value, rest), ..entry.clone() }
+                } else {
+                    entry.clone()
+                }
             };
             Value::Map(kept.map(inner).collect())
         }
@@ -81,9 +80,8 @@ fn without(node: &Node, path: &[String]) -> Node {
             let index = step.parse::<usize>().ok();
             let kept =
                 items.iter().enumerate().filter(|(at, _)| Some(*at) != index || !rest.is_empty());
-            let inner = |(at, item): (usize, &Node)| match Some(at) == index {
-                true => without(item, rest),
-                false => item.clone(),
+            let inner = |(at, item): (usize, &Node)| {
+                if Some(at) == index { without(item, rest) } else { item.clone() }
             };
             Value::List(kept.map(inner).collect())
         }

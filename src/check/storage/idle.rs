@@ -34,9 +34,8 @@ pub(super) fn idle(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             "remove it, or write `alerts: true`",
         );
     }
-    if !monitoring.labels.is_empty()
-        && !(monitoring.alerts || monitoring.dashboard || monitoring.service_monitor)
-    {
+    let makes_any = monitoring.alerts || monitoring.dashboard || monitoring.service_monitor;
+    if !monitoring.labels.is_empty() && !makes_any {
         let why = "without `serviceMonitor`, `alerts` or `dashboard`: no object has these labels";
         tell(&path("labels"), why, "remove it, or switch one of them on");
     }

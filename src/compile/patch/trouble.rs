@@ -51,27 +51,24 @@ impl<'a> At<'a> {
         let mut value = object;
         let mut list = "";
         for step in field.split(['.', '[', ']']).filter(|step| !step.is_empty()) {
-            let next = match (node.items(), step.parse::<usize>()) {
-                (Some(items), Ok(number)) => {
-                    let item = &value[number];
-                    let is_it = |node: &&Node| {
-                        let json = node.to_json();
-                        merge_key_of(list, &json).is_none_or(|key| json[key] == item[key])
-                    };
-                    let found = items.iter().position(|node| is_it(&node));
-                    path.push_str(&found.map(|at| format!("[{at}]")).unwrap_or_default());
-                    value = item;
-                    found.and_then(|at| items.get(at))
+            let next = if let (Some(items), Ok(number)) = (node.items(), step.parse::<usize>()) {
+                let item = &value[number];
+                let is_it = |node: &Node| {
+                    let json = node.to_json();
+                    merge_key_of(list, &json).is_none_or(|key| json[key] == item[key])
+                };
+                let found = items.iter().position(is_it);
+                path.push_str(&found.map(|at| format!("[{at}]")).unwrap_or_default());
+                value = item;
+                found.and_then(|at| items.get(at))
+            } else {
+                value = &value[step];
+                list = step;
+                let next = node.get(step);
+                if next.is_some() {
+                    path.push_str(&format!(".{step}"));
                 }
-                _ => {
-                    value = &value[step];
-                    list = step;
-                    let next = node.get(step);
-                    if next.is_some() {
-                        path.push_str(&format!(".{step}"));
-                    }
-                    next
-                }
+                next
             };
             let Some(next) = next else { break };
             node = next;
@@ -127,6 +124,12 @@ impl<'a> At<'a> {
     /// Applies a JSON patch, operation by operation.
     pub(super) fn operations(self, json: &mut Json, operations: &[Json]) -> Result<(), Diagnostic> {
         for (number, operation) in operations.iter().enumerate() {
+            let pointers =
+                ["path", "from"].map(|key| (key, operation[key].as_str().unwrap_or("/")));
+            if let Some((key, text)) = pointers.iter().find(|(_, text)| !text.starts_with('/')) {
+                let message = format!("{}: `{text}` is no JSON pointer", named(json));
+                return Err(self.operation(number, message).fix(nearest_path(json, text, key)));
+            }
             let one: PatchOperation = serde_json::from_value(operation.clone()).map_err(|error| {
                 let fix = "write such as `{op: replace, path: /spec/replicas, value: 3}`; `op` is one of `add`, `remove`, `replace`, `move`, `copy`, `test`";
                 self.operation(number, plainly(&error.to_string())).fix(fix)

@@ -144,6 +144,7 @@ fn variables(container: &Container, at: &Path, found: &mut Found) {
 }
 
 fn mounts(container: &Container, volumes: &[&Volume], at: &Path, found: &mut Found) {
+    let mounts_at = at.child("volumeMounts");
     let mounts = container.volume_mounts.as_deref().unwrap_or_default();
     let all =
         || mounts.iter().enumerate().map(|(index, mount)| (at.index("volumeMounts", index), mount));
@@ -167,7 +168,8 @@ fn mounts(container: &Container, volumes: &[&Volume], at: &Path, found: &mut Fou
         {
             let message = format!("`{inner}` leads out of the volume");
             found.add(
-                &at.child("subPath"),
+                // As the API server names it, without the number of the mount.
+                &mounts_at.child("subPath"),
                 message,
                 "write a path relative to the volume, without `..`",
             );

@@ -1,4 +1,4 @@
-//! Names, labels and annotations; keys and sizes of ConfigMaps and Secrets; claims.
+//! Names, labels and annotations; keys and sizes of `ConfigMaps` and Secrets; claims.
 
 use std::collections::BTreeMap;
 

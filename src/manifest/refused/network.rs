@@ -1,9 +1,9 @@
-//! Services, Ingresses, HTTPRoutes, NetworkPolicies.
+//! Services, Ingresses, `HTTPRoutes`, `NetworkPolicies`.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, Ingress, IngressBackend, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort,
 };
@@ -18,6 +18,11 @@ use crate::spec::Format;
 pub(super) const HOSTS: usize = 16;
 /// Gateways of one HTTPRoute.
 const PARENTS: usize = 32;
+
+/// The transport protocol of a port.
+fn protocol(port: &ServicePort) -> &str {
+    port.protocol.as_deref().unwrap_or("TCP")
+}
 
 pub(super) fn service(object: &Service, found: &mut Found) {
     let Some(spec) = &object.spec else { return };
@@ -55,7 +60,7 @@ pub(super) fn service(object: &Service, found: &mut Found) {
         }
         match &port.target_port {
             Some(IntOrString::Int(number)) => {
-                found.bounds(&at.child("targetPort"), Some((*number).into()), 1, 65535)
+                found.bounds(&at.child("targetPort"), Some((*number).into()), 1, 65535);
             }
             Some(IntOrString::String(name)) => port_name(name, &at.child("targetPort"), found),
             None => {}
@@ -68,9 +73,6 @@ pub(super) fn service(object: &Service, found: &mut Found) {
                 "write `type: NodePort` too, or remove `nodePort`",
             );
         }
-    }
-    fn protocol(port: &k8s_openapi::api::core::v1::ServicePort) -> &str {
-        port.protocol.as_deref().unwrap_or("TCP")
     }
     found.unique(
         all().filter_map(|(at, port)| {
@@ -141,24 +143,25 @@ fn path_of(path: &HTTPIngressPath, at: &Path, found: &mut Found) {
 fn backend(backend: &IngressBackend, at: &Path, found: &mut Found) {
     match (&backend.service, &backend.resource) {
         (Some(_), Some(_)) => {
-            found.add(at, "a backend is a `service` or a `resource`, not both", "remove one")
+            found.add(at, "a backend is a `service` or a `resource`, not both", "remove one");
         }
         (None, None) => found.add(at, "a backend needs a `service`", "write its `name` and `port`"),
         (Some(service), None) => {
             let port = service.port.as_ref();
             let (name, number) = (port.and_then(|p| p.name.as_ref()), port.and_then(|p| p.number));
+            let whole = at;
             let at = at.child("service").child("port");
             match (name, number) {
                 (Some(_), Some(_)) => found.add(
-                    &at,
+                    whole,
                     "a port has a `name` or a `number`, not both",
                     "by a patch, `name: null` removes the other",
                 ),
                 (None, None) => {
-                    found.add(&at, "the port is missing", "write its `name` or `number`")
+                    found.add(&at, "the port is missing", "write its `name` or `number`");
                 }
                 (None, Some(number)) => {
-                    found.bounds(&at.child("number"), Some(number.into()), 1, 65535)
+                    found.bounds(&at.child("number"), Some(number.into()), 1, 65535);
                 }
                 (Some(_), None) => {}
             }

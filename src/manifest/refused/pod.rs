@@ -60,12 +60,6 @@ pub(super) fn pod(spec: &PodSpec, at: &Path, found: &mut Found) {
         }
     }
     found.bounds(
-        &at.child("terminationGracePeriodSeconds"),
-        spec.termination_grace_period_seconds,
-        0,
-        i64::MAX,
-    );
-    found.bounds(
         &at.child("activeDeadlineSeconds"),
         spec.active_deadline_seconds,
         1,
@@ -119,7 +113,8 @@ fn tolerated(toleration: &Toleration, at: &Path, found: &mut Found) {
             found.add(&at.child("operator"), message, "remove `value`, or write `operator: Equal`");
         }
         "Exists" => {}
-        "Equal" => found.format(&at.child("value"), value, Format::Label),
+        // The API server names the operator here, too.
+        "Equal" => found.format(&at.child("operator"), value, Format::Label),
         other => found.choice(&at.child("operator"), Some(other), &["Equal", "Exists"]),
     }
     found.choice(

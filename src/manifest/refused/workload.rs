@@ -87,7 +87,7 @@ fn deployment(object: &Deployment, at: &Path, found: &mut Found) {
     }
     if let Some(strategy) = &spec.strategy {
         let at = at.child("strategy");
-        found.choice(&at.child("type"), strategy.type_.as_deref(), &["Recreate", "RollingUpdate"]);
+        found.choice(&at, strategy.type_.as_deref(), &["Recreate", "RollingUpdate"]);
         let rolling = strategy.rolling_update.as_ref();
         if strategy.type_.as_deref() == Some("Recreate") && rolling.is_some() {
             let message = "`Recreate` replaces all pods at once, so `rollingUpdate` has no place";
