@@ -498,7 +498,9 @@ fn what_patches_make_is_held_to_the_rules() {
         let screen = words(&free);
         assert!(
             free.status.success()
-                || ["[security-profile]", "[secret-in-file]"].iter().any(|code| screen.contains(code)),
+                || ["[security-profile]", "[secret-in-file]"]
+                    .iter()
+                    .any(|code| screen.contains(code)),
             "{patch}: {screen}"
         );
         denied(&told("{patches: true}", &text), wanted);
