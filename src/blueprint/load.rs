@@ -185,6 +185,8 @@ impl Blueprint {
         let section = match part {
             "talks" => self.talks.as_ref(),
             "expose" => self.expose.as_ref(),
+            "labels" => self.labels.as_ref(),
+            "annotations" => self.annotations.as_ref(),
             _ => None,
         };
         let template = named.map(|(_, template)| template).or(section)?;

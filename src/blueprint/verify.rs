@@ -221,8 +221,8 @@ impl Verifier<'_> {
 
     /// Tells it at its place in the blueprint, and at the app that showed it.
     fn tell(&mut self, part: &str, at: &[&str], message: &str) {
-        let place = self.blueprint.place_of(part, at);
         let app = self.app.place("kind");
+        let place = self.blueprint.place_of(part, at).unwrap_or(app);
         let diagnostic = Diagnostic::new(Code::BadBlueprint, place, format!("`{part}`: {message}"));
         self.wrong.push(diagnostic.and(Some(app), "in this app"));
     }

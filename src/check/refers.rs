@@ -64,7 +64,7 @@ impl Looker<'_> {
         false
     }
 
-    /// Secrets, ConfigMaps, claims and accounts of pods, with their keys.
+    /// Secrets, config maps, claims and accounts of pods, with their keys.
     fn named(&mut self, object: &Object, json: &Json) {
         match json {
             Json::Object(fields) => {

@@ -426,11 +426,13 @@ struct PatchOperation {
     /// What is done.
     op: PatchOp,
     /// Where, as a JSON pointer such as `/spec/replicas`.
+    #[schemars(extend("format" = "path"))]
     path: String,
     /// What is added, put there, or compared.
     #[serde(default)]
     value: Json,
     /// Of `move` and `copy`: where it comes from.
+    #[schemars(extend("format" = "path"))]
     from: Option<String>,
 }
 

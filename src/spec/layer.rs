@@ -41,10 +41,9 @@ pub fn apply_layer(base: &mut Node, layer: &Node, shape: Option<&Shape>) {
 fn over_the_other_form(base: &mut Node, layer: &Node, shape: &Shape) -> Option<Node> {
     let is_map = |node: &Node| matches!(node.value, Value::Map(_));
     let written_out = match shape.long_form(layer) {
-        // `3` for a number of pods says all that there is to say.
-        Some(Long::Whole(_)) => None,
         Some(Long::Part(node)) => Some(node),
-        None => None,
+        // `3` for a number of pods says all that there is to say.
+        Some(Long::Whole(_)) | None => None,
     };
     if is_map(layer) || written_out.is_some() {
         let base_written_out = match shape.long_form(base) {

@@ -3,16 +3,17 @@
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
+use serde::de::{self, DeserializeSeed, Expected, IntoDeserializer, Unexpected, Visitor};
 
 use super::node::{Entry, Node, Scalar, Typed, Value};
 use crate::diagnostic::Place;
+use crate::plain::quoted;
 
 /// Why a value did not fit, and the innermost place that is known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ReadError {
-    /// What did not fit, in serde's words.
+    /// What did not fit.
     pub message: String,
     /// Where.
     pub place: Option<Place>,
@@ -30,6 +31,68 @@ impl ReadError {
 impl de::Error for ReadError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self { message: message.to_string(), place: None }
+    }
+
+    fn invalid_type(found: Unexpected<'_>, wanted: &dyn Expected) -> Self {
+        Self::custom(format!("expected {}, found {}", wanted_in_words(wanted), in_words(&found)))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, wanted: &dyn Expected) -> Self {
+        Self::invalid_type(found, wanted)
+    }
+
+    fn invalid_length(found: usize, wanted: &dyn Expected) -> Self {
+        Self::custom(format!("expected {}, found {found} items", wanted_in_words(wanted)))
+    }
+
+    fn unknown_variant(found: &str, wanted: &'static [&'static str]) -> Self {
+        let wanted = wanted.join("`, `");
+        Self::custom(format!("expected one of `{wanted}`, found {}", quoted(found)))
+    }
+
+    fn unknown_field(found: &str, wanted: &'static [&'static str]) -> Self {
+        let wanted = wanted.join("`, `");
+        Self::custom(format!("there is no field {}; there are `{wanted}`", quoted(found)))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::custom(format!("`{field}` is missing"))
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::custom(format!("`{field}` stands here a second time"))
+    }
+}
+
+/// What was found, as people call it.
+fn in_words(found: &Unexpected<'_>) -> String {
+    match found {
+        Unexpected::Bool(value) => format!("`{value}`"),
+        Unexpected::Unsigned(value) => format!("`{value}`"),
+        Unexpected::Signed(value) => format!("`{value}`"),
+        Unexpected::Float(value) => format!("`{value}`"),
+        Unexpected::Str(text) => quoted(text),
+        Unexpected::Unit | Unexpected::Option => "nothing".to_owned(),
+        Unexpected::Seq => "a list".to_owned(),
+        Unexpected::Map | Unexpected::StructVariant => "a mapping".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// What was wanted, without the names of our types.
+fn wanted_in_words(wanted: &dyn Expected) -> String {
+    let words = wanted.to_string();
+    match words.as_str() {
+        "a string" | "a borrowed string" | "a character" => "text".to_owned(),
+        "a boolean" => "`true` or `false`".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "a mapping".to_owned(),
+        "unit" => "nothing".to_owned(),
+        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        other if other.starts_with("struct ") => "a mapping".to_owned(),
+        other if other.starts_with("enum ") => "one word".to_owned(),
+        other => other.to_owned(),
     }
 }
 
@@ -253,7 +316,7 @@ mod tests {
         let (_, line, column) = sample("version: a\nreplicas: many\n").unwrap_err();
         assert_eq!((line, column), (2, 11));
         let (message, line, column) = sample("version: a\nreplica: 1\n").unwrap_err();
-        assert!(message.contains("unknown field `replica`"), "{message}");
+        assert!(message.contains("there is no field \"replica\""), "{message}");
         assert_eq!((line, column), (2, 1));
     }
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{Probe, Program, Serving, Verifier};
 use crate::blueprint::language::EnvValue;
+use crate::diagnostic::{Code, Place};
 use crate::plain::quoted;
 use crate::spec::Format;
+use crate::yaml::{Node, Value};
 
 /// Fields of a pod that a variable can show:
 /// <https://kubernetes.io/docs/concepts/workloads/pods/downward-api/>
@@ -121,6 +123,7 @@ impl Verifier<'_> {
                 name = quoted(name)
             );
             self.tell(part, at, &message);
+            self.at_the_users_value(name);
         }
         if let Some(EnvValue::Field(field)) = value
             && !field.starts_with("metadata.labels[")
@@ -149,7 +152,35 @@ impl Verifier<'_> {
     fn fits(&mut self, part: &str, at: &[&str], format: Format, text: &str) {
         if !format.accepts(text) {
             self.tell(part, at, &format!("expected {}, found {}", format.phrase(), quoted(text)));
+            self.at_the_users_value(text);
         }
+    }
+
+    /// What is wrong with a text of the app's own document is told there, not in the blueprint that passes it on.
+    fn at_the_users_value(&mut self, text: &str) {
+        let place = place_of(&self.app.document, text);
+        if let (Some(place), Some(last)) = (place, self.wrong.last_mut()) {
+            last.code = Code::BadValue;
+            let passed_on = last.place.replace(place);
+            last.related =
+                passed_on.map(|place| (place, "passed on here".to_owned())).into_iter().collect();
+        }
+    }
+}
+
+/// The place of a text, or of a key that a name ends with and that no variable may have.
+fn place_of(node: &Node, text: &str) -> Option<Place> {
+    let odd_key = |key: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        text.ends_with(key) && !key.chars().all(fits)
+    };
+    match &node.value {
+        Value::Scalar(scalar) => (scalar.text() == text).then_some(node.place),
+        Value::List(items) => items.iter().find_map(|item| place_of(item, text)),
+        Value::Map(entries) => entries.iter().find_map(|entry| {
+            let own = odd_key(&entry.key).then_some(entry.place);
+            own.or_else(|| place_of(&entry.value, text))
+        }),
     }
 }
 

@@ -18,10 +18,14 @@ pub fn drop_blank(node: &mut Node, shape: &Shape) {
             }
         }
         (Value::List(items), Kind::List(inner)) => {
-            items.iter_mut().for_each(|item| drop_blank(item, inner));
+            for item in items {
+                drop_blank(item, inner);
+            }
         }
         (Value::Map(entries), Kind::Map { values, .. }) => {
-            entries.iter_mut().for_each(|entry| drop_blank(&mut entry.value, values));
+            for entry in entries {
+                drop_blank(&mut entry.value, values);
+            }
         }
         (Value::Map(entries), Kind::Object(fields)) => {
             entries.retain_mut(|entry| {
