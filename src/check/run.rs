@@ -11,6 +11,7 @@ use crate::compile::Compiled;
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::manifest::Object;
 use crate::spec::{Profile, Quantity, QuotaSpec};
+use crate::volume::class_of;
 
 /// What other apps of the run need to know of one: made on the thread that rendered it, so that the
 /// app and its objects can go.
@@ -69,8 +70,8 @@ fn claim(object: &Object) -> Option<(String, u64)> {
     };
     let spec = claim.spec.as_ref()?;
     let size = spec.resources.as_ref()?.requests.as_ref()?.get("storage")?;
-    let bytes = Quantity::parse(&size.0).map_or(0, |size| size.bytes());
-    Some((spec.storage_class_name.clone()?, bytes))
+    let bytes = Quantity::bytes_of(&size.0).unwrap_or_default();
+    Some((class_of(claim)?.to_owned(), bytes))
 }
 
 /// A Namespace that apps share: the weakest profile of them all, and whether any has data to keep.
