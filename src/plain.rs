@@ -34,6 +34,21 @@ pub fn line(text: &str, longest: usize) -> String {
     short
 }
 
+/// Returns a text without the links in it: libraries put links to their own manuals into their errors, which say
+/// nothing of an array or a cluster.
+pub fn without_links(text: &str) -> String {
+    let is_link = |word: &&str| {
+        let word = word.trim_start_matches(['(', '<', '"', '`']);
+        word.starts_with("https://") || word.starts_with("http://")
+    };
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if !words.iter().any(|word| is_link(&word)) {
+        return text.to_owned();
+    }
+    let kept: Vec<&str> = words.into_iter().filter(|word| !is_link(word)).collect();
+    kept.join(" ").trim_end_matches([':', ',', '(', ' ']).to_owned()
+}
+
 /// Returns a text of several lines of our own making, whatever stands in them: only what would steer becomes
 /// `U+FFFD`, ends of lines and tabulators aside.
 pub fn lines(text: &str) -> String {

@@ -29,6 +29,7 @@ mod schedule;
 mod setup;
 mod slot;
 mod snapshot;
+mod wishes;
 
 pub use claim::{ClaimWork, SourceView, View as ClaimView};
 pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
@@ -36,7 +37,7 @@ pub use mark::{MarkEffect, Marks, is_mark, mark};
 pub use moment::{Moment, VALID};
 pub use name::{
     ARRAY, ARRAY_ID, BANDWIDTH_PARAMETER, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER,
-    EXPORTS_PARAMETER, FINALIZER, IMPORT, IOPS_PARAMETER, KEPT_ANNOTATIONS, MARK,
+    EXPORTS_PARAMETER, FINALIZER, IMPORT, IOPS_PARAMETER, KEPT_ANNOTATIONS, LEGACY_CLASS, MARK,
     MAY_REDUCE_PARAMETER, PROVISIONED_BY, PROVISIONER, SELECTED_NODE, SNAPSHOTS,
     SNAPSHOTS_PARAMETER, VOLUME, VOLUME_ID, made_for, persistent_volume, volume, volume_prefix,
 };
@@ -54,3 +55,4 @@ pub use release::{ReleaseWork, View as ReleaseView};
 pub use setup::{ArrayKind, ArrayState, ArrayTraits, Binding, ClassSetup, Health, Import, Setup};
 pub use slot::Slot;
 pub use snapshot::{SnapshotWork, View as SnapshotView};
+pub use wishes::class_of;

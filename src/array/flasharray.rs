@@ -44,8 +44,6 @@ const WITH_PROTECTION: Version = Version(16);
 /// First version that takes a volume's tags together with the volume.
 const WITH_TAGS: Version = Version(39);
 
-/// What sizes are rounded up to, in bytes: older versions make no volume smaller.
-const STEP: u64 = 1 << 20;
 /// Largest volume, in bytes.
 const LARGEST: u64 = 1 << 52;
 
@@ -57,6 +55,10 @@ pub struct FlashArray {
 }
 
 impl FlashArray {
+    /// What sizes are rounded up to, in bytes. The array takes multiples of 512 from 1 MiB on; in whole mebibytes
+    /// one size is written in the same way on the claim, on the PersistentVolume and on the array.
+    pub const STEP: u64 = 1 << 20;
+
     /// Returns the FlashArray at an endpoint; it is asked for the first time when something is wanted.
     pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
         let rest = Arc::new(Rest::new(endpoint, &DIALECT)?);
@@ -166,7 +168,7 @@ impl Living for FlashArray {
     }
 
     fn size(&self, bytes: u64) -> Result<u64, Error> {
-        let size = bytes.max(1).checked_next_multiple_of(STEP).filter(|size| *size <= LARGEST);
+        let size = bytes.max(1).checked_next_multiple_of(Self::STEP).filter(|size| *size <= LARGEST);
         size.ok_or_else(|| {
             let needs = format!("{bytes} bytes are more than the {LARGEST} of its largest volume");
             self.rest.error(Kind::Unsupported { needs })

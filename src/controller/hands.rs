@@ -396,7 +396,7 @@ fn refused(error: &kube::Error) -> Trouble {
         kube::Error::Api(status) if status.code == 404 => Trouble::Conflict,
         // Its text would say the same twice.
         kube::Error::Api(status) => Trouble::Cluster(plain::line(&status.message, WORDS)),
-        _ => Trouble::Cluster(plain::line(&error.to_string(), WORDS)),
+        _ => Trouble::Cluster(plain::line(&plain::without_links(&error.to_string()), WORDS)),
     }
 }
 

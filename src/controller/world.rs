@@ -18,7 +18,7 @@ use crate::array::{Capacity, Volume};
 use crate::spec::Snapshots;
 use crate::volume::{
     ArrayState, ClaimView, ClassSetup, Health, MissingVolume, ReleaseView, SELECTED_NODE, Seen,
-    Setup, SnapshotView, SourceView, made_for, missing, persistent_volume, source_of,
+    Setup, SnapshotView, SourceView, class_of, made_for, missing, persistent_volume, source_of,
     volume_behind,
 };
 use claims::{Claim, Claims};
@@ -367,10 +367,6 @@ fn is_bound(claim: &PersistentVolumeClaim) -> bool {
 
 fn selected_node(claim: &PersistentVolumeClaim) -> Option<&str> {
     claim.metadata.annotations.as_ref()?.get(SELECTED_NODE).map(String::as_str)
-}
-
-fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
-    claim.spec.as_ref()?.storage_class_name.as_deref()
 }
 
 #[cfg(test)]

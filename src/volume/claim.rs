@@ -21,11 +21,12 @@ use super::chain::Chain;
 use super::effect::{About, Asked, Effect, Event, Outcome, Seen, Severity, Trouble};
 use super::growth;
 use super::moment::Moment;
-use super::name::{self, ARRAY, ARRAY_ID, FINALIZER};
+use super::name::{self, ARRAY, ARRAY_ID, FINALIZER, PROVISIONER};
 use super::persistent::{behind, quantity};
 use super::reason::Reason;
-use super::retry::Tries;
-use super::setup::{ArrayState, ClassSetup, Setup};
+use super::retry::{Ground, Tries};
+use super::setup::{ArrayState, ClassSetup, Health, Setup};
+use super::wishes;
 use crate::array::{Owner, Retry, Snapshot, Volume};
 use bind::is_half_bound;
 
@@ -103,6 +104,8 @@ pub struct ClaimWork {
     /// Why the array was chosen.
     why: String,
     waiting: bool,
+    /// What the wait rests on.
+    ground: Ground,
     tries: Tries,
     chain: Chain,
 }
@@ -135,9 +138,10 @@ impl ClaimWork {
     /// Takes an event, and returns what is to be done.
     pub fn step(&mut self, view: View<'_>, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let ground = ground(view);
         match event {
-            Event::Changed if self.waiting => return effects,
-            Event::Changed => {}
+            Event::Changed if self.waiting && !self.ground.is_better(ground) => return effects,
+            Event::Changed => self.waiting = false,
             Event::Due => self.waiting = false,
             Event::Known => {
                 if let Some((_, known)) = &mut self.mark {
@@ -155,6 +159,7 @@ impl ClaimWork {
                     Err(Trouble::Conflict) if is_outdated(&effect, view.claim) => {}
                     Err(trouble) => {
                         self.chain.waits();
+                        self.ground = ground;
                         effects.extend(self.fail(&effect, &trouble));
                         return effects;
                     }
@@ -164,6 +169,7 @@ impl ClaimWork {
         if self.doing.is_some() || self.waiting {
             return effects;
         }
+        self.ground = ground;
         // What was answered to a write counts until the view has caught up with it.
         let is_seen = |ours: &PersistentVolume| {
             let mut cached = [view.volume, view.bound].into_iter().flatten();
@@ -190,6 +196,7 @@ impl ClaimWork {
             }
             Next::Place { effect, why } => {
                 self.why = why;
+                effects.extend(self.warn(view, &effect));
                 effects.extend(self.announce(view, &effect));
                 self.doing = Some(effect.clone());
                 effects.push(effect);
@@ -204,6 +211,7 @@ impl ClaimWork {
                     self.waiting = true;
                     return effects;
                 }
+                effects.extend(self.warn(view, &effect));
                 effects.extend(self.announce(view, &effect));
                 self.doing = Some(effect.clone());
                 effects.push(effect);
@@ -394,6 +402,28 @@ impl ClaimWork {
         self.tries.tell(About::Claim, Severity::Normal, reason, &kind, message)
     }
 
+    /// What people are told of a step that leaves something undone for good.
+    fn warn(&mut self, view: View<'_>, effect: &Effect) -> Option<Effect> {
+        let claim = view.claim?;
+        let goes = claim.metadata.deletion_timestamp.is_some();
+        let (reason, message) = match effect {
+            Effect::Finish { .. } if view.class.is_none() && !goes && !is_bound(claim) => {
+                let class = wishes::class_of(claim).unwrap_or_default();
+                (FAILED, format!("class {class} is gone or has another provisioner; what was begun for the claim is undone, and begins anew with a class of {PROVISIONER}"))
+            }
+            Effect::Finish { .. } | Effect::Intend { .. } => {
+                let gone = asked(view, claim).into_iter().filter(|asking| is_gone(view, asking));
+                let gone: Vec<String> = gone.map(|asking| asking.array).collect();
+                let uid = claim.metadata.uid.as_deref().unwrap_or_default();
+                let name = name::volume(&view.setup.cluster, uid).filter(|_| !gone.is_empty())?;
+                let gone = gone.join(" and ");
+                (CLEANUP_FAILED, format!("the storage document does not have {gone} any more, where {name} may have been made; see to that array: if the volume is there, nothing uses it"))
+            }
+            _ => return None,
+        };
+        self.tries.tell(About::Claim, Severity::Warning, reason, &message.clone(), message)
+    }
+
     fn success(&self, view: View<'_>) -> String {
         let name = self.made.as_ref().map(|(_, made)| made.name.as_str()).unwrap_or_default();
         let array = self
@@ -436,19 +466,48 @@ struct Asking {
 }
 
 /// The arrays that have been asked for a claim's volume, the last one now. The policy in the API server lets
-/// the provisioner alone write this.
-fn asked(claim: &PersistentVolumeClaim) -> Vec<Asking> {
+/// the provisioner alone write this. One that the storage document calls by another name since is called by that.
+fn asked(view: View<'_>, claim: &PersistentVolumeClaim) -> Vec<Asking> {
     let words = |key: &str| {
         let all = claim.metadata.annotations.as_ref().and_then(|all| all.get(key));
         all.map(String::as_str).unwrap_or_default().split(',')
     };
     let ids = words(ARRAY_ID).map(Some).chain(std::iter::repeat(None));
     let all = words(ARRAY).zip(ids).filter(|(array, _)| !array.is_empty());
-    all.map(|(array, id)| Asking {
-        array: array.to_owned(),
-        id: id.filter(|id| !id.is_empty()).map(str::to_owned),
+    all.map(|(array, id)| {
+        let id = id.filter(|id| !id.is_empty());
+        let has_id = |state: &&ArrayState| {
+            matches!(&state.health, Health::Up { id: there, .. } if Some(there.as_str()) == id)
+        };
+        let is_known = view.arrays.iter().any(|state| state.name == array);
+        let renamed = view.arrays.iter().find(has_id).filter(|_| !is_known);
+        Asking {
+            array: renamed.map_or(array, |state| &state.name).to_owned(),
+            id: id.map(str::to_owned),
+        }
     })
     .collect()
+}
+
+/// Whether the storage document has an array no more. What may be on it is beyond reach.
+fn is_gone(view: View<'_>, asking: &Asking) -> bool {
+    view.arrays.iter().all(|state| state.name != asking.array)
+}
+
+/// What a claim's wait rests on: the arrays, what it asks for, whether it goes, and its class.
+fn ground(view: View<'_>) -> Ground {
+    let goes = view.claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
+    let class = view.class.map(|class| match class {
+        Ok(class) => format!("{class:?}"),
+        Err(why) => why.clone(),
+    });
+    Ground::of(view.arrays, &(view.claim.and_then(wishes::size), goes, class))
+}
+
+/// Whether a claim has a PersistentVolume.
+fn is_bound(claim: &PersistentVolumeClaim) -> bool {
+    let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+    bound.is_some_and(|bound| !bound.is_empty())
 }
 
 /// UID of the claim that a PersistentVolume is for.

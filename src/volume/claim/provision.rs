@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
-use super::{Asking, ClaimWork, FAILED, Next, View, asked, claimed, owner_of, seen};
+use super::{Asking, ClaimWork, FAILED, Next, View, asked, claimed, is_gone, owner_of, seen};
 use crate::array::{Details, Name, Source, Suffix, Volume, VolumeId, Wanted};
-use crate::volume::effect::Effect;
-use crate::volume::growth;
-use crate::volume::name::{self, DRIVER, SELECTED_NODE};
+use crate::volume::effect::{Asked, Effect};
+use crate::volume::name::{self, SELECTED_NODE};
 use crate::volume::origin::{Origin, Unknown, origin};
 use crate::volume::persistent::{self, Behind, behind, quantity};
 use crate::volume::place::{Need, Place, place};
 use crate::volume::setup::{ArrayKind, ArrayState, ClassSetup, Health, Import, Setup};
+use crate::volume::wishes;
 
 impl ClaimWork {
     pub(super) fn provision(
@@ -25,6 +25,8 @@ impl ClaimWork {
     ) -> Next {
         let stuck = |message: String| Next::Stuck { reason: FAILED, message };
         let class = match view.class {
+            // It is another provisioner's now, or gone: whoever serves the claim begins anew.
+            None if ours => return self.undo(view, claim),
             None => return Next::Nothing,
             Some(Err(wrong)) => return stuck(wrong.clone()),
             Some(Ok(class)) => class,
@@ -34,13 +36,13 @@ impl ClaimWork {
             return Next::Nothing;
         }
         let (Some(name), Some(size)) =
-            (name::volume(&view.setup.cluster, uid), growth::wanted(claim))
+            (name::volume(&view.setup.cluster, uid), wishes::size(claim))
         else {
             return stuck(
                 "the claim asks for no size, or the cluster's name is too long".to_owned(),
             );
         };
-        if let Err(wrong) = check_modes(claim, class).and_then(|()| check_wishes(claim)) {
+        if let Err(wrong) = check_modes(claim, class).and_then(|()| wishes::check(claim)) {
             return stuck(wrong);
         }
         let origin = match origin(view, claim, class, ours) {
@@ -49,7 +51,7 @@ impl ClaimWork {
             Err(Unknown::NotThere(why)) if ours => return self.do_without(view, claim, class, why),
             Err(Unknown::NotThere(why) | Unknown::Wrong(why)) => return stuck(why),
         };
-        let asked = if ours { asked(claim) } else { Vec::new() };
+        let mut asked = if ours { asked(view, claim) } else { Vec::new() };
         // Where there is one already, there is no need for another, whoever has written that.
         let made = self.made.as_ref().and_then(|(on, _)| asked.iter().find(|it| it.array == *on));
         let Some(Asking { array, id: array_id }) = made.or(asked.last()).cloned() else {
@@ -57,6 +59,19 @@ impl ClaimWork {
         };
         if let Some(there) = self.newest_volume(view) {
             return self.compare(there, view, claim, class, uid);
+        }
+        if asked.last().is_some_and(|asking| is_gone(view, asking)) {
+            asked.retain(|asking| !is_gone(view, asking));
+            return choose(view, claim, class, &origin, asked, None);
+        }
+        // The class was made anew, for the other kind of array.
+        if view.arrays.iter().any(|state| state.name == array && state.kind != class.kind) {
+            return match self.clean_up(view, claim) {
+                Some(next) => next,
+                // The watch has yet to tell of the PersistentVolume.
+                None if matches!(self.read, Asked::There(_)) => Next::Nothing,
+                None => choose(view, claim, class, &origin, Vec::new(), None),
+            };
         }
         if let Origin::Import(import) = origin {
             return self.import(view, claim, class, import, size);
@@ -113,17 +128,18 @@ impl ClaimWork {
     ) -> Next {
         let uid = claim.metadata.uid.as_deref().unwrap_or_default();
         let name = name::volume(&view.setup.cluster, uid);
-        let (Some(Asking { array, id: array_id }), Some(name)) = (asked(claim).pop(), name) else {
-            return Next::Stuck { reason: FAILED, message: why };
-        };
         if let Some(there) = self.newest_volume(view) {
             return self.compare(there, view, claim, class, uid);
         }
+        let asked = asked(view, claim).pop().filter(|asking| !is_gone(view, asking));
+        let (Some(Asking { array, id: array_id }), Some(name)) = (asked, name) else {
+            return Next::Stuck { reason: FAILED, message: why };
+        };
         match self.found.as_ref().filter(|(on, _)| *on == array) {
             None if !self.clean.contains(&array) => {
                 Next::Do(Effect::Find { array, array_id, name })
             }
-            Some((_, found)) if growth::wanted(claim).is_some_and(|size| found.size >= size) => {
+            Some((_, found)) if wishes::size(claim).is_some_and(|size| found.size >= size) => {
                 create(view, claim, class, &array, found)
             }
             _ => Next::Stuck { reason: FAILED, message: why },
@@ -209,7 +225,7 @@ fn create(
 ) -> Next {
     let stuck = |message: String| Next::Stuck { reason: FAILED, message };
     // What is written down for good is the id of the array that has the volume.
-    let recorded = asked(claim).into_iter().find(|asking| asking.array == array);
+    let recorded = asked(view, claim).into_iter().find(|asking| asking.array == array);
     let recorded = recorded.and_then(|asking| asking.id);
     let found = up(view, array).map(|(_, id)| id);
     if let Some((recorded, found)) = recorded.as_deref().zip(found).filter(|(a, b)| a != b) {
@@ -245,7 +261,7 @@ fn choose(
         Origin::Import(import) => Some(*import),
         Origin::Empty | Origin::Copy(_) => None,
     };
-    let size = growth::wanted(claim).filter(|_| import.is_none()).unwrap_or_default();
+    let size = wishes::size(claim).filter(|_| import.is_none()).unwrap_or_default();
     let need = Need {
         kind: class.kind,
         size,
@@ -305,21 +321,6 @@ fn is_allowed(view: View<'_>, class: &ClassSetup, array: &str) -> bool {
 /// Whether labels have all of the wanted ones.
 fn has_all(labels: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> bool {
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
-}
-
-/// Refuses what Kubernetes documents as not served by dynamic provisioning, and what this driver cannot do.
-/// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#selector>
-fn check_wishes(claim: &PersistentVolumeClaim) -> Result<(), String> {
-    let Some(spec) = claim.spec.as_ref() else { return Ok(()) };
-    if spec.selector.is_some() {
-        return Err("a claim with a selector gets no new volume: remove the selector, or create the PersistentVolume that it selects".to_owned());
-    }
-    match spec.volume_attributes_class_name.as_deref().unwrap_or_default() {
-        "" => Ok(()),
-        name => Err(format!(
-            "VolumeAttributesClass {name} is not one that {DRIVER} serves: limits are set by the StorageClass"
-        )),
-    }
 }
 
 fn check_modes(claim: &PersistentVolumeClaim, class: &ClassSetup) -> Result<(), String> {
