@@ -87,6 +87,8 @@ enum Message {
     Arrays(Vec<ArrayState>),
     /// What is on the arrays.
     Listed(Vec<Listed>),
+    /// What is on an array, after it was asked once more for what was not as it should be.
+    Compared(Listed),
     /// Time has passed.
     Tick,
     Done(Key, Result<Outcome, Trouble>),

@@ -12,6 +12,7 @@
 
 mod chain;
 mod claim;
+mod condition;
 mod effect;
 mod growth;
 mod mark;
@@ -32,6 +33,7 @@ mod snapshot;
 mod wishes;
 
 pub use claim::{ClaimWork, SourceView, View as ClaimView};
+pub use condition::{AbnormalVolume, Condition, condition, refresh, suspects};
 pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
 pub use mark::{MarkEffect, Marks, is_mark, mark};
 pub use moment::{Moment, VALID};
@@ -43,7 +45,7 @@ pub use name::{
 };
 pub use origin::source_of;
 pub use orphan::{
-    GRACE, Listed, MissingVolume, Orphan, Orphans, Report, StrayVolume, missing, strays,
+    GRACE, Listed, Orphan, Orphans, Report, StrayVolume, strays,
 };
 pub use persistent::{Behind, behind, quantity, volume_behind};
 pub use reason::Reason;
@@ -55,4 +57,4 @@ pub use release::{ReleaseWork, View as ReleaseView};
 pub use setup::{ArrayKind, ArrayState, ArrayTraits, Binding, ClassSetup, Health, Import, Setup};
 pub use slot::Slot;
 pub use snapshot::{SnapshotWork, View as SnapshotView};
-pub use wishes::class_of;
+pub use wishes::{capacity, class_of};

@@ -315,6 +315,7 @@ pub(super) struct VolumeItem {
     provisioned: Option<u64>,
     destroyed: Option<bool>,
     created: Option<u64>,
+    time_remaining: Option<u64>,
     connection_count: Option<u64>,
     qos: Option<QosItem>,
 }
@@ -355,6 +356,8 @@ impl From<VolumeItem> for Volume {
             created: from.created,
             serial: from.serial,
             connections: from.connection_count.unwrap_or_default(),
+            time_left: from.time_remaining,
+            served: None,
         }
     }
 }

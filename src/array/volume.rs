@@ -296,7 +296,7 @@ impl fmt::Display for ExportRule {
 }
 
 /// A volume or file system as it is on an array.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Volume {
     /// Its name, as the array writes it.
     pub name: String,
@@ -313,6 +313,21 @@ pub struct Volume {
     pub serial: Option<String>,
     /// FlashArray: how many hosts see it.
     pub connections: u64,
+    /// When it is destroyed, milliseconds until the array eradicates it; none when the array does not say.
+    pub time_left: Option<u64>,
+    /// FlashBlade: how clients reach it; none in lists.
+    pub served: Option<Served>,
+}
+
+/// How a FlashBlade serves a file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// NFS versions that it is served with.
+    pub nfs: NfsVersions,
+    /// Who may mount it, as the array says it; none when that is in an export policy, or the array does not say.
+    pub rules: Option<String>,
+    /// Whether clients may write.
+    pub writable: bool,
 }
 
 impl Volume {

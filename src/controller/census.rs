@@ -13,7 +13,7 @@ use super::registrar::{IDENTITY_OF, registrations};
 use super::trim::{Trim, Trimmed};
 use super::watches::PAGE;
 use crate::report::Census;
-use crate::volume::{PROVISIONER, identity};
+use crate::volume::{PROVISIONER, identity, suspects};
 
 /// Reads all that there is. The arrays' volumes come first: what is seen there was known to the cluster
 /// before, and is looked for there afterwards.
@@ -40,6 +40,16 @@ pub async fn census(
     let own = format!("reportingController={PROVISIONER}");
     (census.claims, census.volumes, census.classes, census.events) =
         futures::try_join!(all(client, ""), all(client, ""), all(client, ""), all(client, &own),)?;
+    if let Some(arrays) = arrays {
+        for listed in &mut census.listed {
+            let Ok((array_id, there)) = &listed.volumes else { continue };
+            let ids = suspects(array_id, there, &census.volumes);
+            if !ids.is_empty() {
+                let there = (array_id.clone(), there.clone());
+                listed.volumes = arrays.look_up(&listed.array, there, &ids).await;
+            }
+        }
+    }
     if let Some((namespace, name)) = lease {
         let leases = Api::<Lease>::namespaced(client.clone(), namespace);
         census.lease = leases.get_opt(name).await?;

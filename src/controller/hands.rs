@@ -20,7 +20,7 @@ use crate::array::{Array, Error as ArrayError, Fenced, Kind, OnlyIf, Retry};
 use crate::plain;
 use crate::turns::{Turns, Urgency};
 use crate::volume::{
-    ARRAY, ARRAY_ID, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, MarkEffect,
+    ARRAY, ARRAY_ID, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, Listed, MarkEffect,
     Moment, Outcome, PROVISIONER, Reason, SELECTED_NODE, Seen, Severity, Trouble, mark, quantity,
 };
 
@@ -80,6 +80,15 @@ impl Hands {
         let outcome = Box::pin(self.in_cluster(effect)).await?;
         // What is answered to a write is remembered while a claim is worked on.
         Ok(if reads { outcome } else { trimmed(outcome) })
+    }
+
+    /// Asks an array once more for those of its volumes that have some ids; an error takes the place of the list.
+    pub(super) async fn look_up(&self, mut listed: Listed, ids: &[String]) -> Listed {
+        listed.volumes = match listed.volumes {
+            Ok(volumes) => self.arrays.look_up(&listed.array, volumes, ids).await,
+            away => away,
+        };
+        listed
     }
 
     /// Does one thing on an array.

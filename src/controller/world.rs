@@ -5,6 +5,7 @@ mod known;
 mod subject;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use k8s_openapi::api::core::v1::{Node, ObjectReference, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -17,9 +18,9 @@ use super::held::Held;
 use crate::array::{Capacity, Volume};
 use crate::spec::Snapshots;
 use crate::volume::{
-    ArrayState, ClaimView, ClassSetup, Health, MissingVolume, ReleaseView, SELECTED_NODE, Seen,
-    Setup, SnapshotView, SourceView, class_of, made_for, missing, persistent_volume, source_of,
-    volume_behind,
+    AbnormalVolume, ArrayState, ClaimView, ClassSetup, Health, ReleaseView, SELECTED_NODE, Seen,
+    Setup, SnapshotView, SourceView, behind, capacity, class_of, condition, made_for,
+    persistent_volume, source_of, suspects, volume_behind,
 };
 use claims::{Claim, Claims};
 use known::Known;
@@ -43,6 +44,24 @@ pub(super) struct World {
     tells_of: HashMap<String, (String, String)>,
     /// UIDs of the claims that PersistentVolumes of ours are for, by the names of these.
     claimed: HashMap<String, String>,
+    /// What each PersistentVolume of ours says of its volume, by its name.
+    told: HashMap<String, Told>,
+}
+
+/// What a PersistentVolume says of its volume, in short.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    /// The volume's name, as [`hashed`].
+    name: u64,
+    /// Its size, in bytes.
+    size: u64,
+}
+
+/// A name of a volume as a number: arrays compare names without case.
+fn hashed(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.to_ascii_lowercase().hash(&mut hasher);
+    hasher.finish()
 }
 
 impl World {
@@ -59,6 +78,7 @@ impl World {
             behind: HashMap::new(),
             tells_of: HashMap::new(),
             claimed: HashMap::new(),
+            told: HashMap::new(),
         }
     }
 
@@ -114,6 +134,15 @@ impl World {
     fn note_behind(&mut self, name: &str) {
         let volume = self.volume(name);
         let now = volume.as_ref().and_then(volume_behind);
+        match volume.as_ref().and_then(|volume| Some((behind(volume)?, capacity(volume)?))) {
+            Some((behind, size)) => {
+                let told = Told { name: hashed(behind.volume.name.as_str()), size };
+                self.told.insert(name.to_owned(), told);
+            }
+            None => {
+                self.told.remove(name);
+            }
+        }
         let claim = volume.and_then(|volume| volume.spec?.claim_ref?.uid);
         match claim.filter(|_| now.is_some()) {
             Some(uid) => self.claimed.insert(name.to_owned(), uid),
@@ -316,25 +345,44 @@ impl World {
 
     /// Whether anything in the cluster knows a volume of the array with an id, in whose name a UID is.
     pub(super) fn knows(&self, array_id: &str, id: &str, uid: &str) -> bool {
-        self.claims.get(uid).is_some()
+        // A claim that has its volume needs no second one of its name, on whichever array.
+        let is_served = self.tells_of.contains_key(&persistent_volume(uid));
+        (self.claims.get(uid).is_some() && !is_served)
             || self.behind.contains_key(&(array_id.to_owned(), id.to_owned()))
     }
 
-    /// Returns the bound PersistentVolumes of ours whose volume the array with an id has not, or has destroyed.
-    /// `there` is all that it has of this cluster's.
-    pub(super) fn missing_volumes(
+    /// Returns those PersistentVolumes of ours of the array with an id whose volumes are not among these as they
+    /// should be.
+    fn volumes_on<'w>(&'w self, array_id: &'w str, there: &[Volume]) -> Vec<PersistentVolume> {
+        let there: HashMap<&str, &Volume> =
+            there.iter().map(|volume| (volume.id.as_str(), volume)).collect();
+        let of_array = self.tells_of.iter().filter(|(_, (array, _))| array == array_id);
+        let odd = of_array.filter(|(name, (_, id))| {
+            // Most are as they were: those are not even opened.
+            let is_as_told = |there: &&&Volume| {
+                let told = self.told.get(*name).copied().unwrap_or_default();
+                !there.destroyed && there.size >= told.size && hashed(&there.name) == told.name
+            };
+            there.get(id.as_str()).filter(is_as_told).is_none()
+        });
+        odd.filter_map(|(name, _)| self.volume(name)).collect()
+    }
+
+    /// Returns the ids of the volumes for which the array with an id must be asked once more.
+    pub(super) fn suspects(&self, array_id: &str, there: &[Volume]) -> Vec<String> {
+        suspects(array_id, there, &self.volumes_on(array_id, there))
+    }
+
+    /// Returns the volumes of bound PersistentVolumes that are not as they should be on the array with an id, by the
+    /// names of the PersistentVolumes. `there` is all that it has of this cluster's.
+    pub(super) fn abnormal(
         &self,
         array_id: &str,
         there: &[Volume],
-        now: u64,
-    ) -> BTreeSet<MissingVolume> {
-        let alive = there.iter().filter(|volume| !volume.destroyed);
-        let alive: HashSet<&str> = alive.map(|volume| volume.id.as_str()).collect();
-        let of_array = self.tells_of.iter().filter(|(_, (array, _))| array == array_id);
-        of_array
-            .filter(|(_, (_, id))| !alive.contains(id.as_str()))
-            .filter_map(|(name, _)| missing(&self.setup, &self.volume(name)?, there, now))
-            .collect()
+    ) -> BTreeMap<String, AbnormalVolume> {
+        let volumes = self.volumes_on(array_id, there);
+        let found = volumes.iter().filter_map(|volume| condition(volume, there));
+        found.map(|found| (found.persistent_volume.clone(), found)).collect()
     }
 
     /// Returns the first part of the name of every volume.

@@ -33,8 +33,7 @@ fn on_array(name: &str, made: u64) -> Volume {
         size: 1 << 30,
         destroyed: false,
         created: Some(made * 1000),
-        serial: None,
-        connections: 0,
+        ..Volume::default()
     }
 }
 

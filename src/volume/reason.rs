@@ -22,9 +22,11 @@ pub enum Reason {
     VolumeResizeFailed,
     /// A snapshot by schedule was not taken, or not destroyed at its end, because something is wrong.
     SnapshotFailed,
-    /// The volume of a bound claim is destroyed on its array, or gone. In the word of the CSI project's
-    /// external-health-monitor.
+    /// The volume of a bound claim is destroyed, gone, renamed, moved or smaller on its array. In the word of the CSI
+    /// project's external-health-monitor.
     VolumeConditionAbnormal,
+    /// The volume of a bound claim is as it should be again.
+    VolumeConditionNormal,
     /// A claim asks for fewer snapshots than its class lets it; those of the class are taken and kept.
     SnapshotScheduleRefused,
     /// The volume behind a released PersistentVolume is not destroyed yet, because something is wrong.
@@ -33,7 +35,7 @@ pub enum Reason {
 
 impl Reason {
     /// All there are.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -43,6 +45,7 @@ impl Reason {
         Self::VolumeResizeFailed,
         Self::SnapshotFailed,
         Self::VolumeConditionAbnormal,
+        Self::VolumeConditionNormal,
         Self::SnapshotScheduleRefused,
         Self::VolumeFailedDelete,
     ];
@@ -59,6 +62,7 @@ impl Reason {
             Self::VolumeResizeFailed => "VolumeResizeFailed",
             Self::SnapshotFailed => "SnapshotFailed",
             Self::VolumeConditionAbnormal => "VolumeConditionAbnormal",
+            Self::VolumeConditionNormal => "VolumeConditionNormal",
             Self::SnapshotScheduleRefused => "SnapshotScheduleRefused",
             Self::VolumeFailedDelete => "VolumeFailedDelete",
         }

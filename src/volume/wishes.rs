@@ -24,7 +24,7 @@ pub(super) fn size(claim: &PersistentVolumeClaim) -> Option<u64> {
 }
 
 /// Returns the size of a PersistentVolume, in bytes.
-pub(super) fn capacity(volume: &PersistentVolume) -> Option<u64> {
+pub fn capacity(volume: &PersistentVolume) -> Option<u64> {
     bytes(volume.spec.as_ref()?.capacity.as_ref()?.get("storage")?)
 }
 

@@ -506,8 +506,7 @@ impl Arrays {
                 size: wanted.size,
                 destroyed: false,
                 created: Some(self.now * 1000),
-                serial: None,
-                connections: 0,
+                ..Volume::default()
             };
             (volume, uid)
         });

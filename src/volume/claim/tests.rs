@@ -198,8 +198,7 @@ fn made(array: &str) -> Volume {
         size: GIB,
         destroyed: false,
         created: None,
-        serial: None,
-        connections: 0,
+        ..Volume::default()
     }
 }
 
