@@ -87,7 +87,8 @@ pub(super) fn round_up(objects: &mut [Object]) {
         match object {
             Object::PersistentVolumeClaim(claim) => claim.spec.iter_mut().for_each(whole),
             Object::StatefulSet(set) => {
-                let templates = set.spec.iter_mut().flat_map(|spec| &mut spec.volume_claim_templates);
+                let templates =
+                    set.spec.iter_mut().flat_map(|spec| &mut spec.volume_claim_templates);
                 templates.flatten().filter_map(|claim| claim.spec.as_mut()).for_each(whole);
             }
             _ => {}
