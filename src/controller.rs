@@ -49,7 +49,7 @@ pub use metrics::Metrics;
 use metrics::Tally;
 pub use orphan::{Kept, destroy_orphan};
 pub use pages::{SmallPages, SmallPagesOf};
-use registrar::{AGAIN, Registrar, cluster_uid};
+use registrar::{AGAIN, Registrar, check_name, cluster_uid};
 use serve::BEAT;
 pub use serve::{Status, serve};
 pub use setup::{SetupError, set_up};
@@ -225,6 +225,7 @@ async fn registered(
     let mut told = false;
     loop {
         let found = async {
+            check_name(client, &arrays.setup().cluster).await?;
             let uid = cluster_uid(client).await?;
             Registrar::new(arrays, leadership, status.metrics(), &uid)
         };
@@ -241,7 +242,7 @@ async fn registered(
                 }
             }
             Err(error) if !std::mem::replace(&mut told, true) => {
-                warn!(%error, "it is not known which cluster this is");
+                warn!(%error, "it is not certain which cluster this is; nothing is done yet");
             }
             Err(_) => {}
         }

@@ -10,7 +10,7 @@ mod released;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
@@ -20,7 +20,8 @@ use serde::Serialize;
 
 use crate::volume::{
     ARRAY, ArrayState, ClassSetup, FINALIZER, GRACE, Listed, Reason, Registration, Setup,
-    StrayVolume, behind, condition, is_mark, registered_elsewhere, strays, volume_behind,
+    StrayVolume, behind, cluster_of, condition, is_mark, registered_elsewhere, strays,
+    volume_behind,
 };
 
 pub use arrays::ArrayLine;
@@ -110,6 +111,7 @@ impl Report {
         let (arrays, mut problems) = arrays::arrays(census);
         problems.splice(0..0, leader.as_ref().and_then(|leader| leader.problem.clone()));
         problems.extend(registrations(census));
+        problems.extend(former_name(census));
         problems.extend(removed_arrays(census));
         problems.extend(abnormal_volumes(census));
         let (claims, of_claims) = claims::claims(census, &classes, scope);
@@ -169,6 +171,21 @@ fn abnormal_volumes(census: &Census) -> Vec<Problem> {
     problems
 }
 
+/// A storage document that has another name for the cluster than the cluster's volumes.
+fn former_name(census: &Census) -> Option<Problem> {
+    let now = &census.setup.as_ref()?.cluster;
+    let names: BTreeSet<String> = census.volumes.iter().filter_map(cluster_of).collect();
+    let before = names.first().filter(|_| !names.iter().any(|it| it.eq_ignore_ascii_case(now)))?;
+    Some(Problem {
+        about: format!("cluster {now}"),
+        what: format!("its volumes are called {before}-pvc-…, which is another cluster's name"),
+        remedy: format!(
+            "write `cluster: {before}` in the storage document: volumes keep their names"
+        ),
+        page: "docs/provisioner.md#log",
+    })
+}
+
 /// Arrays that the storage document has no more, and that PersistentVolumes or claims still name.
 fn removed_arrays(census: &Census) -> Vec<Problem> {
     if census.setup.is_none() {
@@ -190,7 +207,8 @@ fn removed_arrays(census: &Census) -> Vec<Problem> {
             }
         }
     }
-    let problem = |(array, (volumes, claims)): (String, (usize, usize))| Problem {
+    let problem = |(array, (volumes, claims)): (String, (usize, usize))| {
+        Problem {
         about: format!("array {array}"),
         what: format!(
             "the storage document does not have it, and {volumes} PersistentVolumes and {claims} claims on their \
@@ -201,6 +219,7 @@ fn removed_arrays(census: &Census) -> Vec<Problem> {
                  way end by themselves"
             .to_owned(),
         page: "docs/arrays.md#an-array-that-is-taken-out",
+    }
     };
     named.into_iter().map(problem).collect()
 }

@@ -15,6 +15,7 @@ mod claim;
 mod condition;
 mod effect;
 mod growth;
+mod import;
 mod mark;
 mod moment;
 mod name;
@@ -35,6 +36,7 @@ mod wishes;
 pub use claim::{ClaimWork, SourceView, View as ClaimView};
 pub use condition::{AbnormalVolume, Condition, condition, refresh, suspects};
 pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
+pub use import::check_import;
 pub use mark::{MarkEffect, Marks, is_mark, mark};
 pub use moment::{Moment, VALID};
 pub use name::{
@@ -44,10 +46,8 @@ pub use name::{
     SNAPSHOTS_PARAMETER, VOLUME, VOLUME_ID, made_for, persistent_volume, volume, volume_prefix,
 };
 pub use origin::source_of;
-pub use orphan::{
-    GRACE, Listed, Orphan, Orphans, Report, StrayVolume, strays,
-};
-pub use persistent::{Behind, behind, quantity, volume_behind};
+pub use orphan::{GRACE, Listed, Orphan, Orphans, Report, StrayVolume, strays};
+pub use persistent::{Behind, behind, cluster_of, foreign, foreign_key, quantity, volume_behind};
 pub use reason::Reason;
 pub use registration::{
     GRACE as REGISTRATION_GRACE, LOOK as REGISTRATION_LOOK, NotYet, Registration, RegistrationStep,

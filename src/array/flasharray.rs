@@ -168,7 +168,8 @@ impl Living for FlashArray {
     }
 
     fn size(&self, bytes: u64) -> Result<u64, Error> {
-        let size = bytes.max(1).checked_next_multiple_of(Self::STEP).filter(|size| *size <= LARGEST);
+        let size =
+            bytes.max(1).checked_next_multiple_of(Self::STEP).filter(|size| *size <= LARGEST);
         size.ok_or_else(|| {
             let needs = format!("{bytes} bytes are more than the {LARGEST} of its largest volume");
             self.rest.error(Kind::Unsupported { needs })
@@ -262,6 +263,13 @@ impl Goal for Made<'_> {
             let why = "it is older than its claim".to_owned();
             let name = self.wanted.name.to_string();
             return Err(self.array.rest.error(Kind::NotOurs { name, why }));
+        }
+        // It was made for a claim that has no volume yet: no node can have it.
+        let connections = volume.connection_count.unwrap_or_default();
+        if connections > 0 {
+            let by = format!("{connections} hosts are connected, and its claim is not bound yet");
+            let name = self.wanted.name.to_string();
+            return Err(self.array.rest.error(Kind::InUse { name, by }));
         }
         let id = volume.id.clone();
         Ok(if volume.destroyed == Some(true) {

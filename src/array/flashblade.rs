@@ -143,11 +143,8 @@ impl Living for FlashBlade {
 
     async fn end(&self, talk: Talk<'_>, id: &str) -> Result<Option<Volume>, Error> {
         // Switched off together, as the vendor's own tools do: nobody writes into what is to go.
-        let off = NfsBody {
-            v3_enabled: Some(false),
-            v4_1_enabled: Some(false),
-            ..NfsBody::default()
-        };
+        let off =
+            NfsBody { v3_enabled: Some(false), v4_1_enabled: Some(false), ..NfsBody::default() };
         let body =
             FileSystemBody { destroyed: Some(true), nfs: Some(off), ..FileSystemBody::default() };
         Ok(self.patch(talk, id, &body).await?.map(Volume::from))

@@ -67,12 +67,30 @@ where
     K: kube::Resource<DynamicType = ()> + Trim + Clone + std::fmt::Debug,
     K: serde::de::DeserializeOwned,
 {
+    let mut objects = Vec::new();
+    let keep = |object| {
+        objects.push(object);
+        true
+    };
+    each(client, fields, keep).await?;
+    Ok(objects)
+}
+
+/// Looks at all objects of a kind, page by page, until `look` has seen enough and returns `false`.
+pub(super) async fn each<K>(
+    client: &Client,
+    fields: &str,
+    mut look: impl FnMut(K) -> bool,
+) -> Result<(), kube::Error>
+where
+    K: kube::Resource<DynamicType = ()> + Trim + Clone + std::fmt::Debug,
+    K: serde::de::DeserializeOwned,
+{
     let api = Api::<Trimmed<K>>::all(client.clone());
     let mut params = ListParams::default().limit(PAGE);
     if !fields.is_empty() {
         params = params.fields(fields);
     }
-    let mut objects = Vec::new();
     loop {
         let mut tries = 1;
         let page = loop {
@@ -82,10 +100,14 @@ where
                 page => break page?,
             }
         };
-        objects.extend(page.items.into_iter().map(|object| object.0));
+        for object in page.items {
+            if !look(object.0) {
+                return Ok(());
+            }
+        }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
-            None => return Ok(objects),
+            None => return Ok(()),
         }
     }
 }

@@ -20,8 +20,9 @@ use crate::array::{Array, Error as ArrayError, Fenced, Kind, OnlyIf, Retry};
 use crate::plain;
 use crate::turns::{Turns, Urgency};
 use crate::volume::{
-    ARRAY, ARRAY_ID, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, Listed, MarkEffect,
-    Moment, Outcome, PROVISIONER, Reason, SELECTED_NODE, Seen, Severity, Trouble, mark, quantity,
+    ARRAY, ARRAY_ID, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, Listed,
+    MarkEffect, Moment, Outcome, PROVISIONER, Reason, SELECTED_NODE, Seen, Severity, Trouble, mark,
+    quantity,
 };
 
 /// Name under which fields are ours, and events come.

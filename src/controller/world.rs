@@ -19,7 +19,7 @@ use crate::array::{Capacity, Volume};
 use crate::spec::Snapshots;
 use crate::volume::{
     AbnormalVolume, ArrayState, ClaimView, ClassSetup, Health, ReleaseView, SELECTED_NODE, Seen,
-    Setup, SnapshotView, SourceView, behind, capacity, class_of, condition, made_for,
+    Setup, SnapshotView, SourceView, behind, capacity, class_of, condition, foreign, made_for,
     persistent_volume, source_of, suspects, volume_behind,
 };
 use claims::{Claim, Claims};
@@ -46,6 +46,10 @@ pub(super) struct World {
     claimed: HashMap<String, String>,
     /// What each PersistentVolume of ours says of its volume, by its name.
     told: HashMap<String, Told>,
+    /// Names of the PersistentVolumes of other drivers by what they name, while there is anything to import.
+    foreign: HashMap<String, BTreeSet<String>>,
+    /// What each of them names.
+    names_foreign: HashMap<String, String>,
 }
 
 /// What a PersistentVolume says of its volume, in short.
@@ -79,6 +83,8 @@ impl World {
             tells_of: HashMap::new(),
             claimed: HashMap::new(),
             told: HashMap::new(),
+            foreign: HashMap::new(),
+            names_foreign: HashMap::new(),
         }
     }
 
@@ -133,6 +139,9 @@ impl World {
     /// Keeps the index of what is behind PersistentVolumes.
     fn note_behind(&mut self, name: &str) {
         let volume = self.volume(name);
+        if !self.setup.imports.is_empty() {
+            self.note_foreign(name, volume.as_ref().and_then(foreign));
+        }
         let now = volume.as_ref().and_then(volume_behind);
         match volume.as_ref().and_then(|volume| Some((behind(volume)?, capacity(volume)?))) {
             Some((behind, size)) => {
@@ -162,6 +171,22 @@ impl World {
         }
         if let Some(now) = now {
             self.behind.entry(now).or_default().insert(name.to_owned());
+        }
+    }
+
+    /// Keeps the index of what PersistentVolumes of other drivers name.
+    fn note_foreign(&mut self, name: &str, key: Option<String>) {
+        if let Some(before) = self.names_foreign.remove(name)
+            && let Some(names) = self.foreign.get_mut(&before)
+        {
+            names.remove(name);
+            if names.is_empty() {
+                self.foreign.remove(&before);
+            }
+        }
+        if let Some(key) = key {
+            self.foreign.entry(key.clone()).or_default().insert(name.to_owned());
+            self.names_foreign.insert(name.to_owned(), key);
         }
     }
 
@@ -272,6 +297,7 @@ impl World {
             node: claim.and_then(selected_node).and_then(|node| self.nodes.objects.get(node)),
             source: source.map(|(claim, volume)| SourceView { claim, volume: volume.as_ref() }),
             behind: &self.behind,
+            foreign: &self.foreign,
         })
     }
 

@@ -48,7 +48,8 @@ pub(super) fn claims(
         .filter_map(|volume| Some((volume.metadata.name.as_deref()?, volume)))
         .collect();
     for claim in &census.claims {
-        let Some((class, setup)) = class_of(claim).and_then(|class| Some((class, classes.get(class)?)))
+        let Some((class, setup)) =
+            class_of(claim).and_then(|class| Some((class, classes.get(class)?)))
         else {
             continue;
         };

@@ -61,6 +61,9 @@ pub struct View<'v> {
     pub source: Option<SourceView<'v>>,
     /// Names of the PersistentVolumes that tell of one volume on an array, by array and id.
     pub behind: &'v HashMap<(String, String), BTreeSet<String>>,
+    /// Names of the PersistentVolumes of other drivers that are in use with what they name, or destroy it with their
+    /// claims, by [`foreign_key`](super::foreign_key).
+    pub foreign: &'v HashMap<String, BTreeSet<String>>,
 }
 
 /// The claim that another one is to be a copy of.
@@ -409,7 +412,12 @@ impl ClaimWork {
         let (reason, message) = match effect {
             Effect::Finish { .. } if view.class.is_none() && !goes && !is_bound(claim) => {
                 let class = wishes::class_of(claim).unwrap_or_default();
-                (FAILED, format!("class {class} is gone or has another provisioner; what was begun for the claim is undone, and begins anew with a class of {PROVISIONER}"))
+                (
+                    FAILED,
+                    format!(
+                        "class {class} is gone or has another provisioner; what was begun for the claim is undone, and begins anew with a class of {PROVISIONER}"
+                    ),
+                )
             }
             Effect::Finish { .. } | Effect::Intend { .. } => {
                 let gone = asked(view, claim).into_iter().filter(|asking| is_gone(view, asking));
@@ -417,7 +425,12 @@ impl ClaimWork {
                 let uid = claim.metadata.uid.as_deref().unwrap_or_default();
                 let name = name::volume(&view.setup.cluster, uid).filter(|_| !gone.is_empty())?;
                 let gone = gone.join(" and ");
-                (CLEANUP_FAILED, format!("the storage document does not have {gone} any more, where {name} may have been made; see to that array: if the volume is there, nothing uses it"))
+                (
+                    CLEANUP_FAILED,
+                    format!(
+                        "the storage document does not have {gone} any more, where {name} may have been made; see to that array: if the volume is there, nothing uses it"
+                    ),
+                )
             }
             _ => return None,
         };

@@ -60,7 +60,8 @@ impl AbnormalVolume {
         let Self { array, name, condition, time_left, .. } = self;
         match condition {
             Condition::Destroyed => {
-                let left = time_left.map(|left| format!("; {array} eradicates it in {}", Left(left)));
+                let left =
+                    time_left.map(|left| format!("; {array} eradicates it in {}", Left(left)));
                 format!("its volume {name} is destroyed on {array}{}", left.unwrap_or_default())
             }
             Condition::Gone => format!("its volume {name} is not on {array} any more"),
@@ -83,7 +84,9 @@ impl AbnormalVolume {
         match condition {
             Condition::Destroyed => format!("recover {name} on {array} before it is eradicated"),
             Condition::Gone => {
-                format!("restore {name} from a backup or a replica: what was on it is gone from {array}")
+                format!(
+                    "restore {name} from a backup or a replica: what was on it is gone from {array}"
+                )
             }
             Condition::Replaced => format!(
                 "see what is on the {name} that {array} has now; to use it, keep the PersistentVolume (reclaim \
@@ -157,7 +160,9 @@ pub fn condition(volume: &PersistentVolume, there: &[Volume]) -> Option<Abnormal
         ),
         array: behind.array,
         name: behind.volume.name.to_string(),
-        time_left: found.and_then(|there| there.time_left).filter(|_| condition == Condition::Destroyed),
+        time_left: found
+            .and_then(|there| there.time_left)
+            .filter(|_| condition == Condition::Destroyed),
         condition,
     })
 }
@@ -236,7 +241,8 @@ mod tests {
         let day = "its volume prod-pvc-1 is destroyed on fa1; fa1 eradicates it in 23 h 59 min";
         is(&[destroyed(Some(24 * 3_600_000 - 1))], day);
         is(&[], "its volume prod-pvc-1 is not on fa1 any more");
-        let restored = "its volume prod-pvc-1 is not on fa1 any more, which has another volume of that name";
+        let restored =
+            "its volume prod-pvc-1 is not on fa1 any more, which has another volume of that name";
         is(&[there("2", NAME)], restored);
         is(&[there("1", "old")], "its volume prod-pvc-1 on fa1 is called old now");
         for moved in ["pod1::prod-pvc-1", "vg1/prod-pvc-1", "pod1::vg1/other"] {
@@ -251,8 +257,10 @@ mod tests {
 
     #[test]
     fn only_a_change_is_news() {
-        let look = |volumes: &[Volume]| condition(&bound("Bound", "2Gi"), volumes).expect("abnormal");
-        let destroyed = |left| Volume { destroyed: true, time_left: Some(left), ..there("1", NAME) };
+        let look =
+            |volumes: &[Volume]| condition(&bound("Bound", "2Gi"), volumes).expect("abnormal");
+        let destroyed =
+            |left| Volume { destroyed: true, time_left: Some(left), ..there("1", NAME) };
         let (early, late) = (look(&[destroyed(9_000_000)]), look(&[destroyed(60_000)]));
         assert!(late.is_as(&early), "the time that is left is no news");
         assert!(late.what().ends_with("eradicates it in 60 s") && !look(&[]).is_as(&late));

@@ -106,7 +106,9 @@ fn source(
     let asks = wishes::size(claim).map(|size| class.kind.rounded(size));
     if let Some((has, asks)) = wishes::capacity(volume).zip(asks).filter(|(has, asks)| asks < has) {
         let (has, asks) = (quantity(has).0, quantity(asks).0);
-        return Err(not_there(&format!("has {has}, and its copy asks for {asks}; ask for {has} or more")));
+        return Err(not_there(&format!(
+            "has {has}, and its copy asks for {asks}; ask for {has} or more"
+        )));
     }
     Ok(Some(behind))
 }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use serde::Serialize;
 
-use super::name::volume_prefix;
 use super::claim::claimed;
+use super::name::volume_prefix;
 use super::persistent::volume_behind;
 use crate::array::Volume;
 

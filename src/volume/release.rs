@@ -245,7 +245,9 @@ fn lacks_finalizer(volume: &PersistentVolume) -> bool {
 fn check_array(arrays: &[ArrayState], name: &str, id: &str, volume: &Name) -> Result<(), String> {
     let state = arrays.iter().find(|array| array.name == name);
     match state.map(|state| &state.health) {
-        None => Err(format!("the storage document has no array {name}, which has {volume}; put the array back, or set the PersistentVolume's reclaim policy to Retain when the array is gone for good")),
+        None => Err(format!(
+            "the storage document has no array {name}, which has {volume}; put the array back, or set the PersistentVolume's reclaim policy to Retain when the array is gone for good"
+        )),
         Some(Health::Down(why)) => Err(format!("{name}: {why}")),
         Some(Health::Up { id: now, .. }) if now != id => {
             Err(format!("{name} is not the array that has {volume}: that one's id is {id}"))

@@ -78,16 +78,25 @@ mod tests {
         assert_eq!(annotate("").as_deref(), Some(""), "no class, and not the default one");
         assert_eq!(class_of(&claim(&json!({}))), None);
         let mut alone = claim(&json!({}));
-        alone.metadata.annotations.get_or_insert_default().insert(LEGACY_CLASS.to_owned(), "old".to_owned());
+        alone
+            .metadata
+            .annotations
+            .get_or_insert_default()
+            .insert(LEGACY_CLASS.to_owned(), "old".to_owned());
         assert_eq!(class_of(&alone), Some("old"));
     }
 
     #[test]
     fn sizes_are_rounded_up_to_whole_bytes() {
-        let asks = |size: &str| super::size(&claim(&json!({"resources": {"requests": {"storage": size}}})));
+        let asks = |size: &str| {
+            super::size(&claim(&json!({"resources": {"requests": {"storage": size}}})))
+        };
         assert_eq!(asks("107374182400m"), Some(107_374_183), "0.1Gi");
         assert_eq!(asks("1181116006400m"), Some(1_181_116_007), "1.1Gi");
-        assert_eq!((asks("1e3"), asks("1E"), asks("0.5Ti")), (Some(1000), Some(10_u64.pow(18)), Some(1 << 39)));
+        assert_eq!(
+            (asks("1e3"), asks("1E"), asks("0.5Ti")),
+            (Some(1000), Some(10_u64.pow(18)), Some(1 << 39))
+        );
     }
 
     #[test]

@@ -449,6 +449,7 @@ impl Run {
                     arrays: &self.states,
                     node: None,
                     behind: &HashMap::new(),
+                    foreign: &HashMap::new(),
                 };
                 process.claim_works.entry(uid.clone()).or_default().step(view, event)
             }

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
 
-use super::known::Known;
 use super::is_bound;
+use super::known::Known;
 use crate::controller::held::Held;
 use crate::volume::{FINALIZER, SELECTED_NODE, SNAPSHOTS, class_of};
 

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::{Asking, ClaimWork, FAILED, Next, View, asked, claimed, is_gone, owner_of, seen};
-use crate::array::{Details, Name, Source, Suffix, Volume, VolumeId, Wanted};
+use crate::array::{Details, Name, Reach, Source, Suffix, Volume, VolumeId, Wanted};
 use crate::volume::effect::{Asked, Effect};
+use crate::volume::import;
 use crate::volume::name::{self, SELECTED_NODE};
 use crate::volume::origin::{Origin, Unknown, origin};
-use crate::volume::persistent::{self, Behind, behind, quantity};
+use crate::volume::persistent::{self, Behind, behind, foreign_key};
 use crate::volume::place::{Need, Place, place};
 use crate::volume::setup::{ArrayKind, ArrayState, ClassSetup, Health, Import, Setup};
 use crate::volume::wishes;
@@ -157,24 +158,35 @@ impl ClaimWork {
     ) -> Next {
         let stuck = |message: String| Next::Stuck { reason: FAILED, message };
         let Import { array, volume } = import;
+        let own = (claim.metadata.namespace.as_deref(), claim.metadata.name.as_deref());
+        let own = (own.0.unwrap_or_default(), own.1.unwrap_or_default());
+        if let Some((namespace, other)) = import::other_claim(view.setup, import, own) {
+            return stuck(format!(
+                "{volume} on {array} is to be imported for {namespace}/{other} too; take one of the two out of the storage document"
+            ));
+        }
         if self.clean.contains(array) {
-            return stuck(format!("{array} has no volume {volume} to import"));
+            return stuck(format!(
+                "{array} has no volume {volume} to import; correct `imports` in the storage document, or recover the volume if it is destroyed"
+            ));
         }
         let Some((_, found)) = self.found.as_ref().filter(|(on, _)| on == array) else {
             let array_id = up(view, array).map(|(_, id)| id.to_owned());
             return Next::Do(Effect::Find { array: array.clone(), array_id, name: volume.clone() });
         };
-        if found.size < size {
-            let has = quantity(found.size).0;
-            return stuck(format!(
-                "{volume} on {array} has {has}; ask for that, and grow the claim"
-            ));
+        if let Err(why) = import::check_import(found, class, view.setup, size) {
+            return stuck(format!("{volume} on {array} {why}"));
         }
         let array_id = up(view, array).map(|(_, id)| id.to_owned()).unwrap_or_default();
         if let Some(others) = view.behind.get(&(array_id, found.id.clone()))
             && let Some(other) = others.first()
         {
             return stuck(format!("{volume} on {array} has the PersistentVolume {other} already"));
+        }
+        if let Some(other) = foreign(view, array, volume) {
+            return stuck(format!(
+                "{volume} on {array} is that of the PersistentVolume {other} of another driver; set its reclaim policy to Retain, and delete its claim, before this one gets the volume"
+            ));
         }
         create(view, claim, &class.keeping(), array, found)
     }
@@ -293,6 +305,19 @@ fn choose(
             Next::Stuck { reason: FAILED, message }
         }
     }
+}
+
+/// Returns the PersistentVolume of another driver that is in use with a volume of an array, or destroys it.
+fn foreign<'v>(view: View<'v>, array: &str, volume: &Name) -> Option<&'v str> {
+    let (state, _) = up(view, array)?;
+    let addresses = match &state.health {
+        Health::Up { reach: Reach::Nfs { addresses }, .. } => addresses.as_slice(),
+        _ => &[],
+    };
+    let servers = addresses.iter().chain(&state.traits.data).map(String::as_str);
+    let mut keys = servers.chain([""]).map(|server| foreign_key(server, volume.as_str()));
+    let names = keys.find_map(|key| view.foreign.get(&key))?;
+    names.first().map(String::as_str)
 }
 
 /// An array that can be asked for anything, with its id.

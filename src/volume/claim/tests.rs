@@ -25,6 +25,8 @@ struct Stage {
     source: Option<(Value, Value)>,
     /// None when the class is gone, or another provisioner's.
     class: Option<Result<ClassSetup, String>>,
+    /// PersistentVolumes of other drivers.
+    foreign: HashMap<String, BTreeSet<String>>,
     arrays: Vec<ArrayState>,
     /// The volume of the claim, on the arrays that have one.
     there: BTreeSet<&'static str>,
@@ -52,6 +54,7 @@ impl Stage {
             gone: false,
             successor: None,
             source: None,
+            foreign: HashMap::new(),
             class: ClassSetup::read(&typed(&class)),
             arrays: vec![array("fb1", 500), array("fb2", 100)],
             there: BTreeSet::new(),
@@ -92,6 +95,7 @@ impl Stage {
                 .as_ref()
                 .map(|(claim, volume)| SourceView { claim, volume: Some(volume) }),
             behind: &HashMap::new(),
+            foreign: &self.foreign,
         };
         self.work.step(view, event)
     }
@@ -118,8 +122,12 @@ impl Stage {
         told: &mut Vec<String>,
     ) -> Option<Result<Outcome, Trouble>> {
         let (word, outcome) = match effect {
-            Effect::Intend { asked, .. } => {
+            Effect::Intend { asked, import, .. } => {
                 self.ask(&asked.join(","));
+                if let Some(volume) = import {
+                    let annotations = &mut self.claim["metadata"]["annotations"];
+                    annotations["pso-gen.io/import"] = json!(volume.as_str());
+                }
                 let claim = Box::new(typed(&self.claim));
                 (format!("ask {}", asked.join(",")), Ok(Outcome::Claim(Some(claim))))
             }

@@ -1,6 +1,8 @@
 //! Claims that are not served, or not as they were begun: sizes, sources, classes and arrays that change.
 
 use super::*;
+use crate::array::Name;
+use crate::volume::Import;
 
 /// The claim `old` of 2 GiB with its PersistentVolume on an array.
 fn old(array: &str) -> (Value, Value) {
@@ -101,14 +103,22 @@ fn a_class_that_is_made_anew_for_the_other_kind_of_array_begins_anew() {
     let class = stage.class.as_mut().and_then(|class| class.as_mut().ok()).expect("a class");
     class.kind = ArrayKind::FlashArray;
     let told = stage.run(Event::Changed);
-    let expected =
-        ["read", "look at fb1", "read", "destroy on fb1", "ask fa1", "make on fa1", "create for fa1"];
+    let expected = [
+        "read",
+        "look at fb1",
+        "read",
+        "destroy on fb1",
+        "ask fa1",
+        "make on fa1",
+        "create for fa1",
+    ];
     assert_eq!(told, expected);
 }
 
 #[test]
 fn an_array_that_is_taken_out_of_the_document_lets_claims_end() {
-    let left = "the storage document does not have fb9 any more, where prod-pvc-1 may have been made";
+    let left =
+        "the storage document does not have fb9 any more, where prod-pvc-1 may have been made";
     let mut stage = Stage::new().asked("fb9");
     let told = stage.run(Event::Changed);
     assert!(told[0].starts_with(left), "{told:?}");
@@ -176,4 +186,34 @@ fn a_wait_ends_when_an_array_is_back_or_less_is_asked_for() {
     assert!(waits(&mut stage));
     ask(&mut stage, "3Gi");
     assert_eq!(stage.run(Event::Changed), ["grow on fb1"], "at once");
+}
+
+#[test]
+fn an_import_is_checked_before_its_persistent_volume_is_made() {
+    let stage = || {
+        let mut stage = Stage::new();
+        let import = Import { array: "fb1".to_owned(), volume: Name::new("old").expect("a name") };
+        stage.setup.imports.insert(("files".to_owned(), "data".to_owned()), import);
+        stage.called = "old";
+        stage.there.insert("fb1");
+        stage
+    };
+    assert_eq!(stage().run(Event::Changed), ["ask fb1", "look at fb1", "create for fb1"]);
+    let refused = |mut stage: Stage| stage.run(Event::Changed).pop().unwrap_or_default();
+    let mut twice = stage();
+    let import = Import { array: "fb1".to_owned(), volume: Name::new("OLD").expect("a name") };
+    twice.setup.imports.insert(("files".to_owned(), "more".to_owned()), import);
+    assert!(refused(twice).contains("is to be imported for files/more too"));
+    for (server, name) in [("192.0.2.1", "old"), ("", "OLD")] {
+        let mut foreign = stage();
+        let key = crate::volume::foreign_key(server, name);
+        foreign.foreign.insert(key, ["pv-of-pso".to_owned()].into());
+        assert!(refused(foreign).contains("PersistentVolume pv-of-pso of another driver"));
+    }
+    let mut large = stage();
+    large.claim["spec"]["resources"]["requests"]["storage"] = json!("2Gi");
+    assert!(refused(large).contains("old on fb1 has 1Gi; ask for that"));
+    let mut gone = stage();
+    gone.there.clear();
+    assert!(refused(gone).contains("fb1 has no volume old to import"));
 }
