@@ -21,7 +21,7 @@ use super::chain::Chain;
 use super::effect::{About, Asked, Effect, Event, Outcome, Seen, Severity, Trouble};
 use super::growth;
 use super::moment::Moment;
-use super::name::{self, ARRAY, ARRAY_ID, FINALIZER, PROVISIONER};
+use super::name::{self, ARRAY, ARRAY_ID, FINALIZER};
 use super::persistent::{behind, quantity};
 use super::reason::Reason;
 use super::retry::{Ground, Tries};
@@ -408,17 +408,7 @@ impl ClaimWork {
     /// What people are told of a step that leaves something undone for good.
     fn warn(&mut self, view: View<'_>, effect: &Effect) -> Option<Effect> {
         let claim = view.claim?;
-        let goes = claim.metadata.deletion_timestamp.is_some();
         let (reason, message) = match effect {
-            Effect::Finish { .. } if view.class.is_none() && !goes && !is_bound(claim) => {
-                let class = wishes::class_of(claim).unwrap_or_default();
-                (
-                    FAILED,
-                    format!(
-                        "class {class} is gone or has another provisioner; what was begun for the claim is undone, and begins anew with a class of {PROVISIONER}"
-                    ),
-                )
-            }
             Effect::Finish { .. } | Effect::Intend { .. } => {
                 let gone = asked(view, claim).into_iter().filter(|asking| is_gone(view, asking));
                 let gone: Vec<String> = gone.map(|asking| asking.array).collect();
@@ -515,12 +505,6 @@ fn ground(view: View<'_>) -> Ground {
         Err(why) => why.clone(),
     });
     Ground::of(view.arrays, &(view.claim.and_then(wishes::size), goes, class))
-}
-
-/// Whether a claim has a PersistentVolume.
-fn is_bound(claim: &PersistentVolumeClaim) -> bool {
-    let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
-    bound.is_some_and(|bound| !bound.is_empty())
 }
 
 /// UID of the claim that a PersistentVolume is for.

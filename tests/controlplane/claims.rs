@@ -189,4 +189,26 @@ async fn claims_as_people_write_them() {
     stage.write_storage(|spec| spec["cluster"] = json!("demo"));
     stage.start();
     stage.until("the last one is bound", async || bound("late").await).await;
+
+    // An array is away for long enough that the next try of a claim is a minute ahead: it is served as soon as
+    // the array is back.
+    let faults = async |rules: Json| {
+        let put = reqwest::Client::new().put(format!("{}/faults", stage.page));
+        assert!(put.json(&rules).send().await.expect("an answer").status().is_success());
+    };
+    faults(json!([{"fault": "forbidden", "array": "fa1", "resource": "arrays/space"}])).await;
+    let away = async || {
+        let log = fs::read_to_string(stage.log()).unwrap_or_default();
+        log.lines().any(|line| line.contains("array is away") && line.contains("fa1"))
+    };
+    stage.until("fa1 is away", away).await;
+    let waits = claim("waits", "pure-block", "1Gi");
+    claims.create(&PostParams::default(), &waits).await.expect("made");
+    stage.until_told("waits", "no array takes it: fa1").await;
+    // Tries come after 1, 3, 7, 15, 31, 63 and 127 seconds.
+    tokio::time::sleep(Duration::from_secs(66)).await;
+    faults(json!([])).await;
+    let back = Instant::now();
+    stage.until("it is bound", async || bound("waits").await).await;
+    assert!(back.elapsed() < Duration::from_secs(35), "{:?}", back.elapsed());
 }

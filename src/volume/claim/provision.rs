@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::{Asking, ClaimWork, FAILED, Next, View, asked, claimed, is_gone, owner_of, seen};
 use crate::array::{Details, Name, Reach, Source, Suffix, Volume, VolumeId, Wanted};
-use crate::volume::effect::{Asked, Effect};
+use crate::volume::effect::Effect;
 use crate::volume::import;
 use crate::volume::name::{self, SELECTED_NODE};
 use crate::volume::origin::{Origin, Unknown, origin};
@@ -26,8 +26,14 @@ impl ClaimWork {
     ) -> Next {
         let stuck = |message: String| Next::Stuck { reason: FAILED, message };
         let class = match view.class {
-            // It is another provisioner's now, or gone: whoever serves the claim begins anew.
-            None if ours => return self.undo(view, claim),
+            // What was begun goes when the claim goes or has another provisioner's volume, and not before: a request
+            // of ours may still be on its way.
+            None if ours => {
+                let class = wishes::class_of(claim).unwrap_or_default();
+                return stuck(format!(
+                    "class {class} is gone or has another provisioner; create the class again, or delete the claim"
+                ));
+            }
             None => return Next::Nothing,
             Some(Err(wrong)) => return stuck(wrong.clone()),
             Some(Ok(class)) => class,
@@ -67,11 +73,15 @@ impl ClaimWork {
         }
         // The class was made anew, for the other kind of array.
         if view.arrays.iter().any(|state| state.name == array && state.kind != class.kind) {
-            return match self.clean_up(view, claim) {
-                Some(next) => next,
-                // The watch has yet to tell of the PersistentVolume.
-                None if matches!(self.read, Asked::There(_)) => Next::Nothing,
-                None => choose(view, claim, class, &origin, Vec::new(), None),
+            return if self.clean.contains(&array) {
+                choose(view, claim, class, &origin, asked, None)
+            } else if self.found.as_ref().is_some_and(|(on, _)| *on == array) {
+                let class = &class.name;
+                stuck(format!(
+                    "{name} was made on {array} before class {class} was for the other kind of array; delete the claim and create it again"
+                ))
+            } else {
+                Next::Do(Effect::Find { array, array_id, name })
             };
         }
         if let Origin::Import(import) = origin {

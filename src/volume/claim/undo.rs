@@ -35,7 +35,7 @@ impl ClaimWork {
 
     /// Looks at each array that was asked, and destroys what was made there. An imported volume has
     /// another name, and is not found. None when nothing is left to do.
-    pub(super) fn clean_up(&self, view: View<'_>, claim: &PersistentVolumeClaim) -> Option<Next> {
+    fn clean_up(&self, view: View<'_>, claim: &PersistentVolumeClaim) -> Option<Next> {
         let uid = claim.metadata.uid.as_deref().unwrap_or_default();
         let asked = asked(view, claim);
         let name = name::volume(&view.setup.cluster, uid).filter(|_| !asked.is_empty())?;
