@@ -92,7 +92,8 @@ enum Message {
     /// Time has passed.
     Tick,
     Done(Key, Result<Outcome, Trouble>),
-    Due(Key),
+    /// The time of an attempt has come; the number is that of its timer.
+    Due(Key, u64),
     /// It is time for a mark.
     MarkDue,
     /// The mark of a name is not there, or will not be any more.
@@ -225,8 +226,8 @@ async fn registered(
     let mut told = false;
     loop {
         let found = async {
-            check_name(client, &arrays.setup().cluster).await?;
             let uid = cluster_uid(client).await?;
+            check_name(client, &arrays.setup().cluster).await?;
             Registrar::new(arrays, leadership, status.metrics(), &uid)
         };
         let found = tokio::select! {

@@ -42,7 +42,7 @@ pub fn without_links(text: &str) -> String {
         word.starts_with("https://") || word.starts_with("http://")
     };
     let words: Vec<&str> = text.split_whitespace().collect();
-    if !words.iter().any(|word| is_link(&word)) {
+    if !words.iter().any(is_link) {
         return text.to_owned();
     }
     let kept: Vec<&str> = words.into_iter().filter(|word| !is_link(word)).collect();
@@ -152,5 +152,20 @@ mod tests {
         assert_eq!(line(&"ä".repeat(1000), 300).chars().count(), 301);
         // Only the beginning is looked at.
         assert_eq!(line(&format!("a{}b", " ".repeat(1 << 20)), 3), "a…");
+    }
+
+    #[test]
+    fn a_librarys_link_is_no_part_of_what_went_wrong() {
+        let rustls = "no answer: peer closed connection without sending TLS close_notify: \
+                      https://docs.rs/rustls/latest/rustls/manual/_03_howto/index.html#unexpected-eof";
+        let told = "no answer: peer closed connection without sending TLS close_notify";
+        assert_eq!(without_links(rustls), told);
+        assert_eq!(
+            without_links("error (see <http://example.com/a>) of  old"),
+            "error (see of old"
+        );
+        for plain in ["no  connection", "httpsd: stopped", ""] {
+            assert_eq!(without_links(plain), plain);
+        }
     }
 }

@@ -280,6 +280,9 @@ fn remedy(reason: &str) -> &'static str {
         Some(Reason::VolumeResizeFailed) => {
             "make room on the array, or set the claim's request lower, to anything above what it has (`status.capacity`); the volume works as before"
         }
+        Some(Reason::VolumeModifyFailed) => {
+            "set limits by the StorageClass of a new claim; the volume works as before"
+        }
         Some(Reason::SnapshotFailed) => "what the message names; the volume works",
         Some(Reason::VolumeConditionAbnormal) => {
             "what the message names, on the array, before the volume is eradicated"

@@ -47,6 +47,9 @@ pub(super) struct Brain {
     /// Claims whose first write is under way, or waits.
     beginnings: Beginnings,
     hands: Arc<Hands>,
+    /// The number of the newest timer of each work that waits for one, and how many there have been.
+    timers: HashMap<Key, u64>,
+    made_timers: u64,
     /// Effects that are under way.
     doing: JoinSet<()>,
     tally: Tally,
@@ -71,6 +74,8 @@ impl Brain {
             marks_fail: Arc::default(),
             beginnings: Beginnings::default(),
             hands: Arc::new(hands),
+            timers: HashMap::new(),
+            made_timers: 0,
             doing: JoinSet::new(),
             tally,
             sender,
@@ -142,7 +147,12 @@ impl Brain {
                 self.beginnings.ended(&key);
                 (vec![key], Event::Done(done))
             }
-            Message::Due(key) => {
+            Message::Due(key, number) => {
+                // Only the newest timer counts: a wait that ended early may have left one.
+                if self.timers.get(&key) != Some(&number) {
+                    return;
+                }
+                self.timers.remove(&key);
                 self.tally.due(&key);
                 (vec![key], Event::Due)
             }
@@ -422,9 +432,12 @@ impl Brain {
         let (key, sender, hands) = (key.clone(), self.sender.clone(), Arc::clone(&self.hands));
         match effect {
             Effect::Later(wait) => {
+                self.made_timers += 1;
+                let number = self.made_timers;
+                self.timers.insert(key.clone(), number);
                 tokio::spawn(async move {
                     tokio::time::sleep(wait).await;
-                    let _ = sender.send(Message::Due(key));
+                    let _ = sender.send(Message::Due(key, number));
                 });
             }
             Effect::Mark => {

@@ -1,11 +1,11 @@
 //! The cluster as the watches have shown it, and the arrays as they were last seen.
 
 mod claims;
+mod compared;
 mod known;
 mod subject;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use k8s_openapi::api::core::v1::{Node, ObjectReference, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -15,14 +15,15 @@ use kube::runtime::watcher::Event;
 
 use super::Key;
 use super::held::Held;
-use crate::array::{Capacity, Volume};
+use crate::array::Capacity;
 use crate::spec::Snapshots;
 use crate::volume::{
-    AbnormalVolume, ArrayState, ClaimView, ClassSetup, Health, ReleaseView, SELECTED_NODE, Seen,
-    Setup, SnapshotView, SourceView, behind, capacity, class_of, condition, foreign, made_for,
-    persistent_volume, source_of, suspects, volume_behind,
+    ArrayState, ClaimView, ClassSetup, Health, ReleaseView, SELECTED_NODE, Seen, Setup,
+    SnapshotView, SourceView, class_of, foreign, made_for, persistent_volume, source_of,
+    volume_behind,
 };
 use claims::{Claim, Claims};
+use compared::Told;
 use known::Known;
 pub(super) use subject::{State, Subject};
 
@@ -50,22 +51,6 @@ pub(super) struct World {
     foreign: HashMap<String, BTreeSet<String>>,
     /// What each of them names.
     names_foreign: HashMap<String, String>,
-}
-
-/// What a PersistentVolume says of its volume, in short.
-#[derive(Debug, Clone, Copy, Default)]
-struct Told {
-    /// The volume's name, as [`hashed`].
-    name: u64,
-    /// Its size, in bytes.
-    size: u64,
-}
-
-/// A name of a volume as a number: arrays compare names without case.
-fn hashed(name: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    name.to_ascii_lowercase().hash(&mut hasher);
-    hasher.finish()
 }
 
 impl World {
@@ -143,15 +128,7 @@ impl World {
             self.note_foreign(name, volume.as_ref().and_then(foreign));
         }
         let now = volume.as_ref().and_then(volume_behind);
-        match volume.as_ref().and_then(|volume| Some((behind(volume)?, capacity(volume)?))) {
-            Some((behind, size)) => {
-                let told = Told { name: hashed(behind.volume.name.as_str()), size };
-                self.told.insert(name.to_owned(), told);
-            }
-            None => {
-                self.told.remove(name);
-            }
-        }
+        self.note_told(name, volume.as_ref());
         let claim = volume.and_then(|volume| volume.spec?.claim_ref?.uid);
         match claim.filter(|_| now.is_some()) {
             Some(uid) => self.claimed.insert(name.to_owned(), uid),
@@ -171,22 +148,6 @@ impl World {
         }
         if let Some(now) = now {
             self.behind.entry(now).or_default().insert(name.to_owned());
-        }
-    }
-
-    /// Keeps the index of what PersistentVolumes of other drivers name.
-    fn note_foreign(&mut self, name: &str, key: Option<String>) {
-        if let Some(before) = self.names_foreign.remove(name)
-            && let Some(names) = self.foreign.get_mut(&before)
-        {
-            names.remove(name);
-            if names.is_empty() {
-                self.foreign.remove(&before);
-            }
-        }
-        if let Some(key) = key {
-            self.foreign.entry(key.clone()).or_default().insert(name.to_owned());
-            self.names_foreign.insert(name.to_owned(), key);
         }
     }
 
@@ -375,40 +336,6 @@ impl World {
         let is_served = self.tells_of.contains_key(&persistent_volume(uid));
         (self.claims.get(uid).is_some() && !is_served)
             || self.behind.contains_key(&(array_id.to_owned(), id.to_owned()))
-    }
-
-    /// Returns those PersistentVolumes of ours of the array with an id whose volumes are not among these as they
-    /// should be.
-    fn volumes_on<'w>(&'w self, array_id: &'w str, there: &[Volume]) -> Vec<PersistentVolume> {
-        let there: HashMap<&str, &Volume> =
-            there.iter().map(|volume| (volume.id.as_str(), volume)).collect();
-        let of_array = self.tells_of.iter().filter(|(_, (array, _))| array == array_id);
-        let odd = of_array.filter(|(name, (_, id))| {
-            // Most are as they were: those are not even opened.
-            let is_as_told = |there: &&&Volume| {
-                let told = self.told.get(*name).copied().unwrap_or_default();
-                !there.destroyed && there.size >= told.size && hashed(&there.name) == told.name
-            };
-            there.get(id.as_str()).filter(is_as_told).is_none()
-        });
-        odd.filter_map(|(name, _)| self.volume(name)).collect()
-    }
-
-    /// Returns the ids of the volumes for which the array with an id must be asked once more.
-    pub(super) fn suspects(&self, array_id: &str, there: &[Volume]) -> Vec<String> {
-        suspects(array_id, there, &self.volumes_on(array_id, there))
-    }
-
-    /// Returns the volumes of bound PersistentVolumes that are not as they should be on the array with an id, by the
-    /// names of the PersistentVolumes. `there` is all that it has of this cluster's.
-    pub(super) fn abnormal(
-        &self,
-        array_id: &str,
-        there: &[Volume],
-    ) -> BTreeMap<String, AbnormalVolume> {
-        let volumes = self.volumes_on(array_id, there);
-        let found = volumes.iter().filter_map(|volume| condition(volume, there));
-        found.map(|found| (found.persistent_volume.clone(), found)).collect()
     }
 
     /// Returns the first part of the name of every volume.

@@ -5,6 +5,7 @@
 //! or by Kubernetes' own controller (decision 15); the finalizer goes. A claim that is deleted on the way
 //! keeps its finalizer until what was made for it is gone.
 
+mod asking;
 mod bind;
 mod provision;
 #[cfg(test)]
@@ -21,13 +22,14 @@ use super::chain::Chain;
 use super::effect::{About, Asked, Effect, Event, Outcome, Seen, Severity, Trouble};
 use super::growth;
 use super::moment::Moment;
-use super::name::{self, ARRAY, ARRAY_ID, FINALIZER};
+use super::name::{self, FINALIZER};
 use super::persistent::{behind, quantity};
 use super::reason::Reason;
 use super::retry::{Ground, Tries};
-use super::setup::{ArrayState, ClassSetup, Health, Setup};
+use super::setup::{ArrayState, ClassSetup, Setup};
 use super::wishes;
 use crate::array::{Owner, Retry, Snapshot, Volume};
+use asking::{Asking, asked, ground, is_gone};
 use bind::is_half_bound;
 
 /// What people are told of claims.
@@ -144,8 +146,7 @@ impl ClaimWork {
         let ground = ground(view);
         match event {
             Event::Changed if self.waiting && !self.ground.is_better(ground) => return effects,
-            Event::Changed => self.waiting = false,
-            Event::Due => self.waiting = false,
+            Event::Changed | Event::Due => self.waiting = false,
             Event::Known => {
                 if let Some((_, known)) = &mut self.mark {
                     *known = true;
@@ -353,7 +354,16 @@ impl ClaimWork {
     fn grow(&self, claim: &PersistentVolumeClaim, volume: Option<&PersistentVolume>) -> Next {
         let Some(volume) = volume else { return Next::Nothing };
         let next = growth::next(claim, seen(claim), volume, seen_volume(volume), self.grown);
-        next.map_or(Next::Nothing, Next::Do)
+        match (next, wishes::check_attributes(claim)) {
+            (Some(effect), _) => Next::Do(effect),
+            (None, Err(message))
+                if claimed(volume) == claim.metadata.uid.as_deref() && behind(volume).is_some() =>
+            {
+                let message = format!("{message}; the volume is as before");
+                Next::Stuck { reason: Reason::VolumeModifyFailed, message }
+            }
+            (None, _) => Next::Nothing,
+        }
     }
 
     /// The PersistentVolume of the claim's own name, as new as it is known.
@@ -405,28 +415,6 @@ impl ClaimWork {
         self.tries.tell(About::Claim, Severity::Normal, reason, &kind, message)
     }
 
-    /// What people are told of a step that leaves something undone for good.
-    fn warn(&mut self, view: View<'_>, effect: &Effect) -> Option<Effect> {
-        let claim = view.claim?;
-        let (reason, message) = match effect {
-            Effect::Finish { .. } | Effect::Intend { .. } => {
-                let gone = asked(view, claim).into_iter().filter(|asking| is_gone(view, asking));
-                let gone: Vec<String> = gone.map(|asking| asking.array).collect();
-                let uid = claim.metadata.uid.as_deref().unwrap_or_default();
-                let name = name::volume(&view.setup.cluster, uid).filter(|_| !gone.is_empty())?;
-                let gone = gone.join(" and ");
-                (
-                    CLEANUP_FAILED,
-                    format!(
-                        "the storage document does not have {gone} any more, where {name} may have been made; see to that array: if the volume is there, nothing uses it"
-                    ),
-                )
-            }
-            _ => return None,
-        };
-        self.tries.tell(About::Claim, Severity::Warning, reason, &message.clone(), message)
-    }
-
     fn success(&self, view: View<'_>) -> String {
         let name = self.made.as_ref().map(|(_, made)| made.name.as_str()).unwrap_or_default();
         let array = self
@@ -458,53 +446,6 @@ fn is_newer<K: Metadata<Ty = ObjectMeta>>(answer: &K, cached: &K) -> bool {
     let number = |meta: &ObjectMeta| meta.resource_version.as_ref()?.parse::<u64>().ok();
     // Since Kubernetes 1.35 they may be compared as numbers (KEP-5504); before, that has been so in fact.
     answer.uid == cached.uid && number(answer) > number(cached)
-}
-
-/// An array that has been asked for a claim's volume.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Asking {
-    array: String,
-    /// None on a claim that was written on before ids were.
-    id: Option<String>,
-}
-
-/// The arrays that have been asked for a claim's volume, the last one now. The policy in the API server lets
-/// the provisioner alone write this. One that the storage document calls by another name since is called by that.
-fn asked(view: View<'_>, claim: &PersistentVolumeClaim) -> Vec<Asking> {
-    let words = |key: &str| {
-        let all = claim.metadata.annotations.as_ref().and_then(|all| all.get(key));
-        all.map(String::as_str).unwrap_or_default().split(',')
-    };
-    let ids = words(ARRAY_ID).map(Some).chain(std::iter::repeat(None));
-    let all = words(ARRAY).zip(ids).filter(|(array, _)| !array.is_empty());
-    all.map(|(array, id)| {
-        let id = id.filter(|id| !id.is_empty());
-        let has_id = |state: &&ArrayState| {
-            matches!(&state.health, Health::Up { id: there, .. } if Some(there.as_str()) == id)
-        };
-        let is_known = view.arrays.iter().any(|state| state.name == array);
-        let renamed = view.arrays.iter().find(has_id).filter(|_| !is_known);
-        Asking {
-            array: renamed.map_or(array, |state| &state.name).to_owned(),
-            id: id.map(str::to_owned),
-        }
-    })
-    .collect()
-}
-
-/// Whether the storage document has an array no more. What may be on it is beyond reach.
-fn is_gone(view: View<'_>, asking: &Asking) -> bool {
-    view.arrays.iter().all(|state| state.name != asking.array)
-}
-
-/// What a claim's wait rests on: the arrays, what it asks for, whether it goes, and its class.
-fn ground(view: View<'_>) -> Ground {
-    let goes = view.claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
-    let class = view.class.map(|class| match class {
-        Ok(class) => format!("{class:?}"),
-        Err(why) => why.clone(),
-    });
-    Ground::of(view.arrays, &(view.claim.and_then(wishes::size), goes, class))
 }
 
 /// UID of the claim that a PersistentVolume is for.

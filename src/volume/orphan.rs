@@ -154,7 +154,11 @@ pub fn strays(
     let uids: HashSet<&str> = claims.iter().filter_map(|c| c.metadata.uid.as_deref()).collect();
     let behind: HashSet<(String, String)> = volumes.iter().filter_map(volume_behind).collect();
     // A claim that has its volume needs no second one of its name, on whichever array.
-    let served: HashSet<&str> = volumes.iter().filter(is_ours).filter_map(claimed).collect();
+    let served: HashSet<&str> = volumes
+        .iter()
+        .filter(|volume| volume_behind(volume).is_some())
+        .filter_map(claimed)
+        .collect();
     let mut found = Vec::new();
     for Listed { array, volumes } in listed {
         let Ok((array_id, volumes)) = volumes else { continue };
@@ -177,10 +181,6 @@ pub fn strays(
         }));
     }
     found
-}
-
-fn is_ours(volume: &&PersistentVolume) -> bool {
-    volume_behind(volume).is_some()
 }
 
 /// The live volumes with a name of ours that nobody knows, with the UIDs in their names.

@@ -20,6 +20,9 @@ pub enum Reason {
     VolumeResizeSuccessful,
     /// A volume is not larger yet, because something is wrong.
     VolumeResizeFailed,
+    /// A bound claim asks for a `VolumeAttributesClass`, and its volume stays as it is. In the word of the CSI project's
+    /// resizer.
+    VolumeModifyFailed,
     /// A snapshot by schedule was not taken, or not destroyed at its end, because something is wrong.
     SnapshotFailed,
     /// The volume of a bound claim is destroyed, gone, renamed, moved or smaller on its array. In the word of the CSI
@@ -35,7 +38,7 @@ pub enum Reason {
 
 impl Reason {
     /// All there are.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -43,6 +46,7 @@ impl Reason {
         Self::Resizing,
         Self::VolumeResizeSuccessful,
         Self::VolumeResizeFailed,
+        Self::VolumeModifyFailed,
         Self::SnapshotFailed,
         Self::VolumeConditionAbnormal,
         Self::VolumeConditionNormal,
@@ -60,6 +64,7 @@ impl Reason {
             Self::Resizing => "Resizing",
             Self::VolumeResizeSuccessful => "VolumeResizeSuccessful",
             Self::VolumeResizeFailed => "VolumeResizeFailed",
+            Self::VolumeModifyFailed => "VolumeModifyFailed",
             Self::SnapshotFailed => "SnapshotFailed",
             Self::VolumeConditionAbnormal => "VolumeConditionAbnormal",
             Self::VolumeConditionNormal => "VolumeConditionNormal",

@@ -65,9 +65,8 @@ impl ReleaseWork {
         let ground = ground(view);
         match event {
             Event::Changed if self.waiting && !self.ground.is_better(ground) => return Vec::new(),
-            Event::Changed => self.waiting = false,
+            Event::Changed | Event::Due => self.waiting = false,
             Event::Known => {}
-            Event::Due => self.waiting = false,
             Event::Done(done) => {
                 let Some(effect) = self.doing.take() else { return Vec::new() };
                 match done {

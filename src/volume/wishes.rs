@@ -40,7 +40,14 @@ pub(super) fn check(claim: &PersistentVolumeClaim) -> Result<(), String> {
     if spec.selector.as_ref().is_some_and(selects) {
         return Err("a claim with a selector gets no new volume: remove the selector, or create the PersistentVolume that it selects".to_owned());
     }
-    match spec.volume_attributes_class_name.as_deref().unwrap_or_default() {
+    check_attributes(claim)
+}
+
+/// Refuses every `VolumeAttributesClass`: there is none of this driver.
+/// <https://kubernetes.io/docs/concepts/storage/volume-attributes-classes/>
+pub(super) fn check_attributes(claim: &PersistentVolumeClaim) -> Result<(), String> {
+    let name = claim.spec.as_ref().and_then(|spec| spec.volume_attributes_class_name.as_deref());
+    match name.unwrap_or_default() {
         "" => Ok(()),
         name => Err(format!(
             "VolumeAttributesClass {name} is not one that {DRIVER} serves: limits are set by the StorageClass"

@@ -172,9 +172,16 @@ async fn claims_as_people_write_them() {
         assert!(!word.contains("https://"), "{word}");
     }
 
-    // Under another name, the provisioner does nothing.
+    does_nothing_under_another_name(&mut stage).await;
+    serves_as_soon_as_an_array_is_back(&stage).await;
+}
+
+/// The storage document has another name for the cluster, for a while.
+async fn does_nothing_under_another_name(stage: &mut Stage) {
     stage.kill();
     stage.write_storage(|spec| spec["cluster"] = json!("renamed"));
+    let claims = stage.claims(&stage.namespace);
+    let bound = async |name: &str| is_bound(&claims.get(name).await.expect("there"));
     claims.create(&PostParams::default(), &claim("late", "pure-file", "1Gi")).await.expect("made");
     let before = stage.on_arrays().await;
     stage.start();
@@ -189,9 +196,13 @@ async fn claims_as_people_write_them() {
     stage.write_storage(|spec| spec["cluster"] = json!("demo"));
     stage.start();
     stage.until("the last one is bound", async || bound("late").await).await;
+}
 
-    // An array is away for long enough that the next try of a claim is a minute ahead: it is served as soon as
-    // the array is back.
+/// An array is away for long enough that the next try of a claim is a minute ahead: it is served as soon as the
+/// array is back.
+async fn serves_as_soon_as_an_array_is_back(stage: &Stage) {
+    let claims = stage.claims(&stage.namespace);
+    let bound = async |name: &str| is_bound(&claims.get(name).await.expect("there"));
     let faults = async |rules: Json| {
         let put = reqwest::Client::new().put(format!("{}/faults", stage.page));
         assert!(put.json(&rules).send().await.expect("an answer").status().is_success());

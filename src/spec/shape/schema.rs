@@ -169,13 +169,14 @@ fn text_like(mut json: Json, choices: &[String]) -> Json {
 fn pattern(format: Format) -> Option<&'static str> {
     Some(match format {
         Format::Text | Format::Class | Format::Date | Format::Cidr | Format::Image => return None,
-        Format::Quantity => r"^\+?[0-9]*\.?[0-9]*([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
+        Format::Quantity | Format::Amount => {
+            r"^\+?[0-9]*\.?[0-9]*([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
+        }
         Format::Duration => "^[0-9]+[smhd]?$",
         Format::Hostname | Format::Subdomain => r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
         Format::Name => "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
         Format::Cron => r"^(@[a-z]+|\S+(\s+\S+){4})$",
         Format::Variable => "^[A-Za-z_][A-Za-z0-9_]*$",
-        Format::Amount => r"^\+?[0-9]*\.?[0-9]*([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
         Format::LabelKey => {
             r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
         }

@@ -221,3 +221,24 @@ fn an_import_is_checked_before_its_persistent_volume_is_made() {
     gone.there.clear();
     assert!(refused(gone).contains("fb1 has no volume old to import"));
 }
+
+#[test]
+fn a_volume_attributes_class_on_a_bound_claim_is_refused_and_changes_nothing() {
+    let mut stage = Stage::new();
+    stage.claim["spec"]["volumeName"] = json!("pvc-1");
+    stage.claim["status"] = json!({"phase": "Bound", "capacity": {"storage": "2Gi"}});
+    stage.volume = Some(old("fb1").1);
+    let volume = stage.volume.as_mut().expect("a volume");
+    volume["metadata"]["name"] = json!("pvc-1");
+    volume["spec"]["claimRef"]["uid"] = json!("1");
+    assert_eq!(stage.run(Event::Changed), [""; 0]);
+    stage.claim["spec"]["volumeAttributesClassName"] = json!("fast");
+    let told = stage.run(Event::Changed);
+    assert!(told.len() == 1 && told[0].ends_with("; the volume is as before"), "{told:?}");
+    // Growth goes on, and what is taken back is no matter any more.
+    stage.claim["spec"]["resources"]["requests"]["storage"] = json!("3Gi");
+    assert!(stage.run(Event::Changed)[0].starts_with("Resizing"));
+    let mut stage = Stage { work: ClaimWork::default(), ..stage };
+    stage.volume.as_mut().expect("a volume")["metadata"]["annotations"] = json!({});
+    assert_eq!(stage.run(Event::Changed), [""; 0], "that of another driver is its own matter");
+}
