@@ -40,8 +40,8 @@ pub use rest::{Endpoint, Identity, is_address};
 pub use token::TokenFile;
 pub use trust::Trust;
 pub use volume::{
-    Capacity, Details, ExportRule, Name, NfsVersions, Owner, Qos, Reach, Snapshot, Source, Squash,
-    Suffix, Volume, VolumeId, Wanted,
+    Capacity, Details, ExportRule, Name, NfsVersions, Owner, Qos, Reach, Served, Snapshot, Source,
+    Squash, Suffix, Volume, VolumeId, Wanted,
 };
 
 /// An array, whichever kind it is.
@@ -77,6 +77,9 @@ pub trait Array: std::fmt::Debug + Send + Sync {
 
     /// Returns all volumes, destroyed or not, whose names begin with `prefix`.
     async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error>;
+
+    /// Returns those of the volumes with some ids that are there, destroyed or not, whatever they are called.
+    async fn find(&self, ids: &[String]) -> Result<Vec<Volume>, Error>;
 
     /// Gives a volume another name. Goes wrong when there is none of the old name, or one of the new.
     async fn rename(&self, from: &Name, to: &Name) -> Result<(), Error>;

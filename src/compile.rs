@@ -73,6 +73,7 @@ pub fn compile(app: &App) -> (Option<Compiled>, Vec<Diagnostic>) {
     objects.extend(way_in::ways_in(&context));
     objects.extend(manifests::manifests(&context, &mut diagnostics));
     patch::apply(app, &mut objects, &mut diagnostics);
+    claim::round_up(&mut objects);
     if any_error(&diagnostics) {
         return (None, diagnostics);
     }

@@ -50,7 +50,7 @@ pub use metrics::Metrics;
 use metrics::Tally;
 pub use orphan::{Kept, destroy_orphan};
 pub use pages::{SmallPages, SmallPagesOf};
-use registrar::{AGAIN, Registrar, cluster_uid};
+use registrar::{AGAIN, Registrar, check_name, cluster_uid};
 use serve::BEAT;
 pub use serve::{Status, serve};
 pub use setup::{SetupError, set_up};
@@ -89,10 +89,13 @@ enum Message {
     Arrays(Vec<ArrayState>),
     /// What is on the arrays.
     Listed(Vec<Listed>),
+    /// What is on an array, after it was asked once more for what was not as it should be.
+    Compared(Listed),
     /// Time has passed.
     Tick,
     Done(Key, Result<Outcome, Trouble>),
-    Due(Key),
+    /// The time of an attempt has come; the number is that of its timer.
+    Due(Key, u64),
     /// It is time for a mark.
     MarkDue,
     /// The mark of a name is not there, or will not be any more.
@@ -226,6 +229,7 @@ async fn registered(
     loop {
         let found = async {
             let uid = cluster_uid(client).await?;
+            check_name(client, &arrays.setup().cluster).await?;
             Registrar::new(arrays, leadership, status.metrics(), &uid)
         };
         let found = tokio::select! {
@@ -241,7 +245,7 @@ async fn registered(
                 }
             }
             Err(error) if !std::mem::replace(&mut told, true) => {
-                warn!(%error, "it is not known which cluster this is");
+                warn!(%error, "it is not certain which cluster this is; nothing is done yet");
             }
             Err(_) => {}
         }

@@ -49,6 +49,21 @@ pub fn quoted(text: impl AsRef<str>) -> String {
     format!("\"{before}{}{after}\"", line(text, LONGEST_QUOTE).replace('"', "\\\""))
 }
 
+/// Returns a text without the links in it: libraries put links to their own manuals into their errors, which say
+/// nothing of an array or a cluster.
+pub fn without_links(text: &str) -> String {
+    let is_link = |word: &&str| {
+        let word = word.trim_start_matches(['(', '<', '"', '`']);
+        word.starts_with("https://") || word.starts_with("http://")
+    };
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if !words.iter().any(is_link) {
+        return text.to_owned();
+    }
+    let kept: Vec<&str> = words.into_iter().filter(|word| !is_link(word)).collect();
+    kept.join(" ").trim_end_matches([':', ',', '(', ' ']).to_owned()
+}
+
 /// Returns a text of several lines of our own making, whatever stands in them: only what would steer becomes
 /// `U+FFFD`, ends of lines and tabulators aside.
 pub fn lines(text: &str) -> String {
@@ -167,5 +182,20 @@ mod tests {
         assert_eq!(line(&"ä".repeat(1000), 300).chars().count(), 301);
         // Only the beginning is looked at.
         assert_eq!(line(&format!("a{}b", " ".repeat(1 << 20)), 3), "a…");
+    }
+
+    #[test]
+    fn a_librarys_link_is_no_part_of_what_went_wrong() {
+        let rustls = "no answer: peer closed connection without sending TLS close_notify: \
+                      https://docs.rs/rustls/latest/rustls/manual/_03_howto/index.html#unexpected-eof";
+        let told = "no answer: peer closed connection without sending TLS close_notify";
+        assert_eq!(without_links(rustls), told);
+        assert_eq!(
+            without_links("error (see <http://example.com/a>) of  old"),
+            "error (see of old"
+        );
+        for plain in ["no  connection", "httpsd: stopped", ""] {
+            assert_eq!(without_links(plain), plain);
+        }
     }
 }

@@ -10,7 +10,7 @@ mod released;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
@@ -19,8 +19,9 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use serde::Serialize;
 
 use crate::volume::{
-    ArrayState, ClassSetup, GRACE, Listed, Reason, Registration, Setup, StrayVolume, is_mark,
-    missing, registered_elsewhere, strays, volume_behind,
+    ARRAY, ArrayState, ClassSetup, FINALIZER, GRACE, Listed, Reason, Registration, Setup,
+    StrayVolume, behind, cluster_of, condition, is_mark, registered_elsewhere, strays,
+    volume_behind,
 };
 
 pub use arrays::ArrayLine;
@@ -110,7 +111,9 @@ impl Report {
         let (arrays, mut problems) = arrays::arrays(census);
         problems.splice(0..0, leader.as_ref().and_then(|leader| leader.problem.clone()));
         problems.extend(registrations(census));
-        problems.extend(missing_volumes(census));
+        problems.extend(former_name(census));
+        problems.extend(removed_arrays(census));
+        problems.extend(abnormal_volumes(census));
         let (claims, of_claims) = claims::claims(census, &classes, scope);
         problems.extend(of_claims);
         let (released, of_released) = released::released(census, scope);
@@ -148,34 +151,77 @@ fn registrations(census: &Census) -> Vec<Problem> {
     wrong.collect()
 }
 
-/// Bound volumes that their array has destroyed, or has not any more.
-fn missing_volumes(census: &Census) -> Vec<Problem> {
-    let Some(setup) = &census.setup else { return Vec::new() };
+/// Bound volumes that are not on their array as they should be.
+fn abnormal_volumes(census: &Census) -> Vec<Problem> {
     let mut problems = Vec::new();
     for listed in &census.listed {
         let Ok((array_id, there)) = &listed.volumes else { continue };
-        let alive: HashSet<&str> = there
-            .iter()
-            .filter(|volume| !volume.destroyed)
-            .map(|volume| volume.id.as_str())
-            .collect();
-        let is_away = |volume: &&PersistentVolume| {
-            volume_behind(volume)
-                .is_some_and(|(array, id)| array == *array_id && !alive.contains(id.as_str()))
+        let is_on = |volume: &&PersistentVolume| {
+            volume_behind(volume).is_some_and(|(array, _)| array == *array_id)
         };
-        for volume in census.volumes.iter().filter(is_away) {
-            if let Some(lost) = missing(setup, volume, there, census.now) {
-                problems.push(Problem {
-                    about: format!("claim {}", lost.claim),
-                    what: lost.what(),
-                    remedy: lost.remedy().to_owned(),
-                    page: "docs/arrays.md#volumes-that-are-missing",
-                });
-            }
-        }
+        let found = census.volumes.iter().filter(is_on).filter_map(|it| condition(it, there));
+        problems.extend(found.map(|found| Problem {
+            about: format!("claim {}", found.claim),
+            what: found.what(),
+            remedy: found.remedy(),
+            page: "docs/arrays.md#volumes-that-are-missing",
+        }));
     }
     problems.sort_by(|a, b| a.about.cmp(&b.about));
     problems
+}
+
+/// A storage document that has another name for the cluster than the cluster's volumes.
+fn former_name(census: &Census) -> Option<Problem> {
+    let now = &census.setup.as_ref()?.cluster;
+    let names: BTreeSet<String> = census.volumes.iter().filter_map(cluster_of).collect();
+    let before = names.first().filter(|_| !names.iter().any(|it| it.eq_ignore_ascii_case(now)))?;
+    Some(Problem {
+        about: format!("cluster {now}"),
+        what: format!("its volumes are called {before}-pvc-…, which is another cluster's name"),
+        remedy: format!(
+            "write `cluster: {before}` in the storage document: volumes keep their names"
+        ),
+        page: "docs/provisioner.md#log",
+    })
+}
+
+/// Arrays that the storage document has no more, and that PersistentVolumes or claims still name.
+fn removed_arrays(census: &Census) -> Vec<Problem> {
+    if census.setup.is_none() {
+        return Vec::new();
+    }
+    let is_known = |name: &str| census.arrays.iter().any(|state| state.name == name);
+    let mut named: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for behind in census.volumes.iter().filter_map(behind) {
+        if !is_known(&behind.array) {
+            named.entry(behind.array).or_default().0 += 1;
+        }
+    }
+    for claim in &census.claims {
+        let unfinished = claim.metadata.finalizers.iter().flatten().any(|it| it == FINALIZER);
+        let asked = claim.metadata.annotations.as_ref().and_then(|all| all.get(ARRAY));
+        for array in asked.into_iter().flat_map(|all| all.split(',')).filter(|_| unfinished) {
+            if !array.is_empty() && !is_known(array) {
+                named.entry(array.to_owned()).or_default().1 += 1;
+            }
+        }
+    }
+    let problem = |(array, (volumes, claims)): (String, (usize, usize))| {
+        Problem {
+        about: format!("array {array}"),
+        what: format!(
+            "the storage document does not have it, and {volumes} PersistentVolumes and {claims} claims on their \
+             way name it"
+        ),
+        remedy: "put it back into the storage document; when it is gone for good, move the data of its volumes and \
+                 delete their claims, with the PersistentVolumes' reclaim policy set to Retain: the claims on their \
+                 way end by themselves"
+            .to_owned(),
+        page: "docs/arrays.md#an-array-that-is-taken-out",
+    }
+    };
+    named.into_iter().map(problem).collect()
 }
 
 /// Returns the volumes that nobody knows and that are as old as `grace`, in seconds, and what to do about
@@ -232,11 +278,14 @@ fn remedy(reason: &str) -> &'static str {
             "see to the array; leave the claim's finalizer, or nobody knows of the volume any more"
         }
         Some(Reason::VolumeResizeFailed) => {
-            "make room on the array, or ask for less; the volume works as before"
+            "make room on the array, or set the claim's request lower, to anything above what it has (`status.capacity`); the volume works as before"
+        }
+        Some(Reason::VolumeModifyFailed) => {
+            "set limits by the StorageClass of a new claim; the volume works as before"
         }
         Some(Reason::SnapshotFailed) => "what the message names; the volume works",
         Some(Reason::VolumeConditionAbnormal) => {
-            "see to the volume on its array before it is eradicated"
+            "what the message names, on the array, before the volume is eradicated"
         }
         Some(Reason::SnapshotScheduleRefused) => {
             "ask for as many as the class keeps or leave `snapshots` out; the admin may set `claimsMayReduce` at the class"

@@ -12,8 +12,10 @@
 
 mod chain;
 mod claim;
+mod condition;
 mod effect;
 mod growth;
+mod import;
 mod mark;
 mod moment;
 mod name;
@@ -29,22 +31,23 @@ mod schedule;
 mod setup;
 mod slot;
 mod snapshot;
+mod wishes;
 
 pub use claim::{ClaimWork, SourceView, View as ClaimView};
+pub use condition::{AbnormalVolume, Condition, condition, refresh, suspects};
 pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
+pub use import::check_import;
 pub use mark::{MarkEffect, Marks, is_mark, mark};
 pub use moment::{Moment, VALID};
 pub use name::{
     ARRAY, ARRAY_ID, BANDWIDTH_PARAMETER, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER,
-    EXPORTS_PARAMETER, FINALIZER, IMPORT, IOPS_PARAMETER, KEPT_ANNOTATIONS, MARK,
+    EXPORTS_PARAMETER, FINALIZER, IMPORT, IOPS_PARAMETER, KEPT_ANNOTATIONS, LEGACY_CLASS, MARK,
     MAY_REDUCE_PARAMETER, PROVISIONED_BY, PROVISIONER, SELECTED_NODE, SNAPSHOTS,
     SNAPSHOTS_PARAMETER, VOLUME, VOLUME_ID, made_for, persistent_volume, volume, volume_prefix,
 };
 pub use origin::source_of;
-pub use orphan::{
-    GRACE, Listed, MissingVolume, Orphan, Orphans, Report, StrayVolume, missing, strays,
-};
-pub use persistent::{Behind, behind, quantity, volume_behind};
+pub use orphan::{GRACE, Listed, Orphan, Orphans, Report, StrayVolume, strays};
+pub use persistent::{Behind, behind, cluster_of, foreign, foreign_key, quantity, volume_behind};
 pub use reason::Reason;
 pub use registration::{
     GRACE as REGISTRATION_GRACE, LOOK as REGISTRATION_LOOK, NotYet, Registration, RegistrationStep,
@@ -54,3 +57,4 @@ pub use release::{ReleaseWork, View as ReleaseView};
 pub use setup::{ArrayKind, ArrayState, ArrayTraits, Binding, ClassSetup, Health, Import, Setup};
 pub use slot::Slot;
 pub use snapshot::{SnapshotWork, View as SnapshotView};
+pub use wishes::{capacity, class_of};

@@ -339,6 +339,76 @@ fn a_claim_that_is_torn_off_at_any_moment_leaves_nothing() {
     }
 }
 
+/// The class of a claim is deleted after so many effects, and made again later, or the claim is deleted.
+fn class_goes(after: usize, comes_back: bool, crashes: &[(usize, Crash)]) -> usize {
+    let mut run = Run::new(1, "Delete");
+    run.crash_at(crashes);
+    run.create("data");
+    run.steps_until_effect(after);
+    run.set_class(false);
+    run.settle_but_for_timers();
+    if comes_back {
+        run.set_class(true);
+        run.settle();
+        run.check_settled();
+    } else {
+        run.delete("data");
+        run.settle();
+        run.must_be_empty();
+        run.must_be_alive(0);
+    }
+    run.effects()
+}
+
+#[test]
+fn a_class_that_goes_at_any_moment_leaves_nothing_half_done() {
+    for (after, comes_back) in (0..8).flat_map(|after| [(after, true), (after, false)]) {
+        let effects = class_goes(after, comes_back, &[]);
+        for at in 0..effects {
+            for kind in KINDS {
+                class_goes(after, comes_back, &[(at, kind)]);
+            }
+        }
+    }
+}
+
+/// The array that a claim's volume goes to is taken out of the storage document after so many effects. Returns
+/// whether there was a PersistentVolume of it by then.
+fn array_goes(after: usize, crashes: &[(usize, Crash)]) -> (usize, bool) {
+    let mut run = Run::new(1, "Delete");
+    run.crash_at(crashes);
+    run.create("data");
+    run.steps_until_effect(after);
+    run.take_out("fb1");
+    run.settle();
+    let stays = run.array_of("data") == "fb1";
+    run.delete("data");
+    if stays {
+        // What is on it is kept, until the admin says that it is gone for good.
+        run.settle_but_for_timers();
+        run.must_still_tell_of_its_volume();
+    } else {
+        run.settle();
+        run.must_be_empty();
+    }
+    (run.effects(), stays)
+}
+
+#[test]
+fn an_array_that_is_taken_out_at_any_moment_lets_claims_end() {
+    let mut stayed = Vec::new();
+    for after in 0..8 {
+        let (effects, stays) = array_goes(after, &[]);
+        stayed.push(stays);
+        for at in 0..effects {
+            for kind in KINDS {
+                array_goes(after, &[(at, kind)]);
+            }
+        }
+    }
+    assert!(stayed.contains(&true) && stayed.contains(&false), "{stayed:?}");
+}
+
 #[test]
 fn seeds_beyond() {
     let number = |name: &str| std::env::var(name).ok().and_then(|word| word.parse::<u64>().ok());

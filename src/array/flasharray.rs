@@ -44,8 +44,6 @@ const WITH_PROTECTION: Version = Version(16);
 /// First version that takes a volume's tags together with the volume.
 const WITH_TAGS: Version = Version(39);
 
-/// What sizes are rounded up to, in bytes: older versions make no volume smaller.
-const STEP: u64 = 1 << 20;
 /// Largest volume, in bytes.
 const LARGEST: u64 = 1 << 52;
 
@@ -57,6 +55,10 @@ pub struct FlashArray {
 }
 
 impl FlashArray {
+    /// What sizes are rounded up to, in bytes. The array takes multiples of 512 from 1 MiB on; in whole mebibytes
+    /// one size is written in the same way on the claim, on the PersistentVolume and on the array.
+    pub const STEP: u64 = 1 << 20;
+
     /// Returns the FlashArray at an endpoint; it is asked for the first time when something is wanted.
     pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
         let rest = Arc::new(Rest::new(endpoint, &DIALECT)?);
@@ -166,7 +168,8 @@ impl Living for FlashArray {
     }
 
     fn size(&self, bytes: u64) -> Result<u64, Error> {
-        let size = bytes.max(1).checked_next_multiple_of(STEP).filter(|size| *size <= LARGEST);
+        let size =
+            bytes.max(1).checked_next_multiple_of(Self::STEP).filter(|size| *size <= LARGEST);
         size.ok_or_else(|| {
             let needs = format!("{bytes} bytes are more than the {LARGEST} of its largest volume");
             self.rest.error(Kind::Unsupported { needs })
@@ -261,6 +264,13 @@ impl Goal for Made<'_> {
             let name = self.wanted.name.to_string();
             return Err(self.array.rest.error(Kind::NotOurs { name, why }));
         }
+        // It was made for a claim that has no volume yet: no node can have it.
+        let connections = volume.connection_count.unwrap_or_default();
+        if connections > 0 {
+            let by = format!("{connections} hosts are connected, and its claim is not bound yet");
+            let name = self.wanted.name.to_string();
+            return Err(self.array.rest.error(Kind::InUse { name, by }));
+        }
         let id = volume.id.clone();
         Ok(if volume.destroyed == Some(true) {
             Some(Step::Recover(id))
@@ -313,6 +323,7 @@ pub(super) struct VolumeItem {
     provisioned: Option<u64>,
     destroyed: Option<bool>,
     created: Option<u64>,
+    time_remaining: Option<u64>,
     connection_count: Option<u64>,
     qos: Option<QosItem>,
 }
@@ -353,6 +364,8 @@ impl From<VolumeItem> for Volume {
             created: from.created,
             serial: from.serial,
             connections: from.connection_count.unwrap_or_default(),
+            time_left: from.time_remaining,
+            served: None,
         }
     }
 }

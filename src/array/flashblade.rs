@@ -16,7 +16,7 @@ use super::rest::{Dialect, Endpoint, Rest, Talk, quoted};
 use super::snapshots::Snapshots;
 use super::version::Version;
 use super::volume::{
-    Details, ExportRule, Name, NfsVersions, Owner, Reach, Source, Volume, VolumeId, Wanted,
+    Details, ExportRule, Name, NfsVersions, Owner, Reach, Served, Source, Volume, VolumeId, Wanted,
 };
 use super::word::{id, maybe, rules, word, words};
 
@@ -143,7 +143,8 @@ impl Living for FlashBlade {
 
     async fn end(&self, talk: Talk<'_>, id: &str) -> Result<Option<Volume>, Error> {
         // Switched off together, as the vendor's own tools do: nobody writes into what is to go.
-        let off = NfsBody { v3_enabled: Some(false), v4_1_enabled: Some(false), rules: None };
+        let off =
+            NfsBody { v3_enabled: Some(false), v4_1_enabled: Some(false), ..NfsBody::default() };
         let body =
             FileSystemBody { destroyed: Some(true), nfs: Some(off), ..FileSystemBody::default() };
         Ok(self.patch(talk, id, &body).await?.map(Volume::from))
@@ -205,6 +206,7 @@ impl Made<'_> {
             v3_enabled: Some(self.nfs.v3),
             v4_1_enabled: Some(self.nfs.v4_1),
             rules: Some(ExportRule::text(self.exports)),
+            export_policy: None,
         }
     }
 
@@ -217,10 +219,12 @@ impl Made<'_> {
             v3_enabled: wanted.v3_enabled.filter(|on| nfs.v3_enabled.unwrap_or(false) != *on),
             v4_1_enabled: wanted.v4_1_enabled.filter(|on| nfs.v4_1_enabled.unwrap_or(false) != *on),
             rules: wanted.rules.filter(|_| !ExportRule::are_in(self.exports, rules)),
+            export_policy: None,
         };
         FileSystemBody {
             provisioned: Some(self.size).filter(|size| there.size() < *size),
             hard_limit_enabled: Some(true).filter(|_| there.hard_limit_enabled != Some(true)),
+            writable: Some(true).filter(|_| there.writable == Some(false)),
             nfs: Some(nfs).filter(|nfs| *nfs != NfsBody::default()),
             ..FileSystemBody::default()
         }
@@ -311,6 +315,8 @@ struct FileSystemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     hard_limit_enabled: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    writable: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     snapshot_directory_enabled: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nfs: Option<NfsBody>,
@@ -329,7 +335,13 @@ struct NfsBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(default, deserialize_with = "rules")]
     rules: Option<String>,
+    /// Only read.
+    #[serde(skip_serializing)]
+    export_policy: Option<NamedPolicy>,
 }
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+struct NamedPolicy {}
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Reference {
@@ -348,6 +360,8 @@ pub(super) struct FileSystem {
     nfs: Option<NfsBody>,
     destroyed: Option<bool>,
     created: Option<u64>,
+    time_remaining: Option<u64>,
+    writable: Option<bool>,
 }
 
 impl FileSystem {
@@ -362,7 +376,17 @@ impl FileSystem {
 
 impl From<FileSystem> for Volume {
     fn from(from: FileSystem) -> Self {
+        let nfs = from.nfs.clone().unwrap_or_default();
+        let on = |on: Option<bool>| on.unwrap_or(false);
+        let served = Served {
+            nfs: NfsVersions { v3: on(nfs.v3_enabled), v4_1: on(nfs.v4_1_enabled) },
+            // Those of an export policy are written there, and nothing here.
+            rules: nfs.rules.filter(|rules| !rules.is_empty() || nfs.export_policy.is_none()),
+            writable: from.writable.unwrap_or(true),
+        };
         Self {
+            served: Some(served),
+            time_left: from.time_remaining,
             size: from.size(),
             destroyed: from.is_destroyed(),
             name: from.name,

@@ -13,10 +13,13 @@ use super::Array;
 use super::error::{Error, Kind};
 use super::fence::OnlyIf;
 use super::goal::{Goal, Start, reach};
-use super::rest::{Identity, Rest, Talk, quoted};
+use super::rest::{Identity, Rest, Talk, one_of, quoted};
 use super::snapshots::Snapshots;
 use super::space;
 use super::volume::{Capacity, Name, Owner, Reach, Snapshot, Suffix, Volume, VolumeId, Wanted};
+
+/// How many ids are asked for in one request: its address has a few kilobytes then.
+const AT_ONCE: usize = 50;
 
 /// In what the two kinds of array differ.
 pub(super) trait Living: std::fmt::Debug + Send + Sync {
@@ -141,10 +144,25 @@ impl<A: Living + 'static> Array for A {
         // Whatever else an array lists is not kept.
         let ours = |item: A::Item| {
             let volume: Volume = item.into();
-            Name::new(volume.name.as_str())?.begins_with(prefix).then_some(volume)
+            let ours = Name::new(volume.name.as_str())?.begins_with(prefix);
+            ours.then_some(Volume { served: None, ..volume })
         };
         let all = talk.all(A::RESOURCE, &query, ours).await?;
         Ok(once_each(all.into_iter()))
+    }
+
+    async fn find(&self, ids: &[String]) -> Result<Vec<Volume>, Error> {
+        let talk = self.long_talk();
+        let mut found = Vec::new();
+        for some in ids.chunks(AT_ONCE) {
+            let filter = one_of("id", some);
+            let asked_for = |item: A::Item| {
+                let volume: Volume = item.into();
+                some.contains(&volume.id).then_some(Volume { served: None, ..volume })
+            };
+            found.extend(talk.all(A::RESOURCE, &[("filter", &filter)], asked_for).await?);
+        }
+        Ok(once_each(found.into_iter()))
     }
 
     async fn rename(&self, from: &Name, to: &Name) -> Result<(), Error> {

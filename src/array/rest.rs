@@ -416,6 +416,12 @@ pub(super) fn quoted(field: &str, text: &str) -> String {
     format!("{field}='{text}'")
 }
 
+/// Returns a filter for objects of which a field is one of some texts.
+pub(super) fn one_of(field: &str, texts: &[String]) -> String {
+    let texts = texts.iter().map(|text| quoted("", text).split_off(1));
+    format!("{field}=({})", texts.collect::<Vec<_>>().join(","))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -261,6 +261,28 @@ impl ExportRule {
             || network.is_ok_and(|network| network.prefix_len() == 0)
     }
 
+    /// Returns whether it lets clients write.
+    pub fn may_write(&self) -> bool {
+        !self.read_only
+    }
+
+    /// Returns whether an array's text lets all clients of this rule mount, and write if this rule does. A client of
+    /// the text may be larger: a network that has this one in it, or every machine.
+    pub fn is_granted_by(&self, text: &str) -> bool {
+        let network = |client: &str| {
+            let address =
+                |client: &str| client.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from);
+            client.parse::<ipnet::IpNet>().ok().or_else(|| address(client))
+        };
+        text.split_whitespace().any(|rule| {
+            let (client, options) = rule.split_once('(').unwrap_or((rule, ""));
+            let mut options = options.trim_end_matches(')').split(',');
+            let contains = || network(client)?.contains(&network(&self.client)?).then_some(());
+            (client == "*" || client == self.client || contains().is_some())
+                && (self.read_only || options.any(|option| option == "rw"))
+        })
+    }
+
     fn options(&self) -> [&'static str; 2] {
         let access = if self.read_only { "ro" } else { "rw" };
         [access, self.squash.word()]
@@ -296,7 +318,7 @@ impl fmt::Display for ExportRule {
 }
 
 /// A volume or file system as it is on an array.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Volume {
     /// Its name, as the array writes it.
     pub name: String,
@@ -313,6 +335,21 @@ pub struct Volume {
     pub serial: Option<String>,
     /// FlashArray: how many hosts see it.
     pub connections: u64,
+    /// When it is destroyed, milliseconds until the array eradicates it; none when the array does not say.
+    pub time_left: Option<u64>,
+    /// FlashBlade: how clients reach it; none in lists.
+    pub served: Option<Served>,
+}
+
+/// How a FlashBlade serves a file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// NFS versions that it is served with.
+    pub nfs: NfsVersions,
+    /// Who may mount it, as the array says it; none when that is in an export policy, or the array does not say.
+    pub rules: Option<String>,
+    /// Whether clients may write.
+    pub writable: bool,
 }
 
 impl Volume {

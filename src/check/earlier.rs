@@ -110,10 +110,11 @@ fn changed(
     };
     if identity.kind == "PersistentVolumeClaim" {
         let size = |json: &Json| {
-            json["spec"]["resources"]["requests"]["storage"].as_str().and_then(Quantity::parse)
+            let text = json["spec"]["resources"]["requests"]["storage"].as_str()?;
+            Some((text.to_owned(), Quantity::bytes_of(text)?))
         };
-        if let (Some(was), Some(is)) = (size(before), size(after))
-            && is.bytes() < was.bytes()
+        if let (Some((was, had)), Some((is, has))) = (size(before), size(after))
+            && has < had
         {
             found.push(tell(
                 Code::VolumeShrinks,
@@ -170,6 +171,11 @@ fn immutable(kind: &str) -> &'static [(&'static str, &'static str, &'static str)
     match kind {
         "PersistentVolumeClaim" => &[
             ("/spec/storageClassName", "storageClassName", COPY),
+            (
+                "/metadata/annotations/volume.beta.kubernetes.io~1storage-class",
+                "volume.beta.kubernetes.io/storage-class",
+                COPY,
+            ),
             ("/spec/accessModes", "accessModes", COPY),
             ("/spec/volumeMode", "volumeMode", COPY),
         ],

@@ -13,6 +13,7 @@ use crate::compile::Compiled;
 use crate::diagnostic::{Code, Diagnostic, Place, Severity, slip};
 use crate::manifest::Object;
 use crate::spec::{ImportSpec, Profile, Quantity, QuotaSpec, StorageSpec};
+use crate::volume::class_of;
 use crate::yaml::Node;
 
 /// What other apps of the run need to know of one: made on the thread that rendered it, so that the
@@ -126,8 +127,8 @@ fn claim(object: &Object) -> Option<(String, u64)> {
     };
     let spec = claim.spec.as_ref()?;
     let size = spec.resources.as_ref()?.requests.as_ref()?.get("storage")?;
-    let bytes = Quantity::parse(&size.0).map_or(0, |size| size.bytes());
-    Some((spec.storage_class_name.clone()?, bytes))
+    let bytes = Quantity::bytes_of(&size.0).unwrap_or_default();
+    Some((class_of(claim)?.to_owned(), bytes))
 }
 
 /// A Namespace that apps share: the weakest profile of them all, and whether any has data to keep.

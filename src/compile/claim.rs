@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::Context;
 use crate::blueprint::{ClassKind, Volume};
 use crate::manifest::Object;
+use crate::spec::Quantity as Size;
 use crate::volume::SNAPSHOTS;
 
 /// What keeps Argo CD from deleting a claim.
@@ -67,4 +68,30 @@ fn claim(context: &Context<'_>, name: &str, volume: &Volume) -> Object {
         }),
         status: None,
     })
+}
+
+/// Makes the sizes of all claims whole bytes, those of an app's own manifests and patches too: the API server
+/// would warn of a fraction, and keep it.
+pub(super) fn round_up(objects: &mut [Object]) {
+    let whole = |spec: &mut PersistentVolumeClaimSpec| {
+        let Some(resources) = &mut spec.resources else { return };
+        for sizes in [&mut resources.requests, &mut resources.limits].into_iter().flatten() {
+            if let Some(size) = sizes.get_mut("storage")
+                && let Some(whole) = Size::parse(&size.0)
+            {
+                whole.text().clone_into(&mut size.0);
+            }
+        }
+    };
+    for object in objects {
+        match object {
+            Object::PersistentVolumeClaim(claim) => claim.spec.iter_mut().for_each(whole),
+            Object::StatefulSet(set) => {
+                let templates =
+                    set.spec.iter_mut().flat_map(|spec| &mut spec.volume_claim_templates);
+                templates.flatten().filter_map(|claim| claim.spec.as_mut()).for_each(whole);
+            }
+            _ => {}
+        }
+    }
 }

@@ -17,7 +17,7 @@ use super::{Context, config};
 use crate::blueprint::{
     App, ClassKind, EnvValue, FileContent, FileMount, Probe, ProbeAction, Program, Writable,
 };
-use crate::spec::Resources;
+use crate::spec::{Quantity as Size, Resources};
 
 /// Where scripts appear.
 pub(super) const SCRIPTS: &str = "/pso";
@@ -296,10 +296,16 @@ pub(super) fn environment(app: &App, env: &IndexMap<String, Option<EnvValue>>) -
     env.iter().filter_map(variable).collect()
 }
 
+/// An amount of a resource. All but processor time is in whole bytes or pieces: the API server warns of fractions.
+fn whole(resource: &str, amount: &str) -> Quantity {
+    let whole = Size::parse(amount).filter(|_| resource != "cpu");
+    Quantity(whole.map_or_else(|| amount.to_owned(), |size| size.text().to_owned()))
+}
+
 pub(super) fn resources(resources: &Resources) -> ResourceRequirements {
     let quantities = |words: &BTreeMap<String, String>| {
         let quantities: BTreeMap<String, Quantity> =
-            words.iter().map(|(name, amount)| (name.clone(), Quantity(amount.clone()))).collect();
+            words.iter().map(|(name, amount)| (name.clone(), whole(name, amount))).collect();
         (!quantities.is_empty()).then_some(quantities)
     };
     ResourceRequirements {

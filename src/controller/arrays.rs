@@ -9,8 +9,10 @@ use tracing::{info, warn};
 
 use super::counted::CountedArray;
 use super::metrics::Metrics;
-use crate::array::{Array, Error, Name, Volume};
-use crate::volume::{ArrayKind, ArrayState, ArrayTraits, Health, Listed, Setup, volume_prefix};
+use crate::array::{Array, Error, Name, OnlyIf, Volume};
+use crate::volume::{
+    ArrayKind, ArrayState, ArrayTraits, Health, Listed, Setup, refresh, volume_prefix,
+};
 
 /// The arrays, and what the admin has set.
 #[derive(Debug, Clone)]
@@ -85,6 +87,24 @@ impl Arrays {
             Listed { array: name.clone(), volumes: volumes.map_err(|error| error.advised()) }
         });
         join_all(lists).await
+    }
+
+    /// Asks an array once more for those of its volumes that have some ids, and puts the answer into the list of
+    /// them.
+    pub(super) async fn look_up(
+        &self,
+        array: &str,
+        (array_id, mut there): (String, Vec<Volume>),
+        ids: &[String],
+    ) -> Result<(String, Vec<Volume>), String> {
+        let Some(client) = self.arrays.get(array) else {
+            return Err(format!("the storage document has no array {array}"));
+        };
+        // Another array at the address has of course none of them.
+        let only_if = OnlyIf { array_id: Some(array_id.clone()), fence: None };
+        let found = client.array.only_if(only_if).find(ids).await;
+        refresh(&mut there, ids, found.map_err(|error| error.to_string())?);
+        Ok((array_id, there))
     }
 
     /// Ends the sessions with all arrays.

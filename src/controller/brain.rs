@@ -1,7 +1,7 @@
 //! The deciding task: takes what was seen and done, one message after the other, asks
 //! [`volume`](crate::volume) what is to be done, and has it done by others.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use super::{Key, Message, journal, now};
 use crate::array::Volume;
 use crate::turns::on_behalf;
 use crate::volume::{
-    ClaimWork, Effect, Event, Listed, MarkEffect, Marks, MissingVolume, Orphan, Orphans, Reason,
+    AbnormalVolume, ClaimWork, Effect, Event, Listed, MarkEffect, Marks, Orphan, Orphans, Reason,
     ReleaseWork, Severity, SnapshotView, SnapshotWork, Trouble, is_mark,
 };
 
@@ -40,13 +40,16 @@ pub(super) struct Brain {
     snapshots: HashMap<String, SnapshotWork>,
     /// What of the arrays nobody knows, and how much of it there is on each.
     orphans: Orphans,
-    /// Bound volumes that their array has not any more, by its name.
-    missing: HashMap<String, BTreeSet<MissingVolume>>,
+    /// Bound volumes that are not as they should be, by the names of their array and their PersistentVolumes.
+    abnormal: HashMap<String, BTreeMap<String, AbnormalVolume>>,
     /// Whether the last mark could not be made.
     marks_fail: Arc<AtomicBool>,
     /// Claims whose first write is under way, or waits.
     beginnings: Beginnings,
     hands: Arc<Hands>,
+    /// The number of the newest timer of each work that waits for one, and how many there have been.
+    timers: HashMap<Key, u64>,
+    made_timers: u64,
     /// Effects that are under way.
     doing: JoinSet<()>,
     tally: Tally,
@@ -67,10 +70,12 @@ impl Brain {
             marks: Marks::new(&format!("{:08x}", fastrand::u32(..))),
             snapshots: HashMap::new(),
             orphans: Orphans::default(),
-            missing: HashMap::new(),
+            abnormal: HashMap::new(),
             marks_fail: Arc::default(),
             beginnings: Beginnings::default(),
             hands: Arc::new(hands),
+            timers: HashMap::new(),
+            made_timers: 0,
             doing: JoinSet::new(),
             tally,
             sender,
@@ -113,9 +118,21 @@ impl Brain {
                 self.world.nodes(event);
                 (Vec::new(), Event::Changed)
             }
-            Message::Arrays(states) => (self.world.arrays(states), Event::Changed),
+            Message::Arrays(states) => {
+                let mut touched = self.world.arrays(states);
+                // What waits for an array that is back need not wait longer.
+                touched.extend(self.volumes.keys().cloned().map(Key::Volume));
+                let known: HashSet<Key> = touched.iter().cloned().collect();
+                let others = self.claims.keys().cloned().map(Key::Claim);
+                touched.extend(others.filter(|key| !known.contains(key)));
+                (touched, Event::Changed)
+            }
             Message::Listed(lists) => {
                 self.report(&lists);
+                return;
+            }
+            Message::Compared(listed) => {
+                self.report_abnormal(&listed);
                 return;
             }
             Message::Tick => (self.snapshots(), Event::Changed),
@@ -130,7 +147,12 @@ impl Brain {
                 self.beginnings.ended(&key);
                 (vec![key], Event::Done(done))
             }
-            Message::Due(key) => {
+            Message::Due(key, number) => {
+                // Only the newest timer counts: a wait that ended early may have left one.
+                if self.timers.get(&key) != Some(&number) {
+                    return;
+                }
+                self.timers.remove(&key);
                 self.tally.due(&key);
                 (vec![key], Event::Due)
             }
@@ -288,34 +310,60 @@ impl Brain {
         }
         self.tally.orphans(self.orphans.counts());
         for listed in lists {
-            self.report_missing(listed);
+            self.compare(listed);
         }
     }
 
-    /// Says of bound volumes that their array has destroyed them, or has them no more.
-    fn report_missing(&mut self, listed: &Listed) {
+    /// Compares bound volumes with what their array has. What seems wrong is asked for once more, by id: it may have
+    /// changed since the list, and a list has some names only.
+    fn compare(&mut self, listed: &Listed) {
+        let Ok((array_id, volumes)) = &listed.volumes else {
+            return self.tally.missing(&listed.array, None);
+        };
+        let ids = self.world.suspects(array_id, volumes);
+        if ids.is_empty() {
+            return self.report_abnormal(listed);
+        }
+        let (sender, hands) = (self.sender.clone(), Arc::clone(&self.hands));
+        let listed = listed.clone();
+        self.doing.spawn(async move {
+            let _ = sender.send(Message::Compared(hands.look_up(listed, &ids).await));
+        });
+    }
+
+    /// Says of bound volumes that they are not as they should be on their array, or are so again.
+    fn report_abnormal(&mut self, listed: &Listed) {
         let array = listed.array.as_str();
         let Ok((array_id, volumes)) = &listed.volumes else {
             return self.tally.missing(array, None);
         };
-        let there = self.world.missing_volumes(array_id, volumes, now());
-        self.tally.missing(array, Some(there.len()));
-        let before = self.missing.insert(array.to_owned(), there.clone());
-        let before = before.unwrap_or_default();
-        for lost in there.iter().filter(|lost| !before.contains(*lost)) {
-            let message = format!("{}; {}", lost.what(), lost.remedy());
-            let key = Key::Snapshots(lost.persistent_volume.clone());
-            let subject = self.world.subject(&key);
-            if let Some(object) = self.world.reference(&key) {
+        let now = self.world.abnormal(array_id, volumes);
+        self.tally.missing(array, Some(now.len()));
+        let before = self.abnormal.insert(array.to_owned(), now.clone()).unwrap_or_default();
+        for (volume, found) in &now {
+            if !before.get(volume).is_some_and(|before| found.is_as(before)) {
+                let message = format!("{}; {}", found.what(), found.remedy());
                 let (severity, reason) = (Severity::Warning, Reason::VolumeConditionAbnormal);
-                journal::tells(subject.as_ref(), severity, reason, &message);
-                let hands = Arc::clone(&self.hands);
-                tokio::spawn(async move { hands.tell(object, severity, reason, message).await });
+                self.tell_of(volume, severity, reason, message);
             }
         }
-        for MissingVolume { name, claim, .. } in before.iter().filter(|lost| !there.contains(*lost))
-        {
-            info!(array, volume = name, claim, "bound volume is missing no more");
+        for (volume, AbnormalVolume { name, .. }) in &before {
+            if !now.contains_key(volume) {
+                let message = format!("its volume {name} on {array} is as it should be again");
+                let (severity, reason) = (Severity::Normal, Reason::VolumeConditionNormal);
+                self.tell_of(volume, severity, reason, message);
+            }
+        }
+    }
+
+    /// Tells of the volume behind a PersistentVolume by an event on its claim.
+    fn tell_of(&self, volume: &str, severity: Severity, reason: Reason, message: String) {
+        let key = Key::Snapshots(volume.to_owned());
+        let subject = self.world.subject(&key);
+        if let Some(object) = self.world.reference(&key) {
+            journal::tells(subject.as_ref(), severity, reason, &message);
+            let hands = Arc::clone(&self.hands);
+            tokio::spawn(async move { hands.tell(object, severity, reason, message).await });
         }
     }
 
@@ -384,9 +432,12 @@ impl Brain {
         let (key, sender, hands) = (key.clone(), self.sender.clone(), Arc::clone(&self.hands));
         match effect {
             Effect::Later(wait) => {
+                self.made_timers += 1;
+                let number = self.made_timers;
+                self.timers.insert(key.clone(), number);
                 tokio::spawn(async move {
                     tokio::time::sleep(wait).await;
-                    let _ = sender.send(Message::Due(key));
+                    let _ = sender.send(Message::Due(key, number));
                 });
             }
             Effect::Mark => {

@@ -13,7 +13,7 @@ use super::registrar::{IDENTITY_OF, registrations};
 use super::trim::{Trim, Trimmed};
 use super::watches::PAGE;
 use crate::report::Census;
-use crate::volume::{PROVISIONER, identity};
+use crate::volume::{PROVISIONER, identity, suspects};
 
 /// Reads all that there is. The arrays' volumes come first: what is seen there was known to the cluster
 /// before, and is looked for there afterwards.
@@ -40,6 +40,16 @@ pub async fn census(
     let own = format!("reportingController={PROVISIONER}");
     (census.claims, census.volumes, census.classes, census.events) =
         futures::try_join!(all(client, ""), all(client, ""), all(client, ""), all(client, &own),)?;
+    if let Some(arrays) = arrays {
+        for listed in &mut census.listed {
+            let Ok((array_id, there)) = &listed.volumes else { continue };
+            let ids = suspects(array_id, there, &census.volumes);
+            if !ids.is_empty() {
+                let there = (array_id.clone(), there.clone());
+                listed.volumes = arrays.look_up(&listed.array, there, &ids).await;
+            }
+        }
+    }
     if let Some((namespace, name)) = lease {
         let leases = Api::<Lease>::namespaced(client.clone(), namespace);
         census.lease = leases.get_opt(name).await?;
@@ -57,12 +67,30 @@ where
     K: kube::Resource<DynamicType = ()> + Trim + Clone + std::fmt::Debug,
     K: serde::de::DeserializeOwned,
 {
+    let mut objects = Vec::new();
+    let keep = |object| {
+        objects.push(object);
+        true
+    };
+    each(client, fields, keep).await?;
+    Ok(objects)
+}
+
+/// Looks at all objects of a kind, page by page, until `look` has seen enough and returns `false`.
+pub(super) async fn each<K>(
+    client: &Client,
+    fields: &str,
+    mut look: impl FnMut(K) -> bool,
+) -> Result<(), kube::Error>
+where
+    K: kube::Resource<DynamicType = ()> + Trim + Clone + std::fmt::Debug,
+    K: serde::de::DeserializeOwned,
+{
     let api = Api::<Trimmed<K>>::all(client.clone());
     let mut params = ListParams::default().limit(PAGE);
     if !fields.is_empty() {
         params = params.fields(fields);
     }
-    let mut objects = Vec::new();
     loop {
         let mut tries = 1;
         let page = loop {
@@ -72,10 +100,14 @@ where
                 page => break page?,
             }
         };
-        objects.extend(page.items.into_iter().map(|object| object.0));
+        for object in page.items {
+            if !look(object.0) {
+                return Ok(());
+            }
+        }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
-            None => return Ok(objects),
+            None => return Ok(()),
         }
     }
 }

@@ -75,6 +75,10 @@ impl Array for CountedArray {
         self.count("list", self.array.list(prefix)).await
     }
 
+    async fn find(&self, ids: &[String]) -> Result<Vec<Volume>, Error> {
+        self.count("find", self.array.find(ids)).await
+    }
+
     async fn rename(&self, from: &Name, to: &Name) -> Result<(), Error> {
         self.count("rename", self.array.rename(from, to)).await
     }

@@ -20,8 +20,9 @@ use crate::array::{Array, Error as ArrayError, Fenced, Kind, OnlyIf, Retry};
 use crate::plain;
 use crate::turns::{Turns, Urgency};
 use crate::volume::{
-    ARRAY, ARRAY_ID, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, MarkEffect,
-    Moment, Outcome, PROVISIONER, Reason, SELECTED_NODE, Seen, Severity, Trouble, mark, quantity,
+    ARRAY, ARRAY_ID, BIND_COMPLETED, BOUND_BY_CONTROLLER, Effect, FINALIZER, IMPORT, Listed,
+    MarkEffect, Moment, Outcome, PROVISIONER, Reason, SELECTED_NODE, Seen, Severity, Trouble, mark,
+    quantity,
 };
 
 /// Name under which fields are ours, and events come.
@@ -80,6 +81,15 @@ impl Hands {
         let outcome = Box::pin(self.in_cluster(effect)).await?;
         // What is answered to a write is remembered while a claim is worked on.
         Ok(if reads { outcome } else { trimmed(outcome) })
+    }
+
+    /// Asks an array once more for those of its volumes that have some ids; an error takes the place of the list.
+    pub(super) async fn look_up(&self, mut listed: Listed, ids: &[String]) -> Listed {
+        listed.volumes = match listed.volumes {
+            Ok(volumes) => self.arrays.look_up(&listed.array, volumes, ids).await,
+            away => away,
+        };
+        listed
     }
 
     /// Does one thing on an array.
@@ -396,7 +406,10 @@ fn refused(error: &kube::Error) -> Trouble {
         kube::Error::Api(status) if status.code == 404 => Trouble::Conflict,
         // Its text would say the same twice.
         kube::Error::Api(status) => Trouble::Cluster(plain::line(&status.message, WORDS)),
-        _ => Trouble::Cluster(plain::line(&super::unreached::cause(error), WORDS)),
+        _ => {
+            let cause = plain::without_links(&super::unreached::cause(error));
+            Trouble::Cluster(plain::line(&cause, WORDS))
+        },
     }
 }
 

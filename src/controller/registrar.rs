@@ -6,17 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume};
 use kube::{Api, Client};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::arrays::Arrays;
+use super::census::each;
 use super::lease::Leadership;
 use super::metrics::Metrics;
 use crate::array::{
     Array, Details, Error, Name, NfsVersions, OnlyIf, Owner, Qos, Retry, Volume, Wanted,
 };
-use crate::volume::{ArrayKind, Registration, RegistrationStep, Tenure, Trouble, identity};
+use crate::volume::{
+    ArrayKind, Registration, RegistrationStep, Tenure, Trouble, cluster_of, identity,
+};
 
 /// The namespace whose UID tells one cluster from another. Every cluster has it from its beginning.
 pub(super) const IDENTITY_OF: &str = "kube-system";
@@ -42,6 +45,16 @@ pub(super) enum NoIdentity {
     /// It has a UID that Kubernetes does not make.
     #[error("the namespace {IDENTITY_OF} has the UID {0:?}, which is none")]
     Uid(String),
+    /// The storage document has another name for the cluster than its volumes.
+    #[error(
+        "the storage document has `cluster: {now}`, and the volumes of this cluster are called {before}-pvc-…: write `cluster: {before}` again, since volumes keep their names"
+    )]
+    Renamed {
+        /// The name in the storage document.
+        now: String,
+        /// The name in the volumes' names.
+        before: String,
+    },
 }
 
 /// Reads which cluster this is.
@@ -52,6 +65,29 @@ pub(super) async fn cluster_uid(client: &Client) -> Result<String, NoIdentity> {
         return Err(NoIdentity::Uid(uid));
     }
     Ok(uid)
+}
+
+/// Fails when all PersistentVolumes of the cluster were made under another name: a provisioner of the new one would
+/// find none of their volumes its own.
+pub(super) async fn check_name(client: &Client, cluster: &str) -> Result<(), NoIdentity> {
+    let (mut before, mut has_own) = (None, false);
+    let look = |volume: PersistentVolume| {
+        if let Some(name) = cluster_of(&volume) {
+            has_own |= name.eq_ignore_ascii_case(cluster);
+            before.get_or_insert(name);
+        }
+        // One of its own is enough: others may have been taken over from another cluster.
+        !has_own
+    };
+    // That they cannot be listed is noticed by the watch; whatever name it has, nothing is destroyed by mistake.
+    if let Err(error) = each(client, "", look).await {
+        debug!(%error, "the cluster's name is not compared with its volumes");
+        return Ok(());
+    }
+    match before.filter(|_| !has_own) {
+        Some(before) => Err(NoIdentity::Renamed { now: cluster.to_owned(), before }),
+        None => Ok(()),
+    }
 }
 
 /// Reads the registrations under a cluster's name that are on an array.

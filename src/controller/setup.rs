@@ -1,5 +1,6 @@
 //! From the storage document to clients of its arrays.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +21,9 @@ pub enum SetupError {
     /// A volume to import whose name no array takes.
     #[error("`imports`: {0:?} is no name of a volume")]
     Import(String),
+    /// Two arrays of one name.
+    #[error("`arrays`: two are called {0:?}; give each a name of its own")]
+    Twice(String),
     /// Neither a Secret nor a file.
     #[error("array {0}: `{1}` says neither a Secret nor a file")]
     Kept(String, &'static str),
@@ -53,6 +57,10 @@ pub fn set_up(
     });
     let imports = imports.collect::<Result<_, SetupError>>()?;
     let takes_over = spec.take_over.iter().map(|it| it.0.clone()).collect();
+    let mut names = HashSet::new();
+    if let Some(array) = spec.arrays.iter().find(|it| !names.insert(it.name.to_lowercase())) {
+        return Err(SetupError::Twice(array.name.clone()));
+    }
     // Which cluster this is, the API server says.
     let setup = Setup { takes_over, exports, binding, imports, ..Setup::of(spec.cluster.as_str()) };
     let arrays = spec.arrays.iter().map(|array| client(array, folder, secrets));

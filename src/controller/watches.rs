@@ -17,8 +17,10 @@ use super::trim::{Trim, Trimmed};
 use super::unreached::chain;
 use crate::volume::{Health, REGISTRATION_LOOK};
 
-/// How often arrays are asked how they are.
+/// How often arrays are asked how they are; and while one is away, which may have come back and be registered a
+/// moment later: what waits for it is served within 35 seconds.
 const LOOK: Duration = Duration::from_secs(30);
+const LOOK_AWAY: Duration = Duration::from_secs(10);
 
 /// How often it is seen whether snapshots are due.
 const TICK: Duration = Duration::from_secs(30);
@@ -114,9 +116,8 @@ pub(super) fn look(
 ) -> tokio::task::JoinHandle<()> {
     let sender = sender.clone();
     tokio::spawn(async move {
-        let mut interval = tokio::time::interval(LOOK);
         loop {
-            interval.tick().await;
+            let begun = tokio::time::Instant::now();
             let mut states = lookout.look().await;
             for state in states.iter_mut().filter(|state| matches!(state.health, Health::Up { .. }))
             {
@@ -124,9 +125,11 @@ pub(super) fn look(
                     state.health = Health::Down(why);
                 }
             }
+            let all_there = states.iter().all(|state| matches!(state.health, Health::Up { .. }));
             if sender.send(Message::Arrays(states)).is_err() {
                 return;
             }
+            tokio::time::sleep_until(begun + if all_there { LOOK } else { LOOK_AWAY }).await;
         }
     })
 }

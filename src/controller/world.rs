@@ -1,6 +1,7 @@
 //! The cluster as the watches have shown it, and the arrays as they were last seen.
 
 mod claims;
+mod compared;
 mod known;
 mod subject;
 
@@ -14,14 +15,15 @@ use kube::runtime::watcher::Event;
 
 use super::Key;
 use super::held::Held;
-use crate::array::{Capacity, Volume};
+use crate::array::Capacity;
 use crate::spec::Snapshots;
 use crate::volume::{
-    ArrayState, ClaimView, ClassSetup, Health, MissingVolume, ReleaseView, SELECTED_NODE, Seen,
-    Setup, SnapshotView, SourceView, made_for, missing, persistent_volume, source_of,
+    ArrayState, ClaimView, ClassSetup, Health, ReleaseView, SELECTED_NODE, Seen, Setup,
+    SnapshotView, SourceView, class_of, foreign, made_for, persistent_volume, source_of,
     volume_behind,
 };
 use claims::{Claim, Claims};
+use compared::Told;
 use known::Known;
 pub(super) use subject::{State, Subject};
 
@@ -43,6 +45,12 @@ pub(super) struct World {
     tells_of: HashMap<String, (String, String)>,
     /// UIDs of the claims that PersistentVolumes of ours are for, by the names of these.
     claimed: HashMap<String, String>,
+    /// What each PersistentVolume of ours says of its volume, by its name.
+    told: HashMap<String, Told>,
+    /// Names of the PersistentVolumes of other drivers by what they name, while there is anything to import.
+    foreign: HashMap<String, BTreeSet<String>>,
+    /// What each of them names.
+    names_foreign: HashMap<String, String>,
 }
 
 impl World {
@@ -59,6 +67,9 @@ impl World {
             behind: HashMap::new(),
             tells_of: HashMap::new(),
             claimed: HashMap::new(),
+            told: HashMap::new(),
+            foreign: HashMap::new(),
+            names_foreign: HashMap::new(),
         }
     }
 
@@ -113,7 +124,11 @@ impl World {
     /// Keeps the index of what is behind PersistentVolumes.
     fn note_behind(&mut self, name: &str) {
         let volume = self.volume(name);
+        if !self.setup.imports.is_empty() {
+            self.note_foreign(name, volume.as_ref().and_then(foreign));
+        }
         let now = volume.as_ref().and_then(volume_behind);
+        self.note_told(name, volume.as_ref());
         let claim = volume.and_then(|volume| volume.spec?.claim_ref?.uid);
         match claim.filter(|_| now.is_some()) {
             Some(uid) => self.claimed.insert(name.to_owned(), uid),
@@ -243,6 +258,7 @@ impl World {
             node: claim.and_then(selected_node).and_then(|node| self.nodes.objects.get(node)),
             source: source.map(|(claim, volume)| SourceView { claim, volume: volume.as_ref() }),
             behind: &self.behind,
+            foreign: &self.foreign,
         })
     }
 
@@ -316,25 +332,10 @@ impl World {
 
     /// Whether anything in the cluster knows a volume of the array with an id, in whose name a UID is.
     pub(super) fn knows(&self, array_id: &str, id: &str, uid: &str) -> bool {
-        self.claims.get(uid).is_some()
+        // A claim that has its volume needs no second one of its name, on whichever array.
+        let is_served = self.tells_of.contains_key(&persistent_volume(uid));
+        (self.claims.get(uid).is_some() && !is_served)
             || self.behind.contains_key(&(array_id.to_owned(), id.to_owned()))
-    }
-
-    /// Returns the bound PersistentVolumes of ours whose volume the array with an id has not, or has destroyed.
-    /// `there` is all that it has of this cluster's.
-    pub(super) fn missing_volumes(
-        &self,
-        array_id: &str,
-        there: &[Volume],
-        now: u64,
-    ) -> BTreeSet<MissingVolume> {
-        let alive = there.iter().filter(|volume| !volume.destroyed);
-        let alive: HashSet<&str> = alive.map(|volume| volume.id.as_str()).collect();
-        let of_array = self.tells_of.iter().filter(|(_, (array, _))| array == array_id);
-        of_array
-            .filter(|(_, (_, id))| !alive.contains(id.as_str()))
-            .filter_map(|(name, _)| missing(&self.setup, &self.volume(name)?, there, now))
-            .collect()
     }
 
     /// Returns the first part of the name of every volume.
@@ -367,10 +368,6 @@ fn is_bound(claim: &PersistentVolumeClaim) -> bool {
 
 fn selected_node(claim: &PersistentVolumeClaim) -> Option<&str> {
     claim.metadata.annotations.as_ref()?.get(SELECTED_NODE).map(String::as_str)
-}
-
-fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
-    claim.spec.as_ref()?.storage_class_name.as_deref()
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ codes! {
     Error ImmutableChange "immutable-change"
         "Kubernetes refuses this change of an existing object, so the sync would fail."
     Error VolumeShrinks "volume-shrinks"
-        "The volume would become smaller than in the earlier output. Kubernetes refuses to shrink a claim."
+        "The volume would become smaller than in the earlier output. Kubernetes refuses to shrink a claim; it takes a lower request only while an expansion has not succeeded, and only above `status.capacity`."
     Warning ClaimDropped "claim-dropped"
         "A claim of the earlier output is no longer rendered. Its data stays (claims are never pruned) until somebody deletes the claim."
     Error Expired "expired"

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Census, PATIENCE, Problem, Scope, age, complaint, remedy};
 use crate::spec::Quantity;
-use crate::volume::{ClassSetup, SELECTED_NODE, behind, persistent_volume};
+use crate::volume::{ClassSetup, SELECTED_NODE, behind, class_of, persistent_volume};
 
 /// One claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,8 +48,8 @@ pub(super) fn claims(
         .filter_map(|volume| Some((volume.metadata.name.as_deref()?, volume)))
         .collect();
     for claim in &census.claims {
-        let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
-        let Some((class, setup)) = class.and_then(|class| Some((class, classes.get(class)?)))
+        let Some((class, setup)) =
+            class_of(claim).and_then(|class| Some((class, classes.get(class)?)))
         else {
             continue;
         };
@@ -147,10 +147,10 @@ fn line(
 
 fn asked(claim: &PersistentVolumeClaim) -> Option<u64> {
     let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
-    Some(Quantity::parse(&requests.get("storage")?.0)?.bytes())
+    Quantity::bytes_of(&requests.get("storage")?.0)
 }
 
 fn size(claim: &PersistentVolumeClaim) -> Option<u64> {
     let capacity = claim.status.as_ref()?.capacity.as_ref()?;
-    Some(Quantity::parse(&capacity.get("storage")?.0)?.bytes())
+    Quantity::bytes_of(&capacity.get("storage")?.0)
 }

@@ -33,8 +33,7 @@ fn on_array(name: &str, made: u64) -> Volume {
         size: 1 << 30,
         destroyed: false,
         created: Some(made * 1000),
-        serial: None,
-        connections: 0,
+        ..Volume::default()
     }
 }
 
@@ -258,4 +257,63 @@ fn an_orphan_is_known_to_nobody_ours_by_name_and_old() {
     let annotations = by_volume.volumes[0].metadata.annotations.as_mut().expect("annotated");
     annotations.insert("pso-gen.io/volume-id".to_owned(), "another".to_owned());
     assert_eq!(orphans(&by_volume), [name.as_str()], "that one has another volume");
+}
+
+#[test]
+fn what_people_do_to_a_volume_by_hand_is_told_with_the_time_that_is_left() {
+    let name = format!("prod-pvc-{UID}");
+    let told = |change: &dyn Fn(&mut Volume)| {
+        let mut census = census();
+        let spec = census.volumes[0].spec.as_mut().expect("a spec");
+        spec.capacity = Some([("storage".to_owned(), typed(json!("1Gi")))].into());
+        let mut there = on_array(&name, NOW - 3600);
+        change(&mut there);
+        census.listed[0].volumes = Ok(("a".to_owned(), vec![there]));
+        problems(&census)
+    };
+    assert_eq!(told(&|_| {}), [""; 0]);
+    let about = format!("claim files/data: its volume {name}");
+    let destroyed = told(&|there| (there.destroyed, there.time_left) = (true, Some(19_800_000)));
+    assert_eq!(
+        destroyed,
+        [format!("{about} is destroyed on fb1; fb1 eradicates it in 5 h 30 min")]
+    );
+    let renamed = told(&|there| there.name = "mine".to_owned());
+    assert_eq!(renamed, [format!("{about} on fb1 is called mine now")]);
+    let moved = told(&|there| there.name = format!("realm::{name}"));
+    assert_eq!(moved, [format!("{about} on fb1 was moved to realm::{name}")]);
+    let shrunk = told(&|there| there.size = 1 << 29);
+    assert_eq!(shrunk, [format!("{about} on fb1 has 512Mi, and its PersistentVolume says 1Gi")]);
+    let restored = told(&|there| there.id = "another".to_owned());
+    let two = format!("{about} is not on fb1 any more, which has another volume of that name");
+    assert_eq!(restored[0], two);
+    assert!(restored[1].contains("1 volumes are known neither"), "{restored:?}");
+}
+
+#[test]
+fn an_array_that_was_taken_out_of_the_document_is_told_of_with_what_names_it() {
+    let mut census = census();
+    census.arrays = vec![array("fb2", up(100))];
+    census.listed.clear();
+    let mut on_its_way = pending().claims.remove(0);
+    on_its_way.metadata = typed(json!({
+        "namespace": "files", "name": "new", "uid": "2", "finalizers": ["pso-gen.io/volume"],
+        "annotations": {"pso-gen.io/array": "fb1,fb2"},
+        "creationTimestamp": "2026-11-23T06:00:00Z",
+    }));
+    census.claims.push(on_its_way);
+    let told = problems(&census);
+    let removed = "array fb1: the storage document does not have it, and 1 PersistentVolumes and 1 claims on their way name it";
+    assert_eq!(told[0], removed, "{told:?}");
+    assert!(report(&census).problems[0].remedy.contains("reclaim policy set to Retain"));
+}
+
+#[test]
+fn a_claim_is_found_by_its_old_annotation() {
+    let mut census = census();
+    census.claims[0].spec.as_mut().expect("a spec").storage_class_name = None;
+    assert_eq!(report(&census).claims.len(), 0);
+    let annotations = census.claims[0].metadata.annotations.get_or_insert_default();
+    annotations.insert(crate::volume::LEGACY_CLASS.to_owned(), "pure-file".to_owned());
+    assert_eq!(report(&census).claims[0].class, "pure-file");
 }

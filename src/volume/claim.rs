@@ -5,6 +5,7 @@
 //! or by Kubernetes' own controller (decision 15); the finalizer goes. A claim that is deleted on the way
 //! keeps its finalizer until what was made for it is gone.
 
+mod asking;
 mod bind;
 mod provision;
 #[cfg(test)]
@@ -21,12 +22,14 @@ use super::chain::Chain;
 use super::effect::{About, Asked, Effect, Event, Outcome, Seen, Severity, Trouble};
 use super::growth;
 use super::moment::Moment;
-use super::name::{self, ARRAY, ARRAY_ID, FINALIZER};
+use super::name::{self, FINALIZER};
 use super::persistent::{behind, quantity};
 use super::reason::Reason;
-use super::retry::Tries;
+use super::retry::{Ground, Tries};
 use super::setup::{ArrayState, ClassSetup, Setup};
+use super::wishes;
 use crate::array::{Owner, Retry, Snapshot, Volume};
+use asking::{Asking, asked, ground, is_gone};
 use bind::is_half_bound;
 
 /// What people are told of claims.
@@ -60,6 +63,9 @@ pub struct View<'v> {
     pub source: Option<SourceView<'v>>,
     /// Names of the PersistentVolumes that tell of one volume on an array, by array and id.
     pub behind: &'v HashMap<(String, String), BTreeSet<String>>,
+    /// Names of the PersistentVolumes of other drivers that are in use with what they name, or destroy it with their
+    /// claims, by [`foreign_key`](super::foreign_key).
+    pub foreign: &'v HashMap<String, BTreeSet<String>>,
 }
 
 /// The claim that another one is to be a copy of.
@@ -103,6 +109,8 @@ pub struct ClaimWork {
     /// Why the array was chosen.
     why: String,
     waiting: bool,
+    /// What the wait rests on.
+    ground: Ground,
     tries: Tries,
     chain: Chain,
 }
@@ -135,10 +143,10 @@ impl ClaimWork {
     /// Takes an event, and returns what is to be done.
     pub fn step(&mut self, view: View<'_>, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let ground = ground(view);
         match event {
-            Event::Changed if self.waiting => return effects,
-            Event::Changed => {}
-            Event::Due => self.waiting = false,
+            Event::Changed if self.waiting && !self.ground.is_better(ground) => return effects,
+            Event::Changed | Event::Due => self.waiting = false,
             Event::Known => {
                 if let Some((_, known)) = &mut self.mark {
                     *known = true;
@@ -155,6 +163,7 @@ impl ClaimWork {
                     Err(Trouble::Conflict) if is_outdated(&effect, view.claim) => {}
                     Err(trouble) => {
                         self.chain.waits();
+                        self.ground = ground;
                         effects.extend(self.fail(&effect, &trouble));
                         return effects;
                     }
@@ -164,6 +173,7 @@ impl ClaimWork {
         if self.doing.is_some() || self.waiting {
             return effects;
         }
+        self.ground = ground;
         // What was answered to a write counts until the view has caught up with it.
         let is_seen = |ours: &PersistentVolume| {
             let mut cached = [view.volume, view.bound].into_iter().flatten();
@@ -190,6 +200,7 @@ impl ClaimWork {
             }
             Next::Place { effect, why } => {
                 self.why = why;
+                effects.extend(self.warn(view, &effect));
                 effects.extend(self.announce(view, &effect));
                 self.doing = Some(effect.clone());
                 effects.push(effect);
@@ -204,6 +215,7 @@ impl ClaimWork {
                     self.waiting = true;
                     return effects;
                 }
+                effects.extend(self.warn(view, &effect));
                 effects.extend(self.announce(view, &effect));
                 self.doing = Some(effect.clone());
                 effects.push(effect);
@@ -342,7 +354,16 @@ impl ClaimWork {
     fn grow(&self, claim: &PersistentVolumeClaim, volume: Option<&PersistentVolume>) -> Next {
         let Some(volume) = volume else { return Next::Nothing };
         let next = growth::next(claim, seen(claim), volume, seen_volume(volume), self.grown);
-        next.map_or(Next::Nothing, Next::Do)
+        match (next, wishes::check_attributes(claim)) {
+            (Some(effect), _) => Next::Do(effect),
+            (None, Err(message))
+                if claimed(volume) == claim.metadata.uid.as_deref() && behind(volume).is_some() =>
+            {
+                let message = format!("{message}; the volume is as before");
+                Next::Stuck { reason: Reason::VolumeModifyFailed, message }
+            }
+            (None, _) => Next::Nothing,
+        }
     }
 
     /// The PersistentVolume of the claim's own name, as new as it is known.
@@ -425,30 +446,6 @@ fn is_newer<K: Metadata<Ty = ObjectMeta>>(answer: &K, cached: &K) -> bool {
     let number = |meta: &ObjectMeta| meta.resource_version.as_ref()?.parse::<u64>().ok();
     // Since Kubernetes 1.35 they may be compared as numbers (KEP-5504); before, that has been so in fact.
     answer.uid == cached.uid && number(answer) > number(cached)
-}
-
-/// An array that has been asked for a claim's volume.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Asking {
-    array: String,
-    /// None on a claim that was written on before ids were.
-    id: Option<String>,
-}
-
-/// The arrays that have been asked for a claim's volume, the last one now. The policy in the API server lets
-/// the provisioner alone write this.
-fn asked(claim: &PersistentVolumeClaim) -> Vec<Asking> {
-    let words = |key: &str| {
-        let all = claim.metadata.annotations.as_ref().and_then(|all| all.get(key));
-        all.map(String::as_str).unwrap_or_default().split(',')
-    };
-    let ids = words(ARRAY_ID).map(Some).chain(std::iter::repeat(None));
-    let all = words(ARRAY).zip(ids).filter(|(array, _)| !array.is_empty());
-    all.map(|(array, id)| Asking {
-        array: array.to_owned(),
-        id: id.filter(|id| !id.is_empty()).map(str::to_owned),
-    })
-    .collect()
 }
 
 /// UID of the claim that a PersistentVolume is for.

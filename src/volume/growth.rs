@@ -4,11 +4,10 @@
 //! what they know: <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims>.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use super::effect::{Effect, Seen};
 use super::persistent::{Behind, behind};
-use crate::spec::Quantity;
+use super::wishes::{self, bytes};
 
 /// Returns the next step of making a bound volume as large as its claim asks for; none when it is.
 /// `grown` is the size in bytes that the array has answered.
@@ -25,8 +24,8 @@ pub(super) fn next(
     if spec.claim_ref.as_ref()?.uid != claim.metadata.uid {
         return None;
     }
-    let size = wanted(claim)?;
-    let has = bytes(spec.capacity.as_ref()?.get("storage")?)?;
+    let size = wishes::size(claim)?;
+    let has = wishes::capacity(volume)?;
     if has < size {
         return Some(match grown.filter(|grown| *grown >= size) {
             Some(size) => Effect::SetCapacity { volume: seen_volume, size },
@@ -46,12 +45,6 @@ pub(super) fn next(
     (told < has && !(on_node && waits)).then(|| Effect::Resized { claim: seen, size: has, on_node })
 }
 
-/// Returns the size that a claim asks for, in bytes.
-pub(super) fn wanted(claim: &PersistentVolumeClaim) -> Option<u64> {
-    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
-    bytes(requests.get("storage")?)
-}
-
 /// Whether the claim says already that it is being made so large.
 fn is_marked(claim: &PersistentVolumeClaim, size: u64) -> bool {
     let marked = || {
@@ -61,8 +54,4 @@ fn is_marked(claim: &PersistentVolumeClaim, size: u64) -> bool {
         Some(word == "ControllerResizeInProgress" && to == size)
     };
     marked() == Some(true)
-}
-
-fn bytes(quantity: &ApiQuantity) -> Option<u64> {
-    Quantity::parse(&quantity.0).map(|size| size.bytes())
 }

@@ -48,8 +48,12 @@ pub const BOUND_BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
 /// Annotation by which the scheduler tells the node that a claim's first pod goes to.
 pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 
+/// Annotation by which claims named their class before there was `storageClassName`.
+pub const LEGACY_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
+
 /// Annotations of claims and PersistentVolumes that are looked at. All others may be dropped.
-pub const KEPT_ANNOTATIONS: [&str; 10] = [
+pub const KEPT_ANNOTATIONS: [&str; 11] = [
+    LEGACY_CLASS,
     ARRAY,
     IMPORT,
     SNAPSHOTS,

@@ -4,8 +4,12 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 use super::claim::{View, claimed};
 use super::name::IMPORT;
-use super::persistent::{Behind, behind};
+use super::persistent::{Behind, behind, quantity};
 use super::setup::{ArrayKind, ClassSetup, Import};
+use super::wishes;
+
+/// API group of snapshots as objects of the cluster.
+const SNAPSHOT_GROUP: &str = "snapshot.storage.k8s.io";
 
 /// What a volume begins as.
 #[derive(Debug)]
@@ -94,15 +98,36 @@ fn source(
     if mode(own) != mode(volume.spec.as_ref().and_then(|spec| spec.volume_mode.as_ref())) {
         return Err(wrong("has another volumeMode".to_owned()));
     }
+    if view.arrays.iter().all(|state| state.name != behind.array) {
+        let array = &behind.array;
+        return Err(not_there(&format!("is on {array}, which the storage document does not have")));
+    }
+    // A smaller copy would be cut off. Of the two sizes, one may have been rounded up by the array.
+    let asks = wishes::size(claim).map(|size| class.kind.rounded(size));
+    if let Some((has, asks)) = wishes::capacity(volume).zip(asks).filter(|(has, asks)| asks < has) {
+        let (has, asks) = (quantity(has).0, quantity(asks).0);
+        return Err(not_there(&format!(
+            "has {has}, and its copy asks for {asks}; ask for {has} or more"
+        )));
+    }
     Ok(Some(behind))
 }
 
-/// Returns kind and name of what a claim begins with.
+/// Returns kind and name of what a claim begins with. The kind is empty when it is none of Kubernetes' own: kinds
+/// of other groups may have the same names.
+/// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#volume-populators-and-data-sources>
 pub fn source_of(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
     let spec = claim.spec.as_ref()?;
-    let named = spec.data_source_ref.as_ref().map(|source| (&source.kind, &source.name));
-    let named = named.or_else(|| spec.data_source.as_ref().map(|it| (&it.kind, &it.name)));
-    named.map(|(kind, name)| (kind.as_str(), name.as_str()))
+    let of_ref = spec.data_source_ref.as_ref();
+    let of_ref = of_ref.map(|source| (source.api_group.as_deref(), &source.kind, &source.name));
+    let plain = spec.data_source.as_ref();
+    let plain = plain.map(|source| (source.api_group.as_deref(), &source.kind, &source.name));
+    let (group, kind, name) = of_ref.or(plain)?;
+    let kind = match (group.unwrap_or_default(), kind.as_str()) {
+        ("", "PersistentVolumeClaim") | (SNAPSHOT_GROUP, "VolumeSnapshot") => kind.as_str(),
+        _ => "",
+    };
+    Some((kind, name.as_str()))
 }
 
 /// What the storage document imports for a claim.

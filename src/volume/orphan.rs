@@ -1,6 +1,4 @@
-//! What an array and the cluster know of each other: orphans, which are volumes on an array that carry the name of
-//! a claim of ours and that nothing in the cluster knows; and missing volumes, which the cluster believes to
-//! have and the array has destroyed, or not at all.
+//! Orphans: volumes on an array that carry the name of a claim of ours and that nothing in the cluster knows.
 //!
 //! Only ever reported: that nothing knows a volume is never a reason to destroy it. Knows neither how arrays
 //! are listed nor who is told.
@@ -10,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use serde::Serialize;
 
+use super::claim::claimed;
 use super::name::volume_prefix;
-use super::persistent::{behind, volume_behind};
-use super::setup::Setup;
+use super::persistent::volume_behind;
 use crate::array::Volume;
 
 /// How old an orphan is at least, in seconds: younger ones may be on their way into the cluster.
@@ -155,12 +153,19 @@ pub fn strays(
 ) -> Vec<StrayVolume> {
     let uids: HashSet<&str> = claims.iter().filter_map(|c| c.metadata.uid.as_deref()).collect();
     let behind: HashSet<(String, String)> = volumes.iter().filter_map(volume_behind).collect();
+    // A claim that has its volume needs no second one of its name, on whichever array.
+    let served: HashSet<&str> = volumes
+        .iter()
+        .filter(|volume| volume_behind(volume).is_some())
+        .filter_map(claimed)
+        .collect();
     let mut found = Vec::new();
     for Listed { array, volumes } in listed {
         let Ok((array_id, volumes)) = volumes else { continue };
         // An array may have got another name since; ids are never given again.
         let is_known = |volume: &Volume, uid: &str| {
-            uids.contains(uid) || behind.contains(&(array_id.clone(), volume.id.clone()))
+            (uids.contains(uid) && !served.contains(uid))
+                || behind.contains(&(array_id.clone(), volume.id.clone()))
         };
         found.extend(unknown(cluster, volumes, is_known).map(|(volume, uid)| {
             let made = volume.created.map(|made| made / 1000);
@@ -176,86 +181,6 @@ pub fn strays(
         }));
     }
     found
-}
-
-/// A bound volume that is not on its array any more.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MissingVolume {
-    /// The array.
-    pub array: String,
-    /// Its name there.
-    pub name: String,
-    /// The PersistentVolume that tells of it.
-    pub persistent_volume: String,
-    /// The claim that has it, `NAMESPACE/NAME`.
-    pub claim: String,
-    /// Whether the array still has it, destroyed: it can be recovered until the array eradicates it.
-    pub is_destroyed: bool,
-}
-
-impl MissingVolume {
-    /// Says what has happened, for people.
-    pub fn what(&self) -> String {
-        let Self { array, name, is_destroyed, .. } = self;
-        if *is_destroyed {
-            format!("its volume {name} is destroyed on {array}")
-        } else {
-            format!("its volume {name} is not on {array} any more")
-        }
-    }
-
-    /// Says what the admin can do.
-    pub fn remedy(&self) -> &'static str {
-        if self.is_destroyed {
-            "recover the volume on the array before the array eradicates it"
-        } else {
-            "restore the volume from a backup or a replica: what is on it is gone from this array"
-        }
-    }
-}
-
-/// How old a PersistentVolume is at least whose volume is called gone, in seconds: a younger one may have been
-/// created after the array was asked.
-const SETTLED: u64 = 180;
-
-/// Returns what is missing of a PersistentVolume that is bound, when its array has these volumes of the cluster
-/// and of its imports; none when all is well, or when it is not one that would be among them. `now` is in
-/// seconds since 1970.
-pub fn missing(
-    setup: &Setup,
-    volume: &PersistentVolume,
-    there: &[Volume],
-    now: u64,
-) -> Option<MissingVolume> {
-    let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
-    let behind = behind(volume).filter(|_| phase == Some("Bound"))?;
-    let name = behind.volume.name.as_str();
-    let is_imported = setup.imports.values().any(|import| import.volume.is(name));
-    if uid(&volume_prefix(&setup.cluster), name).is_none() && !is_imported {
-        return None;
-    }
-    let found = there.iter().find(|volume| volume.id == behind.volume.id);
-    let is_destroyed = found.is_some_and(|volume| volume.destroyed);
-    let made = volume.metadata.creation_timestamp.as_ref();
-    let made = made.and_then(|made| u64::try_from(made.0.as_second()).ok());
-    let is_young = made.is_some_and(|made| made.saturating_add(SETTLED) > now);
-    if !is_destroyed && (found.is_some() || is_young) {
-        return None;
-    }
-    let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
-    let word = |word: Option<&String>| word.cloned().unwrap_or_default();
-    Some(MissingVolume {
-        array: behind.array,
-        name: behind.volume.name.to_string(),
-        persistent_volume: volume.metadata.name.clone().unwrap_or_default(),
-        claim: format!(
-            "{}/{}",
-            word(claim.and_then(|claim| claim.namespace.as_ref())),
-            word(claim.and_then(|claim| claim.name.as_ref()))
-        ),
-        is_destroyed,
-    })
 }
 
 /// The live volumes with a name of ours that nobody knows, with the UIDs in their names.
@@ -286,8 +211,6 @@ fn uid(prefix: &str, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::array::Name;
-    use crate::volume::Import;
 
     const UID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
@@ -298,59 +221,12 @@ mod tests {
             size: 1,
             destroyed: false,
             created: created.map(|seconds| seconds * 1000),
-            serial: None,
-            connections: 0,
+            ..Volume::default()
         }
     }
 
     fn listed(volumes: Vec<Volume>) -> Listed {
         Listed { array: "fb1".to_owned(), volumes: Ok(("id of fb1".to_owned(), volumes)) }
-    }
-
-    #[test]
-    fn a_bound_volume_that_its_array_has_not_is_missing() {
-        let setup = Setup::of("prod");
-        let pv = |name: &str, phase: &str| -> PersistentVolume {
-            serde_json::from_value(serde_json::json!({
-                "metadata": {
-                    "name": format!("pvc-{UID}"), "creationTimestamp": "2026-11-23T06:00:00Z",
-                    "annotations": {
-                        "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner",
-                        "pso-gen.io/array": "fb1", "pso-gen.io/array-id": "a",
-                        "pso-gen.io/volume": name, "pso-gen.io/volume-id": format!("id of {name}"),
-                    },
-                },
-                "spec": {"claimRef": {"namespace": "files", "name": "data", "uid": UID}},
-                "status": {"phase": phase},
-            }))
-            .expect("typed")
-        };
-        // 2026-11-23T06:00:00Z
-        let (made, name) = (1_795_413_600, format!("prod-pvc-{UID}"));
-        let there = volume(&name, Some(made));
-        let destroyed = Volume { destroyed: true, ..there.clone() };
-        let (bound, later) = (pv(&name, "Bound"), made + SETTLED);
-        let look = |pv: &PersistentVolume, there: &[Volume], now| {
-            missing(&setup, pv, there, now).map(|missing| missing.is_destroyed)
-        };
-        assert_eq!(look(&bound, &[there], later), None);
-        assert_eq!(
-            look(&bound, std::slice::from_ref(&destroyed), made),
-            Some(true),
-            "there is no doubt"
-        );
-        assert_eq!(look(&bound, &[], made), None, "it may have been made after the list");
-        assert_eq!(look(&bound, &[], later), Some(false));
-        assert_eq!(look(&pv(&name, "Released"), &[destroyed], later), None);
-        // Other names are not in the list, unless they are imported.
-        assert_eq!(look(&pv("archive", "Bound"), &[], later), None);
-        let mut setup = setup.clone();
-        let import =
-            Import { array: "fb1".to_owned(), volume: Name::new("archive").expect("a name") };
-        setup.imports.insert(("files".to_owned(), "data".to_owned()), import);
-        let found = missing(&setup, &pv("archive", "Bound"), &[], later).expect("missing");
-        assert_eq!(found.what(), "its volume archive is not on fb1 any more");
-        assert_eq!(found.claim, "files/data");
     }
 
     fn count(orphans: &Orphans) -> Option<usize> {

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::name::{
-    ARRAY, ARRAY_ID, DRIVER, FINALIZER, PROVISIONED_BY, PROVISIONER, VOLUME, VOLUME_ID,
+    ARRAY, ARRAY_ID, DRIVER, FINALIZER, PROVISIONED_BY, PROVISIONER, VOLUME, VOLUME_ID, made_for,
     persistent_volume,
 };
 use super::setup::{ArrayState, ClassSetup, Health};
@@ -130,10 +130,40 @@ pub fn behind(volume: &PersistentVolume) -> Option<Behind> {
     Some(Behind { array: word(ARRAY)?, array_id: word(ARRAY_ID)?, volume })
 }
 
+/// Returns the name of the cluster that the volume behind a PersistentVolume of ours was made for; none when it was
+/// imported, or is not ours.
+pub fn cluster_of(volume: &PersistentVolume) -> Option<String> {
+    let uid = made_for(volume.metadata.name.as_deref()?)?;
+    let name = behind(volume)?.volume.name.to_string();
+    name.strip_suffix(&format!("-pvc-{uid}")).map(str::to_owned)
+}
+
 /// Returns the ids of the array and of the volume that are behind a PersistentVolume of ours. Names are the
 /// storage document's, which may call one array by two.
 pub fn volume_behind(volume: &PersistentVolume) -> Option<(String, String)> {
     behind(volume).map(|behind| (behind.array_id, behind.volume.id))
+}
+
+/// Returns under what a PersistentVolume of another driver is known that is in use with what it names, or destroys
+/// it with its claim; none for all others, and for ours.
+pub fn foreign(volume: &PersistentVolume) -> Option<String> {
+    let spec = volume.spec.as_ref()?;
+    let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+    let destroys = spec.persistent_volume_reclaim_policy.as_deref() == Some("Delete");
+    if behind(volume).is_some() || !(destroys || phase == Some("Bound")) {
+        return None;
+    }
+    match (&spec.nfs, &spec.csi) {
+        (Some(nfs), _) => Some(foreign_key(&nfs.server, nfs.path.trim_matches('/'))),
+        (None, Some(csi)) => Some(foreign_key("", &csi.volume_handle)),
+        (None, None) => None,
+    }
+}
+
+/// Returns the key of a volume of another driver: what serves it, nothing for a driver whose handles are the names of
+/// volumes, and its name there.
+pub fn foreign_key(server: &str, name: &str) -> String {
+    format!("{server}/{}", name.to_ascii_lowercase())
 }
 
 /// Returns whether two PersistentVolumes of one name were made for the same claim and volume.
@@ -153,4 +183,48 @@ pub fn quantity(bytes: u64) -> Quantity {
         unit += 1;
     }
     Quantity(format!("{number}{}", units[unit]))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn volume(name: &str, on_array: &str) -> PersistentVolume {
+        serde_json::from_value(json!({"metadata": {"name": name, "annotations": {
+            "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner", "pso-gen.io/array": "fb1",
+            "pso-gen.io/array-id": "a", "pso-gen.io/volume": on_array, "pso-gen.io/volume-id": "1",
+        }}}))
+        .expect("typed")
+    }
+
+    #[test]
+    fn a_volumes_name_has_the_name_of_its_cluster() {
+        let of = |name: &str, on_array: &str| cluster_of(&volume(name, on_array));
+        assert_eq!(of("pvc-1", "prod-a-pvc-1").as_deref(), Some("prod-a"));
+        assert_eq!(of("pvc-1", "archive"), None, "imported");
+        assert_eq!(of("pvc-1", "prod-a-pvc-2"), None);
+        assert_eq!(cluster_of(&PersistentVolume::default()), None);
+    }
+
+    #[test]
+    fn what_another_driver_uses_or_destroys_is_known_by_what_it_names() {
+        let of = |spec: serde_json::Value, phase: &str| {
+            let volume = json!({"spec": spec, "status": {"phase": phase}});
+            foreign(&serde_json::from_value(volume).expect("typed"))
+        };
+        let csi = |policy: &str| {
+            json!({
+                "persistentVolumeReclaimPolicy": policy,
+                "csi": {"driver": "pure-csi", "volumeHandle": "K8S-pvc-1"},
+            })
+        };
+        assert_eq!(of(csi("Retain"), "Bound").as_deref(), Some("/k8s-pvc-1"));
+        assert_eq!(of(csi("Delete"), "Released").as_deref(), Some("/k8s-pvc-1"));
+        assert_eq!(of(csi("Retain"), "Released"), None, "it lets go of it");
+        let nfs = json!({"nfs": {"server": "192.0.2.1", "path": "/k8s-pvc-1/"}});
+        assert_eq!(of(nfs, "Bound").as_deref(), Some("192.0.2.1/k8s-pvc-1"));
+        assert_eq!(of(json!({"hostPath": {"path": "/x"}}), "Bound"), None);
+    }
 }

@@ -20,11 +20,16 @@ pub enum Reason {
     VolumeResizeSuccessful,
     /// A volume is not larger yet, because something is wrong.
     VolumeResizeFailed,
+    /// A bound claim asks for a `VolumeAttributesClass`, and its volume stays as it is. In the word of the CSI project's
+    /// resizer.
+    VolumeModifyFailed,
     /// A snapshot by schedule was not taken, or not destroyed at its end, because something is wrong.
     SnapshotFailed,
-    /// The volume of a bound claim is destroyed on its array, or gone. In the word of the CSI project's
-    /// external-health-monitor.
+    /// The volume of a bound claim is destroyed, gone, renamed, moved or smaller on its array. In the word of the CSI
+    /// project's external-health-monitor.
     VolumeConditionAbnormal,
+    /// The volume of a bound claim is as it should be again.
+    VolumeConditionNormal,
     /// A claim asks for fewer snapshots than its class lets it; those of the class are taken and kept.
     SnapshotScheduleRefused,
     /// The volume behind a released PersistentVolume is not destroyed yet, because something is wrong.
@@ -33,7 +38,7 @@ pub enum Reason {
 
 impl Reason {
     /// All there are.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -41,8 +46,10 @@ impl Reason {
         Self::Resizing,
         Self::VolumeResizeSuccessful,
         Self::VolumeResizeFailed,
+        Self::VolumeModifyFailed,
         Self::SnapshotFailed,
         Self::VolumeConditionAbnormal,
+        Self::VolumeConditionNormal,
         Self::SnapshotScheduleRefused,
         Self::VolumeFailedDelete,
     ];
@@ -57,8 +64,10 @@ impl Reason {
             Self::Resizing => "Resizing",
             Self::VolumeResizeSuccessful => "VolumeResizeSuccessful",
             Self::VolumeResizeFailed => "VolumeResizeFailed",
+            Self::VolumeModifyFailed => "VolumeModifyFailed",
             Self::SnapshotFailed => "SnapshotFailed",
             Self::VolumeConditionAbnormal => "VolumeConditionAbnormal",
+            Self::VolumeConditionNormal => "VolumeConditionNormal",
             Self::SnapshotScheduleRefused => "SnapshotScheduleRefused",
             Self::VolumeFailedDelete => "VolumeFailedDelete",
         }

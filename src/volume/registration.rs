@@ -296,8 +296,7 @@ mod tests {
                 size: 1,
                 destroyed: false,
                 created: None,
-                serial: None,
-                connections: 0,
+                ..Volume::default()
             });
         }
 

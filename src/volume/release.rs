@@ -11,7 +11,7 @@ use super::moment::Moment;
 use super::name::{self, FINALIZER};
 use super::persistent::{Behind, behind};
 use super::reason::Reason;
-use super::retry::Tries;
+use super::retry::{Ground, Tries};
 use super::setup::{ArrayState, Health, Setup};
 use crate::array::{Name, Owner};
 
@@ -42,6 +42,8 @@ pub struct ReleaseWork {
     claim: Asked<Box<PersistentVolumeClaim>>,
     destroyed: bool,
     waiting: bool,
+    /// What the wait rests on.
+    ground: Ground,
     tries: Tries,
     chain: Chain,
 }
@@ -60,10 +62,11 @@ impl ReleaseWork {
 
     /// Takes an event, and returns what is to be done.
     pub fn step(&mut self, view: View<'_>, event: Event) -> Vec<Effect> {
+        let ground = ground(view);
         match event {
-            Event::Changed if self.waiting => return Vec::new(),
-            Event::Changed | Event::Known => {}
-            Event::Due => self.waiting = false,
+            Event::Changed if self.waiting && !self.ground.is_better(ground) => return Vec::new(),
+            Event::Changed | Event::Due => self.waiting = false,
+            Event::Known => {}
             Event::Done(done) => {
                 let Some(effect) = self.doing.take() else { return Vec::new() };
                 match done {
@@ -73,6 +76,7 @@ impl ReleaseWork {
                     }
                     Err(trouble) => {
                         self.chain.waits();
+                        self.ground = ground;
                         return self.fail(&trouble);
                     }
                 }
@@ -81,6 +85,7 @@ impl ReleaseWork {
         if self.doing.is_some() || self.waiting {
             return Vec::new();
         }
+        self.ground = ground;
         match self.next(view) {
             Next::Nothing => {
                 self.chain.ended();
@@ -210,6 +215,11 @@ impl ReleaseWork {
     }
 }
 
+/// What the wait for a PersistentVolume's end rests on: the arrays, and its policy.
+fn ground(view: View<'_>) -> Ground {
+    Ground::of(view.arrays, &(view.is_shared, view.volume.and_then(policy)))
+}
+
 /// Returns the UID of the claim that the volume behind a PersistentVolume was made for by this cluster; none
 /// when the two have not the names that we give.
 fn made_for<'v>(setup: &Setup, volume: &'v PersistentVolume, there: &Name) -> Option<&'v str> {
@@ -234,7 +244,9 @@ fn lacks_finalizer(volume: &PersistentVolume) -> bool {
 fn check_array(arrays: &[ArrayState], name: &str, id: &str, volume: &Name) -> Result<(), String> {
     let state = arrays.iter().find(|array| array.name == name);
     match state.map(|state| &state.health) {
-        None => Err(format!("the storage document has no array {name}, which has {volume}")),
+        None => Err(format!(
+            "the storage document has no array {name}, which has {volume}; put the array back, or set the PersistentVolume's reclaim policy to Retain when the array is gone for good"
+        )),
         Some(Health::Down(why)) => Err(format!("{name}: {why}")),
         Some(Health::Up { id: now, .. }) if now != id => {
             Err(format!("{name} is not the array that has {volume}: that one's id is {id}"))

@@ -8,7 +8,7 @@ use super::name::{
     BANDWIDTH_PARAMETER, EXPORTS_PARAMETER, IOPS_PARAMETER, MAY_REDUCE_PARAMETER, PROVISIONER,
     SNAPSHOTS_PARAMETER,
 };
-use crate::array::{Capacity, ExportRule, Name, NfsVersions, Qos, Reach};
+use crate::array::{Capacity, ExportRule, FlashArray, Name, NfsVersions, Qos, Reach};
 use crate::spec::Snapshots;
 
 /// What the storage document says, as far as decisions need it.
@@ -68,6 +68,16 @@ pub enum ArrayKind {
     FlashBlade,
     /// Volumes over iSCSI.
     FlashArray,
+}
+
+impl ArrayKind {
+    /// Returns the size in bytes that a volume gets for so many.
+    pub(super) fn rounded(self, bytes: u64) -> u64 {
+        match self {
+            Self::FlashBlade => bytes,
+            Self::FlashArray => bytes.checked_next_multiple_of(FlashArray::STEP).unwrap_or(bytes),
+        }
+    }
 }
 
 /// What is known of an array.

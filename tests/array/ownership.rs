@@ -227,3 +227,75 @@ async fn a_file_system_on_which_clients_work_is_not_destroyed() {
     bench.control("PUT", "/faults", forbidden).await;
     array.destroy(&id(&made), &owner()).await.expect("destroyed");
 }
+
+#[tokio::test]
+async fn volumes_are_found_by_their_ids_whatever_becomes_of_them() {
+    for bench in [Bench::flashblade().await, Bench::flasharray().await] {
+        let array = bench.client();
+        let (resource, wanted): (&str, fn(&str, u64) -> _) =
+            if bench.is_flashblade() { ("file-systems", file) } else { ("volumes", block) };
+        let mut ids = Vec::new();
+        for number in 0..60 {
+            let made = array.ensure(&wanted(&format!("prod-pvc-{number}"), 1 << 30)).await;
+            ids.push(made.expect("made").id);
+        }
+        let change = async |name: &str, body: Json| {
+            bench.send(Method::Patch, resource, &[("names", name)], body).await;
+        };
+        change("prod-pvc-0", json!({"name": "elsewhere"})).await;
+        change("prod-pvc-1", json!({"destroyed": true})).await;
+        change("prod-pvc-2", json!({"destroyed": true})).await;
+        bench.send(Method::Delete, resource, &[("names", "prod-pvc-2")], Json::Null).await;
+        ids.push("nothing' or name='prod-pvc-3".to_owned());
+        let found = array.find(&ids).await.expect("found");
+        assert_eq!(found.len(), 59, "all but one that is eradicated, and one that never was");
+        let of = |id: &String| found.iter().find(|volume| volume.id == *id).expect("found");
+        assert_eq!(of(&ids[0]).name, "elsewhere");
+        let (destroyed, alive) = (of(&ids[1]), of(&ids[5]));
+        assert!(destroyed.destroyed && destroyed.time_left.is_some_and(|left| left > 0));
+        assert_eq!((alive.destroyed, alive.time_left), (false, None));
+        assert_eq!(array.find(&[]).await.expect("nothing"), []);
+    }
+}
+
+#[tokio::test]
+async fn a_volume_that_a_host_has_is_given_to_no_new_claim() {
+    let bench = Bench::flasharray().await;
+    let array = bench.client();
+    array.ensure(&block("prod-pvc-1", 1 << 30)).await.expect("made");
+    bench.send(Method::Post, "hosts", &[("names", "node-1")], json!({})).await;
+    let query = [("host_names", "node-1"), ("volume_names", "prod-pvc-1")];
+    bench.send(Method::Post, "connections", &query, json!({})).await;
+    let error = array.ensure(&block("prod-pvc-1", 1 << 30)).await.expect_err("in use");
+    assert_eq!(error.reason(), "InUse");
+    assert!(error.to_string().contains("1 hosts are connected"), "{error}");
+}
+
+#[tokio::test]
+async fn how_a_file_system_is_served_is_told() {
+    let bench = Bench::flashblade().await;
+    let array = bench.client();
+    let body = json!({
+        "provisioned": 1 << 30, "writable": false,
+        "nfs": {"v3_enabled": true, "v4_1_enabled": false, "rules": "10.20.0.0/16(rw)"},
+    });
+    bench.send(Method::Post, "file-systems", &[("names", "old")], body).await;
+    let served = async || {
+        let there = array.describe(&name("old")).await.expect("asked").expect("there");
+        there.served.expect("a file system")
+    };
+    let told = served().await;
+    assert_eq!((told.nfs.v3, told.nfs.v4_1, told.writable), (true, false, false));
+    assert_eq!(told.rules.as_deref(), Some("10.20.0.0/16(rw)"));
+    // With an export policy, the rules are written there.
+    bench.send(Method::Post, "nfs-export-policies", &[("names", "p")], json!({})).await;
+    let body = json!({"nfs": {"export_policy": {"name": "p"}}});
+    bench.send(Method::Patch, "file-systems", &[("names", "old")], body).await;
+    assert_eq!(served().await.rules, None);
+    // One of ours is put right.
+    array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect("made");
+    let query = [("names", "prod-pvc-1")];
+    bench.send(Method::Patch, "file-systems", &query, json!({"writable": false})).await;
+    array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect("put right");
+    assert_eq!(bench.object("file systems", "prod-pvc-1").await["writable"], true);
+}

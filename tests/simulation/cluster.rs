@@ -458,6 +458,8 @@ pub(crate) struct Arrays {
     pub(crate) snapshots: Vec<(String, Snapshot, Option<u64>)>,
     /// Of which claim each volume has the data, by array and name.
     pub(crate) holds: BTreeMap<(String, String), String>,
+    /// Arrays that are out of reach for good: what is on them counts no more.
+    pub(crate) out: BTreeSet<String>,
     /// The time, in seconds since 1970.
     pub(crate) now: u64,
     made: u64,
@@ -472,7 +474,7 @@ impl Arrays {
         let key = (array.to_owned(), wanted.name.to_string());
         let uid = wanted.owner.uid.clone();
         if let Some((elsewhere, _)) =
-            self.volumes.keys().find(|(a, name)| *name == key.1 && a != array)
+            self.volumes.keys().find(|(a, n)| *n == key.1 && a != array && !self.out.contains(a))
         {
             return Err(format!("{} is made on {array}, and was on {elsewhere}", key.1));
         }
@@ -506,8 +508,7 @@ impl Arrays {
                 size: wanted.size,
                 destroyed: false,
                 created: Some(self.now * 1000),
-                serial: None,
-                connections: 0,
+                ..Volume::default()
             };
             (volume, uid)
         });

@@ -1,5 +1,7 @@
 //! One run: who does what next, what is broken on the way, and what must hold all the time.
 
+#[path = "changes.rs"]
+mod changes;
 #[path = "keeping.rs"]
 mod keeping;
 #[path = "people.rs"]
@@ -111,6 +113,7 @@ pub(crate) struct Run {
     skew: u64,
     setup: Setup,
     class: Result<ClassSetup, String>,
+    has_class: bool,
     states: Vec<ArrayState>,
     /// Arrays that take no new volumes.
     full: BTreeSet<String>,
@@ -173,6 +176,7 @@ impl Run {
             skew: 0,
             setup: Setup::of("prod"),
             class: Ok(class),
+            has_class: true,
             states: vec![state("fb1"), state("fb2")],
             full: BTreeSet::new(),
             read_released: BTreeSet::new(),
@@ -445,10 +449,11 @@ impl Run {
                     source,
                     bound: bound.and_then(|bound| process.volumes.get(bound)),
                     volume: process.volumes.get(&own),
-                    class: Some(&self.class),
+                    class: Some(&self.class).filter(|_| self.has_class),
                     arrays: &self.states,
                     node: None,
                     behind: &HashMap::new(),
+                    foreign: &HashMap::new(),
                 };
                 process.claim_works.entry(uid.clone()).or_default().step(view, event)
             }
@@ -686,6 +691,9 @@ impl Run {
     }
 
     fn apply_to_array(&mut self, effect: Effect) -> Result<Outcome, Trouble> {
+        if let Some(unknown) = self.unknown_array(&effect) {
+            return unknown;
+        }
         match effect {
             Effect::Ensure { array, wanted, .. } => {
                 // S5: nothing is made that is not written on its claim.

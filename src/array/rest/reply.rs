@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use super::Rest;
 use crate::array::error::{Error, Kind};
 use crate::array::session::scrub;
+use crate::plain;
 
 /// Most errors of one refusal that are told.
 const ERRORS: usize = 8;
@@ -134,7 +135,7 @@ pub(super) fn text(error: &reqwest::Error) -> String {
         }
         source = cause.source();
     }
-    scrub(&text, &[])
+    scrub(&plain::without_links(&text), &[])
 }
 
 #[cfg(test)]

@@ -178,6 +178,9 @@ impl Tally {
         let comes_again = effects.iter().any(|effect| matches!(effect, Effect::Later(_)));
         if comes_again {
             self.waiting.insert(key.clone());
+        } else if effects.iter().any(|effect| !matches!(effect, Effect::Tell { .. })) {
+            // The wait may have ended before its time.
+            self.waiting.remove(key);
         }
         for effect in effects {
             if let Effect::Tell { severity, reason, .. } = effect {

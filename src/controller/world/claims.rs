@@ -6,10 +6,10 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
 
+use super::is_bound;
 use super::known::Known;
-use super::{class_of, is_bound};
 use crate::controller::held::Held;
-use crate::volume::{FINALIZER, SELECTED_NODE, SNAPSHOTS};
+use crate::volume::{FINALIZER, SELECTED_NODE, SNAPSHOTS, class_of};
 
 /// A claim, and what is looked at of all claims at once.
 #[expect(

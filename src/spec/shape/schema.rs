@@ -242,7 +242,7 @@ fn pattern(format: Format) -> Option<&'static str> {
         Format::Cidr => "^[0-9a-fA-F.:]+/[0-9]{1,3}$",
         Format::Image => "^[A-Za-z0-9._/:-]+(@sha256:[0-9a-fA-F]{64})?$",
         Format::Quantity => {
-            r"^(?!0*\.?0*([KMGTPE]i?|k|[eE]|$))([0-9]{1,18}(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[kMGTPE]|[eE]\+?[0-9]{1,2})?$"
+            r"^\+?(?!0*\.?0*([KMGTPE]i?|[numk]|[eE]|$))([0-9]{1,18}(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$"
         }
         Format::Duration => "^[0-9]{1,10}[smhd]?$",
         Format::Hostname => {
@@ -255,7 +255,7 @@ fn pattern(format: Format) -> Option<&'static str> {
         Format::Cron => r"^(@[a-z]+|\S+(\s+\S+){4})$",
         Format::Variable => "^[A-Za-z_][A-Za-z0-9_]*$",
         Format::Amount => {
-            r"^([0-9]{1,30}(\.[0-9]*)?|\.[0-9]+)(m|[KMGTPE]i|[kMGTPE]|[eE]\+?[0-9]{1,2})?$"
+            r"^\+?([0-9]{1,30}(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$"
         }
         Format::LabelKey => {
             r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
-use super::{Asking, ClaimWork, FAILED, Next, View, asked, claimed, owner_of, seen};
-use crate::array::{Details, Name, Source, Suffix, Volume, VolumeId, Wanted};
+use super::{Asking, ClaimWork, FAILED, Next, View, asked, claimed, is_gone, owner_of, seen};
+use crate::array::{Details, Name, Reach, Source, Suffix, Volume, VolumeId, Wanted};
 use crate::volume::effect::Effect;
-use crate::volume::growth;
-use crate::volume::name::{self, DRIVER, SELECTED_NODE};
+use crate::volume::import;
+use crate::volume::name::{self, SELECTED_NODE};
 use crate::volume::origin::{Origin, Unknown, origin};
-use crate::volume::persistent::{self, Behind, behind, quantity};
+use crate::volume::persistent::{self, Behind, behind, foreign_key};
 use crate::volume::place::{Need, Place, place};
 use crate::volume::setup::{ArrayKind, ArrayState, ClassSetup, Health, Import, Setup};
+use crate::volume::wishes;
 
 impl ClaimWork {
     pub(super) fn provision(
@@ -25,6 +26,14 @@ impl ClaimWork {
     ) -> Next {
         let stuck = |message: String| Next::Stuck { reason: FAILED, message };
         let class = match view.class {
+            // What was begun goes when the claim goes or has another provisioner's volume, and not before: a request
+            // of ours may still be on its way.
+            None if ours => {
+                let class = wishes::class_of(claim).unwrap_or_default();
+                return stuck(format!(
+                    "class {class} is gone or has another provisioner; create the class again, or delete the claim"
+                ));
+            }
             None => return Next::Nothing,
             Some(Err(wrong)) => return stuck(wrong.clone()),
             Some(Ok(class)) => class,
@@ -34,13 +43,13 @@ impl ClaimWork {
             return Next::Nothing;
         }
         let (Some(name), Some(size)) =
-            (name::volume(&view.setup.cluster, uid), growth::wanted(claim))
+            (name::volume(&view.setup.cluster, uid), wishes::size(claim))
         else {
             return stuck(
                 "the claim asks for no size, or the cluster's name is too long".to_owned(),
             );
         };
-        if let Err(wrong) = check_modes(claim, class).and_then(|()| check_wishes(claim)) {
+        if let Err(wrong) = check_modes(claim, class).and_then(|()| wishes::check(claim)) {
             return stuck(wrong);
         }
         let origin = match origin(view, claim, class, ours) {
@@ -49,7 +58,7 @@ impl ClaimWork {
             Err(Unknown::NotThere(why)) if ours => return self.do_without(view, claim, class, why),
             Err(Unknown::NotThere(why) | Unknown::Wrong(why)) => return stuck(why),
         };
-        let asked = if ours { asked(claim) } else { Vec::new() };
+        let mut asked = if ours { asked(view, claim) } else { Vec::new() };
         // Where there is one already, there is no need for another, whoever has written that.
         let made = self.made.as_ref().and_then(|(on, _)| asked.iter().find(|it| it.array == *on));
         let Some(Asking { array, id: array_id }) = made.or(asked.last()).cloned() else {
@@ -57,6 +66,23 @@ impl ClaimWork {
         };
         if let Some(there) = self.newest_volume(view) {
             return self.compare(there, view, claim, class, uid);
+        }
+        if asked.last().is_some_and(|asking| is_gone(view, asking)) {
+            asked.retain(|asking| !is_gone(view, asking));
+            return choose(view, claim, class, &origin, asked, None);
+        }
+        // The class was made anew, for the other kind of array.
+        if view.arrays.iter().any(|state| state.name == array && state.kind != class.kind) {
+            return if self.clean.contains(&array) {
+                choose(view, claim, class, &origin, asked, None)
+            } else if self.found.as_ref().is_some_and(|(on, _)| *on == array) {
+                let class = &class.name;
+                stuck(format!(
+                    "{name} was made on {array} before class {class} was for the other kind of array; delete the claim and create it again"
+                ))
+            } else {
+                Next::Do(Effect::Find { array, array_id, name })
+            };
         }
         if let Origin::Import(import) = origin {
             return self.import(view, claim, class, import, size);
@@ -113,17 +139,18 @@ impl ClaimWork {
     ) -> Next {
         let uid = claim.metadata.uid.as_deref().unwrap_or_default();
         let name = name::volume(&view.setup.cluster, uid);
-        let (Some(Asking { array, id: array_id }), Some(name)) = (asked(claim).pop(), name) else {
-            return Next::Stuck { reason: FAILED, message: why };
-        };
         if let Some(there) = self.newest_volume(view) {
             return self.compare(there, view, claim, class, uid);
         }
+        let asked = asked(view, claim).pop().filter(|asking| !is_gone(view, asking));
+        let (Some(Asking { array, id: array_id }), Some(name)) = (asked, name) else {
+            return Next::Stuck { reason: FAILED, message: why };
+        };
         match self.found.as_ref().filter(|(on, _)| *on == array) {
             None if !self.clean.contains(&array) => {
                 Next::Do(Effect::Find { array, array_id, name })
             }
-            Some((_, found)) if growth::wanted(claim).is_some_and(|size| found.size >= size) => {
+            Some((_, found)) if wishes::size(claim).is_some_and(|size| found.size >= size) => {
                 create(view, claim, class, &array, found)
             }
             _ => Next::Stuck { reason: FAILED, message: why },
@@ -141,24 +168,35 @@ impl ClaimWork {
     ) -> Next {
         let stuck = |message: String| Next::Stuck { reason: FAILED, message };
         let Import { array, volume } = import;
+        let own = (claim.metadata.namespace.as_deref(), claim.metadata.name.as_deref());
+        let own = (own.0.unwrap_or_default(), own.1.unwrap_or_default());
+        if let Some((namespace, other)) = import::other_claim(view.setup, import, own) {
+            return stuck(format!(
+                "{volume} on {array} is to be imported for {namespace}/{other} too; take one of the two out of the storage document"
+            ));
+        }
         if self.clean.contains(array) {
-            return stuck(format!("{array} has no volume {volume} to import"));
+            return stuck(format!(
+                "{array} has no volume {volume} to import; correct `imports` in the storage document, or recover the volume if it is destroyed"
+            ));
         }
         let Some((_, found)) = self.found.as_ref().filter(|(on, _)| on == array) else {
             let array_id = up(view, array).map(|(_, id)| id.to_owned());
             return Next::Do(Effect::Find { array: array.clone(), array_id, name: volume.clone() });
         };
-        if found.size < size {
-            let has = quantity(found.size).0;
-            return stuck(format!(
-                "{volume} on {array} has {has}; ask for that, and grow the claim"
-            ));
+        if let Err(why) = import::check_import(found, class, view.setup, size) {
+            return stuck(format!("{volume} on {array} {why}"));
         }
         let array_id = up(view, array).map(|(_, id)| id.to_owned()).unwrap_or_default();
         if let Some(others) = view.behind.get(&(array_id, found.id.clone()))
             && let Some(other) = others.first()
         {
             return stuck(format!("{volume} on {array} has the PersistentVolume {other} already"));
+        }
+        if let Some(other) = foreign(view, array, volume) {
+            return stuck(format!(
+                "{volume} on {array} is that of the PersistentVolume {other} of another driver; set its reclaim policy to Retain, and delete its claim, before this one gets the volume"
+            ));
         }
         create(view, claim, &class.keeping(), array, found)
     }
@@ -209,7 +247,7 @@ fn create(
 ) -> Next {
     let stuck = |message: String| Next::Stuck { reason: FAILED, message };
     // What is written down for good is the id of the array that has the volume.
-    let recorded = asked(claim).into_iter().find(|asking| asking.array == array);
+    let recorded = asked(view, claim).into_iter().find(|asking| asking.array == array);
     let recorded = recorded.and_then(|asking| asking.id);
     let found = up(view, array).map(|(_, id)| id);
     if let Some((recorded, found)) = recorded.as_deref().zip(found).filter(|(a, b)| a != b) {
@@ -245,7 +283,7 @@ fn choose(
         Origin::Import(import) => Some(*import),
         Origin::Empty | Origin::Copy(_) => None,
     };
-    let size = growth::wanted(claim).filter(|_| import.is_none()).unwrap_or_default();
+    let size = wishes::size(claim).filter(|_| import.is_none()).unwrap_or_default();
     let need = Need {
         kind: class.kind,
         size,
@@ -279,6 +317,19 @@ fn choose(
     }
 }
 
+/// Returns the PersistentVolume of another driver that is in use with a volume of an array, or destroys it.
+fn foreign<'v>(view: View<'v>, array: &str, volume: &Name) -> Option<&'v str> {
+    let (state, _) = up(view, array)?;
+    let addresses = match &state.health {
+        Health::Up { reach: Reach::Nfs { addresses }, .. } => addresses.as_slice(),
+        _ => &[],
+    };
+    let servers = addresses.iter().chain(&state.traits.data).map(String::as_str);
+    let mut keys = servers.chain([""]).map(|server| foreign_key(server, volume.as_str()));
+    let names = keys.find_map(|key| view.foreign.get(&key))?;
+    names.first().map(String::as_str)
+}
+
 /// An array that can be asked for anything, with its id.
 fn up<'v>(view: View<'v>, array: &str) -> Option<(&'v ArrayState, &'v str)> {
     let state = view.arrays.iter().find(|state| state.name == array)?;
@@ -305,21 +356,6 @@ fn is_allowed(view: View<'_>, class: &ClassSetup, array: &str) -> bool {
 /// Whether labels have all of the wanted ones.
 fn has_all(labels: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> bool {
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
-}
-
-/// Refuses what Kubernetes documents as not served by dynamic provisioning, and what this driver cannot do.
-/// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#selector>
-fn check_wishes(claim: &PersistentVolumeClaim) -> Result<(), String> {
-    let Some(spec) = claim.spec.as_ref() else { return Ok(()) };
-    if spec.selector.is_some() {
-        return Err("a claim with a selector gets no new volume: remove the selector, or create the PersistentVolume that it selects".to_owned());
-    }
-    match spec.volume_attributes_class_name.as_deref().unwrap_or_default() {
-        "" => Ok(()),
-        name => Err(format!(
-            "VolumeAttributesClass {name} is not one that {DRIVER} serves: limits are set by the StorageClass"
-        )),
-    }
 }
 
 fn check_modes(claim: &PersistentVolumeClaim, class: &ClassSetup) -> Result<(), String> {

@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
-use super::{ClaimWork, Next, View, asked, claimed, has_finalizer, owner_of, seen};
+use super::{ClaimWork, Next, View, asked, claimed, has_finalizer, is_gone, owner_of, seen};
 use crate::volume::effect::{Asked, Effect};
 use crate::volume::name;
 use crate::volume::persistent::behind;
@@ -37,7 +37,7 @@ impl ClaimWork {
     /// another name, and is not found. None when nothing is left to do.
     fn clean_up(&self, view: View<'_>, claim: &PersistentVolumeClaim) -> Option<Next> {
         let uid = claim.metadata.uid.as_deref().unwrap_or_default();
-        let asked = asked(claim);
+        let asked = asked(view, claim);
         let name = name::volume(&view.setup.cluster, uid).filter(|_| !asked.is_empty())?;
         // The view may be behind: whether there is a PersistentVolume is asked of the API server itself, and
         // again before anything is destroyed.
@@ -58,7 +58,9 @@ impl ClaimWork {
         if let Some((array, snapshot)) = self.snapshot.clone() {
             return Some(Next::Do(Effect::DestroySnapshot { array, snapshot, read: None }));
         }
-        let asking = asked.into_iter().find(|asking| !self.clean.contains(&asking.array))?;
+        // On one that the storage document has no more, nothing can be done.
+        let mut asked = asked.into_iter().filter(|asking| !is_gone(view, asking));
+        let asking = asked.find(|asking| !self.clean.contains(&asking.array))?;
         let (array, array_id) = (asking.array, asking.id);
         let found = self.found.as_ref().filter(|(on, _)| *on == array);
         let found = found.and_then(|(_, volume)| volume.volume_id());

@@ -1,0 +1,225 @@
+//! Claims that people really have, against a real control plane: sizes of every form, the class by its old annotation,
+//! sources and wishes that are refused, an import that no node could mount, a volume that is renamed on its array by
+//! hand, and a cluster that was given another name.
+
+use super::oncall::{ask, flashblade};
+use super::*;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use pso_gen::array::{Array as _, Details, ExportRule, Name, NfsVersions, Owner, Squash, Wanted};
+
+/// A claim of the class `pure-file` with further fields of its spec.
+fn with(name: &str, size: &str, spec: &Json) -> PersistentVolumeClaim {
+    let mut claim = serde_json::to_value(claim(name, "pure-file", size)).expect("JSON");
+    let fields = spec.as_object().expect("fields").clone();
+    claim["spec"].as_object_mut().expect("a spec").extend(fields);
+    serde_json::from_value(claim).expect("typed")
+}
+
+fn storage_of(quantities: Option<&BTreeMap<String, Quantity>>) -> String {
+    quantities.and_then(|all| all.get("storage")).map(|size| size.0.clone()).unwrap_or_default()
+}
+
+impl Stage {
+    /// Returns what our events say of a claim, those of Kubernetes' own controllers aside.
+    async fn words(&self, claim: &str) -> Vec<String> {
+        let events = Api::<Event>::namespaced(self.client.clone(), &self.namespace);
+        let list = events.list(&ListParams::default()).await.expect("listed");
+        let about = |event: &Event| {
+            let regarding = event.regarding.as_ref().and_then(|object| object.name.as_deref());
+            let ours = event.reporting_controller.as_deref() == Some("pso-gen.io/provisioner");
+            ours && regarding == Some(claim)
+        };
+        let own = list.items.into_iter().filter(about);
+        own.map(|event| {
+            format!("{}: {}", event.reason.unwrap_or_default(), event.note.unwrap_or_default())
+        })
+        .collect()
+    }
+
+    async fn until_told(&self, claim: &str, words: &str) {
+        let told = async || self.words(claim).await.iter().any(|told| told.contains(words));
+        self.until(&format!("{claim} is told {words:?}"), told).await;
+    }
+
+    /// What is said of a claim's size on the claim, on its PersistentVolume and on the array.
+    async fn sizes(&self, name: &str) -> (String, String, u64) {
+        let claim = self.claims(&self.namespace).get(name).await.expect("there");
+        let own = self.volumes().get(&format!("pvc-{}", uid(&claim))).await.expect("there");
+        let on_array = self.on_arrays().await;
+        let status = claim.status.as_ref().and_then(|status| status.capacity.as_ref());
+        (
+            storage_of(status),
+            storage_of(own.spec.and_then(|spec| spec.capacity).as_ref()),
+            on_array.get(&format!("demo-pvc-{}", uid(&claim))).copied().unwrap_or_default(),
+        )
+    }
+
+    async fn ask_for(&self, name: &str, size: &str) {
+        let more = json!({"spec": {"resources": {"requests": {"storage": size}}}});
+        let claims = self.claims(&self.namespace);
+        let patched = claims.patch(name, &PatchParams::default(), &Patch::Merge(&more)).await;
+        patched.expect("patched");
+    }
+
+    /// Changes the storage document, while no provisioner runs.
+    fn write_storage(&self, change: impl Fn(&mut Json)) {
+        let path = self.folder.path().join("storage.pso.yaml");
+        let text = fs::read_to_string(&path).expect("text");
+        let mut document: Json = serde_yaml::from_str(&text).expect("YAML");
+        change(&mut document["spec"]);
+        fs::write(&path, document.to_string()).expect("written");
+    }
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn claims_as_people_write_them() {
+    let mut stage = Stage::open("people").await;
+    let old = Wanted {
+        name: Name::new("old-v3-only").expect("a name"),
+        owner: Owner::default(),
+        size: 2 << 30,
+        source: None,
+        details: Details::File {
+            exports: vec![ExportRule::new("10.0.0.0/8", false, Squash::None).expect("a rule")],
+            nfs: NfsVersions { v3: true, v4_1: false },
+        },
+    };
+    flashblade(&stage, "fb2").ensure(&old).await.expect("made");
+    let import =
+        json!([{"namespace": "people", "claim": "old3", "array": "fb2", "volume": "old-v3-only"}]);
+    stage.write_storage(|spec| spec["imports"] = import.clone());
+    stage.start();
+
+    let mut legacy = claim("legacy", "pure-file", "1Gi");
+    legacy.spec.as_mut().expect("a spec").storage_class_name = None;
+    let key = "volume.beta.kubernetes.io/storage-class".to_owned();
+    legacy.metadata.annotations = Some([(key, "pure-file".to_owned())].into());
+    let claims = stage.claims("people");
+    let group = "snapshot.storage.k8s.io";
+    for claim in [
+        claim("frac", "pure-file", "0.1Gi"),
+        claim("block", "pure-block", "0.1Gi"),
+        legacy,
+        claim("old3", "pure-file", "1Gi"),
+        with(
+            "snap",
+            "1Gi",
+            &json!({"dataSource": {"apiGroup": group, "kind": "VolumeSnapshot", "name": "s"}}),
+        ),
+        with(
+            "filled",
+            "1Gi",
+            &json!({"dataSourceRef": {"apiGroup": "example.com", "kind": "Backup", "name": "b"}}),
+        ),
+        with("picks", "1Gi", &json!({"selector": {"matchLabels": {"tier": "gold"}}})),
+    ] {
+        claims.create(&PostParams::default(), &claim).await.expect("made");
+    }
+    let bound = async |name: &str| is_bound(&claims.get(name).await.expect("there"));
+    for name in ["frac", "block", "legacy"] {
+        stage.until(&format!("{name} is bound"), async || bound(name).await).await;
+    }
+    // One size everywhere: whole bytes, and whole mebibytes on a FlashArray.
+    let size = |text: &str, bytes| (text.to_owned(), text.to_owned(), bytes);
+    assert_eq!(stage.sizes("frac").await, size("107374183", 107_374_183));
+    assert_eq!(stage.sizes("block").await, size("103Mi", 103 << 20));
+    let own = format!("pvc-{}", uid(&claims.get("legacy").await.expect("there")));
+    let own = stage.volumes().get(&own).await.expect("there").spec.expect("a spec");
+    assert_eq!(own.storage_class_name.as_deref(), Some("pure-file"));
+    let (_, table, _) = ask(&stage, &["status", "people/legacy"]);
+    assert!(table.contains("people/legacy") && table.contains("pure-file"), "{table}");
+    stage.ask_for("frac", "1.1Gi").await;
+    let grown = async || stage.sizes("frac").await == size("1181116007", 1_181_116_007);
+    stage.until("it has grown to 1.1Gi", grown).await;
+
+    // Refusals, each with its cause.
+    let copy = json!({"dataSource": {"kind": "PersistentVolumeClaim", "name": "frac"}});
+    let copy = with("small", "1Gi", &copy);
+    claims.create(&PostParams::default(), &copy).await.expect("made");
+    stage.until_told("small", "ask for 1181116007 or more").await;
+    stage.until_told("snap", "a VolumeSnapshot cannot be a source").await;
+    stage.until_told("picks", "remove the selector").await;
+    stage.until_told("old3", "old-v3-only on fb2 is served with NFS 3 alone").await;
+    assert_eq!(stage.words("filled").await, [""; 0], "a populator's");
+    for name in ["small", "snap", "filled", "picks", "old3"] {
+        assert!(!bound(name).await, "{name}");
+    }
+
+    // Kubernetes takes a smaller request back while the larger one is not there.
+    stage.kill();
+    stage.ask_for("frac", "5Ti").await;
+    stage.ask_for("frac", "2Gi").await;
+    // And somebody renames a volume on its array, while nobody looks.
+    let name = |name: String| Name::new(name).expect("a name");
+    let of =
+        async |claim: &str| format!("demo-pvc-{}", uid(&claims.get(claim).await.expect("there")));
+    let volume = of("legacy").await;
+    let mut renamed = 0;
+    for array in ["fb1", "fb2"] {
+        let client = flashblade(&stage, array);
+        let (from, to) = (name(volume.clone()), name("mine".to_owned()));
+        renamed += u32::from(client.rename(&from, &to).await.is_ok());
+    }
+    assert_eq!(renamed, 1);
+    stage.start();
+    let grown = async || stage.sizes("frac").await == size("2Gi", 2 << 30);
+    stage.until("it has grown to the smaller size", grown).await;
+    stage.until_told("legacy", &format!("its volume {volume} on fb")).await;
+    let (code, table, _) = ask(&stage, &["status"]);
+    assert!(code == 1 && table.contains("is called mine now"), "{table}");
+    for word in stage.words("legacy").await.iter().chain(&stage.words("small").await) {
+        assert!(!word.contains("https://"), "{word}");
+    }
+
+    does_nothing_under_another_name(&mut stage).await;
+    serves_as_soon_as_an_array_is_back(&stage).await;
+}
+
+/// The storage document has another name for the cluster, for a while.
+async fn does_nothing_under_another_name(stage: &mut Stage) {
+    stage.kill();
+    stage.write_storage(|spec| spec["cluster"] = json!("renamed"));
+    let claims = stage.claims(&stage.namespace);
+    let bound = async |name: &str| is_bound(&claims.get(name).await.expect("there"));
+    claims.create(&PostParams::default(), &claim("late", "pure-file", "1Gi")).await.expect("made");
+    let before = stage.on_arrays().await;
+    stage.start();
+    let refused = async || {
+        let log = fs::read_to_string(stage.log()).unwrap_or_default();
+        log.contains("write `cluster: demo` again")
+    };
+    stage.until("the other name is refused", refused).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!bound("late").await && stage.on_arrays().await == before);
+    stage.kill();
+    stage.write_storage(|spec| spec["cluster"] = json!("demo"));
+    stage.start();
+    stage.until("the last one is bound", async || bound("late").await).await;
+}
+
+/// An array is away for long enough that the next try of a claim is a minute ahead: it is served as soon as the
+/// array is back.
+async fn serves_as_soon_as_an_array_is_back(stage: &Stage) {
+    let claims = stage.claims(&stage.namespace);
+    let bound = async |name: &str| is_bound(&claims.get(name).await.expect("there"));
+    let faults = async |rules: Json| {
+        let put = reqwest::Client::new().put(format!("{}/faults", stage.page));
+        assert!(put.json(&rules).send().await.expect("an answer").status().is_success());
+    };
+    faults(json!([{"fault": "forbidden", "array": "fa1", "resource": "arrays/space"}])).await;
+    let away = async || {
+        let log = fs::read_to_string(stage.log()).unwrap_or_default();
+        log.lines().any(|line| line.contains("array is away") && line.contains("fa1"))
+    };
+    stage.until("fa1 is away", away).await;
+    let waits = claim("waits", "pure-block", "1Gi");
+    claims.create(&PostParams::default(), &waits).await.expect("made");
+    stage.until_told("waits", "no array takes it: fa1").await;
+    // Tries come after 1, 3, 7, 15, 31, 63 and 127 seconds.
+    tokio::time::sleep(Duration::from_secs(66)).await;
+    faults(json!([])).await;
+    let back = Instant::now();
+    stage.until("it is bound", async || bound("waits").await).await;
+    assert!(back.elapsed() < Duration::from_secs(35), "{:?}", back.elapsed());
+}

@@ -1,0 +1,67 @@
+//! What admins change under claims on their way: a class goes and comes back, an array is taken out of the storage
+//! document.
+
+use pso_gen::array::Retry;
+use pso_gen::volume::{Effect, Event, Outcome, Trouble, behind};
+
+use super::{Key, Run};
+
+impl Run {
+    /// The class is deleted, or made again.
+    pub(crate) fn set_class(&mut self, is_there: bool) {
+        self.has_class = is_there;
+        self.note(format!("admin: the class is there: {is_there}"));
+        self.look_at_claims();
+    }
+
+    /// An array is taken out of the storage document.
+    pub(crate) fn take_out(&mut self, array: &str) {
+        self.states.retain(|state| state.name != array);
+        self.arrays.out.insert(array.to_owned());
+        self.note(format!("admin: {array} is taken out"));
+        self.look_at_claims();
+    }
+
+    fn look_at_claims(&mut self) {
+        for uid in self.process.claims.keys().cloned().collect::<Vec<_>>() {
+            self.step(&Key::Claim(uid), Event::Changed);
+        }
+    }
+
+    /// The answer to what is asked of an array that the storage document does not have.
+    pub(super) fn unknown_array(&self, effect: &Effect) -> Option<Result<Outcome, Trouble>> {
+        let (Effect::Ensure { array, .. }
+        | Effect::Find { array, .. }
+        | Effect::Destroy { array, .. }
+        | Effect::Grow { array, .. }
+        | Effect::TakeSnapshot { array, .. }
+        | Effect::DestroySnapshot { array, .. }
+        | Effect::ListSnapshots { array, .. }) = effect
+        else {
+            return None;
+        };
+        let is_there = self.states.iter().any(|state| state.name == *array);
+        (!is_there).then(|| {
+            let message = format!("the storage document has no array {array}");
+            Err(Trouble::Array { reason: "UnknownArray", message, retry: Retry::Later })
+        })
+    }
+
+    /// The array of the PersistentVolume that a claim is bound to.
+    pub(crate) fn array_of(&self, name: &str) -> String {
+        let claim = &self.cluster.claims[name];
+        let finalizers = claim.metadata.finalizers.iter().flatten().count();
+        let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref());
+        self.must(bound.is_some() && finalizers == 0, "a claim is not bound");
+        let volume = bound.and_then(|bound| self.cluster.volumes.get(bound));
+        let behind = volume.and_then(behind);
+        self.must(behind.is_some(), "a claim has no volume of ours");
+        behind.map(|behind| behind.array).unwrap_or_default()
+    }
+
+    /// Neither a claim nor a PersistentVolume is left in the cluster.
+    pub(crate) fn must_be_empty(&self) {
+        self.must(self.cluster.claims.is_empty(), "a claim is left");
+        self.must(self.cluster.volumes.is_empty(), "a PersistentVolume is left");
+    }
+}
