@@ -10,6 +10,7 @@ mod beginnings;
 mod brain;
 mod census;
 mod counted;
+mod fenced;
 mod hands;
 mod held;
 mod journal;
@@ -40,7 +41,7 @@ use crate::volume::{ArrayState, Listed, Outcome, Trouble};
 pub use apply::{Applied, Before, before};
 pub use arrays::Arrays;
 use arrays::Lookout;
-use brain::Brain;
+use brain::{Brain, MarkOf};
 pub use census::census;
 pub use counted::{CountRequests, CountedRequests};
 use hands::Hands;
@@ -92,7 +93,7 @@ enum Message {
     Done(Key, Result<Outcome, Trouble>),
     Due(Key),
     /// It is time for a mark.
-    MarkDue,
+    MarkDue(MarkOf),
     /// The mark of a name is not there, or will not be any more.
     MarkGone(String),
 }
@@ -138,6 +139,7 @@ pub async fn run(
         () = &mut end => return End::Asked,
         leadership = candidate.wait() => leadership,
     };
+    let client = fenced::fenced(client, &leadership);
     let how = tokio::select! {
         () = lead(client, arrays, leadership, status, &mut end) => End::Asked,
         // All that is under way ends with the process: it must not do anything more.

@@ -25,6 +25,7 @@ mod reason;
 mod registration;
 mod release;
 mod retry;
+mod rival;
 mod schedule;
 mod setup;
 mod slot;
@@ -36,9 +37,10 @@ pub use mark::{MarkEffect, Marks, is_mark, mark};
 pub use moment::{Moment, VALID};
 pub use name::{
     ARRAY, ARRAY_ID, BANDWIDTH_PARAMETER, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER,
-    EXPORTS_PARAMETER, FINALIZER, IMPORT, IOPS_PARAMETER, KEPT_ANNOTATIONS, MARK,
+    EXPORTS_PARAMETER, FINALIZER, IMPORT, IOPS_PARAMETER, KEPT_ANNOTATIONS, LEGACY_CLASS, MARK,
     MAY_REDUCE_PARAMETER, PROVISIONED_BY, PROVISIONER, SELECTED_NODE, SNAPSHOTS,
-    SNAPSHOTS_PARAMETER, VOLUME, VOLUME_ID, made_for, persistent_volume, volume, volume_prefix,
+    SNAPSHOTS_PARAMETER, STORAGE_PROVISIONER, STORAGE_PROVISIONER_BETA, VOLUME, VOLUME_ID,
+    made_for, persistent_volume, volume, volume_prefix,
 };
 pub use origin::source_of;
 pub use orphan::{
@@ -51,6 +53,7 @@ pub use registration::{
     Tenure, identity, taken as registered_elsewhere,
 };
 pub use release::{ReleaseWork, View as ReleaseView};
+pub use rival::{Crowd, KeptFor, is_handed_over, is_rival, kept_for};
 pub use setup::{ArrayKind, ArrayState, ArrayTraits, Binding, ClassSetup, Health, Import, Setup};
 pub use slot::Slot;
 pub use snapshot::{SnapshotWork, View as SnapshotView};
