@@ -156,7 +156,7 @@ mod tests {
     }
 
     /// One that fits `claim`, with a change.
-    fn volume(change: Value) -> PersistentVolume {
+    fn volume(change: &Value) -> PersistentVolume {
         let mut volume = json!({
             "metadata": {"name": "pre-0", "annotations": {}},
             "spec": {
@@ -190,7 +190,7 @@ mod tests {
             }),
         ];
         for change in rivals {
-            assert!(is_rival(&volume(change.clone()), &claim(), false), "{change}");
+            assert!(is_rival(&volume(&change), &claim(), false), "{change}");
         }
         let others = [
             json!({"spec": {"storageClassName": "other"}}),
@@ -205,12 +205,12 @@ mod tests {
             to(json!({"namespace": "files", "name": "data", "uid": "2"})),
         ];
         for change in others {
-            assert!(!is_rival(&volume(change.clone()), &claim(), false), "{change}");
+            assert!(!is_rival(&volume(&change), &claim(), false), "{change}");
         }
         // The scheduler has looked at the others for the node.
-        assert!(!is_rival(&volume(json!({})), &claim(), true));
+        assert!(!is_rival(&volume(&json!({})), &claim(), true));
         assert!(is_rival(
-            &volume(to(json!({"namespace": "files", "name": "data"}))),
+            &volume(&to(json!({"namespace": "files", "name": "data"}))),
             &claim(),
             true
         ));
@@ -227,10 +227,10 @@ mod tests {
             "metadata": {"name": "pvc-1", "annotations": annotations},
             "spec": {"claimRef": claim_ref},
         });
-        assert!(!is_rival(&volume(own.clone()), &claim(), false));
+        assert!(!is_rival(&volume(&own), &claim(), false));
         let mut strange = own;
         strange["metadata"]["name"] = json!("pvc-2");
-        assert!(is_rival(&volume(strange), &claim(), false));
+        assert!(is_rival(&volume(&strange), &claim(), false));
     }
 
     #[test]
