@@ -108,7 +108,8 @@ pub fn is_handed_over(claim: &PersistentVolumeClaim) -> bool {
 ///
 /// It answers with a write for each claim, 30 at once and then 20 a second by default. While few claims wait, the
 /// answer comes within milliseconds. When there are more, waiting would bind a few claims a second, whatever the
-/// arrays can do; then claims that no PersistentVolume fits are begun without it.
+/// arrays can do; then claims that no PersistentVolume fits are begun without it. Those that are begun count until they
+/// are bound: as long as they wait, that controller does not come to the others either.
 #[derive(Debug)]
 pub struct Crowd {
     limit: usize,

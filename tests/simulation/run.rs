@@ -487,8 +487,7 @@ impl Run {
                 let bound = bound.filter(|bound| **bound != own);
                 let unanswered = process.claims.values().filter(|claim| {
                     let spec = claim.spec.as_ref().expect("a spec");
-                    let begun = claim.metadata.finalizers.iter().flatten().count() > 0;
-                    spec.volume_name.is_none() && !begun && !is_handed_over(claim)
+                    spec.volume_name.is_none() && !is_handed_over(claim)
                 });
                 let is_crowded = process.crowd.look(unanswered.count());
                 let rival = claim.filter(|claim| {

@@ -156,7 +156,7 @@ impl Claims {
             self.of_class.entry(class.clone()).or_default().insert(uid.to_owned());
             if !claim.is_bound {
                 self.unbound.entry(class.clone()).or_default().insert(uid.to_owned());
-                if !claim.is_handed_over && claim.is_free {
+                if !claim.is_handed_over {
                     self.unanswered.entry(class.clone()).or_default().insert(uid.to_owned());
                 }
             }
