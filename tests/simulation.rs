@@ -244,7 +244,7 @@ fn what_another_array_does_not_have_is_not_gone() {
 fn claims_are_bound_while_kubernetes_does_not_come_to_them() {
     for policy in ["Delete", "Retain"] {
         let mut run = Run::new(1, policy);
-        run.keep_binder_from_claims();
+        run.keep_binder_from_claims(true);
         for name in ["a", "b", "c"] {
             run.create(name);
         }
@@ -383,6 +383,25 @@ fn a_claim_gets_the_persistent_volume_that_was_there_before_it() {
                     assert!(arriving(seed, named, 0, controller, &[(at, kind)]).0);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_watch_that_lags_undoes_no_claim_to_a_persistent_volume() {
+    for seed in 0..40 {
+        for named in [true, false] {
+            let mut run = Run::new(seed, "Delete");
+            // Kubernetes' own controller comes to nothing, and the claim is begun without it.
+            run.expect_crowd(0);
+            run.keep_binder_from_claims(true);
+            run.create_static_for(named.then_some(("data", None)), 1);
+            run.create("data");
+            run.let_volumes_lag(60);
+            run.keep_binder_from_claims(false);
+            run.settle();
+            run.check_settled();
+            assert!(run.got_static("data"), "{seed} {named}");
         }
     }
 }

@@ -15,6 +15,20 @@ impl Run {
         self.process = Process::new(self.processes, limit);
     }
 
+    /// The process's watch of PersistentVolumes shows nothing for so many steps, and nothing may be created meanwhile.
+    pub(crate) fn let_volumes_lag(&mut self, steps: usize) {
+        self.volumes_lag = true;
+        for _ in 0..steps {
+            self.go_on();
+        }
+        self.volumes_lag = false;
+        let ours = self.cluster.volumes.keys().any(|name| name.starts_with("pvc-"));
+        self.must(
+            !ours,
+            "a PersistentVolume is created by a process that does not know the others",
+        );
+    }
+
     /// The provisioner leaves binding to Kubernetes.
     pub(crate) fn leave_binding(&mut self) {
         self.setup.binding = pso_gen::volume::Binding::Controller;

@@ -126,6 +126,8 @@ pub(crate) struct Run {
     fitting: BTreeMap<String, BTreeSet<String>>,
     /// How many claims may wait for Kubernetes' own controller before they are begun without it.
     crowd: usize,
+    /// Whether the process's watch of PersistentVolumes shows nothing.
+    volumes_lag: bool,
     /// How far the clock of the second leader is ahead, in seconds.
     skew: u64,
     setup: Setup,
@@ -187,6 +189,7 @@ impl Run {
             promised: BTreeMap::new(),
             fitting: BTreeMap::new(),
             crowd: usize::MAX,
+            volumes_lag: false,
             late: Vec::new(),
             late_volumes: true,
             late_made: BTreeSet::new(),
@@ -275,8 +278,8 @@ impl Run {
     }
 
     /// Kubernetes' own controller sees PersistentVolumes, and does not come to bind claims.
-    pub(crate) fn keep_binder_from_claims(&mut self) {
-        self.binder.has_no_time_to_bind = true;
+    pub(crate) fn keep_binder_from_claims(&mut self, kept: bool) {
+        self.binder.has_no_time_to_bind = kept;
     }
 
     /// Goes on until nothing is left to do.
@@ -407,6 +410,9 @@ impl Run {
         let turns = if self.seed.is_multiple_of(5) { 8 } else { 2 };
         let first = usize::from(self.dice.u8(0..turns) == 0);
         let next = |kind: usize| {
+            if kind == 1 && self.volumes_lag {
+                return None;
+            }
             let history =
                 self.cluster.history.iter().enumerate().skip(self.process.positions[kind]);
             let mut of_kind = history
