@@ -86,8 +86,8 @@ impl Run {
             let by = self.cluster.ever_claimed.get(*name);
             by.is_some_and(|by| by.iter().any(|by| by != uid))
         };
-        let promised = self.promised.get(uid).into_iter().flatten();
-        if let Some(promised) = promised.filter(|name| !is_taken(name)).next() {
+        let mut promised = self.promised.get(uid).into_iter().flatten();
+        if let Some(promised) = promised.find(|name| !is_taken(name)) {
             // An admin may have created another one for it since.
             let kept = bound.is_some_and(|bound| bound.starts_with("static-"));
             self.must(kept, &format!("a claim is bound to {bound:?}, and {promised} named it"));
