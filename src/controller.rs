@@ -10,6 +10,7 @@ mod beginnings;
 mod brain;
 mod census;
 mod counted;
+mod fenced;
 mod hands;
 mod held;
 mod journal;
@@ -41,7 +42,7 @@ use crate::volume::{ArrayState, Listed, Outcome, Trouble};
 pub use apply::{Applied, Before, before};
 pub use arrays::Arrays;
 use arrays::Lookout;
-use brain::Brain;
+use brain::{Brain, MarkOf};
 pub use census::census;
 pub use counted::{CountRequests, CountedRequests};
 use hands::Hands;
@@ -97,7 +98,7 @@ enum Message {
     /// The time of an attempt has come; the number is that of its timer.
     Due(Key, u64),
     /// It is time for a mark.
-    MarkDue,
+    MarkDue(MarkOf),
     /// The mark of a name is not there, or will not be any more.
     MarkGone(String),
 }
@@ -143,6 +144,7 @@ pub async fn run(
         () = &mut end => return End::Asked,
         leadership = candidate.wait() => leadership,
     };
+    let client = fenced::fenced(client, &leadership);
     let how = tokio::select! {
         () = lead(client, arrays, leadership, status, &mut end) => End::Asked,
         // All that is under way ends with the process: it must not do anything more.

@@ -27,6 +27,7 @@ mod reason;
 mod registration;
 mod release;
 mod retry;
+mod rival;
 mod schedule;
 mod setup;
 mod slot;
@@ -43,7 +44,8 @@ pub use name::{
     ARRAY, ARRAY_ID, BANDWIDTH_PARAMETER, BIND_COMPLETED, BOUND_BY_CONTROLLER, DRIVER,
     EXPORTS_PARAMETER, FINALIZER, IMPORT, IOPS_PARAMETER, KEPT_ANNOTATIONS, LEGACY_CLASS, MARK,
     MAY_REDUCE_PARAMETER, PROVISIONED_BY, PROVISIONER, SELECTED_NODE, SNAPSHOTS,
-    SNAPSHOTS_PARAMETER, VOLUME, VOLUME_ID, made_for, persistent_volume, volume, volume_prefix,
+    SNAPSHOTS_PARAMETER, STORAGE_PROVISIONER, STORAGE_PROVISIONER_BETA, VOLUME, VOLUME_ID,
+    made_for, persistent_volume, volume, volume_prefix,
 };
 pub use origin::source_of;
 pub use orphan::{GRACE, Listed, Orphan, Orphans, Report, StrayVolume, strays};
@@ -54,6 +56,7 @@ pub use registration::{
     Tenure, identity, taken as registered_elsewhere,
 };
 pub use release::{ReleaseWork, View as ReleaseView};
+pub use rival::{Crowd, KeptFor, is_handed_over, is_rival, kept_for};
 pub use setup::{ArrayKind, ArrayState, ArrayTraits, Binding, ClassSetup, Health, Import, Setup};
 pub use slot::Slot;
 pub use snapshot::{SnapshotWork, View as SnapshotView};

@@ -288,6 +288,42 @@ fn links_lead_somewhere() {
 }
 
 /// The book has every page, so that no page is found by chance alone; and has it once, or mdBook makes none.
+/// All Rust code of some folders.
+fn code(folders: &[&str]) -> String {
+    let mut text = String::new();
+    let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("listed") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                text.push_str(&fs::read_to_string(&path).expect("text"));
+            }
+        }
+    }
+    text
+}
+
+/// Each rule of binding is held by a test, and that is there.
+#[test]
+fn rules_of_binding_name_tests_that_are_there() {
+    let page = fs::read_to_string(root().join("docs/binding.md")).expect("there");
+    let code = code(&["src", "tests"]);
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+    let mut seen = 0;
+    for row in rows.filter(|row| !row.ends_with("| test |")) {
+        let last = row.trim_end_matches(" |").rsplit(" | ").next().expect("a column");
+        let tests: Vec<&str> = last.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty() || last.starts_with("decision "), "{row}");
+        for test in tests {
+            assert!(code.contains(&format!("fn {test}()")), "there is no test {test}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}
+
 #[test]
 fn the_book_has_every_page_once() {
     let docs = root().join("docs");

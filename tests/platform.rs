@@ -102,3 +102,36 @@ fn without_the_field_there_are_classes_and_quotas_only() {
     let class = Some("StorageClass");
     assert_eq!(kinds, [class, class, class, Some("ResourceQuota")]);
 }
+
+#[test]
+fn a_class_says_where_its_arrays_are() {
+    let topologies = |arrays: &str| -> Vec<Json> {
+        let one = DOCUMENT.lines().find(|line| line.contains("name: fb1")).expect("an array");
+        let document = DOCUMENT.replace(one, arrays);
+        let document = document
+            .replace("classes: {", "classes: {silver: {like: pure-file, arrays: {tier: silver}}, ");
+        let objects = render(&document);
+        let class = |name: &str| {
+            let named = |object: &&Json| {
+                object["kind"] == "StorageClass" && object["metadata"]["name"] == name
+            };
+            objects.iter().find(named).expect(name)["allowedTopologies"].clone()
+        };
+        ["pure-file", "silver", "pure-block"].map(class).into()
+    };
+    let array = |name: &str, more: &str| {
+        format!(
+            "    - {{name: {name}, type: FlashBlade, management: {name}.example.com, token: {{secret: one, key: fb1}}, ca: {{secret: trust, key: ca.pem}}{more}}}\n"
+        )
+    };
+    let term = |zone: &str| json!({"matchLabelExpressions": [{"key": "topology.kubernetes.io/zone", "values": [zone]}]});
+    let at = |zone: &str| format!(", topology: {{topology.kubernetes.io/zone: {zone}}}");
+    let [a, b] = ["a", "b"].map(at);
+    let silver = |more: &str| format!("{more}, labels: {{tier: silver}}");
+    // One of all arrays of the class is reached by all nodes.
+    let some = topologies(&(array("fb1", &silver(&a)) + &array("fb2", "")));
+    assert_eq!(some, [Json::Null, json!([term("a")]), Json::Null]);
+    // Two are in one place, and a FlashArray is no array of the class.
+    let all = array("fb1", &silver(&b)) + &array("fb2", &a) + &array("fb3", &silver(&b));
+    assert_eq!(topologies(&all), [json!([term("a"), term("b")]), json!([term("b")]), Json::Null]);
+}

@@ -48,6 +48,8 @@ struct Api {
     limits: Arc<Mutex<Vec<usize>>>,
     /// What was told.
     events: Arc<Mutex<Vec<Json>>>,
+    /// PersistentVolumes that were created.
+    volumes: Arc<Mutex<Vec<Json>>>,
 }
 
 const CLAIMS: &str = "/api/v1/persistentvolumeclaims";
@@ -65,6 +67,8 @@ impl Api {
             "metadata": {
                 "name": "data", "namespace": "apps", "uid": UID, "resourceVersion": "1",
                 "creationTimestamp": "2026-01-01T00:00:00Z",
+                // Kubernetes has found no PersistentVolume for it.
+                "annotations": {"volume.kubernetes.io/storage-provisioner": "pso-gen.io/provisioner"},
             },
             "spec": {
                 "accessModes": ["ReadWriteMany"], "storageClassName": "pure-file",
@@ -84,6 +88,7 @@ impl Api {
             others: Arc::default(),
             limits: Arc::default(),
             events: Arc::default(),
+            volumes: Arc::default(),
         }
     }
 
@@ -121,7 +126,7 @@ impl Api {
 
 async fn answer(State(api): State<Api>, method: Method, uri: Uri, body: Bytes) -> Response {
     let path = uri.path();
-    let sent: Json = serde_json::from_slice(&body).unwrap_or_default();
+    let mut sent: Json = serde_json::from_slice(&body).unwrap_or_default();
     let mut lease = api.lease.lock().expect("unharmed");
     if path == LEASE {
         if method == Method::PUT {
@@ -141,6 +146,9 @@ async fn answer(State(api): State<Api>, method: Method, uri: Uri, body: Bytes) -
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     if uri.query().is_some_and(|query| query.contains("watch=true")) {
+        if path == VOLUMES {
+            return watched(Arc::clone(&api.volumes));
+        }
         // Nothing happens any more.
         return Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>())
             .into_response();
@@ -180,9 +188,31 @@ async fn answer(State(api): State<Api>, method: Method, uri: Uri, body: Bytes) -
             api.events.lock().expect("unharmed").push(sent.clone());
             (StatusCode::CREATED, axum::Json(sent)).into_response()
         }
+        (Method::POST, VOLUMES) => {
+            let mut volumes = api.volumes.lock().expect("unharmed");
+            sent["metadata"]["resourceVersion"] = json!((volumes.len() + 2).to_string());
+            sent["metadata"]["uid"] = json!(format!("volume-{}", volumes.len()));
+            volumes.push(sent.clone());
+            (StatusCode::CREATED, axum::Json(sent)).into_response()
+        }
         (Method::POST, _) => (StatusCode::CREATED, axum::Json(sent)).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// What a watch shows of what is created from now on.
+fn watched(volumes: Arc<Mutex<Vec<Json>>>) -> Response {
+    let changes = stream::unfold((volumes, 0), |(volumes, shown)| async move {
+        loop {
+            let next = volumes.lock().expect("unharmed").get(shown).cloned();
+            if let Some(object) = next {
+                let line = format!("{}\n", json!({"type": "ADDED", "object": object}));
+                return Some((Ok::<_, std::io::Error>(Bytes::from(line)), (volumes, shown + 1)));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    Body::from_stream(changes).into_response()
 }
 
 /// Simulated arrays, a stand-in for the Kubernetes API, and a provisioner.

@@ -244,7 +244,7 @@ fn what_another_array_does_not_have_is_not_gone() {
 fn claims_are_bound_while_kubernetes_does_not_come_to_them() {
     for policy in ["Delete", "Retain"] {
         let mut run = Run::new(1, policy);
-        run.keep_binder_from_claims();
+        run.keep_binder_from_claims(true);
         for name in ["a", "b", "c"] {
             run.create(name);
         }
@@ -407,6 +407,90 @@ fn an_array_that_is_taken_out_at_any_moment_lets_claims_end() {
         }
     }
     assert!(stayed.contains(&true) && stayed.contains(&false), "{stayed:?}");
+}
+
+/// A PersistentVolume that names a claim, or fits it, comes so many steps after the claim. Returns whether the claim
+/// got it, and how many effects there were.
+fn arriving(
+    seed: u64,
+    named: bool,
+    steps: usize,
+    controller: bool,
+    crashes: &[(usize, Crash)],
+) -> (bool, usize) {
+    let mut run = Run::new(seed, ["Delete", "Retain"][steps % 2]);
+    if controller {
+        run.leave_binding();
+    }
+    if seed % 3 == 1 && !controller {
+        run.expect_crowd(0);
+    }
+    run.crash_at(crashes);
+    if steps == 0 {
+        run.create_static_for(named.then_some(("data", None)), 1);
+    }
+    run.create("data");
+    for _ in 1..steps {
+        run.go_on();
+    }
+    if steps > 0 {
+        run.create_static_for(named.then_some(("data", None)), 1);
+    }
+    run.settle();
+    run.check_settled();
+    (run.got_static("data"), run.effects())
+}
+
+#[test]
+fn a_claim_gets_the_persistent_volume_that_was_there_before_it() {
+    // With these, watches are far behind each other.
+    for seed in [0, 1, 5, 7, 10, 35] {
+        for (named, controller) in [(true, false), (false, false), (true, true), (false, true)] {
+            let (got, effects) = arriving(seed, named, 0, controller, &[]);
+            assert!(got && effects <= 12, "{seed} {named} {controller}: {effects}");
+            for at in 0..effects {
+                for kind in KINDS {
+                    assert!(arriving(seed, named, 0, controller, &[(at, kind)]).0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_watch_that_lags_undoes_no_claim_to_a_persistent_volume() {
+    for seed in 0..40 {
+        for named in [true, false] {
+            let mut run = Run::new(seed, "Delete");
+            // Kubernetes' own controller comes to nothing, and the claim is begun without it.
+            run.expect_crowd(0);
+            run.keep_binder_from_claims(true);
+            run.create_static_for(named.then_some(("data", None)), 1);
+            run.create("data");
+            run.let_volumes_lag(60);
+            run.keep_binder_from_claims(false);
+            run.settle();
+            run.check_settled();
+            assert!(run.got_static("data"), "{seed} {named}");
+        }
+    }
+}
+
+#[test]
+fn whenever_a_persistent_volume_comes_nothing_is_left_of_the_one_that_is_not_used() {
+    let mut got = [0, 0];
+    for seed in [0, 1, 5, 7] {
+        for steps in 1..50 {
+            for controller in [false, true] {
+                let (static_, effects) = arriving(seed, true, steps, controller, &[]);
+                got[usize::from(static_)] += 1;
+                for at in 0..effects {
+                    arriving(seed, true, steps, controller, &[(at, KINDS[(at + steps) % 3])]);
+                }
+            }
+        }
+    }
+    assert!(got[0] > 10 && got[1] > 10, "either is bound, by when it came: {got:?}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The storage document's objects: `StorageClasses`, `ResourceQuotas`, and the provisioner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::{ResourceQuota, ResourceQuotaSpec};
+use k8s_openapi::api::core::v1::{
+    ResourceQuota, ResourceQuotaSpec, TopologySelectorLabelRequirement, TopologySelectorTerm,
+};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -14,8 +16,8 @@ use crate::array::{ExportRule, Squash};
 use crate::blueprint::{ClassKind, Classes, PURE_FILE};
 use crate::manifest::{self, Object, WAVE};
 use crate::spec::{
-    ClassSpec, Document, ExportAccess, ExportRuleSpec, ExportSquash, NfsVersion, ReclaimPolicy,
-    Snapshots, StorageSpec,
+    ArrayType, ClassSpec, Document, ExportAccess, ExportRuleSpec, ExportSquash, NfsVersion,
+    ReclaimPolicy, Snapshots, StorageSpec,
 };
 use crate::volume::{
     BANDWIDTH_PARAMETER, EXPORTS_PARAMETER, IOPS_PARAMETER, MAY_REDUCE_PARAMETER, PROVISIONER,
@@ -77,7 +79,40 @@ pub(super) fn classes(storage: &Storage<'_>) -> Vec<StorageClass> {
         storage.classes.names().map(|name| (name, &standard)).collect();
     classes.extend(storage.spec.classes.iter().map(|(name, class)| (name.as_str(), class)));
     let kind = |name: &str| storage.classes.get(name).map_or(ClassKind::File, |class| class.kind);
-    classes.iter().map(|(name, class)| storage_class(name, kind(name), class)).collect()
+    let class = |(name, class): (&&str, &&ClassSpec)| StorageClass {
+        allowed_topologies: topologies(storage.spec, kind(name), class),
+        ..storage_class(name, kind(name), class)
+    };
+    classes.iter().map(class).collect()
+}
+
+/// Where the pods of a class's claims may go: wherever one of its arrays is reached. None when one of them is reached
+/// by all nodes, and when there is none. The scheduler looks at this before it chooses a node for a claim that waits for
+/// its pod. <https://kubernetes.io/docs/concepts/storage/storage-classes/#allowed-topologies>
+fn topologies(
+    spec: &StorageSpec,
+    kind: ClassKind,
+    class: &ClassSpec,
+) -> Option<Vec<TopologySelectorTerm>> {
+    let wanted = match kind {
+        ClassKind::File => ArrayType::FlashBlade,
+        ClassKind::Block => ArrayType::FlashArray,
+    };
+    let arrays = spec.arrays.iter().filter(|array| {
+        let has = |(key, value)| array.labels.get(key) == Some(value);
+        array.r#type == wanted && class.arrays.iter().all(has)
+    });
+    // The API server takes none of them twice.
+    let places: BTreeSet<&BTreeMap<String, String>> = arrays.map(|array| &array.topology).collect();
+    let requirement = |(key, value): (&String, &String)| TopologySelectorLabelRequirement {
+        key: key.clone(),
+        values: vec![value.clone()],
+    };
+    let term = |labels: &&BTreeMap<String, String>| TopologySelectorTerm {
+        match_label_expressions: Some(labels.iter().map(requirement).collect()),
+    };
+    let some = !places.is_empty() && places.iter().all(|labels| !labels.is_empty());
+    some.then(|| places.iter().map(term).collect())
 }
 
 fn metadata(name: &str, namespace: Option<&str>, wave: i32) -> ObjectMeta {

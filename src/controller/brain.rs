@@ -28,8 +28,21 @@ use crate::volume::{
 /// How long a claim waits for Kubernetes' own controller to bind it before a mark is made.
 const MARK_SOON: Duration = Duration::from_millis(100);
 
+/// The same before a mark is made by which the watch of PersistentVolumes shows that it has caught up. A claim that
+/// comes alone has its volume on the array a little later.
+const WATCH_MARK_SOON: Duration = Duration::from_millis(5);
+
 /// How long a mark is waited for before another is made: it may be gone without a word.
 const MARK_LOST: Duration = Duration::from_secs(60);
+
+/// What a mark shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MarkOf {
+    /// How far Kubernetes' own controller is.
+    Controller,
+    /// How far our own watch is.
+    Watch,
+}
 
 /// The deciding task's own.
 pub(super) struct Brain {
@@ -37,6 +50,10 @@ pub(super) struct Brain {
     claims: HashMap<String, ClaimWork>,
     volumes: HashMap<String, ReleaseWork>,
     marks: Marks<Key>,
+    /// Those by which it is known that the watch of PersistentVolumes has caught up.
+    watch_marks: Marks<Key>,
+    /// When the last of them was made.
+    watch_marked: Instant,
     snapshots: HashMap<String, SnapshotWork>,
     /// What of the arrays nobody knows, and how much of it there is on each.
     orphans: Orphans,
@@ -63,11 +80,14 @@ impl Brain {
         tally: Tally,
         sender: mpsc::UnboundedSender<Message>,
     ) -> Self {
+        let process = format!("{:08x}", fastrand::u32(..));
         Self {
             world,
             claims: HashMap::new(),
             volumes: HashMap::new(),
-            marks: Marks::new(&format!("{:08x}", fastrand::u32(..))),
+            marks: Marks::new(&process),
+            watch_marks: Marks::of_watch(&process),
+            watch_marked: Instant::now(),
             snapshots: HashMap::new(),
             orphans: Orphans::default(),
             abnormal: HashMap::new(),
@@ -156,17 +176,21 @@ impl Brain {
                 self.tally.due(&key);
                 (vec![key], Event::Due)
             }
-            Message::MarkDue => {
-                let world = &self.world;
-                let effect = self.marks.due(|key| match key {
+            Message::MarkDue(of) => {
+                let (world, marks) = match of {
+                    MarkOf::Controller => (&self.world, &mut self.marks),
+                    MarkOf::Watch => (&self.world, &mut self.watch_marks),
+                };
+                let effect = marks.due(|key| match key {
                     Key::Claim(uid) => world.is_unbound(uid),
                     Key::Volume(_) | Key::Snapshots(_) => false,
                 });
-                return self.mark(effect);
+                return self.mark(of, effect);
             }
             Message::MarkGone(name) => {
-                let effect = self.marks.gone(&name);
-                return self.mark(effect);
+                let (of, marks) = self.marks_of(&name);
+                let effect = marks.gone(&name);
+                return self.mark(of, effect);
             }
         };
         // What is known in part is no ground for a decision.
@@ -223,32 +247,65 @@ impl Brain {
             return Some(event);
         }
         match event {
+            // A list that is under way has not shown all that there was.
+            InitApply(mark) if self.marks_of(&name_of(&mark)).0 == MarkOf::Watch => {
+                let name = name_of(&mark);
+                let effect = self.watch_marks.gone(&name);
+                self.mark(
+                    MarkOf::Watch,
+                    [Some(MarkEffect::Delete(name)), effect].into_iter().flatten(),
+                );
+            }
             Apply(mark) | InitApply(mark) => {
-                let (known, effects) = self.marks.seen(&mark);
-                self.mark(effects);
+                let (of, marks) = self.marks_of(&name_of(&mark));
+                let (known, effects) = marks.seen(&mark);
+                self.mark(of, effects);
+                let event = match of {
+                    MarkOf::Controller => Event::Known,
+                    MarkOf::Watch => Event::CaughtUp,
+                };
                 for key in known {
-                    self.step(&key, Event::Known);
+                    self.step(&key, event.clone());
                 }
             }
             Delete(mark) => {
-                let effect = self.marks.gone(mark.metadata.name.as_deref().unwrap_or_default());
-                self.mark(effect);
+                let name = name_of(&mark);
+                let (of, marks) = self.marks_of(&name);
+                let effect = marks.gone(&name);
+                self.mark(of, effect);
             }
             _ => {}
         }
         None
     }
 
+    /// The marks that one of a name is among, or would be.
+    fn marks_of(&mut self, name: &str) -> (MarkOf, &mut Marks<Key>) {
+        if self.watch_marks.are_of(name) {
+            (MarkOf::Watch, &mut self.watch_marks)
+        } else {
+            (MarkOf::Controller, &mut self.marks)
+        }
+    }
+
     /// Has something done about marks.
-    fn mark(&mut self, effects: impl IntoIterator<Item = MarkEffect>) {
+    fn mark(&mut self, of: MarkOf, effects: impl IntoIterator<Item = MarkEffect>) {
         for effect in effects {
             let (sender, hands) = (self.sender.clone(), Arc::clone(&self.hands));
             let failing = Arc::clone(&self.marks_fail);
+            let soon = match of {
+                // Where many claims come, one mark serves more of them.
+                MarkOf::Watch if self.watch_marked.elapsed() > 2 * MARK_SOON => WATCH_MARK_SOON,
+                MarkOf::Watch | MarkOf::Controller => MARK_SOON,
+            };
+            if of == MarkOf::Watch && matches!(effect, MarkEffect::Create(_)) {
+                self.watch_marked = Instant::now();
+            }
             self.doing.spawn(async move {
                 match &effect {
                     MarkEffect::Soon => {
-                        tokio::time::sleep(MARK_SOON).await;
-                        let _ = sender.send(Message::MarkDue);
+                        tokio::time::sleep(soon).await;
+                        let _ = sender.send(Message::MarkDue(of));
                     }
                     MarkEffect::Create(name) => {
                         let gone = Message::MarkGone(name.clone());
@@ -442,7 +499,11 @@ impl Brain {
             }
             Effect::Mark => {
                 let effect = self.marks.wait(key);
-                self.mark(effect);
+                self.mark(MarkOf::Controller, effect);
+            }
+            Effect::CatchUp => {
+                let effect = self.watch_marks.wait(key);
+                self.mark(MarkOf::Watch, effect);
             }
             Effect::Tell { severity, about: _, reason, message } => {
                 if let Some(object) = self.world.reference(&key) {
@@ -461,4 +522,8 @@ impl Brain {
             }
         }
     }
+}
+
+fn name_of(volume: &PersistentVolume) -> String {
+    volume.metadata.name.clone().unwrap_or_default()
 }

@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use tracing::warn;
 
 use super::arrays::Arrays;
+use super::fenced::HeldBack;
 use super::lease::Leadership;
 use super::registrar::Registrar;
 use super::snapshots::{self, Snapshots};
@@ -225,8 +226,23 @@ impl Hands {
         let patch =
             Patch::Strategic(json!({ "metadata": metadata, "spec": {"volumeName": volume} }));
         let claims = self.claims(claim.namespace.as_deref().unwrap_or_default());
-        let bound = claims.patch(&claim.name, &params(), &patch).await;
-        Ok(Outcome::Claim(Some(Box::new(bound.map_err(|error| refused(&error))?))))
+        match claims.patch(&claim.name, &params(), &patch).await {
+            Ok(bound) => Ok(Outcome::Claim(Some(Box::new(bound)))),
+            // Kubernetes has bound it to another one meanwhile: nothing is wrong, and what was made goes.
+            Err(error) if is(&error, 422) => {
+                let there = claims.get_opt(&claim.name).await.map_err(|error| refused(&error))?;
+                let elsewhere = there.filter(|there| {
+                    let bound = there.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+                    there.metadata.uid.as_ref() == Some(&claim.uid)
+                        && bound.is_some_and(|bound| !bound.is_empty() && bound != volume)
+                });
+                elsewhere.map_or_else(
+                    || Err(refused(&error)),
+                    |there| Ok(Outcome::Claim(Some(Box::new(there)))),
+                )
+            }
+            Err(error) => Err(refused(&error)),
+        }
     }
 
     /// Creates or deletes a mark.
@@ -278,6 +294,9 @@ impl Hands {
         // A recorder for each: one remembers all events for minutes, and counts a second one of the same
         // reason, whatever it says, as the first one again.
         let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+        if !self.leadership.leads() {
+            return;
+        }
         if let Err(error) = recorder.publish(&event, &object).await {
             let (namespace, name) = (object.namespace, object.name);
             warn!(%error, %reason, namespace, name, "event not published");
@@ -401,6 +420,7 @@ fn is(error: &kube::Error, code: u16) -> bool {
 
 fn refused(error: &kube::Error) -> Trouble {
     match error {
+        kube::Error::Service(error) if error.is::<HeldBack>() => Trouble::NotLeading,
         kube::Error::Api(status) if status.reason == "AlreadyExists" => Trouble::Exists,
         kube::Error::Api(status) if status.code == 409 => Trouble::Conflict,
         kube::Error::Api(status) if status.code == 404 => Trouble::Conflict,
@@ -409,7 +429,7 @@ fn refused(error: &kube::Error) -> Trouble {
         _ => {
             let cause = plain::without_links(&super::unreached::cause(error));
             Trouble::Cluster(plain::line(&cause, WORDS))
-        },
+        }
     }
 }
 

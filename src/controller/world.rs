@@ -3,6 +3,7 @@
 mod claims;
 mod compared;
 mod known;
+mod rivals;
 mod subject;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -18,13 +19,14 @@ use super::held::Held;
 use crate::array::Capacity;
 use crate::spec::Snapshots;
 use crate::volume::{
-    ArrayState, ClaimView, ClassSetup, Health, ReleaseView, SELECTED_NODE, Seen, Setup,
-    SnapshotView, SourceView, class_of, foreign, made_for, persistent_volume, source_of,
-    volume_behind,
+    ArrayState, ClaimView, ClassSetup, Crowd, Health, KeptFor, ReleaseView, SELECTED_NODE, Seen,
+    Setup, SnapshotView, SourceView, class_of, foreign, is_rival, kept_for, made_for,
+    persistent_volume, source_of, volume_behind,
 };
 use claims::{Claim, Claims};
 use compared::Told;
 use known::Known;
+use rivals::Rivals;
 pub(super) use subject::{State, Subject};
 
 /// All that is known.
@@ -51,6 +53,10 @@ pub(super) struct World {
     foreign: HashMap<String, BTreeSet<String>>,
     /// What each of them names.
     names_foreign: HashMap<String, String>,
+    /// PersistentVolumes that Kubernetes may yet bind to claims.
+    rivals: Rivals,
+    crowd: Crowd,
+    is_crowded: bool,
 }
 
 impl World {
@@ -70,6 +76,9 @@ impl World {
             told: HashMap::new(),
             foreign: HashMap::new(),
             names_foreign: HashMap::new(),
+            rivals: Rivals::default(),
+            crowd: Crowd::default(),
+            is_crowded: false,
         }
     }
 
@@ -104,7 +113,21 @@ impl World {
             keys.push(Key::Volume(persistent_volume(&uid)));
             keys.push(Key::Claim(uid));
         }
+        keys.extend(self.note_crowd().map(Key::Claim));
         keys
+    }
+
+    /// Counts the claims that Kubernetes has not come to. Returns them when they have become too many for it.
+    fn note_crowd(&mut self) -> impl Iterator<Item = String> + use<> {
+        let classes = self.classes.objects.iter();
+        // Those that wait for a pod come as fast as the scheduler places pods.
+        let is_ours = |class: &Option<Result<ClassSetup, String>>| matches!(class, Some(Ok(class)) if !class.waits);
+        let ours = classes.filter(|(_, class)| is_ours(class)).map(|(name, _)| name);
+        let waiting = ours.clone().map(|class| self.claims.unanswered(class).len()).sum();
+        let before = std::mem::replace(&mut self.is_crowded, self.crowd.look(waiting));
+        let begins = self.is_crowded && !before;
+        let all = ours.filter(|_| begins).flat_map(|class| self.claims.unanswered(class));
+        all.cloned().collect::<Vec<_>>().into_iter()
     }
 
     pub(super) fn volumes(&mut self, event: Event<PersistentVolume>) -> Vec<Key> {
@@ -112,6 +135,7 @@ impl World {
         let mut keys = Vec::new();
         for name in changed {
             self.note_behind(&name);
+            keys.extend(self.note_rival(&name).into_iter().map(Key::Claim));
             let own = made_for(&name).map(str::to_owned);
             // An admin may have bound it to another claim than it was made for.
             let other = self.claimed.get(&name).filter(|uid| own.as_ref() != Some(*uid)).cloned();
@@ -119,6 +143,34 @@ impl World {
             keys.push(Key::Volume(name));
         }
         keys
+    }
+
+    /// Keeps the index of what Kubernetes may bind. Returns the claims for which that has changed.
+    fn note_rival(&mut self, name: &str) -> Vec<String> {
+        let kept = self.volume(name).as_ref().and_then(kept_for);
+        let mut touched = Vec::new();
+        for changed in self.rivals.note(name, kept) {
+            match changed {
+                KeptFor::Class(class) => touched.extend(self.claims.unbound(&class).cloned()),
+                KeptFor::Claim(namespace, name) => {
+                    touched.extend(self.claims.named(&namespace, &name).cloned());
+                }
+                KeptFor::Uid(uid) => touched.push(uid),
+            }
+        }
+        touched
+    }
+
+    /// The PersistentVolume to which Kubernetes would bind a claim, when it is not the one that was created for it.
+    fn rival(&self, claim: &PersistentVolumeClaim) -> Option<String> {
+        if is_bound(claim) {
+            return None;
+        }
+        let waits = matches!(self.class(claim), Some(Ok(class)) if class.waits);
+        let mut names = self.rivals.of(claim);
+        names
+            .find(|name| self.volume(name).is_some_and(|volume| is_rival(&volume, claim, waits)))
+            .cloned()
     }
 
     /// Keeps the index of what is behind PersistentVolumes.
@@ -248,6 +300,7 @@ impl World {
         let bound = bound.filter(|bound| *bound != own).and_then(|bound| self.volume(bound));
         let source = claim.and_then(|claim| self.source(claim));
         let source = source.as_ref();
+        let rival = claim.and_then(|claim| self.rival(claim));
         look(ClaimView {
             setup: &self.setup,
             claim,
@@ -259,6 +312,8 @@ impl World {
             source: source.map(|(claim, volume)| SourceView { claim, volume: volume.as_ref() }),
             behind: &self.behind,
             foreign: &self.foreign,
+            rival: rival.as_deref(),
+            is_crowded: self.is_crowded,
         })
     }
 

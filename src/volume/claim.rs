@@ -1,7 +1,7 @@
 //! Claims: from the wish for a volume to a PersistentVolume, and back when somebody changes their mind.
 //!
-//! In this order, each step safe to repeat: the array is written on the claim, with a finalizer; the
-//! volume is made; the PersistentVolume is created, already with the claim's UID; the two are bound, by us
+//! In this order, each step safe to repeat: Kubernetes finds no PersistentVolume for the claim (decision 24); the
+//! array is written on the claim, with a finalizer; the volume is made; the PersistentVolume is created, already with the claim's UID; the two are bound, by us
 //! or by Kubernetes' own controller (decision 15); the finalizer goes. A claim that is deleted on the way
 //! keeps its finalizer until what was made for it is gone.
 
@@ -66,6 +66,10 @@ pub struct View<'v> {
     /// Names of the PersistentVolumes of other drivers that are in use with what they name, or destroy it with their
     /// claims, by [`foreign_key`](super::foreign_key).
     pub foreign: &'v HashMap<String, BTreeSet<String>>,
+    /// Another PersistentVolume, to which Kubernetes would bind the claim.
+    pub rival: Option<&'v str>,
+    /// Whether more claims wait for Kubernetes' own controller than it looks at in time.
+    pub is_crowded: bool,
 }
 
 /// The claim that another one is to be a copy of.
@@ -93,6 +97,8 @@ pub struct ClaimWork {
     volume: Option<Box<PersistentVolume>>,
     /// UID of the PersistentVolume that a mark was asked for, and whether that was answered.
     mark: Option<(String, bool)>,
+    /// Whether the view has all PersistentVolumes that there were when the claim was first seen.
+    caught_up: CaughtUp,
     /// UID of a PersistentVolume that somebody has deleted, and that we have let go of.
     let_go: Option<String>,
     /// The PersistentVolume as the API server itself told, and when it was asked.
@@ -115,6 +121,17 @@ pub struct ClaimWork {
     chain: Chain,
 }
 
+/// Whether a view has all PersistentVolumes that there were at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum CaughtUp {
+    /// It is not known.
+    #[default]
+    Unknown,
+    /// That has been asked for.
+    Asked,
+    Yes,
+}
+
 /// What is to be done next.
 enum Next {
     /// Nothing, until something changes.
@@ -127,6 +144,8 @@ enum Next {
     },
     /// Wait until Kubernetes' own controller knows the PersistentVolume with this UID.
     Mark(String),
+    /// Wait until the view has all PersistentVolumes that there are now.
+    CatchUp,
     /// Something that only somebody else can mend.
     Stuck {
         reason: Reason,
@@ -152,11 +171,13 @@ impl ClaimWork {
                     *known = true;
                 }
             }
+            Event::CaughtUp => self.caught_up = CaughtUp::Yes,
             Event::Done(done) => {
                 let Some(effect) = self.doing.take() else { return effects };
                 match done {
                     Ok(outcome) => {
                         self.chain.done(&effect);
+                        effects.extend(self.announce_success(view, &effect, &outcome));
                         self.learn(effect, outcome);
                     }
                     // What was in the way has been seen by now: the next try need not wait.
@@ -201,10 +222,13 @@ impl ClaimWork {
             Next::Place { effect, why } => {
                 self.why = why;
                 effects.extend(self.warn(view, &effect));
-                effects.extend(self.announce(view, &effect));
+                effects.extend(self.announce(&effect));
                 self.doing = Some(effect.clone());
                 effects.push(effect);
+                // The volume will be there by the time that this is known.
+                effects.extend(self.catch_up());
             }
+            Next::CatchUp => effects.extend(self.catch_up()),
             Next::Mark(uid) => {
                 self.mark = Some((uid, false));
                 effects.push(Effect::Mark);
@@ -216,7 +240,7 @@ impl ClaimWork {
                     return effects;
                 }
                 effects.extend(self.warn(view, &effect));
-                effects.extend(self.announce(view, &effect));
+                effects.extend(self.announce(&effect));
                 self.doing = Some(effect.clone());
                 effects.push(effect);
             }
@@ -229,6 +253,15 @@ impl ClaimWork {
             }
         }
         effects
+    }
+
+    /// Has it found out that the view is as new as this moment, once.
+    fn catch_up(&mut self) -> Option<Effect> {
+        if self.caught_up != CaughtUp::Unknown {
+            return None;
+        }
+        self.caught_up = CaughtUp::Asked;
+        Some(Effect::CatchUp)
     }
 
     /// What arrays have told is as old as this moment; the next look asks again.
@@ -382,7 +415,7 @@ impl ClaimWork {
     }
 
     /// What people are told of a step that is worth telling.
-    fn announce(&mut self, view: View<'_>, effect: &Effect) -> Option<Effect> {
+    fn announce(&mut self, effect: &Effect) -> Option<Effect> {
         let (reason, message) = match effect {
             Effect::Intend { asked, import, .. } => {
                 let array = asked.last().map(String::as_str).unwrap_or_default();
@@ -391,9 +424,6 @@ impl ClaimWork {
                     None => format!("a volume is being made on {array}, {}", self.why),
                 };
                 (PROVISIONING, message)
-            }
-            Effect::Finish { .. } | Effect::Bind { .. } if self.made.is_some() => {
-                (SUCCEEDED, self.success(view))
             }
             Effect::Resizing { size, .. } => {
                 (RESIZING, format!("the volume is being made {} large", quantity(*size).0))
@@ -413,6 +443,27 @@ impl ClaimWork {
             _ => message.clone(),
         };
         self.tries.tell(About::Claim, Severity::Normal, reason, &kind, message)
+    }
+
+    /// Tells that a claim has got the volume that was made for it: not before that is so, because Kubernetes may bind
+    /// it to another one until then.
+    fn announce_success(
+        &mut self,
+        view: View<'_>,
+        effect: &Effect,
+        outcome: &Outcome,
+    ) -> Option<Effect> {
+        let (Effect::Finish { .. } | Effect::Bind { .. }, Outcome::Claim(Some(claim))) =
+            (effect, outcome)
+        else {
+            return None;
+        };
+        if self.made.is_none() || !is_bound_to_own(claim) {
+            return None;
+        }
+        let message = self.success(view);
+        let kind = message.clone();
+        self.tries.tell(About::Claim, Severity::Normal, SUCCEEDED, &kind, message)
     }
 
     fn success(&self, view: View<'_>) -> String {
@@ -446,6 +497,12 @@ fn is_newer<K: Metadata<Ty = ObjectMeta>>(answer: &K, cached: &K) -> bool {
     let number = |meta: &ObjectMeta| meta.resource_version.as_ref()?.parse::<u64>().ok();
     // Since Kubernetes 1.35 they may be compared as numbers (KEP-5504); before, that has been so in fact.
     answer.uid == cached.uid && number(answer) > number(cached)
+}
+
+/// Whether a claim is bound to the PersistentVolume that was created for it.
+fn is_bound_to_own(claim: &PersistentVolumeClaim) -> bool {
+    let own = claim.metadata.uid.as_deref().map(name::persistent_volume);
+    own.is_some() && claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref()) == own.as_ref()
 }
 
 /// UID of the claim that a PersistentVolume is for.

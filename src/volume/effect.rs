@@ -80,6 +80,9 @@ pub enum Effect {
     /// Have it found out when Kubernetes' own controller knows all PersistentVolumes that there are now.
     /// Answered by [`Event::Known`], sooner or later.
     Mark,
+    /// Have it found out when our own watch has shown all PersistentVolumes that there are now. Answered by
+    /// [`Event::CaughtUp`], sooner or later.
+    CatchUp,
     /// Bind a claim to its PersistentVolume, and take our finalizer off it: all that Kubernetes' own
     /// controller would write.
     Bind {
@@ -254,6 +257,8 @@ pub enum Event {
     /// Kubernetes' own controller knows all PersistentVolumes that there were at the time of an
     /// [`Effect::Mark`].
     Known,
+    /// The view has all PersistentVolumes that there were at the time of an [`Effect::CatchUp`].
+    CaughtUp,
     /// What came of its last effect.
     Done(Result<Outcome, Trouble>),
 }

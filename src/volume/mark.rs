@@ -29,9 +29,19 @@ pub enum MarkEffect {
     Delete(String),
 }
 
+/// What a mark shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    /// That Kubernetes' own controller knows what was there before it.
+    Controller,
+    /// That our own watch has shown what was there before it.
+    Watch,
+}
+
 /// The marks of one process, and what waits for them.
 #[derive(Debug)]
 pub struct Marks<K> {
+    shows: Shows,
     /// First part of the names of this process's marks.
     prefix: String,
     made: u64,
@@ -46,8 +56,22 @@ pub struct Marks<K> {
 impl<K> Marks<K> {
     /// Returns the marks of a process. `process` must be another for each, small letters and digits.
     pub fn new(process: &str) -> Self {
-        let prefix = format!("{MARK}{process}-");
-        Self { prefix, made: 0, waiting: Vec::new(), out: None, soon: false }
+        Self::showing(Shows::Controller, format!("{MARK}{process}-"))
+    }
+
+    /// Returns those by which a process knows that its own watch has shown all PersistentVolumes that there were
+    /// when something began to wait: any sight of them is enough.
+    pub fn of_watch(process: &str) -> Self {
+        Self::showing(Shows::Watch, format!("{MARK}{process}-w"))
+    }
+
+    fn showing(shows: Shows, prefix: String) -> Self {
+        Self { shows, prefix, made: 0, waiting: Vec::new(), out: None, soon: false }
+    }
+
+    /// Whether a mark is one of these, by its name.
+    pub fn are_of(&self, name: &str) -> bool {
+        name.starts_with(&self.prefix)
     }
 
     /// Something waits for a mark that is not created yet.
@@ -80,7 +104,7 @@ impl<K> Marks<K> {
         match self.out.take() {
             Some((ours, who)) if ours == name => {
                 let phase = mark.status.as_ref().and_then(|status| status.phase.as_deref());
-                if phase != Some("Available") {
+                if self.shows == Shows::Controller && phase != Some("Available") {
                     self.out = Some((ours, who));
                     return (Vec::new(), Vec::new());
                 }
@@ -175,6 +199,18 @@ mod tests {
         let name = created(marks.due(|_| true));
         assert_eq!(marks.seen(&at(&name, "Available")).0, [4]);
         assert_eq!(marks.due(|_| true), None);
+    }
+
+    #[test]
+    fn our_own_watch_shows_a_mark_before_kubernetes_knows_it() {
+        let mut marks = Marks::of_watch("a");
+        assert_eq!(marks.wait(1), Some(MarkEffect::Soon));
+        let name = created(marks.due(|_| true));
+        assert!(marks.are_of(&name) && !Marks::<u8>::of_watch("b").are_of(&name));
+        assert_eq!(marks.wait(2), None, "it may have begun to wait after the mark was created");
+        let (who, effects) = marks.seen(&at(&name, "Pending"));
+        assert_eq!(who, [1]);
+        assert_eq!(effects, [MarkEffect::Delete(name), MarkEffect::Soon]);
     }
 
     #[test]

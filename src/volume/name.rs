@@ -48,12 +48,19 @@ pub const BOUND_BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
 /// Annotation by which the scheduler tells the node that a claim's first pod goes to.
 pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 
-/// Annotation by which claims named their class before there was `storageClassName`.
+/// Annotation by which claims and PersistentVolumes named their class before there was `storageClassName`.
 pub const LEGACY_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 
+/// Annotations by which Kubernetes' own controller asks a provisioner for a claim's volume, because it has found none.
+pub const STORAGE_PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner";
+/// See [`STORAGE_PROVISIONER`].
+pub const STORAGE_PROVISIONER_BETA: &str = "volume.beta.kubernetes.io/storage-provisioner";
+
 /// Annotations of claims and PersistentVolumes that are looked at. All others may be dropped.
-pub const KEPT_ANNOTATIONS: [&str; 11] = [
+pub const KEPT_ANNOTATIONS: [&str; 13] = [
     LEGACY_CLASS,
+    STORAGE_PROVISIONER,
+    STORAGE_PROVISIONER_BETA,
     ARRAY,
     IMPORT,
     SNAPSHOTS,

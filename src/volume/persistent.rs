@@ -174,6 +174,24 @@ pub(super) fn are_same(one: &PersistentVolume, other: &PersistentVolume) -> bool
     claim(one).is_some() && claim(one) == claim(other) && behind(one) == behind(other)
 }
 
+/// Returns whether a PersistentVolume was created for a claim that is bound to another one. A claim stays bound to what
+/// it was bound to first, so that no pod can have mounted this one. Kubernetes may have taken the claim's UID off it.
+pub(super) fn is_left_over(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
+    let own = claim.metadata.uid.as_deref().map(persistent_volume);
+    let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref());
+    let claim_ref = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+    let is_for_it = claim_ref.is_some_and(|of| {
+        let uid = of.uid.as_ref().filter(|uid| !uid.is_empty());
+        uid.is_none_or(|uid| claim.metadata.uid.as_ref() == Some(uid))
+            && of.namespace == claim.metadata.namespace
+            && of.name == claim.metadata.name
+    });
+    is_for_it
+        && bound.is_some_and(|bound| !bound.is_empty() && Some(bound) != own.as_ref())
+        && volume.metadata.name == own
+        && behind(volume).is_some()
+}
+
 /// Returns a number of bytes in the largest unit of which it is a whole number.
 pub fn quantity(bytes: u64) -> Quantity {
     let units = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::setup::{ArrayKind, ArrayState, Health};
+use super::setup::{ArrayKind, ArrayState, ClassSetup, Health};
 
 /// Share of an array's size in percent, above which nothing more is put on it: it needs room for what
 /// its volumes grow by.
@@ -17,6 +17,8 @@ pub(super) struct Need<'n> {
     pub(super) size: u64,
     /// Labels that it must have.
     pub(super) labels: &'n BTreeMap<String, String>,
+    /// The class, which may say where volumes may be; none when anywhere will do.
+    pub(super) class: Option<&'n ClassSetup>,
     /// Labels of the node that has to reach it; none when any node will do.
     pub(super) node: Option<&'n BTreeMap<String, String>>,
     /// The only array that will do, when there is but one.
@@ -95,6 +97,9 @@ fn share(array: &ArrayState, need: &Need<'_>) -> Result<u128, String> {
     {
         return Err(format!("it has no label {key}={value}"));
     }
+    if need.class.is_some_and(|class| !class.allows(&array.traits)) {
+        return Err("the class's allowedTopologies are elsewhere".to_owned());
+    }
     if need.full == Some(array.name.as_str()) {
         return Err("it said that it has no room".to_owned());
     }
@@ -143,7 +148,7 @@ mod tests {
 
     fn of_size(size: u64) -> Need<'static> {
         let kind = ArrayKind::FlashBlade;
-        Need { kind, size, labels: &NO_LABELS, node: None, only: None, full: None }
+        Need { kind, size, labels: &NO_LABELS, class: None, node: None, only: None, full: None }
     }
 
     fn chosen(arrays: &[ArrayState], need: &Need<'_>) -> Result<String, Nowhere> {
@@ -182,6 +187,27 @@ mod tests {
         let block = Need { kind: ArrayKind::FlashArray, ..of_size(1) };
         let nowhere = chosen(&arrays, &block).expect_err("none");
         assert_eq!(nowhere.why, "the storage document has no FlashArray");
+    }
+
+    #[test]
+    fn a_class_keeps_volumes_where_it_allows_them() {
+        let class = serde_json::json!({
+            "metadata": {"name": "pure-file"}, "provisioner": super::super::name::PROVISIONER,
+            "parameters": {"backend": "file"},
+            "allowedTopologies": [
+                {"matchLabelExpressions": [{"key": "zone", "values": ["x", "y"]}]},
+                {"matchLabelExpressions": [{"key": "zone", "values": ["z"]}, {"key": "row", "values": ["1"]}]},
+            ],
+        });
+        let class = serde_json::from_value(class).expect("typed");
+        let class = ClassSetup::read(&class).expect("ours").expect("right");
+        let at = |labels: &[(&str, &str)]| {
+            let mut array = array("a", 1000, 0, Some(0));
+            array.traits.topology = map(labels);
+            chosen(&[array], &Need { class: Some(&class), ..of_size(1) }).is_ok()
+        };
+        assert!(at(&[]) && at(&[("zone", "y")]) && at(&[("zone", "z"), ("row", "1")]));
+        assert!(!at(&[("zone", "w")]) && !at(&[("zone", "z"), ("row", "2")]));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::claim::seen_volume;
 use super::effect::{About, Asked, Effect, Event, Outcome, Trouble};
 use super::moment::Moment;
 use super::name::{self, FINALIZER};
-use super::persistent::{Behind, behind};
+use super::persistent::{Behind, behind, is_left_over};
 use super::reason::Reason;
 use super::retry::{Ground, Tries};
 use super::setup::{ArrayState, Health, Setup};
@@ -66,7 +66,7 @@ impl ReleaseWork {
         match event {
             Event::Changed if self.waiting && !self.ground.is_better(ground) => return Vec::new(),
             Event::Changed | Event::Due => self.waiting = false,
-            Event::Known => {}
+            Event::Known | Event::CaughtUp => {}
             Event::Done(done) => {
                 let Some(effect) = self.doing.take() else { return Vec::new() };
                 match done {
@@ -140,10 +140,11 @@ impl ReleaseWork {
         if lacks_finalizer(cached) && was_made(view.setup, cached, &behind_it) {
             return Next::Do(Effect::Adopt { volume: seen_volume(cached) });
         }
-        if !wants_deletion(cached) {
+        let unbound = was_unbound(cached);
+        if !wants_deletion(cached) && !unbound {
             return Self::retained(cached);
         }
-        if view.is_shared {
+        if view.is_shared && !unbound {
             let message = "another PersistentVolume has the same volume; remove one of them";
             return Next::Stuck(message.to_owned());
         }
@@ -152,6 +153,9 @@ impl ReleaseWork {
         // The same object, still released, and still of the same volume.
         let same =
             fresh.metadata.uid == cached.metadata.uid && behind(fresh).as_ref() == Some(&behind_it);
+        if same && was_unbound(fresh) {
+            return self.left_over(fresh);
+        }
         if !same || !wants_deletion(fresh) {
             return Next::Nothing;
         }
@@ -166,8 +170,12 @@ impl ReleaseWork {
         };
         match &self.claim {
             Asked::NotYet => Next::Do(Effect::ReadClaim { namespace, name: claim }),
-            // The claim is there after all: Kubernetes has not finished with it.
-            Asked::There(there) if there.metadata.uid.as_ref() == Some(&uid) => Next::Nothing,
+            // The claim is there after all: Kubernetes has not finished with it, unless it is bound to another one.
+            Asked::There(there)
+                if there.metadata.uid.as_ref() == Some(&uid) && !is_left_over(fresh, there) =>
+            {
+                Next::Nothing
+            }
             Asked::There(_) | Asked::Absent => {
                 let Behind { array, array_id, volume } = behind_it;
                 if let Err(message) = check_array(view.arrays, &array, &array_id, &volume.name) {
@@ -195,6 +203,23 @@ impl ReleaseWork {
                 let (array_id, read) = (Some(array_id), self.read);
                 Next::Do(Effect::Destroy { array, array_id, volume, owner, read })
             }
+        }
+    }
+
+    /// Kubernetes has unbound it. When its claim is bound to another one it goes, and its volume is the matter of the
+    /// work on the claim. An admin who has taken the UID off lets another claim have it.
+    fn left_over(&self, fresh: &PersistentVolume) -> Next {
+        let claim_ref = fresh.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+        let name =
+            claim_ref.and_then(|claim| Some((claim.namespace.clone()?, claim.name.clone()?)));
+        match (&self.claim, name) {
+            (Asked::NotYet, Some((namespace, name))) => {
+                Next::Do(Effect::ReadClaim { namespace, name })
+            }
+            (Asked::There(there), _) if is_left_over(fresh, there) => {
+                Next::Do(Effect::Delete { volume: seen_volume(fresh) })
+            }
+            _ => Next::Nothing,
         }
     }
 
@@ -259,6 +284,15 @@ fn check_array(arrays: &[ArrayState], name: &str, id: &str, volume: &Name) -> Re
 fn wants_deletion(volume: &PersistentVolume) -> bool {
     let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
     phase == Some("Released") && policy(volume) == Some("Delete") && has_finalizer(volume)
+}
+
+/// Whether Kubernetes, or an admin, has taken the UID of its claim off one that was made for a claim.
+fn was_unbound(volume: &PersistentVolume) -> bool {
+    let claim_ref = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+    let has_uid = |uid: &Option<String>| uid.as_ref().is_some_and(|uid| !uid.is_empty());
+    claim_ref.is_some_and(|claim| !has_uid(&claim.uid))
+        && volume.metadata.deletion_timestamp.is_none()
+        && volume.metadata.name.as_deref().and_then(name::made_for).is_some()
 }
 
 fn policy(volume: &PersistentVolume) -> Option<&str> {

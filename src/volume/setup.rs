@@ -137,6 +137,8 @@ pub struct ClassSetup {
     pub waits: bool,
     /// Labels that its arrays must have.
     pub arrays: BTreeMap<String, String>,
+    /// Where its volumes may be, any of these: for each label, its values. Anywhere when there are none.
+    pub topologies: Vec<BTreeMap<String, Vec<String>>>,
     /// Who may mount its file systems, in place of the networks of the nodes.
     pub exports: Option<Vec<ExportRule>>,
     /// Limits of its block volumes.
@@ -168,11 +170,6 @@ impl ClassSetup {
         let reclaim_policy = class.reclaim_policy.clone().unwrap_or_else(|| "Delete".to_owned());
         if !["Delete", "Retain"].contains(&reclaim_policy.as_str()) {
             return Err(format!("class {name}: reclaim policy is {reclaim_policy}"));
-        }
-        if class.allowed_topologies.as_ref().is_some_and(|terms| !terms.is_empty()) {
-            return Err(format!(
-                "class {name} has allowedTopologies; give the arrays a topology in the storage document instead"
-            ));
         }
         let arrays = parameters.get("arrays").map(String::as_str).unwrap_or_default();
         let arrays = labels(arrays).ok_or_else(|| {
@@ -215,6 +212,7 @@ impl ClassSetup {
             name,
             kind,
             arrays,
+            topologies: topologies(class),
             exports,
             qos,
             file_system: parameters.get("csi.storage.k8s.io/fstype").cloned(),
@@ -224,6 +222,16 @@ impl ClassSetup {
             snapshots,
             claims_may_reduce,
         })
+    }
+
+    /// Returns whether nodes that reach an array are among those where the class allows volumes.
+    pub(super) fn allows(&self, array: &ArrayTraits) -> bool {
+        let allows = |term: &BTreeMap<String, Vec<String>>| {
+            term.iter().all(|(key, values)| {
+                array.topology.get(key).is_none_or(|value| values.contains(value))
+            })
+        };
+        self.topologies.is_empty() || self.topologies.iter().any(allows)
     }
 
     /// Returns the same class for a volume that we have not made: whatever happens, it is kept.
@@ -239,6 +247,16 @@ impl ClassSetup {
         let v3 = version.is_some_and(|version| version.starts_with('3'));
         NfsVersions { v3, v4_1: !v3 }
     }
+}
+
+/// What a class's `allowedTopologies` say.
+fn topologies(class: &StorageClass) -> Vec<BTreeMap<String, Vec<String>>> {
+    let terms = class.allowed_topologies.iter().flatten();
+    let labels = terms.map(|term| {
+        let all = term.match_label_expressions.iter().flatten();
+        all.map(|label| (label.key.clone(), label.values.clone())).collect()
+    });
+    labels.collect()
 }
 
 /// Reads `KEY=VALUE,KEY=VALUE`.

@@ -87,7 +87,7 @@ impl SnapshotWork {
     pub fn step(&mut self, view: View<'_>, event: Event) -> Vec<Effect> {
         match event {
             Event::Changed if self.waiting => return Vec::new(),
-            Event::Changed | Event::Known => {}
+            Event::Changed | Event::Known | Event::CaughtUp => {}
             Event::Due => self.waiting = false,
             Event::Done(done) => {
                 let Some(effect) = self.doing.take() else { return Vec::new() };

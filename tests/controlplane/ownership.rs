@@ -1,6 +1,7 @@
 //! Stories of data that must not be lost: a volume that an admin saves while its end is under way, two clusters of
 //! one name, two provisioners of one cluster, a volume that somebody destroys on its array.
 
+use k8s_openapi::jiff::Timestamp;
 use pso_gen::volume::REGISTRATION_GRACE;
 
 use super::oncall::{ask, flashblade};
@@ -233,4 +234,137 @@ async fn a_bound_volume_that_is_destroyed_on_its_array_is_reported() {
     );
     let told = async || stage.told("missing").await.contains("VolumeConditionAbnormal");
     stage.until("it is told of at the next comparison", told).await;
+}
+
+/// What a process has written to the cluster, by the API server's own record.
+struct Written {
+    /// Its lease, and when.
+    leases: Vec<Timestamp>,
+    /// Anything else, and when.
+    others: Vec<(Timestamp, String)>,
+}
+
+/// A control plane that records who writes what, and processes of the provisioner with names of their own.
+struct Recorded {
+    stage: Stage,
+    audit: PathBuf,
+    _logs: tempfile::TempDir,
+}
+
+impl Recorded {
+    async fn open(namespace: &str) -> Self {
+        let logs = tempfile::tempdir().expect("a folder");
+        let (policy, audit) = (logs.path().join("policy"), logs.path().join("audit"));
+        let rules = json!({
+            "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+            "rules": [{"level": "Metadata", "verbs": ["create", "update", "patch", "delete"]}, {"level": "None"}],
+        });
+        fs::write(&policy, rules.to_string()).expect("written");
+        let flags = format!(
+            "--audit-policy-file {} --audit-log-path {} --audit-log-mode blocking",
+            policy.display(),
+            audit.display()
+        );
+        let (kubeconfig, process) = control_plane(&[("APISERVER_FLAGS", &flags)]);
+        let stage = Stage::on(namespace, kubeconfig, Some(process)).await;
+        stage.prepare(namespace).await;
+        Self { stage, audit, _logs: logs }
+    }
+
+    /// Starts a process under a name.
+    fn spawn(&self, who: &str, lease: &str) -> Process {
+        let text = fs::read_to_string(&self.stage.kubeconfig).expect("text");
+        let mut config: Json = serde_yaml::from_str(&text).expect("YAML");
+        let user = &mut config["users"][0]["user"];
+        (user["as"], user["as-groups"]) = (json!(who), json!(["system:masters"]));
+        let own = self.stage.folder.path().join(format!("{who}.kubeconfig"));
+        fs::write(&own, config.to_string()).expect("written");
+        let log = fs::File::options().create(true).append(true).open(self.stage.log());
+        let process = binary()
+            .args(["provisioner", "--lease", lease, "--storage"])
+            .arg(self.stage.folder.path().join("storage.pso.yaml"))
+            .arg("--kubeconfig")
+            .arg(own)
+            .stdout(Stdio::null())
+            .stderr(log.expect("a log"))
+            .spawn();
+        Process(process.expect("starts"))
+    }
+
+    fn written(&self, who: &str) -> Written {
+        let text = fs::read_to_string(&self.audit).unwrap_or_default();
+        let mut written = Written { leases: Vec::new(), others: Vec::new() };
+        for entry in text.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok()) {
+            if entry["impersonatedUser"]["username"] != who {
+                continue;
+            }
+            let at = entry["requestReceivedTimestamp"].as_str().expect("a time");
+            let at: Timestamp = at.parse().expect("a time");
+            let of = &entry["objectRef"];
+            if of["resource"] != "leases" {
+                written.others.push((at, format!("{} {of}", entry["verb"])));
+            } else if entry["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300) {
+                written.leases.push(at);
+            }
+        }
+        written
+    }
+}
+
+fn signal(process: &Process, signal: &str) {
+    let id = process.0.id().to_string();
+    assert!(Command::new("kill").args([signal, &id]).status().expect("runs").success());
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn a_process_that_was_stopped_after_any_write_writes_no_more_without_the_lease() {
+    const CLAIMS: usize = 3;
+    let recorded = Recorded::open("fenced").await;
+    let stage = &recorded.stage;
+    let claims = stage.claims("fenced");
+    let leases = Api::<Lease>::namespaced(stage.client.clone(), "fenced");
+    let mut expected = 0;
+    for writes in [1, 2, 3, 4, 6, 9, 13] {
+        let (one, two) = (format!("one-{writes}"), format!("two-{writes}"));
+        let name = format!("lease-{writes}");
+        let lease = format!("fenced/{name}");
+        let mut first = recorded.spawn(&one, &lease);
+        let leads = async || leases.get_opt(&name).await.expect("an answer").is_some();
+        stage.until("the first one leads", leads).await;
+        let second = recorded.spawn(&two, &lease);
+        for number in 0..CLAIMS {
+            let class = ["pure-file", "pure-block"][number % 2];
+            let claim = claim(&format!("c{writes}-{number}"), class, "1Gi");
+            claims.create(&PostParams::default(), &claim).await.expect("made");
+        }
+        let start = Instant::now();
+        while recorded.written(&one).others.len() < writes {
+            assert!(start.elapsed() < Duration::from_secs(60), "it writes {writes} times");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        signal(&first, "-STOP");
+        expected += CLAIMS;
+        let bound = async || {
+            let list = claims.list(&ListParams::default()).await.expect("listed").items;
+            let leads = !recorded.written(&two).leases.is_empty();
+            leads && list.iter().filter(|claim| is_bound(claim)).count() == expected
+        };
+        stage.until("the second one takes over, and binds all", bound).await;
+        let before = recorded.written(&one).others.len();
+        signal(&first, "-CONT");
+        let start = Instant::now();
+        while first.0.try_wait().expect("its state").is_none() {
+            assert!(start.elapsed() < Duration::from_secs(60), "the first one ends");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let taken = recorded.written(&two).leases[0];
+        let written = recorded.written(&one);
+        let late: Vec<_> = written.others.iter().filter(|(at, _)| *at >= taken).collect();
+        assert!(late.is_empty(), "after {writes} writes: {late:?}");
+        assert_eq!(written.others.len(), before, "it goes on with nothing");
+        let settled = async || stage.on_arrays().await.len() == expected;
+        stage.until("the arrays hold what the claims have", settled).await;
+        drop(second);
+    }
 }

@@ -301,6 +301,11 @@ async fn a_volume_goes_where_its_pod_can_reach_it() {
             "metadata": {"name": format!("node-{zone}"), "labels": {"topology.kubernetes.io/zone": zone}},
         })
     });
+    let zone = |zone: &str| {
+        let label = json!({"key": "topology.kubernetes.io/zone", "values": [zone]});
+        json!({"matchLabelExpressions": [label]})
+    };
+    assert_eq!(classes[0]["allowedTopologies"], json!([zone("a"), zone("b")]));
     kubectl(&stage, &["apply", "-f", "-"], &as_list(&classes));
     kubectl(&stage, &["apply", "-f", "-"], &as_list(&nodes));
     let capacity = json!({"status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "10"}}});
@@ -315,6 +320,18 @@ async fn a_volume_goes_where_its_pod_can_reach_it() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let waits = claims.get("waits").await.expect("there");
     assert!(!is_bound(&waits) && stage.on_arrays().await.is_empty(), "no pod, no volume");
+    // The node that was chosen is gone: the choice is given back, and nothing is begun.
+    let key = "volume.kubernetes.io/selected-node";
+    let mut ghost = claim("ghost", "first", "1Gi");
+    ghost.metadata.annotations = Some([(key.to_owned(), "gone-node".to_owned())].into());
+    claims.create(&post, &ghost).await.expect("made");
+    let chosen = async || {
+        let ghost = claims.get("ghost").await.expect("there");
+        ghost.metadata.annotations.is_some_and(|all| all.contains_key(key))
+    };
+    stage.until("the scheduler chooses again", async || !chosen().await).await;
+    assert!(stage.on_arrays().await.is_empty(), "nothing was begun");
+    claims.delete("ghost", &DeleteParams::default()).await.expect("deleted");
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "first", "namespace": "zones"},
         "spec": {

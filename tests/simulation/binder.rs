@@ -2,12 +2,13 @@
 //! (`pkg/controller/volume/persistentvolume`, 1.37) matters to a provisioner that binds claims itself.
 //!
 //! It has seen PersistentVolumes and claims up to two moments of its own, takes each kind in order, and
-//! writes only over what is still as it has seen it.
+//! writes only over what is still as it has seen it. It asks the provisioner for a claim's volume later than it has
+//! found that there is none, because it may write so many times a second alone.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
-use pso_gen::volume::BIND_COMPLETED;
+use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
+use pso_gen::volume::{BIND_COMPLETED, PROVISIONED_BY, PROVISIONER, STORAGE_PROVISIONER};
 
 use super::cluster::{Change, Cluster, phase_of};
 
@@ -19,10 +20,14 @@ pub(crate) struct Binder {
     /// By name.
     claims: BTreeMap<String, PersistentVolumeClaim>,
     volumes: BTreeMap<String, PersistentVolume>,
-    /// Whether it has so much to do with other claims that it does not come to ours.
-    pub(crate) has_no_time_for_claims: bool,
+    /// Claims for which it will ask the provisioner, as it has seen them.
+    asking: Vec<PersistentVolumeClaim>,
+    /// Whether it has so much to do with other claims that it does not come to bind ours.
+    pub(crate) has_no_time_to_bind: bool,
     /// UIDs of claims that it has called `Lost`.
     pub(crate) lost: Vec<String>,
+    /// UIDs of claims on which it has written a Warning, because the provisioner had changed them.
+    pub(crate) warned: Vec<String>,
 }
 
 impl Binder {
@@ -36,6 +41,8 @@ impl Binder {
         };
         self.positions[kind] = at + 1;
         match change {
+            // It remembers what it has written itself, and looks at nothing older.
+            Change::Claim(_, Some(claim)) if self.knows_newer(&claim) => {}
             Change::Claim(_, Some(claim)) => {
                 self.claims.insert(name_of(&claim), *claim.clone());
                 self.sync_claim(cluster, &claim);
@@ -64,14 +71,40 @@ impl Binder {
 
     /// Looks at all again, as it does every 15 seconds. Returns whether it wrote anything.
     pub(crate) fn look_again(&mut self, cluster: &mut Cluster) -> bool {
-        let before = cluster.history.len();
+        let before = (cluster.history.len(), self.asking.len());
         for volume in self.volumes.values().cloned().collect::<Vec<_>>() {
             self.sync_volume(cluster, &volume);
         }
         for claim in self.claims.values().cloned().collect::<Vec<_>>() {
             self.sync_claim(cluster, &claim);
         }
-        cluster.history.len() > before
+        (cluster.history.len(), self.asking.len()) > before
+    }
+
+    /// Asks the provisioner for a claim's volume: `setClaimProvisioner`. `turn` says for which one.
+    pub(crate) fn ask(&mut self, cluster: &mut Cluster, turn: usize) -> bool {
+        if self.asking.is_empty() {
+            return false;
+        }
+        let seen = self.asking.swap_remove(turn % self.asking.len());
+        let written = cluster.write_claim(&seen, |claim| {
+            let annotations = claim.metadata.annotations.get_or_insert_default();
+            annotations.insert(STORAGE_PROVISIONER.to_owned(), PROVISIONER.to_owned());
+        });
+        let ours = cluster.ours_wrote.get(&uid_of(&seen)).copied();
+        match written {
+            Some(written) => {
+                self.claims.insert(name_of(&written), written);
+            }
+            None if ours > version(&seen) => self.warned.push(uid_of(&seen)),
+            None => {}
+        }
+        true
+    }
+
+    fn knows_newer(&self, claim: &PersistentVolumeClaim) -> bool {
+        let known = self.claims.get(&name_of(claim));
+        known.is_some_and(|known| version(known) > version(claim))
     }
 
     fn sync_volume(&mut self, cluster: &mut Cluster, volume: &PersistentVolume) {
@@ -95,24 +128,48 @@ impl Binder {
             Some(name) if Some(name) == own => {
                 cluster.write_phase(volume, "Bound");
             }
-            Some(_) => {
+            Some(_) => Self::bound_elsewhere(cluster, volume),
+        }
+    }
+
+    /// A PersistentVolume whose claim is bound to another one: `syncVolume`, its last case.
+    fn bound_elsewhere(cluster: &mut Cluster, volume: &PersistentVolume) {
+        let annotations = volume.metadata.annotations.as_ref();
+        let policy = volume.spec.as_ref().and_then(|s| s.persistent_volume_reclaim_policy.as_ref());
+        if annotations.is_some_and(|all| all.contains_key(PROVISIONED_BY))
+            && policy.is_some_and(|policy| policy == "Delete")
+        {
+            if !matches!(phase_of(volume), Some("Released" | "Failed")) {
                 cluster.write_phase(volume, "Released");
             }
+            return;
+        }
+        let by_us = annotations.is_some_and(|all| all.contains_key(BY_CONTROLLER));
+        let unbound = cluster.write_claim_ref(volume, |volume| {
+            let spec = volume.spec.get_or_insert_default();
+            if by_us {
+                spec.claim_ref = None;
+                volume.metadata.annotations.get_or_insert_default().remove(BY_CONTROLLER);
+            } else {
+                spec.claim_ref.get_or_insert_default().uid = None;
+            }
+        });
+        if let Some(unbound) = unbound {
+            cluster.write_phase(&unbound, "Available");
         }
     }
 
     fn sync_claim(&mut self, cluster: &mut Cluster, claim: &PersistentVolumeClaim) {
-        if self.has_no_time_for_claims {
-            return;
-        }
         let complete = claim.metadata.annotations.as_ref();
         let complete = complete.is_some_and(|all| all.contains_key(BIND_COMPLETED));
         let volume = match bound(claim) {
             Some(name) => self.volumes.get(name).cloned(),
-            None => self.volumes.values().find(|v| claimed(v).1 == uid_of(claim)).cloned(),
+            None => self.best_match(claim),
         };
         match volume {
-            Some(volume) if claimed(&volume).1 == uid_of(claim) => {
+            None if bound(claim).is_none() && !complete => self.provision(claim),
+            _ if self.has_no_time_to_bind => {}
+            Some(volume) if is_kept_for(&volume, claim) || claimed(&volume).0.is_empty() => {
                 Self::bind(cluster, &volume, claim);
             }
             _ if complete => {
@@ -127,8 +184,67 @@ impl Binder {
         }
     }
 
+    /// There is nothing for a claim: the provisioner will be asked, in a moment.
+    fn provision(&mut self, claim: &PersistentVolumeClaim) {
+        let annotations = claim.metadata.annotations.as_ref();
+        let is_asked = annotations.is_some_and(|all| all.contains_key(STORAGE_PROVISIONER));
+        let pending = self.asking.iter().any(|asking| uid_of(asking) == uid_of(claim));
+        if !is_asked && !pending {
+            self.asking.push(claim.clone());
+        }
+    }
+
+    /// What it takes for a claim: one that is kept for it, whichever comes first, or the smallest of the others.
+    fn best_match(&self, claim: &PersistentVolumeClaim) -> Option<PersistentVolume> {
+        let requests =
+            claim.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.as_ref());
+        let wanted = gibibytes(requests);
+        let size = |volume: &PersistentVolume| {
+            gibibytes(volume.spec.as_ref().and_then(|spec| spec.capacity.as_ref()))
+        };
+        let fitting = self.volumes.values().filter(|volume| {
+            size(volume) >= wanted && volume.metadata.deletion_timestamp.is_none()
+        });
+        // Its own order is that of a hash table: of two, either may be first.
+        let mut kept: Vec<_> = fitting.clone().filter(|v| is_kept_for(v, claim)).collect();
+        if claim
+            .metadata
+            .resource_version
+            .as_ref()
+            .is_some_and(|v| v.ends_with(['1', '3', '5', '7', '9']))
+        {
+            kept.reverse();
+        }
+        let class = |volume: &PersistentVolume| volume.spec.as_ref()?.storage_class_name.clone();
+        let own = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.clone());
+        let others = fitting.filter(|volume| {
+            claimed(volume).0.is_empty()
+                && phase_of(volume) == Some("Available")
+                && class(volume) == own
+        });
+        kept.first().copied().or_else(|| others.min_by_key(|volume| size(volume))).cloned()
+    }
+
     fn bind(cluster: &mut Cluster, volume: &PersistentVolume, claim: &PersistentVolumeClaim) {
-        if !cluster.write_phase(volume, "Bound") {
+        let by_us = !is_kept_for(volume, claim);
+        let of = ObjectReference {
+            namespace: claim.metadata.namespace.clone(),
+            name: claim.metadata.name.clone(),
+            uid: claim.metadata.uid.clone(),
+            ..ObjectReference::default()
+        };
+        let written = cluster.write_claim_ref(volume, |volume| {
+            let spec = volume.spec.get_or_insert_default();
+            if spec.claim_ref.as_ref().and_then(|of| of.uid.as_ref()) != of.uid.as_ref() {
+                spec.claim_ref = Some(of);
+            }
+            if by_us {
+                let annotations = volume.metadata.annotations.get_or_insert_default();
+                annotations.insert(BY_CONTROLLER.to_owned(), "yes".to_owned());
+            }
+        });
+        let Some(volume) = written else { return };
+        if !cluster.write_phase(&volume, "Bound") {
             return;
         }
         let written = cluster.write_claim(claim, |claim| {
@@ -149,12 +265,19 @@ impl Binder {
     }
 }
 
+/// Annotation of a PersistentVolume that the controller has chosen itself.
+const BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
+
 fn name_of(claim: &PersistentVolumeClaim) -> String {
     claim.metadata.name.clone().unwrap_or_default()
 }
 
 fn uid_of(claim: &PersistentVolumeClaim) -> String {
     claim.metadata.uid.clone().unwrap_or_default()
+}
+
+fn version(claim: &PersistentVolumeClaim) -> Option<u64> {
+    claim.metadata.resource_version.as_ref()?.parse().ok()
 }
 
 fn bound(claim: &PersistentVolumeClaim) -> Option<&String> {
@@ -165,4 +288,18 @@ fn bound(claim: &PersistentVolumeClaim) -> Option<&String> {
 fn claimed(volume: &PersistentVolume) -> (String, String) {
     let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.clone()).unwrap_or_default();
     (claim.name.unwrap_or_default(), claim.uid.unwrap_or_default())
+}
+
+/// Whether a PersistentVolume names a claim: `IsVolumeBoundToClaim`.
+fn is_kept_for(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
+    let (name, uid) = claimed(volume);
+    !name.is_empty() && name == name_of(claim) && (uid.is_empty() || uid == uid_of(claim))
+}
+
+/// A size in GiB; all in the model are whole numbers of these, except those of marks.
+fn gibibytes(
+    sizes: Option<&BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>>,
+) -> u64 {
+    let text = sizes.and_then(|all| all.get("storage")).map(|size| size.0.as_str());
+    text.and_then(|text| text.strip_suffix("Gi")?.parse().ok()).unwrap_or_default()
 }

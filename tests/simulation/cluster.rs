@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
-    PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec,
-    PersistentVolumeClaimStatus, PersistentVolumeStatus, TypedLocalObjectReference,
-    VolumeResourceRequirements,
+    ObjectReference, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec,
+    PersistentVolumeClaimStatus, PersistentVolumeSpec, PersistentVolumeStatus,
+    TypedLocalObjectReference, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -31,6 +31,10 @@ pub(crate) struct Cluster {
     pub(crate) used: BTreeSet<String>,
     /// UIDs of claims to which an admin gave the volume of another one, and whose it was.
     pub(crate) saved: BTreeMap<String, String>,
+    /// The version of each claim, by its UID, that was written last by the provisioner.
+    pub(crate) ours_wrote: BTreeMap<String, u64>,
+    /// UIDs of the claims that each PersistentVolume was bound to at some time.
+    pub(crate) ever_claimed: BTreeMap<String, BTreeSet<String>>,
     version: u64,
 }
 
@@ -85,6 +89,63 @@ impl Cluster {
         true
     }
 
+    /// An admin creates a PersistentVolume: for a claim, by name and perhaps UID, or for any one.
+    pub(crate) fn create_static(
+        &mut self,
+        claim: Option<(&str, Option<String>)>,
+        gibibytes: u32,
+    ) -> String {
+        let name = format!("static-{}", self.next());
+        let claim_ref = claim.map(|(claim, uid)| ObjectReference {
+            namespace: Some("files".to_owned()),
+            name: Some(claim.to_owned()),
+            uid,
+            ..ObjectReference::default()
+        });
+        let capacity = Quantity(format!("{gibibytes}Gi"));
+        let volume = PersistentVolume {
+            metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
+            spec: Some(PersistentVolumeSpec {
+                access_modes: Some(vec!["ReadWriteMany".to_owned()]),
+                capacity: Some([("storage".to_owned(), capacity)].into()),
+                storage_class_name: Some("pure-file".to_owned()),
+                persistent_volume_reclaim_policy: Some("Retain".to_owned()),
+                claim_ref,
+                ..PersistentVolumeSpec::default()
+            }),
+            status: None,
+        };
+        self.create_volume(&volume).expect("a new name");
+        name
+    }
+
+    /// Kubernetes' own controller writes whose a PersistentVolume is, none when nobody's; goes wrong when it has
+    /// changed.
+    pub(crate) fn write_claim_ref(
+        &mut self,
+        seen: &PersistentVolume,
+        change: impl FnOnce(&mut PersistentVolume),
+    ) -> Option<PersistentVolume> {
+        let name = seen.metadata.name.as_deref().expect("a name");
+        let volume = self.volumes.get(name).cloned()?;
+        if !Self::has_version(&volume.metadata, &seen.metadata) {
+            return None;
+        }
+        let mut changed = volume.clone();
+        change(&mut changed);
+        if changed != volume {
+            self.put_volume(changed);
+        }
+        self.volumes.get(name).cloned()
+    }
+
+    /// The provisioner has written on a claim.
+    fn put_ours(&mut self, claim: PersistentVolumeClaim) {
+        let uid = claim.metadata.uid.clone().expect("a UID");
+        self.put_claim(claim);
+        self.ours_wrote.insert(uid, self.version);
+    }
+
     /// Stores a claim; one that is being deleted goes with its last finalizer.
     fn put_claim(&mut self, mut claim: PersistentVolumeClaim) {
         claim.metadata.resource_version = Some(self.next());
@@ -103,6 +164,10 @@ impl Cluster {
     fn put_volume(&mut self, mut volume: PersistentVolume) {
         volume.metadata.resource_version = Some(self.next());
         let name = volume.metadata.name.clone().expect("a name");
+        let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()?.uid.as_ref());
+        if let Some(uid) = claim.filter(|uid| !uid.is_empty()) {
+            self.ever_claimed.entry(name.clone()).or_default().insert(uid.clone());
+        }
         let finalizers = volume.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty());
         // Kubernetes keeps what is bound with a finalizer of its own.
         let held = finalizers || phase_of(&volume) == Some("Bound");
@@ -158,7 +223,7 @@ impl Cluster {
         let annotations = claim.metadata.annotations.get_or_insert_default();
         annotations.insert(ARRAY.to_owned(), asked.join(","));
         annotations.insert(ARRAY_ID.to_owned(), ids.join(","));
-        self.put_claim(claim.clone());
+        self.put_ours(claim.clone());
         Ok(self.claims.get(&seen.name).cloned())
     }
 
@@ -170,7 +235,7 @@ impl Cluster {
         if let Some(finalizers) = &mut claim.metadata.finalizers {
             finalizers.retain(|each| each != FINALIZER);
         }
-        self.put_claim(claim);
+        self.put_ours(claim);
         Ok(self.claims.get(&seen.name).cloned())
     }
 
@@ -303,7 +368,7 @@ impl Cluster {
             return Err(Trouble::Conflict);
         }
         change(claim.status.get_or_insert_default());
-        self.put_claim(claim);
+        self.put_ours(claim);
         Ok(self.claims.get(&seen.name).cloned())
     }
 
@@ -363,8 +428,10 @@ impl Cluster {
 
     /// From when it is bound and lives, pods can have begun to use a claim.
     fn note_used(&mut self, claim: &PersistentVolumeClaim) {
-        let bound = claim.spec.as_ref().is_some_and(|spec| spec.volume_name.is_some());
-        if bound && claim.metadata.deletion_timestamp.is_none() {
+        let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+        if bound.is_some_and(|bound| bound.starts_with("pvc-"))
+            && claim.metadata.deletion_timestamp.is_none()
+        {
             self.used.extend(claim.metadata.uid.clone());
         }
     }
@@ -391,7 +458,8 @@ impl Cluster {
             return Err(Trouble::Conflict);
         }
         if spec.volume_name.as_ref().is_some_and(|bound| bound != volume) {
-            return Err(Trouble::Cluster("spec is immutable".to_owned()));
+            // The API server refuses it, and the hands read why.
+            return Ok(Some(claim));
         }
         spec.volume_name = Some(volume.to_owned());
         let annotations = claim.metadata.annotations.get_or_insert_default();
@@ -400,7 +468,7 @@ impl Cluster {
             finalizers.retain(|each| each != FINALIZER);
         }
         self.note_used(&claim);
-        self.put_claim(claim);
+        self.put_ours(claim);
         Ok(self.claims.get(&seen.name).cloned())
     }
 
@@ -422,6 +490,7 @@ impl Cluster {
             let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
             let uid = claim.and_then(|claim| claim.uid.as_ref());
             phase == Some("Bound")
+                && volume.metadata.name.as_ref().is_some_and(|name| name.starts_with("pvc-"))
                 && self.claims.values().any(|claim| {
                     claim.metadata.uid.as_ref() == uid
                         && claim.metadata.deletion_timestamp.is_none()

@@ -20,8 +20,10 @@ impl Run {
         let is_sane = |volume: &&PersistentVolume| {
             let name = volume.metadata.name.as_deref().unwrap_or_default();
             let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()?.uid.as_ref());
-            volume.metadata.deletion_timestamp.is_none()
-                || !(claim.is_some_and(|uid| lives(uid)) || lives(name.trim_start_matches("pvc-")))
+            name.starts_with("pvc-") && volume.metadata.deletion_timestamp.is_none()
+                || name.starts_with("pvc-")
+                    && !(claim.is_some_and(|uid| lives(uid))
+                        || lives(name.trim_start_matches("pvc-")))
         };
         let names = self.cluster.volumes.values().filter(is_sane);
         let names: Vec<String> = names.filter_map(|volume| volume.metadata.name.clone()).collect();
@@ -47,6 +49,7 @@ impl Run {
         let released = self.cluster.volumes.values().find(|volume| {
             let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()?.uid.as_ref());
             phase_of(volume) == Some("Released")
+                && volume.metadata.name.as_ref().is_some_and(|name| name.starts_with("pvc-"))
                 && volume.metadata.deletion_timestamp.is_none()
                 && !claim.is_some_and(|uid| lives(uid))
         });

@@ -69,7 +69,7 @@ pub(in super::super) fn word(effect: &Effect) -> Option<&'static str> {
         Effect::ListSnapshots { .. } => "list-snapshots",
         Effect::TakeSnapshot { .. } => "take-snapshot",
         Effect::DestroySnapshot { .. } => "destroy-snapshot",
-        Effect::Later(_) | Effect::Tell { .. } | Effect::Mark => return None,
+        Effect::Later(_) | Effect::Tell { .. } | Effect::Mark | Effect::CatchUp => return None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Claims, found by whatever they are asked for, so that an event costs the same however many there are.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::jiff::Timestamp;
@@ -9,7 +10,7 @@ use kube::runtime::watcher::Event;
 use super::is_bound;
 use super::known::Known;
 use crate::controller::held::Held;
-use crate::volume::{FINALIZER, SELECTED_NODE, SNAPSHOTS, class_of};
+use crate::volume::{FINALIZER, SELECTED_NODE, SNAPSHOTS, class_of, is_handed_over};
 
 /// A claim, and what is looked at of all claims at once.
 #[expect(
@@ -25,6 +26,8 @@ pub(super) struct Claim {
     pub(super) is_free: bool,
     /// Whether a node has been chosen for its first pod.
     pub(super) is_placed: bool,
+    /// Whether Kubernetes has found no PersistentVolume for it.
+    is_handed_over: bool,
     /// Whether it says itself when snapshots are taken.
     pub(super) has_schedule: bool,
     pub(super) made: Option<Timestamp>,
@@ -42,6 +45,7 @@ impl Claim {
             is_bound: is_bound(&claim),
             is_free: !finalizers.into_iter().any(|each| each == FINALIZER),
             is_placed: has(SELECTED_NODE),
+            is_handed_over: is_handed_over(&claim),
             has_schedule: has(SNAPSHOTS),
             made: claim.metadata.creation_timestamp.as_ref().map(|time| time.0),
             path: (
@@ -71,6 +75,8 @@ pub(super) struct Claims {
     of_class: HashMap<String, HashSet<String>>,
     /// Those without a PersistentVolume, by class.
     unbound: HashMap<String, HashSet<String>>,
+    /// Of these, those for which Kubernetes has not looked for one, by class.
+    unanswered: HashMap<String, HashSet<String>>,
     /// Those that are ours to finish.
     unfinished: HashSet<String>,
 }
@@ -104,6 +110,12 @@ impl Claims {
         self.unbound.get(class).into_iter().flatten()
     }
 
+    /// Returns those of a class for which Kubernetes has not looked for a PersistentVolume.
+    pub(super) fn unanswered(&self, class: &str) -> &HashSet<String> {
+        static NONE: LazyLock<HashSet<String>> = LazyLock::new(HashSet::new);
+        self.unanswered.get(class).unwrap_or(&NONE)
+    }
+
     /// Returns the UIDs of the claims that are ours to finish, whatever has become of their classes.
     pub(super) fn unfinished(&self) -> impl Iterator<Item = &String> {
         self.unfinished.iter()
@@ -126,7 +138,7 @@ impl Claims {
             if self.by_path.get(&path).is_some_and(|of| of == uid) {
                 self.by_path.remove(&path);
             }
-            for index in [&mut self.of_class, &mut self.unbound] {
+            for index in [&mut self.of_class, &mut self.unbound, &mut self.unanswered] {
                 let class = class.as_deref().unwrap_or_default();
                 if let Some(uids) = index.get_mut(class) {
                     uids.remove(uid);
@@ -144,6 +156,9 @@ impl Claims {
             self.of_class.entry(class.clone()).or_default().insert(uid.to_owned());
             if !claim.is_bound {
                 self.unbound.entry(class.clone()).or_default().insert(uid.to_owned());
+                if !claim.is_handed_over {
+                    self.unanswered.entry(class.clone()).or_default().insert(uid.to_owned());
+                }
             }
         }
         if !claim.is_free {

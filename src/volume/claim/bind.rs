@@ -4,11 +4,30 @@
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::{ClaimWork, Next, View, seen, seen_volume};
-use crate::volume::effect::Effect;
+use crate::volume::effect::{Asked, Effect};
 use crate::volume::name::{BIND_COMPLETED, FINALIZER};
 use crate::volume::setup::Binding;
 
 impl ClaimWork {
+    /// Takes our finalizer off a PersistentVolume that somebody has deleted, when its claim is not bound to it.
+    fn let_go(&self, there: &PersistentVolume, claim: &PersistentVolumeClaim) -> Next {
+        let volume = seen_volume(there);
+        let ours = there.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER);
+        if !ours || self.let_go.as_ref() == Some(&volume.uid) {
+            return Next::Nothing;
+        }
+        match &self.read_claim {
+            Asked::NotYet => Next::Do(Effect::ReadClaim {
+                namespace: claim.metadata.namespace.clone().unwrap_or_default(),
+                name: claim.metadata.name.clone().unwrap_or_default(),
+            }),
+            Asked::There(now) if now.metadata.uid == claim.metadata.uid && !is_bound(now) => {
+                Next::Do(Effect::Release { volume })
+            }
+            Asked::There(_) | Asked::Absent => Next::Nothing,
+        }
+    }
+
     /// The claim has its PersistentVolume, and its status does not say so yet.
     pub(super) fn finish_binding(&self, view: View<'_>, claim: &PersistentVolumeClaim) -> Next {
         match self.newest_volume(view) {
@@ -37,6 +56,11 @@ impl ClaimWork {
             let ours = there.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER);
             let let_go = !ours || self.let_go.as_ref() == Some(&volume.uid);
             return if let_go { Next::Nothing } else { Next::Do(Effect::Release { volume }) };
+        }
+        // The same when Kubernetes has called it released, by mistake: it binds none that is being deleted. The claim
+        // is read anew, because it may be bound by now.
+        if phase != "Bound" && there.metadata.deletion_timestamp.is_some() {
+            return self.let_go(there, claim);
         }
         if view.setup.binding == Binding::Controller {
             return Next::Nothing;
@@ -67,4 +91,9 @@ pub(super) fn is_half_bound(claim: &PersistentVolumeClaim) -> bool {
     let annotations = claim.metadata.annotations.as_ref();
     phase.is_none_or(|phase| phase == "Pending")
         && annotations.is_some_and(|all| all.contains_key(BIND_COMPLETED))
+}
+
+fn is_bound(claim: &PersistentVolumeClaim) -> bool {
+    let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref());
+    bound.is_some_and(|bound| !bound.is_empty())
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
-use super::{Asking, ClaimWork, FAILED, Next, View, asked, claimed, is_gone, owner_of, seen};
+use super::{
+    Asking, CaughtUp, ClaimWork, FAILED, Next, View, asked, claimed, is_gone, owner_of, seen,
+};
 use crate::array::{Details, Name, Reach, Source, Suffix, Volume, VolumeId, Wanted};
 use crate::volume::effect::Effect;
 use crate::volume::import;
@@ -13,7 +15,8 @@ use crate::volume::name::{self, SELECTED_NODE};
 use crate::volume::origin::{Origin, Unknown, origin};
 use crate::volume::persistent::{self, Behind, behind, foreign_key};
 use crate::volume::place::{Need, Place, place};
-use crate::volume::setup::{ArrayKind, ArrayState, ClassSetup, Health, Import, Setup};
+use crate::volume::rival::is_handed_over;
+use crate::volume::setup::{ArrayKind, ArrayState, Binding, ClassSetup, Health, Import, Setup};
 use crate::volume::wishes;
 
 impl ClaimWork {
@@ -35,6 +38,7 @@ impl ClaimWork {
                 ));
             }
             None => return Next::Nothing,
+            Some(class) if !ours && !may_begin(view, claim, class) => return Next::Nothing,
             Some(Err(wrong)) => return stuck(wrong.clone()),
             Some(Ok(class)) => class,
         };
@@ -126,7 +130,27 @@ impl ClaimWork {
         if let Some((array, snapshot)) = self.snapshot.clone() {
             return Next::Do(Effect::DestroySnapshot { array, snapshot, read: None });
         }
-        create(view, claim, class, &array, made)
+        self.create(view, claim, class, &array, made)
+    }
+
+    /// Creates the PersistentVolume of a volume that is there, unless Kubernetes binds the claim to another one.
+    fn create(
+        &self,
+        view: View<'_>,
+        claim: &PersistentVolumeClaim,
+        class: &ClassSetup,
+        array: &str,
+        volume: &Volume,
+    ) -> Next {
+        // Of two that name a claim, Kubernetes takes either. Should the other one go to another claim, or go, the
+        // volume is there and is used.
+        if view.rival.is_some() {
+            return Next::Nothing;
+        }
+        if self.caught_up != CaughtUp::Yes {
+            return Next::CatchUp;
+        }
+        create(view, claim, class, array, volume)
     }
 
     /// What the volume is a copy of is gone. When the copy has been made by then, that will do.
@@ -151,7 +175,7 @@ impl ClaimWork {
                 Next::Do(Effect::Find { array, array_id, name })
             }
             Some((_, found)) if wishes::size(claim).is_some_and(|size| found.size >= size) => {
-                create(view, claim, class, &array, found)
+                self.create(view, claim, class, &array, found)
             }
             _ => Next::Stuck { reason: FAILED, message: why },
         }
@@ -198,7 +222,7 @@ impl ClaimWork {
                 "{volume} on {array} is that of the PersistentVolume {other} of another driver; set its reclaim policy to Retain, and delete its claim, before this one gets the volume"
             ));
         }
-        create(view, claim, &class.keeping(), array, found)
+        self.create(view, claim, &class.keeping(), array, found)
     }
 
     /// There is a PersistentVolume of the claim's name: the two are bound, unless it is a stranger's.
@@ -224,6 +248,23 @@ impl ClaimWork {
         let message = format!("there is another PersistentVolume {name}; remove it, or the claim");
         Next::Stuck { reason: FAILED, message }
     }
+}
+
+/// Whether a volume may be made for a claim on which nothing is written yet: Kubernetes has found no PersistentVolume
+/// for it, and we know of none either.
+///
+/// Until Kubernetes has said so, nothing is written on the claim: its controller would find it changed when it does, and
+/// would write a Warning. Only where it does not come to all claims in time, a claim is begun without it. What was
+/// missed then is found by a view that is known to be new enough, before the PersistentVolume is created.
+fn may_begin(
+    view: View<'_>,
+    claim: &PersistentVolumeClaim,
+    class: &Result<ClassSetup, String>,
+) -> bool {
+    // The scheduler lets no crowd of them come.
+    let waits_for_pod = class.as_ref().is_ok_and(|class| class.waits);
+    let too_late = view.is_crowded && view.setup.binding == Binding::Direct && !waits_for_pod;
+    view.rival.is_none() && (is_handed_over(claim) || too_late)
 }
 
 /// Takes the snapshot by which a file system is copied. Its name follows from the claim, so that the next
@@ -274,9 +315,9 @@ fn choose(
     full: Option<&str>,
 ) -> Next {
     let some_nodes = view.arrays.iter().any(|array| !array.traits.topology.is_empty());
-    if class.waits && some_nodes && view.node.is_none() {
-        let message = "the node that the scheduler has chosen is not there".to_owned();
-        return Next::Stuck { reason: FAILED, message };
+    if class.waits && some_nodes && view.node.is_none() && asked.is_empty() {
+        // The node is gone: the scheduler chooses another one.
+        return Next::Do(Effect::Reschedule { claim: seen(claim) });
     }
     // What is there already needs no further room.
     let import = match origin {
@@ -288,6 +329,7 @@ fn choose(
         kind: class.kind,
         size,
         labels: &class.arrays,
+        class: Some(class),
         node: view.node.filter(|_| class.waits),
         only: origin.array(),
         full,
@@ -346,6 +388,7 @@ fn is_allowed(view: View<'_>, class: &ClassSetup, array: &str) -> bool {
     state.is_some_and(|state| {
         state.kind == class.kind
             && has_all(&state.traits.labels, &class.arrays)
+            && class.allows(&state.traits)
             && view
                 .node
                 .filter(|_| class.waits)

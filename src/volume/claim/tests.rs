@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::array::{Capacity, Reach};
-use crate::volume::setup::{ArrayKind, ArrayTraits, Health};
+use crate::volume::setup::{ArrayKind, ArrayTraits, Binding, Health};
 
 const GIB: u64 = 1 << 30;
 
@@ -34,6 +34,12 @@ struct Stage {
     called: &'static str,
     /// An array that says it has no room.
     full: Option<&'static str>,
+    /// Another PersistentVolume that Kubernetes would bind the claim to.
+    rival: Option<&'static str>,
+    is_crowded: bool,
+    node: Option<BTreeMap<String, String>>,
+    /// Whether it is to be told that the view has caught up.
+    catches_up: bool,
     work: ClaimWork,
 }
 
@@ -46,7 +52,10 @@ impl Stage {
         Self {
             setup: Setup::of("prod"),
             claim: json!({
-                "metadata": {"namespace": "files", "name": "data", "uid": "1", "resourceVersion": "10"},
+                "metadata": {
+                    "namespace": "files", "name": "data", "uid": "1", "resourceVersion": "10",
+                    "annotations": {"volume.kubernetes.io/storage-provisioner": "pso-gen.io/provisioner"},
+                },
                 "spec": {"storageClassName": "pure-file", "resources": {"requests": {"storage": "1Gi"}}},
             }),
             volume: None,
@@ -60,6 +69,10 @@ impl Stage {
             there: BTreeSet::new(),
             called: "prod-pvc-1",
             full: None,
+            rival: None,
+            is_crowded: false,
+            node: None,
+            catches_up: false,
             work: ClaimWork::default(),
         }
     }
@@ -90,7 +103,9 @@ impl Stage {
             bound: bound.as_ref(),
             class: self.class.as_ref(),
             arrays: &self.arrays,
-            node: None,
+            node: self.node.as_ref(),
+            rival: self.rival,
+            is_crowded: self.is_crowded,
             source: source
                 .as_ref()
                 .map(|(claim, volume)| SourceView { claim, volume: Some(volume) }),
@@ -110,6 +125,7 @@ impl Stage {
             }
             match done {
                 Some(outcome) => event = Event::Done(outcome),
+                None if std::mem::take(&mut self.catches_up) => event = Event::CaughtUp,
                 None => return told,
             }
             assert!(told.len() < 20, "no end: {told:?}");
@@ -170,6 +186,18 @@ impl Stage {
                 ("finish".to_owned(), Ok(Outcome::Claim(None)))
             }
             Effect::Release { volume } => (format!("let go of {}", volume.name), Ok(Outcome::Good)),
+            Effect::CatchUp => {
+                self.catches_up = true;
+                return None;
+            }
+            Effect::Reschedule { .. } => {
+                told.push("choose another node".to_owned());
+                return None;
+            }
+            Effect::Tell { reason: SUCCEEDED, .. } => {
+                told.push("succeeded".to_owned());
+                return None;
+            }
             Effect::Tell { severity: Severity::Warning, message, .. } => {
                 told.push(message.clone());
                 return None;
@@ -417,4 +445,76 @@ fn a_claim_that_an_admin_has_bound_to_a_volume_of_ours_grows() {
     let mut stage = Stage { work: ClaimWork::default(), ..stage };
     stage.bound.as_mut().expect("bound")["metadata"]["annotations"] = json!({});
     assert_eq!(stage.run(Event::Changed), [""; 0]);
+}
+
+#[test]
+fn nothing_is_begun_before_kubernetes_has_found_nothing() {
+    let none = [""; 0];
+    let mut stage = Stage::new();
+    let said = stage.claim["metadata"]["annotations"].take();
+    assert_eq!(stage.run(Event::Changed), none);
+    // Neither is anything refused: what Kubernetes finds may be all that is asked for.
+    stage.claim["spec"]["selector"] = json!({"matchLabels": {"tier": "gold"}});
+    assert_eq!(stage.run(Event::Changed), none);
+    stage.claim["spec"]["selector"].take();
+    // Where Kubernetes does not come to claims in time they are begun, unless it binds them.
+    stage.is_crowded = true;
+    stage.setup.binding = Binding::Controller;
+    assert_eq!(stage.run(Event::Changed), none);
+    stage.setup.binding = Binding::Direct;
+    stage.rival = Some("pre-0");
+    assert_eq!(stage.run(Event::Changed), none);
+    stage.rival = None;
+    assert_eq!(stage.run(Event::Changed), ["ask fb2", "make on fb2", "create for fb2"]);
+    let mut stage = Stage { rival: Some("pre-0"), ..Stage::new() };
+    stage.claim["metadata"]["annotations"] = said;
+    assert_eq!(stage.run(Event::Changed), none, "what has come since may be taken at any moment");
+}
+
+#[test]
+fn no_persistent_volume_is_created_beside_another_or_before_all_are_known() {
+    let mut stage = Stage::new().asked("fb1");
+    let effects = stage.step(Event::Changed);
+    assert!(matches!(effects[..], [Effect::Ensure { .. }]), "{effects:?}");
+    let made = |array| Event::Done(Ok(Outcome::Volume(Some(made(array)))));
+    assert_eq!(stage.step(made("fb1")), [Effect::CatchUp]);
+    assert_eq!(stage.step(Event::Changed), [], "it is asked for once");
+    stage.rival = Some("pre-0");
+    assert_eq!(stage.step(Event::CaughtUp), [], "Kubernetes binds the claim to that one");
+    stage.rival = None;
+    let effects = stage.step(Event::Changed);
+    assert!(matches!(effects[..], [Effect::Create(_)]), "{effects:?}");
+}
+
+#[test]
+fn a_claim_that_kubernetes_binds_to_another_one_has_not_got_ours() {
+    let mut stage = Stage::new();
+    let told = stage.run(Event::Changed);
+    assert_eq!(told, ["ask fb2", "make on fb2", "create for fb2"]);
+    stage.claim["spec"]["volumeName"] = json!("pre-0");
+    stage.claim["metadata"]["resourceVersion"] = json!("99");
+    stage.there.insert("fb2");
+    let told = stage.run(Event::Done(Err(Trouble::Conflict)));
+    let told: Vec<String> = told.into_iter().chain(stage.run(Event::Due)).collect();
+    assert_eq!(told, ["read", "look at fb2", "read", "destroy on fb2", "finish"]);
+}
+
+#[test]
+fn a_node_that_is_gone_gives_the_choice_back_unless_something_was_begun() {
+    let zone = |zone: &str| BTreeMap::from([("zone".to_owned(), zone.to_owned())]);
+    let waits = || {
+        let mut stage = Stage::new();
+        stage.class.as_mut().expect("a class").as_mut().expect("usable").waits = true;
+        stage.arrays[0].traits.topology = zone("a");
+        let annotations = &mut stage.claim["metadata"]["annotations"];
+        annotations["volume.kubernetes.io/selected-node"] = json!("gone");
+        stage.arrays.pop();
+        stage
+    };
+    assert_eq!(waits().run(Event::Changed), ["choose another node"]);
+    let mut stage = Stage { node: Some(zone("b")), ..waits() };
+    assert_eq!(stage.run(Event::Changed), ["choose another node"], "no array is there");
+    let mut stage = Stage { node: Some(zone("a")), ..waits() };
+    assert_eq!(stage.run(Event::Changed)[0], "ask fb1");
+    assert_eq!(waits().asked("fb1").run(Event::Changed), ["make on fb1", "create for fb1"]);
 }

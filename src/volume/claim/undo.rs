@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use super::{ClaimWork, Next, View, asked, claimed, has_finalizer, is_gone, owner_of, seen};
 use crate::volume::effect::{Asked, Effect};
 use crate::volume::name;
-use crate::volume::persistent::behind;
+use crate::volume::persistent::{behind, is_left_over};
 
 impl ClaimWork {
     /// The claim goes, or has another volume: what was made for it and has no PersistentVolume goes first.
@@ -45,6 +45,9 @@ impl ClaimWork {
             Asked::NotYet => {
                 return Some(Next::Do(Effect::ReadVolume { name: name::persistent_volume(uid) }));
             }
+            // The claim got another one. This one goes first, by `ReleaseWork`, so that nothing is bound to it any
+            // more; what is behind it may be kept by its policy, and was never in use.
+            Asked::There(volume) if is_left_over(volume, claim) => return Some(Next::Nothing),
             // From here on, the volume is the matter of its PersistentVolume: Kubernetes releases that
             // when the claim is gone, bound or not. An admin may have given it to another claim.
             Asked::There(volume)

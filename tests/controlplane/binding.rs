@@ -1,0 +1,236 @@
+//! Stories of who binds a claim to what: PersistentVolumes that admins have created and Kubernetes chooses, Warnings that
+//! nobody should read, and a PersistentVolume of ours that an admin gives to another claim.
+
+use super::stories::faults;
+use super::*;
+
+const CONTROLLER: [&str; 2] = ["--binding", "controller"];
+
+/// A PersistentVolume of an admin, for a claim of a name or for any.
+fn prepared(name: &str, class: &str, namespace: &str, claim: Option<&str>) -> PersistentVolume {
+    let claim = claim.map(|claim| json!({"namespace": namespace, "name": claim}));
+    let volume = json!({
+        "metadata": {"name": format!("{namespace}-{name}")},
+        "spec": {
+            "capacity": {"storage": "9Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": class,
+            "persistentVolumeReclaimPolicy": "Retain", "claimRef": claim,
+            "nfs": {"server": "192.0.2.99", "path": format!("/{name}")},
+        },
+    });
+    serde_json::from_value(volume).expect("typed")
+}
+
+/// Returns all events of a namespace: type, reason, claim, text.
+async fn events(stage: &Stage, namespace: &str) -> Vec<[String; 4]> {
+    let events = Api::<Event>::namespaced(stage.client.clone(), namespace);
+    let list = events.list(&ListParams::default()).await.expect("listed").items;
+    let each = list.into_iter().map(|event| {
+        let about = event.regarding.and_then(|object| object.name);
+        [event.type_, event.reason, about, event.note].map(Option::unwrap_or_default)
+    });
+    each.collect()
+}
+
+/// Returns what claims are bound to, by their names.
+async fn bound(claims: &Api<PersistentVolumeClaim>) -> BTreeMap<String, String> {
+    let list = claims.list(&ListParams::default()).await.expect("listed").items;
+    let bound = list.into_iter().filter(is_bound);
+    bound.filter_map(|claim| Some((claim.metadata.name?, claim.spec?.volume_name?))).collect()
+}
+
+/// 30 claims are made in the same moment as the PersistentVolumes that name them; then 20 that others fit.
+async fn chosen_by_kubernetes(namespace: &str, args: &[&str]) {
+    const NAMED: usize = 30;
+    const FITTING: usize = 20;
+    let stage = Stage::open(namespace).await;
+    let _provisioner = stage.spawn(args);
+    let (claims, volumes, post) = (stage.claims(namespace), stage.volumes(), PostParams::default());
+    let made = (0..NAMED).map(|number| {
+        let name = format!("s{number}");
+        let volume = prepared(&format!("pre-{number}"), "pure-file", namespace, Some(&name));
+        let (claims, volumes, post) = (claims.clone(), volumes.clone(), post.clone());
+        async move {
+            volumes.create(&post, &volume).await.expect("made");
+            claims.create(&post, &claim(&name, "pure-file", "9Gi")).await.expect("made");
+        }
+    });
+    futures::future::join_all(made).await;
+    let all = async |count| bound(&claims).await.len() == count;
+    stage.until("all are bound", async || all(NAMED).await).await;
+    for (claim, volume) in bound(&claims).await {
+        assert_eq!(volume, format!("{namespace}-pre-{}", &claim[1..]), "{claim}");
+    }
+
+    // Kubernetes takes none of these before it has called it Available.
+    for number in 0..FITTING {
+        let volume = prepared(&format!("any-{number}"), "keep-file", namespace, None);
+        volumes.create(&post, &volume).await.expect("made");
+    }
+    let available = async || {
+        let list = volumes.list(&ListParams::default()).await.expect("listed").items;
+        let phase = |volume: &PersistentVolume| volume.status.clone()?.phase;
+        list.iter().filter(|v| phase(v).as_deref() == Some("Available")).count() == FITTING
+    };
+    stage.until("all are available", available).await;
+    let made = (0..FITTING).map(|number| {
+        let claim = claim(&format!("f{number}"), "keep-file", "5Gi");
+        let (claims, post) = (claims.clone(), post.clone());
+        async move { claims.create(&post, &claim).await.expect("made") }
+    });
+    futures::future::join_all(made).await;
+    stage.until("all are bound", async || all(NAMED + FITTING).await).await;
+    for (claim, volume) in bound(&claims).await {
+        assert!(!volume.starts_with("pvc-"), "{claim} is bound to {volume}");
+    }
+    let gone = async || stage.on_arrays().await.is_empty();
+    stage.until("nothing of ours is on an array", gone).await;
+    for [kind, reason, claim, text] in events(&stage, namespace).await {
+        assert!(kind != "Warning" && reason != "ProvisioningSucceeded", "{claim}: {reason} {text}");
+    }
+    // And one for which there is none is served.
+    claims.create(&post, &claim("last", "pure-file", "1Gi")).await.expect("made");
+    stage.until("the last one is bound", async || all(NAMED + FITTING + 1).await).await;
+    assert!(bound(&claims).await["last"].starts_with("pvc-"));
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn claims_are_bound_to_what_kubernetes_finds_for_them() {
+    chosen_by_kubernetes("chosen", &[]).await;
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn claims_are_bound_to_what_kubernetes_finds_for_them_when_it_binds() {
+    chosen_by_kubernetes("left", &CONTROLLER).await;
+}
+
+/// 30 claims at once, files and blocks.
+async fn healthy_claims(namespace: &str, args: &[&str]) {
+    const CLAIMS: usize = 30;
+    let stage = Stage::open(namespace).await;
+    let _provisioner = stage.spawn(args);
+    let claims = stage.claims(namespace);
+    let made = (0..CLAIMS).map(|number| {
+        let class = ["pure-file", "pure-block", "keep-file"][number % 3];
+        let (claims, claim) = (claims.clone(), claim(&format!("c{number}"), class, "1Gi"));
+        async move { claims.create(&PostParams::default(), &claim).await.expect("made") }
+    });
+    futures::future::join_all(made).await;
+    stage.until("all are bound", async || bound(&claims).await.len() == CLAIMS).await;
+    // kube-controller-manager writes its events one after the other, long after what they tell of.
+    let told = async || {
+        let events = events(&stage, namespace).await;
+        let asked = events.into_iter().filter(|[_, reason, _, _]| reason == "ExternalProvisioning");
+        asked.map(|[_, _, claim, _]| claim).collect::<BTreeSet<_>>().len() == CLAIMS
+    };
+    stage.until("it is told that Kubernetes has asked for each", told).await;
+    let warnings =
+        events(&stage, namespace).await.into_iter().filter(|event| event[0] == "Warning");
+    assert_eq!(warnings.collect::<Vec<_>>(), [[""; 4]; 0]);
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn no_warning_is_on_a_healthy_claim() {
+    healthy_claims("healthy", &[]).await;
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn no_warning_is_on_a_healthy_claim_when_kubernetes_binds() {
+    healthy_claims("leisurely", &CONTROLLER).await;
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn a_volume_that_is_not_needed_any_more_goes() {
+    let mut stage = Stage::open("late").await;
+    // The arrays are busy for as long as it takes an admin to create a PersistentVolume.
+    let busy = json!([{
+        "fault": {"throttled": {"retryAfter": 10}}, "method": "POST", "resource": "file-systems", "times": 4,
+    }]);
+    faults(&stage, busy).await;
+    stage.start();
+    let (claims, post) = (stage.claims("late"), PostParams::default());
+    for (name, class) in [("gone", "pure-file"), ("kept", "keep-file")] {
+        claims.create(&post, &claim(name, class, "1Gi")).await.expect("made");
+    }
+    let begun = async || stage.told("late").await.contains("Provisioning");
+    stage.until("a volume is being made", begun).await;
+    for name in ["gone", "kept"] {
+        let uid = uid(&claims.get(name).await.expect("there"));
+        let mut volume = prepared(name, "pure-file", "late", Some(name));
+        // With the UID, as the scheduler writes it, Kubernetes looks at the claim at once.
+        let spec = volume.spec.as_mut().and_then(|spec| spec.claim_ref.as_mut());
+        spec.expect("a claim").uid = Some(uid);
+        stage.volumes().create(&post, &volume).await.expect("made");
+    }
+    stage.until("Kubernetes binds both", async || bound(&claims).await.len() == 2).await;
+    for (claim, volume) in bound(&claims).await {
+        assert_eq!(volume, format!("late-{claim}"));
+    }
+    let free = async || {
+        let list = claims.list(&ListParams::default()).await.expect("listed").items;
+        let ours = |claim: &PersistentVolumeClaim| {
+            claim.metadata.finalizers.iter().flatten().any(|each| each == "pso-gen.io/volume")
+        };
+        !list.iter().any(ours) && stage.on_arrays().await.is_empty()
+    };
+    stage.until("what was made for them is gone", free).await;
+    for [kind, reason, claim, text] in events(&stage, "late").await {
+        assert!(kind != "Warning" && reason != "ProvisioningSucceeded", "{claim}: {reason} {text}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn a_volume_that_an_admin_binds_to_another_claim_is_served_as_before() {
+    let mut stage = Stage::open("reused").await;
+    stage.start();
+    let (claims, post, patch) =
+        (stage.claims("reused"), PostParams::default(), PatchParams::default());
+    claims.create(&post, &claim("a", "keep-file", "1Gi")).await.expect("made");
+    stage.until("it is bound", async || bound(&claims).await.len() == 1).await;
+    let name = bound(&claims).await["a"].clone();
+    let volume = format!("demo-{name}");
+    claims.delete("a", &DeleteParams::default()).await.expect("deleted");
+    let phase = async |wanted: &str| {
+        let volume = stage.volumes().get(&name).await.expect("there");
+        volume.status.and_then(|status| status.phase).as_deref() == Some(wanted)
+    };
+    stage.until("it is released", async || phase("Released").await).await;
+    let unclaimed = Patch::Merge(json!({"spec": {"claimRef": null}}));
+    stage.volumes().patch(&name, &patch, &unclaimed).await.expect("patched");
+    let mut again = claim("again", "keep-file", "1Gi");
+    again.spec.get_or_insert_default().volume_name = Some(name.clone());
+    claims.create(&post, &again).await.expect("made");
+    stage.until("it is bound again", async || bound(&claims).await.len() == 1).await;
+
+    let grown = Patch::Merge(json!({
+        "metadata": {"annotations": {"pso-gen.io/snapshots": "every 365d, keep 2"}},
+        "spec": {"resources": {"requests": {"storage": "2Gi"}}},
+    }));
+    claims.patch("again", &patch, &grown).await.expect("patched");
+    let larger = async || {
+        let claim = claims.get("again").await.expect("there");
+        let capacity = claim.status.and_then(|status| status.capacity);
+        capacity.is_some_and(|all| all["storage"].0 == "2Gi")
+            && stage.on_arrays().await.get(&volume) == Some(&(2 << 30))
+    };
+    stage.until("it has grown", larger).await;
+    stage.until("it has a snapshot", async || stage.snapshots().await.len() == 1).await;
+    let told = events(&stage, "reused").await;
+    let told = |wanted: &str| {
+        told.iter().any(|[_, reason, claim, _]| claim == "again" && reason == wanted)
+    };
+    assert!(told("Resizing") && told("VolumeResizeSuccessful"), "its claim is told");
+    assert!(!told("ProvisioningFailed"));
+
+    let policy = Patch::Merge(json!({"spec": {"persistentVolumeReclaimPolicy": "Delete"}}));
+    stage.volumes().patch(&name, &patch, &policy).await.expect("patched");
+    claims.delete("again", &DeleteParams::default()).await.expect("deleted");
+    let gone = async || stage.volumes().get_opt(&name).await.expect("an answer").is_none();
+    stage.until("it goes with its claim", gone).await;
+    assert_eq!(stage.on_arrays().await, BTreeMap::new());
+}
