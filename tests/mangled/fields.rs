@@ -153,7 +153,9 @@ fn fields(shape: &Shape, path: &[String], found: &mut Vec<(Vec<String>, Shape)>)
     };
     match &shape.kind {
         Kind::Object(fields) => {
-            fields.iter().for_each(|field| inside(&field.name, &field.shape));
+            for field in fields {
+                inside(&field.name, &field.shape);
+            }
         }
         Kind::List(item) => inside("0", item),
         Kind::Map { values, .. } => inside("web", values),
@@ -165,12 +167,13 @@ fn fields(shape: &Shape, path: &[String], found: &mut Vec<(Vec<String>, Shape)>)
 /// A value that a shape takes.
 fn good(shape: &Shape) -> Json {
     match &shape.kind {
-        Kind::Anything => json!({}),
+        Kind::Anything | Kind::Map { .. } => json!({}),
         Kind::Boolean => json!(true),
         Kind::Integer { min, .. } => json!(min.unwrap_or(1).max(1)),
-        Kind::Text { format, choices, .. } => match choices.first() {
-            Some(choice) => json!(choice),
-            None => {
+        Kind::Text { format, choices, .. } => {
+            if let Some(choice) = choices.first() {
+                json!(choice)
+            } else {
                 let words = [
                     "a",
                     "a.example.com",
@@ -189,9 +192,8 @@ fn good(shape: &Shape) -> Json {
                 ];
                 json!(words.iter().find(|word| format.accepts(word)).expect("a word fits"))
             }
-        },
+        }
         Kind::List(_) => json!([]),
-        Kind::Map { .. } => json!({}),
         Kind::Object(fields) => {
             let required = fields.iter().filter(|field| field.required);
             required.map(|field| (field.name.clone(), good(&field.shape))).collect()
@@ -251,7 +253,7 @@ fn block(json: &Json, indent: usize, odd: &str, out: &mut String) {
     let blanks = " ".repeat(indent);
     let mut one = |key: &str, value: &Json| match value {
         Json::String(word) if word == HERE => {
-            out.push_str(&format!("{blanks}{key} {odd} #{HERE}\n"))
+            out.push_str(&format!("{blanks}{key} {odd} #{HERE}\n"));
         }
         Json::Object(fields) if !fields.is_empty() => {
             out.push_str(&format!("{blanks}{key}\n"));
@@ -577,7 +579,7 @@ fn odd_values_mean_the_same_everywhere() {
                 path.iter().map(|step| step.replace('.', "\\.")).collect::<Vec<_>>().join(".");
             match Setting::parse("--set", &format!("{name}={odd}"), &sources) {
                 Ok(setting) => {
-                    same("as a setting", &bench.run(vec![base.clone()], Vec::new(), vec![setting]))
+                    same("as a setting", &bench.run(vec![base.clone()], Vec::new(), vec![setting]));
                 }
                 Err(found) => wrong.add(&case, "as a setting is refused", &found),
             }
