@@ -573,6 +573,9 @@ async fn a_busy_array_is_asked_again_and_given_up_in_the_end() {
         assert_eq!(bench.all_calls() - before, 4, "{fault}");
     }
     bench.control("PUT", "/faults", json!([{"fault": "busy"}])).await;
+    let mut endpoint = bench.endpoint();
+    endpoint.pace.patience = Duration::from_secs(2);
+    let array = pso_gen::array::FlashBlade::new(endpoint).expect("an address");
     let error = array.capacity().await.expect_err("busy for good");
     assert_eq!((error.reason(), error.retry()), ("Busy", Retry::Soon));
 }

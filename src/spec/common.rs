@@ -426,13 +426,13 @@ struct PatchOperation {
     /// What is done.
     op: PatchOp,
     /// Where, as a JSON pointer such as `/spec/replicas`.
-    #[schemars(extend("format" = "path"))]
+    #[schemars(extend("format" = "pointer"))]
     path: String,
     /// What is added, put there, or compared.
     #[serde(default)]
     value: Json,
     /// Of `move` and `copy`: where it comes from.
-    #[schemars(extend("format" = "path"))]
+    #[schemars(extend("format" = "pointer"))]
     from: Option<String>,
 }
 

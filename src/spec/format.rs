@@ -35,6 +35,8 @@ pub enum Format {
     Variable,
     /// An absolute path.
     Path,
+    /// A place in a JSON document, RFC 6901: `/spec/replicas`.
+    Pointer,
     /// A file mode in octal, `0750`.
     Mode,
     /// A user and group number, `33:33`.
@@ -56,7 +58,7 @@ pub enum Format {
 }
 
 impl Format {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::Text,
         Self::Quantity,
         Self::Duration,
@@ -69,6 +71,7 @@ impl Format {
         Self::Image,
         Self::Variable,
         Self::Path,
+        Self::Pointer,
         Self::Mode,
         Self::Owner,
         Self::Cpu,
@@ -95,6 +98,7 @@ impl Format {
             Self::Image => "image",
             Self::Variable => "variable",
             Self::Path => "path",
+            Self::Pointer => "pointer",
             Self::Mode => "mode",
             Self::Owner => "owner",
             Self::Cpu => "cpu",
@@ -127,6 +131,7 @@ impl Format {
             Self::Image => "an image such as `registry.example.com/app:1.2.3`",
             Self::Variable => "a variable name of letters, digits and `_`",
             Self::Path => "an absolute path such as `/var/lib/app`",
+            Self::Pointer => "a JSON pointer such as `/spec/replicas`",
             Self::Mode => "a mode in octal such as `0750`",
             Self::Owner => "a user and group number such as `33:33`",
             Self::Cpu => "a number of CPUs such as `250m` or `2`",
@@ -166,6 +171,7 @@ impl Format {
             Self::Image => is_image(text),
             Self::Variable => is_variable(text),
             Self::Path => text.starts_with('/') && !text.split('/').any(|part| part == ".."),
+            Self::Pointer => text.starts_with('/'),
             Self::Mode => text.len() == 4 && u32::from_str_radix(text, 8).is_ok(),
             Self::Owner => is_owner(text),
             Self::Cpu => is_cpu(text),
@@ -294,7 +300,7 @@ mod tests {
 
     #[test]
     fn formats_accept_and_refuse() {
-        let table: [(Format, &[&str], &[&str]); 15] = [
+        let table: [(Format, &[&str], &[&str]); 16] = [
             (
                 Format::Hostname,
                 &["a.example.com", "localhost"],
@@ -342,6 +348,7 @@ mod tests {
                 &["3F2A9C1E7B4D4E1A", "3f2a9c1e", "3f2a9c1e7b4d4e1g"],
             ),
             (Format::Path, &["/a/b"], &["a", "/a/../b"]),
+            (Format::Pointer, &["/spec/ports/0"], &["spec.ports", ""]),
         ];
         for (format, good, bad) in table {
             for text in good {

@@ -29,6 +29,11 @@ pub fn repair(format: Format, text: &str) -> Option<String> {
         Format::Owner => vec![format!("{squeezed}:{squeezed}")],
         Format::Duration => durations(&squeezed),
         Format::Date => dates(&squeezed),
+        // As paths are written elsewhere, `spec.ports[0].name`.
+        Format::Pointer => {
+            let steps = squeezed.replace(['.', '['], "/").replace(']', "");
+            vec![format!("/{}", steps.trim_start_matches('/'))]
+        }
         Format::Path => vec![format!("/{}", text.trim().trim_start_matches("./"))],
         Format::Gateway if !text.contains('/') => {
             return Some(format!(

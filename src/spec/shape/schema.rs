@@ -195,7 +195,7 @@ fn text(format: Format) -> Json {
     }
     match format {
         Format::Quantity => {
-            json["exclusiveMinimum"] = 0.into();
+            json["minimum"] = 1.into();
             json["maximum"] = (1_i64 << 62).into();
         }
         Format::Cpu => json["exclusiveMinimum"] = 0.into(),
@@ -263,7 +263,7 @@ fn pattern(format: Format) -> Option<&'static str> {
         Format::Label => "^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$",
         Format::Gateway => "^[a-z0-9.-]+(/[a-z0-9.-]+){1,2}$",
         Format::Identity => "^[0-9a-f]{16}$",
-        Format::Path => "^/",
+        Format::Path | Format::Pointer => "^/",
         Format::Mode => "^[0-7]{4}$",
         Format::Owner => "^[0-9]+:[0-9]+$",
         Format::Cpu => r"^([0-9]+m|[0-9]*\.?[0-9]+)$",
