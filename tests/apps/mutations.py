@@ -175,10 +175,16 @@ INSTALLATION = {
         "table oc_users already exists",
     ),
     "ownCloud's background jobs know no lock": Mutation(
-        "owncloud: background jobs keep away from an installation",
+        "owncloud: background jobs keep away from an upgrade",
         'flock --nonblock --conflict-exit-code "$busy" "$lock"',
         "env",
-        "table oc_users already exists",
+        "Updates between these versions are under way",
+    ),
+    "ownCloud's background jobs install it": Mutation(
+        "owncloud: jobs do not install it",
+        """if ! grep -Eqs "'installed' *=> *true" "$config"; then""",
+        "if false; then",
+        "the administrator is admin/admin",
     ),
     "ownCloud is served uninstalled": Mutation(
         "owncloud: is not served unless installed",

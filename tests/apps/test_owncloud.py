@@ -8,20 +8,25 @@ FIRST = "install 10.16.4"
 ALONE = ["/usr/bin/entrypoint", "/usr/bin/owncloud", "true"]
 
 
-def start(cluster, command=None, files=None):
-    """Starts the installation of one more pod, after the steps before it."""
+def prepared(cluster):
+    """Returns a pod of the web server after the steps before its installation."""
     pod = cluster.pod("Deployment", "oc-web")
     for step in pod.spec["initContainers"]:
         if step["name"] != "install":
             pod.must(step["name"])
-    return pod.start("install", command=command, files=files)
+    return pod
 
 
-def start_job(cluster, name):
+def start(cluster, command=None, files=None):
+    """Starts the installation of one more pod, after the steps before it."""
+    return prepared(cluster).start("install", command=command, files=files)
+
+
+def start_job(cluster, name, files=None):
     """Starts a job's pod."""
     pod = cluster.pod("CronJob", f"oc-{name}")
     pod.steps()
-    return pod.start(name)
+    return pod.start(name, files=files)
 
 
 def expect_done(*running):
@@ -105,6 +110,33 @@ def test_background_jobs_keep_away_from_an_installation(cluster):
     expect_done(first)
     expect_done(start_job(cluster, "cron"))
     expect_equal(events(cluster), [FIRST, "system:cron"], "what was done afterwards")
+
+
+@app("owncloud")
+def test_jobs_do_not_install_it(cluster):
+    # They lack the administrator's password: the image would take admin/admin.
+    prepared(cluster)
+    expect_done(start_job(cluster, "cron"))
+    expect_equal(events(cluster), [], "what was done to the database")
+    ended = start_job(cluster, "occ").wait()
+    expect_equal(ended.code, 1, f"the exit code of a command, which said\n{ended.text}\nIt")
+    expect("not installed yet" in ended.text, f"it fails for another reason:\n{ended.text}")
+    expect_equal(events(cluster), [], "what was done to the database")
+    expect_done(start(cluster))
+    expect_equal(events(cluster), [FIRST], "what was done to the database")
+
+
+@app("owncloud")
+def test_background_jobs_keep_away_from_an_upgrade(cluster):
+    expect_done(start(cluster))
+    later = {"/usr/share/owncloud-version": "10.17.0\n"}
+    go_on = hold(cluster, "upgrade")
+    first = start(cluster, files=later)
+    has_come_to(cluster, "upgrade")
+    expect_done(start_job(cluster, "cron", files=later))
+    expect_equal(events(cluster), [FIRST], "what was done while the upgrade was under way")
+    go_on()
+    expect_done(first)
 
 
 @app("owncloud")
