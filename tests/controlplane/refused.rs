@@ -8,12 +8,11 @@ mod table;
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a control plane"]
 async fn the_api_server_refuses_what_pso_gen_refuses() {
-    let (kubeconfig, _control_plane) = match env::var_os("KUBECONFIG") {
-        Some(path) => (PathBuf::from(path), None),
-        None => {
-            let (path, process) = control_plane(&[]);
-            (path, Some(process))
-        }
+    let (kubeconfig, _control_plane) = if let Some(path) = env::var_os("KUBECONFIG") {
+        (PathBuf::from(path), None)
+    } else {
+        let (path, process) = control_plane(&[]);
+        (path, Some(process))
     };
     let client = client(&kubeconfig).await;
     let mut wrong = Vec::new();
