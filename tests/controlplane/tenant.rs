@@ -272,8 +272,13 @@ async fn a_tenant_writes_no_record_of_the_provisioner() {
     for (name, class) in both {
         claims.create(&PostParams::default(), &claim(name, class, "1Gi")).await.expect("made");
     }
-    let bound = async || is_bound(&claims.get("bound").await.expect("there"));
-    stage.until("the claim is bound", bound).await;
+    // The provisioner takes its finalizer off after Kubernetes has bound the claim.
+    let bound = async || {
+        let claim = claims.get("bound").await.expect("there");
+        let finalizers = claim.metadata.finalizers.as_deref().unwrap_or_default();
+        is_bound(&claim) && !finalizers.iter().any(|each| each == "pso-gen.io/volume")
+    };
+    stage.until("the claim is bound, and done with", bound).await;
     let own = tenant.api("v1", "PersistentVolumeClaim", Some(TENANT));
     for (name, class) in both {
         let finalizers = claims.get(name).await.expect("there").metadata.finalizers;
