@@ -239,7 +239,7 @@ pub fn orphans(census: &Census, grace: u64) -> (Vec<StrayVolume>, Option<Problem
             old.len()
         ),
         remedy: "look at them with `pso-gen orphans`; nothing destroys them by itself".to_owned(),
-        page: "docs/arrays.md#volumes-that-nobody-knows",
+        page: "docs/arrays.md#orphaned-volumes",
     });
     (old, problem)
 }

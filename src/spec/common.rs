@@ -408,7 +408,7 @@ pub enum Ownership {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Patch {
-    /// Which objects of the app are changed; it is an error when there is none.
+    /// Which objects of the app are changed; it is an error when none matches.
     pub target: PatchTarget,
     /// Strategic merge: the part of the object that changes. Lists of named things (containers,
     /// env, volumes, ports) merge by name, `null` removes, `$patch: delete` removes an item.

@@ -11,8 +11,7 @@ use super::{CidrText, Placement, Resources};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProvisionerSpec {
-    /// Image with `pso-gen` as its entry point, pinned to a full version or a digest. There is none that
-    /// everybody may pull: build it with `image/build` and push it to your own registry.
+    /// Image with `pso-gen` as its entry point, pinned to a full version or a digest. No public image is published: build it with `image/build` and push it to your own registry.
     #[schemars(extend("format" = "image"), example = "registry.example.com/pso-gen:0.1.0")]
     pub image: String,
     /// How many pods there are; one of them leads, the others wait to take over.
@@ -139,8 +138,7 @@ pub struct Monitoring {
         "additionalProperties" = {"type": "string", "format": "label"},
     ))]
     pub labels: BTreeMap<String, String>,
-    /// Address of the page that alerts lead to, for a copy of `docs/provisioner.md` that whoever is on call
-    /// can read. When left out, alerts have no `runbook_url`.
+    /// Address of the page that alerts lead to, for a copy of `docs/provisioner.md` that the on-call engineer can read. When left out, alerts have no `runbook_url`.
     #[schemars(example = "https://git.example.com/pso-gen/docs/provisioner.md")]
     pub runbooks: Option<String>,
 }

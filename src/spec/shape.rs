@@ -29,7 +29,7 @@ pub struct Shape {
     pub kind: Kind,
     /// What holds when it is left out, for people to read.
     pub default: Option<Json>,
-    /// A value somebody might write.
+    /// An example of a value.
     pub example: Option<Json>,
 }
 

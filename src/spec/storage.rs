@@ -81,7 +81,7 @@ pub struct ArraySpec {
     /// The one key that its certificate must have, in place of `ca`: SHA-256 of the public key, such as
     /// `sha256:` and 64 hexadecimal digits.
     pub pin: Option<String>,
-    /// Its id, as `arrays` of its REST API tells it. When left out, the one that is seen first counts
+    /// Its id, as `arrays` of its REST API returns it. When left out, the one that is seen first counts
     /// until the provisioner restarts.
     pub id: Option<String>,
     /// Labels for placement: a class may ask for them with `arrays`.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{Profile, Via};
 
 /// What the platform lets the apps of tenants do. With nothing written it is as little as an app needs:
-/// objects in its own namespace, under the Pod Security profile `baseline`, with a way in by Ingress or Gateway.
+/// objects in its own namespace, under the Pod Security profile `baseline`, reached through Ingress or Gateway.
 ///
 /// The platform sets the rules where tenants cannot change them: as the variable `PSO_GEN_TENANT_RULES` of Argo
 /// CD's sidecar, or as a file (`--tenant-rules`) in a pipeline. Storage documents, Namespaces and other objects of

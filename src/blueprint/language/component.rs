@@ -93,13 +93,13 @@ pub struct Serving {
     /// Steps that must succeed, in order, before it starts. No probe disturbs them.
     #[serde(default)]
     pub before: Vec<Step>,
-    /// How to tell that it has started. Until then, the other probes wait.
+    /// Probe that succeeds once it has started. Until then, the other probes wait.
     #[serde(default)]
     pub startup: Option<Probe>,
-    /// How to tell that it can serve. While not, it gets no traffic.
+    /// Probe that succeeds while it can serve. While not, it gets no traffic.
     #[serde(default)]
     pub ready: Option<Probe>,
-    /// How to tell that only a restart helps. It must not depend on other components.
+    /// Probe that fails when only a restart helps. It must not depend on other components.
     #[serde(default)]
     pub alive: Option<Probe>,
     /// How long it may take to end before it is killed.
@@ -219,8 +219,7 @@ pub struct Schedule {
     /// A component whose image, user, variables, files, mounts and network access it shares.
     #[serde(default)]
     pub like: Option<String>,
-    /// A schedule of five fields in UTC, or `asked`: it runs when somebody says
-    /// `kubectl create job --from=cronjob/NAME`.
+    /// A schedule of five fields in UTC, or `asked`: it runs on `kubectl create job --from=cronjob/NAME`.
     pub when: When,
     /// How long one run may take.
     #[serde(default)]

@@ -83,7 +83,7 @@ pub(crate) struct Parameter {
     pub default: Option<Json>,
     /// Whether it must be written.
     pub required: bool,
-    /// A value somebody might write.
+    /// An example of a value.
     pub example: Option<Json>,
     /// Unit of a number, for people.
     pub unit: Option<String>,
@@ -106,10 +106,10 @@ pub(crate) struct VolumeDeclaration {
     /// What is stored there.
     #[serde(default)]
     pub about: String,
-    /// Class unless somebody writes another: `pure-file` or `pure-block`.
+    /// Class unless the app file sets another: `pure-file` or `pure-block`.
     #[schemars(extend("format" = "class"))]
     pub class: String,
-    /// Size unless somebody writes another.
+    /// Size unless the app file sets another.
     pub size: Quantity,
     /// User and group number that its top folder belongs to, `33:33`. On a block volume, a folder
     /// inside it.
@@ -145,9 +145,9 @@ pub struct SecretKey {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Rule {
-    /// The field under `spec` that it is told at.
+    /// The field under `spec` at which it is reported.
     pub at: String,
-    /// What is wrong: lower case, no full stop.
+    /// The problem: lower case, no full stop.
     pub problem: String,
     /// What to write instead.
     #[serde(default)]

@@ -216,7 +216,7 @@ word_or_fields!(
 pub struct Exposure {
     /// Host names.
     pub hosts: Vec<String>,
-    /// Largest request body, where the way in has a limit of its own.
+    /// Largest request body, where the Ingress controller or Gateway has a limit of its own.
     pub max_body: Option<Quantity>,
     /// Longest time that a request may take.
     pub timeout: Option<Seconds>,
@@ -228,7 +228,7 @@ pub struct Exposure {
 struct ExposureFields {
     /// Host names.
     hosts: Vec<String>,
-    /// Largest request body, where the way in has a limit of its own.
+    /// Largest request body, where the Ingress controller or Gateway has a limit of its own.
     #[serde(default)]
     max_body: Option<Quantity>,
     /// Longest time that a request may take.
