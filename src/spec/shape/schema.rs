@@ -198,7 +198,15 @@ fn text(format: Format) -> Json {
             json["minimum"] = 1.into();
             json["maximum"] = (1_i64 << 62).into();
         }
-        Format::Cpu => json["exclusiveMinimum"] = 0.into(),
+        Format::Cpu => {
+            json["exclusiveMinimum"] = 0.into();
+            json["exclusiveMaximum"] = 10_000.into();
+        }
+        // Sixteen digits, where all of them are decimal.
+        Format::Identity => {
+            json["minimum"] = 1_000_000_000_000_000_u64.into();
+            json["maximum"] = 9_999_999_999_999_999_u64.into();
+        }
         Format::Duration => {
             json["minimum"] = 0.into();
             json["maximum"] = u32::MAX.into();
@@ -266,6 +274,6 @@ fn pattern(format: Format) -> Option<&'static str> {
         Format::Path | Format::Pointer => "^/",
         Format::Mode => "^[0-7]{4}$",
         Format::Owner => "^[0-9]+:[0-9]+$",
-        Format::Cpu => r"^([0-9]+m|[0-9]*\.?[0-9]+)$",
+        Format::Cpu => r"^([0-9]{1,10}m|[0-9]{1,18}(\.[0-9]*)?|\.[0-9]+)$",
     })
 }
