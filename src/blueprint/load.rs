@@ -366,7 +366,7 @@ impl Blueprint {
     }
 }
 
-/// Secrets in clear text: values of variables, and of parameters that nobody sets.
+/// Secrets in clear text: values of variables, and of parameters at their defaults.
 fn secrets_in(node: &Node) -> Vec<Diagnostic> {
     let entries = |node: Option<&Node>| node.and_then(Node::entries).unwrap_or_default().to_vec();
     let mut named: Vec<Entry> = Vec::new();
