@@ -16,10 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use pso_gen::array::{
-    Array, Details, Endpoint, ExportRule, FlashArray, FlashBlade, Name, NfsVersions, Owner, Pace,
-    Qos, Squash, TokenFile, Trust, Wanted,
-};
+use pso_gen::arrays::{Array, Endpoint, FlashArray, FlashBlade, Pace, TokenFile, Trust};
+use pso_gen::contract::{Details, ExportRule, Name, NfsVersions, Owner, Qos, Squash, Wanted};
 use pso_gen::simulator::{self, Method, Request, Settings};
 use serde_json::{Value as Json, json};
 

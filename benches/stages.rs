@@ -1,11 +1,11 @@
 //! Where the time of a run goes: each stage on one NextCloud app, and all of them.
 
-use pso_gen::blueprint::{Classes, Library, instantiate};
-use pso_gen::compile::compile;
-use pso_gen::diagnostic::Sources;
-use pso_gen::pipeline::Pipeline;
-use pso_gen::spec::split;
-use pso_gen::{manifest, yaml};
+use pso_gen::compiler::blueprint::{Classes, Library, instantiate};
+use pso_gen::compiler::compile::compile;
+use pso_gen::compiler::diagnostic::Sources;
+use pso_gen::compiler::run::Pipeline;
+use pso_gen::compiler::spec::split;
+use pso_gen::compiler::{manifest, yaml};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -84,9 +84,9 @@ fn whole_app(bencher: divan::Bencher<'_, '_>) {
         layers: Vec::new(),
         settings: Vec::new(),
         namespace: None,
-        tenancy: pso_gen::spec::Tenancy::default(),
+        tenancy: pso_gen::compiler::spec::Tenancy::default(),
         today: "2026-01-01".to_owned(),
-        side: pso_gen::pipeline::Side::Today,
+        side: pso_gen::compiler::run::Side::Today,
     };
     bencher.bench_local(|| {
         let unit = pipeline.render(source);

@@ -126,9 +126,9 @@ enum Trouble {
     #[error("cannot simulate arrays")]
     Simulate(#[source] std::io::Error),
     #[error(transparent)]
-    Manifest(#[from] crate::manifest::WriteError),
+    Manifest(#[from] crate::compiler::manifest::WriteError),
     #[error("cannot write YAML")]
-    Yaml(#[from] crate::yaml::WriteError),
+    Yaml(#[from] crate::compiler::yaml::WriteError),
     #[error("cannot turn an object into JSON")]
     Json(#[from] serde_json::Error),
     /// The reader of our output has gone: no matter of ours.

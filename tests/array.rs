@@ -17,12 +17,13 @@ mod trust;
 use std::time::Duration;
 
 use bench::{Bench, block, file, limited, owner};
-use pso_gen::array::{Array, Host, Kind, Name, Owner, Reach, Retry, Source, Suffix, VolumeId};
+use pso_gen::arrays::{Array, Host, Kind};
+use pso_gen::contract::{Name, Owner, Reach, Retry, Source, Suffix, VolumeId};
+use pso_gen::provisioner::decide::Slot;
 use pso_gen::simulator::{Method, Settings};
-use pso_gen::volume::Slot;
 use serde_json::json;
 
-fn id(volume: &pso_gen::array::Volume) -> VolumeId {
+fn id(volume: &pso_gen::contract::Volume) -> VolumeId {
     volume.volume_id().expect("a name of ours")
 }
 
@@ -241,7 +242,7 @@ async fn snapshots_and_copies_on_both_arrays() {
         let again = array.snapshot(&volume, &suffix("s1")).await.expect("found");
         assert_eq!(again.id, taken.id);
         array.snapshot(&volume, &suffix("s2")).await.expect("taken");
-        let names = |all: Vec<pso_gen::array::Snapshot>| {
+        let names = |all: Vec<pso_gen::contract::Snapshot>| {
             all.into_iter().map(|s| (s.name, s.destroyed)).collect::<Vec<_>>()
         };
         array.destroy_snapshot(&taken).await.expect("destroyed");
@@ -444,7 +445,7 @@ async fn an_answer_that_comes_too_late_is_looked_for() {
     let mut endpoint = bench.endpoint();
     // Long enough for every other answer on a busy machine, and far shorter than the slow one.
     endpoint.pace.request = Duration::from_secs(2);
-    let array = pso_gen::array::FlashBlade::new(endpoint).expect("an address");
+    let array = pso_gen::arrays::FlashBlade::new(endpoint).expect("an address");
     array.identity().await.expect("logged in");
     let slow = json!([{"fault": {"slow": {"delay": 3_600_000}}, "method": "POST", "times": 1}]);
     bench.control("PUT", "/faults", slow).await;
@@ -479,13 +480,13 @@ async fn another_array_at_the_address_is_not_touched() {
     let bench = Bench::flashblade().await;
     let mut endpoint = bench.endpoint();
     endpoint.id = Some("11111111-0000-4000-8000-000000000000".to_owned());
-    let array = pso_gen::array::FlashBlade::new(endpoint).expect("an address");
+    let array = pso_gen::arrays::FlashBlade::new(endpoint).expect("an address");
     let error = array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect_err("another array");
     assert_eq!(error.reason(), "WrongArray");
     assert_eq!(bench.calls(Method::Post, "file-systems"), 0);
 
     // Nor one of the other kind.
-    let array = pso_gen::array::FlashArray::new(bench.endpoint()).expect("an address");
+    let array = pso_gen::arrays::FlashArray::new(bench.endpoint()).expect("an address");
     let error = array.ensure(&block("prod-pvc-1", 1 << 30)).await.expect_err("no FlashArray");
     assert!(matches!(error.kind(), Kind::Unsupported { .. }), "{error}");
 }
@@ -495,13 +496,13 @@ async fn a_certificate_of_nobody_is_refused() {
     let bench = Bench::flashblade().await;
     let pinned = |pin: [u8; 32]| {
         let mut endpoint = bench.endpoint();
-        endpoint.trust = pso_gen::array::Trust::Pin(pin);
-        pso_gen::array::FlashBlade::new(endpoint).expect("an address")
+        endpoint.trust = pso_gen::arrays::Trust::Pin(pin);
+        pso_gen::arrays::FlashBlade::new(endpoint).expect("an address")
     };
     pinned(bench.pin()).identity().await.expect("its key is the pinned one");
     let mut system = bench.endpoint();
-    system.trust = pso_gen::array::Trust::System;
-    let unknown = pso_gen::array::FlashBlade::new(system).expect("an address");
+    system.trust = pso_gen::arrays::Trust::System;
+    let unknown = pso_gen::arrays::FlashBlade::new(system).expect("an address");
     for array in [pinned([0; 32]), unknown] {
         let error = array.identity().await.expect_err("not trusted");
         assert_eq!(error.reason(), "Untrusted", "{error}");
@@ -551,10 +552,10 @@ async fn an_array_that_is_away_is_told_soon() {
     let bench = Bench::flashblade().await;
     let mut endpoint = bench.endpoint();
     endpoint.management = "127.0.0.1:1".to_owned();
-    let array = pso_gen::array::FlashBlade::new(endpoint).expect("an address");
+    let array = pso_gen::arrays::FlashBlade::new(endpoint).expect("an address");
     let error = array.capacity().await.expect_err("nobody there");
     assert_eq!((error.reason(), error.retry()), ("Unreachable", Retry::Soon), "{error}");
-    let error = pso_gen::array::FlashBlade::new(pso_gen::array::Endpoint {
+    let error = pso_gen::arrays::FlashBlade::new(pso_gen::arrays::Endpoint {
         management: "http://array".to_owned(),
         ..bench.endpoint()
     });
@@ -575,7 +576,7 @@ async fn a_busy_array_is_asked_again_and_given_up_in_the_end() {
     bench.control("PUT", "/faults", json!([{"fault": "busy"}])).await;
     let mut endpoint = bench.endpoint();
     endpoint.pace.patience = Duration::from_secs(2);
-    let array = pso_gen::array::FlashBlade::new(endpoint).expect("an address");
+    let array = pso_gen::arrays::FlashBlade::new(endpoint).expect("an address");
     let error = array.capacity().await.expect_err("busy for good");
     assert_eq!((error.reason(), error.retry()), ("Busy", Retry::Soon));
 }

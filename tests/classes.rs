@@ -4,10 +4,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use pso_gen::blueprint::{Classes, Library};
-use pso_gen::diagnostic::{Sources, Style, any_error, human};
-use pso_gen::pipeline::{Pipeline, Unit};
-use pso_gen::{manifest, yaml};
+use pso_gen::compiler::blueprint::{Classes, Library};
+use pso_gen::compiler::diagnostic::{Sources, Style, any_error, human};
+use pso_gen::compiler::run::{Pipeline, Unit};
+use pso_gen::compiler::{manifest, yaml};
 use serde_json::Value as Json;
 use similar::TextDiff;
 
@@ -29,9 +29,9 @@ fn render(library: &Library, sources: &Sources, text: &str) -> Unit {
         layers: Vec::new(),
         settings: Vec::new(),
         namespace: None,
-        tenancy: pso_gen::spec::Tenancy::default(),
+        tenancy: pso_gen::compiler::spec::Tenancy::default(),
         today: "2026-01-01".to_owned(),
-        side: pso_gen::pipeline::Side::Today,
+        side: pso_gen::compiler::run::Side::Today,
     };
     pipeline.render(sources.add("app.pso.yaml", text))
 }

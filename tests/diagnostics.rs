@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use pso_gen::diagnostic::Code;
+use pso_gen::compiler::diagnostic::Code;
 
 mod support;
 

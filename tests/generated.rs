@@ -5,11 +5,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pso_gen::blueprint::{Classes, Library, instantiate};
 use pso_gen::cli::{generated, man_pages};
-use pso_gen::diagnostic::{Code, Sources, any_error};
-use pso_gen::spec::split;
-use pso_gen::yaml;
+use pso_gen::compiler::blueprint::{Classes, Library, instantiate};
+use pso_gen::compiler::diagnostic::{Code, Sources, any_error};
+use pso_gen::compiler::spec::split;
+use pso_gen::compiler::yaml;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -4,10 +4,10 @@
 mod fields;
 
 use proptest::prelude::*;
-use pso_gen::blueprint::{Classes, Library};
-use pso_gen::diagnostic::{Sources, Style, any_error, human, json, sarif};
-use pso_gen::manifest;
-use pso_gen::pipeline::Pipeline;
+use pso_gen::compiler::blueprint::{Classes, Library};
+use pso_gen::compiler::diagnostic::{Sources, Style, any_error, human, json, sarif};
+use pso_gen::compiler::manifest;
+use pso_gen::compiler::run::Pipeline;
 
 const EXAMPLES: [&str; 5] = [
     include_str!("../examples/full/nextcloud.pso.yaml"),
@@ -128,9 +128,9 @@ proptest! {
             layers: Vec::new(),
             settings: Vec::new(),
             namespace: None,
-            tenancy: pso_gen::spec::Tenancy::default(),
+            tenancy: pso_gen::compiler::spec::Tenancy::default(),
             today: "2026-01-01".to_owned(),
-            side: pso_gen::pipeline::Side::Today,
+            side: pso_gen::compiler::run::Side::Today,
         };
         let unit = pipeline.render(sources.add("mangled.pso.yaml", text));
         // All three renderings stand every place that they are given.

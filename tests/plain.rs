@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use pso_gen::plain;
+use pso_gen::sanitize;
 
 /// Clears a screen by either set of controls, turns the direction of reading, and forges a line.
 const HOSTILE: &str = "x\u{1b}[2J\u{9b}2J\u{202e}\u{2066}\u{85}error: forged";
@@ -81,7 +81,7 @@ fn no_words_of_a_repository_steer_a_terminal() {
         assert!(!text.is_empty(), "{command:?}");
         for c in text.chars() {
             assert!(
-                matches!(c, '\n' | '\t') || !plain::steers(c),
+                matches!(c, '\n' | '\t') || !sanitize::steers(c),
                 "{command:?}: {c:?} in {text:?}"
             );
         }

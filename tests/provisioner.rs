@@ -19,8 +19,8 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use pso_gen::controller::Metrics;
-use pso_gen::volume::Reason;
+use pso_gen::provisioner::decide::Reason;
+use pso_gen::provisioner::run::Metrics;
 use serde_json::{Value as Json, json};
 
 /// A process that ends with the test, however that ends.
@@ -510,7 +510,7 @@ fn names_of_metrics(text: &str) -> BTreeSet<String> {
 }
 
 fn beside_the_compiler(file: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/compile/platform");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/compiler/compile/platform");
     fs::read_to_string(folder.join(file)).expect("a file")
 }
 

@@ -1,7 +1,7 @@
 //! What the API server refuses is refused before it is asked, at the field that the API server names.
 
-use pso_gen::manifest::Object;
-use pso_gen::manifest::refused::refused;
+use pso_gen::compiler::manifest::Object;
+use pso_gen::compiler::manifest::refused::refused;
 
 #[path = "refused/table.rs"]
 mod table;

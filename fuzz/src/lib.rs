@@ -1,16 +1,19 @@
-//! The rooms `yaml` and `diagnostic` of the program, and `plain.rs`, as they are, without all the rest: built in seconds, with the
+//! The rooms `yaml` and `diagnostic` of the program, and `sanitize.rs`, as they are, without all the rest: built in seconds, with the
 //! crates that they stand on.
 
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
-pub mod diagnostic;
-pub mod plain;
-pub mod yaml;
+pub mod sanitize;
+/// See `src/compiler.rs`.
+pub mod compiler {
+    pub mod diagnostic;
+    pub mod yaml;
+}
 
 use serde_json::Value as Json;
 
-use diagnostic::Sources;
-use yaml::{Node, Value};
+use compiler::diagnostic::{self, Sources};
+use compiler::yaml::{self, Node, Value};
 
 /// Reads bytes as the program does; checks what must hold whatever they are.
 pub fn read(bytes: &[u8]) -> Result<Vec<Node>, &'static str> {

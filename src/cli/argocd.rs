@@ -15,15 +15,15 @@ use super::out::{self, Format};
 use super::session::Session;
 use super::sink::Stream;
 use super::{Outcome, Trouble, render};
-use crate::argocd::{
+use crate::adapters::argocd::{
     Announcement, Files, PARAMETER, PARAMETERS, Repository, announce, environment, parameters,
     screen,
 };
-use crate::blueprint::name_of;
-use crate::diagnostic::{Code, Diagnostic, Place, Sources};
-use crate::pipeline::Side;
-use crate::plain;
-use crate::spec::{Given, Setting};
+use crate::compiler::blueprint::name_of;
+use crate::compiler::diagnostic::{Code, Diagnostic, Place, Sources};
+use crate::compiler::run::Side;
+use crate::compiler::spec::{Given, Setting};
+use crate::sanitize;
 
 /// Argo CD gives a request 60 s, the upload of the repository included, and then kills the command without a
 /// word (`controller.repo.server.timeout.seconds`). What waits and what works is less than that together.
@@ -232,7 +232,8 @@ fn generate(told: &Told) -> Result<Made, Trouble> {
 
 /// Puts variables, then parameters, over everything else.
 fn set(session: &mut Session, told: &Told, given: Vec<Given>) -> Result<(), Trouble> {
-    let is_ours = |(name, _): &&(String, String)| name.starts_with(crate::argocd::VARIABLE);
+    let is_ours =
+        |(name, _): &&(String, String)| name.starts_with(crate::adapters::argocd::VARIABLE);
     let variables: Vec<_> = told.variables.iter().filter(is_ours).cloned().collect();
     let (mut all, mut wrong) = (Vec::new(), Vec::new());
     if !variables.is_empty() {
@@ -275,7 +276,7 @@ fn list(told: &Told) -> Result<Made, Trouble> {
         Vec::new()
     });
     let list = format!("{:#}\n", serde_json::to_value(announced)?);
-    Ok(Made::Parameters(plain::json(&list)))
+    Ok(Made::Parameters(sanitize::json(&list)))
 }
 
 /// Returns the parameters of all apps, or nothing when there are more apps than `most`.

@@ -3,8 +3,8 @@
 use std::io::{self, BufRead, IsTerminal};
 
 use super::{Trouble, out};
-use crate::diagnostic::nearest;
-use crate::spec::{Format, repair};
+use crate::compiler::diagnostic::nearest;
+use crate::compiler::spec::{Format, repair};
 
 /// Asks on a terminal; elsewhere, every answer is its default.
 pub(super) struct Answers {

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 
 use super::Trouble;
 use super::files::Input;
-use crate::diagnostic::{Diagnostic, Sources};
-use crate::yaml::{self, Documents, Node};
+use crate::compiler::diagnostic::{Diagnostic, Sources};
+use crate::compiler::yaml::{self, Documents, Node};
 
 /// Most files that are read together, and most documents that are rendered together: keeps all cores
 /// busy.

@@ -9,11 +9,12 @@ use kube::{Client, Config};
 
 use super::Trouble;
 use super::files::Input;
-use crate::controller::{CountRequests, Metrics, SmallPages, cause, chain, remedy};
-use crate::diagnostic::{Code, Diagnostic, Place, Sources};
-use crate::pipeline::read_storage;
-use crate::spec::{STORAGE, StorageSpec, split};
-use crate::yaml;
+use crate::compiler::diagnostic::{Code, Diagnostic, Place, Sources};
+use crate::compiler::run::read_storage;
+use crate::compiler::spec::{STORAGE, split};
+use crate::compiler::yaml;
+use crate::contract::StorageSpec;
+use crate::provisioner::run::{CountRequests, Metrics, SmallPages, cause, chain, remedy};
 
 /// A cluster that is asked.
 pub(super) struct Cluster {
@@ -46,7 +47,7 @@ impl Cluster {
             })?,
         };
         let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let address = crate::plain::name(&address);
+        let address = crate::sanitize::name(&address);
         let builder = ClientBuilder::try_from(config);
         let builder = builder.map_err(|error| unreached(&address, &error))?;
         let builder = builder.with_layer(&CountRequests::new(metrics));

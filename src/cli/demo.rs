@@ -12,10 +12,10 @@ use super::cluster::{Cluster, storage};
 use super::input::InputArgs;
 use super::session::Session;
 use super::{Outcome, Trouble, out, screen, simulate, status};
-use crate::controller::{self, Applied, Arrays, Metrics, Status, before};
-use crate::diagnostic::{Sources, any_error};
-use crate::report::{Report, Scope};
-use crate::volume::Binding;
+use crate::compiler::diagnostic::{Sources, any_error};
+use crate::provisioner::decide::Binding;
+use crate::provisioner::report::{Report, Scope};
+use crate::provisioner::run::{self, Applied, Arrays, Metrics, Status, before};
 
 /// The apps that are shown.
 const APPS: [(&str, &str); 3] = [
@@ -79,7 +79,7 @@ async fn show(args: &Args) -> Result<Outcome, Trouble> {
             let ended = async {
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            controller::run(client, arrays, None, &Status::new(), ended).await
+            run::run(client, arrays, None, &Status::new(), ended).await
         }
     });
     let mut applied = Applied::default();
@@ -99,7 +99,7 @@ async fn show(args: &Args) -> Result<Outcome, Trouble> {
 }
 
 /// Why this cluster is not one for a demo.
-fn refused(there: &controller::Before) -> Option<String> {
+fn refused(there: &run::Before) -> Option<String> {
     let class =
         there.classes.iter().find(|name| ["pure-file", "pure-block"].contains(&name.as_str()));
     let namespace = there.namespaces.iter().find(|name| name.starts_with(NAMESPACE));
@@ -119,7 +119,7 @@ fn arrays(document: &Path) -> Result<Arrays, Trouble> {
     let spec = storage(document, &Sources::default())?;
     let spec = spec.map_err(|_| wrong("their storage document is wrong".to_owned()))?;
     let folder = document.parent().unwrap_or(Path::new(""));
-    controller::set_up(&spec, folder, Path::new(""), Binding::Direct)
+    run::set_up(&spec, folder, Path::new(""), Binding::Direct)
         .map_err(|error| wrong(error.to_string()))
 }
 
@@ -150,11 +150,11 @@ fn rendered(path: &Path, settings: &[String], storage: &[PathBuf]) -> Result<Vec
         tenant_rules: Vec::new(),
         application: None,
         ignored: super::files::Ignored::default(),
-        side: crate::pipeline::Side::Today,
+        side: crate::compiler::run::Side::Today,
         today: None,
     })?;
     let mut objects = Vec::new();
-    let prepare = |unit: &crate::pipeline::Unit| {
+    let prepare = |unit: &crate::compiler::run::Unit| {
         let apps = unit.apps.iter().flat_map(|app| app.compiled.objects.clone());
         let storage = unit.storage.iter().flat_map(|stored| stored.objects.clone());
         Ok(storage.chain(apps).collect::<Vec<_>>())
@@ -167,7 +167,7 @@ fn rendered(path: &Path, settings: &[String], storage: &[PathBuf]) -> Result<Vec
         return Err(Trouble::Usage(format!("{} is wrong", path.display())));
     }
     let all = summary.namespaces.iter().chain(&objects);
-    let all = all.map(crate::manifest::Object::to_json).collect::<Result<Vec<_>, _>>();
+    let all = all.map(crate::compiler::manifest::Object::to_json).collect::<Result<Vec<_>, _>>();
     all.map_err(|error| Trouble::Usage(error.to_string()))
 }
 
@@ -207,7 +207,7 @@ async fn watched(
 }
 
 async fn look(cluster: &Cluster, arrays: &Arrays) -> Result<Report, Trouble> {
-    let census = controller::census(&cluster.client, Some(arrays), None).await;
+    let census = run::census(&cluster.client, Some(arrays), None).await;
     let census = census.map_err(|error| cluster.trouble(&error))?;
     Ok(Report::new(&census, &Scope::default(), None))
 }
@@ -217,7 +217,7 @@ async fn clean(cluster: &Cluster, arrays: &Arrays, applied: &mut Applied) -> Res
     applied.delete(&cluster.client).await.map_err(|error| cluster.trouble(&error))?;
     loop {
         let report = look(cluster, arrays).await?;
-        let is_up = |state: &&crate::report::ArrayLine| state.volumes != Some(0);
+        let is_up = |state: &&crate::provisioner::report::ArrayLine| state.volumes != Some(0);
         let left = report.claims.len()
             + report.released.len()
             + report.arrays.iter().filter(is_up).count();

@@ -10,12 +10,12 @@ use super::input::InputArgs;
 use super::out::{self, Format};
 use super::session::{Session, Summary};
 use super::{Outcome, Trouble, git};
-use crate::check::{Change, Owner, changes};
-use crate::diagnostic::{Code, Diagnostic, Sources, Style, any_error};
-use crate::manifest::{Earlier, Identity};
-use crate::pipeline::{Rendered, Unit};
-use crate::plain;
-use crate::yaml;
+use crate::compiler::check::{Change, Owner, changes};
+use crate::compiler::diagnostic::{Code, Diagnostic, Sources, Style, any_error};
+use crate::compiler::manifest::{Earlier, Identity};
+use crate::compiler::run::{Rendered, Unit};
+use crate::compiler::yaml;
+use crate::sanitize;
 
 /// Show what would change against an earlier output
 ///
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         }
     }
     // What was rendered earlier may be anybody's words.
-    out::data(&plain::coloured(&text))?;
+    out::data(&sanitize::coloured(&text))?;
     match (changes.is_empty(), missing.is_empty()) {
         (true, true) => Ok(Outcome::Good),
         (true, false) => Err(Trouble::Usage(format!(
@@ -156,7 +156,7 @@ fn show(change: &Change, style: Style) -> Result<String, Trouble> {
         let mut text = String::new();
         if let Some(json) = json {
             yaml::write(&mut text, json).map_err(|source| {
-                Trouble::Manifest(crate::manifest::WriteError {
+                Trouble::Manifest(crate::compiler::manifest::WriteError {
                     identity: change.identity.clone(),
                     source,
                 })

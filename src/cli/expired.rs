@@ -7,10 +7,10 @@ use jiff::civil::Date;
 use super::files::{self, Input};
 use super::out;
 use super::{Outcome, Trouble};
-use crate::diagnostic::{Code, Diagnostic, Sources};
-use crate::plain;
-use crate::spec::Format;
-use crate::yaml;
+use crate::compiler::diagnostic::{Code, Diagnostic, Sources};
+use crate::compiler::spec::Format;
+use crate::compiler::yaml;
+use crate::sanitize;
 
 /// List apps whose `expires` has passed
 ///
@@ -63,12 +63,12 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             continue;
         };
         any = true;
-        out::data(&format!("{}\t{day}\n", plain::name(&input.name())))?;
+        out::data(&format!("{}\t{day}\n", sanitize::name(&input.name())))?;
         if args.delete && ended.len() == documents.len() {
             input.delete()?;
         } else if args.delete {
             kept = true;
-            let name = plain::name(&input.name());
+            let name = sanitize::name(&input.name());
             out::words(&format!("{name} holds other documents, too; it is left\n"));
         }
     }

@@ -3,11 +3,12 @@
 use super::files;
 use super::out;
 use super::{Outcome, Trouble};
-use crate::blueprint::{Library, blueprint_shape};
-use crate::diagnostic::{Code, Sources, nearest};
-use crate::pipeline::{storage_shape, tenant_rules_shape};
-use crate::plain;
-use crate::spec::{API_VERSION, STORAGE, Shape, explain};
+use crate::compiler::blueprint::{Library, blueprint_shape};
+use crate::compiler::diagnostic::{Code, Sources, nearest};
+use crate::compiler::run::{storage_shape, tenant_rules_shape};
+use crate::compiler::spec::{STORAGE, Shape, explain};
+use crate::contract::API_VERSION;
+use crate::sanitize;
 
 /// How the language of blueprints is called here.
 pub(super) const BLUEPRINT: &str = "blueprint";
@@ -71,7 +72,7 @@ pub(super) fn library(
     Library::new(all, sources).map_err(|wrong| broken(&wrong, sources))
 }
 
-fn broken(wrong: &[crate::diagnostic::Diagnostic], sources: &Sources) -> Trouble {
+fn broken(wrong: &[crate::compiler::diagnostic::Diagnostic], sources: &Sources) -> Trouble {
     out::diagnostics(wrong, sources, out::Format::Human);
     Trouble::Usage("a blueprint cannot be read".to_owned())
 }
@@ -107,7 +108,7 @@ fn kinds(library: &Library, sources: &Sources) -> Result<String, Trouble> {
     for word in library.kinds().iter().map(String::as_str).chain([STORAGE]) {
         if let Some((kind, shape)) = shape(word, library, sources)? {
             let about = shape.about.split(". ").next().unwrap_or_default().trim_end_matches('.');
-            text.push_str(&format!("  {kind:<12} {}\n", plain::line(about, plain::LONGEST)));
+            text.push_str(&format!("  {kind:<12} {}\n", sanitize::line(about, sanitize::LONGEST)));
         }
     }
     text.push_str("\n`pso-gen explain KIND` lists the fields of one.\n");

@@ -10,8 +10,8 @@ use ignore::WalkBuilder;
 
 use super::below::Below;
 use super::{Trouble, links};
-use crate::blueprint::Folder;
-use crate::yaml;
+use crate::compiler::blueprint::Folder;
+use crate::compiler::yaml;
 
 /// Name of the folder that holds blueprints beside apps.
 const BLUEPRINTS: &str = "blueprints";
@@ -114,7 +114,7 @@ pub(super) fn day(today: Option<jiff::civil::Date>) -> String {
 pub(super) fn shown(path: &Path) -> String {
     let text = path.display().to_string();
     let text = text.strip_prefix("./").unwrap_or(&text);
-    crate::plain::name(text)
+    crate::sanitize::name(text)
 }
 
 /// What was found under the paths that somebody gave.

@@ -19,10 +19,10 @@ use super::Trouble;
 use super::below::{Below, PART};
 use super::files::shown;
 use super::sink::{IN_MEMORY, OutFile, file_name};
-use crate::compile::MANAGER;
-use crate::diagnostic::Sources;
-use crate::manifest::{Earlier, read_stream};
-use crate::yaml;
+use crate::compiler::diagnostic::Sources;
+use crate::compiler::manifest::{Earlier, read_stream};
+use crate::compiler::yaml;
+use crate::contract::{MANAGER, label};
 
 /// File with the list of files that we wrote, and may remove. Argo CD takes every `.yaml` and `.json` of a folder
 /// for an object, so it has neither name.
@@ -31,8 +31,6 @@ const INDEX: &str = ".pso-gen.index";
 const MAX_INDEX: u64 = 64 << 20;
 /// How the folders begin in which earlier versions let files wait, and how many digits follow.
 const WAITING: (&str, usize) = (".pso-gen-", 16);
-/// Which label says that an object is ours.
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Mode of what is written, before the user's mask.
 const MODE: u32 = 0o666;
 
@@ -283,7 +281,7 @@ fn is_ours(folder: &Below, path: &str) -> bool {
     let read = yaml::decode(path, bytes, &sources).and_then(|text| read_stream(text, &sources));
     let Ok([Earlier { identity, json }]) = read.as_deref() else { return false };
     let called = path.rsplit('/').next() == Some(&file_name(&identity.kind, &identity.name));
-    called && json["metadata"]["labels"][MANAGED_BY] == MANAGER
+    called && json["metadata"]["labels"][label::MANAGED_BY] == MANAGER
 }
 
 #[cfg(test)]
@@ -295,8 +293,9 @@ mod tests {
 
     /// An object of ours as a file, and its path.
     fn object(app: &str, kind: &str, say: &str) -> OutFile {
+        let managed_by = label::MANAGED_BY;
         let text = format!(
-            "apiVersion: v1\nkind: {kind}\nmetadata: {{name: {app}, labels: {{{MANAGED_BY}: {MANAGER}}}, annotations: {{say: {say}}}}}\n"
+            "apiVersion: v1\nkind: {kind}\nmetadata: {{name: {app}, labels: {{{managed_by}: {MANAGER}}}, annotations: {{say: {say}}}}}\n"
         );
         OutFile { path: format!("apps/{app}/{}", file_name(kind, app)), text }
     }

@@ -6,15 +6,15 @@ use std::sync::atomic::AtomicU32;
 use super::files::{self, Input};
 use super::out::{self, Format};
 use super::{Outcome, Trouble, tenant};
-use crate::blueprint::Classes;
-use crate::check::{self, Facts, Run, Storages};
-use crate::compile;
-use crate::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
-use crate::krm::ResourceList;
-use crate::manifest::Object;
-use crate::pipeline::{Pipeline, Rendered, Side, read_storage};
-use crate::spec::{STORAGE, Setting, Tenancy, split};
-use crate::yaml::{self, Node};
+use crate::adapters::krm::ResourceList;
+use crate::compiler::blueprint::Classes;
+use crate::compiler::check::{self, Facts, Run, Storages};
+use crate::compiler::compile;
+use crate::compiler::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
+use crate::compiler::manifest::Object;
+use crate::compiler::run::{Pipeline, Rendered, Side, read_storage};
+use crate::compiler::spec::{STORAGE, Setting, Tenancy, split};
+use crate::compiler::yaml::{self, Node};
 
 /// Be a KRM function, for Kustomize and kpt
 ///
@@ -137,7 +137,9 @@ fn render(
 }
 
 /// Classes and quotas of the storage documents; what is wrong with one is told when it is rendered.
-fn storage(documents: &[Node]) -> (Classes, Vec<crate::spec::QuotaSpec>, Vec<Diagnostic>) {
+fn storage(
+    documents: &[Node],
+) -> (Classes, Vec<crate::contract::storage::QuotaSpec>, Vec<Diagnostic>) {
     let (mut classes, mut quotas) = (Classes::default(), Vec::new());
     let (mut storages, mut wrong) = (Storages::default(), Vec::new());
     let kinds = [STORAGE.to_owned()];

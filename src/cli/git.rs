@@ -16,10 +16,11 @@ use super::files::{self, shown};
 use super::input::InputArgs;
 use super::session::Session;
 use super::{Trouble, links};
-use crate::diagnostic::{Code, Diagnostic, Sources};
-use crate::manifest::{Earlier, read_stream};
-use crate::pipeline::Side;
-use crate::yaml;
+use crate::compiler::diagnostic::{Code, Diagnostic, Sources};
+use crate::compiler::manifest::{Earlier, read_stream};
+use crate::compiler::run::Side;
+use crate::compiler::yaml;
+use crate::contract::API_GROUP;
 
 /// What a repository's own configuration may not say.
 const OVERRIDDEN: [&str; 8] = [
@@ -33,8 +34,6 @@ const OVERRIDDEN: [&str; 8] = [
     // A folder of the work tree that looks like a repository without one is none.
     "safe.bareRepository=explicit",
 ];
-/// API group of app files and storage documents, which output never has.
-const GROUP: &str = "pso-gen.io";
 /// Most links in a row that are followed, as the kernel has it.
 const MOST_LINKS: u8 = 40;
 
@@ -98,7 +97,7 @@ fn read_output(path: &Path, word: &str, sources: &Sources) -> Result<Before, Tro
             .and_then(|source| read_stream(source, sources));
         match read {
             Ok(objects) => {
-                let is_input = |object: &Earlier| object.identity.group == GROUP;
+                let is_input = |object: &Earlier| object.identity.group == API_GROUP;
                 if objects.iter().any(is_input) {
                     input.get_or_insert(file);
                 }
@@ -107,7 +106,7 @@ fn read_output(path: &Path, word: &str, sources: &Sources) -> Result<Before, Tro
             Err(wrong) => return Ok(Before { objects: Vec::new(), missing: vec![wrong] }),
         }
     }
-    let word = crate::plain::name(word);
+    let word = crate::sanitize::name(word);
     Err(Trouble::Usage(match input {
         Some(file) if !all.iter().any(Earlier::is_ours) => format!(
             "`{word}` holds app files ({}) instead of output: render them with `pso-gen render --out DIR` and compare with DIR, or name a Git revision",

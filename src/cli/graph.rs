@@ -6,8 +6,8 @@ use super::input::InputArgs;
 use super::out::{self, Format};
 use super::session::Session;
 use super::{Outcome, Trouble};
-use crate::graph::{Graph, mermaid, svg};
-use crate::pipeline::Unit;
+use crate::adapters::graph::{Graph, mermaid, svg};
+use crate::compiler::run::Unit;
 
 /// Draw workloads, volumes, classes and traffic
 #[derive(Debug, clap::Args)]

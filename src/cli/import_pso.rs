@@ -10,12 +10,12 @@ use std::process::Stdio;
 use super::files::Input;
 use super::out::{self, Format};
 use super::{Outcome, Trouble, git, links};
-use crate::diagnostic::{Diagnostic, Sources, any_error, sort};
-use crate::migrate::{self, Found, Wishes};
-use crate::pipeline::read_storage;
-use crate::plain;
-use crate::spec::{Format as Word, STORAGE, split};
-use crate::yaml;
+use crate::adapters::migrate::{self, Found, Wishes};
+use crate::compiler::diagnostic::{Diagnostic, Sources, any_error, sort};
+use crate::compiler::run::read_storage;
+use crate::compiler::spec::{Format as Word, STORAGE, split};
+use crate::compiler::yaml;
+use crate::sanitize;
 
 /// Most of a list of PersistentVolumes that is read, in bytes.
 const MAX_LIST: u64 = 256 << 20;
@@ -139,7 +139,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
 fn listed(others: &BTreeMap<String, usize>) -> String {
     let each = others
         .iter()
-        .map(|(what, number)| format!("{number} {}", plain::line(what, plain::LONGEST)));
+        .map(|(what, number)| format!("{number} {}", sanitize::line(what, sanitize::LONGEST)));
     match each.collect::<Vec<_>>() {
         none if none.is_empty() => String::new(),
         each => format!("; of others, and left alone: {}", each.join(", ")),

@@ -9,14 +9,15 @@ use serde_json::{Value as Json, json};
 use super::ask::Answers;
 use super::explain::{BLUEPRINT, TENANT_RULES, library, shape};
 use super::{Outcome, Trouble, cluster, files, out};
-use crate::blueprint::Classes;
-use crate::diagnostic::{Diagnostic, Place, Sources, any_error, nearest, sort};
-use crate::pipeline::{Pipeline, Side};
-use crate::plain;
-use crate::spec::{
-    API_VERSION, Field, Format, Kind, STORAGE, Setting, Shape, Tenancy, apply_layer, apply_setting,
+use crate::compiler::blueprint::Classes;
+use crate::compiler::diagnostic::{Diagnostic, Place, Sources, any_error, nearest, sort};
+use crate::compiler::run::{Pipeline, Side};
+use crate::compiler::spec::{
+    Field, Format, Kind, STORAGE, Setting, Shape, Tenancy, apply_layer, apply_setting,
 };
-use crate::yaml::{self, Entry, Node, Scalar, Typed, Value};
+use crate::compiler::yaml::{self, Entry, Node, Scalar, Typed, Value};
+use crate::contract::API_VERSION;
+use crate::sanitize;
 
 /// Write a first app file
 ///
@@ -76,7 +77,10 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are `{}`", kinds.join("`, `")),
         };
-        return Err(Trouble::Usage(format!("there is no kind {}; {hint}", plain::quoted(&kind))));
+        return Err(Trouble::Usage(format!(
+            "there is no kind {}; {hint}",
+            sanitize::quoted(&kind)
+        )));
     };
     let short = kind.to_lowercase();
     let name = match &args.name {
@@ -289,7 +293,8 @@ impl Maker<'_> {
             let declared = self.volumes().iter().find(|field| field.name == *name);
             let about = declared.map(|field| field.shape.about.trim_end_matches('.'));
             let about = about.filter(|about| !about.is_empty());
-            let about = about.map(|about| format!("  # {}", plain::line(about, plain::LONGEST)));
+            let about =
+                about.map(|about| format!("  # {}", sanitize::line(about, sanitize::LONGEST)));
             text.push_str(&format!("    {name}: {}{}\n", flow(volume), about.unwrap_or_default()));
         }
         Ok(text)
@@ -360,7 +365,7 @@ fn write(args: &Args, name: &str, text: &str) -> Result<Outcome, Trouble> {
     let failed = |source| Trouble::Write { path: path.display().to_string(), source };
     let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
-    let shown = plain::name(&path.display().to_string());
+    let shown = sanitize::name(&path.display().to_string());
     out::words(&format!("wrote {shown}; see what it becomes: pso-gen render {shown}\n"));
     Ok(Outcome::Good)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::files::{self, Ignored};
-use crate::pipeline::Side;
+use crate::compiler::run::Side;
 
 /// What is read.
 #[derive(Debug, Clone, Args)]

@@ -62,7 +62,7 @@ fn of_file(path: &Path, name: &str) -> Option<String> {
     let is_ours = || {
         let text = fs::read(path).unwrap_or_default();
         let head = String::from_utf8_lossy(&text[..text.len().min(HEAD)]);
-        head.contains(crate::spec::API_VERSION)
+        head.contains(crate::contract::API_VERSION)
     };
     (is_text && is_ours()).then(|| format!("{shown} holds a document of pso-gen: call it `{stem}.pso.yaml`, or name it in the command"))
 }

@@ -4,11 +4,11 @@ use super::out;
 use super::status::{Format, From, json};
 use super::table::{age, table};
 use super::{Outcome, Trouble};
-use crate::controller::{self, Arrays, destroy_orphan};
-use crate::plain;
-use crate::report;
-use crate::spec::Quantity;
-use crate::volume::GRACE;
+use crate::contract::Quantity;
+use crate::provisioner::decide::GRACE;
+use crate::provisioner::report;
+use crate::provisioner::run::{self, Arrays, destroy_orphan};
+use crate::sanitize;
 
 /// Longest text of what an array or the cluster says, in characters.
 const LONGEST: usize = 1000;
@@ -66,12 +66,12 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
 
 async fn list(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
     let cluster = args.from.cluster().await?;
-    let census = controller::census(&cluster.client, Some(arrays), None).await;
+    let census = run::census(&cluster.client, Some(arrays), None).await;
     let census = census.map_err(|error| cluster.trouble(&error))?;
     let (orphans, _) = report::orphans(&census, args.older_than);
     let away = census.listed.iter().filter_map(|listed| {
         let why = listed.volumes.as_ref().err()?;
-        Some(plain::line(&format!("{} cannot be asked: {why}", listed.array), LONGEST) + "\n")
+        Some(sanitize::line(&format!("{} cannot be asked: {why}", listed.array), LONGEST) + "\n")
     });
     let away: String = away.collect();
     out::words(&away);
@@ -102,7 +102,7 @@ async fn destroy(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
             }
             Ok(stray) => out::data(&format!("{name}: destroyed on {}\n", stray.array))?,
             Err(why) => {
-                out::words(&(plain::line(&format!("{name}: kept: {why}"), LONGEST) + "\n"));
+                out::words(&(sanitize::line(&format!("{name}: kept: {why}"), LONGEST) + "\n"));
                 outcome = Outcome::Wrong;
             }
         }

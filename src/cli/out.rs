@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use clap::ValueEnum;
 
 use super::{Trouble, screen};
-use crate::diagnostic::{self, Diagnostic, Sources, Style};
-use crate::plain;
+use crate::compiler::diagnostic::{self, Diagnostic, Sources, Style};
+use crate::sanitize;
 
 /// Longest text of a cluster that is told, in characters.
 const LONGEST: usize = 1000;
@@ -61,8 +61,8 @@ pub(super) fn rendered(
 ) -> String {
     match format {
         Format::Human => diagnostic::human(found, sources, style),
-        Format::Json => plain::json(&format!("{:#}\n", diagnostic::json(found, sources))),
-        Format::Sarif => plain::json(&format!("{:#}\n", diagnostic::sarif(found, sources))),
+        Format::Json => sanitize::json(&format!("{:#}\n", diagnostic::json(found, sources))),
+        Format::Sarif => sanitize::json(&format!("{:#}\n", diagnostic::sarif(found, sources))),
     }
 }
 
@@ -75,8 +75,8 @@ pub(super) fn style(stream: &impl IsTerminal) -> Style {
 pub(super) fn usage(error: &clap::Error) {
     let text = error.render();
     words(&match style(&io::stderr()) {
-        Style::Coloured => plain::coloured(&text.ansi().to_string()),
-        Style::Plain => plain::lines(&text.to_string()),
+        Style::Coloured => sanitize::coloured(&text.ansi().to_string()),
+        Style::Plain => sanitize::lines(&text.to_string()),
     });
 }
 
@@ -90,8 +90,8 @@ pub(super) fn trouble(trouble: &Trouble) {
     }
     // A cluster's words are not ours.
     let mut text = match trouble {
-        Trouble::Cluster(_) => plain::line(&text, LONGEST),
-        _ => plain::lines(&text),
+        Trouble::Cluster(_) => sanitize::line(&text, LONGEST),
+        _ => sanitize::lines(&text),
     };
     text.push('\n');
     words(&text);
@@ -120,11 +120,11 @@ impl Write for Log {
 fn logged(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     if line.len() <= LONGEST_LINE {
-        return plain::json(&text);
+        return sanitize::json(&text);
     }
     let fields = serde_json::json!({
         "message": "a line of the log was too long", "bytes": line.len(),
-        "begins": plain::line(&text, LONGEST),
+        "begins": sanitize::line(&text, LONGEST),
     });
     let now = jiff::Timestamp::now().to_string();
     let cut = serde_json::json!({"timestamp": now, "level": "WARN", "fields": fields});
@@ -139,7 +139,7 @@ mod tests {
     fn a_line_of_the_log_is_plain_and_not_too_long() {
         let hostile = serde_json::json!({"note": "a\u{1b}[2J\u{9b}2J\u{202e}\nb"});
         let line = logged(format!("{hostile}\n").as_bytes());
-        assert!(!line.trim_end().chars().any(plain::steers), "{line:?}");
+        assert!(!line.trim_end().chars().any(sanitize::steers), "{line:?}");
         let read: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(read, hostile, "it says the same");
         let long = format!("{}\n", serde_json::json!({"note": "x".repeat(2 << 20)}));

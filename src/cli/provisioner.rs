@@ -11,9 +11,9 @@ use tracing_subscriber::EnvFilter;
 use super::cluster::{Cluster, namespaced, storage};
 use super::out::{self, Format};
 use super::{Outcome, Trouble};
-use crate::controller::{self, End, LeaseName, Status};
-use crate::diagnostic::Sources;
-use crate::volume::Binding;
+use crate::compiler::diagnostic::Sources;
+use crate::provisioner::decide::Binding;
+use crate::provisioner::run::{self, End, LeaseName, Status};
 
 /// Fulfil claims of `pure-file` and `pure-block`
 ///
@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         .map_err(|error| Trouble::Usage(format!("--log {:?}: {error}", args.log)))?;
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(|| out::Log).init();
     let folder = args.storage.parent().unwrap_or(Path::new(""));
-    let arrays = controller::set_up(&spec, folder, &args.secrets, args.binding.into())
+    let arrays = run::set_up(&spec, folder, &args.secrets, args.binding.into())
         .map_err(|error| Trouble::Usage(error.to_string()))?;
     let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
     runtime.block_on(async {
@@ -106,7 +106,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
                 client: Cluster::of(args.kubeconfig.as_deref(), status.metrics()).await?.client,
             }),
         };
-        Ok(match controller::run(client, arrays, lease, &status, ended).await {
+        Ok(match run::run(client, arrays, lease, &status, ended).await {
             End::Asked => Outcome::Good,
             End::LeaseLost => Outcome::Wrong,
         })
@@ -119,6 +119,6 @@ async fn listen(address: SocketAddr, status: &Status) -> Result<(), Trouble> {
     let listener = TcpListener::bind(address).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
     info!(%address, "serving metrics and probes");
-    tokio::spawn(controller::serve(listener, status.clone()));
+    tokio::spawn(run::serve(listener, status.clone()));
     Ok(())
 }

@@ -9,9 +9,9 @@ use super::session::{Session, Summary};
 use super::sink::{self, OutFile, Stream};
 use super::stop::Stop;
 use super::{Outcome, Trouble};
-use crate::diagnostic::Sources;
-use crate::manifest::{self, Object};
-use crate::pipeline::{Rendered, Unit};
+use crate::compiler::diagnostic::Sources;
+use crate::compiler::manifest::{self, Object};
+use crate::compiler::run::{Rendered, Unit};
 
 /// Render apps as Kubernetes manifests
 ///

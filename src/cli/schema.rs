@@ -3,11 +3,11 @@
 use super::explain::{BLUEPRINT, TENANT_RULES, library, shape};
 use super::out;
 use super::{Outcome, Trouble};
-use crate::blueprint::blueprint_shape;
-use crate::diagnostic::{Code, Sources};
-use crate::pipeline::{storage_shape, tenant_rules_shape};
-use crate::plain;
-use crate::spec::{STORAGE, Shape, markdown, schema, schema_with_expressions};
+use crate::compiler::blueprint::blueprint_shape;
+use crate::compiler::diagnostic::{Code, Sources};
+use crate::compiler::run::{storage_shape, tenant_rules_shape};
+use crate::compiler::spec::{STORAGE, Shape, markdown, schema, schema_with_expressions};
+use crate::sanitize;
 
 /// Print the JSON Schema of a kind
 ///
@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let Some((kind, shape)) = shape(&args.kind, &library, &sources)? else {
         return Err(Trouble::Usage(format!("there is no kind `{}`", args.kind)));
     };
-    out::data(&plain::json(&text(&kind, &shape)))?;
+    out::data(&sanitize::json(&text(&kind, &shape)))?;
     Ok(Outcome::Good)
 }
 
@@ -54,7 +54,7 @@ pub fn generated() -> Vec<(String, String)> {
         let page = format!("{heading}\n{NOTE}\n\n{}", markdown(shape));
         files.push((format!("docs/reference/{file}.md"), page));
     };
-    if let Ok(library) = crate::blueprint::Library::new(Vec::new(), &sources) {
+    if let Ok(library) = crate::compiler::blueprint::Library::new(Vec::new(), &sources) {
         for kind in library.kinds() {
             if let Some(Ok(blueprint)) = library.get(&kind, &sources) {
                 add(&kind, blueprint.shape());

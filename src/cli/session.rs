@@ -8,14 +8,16 @@ use super::batch::{self, Batch, Batches, in_parallel};
 use super::files::{self, Input};
 use super::input::InputArgs;
 use super::{Trouble, missed, out, screen, tenant};
-use crate::blueprint::{Classes, Library};
-use crate::check::{self, Facts, Run, Storages};
-use crate::compile;
-use crate::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
-use crate::manifest::Object;
-use crate::pipeline::{Layer, Pipeline, Rendered, Side, Unit, read_storage};
-use crate::spec::{Document, QuotaSpec, STORAGE, Setting, StorageSpec, Tenancy, split};
-use crate::yaml::{self, Node};
+use crate::compiler::blueprint::{Classes, Library};
+use crate::compiler::check::{self, Facts, Run, Storages};
+use crate::compiler::compile;
+use crate::compiler::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
+use crate::compiler::manifest::Object;
+use crate::compiler::run::{Layer, Pipeline, Rendered, Side, Unit, read_storage};
+use crate::compiler::spec::{Document, STORAGE, Setting, Tenancy, split};
+use crate::compiler::yaml::{self, Node};
+use crate::contract::StorageSpec;
+use crate::contract::storage::QuotaSpec;
 
 /// Errors after which nothing further is rendered.
 const MOST_ERRORS: usize = 1000;
@@ -205,7 +207,7 @@ impl Session {
                 }
             }
             if must && !any {
-                let place = crate::diagnostic::Place::start_of(source);
+                let place = crate::compiler::diagnostic::Place::start_of(source);
                 let message = "there is no document of the kind `Storage`";
                 self.wrong.push(Diagnostic::new(Code::UnknownKind, place, message));
             }

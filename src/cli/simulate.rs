@@ -12,10 +12,10 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Outcome, Trouble, out};
+use crate::contract::{Quantity, Seconds};
 use crate::simulator::{
     Array, FaultRule, FlashArray, FlashBlade, Options, Running, Settings, serve,
 };
-use crate::spec::{Quantity, Seconds};
 
 /// Simulate FlashBlades and FlashArrays
 ///

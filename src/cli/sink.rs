@@ -5,8 +5,8 @@ use std::io::{self, Seek, SeekFrom, Write};
 use tempfile::{SpooledData, SpooledTempFile};
 
 use super::{Trouble, out};
-use crate::blueprint::App;
-use crate::manifest::{self, Object};
+use crate::compiler::blueprint::App;
+use crate::compiler::manifest::{self, Object};
 
 /// Output that stays in memory; beyond, it waits in an unnamed file.
 pub(super) const IN_MEMORY: usize = 8 << 20;

@@ -8,12 +8,12 @@ use super::cluster::{Cluster, storage};
 use super::out::{self, Format as Diagnostics};
 use super::table::{age, table};
 use super::{Outcome, Trouble, screen};
-use crate::controller::{self, Arrays, Metrics};
-use crate::diagnostic::Sources;
-use crate::plain;
-use crate::report::{ArrayLine, Problem, Report, Scope};
-use crate::spec::Quantity;
-use crate::volume::Binding;
+use crate::compiler::diagnostic::Sources;
+use crate::contract::Quantity;
+use crate::provisioner::decide::Binding;
+use crate::provisioner::report::{ArrayLine, Problem, Report, Scope};
+use crate::provisioner::run::{self, Arrays, Metrics};
+use crate::sanitize;
 
 /// Longest text of a problem, in characters: that of an event.
 const LONGEST: usize = 1024;
@@ -87,7 +87,7 @@ impl From {
             }
         };
         let folder = path.parent().unwrap_or(Path::new(""));
-        let arrays = controller::set_up(&spec, folder, &self.secrets, Binding::Direct);
+        let arrays = run::set_up(&spec, folder, &self.secrets, Binding::Direct);
         Ok(Ok(Some(arrays.map_err(|error| Trouble::Usage(error.to_string()))?)))
     }
 
@@ -111,7 +111,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     runtime.block_on(async {
         let cluster = args.from.cluster().await?;
         let look = async || {
-            let census = controller::census(&cluster.client, arrays.as_ref(), lease).await;
+            let census = run::census(&cluster.client, arrays.as_ref(), lease).await;
             let census = census.map_err(|error| cluster.trouble(&error))?;
             let lease = lease.map(|(namespace, name)| format!("{namespace}/{name}"));
             Ok::<_, Trouble>(Report::new(&census, &scope, lease.as_deref()))
@@ -152,14 +152,15 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
 /// Returns something as JSON, with a line's end.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Trouble> {
     let text = serde_json::to_string_pretty(value);
-    text.map(|text| plain::json(&text) + "\n").map_err(|error| Trouble::Usage(error.to_string()))
+    text.map(|text| sanitize::json(&text) + "\n").map_err(|error| Trouble::Usage(error.to_string()))
 }
 
 /// Returns a report as people read it.
 pub(super) fn written(report: &Report) -> String {
     let mut text = String::new();
     if let Some(leader) = &report.leader {
-        let holder = plain::line(leader.holder.as_deref().unwrap_or("nobody"), plain::LONGEST);
+        let holder =
+            sanitize::line(leader.holder.as_deref().unwrap_or("nobody"), sanitize::LONGEST);
         let renewed = leader.renewed.map(|renewed| format!(", renewed {} ago", age(renewed)));
         let _ = writeln!(text, "leads: {holder}{}\n", renewed.unwrap_or_default());
     }
@@ -205,8 +206,8 @@ pub(super) fn written(report: &Report) -> String {
         problems => {
             for Problem { about, what, remedy, page } in problems {
                 // What events and arrays say is theirs, and makes no line of ours.
-                let (about, what) = (plain::line(about, LONGEST), plain::line(what, LONGEST));
-                let remedy = plain::line(remedy, LONGEST);
+                let (about, what) = (sanitize::line(about, LONGEST), sanitize::line(what, LONGEST));
+                let remedy = sanitize::line(remedy, LONGEST);
                 let _ = write!(text, "\nwrong: {about}: {what}\n  do: {remedy}\n  see: {page}\n");
             }
         }
@@ -236,7 +237,7 @@ fn array(line: &ArrayLine) -> [String; 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Census, ClaimLine};
+    use crate::provisioner::report::{Census, ClaimLine};
 
     #[test]
     fn words_of_others_make_no_line_of_ours() {
@@ -264,7 +265,7 @@ mod tests {
         assert!(shown.len() < 16 << 10, "{} bytes", shown.len());
         let json = json(&report).expect("written");
         for text in [shown, json] {
-            assert!(!text.chars().any(|c| c != '\n' && plain::steers(c)), "{text:?}");
+            assert!(!text.chars().any(|c| c != '\n' && sanitize::steers(c)), "{text:?}");
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Tables of words: columns as wide as their widest word, two spaces between them.
 
-use crate::plain;
+use crate::sanitize;
 
 /// Longest word, in characters: names in a cluster with their namespace.
 const LONGEST: usize = 320;
 
 /// Returns rows as lines, the first being the head. What they are made of may be anybody's words.
 pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
-    let plain = |row: &[String; COLUMNS]| row.each_ref().map(|cell| plain::line(cell, LONGEST));
+    let plain = |row: &[String; COLUMNS]| row.each_ref().map(|cell| sanitize::line(cell, LONGEST));
     let rows: Vec<[String; COLUMNS]> = rows.iter().map(plain).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: [usize; COLUMNS] = std::array::from_fn(|column| width(column).unwrap_or_default());

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use super::Trouble;
 use super::files::Input;
 use super::input::InputArgs;
-use crate::diagnostic::{Code, Diagnostic, Place, SourceId, Sources};
-use crate::pipeline::read_tenant_rules;
-use crate::spec::{Tenancy, TenantRules};
-use crate::yaml;
+use crate::compiler::diagnostic::{Code, Diagnostic, Place, SourceId, Sources};
+use crate::compiler::run::read_tenant_rules;
+use crate::compiler::spec::{Tenancy, TenantRules};
+use crate::compiler::yaml;
 
 /// The variable with the rules, as YAML. None of an Application's own variables can be called so: Argo CD puts
 /// `ARGOCD_ENV_` before their names.

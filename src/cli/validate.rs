@@ -4,8 +4,8 @@ use super::input::InputArgs;
 use super::out::{self, Format};
 use super::session::Session;
 use super::{Outcome, Trouble, diff, git};
-use crate::check;
-use crate::diagnostic::{Style, any_error, sort};
+use crate::compiler::check;
+use crate::compiler::diagnostic::{Style, any_error, sort};
 
 /// Check apps without rendering them
 ///
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     if args.format == Format::Human {
         out::diagnostics(&summary.diagnostics, &sources, args.format);
         if let (Some(since), true) = (&args.since, broken) {
-            let since = crate::plain::name(since);
+            let since = crate::sanitize::name(since);
             out::words(&format!("not compared with `{since}`: correct these errors first\n"));
         }
         if summary.diagnostics.is_empty() {

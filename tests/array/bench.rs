@@ -5,10 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pso_gen::array::{
-    Array, Details, Endpoint, ExportRule, FlashArray, FlashBlade, Name, NfsVersions, Owner, Pace,
-    Qos, Squash, TokenFile, Trust, Wanted,
-};
+use pso_gen::arrays::{Array, Endpoint, FlashArray, FlashBlade, Pace, TokenFile, Trust};
+use pso_gen::contract::{Details, ExportRule, Name, NfsVersions, Owner, Qos, Squash, Wanted};
 use pso_gen::simulator::{self, Answer, Method, Options, Request, Running, Settings, Tap};
 use serde_json::Value as Json;
 use sha2::Digest as _;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use pso_gen::array::{Array, Error, FlashArray, Host, Retry, Snapshot, Suffix, VolumeId};
+use pso_gen::arrays::{Array, Error, FlashArray, Host};
+use pso_gen::contract::{Retry, Snapshot, Suffix, VolumeId};
 use pso_gen::simulator::Settings;
 use serde_json::{Value as Json, json};
 

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use pso_gen::array::{Error, Name, Suffix};
-use pso_gen::plain;
+use pso_gen::arrays::Error;
+use pso_gen::contract::{Name, Suffix};
+use pso_gen::sanitize;
 use pso_gen::simulator::Method;
 use serde_json::{Value as Json, json};
 
@@ -23,7 +24,7 @@ fn volumes(bench: &Bench) -> &'static str {
 }
 
 /// Makes a volume of a name on an array.
-async fn make(bench: &Bench, name: &str) -> Result<pso_gen::array::Volume, Error> {
+async fn make(bench: &Bench, name: &str) -> Result<pso_gen::contract::Volume, Error> {
     let wanted = if bench.is_flashblade() { file(name, 1 << 30) } else { block(name, 1 << 30) };
     bench.client().ensure(&wanted).await
 }
@@ -40,7 +41,7 @@ fn name() -> Name {
 /// Holds of an error that it is fit to be shown.
 fn assert_plain(error: &Error) {
     for text in [error.to_string(), format!("{error:?}")] {
-        assert!(!text.chars().any(plain::steers), "{text:?}");
+        assert!(!text.chars().any(sanitize::steers), "{text:?}");
         assert!(text.chars().count() < 450, "{} characters", text.chars().count());
     }
 }

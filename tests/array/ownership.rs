@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pso_gen::array::{Error, Fence, Fenced, Name, OnlyIf, Owner, VolumeId};
+use pso_gen::arrays::{Error, Fence, Fenced, OnlyIf};
+use pso_gen::contract::{Name, Owner, VolumeId};
 use pso_gen::simulator::{Method, Settings};
 use serde_json::{Value as Json, json};
 
@@ -183,7 +184,7 @@ async fn a_request_is_held_back_when_its_turn_comes_too_late() {
         bench.control("PUT", "/faults", json!([])).await;
         let gate = Gate { lets: 0, asked: AtomicUsize::new(0), then: Fenced::NotLeading };
         let guarded = array.only_if(OnlyIf { array_id: None, fence: Some(Arc::new(gate)) });
-        let suffix = pso_gen::array::Suffix::new("s1").expect("a suffix");
+        let suffix = pso_gen::contract::Suffix::new("s1").expect("a suffix");
         let snapshot = array.snapshot(&id(&made), &suffix).await.expect("taken");
         let writes = bench.all_calls();
         let other = if flashblade { file("prod-pvc-2", 1) } else { block("prod-pvc-2", 1) };

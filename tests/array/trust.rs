@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pso_gen::array::{Array as _, Endpoint, Error, FlashArray, Pace, Retry, TokenFile, Trust};
+use pso_gen::arrays::{Array as _, Endpoint, Error, FlashArray, Pace, TokenFile, Trust};
+use pso_gen::contract::Retry;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, date_time_ymd,

@@ -5,7 +5,8 @@
 use super::oncall::{ask, flashblade};
 use super::*;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use pso_gen::array::{Array as _, Details, ExportRule, Name, NfsVersions, Owner, Squash, Wanted};
+use pso_gen::arrays::Array as _;
+use pso_gen::contract::{Details, ExportRule, Name, NfsVersions, Owner, Squash, Wanted};
 
 /// A claim of the class `pure-file` with further fields of its spec.
 fn with(name: &str, size: &str, spec: &Json) -> PersistentVolumeClaim {

@@ -432,8 +432,8 @@ async fn a_class_may_change_where_since_lets_it() {
     ] {
         let mut after = json.clone();
         after[field] = value;
-        let change = pso_gen::check::Change {
-            identity: pso_gen::manifest::Identity {
+        let change = pso_gen::compiler::check::Change {
+            identity: pso_gen::compiler::manifest::Identity {
                 group: "storage.k8s.io".to_owned(),
                 kind: "StorageClass".to_owned(),
                 namespace: String::new(),
@@ -442,7 +442,7 @@ async fn a_class_may_change_where_since_lets_it() {
             before: Some(json.clone()),
             after: Some(after.clone()),
         };
-        let refused = pso_gen::check::since(&[change], |_| None);
+        let refused = pso_gen::compiler::check::since(&[change], |_| None);
         assert_eq!(refused.is_empty(), may, "{field}: {refused:?}");
         let after: StorageClass = serde_json::from_value(after).expect("a class");
         let post = PostParams { dry_run: true, ..PostParams::default() };

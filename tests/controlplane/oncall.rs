@@ -17,8 +17,8 @@ pub(crate) fn ask(stage: &Stage, args: &[&str]) -> (i32, String, String) {
 }
 
 /// Returns a client of a FlashBlade of the storage document, as somebody else has one.
-pub(crate) fn flashblade(stage: &Stage, name: &str) -> pso_gen::array::FlashBlade {
-    use pso_gen::array::{FlashBlade, Pace, TokenFile, Trust};
+pub(crate) fn flashblade(stage: &Stage, name: &str) -> pso_gen::arrays::FlashBlade {
+    use pso_gen::arrays::{FlashBlade, Pace, TokenFile, Trust};
     let path = stage.folder.path().join("storage.pso.yaml");
     let text = fs::read_to_string(path).expect("text");
     let document: Json = serde_yaml::from_str(&text).expect("YAML");
@@ -26,7 +26,7 @@ pub(crate) fn flashblade(stage: &Stage, name: &str) -> pso_gen::array::FlashBlad
     let array = arrays.iter().find(|array| array["name"] == name).expect("in the document");
     let word = |value: &Json| value.as_str().expect("a word").to_owned();
     let file = |value: &Json| stage.folder.path().join(word(&value["file"]));
-    let endpoint = pso_gen::array::Endpoint {
+    let endpoint = pso_gen::arrays::Endpoint {
         name: name.to_owned(),
         management: word(&array["management"]),
         token: TokenFile::new(file(&array["token"])),
@@ -42,7 +42,8 @@ pub(crate) fn flashblade(stage: &Stage, name: &str) -> pso_gen::array::FlashBlad
 
 /// Makes a volume on an array by its REST API, as somebody else would.
 async fn make_by_hand(stage: &Stage, name: &str) {
-    use pso_gen::array::{Array as _, Details, NfsVersions, Owner, Wanted};
+    use pso_gen::arrays::Array as _;
+    use pso_gen::contract::{Details, NfsVersions, Owner, Wanted};
     let owner = Owner {
         cluster: "demo".to_owned(),
         namespace: "gone".to_owned(),
@@ -52,7 +53,7 @@ async fn make_by_hand(stage: &Stage, name: &str) {
     };
     let nfs = NfsVersions { v3: false, v4_1: true };
     let details = Details::File { exports: Vec::new(), nfs };
-    let name = pso_gen::array::Name::new(name).expect("a name");
+    let name = pso_gen::contract::Name::new(name).expect("a name");
     let wanted = Wanted { name, owner, size: 1 << 30, source: None, details };
     flashblade(stage, "fb1").ensure(&wanted).await.expect("made");
 }

@@ -2,7 +2,7 @@
 //! one name, two provisioners of one cluster, a volume that somebody destroys on its array.
 
 use k8s_openapi::jiff::Timestamp;
-use pso_gen::volume::REGISTRATION_GRACE;
+use pso_gen::provisioner::decide::REGISTRATION_GRACE;
 
 use super::oncall::{ask, flashblade};
 use super::*;
@@ -31,8 +31,9 @@ impl Stage {
 
     /// Destroys a file system on its array, as somebody at the array does.
     async fn destroy_by_hand(&self, name: &str) {
-        use pso_gen::array::{Array as _, Owner};
-        let name = pso_gen::array::Name::new(name).expect("a name");
+        use pso_gen::arrays::Array as _;
+        use pso_gen::contract::Owner;
+        let name = pso_gen::contract::Name::new(name).expect("a name");
         for array in ["fb1", "fb2"] {
             let array = flashblade(self, array);
             if let Some(there) = array.describe(&name).await.expect("an answer") {

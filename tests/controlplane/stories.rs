@@ -90,7 +90,7 @@ async fn the_apps_as_rendered_get_their_volumes() {
         assert_eq!(json!(claim.status.clone().expect("told").access_modes), spec["accessModes"]);
         let size = spec["resources"]["requests"]["storage"].as_str().expect("a size");
         assert_eq!(own.capacity.expect("a capacity")["storage"].0, size, "{}", name(&claim));
-        let bytes = pso_gen::spec::Quantity::parse(size).expect("a size").bytes();
+        let bytes = pso_gen::contract::Quantity::parse(size).expect("a size").bytes();
         assert_eq!(live[&format!("demo-pvc-{}", claim.metadata.uid.expect("a UID"))], bytes);
         let is_block = spec["storageClassName"] == "pure-block";
         assert_eq!((own.csi.is_some(), own.nfs.is_some()), (is_block, !is_block));

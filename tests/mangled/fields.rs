@@ -7,18 +7,20 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU32;
 
-use pso_gen::blueprint::{Classes, Folder, Library, blueprint_shape};
-use pso_gen::diagnostic::{Code, Diagnostic, Sources, Style, any_error, human, json, sarif};
-use pso_gen::krm::ResourceList;
-use pso_gen::pipeline::{
+use pso_gen::adapters::krm::ResourceList;
+use pso_gen::compiler::blueprint::{Classes, Folder, Library, blueprint_shape};
+use pso_gen::compiler::diagnostic::{
+    Code, Diagnostic, Sources, Style, any_error, human, json, sarif,
+};
+use pso_gen::compiler::run::{
     Layer, Pipeline, Side, Unit, read_tenant_rules, storage_shape, tenant_rules_shape,
 };
-use pso_gen::plain;
-use pso_gen::spec::{
+use pso_gen::compiler::spec::{
     Expressions, Given, Kind, Setting, Shape, Tenancy, Words, apply_layer, check, schema,
     schema_with_expressions,
 };
-use pso_gen::yaml::{self, Node};
+use pso_gen::compiler::yaml::{self, Node};
+use pso_gen::sanitize;
 use serde_json::{Value as Json, json};
 
 /// Values that are odd in one way or another, as YAML in one line.
@@ -282,7 +284,7 @@ struct Answer {
 
 impl Answer {
     fn of(unit: Unit, more: Vec<Diagnostic>) -> Self {
-        let json = |object: &pso_gen::manifest::Object| object.to_json().expect("JSON");
+        let json = |object: &pso_gen::compiler::manifest::Object| object.to_json().expect("JSON");
         let apps = unit.apps.iter().flat_map(|rendered| &rendered.compiled.objects);
         let storage = unit.storage.iter().flat_map(|stored| &stored.objects);
         let objects = apps.chain(storage).map(json).collect();
@@ -369,7 +371,7 @@ impl Bench<'_> {
                 wrong.add(case, "has a library's words", diagnostic);
             }
         }
-        let steers = |text: &str| text.chars().any(|c| c != '\n' && plain::steers(c));
+        let steers = |text: &str| text.chars().any(|c| c != '\n' && sanitize::steers(c));
         if steers(&human(&answer.found, self.sources, Style::Plain)) {
             wrong.add(case, "steers a terminal", &answer.found);
         }
@@ -551,7 +553,7 @@ fn odd_values_mean_the_same_everywhere() {
                     "apiVersion": "config.kubernetes.io/v1", "kind": "ResourceList",
                     "items": [nodes[0].to_json()],
                 });
-                let list = bench.read("<stdin>", &plain::json(&list.to_string())).expect("YAML");
+                let list = bench.read("<stdin>", &sanitize::json(&list.to_string())).expect("YAML");
                 let list = list.into_iter().next().map(ResourceList::new);
                 let documents = list.expect("a document").expect("a list").documents();
                 same("in a function", &bench.run(documents, Vec::new(), Vec::new()));
@@ -575,7 +577,7 @@ fn odd_values_mean_the_same_everywhere() {
             put(&mut beside, &target.shape, &path);
             remove(&mut beside);
             let beside = bench
-                .read("beside.yaml", &plain::json(&beside.to_string()))
+                .read("beside.yaml", &sanitize::json(&beside.to_string()))
                 .expect("YAML")
                 .remove(0);
             let mut base = base;

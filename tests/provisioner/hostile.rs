@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use pso_gen::plain;
+use pso_gen::sanitize;
 use serde_json::json;
 
 use super::{Api, Stage};
@@ -114,11 +114,11 @@ async fn words_of_an_array_are_plain_and_few_wherever_they_are_told() {
     assert!(log.contains("status 400 Bad Request"), "the log has it");
     for line in log.lines() {
         assert!(line.len() < 20 << 10, "a line of {} bytes", line.len());
-        assert!(!line.chars().any(plain::steers), "{line:?}");
+        assert!(!line.chars().any(sanitize::steers), "{line:?}");
     }
     for event in stage.api.events.lock().expect("unharmed").iter() {
         let note = event["note"].as_str().expect("a note");
-        assert!(note.len() <= 1024 && !note.chars().any(plain::steers), "{note:?}");
+        assert!(note.len() <= 1024 && !note.chars().any(sanitize::steers), "{note:?}");
     }
 
     // Anybody who may write events may say that they are the provisioner's.
@@ -131,7 +131,7 @@ async fn words_of_an_array_are_plain_and_few_wherever_they_are_told() {
     for format in ["table", "json"] {
         let shown = status(&stage, format);
         assert!(shown.contains("rm -rf"), "{shown}");
-        assert!(!shown.chars().any(|c| c != '\n' && plain::steers(c)), "{shown:?}");
+        assert!(!shown.chars().any(|c| c != '\n' && sanitize::steers(c)), "{shown:?}");
         let wrong: Vec<&str> =
             shown.lines().filter_map(|line| line.strip_prefix("wrong: ")).collect();
         let abouts = ["array fa1: ", "claim apps/data: no wrong: array fb1: gone do: rm -rf /"];

@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
-use pso_gen::volume::{BIND_COMPLETED, PROVISIONED_BY, PROVISIONER, STORAGE_PROVISIONER};
+use pso_gen::contract::PROVISIONER;
+use pso_gen::contract::annotation;
 
 use super::cluster::{Change, Cluster, phase_of};
 
@@ -89,7 +90,7 @@ impl Binder {
         let seen = self.asking.swap_remove(turn % self.asking.len());
         let written = cluster.write_claim(&seen, |claim| {
             let annotations = claim.metadata.annotations.get_or_insert_default();
-            annotations.insert(STORAGE_PROVISIONER.to_owned(), PROVISIONER.to_owned());
+            annotations.insert(annotation::STORAGE_PROVISIONER.to_owned(), PROVISIONER.to_owned());
         });
         let ours = cluster.ours_wrote.get(&uid_of(&seen)).copied();
         match written {
@@ -136,7 +137,7 @@ impl Binder {
     fn bound_elsewhere(cluster: &mut Cluster, volume: &PersistentVolume) {
         let annotations = volume.metadata.annotations.as_ref();
         let policy = volume.spec.as_ref().and_then(|s| s.persistent_volume_reclaim_policy.as_ref());
-        if annotations.is_some_and(|all| all.contains_key(PROVISIONED_BY))
+        if annotations.is_some_and(|all| all.contains_key(annotation::PROVISIONED_BY))
             && policy.is_some_and(|policy| policy == "Delete")
         {
             if !matches!(phase_of(volume), Some("Released" | "Failed")) {
@@ -161,7 +162,7 @@ impl Binder {
 
     fn sync_claim(&mut self, cluster: &mut Cluster, claim: &PersistentVolumeClaim) {
         let complete = claim.metadata.annotations.as_ref();
-        let complete = complete.is_some_and(|all| all.contains_key(BIND_COMPLETED));
+        let complete = complete.is_some_and(|all| all.contains_key(annotation::BIND_COMPLETED));
         let volume = match bound(claim) {
             Some(name) => self.volumes.get(name).cloned(),
             None => self.best_match(claim),
@@ -187,7 +188,8 @@ impl Binder {
     /// There is nothing for a claim: the provisioner will be asked, in a moment.
     fn provision(&mut self, claim: &PersistentVolumeClaim) {
         let annotations = claim.metadata.annotations.as_ref();
-        let is_asked = annotations.is_some_and(|all| all.contains_key(STORAGE_PROVISIONER));
+        let is_asked =
+            annotations.is_some_and(|all| all.contains_key(annotation::STORAGE_PROVISIONER));
         let pending = self.asking.iter().any(|asking| uid_of(asking) == uid_of(claim));
         if !is_asked && !pending {
             self.asking.push(claim.clone());
@@ -251,7 +253,7 @@ impl Binder {
             let spec = claim.spec.get_or_insert_default();
             spec.volume_name.clone_from(&volume.metadata.name);
             let annotations = claim.metadata.annotations.get_or_insert_default();
-            annotations.insert(BIND_COMPLETED.to_owned(), "yes".to_owned());
+            annotations.insert(annotation::BIND_COMPLETED.to_owned(), "yes".to_owned());
         });
         let Some(claim) = written else { return };
         if claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound") {

@@ -1,8 +1,8 @@
 //! What admins change under claims on their way: a class goes and comes back, an array is taken out of the storage
 //! document.
 
-use pso_gen::array::Retry;
-use pso_gen::volume::{Effect, Event, Outcome, Trouble, behind};
+use pso_gen::contract::Retry;
+use pso_gen::provisioner::decide::{Effect, Event, Outcome, Trouble, behind};
 
 use super::{Key, Run};
 

@@ -10,8 +10,10 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
-use pso_gen::array::{Snapshot, Source, Volume, VolumeId, Wanted};
-use pso_gen::volume::{ARRAY, ARRAY_ID, BIND_COMPLETED, FINALIZER, Seen, Trouble, mark, quantity};
+use pso_gen::contract::FINALIZER;
+use pso_gen::contract::annotation;
+use pso_gen::contract::{Snapshot, Source, Volume, VolumeId, Wanted};
+use pso_gen::provisioner::decide::{Seen, Trouble, mark, quantity};
 
 /// A change of an object, as watches tell it.
 #[derive(Debug, Clone)]
@@ -221,8 +223,8 @@ impl Cluster {
             finalizers.push(FINALIZER.to_owned());
         }
         let annotations = claim.metadata.annotations.get_or_insert_default();
-        annotations.insert(ARRAY.to_owned(), asked.join(","));
-        annotations.insert(ARRAY_ID.to_owned(), ids.join(","));
+        annotations.insert(annotation::ARRAY.to_owned(), asked.join(","));
+        annotations.insert(annotation::ARRAY_ID.to_owned(), ids.join(","));
         self.put_ours(claim.clone());
         Ok(self.claims.get(&seen.name).cloned())
     }
@@ -463,7 +465,7 @@ impl Cluster {
         }
         spec.volume_name = Some(volume.to_owned());
         let annotations = claim.metadata.annotations.get_or_insert_default();
-        annotations.insert(BIND_COMPLETED.to_owned(), "yes".to_owned());
+        annotations.insert(annotation::BIND_COMPLETED.to_owned(), "yes".to_owned());
         if let Some(finalizers) = &mut claim.metadata.finalizers {
             finalizers.retain(|each| each != FINALIZER);
         }

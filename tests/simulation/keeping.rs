@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use pso_gen::array::{Snapshot, Volume};
-use pso_gen::spec::Snapshots;
-use pso_gen::volume::{
-    Effect, Event, Listed, Outcome, SNAPSHOTS, Trouble, persistent_volume, volume_behind,
-};
+use pso_gen::contract::Snapshots;
+use pso_gen::contract::annotation;
+use pso_gen::contract::name::persistent_volume;
+use pso_gen::contract::{Snapshot, Volume};
+use pso_gen::provisioner::decide::{Effect, Event, Listed, Outcome, Trouble, volume_behind};
 
 use super::{EVERY, Key, Run};
 
@@ -33,7 +33,7 @@ impl Run {
 
     /// Lets a claim have a schedule of its own.
     pub(crate) fn annotate(&mut self, name: &str, text: &str) {
-        self.cluster.annotate_claim(name, SNAPSHOTS, text);
+        self.cluster.annotate_claim(name, annotation::SNAPSHOTS, text);
         self.note(format!("user: {name} is to have snapshots {text}"));
     }
 

@@ -2,7 +2,7 @@
 //! what was released, take finalizers off.
 
 use k8s_openapi::api::core::v1::PersistentVolume;
-use pso_gen::volume::FINALIZER;
+use pso_gen::contract::FINALIZER;
 
 use super::Run;
 use crate::cluster::phase_of;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::PersistentVolume;
-use pso_gen::volume::persistent_volume;
+use pso_gen::contract::name::persistent_volume;
 
 use super::{Process, Run};
 
@@ -31,7 +31,7 @@ impl Run {
 
     /// The provisioner leaves binding to Kubernetes.
     pub(crate) fn leave_binding(&mut self) {
-        self.setup.binding = pso_gen::volume::Binding::Controller;
+        self.setup.binding = pso_gen::provisioner::decide::Binding::Controller;
     }
 
     /// An admin creates a PersistentVolume for a claim that is there or will be, or for any one.

@@ -16,13 +16,15 @@ use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use pso_gen::array::{Capacity, Reach, Retry};
-use pso_gen::spec::Snapshots;
-use pso_gen::volume::{
-    ArrayKind, ArrayState, ArrayTraits, ClaimView, ClaimWork, ClassSetup, Crowd, Effect, Event,
-    FINALIZER, Health, MarkEffect, Marks, Orphans, Outcome, ReleaseView, ReleaseWork, Setup,
-    SnapshotView, SnapshotWork, SourceView, Trouble, VALID, is_handed_over, is_mark, is_rival,
-    kept_for, persistent_volume, quantity, source_of, volume_behind,
+use pso_gen::contract::Snapshots;
+use pso_gen::contract::name::persistent_volume;
+use pso_gen::contract::{ArrayKind, FINALIZER};
+use pso_gen::contract::{Capacity, Reach, Retry};
+use pso_gen::provisioner::decide::{
+    ArrayState, ArrayTraits, ClaimView, ClaimWork, ClassSetup, Crowd, Effect, Event, Health,
+    MarkEffect, Marks, Orphans, Outcome, ReleaseView, ReleaseWork, Setup, SnapshotView,
+    SnapshotWork, SourceView, Trouble, VALID, is_handed_over, is_mark, is_rival, kept_for,
+    quantity, source_of, volume_behind,
 };
 
 use super::binder::Binder;
@@ -170,7 +172,7 @@ impl Run {
         };
         let class = ClassSetup {
             exports: None,
-            qos: pso_gen::array::Qos::default(),
+            qos: pso_gen::contract::Qos::default(),
             name: "pure-file".to_owned(),
             kind: ArrayKind::FlashBlade,
             file_system: None,

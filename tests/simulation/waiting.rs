@@ -1,11 +1,11 @@
 //! An effect waits between the decision and its request: for its turn, for an array that is busy, for the pause
 //! after a failed attempt. Meanwhile the world goes on. What holds a request back when its turn has come is what
-//! the product's clients are read to do (`src/array/fence.rs`).
+//! the product's clients are read to do (`src/arrays/fence.rs`).
 
 use std::time::Duration;
 
-use pso_gen::array::Retry;
-use pso_gen::volume::{Effect, Event, Health, Moment, Outcome, Trouble};
+use pso_gen::contract::Retry;
+use pso_gen::provisioner::decide::{Effect, Event, Health, Moment, Outcome, Trouble};
 
 use super::{Crash, Key, Run};
 

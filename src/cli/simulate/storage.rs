@@ -7,9 +7,9 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
+use crate::compiler::yaml;
+use crate::contract::API_VERSION;
 use crate::simulator::Running;
-use crate::spec::API_VERSION;
-use crate::yaml;
 
 /// Writes the document to a file, and tokens and the certificate into its folder.
 pub(super) fn write(path: &Path, running: &Running) -> io::Result<()> {

@@ -1,0 +1,1 @@
+../../../src/compiler/diagnostic.rs

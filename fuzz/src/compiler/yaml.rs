@@ -1,0 +1,1 @@
+../../../src/compiler/yaml.rs

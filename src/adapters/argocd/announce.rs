@@ -1,0 +1,197 @@
+//! Which parameters an app has, as Argo CD's page "Parameters" lists them: every field of `spec` down
+//! to single values, with what the app's file says now.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use crate::compiler::spec::{Field, Kind, Shape, bounds, write_out};
+use crate::compiler::yaml::Node;
+
+/// One parameter, in the words of Argo CD's `ParameterAnnouncement`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Announcement {
+    /// What `--set` calls it: `spec.replicas`, or `NAME:spec.replicas` where a folder has several apps.
+    pub name: String,
+    /// The word on the page: the name without `spec.`.
+    pub title: String,
+    /// What it is for, which values it takes.
+    pub tooltip: String,
+    /// Whether the app's file has to have it when it is not set here.
+    pub required: bool,
+    /// `string`, `number` or `boolean`.
+    pub item_type: &'static str,
+    /// `string`, `array` or `map`.
+    pub collection_type: &'static str,
+    /// What holds when it is not set, of a single value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub string: Option<String>,
+    /// What holds when it is not set, of a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub array: Option<Vec<String>>,
+    /// What holds when it is not set, of a mapping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub map: Option<BTreeMap<String, String>>,
+}
+
+/// Returns the parameters of an app. `document` is its file's document, whose values are those that
+/// hold when nothing is set; `app` is its name, where a folder has several.
+pub fn announce(shape: &Shape, document: &Node, app: Option<&str>) -> Vec<Announcement> {
+    let mut document = document.clone();
+    write_out(&mut document, shape);
+    let mut list = List { app, found: Vec::new() };
+    if let Some(spec) = shape.field("spec") {
+        list.field("spec", spec, "", document.get("spec"));
+    }
+    list.found
+}
+
+struct List<'a> {
+    app: Option<&'a str>,
+    found: Vec<Announcement>,
+}
+
+/// How a value is written on the page.
+enum Form<'s> {
+    /// Field by field.
+    Fields(&'s [Field]),
+    /// One value, a list or a mapping of such values: the type of one.
+    One(&'static str),
+    Array(&'static str),
+    Map(&'static str),
+    /// Whatever else: as YAML in one line.
+    Yaml,
+}
+
+impl List<'_> {
+    /// Lists a field; `around` is what the section that it stands in is for.
+    fn field(&mut self, path: &str, field: &Field, around: &str, written: Option<&Node>) {
+        let Field { shape, required, .. } = field;
+        let about = if shape.about.is_empty() { around } else { &shape.about };
+        let (item, collection) = match form(path, shape) {
+            Form::Fields(fields) => {
+                for field in fields {
+                    let written = written.and_then(|node| node.get(&field.name));
+                    let path = format!("{path}.{}", field.name);
+                    self.field(&path, field, about, written);
+                }
+                return;
+            }
+            Form::One(item) => (item, "string"),
+            Form::Array(item) => (item, "array"),
+            Form::Map(item) => (item, "map"),
+            Form::Yaml => ("string", "string"),
+        };
+        let title = path.strip_prefix("spec.").unwrap_or(path);
+        let mut announcement = Announcement {
+            name: self.app.map_or_else(|| path.to_owned(), |app| format!("{app}:{path}")),
+            title: self.app.map_or_else(|| title.to_owned(), |app| format!("{app}: {title}")),
+            tooltip: tooltip(shape, path, about),
+            required: *required,
+            item_type: item,
+            collection_type: collection,
+            string: None,
+            array: None,
+            map: None,
+        };
+        match written.filter(|node| !node.is_null()) {
+            Some(node) => announcement.holds(node),
+            None => announcement.holds_by_default(shape.default.as_ref()),
+        }
+        self.found.push(announcement);
+    }
+}
+
+impl Announcement {
+    /// Takes what the file says, as it is written there: `11.10` is no number here. What does not fit
+    /// is told when the file is rendered.
+    fn holds(&mut self, node: &Node) {
+        let word =
+            |node: &Node| node.text().map_or_else(|| node.to_json().to_string(), str::to_owned);
+        match (self.collection_type, node.items(), node.entries()) {
+            ("array", Some(items), _) => self.array = Some(items.iter().map(word).collect()),
+            ("map", _, Some(entries)) => {
+                let entries = entries.iter().map(|entry| (entry.key.clone(), word(&entry.value)));
+                self.map = Some(entries.collect());
+            }
+            ("string", ..) => self.string = Some(word(node)),
+            _ => {}
+        }
+    }
+
+    fn holds_by_default(&mut self, default: Option<&Json>) {
+        match (self.collection_type, default) {
+            ("array", Some(Json::Array(items))) => {
+                self.array = Some(items.iter().map(text).collect());
+            }
+            ("map", Some(Json::Object(entries))) => {
+                let entries = entries.iter().map(|(key, value)| (key.clone(), text(value)));
+                self.map = Some(entries.collect());
+            }
+            ("string", Some(value)) => self.string = Some(text(value)),
+            _ => {}
+        }
+    }
+}
+
+fn form<'s>(path: &str, shape: &'s Shape) -> Form<'s> {
+    match &shape.kind {
+        Kind::Object(fields) => Form::Fields(fields),
+        Kind::List(inner) => item_type(inner).map_or(Form::Yaml, Form::Array),
+        Kind::Map { values, .. } => item_type(values).map_or(Form::Yaml, Form::Map),
+        // The short forms of a volume are two of its fields.
+        Kind::Either(_) if path.starts_with("spec.volumes.") && path.matches('.').count() == 2 => {
+            shape.fields().map_or(Form::Yaml, Form::Fields)
+        }
+        _ => item_type(shape).map_or(Form::Yaml, Form::One),
+    }
+}
+
+/// The type of a single value; of a choice, that of its short forms.
+fn item_type(shape: &Shape) -> Option<&'static str> {
+    match &shape.kind {
+        Kind::Boolean => Some("boolean"),
+        Kind::Integer { .. } => Some("number"),
+        Kind::Text { .. } => Some("string"),
+        Kind::Either(shapes) => {
+            let types: BTreeSet<_> = shapes.iter().filter_map(item_type).collect();
+            if types.len() > 1 { Some("string") } else { types.first().copied() }
+        }
+        _ => None,
+    }
+}
+
+fn tooltip(shape: &Shape, path: &str, about: &str) -> String {
+    let mut text = about.to_owned();
+    let mut add = |sentence: &str| {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(sentence);
+    };
+    if let Kind::Text { choices, .. } = &shape.kind
+        && !choices.is_empty()
+    {
+        add(&format!("One of {}.", choices.join(", ")));
+    }
+    if let Some(bounds) = bounds(shape) {
+        add(&format!("Bounds: {bounds}."));
+    }
+    let is_short = matches!(&shape.kind, Kind::Either(_)) && shape.fields().is_some();
+    if is_short || matches!(form(path, shape), Form::Yaml) {
+        add(&match &shape.kind {
+            Kind::List(inner) => format!("As YAML: a list, each item {}.", inner.phrase()),
+            _ => format!("As YAML: {}.", shape.phrase()),
+        });
+    }
+    if let Some(example) = &shape.example {
+        add(&format!("Example: {}.", self::text(example)));
+    }
+    text
+}
+
+fn text(value: &Json) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,104 @@
+//! What Pure Service Orchestrator or Portworx was told, as a storage document and a Secret.
+//!
+//! Takes texts and gives texts; must not know files, Git or the terminal. What it shows to people never has a
+//! token in it: diagnostics get texts in which tokens are stars.
+
+mod dump;
+mod hide;
+mod keys;
+mod storage_classes;
+mod values;
+mod volumes;
+mod wrap;
+
+use serde_json::{Value as Json, json};
+
+pub use hide::{Opened, open};
+pub use values::{Old, values};
+pub use volumes::{Found, Left, volumes};
+
+use crate::compiler::spec::STORAGE;
+use crate::compiler::yaml::{self, WriteError};
+use crate::contract::API_VERSION;
+
+/// Name of the Secret with the tokens; each array's name is a key in it.
+pub const SECRET: &str = "arrays";
+
+/// What the old files do not say.
+#[derive(Debug, Clone)]
+pub struct Wishes {
+    /// Name of the cluster, in place of the old one's.
+    pub cluster: Option<String>,
+    /// Namespace of the storage document and its Secret.
+    pub namespace: String,
+    /// Networks of the nodes.
+    pub nodes: Vec<String>,
+    /// How names of old volumes begin, where their PersistentVolumes do not tell.
+    pub prefix: Option<String>,
+}
+
+/// Returns the storage document.
+pub fn document(old: &Old, found: &Found, wishes: &Wishes) -> Result<String, WriteError> {
+    let mut spec = json!({"cluster": old.cluster});
+    if !wishes.nodes.is_empty() {
+        spec["nodes"] = json!(wishes.nodes);
+    }
+    let arrays = old.arrays.iter().map(|array| {
+        let mut entry = json!({
+            "name": array.name,
+            "type": array.kind.word(),
+            "management": array.management,
+        });
+        if let Some(data) = &array.data {
+            entry["data"] = json!(data);
+        }
+        entry["token"] = json!({"secret": SECRET, "key": array.name});
+        for (field, labels) in [("labels", &array.labels), ("topology", &array.topology)] {
+            if !labels.is_empty() {
+                entry[field] = json!(labels);
+            }
+        }
+        entry
+    });
+    spec["arrays"] = arrays.collect();
+    if !old.classes.is_empty() {
+        spec["classes"] = Json::Object(old.classes.clone());
+    }
+    if !found.imports.is_empty() {
+        spec["imports"] = json!(found.imports);
+    }
+    let document = json!({
+        "apiVersion": API_VERSION,
+        "kind": STORAGE,
+        "metadata": {"name": "storage", "namespace": wishes.namespace},
+        "spec": spec,
+    });
+    let mut text = String::new();
+    yaml::write(&mut text, &document)?;
+    if !found.left.is_empty() {
+        if found.imports.is_empty() {
+            text.push_str("  # imports:\n");
+        }
+        text.push_str(
+            "  # Not yet imported; the warnings of import-pso say what each one needs:\n",
+        );
+    }
+    for left in &found.left {
+        text.push_str(&format!("  # {}\n", left.line()));
+    }
+    Ok(text)
+}
+
+/// Returns the Secret with the tokens: the one text that has them.
+pub fn secret(old: &Old, wishes: &Wishes) -> Result<String, WriteError> {
+    let tokens = old.arrays.iter().map(|array| (array.name.clone(), json!(array.token())));
+    let secret = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": SECRET, "namespace": wishes.namespace},
+        "stringData": Json::Object(tokens.collect()),
+    });
+    let mut text = String::new();
+    yaml::write(&mut text, &secret)?;
+    Ok(text)
+}

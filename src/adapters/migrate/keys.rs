@@ -1,0 +1,64 @@
+//! Keys of the old files that have no counterpart: what each did, and what to do instead.
+
+use crate::compiler::diagnostic::{Code, Diagnostic, nearest};
+use crate::compiler::yaml::Entry;
+
+/// Keys at the top that say how the old driver itself was run, and nothing of arrays or volumes.
+pub(super) const OF_ITSELF: [&str; 27] = [
+    "image",
+    "images",
+    "csi",
+    "app",
+    "clusterrolebinding",
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "nodeServer",
+    "controllerServer",
+    "database",
+    "DBTopology",
+    "orchestrator",
+    "mounter",
+    "provisioner",
+    "upgrade",
+    "nameOverride",
+    "fullnameOverride",
+    "global",
+    "flexPath",
+    "priorityClassName",
+    "imagePullSecrets",
+    "serviceAccount",
+    "rbac",
+    "telemetry",
+    "eulaAccepted",
+    "logLevel",
+];
+
+/// Keys at the top that are read.
+pub(super) const READ: [&str; 10] = [
+    "arrays",
+    "FlashArrays",
+    "FlashBlades",
+    "clusterID",
+    "namespace",
+    "flasharray",
+    "flashblade",
+    "storagetopology",
+    "storageclass",
+    "existingSecret",
+];
+
+/// A warning about a key without a counterpart.
+pub(super) fn lost(entry: &Entry, path: &str, did: &str, instead: &str) -> Diagnostic {
+    Diagnostic::new(Code::NoCounterpart, entry.place, did).at(path).fix(instead)
+}
+
+/// A warning about a key that nobody knows. Its value is not told: it may be anything.
+pub(super) fn unknown(entry: &Entry, path: &str, known: &[&str]) -> Diagnostic {
+    let message = "is no key of the chart or of `pure.json`, and is left out";
+    let wrong = Diagnostic::new(Code::NoCounterpart, entry.place, message).at(path);
+    match nearest(&entry.key, known.iter().copied()) {
+        Some(near) => wrong.fix(format!("did you mean `{near}`?")),
+        None => wrong.fix(format!("known here are `{}`", known.join("`, `"))),
+    }
+}

@@ -1,0 +1,205 @@
+//! Values of the chart, or `pure.json`, as arrays and classes.
+
+mod arrays;
+mod classes;
+
+pub(super) use classes::{export_rules, options};
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value as Json};
+
+use super::Wishes;
+use super::keys::{OF_ITSELF, READ, lost, unknown};
+use crate::compiler::blueprint::PURE_FILE;
+use crate::compiler::check::LONGEST_CLUSTER;
+use crate::compiler::diagnostic::{Code, Diagnostic};
+use crate::compiler::spec::Format;
+use crate::compiler::yaml::Node;
+use crate::contract::storage::ArrayType;
+
+/// Name of the cluster with which PSO 5 began all names when nobody said another one.
+const DEFAULT_PREFIX: &str = "k8s";
+/// What follows a name that could be taken as it is.
+const SUFFIX: &str = "-gen";
+/// What the old file says.
+#[derive(Debug, Default)]
+pub struct Old {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// How the names of PSO's volumes on arrays begin, before `-pvc-`.
+    pub prefix: Option<String>,
+    /// The same for those of Portworx.
+    pub portworx_prefix: Option<String>,
+    /// The arrays.
+    pub arrays: Vec<OldArray>,
+    /// What is different in the two classes.
+    pub classes: Map<String, Json>,
+    /// Keys that say how the old driver itself was run.
+    pub of_itself: Vec<String>,
+}
+
+/// One array.
+#[derive(Debug)]
+pub struct OldArray {
+    /// Name, and key in the Secret.
+    pub name: String,
+    /// Its kind.
+    pub kind: ArrayType,
+    /// Address of its management interface.
+    pub management: String,
+    /// Address that nodes mount from.
+    pub data: Option<String>,
+    /// All addresses that nodes have mounted from.
+    pub data_addresses: Vec<String>,
+    /// Labels for placement.
+    pub labels: BTreeMap<String, String>,
+    /// Labels of the nodes that reach it.
+    pub topology: BTreeMap<String, String>,
+    token: SecretString,
+}
+
+impl OldArray {
+    /// Returns its token.
+    pub fn token(&self) -> &str {
+        self.token.expose_secret()
+    }
+}
+
+/// Reads the old file; with an error among the diagnostics, what is returned is not whole.
+pub fn values(root: &Node, wishes: &Wishes) -> (Old, Vec<Diagnostic>) {
+    let mut reader = Reader { root, found: Vec::new() };
+    let old = reader.old(wishes);
+    (old, reader.found)
+}
+
+struct Reader<'v> {
+    root: &'v Node,
+    found: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn old(&mut self, wishes: &Wishes) -> Old {
+        let mut old = Old::default();
+        for entry in self.root.entries().unwrap_or_default() {
+            let key = entry.key.as_str();
+            // What `helm get values` puts above them.
+            let heading = key.ends_with(" VALUES") && entry.value.is_null();
+            if OF_ITSELF.contains(&key) {
+                old.of_itself.push(key.to_owned());
+            } else if !READ.contains(&key) && !heading {
+                self.found.push(unknown(entry, key, &READ));
+            }
+        }
+        old.prefix = wishes.prefix.clone().or_else(|| self.called().0.map(str::to_owned));
+        old.portworx_prefix.clone_from(&wishes.prefix);
+        old.cluster = self.cluster(wishes);
+        self.further();
+        self.classes(&mut old);
+        self.arrays(&mut old);
+        let files = old.arrays.iter().any(|array| array.kind == ArrayType::FlashBlade);
+        let says =
+            old.classes.get(PURE_FILE).is_some_and(|class| class.get("exportRules").is_some());
+        if files && !says && wishes.nodes.is_empty() {
+            let message = "it is not said which networks the nodes are in; file systems are exported to them alone";
+            self.wrong(Code::MissingField, self.root, "nodes", message, "give `--nodes 10.20.0.0/16`; `kubectl get nodes -o wide` shows the nodes' addresses");
+        }
+        old
+    }
+
+    /// Sections of which one key is read.
+    fn further(&mut self) {
+        let root = self.root;
+        let entries = |section: &str| root.get(section).and_then(Node::entries).unwrap_or_default();
+        for entry in entries("namespace") {
+            let at = format!("namespace.{}", entry.key);
+            match entry.key.as_str() {
+                "pure" if root.get("clusterID").is_some() => self.found.push(lost(
+                    entry,
+                    &at,
+                    "was the name of the cluster before `clusterID`, which is read instead",
+                    "give `--prefix` if PersistentVolumes of that time do not name their volumes",
+                )),
+                // Where the driver itself ran.
+                "pure" | "k8s" => {}
+                _ => self.found.push(unknown(entry, &at, &["pure"])),
+            }
+        }
+        for entry in entries("storagetopology") {
+            let at = format!("storagetopology.{}", entry.key);
+            match entry.key.as_str() {
+                // A pod with a volume only runs where its array is reached, in either case.
+                "enable" | "strictTopology" => {}
+                _ => self.found.push(unknown(entry, &at, &["enable", "strictTopology"])),
+            }
+        }
+        for section in ["namespace", "storagetopology", "flasharray", "flashblade", "storageclass"]
+        {
+            if let Some(entry) = root.entry(section)
+                && entry.value.entries().is_none()
+                && !entry.value.is_null()
+            {
+                let did = "is no mapping, and is left out";
+                self.found.push(lost(entry, section, did, "write it as the chart has it"));
+            }
+        }
+    }
+
+    fn wrong(&mut self, code: Code, at: &Node, path: &str, message: &str, fix: &str) {
+        self.found.push(Diagnostic::new(code, at.place, message).at(path).fix(fix));
+    }
+
+    /// How the old driver called the cluster, and where that stands.
+    fn called(&self) -> (Option<&str>, &Node, &'static str) {
+        let six = self.root.get("clusterID").map(|node| (node, "clusterID"));
+        let five = || Some((self.root.get("namespace")?.get("pure")?, "namespace.pure"));
+        if let Some((node, path)) = six.or_else(five) {
+            return (node.text(), node, path);
+        }
+        // A `pure.json` says nothing of it; values of PSO 5 that are silent mean its default.
+        let default = self.root.get("arrays").map(|_| DEFAULT_PREFIX);
+        (default, self.root, "namespace.pure")
+    }
+
+    /// The cluster's name, which is never the old one's: who looks for orphans, or destroys one, goes by it.
+    fn cluster(&mut self, wishes: &Wishes) -> String {
+        let (old, node, path) = self.called();
+        let (node, old) = (node.clone(), old.map(str::to_owned));
+        let is_old = |name: &str| old.as_ref().is_some_and(|old| old.eq_ignore_ascii_case(name));
+        let fix = "give `--cluster NAME`, another one for each cluster that shares an array; volumes that are there keep their names";
+        if let Some(cluster) = &wishes.cluster {
+            if is_old(cluster) {
+                let message =
+                    "is the name in `--cluster` too; names that begin with it are the old driver's";
+                self.wrong(Code::BadValue, &node, path, message, "give another `--cluster NAME`");
+            }
+            return cluster.clone();
+        }
+        let Some(said) = old.as_deref().filter(|old| *old != DEFAULT_PREFIX) else {
+            let message = "it is not said how this cluster is called, or by a name that every cluster had; names of new volumes begin with it";
+            self.wrong(Code::MissingField, &node, path, message, fix);
+            return String::new();
+        };
+        let mut new = said.to_lowercase().replace('_', "-");
+        if is_old(&new) {
+            new.push_str(SUFFIX);
+        }
+        if new.len() > LONGEST_CLUSTER || !Format::Name.accepts(&new) {
+            let message = format!(
+                "would become {new:?}, which is no name of a cluster: at most {LONGEST_CLUSTER} lower-case letters, digits and `-`"
+            );
+            self.wrong(Code::BadValue, &node, path, &message, fix);
+        } else {
+            let message =
+                format!("becomes `{new}`: names that begin with the old one are the old driver's");
+            let fix = "nothing to do: volumes that are there keep their names; `--cluster NAME` chooses another";
+            self.wrong(Code::NoCounterpart, &node, path, &message, fix);
+        }
+        new
+    }
+}
+
+fn is_true(node: Option<&Node>) -> bool {
+    node.and_then(Node::text).is_some_and(|text| text.eq_ignore_ascii_case("true"))
+}

@@ -1,0 +1,231 @@
+//! PersistentVolumes of the old drivers as imports of the storage document.
+
+mod persistent;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::PersistentVolume;
+use serde::Serialize;
+use serde_json::json;
+
+use self::persistent::Persistent;
+use super::{Old, dump, storage_classes};
+use crate::compiler::blueprint::{PURE_BLOCK, PURE_FILE};
+use crate::compiler::diagnostic::{Code, Diagnostic};
+use crate::contract::storage::ArrayType;
+
+/// Class for file systems that are mounted with NFS 3, when their own class is not for that.
+const NFS3: &str = "pure-file-nfs3";
+
+/// What `kubectl get pv,sc -o json` says.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Volumes of which all is known.
+    pub imports: Vec<Import>,
+    /// Volumes of which something is not.
+    pub left: Vec<Left>,
+    /// How many objects are of other drivers, or of other kinds, by what they are.
+    pub others: BTreeMap<String, usize>,
+}
+
+/// An entry of `imports`.
+#[derive(Debug, Serialize)]
+pub struct Import {
+    namespace: String,
+    claim: String,
+    array: String,
+    volume: String,
+}
+
+/// A volume that cannot be imported as it is, as far as it is known.
+#[derive(Debug, Default)]
+pub struct Left {
+    namespace: String,
+    claim: String,
+    arrays: Vec<String>,
+    volume: Option<String>,
+}
+
+impl From<Import> for Left {
+    fn from(Import { namespace, claim, array, volume }: Import) -> Self {
+        Self { namespace, claim, arrays: vec![array], volume: Some(volume) }
+    }
+}
+
+impl Left {
+    /// Returns the entry as far as it is known, on one line.
+    pub fn line(&self) -> String {
+        let Self { namespace, claim, arrays, volume } = self;
+        let array = match arrays.as_slice() {
+            [] => "?".to_owned(),
+            names => names.join(" or "),
+        };
+        let volume = volume.as_deref().unwrap_or("?");
+        let line = format!(
+            "- {{namespace: {namespace}, claim: {claim}, array: {array}, volume: {volume}}}"
+        );
+        // It becomes a comment, whatever the cluster says.
+        crate::sanitize::name(&line)
+    }
+}
+
+/// Reads what `kubectl get pv,sc -o json` prints: classes are added to those of the old file. The error is for
+/// people.
+pub fn volumes(text: &str, old: &mut Old) -> Result<(Found, Vec<Diagnostic>), String> {
+    let dump = dump::read(text)?;
+    let mut found = Found::default();
+    for kind in dump.others {
+        *found.others.entry(kind).or_default() += 1;
+    }
+    for class in &dump.classes {
+        if !storage_classes::PROVISIONERS.contains(&class.provisioner.as_str()) {
+            let what = format!("StorageClass of {}", class.provisioner);
+            *found.others.entry(what).or_default() += 1;
+        }
+    }
+    let told = storage_classes::add(&dump.classes, old);
+    let mut reading = Reading { old, found, told, seen: BTreeSet::new(), classes: BTreeMap::new() };
+    let mut destroyed = Vec::new();
+    for volume in &dump.volumes {
+        let policy =
+            volume.spec.as_ref().and_then(|it| it.persistent_volume_reclaim_policy.as_deref());
+        if reading.volume(volume) && policy == Some("Delete") {
+            destroyed.push(volume.metadata.name.as_deref().unwrap_or_default());
+        }
+    }
+    reading.unknown_classes(!dump.classes.is_empty());
+    let Reading { found, mut told, .. } = reading;
+    if !destroyed.is_empty() {
+        let names: Vec<&str> = destroyed.iter().copied().take(3).collect();
+        let more = if destroyed.len() > names.len() { ", …" } else { "" };
+        let message = format!(
+            "{} the reclaim policy Delete ({}{more}): with the claims, the volumes and all that is on them would be destroyed",
+            have(destroyed.len()),
+            names.join(", ")
+        );
+        let fix = "before anything else: `kubectl patch pv NAME -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'`";
+        told.push(Diagnostic::new(Code::ImportVolume, None, message).fix(fix));
+    }
+    Ok((found, told))
+}
+
+/// So many PersistentVolumes, and their verb.
+fn have(number: usize) -> String {
+    match number {
+        1 => "1 PersistentVolume has".to_owned(),
+        more => format!("{more} PersistentVolumes have"),
+    }
+}
+
+struct Reading<'o> {
+    old: &'o mut Old,
+    found: Found,
+    told: Vec<Diagnostic>,
+    /// Volumes, as array and name, and claims that have an entry.
+    seen: BTreeSet<(String, String)>,
+    /// How many volumes are of each class that the document does not have.
+    classes: BTreeMap<String, usize>,
+}
+
+impl Reading<'_> {
+    /// Takes a PersistentVolume; returns whether it is of an old driver.
+    fn volume(&mut self, volume: &PersistentVolume) -> bool {
+        let name = volume.metadata.name.clone().unwrap_or_default();
+        let read = match Persistent::read(volume, self.old) {
+            Ok(read) => read,
+            Err(driver) => {
+                *self.found.others.entry(driver).or_default() += 1;
+                return false;
+            }
+        };
+        let mut words = read.words();
+        let mut blocks = words.iter().any(|word| word.blocks);
+        if !blocks {
+            if let Some(word) = self.taken(&read) {
+                words.push(word);
+                blocks = true;
+            } else {
+                words.extend(self.class_of(&read));
+            }
+        }
+        for word in words {
+            let path = format!("PersistentVolume {name}");
+            let told = Diagnostic::new(Code::ImportVolume, None, word.message).at(path);
+            self.told.push(told.fix(word.fix));
+        }
+        match read.import() {
+            Ok(import) if !blocks => self.found.imports.push(import),
+            Ok(import) => self.found.left.push(import.into()),
+            Err(left) => self.found.left.push(left),
+        }
+        true
+    }
+
+    /// One volume is that of one claim, and one claim has one volume.
+    fn taken(&mut self, read: &Persistent) -> Option<persistent::Word> {
+        let claim = read.claim().map(|(space, name)| (format!("claim {space}"), name.clone()));
+        let place = read.place().map(|(array, volume)| (array.to_owned(), volume.to_owned()));
+        let both: Vec<_> = claim.into_iter().chain(place).collect();
+        if let Some((of, name)) = both.iter().find(|key| self.seen.contains(*key)) {
+            return Some(persistent::Word {
+                blocks: true,
+                message: format!("another PersistentVolume has {name} of {of} already"),
+                fix: "keep the entry of the one that is mounted".to_owned(),
+            });
+        }
+        self.seen.extend(both);
+        None
+    }
+
+    /// The class that the new claim needs, where that is not the old one's or follows from how it is mounted.
+    fn class_of(&mut self, read: &Persistent) -> Option<persistent::Word> {
+        let class = read.class.as_deref().unwrap_or_default().to_owned();
+        let is_base = [PURE_FILE, PURE_BLOCK].contains(&class.as_str());
+        let known = is_base || self.old.classes.contains_key(&class);
+        let is_nfs3 =
+            |fields: Option<&serde_json::Value>| fields.is_some_and(|it| it["nfs"] == "3");
+        if !read.nfs3 || read.kind != Some(ArrayType::FlashBlade) {
+            if !known {
+                *self.classes.entry(class).or_default() += 1;
+            }
+            return None;
+        }
+        let right = if is_nfs3(self.old.classes.get(&class)) {
+            class
+        } else {
+            let name = if known || class.is_empty() { NFS3.to_owned() } else { class };
+            let mut fields = match self.old.classes.get(PURE_FILE) {
+                Some(serde_json::Value::Object(fields)) => fields.clone(),
+                _ => serde_json::Map::new(),
+            };
+            fields.remove("default");
+            fields.insert("like".to_owned(), json!(PURE_FILE));
+            fields.insert("nfs".to_owned(), json!("3"));
+            self.old.classes.insert(name.clone(), fields.into());
+            name
+        };
+        Some(persistent::Word {
+            blocks: false,
+            message: "is mounted with NFS 3; a claim of `pure-file` would mount it with 4.1, which its file system may not have".to_owned(),
+            fix: format!("give the new claim the class `{right}`, which is in the document with `nfs: \"3\"`; or switch NFS 4.1 on at the file system"),
+        })
+    }
+
+    /// Tells of classes that the document does not have.
+    fn unknown_classes(&mut self, dumped: bool) {
+        for (class, number) in &self.classes {
+            let message = match class.as_str() {
+                "" => format!("{} no class", have(*number)),
+                class => {
+                    format!("{} the class {class:?}, which is not in the document", have(*number))
+                }
+            };
+            let fix = if dumped || class.is_empty() {
+                "write `pure-file`, `pure-block` or a class of the document in the new claims"
+            } else {
+                "give its StorageClass too, `kubectl get pv,sc -o json`; or write `pure-file` or `pure-block` in the new claims"
+            };
+            self.told.push(Diagnostic::new(Code::ImportVolume, None, message).fix(fix));
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Why an array's certificate is not trusted, in words that say what is the case and what to do. Knows neither
+//! requests nor how certificates are checked.
+
+use std::error::Error as StdError;
+use std::io;
+
+use jiff::Timestamp;
+use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription, CertificateError, Error as TlsError};
+
+use super::trust::Trust;
+use crate::sanitize;
+
+/// Why TLS with an array did not come about.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Distrust(TlsError);
+
+impl Distrust {
+    /// Returns why, when an error comes from TLS.
+    pub(super) fn found_in(error: &(dyn StdError + 'static)) -> Option<Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(tls) = error.downcast_ref::<TlsError>() {
+                return Some(Self(tls.clone()));
+            }
+            // What an I/O error is made from is not what it names as its source.
+            next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+                Some(inner) => Some(inner),
+                None => error.source(),
+            };
+        }
+        None
+    }
+
+    /// Returns what is the case, and what to do about it. `trust` is what the certificate was held against.
+    pub(super) fn told(&self, trust: &Trust) -> String {
+        match &self.0 {
+            TlsError::InvalidCertificate(why) => certificate(why, trust),
+            TlsError::NoCertificatesPresented => {
+                "it shows no certificate; give the array one for its management interface".to_owned()
+            }
+            TlsError::AlertReceived(
+                AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure,
+            )
+            | TlsError::PeerIncompatible(_) => {
+                "it speaks no TLS 1.2 or newer that is known here; update the array, or allow TLS 1.2 on it"
+                    .to_owned()
+            }
+            TlsError::InvalidMessage(_) => {
+                "what answers does not speak TLS; correct the port in `management`".to_owned()
+            }
+            other => format!("TLS failed ({other}); see what stands between here and the array"),
+        }
+    }
+}
+
+fn certificate(why: &CertificateError, trust: &Trust) -> String {
+    use CertificateError as E;
+    match why {
+        E::UnknownIssuer | E::BadSignature => match trust {
+            Trust::Ca(_) => "no authority in the file `ca` has signed its certificate; put the certificate of \
+                the authority that did so there, or of a self-signed one itself, or write its `pin`"
+                .to_owned(),
+            Trust::System | Trust::Pin(_) => "no authority that this machine trusts has signed its certificate; \
+                write `ca` with the authority that did so, or `pin`"
+                .to_owned(),
+        },
+        E::ExpiredContext { time, not_after } => format!(
+            "its certificate was valid until {}, and here it is {}; renew the certificate on the array, or put \
+             the clock of this machine right",
+            day(*not_after),
+            day(*time)
+        ),
+        E::Expired => "its certificate has expired; renew it on the array".to_owned(),
+        E::NotValidYetContext { time, not_before } => format!(
+            "its certificate is valid from {}, and here it is {}; put the clock of this machine right, or that \
+             of the array before it makes a new certificate",
+            day(*not_before),
+            day(*time)
+        ),
+        E::NotValidYet => {
+            "its certificate is not valid yet; put the clock of this machine right".to_owned()
+        }
+        E::NotValidForNameContext { expected, presented } => {
+            let names = match presented.as_slice() {
+                [] => "no name at all".to_owned(),
+                names => names.iter().take(NAMES).map(|name| bare(name)).collect::<Vec<_>>().join(", "),
+            };
+            let names = sanitize::line(&names, NAMES_LONGEST);
+            format!(
+                "its certificate is for {names}, and `management` is {}; write a name that is in the \
+                 certificate, or give the array a certificate with this name, or write its `pin`",
+                expected.to_str()
+            )
+        }
+        E::NotValidForName => "its certificate is for another name than `management`; write a name that is in \
+            the certificate, or write its `pin`"
+            .to_owned(),
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
+            "its certificate is not for servers; give the array one with the purpose serverAuth".to_owned()
+        }
+        E::Revoked => "its certificate is revoked; give the array a new one".to_owned(),
+        E::ApplicationVerificationFailure => "its key is not the one of `pin`; where the array has got a new \
+            certificate, write the new pin, else see who answers at this address"
+            .to_owned(),
+        E::BadEncoding => "its certificate cannot be read; make a new one on the array".to_owned(),
+        // Its own error has no other form.
+        E::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "its certificate is that of an authority (CA:TRUE), and a server must not show such a one; make one \
+             with CA:FALSE on the array, or write its `pin` instead of `ca`"
+                .to_owned()
+        }
+        E::Other(other) if other.to_string().contains("EndEntityUsedAsCa") => {
+            "its certificate is signed by one that is not an authority's (CA:FALSE); have the authority sign it"
+                .to_owned()
+        }
+        other => format!(
+            "its certificate is not valid ({other}); make a new one on the array, or write its `pin`"
+        ),
+    }
+}
+
+/// Most names of a certificate that are told.
+const NAMES: usize = 8;
+/// How long they are together at most, in characters: what to do stands behind them.
+const NAMES_LONGEST: usize = 80;
+
+/// A name of a certificate without the word for its kind: `DnsName("fb1.example.com")`.
+fn bare(name: &str) -> String {
+    let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inside.unwrap_or(name).trim_matches('"').to_owned()
+}
+
+/// A moment in UTC, as people read it.
+fn day(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).ok();
+    let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| "a time unknown".to_owned(), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_found_however_deep_it_is() {
+        let tls = TlsError::InvalidCertificate(CertificateError::Expired);
+        let wrapped = io::Error::other(io::Error::other(tls.clone()));
+        assert_eq!(Distrust::found_in(&wrapped), Some(Distrust(tls)));
+        assert_eq!(Distrust::found_in(&io::Error::other("no route to host")), None);
+    }
+
+    #[test]
+    fn names_and_times_are_bare() {
+        assert_eq!(bare("DnsName(\"fb1.example.com\")"), "fb1.example.com");
+        assert_eq!(bare("fb1.example.com"), "fb1.example.com");
+        let time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_700_000_000));
+        assert_eq!(day(time), "2023-11-14T22:13:20Z");
+    }
+}

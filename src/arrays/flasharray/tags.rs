@@ -1,0 +1,99 @@
+//! Tags by which a volume tells whose it is.
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use crate::arrays::error::{Error, Kind};
+use crate::arrays::rest::{Rest, Talk};
+use crate::arrays::word::maybe;
+use crate::contract::{Name, Owner};
+
+/// Namespace of our tags. Those that begin with `pure` are the vendor's.
+const NAMESPACE: &str = "pso-gen";
+
+/// Key of the tag with the cluster's identity.
+const CLUSTER_ID: &str = "cluster-id";
+
+/// The tags of one volume in our namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Tags(BTreeMap<String, String>);
+
+#[derive(Debug, Deserialize)]
+struct Tag {
+    #[serde(default, deserialize_with = "maybe")]
+    key: Option<String>,
+    #[serde(default, deserialize_with = "maybe")]
+    value: Option<String>,
+    #[serde(default, deserialize_with = "maybe")]
+    namespace: Option<String>,
+}
+
+impl Tags {
+    /// Returns the tags of a volume that is made for somebody.
+    pub(super) fn of(owner: &Owner) -> Self {
+        let Owner { cluster, identities, namespace, claim, uid, since: _ } = owner;
+        let tags = [("cluster", cluster), ("namespace", namespace), ("claim", claim), ("uid", uid)];
+        let identity = identities.first().map(|identity| (CLUSTER_ID, identity));
+        let tags = tags.into_iter().chain(identity);
+        Self(tags.map(|(key, value)| (key.to_owned(), value.clone())).collect())
+    }
+
+    /// Returns whether they say all that those of an owner say.
+    pub(super) fn are_of(&self, owner: &Owner) -> bool {
+        Self::of(owner).0.iter().all(|(key, value)| self.0.get(key) == Some(value))
+    }
+
+    /// Returns whether there are none.
+    pub(super) fn are_missing(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Fails when the tags tell of another owner. Missing ones tell of nobody.
+    pub(super) fn check(&self, rest: &Rest, name: &Name, owner: &Owner) -> Result<(), Error> {
+        let wanted = Self::of(owner);
+        // Names of claims may be given again; cluster and UID never.
+        for key in ["cluster", "uid"] {
+            if let Some(there) = self.0.get(key).filter(|there| wanted.0.get(key) != Some(there)) {
+                let why = format!("its tag `{key}` is {there:?}");
+                return Err(rest.error(Kind::NotOurs { name: name.to_string(), why }));
+            }
+        }
+        // Volumes from before identities were written have none.
+        if let Some(there) = self.0.get(CLUSTER_ID)
+            && !owner.identities.is_empty()
+            && !owner.identities.contains(there)
+        {
+            let why = format!(
+                "its tag `{CLUSTER_ID}` is {there:?}: another cluster of the same name made it"
+            );
+            return Err(rest.error(Kind::NotOurs { name: name.to_string(), why }));
+        }
+        Ok(())
+    }
+
+    /// Returns them as a request has them. They do not go over to copies, which have other owners.
+    pub(super) fn body(&self) -> Json {
+        let tag = |(key, value)| json!({"namespace": NAMESPACE, "key": key, "value": value, "copyable": false});
+        self.0.iter().map(tag).collect()
+    }
+
+    /// Reads the tags of a volume.
+    pub(super) async fn read(talk: Talk<'_>, id: &str) -> Result<Self, Error> {
+        let query = [("resource_ids", id), ("namespaces", NAMESPACE)];
+        let tags: Vec<Tag> = talk.list("volumes/tags", &query).await?;
+        let ours = tags.into_iter().filter(|tag| tag.namespace.as_deref() == Some(NAMESPACE));
+        Ok(Self(ours.filter_map(|tag| Some((tag.key?, tag.value?))).collect()))
+    }
+
+    /// Writes them to a volume.
+    pub(super) async fn write(&self, talk: Talk<'_>, id: &str) -> Result<(), Error> {
+        let query = [("resource_ids", id)];
+        let body = self.body();
+        let _: Vec<Tag> =
+            talk.change(Method::PUT, "volumes/tags/batch", &query, Some(&body)).await?;
+        Ok(())
+    }
+}

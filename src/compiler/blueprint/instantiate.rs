@@ -1,0 +1,477 @@
+//! A document and its blueprint become an [`App`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use minijinja::Value;
+use serde::Deserialize;
+
+use super::app::{App, Classes, Exposed, Secret, Talk, Volume};
+use super::blame::blame;
+use super::language::{
+    Component, Exposure, FileContent, Job, Program, Rule, Schedule, Serving, VolumeDeclaration,
+};
+use super::load::{Blueprint, Parts};
+use super::scope::{Names, Scope};
+use super::template::Template;
+use super::verify::verify;
+use crate::compiler::diagnostic::{Code, Diagnostic, Place, any_error, nearest};
+use crate::compiler::spec::{
+    Common, Document, Expressions, Format, Metadata, Tls, Via, VolumeSpec, check,
+    looks_like_a_size, one_of, repair,
+};
+use crate::compiler::yaml::{Node, ReadError};
+use crate::contract::Quantity;
+use crate::sanitize::quoted;
+
+/// Turns a document into an app, and tells what is wrong on the way. With errors that leave no app
+/// there is none; with others, such as a broken rule, there is one, so that what follows from it can
+/// be told in the same run.
+pub fn instantiate(
+    document: &Document,
+    blueprint: &Blueprint,
+    classes: &Classes,
+) -> (Option<App>, Vec<Diagnostic>) {
+    let maker = Maker { document, blueprint, classes };
+    let mut diagnostics = check(&document.node, blueprint.shape(), "", Expressions::Refused);
+    let unreadable = any_error(&diagnostics);
+    diagnostics.extend(maker.unknown_classes());
+    if unreadable {
+        return (None, diagnostics);
+    }
+    match maker.make(&mut diagnostics) {
+        Ok(app) => (Some(app), diagnostics),
+        // Settings that break a rule may well break an expression: the rule says it better.
+        Err(_) if any_error(&diagnostics) => (None, diagnostics),
+        Err(error) => {
+            diagnostics.push(maker.broken(&error));
+            (None, diagnostics)
+        }
+    }
+}
+
+/// Returns how an app is called: what its document says, or what its blueprint makes of it. Nothing when
+/// the document says too little.
+pub fn name_of(document: &Document, blueprint: &Blueprint) -> Option<String> {
+    if let Some(name) = document.name() {
+        return Some(name.to_owned());
+    }
+    // Values are evaluated only when they have been checked.
+    if any_error(&check(&document.node, blueprint.shape(), "", Expressions::Refused)) {
+        return None;
+    }
+    let maker = Maker { document, blueprint, classes: &Classes::default() };
+    let names = maker.parameters(document.node.get("spec"));
+    blueprint.name.as_ref()?.within(&names.scope()).read().ok()
+}
+
+struct Maker<'m> {
+    document: &'m Document,
+    blueprint: &'m Blueprint,
+    classes: &'m Classes,
+}
+
+impl Maker<'_> {
+    fn make(&self, diagnostics: &mut Vec<Diagnostic>) -> Result<App, ReadError> {
+        let node = &self.document.node;
+        let metadata: Metadata = read_or_default(node.get("metadata"))?;
+        let spec = node.get("spec");
+        let common: Common = read_or_default(spec)?;
+        let mut names = self.parameters(spec);
+        let name = match (metadata.name, &self.blueprint.name) {
+            (Some(name), _) => name,
+            (None, Some(template)) => template.within(&names.scope()).read()?,
+            (None, None) => String::new(),
+        };
+        self.surroundings(&mut names, &name, metadata.namespace.as_ref(), &common);
+        let volumes = self.volumes(&common, &mut names)?;
+        for (name, template) in &self.blueprint.lets {
+            let value: serde_json::Value = template.within(&names.scope()).read()?;
+            names.add([(name.as_str(), Value::from(minijinja::value::Serde(&value)))]);
+        }
+        let scope = names.scope();
+        self.rules(&scope, diagnostics)?;
+        let components = components(&self.blueprint.components, &scope)?;
+        let jobs = jobs(&self.blueprint.jobs, &scope)?;
+        let mut app = App {
+            kind: self.blueprint.kind.clone(),
+            namespace: metadata.namespace,
+            labels: words(self.blueprint.labels.as_ref(), &scope, metadata.labels)?,
+            annotations: words(self.blueprint.annotations.as_ref(), &scope, metadata.annotations)?,
+            volumes,
+            secrets: self.secrets(&name, &common),
+            talks: self.talks(&scope, &components, &jobs)?,
+            exposed: self.exposed(&scope, &components)?,
+            components,
+            jobs,
+            expires: read(self.blueprint.expires.as_ref(), &scope)?,
+            manifests: self.manifests(&scope)?,
+            helper: self.helper(&common),
+            networks: self.classes.networks().clone(),
+            files: BTreeMap::new(),
+            document: node.clone(),
+            name,
+            common,
+        };
+        self.set_images_and_resources(&mut app);
+        app.files = self.files(&app);
+        diagnostics.extend(verify(&app, self.blueprint));
+        diagnostics.extend(unused_volumes(&app));
+        Ok(app)
+    }
+
+    /// An error inside the blueprint: at the app's value that causes it, or else its author's matter.
+    fn broken(&self, error: &ReadError) -> Diagnostic {
+        let evaluate = |node: &Node| {
+            let document = Document { node: node.clone(), ..self.document.clone() };
+            let maker = Maker { document: &document, ..*self };
+            maker.make(&mut Vec::new()).map(|_| ())
+        };
+        let diagnostic = blame(error, &self.document.node, &evaluate);
+        if diagnostic.path.is_empty() {
+            diagnostic.and(Some(self.document.kind_place), "in this app")
+        } else {
+            diagnostic
+        }
+    }
+
+    fn parameters(&self, spec: Option<&Node>) -> Names {
+        let mut names = Names::default();
+        names.add(self.blueprint.parameters.iter().map(|parameter| {
+            let written = spec.and_then(|spec| spec.get(&parameter.name));
+            (parameter.name.clone(), parameter.value(written))
+        }));
+        names.add([("catalogue", self.blueprint.catalogue.clone())]);
+        names
+    }
+
+    /// The names that every expression sees beside the parameters.
+    fn surroundings(
+        &self,
+        names: &mut Names,
+        name: &str,
+        namespace: Option<&String>,
+        common: &Common,
+    ) {
+        let app = Value::from_pairs([
+            ("name", Value::from(name)),
+            ("namespace", Value::from(namespace)),
+            ("kind", Value::from(self.blueprint.kind.as_str())),
+        ]);
+        let component = Value::from_pairs(self.blueprint.components.iter().map(|(part, _)| {
+            let address = format!("{name}-{part}");
+            let facts = [("name", Value::from(address.clone())), ("address", Value::from(address))];
+            (part.clone(), Value::from_pairs(facts))
+        }));
+        let secrets = self.secrets(name, common);
+        let secrets =
+            Value::from_pairs(secrets.into_iter().map(|(part, secret)| {
+                (part, Value::from_pairs([("name", Value::from(secret.name))]))
+            }));
+        let tls = common.expose.tls != Tls::Off
+            && !matches!(common.expose.via, Via::NodePort | Via::None);
+        let expose = Value::from_pairs([
+            ("via", Value::from(common.expose.via.word())),
+            ("tls", Value::from(tls)),
+            ("scheme", Value::from(if tls { "https" } else { "http" })),
+        ]);
+        names.add([
+            ("app", app),
+            ("component", component),
+            ("secrets", secrets),
+            ("expose", expose),
+        ]);
+    }
+
+    fn volumes(
+        &self,
+        common: &Common,
+        names: &mut Names,
+    ) -> Result<IndexMap<String, Volume>, ReadError> {
+        let scope = names.scope();
+        let mut volumes = IndexMap::new();
+        let default = VolumeSpec::default();
+        for (name, template) in &self.blueprint.volumes {
+            let declared: Option<VolumeDeclaration> = template.within(&scope).read()?;
+            let Some(declared) = declared else { continue };
+            let written = common.volumes.get(name).unwrap_or(&default);
+            let class_name = written.class.as_ref().unwrap_or(&declared.class);
+            // An unknown class has been told; the app goes on with the blueprint's.
+            let class = self.classes.get(class_name).or_else(|| self.classes.get(&declared.class));
+            let class = class.cloned().ok_or_else(|| ReadError {
+                message: format!("there is no class `{}`", declared.class),
+                place: Some(template.place()),
+            })?;
+            let owner = declared.owner.as_deref().and_then(|owner| {
+                let (user, group) = owner.split_once(':')?;
+                Some((user.parse().ok()?, group.parse().ok()?))
+            });
+            volumes.insert(
+                name.clone(),
+                Volume {
+                    about: declared.about,
+                    class,
+                    size: written.size.clone().unwrap_or(declared.size),
+                    claim: written.claim.clone(),
+                    owner,
+                    mode: declared.mode,
+                    keep: declared.keep,
+                    snapshots: written.snapshots,
+                },
+            );
+        }
+        let seen = Value::from_pairs(volumes.iter().map(|(name, volume): (&String, &Volume)| {
+            let facts = Value::from_pairs([
+                ("class", Value::from(volume.class.name.as_str())),
+                ("kind", Value::from(volume.class.kind.word())),
+                ("size", Value::from(volume.size.bytes())),
+            ]);
+            (name.clone(), facts)
+        }));
+        names.add([("volumes", seen)]);
+        Ok(volumes)
+    }
+
+    /// Tells words of `spec.volumes` that are neither a size nor a class.
+    fn unknown_classes(&self) -> Vec<Diagnostic> {
+        let volumes = self.document.node.get("spec").and_then(|spec| spec.get("volumes"));
+        let entries = volumes.and_then(Node::entries).unwrap_or_default();
+        let mut wrong = Vec::new();
+        for entry in entries {
+            let long = entry.value.get("class");
+            let Some(word) = long.unwrap_or(&entry.value).text() else {
+                continue;
+            };
+            let is_size = long.is_none() && Quantity::parse(word).is_some();
+            if !is_size && self.classes.get(word).is_none() {
+                let place = long.unwrap_or(&entry.value).place;
+                wrong.push(self.unknown_class(&entry.key, word, place));
+            }
+        }
+        wrong
+    }
+
+    fn unknown_class(&self, volume: &str, class: &str, place: Place) -> Diagnostic {
+        let path = format!("spec.volumes.{volume}");
+        let names: Vec<String> = self.classes.names().map(str::to_owned).collect();
+        if looks_like_a_size(class) {
+            let message = format!(
+                "expected a size such as `20Gi` or a class such as `pure-file`, found {class}",
+                class = quoted(class)
+            );
+            let mut diagnostic = Diagnostic::new(Code::BadSize, place, message).at(path);
+            diagnostic.fix = repair(Format::Quantity, class);
+            return diagnostic;
+        }
+        let message = format!("there is no class {class}", class = quoted(class));
+        let fix = match nearest(class, names.iter().map(String::as_str)) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!(
+                "write {}; others come from a Storage document, given by `--storage`",
+                one_of(&names)
+            ),
+        };
+        Diagnostic::new(Code::UnknownClass, place, message).at(path).fix(fix)
+    }
+
+    fn rules(&self, scope: &Scope, diagnostics: &mut Vec<Diagnostic>) -> Result<(), ReadError> {
+        let rules: Vec<Rule> = read(self.blueprint.rules.as_ref(), scope)?.unwrap_or_default();
+        for rule in rules {
+            let path = format!("spec.{}", rule.at);
+            let place = self.document.node.place_of(path.split('.'));
+            let code = if rule.advice { Code::AppAdvice } else { Code::AppRule };
+            let mut diagnostic = Diagnostic::new(code, place, rule.problem).at(path);
+            diagnostic.fix = rule.fix;
+            diagnostics.push(diagnostic);
+        }
+        Ok(())
+    }
+
+    fn secrets(&self, app: &str, common: &Common) -> IndexMap<String, Secret> {
+        let secret = |(name, keys): (&String, &super::language::SecretKeys)| {
+            let existing = common.secrets.get(name);
+            let object = existing.cloned().unwrap_or_else(|| format!("{app}-{name}"));
+            (
+                name.clone(),
+                Secret { name: object, existing: existing.is_some(), keys: keys.clone() },
+            )
+        };
+        self.blueprint.secrets.iter().map(secret).collect()
+    }
+
+    /// Connections; those from or to a component that is switched off fall away.
+    fn talks(
+        &self,
+        scope: &Scope,
+        components: &IndexMap<String, Component>,
+        jobs: &IndexMap<String, Job>,
+    ) -> Result<Vec<Talk>, ReadError> {
+        let mut written: IndexMap<String, Vec<String>> =
+            read(self.blueprint.talks.as_ref(), scope)?.unwrap_or_default();
+        for (job, like) in &self.blueprint.likes {
+            if let (Some(same), false) = (written.get(like).cloned(), written.contains_key(job)) {
+                written.insert(job.clone(), same);
+            }
+        }
+        let mut talks = Vec::new();
+        // What nobody declares is a slip, and is told when the app is verified.
+        let is_component = |name: &str| self.blueprint.components.iter().any(|(n, _)| n == name);
+        let is_job = |name: &str| self.blueprint.jobs.iter().any(|(n, _)| n == name);
+        for (from, targets) in written {
+            let is_there = components.contains_key(&from) || jobs.contains_key(&from);
+            for target in targets {
+                let (to, port) = target.split_once('.').unwrap_or((target.as_str(), ""));
+                let from_is_off = !is_there && (is_component(&from) || is_job(&from));
+                let to_is_off = !components.contains_key(to) && is_component(to);
+                if !from_is_off && !to_is_off {
+                    talks.push(Talk {
+                        from: from.clone(),
+                        to: to.to_owned(),
+                        port: port.to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(talks)
+    }
+
+    fn exposed(
+        &self,
+        scope: &Scope,
+        components: &IndexMap<String, Component>,
+    ) -> Result<Vec<Exposed>, ReadError> {
+        let written: IndexMap<String, Exposure> =
+            read(self.blueprint.expose.as_ref(), scope)?.unwrap_or_default();
+        let exposed = written.into_iter().filter_map(|(target, exposure)| {
+            let (component, port) = target.split_once('.').unwrap_or((target.as_str(), ""));
+            let declared = self.blueprint.components.iter().any(|(name, _)| name == component);
+            let Exposure { hosts, max_body, timeout } = exposure;
+            (components.contains_key(component) || !declared).then(|| Exposed {
+                component: component.to_owned(),
+                port: port.to_owned(),
+                hosts,
+                max_body,
+                timeout,
+            })
+        });
+        Ok(exposed.collect())
+    }
+
+    fn manifests(&self, scope: &Scope) -> Result<Vec<(serde_json::Value, Place)>, ReadError> {
+        let Some(template) = &self.blueprint.manifests else {
+            return Ok(Vec::new());
+        };
+        let manifests: Vec<serde_json::Value> = template.within(scope).read()?;
+        let place = |index: usize| template.place_of([index.to_string().as_str()]);
+        let with_place = |(index, json)| (json, place(index));
+        Ok(manifests.into_iter().enumerate().map(with_place).collect())
+    }
+
+    fn helper(&self, common: &Common) -> String {
+        let catalogue = || self.blueprint.catalogue.get_attr("helper").ok();
+        let written = common.images.get(super::load::SECRETS_STEP).cloned();
+        written.or_else(|| catalogue()?.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// `spec.images` and `spec.resources`. A job that is like a component runs its image; what it
+    /// needs is its own.
+    fn set_images_and_resources(&self, app: &mut App) {
+        let App { common, components, jobs, .. } = app;
+        let apply = |name: &str, program: &mut Program| {
+            let image_of = self.blueprint.likes.get(name).map_or(name, String::as_str);
+            if let Some(image) = common.images.get(image_of) {
+                program.image.clone_from(image);
+            }
+            if let Some(resources) = common.resources.get(name) {
+                program.resources.requests.extend(resources.requests.clone());
+                program.resources.limits.extend(resources.limits.clone());
+            }
+        };
+        components.iter_mut().for_each(|(name, component)| apply(name, &mut component.program));
+        jobs.iter_mut().for_each(|(name, job)| apply(name, &mut job.program));
+    }
+
+    /// The contents of all files that something mounts.
+    fn files(&self, app: &App) -> BTreeMap<String, Arc<str>> {
+        let mut names: Vec<&str> = Vec::new();
+        let programs = app.components.values().map(|component| &component.program);
+        for program in programs.chain(app.jobs.values().map(|job| &job.program)) {
+            names.extend(program.script.as_deref());
+            names.extend(program.files.values().flatten().filter_map(
+                |mount| match &mount.content {
+                    FileContent::File(name) => Some(name.as_str()),
+                    _ => None,
+                },
+            ));
+        }
+        let steps = app.components.values().flat_map(|component| &component.serving.before);
+        names.extend(steps.filter_map(|step| step.script.as_deref()));
+        names
+            .into_iter()
+            .filter_map(|name| {
+                Some((name.to_owned(), self.blueprint.folder.files.get(name)?.clone()))
+            })
+            .collect()
+    }
+}
+
+/// Labels or annotations of the blueprint, and over them those of the app.
+fn words(
+    template: Option<&Template>,
+    scope: &Scope,
+    over: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, ReadError> {
+    let written: BTreeMap<String, Option<String>> = read(template, scope)?.unwrap_or_default();
+    let mut words: BTreeMap<String, String> =
+        written.into_iter().filter_map(|(key, word)| Some((key, word?))).collect();
+    words.extend(over);
+    Ok(words)
+}
+
+/// Volumes that are set although nothing mounts them under these settings: the setting is lost.
+fn unused_volumes(app: &App) -> impl Iterator<Item = Diagnostic> {
+    let unused = app.common.volumes.keys().filter(|name| !app.volumes.contains_key(*name));
+    unused.map(|name| {
+        let path = format!("spec.volumes.{name}");
+        let message = format!("nothing mounts the volume `{name}` with these settings");
+        Diagnostic::new(Code::VolumeUnused, app.place(&path), message)
+            .at(path)
+            .fix("take it away, or switch on the component that uses it")
+    })
+}
+
+fn components(parts: &Parts, scope: &Scope) -> Result<IndexMap<String, Component>, ReadError> {
+    let mut components = IndexMap::with_capacity(parts.len());
+    for (name, template) in parts {
+        let program: Option<Program> = template.within(scope).read()?;
+        let Some(program) = program else { continue };
+        let serving: Serving = template.within(scope).read()?;
+        components.insert(name.clone(), Component { program, serving });
+    }
+    Ok(components)
+}
+
+fn jobs(parts: &Parts, scope: &Scope) -> Result<IndexMap<String, Job>, ReadError> {
+    let mut jobs = IndexMap::with_capacity(parts.len());
+    for (name, template) in parts {
+        let program: Option<Program> = template.within(scope).read()?;
+        let Some(program) = program else { continue };
+        let schedule: Schedule = template.within(scope).read()?;
+        jobs.insert(name.clone(), Job { program, schedule });
+    }
+    Ok(jobs)
+}
+
+fn read<'t, T: Deserialize<'t>>(
+    template: Option<&'t Template>,
+    scope: &Scope,
+) -> Result<Option<T>, ReadError> {
+    template.map_or(Ok(None), |template| template.within(scope).read())
+}
+
+fn read_or_default<'n, T: Deserialize<'n> + Default>(
+    node: Option<&'n Node>,
+) -> Result<T, ReadError> {
+    node.filter(|node| !node.is_null()).map_or_else(|| Ok(T::default()), Node::read)
+}

@@ -1,0 +1,496 @@
+//! A folder of data becomes a [`Blueprint`]: parsed once, checked whole, ready for any number of apps.
+
+use indexmap::IndexMap;
+use minijinja::Value as Evaluated;
+
+use super::catalogue::Catalogue;
+use super::language::{SecretKeys, blueprint_shape};
+use super::library::Folder;
+use super::parameter::Declared;
+use super::scope::Scope;
+use super::template::Template;
+use crate::compiler::diagnostic::{Code, Diagnostic, Place, Sources, nearest};
+use crate::compiler::spec::{
+    Common, Expressions, Field, Format, Kind, Looks, Metadata, STORAGE, Shape, apply_layer, check,
+    drop_blank, looks_secret,
+};
+use crate::compiler::yaml::{self, Entry, Node, ReadError, Value};
+use crate::contract::API_VERSION;
+use crate::sanitize::quoted;
+
+/// The file that makes a folder a blueprint.
+pub(super) const FILE: &str = "blueprint.yaml";
+/// The file that makes a folder a part of blueprints.
+pub(super) const PART_FILE: &str = "part.yaml";
+
+/// What a job takes from the component that it is `like`.
+const INHERITED: [&str; 10] = [
+    "image",
+    "user",
+    "group",
+    "env",
+    "files",
+    "mounts",
+    "writable",
+    "readOnlyRoot",
+    "egress",
+    "resources",
+];
+
+/// How the step that fills Secrets is called in `spec.images`.
+pub(super) const SECRETS_STEP: &str = "secrets";
+
+/// Names that every expression sees.
+const KNOWN_NAMES: [&str; 11] = [
+    "app",
+    "catalogue",
+    "component",
+    "expose",
+    "secrets",
+    "volumes",
+    "range",
+    "dict",
+    "true",
+    "false",
+    "none",
+];
+
+/// A blueprint, parsed.
+#[derive(Debug)]
+pub struct Blueprint {
+    /// The kind that people write, such as `NextCloud`.
+    pub kind: String,
+    /// What the app is.
+    pub about: String,
+    pub(super) folder: Folder,
+    pub(super) catalogue: Evaluated,
+    pub(super) name: Option<Template>,
+    pub(super) parameters: Vec<Declared>,
+    pub(super) lets: Parts,
+    pub(super) volumes: Parts,
+    pub(super) secrets: IndexMap<String, SecretKeys>,
+    pub(super) components: Parts,
+    pub(super) jobs: Parts,
+    pub(super) likes: IndexMap<String, String>,
+    pub(super) talks: Option<Template>,
+    pub(super) expose: Option<Template>,
+    pub(super) rules: Option<Template>,
+    pub(super) labels: Option<Template>,
+    pub(super) annotations: Option<Template>,
+    pub(super) expires: Option<Template>,
+    pub(super) manifests: Option<Template>,
+    shape: Shape,
+}
+
+/// Named templates, in the order of the file.
+pub(super) type Parts = Vec<(String, Template)>;
+
+/// Whether a blueprint is held against the language's shape: those that we ship are by our tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    Shipped,
+    Checked,
+}
+
+impl Blueprint {
+    /// Parses and checks a blueprint's folder; `parts` are those that it may name.
+    pub(super) fn load(
+        mut folder: Folder,
+        parts: &[Folder],
+        catalogue: &Catalogue,
+        trust: Trust,
+        sources: &Sources,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let mut node = read_file(&folder, FILE, sources)?;
+        for name in node.get("parts").and_then(Node::items).unwrap_or_default().to_vec() {
+            let word = name.text().unwrap_or_default();
+            let Some(part) = parts.iter().find(|part| part.is_called(word)) else {
+                return Err(vec![unknown_part(word, name.place, parts)]);
+            };
+            let under = read_file(part, PART_FILE, sources)?;
+            lay_under(&mut node, &under);
+            let files = part.files.iter().filter(|(name, _)| *name != PART_FILE);
+            folder.files.extend(files.map(|(name, text)| (name.clone(), text.clone())));
+        }
+        if trust == Trust::Checked {
+            let shape = blueprint_shape();
+            drop_blank(&mut node, &shape);
+            all_right(check(&node, &shape, "", Expressions::Allowed))?;
+        }
+        let blueprint = Self::parse(&node, folder, catalogue).map_err(|error| {
+            let place = error.place.unwrap_or(node.place);
+            vec![Diagnostic::new(Code::BadBlueprint, place, error.message)]
+        })?;
+        if trust == Trust::Checked {
+            let mut wrong = blueprint.unknown_names();
+            wrong.extend(blueprint.slips(&node));
+            all_right(wrong)?;
+        }
+        Ok(blueprint)
+    }
+
+    fn parse(node: &Node, folder: Folder, catalogue: &Catalogue) -> Result<Self, ReadError> {
+        let catalogue = catalogue.value();
+        let scope = Scope::new([("catalogue", catalogue.clone())]);
+        let whole = |key: &str| node.get(key).map(Template::parse).transpose();
+        let entries = |key: &str| node.get(key).and_then(Node::entries).unwrap_or_default();
+        let parts = |key: &str| entries(key).iter().map(part).collect::<Result<Parts, _>>();
+        let text = |key: &str| node.get(key).and_then(Node::text).unwrap_or_default().to_owned();
+        let parameters = entries("parameters")
+            .iter()
+            .map(|entry| Declared::read(&entry.key, &entry.value, &scope))
+            .collect::<Result<_, _>>()?;
+        let secrets = match whole("secrets")? {
+            Some(template) => template.within(&scope).read()?,
+            None => IndexMap::new(),
+        };
+        let (jobs, likes) = jobs(entries("jobs"), entries("components"))?;
+        let mut blueprint = Self {
+            kind: text("blueprint"),
+            about: text("about"),
+            folder,
+            catalogue,
+            name: whole("name")?,
+            parameters,
+            lets: parts("let")?,
+            volumes: parts("volumes")?,
+            secrets,
+            components: parts("components")?,
+            jobs,
+            likes,
+            talks: whole("talks")?,
+            expose: whole("expose")?,
+            rules: whole("rules")?,
+            labels: whole("labels")?,
+            annotations: whole("annotations")?,
+            expires: whole("expires")?,
+            manifests: whole("manifests")?,
+            shape: Shape::new("", Kind::Anything),
+        };
+        blueprint.shape = blueprint.app_shape(node);
+        Ok(blueprint)
+    }
+
+    /// Returns the shape of the app documents of this kind.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Returns the place of something in a component, a job or a section.
+    pub(super) fn place_of(&self, part: &str, at: &[&str]) -> Option<Place> {
+        if let ("volumes", [volume]) = (part, at) {
+            let named = self.volumes.iter().find(|(name, _)| name == volume);
+            return named.map(|(_, template)| template.place());
+        }
+        let named = self.components.iter().chain(&self.jobs).find(|(name, _)| name == part);
+        let section = match part {
+            "talks" => self.talks.as_ref(),
+            "expose" => self.expose.as_ref(),
+            "labels" => self.labels.as_ref(),
+            "annotations" => self.annotations.as_ref(),
+            _ => None,
+        };
+        let template = named.map(|(_, template)| template).or(section)?;
+        Some(template.place_of(at.iter().copied()))
+    }
+
+    /// Builds it: the parameters, then the common fields as far as the blueprint has a use for them.
+    fn app_shape(&self, node: &Node) -> Shape {
+        let mut fields: Vec<Field> = self.parameters.iter().map(Declared::field).collect();
+        for field in Shape::of::<Common>().fields().unwrap_or_default() {
+            if let Some(shape) = self.common_field(field, node) {
+                fields.push(Field { shape, ..field.clone() });
+            }
+        }
+        let required = fields.iter().any(|field| field.required);
+        let mut metadata = Shape::of::<Metadata>();
+        if let (Kind::Object(fields), None) = (&mut metadata.kind, &self.name) {
+            fields.iter_mut().filter(|field| field.name == "name").for_each(|field| {
+                field.required = true;
+                field.shape.example = Some(self.kind.to_lowercase().into());
+            });
+        }
+        let fixed = |about: &str, word: &str| {
+            let choices = vec![word.to_owned()];
+            Shape::new(about, Kind::Text { format: Format::Text, choices, min: None, max: None })
+        };
+        "How the app is called and where its objects go.".clone_into(&mut metadata.about);
+        let object = |name: &str, shape, required| Field { name: name.to_owned(), shape, required };
+        Shape::new(
+            self.about.clone(),
+            Kind::Object(vec![
+                object(
+                    "apiVersion",
+                    fixed("Version of this document's fields.", API_VERSION),
+                    true,
+                ),
+                object("kind", fixed("The blueprint.", &self.kind), true),
+                object("metadata", metadata, self.name.is_none()),
+                object(
+                    "spec",
+                    Shape::new("What the app shall be.", Kind::Object(fields)),
+                    required,
+                ),
+            ]),
+        )
+    }
+
+    /// A common field with the names that this blueprint has, or nothing if it has none.
+    fn common_field(&self, field: &Field, node: &Node) -> Option<Shape> {
+        let programs = || self.components.iter().chain(&self.jobs).map(|(name, _)| name.clone());
+        let each = |names: &mut dyn Iterator<Item = String>, values: Shape| {
+            let fields: Vec<Field> =
+                names.map(|name| Field { name, shape: values.clone(), required: false }).collect();
+            let shape = Shape { kind: Kind::Object(fields.clone()), ..field.shape.clone() };
+            (!fields.is_empty()).then_some(shape)
+        };
+        match field.name.as_str() {
+            "volumes" => {
+                let declared = node.get("volumes").and_then(Node::entries).unwrap_or_default();
+                let volumes = declared.iter().map(|entry| Field {
+                    name: entry.key.clone(),
+                    shape: volume_shape(&entry.value, &field.shape),
+                    required: false,
+                });
+                let kind = Kind::Object(volumes.collect());
+                (!declared.is_empty()).then(|| Shape { kind, ..field.shape.clone() })
+            }
+            "secrets" => each(
+                &mut self.secrets.keys().cloned(),
+                Shape::text(
+                    "Name of an existing Secret in the app's namespace.",
+                    Format::Subdomain,
+                ),
+            ),
+            "images" => {
+                let step = (!self.secrets.is_empty()).then(|| SECRETS_STEP.to_owned());
+                // A job that is like a component runs its image.
+                let programs = programs().filter(|name| !self.likes.contains_key(name));
+                each(
+                    &mut programs.chain(step),
+                    Shape::text(
+                        "Container image, in place of that of the catalogue.",
+                        Format::Image,
+                    ),
+                )
+            }
+            "resources" => {
+                let Kind::Map { values, .. } = &field.shape.kind else {
+                    return None;
+                };
+                each(&mut programs(), (**values).clone())
+            }
+            "expose" => self.expose.as_ref().map(|_| field.shape.clone()),
+            _ => Some(field.shape.clone()),
+        }
+    }
+
+    /// Tells what the language's shape cannot say: names that are taken, defaults that their own
+    /// parameter refuses, rules that hold always.
+    fn slips(&self, node: &Node) -> Vec<Diagnostic> {
+        let mut wrong = Vec::new();
+        let mut tell = |place: Place, message: String| {
+            wrong.push(Diagnostic::new(Code::BadBlueprint, place, message));
+        };
+        let entries = |key: &str| node.get(key).and_then(Node::entries).unwrap_or_default();
+        for entry in entries("parameters").iter().chain(entries("let")) {
+            if KNOWN_NAMES.contains(&entry.key.as_str()) {
+                tell(entry.place, format!("the name `{}` is taken", entry.key));
+            }
+        }
+        if let Some(kind) = node.get("blueprint")
+            && (self.kind == STORAGE || !self.kind.chars().all(|c| c.is_ascii_alphanumeric()))
+        {
+            tell(kind.place, format!("a kind cannot be called {}", quoted(&self.kind)));
+        }
+        if entries("components").is_empty() && node.get("manifests").is_none() {
+            tell(node.place, "there is neither a component nor a manifest".to_owned());
+        }
+        for rule in node.get("rules").and_then(Node::items).unwrap_or_default() {
+            if rule.get("if").is_none() && rule.get("for").is_none() {
+                tell(rule.place, "a rule without `if` is always broken".to_owned());
+            }
+            let at = rule.get("at").and_then(Node::text).unwrap_or_default();
+            let first = at.split('.').next().unwrap_or_default();
+            let spec = self.shape.field("spec").map(|field| &field.shape);
+            if !at.contains("{{") && spec.is_some_and(|spec| spec.field(first).is_none()) {
+                let place = rule.get("at").map_or(rule.place, |at| at.place);
+                tell(place, format!("there is no field `spec.{at}` to tell the rule at"));
+            }
+        }
+        wrong.extend(secrets_in(node));
+        for entry in entries("parameters") {
+            let declared = self.parameters.iter().find(|parameter| parameter.name == entry.key);
+            let default = entry.value.get("default").filter(|default| !default.is_null());
+            if let (Some(declared), Some(default)) = (declared, default) {
+                let path = format!("parameters.{}.default", entry.key);
+                wrong.extend(check(default, &declared.field().shape, &path, Expressions::Allowed));
+            }
+        }
+        wrong
+    }
+
+    /// Tells names in expressions that nothing defines.
+    fn unknown_names(&self) -> Vec<Diagnostic> {
+        let parameters = self.parameters.iter().map(|parameter| parameter.name.as_str());
+        let lets = self.lets.iter().map(|(name, _)| name.as_str());
+        let known: Vec<&str> = parameters.chain(lets).chain(KNOWN_NAMES).collect();
+        let named = [&self.lets, &self.volumes, &self.components, &self.jobs];
+        let named = named.into_iter().flatten().map(|(_, template)| template);
+        let wholes = [
+            &self.name,
+            &self.talks,
+            &self.expose,
+            &self.rules,
+            &self.labels,
+            &self.annotations,
+            &self.expires,
+            &self.manifests,
+        ];
+        let mut wrong = Vec::new();
+        for template in named.chain(wholes.into_iter().flatten()) {
+            template.expressions(&mut Vec::new(), &mut |expression, bound| {
+                for name in expression.names() {
+                    if known.contains(&name.as_str()) || bound.contains(&name.as_str()) {
+                        continue;
+                    }
+                    let message = format!("nothing is called `{name}` here");
+                    let likely = nearest(&name, known.iter().chain(bound).copied());
+                    let mut diagnostic =
+                        Diagnostic::new(Code::BadExpression, expression.place(), message);
+                    diagnostic.fix = likely.map(|name| format!("did you mean `{name}`?"));
+                    wrong.push(diagnostic);
+                }
+            });
+        }
+        wrong
+    }
+}
+
+/// Secrets in clear text: values of variables, and of parameters at their defaults.
+fn secrets_in(node: &Node) -> Vec<Diagnostic> {
+    let entries = |node: Option<&Node>| node.and_then(Node::entries).unwrap_or_default().to_vec();
+    let mut named: Vec<Entry> = Vec::new();
+    for section in ["components", "jobs"] {
+        for program in entries(node.get(section)) {
+            named.extend(entries(program.value.get("env")));
+            let steps = program.value.get("before").and_then(Node::items).unwrap_or_default();
+            named.extend(steps.iter().flat_map(|step| entries(step.get("env"))));
+        }
+    }
+    for Entry { key, place, value } in entries(node.get("parameters")) {
+        named.extend(value.get("default").cloned().map(|value| Entry { key, place, value }));
+    }
+    let secret = |entry: &Entry| {
+        let text = entry.value.text()?;
+        (looks_secret(&entry.key, text)? == Looks::Secret).then(|| {
+            let message = format!("`{}` is a secret in clear text", entry.key);
+            Diagnostic::new(Code::SecretInFile, entry.value.place, message).fix(
+                "declare the key under `secrets`, and write `{secret: NAME/KEY}`: it is filled in the cluster",
+            )
+        })
+    };
+    named.iter().filter_map(secret).collect()
+}
+
+fn all_right(wrong: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+fn read_file(folder: &Folder, file: &str, sources: &Sources) -> Result<Node, Vec<Diagnostic>> {
+    let text = folder.files.get(file).map_or("", |text| text.as_ref());
+    let source = sources.add(format!("{}/{file}", folder.name), text);
+    let read = yaml::read(source, sources);
+    all_right(read.diagnostics)?;
+    read.documents.into_iter().next().ok_or_else(|| {
+        vec![Diagnostic::new(Code::BadBlueprint, Place::start_of(source), "the file is empty")]
+    })
+}
+
+fn unknown_part(name: &str, place: Place, parts: &[Folder]) -> Diagnostic {
+    let names: Vec<&str> = parts.iter().filter_map(|part| part.name.rsplit('/').next()).collect();
+    let fix = match nearest(name, names.iter().copied()) {
+        Some(likely) => format!("did you mean `{likely}`?"),
+        None => format!(
+            "there are `{}`; others are found in `parts` beside the blueprint",
+            names.join("`, `")
+        ),
+    };
+    Diagnostic::new(Code::BadBlueprint, place, format!("there is no part `{name}`")).fix(fix)
+}
+
+/// Adds what `under` has and `node` has not; lists of rules and manifests are put together.
+fn lay_under(node: &mut Node, under: &Node) {
+    if let (Value::Map(entries), Value::Map(more)) = (&mut node.value, &under.value) {
+        for entry in more {
+            match entries.iter_mut().find(|known| known.key == entry.key) {
+                Some(known) => match (&mut known.value.value, &entry.value.value) {
+                    (Value::List(items), Value::List(more))
+                        if matches!(entry.key.as_str(), "rules" | "manifests") =>
+                    {
+                        items.extend(more.iter().cloned());
+                    }
+                    _ => lay_under(&mut known.value, &entry.value),
+                },
+                None => entries.push(entry.clone()),
+            }
+        }
+    }
+}
+
+fn part(entry: &Entry) -> Result<(String, Template), ReadError> {
+    Ok((entry.key.clone(), Template::parse(&entry.value)?))
+}
+
+/// Jobs, each merged over what it takes from the component that it is like.
+fn jobs(
+    jobs: &[Entry],
+    components: &[Entry],
+) -> Result<(Parts, IndexMap<String, String>), ReadError> {
+    let mut parts = Parts::new();
+    let mut likes = IndexMap::new();
+    for job in jobs {
+        let mut node = Node::empty_map(job.place);
+        if let Some(like) = job.value.get("like") {
+            let name = like.text().unwrap_or_default();
+            let Some(component) = components.iter().find(|component| component.key == name) else {
+                let message = format!("there is no component `{name}`");
+                return Err(ReadError { message, place: Some(like.place) });
+            };
+            likes.insert(job.key.clone(), name.to_owned());
+            let inherited = component.value.entries().unwrap_or_default().iter();
+            let inherited = inherited.filter(|entry| INHERITED.contains(&entry.key.as_str()));
+            node.value = Value::Map(inherited.cloned().collect());
+        }
+        apply_layer(&mut node, &job.value, None);
+        parts.push((job.key.clone(), Template::parse(&node)?));
+    }
+    Ok((parts, likes))
+}
+
+/// The shape of one volume: that of all, with the blueprint's purpose, class and size.
+fn volume_shape(declared: &Node, any: &Shape) -> Shape {
+    let Kind::Map { values, .. } = &any.kind else {
+        return any.clone();
+    };
+    let word = |key: &str| {
+        let text = declared.get(key)?.text()?;
+        (!text.contains("{{")).then(|| serde_json::Value::from(text))
+    };
+    let mut shape = (**values).clone();
+    shape.about =
+        word("about").and_then(|about| Some(about.as_str()?.to_owned())).unwrap_or_default();
+    let defaults = ["class", "size"].map(|key| word(key).map(|word| (key.to_owned(), word)));
+    shape.default = Some(serde_json::Value::Object(defaults.iter().flatten().cloned().collect()));
+    if let Kind::Either(forms) = &mut shape.kind {
+        for form in forms {
+            let Kind::Object(fields) = &mut form.kind else {
+                continue;
+            };
+            for field in fields {
+                field.shape.default = word(&field.name);
+            }
+        }
+    }
+    shape
+}

@@ -1,0 +1,229 @@
+//! Whether an app's parts fit together: every name that a part mentions exists.
+//!
+//! Done on the finished app, since conditions decide which parts there are.
+
+mod words;
+
+use std::collections::BTreeSet;
+
+use super::app::App;
+use super::language::{EnvValue, FileContent, Probe, Program, Serving};
+use super::load::Blueprint;
+use crate::compiler::diagnostic::{Code, Diagnostic, nearest};
+
+/// How the names of the volumes and steps begin that the compiler adds to a pod.
+const RESERVED: &str = "pso-";
+
+/// Returns what does not fit; each is the blueprint author's mistake.
+pub(super) fn verify(app: &App, blueprint: &Blueprint) -> Vec<Diagnostic> {
+    let mut verifier = Verifier { app, blueprint, wrong: Vec::new() };
+    for (volume, _) in &app.volumes {
+        if volume.starts_with(RESERVED) {
+            verifier.tell("volumes", &[volume], "names that begin with `pso-` are taken");
+        }
+    }
+    verifier.names();
+    for (name, component) in &app.components {
+        verifier.program(name, &component.program);
+        verifier.serving(name, &component.program, &component.serving);
+    }
+    for (name, job) in &app.jobs {
+        let program = &job.program;
+        let does_nothing = program.command.is_empty() && program.args.is_empty();
+        if blueprint.likes.contains_key(name) && program.script.is_none() && does_nothing {
+            // It would start the server once more.
+            verifier.tell(
+                name,
+                &[],
+                "a job that is `like` a component wants `command`, `args` or `script`",
+            );
+        }
+        verifier.program(name, &job.program);
+    }
+    verifier.connections();
+    verifier.wrong
+}
+
+struct Verifier<'v> {
+    app: &'v App,
+    blueprint: &'v Blueprint,
+    wrong: Vec<Diagnostic>,
+}
+
+impl Verifier<'_> {
+    fn program(&mut self, part: &str, program: &Program) {
+        let (app, files) = (self.app, &self.blueprint.folder.files);
+        if program.user == 0 {
+            self.tell(part, &["user"], "it runs as root; give it a user other than 0");
+        }
+        for (volume, _) in program.mounts.iter().filter(|(_, mount)| mount.is_some()) {
+            self.known(part, &["mounts", volume], "volume", volume, app.volumes.keys());
+        }
+        for (variable, value) in &program.env {
+            if let Some(EnvValue::Secret(key)) = value {
+                self.secret(part, &["env", variable], key);
+            }
+        }
+        for (path, mount) in &program.files {
+            match mount.as_ref().map(|mount| &mount.content) {
+                Some(FileContent::Secret(key)) => self.secret(part, &["files", path], key),
+                Some(FileContent::File(file)) => {
+                    self.known(part, &["files", path], "file", file, files.keys());
+                }
+                _ => {}
+            }
+        }
+        if let Some(file) = &program.script {
+            self.known(part, &["script"], "file", file, files.keys());
+        }
+        self.paths(part, program);
+        self.program_words(part, program);
+    }
+
+    /// A container sees one thing at a path.
+    fn paths(&mut self, part: &str, program: &Program) {
+        let mounts = program.mounts.iter().filter_map(|(name, mount)| {
+            Some(("mounts", name.as_str(), mount.as_ref()?.path.as_str()))
+        });
+        let there = |section, path| (section, path, path);
+        let files = program.files.iter().filter(|(_, file)| file.is_some());
+        let writable = program.writable.iter().filter(|(_, folder)| folder.is_some());
+        let files = files.map(|(path, _)| there("files", path.as_str()));
+        let writable = writable.map(|(path, _)| there("writable", path.as_str()));
+        let mut seen = BTreeSet::new();
+        for (section, key, path) in mounts.chain(files).chain(writable) {
+            if !seen.insert(path.trim_end_matches('/')) {
+                self.tell(part, &[section, key], &format!("`{path}` is already something else"));
+            }
+        }
+    }
+
+    fn serving(&mut self, part: &str, program: &Program, serving: &Serving) {
+        let files = &self.blueprint.folder.files;
+        self.serving_words(part, serving);
+        let mut steps = BTreeSet::from([part]);
+        for (index, step) in serving.before.iter().enumerate() {
+            let index = index.to_string();
+            if step.name.starts_with(RESERVED) {
+                let message = "names that begin with `pso-` are taken";
+                self.tell(part, &["before", &index, "name"], message);
+            } else if !steps.insert(&step.name) {
+                let message = format!("something else is called `{}` already", step.name);
+                self.tell(part, &["before", &index, "name"], &message);
+            }
+            if let Some(volume) = &step.lock {
+                let at = ["before", &index, "lock"];
+                self.known(part, &at, "mounted volume", volume, program.mounts.keys());
+            }
+            if let Some(file) = &step.script {
+                self.known(part, &["before", &index, "script"], "file", file, files.keys());
+            }
+            if step.script.is_none() == step.command.is_empty() {
+                let message =
+                    format!("the step `{}` wants either `script` or `command`", step.name);
+                self.tell(part, &["before", &index], &message);
+            }
+            for (variable, value) in &step.env {
+                if let Some(EnvValue::Secret(key)) = value {
+                    self.secret(part, &["before", &index, "env", variable], key);
+                }
+            }
+        }
+        for (index, component) in serving.after.iter().enumerate() {
+            let declared = self.blueprint.components.iter().map(|(name, _)| name);
+            let at = ["after", &index.to_string()];
+            self.known(part, &at, "component", component, declared);
+        }
+        let probes =
+            [("startup", &serving.startup), ("ready", &serving.ready), ("alive", &serving.alive)];
+        for (name, probe) in probes {
+            if let Some(probe) = probe {
+                self.probe(part, name, probe, serving);
+            }
+        }
+        if self.app.jobs.contains_key(part) {
+            self.tell(part, &[], "a component and a job have the same name");
+        }
+    }
+
+    fn probe(&mut self, part: &str, name: &str, probe: &Probe, serving: &Serving) {
+        self.probe_words(part, name, probe);
+        if probe.action().is_none() {
+            self.tell(part, &[name], "a probe wants exactly one of `http`, `tcp`, `exec`");
+        }
+        if let Some(http) = &probe.http {
+            let at = [name, "http", "port"];
+            self.known(part, &at, "port", &http.port, serving.ports.keys());
+        }
+        if let Some(port) = &probe.tcp {
+            self.known(part, &[name, "tcp"], "port", port, serving.ports.keys());
+        }
+    }
+
+    fn connections(&mut self) {
+        let app = self.app;
+        let programs = app.components.keys().chain(app.jobs.keys());
+        let declared = self.blueprint.components.iter().chain(&self.blueprint.jobs);
+        let declared: Vec<&String> = declared.map(|(name, _)| name).chain(programs).collect();
+        for talk in &app.talks {
+            let (at, known) = ([talk.from.as_str()], declared.iter().copied());
+            self.known("talks", &at, "component or job", &talk.from, known);
+        }
+        let talks =
+            app.talks.iter().map(|talk| (["talks", talk.from.as_str()], &talk.to, &talk.port));
+        let exposed = app.exposed.iter().map(|port| (["expose", ""], &port.component, &port.port));
+        for ([section, from], component, port) in talks.chain(exposed) {
+            if port.is_empty() && app.components.contains_key(component.as_str()) {
+                self.tell(
+                    section,
+                    &[from],
+                    &format!("`{component}` wants a port: `{component}.PORT`"),
+                );
+                continue;
+            }
+            self.known(section, &[from], "component", component, app.components.keys());
+            if let Some(component) = app.components.get(component.as_str()) {
+                self.known(section, &[from], "port", port, component.serving.ports.keys());
+            }
+        }
+    }
+
+    fn secret(&mut self, part: &str, at: &[&str], key: &str) {
+        let Some((secret, key)) = key.split_once('/') else {
+            self.tell(part, at, &format!("`{key}` wants a key: `{key}/KEY`"));
+            return;
+        };
+        self.known(part, at, "secret", secret, self.app.secrets.keys());
+        if let Some(secret) = self.app.secrets.get(secret) {
+            self.known(part, at, "key of the secret", key, secret.keys.keys());
+        }
+    }
+
+    fn known<'n>(
+        &mut self,
+        part: &str,
+        at: &[&str],
+        what: &str,
+        name: &str,
+        known: impl Iterator<Item = &'n String>,
+    ) {
+        let known: Vec<&String> = known.collect();
+        if known.iter().any(|known| *known == name) {
+            return;
+        }
+        let likely = nearest(name, known.into_iter().map(String::as_str));
+        let fix = likely.map(|likely| format!("did you mean `{likely}`?"));
+        self.tell(part, at, &format!("there is no {what} `{name}`"));
+        if let Some(last) = self.wrong.last_mut() {
+            last.fix = fix;
+        }
+    }
+
+    /// Tells it at its place in the blueprint, and at the app that showed it.
+    fn tell(&mut self, part: &str, at: &[&str], message: &str) {
+        let app = self.app.place("kind");
+        let place = self.blueprint.place_of(part, at).unwrap_or(app);
+        let diagnostic = Diagnostic::new(Code::BadBlueprint, place, format!("`{part}`: {message}"));
+        self.wrong.push(diagnostic.and(Some(app), "in this app"));
+    }
+}

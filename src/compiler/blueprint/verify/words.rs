@@ -1,0 +1,196 @@
+//! Whether names, paths and numbers in an app's parts are what Kubernetes takes.
+
+use std::collections::BTreeSet;
+
+use super::{Probe, Program, Serving, Verifier};
+use crate::compiler::blueprint::language::EnvValue;
+use crate::compiler::diagnostic::{Code, Place};
+use crate::compiler::spec::Format;
+use crate::compiler::yaml::{Node, Value};
+use crate::sanitize::quoted;
+
+/// Fields of a pod that a variable can show:
+/// <https://kubernetes.io/docs/concepts/workloads/pods/downward-api/>
+const POD_FIELDS: [&str; 9] = [
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "spec.nodeName",
+    "spec.serviceAccountName",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.podIP",
+    "status.podIPs",
+];
+
+impl Verifier<'_> {
+    /// Names of everything that becomes an object or a part of one.
+    pub(super) fn names(&mut self) {
+        let app = self.app;
+        let programs =
+            app.components.keys().chain(app.jobs.keys()).map(|name| (name.as_str(), name));
+        let volumes = app.volumes.keys().map(|name| ("volumes", name));
+        let secrets = app.secrets.keys().map(|name| ("secrets", name));
+        for (part, name) in programs.chain(volumes).chain(secrets) {
+            let at: &[&str] = if part == "volumes" { &[name] } else { &[] };
+            self.fits(part, at, Format::Name, name);
+        }
+        for (secret, declared) in &app.secrets {
+            for key in declared.keys.keys() {
+                let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+                if key.is_empty() || !key.chars().all(fits) {
+                    let message = format!(
+                        "the key {key} of `{secret}` is not of letters, digits, `-`, `_` and `.`",
+                        key = quoted(key)
+                    );
+                    self.tell("secrets", &[], &message);
+                }
+            }
+        }
+        for (key, value) in &app.labels {
+            self.fits("labels", &[key], Format::LabelKey, key);
+            self.fits("labels", &[key], Format::Label, value);
+        }
+        for key in app.annotations.keys() {
+            self.fits("annotations", &[key], Format::LabelKey, key);
+        }
+        for exposed in &app.exposed {
+            for host in &exposed.hosts {
+                self.fits("expose", &[], Format::Hostname, host);
+            }
+        }
+    }
+
+    /// Variables, paths and what runs.
+    pub(super) fn program_words(&mut self, part: &str, program: &Program) {
+        for (variable, value) in &program.env {
+            self.variable(part, &["env", variable], variable, value.as_ref());
+        }
+        let files = program.files.iter().filter(|(_, file)| file.is_some());
+        let writable = program.writable.iter().filter(|(_, folder)| folder.is_some());
+        let files = files.map(|(path, _)| ("files", path));
+        for (section, path) in files.chain(writable.map(|(path, _)| ("writable", path))) {
+            self.fits(part, &[section, path], Format::Path, path);
+            if path.chars().all(|c| c == '/') {
+                self.tell(part, &[section, path], "the whole root cannot be mounted over");
+            }
+        }
+        self.runs(part, &[], program.script.as_deref(), &program.command);
+    }
+
+    /// Ports, steps and probes.
+    pub(super) fn serving_words(&mut self, part: &str, serving: &Serving) {
+        let mut numbers = BTreeSet::new();
+        for (name, number) in &serving.ports {
+            if !is_port_name(name) {
+                let message = format!(
+                    "the port `{name}` wants a name of at most 15 lower-case letters, digits and `-`, with a letter"
+                );
+                self.tell(part, &["ports", name], &message);
+            }
+            if *number == 0 || !numbers.insert(number) {
+                let message = format!("the port number {number} cannot be, or is there twice");
+                self.tell(part, &["ports", name], &message);
+            }
+        }
+        for (index, step) in serving.before.iter().enumerate() {
+            let index = index.to_string();
+            for (variable, value) in &step.env {
+                let at = ["before", &index, "env", variable];
+                self.variable(part, &at, variable, value.as_ref());
+            }
+            self.runs(part, &["before", &index], step.script.as_deref(), &[]);
+        }
+    }
+
+    pub(super) fn probe_words(&mut self, part: &str, name: &str, probe: &Probe) {
+        let numbers = [("every", probe.every.0), ("timeout", probe.timeout.0)];
+        for (field, number) in numbers.into_iter().chain([("tries", u32::from(probe.tries))]) {
+            if number == 0 {
+                self.tell(part, &[name, field], &format!("`{field}` must be at least 1"));
+            }
+        }
+    }
+
+    fn variable(&mut self, part: &str, at: &[&str], name: &str, value: Option<&EnvValue>) {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty()
+            || !name.chars().all(fits)
+            || name.starts_with(|c: char| c.is_ascii_digit())
+        {
+            let message = format!(
+                "{name} is not a name of a variable: letters, digits, `_`, `-` and `.`",
+                name = quoted(name)
+            );
+            self.tell(part, at, &message);
+            self.at_the_users_value(name);
+        }
+        if let Some(EnvValue::Field(field)) = value
+            && !field.starts_with("metadata.labels[")
+            && !field.starts_with("metadata.annotations[")
+        {
+            let fields = POD_FIELDS.map(str::to_owned);
+            self.known(part, at, "field of a pod", field, fields.iter());
+        }
+    }
+
+    fn runs(&mut self, part: &str, at: &[&str], script: Option<&str>, command: &[String]) {
+        let Some(script) = script else { return };
+        let at: Vec<&str> = at.iter().copied().chain(["script"]).collect();
+        if !command.is_empty() {
+            self.tell(part, &at, "`script` and `command` exclude each other");
+        }
+        let text = self.blueprint.folder.files.get(script);
+        if text.is_some_and(|text| !text.starts_with("#!")) {
+            let message = format!(
+                "`{script}` does not name its interpreter; its first line must, `#!/bin/sh`"
+            );
+            self.tell(part, &at, &message);
+        }
+    }
+
+    fn fits(&mut self, part: &str, at: &[&str], format: Format, text: &str) {
+        if !format.accepts(text) {
+            self.tell(part, at, &format!("expected {}, found {}", format.phrase(), quoted(text)));
+            self.at_the_users_value(text);
+        }
+    }
+
+    /// What is wrong with a text of the app's own document is told there, not in the blueprint that passes it on.
+    fn at_the_users_value(&mut self, text: &str) {
+        let place = place_of(&self.app.document, text);
+        if let (Some(place), Some(last)) = (place, self.wrong.last_mut()) {
+            last.code = Code::BadValue;
+            let passed_on = last.place.replace(place);
+            last.related =
+                passed_on.map(|place| (place, "passed on here".to_owned())).into_iter().collect();
+        }
+    }
+}
+
+/// The place of a text, or of a key that a name ends with and that no variable may have.
+fn place_of(node: &Node, text: &str) -> Option<Place> {
+    let odd_key = |key: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        text.ends_with(key) && !key.chars().all(fits)
+    };
+    match &node.value {
+        Value::Scalar(scalar) => (scalar.text() == text).then_some(node.place),
+        Value::List(items) => items.iter().find_map(|item| place_of(item, text)),
+        Value::Map(entries) => entries.iter().find_map(|entry| {
+            let own = odd_key(&entry.key).then_some(entry.place);
+            own.or_else(|| place_of(&entry.value, text))
+        }),
+    }
+}
+
+/// What a Service and a probe can call a port: RFC 6335, section 5.1.
+fn is_port_name(name: &str) -> bool {
+    let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=15).contains(&name.len())
+        && name.chars().all(inside)
+        && name.contains(|c: char| c.is_ascii_lowercase())
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+        && !name.contains("--")
+}

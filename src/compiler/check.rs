@@ -1,0 +1,259 @@
+//! Rules over apps and their objects: one rule, one code, one message.
+//!
+//! What an app's volumes allow is [`compile`](crate::compiler::compile)'s matter, since the same decision makes
+//! the objects; what follows here needs finished objects, or several apps, or an earlier output.
+
+mod claims;
+mod earlier;
+mod foreign;
+mod idle;
+mod images;
+mod names;
+mod networks;
+mod refers;
+mod refused;
+mod run;
+mod secrets;
+mod storage;
+mod storage_since;
+mod tenant;
+
+pub use claims::claims_since;
+pub use earlier::{Change, Owner, changes, since};
+pub use refers::references;
+pub use refused::{refused, refused_storage};
+pub use run::{Facts, Reference, Run, SharedNamespace};
+pub use secrets::{app_secrets, object_secrets, secrets};
+pub use storage::{
+    LONGEST_CLUSTER, Storages, is_block_option, is_file_option, storage, storage_advice, tokens,
+};
+pub use tenant::{tenant, tenant_blueprints, tenant_objects, tenant_storage};
+
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+
+use crate::compiler::blueprint::App;
+use crate::compiler::compile::{Compiled, OWN_LABELS};
+use crate::compiler::diagnostic::{Code, Diagnostic};
+use crate::compiler::manifest::{Object, pod_security};
+use crate::compiler::spec::{Format, Profile, Tls, Via};
+use crate::compiler::yaml::Node;
+use crate::contract::annotation;
+use crate::contract::{ClassSnapshots, SnapshotSchedule, Snapshots};
+use crate::sanitize::quoted;
+
+/// Returns what is wrong or doubtful in one app. `today` is the day on which somebody renders, as
+/// `2026-12-24`.
+pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
+    let mut found = Vec::from_iter(expired(app, today));
+    found.extend(namespace(app));
+    found.extend(way_in(app));
+    found.extend(labels(app));
+    found.extend(scales(app));
+    found.extend(sizes(app));
+    found.extend(snapshots(app));
+    found.extend(networks::networks(app));
+    found.extend(claims::within(app));
+    found.extend(idle::idle(app));
+    found
+}
+
+/// Returns what is wrong or doubtful in an app's objects.
+pub fn objects(app: &App, compiled: &Compiled) -> Vec<Diagnostic> {
+    let mut found = Vec::from_iter(names::names(app, &compiled.objects));
+    found.extend(names::services(app, &compiled.objects));
+    found.extend(images::images(app, &compiled.objects));
+    found.extend(profile(app, compiled));
+    found.extend(twice(app, &compiled.objects));
+    found.extend(foreign::foreign(app, &compiled.objects));
+    found
+}
+
+/// Patches and blueprints can ask for more rights than the file says that it needs.
+fn profile(app: &App, compiled: &Compiled) -> Option<Diagnostic> {
+    // Without a word on it, nothing that we render gives a whole Namespace away.
+    let wanted = app.common.security.profile.unwrap_or(Profile::Baseline);
+    (compiled.profile < wanted).then(|| {
+        let path = "spec.security.profile";
+        let message = format!(
+            "the app meets `{}`, not `{}`: {}",
+            compiled.profile.word(),
+            wanted.word(),
+            pod_security::reasons(&compiled.objects, wanted).join("; "),
+        );
+        Diagnostic::new(Code::SecurityProfile, app.place(path), message).at(path).fix(format!(
+            "write `profile: {}`, or change what asks for more",
+            compiled.profile.word()
+        ))
+    })
+}
+
+/// What a blueprint's manifests make must not be what the compiler makes too.
+fn twice(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for object in objects {
+        let mut identity = String::new();
+        object.describe(&mut identity);
+        if !seen.insert(identity.clone()) {
+            let message = format!("the app makes {identity} twice");
+            found.push(
+                Diagnostic::new(Code::Collision, app.place("kind"), message)
+                    .at("kind")
+                    .fix("give the object in the blueprint's `manifests` another name, or use `spec.patches`"),
+            );
+        }
+    }
+    found
+}
+
+/// An autoscaler wants at least as many at most as at least.
+fn scales(app: &App) -> Vec<Diagnostic> {
+    let pods = app.components.iter().map(|(name, component)| (name, component.serving.pods));
+    let odd = pods.filter(|(_, pods)| pods.fewest() > pods.most());
+    odd.map(|(name, pods)| {
+        let (min, max) = (pods.fewest(), pods.most());
+        let message = format!("`{name}` wants at least {min} pods and at most {max}");
+        let path = "spec.replicas";
+        Diagnostic::new(Code::BadValue, app.place(path), message)
+            .at(path)
+            .fix(format!("write `{{min: {max}, max: {min}}}`"))
+    })
+    .collect()
+}
+
+/// A size without its unit is bytes, which nobody means.
+fn sizes(app: &App) -> Vec<Diagnostic> {
+    const SMALLEST: u64 = 1 << 20;
+    let small = app.volumes.iter().filter(|(_, volume)| volume.size.bytes() < SMALLEST);
+    small
+        .map(|(name, volume)| {
+            let path = format!("spec.volumes.{name}");
+            let place = app.document.place_of(path.split('.').chain(["size"]));
+            let message = format!("`{}` is less than 1Mi", volume.size);
+            let diagnostic = Diagnostic::new(Code::BadSize, place, message).at(path);
+            let digits = volume.size.text().trim_end_matches(|c: char| !c.is_ascii_digit());
+            diagnostic.fix(format!("did you mean `{digits}Gi`?"))
+        })
+        .collect()
+}
+
+/// Schedules that cannot be kept, and those that nobody would read.
+fn snapshots(app: &App) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (name, volume) in &app.volumes {
+        let Some(snapshots) = volume.snapshots else { continue };
+        let path = ["spec", "volumes", name, "snapshots"];
+        if let Some(claim) = &volume.claim {
+            let place = app.document.place_of(path);
+            let message =
+                format!("`{claim}` is an existing claim, which says itself what it wants");
+            let fix = format!(
+                "take it away, and annotate the claim: `{}: {snapshots}`",
+                annotation::SNAPSHOTS
+            );
+            found.push(Diagnostic::new(Code::BadValue, place, message).at(path.join(".")).fix(fix));
+        }
+        let floor = volume.class.snapshots.filter(|floor| !floor.claims_may_reduce);
+        if let Some(floor) = floor.map(ClassSnapshots::schedule)
+            && volume.claim.is_none()
+            && snapshots.is_below(floor)
+        {
+            let place = app.document.place_of(path);
+            let message = format!(
+                "`{snapshots}` asks for less than the class `{}` lets volumes have: {}",
+                volume.class.name,
+                Snapshots::Every(floor),
+            );
+            let fix = format!(
+                "leave it out, or keep {} or more; the platform admin can set `claimsMayReduce: true` at the class",
+                floor.keep
+            );
+            found.push(Diagnostic::new(Code::BadValue, place, message).at(path.join(".")).fix(fix));
+        }
+        if let Snapshots::Every(schedule) = snapshots {
+            found.extend(schedule_at(schedule, &app.document, &path));
+        }
+    }
+    found
+}
+
+/// Returns what is wrong with a schedule that stands at a path.
+fn schedule_at(schedule: SnapshotSchedule, document: &Node, path: &[&str]) -> Option<Diagnostic> {
+    let (field, message) = schedule.wrong()?;
+    let place = document.place_of(path.iter().copied().chain([field]));
+    let path = format!("{}.{field}", path.join("."));
+    let fix = "write such as `{every: 15m, keep: 96}`, `{every: 6h, keep: 28}` or `{every: 1d, keep: 30}`";
+    Some(Diagnostic::new(Code::BadValue, place, message).at(path).fix(fix))
+}
+
+/// A RoleBinding must say in which namespace its account is; nobody fills that in later.
+fn namespace(app: &App) -> Option<Diagnostic> {
+    let fills = app.secrets.values().any(|secret| !secret.existing);
+    (fills && app.namespace.is_none()).then(|| {
+        let path = "metadata";
+        let message = "`namespace` is missing: the step that fills the app's Secrets is allowed to in one namespace only";
+        Diagnostic::new(Code::MissingField, app.place(path), message)
+            .at(path)
+            .fix("write `namespace: NAME` (or `--namespace`), or name existing Secrets under `spec.secrets`")
+    })
+}
+
+/// Labels that tell objects apart are ours to set.
+fn labels(app: &App) -> Vec<Diagnostic> {
+    let written = app.document.get("metadata").and_then(|metadata| metadata.get("labels"));
+    let entries = written.and_then(Node::entries).unwrap_or_default().iter();
+    let taken = entries.filter(|entry| OWN_LABELS.contains(&entry.key.as_str()));
+    taken
+        .map(|entry| {
+            let path = format!("metadata.labels.{}", entry.key);
+            let message =
+                format!("`{}` is set by pso-gen, which finds its objects by it", entry.key);
+            Diagnostic::new(Code::BadValue, entry.place, message).at(path).fix("remove it")
+        })
+        .collect()
+}
+
+/// Whether an app's last day has passed. `today` is a day, or no day for a run to which the end does not matter.
+fn expired(app: &App, today: &str) -> Option<Diagnostic> {
+    let last = app.expires.as_deref()?;
+    let path = "spec.expires";
+    // A blueprint may make the day from anything.
+    if !Format::Date.accepts(last) {
+        let message = format!("expected {}, found {}", Format::Date.phrase(), quoted(last));
+        return Some(Diagnostic::new(Code::BadValue, app.place(path), message).at(path));
+    }
+    let is_over = last.parse::<Date>().ok()? < today.parse().ok()?;
+    is_over.then(|| {
+        let message = format!("{} ended on {last}", app.name);
+        Diagnostic::new(Code::Expired, app.place(path), message)
+            .at(path)
+            .fix("remove the file (`pso-gen expired --delete` does), or write a later day")
+    })
+}
+
+fn way_in(app: &App) -> Vec<Diagnostic> {
+    let expose = &app.common.expose;
+    let mut found = Vec::new();
+    if app.exposed.is_empty() {
+        return found;
+    }
+    let at = |code: Code, path: &str, message: String| {
+        Diagnostic::new(code, app.place(path), message).at(path)
+    };
+    if expose.via == Via::Gateway && expose.gateway.is_none() {
+        let message = "`via: gateway` needs the Gateway to attach to".to_owned();
+        found.push(
+            at(Code::MissingField, "spec.expose", message).fix("write `gateway: NAMESPACE/NAME`"),
+        );
+    }
+    if expose.via == Via::NodePort || (expose.tls == Tls::Off && expose.via != Via::None) {
+        let message = format!("`{}` without TLS: passwords travel in clear", expose.via.word());
+        found.push(
+            at(Code::PlainHttp, "spec.expose", message)
+                .fix("use `via: ingress` or `via: gateway` with TLS"),
+        );
+    }
+    found
+}

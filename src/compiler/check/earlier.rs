@@ -1,0 +1,240 @@
+//! Today's output held against an earlier one: what Kubernetes would refuse, what an upgrade cannot
+//! skip, what would be left behind.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use super::storage_since::storage_since;
+use crate::compiler::blueprint::App;
+use crate::compiler::diagnostic::{Code, Diagnostic, Place};
+use crate::compiler::manifest::image::{major, repository};
+use crate::compiler::manifest::{Earlier, Identity};
+use crate::compiler::yaml::Node;
+use crate::contract::Quantity;
+use crate::contract::annotation;
+
+/// An object before and after.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Which object.
+    pub identity: Identity,
+    /// What it was, if it was.
+    pub before: Option<Json>,
+    /// What it is, if it is.
+    pub after: Option<Json>,
+}
+
+/// Returns the objects that differ, in order.
+pub fn changes(before: Vec<Earlier>, after: Vec<Earlier>) -> Vec<Change> {
+    let mut all: BTreeMap<Identity, (Option<Json>, Option<Json>)> = BTreeMap::new();
+    for object in before {
+        all.entry(object.identity).or_default().0 = Some(object.json);
+    }
+    for object in after {
+        all.entry(object.identity).or_default().1 = Some(object.json);
+    }
+    all.into_iter()
+        .filter(|(_, (before, after))| before != after)
+        .map(|(identity, (before, after))| Change { identity, before, after })
+        .collect()
+}
+
+/// The document that an object comes from.
+#[derive(Debug)]
+pub enum Owner {
+    /// An app.
+    App(Box<App>),
+    /// A storage document.
+    Storage(Node),
+}
+
+impl Owner {
+    /// Returns the app, if it is one.
+    pub fn app(&self) -> Option<&App> {
+        match self {
+            Self::App(app) => Some(app),
+            Self::Storage(_) => None,
+        }
+    }
+
+    /// Returns the place of a field of the document, or of the nearest that is written.
+    pub fn place(&self, path: &str) -> Place {
+        match self {
+            Self::App(app) => app.place(path),
+            Self::Storage(document) => document.place_of(path.split('.')),
+        }
+    }
+}
+
+/// Returns what is wrong with changes. `owner` finds the document that an object comes from, for places.
+pub fn since<'a>(
+    changes: &[Change],
+    owner: impl Fn(&Identity) -> Option<&'a Owner>,
+) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for change in changes {
+        let owner = owner(&change.identity);
+        let app = owner.and_then(Owner::app);
+        match (&change.before, &change.after) {
+            (Some(before), Some(after)) => {
+                changed(change, before, after, app, &mut found);
+                found.extend(storage_since(before, after, owner));
+            }
+            (Some(_), None) if change.identity.kind == "PersistentVolumeClaim" => {
+                let message = format!("{} is no longer rendered", change.identity);
+                let place = app.map(|app| app.place("metadata.name"));
+                found.push(
+                    Diagnostic::new(Code::ClaimDropped, place, message).fix(
+                        "its data stays; delete the claim by hand when nobody needs it any more",
+                    ),
+                );
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn changed(
+    change: &Change,
+    before: &Json,
+    after: &Json,
+    app: Option<&App>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let identity = &change.identity;
+    let path = path_of(identity, app);
+    let tell = |code: Code, message: String, fix: String| {
+        let place = app.map(|app| app.place(&path));
+        Diagnostic::new(code, place, message).at(path.clone()).fix(fix)
+    };
+    if identity.kind == "PersistentVolumeClaim" {
+        let size = |json: &Json| {
+            let text = json["spec"]["resources"]["requests"]["storage"].as_str()?;
+            Some((text.to_owned(), Quantity::bytes_of(text)?))
+        };
+        if let (Some((was, had)), Some((is, has))) = (size(before), size(after))
+            && has < had
+        {
+            found.push(tell(
+                Code::VolumeShrinks,
+                format!("{identity} would shrink from {was} to {is}"),
+                format!("keep `{was}`; for less, make a new app and move the data"),
+            ));
+        }
+    }
+    for field in immutable(&identity.kind) {
+        let at = |json: &Json| json.pointer(field.0).cloned().unwrap_or_default();
+        let (was, is) = (at(before), at(after));
+        if was != is {
+            found.push(tell(
+                Code::ImmutableChange,
+                format!(
+                    "{identity}: `{}` cannot change from {} to {}",
+                    field.1,
+                    show(&was),
+                    show(&is)
+                ),
+                field.2.to_owned(),
+            ));
+        }
+    }
+    for (was, is) in images(before, after) {
+        let (Some(old), Some(new)) = (major(&was), major(&is)) else {
+            continue;
+        };
+        if new > old + 1 {
+            found.push(tell(
+                Code::VersionJump,
+                format!(
+                    "{identity} would go from `{was}` to `{is}`, over {} major versions",
+                    new - old
+                ),
+                format!("go to version {} first, and wait until it runs", old + 1),
+            ));
+        } else if new < old {
+            found.push(tell(
+                Code::VersionJump,
+                format!("{identity} would go back from `{was}` to `{is}`"),
+                "an upgrade of the data cannot be undone: restore a backup into a new app"
+                    .to_owned(),
+            ));
+        }
+    }
+}
+
+/// Fields that Kubernetes refuses to change: JSON pointer, name, what to do instead.
+fn immutable(kind: &str) -> &'static [(&'static str, &'static str, &'static str)] {
+    const COPY: &str = "a claim keeps its class and mode: make a new app with the new class, copy the data, then switch";
+    const AGAIN: &str = "delete the object first (its data is in claims, which stay), then sync";
+    const CLASS: &str = "declare a class with another name";
+    match kind {
+        "PersistentVolumeClaim" => &[
+            ("/spec/storageClassName", "storageClassName", COPY),
+            (
+                "/metadata/annotations/volume.beta.kubernetes.io~1storage-class",
+                annotation::LEGACY_CLASS,
+                COPY,
+            ),
+            ("/spec/accessModes", "accessModes", COPY),
+            ("/spec/volumeMode", "volumeMode", COPY),
+        ],
+        "Deployment" => &[("/spec/selector", "selector", AGAIN)],
+        "StatefulSet" => &[
+            ("/spec/selector", "selector", AGAIN),
+            ("/spec/serviceName", "serviceName", AGAIN),
+            ("/spec/volumeClaimTemplates", "volumeClaimTemplates", AGAIN),
+        ],
+        "Job" => &[("/spec/template", "template", AGAIN), ("/spec/selector", "selector", AGAIN)],
+        "Service" => &[("/spec/clusterIP", "clusterIP", AGAIN)],
+        "RoleBinding" | "ClusterRoleBinding" => &[("/roleRef", "roleRef", AGAIN)],
+        // `mountOptions`, `allowVolumeExpansion` and `allowedTopologies` may change, for new volumes: see
+        // `ValidateStorageClassUpdate` in <https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/storage/validation/validation.go>.
+        "StorageClass" => &[
+            ("/provisioner", "provisioner", CLASS),
+            ("/parameters", "parameters", CLASS),
+            ("/reclaimPolicy", "reclaimPolicy", CLASS),
+            ("/volumeBindingMode", "volumeBindingMode", CLASS),
+        ],
+        _ => &[],
+    }
+}
+
+/// The field of the app that an object's change most likely came from.
+fn path_of(identity: &Identity, app: Option<&App>) -> String {
+    let Some(app) = app else { return String::new() };
+    let part = identity.name.strip_prefix(&format!("{}-", app.name)).unwrap_or_default();
+    match identity.kind.as_str() {
+        "PersistentVolumeClaim" if app.volumes.contains_key(part) => format!("spec.volumes.{part}"),
+        "Deployment" | "StatefulSet" | "CronJob" => "spec.version".to_owned(),
+        _ => "metadata.name".to_owned(),
+    }
+}
+
+/// Images of containers that are there before and after, where the repository is the same.
+fn images(before: &Json, after: &Json) -> Vec<(String, String)> {
+    let containers = |json: &Json| -> BTreeMap<String, String> {
+        let spec = &json["spec"]["template"]["spec"];
+        let list = spec["containers"].as_array().cloned().unwrap_or_default();
+        let word = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+        list.iter().map(|container| (word(&container["name"]), word(&container["image"]))).collect()
+    };
+    let after = containers(after);
+    containers(before)
+        .into_iter()
+        .filter_map(|(name, was)| {
+            let is = after.get(&name)?;
+            let same = repository(&was) == repository(is);
+            (same && was != *is).then(|| (was, is.clone()))
+        })
+        .collect()
+}
+
+fn show(json: &Json) -> String {
+    match json {
+        Json::Null => "nothing".to_owned(),
+        Json::String(word) => format!("`{word}`"),
+        other => format!("`{other}`"),
+    }
+}

@@ -1,0 +1,123 @@
+//! Settings that change nothing, because another one decides.
+
+use crate::compiler::blueprint::{App, ClassKind};
+use crate::compiler::diagnostic::{Code, Diagnostic};
+use crate::compiler::spec::{Egress, Tls, Via};
+use crate::compiler::yaml::{Node, Value};
+
+/// Returns the settings of an app that change nothing.
+pub(super) fn idle(app: &App) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut tell = |path: &str, why: String, fix: &str| {
+        let written = path.split('.').try_fold(&app.document, |node, step| node.get(step));
+        if written.is_some_and(|node| !node.is_null()) {
+            let message = format!("it changes nothing {why}");
+            found.push(Diagnostic::new(Code::NoEffect, app.place(path), message).at(path).fix(fix));
+        }
+    };
+    let expose = &app.common.expose;
+    let all = ["class", "gateway", "tls", "issuer", "annotations", "nodePort"];
+    if app.exposed.is_empty() {
+        for field in ["via"].iter().chain(&all) {
+            tell(
+                &format!("spec.expose.{field}"),
+                "in an app that exposes no port".to_owned(),
+                "remove it",
+            );
+        }
+    } else {
+        let useless: &[&str] = match expose.via {
+            Via::Ingress => &["gateway", "nodePort"],
+            Via::Gateway => &["class", "issuer", "nodePort"],
+            Via::NodePort => &["class", "gateway", "tls", "issuer", "annotations"],
+            Via::None => &all,
+        };
+        for field in useless {
+            let why = format!("with `via: {}`", expose.via.word());
+            tell(&format!("spec.expose.{field}"), why, "remove it, or write another `via`");
+        }
+        if expose.via == Via::Ingress && expose.tls == Tls::Off {
+            tell(
+                "spec.expose.issuer",
+                "with `tls: false`: there is no certificate to fill".to_owned(),
+                "remove it, or `tls: false`",
+            );
+        }
+        if matches!(expose.via, Via::Gateway) && matches!(expose.tls, Tls::Secret(_)) {
+            tell(
+                "spec.expose.tls",
+                "with `via: gateway`: the certificate is that of the Gateway's listener".to_owned(),
+                "remove it",
+            );
+        }
+    }
+    let network = &app.common.network;
+    if network.egress == Egress::Open {
+        tell(
+            "spec.network.to",
+            "with `egress: open`: the pods may connect there anyway".to_owned(),
+            "remove it, or write `egress: closed`",
+        );
+    }
+    if expose.via == Via::None || app.exposed.is_empty() {
+        tell(
+            "spec.network.from",
+            "in an app that is not exposed".to_owned(),
+            "remove it, or write another `via`",
+        );
+    }
+    let makes_files = app
+        .volumes
+        .values()
+        .any(|volume| volume.class.kind == ClassKind::File && volume.owner.is_some());
+    if !makes_files {
+        tell(
+            "spec.security.ownership",
+            "in an app without volumes on a file class".to_owned(),
+            "remove it",
+        );
+    }
+    for (name, _) in app.volumes.iter().filter(|(_, volume)| volume.claim.is_some()) {
+        let path = format!("spec.volumes.{name}.size");
+        tell(&path, "at an existing claim, which has a size".to_owned(), "remove it");
+    }
+    found.extend(empty(&app.document));
+    found
+}
+
+/// Lists and mappings in which there is nothing, in the file itself: in a layer, they take away what the file says.
+pub(super) fn empty(document: &Node) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    if let Some(spec) = document.get("spec") {
+        gather(spec, "spec", document, &mut found);
+    }
+    found
+}
+
+/// Fields whose contents are the writer's own, where nothing inside is a setting.
+const FREE: [&str; 4] = ["patches", "config", "env", "nodeSelector"];
+
+fn gather(node: &Node, path: &str, document: &Node, found: &mut Vec<Diagnostic>) {
+    for entry in node.entries().unwrap_or_default() {
+        let at = format!("{path}.{}", entry.key);
+        let value = &entry.value;
+        let nothing = match &value.value {
+            Value::List(items) if items.is_empty() => Some("list"),
+            Value::Map(entries) if entries.is_empty() => Some("mapping"),
+            _ => None,
+        };
+        match nothing {
+            Some(what) if value.place.source == document.place.source => {
+                let message = format!("an empty {what} is the same as none");
+                found.push(
+                    Diagnostic::new(Code::NoEffect, value.place, message).at(at).fix("remove it"),
+                );
+            }
+            None if !FREE.contains(&entry.key.as_str()) => gather(value, &at, document, found),
+            _ => {}
+        }
+    }
+    for (index, item) in node.items().unwrap_or_default().iter().enumerate() {
+        gather(item, &format!("{path}[{index}]"), document, found);
+    }
+}

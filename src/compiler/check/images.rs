@@ -1,0 +1,41 @@
+//! Images whose tag can be moved to other contents.
+
+use crate::compiler::blueprint::App;
+use crate::compiler::diagnostic::{Code, Diagnostic};
+use crate::compiler::manifest::{Object, image};
+use crate::compiler::yaml::Node;
+
+/// Returns a warning for each image of the app that can be moved, told once.
+pub(super) fn images(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
+    let mut seen = Vec::new();
+    for object in objects {
+        let Some(spec) = object.pod_template().and_then(|template| template.spec.as_ref()) else {
+            continue;
+        };
+        let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+        for image in containers.filter_map(|container| container.image.as_deref()) {
+            if image::is_mutable(image) && !seen.contains(&image) {
+                seen.push(image);
+            }
+        }
+    }
+    seen.into_iter()
+        .map(|image| {
+            let written = app.common.images.iter().find(|(_, written)| *written == image);
+            let mut components = app.components.iter();
+            let of = components.find(|(_, component)| component.program.image == image);
+            let component = written.map(|(name, _)| name).or(of.map(|(name, _)| name));
+            let own = app.document.get("spec").and_then(|spec| spec.get("image"));
+            let path = match component {
+                // A parameter of the blueprint.
+                _ if own.and_then(Node::text) == Some(image) => "spec.image".to_owned(),
+                Some(component) => format!("spec.images.{component}"),
+                None => "spec.images".to_owned(),
+            };
+            let message = format!("`{image}` can mean other contents tomorrow");
+            Diagnostic::new(Code::MutableImage, app.place(&path), message)
+                .at(path)
+                .fix("pin a full version, better a digest: `image:1.2.3@sha256:…`")
+        })
+        .collect()
+}

@@ -1,0 +1,55 @@
+//! Names that would be too long for Kubernetes once the app's name stands before them.
+
+use crate::compiler::blueprint::App;
+use crate::compiler::diagnostic::{Code, Diagnostic};
+use crate::compiler::manifest::Object;
+
+/// Longest name of a kind, and why.
+fn limit(object: &Object) -> (usize, &'static str) {
+    match object {
+        // The controller adds 11 characters for the Job of a run.
+        Object::CronJob(_) => (52, "a CronJob's runs add 11 characters to a label of 63"),
+        // Its revision hash, 11 characters with the dash, becomes a label of the pods.
+        Object::StatefulSet(_) => {
+            (52, "a StatefulSet's revision adds 11 characters to a label of 63")
+        }
+        // ReplicaSet and pod add 17; a host name holds 63.
+        Object::Deployment(_) => (46, "a Deployment's pods add 17 characters to a host name of 63"),
+        Object::Service(_) | Object::Job(_) | Object::Namespace(_) => (63, "it is a DNS label"),
+        _ => (253, "it is a DNS name"),
+    }
+}
+
+/// Returns an app whose Services would have names that DNS does not take: RFC 1035 wants a letter
+/// first, and Kubernetes with it.
+pub(super) fn services(app: &App, objects: &[Object]) -> Option<Diagnostic> {
+    let mut services = objects.iter().filter(|object| matches!(object, Object::Service(_)));
+    let odd = services.find(|service| service.name().starts_with(|c: char| c.is_ascii_digit()))?;
+    let path = "metadata.name";
+    let message =
+        format!("the Service would be called `{}`, and must begin with a letter", odd.name());
+    let fix = format!("write `name: app-{}`", app.name);
+    Some(Diagnostic::new(Code::BadValue, app.place(path), message).at(path).fix(fix))
+}
+
+/// Returns the names that are too long; one for the app, by how much the worst is.
+pub(super) fn names(app: &App, objects: &[Object]) -> Option<Diagnostic> {
+    let too_long = objects.iter().filter_map(|object| {
+        let (limit, why) = limit(object);
+        let over = object.name().len().checked_sub(limit).filter(|over| *over > 0)?;
+        Some((over, object, limit, why))
+    });
+    let (over, object, limit, why) = too_long.max_by_key(|(over, ..)| *over)?;
+    let path = "metadata.name";
+    let message = format!(
+        "the {} would be called `{}`, {} characters; at most {limit}, since {why}",
+        object.type_meta().1,
+        object.name(),
+        object.name().len(),
+    );
+    let diagnostic = Diagnostic::new(Code::NameTooLong, app.place(path), message).at(path);
+    Some(match app.name.len().checked_sub(over).filter(|left| *left > 0) {
+        Some(left) => diagnostic.fix(format!("give the app a name of at most {left} characters")),
+        None => diagnostic.fix("give the part of the blueprint a shorter name"),
+    })
+}

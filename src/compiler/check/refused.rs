@@ -1,0 +1,170 @@
+//! What the API server would refuse of an app's objects, at the field of the app that it comes from.
+
+use super::run::NodePort;
+use crate::compiler::blueprint::App;
+use crate::compiler::compile::Compiled;
+use crate::compiler::diagnostic::{Code, Diagnostic};
+use crate::compiler::manifest::Object;
+use crate::compiler::manifest::refused::{Refusal, refused as of};
+use crate::compiler::yaml::Node;
+use crate::contract::label;
+
+/// Returns what the API server would refuse of an app's objects. Patches have been checked one by one.
+pub fn refused(app: &App, compiled: &Compiled) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for object in &compiled.objects {
+        for refusal in of(object) {
+            let diagnostic = told(app, object, &refusal);
+            // One toleration is in every pod.
+            if !found.iter().any(|other: &Diagnostic| {
+                other.place == diagnostic.place && other.path == diagnostic.path
+            }) {
+                found.push(diagnostic);
+            }
+        }
+    }
+    found.extend(ports(app, &compiled.objects));
+    found
+}
+
+fn told(app: &App, object: &Object, refusal: &Refusal) -> Diagnostic {
+    let kind = object.type_meta().1;
+    let message = format!(
+        "the API server refuses {kind} {}: `{}`: {}",
+        object.name(),
+        refusal.field,
+        refusal.message
+    );
+    let manifest = app
+        .manifests
+        .iter()
+        .find(|(json, _)| json["kind"] == kind && json["metadata"]["name"] == object.name());
+    if let Some((_, place)) = manifest {
+        return Diagnostic::new(Code::Refused, *place, message)
+            .at("manifests")
+            .fix(refusal.fix.clone());
+    }
+    let path = origin(app, object, &refusal.field);
+    let place = app.document.place_of(path.iter().map(String::as_str));
+    let steps: Vec<&str> = path.iter().map(String::as_str).collect();
+    Diagnostic::new(Code::Refused, place, message).at(shown(&steps)).fix(refusal.fix.clone())
+}
+
+/// Returns the field of the app that a field of an object is made from, as steps.
+fn origin(app: &App, object: &Object, field: &str) -> Vec<String> {
+    let steps: Vec<&str> = field.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
+    let after = |word: &str| steps.iter().position(|step| *step == word).map(|at| &steps[at + 1..]);
+    let path = |steps: &[&str]| steps.iter().map(|step| (*step).to_owned()).collect();
+    let labels = object.metadata().labels.as_ref();
+    let component = labels.and_then(|labels| labels.get(label::COMPONENT));
+    let component = component.map_or("", String::as_str);
+    if let Some(rest) = after("tolerations") {
+        return path(&[&["spec", "place", "tolerations"], rest].concat());
+    }
+    if let Some(rest) = after("resources") {
+        // The name of a device has dots.
+        let tail = field.rsplit_once(".resources").map_or("", |(_, tail)| tail);
+        let resource = tail.split_once('[').map_or("", |(_, key)| key.trim_end_matches(']'));
+        let kind = rest.first().copied().unwrap_or_default();
+        let whole = ["spec", "resources", component, kind, resource];
+        return path(
+            whole.into_iter().filter(|step| !step.is_empty()).collect::<Vec<_>>().as_slice(),
+        );
+    }
+    let known = [
+        ("nodeSelector", &["spec", "place", "nodeSelector"][..]),
+        ("priorityClassName", &["spec", "place", "priorityClass"]),
+        ("imagePullSecrets", &["spec", "pullSecrets"]),
+        ("hostnames", &["spec", "hosts"]),
+        ("rules", &["spec", "hosts"]),
+        ("nodePort", &["spec", "expose", "nodePort"]),
+        ("ingressClassName", &["spec", "expose", "class"]),
+        ("ipBlock", &["spec", "network"]),
+        ("image", &["spec", "images", component]),
+        ("minReplicas", &["spec", "replicas"]),
+        ("maxReplicas", &["spec", "replicas"]),
+        ("replicas", &["spec", "replicas"]),
+        ("accessModes", &["spec", "volumes"]),
+        ("schedule", &["spec"]),
+        ("labels", &["metadata", "labels"]),
+    ];
+    if let Some((_, known)) = known.iter().find(|(word, _)| steps.contains(word)) {
+        return path(known);
+    }
+    if steps.contains(&"annotations") {
+        let is_way_in = matches!(object, Object::Ingress(_) | Object::HttpRoute(_))
+            && !app.common.expose.annotations.is_empty();
+        return path(if is_way_in {
+            &["spec", "expose", "annotations"]
+        } else {
+            &["metadata", "annotations"]
+        });
+    }
+    path(&["kind"])
+}
+
+/// Returns what the API server would refuse of the objects of a storage document.
+pub fn refused_storage(objects: &[Object], document: &Node) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for object in objects {
+        for refusal in of(object) {
+            let steps: Vec<&str> =
+                refusal.field.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
+            let after = |word: &str| {
+                steps.iter().position(|step| *step == word).map(|at| steps[at..].to_vec())
+            };
+            let field = after("tolerations")
+                .or_else(|| after("nodeSelector"))
+                .map(|rest| [&["place"], rest.as_slice()].concat());
+            let field =
+                field.or_else(|| after("resources")).or_else(|| after("image")).unwrap_or_default();
+            let path = [&["spec", "provisioner"], field.as_slice()].concat();
+            let kind = object.type_meta().1;
+            let message = format!(
+                "the API server refuses {kind} {}: `{}`: {}",
+                object.name(),
+                refusal.field,
+                refusal.message
+            );
+            found.push(
+                Diagnostic::new(Code::Refused, document.place_of(path.iter().copied()), message)
+                    .at(shown(&path))
+                    .fix(refusal.fix),
+            );
+        }
+    }
+    found
+}
+
+/// Returns steps as a path.
+fn shown(steps: &[&str]) -> String {
+    steps.iter().fold(String::new(), |shown, step| match step.parse::<usize>() {
+        Ok(_) => format!("{shown}[{step}]"),
+        Err(_) if shown.is_empty() => (*step).to_owned(),
+        Err(_) => format!("{shown}.{step}"),
+    })
+}
+
+/// Returns the ports on nodes that an app's own Services share: each is one Service's.
+fn ports(app: &App, objects: &[Object]) -> Option<Diagnostic> {
+    let mut seen: Vec<NodePort> = Vec::new();
+    for port in objects.iter().flat_map(NodePort::of) {
+        let same = seen
+            .iter()
+            .find(|other| (other.number, &other.protocol) == (port.number, &port.protocol));
+        if let Some(other) = same.filter(|other| other.service != port.service) {
+            let path = "spec.expose.nodePort";
+            let message = format!(
+                "the Services `{}` and `{}` both take the node port {}",
+                other.service, port.service, port.number
+            );
+            return Some(
+                Diagnostic::new(Code::Refused, app.place(path), message)
+                    .at(path)
+                    .fix("leave it out, so that Kubernetes picks one for each, or set them by `spec.patches`"),
+            );
+        }
+        seen.push(port);
+    }
+    None
+}

@@ -1,0 +1,328 @@
+//! Rules of the storage document that its shape alone does not tell.
+
+mod address;
+mod classes;
+mod clients;
+mod foreign;
+mod idle;
+mod provisioner;
+mod twice;
+
+pub use classes::{is_block_option, is_file_option};
+pub use twice::Storages;
+
+use std::collections::HashSet;
+
+use address::Management;
+
+use crate::arrays::Trust;
+use crate::compiler::blueprint::{PURE_BLOCK, PURE_FILE};
+use crate::compiler::diagnostic::{Code, Diagnostic, nearest};
+use crate::compiler::yaml::Node;
+use crate::contract::Name;
+use crate::contract::storage::{ArraySpec, ArrayType, BaseClass, ClassSpec, ImportSpec, Kept};
+use crate::contract::{ClassSnapshots, StorageSpec};
+use crate::sanitize::quoted;
+
+/// Longest name of a cluster: `CLUSTER-pvc-UID` is a volume's name of at most 63 characters.
+pub const LONGEST_CLUSTER: usize = 22;
+
+/// Returns what is wrong in a storage document that has the right shape.
+pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
+    let mut wrong = quotas(spec, node);
+    wrong.extend(cluster(spec, node));
+    for (index, array) in spec.arrays.iter().enumerate() {
+        wrong.extend(reached(array, index, node));
+    }
+    wrong.extend(spec.classes.iter().filter_map(|(name, class)| placed(spec, name, class, node)));
+    wrong.extend(classes::classes(spec, node));
+    wrong.extend(imports(spec, node));
+    wrong.extend(twice::twice(spec, node));
+    wrong.extend(clients::wrong(spec, node));
+    wrong.extend(provisioner::provisioner(spec, node));
+    wrong.extend(foreign::foreign(spec, node));
+    for (name, class) in &spec.classes {
+        let path = ["spec", "classes", name, "snapshots"];
+        let schedule = class.snapshots;
+        let schedule = schedule.map(ClassSnapshots::schedule);
+        wrong.extend(schedule.and_then(|schedule| super::schedule_at(schedule, node, &path)));
+    }
+    wrong
+}
+
+/// Returns what an admin should think about in a storage document that can be rendered.
+pub fn storage_advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
+    let mut advice = twice::advice(spec, node);
+    advice.extend(clients::advice(spec, node));
+    advice.extend(without_arrays(spec, node));
+    advice.extend(provisioner::advice(spec, node));
+    advice.extend(idle::idle(spec, node));
+    advice
+}
+
+/// Returns a path as people write it: `spec.nodes[0]`.
+pub(super) fn written(path: &[&str]) -> String {
+    let mut at = String::new();
+    for part in path {
+        if part.parse::<usize>().is_ok() {
+            at = format!("{at}[{part}]");
+        } else {
+            let dot = if at.is_empty() { "" } else { "." };
+            at = format!("{at}{dot}{part}");
+        }
+    }
+    at
+}
+
+/// Returns the tokens that stand in the document itself: it belongs in Git, and they do not.
+pub fn tokens(node: &Node) -> Vec<Diagnostic> {
+    let arrays = node.get("spec").and_then(|spec| spec.get("arrays"));
+    let arrays = arrays.and_then(Node::items).unwrap_or_default().iter().enumerate();
+    let mut found = Vec::new();
+    for (index, array) in arrays {
+        for entry in array.entries().unwrap_or_default() {
+            let Some(text) = entry.value.text() else {
+                continue;
+            };
+            // Both arrays give out tokens that look like this.
+            let looks_like_one = text.len() > 30 && text.starts_with("T-");
+            if entry.key == "token" || looks_like_one {
+                let message = "an API token does not belong into a file that goes to Git";
+                found.push(
+                    Diagnostic::new(Code::SecretInFile, entry.value.place, message)
+                        .at(format!("spec.arrays[{index}].{}", entry.key))
+                        .fix("put it into a Secret and write `token: {secret: NAME, key: KEY}`; then have the array revoke this one"),
+                );
+            }
+        }
+    }
+    found
+}
+
+fn cluster(spec: &StorageSpec, node: &Node) -> Option<Diagnostic> {
+    let length = spec.cluster.len();
+    (length > LONGEST_CLUSTER).then(|| {
+        let message = format!(
+            "{length} characters; at most {LONGEST_CLUSTER}, since `CLUSTER-pvc-UID` is a volume's name of at most 63"
+        );
+        let place = node.place_of(["spec", "cluster"]);
+        Diagnostic::new(Code::NameTooLong, place, message).at("spec.cluster")
+    })
+}
+
+fn quotas(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (index, quota) in spec.quotas.iter().enumerate() {
+        let built_in = [PURE_BLOCK, PURE_FILE];
+        let names = || spec.classes.keys().map(String::as_str).chain(built_in);
+        if names().any(|name| name == quota.class) {
+            continue;
+        }
+        let place = node.place_of(["spec", "quotas", &index.to_string(), "class"]);
+        let fix = match nearest(&quota.class, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "write one of this document's classes".to_owned(),
+        };
+        let message = format!("there is no class {}", quoted(&quota.class));
+        let at = format!("spec.quotas[{index}].class");
+        found.push(Diagnostic::new(Code::BadValue, place, message).at(at).fix(fix));
+    }
+    let empty = spec.quotas.iter().enumerate();
+    let empty = empty.filter(|(_, quota)| quota.claims.is_none() && quota.capacity.is_none());
+    let empty = empty.map(|(index, _)| {
+        let place = node.place_of(["spec", "quotas", &index.to_string()]);
+        let message = "a quota limits `claims`, `capacity` or both";
+        Diagnostic::new(Code::MissingField, place, message)
+            .at(format!("spec.quotas[{index}]"))
+            .fix("write `claims: 100` or `capacity: 100Ti`")
+    });
+    found.extend(empty);
+    found
+}
+
+/// Whether some array may have the volumes of a class.
+fn placed(spec: &StorageSpec, name: &str, class: &ClassSpec, node: &Node) -> Option<Diagnostic> {
+    let has_labels = |array: &ArraySpec| {
+        class.arrays.iter().all(|(key, value)| array.labels.get(key) == Some(value))
+    };
+    let wanted = array_type(name, class)?;
+    if class.arrays.is_empty()
+        || spec.arrays.iter().any(|array| has_labels(array) && array.r#type == wanted)
+    {
+        return None;
+    }
+    let labels: Vec<String> = class.arrays.iter().map(|(k, v)| format!("{k}: {v}")).collect();
+    let labels = labels.join(", ");
+    let at = |path: &[&str]| {
+        let whole: Vec<&str> =
+            ["spec", "classes", name, "arrays"].into_iter().chain(path.iter().copied()).collect();
+        (node.place_of(whole.iter().copied()), written(&whole))
+    };
+    let wrong = |path: &[&str], message: String, fix: String| {
+        let (place, path) = at(path);
+        Some(Diagnostic::new(Code::BadValue, place, message).at(path).fix(fix))
+    };
+    let wait = format!("claims of {name} would wait for ever");
+    if spec.arrays.iter().any(has_labels) {
+        let message = format!("no {} has the labels {{{labels}}}: {wait}", wanted.word());
+        return wrong(&[], message, format!("choose labels of a {}", wanted.word()));
+    }
+    // A slip in one of the labels is told at that one.
+    let all = || spec.arrays.iter().flat_map(|array| &array.labels);
+    for (key, value) in &class.arrays {
+        let values = || all().filter(|(other, _)| *other == key).map(|(_, value)| value.as_str());
+        let message = format!("no array has the label {key}: {value}: {wait}");
+        if values().next().is_none()
+            && let Some(near) = nearest(key, all().map(|(key, _)| key.as_str()))
+        {
+            return wrong(&[key], message, format!("did you mean `{near}`?"));
+        }
+        if values().all(|other| other != value)
+            && let Some(near) = nearest(value, values())
+        {
+            return wrong(&[key], message, format!("did you mean `{near}`?"));
+        }
+    }
+    let message = format!("no array has the labels {{{labels}}}: {wait}");
+    wrong(&[], message, format!("write `labels: {{{labels}}}` at the arrays that are meant"))
+}
+
+/// Which kind of array has the volumes of a class.
+fn array_type(name: &str, class: &ClassSpec) -> Option<ArrayType> {
+    match (name, class.like) {
+        (PURE_FILE, _) | (_, Some(BaseClass::PureFile)) => Some(ArrayType::FlashBlade),
+        (PURE_BLOCK, _) | (_, Some(BaseClass::PureBlock)) => Some(ArrayType::FlashArray),
+        _ => None,
+    }
+}
+
+/// Classes for which there is no array at all: claims wait until there is one.
+fn without_arrays(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (name, class) in &spec.classes {
+        let Some(wanted) = array_type(name, class) else { continue };
+        if spec.arrays.is_empty() || spec.arrays.iter().any(|array| array.r#type == wanted) {
+            continue;
+        }
+        let word = wanted.word();
+        let message = format!(
+            "there is no {word} in this document: claims of {name} wait until there is one"
+        );
+        found.push(
+            Diagnostic::new(Code::StorageAdvice, node.place_of(["spec", "classes", name]), message)
+                .at(format!("spec.classes.{name}"))
+                .fix(format!("add a {word} under `arrays`, or leave the class out")),
+        );
+    }
+    found
+}
+
+/// Whether each volume to import is one for one claim, on an array that is there.
+fn imports(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let (mut claims, mut volumes) = (HashSet::new(), HashSet::new());
+    for (index, import) in spec.imports.iter().enumerate() {
+        let wrong = |field: &str, message: String, fix: String| {
+            let place = node.place_of(["spec", "imports", &index.to_string(), field]);
+            let path = format!("spec.imports[{index}].{field}");
+            Diagnostic::new(Code::BadValue, place, message).at(path).fix(fix)
+        };
+        let ImportSpec { namespace, claim, array, volume } = import;
+        let names = || spec.arrays.iter().map(|array| array.name.as_str());
+        if !names().any(|name| name == array) {
+            let fix = match nearest(array, names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("write one of: {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            found.push(wrong(
+                "array",
+                format!("there is no array {array}", array = quoted(array)),
+                fix,
+            ));
+        }
+        if Name::new(volume).is_none() {
+            let message =
+                format!("{volume} is no name of a file system or volume", volume = quoted(volume));
+            let fix = "write at most 63 letters, digits, `-` and `_`; a volume in a pod or volume group cannot be imported";
+            found.push(wrong("volume", message, fix.to_owned()));
+        }
+        let fix = || "leave one of them out".to_owned();
+        if !claims.insert((namespace, claim)) {
+            let message = format!("the claim {namespace}/{claim} gets another volume already");
+            found.push(wrong("claim", message, fix()));
+        }
+        // Arrays compare names without case.
+        if !volumes.insert((array, volume.to_lowercase())) {
+            let message = format!("{volume} on {array} is another claim's already");
+            found.push(wrong("volume", message, fix()));
+        }
+    }
+    found
+}
+
+/// How an array is reached and known.
+fn reached(array: &ArraySpec, index: usize, node: &Node) -> Vec<Diagnostic> {
+    let wrong = |field: &str, code, message: &str, fix: &str| {
+        let place = node.place_of(["spec", "arrays", &index.to_string(), field]);
+        let path = format!("spec.arrays[{index}].{field}");
+        Diagnostic::new(code, place, message).at(path).fix(fix)
+    };
+    let mut found = Vec::new();
+    let kept = [("token", Some(&array.token)), ("ca", array.ca.as_ref())];
+    for (field, kept) in kept {
+        if kept.is_some_and(|kept| !is_one_place(kept)) {
+            let message = "say one place: a key of a Secret, or a file";
+            let fix =
+                format!("write `{field}: {{secret: NAME, key: KEY}}` or `{field}: {{file: PATH}}`");
+            found.push(wrong(field, Code::BadValue, message, &fix));
+        }
+        let key = kept.and_then(|kept| kept.key.as_deref());
+        if let Some(key) = key.filter(|key| !is_key(key)) {
+            let message = format!("{key} is no key of a Secret", key = quoted(key));
+            let fix = "write letters, digits, `-`, `_` and `.`";
+            found.push(wrong(field, Code::BadValue, &message, fix));
+        }
+    }
+    if let Some(pin) = &array.pin {
+        if Trust::pin(pin).is_none() {
+            let message = format!("{pin} is no digest of a key", pin = quoted(pin));
+            let fix = "write `sha256:` and 64 hexadecimal digits";
+            found.push(wrong("pin", Code::BadValue, &message, fix));
+        }
+        if array.ca.is_some() {
+            let message =
+                "`ca` and `pin` are two ways to know the array; the key alone would count";
+            found.push(wrong("pin", Code::BadValue, message, "leave one of them out"));
+        }
+    }
+    let address = &array.management;
+    if !crate::contract::is_address(address) {
+        let message = format!("{address} is no host name or address", address = quoted(address));
+        let fix = "write a host name or an address, and `:port` when it is not 443";
+        found.push(wrong("management", Code::BadValue, &message, fix));
+    } else if let Some(management) = Management::read(address) {
+        let fix = "write the host name or address of the array's management interface";
+        if let Some(why) = management.wrong() {
+            let message =
+                format!("{address} {why}: no array can be there", address = quoted(address));
+            found.push(wrong("management", Code::BadValue, &message, fix));
+        }
+    }
+    if let Some(Err((message, fix))) = array.data.as_deref().map(address::data) {
+        found.push(wrong("data", Code::BadValue, &message, &fix));
+    }
+    found
+}
+
+/// <https://kubernetes.io/docs/concepts/configuration/secret/#restriction-names-data>
+fn is_key(key: &str) -> bool {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    (1..=253).contains(&key.len()) && key.bytes().all(good) && key != "." && !key.starts_with("..")
+}
+
+fn is_one_place(kept: &Kept) -> bool {
+    matches!(
+        (&kept.secret, &kept.key, &kept.file),
+        (Some(_), Some(_), None) | (None, None, Some(_))
+    )
+}

@@ -1,0 +1,44 @@
+//! Settings of a storage document that change nothing.
+
+use crate::compiler::diagnostic::{Code, Diagnostic};
+use crate::compiler::yaml::Node;
+use crate::contract::StorageSpec;
+use crate::contract::storage::ArrayType;
+
+/// Returns the settings that change nothing, because another one decides.
+pub(super) fn idle(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
+    let mut found = crate::compiler::check::idle::empty(node);
+    let mut tell = |path: &[&str], why: &str, fix: &str| {
+        let message = format!("it changes nothing {why}");
+        let place = node.place_of(path.iter().copied());
+        found.push(
+            Diagnostic::new(Code::NoEffect, place, message).at(super::written(path)).fix(fix),
+        );
+    };
+    for (index, array) in spec.arrays.iter().enumerate() {
+        if array.r#type == ArrayType::FlashArray && array.data.is_some() {
+            let why = "at a FlashArray: nodes learn its portals from the array itself";
+            tell(
+                &["spec", "arrays", &index.to_string(), "data"],
+                why,
+                "remove it; write the portals' networks under `networks`",
+            );
+        }
+    }
+    let Some(own) = &spec.provisioner else { return found };
+    let monitoring = &own.monitoring;
+    let path = |field| ["spec", "provisioner", "monitoring", field];
+    if monitoring.runbooks.is_some() && !monitoring.alerts {
+        tell(
+            &path("runbooks"),
+            "without `alerts: true`: only alerts lead to that page",
+            "remove it, or write `alerts: true`",
+        );
+    }
+    let makes_any = monitoring.alerts || monitoring.dashboard || monitoring.service_monitor;
+    if !monitoring.labels.is_empty() && !makes_any {
+        let why = "without `serviceMonitor`, `alerts` or `dashboard`: no object has these labels";
+        tell(&path("labels"), why, "remove it, or switch one of them on");
+    }
+    found
+}

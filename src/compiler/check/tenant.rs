@@ -1,0 +1,233 @@
+//! The platform's rules for tenants: first what an app file asks for, by the place where it stands; then,
+//! whatever came of it, the finished objects against a closed list.
+//!
+//! The second look does not trust the first: a field that somebody adds, or a blueprint, may find another way to
+//! the same end.
+
+mod objects;
+
+use crate::compiler::blueprint::App;
+use crate::compiler::compile::Compiled;
+use crate::compiler::diagnostic::{Code, Diagnostic, Place};
+use crate::compiler::manifest::pod_security;
+use crate::compiler::spec::{Tenancy, TenantRules, one_of};
+use crate::compiler::yaml::Node;
+
+/// Who can allow more.
+const PLATFORM: &str = "or ask the platform's admins to allow it";
+
+/// Returns what an app asks for that its tenant may not have.
+pub fn tenant(app: &App, tenancy: &Tenancy) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    if !tenancy.rules.is_empty() {
+        found.extend(namespace(app, tenancy.namespace.as_deref()));
+        found.extend(own_namespace(app));
+    }
+    for rules in &tenancy.rules {
+        let own = tenancy.namespace.as_deref().or(app.namespace.as_deref());
+        let asked = Asked { app, rules, namespace: own.unwrap_or_default() };
+        found.extend(asked.profile());
+        found.extend(asked.patches());
+        found.extend(asked.way_in());
+        found.extend(asked.keys());
+        found.extend(asked.placement());
+        found.extend(asked.manifests());
+    }
+    found
+}
+
+/// Returns what an app's objects are or have that no tenant's may.
+pub fn tenant_objects(app: &App, compiled: &Compiled, tenancy: &Tenancy) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for rules in &tenancy.rules {
+        if compiled.profile < rules.profile {
+            let path = "spec.security";
+            let message = format!(
+                "tenants' apps meet the profile `{}`: {}",
+                rules.profile.word(),
+                pod_security::reasons(&compiled.objects, rules.profile).join("; "),
+            );
+            found.push(told(app, path, message, &format!("change what asks for more, {PLATFORM}")));
+        }
+        let wrong = objects::wrong(app, &compiled.objects, rules);
+        let fix = format!("change the patch or the blueprint that makes it so, {PLATFORM}");
+        let place = app.place("kind");
+        found.extend(
+            wrong
+                .into_iter()
+                .map(|message| Diagnostic::new(Code::TenantRule, place, message).fix(fix.clone())),
+        );
+    }
+    found
+}
+
+/// Refuses a storage document: it is the platform's.
+pub fn tenant_storage(place: Place, tenancy: &Tenancy) -> Option<Diagnostic> {
+    (!tenancy.rules.is_empty()).then(|| {
+        let message = "a storage document is the platform's: it makes objects of the whole cluster";
+        Diagnostic::new(Code::TenantRule, place, message).at("kind").fix(
+            "let the platform's own AppProject render it, which the rules name under `platformProjects`",
+        )
+    })
+}
+
+/// Refuses a folder of blueprints, unless tenants may have some.
+pub fn tenant_blueprints(folder: &str, tenancy: &Tenancy) -> Option<Diagnostic> {
+    tenancy.rules.iter().any(|rules| !rules.blueprints).then(|| {
+        let message = format!("`{folder}` holds blueprints; tenants use those of pso-gen alone");
+        Diagnostic::new(Code::TenantRule, None, message).fix(format!("remove it, {PLATFORM}"))
+    })
+}
+
+fn told(app: &App, path: &str, message: String, fix: &str) -> Diagnostic {
+    Diagnostic::new(Code::TenantRule, app.place(path), message).at(path).fix(fix)
+}
+
+/// A tenant has one namespace.
+fn namespace(app: &App, wanted: Option<&str>) -> Option<Diagnostic> {
+    let path = "metadata.namespace";
+    match (wanted?, app.namespace.as_deref()) {
+        ("", _) => {
+            let message =
+                "the Application has no destination namespace, and a tenant's app needs one";
+            Some(told(
+                app,
+                "metadata",
+                message.to_owned(),
+                "write `destination: {namespace: NAME}`",
+            ))
+        }
+        (wanted, Some(namespace)) if namespace != wanted => {
+            let message =
+                format!("`{namespace}` is another namespace than the tenant's own, `{wanted}`");
+            Some(told(app, path, message, "remove `namespace`: the app goes into the tenant's own"))
+        }
+        _ => None,
+    }
+}
+
+/// Namespaces are the platform's, with their labels. Left out of the output, unless the app insists.
+fn own_namespace(app: &App) -> Option<Diagnostic> {
+    let written = app.document.get("spec").and_then(|spec| spec.get("createNamespace"));
+    let path = "spec.createNamespace";
+    let message = "a Namespace is the platform's, with the Pod Security labels on it";
+    written
+        .is_some_and(|node| node.text() == Some("true"))
+        .then(|| told(app, path, message.to_owned(), "remove it: the Namespace is there"))
+}
+
+struct Asked<'a> {
+    app: &'a App,
+    rules: &'a TenantRules,
+    namespace: &'a str,
+}
+
+impl Asked<'_> {
+    fn told(&self, path: &str, message: String, instead: &str) -> Diagnostic {
+        told(self.app, path, message, &format!("{instead}, {PLATFORM}"))
+    }
+
+    fn profile(&self) -> Option<Diagnostic> {
+        let asked = self.app.common.security.profile?;
+        (asked < self.rules.profile).then(|| {
+            let wanted = self.rules.profile.word();
+            let message = format!("`{}` is weaker than `{wanted}`", asked.word());
+            self.told("spec.security.profile", message, &format!("write `{wanted}`"))
+        })
+    }
+
+    fn patches(&self) -> Option<Diagnostic> {
+        let refused = !self.rules.patches && !self.app.common.patches.is_empty();
+        refused.then(|| {
+            let message = "tenants' apps have no patches: they may change any field of the objects";
+            self.told("spec.patches", message.to_owned(), "remove them")
+        })
+    }
+
+    fn way_in(&self) -> Vec<Diagnostic> {
+        let (app, via) = (self.app, self.app.common.expose.via);
+        let mut found = Vec::new();
+        if !app.exposed.is_empty() && !self.rules.expose.contains(&via) {
+            let message = format!("`{}` is no way in for tenants' apps", via.word());
+            let ways: Vec<String> =
+                self.rules.expose.iter().map(|via| format!("`{}`", via.word())).collect();
+            let instead = format!("write `via:` with one of {}", ways.join(", "));
+            found.push(self.told("spec.expose.via", message, &instead));
+        }
+        let namespace = self.namespace;
+        let hosts = app.exposed.iter().flat_map(|exposed| &exposed.hosts);
+        for host in hosts.filter(|host| !self.rules.allows_host(host, namespace)) {
+            let message = format!("`{host}` is no host name of this tenant");
+            let own = self.rules.hosts.iter().map(|host| host.replace("{namespace}", namespace));
+            let instead = format!("write one of {}", one_of(&own.collect::<Vec<_>>()));
+            found.push(self.told("spec.host", message, &instead));
+        }
+        found
+    }
+
+    /// Labels and annotations that the app sets.
+    fn keys(&self) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        let mut each = |section: [&str; 2], allowed: &dyn Fn(&str) -> bool, what: &str| {
+            let written = self.app.document.get(section[0]).and_then(|node| node.get(section[1]));
+            for entry in written.and_then(Node::entries).unwrap_or_default() {
+                if allowed(&entry.key) {
+                    continue;
+                }
+                let path = format!("{}.{}.{}", section[0], section[1], entry.key);
+                let message = format!("`{}` is no {what} for tenants: it steers others", entry.key);
+                let fix = format!("remove it, {PLATFORM}");
+                found.push(
+                    Diagnostic::new(Code::TenantRule, entry.place, message).at(path).fix(fix),
+                );
+            }
+        };
+        each(["metadata", "labels"], &|key| self.rules.allows_label(key), "label");
+        each(["metadata", "annotations"], &|key| self.rules.allows_annotation(key), "annotation");
+        for key in self.app.common.expose.annotations.keys() {
+            if !self.rules.allows_annotation(key) {
+                let message = format!("`{key}` is no annotation for tenants: it steers others");
+                found.push(self.told("spec.expose.annotations", message, "remove it"));
+            }
+        }
+        found
+    }
+
+    fn placement(&self) -> Vec<Diagnostic> {
+        let place = &self.app.common.place;
+        let mut found = Vec::new();
+        for toleration in &place.tolerations {
+            let key = toleration.key.as_deref().unwrap_or_default();
+            if !self.rules.tolerations.iter().any(|allowed| allowed == key) {
+                let message = match key {
+                    "" => "tenants' pods do not bear every taint".to_owned(),
+                    key => format!("tenants' pods do not bear the taint `{key}`"),
+                };
+                found.push(self.told("spec.place.tolerations", message, "remove it"));
+            }
+        }
+        if let Some(class) = &place.priority_class
+            && !self.rules.priority_classes.contains(class)
+        {
+            let message = format!("`{class}` is no PriorityClass for tenants");
+            found.push(self.told("spec.place.priorityClass", message, "remove it"));
+        }
+        found
+    }
+
+    fn manifests(&self) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        for (json, place) in &self.app.manifests {
+            let word = |key: &str| json[key].as_str().unwrap_or_default();
+            let kind = objects::kind(word("apiVersion"), word("kind"));
+            if !self.rules.manifests.contains(&kind) {
+                let message = format!("`{kind}` is no kind that tenants' blueprints make as it is");
+                let fix = format!("remove it from `manifests`, {PLATFORM}");
+                found.push(
+                    Diagnostic::new(Code::TenantRule, *place, message).at("manifests").fix(fix),
+                );
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,406 @@
+//! The finished objects of a tenant's app, against a closed list of kinds, fields, labels and annotations: what
+//! is not on it is refused, also what Kubernetes will have one day.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use serde_json::Value as Json;
+
+use crate::compiler::blueprint::App;
+use crate::compiler::compile::{OWN_LABELS, SUBSTITUTE};
+use crate::compiler::manifest::Object;
+use crate::compiler::spec::{TenantRules, Via};
+use crate::contract::{annotation, label};
+use crate::sanitize::quoted;
+
+/// Annotations that pso-gen itself writes.
+const OWN_ANNOTATIONS: [&str; 14] = [
+    annotation::SYNC_WAVE,
+    annotation::SYNC_OPTIONS,
+    "cert-manager.io/cluster-issuer",
+    "haproxy.org/timeout-server",
+    "janitor/expires",
+    "nginx.ingress.kubernetes.io/proxy-body-size",
+    "nginx.ingress.kubernetes.io/proxy-read-timeout",
+    "nginx.ingress.kubernetes.io/proxy-send-timeout",
+    annotation::ABOUT,
+    annotation::CONFIG,
+    annotation::EXPIRES,
+    "pso-gen.io/mode",
+    annotation::OWNER,
+    annotation::SNAPSHOTS,
+];
+/// Labels that pso-gen and its blueprints write, beside those that only pso-gen may set.
+const MORE_LABELS: [&str; 2] = [label::VERSION, label::TICKET];
+
+/// Fields that metadata may have: no owner that deletes others, no finalizer that holds them.
+const METADATA: &[&str] = &["name", "namespace", "labels", "annotations"];
+/// Fields that pods may have. Not among them: a node's name, which passes by the scheduler and all taints; the
+/// node's namespaces; other runtimes, schedulers and devices.
+const POD: &[&str] = &[
+    "activeDeadlineSeconds",
+    "affinity",
+    "automountServiceAccountToken",
+    "containers",
+    "dnsConfig",
+    "dnsPolicy",
+    "enableServiceLinks",
+    "hostAliases",
+    "hostname",
+    "imagePullSecrets",
+    "initContainers",
+    "nodeSelector",
+    "priorityClassName",
+    "readinessGates",
+    "restartPolicy",
+    "securityContext",
+    "serviceAccountName",
+    "setHostnameAsFQDN",
+    "shareProcessNamespace",
+    "subdomain",
+    "terminationGracePeriodSeconds",
+    "tolerations",
+    "topologySpreadConstraints",
+    "volumes",
+];
+/// Sources of volumes: what is the namespace's own. A path of the node, an export of an array and a driver's
+/// inline volume are not.
+const VOLUME: &[&str] = &[
+    "name",
+    "configMap",
+    "downwardAPI",
+    "emptyDir",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+];
+/// Sources of a projected volume: no token of an account.
+const PROJECTED: &[&str] = &["configMap", "downwardAPI", "secret"];
+/// Fields of a claim: a PersistentVolume of its own, not one that is named or picked, and no data of another
+/// namespace.
+const CLAIM: &[&str] =
+    &["accessModes", "dataSource", "resources", "storageClassName", "volumeMode"];
+/// Fields of a Service: no address of its own outside the cluster.
+const SERVICE: &[&str] = &[
+    "clusterIP",
+    "internalTrafficPolicy",
+    "ipFamilies",
+    "ipFamilyPolicy",
+    "ports",
+    "publishNotReadyAddresses",
+    "selector",
+    "sessionAffinity",
+    "sessionAffinityConfig",
+    "type",
+];
+/// Fields of an Ingress: no backend for what others have left.
+const INGRESS: &[&str] = &["ingressClassName", "rules", "tls"];
+/// Fields of a route's rule: no filter, which may send traffic elsewhere.
+const ROUTE_RULE: &[&str] = &["backendRefs", "matches", "timeouts"];
+/// Fields of a StatefulSet: claims are objects of their own.
+const STATEFUL_SET: &[&str] = &[
+    "minReadySeconds",
+    "ordinals",
+    "persistentVolumeClaimRetentionPolicy",
+    "podManagementPolicy",
+    "replicas",
+    "revisionHistoryLimit",
+    "selector",
+    "serviceName",
+    "template",
+    "updateStrategy",
+];
+
+/// How the rules call a kind: `ConfigMap`, `cert-manager.io/Certificate`.
+pub(super) fn kind(version: &str, kind: &str) -> String {
+    match version.split_once('/') {
+        Some((group, _)) => format!("{group}/{kind}"),
+        None => kind.to_owned(),
+    }
+}
+
+/// Says what is wrong with the objects of a tenant's app.
+pub(super) fn wrong(app: &App, objects: &[Object], rules: &TenantRules) -> Vec<String> {
+    let all = All {
+        app,
+        rules,
+        accounts: names(objects, |object| matches!(object, Object::ServiceAccount(_))),
+        roles: names(objects, |object| matches!(object, Object::Role(_))),
+        secrets: names(objects, |object| matches!(object, Object::Secret(_))),
+    };
+    // One thing is often wrong with many objects.
+    let mut wrong: IndexMap<String, Vec<&Object>> = IndexMap::new();
+    for object in objects {
+        let reasons = match object.to_json() {
+            Ok(json) => all.object(object, &json),
+            Err(error) => vec![error.to_string()],
+        };
+        let reasons: BTreeSet<String> = reasons.into_iter().collect();
+        for reason in reasons {
+            wrong.entry(reason).or_default().push(object);
+        }
+    }
+    let told = |(reason, objects): (String, Vec<&Object>)| {
+        let mut text = String::new();
+        objects[0].describe(&mut text);
+        match objects.len() {
+            1 => {}
+            2 => text.push_str(" and 1 more object"),
+            more => text.push_str(&format!(" and {} more objects", more - 1)),
+        }
+        format!("{text}: {reason}")
+    };
+    wrong.into_iter().map(told).collect()
+}
+
+fn names(objects: &[Object], is: impl Fn(&Object) -> bool) -> BTreeSet<&str> {
+    objects.iter().filter(|object| is(object)).map(Object::name).collect()
+}
+
+/// What the objects of one app may refer to.
+struct All<'a> {
+    app: &'a App,
+    rules: &'a TenantRules,
+    accounts: BTreeSet<&'a str>,
+    roles: BTreeSet<&'a str>,
+    secrets: BTreeSet<&'a str>,
+}
+
+impl All<'_> {
+    fn object(&self, object: &Object, json: &Json) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if object.metadata().namespace != self.app.namespace || !object.is_namespaced() {
+            wrong.push("it is not in the tenant's own namespace".to_owned());
+        }
+        only(&json["metadata"], METADATA, "metadata", &mut wrong);
+        self.keys(&json["metadata"], &mut wrong);
+        let spec = &json["spec"];
+        match object {
+            Object::ConfigMap(_)
+            | Object::HorizontalPodAutoscaler(_)
+            | Object::NetworkPolicy(_)
+            | Object::PodDisruptionBudget(_) => {}
+            Object::ServiceAccount(_) => {
+                if json["automountServiceAccountToken"] != Json::Bool(false) {
+                    wrong.push("its token is mounted into pods".to_owned());
+                }
+            }
+            Object::Secret(_) => secret(json, &mut wrong),
+            Object::PersistentVolumeClaim(_) => only(spec, CLAIM, "spec", &mut wrong),
+            Object::Service(_) => self.service(spec, &mut wrong),
+            Object::Ingress(_) => self.ingress(spec, &mut wrong),
+            Object::HttpRoute(_) => self.route(spec, &mut wrong),
+            Object::Role(_) => self.role(json, &mut wrong),
+            Object::RoleBinding(_) => self.binding(json, &mut wrong),
+            Object::Deployment(_) | Object::Job(_) => self.pods(&spec["template"], &mut wrong),
+            Object::StatefulSet(_) => {
+                only(spec, STATEFUL_SET, "spec", &mut wrong);
+                self.pods(&spec["template"], &mut wrong);
+            }
+            Object::CronJob(_) => {
+                let template = &spec["jobTemplate"];
+                self.keys(&template["metadata"], &mut wrong);
+                self.pods(&template["spec"]["template"], &mut wrong);
+            }
+            other => {
+                let (version, word) = other.type_meta();
+                let kind = kind(version, word);
+                // Pods are looked at where we know what makes them.
+                let makes_pods = matches!(other, Object::Pod(_)) || other.pod_template().is_some();
+                if !self.rules.manifests.contains(&kind) || makes_pods {
+                    wrong.push(format!("`{kind}` is no kind that tenants' apps make"));
+                }
+            }
+        }
+        wrong
+    }
+
+    /// Labels and annotations: ours, and those of the rules.
+    fn keys(&self, metadata: &Json, wrong: &mut Vec<String>) {
+        let keys = |field: &str| {
+            metadata[field].as_object().into_iter().flat_map(|fields| fields.keys().cloned())
+        };
+        for key in keys("labels") {
+            let ours = OWN_LABELS.contains(&key.as_str()) || MORE_LABELS.contains(&key.as_str());
+            if !ours && !self.rules.allows_label(&key) {
+                wrong.push(format!("`{key}` is no label for tenants"));
+            }
+        }
+        for key in keys("annotations") {
+            // With another value, Flux would put the cluster's variables into a tenant's objects.
+            let left_alone = key == SUBSTITUTE.0 && metadata["annotations"][&key] == SUBSTITUTE.1;
+            let ours = OWN_ANNOTATIONS.contains(&key.as_str()) || left_alone;
+            if !ours && !self.rules.allows_annotation(&key) {
+                wrong.push(format!("`{key}` is no annotation for tenants"));
+            }
+        }
+    }
+
+    fn pods(&self, template: &Json, wrong: &mut Vec<String>) {
+        only(&template["metadata"], METADATA, "its pods' metadata", wrong);
+        self.keys(&template["metadata"], wrong);
+        let spec = &template["spec"];
+        only(spec, POD, "its pods", wrong);
+        for volume in items(&spec["volumes"]) {
+            only(volume, VOLUME, "its pods' volumes", wrong);
+            for source in items(&volume["projected"]["sources"]) {
+                only(source, PROJECTED, "its pods' projected volumes", wrong);
+            }
+        }
+        let account = spec["serviceAccountName"].as_str().unwrap_or_default();
+        if !self.accounts.contains(account) {
+            wrong.push(format!(
+                "its pods run as the account {account}, which the app does not make",
+                account = quoted(account)
+            ));
+        }
+        if spec["automountServiceAccountToken"] != Json::Bool(false) && account == self.app.name {
+            wrong.push("its pods get a token of the cluster's API".to_owned());
+        }
+        if let Some(class) = spec["priorityClassName"].as_str()
+            && !self.rules.priority_classes.iter().any(|allowed| allowed == class)
+        {
+            wrong.push(format!("`{class}` is no PriorityClass for tenants"));
+        }
+        for toleration in items(&spec["tolerations"]) {
+            let key = toleration["key"].as_str().unwrap_or_default();
+            if !self.rules.tolerations.iter().any(|allowed| allowed == key) {
+                wrong.push(format!("its pods bear the taint {key}", key = quoted(key)));
+            }
+        }
+        let containers = items(&spec["initContainers"]).chain(items(&spec["containers"]));
+        let images: BTreeSet<&str> =
+            containers.map(|container| container["image"].as_str().unwrap_or_default()).collect();
+        for image in images.into_iter().filter(|image| !self.rules.allows_image(image)) {
+            wrong.push(format!("`{image}` is no image for tenants"));
+        }
+    }
+
+    fn service(&self, spec: &Json, wrong: &mut Vec<String>) {
+        only(spec, SERVICE, "spec", wrong);
+        let node_port = self.rules.expose.contains(&Via::NodePort);
+        match spec["type"].as_str() {
+            None | Some("ClusterIP") => {}
+            Some("NodePort") if node_port => {}
+            Some(other) => wrong.push(format!("`{other}` is no type of Service for tenants")),
+        }
+        if !node_port && items(&spec["ports"]).any(|port| !port["nodePort"].is_null()) {
+            wrong.push("it takes a port of the nodes".to_owned());
+        }
+        if spec["selector"].as_object().is_none_or(serde_json::Map::is_empty) {
+            wrong.push("it selects no pods: its addresses come from elsewhere".to_owned());
+        }
+    }
+
+    fn host(&self, host: &Json, wrong: &mut Vec<String>) {
+        let host = host.as_str().unwrap_or_default();
+        let namespace = self.app.namespace.as_deref().unwrap_or_default();
+        if host.is_empty() {
+            wrong.push("it takes what comes for every host name".to_owned());
+        } else if !self.rules.allows_host(host, namespace) {
+            wrong.push(format!("`{host}` is no host name of this tenant"));
+        }
+    }
+
+    fn ingress(&self, spec: &Json, wrong: &mut Vec<String>) {
+        only(spec, INGRESS, "spec", wrong);
+        for rule in items(&spec["rules"]) {
+            self.host(&rule["host"], wrong);
+            for path in items(&rule["http"]["paths"]) {
+                only(&path["backend"], &["service"], "its backends", wrong);
+            }
+        }
+        for tls in items(&spec["tls"]) {
+            for host in items(&tls["hosts"]) {
+                self.host(host, wrong);
+            }
+        }
+        self.has_way_in(Via::Ingress, wrong);
+    }
+
+    fn route(&self, spec: &Json, wrong: &mut Vec<String>) {
+        let mut hosts = items(&spec["hostnames"]).peekable();
+        if hosts.peek().is_none() {
+            wrong.push("it takes what comes for every host name".to_owned());
+        }
+        hosts.for_each(|host| self.host(host, wrong));
+        for parent in items(&spec["parentRefs"]) {
+            if parent["kind"].as_str().is_some_and(|kind| kind != "Gateway") {
+                wrong.push("it attaches to something else than a Gateway".to_owned());
+            }
+        }
+        for rule in items(&spec["rules"]) {
+            only(rule, ROUTE_RULE, "its rules", wrong);
+            for backend in items(&rule["backendRefs"]) {
+                if backend["kind"].as_str().is_some_and(|kind| kind != "Service") {
+                    wrong.push("it sends traffic to something else than a Service".to_owned());
+                }
+            }
+        }
+        self.has_way_in(Via::Gateway, wrong);
+    }
+
+    fn has_way_in(&self, via: Via, wrong: &mut Vec<String>) {
+        if !self.rules.expose.contains(&via) {
+            wrong.push(format!("`{}` is no way in for tenants' apps", via.word()));
+        }
+    }
+
+    /// The one right that an app has: to fill its own Secrets.
+    fn role(&self, json: &Json, wrong: &mut Vec<String>) {
+        let words = |json: &Json| -> Vec<String> {
+            items(json).filter_map(Json::as_str).map(str::to_owned).collect()
+        };
+        let fills = |rule: &Json| {
+            let names = words(&rule["resourceNames"]);
+            words(&rule["apiGroups"]) == [""]
+                && words(&rule["resources"]) == ["secrets"]
+                && words(&rule["verbs"]).iter().all(|verb| matches!(verb.as_str(), "get" | "patch"))
+                && !names.is_empty()
+                && names.iter().all(|name| self.secrets.contains(name.as_str()))
+                && rule["nonResourceURLs"].is_null()
+        };
+        if !items(&json["rules"]).all(fills) {
+            wrong.push("it gives other rights than to fill the app's own Secrets".to_owned());
+        }
+    }
+
+    fn binding(&self, json: &Json, wrong: &mut Vec<String>) {
+        let role = &json["roleRef"];
+        let is_own = role["kind"] == "Role"
+            && role["name"].as_str().is_some_and(|name| self.roles.contains(name));
+        if !is_own {
+            wrong.push("it gives a role that is not the app's own".to_owned());
+        }
+        let own = |subject: &Json| {
+            subject["kind"] == "ServiceAccount"
+                && subject["namespace"].as_str() == self.app.namespace.as_deref()
+                && subject["name"].as_str().is_some_and(|name| self.accounts.contains(name))
+        };
+        if !items(&json["subjects"]).all(own) {
+            wrong.push("it gives rights to others than the app's own account".to_owned());
+        }
+    }
+}
+
+/// Secrets are filled in the cluster; one with data, or with a meaning of its own, is somebody's who wrote it.
+fn secret(json: &Json, wrong: &mut Vec<String>) {
+    if json["type"].as_str().is_some_and(|word| word != "Opaque") {
+        wrong.push("it is of a type that has a meaning to the cluster".to_owned());
+    }
+    if !json["data"].is_null() || !json["stringData"].is_null() {
+        wrong.push("it has data, which stands in a file".to_owned());
+    }
+}
+
+fn items(json: &Json) -> impl Iterator<Item = &Json> {
+    json.as_array().into_iter().flatten()
+}
+
+/// Names the fields that are not on a list.
+fn only(json: &Json, allowed: &[&str], what: &str, wrong: &mut Vec<String>) {
+    let fields = json.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    for (field, _) in fields.filter(|(field, _)| !allowed.contains(&field.as_str())) {
+        wrong.push(format!("{what}: `{field}` is no field for tenants"));
+    }
+}

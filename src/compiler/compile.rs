@@ -1,0 +1,92 @@
+//! Components become typed Kubernetes objects, one file per concern.
+//!
+//! Takes an [`App`] and gives [`Object`]s; decides everything that follows from a volume's class.
+//! Knows no app by name, and nothing of files, flags or clusters.
+
+mod access;
+mod claim;
+mod class;
+mod config;
+mod container;
+mod flux;
+mod job;
+mod manifests;
+mod names;
+mod namespace;
+mod network;
+mod ownership;
+mod patch;
+mod platform;
+mod pod;
+mod scale;
+mod secret;
+mod service;
+mod storage;
+mod wave;
+mod way_in;
+mod workload;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use crate::compiler::blueprint::App;
+use crate::compiler::diagnostic::{Diagnostic, any_error};
+use crate::compiler::manifest::{self, Object};
+use crate::compiler::spec::Profile;
+
+pub use flux::SUBSTITUTE;
+pub use names::OWN_LABELS;
+pub use namespace::namespace;
+pub(crate) use network::{is_never, never};
+pub(crate) use platform::refused_volumes;
+pub use platform::with_amounts;
+pub use storage::{Storage, storage};
+pub use wave::order;
+
+/// What an app becomes.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Its objects, in the order in which they are applied; without the Namespace, which apps of
+    /// one run may share.
+    pub objects: Vec<Object>,
+    /// The strictest Pod Security profile that its pods meet.
+    pub profile: Profile,
+}
+
+/// Turns an app into objects. With errors there are none.
+pub fn compile(app: &App) -> (Option<Compiled>, Vec<Diagnostic>) {
+    let mut diagnostics = class::rules(app);
+    if any_error(&diagnostics) {
+        return (None, diagnostics);
+    }
+    let context = Context { app, waves: wave::waves(app), files: config::contents(app) };
+    let mut objects = Vec::new();
+    objects.extend(access::service_account(&context));
+    objects.extend(config::config_map(&context));
+    objects.extend(secret::secrets(&context));
+    objects.extend(claim::claims(&context));
+    objects.extend(workload::workloads(&context));
+    objects.extend(service::services(&context));
+    objects.extend(scale::scaling(&context));
+    objects.extend(job::jobs(&context));
+    objects.extend(network::policies(&context));
+    objects.extend(way_in::ways_in(&context));
+    objects.extend(manifests::manifests(&context, &mut diagnostics));
+    patch::apply(app, &mut objects, &mut diagnostics);
+    claim::round_up(&mut objects);
+    if any_error(&diagnostics) {
+        return (None, diagnostics);
+    }
+    flux::keep(&mut objects);
+    manifest::sort(&mut objects);
+    let profile = manifest::pod_security::profile(&objects);
+    (Some(Compiled { objects, profile }), diagnostics)
+}
+
+/// What every concern needs to know.
+struct Context<'a> {
+    app: &'a App,
+    waves: wave::Waves<'a>,
+    /// Contents of the app's files, by key.
+    files: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+}

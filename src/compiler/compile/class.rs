@@ -1,0 +1,112 @@
+//! What a volume's class allows, told at the word that asks for what cannot be.
+
+use crate::compiler::blueprint::{App, ClassKind, Pods, Volume};
+use crate::compiler::diagnostic::{Code, Diagnostic, Place};
+use crate::compiler::spec::{Ownership, Profile};
+
+/// Returns everything that the classes of an app's volumes do not allow.
+pub(super) fn rules(app: &App) -> Vec<Diagnostic> {
+    let mut wrong = Vec::new();
+    for (name, volume) in &app.volumes {
+        match volume.class.kind {
+            ClassKind::Block => shared(app, name, volume, &mut wrong),
+            ClassKind::File => node_local_locks(app, name, volume, &mut wrong),
+        }
+    }
+    wrong.extend(profile(app));
+    wrong
+}
+
+/// The place of the word that says which class a volume has; else of what makes it impossible.
+fn class_path(app: &App, volume: &str) -> String {
+    let path = format!("spec.volumes.{volume}");
+    let written = app.common.volumes.get(volume).is_some_and(|spec| spec.class.is_some());
+    if written { path } else { "spec.replicas".to_owned() }
+}
+
+fn at(app: &App, path: &str) -> Place {
+    // Of the long form, the class is the word that matters.
+    let class = path.starts_with("spec.volumes.").then_some("class");
+    app.document.place_of(path.split('.').chain(class))
+}
+
+fn shared(app: &App, name: &str, volume: &Volume, wrong: &mut Vec<Diagnostic>) {
+    let users: Vec<_> = app
+        .components
+        .iter()
+        .filter(|(_, component)| component.program.mounts.get(name).is_some_and(Option::is_some))
+        .collect();
+    let path = class_path(app, name);
+    let class = &volume.class.name;
+    for (component, user) in &users {
+        let pods = user.serving.pods;
+        if pods.most() < 2 {
+            continue;
+        }
+        let count = match pods {
+            Pods::Scale(scale) => format!("up to {} pods", scale.max),
+            _ => format!("{} pods", pods.most()),
+        };
+        let message = format!(
+            "`{class}` is block storage, attached to one node at a time, and `{component}` mounts `{name}` in {count}"
+        );
+        wrong.push(Diagnostic::new(Code::BlockShared, at(app, &path), message).at(&path).fix(
+            format!("write `replicas: 1`, or give `{name}` a file class such as `pure-file`"),
+        ));
+    }
+    if let [(first, _), (second, _), ..] = users.as_slice() {
+        let message = format!(
+            "`{class}` is block storage, attached to one node at a time, and both `{first}` and `{second}` mount `{name}`"
+        );
+        wrong.push(
+            Diagnostic::new(Code::BlockShared, at(app, &path), message)
+                .at(&path)
+                .fix(format!("give `{name}` a file class such as `pure-file`")),
+        );
+    }
+}
+
+/// With `nolock`, a lock holds on one node only, and every pod would believe that it has it.
+fn node_local_locks(app: &App, name: &str, volume: &Volume, wrong: &mut Vec<Diagnostic>) {
+    if !volume.class.node_local_locks {
+        return;
+    }
+    for (component, user) in &app.components {
+        let locks = user.serving.before.iter().any(|step| step.lock.as_deref() == Some(name));
+        if locks && user.serving.pods.most() > 1 {
+            let path = class_path(app, name);
+            let message = format!(
+                "`{}` mounts with `nolock`, so the pods of `{component}` cannot keep each other from installing at once",
+                volume.class.name
+            );
+            wrong.push(
+                Diagnostic::new(Code::NodeLocalLock, at(app, &path), message).at(&path).fix(
+                    "take `nolock` out of the class, write `replicas: 1`, or use another class",
+                ),
+            );
+        }
+    }
+}
+
+/// Giving an NFS folder to a user takes root once; a restricted pod has no root.
+fn profile(app: &App) -> Option<Diagnostic> {
+    let security = &app.common.security;
+    if security.profile != Some(Profile::Restricted) || security.ownership != Ownership::Init {
+        return None;
+    }
+    let given = app
+        .volumes
+        .iter()
+        .filter(|(_, volume)| volume.class.kind == ClassKind::File && volume.owner.is_some());
+    let names: Vec<&str> = given.map(|(name, _)| name.as_str()).collect();
+    let path = "spec.security.profile";
+    let message = format!(
+        "`restricted` forbids the step that gives file volumes to the app's user as root (`{}`)",
+        names.join("`, `")
+    );
+    (!names.is_empty()).then(|| {
+        Diagnostic::new(Code::SecurityProfile, at(app, path), message)
+            .at(path)
+            .fix("write `ownership: array` if the array gives them away, or `profile: baseline`")
+    })
+}

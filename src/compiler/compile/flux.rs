@@ -1,0 +1,86 @@
+//! Flux' `postBuild` replaces `${name}` in whatever it applies. Scripts, settings and dashboards have such words of
+//! their own, so an object with one asks to be left as it is, unless its annotations already say otherwise.
+//! <https://fluxcd.io/flux/components/kustomize/kustomizations/#post-build-variable-substitution>
+
+use std::io::{self, Write};
+
+use crate::compiler::manifest::Object;
+
+/// Annotation that Flux reads, and the value with which it leaves an object as it is.
+pub const SUBSTITUTE: (&str, &str) = ("kustomize.toolkit.fluxcd.io/substitute", "disabled");
+
+/// Adds the annotation to the objects that need it.
+pub(super) fn keep(objects: &mut [Object]) {
+    for object in objects {
+        if has_variable(object) {
+            let annotations = object.metadata_mut().annotations.get_or_insert_default();
+            annotations.entry(SUBSTITUTE.0.to_owned()).or_insert_with(|| SUBSTITUTE.1.to_owned());
+        }
+    }
+}
+
+fn has_variable(object: &Object) -> bool {
+    if let Object::ConfigMap(map) = object {
+        // The largest by far, and quick to look through.
+        let annotations = map.metadata.annotations.iter().flat_map(|all| all.values());
+        let mut texts = map.data.iter().flat_map(|all| all.values()).chain(annotations);
+        return texts.any(|text| text.contains("${"));
+    }
+    let mut finds = Finds::default();
+    // It ends with the first one; an object that cannot be written is refused where it is.
+    let _ = object.to_writer(&mut finds);
+    finds.found
+}
+
+/// Looks for `${` in what is written to it, up to the first one.
+#[derive(Default)]
+struct Finds {
+    last: u8,
+    found: bool,
+}
+
+impl Write for Finds {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for byte in bytes {
+            if self.last == b'$' && *byte == b'{' {
+                self.found = true;
+                return Err(io::ErrorKind::Other.into());
+            }
+            self.last = *byte;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
+
+    fn map(text: &str) -> Object {
+        Object::from(ConfigMap {
+            data: Some([("script".to_owned(), text.to_owned())].into()),
+            ..ConfigMap::default()
+        })
+    }
+
+    #[test]
+    fn an_object_with_a_variable_is_left_as_it_is() {
+        let mut objects = ["a ${b:-c}", "$a $(b) {c}", "$ {a}"].map(map);
+        keep(&mut objects);
+        let said = |object: &Object| {
+            object.metadata().annotations.as_ref().map(|all| all[SUBSTITUTE.0].clone())
+        };
+        assert_eq!(said(&objects[0]).as_deref(), Some("disabled"));
+        assert_eq!([said(&objects[1]), said(&objects[2])], [None, None]);
+        let enabled = [(SUBSTITUTE.0.to_owned(), "enabled".to_owned())].into();
+        objects[0].metadata_mut().annotations = Some(enabled);
+        keep(&mut objects);
+        assert_eq!(said(&objects[0]).as_deref(), Some("enabled"), "an app may say otherwise");
+    }
+}

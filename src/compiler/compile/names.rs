@@ -1,0 +1,81 @@
+//! Names, labels, annotations: the same words on every object.
+//!
+//! Labels: <https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/>
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+
+use super::Context;
+use crate::compiler::blueprint::App;
+use crate::compiler::manifest::image;
+use crate::contract::{MANAGER, annotation, label};
+
+/// Labels by which an app's objects are told from others; nobody else may set them.
+pub const OWN_LABELS: [&str; 5] =
+    [label::NAME, label::INSTANCE, label::COMPONENT, label::PART_OF, label::MANAGED_BY];
+
+pub(super) type Words = BTreeMap<String, String>;
+
+/// Labels that tell one component's pods from all others; they never change.
+pub(super) fn selector(app: &App, component: &str) -> Words {
+    let mut labels = instance(app);
+    labels.insert(label::COMPONENT.to_owned(), component.to_owned());
+    labels
+}
+
+/// Labels that tell an app's pods from those of all others.
+pub(super) fn instance(app: &App) -> Words {
+    [
+        (label::NAME.to_owned(), app.kind.to_lowercase()),
+        (label::INSTANCE.to_owned(), app.name.clone()),
+    ]
+    .into()
+}
+
+pub(super) fn label_selector(labels: Words) -> LabelSelector {
+    LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
+}
+
+/// All labels of an object; `component` is empty for what belongs to the whole app.
+pub(super) fn labels(app: &App, component: &str) -> Words {
+    let mut labels = app.labels.clone();
+    labels.extend(instance(app));
+    labels.insert(label::PART_OF.to_owned(), app.name.clone());
+    labels.insert(label::MANAGED_BY.to_owned(), MANAGER.to_owned());
+    if !component.is_empty() {
+        labels.insert(label::COMPONENT.to_owned(), component.to_owned());
+    }
+    labels
+}
+
+/// The version in an image's tag, if a label can hold it.
+pub(super) fn version_label(reference: &str) -> Option<(String, String)> {
+    let tag = image::tag(reference)?;
+    let fits = tag.len() <= 63
+        && tag.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && tag.ends_with(|c: char| c.is_ascii_alphanumeric());
+    fits.then(|| (label::VERSION.to_owned(), tag.to_owned()))
+}
+
+impl Context<'_> {
+    /// Metadata of an object of the app.
+    pub(super) fn metadata(&self, name: String, component: &str, wave: i32) -> ObjectMeta {
+        let mut annotations = self.app.annotations.clone();
+        if let Some(day) = &self.app.expires {
+            // Ours, and that of kube-janitor, which cleans up what people applied by hand.
+            annotations.insert(annotation::EXPIRES.to_owned(), day.clone());
+            annotations.insert(annotation::JANITOR_EXPIRES.to_owned(), day.clone());
+        }
+        if wave != 0 {
+            annotations.insert(annotation::SYNC_WAVE.to_owned(), wave.to_string());
+        }
+        ObjectMeta {
+            name: Some(name),
+            namespace: self.app.namespace.clone(),
+            labels: Some(labels(self.app, component)),
+            annotations: (!annotations.is_empty()).then_some(annotations),
+            ..ObjectMeta::default()
+        }
+    }
+}

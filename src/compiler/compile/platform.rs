@@ -1,0 +1,99 @@
+//! The provisioner in the cluster: all that it needs to run, and what it may do there. One file for each
+//! concern. Knows nothing of how the provisioner works but its arguments and the requests that it sends.
+
+mod admission;
+mod config;
+mod deployment;
+mod monitoring;
+mod network;
+mod rbac;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::names::{Words, version_label};
+use super::{Storage, namespace};
+use crate::compiler::manifest::Object;
+use crate::compiler::spec::Profile;
+use crate::contract::storage::ProvisionerSpec;
+use crate::contract::{MANAGER, annotation, label};
+pub(crate) use admission::refused_volumes;
+pub use deployment::with_amounts;
+
+/// Name of all its objects, and of its lease. There is one for each cluster: classes name it.
+pub(super) const NAME: &str = "pso-gen-provisioner";
+/// Its port, and how that is called.
+const PORT: i32 = 8080;
+const METRICS: &str = "metrics";
+
+/// What every concern needs to know.
+struct Platform<'s> {
+    storage: &'s Storage<'s>,
+    own: &'s ProvisionerSpec,
+    namespace: &'s str,
+}
+
+/// Returns the provisioner's objects.
+pub(super) fn platform(storage: &Storage<'_>, own: &ProvisionerSpec) -> Vec<Object> {
+    let metadata = storage.document.node.get("metadata");
+    // A document without a namespace does not get past the checks.
+    let namespace = metadata.and_then(|metadata| metadata.get("namespace")?.text());
+    let platform = Platform { storage, own, namespace: namespace.unwrap_or_default() };
+    let config = config::config_map(&platform);
+    let mut objects = vec![namespace::namespace(platform.namespace, Profile::Restricted, false)];
+    objects.extend(admission::policies(&platform));
+    objects.extend(rbac::rights(&platform));
+    objects.extend(network::policy(&platform));
+    objects.extend(deployment::workload(&platform, &config.hash));
+    objects.push(config.object);
+    objects.extend(monitoring::objects(&platform));
+    objects
+}
+
+impl Platform<'_> {
+    /// Metadata of an object in the provisioner's namespace.
+    fn metadata(&self, wave: i32) -> ObjectMeta {
+        ObjectMeta { namespace: Some(self.namespace.to_owned()), ..self.of_cluster(NAME, wave) }
+    }
+
+    /// Metadata of an object in no namespace.
+    fn of_cluster(&self, name: &str, wave: i32) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some(self.labels()),
+            annotations: Some([(annotation::SYNC_WAVE.to_owned(), wave.to_string())].into()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    /// Labels of all objects.
+    fn labels(&self) -> Words {
+        let mut labels = selector();
+        labels.insert(label::PART_OF.to_owned(), MANAGER.to_owned());
+        labels.insert(label::MANAGED_BY.to_owned(), MANAGER.to_owned());
+        // No part of the selector, which never changes.
+        let instance = self.storage.document.name().unwrap_or(MANAGER);
+        labels.insert(label::INSTANCE.to_owned(), instance.to_owned());
+        labels.extend(version_label(&self.own.image));
+        labels
+    }
+
+    /// Keys of the Secrets that the arrays name, by Secret.
+    fn secrets(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let mut secrets = BTreeMap::<_, BTreeSet<_>>::new();
+        let arrays = self.storage.spec.arrays.iter();
+        for kept in arrays.flat_map(|array| std::iter::once(&array.token).chain(&array.ca)) {
+            if let (Some(secret), Some(key)) = (&kept.secret, &kept.key) {
+                secrets.entry(secret.as_str()).or_default().insert(key.as_str());
+            }
+        }
+        secrets
+    }
+}
+
+/// Labels that tell the provisioner's pods from all others; they never change.
+fn selector() -> Words {
+    let words = [(label::NAME, MANAGER), (label::COMPONENT, "provisioner")];
+    words.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}

@@ -1,0 +1,296 @@
+//! The provisioner's pods, and what keeps some of them running.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
+};
+use k8s_openapi::api::core::v1::{
+    ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort, DownwardAPIProjection,
+    DownwardAPIVolumeFile, HTTPGetAction, KeyToPath, LocalObjectReference, ObjectFieldSelector,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, ResourceQuota,
+    ResourceQuotaSpec, ScopeSelector, ScopedResourceSelectorRequirement, SeccompProfile,
+    SecretProjection, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+};
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::{METRICS, NAME, PORT, Platform, config, selector};
+use crate::compiler::compile::container::{resources, some, unprivileged};
+use crate::compiler::compile::names::label_selector;
+use crate::compiler::compile::pod::{apart, spread_over_zones, tolerations};
+use crate::compiler::compile::wave;
+use crate::compiler::manifest::Object;
+use crate::contract::annotation;
+use crate::contract::{Resources, Spread};
+
+/// Who the pods run as: nobody, whom images of one program know under this number.
+const USER: i64 = 65532;
+/// The class of what a cluster cannot do without for long.
+const CRITICAL: &str = "system-cluster-critical";
+/// Where the files are.
+const STORAGE: &str = "/etc/pso-gen/storage";
+const SECRETS: &str = "/etc/pso-gen/secrets";
+/// Where programs look for who they are to the cluster.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// The Deployment, and what goes with it.
+pub(super) fn workload(platform: &Platform<'_>, hash: &str) -> Vec<Object> {
+    let replicas = i32::from(platform.own.replicas);
+    let deployment = Object::from(Deployment {
+        metadata: platform.metadata(wave::PROVISIONER),
+        spec: Some(DeploymentSpec {
+            replicas: Some(replicas),
+            selector: label_selector(selector()),
+            // A new pod is ready when it waits to lead; the old one gives its lease back when it ends.
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_surge: Some(IntOrString::Int(1)),
+                    max_unavailable: Some(IntOrString::Int(0)),
+                }),
+            }),
+            template: template(platform, hash),
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    });
+    let mut objects = vec![deployment];
+    // With one pod, a budget would keep nodes from being drained and save nothing.
+    if replicas > 1 {
+        objects.push(Object::from(PodDisruptionBudget {
+            metadata: platform.metadata(wave::PROVISIONER),
+            spec: Some(PodDisruptionBudgetSpec {
+                max_unavailable: Some(IntOrString::Int(1)),
+                selector: Some(label_selector(selector())),
+                unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
+                ..PodDisruptionBudgetSpec::default()
+            }),
+            status: None,
+        }));
+    }
+    if platform.own.place.priority_class.is_none() {
+        objects.push(room(platform, replicas));
+    }
+    objects
+}
+
+/// Some clusters let pods of this class run only where a quota speaks of them.
+/// <https://kubernetes.io/docs/concepts/policy/resource-quotas/#limit-priority-class-consumption-by-default>
+fn room(platform: &Platform<'_>, replicas: i32) -> Object {
+    // Those of a rollout, and those that do not want to end.
+    let pods = Quantity((2 * replicas + 2).to_string());
+    Object::from(ResourceQuota {
+        metadata: platform.metadata(wave::PLATFORM),
+        spec: Some(ResourceQuotaSpec {
+            hard: Some([("pods".to_owned(), pods)].into()),
+            scope_selector: Some(ScopeSelector {
+                match_expressions: Some(vec![ScopedResourceSelectorRequirement {
+                    operator: "In".to_owned(),
+                    scope_name: "PriorityClass".to_owned(),
+                    values: Some(vec![CRITICAL.to_owned()]),
+                }]),
+            }),
+            scopes: None,
+        }),
+        status: None,
+    })
+}
+
+fn template(platform: &Platform<'_>, hash: &str) -> PodTemplateSpec {
+    let place = &platform.own.place;
+    let critical = || CRITICAL.to_owned();
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(platform.labels()),
+            annotations: Some([(annotation::CONFIG.to_owned(), hash.to_owned())].into()),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(PodSpec {
+            service_account_name: Some(NAME.to_owned()),
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            containers: vec![container(platform)],
+            security_context: Some(PodSecurityContext {
+                run_as_non_root: Some(true),
+                run_as_user: Some(USER),
+                run_as_group: Some(USER),
+                // By it, and by nobody else, tokens can be read.
+                fs_group: Some(USER),
+                seccomp_profile: Some(SeccompProfile {
+                    type_: "RuntimeDefault".to_owned(),
+                    localhost_profile: None,
+                }),
+                ..PodSecurityContext::default()
+            }),
+            image_pull_secrets: some(
+                platform
+                    .own
+                    .pull_secrets
+                    .iter()
+                    .map(|name| LocalObjectReference { name: name.clone() })
+                    .collect(),
+            ),
+            affinity: Some(apart(selector())),
+            topology_spread_constraints: (place.spread == Spread::Zone)
+                .then(|| vec![spread_over_zones(selector())]),
+            node_selector: (!place.node_selector.is_empty()).then(|| place.node_selector.clone()),
+            tolerations: some(tolerations(place)),
+            priority_class_name: Some(place.priority_class.clone().unwrap_or_else(critical)),
+            // What is under way gets 20 seconds, then the arrays are logged out from.
+            termination_grace_period_seconds: Some(45),
+            volumes: Some(volumes(platform)),
+            ..PodSpec::default()
+        }),
+    }
+}
+
+fn container(platform: &Platform<'_>) -> Container {
+    let own = platform.own;
+    let args = [
+        "provisioner".to_owned(),
+        format!("--storage={STORAGE}/{}", config::FILE),
+        format!("--secrets={SECRETS}"),
+        format!("--lease={}/{NAME}", platform.namespace),
+        format!("--listen=0.0.0.0:{PORT}"),
+        format!("--binding={}", own.binding.word()),
+        format!("--log={}", own.log),
+    ];
+    let mount = |name: &str, path: &str| VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    };
+    let mut mounts = vec![mount("account", ACCOUNT), mount("storage", STORAGE)];
+    if !platform.secrets().is_empty() {
+        mounts.push(mount("secrets", SECRETS));
+    }
+    Container {
+        name: "provisioner".to_owned(),
+        image: Some(own.image.clone()),
+        args: Some(args.to_vec()),
+        ports: Some(vec![ContainerPort {
+            name: Some(METRICS.to_owned()),
+            container_port: PORT,
+            protocol: Some("TCP".to_owned()),
+            ..ContainerPort::default()
+        }]),
+        liveness_probe: Some(probe("/livez", 10)),
+        readiness_probe: Some(probe("/readyz", 5)),
+        resources: Some(resources(&with_amounts(&own.resources))),
+        security_context: Some(unprivileged(true)),
+        volume_mounts: Some(mounts),
+        ..Container::default()
+    }
+}
+
+fn probe(path: &str, every: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::String(METRICS.to_owned()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(every),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(3),
+        ..Probe::default()
+    }
+}
+
+/// Returns what the pods get: what an admin has set, over what 10,000 claims were measured to take
+/// (`docs/performance.md`), which is 87 MiB, and at most 326 while all of them are bound at once.
+pub fn with_amounts(own: &Resources) -> Resources {
+    let over = |ours: [(&str, &str); 3], own: &BTreeMap<String, String>| {
+        let ours = ours.map(|(name, amount)| (name.to_owned(), amount.to_owned()));
+        let mut all = BTreeMap::from(ours);
+        all.extend(own.clone());
+        all
+    };
+    let requests = [("cpu", "50m"), ("memory", "128Mi"), ("ephemeral-storage", "16Mi")];
+    let limits = [("cpu", "1"), ("memory", "512Mi"), ("ephemeral-storage", "64Mi")];
+    Resources { requests: over(requests, &own.requests), limits: over(limits, &own.limits) }
+}
+
+fn volumes(platform: &Platform<'_>) -> Vec<Volume> {
+    let storage = Volume {
+        name: "storage".to_owned(),
+        config_map: Some(ConfigMapVolumeSource {
+            name: NAME.to_owned(),
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    let mut volumes = vec![projected("account", account()), storage];
+    let secrets = platform.secrets();
+    if !secrets.is_empty() {
+        let source = |(secret, keys): (&str, BTreeSet<&str>)| VolumeProjection {
+            secret: Some(SecretProjection {
+                name: secret.to_owned(),
+                items: Some(keys.into_iter().map(|key| item(secret, key)).collect()),
+                // One that is not there keeps its array away, and not the whole provisioner.
+                optional: Some(true),
+            }),
+            ..VolumeProjection::default()
+        };
+        volumes.push(projected("secrets", secrets.into_iter().map(source).collect()));
+    }
+    volumes
+}
+
+/// A key of a Secret, as a file in a folder of the Secret's name.
+fn item(secret: &str, key: &str) -> KeyToPath {
+    KeyToPath { key: key.to_owned(), path: format!("{secret}/{key}"), mode: None }
+}
+
+fn projected(name: &str, sources: Vec<VolumeProjection>) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            default_mode: Some(0o440),
+            sources: Some(sources),
+        }),
+        ..Volume::default()
+    }
+}
+
+/// What kubelet would mount by itself, read-only and no longer good than an hour.
+fn account() -> Vec<VolumeProjection> {
+    let token = VolumeProjection {
+        service_account_token: Some(ServiceAccountTokenProjection {
+            expiration_seconds: Some(3600),
+            path: "token".to_owned(),
+            audience: None,
+        }),
+        ..VolumeProjection::default()
+    };
+    let authority = VolumeProjection {
+        config_map: Some(ConfigMapProjection {
+            name: "kube-root-ca.crt".to_owned(),
+            items: Some(vec![KeyToPath {
+                key: "ca.crt".to_owned(),
+                path: "ca.crt".to_owned(),
+                mode: None,
+            }]),
+            optional: None,
+        }),
+        ..VolumeProjection::default()
+    };
+    let namespace = VolumeProjection {
+        downward_api: Some(DownwardAPIProjection {
+            items: Some(vec![DownwardAPIVolumeFile {
+                path: "namespace".to_owned(),
+                field_ref: Some(ObjectFieldSelector {
+                    api_version: Some("v1".to_owned()),
+                    field_path: "metadata.namespace".to_owned(),
+                }),
+                ..DownwardAPIVolumeFile::default()
+            }]),
+        }),
+        ..VolumeProjection::default()
+    };
+    vec![token, authority, namespace]
+}

@@ -1,0 +1,90 @@
+//! Whom the provisioner's pods talk to: names, the Kubernetes API and the arrays; and who may ask them.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPort,
+    NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::{METRICS, PORT, Platform, selector};
+use crate::compiler::compile::container::some;
+use crate::compiler::compile::names::label_selector;
+use crate::compiler::compile::network::{dns, namespace, network_peer, port};
+use crate::compiler::compile::wave::PLATFORM;
+use crate::compiler::manifest::Object;
+use crate::contract::{address, host_and_port};
+
+/// Port of https.
+const HTTPS: u16 = 443;
+
+/// The policy, and the Service for those who read metrics.
+pub(super) fn policy(platform: &Platform<'_>) -> [Object; 2] {
+    let policy = Object::from(NetworkPolicy {
+        metadata: platform.metadata(PLATFORM),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(label_selector(selector())),
+            policy_types: Some(["Ingress", "Egress"].map(str::to_owned).to_vec()),
+            ingress: Some(vec![ingress(platform)]),
+            egress: Some(egress(platform)),
+        }),
+    });
+    let service = Object::from(Service {
+        metadata: platform.metadata(PLATFORM),
+        spec: Some(ServiceSpec {
+            type_: Some("ClusterIP".to_owned()),
+            selector: Some(selector()),
+            ports: Some(vec![ServicePort {
+                name: Some(METRICS.to_owned()),
+                port: PORT,
+                target_port: Some(IntOrString::String(METRICS.to_owned())),
+                protocol: Some("TCP".to_owned()),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    });
+    [policy, service]
+}
+
+/// Probes come from the node, which is always let in.
+fn ingress(platform: &Platform<'_>) -> NetworkPolicyIngressRule {
+    let from = platform.own.network.from.iter().map(|name| namespace(name)).collect();
+    let ports = vec![port(IntOrString::String(METRICS.to_owned()), "TCP")];
+    NetworkPolicyIngressRule { from: some(from), ports: Some(ports) }
+}
+
+fn egress(platform: &Platform<'_>) -> Vec<NetworkPolicyEgressRule> {
+    let api = &platform.own.network.kubernetes_api;
+    let networks = api.networks.iter().map(|network| network_peer(&network.0)).collect();
+    let ports: BTreeSet<u16> = api.ports.iter().copied().collect();
+    let api = NetworkPolicyEgressRule { to: some(networks), ports: some(tcp(ports)) };
+    let (mut addresses, mut named) = (BTreeSet::new(), BTreeSet::new());
+    for array in &platform.storage.spec.arrays {
+        let (host, port) = host_and_port(&array.management);
+        let port = port.unwrap_or(HTTPS);
+        match address(host) {
+            Some(address) => _ = addresses.insert((port, address)),
+            // A policy knows no names: the port is all that can be said.
+            None => _ = named.insert(port),
+        }
+    }
+    let mut rules = vec![dns(), api];
+    rules.extend(addresses.into_iter().map(|(port, address)| {
+        let whole = if address.is_ipv4() { 32 } else { 128 };
+        let peer = network_peer(&format!("{address}/{whole}"));
+        NetworkPolicyEgressRule { to: Some(vec![peer]), ports: Some(tcp([port])) }
+    }));
+    if !named.is_empty() {
+        rules.push(NetworkPolicyEgressRule { to: None, ports: Some(tcp(named)) });
+    }
+    rules
+}
+
+fn tcp(ports: impl IntoIterator<Item = u16>) -> Vec<NetworkPolicyPort> {
+    let number = |number| port(IntOrString::Int(i32::from(number)), "TCP");
+    ports.into_iter().map(number).collect()
+}

@@ -1,0 +1,252 @@
+//! The pod around a program: who it runs as, where, and which first steps it takes.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Affinity, Container, LocalObjectReference, PodAffinity, PodAffinityTerm, PodAntiAffinity,
+    PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, Toleration,
+    TopologySpreadConstraint, WeightedPodAffinityTerm,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::container::{
+    PodVolumes, container, environment, probe, scripts_mount, seed_mount, some, sorted,
+    unprivileged,
+};
+use super::names::{Words, label_selector, labels, selector, version_label};
+use super::{Context, access, ownership};
+use crate::compiler::blueprint::{App, ClassKind, Component, Job, Program, Step};
+use crate::contract::{Placement, Spread};
+use crate::contract::{annotation, label};
+
+/// The pods of a component.
+pub(super) fn of_component(
+    context: &Context<'_>,
+    name: &str,
+    component: &Component,
+) -> PodTemplateSpec {
+    let Component { program, serving } = component;
+    let mut volumes = PodVolumes::default();
+    let mut main = container(context, name, program, &mut volumes);
+    main.ports = super::container::ports(&serving.ports);
+    main.startup_probe = serving.startup.as_ref().map(probe);
+    main.readiness_probe = serving.ready.as_ref().map(probe);
+    main.liveness_probe = serving.alive.as_ref().map(probe);
+    let mut first = ownership::steps(context.app, name, program, &mut volumes);
+    first.extend(seeds(program, &main));
+    for step in &serving.before {
+        first.push(before(context, step, program, &main, &mut volumes));
+    }
+    let mut template = template(context, name, program, main, first, volumes);
+    if let Some(spec) = &mut template.spec {
+        spec.termination_grace_period_seconds = serving.stop.map(|stop| i64::from(stop.0));
+        if serving.pods.most() > 1 {
+            spread(context.app, name, spec);
+        }
+    }
+    template
+}
+
+/// The pods of a job. One that shares a block volume with a component runs on that one's node.
+pub(super) fn of_job(context: &Context<'_>, name: &str, job: &Job) -> PodTemplateSpec {
+    let app = context.app;
+    let mut volumes = PodVolumes::default();
+    let main = container(context, name, &job.program, &mut volumes);
+    let mut first = ownership::steps(app, name, &job.program, &mut volumes);
+    first.extend(seeds(&job.program, &main));
+    let mut template = template(context, name, &job.program, main, first, volumes);
+    if let Some(spec) = &mut template.spec {
+        spec.restart_policy = Some("Never".to_owned());
+        let near: Vec<PodAffinityTerm> = neighbours(app, &job.program)
+            .map(|other| term(selector(app, other), label::HOSTNAME))
+            .collect();
+        if !near.is_empty() {
+            spec.affinity = Some(Affinity {
+                pod_affinity: Some(PodAffinity {
+                    required_during_scheduling_ignored_during_execution: Some(near),
+                    ..PodAffinity::default()
+                }),
+                ..Affinity::default()
+            });
+        }
+    }
+    template
+}
+
+/// Components that mount a block volume which the program mounts too.
+fn neighbours<'a>(app: &'a App, program: &'a Program) -> impl Iterator<Item = &'a str> {
+    let block: Vec<&str> = app
+        .mounted(program)
+        .filter(|(_, volume)| volume.class.kind == ClassKind::Block)
+        .map(|(name, _)| name)
+        .collect();
+    app.components.iter().filter_map(move |(name, component)| {
+        let mounts = app.mounted(&component.program).any(|(volume, _)| block.contains(&volume));
+        mounts.then_some(name.as_str())
+    })
+}
+
+fn template(
+    context: &Context<'_>,
+    name: &str,
+    program: &Program,
+    main: Container,
+    first: Vec<Container>,
+    volumes: PodVolumes,
+) -> PodTemplateSpec {
+    let app = context.app;
+    let mut annotations = BTreeMap::new();
+    if let Some(hash) = context.hash(volumes.file_keys()) {
+        annotations.insert(annotation::CONFIG.to_owned(), hash);
+    }
+    let mut labels = labels(app, name);
+    labels.extend(version_label(&program.image));
+    let place = &app.common.place;
+    let group = i64::from(program.group.unwrap_or(program.user));
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels),
+            annotations: (!annotations.is_empty()).then_some(annotations),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(PodSpec {
+            service_account_name: Some(access::account(app)),
+            automount_service_account_token: Some(false),
+            // A Service of this app would otherwise appear as variables that the images read.
+            enable_service_links: Some(false),
+            init_containers: some(first),
+            containers: vec![main],
+            security_context: Some(PodSecurityContext {
+                run_as_non_root: Some(true),
+                run_as_user: Some(i64::from(program.user)),
+                run_as_group: Some(group),
+                fs_group: Some(group),
+                fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+                seccomp_profile: Some(SeccompProfile {
+                    type_: "RuntimeDefault".to_owned(),
+                    localhost_profile: None,
+                }),
+                ..PodSecurityContext::default()
+            }),
+            image_pull_secrets: some(
+                app.common
+                    .pull_secrets
+                    .iter()
+                    .map(|name| LocalObjectReference { name: name.clone() })
+                    .collect(),
+            ),
+            node_selector: (!place.node_selector.is_empty()).then(|| place.node_selector.clone()),
+            tolerations: some(tolerations(place)),
+            priority_class_name: place.priority_class.clone(),
+            volumes: some(volumes.finish(app)),
+            ..PodSpec::default()
+        }),
+    }
+}
+
+pub(super) fn tolerations(place: &Placement) -> Vec<Toleration> {
+    let toleration = |t: &crate::contract::Toleration| Toleration {
+        key: t.key.clone(),
+        operator: t.operator.clone(),
+        value: t.value.clone(),
+        effect: t.effect.clone(),
+        ..Toleration::default()
+    };
+    place.tolerations.iter().map(toleration).collect()
+}
+
+/// Fills writable folders with what the image has there.
+fn seeds(program: &Program, main: &Container) -> Vec<Container> {
+    let seeded = program
+        .writable
+        .iter()
+        .filter(|(_, writable)| writable.as_ref().is_some_and(|writable| writable.seed));
+    let step = |(index, (path, _)): (usize, (&String, _))| Container {
+        name: format!("pso-seed-{index}"),
+        image: main.image.clone(),
+        // Not `-a`: the folder itself is root's, and only its owner may set times and modes.
+        command: Some(["cp", "-R", &format!("{path}/."), "/seed/"].map(str::to_owned).to_vec()),
+        volume_mounts: Some(vec![seed_mount(path, "/seed")]),
+        resources: Some(ownership::small()),
+        security_context: Some(unprivileged(true)),
+        ..Container::default()
+    };
+    seeded.enumerate().map(step).collect()
+}
+
+/// A step before the component: its container with another command.
+fn before(
+    context: &Context<'_>,
+    step: &Step,
+    program: &Program,
+    main: &Container,
+    volumes: &mut PodVolumes,
+) -> Container {
+    let mut command = step.command.clone();
+    let mut mounts = main.volume_mounts.clone().unwrap_or_default();
+    if let Some(script) = &step.script {
+        command = vec![volumes.script(script)];
+        mounts.push(scripts_mount());
+    }
+    if let Some(volume) = &step.lock {
+        let folder = program.mounts.get(volume).and_then(Option::as_ref).map(|mount| &mount.path);
+        let lock = format!("{}/.pso-gen.lock", folder.map_or("", String::as_str));
+        command.splice(0..0, ["flock".to_owned(), lock]);
+    }
+    let mut env = main.env.clone().unwrap_or_default();
+    env.extend(environment(context.app, &step.env));
+    Container {
+        name: step.name.clone(),
+        image: step.image.clone().or_else(|| main.image.clone()),
+        command: Some(command),
+        args: None,
+        env: some(env),
+        volume_mounts: some(sorted(mounts)),
+        ports: None,
+        startup_probe: None,
+        readiness_probe: None,
+        liveness_probe: None,
+        ..main.clone()
+    }
+}
+
+fn term(pods: Words, topology: &str) -> PodAffinityTerm {
+    PodAffinityTerm {
+        label_selector: Some(label_selector(pods)),
+        topology_key: topology.to_owned(),
+        ..PodAffinityTerm::default()
+    }
+}
+
+/// Pods of one component on different nodes, and zones if asked for, as far as possible.
+fn spread(app: &App, component: &str, spec: &mut PodSpec) {
+    spec.affinity = Some(apart(selector(app, component)));
+    if app.common.place.spread == Spread::Zone {
+        let over = spread_over_zones(selector(app, component));
+        spec.topology_spread_constraints = Some(vec![over]);
+    }
+}
+
+/// Pods with these labels on different nodes, as far as possible.
+pub(super) fn apart(pods: Words) -> Affinity {
+    let apart =
+        WeightedPodAffinityTerm { weight: 100, pod_affinity_term: term(pods, label::HOSTNAME) };
+    Affinity {
+        pod_anti_affinity: Some(PodAntiAffinity {
+            preferred_during_scheduling_ignored_during_execution: Some(vec![apart]),
+            ..PodAntiAffinity::default()
+        }),
+        ..Affinity::default()
+    }
+}
+
+/// Pods with these labels in different zones, as far as possible.
+pub(super) fn spread_over_zones(pods: Words) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        label_selector: Some(label_selector(pods)),
+        max_skew: 1,
+        topology_key: label::ZONE.to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        ..TopologySpreadConstraint::default()
+    }
+}

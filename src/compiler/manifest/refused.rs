@@ -1,0 +1,135 @@
+//! What the API server refuses of one object, at the path that it names itself, before it is asked.
+//!
+//! The rules of Kubernetes' own validation (`pkg/apis/*/validation`) and of the Gateway API's schema, for what
+//! a field, a blueprint or a patch can reach. `tests/controlplane/refused.rs` holds each of them against a real
+//! API server. Knows nothing of apps, and nothing of objects that are already in a cluster.
+
+mod container;
+mod metadata;
+mod network;
+mod pod;
+mod resources;
+mod workload;
+
+use super::Object;
+use crate::compiler::spec::Format;
+
+pub use resources::unfit;
+
+/// One thing that the API server refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The field, as the API server names it: `spec.template.spec.containers[0].image`.
+    pub field: String,
+    /// What it holds and what would be right.
+    pub message: String,
+    /// What to write instead.
+    pub fix: String,
+}
+
+/// Returns what the API server refuses of an object.
+pub fn refused(object: &Object) -> Vec<Refusal> {
+    let mut found = Found::default();
+    metadata::metadata(object, &mut found);
+    match object {
+        Object::Pod(object) => {
+            if let Some(spec) = &object.spec {
+                pod::pod(spec, &Path::new("spec"), &mut found);
+            }
+        }
+        Object::Service(object) => network::service(object, &mut found),
+        Object::Ingress(object) => network::ingress(object, &mut found),
+        Object::HttpRoute(object) => network::route(object, &mut found),
+        Object::NetworkPolicy(object) => network::policy(object, &mut found),
+        other => workload::workload(other, &mut found),
+    }
+    found.0
+}
+
+/// What has been found so far.
+#[derive(Debug, Default)]
+struct Found(Vec<Refusal>);
+
+impl Found {
+    fn add(&mut self, field: &Path, message: impl Into<String>, fix: impl Into<String>) {
+        self.0.push(Refusal { field: field.0.clone(), message: message.into(), fix: fix.into() });
+    }
+
+    /// Notes a text that lacks a format.
+    fn format(&mut self, field: &Path, text: &str, format: Format) {
+        if !format.accepts(text) {
+            let message = format!("expected {}, found `{text}`", format.phrase());
+            self.add(field, message, "change it");
+        }
+    }
+
+    /// Notes a word that is none of the choices.
+    fn choice(&mut self, field: &Path, word: Option<&str>, choices: &[&str]) {
+        if let Some(word) = word.filter(|word| !choices.contains(word)) {
+            let choices = choices.join("`, `");
+            self.add(
+                field,
+                format!("Kubernetes has no `{word}` here"),
+                format!("write one of `{choices}`"),
+            );
+        }
+    }
+
+    /// Notes a number outside of its bounds.
+    fn bounds(&mut self, field: &Path, number: Option<i64>, min: i64, max: i64) {
+        if let Some(number) = number.filter(|number| !(min..=max).contains(number)) {
+            let message = if max == i64::MAX {
+                format!("`{number}` is less than {min}")
+            } else {
+                format!("`{number}` is not between {min} and {max}")
+            };
+            self.add(
+                field,
+                message,
+                format!(
+                    "write {min} or more{}",
+                    if max == i64::MAX { String::new() } else { format!(", at most {max}") }
+                ),
+            );
+        }
+    }
+
+    /// Notes the second of two equal keys in a list.
+    fn unique<'a, K: PartialEq>(
+        &mut self,
+        items: impl IntoIterator<Item = (Path, K, &'a str)>,
+        what: &str,
+    ) {
+        let mut seen = Vec::new();
+        for (field, key, word) in items {
+            if seen.contains(&key) {
+                let fix = format!("remove one, or give it another {what}");
+                self.add(&field, format!("the {what} `{word}` stands twice"), fix);
+            } else {
+                seen.push(key);
+            }
+        }
+    }
+}
+
+/// The path of a field.
+#[derive(Debug, Clone)]
+struct Path(String);
+
+impl Path {
+    fn new(path: &str) -> Self {
+        Self(path.to_owned())
+    }
+
+    fn child(&self, field: &str) -> Self {
+        if self.0.is_empty() { Self::new(field) } else { Self(format!("{}.{field}", self.0)) }
+    }
+
+    fn index(&self, field: &str, index: usize) -> Self {
+        Self(format!("{}[{index}]", self.child(field).0))
+    }
+
+    fn key(&self, field: &str, key: &str) -> Self {
+        Self(format!("{}[{key}]", self.child(field).0))
+    }
+}

@@ -1,0 +1,362 @@
+//! What a word must look like to be a host name, a size, a schedule.
+//!
+//! Each format has one name (used in blueprints, schemas and `explain`), one phrase for people and
+//! one test.
+
+use ipnet::IpNet;
+use jiff::civil::Date;
+
+use crate::contract::{Quantity, Seconds, thousandths};
+
+/// A rule for a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Any text.
+    Text,
+    /// A size in bytes, see [`Quantity`].
+    Quantity,
+    /// A length of time, see [`Seconds`].
+    Duration,
+    /// A DNS host name, RFC 1123.
+    Hostname,
+    /// A DNS label, RFC 1123: the name of most Kubernetes objects.
+    Name,
+    /// A name with dots, RFC 1123 subdomain.
+    Subdomain,
+    /// An IP network.
+    Cidr,
+    /// A cron schedule with five fields.
+    Cron,
+    /// A day, `2026-12-24`.
+    Date,
+    /// A container image reference.
+    Image,
+    /// An environment variable's name.
+    Variable,
+    /// An absolute path.
+    Path,
+    /// A place in a JSON document, RFC 6901: `/spec/replicas`.
+    Pointer,
+    /// A file mode in octal, `0750`.
+    Mode,
+    /// A user and group number, `33:33`.
+    Owner,
+    /// A CPU count, `250m` or `2`.
+    Cpu,
+    /// An amount of any resource, a Kubernetes quantity: `250m`, `8Gi`, `2`.
+    Amount,
+    /// The key of a label or annotation, `example.com/team`.
+    LabelKey,
+    /// The value of a label.
+    Label,
+    /// A Gateway, `namespace/name` or `namespace/name/listener`.
+    Gateway,
+    /// The identity of a cluster, 16 hexadecimal digits.
+    Identity,
+    /// A storage class; whether it exists is looked up elsewhere.
+    Class,
+}
+
+impl Format {
+    const ALL: [Self; 22] = [
+        Self::Text,
+        Self::Quantity,
+        Self::Duration,
+        Self::Hostname,
+        Self::Name,
+        Self::Subdomain,
+        Self::Cidr,
+        Self::Cron,
+        Self::Date,
+        Self::Image,
+        Self::Variable,
+        Self::Path,
+        Self::Pointer,
+        Self::Mode,
+        Self::Owner,
+        Self::Cpu,
+        Self::Amount,
+        Self::LabelKey,
+        Self::Label,
+        Self::Gateway,
+        Self::Identity,
+        Self::Class,
+    ];
+
+    /// Returns the name used in blueprints and schemas.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "string",
+            Self::Quantity => "quantity",
+            Self::Duration => "duration",
+            Self::Hostname => "hostname",
+            Self::Name => "name",
+            Self::Subdomain => "subdomain",
+            Self::Cidr => "cidr",
+            Self::Cron => "cron",
+            Self::Date => "date",
+            Self::Image => "image",
+            Self::Variable => "variable",
+            Self::Path => "path",
+            Self::Pointer => "pointer",
+            Self::Mode => "mode",
+            Self::Owner => "owner",
+            Self::Cpu => "cpu",
+            Self::Amount => "amount",
+            Self::LabelKey => "label-key",
+            Self::Label => "label",
+            Self::Gateway => "gateway",
+            Self::Identity => "identity",
+            Self::Class => "class",
+        }
+    }
+
+    /// Returns the format with a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
+    /// Says what is wanted, for "expected …".
+    pub fn phrase(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Quantity => "a size such as `20Gi`",
+            Self::Duration => "a duration such as `90s` or `15m`",
+            Self::Hostname => "a host name such as `files.example.com`",
+            Self::Name => "a name of at most 63 lower-case letters, digits and `-`",
+            Self::Subdomain => "a name of lower-case letters, digits, `-` and `.`",
+            Self::Cidr => "a network such as `10.20.0.0/16`",
+            Self::Cron => "a schedule of five fields such as `0 2 * * *`",
+            Self::Date => "a day such as `2026-12-24`",
+            Self::Image => "an image such as `registry.example.com/app:1.2.3`",
+            Self::Variable => "a variable name of letters, digits and `_`",
+            Self::Path => "an absolute path such as `/var/lib/app`",
+            Self::Pointer => "a JSON pointer such as `/spec/replicas`",
+            Self::Mode => "a mode in octal such as `0750`",
+            Self::Owner => "a user and group number such as `33:33`",
+            Self::Cpu => "a number of CPUs such as `250m` or `2`",
+            Self::Amount => "an amount such as `250m`, `8Gi` or `2`",
+            Self::LabelKey => "a key such as `team` or `example.com/team`",
+            Self::Label => {
+                "at most 63 letters, digits, `-`, `_` and `.`, the first and last a letter or digit"
+            }
+            Self::Gateway => "a Gateway such as `infra/public` or `infra/public/https`",
+            Self::Identity => "16 hexadecimal digits such as `3f2a9c1e7b4d4e1a`",
+            Self::Class => "a class such as `pure-file`",
+        }
+    }
+
+    /// Returns whether a word is meant as this, where another format would do as well.
+    pub(super) fn could_be(self, word: &str) -> bool {
+        match self {
+            Self::Class => word.starts_with(|c: char| c.is_ascii_alphabetic()),
+            _ => self.accepts(word),
+        }
+    }
+
+    /// Returns whether a text has the format.
+    pub fn accepts(self, text: &str) -> bool {
+        match self {
+            Self::Text | Self::Class => true,
+            Self::Quantity => Quantity::parse(text).is_some(),
+            Self::Duration => Seconds::parse(text).is_some(),
+            // A name of digits only would be taken for an address.
+            Self::Hostname => is_subdomain(text) && text.contains(|c: char| c.is_ascii_lowercase()),
+            Self::Name => is_label(text),
+            Self::Subdomain => is_subdomain(text),
+            Self::Cidr => text.parse::<IpNet>().is_ok(),
+            Self::Cron => is_cron(text),
+            // One way to write a day: whoever compares or sorts days sees the same ones.
+            Self::Date => text.parse::<Date>().is_ok_and(|day| day.to_string() == text),
+            Self::Image => is_image(text),
+            Self::Variable => is_variable(text),
+            Self::Path => text.starts_with('/') && !text.split('/').any(|part| part == ".."),
+            Self::Pointer => text.starts_with('/'),
+            Self::Mode => text.len() == 4 && u32::from_str_radix(text, 8).is_ok(),
+            Self::Owner => is_owner(text),
+            Self::Cpu => is_cpu(text),
+            Self::Amount => thousandths(text).is_some(),
+            Self::LabelKey => is_label_key(text),
+            Self::Label => text.is_empty() || is_label_value(text),
+            Self::Identity => {
+                text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            }
+            Self::Gateway => {
+                let steps = text.split('/').collect::<Vec<_>>();
+                matches!(steps.len(), 2 | 3) && steps.into_iter().all(is_subdomain)
+            }
+        }
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(inside)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+/// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
+fn is_label_value(text: &str) -> bool {
+    let inside = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let at_the_ends = |c: char| c.is_ascii_alphanumeric();
+    text.len() <= 63
+        && text.bytes().all(inside)
+        && text.starts_with(at_the_ends)
+        && text.ends_with(at_the_ends)
+}
+
+fn is_label_key(text: &str) -> bool {
+    match text.split_once('/') {
+        Some((prefix, name)) => is_subdomain(prefix) && is_label_value(name),
+        None => is_label_value(text),
+    }
+}
+
+fn is_variable(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn is_owner(text: &str) -> bool {
+    text.split_once(':')
+        .is_some_and(|(user, group)| user.parse::<u32>().is_ok() && group.parse::<u32>().is_ok())
+}
+
+fn is_cpu(text: &str) -> bool {
+    match text.strip_suffix('m') {
+        Some(thousandths) => thousandths.parse::<u32>().is_ok_and(|n| n > 0),
+        None => text.parse::<f64>().is_ok_and(|n| n > 0.0 && n < 10_000.0),
+    }
+}
+
+/// Registry host and port, path, tag, digest: the grammar of the distribution specification,
+/// loosely, since registries differ.
+fn is_image(text: &str) -> bool {
+    let (name, digest) = text.split_once('@').map_or((text, None), |(n, d)| (n, Some(d)));
+    let tag_at = name.rfind(':').filter(|colon| !name[*colon..].contains('/'));
+    let (path, tag) = tag_at.map_or((name, None), |at| (&name[..at], Some(&name[at + 1..])));
+    let is_path = |b: u8| b.is_ascii_alphanumeric() || b"./-_:".contains(&b);
+    let is_tag = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
+    !path.is_empty()
+        && path.bytes().all(is_path)
+        && !path.split('/').any(str::is_empty)
+        && tag.is_none_or(|tag| (1..=128).contains(&tag.len()) && tag.bytes().all(is_tag))
+        && digest.is_none_or(|digest| {
+            digest
+                .strip_prefix("sha256:")
+                .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+        })
+}
+
+/// Five fields with ranges, lists and steps, as the Kubernetes CronJob controller reads them:
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-syntax>
+fn is_cron(text: &str) -> bool {
+    const MONTHS: [&str; 12] =
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+    let limits: [(u32, u32, &[&str]); 5] =
+        [(0, 59, &[]), (0, 23, &[]), (1, 31, &[]), (1, 12, &MONTHS), (0, 7, &DAYS)];
+    let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+    if matches!(text, "@hourly" | "@daily" | "@midnight" | "@weekly" | "@monthly" | "@yearly") {
+        return true;
+    }
+    fields.len() == 5
+        && fields.iter().zip(limits).all(|(field, (min, max, names))| {
+            let first = u32::from(names.len() == 12);
+            let number = |word: &str| -> Option<u32> {
+                let named = names.iter().position(|name| word.eq_ignore_ascii_case(name));
+                let value = match named {
+                    Some(index) => u32::try_from(index).ok()? + first,
+                    None => word.parse().ok()?,
+                };
+                (min..=max).contains(&value).then_some(value)
+            };
+            field.split(',').all(|part| {
+                let (range, step) =
+                    part.split_once('/').map_or((part, None), |(r, s)| (r, Some(s)));
+                let step_fits = step.is_none_or(|s| s.parse::<u32>().is_ok_and(|n| n > 0));
+                let range_fits = range == "*"
+                    || match range.split_once('-') {
+                        Some((from, to)) => {
+                            number(from).zip(number(to)).is_some_and(|(from, to)| from <= to)
+                        }
+                        None => number(range).is_some(),
+                    };
+                step_fits && range_fits
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+
+    #[test]
+    fn formats_accept_and_refuse() {
+        let table: [(Format, &[&str], &[&str]); 16] = [
+            (
+                Format::Hostname,
+                &["a.example.com", "localhost"],
+                &["", "A.com", "a_b", "10.0.0.1", "a..b"],
+            ),
+            (Format::Name, &["oc", "a-1"], &["", "-a", "a-", "A", "a.b"]),
+            (Format::Cidr, &["10.0.0.0/8", "fd00::/8"], &["10.0.0.0", "10.0.0.0/33"]),
+            (
+                Format::Cron,
+                &["*/5 * * * *", "0 2 * * mon-fri", "0,30 1-5 1 jan *", "@daily"],
+                &["* * * *", "60 * * * *", "*/0 * * * *", "a b c d e", "5-1 * * * *", "@never"],
+            ),
+            (
+                Format::Date,
+                &["2026-12-24"],
+                &["2026-13-01", "24.12.2026", "tomorrow", "20261101", "2026-11-01T10:00"],
+            ),
+            (
+                Format::Image,
+                &[
+                    "nextcloud:34.0.3-apache",
+                    "localhost:5000/a/b",
+                    "a@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+                ],
+                &["", "a b:1", "a:", "a//b", "a@sha256:12"],
+            ),
+            (Format::Mode, &["0750", "2775"], &["750", "0999"]),
+            (Format::Owner, &["33:33"], &["33", "www:www"]),
+            (Format::Cpu, &["250m", "2", "0.5"], &["0", "-1", "2 cores"]),
+            (
+                Format::Amount,
+                &["250m", "8Gi", "0.5", "0", "1e3"],
+                &["2 cores", "8Gb", "", "-1", "8Gim"],
+            ),
+            (
+                Format::LabelKey,
+                &["team", "example.com/Team_1"],
+                &["", "/a", "a/", "a/b/c", "A.com/x"],
+            ),
+            (Format::Label, &["", "a.b_c-1", "4711"], &["-a", "a b", "a/b"]),
+            (Format::Gateway, &["infra/public", "a/b/https"], &["public", "a/b/c/d", "a//b"]),
+            (
+                Format::Identity,
+                &["3f2a9c1e7b4d4e1a"],
+                &["3F2A9C1E7B4D4E1A", "3f2a9c1e", "3f2a9c1e7b4d4e1g"],
+            ),
+            (Format::Path, &["/a/b"], &["a", "/a/../b"]),
+            (Format::Pointer, &["/spec/ports/0"], &["spec.ports", ""]),
+        ];
+        for (format, good, bad) in table {
+            for text in good {
+                assert!(format.accepts(text), "{} should accept {text:?}", format.name());
+            }
+            for text in bad {
+                assert!(!format.accepts(text), "{} should refuse {text:?}", format.name());
+            }
+        }
+    }
+}

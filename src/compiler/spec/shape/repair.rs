@@ -1,0 +1,299 @@
+//! What the writer of a value most likely meant: the habits of people, and how each is written here.
+
+use crate::compiler::spec::Format;
+use crate::contract::Quantity;
+use crate::contract::address;
+
+/// Returns what to write in place of a text that lacks a format, when that is known.
+pub fn repair(format: Format, text: &str) -> Option<String> {
+    let squeezed: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let tries: Vec<String> = match format {
+        Format::Quantity => return size(&squeezed),
+        Format::Hostname => return host(&squeezed),
+        Format::Amount | Format::Cpu => {
+            let number = leading_number(&squeezed);
+            let unit = squeezed[number.len()..].to_lowercase();
+            let is_count =
+                format == Format::Cpu || unit.starts_with("core") || unit.starts_with("cpu");
+            if is_count { vec![number.replace(',', ".")] } else { sizes(&squeezed) }
+        }
+        Format::Name | Format::Subdomain | Format::Label | Format::LabelKey => names(format, text),
+        Format::Cidr => {
+            let host = squeezed.split("://").last().unwrap_or_default();
+            vec![format!("{host}/32"), format!("{host}/128")]
+        }
+        Format::Mode => vec![
+            format!("0{squeezed}"),
+            squeezed.trim_start_matches("0o").to_owned(),
+            format!("0{}", squeezed.trim_start_matches("0o")),
+        ],
+        Format::Owner => vec![format!("{squeezed}:{squeezed}")],
+        Format::Duration => durations(&squeezed),
+        Format::Date => dates(&squeezed),
+        // As paths are written elsewhere, `spec.ports[0].name`.
+        Format::Pointer => {
+            let steps = squeezed.replace(['.', '['], "/").replace(']', "");
+            vec![format!("/{}", steps.trim_start_matches('/'))]
+        }
+        Format::Path => vec![format!("/{}", text.trim().trim_start_matches("./"))],
+        Format::Gateway if !text.contains('/') => {
+            return Some(format!(
+                "write the Gateway's namespace before it: `NAMESPACE/{}`",
+                text.trim()
+            ));
+        }
+        Format::Gateway => vec![squeezed.to_lowercase()],
+        Format::Identity => {
+            vec![squeezed.to_lowercase().replace('-', "").chars().take(16).collect()]
+        }
+        Format::Variable => vec![squeezed.replace(['-', '.', ' '], "_")],
+        Format::Image => vec![squeezed.split("://").last().unwrap_or_default().to_owned()],
+        Format::Cron if text.split_ascii_whitespace().count() == 6 => {
+            let last = text.split_ascii_whitespace().skip(1).collect::<Vec<_>>().join(" ");
+            if format.accepts(&last) {
+                return Some(format!("there are no seconds in it: write `{last}`"));
+            }
+            Vec::new()
+        }
+        Format::Text | Format::Class | Format::Cron => Vec::new(),
+    };
+    tries.into_iter().find(|t| t != text && format.accepts(t)).map(|t| format!("write `{t}`"))
+}
+
+/// Returns what to write in place of a text that was meant as a size.
+fn size(text: &str) -> Option<String> {
+    if let Some(positive) = text.strip_prefix('-').filter(|rest| Quantity::parse(rest).is_some()) {
+        return Some(format!("a size is positive: write `{positive}`"));
+    }
+    let tries = sizes(text);
+    if let Some(fits) = tries.iter().find(|t| *t != text && Quantity::parse(t).is_some()) {
+        return Some(format!("write `{fits}`"));
+    }
+    let number = leading_number(text);
+    let is_zero = !number.is_empty() && number.chars().all(|c| matches!(c, '0' | '.' | ','));
+    let unit = text[number.len()..].to_uppercase();
+    let is_unit = ["", "K", "M", "G", "T", "P", "E"]
+        .contains(&unit.trim_end_matches('B').trim_end_matches('I'));
+    if is_zero && is_unit {
+        return Some("write a size above 0, such as `20Gi`".to_owned());
+    }
+    (!number.is_empty() && is_unit)
+        .then(|| "the largest size is `4Ei`; did you mean `Ti`?".to_owned())
+}
+
+/// Returns whether a text was meant as a size rather than as the name of a class.
+pub fn looks_like_a_size(text: &str) -> bool {
+    let unsigned = text.trim().trim_start_matches(['-', '+', '.', ',']);
+    unsigned.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn leading_number(text: &str) -> &str {
+    let end =
+        text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ',')).unwrap_or(text.len());
+    &text[..end]
+}
+
+/// The spellings of a size that are likely: another unit, another decimal point.
+fn sizes(text: &str) -> Vec<String> {
+    let number = leading_number(text);
+    let unit = text[number.len()..].to_uppercase();
+    let is_thousands = number.matches([',', '.']).count() > 1
+        || number.split_once(',').is_some_and(|(_, after)| after.len() == 3 && unit.is_empty());
+    let number =
+        if is_thousands { number.replace([',', '.'], "") } else { number.replace(',', ".") };
+    let word = unit
+        .trim_end_matches("BYTES")
+        .trim_end_matches("BYTE")
+        .trim_end_matches('B')
+        .trim_end_matches('I');
+    let long = ["KILO", "MEGA", "GIGA", "TERA", "PETA", "EXA", "KIB", "MEB", "GIB", "TEB", "PEB"];
+    let letter = if long.contains(&word) { &word[..1] } else { word };
+    match letter {
+        "" => vec![number],
+        letter => vec![format!("{number}{letter}i")],
+    }
+}
+
+/// Returns what to write in place of a text that was meant as a host name.
+fn host(text: &str) -> Option<String> {
+    let bare = text.split("://").last().unwrap_or_default();
+    let bare = bare.split(['/', '?', '#']).next().unwrap_or_default();
+    // An IPv6 address has colons of its own.
+    let is_address = |host: &str| host.parse::<std::net::IpAddr>().is_ok();
+    let without_port = match bare.rsplit_once(':') {
+        Some((host, port)) if !is_address(bare) && port.chars().all(|c| c.is_ascii_digit()) => host,
+        _ => bare,
+    };
+    let host = without_port.trim_end_matches('.').to_lowercase();
+    if let Some(domain) = host.strip_prefix("*.") {
+        return Some(format!(
+            "write each host, such as `files.{domain}`; a wildcard certificate is named by `expose.tls`"
+        ));
+    }
+    if host == "*" {
+        return Some("write the host names, such as `files.example.com`".to_owned());
+    }
+    if address(&host).is_some() {
+        return Some(
+            "requests are routed by name: give the address a name in DNS, and write that"
+                .to_owned(),
+        );
+    }
+    let ascii = reqwest::Url::parse(&format!("https://{host}")).ok();
+    let ascii = ascii.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default().to_owned();
+    let tries = [host.clone(), host.replace('_', "-"), ascii];
+    let found = tries.into_iter().find(|t| t != text && Format::Hostname.accepts(t));
+    found.map(|host| format!("write `{host}`"))
+}
+
+/// The spellings of a name that are likely.
+fn names(format: Format, text: &str) -> Vec<String> {
+    let trimmed = text.trim();
+    let dashed: String = trimmed
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "-_./".contains(c) { c } else { '-' })
+        .collect();
+    let lower = dashed.to_lowercase().replace('_', "-");
+    let edges = |text: &str| text.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned();
+    let mut tries = match format {
+        Format::LabelKey => vec![edges(&dashed), edges(&dashed).replacen('/', "-", 1)],
+        Format::Label => vec![edges(&dashed.replace('/', "-"))],
+        _ => vec![lower.clone()],
+    };
+    if matches!(format, Format::Name | Format::Subdomain) {
+        let host = lower.split("://").last().unwrap_or_default();
+        tries.push(edges(&host.replace('/', "-")));
+        tries.push(edges(&host.replace(['/', '.'], "-")));
+    }
+    let most = if format == Format::Subdomain { 253 } else { 63 };
+    tries.extend(
+        tries.clone().iter().map(|name| edges(&name.chars().take(most).collect::<String>())),
+    );
+    tries
+}
+
+/// The spellings of a length of time that are likely.
+fn durations(text: &str) -> Vec<String> {
+    let number = leading_number(text);
+    let word = text[number.len()..].to_lowercase();
+    let unit = ["ms", "s", "m", "h", "d", "w"]
+        .into_iter()
+        .find(|unit| word.starts_with(unit) && (*unit != "ms" || word == "ms"));
+    match (unit, number.parse::<u32>()) {
+        (Some("w"), Ok(weeks)) => vec![format!("{}d", weeks.saturating_mul(7))],
+        (Some("ms"), Ok(millis)) => vec![format!("{}s", millis.div_ceil(1000))],
+        (Some(unit), _) => vec![format!("{number}{unit}")],
+        _ => Vec::new(),
+    }
+}
+
+/// The spellings of a day that are likely: days first with dots, years first with other signs.
+fn dates(text: &str) -> Vec<String> {
+    let day = text.split(['T', 't']).next().unwrap_or_default();
+    let steps: Vec<&str> = day.split(['.', '/', '-']).collect();
+    let padded = |year: &str, month: &str, day: &str| format!("{year}-{month:0>2}-{day:0>2}");
+    match steps.as_slice() {
+        [a, b, c] if a.len() == 4 => vec![padded(a, b, c)],
+        [a, b, c] if c.len() == 4 && day.contains('.') => vec![padded(c, b, a)],
+        [a, b, c] if c.len() == 4 => vec![padded(c, a, b), padded(c, b, a)],
+        [digits] if digits.len() == 8 && digits.is_ascii() => {
+            vec![padded(&digits[..4], &digits[4..6], &digits[6..])]
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn habits_are_answered_with_what_is_meant() {
+        for (format, text, remedy) in [
+            (Format::Quantity, "-5Ti", "a size is positive: write `5Ti`"),
+            (Format::Quantity, "5Ei", "the largest size is `4Ei`; did you mean `Ti`?"),
+            (Format::Quantity, "1,5Ti", "write `1.5Ti`"),
+            (Format::Quantity, "1.5 tb", "write `1.5Ti`"),
+            (Format::Quantity, "10GB", "write `10Gi`"),
+            (Format::Quantity, "10 GiB", "write `10Gi`"),
+            (Format::Quantity, "20gi", "write `20Gi`"),
+            (Format::Quantity, "20 gigabytes", "write `20Gi`"),
+            (Format::Quantity, "0Gi", "write a size above 0, such as `20Gi`"),
+            (Format::Quantity, "1,000,000", "write `1000000`"),
+            (Format::Hostname, "müller.example.com", "write `xn--mller-kva.example.com`"),
+            (Format::Hostname, "files.example.com.", "write `files.example.com`"),
+            (Format::Hostname, "https://Files.example.com:8443/x", "write `files.example.com`"),
+            (Format::Hostname, "my_files.example.com", "write `my-files.example.com`"),
+            (
+                Format::Hostname,
+                "10.0.0.1",
+                "requests are routed by name: give the address a name in DNS, and write that",
+            ),
+            (
+                Format::Hostname,
+                "fd00::1",
+                "requests are routed by name: give the address a name in DNS, and write that",
+            ),
+            (
+                Format::Hostname,
+                "*.example.com",
+                "write each host, such as `files.example.com`; a wildcard certificate is named by `expose.tls`",
+            ),
+            (Format::Name, "a/b", "write `a-b`"),
+            (Format::Name, "My App", "write `my-app`"),
+            (Format::Name, "a.b", "write `a-b`"),
+            (Format::Label, "blue team", "write `blue-team`"),
+            (Format::LabelKey, "bad key", "write `bad-key`"),
+            (Format::Amount, "8GB", "write `8Gi`"),
+            (Format::Amount, "2 cores", "write `2`"),
+            (Format::Cpu, "1,5", "write `1.5`"),
+            (Format::Duration, "15 minutes", "write `15m`"),
+            (Format::Duration, "2w", "write `14d`"),
+            (Format::Date, "24.12.2026", "write `2026-12-24`"),
+            (Format::Date, "20261224", "write `2026-12-24`"),
+            (Format::Date, "2026/1/2", "write `2026-01-02`"),
+            (Format::Cron, "0 0 2 * * *", "there are no seconds in it: write `0 2 * * *`"),
+            (
+                Format::Gateway,
+                "public",
+                "write the Gateway's namespace before it: `NAMESPACE/public`",
+            ),
+            (Format::Path, "var/lib", "write `/var/lib`"),
+            (Format::Mode, "750", "write `0750`"),
+            (Format::Cidr, "10.0.0.1", "write `10.0.0.1/32`"),
+            (Format::Variable, "MY-VAR", "write `MY_VAR`"),
+        ] {
+            assert_eq!(repair(format, text).as_deref(), Some(remedy), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn odd_texts_have_no_remedy_and_no_panic() {
+        for text in ["", "é", "-", ",", "..", "*", "\u{301}", "1é5", "-é", "€20Gi", "20€"] {
+            for format in [
+                "quantity",
+                "hostname",
+                "name",
+                "label",
+                "amount",
+                "duration",
+                "date",
+                "cron",
+                "cidr",
+                "mode",
+                "owner",
+                "path",
+                "gateway",
+                "identity",
+                "variable",
+                "image",
+                "label-key",
+                "subdomain",
+                "cpu",
+            ] {
+                let format = Format::named(format).expect("a format");
+                let _ = repair(format, text);
+            }
+        }
+    }
+}

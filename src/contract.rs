@@ -1,0 +1,35 @@
+//! What the compiler writes and the provisioner reads: names, values, and the storage document.
+//!
+//! Annotations, labels, parameters and other names are declared here and nowhere else, so that a change of one
+//! reaches both sides. Knows neither side: no Kubernetes client, no request to an array, no diagnostic.
+
+mod address;
+pub mod annotation;
+mod array;
+mod class;
+mod duration;
+mod export_rule;
+pub mod label;
+pub mod name;
+pub mod parameter;
+mod pod;
+mod quantity;
+mod schedule;
+pub mod storage;
+mod volume;
+mod volume_name;
+
+pub use address::{address, host_and_port, is_address, management_url};
+pub use array::{ArrayKind, BLOCK_STEP, Capacity, Reach, Retry};
+pub use class::class_of;
+pub use duration::Seconds;
+pub use export_rule::{ExportRule, Squash};
+pub use name::{API_GROUP, API_VERSION, DRIVER, FINALIZER, MANAGER, PROVISIONER};
+pub use pod::{CidrText, Placement, Resources, Spread, Toleration};
+pub use quantity::{Quantity, thousandths};
+pub use schedule::{ClassSnapshots, SnapshotSchedule, Snapshots};
+pub use storage::StorageSpec;
+pub use volume::{
+    Details, NfsVersions, Owner, Qos, Served, Snapshot, Source, Volume, VolumeId, Wanted,
+};
+pub use volume_name::{Name, Suffix};

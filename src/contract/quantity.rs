@@ -1,0 +1,290 @@
+//! Sizes in bytes, as Kubernetes writes quantities: `1.5Ti`, `500M`, `1e9`, `107374182400m`.
+//!
+//! What an app asks for is kept as it was written where that is a whole number of bytes, and rounded up where
+//! it is not: the API server would keep `0.1Gi` as `107374182400m`, which few programs read.
+//!
+//! Grammar: <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>
+
+use std::fmt;
+
+use crate::sanitize::quoted;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+
+/// A size: its text and the bytes that it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quantity {
+    text: String,
+    bytes: u64,
+}
+
+const BINARY: [(&str, u32); 6] = [("Ki", 1), ("Mi", 2), ("Gi", 3), ("Ti", 4), ("Pi", 5), ("Ei", 6)];
+const DECIMAL: [(&str, u32); 6] = [("k", 1), ("M", 2), ("G", 3), ("T", 4), ("P", 5), ("E", 6)];
+const SMALL: [(&str, u32); 3] = [("m", 1), ("u", 2), ("n", 3)];
+
+/// Largest quantity of the API server, which makes this of every larger one.
+const LARGEST: u64 = i64::MAX as u64;
+/// Digits behind the point that are counted; what comes after them rounds up.
+const DIGITS: usize = 18;
+
+impl Quantity {
+    /// Reads the size that somebody asks for: `20Gi`, `1.5Ti`, `500M`, `1e9`, `107374182400m` or plain bytes.
+    /// What is not a whole number of bytes is rounded up, in the text too. Returns `None` for everything
+    /// else: zero, negative sizes, and fractions of one byte, such as `500m`, by which megabytes are meant.
+    pub fn parse(text: &str) -> Option<Self> {
+        let Scaled { value, exact } = scaled(text, 1)?.ok()?;
+        let bytes = u64::try_from(value).ok().filter(|bytes| (1..=1 << 62).contains(bytes))?;
+        match exact {
+            true => Some(Self { text: text.to_owned(), bytes }),
+            false if bytes == 1 => None,
+            false => Some(Self { text: bytes.to_string(), bytes }),
+        }
+    }
+
+    /// Reads a quantity of the API server in bytes, rounded up. The largest one stands for all that are
+    /// larger, as it does there. Returns `None` for what is not a quantity, negative ones included.
+    pub fn bytes_of(text: &str) -> Option<u64> {
+        let Ok(Scaled { value, .. }) = scaled(text, 1)? else { return Some(LARGEST) };
+        Some(u64::try_from(value).unwrap_or(LARGEST).min(LARGEST))
+    }
+
+    /// Returns the quantity of a number of bytes, written as short as it can be exactly.
+    pub fn of_bytes(bytes: u64) -> Self {
+        let binary = BINARY.iter().map(|(suffix, power)| (*suffix, 1024_u64.pow(*power)));
+        let decimal = DECIMAL.iter().map(|(suffix, power)| (*suffix, 1000_u64.pow(*power)));
+        let text = binary
+            .chain(decimal)
+            .filter(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit))
+            .map(|(suffix, unit)| format!("{}{suffix}", bytes / unit))
+            .chain([bytes.to_string()])
+            .min_by_key(String::len)
+            .unwrap_or_default();
+        Self { text, bytes }
+    }
+
+    /// Returns a number of bytes for people: about, in the largest unit.
+    pub fn about(bytes: u64) -> String {
+        let unit = BINARY.iter().rev().find(|(_, power)| bytes >= 1024_u64.pow(*power));
+        let Some((suffix, power)) = unit else {
+            return bytes.to_string();
+        };
+        let tenths = u128::from(bytes) * 10 / 1024_u128.pow(*power);
+        match tenths % 10 {
+            0 => format!("{}{suffix}", tenths / 10),
+            tenth => format!("{}.{tenth}{suffix}", tenths / 10),
+        }
+    }
+
+    /// Returns the bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Returns the text as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Reads an amount of any resource in thousandths, `250m` being 250 and `8Gi` 2^33 thousand.
+/// Returns `None` for what is not a quantity, negative ones included.
+pub fn thousandths(text: &str) -> Option<u128> {
+    Some(scaled(text, 1000)?.ok()?.value)
+}
+
+/// A number with its suffix, rounded up.
+struct Scaled {
+    value: u128,
+    /// Whether it was a whole number before.
+    exact: bool,
+}
+
+/// A number that is larger than any array.
+struct TooLarge;
+
+/// Reads a number with its suffix, times `times`. Returns `None` for what is not a quantity.
+fn scaled(text: &str, times: u128) -> Option<Result<Scaled, TooLarge>> {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at(digits);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
+        return None;
+    }
+    let power = power(suffix)?;
+    let (counted, rest) = fraction.split_at(fraction.len().min(DIGITS));
+    let more = u128::from(rest.bytes().any(|digit| digit != b'0'));
+    let value = || {
+        let number: u128 = format!("0{whole}{counted}").parse().ok()?;
+        let number = number.checked_add(more)?;
+        if number == 0 {
+            return Some(Scaled { value: 0, exact: true });
+        }
+        let (factor, divisor) = match power {
+            Power::Binary(power) => (1024_u128.checked_pow(power)?, Some(1)),
+            Power::Decimal(power) => match u32::try_from(power) {
+                Ok(power) => (10_u128.checked_pow(power)?, Some(1)),
+                Err(_) => (1, 10_u128.checked_pow(power.unsigned_abs())),
+            },
+        };
+        let below = 10_u128.checked_pow(u32::try_from(counted.len()).ok()?)?;
+        let above = number.checked_mul(factor)?.checked_mul(times)?;
+        // What is divided by more than can be counted is less than one.
+        let Some(below) = divisor.and_then(|divisor| below.checked_mul(divisor)) else {
+            return Some(Scaled { value: 1, exact: false });
+        };
+        let exact = more == 0 && above.is_multiple_of(below);
+        Some(Scaled { value: above.div_ceil(below), exact })
+    };
+    Some(value().ok_or(TooLarge))
+}
+
+/// What a suffix multiplies by.
+enum Power {
+    /// Of 1024.
+    Binary(u32),
+    /// Of 10.
+    Decimal(i32),
+}
+
+fn power(suffix: &str) -> Option<Power> {
+    let named = |all: &[(&str, u32)]| {
+        all.iter().find(|(name, _)| *name == suffix).and_then(|(_, n)| i32::try_from(*n).ok())
+    };
+    if suffix.is_empty() {
+        return Some(Power::Decimal(0));
+    }
+    if let Some((_, power)) = BINARY.iter().find(|(name, _)| *name == suffix) {
+        return Some(Power::Binary(*power));
+    }
+    if let Some(power) = named(&DECIMAL).or(named(&SMALL).map(|power| -power)) {
+        return Some(Power::Decimal(3 * power));
+    }
+    let exponent = suffix.strip_prefix(['e', 'E'])?;
+    exponent.parse().ok().map(Power::Decimal)
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text)
+            .ok_or_else(|| de::Error::custom(format!("{text} is not a size", text = quoted(text))))
+    }
+}
+
+impl JsonSchema for Quantity {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Quantity".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "quantity"})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Quantity;
+
+    #[test]
+    fn reads_what_kubernetes_reads() {
+        let bytes = |text: &str| Quantity::parse(text).map(|q| q.bytes());
+        for (text, is) in [
+            ("20Gi", 20 << 30),
+            ("1.5Ti", 3 << 39),
+            ("0.5Ti", 1 << 39),
+            ("500M", 500_000_000),
+            ("1e9", 1_000_000_000),
+            ("1E3", 1000),
+            ("1e+3", 1000),
+            ("5000e-3", 5),
+            ("1E", 1_000_000_000_000_000_000),
+            ("+1Gi", 1 << 30),
+            ("1000", 1000),
+            (".5Ki", 512),
+            ("2.", 2),
+            ("107374182400m", 107_374_183),
+            ("1181116006400m", 1_181_116_007),
+            ("3000000u", 3),
+            ("3000000001n", 4),
+            ("1.00000000000000000000000000000000000000001", 2),
+            ("1.00000000000000000000000000000000000000000", 1),
+        ] {
+            assert_eq!(bytes(text), Some(is), "{text:?}");
+            assert_eq!(Quantity::bytes_of(text), Some(is), "{text:?}");
+        }
+        for wrong in
+            ["", "Gi", "10G B", "10GB", "-5Gi", "+-5", "1..5Gi", "five", "1e", "1eK", "1K", "1 Gi"]
+        {
+            assert_eq!(bytes(wrong), None, "{wrong:?}");
+            assert_eq!(Quantity::bytes_of(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_api_server_keeps_is_read_though_nobody_would_ask_for_it() {
+        const LARGEST: u64 = i64::MAX as u64;
+        for (text, is) in [
+            ("0", 0),
+            ("0Gi", 0),
+            ("0e99", 0),
+            ("0.1", 1),
+            ("500m", 1),
+            ("1e-99", 1),
+            ("16Ei", LARGEST),
+            ("9E", 9_000_000_000_000_000_000),
+            ("1e99", LARGEST),
+            ("999999999999999999999999999999999999999999Gi", LARGEST),
+        ] {
+            assert_eq!(Quantity::parse(text), None, "{text:?}");
+            assert_eq!(Quantity::bytes_of(text), Some(is), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_fraction_of_a_byte_is_rounded_up_in_the_text_too() {
+        let text = |text: &str| Quantity::parse(text).map(|q| q.text().to_owned());
+        assert_eq!(text("1.1Gi").as_deref(), Some("1181116007"));
+        assert_eq!(text("0.1Gi").as_deref(), Some("107374183"));
+        assert_eq!(text("107374182400m").as_deref(), Some("107374183"));
+        for whole in ["1.5Gi", "0.5Ti", "1e3", "1E", "2000m", "20Gi"] {
+            assert_eq!(text(whole).as_deref(), Some(whole));
+        }
+    }
+
+    #[test]
+    fn thousandths_are_of_every_form() {
+        for (text, is) in [
+            ("250m", 250),
+            ("1.5", 1500),
+            ("1500000u", 1500),
+            ("1500000000n", 1500),
+            ("2e-3", 2),
+            ("1n", 1),
+            ("1Ki", 1_024_000),
+        ] {
+            assert_eq!(super::thousandths(text), Some(is), "{text}");
+        }
+        for wrong in ["", "m", "1mm", "1Gim", "-1"] {
+            assert_eq!(super::thousandths(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn writes_the_shortest_exact_form() {
+        assert_eq!(Quantity::of_bytes(3 << 39).text(), "1536Gi");
+        assert_eq!(Quantity::of_bytes(8_000_000_000).text(), "8G");
+        assert_eq!(Quantity::of_bytes(512 << 20).text(), "512Mi");
+        assert_eq!(Quantity::of_bytes(1001).text(), "1001");
+    }
+}

@@ -1,0 +1,124 @@
+//! Names of volumes and snapshots on arrays: what both kinds of array accept. Knows no request.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// Name of a volume or file system on an array. Two that differ in nothing but case are equal, as they are to
+/// an array, which keeps the case and compares without it.
+///
+/// At most 63 letters, digits, `-` and `_`; a letter or digit at both ends; at least one letter. That
+/// is the rule of the FlashArray (its guide 4.10), and safe on a FlashBlade, whose documents have none.
+#[derive(Debug, Clone)]
+pub struct Name(String);
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(&other.0)
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.to_ascii_lowercase().cmp(&other.0.to_ascii_lowercase())
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_ascii_lowercase().hash(state);
+    }
+}
+
+impl Name {
+    /// Longest name, in characters.
+    pub const LONGEST: usize = 63;
+
+    /// Returns a name, or none when no array takes it.
+    pub fn new(name: impl Into<String>) -> Option<Self> {
+        let name = name.into();
+        let alphanumeric = |c: char| c.is_ascii_alphanumeric();
+        let good = (1..=Self::LONGEST).contains(&name.len())
+            && name.chars().all(|c| alphanumeric(c) || c == '-' || c == '_')
+            && name.starts_with(alphanumeric)
+            && name.ends_with(alphanumeric)
+            && name.contains(|c: char| c.is_ascii_alphabetic());
+        good.then_some(Self(name))
+    }
+
+    /// Returns the name as arrays write it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns whether it begins with a text, as arrays compare.
+    pub(crate) fn begins_with(&self, prefix: &str) -> bool {
+        self.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+    }
+
+    /// Returns whether an array's name is this one: arrays keep the case, and compare without it.
+    pub fn is(&self, name: &str) -> bool {
+        self.0.eq_ignore_ascii_case(name)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The part of a snapshot's name after the volume's: at most 63 letters, digits and `-`, a letter or
+/// digit at both ends, at least one letter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Suffix(Name);
+
+impl Suffix {
+    /// Returns a suffix, or none when no array takes it.
+    pub fn new(suffix: impl Into<String>) -> Option<Self> {
+        Name::new(suffix).filter(|name| !name.as_str().contains('_')).map(Self)
+    }
+}
+
+impl fmt::Display for Suffix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_both_arrays_take() {
+        let longest = "a".repeat(63);
+        for good in ["k8s-pvc-1", "a", "A_b", &longest] {
+            assert!(Name::new(good).is_some(), "{good}");
+        }
+        let long = "a".repeat(64);
+        for bad in ["", "-a", "a-", "1234", "a b", "a.b", "ä", "a'b", &long] {
+            assert!(Name::new(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn case_makes_no_other_name() {
+        let name = |text: &str| Name::new(text).expect("a name");
+        let (one, other) = (name("prod-pvc-a"), name("PROD-pvc-A"));
+        assert_eq!(one, other);
+        assert_eq!(one.cmp(&other), Ordering::Equal);
+        assert!(other.begins_with("prod-pvc-") && !other.begins_with("prod-pvc-ab"));
+        assert_eq!(other.as_str(), "PROD-pvc-A", "and each is written as it came");
+        let both: std::collections::HashSet<Name> = [one, other, name("b")].into();
+        assert_eq!(both.len(), 2);
+    }
+}

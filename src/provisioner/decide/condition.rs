@@ -1,0 +1,281 @@
+//! How the volume behind a bound PersistentVolume is on its array, when that is not how we left it: people destroy,
+//! rename, move and shrink volumes by hand, and whole arrays are restored.
+//!
+//! Only ever reported; nothing is changed on the ground of it. Knows neither how arrays are asked nor who is
+//! told.
+
+use std::fmt;
+
+use k8s_openapi::api::core::v1::PersistentVolume;
+use serde::Serialize;
+
+use super::persistent::{behind, quantity, volume_behind};
+use super::wishes;
+use crate::contract::Volume;
+
+/// A volume that is not as its PersistentVolume says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AbnormalVolume {
+    /// The PersistentVolume that tells of it.
+    pub persistent_volume: String,
+    /// The claim that has it, `NAMESPACE/NAME`.
+    pub claim: String,
+    /// The array, as the PersistentVolume calls it.
+    pub array: String,
+    /// Its name there, as the PersistentVolume calls it.
+    pub name: String,
+    /// In what it differs.
+    pub condition: Condition,
+    /// Milliseconds until the array eradicates it, when it is destroyed and the array says so.
+    pub time_left: Option<u64>,
+}
+
+/// In what a volume differs from what its PersistentVolume says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Condition {
+    /// The array has destroyed it, and can recover it until it eradicates it.
+    Destroyed,
+    /// The array does not have it.
+    Gone,
+    /// The array does not have it, and has another one of the same name.
+    Replaced,
+    /// It has another name now, in the pod, volume group or realm that it was in.
+    Renamed(String),
+    /// It is in another pod, volume group or realm; this is its whole name now.
+    Moved(String),
+    /// It is smaller, in bytes: what it has, and what the PersistentVolume says.
+    Shrunk(u64, u64),
+}
+
+impl AbnormalVolume {
+    /// Whether it is as another look has shown it, but for the time that is left.
+    pub fn is_as(&self, before: &Self) -> bool {
+        self.condition == before.condition && self.name == before.name
+    }
+
+    /// Says what is the case, for people.
+    pub fn what(&self) -> String {
+        let Self { array, name, condition, time_left, .. } = self;
+        match condition {
+            Condition::Destroyed => {
+                let left =
+                    time_left.map(|left| format!("; {array} eradicates it in {}", Left(left)));
+                format!("its volume {name} is destroyed on {array}{}", left.unwrap_or_default())
+            }
+            Condition::Gone => format!("its volume {name} is not on {array} any more"),
+            Condition::Replaced => format!(
+                "its volume {name} is not on {array} any more, which has another volume of that name"
+            ),
+            Condition::Renamed(now) => format!("its volume {name} on {array} is called {now} now"),
+            Condition::Moved(now) => format!("its volume {name} on {array} was moved to {now}"),
+            Condition::Shrunk(has, says) => format!(
+                "its volume {name} on {array} has {}, and its PersistentVolume says {}",
+                quantity(*has).0,
+                quantity(*says).0
+            ),
+        }
+    }
+
+    /// Says what the admin can do.
+    pub fn remedy(&self) -> String {
+        let Self { array, name, condition, .. } = self;
+        match condition {
+            Condition::Destroyed => format!("recover {name} on {array} before it is eradicated"),
+            Condition::Gone => {
+                format!(
+                    "restore {name} from a backup or a replica: what was on it is gone from {array}"
+                )
+            }
+            Condition::Replaced => format!(
+                "see what is on the {name} that {array} has now; to use it, keep the PersistentVolume (reclaim \
+                 policy Retain), delete it and the claim, and import the volume for a new claim"
+            ),
+            Condition::Renamed(_) => format!("give it the name {name} again on {array}"),
+            Condition::Moved(_) => format!("move it back on {array}, so that it is called {name}"),
+            Condition::Shrunk(_, says) => format!(
+                "set its size on {array} to {} again; on a FlashArray, first restore the snapshot from before, \
+                 which the array keeps for 24 h: what was cut off is on that alone",
+                quantity(*says).0
+            ),
+        }
+    }
+}
+
+/// A time that is left, in milliseconds, as people say it.
+struct Left(u64);
+
+impl Left {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * Self::MINUTE;
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0 / 1000;
+        match seconds {
+            0..120 => write!(f, "{seconds} s"),
+            120..7200 => write!(f, "{} min", seconds / Self::MINUTE),
+            _ => {
+                let (hours, minutes) = (seconds / Self::HOUR, seconds % Self::HOUR / Self::MINUTE);
+                match minutes {
+                    0 => write!(f, "{hours} h"),
+                    minutes => write!(f, "{hours} h {minutes} min"),
+                }
+            }
+        }
+    }
+}
+
+/// Returns in what the volume behind a bound PersistentVolume differs, when its array has these volumes; none when
+/// it is as it should be, or when nothing is known of it. What is not among them counts as gone: they must be all
+/// that the array has, or all that it has of the ids that were asked for.
+pub fn condition(volume: &PersistentVolume, there: &[Volume]) -> Option<AbnormalVolume> {
+    let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+    let behind = behind(volume).filter(|_| phase == Some("Bound"))?;
+    let name = &behind.volume.name;
+    let condition = match there.iter().find(|there| there.id == behind.volume.id) {
+        None if there.iter().any(|there| name.is(&there.name) && !there.destroyed) => {
+            Condition::Replaced
+        }
+        None => Condition::Gone,
+        Some(there) if there.destroyed => Condition::Destroyed,
+        Some(there) if own_name(&there.name) != there.name => Condition::Moved(there.name.clone()),
+        Some(there) if !name.is(&there.name) => Condition::Renamed(there.name.clone()),
+        Some(there) => {
+            let says = wishes::capacity(volume).filter(|says| there.size < *says)?;
+            Condition::Shrunk(there.size, says)
+        }
+    };
+    let found = there.iter().find(|there| there.id == behind.volume.id);
+    let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+    let word = |word: Option<&String>| word.cloned().unwrap_or_default();
+    Some(AbnormalVolume {
+        persistent_volume: volume.metadata.name.clone().unwrap_or_default(),
+        claim: format!(
+            "{}/{}",
+            word(claim.and_then(|claim| claim.namespace.as_ref())),
+            word(claim.and_then(|claim| claim.name.as_ref()))
+        ),
+        array: behind.array,
+        name: behind.volume.name.to_string(),
+        time_left: found
+            .and_then(|there| there.time_left)
+            .filter(|_| condition == Condition::Destroyed),
+        condition,
+    })
+}
+
+/// Returns the ids of those volumes of an array which it must be asked for once more, by id, before anything is
+/// said of them: a list has only some names, and may be older than the PersistentVolumes.
+pub fn suspects<'v>(
+    array_id: &str,
+    there: &[Volume],
+    volumes: impl IntoIterator<Item = &'v PersistentVolume>,
+) -> Vec<String> {
+    let suspect = |volume: &PersistentVolume| {
+        let (array, id) = volume_behind(volume)?;
+        (array == array_id && condition(volume, there).is_some()).then_some(id)
+    };
+    let mut ids: Vec<String> = volumes.into_iter().filter_map(suspect).collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+/// Puts what an array has answered to being asked for ids into a list of its volumes.
+pub fn refresh(there: &mut Vec<Volume>, asked: &[String], answer: Vec<Volume>) {
+    there.retain(|volume| asked.binary_search(&volume.id).is_err());
+    there.extend(answer);
+}
+
+/// A volume's name without the pod, the volume group or the realm that it is in.
+fn own_name(name: &str) -> &str {
+    name.rsplit(['/', ':']).next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NAME: &str = "prod-pvc-1";
+
+    fn bound(phase: &str, size: &str) -> PersistentVolume {
+        serde_json::from_value(json!({
+            "metadata": {"name": "pvc-1", "annotations": {
+                "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner",
+                "pso-gen.io/array": "fa1", "pso-gen.io/array-id": "a",
+                "pso-gen.io/volume": NAME, "pso-gen.io/volume-id": "1",
+            }},
+            "spec": {
+                "claimRef": {"namespace": "files", "name": "data", "uid": "1"},
+                "capacity": {"storage": size},
+            },
+            "status": {"phase": phase},
+        }))
+        .expect("typed")
+    }
+
+    fn there(id: &str, name: &str) -> Volume {
+        Volume { name: name.to_owned(), id: id.to_owned(), size: 2 << 30, ..Volume::default() }
+    }
+
+    fn what(there: &[Volume]) -> Option<String> {
+        condition(&bound("Bound", "2Gi"), there).map(|found| found.what())
+    }
+
+    #[test]
+    fn what_people_do_to_a_volume_is_seen() {
+        assert_eq!(what(&[there("1", NAME)]), None);
+        assert_eq!(what(&[there("1", "PROD-pvc-1")]), None, "arrays compare without case");
+        let larger = Volume { size: 3 << 30, ..there("1", NAME) };
+        assert_eq!(what(&[larger]), None);
+        let is = |volumes: &[Volume], expected: &str| {
+            assert_eq!(what(volumes).as_deref(), Some(expected));
+        };
+        let destroyed = |time_left| Volume { destroyed: true, time_left, ..there("1", NAME) };
+        is(&[destroyed(None)], "its volume prod-pvc-1 is destroyed on fa1");
+        let day = "its volume prod-pvc-1 is destroyed on fa1; fa1 eradicates it in 23 h 59 min";
+        is(&[destroyed(Some(24 * 3_600_000 - 1))], day);
+        is(&[], "its volume prod-pvc-1 is not on fa1 any more");
+        let restored =
+            "its volume prod-pvc-1 is not on fa1 any more, which has another volume of that name";
+        is(&[there("2", NAME)], restored);
+        is(&[there("1", "old")], "its volume prod-pvc-1 on fa1 is called old now");
+        for moved in ["pod1::prod-pvc-1", "vg1/prod-pvc-1", "pod1::vg1/other"] {
+            is(&[there("1", moved)], &format!("its volume prod-pvc-1 on fa1 was moved to {moved}"));
+        }
+        let smaller = Volume { size: 1 << 30, ..there("1", NAME) };
+        is(&[smaller], "its volume prod-pvc-1 on fa1 has 1Gi, and its PersistentVolume says 2Gi");
+        for phase in ["Released", "Available"] {
+            assert!(condition(&bound(phase, "2Gi"), &[]).is_none(), "{phase}");
+        }
+    }
+
+    #[test]
+    fn only_a_change_is_news() {
+        let look =
+            |volumes: &[Volume]| condition(&bound("Bound", "2Gi"), volumes).expect("abnormal");
+        let destroyed =
+            |left| Volume { destroyed: true, time_left: Some(left), ..there("1", NAME) };
+        let (early, late) = (look(&[destroyed(9_000_000)]), look(&[destroyed(60_000)]));
+        assert!(late.is_as(&early), "the time that is left is no news");
+        assert!(late.what().ends_with("eradicates it in 60 s") && !look(&[]).is_as(&late));
+        assert!(early.what().ends_with("in 2 h 30 min"), "{}", early.what());
+    }
+
+    #[test]
+    fn what_a_list_does_not_show_is_asked_for_by_id() {
+        let volumes = [bound("Bound", "2Gi"), bound("Released", "2Gi")];
+        assert_eq!(suspects("a", &[], &volumes), ["1"]);
+        assert_eq!(suspects("b", &[], &volumes), [""; 0], "of another array");
+        assert_eq!(suspects("a", &[there("1", NAME)], &volumes), [""; 0]);
+        let mut list = vec![there("2", "other"), Volume { size: 1, ..there("1", NAME) }];
+        assert_eq!(suspects("a", &list, &volumes), ["1"], "it grew after it was listed");
+        refresh(&mut list, &["1".to_owned()], vec![there("1", NAME)]);
+        assert_eq!((list.len(), suspects("a", &list, &volumes).len()), (2, 0));
+    }
+}

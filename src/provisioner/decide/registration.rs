@@ -1,0 +1,442 @@
+//! A cluster's registration on an array: which cluster has a name there, and which process leads it.
+//!
+//! Names of volumes begin with the cluster's name, and two clusters may be given one name by mistake: a copied
+//! document, a restored backup, a restored etcd. So each array has one more object, named
+//! `CLUSTER-is-IDENTITY-TERM`. The identity is the beginning of the UID of the namespace `kube-system`; the
+//! term is that of the process that leads. Another identity means another cluster, and nothing is done on
+//! that array. The same identity with another term means a former leader, or a copy of this cluster that
+//! runs at the same time: the term is taken over, and nothing is destroyed until it has stayed ours for
+//! [`GRACE`]. A leader that lives takes its term back within [`LOOK`], so that of two at the same time
+//! neither ever destroys anything.
+//!
+//! Pure: what is on an array is told to it, and what is to be done there is asked of it.
+
+use std::time::Duration;
+
+use super::moment::Moment;
+use crate::contract::{Name, Volume, VolumeId};
+
+/// How often a leader looks at its registrations.
+pub const LOOK: Duration = Duration::from_secs(10);
+/// How long a term must have stayed ours before anything is destroyed, unless no other process led before.
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// Digits of an identity and of a term.
+const DIGITS: usize = 16;
+/// The term of a registration whose leader has ended.
+const ENDED: &str = "0000000000000000";
+
+/// One registration of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Which cluster: 16 hexadecimal digits.
+    pub identity: String,
+    /// Which process: 16 hexadecimal digits.
+    pub term: String,
+}
+
+impl Registration {
+    /// Returns that of a process. `uid` is the UID of the namespace `kube-system`; none when it is not one
+    /// that Kubernetes makes.
+    pub fn new(uid: &str, term: u64) -> Option<Self> {
+        // A term of all zeros is that of no process.
+        let term = format!("{:016x}", term.max(1));
+        Some(Self { identity: identity(uid)?, term })
+    }
+
+    /// Returns how the names of all registrations under a cluster's name begin.
+    pub fn prefix(cluster: &str) -> String {
+        format!("{cluster}-is-")
+    }
+
+    /// Returns the name of the object on an array; none when the cluster's name is not one that arrays take.
+    pub fn name(&self, cluster: &str) -> Option<Name> {
+        Name::new(format!("{}{}-{}", Self::prefix(cluster), self.identity, self.term))
+    }
+
+    /// Reads the name of an object.
+    pub fn parse(cluster: &str, name: &str) -> Option<Self> {
+        let prefix = Self::prefix(cluster);
+        // Arrays keep the case of names, and compare without it.
+        let rest = name.get(prefix.len()..)?.to_ascii_lowercase();
+        let prefixed = name.get(..prefix.len())?.eq_ignore_ascii_case(&prefix);
+        let (identity, term) = rest.split_once('-').filter(|_| prefixed)?;
+        let is_good =
+            |word: &str| word.len() == DIGITS && word.chars().all(|c| c.is_ascii_hexdigit());
+        (is_good(identity) && is_good(term))
+            .then(|| Self { identity: identity.to_owned(), term: term.to_owned() })
+    }
+
+    /// Returns the same registration after its process has ended.
+    #[must_use]
+    pub fn ended(&self) -> Self {
+        Self { identity: self.identity.clone(), term: ENDED.to_owned() }
+    }
+
+    /// Returns whether the process that made it has ended.
+    pub fn is_ended(&self) -> bool {
+        self.term == ENDED
+    }
+}
+
+/// Returns a cluster's identity: the beginning of the UID of its namespace `kube-system`.
+pub fn identity(uid: &str) -> Option<String> {
+    let digits: String = uid.chars().filter(|c| *c != '-').take(DIGITS).collect();
+    let good = digits.len() == DIGITS && digits.chars().all(|c| c.is_ascii_hexdigit());
+    good.then(|| digits.to_ascii_lowercase())
+}
+
+/// What is to be done on an array about the registration there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistrationStep {
+    /// Create the object of this name.
+    Create(Name),
+    /// Rename the object; goes wrong when it has another name by now.
+    Rename {
+        /// Its name.
+        from: Name,
+        /// Its new name.
+        to: Name,
+    },
+    /// Remove one of several registrations of this cluster.
+    Remove(VolumeId),
+}
+
+/// Why nothing may be destroyed on an array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotYet {
+    /// One word, of a closed list. `Registering` passes by itself within [`GRACE`].
+    pub reason: &'static str,
+    /// For people.
+    pub why: String,
+}
+
+/// One process's registration on one array.
+#[derive(Debug, Clone)]
+pub struct Tenure {
+    cluster: String,
+    me: Registration,
+    /// Identities of clusters that are gone for good, whose registrations are taken over.
+    takes_over: Vec<String>,
+    state: State,
+    /// How often another process has taken it from this one.
+    lost: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It is not ours yet, or not any more.
+    Sought,
+    /// It has been ours since then, and another process may not know that yet.
+    Young(Moment),
+    /// It is ours, and no other process can believe that it is theirs.
+    Held,
+}
+
+impl Tenure {
+    /// Returns that of a process that has not looked yet.
+    pub fn new(cluster: &str, me: Registration, takes_over: Vec<String>) -> Self {
+        let cluster = cluster.to_owned();
+        Self { cluster, me, takes_over, state: State::Sought, lost: 0 }
+    }
+
+    /// Takes what is on the array now, and returns what is to be done; look again after that. An error says
+    /// why nothing may be done on this array.
+    pub fn look(
+        &mut self,
+        there: &[Volume],
+        now: Moment,
+    ) -> Result<Option<RegistrationStep>, String> {
+        let all = match self.read(there) {
+            Ok(all) => all,
+            Err(other) => {
+                self.state = State::Sought;
+                return Err(other);
+            }
+        };
+        let Some(own) = self.me.name(&self.cluster) else {
+            return Err(format!("the name of the cluster, {}, is too long", self.cluster));
+        };
+        let (mine, others): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(registration, _)| *registration == self.me);
+        if !mine.is_empty() && others.is_empty() {
+            match self.state {
+                // Made by this process: its request was answered late, or not at all.
+                State::Sought => self.state = State::Young(now),
+                State::Young(since) if now.since(since) >= GRACE => self.state = State::Held,
+                State::Young(_) | State::Held => {}
+            }
+            return Ok(None);
+        }
+        if self.state == State::Held || (mine.is_empty() && self.state != State::Sought) {
+            self.lost += 1;
+        }
+        let led = others.iter().any(|(registration, _)| !registration.is_ended());
+        let surplus = mine.len() + others.len() > 1;
+        let had_it = self.state != State::Sought;
+        self.state = if led || surplus || had_it { State::Young(now) } else { State::Held };
+        Ok(Some(match others.into_iter().next() {
+            None => RegistrationStep::Create(own),
+            Some((_, volume)) if surplus => RegistrationStep::Remove(volume),
+            Some((_, volume)) => RegistrationStep::Rename { from: volume.name, to: own },
+        }))
+    }
+
+    /// A step went wrong, or it is not known what came of it.
+    pub fn failed(&mut self) {
+        self.state = State::Sought;
+    }
+
+    /// Fails when nothing may be destroyed on an array that has these objects now.
+    pub fn check(&self, there: &[Volume], now: Moment) -> Result<(), NotYet> {
+        let not_registered = |why| NotYet { reason: "NotRegistered", why };
+        let all = self.read(there).map_err(not_registered)?;
+        if all.len() != 1 || all[0].0 != self.me {
+            return Err(not_registered(format!(
+                "another provisioner of cluster {} has registered on this array meanwhile",
+                self.me.identity
+            )));
+        }
+        match self.state {
+            State::Held => Ok(()),
+            State::Young(since) if now.since(since) >= GRACE => Ok(()),
+            State::Young(_) => Err(NotYet {
+                reason: "Registering",
+                why: format!(
+                    "the registration of cluster {} on this array is younger than {} s: another provisioner may not know of it yet",
+                    self.me.identity,
+                    GRACE.as_secs()
+                ),
+            }),
+            State::Sought => Err(not_registered(format!(
+                "cluster {} is not registered on this array",
+                self.me.identity
+            ))),
+        }
+    }
+
+    /// Whether this cluster is registered, so that something may be made.
+    pub fn is_registered(&self) -> bool {
+        self.state != State::Sought
+    }
+
+    /// How often another process has taken the registration from this one: the sign of a second cluster
+    /// with the same identity.
+    pub fn lost(&self) -> u32 {
+        self.lost
+    }
+
+    /// Returns how the object is renamed when the process ends; none when it is not registered.
+    pub fn ending(&self) -> Option<(Name, Name)> {
+        let names = (self.me.name(&self.cluster), self.me.ended().name(&self.cluster));
+        self.is_registered().then(|| names.0.zip(names.1)).flatten()
+    }
+
+    /// Returns the identity of this cluster, and of those that it takes over.
+    pub fn identities(&self) -> Vec<String> {
+        let own = std::iter::once(&self.me.identity);
+        own.chain(self.takes_over.iter()).cloned().collect()
+    }
+
+    /// The registrations of this cluster; an error when another cluster has the name.
+    fn read(&self, there: &[Volume]) -> Result<Vec<(Registration, VolumeId)>, String> {
+        let alive = there.iter().filter(|volume| !volume.destroyed);
+        let all: Vec<_> = alive
+            .filter_map(|volume| {
+                let registration = Registration::parse(&self.cluster, &volume.name)?;
+                Some((registration, volume.volume_id()?))
+            })
+            .collect();
+        let is_ours =
+            |identity: &String| *identity == self.me.identity || self.takes_over.contains(identity);
+        match all.iter().find(|(registration, _)| !is_ours(&registration.identity)) {
+            None => Ok(all),
+            Some((other, _)) => Err(taken(&self.cluster, &other.identity, &self.me.identity)),
+        }
+    }
+}
+
+/// Says that another cluster has the name, and what the admin can do.
+pub fn taken(cluster: &str, other: &str, own: &str) -> String {
+    format!(
+        "the cluster name {cluster} is registered on this array by cluster {other}, and this is cluster {own}: \
+         give this one another name; or, when {other} is gone for good, write `takeOver: [\"{other}\"]` into the storage document"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UID: &str = "3f2a9c1e-7b4d-4e1a-9c55-70867728950e";
+
+    fn at(seconds: u64) -> Moment {
+        let since = Duration::from_secs(seconds);
+        Moment { steady: since, wall: since }
+    }
+
+    fn me(term: u64) -> Registration {
+        Registration::new(UID, term).expect("an identity")
+    }
+
+    fn tenure(term: u64) -> Tenure {
+        Tenure::new("prod", me(term), Vec::new())
+    }
+
+    /// What is on an array.
+    #[derive(Default)]
+    struct Shelf(Vec<Volume>, u32);
+
+    impl Shelf {
+        fn put(&mut self, name: &str) {
+            self.1 += 1;
+            self.0.push(Volume {
+                name: name.to_owned(),
+                id: format!("id-{}", self.1),
+                size: 1,
+                destroyed: false,
+                created: None,
+                ..Volume::default()
+            });
+        }
+
+        fn take(&mut self, step: Option<RegistrationStep>) {
+            match step {
+                Some(RegistrationStep::Create(name)) => self.put(name.as_str()),
+                Some(RegistrationStep::Rename { from, to }) => {
+                    let there = self.0.iter_mut().find(|volume| from.is(&volume.name));
+                    there.expect("the old name").name = to.to_string();
+                }
+                Some(RegistrationStep::Remove(volume)) => {
+                    self.0.retain(|each| each.id != volume.id);
+                }
+                None => {}
+            }
+        }
+
+        fn look(&mut self, tenure: &mut Tenure, seconds: u64) {
+            let step = tenure.look(&self.0, at(seconds)).expect("ours");
+            self.take(step);
+        }
+    }
+
+    #[test]
+    fn the_longest_cluster_fits() {
+        let cluster = "c".repeat(22);
+        let name = me(u64::MAX).name(&cluster).expect("a name");
+        assert_eq!(Registration::parse(&cluster, name.as_str()), Some(me(u64::MAX)));
+        assert_eq!(
+            Registration::parse(&cluster, &name.as_str().to_uppercase()),
+            Some(me(u64::MAX))
+        );
+        assert_eq!(me(0).term, "0000000000000001");
+        for odd in
+            ["prod-is-", "prod-is-3f2a9c1e7b4d4e1a", "prod-is-x-y", "prod-pvc-1", "p", "prod-is-ä"]
+        {
+            assert_eq!(Registration::parse("prod", odd), None, "{odd}");
+        }
+        for odd in ["", "3f2a", "zzzzzzzz-7b4d-4e1a-9c55-70867728950e"] {
+            assert_eq!(identity(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_first_of_a_name_may_destroy_at_once() {
+        let (mut shelf, mut tenure) = (Shelf::default(), tenure(7));
+        assert!(tenure.check(&shelf.0, at(0)).is_err() && !tenure.is_registered());
+        shelf.look(&mut tenure, 0);
+        assert_eq!(shelf.0[0].name, "prod-is-3f2a9c1e7b4d4e1a-0000000000000007");
+        assert_eq!(tenure.check(&shelf.0, at(0)), Ok(()));
+        assert!(tenure.is_registered());
+        // One that has been taken away is made again, and is no ground for haste then.
+        shelf.0.clear();
+        assert!(tenure.check(&shelf.0, at(1)).is_err());
+        shelf.look(&mut tenure, 1);
+        assert!(tenure.check(&shelf.0, at(2)).is_err());
+        shelf.look(&mut tenure, 31);
+        assert_eq!(tenure.check(&shelf.0, at(31)), Ok(()));
+    }
+
+    #[test]
+    fn the_next_leader_waits_for_the_former_one_unless_that_has_ended() {
+        let (mut shelf, mut first, mut next) = (Shelf::default(), tenure(1), tenure(2));
+        shelf.look(&mut first, 0);
+        shelf.look(&mut next, 10);
+        assert!(next.is_registered(), "it may make volumes");
+        assert!(next.check(&shelf.0, at(39)).is_err(), "the former one may believe that it leads");
+        assert_eq!(next.check(&shelf.0, at(40)), Ok(()));
+        assert!(first.check(&shelf.0, at(10)).is_err(), "a former leader destroys nothing");
+        let (from, to) = next.ending().expect("registered");
+        shelf.take(Some(RegistrationStep::Rename { from, to }));
+        let mut third = tenure(3);
+        shelf.look(&mut third, 50);
+        assert_eq!(third.check(&shelf.0, at(50)), Ok(()));
+        assert_eq!(shelf.0.len(), 1);
+    }
+
+    #[test]
+    fn of_two_with_one_identity_neither_destroys_anything() {
+        let (mut shelf, mut one, mut copy) = (Shelf::default(), tenure(1), tenure(2));
+        shelf.look(&mut one, 0);
+        assert_eq!(one.check(&shelf.0, at(9)), Ok(()));
+        for round in 1..20 {
+            shelf.look(&mut copy, round * 10);
+            assert!(one.check(&shelf.0, at(round * 10 + 5)).is_err(), "{round}");
+            assert!(copy.check(&shelf.0, at(round * 10 + 5)).is_err(), "{round}");
+            shelf.look(&mut one, round * 10 + 6);
+            assert!(one.check(&shelf.0, at(round * 10 + 6)).is_err(), "{round}");
+            assert!(copy.check(&shelf.0, at(round * 10 + 6)).is_err(), "{round}");
+        }
+        assert!(one.lost() > 10 && copy.lost() > 10);
+        // The copy ends: the other one goes on.
+        shelf.look(&mut one, 230);
+        shelf.look(&mut one, 260);
+        assert_eq!(one.check(&shelf.0, at(260)), Ok(()));
+    }
+
+    #[test]
+    fn another_cluster_of_the_name_is_refused_until_it_is_taken_over() {
+        let mut shelf = Shelf::default();
+        shelf.put("prod-is-aaaaaaaaaaaaaaaa-0000000000000001");
+        let mut tenure = tenure(2);
+        let why = tenure.look(&shelf.0, at(0)).expect_err("another cluster");
+        assert!(why.contains("by cluster aaaaaaaaaaaaaaaa") && why.contains("takeOver"), "{why}");
+        assert!(tenure.check(&shelf.0, at(99)).is_err() && !tenure.is_registered());
+        let mut heir = Tenure::new("prod", me(2), vec!["aaaaaaaaaaaaaaaa".to_owned()]);
+        shelf.look(&mut heir, 0);
+        assert_eq!(shelf.0[0].name, "prod-is-3f2a9c1e7b4d4e1a-0000000000000002");
+        assert!(heir.check(&shelf.0, at(29)).is_err(), "that cluster may live after all");
+        assert_eq!(heir.check(&shelf.0, at(30)), Ok(()));
+        assert_eq!(heir.identities(), ["3f2a9c1e7b4d4e1a", "aaaaaaaaaaaaaaaa"]);
+        // One that was destroyed counts for nothing, nor do other names.
+        let mut shelf = Shelf::default();
+        shelf.put("prod-is-aaaaaaaaaaaaaaaa-0000000000000001");
+        shelf.0[0].destroyed = true;
+        shelf.put("prod2-is-aaaaaaaaaaaaaaaa-0000000000000001");
+        shelf.look(&mut tenure, 0);
+        assert_eq!(shelf.0.len(), 3);
+        assert_eq!(tenure.check(&shelf.0, at(0)), Ok(()));
+    }
+
+    #[test]
+    fn two_that_were_first_at_once_become_one() {
+        let (mut shelf, mut one, mut other) = (Shelf::default(), tenure(1), tenure(2));
+        let steps =
+            [&mut one, &mut other].map(|tenure| tenure.look(&shelf.0, at(0)).expect("ours"));
+        for step in steps {
+            shelf.take(step);
+        }
+        assert_eq!(shelf.0.len(), 2);
+        for tenure in [&one, &other] {
+            assert!(tenure.check(&shelf.0, at(1)).is_err(), "which of them it is, is open");
+        }
+        shelf.look(&mut one, 10);
+        assert_eq!(shelf.0.len(), 1);
+        assert!(one.check(&shelf.0, at(11)).is_err());
+        for seconds in [20, 30, 40] {
+            shelf.look(&mut one, seconds);
+        }
+        assert_eq!(one.check(&shelf.0, at(40)), Ok(()));
+        assert!(other.check(&shelf.0, at(40)).is_err());
+    }
+}

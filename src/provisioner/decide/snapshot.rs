@@ -1,0 +1,283 @@
+//! Snapshots by schedule: for each bound volume one in each slot, and the newest so many of them kept. Which
+//! schedules these are, and what they let go, is [`schedule`](super::schedule)'s matter.
+//!
+//! Knows no clock: the time is part of the view. What was done in a slot is read from the array itself, once;
+//! so a crash, a second leader or a lost answer makes no second one, and time in which nobody ran makes one
+//! and not many. Snapshots of people, protection groups and policies are neither counted nor touched.
+
+#[cfg(test)]
+mod tests;
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+
+use super::effect::{About, Effect, Event, Outcome, Severity, Trouble};
+use super::moment::Moment;
+use super::persistent::{Behind, behind};
+use super::reason::Reason;
+use super::retry::Tries;
+use super::schedule::Schedules;
+use super::setup::ClassSetup;
+use super::slot::Slot;
+use crate::contract::{Retry, Snapshot};
+
+/// What people are told of snapshots.
+const FAILED: Reason = Reason::SnapshotFailed;
+
+/// What is known when a volume's snapshots are looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'v> {
+    /// The time, in seconds since 1970.
+    pub now: u64,
+    /// The PersistentVolume; none when it is gone.
+    pub volume: Option<&'v PersistentVolume>,
+    /// Whether another PersistentVolume tells of the same volume on the same array.
+    pub is_shared: bool,
+    /// The claim that it is for; none when it is gone.
+    pub claim: Option<&'v PersistentVolumeClaim>,
+    /// The claim's class; none when it is not there or not ours, an error when it is wrong.
+    pub class: Option<&'v Result<ClassSetup, String>>,
+}
+
+/// The work on the snapshots of one volume: what a crash takes away.
+#[derive(Debug, Clone, Default)]
+pub struct SnapshotWork {
+    doing: Option<Effect>,
+    round: Option<Round>,
+    waiting: bool,
+    tries: Tries,
+    /// What people were told last of a wish that is not followed.
+    refused: Option<String>,
+}
+
+/// What is to be there at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    behind: Behind,
+    /// At least one.
+    slots: Vec<Slot>,
+    schedules: Schedules,
+}
+
+/// What has been done about it.
+#[derive(Debug, Clone)]
+struct Round {
+    wanted: Wanted,
+    /// All snapshots of the volume, as far as they have been asked for.
+    there: Option<Vec<Snapshot>>,
+    /// When they were asked for.
+    read: Moment,
+    taken: usize,
+    destroyed: usize,
+    done: bool,
+}
+
+enum Next {
+    Nothing,
+    Do(Effect),
+    Stuck(String),
+}
+
+impl SnapshotWork {
+    /// Returns whether nothing of it needs to be remembered.
+    pub fn is_idle(&self) -> bool {
+        self.doing.is_none() && !self.waiting && self.round.is_none()
+    }
+
+    /// Takes an event, and returns what is to be done.
+    pub fn step(&mut self, view: View<'_>, event: Event) -> Vec<Effect> {
+        match event {
+            Event::Changed if self.waiting => return Vec::new(),
+            Event::Changed | Event::Known | Event::CaughtUp => {}
+            Event::Due => self.waiting = false,
+            Event::Done(done) => {
+                let Some(effect) = self.doing.take() else { return Vec::new() };
+                let learnt = done.and_then(|outcome| self.learn(effect, outcome));
+                if let Err(trouble) = learnt {
+                    return self.fail(view, &trouble);
+                }
+            }
+        }
+        if self.doing.is_some() || self.waiting {
+            return Vec::new();
+        }
+        let next = self.next(view);
+        let mut effects = Vec::from_iter(self.refuse());
+        match next {
+            Next::Nothing => {}
+            Next::Do(effect) => {
+                self.doing = Some(effect.clone());
+                effects.push(effect);
+            }
+            Next::Stuck(message) => effects.extend(self.fail(view, &Trouble::Cluster(message))),
+        }
+        effects
+    }
+
+    /// Tells people once what of a claim's wish is not followed.
+    fn refuse(&mut self) -> Option<Effect> {
+        let refused = self.round.as_ref().and_then(|round| round.wanted.schedules.refused.clone());
+        if self.refused == refused {
+            return None;
+        }
+        self.refused.clone_from(&refused);
+        let (about, reason) = (About::Claim, Reason::SnapshotScheduleRefused);
+        let tell = |message| Effect::Tell { severity: Severity::Warning, about, reason, message };
+        refused.map(tell)
+    }
+
+    fn learn(&mut self, effect: Effect, outcome: Outcome) -> Result<(), Trouble> {
+        let Some(round) = &mut self.round else { return Ok(()) };
+        match (effect, outcome) {
+            (Effect::ListSnapshots { .. }, Outcome::Snapshots(at, all)) => {
+                round.read = at;
+                // A volume with another name is somebody's by now; and what is taken of it under that
+                // name would never be found again.
+                let own = &round.wanted.behind.volume.name;
+                let is_other = |each: &Snapshot| !each.volume.is_empty() && !own.is(&each.volume);
+                if let Some(other) = all.iter().find(|each| is_other(each)) {
+                    let message = format!("{own} is called {} now", other.volume);
+                    return Err(Trouble::Array { reason: "NotOurs", message, retry: Retry::Later });
+                }
+                round.there = Some(all);
+            }
+            (Effect::TakeSnapshot { .. }, Outcome::Snapshot(taken)) => {
+                // Older ones are destroyed on the ground that this one is there.
+                let slot = round.wanted.slot_of(&taken);
+                let is_wanted = slot.is_some_and(|slot| round.wanted.slots.contains(&slot));
+                if !is_wanted || taken.destroyed {
+                    let message =
+                        format!("{} was taken, and is not what was asked for", taken.name);
+                    return Err(Trouble::Array {
+                        reason: "Malformed",
+                        message,
+                        retry: Retry::Later,
+                    });
+                }
+                round.taken += 1;
+                round.there.get_or_insert_default().push(taken);
+            }
+            (Effect::DestroySnapshot { snapshot, .. }, _) => {
+                let there = round.there.iter_mut().flatten();
+                there.filter(|each| each.id == snapshot.id).for_each(|each| each.destroyed = true);
+                round.destroyed += 1;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, view: View<'_>, trouble: &Trouble) -> Vec<Effect> {
+        // What was thought to be known may be what was wrong.
+        self.round = None;
+        if let Ok(None) = Wanted::of(view) {
+            // The volume has gone meanwhile, which is why.
+            self.tries.good();
+            return Vec::new();
+        }
+        let effects = self.tries.failed(About::Claim, FAILED, trouble);
+        self.waiting = effects.iter().any(|effect| matches!(effect, Effect::Later(_)));
+        effects
+    }
+
+    fn next(&mut self, view: View<'_>) -> Next {
+        let wanted = match Wanted::of(view) {
+            Ok(Some(wanted)) => wanted,
+            Ok(None) => {
+                self.round = None;
+                self.tries.good();
+                return Next::Nothing;
+            }
+            Err(why) => return Next::Stuck(why),
+        };
+        let round = match &mut self.round {
+            Some(round) if round.wanted == wanted => round,
+            other => {
+                let read = Moment::default();
+                other.insert(Round {
+                    wanted,
+                    there: None,
+                    read,
+                    taken: 0,
+                    destroyed: 0,
+                    done: false,
+                })
+            }
+        };
+        if round.done {
+            return Next::Nothing;
+        }
+        match round.next() {
+            Some(effect) => Next::Do(effect),
+            None if round.there.is_none() => Next::Stuck("the time has no name".to_owned()),
+            None => {
+                round.done = true;
+                // The list may be long, and is old when the next slot comes.
+                round.there = Some(Vec::new());
+                self.tries.good();
+                Next::Nothing
+            }
+        }
+    }
+}
+
+impl Round {
+    fn next(&self) -> Option<Effect> {
+        let Wanted { behind, slots, schedules } = &self.wanted;
+        let Behind { array, volume, .. } = behind.clone();
+        let Some(there) = &self.there else { return Some(Effect::ListSnapshots { array, volume }) };
+        let ours = there.iter().filter_map(|each| Some((self.wanted.slot_of(each)?, each)));
+        let mut ours: Vec<(Slot, &Snapshot)> = ours.collect();
+        // One that somebody has destroyed was there: it is not taken back.
+        if let Some(slot) = slots.iter().find(|slot| !ours.iter().any(|(of, _)| of == *slot)) {
+            return slot.suffix().map(|suffix| Effect::TakeSnapshot { array, volume, suffix });
+        }
+        // One of a time to come, which a wrong clock has made, must not take the place of others.
+        let last = slots.iter().max()?;
+        ours.retain(|(of, each)| !each.destroyed && of <= last);
+        ours.sort_by_key(|(of, _)| std::cmp::Reverse(*of));
+        let newest_first: Vec<Slot> = ours.iter().map(|(of, _)| *of).collect();
+        let slot = schedules.next_to_go(&newest_first, self.taken, self.destroyed)?;
+        let (_, snapshot) = ours.into_iter().find(|(of, _)| *of == slot)?;
+        let (snapshot, read) = (snapshot.clone(), Some(self.read));
+        Some(Effect::DestroySnapshot { array, snapshot, read })
+    }
+}
+
+impl Wanted {
+    /// Returns what is to be there now; none when no snapshots are wanted, an error when that cannot be
+    /// told.
+    fn of(view: View<'_>) -> Result<Option<Self>, String> {
+        let (Some(volume), Some(claim)) = (view.volume, view.claim) else { return Ok(None) };
+        let Some(behind) = behind(volume).filter(|_| are_bound(volume, claim)) else {
+            return Ok(None);
+        };
+        let schedules = Schedules::of(claim, view.class)?;
+        if schedules.is_empty() {
+            return Ok(None);
+        }
+        if view.is_shared {
+            let message = "another PersistentVolume has the same volume; remove one of them";
+            return Err(message.to_owned());
+        }
+        let uid = claim.metadata.uid.as_deref().unwrap_or_default();
+        let slots = schedules.due(view.now, uid);
+        Ok(Some(Self { behind, slots, schedules }))
+    }
+
+    fn slot_of(&self, snapshot: &Snapshot) -> Option<Slot> {
+        Slot::of(snapshot, self.behind.volume.name.as_str())
+    }
+}
+
+/// Whether the two are bound to each other, and the claim stays. A PersistentVolume that somebody deletes is in
+/// use until its claim goes.
+fn are_bound(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
+    let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+    let uid = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()?.uid.as_ref());
+    let name = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref());
+    phase == Some("Bound")
+        && claim.metadata.deletion_timestamp.is_none()
+        && uid.is_some()
+        && uid == claim.metadata.uid.as_ref()
+        && name == volume.metadata.name.as_ref()
+}

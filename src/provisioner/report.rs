@@ -1,0 +1,308 @@
+//! What there is and what is wrong, for whoever is on call: claims, released volumes, arrays, who leads, and
+//! volumes that nobody knows, each wrong thing with what to do about it.
+//!
+//! Pure: made from what was read at one moment. Knows neither a client nor how it is printed.
+
+mod arrays;
+mod claims;
+mod leader;
+mod released;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::storage::v1::StorageClass;
+use serde::Serialize;
+
+use crate::contract::FINALIZER;
+use crate::contract::annotation;
+use crate::provisioner::decide::{
+    ArrayState, ClassSetup, GRACE, Listed, Reason, Registration, Setup, StrayVolume, behind,
+    cluster_of, condition, is_mark, registered_elsewhere, strays, volume_behind,
+};
+
+pub use arrays::ArrayLine;
+pub use claims::ClaimLine;
+pub use leader::Leader;
+pub use released::ReleasedLine;
+
+/// How old something unfinished is before somebody should look, in seconds.
+const PATIENCE: u64 = 120;
+
+/// What was read, the arrays' volumes before all else.
+#[derive(Debug, Clone, Default)]
+pub struct Census {
+    /// All claims.
+    pub claims: Vec<PersistentVolumeClaim>,
+    /// All PersistentVolumes.
+    pub volumes: Vec<PersistentVolume>,
+    /// All classes.
+    pub classes: Vec<StorageClass>,
+    /// The events of the provisioner.
+    pub events: Vec<Event>,
+    /// The lease by which replicas agree on who leads; none when it is not there, or was not asked for.
+    pub lease: Option<Lease>,
+    /// The arrays of the storage document; none without one.
+    pub arrays: Vec<ArrayState>,
+    /// What is on them.
+    pub listed: Vec<Listed>,
+    /// What the storage document says; none without one.
+    pub setup: Option<Setup>,
+    /// This cluster's identity; none when it could not be read.
+    pub identity: Option<String>,
+    /// Which clusters are registered under the cluster's name on each array that could be asked.
+    pub registrations: Vec<(String, Vec<Registration>)>,
+    /// The time, in seconds since 1970.
+    pub now: u64,
+}
+
+/// What there is and what is wrong.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Who leads; none when no lease was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leader: Option<Leader>,
+    /// The arrays.
+    pub arrays: Vec<ArrayLine>,
+    /// The claims of our classes.
+    pub claims: Vec<ClaimLine>,
+    /// PersistentVolumes of ours without a claim.
+    pub released: Vec<ReleasedLine>,
+    /// Volumes that nobody in the cluster knows.
+    pub orphans: Vec<StrayVolume>,
+    /// How many PersistentVolumes there are that only mark how far Kubernetes' own controller is.
+    pub marks: usize,
+    /// All that is wrong, the widest first.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// What it is about, such as `array fa1` or `claim files/data`.
+    pub about: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+    /// Where more of it stands.
+    pub page: &'static str,
+}
+
+/// Which claims are told of.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Those of a namespace.
+    pub namespace: Option<String>,
+    /// That of a name.
+    pub claim: Option<String>,
+}
+
+impl Report {
+    /// Makes it. What is wrong is told of all, the claims of the scope.
+    pub fn new(census: &Census, scope: &Scope, lease: Option<&str>) -> Self {
+        let classes = our_classes(census);
+        let leader = lease.map(|name| leader::leader(census, name));
+        let (arrays, mut problems) = arrays::arrays(census);
+        problems.splice(0..0, leader.as_ref().and_then(|leader| leader.problem.clone()));
+        problems.extend(registrations(census));
+        problems.extend(former_name(census));
+        problems.extend(removed_arrays(census));
+        problems.extend(abnormal_volumes(census));
+        let (claims, of_claims) = claims::claims(census, &classes, scope);
+        problems.extend(of_claims);
+        let (released, of_released) = released::released(census, scope);
+        problems.extend(of_released);
+        let (orphans, of_orphans) = orphans(census, GRACE);
+        problems.extend(of_orphans);
+        let name = |volume: &PersistentVolume| volume.metadata.name.clone().unwrap_or_default();
+        let marks = census.volumes.iter().filter(|volume| is_mark(&name(volume))).count();
+        Self { leader, arrays, claims, released, orphans, marks, problems }
+    }
+}
+
+/// Arrays on which another cluster has this cluster's name, or several processes have registered.
+fn registrations(census: &Census) -> Vec<Problem> {
+    let Some((own, setup)) = census.identity.as_ref().zip(census.setup.as_ref()) else {
+        return Vec::new();
+    };
+    let is_ours =
+        |it: &&Registration| it.identity == *own || setup.takes_over.contains(&it.identity);
+    let wrong = census.registrations.iter().filter_map(|(array, there)| {
+        let what = match there.iter().find(|it| !is_ours(it)) {
+            Some(other) => registered_elsewhere(&setup.cluster, &other.identity, own),
+            None if there.len() > 1 => {
+                "several provisioners of this cluster have registered on it".to_owned()
+            }
+            None => return None,
+        };
+        Some(Problem {
+            about: format!("array {array}"),
+            what,
+            remedy: "see which clusters use this array under this name; nothing is destroyed on it meanwhile".to_owned(),
+            page: "docs/arrays.md#which-cluster-has-a-name",
+        })
+    });
+    wrong.collect()
+}
+
+/// Bound volumes that are not on their array as they should be.
+fn abnormal_volumes(census: &Census) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for listed in &census.listed {
+        let Ok((array_id, there)) = &listed.volumes else { continue };
+        let is_on = |volume: &&PersistentVolume| {
+            volume_behind(volume).is_some_and(|(array, _)| array == *array_id)
+        };
+        let found = census.volumes.iter().filter(is_on).filter_map(|it| condition(it, there));
+        problems.extend(found.map(|found| Problem {
+            about: format!("claim {}", found.claim),
+            what: found.what(),
+            remedy: found.remedy(),
+            page: "docs/arrays.md#volumes-that-are-missing",
+        }));
+    }
+    problems.sort_by(|a, b| a.about.cmp(&b.about));
+    problems
+}
+
+/// A storage document that has another name for the cluster than the cluster's volumes.
+fn former_name(census: &Census) -> Option<Problem> {
+    let now = &census.setup.as_ref()?.cluster;
+    let names: BTreeSet<String> = census.volumes.iter().filter_map(cluster_of).collect();
+    let before = names.first().filter(|_| !names.iter().any(|it| it.eq_ignore_ascii_case(now)))?;
+    Some(Problem {
+        about: format!("cluster {now}"),
+        what: format!("its volumes are called {before}-pvc-…, which is another cluster's name"),
+        remedy: format!(
+            "write `cluster: {before}` in the storage document: volumes keep their names"
+        ),
+        page: "docs/provisioner.md#log",
+    })
+}
+
+/// Arrays that the storage document has no more, and that PersistentVolumes or claims still name.
+fn removed_arrays(census: &Census) -> Vec<Problem> {
+    if census.setup.is_none() {
+        return Vec::new();
+    }
+    let is_known = |name: &str| census.arrays.iter().any(|state| state.name == name);
+    let mut named: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for behind in census.volumes.iter().filter_map(behind) {
+        if !is_known(&behind.array) {
+            named.entry(behind.array).or_default().0 += 1;
+        }
+    }
+    for claim in &census.claims {
+        let unfinished = claim.metadata.finalizers.iter().flatten().any(|it| it == FINALIZER);
+        let asked = claim.metadata.annotations.as_ref().and_then(|all| all.get(annotation::ARRAY));
+        for array in asked.into_iter().flat_map(|all| all.split(',')).filter(|_| unfinished) {
+            if !array.is_empty() && !is_known(array) {
+                named.entry(array.to_owned()).or_default().1 += 1;
+            }
+        }
+    }
+    let problem = |(array, (volumes, claims)): (String, (usize, usize))| {
+        Problem {
+        about: format!("array {array}"),
+        what: format!(
+            "the storage document does not have it, and {volumes} PersistentVolumes and {claims} claims on their \
+             way name it"
+        ),
+        remedy: "put it back into the storage document; when it is gone for good, move the data of its volumes and \
+                 delete their claims, with the PersistentVolumes' reclaim policy set to Retain: the claims on their \
+                 way end by themselves"
+            .to_owned(),
+        page: "docs/arrays.md#an-array-that-is-taken-out",
+    }
+    };
+    named.into_iter().map(problem).collect()
+}
+
+/// Returns the volumes that nobody knows and that are as old as `grace`, in seconds, and what to do about
+/// them.
+pub fn orphans(census: &Census, grace: u64) -> (Vec<StrayVolume>, Option<Problem>) {
+    let Some(setup) = &census.setup else { return (Vec::new(), None) };
+    let times = (census.now, grace);
+    let mut old = strays(&setup.cluster, &census.listed, &census.claims, &census.volumes, times);
+    old.retain(|stray| stray.is_orphan);
+    old.sort_by(|a, b| (&a.array, &a.name).cmp(&(&b.array, &b.name)));
+    let problem = (!old.is_empty()).then(|| Problem {
+        about: "arrays".to_owned(),
+        what: format!(
+            "{} volumes are known neither to a claim nor to a PersistentVolume",
+            old.len()
+        ),
+        remedy: "look at them with `pso-gen orphans`; nothing destroys them by itself".to_owned(),
+        page: "docs/arrays.md#orphaned-volumes",
+    });
+    (old, problem)
+}
+
+/// The classes of ours by name; an error is for people.
+fn our_classes(census: &Census) -> BTreeMap<&str, Result<ClassSetup, String>> {
+    let named = census.classes.iter().filter_map(|class| {
+        let name = class.metadata.name.as_deref()?;
+        Some((name, ClassSetup::read(class)?))
+    });
+    named.collect()
+}
+
+/// The newest event about an object that tells of something wrong or done, if it is a warning.
+fn complaint<'c>(census: &'c Census, uid: &str) -> Option<&'c Event> {
+    let about = |event: &&Event| {
+        let regarding = event.regarding.as_ref().and_then(|object| object.uid.as_deref());
+        regarding == Some(uid)
+    };
+    let newest = census
+        .events
+        .iter()
+        .filter(about)
+        .max_by_key(|event| event.event_time.as_ref().map(|time| time.0.as_microsecond()))?;
+    (newest.type_.as_deref() == Some("Warning")).then_some(newest)
+}
+
+/// What to do about the reason of an event.
+fn remedy(reason: &str) -> &'static str {
+    let reason = Reason::ALL.into_iter().find(|each| each.as_str() == reason);
+    match reason {
+        Some(Reason::ProvisioningFailed) => {
+            "what the message names: an array that is away or full, the class, the access mode, or a PersistentVolume of that name"
+        }
+        Some(Reason::ProvisioningCleanupFailed) => {
+            "see to the array; leave the claim's finalizer, or nobody knows of the volume any more"
+        }
+        Some(Reason::VolumeResizeFailed) => {
+            "make room on the array, or set the claim's request lower, to anything above what it has (`status.capacity`); the volume works as before"
+        }
+        Some(Reason::VolumeModifyFailed) => {
+            "set limits by the StorageClass of a new claim; the volume works as before"
+        }
+        Some(Reason::SnapshotFailed) => "what the message names; the volume works",
+        Some(Reason::VolumeConditionAbnormal) => {
+            "what the message names, on the array, before the volume is eradicated"
+        }
+        Some(Reason::SnapshotScheduleRefused) => {
+            "ask for as many as the class keeps or leave `snapshots` out; the admin may set `claimsMayReduce` at the class"
+        }
+        Some(Reason::VolumeFailedDelete) => {
+            "what the message names: a node that still holds it, or an array that is away"
+        }
+        _ => "see the provisioner's log for this claim",
+    }
+}
+
+/// Seconds from a moment until now.
+fn age(
+    census: &Census,
+    made: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,
+) -> u64 {
+    let made = made.and_then(|made| u64::try_from(made.0.as_second()).ok());
+    made.map_or(0, |made| census.now.saturating_sub(made))
+}

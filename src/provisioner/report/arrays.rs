@@ -1,0 +1,86 @@
+//! The arrays: whether each answers, how full it is, and how many volumes of this cluster it has.
+
+use serde::Serialize;
+
+use super::{Census, Problem};
+use crate::contract::ArrayKind;
+use crate::contract::name::volume_prefix;
+use crate::provisioner::decide::Health;
+
+/// Share of an array that is used from which somebody should make room, in percent.
+const FULL: u64 = 85;
+
+/// One array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArrayLine {
+    /// How the storage document calls it.
+    pub name: String,
+    /// `FlashBlade` or `FlashArray`.
+    pub kind: &'static str,
+    /// `up` or `away`.
+    pub state: &'static str,
+    /// How many volumes of this cluster it has, destroyed ones aside; none when it cannot be asked.
+    pub volumes: Option<usize>,
+    /// What it can hold, in bytes.
+    pub capacity: Option<u64>,
+    /// What is used of that, in bytes.
+    pub used: Option<u64>,
+    /// What it has given out in sizes of volumes, in bytes.
+    pub provisioned: Option<u64>,
+}
+
+pub(super) fn arrays(census: &Census) -> (Vec<ArrayLine>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let lines = census.arrays.iter().map(|state| {
+        let kind = match state.kind {
+            ArrayKind::FlashBlade => "FlashBlade",
+            ArrayKind::FlashArray => "FlashArray",
+        };
+        let mut line = ArrayLine {
+            name: state.name.clone(),
+            kind,
+            state: "away",
+            volumes: volumes(census, &state.name),
+            capacity: None,
+            used: None,
+            provisioned: None,
+        };
+        let mut wrong = |what: String, remedy: &str| {
+            problems.push(Problem {
+                about: format!("array {}", state.name),
+                what,
+                remedy: remedy.to_owned(),
+                page: "docs/arrays.md#errors",
+            });
+        };
+        match &state.health {
+            Health::Up { capacity, .. } => {
+                line.state = "up";
+                line.capacity = Some(capacity.total);
+                line.used = Some(capacity.used);
+                line.provisioned = capacity.provisioned;
+                let share = capacity.used.saturating_mul(100).checked_div(capacity.total);
+                if let Some(share) = share.filter(|share| *share >= FULL) {
+                    wrong(format!("it is {share}% full"), "make room: apps get errors when it is full");
+                }
+            }
+            Health::Down(why) => wrong(
+                why.clone(),
+                "check what the message names: its address, token or certificate in the storage document, or the network from here to it; no data is lost meanwhile",
+            ),
+        }
+        line
+    });
+    let lines = lines.collect();
+    (lines, problems)
+}
+
+fn volumes(census: &Census, array: &str) -> Option<usize> {
+    let prefix = volume_prefix(&census.setup.as_ref()?.cluster);
+    let listed = census.listed.iter().find(|listed| listed.array == array)?;
+    let (_, volumes) = listed.volumes.as_ref().ok()?;
+    let ours =
+        volumes.iter().filter(|volume| !volume.destroyed && volume.name.starts_with(&prefix));
+    Some(ours.count())
+}

@@ -1,0 +1,162 @@
+//! The claims of our classes: in which state each is, and what keeps it from a better one.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use serde::Serialize;
+
+use super::{Census, PATIENCE, Problem, Scope, age, complaint, remedy};
+use crate::contract::Quantity;
+use crate::contract::annotation;
+use crate::contract::class_of;
+use crate::contract::name::persistent_volume;
+use crate::provisioner::decide::{ClassSetup, behind};
+
+/// One claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimLine {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its class.
+    pub class: String,
+    /// `Bound`, `Pending`, `Waiting` (for its first pod), `Growing`, `Going` or `Lost`.
+    pub state: &'static str,
+    /// What it asks for, in bytes.
+    pub asked: Option<u64>,
+    /// What it has, in bytes.
+    pub size: Option<u64>,
+    /// The array that has its volume.
+    pub array: Option<String>,
+    /// The volume's name there.
+    pub volume: Option<String>,
+    /// Its age in seconds.
+    pub age: u64,
+    /// What is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+pub(super) fn claims(
+    census: &Census,
+    classes: &BTreeMap<&str, Result<ClassSetup, String>>,
+    scope: &Scope,
+) -> (Vec<ClaimLine>, Vec<Problem>) {
+    let (mut lines, mut problems) = (Vec::new(), Vec::new());
+    let volumes: BTreeMap<&str, &PersistentVolume> = census
+        .volumes
+        .iter()
+        .filter_map(|volume| Some((volume.metadata.name.as_deref()?, volume)))
+        .collect();
+    for claim in &census.claims {
+        let Some((class, setup)) =
+            class_of(claim).and_then(|class| Some((class, classes.get(class)?)))
+        else {
+            continue;
+        };
+        let meta = &claim.metadata;
+        let is =
+            |wanted: &Option<String>, there: &Option<String>| wanted.is_none() || wanted == there;
+        if !is(&scope.namespace, &meta.namespace) || !is(&scope.claim, &meta.name) {
+            continue;
+        }
+        let uid = meta.uid.as_deref().unwrap_or_default();
+        let volume = volumes.get(persistent_volume(uid).as_str()).copied();
+        let (line, problem) = line(census, claim, class, setup, volume);
+        lines.push(line);
+        problems.extend(problem);
+    }
+    lines.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    problems.sort_by(|a, b| a.about.cmp(&b.about));
+    (lines, problems)
+}
+
+fn line(
+    census: &Census,
+    claim: &PersistentVolumeClaim,
+    class: &str,
+    setup: &Result<ClassSetup, String>,
+    volume: Option<&PersistentVolume>,
+) -> (ClaimLine, Option<Problem>) {
+    let meta = &claim.metadata;
+    let made = volume.and_then(behind);
+    let mut line = ClaimLine {
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+        class: class.to_owned(),
+        state: "Pending",
+        asked: asked(claim),
+        size: size(claim),
+        array: made.as_ref().map(|made| made.array.clone()),
+        volume: made.map(|made| made.volume.name.to_string()),
+        age: age(census, meta.creation_timestamp.as_ref()),
+        problem: None,
+    };
+    let waits = setup.as_ref().is_ok_and(|setup| setup.waits)
+        && !meta
+            .annotations
+            .as_ref()
+            .is_some_and(|all| all.contains_key(annotation::SELECTED_NODE));
+    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
+    line.state = match phase {
+        _ if meta.deletion_timestamp.is_some() => "Going",
+        Some("Lost") => "Lost",
+        Some("Bound") if line.asked > line.size => "Growing",
+        Some("Bound") => "Bound",
+        _ if waits => "Waiting",
+        _ => "Pending",
+    };
+    let told = complaint(census, meta.uid.as_deref().unwrap_or_default());
+    let told = told.map(|event| {
+        let note = event.note.clone().unwrap_or_default();
+        (note, remedy(event.reason.as_deref().unwrap_or_default()))
+    });
+    let going = age(census, meta.deletion_timestamp.as_ref());
+    let wrong = match line.state {
+        "Lost" => Some((
+            format!(
+                "its PersistentVolume {} is gone",
+                claim
+                    .spec
+                    .as_ref()
+                    .and_then(|spec| spec.volume_name.as_deref())
+                    .unwrap_or_default()
+            ),
+            "the volume may still be on its array: see `pso-gen orphans`; import it for a new claim",
+        )),
+        _ if told.is_some() => told,
+        "Pending" if setup.is_err() => Some((
+            setup.as_ref().err().cloned().unwrap_or_default(),
+            "a class cannot be changed: declare another one, and make the claim anew",
+        )),
+        "Pending" if line.age > PATIENCE => Some((
+            "nobody has looked after it yet".to_owned(),
+            "see that a provisioner leads, and that it has rights: its log, `/readyz`",
+        )),
+        "Going" if going > PATIENCE => Some((
+            "it is being deleted, and is still there".to_owned(),
+            "see which pods use it (`kubectl describe pvc`); and the provisioner's log",
+        )),
+        _ => None,
+    };
+    line.problem = wrong.as_ref().map(|(what, _)| what.clone());
+    let problem = wrong.map(|(what, remedy)| Problem {
+        about: format!("claim {}/{}", line.namespace, line.name),
+        what,
+        remedy: remedy.to_owned(),
+        page: "docs/provisioner.md#events",
+    });
+    (line, problem)
+}
+
+fn asked(claim: &PersistentVolumeClaim) -> Option<u64> {
+    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+    Quantity::bytes_of(&requests.get("storage")?.0)
+}
+
+fn size(claim: &PersistentVolumeClaim) -> Option<u64> {
+    let capacity = claim.status.as_ref()?.capacity.as_ref()?;
+    Quantity::bytes_of(&capacity.get("storage")?.0)
+}

@@ -1,0 +1,321 @@
+//! What is told of claims, released volumes, arrays, the lease and orphans.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::contract::ArrayKind;
+use crate::contract::{Capacity, Reach, Volume};
+use crate::provisioner::decide::{ArrayTraits, Health};
+
+/// 2026-11-23T07:00:00Z
+const NOW: u64 = 1_795_417_200;
+const UID: &str = "11111111-1111-1111-1111-111111111111";
+
+fn typed<T: DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).expect("typed")
+}
+
+fn array(name: &str, health: Health) -> ArrayState {
+    let (kind, traits) = (ArrayKind::FlashBlade, ArrayTraits::default());
+    ArrayState { name: name.to_owned(), kind, traits, health }
+}
+
+fn up(used: u64) -> Health {
+    let capacity = Capacity { total: 1000, used, provisioned: Some(500) };
+    let reach = Reach::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
+    Health::Up { id: "a".to_owned(), capacity, reach }
+}
+
+fn on_array(name: &str, made: u64) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        id: format!("id of {name}"),
+        size: 1 << 30,
+        destroyed: false,
+        created: Some(made * 1000),
+        ..Volume::default()
+    }
+}
+
+/// One class, one array that has one volume, and one claim of it that is bound.
+fn census() -> Census {
+    let class = json!({
+        "metadata": {"name": "pure-file"}, "provisioner": "pso-gen.io/provisioner",
+        "parameters": {"backend": "file"},
+    });
+    let claim = json!({
+        "metadata": {
+            "namespace": "files", "name": "data", "uid": UID, "creationTimestamp": "2026-11-23T06:00:00Z",
+        },
+        "spec": {
+            "storageClassName": "pure-file", "volumeName": format!("pvc-{UID}"),
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+        "status": {"phase": "Bound", "capacity": {"storage": "1Gi"}},
+    });
+    let name = format!("prod-pvc-{UID}");
+    let volume = json!({
+        "metadata": {"name": format!("pvc-{UID}"), "uid": "v", "annotations": {
+            "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner", "pso-gen.io/array": "fb1",
+            "pso-gen.io/array-id": "a", "pso-gen.io/volume": name, "pso-gen.io/volume-id": format!("id of {name}"),
+        }},
+        "spec": {
+            "claimRef": {"namespace": "files", "name": "data", "uid": UID},
+            "persistentVolumeReclaimPolicy": "Delete",
+        },
+        "status": {"phase": "Bound", "lastPhaseTransitionTime": "2026-11-23T06:00:00Z"},
+    });
+    let listed = Ok(("a".to_owned(), vec![on_array(&name, NOW - 3600)]));
+    Census {
+        claims: vec![typed(claim)],
+        volumes: vec![typed(volume)],
+        classes: vec![typed(class)],
+        arrays: vec![array("fb1", up(100))],
+        listed: vec![Listed { array: "fb1".to_owned(), volumes: listed }],
+        setup: Some(Setup::of("prod")),
+        identity: None,
+        registrations: Vec::new(),
+        now: NOW,
+        ..Census::default()
+    }
+}
+
+/// The claim without its PersistentVolume.
+fn pending() -> Census {
+    let mut census = census();
+    census.volumes.clear();
+    census.claims[0].status = Some(typed(json!({"phase": "Pending"})));
+    census.claims[0].spec.as_mut().expect("a spec").volume_name = None;
+    census
+}
+
+fn event(reason: &str, kind: &str, time: &str) -> Event {
+    typed(json!({
+        "metadata": {"name": reason}, "regarding": {"uid": UID}, "reason": reason, "type": kind,
+        "note": format!("note of {reason}"), "eventTime": time,
+    }))
+}
+
+fn report(census: &Census) -> Report {
+    Report::new(census, &Scope::default(), None)
+}
+
+fn problems(census: &Census) -> Vec<String> {
+    let problems = report(census).problems.into_iter();
+    problems.map(|problem| format!("{}: {}", problem.about, problem.what)).collect()
+}
+
+#[test]
+fn what_is_well_is_told_without_a_problem() {
+    let report = report(&census());
+    assert_eq!(report.problems, []);
+    let claim = &report.claims[0];
+    assert_eq!((claim.state, claim.age), ("Bound", 3600));
+    assert_eq!((claim.array.as_deref(), claim.size), (Some("fb1"), Some(1 << 30)));
+    assert_eq!(report.arrays[0].volumes, Some(1));
+    assert_eq!((report.orphans.len(), report.released.len(), report.marks), (0, 0, 0));
+}
+
+#[test]
+fn the_newest_event_says_why_a_claim_is_pending() {
+    let mut census = pending();
+    assert_eq!(problems(&census)[..1], ["claim files/data: nobody has looked after it yet"]);
+    census.events.push(event("ProvisioningFailed", "Warning", "2026-11-23T06:10:00.000000Z"));
+    assert_eq!(problems(&census)[..1], ["claim files/data: note of ProvisioningFailed"]);
+    census.events.push(event("Provisioning", "Normal", "2026-11-23T06:20:00.000000Z"));
+    assert_eq!(problems(&census)[..1], ["claim files/data: nobody has looked after it yet"]);
+    census.now = NOW - 3600 + 10;
+    assert_eq!(problems(&census), [""; 0], "it is young");
+    census.events[0].regarding = None;
+    assert_eq!(problems(&census), [""; 0], "an event about something else");
+}
+
+#[test]
+fn a_claim_that_waits_for_its_pod_is_no_problem() {
+    let mut census = pending();
+    census.classes[0].volume_binding_mode = Some("WaitForFirstConsumer".to_owned());
+    census.listed.clear();
+    assert_eq!(report(&census).claims[0].state, "Waiting");
+    assert_eq!(problems(&census), [""; 0]);
+    let node = [("volume.kubernetes.io/selected-node".to_owned(), "n1".to_owned())];
+    census.claims[0].metadata.annotations = Some(node.into());
+    assert_eq!(report(&census).claims[0].state, "Pending");
+}
+
+#[test]
+fn claims_of_others_are_left_out_and_a_scope_narrows() {
+    let mut census = census();
+    let mut other = census.claims[0].clone();
+    other.metadata.namespace = Some("other".to_owned());
+    census.claims.push(other.clone());
+    other.spec.as_mut().expect("a spec").storage_class_name = Some("standard".to_owned());
+    census.claims.push(other);
+    assert_eq!(report(&census).claims.len(), 2);
+    let scope = Scope { namespace: Some("files".to_owned()), claim: None };
+    assert_eq!(Report::new(&census, &scope, None).claims.len(), 1);
+    let scope = Scope { claim: Some("none".to_owned()), ..scope };
+    assert_eq!(Report::new(&census, &scope, None).claims.len(), 0);
+}
+
+#[test]
+fn growth_loss_and_an_end_that_does_not_come_are_told() {
+    let mut census = census();
+    let requests = typed(json!({"requests": {"storage": "2Gi"}}));
+    census.claims[0].spec.as_mut().expect("a spec").resources = Some(requests);
+    assert_eq!((report(&census).claims[0].state, problems(&census)), ("Growing", Vec::new()));
+    census.events.push(event("VolumeResizeFailed", "Warning", "2026-11-23T06:10:00.000000Z"));
+    assert_eq!(problems(&census), ["claim files/data: note of VolumeResizeFailed"]);
+    census.events.clear();
+    census.claims[0].metadata.deletion_timestamp = Some(typed(json!("2026-11-23T06:30:00Z")));
+    assert_eq!(problems(&census), ["claim files/data: it is being deleted, and is still there"]);
+    census.claims[0].metadata.deletion_timestamp = None;
+    census.claims[0].status = Some(typed(json!({"phase": "Lost"})));
+    let lost = format!("claim files/data: its PersistentVolume pvc-{UID} is gone");
+    assert_eq!(problems(&census), [lost]);
+}
+
+#[test]
+fn a_released_volume_that_stays_is_told_unless_it_is_retained() {
+    let mut census = census();
+    census.claims.clear();
+    census.volumes[0].status.as_mut().expect("a status").phase = Some("Released".to_owned());
+    let what = "its volume is to be destroyed, and nobody has done so";
+    assert_eq!(problems(&census), [format!("PersistentVolume pvc-{UID}: {what}")]);
+    let spec = census.volumes[0].spec.as_mut().expect("a spec");
+    spec.persistent_volume_reclaim_policy = Some("Retain".to_owned());
+    let report = report(&census);
+    assert_eq!((report.problems.len(), report.released[0].claim.as_str()), (0, "files/data"));
+    assert_eq!(report.orphans, [], "its PersistentVolume knows it");
+}
+
+#[test]
+fn arrays_that_are_away_or_full_are_told() {
+    let mut census = census();
+    census.arrays = vec![
+        array("fb1", up(849)),
+        array("fb2", up(850)),
+        array("fb3", Health::Down("not reached".to_owned())),
+    ];
+    assert_eq!(problems(&census), ["array fb2: it is 85% full", "array fb3: not reached"]);
+}
+
+#[test]
+fn a_lease_that_nobody_renews_is_told() {
+    let mut census = census();
+    let told = |census: &Census| {
+        let report = Report::new(census, &Scope::default(), Some("pso/pso-gen"));
+        report.problems.first().map(|problem| problem.what.clone())
+    };
+    assert!(told(&census).expect("a problem").starts_with("nobody leads"));
+    let lease = |time: &str| {
+        typed(json!({"spec": {
+            "holderIdentity": "pod-1", "renewTime": time, "leaseDurationSeconds": 15,
+        }}))
+    };
+    census.lease = Some(lease("2026-11-23T06:59:50.000000Z"));
+    assert_eq!(told(&census), None);
+    census.lease = Some(lease("2026-11-23T06:59:00.000000Z"));
+    assert_eq!(told(&census).expect("a problem"), "pod-1 led, and has not said so for 60 s");
+}
+
+#[test]
+fn an_orphan_is_known_to_nobody_ours_by_name_and_old() {
+    let mut census = census();
+    census.claims.clear();
+    census.volumes.clear();
+    let orphans = |census: &Census| {
+        let (orphans, problem) = orphans(census, GRACE);
+        assert_eq!(problem.is_some(), !orphans.is_empty());
+        orphans.into_iter().map(|orphan| orphan.name).collect::<Vec<_>>()
+    };
+    let name = format!("prod-pvc-{UID}");
+    assert_eq!(orphans(&census), [name.as_str()]);
+    let whole = census.clone();
+    let volumes = |census: &mut Census, volume: Volume| {
+        census.listed[0].volumes = Ok(("a".to_owned(), vec![volume]));
+    };
+    volumes(&mut census, on_array(&name, NOW - GRACE + 1));
+    assert_eq!(orphans(&census), [""; 0], "too young");
+    volumes(&mut census, Volume { created: None, ..on_array(&name, 0) });
+    assert_eq!(orphans(&census), [""; 0], "nobody knows how old it is");
+    volumes(&mut census, Volume { destroyed: true, ..on_array(&name, 0) });
+    assert_eq!(orphans(&census), [""; 0], "destroyed");
+    for other in ["prod-b-pvc-11111111-1111-1111-1111-111111111111", "prod-pvc-mine", "archive"] {
+        volumes(&mut census, on_array(other, 0));
+        assert_eq!(orphans(&census), [""; 0], "{other} is not ours");
+    }
+    // Any claim with the UID knows it, and any PersistentVolume with the array and the id, or with the name.
+    let known = super::tests::census();
+    let mut by_claim = whole.clone();
+    by_claim.claims = known.claims;
+    assert_eq!(orphans(&by_claim), [""; 0]);
+    let mut by_volume = whole;
+    by_volume.volumes = known.volumes;
+    assert_eq!(orphans(&by_volume), [""; 0]);
+    by_volume.listed[0].array = "renamed".to_owned();
+    assert_eq!(orphans(&by_volume), [""; 0], "the array has got another name");
+    let annotations = by_volume.volumes[0].metadata.annotations.as_mut().expect("annotated");
+    annotations.insert("pso-gen.io/volume-id".to_owned(), "another".to_owned());
+    assert_eq!(orphans(&by_volume), [name.as_str()], "that one has another volume");
+}
+
+#[test]
+fn what_people_do_to_a_volume_by_hand_is_told_with_the_time_that_is_left() {
+    let name = format!("prod-pvc-{UID}");
+    let told = |change: &dyn Fn(&mut Volume)| {
+        let mut census = census();
+        let spec = census.volumes[0].spec.as_mut().expect("a spec");
+        spec.capacity = Some([("storage".to_owned(), typed(json!("1Gi")))].into());
+        let mut there = on_array(&name, NOW - 3600);
+        change(&mut there);
+        census.listed[0].volumes = Ok(("a".to_owned(), vec![there]));
+        problems(&census)
+    };
+    assert_eq!(told(&|_| {}), [""; 0]);
+    let about = format!("claim files/data: its volume {name}");
+    let destroyed = told(&|there| (there.destroyed, there.time_left) = (true, Some(19_800_000)));
+    assert_eq!(
+        destroyed,
+        [format!("{about} is destroyed on fb1; fb1 eradicates it in 5 h 30 min")]
+    );
+    let renamed = told(&|there| there.name = "mine".to_owned());
+    assert_eq!(renamed, [format!("{about} on fb1 is called mine now")]);
+    let moved = told(&|there| there.name = format!("realm::{name}"));
+    assert_eq!(moved, [format!("{about} on fb1 was moved to realm::{name}")]);
+    let shrunk = told(&|there| there.size = 1 << 29);
+    assert_eq!(shrunk, [format!("{about} on fb1 has 512Mi, and its PersistentVolume says 1Gi")]);
+    let restored = told(&|there| there.id = "another".to_owned());
+    let two = format!("{about} is not on fb1 any more, which has another volume of that name");
+    assert_eq!(restored[0], two);
+    assert!(restored[1].contains("1 volumes are known neither"), "{restored:?}");
+}
+
+#[test]
+fn an_array_that_was_taken_out_of_the_document_is_told_of_with_what_names_it() {
+    let mut census = census();
+    census.arrays = vec![array("fb2", up(100))];
+    census.listed.clear();
+    let mut on_its_way = pending().claims.remove(0);
+    on_its_way.metadata = typed(json!({
+        "namespace": "files", "name": "new", "uid": "2", "finalizers": ["pso-gen.io/volume"],
+        "annotations": {"pso-gen.io/array": "fb1,fb2"},
+        "creationTimestamp": "2026-11-23T06:00:00Z",
+    }));
+    census.claims.push(on_its_way);
+    let told = problems(&census);
+    let removed = "array fb1: the storage document does not have it, and 1 PersistentVolumes and 1 claims on their way name it";
+    assert_eq!(told[0], removed, "{told:?}");
+    assert!(report(&census).problems[0].remedy.contains("reclaim policy set to Retain"));
+}
+
+#[test]
+fn a_claim_is_found_by_its_old_annotation() {
+    let mut census = census();
+    census.claims[0].spec.as_mut().expect("a spec").storage_class_name = None;
+    assert_eq!(report(&census).claims.len(), 0);
+    let annotations = census.claims[0].metadata.annotations.get_or_insert_default();
+    annotations
+        .insert(crate::contract::annotation::LEGACY_CLASS.to_owned(), "pure-file".to_owned());
+    assert_eq!(report(&census).claims[0].class, "pure-file");
+}

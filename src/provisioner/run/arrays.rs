@@ -1,0 +1,286 @@
+//! The arrays of a storage document: who talks to each, and how each is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tracing::{info, warn};
+
+use super::counted::CountedArray;
+use super::metrics::Metrics;
+use crate::arrays::{Array, Error, OnlyIf};
+use crate::contract::ArrayKind;
+use crate::contract::name::volume_prefix;
+use crate::contract::{Name, Volume};
+use crate::provisioner::decide::{ArrayState, ArrayTraits, Health, Listed, Setup, refresh};
+
+/// The arrays, and what the admin has set.
+#[derive(Debug, Clone)]
+pub struct Arrays {
+    setup: Arc<Setup>,
+    arrays: Arc<BTreeMap<String, Client>>,
+}
+
+/// One array: what is known of it, and who talks to it.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) kind: ArrayKind,
+    pub(super) traits: ArrayTraits,
+    pub(super) array: Arc<dyn Array>,
+}
+
+impl Arrays {
+    pub(super) fn new(setup: Setup, arrays: impl IntoIterator<Item = Client>) -> Self {
+        let arrays = arrays.into_iter();
+        let named = arrays.map(|client| (client.array.name().to_owned(), client));
+        Self { setup: Arc::new(setup), arrays: Arc::new(named.collect()) }
+    }
+
+    /// Returns the same, with all operations counted.
+    pub(super) fn counted(&self, metrics: &Metrics) -> Self {
+        let arrays = self.arrays.iter().map(|(name, client)| {
+            let Client { kind, traits, array } = client;
+            let array = Arc::new(CountedArray::new(Arc::clone(array), metrics.clone()));
+            (name.clone(), Client { kind: *kind, traits: traits.clone(), array })
+        });
+        Self { setup: Arc::clone(&self.setup), arrays: Arc::new(arrays.collect()) }
+    }
+
+    pub(super) fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Whether some array is not reached by all nodes.
+    pub(super) fn have_topology(&self) -> bool {
+        self.arrays.values().any(|client| !client.traits.topology.is_empty())
+    }
+
+    /// Returns the array of a name.
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<dyn Array>> {
+        self.arrays.get(name).map(|client| &client.array)
+    }
+
+    /// Returns the kind of the array of a name.
+    pub(super) fn kind(&self, name: &str) -> Option<ArrayKind> {
+        self.arrays.get(name).map(|client| client.kind)
+    }
+
+    /// Returns the same for a cluster whose identity is known.
+    pub(super) fn of_cluster(&self, identities: Vec<String>) -> Self {
+        let setup = Setup { identities, ..Setup::clone(&self.setup) };
+        Self { setup: Arc::new(setup), arrays: Arc::clone(&self.arrays) }
+    }
+
+    /// Returns all arrays.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<dyn Array>> {
+        self.arrays.values().map(|client| &client.array)
+    }
+
+    /// Lists the volumes of all arrays whose names begin with the cluster's, and those that are imported.
+    pub(super) async fn list(&self) -> Vec<Listed> {
+        let prefix = volume_prefix(&self.setup.cluster);
+        let prefix = prefix.as_str();
+        let lists = self.arrays.iter().map(|(name, client)| async move {
+            let imports = self.setup.imports.values().filter(|import| import.array == *name);
+            let imports: Vec<_> = imports.map(|import| import.volume.clone()).collect();
+            let volumes = listed(client.array.as_ref(), prefix, &imports).await;
+            Listed { array: name.clone(), volumes: volumes.map_err(|error| error.advised()) }
+        });
+        join_all(lists).await
+    }
+
+    /// Asks an array once more for those of its volumes that have some ids, and puts the answer into the list of
+    /// them.
+    pub(super) async fn look_up(
+        &self,
+        array: &str,
+        (array_id, mut there): (String, Vec<Volume>),
+        ids: &[String],
+    ) -> Result<(String, Vec<Volume>), String> {
+        let Some(client) = self.arrays.get(array) else {
+            return Err(format!("the storage document has no array {array}"));
+        };
+        // Another array at the address has of course none of them.
+        let only_if = OnlyIf { array_id: Some(array_id.clone()), fence: None };
+        let found = client.array.only_if(only_if).find(ids).await;
+        refresh(&mut there, ids, found.map_err(|error| error.to_string())?);
+        Ok((array_id, there))
+    }
+
+    /// Ends the sessions with all arrays.
+    pub async fn log_out(&self) {
+        join_all(self.arrays.values().map(|client| client.array.log_out())).await;
+    }
+}
+
+/// How long an array may take to say how it is.
+const IN_TIME: Duration = Duration::from_secs(10);
+
+/// Asks arrays how they are, again and again.
+#[derive(Debug)]
+pub(super) struct Lookout {
+    arrays: Arrays,
+    metrics: Metrics,
+    /// What each was last found to be.
+    before: BTreeMap<String, Seen>,
+}
+
+/// How an array was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    There,
+    /// The word for why not.
+    Away(&'static str),
+}
+
+impl Lookout {
+    pub(super) fn new(arrays: Arrays, metrics: Metrics) -> Self {
+        Self { arrays, metrics, before: BTreeMap::new() }
+    }
+
+    /// Asks all arrays at once. One that does not answer in time is away: it must not make what is known of
+    /// the others old.
+    pub(super) async fn look(&mut self) -> Vec<ArrayState> {
+        let answers = self.arrays.arrays.iter().map(|(name, client)| async move {
+            let Client { kind, traits, array } = client;
+            (name.clone(), *kind, traits.clone(), health(array.as_ref()).await)
+        });
+        let mut answers = join_all(answers).await;
+        refuse_doubles(&mut answers);
+        let states = answers.into_iter().map(|(name, kind, traits, answer)| {
+            self.note(&name, &answer);
+            let health = answer.unwrap_or_else(|away| Health::Down(away.why));
+            ArrayState { name, kind, traits, health }
+        });
+        states.collect()
+    }
+
+    /// Says what is news: an array that stays away is none.
+    fn note(&mut self, array: &str, answer: &Result<Health, Away>) {
+        let capacity = match answer {
+            Ok(Health::Up { capacity, .. }) => Some(*capacity),
+            _ => None,
+        };
+        self.metrics.array(array, capacity);
+        let seen = answer.as_ref().map_or_else(|away| Seen::Away(away.reason), |_| Seen::There);
+        let before = self.before.insert(array.to_owned(), seen);
+        match (news(before, seen), answer) {
+            (Some(what), Err(Away { reason, why })) => {
+                warn!(array, reason, error = why, "array {what}");
+            }
+            (Some(what), Ok(_)) => info!(array, "array {what}"),
+            (None, _) => {}
+        }
+    }
+}
+
+/// What an array has answered, with its name and what the storage document says of it.
+type Answer = (String, ArrayKind, ArrayTraits, Result<Health, Away>);
+
+/// Refuses arrays that the storage document has under two names: what is deleted under one of them would be
+/// gone under the other.
+fn refuse_doubles(answers: &mut [Answer]) {
+    let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, _, _, answer) in &*answers {
+        if let Ok(Health::Up { id, .. }) = answer {
+            names.entry(id.clone()).or_default().push(name.clone());
+        }
+    }
+    for (_, _, _, answer) in answers {
+        if let Ok(Health::Up { id, .. }) = answer
+            && let Some(names) = names.get(id).filter(|names| names.len() > 1)
+        {
+            let why = format!(
+                "{} are one array, whose id is {id}; remove all but one of them from the storage document",
+                names.join(" and ")
+            );
+            *answer = Err(Away { reason: "NamedTwice", why });
+        }
+    }
+}
+
+/// What is to be told of an array, if anything.
+fn news(before: Option<Seen>, now: Seen) -> Option<&'static str> {
+    match (before, now) {
+        (Some(before), now) if before == now => None,
+        (_, Seen::Away(_)) => Some("is away"),
+        (None, Seen::There) => Some("is there"),
+        (Some(_), Seen::There) => Some("is back"),
+    }
+}
+
+/// Why an array cannot be asked for anything: a word, and for people.
+#[derive(Debug)]
+struct Away {
+    reason: &'static str,
+    why: String,
+}
+
+async fn health(array: &dyn Array) -> Result<Health, Away> {
+    let asked = async {
+        let id = array.identity().await?.id;
+        let capacity = array.capacity().await?;
+        let reach = array.reach().await?;
+        Ok(Health::Up { id, capacity, reach })
+    };
+    match tokio::time::timeout(IN_TIME, asked).await {
+        Ok(Ok(health)) => Ok(health),
+        Ok(Err(error)) => {
+            let error: Error = error;
+            Err(Away { reason: error.reason(), why: error.kind().to_string() })
+        }
+        Err(_) => {
+            let why = format!("the array does not say in {} s how it is", IN_TIME.as_secs());
+            Err(Away { reason: "Slow", why })
+        }
+    }
+}
+
+async fn listed(
+    array: &dyn Array,
+    prefix: &str,
+    imports: &[Name],
+) -> Result<(String, Vec<Volume>), Error> {
+    let mut volumes = array.list(prefix).await?;
+    for import in imports {
+        let there = array.describe(import).await?;
+        volumes.extend(there.filter(|there| volumes.iter().all(|each| each.id != there.id)));
+    }
+    // Every log-in compares the id with the one before; asked for afterwards, it is that of the list.
+    Ok((array.identity().await?.id, volumes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_array_under_two_names_is_refused_under_both() {
+        let answer = |name: &str, id: &str| {
+            let capacity = crate::contract::Capacity { total: 1, used: 0, provisioned: None };
+            let reach = crate::contract::Reach::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
+            let health = Health::Up { id: id.to_owned(), capacity, reach };
+            (name.to_owned(), ArrayKind::FlashBlade, ArrayTraits::default(), Ok(health))
+        };
+        let mut answers = [answer("fb1", "1"), answer("fb2", "2"), answer("old", "1")];
+        refuse_doubles(&mut answers);
+        let why =
+            answers.map(|(_, _, _, answer)| answer.map_or_else(|away| away.why, |_| String::new()));
+        let double = "fb1 and old are one array, whose id is 1; remove all but one of them from the storage document";
+        assert_eq!(why, [double, "", double]);
+    }
+
+    #[test]
+    fn an_array_that_stays_away_is_told_of_once() {
+        let mut before = None;
+        let mut told = |now| news(before.replace(now), now);
+        assert_eq!(told(Seen::There), Some("is there"));
+        assert_eq!(told(Seen::There), None);
+        assert_eq!(told(Seen::Away("Unreachable")), Some("is away"));
+        assert_eq!(told(Seen::Away("Unreachable")), None);
+        assert_eq!(told(Seen::Away("LoginRefused")), Some("is away"), "for another reason");
+        assert_eq!(told(Seen::There), Some("is back"));
+        assert_eq!(news(None, Seen::Away("NoToken")), Some("is away"), "from the start");
+    }
+}

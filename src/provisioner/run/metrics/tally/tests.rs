@@ -1,0 +1,237 @@
+use super::*;
+use crate::contract::Retry;
+use crate::provisioner::decide::{About, Reason, Seen};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Bench {
+    tally: Tally,
+    now: Instant,
+}
+
+fn claim() -> Key {
+    Key::Claim("u".to_owned())
+}
+
+fn subject() -> Subject {
+    Subject {
+        claim: "apps/data".to_owned(),
+        volume: None,
+        array: None,
+        class: "pure-file".to_owned(),
+        source: "PersistentVolumeClaim",
+        goes: false,
+        is_settled: false,
+    }
+}
+
+fn seen() -> Seen {
+    let word = "x".to_owned();
+    Seen { namespace: None, name: word.clone(), uid: word.clone(), version: word }
+}
+
+fn intend() -> Effect {
+    let asked = vec!["fb2".to_owned(), "fb1".to_owned()];
+    Effect::Intend { claim: seen(), asked, ids: Vec::new(), import: None, size: 1 }
+}
+
+fn read() -> Effect {
+    Effect::ReadVolume { name: "x".to_owned() }
+}
+
+fn away() -> Trouble {
+    let message = "away".to_owned();
+    Trouble::Array { reason: "Unreachable", message, retry: Retry::Soon }
+}
+
+fn told() -> Vec<Effect> {
+    let (severity, about) = (Severity::Warning, About::Claim);
+    let (reason, message) = (Reason::ProvisioningFailed, "away".to_owned());
+    vec![Effect::Tell { severity, about, reason, message }, Effect::Later(SECOND)]
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { tally: Tally::new(Metrics::new()), now: Instant::now() }
+    }
+
+    /// A step a second later, which begins all that came out of it.
+    fn step(
+        &mut self,
+        key: &Key,
+        subject: Option<&Subject>,
+        trouble: Option<&Trouble>,
+        effects: &[Effect],
+    ) {
+        self.now += SECOND;
+        self.tally.stepped(key, subject, trouble, effects, self.now);
+        for effect in effects {
+            self.tally.begins(key, effect, self.now);
+        }
+    }
+
+    fn value(&self, start: &str) -> Option<String> {
+        let text = self.tally.metrics.text();
+        text.lines().find_map(|line| line.strip_prefix(start)?.strip_prefix(' ').map(str::to_owned))
+    }
+
+    fn survey(&mut self, state: State) {
+        let claims = [(claim(), state, "pure-file", 7 * SECOND)];
+        self.tally.survey(claims.into_iter(), 3, self.now);
+    }
+
+    #[track_caller]
+    fn holds(&self, start: &str, value: &str) {
+        assert_eq!(self.value(start).as_deref(), Some(value), "{start}");
+    }
+}
+
+#[test]
+fn a_claim_counts_once_when_it_is_settled_and_each_failure_of_it() {
+    let mut bench = Bench::new();
+    let mut subject = subject();
+    let of = r#"{class="pure-file",source="PersistentVolumeClaim"}"#;
+    bench.step(&claim(), Some(&subject), None, &[]);
+    bench.step(&claim(), Some(&subject), None, &[intend()]);
+    bench.holds(r#"pso_gen_effects_under_way{effect="intend"}"#, "1");
+    bench.survey(State::Pending);
+    bench.holds(r#"pso_gen_claims{class="pure-file",state="pending"}"#, "1");
+    bench.holds(r#"pso_gen_claims{class="pure-file",state="failing"}"#, "0");
+    bench.holds(r#"pso_gen_claims_oldest_pending_seconds{class="pure-file"}"#, "7.0");
+    bench.holds("pso_gen_messages_waiting", "3");
+
+    let done = Err(away());
+    let ended = bench.tally.ends(&claim(), &done, Some(&subject)).expect("begun");
+    assert_eq!((ended.effect, ended.array.as_deref()), ("intend", Some("fb1")));
+    bench.holds(r#"pso_gen_effects_under_way{effect="intend"}"#, "0");
+    bench.step(&claim(), Some(&subject), Some(&away()), &told());
+    bench.holds(&format!("controller_persistentvolumeclaim_provision_failed_total{of}"), "1");
+    bench.holds(r#"pso_gen_events_total{reason="ProvisioningFailed",type="Warning"}"#, "1");
+    bench.survey(State::Pending);
+    bench.holds("pso_gen_retries_waiting", "1");
+    bench.holds(r#"pso_gen_claims{class="pure-file",state="failing"}"#, "1");
+    bench.holds(r#"pso_gen_claims{class="pure-file",state="pending"}"#, "0");
+
+    // Somebody was faster: no failure.
+    bench.tally.due(&claim());
+    let later = [Effect::Later(SECOND)];
+    bench.step(&claim(), Some(&subject), Some(&Trouble::Conflict), &later);
+    bench.holds(&format!("controller_persistentvolumeclaim_provision_failed_total{of}"), "1");
+
+    bench.tally.due(&claim());
+    bench.step(&claim(), Some(&subject), None, &[intend()]);
+    subject.is_settled = true;
+    bench.step(&claim(), Some(&subject), None, &[]);
+    bench.step(&claim(), Some(&subject), None, &[]);
+    bench.holds(&format!("controller_persistentvolumeclaim_provision_total{of}"), "1");
+    let took = "controller_persistentvolumeclaim_provision_duration_seconds";
+    bench.holds(&format!("{took}_sum{of}"), "4.0");
+    bench.survey(State::Bound);
+    bench.holds(r#"pso_gen_claims{class="pure-file",state="bound"}"#, "1");
+    bench.holds(r#"pso_gen_claims_oldest_pending_seconds{class="pure-file"}"#, "0.0");
+    bench.holds("pso_gen_retries_waiting", "0");
+}
+
+#[test]
+fn what_nobody_began_or_somebody_gave_up_does_not_count() {
+    let mut bench = Bench::new();
+    let (mut settled, mut going) = (subject(), subject());
+    settled.is_settled = true;
+    going.goes = true;
+    // Bound before this process was there.
+    bench.step(&claim(), Some(&settled), None, &[]);
+    // Deleted on the way.
+    bench.step(&claim(), Some(&subject()), None, &[intend()]);
+    bench.step(&claim(), Some(&going), None, &[read()]);
+    going.is_settled = true;
+    bench.step(&claim(), Some(&going), None, &[]);
+    bench.step(&claim(), None, None, &[]);
+    bench.step(&claim(), Some(&settled), None, &[]);
+    assert!(!bench.tally.metrics.text().contains("provision_total{"));
+}
+
+#[test]
+fn growth_counts_when_the_array_has_done_it_and_its_failures_are_its_own() {
+    let mut bench = Bench::new();
+    let mut settled = subject();
+    settled.is_settled = true;
+    let name = crate::contract::Name::new("v".to_owned()).expect("a name");
+    let volume = crate::contract::VolumeId { name, id: "1".to_owned() };
+    let (array, array_id) = ("fb1".to_owned(), "id".to_owned());
+    let grow = Effect::Grow { array, array_id, volume, size: 2 };
+    bench.step(&claim(), Some(&settled), None, std::slice::from_ref(&grow));
+    bench.tally.ends(&claim(), &Err(away()), Some(&settled));
+    bench.step(&claim(), Some(&settled), Some(&away()), &told());
+    bench.survey(State::Bound);
+    bench.holds(r#"pso_gen_claims{class="pure-file",state="failing"}"#, "1");
+    bench.holds(r#"pso_gen_claims_oldest_pending_seconds{class="pure-file"}"#, "0.0");
+    bench.step(&claim(), Some(&settled), None, &[grow]);
+    bench.tally.ends(&claim(), &Ok(Outcome::Volume(None)), Some(&settled));
+    bench.step(&claim(), Some(&settled), None, &[read()]);
+    // What is left to write of a bound claim is no growth.
+    bench.tally.ends(&claim(), &Err(away()), Some(&settled));
+    bench.step(&claim(), Some(&settled), Some(&away()), &told());
+    bench.step(&claim(), Some(&settled), None, &[intend()]);
+    bench.survey(State::Bound);
+    bench.holds(r#"pso_gen_claims{class="pure-file",state="bound"}"#, "1");
+    bench.holds(r#"pso_gen_growths_total{class="pure-file"}"#, "1");
+    bench.holds(r#"pso_gen_growths_failed_total{class="pure-file"}"#, "1");
+    assert!(!bench.tally.metrics.text().contains("provision_failed_total{"));
+}
+
+#[test]
+fn how_many_orphans_there_are_is_not_made_up() {
+    let bench = Bench::new();
+    bench.tally.orphans([("fb1", Some(2)), ("fa1", None)].into_iter());
+    bench.holds(r#"pso_gen_orphans{array="fb1"}"#, "2");
+    assert_eq!(bench.value(r#"pso_gen_orphans{array="fa1"}"#), None);
+    bench.tally.orphans([("fb1", None)].into_iter());
+    assert_eq!(bench.value(r#"pso_gen_orphans{array="fb1"}"#), None);
+}
+
+#[test]
+fn snapshots_count_by_class_and_make_no_claim_fail() {
+    let mut bench = Bench::new();
+    let key = Key::Snapshots("pvc-u".to_owned());
+    let name = crate::contract::Name::new("v".to_owned()).expect("a name");
+    let volume = crate::contract::VolumeId { name, id: "1".to_owned() };
+    let suffix = crate::contract::Suffix::new("s".to_owned()).expect("a suffix");
+    let take = Effect::TakeSnapshot { array: "fb1".to_owned(), volume, suffix };
+    bench.step(&key, Some(&subject()), None, std::slice::from_ref(&take));
+    bench.tally.ends(&key, &Err(away()), Some(&subject()));
+    bench.step(&key, Some(&subject()), Some(&away()), &told());
+    bench.step(&key, Some(&subject()), None, &[take]);
+    bench.tally.ends(&key, &Ok(Outcome::Good), Some(&subject()));
+    bench.step(&key, Some(&subject()), None, &[]);
+    bench.survey(State::Bound);
+    bench.holds(r#"pso_gen_snapshots_failed_total{class="pure-file"}"#, "1");
+    bench.holds(r#"pso_gen_snapshots_total{class="pure-file"}"#, "1");
+    bench.holds(r#"pso_gen_claims{class="pure-file",state="failing"}"#, "0");
+}
+
+#[test]
+fn a_released_volume_counts_when_it_is_gone_after_we_destroyed_it() {
+    let key = Key::Volume("pvc-u".to_owned());
+    let name = crate::contract::Name::new("v".to_owned()).expect("a name");
+    let volume = crate::contract::VolumeId { name, id: "1".to_owned() };
+    let owner = Box::default();
+    let (array, at) = ("fb1".to_owned(), crate::provisioner::decide::Moment::default());
+    let destroy = Effect::Destroy { array, array_id: None, volume, owner, read: at };
+    let mut bench = Bench::new();
+    let of = r#"{class="pure-file"}"#;
+    bench.step(&key, Some(&subject()), None, &[read()]);
+    bench.step(&key, Some(&subject()), Some(&away()), &told());
+    bench.holds(&format!("controller_persistentvolume_delete_failed_total{of}"), "1");
+    bench.step(&key, Some(&subject()), None, &[destroy]);
+    bench.tally.ends(&key, &Ok(Outcome::Good), Some(&subject()));
+    bench.step(&key, None, None, &[]);
+    bench.holds(&format!("controller_persistentvolume_delete_total{of}"), "1");
+    let took = "controller_persistentvolume_delete_duration_seconds";
+    bench.holds(&format!("{took}_sum{of}"), "3.0");
+
+    // One that is kept is only let go.
+    bench.step(&key, Some(&subject()), None, &[Effect::Release { volume: seen() }]);
+    bench.tally.ends(&key, &Ok(Outcome::Good), Some(&subject()));
+    bench.step(&key, None, None, &[]);
+    bench.holds(&format!("controller_persistentvolume_delete_total{of}"), "1");
+}

@@ -1,0 +1,308 @@
+//! Keeps this cluster's registration on every array: looks at it, takes it, and says whether something may be
+//! made or destroyed there. What is to be done is decided by [`Tenure`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume};
+use kube::{Api, Client};
+use tracing::{debug, info, warn};
+
+use super::arrays::Arrays;
+use super::census::each;
+use super::lease::Leadership;
+use super::metrics::Metrics;
+use crate::arrays::{Array, Error, OnlyIf};
+use crate::contract::ArrayKind;
+use crate::contract::{Details, Name, NfsVersions, Owner, Qos, Retry, Volume, Wanted};
+use crate::provisioner::decide::{
+    Registration, RegistrationStep, Tenure, Trouble, cluster_of, identity,
+};
+
+/// The namespace whose UID tells one cluster from another. Every cluster has it from its beginning.
+pub(super) const IDENTITY_OF: &str = "kube-system";
+
+/// Size of the object by which a cluster is registered, in bytes: the smallest volume of every array.
+const SIZE: u64 = 1 << 20;
+
+/// How long an array may take to answer.
+const IN_TIME: Duration = Duration::from_secs(10);
+
+/// The same when the process ends: the lease is given back after that.
+const AT_THE_END: Duration = Duration::from_secs(3);
+
+/// How often a step may follow from the one before at one look.
+const STEPS: usize = 4;
+
+/// Why it is not known which cluster this is.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoIdentity {
+    /// The API server does not say.
+    #[error("the namespace {IDENTITY_OF} cannot be read: {0}")]
+    Cluster(#[from] kube::Error),
+    /// It has a UID that Kubernetes does not make.
+    #[error("the namespace {IDENTITY_OF} has the UID {0:?}, which is none")]
+    Uid(String),
+    /// The storage document has another name for the cluster than its volumes.
+    #[error(
+        "the storage document has `cluster: {now}`, and the volumes of this cluster are called {before}-pvc-…: write `cluster: {before}` again, since volumes keep their names"
+    )]
+    Renamed {
+        /// The name in the storage document.
+        now: String,
+        /// The name in the volumes' names.
+        before: String,
+    },
+}
+
+/// Reads which cluster this is.
+pub(super) async fn cluster_uid(client: &Client) -> Result<String, NoIdentity> {
+    let namespace = Api::<Namespace>::all(client.clone()).get(IDENTITY_OF).await?;
+    let uid = namespace.metadata.uid.unwrap_or_default();
+    if identity(&uid).is_none() {
+        return Err(NoIdentity::Uid(uid));
+    }
+    Ok(uid)
+}
+
+/// Fails when all PersistentVolumes of the cluster were made under another name: a provisioner of the new one would
+/// find none of their volumes its own.
+pub(super) async fn check_name(client: &Client, cluster: &str) -> Result<(), NoIdentity> {
+    let (mut before, mut has_own) = (None, false);
+    let look = |volume: PersistentVolume| {
+        if let Some(name) = cluster_of(&volume) {
+            has_own |= name.eq_ignore_ascii_case(cluster);
+            before.get_or_insert(name);
+        }
+        // One of its own is enough: others may have been taken over from another cluster.
+        !has_own
+    };
+    // That they cannot be listed is noticed by the watch; whatever name it has, nothing is destroyed by mistake.
+    if let Err(error) = each(client, "", look).await {
+        debug!(%error, "the cluster's name is not compared with its volumes");
+        return Ok(());
+    }
+    match before.filter(|_| !has_own) {
+        Some(before) => Err(NoIdentity::Renamed { now: cluster.to_owned(), before }),
+        None => Ok(()),
+    }
+}
+
+/// Reads the registrations under a cluster's name that are on an array.
+pub(super) async fn registrations(
+    array: &dyn Array,
+    cluster: &str,
+) -> Result<Vec<Registration>, Error> {
+    let there = array.list(&Registration::prefix(cluster)).await?;
+    let alive = there.iter().filter(|volume| !volume.destroyed);
+    Ok(alive.filter_map(|volume| Registration::parse(cluster, &volume.name)).collect())
+}
+
+/// This cluster's registrations, one on each array.
+#[derive(Debug, Clone)]
+pub(super) struct Registrar {
+    arrays: Arrays,
+    leadership: Leadership,
+    metrics: Metrics,
+    registrations: Arc<BTreeMap<String, Mutex<Kept>>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    tenure: Tenure,
+    /// Why nothing may be made on the array; none when it may.
+    refused: Option<String>,
+}
+
+impl Registrar {
+    /// Returns that of a process which leads, in the cluster whose namespace `kube-system` has this UID.
+    pub(super) fn new(
+        arrays: &Arrays,
+        leadership: &Leadership,
+        metrics: &Metrics,
+        uid: &str,
+    ) -> Result<Self, NoIdentity> {
+        let me = Registration::new(uid, leadership.term())
+            .ok_or_else(|| NoIdentity::Uid(uid.to_owned()))?;
+        let setup = arrays.setup();
+        let tenure = Tenure::new(&setup.cluster, me, setup.takes_over.clone());
+        let kept = || Kept {
+            tenure: tenure.clone(),
+            refused: Some("this cluster is not registered on it yet".to_owned()),
+        };
+        let names = arrays.all().map(|array| array.name().to_owned());
+        Ok(Self {
+            registrations: Arc::new(names.map(|name| (name, Mutex::new(kept()))).collect()),
+            arrays: arrays.of_cluster(tenure.identities()),
+            leadership: leadership.clone(),
+            metrics: metrics.clone(),
+        })
+    }
+
+    /// The arrays, for volumes of this cluster.
+    pub(super) fn arrays(&self) -> &Arrays {
+        &self.arrays
+    }
+
+    /// Looks at all arrays once, and takes what steps are needed.
+    pub(super) async fn look(&self) {
+        join_all(self.arrays.all().map(|array| self.look_at(array.as_ref()))).await;
+    }
+
+    /// Returns why nothing may be made on an array; nothing when it may.
+    pub(super) fn refused(&self, array: &str) -> Option<String> {
+        self.with(array, |kept| kept.refused.clone())?
+    }
+
+    /// Fails when nothing may be made on an array.
+    pub(super) fn check(&self, array: &str) -> Result<(), Trouble> {
+        self.refused(array).map_or(Ok(()), |why| Err(unregistered(array, &why)))
+    }
+
+    /// Looks at an array's registrations as they are now, and fails when nothing may be destroyed there.
+    pub(super) async fn check_to_destroy(&self, array: &dyn Array) -> Result<(), Trouble> {
+        let name = array.name();
+        self.check(name)?;
+        let there = tokio::time::timeout(IN_TIME, self.read(array)).await;
+        let there =
+            there.map_err(|_| unregistered(name, "its registrations cannot be read in time"))?;
+        let there = there.map_err(|error| super::hands::told(&error))?;
+        let now = self.leadership.now();
+        let checked = self.with(name, |kept| kept.tenure.check(&there, now));
+        checked.unwrap_or(Ok(())).map_err(|not_yet| Trouble::Array {
+            reason: not_yet.reason,
+            message: format!("{name}: {}", not_yet.why),
+            retry: Retry::Soon,
+        })
+    }
+
+    /// Says on all arrays that this process has ended, so that the next one need not wait.
+    pub(super) async fn end(&self) {
+        let all = self.arrays.all().map(|array| async move {
+            let names = self.with(array.name(), |kept| kept.tenure.ending()).flatten();
+            if let Some((from, to)) = names {
+                // That it could not be said costs the next one half a minute.
+                let array = self.guarded(array.as_ref());
+                let _ = tokio::time::timeout(AT_THE_END, array.rename(&from, &to)).await;
+            }
+        });
+        join_all(all).await;
+    }
+
+    /// Looks at an array, for a short time: one that does not answer must not keep the others waiting.
+    async fn look_at(&self, array: &dyn Array) {
+        let looked = tokio::time::timeout(IN_TIME, self.take_steps(array)).await;
+        if looked.is_err() {
+            // A step may have been taken and not answered: it is found out at the next look.
+            self.with(array.name(), |kept| kept.tenure.failed());
+        }
+    }
+
+    async fn take_steps(&self, array: &dyn Array) {
+        let name = array.name();
+        for _ in 0..STEPS {
+            let there = match self.read(array).await {
+                Ok(there) => there,
+                // What is not known now is asked again before anything is destroyed.
+                Err(error) => {
+                    let why = format!("its registrations cannot be read: {}", error.kind());
+                    self.with(name, |kept| {
+                        kept.refused = Some(why).filter(|_| !kept.tenure.is_registered());
+                    });
+                    return;
+                }
+            };
+            let now = self.leadership.now();
+            let step = self.with(name, |kept| {
+                let lost = kept.tenure.lost();
+                let step = kept.tenure.look(&there, now);
+                self.note(name, kept, step.as_ref().err(), lost);
+                step
+            });
+            let Some(Ok(Some(step))) = step else { return };
+            if let Err(error) = self.take(array, &step).await {
+                warn!(array = name, %error, "registration not written");
+                self.with(name, |kept| kept.tenure.failed());
+                return;
+            }
+        }
+    }
+
+    /// Says what is news of a registration.
+    fn note(&self, array: &str, kept: &mut Kept, refused: Option<&String>, lost: u32) {
+        if kept.refused.as_ref() != refused {
+            if let Some(why) = refused {
+                warn!(array, error = why, "the cluster's name is another's");
+            } else {
+                info!(array, "registered");
+            }
+        }
+        kept.refused = refused.cloned();
+        if kept.tenure.lost() > lost {
+            warn!(
+                array,
+                "another provisioner of this cluster's identity has registered: is there a copy of this cluster? Nothing is destroyed meanwhile"
+            );
+        }
+        self.metrics.registered(array, refused.is_none(), kept.tenure.lost() - lost);
+    }
+
+    async fn take(&self, array: &dyn Array, step: &RegistrationStep) -> Result<(), Error> {
+        let array = self.guarded(array);
+        match step {
+            RegistrationStep::Create(name) => {
+                array.ensure(&self.wanted(array.name(), name)).await.map(drop)
+            }
+            RegistrationStep::Rename { from, to } => array.rename(from, to).await,
+            RegistrationStep::Remove(volume) => array.destroy(volume, &self.owner()).await,
+        }
+    }
+
+    fn guarded(&self, array: &dyn Array) -> Arc<dyn Array> {
+        array.only_if(OnlyIf { array_id: None, fence: Some(self.leadership.fence(None)) })
+    }
+
+    async fn read(&self, array: &dyn Array) -> Result<Vec<Volume>, Error> {
+        array.list(&Registration::prefix(&self.arrays.setup().cluster)).await
+    }
+
+    fn owner(&self) -> Owner {
+        let setup = self.arrays.setup();
+        Owner {
+            cluster: setup.cluster.clone(),
+            identities: setup.identities.clone(),
+            namespace: IDENTITY_OF.to_owned(),
+            claim: "registration".to_owned(),
+            uid: setup.identities.first().cloned().unwrap_or_default(),
+            since: None,
+        }
+    }
+
+    fn wanted(&self, array: &str, name: &Name) -> Wanted {
+        // Without an export and without a connection: there is nothing in it to be reached.
+        let details = match self.arrays.kind(array) {
+            Some(ArrayKind::FlashBlade) | None => {
+                Details::File { exports: Vec::new(), nfs: NfsVersions { v3: false, v4_1: false } }
+            }
+            Some(ArrayKind::FlashArray) => {
+                Details::Block { default_protection: false, qos: Qos::default() }
+            }
+        };
+        Wanted { name: name.clone(), owner: self.owner(), size: SIZE, source: None, details }
+    }
+
+    fn with<R>(&self, array: &str, look: impl FnOnce(&mut Kept) -> R) -> Option<R> {
+        let kept = self.registrations.get(array)?;
+        Some(look(&mut kept.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+fn unregistered(array: &str, why: &str) -> Trouble {
+    let message = format!("{array}: {why}");
+    Trouble::Array { reason: "NotRegistered", message, retry: Retry::Later }
+}
+
+/// How long to wait before it is asked again which cluster this is.
+pub(super) const AGAIN: Duration = Duration::from_secs(2);

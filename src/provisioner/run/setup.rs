@@ -1,0 +1,100 @@
+//! From the storage document to clients of its arrays.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::arrays::{Arrays, Client};
+use crate::arrays::{Array, Endpoint, Error, FlashArray, FlashBlade, Pace, TokenFile, Trust};
+use crate::contract::ArrayKind;
+use crate::contract::StorageSpec;
+use crate::contract::storage::{ArraySpec, ArrayType, Kept};
+use crate::contract::{ExportRule, Name, Squash};
+use crate::provisioner::decide::{ArrayTraits, Binding, Import, Setup};
+
+/// What of a storage document cannot be put to use.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A network of nodes that is none.
+    #[error("`nodes`: {0:?} is no network")]
+    Nodes(String),
+    /// A volume to import whose name no array takes.
+    #[error("`imports`: {0:?} is no name of a volume")]
+    Import(String),
+    /// Two arrays of one name.
+    #[error("`arrays`: two are called {0:?}; give each a name of its own")]
+    Twice(String),
+    /// Neither a Secret nor a file.
+    #[error("array {0}: `{1}` says neither a Secret nor a file")]
+    Kept(String, &'static str),
+    /// A pin that is none.
+    #[error("array {0}: `pin` is no digest of a key")]
+    Pin(String),
+    /// An array whose address is none.
+    #[error(transparent)]
+    Array(#[from] Error),
+}
+
+/// Returns the arrays of a storage document. Files that it names begin at `folder`; a Secret is a folder
+/// of its name in `secrets`, as it is mounted into a pod.
+pub fn set_up(
+    spec: &StorageSpec,
+    folder: &Path,
+    secrets: &Path,
+    binding: Binding,
+) -> Result<Arrays, SetupError> {
+    let rule = |network: &String| {
+        // Root of a node stays root: kubelet and init containers set owners.
+        ExportRule::new(network.as_str(), false, Squash::None)
+            .ok_or_else(|| SetupError::Nodes(network.clone()))
+    };
+    let exports = spec.nodes.iter().map(|network| rule(&network.0)).collect::<Result<_, _>>()?;
+    let imports = spec.imports.iter().map(|import| {
+        let volume =
+            Name::new(&import.volume).ok_or_else(|| SetupError::Import(import.volume.clone()))?;
+        let array = import.array.clone();
+        Ok(((import.namespace.clone(), import.claim.clone()), Import { array, volume }))
+    });
+    let imports = imports.collect::<Result<_, SetupError>>()?;
+    let takes_over = spec.take_over.iter().map(|it| it.0.clone()).collect();
+    let mut names = HashSet::new();
+    if let Some(array) = spec.arrays.iter().find(|it| !names.insert(it.name.to_lowercase())) {
+        return Err(SetupError::Twice(array.name.clone()));
+    }
+    // Which cluster this is, the API server says.
+    let setup = Setup { takes_over, exports, binding, imports, ..Setup::of(spec.cluster.as_str()) };
+    let arrays = spec.arrays.iter().map(|array| client(array, folder, secrets));
+    Ok(Arrays::new(setup, arrays.collect::<Result<Vec<_>, _>>()?))
+}
+
+fn client(spec: &ArraySpec, folder: &Path, secrets: &Path) -> Result<Client, SetupError> {
+    let file = |kept: &Kept, field| match (&kept.secret, &kept.key, &kept.file) {
+        (Some(secret), Some(key), None) => Ok(secrets.join(secret).join(key)),
+        (None, None, Some(file)) => Ok(folder.join(file)),
+        _ => Err(SetupError::Kept(spec.name.clone(), field)),
+    };
+    let ca: Option<PathBuf> = spec.ca.as_ref().map(|ca| file(ca, "ca")).transpose()?;
+    let trust = match (&spec.pin, ca) {
+        (Some(pin), _) => Trust::pin(pin).ok_or_else(|| SetupError::Pin(spec.name.clone()))?,
+        (None, Some(path)) => Trust::Ca(path),
+        (None, None) => Trust::System,
+    };
+    let endpoint = Endpoint {
+        name: spec.name.clone(),
+        management: spec.management.clone(),
+        token: TokenFile::new(file(&spec.token, "token")?),
+        trust,
+        id: spec.id.clone(),
+        pace: Pace::default(),
+    };
+    let (kind, array): (_, Arc<dyn Array>) = match spec.r#type {
+        ArrayType::FlashBlade => (ArrayKind::FlashBlade, Arc::new(FlashBlade::new(endpoint)?)),
+        ArrayType::FlashArray => (ArrayKind::FlashArray, Arc::new(FlashArray::new(endpoint)?)),
+    };
+    let traits = ArrayTraits {
+        labels: spec.labels.clone(),
+        topology: spec.topology.clone(),
+        data: spec.data.clone(),
+    };
+    Ok(Client { kind, traits, array })
+}

@@ -1,0 +1,350 @@
+//! Of objects only what is looked at: what others write beside it, such as annotations of 250 KiB on a claim of
+//! another class, is dropped as soon as an object has been read. Decides nothing.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Node, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimStatus,
+};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use kube::Resource;
+use kube::core::PartialObjectMeta;
+use serde::{Deserialize, Deserializer};
+
+use crate::contract::annotation;
+use crate::contract::{DRIVER, FINALIZER, PROVISIONER};
+use crate::provisioner::decide::Outcome;
+
+/// Longest value that is kept, in bytes. Ours are shorter; names have 253 at most.
+const LONGEST: usize = 4096;
+/// Longest name that is kept, in bytes: a longer one is that of nothing.
+const NAME: usize = 254;
+/// Most entries of a list that are kept where one has a handful.
+const FEW: usize = 16;
+/// Begin of keys of which some are kept although they are not known here: those of a newer version.
+const OURS: &str = "pso-gen.io/";
+
+/// An object that keeps only what is looked at.
+pub(super) trait Trim {
+    /// Drops the rest.
+    fn trim(&mut self);
+}
+
+/// An object that was trimmed when it was read.
+#[derive(Debug, Clone)]
+pub(super) struct Trimmed<K>(pub(super) K);
+
+/// Returns what came of something, with the claim in it trimmed.
+pub(super) fn trimmed(mut outcome: Outcome) -> Outcome {
+    if let Outcome::Claim(Some(claim)) = &mut outcome {
+        claim.trim();
+    }
+    outcome
+}
+
+impl<'de, K: Deserialize<'de> + Trim> Deserialize<'de> for Trimmed<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut object = K::deserialize(deserializer)?;
+        object.trim();
+        Ok(Self(object))
+    }
+}
+
+impl<K: Resource> Resource for Trimmed<K> {
+    type DynamicType = K::DynamicType;
+    type Scope = K::Scope;
+
+    fn kind(of: &K::DynamicType) -> Cow<'_, str> {
+        K::kind(of)
+    }
+
+    fn group(of: &K::DynamicType) -> Cow<'_, str> {
+        K::group(of)
+    }
+
+    fn version(of: &K::DynamicType) -> Cow<'_, str> {
+        K::version(of)
+    }
+
+    fn plural(of: &K::DynamicType) -> Cow<'_, str> {
+        K::plural(of)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        self.0.meta()
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        self.0.meta_mut()
+    }
+}
+
+impl Trim for PersistentVolumeClaim {
+    fn trim(&mut self) {
+        meta(&mut self.metadata);
+        if let Some(spec) = &mut self.spec {
+            cut_all(spec.access_modes.iter_mut().flatten());
+            if let Some(modes) = &mut spec.access_modes {
+                modes.truncate(FEW);
+            }
+            if let Some(source) = &mut spec.data_source {
+                cut_all(
+                    [&mut source.kind, &mut source.name].into_iter().chain(&mut source.api_group),
+                );
+            }
+            if let Some(source) = &mut spec.data_source_ref {
+                let names = [&mut source.kind, &mut source.name].into_iter();
+                cut_all(names.chain(&mut source.api_group).chain(&mut source.namespace));
+            }
+            if let Some(selector) = &mut spec.selector {
+                some_of(selector);
+            }
+            if let Some(resources) = &mut spec.resources {
+                sizes(&mut resources.requests);
+                sizes(&mut resources.limits);
+            }
+            let names = spec.storage_class_name.iter_mut().chain(&mut spec.volume_name);
+            let names = names.chain(&mut spec.volume_attributes_class_name);
+            cut_all(names.chain(&mut spec.volume_mode));
+        }
+        if let Some(PersistentVolumeClaimStatus {
+            access_modes,
+            allocated_resources,
+            capacity,
+            conditions,
+            ..
+        }) = &mut self.status
+        {
+            if let Some(modes) = access_modes {
+                modes.truncate(FEW);
+            }
+            sizes(allocated_resources);
+            sizes(capacity);
+            if let Some(conditions) = conditions {
+                conditions.truncate(FEW);
+                for condition in conditions {
+                    (condition.message, condition.reason) = (None, None);
+                }
+            }
+        }
+    }
+}
+
+impl Trim for PersistentVolume {
+    fn trim(&mut self) {
+        meta(&mut self.metadata);
+        let annotations = self.metadata.annotations.as_ref();
+        let by =
+            annotations.and_then(|all| all.get(annotation::PROVISIONED_BY)).map(String::as_str);
+        let Some(spec) = &mut self.spec else { return };
+        let csi = spec.csi.as_ref().is_some_and(|csi| csi.driver == DRIVER);
+        if by != Some(PROVISIONER) && !csi {
+            // Of others', that they are there and for whom is all that matters.
+            if let Some(csi) = &mut spec.csi {
+                csi.volume_attributes = None;
+            }
+            (spec.node_affinity, spec.mount_options, spec.flex_volume) = (None, None, None);
+        }
+    }
+}
+
+impl Trim for Event {
+    fn trim(&mut self) {
+        meta(&mut self.metadata);
+        for text in self.note.iter_mut().chain(&mut self.reason) {
+            cut(text, LONGEST);
+        }
+    }
+}
+
+impl Trim for StorageClass {
+    fn trim(&mut self) {
+        self.metadata.managed_fields = None;
+    }
+}
+
+impl Trim for PartialObjectMeta<Node> {
+    fn trim(&mut self) {
+        // The scheduler's choice is compared by labels.
+        let labels = self.metadata.labels.take();
+        meta(&mut self.metadata);
+        self.metadata.labels = labels;
+    }
+}
+
+fn meta(meta: &mut ObjectMeta) {
+    (meta.managed_fields, meta.owner_references, meta.labels) = (None, None, None);
+    if let Some(finalizers) = &mut meta.finalizers {
+        finalizers.retain(|each| each == FINALIZER);
+    }
+    let Some(annotations) = &mut meta.annotations else { return };
+    let mut others = 0;
+    annotations.retain(|key, value| {
+        cut(value, LONGEST);
+        if annotation::READ_BY_PROVISIONER.contains(&key.as_str()) {
+            return true;
+        }
+        others += usize::from(key.starts_with(OURS));
+        key.starts_with(OURS) && others <= FEW
+    });
+}
+
+/// Of sizes by name, that of the storage.
+fn sizes<V>(all: &mut Option<BTreeMap<String, V>>) {
+    if let Some(all) = all {
+        all.retain(|key, _| key == "storage");
+    }
+}
+
+/// Of a selector, that there is one.
+fn some_of(selector: &mut LabelSelector) {
+    if let Some(labels) = &mut selector.match_labels {
+        let first = labels.pop_first();
+        *labels = first.into_iter().collect();
+    }
+    if let Some(expressions) = &mut selector.match_expressions {
+        expressions.truncate(1);
+        for expression in expressions {
+            expression.values = None;
+        }
+    }
+}
+
+fn cut_all<'t>(texts: impl IntoIterator<Item = &'t mut String>) {
+    for text in texts {
+        cut(text, NAME);
+    }
+}
+
+fn cut(text: &mut String, longest: usize) {
+    if text.len() > longest {
+        let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or_default());
+        text.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    fn bytes<K: serde::Serialize>(object: &K) -> usize {
+        serde_json::to_vec(object).expect("written").len()
+    }
+
+    /// A claim in which everything that its writer decides is large.
+    fn hostile() -> Json {
+        let long = "x".repeat(250 << 10);
+        let many: BTreeMap<String, String> =
+            (0..5000).map(|n| (format!("pso-gen.io/a{n}"), "b".repeat(40))).collect();
+        let mut claim = json!({
+            "metadata": {
+                "namespace": "files", "name": "data", "uid": "1", "resourceVersion": "7",
+                "annotations": many, "labels": many, "finalizers": vec!["example.com/x"; 1000],
+                "ownerReferences": vec![json!({
+                    "apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "b",
+                }); 1000],
+                "managedFields": vec![json!({"manager": "kubectl"}); 1000],
+            },
+            "spec": {
+                "storageClassName": "other", "accessModes": vec!["ReadWriteOnce"; 1000],
+                "dataSource": {"kind": "PersistentVolumeClaim", "name": long},
+                "dataSourceRef": {"kind": "PersistentVolumeClaim", "name": long, "namespace": long},
+                "selector": {
+                    "matchLabels": many,
+                    "matchExpressions": vec![json!({"key": "a", "operator": "In", "values": vec!["b"; 1000]}); 1000],
+                },
+                "resources": {"requests": {"storage": "1Gi"}}, "volumeName": long, "volumeMode": long,
+            },
+        });
+        claim["metadata"]["annotations"]["example.com/large"] = long.clone().into();
+        claim["metadata"]["annotations"]["pso-gen.io/array"] = long.into();
+        claim
+    }
+
+    #[test]
+    fn of_a_large_claim_little_is_kept() {
+        let claim: Trimmed<PersistentVolumeClaim> =
+            serde_json::from_value(hostile()).expect("typed");
+        let claim = claim.0;
+        assert!(bytes(&hostile()) > 1 << 20, "it was large");
+        assert!(bytes(&claim) < 8 << 10, "{} bytes", bytes(&claim));
+        let plain: PersistentVolumeClaim = serde_json::from_value(hostile()).expect("typed");
+        let answered = trimmed(Outcome::Claim(Some(Box::new(plain))));
+        assert!(matches!(answered, Outcome::Claim(Some(answered)) if *answered == claim));
+        let spec = claim.spec.expect("a spec");
+        assert_eq!(spec.storage_class_name.as_deref(), Some("other"));
+        assert!(
+            spec.selector
+                .is_some_and(|selector| selector.match_labels.is_some_and(|l| l.len() == 1))
+        );
+        assert!(spec.data_source.is_some_and(|source| source.name.len() == NAME));
+        assert_eq!(spec.resources.and_then(|all| all.requests).map(|all| all.len()), Some(1));
+        assert!(claim.metadata.annotations.is_some_and(|all| all.contains_key("pso-gen.io/array")));
+    }
+
+    #[test]
+    fn what_is_looked_at_stays_as_it_is() {
+        let annotations: BTreeMap<&str, &str> =
+            annotation::READ_BY_PROVISIONER.map(|key| (key, "a")).into();
+        let claim = json!({
+            "metadata": {
+                "namespace": "files", "name": "data", "uid": "1", "resourceVersion": "7",
+                "creationTimestamp": "2026-11-23T06:00:00Z", "deletionTimestamp": "2026-11-23T06:00:00Z",
+                "annotations": annotations, "finalizers": [FINALIZER],
+            },
+            "spec": {
+                "storageClassName": "pure-file", "accessModes": ["ReadWriteMany"], "volumeName": "pvc-1",
+                "dataSource": {"kind": "PersistentVolumeClaim", "name": "old"}, "volumeMode": "Filesystem",
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+            "status": {
+                "phase": "Bound", "capacity": {"storage": "1Gi"},
+                "allocatedResourceStatuses": {"storage": "NodeResizePending"},
+            },
+        });
+        let plain: PersistentVolumeClaim = serde_json::from_value(claim.clone()).expect("typed");
+        let trimmed: Trimmed<PersistentVolumeClaim> = serde_json::from_value(claim).expect("typed");
+        assert_eq!(trimmed.0, plain);
+    }
+
+    #[test]
+    fn of_another_driver_s_volume_its_claim_and_phase_are_kept() {
+        let volume = json!({
+            "metadata": {"name": "pvc-1", "annotations": {
+                "pv.kubernetes.io/provisioned-by": "example.com", "example.com/large": "x".repeat(1000),
+            }},
+            "spec": {
+                "claimRef": {"uid": "1", "name": "data", "namespace": "files"},
+                "csi": {"driver": "example.com", "volumeHandle": "1", "volumeAttributes": {"a": "b"}},
+            },
+            "status": {"phase": "Bound"},
+        });
+        let trimmed: Trimmed<PersistentVolume> = serde_json::from_value(volume).expect("typed");
+        let spec = trimmed.0.spec.expect("a spec");
+        assert!(spec.claim_ref.is_some() && trimmed.0.status.is_some());
+        assert_eq!(spec.csi.and_then(|csi| csi.volume_attributes), None);
+        assert_eq!(trimmed.0.metadata.annotations.map(|all| all.len()), Some(1));
+    }
+
+    #[test]
+    fn every_key_that_is_looked_at_is_kept() {
+        let text = include_str!("../../contract/annotation.rs");
+        let keys = text.lines().filter_map(|line| {
+            let value = line.split_once(": &str = \"")?.1.strip_suffix("\";")?;
+            value.contains(".io/").then_some(value)
+        });
+        let others = [PROVISIONER];
+        for key in keys.filter(|key| !others.contains(key)) {
+            assert!(
+                annotation::READ_BY_PROVISIONER.contains(&key),
+                "{key} is dropped from objects"
+            );
+        }
+    }
+}
