@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use pso_gen::arrays::{Array, Endpoint, FlashArray, FlashBlade, Pace, TokenFile, Trust};
-use pso_gen::contract::{Details, ExportRule, Name, NfsVersions, Owner, Qos, Squash, Wanted};
+use pso_gen::contract::{
+    ExportRule, NfsVersions, Owner, Qos, Squash, VolumeName, VolumeOptions, VolumeRequest,
+};
 use pso_gen::simulator::{self, Method, Request, Settings};
 use serde_json::{Value as Json, json};
 
@@ -80,10 +82,10 @@ fn text(value: &Json) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn wanted(kind: &str, number: usize) -> Result<Wanted, Anything> {
+fn wanted(kind: &str, number: usize) -> Result<VolumeRequest, Anything> {
     let nodes = ExportRule::new("10.20.0.0/16", false, Squash::None).ok_or("no client")?;
-    Ok(Wanted {
-        name: Name::new(format!("bench-pvc-{number:06}")).ok_or("no name")?,
+    Ok(VolumeRequest {
+        name: VolumeName::new(format!("bench-pvc-{number:06}")).ok_or("no name")?,
         owner: Owner {
             cluster: "bench".to_owned(),
             namespace: "files".to_owned(),
@@ -94,9 +96,9 @@ fn wanted(kind: &str, number: usize) -> Result<Wanted, Anything> {
         size: 1 << 30,
         source: None,
         details: if kind == "FlashBlade" {
-            Details::File { exports: vec![nodes], nfs: NfsVersions { v3: false, v4_1: true } }
+            VolumeOptions::File { exports: vec![nodes], nfs: NfsVersions { v3: false, v4_1: true } }
         } else {
-            Details::Block { default_protection: true, qos: Qos::default() }
+            VolumeOptions::Block { default_protection: true, qos: Qos::default() }
         },
     })
 }

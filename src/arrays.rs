@@ -9,34 +9,37 @@
 //! compared, never guessed from a message. An object that is not ours is never touched. Knows nothing
 //! of Kubernetes, and shares no code with the simulator.
 
-mod distrust;
+mod bounded;
+mod capacity;
+mod certificate_error;
+mod convergence;
 mod error;
 mod fence;
 mod flasharray;
 mod flashblade;
-mod goal;
-mod life;
-mod pace;
+mod lifecycle;
+mod limits;
 mod rest;
 mod session;
-mod snapshots;
-mod space;
+mod snapshot;
 mod token;
 mod trust;
 mod version;
-mod word;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::contract::{Capacity, Name, Owner, Reach, Snapshot, Suffix, Volume, VolumeId, Wanted};
+use crate::contract::{
+    Capacity, Owner, Snapshot, SnapshotSuffix, Transport, Volume, VolumeId, VolumeName,
+    VolumeRequest,
+};
 
 pub use error::{Error, Kind};
 pub use fence::{Fence, Fenced, OnlyIf};
 pub use flasharray::{Connection, FlashArray, Host};
 pub use flashblade::FlashBlade;
-pub use pace::Pace;
+pub use limits::Pace;
 pub use rest::{Endpoint, Identity};
 pub use token::TokenFile;
 pub use trust::Trust;
@@ -62,15 +65,15 @@ pub trait Array: std::fmt::Debug + Send + Sync {
     async fn capacity(&self) -> Result<Capacity, Error>;
 
     /// Returns where clients reach its volumes.
-    async fn reach(&self) -> Result<Reach, Error>;
+    async fn reach(&self) -> Result<Transport, Error>;
 
     /// Makes a volume, or brings one that is there to what is wanted. Never makes one smaller. Takes a
     /// destroyed one back when its tags prove that it was made for the same owner (FlashArray); refuses it
     /// otherwise, rather than give one claim what another may have written.
-    async fn ensure(&self, wanted: &Wanted) -> Result<Volume, Error>;
+    async fn ensure(&self, wanted: &VolumeRequest) -> Result<Volume, Error>;
 
     /// Returns what is there under a name, destroyed or not.
-    async fn describe(&self, name: &Name) -> Result<Option<Volume>, Error>;
+    async fn describe(&self, name: &VolumeName) -> Result<Option<Volume>, Error>;
 
     /// Returns all volumes, destroyed or not, whose names begin with `prefix`.
     async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error>;
@@ -79,7 +82,7 @@ pub trait Array: std::fmt::Debug + Send + Sync {
     async fn find(&self, ids: &[String]) -> Result<Vec<Volume>, Error>;
 
     /// Gives a volume another name. Goes wrong when there is none of the old name, or one of the new.
-    async fn rename(&self, from: &Name, to: &Name) -> Result<(), Error>;
+    async fn rename(&self, from: &VolumeName, to: &VolumeName) -> Result<(), Error>;
 
     /// Makes a volume at least `size` bytes large.
     async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error>;
@@ -90,7 +93,8 @@ pub trait Array: std::fmt::Debug + Send + Sync {
     async fn destroy(&self, volume: &VolumeId, owner: &Owner) -> Result<(), Error>;
 
     /// Takes a snapshot `name.suffix`, or finds the one of that name.
-    async fn snapshot(&self, volume: &VolumeId, suffix: &Suffix) -> Result<Snapshot, Error>;
+    async fn snapshot(&self, volume: &VolumeId, suffix: &SnapshotSuffix)
+    -> Result<Snapshot, Error>;
 
     /// Returns a volume's snapshots, destroyed or not.
     async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<Snapshot>, Error>;

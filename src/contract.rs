@@ -20,16 +20,17 @@ mod volume;
 mod volume_name;
 
 pub use address::{address, host_and_port, is_address, management_url};
-pub use array::{ArrayKind, BLOCK_STEP, Capacity, Reach, Retry};
+pub use array::{ArrayKind, BLOCK_STEP, Capacity, Retry, Transport};
 pub use class::class_of;
 pub use duration::Seconds;
 pub use export_rule::{ExportRule, Squash};
 pub use name::{API_GROUP, API_VERSION, DRIVER, FINALIZER, MANAGER, PROVISIONER};
 pub use pod::{CidrText, Placement, Resources, Spread, Toleration};
 pub use quantity::{Quantity, thousandths};
-pub use schedule::{ClassSnapshots, SnapshotSchedule, Snapshots};
+pub use schedule::{ClassSnapshots, SnapshotPolicy, SnapshotSchedule};
 pub use storage::StorageSpec;
 pub use volume::{
-    Details, NfsVersions, Owner, Qos, Served, Snapshot, Source, Volume, VolumeId, Wanted,
+    CloneSource, NfsExport, NfsVersions, Owner, Qos, Snapshot, Volume, VolumeId, VolumeOptions,
+    VolumeRequest,
 };
-pub use volume_name::{Name, Suffix};
+pub use volume_name::{SnapshotSuffix, VolumeName};

@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use bench::{Bench, block, file, limited, owner};
 use pso_gen::arrays::{Array, Host, Kind};
-use pso_gen::contract::{Name, Owner, Reach, Retry, Source, Suffix, VolumeId};
+use pso_gen::contract::{
+    CloneSource, Owner, Retry, SnapshotSuffix, Transport, VolumeId, VolumeName,
+};
 use pso_gen::provisioner::decide::Slot;
 use pso_gen::simulator::{Method, Settings};
 use serde_json::json;
@@ -27,8 +29,8 @@ fn id(volume: &pso_gen::contract::Volume) -> VolumeId {
     volume.volume_id().expect("a name of ours")
 }
 
-fn suffix(text: &str) -> Suffix {
-    Suffix::new(text).expect("a suffix")
+fn suffix(text: &str) -> SnapshotSuffix {
+    SnapshotSuffix::new(text).expect("a suffix")
 }
 
 #[tokio::test]
@@ -92,7 +94,7 @@ async fn limits_come_with_a_volume_and_are_put_on_one_that_has_others() {
     assert_eq!(bench.object("volumes", "prod-pvc-2").await["qos"], qos);
 
     let mut copy = limited("prod-pvc-3", 2 << 30, 1 << 30, 5000);
-    copy.source = Some(Source::Volume(id(&made)));
+    copy.source = Some(CloneSource::Volume(id(&made)));
     array.ensure(&copy).await.expect("copied");
     let qos = json!({"bandwidth_limit": 1 << 30, "iops_limit": 5000});
     assert_eq!(bench.object("volumes", "prod-pvc-3").await["qos"], qos);
@@ -141,7 +143,7 @@ async fn older_flasharrays_get_the_tags_afterwards() {
         if name != "prod-pvc-1" {
             bench.send(Method::Post, "volumes", &[("names", name)], body).await;
         }
-        let there = array.describe(&Name::new(name).expect("a name")).await.expect("read");
+        let there = array.describe(&VolumeName::new(name).expect("a name")).await.expect("read");
         let there = there.expect("there");
         if name == "prod-pvc-1" {
             let back = json!({"destroyed": false});
@@ -175,7 +177,7 @@ async fn the_oldest_flashblade_will_do() {
     array.reach().await.expect("addresses");
     array.snapshot(&id(&made), &suffix("s1")).await.expect("taken");
     let mut copy = file("prod-pvc-2", 1 << 30);
-    copy.source = Some(Source::Snapshot("prod-pvc-1.s1".to_owned()));
+    copy.source = Some(CloneSource::Snapshot("prod-pvc-1.s1".to_owned()));
     let error = array.ensure(&copy).await.expect_err("too old");
     assert_eq!((error.reason(), error.retry()), ("Unsupported", Retry::Never));
     assert!(error.to_string().contains("2.25"), "{error}");
@@ -259,11 +261,11 @@ async fn snapshots_and_copies_on_both_arrays() {
 
         let mut copy = wanted("prod-pvc-2", 2 << 30);
         copy.owner.uid = "2".to_owned();
-        copy.source = Some(Source::Snapshot("prod-pvc-1.s1".to_owned()));
+        copy.source = Some(CloneSource::Snapshot("prod-pvc-1.s1".to_owned()));
         let made = array.ensure(&copy).await.expect("copied");
         assert_eq!(made.size, 2 << 30, "and grown");
         let mut of_nothing = wanted("prod-pvc-3", 1 << 30);
-        of_nothing.source = Some(Source::Snapshot("prod-pvc-1.none".to_owned()));
+        of_nothing.source = Some(CloneSource::Snapshot("prod-pvc-1.none".to_owned()));
         let error = array.ensure(&of_nothing).await.expect_err("no such snapshot");
         assert_eq!(error.reason(), "Refused");
         let prefixed = array.list("prod-").await.expect("listed");
@@ -333,13 +335,13 @@ async fn clients_are_told_where_volumes_are_and_how_full_it_is() {
     let data = vec!["192.0.2.12".to_owned(), "192.0.2.11".to_owned()];
     let settings = Settings { data, capacity: 1 << 40, ..Settings::default() };
     let blade = Bench::flashblade_with(settings.clone()).await;
-    let Reach::Nfs { addresses } = blade.client().reach().await.expect("addresses") else {
+    let Transport::Nfs { addresses } = blade.client().reach().await.expect("addresses") else {
         panic!("a FlashBlade serves NFS");
     };
     assert!(addresses.contains(&"192.0.2.11".to_owned()), "{addresses:?}");
     let array = Bench::flasharray_with(settings).await;
     let client = array.client();
-    let Reach::Iscsi { target, portals } = client.reach().await.expect("portals") else {
+    let Transport::Iscsi { target, portals } = client.reach().await.expect("portals") else {
         panic!("a FlashArray serves iSCSI");
     };
     assert!(target.starts_with("iqn."), "{target}");
@@ -357,7 +359,7 @@ async fn a_full_array_is_told_from_a_wrong_request() {
     let error = array.ensure(&file("prod-pvc-2", 1 << 30)).await.expect_err("full");
     assert_eq!((error.reason(), error.retry()), ("Exhausted", Retry::Elsewhere));
     assert_eq!(
-        array.describe(&Name::new("prod-pvc-2").expect("a name")).await.expect("read"),
+        array.describe(&VolumeName::new("prod-pvc-2").expect("a name")).await.expect("read"),
         None
     );
 }

@@ -382,14 +382,7 @@ async fn claims_live_grow_and_go() {
     for claim in list.iter().filter(|claim| is_bound(claim)) {
         let name = format!("demo-pvc-{}", uid(claim));
         assert_eq!(live.get(&name), Some(&(1 << 30)), "{name} in {live:?}");
-        assert!(
-            !claim
-                .metadata
-                .finalizers
-                .iter()
-                .flatten()
-                .any(|f| f == "pso-gen.io/volume")
-        );
+        assert!(!claim.metadata.finalizers.iter().flatten().any(|f| f == "pso-gen.io/volume"));
     }
     assert_eq!(live.len(), 3, "the one that asks for what cannot be has none");
     let events = Api::<Event>::namespaced(stage.client.clone(), "life");

@@ -13,16 +13,17 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use super::bounded::{id, maybe, maybe_id, word};
+use super::convergence::{Goal, Start, reach};
 use super::error::{Error, Kind};
 use super::fence::OnlyIf;
-use super::goal::{Goal, Start, reach};
-use super::life::Living;
+use super::lifecycle::Living;
 use super::rest::{Dialect, Endpoint, Rest, Talk, quoted};
-use super::snapshots::Snapshots;
+use super::snapshot::SnapshotResource;
 use super::version::Version;
-use super::word::{id, maybe, maybe_id, word};
 use crate::contract::{
-    BLOCK_STEP, Details, Name, Owner, Qos, Reach, Source, Volume, VolumeId, Wanted,
+    BLOCK_STEP, CloneSource, Owner, Qos, Transport, Volume, VolumeId, VolumeName, VolumeOptions,
+    VolumeRequest,
 };
 
 pub use hosts::{Connection, Host};
@@ -63,7 +64,7 @@ impl FlashArray {
         Ok(Self { rest, only_if: OnlyIf::default() })
     }
 
-    fn untagged(&self, name: &Name) -> Error {
+    fn untagged(&self, name: &VolumeName) -> Error {
         let why = "it has no tags of an owner".to_owned();
         self.rest.error(Kind::NotOurs { name: name.to_string(), why })
     }
@@ -82,7 +83,8 @@ impl FlashArray {
 
 impl Living for FlashArray {
     const RESOURCE: &str = VOLUMES;
-    const SNAPSHOTS: Snapshots = Snapshots { resource: "volume-snapshots", of: "source" };
+    const SNAPSHOTS: SnapshotResource =
+        SnapshotResource { resource: "volume-snapshots", of: "source" };
     type Item = VolumeItem;
 
     fn rest(&self) -> &Rest {
@@ -101,7 +103,7 @@ impl Living for FlashArray {
         Self { rest: Arc::clone(&self.rest), only_if }
     }
 
-    async fn reached(&self) -> Result<Reach, Error> {
+    async fn reached(&self) -> Result<Transport, Error> {
         let ports: Vec<Port> = self.talk().list("ports", &[]).await?;
         let mut targets: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for port in ports {
@@ -115,11 +117,11 @@ impl Living for FlashArray {
             return Err(self.rest.error(Kind::NotFound { name }));
         };
         portals.sort();
-        Ok(Reach::Iscsi { target, portals })
+        Ok(Transport::Iscsi { target, portals })
     }
 
-    async fn made(&self, wanted: &Wanted) -> Result<Volume, Error> {
-        let Details::Block { default_protection, qos } = wanted.details else {
+    async fn made(&self, wanted: &VolumeRequest) -> Result<Volume, Error> {
+        let VolumeOptions::Block { default_protection, qos } = wanted.details else {
             let needs = "a file system needs a FlashBlade".to_owned();
             return Err(self.rest.error(Kind::Unsupported { needs }));
         };
@@ -180,7 +182,7 @@ struct Made<'a> {
     array: &'a FlashArray,
     talk: Talk<'a>,
     version: Version,
-    wanted: &'a Wanted,
+    wanted: &'a VolumeRequest,
     size: u64,
     default_protection: bool,
     qos: Qos,
@@ -212,8 +214,8 @@ impl Made<'_> {
         // The size of a copy is that of its source; it grows afterwards.
         let mut body = match &self.wanted.source {
             None => json!({"provisioned": self.size}),
-            Some(Source::Snapshot(name)) => json!({"source": {"name": name}}),
-            Some(Source::Volume(volume)) => json!({"source": {"name": volume.name.as_str()}}),
+            Some(CloneSource::Snapshot(name)) => json!({"source": {"name": name}}),
+            Some(CloneSource::Volume(volume)) => json!({"source": {"name": volume.name.as_str()}}),
         };
         if self.qos != Qos::default() {
             body["qos"] = limits(self.qos);

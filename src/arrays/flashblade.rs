@@ -8,16 +8,17 @@ use std::sync::Arc;
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use super::bounded::{id, maybe, rules, word, words};
+use super::convergence::{Goal, Start, reach};
 use super::error::{Error, Kind};
 use super::fence::OnlyIf;
-use super::goal::{Goal, Start, reach};
-use super::life::Living;
+use super::lifecycle::Living;
 use super::rest::{Dialect, Endpoint, Rest, Talk, quoted};
-use super::snapshots::Snapshots;
+use super::snapshot::SnapshotResource;
 use super::version::Version;
-use super::word::{id, maybe, rules, word, words};
 use crate::contract::{
-    Details, ExportRule, Name, NfsVersions, Owner, Reach, Served, Source, Volume, VolumeId, Wanted,
+    CloneSource, ExportRule, NfsExport, NfsVersions, Owner, Transport, Volume, VolumeId,
+    VolumeName, VolumeOptions, VolumeRequest,
 };
 
 const FILE_SYSTEMS: &str = "file-systems";
@@ -69,7 +70,8 @@ impl FlashBlade {
 
 impl Living for FlashBlade {
     const RESOURCE: &str = FILE_SYSTEMS;
-    const SNAPSHOTS: Snapshots = Snapshots { resource: "file-system-snapshots", of: "owner" };
+    const SNAPSHOTS: SnapshotResource =
+        SnapshotResource { resource: "file-system-snapshots", of: "owner" };
     type Item = FileSystem;
 
     fn rest(&self) -> &Rest {
@@ -88,7 +90,7 @@ impl Living for FlashBlade {
         Self { rest: Arc::clone(&self.rest), only_if }
     }
 
-    async fn reached(&self) -> Result<Reach, Error> {
+    async fn reached(&self) -> Result<Transport, Error> {
         let all: Vec<Interface> = self.talk().list("network-interfaces", &[]).await?;
         let mut addresses: Vec<String> = all.into_iter().filter_map(Interface::address).collect();
         addresses.sort();
@@ -96,11 +98,11 @@ impl Living for FlashBlade {
             let name = "an enabled network interface with the service `data`".to_owned();
             return Err(self.rest.error(Kind::NotFound { name }));
         }
-        Ok(Reach::Nfs { addresses })
+        Ok(Transport::Nfs { addresses })
     }
 
-    async fn made(&self, wanted: &Wanted) -> Result<Volume, Error> {
-        let Details::File { exports, nfs } = &wanted.details else {
+    async fn made(&self, wanted: &VolumeRequest) -> Result<Volume, Error> {
+        let VolumeOptions::File { exports, nfs } = &wanted.details else {
             let needs = "a block volume needs a FlashArray".to_owned();
             return Err(self.rest.error(Kind::Unsupported { needs }));
         };
@@ -108,12 +110,12 @@ impl Living for FlashBlade {
         let version = talk.version().await?;
         let source = match &wanted.source {
             None => None,
-            Some(Source::Snapshot(_)) if version < WITH_COPIES => {
+            Some(CloneSource::Snapshot(_)) if version < WITH_COPIES => {
                 let needs = format!("a file system from a snapshot needs REST {WITH_COPIES}");
                 return Err(self.rest.error(Kind::Unsupported { needs }));
             }
-            Some(Source::Snapshot(name)) => Some(name.as_str()),
-            Some(Source::Volume(_)) => {
+            Some(CloneSource::Snapshot(name)) => Some(name.as_str()),
+            Some(CloneSource::Volume(_)) => {
                 let needs = "a FlashBlade copies snapshots; take one first".to_owned();
                 return Err(self.rest.error(Kind::Unsupported { needs }));
             }
@@ -185,7 +187,7 @@ struct Made<'a> {
     array: &'a FlashBlade,
     talk: Talk<'a>,
     version: Version,
-    name: &'a Name,
+    name: &'a VolumeName,
     owner: &'a Owner,
     size: u64,
     exports: &'a [ExportRule],
@@ -378,7 +380,7 @@ impl From<FileSystem> for Volume {
     fn from(from: FileSystem) -> Self {
         let nfs = from.nfs.clone().unwrap_or_default();
         let on = |on: Option<bool>| on.unwrap_or(false);
-        let served = Served {
+        let served = NfsExport {
             nfs: NfsVersions { v3: on(nfs.v3_enabled), v4_1: on(nfs.v4_1_enabled) },
             // Those of an export policy are written there, and nothing here.
             rules: nfs.rules.filter(|rules| !rules.is_empty() || nfs.export_policy.is_none()),

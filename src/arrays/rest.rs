@@ -1,8 +1,8 @@
 //! Requests to an array: where it is, which version is spoken, how one is let in. Knows no resource but
 //! `arrays`, which tells which array it is.
 
+mod operation;
 mod reply;
-mod talk;
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,18 +11,18 @@ use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use super::distrust::Distrust;
+use super::bounded::{Few, maybe, maybe_id};
+use super::certificate_error::Distrust;
 use super::error::{Error, Kind};
 use super::fence::OnlyIf;
-use super::pace::{Gate, Pace};
+use super::limits::{Gate, Pace};
 use super::session::{Keys, Refused, Session, Sessions, scrub};
 use super::token::TokenFile;
 use super::trust::Trust;
 use super::version::Version;
-use super::word::{Few, maybe, maybe_id};
 use crate::contract::management_url;
+pub(super) use operation::Talk;
 use reply::{Read, Reply, message, read, text, wait};
-pub(super) use talk::Talk;
 
 /// Largest answer that is read, in bytes: twice as large as a page of 1,000 objects with all their fields.
 const LARGEST_ANSWER: usize = 8 << 20;

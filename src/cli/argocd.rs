@@ -12,7 +12,7 @@ use super::bounds::Bounds;
 use super::files::Ignored;
 use super::input::{Application, InputArgs};
 use super::out::{self, Format};
-use super::session::Session;
+use super::run_inputs::InputRun;
 use super::sink::Stream;
 use super::{Outcome, Trouble, render};
 use crate::adapters::argocd::{
@@ -127,7 +127,7 @@ impl Told {
     }
 
     fn input(&self, files: &Files, wrong: &mut Vec<Diagnostic>, sources: &Sources) -> InputArgs {
-        let mut all = |name: &str, paths: &[String], wanted: Wanted| {
+        let mut all = |name: &str, paths: &[String], wanted: PathKind| {
             let mut found = Vec::new();
             for path in paths {
                 match self.inside(path, wanted) {
@@ -144,11 +144,11 @@ impl Told {
         let namespace = self.variable("ARGOCD_APP_NAMESPACE");
         InputArgs {
             paths: vec![PathBuf::from(self.folder())],
-            layers: all("layers", &files.layers, Wanted::File),
+            layers: all("layers", &files.layers, PathKind::File),
             settings: Vec::new(),
             namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
-            blueprints: all("blueprints", &files.blueprints, Wanted::Folder),
-            storage: all("storage", &files.storage, Wanted::File),
+            blueprints: all("blueprints", &files.blueprints, PathKind::Folder),
+            storage: all("storage", &files.storage, PathKind::File),
             tenant_rules: Vec::new(),
             application: Some(Application {
                 project: self.variable("ARGOCD_APP_PROJECT_NAME").to_owned(),
@@ -162,7 +162,7 @@ impl Told {
 
     /// Returns a file or folder of the repository as it is called from its top, with all links followed:
     /// one that leads out of the repository is not there.
-    fn inside(&self, path: &str, wanted: Wanted) -> Result<PathBuf, (String, String)> {
+    fn inside(&self, path: &str, wanted: PathKind) -> Result<PathBuf, (String, String)> {
         let fix =
             "name it from the application's folder, or from the repository's top: `/base/all.yaml`";
         let no = |message: String| Err((message, fix.to_owned()));
@@ -181,8 +181,8 @@ impl Told {
             return no(format!("`{path}` belongs to Git"));
         }
         let right = match wanted {
-            Wanted::File => real.is_file(),
-            Wanted::Folder => real.is_dir(),
+            PathKind::File => real.is_file(),
+            PathKind::Folder => real.is_dir(),
         };
         if !right || below == Path::new("") {
             return no(format!("`{path}` is no {}", wanted.word()));
@@ -192,12 +192,12 @@ impl Told {
 }
 
 #[derive(Clone, Copy)]
-enum Wanted {
+enum PathKind {
     File,
     Folder,
 }
 
-impl Wanted {
+impl PathKind {
     fn word(self) -> &'static str {
         match self {
             Self::File => "file",
@@ -218,7 +218,7 @@ fn generate(told: &Told) -> Result<Made, Trouble> {
     if !wrong.is_empty() {
         return Ok(refuse(&wrong, &early, &again));
     }
-    let mut session = Session::open(&input)?;
+    let mut session = InputRun::open(&input)?;
     within_limits(&session)?;
     set(&mut session, told, given)?;
     let stream = Stream::at_most(MAX_OUTPUT);
@@ -231,7 +231,7 @@ fn generate(told: &Told) -> Result<Made, Trouble> {
 }
 
 /// Puts variables, then parameters, over everything else.
-fn set(session: &mut Session, told: &Told, given: Vec<Given>) -> Result<(), Trouble> {
+fn set(session: &mut InputRun, told: &Told, given: Vec<Given>) -> Result<(), Trouble> {
     let is_ours =
         |(name, _): &&(String, String)| name.starts_with(crate::adapters::argocd::VARIABLE);
     let variables: Vec<_> = told.variables.iter().filter(is_ours).cloned().collect();
@@ -257,7 +257,7 @@ fn refuse(wrong: &[Diagnostic], sources: &Sources, again: &str) -> Made {
     Made::Refused
 }
 
-fn within_limits(session: &Session) -> Result<(), Trouble> {
+fn within_limits(session: &InputRun) -> Result<(), Trouble> {
     let (files, bytes) = (session.files(), session.bytes());
     if files > MAX_FILES || bytes > MAX_BYTES {
         return Err(Trouble::TooMuch(format!(
@@ -269,7 +269,7 @@ fn within_limits(session: &Session) -> Result<(), Trouble> {
 
 fn list(told: &Told) -> Result<Made, Trouble> {
     let input = told.input(&Files::default(), &mut Vec::new(), &Sources::default());
-    let session = Session::open(&input)?;
+    let session = InputRun::open(&input)?;
     within_limits(&session)?;
     let announced = announced(&session, MAX_ANNOUNCED)?.unwrap_or_else(|| {
         out::words(&format!("more than {MAX_ANNOUNCED} apps: their parameters are not listed\n"));
@@ -280,7 +280,7 @@ fn list(told: &Told) -> Result<Made, Trouble> {
 }
 
 /// Returns the parameters of all apps, or nothing when there are more apps than `most`.
-fn announced(session: &Session, most: usize) -> Result<Option<Vec<Announcement>>, Trouble> {
+fn announced(session: &InputRun, most: usize) -> Result<Option<Vec<Announcement>>, Trouble> {
     let Some(apps) = session.apps(most)? else {
         return Ok(None);
     };

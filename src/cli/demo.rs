@@ -10,11 +10,11 @@ use tokio::sync::watch;
 
 use super::cluster::{Cluster, storage};
 use super::input::InputArgs;
-use super::session::Session;
+use super::run_inputs::InputRun;
 use super::{Outcome, Trouble, out, screen, simulate, status};
 use crate::compiler::diagnostic::{Sources, any_error};
 use crate::provisioner::decide::Binding;
-use crate::provisioner::report::{Report, Scope};
+use crate::provisioner::report::{Report, ReportFilter};
 use crate::provisioner::run::{self, Applied, Arrays, Metrics, Status, before};
 
 /// The apps that are shown.
@@ -140,7 +140,7 @@ fn objects(folder: &Path, document: &Path, has_nodes: bool) -> Result<Vec<Json>,
 }
 
 fn rendered(path: &Path, settings: &[String], storage: &[PathBuf]) -> Result<Vec<Json>, Trouble> {
-    let session = Session::open(&InputArgs {
+    let session = InputRun::open(&InputArgs {
         paths: vec![path.to_owned()],
         settings: settings.to_vec(),
         storage: storage.to_vec(),
@@ -207,9 +207,9 @@ async fn watched(
 }
 
 async fn look(cluster: &Cluster, arrays: &Arrays) -> Result<Report, Trouble> {
-    let census = run::census(&cluster.client, Some(arrays), None).await;
-    let census = census.map_err(|error| cluster.trouble(&error))?;
-    Ok(Report::new(&census, &Scope::default(), None))
+    let inventory = run::inventory(&cluster.client, Some(arrays), None).await;
+    let inventory = inventory.map_err(|error| cluster.trouble(&error))?;
+    Ok(Report::new(&inventory, &ReportFilter::default(), None))
 }
 
 /// Takes everything away: first what needs the provisioner, which still runs.

@@ -8,7 +8,7 @@ use similar::{ChangeTag, TextDiff};
 
 use super::input::InputArgs;
 use super::out::{self, Format};
-use super::session::{Session, Summary};
+use super::run_inputs::{InputRun, Summary};
 use super::{Outcome, Trouble, git};
 use crate::compiler::check::{Change, Owner, changes};
 use crate::compiler::diagnostic::{Code, Diagnostic, Sources, Style, any_error};
@@ -42,7 +42,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let session = Session::open(&args.input)?;
+    let session = InputRun::open(&args.input)?;
     let (summary, sources, apps) = collect(session)?;
     out::diagnostics(&summary.diagnostics, &sources, Format::Human);
     if summary.is_broken() {
@@ -100,17 +100,19 @@ pub(super) fn elsewhere(since: &str, before: &[Earlier], after: &[Earlier]) -> O
 }
 
 /// Renders everything and keeps it: for comparisons, which need all of it.
-pub(super) fn collect(session: Session) -> Result<(Summary, Sources, Vec<Kept>), Trouble> {
+pub(super) fn collect(
+    session: InputRun,
+) -> Result<(Summary, Sources, Vec<RenderedOwner>), Trouble> {
     let mut kept = Vec::new();
     let prepare = |unit: &Unit| {
         let mut all = Vec::new();
         for stored in &unit.storage {
             let objects = stored.objects.iter().map(Earlier::of).collect::<Result<_, _>>()?;
-            all.push(Kept { owner: Owner::Storage(stored.document.clone()), objects });
+            all.push(RenderedOwner { owner: Owner::Storage(stored.document.clone()), objects });
         }
         for Rendered { app, compiled } in &unit.apps {
             let objects = compiled.objects.iter().map(Earlier::of).collect::<Result<_, _>>()?;
-            all.push(Kept { owner: Owner::App(Box::new(app.clone())), objects });
+            all.push(RenderedOwner { owner: Owner::App(Box::new(app.clone())), objects });
         }
         Ok(all)
     };
@@ -123,13 +125,13 @@ pub(super) fn collect(session: Session) -> Result<(Summary, Sources, Vec<Kept>),
 
 /// An app or a storage document, with its objects.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct RenderedOwner {
     pub(super) owner: Owner,
     pub(super) objects: Vec<Earlier>,
 }
 
 /// Returns all objects of a run.
-pub(super) fn objects(kept: &[Kept], summary: &Summary) -> Result<Vec<Earlier>, Trouble> {
+pub(super) fn objects(kept: &[RenderedOwner], summary: &Summary) -> Result<Vec<Earlier>, Trouble> {
     let mut objects: Vec<Earlier> = kept.iter().flat_map(|kept| kept.objects.clone()).collect();
     for namespace in &summary.namespaces {
         objects.push(Earlier::of(namespace)?);
@@ -138,8 +140,9 @@ pub(super) fn objects(kept: &[Kept], summary: &Summary) -> Result<Vec<Earlier>, 
 }
 
 /// Returns the app or storage document that an object comes from.
-pub(super) fn owner<'k>(kept: &'k [Kept], identity: &Identity) -> Option<&'k Owner> {
-    let made = |kept: &&Kept| kept.objects.iter().any(|object| object.identity == *identity);
+pub(super) fn owner<'k>(kept: &'k [RenderedOwner], identity: &Identity) -> Option<&'k Owner> {
+    let made =
+        |kept: &&RenderedOwner| kept.objects.iter().any(|object| object.identity == *identity);
     kept.iter().find(made).map(|kept| &kept.owner)
 }
 

@@ -14,7 +14,7 @@ use std::thread;
 use super::below::Below;
 use super::files::{self, shown};
 use super::input::InputArgs;
-use super::session::Session;
+use super::run_inputs::InputRun;
 use super::{Trouble, links};
 use crate::compiler::diagnostic::{Code, Diagnostic, Sources};
 use crate::compiler::manifest::{Earlier, read_stream};
@@ -188,7 +188,7 @@ fn rendered_at(
         let missing = vec![Diagnostic::new(Code::NotCompared, None, message)];
         return Ok(Before { objects: Vec::new(), missing });
     }
-    let collected = Session::open(&then).and_then(super::diff::collect);
+    let collected = InputRun::open(&then).and_then(super::diff::collect);
     let (summary, sources, kept) = collected.map_err(|trouble| revision.trouble(trouble))?;
     let mut missing = revision.missing(&summary.diagnostics, &sources);
     let objects = super::diff::objects(&kept, &summary)?;

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use super::input::InputArgs;
 use super::out::{self, Format};
-use super::session::Session;
+use super::run_inputs::InputRun;
 use super::{Outcome, Trouble};
 use crate::adapters::graph::{Graph, mermaid, svg};
 use crate::compiler::run::Unit;
@@ -29,7 +29,7 @@ enum Drawing {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let session = Session::open(&args.input)?;
+    let session = InputRun::open(&args.input)?;
     let mut graphs = Vec::new();
     let prepare = |unit: &Unit| {
         Ok(unit.apps.iter().map(|rendered| Graph::of(&rendered.app)).collect::<Vec<_>>())

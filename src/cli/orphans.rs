@@ -1,7 +1,7 @@
 //! `pso-gen orphans`: volumes that nobody knows, and their end when somebody names them.
 
 use super::out;
-use super::status::{Format, From, json};
+use super::status::{From, OutputFormat, json};
 use super::table::{age, table};
 use super::{Outcome, Trouble};
 use crate::contract::Quantity;
@@ -41,7 +41,7 @@ pub(super) struct Args {
 
     /// How the list is printed
     #[arg(long, value_enum, default_value = "table", conflicts_with = "destroy")]
-    format: Format,
+    format: OutputFormat,
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
@@ -66,19 +66,19 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
 
 async fn list(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
     let cluster = args.from.cluster().await?;
-    let census = run::census(&cluster.client, Some(arrays), None).await;
-    let census = census.map_err(|error| cluster.trouble(&error))?;
-    let (orphans, _) = report::orphans(&census, args.older_than);
-    let away = census.listed.iter().filter_map(|listed| {
+    let inventory = run::inventory(&cluster.client, Some(arrays), None).await;
+    let inventory = inventory.map_err(|error| cluster.trouble(&error))?;
+    let (orphans, _) = report::orphans(&inventory, args.older_than);
+    let away = inventory.listed.iter().filter_map(|listed| {
         let why = listed.volumes.as_ref().err()?;
         Some(sanitize::line(&format!("{} cannot be asked: {why}", listed.array), LONGEST) + "\n")
     });
     let away: String = away.collect();
     out::words(&away);
     match args.format {
-        Format::Json => out::data(&json(&orphans)?)?,
-        Format::Table if orphans.is_empty() => out::data("no orphans\n")?,
-        Format::Table => {
+        OutputFormat::Json => out::data(&json(&orphans)?)?,
+        OutputFormat::Table if orphans.is_empty() => out::data("no orphans\n")?,
+        OutputFormat::Table => {
             let head = ["ARRAY", "VOLUME", "SIZE", "AGE"].map(str::to_owned);
             let rows = orphans.iter().map(|orphan| {
                 let age = orphan.age.map(age).unwrap_or_default();

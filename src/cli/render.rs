@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::folder::OutFolder;
 use super::input::InputArgs;
 use super::out::{self, Format};
-use super::session::{Session, Summary};
+use super::run_inputs::{InputRun, Summary};
 use super::sink::{self, OutFile, Stream};
 use super::stop::Stop;
 use super::{Outcome, Trouble};
@@ -37,7 +37,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let session = Session::open(&args.input)?;
+    let session = InputRun::open(&args.input)?;
     match &args.out {
         None => to_stdout(session, args.format),
         Some(folder) if args.check => {
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     }
 }
 
-fn to_stdout(session: Session, format: Format) -> Result<Outcome, Trouble> {
+fn to_stdout(session: InputRun, format: Format) -> Result<Outcome, Trouble> {
     let (stream, first, summary, sources) = gather(session, Stream::new())?;
     let outcome = told(&summary, &sources, format);
     if outcome == Outcome::Good {
@@ -78,7 +78,7 @@ fn to_stdout(session: Session, format: Format) -> Result<Outcome, Trouble> {
 
 /// Renders everything into a stream, and the text that stands before it.
 pub(super) fn gather(
-    session: Session,
+    session: InputRun,
     mut stream: Stream,
 ) -> Result<(Stream, String, Summary, Sources), Trouble> {
     let mut first: Vec<Object> = Vec::new();
@@ -104,7 +104,7 @@ pub(super) fn gather(
 }
 
 fn to_folder(
-    session: Session,
+    session: InputRun,
     mut folder: OutFolder,
     format: Format,
 ) -> Result<(OutFolder, Outcome), Trouble> {

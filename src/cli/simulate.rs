@@ -105,11 +105,11 @@ pub(super) struct Args {
 
     /// How the arrays are told
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: OutputFormat,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum OutputFormat {
     /// A line for each array
     #[default]
     Human,
@@ -216,8 +216,8 @@ fn arrays(args: &Args) -> Vec<(Array, Settings)> {
     blades.chain(arrays).collect()
 }
 
-fn told(format: Format, running: &Running) -> Result<String, Trouble> {
-    if format == Format::Json {
+fn told(format: OutputFormat, running: &Running) -> Result<String, Trouble> {
+    if format == OutputFormat::Json {
         let Running { arrays, page, certificate } = running;
         let told = json!({"arrays": arrays, "page": page, "certificate": certificate});
         return Ok(serde_json::to_string(&told)? + "\n");

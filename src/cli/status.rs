@@ -11,7 +11,7 @@ use super::{Outcome, Trouble, screen};
 use crate::compiler::diagnostic::Sources;
 use crate::contract::Quantity;
 use crate::provisioner::decide::Binding;
-use crate::provisioner::report::{ArrayLine, Problem, Report, Scope};
+use crate::provisioner::report::{ArrayLine, Problem, Report, ReportFilter};
 use crate::provisioner::run::{self, Arrays, Metrics};
 use crate::sanitize;
 
@@ -41,7 +41,7 @@ pub(super) struct Args {
 
     /// How it is printed
     #[arg(long, value_enum, default_value = "table")]
-    format: Format,
+    format: OutputFormat,
 
     /// Look again every so many seconds, until Ctrl-C
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5",
@@ -67,7 +67,7 @@ pub(super) struct From {
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
+pub(super) enum OutputFormat {
     /// Columns for people
     Table,
     /// One JSON object, for scripts
@@ -105,23 +105,23 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         Some((namespace, claim)) => (Some(namespace.clone()), Some(claim.clone())),
         None => (args.namespace.clone(), None),
     };
-    let scope = Scope { namespace, claim };
+    let scope = ReportFilter { namespace, claim };
     let lease = args.lease.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
     let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
     runtime.block_on(async {
         let cluster = args.from.cluster().await?;
         let look = async || {
-            let census = run::census(&cluster.client, arrays.as_ref(), lease).await;
-            let census = census.map_err(|error| cluster.trouble(&error))?;
+            let inventory = run::inventory(&cluster.client, arrays.as_ref(), lease).await;
+            let inventory = inventory.map_err(|error| cluster.trouble(&error))?;
             let lease = lease.map(|(namespace, name)| format!("{namespace}/{name}"));
-            Ok::<_, Trouble>(Report::new(&census, &scope, lease.as_deref()))
+            Ok::<_, Trouble>(Report::new(&inventory, &scope, lease.as_deref()))
         };
         let again = async {
             loop {
                 let report = look().await?;
                 let text = match args.format {
-                    Format::Table => written(&report),
-                    Format::Json => json(&report)?,
+                    OutputFormat::Table => written(&report),
+                    OutputFormat::Json => json(&report)?,
                 };
                 if args.watch.is_some() && screen::redraws() {
                     // Home, and what is below goes: the table stays where it is.
@@ -237,12 +237,12 @@ fn array(line: &ArrayLine) -> [String; 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provisioner::report::{Census, ClaimLine};
+    use crate::provisioner::report::{ClaimLine, Inventory};
 
     #[test]
     fn words_of_others_make_no_line_of_ours() {
         let forged = "no\n\nwrong: array fb1: gone\n  do: rm -rf /\u{1b}[2J\u{9b}2J\u{202e}";
-        let mut report = Report::new(&Census::default(), &Scope::default(), None);
+        let mut report = Report::new(&Inventory::default(), &ReportFilter::default(), None);
         let (text, size) = (forged.to_owned(), None);
         report.claims = vec![ClaimLine {
             namespace: text.clone(),

@@ -2,7 +2,7 @@
 
 use super::input::InputArgs;
 use super::out::{self, Format};
-use super::session::Session;
+use super::run_inputs::InputRun;
 use super::{Outcome, Trouble, diff, git};
 use crate::compiler::check;
 use crate::compiler::diagnostic::{Style, any_error, sort};
@@ -33,7 +33,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let session = Session::open(&args.input)?;
+    let session = InputRun::open(&args.input)?;
     let (mut summary, sources, apps) = diff::collect(session)?;
     let broken = summary.is_broken();
     if let (Some(since), false) = (&args.since, broken) {

@@ -17,7 +17,7 @@ mod template;
 mod value;
 mod verify;
 
-pub use app::{App, Class, ClassKind, Classes, Exposed, Networks, Secret, Talk, Volume};
+pub use app::{App, AppVolume, Class, ClassKind, Classes, Exposed, Networks, Secret, Talk};
 pub(crate) use app::{PURE_BLOCK, PURE_FILE};
 pub use instantiate::{instantiate, name_of};
 pub use language::{

@@ -40,7 +40,7 @@ use crate::compiler::manifest::{Object, pod_security};
 use crate::compiler::spec::{Format, Profile, Tls, Via};
 use crate::compiler::yaml::Node;
 use crate::contract::annotation;
-use crate::contract::{ClassSnapshots, SnapshotSchedule, Snapshots};
+use crate::contract::{ClassSnapshots, SnapshotPolicy, SnapshotSchedule};
 use crate::sanitize::quoted;
 
 /// Returns what is wrong or doubtful in one app. `today` is the day on which somebody renders, as
@@ -164,7 +164,7 @@ fn snapshots(app: &App) -> Vec<Diagnostic> {
             let message = format!(
                 "`{snapshots}` asks for less than the class `{}` lets volumes have: {}",
                 volume.class.name,
-                Snapshots::Every(floor),
+                SnapshotPolicy::Every(floor),
             );
             let fix = format!(
                 "leave it out, or keep {} or more; the platform admin can set `claimsMayReduce: true` at the class",
@@ -172,7 +172,7 @@ fn snapshots(app: &App) -> Vec<Diagnostic> {
             );
             found.push(Diagnostic::new(Code::BadValue, place, message).at(path.join(".")).fix(fix));
         }
-        if let Snapshots::Every(schedule) = snapshots {
+        if let SnapshotPolicy::Every(schedule) = snapshots {
             found.extend(schedule_at(schedule, &app.document, &path));
         }
     }

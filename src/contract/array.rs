@@ -37,7 +37,7 @@ pub struct Capacity {
 
 /// Where clients reach the volumes of an array.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
+pub enum Transport {
     /// Data addresses of a FlashBlade; a file system is at `address:/name`.
     Nfs {
         /// Addresses, at least one.

@@ -1,6 +1,6 @@
 //! Names that are written once and never change: on arrays, and on objects in the cluster.
 
-use super::Name;
+use super::VolumeName;
 
 /// API group of pso-gen's documents, and of the permissions that its admission policies ask for.
 pub const API_GROUP: &str = "pso-gen.io";
@@ -18,12 +18,12 @@ pub const FINALIZER: &str = "pso-gen.io/volume";
 
 /// First part of the names of the PersistentVolumes by which the provisioner measures how far a watch is. It is the
 /// last of all names of PersistentVolumes, because Kubernetes' controllers go through a list in the order of names.
-pub const MARK: &str = "zz-pso-gen-mark-";
+pub const BARRIER_PREFIX: &str = "zz-pso-gen-mark-";
 
 /// Returns the name of a claim's volume on an array; none when the cluster's name is too long or not one
 /// that arrays take. The UID makes it this claim's and no other's.
-pub fn volume(cluster: &str, uid: &str) -> Option<Name> {
-    Name::new(format!("{cluster}-pvc-{uid}"))
+pub fn volume(cluster: &str, uid: &str) -> Option<VolumeName> {
+    VolumeName::new(format!("{cluster}-pvc-{uid}"))
 }
 
 /// Returns how the names of a cluster's volumes begin; a claim's UID follows.
@@ -49,7 +49,7 @@ mod tests {
     fn the_longest_cluster_fits() {
         let uid = "0f8fad5b-d9cb-469f-a165-70867728950e";
         let name = volume(&"a".repeat(22), uid).expect("a name");
-        assert_eq!(name.as_str().len(), Name::LONGEST);
+        assert_eq!(name.as_str().len(), VolumeName::LONGEST);
         assert_eq!(name.as_str(), volume_prefix(&"a".repeat(22)) + uid);
         assert_eq!(volume(&"a".repeat(23), uid), None);
     }

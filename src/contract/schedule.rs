@@ -83,14 +83,14 @@ impl SnapshotSchedule {
 
 /// What is wanted of snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Snapshots {
+pub enum SnapshotPolicy {
     /// None, whatever the class says.
     Never,
     /// By schedule.
     Every(SnapshotSchedule),
 }
 
-impl Snapshots {
+impl SnapshotPolicy {
     /// Returns whether it asks for less than a class's schedule: for none, or for fewer that reach no further
     /// back.
     pub fn is_below(self, floor: SnapshotSchedule) -> bool {
@@ -121,7 +121,7 @@ impl Snapshots {
     }
 }
 
-impl fmt::Display for Snapshots {
+impl fmt::Display for SnapshotPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Never => f.write_str("never"),
@@ -132,32 +132,32 @@ impl fmt::Display for Snapshots {
     }
 }
 
-impl<'de> Deserialize<'de> for Snapshots {
+impl<'de> Deserialize<'de> for SnapshotPolicy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
         impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Snapshots;
+            type Value = SnapshotPolicy;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("`never` or a mapping with `every` and `keep`")
             }
 
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<Snapshots, E> {
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<SnapshotPolicy, E> {
                 (word == "never")
-                    .then_some(Snapshots::Never)
+                    .then_some(SnapshotPolicy::Never)
                     .ok_or_else(|| E::custom(format!("{word} is not `never`", word = quoted(word))))
             }
 
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Snapshots, A::Error> {
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<SnapshotPolicy, A::Error> {
                 let map = de::value::MapAccessDeserializer::new(map);
-                SnapshotSchedule::deserialize(map).map(Snapshots::Every)
+                SnapshotSchedule::deserialize(map).map(SnapshotPolicy::Every)
             }
         }
         deserializer.deserialize_any(Visitor)
     }
 }
 
-impl JsonSchema for Snapshots {
+impl JsonSchema for SnapshotPolicy {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Snapshots".into()
     }
@@ -175,16 +175,19 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         for text in ["never", "every 6h, keep 28", "every 5m, keep 1", "every 365d, keep 250"] {
-            assert_eq!(Snapshots::parse(text).map(|read| read.to_string()), Ok(text.to_owned()));
+            assert_eq!(
+                SnapshotPolicy::parse(text).map(|read| read.to_string()),
+                Ok(text.to_owned())
+            );
         }
-        let loose = Snapshots::parse(" every 90m ,  keep 3 ").expect("read");
+        let loose = SnapshotPolicy::parse(" every 90m ,  keep 3 ").expect("read");
         assert_eq!(loose.to_string(), "every 90m, keep 3");
     }
 
     #[test]
     fn fewer_that_reach_no_further_back_are_less() {
         let floor = SnapshotSchedule { every: Seconds(6 * 3600), keep: 28 };
-        let is_below = |text: &str| Snapshots::parse(text).expect("read").is_below(floor);
+        let is_below = |text: &str| SnapshotPolicy::parse(text).expect("read").is_below(floor);
         for less in ["never", "every 5m, keep 1", "every 6h, keep 27", "every 12h, keep 14"] {
             assert!(is_below(less), "{less}");
         }
@@ -217,7 +220,7 @@ mod tests {
             ("every 6h, keep 0", "`keep`: expected 1 to 250, found `0`"),
             ("every 6h, keep 251", "`keep`: expected 1 to 250"),
         ] {
-            let told = Snapshots::parse(text).expect_err(text);
+            let told = SnapshotPolicy::parse(text).expect_err(text);
             assert!(told.starts_with(why), "{text}: {told}");
         }
     }

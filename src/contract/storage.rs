@@ -84,10 +84,10 @@ pub struct ArraySpec {
     #[schemars(example = ["10.20.9.0/24"])]
     pub networks: Vec<CidrText>,
     /// Where its API token is: never the token itself.
-    pub token: Kept,
+    pub token: SecretSource,
     /// Where the certificates of the authorities are (PEM) by one of which its own must be signed. When
     /// left out, it must be signed by one that the machine trusts.
-    pub ca: Option<Kept>,
+    pub ca: Option<SecretSource>,
     /// The one key that its certificate must have, in place of `ca`: SHA-256 of the public key, such as
     /// `sha256:` and 64 hexadecimal digits.
     pub pin: Option<String>,
@@ -133,7 +133,7 @@ impl ArrayType {
 /// Where something is that does not belong into Git: a key of a Secret, or a file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Kept {
+pub struct SecretSource {
     /// Name of a Secret in the Storage document's namespace.
     #[schemars(extend("format" = "subdomain"))]
     pub secret: Option<String>,

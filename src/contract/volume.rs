@@ -1,12 +1,12 @@
 //! Volumes as the provisioner asks for them, and as arrays report them. Knows no request.
 
-use super::{ExportRule, Name};
+use super::{ExportRule, VolumeName};
 
 /// Which volume is meant, beyond doubt: names are used again after eradication, ids never.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VolumeId {
     /// Its name.
-    pub name: Name,
+    pub name: VolumeName,
     /// Its `id` on the array.
     pub id: String,
 }
@@ -22,7 +22,7 @@ pub struct Owner {
     pub identities: Vec<String>,
     /// Namespace of the claim.
     pub namespace: String,
-    /// Name of the claim.
+    /// VolumeName of the claim.
     pub claim: String,
     /// UID of the claim: what makes it this one and no other.
     pub uid: String,
@@ -44,22 +44,22 @@ impl Owner {
 
 /// What a volume shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct VolumeRequest {
     /// Its name, of which the claim's UID should be part.
-    pub name: Name,
+    pub name: VolumeName,
     /// For whom.
     pub owner: Owner,
     /// Size in bytes. Arrays may round it up.
     pub size: u64,
     /// What it is a copy of; an empty volume when there is none.
-    pub source: Option<Source>,
+    pub source: Option<CloneSource>,
     /// What only one kind of array has.
-    pub details: Details,
+    pub details: VolumeOptions,
 }
 
 /// What a new volume is a copy of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum CloneSource {
     /// A snapshot, `name.suffix`.
     Snapshot(String),
     /// Another volume of the same array, as it is now.
@@ -68,7 +68,7 @@ pub enum Source {
 
 /// What only one kind of array has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Details {
+pub enum VolumeOptions {
     /// A file system of a FlashBlade. Its size is a hard limit. Owner and mode of its top folder are not
     /// in the array's API: that folder belongs to root, and a pod that mounts it changes it.
     File {
@@ -126,12 +126,12 @@ pub struct Volume {
     /// When it is destroyed, milliseconds until the array eradicates it; none when the array does not say.
     pub time_left: Option<u64>,
     /// FlashBlade: how clients reach it; none in lists.
-    pub served: Option<Served>,
+    pub served: Option<NfsExport>,
 }
 
 /// How a FlashBlade serves a file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Served {
+pub struct NfsExport {
     /// NFS versions that it is served with.
     pub nfs: NfsVersions,
     /// Who may mount it, as the array says it; none when that is in an export policy, or the array does not say.
@@ -143,7 +143,7 @@ pub struct Served {
 impl Volume {
     /// Returns which volume it is; none when its name is one that we would not give.
     pub fn volume_id(&self) -> Option<VolumeId> {
-        Some(VolumeId { name: Name::new(self.name.as_str())?, id: self.id.clone() })
+        Some(VolumeId { name: VolumeName::new(self.name.as_str())?, id: self.id.clone() })
     }
 
     /// FlashArray: returns the World Wide Identifier by which a node knows the device, which is the
@@ -160,7 +160,7 @@ pub struct Snapshot {
     pub name: String,
     /// Its id.
     pub id: String,
-    /// Name of the volume.
+    /// VolumeName of the volume.
     pub volume: String,
     /// When it was taken, in milliseconds since 1970.
     pub created: Option<u64>,

@@ -4,41 +4,41 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// Name of a volume or file system on an array. Two that differ in nothing but case are equal, as they are to
+/// VolumeName of a volume or file system on an array. Two that differ in nothing but case are equal, as they are to
 /// an array, which keeps the case and compares without it.
 ///
 /// At most 63 letters, digits, `-` and `_`; a letter or digit at both ends; at least one letter. That
 /// is the rule of the FlashArray (its guide 4.10), and safe on a FlashBlade, whose documents have none.
 #[derive(Debug, Clone)]
-pub struct Name(String);
+pub struct VolumeName(String);
 
-impl PartialEq for Name {
+impl PartialEq for VolumeName {
     fn eq(&self, other: &Self) -> bool {
         self.is(&other.0)
     }
 }
 
-impl Eq for Name {}
+impl Eq for VolumeName {}
 
-impl PartialOrd for Name {
+impl PartialOrd for VolumeName {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Name {
+impl Ord for VolumeName {
     fn cmp(&self, other: &Self) -> Ordering {
         self.0.to_ascii_lowercase().cmp(&other.0.to_ascii_lowercase())
     }
 }
 
-impl Hash for Name {
+impl Hash for VolumeName {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.to_ascii_lowercase().hash(state);
     }
 }
 
-impl Name {
+impl VolumeName {
     /// Longest name, in characters.
     pub const LONGEST: usize = 63;
 
@@ -70,7 +70,7 @@ impl Name {
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for VolumeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -79,16 +79,16 @@ impl fmt::Display for Name {
 /// The part of a snapshot's name after the volume's: at most 63 letters, digits and `-`, a letter or
 /// digit at both ends, at least one letter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Suffix(Name);
+pub struct SnapshotSuffix(VolumeName);
 
-impl Suffix {
+impl SnapshotSuffix {
     /// Returns a suffix, or none when no array takes it.
     pub fn new(suffix: impl Into<String>) -> Option<Self> {
-        Name::new(suffix).filter(|name| !name.as_str().contains('_')).map(Self)
+        VolumeName::new(suffix).filter(|name| !name.as_str().contains('_')).map(Self)
     }
 }
 
-impl fmt::Display for Suffix {
+impl fmt::Display for SnapshotSuffix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -102,23 +102,23 @@ mod tests {
     fn names_are_what_both_arrays_take() {
         let longest = "a".repeat(63);
         for good in ["k8s-pvc-1", "a", "A_b", &longest] {
-            assert!(Name::new(good).is_some(), "{good}");
+            assert!(VolumeName::new(good).is_some(), "{good}");
         }
         let long = "a".repeat(64);
         for bad in ["", "-a", "a-", "1234", "a b", "a.b", "ä", "a'b", &long] {
-            assert!(Name::new(bad).is_none(), "{bad}");
+            assert!(VolumeName::new(bad).is_none(), "{bad}");
         }
     }
 
     #[test]
     fn case_makes_no_other_name() {
-        let name = |text: &str| Name::new(text).expect("a name");
+        let name = |text: &str| VolumeName::new(text).expect("a name");
         let (one, other) = (name("prod-pvc-a"), name("PROD-pvc-A"));
         assert_eq!(one, other);
         assert_eq!(one.cmp(&other), Ordering::Equal);
         assert!(other.begins_with("prod-pvc-") && !other.begins_with("prod-pvc-ab"));
         assert_eq!(other.as_str(), "PROD-pvc-A", "and each is written as it came");
-        let both: std::collections::HashSet<Name> = [one, other, name("b")].into();
+        let both: std::collections::HashSet<VolumeName> = [one, other, name("b")].into();
         assert_eq!(both.len(), 2);
     }
 }

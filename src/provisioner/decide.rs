@@ -10,46 +10,48 @@
 //! A crash takes only the memory; what must outlive it (that a volume is being made, and on which array)
 //! is written on the claim before an array hears of it.
 
-mod chain;
+mod array_selection;
+mod backoff;
+mod barrier;
 mod claim;
+mod claim_spec;
 mod condition;
+mod content_source;
 mod effect;
-mod growth;
+mod expansion;
 mod import;
-mod mark;
-mod moment;
-mod origin;
+mod loop_guard;
+mod matching;
 mod orphan;
-mod persistent;
-mod place;
+mod persistent_volume;
+mod read_time;
 mod reason;
+mod reclaim;
 mod registration;
-mod release;
-mod retry;
-mod rival;
 mod schedule;
 mod setup;
 mod slot;
 mod snapshot;
-mod wishes;
 
-pub use claim::{ClaimWork, SourceView, View as ClaimView};
+pub use barrier::{BarrierEffect, Barriers, is_barrier, mark};
+pub use claim::{ClaimState, ClaimView, SourceView};
+pub use claim_spec::capacity;
 pub use condition::{AbnormalVolume, Condition, condition, refresh, suspects};
-pub use effect::{About, Effect, Event, Outcome, Seen, Severity, Trouble};
+pub use content_source::source_of;
+pub use effect::{Effect, EffectError, Input, ObjectVersion, Outcome, Regarding, Severity};
 pub use import::check_import;
-pub use mark::{MarkEffect, Marks, is_mark, mark};
-pub use moment::{Moment, VALID};
-pub use origin::source_of;
-pub use orphan::{GRACE, Listed, Orphan, Orphans, Report, StrayVolume, strays};
-pub use persistent::{Behind, behind, cluster_of, foreign, foreign_key, quantity, volume_behind};
-pub use reason::Reason;
-pub use registration::{
-    GRACE as REGISTRATION_GRACE, LOOK as REGISTRATION_LOOK, NotYet, Registration, RegistrationStep,
-    Tenure, identity, taken as registered_elsewhere,
+pub use matching::{Backlog, ReservedFor, is_handed_over, is_match, reserved_for};
+pub use orphan::{GRACE, Listed, Orphan, Orphans, Report, UnknownVolume, unknown_volumes};
+pub use persistent_volume::{
+    Behind, behind, cluster_of, foreign, foreign_key, quantity, volume_behind,
 };
-pub use release::{ReleaseWork, View as ReleaseView};
-pub use rival::{Crowd, KeptFor, is_handed_over, is_rival, kept_for};
+pub use read_time::{ReadTime, VALID};
+pub use reason::Reason;
+pub use reclaim::{ReclaimState, ReclaimView};
+pub use registration::{
+    ClusterRegistration, GRACE as REGISTRATION_GRACE, LOOK as REGISTRATION_LOOK, NotYet,
+    Registration, RegistrationStep, identity, taken as registered_elsewhere,
+};
 pub use setup::{ArrayState, ArrayTraits, Binding, ClassSetup, Health, Import, Setup};
 pub use slot::Slot;
-pub use snapshot::{SnapshotWork, View as SnapshotView};
-pub use wishes::capacity;
+pub use snapshot::{SnapshotState, SnapshotView};

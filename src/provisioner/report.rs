@@ -21,8 +21,8 @@ use serde::Serialize;
 use crate::contract::FINALIZER;
 use crate::contract::annotation;
 use crate::provisioner::decide::{
-    ArrayState, ClassSetup, GRACE, Listed, Reason, Registration, Setup, StrayVolume, behind,
-    cluster_of, condition, is_mark, registered_elsewhere, strays, volume_behind,
+    ArrayState, ClassSetup, GRACE, Listed, Reason, Registration, Setup, UnknownVolume, behind,
+    cluster_of, condition, is_barrier, registered_elsewhere, unknown_volumes, volume_behind,
 };
 
 pub use arrays::ArrayLine;
@@ -35,7 +35,7 @@ const PATIENCE: u64 = 120;
 
 /// What was read, the arrays' volumes before all else.
 #[derive(Debug, Clone, Default)]
-pub struct Census {
+pub struct Inventory {
     /// All claims.
     pub claims: Vec<PersistentVolumeClaim>,
     /// All PersistentVolumes.
@@ -74,7 +74,7 @@ pub struct Report {
     /// PersistentVolumes of ours without a claim.
     pub released: Vec<ReleasedLine>,
     /// Volumes that nobody in the cluster knows.
-    pub orphans: Vec<StrayVolume>,
+    pub orphans: Vec<UnknownVolume>,
     /// How many PersistentVolumes there are that only mark how far Kubernetes' own controller is.
     pub marks: usize,
     /// All that is wrong, the widest first.
@@ -97,7 +97,7 @@ pub struct Problem {
 
 /// Which claims are told of.
 #[derive(Debug, Clone, Default)]
-pub struct Scope {
+pub struct ReportFilter {
     /// Those of a namespace.
     pub namespace: Option<String>,
     /// That of a name.
@@ -106,35 +106,35 @@ pub struct Scope {
 
 impl Report {
     /// Makes it. What is wrong is told of all, the claims of the scope.
-    pub fn new(census: &Census, scope: &Scope, lease: Option<&str>) -> Self {
-        let classes = our_classes(census);
-        let leader = lease.map(|name| leader::leader(census, name));
-        let (arrays, mut problems) = arrays::arrays(census);
+    pub fn new(inventory: &Inventory, scope: &ReportFilter, lease: Option<&str>) -> Self {
+        let classes = our_classes(inventory);
+        let leader = lease.map(|name| leader::leader(inventory, name));
+        let (arrays, mut problems) = arrays::arrays(inventory);
         problems.splice(0..0, leader.as_ref().and_then(|leader| leader.problem.clone()));
-        problems.extend(registrations(census));
-        problems.extend(former_name(census));
-        problems.extend(removed_arrays(census));
-        problems.extend(abnormal_volumes(census));
-        let (claims, of_claims) = claims::claims(census, &classes, scope);
+        problems.extend(registrations(inventory));
+        problems.extend(former_name(inventory));
+        problems.extend(removed_arrays(inventory));
+        problems.extend(abnormal_volumes(inventory));
+        let (claims, of_claims) = claims::claims(inventory, &classes, scope);
         problems.extend(of_claims);
-        let (released, of_released) = released::released(census, scope);
+        let (released, of_released) = released::released(inventory, scope);
         problems.extend(of_released);
-        let (orphans, of_orphans) = orphans(census, GRACE);
+        let (orphans, of_orphans) = orphans(inventory, GRACE);
         problems.extend(of_orphans);
         let name = |volume: &PersistentVolume| volume.metadata.name.clone().unwrap_or_default();
-        let marks = census.volumes.iter().filter(|volume| is_mark(&name(volume))).count();
+        let marks = inventory.volumes.iter().filter(|volume| is_barrier(&name(volume))).count();
         Self { leader, arrays, claims, released, orphans, marks, problems }
     }
 }
 
 /// Arrays on which another cluster has this cluster's name, or several processes have registered.
-fn registrations(census: &Census) -> Vec<Problem> {
-    let Some((own, setup)) = census.identity.as_ref().zip(census.setup.as_ref()) else {
+fn registrations(inventory: &Inventory) -> Vec<Problem> {
+    let Some((own, setup)) = inventory.identity.as_ref().zip(inventory.setup.as_ref()) else {
         return Vec::new();
     };
     let is_ours =
         |it: &&Registration| it.identity == *own || setup.takes_over.contains(&it.identity);
-    let wrong = census.registrations.iter().filter_map(|(array, there)| {
+    let wrong = inventory.registrations.iter().filter_map(|(array, there)| {
         let what = match there.iter().find(|it| !is_ours(it)) {
             Some(other) => registered_elsewhere(&setup.cluster, &other.identity, own),
             None if there.len() > 1 => {
@@ -153,14 +153,14 @@ fn registrations(census: &Census) -> Vec<Problem> {
 }
 
 /// Bound volumes that are not on their array as they should be.
-fn abnormal_volumes(census: &Census) -> Vec<Problem> {
+fn abnormal_volumes(inventory: &Inventory) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for listed in &census.listed {
+    for listed in &inventory.listed {
         let Ok((array_id, there)) = &listed.volumes else { continue };
         let is_on = |volume: &&PersistentVolume| {
             volume_behind(volume).is_some_and(|(array, _)| array == *array_id)
         };
-        let found = census.volumes.iter().filter(is_on).filter_map(|it| condition(it, there));
+        let found = inventory.volumes.iter().filter(is_on).filter_map(|it| condition(it, there));
         problems.extend(found.map(|found| Problem {
             about: format!("claim {}", found.claim),
             what: found.what(),
@@ -173,9 +173,9 @@ fn abnormal_volumes(census: &Census) -> Vec<Problem> {
 }
 
 /// A storage document that has another name for the cluster than the cluster's volumes.
-fn former_name(census: &Census) -> Option<Problem> {
-    let now = &census.setup.as_ref()?.cluster;
-    let names: BTreeSet<String> = census.volumes.iter().filter_map(cluster_of).collect();
+fn former_name(inventory: &Inventory) -> Option<Problem> {
+    let now = &inventory.setup.as_ref()?.cluster;
+    let names: BTreeSet<String> = inventory.volumes.iter().filter_map(cluster_of).collect();
     let before = names.first().filter(|_| !names.iter().any(|it| it.eq_ignore_ascii_case(now)))?;
     Some(Problem {
         about: format!("cluster {now}"),
@@ -188,18 +188,18 @@ fn former_name(census: &Census) -> Option<Problem> {
 }
 
 /// Arrays that the storage document has no more, and that PersistentVolumes or claims still name.
-fn removed_arrays(census: &Census) -> Vec<Problem> {
-    if census.setup.is_none() {
+fn removed_arrays(inventory: &Inventory) -> Vec<Problem> {
+    if inventory.setup.is_none() {
         return Vec::new();
     }
-    let is_known = |name: &str| census.arrays.iter().any(|state| state.name == name);
+    let is_known = |name: &str| inventory.arrays.iter().any(|state| state.name == name);
     let mut named: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-    for behind in census.volumes.iter().filter_map(behind) {
+    for behind in inventory.volumes.iter().filter_map(behind) {
         if !is_known(&behind.array) {
             named.entry(behind.array).or_default().0 += 1;
         }
     }
-    for claim in &census.claims {
+    for claim in &inventory.claims {
         let unfinished = claim.metadata.finalizers.iter().flatten().any(|it| it == FINALIZER);
         let asked = claim.metadata.annotations.as_ref().and_then(|all| all.get(annotation::ARRAY));
         for array in asked.into_iter().flat_map(|all| all.split(',')).filter(|_| unfinished) {
@@ -227,10 +227,16 @@ fn removed_arrays(census: &Census) -> Vec<Problem> {
 
 /// Returns the volumes that nobody knows and that are as old as `grace`, in seconds, and what to do about
 /// them.
-pub fn orphans(census: &Census, grace: u64) -> (Vec<StrayVolume>, Option<Problem>) {
-    let Some(setup) = &census.setup else { return (Vec::new(), None) };
-    let times = (census.now, grace);
-    let mut old = strays(&setup.cluster, &census.listed, &census.claims, &census.volumes, times);
+pub fn orphans(inventory: &Inventory, grace: u64) -> (Vec<UnknownVolume>, Option<Problem>) {
+    let Some(setup) = &inventory.setup else { return (Vec::new(), None) };
+    let times = (inventory.now, grace);
+    let mut old = unknown_volumes(
+        &setup.cluster,
+        &inventory.listed,
+        &inventory.claims,
+        &inventory.volumes,
+        times,
+    );
     old.retain(|stray| stray.is_orphan);
     old.sort_by(|a, b| (&a.array, &a.name).cmp(&(&b.array, &b.name)));
     let problem = (!old.is_empty()).then(|| Problem {
@@ -246,8 +252,8 @@ pub fn orphans(census: &Census, grace: u64) -> (Vec<StrayVolume>, Option<Problem
 }
 
 /// The classes of ours by name; an error is for people.
-fn our_classes(census: &Census) -> BTreeMap<&str, Result<ClassSetup, String>> {
-    let named = census.classes.iter().filter_map(|class| {
+fn our_classes(inventory: &Inventory) -> BTreeMap<&str, Result<ClassSetup, String>> {
+    let named = inventory.classes.iter().filter_map(|class| {
         let name = class.metadata.name.as_deref()?;
         Some((name, ClassSetup::read(class)?))
     });
@@ -255,12 +261,12 @@ fn our_classes(census: &Census) -> BTreeMap<&str, Result<ClassSetup, String>> {
 }
 
 /// The newest event about an object that tells of something wrong or done, if it is a warning.
-fn complaint<'c>(census: &'c Census, uid: &str) -> Option<&'c Event> {
+fn complaint<'c>(inventory: &'c Inventory, uid: &str) -> Option<&'c Event> {
     let about = |event: &&Event| {
         let regarding = event.regarding.as_ref().and_then(|object| object.uid.as_deref());
         regarding == Some(uid)
     };
-    let newest = census
+    let newest = inventory
         .events
         .iter()
         .filter(about)
@@ -300,9 +306,9 @@ fn remedy(reason: &str) -> &'static str {
 
 /// Seconds from a moment until now.
 fn age(
-    census: &Census,
+    inventory: &Inventory,
     made: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,
 ) -> u64 {
     let made = made.and_then(|made| u64::try_from(made.0.as_second()).ok());
-    made.map_or(0, |made| census.now.saturating_sub(made))
+    made.map_or(0, |made| inventory.now.saturating_sub(made))
 }

@@ -1,4 +1,4 @@
-//! The provisioner's hands: watches the cluster, asks [`volume`](crate::provisioner::decide) what is to be done, does
+//! The provisioner's executor: watches the cluster, asks [`volume`](crate::provisioner::decide) what is to be done, does
 //! it, and tells it what came of it.
 //!
 //! All decisions are taken one after the other by one task; what they ask for is done by many at once.
@@ -6,26 +6,26 @@
 
 mod apply;
 mod arrays;
-mod beginnings;
-mod brain;
-mod census;
-mod counted;
-mod fenced;
-mod hands;
-mod held;
-mod journal;
-mod lease;
+mod cache;
+mod executor;
+mod fencing;
+mod http;
+mod instrument;
+mod inventory;
+mod leader_election;
+mod log;
 mod metrics;
 mod orphan;
-mod pages;
+mod pagination;
+mod reconciler;
 mod registrar;
-mod serve;
+mod serialized;
 mod setup;
-mod snapshots;
+mod snapshot_limit;
+mod start_queue;
 mod trim;
-mod unreached;
+mod unreachable;
 mod watches;
-mod world;
 
 use std::time::{Duration, Instant};
 
@@ -38,26 +38,26 @@ use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use crate::provisioner::decide::{ArrayState, Listed, Outcome, Trouble};
+use crate::provisioner::decide::{ArrayState, EffectError, Listed, Outcome};
 pub use apply::{Applied, Before, before};
+use arrays::ArrayMonitor;
 pub use arrays::Arrays;
-use arrays::Lookout;
-use brain::{Brain, MarkOf};
-pub use census::census;
-pub use counted::{CountRequests, CountedRequests};
-use hands::Hands;
-use lease::{Candidate, Leadership};
+use cache::Cache;
+use executor::Executor;
+use http::BEAT;
+pub use http::{Status, serve};
+pub use instrument::{CountRequests, CountedRequests};
+pub use inventory::inventory;
+use leader_election::{Candidate, Leadership};
 pub use metrics::Metrics;
 use metrics::Tally;
-pub use orphan::{Kept, destroy_orphan};
-pub use pages::{SmallPages, SmallPagesOf};
+pub use orphan::{NotDestroyed, destroy_orphan};
+pub use pagination::{SmallPages, SmallPagesOf};
+use reconciler::{BarrierOf, Reconciler};
 use registrar::{AGAIN, Registrar, check_name, cluster_uid};
-use serve::BEAT;
-pub use serve::{Status, serve};
 pub use setup::{SetupError, set_up};
-pub use unreached::{cause, chain, remedy};
+pub use unreachable::{cause, chain, remedy};
 use watches::{list, look, register, tick, watch};
-use world::World;
 
 /// How many objects that watches have told of may wait to be looked at.
 const SEEN: usize = 256;
@@ -94,11 +94,11 @@ enum Message {
     Compared(Listed),
     /// Time has passed.
     Tick,
-    Done(Key, Result<Outcome, Trouble>),
+    Done(Key, Result<Outcome, EffectError>),
     /// The time of an attempt has come; the number is that of its timer.
     Due(Key, u64),
     /// It is time for a mark.
-    MarkDue(MarkOf),
+    MarkDue(BarrierOf),
     /// The mark of a name is not there, or will not be any more.
     MarkGone(String),
 }
@@ -144,7 +144,7 @@ pub async fn run(
         () = &mut end => return End::Asked,
         leadership = candidate.wait() => leadership,
     };
-    let client = fenced::fenced(client, &leadership);
+    let client = fencing::fenced(client, &leadership);
     let how = tokio::select! {
         () = lead(client, arrays, leadership, status, &mut end) => End::Asked,
         // All that is under way ends with the process: it must not do anything more.
@@ -177,7 +177,7 @@ async fn lead(
         watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Volumes),
         watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Classes),
         register(registrar.clone()),
-        look(Lookout::new(arrays.clone(), metrics.clone()), registrar.clone(), &sender),
+        look(ArrayMonitor::new(arrays.clone(), metrics.clone()), registrar.clone(), &sender),
         list(arrays.clone(), &sender),
         tick(&sender),
     ];
@@ -186,21 +186,21 @@ async fn lead(
     if nodes {
         tasks.push(watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Nodes));
     }
-    let hands = Hands::new(client, arrays.clone(), leadership, registrar.clone());
-    let world = World::new(arrays.setup().clone(), nodes);
-    let mut brain = Brain::new(world, hands, Tally::new(metrics.clone()), sender);
+    let executor = Executor::new(client, arrays.clone(), leadership, registrar.clone());
+    let cache = Cache::new(arrays.setup().clone(), nodes);
+    let mut reconciler = Reconciler::new(cache, executor, Tally::new(metrics.clone()), sender);
     let mut beat = tokio::time::interval(BEAT);
     loop {
         tokio::select! {
             () = &mut *end => break,
-            () = brain.ended() => {}
+            () = reconciler.ended() => {}
             _ = beat.tick() => {
-                status.beats(Instant::now(), brain.missing());
-                brain.survey(messages.len());
+                status.beats(Instant::now(), reconciler.missing());
+                reconciler.survey(messages.len());
             }
-            Some(message) = seen.recv() => brain.hear(message),
+            Some(message) = seen.recv() => reconciler.handle(message),
             message = messages.recv() => match message {
-                Some(message) => brain.hear(message),
+                Some(message) => reconciler.handle(message),
                 None => break,
             },
         }
@@ -209,9 +209,9 @@ async fn lead(
     for task in tasks {
         task.abort();
     }
-    info!(under_way = brain.under_way(), "stopping");
+    info!(under_way = reconciler.under_way(), "stopping");
     // The next one need not find out what came of it; what takes longer, it does find out.
-    let drained = tokio::time::timeout(DRAIN, brain.drained()).await.is_ok();
+    let drained = tokio::time::timeout(DRAIN, reconciler.drained()).await.is_ok();
     // What is still under way keeps the next leader waiting, as after a crash.
     if drained {
         registrar.end().await;

@@ -14,7 +14,7 @@ use super::rest::{Refusal, Request};
 struct Since {
     /// Resource; `*` is every one.
     resource: &'static str,
-    place: Place,
+    place: Position,
     /// Parameter, or field with dots between the steps. A resource has none.
     name: &'static str,
     /// The `n` of `2.n`.
@@ -23,7 +23,7 @@ struct Since {
 
 /// Where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Position {
     /// It is the whole resource.
     Resource,
     /// It is a parameter of requests.
@@ -78,14 +78,14 @@ impl Versions {
     ) -> Result<(), Refusal> {
         for Since { place, name, .. } in self.unknown(minor, resource) {
             match place {
-                Place::Resource => return Err(not_found()),
-                Place::Parameter if request.query.contains_key(*name) => {
+                Position::Resource => return Err(not_found()),
+                Position::Parameter if request.query.contains_key(*name) => {
                     return Err(Refusal::whole(400, format!("Unknown parameter '{name}'.")));
                 }
-                Place::Field if has(&request.body, name) => {
+                Position::Field if has(&request.body, name) => {
                     return Err(Refusal::whole(400, format!("Unknown field '{name}'.")));
                 }
-                Place::Parameter | Place::Field => {}
+                Position::Parameter | Position::Field => {}
             }
         }
         Ok(())
@@ -93,7 +93,7 @@ impl Versions {
 
     /// Takes away from an answer what a version does not know.
     pub(super) fn trim(&self, minor: u32, resource: &str, answer: &mut Json) {
-        for since in self.unknown(minor, resource).filter(|since| since.place == Place::Field) {
+        for since in self.unknown(minor, resource).filter(|since| since.place == Position::Field) {
             remove(&mut answer["items"], since.name);
             if let Some(total) = answer.get_mut("total") {
                 remove(total, since.name);

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pso_gen::arrays::{Array, Endpoint, FlashArray, FlashBlade, Pace, TokenFile, Trust};
-use pso_gen::contract::{Details, ExportRule, Name, NfsVersions, Owner, Qos, Squash, Wanted};
+use pso_gen::contract::{
+    ExportRule, NfsVersions, Owner, Qos, Squash, VolumeName, VolumeOptions, VolumeRequest,
+};
 use pso_gen::simulator::{self, Answer, Method, Options, Request, Running, Settings, Tap};
 use serde_json::Value as Json;
 use sha2::Digest as _;
@@ -25,26 +27,26 @@ pub(crate) fn owner() -> Owner {
 }
 
 /// A file system that is wanted.
-pub(crate) fn file(name: &str, size: u64) -> Wanted {
+pub(crate) fn file(name: &str, size: u64) -> VolumeRequest {
     let nodes = ExportRule::new("10.20.0.0/16", false, Squash::None).expect("a client");
     let nfs = NfsVersions { v3: false, v4_1: true };
-    wanted(name, size, Details::File { exports: vec![nodes], nfs })
+    wanted(name, size, VolumeOptions::File { exports: vec![nodes], nfs })
 }
 
 /// A block volume that is wanted.
-pub(crate) fn block(name: &str, size: u64) -> Wanted {
-    wanted(name, size, Details::Block { default_protection: true, qos: Qos::default() })
+pub(crate) fn block(name: &str, size: u64) -> VolumeRequest {
+    wanted(name, size, VolumeOptions::Block { default_protection: true, qos: Qos::default() })
 }
 
 /// A block volume that is limited to as many bytes and operations per second.
-pub(crate) fn limited(name: &str, size: u64, bandwidth: u64, iops: u64) -> Wanted {
+pub(crate) fn limited(name: &str, size: u64, bandwidth: u64, iops: u64) -> VolumeRequest {
     let qos = Qos { bandwidth: Some(bandwidth), iops: Some(iops) };
-    wanted(name, size, Details::Block { default_protection: true, qos })
+    wanted(name, size, VolumeOptions::Block { default_protection: true, qos })
 }
 
-fn wanted(name: &str, size: u64, details: Details) -> Wanted {
-    let name = Name::new(name).expect("a name");
-    Wanted { name, owner: owner(), size, source: None, details }
+fn wanted(name: &str, size: u64, details: VolumeOptions) -> VolumeRequest {
+    let name = VolumeName::new(name).expect("a name");
+    VolumeRequest { name, owner: owner(), size, source: None, details }
 }
 
 /// What went over the wire, and what of it the official documents do not allow.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use pso_gen::arrays::{Array, Error, FlashArray, Host};
-use pso_gen::contract::{Retry, Snapshot, Suffix, VolumeId};
+use pso_gen::contract::{Retry, Snapshot, SnapshotSuffix, VolumeId};
 use pso_gen::simulator::Settings;
 use serde_json::{Value as Json, json};
 
@@ -110,7 +110,7 @@ impl Actor {
             }
             Operation::Destroy { .. } => self.array.destroy(&volume, &owner()).await?,
             Operation::Snapshot { suffix, .. } => {
-                let suffix = Suffix::new(format!("s{suffix}")).expect("a suffix");
+                let suffix = SnapshotSuffix::new(format!("s{suffix}")).expect("a suffix");
                 let taken = self.array.snapshot(&volume, &suffix).await?;
                 assert!(!taken.destroyed, "{taken:?}");
             }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pso_gen::arrays::Error;
-use pso_gen::contract::{Name, Suffix};
+use pso_gen::contract::{SnapshotSuffix, VolumeName};
 use pso_gen::sanitize;
 use pso_gen::simulator::Method;
 use serde_json::{Value as Json, json};
@@ -34,8 +34,8 @@ async fn set(bench: &Bench, fault: Json, resource: &str) {
     bench.control("PUT", "/faults", rules).await;
 }
 
-fn name() -> Name {
-    Name::new("prod-pvc-1").expect("a name")
+fn name() -> VolumeName {
+    VolumeName::new("prod-pvc-1").expect("a name")
 }
 
 /// Holds of an error that it is fit to be shown.
@@ -52,7 +52,7 @@ async fn a_list_without_an_end_is_read_up_to_a_number_of_pages() {
         let array = bench.client();
         let made = make(&bench, "prod-pvc-1").await.expect("made");
         let id = made.volume_id().expect("a name of ours");
-        array.snapshot(&id, &Suffix::new("s1").expect("a suffix")).await.expect("taken");
+        array.snapshot(&id, &SnapshotSuffix::new("s1").expect("a suffix")).await.expect("taken");
         let snapshots =
             if bench.is_flashblade() { "file-system-snapshots" } else { "volume-snapshots" };
         let before = bench.calls(Method::Get, snapshots);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pso_gen::arrays::{Error, Fence, Fenced, OnlyIf};
-use pso_gen::contract::{Name, Owner, VolumeId};
+use pso_gen::contract::{Owner, VolumeId, VolumeName};
 use pso_gen::simulator::{Method, Settings};
 use serde_json::{Value as Json, json};
 
@@ -19,8 +19,8 @@ fn reason<T: std::fmt::Debug>(done: Result<T, Error>) -> &'static str {
     done.map_or_else(|error| error.reason(), |_| "done")
 }
 
-fn name(text: &str) -> Name {
-    Name::new(text).expect("a name")
+fn name(text: &str) -> VolumeName {
+    VolumeName::new(text).expect("a name")
 }
 
 /// Takes all tags off a volume, as its maker may have ended before there were any.
@@ -184,7 +184,7 @@ async fn a_request_is_held_back_when_its_turn_comes_too_late() {
         bench.control("PUT", "/faults", json!([])).await;
         let gate = Gate { lets: 0, asked: AtomicUsize::new(0), then: Fenced::NotLeading };
         let guarded = array.only_if(OnlyIf { array_id: None, fence: Some(Arc::new(gate)) });
-        let suffix = pso_gen::contract::Suffix::new("s1").expect("a suffix");
+        let suffix = pso_gen::contract::SnapshotSuffix::new("s1").expect("a suffix");
         let snapshot = array.snapshot(&id(&made), &suffix).await.expect("taken");
         let writes = bench.all_calls();
         let other = if flashblade { file("prod-pvc-2", 1) } else { block("prod-pvc-2", 1) };

@@ -6,7 +6,9 @@ use super::oncall::{ask, flashblade};
 use super::*;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use pso_gen::arrays::Array as _;
-use pso_gen::contract::{Details, ExportRule, Name, NfsVersions, Owner, Squash, Wanted};
+use pso_gen::contract::{
+    ExportRule, NfsVersions, Owner, Squash, VolumeName, VolumeOptions, VolumeRequest,
+};
 
 /// A claim of the class `pure-file` with further fields of its spec.
 fn with(name: &str, size: &str, spec: &Json) -> PersistentVolumeClaim {
@@ -76,12 +78,12 @@ impl Stage {
 #[ignore = "starts a control plane"]
 async fn claims_as_people_write_them() {
     let mut stage = Stage::open("people").await;
-    let old = Wanted {
-        name: Name::new("old-v3-only").expect("a name"),
+    let old = VolumeRequest {
+        name: VolumeName::new("old-v3-only").expect("a name"),
         owner: Owner::default(),
         size: 2 << 30,
         source: None,
-        details: Details::File {
+        details: VolumeOptions::File {
             exports: vec![ExportRule::new("10.0.0.0/8", false, Squash::None).expect("a rule")],
             nfs: NfsVersions { v3: true, v4_1: false },
         },
@@ -152,7 +154,7 @@ async fn claims_as_people_write_them() {
     stage.ask_for("frac", "5Ti").await;
     stage.ask_for("frac", "2Gi").await;
     // And somebody renames a volume on its array, while nobody looks.
-    let name = |name: String| Name::new(name).expect("a name");
+    let name = |name: String| VolumeName::new(name).expect("a name");
     let of =
         async |claim: &str| format!("demo-pvc-{}", uid(&claims.get(claim).await.expect("there")));
     let volume = of("legacy").await;
@@ -217,7 +219,7 @@ async fn serves_as_soon_as_an_array_is_back(stage: &Stage) {
     let waits = claim("waits", "pure-block", "1Gi");
     claims.create(&PostParams::default(), &waits).await.expect("made");
     stage.until_told("waits", "no array takes it: fa1").await;
-    // Tries come after 1, 3, 7, 15, 31, 63 and 127 seconds.
+    // Backoff come after 1, 3, 7, 15, 31, 63 and 127 seconds.
     tokio::time::sleep(Duration::from_secs(66)).await;
     faults(json!([])).await;
     let back = Instant::now();

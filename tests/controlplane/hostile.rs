@@ -460,7 +460,7 @@ fn hows() -> Vec<Hostile> {
     ]
 }
 
-/// Marks, which are let pass without a claim.
+/// Barriers, which are let pass without a claim.
 fn marks() -> Vec<Hostile> {
     let secret = json!({"name": "root", "namespace": "kube-system"});
     let folder = json!({"spec": {"csi": null, "hostPath": {"path": "/"}}});

@@ -43,7 +43,7 @@ pub(crate) fn flashblade(stage: &Stage, name: &str) -> pso_gen::arrays::FlashBla
 /// Makes a volume on an array by its REST API, as somebody else would.
 async fn make_by_hand(stage: &Stage, name: &str) {
     use pso_gen::arrays::Array as _;
-    use pso_gen::contract::{Details, NfsVersions, Owner, Wanted};
+    use pso_gen::contract::{NfsVersions, Owner, VolumeOptions, VolumeRequest};
     let owner = Owner {
         cluster: "demo".to_owned(),
         namespace: "gone".to_owned(),
@@ -52,9 +52,9 @@ async fn make_by_hand(stage: &Stage, name: &str) {
         ..Owner::default()
     };
     let nfs = NfsVersions { v3: false, v4_1: true };
-    let details = Details::File { exports: Vec::new(), nfs };
-    let name = pso_gen::contract::Name::new(name).expect("a name");
-    let wanted = Wanted { name, owner, size: 1 << 30, source: None, details };
+    let details = VolumeOptions::File { exports: Vec::new(), nfs };
+    let name = pso_gen::contract::VolumeName::new(name).expect("a name");
+    let wanted = VolumeRequest { name, owner, size: 1 << 30, source: None, details };
     flashblade(stage, "fb1").ensure(&wanted).await.expect("made");
 }
 

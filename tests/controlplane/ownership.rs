@@ -33,7 +33,7 @@ impl Stage {
     async fn destroy_by_hand(&self, name: &str) {
         use pso_gen::arrays::Array as _;
         use pso_gen::contract::Owner;
-        let name = pso_gen::contract::Name::new(name).expect("a name");
+        let name = pso_gen::contract::VolumeName::new(name).expect("a name");
         for array in ["fb1", "fb2"] {
             let array = flashblade(self, array);
             if let Some(there) = array.describe(&name).await.expect("an answer") {

@@ -282,11 +282,8 @@ async fn a_tenant_writes_no_record_of_the_provisioner() {
     let own = tenant.api("v1", "PersistentVolumeClaim", Some(TENANT));
     for (name, class) in both {
         let finalizers = claims.get(name).await.expect("there").metadata.finalizers;
-        let more: Vec<String> = finalizers
-            .into_iter()
-            .flatten()
-            .chain(["pso-gen.io/volume".to_owned()])
-            .collect();
+        let more: Vec<String> =
+            finalizers.into_iter().flatten().chain(["pso-gen.io/volume".to_owned()]).collect();
         let more = json!({"metadata": {"finalizers": more}});
         both_ways(&own, name, &more, FINALIZER).await;
         for key in RECORDS {

@@ -2,7 +2,7 @@
 //! document.
 
 use pso_gen::contract::Retry;
-use pso_gen::provisioner::decide::{Effect, Event, Outcome, Trouble, behind};
+use pso_gen::provisioner::decide::{Effect, EffectError, Input, Outcome, behind};
 
 use super::{Key, Run};
 
@@ -24,16 +24,16 @@ impl Run {
 
     fn look_at_claims(&mut self) {
         for uid in self.process.claims.keys().cloned().collect::<Vec<_>>() {
-            self.step(&Key::Claim(uid), Event::Changed);
+            self.step(&Key::Claim(uid), Input::Changed);
         }
     }
 
     /// The answer to what is asked of an array that the storage document does not have.
-    pub(super) fn unknown_array(&self, effect: &Effect) -> Option<Result<Outcome, Trouble>> {
-        let (Effect::Ensure { array, .. }
-        | Effect::Find { array, .. }
-        | Effect::Destroy { array, .. }
-        | Effect::Grow { array, .. }
+    pub(super) fn unknown_array(&self, effect: &Effect) -> Option<Result<Outcome, EffectError>> {
+        let (Effect::EnsureVolume { array, .. }
+        | Effect::FindVolume { array, .. }
+        | Effect::DestroyVolume { array, .. }
+        | Effect::ExpandVolume { array, .. }
         | Effect::TakeSnapshot { array, .. }
         | Effect::DestroySnapshot { array, .. }
         | Effect::ListSnapshots { array, .. }) = effect
@@ -43,7 +43,7 @@ impl Run {
         let is_there = self.states.iter().any(|state| state.name == *array);
         (!is_there).then(|| {
             let message = format!("the storage document has no array {array}");
-            Err(Trouble::Array { reason: "UnknownArray", message, retry: Retry::Later })
+            Err(EffectError::Array { reason: "UnknownArray", message, retry: Retry::Later })
         })
     }
 

@@ -12,8 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use pso_gen::contract::FINALIZER;
 use pso_gen::contract::annotation;
-use pso_gen::contract::{Snapshot, Source, Volume, VolumeId, Wanted};
-use pso_gen::provisioner::decide::{Seen, Trouble, mark, quantity};
+use pso_gen::contract::{CloneSource, Snapshot, Volume, VolumeId, VolumeRequest};
+use pso_gen::provisioner::decide::{EffectError, ObjectVersion, mark, quantity};
 
 /// A change of an object, as watches tell it.
 #[derive(Debug, Clone)]
@@ -201,22 +201,22 @@ impl Cluster {
         }
     }
 
-    fn claim(&self, seen: &Seen) -> Option<PersistentVolumeClaim> {
+    fn claim(&self, seen: &ObjectVersion) -> Option<PersistentVolumeClaim> {
         self.claims.get(&seen.name).cloned()
     }
 
     pub(crate) fn intend(
         &mut self,
-        seen: &Seen,
+        seen: &ObjectVersion,
         asked: &[String],
         ids: &[String],
-    ) -> Result<Option<PersistentVolumeClaim>, Trouble> {
+    ) -> Result<Option<PersistentVolumeClaim>, EffectError> {
         let Some(mut claim) = self.claim(seen) else { return Ok(None) };
         let same = claim.metadata.uid.as_ref() == Some(&seen.uid)
             && claim.metadata.resource_version.as_ref() == Some(&seen.version);
         // The API server lets nobody add a finalizer to what is being deleted.
         if !same || claim.metadata.deletion_timestamp.is_some() {
-            return Err(Trouble::Conflict);
+            return Err(EffectError::Conflict);
         }
         let finalizers = claim.metadata.finalizers.get_or_insert_default();
         if !finalizers.iter().any(|each| each == FINALIZER) {
@@ -229,10 +229,13 @@ impl Cluster {
         Ok(self.claims.get(&seen.name).cloned())
     }
 
-    pub(crate) fn finish(&mut self, seen: &Seen) -> Result<Option<PersistentVolumeClaim>, Trouble> {
+    pub(crate) fn finish(
+        &mut self,
+        seen: &ObjectVersion,
+    ) -> Result<Option<PersistentVolumeClaim>, EffectError> {
         let Some(mut claim) = self.claim(seen) else { return Ok(None) };
         if claim.metadata.uid.as_ref() != Some(&seen.uid) {
-            return Err(Trouble::Conflict);
+            return Err(EffectError::Conflict);
         }
         if let Some(finalizers) = &mut claim.metadata.finalizers {
             finalizers.retain(|each| each != FINALIZER);
@@ -244,10 +247,10 @@ impl Cluster {
     pub(crate) fn create_volume(
         &mut self,
         volume: &PersistentVolume,
-    ) -> Result<PersistentVolume, Trouble> {
+    ) -> Result<PersistentVolume, EffectError> {
         let name = volume.metadata.name.clone().expect("a name");
         if self.volumes.contains_key(&name) {
-            return Err(Trouble::Exists);
+            return Err(EffectError::Exists);
         }
         let mut volume = volume.clone();
         volume.metadata.uid = Some(format!("pv-{}", self.next()));
@@ -257,24 +260,24 @@ impl Cluster {
         Ok(self.volumes[&name].clone())
     }
 
-    pub(crate) fn delete_volume(&mut self, seen: &Seen) -> Result<(), Trouble> {
+    pub(crate) fn delete_volume(&mut self, seen: &ObjectVersion) -> Result<(), EffectError> {
         let Some(mut volume) = self.volumes.get(&seen.name).cloned() else { return Ok(()) };
         let same = volume.metadata.uid.as_ref() == Some(&seen.uid)
             && volume.metadata.resource_version.as_ref() == Some(&seen.version);
         if !same {
-            return Err(Trouble::Conflict);
+            return Err(EffectError::Conflict);
         }
         volume.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
         self.put_volume(volume);
         Ok(())
     }
 
-    pub(crate) fn release_volume(&mut self, seen: &Seen) -> Result<(), Trouble> {
+    pub(crate) fn release_volume(&mut self, seen: &ObjectVersion) -> Result<(), EffectError> {
         let Some(mut volume) = self.volumes.get(&seen.name).cloned() else { return Ok(()) };
         let same = volume.metadata.uid.as_ref() == Some(&seen.uid)
             && volume.metadata.resource_version.as_ref() == Some(&seen.version);
         if !same {
-            return Err(Trouble::Conflict);
+            return Err(EffectError::Conflict);
         }
         if let Some(finalizers) = &mut volume.metadata.finalizers {
             finalizers.retain(|each| each != FINALIZER);
@@ -283,13 +286,13 @@ impl Cluster {
         Ok(())
     }
 
-    pub(crate) fn adopt_volume(&mut self, seen: &Seen) -> Result<(), Trouble> {
+    pub(crate) fn adopt_volume(&mut self, seen: &ObjectVersion) -> Result<(), EffectError> {
         let Some(mut volume) = self.volumes.get(&seen.name).cloned() else { return Ok(()) };
         let same = volume.metadata.uid.as_ref() == Some(&seen.uid)
             && volume.metadata.resource_version.as_ref() == Some(&seen.version);
         // The API server lets nobody add a finalizer to what is being deleted.
         if !same || volume.metadata.deletion_timestamp.is_some() {
-            return Err(Trouble::Conflict);
+            return Err(EffectError::Conflict);
         }
         volume.metadata.finalizers.get_or_insert_default().push(FINALIZER.to_owned());
         self.put_volume(volume);
@@ -362,12 +365,12 @@ impl Cluster {
     /// Changes a claim's status, if it is still as it was seen.
     pub(crate) fn change_status(
         &mut self,
-        seen: &Seen,
+        seen: &ObjectVersion,
         change: impl FnOnce(&mut PersistentVolumeClaimStatus),
-    ) -> Result<Option<PersistentVolumeClaim>, Trouble> {
-        let mut claim = self.claim(seen).ok_or(Trouble::Conflict)?;
+    ) -> Result<Option<PersistentVolumeClaim>, EffectError> {
+        let mut claim = self.claim(seen).ok_or(EffectError::Conflict)?;
         if claim.metadata.resource_version.as_ref() != Some(&seen.version) {
-            return Err(Trouble::Conflict);
+            return Err(EffectError::Conflict);
         }
         change(claim.status.get_or_insert_default());
         self.put_ours(claim);
@@ -377,12 +380,12 @@ impl Cluster {
     /// Sets a PersistentVolume's capacity, if it is still as it was seen.
     pub(crate) fn set_capacity(
         &mut self,
-        seen: &Seen,
+        seen: &ObjectVersion,
         size: u64,
-    ) -> Result<Option<PersistentVolume>, Trouble> {
-        let mut volume = self.volumes.get(&seen.name).cloned().ok_or(Trouble::Conflict)?;
+    ) -> Result<Option<PersistentVolume>, EffectError> {
+        let mut volume = self.volumes.get(&seen.name).cloned().ok_or(EffectError::Conflict)?;
         if volume.metadata.resource_version.as_ref() != Some(&seen.version) {
-            return Err(Trouble::Conflict);
+            return Err(EffectError::Conflict);
         }
         let capacity = volume.spec.get_or_insert_default().capacity.get_or_insert_default();
         capacity.insert("storage".to_owned(), quantity(size));
@@ -439,10 +442,13 @@ impl Cluster {
     }
 
     /// We write that a PersistentVolume is bound.
-    pub(crate) fn set_bound(&mut self, seen: &Seen) -> Result<Option<PersistentVolume>, Trouble> {
-        let volume = self.volumes.get(&seen.name).cloned().ok_or(Trouble::Conflict)?;
+    pub(crate) fn set_bound(
+        &mut self,
+        seen: &ObjectVersion,
+    ) -> Result<Option<PersistentVolume>, EffectError> {
+        let volume = self.volumes.get(&seen.name).cloned().ok_or(EffectError::Conflict)?;
         if volume.metadata.uid.as_ref() != Some(&seen.uid) {
-            return Err(Trouble::Conflict);
+            return Err(EffectError::Conflict);
         }
         self.set_phase(volume, "Bound");
         Ok(self.volumes.get(&seen.name).cloned())
@@ -451,13 +457,13 @@ impl Cluster {
     /// We bind a claim, and let go of it.
     pub(crate) fn bind(
         &mut self,
-        seen: &Seen,
+        seen: &ObjectVersion,
         volume: &str,
-    ) -> Result<Option<PersistentVolumeClaim>, Trouble> {
-        let mut claim = self.claim(seen).ok_or(Trouble::Conflict)?;
+    ) -> Result<Option<PersistentVolumeClaim>, EffectError> {
+        let mut claim = self.claim(seen).ok_or(EffectError::Conflict)?;
         let spec = claim.spec.get_or_insert_default();
         if claim.metadata.uid.as_ref() != Some(&seen.uid) {
-            return Err(Trouble::Conflict);
+            return Err(EffectError::Conflict);
         }
         if spec.volume_name.as_ref().is_some_and(|bound| bound != volume) {
             // The API server refuses it, and the hands read why.
@@ -541,7 +547,7 @@ impl Arrays {
         Self { now, ..Self::default() }
     }
 
-    pub(crate) fn ensure(&mut self, array: &str, wanted: &Wanted) -> Result<Volume, String> {
+    pub(crate) fn ensure(&mut self, array: &str, wanted: &VolumeRequest) -> Result<Volume, String> {
         let key = (array.to_owned(), wanted.name.to_string());
         let uid = wanted.owner.uid.clone();
         if let Some((elsewhere, _)) =
@@ -551,14 +557,14 @@ impl Arrays {
         }
         let holds = match &wanted.source {
             None => Some(wanted.owner.claim.clone()),
-            Some(Source::Snapshot(name)) => {
+            Some(CloneSource::Snapshot(name)) => {
                 let mut there =
                     self.snapshots.iter().filter(|(on, s, _)| on == array && s.name == *name);
                 let there = there.find(|(_, snapshot, _)| !snapshot.destroyed);
                 let of = there.map(|(_, snapshot, _)| (array.to_owned(), snapshot.volume.clone()));
                 of.and_then(|of| self.holds.get(&of).cloned())
             }
-            Some(Source::Volume(_)) => None,
+            Some(CloneSource::Volume(_)) => None,
         };
         let is_there = self.volumes.contains_key(&key);
         // A FlashBlade does not tell who made what is destroyed: the client refuses it.

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use pso_gen::contract::Snapshots;
+use pso_gen::contract::SnapshotPolicy;
 use pso_gen::contract::annotation;
 use pso_gen::contract::name::persistent_volume;
 use pso_gen::contract::{Snapshot, Volume};
-use pso_gen::provisioner::decide::{Effect, Event, Listed, Outcome, Trouble, volume_behind};
+use pso_gen::provisioner::decide::{Effect, EffectError, Input, Listed, Outcome, volume_behind};
 
 use super::{EVERY, Key, Run};
 
@@ -16,7 +16,7 @@ impl Run {
     /// Lets the class have a schedule.
     pub(crate) fn schedule(&mut self, text: &str) {
         let class = self.class.as_mut().expect("a class");
-        class.snapshots = Snapshots::parse(text).expect("a schedule");
+        class.snapshots = SnapshotPolicy::parse(text).expect("a schedule");
         self.note(format!("admin: the class has snapshots {text}"));
     }
 
@@ -72,7 +72,7 @@ impl Run {
         let names: BTreeSet<String> =
             self.process.volumes.keys().chain(remembered).cloned().collect();
         for name in names {
-            self.step(&Key::Snapshots(leader, name), Event::Changed);
+            self.step(&Key::Snapshots(leader, name), Input::Changed);
         }
         self.process.asked.len() + self.process.timers.len() > before
     }
@@ -104,7 +104,7 @@ impl Run {
         }
     }
 
-    pub(super) fn apply_to_snapshots(&mut self, effect: Effect) -> Result<Outcome, Trouble> {
+    pub(super) fn apply_to_snapshots(&mut self, effect: Effect) -> Result<Outcome, EffectError> {
         match effect {
             Effect::ListSnapshots { array, volume } => {
                 let all = self.arrays.snapshots_of(&array, volume.name.as_str());
@@ -202,7 +202,7 @@ impl Run {
     /// A process ends when it has asked for a volume; that is made when the claim is gone.
     pub(crate) fn leave_orphan(&mut self, name: &str) {
         self.create(name);
-        let is_ensure = |effect: &Effect| matches!(effect, Effect::Ensure { .. });
+        let is_ensure = |effect: &Effect| matches!(effect, Effect::EnsureVolume { .. });
         while !self.process.asked.iter().any(|(_, effect)| is_ensure(effect)) {
             self.steps_until_effect(self.done + 1);
         }

@@ -16,15 +16,15 @@ use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use pso_gen::contract::Snapshots;
+use pso_gen::contract::SnapshotPolicy;
 use pso_gen::contract::name::persistent_volume;
 use pso_gen::contract::{ArrayKind, FINALIZER};
-use pso_gen::contract::{Capacity, Reach, Retry};
+use pso_gen::contract::{Capacity, Retry, Transport};
 use pso_gen::provisioner::decide::{
-    ArrayState, ArrayTraits, ClaimView, ClaimWork, ClassSetup, Crowd, Effect, Event, Health,
-    MarkEffect, Marks, Orphans, Outcome, ReleaseView, ReleaseWork, Setup, SnapshotView,
-    SnapshotWork, SourceView, Trouble, VALID, is_handed_over, is_mark, is_rival, kept_for,
-    quantity, source_of, volume_behind,
+    ArrayState, ArrayTraits, Backlog, BarrierEffect, Barriers, ClaimState, ClaimView, ClassSetup,
+    Effect, EffectError, Health, Input, Orphans, Outcome, ReclaimState, ReclaimView, Setup,
+    SnapshotState, SnapshotView, SourceView, VALID, is_barrier, is_handed_over, is_match, quantity,
+    reserved_for, source_of, volume_behind,
 };
 
 use super::binder::Binder;
@@ -60,26 +60,26 @@ struct Process {
     positions: [usize; 2],
     claims: BTreeMap<String, PersistentVolumeClaim>,
     volumes: BTreeMap<String, PersistentVolume>,
-    claim_works: BTreeMap<String, ClaimWork>,
-    volume_works: BTreeMap<String, ReleaseWork>,
+    claim_works: BTreeMap<String, ClaimState>,
+    volume_works: BTreeMap<String, ReclaimState>,
     /// Of two leaders, which see the same of the cluster: one believes that it leads still.
-    snapshot_works: [BTreeMap<String, SnapshotWork>; 2],
+    snapshot_works: [BTreeMap<String, SnapshotState>; 2],
     orphans: Orphans,
     /// Effects that have been asked for.
     asked: VecDeque<(Key, Effect)>,
     /// Those that wait for their turn.
     waiting: Vec<(Key, Effect)>,
     timers: Vec<Key>,
-    marks: Marks<Key>,
+    marks: Barriers<Key>,
     /// Those by which its watch of PersistentVolumes shows that it has caught up.
-    watch_marks: Marks<Key>,
-    asked_of_marks: VecDeque<(MarkOf, MarkEffect)>,
-    crowd: Crowd,
+    watch_barriers: Barriers<Key>,
+    asked_of_marks: VecDeque<(BarrierOf, BarrierEffect)>,
+    crowd: Backlog,
 }
 
 /// What a mark shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MarkOf {
+enum BarrierOf {
     Controller,
     Watch,
 }
@@ -97,9 +97,9 @@ impl Process {
             asked: VecDeque::new(),
             waiting: Vec::new(),
             timers: Vec::new(),
-            marks: Marks::new(&format!("p{number}")),
-            watch_marks: Marks::of_watch(&format!("p{number}")),
-            crowd: Crowd::of(crowd),
+            marks: Barriers::new(&format!("p{number}")),
+            watch_barriers: Barriers::of_watch(&format!("p{number}")),
+            crowd: Backlog::of(crowd),
             asked_of_marks: VecDeque::new(),
         }
     }
@@ -167,7 +167,7 @@ impl Run {
             health: Health::Up {
                 id: format!("id-of-{name}"),
                 capacity: Capacity { total: 1 << 50, used: 0, provisioned: Some(0) },
-                reach: Reach::Nfs { addresses: vec!["192.0.2.1".to_owned()] },
+                reach: Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] },
             },
         };
         let class = ClassSetup {
@@ -181,7 +181,7 @@ impl Run {
             waits: false,
             arrays: BTreeMap::new(),
             topologies: Vec::new(),
-            snapshots: Snapshots::Never,
+            snapshots: SnapshotPolicy::Never,
             claims_may_reduce: false,
         };
         Self {
@@ -350,11 +350,11 @@ impl Run {
         self.note(format!("{effect:?}"));
         let process = &mut self.process;
         let marks = match of {
-            MarkOf::Controller => &mut process.marks,
-            MarkOf::Watch => &mut process.watch_marks,
+            BarrierOf::Controller => &mut process.marks,
+            BarrierOf::Watch => &mut process.watch_barriers,
         };
         match effect {
-            MarkEffect::Soon => {
+            BarrierEffect::Soon => {
                 let unbound = |key: &Key| match key {
                     Key::Claim(uid) => process.claims.get(uid).is_some_and(|claim| {
                         claim.spec.as_ref().is_some_and(|spec| spec.volume_name.is_none())
@@ -364,7 +364,7 @@ impl Run {
                 let effect = marks.due(unbound);
                 process.asked_of_marks.extend(effect.map(|effect| (of, effect)));
             }
-            MarkEffect::Create(name) => {
+            BarrierEffect::Create(name) => {
                 // That it could not be created may be so or not.
                 let lost = self.dice.f64() < self.faults;
                 if !lost || self.dice.bool() {
@@ -375,7 +375,7 @@ impl Run {
                     process.asked_of_marks.extend(effect.map(|effect| (of, effect)));
                 }
             }
-            MarkEffect::Delete(name) => self.cluster.delete_mark(&name),
+            BarrierEffect::Delete(name) => self.cluster.delete_mark(&name),
         }
         true
     }
@@ -383,10 +383,10 @@ impl Run {
     /// The process hears of a mark.
     fn hear_of_mark(&mut self, name: &str, mark: Option<&PersistentVolume>) {
         let process = &mut self.process;
-        let (of, marks, event) = if process.watch_marks.are_of(name) {
-            (MarkOf::Watch, &mut process.watch_marks, Event::CaughtUp)
+        let (of, marks, event) = if process.watch_barriers.are_of(name) {
+            (BarrierOf::Watch, &mut process.watch_barriers, Input::WatchCaughtUp)
         } else {
-            (MarkOf::Controller, &mut process.marks, Event::Known)
+            (BarrierOf::Controller, &mut process.marks, Input::ControllerCaughtUp)
         };
         let (known, effects) = match mark {
             Some(mark) => marks.seen(mark),
@@ -430,7 +430,7 @@ impl Run {
         };
         self.process.positions[kind] = at + 1;
         if let Change::Volume(name, mark) = &change
-            && is_mark(name)
+            && is_barrier(name)
         {
             self.hear_of_mark(name, mark.as_deref());
             return true;
@@ -450,8 +450,9 @@ impl Run {
                 let other = claim.filter(|uid| persistent_volume(uid) != name);
                 others.extend(other.map(Key::Claim));
                 // What Kubernetes may bind is one more or less.
-                let before = self.process.volumes.get(&name).and_then(kept_for);
-                if before.is_some() || volume.as_deref().is_some_and(|now| kept_for(now).is_some())
+                let before = self.process.volumes.get(&name).and_then(reserved_for);
+                if before.is_some()
+                    || volume.as_deref().is_some_and(|now| reserved_for(now).is_some())
                 {
                     others.extend(self.process.claims.keys().cloned().map(Key::Claim));
                 }
@@ -462,10 +463,10 @@ impl Run {
                 name.trim_start_matches("pvc-").to_owned()
             }
         };
-        self.step(&Key::Volume(persistent_volume(&touched)), Event::Changed);
-        self.step(&Key::Claim(touched), Event::Changed);
+        self.step(&Key::Volume(persistent_volume(&touched)), Input::Changed);
+        self.step(&Key::Claim(touched), Input::Changed);
         for other in others {
-            self.step(&other, Event::Changed);
+            self.step(&other, Input::Changed);
         }
         true
     }
@@ -476,11 +477,11 @@ impl Run {
             return false;
         }
         let key = self.process.timers.remove(0);
-        self.step(&key, Event::Due);
+        self.step(&key, Input::Due);
         true
     }
 
-    fn step(&mut self, key: &Key, event: Event) {
+    fn step(&mut self, key: &Key, event: Input) {
         let process = &mut self.process;
         let effects = match key {
             Key::Claim(uid) => {
@@ -506,7 +507,7 @@ impl Run {
                     claim.spec.as_ref().is_some_and(|spec| spec.volume_name.is_none())
                 });
                 let rival = rival.and_then(|claim| {
-                    process.volumes.values().find(|volume| is_rival(volume, claim, false))
+                    process.volumes.values().find(|volume| is_match(volume, claim, false))
                 });
                 let view = ClaimView {
                     rival: rival.and_then(|rival| rival.metadata.name.as_deref()),
@@ -531,7 +532,7 @@ impl Run {
                 let is_shared =
                     behind.is_some() && process.volumes.values().filter(same).count() > 1;
                 let arrays = &self.states;
-                let view = ReleaseView { setup: &self.setup, volume, is_shared, arrays };
+                let view = ReclaimView { setup: &self.setup, volume, is_shared, arrays };
                 process.volume_works.entry(name.clone()).or_default().step(view, event)
             }
             Key::Snapshots(leader, name) => {
@@ -557,16 +558,16 @@ impl Run {
         };
         for effect in effects {
             match effect {
-                Effect::Later(_) => self.process.timers.push(key.clone()),
-                Effect::Tell { .. } => {}
-                Effect::Mark => {
+                Effect::Requeue(_) => self.process.timers.push(key.clone()),
+                Effect::RecordEvent { .. } => {}
+                Effect::AwaitController => {
                     let effect = self.process.marks.wait(key.clone());
-                    let effect = effect.map(|effect| (MarkOf::Controller, effect));
+                    let effect = effect.map(|effect| (BarrierOf::Controller, effect));
                     self.process.asked_of_marks.extend(effect);
                 }
-                Effect::CatchUp => {
-                    let effect = self.process.watch_marks.wait(key.clone());
-                    let effect = effect.map(|effect| (MarkOf::Watch, effect));
+                Effect::AwaitWatch => {
+                    let effect = self.process.watch_barriers.wait(key.clone());
+                    let effect = effect.map(|effect| (BarrierOf::Watch, effect));
                     self.process.asked_of_marks.extend(effect);
                 }
                 effect => self.process.asked.push_back((key.clone(), effect)),
@@ -574,12 +575,12 @@ impl Run {
         }
     }
 
-    fn trouble(effect: &Effect) -> Trouble {
+    fn trouble(effect: &Effect) -> EffectError {
         if effect.is_for_array() {
             let message = "no answer".to_owned();
-            Trouble::Array { reason: "UnknownOutcome", message, retry: Retry::Soon }
+            EffectError::Array { reason: "UnknownOutcome", message, retry: Retry::Soon }
         } else {
-            Trouble::Cluster("no answer".to_owned())
+            EffectError::Cluster("no answer".to_owned())
         }
     }
 
@@ -589,7 +590,7 @@ impl Run {
             let effect = self.late.swap_remove(self.dice.usize(0..self.late.len()));
             let told = format!("LATE {effect:?}");
             self.note(&told[..told.len().min(160)]);
-            if let Effect::Ensure { array, wanted, .. } = &effect {
+            if let Effect::EnsureVolume { array, wanted, .. } = &effect {
                 // S5 held when it was sent. When the claim has gone meanwhile this leaves an orphan.
                 self.late_made.insert(wanted.owner.uid.clone());
                 let made = self.arrays.ensure(array, wanted);
@@ -635,7 +636,7 @@ impl Run {
             self.process.claims.insert(uid, claim.clone());
         }
         for (name, volume) in self.cluster.volumes.clone() {
-            if is_mark(&name) {
+            if is_barrier(&name) {
                 self.hear_of_mark(&name, Some(&volume));
             } else {
                 self.process.volumes.insert(name, volume);
@@ -644,7 +645,7 @@ impl Run {
         let claims: Vec<Key> = self.process.claims.keys().cloned().map(Key::Claim).collect();
         let volumes: Vec<Key> = self.process.volumes.keys().cloned().map(Key::Volume).collect();
         for key in claims.into_iter().chain(volumes) {
-            self.step(&key, Event::Changed);
+            self.step(&key, Input::Changed);
         }
     }
 
@@ -664,7 +665,7 @@ impl Run {
         }
         process.volumes.clear();
         for (name, volume) in self.cluster.volumes.clone() {
-            if is_mark(&name) {
+            if is_barrier(&name) {
                 self.hear_of_mark(&name, Some(&volume));
             } else {
                 touched.insert(Key::Volume(name.clone()));
@@ -672,7 +673,7 @@ impl Run {
             }
         }
         for key in touched {
-            self.step(&key, Event::Changed);
+            self.step(&key, Input::Changed);
         }
     }
 
@@ -693,14 +694,14 @@ impl Run {
         }
     }
 
-    fn apply(&mut self, effect: Effect) -> Result<Outcome, Trouble> {
+    fn apply(&mut self, effect: Effect) -> Result<Outcome, EffectError> {
         let boxed = |claim: Option<PersistentVolumeClaim>| Outcome::Claim(claim.map(Box::new));
         match effect {
-            Effect::Intend { claim, asked, ids, .. } => {
+            Effect::RecordIntent { claim, asked, ids, .. } => {
                 self.cluster.intend(&claim, &asked, &ids).map(boxed)
             }
-            Effect::Finish { claim } => self.cluster.finish(&claim).map(boxed),
-            Effect::Create(volume) => {
+            Effect::RemoveClaimFinalizer { claim } => self.cluster.finish(&claim).map(boxed),
+            Effect::CreatePersistentVolume(volume) => {
                 // S10 begins here: what the class says is what the volume says.
                 let spec = volume.spec.as_ref().expect("a spec");
                 let policy = spec.persistent_volume_reclaim_policy.as_ref();
@@ -709,7 +710,7 @@ impl Run {
                 let made = self.cluster.create_volume(&volume)?;
                 Ok(Outcome::PersistentVolume(Some(Box::new(made))))
             }
-            Effect::ReadVolume { name } => {
+            Effect::ReadPersistentVolume { name } => {
                 let read = self.cluster.volumes.get(&name).cloned();
                 if read.as_ref().and_then(phase_of) == Some("Released") {
                     self.read_released.insert(name);
@@ -717,11 +718,11 @@ impl Run {
                 Ok(Outcome::Read(self.moment(), read.map(Box::new)))
             }
             Effect::ReadClaim { name, .. } => Ok(boxed(self.cluster.claims.get(&name).cloned())),
-            Effect::SetBound { volume } => {
+            Effect::SetPersistentVolumeBound { volume } => {
                 let written = self.cluster.set_bound(&volume)?;
                 Ok(Outcome::PersistentVolume(written.map(Box::new)))
             }
-            Effect::Bind { claim, volume } => self.cluster.bind(&claim, &volume).map(boxed),
+            Effect::BindClaim { claim, volume } => self.cluster.bind(&claim, &volume).map(boxed),
             Effect::SetClaimBound { claim, volume } => {
                 let written = self.cluster.change_status(&claim, |status| {
                     status.phase = Some("Bound".to_owned());
@@ -729,14 +730,16 @@ impl Run {
                 });
                 written.map(boxed)
             }
-            Effect::Delete { volume } => {
+            Effect::DeletePersistentVolume { volume } => {
                 self.cluster.delete_volume(&volume).map(|()| Outcome::Good)
             }
-            Effect::Adopt { volume } => self.cluster.adopt_volume(&volume).map(|()| Outcome::Good),
-            Effect::Release { volume } => {
+            Effect::RestoreFinalizer { volume } => {
+                self.cluster.adopt_volume(&volume).map(|()| Outcome::Good)
+            }
+            Effect::RemovePersistentVolumeFinalizer { volume } => {
                 self.cluster.release_volume(&volume).map(|()| Outcome::Good)
             }
-            Effect::Resizing { claim, size } => {
+            Effect::SetResizing { claim, size } => {
                 let marked = self.cluster.change_status(&claim, |status| {
                     let storage = || "storage".to_owned();
                     status.allocated_resources = Some([(storage(), quantity(size))].into());
@@ -749,28 +752,28 @@ impl Run {
                 let written = self.cluster.set_capacity(&volume, size)?;
                 Ok(Outcome::PersistentVolume(written.map(Box::new)))
             }
-            Effect::Resized { claim, size, .. } => {
+            Effect::SetResized { claim, size, .. } => {
                 let written = self.cluster.change_status(&claim, |status| {
                     status.capacity = Some([("storage".to_owned(), quantity(size))].into());
                     status.allocated_resource_statuses = None;
                 });
                 written.map(boxed)
             }
-            Effect::Later(_)
-            | Effect::Tell { .. }
-            | Effect::Mark
-            | Effect::CatchUp
+            Effect::Requeue(_)
+            | Effect::RecordEvent { .. }
+            | Effect::AwaitController
+            | Effect::AwaitWatch
             | Effect::Reschedule { .. } => Ok(Outcome::Good),
             on_array => self.apply_to_array(on_array),
         }
     }
 
-    fn apply_to_array(&mut self, effect: Effect) -> Result<Outcome, Trouble> {
+    fn apply_to_array(&mut self, effect: Effect) -> Result<Outcome, EffectError> {
         if let Some(unknown) = self.unknown_array(&effect) {
             return unknown;
         }
         match effect {
-            Effect::Ensure { array, wanted, .. } => {
+            Effect::EnsureVolume { array, wanted, .. } => {
                 // S5: nothing is made that is not written on its claim.
                 let uid = &wanted.owner.uid;
                 let claim =
@@ -789,7 +792,7 @@ impl Run {
                 {
                     let message = "no space".to_owned();
                     let retry = Retry::Elsewhere;
-                    return Err(Trouble::Array { reason: "Exhausted", message, retry });
+                    return Err(EffectError::Array { reason: "Exhausted", message, retry });
                 }
                 match self.arrays.ensure(&array, &wanted) {
                     Ok(volume) => Ok(Outcome::Volume(Some(volume))),
@@ -799,16 +802,16 @@ impl Run {
                     }
                 }
             }
-            Effect::Find { array, name, .. } => {
+            Effect::FindVolume { array, name, .. } => {
                 Ok(Outcome::Volume(self.arrays.find(&array, name.as_str())))
             }
-            Effect::Destroy { array, volume, .. } => {
+            Effect::DestroyVolume { array, volume, .. } => {
                 if let Some(uid) = self.arrays.destroy(&array, &volume) {
                     self.check_destroyed(&uid);
                 }
                 Ok(Outcome::Good)
             }
-            Effect::Grow { ref array, ref volume, size, .. } => {
+            Effect::ExpandVolume { ref array, ref volume, size, .. } => {
                 match self.arrays.grow(array, volume, size) {
                     Some(grown) => Ok(Outcome::Volume(Some(grown))),
                     None => Err(Self::trouble(&effect)),

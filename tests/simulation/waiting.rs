@@ -5,15 +5,15 @@
 use std::time::Duration;
 
 use pso_gen::contract::Retry;
-use pso_gen::provisioner::decide::{Effect, Event, Health, Moment, Outcome, Trouble};
+use pso_gen::provisioner::decide::{Effect, EffectError, Health, Input, Outcome, ReadTime};
 
 use super::{Crash, Key, Run};
 
 impl Run {
     /// The time, by the clocks of every process.
-    pub(super) fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> ReadTime {
         let now = Duration::from_secs(self.arrays.now);
-        Moment { steady: now, wall: now }
+        ReadTime { steady: now, wall: now }
     }
 
     /// The next effect begins to wait, or one that waits has its turn.
@@ -61,7 +61,7 @@ impl Run {
         if chance < self.faults {
             let trouble = Self::trouble(effect);
             self.note("  fails");
-            self.step(key, Event::Done(Err(trouble)));
+            self.step(key, Input::Done(Err(trouble)));
             return;
         }
         let outcome = self.request(effect.clone());
@@ -72,17 +72,17 @@ impl Run {
         if chance < 2.0 * self.faults {
             self.note("  answer lost");
             let trouble = Self::trouble(effect);
-            self.step(key, Event::Done(Err(trouble)));
+            self.step(key, Input::Done(Err(trouble)));
             return;
         }
-        self.step(key, Event::Done(outcome));
+        self.step(key, Input::Done(outcome));
         if crash == Some(Crash::After) {
             self.crash();
         }
     }
 
     /// The request of an effect goes out, unless it is held back.
-    fn request(&mut self, effect: Effect) -> Result<Outcome, Trouble> {
+    fn request(&mut self, effect: Effect) -> Result<Outcome, EffectError> {
         if let Some(trouble) = self.held_back(&effect) {
             self.note("  held back");
             return Err(trouble);
@@ -91,23 +91,23 @@ impl Run {
     }
 
     /// Why a request does not go out, or is answered by an array that is another one.
-    fn held_back(&self, effect: &Effect) -> Option<Trouble> {
-        let trouble = |reason, message: &str| Trouble::Array {
+    fn held_back(&self, effect: &Effect) -> Option<EffectError> {
+        let trouble = |reason, message: &str| EffectError::Array {
             reason,
             message: message.to_owned(),
             retry: Retry::Soon,
         };
-        if let Effect::Destroy { read, .. } | Effect::DestroySnapshot { read: Some(read), .. } =
+        if let Effect::DestroyVolume { read, .. } | Effect::DestroySnapshot { read: Some(read), .. } =
             effect
             && !self.moment().allows(*read)
         {
             return Some(trouble("Expired", "the decision is too old"));
         }
         let (array, expected) = match effect {
-            Effect::Ensure { array, array_id, .. }
-            | Effect::Find { array, array_id, .. }
-            | Effect::Destroy { array, array_id, .. } => (array, array_id.as_ref()?),
-            Effect::Grow { array, array_id, .. } => (array, array_id),
+            Effect::EnsureVolume { array, array_id, .. }
+            | Effect::FindVolume { array, array_id, .. }
+            | Effect::DestroyVolume { array, array_id, .. } => (array, array_id.as_ref()?),
+            Effect::ExpandVolume { array, array_id, .. } => (array, array_id),
             _ => return None,
         };
         let state = self.states.iter().find(|state| state.name == *array)?;
@@ -128,8 +128,8 @@ impl Run {
             // A volume that is made on one array while the next process makes it on another would be an orphan
             // whose claim lives.
             let possible = match &effect {
-                Effect::Ensure { .. } => self.late_volumes,
-                Effect::Intend { asked, .. } => asked.len() == 1,
+                Effect::EnsureVolume { .. } => self.late_volumes,
+                Effect::RecordIntent { asked, .. } => asked.len() == 1,
                 _ => true,
             };
             if possible && self.held_back(&effect).is_none() && self.dice.u8(0..4) > 0 {
@@ -142,6 +142,6 @@ impl Run {
     /// Whether a request that destroys something has gone out and not arrived. Nothing can call that back: what
     /// people change in this time, they change too late.
     pub(super) fn destroys_late(&self) -> bool {
-        self.late.iter().any(|effect| matches!(effect, Effect::Destroy { .. }))
+        self.late.iter().any(|effect| matches!(effect, Effect::DestroyVolume { .. }))
     }
 }

@@ -5,11 +5,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::FlashArray;
+use crate::arrays::bounded::{maybe, word};
+use crate::arrays::convergence::{Goal, Start, reach};
 use crate::arrays::error::{Error, Kind};
-use crate::arrays::goal::{Goal, Start, reach};
-use crate::arrays::life::Living as _;
+use crate::arrays::lifecycle::Living as _;
 use crate::arrays::rest::{Talk, quoted};
-use crate::arrays::word::{maybe, word};
 use crate::contract::VolumeId;
 
 const HOSTS: &str = "hosts";

@@ -6,10 +6,10 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use crate::arrays::bounded::maybe;
 use crate::arrays::error::{Error, Kind};
 use crate::arrays::rest::{Rest, Talk};
-use crate::arrays::word::maybe;
-use crate::contract::{Name, Owner};
+use crate::contract::{Owner, VolumeName};
 
 /// Namespace of our tags. Those that begin with `pure` are the vendor's.
 const NAMESPACE: &str = "pso-gen";
@@ -52,7 +52,7 @@ impl Tags {
     }
 
     /// Fails when the tags tell of another owner. Missing ones tell of nobody.
-    pub(super) fn check(&self, rest: &Rest, name: &Name, owner: &Owner) -> Result<(), Error> {
+    pub(super) fn check(&self, rest: &Rest, name: &VolumeName, owner: &Owner) -> Result<(), Error> {
         let wanted = Self::of(owner);
         // Names of claims may be given again; cluster and UID never.
         for key in ["cluster", "uid"] {

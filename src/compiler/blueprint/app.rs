@@ -13,7 +13,7 @@ use crate::compiler::spec::Common;
 use crate::compiler::yaml::Node;
 use crate::contract::storage::{BaseClass, Foreign};
 use crate::contract::{
-    ClassSnapshots, Quantity, Seconds, Snapshots, StorageSpec, address, host_and_port,
+    ClassSnapshots, Quantity, Seconds, SnapshotPolicy, StorageSpec, address, host_and_port,
 };
 
 /// An app, ready to be compiled.
@@ -32,7 +32,7 @@ pub struct App {
     /// Fields that every app has.
     pub common: Common,
     /// Needs for storage, with their class.
-    pub volumes: IndexMap<String, Volume>,
+    pub volumes: IndexMap<String, AppVolume>,
     /// Secrets by the blueprint's name.
     pub secrets: IndexMap<String, Secret>,
     /// Programs that serve.
@@ -72,7 +72,7 @@ impl App {
     pub fn mounted<'a>(
         &'a self,
         program: &'a super::Program,
-    ) -> impl Iterator<Item = (&'a str, &'a Volume)> {
+    ) -> impl Iterator<Item = (&'a str, &'a AppVolume)> {
         program.mounts.iter().filter(|(_, mount)| mount.is_some()).filter_map(|(name, _)| {
             self.volumes.get_key_value(name.as_str()).map(|(name, volume)| (name.as_str(), volume))
         })
@@ -81,7 +81,7 @@ impl App {
 
 /// A need for storage.
 #[derive(Debug, Clone)]
-pub struct Volume {
+pub struct AppVolume {
     /// What is stored there.
     pub about: String,
     /// Its class.
@@ -97,7 +97,7 @@ pub struct Volume {
     /// Whether the data outlives the app.
     pub keep: bool,
     /// Snapshots by schedule, on top of those of its class.
-    pub snapshots: Option<Snapshots>,
+    pub snapshots: Option<SnapshotPolicy>,
 }
 
 /// A secret.

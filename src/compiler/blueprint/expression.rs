@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, value::ValueKind};
 
-use super::scope::Scope;
+use super::scope::Variables;
 use crate::compiler::diagnostic::Place;
 use crate::compiler::yaml::ReadError;
 use crate::contract::Quantity;
@@ -78,7 +78,7 @@ impl Expression {
     }
 
     /// Evaluates it. A name that does not exist is an error.
-    pub(super) fn evaluate(&self, scope: &Scope) -> Result<Value, ReadError> {
+    pub(super) fn evaluate(&self, scope: &Variables) -> Result<Value, ReadError> {
         let fail = |error: Error| failure(&self.source, &error, self.place);
         let value = match &self.compiled {
             Compiled::Path(steps) => {
@@ -138,7 +138,7 @@ mod tests {
     fn evaluate(source: &str) -> Result<Value, String> {
         let sources = Sources::default();
         let place = Place::start_of(sources.add("t", ""));
-        let scope = Scope::new([("host", Value::from("a.example.com")), ("n", Value::from(3))]);
+        let scope = Variables::new([("host", Value::from("a.example.com")), ("n", Value::from(3))]);
         Expression::parse(source, place)
             .and_then(|expression| expression.evaluate(&scope))
             .map_err(|error| error.message)

@@ -7,13 +7,13 @@ use indexmap::IndexMap;
 use minijinja::Value;
 use serde::Deserialize;
 
-use super::app::{App, Classes, Exposed, Secret, Talk, Volume};
+use super::app::{App, AppVolume, Classes, Exposed, Secret, Talk};
 use super::blame::blame;
 use super::language::{
     Component, Exposure, FileContent, Job, Program, Rule, Schedule, Serving, VolumeDeclaration,
 };
 use super::load::{Blueprint, Parts};
-use super::scope::{Names, Scope};
+use super::scope::{Names, Variables};
 use super::template::Template;
 use super::verify::verify;
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, any_error, nearest};
@@ -188,7 +188,7 @@ impl Maker<'_> {
         &self,
         common: &Common,
         names: &mut Names,
-    ) -> Result<IndexMap<String, Volume>, ReadError> {
+    ) -> Result<IndexMap<String, AppVolume>, ReadError> {
         let scope = names.scope();
         let mut volumes = IndexMap::new();
         let default = VolumeSpec::default();
@@ -209,7 +209,7 @@ impl Maker<'_> {
             });
             volumes.insert(
                 name.clone(),
-                Volume {
+                AppVolume {
                     about: declared.about,
                     class,
                     size: written.size.clone().unwrap_or(declared.size),
@@ -221,14 +221,15 @@ impl Maker<'_> {
                 },
             );
         }
-        let seen = Value::from_pairs(volumes.iter().map(|(name, volume): (&String, &Volume)| {
-            let facts = Value::from_pairs([
-                ("class", Value::from(volume.class.name.as_str())),
-                ("kind", Value::from(volume.class.kind.word())),
-                ("size", Value::from(volume.size.bytes())),
-            ]);
-            (name.clone(), facts)
-        }));
+        let seen =
+            Value::from_pairs(volumes.iter().map(|(name, volume): (&String, &AppVolume)| {
+                let facts = Value::from_pairs([
+                    ("class", Value::from(volume.class.name.as_str())),
+                    ("kind", Value::from(volume.class.kind.word())),
+                    ("size", Value::from(volume.size.bytes())),
+                ]);
+                (name.clone(), facts)
+            }));
         names.add([("volumes", seen)]);
         Ok(volumes)
     }
@@ -275,7 +276,7 @@ impl Maker<'_> {
         Diagnostic::new(Code::UnknownClass, place, message).at(path).fix(fix)
     }
 
-    fn rules(&self, scope: &Scope, diagnostics: &mut Vec<Diagnostic>) -> Result<(), ReadError> {
+    fn rules(&self, scope: &Variables, diagnostics: &mut Vec<Diagnostic>) -> Result<(), ReadError> {
         let rules: Vec<Rule> = read(self.blueprint.rules.as_ref(), scope)?.unwrap_or_default();
         for rule in rules {
             let path = format!("spec.{}", rule.at);
@@ -303,7 +304,7 @@ impl Maker<'_> {
     /// Connections; those from or to a component that is switched off fall away.
     fn talks(
         &self,
-        scope: &Scope,
+        scope: &Variables,
         components: &IndexMap<String, Component>,
         jobs: &IndexMap<String, Job>,
     ) -> Result<Vec<Talk>, ReadError> {
@@ -338,7 +339,7 @@ impl Maker<'_> {
 
     fn exposed(
         &self,
-        scope: &Scope,
+        scope: &Variables,
         components: &IndexMap<String, Component>,
     ) -> Result<Vec<Exposed>, ReadError> {
         let written: IndexMap<String, Exposure> =
@@ -358,7 +359,7 @@ impl Maker<'_> {
         Ok(exposed.collect())
     }
 
-    fn manifests(&self, scope: &Scope) -> Result<Vec<(serde_json::Value, Place)>, ReadError> {
+    fn manifests(&self, scope: &Variables) -> Result<Vec<(serde_json::Value, Place)>, ReadError> {
         let Some(template) = &self.blueprint.manifests else {
             return Ok(Vec::new());
         };
@@ -419,7 +420,7 @@ impl Maker<'_> {
 /// Labels or annotations of the blueprint, and over them those of the app.
 fn words(
     template: Option<&Template>,
-    scope: &Scope,
+    scope: &Variables,
     over: BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, ReadError> {
     let written: BTreeMap<String, Option<String>> = read(template, scope)?.unwrap_or_default();
@@ -441,7 +442,7 @@ fn unused_volumes(app: &App) -> impl Iterator<Item = Diagnostic> {
     })
 }
 
-fn components(parts: &Parts, scope: &Scope) -> Result<IndexMap<String, Component>, ReadError> {
+fn components(parts: &Parts, scope: &Variables) -> Result<IndexMap<String, Component>, ReadError> {
     let mut components = IndexMap::with_capacity(parts.len());
     for (name, template) in parts {
         let program: Option<Program> = template.within(scope).read()?;
@@ -452,7 +453,7 @@ fn components(parts: &Parts, scope: &Scope) -> Result<IndexMap<String, Component
     Ok(components)
 }
 
-fn jobs(parts: &Parts, scope: &Scope) -> Result<IndexMap<String, Job>, ReadError> {
+fn jobs(parts: &Parts, scope: &Variables) -> Result<IndexMap<String, Job>, ReadError> {
     let mut jobs = IndexMap::with_capacity(parts.len());
     for (name, template) in parts {
         let program: Option<Program> = template.within(scope).read()?;
@@ -465,7 +466,7 @@ fn jobs(parts: &Parts, scope: &Scope) -> Result<IndexMap<String, Job>, ReadError
 
 fn read<'t, T: Deserialize<'t>>(
     template: Option<&'t Template>,
-    scope: &Scope,
+    scope: &Variables,
 ) -> Result<Option<T>, ReadError> {
     template.map_or(Ok(None), |template| template.within(scope).read())
 }

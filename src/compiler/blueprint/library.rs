@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use include_dir::{Dir, include_dir};
 
 use super::catalogue::Catalogue;
-use super::load::{Blueprint, FILE, PART_FILE, Trust};
+use super::load::{Blueprint, FILE, PART_FILE, Validation};
 use crate::compiler::diagnostic::{Diagnostic, Sources};
 use crate::compiler::yaml;
 
@@ -43,7 +43,7 @@ impl Folder {
 struct Shelf {
     kind: String,
     folder: Folder,
-    trust: Trust,
+    trust: Validation,
     loaded: OnceLock<Result<Blueprint, Vec<Diagnostic>>>,
 }
 
@@ -61,7 +61,7 @@ impl Library {
             }
             if let Some(text) = folder.files.get(FILE) {
                 let kind = kind_of(text);
-                let (trust, loaded) = (Trust::Checked, OnceLock::new());
+                let (trust, loaded) = (Validation::Checked, OnceLock::new());
                 shelves.push(Shelf { kind, folder, trust, loaded });
             } else if folder.files.contains_key(PART_FILE) {
                 parts.push(folder);
@@ -72,7 +72,7 @@ impl Library {
             if let Some(text) = folder.files.get(FILE) {
                 let kind = kind_of(text);
                 if shelves.iter().all(|shelf: &Shelf| shelf.kind != kind) {
-                    let (trust, loaded) = (Trust::Shipped, OnceLock::new());
+                    let (trust, loaded) = (Validation::Shipped, OnceLock::new());
                     shelves.push(Shelf { kind, folder, trust, loaded });
                 }
             }

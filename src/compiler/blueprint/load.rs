@@ -7,7 +7,7 @@ use super::catalogue::Catalogue;
 use super::language::{SecretKeys, blueprint_shape};
 use super::library::Folder;
 use super::parameter::Declared;
-use super::scope::Scope;
+use super::scope::Variables;
 use super::template::Template;
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, Sources, nearest};
 use crate::compiler::spec::{
@@ -87,7 +87,7 @@ pub(super) type Parts = Vec<(String, Template)>;
 
 /// Whether a blueprint is held against the language's shape: those that we ship are by our tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(super) enum Validation {
     Shipped,
     Checked,
 }
@@ -98,7 +98,7 @@ impl Blueprint {
         mut folder: Folder,
         parts: &[Folder],
         catalogue: &Catalogue,
-        trust: Trust,
+        trust: Validation,
         sources: &Sources,
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut node = read_file(&folder, FILE, sources)?;
@@ -112,7 +112,7 @@ impl Blueprint {
             let files = part.files.iter().filter(|(name, _)| *name != PART_FILE);
             folder.files.extend(files.map(|(name, text)| (name.clone(), text.clone())));
         }
-        if trust == Trust::Checked {
+        if trust == Validation::Checked {
             let shape = blueprint_shape();
             drop_blank(&mut node, &shape);
             all_right(check(&node, &shape, "", Expressions::Allowed))?;
@@ -121,7 +121,7 @@ impl Blueprint {
             let place = error.place.unwrap_or(node.place);
             vec![Diagnostic::new(Code::BadBlueprint, place, error.message)]
         })?;
-        if trust == Trust::Checked {
+        if trust == Validation::Checked {
             let mut wrong = blueprint.unknown_names();
             wrong.extend(blueprint.slips(&node));
             all_right(wrong)?;
@@ -131,7 +131,7 @@ impl Blueprint {
 
     fn parse(node: &Node, folder: Folder, catalogue: &Catalogue) -> Result<Self, ReadError> {
         let catalogue = catalogue.value();
-        let scope = Scope::new([("catalogue", catalogue.clone())]);
+        let scope = Variables::new([("catalogue", catalogue.clone())]);
         let whole = |key: &str| node.get(key).map(Template::parse).transpose();
         let entries = |key: &str| node.get(key).and_then(Node::entries).unwrap_or_default();
         let parts = |key: &str| entries(key).iter().map(part).collect::<Result<Parts, _>>();

@@ -5,7 +5,7 @@ use minijinja::Value;
 use serde_json::Value as Json;
 
 use super::language::{Parameter, Scale};
-use super::scope::Scope;
+use super::scope::Variables;
 use super::template::Template;
 use crate::compiler::spec::{Field, Format, Kind, Shape};
 use crate::compiler::yaml::{self, Node, ReadError, Typed};
@@ -23,7 +23,7 @@ pub(super) struct Declared {
 
 impl Declared {
     /// Reads a declaration; `scope` holds the catalogue, for choices.
-    pub(super) fn read(name: &str, node: &Node, scope: &Scope) -> Result<Self, ReadError> {
+    pub(super) fn read(name: &str, node: &Node, scope: &Variables) -> Result<Self, ReadError> {
         let declaration: Parameter = Template::parse(node)?.within(scope).read()?;
         let inner = |name: &str, node: &Node| Self::read(name, node, scope);
         let of = node.get("of").map(|of| inner("", of).map(Box::new)).transpose()?;

@@ -5,7 +5,7 @@ use minijinja::value::merge_maps;
 
 /// A set of names with values. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Scope(Value);
+pub(super) struct Variables(Value);
 
 /// A scope that is being put together.
 #[derive(Debug, Default)]
@@ -18,12 +18,12 @@ impl Names {
     }
 
     /// Returns the scope with all names so far: one mapping, since every expression looks in it.
-    pub(super) fn scope(&self) -> Scope {
-        Scope(Value::from_pairs(self.0.iter().cloned()))
+    pub(super) fn scope(&self) -> Variables {
+        Variables(Value::from_pairs(self.0.iter().cloned()))
     }
 }
 
-impl Scope {
+impl Variables {
     /// Returns a scope with these names.
     pub(super) fn new<K: Into<String>>(names: impl IntoIterator<Item = (K, Value)>) -> Self {
         let mut all = Names::default();

@@ -19,8 +19,10 @@ use crate::arrays::Trust;
 use crate::compiler::blueprint::{PURE_BLOCK, PURE_FILE};
 use crate::compiler::diagnostic::{Code, Diagnostic, nearest};
 use crate::compiler::yaml::Node;
-use crate::contract::Name;
-use crate::contract::storage::{ArraySpec, ArrayType, BaseClass, ClassSpec, ImportSpec, Kept};
+use crate::contract::VolumeName;
+use crate::contract::storage::{
+    ArraySpec, ArrayType, BaseClass, ClassSpec, ImportSpec, SecretSource,
+};
 use crate::contract::{ClassSnapshots, StorageSpec};
 use crate::sanitize::quoted;
 
@@ -240,7 +242,7 @@ fn imports(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
                 fix,
             ));
         }
-        if Name::new(volume).is_none() {
+        if VolumeName::new(volume).is_none() {
             let message =
                 format!("{volume} is no name of a file system or volume", volume = quoted(volume));
             let fix = "write at most 63 letters, digits, `-` and `_`; a volume in a pod or volume group cannot be imported";
@@ -320,7 +322,7 @@ fn is_key(key: &str) -> bool {
     (1..=253).contains(&key.len()) && key.bytes().all(good) && key != "." && !key.starts_with("..")
 }
 
-fn is_one_place(kept: &Kept) -> bool {
+fn is_one_place(kept: &SecretSource) -> bool {
     matches!(
         (&kept.secret, &kept.key, &kept.file),
         (Some(_), Some(_), None) | (None, None, Some(_))

@@ -18,13 +18,13 @@ use crate::contract::annotation;
 const FILE: &str = "storage.pso.yaml";
 
 /// What must stay.
-struct Kept {
+struct Immutable {
     cluster: String,
     /// Kind, id and data address by name.
     arrays: BTreeMap<String, Json>,
 }
 
-impl Kept {
+impl Immutable {
     fn read(object: &Json) -> Option<Self> {
         let annotations = &object["metadata"]["annotations"];
         if let Some(cluster) = annotations[annotation::CLUSTER].as_str() {
@@ -43,7 +43,7 @@ impl Kept {
 
 /// Returns the changes of what must stay between an object of an earlier output and today's.
 pub(super) fn storage_since(before: &Json, after: &Json, owner: Option<&Owner>) -> Vec<Diagnostic> {
-    let (Some(before), Some(after)) = (Kept::read(before), Kept::read(after)) else {
+    let (Some(before), Some(after)) = (Immutable::read(before), Immutable::read(after)) else {
         return Vec::new();
     };
     let tell = |path: &str, message: String, fix: String| {

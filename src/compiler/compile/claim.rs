@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::Context;
-use crate::compiler::blueprint::{ClassKind, Volume};
+use crate::compiler::blueprint::{AppVolume, ClassKind};
 use crate::compiler::manifest::Object;
 use crate::contract::Quantity as Size;
 use crate::contract::annotation;
@@ -24,7 +24,7 @@ pub(super) fn claims(context: &Context<'_>) -> Vec<Object> {
     volumes.map(|(name, volume)| claim(context, name, volume)).collect()
 }
 
-fn claim(context: &Context<'_>, name: &str, volume: &Volume) -> Object {
+fn claim(context: &Context<'_>, name: &str, volume: &AppVolume) -> Object {
     let app = context.app;
     let users = app.components.iter().filter(|(_, c)| c.program.mounts.contains_key(name));
     let wave = users.map(|(component, _)| context.waves.of(component)).min();

@@ -1,6 +1,6 @@
 //! What a volume's class allows, told at the word that asks for what cannot be.
 
-use crate::compiler::blueprint::{App, ClassKind, Pods, Volume};
+use crate::compiler::blueprint::{App, AppVolume, ClassKind, Pods};
 use crate::compiler::diagnostic::{Code, Diagnostic, Place};
 use crate::compiler::spec::{Ownership, Profile};
 
@@ -30,7 +30,7 @@ fn at(app: &App, path: &str) -> Place {
     app.document.place_of(path.split('.').chain(class))
 }
 
-fn shared(app: &App, name: &str, volume: &Volume, wrong: &mut Vec<Diagnostic>) {
+fn shared(app: &App, name: &str, volume: &AppVolume, wrong: &mut Vec<Diagnostic>) {
     let users: Vec<_> = app
         .components
         .iter()
@@ -67,7 +67,7 @@ fn shared(app: &App, name: &str, volume: &Volume, wrong: &mut Vec<Diagnostic>) {
 }
 
 /// With `nolock`, a lock holds on one node only, and every pod would believe that it has it.
-fn node_local_locks(app: &App, name: &str, volume: &Volume, wrong: &mut Vec<Diagnostic>) {
+fn node_local_locks(app: &App, name: &str, volume: &AppVolume, wrong: &mut Vec<Diagnostic>) {
     if !volume.class.node_local_locks {
         return;
     }

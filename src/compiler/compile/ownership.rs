@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::container::{PodVolumes, resources, scripts_mount, unprivileged};
-use crate::compiler::blueprint::{App, ClassKind, Program, Volume};
+use crate::compiler::blueprint::{App, AppVolume, ClassKind, Program};
 use crate::compiler::spec::Ownership;
 use crate::contract::Resources;
 
@@ -48,7 +48,11 @@ pub(super) fn steps(
 }
 
 /// The volumes with an owner of which this is the first user: components come before jobs.
-fn own_volumes<'a>(app: &'a App, name: &str, program: &'a Program) -> Vec<(&'a str, &'a Volume)> {
+fn own_volumes<'a>(
+    app: &'a App,
+    name: &str,
+    program: &'a Program,
+) -> Vec<(&'a str, &'a AppVolume)> {
     let is_first = |volume: &str| {
         let mounts = |program: &Program| program.mounts.get(volume).is_some_and(Option::is_some);
         let components = app.components.iter().filter(|(_, c)| mounts(&c.program));
@@ -77,7 +81,7 @@ fn nested(program: &Program, volume: &str) -> Vec<String> {
 
 fn step(
     word: &str,
-    own: &[(&str, &Volume)],
+    own: &[(&str, &AppVolume)],
     program: &Program,
     volumes: &mut PodVolumes,
 ) -> Container {

@@ -21,7 +21,7 @@ use crate::contract::storage::{
 };
 use crate::contract::{ExportRule, Squash};
 use crate::contract::{MANAGER, annotation, label};
-use crate::contract::{Snapshots, StorageSpec};
+use crate::contract::{SnapshotPolicy, StorageSpec};
 
 /// A storage document, ready to be compiled.
 #[derive(Debug)]
@@ -170,7 +170,7 @@ fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> StorageClass
     }
     let binding = if class.wait_for_pod { "WaitForFirstConsumer" } else { "Immediate" };
     if let Some(schedule) = class.snapshots {
-        let snapshots = Snapshots::Every(schedule.schedule()).to_string();
+        let snapshots = SnapshotPolicy::Every(schedule.schedule()).to_string();
         parameters.insert(parameter::SNAPSHOTS.to_owned(), snapshots);
         if schedule.claims_may_reduce {
             parameters.insert(parameter::CLAIMS_MAY_REDUCE_SNAPSHOTS.to_owned(), "true".to_owned());

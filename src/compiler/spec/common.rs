@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value as Json;
 
-use crate::contract::{CidrText, Placement, Quantity, Resources, Snapshots};
+use crate::contract::{CidrText, Placement, Quantity, Resources, SnapshotPolicy};
 
 /// What an app document's `spec` holds beside the parameters of its blueprint.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -72,7 +72,7 @@ pub struct VolumeSpec {
     pub claim: Option<String>,
     /// Snapshots by schedule, on top of those of the class. Fewer than the class keeps are refused, unless the
     /// class has `claimsMayReduce`.
-    pub snapshots: Option<Snapshots>,
+    pub snapshots: Option<SnapshotPolicy>,
 }
 
 /// The long form of a volume.
@@ -90,7 +90,7 @@ struct VolumeFields {
     claim: Option<String>,
     /// Snapshots that the array takes of it by schedule, in place of those of its class: a mapping with
     /// `every` and `keep`, or `never` for none.
-    snapshots: Option<Snapshots>,
+    snapshots: Option<SnapshotPolicy>,
 }
 
 impl<'de> Deserialize<'de> for VolumeSpec {

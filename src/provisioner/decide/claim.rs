@@ -5,12 +5,12 @@
 //! or by Kubernetes' own controller (decision 15); the finalizer goes. A claim that is deleted on the way
 //! keeps its finalizer until what was made for it is gone.
 
-mod asking;
+mod asked_arrays;
 mod bind;
+mod cleanup;
 mod provision;
 #[cfg(test)]
 mod tests;
-mod undo;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,19 +18,21 @@ use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::chain::Chain;
-use super::effect::{About, Asked, Effect, Event, Outcome, Seen, Severity, Trouble};
-use super::growth;
-use super::moment::Moment;
-use super::persistent::{behind, quantity};
+use super::backoff::{Backoff, WaitBasis};
+use super::claim_spec;
+use super::effect::{
+    Effect, EffectError, Input, Lookup, ObjectVersion, Outcome, Regarding, Severity,
+};
+use super::expansion;
+use super::loop_guard::LoopGuard;
+use super::persistent_volume::{behind, quantity};
+use super::read_time::ReadTime;
 use super::reason::Reason;
-use super::retry::{Ground, Tries};
 use super::setup::{ArrayState, ClassSetup, Setup};
-use super::wishes;
 use crate::contract::FINALIZER;
 use crate::contract::name;
 use crate::contract::{Owner, Retry, Snapshot, Volume};
-use asking::{Asking, asked, ground, is_gone};
+use asked_arrays::{Asking, asked, ground, is_gone};
 use bind::is_half_bound;
 
 /// What people are told of claims.
@@ -44,7 +46,7 @@ const RESIZE_FAILED: Reason = Reason::VolumeResizeFailed;
 
 /// What is known when a claim is looked at.
 #[derive(Debug, Clone, Copy)]
-pub struct View<'v> {
+pub struct ClaimView<'v> {
     /// What the admin has set.
     pub setup: &'v Setup,
     /// The claim; none when it is gone.
@@ -84,7 +86,7 @@ pub struct SourceView<'v> {
 
 /// The work on one claim: what a crash takes away.
 #[derive(Debug, Clone, Default)]
-pub struct ClaimWork {
+pub struct ClaimState {
     doing: Option<Effect>,
     /// The claim as it was last answered, newer than what the view may have.
     newest: Option<Box<PersistentVolumeClaim>>,
@@ -103,10 +105,10 @@ pub struct ClaimWork {
     /// UID of a PersistentVolume that somebody has deleted, and that we have let go of.
     let_go: Option<String>,
     /// The PersistentVolume as the API server itself told, and when it was asked.
-    read: Asked<Box<PersistentVolume>>,
-    read_at: Moment,
+    read: Lookup<Box<PersistentVolume>>,
+    read_at: ReadTime,
     /// The claim as the API server itself told, after the watch has said that it is gone.
-    read_claim: Asked<Box<PersistentVolumeClaim>>,
+    read_claim: Lookup<Box<PersistentVolumeClaim>>,
     /// A volume that was looked for and found, and the array that has it.
     found: Option<(String, Volume)>,
     /// Arrays that were looked at and have no volume for the claim, or none any more.
@@ -117,9 +119,9 @@ pub struct ClaimWork {
     why: String,
     waiting: bool,
     /// What the wait rests on.
-    ground: Ground,
-    tries: Tries,
-    chain: Chain,
+    ground: WaitBasis,
+    tries: Backoff,
+    chain: LoopGuard,
 }
 
 /// Whether a view has all PersistentVolumes that there were at a moment.
@@ -129,7 +131,7 @@ enum CaughtUp {
     #[default]
     Unknown,
     /// That has been asked for.
-    Asked,
+    Lookup,
     Yes,
 }
 
@@ -139,14 +141,14 @@ enum Next {
     Nothing,
     Do(Effect),
     /// Write which array is asked, and tell why.
-    Place {
+    RecordIntent {
         effect: Effect,
         why: String,
     },
     /// Wait until Kubernetes' own controller knows the PersistentVolume with this UID.
-    Mark(String),
+    AwaitController(String),
     /// Wait until the view has all PersistentVolumes that there are now.
-    CatchUp,
+    AwaitWatch,
     /// Something that only somebody else can mend.
     Stuck {
         reason: Reason,
@@ -154,26 +156,26 @@ enum Next {
     },
 }
 
-impl ClaimWork {
+impl ClaimState {
     /// Returns whether nothing of it needs to be remembered.
     pub fn is_idle(&self) -> bool {
         self.doing.is_none() && !self.waiting
     }
 
     /// Takes an event, and returns what is to be done.
-    pub fn step(&mut self, view: View<'_>, event: Event) -> Vec<Effect> {
+    pub fn step(&mut self, view: ClaimView<'_>, event: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         let ground = ground(view);
         match event {
-            Event::Changed if self.waiting && !self.ground.is_better(ground) => return effects,
-            Event::Changed | Event::Due => self.waiting = false,
-            Event::Known => {
+            Input::Changed if self.waiting && !self.ground.is_better(ground) => return effects,
+            Input::Changed | Input::Due => self.waiting = false,
+            Input::ControllerCaughtUp => {
                 if let Some((_, known)) = &mut self.mark {
                     *known = true;
                 }
             }
-            Event::CaughtUp => self.caught_up = CaughtUp::Yes,
-            Event::Done(done) => {
+            Input::WatchCaughtUp => self.caught_up = CaughtUp::Yes,
+            Input::Done(done) => {
                 let Some(effect) = self.doing.take() else { return effects };
                 match done {
                     Ok(outcome) => {
@@ -182,7 +184,7 @@ impl ClaimWork {
                         self.learn(effect, outcome);
                     }
                     // What was in the way has been seen by now: the next try need not wait.
-                    Err(Trouble::Conflict) if is_outdated(&effect, view.claim) => {}
+                    Err(EffectError::Conflict) if is_outdated(&effect, view.claim) => {}
                     Err(trouble) => {
                         self.chain.waits();
                         self.ground = ground;
@@ -215,12 +217,12 @@ impl ClaimWork {
             // What was read is as old as this moment; the next look reads again.
             Next::Nothing => {
                 self.chain.ended();
-                self.read = Asked::NotYet;
-                self.read_claim = Asked::NotYet;
+                self.read = Lookup::NotYet;
+                self.read_claim = Lookup::NotYet;
                 self.forget_arrays();
                 self.grown = None;
             }
-            Next::Place { effect, why } => {
+            Next::RecordIntent { effect, why } => {
                 self.why = why;
                 effects.extend(self.warn(view, &effect));
                 effects.extend(self.announce(&effect));
@@ -229,10 +231,10 @@ impl ClaimWork {
                 // The volume will be there by the time that this is known.
                 effects.extend(self.catch_up());
             }
-            Next::CatchUp => effects.extend(self.catch_up()),
-            Next::Mark(uid) => {
+            Next::AwaitWatch => effects.extend(self.catch_up()),
+            Next::AwaitController(uid) => {
                 self.mark = Some((uid, false));
-                effects.push(Effect::Mark);
+                effects.push(Effect::AwaitController);
             }
             Next::Do(effect) => {
                 if let Some(trouble) = self.chain.repeats(&effect) {
@@ -247,9 +249,9 @@ impl ClaimWork {
             }
             Next::Stuck { reason, message } => {
                 self.forget_arrays();
-                let trouble = Trouble::Cluster(message);
-                let failed = self.tries.failed(About::Claim, reason, &trouble);
-                self.waiting = failed.iter().any(|effect| matches!(effect, Effect::Later(_)));
+                let trouble = EffectError::Cluster(message);
+                let failed = self.tries.failed(Regarding::Claim, reason, &trouble);
+                self.waiting = failed.iter().any(|effect| matches!(effect, Effect::Requeue(_)));
                 effects.extend(failed);
             }
         }
@@ -261,8 +263,8 @@ impl ClaimWork {
         if self.caught_up != CaughtUp::Unknown {
             return None;
         }
-        self.caught_up = CaughtUp::Asked;
-        Some(Effect::CatchUp)
+        self.caught_up = CaughtUp::Lookup;
+        Some(Effect::AwaitWatch)
     }
 
     /// What arrays have told is as old as this moment; the next look asks again.
@@ -274,29 +276,31 @@ impl ClaimWork {
 
     fn learn(&mut self, effect: Effect, outcome: Outcome) {
         match (effect, outcome) {
-            (Effect::Intend { .. }, Outcome::Claim(claim)) => {
+            (Effect::RecordIntent { .. }, Outcome::Claim(claim)) => {
                 self.newest = claim;
                 self.made = None;
                 self.forget_arrays();
             }
             (
                 Effect::Reschedule { .. }
-                | Effect::Bind { .. }
+                | Effect::BindClaim { .. }
                 | Effect::SetClaimBound { .. }
-                | Effect::Finish { .. }
-                | Effect::Resizing { .. }
-                | Effect::Resized { .. },
+                | Effect::RemoveClaimFinalizer { .. }
+                | Effect::SetResizing { .. }
+                | Effect::SetResized { .. },
                 Outcome::Claim(claim),
             ) => self.newest = claim,
-            (Effect::Grow { .. }, Outcome::Volume(grown)) => {
+            (Effect::ExpandVolume { .. }, Outcome::Volume(grown)) => {
                 self.tries.good();
                 self.grown = grown.map(|grown| grown.size);
             }
             (
-                Effect::Create(_) | Effect::SetBound { .. } | Effect::SetCapacity { .. },
+                Effect::CreatePersistentVolume(_)
+                | Effect::SetPersistentVolumeBound { .. }
+                | Effect::SetCapacity { .. },
                 Outcome::PersistentVolume(volume),
             ) => self.volume = volume,
-            (Effect::Ensure { array, .. }, Outcome::Volume(made)) => {
+            (Effect::EnsureVolume { array, .. }, Outcome::Volume(made)) => {
                 self.tries.good();
                 self.made = made.map(|made| (array, made));
             }
@@ -304,22 +308,24 @@ impl ClaimWork {
                 self.snapshot = Some((array, taken));
             }
             (Effect::DestroySnapshot { .. }, _) => self.snapshot = None,
-            (Effect::Release { volume }, _) => self.let_go = Some(volume.uid),
-            (Effect::Find { array, .. }, Outcome::Volume(found)) => match found {
+            (Effect::RemovePersistentVolumeFinalizer { volume }, _) => {
+                self.let_go = Some(volume.uid)
+            }
+            (Effect::FindVolume { array, .. }, Outcome::Volume(found)) => match found {
                 Some(volume) if !volume.destroyed => {
                     self.found = Some((array, volume));
                     // What follows from it may be to destroy it, on fresh ground alone.
-                    self.read = Asked::NotYet;
+                    self.read = Lookup::NotYet;
                     self.chain.found();
                 }
                 _ => {
                     self.clean.insert(array);
                 }
             },
-            (Effect::Destroy { array, .. }, _) => {
+            (Effect::DestroyVolume { array, .. }, _) => {
                 self.clean.insert(array);
             }
-            (Effect::ReadVolume { .. }, Outcome::Read(at, volume)) => {
+            (Effect::ReadPersistentVolume { .. }, Outcome::Read(at, volume)) => {
                 (self.read_at, self.read) = (at, volume.into());
             }
             (Effect::ReadClaim { .. }, Outcome::Claim(claim)) => self.read_claim = claim.into(),
@@ -327,35 +333,35 @@ impl ClaimWork {
         }
     }
 
-    fn fail(&mut self, effect: &Effect, trouble: &Trouble) -> Vec<Effect> {
+    fn fail(&mut self, effect: &Effect, trouble: &EffectError) -> Vec<Effect> {
         // What was thought to be known may be what was wrong. Not so of the claim: what was answered of it is
         // never newer than it is, and the view may be older still.
         self.volume = None;
-        self.read = Asked::NotYet;
-        self.read_claim = Asked::NotYet;
-        if let Trouble::Array { retry, .. } = trouble {
+        self.read = Lookup::NotYet;
+        self.read_claim = Lookup::NotYet;
+        if let EffectError::Array { retry, .. } = trouble {
             self.made = None;
             self.forget_arrays();
-            if let (Effect::Ensure { array, .. }, Retry::Elsewhere) = (effect, retry) {
+            if let (Effect::EnsureVolume { array, .. }, Retry::Elsewhere) = (effect, retry) {
                 self.full = Some(array.clone());
             }
         }
         let reason = match effect {
-            Effect::Find { .. } | Effect::Destroy { .. } => CLEANUP_FAILED,
-            Effect::Resizing { .. }
-            | Effect::Grow { .. }
+            Effect::FindVolume { .. } | Effect::DestroyVolume { .. } => CLEANUP_FAILED,
+            Effect::SetResizing { .. }
+            | Effect::ExpandVolume { .. }
             | Effect::SetCapacity { .. }
-            | Effect::Resized { .. } => RESIZE_FAILED,
+            | Effect::SetResized { .. } => RESIZE_FAILED,
             _ => FAILED,
         };
-        let effects = self.tries.failed(About::Claim, reason, trouble);
+        let effects = self.tries.failed(Regarding::Claim, reason, trouble);
         // What somebody else has written is on its way here, and the next try need not wait longer.
-        self.waiting = !matches!(trouble, Trouble::Conflict | Trouble::Exists)
-            && effects.iter().any(|effect| matches!(effect, Effect::Later(_)));
+        self.waiting = !matches!(trouble, EffectError::Conflict | EffectError::Exists)
+            && effects.iter().any(|effect| matches!(effect, Effect::Requeue(_)));
         effects
     }
 
-    fn next(&self, view: View<'_>) -> Next {
+    fn next(&self, view: ClaimView<'_>) -> Next {
         let Some(cached) = view.claim else { return self.disappeared(view) };
         // What was answered to a write is newer than what the view has, until that has caught up.
         let claim = match &self.newest {
@@ -374,7 +380,7 @@ impl ClaimWork {
         if let Some(bound) = bound.filter(|bound| !bound.is_empty()) {
             // To ours, all is done; to another, ours is not needed: it was bound by somebody's hand.
             return match (ours, bound == name::persistent_volume(uid)) {
-                (true, true) => Next::Do(Effect::Finish { claim: seen(claim) }),
+                (true, true) => Next::Do(Effect::RemoveClaimFinalizer { claim: seen(claim) }),
                 (true, false) => self.undo(view, claim),
                 (false, true) if is_half_bound(claim) => self.finish_binding(view, claim),
                 (false, true) => self.grow(claim, self.newest_volume(view)),
@@ -387,8 +393,8 @@ impl ClaimWork {
 
     fn grow(&self, claim: &PersistentVolumeClaim, volume: Option<&PersistentVolume>) -> Next {
         let Some(volume) = volume else { return Next::Nothing };
-        let next = growth::next(claim, seen(claim), volume, seen_volume(volume), self.grown);
-        match (next, wishes::check_attributes(claim)) {
+        let next = expansion::next(claim, seen(claim), volume, seen_volume(volume), self.grown);
+        match (next, claim_spec::check_attributes(claim)) {
             (Some(effect), _) => Next::Do(effect),
             (None, Err(message))
                 if claimed(volume) == claim.metadata.uid.as_deref() && behind(volume).is_some() =>
@@ -401,7 +407,7 @@ impl ClaimWork {
     }
 
     /// The PersistentVolume of the claim's own name, as new as it is known.
-    fn newest_volume<'a>(&'a self, view: View<'a>) -> Option<&'a PersistentVolume> {
+    fn newest_volume<'a>(&'a self, view: ClaimView<'a>) -> Option<&'a PersistentVolume> {
         let name = view.claim.and_then(|claim| claim.metadata.uid.as_deref());
         let name = name.map(name::persistent_volume);
         let ours = self.volume.as_deref();
@@ -409,7 +415,7 @@ impl ClaimWork {
     }
 
     /// The PersistentVolume that the claim is bound to, when it is another one, as new as it is known.
-    fn newest_bound<'a>(&'a self, view: View<'a>) -> Option<&'a PersistentVolume> {
+    fn newest_bound<'a>(&'a self, view: ClaimView<'a>) -> Option<&'a PersistentVolume> {
         let bound = view.bound?;
         let ours = self.volume.as_deref();
         Some(ours.filter(|ours| ours.metadata.name == bound.metadata.name).unwrap_or(bound))
@@ -418,7 +424,7 @@ impl ClaimWork {
     /// What people are told of a step that is worth telling.
     fn announce(&mut self, effect: &Effect) -> Option<Effect> {
         let (reason, message) = match effect {
-            Effect::Intend { asked, import, .. } => {
+            Effect::RecordIntent { asked, import, .. } => {
                 let array = asked.last().map(String::as_str).unwrap_or_default();
                 let message = match import {
                     Some(volume) => format!("{volume} on {array} is being imported"),
@@ -426,13 +432,13 @@ impl ClaimWork {
                 };
                 (PROVISIONING, message)
             }
-            Effect::Resizing { size, .. } => {
+            Effect::SetResizing { size, .. } => {
                 (RESIZING, format!("the volume is being made {} large", quantity(*size).0))
             }
-            Effect::Resized { size, on_node: false, .. } => {
+            Effect::SetResized { size, on_node: false, .. } => {
                 (RESIZED, format!("the volume is {} large", quantity(*size).0))
             }
-            Effect::Resized { size, on_node: true, .. } => {
+            Effect::SetResized { size, on_node: true, .. } => {
                 let size = quantity(*size).0;
                 (RESIZED, format!("the volume is {size} large; its node makes the file system so"))
             }
@@ -440,22 +446,24 @@ impl ClaimWork {
         };
         // It is another matter on another array, whatever the reason to choose that one.
         let kind = match effect {
-            Effect::Intend { asked, .. } => asked.last().cloned().unwrap_or_default(),
+            Effect::RecordIntent { asked, .. } => asked.last().cloned().unwrap_or_default(),
             _ => message.clone(),
         };
-        self.tries.tell(About::Claim, Severity::Normal, reason, &kind, message)
+        self.tries.tell(Regarding::Claim, Severity::Normal, reason, &kind, message)
     }
 
     /// Tells that a claim has got the volume that was made for it: not before that is so, because Kubernetes may bind
     /// it to another one until then.
     fn announce_success(
         &mut self,
-        view: View<'_>,
+        view: ClaimView<'_>,
         effect: &Effect,
         outcome: &Outcome,
     ) -> Option<Effect> {
-        let (Effect::Finish { .. } | Effect::Bind { .. }, Outcome::Claim(Some(claim))) =
-            (effect, outcome)
+        let (
+            Effect::RemoveClaimFinalizer { .. } | Effect::BindClaim { .. },
+            Outcome::Claim(Some(claim)),
+        ) = (effect, outcome)
         else {
             return None;
         };
@@ -464,10 +472,10 @@ impl ClaimWork {
         }
         let message = self.success(view);
         let kind = message.clone();
-        self.tries.tell(About::Claim, Severity::Normal, SUCCEEDED, &kind, message)
+        self.tries.tell(Regarding::Claim, Severity::Normal, SUCCEEDED, &kind, message)
     }
 
-    fn success(&self, view: View<'_>) -> String {
+    fn success(&self, view: ClaimView<'_>) -> String {
         let name = self.made.as_ref().map(|(_, made)| made.name.as_str()).unwrap_or_default();
         let array = self
             .newest_volume(view)
@@ -480,10 +488,10 @@ impl ClaimWork {
 
 /// Whether an effect was about an older version of the claim than the view has by now.
 fn is_outdated(effect: &Effect, claim: Option<&PersistentVolumeClaim>) -> bool {
-    let (Effect::Intend { claim: seen, .. }
+    let (Effect::RecordIntent { claim: seen, .. }
     | Effect::SetClaimBound { claim: seen, .. }
-    | Effect::Resizing { claim: seen, .. }
-    | Effect::Resized { claim: seen, .. }) = effect
+    | Effect::SetResizing { claim: seen, .. }
+    | Effect::SetResized { claim: seen, .. }) = effect
     else {
         return false;
     };
@@ -515,8 +523,8 @@ fn has_finalizer(claim: &PersistentVolumeClaim) -> bool {
     claim.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER)
 }
 
-fn seen(claim: &PersistentVolumeClaim) -> Seen {
-    Seen {
+fn seen(claim: &PersistentVolumeClaim) -> ObjectVersion {
+    ObjectVersion {
         namespace: claim.metadata.namespace.clone(),
         name: claim.metadata.name.clone().unwrap_or_default(),
         uid: claim.metadata.uid.clone().unwrap_or_default(),
@@ -524,8 +532,8 @@ fn seen(claim: &PersistentVolumeClaim) -> Seen {
     }
 }
 
-pub(super) fn seen_volume(volume: &PersistentVolume) -> Seen {
-    Seen {
+pub(super) fn seen_volume(volume: &PersistentVolume) -> ObjectVersion {
+    ObjectVersion {
         namespace: None,
         name: volume.metadata.name.clone().unwrap_or_default(),
         uid: volume.metadata.uid.clone().unwrap_or_default(),

@@ -9,8 +9,8 @@ use std::fmt;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use serde::Serialize;
 
-use super::persistent::{behind, quantity, volume_behind};
-use super::wishes;
+use super::claim_spec;
+use super::persistent_volume::{behind, quantity, volume_behind};
 use crate::contract::Volume;
 
 /// A volume that is not as its PersistentVolume says.
@@ -144,7 +144,7 @@ pub fn condition(volume: &PersistentVolume, there: &[Volume]) -> Option<Abnormal
         Some(there) if own_name(&there.name) != there.name => Condition::Moved(there.name.clone()),
         Some(there) if !name.is(&there.name) => Condition::Renamed(there.name.clone()),
         Some(there) => {
-            let says = wishes::capacity(volume).filter(|says| there.size < *says)?;
+            let says = claim_spec::capacity(volume).filter(|says| there.size < *says)?;
             Condition::Shrunk(there.size, says)
         }
     };

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
-use super::moment::Moment;
+use super::read_time::ReadTime;
 use super::reason::Reason;
-use crate::contract::{Name, Owner, Retry, Snapshot, Suffix, Volume, VolumeId, Wanted};
+use crate::contract::{
+    Owner, Retry, Snapshot, SnapshotSuffix, Volume, VolumeId, VolumeName, VolumeRequest,
+};
 
 /// Something to be done by somebody else. Each may be done twice without harm, and each is answered by
 /// an [`Outcome`], except those that only tell.
@@ -14,51 +16,51 @@ use crate::contract::{Name, Owner, Retry, Snapshot, Suffix, Volume, VolumeId, Wa
 pub enum Effect {
     /// Write on a claim that its volume is being made on an array: finalizer and annotation. Only if the
     /// claim is still as it was seen.
-    Intend {
+    RecordIntent {
         /// The claim, as it was seen.
-        claim: Seen,
+        claim: ObjectVersion,
         /// The arrays that are asked, the last one now.
         asked: Vec<String>,
         /// Their ids, in the same order; empty where one is not known.
         ids: Vec<String>,
         /// The volume that is imported.
-        import: Option<Name>,
+        import: Option<VolumeName>,
         /// How much of it the volume will be given, in bytes.
         size: u64,
     },
     /// Take the scheduler's choice of a node off a claim, so that it makes another.
     Reschedule {
         /// The claim, as it was seen.
-        claim: Seen,
+        claim: ObjectVersion,
     },
     /// Take our finalizer off a claim.
-    Finish {
+    RemoveClaimFinalizer {
         /// The claim, as it was seen.
-        claim: Seen,
+        claim: ObjectVersion,
     },
     /// Make a volume, or find it.
-    Ensure {
+    EnsureVolume {
         /// The array.
         array: String,
         /// Its id; none when it is not known.
         array_id: Option<String>,
         /// What it shall be.
-        wanted: Box<Wanted>,
+        wanted: Box<VolumeRequest>,
     },
     /// Look for a volume by its name.
-    Find {
+    FindVolume {
         /// The array.
         array: String,
         /// Its id; none when it is not known.
         array_id: Option<String>,
         /// The volume's name.
-        name: Name,
+        name: VolumeName,
     },
     /// Destroy a volume. Goes out only while the process leads, and for as long as [`VALID`] after `read`;
     /// after that it goes wrong, and is decided upon anew.
     ///
     /// [`VALID`]: super::VALID
-    Destroy {
+    DestroyVolume {
         /// The array.
         array: String,
         /// Its id; none when it is not known.
@@ -68,38 +70,38 @@ pub enum Effect {
         /// For whom it was made.
         owner: Box<Owner>,
         /// When the API server was asked for what this rests on.
-        read: Moment,
+        read: ReadTime,
     },
     /// Create a PersistentVolume.
-    Create(Box<PersistentVolume>),
+    CreatePersistentVolume(Box<PersistentVolume>),
     /// Write in a PersistentVolume's status that it is bound.
-    SetBound {
+    SetPersistentVolumeBound {
         /// The PersistentVolume, as it was seen.
-        volume: Seen,
+        volume: ObjectVersion,
     },
     /// Have it found out when Kubernetes' own controller knows all PersistentVolumes that there are now.
-    /// Answered by [`Event::Known`], sooner or later.
-    Mark,
+    /// Answered by [`Input::ControllerCaughtUp`], sooner or later.
+    AwaitController,
     /// Have it found out when our own watch has shown all PersistentVolumes that there are now. Answered by
-    /// [`Event::CaughtUp`], sooner or later.
-    CatchUp,
+    /// [`Input::WatchCaughtUp`], sooner or later.
+    AwaitWatch,
     /// Bind a claim to its PersistentVolume, and take our finalizer off it: all that Kubernetes' own
     /// controller would write.
-    Bind {
+    BindClaim {
         /// The claim, as it was seen.
-        claim: Seen,
-        /// Name of the PersistentVolume.
+        claim: ObjectVersion,
+        /// VolumeName of the PersistentVolume.
         volume: String,
     },
     /// Write in a claim's status that it is bound.
     SetClaimBound {
         /// The claim, as it was seen.
-        claim: Seen,
+        claim: ObjectVersion,
         /// The PersistentVolume, whose size and access modes are the claim's now.
         volume: Box<PersistentVolume>,
     },
     /// Read a PersistentVolume from the API server itself.
-    ReadVolume {
+    ReadPersistentVolume {
         /// Its name.
         name: String,
     },
@@ -111,29 +113,29 @@ pub enum Effect {
         name: String,
     },
     /// Delete a PersistentVolume, if it is still as it was seen.
-    Delete {
+    DeletePersistentVolume {
         /// The PersistentVolume, as it was seen.
-        volume: Seen,
+        volume: ObjectVersion,
     },
     /// Put our finalizer on a PersistentVolume of ours that has lost it, if it is still as it was seen.
-    Adopt {
+    RestoreFinalizer {
         /// The PersistentVolume, as it was seen.
-        volume: Seen,
+        volume: ObjectVersion,
     },
     /// Take our finalizer off a PersistentVolume, if it is still as it was seen.
-    Release {
+    RemovePersistentVolumeFinalizer {
         /// The PersistentVolume, as it was seen.
-        volume: Seen,
+        volume: ObjectVersion,
     },
     /// Write in a claim's status that its volume is being made larger.
-    Resizing {
+    SetResizing {
         /// The claim, as it was seen.
-        claim: Seen,
+        claim: ObjectVersion,
         /// The size that it will have, in bytes.
         size: u64,
     },
     /// Make a volume on an array at least so large.
-    Grow {
+    ExpandVolume {
         /// The array.
         array: String,
         /// Its id.
@@ -146,14 +148,14 @@ pub enum Effect {
     /// Write a PersistentVolume's new capacity.
     SetCapacity {
         /// The PersistentVolume, as it was seen.
-        volume: Seen,
+        volume: ObjectVersion,
         /// The size, in bytes.
         size: u64,
     },
     /// Write in a claim's status that its volume is larger, or that its node has to do the rest.
-    Resized {
+    SetResized {
         /// The claim, as it was seen.
-        claim: Seen,
+        claim: ObjectVersion,
         /// The size, in bytes.
         size: u64,
         /// Whether a node has to make the file system larger.
@@ -173,7 +175,7 @@ pub enum Effect {
         /// The volume.
         volume: VolumeId,
         /// What is put after the volume's name.
-        suffix: Suffix,
+        suffix: SnapshotSuffix,
     },
     /// Destroy a snapshot.
     DestroySnapshot {
@@ -181,18 +183,18 @@ pub enum Effect {
         array: String,
         /// The snapshot.
         snapshot: Snapshot,
-        /// When the list was asked for on whose ground it goes, as for [`Self::Destroy`]; none of one by which a
+        /// When the list was asked for on whose ground it goes, as for [`Self::DestroyVolume`]; none of one by which a
         /// volume was copied.
-        read: Option<Moment>,
+        read: Option<ReadTime>,
     },
-    /// Come again after some time. Not answered but by [`Event::Due`].
-    Later(Duration),
+    /// Come again after some time. Not answered but by [`Input::Due`].
+    Requeue(Duration),
     /// Tell people by an event on the object. Not answered.
-    Tell {
+    RecordEvent {
         /// Good or bad.
         severity: Severity,
-        /// About what.
-        about: About,
+        /// Regarding what.
+        regarding: Regarding,
         /// Why.
         reason: Reason,
         /// For people.
@@ -205,10 +207,10 @@ impl Effect {
     pub fn is_for_array(&self) -> bool {
         matches!(
             self,
-            Self::Ensure { .. }
-                | Self::Find { .. }
-                | Self::Destroy { .. }
-                | Self::Grow { .. }
+            Self::EnsureVolume { .. }
+                | Self::FindVolume { .. }
+                | Self::DestroyVolume { .. }
+                | Self::ExpandVolume { .. }
                 | Self::ListSnapshots { .. }
                 | Self::TakeSnapshot { .. }
                 | Self::DestroySnapshot { .. }
@@ -218,7 +220,7 @@ impl Effect {
 
 /// An object at a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Seen {
+pub struct ObjectVersion {
     /// Its namespace; none for a PersistentVolume.
     pub namespace: Option<String>,
     /// Its name.
@@ -231,7 +233,7 @@ pub struct Seen {
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum About {
+pub enum Regarding {
     /// The claim of the work.
     Claim,
     /// The PersistentVolume of the work.
@@ -249,18 +251,18 @@ pub enum Severity {
 
 /// What makes a work go on.
 #[derive(Debug, Clone)]
-pub enum Event {
+pub enum Input {
     /// Something in its view has changed.
     Changed,
-    /// The time of an [`Effect::Later`] has come.
+    /// The time of an [`Effect::Requeue`] has come.
     Due,
     /// Kubernetes' own controller knows all PersistentVolumes that there were at the time of an
-    /// [`Effect::Mark`].
-    Known,
-    /// The view has all PersistentVolumes that there were at the time of an [`Effect::CatchUp`].
-    CaughtUp,
+    /// [`Effect::AwaitController`].
+    ControllerCaughtUp,
+    /// The view has all PersistentVolumes that there were at the time of an [`Effect::AwaitWatch`].
+    WatchCaughtUp,
     /// What came of its last effect.
-    Done(Result<Outcome, Trouble>),
+    Done(Result<Outcome, EffectError>),
 }
 
 /// What came of an effect that went well.
@@ -271,11 +273,11 @@ pub enum Outcome {
     /// The PersistentVolume as it is now; none when there is none of that name.
     PersistentVolume(Option<Box<PersistentVolume>>),
     /// The same, as the API server itself was asked for it at a moment.
-    Read(Moment, Option<Box<PersistentVolume>>),
+    Read(ReadTime, Option<Box<PersistentVolume>>),
     /// The volume on the array; none when there is none of that name.
     Volume(Option<Volume>),
     /// All snapshots of a volume, destroyed or not, as its array was asked for them at a moment.
-    Snapshots(Moment, Vec<Snapshot>),
+    Snapshots(ReadTime, Vec<Snapshot>),
     /// The snapshot that was taken or found.
     Snapshot(Snapshot),
     /// Nothing to tell.
@@ -284,7 +286,7 @@ pub enum Outcome {
 
 /// What can go wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum EffectError {
     /// The object has changed in the meantime, or is gone.
     Conflict,
     /// There is an object of that name already.
@@ -306,7 +308,7 @@ pub enum Trouble {
 
 /// What is known of an object by asking for it.
 #[derive(Debug, Clone, Default)]
-pub(super) enum Asked<T> {
+pub(super) enum Lookup<T> {
     /// Nothing: nobody has asked.
     #[default]
     NotYet,
@@ -316,7 +318,7 @@ pub(super) enum Asked<T> {
     There(T),
 }
 
-impl<T> From<Option<T>> for Asked<T> {
+impl<T> From<Option<T>> for Lookup<T> {
     fn from(answer: Option<T>) -> Self {
         answer.map_or(Self::Absent, Self::There)
     }

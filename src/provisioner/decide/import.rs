@@ -1,9 +1,9 @@
 //! Whether a volume that is there already can be given to a claim: what a mount would find out later, and what would
 //! harm whoever uses it now. Pure; an import changes nothing on an array.
 
-use super::persistent::quantity;
+use super::persistent_volume::quantity;
 use super::setup::{ClassSetup, Import, Setup};
-use crate::contract::{ExportRule, NfsVersions, Served, Volume};
+use crate::contract::{ExportRule, NfsExport, NfsVersions, Volume};
 
 /// Fails when a volume cannot be imported for a claim of a class that asks for `size` bytes. The error is for people,
 /// and begins with what is wrong with the volume.
@@ -31,7 +31,11 @@ pub fn check_import(
     check_served(served, class, exports)
 }
 
-fn check_served(served: &Served, class: &ClassSetup, exports: &[ExportRule]) -> Result<(), String> {
+fn check_served(
+    served: &NfsExport,
+    class: &ClassSetup,
+    exports: &[ExportRule],
+) -> Result<(), String> {
     let wanted = class.nfs();
     let NfsVersions { v3, v4_1 } = served.nfs;
     let (version, is_served) = if wanted.v3 { ("3", v3) } else { ("4.1", v4_1) };
@@ -83,7 +87,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::contract::{Name, Squash};
+    use crate::contract::{Squash, VolumeName};
 
     fn class(options: &[&str]) -> ClassSetup {
         let class = json!({
@@ -96,7 +100,7 @@ mod tests {
 
     fn served(v3: bool, v4_1: bool, rules: &str) -> Volume {
         let nfs = NfsVersions { v3, v4_1 };
-        let served = Served { nfs, rules: Some(rules.to_owned()), writable: true };
+        let served = NfsExport { nfs, rules: Some(rules.to_owned()), writable: true };
         Volume { size: 2 << 30, served: Some(served), ..Volume::default() }
     }
 
@@ -166,7 +170,7 @@ mod tests {
     fn a_volume_is_imported_for_one_claim() {
         let import = |volume: &str| Import {
             array: "fb1".to_owned(),
-            volume: Name::new(volume).expect("a name"),
+            volume: VolumeName::new(volume).expect("a name"),
         };
         let mut setup = Setup::of("prod");
         let claim = |name: &str| ("files".to_owned(), name.to_owned());

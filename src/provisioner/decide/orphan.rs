@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use serde::Serialize;
 
 use super::claim::claimed;
-use super::persistent::volume_behind;
+use super::persistent_volume::volume_behind;
 use crate::contract::Volume;
 use crate::contract::name::volume_prefix;
 
@@ -123,7 +123,7 @@ impl Orphans {
 /// A volume that nobody knows at a moment, whether or not that means anything yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct StrayVolume {
+pub struct UnknownVolume {
     /// The array.
     pub array: String,
     /// Its name there.
@@ -144,13 +144,13 @@ pub struct StrayVolume {
 /// all there are, and must have been read after the arrays were: a volume is made after its claim, and
 /// what knows it then goes only after it is destroyed or its PersistentVolume is there. The times are in
 /// seconds: now, since 1970, and how old an orphan is at least, mostly [`GRACE`].
-pub fn strays(
+pub fn unknown_volumes(
     cluster: &str,
     listed: &[Listed],
     claims: &[PersistentVolumeClaim],
     volumes: &[PersistentVolume],
     (now, grace): (u64, u64),
-) -> Vec<StrayVolume> {
+) -> Vec<UnknownVolume> {
     let uids: HashSet<&str> = claims.iter().filter_map(|c| c.metadata.uid.as_deref()).collect();
     let behind: HashSet<(String, String)> = volumes.iter().filter_map(volume_behind).collect();
     // A claim that has its volume needs no second one of its name, on whichever array.
@@ -169,7 +169,7 @@ pub fn strays(
         };
         found.extend(unknown(cluster, volumes, is_known).map(|(volume, uid)| {
             let made = volume.created.map(|made| made / 1000);
-            StrayVolume {
+            UnknownVolume {
                 array: array.clone(),
                 name: volume.name.clone(),
                 id: volume.id.clone(),

@@ -13,8 +13,8 @@
 
 use std::time::Duration;
 
-use super::moment::Moment;
-use crate::contract::{Name, Volume, VolumeId};
+use super::read_time::ReadTime;
+use crate::contract::{Volume, VolumeId, VolumeName};
 
 /// How often a leader looks at its registrations.
 pub const LOOK: Duration = Duration::from_secs(10);
@@ -50,8 +50,8 @@ impl Registration {
     }
 
     /// Returns the name of the object on an array; none when the cluster's name is not one that arrays take.
-    pub fn name(&self, cluster: &str) -> Option<Name> {
-        Name::new(format!("{}{}-{}", Self::prefix(cluster), self.identity, self.term))
+    pub fn name(&self, cluster: &str) -> Option<VolumeName> {
+        VolumeName::new(format!("{}{}-{}", Self::prefix(cluster), self.identity, self.term))
     }
 
     /// Reads the name of an object.
@@ -90,13 +90,13 @@ pub fn identity(uid: &str) -> Option<String> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegistrationStep {
     /// Create the object of this name.
-    Create(Name),
+    Create(VolumeName),
     /// Rename the object; goes wrong when it has another name by now.
     Rename {
         /// Its name.
-        from: Name,
+        from: VolumeName,
         /// Its new name.
-        to: Name,
+        to: VolumeName,
     },
     /// Remove one of several registrations of this cluster.
     Remove(VolumeId),
@@ -113,7 +113,7 @@ pub struct NotYet {
 
 /// One process's registration on one array.
 #[derive(Debug, Clone)]
-pub struct Tenure {
+pub struct ClusterRegistration {
     cluster: String,
     me: Registration,
     /// Identities of clusters that are gone for good, whose registrations are taken over.
@@ -128,12 +128,12 @@ enum State {
     /// It is not ours yet, or not any more.
     Sought,
     /// It has been ours since then, and another process may not know that yet.
-    Young(Moment),
+    Young(ReadTime),
     /// It is ours, and no other process can believe that it is theirs.
-    Held,
+    Serialized,
 }
 
-impl Tenure {
+impl ClusterRegistration {
     /// Returns that of a process that has not looked yet.
     pub fn new(cluster: &str, me: Registration, takes_over: Vec<String>) -> Self {
         let cluster = cluster.to_owned();
@@ -145,7 +145,7 @@ impl Tenure {
     pub fn look(
         &mut self,
         there: &[Volume],
-        now: Moment,
+        now: ReadTime,
     ) -> Result<Option<RegistrationStep>, String> {
         let all = match self.read(there) {
             Ok(all) => all,
@@ -163,18 +163,18 @@ impl Tenure {
             match self.state {
                 // Made by this process: its request was answered late, or not at all.
                 State::Sought => self.state = State::Young(now),
-                State::Young(since) if now.since(since) >= GRACE => self.state = State::Held,
-                State::Young(_) | State::Held => {}
+                State::Young(since) if now.since(since) >= GRACE => self.state = State::Serialized,
+                State::Young(_) | State::Serialized => {}
             }
             return Ok(None);
         }
-        if self.state == State::Held || (mine.is_empty() && self.state != State::Sought) {
+        if self.state == State::Serialized || (mine.is_empty() && self.state != State::Sought) {
             self.lost += 1;
         }
         let led = others.iter().any(|(registration, _)| !registration.is_ended());
         let surplus = mine.len() + others.len() > 1;
         let had_it = self.state != State::Sought;
-        self.state = if led || surplus || had_it { State::Young(now) } else { State::Held };
+        self.state = if led || surplus || had_it { State::Young(now) } else { State::Serialized };
         Ok(Some(match others.into_iter().next() {
             None => RegistrationStep::Create(own),
             Some((_, volume)) if surplus => RegistrationStep::Remove(volume),
@@ -188,7 +188,7 @@ impl Tenure {
     }
 
     /// Fails when nothing may be destroyed on an array that has these objects now.
-    pub fn check(&self, there: &[Volume], now: Moment) -> Result<(), NotYet> {
+    pub fn check(&self, there: &[Volume], now: ReadTime) -> Result<(), NotYet> {
         let not_registered = |why| NotYet { reason: "NotRegistered", why };
         let all = self.read(there).map_err(not_registered)?;
         if all.len() != 1 || all[0].0 != self.me {
@@ -198,7 +198,7 @@ impl Tenure {
             )));
         }
         match self.state {
-            State::Held => Ok(()),
+            State::Serialized => Ok(()),
             State::Young(since) if now.since(since) >= GRACE => Ok(()),
             State::Young(_) => Err(NotYet {
                 reason: "Registering",
@@ -227,7 +227,7 @@ impl Tenure {
     }
 
     /// Returns how the object is renamed when the process ends; none when it is not registered.
-    pub fn ending(&self) -> Option<(Name, Name)> {
+    pub fn ending(&self) -> Option<(VolumeName, VolumeName)> {
         let names = (self.me.name(&self.cluster), self.me.ended().name(&self.cluster));
         self.is_registered().then(|| names.0.zip(names.1)).flatten()
     }
@@ -270,17 +270,17 @@ mod tests {
 
     const UID: &str = "3f2a9c1e-7b4d-4e1a-9c55-70867728950e";
 
-    fn at(seconds: u64) -> Moment {
+    fn at(seconds: u64) -> ReadTime {
         let since = Duration::from_secs(seconds);
-        Moment { steady: since, wall: since }
+        ReadTime { steady: since, wall: since }
     }
 
     fn me(term: u64) -> Registration {
         Registration::new(UID, term).expect("an identity")
     }
 
-    fn tenure(term: u64) -> Tenure {
-        Tenure::new("prod", me(term), Vec::new())
+    fn tenure(term: u64) -> ClusterRegistration {
+        ClusterRegistration::new("prod", me(term), Vec::new())
     }
 
     /// What is on an array.
@@ -314,7 +314,7 @@ mod tests {
             }
         }
 
-        fn look(&mut self, tenure: &mut Tenure, seconds: u64) {
+        fn look(&mut self, tenure: &mut ClusterRegistration, seconds: u64) {
             let step = tenure.look(&self.0, at(seconds)).expect("ours");
             self.take(step);
         }
@@ -402,7 +402,7 @@ mod tests {
         let why = tenure.look(&shelf.0, at(0)).expect_err("another cluster");
         assert!(why.contains("by cluster aaaaaaaaaaaaaaaa") && why.contains("takeOver"), "{why}");
         assert!(tenure.check(&shelf.0, at(99)).is_err() && !tenure.is_registered());
-        let mut heir = Tenure::new("prod", me(2), vec!["aaaaaaaaaaaaaaaa".to_owned()]);
+        let mut heir = ClusterRegistration::new("prod", me(2), vec!["aaaaaaaaaaaaaaaa".to_owned()]);
         shelf.look(&mut heir, 0);
         assert_eq!(shelf.0[0].name, "prod-is-3f2a9c1e7b4d4e1a-0000000000000002");
         assert!(heir.check(&shelf.0, at(29)).is_err(), "that cluster may live after all");

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use super::setup::ClassSetup;
 use super::slot::Slot;
 use crate::contract::annotation;
-use crate::contract::{SnapshotSchedule, Snapshots};
+use crate::contract::{SnapshotPolicy, SnapshotSchedule};
 
 /// How many snapshots may be destroyed for each one that is taken: one that its end has come for, and one of
 /// those that are too many since a schedule keeps fewer. So a changed schedule destroys them one by one, and
@@ -36,7 +36,8 @@ impl Schedules {
             claim.metadata.annotations.as_ref().and_then(|all| all.get(annotation::SNAPSHOTS));
         let own = written
             .map(|text| {
-                Snapshots::parse(text).map_err(|why| format!("{}: {why}", annotation::SNAPSHOTS))
+                SnapshotPolicy::parse(text)
+                    .map_err(|why| format!("{}: {why}", annotation::SNAPSHOTS))
             })
             .transpose();
         match (class, own) {
@@ -52,7 +53,7 @@ impl Schedules {
                 let refused =
                     "no older snapshot is destroyed, since it is not known what the class keeps";
                 let refused =
-                    matches!(own, Snapshots::Every(_)).then(|| format!("{why}: {refused}"));
+                    matches!(own, SnapshotPolicy::Every(_)).then(|| format!("{why}: {refused}"));
                 Ok(Self { all: schedule(own).collect(), is_floor_known: false, refused })
             }
         }
@@ -60,10 +61,10 @@ impl Schedules {
 
     fn with_class(
         class: &ClassSetup,
-        own: Result<Option<Snapshots>, String>,
+        own: Result<Option<SnapshotPolicy>, String>,
     ) -> Result<Self, String> {
         let known = |all, refused| Ok(Self { all, is_floor_known: true, refused });
-        let Snapshots::Every(floor) = class.snapshots else {
+        let SnapshotPolicy::Every(floor) = class.snapshots else {
             let own = own?.into_iter().flat_map(schedule);
             return known(own.collect(), None);
         };
@@ -148,10 +149,10 @@ impl Schedules {
     }
 }
 
-fn schedule(snapshots: Snapshots) -> impl Iterator<Item = SnapshotSchedule> {
+fn schedule(snapshots: SnapshotPolicy) -> impl Iterator<Item = SnapshotSchedule> {
     let schedule = match snapshots {
-        Snapshots::Every(schedule) => Some(schedule),
-        Snapshots::Never => None,
+        SnapshotPolicy::Every(schedule) => Some(schedule),
+        SnapshotPolicy::Never => None,
     };
     schedule.into_iter()
 }
@@ -187,7 +188,7 @@ mod tests {
     }
 
     fn words(schedules: &Schedules) -> Vec<String> {
-        schedules.all.iter().map(|each| Snapshots::Every(*each).to_string()).collect()
+        schedules.all.iter().map(|each| SnapshotPolicy::Every(*each).to_string()).collect()
     }
 
     #[test]

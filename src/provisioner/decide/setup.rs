@@ -6,9 +6,9 @@ use k8s_openapi::api::storage::v1::StorageClass;
 
 use crate::contract::ArrayKind;
 use crate::contract::PROVISIONER;
-use crate::contract::Snapshots;
+use crate::contract::SnapshotPolicy;
 use crate::contract::parameter;
-use crate::contract::{Capacity, ExportRule, Name, NfsVersions, Qos, Reach};
+use crate::contract::{Capacity, ExportRule, NfsVersions, Qos, Transport, VolumeName};
 
 /// What the storage document says, as far as decisions need it.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub struct Import {
     /// The array that has it.
     pub array: String,
     /// Its name.
-    pub volume: Name,
+    pub volume: VolumeName,
 }
 
 /// Who binds a claim to its PersistentVolume.
@@ -94,7 +94,7 @@ pub enum Health {
         /// How full it is.
         capacity: Capacity,
         /// Where clients reach its volumes.
-        reach: Reach,
+        reach: Transport,
     },
     /// It cannot, and why.
     Down(String),
@@ -124,7 +124,7 @@ pub struct ClassSetup {
     /// Limits of its block volumes.
     pub qos: Qos,
     /// Snapshots of its volumes.
-    pub snapshots: Snapshots,
+    pub snapshots: SnapshotPolicy,
     /// Whether a claim's own schedule takes the place of `snapshots`, and does not come on top.
     pub claims_may_reduce: bool,
 }
@@ -156,9 +156,9 @@ impl ClassSetup {
             format!("class {name}: arrays is {arrays:?}, not KEY=VALUE,KEY=VALUE")
         })?;
         let snapshots = match parameters.get(parameter::SNAPSHOTS) {
-            Some(text) => Snapshots::parse(text)
+            Some(text) => SnapshotPolicy::parse(text)
                 .map_err(|why| format!("class {name}: {}: {why}", parameter::SNAPSHOTS))?,
-            None => Snapshots::Never,
+            None => SnapshotPolicy::Never,
         };
         let claims_may_reduce =
             match parameters.get(parameter::CLAIMS_MAY_REDUCE_SNAPSHOTS).map(String::as_str) {
@@ -312,6 +312,6 @@ mod tests {
         assert!(wrong.starts_with("class pure-file: snapshots: expected `every 6h"), "{wrong}");
         let mut without = class("");
         without.parameters.get_or_insert_default().remove(parameter::SNAPSHOTS);
-        assert_eq!(read(&without).map(|class| class.snapshots), Ok(Snapshots::Never));
+        assert_eq!(read(&without).map(|class| class.snapshots), Ok(SnapshotPolicy::Never));
     }
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::contract::{Snapshot, Suffix};
+use crate::contract::{Snapshot, SnapshotSuffix};
 
 /// How the suffix of every scheduled snapshot begins. What follows is its time in UTC, to the minute.
 const PREFIX: &str = "pso-";
@@ -26,9 +26,9 @@ impl Slot {
     }
 
     /// Returns the suffix of its snapshot, such as `pso-20261123T0600`; none after the year 9999.
-    pub fn suffix(self) -> Option<Suffix> {
+    pub fn suffix(self) -> Option<SnapshotSuffix> {
         let time = Timestamp::from_second(i64::try_from(self.0).ok()?).ok()?;
-        Suffix::new(format!("{PREFIX}{}", time.strftime(TIME)))
+        SnapshotSuffix::new(format!("{PREFIX}{}", time.strftime(TIME)))
     }
 
     /// Returns the slot that a snapshot of a volume was taken for; none when it is somebody else's:

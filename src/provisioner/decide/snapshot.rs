@@ -10,11 +10,11 @@ mod tests;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
-use super::effect::{About, Effect, Event, Outcome, Severity, Trouble};
-use super::moment::Moment;
-use super::persistent::{Behind, behind};
+use super::backoff::Backoff;
+use super::effect::{Effect, EffectError, Input, Outcome, Regarding, Severity};
+use super::persistent_volume::{Behind, behind};
+use super::read_time::ReadTime;
 use super::reason::Reason;
-use super::retry::Tries;
 use super::schedule::Schedules;
 use super::setup::ClassSetup;
 use super::slot::Slot;
@@ -25,7 +25,7 @@ const FAILED: Reason = Reason::SnapshotFailed;
 
 /// What is known when a volume's snapshots are looked at.
 #[derive(Debug, Clone, Copy)]
-pub struct View<'v> {
+pub struct SnapshotView<'v> {
     /// The time, in seconds since 1970.
     pub now: u64,
     /// The PersistentVolume; none when it is gone.
@@ -40,18 +40,18 @@ pub struct View<'v> {
 
 /// The work on the snapshots of one volume: what a crash takes away.
 #[derive(Debug, Clone, Default)]
-pub struct SnapshotWork {
+pub struct SnapshotState {
     doing: Option<Effect>,
     round: Option<Round>,
     waiting: bool,
-    tries: Tries,
+    tries: Backoff,
     /// What people were told last of a wish that is not followed.
     refused: Option<String>,
 }
 
 /// What is to be there at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Wanted {
+struct DueSnapshots {
     behind: Behind,
     /// At least one.
     slots: Vec<Slot>,
@@ -61,11 +61,11 @@ struct Wanted {
 /// What has been done about it.
 #[derive(Debug, Clone)]
 struct Round {
-    wanted: Wanted,
+    wanted: DueSnapshots,
     /// All snapshots of the volume, as far as they have been asked for.
     there: Option<Vec<Snapshot>>,
     /// When they were asked for.
-    read: Moment,
+    read: ReadTime,
     taken: usize,
     destroyed: usize,
     done: bool,
@@ -77,19 +77,19 @@ enum Next {
     Stuck(String),
 }
 
-impl SnapshotWork {
+impl SnapshotState {
     /// Returns whether nothing of it needs to be remembered.
     pub fn is_idle(&self) -> bool {
         self.doing.is_none() && !self.waiting && self.round.is_none()
     }
 
     /// Takes an event, and returns what is to be done.
-    pub fn step(&mut self, view: View<'_>, event: Event) -> Vec<Effect> {
+    pub fn step(&mut self, view: SnapshotView<'_>, event: Input) -> Vec<Effect> {
         match event {
-            Event::Changed if self.waiting => return Vec::new(),
-            Event::Changed | Event::Known | Event::CaughtUp => {}
-            Event::Due => self.waiting = false,
-            Event::Done(done) => {
+            Input::Changed if self.waiting => return Vec::new(),
+            Input::Changed | Input::ControllerCaughtUp | Input::WatchCaughtUp => {}
+            Input::Due => self.waiting = false,
+            Input::Done(done) => {
                 let Some(effect) = self.doing.take() else { return Vec::new() };
                 let learnt = done.and_then(|outcome| self.learn(effect, outcome));
                 if let Err(trouble) = learnt {
@@ -108,7 +108,7 @@ impl SnapshotWork {
                 self.doing = Some(effect.clone());
                 effects.push(effect);
             }
-            Next::Stuck(message) => effects.extend(self.fail(view, &Trouble::Cluster(message))),
+            Next::Stuck(message) => effects.extend(self.fail(view, &EffectError::Cluster(message))),
         }
         effects
     }
@@ -120,12 +120,17 @@ impl SnapshotWork {
             return None;
         }
         self.refused.clone_from(&refused);
-        let (about, reason) = (About::Claim, Reason::SnapshotScheduleRefused);
-        let tell = |message| Effect::Tell { severity: Severity::Warning, about, reason, message };
+        let (about, reason) = (Regarding::Claim, Reason::SnapshotScheduleRefused);
+        let tell = |message| Effect::RecordEvent {
+            severity: Severity::Warning,
+            regarding: about,
+            reason,
+            message,
+        };
         refused.map(tell)
     }
 
-    fn learn(&mut self, effect: Effect, outcome: Outcome) -> Result<(), Trouble> {
+    fn learn(&mut self, effect: Effect, outcome: Outcome) -> Result<(), EffectError> {
         let Some(round) = &mut self.round else { return Ok(()) };
         match (effect, outcome) {
             (Effect::ListSnapshots { .. }, Outcome::Snapshots(at, all)) => {
@@ -136,7 +141,11 @@ impl SnapshotWork {
                 let is_other = |each: &Snapshot| !each.volume.is_empty() && !own.is(&each.volume);
                 if let Some(other) = all.iter().find(|each| is_other(each)) {
                     let message = format!("{own} is called {} now", other.volume);
-                    return Err(Trouble::Array { reason: "NotOurs", message, retry: Retry::Later });
+                    return Err(EffectError::Array {
+                        reason: "NotOurs",
+                        message,
+                        retry: Retry::Later,
+                    });
                 }
                 round.there = Some(all);
             }
@@ -147,7 +156,7 @@ impl SnapshotWork {
                 if !is_wanted || taken.destroyed {
                     let message =
                         format!("{} was taken, and is not what was asked for", taken.name);
-                    return Err(Trouble::Array {
+                    return Err(EffectError::Array {
                         reason: "Malformed",
                         message,
                         retry: Retry::Later,
@@ -166,21 +175,21 @@ impl SnapshotWork {
         Ok(())
     }
 
-    fn fail(&mut self, view: View<'_>, trouble: &Trouble) -> Vec<Effect> {
+    fn fail(&mut self, view: SnapshotView<'_>, trouble: &EffectError) -> Vec<Effect> {
         // What was thought to be known may be what was wrong.
         self.round = None;
-        if let Ok(None) = Wanted::of(view) {
+        if let Ok(None) = DueSnapshots::of(view) {
             // The volume has gone meanwhile, which is why.
             self.tries.good();
             return Vec::new();
         }
-        let effects = self.tries.failed(About::Claim, FAILED, trouble);
-        self.waiting = effects.iter().any(|effect| matches!(effect, Effect::Later(_)));
+        let effects = self.tries.failed(Regarding::Claim, FAILED, trouble);
+        self.waiting = effects.iter().any(|effect| matches!(effect, Effect::Requeue(_)));
         effects
     }
 
-    fn next(&mut self, view: View<'_>) -> Next {
-        let wanted = match Wanted::of(view) {
+    fn next(&mut self, view: SnapshotView<'_>) -> Next {
+        let wanted = match DueSnapshots::of(view) {
             Ok(Some(wanted)) => wanted,
             Ok(None) => {
                 self.round = None;
@@ -192,7 +201,7 @@ impl SnapshotWork {
         let round = match &mut self.round {
             Some(round) if round.wanted == wanted => round,
             other => {
-                let read = Moment::default();
+                let read = ReadTime::default();
                 other.insert(Round {
                     wanted,
                     there: None,
@@ -222,7 +231,7 @@ impl SnapshotWork {
 
 impl Round {
     fn next(&self) -> Option<Effect> {
-        let Wanted { behind, slots, schedules } = &self.wanted;
+        let DueSnapshots { behind, slots, schedules } = &self.wanted;
         let Behind { array, volume, .. } = behind.clone();
         let Some(there) = &self.there else { return Some(Effect::ListSnapshots { array, volume }) };
         let ours = there.iter().filter_map(|each| Some((self.wanted.slot_of(each)?, each)));
@@ -243,10 +252,10 @@ impl Round {
     }
 }
 
-impl Wanted {
+impl DueSnapshots {
     /// Returns what is to be there now; none when no snapshots are wanted, an error when that cannot be
     /// told.
-    fn of(view: View<'_>) -> Result<Option<Self>, String> {
+    fn of(view: SnapshotView<'_>) -> Result<Option<Self>, String> {
         let (Some(volume), Some(claim)) = (view.volume, view.claim) else { return Ok(None) };
         let Some(behind) = behind(volume).filter(|_| are_bound(volume, claim)) else {
             return Ok(None);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Census, Problem};
+use super::{Inventory, Problem};
 use crate::contract::ArrayKind;
 use crate::contract::name::volume_prefix;
 use crate::provisioner::decide::Health;
@@ -30,9 +30,9 @@ pub struct ArrayLine {
     pub provisioned: Option<u64>,
 }
 
-pub(super) fn arrays(census: &Census) -> (Vec<ArrayLine>, Vec<Problem>) {
+pub(super) fn arrays(inventory: &Inventory) -> (Vec<ArrayLine>, Vec<Problem>) {
     let mut problems = Vec::new();
-    let lines = census.arrays.iter().map(|state| {
+    let lines = inventory.arrays.iter().map(|state| {
         let kind = match state.kind {
             ArrayKind::FlashBlade => "FlashBlade",
             ArrayKind::FlashArray => "FlashArray",
@@ -41,7 +41,7 @@ pub(super) fn arrays(census: &Census) -> (Vec<ArrayLine>, Vec<Problem>) {
             name: state.name.clone(),
             kind,
             state: "away",
-            volumes: volumes(census, &state.name),
+            volumes: volumes(inventory, &state.name),
             capacity: None,
             used: None,
             provisioned: None,
@@ -76,9 +76,9 @@ pub(super) fn arrays(census: &Census) -> (Vec<ArrayLine>, Vec<Problem>) {
     (lines, problems)
 }
 
-fn volumes(census: &Census, array: &str) -> Option<usize> {
-    let prefix = volume_prefix(&census.setup.as_ref()?.cluster);
-    let listed = census.listed.iter().find(|listed| listed.array == array)?;
+fn volumes(inventory: &Inventory, array: &str) -> Option<usize> {
+    let prefix = volume_prefix(&inventory.setup.as_ref()?.cluster);
+    let listed = inventory.listed.iter().find(|listed| listed.array == array)?;
     let (_, volumes) = listed.volumes.as_ref().ok()?;
     let ours =
         volumes.iter().filter(|volume| !volume.destroyed && volume.name.starts_with(&prefix));

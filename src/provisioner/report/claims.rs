@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use serde::Serialize;
 
-use super::{Census, PATIENCE, Problem, Scope, age, complaint, remedy};
+use super::{Inventory, PATIENCE, Problem, ReportFilter, age, complaint, remedy};
 use crate::contract::Quantity;
 use crate::contract::annotation;
 use crate::contract::class_of;
@@ -40,17 +40,17 @@ pub struct ClaimLine {
 }
 
 pub(super) fn claims(
-    census: &Census,
+    inventory: &Inventory,
     classes: &BTreeMap<&str, Result<ClassSetup, String>>,
-    scope: &Scope,
+    scope: &ReportFilter,
 ) -> (Vec<ClaimLine>, Vec<Problem>) {
     let (mut lines, mut problems) = (Vec::new(), Vec::new());
-    let volumes: BTreeMap<&str, &PersistentVolume> = census
+    let volumes: BTreeMap<&str, &PersistentVolume> = inventory
         .volumes
         .iter()
         .filter_map(|volume| Some((volume.metadata.name.as_deref()?, volume)))
         .collect();
-    for claim in &census.claims {
+    for claim in &inventory.claims {
         let Some((class, setup)) =
             class_of(claim).and_then(|class| Some((class, classes.get(class)?)))
         else {
@@ -64,7 +64,7 @@ pub(super) fn claims(
         }
         let uid = meta.uid.as_deref().unwrap_or_default();
         let volume = volumes.get(persistent_volume(uid).as_str()).copied();
-        let (line, problem) = line(census, claim, class, setup, volume);
+        let (line, problem) = line(inventory, claim, class, setup, volume);
         lines.push(line);
         problems.extend(problem);
     }
@@ -74,7 +74,7 @@ pub(super) fn claims(
 }
 
 fn line(
-    census: &Census,
+    inventory: &Inventory,
     claim: &PersistentVolumeClaim,
     class: &str,
     setup: &Result<ClassSetup, String>,
@@ -91,7 +91,7 @@ fn line(
         size: size(claim),
         array: made.as_ref().map(|made| made.array.clone()),
         volume: made.map(|made| made.volume.name.to_string()),
-        age: age(census, meta.creation_timestamp.as_ref()),
+        age: age(inventory, meta.creation_timestamp.as_ref()),
         problem: None,
     };
     let waits = setup.as_ref().is_ok_and(|setup| setup.waits)
@@ -108,12 +108,12 @@ fn line(
         _ if waits => "Waiting",
         _ => "Pending",
     };
-    let told = complaint(census, meta.uid.as_deref().unwrap_or_default());
+    let told = complaint(inventory, meta.uid.as_deref().unwrap_or_default());
     let told = told.map(|event| {
         let note = event.note.clone().unwrap_or_default();
         (note, remedy(event.reason.as_deref().unwrap_or_default()))
     });
-    let going = age(census, meta.deletion_timestamp.as_ref());
+    let going = age(inventory, meta.deletion_timestamp.as_ref());
     let wrong = match line.state {
         "Lost" => Some((
             format!(

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Census, Problem};
+use super::{Inventory, Problem};
 
 /// Who leads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,13 +19,13 @@ pub struct Leader {
     pub(super) problem: Option<Problem>,
 }
 
-pub(super) fn leader(census: &Census, lease: &str) -> Leader {
-    let spec = census.lease.as_ref().and_then(|lease| lease.spec.as_ref());
+pub(super) fn leader(inventory: &Inventory, lease: &str) -> Leader {
+    let spec = inventory.lease.as_ref().and_then(|lease| lease.spec.as_ref());
     let holder = spec.and_then(|spec| spec.holder_identity.clone());
     let holder = holder.filter(|holder| !holder.is_empty());
     let renewed = spec.and_then(|spec| spec.renew_time.as_ref());
     let renewed = renewed.and_then(|time| u64::try_from(time.0.as_second()).ok());
-    let renewed = renewed.map(|time| census.now.saturating_sub(time));
+    let renewed = renewed.map(|time| inventory.now.saturating_sub(time));
     let lasts = spec.and_then(|spec| spec.lease_duration_seconds);
     let lasts = lasts.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default();
     let what = match (&holder, renewed) {

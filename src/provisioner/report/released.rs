@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::PersistentVolume;
 use serde::Serialize;
 
-use super::{Census, PATIENCE, Problem, Scope, age, complaint, remedy};
+use super::{Inventory, PATIENCE, Problem, ReportFilter, age, complaint, remedy};
 use crate::provisioner::decide::behind;
 
 /// One of them.
@@ -25,10 +25,13 @@ pub struct ReleasedLine {
     pub problem: Option<String>,
 }
 
-pub(super) fn released(census: &Census, scope: &Scope) -> (Vec<ReleasedLine>, Vec<Problem>) {
+pub(super) fn released(
+    inventory: &Inventory,
+    scope: &ReportFilter,
+) -> (Vec<ReleasedLine>, Vec<Problem>) {
     let (mut lines, mut problems) = (Vec::new(), Vec::new());
-    for volume in &census.volumes {
-        let Some((line, problem)) = line(census, volume) else { continue };
+    for volume in &inventory.volumes {
+        let Some((line, problem)) = line(inventory, volume) else { continue };
         let (namespace, name) = line.claim.split_once('/').unwrap_or_default();
         let is =
             |wanted: &Option<String>, there| wanted.as_deref().is_none_or(|wanted| wanted == there);
@@ -41,7 +44,10 @@ pub(super) fn released(census: &Census, scope: &Scope) -> (Vec<ReleasedLine>, Ve
     (lines, problems)
 }
 
-fn line(census: &Census, volume: &PersistentVolume) -> Option<(ReleasedLine, Option<Problem>)> {
+fn line(
+    inventory: &Inventory,
+    volume: &PersistentVolume,
+) -> Option<(ReleasedLine, Option<Problem>)> {
     let phase = volume.status.as_ref()?.phase.as_deref()?;
     if !["Released", "Failed"].contains(&phase) {
         return None;
@@ -57,14 +63,14 @@ fn line(census: &Census, volume: &PersistentVolume) -> Option<(ReleasedLine, Opt
         volume: made.volume.name.to_string(),
         problem: None,
     };
-    let told = complaint(census, volume.metadata.uid.as_deref().unwrap_or_default());
+    let told = complaint(inventory, volume.metadata.uid.as_deref().unwrap_or_default());
     let changed = volume.status.as_ref()?.last_phase_transition_time.as_ref();
     let wrong = match told {
         Some(event) => {
             let reason = event.reason.as_deref().unwrap_or_default();
             Some((event.note.clone().unwrap_or_default(), remedy(reason)))
         }
-        None if line.policy == "Delete" && age(census, changed) > PATIENCE => Some((
+        None if line.policy == "Delete" && age(inventory, changed) > PATIENCE => Some((
             "its volume is to be destroyed, and nobody has done so".to_owned(),
             "see that a provisioner leads, and that it has rights: its log, `/readyz`",
         )),

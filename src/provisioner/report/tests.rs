@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::contract::ArrayKind;
-use crate::contract::{Capacity, Reach, Volume};
+use crate::contract::{Capacity, Transport, Volume};
 use crate::provisioner::decide::{ArrayTraits, Health};
 
 /// 2026-11-23T07:00:00Z
@@ -23,7 +23,7 @@ fn array(name: &str, health: Health) -> ArrayState {
 
 fn up(used: u64) -> Health {
     let capacity = Capacity { total: 1000, used, provisioned: Some(500) };
-    let reach = Reach::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
+    let reach = Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
     Health::Up { id: "a".to_owned(), capacity, reach }
 }
 
@@ -39,7 +39,7 @@ fn on_array(name: &str, made: u64) -> Volume {
 }
 
 /// One class, one array that has one volume, and one claim of it that is bound.
-fn census() -> Census {
+fn inventory() -> Inventory {
     let class = json!({
         "metadata": {"name": "pure-file"}, "provisioner": "pso-gen.io/provisioner",
         "parameters": {"backend": "file"},
@@ -67,7 +67,7 @@ fn census() -> Census {
         "status": {"phase": "Bound", "lastPhaseTransitionTime": "2026-11-23T06:00:00Z"},
     });
     let listed = Ok(("a".to_owned(), vec![on_array(&name, NOW - 3600)]));
-    Census {
+    Inventory {
         claims: vec![typed(claim)],
         volumes: vec![typed(volume)],
         classes: vec![typed(class)],
@@ -77,17 +77,17 @@ fn census() -> Census {
         identity: None,
         registrations: Vec::new(),
         now: NOW,
-        ..Census::default()
+        ..Inventory::default()
     }
 }
 
 /// The claim without its PersistentVolume.
-fn pending() -> Census {
-    let mut census = census();
-    census.volumes.clear();
-    census.claims[0].status = Some(typed(json!({"phase": "Pending"})));
-    census.claims[0].spec.as_mut().expect("a spec").volume_name = None;
-    census
+fn pending() -> Inventory {
+    let mut inventory = inventory();
+    inventory.volumes.clear();
+    inventory.claims[0].status = Some(typed(json!({"phase": "Pending"})));
+    inventory.claims[0].spec.as_mut().expect("a spec").volume_name = None;
+    inventory
 }
 
 fn event(reason: &str, kind: &str, time: &str) -> Event {
@@ -97,18 +97,18 @@ fn event(reason: &str, kind: &str, time: &str) -> Event {
     }))
 }
 
-fn report(census: &Census) -> Report {
-    Report::new(census, &Scope::default(), None)
+fn report(inventory: &Inventory) -> Report {
+    Report::new(inventory, &ReportFilter::default(), None)
 }
 
-fn problems(census: &Census) -> Vec<String> {
-    let problems = report(census).problems.into_iter();
+fn problems(inventory: &Inventory) -> Vec<String> {
+    let problems = report(inventory).problems.into_iter();
     problems.map(|problem| format!("{}: {}", problem.about, problem.what)).collect()
 }
 
 #[test]
 fn what_is_well_is_told_without_a_problem() {
-    let report = report(&census());
+    let report = report(&inventory());
     assert_eq!(report.problems, []);
     let claim = &report.claims[0];
     assert_eq!((claim.state, claim.age), ("Bound", 3600));
@@ -119,134 +119,134 @@ fn what_is_well_is_told_without_a_problem() {
 
 #[test]
 fn the_newest_event_says_why_a_claim_is_pending() {
-    let mut census = pending();
-    assert_eq!(problems(&census)[..1], ["claim files/data: nobody has looked after it yet"]);
-    census.events.push(event("ProvisioningFailed", "Warning", "2026-11-23T06:10:00.000000Z"));
-    assert_eq!(problems(&census)[..1], ["claim files/data: note of ProvisioningFailed"]);
-    census.events.push(event("Provisioning", "Normal", "2026-11-23T06:20:00.000000Z"));
-    assert_eq!(problems(&census)[..1], ["claim files/data: nobody has looked after it yet"]);
-    census.now = NOW - 3600 + 10;
-    assert_eq!(problems(&census), [""; 0], "it is young");
-    census.events[0].regarding = None;
-    assert_eq!(problems(&census), [""; 0], "an event about something else");
+    let mut inventory = pending();
+    assert_eq!(problems(&inventory)[..1], ["claim files/data: nobody has looked after it yet"]);
+    inventory.events.push(event("ProvisioningFailed", "Warning", "2026-11-23T06:10:00.000000Z"));
+    assert_eq!(problems(&inventory)[..1], ["claim files/data: note of ProvisioningFailed"]);
+    inventory.events.push(event("Provisioning", "Normal", "2026-11-23T06:20:00.000000Z"));
+    assert_eq!(problems(&inventory)[..1], ["claim files/data: nobody has looked after it yet"]);
+    inventory.now = NOW - 3600 + 10;
+    assert_eq!(problems(&inventory), [""; 0], "it is young");
+    inventory.events[0].regarding = None;
+    assert_eq!(problems(&inventory), [""; 0], "an event about something else");
 }
 
 #[test]
 fn a_claim_that_waits_for_its_pod_is_no_problem() {
-    let mut census = pending();
-    census.classes[0].volume_binding_mode = Some("WaitForFirstConsumer".to_owned());
-    census.listed.clear();
-    assert_eq!(report(&census).claims[0].state, "Waiting");
-    assert_eq!(problems(&census), [""; 0]);
+    let mut inventory = pending();
+    inventory.classes[0].volume_binding_mode = Some("WaitForFirstConsumer".to_owned());
+    inventory.listed.clear();
+    assert_eq!(report(&inventory).claims[0].state, "Waiting");
+    assert_eq!(problems(&inventory), [""; 0]);
     let node = [("volume.kubernetes.io/selected-node".to_owned(), "n1".to_owned())];
-    census.claims[0].metadata.annotations = Some(node.into());
-    assert_eq!(report(&census).claims[0].state, "Pending");
+    inventory.claims[0].metadata.annotations = Some(node.into());
+    assert_eq!(report(&inventory).claims[0].state, "Pending");
 }
 
 #[test]
 fn claims_of_others_are_left_out_and_a_scope_narrows() {
-    let mut census = census();
-    let mut other = census.claims[0].clone();
+    let mut inventory = inventory();
+    let mut other = inventory.claims[0].clone();
     other.metadata.namespace = Some("other".to_owned());
-    census.claims.push(other.clone());
+    inventory.claims.push(other.clone());
     other.spec.as_mut().expect("a spec").storage_class_name = Some("standard".to_owned());
-    census.claims.push(other);
-    assert_eq!(report(&census).claims.len(), 2);
-    let scope = Scope { namespace: Some("files".to_owned()), claim: None };
-    assert_eq!(Report::new(&census, &scope, None).claims.len(), 1);
-    let scope = Scope { claim: Some("none".to_owned()), ..scope };
-    assert_eq!(Report::new(&census, &scope, None).claims.len(), 0);
+    inventory.claims.push(other);
+    assert_eq!(report(&inventory).claims.len(), 2);
+    let scope = ReportFilter { namespace: Some("files".to_owned()), claim: None };
+    assert_eq!(Report::new(&inventory, &scope, None).claims.len(), 1);
+    let scope = ReportFilter { claim: Some("none".to_owned()), ..scope };
+    assert_eq!(Report::new(&inventory, &scope, None).claims.len(), 0);
 }
 
 #[test]
 fn growth_loss_and_an_end_that_does_not_come_are_told() {
-    let mut census = census();
+    let mut inventory = inventory();
     let requests = typed(json!({"requests": {"storage": "2Gi"}}));
-    census.claims[0].spec.as_mut().expect("a spec").resources = Some(requests);
-    assert_eq!((report(&census).claims[0].state, problems(&census)), ("Growing", Vec::new()));
-    census.events.push(event("VolumeResizeFailed", "Warning", "2026-11-23T06:10:00.000000Z"));
-    assert_eq!(problems(&census), ["claim files/data: note of VolumeResizeFailed"]);
-    census.events.clear();
-    census.claims[0].metadata.deletion_timestamp = Some(typed(json!("2026-11-23T06:30:00Z")));
-    assert_eq!(problems(&census), ["claim files/data: it is being deleted, and is still there"]);
-    census.claims[0].metadata.deletion_timestamp = None;
-    census.claims[0].status = Some(typed(json!({"phase": "Lost"})));
+    inventory.claims[0].spec.as_mut().expect("a spec").resources = Some(requests);
+    assert_eq!((report(&inventory).claims[0].state, problems(&inventory)), ("Growing", Vec::new()));
+    inventory.events.push(event("VolumeResizeFailed", "Warning", "2026-11-23T06:10:00.000000Z"));
+    assert_eq!(problems(&inventory), ["claim files/data: note of VolumeResizeFailed"]);
+    inventory.events.clear();
+    inventory.claims[0].metadata.deletion_timestamp = Some(typed(json!("2026-11-23T06:30:00Z")));
+    assert_eq!(problems(&inventory), ["claim files/data: it is being deleted, and is still there"]);
+    inventory.claims[0].metadata.deletion_timestamp = None;
+    inventory.claims[0].status = Some(typed(json!({"phase": "Lost"})));
     let lost = format!("claim files/data: its PersistentVolume pvc-{UID} is gone");
-    assert_eq!(problems(&census), [lost]);
+    assert_eq!(problems(&inventory), [lost]);
 }
 
 #[test]
 fn a_released_volume_that_stays_is_told_unless_it_is_retained() {
-    let mut census = census();
-    census.claims.clear();
-    census.volumes[0].status.as_mut().expect("a status").phase = Some("Released".to_owned());
+    let mut inventory = inventory();
+    inventory.claims.clear();
+    inventory.volumes[0].status.as_mut().expect("a status").phase = Some("Released".to_owned());
     let what = "its volume is to be destroyed, and nobody has done so";
-    assert_eq!(problems(&census), [format!("PersistentVolume pvc-{UID}: {what}")]);
-    let spec = census.volumes[0].spec.as_mut().expect("a spec");
+    assert_eq!(problems(&inventory), [format!("PersistentVolume pvc-{UID}: {what}")]);
+    let spec = inventory.volumes[0].spec.as_mut().expect("a spec");
     spec.persistent_volume_reclaim_policy = Some("Retain".to_owned());
-    let report = report(&census);
+    let report = report(&inventory);
     assert_eq!((report.problems.len(), report.released[0].claim.as_str()), (0, "files/data"));
     assert_eq!(report.orphans, [], "its PersistentVolume knows it");
 }
 
 #[test]
 fn arrays_that_are_away_or_full_are_told() {
-    let mut census = census();
-    census.arrays = vec![
+    let mut inventory = inventory();
+    inventory.arrays = vec![
         array("fb1", up(849)),
         array("fb2", up(850)),
         array("fb3", Health::Down("not reached".to_owned())),
     ];
-    assert_eq!(problems(&census), ["array fb2: it is 85% full", "array fb3: not reached"]);
+    assert_eq!(problems(&inventory), ["array fb2: it is 85% full", "array fb3: not reached"]);
 }
 
 #[test]
 fn a_lease_that_nobody_renews_is_told() {
-    let mut census = census();
-    let told = |census: &Census| {
-        let report = Report::new(census, &Scope::default(), Some("pso/pso-gen"));
+    let mut inventory = inventory();
+    let told = |inventory: &Inventory| {
+        let report = Report::new(inventory, &ReportFilter::default(), Some("pso/pso-gen"));
         report.problems.first().map(|problem| problem.what.clone())
     };
-    assert!(told(&census).expect("a problem").starts_with("nobody leads"));
+    assert!(told(&inventory).expect("a problem").starts_with("nobody leads"));
     let lease = |time: &str| {
         typed(json!({"spec": {
             "holderIdentity": "pod-1", "renewTime": time, "leaseDurationSeconds": 15,
         }}))
     };
-    census.lease = Some(lease("2026-11-23T06:59:50.000000Z"));
-    assert_eq!(told(&census), None);
-    census.lease = Some(lease("2026-11-23T06:59:00.000000Z"));
-    assert_eq!(told(&census).expect("a problem"), "pod-1 led, and has not said so for 60 s");
+    inventory.lease = Some(lease("2026-11-23T06:59:50.000000Z"));
+    assert_eq!(told(&inventory), None);
+    inventory.lease = Some(lease("2026-11-23T06:59:00.000000Z"));
+    assert_eq!(told(&inventory).expect("a problem"), "pod-1 led, and has not said so for 60 s");
 }
 
 #[test]
 fn an_orphan_is_known_to_nobody_ours_by_name_and_old() {
-    let mut census = census();
-    census.claims.clear();
-    census.volumes.clear();
-    let orphans = |census: &Census| {
-        let (orphans, problem) = orphans(census, GRACE);
+    let mut inventory = inventory();
+    inventory.claims.clear();
+    inventory.volumes.clear();
+    let orphans = |inventory: &Inventory| {
+        let (orphans, problem) = orphans(inventory, GRACE);
         assert_eq!(problem.is_some(), !orphans.is_empty());
         orphans.into_iter().map(|orphan| orphan.name).collect::<Vec<_>>()
     };
     let name = format!("prod-pvc-{UID}");
-    assert_eq!(orphans(&census), [name.as_str()]);
-    let whole = census.clone();
-    let volumes = |census: &mut Census, volume: Volume| {
-        census.listed[0].volumes = Ok(("a".to_owned(), vec![volume]));
+    assert_eq!(orphans(&inventory), [name.as_str()]);
+    let whole = inventory.clone();
+    let volumes = |inventory: &mut Inventory, volume: Volume| {
+        inventory.listed[0].volumes = Ok(("a".to_owned(), vec![volume]));
     };
-    volumes(&mut census, on_array(&name, NOW - GRACE + 1));
-    assert_eq!(orphans(&census), [""; 0], "too young");
-    volumes(&mut census, Volume { created: None, ..on_array(&name, 0) });
-    assert_eq!(orphans(&census), [""; 0], "nobody knows how old it is");
-    volumes(&mut census, Volume { destroyed: true, ..on_array(&name, 0) });
-    assert_eq!(orphans(&census), [""; 0], "destroyed");
+    volumes(&mut inventory, on_array(&name, NOW - GRACE + 1));
+    assert_eq!(orphans(&inventory), [""; 0], "too young");
+    volumes(&mut inventory, Volume { created: None, ..on_array(&name, 0) });
+    assert_eq!(orphans(&inventory), [""; 0], "nobody knows how old it is");
+    volumes(&mut inventory, Volume { destroyed: true, ..on_array(&name, 0) });
+    assert_eq!(orphans(&inventory), [""; 0], "destroyed");
     for other in ["prod-b-pvc-11111111-1111-1111-1111-111111111111", "prod-pvc-mine", "archive"] {
-        volumes(&mut census, on_array(other, 0));
-        assert_eq!(orphans(&census), [""; 0], "{other} is not ours");
+        volumes(&mut inventory, on_array(other, 0));
+        assert_eq!(orphans(&inventory), [""; 0], "{other} is not ours");
     }
     // Any claim with the UID knows it, and any PersistentVolume with the array and the id, or with the name.
-    let known = super::tests::census();
+    let known = super::tests::inventory();
     let mut by_claim = whole.clone();
     by_claim.claims = known.claims;
     assert_eq!(orphans(&by_claim), [""; 0]);
@@ -264,13 +264,13 @@ fn an_orphan_is_known_to_nobody_ours_by_name_and_old() {
 fn what_people_do_to_a_volume_by_hand_is_told_with_the_time_that_is_left() {
     let name = format!("prod-pvc-{UID}");
     let told = |change: &dyn Fn(&mut Volume)| {
-        let mut census = census();
-        let spec = census.volumes[0].spec.as_mut().expect("a spec");
+        let mut inventory = inventory();
+        let spec = inventory.volumes[0].spec.as_mut().expect("a spec");
         spec.capacity = Some([("storage".to_owned(), typed(json!("1Gi")))].into());
         let mut there = on_array(&name, NOW - 3600);
         change(&mut there);
-        census.listed[0].volumes = Ok(("a".to_owned(), vec![there]));
-        problems(&census)
+        inventory.listed[0].volumes = Ok(("a".to_owned(), vec![there]));
+        problems(&inventory)
     };
     assert_eq!(told(&|_| {}), [""; 0]);
     let about = format!("claim files/data: its volume {name}");
@@ -293,29 +293,29 @@ fn what_people_do_to_a_volume_by_hand_is_told_with_the_time_that_is_left() {
 
 #[test]
 fn an_array_that_was_taken_out_of_the_document_is_told_of_with_what_names_it() {
-    let mut census = census();
-    census.arrays = vec![array("fb2", up(100))];
-    census.listed.clear();
+    let mut inventory = inventory();
+    inventory.arrays = vec![array("fb2", up(100))];
+    inventory.listed.clear();
     let mut on_its_way = pending().claims.remove(0);
     on_its_way.metadata = typed(json!({
         "namespace": "files", "name": "new", "uid": "2", "finalizers": ["pso-gen.io/volume"],
         "annotations": {"pso-gen.io/array": "fb1,fb2"},
         "creationTimestamp": "2026-11-23T06:00:00Z",
     }));
-    census.claims.push(on_its_way);
-    let told = problems(&census);
+    inventory.claims.push(on_its_way);
+    let told = problems(&inventory);
     let removed = "array fb1: the storage document does not have it, and 1 PersistentVolumes and 1 claims on their way name it";
     assert_eq!(told[0], removed, "{told:?}");
-    assert!(report(&census).problems[0].remedy.contains("reclaim policy set to Retain"));
+    assert!(report(&inventory).problems[0].remedy.contains("reclaim policy set to Retain"));
 }
 
 #[test]
 fn a_claim_is_found_by_its_old_annotation() {
-    let mut census = census();
-    census.claims[0].spec.as_mut().expect("a spec").storage_class_name = None;
-    assert_eq!(report(&census).claims.len(), 0);
-    let annotations = census.claims[0].metadata.annotations.get_or_insert_default();
+    let mut inventory = inventory();
+    inventory.claims[0].spec.as_mut().expect("a spec").storage_class_name = None;
+    assert_eq!(report(&inventory).claims.len(), 0);
+    let annotations = inventory.claims[0].metadata.annotations.get_or_insert_default();
     annotations
         .insert(crate::contract::annotation::LEGACY_CLASS.to_owned(), "pure-file".to_owned());
-    assert_eq!(report(&census).claims[0].class, "pure-file");
+    assert_eq!(report(&inventory).claims[0].class, "pure-file");
 }

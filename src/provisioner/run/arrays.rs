@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures::future::join_all;
 use tracing::{info, warn};
 
-use super::counted::CountedArray;
+use super::instrument::CountedArray;
 use super::metrics::Metrics;
 use crate::arrays::{Array, Error, OnlyIf};
 use crate::contract::ArrayKind;
 use crate::contract::name::volume_prefix;
-use crate::contract::{Name, Volume};
+use crate::contract::{Volume, VolumeName};
 use crate::provisioner::decide::{ArrayState, ArrayTraits, Health, Listed, Setup, refresh};
 
 /// The arrays, and what the admin has set.
@@ -119,22 +119,22 @@ const IN_TIME: Duration = Duration::from_secs(10);
 
 /// Asks arrays how they are, again and again.
 #[derive(Debug)]
-pub(super) struct Lookout {
+pub(super) struct ArrayMonitor {
     arrays: Arrays,
     metrics: Metrics,
     /// What each was last found to be.
-    before: BTreeMap<String, Seen>,
+    before: BTreeMap<String, Observation>,
 }
 
 /// How an array was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
+enum Observation {
     There,
     /// The word for why not.
     Away(&'static str),
 }
 
-impl Lookout {
+impl ArrayMonitor {
     pub(super) fn new(arrays: Arrays, metrics: Metrics) -> Self {
         Self { arrays, metrics, before: BTreeMap::new() }
     }
@@ -163,7 +163,9 @@ impl Lookout {
             _ => None,
         };
         self.metrics.array(array, capacity);
-        let seen = answer.as_ref().map_or_else(|away| Seen::Away(away.reason), |_| Seen::There);
+        let seen = answer
+            .as_ref()
+            .map_or_else(|away| Observation::Away(away.reason), |_| Observation::There);
         let before = self.before.insert(array.to_owned(), seen);
         match (news(before, seen), answer) {
             (Some(what), Err(Away { reason, why })) => {
@@ -201,12 +203,12 @@ fn refuse_doubles(answers: &mut [Answer]) {
 }
 
 /// What is to be told of an array, if anything.
-fn news(before: Option<Seen>, now: Seen) -> Option<&'static str> {
+fn news(before: Option<Observation>, now: Observation) -> Option<&'static str> {
     match (before, now) {
         (Some(before), now) if before == now => None,
-        (_, Seen::Away(_)) => Some("is away"),
-        (None, Seen::There) => Some("is there"),
-        (Some(_), Seen::There) => Some("is back"),
+        (_, Observation::Away(_)) => Some("is away"),
+        (None, Observation::There) => Some("is there"),
+        (Some(_), Observation::There) => Some("is back"),
     }
 }
 
@@ -240,7 +242,7 @@ async fn health(array: &dyn Array) -> Result<Health, Away> {
 async fn listed(
     array: &dyn Array,
     prefix: &str,
-    imports: &[Name],
+    imports: &[VolumeName],
 ) -> Result<(String, Vec<Volume>), Error> {
     let mut volumes = array.list(prefix).await?;
     for import in imports {
@@ -259,7 +261,7 @@ mod tests {
     fn one_array_under_two_names_is_refused_under_both() {
         let answer = |name: &str, id: &str| {
             let capacity = crate::contract::Capacity { total: 1, used: 0, provisioned: None };
-            let reach = crate::contract::Reach::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
+            let reach = crate::contract::Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
             let health = Health::Up { id: id.to_owned(), capacity, reach };
             (name.to_owned(), ArrayKind::FlashBlade, ArrayTraits::default(), Ok(health))
         };
@@ -275,12 +277,12 @@ mod tests {
     fn an_array_that_stays_away_is_told_of_once() {
         let mut before = None;
         let mut told = |now| news(before.replace(now), now);
-        assert_eq!(told(Seen::There), Some("is there"));
-        assert_eq!(told(Seen::There), None);
-        assert_eq!(told(Seen::Away("Unreachable")), Some("is away"));
-        assert_eq!(told(Seen::Away("Unreachable")), None);
-        assert_eq!(told(Seen::Away("LoginRefused")), Some("is away"), "for another reason");
-        assert_eq!(told(Seen::There), Some("is back"));
-        assert_eq!(news(None, Seen::Away("NoToken")), Some("is away"), "from the start");
+        assert_eq!(told(Observation::There), Some("is there"));
+        assert_eq!(told(Observation::There), None);
+        assert_eq!(told(Observation::Away("Unreachable")), Some("is away"));
+        assert_eq!(told(Observation::Away("Unreachable")), None);
+        assert_eq!(told(Observation::Away("LoginRefused")), Some("is away"), "for another reason");
+        assert_eq!(told(Observation::There), Some("is back"));
+        assert_eq!(news(None, Observation::Away("NoToken")), Some("is away"), "from the start");
     }
 }

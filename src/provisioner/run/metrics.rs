@@ -74,7 +74,7 @@ struct All {
     watch_restarts: Counters<1>,
     leading: Gauge,
     lease_changes: Counter,
-    /// Held while several that belong together are written or read.
+    /// Serialized while several that belong together are written or read.
     together: Mutex<()>,
 }
 
@@ -277,7 +277,7 @@ impl Metrics {
             leading: all.add("pso_gen_leading", "Whether this process leads", Gauge::default()),
             lease_changes: all.add(
                 "pso_gen_lease_changes_total",
-                "How often this process saw the lease change hands",
+                "How often this process saw the lease change executor",
                 Counter::default(),
             ),
             names: std::mem::take(&mut all.names),
@@ -367,7 +367,7 @@ impl Metrics {
         }
     }
 
-    /// The lease has changed hands.
+    /// The lease has changed executor.
     pub(super) fn lease_changed(&self) {
         self.0.lease_changes.inc();
     }

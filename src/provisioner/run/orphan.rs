@@ -9,15 +9,16 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::{Api, Client};
 
 use super::arrays::Arrays;
-use super::census::all;
-use super::lease::Leadership;
+use super::inventory::all;
+use super::leader_election::Leadership;
 use super::now;
 use super::registrar::{cluster_uid, registrations};
-use super::unreached::{cause, chain, remedy};
+use super::unreachable::{cause, chain, remedy};
 use crate::arrays::{Array, Error as ArrayError, OnlyIf};
-use crate::contract::{Name, Owner, VolumeId};
+use crate::contract::{Owner, VolumeId, VolumeName};
 use crate::provisioner::decide::{
-    Listed, REGISTRATION_LOOK, Registration, StrayVolume, identity, registered_elsewhere, strays,
+    Listed, REGISTRATION_LOOK, Registration, UnknownVolume, identity, registered_elsewhere,
+    unknown_volumes,
 };
 
 /// How long to wait between two looks: in this time every provisioner that leads has renewed its lease, and has
@@ -26,7 +27,7 @@ const BETWEEN: Duration = REGISTRATION_LOOK.saturating_add(Duration::from_secs(2
 
 /// Why a volume was not destroyed.
 #[derive(Debug, thiserror::Error)]
-pub enum Kept {
+pub enum NotDestroyed {
     /// There is no such array in the storage document.
     #[error("the storage document has no array {0}")]
     NoArray(String),
@@ -75,15 +76,15 @@ pub async fn destroy_orphan(
     lease: Option<(&str, &str)>,
     grace: u64,
     only_look: bool,
-) -> Result<StrayVolume, Kept> {
+) -> Result<UnknownVolume, NotDestroyed> {
     let (array, name) = match named.split_once('/') {
         Some((array, name)) => (Some(array), name),
         None => (None, named),
     };
     if let Some(array) = array.filter(|array| arrays.get(array).is_none()) {
-        return Err(Kept::NoArray(array.to_owned()));
+        return Err(NotDestroyed::NoArray(array.to_owned()));
     }
-    let name = Name::new(name).ok_or(Kept::NoName)?;
+    let name = VolumeName::new(name).ok_or(NotDestroyed::NoName)?;
     // The arrays before the cluster, as above.
     let asked = arrays.all().filter(|asked| array.is_none_or(|array| asked.name() == array));
     let answers = asked.map(|asked| {
@@ -100,11 +101,11 @@ pub async fn destroy_orphan(
     }
     if there.len() > 1 {
         let names: Vec<&str> = there.iter().map(|(array, _)| array.name()).collect();
-        return Err(Kept::Several(names.join(" and ")));
+        return Err(NotDestroyed::Several(names.join(" and ")));
     }
-    let (array, volume) = there.pop().ok_or(Kept::NotThere)?;
+    let (array, volume) = there.pop().ok_or(NotDestroyed::NotThere)?;
     if volume.destroyed {
-        return Err(Kept::Destroyed);
+        return Err(NotDestroyed::Destroyed);
     }
     let array_id = array.identity().await.map_err(|error| away(array.as_ref(), error))?.id;
     let cluster = &arrays.setup().cluster;
@@ -126,7 +127,7 @@ pub async fn destroy_orphan(
         };
         let volume = VolumeId { name, id: stray.id.clone() };
         let only_if = OnlyIf { array_id: Some(array_id), fence: Some(alone.fence(Some(read))) };
-        array.only_if(only_if).destroy(&volume, &owner).await.map_err(Kept::Refused)?;
+        array.only_if(only_if).destroy(&volume, &owner).await.map_err(NotDestroyed::Refused)?;
     }
     Ok(stray)
 }
@@ -137,17 +138,17 @@ async fn find_stray(
     cluster: &str,
     listed: &Listed,
     grace: u64,
-) -> Result<StrayVolume, Kept> {
+) -> Result<UnknownVolume, NotDestroyed> {
     let (claims, volumes): (Vec<PersistentVolumeClaim>, Vec<PersistentVolume>) =
         futures::try_join!(all(client, ""), all(client, ""))?;
     let listed = std::slice::from_ref(listed);
-    let mut found = strays(cluster, listed, &claims, &volumes, (now(), grace));
-    let stray = found.pop().ok_or(Kept::Known)?;
-    if stray.is_orphan { Ok(stray) } else { Err(Kept::Young) }
+    let mut found = unknown_volumes(cluster, listed, &claims, &volumes, (now(), grace));
+    let stray = found.pop().ok_or(NotDestroyed::Known)?;
+    if stray.is_orphan { Ok(stray) } else { Err(NotDestroyed::Young) }
 }
 
-fn away(array: &dyn Array, error: ArrayError) -> Kept {
-    Kept::Away(array.name().to_owned(), error)
+fn away(array: &dyn Array, error: ArrayError) -> NotDestroyed {
+    NotDestroyed::Away(array.name().to_owned(), error)
 }
 
 /// Fails unless an array is registered for this cluster and the provisioner that leads in it. Looks twice: a
@@ -158,8 +159,8 @@ async fn check_registration(
     arrays: &Arrays,
     array: &dyn Array,
     lease: Option<(&str, &str)>,
-) -> Result<Vec<String>, Kept> {
-    let uncertain = |why: String| Kept::NotRegistered(format!("{}: {why}", array.name()));
+) -> Result<Vec<String>, NotDestroyed> {
+    let uncertain = |why: String| NotDestroyed::NotRegistered(format!("{}: {why}", array.name()));
     let setup = arrays.setup();
     let uid = cluster_uid(client).await.map_err(|error| uncertain(chain(&error)))?;
     let own = identity(&uid).unwrap_or_default();
@@ -178,7 +179,7 @@ async fn check_registration(
             ))),
         }
     };
-    let leader = async || -> Result<Option<Lease>, Kept> {
+    let leader = async || -> Result<Option<Lease>, NotDestroyed> {
         let Some((namespace, name)) = lease else { return Ok(None) };
         Ok(Api::<Lease>::namespaced(client.clone(), namespace).get_opt(name).await?)
     };
@@ -187,7 +188,7 @@ async fn check_registration(
     let (after, lease_after) = (look().await?, leader().await?);
     if before != after {
         return Err(uncertain(
-            "its registration changes hands: another provisioner of this cluster's identity is at work".to_owned(),
+            "its registration changes executor: another provisioner of this cluster's identity is at work".to_owned(),
         ));
     }
     if after.is_ended() || leads(&after, lease_before.as_ref(), lease_after.as_ref()) {

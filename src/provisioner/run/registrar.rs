@@ -1,5 +1,5 @@
 //! Keeps this cluster's registration on every array: looks at it, takes it, and says whether something may be
-//! made or destroyed there. What is to be done is decided by [`Tenure`].
+//! made or destroyed there. What is to be done is decided by [`ClusterRegistration`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,14 +11,16 @@ use kube::{Api, Client};
 use tracing::{debug, info, warn};
 
 use super::arrays::Arrays;
-use super::census::each;
-use super::lease::Leadership;
+use super::inventory::each;
+use super::leader_election::Leadership;
 use super::metrics::Metrics;
 use crate::arrays::{Array, Error, OnlyIf};
 use crate::contract::ArrayKind;
-use crate::contract::{Details, Name, NfsVersions, Owner, Qos, Retry, Volume, Wanted};
+use crate::contract::{
+    NfsVersions, Owner, Qos, Retry, Volume, VolumeName, VolumeOptions, VolumeRequest,
+};
 use crate::provisioner::decide::{
-    Registration, RegistrationStep, Tenure, Trouble, cluster_of, identity,
+    ClusterRegistration, EffectError, Registration, RegistrationStep, cluster_of, identity,
 };
 
 /// The namespace whose UID tells one cluster from another. Every cluster has it from its beginning.
@@ -106,12 +108,12 @@ pub(super) struct Registrar {
     arrays: Arrays,
     leadership: Leadership,
     metrics: Metrics,
-    registrations: Arc<BTreeMap<String, Mutex<Kept>>>,
+    registrations: Arc<BTreeMap<String, Mutex<CachedRegistration>>>,
 }
 
 #[derive(Debug)]
-struct Kept {
-    tenure: Tenure,
+struct CachedRegistration {
+    tenure: ClusterRegistration,
     /// Why nothing may be made on the array; none when it may.
     refused: Option<String>,
 }
@@ -127,8 +129,8 @@ impl Registrar {
         let me = Registration::new(uid, leadership.term())
             .ok_or_else(|| NoIdentity::Uid(uid.to_owned()))?;
         let setup = arrays.setup();
-        let tenure = Tenure::new(&setup.cluster, me, setup.takes_over.clone());
-        let kept = || Kept {
+        let tenure = ClusterRegistration::new(&setup.cluster, me, setup.takes_over.clone());
+        let kept = || CachedRegistration {
             tenure: tenure.clone(),
             refused: Some("this cluster is not registered on it yet".to_owned()),
         };
@@ -157,21 +159,21 @@ impl Registrar {
     }
 
     /// Fails when nothing may be made on an array.
-    pub(super) fn check(&self, array: &str) -> Result<(), Trouble> {
+    pub(super) fn check(&self, array: &str) -> Result<(), EffectError> {
         self.refused(array).map_or(Ok(()), |why| Err(unregistered(array, &why)))
     }
 
     /// Looks at an array's registrations as they are now, and fails when nothing may be destroyed there.
-    pub(super) async fn check_to_destroy(&self, array: &dyn Array) -> Result<(), Trouble> {
+    pub(super) async fn check_to_destroy(&self, array: &dyn Array) -> Result<(), EffectError> {
         let name = array.name();
         self.check(name)?;
         let there = tokio::time::timeout(IN_TIME, self.read(array)).await;
         let there =
             there.map_err(|_| unregistered(name, "its registrations cannot be read in time"))?;
-        let there = there.map_err(|error| super::hands::told(&error))?;
+        let there = there.map_err(|error| super::executor::told(&error))?;
         let now = self.leadership.now();
         let checked = self.with(name, |kept| kept.tenure.check(&there, now));
-        checked.unwrap_or(Ok(())).map_err(|not_yet| Trouble::Array {
+        checked.unwrap_or(Ok(())).map_err(|not_yet| EffectError::Array {
             reason: not_yet.reason,
             message: format!("{name}: {}", not_yet.why),
             retry: Retry::Soon,
@@ -231,7 +233,13 @@ impl Registrar {
     }
 
     /// Says what is news of a registration.
-    fn note(&self, array: &str, kept: &mut Kept, refused: Option<&String>, lost: u32) {
+    fn note(
+        &self,
+        array: &str,
+        kept: &mut CachedRegistration,
+        refused: Option<&String>,
+        lost: u32,
+    ) {
         if kept.refused.as_ref() != refused {
             if let Some(why) = refused {
                 warn!(array, error = why, "the cluster's name is another's");
@@ -280,28 +288,29 @@ impl Registrar {
         }
     }
 
-    fn wanted(&self, array: &str, name: &Name) -> Wanted {
+    fn wanted(&self, array: &str, name: &VolumeName) -> VolumeRequest {
         // Without an export and without a connection: there is nothing in it to be reached.
         let details = match self.arrays.kind(array) {
-            Some(ArrayKind::FlashBlade) | None => {
-                Details::File { exports: Vec::new(), nfs: NfsVersions { v3: false, v4_1: false } }
-            }
+            Some(ArrayKind::FlashBlade) | None => VolumeOptions::File {
+                exports: Vec::new(),
+                nfs: NfsVersions { v3: false, v4_1: false },
+            },
             Some(ArrayKind::FlashArray) => {
-                Details::Block { default_protection: false, qos: Qos::default() }
+                VolumeOptions::Block { default_protection: false, qos: Qos::default() }
             }
         };
-        Wanted { name: name.clone(), owner: self.owner(), size: SIZE, source: None, details }
+        VolumeRequest { name: name.clone(), owner: self.owner(), size: SIZE, source: None, details }
     }
 
-    fn with<R>(&self, array: &str, look: impl FnOnce(&mut Kept) -> R) -> Option<R> {
+    fn with<R>(&self, array: &str, look: impl FnOnce(&mut CachedRegistration) -> R) -> Option<R> {
         let kept = self.registrations.get(array)?;
         Some(look(&mut kept.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
-fn unregistered(array: &str, why: &str) -> Trouble {
+fn unregistered(array: &str, why: &str) -> EffectError {
     let message = format!("{array}: {why}");
-    Trouble::Array { reason: "NotRegistered", message, retry: Retry::Later }
+    EffectError::Array { reason: "NotRegistered", message, retry: Retry::Later }
 }
 
 /// How long to wait before it is asked again which cluster this is.

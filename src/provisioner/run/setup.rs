@@ -8,8 +8,8 @@ use super::arrays::{Arrays, Client};
 use crate::arrays::{Array, Endpoint, Error, FlashArray, FlashBlade, Pace, TokenFile, Trust};
 use crate::contract::ArrayKind;
 use crate::contract::StorageSpec;
-use crate::contract::storage::{ArraySpec, ArrayType, Kept};
-use crate::contract::{ExportRule, Name, Squash};
+use crate::contract::storage::{ArraySpec, ArrayType, SecretSource};
+use crate::contract::{ExportRule, Squash, VolumeName};
 use crate::provisioner::decide::{ArrayTraits, Binding, Import, Setup};
 
 /// What of a storage document cannot be put to use.
@@ -26,7 +26,7 @@ pub enum SetupError {
     Twice(String),
     /// Neither a Secret nor a file.
     #[error("array {0}: `{1}` says neither a Secret nor a file")]
-    Kept(String, &'static str),
+    SecretSource(String, &'static str),
     /// A pin that is none.
     #[error("array {0}: `pin` is no digest of a key")]
     Pin(String),
@@ -50,8 +50,8 @@ pub fn set_up(
     };
     let exports = spec.nodes.iter().map(|network| rule(&network.0)).collect::<Result<_, _>>()?;
     let imports = spec.imports.iter().map(|import| {
-        let volume =
-            Name::new(&import.volume).ok_or_else(|| SetupError::Import(import.volume.clone()))?;
+        let volume = VolumeName::new(&import.volume)
+            .ok_or_else(|| SetupError::Import(import.volume.clone()))?;
         let array = import.array.clone();
         Ok(((import.namespace.clone(), import.claim.clone()), Import { array, volume }))
     });
@@ -68,10 +68,10 @@ pub fn set_up(
 }
 
 fn client(spec: &ArraySpec, folder: &Path, secrets: &Path) -> Result<Client, SetupError> {
-    let file = |kept: &Kept, field| match (&kept.secret, &kept.key, &kept.file) {
+    let file = |kept: &SecretSource, field| match (&kept.secret, &kept.key, &kept.file) {
         (Some(secret), Some(key), None) => Ok(secrets.join(secret).join(key)),
         (None, None, Some(file)) => Ok(folder.join(file)),
-        _ => Err(SetupError::Kept(spec.name.clone(), field)),
+        _ => Err(SetupError::SecretSource(spec.name.clone(), field)),
     };
     let ca: Option<PathBuf> = spec.ca.as_ref().map(|ca| file(ca, "ca")).transpose()?;
     let trust = match (&spec.pin, ca) {

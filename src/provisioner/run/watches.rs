@@ -10,11 +10,11 @@ use tokio::time::{MissedTickBehavior, interval_at};
 use tracing::{debug, info, warn};
 
 use super::Message;
-use super::arrays::{Arrays, Lookout};
+use super::arrays::{ArrayMonitor, Arrays};
 use super::metrics::Metrics;
 use super::registrar::Registrar;
 use super::trim::{Trim, Trimmed};
-use super::unreached::chain;
+use super::unreachable::chain;
 use crate::provisioner::decide::{Health, REGISTRATION_LOOK};
 
 /// How often arrays are asked how they are; and while one is away, which may have come back and be registered a
@@ -110,7 +110,7 @@ pub(super) fn register(registrar: Registrar) -> tokio::task::JoinHandle<()> {
 /// Asks the arrays how they are, again and again. One on which this cluster is not registered is as good as
 /// away.
 pub(super) fn look(
-    mut lookout: Lookout,
+    mut array_monitor: ArrayMonitor,
     registrar: Registrar,
     sender: &mpsc::UnboundedSender<Message>,
 ) -> tokio::task::JoinHandle<()> {
@@ -118,7 +118,7 @@ pub(super) fn look(
     tokio::spawn(async move {
         loop {
             let begun = tokio::time::Instant::now();
-            let mut states = lookout.look().await;
+            let mut states = array_monitor.look().await;
             for state in states.iter_mut().filter(|state| matches!(state.health, Health::Up { .. }))
             {
                 if let Some(why) = registrar.refused(&state.name) {

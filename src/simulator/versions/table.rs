@@ -1,17 +1,17 @@
 //! Which REST version brought what, as the vendor's SDK has it in its models and calls.
 
-use super::{Place, Since};
+use super::{Position, Since};
 
 const fn resource(resource: &'static str, minor: u32) -> Since {
-    Since { resource, place: Place::Resource, name: "", minor }
+    Since { resource, place: Position::Resource, name: "", minor }
 }
 
 const fn parameter(resource: &'static str, name: &'static str, minor: u32) -> Since {
-    Since { resource, place: Place::Parameter, name, minor }
+    Since { resource, place: Position::Parameter, name, minor }
 }
 
 const fn field(resource: &'static str, name: &'static str, minor: u32) -> Since {
-    Since { resource, place: Place::Field, name, minor }
+    Since { resource, place: Position::Field, name, minor }
 }
 
 pub(super) const FLASHBLADE: &[Since] = &[

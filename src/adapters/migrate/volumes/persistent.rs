@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeSpec};
 
 use super::{Import, Left};
 use crate::adapters::migrate::Old;
-use crate::contract::Name;
+use crate::contract::VolumeName;
 use crate::contract::storage::ArrayType;
 
 /// CSI drivers of Pure Service Orchestrator and of Portworx.
@@ -215,7 +215,7 @@ impl Persistent {
             let fix = "give `--prefix`: for Portworx `px_` and the first 8 digits of its cluster's UUID, `clusterUid` of `kubectl get storagecluster -A -o yaml`";
             return word(true, "does not name its volume on the array", fix);
         };
-        if Name::new(volume.as_str()).is_none() {
+        if VolumeName::new(volume.as_str()).is_none() {
             let message = format!(
                 "its volume {volume:?} is in a pod or volume group, from which nothing can be imported"
             );

@@ -6,7 +6,7 @@ use minijinja::Value as Evaluated;
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
 use super::{Condition, Key, Piece, Template, print};
-use crate::compiler::blueprint::scope::Scope;
+use crate::compiler::blueprint::scope::Variables;
 use crate::compiler::blueprint::value::Computed;
 use crate::compiler::diagnostic::Place;
 use crate::compiler::yaml::{Node, ReadError};
@@ -18,7 +18,7 @@ const MAX_ITEMS: usize = 10_000;
 #[derive(Debug, Clone)]
 pub(in crate::compiler::blueprint) struct Scoped<'t> {
     template: &'t Template,
-    scope: Scope,
+    scope: Variables,
 }
 
 /// Something ready to be read: conditions decided, loops unrolled.
@@ -33,13 +33,13 @@ enum Ready<'t> {
 
 impl Template {
     /// Returns the template ready to be read within a scope.
-    pub(in crate::compiler::blueprint) fn within(&self, scope: &Scope) -> Scoped<'_> {
+    pub(in crate::compiler::blueprint) fn within(&self, scope: &Variables) -> Scoped<'_> {
         Scoped { template: self, scope: scope.clone() }
     }
 }
 
 impl Condition {
-    fn holds(&self, scope: &Scope) -> Result<bool, ReadError> {
+    fn holds(&self, scope: &Variables) -> Result<bool, ReadError> {
         match self {
             Self::Constant(holds) => Ok(*holds),
             Self::Expression(expression) => Ok(expression.evaluate(scope)?.is_true()),
@@ -234,7 +234,7 @@ fn no_mapping(found: &str, place: Place) -> ReadError {
     ReadError { message: format!("`+` wants a mapping, found {found}"), place: Some(place) }
 }
 
-fn joined(pieces: &[Piece], scope: &Scope) -> Result<String, ReadError> {
+fn joined(pieces: &[Piece], scope: &Variables) -> Result<String, ReadError> {
     let mut out = String::new();
     for piece in pieces {
         match piece {

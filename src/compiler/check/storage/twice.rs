@@ -80,7 +80,7 @@ pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
 fn arrays(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let (mut names, mut places, mut ids, mut datas) =
-        (Seen::default(), Seen::default(), Seen::default(), Seen::default());
+        (FirstUse::default(), FirstUse::default(), FirstUse::default(), FirstUse::default());
     for (index, array) in spec.arrays.iter().enumerate() {
         let at = |field: &str| place(node, "arrays", index, field);
         let mut tell = |field: &str, first: Option<Place>, message: String, fix: &str| {
@@ -129,13 +129,13 @@ fn lists(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
         }
     };
     let out = "leave one of the two out";
-    let mut networks = Seen::default();
+    let mut networks = FirstUse::default();
     for (index, network) in spec.nodes.iter().enumerate() {
         let path = ["spec", "nodes", &index.to_string()];
         let first = networks.first(clients::compared(&network.0), node.place_of(path));
         tell(&path, first, format!("{} is there already", network.0), out);
     }
-    let mut quotas = Seen::default();
+    let mut quotas = FirstUse::default();
     for (index, quota) in spec.quotas.iter().enumerate() {
         let path = ["spec", "quotas", &index.to_string()];
         let key = (quota.namespace.as_str(), quota.class.as_str());
@@ -144,14 +144,14 @@ fn lists(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
         tell(&path, first, message, "write one entry with `claims` and `capacity`");
     }
     for (name, class) in &spec.classes {
-        let mut rules = Seen::default();
+        let mut rules = FirstUse::default();
         for (index, rule) in class.export_rules.iter().enumerate() {
             let path = ["spec", "classes", name, "exportRules", &index.to_string(), "clients"];
             let first = rules.first(clients::compared(&rule.clients), node.place_of(path));
             let message = format!("{} has a rule already; the first one counts", rule.clients);
             tell(&path, first, message, out);
         }
-        let mut options = Seen::default();
+        let mut options = FirstUse::default();
         for (index, option) in class.mount_options.iter().enumerate() {
             let path = ["spec", "classes", name, "mountOptions", &index.to_string()];
             let word = option.split_once('=').map_or(option.as_str(), |(word, _)| word);
@@ -163,15 +163,15 @@ fn lists(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
 }
 
 /// Where something was seen first.
-struct Seen<K>(HashMap<K, Place>);
+struct FirstUse<K>(HashMap<K, Place>);
 
-impl<K> Default for Seen<K> {
+impl<K> Default for FirstUse<K> {
     fn default() -> Self {
         Self(HashMap::new())
     }
 }
 
-impl<K: Eq + Hash> Seen<K> {
+impl<K: Eq + Hash> FirstUse<K> {
     /// Returns where it was seen before; else notes it.
     fn first(&mut self, key: K, place: Place) -> Option<Place> {
         if let Some(first) = self.0.get(&key) {

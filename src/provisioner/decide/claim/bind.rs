@@ -3,13 +3,13 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
-use super::{ClaimWork, Next, View, seen, seen_volume};
+use super::{ClaimState, ClaimView, Next, seen, seen_volume};
 use crate::contract::FINALIZER;
 use crate::contract::annotation;
-use crate::provisioner::decide::effect::{Asked, Effect};
+use crate::provisioner::decide::effect::{Effect, Lookup};
 use crate::provisioner::decide::setup::Binding;
 
-impl ClaimWork {
+impl ClaimState {
     /// Takes our finalizer off a PersistentVolume that somebody has deleted, when its claim is not bound to it.
     fn let_go(&self, there: &PersistentVolume, claim: &PersistentVolumeClaim) -> Next {
         let volume = seen_volume(there);
@@ -18,19 +18,23 @@ impl ClaimWork {
             return Next::Nothing;
         }
         match &self.read_claim {
-            Asked::NotYet => Next::Do(Effect::ReadClaim {
+            Lookup::NotYet => Next::Do(Effect::ReadClaim {
                 namespace: claim.metadata.namespace.clone().unwrap_or_default(),
                 name: claim.metadata.name.clone().unwrap_or_default(),
             }),
-            Asked::There(now) if now.metadata.uid == claim.metadata.uid && !is_bound(now) => {
-                Next::Do(Effect::Release { volume })
+            Lookup::There(now) if now.metadata.uid == claim.metadata.uid && !is_bound(now) => {
+                Next::Do(Effect::RemovePersistentVolumeFinalizer { volume })
             }
-            Asked::There(_) | Asked::Absent => Next::Nothing,
+            Lookup::There(_) | Lookup::Absent => Next::Nothing,
         }
     }
 
     /// The claim has its PersistentVolume, and its status does not say so yet.
-    pub(super) fn finish_binding(&self, view: View<'_>, claim: &PersistentVolumeClaim) -> Next {
+    pub(super) fn finish_binding(
+        &self,
+        view: ClaimView<'_>,
+        claim: &PersistentVolumeClaim,
+    ) -> Next {
         match self.newest_volume(view) {
             Some(volume) if view.setup.binding == Binding::Direct => {
                 let volume = Box::new(volume.clone());
@@ -45,7 +49,7 @@ impl ClaimWork {
     pub(super) fn bind(
         &self,
         there: &PersistentVolume,
-        view: View<'_>,
+        view: ClaimView<'_>,
         claim: &PersistentVolumeClaim,
     ) -> Next {
         let phase = there.status.as_ref().and_then(|status| status.phase.as_deref());
@@ -56,7 +60,11 @@ impl ClaimWork {
             let volume = seen_volume(there);
             let ours = there.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER);
             let let_go = !ours || self.let_go.as_ref() == Some(&volume.uid);
-            return if let_go { Next::Nothing } else { Next::Do(Effect::Release { volume }) };
+            return if let_go {
+                Next::Nothing
+            } else {
+                Next::Do(Effect::RemovePersistentVolumeFinalizer { volume })
+            };
         }
         // The same when Kubernetes has called it released, by mistake: it binds none that is being deleted. The claim
         // is read anew, because it may be bound by now.
@@ -67,7 +75,7 @@ impl ClaimWork {
             return Next::Nothing;
         }
         if is_new {
-            return Next::Do(Effect::SetBound { volume: seen_volume(there) });
+            return Next::Do(Effect::SetPersistentVolumeBound { volume: seen_volume(there) });
         }
         // Otherwise it is taken for that of a claim that is gone; whoever did so has to see that it lives.
         if phase != "Bound" {
@@ -77,10 +85,10 @@ impl ClaimWork {
         match &self.mark {
             Some((of, true)) if of == uid => {
                 let volume = there.metadata.name.clone().unwrap_or_default();
-                Next::Do(Effect::Bind { claim: seen(claim), volume })
+                Next::Do(Effect::BindClaim { claim: seen(claim), volume })
             }
             Some((of, false)) if of == uid => Next::Nothing,
-            _ => Next::Mark(uid.to_owned()),
+            _ => Next::AwaitController(uid.to_owned()),
         }
     }
 }

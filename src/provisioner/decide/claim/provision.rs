@@ -8,24 +8,27 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::{
-    Asking, CaughtUp, ClaimWork, FAILED, Next, View, asked, claimed, is_gone, owner_of, seen,
+    Asking, CaughtUp, ClaimState, ClaimView, FAILED, Next, asked, claimed, is_gone, owner_of, seen,
 };
 use crate::contract::annotation;
 use crate::contract::name;
-use crate::contract::{Details, Name, Reach, Source, Suffix, Volume, VolumeId, Wanted};
+use crate::contract::{
+    CloneSource, SnapshotSuffix, Transport, Volume, VolumeId, VolumeName, VolumeOptions,
+    VolumeRequest,
+};
+use crate::provisioner::decide::array_selection::{ArrayNeeds, SelectedArray, select_array};
+use crate::provisioner::decide::claim_spec;
+use crate::provisioner::decide::content_source::{Origin, Unknown, origin};
 use crate::provisioner::decide::effect::Effect;
 use crate::provisioner::decide::import;
-use crate::provisioner::decide::origin::{Origin, Unknown, origin};
-use crate::provisioner::decide::persistent::{self, Behind, behind, foreign_key};
-use crate::provisioner::decide::place::{Need, Place, place};
-use crate::provisioner::decide::rival::is_handed_over;
+use crate::provisioner::decide::matching::is_handed_over;
+use crate::provisioner::decide::persistent_volume::{self, Behind, behind, foreign_key};
 use crate::provisioner::decide::setup::{ArrayState, Binding, ClassSetup, Health, Import, Setup};
-use crate::provisioner::decide::wishes;
 
-impl ClaimWork {
+impl ClaimState {
     pub(super) fn provision(
         &self,
-        view: View<'_>,
+        view: ClaimView<'_>,
         claim: &PersistentVolumeClaim,
         uid: &str,
         ours: bool,
@@ -53,13 +56,13 @@ impl ClaimWork {
             return Next::Nothing;
         }
         let (Some(name), Some(size)) =
-            (name::volume(&view.setup.cluster, uid), wishes::size(claim))
+            (name::volume(&view.setup.cluster, uid), claim_spec::size(claim))
         else {
             return stuck(
                 "the claim asks for no size, or the cluster's name is too long".to_owned(),
             );
         };
-        if let Err(wrong) = check_modes(claim, class).and_then(|()| wishes::check(claim)) {
+        if let Err(wrong) = check_modes(claim, class).and_then(|()| claim_spec::check(claim)) {
             return stuck(wrong);
         }
         let origin = match origin(view, claim, class, ours) {
@@ -91,7 +94,7 @@ impl ClaimWork {
                     "{name} was made on {array} before class {class} was for the other kind of array; delete the claim and create it again"
                 ))
             } else {
-                Next::Do(Effect::Find { array, array_id, name })
+                Next::Do(Effect::FindVolume { array, array_id, name })
             };
         }
         if let Origin::Import(import) = origin {
@@ -103,7 +106,7 @@ impl ClaimWork {
             return if found {
                 stuck(format!("{array} has the volume and says that it has no room"))
             } else {
-                Next::Do(Effect::Find { array, array_id, name })
+                Next::Do(Effect::FindVolume { array, array_id, name })
             };
         }
         // The class, or what is written on the claim, may have changed since the array was chosen. What is
@@ -113,7 +116,7 @@ impl ClaimWork {
             return if self.clean.contains(&array) {
                 choose(view, claim, class, &origin, asked, None)
             } else {
-                Next::Do(Effect::Find { array, array_id, name })
+                Next::Do(Effect::FindVolume { array, array_id, name })
             };
         }
         if self.full.as_ref() == Some(&array) {
@@ -123,15 +126,15 @@ impl ClaimWork {
             let mut wanted = wanted(view.setup, claim, class, name, size);
             if let Origin::Copy(Behind { volume, .. }) = origin {
                 wanted.source = match (class.kind, &self.snapshot) {
-                    (ArrayKind::FlashArray, _) => Some(Source::Volume(volume)),
+                    (ArrayKind::FlashArray, _) => Some(CloneSource::Volume(volume)),
                     (ArrayKind::FlashBlade, Some((on, snapshot))) if *on == array => {
-                        Some(Source::Snapshot(snapshot.name.clone()))
+                        Some(CloneSource::Snapshot(snapshot.name.clone()))
                     }
                     // A FlashBlade copies snapshots alone.
                     (ArrayKind::FlashBlade, _) => return take_snapshot(array, volume, uid),
                 };
             }
-            return Next::Do(Effect::Ensure { array, array_id, wanted: Box::new(wanted) });
+            return Next::Do(Effect::EnsureVolume { array, array_id, wanted: Box::new(wanted) });
         };
         if let Some((array, snapshot)) = self.snapshot.clone() {
             return Next::Do(Effect::DestroySnapshot { array, snapshot, read: None });
@@ -142,7 +145,7 @@ impl ClaimWork {
     /// Creates the PersistentVolume of a volume that is there, unless Kubernetes binds the claim to another one.
     fn create(
         &self,
-        view: View<'_>,
+        view: ClaimView<'_>,
         claim: &PersistentVolumeClaim,
         class: &ClassSetup,
         array: &str,
@@ -154,7 +157,7 @@ impl ClaimWork {
             return Next::Nothing;
         }
         if self.caught_up != CaughtUp::Yes {
-            return Next::CatchUp;
+            return Next::AwaitWatch;
         }
         create(view, claim, class, array, volume)
     }
@@ -162,7 +165,7 @@ impl ClaimWork {
     /// What the volume is a copy of is gone. When the copy has been made by then, that will do.
     pub(super) fn do_without(
         &self,
-        view: View<'_>,
+        view: ClaimView<'_>,
         claim: &PersistentVolumeClaim,
         class: &ClassSetup,
         why: String,
@@ -178,9 +181,9 @@ impl ClaimWork {
         };
         match self.found.as_ref().filter(|(on, _)| *on == array) {
             None if !self.clean.contains(&array) => {
-                Next::Do(Effect::Find { array, array_id, name })
+                Next::Do(Effect::FindVolume { array, array_id, name })
             }
-            Some((_, found)) if wishes::size(claim).is_some_and(|size| found.size >= size) => {
+            Some((_, found)) if claim_spec::size(claim).is_some_and(|size| found.size >= size) => {
                 self.create(view, claim, class, &array, found)
             }
             _ => Next::Stuck { reason: FAILED, message: why },
@@ -190,7 +193,7 @@ impl ClaimWork {
     /// Takes a volume that is there already for the claim's.
     pub(super) fn import(
         &self,
-        view: View<'_>,
+        view: ClaimView<'_>,
         claim: &PersistentVolumeClaim,
         class: &ClassSetup,
         import: &Import,
@@ -212,7 +215,11 @@ impl ClaimWork {
         }
         let Some((_, found)) = self.found.as_ref().filter(|(on, _)| on == array) else {
             let array_id = up(view, array).map(|(_, id)| id.to_owned());
-            return Next::Do(Effect::Find { array: array.clone(), array_id, name: volume.clone() });
+            return Next::Do(Effect::FindVolume {
+                array: array.clone(),
+                array_id,
+                name: volume.clone(),
+            });
         };
         if let Err(why) = import::check_import(found, class, view.setup, size) {
             return stuck(format!("{volume} on {array} {why}"));
@@ -235,18 +242,18 @@ impl ClaimWork {
     pub(super) fn compare(
         &self,
         there: &PersistentVolume,
-        view: View<'_>,
+        view: ClaimView<'_>,
         claim: &PersistentVolumeClaim,
         class: &ClassSetup,
         uid: &str,
     ) -> Next {
         let made = self.made.as_ref().and_then(|(array, made)| {
             let state = view.arrays.iter().find(|state| state.name == *array)?;
-            persistent::make(claim, class, state, made).ok()
+            persistent_volume::make(claim, class, state, made).ok()
         });
         let same = claimed(there) == Some(uid)
             && behind(there).is_some()
-            && made.is_none_or(|made| persistent::are_same(&made, there));
+            && made.is_none_or(|made| persistent_volume::are_same(&made, there));
         if same {
             return self.bind(there, view, claim);
         }
@@ -263,7 +270,7 @@ impl ClaimWork {
 /// would write a Warning. Only where it does not come to all claims in time, a claim is begun without it. What was
 /// missed then is found by a view that is known to be new enough, before the PersistentVolume is created.
 fn may_begin(
-    view: View<'_>,
+    view: ClaimView<'_>,
     claim: &PersistentVolumeClaim,
     class: &Result<ClassSetup, String>,
 ) -> bool {
@@ -276,7 +283,7 @@ fn may_begin(
 /// Takes the snapshot by which a file system is copied. Its name follows from the claim, so that the next
 /// process finds it.
 fn take_snapshot(array: String, volume: VolumeId, uid: &str) -> Next {
-    if let Some(suffix) = Suffix::new(format!("clone-{uid}")) {
+    if let Some(suffix) = SnapshotSuffix::new(format!("clone-{uid}")) {
         Next::Do(Effect::TakeSnapshot { array, volume, suffix })
     } else {
         let message = format!("a snapshot cannot be called clone-{uid}");
@@ -286,7 +293,7 @@ fn take_snapshot(array: String, volume: VolumeId, uid: &str) -> Next {
 
 /// Creates the PersistentVolume of a volume that is there.
 fn create(
-    view: View<'_>,
+    view: ClaimView<'_>,
     claim: &PersistentVolumeClaim,
     class: &ClassSetup,
     array: &str,
@@ -305,15 +312,15 @@ fn create(
     let Some(state) = view.arrays.iter().find(|state| state.name == array) else {
         return stuck(format!("the storage document has no array {array} any more"));
     };
-    match persistent::make(claim, class, state, volume) {
-        Ok(volume) => Next::Do(Effect::Create(Box::new(volume))),
+    match persistent_volume::make(claim, class, state, volume) {
+        Ok(volume) => Next::Do(Effect::CreatePersistentVolume(Box::new(volume))),
         Err(why) => stuck(why),
     }
 }
 
 /// Chooses an array, another one when that which was asked last is full.
 fn choose(
-    view: View<'_>,
+    view: ClaimView<'_>,
     claim: &PersistentVolumeClaim,
     class: &ClassSetup,
     origin: &Origin<'_>,
@@ -330,8 +337,8 @@ fn choose(
         Origin::Import(import) => Some(*import),
         Origin::Empty | Origin::Copy(_) => None,
     };
-    let size = wishes::size(claim).filter(|_| import.is_none()).unwrap_or_default();
-    let need = Need {
+    let size = claim_spec::size(claim).filter(|_| import.is_none()).unwrap_or_default();
+    let need = ArrayNeeds {
         kind: class.kind,
         size,
         labels: &class.arrays,
@@ -340,8 +347,8 @@ fn choose(
         only: origin.array(),
         full,
     };
-    match place(view.arrays, &need) {
-        Ok(Place { array, why }) => {
+    match select_array(view.arrays, &need) {
+        Ok(SelectedArray { array, why }) => {
             // Where it was asked before, it is asked again: there may be room by now.
             asked.retain(|each| each.array != array.name);
             let id = up(view, &array.name).map(|(_, id)| id.to_owned());
@@ -351,8 +358,8 @@ fn choose(
                 .map(|asking| (asking.array, asking.id.unwrap_or_default()))
                 .unzip();
             let import = import.map(|import| import.volume.clone());
-            let effect = Effect::Intend { claim: seen(claim), asked, ids, import, size };
-            Next::Place { effect, why }
+            let effect = Effect::RecordIntent { claim: seen(claim), asked, ids, import, size };
+            Next::RecordIntent { effect, why }
         }
         // A pod that is there already stays where it is.
         Err(nowhere) if nowhere.for_another_node && class.waits && asked.is_empty() => {
@@ -366,10 +373,10 @@ fn choose(
 }
 
 /// Returns the PersistentVolume of another driver that is in use with a volume of an array, or destroys it.
-fn foreign<'v>(view: View<'v>, array: &str, volume: &Name) -> Option<&'v str> {
+fn foreign<'v>(view: ClaimView<'v>, array: &str, volume: &VolumeName) -> Option<&'v str> {
     let (state, _) = up(view, array)?;
     let addresses = match &state.health {
-        Health::Up { reach: Reach::Nfs { addresses }, .. } => addresses.as_slice(),
+        Health::Up { reach: Transport::Nfs { addresses }, .. } => addresses.as_slice(),
         _ => &[],
     };
     let servers = addresses.iter().chain(&state.traits.data).map(String::as_str);
@@ -379,7 +386,7 @@ fn foreign<'v>(view: View<'v>, array: &str, volume: &Name) -> Option<&'v str> {
 }
 
 /// An array that can be asked for anything, with its id.
-fn up<'v>(view: View<'v>, array: &str) -> Option<(&'v ArrayState, &'v str)> {
+fn up<'v>(view: ClaimView<'v>, array: &str) -> Option<(&'v ArrayState, &'v str)> {
     let state = view.arrays.iter().find(|state| state.name == array)?;
     match &state.health {
         Health::Up { id, .. } => Some((state, id)),
@@ -389,7 +396,7 @@ fn up<'v>(view: View<'v>, array: &str) -> Option<(&'v ArrayState, &'v str)> {
 
 /// Whether a class allows its volumes on an array, and the claim's node reaches it. That an array cannot be
 /// asked now is no reason against it.
-fn is_allowed(view: View<'_>, class: &ClassSetup, array: &str) -> bool {
+fn is_allowed(view: ClaimView<'_>, class: &ClassSetup, array: &str) -> bool {
     let state = view.arrays.iter().find(|state| state.name == array);
     state.is_some_and(|state| {
         state.kind == class.kind
@@ -429,17 +436,17 @@ fn wanted(
     setup: &Setup,
     claim: &PersistentVolumeClaim,
     class: &ClassSetup,
-    name: Name,
+    name: VolumeName,
     size: u64,
-) -> Wanted {
+) -> VolumeRequest {
     let owner = owner_of(setup, claim);
     let details = match class.kind {
         ArrayKind::FlashBlade => {
             let exports = class.exports.as_ref().unwrap_or(&setup.exports).clone();
-            Details::File { exports, nfs: class.nfs() }
+            VolumeOptions::File { exports, nfs: class.nfs() }
         }
         // What protects new volumes is the array's administrator's choice, and destroys nothing of ours.
-        ArrayKind::FlashArray => Details::Block { default_protection: true, qos: class.qos },
+        ArrayKind::FlashArray => VolumeOptions::Block { default_protection: true, qos: class.qos },
     };
-    Wanted { name, owner, size, source: None, details }
+    VolumeRequest { name, owner, size, source: None, details }
 }

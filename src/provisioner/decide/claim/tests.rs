@@ -5,7 +5,7 @@ mod refusals;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::contract::{ArrayKind, Capacity, Reach};
+use crate::contract::{ArrayKind, Capacity, Transport};
 use crate::provisioner::decide::setup::{ArrayTraits, Binding, Health};
 
 const GIB: u64 = 1 << 30;
@@ -40,7 +40,7 @@ struct Stage {
     node: Option<BTreeMap<String, String>>,
     /// Whether it is to be told that the view has caught up.
     catches_up: bool,
-    work: ClaimWork,
+    work: ClaimState,
 }
 
 impl Stage {
@@ -73,7 +73,7 @@ impl Stage {
             is_crowded: false,
             node: None,
             catches_up: false,
-            work: ClaimWork::default(),
+            work: ClaimState::default(),
         }
     }
 
@@ -91,12 +91,12 @@ impl Stage {
         meta["resourceVersion"] = json!((version.unwrap_or(0_u64) + 1).to_string());
     }
 
-    fn step(&mut self, event: Event) -> Vec<Effect> {
+    fn step(&mut self, event: Input) -> Vec<Effect> {
         let claim = typed(&self.claim);
         let volume = self.volume.as_ref().map(typed);
         let bound = self.bound.as_ref().map(typed);
         let source = self.source.as_ref().map(|(claim, volume)| (typed(claim), typed(volume)));
-        let view = View {
+        let view = ClaimView {
             setup: &self.setup,
             claim: Some(&claim).filter(|_| !self.gone),
             volume: volume.as_ref(),
@@ -116,7 +116,7 @@ impl Stage {
     }
 
     /// Does what is asked for until nothing is, and returns it in short.
-    fn run(&mut self, mut event: Event) -> Vec<String> {
+    fn run(&mut self, mut event: Input) -> Vec<String> {
         let mut told = Vec::new();
         loop {
             let mut done = None;
@@ -124,8 +124,8 @@ impl Stage {
                 done = done.or(self.does(&effect, &mut told));
             }
             match done {
-                Some(outcome) => event = Event::Done(outcome),
-                None if std::mem::take(&mut self.catches_up) => event = Event::CaughtUp,
+                Some(outcome) => event = Input::Done(outcome),
+                None if std::mem::take(&mut self.catches_up) => event = Input::WatchCaughtUp,
                 None => return told,
             }
             assert!(told.len() < 20, "no end: {told:?}");
@@ -136,9 +136,9 @@ impl Stage {
         &mut self,
         effect: &Effect,
         told: &mut Vec<String>,
-    ) -> Option<Result<Outcome, Trouble>> {
+    ) -> Option<Result<Outcome, EffectError>> {
         let (word, outcome) = match effect {
-            Effect::Intend { asked, import, .. } => {
+            Effect::RecordIntent { asked, import, .. } => {
                 self.ask(&asked.join(","));
                 if let Some(volume) = import {
                     let annotations = &mut self.claim["metadata"]["annotations"];
@@ -147,46 +147,50 @@ impl Stage {
                 let claim = Box::new(typed(&self.claim));
                 (format!("ask {}", asked.join(",")), Ok(Outcome::Claim(Some(claim))))
             }
-            Effect::Find { array, .. } => {
+            Effect::FindVolume { array, .. } => {
                 let called = |volume| Volume { name: self.called.to_owned(), ..volume };
                 let found = self.there.contains(array.as_str()).then(|| called(made(array)));
                 (format!("look at {array}"), Ok(Outcome::Volume(found)))
             }
-            Effect::Ensure { array, .. } if self.full == Some(array) => {
-                let trouble = Trouble::Array {
+            Effect::EnsureVolume { array, .. } if self.full == Some(array) => {
+                let trouble = EffectError::Array {
                     reason: "NoRoom",
                     message: "no room".to_owned(),
                     retry: Retry::Elsewhere,
                 };
                 (format!("{array} is full"), Err(trouble))
             }
-            Effect::Ensure { array, .. } => {
+            Effect::EnsureVolume { array, .. } => {
                 (format!("make on {array}"), Ok(Outcome::Volume(Some(made(array)))))
             }
-            Effect::Destroy { array, .. } => (format!("destroy on {array}"), Ok(Outcome::Good)),
-            Effect::Create(volume) => {
+            Effect::DestroyVolume { array, .. } => {
+                (format!("destroy on {array}"), Ok(Outcome::Good))
+            }
+            Effect::CreatePersistentVolume(volume) => {
                 let array = behind(volume).map(|behind| behind.array).unwrap_or_default();
                 // Nothing more is known of it; that is enough here.
                 told.push(format!("create for {array}"));
                 return None;
             }
-            Effect::ReadVolume { .. } => {
-                ("read".to_owned(), Ok(Outcome::Read(Moment::default(), None)))
+            Effect::ReadPersistentVolume { .. } => {
+                ("read".to_owned(), Ok(Outcome::Read(ReadTime::default(), None)))
             }
             Effect::ReadClaim { .. } => {
                 let there = self.successor.as_ref().map(|claim| Box::new(typed(claim)));
                 ("read the claim".to_owned(), Ok(Outcome::Claim(there)))
             }
-            Effect::Grow { array, .. } => {
+            Effect::ExpandVolume { array, .. } => {
                 told.push(format!("grow on {array}"));
                 return None;
             }
-            Effect::Finish { .. } => {
+            Effect::RemoveClaimFinalizer { .. } => {
                 self.claim["metadata"]["finalizers"] = json!([]);
                 ("finish".to_owned(), Ok(Outcome::Claim(None)))
             }
-            Effect::Release { volume } => (format!("let go of {}", volume.name), Ok(Outcome::Good)),
-            Effect::CatchUp => {
+            Effect::RemovePersistentVolumeFinalizer { volume } => {
+                (format!("let go of {}", volume.name), Ok(Outcome::Good))
+            }
+            Effect::AwaitWatch => {
                 self.catches_up = true;
                 return None;
             }
@@ -194,15 +198,15 @@ impl Stage {
                 told.push("choose another node".to_owned());
                 return None;
             }
-            Effect::Tell { reason: SUCCEEDED, .. } => {
+            Effect::RecordEvent { reason: SUCCEEDED, .. } => {
                 told.push("succeeded".to_owned());
                 return None;
             }
-            Effect::Tell { severity: Severity::Warning, message, .. } => {
+            Effect::RecordEvent { severity: Severity::Warning, message, .. } => {
                 told.push(message.clone());
                 return None;
             }
-            Effect::Tell { .. } | Effect::Later(_) => return None,
+            Effect::RecordEvent { .. } | Effect::Requeue(_) => return None,
             other => {
                 told.push(format!("{other:?}"));
                 return None;
@@ -220,7 +224,7 @@ fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> T {
 /// An array that can hold 1000 GiB and has given out some.
 fn array(name: &str, given_out: u64) -> ArrayState {
     let capacity = Capacity { total: 1000 * GIB, used: 0, provisioned: Some(given_out * GIB) };
-    let reach = Reach::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
+    let reach = Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
     let health = Health::Up { id: name.to_owned(), capacity, reach };
     let (kind, traits) = (ArrayKind::FlashBlade, ArrayTraits::default());
     ArrayState { name: name.to_owned(), kind, traits, health }
@@ -241,7 +245,7 @@ fn made(array: &str) -> Volume {
 #[test]
 fn a_volume_is_made_on_the_array_with_the_least_given_out() {
     let mut stage = Stage::new();
-    assert_eq!(stage.run(Event::Changed), ["ask fb2", "make on fb2", "create for fb2"]);
+    assert_eq!(stage.run(Input::Changed), ["ask fb2", "make on fb2", "create for fb2"]);
 }
 
 #[test]
@@ -257,7 +261,7 @@ fn a_copy_is_made_where_its_source_is_whatever_other_arrays_have_room() {
         "spec": {"claimRef": {"uid": "0"}, "nfs": {"server": "192.0.2.1", "path": "/prod-pvc-0"}},
     });
     stage.source = Some((source, volume));
-    let told = stage.run(Event::Changed);
+    let told = stage.run(Input::Changed);
     assert_eq!(told.first().map(String::as_str), Some("ask fb1"), "{told:?}");
 }
 
@@ -265,27 +269,27 @@ fn a_copy_is_made_where_its_source_is_whatever_other_arrays_have_room() {
 fn a_full_array_is_looked_at_before_another_one_is_asked() {
     let mut stage = Stage::new().asked("fb2");
     stage.full = Some("fb2");
-    assert_eq!(stage.run(Event::Changed), ["fb2 is full", "no room"]);
-    let told = stage.run(Event::Due);
+    assert_eq!(stage.run(Input::Changed), ["fb2 is full", "no room"]);
+    let told = stage.run(Input::Due);
     assert_eq!(told, ["look at fb2", "ask fb2,fb1", "make on fb1", "create for fb1"]);
 
     // A request that was thought to be lost had been done.
     let mut stage = Stage::new().asked("fb2");
     (stage.full, stage.there) = (Some("fb2"), ["fb2"].into());
-    stage.run(Event::Changed);
-    let told = stage.run(Event::Due);
+    stage.run(Input::Changed);
+    let told = stage.run(Input::Due);
     assert_eq!(told, ["look at fb2", "fb2 has the volume and says that it has no room"]);
 }
 
 #[test]
 fn a_volume_counts_for_the_array_that_it_was_made_on_alone() {
     let mut stage = Stage::new().asked("fb1");
-    assert_eq!(stage.run(Event::Changed), ["make on fb1", "create for fb1"]);
+    assert_eq!(stage.run(Input::Changed), ["make on fb1", "create for fb1"]);
     // Creating went wrong; and before the next attempt somebody has written another array on the claim.
     stage.ask("fb2");
-    let refused = Event::Done(Err(Trouble::Cluster("refused".to_owned())));
+    let refused = Input::Done(Err(EffectError::Cluster("refused".to_owned())));
     assert_eq!(stage.run(refused), ["refused"]);
-    assert_eq!(stage.run(Event::Due), ["make on fb2", "create for fb2"]);
+    assert_eq!(stage.run(Input::Due), ["make on fb2", "create for fb2"]);
 }
 
 #[test]
@@ -293,7 +297,7 @@ fn every_array_that_was_asked_is_cleaned_up() {
     let mut stage = Stage::new().asked("fb1,fb2");
     stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
     stage.there = ["fb1", "fb2"].into();
-    let told = stage.run(Event::Changed);
+    let told = stage.run(Input::Changed);
     // Read once more before each, after it was found.
     let each = ["look at fb1", "read", "destroy on fb1", "look at fb2", "read", "destroy on fb2"];
     assert_eq!(told, [&["read"][..], &each, &["finish"]].concat());
@@ -304,7 +308,7 @@ fn a_name_in_another_case_is_the_same_name() {
     let mut stage = Stage::new().asked("fb1");
     stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
     (stage.there, stage.called) = (["fb1"].into(), "PROD-pvc-1");
-    let told = stage.run(Event::Changed);
+    let told = stage.run(Input::Changed);
     assert_eq!(told, ["read", "look at fb1", "read", "destroy on fb1", "finish"]);
 }
 
@@ -313,12 +317,12 @@ fn an_array_that_answers_for_another_name_is_asked_after_a_pause() {
     let mut stage = Stage::new().asked("fb1");
     stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
     (stage.there, stage.called) = (["fb1"].into(), "prod-pvc-2");
-    assert_eq!(stage.run(Event::Changed), ["read", "look at fb1", "read"], "and then it waits");
-    assert_eq!(stage.run(Event::Changed), [""; 0]);
-    let told = stage.run(Event::Due);
+    assert_eq!(stage.run(Input::Changed), ["read", "look at fb1", "read"], "and then it waits");
+    assert_eq!(stage.run(Input::Changed), [""; 0]);
+    let told = stage.run(Input::Due);
     let useless = "fb1 answers for prod-pvc-1, and that is of no use";
     assert_eq!(told, ["read", "look at fb1", "read", useless]);
-    assert_eq!(stage.run(Event::Due), ["read", "look at fb1", "read"], "which is told once");
+    assert_eq!(stage.run(Input::Due), ["read", "look at fb1", "read"], "which is told once");
 }
 
 #[test]
@@ -336,39 +340,39 @@ fn a_persistent_volume_that_somebody_deletes_is_let_go_of_once() {
         "spec": {"claimRef": {"uid": "1"}, "nfs": {"server": "192.0.2.1", "path": "/prod-pvc-1"}},
         "status": {"phase": "Available"},
     }));
-    assert_eq!(stage.run(Event::Changed), ["let go of pvc-1"]);
-    assert_eq!(stage.run(Event::Changed), [""; 0], "the view has not caught up");
+    assert_eq!(stage.run(Input::Changed), ["let go of pvc-1"]);
+    assert_eq!(stage.run(Input::Changed), [""; 0], "the view has not caught up");
     stage.volume = None;
-    assert_eq!(stage.run(Event::Changed), ["make on fb1", "create for fb1"]);
+    assert_eq!(stage.run(Input::Changed), ["make on fb1", "create for fb1"]);
 }
 
 #[test]
 fn what_was_made_for_a_claim_that_disappears_goes_as_far_as_it_is_remembered() {
     let mut stage = Stage::new();
-    assert_eq!(stage.run(Event::Changed), ["ask fb2", "make on fb2", "create for fb2"]);
+    assert_eq!(stage.run(Input::Changed), ["ask fb2", "make on fb2", "create for fb2"]);
     // Somebody takes our finalizer off, and the claim goes, before there is a PersistentVolume.
     stage.gone = true;
     stage.there.insert("fb2");
-    let refused = Event::Done(Err(Trouble::Cluster("refused".to_owned())));
+    let refused = Input::Done(Err(EffectError::Cluster("refused".to_owned())));
     assert_eq!(stage.run(refused), ["refused"]);
     let cleans = ["read the claim", "read", "look at fb2", "read", "destroy on fb2"];
-    assert_eq!(stage.run(Event::Due), cleans);
+    assert_eq!(stage.run(Input::Due), cleans);
     stage.there.clear();
-    assert_eq!(stage.run(Event::Changed), cleans[..3]);
+    assert_eq!(stage.run(Input::Changed), cleans[..3]);
 
     // A stale watch: the API server has it still.
     let mut stage = Stage::new();
-    stage.run(Event::Changed);
+    stage.run(Input::Changed);
     stage.successor = Some(stage.claim.clone());
     stage.gone = true;
     stage.there.insert("fb2");
-    stage.run(Event::Done(Err(Trouble::Cluster("refused".to_owned()))));
-    assert_eq!(stage.run(Event::Due), ["read the claim"]);
+    stage.run(Input::Done(Err(EffectError::Cluster("refused".to_owned()))));
+    assert_eq!(stage.run(Input::Due), ["read the claim"]);
 
     // Another process knows nothing of it: the volume is an orphan, and reported.
     let mut stage = Stage::new();
     stage.gone = true;
-    assert_eq!(stage.run(Event::Changed), [""; 0]);
+    assert_eq!(stage.run(Input::Changed), [""; 0]);
 }
 
 #[test]
@@ -380,17 +384,17 @@ fn an_array_that_the_class_does_not_allow_gets_nothing_new_whatever_stands_on_th
     let class = stage.class.as_mut().and_then(|class| class.as_mut().ok()).expect("a class");
     class.arrays = [("tier".to_owned(), "silver".to_owned())].into();
     let mut stage = stage.asked("fb2");
-    let told = stage.run(Event::Changed);
+    let told = stage.run(Input::Changed);
     assert_eq!(told, ["look at fb2", "ask fb2,fb1", "make on fb1", "create for fb1"]);
     // One that is there already, because the class has changed meanwhile, stays where it is.
     let mut stage = stage.asked("fb2");
-    stage.work = ClaimWork::default();
+    stage.work = ClaimState::default();
     stage.there.insert("fb2");
-    assert_eq!(stage.run(Event::Changed), ["look at fb2", "make on fb2", "create for fb2"]);
+    assert_eq!(stage.run(Input::Changed), ["look at fb2", "make on fb2", "create for fb2"]);
     // And an array that is in no document is none.
     let mut stage = stage.asked("fb9");
-    stage.work = ClaimWork::default();
-    let told = stage.run(Event::Changed);
+    stage.work = ClaimState::default();
+    let told = stage.run(Input::Changed);
     assert!(told[0].starts_with("the storage document does not have fb9 any more"), "{told:?}");
     assert_eq!(told[1], "ask fb1");
 }
@@ -403,21 +407,21 @@ fn wishes_that_no_new_volume_can_meet_are_refused() {
     ] {
         let mut stage = Stage::new();
         stage.claim["spec"][field] = value;
-        let told = stage.run(Event::Changed);
+        let told = stage.run(Input::Changed);
         assert!(told.len() == 1 && told[0].contains(why), "{told:?}");
     }
     let mut stage = Stage::new();
     stage.claim["spec"]["volumeAttributesClassName"] = json!("");
     // It takes any PersistentVolume, a new one as well.
     stage.claim["spec"]["selector"] = json!({});
-    assert_eq!(stage.run(Event::Changed)[0], "ask fb2");
+    assert_eq!(stage.run(Input::Changed)[0], "ask fb2");
 }
 
 #[test]
 fn another_array_at_an_address_gets_no_persistent_volume_of_the_one_before() {
     let mut stage = Stage::new().asked("fb1");
     stage.claim["metadata"]["annotations"]["pso-gen.io/array-id"] = json!("former");
-    let told = stage.run(Event::Changed);
+    let told = stage.run(Input::Changed);
     assert_eq!(told[0], "make on fb1", "the client compares the id");
     assert!(told[1].contains("fb1 is another array now: its id is fb1"), "{told:?}");
 }
@@ -440,11 +444,11 @@ fn a_claim_that_an_admin_has_bound_to_a_volume_of_ours_grows() {
         }},
         "spec": {"claimRef": {"uid": "1"}, "capacity": {"storage": "1Gi"}},
     }));
-    assert_eq!(stage.run(Event::Changed)[0], "grow on fb1");
+    assert_eq!(stage.run(Input::Changed)[0], "grow on fb1");
     // That of another driver is not ours to touch.
-    let mut stage = Stage { work: ClaimWork::default(), ..stage };
+    let mut stage = Stage { work: ClaimState::default(), ..stage };
     stage.bound.as_mut().expect("bound")["metadata"]["annotations"] = json!({});
-    assert_eq!(stage.run(Event::Changed), [""; 0]);
+    assert_eq!(stage.run(Input::Changed), [""; 0]);
 }
 
 #[test]
@@ -452,50 +456,50 @@ fn nothing_is_begun_before_kubernetes_has_found_nothing() {
     let none = [""; 0];
     let mut stage = Stage::new();
     let said = stage.claim["metadata"]["annotations"].take();
-    assert_eq!(stage.run(Event::Changed), none);
+    assert_eq!(stage.run(Input::Changed), none);
     // Neither is anything refused: what Kubernetes finds may be all that is asked for.
     stage.claim["spec"]["selector"] = json!({"matchLabels": {"tier": "gold"}});
-    assert_eq!(stage.run(Event::Changed), none);
+    assert_eq!(stage.run(Input::Changed), none);
     stage.claim["spec"]["selector"].take();
     // Where Kubernetes does not come to claims in time they are begun, unless it binds them.
     stage.is_crowded = true;
     stage.setup.binding = Binding::Controller;
-    assert_eq!(stage.run(Event::Changed), none);
+    assert_eq!(stage.run(Input::Changed), none);
     stage.setup.binding = Binding::Direct;
     stage.rival = Some("pre-0");
-    assert_eq!(stage.run(Event::Changed), none);
+    assert_eq!(stage.run(Input::Changed), none);
     stage.rival = None;
-    assert_eq!(stage.run(Event::Changed), ["ask fb2", "make on fb2", "create for fb2"]);
+    assert_eq!(stage.run(Input::Changed), ["ask fb2", "make on fb2", "create for fb2"]);
     let mut stage = Stage { rival: Some("pre-0"), ..Stage::new() };
     stage.claim["metadata"]["annotations"] = said;
-    assert_eq!(stage.run(Event::Changed), none, "what has come since may be taken at any moment");
+    assert_eq!(stage.run(Input::Changed), none, "what has come since may be taken at any moment");
 }
 
 #[test]
 fn no_persistent_volume_is_created_beside_another_or_before_all_are_known() {
     let mut stage = Stage::new().asked("fb1");
-    let effects = stage.step(Event::Changed);
-    assert!(matches!(effects[..], [Effect::Ensure { .. }]), "{effects:?}");
-    let made = |array| Event::Done(Ok(Outcome::Volume(Some(made(array)))));
-    assert_eq!(stage.step(made("fb1")), [Effect::CatchUp]);
-    assert_eq!(stage.step(Event::Changed), [], "it is asked for once");
+    let effects = stage.step(Input::Changed);
+    assert!(matches!(effects[..], [Effect::EnsureVolume { .. }]), "{effects:?}");
+    let made = |array| Input::Done(Ok(Outcome::Volume(Some(made(array)))));
+    assert_eq!(stage.step(made("fb1")), [Effect::AwaitWatch]);
+    assert_eq!(stage.step(Input::Changed), [], "it is asked for once");
     stage.rival = Some("pre-0");
-    assert_eq!(stage.step(Event::CaughtUp), [], "Kubernetes binds the claim to that one");
+    assert_eq!(stage.step(Input::WatchCaughtUp), [], "Kubernetes binds the claim to that one");
     stage.rival = None;
-    let effects = stage.step(Event::Changed);
-    assert!(matches!(effects[..], [Effect::Create(_)]), "{effects:?}");
+    let effects = stage.step(Input::Changed);
+    assert!(matches!(effects[..], [Effect::CreatePersistentVolume(_)]), "{effects:?}");
 }
 
 #[test]
 fn a_claim_that_kubernetes_binds_to_another_one_has_not_got_ours() {
     let mut stage = Stage::new();
-    let told = stage.run(Event::Changed);
+    let told = stage.run(Input::Changed);
     assert_eq!(told, ["ask fb2", "make on fb2", "create for fb2"]);
     stage.claim["spec"]["volumeName"] = json!("pre-0");
     stage.claim["metadata"]["resourceVersion"] = json!("99");
     stage.there.insert("fb2");
-    let told = stage.run(Event::Done(Err(Trouble::Conflict)));
-    let told: Vec<String> = told.into_iter().chain(stage.run(Event::Due)).collect();
+    let told = stage.run(Input::Done(Err(EffectError::Conflict)));
+    let told: Vec<String> = told.into_iter().chain(stage.run(Input::Due)).collect();
     assert_eq!(told, ["read", "look at fb2", "read", "destroy on fb2", "finish"]);
 }
 
@@ -511,10 +515,10 @@ fn a_node_that_is_gone_gives_the_choice_back_unless_something_was_begun() {
         stage.arrays.pop();
         stage
     };
-    assert_eq!(waits().run(Event::Changed), ["choose another node"]);
+    assert_eq!(waits().run(Input::Changed), ["choose another node"]);
     let mut stage = Stage { node: Some(zone("b")), ..waits() };
-    assert_eq!(stage.run(Event::Changed), ["choose another node"], "no array is there");
+    assert_eq!(stage.run(Input::Changed), ["choose another node"], "no array is there");
     let mut stage = Stage { node: Some(zone("a")), ..waits() };
-    assert_eq!(stage.run(Event::Changed)[0], "ask fb1");
-    assert_eq!(waits().asked("fb1").run(Event::Changed), ["make on fb1", "create for fb1"]);
+    assert_eq!(stage.run(Input::Changed)[0], "ask fb1");
+    assert_eq!(waits().asked("fb1").run(Input::Changed), ["make on fb1", "create for fb1"]);
 }

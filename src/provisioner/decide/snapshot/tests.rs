@@ -22,7 +22,7 @@ struct Stage {
     class: Result<ClassSetup, String>,
     is_shared: bool,
     now: u64,
-    work: SnapshotWork,
+    work: SnapshotState,
     /// On the array.
     there: Vec<Snapshot>,
 }
@@ -47,15 +47,15 @@ impl Stage {
             class: class("never"),
             is_shared: false,
             now: SIX + 1000,
-            work: SnapshotWork::default(),
+            work: SnapshotState::default(),
             there: Vec::new(),
         }
     }
 
-    fn step(&mut self, event: Event) -> Vec<Effect> {
+    fn step(&mut self, event: Input) -> Vec<Effect> {
         let (volume, claim) = (Some(&self.volume), Some(&self.claim));
         let class = Some(&self.class);
-        let view = View { now: self.now, volume, is_shared: self.is_shared, claim, class };
+        let view = SnapshotView { now: self.now, volume, is_shared: self.is_shared, claim, class };
         self.work.step(view, event)
     }
 
@@ -72,12 +72,12 @@ impl Stage {
 
     /// Does all that is asked for; returns it in short.
     fn run(&mut self) -> Vec<String> {
-        let (mut told, mut event) = (Vec::new(), Event::Changed);
+        let (mut told, mut event) = (Vec::new(), Input::Changed);
         while let Some(effect) = self.step(event).pop() {
             let outcome = match effect {
                 Effect::ListSnapshots { .. } => {
                     told.push("list".to_owned());
-                    Outcome::Snapshots(Moment::default(), self.there.clone())
+                    Outcome::Snapshots(ReadTime::default(), self.there.clone())
                 }
                 Effect::TakeSnapshot { suffix, .. } => {
                     told.push(format!("take {suffix}"));
@@ -91,7 +91,7 @@ impl Stage {
                 }
                 other => panic!("{other:?}"),
             };
-            event = Event::Done(Ok(outcome));
+            event = Input::Done(Ok(outcome));
         }
         told
     }
@@ -168,12 +168,15 @@ fn one_that_is_on_its_way_out_gets_none() {
 /// What people are told, and whether somebody comes again.
 fn told(effects: &[Effect]) -> (Vec<&str>, bool) {
     let tells = effects.iter().filter_map(|effect| match effect {
-        Effect::Tell { about: About::Claim, reason: Reason::SnapshotFailed, message, .. } => {
-            Some(message.as_str())
-        }
+        Effect::RecordEvent {
+            regarding: Regarding::Claim,
+            reason: Reason::SnapshotFailed,
+            message,
+            ..
+        } => Some(message.as_str()),
         _ => None,
     });
-    (tells.collect(), effects.iter().any(|effect| matches!(effect, Effect::Later(_))))
+    (tells.collect(), effects.iter().any(|effect| matches!(effect, Effect::Requeue(_))))
 }
 
 #[test]
@@ -181,33 +184,33 @@ fn trouble_is_told_once_and_nothing_is_destroyed_on_its_ground() {
     let mut stage = Stage::new("every 1h, keep 1");
     stage.put("pso-20261123T0400", false);
     stage.put("pso-20261123T0500", false);
-    let trouble = |retry| Trouble::Array {
+    let trouble = |retry| EffectError::Array {
         reason: "Unreachable",
         message: "fb1: no answer".to_owned(),
         retry,
     };
-    let first = stage.step(Event::Changed);
+    let first = stage.step(Input::Changed);
     assert!(matches!(first[..], [Effect::ListSnapshots { .. }]), "{first:?}");
-    let failed = stage.step(Event::Done(Err(trouble(Retry::Soon))));
+    let failed = stage.step(Input::Done(Err(trouble(Retry::Soon))));
     assert_eq!(told(&failed), (vec!["fb1: no answer"], true));
-    assert!(stage.step(Event::Changed).is_empty(), "it waits");
-    let again = stage.step(Event::Due);
+    assert!(stage.step(Input::Changed).is_empty(), "it waits");
+    let again = stage.step(Input::Due);
     assert!(matches!(again[..], [Effect::ListSnapshots { .. }]), "{again:?}");
-    let failed = stage.step(Event::Done(Err(trouble(Retry::Soon))));
+    let failed = stage.step(Input::Done(Err(trouble(Retry::Soon))));
     assert_eq!(told(&failed), (vec![], true), "that is no news");
-    stage.step(Event::Due);
-    let list = Outcome::Snapshots(Moment::default(), stage.there.clone());
-    let take = stage.step(Event::Done(Ok(list)));
+    stage.step(Input::Due);
+    let list = Outcome::Snapshots(ReadTime::default(), stage.there.clone());
+    let take = stage.step(Input::Done(Ok(list)));
     assert!(matches!(take[..], [Effect::TakeSnapshot { .. }]), "{take:?}");
     // The answer is about something else: nothing follows from it.
     let other = Outcome::Snapshot(stage.there[0].clone());
-    let failed = stage.step(Event::Done(Ok(other)));
+    let failed = stage.step(Input::Done(Ok(other)));
     assert_eq!(told(&failed).0.len(), 1, "{failed:?}");
-    let again = stage.step(Event::Due);
+    let again = stage.step(Input::Due);
     assert!(matches!(again[..], [Effect::ListSnapshots { .. }]), "{again:?}");
     // Meanwhile the claim goes, and with it what there is to tell.
     stage.volume.status = None;
-    assert_eq!(stage.step(Event::Done(Err(trouble(Retry::Soon)))), []);
+    assert_eq!(stage.step(Input::Done(Err(trouble(Retry::Soon)))), []);
     assert!(stage.work.is_idle());
 }
 
@@ -216,23 +219,23 @@ fn a_volume_that_was_renamed_is_left_alone() {
     let mut stage = Stage::new("every 1h, keep 1");
     stage.put("pso-20261123T0500", false);
     stage.there[0].volume = "mine".to_owned();
-    stage.step(Event::Changed);
-    let list = Outcome::Snapshots(Moment::default(), stage.there.clone());
-    let failed = stage.step(Event::Done(Ok(list)));
+    stage.step(Input::Changed);
+    let list = Outcome::Snapshots(ReadTime::default(), stage.there.clone());
+    let failed = stage.step(Input::Done(Ok(list)));
     assert_eq!(told(&failed), (vec!["prod-pvc-1 is called mine now"], true));
 }
 
 #[test]
 fn a_schedule_that_cannot_be_is_told() {
     let wrong = "pso-gen.io/snapshots: expected `every 6h, keep 28` or `never`, found \"daily\"";
-    assert_eq!(told(&Stage::new("daily").step(Event::Changed)), (vec![wrong], true));
+    assert_eq!(told(&Stage::new("daily").step(Input::Changed)), (vec![wrong], true));
     let mut stage = Stage::new("");
     stage.claim.metadata.annotations = None;
     stage.class = Err("class pure-file is wrong".to_owned());
-    assert_eq!(told(&stage.step(Event::Changed)), (vec!["class pure-file is wrong"], true));
+    assert_eq!(told(&stage.step(Input::Changed)), (vec!["class pure-file is wrong"], true));
     let mut stage = Stage::new("every 1h, keep 2");
     stage.is_shared = true;
-    assert!(told(&stage.step(Event::Changed)).0[0].contains("another PersistentVolume"));
+    assert!(told(&stage.step(Input::Changed)).0[0].contains("another PersistentVolume"));
 }
 
 #[test]
@@ -243,15 +246,15 @@ fn a_claims_wish_destroys_nothing_that_its_class_keeps() {
         let day = if hour < 18 { 22 } else { 23 };
         stage.put(&format!("pso-202611{day}T{:02}00", (hour + 6) % 24), false);
     }
-    let first = stage.step(Event::Changed);
+    let first = stage.step(Input::Changed);
     let is_told = |effect: &&Effect| {
-        matches!(effect, Effect::Tell {
-            about: About::Claim, severity: Severity::Warning,
+        matches!(effect, Effect::RecordEvent {
+            regarding: Regarding::Claim, severity: Severity::Warning,
             reason: Reason::SnapshotScheduleRefused, message,
         } if message.contains("`every 5m, keep 1` asks for less"))
     };
     assert_eq!(first.iter().filter(is_told).count(), 1, "{first:?}");
-    stage.work = SnapshotWork::default();
+    stage.work = SnapshotState::default();
     // The seconds by which this volume comes later are its claim's; both slots are past.
     let told = ["list", "take pso-20261123T0600", "take pso-20261123T0615"];
     let run = stage.run();
@@ -260,7 +263,7 @@ fn a_claims_wish_destroys_nothing_that_its_class_keeps() {
     stage.now += 300;
     let told = ["list", "take pso-20261123T0620", "destroy prod-pvc-1.pso-20261123T0615"];
     assert_eq!(stage.run(), told);
-    assert_eq!(stage.step(Event::Changed), [], "told once");
+    assert_eq!(stage.step(Input::Changed), [], "told once");
 }
 
 #[test]

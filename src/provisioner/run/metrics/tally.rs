@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::super::Key;
-use super::super::world::{State, Subject};
+use super::super::cache::{State, Subject};
 use super::Metrics;
 use crate::contract::annotation;
-use crate::provisioner::decide::{Effect, Outcome, Severity, Trouble};
+use crate::provisioner::decide::{Effect, EffectError, Outcome, Severity};
 
 /// The deciding task's own part of what is counted.
 pub(in super::super) struct Tally {
@@ -48,29 +48,32 @@ struct Begun {
 /// The word for an effect; none for what nobody waits for.
 pub(in super::super) fn word(effect: &Effect) -> Option<&'static str> {
     Some(match effect {
-        Effect::Intend { .. } => "intend",
+        Effect::RecordIntent { .. } => "intend",
         Effect::Reschedule { .. } => "reschedule",
-        Effect::Finish { .. } => "finish",
-        Effect::Ensure { .. } => "ensure",
-        Effect::Find { .. } => "find",
-        Effect::Destroy { .. } => "destroy",
-        Effect::Create(_) => "create",
-        Effect::SetBound { .. } => "set-bound",
-        Effect::Bind { .. } => "bind",
+        Effect::RemoveClaimFinalizer { .. } => "finish",
+        Effect::EnsureVolume { .. } => "ensure",
+        Effect::FindVolume { .. } => "find",
+        Effect::DestroyVolume { .. } => "destroy",
+        Effect::CreatePersistentVolume(_) => "create",
+        Effect::SetPersistentVolumeBound { .. } => "set-bound",
+        Effect::BindClaim { .. } => "bind",
         Effect::SetClaimBound { .. } => "set-claim-bound",
-        Effect::ReadVolume { .. } => "read-volume",
+        Effect::ReadPersistentVolume { .. } => "read-volume",
         Effect::ReadClaim { .. } => "read-claim",
-        Effect::Delete { .. } => "delete",
-        Effect::Release { .. } => "release",
-        Effect::Adopt { .. } => "adopt",
-        Effect::Resizing { .. } => "resizing",
-        Effect::Grow { .. } => "grow",
+        Effect::DeletePersistentVolume { .. } => "delete",
+        Effect::RemovePersistentVolumeFinalizer { .. } => "release",
+        Effect::RestoreFinalizer { .. } => "adopt",
+        Effect::SetResizing { .. } => "resizing",
+        Effect::ExpandVolume { .. } => "grow",
         Effect::SetCapacity { .. } => "set-capacity",
-        Effect::Resized { .. } => "resized",
+        Effect::SetResized { .. } => "resized",
         Effect::ListSnapshots { .. } => "list-snapshots",
         Effect::TakeSnapshot { .. } => "take-snapshot",
         Effect::DestroySnapshot { .. } => "destroy-snapshot",
-        Effect::Later(_) | Effect::Tell { .. } | Effect::Mark | Effect::CatchUp => return None,
+        Effect::Requeue(_)
+        | Effect::RecordEvent { .. }
+        | Effect::AwaitController
+        | Effect::AwaitWatch => return None,
     })
 }
 
@@ -78,15 +81,15 @@ pub(in super::super) fn word(effect: &Effect) -> Option<&'static str> {
 pub(in super::super) fn array(effect: &Effect) -> Option<&str> {
     match effect {
         // Of several that are asked, the last one now.
-        Effect::Intend { asked, .. } => asked.last().map(String::as_str),
-        Effect::Ensure { array, .. }
-        | Effect::Find { array, .. }
-        | Effect::Destroy { array, .. }
-        | Effect::Grow { array, .. }
+        Effect::RecordIntent { asked, .. } => asked.last().map(String::as_str),
+        Effect::EnsureVolume { array, .. }
+        | Effect::FindVolume { array, .. }
+        | Effect::DestroyVolume { array, .. }
+        | Effect::ExpandVolume { array, .. }
         | Effect::ListSnapshots { array, .. }
         | Effect::TakeSnapshot { array, .. }
         | Effect::DestroySnapshot { array, .. } => Some(array),
-        Effect::Create(volume) => {
+        Effect::CreatePersistentVolume(volume) => {
             volume.metadata.annotations.as_ref()?.get(annotation::ARRAY).map(String::as_str)
         }
         _ => None,
@@ -99,8 +102,8 @@ fn is_growth(word: &str) -> bool {
 }
 
 /// Whether a trouble is none: the newer state is on its way here, or somebody else sees to it.
-fn is_harmless(trouble: &Trouble) -> bool {
-    matches!(trouble, Trouble::Conflict | Trouble::Exists | Trouble::NotLeading)
+fn is_harmless(trouble: &EffectError) -> bool {
+    matches!(trouble, EffectError::Conflict | EffectError::Exists | EffectError::NotLeading)
 }
 
 impl Tally {
@@ -119,7 +122,7 @@ impl Tally {
     /// Something is being done from now on.
     pub(in super::super) fn begins(&mut self, key: &Key, effect: &Effect, now: Instant) {
         let Some(word) = word(effect) else { return };
-        if matches!(effect, Effect::Intend { .. }) {
+        if matches!(effect, Effect::RecordIntent { .. }) {
             self.failing.remove(key);
         }
         let array = array(effect).map(str::to_owned);
@@ -131,7 +134,7 @@ impl Tally {
     pub(in super::super) fn ends(
         &mut self,
         key: &Key,
-        done: &Result<Outcome, Trouble>,
+        done: &Result<Outcome, EffectError>,
         subject: Option<&Subject>,
     ) -> Option<Doing> {
         let doing = self.under_way.remove(key)?;
@@ -172,19 +175,19 @@ impl Tally {
         &mut self,
         key: &Key,
         subject: Option<&Subject>,
-        trouble: Option<&Trouble>,
+        trouble: Option<&EffectError>,
         effects: &[Effect],
         now: Instant,
     ) {
-        let comes_again = effects.iter().any(|effect| matches!(effect, Effect::Later(_)));
+        let comes_again = effects.iter().any(|effect| matches!(effect, Effect::Requeue(_)));
         if comes_again {
             self.waiting.insert(key.clone());
-        } else if effects.iter().any(|effect| !matches!(effect, Effect::Tell { .. })) {
+        } else if effects.iter().any(|effect| !matches!(effect, Effect::RecordEvent { .. })) {
             // The wait may have ended before its time.
             self.waiting.remove(key);
         }
         for effect in effects {
-            if let Effect::Tell { severity, reason, .. } = effect {
+            if let Effect::RecordEvent { severity, reason, .. } = effect {
                 let kind = match severity {
                     Severity::Normal => "Normal",
                     Severity::Warning => "Warning",

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::compiler::compile::platform::{NAME, Platform};
 use crate::contract::annotation;
-use crate::contract::name::{MARK, volume_prefix};
+use crate::contract::name::{BARRIER_PREFIX, volume_prefix};
 use crate::contract::{DRIVER, FINALIZER, PROVISIONER};
 
 /// Annotations of a PersistentVolume that is made: these, all of them, and no other.
@@ -46,7 +46,7 @@ pub(super) fn rules(platform: &Platform<'_>) -> Rules {
 
 /// They are evaluated when they are used: those of one that is made, for no other.
 fn variables(platform: &Platform<'_>) -> Vec<Variable> {
-    let (driver, mark) = (literal(DRIVER), literal(MARK));
+    let (driver, mark) = (literal(DRIVER), literal(BARRIER_PREFIX));
     let (provisioned_by, provisioner) = (literal(annotation::PROVISIONED_BY), literal(PROVISIONER));
     let is_mark = format!(
         "variables.volume.metadata.name.startsWith({mark}) &&\n\

@@ -1,7 +1,7 @@
 //! Claims that are not served, or not as they were begun: sizes, sources, classes and arrays that change.
 
 use super::*;
-use crate::contract::Name;
+use crate::contract::VolumeName;
 use crate::provisioner::decide::Import;
 
 /// The claim `old` of 2 GiB with its PersistentVolume on an array.
@@ -32,14 +32,14 @@ fn copy(size: &str) -> Stage {
 #[test]
 fn a_copy_is_at_least_as_large_as_its_source() {
     for size in ["1Gi", "2147483647", "2147483646999m"] {
-        let told = copy(size).run(Event::Changed);
+        let told = copy(size).run(Input::Changed);
         assert!(
             told.len() == 1 && told[0].contains("to copy has 2Gi, and its copy asks for"),
             "{size}: {told:?}"
         );
     }
     for size in ["2Gi", "2147483647001m", "3Gi"] {
-        assert_eq!(copy(size).run(Event::Changed)[0], "ask fb1", "{size}");
+        assert_eq!(copy(size).run(Input::Changed)[0], "ask fb1", "{size}");
     }
     // A FlashArray has rounded the source up, and does so with a copy of the same request.
     let mut stage = copy("107374182400m");
@@ -51,7 +51,7 @@ fn a_copy_is_at_least_as_large_as_its_source() {
     let (_, source) = stage.source.as_mut().expect("a source");
     source["spec"]["capacity"]["storage"] = json!("103Mi");
     source["spec"]["nfs"] = Value::Null;
-    assert_eq!(stage.run(Event::Changed)[0], "ask fb1");
+    assert_eq!(stage.run(Input::Changed)[0], "ask fb1");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn what_a_claim_is_made_from_is_told_by_group_and_kind() {
         let mut stage = copy("2Gi");
         stage.claim["spec"]["dataSource"] = Value::Null;
         stage.claim["spec"]["dataSourceRef"] = source;
-        stage.run(Event::Changed)
+        stage.run(Input::Changed)
     };
     let own = json!({"kind": "PersistentVolumeClaim", "name": "old"});
     assert_eq!(source(own)[0], "ask fb1");
@@ -83,23 +83,23 @@ fn a_class_that_is_gone_or_changes_hands_keeps_what_was_begun_until_the_claim_is
     let mut stage = Stage::new().asked("fb1");
     stage.there.insert("fb1");
     let class = stage.class.take();
-    let told = stage.run(Event::Changed);
+    let told = stage.run(Input::Changed);
     assert!(told.len() == 1 && told[0].starts_with("class pure-file is gone"), "{told:?}");
     // The class is there again: it goes on at once.
     stage.class = class;
-    assert_eq!(stage.run(Event::Changed), ["make on fb1", "create for fb1"]);
+    assert_eq!(stage.run(Input::Changed), ["make on fb1", "create for fb1"]);
     // Another provisioner has made a volume, and the claim is bound to that.
     let mut stage = Stage::new().asked("fb1");
     stage.there.insert("fb1");
     stage.class = None;
-    stage.run(Event::Changed);
+    stage.run(Input::Changed);
     stage.claim["spec"]["volumeName"] = json!("theirs");
-    let told = stage.run(Event::Due);
+    let told = stage.run(Input::Due);
     assert_eq!(told, ["read", "look at fb1", "read", "destroy on fb1", "finish"]);
     // One that was not begun is none of ours.
     let mut stage = Stage::new();
     stage.class = None;
-    assert_eq!(stage.run(Event::Changed), [""; 0]);
+    assert_eq!(stage.run(Input::Changed), [""; 0]);
 }
 
 #[test]
@@ -111,11 +111,11 @@ fn a_class_that_is_made_anew_for_the_other_kind_of_array_begins_anew() {
         class.kind = ArrayKind::FlashArray;
         stage
     };
-    let told = stage().run(Event::Changed);
+    let told = stage().run(Input::Changed);
     assert_eq!(told, ["look at fb1", "ask fb1,fa1", "make on fa1", "create for fa1"]);
     let mut made = stage();
     made.there.insert("fb1");
-    let told = made.run(Event::Changed);
+    let told = made.run(Input::Changed);
     assert!(told[1].contains("delete the claim and create it again"), "{told:?}");
 }
 
@@ -124,45 +124,45 @@ fn an_array_that_is_taken_out_of_the_document_lets_claims_end() {
     let left =
         "the storage document does not have fb9 any more, where prod-pvc-1 may have been made";
     let mut stage = Stage::new().asked("fb9");
-    let told = stage.run(Event::Changed);
+    let told = stage.run(Input::Changed);
     assert!(told[0].starts_with(left), "{told:?}");
     assert_eq!(told[1..], ["ask fb2", "make on fb2", "create for fb2"]);
     // One that goes is let go of, and the others are cleaned up.
     let mut stage = Stage::new().asked("fb9,fb1");
     stage.there.insert("fb1");
     stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
-    let told = stage.run(Event::Changed);
+    let told = stage.run(Input::Changed);
     assert_eq!(told[..4], ["read", "look at fb1", "read", "destroy on fb1"]);
     assert!(told[4].starts_with(left), "{told:?}");
     assert_eq!(told[5..], ["finish"]);
     // A copy can be made nowhere else.
     let mut stage = copy("2Gi");
     stage.source = Some(old("fb9"));
-    let told = stage.run(Event::Changed);
+    let told = stage.run(Input::Changed);
     assert!(told[0].contains("is on fb9, which the storage document does not have"), "{told:?}");
     // One that has another name now is the same.
     let mut stage = Stage::new().asked("fb9");
     stage.claim["metadata"]["annotations"]["pso-gen.io/array-id"] = json!("fb1");
-    assert_eq!(stage.run(Event::Changed), ["make on fb1", "create for fb1"]);
+    assert_eq!(stage.run(Input::Changed), ["make on fb1", "create for fb1"]);
 }
 
 #[test]
 fn a_wait_ends_when_an_array_is_back_or_less_is_asked_for() {
-    let waits = |stage: &mut Stage| stage.run(Event::Changed) == [""; 0];
+    let waits = |stage: &mut Stage| stage.run(Input::Changed) == [""; 0];
     let mut stage = Stage::new();
     stage.arrays = vec![ArrayState {
         health: Health::Down("the array is not reached".to_owned()),
         ..array("fb1", 0)
     }];
     let told = "no array takes it: fb1: the array is not reached";
-    assert_eq!(stage.run(Event::Changed), [told]);
+    assert_eq!(stage.run(Input::Changed), [told]);
     // Nine tries later, the next one is minutes away.
     for _ in 0..9 {
-        assert_eq!(stage.run(Event::Due), [""; 0], "it is told once");
+        assert_eq!(stage.run(Input::Due), [""; 0], "it is told once");
     }
     assert!(waits(&mut stage));
     stage.arrays = vec![array("fb1", 0)];
-    assert_eq!(stage.run(Event::Changed), ["ask fb1", "make on fb1", "create for fb1"]);
+    assert_eq!(stage.run(Input::Changed), ["ask fb1", "make on fb1", "create for fb1"]);
 
     // Growth that fails, of which Kubernetes lets people take back all that is not there yet.
     let mut stage = Stage::new();
@@ -180,32 +180,34 @@ fn a_wait_ends_when_an_array_is_back_or_less_is_asked_for() {
         });
     };
     ask(&mut stage, "100Ti");
-    assert_eq!(stage.run(Event::Changed), ["grow on fb1"]);
-    let full = Trouble::Array {
+    assert_eq!(stage.run(Input::Changed), ["grow on fb1"]);
+    let full = EffectError::Array {
         reason: "Exhausted",
         message: "the array has no room".to_owned(),
         retry: Retry::Elsewhere,
     };
-    assert_eq!(stage.run(Event::Done(Err(full))), ["the array has no room"]);
+    assert_eq!(stage.run(Input::Done(Err(full))), ["the array has no room"]);
     assert!(waits(&mut stage));
     ask(&mut stage, "3Gi");
-    assert_eq!(stage.run(Event::Changed), ["grow on fb1"], "at once");
+    assert_eq!(stage.run(Input::Changed), ["grow on fb1"], "at once");
 }
 
 #[test]
 fn an_import_is_checked_before_its_persistent_volume_is_made() {
     let stage = || {
         let mut stage = Stage::new();
-        let import = Import { array: "fb1".to_owned(), volume: Name::new("old").expect("a name") };
+        let import =
+            Import { array: "fb1".to_owned(), volume: VolumeName::new("old").expect("a name") };
         stage.setup.imports.insert(("files".to_owned(), "data".to_owned()), import);
         stage.called = "old";
         stage.there.insert("fb1");
         stage
     };
-    assert_eq!(stage().run(Event::Changed), ["ask fb1", "look at fb1", "create for fb1"]);
-    let refused = |mut stage: Stage| stage.run(Event::Changed).pop().unwrap_or_default();
+    assert_eq!(stage().run(Input::Changed), ["ask fb1", "look at fb1", "create for fb1"]);
+    let refused = |mut stage: Stage| stage.run(Input::Changed).pop().unwrap_or_default();
     let mut twice = stage();
-    let import = Import { array: "fb1".to_owned(), volume: Name::new("OLD").expect("a name") };
+    let import =
+        Import { array: "fb1".to_owned(), volume: VolumeName::new("OLD").expect("a name") };
     twice.setup.imports.insert(("files".to_owned(), "more".to_owned()), import);
     assert!(refused(twice).contains("is to be imported for files/more too"));
     for (server, name) in [("192.0.2.1", "old"), ("", "OLD")] {
@@ -231,14 +233,14 @@ fn a_volume_attributes_class_on_a_bound_claim_is_refused_and_changes_nothing() {
     let volume = stage.volume.as_mut().expect("a volume");
     volume["metadata"]["name"] = json!("pvc-1");
     volume["spec"]["claimRef"]["uid"] = json!("1");
-    assert_eq!(stage.run(Event::Changed), [""; 0]);
+    assert_eq!(stage.run(Input::Changed), [""; 0]);
     stage.claim["spec"]["volumeAttributesClassName"] = json!("fast");
-    let told = stage.run(Event::Changed);
+    let told = stage.run(Input::Changed);
     assert!(told.len() == 1 && told[0].ends_with("; the volume is as before"), "{told:?}");
     // Growth goes on, and what is taken back is no matter any more.
     stage.claim["spec"]["resources"]["requests"]["storage"] = json!("3Gi");
-    assert!(stage.run(Event::Changed)[0].starts_with("Resizing"));
-    let mut stage = Stage { work: ClaimWork::default(), ..stage };
+    assert!(stage.run(Input::Changed)[0].starts_with("Resizing"));
+    let mut stage = Stage { work: ClaimState::default(), ..stage };
     stage.volume.as_mut().expect("a volume")["metadata"]["annotations"] = json!({});
-    assert_eq!(stage.run(Event::Changed), [""; 0], "that of another driver is its own matter");
+    assert_eq!(stage.run(Input::Changed), [""; 0], "that of another driver is its own matter");
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::contract::Retry;
-use crate::provisioner::decide::{About, Reason, Seen};
+use crate::provisioner::decide::{ObjectVersion, Reason, Regarding};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -25,29 +25,32 @@ fn subject() -> Subject {
     }
 }
 
-fn seen() -> Seen {
+fn seen() -> ObjectVersion {
     let word = "x".to_owned();
-    Seen { namespace: None, name: word.clone(), uid: word.clone(), version: word }
+    ObjectVersion { namespace: None, name: word.clone(), uid: word.clone(), version: word }
 }
 
 fn intend() -> Effect {
     let asked = vec!["fb2".to_owned(), "fb1".to_owned()];
-    Effect::Intend { claim: seen(), asked, ids: Vec::new(), import: None, size: 1 }
+    Effect::RecordIntent { claim: seen(), asked, ids: Vec::new(), import: None, size: 1 }
 }
 
 fn read() -> Effect {
-    Effect::ReadVolume { name: "x".to_owned() }
+    Effect::ReadPersistentVolume { name: "x".to_owned() }
 }
 
-fn away() -> Trouble {
+fn away() -> EffectError {
     let message = "away".to_owned();
-    Trouble::Array { reason: "Unreachable", message, retry: Retry::Soon }
+    EffectError::Array { reason: "Unreachable", message, retry: Retry::Soon }
 }
 
 fn told() -> Vec<Effect> {
-    let (severity, about) = (Severity::Warning, About::Claim);
+    let (severity, about) = (Severity::Warning, Regarding::Claim);
     let (reason, message) = (Reason::ProvisioningFailed, "away".to_owned());
-    vec![Effect::Tell { severity, about, reason, message }, Effect::Later(SECOND)]
+    vec![
+        Effect::RecordEvent { severity, regarding: about, reason, message },
+        Effect::Requeue(SECOND),
+    ]
 }
 
 impl Bench {
@@ -60,7 +63,7 @@ impl Bench {
         &mut self,
         key: &Key,
         subject: Option<&Subject>,
-        trouble: Option<&Trouble>,
+        trouble: Option<&EffectError>,
         effects: &[Effect],
     ) {
         self.now += SECOND;
@@ -114,8 +117,8 @@ fn a_claim_counts_once_when_it_is_settled_and_each_failure_of_it() {
 
     // Somebody was faster: no failure.
     bench.tally.due(&claim());
-    let later = [Effect::Later(SECOND)];
-    bench.step(&claim(), Some(&subject), Some(&Trouble::Conflict), &later);
+    let later = [Effect::Requeue(SECOND)];
+    bench.step(&claim(), Some(&subject), Some(&EffectError::Conflict), &later);
     bench.holds(&format!("controller_persistentvolumeclaim_provision_failed_total{of}"), "1");
 
     bench.tally.due(&claim());
@@ -155,10 +158,10 @@ fn growth_counts_when_the_array_has_done_it_and_its_failures_are_its_own() {
     let mut bench = Bench::new();
     let mut settled = subject();
     settled.is_settled = true;
-    let name = crate::contract::Name::new("v".to_owned()).expect("a name");
+    let name = crate::contract::VolumeName::new("v".to_owned()).expect("a name");
     let volume = crate::contract::VolumeId { name, id: "1".to_owned() };
     let (array, array_id) = ("fb1".to_owned(), "id".to_owned());
-    let grow = Effect::Grow { array, array_id, volume, size: 2 };
+    let grow = Effect::ExpandVolume { array, array_id, volume, size: 2 };
     bench.step(&claim(), Some(&settled), None, std::slice::from_ref(&grow));
     bench.tally.ends(&claim(), &Err(away()), Some(&settled));
     bench.step(&claim(), Some(&settled), Some(&away()), &told());
@@ -193,9 +196,9 @@ fn how_many_orphans_there_are_is_not_made_up() {
 fn snapshots_count_by_class_and_make_no_claim_fail() {
     let mut bench = Bench::new();
     let key = Key::Snapshots("pvc-u".to_owned());
-    let name = crate::contract::Name::new("v".to_owned()).expect("a name");
+    let name = crate::contract::VolumeName::new("v".to_owned()).expect("a name");
     let volume = crate::contract::VolumeId { name, id: "1".to_owned() };
-    let suffix = crate::contract::Suffix::new("s".to_owned()).expect("a suffix");
+    let suffix = crate::contract::SnapshotSuffix::new("s".to_owned()).expect("a suffix");
     let take = Effect::TakeSnapshot { array: "fb1".to_owned(), volume, suffix };
     bench.step(&key, Some(&subject()), None, std::slice::from_ref(&take));
     bench.tally.ends(&key, &Err(away()), Some(&subject()));
@@ -212,11 +215,11 @@ fn snapshots_count_by_class_and_make_no_claim_fail() {
 #[test]
 fn a_released_volume_counts_when_it_is_gone_after_we_destroyed_it() {
     let key = Key::Volume("pvc-u".to_owned());
-    let name = crate::contract::Name::new("v".to_owned()).expect("a name");
+    let name = crate::contract::VolumeName::new("v".to_owned()).expect("a name");
     let volume = crate::contract::VolumeId { name, id: "1".to_owned() };
     let owner = Box::default();
-    let (array, at) = ("fb1".to_owned(), crate::provisioner::decide::Moment::default());
-    let destroy = Effect::Destroy { array, array_id: None, volume, owner, read: at };
+    let (array, at) = ("fb1".to_owned(), crate::provisioner::decide::ReadTime::default());
+    let destroy = Effect::DestroyVolume { array, array_id: None, volume, owner, read: at };
     let mut bench = Bench::new();
     let of = r#"{class="pure-file"}"#;
     bench.step(&key, Some(&subject()), None, &[read()]);
@@ -230,7 +233,12 @@ fn a_released_volume_counts_when_it_is_gone_after_we_destroyed_it() {
     bench.holds(&format!("{took}_sum{of}"), "3.0");
 
     // One that is kept is only let go.
-    bench.step(&key, Some(&subject()), None, &[Effect::Release { volume: seen() }]);
+    bench.step(
+        &key,
+        Some(&subject()),
+        None,
+        &[Effect::RemovePersistentVolumeFinalizer { volume: seen() }],
+    );
     bench.tally.ends(&key, &Ok(Outcome::Good), Some(&subject()));
     bench.step(&key, None, None, &[]);
     bench.holds(&format!("controller_persistentvolume_delete_total{of}"), "1");

@@ -1,0 +1,206 @@
+//! When to come again, what ends a wait before its time, and what people have been told already.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use super::effect::{Effect, EffectError, Regarding, Severity};
+use super::reason::Reason;
+use super::setup::{ArrayState, Health};
+use crate::contract::Retry;
+
+/// First and longest time between two tries.
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// How often in a row it is no news that a volume is in use: a minute.
+const PATIENT: u32 = 6;
+
+/// What is remembered of failures.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+    /// What was told last for each reason that is no failure.
+    told: BTreeMap<Reason, String>,
+    /// The failure that was told last: where two causes alternate, each change is news.
+    warned: Option<(Reason, String)>,
+}
+
+impl Backoff {
+    /// All is well again.
+    pub(super) fn good(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Says something about an object, once for each reason and kind in a row: a message that only differs in
+    /// how long something has been waited for is not news. Of failures, each change of reason or kind is.
+    pub(super) fn tell(
+        &mut self,
+        about: Regarding,
+        severity: Severity,
+        reason: Reason,
+        kind: &str,
+        message: String,
+    ) -> Option<Effect> {
+        match severity {
+            Severity::Warning => {
+                let now = Some((reason, kind.to_owned()));
+                if self.warned == now {
+                    return None;
+                }
+                self.warned = now;
+            }
+            Severity::Normal => {
+                if self.told.get(&reason).is_some_and(|told| told == kind) {
+                    return None;
+                }
+                self.told.insert(reason, kind.to_owned());
+            }
+        }
+        Some(Effect::RecordEvent { severity, regarding: about, reason, message })
+    }
+
+    /// Returns what follows from a failure: words when they are news, and when to come again.
+    pub(super) fn failed(
+        &mut self,
+        about: Regarding,
+        reason: Reason,
+        trouble: &EffectError,
+    ) -> Vec<Effect> {
+        let (kind, message, slow) = match trouble {
+            // The newer state is on its way here.
+            EffectError::Conflict | EffectError::Exists => return vec![Effect::Requeue(FIRST)],
+            // The next leader sees to it.
+            EffectError::NotLeading => return Vec::new(),
+            EffectError::Cluster(message) => (without_numbers(message), message.clone(), false),
+            // One word stands for several causes: of what is not ours, the message says why.
+            EffectError::Array { reason, message, retry } => {
+                let kind = format!("{reason}: {}", without_numbers(message));
+                (kind, message.clone(), *retry != Retry::Soon)
+            }
+        };
+        let doubled = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        let wait = if slow { doubled.max(FIRST * 15) } else { doubled };
+        self.failures += 1;
+        // Passes by itself half a minute after a change of leader: no news for people.
+        if matches!(trouble, EffectError::Array { reason: "Registering", .. }) {
+            return vec![Effect::Requeue(wait)];
+        }
+        // Of the last moments of a pod, an array tells half a minute later.
+        if matches!(trouble, EffectError::Array { reason: "InUse", .. }) && self.failures <= PATIENT
+        {
+            return vec![Effect::Requeue(wait)];
+        }
+        let told = self.tell(about, Severity::Warning, reason, &kind, message);
+        told.into_iter().chain([Effect::Requeue(wait)]).collect()
+    }
+}
+
+/// A message without numbers, such as versions: what only differs in these is no news.
+fn without_numbers(message: &str) -> String {
+    message.chars().filter(|c| !c.is_ascii_digit()).collect()
+}
+
+/// What a wait rests on. It ends before its time when that has changed for the better: an array is back, or
+/// somebody asks for something else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct WaitBasis {
+    /// The arrays that can be asked, a bit for each.
+    up: u128,
+    /// All else, as a hash.
+    wish: u64,
+}
+
+impl WaitBasis {
+    /// Returns what a wait rests on now: the arrays, and what `wish` says.
+    pub(super) fn of(arrays: &[ArrayState], wish: &impl Hash) -> Self {
+        let up = |(index, state): (usize, &ArrayState)| {
+            let up = matches!(state.health, Health::Up { .. });
+            u128::from(up) << (index % 128)
+        };
+        let mut hasher = DefaultHasher::new();
+        wish.hash(&mut hasher);
+        Self { up: arrays.iter().enumerate().map(up).sum(), wish: hasher.finish() }
+    }
+
+    /// Takes note of what it rests on now. Returns whether the wait is over.
+    pub(super) fn is_better(&mut self, now: Self) -> bool {
+        let better = now.up & !self.up != 0 || now.wish != self.wish;
+        // An array that goes away in the meantime may come back.
+        *self = now;
+        better
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_cause_is_told_and_a_new_number_is_not() {
+        let mut tries = Backoff::default();
+        let mut tells = |message: &str| {
+            let trouble = EffectError::Cluster(message.to_owned());
+            let effects = tries.failed(Regarding::Claim, Reason::ProvisioningFailed, &trouble);
+            effects.iter().any(|effect| matches!(effect, Effect::RecordEvent { .. }))
+        };
+        assert!(tells("no array takes it: fa1: more than 95% full"));
+        assert!(!tells("no array takes it: fa1: more than 96% full"));
+        assert!(tells("no array takes it: fa1: the array is not reached"));
+    }
+
+    #[test]
+    fn what_comes_again_is_told_once() {
+        let mut tries = Backoff::default();
+        let mut told = |reason, kind: &str| {
+            tries
+                .tell(Regarding::Claim, Severity::Normal, reason, kind, "text".to_owned())
+                .is_some()
+        };
+        assert!(told(Reason::Provisioning, "fb1") && told(Reason::ProvisioningFailed, "Busy"));
+        assert!(!told(Reason::Provisioning, "fb1") && !told(Reason::ProvisioningFailed, "Busy"));
+        assert!(told(Reason::Provisioning, "fb2") && told(Reason::ProvisioningFailed, "Refused"));
+    }
+
+    #[test]
+    fn causes_that_alternate_are_told_at_each_change() {
+        let mut tries = Backoff::default();
+        let mut told = |reason, message: &str| {
+            let (message, retry) = (message.to_owned(), Retry::Soon);
+            let trouble = EffectError::Array { reason: "NotOurs", message, retry };
+            let effects = tries.failed(Regarding::Claim, reason, &trouble);
+            effects.iter().any(|effect| matches!(effect, Effect::RecordEvent { .. }))
+        };
+        let (making, cleaning) = (Reason::ProvisioningFailed, Reason::ProvisioningCleanupFailed);
+        assert!(told(making, "it is destroyed"));
+        assert!(!told(making, "it is destroyed"));
+        assert!(told(making, "it is older than its claim"), "the same word for another cause");
+        assert!(told(making, "it is destroyed"), "it changed in between");
+        assert!(told(cleaning, "it is destroyed") && told(making, "it is destroyed"));
+        assert!(!told(making, "it is destroyed"));
+    }
+
+    #[test]
+    fn a_wait_ends_when_an_array_is_back_or_something_else_is_asked_for() {
+        let state = |name: &str, up: bool| ArrayState {
+            name: name.to_owned(),
+            kind: crate::contract::ArrayKind::FlashBlade,
+            traits: crate::provisioner::decide::ArrayTraits::default(),
+            health: if up {
+                let capacity = crate::contract::Capacity { total: 1, used: 0, provisioned: None };
+                let reach = crate::contract::Transport::Nfs { addresses: Vec::new() };
+                Health::Up { id: name.to_owned(), capacity, reach }
+            } else {
+                Health::Down("the array is not reached".to_owned())
+            },
+        };
+        let at = |a, b, wish: u32| WaitBasis::of(&[state("a", a), state("b", b)], &wish);
+        let mut ground = at(true, false, 1);
+        assert!(!ground.is_better(at(true, false, 1)));
+        assert!(!ground.is_better(at(false, false, 1)), "one more is away");
+        assert!(ground.is_better(at(true, false, 1)), "it is back");
+        assert!(ground.is_better(at(true, true, 1)));
+        assert!(ground.is_better(at(true, true, 2)), "less is asked for");
+        assert!(!ground.is_better(at(true, true, 2)));
+    }
+}

@@ -1,0 +1,161 @@
+//! What a claim's volume begins as: empty, a copy of another claim's, or one that is there already.
+
+use crate::contract::ArrayKind;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+
+use super::claim::{ClaimView, claimed};
+use super::claim_spec;
+use super::persistent_volume::{Behind, behind, quantity};
+use super::setup::{ClassSetup, Import};
+use crate::contract::annotation;
+
+/// API group of snapshots as objects of the cluster.
+const SNAPSHOT_GROUP: &str = "snapshot.storage.k8s.io";
+
+/// What a volume begins as.
+#[derive(Debug)]
+pub(super) enum Origin<'v> {
+    /// Nothing is on it.
+    Empty,
+    /// A copy of a volume as it is when the copy is made, on the same array.
+    Copy(Behind),
+    /// A volume that is there already.
+    Import(&'v Import),
+}
+
+/// Why it cannot be told what a volume begins as.
+#[derive(Debug)]
+pub(super) enum Unknown {
+    /// Somebody else fills volumes for claims like this.
+    NotOurs,
+    /// What it is a copy of is not there, for people. It may have been, and the copy may have been made.
+    NotThere(String),
+    /// For people.
+    Wrong(String),
+}
+
+impl Origin<'_> {
+    /// Returns the only array that will do, if there is but one.
+    pub(super) fn array(&self) -> Option<&str> {
+        match self {
+            Self::Empty => None,
+            Self::Copy(behind) => Some(&behind.array),
+            Self::Import(import) => Some(&import.array),
+        }
+    }
+}
+
+/// Returns what a claim's volume begins as. `ours` says whether it is written on the claim how its volume
+/// comes about.
+pub(super) fn origin<'v>(
+    view: ClaimView<'v>,
+    claim: &PersistentVolumeClaim,
+    class: &ClassSetup,
+    ours: bool,
+) -> Result<Origin<'v>, Unknown> {
+    if let Some(import) = import(view, claim, ours).map_err(Unknown::Wrong)? {
+        return Ok(Origin::Import(import));
+    }
+    Ok(source(view, claim, class)?.map_or(Origin::Empty, Origin::Copy))
+}
+
+/// The volume of the claim that a claim names as its source.
+/// <https://kubernetes.io/docs/concepts/storage/volume-pvc-datasource/>
+fn source(
+    view: ClaimView<'_>,
+    claim: &PersistentVolumeClaim,
+    class: &ClassSetup,
+) -> Result<Option<Behind>, Unknown> {
+    let Some((kind, name)) = source_of(claim) else { return Ok(None) };
+    match kind {
+        "PersistentVolumeClaim" => {}
+        "VolumeSnapshot" => {
+            let message =
+                "a VolumeSnapshot cannot be a source here; name a claim to copy".to_owned();
+            return Err(Unknown::Wrong(message));
+        }
+        // Populators: they make a claim of their own, and give its volume to this one.
+        _ => return Err(Unknown::NotOurs),
+    }
+    let other =
+        claim.spec.as_ref().and_then(|spec| spec.data_source_ref.as_ref()?.namespace.as_ref());
+    if other.is_some_and(|other| claim.metadata.namespace.as_ref() != Some(other)) {
+        let message = format!("the claim {name} to copy is in another namespace");
+        return Err(Unknown::Wrong(message));
+    }
+    let not_there = |what: &str| Unknown::NotThere(format!("the claim {name} to copy {what}"));
+    let source = view.source.ok_or_else(|| not_there("is not there"))?;
+    let uid = source.claim.metadata.uid.as_deref();
+    let volume = source.volume.filter(|volume| uid.is_some() && claimed(volume) == uid);
+    let volume = volume.ok_or_else(|| not_there("is not bound"))?;
+    let wrong = |what: String| Unknown::Wrong(format!("the claim {name} to copy {what}"));
+    let behind = behind(volume).ok_or_else(|| wrong("has a volume of somebody else".to_owned()))?;
+    let is_file = volume.spec.as_ref().is_some_and(|spec| spec.nfs.is_some());
+    if is_file != (class.kind == ArrayKind::FlashBlade) {
+        return Err(wrong(format!("is on the other kind of array than {}", class.name)));
+    }
+    let mode = |mode: Option<&String>| mode.is_some_and(|mode| mode == "Block");
+    let own = claim.spec.as_ref().and_then(|spec| spec.volume_mode.as_ref());
+    if mode(own) != mode(volume.spec.as_ref().and_then(|spec| spec.volume_mode.as_ref())) {
+        return Err(wrong("has another volumeMode".to_owned()));
+    }
+    if view.arrays.iter().all(|state| state.name != behind.array) {
+        let array = &behind.array;
+        return Err(not_there(&format!("is on {array}, which the storage document does not have")));
+    }
+    // A smaller copy would be cut off. Of the two sizes, one may have been rounded up by the array.
+    let asks = claim_spec::size(claim).map(|size| class.kind.rounded(size));
+    if let Some((has, asks)) =
+        claim_spec::capacity(volume).zip(asks).filter(|(has, asks)| asks < has)
+    {
+        let (has, asks) = (quantity(has).0, quantity(asks).0);
+        return Err(not_there(&format!(
+            "has {has}, and its copy asks for {asks}; ask for {has} or more"
+        )));
+    }
+    Ok(Some(behind))
+}
+
+/// Returns kind and name of what a claim begins with. The kind is empty when it is none of Kubernetes' own: kinds
+/// of other groups may have the same names.
+/// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#volume-populators-and-data-sources>
+pub fn source_of(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
+    let spec = claim.spec.as_ref()?;
+    let of_ref = spec.data_source_ref.as_ref();
+    let of_ref = of_ref.map(|source| (source.api_group.as_deref(), &source.kind, &source.name));
+    let plain = spec.data_source.as_ref();
+    let plain = plain.map(|source| (source.api_group.as_deref(), &source.kind, &source.name));
+    let (group, kind, name) = of_ref.or(plain)?;
+    let kind = match (group.unwrap_or_default(), kind.as_str()) {
+        ("", "PersistentVolumeClaim") | (SNAPSHOT_GROUP, "VolumeSnapshot") => kind.as_str(),
+        _ => "",
+    };
+    Some((kind, name.as_str()))
+}
+
+/// What the storage document imports for a claim.
+fn imported<'v>(view: ClaimView<'v>, claim: &PersistentVolumeClaim) -> Option<&'v Import> {
+    let (namespace, name) = (claim.metadata.namespace.clone(), claim.metadata.name.clone());
+    view.setup.imports.get(&(namespace?, name?))
+}
+
+/// What is imported for a claim. Once it is written on the claim how its volume comes about, the storage
+/// document must say the same.
+fn import<'v>(
+    view: ClaimView<'v>,
+    claim: &PersistentVolumeClaim,
+    ours: bool,
+) -> Result<Option<&'v Import>, String> {
+    let said = imported(view, claim);
+    if !ours {
+        return Ok(said);
+    }
+    let written = claim.metadata.annotations.as_ref().and_then(|all| all.get(annotation::IMPORT));
+    match (said, written) {
+        (Some(import), Some(written)) if import.volume.is(written) => Ok(Some(import)),
+        (_, None) => Ok(None),
+        (_, Some(written)) => Err(format!(
+            "{written} was to be imported, and the storage document says so no more; make the claim anew"
+        )),
+    }
+}

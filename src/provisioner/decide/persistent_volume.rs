@@ -1,0 +1,250 @@
+//! PersistentVolumes: how they are made, and what they say of the volume behind them.
+//!
+//! What stands in `spec` here can never be changed afterwards; decision 14 says why it is what it is.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    CSIPersistentVolumeSource, NFSVolumeSource, NodeSelector, NodeSelectorRequirement,
+    NodeSelectorTerm, ObjectReference, PersistentVolume, PersistentVolumeClaim,
+    PersistentVolumeSpec, VolumeNodeAffinity,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::setup::{ArrayState, ClassSetup, Health};
+use crate::contract::annotation;
+use crate::contract::name::{made_for, persistent_volume};
+use crate::contract::{DRIVER, FINALIZER, PROVISIONER};
+use crate::contract::{Transport, Volume, VolumeId, VolumeName};
+
+/// A volume on an array, as a PersistentVolume of ours tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    /// The array.
+    pub array: String,
+    /// The array's id.
+    pub array_id: String,
+    /// The volume.
+    pub volume: VolumeId,
+}
+
+/// Returns the PersistentVolume of a claim; an error when the array cannot be reached by clients.
+pub(super) fn make(
+    claim: &PersistentVolumeClaim,
+    class: &ClassSetup,
+    array: &ArrayState,
+    volume: &Volume,
+) -> Result<PersistentVolume, String> {
+    let Health::Up { id, reach, .. } = &array.health else {
+        return Err(format!("{} is away", array.name));
+    };
+    let uid = claim.metadata.uid.clone().unwrap_or_default();
+    let spec = claim.spec.clone().unwrap_or_default();
+    let annotations = [
+        (annotation::PROVISIONED_BY, PROVISIONER),
+        (annotation::ARRAY, array.name.as_str()),
+        (annotation::ARRAY_ID, id.as_str()),
+        (annotation::VOLUME, volume.name.as_str()),
+        (annotation::VOLUME_ID, volume.id.as_str()),
+    ];
+    let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let (nfs, csi) = match reach {
+        Transport::Nfs { addresses } => {
+            let server = array.traits.data.clone().or_else(|| addresses.first().cloned());
+            let server = server.ok_or_else(|| format!("{} has no data address", array.name))?;
+            let path = format!("/{}", volume.name);
+            (Some(NFSVolumeSource { server, path, read_only: None }), None)
+        }
+        Transport::Iscsi { .. } => {
+            let serial = volume.serial.clone().unwrap_or_default();
+            let attributes =
+                [("array", array.name.clone()), ("name", volume.name.clone()), ("serial", serial)];
+            let csi = CSIPersistentVolumeSource {
+                driver: DRIVER.to_owned(),
+                volume_handle: format!("{id}/{}", volume.id),
+                fs_type: class.file_system.clone(),
+                volume_attributes: Some(
+                    attributes.map(|(key, value)| (key.to_owned(), value)).into(),
+                ),
+                ..CSIPersistentVolumeSource::default()
+            };
+            (None, Some(csi))
+        }
+    };
+    Ok(PersistentVolume {
+        metadata: ObjectMeta {
+            name: Some(persistent_volume(&uid)),
+            annotations: Some(annotations.into()),
+            finalizers: Some(vec![FINALIZER.to_owned()]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PersistentVolumeSpec {
+            capacity: Some([("storage".to_owned(), quantity(volume.size))].into()),
+            access_modes: spec.access_modes,
+            volume_mode: spec.volume_mode,
+            claim_ref: Some(ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("PersistentVolumeClaim".to_owned()),
+                namespace: claim.metadata.namespace.clone(),
+                name: claim.metadata.name.clone(),
+                uid: Some(uid),
+                ..ObjectReference::default()
+            }),
+            storage_class_name: Some(class.name.clone()),
+            mount_options: Some(class.mount_options.clone()).filter(|options| !options.is_empty()),
+            persistent_volume_reclaim_policy: Some(class.reclaim_policy.clone()),
+            node_affinity: affinity(array),
+            nfs,
+            csi,
+            ..PersistentVolumeSpec::default()
+        }),
+        status: None,
+    })
+}
+
+/// The nodes that reach an array, when not all do.
+fn affinity(array: &ArrayState) -> Option<VolumeNodeAffinity> {
+    let requirement = |(key, value): (&String, &String)| NodeSelectorRequirement {
+        key: key.clone(),
+        operator: "In".to_owned(),
+        values: Some(vec![value.clone()]),
+    };
+    let labels: Vec<_> = array.traits.topology.iter().map(requirement).collect();
+    let term = NodeSelectorTerm { match_expressions: Some(labels), match_fields: None };
+    (!array.traits.topology.is_empty()).then(|| VolumeNodeAffinity {
+        required: Some(NodeSelector { node_selector_terms: vec![term] }),
+    })
+}
+
+/// Returns what is behind a PersistentVolume; none when it is not ours.
+pub fn behind(volume: &PersistentVolume) -> Option<Behind> {
+    let none = BTreeMap::new();
+    let annotations = volume.metadata.annotations.as_ref().unwrap_or(&none);
+    let word = |key: &str| annotations.get(key).cloned();
+    if word(annotation::PROVISIONED_BY)? != PROVISIONER {
+        return None;
+    }
+    let volume = VolumeId {
+        name: VolumeName::new(word(annotation::VOLUME)?)?,
+        id: word(annotation::VOLUME_ID)?,
+    };
+    Some(Behind { array: word(annotation::ARRAY)?, array_id: word(annotation::ARRAY_ID)?, volume })
+}
+
+/// Returns the name of the cluster that the volume behind a PersistentVolume of ours was made for; none when it was
+/// imported, or is not ours.
+pub fn cluster_of(volume: &PersistentVolume) -> Option<String> {
+    let uid = made_for(volume.metadata.name.as_deref()?)?;
+    let name = behind(volume)?.volume.name.to_string();
+    name.strip_suffix(&format!("-pvc-{uid}")).map(str::to_owned)
+}
+
+/// Returns the ids of the array and of the volume that are behind a PersistentVolume of ours. Names are the
+/// storage document's, which may call one array by two.
+pub fn volume_behind(volume: &PersistentVolume) -> Option<(String, String)> {
+    behind(volume).map(|behind| (behind.array_id, behind.volume.id))
+}
+
+/// Returns under what a PersistentVolume of another driver is known that is in use with what it names, or destroys
+/// it with its claim; none for all others, and for ours.
+pub fn foreign(volume: &PersistentVolume) -> Option<String> {
+    let spec = volume.spec.as_ref()?;
+    let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+    let destroys = spec.persistent_volume_reclaim_policy.as_deref() == Some("Delete");
+    if behind(volume).is_some() || !(destroys || phase == Some("Bound")) {
+        return None;
+    }
+    match (&spec.nfs, &spec.csi) {
+        (Some(nfs), _) => Some(foreign_key(&nfs.server, nfs.path.trim_matches('/'))),
+        (None, Some(csi)) => Some(foreign_key("", &csi.volume_handle)),
+        (None, None) => None,
+    }
+}
+
+/// Returns the key of a volume of another driver: what serves it, nothing for a driver whose handles are the names of
+/// volumes, and its name there.
+pub fn foreign_key(server: &str, name: &str) -> String {
+    format!("{server}/{}", name.to_ascii_lowercase())
+}
+
+/// Returns whether two PersistentVolumes of one name were made for the same claim and volume.
+pub(super) fn are_same(one: &PersistentVolume, other: &PersistentVolume) -> bool {
+    let claim = |volume: &PersistentVolume| {
+        volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()?.uid.clone())
+    };
+    claim(one).is_some() && claim(one) == claim(other) && behind(one) == behind(other)
+}
+
+/// Returns whether a PersistentVolume was created for a claim that is bound to another one. A claim stays bound to what
+/// it was bound to first, so that no pod can have mounted this one. Kubernetes may have taken the claim's UID off it.
+pub(super) fn is_left_over(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
+    let own = claim.metadata.uid.as_deref().map(persistent_volume);
+    let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref());
+    let claim_ref = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+    let is_for_it = claim_ref.is_some_and(|of| {
+        let uid = of.uid.as_ref().filter(|uid| !uid.is_empty());
+        uid.is_none_or(|uid| claim.metadata.uid.as_ref() == Some(uid))
+            && of.namespace == claim.metadata.namespace
+            && of.name == claim.metadata.name
+    });
+    is_for_it
+        && bound.is_some_and(|bound| !bound.is_empty() && Some(bound) != own.as_ref())
+        && volume.metadata.name == own
+        && behind(volume).is_some()
+}
+
+/// Returns a number of bytes in the largest unit of which it is a whole number.
+pub fn quantity(bytes: u64) -> Quantity {
+    let units = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let (mut number, mut unit) = (bytes, 0);
+    while number > 0 && number.is_multiple_of(1024) && unit + 1 < units.len() {
+        number /= 1024;
+        unit += 1;
+    }
+    Quantity(format!("{number}{}", units[unit]))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn volume(name: &str, on_array: &str) -> PersistentVolume {
+        serde_json::from_value(json!({"metadata": {"name": name, "annotations": {
+            "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner", "pso-gen.io/array": "fb1",
+            "pso-gen.io/array-id": "a", "pso-gen.io/volume": on_array, "pso-gen.io/volume-id": "1",
+        }}}))
+        .expect("typed")
+    }
+
+    #[test]
+    fn a_volumes_name_has_the_name_of_its_cluster() {
+        let of = |name: &str, on_array: &str| cluster_of(&volume(name, on_array));
+        assert_eq!(of("pvc-1", "prod-a-pvc-1").as_deref(), Some("prod-a"));
+        assert_eq!(of("pvc-1", "archive"), None, "imported");
+        assert_eq!(of("pvc-1", "prod-a-pvc-2"), None);
+        assert_eq!(cluster_of(&PersistentVolume::default()), None);
+    }
+
+    #[test]
+    fn what_another_driver_uses_or_destroys_is_known_by_what_it_names() {
+        let of = |spec: serde_json::Value, phase: &str| {
+            let volume = json!({"spec": spec, "status": {"phase": phase}});
+            foreign(&serde_json::from_value(volume).expect("typed"))
+        };
+        let csi = |policy: &str| {
+            json!({
+                "persistentVolumeReclaimPolicy": policy,
+                "csi": {"driver": "pure-csi", "volumeHandle": "K8S-pvc-1"},
+            })
+        };
+        assert_eq!(of(csi("Retain"), "Bound").as_deref(), Some("/k8s-pvc-1"));
+        assert_eq!(of(csi("Delete"), "Released").as_deref(), Some("/k8s-pvc-1"));
+        assert_eq!(of(csi("Retain"), "Released"), None, "it lets go of it");
+        let nfs = json!({"nfs": {"server": "192.0.2.1", "path": "/k8s-pvc-1/"}});
+        assert_eq!(of(nfs, "Bound").as_deref(), Some("192.0.2.1/k8s-pvc-1"));
+        assert_eq!(of(json!({"hostPath": {"path": "/x"}}), "Bound"), None);
+    }
+}

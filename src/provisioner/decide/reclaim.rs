@@ -1,0 +1,325 @@
+//! PersistentVolumes: what is behind one is destroyed when its claim is gone and its policy says so, and
+//! not before that has been read anew. One that was restored without our finalizer, or has lost it, gets it
+//! again.
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+
+use super::backoff::{Backoff, WaitBasis};
+use super::claim::seen_volume;
+use super::effect::{Effect, EffectError, Input, Lookup, Outcome, Regarding};
+use super::loop_guard::LoopGuard;
+use super::persistent_volume::{Behind, behind, is_left_over};
+use super::read_time::ReadTime;
+use super::reason::Reason;
+use super::setup::{ArrayState, Health, Setup};
+use crate::contract::FINALIZER;
+use crate::contract::name;
+use crate::contract::{Owner, VolumeName};
+
+/// What people are told of PersistentVolumes.
+const FAILED: Reason = Reason::VolumeFailedDelete;
+
+/// What is known when a PersistentVolume is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct ReclaimView<'v> {
+    /// What the admin has set.
+    pub setup: &'v Setup,
+    /// The PersistentVolume; none when it is gone.
+    pub volume: Option<&'v PersistentVolume>,
+    /// Whether another PersistentVolume tells of the same volume on the same array.
+    pub is_shared: bool,
+    /// The arrays.
+    pub arrays: &'v [ArrayState],
+}
+
+/// The work on one PersistentVolume: what a crash takes away.
+#[derive(Debug, Clone, Default)]
+pub struct ReclaimState {
+    doing: Option<Effect>,
+    /// The PersistentVolume and its claim, as the API server itself told; read again for each try.
+    fresh: Option<Box<PersistentVolume>>,
+    /// When it was asked for that.
+    read: ReadTime,
+    claim: Lookup<Box<PersistentVolumeClaim>>,
+    destroyed: bool,
+    waiting: bool,
+    /// What the wait rests on.
+    ground: WaitBasis,
+    tries: Backoff,
+    chain: LoopGuard,
+}
+
+enum Next {
+    Nothing,
+    Do(Effect),
+    Stuck(String),
+}
+
+impl ReclaimState {
+    /// Returns whether nothing of it needs to be remembered.
+    pub fn is_idle(&self) -> bool {
+        self.doing.is_none() && !self.waiting
+    }
+
+    /// Takes an event, and returns what is to be done.
+    pub fn step(&mut self, view: ReclaimView<'_>, event: Input) -> Vec<Effect> {
+        let ground = ground(view);
+        match event {
+            Input::Changed if self.waiting && !self.ground.is_better(ground) => return Vec::new(),
+            Input::Changed | Input::Due => self.waiting = false,
+            Input::ControllerCaughtUp | Input::WatchCaughtUp => {}
+            Input::Done(done) => {
+                let Some(effect) = self.doing.take() else { return Vec::new() };
+                match done {
+                    Ok(outcome) => {
+                        self.chain.done(&effect);
+                        self.learn(&effect, outcome);
+                    }
+                    Err(trouble) => {
+                        self.chain.waits();
+                        self.ground = ground;
+                        return self.fail(&trouble);
+                    }
+                }
+            }
+        }
+        if self.doing.is_some() || self.waiting {
+            return Vec::new();
+        }
+        self.ground = ground;
+        match self.next(view) {
+            Next::Nothing => {
+                self.chain.ended();
+                self.forget();
+                Vec::new()
+            }
+            Next::Do(effect) => {
+                if let Some(trouble) = self.chain.repeats(&effect) {
+                    return self.fail(&trouble);
+                }
+                self.doing = Some(effect.clone());
+                vec![effect]
+            }
+            Next::Stuck(message) => self.fail(&EffectError::Cluster(message)),
+        }
+    }
+
+    fn learn(&mut self, effect: &Effect, outcome: Outcome) {
+        match (effect, outcome) {
+            (Effect::ReadPersistentVolume { .. }, Outcome::Read(at, volume)) => {
+                (self.read, self.fresh) = (at, volume);
+            }
+            (Effect::ReadClaim { .. }, Outcome::Claim(claim)) => self.claim = claim.into(),
+            (Effect::DestroyVolume { .. }, _) => {
+                self.destroyed = true;
+                self.tries.good();
+                // What follows is about the object as it is then.
+                self.fresh = None;
+            }
+            (
+                Effect::DeletePersistentVolume { .. }
+                | Effect::RemovePersistentVolumeFinalizer { .. }
+                | Effect::RestoreFinalizer { .. },
+                _,
+            ) => {
+                self.fresh = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self) {
+        self.fresh = None;
+        self.claim = Lookup::NotYet;
+    }
+
+    fn fail(&mut self, trouble: &EffectError) -> Vec<Effect> {
+        self.forget();
+        let effects = self.tries.failed(Regarding::Volume, FAILED, trouble);
+        self.waiting = effects.iter().any(|effect| matches!(effect, Effect::Requeue(_)));
+        effects
+    }
+
+    fn next(&self, view: ReclaimView<'_>) -> Next {
+        let Some(cached) = view.volume else { return Next::Nothing };
+        let Some(behind_it) = behind(cached) else { return Next::Nothing };
+        if lacks_finalizer(cached) && was_made(view.setup, cached, &behind_it) {
+            return Next::Do(Effect::RestoreFinalizer { volume: seen_volume(cached) });
+        }
+        let unbound = was_unbound(cached);
+        if !wants_deletion(cached) && !unbound {
+            return Self::retained(cached);
+        }
+        if view.is_shared && !unbound {
+            let message = "another PersistentVolume has the same volume; remove one of them";
+            return Next::Stuck(message.to_owned());
+        }
+        let name = cached.metadata.name.clone().unwrap_or_default();
+        let Some(fresh) = &self.fresh else {
+            return Next::Do(Effect::ReadPersistentVolume { name });
+        };
+        // The same object, still released, and still of the same volume.
+        let same =
+            fresh.metadata.uid == cached.metadata.uid && behind(fresh).as_ref() == Some(&behind_it);
+        if same && was_unbound(fresh) {
+            return self.left_over(fresh);
+        }
+        if !same || !wants_deletion(fresh) {
+            return Next::Nothing;
+        }
+        if self.destroyed {
+            return Self::remove(fresh);
+        }
+        let claim_ref = fresh.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+        let Some((namespace, claim, uid)) = claim_ref.and_then(|claim| {
+            Some((claim.namespace.clone()?, claim.name.clone()?, claim.uid.clone()?))
+        }) else {
+            return Next::Stuck("it does not say whose claim it was for".to_owned());
+        };
+        match &self.claim {
+            Lookup::NotYet => Next::Do(Effect::ReadClaim { namespace, name: claim }),
+            // The claim is there after all: Kubernetes has not finished with it, unless it is bound to another one.
+            Lookup::There(there)
+                if there.metadata.uid.as_ref() == Some(&uid) && !is_left_over(fresh, there) =>
+            {
+                Next::Nothing
+            }
+            Lookup::There(_) | Lookup::Absent => {
+                let Behind { array, array_id, volume } = behind_it;
+                if let Err(message) = check_array(view.arrays, &array, &array_id, &volume.name) {
+                    return Next::Stuck(message);
+                }
+                // The claim may be another one than it was made for: an admin has bound it again.
+                let made_for = made_for(view.setup, fresh, &volume.name);
+                let Some(uid) = made_for.map(str::to_owned) else {
+                    let message = format!(
+                        "{} on {array} was not made by this cluster, but imported; set the reclaim policy to Retain",
+                        volume.name
+                    );
+                    return Next::Stuck(message);
+                };
+                // From here on there is no way back, and the API server lets us take this step only if nothing
+                // has changed since the read: a PersistentVolume that is being deleted cannot be given to
+                // another claim any more. Our finalizer holds it until the volume is destroyed.
+                if fresh.metadata.deletion_timestamp.is_none() {
+                    return Next::Do(Effect::DeletePersistentVolume { volume: seen_volume(fresh) });
+                }
+                let cluster = view.setup.cluster.clone();
+                let identities = view.setup.identities.clone();
+                let owner =
+                    Box::new(Owner { cluster, identities, namespace, claim, uid, since: None });
+                let (array_id, read) = (Some(array_id), self.read);
+                Next::Do(Effect::DestroyVolume { array, array_id, volume, owner, read })
+            }
+        }
+    }
+
+    /// Kubernetes has unbound it. When its claim is bound to another one it goes, and its volume is the matter of the
+    /// work on the claim. An admin who has taken the UID off lets another claim have it.
+    fn left_over(&self, fresh: &PersistentVolume) -> Next {
+        let claim_ref = fresh.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+        let name =
+            claim_ref.and_then(|claim| Some((claim.namespace.clone()?, claim.name.clone()?)));
+        match (&self.claim, name) {
+            (Lookup::NotYet, Some((namespace, name))) => {
+                Next::Do(Effect::ReadClaim { namespace, name })
+            }
+            (Lookup::There(there), _) if is_left_over(fresh, there) => {
+                Next::Do(Effect::DeletePersistentVolume { volume: seen_volume(fresh) })
+            }
+            _ => Next::Nothing,
+        }
+    }
+
+    /// The volume is destroyed: our finalizer goes, and the PersistentVolume with it.
+    fn remove(fresh: &PersistentVolume) -> Next {
+        let volume = seen_volume(fresh);
+        if has_finalizer(fresh) {
+            Next::Do(Effect::RemovePersistentVolumeFinalizer { volume })
+        } else {
+            Next::Nothing
+        }
+    }
+
+    /// Somebody removes a PersistentVolume whose volume is to be kept: then ours is only to let go.
+    fn retained(volume: &PersistentVolume) -> Next {
+        let goes = volume.metadata.deletion_timestamp.is_some();
+        if goes && policy(volume) == Some("Retain") && has_finalizer(volume) {
+            Next::Do(Effect::RemovePersistentVolumeFinalizer { volume: seen_volume(volume) })
+        } else {
+            Next::Nothing
+        }
+    }
+}
+
+/// What the wait for a PersistentVolume's end rests on: the arrays, and its policy.
+fn ground(view: ReclaimView<'_>) -> WaitBasis {
+    WaitBasis::of(view.arrays, &(view.is_shared, view.volume.and_then(policy)))
+}
+
+/// Returns the UID of the claim that the volume behind a PersistentVolume was made for by this cluster; none
+/// when the two have not the names that we give.
+fn made_for<'v>(
+    setup: &Setup,
+    volume: &'v PersistentVolume,
+    there: &VolumeName,
+) -> Option<&'v str> {
+    let uid = name::made_for(volume.metadata.name.as_deref()?)?;
+    (name::volume(&setup.cluster, uid).as_ref() == Some(there)).then_some(uid)
+}
+
+fn was_made(setup: &Setup, volume: &PersistentVolume, behind: &Behind) -> bool {
+    made_for(setup, volume, &behind.volume.name).is_some()
+}
+
+/// Whether one that is to be deleted with its claim has no finalizer of ours: it was restored from a backup,
+/// or somebody has taken it off. The API server takes none for what is being deleted.
+fn lacks_finalizer(volume: &PersistentVolume) -> bool {
+    policy(volume) == Some("Delete")
+        && volume.metadata.deletion_timestamp.is_none()
+        && !has_finalizer(volume)
+}
+
+/// Fails when an array cannot be asked to destroy a volume now, or when there is another one in its place,
+/// which says of course that it has no such volume.
+fn check_array(
+    arrays: &[ArrayState],
+    name: &str,
+    id: &str,
+    volume: &VolumeName,
+) -> Result<(), String> {
+    let state = arrays.iter().find(|array| array.name == name);
+    match state.map(|state| &state.health) {
+        None => Err(format!(
+            "the storage document has no array {name}, which has {volume}; put the array back, or set the PersistentVolume's reclaim policy to Retain when the array is gone for good"
+        )),
+        Some(Health::Down(why)) => Err(format!("{name}: {why}")),
+        Some(Health::Up { id: now, .. }) if now != id => {
+            Err(format!("{name} is not the array that has {volume}: that one's id is {id}"))
+        }
+        Some(Health::Up { .. }) => Ok(()),
+    }
+}
+
+/// Whether its claim is gone and its policy is to delete.
+fn wants_deletion(volume: &PersistentVolume) -> bool {
+    let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+    phase == Some("Released") && policy(volume) == Some("Delete") && has_finalizer(volume)
+}
+
+/// Whether Kubernetes, or an admin, has taken the UID of its claim off one that was made for a claim.
+fn was_unbound(volume: &PersistentVolume) -> bool {
+    let claim_ref = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+    let has_uid = |uid: &Option<String>| uid.as_ref().is_some_and(|uid| !uid.is_empty());
+    claim_ref.is_some_and(|claim| !has_uid(&claim.uid))
+        && volume.metadata.deletion_timestamp.is_none()
+        && volume.metadata.name.as_deref().and_then(name::made_for).is_some()
+}
+
+fn policy(volume: &PersistentVolume) -> Option<&str> {
+    volume.spec.as_ref()?.persistent_volume_reclaim_policy.as_deref()
+}
+
+fn has_finalizer(volume: &PersistentVolume) -> bool {
+    volume.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER)
+}

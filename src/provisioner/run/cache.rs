@@ -1,0 +1,537 @@
+//! The cluster as the watches have shown it, and the arrays as they were last seen.
+
+mod claims;
+mod matching;
+mod recorded_volume;
+mod store;
+mod subject;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use k8s_openapi::api::core::v1::{Node, ObjectReference, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::Resource;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher::Event;
+
+use super::Key;
+use super::serialized::Serialized;
+use crate::contract::Capacity;
+use crate::contract::SnapshotPolicy;
+use crate::contract::annotation;
+use crate::contract::class_of;
+use crate::contract::name::{made_for, persistent_volume};
+use crate::provisioner::decide::{
+    ArrayState, Backlog, ClaimView, ClassSetup, Health, ObjectVersion, ReclaimView, ReservedFor,
+    Setup, SnapshotView, SourceView, foreign, is_match, reserved_for, source_of, volume_behind,
+};
+use claims::{Claim, Claims};
+use matching::MatchingVolumes;
+use recorded_volume::Told;
+use store::Store;
+pub(super) use subject::{State, Subject};
+
+/// All that is known.
+#[derive(Debug)]
+pub(super) struct Cache {
+    setup: Setup,
+    claims: Claims,
+    /// By name.
+    volumes: Store<Serialized<PersistentVolume>>,
+    classes: Store<Option<Result<ClassSetup, String>>>,
+    /// Labels of the nodes, by name.
+    nodes: Store<BTreeMap<String, String>>,
+    arrays: Vec<ArrayState>,
+    arrays_seen: bool,
+    /// Names of the PersistentVolumes that tell of one volume on an array, by array and id.
+    behind: HashMap<(String, String), BTreeSet<String>>,
+    /// Of which volume each PersistentVolume tells.
+    tells_of: HashMap<String, (String, String)>,
+    /// UIDs of the claims that PersistentVolumes of ours are for, by the names of these.
+    claimed: HashMap<String, String>,
+    /// What each PersistentVolume of ours says of its volume, by its name.
+    told: HashMap<String, Told>,
+    /// Names of the PersistentVolumes of other drivers by what they name, while there is anything to import.
+    foreign: HashMap<String, BTreeSet<String>>,
+    /// What each of them names.
+    names_foreign: HashMap<String, String>,
+    /// PersistentVolumes that Kubernetes may yet bind to claims.
+    rivals: MatchingVolumes,
+    crowd: Backlog,
+    is_crowded: bool,
+}
+
+impl Cache {
+    /// `nodes` says whether the nodes will be told of.
+    pub(super) fn new(setup: Setup, nodes: bool) -> Self {
+        Self {
+            nodes: Store::new(!nodes),
+            setup,
+            claims: Claims::default(),
+            volumes: Store::default(),
+            classes: Store::default(),
+            arrays: Vec::new(),
+            arrays_seen: false,
+            behind: HashMap::new(),
+            tells_of: HashMap::new(),
+            claimed: HashMap::new(),
+            told: HashMap::new(),
+            foreign: HashMap::new(),
+            names_foreign: HashMap::new(),
+            rivals: MatchingVolumes::default(),
+            crowd: Backlog::default(),
+            is_crowded: false,
+        }
+    }
+
+    /// Whether all has been seen once.
+    pub(super) fn is_ready(&self) -> bool {
+        let lists = [self.claims.are_complete(), self.volumes.complete, self.classes.complete];
+        lists == [true; 3] && self.nodes.complete && self.arrays_seen
+    }
+
+    /// Returns what has not been seen once.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        let seen = [
+            (self.claims.are_complete(), "claims"),
+            (self.volumes.complete, "PersistentVolumes"),
+            (self.classes.complete, "StorageClasses"),
+            (self.nodes.complete, "nodes"),
+            (self.arrays_seen, "arrays"),
+        ];
+        seen.into_iter().filter(|(seen, _)| !seen).map(|(_, what)| what).collect()
+    }
+
+    /// Returns what all there is to look at.
+    pub(super) fn all(&self) -> Vec<Key> {
+        let claims = self.claims.uids().cloned().map(Key::Claim);
+        let volumes = self.volumes.objects.keys().cloned().map(Key::Volume);
+        claims.chain(volumes).chain(self.snapshots().cloned().map(Key::Snapshots)).collect()
+    }
+
+    pub(super) fn claims(&mut self, event: Event<PersistentVolumeClaim>) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for uid in self.claims.apply_event(event) {
+            keys.push(Key::Volume(persistent_volume(&uid)));
+            keys.push(Key::Claim(uid));
+        }
+        keys.extend(self.note_crowd().map(Key::Claim));
+        keys
+    }
+
+    /// Counts the claims that Kubernetes has not come to. Returns them when they have become too many for it.
+    fn note_crowd(&mut self) -> impl Iterator<Item = String> + use<> {
+        let classes = self.classes.objects.iter();
+        // Those that wait for a pod come as fast as the scheduler places pods.
+        let is_ours = |class: &Option<Result<ClassSetup, String>>| matches!(class, Some(Ok(class)) if !class.waits);
+        let ours = classes.filter(|(_, class)| is_ours(class)).map(|(name, _)| name);
+        let waiting = ours.clone().map(|class| self.claims.unanswered(class).len()).sum();
+        let before = std::mem::replace(&mut self.is_crowded, self.crowd.look(waiting));
+        let begins = self.is_crowded && !before;
+        let all = ours.filter(|_| begins).flat_map(|class| self.claims.unanswered(class));
+        all.cloned().collect::<Vec<_>>().into_iter()
+    }
+
+    pub(super) fn volumes(&mut self, event: Event<PersistentVolume>) -> Vec<Key> {
+        let changed = self.volumes.apply_event(event, name, Serialized::new);
+        let mut keys = Vec::new();
+        for name in changed {
+            self.note_behind(&name);
+            keys.extend(self.note_rival(&name).into_iter().map(Key::Claim));
+            let own = made_for(&name).map(str::to_owned);
+            // An admin may have bound it to another claim than it was made for.
+            let other = self.claimed.get(&name).filter(|uid| own.as_ref() != Some(*uid)).cloned();
+            keys.extend(own.into_iter().chain(other).map(Key::Claim));
+            keys.push(Key::Volume(name));
+        }
+        keys
+    }
+
+    /// Keeps the index of what Kubernetes may bind. Returns the claims for which that has changed.
+    fn note_rival(&mut self, name: &str) -> Vec<String> {
+        let kept = self.volume(name).as_ref().and_then(reserved_for);
+        let mut touched = Vec::new();
+        for changed in self.rivals.note(name, kept) {
+            match changed {
+                ReservedFor::Class(class) => touched.extend(self.claims.unbound(&class).cloned()),
+                ReservedFor::Claim(namespace, name) => {
+                    touched.extend(self.claims.named(&namespace, &name).cloned());
+                }
+                ReservedFor::Uid(uid) => touched.push(uid),
+            }
+        }
+        touched
+    }
+
+    /// The PersistentVolume to which Kubernetes would bind a claim, when it is not the one that was created for it.
+    fn rival(&self, claim: &PersistentVolumeClaim) -> Option<String> {
+        if is_bound(claim) {
+            return None;
+        }
+        let waits = matches!(self.class(claim), Some(Ok(class)) if class.waits);
+        let mut names = self.rivals.of(claim);
+        names
+            .find(|name| self.volume(name).is_some_and(|volume| is_match(&volume, claim, waits)))
+            .cloned()
+    }
+
+    /// Keeps the index of what is behind PersistentVolumes.
+    fn note_behind(&mut self, name: &str) {
+        let volume = self.volume(name);
+        if !self.setup.imports.is_empty() {
+            self.note_foreign(name, volume.as_ref().and_then(foreign));
+        }
+        let now = volume.as_ref().and_then(volume_behind);
+        self.note_told(name, volume.as_ref());
+        let claim = volume.and_then(|volume| volume.spec?.claim_ref?.uid);
+        match claim.filter(|_| now.is_some()) {
+            Some(uid) => self.claimed.insert(name.to_owned(), uid),
+            None => self.claimed.remove(name),
+        };
+        let before = match &now {
+            Some(now) => self.tells_of.insert(name.to_owned(), now.clone()),
+            None => self.tells_of.remove(name),
+        };
+        if let Some(before) = before.filter(|before| Some(before) != now.as_ref())
+            && let Some(names) = self.behind.get_mut(&before)
+        {
+            names.remove(name);
+            if names.is_empty() {
+                self.behind.remove(&before);
+            }
+        }
+        if let Some(now) = now {
+            self.behind.entry(now).or_default().insert(name.to_owned());
+        }
+    }
+
+    pub(super) fn classes(&mut self, event: Event<StorageClass>) -> Vec<Key> {
+        let read = |class: StorageClass| (name(&class), ClassSetup::read(&class));
+        let mut of = String::new();
+        let mut read = |class| {
+            let (name, class) = read(class);
+            of = name;
+            class
+        };
+        let event = match event {
+            Event::Apply(class) => Event::Apply(read(class)),
+            Event::Delete(class) => Event::Delete(read(class)),
+            Event::InitApply(class) => Event::InitApply(read(class)),
+            Event::Init => Event::Init,
+            Event::InitDone => Event::InitDone,
+        };
+        let changed = self.classes.apply_event(event, |_| of.clone(), |class| class);
+        let waiting = changed.iter().flat_map(|class| self.claims.unbound(class));
+        waiting.cloned().map(Key::Claim).collect()
+    }
+
+    pub(super) fn nodes(&mut self, event: Event<PartialObjectMeta<Node>>) {
+        let mut of = String::new();
+        let mut labels = |node: PartialObjectMeta<Node>| {
+            of = name(&node);
+            node.metadata.labels.unwrap_or_default()
+        };
+        let event = match event {
+            Event::Apply(node) => Event::Apply(labels(node)),
+            Event::Delete(node) => Event::Delete(labels(node)),
+            Event::InitApply(node) => Event::InitApply(labels(node)),
+            Event::Init => Event::Init,
+            Event::InitDone => Event::InitDone,
+        };
+        // No claim changes its mind over a node: the scheduler chooses another for it.
+        self.nodes.apply_event(event, |_| of.clone(), |labels| labels);
+    }
+
+    pub(super) fn arrays(&mut self, states: Vec<ArrayState>) -> Vec<Key> {
+        self.arrays = states;
+        self.arrays_seen = true;
+        let ours = self.classes.objects.iter().filter(|(_, class)| class.is_some());
+        let waiting: HashSet<&String> = ours
+            .flat_map(|(class, _)| self.claims.unbound(class))
+            .chain(self.claims.unfinished())
+            .collect();
+        waiting.into_iter().cloned().map(Key::Claim).collect()
+    }
+
+    /// Counts what will be given of an array until it is asked again, so that the next volume may go to
+    /// another.
+    pub(super) fn give(&mut self, array: &str, size: u64) {
+        let Some(state) = self.arrays.iter_mut().find(|state| state.name == array) else { return };
+        if let Health::Up { capacity, .. } = &mut state.health {
+            let given = capacity.provisioned.unwrap_or(capacity.used).saturating_add(size);
+            capacity.provisioned = Some(given);
+        }
+    }
+
+    /// Takes back what was counted by [`give`](Self::give), because it is decided upon anew.
+    pub(super) fn take_back(&mut self, array: &str, size: u64) {
+        let Some(state) = self.arrays.iter_mut().find(|state| state.name == array) else { return };
+        if let Health::Up { capacity: Capacity { provisioned: Some(given), .. }, .. } =
+            &mut state.health
+        {
+            *given = given.saturating_sub(size);
+        }
+    }
+
+    /// Whether there is a newer version of a claim than was seen, or none any more.
+    pub(super) fn has_changed(&self, seen: &ObjectVersion) -> bool {
+        let number = |version: &str| version.parse::<u64>().ok();
+        self.claim(&seen.uid).is_none_or(|claim| {
+            claim.metadata.resource_version.as_deref().and_then(number) > number(&seen.version)
+        })
+    }
+
+    fn claim(&self, uid: &str) -> Option<PersistentVolumeClaim> {
+        self.claims.get(uid)?.held.open()
+    }
+
+    fn volume(&self, name: &str) -> Option<PersistentVolume> {
+        self.volumes.objects.get(name)?.open()
+    }
+
+    fn class(&self, claim: &PersistentVolumeClaim) -> Option<&Result<ClassSetup, String>> {
+        self.classes.objects.get(class_of(claim)?)?.as_ref()
+    }
+
+    /// Looks at a claim.
+    pub(super) fn with_claim<R>(&self, uid: &str, look: impl FnOnce(ClaimView<'_>) -> R) -> R {
+        let own = persistent_volume(uid);
+        let (claim, volume) = (self.claim(uid), self.volume(&own));
+        let claim = claim.as_ref();
+        let bound = claim.and_then(|claim| claim.spec.as_ref()?.volume_name.as_deref());
+        let bound = bound.filter(|bound| *bound != own).and_then(|bound| self.volume(bound));
+        let source = claim.and_then(|claim| self.source(claim));
+        let source = source.as_ref();
+        let rival = claim.and_then(|claim| self.rival(claim));
+        look(ClaimView {
+            setup: &self.setup,
+            claim,
+            volume: volume.as_ref(),
+            bound: bound.as_ref(),
+            class: claim.and_then(|claim| self.class(claim)),
+            arrays: &self.arrays,
+            node: claim.and_then(selected_node).and_then(|node| self.nodes.objects.get(node)),
+            source: source.map(|(claim, volume)| SourceView { claim, volume: volume.as_ref() }),
+            behind: &self.behind,
+            foreign: &self.foreign,
+            rival: rival.as_deref(),
+            is_crowded: self.is_crowded,
+        })
+    }
+
+    /// The claim that another one is to be a copy of, and its PersistentVolume.
+    fn source(
+        &self,
+        claim: &PersistentVolumeClaim,
+    ) -> Option<(PersistentVolumeClaim, Option<PersistentVolume>)> {
+        let (_, source) = source_of(claim)?;
+        let namespace = claim.metadata.namespace.as_deref().unwrap_or_default();
+        let claim = self.claim(self.claims.named(namespace, source)?)?;
+        let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+        let volume = bound.and_then(|bound| self.volume(bound));
+        Some((claim, volume))
+    }
+
+    /// Looks at a PersistentVolume that may have to go.
+    pub(super) fn with_release<R>(&self, name: &str, look: impl FnOnce(ReclaimView<'_>) -> R) -> R {
+        let volume = self.volume(name);
+        let (volume, is_shared) = (volume.as_ref(), self.is_shared(name));
+        look(ReclaimView { setup: &self.setup, volume, is_shared, arrays: &self.arrays })
+    }
+
+    /// Whether another PersistentVolume tells of the same volume.
+    fn is_shared(&self, name: &str) -> bool {
+        let names = self.tells_of.get(name).and_then(|behind| self.behind.get(behind));
+        names.is_some_and(|names| names.len() > 1)
+    }
+
+    /// Whether a claim is there and has no PersistentVolume yet.
+    pub(super) fn is_unbound(&self, uid: &str) -> bool {
+        self.claims.get(uid).is_some_and(|claim| !claim.is_bound)
+    }
+
+    /// Returns the PersistentVolumes of ours of which snapshots may be wanted.
+    pub(super) fn snapshots(&self) -> impl Iterator<Item = &String> {
+        let may = |name: &&String| {
+            let uid = self.claimed.get(*name);
+            let claim = uid.and_then(|uid| self.claims.get(uid));
+            claim.is_some_and(|claim| claim.has_schedule || self.has_schedule(claim))
+        };
+        self.tells_of.keys().filter(may)
+    }
+
+    /// Whether a claim's class has snapshots taken.
+    fn has_schedule(&self, claim: &Claim) -> bool {
+        let class = claim.class.as_ref().and_then(|class| self.classes.objects.get(class));
+        match class {
+            Some(Some(Ok(class))) => class.snapshots != SnapshotPolicy::Never,
+            _ => false,
+        }
+    }
+
+    /// Looks at a PersistentVolume of which snapshots may be wanted.
+    pub(super) fn with_snapshots<R>(
+        &self,
+        name: &str,
+        now: u64,
+        look: impl FnOnce(SnapshotView<'_>) -> R,
+    ) -> R {
+        let (volume, claim) = (self.volume(name), self.claim_of(name));
+        let (claim, is_shared) = (claim.as_ref(), self.is_shared(name));
+        let class = claim.and_then(|claim| self.class(claim));
+        look(SnapshotView { now, volume: volume.as_ref(), is_shared, claim, class })
+    }
+
+    /// Returns the claim of a PersistentVolume.
+    fn claim_of(&self, name: &str) -> Option<PersistentVolumeClaim> {
+        self.claim(self.volume(name)?.spec?.claim_ref?.uid.as_deref()?)
+    }
+
+    /// Whether anything in the cluster knows a volume of the array with an id, in whose name a UID is.
+    pub(super) fn knows(&self, array_id: &str, id: &str, uid: &str) -> bool {
+        // A claim that has its volume needs no second one of its name, on whichever array.
+        let is_served = self.tells_of.contains_key(&persistent_volume(uid));
+        (self.claims.get(uid).is_some() && !is_served)
+            || self.behind.contains_key(&(array_id.to_owned(), id.to_owned()))
+    }
+
+    /// Returns the first part of the name of every volume.
+    pub(super) fn cluster(&self) -> &str {
+        &self.setup.cluster
+    }
+
+    /// Whether there is nothing left to do for a claim.
+    pub(super) fn is_settled(&self, uid: &str) -> bool {
+        self.claims.get(uid).is_none_or(|claim| claim.is_bound && claim.is_free)
+    }
+
+    /// Returns the object of a work, for events about it.
+    pub(super) fn reference(&self, key: &Key) -> Option<ObjectReference> {
+        match key {
+            Key::Claim(uid) => self.claim(uid).map(|claim| claim.object_ref(&())),
+            Key::Volume(name) => self.volume(name).map(|volume| volume.object_ref(&())),
+            Key::Snapshots(name) => self.claim_of(name).map(|claim| claim.object_ref(&())),
+        }
+    }
+}
+
+fn name<K: Resource>(object: &K) -> String {
+    object.meta().name.clone().unwrap_or_default()
+}
+
+fn is_bound(claim: &PersistentVolumeClaim) -> bool {
+    claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref()).is_some_and(|v| !v.is_empty())
+}
+
+fn selected_node(claim: &PersistentVolumeClaim) -> Option<&str> {
+    claim.metadata.annotations.as_ref()?.get(annotation::SELECTED_NODE).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::serialized::opened;
+    use super::*;
+
+    fn volume(name: &str, id: &str) -> PersistentVolume {
+        let annotations = json!({
+            "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner", "pso-gen.io/array": "fb1",
+            "pso-gen.io/array-id": "a",
+            "pso-gen.io/volume": "prod-pvc-1", "pso-gen.io/volume-id": id,
+        });
+        let volume = json!({"metadata": {"name": name, "annotations": annotations}});
+        serde_json::from_value(volume).expect("typed")
+    }
+
+    fn setup() -> Setup {
+        Setup::of("prod")
+    }
+
+    #[test]
+    fn two_that_tell_of_one_volume_are_noticed_until_one_goes() {
+        let mut cache = Cache::new(setup(), false);
+        for (name, id) in [("one", "1"), ("two", "1"), ("three", "3")] {
+            cache.volumes(Event::Apply(volume(name, id)));
+        }
+        let shared = |cache: &Cache| ["one", "two", "three"].map(|name| cache.is_shared(name));
+        assert_eq!(shared(&cache), [true, true, false]);
+        cache.volumes(Event::Apply(volume("two", "2")));
+        assert_eq!(shared(&cache), [false, false, false]);
+        cache.volumes(Event::Apply(volume("three", "2")));
+        assert_eq!(shared(&cache), [false, true, true]);
+        cache.volumes(Event::Delete(volume("three", "2")));
+        assert_eq!(shared(&cache), [false, false, false]);
+    }
+
+    fn copy(number: usize, source: &str) -> PersistentVolumeClaim {
+        let claim = json!({
+            "metadata": {"namespace": "files", "name": format!("c{number}"), "uid": number.to_string()},
+            "spec": {
+                "storageClassName": "pure-file",
+                "dataSource": {"kind": "PersistentVolumeClaim", "name": source},
+            },
+        });
+        serde_json::from_value(claim).expect("typed")
+    }
+
+    #[test]
+    fn an_event_costs_the_same_however_many_claims_there_are() {
+        let cost = |claims: usize, source: &str| {
+            let mut cache = Cache::new(setup(), false);
+            for number in 0..claims {
+                cache.claims(Event::Apply(copy(number, source)));
+            }
+            let before = opened();
+            for key in cache.claims(Event::Apply(copy(claims, source))) {
+                cache.subject(&key);
+                if let Key::Claim(uid) = &key {
+                    let found = cache.with_claim(uid, |view| view.source.is_some());
+                    assert_eq!(found, source == "c1");
+                }
+            }
+            cache.classes(Event::Apply(StorageClass::default()));
+            opened() - before
+        };
+        assert_eq!(cost(10, "missing"), cost(3000, "missing"));
+        assert_eq!(cost(10, "c1"), cost(3000, "c1"));
+        assert!(cost(3000, "c1") <= 4, "objects that are opened: {}", cost(3000, "c1"));
+    }
+
+    #[test]
+    fn claims_of_others_are_not_looked_at_when_arrays_are() {
+        let mut cache = Cache::new(setup(), false);
+        for number in 0..100 {
+            cache.claims(Event::Apply(copy(number, "missing")));
+        }
+        assert_eq!(cache.arrays(Vec::new()), []);
+        let class = json!({
+            "metadata": {"name": "pure-file"}, "provisioner": "pso-gen.io/provisioner",
+            "parameters": {"backend": "file"},
+        });
+        let class: StorageClass = serde_json::from_value(class).expect("typed");
+        assert_eq!(cache.classes(Event::Apply(class)).len(), 100);
+        assert_eq!(cache.arrays(Vec::new()).len(), 100);
+        assert_eq!(cache.survey().count(), 100);
+    }
+
+    #[test]
+    fn what_a_new_list_does_not_have_is_gone() {
+        let mut cache = Cache::new(setup(), false);
+        for event in [
+            Event::Init,
+            Event::InitApply(volume("one", "1")),
+            Event::InitApply(volume("two", "2")),
+        ] {
+            cache.volumes(event);
+        }
+        assert!(!cache.volumes.complete, "a list that is under way is no ground for a decision");
+        cache.volumes(Event::InitDone);
+        cache.volumes(Event::Init);
+        cache.volumes(Event::InitApply(volume("two", "2")));
+        assert!(cache.volume("one").is_some(), "until the list is complete");
+        let touched = cache.volumes(Event::InitDone);
+        assert_eq!(touched, [Key::Volume("one".to_owned())]);
+        assert!(cache.volume("one").is_none() && cache.volume("two").is_some());
+    }
+}

@@ -1,0 +1,92 @@
+//! What PersistentVolumes say of their volumes, so that it can be compared with what an array has, and what those of
+//! other drivers name.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use k8s_openapi::api::core::v1::PersistentVolume;
+
+use super::Cache;
+use crate::contract::Volume;
+use crate::provisioner::decide::{AbnormalVolume, behind, capacity, condition, suspects};
+
+/// What a PersistentVolume says of its volume, in short.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Told {
+    /// The volume's name, as [`hashed`].
+    name: u64,
+    /// Its size, in bytes.
+    size: u64,
+}
+
+/// A name of a volume as a number: arrays compare names without case.
+fn hashed(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.to_ascii_lowercase().hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Cache {
+    /// Keeps what a PersistentVolume of ours says of its volume.
+    pub(super) fn note_told(&mut self, name: &str, volume: Option<&PersistentVolume>) {
+        match volume.and_then(|volume| Some((behind(volume)?, capacity(volume)?))) {
+            Some((behind, size)) => {
+                let told = Told { name: hashed(behind.volume.name.as_str()), size };
+                self.told.insert(name.to_owned(), told);
+            }
+            None => {
+                self.told.remove(name);
+            }
+        }
+    }
+
+    /// Keeps the index of what PersistentVolumes of other drivers name.
+    pub(super) fn note_foreign(&mut self, name: &str, key: Option<String>) {
+        if let Some(before) = self.names_foreign.remove(name)
+            && let Some(names) = self.foreign.get_mut(&before)
+        {
+            names.remove(name);
+            if names.is_empty() {
+                self.foreign.remove(&before);
+            }
+        }
+        if let Some(key) = key {
+            self.foreign.entry(key.clone()).or_default().insert(name.to_owned());
+            self.names_foreign.insert(name.to_owned(), key);
+        }
+    }
+
+    /// Returns those PersistentVolumes of ours of the array with an id whose volumes are not among these as they
+    /// should be.
+    fn volumes_on<'w>(&'w self, array_id: &'w str, there: &[Volume]) -> Vec<PersistentVolume> {
+        let there: HashMap<&str, &Volume> =
+            there.iter().map(|volume| (volume.id.as_str(), volume)).collect();
+        let of_array = self.tells_of.iter().filter(|(_, (array, _))| array == array_id);
+        let odd = of_array.filter(|(name, (_, id))| {
+            // Most are as they were: those are not even opened.
+            let is_odd = |there: &&Volume| {
+                let told = self.told.get(*name).copied().unwrap_or_default();
+                there.destroyed || there.size < told.size || hashed(&there.name) != told.name
+            };
+            there.get(id.as_str()).is_none_or(is_odd)
+        });
+        odd.filter_map(|(name, _)| self.volume(name)).collect()
+    }
+
+    /// Returns the ids of the volumes for which the array with an id must be asked once more.
+    pub(in super::super) fn suspects(&self, array_id: &str, there: &[Volume]) -> Vec<String> {
+        suspects(array_id, there, &self.volumes_on(array_id, there))
+    }
+
+    /// Returns the volumes of bound PersistentVolumes that are not as they should be on the array with an id, by the
+    /// names of the PersistentVolumes. `there` is all that it has of this cluster's.
+    pub(in super::super) fn abnormal(
+        &self,
+        array_id: &str,
+        there: &[Volume],
+    ) -> BTreeMap<String, AbnormalVolume> {
+        let volumes = self.volumes_on(array_id, there);
+        let found = volumes.iter().filter_map(|volume| condition(volume, there));
+        found.map(|found| (found.persistent_volume.clone(), found)).collect()
+    }
+}

@@ -1,0 +1,69 @@
+//! Objects of one kind as a watch shows them.
+
+use std::collections::{HashMap, HashSet};
+
+use kube::runtime::watcher::Event;
+
+/// Objects of one kind, by a name that is theirs alone.
+#[derive(Debug)]
+pub(super) struct Store<K> {
+    pub(super) objects: HashMap<String, K>,
+    /// What a list that is under way has shown.
+    listed: HashSet<String>,
+    /// Whether all have been seen once.
+    pub(super) complete: bool,
+}
+
+impl<K> Default for Store<K> {
+    fn default() -> Self {
+        Self::new(false)
+    }
+}
+
+impl<K> Store<K> {
+    /// None yet; `complete` when there will be none.
+    pub(super) fn new(complete: bool) -> Self {
+        Self { objects: HashMap::new(), listed: HashSet::new(), complete }
+    }
+
+    /// Takes what a watch tells, and of an object what is to be known of it. Returns what has changed.
+    pub(super) fn apply_event<O>(
+        &mut self,
+        event: Event<O>,
+        key: impl Fn(&O) -> String,
+        known: impl Fn(O) -> K,
+    ) -> Vec<String> {
+        match event {
+            Event::Init => {
+                self.listed.clear();
+                Vec::new()
+            }
+            Event::InitApply(object) => {
+                let key = key(&object);
+                self.listed.insert(key.clone());
+                self.objects.insert(key.clone(), known(object));
+                vec![key]
+            }
+            Event::InitDone => {
+                self.complete = true;
+                let listed = std::mem::take(&mut self.listed);
+                let gone = self.objects.keys().filter(|key| !listed.contains(*key));
+                let gone: Vec<String> = gone.cloned().collect();
+                for key in &gone {
+                    self.objects.remove(key);
+                }
+                gone
+            }
+            Event::Apply(object) => {
+                let key = key(&object);
+                self.objects.insert(key.clone(), known(object));
+                vec![key]
+            }
+            Event::Delete(object) => {
+                let key = key(&object);
+                self.objects.remove(&key);
+                vec![key]
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Whom a work is about, and how it is with him: what log lines, labels and counts are taken from.
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::jiff::Timestamp;
+
+use super::super::Key;
+use super::Cache;
+use crate::contract::annotation;
+use crate::contract::name::volume;
+use crate::provisioner::decide::{behind, source_of};
+use crate::sanitize;
+
+/// What a line of the log and a label are taken from: whom a work is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Subject {
+    /// The claim, as `namespace/name`.
+    pub(in super::super) claim: String,
+    /// Name of its volume on an array.
+    pub(in super::super) volume: Option<String>,
+    /// The array that it is on.
+    pub(in super::super) array: Option<String>,
+    /// Its class.
+    pub(in super::super) class: String,
+    /// The kind of what the claim is made from; empty for nothing, or an unknown kind.
+    pub(in super::super) source: &'static str,
+    /// Whether it is being deleted.
+    pub(in super::super) goes: bool,
+    /// Whether there is nothing left to do but to grow.
+    pub(in super::super) is_settled: bool,
+}
+
+/// How a claim is, as far as the cluster tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in super::super) enum State {
+    /// It has a PersistentVolume.
+    Bound,
+    /// It has none yet.
+    Pending,
+    /// It has none, and wants none before its first pod is there.
+    Waiting,
+}
+
+impl Subject {
+    /// Returns the namespace of its claim.
+    pub(in super::super) fn namespace(&self) -> &str {
+        self.claim.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+}
+
+impl State {
+    /// Words for all states, and for one that only who counts attempts knows.
+    pub(in super::super) const WORDS: [&str; 4] = ["bound", "pending", "waiting", "failing"];
+
+    pub(in super::super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Bound => "bound",
+            Self::Pending => "pending",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+impl Cache {
+    /// Returns whom a work is about; none when it is gone, or not ours.
+    pub(in super::super) fn subject(&self, key: &Key) -> Option<Subject> {
+        match key {
+            Key::Claim(uid) => self.claim_subject(uid),
+            Key::Volume(name) | Key::Snapshots(name) => self.volume_subject(name),
+        }
+    }
+
+    fn claim_subject(&self, uid: &str) -> Option<Subject> {
+        let known = self.claims.get(uid)?;
+        let class = known.class.as_deref().unwrap_or_default();
+        if known.is_free && !self.is_ours(class) {
+            return None;
+        }
+        let claim = known.held.open()?;
+        let annotation = |key: &str| claim.metadata.annotations.as_ref()?.get(key);
+        // Of several that were asked, the last one now.
+        let array = annotation(annotation::ARRAY).and_then(|asked| asked.rsplit(',').next());
+        let own = volume(&self.setup.cluster, uid).map(|name| name.to_string());
+        Some(Subject {
+            claim: path(claim.metadata.namespace.as_deref(), claim.metadata.name.as_deref()),
+            volume: annotation(annotation::IMPORT).map(|volume| word(volume)).or(own),
+            array: array.map(word),
+            class: word(class),
+            source: source_kind(&claim),
+            goes: claim.metadata.deletion_timestamp.is_some(),
+            is_settled: self.is_settled(uid),
+        })
+    }
+
+    fn volume_subject(&self, name: &str) -> Option<Subject> {
+        let volume = self.volume(name)?;
+        let array = behind(&volume)?.array;
+        let spec = volume.spec.as_ref();
+        let claim = spec.and_then(|spec| spec.claim_ref.as_ref());
+        let claim = claim.map(|claim| path(claim.namespace.as_deref(), claim.name.as_deref()));
+        Some(Subject {
+            claim: claim.unwrap_or_default(),
+            volume: volume
+                .metadata
+                .annotations
+                .as_ref()
+                .and_then(|all| all.get(annotation::VOLUME))
+                .map(|volume| word(volume)),
+            array: Some(word(&array)),
+            class: word(
+                spec.and_then(|spec| spec.storage_class_name.as_deref()).unwrap_or_default(),
+            ),
+            source: "",
+            goes: volume.metadata.deletion_timestamp.is_some(),
+            is_settled: false,
+        })
+    }
+
+    fn is_ours(&self, class: &str) -> bool {
+        self.classes.objects.get(class).is_some_and(Option::is_some)
+    }
+
+    /// Returns the claims of our classes: how each is, its class, and when it was made.
+    pub(in super::super) fn survey(
+        &self,
+    ) -> impl Iterator<Item = (Key, State, &str, Option<Timestamp>)> {
+        let ours = self.classes.objects.iter().filter_map(|(name, class)| {
+            let waits = class.as_ref()?.as_ref().is_ok_and(|class| class.waits);
+            Some((name.as_str(), waits))
+        });
+        let claims = ours.flat_map(|(class, waits)| {
+            self.claims.of_class(class).map(move |uid| (uid, class, waits))
+        });
+        claims.filter_map(|(uid, class, waits)| {
+            let claim = self.claims.get(uid)?;
+            let state = if claim.is_bound {
+                State::Bound
+            } else if waits && !claim.is_placed {
+                State::Waiting
+            } else {
+                State::Pending
+            };
+            Some((Key::Claim(uid.clone()), state, class, claim.made))
+        })
+    }
+}
+
+/// The kind of what a claim is made from. A closed list: people may write anything there.
+fn source_kind(claim: &PersistentVolumeClaim) -> &'static str {
+    match source_of(claim) {
+        Some(("PersistentVolumeClaim", _)) => "PersistentVolumeClaim",
+        Some(("VolumeSnapshot", _)) => "VolumeSnapshot",
+        _ => "",
+    }
+}
+
+/// A name with its namespace.
+fn path(namespace: Option<&str>, name: Option<&str>) -> String {
+    format!("{}/{}", word(namespace.unwrap_or_default()), word(name.unwrap_or_default()))
+}
+
+/// A name as it may stand in a line of the log and in a label, whoever has written it.
+fn word(name: &str) -> String {
+    const LONGEST: usize = 253;
+    sanitize::line(name, LONGEST)
+}

@@ -1,0 +1,483 @@
+//! Does what has been decided, and says what came of it.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client};
+use serde_json::{Value as Json, json};
+use tracing::warn;
+
+use super::arrays::Arrays;
+use super::fencing::LeaseLost;
+use super::leader_election::Leadership;
+use super::registrar::Registrar;
+use super::snapshot_limit::{self, SnapshotLimit};
+use super::trim::trimmed;
+use crate::arrays::{Array, Error as ArrayError, Fenced, Kind, OnlyIf};
+use crate::concurrency::{Turns, Urgency};
+use crate::contract::Retry;
+use crate::contract::annotation;
+use crate::contract::{FINALIZER, PROVISIONER};
+use crate::provisioner::decide::{
+    BarrierEffect, Effect, EffectError, Listed, ObjectVersion, Outcome, ReadTime, Reason, Severity,
+    mark, quantity,
+};
+use crate::sanitize;
+
+/// Name under which fields are ours, and events come.
+const MANAGER: &str = "pso-gen";
+
+/// Longest text of the API server, or of a webhook behind it, that is told, in characters.
+const WORDS: usize = 600;
+
+/// How many requests the API server gets at once. More make it answer later, and with 429.
+const AT_ONCE: usize = 32;
+
+/// Does things in the cluster and on arrays.
+pub(super) struct Executor {
+    client: Client,
+    arrays: Arrays,
+    leadership: Leadership,
+    registrar: Registrar,
+    reporter: Reporter,
+    snapshots: SnapshotLimit,
+    /// Who may send a request to the API server. Each that is under way is a connection of its own.
+    turns: Turns,
+}
+
+impl Executor {
+    pub(super) fn new(
+        client: Client,
+        arrays: Arrays,
+        leadership: Leadership,
+        registrar: Registrar,
+    ) -> Self {
+        let reporter = Reporter { controller: PROVISIONER.to_owned(), instance: None };
+        Self {
+            client,
+            arrays,
+            leadership,
+            registrar,
+            reporter,
+            snapshots: SnapshotLimit::default(),
+            turns: Turns::new(AT_ONCE),
+        }
+    }
+
+    /// Does one thing, when its turn has come.
+    pub(super) async fn act(&self, effect: Effect) -> Result<Outcome, EffectError> {
+        let _turn = self.snapshots.turn(&effect).await;
+        let _turn =
+            if effect.is_for_array() { None } else { Some(self.turns.take(Urgency::Does).await) };
+        if !self.leadership.leads() {
+            return Err(EffectError::NotLeading);
+        }
+        // Thousands may wait for their turn: what the work itself needs comes with the turn.
+        if effect.is_for_array() {
+            return Box::pin(self.on_array(effect)).await;
+        }
+        let reads = matches!(effect, Effect::ReadClaim { .. });
+        let outcome = Box::pin(self.in_cluster(effect)).await?;
+        // What is answered to a write is remembered while a claim is worked on.
+        Ok(if reads { outcome } else { trimmed(outcome) })
+    }
+
+    /// Asks an array once more for those of its volumes that have some ids; an error takes the place of the list.
+    pub(super) async fn look_up(&self, mut listed: Listed, ids: &[String]) -> Listed {
+        listed.volumes = match listed.volumes {
+            Ok(volumes) => self.arrays.look_up(&listed.array, volumes, ids).await,
+            away => away,
+        };
+        listed
+    }
+
+    /// Does one thing on an array.
+    async fn on_array(&self, effect: Effect) -> Result<Outcome, EffectError> {
+        match effect {
+            Effect::EnsureVolume { array, array_id, wanted } => {
+                let made = self.array(&array, array_id, None)?.ensure(&wanted).await;
+                Ok(Outcome::Volume(Some(made.map_err(|error| told(&error))?)))
+            }
+            Effect::FindVolume { array, array_id, name } => {
+                let found = self.array(&array, array_id, None)?.describe(&name).await;
+                Ok(Outcome::Volume(found.map_err(|error| told(&error))?))
+            }
+            Effect::DestroyVolume { array, array_id, volume, owner, read } => {
+                let array = self.array(&array, array_id, Some(read))?;
+                self.registrar.check_to_destroy(array.as_ref()).await?;
+                array.destroy(&volume, &owner).await.map_err(|error| told(&error))?;
+                Ok(Outcome::Good)
+            }
+            Effect::ExpandVolume { array, array_id, volume, size } => {
+                let grown = self.array(&array, Some(array_id), None)?.grow(&volume, size).await;
+                let grown = grown.map_err(|error| told(&error))?;
+                Ok(Outcome::Volume(Some(grown)))
+            }
+            Effect::ListSnapshots { ref array, .. }
+            | Effect::TakeSnapshot { ref array, .. }
+            | Effect::DestroySnapshot { ref array, .. } => {
+                let read = match &effect {
+                    Effect::DestroySnapshot { read, .. } => *read,
+                    _ => None,
+                };
+                let array = self.array(array, None, read)?;
+                if read.is_some() {
+                    self.registrar.check_to_destroy(array.as_ref()).await?;
+                }
+                snapshot_limit::act(array.as_ref(), &effect, self.leadership.now()).await
+            }
+            _ => Ok(Outcome::Good),
+        }
+    }
+
+    /// Does one thing in the cluster.
+    async fn in_cluster(&self, effect: Effect) -> Result<Outcome, EffectError> {
+        match effect {
+            Effect::RecordIntent { claim, asked, ids, import, size: _ } => {
+                let import = import.map(|volume| volume.to_string());
+                let metadata = json!({
+                    "uid": claim.uid, "resourceVersion": claim.version, "finalizers": [FINALIZER],
+                    "annotations": {
+                        annotation::ARRAY: asked.join(","), annotation::ARRAY_ID: ids.join(","), annotation::IMPORT: import,
+                    },
+                });
+                self.patch_claim(&claim, metadata).await
+            }
+            Effect::Reschedule { claim } => {
+                let metadata = json!({
+                    "uid": claim.uid, "resourceVersion": claim.version,
+                    "annotations": {annotation::SELECTED_NODE: null},
+                });
+                self.patch_claim(&claim, metadata).await
+            }
+            Effect::RemoveClaimFinalizer { claim } => {
+                self.patch_claim(&claim, without_finalizer(&claim)).await
+            }
+            Effect::ReadClaim { namespace, name } => {
+                let read = self.claims(&namespace).get_opt(&name).await;
+                Ok(Outcome::Claim(read.map_err(|error| refused(&error))?.map(Box::new)))
+            }
+            Effect::SetResizing { claim, size } => self.patch_status(&claim, resizing(size)).await,
+            Effect::SetResized { claim, size, on_node: true } => {
+                self.patch_status(&claim, resized_but_for_the_node(size)).await
+            }
+            Effect::SetResized { claim, size, on_node: false } => {
+                self.patch_status(&claim, resized(size)).await
+            }
+            Effect::CreatePersistentVolume(volume) => {
+                let made = self.volumes().create(&PostParams::default(), &volume).await;
+                Ok(Outcome::PersistentVolume(Some(Box::new(
+                    made.map_err(|error| refused(&error))?,
+                ))))
+            }
+            Effect::ReadPersistentVolume { name } => {
+                let now = self.leadership.now();
+                let read = self.volumes().get_opt(&name).await.map_err(|error| refused(&error))?;
+                Ok(Outcome::Read(now, read.map(Box::new)))
+            }
+            Effect::SetPersistentVolumeBound { volume } => {
+                let patch = Patch::Strategic(json!({
+                    "metadata": {"uid": volume.uid}, "status": {"phase": "Bound"},
+                }));
+                let written = self.volumes().patch_status(&volume.name, &params(), &patch).await;
+                let written = written.map_err(|error| refused(&error))?;
+                Ok(Outcome::PersistentVolume(Some(Box::new(written))))
+            }
+            Effect::BindClaim { claim, volume } => self.bind(&claim, &volume).await,
+            Effect::SetClaimBound { claim, volume } => {
+                let spec = volume.spec.unwrap_or_default();
+                let status = json!({
+                    "phase": "Bound", "accessModes": spec.access_modes, "capacity": spec.capacity,
+                });
+                self.patch_status(&claim, status).await
+            }
+            Effect::DeletePersistentVolume { volume } => self.delete(volume).await,
+            Effect::RemovePersistentVolumeFinalizer { volume } => {
+                let mut metadata = without_finalizer(&volume);
+                metadata["resourceVersion"] = volume.version.clone().into();
+                let patch = Patch::Strategic(json!({ "metadata": metadata }));
+                gone_is_good(self.volumes().patch(&volume.name, &params(), &patch).await)
+            }
+            Effect::RestoreFinalizer { volume } => {
+                let patch = Patch::Strategic(json!({"metadata": {
+                    "uid": volume.uid, "resourceVersion": volume.version, "finalizers": [FINALIZER],
+                }}));
+                gone_is_good(self.volumes().patch(&volume.name, &params(), &patch).await)
+            }
+            Effect::SetCapacity { volume, size } => {
+                let patch = Patch::Strategic(json!({
+                    "metadata": {"uid": volume.uid, "resourceVersion": volume.version},
+                    "spec": {"capacity": {"storage": quantity(size)}},
+                }));
+                let written = self.volumes().patch(&volume.name, &params(), &patch).await;
+                let written = written.map_err(|error| refused(&error))?;
+                Ok(Outcome::PersistentVolume(Some(Box::new(written))))
+            }
+            // Done without anybody waiting for them; see `Reconciler`.
+            _ => Ok(Outcome::Good),
+        }
+    }
+
+    /// Not held to the version that was seen: Kubernetes' own controller writes on claims of this age, and
+    /// the API server lets nobody bind a claim to another PersistentVolume than it is bound to.
+    async fn bind(&self, claim: &ObjectVersion, volume: &str) -> Result<Outcome, EffectError> {
+        let mut metadata = without_finalizer(claim);
+        metadata["annotations"] =
+            json!({annotation::BIND_COMPLETED: "yes", annotation::BOUND_BY_CONTROLLER: "yes"});
+        let patch =
+            Patch::Strategic(json!({ "metadata": metadata, "spec": {"volumeName": volume} }));
+        let claims = self.claims(claim.namespace.as_deref().unwrap_or_default());
+        match claims.patch(&claim.name, &params(), &patch).await {
+            Ok(bound) => Ok(Outcome::Claim(Some(Box::new(bound)))),
+            // Kubernetes has bound it to another one meanwhile: nothing is wrong, and what was made goes.
+            Err(error) if is(&error, 422) => {
+                let there = claims.get_opt(&claim.name).await.map_err(|error| refused(&error))?;
+                let elsewhere = there.filter(|there| {
+                    let bound = there.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+                    there.metadata.uid.as_ref() == Some(&claim.uid)
+                        && bound.is_some_and(|bound| !bound.is_empty() && bound != volume)
+                });
+                elsewhere.map_or_else(
+                    || Err(refused(&error)),
+                    |there| Ok(Outcome::Claim(Some(Box::new(there)))),
+                )
+            }
+            Err(error) => Err(refused(&error)),
+        }
+    }
+
+    /// Creates or deletes a mark.
+    pub(super) async fn mark(&self, effect: BarrierEffect) -> Result<(), EffectError> {
+        let _turn = self.turns.take(Urgency::Does).await;
+        if !self.leadership.leads() {
+            return Err(EffectError::NotLeading);
+        }
+        match effect {
+            BarrierEffect::Create(name) => {
+                let made = self.volumes().create(&PostParams::default(), &mark(&name)).await;
+                made.map(drop).map_err(|error| refused(&error))
+            }
+            BarrierEffect::Delete(name) => {
+                gone_is_good(self.volumes().delete(&name, &DeleteParams::default()).await).map(drop)
+            }
+            // Done without anybody waiting for it; see `Reconciler`.
+            BarrierEffect::Soon => Ok(()),
+        }
+    }
+
+    async fn delete(&self, volume: ObjectVersion) -> Result<Outcome, EffectError> {
+        let preconditions =
+            Preconditions { uid: Some(volume.uid), resource_version: Some(volume.version) };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        gone_is_good(self.volumes().delete(&volume.name, &params).await)
+    }
+
+    /// Tells people something about an object. That it cannot be told is no reason to stop.
+    pub(super) async fn tell(
+        &self,
+        object: ObjectReference,
+        severity: Severity,
+        reason: Reason,
+        message: String,
+    ) {
+        let type_ = match severity {
+            Severity::Normal => EventType::Normal,
+            Severity::Warning => EventType::Warning,
+        };
+        let event = Event {
+            type_,
+            reason: reason.as_str().to_owned(),
+            note: Some(shortened(&message)),
+            action: "Provision".to_owned(),
+            secondary: None,
+        };
+        let _turn = self.turns.take(Urgency::Tells).await;
+        // A recorder for each: one remembers all events for minutes, and counts a second one of the same
+        // reason, whatever it says, as the first one again.
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+        if !self.leadership.leads() {
+            return;
+        }
+        if let Err(error) = recorder.publish(&event, &object).await {
+            let (namespace, name) = (object.namespace, object.name);
+            warn!(%error, %reason, namespace, name, "event not published");
+        }
+    }
+
+    fn volumes(&self) -> Api<PersistentVolume> {
+        Api::all(self.client.clone())
+    }
+
+    fn claims(&self, namespace: &str) -> Api<PersistentVolumeClaim> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Returns an array of the storage document, which must have an id when one is given. It is asked to
+    /// change something only while this process leads, and for a short time after a moment when one is given.
+    fn array(
+        &self,
+        name: &str,
+        array_id: Option<String>,
+        read: Option<ReadTime>,
+    ) -> Result<Arc<dyn Array>, EffectError> {
+        let array = self.arrays.get(name).ok_or_else(|| EffectError::Array {
+            reason: "UnknownArray",
+            message: format!("the storage document has no array {name}"),
+            retry: Retry::Later,
+        })?;
+        self.registrar.check(name)?;
+        let fence = Some(self.leadership.fence(read));
+        Ok(array.only_if(OnlyIf { array_id, fence }))
+    }
+
+    async fn patch_status(
+        &self,
+        claim: &ObjectVersion,
+        status: Json,
+    ) -> Result<Outcome, EffectError> {
+        let namespace = claim.namespace.as_deref().unwrap_or_default();
+        let claims = self.claims(namespace);
+        let patch = Patch::Strategic(json!({
+            "metadata": {"uid": claim.uid, "resourceVersion": claim.version}, "status": status,
+        }));
+        let patched = claims.patch_status(&claim.name, &params(), &patch).await;
+        Ok(Outcome::Claim(Some(Box::new(patched.map_err(|error| refused(&error))?))))
+    }
+
+    async fn patch_claim(
+        &self,
+        claim: &ObjectVersion,
+        metadata: Json,
+    ) -> Result<Outcome, EffectError> {
+        let namespace = claim.namespace.as_deref().unwrap_or_default();
+        let claims = self.claims(namespace);
+        let patch = Patch::Strategic(json!({ "metadata": metadata }));
+        match claims.patch(&claim.name, &params(), &patch).await {
+            Ok(claim) => Ok(Outcome::Claim(Some(Box::new(claim)))),
+            Err(error) if is(&error, 404) => Ok(Outcome::Claim(None)),
+            Err(error) => Err(refused(&error)),
+        }
+    }
+}
+
+/// A claim's status while its volume is made larger, as the CSI project's resizer writes it.
+fn resizing(size: u64) -> Json {
+    json!({
+        "allocatedResources": {"storage": quantity(size)},
+        "allocatedResourceStatuses": {"storage": "ControllerResizeInProgress"},
+        "conditions": [{"type": "Resizing", "status": "True", "lastTransitionTime": now()}],
+    })
+}
+
+/// The same when the volume is larger, and its node has to make the file system so.
+fn resized_but_for_the_node(size: u64) -> Json {
+    json!({
+        "allocatedResources": {"storage": quantity(size)},
+        "allocatedResourceStatuses": {"storage": "NodeResizePending"},
+        "conditions": [
+            {"type": "FileSystemResizePending", "status": "True", "lastTransitionTime": now()},
+            {"$patch": "delete", "type": "Resizing"},
+        ],
+    })
+}
+
+/// The same when all is done.
+fn resized(size: u64) -> Json {
+    json!({
+        "capacity": {"storage": quantity(size)},
+        "allocatedResourceStatuses": {"storage": null},
+        "conditions": [{"$patch": "delete", "type": "Resizing"}],
+    })
+}
+
+fn now() -> Time {
+    Time(Timestamp::now())
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+/// A change of metadata that takes our finalizer off the object with this UID and no other.
+fn without_finalizer(object: &ObjectVersion) -> Json {
+    json!({"uid": object.uid, "$deleteFromPrimitiveList/finalizers": [FINALIZER]})
+}
+
+/// Returns what an event may say: the API server refuses one with more bytes.
+fn shortened(note: &str) -> String {
+    const LONGEST: usize = 1024;
+    let mut note = sanitize::line(note, LONGEST);
+    if note.len() > LONGEST {
+        let end = (0..=LONGEST - '…'.len_utf8()).rev().find(|end| note.is_char_boundary(*end));
+        note.truncate(end.unwrap_or_default());
+        note.push('…');
+    }
+    note
+}
+
+fn gone_is_good<T>(result: kube::Result<T>) -> Result<Outcome, EffectError> {
+    match result {
+        Ok(_) => Ok(Outcome::Good),
+        Err(error) if is(&error, 404) => Ok(Outcome::Good),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+fn is(error: &kube::Error, code: u16) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == code)
+}
+
+fn refused(error: &kube::Error) -> EffectError {
+    match error {
+        kube::Error::Service(error) if error.is::<LeaseLost>() => EffectError::NotLeading,
+        kube::Error::Api(status) if status.reason == "AlreadyExists" => EffectError::Exists,
+        kube::Error::Api(status) if status.code == 409 => EffectError::Conflict,
+        kube::Error::Api(status) if status.code == 404 => EffectError::Conflict,
+        // Its text would say the same twice.
+        kube::Error::Api(status) => EffectError::Cluster(sanitize::line(&status.message, WORDS)),
+        _ => {
+            let cause = sanitize::without_links(&super::unreachable::cause(error));
+            EffectError::Cluster(sanitize::line(&cause, WORDS))
+        }
+    }
+}
+
+pub(super) fn told(error: &ArrayError) -> EffectError {
+    if let Kind::Fenced(Fenced::NotLeading) = error.kind() {
+        return EffectError::NotLeading;
+    }
+    EffectError::Array { reason: error.reason(), message: error.to_string(), retry: error.retry() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_never_says_more_than_it_may() {
+        assert_eq!(shortened("short"), "short");
+        assert_eq!(shortened(&"a".repeat(1024)).len(), 1024);
+        let long = shortened(&format!("a{}", "é".repeat(1000)));
+        assert!(long.len() <= 1024 && long.ends_with("é…"), "{long}");
+    }
+
+    #[test]
+    fn what_the_api_server_says_is_told_once() {
+        let status = kube::core::Status::failure("the policy says no", "Forbidden");
+        let trouble = refused(&kube::Error::Api(status.boxed()));
+        assert_eq!(trouble, EffectError::Cluster("the policy says no".to_owned()));
+        let hostile = format!("no\n\u{1b}[2J{}", "x".repeat(2 << 20));
+        let status = kube::core::Status::failure(&hostile, "Forbidden");
+        let EffectError::Cluster(told) = refused(&kube::Error::Api(status.boxed())) else {
+            panic!("it is the cluster's");
+        };
+        assert!(
+            told.starts_with("no \u{fffd}[2Jxx") && told.chars().count() == WORDS + 1,
+            "{told}"
+        );
+    }
+}

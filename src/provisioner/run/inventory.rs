@@ -1,0 +1,114 @@
+//! Reads all that there is at one moment, for a person or a program that asks how things are.
+
+use futures::future::join_all;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
+use kube::{Api, Client};
+
+use super::arrays::{ArrayMonitor, Arrays};
+use super::metrics::Metrics;
+use super::now;
+use super::registrar::{IDENTITY_OF, registrations};
+use super::trim::{Trim, Trimmed};
+use super::watches::PAGE;
+use crate::contract::PROVISIONER;
+use crate::provisioner::decide::{identity, suspects};
+use crate::provisioner::report::Inventory;
+
+/// Reads all that there is. The arrays' volumes come first: what is seen there was known to the cluster
+/// before, and is looked for there afterwards.
+pub async fn inventory(
+    client: &Client,
+    arrays: Option<&Arrays>,
+    lease: Option<(&str, &str)>,
+) -> Result<Inventory, kube::Error> {
+    let mut inventory = Inventory::default();
+    if let Some(arrays) = arrays {
+        let mut array_monitor = ArrayMonitor::new(arrays.clone(), Metrics::default());
+        (inventory.listed, inventory.arrays) = futures::join!(arrays.list(), array_monitor.look());
+        let there = arrays.all().map(|array| async {
+            let there = registrations(array.as_ref(), &arrays.setup().cluster).await.ok()?;
+            Some((array.name().to_owned(), there))
+        });
+        inventory.registrations = join_all(there).await.into_iter().flatten().collect();
+        inventory.setup = Some(arrays.setup().clone());
+        // Who may not read it is told of nothing that follows from it.
+        let namespaces = Api::<Namespace>::all(client.clone());
+        let uid = namespaces.get(IDENTITY_OF).await.ok().and_then(|it| it.metadata.uid);
+        inventory.identity = uid.as_deref().and_then(identity);
+    }
+    let own = format!("reportingController={PROVISIONER}");
+    (inventory.claims, inventory.volumes, inventory.classes, inventory.events) =
+        futures::try_join!(all(client, ""), all(client, ""), all(client, ""), all(client, &own),)?;
+    if let Some(arrays) = arrays {
+        for listed in &mut inventory.listed {
+            let Ok((array_id, there)) = &listed.volumes else { continue };
+            let ids = suspects(array_id, there, &inventory.volumes);
+            if !ids.is_empty() {
+                let there = (array_id.clone(), there.clone());
+                listed.volumes = arrays.look_up(&listed.array, there, &ids).await;
+            }
+        }
+    }
+    if let Some((namespace, name)) = lease {
+        let leases = Api::<Lease>::namespaced(client.clone(), namespace);
+        inventory.lease = leases.get_opt(name).await?;
+    }
+    inventory.now = now();
+    Ok(inventory)
+}
+
+/// How often a page is asked for that does not come, or is too large.
+const TRIES: usize = 5;
+
+/// Lists all objects of a kind, page by page; of each is kept what is looked at.
+pub(super) async fn all<K>(client: &Client, fields: &str) -> Result<Vec<K>, kube::Error>
+where
+    K: kube::Resource<DynamicType = ()> + Trim + Clone + std::fmt::Debug,
+    K: serde::de::DeserializeOwned,
+{
+    let mut objects = Vec::new();
+    let keep = |object| {
+        objects.push(object);
+        true
+    };
+    each(client, fields, keep).await?;
+    Ok(objects)
+}
+
+/// Looks at all objects of a kind, page by page, until `look` has seen enough and returns `false`.
+pub(super) async fn each<K>(
+    client: &Client,
+    fields: &str,
+    mut look: impl FnMut(K) -> bool,
+) -> Result<(), kube::Error>
+where
+    K: kube::Resource<DynamicType = ()> + Trim + Clone + std::fmt::Debug,
+    K: serde::de::DeserializeOwned,
+{
+    let api = Api::<Trimmed<K>>::all(client.clone());
+    let mut params = ListParams::default().limit(PAGE);
+    if !fields.is_empty() {
+        params = params.fields(fields);
+    }
+    loop {
+        let mut tries = 1;
+        let page = loop {
+            match api.list(&params).await {
+                // Whoever sends it has learnt by then to ask for fewer objects: see `pages`.
+                Err(kube::Error::Service(_)) if tries < TRIES => tries += 1,
+                page => break page?,
+            }
+        };
+        for object in page.items {
+            if !look(object.0) {
+                return Ok(());
+            }
+        }
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(()),
+        }
+    }
+}

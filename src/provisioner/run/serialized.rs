@@ -1,0 +1,61 @@
+//! Objects in as little memory as they take: as the text that they came as. Thousands are held, few are looked
+//! at in a second, and a typed PersistentVolume alone is some kilobytes of absent fields. Knows no kind.
+
+use std::marker::PhantomData;
+
+use kube::Resource;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// An object that can be opened.
+#[derive(Debug)]
+pub(super) struct Serialized<K> {
+    json: Box<[u8]>,
+    of: PhantomData<fn() -> K>,
+}
+
+impl<K: Resource + Serialize + DeserializeOwned> Serialized<K> {
+    /// Holds an object, without what is large and never looked at.
+    pub(super) fn new(mut object: K) -> Self {
+        object.meta_mut().managed_fields = None;
+        let json = serde_json::to_vec(&object).unwrap_or_default();
+        Self { json: json.into(), of: PhantomData }
+    }
+
+    /// Returns the object. None if it could not be written or read, which no object of the API server is
+    /// known to do; it counts as one that has not been seen.
+    pub(super) fn open(&self) -> Option<K> {
+        #[cfg(test)]
+        OPENED.with(|opened| opened.set(opened.get() + 1));
+        serde_json::from_slice(&self.json).ok()
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    static OPENED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Returns how often objects were opened by this thread: what a decision costs.
+#[cfg(test)]
+pub(super) fn opened() -> usize {
+    OPENED.with(std::cell::Cell::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::PersistentVolume;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+
+    use super::*;
+
+    #[test]
+    fn an_object_comes_out_as_it_went_in() {
+        let mut volume = crate::provisioner::decide::mark("zz");
+        let without = volume.clone();
+        volume.metadata.managed_fields = Some(vec![ManagedFieldsEntry::default()]);
+        let held = Serialized::new(volume);
+        assert_eq!(held.open().as_ref(), Some(&without));
+        assert!(held.json.len() * 4 < size_of::<PersistentVolume>(), "{}", held.json.len());
+    }
+}
