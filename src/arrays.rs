@@ -17,6 +17,7 @@ mod error;
 mod fence;
 mod flasharray;
 mod flashblade;
+mod identity;
 mod lifecycle;
 mod limits;
 mod rest;
@@ -39,8 +40,9 @@ pub use error::{Error, Kind};
 pub use fence::{Fence, Fenced, OnlyIf};
 pub use flasharray::{Connection, FlashArray, Host};
 pub use flashblade::FlashBlade;
+pub use identity::Identity;
 pub use limits::Pace;
-pub use rest::{Endpoint, Identity};
+pub use rest::Endpoint;
 pub use token::TokenFile;
 pub use trust::Trust;
 

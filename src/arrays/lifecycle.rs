@@ -14,7 +14,8 @@ use super::capacity;
 use super::convergence::{Goal, Start, reach};
 use super::error::{Error, Kind};
 use super::fence::OnlyIf;
-use super::rest::{Identity, Rest, Talk, one_of, quoted};
+use super::identity::Identity;
+use super::rest::{Rest, Talk, one_of, quoted};
 use super::snapshot::SnapshotResource;
 use crate::contract::{
     Capacity, Owner, Snapshot, SnapshotSuffix, Transport, Volume, VolumeId, VolumeName,

@@ -15,6 +15,7 @@ use super::bounded::{Few, maybe, maybe_id};
 use super::certificate_error::Distrust;
 use super::error::{Error, Kind};
 use super::fence::OnlyIf;
+use super::identity::Identity;
 use super::limits::{Gate, Pace};
 use super::session::{Keys, Refused, Session, Sessions, scrub};
 use super::token::TokenFile;
@@ -50,19 +51,6 @@ pub struct Endpoint {
     pub id: Option<String>,
     /// How hard it is asked.
     pub pace: Pace,
-}
-
-/// Which array it is, as it says itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Identity {
-    /// Its id, which outlives changes of name and address.
-    pub id: String,
-    /// Its own name.
-    pub name: String,
-    /// Version of its operating environment (Purity).
-    pub purity: String,
-    /// REST version that is used with it.
-    pub rest: String,
 }
 
 /// In what the two kinds of array differ before anything has been asked for.

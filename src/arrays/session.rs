@@ -9,7 +9,7 @@ use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 
 use super::error::{Error, Kind};
-use super::rest::Identity;
+use super::identity::Identity;
 use super::token::Token;
 use super::version::Version;
 use crate::sanitize;

@@ -1,5 +1,6 @@
 //! What an array's certificate is held against. There is no way to hold it against nothing.
 
+use crate::contract::certificate_pin;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,12 +31,7 @@ pub enum Trust {
 impl Trust {
     /// Returns a pin from `sha256:` and 64 hexadecimal digits.
     pub fn pin(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix("sha256:").filter(|digits| digits.len() == 64)?;
-        let mut pin = [0; 32];
-        for (byte, at) in pin.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
-        }
-        Some(Self::Pin(pin))
+        certificate_pin(text).map(Self::Pin)
     }
 
     /// Reads the file of authorities, if there is one.

@@ -7,6 +7,7 @@ mod app;
 mod blame;
 mod catalogue;
 mod expression;
+mod folder;
 mod instantiate;
 mod language;
 mod library;
@@ -19,11 +20,12 @@ mod verify;
 
 pub use app::{App, AppVolume, Class, ClassKind, Classes, Exposed, Networks, Secret, Talk};
 pub(crate) use app::{PURE_BLOCK, PURE_FILE};
+pub use folder::Folder;
 pub use instantiate::{instantiate, name_of};
 pub use language::{
     Component, EnvValue, Exposure, FileContent, FileMount, HttpProbe, Job, Mount, Pods, Probe,
     ProbeAction, Program, Scale, Schedule, SecretKeys, Serving, Step, Update, When, Writable,
     blueprint_shape,
 };
-pub use library::{Folder, Library};
+pub use library::Library;
 pub use load::Blueprint;

@@ -22,6 +22,7 @@ mod scale;
 mod secret;
 mod service;
 mod storage;
+mod storage_class;
 mod wave;
 mod way_in;
 mod workload;
@@ -40,7 +41,8 @@ pub use namespace::namespace;
 pub(crate) use network::{is_never, never};
 pub(crate) use platform::refused_volumes;
 pub use platform::with_amounts;
-pub use storage::{Storage, storage};
+pub use storage::storage;
+pub use storage_class::Storage;
 pub use wave::order;
 
 /// What an app becomes.
@@ -59,7 +61,8 @@ pub fn compile(app: &App) -> (Option<Compiled>, Vec<Diagnostic>) {
     if any_error(&diagnostics) {
         return (None, diagnostics);
     }
-    let context = Context { app, waves: wave::waves(app), files: config::contents(app) };
+    let scripts = [ownership::script(app), secret::script(app)].into_iter().flatten();
+    let context = Context { app, waves: wave::waves(app), files: config::contents(app, scripts) };
     let mut objects = Vec::new();
     objects.extend(access::service_account(&context));
     objects.extend(config::config_map(&context));

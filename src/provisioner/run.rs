@@ -7,12 +7,14 @@
 mod apply;
 mod arrays;
 mod cache;
+mod effect_error;
 mod executor;
 mod fencing;
 mod http;
 mod instrument;
 mod inventory;
 mod leader_election;
+mod listing;
 mod log;
 mod metrics;
 mod orphan;

@@ -1,11 +1,11 @@
 //! All blueprints of a run: those that we ship and those that users keep beside their apps.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use include_dir::{Dir, include_dir};
 
 use super::catalogue::Catalogue;
+use super::folder::Folder;
 use super::load::{Blueprint, FILE, PART_FILE, Validation};
 use crate::compiler::diagnostic::{Diagnostic, Sources};
 use crate::compiler::yaml;
@@ -14,15 +14,6 @@ use crate::compiler::yaml;
 static SHIPPED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/blueprints");
 /// The file beside blueprint folders that maps names to images.
 const CATALOGUE: &str = "catalogue.yaml";
-
-/// A folder of text files, already read.
-#[derive(Debug, Clone, Default)]
-pub struct Folder {
-    /// How it is named to people: its path.
-    pub name: String,
-    /// Texts by file name.
-    pub files: BTreeMap<String, Arc<str>>,
-}
 
 /// The blueprints of a run, parsed when first asked for.
 #[derive(Debug, Default)]

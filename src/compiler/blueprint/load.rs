@@ -4,8 +4,8 @@ use indexmap::IndexMap;
 use minijinja::Value as Evaluated;
 
 use super::catalogue::Catalogue;
+use super::folder::Folder;
 use super::language::{SecretKeys, blueprint_shape};
-use super::library::Folder;
 use super::parameter::Declared;
 use super::scope::Variables;
 use super::template::Template;

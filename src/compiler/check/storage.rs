@@ -15,11 +15,11 @@ use std::collections::HashSet;
 
 use address::Management;
 
-use crate::arrays::Trust;
 use crate::compiler::blueprint::{PURE_BLOCK, PURE_FILE};
 use crate::compiler::diagnostic::{Code, Diagnostic, nearest};
 use crate::compiler::yaml::Node;
 use crate::contract::VolumeName;
+use crate::contract::certificate_pin;
 use crate::contract::storage::{
     ArraySpec, ArrayType, BaseClass, ClassSpec, ImportSpec, SecretSource,
 };
@@ -286,7 +286,7 @@ fn reached(array: &ArraySpec, index: usize, node: &Node) -> Vec<Diagnostic> {
         }
     }
     if let Some(pin) = &array.pin {
-        if Trust::pin(pin).is_none() {
+        if certificate_pin(pin).is_none() {
             let message = format!("{pin} is no digest of a key", pin = quoted(pin));
             let fix = "write `sha256:` and 64 hexadecimal digits";
             found.push(wrong("pin", Code::BadValue, &message, fix));

@@ -40,19 +40,17 @@ pub(super) fn config_map(context: &Context<'_>) -> Option<Object> {
     })
 }
 
-/// All contents by key.
-pub(super) fn contents(app: &App) -> BTreeMap<Cow<'_, str>, Cow<'_, str>> {
+/// A script of the compiler's own that pods run: its key among the app's files, and its text.
+pub(super) type Script = (&'static str, &'static str);
+
+/// All contents by key: the blueprint's files, those texts that stand in the blueprint, and scripts.
+pub(super) fn contents(
+    app: &App,
+    scripts: impl IntoIterator<Item = Script>,
+) -> BTreeMap<Cow<'_, str>, Cow<'_, str>> {
     let files = app.files.iter().map(|(key, text)| (Cow::from(key), Cow::from(text.as_ref())));
     let mut contents: BTreeMap<_, _> = files.collect();
-    let mut script = |key: &'static str, text: &'static str| {
-        contents.insert(Cow::Borrowed(key), Cow::Borrowed(text));
-    };
-    if super::ownership::is_needed(app) {
-        script(super::ownership::FILE, super::ownership::SCRIPT);
-    }
-    if super::secret::is_needed(app) {
-        script(super::secret::FILE, super::secret::SCRIPT);
-    }
+    contents.extend(scripts.into_iter().map(|(key, text)| (Cow::from(key), Cow::from(text))));
     let components = app.components.iter().map(|(name, c)| (name, &c.program));
     for (name, program) in components.chain(app.jobs.iter().map(|(name, j)| (name, &j.program))) {
         contents.extend(texts(name, program));

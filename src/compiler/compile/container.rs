@@ -355,3 +355,15 @@ pub(super) fn probe(probe: &Probe) -> PodProbe {
     }
     out
 }
+
+/// What a step of a few system calls needs.
+pub(super) fn small() -> ResourceRequirements {
+    let amounts = |cpu: &str, memory: &str, storage: &str| {
+        let words = [("cpu", cpu), ("memory", memory), ("ephemeral-storage", storage)];
+        words.map(|(name, amount)| (name.to_owned(), amount.to_owned())).into()
+    };
+    resources(&Resources {
+        requests: amounts("10m", "16Mi", "1Mi"),
+        limits: amounts("500m", "64Mi", "64Mi"),
+    })
+}

@@ -4,24 +4,23 @@
 //! an app file switches this step too.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ResourceRequirements, SecurityContext, VolumeMount,
+    Capabilities, Container, SecurityContext, VolumeMount,
 };
 
-use super::container::{PodVolumes, resources, scripts_mount, unprivileged};
+use super::config::Script;
+use super::container::{PodVolumes, scripts_mount, small, unprivileged};
 use crate::compiler::blueprint::{App, AppVolume, ClassKind, Program};
 use crate::compiler::spec::Ownership;
-use crate::contract::Resources;
 
-/// Name of the script among the app's files.
-pub(super) const FILE: &str = "volume-owner.sh";
-/// The script.
-pub(super) const SCRIPT: &str = include_str!("volume-owner.sh");
+/// The script, and its key among the app\'s files.
+const SCRIPT: Script = ("volume-owner.sh", include_str!("volume-owner.sh"));
 
-/// Whether any volume of the app needs the step.
-pub(super) fn is_needed(app: &App) -> bool {
+/// Returns the script when a volume of the app needs the step.
+pub(super) fn script(app: &App) -> Option<Script> {
     let jobs = app.jobs.iter().map(|(name, job)| (name, &job.program));
     let programs = app.components.iter().map(|(name, c)| (name, &c.program)).chain(jobs);
-    programs.into_iter().any(|(name, program)| !own_volumes(app, name, program).is_empty())
+    let mut programs = programs.into_iter();
+    programs.any(|(name, program)| !own_volumes(app, name, program).is_empty()).then_some(SCRIPT)
 }
 
 /// The steps of a component or job, for the volumes of which it is the first user.
@@ -85,7 +84,7 @@ fn step(
     program: &Program,
     volumes: &mut PodVolumes,
 ) -> Container {
-    let script = volumes.script(FILE);
+    let script = volumes.script(SCRIPT.0);
     let mut args = vec![word.to_owned()];
     let mut mounts = vec![scripts_mount()];
     for (name, volume) in own {
@@ -131,16 +130,4 @@ fn as_root() -> SecurityContext {
         }),
         ..unprivileged(true)
     }
-}
-
-/// What a step of a few system calls needs.
-pub(super) fn small() -> ResourceRequirements {
-    let amounts = |cpu: &str, memory: &str, storage: &str| {
-        let words = [("cpu", cpu), ("memory", memory), ("ephemeral-storage", storage)];
-        words.map(|(name, amount)| (name.to_owned(), amount.to_owned())).into()
-    };
-    resources(&Resources {
-        requests: amounts("10m", "16Mi", "1Mi"),
-        limits: amounts("500m", "64Mi", "64Mi"),
-    })
 }

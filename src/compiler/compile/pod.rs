@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::container::small;
 use super::container::{
     PodVolumes, container, environment, probe, scripts_mount, seed_mount, some, sorted,
     unprivileged,
@@ -167,7 +168,7 @@ fn seeds(program: &Program, main: &Container) -> Vec<Container> {
         // Not `-a`: the folder itself is root's, and only its owner may set times and modes.
         command: Some(["cp", "-R", &format!("{path}/."), "/seed/"].map(str::to_owned).to_vec()),
         volume_mounts: Some(vec![seed_mount(path, "/seed")]),
-        resources: Some(ownership::small()),
+        resources: Some(small()),
         security_context: Some(unprivileged(true)),
         ..Container::default()
     };

@@ -13,18 +13,16 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest, Sha256};
 
-use super::config::short;
-use super::container::{PodVolumes, scripts_mount, unprivileged};
+use super::config::{Script, short};
+use super::container::{PodVolumes, scripts_mount, small, unprivileged};
 use super::names::labels;
-use super::{Context, ownership, wave};
+use super::{Context, wave};
 use crate::compiler::blueprint::App;
 use crate::compiler::manifest::Object;
 use crate::contract::annotation;
 
-/// Name of the script among the app's files.
-pub(super) const FILE: &str = "fill-secret.sh";
-/// The script.
-pub(super) const SCRIPT: &str = include_str!("fill-secret.sh");
+/// The script, and its key among the app\'s files.
+const SCRIPT: Script = ("fill-secret.sh", include_str!("fill-secret.sh"));
 /// Name of the step, as a component's.
 pub(super) const PART: &str = "secrets";
 /// A user that owns nothing.
@@ -33,6 +31,11 @@ const NOBODY: i64 = 65532;
 /// Whether the app has a Secret to fill.
 pub(super) fn is_needed(app: &App) -> bool {
     app.secrets.values().any(|secret| !secret.existing)
+}
+
+/// Returns the script when it is needed.
+pub(super) fn script(app: &App) -> Option<Script> {
+    is_needed(app).then_some(SCRIPT)
 }
 
 /// The Secrets, and what fills them.
@@ -110,7 +113,7 @@ fn job(context: &Context<'_>) -> Object {
 fn pods(context: &Context<'_>) -> PodTemplateSpec {
     let app = context.app;
     let mut volumes = PodVolumes::default();
-    let script = volumes.script(FILE);
+    let script = volumes.script(SCRIPT.0);
     let new = app.secrets.iter().filter(|(_, secret)| !secret.existing);
     let containers = new.map(|(part, secret)| {
         let keys = secret.keys.iter().map(|(key, key_spec)| format!("{key}={}", key_spec.length));
@@ -127,7 +130,7 @@ fn pods(context: &Context<'_>) -> PodTemplateSpec {
                     ..VolumeMount::default()
                 },
             ]),
-            resources: Some(ownership::small()),
+            resources: Some(small()),
             security_context: Some(unprivileged(true)),
             ..Container::default()
         }

@@ -12,12 +12,13 @@ use serde_json::{Value as Json, json};
 use tracing::warn;
 
 use super::arrays::Arrays;
+use super::effect_error::of_array;
 use super::fencing::LeaseLost;
 use super::leader_election::Leadership;
 use super::registrar::Registrar;
 use super::snapshot_limit::{self, SnapshotLimit};
 use super::trim::trimmed;
-use crate::arrays::{Array, Error as ArrayError, Fenced, Kind, OnlyIf};
+use crate::arrays::{Array, OnlyIf};
 use crate::concurrency::{Turns, Urgency};
 use crate::contract::Retry;
 use crate::contract::annotation;
@@ -100,21 +101,21 @@ impl Executor {
         match effect {
             Effect::EnsureVolume { array, array_id, wanted } => {
                 let made = self.array(&array, array_id, None)?.ensure(&wanted).await;
-                Ok(Outcome::Volume(Some(made.map_err(|error| told(&error))?)))
+                Ok(Outcome::Volume(Some(made.map_err(|error| of_array(&error))?)))
             }
             Effect::FindVolume { array, array_id, name } => {
                 let found = self.array(&array, array_id, None)?.describe(&name).await;
-                Ok(Outcome::Volume(found.map_err(|error| told(&error))?))
+                Ok(Outcome::Volume(found.map_err(|error| of_array(&error))?))
             }
             Effect::DestroyVolume { array, array_id, volume, owner, read } => {
                 let array = self.array(&array, array_id, Some(read))?;
                 self.registrar.check_to_destroy(array.as_ref()).await?;
-                array.destroy(&volume, &owner).await.map_err(|error| told(&error))?;
+                array.destroy(&volume, &owner).await.map_err(|error| of_array(&error))?;
                 Ok(Outcome::Good)
             }
             Effect::ExpandVolume { array, array_id, volume, size } => {
                 let grown = self.array(&array, Some(array_id), None)?.grow(&volume, size).await;
-                let grown = grown.map_err(|error| told(&error))?;
+                let grown = grown.map_err(|error| of_array(&error))?;
                 Ok(Outcome::Volume(Some(grown)))
             }
             Effect::ListSnapshots { ref array, .. }
@@ -444,13 +445,6 @@ fn refused(error: &kube::Error) -> EffectError {
             EffectError::Cluster(sanitize::line(&cause, WORDS))
         }
     }
-}
-
-pub(super) fn told(error: &ArrayError) -> EffectError {
-    if let Kind::Fenced(Fenced::NotLeading) = error.kind() {
-        return EffectError::NotLeading;
-    }
-    EffectError::Array { reason: error.reason(), message: error.to_string(), retry: error.retry() }
 }
 
 #[cfg(test)]

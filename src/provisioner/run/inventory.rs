@@ -3,15 +3,14 @@
 use futures::future::join_all;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::ListParams;
 use kube::{Api, Client};
 
 use super::arrays::{ArrayMonitor, Arrays};
+use super::listing::each;
 use super::metrics::Metrics;
 use super::now;
 use super::registrar::{IDENTITY_OF, registrations};
-use super::trim::{Trim, Trimmed};
-use super::watches::PAGE;
+use super::trim::Trim;
 use crate::contract::PROVISIONER;
 use crate::provisioner::decide::{identity, suspects};
 use crate::provisioner::report::Inventory;
@@ -59,9 +58,6 @@ pub async fn inventory(
     Ok(inventory)
 }
 
-/// How often a page is asked for that does not come, or is too large.
-const TRIES: usize = 5;
-
 /// Lists all objects of a kind, page by page; of each is kept what is looked at.
 pub(super) async fn all<K>(client: &Client, fields: &str) -> Result<Vec<K>, kube::Error>
 where
@@ -75,40 +71,4 @@ where
     };
     each(client, fields, keep).await?;
     Ok(objects)
-}
-
-/// Looks at all objects of a kind, page by page, until `look` has seen enough and returns `false`.
-pub(super) async fn each<K>(
-    client: &Client,
-    fields: &str,
-    mut look: impl FnMut(K) -> bool,
-) -> Result<(), kube::Error>
-where
-    K: kube::Resource<DynamicType = ()> + Trim + Clone + std::fmt::Debug,
-    K: serde::de::DeserializeOwned,
-{
-    let api = Api::<Trimmed<K>>::all(client.clone());
-    let mut params = ListParams::default().limit(PAGE);
-    if !fields.is_empty() {
-        params = params.fields(fields);
-    }
-    loop {
-        let mut tries = 1;
-        let page = loop {
-            match api.list(&params).await {
-                // Whoever sends it has learnt by then to ask for fewer objects: see `pages`.
-                Err(kube::Error::Service(_)) if tries < TRIES => tries += 1,
-                page => break page?,
-            }
-        };
-        for object in page.items {
-            if !look(object.0) {
-                return Ok(());
-            }
-        }
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(()),
-        }
-    }
 }

@@ -11,8 +11,8 @@ use kube::{Api, Client};
 use tracing::{debug, info, warn};
 
 use super::arrays::Arrays;
-use super::inventory::each;
 use super::leader_election::Leadership;
+use super::listing::each;
 use super::metrics::Metrics;
 use crate::arrays::{Array, Error, OnlyIf};
 use crate::contract::ArrayKind;
@@ -170,7 +170,7 @@ impl Registrar {
         let there = tokio::time::timeout(IN_TIME, self.read(array)).await;
         let there =
             there.map_err(|_| unregistered(name, "its registrations cannot be read in time"))?;
-        let there = there.map_err(|error| super::executor::told(&error))?;
+        let there = there.map_err(|error| super::effect_error::of_array(&error))?;
         let now = self.leadership.now();
         let checked = self.with(name, |kept| kept.tenure.check(&there, now));
         checked.unwrap_or(Ok(())).map_err(|not_yet| EffectError::Array {

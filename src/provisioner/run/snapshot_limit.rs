@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::info;
 
-use super::executor::told;
+use super::effect_error::of_array;
 use crate::arrays::Array;
 use crate::concurrency::{Turn, Turns, Urgency};
 use crate::provisioner::decide::{Effect, EffectError, Outcome, ReadTime};
@@ -48,15 +48,15 @@ pub(super) async fn act(
 ) -> Result<Outcome, EffectError> {
     match effect {
         Effect::ListSnapshots { volume, .. } => {
-            let all = array.snapshots(volume).await.map_err(|error| told(&error))?;
+            let all = array.snapshots(volume).await.map_err(|error| of_array(&error))?;
             Ok(Outcome::Snapshots(now, all))
         }
         Effect::TakeSnapshot { volume, suffix, .. } => {
-            let taken = array.snapshot(volume, suffix).await.map_err(|error| told(&error))?;
+            let taken = array.snapshot(volume, suffix).await.map_err(|error| of_array(&error))?;
             Ok(Outcome::Snapshot(taken))
         }
         Effect::DestroySnapshot { snapshot, .. } => {
-            array.destroy_snapshot(snapshot).await.map_err(|error| told(&error))?;
+            array.destroy_snapshot(snapshot).await.map_err(|error| of_array(&error))?;
             info!(array = array.name(), snapshot = snapshot.name, "snapshot destroyed");
             Ok(Outcome::Good)
         }

@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::Message;
 use super::arrays::{ArrayMonitor, Arrays};
+use super::listing::PAGE;
 use super::metrics::Metrics;
 use super::registrar::Registrar;
 use super::trim::{Trim, Trimmed};
@@ -28,10 +29,6 @@ const TICK: Duration = Duration::from_secs(30);
 /// When and how often arrays are asked for all that they have.
 const FIRST_LIST: Duration = Duration::from_secs(60);
 const LIST: Duration = Duration::from_secs(600);
-
-/// How many objects a list brings at once: more of them take more memory at the start than ever after. Fewer when
-/// they are large: see `pages`.
-pub(super) const PAGE: u32 = 100;
 
 /// Forwards what a watch sees.
 pub(super) fn watch<K>(

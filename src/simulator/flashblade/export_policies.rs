@@ -5,6 +5,7 @@
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
+use super::export_rules::check_versions;
 use super::{FlashBlade, export_rules};
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::names;
@@ -129,17 +130,4 @@ fn rules(policy: &Json, given: &Json) -> Result<Option<Vec<Json>>, Refusal> {
         rules.insert(export_rules::place(&rules, &rule), rule);
     }
     Ok(Some(rules))
-}
-
-/// Refuses a request that tells other versions than those of what it names: it has changed since it was read.
-pub(super) fn check_versions<'v>(
-    request: &Request,
-    current: impl Iterator<Item = &'v str>,
-) -> Result<(), Refusal> {
-    let told = request.list("versions");
-    if told.is_empty() || told.into_iter().eq(current) {
-        Ok(())
-    } else {
-        Err(Refusal::whole(412, "The version does not match: the resource has changed."))
-    }
 }

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use serde_json::{Value as Json, json};
 
 use super::FlashBlade;
-use super::export_policies::check_versions;
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::rest::{Outcome, Refusal, Request};
 use crate::simulator::shelf::{Scope, id, shown, text};
@@ -168,5 +167,18 @@ fn rank(client: &str) -> u8 {
         Ok(_) => 0,
         Err(_) if client == "*" => 2,
         Err(_) => 1,
+    }
+}
+
+/// Refuses a request that tells other versions than those of what it names: it has changed since it was read.
+pub(super) fn check_versions<'v>(
+    request: &Request,
+    current: impl Iterator<Item = &'v str>,
+) -> Result<(), Refusal> {
+    let told = request.list("versions");
+    if told.is_empty() || told.into_iter().eq(current) {
+        Ok(())
+    } else {
+        Err(Refusal::whole(412, "The version does not match: the resource has changed."))
     }
 }

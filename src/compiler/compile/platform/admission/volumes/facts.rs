@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::{literal, variable};
 use crate::compiler::compile::platform::Platform;
-use crate::compiler::compile::storage;
+use crate::compiler::compile::storage_class;
 use crate::contract::parameter;
 
 /// In place of an array that there is not. All values of a map in CEL have one type.
@@ -29,7 +29,7 @@ pub(super) fn facts(platform: &Platform<'_>) -> Vec<Variable> {
         }
     }
     let (mut classes, mut options) = (BTreeMap::new(), BTreeMap::new());
-    for class in storage::classes(platform.storage) {
+    for class in storage_class::classes(platform.storage) {
         let name = class.metadata.name.unwrap_or_default();
         let parameter = |key: &str| class.parameters.as_ref()?.get(key).cloned();
         let of_it = json!({
