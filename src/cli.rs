@@ -6,13 +6,13 @@
 
 mod argocd;
 mod ask;
-mod batch;
 mod below;
 mod bounds;
 mod cluster;
 mod completions;
 mod demo;
 mod diff;
+mod earlier;
 mod expired;
 mod explain;
 mod files;
@@ -29,9 +29,11 @@ mod man;
 mod missed;
 mod orphans;
 mod out;
+mod path;
 mod provisioner;
 mod render;
-mod run_inputs;
+mod rendered;
+mod request;
 mod schema;
 mod screen;
 mod share;

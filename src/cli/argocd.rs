@@ -12,7 +12,7 @@ use super::bounds::Bounds;
 use super::files::Ignored;
 use super::input::{Application, InputArgs};
 use super::out::{self, Format};
-use super::run_inputs::InputRun;
+use super::request::{Limits, Request};
 use super::sink::Stream;
 use super::{Outcome, Trouble, render};
 use crate::adapters::argocd::{
@@ -28,10 +28,8 @@ use crate::sanitize;
 /// Argo CD gives a request 60 s, the upload of the repository included, and then kills the command without a
 /// word (`controller.repo.server.timeout.seconds`). What waits and what works is less than that together.
 const BOUNDS: Bounds = Bounds { time: Duration::from_secs(30), patience: Duration::from_secs(20) };
-/// Most app files of one application.
-const MAX_FILES: usize = 10_000;
-/// Most bytes of them together.
-const MAX_BYTES: u64 = 32 << 20;
+/// The most that is read of one application's app files.
+const LIMITS: Limits = Limits { files: 10_000, bytes: 32 << 20 };
 /// Most bytes of manifests: as much as Argo CD passes on, unless its `ARGOCD_GRPC_MAX_SIZE_MB` is raised.
 const MAX_OUTPUT: u64 = 100 << 20;
 /// Most apps of one folder whose parameters are listed: more fill no page that somebody reads.
@@ -218,11 +216,10 @@ fn generate(told: &Told) -> Result<Made, Trouble> {
     if !wrong.is_empty() {
         return Ok(refuse(&wrong, &early, &again));
     }
-    let mut session = InputRun::open(&input)?;
-    within_limits(&session)?;
-    set(&mut session, told, given)?;
+    let mut request = Request::read_within(&input, LIMITS)?;
+    set(&mut request, told, given)?;
     let stream = Stream::at_most(MAX_OUTPUT);
-    let (rest, first, summary, sources) = render::gather(session, stream)?;
+    let (rest, first, summary, sources) = render::gather(request, stream)?;
     if summary.is_broken() {
         return Ok(refuse(&summary.diagnostics, &sources, &again));
     }
@@ -231,24 +228,24 @@ fn generate(told: &Told) -> Result<Made, Trouble> {
 }
 
 /// Puts variables, then parameters, over everything else.
-fn set(session: &mut InputRun, told: &Told, given: Vec<Given>) -> Result<(), Trouble> {
+fn set(request: &mut Request, told: &Told, given: Vec<Given>) -> Result<(), Trouble> {
     let is_ours =
         |(name, _): &&(String, String)| name.starts_with(crate::adapters::argocd::VARIABLE);
     let variables: Vec<_> = told.variables.iter().filter(is_ours).cloned().collect();
     let (mut all, mut wrong) = (Vec::new(), Vec::new());
     if !variables.is_empty() {
-        let announced = announced(session, MAX_NAMED)?.unwrap_or_default();
-        (all, wrong) = environment(&variables, &announced, &session.sources);
+        let announced = announced(request, MAX_NAMED)?.unwrap_or_default();
+        (all, wrong) = environment(&variables, &announced, &request.sources);
     }
     all.extend(given);
     let mut settings = Vec::new();
     for given in &all {
-        match Setting::given(given, &session.sources) {
+        match Setting::given(given, &request.sources) {
             Ok(setting) => settings.push(setting),
             Err(diagnostic) => wrong.push(diagnostic),
         }
     }
-    session.set(settings, wrong);
+    request.set(settings, wrong);
     Ok(())
 }
 
@@ -257,21 +254,10 @@ fn refuse(wrong: &[Diagnostic], sources: &Sources, again: &str) -> Made {
     Made::Refused
 }
 
-fn within_limits(session: &InputRun) -> Result<(), Trouble> {
-    let (files, bytes) = (session.files(), session.bytes());
-    if files > MAX_FILES || bytes > MAX_BYTES {
-        return Err(Trouble::TooMuch(format!(
-            "{files} app files with {bytes} bytes; one application may have {MAX_FILES} with {MAX_BYTES}"
-        )));
-    }
-    Ok(())
-}
-
 fn list(told: &Told) -> Result<Made, Trouble> {
     let input = told.input(&Files::default(), &mut Vec::new(), &Sources::default());
-    let session = InputRun::open(&input)?;
-    within_limits(&session)?;
-    let announced = announced(&session, MAX_ANNOUNCED)?.unwrap_or_else(|| {
+    let request = Request::read_within(&input, LIMITS)?;
+    let announced = announced(&request, MAX_ANNOUNCED)?.unwrap_or_else(|| {
         out::words(&format!("more than {MAX_ANNOUNCED} apps: their parameters are not listed\n"));
         Vec::new()
     });
@@ -280,14 +266,14 @@ fn list(told: &Told) -> Result<Made, Trouble> {
 }
 
 /// Returns the parameters of all apps, or nothing when there are more apps than `most`.
-fn announced(session: &InputRun, most: usize) -> Result<Option<Vec<Announcement>>, Trouble> {
-    let Some(apps) = session.apps(most)? else {
+fn announced(request: &Request, most: usize) -> Result<Option<Vec<Announcement>>, Trouble> {
+    let Some(apps) = request.apps(most) else {
         return Ok(None);
     };
     let several = apps.len() > 1;
     let mut all = Vec::new();
     for document in &apps {
-        let Some(Ok(blueprint)) = session.library.get(&document.kind, &session.sources) else {
+        let Some(Ok(blueprint)) = request.library.get(&document.kind, &request.sources) else {
             continue;
         };
         let name = several.then(|| name_of(document, blueprint)).flatten();

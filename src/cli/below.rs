@@ -14,7 +14,7 @@ use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Trouble;
-use super::files::shown;
+use super::path::shown;
 
 /// The file that is being written; it is moved to its place when it is whole.
 pub(super) const PART: &str = ".pso-gen.part";

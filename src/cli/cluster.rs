@@ -29,7 +29,7 @@ impl Cluster {
     pub(super) async fn of(kubeconfig: Option<&Path>, metrics: &Metrics) -> Result<Self, Trouble> {
         let config = match kubeconfig {
             Some(path) => {
-                let name = super::files::shown(path);
+                let name = super::path::shown(path);
                 let wrong = |error: &(dyn Error + 'static)| Trouble::Unreached {
                     address: format!("of {name}"),
                     cause: chain(error),

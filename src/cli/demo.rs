@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::cluster::{Cluster, storage};
 use super::input::InputArgs;
-use super::run_inputs::InputRun;
+use super::request::Request;
 use super::{Outcome, Trouble, out, screen, simulate, status};
 use crate::compiler::diagnostic::{Sources, any_error};
 use crate::provisioner::decide::Binding;
@@ -140,7 +140,7 @@ fn objects(folder: &Path, document: &Path, has_nodes: bool) -> Result<Vec<Json>,
 }
 
 fn rendered(path: &Path, settings: &[String], storage: &[PathBuf]) -> Result<Vec<Json>, Trouble> {
-    let session = InputRun::open(&InputArgs {
+    let request = Request::read(&InputArgs {
         paths: vec![path.to_owned()],
         settings: settings.to_vec(),
         storage: storage.to_vec(),
@@ -159,7 +159,7 @@ fn rendered(path: &Path, settings: &[String], storage: &[PathBuf]) -> Result<Vec
         let storage = unit.storage.iter().flat_map(|stored| stored.objects.clone());
         Ok(storage.chain(apps).collect::<Vec<_>>())
     };
-    let (summary, _) = session.run(prepare, |mut each| {
+    let (summary, _) = request.render(prepare, |mut each| {
         objects.append(&mut each);
         Ok(())
     })?;

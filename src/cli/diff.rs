@@ -8,12 +8,12 @@ use similar::{ChangeTag, TextDiff};
 
 use super::input::InputArgs;
 use super::out::{self, Format};
-use super::run_inputs::{InputRun, Summary};
-use super::{Outcome, Trouble, git};
-use crate::compiler::check::{Change, Owner, changes};
-use crate::compiler::diagnostic::{Code, Diagnostic, Sources, Style, any_error};
-use crate::compiler::manifest::{Earlier, Identity};
-use crate::compiler::run::{Rendered, Unit};
+use super::request::Request;
+use super::{Outcome, Trouble};
+use super::{earlier, rendered};
+use crate::compiler::check::{Change, changes};
+use crate::compiler::diagnostic::{Code, Diagnostic, Style, any_error};
+use crate::compiler::manifest::Earlier;
 use crate::compiler::yaml;
 use crate::sanitize;
 
@@ -42,14 +42,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let session = InputRun::open(&args.input)?;
-    let (summary, sources, apps) = collect(session)?;
+    let request = Request::read(&args.input)?;
+    let (summary, sources, apps) = rendered::collect(request)?;
     out::diagnostics(&summary.diagnostics, &sources, Format::Human);
     if summary.is_broken() {
         return Err(Trouble::Usage("the apps of today cannot be rendered".to_owned()));
     }
-    let before = git::earlier(&args.since, &args.input, &args.set_earlier, &sources)?;
-    let after = objects(&apps, &summary)?;
+    let before = earlier::earlier(&args.since, &args.input, &args.set_earlier, &sources)?;
+    let after = rendered::objects(&apps, &summary)?;
     let mut missing = before.missing;
     missing.extend(elsewhere(&args.since, &before.objects, &after));
     out::diagnostics(&missing, &sources, Format::Human);
@@ -97,53 +97,6 @@ pub(super) fn elsewhere(since: &str, before: &[Earlier], after: &[Earlier]) -> O
         };
         told.fix("name the earlier output of the same apps")
     })
-}
-
-/// Renders everything and keeps it: for comparisons, which need all of it.
-pub(super) fn collect(
-    session: InputRun,
-) -> Result<(Summary, Sources, Vec<RenderedOwner>), Trouble> {
-    let mut kept = Vec::new();
-    let prepare = |unit: &Unit| {
-        let mut all = Vec::new();
-        for stored in &unit.storage {
-            let objects = stored.objects.iter().map(Earlier::of).collect::<Result<_, _>>()?;
-            all.push(RenderedOwner { owner: Owner::Storage(stored.document.clone()), objects });
-        }
-        for Rendered { app, compiled } in &unit.apps {
-            let objects = compiled.objects.iter().map(Earlier::of).collect::<Result<_, _>>()?;
-            all.push(RenderedOwner { owner: Owner::App(Box::new(app.clone())), objects });
-        }
-        Ok(all)
-    };
-    let (summary, sources) = session.run(prepare, |all| {
-        kept.extend(all);
-        Ok(())
-    })?;
-    Ok((summary, sources, kept))
-}
-
-/// An app or a storage document, with its objects.
-#[derive(Debug)]
-pub(super) struct RenderedOwner {
-    pub(super) owner: Owner,
-    pub(super) objects: Vec<Earlier>,
-}
-
-/// Returns all objects of a run.
-pub(super) fn objects(kept: &[RenderedOwner], summary: &Summary) -> Result<Vec<Earlier>, Trouble> {
-    let mut objects: Vec<Earlier> = kept.iter().flat_map(|kept| kept.objects.clone()).collect();
-    for namespace in &summary.namespaces {
-        objects.push(Earlier::of(namespace)?);
-    }
-    Ok(objects)
-}
-
-/// Returns the app or storage document that an object comes from.
-pub(super) fn owner<'k>(kept: &'k [RenderedOwner], identity: &Identity) -> Option<&'k Owner> {
-    let made =
-        |kept: &&RenderedOwner| kept.objects.iter().any(|object| object.identity == *identity);
-    kept.iter().find(made).map(|kept| &kept.owner)
 }
 
 fn mark(change: &Change) -> char {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ignore::WalkBuilder;
 
 use super::below::Below;
+use super::path::shown;
 use super::{Trouble, links};
 use crate::compiler::blueprint::Folder;
 use crate::compiler::yaml;
@@ -108,13 +109,6 @@ fn most(file: impl Read) -> impl Read {
 pub(super) fn day(today: Option<jiff::civil::Date>) -> String {
     let now = || jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     today.unwrap_or_else(now).to_string()
-}
-
-/// A path as people would write it, without what would steer the terminal that shows it.
-pub(super) fn shown(path: &Path) -> String {
-    let text = path.display().to_string();
-    let text = text.strip_prefix("./").unwrap_or(&text);
-    crate::sanitize::name(text)
 }
 
 /// What was found under the paths that somebody gave.

@@ -17,7 +17,7 @@ use tempfile::SpooledTempFile;
 
 use super::Trouble;
 use super::below::{Below, PART};
-use super::files::shown;
+use super::path::shown;
 use super::sink::{IN_MEMORY, OutFile, file_name};
 use crate::compiler::diagnostic::Sources;
 use crate::compiler::manifest::{Earlier, read_stream};

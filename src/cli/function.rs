@@ -1,20 +1,18 @@
 //! `pso-gen fn`: the compiler as a KRM function.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
 
 use super::files::{self, Input};
 use super::out::{self, Format};
+use super::path::shown;
 use super::{Outcome, Trouble, tenant};
 use crate::adapters::krm::ResourceList;
-use crate::compiler::blueprint::Classes;
-use crate::compiler::check::{self, Facts, Run, Storages};
-use crate::compiler::compile;
+use crate::compiler::check;
 use crate::compiler::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
 use crate::compiler::manifest::Object;
-use crate::compiler::run::{Pipeline, Rendered, Side, read_storage};
-use crate::compiler::spec::{STORAGE, Setting, Tenancy, split};
-use crate::compiler::yaml::{self, Node};
+use crate::compiler::run::{Input as RunInput, Inputs, Options, Run, Side, Unit};
+use crate::compiler::spec::{Setting, Tenancy};
+use crate::compiler::yaml;
 
 /// Be a KRM function, for Kustomize and kpt
 ///
@@ -95,60 +93,39 @@ fn render(
     let rules = tenant::rules(&args.tenant_rules, sources, &mut wrong)?;
     let tenancy = Tenancy { rules, namespace: args.namespace.clone() };
     let folders = args.blueprints.iter();
-    wrong.extend(
-        folders.filter_map(|folder| check::tenant_blueprints(&files::shown(folder), &tenancy)),
-    );
+    wrong.extend(folders.filter_map(|folder| check::tenant_blueprints(&shown(folder), &tenancy)));
     if !wrong.is_empty() {
         return Ok((Vec::new(), wrong));
     }
     let library = super::explain::library(&args.blueprints, sources)?;
-    let documents = list.documents();
-    let (classes, quotas, wrong) = storage(&documents);
-    let namespace = args.namespace.as_ref().map(|name| Setting::namespace(name, sources));
-    let pipeline = Pipeline {
-        sources,
-        library: &library,
-        classes,
+    let namespace = match args.namespace.as_ref().map(|name| Setting::namespace(name, sources)) {
+        Some(Err(wrong)) => return Ok((Vec::new(), vec![wrong])),
+        namespace => namespace.and_then(Result::ok),
+    };
+    let options = Options {
         layers: Vec::new(),
-        settings: Vec::<(Setting, AtomicU32)>::new(),
-        namespace: match namespace {
-            Some(Err(wrong)) => return Ok((Vec::new(), vec![wrong])),
-            Some(Ok(setting)) => Some(setting),
-            None => None,
-        },
+        settings: Vec::new(),
+        namespace,
         tenancy,
         today: files::day(args.today),
         side: Side::Today,
     };
-    let unit = pipeline.documents(documents, Vec::new());
-    let mut run = Run::new(&quotas);
-    run.refer(unit.references);
-    let mut found = unit.diagnostics;
-    found.extend(wrong);
-    let mut objects: Vec<Object> = Vec::new();
-    for Rendered { app, compiled } in &unit.apps {
-        found.extend(run.add(&Facts::of(app, compiled)));
-    }
-    found.extend(run.finish());
-    objects.extend(run.namespaces().map(|n| compile::namespace(&n.name, n.profile, n.holds_data)));
-    objects.extend(unit.storage.into_iter().flat_map(|stored| stored.objects));
-    objects.extend(unit.apps.into_iter().flat_map(|rendered| rendered.compiled.objects));
-    Ok((objects, found))
-}
-
-/// Classes and quotas of the storage documents; what is wrong with one is told when it is rendered.
-fn storage(
-    documents: &[Node],
-) -> (Classes, Vec<crate::contract::storage::QuotaSpec>, Vec<Diagnostic>) {
-    let (mut classes, mut quotas) = (Classes::default(), Vec::new());
-    let (mut storages, mut wrong) = (Storages::default(), Vec::new());
-    let kinds = [STORAGE.to_owned()];
-    for document in documents.iter().filter_map(|node| split(node.clone(), &kinds).ok()) {
-        if let Ok((_, spec)) = read_storage(&document) {
-            wrong.extend(storages.add(&spec, &document.node));
-            classes.add(&spec);
-            quotas.extend(spec.quotas);
-        }
-    }
-    (classes, quotas, wrong)
+    let rendered = vec![RunInput::Documents(list.documents())];
+    let inputs = Inputs { rendered, storage: Vec::new() };
+    let run = Run::new(sources, &library, options, inputs, Vec::new());
+    let (mut storage, mut apps): (Vec<Object>, Vec<Object>) = (Vec::new(), Vec::new());
+    let prepare = |unit: &Unit| {
+        let objects = |objects: &Vec<Object>| objects.clone();
+        let storage = unit.storage.iter().flat_map(|stored| objects(&stored.objects));
+        let apps = unit.apps.iter().flat_map(|app| objects(&app.compiled.objects));
+        Ok((storage.collect::<Vec<_>>(), apps.collect::<Vec<_>>()))
+    };
+    let take = |(of_storage, of_apps): (Vec<Object>, Vec<Object>)| {
+        storage.extend(of_storage);
+        apps.extend(of_apps);
+        Ok::<(), Trouble>(())
+    };
+    let summary = run.render(prepare, take, |_| ())?;
+    let objects = summary.namespaces.into_iter().chain(storage).chain(apps).collect();
+    Ok((objects, summary.diagnostics))
 }

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use super::input::InputArgs;
 use super::out::{self, Format};
-use super::run_inputs::InputRun;
+use super::request::Request;
 use super::{Outcome, Trouble};
 use crate::adapters::graph::{Graph, mermaid, svg};
 use crate::compiler::run::Unit;
@@ -29,12 +29,12 @@ enum Drawing {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let session = InputRun::open(&args.input)?;
+    let request = Request::read(&args.input)?;
     let mut graphs = Vec::new();
     let prepare = |unit: &Unit| {
         Ok(unit.apps.iter().map(|rendered| Graph::of(&rendered.app)).collect::<Vec<_>>())
     };
-    let (summary, sources) = session.run(prepare, |unit| {
+    let (summary, sources) = request.render(prepare, |unit| {
         graphs.extend(unit);
         Ok(())
     })?;

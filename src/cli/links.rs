@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::Trouble;
-use super::files::shown;
+use super::path::shown;
 
 /// The folder that makes its parent a repository.
 const GIT: &str = ".git";

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::files::shown;
+use super::path::shown;
 
 /// Most files and folders that are looked at.
 const MOST: usize = 2000;

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use super::folder::OutFolder;
 use super::input::InputArgs;
 use super::out::{self, Format};
-use super::run_inputs::{InputRun, Summary};
+use super::request::Request;
 use super::sink::{self, OutFile, Stream};
 use super::stop::Stop;
 use super::{Outcome, Trouble};
 use crate::compiler::diagnostic::Sources;
 use crate::compiler::manifest::{self, Object};
+use crate::compiler::run::Summary;
 use crate::compiler::run::{Rendered, Unit};
 
 /// Render apps as Kubernetes manifests
@@ -37,12 +38,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let session = InputRun::open(&args.input)?;
+    let request = Request::read(&args.input)?;
     match &args.out {
-        None => to_stdout(session, args.format),
+        None => to_stdout(request, args.format),
         Some(folder) if args.check => {
             let folder = OutFolder::compare_with(folder)?;
-            let (folder, outcome) = to_folder(session, folder, args.format)?;
+            let (folder, outcome) = to_folder(request, folder, args.format)?;
             let stale = folder.stale()?;
             if outcome == Outcome::Wrong || stale.is_empty() {
                 return Ok(outcome);
@@ -56,7 +57,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         }
         Some(folder) => {
             let folder = OutFolder::write_to(folder)?;
-            let (folder, outcome) = to_folder(session, folder, args.format)?;
+            let (folder, outcome) = to_folder(request, folder, args.format)?;
             if outcome == Outcome::Good {
                 let stop = Stop::listen()?;
                 let (written, removed) = folder.finish(&mut |done, all| stop.check(done, all))?;
@@ -67,8 +68,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     }
 }
 
-fn to_stdout(session: InputRun, format: Format) -> Result<Outcome, Trouble> {
-    let (stream, first, summary, sources) = gather(session, Stream::new())?;
+fn to_stdout(request: Request, format: Format) -> Result<Outcome, Trouble> {
+    let (stream, first, summary, sources) = gather(request, Stream::new())?;
     let outcome = told(&summary, &sources, format);
     if outcome == Outcome::Good {
         stream.finish(&first)?;
@@ -78,7 +79,7 @@ fn to_stdout(session: InputRun, format: Format) -> Result<Outcome, Trouble> {
 
 /// Renders everything into a stream, and the text that stands before it.
 pub(super) fn gather(
-    session: InputRun,
+    request: Request,
     mut stream: Stream,
 ) -> Result<(Stream, String, Summary, Sources), Trouble> {
     let mut first: Vec<Object> = Vec::new();
@@ -90,7 +91,7 @@ pub(super) fn gather(
         let storage = unit.storage.iter().flat_map(|stored| stored.objects.clone());
         Ok((text, storage.collect::<Vec<_>>()))
     };
-    let (summary, sources) = session.run(prepare, |(text, storage)| {
+    let (summary, sources) = request.render(prepare, |(text, storage)| {
         first.extend(storage);
         stream.take(&text)
     })?;
@@ -104,7 +105,7 @@ pub(super) fn gather(
 }
 
 fn to_folder(
-    session: InputRun,
+    request: Request,
     mut folder: OutFolder,
     format: Format,
 ) -> Result<(OutFolder, Outcome), Trouble> {
@@ -121,7 +122,7 @@ fn to_folder(
         Ok(files)
     };
     let (summary, sources) =
-        session.run(prepare, |files| files.iter().try_for_each(|file| folder.take(file)))?;
+        request.render(prepare, |files| files.iter().try_for_each(|file| folder.take(file)))?;
     let outcome = told(&summary, &sources, format);
     for namespace in &summary.namespaces {
         folder.take(&sink::file(namespace.name(), namespace)?)?;

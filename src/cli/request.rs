@@ -1,335 +1,216 @@
-//! One run over all inputs: read, render in parallel, check what concerns several apps, in order.
+//! Everything that a command renders, read once: app files, blueprints, layers, settings, storage documents.
+//!
+//! Decides nothing: [`compiler::run`](crate::compiler::run) renders it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::{self, IsTerminal};
-use std::sync::atomic::AtomicU32;
+use std::path::{Path, PathBuf};
 
-use super::batch::{self, Batch, Batches, in_parallel};
-use super::files::{self, Input};
+use super::files::{self, Input as File};
 use super::input::InputArgs;
+use super::path::shown;
 use super::{Trouble, missed, out, screen, tenant};
-use crate::compiler::blueprint::{Classes, Library};
-use crate::compiler::check::{self, Facts, Run, Storages};
-use crate::compiler::compile;
-use crate::compiler::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
-use crate::compiler::manifest::Object;
-use crate::compiler::run::{Layer, Pipeline, Rendered, Side, Unit, read_storage};
-use crate::compiler::spec::{Document, STORAGE, Setting, Tenancy, split};
-use crate::compiler::yaml::{self, Node};
-use crate::contract::StorageSpec;
-use crate::contract::storage::QuotaSpec;
+use crate::compiler::blueprint::Library;
+use crate::compiler::check;
+use crate::compiler::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error};
+use crate::compiler::run::{
+    self, Input, Inputs, Layer, Options, Run, Side, Summary, Unit, in_parallel,
+};
+use crate::compiler::spec::{Document, Setting};
+use crate::compiler::yaml;
 
-/// Errors after which nothing further is rendered.
-const MOST_ERRORS: usize = 1000;
-/// From how many files on a person wants to see that something goes on.
+/// The number of files from which on a terminal shows progress.
 const PROGRESS: usize = 500;
 
-/// Everything that a run has read before the apps themselves.
+/// Everything that a command renders.
 #[derive(Debug)]
-pub(super) struct InputRun {
+pub(super) struct Request {
     /// The texts.
     pub(super) sources: Sources,
     /// The blueprints.
     pub(super) library: Library,
-    inputs: Vec<Input>,
-    classes: Classes,
-    quotas: Vec<QuotaSpec>,
-    layers: Vec<Layer>,
-    settings: Vec<Setting>,
-    namespace: Option<Setting>,
-    tenancy: Tenancy,
-    today: String,
-    side: Side,
-    /// What to do when there are no inputs.
-    missed: Option<String>,
-    /// What is wrong with what has been read.
-    wrong: Vec<Diagnostic>,
-}
-
-/// What a run over all inputs found, beside what it handed out.
-#[derive(Debug, Default)]
-pub(super) struct Summary {
-    /// Everything that is wrong or doubtful, in order.
-    pub(super) diagnostics: Vec<Diagnostic>,
-    /// How many apps there were.
-    pub(super) apps: usize,
-    /// How many storage documents.
-    pub(super) storage: usize,
-    /// The Namespaces of all apps.
-    pub(super) namespaces: Vec<Object>,
-}
-
-impl Summary {
-    /// Whether output is refused.
-    pub(super) fn is_broken(&self) -> bool {
-        any_error(&self.diagnostics)
-    }
-}
-
-/// What is left of a document when it has been rendered.
-struct Done<T> {
-    storage: usize,
-    references: Vec<check::Reference>,
-    apps: Vec<Facts>,
+    options: Options,
+    inputs: Inputs,
+    /// Whether there was nothing in the files, and what to do about it.
+    empty: Diagnostic,
+    /// Errors and warnings of what has been read.
     diagnostics: Vec<Diagnostic>,
-    prepared: T,
 }
 
-impl InputRun {
-    /// Reads blueprints, layers, settings and storage documents.
-    pub(super) fn open(args: &InputArgs) -> Result<Self, Trouble> {
+/// The most that is read of app files; more is refused before any of it is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Files.
+    pub(super) files: usize,
+    /// Bytes of all files, as the file system reports them.
+    pub(super) bytes: u64,
+}
+
+impl Request {
+    /// Reads app files, blueprints, layers, settings and storage documents.
+    pub(super) fn read(args: &InputArgs) -> Result<Self, Trouble> {
+        Self::read_within(args, Limits { files: usize::MAX, bytes: u64::MAX })
+    }
+
+    /// Does the same within limits.
+    pub(super) fn read_within(args: &InputArgs, limits: Limits) -> Result<Self, Trouble> {
         let found = files::find(&args.paths, args.ignored)?;
+        within(&found.inputs, limits)?;
         let sources = Sources::default();
-        let mut wrong = Vec::new();
-        let tenancy = tenant::tenancy(args, &sources, &mut wrong)?;
+        let mut diagnostics = Vec::new();
+        let tenancy = tenant::tenancy(args, &sources, &mut diagnostics)?;
         let mut folders = Vec::new();
         for folder in args.blueprints.iter().chain(&found.blueprints) {
-            match check::tenant_blueprints(&files::shown(folder), &tenancy) {
-                Some(refused) => wrong.push(refused),
+            match check::tenant_blueprints(&shown(folder), &tenancy) {
+                Some(refused) => diagnostics.push(refused),
                 None => folders.extend(files::read_blueprints(folder)?),
             }
         }
-        let library = match Library::new(folders, &sources) {
-            Ok(library) => library,
-            Err(diagnostics) => {
-                wrong.extend(diagnostics);
-                Library::default()
-            }
-        };
+        let library = Library::new(folders, &sources).unwrap_or_else(|wrong| {
+            diagnostics.extend(wrong);
+            Library::default()
+        });
         let mut layers = Vec::new();
         for path in &args.layers {
-            let input = Input::File(path.clone());
-            let read = batch::read(&input, &sources)?;
-            wrong.extend(read.diagnostics);
-            layers.extend(read.documents.into_iter().map(Layer::new));
+            match decode(&File::File(path.clone()), &sources)? {
+                Ok(source) => {
+                    let read = yaml::read(source, &sources);
+                    diagnostics.extend(read.diagnostics);
+                    layers.extend(read.documents.into_iter().map(Layer::new));
+                }
+                Err(unreadable) => diagnostics.push(unreadable),
+            }
         }
         let mut settings = Vec::new();
         for text in &args.settings {
             match Setting::parse("--set", text, &sources) {
                 Ok(setting) => settings.push(setting),
-                Err(diagnostic) => wrong.push(diagnostic),
+                Err(diagnostic) => diagnostics.push(diagnostic),
             }
         }
         let mut namespace = None;
         if let Some(name) = &args.namespace {
             match Setting::namespace(name, &sources) {
                 Ok(setting) => namespace = Some(setting),
-                Err(diagnostic) => wrong.push(diagnostic),
+                Err(diagnostic) => diagnostics.push(diagnostic),
             }
         }
-        let mut session = Self {
+        let inputs = read_inputs(&found.inputs, &args.storage, &sources, &mut diagnostics)?;
+        let (today, side) = (args.day(), args.side);
+        Ok(Self {
             sources,
             library,
-            missed: found.inputs.is_empty().then(|| missed::missed(&args.paths)).flatten(),
-            inputs: found.inputs,
-            classes: Classes::default(),
-            quotas: Vec::new(),
-            layers,
-            settings,
-            namespace,
-            tenancy,
-            today: args.day(),
-            side: args.side,
-            wrong,
-        };
-        session.read_storage(&args.storage)?;
-        Ok(session)
+            options: Options { layers, settings, namespace, tenancy, today, side },
+            inputs,
+            empty: empty(&found.inputs, &args.paths),
+            diagnostics,
+        })
     }
 
-    /// How many bytes of app files there are, by what the file system says.
-    pub(super) fn bytes(&self) -> u64 {
-        self.inputs.iter().map(Input::size).sum()
+    /// Takes further settings, on top of those that it has, and the diagnostics of others.
+    pub(super) fn set(&mut self, settings: Vec<Setting>, diagnostics: Vec<Diagnostic>) {
+        self.options.settings.extend(settings);
+        self.diagnostics.extend(diagnostics);
     }
 
-    /// How many app files there are.
-    pub(super) fn files(&self) -> usize {
-        self.inputs.len()
+    /// Returns the documents of apps; none when there are more than `most`.
+    pub(super) fn apps(&self, most: usize) -> Option<Vec<Document>> {
+        run::apps(&self.sources, &self.library, &self.inputs.rendered, most)
     }
 
-    /// Takes further settings, on top of those that it has, and what is wrong with others.
-    pub(super) fn set(&mut self, settings: Vec<Setting>, wrong: Vec<Diagnostic>) {
-        self.settings.extend(settings);
-        self.wrong.extend(wrong);
-    }
-
-    /// Reads the documents of apps, as far as they can be read: what is wrong with the others is told when
-    /// they are rendered. Returns nothing when there are more than `most`.
-    pub(super) fn apps(&self, most: usize) -> Result<Option<Vec<Document>>, Trouble> {
-        let kinds = self.library.kinds();
-        let mut apps = Vec::new();
-        for batch in Batches::new(&self.inputs, &self.sources) {
-            let documents = batch?.documents.into_iter();
-            apps.extend(documents.filter_map(|node| split(node, &kinds).ok()));
-            if apps.len() > most {
-                return Ok(None);
-            }
-        }
-        Ok(Some(apps))
-    }
-
-    /// Storage documents come first wherever they stand: apps depend on their classes and quotas.
-    fn read_storage(&mut self, named: &[std::path::PathBuf]) -> Result<(), Trouble> {
-        let mut specs: Vec<StorageSpec> = Vec::new();
-        let mut storages = Storages::default();
-        let mut read_files = HashSet::new();
-        let named = named.iter().map(|path| (Input::File(path.clone()), true));
-        let inputs = self.inputs.iter().filter(|input| **input != Input::Stdin);
-        for (input, must) in named.chain(inputs.map(|input| (input.clone(), false))) {
-            // One that is named and among the inputs too is one.
-            if let Input::File(path) = &input
-                && !read_files.insert(path.canonicalize().unwrap_or_else(|_| path.clone()))
-            {
-                continue;
-            }
-            let bytes = input.read()?;
-            // Most files are apps; those are not parsed twice.
-            let mentions = bytes.windows(STORAGE.len()).any(|window| window == STORAGE.as_bytes());
-            if !must && !mentions {
-                continue;
-            }
-            let Ok(source) = yaml::decode(&input.name(), bytes, &self.sources) else {
-                continue;
-            };
-            let read = yaml::read(source, &self.sources);
-            let kinds = [STORAGE.to_owned()];
-            let documents = read.documents.into_iter().filter_map(|node| split(node, &kinds).ok());
-            let mut any = false;
-            for document in documents {
-                any = true;
-                match read_storage(&document) {
-                    Ok((_, spec)) => {
-                        self.wrong.extend(storages.add(&spec, &document.node));
-                        specs.push(spec);
-                    }
-                    // A file among the inputs is told when it is rendered.
-                    Err(wrong) if must => self.wrong.extend(wrong),
-                    Err(_) => {}
-                }
-            }
-            if must && !any {
-                let place = crate::compiler::diagnostic::Place::start_of(source);
-                let message = "there is no document of the kind `Storage`";
-                self.wrong.push(Diagnostic::new(Code::UnknownKind, place, message));
-            }
-        }
-        for spec in &specs {
-            self.classes.add(spec);
-            self.quotas.extend(spec.quotas.iter().cloned());
-        }
-        Ok(())
-    }
-
-    /// Renders every input. `prepare` runs in parallel, `take` in the order of the inputs, with what
-    /// `prepare` made of each; nothing is handed out any more once something is wrong, unless it is the
-    /// earlier side of a comparison.
-    pub(super) fn run<T: Send>(
+    /// Renders every input, as [`Run::render`] does, and shows progress on a terminal.
+    pub(super) fn render<T: Send>(
         self,
         prepare: impl Fn(&Unit) -> Result<T, Trouble> + Sync,
-        mut take: impl FnMut(T) -> Result<(), Trouble>,
+        take: impl FnMut(T) -> Result<(), Trouble>,
     ) -> Result<(Summary, Sources), Trouble> {
-        let Self {
-            sources,
-            library,
-            inputs,
-            classes,
-            quotas,
-            layers,
-            settings,
-            namespace,
-            tenancy,
-            today,
-            side,
-            missed,
-            wrong,
-        } = self;
-        let settings = settings.into_iter().map(|setting| (setting, AtomicU32::new(0))).collect();
-        let pipeline = Pipeline {
-            sources: &sources,
-            library: &library,
-            classes,
-            layers,
-            settings,
-            namespace,
-            tenancy,
-            today,
-            side,
+        let Self { sources, library, options, inputs, empty, diagnostics } = self;
+        let (side, files) = (options.side, inputs.rendered.len());
+        let shows = files >= PROGRESS && io::stderr().is_terminal() && !screen::is_dumb();
+        let progress = |parsed| {
+            if shows {
+                out::words(&format!("\r{parsed} of {files} files"));
+            }
         };
-        // What was applied earlier is not judged again: only what cannot be rendered is reported.
-        let judges = side == Side::Today;
-        let mut summary = Summary { diagnostics: wrong, ..Summary::default() };
-        let mut run = Run::new(&quotas);
-        let mut documents = 0;
-        let mut enough = false;
-        let progress = inputs.len() >= PROGRESS && io::stderr().is_terminal() && !screen::is_dumb();
-        let mut batches = Batches::new(&inputs, &sources);
-        while !enough && let Some(batch) = batches.next() {
-            let Batch { documents: nodes, diagnostics } = batch?;
-            if progress {
-                let read = inputs.len() - batches.left();
-                out::words(&format!("\r{read} of {} files", inputs.len()));
-            }
-            documents += nodes.len();
-            summary.diagnostics.extend(diagnostics);
-            for done in in_parallel(nodes, |node| one(&pipeline, node, &prepare)) {
-                let Done { storage, references, apps, diagnostics, prepared } = done?;
-                run.refer(references);
-                summary.storage += storage;
-                summary.apps += apps.len();
-                summary.diagnostics.extend(diagnostics);
-                for app in &apps {
-                    let met = run.add(app);
-                    summary.diagnostics.extend(met.into_iter().filter(|_| judges));
-                }
-                if !judges || !any_error(&summary.diagnostics) {
-                    take(prepared)?;
-                }
-            }
-            let errors = summary.diagnostics.iter().filter(|found| found.is_error()).count();
-            enough = judges && errors > MOST_ERRORS;
-        }
-        if progress {
+        let run = Run::new(&sources, &library, options, inputs, diagnostics);
+        let summary = run.render(prepare, take, progress);
+        if shows {
             out::words("\r\x1b[K");
         }
-        if judges {
-            summary.diagnostics.extend(run.finish());
-            if !enough {
-                summary.diagnostics.extend(pipeline.misused());
-            }
-            if documents == 0 && !any_error(&summary.diagnostics) {
-                summary.diagnostics.push(nothing(&inputs, missed));
-            }
+        let mut summary = summary?;
+        if side == Side::Today && summary.documents == 0 && !any_error(&summary.diagnostics) {
+            // It has no place, and those come first.
+            summary.diagnostics.insert(0, empty);
         }
-        summary.namespaces = run
-            .namespaces()
-            .map(|n| compile::namespace(&n.name, n.profile, n.holds_data))
-            .collect();
-        sort(&mut summary.diagnostics, &sources);
         Ok((summary, sources))
     }
 }
 
-fn one<T>(
-    pipeline: &Pipeline<'_>,
-    node: Node,
-    prepare: &(impl Fn(&Unit) -> Result<T, Trouble> + Sync),
-) -> Result<Done<T>, Trouble> {
-    let mut unit = pipeline.documents(vec![node], Vec::new());
-    let facts = |rendered: &Rendered| Facts::of(&rendered.app, &rendered.compiled);
-    Ok(Done {
-        storage: unit.storage.len(),
-        references: std::mem::take(&mut unit.references),
-        apps: unit.apps.iter().map(facts).collect(),
-        diagnostics: std::mem::take(&mut unit.diagnostics),
-        prepared: prepare(&unit)?,
-    })
+/// Reads each file once, also one that is named as a storage document and found among the apps.
+fn read_inputs(
+    files: &[File],
+    storage: &[PathBuf],
+    sources: &Sources,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Inputs, Trouble> {
+    let mut inputs = Inputs::default();
+    let mut known: HashMap<PathBuf, SourceId> = HashMap::new();
+    let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let all = in_parallel(files.iter().collect(), |file: &File| decode(file, sources));
+    for (file, decoded) in files.iter().zip(all) {
+        inputs.rendered.push(match decoded? {
+            Ok(source) => {
+                if let (false, Some(path)) = (storage.is_empty(), file.path()) {
+                    known.insert(canonical(path), source);
+                }
+                Input::Text(source)
+            }
+            Err(unreadable) => Input::Unreadable(Box::new(unreadable)),
+        });
+    }
+    for path in storage {
+        let source = match known.get(&canonical(path)) {
+            Some(source) => Ok(*source),
+            None => decode(&File::File(path.clone()), sources)?,
+        };
+        match source {
+            Ok(source) if inputs.storage.contains(&source) => {}
+            Ok(source) => {
+                known.insert(canonical(path), source);
+                inputs.storage.push(source);
+            }
+            Err(unreadable) => diagnostics.push(unreadable),
+        }
+    }
+    Ok(inputs)
 }
 
-fn nothing(inputs: &[Input], missed: Option<String>) -> Diagnostic {
-    let message = match inputs {
+/// Reads a file into the sources; a diagnostic when it is no text.
+fn decode(file: &File, sources: &Sources) -> Result<Result<SourceId, Diagnostic>, Trouble> {
+    Ok(yaml::decode(&file.name(), file.read()?, sources))
+}
+
+fn within(files: &[File], limits: Limits) -> Result<(), Trouble> {
+    if limits.bytes == u64::MAX {
+        return Ok(());
+    }
+    let (count, bytes) = (files.len(), files.iter().map(File::size).sum::<u64>());
+    if count > limits.files || bytes > limits.bytes {
+        let Limits { files, bytes: most } = limits;
+        return Err(Trouble::TooMuch(format!(
+            "{count} app files with {bytes} bytes; one application may have {files} with {most}"
+        )));
+    }
+    Ok(())
+}
+
+fn empty(files: &[File], paths: &[PathBuf]) -> Diagnostic {
+    let message = match files {
         [] => "there is no file called `*.pso.yaml` or `pso.yaml` here".to_owned(),
         [only] => format!("{} is empty", only.name()),
         many => format!("{} files are empty", many.len()),
     };
+    let missed = files.is_empty().then(|| missed::missed(paths)).flatten();
     Diagnostic::new(Code::NothingToDo, None, message).fix(missed.unwrap_or_else(|| {
         "name a file or folder, or create an app with `pso-gen init`".to_owned()
     }))

@@ -2,8 +2,9 @@
 
 use super::input::InputArgs;
 use super::out::{self, Format};
-use super::run_inputs::InputRun;
-use super::{Outcome, Trouble, diff, git};
+use super::request::Request;
+use super::{Outcome, Trouble, diff};
+use super::{earlier, rendered};
 use crate::compiler::check;
 use crate::compiler::diagnostic::{Style, any_error, sort};
 
@@ -33,20 +34,20 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let session = InputRun::open(&args.input)?;
-    let (mut summary, sources, apps) = diff::collect(session)?;
+    let request = Request::read(&args.input)?;
+    let (mut summary, sources, apps) = rendered::collect(request)?;
     let broken = summary.is_broken();
     if let (Some(since), false) = (&args.since, broken) {
-        let before = git::earlier(since, &args.input, &args.set_earlier, &sources)?;
+        let before = earlier::earlier(since, &args.input, &args.set_earlier, &sources)?;
         let missing = any_error(&before.missing);
         summary.diagnostics.extend(before.missing);
         if !missing {
-            let after = diff::objects(&apps, &summary)?;
+            let after = rendered::objects(&apps, &summary)?;
             summary.diagnostics.extend(diff::elsewhere(since, &before.objects, &after));
             let today = apps.iter().map(|kept| (&kept.owner, kept.objects.as_slice()));
             summary.diagnostics.extend(check::claims_since(&before.objects, today));
             let changes = check::changes(before.objects, after);
-            let owner = |identity: &_| diff::owner(&apps, identity);
+            let owner = |identity: &_| rendered::owner(&apps, identity);
             summary.diagnostics.extend(check::since(&changes, owner));
         }
         sort(&mut summary.diagnostics, &sources);

@@ -3,6 +3,7 @@
 //! What an app's volumes allow is [`compile`](crate::compiler::compile)'s matter, since the same decision makes
 //! the objects; what follows here needs finished objects, or several apps, or an earlier output.
 
+mod across_apps;
 mod claims;
 mod earlier;
 mod foreign;
@@ -12,17 +13,16 @@ mod names;
 mod networks;
 mod refers;
 mod refused;
-mod run;
 mod secrets;
 mod storage;
 mod storage_since;
 mod tenant;
 
+pub use across_apps::{AcrossApps, Facts, Reference, SharedNamespace};
 pub use claims::claims_since;
 pub use earlier::{Change, Owner, changes, since};
 pub use refers::references;
 pub use refused::{refused, refused_storage};
-pub use run::{Facts, Reference, Run, SharedNamespace};
 pub use secrets::{app_secrets, object_secrets, secrets};
 pub use storage::{
     LONGEST_CLUSTER, Storages, is_block_option, is_file_option, storage, storage_advice, tokens,

@@ -1,382 +1,274 @@
-//! All rooms in a row: one text becomes apps with their objects, or diagnostics.
+//! The whole road, from texts to ordered output: everything that one call of the program renders.
 //!
-//! Pure like the rooms themselves: texts, layers, settings and the day come in as values. Texts are
-//! independent of each other, so a run may take them in any order and on any number of threads; what
-//! concerns several apps is [`check::Run`](crate::compiler::check::Run)'s matter.
+//! Storage documents come first wherever they stand, since apps depend on their classes and quotas. Then each
+//! document is rendered by itself ([`Pipeline`]), in parallel, and handed out in order. Last come the rules that
+//! concern several documents: collisions, quotas, namespaces, layers that change nothing.
+//!
+//! Pure: texts, layers, settings and the day come in as values. Knows neither files nor a terminal; every
+//! command and adapter that renders goes this way.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+mod document;
+mod input;
+mod layer;
+mod read;
 
-use crate::compiler::blueprint::{App, Classes, Library, instantiate, name_of};
-use crate::compiler::check::{self, Reference};
-use crate::compiler::compile::{self, Compiled, Storage, compile};
-use crate::compiler::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error, nearest};
+use std::collections::HashSet;
+use std::sync::atomic::AtomicU32;
+
+use crate::compiler::blueprint::{Classes, Library};
+use crate::compiler::check::{self, AcrossApps, Facts, Storages};
+use crate::compiler::compile;
+use crate::compiler::diagnostic::{Code, Diagnostic, Place, SourceId, Sources, any_error, sort};
 use crate::compiler::manifest::Object;
-use crate::compiler::spec::{
-    Document, Expressions, Field, Format, Kind, Metadata, STORAGE, Setting, Shape, Tenancy,
-    TenantRules, apply_layer, apply_setting, check as check_shape, clean_layer, drop_blank, split,
-};
-use crate::compiler::yaml::{self, Node};
-use crate::contract::{API_VERSION, StorageSpec};
+use crate::compiler::spec::{Document, STORAGE, Setting, Tenancy, split};
+use crate::compiler::yaml::Node;
+use crate::contract::storage::QuotaSpec;
+pub use document::{Pipeline, Rendered, Side, Stored, Unit};
+use input::{Batch, Batches};
+pub use input::{Input, in_parallel};
+pub use layer::Layer;
+pub use read::{read_storage, read_tenant_rules, storage_shape, tenant_rules_shape};
 
-/// Errors in one text after which the rest of it is left unread.
-const MOST_ERRORS: usize = 200;
+/// Errors after which nothing further is rendered.
+const MOST_ERRORS: usize = 1000;
 
-/// Everything that is the same for all texts of a run.
+/// Everything but the inputs: the same for all documents of a run.
 #[derive(Debug)]
-pub struct Pipeline<'p> {
-    /// The texts.
-    pub sources: &'p Sources,
-    /// The blueprints.
-    pub library: &'p Library,
-    /// The classes, those of the run's storage documents included.
-    pub classes: Classes,
+pub struct Options {
     /// Layers, the last one on top.
     pub layers: Vec<Layer>,
-    /// Single values, on top of all layers, each with how many apps it has changed.
-    pub settings: Vec<(Setting, AtomicU32)>,
+    /// Single values, on top of all layers.
+    pub settings: Vec<Setting>,
     /// The namespace of apps that name none.
     pub namespace: Option<Setting>,
     /// The platform's rules, where the apps are a tenant's.
     pub tenancy: Tenancy,
-    /// The day on which somebody renders, `2026-12-24`.
+    /// The day of the run, `2026-12-24`, for apps that expire.
     pub today: String,
     /// Which side of a comparison this is.
     pub side: Side,
 }
 
-/// A side of a comparison of apps.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Side {
-    /// What is to be applied: with an error, an app is not rendered.
-    #[default]
-    Today,
-    /// What was applied: rules of today do not count for it. An app is rendered if it can be, and what is found
-    /// says why another one cannot.
-    Earlier,
-}
-
-/// A document of a layer file, and how many apps it has changed.
-#[derive(Debug)]
-pub struct Layer {
-    node: Node,
-    used: AtomicU32,
-    /// What is wrong or doubtful with it, whatever app it changes.
-    found: Vec<Diagnostic>,
-    /// The kind or name of an app that is most likely meant.
-    near: OnceLock<String>,
-}
-
-/// What one text becomes.
+/// What a run reads.
 #[derive(Debug, Default)]
-pub struct Unit {
-    /// Its apps.
-    pub apps: Vec<Rendered>,
-    /// Its storage documents.
-    pub storage: Vec<Stored>,
-    /// Names by which its storage documents refer to what apps have.
-    pub references: Vec<Reference>,
-    /// How many documents it has.
-    pub documents: usize,
-    /// What is wrong with it.
+pub struct Inputs {
+    /// What is rendered, in order.
+    pub rendered: Vec<Input>,
+    /// Texts with storage documents that count and are not rendered. A text that is rendered, too, is read once.
+    pub storage: Vec<SourceId>,
+}
+
+/// All documents of one call, ready to be rendered.
+#[derive(Debug)]
+pub struct Run<'r> {
+    pipeline: Pipeline<'r>,
+    quotas: Vec<QuotaSpec>,
+    inputs: Vec<Input>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// The result of a run, beside what it handed out.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// All errors and warnings, in the order of files and places.
     pub diagnostics: Vec<Diagnostic>,
+    /// How many documents there were.
+    pub documents: usize,
+    /// How many apps were rendered.
+    pub apps: usize,
+    /// How many storage documents were rendered.
+    pub storage: usize,
+    /// The Namespaces of all apps.
+    pub namespaces: Vec<Object>,
 }
 
-/// A storage document with its objects.
-#[derive(Debug)]
-pub struct Stored {
-    /// Its name.
-    pub name: String,
-    /// Its objects.
-    pub objects: Vec<Object>,
-    /// The document, for places.
-    pub document: Node,
-}
-
-/// An app with its objects.
-#[derive(Debug)]
-pub struct Rendered {
-    /// The app.
-    pub app: App,
-    /// Its objects.
-    pub compiled: Compiled,
-}
-
-impl Layer {
-    /// Returns a layer from one document of a layer file.
-    pub fn new(mut node: Node) -> Self {
-        let found = clean_layer(&mut node);
-        Self { node, used: AtomicU32::new(0), found, near: OnceLock::new() }
+impl Summary {
+    /// Returns whether output is refused.
+    pub fn is_broken(&self) -> bool {
+        any_error(&self.diagnostics)
     }
+}
 
-    /// It changes those documents with which it shares what it says of kind and name.
-    fn suits(&self, document: &Document) -> bool {
-        let word = |path: [&str; 2]| self.node.get(path[0]).and_then(|node| node.get(path[1]));
-        let kind = self.node.get("kind").and_then(Node::text);
-        let name = word(["metadata", "name"]).and_then(Node::text);
-        let same_kind = kind.is_none_or(|kind| kind == document.kind);
-        let same_name = name.is_none_or(|name| Some(name) == document.name());
-        let note = |word: Option<&str>, right: Option<&str>| {
-            if let (Some(word), Some(right)) = (word, right)
-                && nearest(word, [right]).is_some()
-            {
-                let _ = self.near.set(right.to_owned());
-            }
+/// What is left of a document after it has been rendered.
+struct Done<T> {
+    storage: usize,
+    references: Vec<check::Reference>,
+    apps: Vec<Facts>,
+    diagnostics: Vec<Diagnostic>,
+    prepared: T,
+}
+
+impl<'r> Run<'r> {
+    /// Returns a run over inputs. `diagnostics` are those of what has been read for it so far.
+    pub fn new(
+        sources: &'r Sources,
+        library: &'r Library,
+        options: Options,
+        inputs: Inputs,
+        mut diagnostics: Vec<Diagnostic>,
+    ) -> Self {
+        let (classes, quotas) = storage(sources, &inputs, &mut diagnostics);
+        let Options { layers, settings, namespace, tenancy, today, side } = options;
+        let settings = settings.into_iter().map(|setting| (setting, AtomicU32::new(0))).collect();
+        let pipeline = Pipeline {
+            sources,
+            library,
+            classes,
+            layers,
+            settings,
+            namespace,
+            tenancy,
+            today,
+            side,
         };
-        match (same_kind, same_name) {
-            (true, false) => note(name, document.name()),
-            (false, true) => note(kind, Some(&document.kind)),
-            _ => {}
+        Self { pipeline, quotas, inputs: inputs.rendered, diagnostics }
+    }
+
+    /// Renders every input. `prepare` runs in parallel, `take` in the order of the inputs, with what `prepare`
+    /// returned for each document. After the first error nothing more is handed to `take`, except on the earlier
+    /// side of a comparison. `progress` gets the number of inputs that have been parsed.
+    ///
+    /// # Errors
+    /// The first one of `prepare` or `take`.
+    pub fn render<T: Send, E: Send>(
+        self,
+        prepare: impl Fn(&Unit) -> Result<T, E> + Sync,
+        mut take: impl FnMut(T) -> Result<(), E>,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Summary, E> {
+        let Self { pipeline, quotas, inputs, diagnostics } = self;
+        // What was applied earlier is not judged again: only what cannot be rendered is reported.
+        let judges = pipeline.side == Side::Today;
+        let mut summary = Summary { diagnostics, ..Summary::default() };
+        let mut across = AcrossApps::new(&quotas);
+        let mut enough = false;
+        let mut batches = Batches::new(&inputs, pipeline.sources);
+        while !enough && let Some(batch) = batches.next() {
+            let Batch { documents, diagnostics } = batch;
+            progress(inputs.len() - batches.left());
+            summary.documents += documents.len();
+            summary.diagnostics.extend(diagnostics);
+            for done in in_parallel(documents, |node| one(&pipeline, node, &prepare)) {
+                let Done { storage, references, apps, diagnostics, prepared } = done?;
+                across.refer(references);
+                summary.storage += storage;
+                summary.apps += apps.len();
+                summary.diagnostics.extend(diagnostics);
+                for app in &apps {
+                    let met = across.add(app);
+                    summary.diagnostics.extend(met.into_iter().filter(|_| judges));
+                }
+                if !judges || !any_error(&summary.diagnostics) {
+                    take(prepared)?;
+                }
+            }
+            let errors = summary.diagnostics.iter().filter(|found| found.is_error()).count();
+            enough = judges && errors > MOST_ERRORS;
         }
-        same_kind && same_name
+        if judges {
+            summary.diagnostics.extend(across.finish());
+            if !enough {
+                summary.diagnostics.extend(pipeline.misused());
+            }
+        }
+        let namespace =
+            |n: check::SharedNamespace| compile::namespace(&n.name, n.profile, n.holds_data);
+        summary.namespaces = across.namespaces().map(namespace).collect();
+        sort(&mut summary.diagnostics, pipeline.sources);
+        Ok(summary)
     }
 }
 
-impl Pipeline<'_> {
-    /// Returns the kinds that documents may have.
-    fn kinds(&self) -> Vec<String> {
-        let mut kinds = self.library.kinds();
-        kinds.push(STORAGE.to_owned());
-        kinds
-    }
-
-    /// Turns one text into apps with their objects.
-    pub fn render(&self, source: SourceId) -> Unit {
-        let read = yaml::read(source, self.sources);
-        self.documents(read.documents, read.diagnostics)
-    }
-
-    /// Turns the documents of one text into apps with their objects; `diagnostics` are what is wrong with
-    /// the text.
-    pub fn documents(&self, documents: Vec<Node>, diagnostics: Vec<Diagnostic>) -> Unit {
-        let mut unit = Unit { documents: documents.len(), diagnostics, ..Unit::default() };
-        let kinds = self.kinds();
-        for node in documents {
-            match split(node, &kinds) {
-                Ok(mut document) if document.kind == STORAGE => {
-                    drop_blank(&mut document.node, &storage_shape());
-                    self.storage(&document, &mut unit);
-                }
-                Ok(document) => self.app(document, &mut unit),
-                Err(diagnostic) => unit.diagnostics.push(diagnostic),
-            }
-            if unit.diagnostics.iter().filter(|found| found.is_error()).count() > MOST_ERRORS {
-                break;
-            }
-        }
-        unit
-    }
-
-    fn app(&self, mut document: Document, unit: &mut Unit) {
-        let blueprint = match self.library.get(&document.kind, self.sources) {
-            Some(Ok(blueprint)) => blueprint,
-            Some(Err(wrong)) => return unit.diagnostics.extend(wrong),
-            None => return,
-        };
-        for layer in &self.layers {
-            if !layer.suits(&document) {
-                continue;
-            }
-            layer.used.fetch_add(1, Ordering::Relaxed);
-            apply_layer(&mut document.node, &layer.node, Some(blueprint.shape()));
-        }
-        let named = self.settings.iter().any(|(setting, _)| setting.app.is_some());
-        let name = if named { name_of(&document, blueprint) } else { None };
-        for (setting, used) in &self.settings {
-            let other = setting.app.is_some() && setting.app != name;
-            if let (true, Some(meant), Some(name)) = (other, &setting.app, &name)
-                && nearest(meant, [name.as_str()]).is_some()
-            {
-                let _ = setting.near.set(name.clone());
-            }
-            if !other {
-                used.fetch_add(1, Ordering::Relaxed);
-                apply_setting(&mut document.node, setting, Some(blueprint.shape()));
-            }
-        }
-        drop_blank(&mut document.node, blueprint.shape());
-        let named = document.node.get("metadata").and_then(|node| node.get("namespace"));
-        if let (None, Some(namespace)) = (named, &self.namespace) {
-            apply_setting(&mut document.node, namespace, None);
-        }
-        let (app, diagnostics) = instantiate(&document, blueprint, &self.classes);
-        let mut found = diagnostics;
-        // With an error here, values that were refused have been replaced.
-        let as_written = !any_error(&found);
-        if let Some(mut app) = app {
-            found.extend(check::app(&app, &self.today));
-            let secrets = check::app_secrets(&app, blueprint.shape());
-            let shows_secrets = !secrets.is_empty();
-            found.extend(secrets);
-            let asked = check::tenant(&app, &self.tenancy);
-            let asks_too_much = !asked.is_empty();
-            found.extend(asked);
-            // A tenant's Namespace is there, made by the platform.
-            app.common.create_namespace &= self.tenancy.rules.is_empty();
-            let (compiled, diagnostics) = compile(&app);
-            found.extend(diagnostics);
-            if let Some(compiled) = compiled {
-                found.extend(check::objects(&app, &compiled));
-                // What is wrong with a field is reported once.
-                let is_new = |refused: &Diagnostic| {
-                    let same = |path: &str| !path.is_empty() && refused.path.starts_with(path);
-                    // Of a broken blueprint, its author reads enough.
-                    let covers =
-                        |other: &Diagnostic| other.code == Code::BadBlueprint || same(&other.path);
-                    !found.iter().any(|other| other.is_error() && covers(other))
-                };
-                let refused: Vec<_> =
-                    check::refused(&app, &compiled).into_iter().filter(is_new).collect();
-                found.extend(refused);
-                if !shows_secrets {
-                    found.extend(check::object_secrets(&app, &compiled.objects));
-                }
-                if !asks_too_much {
-                    found.extend(check::tenant_objects(&app, &compiled, &self.tenancy));
-                }
-                // What the blueprint's own check has reported is not reported again.
-                if !any_error(&found) {
-                    found.extend(check::references(&app, &compiled.objects));
-                }
-                if self.side == Side::Earlier && as_written {
-                    found.clear();
-                }
-                if !any_error(&found) {
-                    unit.apps.push(Rendered { app, compiled });
-                }
-            }
-        }
-        unit.diagnostics.extend(found);
-    }
-
-    fn storage(&self, document: &Document, unit: &mut Unit) {
-        if let Some(refused) = check::tenant_storage(document.kind_place, &self.tenancy) {
-            return unit.diagnostics.push(refused);
-        }
-        match read_storage(document) {
-            Ok((name, spec)) => {
-                unit.diagnostics.extend(check::storage_advice(&spec, &document.node));
-                unit.references.extend(Reference::of_storage(&spec, &document.node));
-                let classes = &self.classes;
-                let storage = Storage { spec: &spec, classes, document };
-                let objects = compile::storage(&storage);
-                unit.diagnostics.extend(check::refused_storage(&objects, &document.node));
-                unit.storage.push(Stored { name, objects, document: document.node.clone() });
-            }
-            Err(wrong) => unit.diagnostics.extend(wrong),
+/// Returns the documents of apps among inputs, as far as they can be read; the errors of the others are reported
+/// when they are rendered. Returns none when there are more than `most`.
+pub fn apps(
+    sources: &Sources,
+    library: &Library,
+    inputs: &[Input],
+    most: usize,
+) -> Option<Vec<Document>> {
+    let kinds = library.kinds();
+    let mut apps = Vec::new();
+    for batch in Batches::new(inputs, sources) {
+        apps.extend(batch.documents.into_iter().filter_map(|node| split(node, &kinds).ok()));
+        if apps.len() > most {
+            return None;
         }
     }
-
-    /// Returns the layers and settings that changed nothing, or more than somebody may have meant.
-    pub fn misused(&self) -> Vec<Diagnostic> {
-        let mut misused: Vec<_> =
-            self.layers.iter().flat_map(|layer| layer.found.iter().cloned()).collect();
-        for layer in self.layers.iter().filter(|layer| layer.used.load(Ordering::Relaxed) == 0) {
-            let message = "this layer changes no app of the run";
-            let fix = match layer.near.get() {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "let `kind` and `metadata.name` be those of the app that is meant, or leave them out".to_owned(),
-            };
-            misused.push(Diagnostic::new(Code::BadLayer, layer.node.place, message).fix(fix));
-        }
-        for (setting, used) in &self.settings {
-            let place = setting.value.place;
-            match (&setting.app, used.load(Ordering::Relaxed)) {
-                (Some(app), 0) => {
-                    let fix = match setting.near.get() {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => "write the app's `metadata.name` before the colon".to_owned(),
-                    };
-                    let message = format!("this run has no app `{app}`");
-                    misused.push(Diagnostic::new(Code::BadLayer, place, message).fix(fix));
-                }
-                (None, 0) => misused.push(
-                    Diagnostic::new(Code::BadLayer, place, "this run has no app to change")
-                        .fix("leave it out: a storage document is changed in its file"),
-                ),
-                (None, apps) if apps > 1 => {
-                    let message =
-                        format!("this run has {apps} apps; it is not said which one is meant");
-                    misused.push(
-                        Diagnostic::new(Code::BadLayer, place, message)
-                            .fix("write the app's name before it: `NAME:spec.FIELD`"),
-                    );
-                }
-                _ => {}
-            }
-        }
-        misused
-    }
+    Some(apps)
 }
 
-/// Returns the shape of a storage document.
-pub fn storage_shape() -> Shape {
-    let fixed = |about: &str, word: &str| {
-        let choices = vec![word.to_owned()];
-        Shape::new(about, Kind::Text { format: Format::Text, choices, min: None, max: None })
+/// Returns the classes and quotas of all storage documents. Errors of one that is rendered are reported when it is.
+fn storage(
+    sources: &Sources,
+    inputs: &Inputs,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> (Classes, Vec<QuotaSpec>) {
+    let (mut classes, mut quotas) = (Classes::default(), Vec::new());
+    let mut storages = Storages::default();
+    let rendered: HashSet<SourceId> = inputs
+        .rendered
+        .iter()
+        .filter_map(|input| match input {
+            Input::Text(source) => Some(*source),
+            Input::Documents(_) | Input::Unreadable(_) => None,
+        })
+        .collect();
+    let mut specs = Vec::new();
+    let mut add = |nodes: Vec<Node>, reports: bool, diagnostics: &mut Vec<Diagnostic>| {
+        let kinds = [STORAGE.to_owned()];
+        let documents: Vec<_> =
+            nodes.into_iter().filter_map(|node| split(node, &kinds).ok()).collect();
+        for document in &documents {
+            match read_storage(document) {
+                Ok((_, spec)) => {
+                    diagnostics.extend(storages.add(&spec, &document.node));
+                    specs.push(spec);
+                }
+                Err(wrong) if reports => diagnostics.extend(wrong),
+                Err(_) => {}
+            }
+        }
+        documents.len()
     };
-    let field =
-        |name: &str, shape: Shape, required| Field { name: name.to_owned(), shape, required };
-    let mut metadata = Shape::of::<Metadata>();
-    "How it is called and where the provisioner lives.".clone_into(&mut metadata.about);
-    Shape::new(
-        "The platform admin's document: arrays, storage classes, quotas. Written once per cluster.",
-        Kind::Object(vec![
-            field("apiVersion", fixed("Version of this document's fields.", API_VERSION), true),
-            field("kind", fixed("What it is.", STORAGE), true),
-            field("metadata", metadata, true),
-            field("spec", Shape::of::<StorageSpec>(), true),
-        ]),
-    )
-}
-
-/// Returns the shape of the platform's rules for tenants.
-pub fn tenant_rules_shape() -> Shape {
-    Shape::of::<TenantRules>()
-}
-
-/// Reads the platform's rules for tenants.
-pub fn read_tenant_rules(node: &Node) -> Result<TenantRules, Vec<Diagnostic>> {
-    let shape = tenant_rules_shape();
-    let mut node = node.clone();
-    drop_blank(&mut node, &shape);
-    let wrong = check_shape(&node, &shape, "", Expressions::Refused);
-    if any_error(&wrong) {
-        return Err(wrong);
+    for source in &inputs.storage {
+        let is_rendered = rendered.contains(source);
+        let (nodes, wrong) = Input::Text(*source).parse(sources);
+        let is_read = wrong.is_empty();
+        if !is_rendered {
+            diagnostics.extend(wrong);
+        }
+        if add(nodes, !is_rendered, diagnostics) == 0 && is_read {
+            let message = "there is no document of the kind `Storage`";
+            let place = Place::start_of(*source);
+            diagnostics.push(Diagnostic::new(Code::UnknownKind, place, message));
+        }
     }
-    node.read::<TenantRules>().map_err(|error| {
-        let place = error.place.unwrap_or(node.place);
-        vec![Diagnostic::new(Code::WrongType, place, error.message)]
+    for input in &inputs.rendered {
+        if matches!(input, Input::Text(source) if inputs.storage.contains(source)) {
+            continue;
+        }
+        add(input.parse_if_mentioned(sources, STORAGE), false, diagnostics);
+    }
+    for spec in specs {
+        classes.add(&spec);
+        quotas.extend(spec.quotas);
+    }
+    (classes, quotas)
+}
+
+fn one<T, E>(
+    pipeline: &Pipeline<'_>,
+    node: Node,
+    prepare: &(impl Fn(&Unit) -> Result<T, E> + Sync),
+) -> Result<Done<T>, E> {
+    let mut unit = pipeline.documents(vec![node], Vec::new());
+    let facts = |rendered: &Rendered| Facts::of(&rendered.app, &rendered.compiled);
+    Ok(Done {
+        storage: unit.storage.len(),
+        references: std::mem::take(&mut unit.references),
+        apps: unit.apps.iter().map(facts).collect(),
+        diagnostics: std::mem::take(&mut unit.diagnostics),
+        prepared: prepare(&unit)?,
     })
-}
-
-/// Reads a storage document: its name and `spec`.
-pub fn read_storage(document: &Document) -> Result<(String, StorageSpec), Vec<Diagnostic>> {
-    let shape = storage_shape();
-    let mut node = document.node.clone();
-    drop_blank(&mut node, &shape);
-    let node = &node;
-    let mut wrong = check_shape(node, &shape, "", Expressions::Refused);
-    let mut tokens = check::tokens(node);
-    let known = |other: &Diagnostic| tokens.iter().any(|token| token.place == other.place);
-    let others = check::secrets(node, &shape);
-    let others: Vec<_> = others.into_iter().filter(|other| !known(other)).collect();
-    tokens.extend(others);
-    // What else is wrong with such a value would show it.
-    wrong.retain(|other| tokens.iter().all(|token| token.place != other.place));
-    wrong.extend(tokens);
-    if any_error(&wrong) {
-        return Err(wrong);
-    }
-    let spec = node.get("spec").unwrap_or(node);
-    let read = spec.read::<StorageSpec>().map_err(|error| {
-        let place = error.place.unwrap_or(document.kind_place);
-        vec![Diagnostic::new(Code::WrongType, place, error.message)]
-    })?;
-    let wrong = check::storage(&read, node);
-    if wrong.is_empty() {
-        Ok((document.name().unwrap_or("storage").to_owned(), read))
-    } else {
-        Err(wrong)
-    }
 }

@@ -237,7 +237,7 @@ impl Reference {
 
 /// What has been seen so far in a run.
 #[derive(Debug, Default)]
-pub struct Run {
+pub struct AcrossApps {
     /// Name, place of the name.
     apps: Vec<(String, Place)>,
     objects: HashMap<u64, u32>,
@@ -261,7 +261,7 @@ struct Sum {
     last: Option<Place>,
 }
 
-impl Run {
+impl AcrossApps {
     /// Returns a run within these quotas.
     pub fn new<'q>(quotas: impl IntoIterator<Item = &'q QuotaSpec>) -> Self {
         let mut run = Self::default();

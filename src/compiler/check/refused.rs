@@ -1,6 +1,6 @@
 //! What the API server would refuse of an app's objects, at the field of the app that it comes from.
 
-use super::run::NodePort;
+use super::across_apps::NodePort;
 use crate::compiler::blueprint::App;
 use crate::compiler::compile::Compiled;
 use crate::compiler::diagnostic::{Code, Diagnostic};

@@ -1,0 +1,234 @@
+//! The earlier side of a comparison: output in a folder or in Git, or the app files of a Git revision, rendered
+//! by this program.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::files;
+use super::git::{below_top, checkout, commit};
+use super::input::InputArgs;
+use super::path::shown;
+use super::rendered;
+use super::request::Request;
+use super::{Trouble, links};
+use crate::compiler::diagnostic::{Code, Diagnostic, Sources};
+use crate::compiler::manifest::{Earlier, read_stream};
+use crate::compiler::run::Side;
+use crate::compiler::yaml;
+use crate::contract::API_GROUP;
+
+/// The earlier side of a comparison.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    /// Its objects.
+    pub(super) objects: Vec<Earlier>,
+    /// What of it is missing, and why. With an error, there is nothing to compare with.
+    pub(super) missing: Vec<Diagnostic>,
+}
+
+/// Returns an earlier output: a folder or file of output, a revision whose app files are rendered by this
+/// version of the program, or `REVISION:FOLDER` with output in Git. `settings` are those of a revision's apps.
+pub(super) fn earlier(
+    since: &str,
+    input: &InputArgs,
+    settings: &[String],
+    sources: &Sources,
+) -> Result<Before, Trouble> {
+    let path = Path::new(since);
+    if path.exists() {
+        return read_output(path, since, sources);
+    }
+    if let Some((revision, folder)) = since.split_once(':') {
+        let commit = commit(revision)?.ok_or_else(|| no_revision(revision))?;
+        let checkout = checkout(&commit, &[PathBuf::from(folder)])?;
+        let there = checkout.path().join(below_top(Path::new(folder))?);
+        if !there.exists() {
+            return Err(Trouble::Usage(format!("`{revision}` has no `{folder}`")));
+        }
+        return read_output(&there, since, sources);
+    }
+    let Some(commit) = commit(since)? else {
+        return Err(Trouble::Usage(format!(
+            "`{since}` is neither a file or folder nor a Git revision"
+        )));
+    };
+    rendered_at(&commit, since, input, settings)
+}
+
+fn no_revision(word: &str) -> Trouble {
+    Trouble::Usage(format!("`{word}` is no Git revision"))
+}
+
+/// Reads all YAML files below a path, which people know by a word.
+fn read_output(path: &Path, word: &str, sources: &Sources) -> Result<Before, Trouble> {
+    let mut paths = Vec::new();
+    gather(path, &mut paths)?;
+    paths.sort();
+    let mut all = Vec::new();
+    // A file with documents that output is made of.
+    let mut input = None;
+    for file in paths {
+        let mut bytes = Vec::new();
+        // What is longer is refused for that by whoever reads it.
+        let opened = links::open(&file)?.take(yaml::MAX_BYTES as u64 + 1);
+        files::read_to_end(opened, &mut bytes)
+            .map_err(|source| Trouble::Read { path: shown(&file), source })?;
+        let read = yaml::decode(&shown(&file), bytes, sources)
+            .and_then(|source| read_stream(source, sources));
+        match read {
+            Ok(objects) => {
+                let is_input = |object: &Earlier| object.identity.group == API_GROUP;
+                if objects.iter().any(is_input) {
+                    input.get_or_insert(file);
+                }
+                all.extend(objects.into_iter().filter(|object| !is_input(object)));
+            }
+            Err(wrong) => return Ok(Before { objects: Vec::new(), missing: vec![wrong] }),
+        }
+    }
+    let word = crate::sanitize::name(word);
+    Err(Trouble::Usage(match input {
+        Some(file) if !all.iter().any(Earlier::is_ours) => format!(
+            "`{word}` holds app files ({}) instead of output: render them with `pso-gen render --out DIR` and compare with DIR, or name a Git revision",
+            shown(file.strip_prefix(path).unwrap_or(&file))
+        ),
+        _ if all.is_empty() => format!("`{word}` holds no output to compare with"),
+        _ => return Ok(Before { objects: all, missing: Vec::new() }),
+    }))
+}
+
+/// Lists YAML files: the one that is named, or those below a folder, where no link is followed.
+fn gather(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Trouble> {
+    let failed = |source| Trouble::Read { path: shown(path), source };
+    let real = links::checked(path)?;
+    if !real.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    for entry in fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
+        let is_yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
+        if kind.is_dir() {
+            gather(&path, files)?;
+        } else if kind.is_file() && is_yaml {
+            files.push(path);
+        } else if is_yaml {
+            // Left out without a word, its objects would count as new.
+            let path = shown(&path);
+            return Err(Trouble::Usage(format!(
+                "{path} is a link or no file; put the file itself there, since links are not followed"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Renders the app files of a revision, with its blueprints, layers and storage documents, by this program.
+fn rendered_at(
+    commit: &str,
+    word: &str,
+    input: &InputArgs,
+    settings: &[String],
+) -> Result<Before, Trouble> {
+    let mut wanted: Vec<PathBuf> = input.paths.clone();
+    wanted.extend(input.layers.iter().chain(&input.blueprints).chain(&input.storage).cloned());
+    // Blueprints stand beside files that are named, too.
+    wanted.extend(
+        input
+            .paths
+            .iter()
+            .filter(|path| path.is_file())
+            .filter_map(|path| path.parent().map(|folder| folder.join("blueprints"))),
+    );
+    let checkout = checkout(commit, &wanted)?;
+    let there = |paths: &[PathBuf]| -> Result<Vec<PathBuf>, Trouble> {
+        let mut out = Vec::new();
+        for path in paths {
+            let path = checkout.path().join(below_top(path)?);
+            if path.exists() {
+                out.push(path);
+            }
+        }
+        Ok(out)
+    };
+    let then = InputArgs {
+        paths: there(&input.paths)?,
+        layers: there(&input.layers)?,
+        blueprints: there(&input.blueprints)?,
+        storage: there(&input.storage)?,
+        settings: settings.to_vec(),
+        side: Side::Earlier,
+        ..input.clone()
+    };
+    let revision = Revision { word, folder: checkout.path() };
+    if then.paths.is_empty() {
+        let message =
+            format!("`{word}` has none of the files and folders; all objects count as new");
+        let missing = vec![Diagnostic::new(Code::NotCompared, None, message)];
+        return Ok(Before { objects: Vec::new(), missing });
+    }
+    let collected = Request::read(&then).and_then(rendered::collect);
+    let (summary, sources, kept) = collected.map_err(|trouble| revision.trouble(trouble))?;
+    let mut missing = revision.missing(&summary.diagnostics, &sources);
+    let objects = rendered::objects(&kept, &summary)?;
+    if objects.is_empty() && !missing.is_empty() {
+        let message = format!("nothing of `{word}` renders, so there is nothing to compare with");
+        missing.push(
+            Diagnostic::new(Code::BadEarlier, None, message)
+                .fix("compare with a revision in which the apps render, or with their output"),
+        );
+    }
+    Ok(Before { objects, missing })
+}
+
+/// A revision, and the folder into which its files were put.
+struct Revision<'r> {
+    word: &'r str,
+    folder: &'r Path,
+}
+
+impl Revision<'_> {
+    /// A text about the folder as one about the revision.
+    fn named(&self, text: &str) -> String {
+        let folder = shown(self.folder);
+        text.replace(&format!("{folder}/"), &format!("{}:", self.word)).replace(&folder, self.word)
+    }
+
+    fn trouble(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::Read { path, source } => Trouble::Read { path: self.named(&path), source },
+            Trouble::Usage(text) => Trouble::Usage(self.named(&text)),
+            other => other,
+        }
+    }
+
+    /// What did not render, by file: its first error, and how many there are.
+    fn missing(&self, found: &[Diagnostic], sources: &Sources) -> Vec<Diagnostic> {
+        let mut files: BTreeMap<String, Vec<&Diagnostic>> = BTreeMap::new();
+        for wrong in found.iter().filter(|found| found.is_error()) {
+            let name = wrong.place.map(|place| sources.get(place.source).name.clone());
+            files.entry(name.unwrap_or_default()).or_default().push(wrong);
+        }
+        let told = |(name, wrong): (&String, &Vec<&Diagnostic>)| {
+            let first = wrong.first()?;
+            let line = first.place.map(|place| format!(":{}", place.line)).unwrap_or_default();
+            let at = if name.is_empty() { format!("`{}`", self.word) } else { self.named(name) };
+            let field =
+                if first.path.is_empty() { String::new() } else { format!("{}: ", first.path) };
+            let more = match wrong.len() {
+                1 => String::new(),
+                number => format!(" (and {} more)", number - 1),
+            };
+            let cause = self.named(&first.message);
+            let message =
+                format!("{at}{line} does not render and is not compared: {field}{cause}{more}");
+            Some(Diagnostic::new(Code::NotCompared, None, message).fix(
+                "compare with a revision in which it renders; `--set-earlier` gives a value that its file lacks",
+            ))
+        };
+        files.iter().filter_map(told).collect()
+    }
+}
