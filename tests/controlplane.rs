@@ -382,7 +382,14 @@ async fn claims_live_grow_and_go() {
     for claim in list.iter().filter(|claim| is_bound(claim)) {
         let name = format!("demo-pvc-{}", uid(claim));
         assert_eq!(live.get(&name), Some(&(1 << 30)), "{name} in {live:?}");
-        assert!(!claim.metadata.finalizers.iter().flatten().any(|f| f == "pso-gen.io/volume"));
+        assert!(
+            !claim
+                .metadata
+                .finalizers
+                .iter()
+                .flatten()
+                .any(|f| f == "pso-gen.io/volume-protection")
+        );
     }
     assert_eq!(live.len(), 3, "the one that asks for what cannot be has none");
     let events = Api::<Event>::namespaced(stage.client.clone(), "life");
@@ -563,7 +570,7 @@ async fn five_hundred_claims_while_the_process_is_killed_twenty_times() {
         let finalizers = list.iter().flat_map(|claim| claim.metadata.finalizers.iter().flatten());
         wanted == live
             && volumes.len() == list.len()
-            && finalizers.filter(|each| *each == "pso-gen.io/volume").count() == 0
+            && finalizers.filter(|each| *each == "pso-gen.io/volume-protection").count() == 0
     };
     stage.until("the arrays hold what the claims have, and nothing else", settled).await;
 }

@@ -3,6 +3,8 @@
 //! Each key is declared here and nowhere else. Rendered objects carry them, the provisioner reads them, and
 //! admission policies protect them.
 
+/// What all keys of pso-gen begin with.
+pub const PREFIX: &str = "pso-gen.io/";
 /// Of a PersistentVolume: the array that has the volume. Of a claim: the arrays that have been asked for one,
 /// separated by commas, the current one last.
 pub const ARRAY: &str = "pso-gen.io/array";

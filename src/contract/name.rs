@@ -14,7 +14,7 @@ pub const PROVISIONER: &str = "pso-gen.io/provisioner";
 pub const DRIVER: &str = "pso-gen.io";
 /// Finalizer of a claim while its volume is being created, and of a PersistentVolume while there is a volume
 /// behind it.
-pub const FINALIZER: &str = "pso-gen.io/volume";
+pub const FINALIZER: &str = "pso-gen.io/volume-protection";
 
 /// First part of the names of the PersistentVolumes by which the provisioner measures how far a watch is. It is the
 /// last of all names of PersistentVolumes, because Kubernetes' controllers go through a list in the order of names.

@@ -173,7 +173,12 @@ async fn a_volume_that_is_not_needed_any_more_goes() {
     let free = async || {
         let list = claims.list(&ListParams::default()).await.expect("listed").items;
         let ours = |claim: &PersistentVolumeClaim| {
-            claim.metadata.finalizers.iter().flatten().any(|each| each == "pso-gen.io/volume")
+            claim
+                .metadata
+                .finalizers
+                .iter()
+                .flatten()
+                .any(|each| each == "pso-gen.io/volume-protection")
         };
         !list.iter().any(ours) && stage.on_arrays().await.is_empty()
     };

@@ -16,7 +16,7 @@ pub(super) fn volume(changes: &Json) -> Json {
     let object = json!({
         "apiVersion": "v1", "kind": "PersistentVolume",
         "metadata": {
-            "name": format!("pvc-{UID}"), "finalizers": ["pso-gen.io/volume"],
+            "name": format!("pvc-{UID}"), "finalizers": ["pso-gen.io/volume-protection"],
             "annotations": {
                 "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner",
                 "pso-gen.io/array": "fb1", "pso-gen.io/array-id": "id-of-fb1",
@@ -275,7 +275,7 @@ fn metadatas() -> Vec<Hostile> {
         ("without our finalizer", volume(&metadata(json!({"finalizers": null}))), OWN),
         (
             "a finalizer of others",
-            volume(&metadata(json!({"finalizers": ["pso-gen.io/volume", "a.b/c"]}))),
+            volume(&metadata(json!({"finalizers": ["pso-gen.io/volume-protection", "a.b/c"]}))),
             OWN,
         ),
         (

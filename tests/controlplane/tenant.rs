@@ -30,7 +30,7 @@ const RECORDS: [&str; 8] = [
 const LISTED: &str = "is not allowed";
 const DRIVEN: &str = "the CSI driver is not allowed in a pod";
 const OURS: &str = "are reserved for the pso-gen provisioner";
-const FINALIZER: &str = "the finalizer pso-gen.io/volume is reserved";
+const FINALIZER: &str = "the finalizer pso-gen.io/volume-protection is reserved";
 
 async fn installed() -> Installed {
     let foreign = json!({"provisioner": {"foreign": {
@@ -251,14 +251,14 @@ async fn a_tenant_writes_no_record_of_the_provisioner() {
         object
     };
     let annotated = |key: &str, value: &str| json!({"metadata": {"annotations": {key: value}}});
-    let ours = json!({"metadata": {"finalizers": ["pso-gen.io/volume"]}});
+    let ours = json!({"metadata": {"finalizers": ["pso-gen.io/volume-protection"]}});
     let counts = async || tenant.creates(&whole(&ours)).await.is_err();
     stage.until("the policy counts", counts).await;
     let allowed =
         json!({"metadata": {"finalizers": ["a.b/c"], "annotations": Json::from_iter(OF_TENANTS)}});
     tenant.creates(&whole(&allowed)).await.expect("a tenant's");
     refused("the finalizer", tenant.creates(&whole(&ours)).await, FINALIZER);
-    let after = json!({"metadata": {"finalizers": ["a.b/c", "pso-gen.io/volume"]}});
+    let after = json!({"metadata": {"finalizers": ["a.b/c", "pso-gen.io/volume-protection"]}});
     refused("the finalizer after others", tenant.creates(&whole(&after)).await, FINALIZER);
     for key in RECORDS {
         refused(key, tenant.creates(&whole(&annotated(key, "fb1"))).await, OURS);
@@ -276,14 +276,17 @@ async fn a_tenant_writes_no_record_of_the_provisioner() {
     let bound = async || {
         let claim = claims.get("bound").await.expect("there");
         let finalizers = claim.metadata.finalizers.as_deref().unwrap_or_default();
-        is_bound(&claim) && !finalizers.iter().any(|each| each == "pso-gen.io/volume")
+        is_bound(&claim) && !finalizers.iter().any(|each| each == "pso-gen.io/volume-protection")
     };
     stage.until("the claim is bound, and done with", bound).await;
     let own = tenant.api("v1", "PersistentVolumeClaim", Some(TENANT));
     for (name, class) in both {
         let finalizers = claims.get(name).await.expect("there").metadata.finalizers;
-        let more: Vec<String> =
-            finalizers.into_iter().flatten().chain(["pso-gen.io/volume".to_owned()]).collect();
+        let more: Vec<String> = finalizers
+            .into_iter()
+            .flatten()
+            .chain(["pso-gen.io/volume-protection".to_owned()])
+            .collect();
         let more = json!({"metadata": {"finalizers": more}});
         both_ways(&own, name, &more, FINALIZER).await;
         for key in RECORDS {
@@ -374,7 +377,7 @@ async fn another_provisioner_makes_no_volume_on_our_arrays() {
     let none = json!({});
     let said =
         json!({"annotations": {"pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner"}});
-    let finalizer = json!({"finalizers": ["pso-gen.io/volume"]});
+    let finalizer = json!({"finalizers": ["pso-gen.io/volume-protection"]});
     let record = json!({"annotations": {"pso-gen.io/volume-id": "1"}});
     let listed = nfs("nas.example.com");
     let counts = async || neighbour.creates(&volume("a", &nfs(SERVER), &none)).await.is_err();

@@ -124,7 +124,11 @@ async fn changes_no_volumes(thief: &Thief, ours: &str) {
         ),
         ("how it is mounted", json!({"spec": {"mountOptions": ["exec"]}}), "but its capacity"),
         ("labels", json!({"metadata": {"labels": {"a": "b"}}}), "but its own finalizer"),
-        ("finalizers", json!({"metadata": {"finalizers": ["pso-gen.io/volume"]}}), "own finalizer"),
+        (
+            "finalizers",
+            json!({"metadata": {"finalizers": ["pso-gen.io/volume-protection"]}}),
+            "own finalizer",
+        ),
         (
             "its own finalizer",
             json!({"metadata": {"finalizers": ["kubernetes.io/pv-protection"]}}),

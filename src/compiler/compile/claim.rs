@@ -16,8 +16,6 @@ use crate::contract::annotation;
 
 /// What keeps Argo CD from deleting a claim.
 pub(super) const KEEP: (&str, &str) = (annotation::SYNC_OPTIONS, "Prune=false,Delete=false");
-const MODE: &str = "pso-gen.io/mode";
-
 /// One claim for each volume that is not an existing one.
 pub(super) fn claims(context: &Context<'_>) -> Vec<Object> {
     let volumes = context.app.volumes.iter().filter(|(_, volume)| volume.claim.is_none());
@@ -37,10 +35,6 @@ fn claim(context: &Context<'_>, name: &str, volume: &AppVolume) -> Object {
     if !volume.about.is_empty() {
         annotations
             .insert(annotation::ABOUT.to_owned(), volume.about.trim_end_matches('.').to_owned());
-    }
-    if let (Some((user, group)), ClassKind::File) = (volume.owner, volume.class.kind) {
-        annotations.insert(annotation::OWNER.to_owned(), format!("{user}:{group}"));
-        annotations.insert(MODE.to_owned(), volume.mode.clone());
     }
     if let Some(snapshots) = volume.snapshots {
         annotations.insert(annotation::SNAPSHOTS.to_owned(), snapshots.to_string());

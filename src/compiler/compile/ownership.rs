@@ -3,9 +3,7 @@
 //! Kubernetes changes groups on block volumes (`fsGroup`) and nothing at all on NFS, so one word in
 //! an app file switches this step too.
 
-use k8s_openapi::api::core::v1::{
-    Capabilities, Container, SecurityContext, VolumeMount,
-};
+use k8s_openapi::api::core::v1::{Capabilities, Container, SecurityContext, VolumeMount};
 
 use super::config::Script;
 use super::container::{PodVolumes, scripts_mount, small, unprivileged};

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{
-    ResourceQuota, ResourceQuotaSpec,
-};
+use k8s_openapi::api::core::v1::{ResourceQuota, ResourceQuotaSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Value as Json, json};
 
@@ -12,8 +10,8 @@ use super::storage_class::{Storage, classes, metadata};
 use super::{flux, platform, wave};
 use crate::compiler::blueprint::PURE_FILE;
 use crate::compiler::manifest::{self, Object};
-use crate::contract::annotation;
 use crate::contract::StorageSpec;
+use crate::contract::annotation;
 
 /// Turns a storage document into objects.
 pub fn storage(storage: &Storage<'_>) -> Vec<Object> {

@@ -298,7 +298,7 @@ fn an_array_that_was_taken_out_of_the_document_is_told_of_with_what_names_it() {
     inventory.listed.clear();
     let mut on_its_way = pending().claims.remove(0);
     on_its_way.metadata = typed(json!({
-        "namespace": "files", "name": "new", "uid": "2", "finalizers": ["pso-gen.io/volume"],
+        "namespace": "files", "name": "new", "uid": "2", "finalizers": ["pso-gen.io/volume-protection"],
         "annotations": {"pso-gen.io/array": "fb1,fb2"},
         "creationTimestamp": "2026-11-23T06:00:00Z",
     }));

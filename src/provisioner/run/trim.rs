@@ -25,7 +25,7 @@ const NAME: usize = 254;
 /// Most entries of a list that are kept where one has a handful.
 const FEW: usize = 16;
 /// Begin of keys of which some are kept although they are not known here: those of a newer version.
-const OURS: &str = "pso-gen.io/";
+const OURS: &str = annotation::PREFIX;
 
 /// An object that keeps only what is looked at.
 pub(super) trait Trim {

@@ -14,19 +14,18 @@ use crate::contract::{annotation, label};
 use crate::sanitize::quoted;
 
 /// Annotations that pso-gen itself writes.
-const OWN_ANNOTATIONS: [&str; 14] = [
+const OWN_ANNOTATIONS: [&str; 13] = [
     annotation::SYNC_WAVE,
     annotation::SYNC_OPTIONS,
     "cert-manager.io/cluster-issuer",
     "haproxy.org/timeout-server",
-    "janitor/expires",
+    annotation::JANITOR_EXPIRES,
     "nginx.ingress.kubernetes.io/proxy-body-size",
     "nginx.ingress.kubernetes.io/proxy-read-timeout",
     "nginx.ingress.kubernetes.io/proxy-send-timeout",
     annotation::ABOUT,
     annotation::CONFIG,
     annotation::EXPIRES,
-    "pso-gen.io/mode",
     annotation::OWNER,
     annotation::SNAPSHOTS,
 ];

@@ -86,7 +86,7 @@ impl Stage {
     fn ask(&mut self, arrays: &str) {
         let meta = &mut self.claim["metadata"];
         meta["annotations"] = json!({"pso-gen.io/array": arrays});
-        meta["finalizers"] = json!(["pso-gen.io/volume"]);
+        meta["finalizers"] = json!(["pso-gen.io/volume-protection"]);
         let version = meta["resourceVersion"].as_str().and_then(|text| text.parse().ok());
         meta["resourceVersion"] = json!((version.unwrap_or(0_u64) + 1).to_string());
     }
@@ -331,7 +331,7 @@ fn a_persistent_volume_that_somebody_deletes_is_let_go_of_once() {
     stage.volume = Some(json!({
         "metadata": {
             "name": "pvc-1", "uid": "v", "deletionTimestamp": "2026-11-23T06:00:00Z",
-            "finalizers": ["pso-gen.io/volume"],
+            "finalizers": ["pso-gen.io/volume-protection"],
             "annotations": {
                 "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner", "pso-gen.io/array": "fb1",
                 "pso-gen.io/array-id": "fb1", "pso-gen.io/volume": "prod-pvc-1", "pso-gen.io/volume-id": "1",
