@@ -22,6 +22,7 @@ use futures::stream;
 use pso_gen::provisioner::decide::Reason;
 use pso_gen::provisioner::run::Metrics;
 use serde_json::{Value as Json, json};
+use tokio::sync::watch;
 
 /// A process that ends with the test, however that ends.
 struct Process(Child);
@@ -49,7 +50,7 @@ struct Api {
     /// What was told.
     events: Arc<Mutex<Vec<Json>>>,
     /// PersistentVolumes that were created.
-    volumes: Arc<Mutex<Vec<Json>>>,
+    volumes: Arc<watch::Sender<Vec<Json>>>,
 }
 
 const CLAIMS: &str = "/api/v1/persistentvolumeclaims";
@@ -147,7 +148,7 @@ async fn answer(State(api): State<Api>, method: Method, uri: Uri, body: Bytes) -
     }
     if uri.query().is_some_and(|query| query.contains("watch=true")) {
         if path == VOLUMES {
-            return watched(Arc::clone(&api.volumes));
+            return watched(api.volumes.subscribe());
         }
         // Nothing happens any more.
         return Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>())
@@ -189,10 +190,11 @@ async fn answer(State(api): State<Api>, method: Method, uri: Uri, body: Bytes) -
             (StatusCode::CREATED, axum::Json(sent)).into_response()
         }
         (Method::POST, VOLUMES) => {
-            let mut volumes = api.volumes.lock().expect("unharmed");
-            sent["metadata"]["resourceVersion"] = json!((volumes.len() + 2).to_string());
-            sent["metadata"]["uid"] = json!(format!("volume-{}", volumes.len()));
-            volumes.push(sent.clone());
+            api.volumes.send_modify(|volumes| {
+                sent["metadata"]["resourceVersion"] = json!((volumes.len() + 2).to_string());
+                sent["metadata"]["uid"] = json!(format!("volume-{}", volumes.len()));
+                volumes.push(sent.clone());
+            });
             (StatusCode::CREATED, axum::Json(sent)).into_response()
         }
         (Method::POST, _) => (StatusCode::CREATED, axum::Json(sent)).into_response(),
@@ -201,16 +203,14 @@ async fn answer(State(api): State<Api>, method: Method, uri: Uri, body: Bytes) -
 }
 
 /// What a watch shows of what is created from now on.
-fn watched(volumes: Arc<Mutex<Vec<Json>>>) -> Response {
-    let changes = stream::unfold((volumes, 0), |(volumes, shown)| async move {
-        loop {
-            let next = volumes.lock().expect("unharmed").get(shown).cloned();
-            if let Some(object) = next {
-                let line = format!("{}\n", json!({"type": "ADDED", "object": object}));
-                return Some((Ok::<_, std::io::Error>(Bytes::from(line)), (volumes, shown + 1)));
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+fn watched(volumes: watch::Receiver<Vec<Json>>) -> Response {
+    let changes = stream::unfold((volumes, 0), |(mut volumes, shown)| async move {
+        let object = {
+            let all = volumes.wait_for(|all| all.len() > shown).await.ok()?;
+            all[shown].clone()
+        };
+        let line = format!("{}\n", json!({"type": "ADDED", "object": object}));
+        Some((Ok::<_, std::io::Error>(Bytes::from(line)), (volumes, shown + 1)))
     });
     Body::from_stream(changes).into_response()
 }

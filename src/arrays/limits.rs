@@ -59,6 +59,17 @@ struct Shut {
     times: u32,
 }
 
+impl Shut {
+    /// Stays shut for longer; `chance` is between 0 and 1.
+    fn extend(&mut self, pace: &Pace, now: Instant, asked: Option<Duration>, chance: f64) {
+        let doubled = pace.first_wait.saturating_mul(1 << self.times.min(10));
+        let wait = asked.unwrap_or(doubled).min(pace.longest_wait).mul_f64(1.0 + chance / 4.0);
+        self.times = self.times.saturating_add(1);
+        let until = now + wait;
+        self.until = Some(self.until.map_or(until, |earlier| earlier.max(until)));
+    }
+}
+
 impl Gate {
     pub(super) fn new(pace: Pace) -> Self {
         Self { pace, turns: Turns::new(pace.concurrency.max(1)), shut: Mutex::default() }
@@ -93,17 +104,14 @@ impl Gate {
     /// is left to chance, so that not all come back at once.
     pub(super) fn shut(&self, asked: Option<Duration>) {
         let mut shut = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
-        let doubled = self.pace.first_wait.saturating_mul(1 << shut.times.min(10));
-        let wait = asked.unwrap_or(doubled).min(self.pace.longest_wait);
-        let wait = wait.mul_f64(1.0 + fastrand::f64() / 4.0);
-        shut.times = shut.times.saturating_add(1);
-        let until = Instant::now() + wait;
-        shut.until = Some(shut.until.map_or(until, |earlier| earlier.max(until)));
+        shut.extend(&self.pace, Instant::now(), asked, fastrand::f64());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     fn gate() -> Gate {
@@ -119,41 +127,51 @@ mod tests {
         Instant::now() + Duration::from_secs(60)
     }
 
-    /// How long somebody waits for a place.
-    async fn waits(gate: &Gate) -> Duration {
-        let before = Instant::now();
-        drop(gate.enter(far()).await.expect("a place"));
-        before.elapsed()
+    /// How long the array is left alone, each time as soon as it may be asked again.
+    fn waits(shut: &mut Shut, asked: Option<Duration>, chance: f64) -> Duration {
+        let now = shut.until.unwrap_or_else(Instant::now);
+        shut.extend(gate().pace(), now, asked, chance);
+        shut.until.expect("shut") - now
     }
 
-    #[tokio::test]
-    async fn a_busy_array_is_left_alone_for_longer_each_time() {
-        let gate = gate();
+    #[test]
+    fn a_busy_array_is_left_alone_for_longer_each_time() {
+        let mut shut = Shut::default();
         for wait in [10, 20, 40, 80, 80] {
-            gate.shut(None);
-            assert!(waits(&gate).await >= Duration::from_millis(wait), "{wait}");
+            assert_eq!(waits(&mut shut, None, 0.0), Duration::from_millis(wait));
         }
-        gate.good();
-        gate.shut(None);
-        let until = gate.shut.lock().expect("unharmed").until.expect("shut");
-        let wait = until - Instant::now();
-        assert!(
-            wait <= Duration::from_micros(12_500),
-            "it starts again after a good answer: {wait:?}"
-        );
+        shut.times = 0;
+        assert_eq!(waits(&mut shut, None, 0.0), Duration::from_millis(10), "it starts again");
+        assert_eq!(waits(&mut shut, None, 1.0), Duration::from_millis(25), "a quarter is chance");
+    }
+
+    #[test]
+    fn what_the_array_says_counts() {
+        let (mut shut, now) = (Shut::default(), Instant::now());
+        let millis = Duration::from_millis;
+        shut.extend(gate().pace(), now, Some(millis(50)), 0.0);
+        assert_eq!(shut.until, Some(now + millis(50)), "not the ten of our own");
+        shut.extend(gate().pace(), now, Some(millis(1)), 0.0);
+        assert_eq!(shut.until, Some(now + millis(50)), "a shorter word does not undo a longer");
+        shut.extend(gate().pace(), now, Some(millis(5000)), 0.0);
+        assert_eq!(shut.until, Some(now + millis(80)), "nobody is left alone for ever");
     }
 
     #[tokio::test]
-    async fn what_the_array_says_counts() {
+    async fn who_cannot_get_in_before_the_deadline_does_not_wait() {
+        let gate = Gate::new(Pace { longest_wait: Duration::from_secs(3600), ..Pace::default() });
+        gate.shut(Some(Duration::from_secs(3600)));
+        assert!(gate.enter(far()).now_or_never().expect("at once").is_none());
+        let later = Instant::now() + Duration::from_secs(7200);
+        assert!(gate.enter(later).now_or_never().is_none(), "it waits for the array");
+    }
+
+    #[tokio::test]
+    async fn a_good_answer_ends_the_doubling() {
         let gate = gate();
-        gate.shut(Some(Duration::from_millis(50)));
-        let soon = Instant::now() + Duration::from_millis(10);
-        assert!(gate.enter(soon).await.is_none(), "not before the deadline");
-        gate.shut(Some(Duration::from_millis(1)));
-        assert!(
-            waits(&gate).await >= Duration::from_millis(35),
-            "a shorter word does not undo a longer"
-        );
+        gate.shut(None);
+        gate.good();
+        assert_eq!(gate.shut.lock().expect("unharmed").times, 0);
     }
 
     #[tokio::test]
@@ -183,8 +201,8 @@ mod tests {
     async fn no_more_at_once_than_there_are_places() {
         let gate = gate();
         let first = gate.enter(far()).await.expect("a place");
-        let soon = Instant::now() + Duration::from_millis(10);
-        assert!(gate.enter(soon).await.is_none(), "taken until the deadline");
+        assert!(gate.enter(far()).now_or_never().is_none(), "taken");
+        assert!(gate.enter(Instant::now()).await.is_none(), "taken until the deadline");
         drop(first);
         assert!(gate.enter(far()).await.is_some());
     }

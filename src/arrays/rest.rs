@@ -5,6 +5,7 @@ mod operation;
 mod reply;
 
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode, Url};
@@ -254,9 +255,9 @@ impl Rest {
             status == StatusCode::INTERNAL_SERVER_ERROR && message.contains("Server is busy");
         match status {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                Reply::Overloaded(wait(&headers))
+                Reply::Overloaded(wait(&headers, SystemTime::now()))
             }
-            _ if busy => Reply::Overloaded(wait(&headers)),
+            _ if busy => Reply::Overloaded(wait(&headers, SystemTime::now())),
             _ if self.dialect.ended.contains(&status) => Reply::Ended(message),
             _ if status.is_client_error() => Reply::Refused(status, message),
             _ => Reply::Lost(format!("status {}: {message}", status.as_u16())),

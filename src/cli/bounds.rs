@@ -86,7 +86,7 @@ mod tests {
     const AMPLE: Bounds =
         Bounds { time: Duration::from_secs(600), patience: Duration::from_secs(600) };
 
-    fn message(result: Result<(), Trouble>) -> String {
+    fn message<T: std::fmt::Debug>(result: Result<T, Trouble>) -> String {
         result.expect_err("stopped").to_string()
     }
 
@@ -109,32 +109,29 @@ mod tests {
     #[test]
     fn what_takes_too_long_is_stopped() {
         let bounds = Bounds { time: Duration::ZERO, ..AMPLE };
-        let sleep = || {
-            thread::sleep(Duration::from_secs(60));
-            Ok(())
-        };
-        assert!(message(hold(bounds, u64::MAX, sleep)).starts_with("stopped at 0 s"));
+        // The work goes on until the test has ended.
+        let (end, wait) = mpsc::channel::<()>();
+        let work = move || Ok(wait.recv().is_err());
+        assert!(message(hold(bounds, u64::MAX, work)).starts_with("stopped at 0 s"));
+        drop(end);
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn what_takes_too_much_memory_is_stopped() {
         let before = resident().expect("memory");
-        let fill = || {
-            // Not for ever: nothing ends this thread before the test's process does.
-            let mut all = Vec::new();
-            for _ in 0..256 {
-                all.push(vec![1_u8; 1 << 20]);
-                thread::sleep(Duration::from_millis(1));
-            }
-            drop(all);
-            Ok(())
+        // The work keeps what it has until the test has ended.
+        let (end, wait) = mpsc::channel::<()>();
+        let fill = move || {
+            let all = vec![1_u8; 256 << 20];
+            Ok(wait.recv().is_err() && !all.is_empty())
         };
         assert!(message(hold(AMPLE, before + (64 << 20), fill)).contains("MiB of memory"));
+        drop(end);
     }
 
     #[test]
     fn a_panic_is_no_success() {
-        assert!(message(hold(AMPLE, u64::MAX, || panic!("a defect"))).contains("defect"));
+        assert!(message(hold::<()>(AMPLE, u64::MAX, || panic!("a defect"))).contains("defect"));
     }
 }

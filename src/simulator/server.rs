@@ -122,6 +122,8 @@ struct Served {
     tap: Option<Tap>,
     /// Bytes of large bodies that were handed out.
     sent: Arc<AtomicU64>,
+    /// Requests that have come and are answered later.
+    late: AtomicU64,
 }
 
 /// Requests that an array has had.
@@ -160,6 +162,7 @@ pub async fn serve(mut arrays: Vec<(Array, Settings)>, options: &Options) -> io:
             faults: Arc::clone(&faults),
             tap: options.tap.clone(),
             sent: Arc::default(),
+            late: AtomicU64::new(0),
         });
         let router = Router::new().fallback(api).with_state(Arc::clone(&served));
         tokio::spawn(accept(listener, acceptor.clone(), router));
@@ -303,9 +306,11 @@ impl Served {
             }
             Some(Fault::Late { delay }) => {
                 let (served, request) = (Arc::clone(self), request.clone());
+                served.late.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_millis(delay)).await;
                     served.apply(&request);
+                    served.late.fetch_sub(1, Ordering::Relaxed);
                 });
                 None
             }
@@ -370,7 +375,7 @@ async fn state(
         json!({
             "kind": kind, "name": name, "url": url, "logins": array.logins(),
             "contents": array.contents(most, now()), "requests": calls.count, "calls": calls.recent,
-            "sent": served.sent.load(Ordering::Relaxed),
+            "sent": served.sent.load(Ordering::Relaxed), "late": served.late.load(Ordering::Relaxed),
         })
     });
     let arrays: Vec<Json> = arrays.collect();

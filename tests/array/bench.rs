@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pso_gen::arrays::{Array, Endpoint, FlashArray, FlashBlade, Pace, TokenFile, Trust};
 use pso_gen::contract::{
@@ -114,19 +114,7 @@ impl Bench {
         Self::new(simulator::Array::FlashArray(Box::new(array)), settings).await
     }
 
-    /// A FlashBlade that takes so many requests a second.
-    pub(crate) async fn flashblade_limited(rate: u32) -> Self {
-        let settings = Settings::default();
-        let array = simulator::FlashBlade::new(settings.clone());
-        let array = simulator::Array::FlashBlade(Box::new(array));
-        Self::with(array, settings, Options { rate: Some(rate), ..Options::default() }).await
-    }
-
     async fn new(array: simulator::Array, settings: Settings) -> Self {
-        Self::with(array, settings, Options::default()).await
-    }
-
-    async fn with(array: simulator::Array, settings: Settings, options: Options) -> Self {
         let document = Document::open(match array.kind() {
             "FlashBlade" => "flashblade-2.x.strict.json",
             _ => "flasharray-2.x.strict.json",
@@ -151,7 +139,7 @@ impl Bench {
                 seen.wrong.push(format!("{request:?}\n{answer:?}"));
             }
         };
-        let options = Options { tap: Some(Tap::new(tap)), ..options };
+        let options = Options { tap: Some(Tap::new(tap)), ..Options::default() };
         let (token, rest) = (settings.token.clone(), settings.rest);
         let running = simulator::serve(vec![(array, settings)], &options).await.expect("served");
         let folder = tempfile::tempdir().expect("a folder");
@@ -166,7 +154,8 @@ impl Bench {
             request: Duration::from_secs(120),
             patience: Duration::from_secs(600),
             list: Duration::from_secs(600),
-            look: Duration::from_millis(50),
+            // At every request: no test waits for the time to look again.
+            look: Duration::ZERO,
             ..Pace::default()
         };
         // An error only says that another test has done it before.
@@ -186,9 +175,22 @@ impl Bench {
 
     /// Bytes of large bodies that the array has handed out.
     pub(crate) async fn sent(&self) -> u64 {
+        self.state().await["sent"].as_u64().expect("a number")
+    }
+
+    /// Waits until the array has done what came to it late.
+    pub(crate) async fn nothing_is_late(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.state().await["late"] != 0 {
+            assert!(Instant::now() < deadline, "a request is late for a minute");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn state(&self) -> Json {
         let state = self.http.get(format!("{}/state", self.running.page)).send().await;
-        let state: Json = state.expect("an answer").json().await.expect("JSON");
-        state["arrays"][0]["sent"].as_u64().expect("a number")
+        let mut state: Json = state.expect("an answer").json().await.expect("JSON");
+        state["arrays"][0].take()
     }
 
     /// Lets what goes wrong by chance follow from a seed.
@@ -231,11 +233,6 @@ impl Bench {
 
     pub(crate) fn write_token(&self, token: &str) {
         std::fs::write(self.token_file(), token).expect("written");
-    }
-
-    /// How often the clients look at their files.
-    pub(crate) fn look(&self) -> Duration {
-        self.pace.look
     }
 
     /// How often a resource was asked for.
@@ -281,10 +278,7 @@ impl Bench {
 
     /// Returns all objects on the array, by kind.
     pub(crate) async fn contents(&self) -> Vec<Json> {
-        let url = format!("{}/state", self.running.page);
-        let state = self.http.get(url).send().await.expect("an answer");
-        let state: Json = state.json().await.expect("JSON");
-        state["arrays"][0]["contents"]["kinds"].as_array().expect("kinds").clone()
+        self.state().await["contents"]["kinds"].as_array().expect("kinds").clone()
     }
 
     /// Does something on the array by hand, as its administrator.

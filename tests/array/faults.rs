@@ -2,7 +2,6 @@
 //! much to do: in the end there is what would be there without all that.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use pso_gen::arrays::{Array, Error, FlashArray, Host};
@@ -244,7 +243,7 @@ proptest! {
             };
             tokio::join!(work(Actor::new(&bench)), work(Actor::new(&bench)));
             bench.control("PUT", "/faults", json!([])).await;
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            bench.nothing_is_late().await;
             prop_assert_eq!(state(&bench).await, there);
             Ok(())
         })?;

@@ -193,7 +193,8 @@ async fn does_nothing_under_another_name(stage: &mut Stage) {
         log.contains("write `cluster: demo` again")
     };
     stage.until("the other name is refused", refused).await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    // Nothing is done meanwhile.
+    let_pass(Duration::from_secs(5)).await;
     assert!(!bound("late").await && stage.on_arrays().await == before);
     stage.kill();
     stage.write_storage(|spec| spec["cluster"] = json!("demo"));
@@ -219,9 +220,10 @@ async fn serves_as_soon_as_an_array_is_back(stage: &Stage) {
     let waits = claim("waits", "pure-block", "1Gi");
     claims.create(&PostParams::default(), &waits).await.expect("made");
     stage.until_told("waits", "no array takes it: fa1").await;
-    // Backoff come after 1, 3, 7, 15, 31, 63 and 127 seconds.
-    tokio::time::sleep(Duration::from_secs(66)).await;
+    // Tries come after 1, 3, 7, 15, 31, 63 and 127 seconds by the provisioner's clock: the next one is a minute ahead.
+    let_pass(Duration::from_secs(66)).await;
     faults(json!([])).await;
+    // The provisioner looks at an array that is away every 30 seconds of its clock.
     let back = Instant::now();
     stage.until("it is bound", async || bound("waits").await).await;
     assert!(back.elapsed() < Duration::from_secs(35), "{:?}", back.elapsed());

@@ -53,7 +53,8 @@ async fn a_demo_binds_every_claim_and_leaves_nothing() {
     let mut line = String::new();
     errors.read_line(&mut line).expect("a line");
     assert!(line.starts_with("the arrays: "), "{line}");
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    let begun = async || there(&client).await != before;
+    assert!(in_time(Duration::from_millis(20), begun).await, "something of it is there");
     let id = child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().expect("runs").success());
     let mut rest = String::new();

@@ -71,7 +71,22 @@ async fn nothing_is_left_of_a_namespace_that_is_deleted_at_any_moment() {
     stage.start();
     let namespaces = Api::<Namespace>::all(stage.client.clone());
     let post = PostParams::default();
-    for round in 0..12_u64 {
+    let uids = async |name: &str| {
+        let claims = stage.claims(name).list(&ListParams::default()).await.expect("listed").items;
+        claims.iter().map(uid).collect::<Vec<_>>()
+    };
+    // Of four claims, how many have a volume, how many a PersistentVolume, and how many are bound.
+    let steps = async |namespace: &str, uids: &[String]| {
+        let there = stage.on_arrays().await;
+        let made = uids.iter().filter(|uid| there.contains_key(&format!("demo-pvc-{uid}")));
+        let volumes = stage.volumes().list(&ListParams::default()).await.expect("listed").items;
+        let name = |volume: &PersistentVolume| volume.metadata.name.clone().unwrap_or_default();
+        let volumes: BTreeSet<String> = volumes.iter().map(name).collect();
+        let written = uids.iter().filter(|uid| volumes.contains(&format!("pvc-{uid}")));
+        let claims = stage.claims(namespace).list(&ListParams::default()).await.expect("listed");
+        made.count() + written.count() + claims.items.iter().filter(|c| is_bound(c)).count()
+    };
+    for round in 0..=12 {
         let name = format!("brief-{round}");
         let namespace = json!({"metadata": {"name": name}});
         let namespace = serde_json::from_value(namespace).expect("typed");
@@ -81,8 +96,10 @@ async fn nothing_is_left_of_a_namespace_that_is_deleted_at_any_moment() {
             let claim = claim(&format!("c{number}"), class, "1Gi");
             stage.claims(&name).create(&post, &claim).await.expect("made");
         }
-        // From at once to after they are bound.
-        tokio::time::sleep(Duration::from_millis(round * 60)).await;
+        // From at once to after all are bound.
+        let uids = uids(&name).await;
+        let far = async || steps(&name, &uids).await >= round;
+        assert!(in_time(Duration::from_millis(5), far).await, "{round} steps");
         namespaces.delete(&name, &DeleteParams::default()).await.expect("deleted");
     }
     let gone = async || {

@@ -1,6 +1,8 @@
 //! Stories of data that must not be lost: a volume that an admin saves while its end is under way, two clusters of
 //! one name, two provisioners of one cluster, a volume that somebody destroys on its array.
 
+use std::cell::RefCell;
+
 use k8s_openapi::jiff::Timestamp;
 use pso_gen::provisioner::decide::REGISTRATION_GRACE;
 
@@ -78,8 +80,8 @@ async fn a_volume_that_an_admin_saves_while_its_end_waits_is_kept() {
     patch(&stage, &name, json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}})).await;
     let gone = async || stage.volumes().get_opt(&name).await.expect("an answer").is_none();
     stage.until("the PersistentVolume goes", gone).await;
-    // The array is there again, and whatever waited has had its turn.
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    // Nothing is destroyed meanwhile: the array is there again, and whatever waited has had its turn.
+    let_pass(Duration::from_secs(30)).await;
     assert!(stage.on_arrays().await.contains_key(&format!("demo-{name}")), "the volume is kept");
 
     // Before its end begins, it may be given to another claim, and is served there like any other.
@@ -155,7 +157,8 @@ async fn a_second_cluster_of_a_name_touches_nothing_until_it_takes_over() {
     let orphan = ["orphans", "--destroy", &volume, "--older-than", "0"];
     let (code, done, words) = ask(&other, &orphan);
     assert_eq!((code, done.as_str()), (1, ""), "{words}");
-    tokio::time::sleep(REGISTRATION_GRACE + Duration::from_secs(15)).await;
+    // Nothing is made or destroyed meanwhile.
+    let_pass(REGISTRATION_GRACE + Duration::from_secs(15)).await;
     assert_eq!(one.on_arrays().await, there, "nothing was made or destroyed");
     let (code, table, _) = ask(&one, &["status"]);
     assert_eq!(code, 0, "the first cluster is well: {table}");
@@ -201,7 +204,8 @@ async fn of_two_provisioners_of_one_cluster_neither_destroys() {
     };
     stage.until("it is noticed", noticed).await;
     claims.delete("data", &DeleteParams::default()).await.expect("deleted");
-    tokio::time::sleep(REGISTRATION_GRACE + Duration::from_secs(15)).await;
+    // Nothing is destroyed meanwhile.
+    let_pass(REGISTRATION_GRACE + Duration::from_secs(15)).await;
     assert_eq!(stage.on_arrays().await.len(), 1, "nothing is destroyed");
     let failed = async || {
         let events = Api::<Event>::namespaced(stage.client.clone(), "default");
@@ -330,7 +334,7 @@ async fn a_process_that_was_stopped_after_any_write_writes_no_more_without_the_l
         let (one, two) = (format!("one-{writes}"), format!("two-{writes}"));
         let name = format!("lease-{writes}");
         let lease = format!("fenced/{name}");
-        let mut first = recorded.spawn(&one, &lease);
+        let first = recorded.spawn(&one, &lease);
         let leads = async || leases.get_opt(&name).await.expect("an answer").is_some();
         stage.until("the first one leads", leads).await;
         let second = recorded.spawn(&two, &lease);
@@ -339,11 +343,8 @@ async fn a_process_that_was_stopped_after_any_write_writes_no_more_without_the_l
             let claim = claim(&format!("c{writes}-{number}"), class, "1Gi");
             claims.create(&PostParams::default(), &claim).await.expect("made");
         }
-        let start = Instant::now();
-        while recorded.written(&one).others.len() < writes {
-            assert!(start.elapsed() < Duration::from_secs(60), "it writes {writes} times");
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let wrote = async || recorded.written(&one).others.len() >= writes;
+        assert!(in_time(Duration::from_millis(1), wrote).await, "it writes {writes} times");
         signal(&first, "-STOP");
         expected += CLAIMS;
         let bound = async || {
@@ -354,11 +355,9 @@ async fn a_process_that_was_stopped_after_any_write_writes_no_more_without_the_l
         stage.until("the second one takes over, and binds all", bound).await;
         let before = recorded.written(&one).others.len();
         signal(&first, "-CONT");
-        let start = Instant::now();
-        while first.0.try_wait().expect("its state").is_none() {
-            assert!(start.elapsed() < Duration::from_secs(60), "the first one ends");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let first = RefCell::new(first);
+        let ended = async || first.borrow_mut().0.try_wait().expect("its state").is_some();
+        assert!(in_time(Duration::from_millis(20), ended).await, "the first one ends");
         let taken = recorded.written(&two).leases[0];
         let written = recorded.written(&one);
         let late: Vec<_> = written.others.iter().filter(|(at, _)| *at >= taken).collect();

@@ -1,7 +1,7 @@
 //! What comes of one request: an answer, a refusal, or nothing that says what was done.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
@@ -103,11 +103,11 @@ pub(super) fn message(status: StatusCode, body: &[u8]) -> String {
 
 /// Returns how long an array asks to be left alone: `Retry-After` in seconds or as a date, else
 /// `RateLimit-Reset` in seconds.
-pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let header = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let date = |text: &str| {
         let date = httpdate::parse_http_date(text).ok()?;
-        Some(date.duration_since(std::time::SystemTime::now()).unwrap_or_default())
+        Some(date.duration_since(now).unwrap_or_default())
     };
     let seconds = |text: &str| text.parse().ok().map(Duration::from_secs);
     let after = header("retry-after").and_then(|text| seconds(text).or_else(|| date(text)));
@@ -150,11 +150,14 @@ mod tests {
             let value = HeaderValue::from_str(value).expect("a header");
             HeaderMap::from_iter([(reqwest::header::HeaderName::from_static(name), value)])
         };
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let wait = |headers: &HeaderMap| wait(headers, now);
         assert_eq!(wait(&headers("retry-after", "7")), Some(Duration::from_secs(7)));
         assert_eq!(wait(&headers("ratelimit-reset", "3")), Some(Duration::from_secs(3)));
-        let soon = std::time::SystemTime::now() + Duration::from_secs(60);
-        let date = wait(&headers("retry-after", &httpdate::fmt_http_date(soon)));
-        assert!(date.is_some_and(|wait| (55..=60).contains(&wait.as_secs())), "{date:?}");
+        let minute = now + Duration::from_secs(60);
+        let date = |at| wait(&headers("retry-after", &httpdate::fmt_http_date(at)));
+        assert_eq!(date(minute), Some(Duration::from_secs(60)));
+        assert_eq!(date(now - Duration::from_secs(60)), Some(Duration::ZERO), "it has passed");
         assert_eq!(wait(&headers("retry-after", "soon")), None);
     }
 

@@ -311,8 +311,10 @@ mod tests {
         {
             let address = served(patience).await;
             let mut silent = TcpStream::connect(address).await.expect("a connection");
-            let mut half = half_open(address, 1).await;
-            assert!(is_ended(&mut silent).await && is_ended(&mut half[0]).await);
+            let mut half = TcpStream::connect(address).await.expect("a connection");
+            // On a busy machine its time is over before it has said anything.
+            let _ = half.write_all(b"GET /metrics HTTP/1.1\r\nx: ").await;
+            assert!(is_ended(&mut silent).await && is_ended(&mut half).await);
         }
     }
 
