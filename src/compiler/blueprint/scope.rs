@@ -34,7 +34,8 @@ impl Variables {
     /// Returns a scope in which a loop's name comes before those that are there.
     #[must_use]
     pub(super) fn with(&self, name: &str, value: Value) -> Self {
-        Self(merge_maps([Value::from_pairs([(name, value)]), self.0.clone()]))
+        // Of two with a name, `merge_maps` takes the last one, whatever its documentation says.
+        Self(merge_maps([self.0.clone(), Value::from_pairs([(name, value)])]))
     }
 
     /// Returns them as one value.

@@ -87,9 +87,8 @@ impl Verifier<'_> {
         });
         let there = |section, path| (section, path, path);
         let files = program.files.iter().filter(|(_, file)| file.is_some());
-        let writable = program.writable.iter().filter(|(_, folder)| folder.is_some());
         let files = files.map(|(path, _)| there("files", path.as_str()));
-        let writable = writable.map(|(path, _)| there("writable", path.as_str()));
+        let writable = program.writable.keys().map(|path| there("writable", path.as_str()));
         let mut seen = BTreeSet::new();
         for (section, key, path) in mounts.chain(files).chain(writable) {
             if !seen.insert(path.trim_end_matches('/')) {

@@ -67,9 +67,8 @@ impl Verifier<'_> {
             self.variable(part, &["env", variable], variable, value.as_ref());
         }
         let files = program.files.iter().filter(|(_, file)| file.is_some());
-        let writable = program.writable.iter().filter(|(_, folder)| folder.is_some());
         let files = files.map(|(path, _)| ("files", path));
-        for (section, path) in files.chain(writable.map(|(path, _)| ("writable", path))) {
+        for (section, path) in files.chain(program.writable.keys().map(|path| ("writable", path))) {
             self.fits(part, &[section, path], Format::Path, path);
             if path.chars().all(|c| c == '/') {
                 self.tell(part, &[section, path], "the whole root cannot be mounted over");

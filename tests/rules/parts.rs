@@ -1,0 +1,123 @@
+//! Whether the parts of a blueprint fit together: each name that one mentions is another's.
+
+use super::*;
+
+/// The error of a blueprint whose component `web` has these further lines, and which has these sections.
+fn said(component: &str, sections: &str) -> Vec<String> {
+    let sections = format!(
+        "volumes:\n  data: {{class: pure-file, size: 1Gi}}\nsecrets: {{keys: {{token: {{length: 20}}}}}}\ncomponents:\n  web:\n    image: example.com/web:1.0.0\n    user: 1000\n    ports: {{http: 8080}}\n{component}  db: {{image: example.com/db:1.0.0, user: 1000, ports: {{sql: 3306}}}}\n{sections}"
+    );
+    Bench::of(&sections).app("a", "").errors
+}
+
+#[track_caller]
+fn fits(component: &str, sections: &str) {
+    assert_eq!(said(component, sections), Vec::<String>::new());
+}
+
+#[track_caller]
+fn is_refused(component: &str, sections: &str, words: &str) {
+    let errors = said(component, sections);
+    assert!(
+        errors.len() == 1 && errors[0].contains(words) && errors[0].starts_with("bad-blueprint"),
+        "{words}: {errors:#?}"
+    );
+}
+
+#[test]
+fn each_name_is_that_of_something() {
+    fits(
+        "    mounts: {data: /data}\n    env: {T: {secret: keys/token}, N: {field: metadata.name}}\n    files: {/run/t: {secret: keys/token}}\n    before: [{name: one, script: run.sh, lock: data, env: {T: {secret: keys/token}}}]\n    ready: {http: {port: http, path: /}}\n    after: [db]\n",
+        "jobs: {j: {like: web, command: [x], when: asked}}\ntalks: {web: [db.sql], j: [db.sql]}\nexpose: {web.http: a.example.com}\n",
+    );
+    for (component, words) in [
+        ("mounts: {date: /data}", "there is no volume `date`"),
+        ("env: {T: {secret: keys/tokn}}", "there is no key of the secret `tokn`"),
+        ("env: {T: {secret: key/token}}", "there is no secret `key`"),
+        ("env: {T: {secret: keys}}", "`keys` wants a key: `keys/KEY`"),
+        ("env: {T: {field: metadata.nmae}}", "there is no field of a pod `metadata.nmae`"),
+        ("files: {/run/t: {secret: keys/tok}}", "there is no key of the secret `tok`"),
+        ("files: {/run/t: rnu.sh}", "there is no file `rnu.sh`"),
+        ("script: rnu.sh", "there is no file `rnu.sh`"),
+        ("before: [{name: one, script: rnu.sh}]", "there is no file `rnu.sh`"),
+        ("before: [{name: one, script: run.sh, lock: data}]", "there is no mounted volume `data`"),
+        ("before: [{name: one, script: run.sh, env: {T: {secret: keys/t}}}]", "the secret `t`"),
+        ("ready: {http: {port: htp, path: /}}", "there is no port `htp`"),
+        ("alive: {tcp: htp}", "there is no port `htp`"),
+        ("after: [bd]", "there is no component `bd`"),
+    ] {
+        is_refused(&format!("    {component}\n"), "", words);
+    }
+    for (section, words) in [
+        ("talks: {web: [db.slq]}", "there is no port `slq`"),
+        ("talks: {web: [bd.sql]}", "there is no component `bd`"),
+        ("talks: {wbe: [db.sql]}", "there is no component or job `wbe`"),
+        ("talks: {web: [db]}", "`db` wants a port"),
+        ("expose: {web.htp: a.example.com}", "there is no port `htp`"),
+        ("expose: {wbe.http: a.example.com}", "there is no component `wbe`"),
+        ("expose: {web: a.example.com}", "`web` wants a port"),
+    ] {
+        is_refused("", &format!("{section}\n"), words);
+    }
+}
+
+#[test]
+fn a_path_and_a_name_are_those_of_one_thing() {
+    for more in ["files: {/data: run.sh}", "writable: {/data: ~}", "writable: {/data/: ~}"] {
+        let component = format!("    mounts: {{data: /data}}\n    {more}\n");
+        is_refused(&component, "", "is already something else");
+    }
+    fits("    mounts: {data: /data}\n    writable: {/data/tmp: ~}\n", "");
+    is_refused("    writable: {/: ~}\n", "", "the whole root cannot be mounted over");
+    is_refused("    files: {//: run.sh}\n", "", "the whole root cannot be mounted over");
+    let step = |name: &str| format!("{{name: {name}, command: [x]}}");
+    let steps =
+        |names: [&str; 2]| format!("    before: [{}, {}]\n", step(names[0]), step(names[1]));
+    fits(&steps(["one", "two"]), "");
+    is_refused(&steps(["one", "one"]), "", "something else is called `one` already");
+    is_refused(&steps(["web", "two"]), "", "something else is called `web` already");
+    is_refused(&steps(["pso-one", "two"]), "", "names that begin with `pso-` are taken");
+    let job = "jobs: {web: {image: example.com/j:1.0.0, user: 1, command: [x], when: asked}}\n";
+    is_refused("", job, "a component and a job have the same name");
+}
+
+#[test]
+fn a_program_says_once_what_runs() {
+    is_refused("    script: run.sh\n    command: [x]\n", "", "`script` and `command` exclude");
+    is_refused("    before: [{name: one}]\n", "", "wants either `script` or `command`");
+    let both = "    before: [{name: one, script: run.sh, command: [x]}]\n";
+    is_refused(both, "", "wants either `script` or `command`");
+    let job = |more: &str| format!("jobs: {{j: {{like: web, when: asked{more}}}}}\n");
+    is_refused("", &job(""), "a job that is `like` a component wants");
+    for more in [", command: [x]", ", args: [x]", ", script: run.sh"] {
+        fits("", &job(more));
+    }
+    for probe in ["{}", "{tcp: http, exec: [x]}"] {
+        is_refused(&format!("    ready: {probe}\n"), "", "a probe wants exactly one of");
+    }
+    is_refused("    ready: {tcp: http, tries: 0}\n", "", "`tries` must be at least 1");
+    fits("    ready: {tcp: http, tries: 1}\n", "");
+}
+
+#[test]
+fn a_script_names_its_interpreter() {
+    let bench = Bench::new("jobs: {j: {like: web, when: asked, script: other}}\n");
+    bench.file("other", "echo\n").app("a", "").refused("does not name its interpreter");
+}
+
+#[test]
+fn ports_have_names_and_numbers_that_kubernetes_takes() {
+    let ports = |ports: &str| {
+        Bench::of(&format!(
+            "components:\n  web: {{image: example.com/web:1.0.0, user: 1000, ports: {{{ports}}}}}\n"
+        ))
+        .app("a", "")
+    };
+    for good in ["a: 1", "a-b: 65535", "fifteen-letters: 80", "1a: 80"] {
+        assert_eq!(ports(good).errors, Vec::<String>::new(), "{good}");
+    }
+    for bad in ["sixteen-letters1: 80", "A: 80", "a--b: 80", "-a: 80", "a-: 80", "\"12\": 80"] {
+        ports(bad).refused("wants a name of at most 15");
+    }
+    ports("a: 80, b: 80").refused("the port number 80 cannot be, or is there twice");
+}
