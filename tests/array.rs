@@ -448,7 +448,8 @@ async fn a_list_under_change_has_what_stays_once() {
 async fn an_answer_that_comes_too_late_is_looked_for() {
     let bench = Bench::flashblade().await;
     let mut endpoint = bench.endpoint();
-    // Long enough for every other answer on a busy machine, and far shorter than the slow one.
+    // Real time, of the client and of a server on sockets: long enough for every other answer, since one that
+    // is lost is asked for again, and far shorter than the slow one.
     endpoint.pace.request = Duration::from_secs(2);
     let array = pso_gen::arrays::FlashBlade::new(endpoint).expect("an address");
     array.identity().await.expect("logged in");

@@ -74,6 +74,7 @@ async fn a_list_without_an_end_is_read_up_to_a_number_of_pages() {
 async fn a_list_without_an_end_ends_with_the_patience() {
     let bench = Bench::flashblade().await.with_patience(LONG, LONG);
     make(&bench, "prod-pvc-1").await.expect("made");
+    // Real time, of the client and of a server on sockets: only what comes of it is held, not when.
     let bench = bench.with_patience(LONG, Duration::from_millis(300));
     set(&bench, json!("endlessPages"), "file-systems").await;
     let error = bench.client().list("prod-pvc-").await.expect_err("no end");
@@ -163,6 +164,7 @@ async fn an_array_s_words_are_one_short_line() {
 #[tokio::test]
 async fn an_answer_byte_by_byte_does_not_hold_an_operation() {
     for bench in both().await {
+        // Real time, of the client and of a server on sockets: only what comes of it is held, not when.
         let (request, patience) = (Duration::from_millis(250), Duration::from_secs(1));
         let bench = bench.with_patience(request, patience);
         let array = bench.client();
