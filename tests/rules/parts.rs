@@ -78,7 +78,7 @@ fn a_path_and_a_name_are_those_of_one_thing() {
     is_refused(&steps(["web", "two"]), "", "something else is called `web` already");
     is_refused(&steps(["pso-one", "two"]), "", "names that begin with `pso-` are taken");
     let job = "jobs: {web: {image: example.com/j:1.0.0, user: 1, command: [x], when: asked}}\n";
-    is_refused("", job, "a component and a job have the same name");
+    assert!(said("", job)[0].contains("a component and a job have the same name"));
 }
 
 #[test]
