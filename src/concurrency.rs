@@ -1,20 +1,16 @@
-//! Whose turn it is to send a request, to the API server or to an array: what is done comes before what tells of
-//! it, and of several namespaces each comes in turn. Knows nothing of requests.
+//! How many requests are under way at once, to the API server or to an array: work and events have places of
+//! their own, and no namespace takes those of another. Knows nothing of requests.
 
 mod fair;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) use fair::{Fair, on_behalf, party};
 
-/// How many that tell may wait before every [`SHARE`]th turn is theirs.
-const UNTOLD: usize = 256;
-/// See [`UNTOLD`].
-const SHARE: usize = 4;
-
-/// What a turn is for.
+/// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
     /// Something is done.
@@ -23,170 +19,185 @@ pub(crate) enum Urgency {
     Tells,
 }
 
-/// A number of turns, and who waits for one.
+/// A limit of requests under way: so many that do something, and beside them so many that tell of it.
 #[derive(Debug)]
-pub(crate) struct Turns(Arc<Mutex<Waiting>>);
-
-#[derive(Debug)]
-struct Waiting {
-    free: usize,
-    work: Fair<oneshot::Sender<Turn>>,
-    tell: Fair<oneshot::Sender<Turn>>,
-    /// Turns given out, as far as that matters.
-    given: usize,
-}
-
-impl Waiting {
-    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
-        let Self { work, tell, given, .. } = self;
-        *given = given.wrapping_add(1);
-        let tells = tell.len() > UNTOLD && given.is_multiple_of(SHARE);
-        let order = if tells { [tell, work] } else { [work, tell] };
-        order.into_iter().find_map(Fair::pop)
-    }
-}
-
-fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+pub(crate) struct Turns {
+    work: Places,
+    events: Places,
 }
 
 impl Turns {
-    pub(crate) fn new(free: usize) -> Self {
-        let (work, tell) = (Fair::default(), Fair::default());
-        Self(Arc::new(Mutex::new(Waiting { free, work, tell, given: 0 })))
+    /// Returns a limit of `work` requests at once. Events have an eighth as many places: they neither wait for
+    /// the last work of a flood nor take its places.
+    pub(crate) fn new(work: usize) -> Self {
+        Self { work: Places::new(work), events: Places::new(work.div_ceil(8)) }
     }
 
     /// Waits for a turn, which ends when what is returned is dropped. Whoever the task works for waits behind
-    /// their own alone: see [`on_behalf`].
+    /// their own, and behind a few of each other one: see [`on_behalf`].
     pub(crate) async fn take(&self, urgency: Urgency) -> Turn {
-        loop {
-            let turn = {
-                let mut waiting = lock(&self.0);
-                if waiting.free > 0 {
-                    waiting.free -= 1;
-                    return Turn(Some(Arc::clone(&self.0)));
-                }
-                let (sender, receiver) = oneshot::channel();
-                match urgency {
-                    Urgency::Does => waiting.work.push(party(), sender),
-                    Urgency::Tells => waiting.tell.push(party(), sender),
-                }
-                receiver
-            };
-            if let Ok(turn) = turn.await {
-                return turn;
-            }
+        let places = match urgency {
+            Urgency::Does => &self.work,
+            Urgency::Tells => &self.events,
+        };
+        places.take(party()).await
+    }
+}
+
+/// A number of places. Semaphores are fair: who comes first is served first.
+#[derive(Debug)]
+struct Places {
+    count: usize,
+    all: Arc<Semaphore>,
+    /// For each namespace as many again, held for as long as a turn lasts or is waited for: of thousands that
+    /// wait, no more than `count` stand in the queue for all.
+    of: Mutex<HashMap<Arc<str>, Arc<Semaphore>>>,
+}
+
+impl Places {
+    fn new(count: usize) -> Self {
+        Self { count, all: Arc::new(Semaphore::new(count)), of: Mutex::default() }
+    }
+
+    async fn take(&self, namespace: Arc<str>) -> Turn {
+        let own = self.own(namespace).acquire_owned().await;
+        let place = Arc::clone(&self.all).acquire_owned().await;
+        Turn { _place: place.ok(), _own: own.ok() }
+    }
+
+    fn own(&self, namespace: Arc<str>) -> Arc<Semaphore> {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = of.get(&namespace) {
+            return Arc::clone(own);
         }
+        // As often as it is full, so that a new one costs the same however many there are.
+        if of.len() == of.capacity() {
+            of.retain(|_, own| Arc::strong_count(own) > 1);
+        }
+        let own = Arc::new(Semaphore::new(self.count));
+        of.insert(namespace, Arc::clone(&own));
+        own
     }
 }
 
 /// A turn.
 #[derive(Debug)]
-pub(crate) struct Turn(Option<Arc<Mutex<Waiting>>>);
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let Some(waiting) = self.0.take() else { return };
-        loop {
-            let mut all = lock(&waiting);
-            let Some(next) = all.next() else {
-                all.free += 1;
-                return;
-            };
-            drop(all);
-            // Whoever waited may have given up.
-            match next.send(Self(Some(Arc::clone(&waiting)))) {
-                Ok(()) => return,
-                Err(mut unwanted) => unwanted.0 = None,
-            }
-        }
-    }
+pub(crate) struct Turn {
+    // The place goes first, to who waits for it already; then comes the next one of this namespace, behind them. The
+    // semaphores are never closed.
+    _place: Option<OwnedSemaphorePermit>,
+    _own: Option<OwnedSemaphorePermit>,
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     type Log = Arc<Mutex<Vec<String>>>;
 
-    async fn wait(turns: &Arc<Turns>, log: &Log, urgency: Urgency, count: usize) {
-        for number in 0..count {
+    /// Lets so many of a namespace wait for a turn, one behind the other.
+    async fn wait(
+        turns: &Arc<Turns>,
+        log: &Log,
+        (party, count): (&'static str, usize),
+        urgency: Urgency,
+    ) {
+        for _ in 0..count {
             let (turns, log) = (Arc::clone(turns), Arc::clone(log));
-            tokio::spawn(async move {
+            tokio::spawn(on_behalf(party, async move {
                 let _turn = turns.take(urgency).await;
-                log.lock().expect("not poisoned").push(format!("{urgency:?} {number}"));
-            });
-            // It is in its queue before the next one.
-            tokio::task::yield_now().await;
+                log.lock().expect("not poisoned").push(party.to_owned());
+                tokio::task::yield_now().await;
+            }));
         }
+        all_done().await;
     }
 
     async fn all_done() {
-        for _ in 0..2000 {
+        for _ in 0..20_000 {
             tokio::task::yield_now().await;
         }
     }
 
-    #[tokio::test]
-    async fn what_is_done_comes_before_what_tells() {
-        let (turns, log) = (Arc::new(Turns::new(1)), Log::default());
-        let first = turns.take(Urgency::Tells).await;
-        for urgency in [Urgency::Tells, Urgency::Does] {
-            wait(&turns, &log, urgency, 2).await;
-        }
-        drop(first);
-        all_done().await;
-        let order = ["Does 0", "Does 1", "Tells 0", "Tells 1"];
-        assert_eq!(*log.lock().expect("not poisoned"), order);
+    fn at_once(turns: &Turns, urgency: Urgency) -> Option<Turn> {
+        turns.take(urgency).now_or_never()
+    }
+
+    fn many(turns: &Turns, urgency: Urgency) -> Vec<Turn> {
+        std::iter::from_fn(|| at_once(turns, urgency)).collect()
     }
 
     #[tokio::test]
-    async fn what_tells_does_not_wait_for_ever() {
-        let (turns, log) = (Arc::new(Turns::new(1)), Log::default());
-        let first = turns.take(Urgency::Does).await;
-        wait(&turns, &log, Urgency::Tells, UNTOLD + 2).await;
-        wait(&turns, &log, Urgency::Does, 6).await;
-        drop(first);
-        all_done().await;
-        let order =
-            ["Does 0", "Does 1", "Does 2", "Tells 0", "Does 3", "Does 4", "Does 5", "Tells 1"];
-        assert_eq!(log.lock().expect("not poisoned")[..8], order, "one turn in four");
+    async fn events_take_no_place_of_work_and_have_an_eighth_beside_it() {
+        let turns = Turns::new(32);
+        let events = many(&turns, Urgency::Tells);
+        let work = many(&turns, Urgency::Does);
+        assert_eq!((events.len(), work.len()), (4, 32));
+        drop(work);
+        assert!(at_once(&turns, Urgency::Tells).is_none(), "a place of work is none of theirs");
+        assert!(at_once(&turns, Urgency::Does).is_some());
+        drop(events);
+        assert!(at_once(&turns, Urgency::Tells).is_some(), "they wait for no work");
+        assert_eq!(many(&Turns::new(1), Urgency::Tells).len(), 1, "never none");
     }
 
     #[tokio::test]
     async fn thousands_of_one_namespace_keep_no_other_waiting() {
         for urgency in [Urgency::Does, Urgency::Tells] {
-            let (turns, log) = (Arc::new(Turns::new(1)), Log::default());
-            let first = turns.take(urgency).await;
-            for party in std::iter::repeat_n("many", 3000).chain(["one"]) {
-                let (turns, log) = (Arc::clone(&turns), Arc::clone(&log));
-                tokio::spawn(on_behalf(party, async move {
-                    let _turn = turns.take(urgency).await;
-                    log.lock().expect("not poisoned").push(party.to_owned());
-                }));
+            for places in [1, 8] {
+                let work = if urgency == Urgency::Does { places } else { places * 8 };
+                let (turns, log) = (Arc::new(Turns::new(work)), Log::default());
+                let held = many(&turns, urgency);
+                assert_eq!(held.len(), places);
+                wait(&turns, &log, ("many", 3000), urgency).await;
+                wait(&turns, &log, ("one", 1), urgency).await;
+                drop(held);
+                all_done().await;
+                let log = log.lock().expect("not poisoned");
+                let before = log.iter().position(|party| party == "one");
+                assert_eq!((before, log.len()), (Some(places), 3001), "{urgency:?}");
             }
-            all_done().await;
-            drop(first);
-            all_done().await;
-            let log = log.lock().expect("not poisoned");
-            let before = log.iter().position(|party| party == "one");
-            assert_eq!((before, log.len()), (Some(1), 3001), "{urgency:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_several_namespaces_each_has_as_many_before_a_new_one_as_there_are_places() {
+        let (turns, log) = (Arc::new(Turns::new(4)), Log::default());
+        let held = many(&turns, Urgency::Does);
+        for party in ["a", "b", "c"] {
+            wait(&turns, &log, (party, 100), Urgency::Does).await;
+        }
+        wait(&turns, &log, ("new", 1), Urgency::Does).await;
+        drop(held);
+        all_done().await;
+        let log = log.lock().expect("not poisoned");
+        assert_eq!((log.iter().position(|party| party == "new"), log.len()), (Some(12), 301));
+        for party in ["a", "b", "c"] {
+            let mine = |part: &[String]| part.iter().filter(|other| *other == party).count();
+            assert!((25..=45).contains(&mine(&log[..100])), "{party} has its share: {log:?}");
         }
     }
 
     #[tokio::test]
     async fn a_turn_of_one_that_has_given_up_is_another_s() {
-        let turns = Arc::new(Turns::new(2));
-        let held = (turns.take(Urgency::Does).await, turns.take(Urgency::Does).await);
+        let turns = Turns::new(2);
+        let held = many(&turns, Urgency::Does);
         for _ in 0..3 {
-            let given_up = turns.take(Urgency::Does);
-            assert!(tokio::time::timeout(std::time::Duration::ZERO, given_up).await.is_err());
+            assert!(at_once(&turns, Urgency::Does).is_none());
         }
-        let (other, log) = (Arc::clone(&turns), Log::default());
-        wait(&other, &log, Urgency::Does, 1).await;
         drop(held);
-        all_done().await;
-        assert_eq!(*log.lock().expect("not poisoned"), ["Does 0"]);
-        assert_eq!(lock(&turns.0).free, 2, "none is lost");
+        assert_eq!(many(&turns, Urgency::Does).len(), 2, "none is lost");
+    }
+
+    #[tokio::test]
+    async fn a_namespace_that_has_nothing_under_way_is_forgotten() {
+        let turns = Turns::new(2);
+        for number in 0..10_000 {
+            let turn = on_behalf(&number.to_string(), turns.take(Urgency::Does)).await;
+            drop(turn);
+        }
+        assert!(turns.work.of.lock().expect("unharmed").len() < 10);
     }
 }

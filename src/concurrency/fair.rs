@@ -24,21 +24,15 @@ pub(crate) struct Fair<T> {
     waiting: HashMap<Arc<str>, VecDeque<T>>,
     /// Parties that wait for something, in the order of their turns.
     order: VecDeque<Arc<str>>,
-    len: usize,
 }
 
 impl<T> Default for Fair<T> {
     fn default() -> Self {
-        Self { waiting: HashMap::new(), order: VecDeque::new(), len: 0 }
+        Self { waiting: HashMap::new(), order: VecDeque::new() }
     }
 }
 
 impl<T> Fair<T> {
-    /// Returns how many wait.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     /// Adds one at the end of its party's queue.
     pub(crate) fn push(&mut self, party: Arc<str>, what: T) {
         let queue = self.waiting.entry(Arc::clone(&party)).or_default();
@@ -46,7 +40,6 @@ impl<T> Fair<T> {
             self.order.push_back(party);
         }
         queue.push_back(what);
-        self.len += 1;
     }
 
     /// Takes the first of the party whose turn it is.
@@ -59,7 +52,6 @@ impl<T> Fair<T> {
         } else {
             self.order.push_back(party);
         }
-        self.len -= usize::from(what.is_some());
         what
     }
 }
@@ -79,10 +71,9 @@ mod tests {
         queue.push(Arc::from("two"), ("two", 1));
         let first: Vec<_> = (0..5).filter_map(|_| queue.pop()).collect();
         assert_eq!(first, [("many", 0), ("one", 0), ("two", 0), ("many", 1), ("two", 1)]);
-        assert_eq!(queue.len(), 998);
         let rest: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, number)| number).collect();
         assert!(rest.into_iter().eq(2..1000), "and each keeps its order");
-        assert!(queue.waiting.is_empty() && queue.order.is_empty() && queue.len() == 0);
+        assert!(queue.waiting.is_empty() && queue.order.is_empty());
     }
 
     #[tokio::test]
