@@ -220,7 +220,8 @@ async fn serves_as_soon_as_an_array_is_back(stage: &Stage) {
     let waits = claim("waits", "pure-block", "1Gi");
     claims.create(&PostParams::default(), &waits).await.expect("made");
     stage.until_told("waits", "no array takes it: fa1").await;
-    // Tries come after 1, 3, 7, 15, 31, 63 and 127 seconds by the provisioner's clock: the next one is a minute ahead.
+    // By the provisioner's clock tries come after 1, 3, 7, 15, 31, 63 and 127 seconds, or a quarter sooner: the next
+    // one is a while ahead.
     let_pass(Duration::from_secs(66)).await;
     faults(json!([])).await;
     // The provisioner looks at an array that is away every 30 seconds of its clock.

@@ -13,6 +13,7 @@ mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -558,7 +559,12 @@ impl Run {
         };
         for effect in effects {
             match effect {
-                Effect::Requeue(_) => self.process.timers.push(key.clone()),
+                Effect::Requeue(wait) => {
+                    let good =
+                        (Duration::from_millis(750)..=Duration::from_secs(300)).contains(&wait);
+                    self.must(good, "a try comes at once, or after more than five minutes");
+                    self.process.timers.push(key.clone());
+                }
                 Effect::RecordEvent { .. } => {}
                 Effect::AwaitController => {
                     let effect = self.process.marks.wait(key.clone());

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 use super::effect::{Effect, EffectError, Regarding, Severity};
 use super::reason::Reason;
 use super::setup::{ArrayState, Health};
@@ -13,6 +15,9 @@ use crate::contract::Retry;
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// Of how many parts a wait is shortened by up to a quarter of them.
+const PARTS: u32 = 4096;
+
 /// How often in a row it is no news that a volume is in use: a minute.
 const PATIENT: u32 = 6;
 
@@ -20,6 +25,8 @@ const PATIENT: u32 = 6;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Backoff {
     failures: u32,
+    /// A hash of the object's UID; 0 until the object is known.
+    seed: u64,
     /// What was told last for each reason that is no failure.
     told: BTreeMap<Reason, String>,
     /// The failure that was told last: where two causes alternate, each change is news.
@@ -27,9 +34,30 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
+    /// Takes note of whose tries they are.
+    pub(super) fn of(&mut self, object: Option<&ObjectMeta>) {
+        if self.seed != 0 {
+            return;
+        }
+        if let Some(uid) = object.and_then(|object| object.uid.as_deref()) {
+            let mut hasher = DefaultHasher::new();
+            uid.hash(&mut hasher);
+            self.seed = hasher.finish();
+        }
+    }
+
     /// All is well again.
     pub(super) fn good(&mut self) {
-        *self = Self::default();
+        *self = Self { seed: self.seed, ..Self::default() };
+    }
+
+    /// Makes a wait shorter by up to a quarter, so that thousands that have failed at once do not come again at
+    /// once. By how much follows from the object's UID and the number of the try, not from chance.
+    fn spread(&self, wait: Duration) -> Duration {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, self.failures).hash(&mut hasher);
+        let part = u32::try_from(hasher.finish() % u64::from(PARTS / 4)).unwrap_or_default();
+        wait - wait * part / PARTS
     }
 
     /// Says something about an object, once for each reason and kind in a row: a message that only differs in
@@ -80,7 +108,7 @@ impl Backoff {
             }
         };
         let doubled = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
-        let wait = if slow { doubled.max(FIRST * 15) } else { doubled };
+        let wait = self.spread(if slow { doubled.max(FIRST * 15) } else { doubled });
         self.failures += 1;
         // Passes by itself half a minute after a change of leader: no news for people.
         if matches!(trouble, EffectError::Array { reason: "Registering", .. }) {
@@ -147,6 +175,76 @@ mod tests {
         assert!(tells("no array takes it: fa1: more than 95% full"));
         assert!(!tells("no array takes it: fa1: more than 96% full"));
         assert!(tells("no array takes it: fa1: the array is not reached"));
+    }
+
+    /// The waits of an object's first tries, which all fail.
+    fn waits(uid: &str, retry: Retry, tries: usize) -> Vec<Duration> {
+        let meta = ObjectMeta { uid: Some(uid.to_owned()), ..ObjectMeta::default() };
+        let mut all = Backoff::default();
+        all.of(Some(&meta));
+        let message = "busy".to_owned();
+        let trouble = EffectError::Array { reason: "Busy", message, retry };
+        let wait =
+            |effect: Effect| if let Effect::Requeue(wait) = effect { Some(wait) } else { None };
+        let mut failed = || all.failed(Regarding::Claim, Reason::ProvisioningFailed, &trouble);
+        (0..tries).filter_map(|_| failed().into_iter().find_map(wait)).collect()
+    }
+
+    #[test]
+    fn a_wait_doubles_up_to_five_minutes_and_is_up_to_a_quarter_shorter() {
+        for (retry, first) in [(Retry::Soon, 1), (Retry::Later, 15)] {
+            let mut longest = [Duration::ZERO; 12];
+            for number in 0..500 {
+                for (index, wait) in
+                    waits(&format!("uid-{number}"), retry, 12).into_iter().enumerate()
+                {
+                    let whole = Duration::from_secs((1 << index).clamp(first, 300));
+                    assert!(
+                        wait <= whole && wait > whole * 3 / 4,
+                        "{index}: {wait:?} of {whole:?}"
+                    );
+                    longest[index] = longest[index].max(wait.div_f64(whole.as_secs_f64()));
+                }
+            }
+            let whole = Duration::from_millis(990);
+            assert!(longest.iter().all(|wait| *wait > whole), "{longest:?}");
+        }
+    }
+
+    #[test]
+    fn what_fails_at_once_does_not_come_again_at_once() {
+        for index in 0..6 {
+            let mut all: Vec<Duration> =
+                (0..1000).map(|n| waits(&format!("uid-{n}"), Retry::Soon, 6)[index]).collect();
+            all.sort();
+            // In each tenth of the time there is about a tenth of them.
+            let whole = Duration::from_secs(1 << index);
+            let after = |tenths: u32| whole * 3 / 4 + whole / 4 * tenths / 10;
+            for tenth in 0..10 {
+                let in_it = all.iter().filter(|w| (after(tenth)..after(tenth + 1)).contains(*w));
+                let count = in_it.count();
+                assert!((50..150).contains(&count), "try {index}, tenth {tenth}: {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_object_comes_again_at_the_same_times() {
+        let of = |uid: &str| waits(uid, Retry::Soon, 9);
+        assert_eq!(of("a"), of("a"));
+        assert_ne!(of("a"), of("b"));
+        // Also when it has been well in between; not each of its tries is shorter by the same part.
+        let mut tries = Backoff::default();
+        let meta = |uid: &str| ObjectMeta { uid: Some(uid.to_owned()), ..ObjectMeta::default() };
+        tries.of(Some(&meta("a")));
+        let seed = tries.seed;
+        tries.good();
+        tries.of(None);
+        tries.of(Some(&meta("b")));
+        assert_eq!(tries.seed, seed, "one that is known stays known");
+        let parts: BTreeMap<Duration, ()> =
+            (0..9).map(|index| (of("a")[index] / (1 << index), ())).collect();
+        assert!(parts.len() > 5, "{parts:?}");
     }
 
     #[test]

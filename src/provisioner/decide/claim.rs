@@ -166,6 +166,7 @@ impl ClaimState {
     pub fn step(&mut self, view: ClaimView<'_>, event: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         let ground = ground(view);
+        self.tries.of(view.claim.map(|claim| &claim.metadata));
         match event {
             Input::Changed if self.waiting && !self.ground.is_better(ground) => return effects,
             Input::Changed | Input::Due => self.waiting = false,

@@ -64,6 +64,7 @@ impl ReclaimState {
     /// Takes an event, and returns what is to be done.
     pub fn step(&mut self, view: ReclaimView<'_>, event: Input) -> Vec<Effect> {
         let ground = ground(view);
+        self.tries.of(view.volume.map(|volume| &volume.metadata));
         match event {
             Input::Changed if self.waiting && !self.ground.is_better(ground) => return Vec::new(),
             Input::Changed | Input::Due => self.waiting = false,

@@ -85,6 +85,7 @@ impl SnapshotState {
 
     /// Takes an event, and returns what is to be done.
     pub fn step(&mut self, view: SnapshotView<'_>, event: Input) -> Vec<Effect> {
+        self.tries.of(view.volume.map(|volume| &volume.metadata));
         match event {
             Input::Changed if self.waiting => return Vec::new(),
             Input::Changed | Input::ControllerCaughtUp | Input::WatchCaughtUp => {}

@@ -243,6 +243,24 @@ fn made(array: &str) -> Volume {
 }
 
 #[test]
+fn two_claims_that_fail_at_once_come_again_at_different_times() {
+    let wait = |uid: &str| {
+        let mut stage = Stage::new();
+        stage.claim["metadata"]["uid"] = json!(uid);
+        stage.step(Input::Changed);
+        let refused = Input::Done(Err(EffectError::Cluster("refused".to_owned())));
+        let effects = stage.step(refused);
+        let waits = effects.iter().filter_map(|effect| match effect {
+            Effect::Requeue(wait) => Some(*wait),
+            _ => None,
+        });
+        waits.collect::<Vec<_>>()
+    };
+    assert_eq!((wait("1").len(), wait("1")), (1, wait("1")));
+    assert_ne!(wait("1"), wait("2"));
+}
+
+#[test]
 fn a_volume_is_made_on_the_array_with_the_least_given_out() {
     let mut stage = Stage::new();
     assert_eq!(stage.run(Input::Changed), ["ask fb2", "make on fb2", "create for fb2"]);
