@@ -80,7 +80,7 @@ impl Gate {
     }
 
     /// Waits for a place, and until the array wants to be asked again; none when that is after the
-    /// deadline, or that has passed. Places go to each namespace in turn.
+    /// deadline, or that has passed. No namespace takes the places of others: see [`Turns`].
     pub(super) async fn enter(&self, deadline: Instant) -> Option<Turn> {
         let place = self.turns.take(Urgency::Does);
         let place = tokio::time::timeout_at(deadline, place).await.ok()?;
