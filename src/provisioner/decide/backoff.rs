@@ -57,7 +57,7 @@ impl Backoff {
         let mut hasher = DefaultHasher::new();
         (self.seed, self.failures).hash(&mut hasher);
         let part = u32::try_from(hasher.finish() % u64::from(PARTS / 4)).unwrap_or_default();
-        wait - wait * part / PARTS
+        wait.saturating_sub(wait * part / PARTS)
     }
 
     /// Says something about an object, once for each reason and kind in a row: a message that only differs in
