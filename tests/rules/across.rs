@@ -1,6 +1,6 @@
 //! Rules of a run: over several apps, layers and settings.
 
-use pso_gen::compiler::check::{Facts, Run};
+use pso_gen::compiler::check::{AcrossApps, Facts};
 use pso_gen::contract::storage::QuotaSpec;
 
 use super::*;
@@ -10,7 +10,7 @@ const EXPOSED: &str = "parameters:\n  host: {type: hostname, default: a.example.
 /// Adds apps to a run. Returns what each addition says, and what the end does.
 fn run(quotas: &[QuotaSpec], apps: &[(&str, &str, &str)]) -> (Vec<String>, Vec<String>) {
     let bench = Bench::new(EXPOSED);
-    let mut run = Run::new(quotas);
+    let mut run = AcrossApps::new(quotas);
     let mut found = Vec::new();
     for (name, namespace, spec) in apps {
         let outcome = bench.text(&document("Small", name, namespace, spec));
@@ -111,7 +111,7 @@ fn a_shared_namespace_is_as_strict_as_its_weakest_app_and_keeps_what_any_keeps()
     };
     let (keeps, none) = (bench(keeps), bench(none));
     let shared = |apps: &[(&Bench, &str, &str)]| {
-        let mut run = Run::new(&[]);
+        let mut run = AcrossApps::new(&[]);
         for (number, (bench, namespace, spec)) in apps.iter().enumerate() {
             let outcome = bench.text(&document("Small", &format!("a{number}"), namespace, spec));
             assert_eq!(outcome.errors, Vec::<String>::new());
