@@ -27,9 +27,9 @@ ci *STEPS:
 advisories:
     PSO_GEN_ADVISORY_DB=https://github.com/RustSec/advisory-db deny/advisories check cargo-deny
 
-# Fuzzes the YAML reader, and compares it with another one.
-fuzz SECONDS="600":
-    fuzz/run {{SECONDS}}
+# Fuzzes every parser, or those named, for some seconds each; compares the YAML reader with another one.
+fuzz SECONDS="600" *PARSERS:
+    fuzz/run {{SECONDS}} {{PARSERS}}
 
 # Mangles inputs for longer than the test does.
 mangle CASES="40000":
@@ -47,3 +47,16 @@ bench-provisioner *ARGS:
 # Breaks the provisioner's decisions in one place after the other; the simulation must see each.
 mutants:
     tests/simulation/mutants
+
+# Changes a part of the code in every place that cargo-mutants knows: decide, formats or check. Takes hours.
+mutate PART *OPTIONS:
+    tests/mutants/run {{PART}} {{OPTIONS}}
+
+# The same for the lines that differ from main.
+mutate-diff PART:
+    git diff main > target/mutants.diff
+    tests/mutants/run {{PART}} --in-diff target/mutants.diff
+
+# Has Git check the message of every commit.
+hook:
+    .ci/commits --install

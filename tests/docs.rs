@@ -2,13 +2,15 @@
 //!
 //! A block ` ```console ` is a transcript. A block with `file=NAME` behind its language is written
 //! to that file beforehand, beside a copy of `examples/`. Blocks of YAML without a name that stand
-//! alone (`spec:`) are merged over the page's first file and must be valid.
+//! alone (`spec:`) are merged over the page's first file and must be valid. A block with `from=PATH` is
+//! a quotation of that file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
+    "CONTRIBUTING.md",
     "README.md",
     "docs/apps.md",
     "docs/blueprints.md",
@@ -23,6 +25,22 @@ const SCRIPTED: &str = "docs/simulator.md";
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What a page quotes stands in the file, line by line.
+#[test]
+fn quotations_are_true() {
+    let mut quoted = 0;
+    for page in pages() {
+        for block in blocks(&fs::read_to_string(&page).expect("a page")) {
+            let Some(path) = &block.from else { continue };
+            let file = fs::read_to_string(root().join(path)).expect("a file");
+            let is_there = format!("\n{file}").contains(&format!("\n{}", block.text));
+            assert!(is_there, "{}:{}: {path} has no such lines", page.display(), block.line);
+            quoted += 1;
+        }
+    }
+    assert!(quoted >= 4, "only {quoted} quotations were found");
 }
 
 /// What is installed, or called, is named by a commit: a branch or tag is whatever it is today.
@@ -57,6 +75,7 @@ struct Block {
     line: usize,
     language: String,
     file: Option<String>,
+    from: Option<String>,
     text: String,
 }
 
@@ -71,10 +90,10 @@ fn blocks(page: &str) -> Vec<Block> {
                 block.text.push('\n');
             }
             (Some(info), None) => {
-                let mut words = info.split(' ');
-                let language = words.next().unwrap_or_default().to_owned();
-                let file = words.find_map(|word| word.strip_prefix("file=")).map(str::to_owned);
-                open = Some(Block { line: index + 1, language, file, text: String::new() });
+                let language = info.split(' ').next().unwrap_or_default().to_owned();
+                let named = |key| info.split(' ').find_map(|word| word.strip_prefix(key));
+                let [file, from] = ["file=", "from="].map(|key| named(key).map(str::to_owned));
+                open = Some(Block { line: index + 1, language, file, from, text: String::new() });
             }
             (None, None) => {}
         }

@@ -1,14 +1,19 @@
-//! The rooms `yaml` and `diagnostic` of the program, and `sanitize.rs`, as they are, without all the rest: built in seconds, with the
-//! crates that they stand on.
+//! The rooms `yaml` and `diagnostic` of the program, and `sanitize.rs`, as they are, without all the rest: built in
+//! seconds, with the crates that they stand on. To be fuzzed they are taken from the program, which is built for its
+//! other parsers anyway.
 
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
+#[cfg(not(feature = "fuzz"))]
 pub mod sanitize;
 /// See `src/compiler.rs`.
+#[cfg(not(feature = "fuzz"))]
 pub mod compiler {
     pub mod diagnostic;
     pub mod yaml;
 }
+#[cfg(feature = "fuzz")]
+pub use pso_gen::{compiler, sanitize};
 
 use serde_json::Value as Json;
 
@@ -71,7 +76,9 @@ pub fn tree(node: &Node) -> Json {
     match &node.value {
         Value::Scalar(yaml::Scalar::Plain(text)) => serde_json::json!(["plain", text]),
         Value::Scalar(yaml::Scalar::Text(text)) => serde_json::json!(["text", text]),
-        Value::List(items) => Json::from_iter(["list".into(), items.iter().map(tree).collect::<Json>()]),
+        Value::List(items) => {
+            Json::from_iter(["list".into(), items.iter().map(tree).collect::<Json>()])
+        }
         Value::Map(entries) => {
             let pair = |entry: &yaml::Entry| serde_json::json!([entry.key, tree(&entry.value)]);
             Json::from_iter(["map".into(), entries.iter().map(pair).collect::<Json>()])

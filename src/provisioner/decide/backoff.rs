@@ -301,4 +301,71 @@ mod tests {
         assert!(ground.is_better(at(true, true, 2)), "less is asked for");
         assert!(!ground.is_better(at(true, true, 2)));
     }
+
+    fn waits(effects: &[Effect]) -> Vec<u64> {
+        let wait = |effect: &Effect| match effect {
+            Effect::Requeue(wait) => Some(wait.as_secs()),
+            _ => None,
+        };
+        effects.iter().filter_map(wait).collect()
+    }
+
+    fn array(reason: &'static str, retry: Retry) -> EffectError {
+        EffectError::Array { reason, message: "it says no".to_owned(), retry }
+    }
+
+    #[test]
+    fn the_time_between_tries_doubles_up_to_five_minutes() {
+        let mut backoff = Backoff::default();
+        let mut wait = |error: &EffectError| {
+            waits(&backoff.failed(Regarding::Claim, Reason::ProvisioningFailed, error))
+        };
+        let cluster = EffectError::Cluster("no".to_owned());
+        for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+            assert_eq!(wait(&cluster), [seconds]);
+        }
+        for _ in 0..100 {
+            assert_eq!(wait(&array("Busy", Retry::Soon)), [300]);
+        }
+        // A newer state is on its way here: that is no failure, and the next leader backoff by itself.
+        assert_eq!(wait(&EffectError::Conflict), [1]);
+        assert_eq!(wait(&EffectError::Exists), [1]);
+        assert_eq!(wait(&EffectError::NotLeading), [0; 0]);
+        assert_eq!(wait(&cluster), [300]);
+        backoff.good();
+        let first = backoff.failed(Regarding::Claim, Reason::ProvisioningFailed, &cluster);
+        assert_eq!(waits(&first), [1], "all was well in between");
+        assert_eq!(first.len(), 2, "and so it is news again");
+    }
+
+    #[test]
+    fn what_asking_again_does_not_change_is_asked_for_less_often() {
+        for retry in [Retry::Later, Retry::Elsewhere, Retry::Never] {
+            let mut backoff = Backoff::default();
+            let mut wait = || {
+                waits(&backoff.failed(
+                    Regarding::Claim,
+                    Reason::ProvisioningFailed,
+                    &array("Full", retry),
+                ))
+            };
+            for seconds in [15, 15, 15, 15, 16, 32] {
+                assert_eq!(wait(), [seconds], "{retry:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_no_news_at_first() {
+        for (reason, told_at) in [("InUse", Some(7)), ("Registering", None), ("Busy", Some(1))] {
+            let mut backoff = Backoff::default();
+            let first = (1..50).find(|_| {
+                let error = array(reason, Retry::Soon);
+                let effects = backoff.failed(Regarding::Volume, Reason::VolumeFailedDelete, &error);
+                assert_eq!(waits(&effects).len(), 1, "{reason} is tried again");
+                effects.len() > 1
+            });
+            assert_eq!(first, told_at, "{reason}");
+        }
+    }
 }

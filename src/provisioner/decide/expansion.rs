@@ -59,3 +59,132 @@ fn is_marked(claim: &PersistentVolumeClaim, size: u64) -> bool {
     };
     marked() == Some(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    fn seen(name: &str) -> ObjectVersion {
+        let (name, uid, version) = (name.to_owned(), "1".to_owned(), "1".to_owned());
+        ObjectVersion { namespace: None, name, uid, version }
+    }
+
+    /// A claim that asks for 3Gi, with a status.
+    fn claim(status: &Value) -> PersistentVolumeClaim {
+        let claim = json!({
+            "metadata": {"namespace": "files", "name": "data", "uid": "1"},
+            "spec": {"resources": {"requests": {"storage": "3Gi"}}},
+            "status": status,
+        });
+        serde_json::from_value(claim).expect("typed")
+    }
+
+    /// Our PersistentVolume of a size, for the claim with a UID.
+    fn volume(size: &str, uid: &str, source: &Value) -> PersistentVolume {
+        let mut volume = json!({
+            "metadata": {"name": "pvc-1", "annotations": {
+                "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner", "pso-gen.io/array": "a1",
+                "pso-gen.io/array-id": "id", "pso-gen.io/volume": "prod-pvc-1", "pso-gen.io/volume-id": "7",
+            }},
+            "spec": {"capacity": {"storage": size}, "claimRef": {"name": "data", "uid": uid}},
+        });
+        for (field, value) in source.as_object().into_iter().flatten() {
+            volume["spec"][field] = value.clone();
+        }
+        serde_json::from_value(volume).expect("typed")
+    }
+
+    fn nfs() -> Value {
+        json!({"nfs": {"server": "192.0.2.1", "path": "/prod-pvc-1"}})
+    }
+
+    fn iscsi(mode: &str) -> Value {
+        json!({"csi": {"driver": "pso-gen.io", "volumeHandle": "id/7"}, "volumeMode": mode})
+    }
+
+    fn told(size: &str, word: Option<&str>, to: &str) -> Value {
+        let mut status = json!({"capacity": {"storage": size}});
+        if let Some(word) = word {
+            status["allocatedResourceStatuses"] = json!({"storage": word});
+            status["allocatedResources"] = json!({"storage": to});
+        }
+        status
+    }
+
+    fn step(status: &Value, volume: &PersistentVolume, grown: Option<u64>) -> Option<Effect> {
+        next(&claim(status), seen("data"), volume, seen("pvc-1"), grown)
+    }
+
+    #[test]
+    fn the_claim_says_so_first_then_the_array_then_kubernetes() {
+        let small = volume("1Gi", "1", &nfs());
+        let says = |effect: Option<Effect>| matches!(effect, Some(Effect::SetResizing { size, .. }) if size == 3 * GIB);
+        assert!(says(step(&told("1Gi", None, ""), &small, None)));
+        let marked = |word, to| told("1Gi", Some(word), to);
+        assert!(
+            says(step(&marked("ControllerResizeInProgress", "2Gi"), &small, None)),
+            "of another size"
+        );
+        assert!(
+            says(step(&marked("ControllerResizeFailed", "3Gi"), &small, None)),
+            "by another word"
+        );
+        let now = marked("ControllerResizeInProgress", "3Gi");
+        assert!(matches!(
+            step(&now, &small, None),
+            Some(Effect::ExpandVolume { array, array_id, size, .. })
+                if (array.as_str(), array_id.as_str(), size) == ("a1", "id", 3 * GIB)
+        ));
+        for less in [None, Some(2 * GIB), Some(3 * GIB - 1)] {
+            assert!(
+                matches!(step(&now, &small, less), Some(Effect::ExpandVolume { .. })),
+                "{less:?}"
+            );
+        }
+        // The array's own size is written, which may be more.
+        for size in [3 * GIB, 4 * GIB] {
+            let effect = step(&now, &small, Some(size));
+            assert!(matches!(effect, Some(Effect::SetCapacity { size: set, .. }) if set == size));
+        }
+        // Only then the claim is told, once.
+        let large = volume("3Gi", "1", &nfs());
+        let effect = step(&now, &large, None);
+        assert!(
+            matches!(effect, Some(Effect::SetResized { size, on_node: false, .. }) if size == 3 * GIB)
+        );
+        assert!(step(&told("3Gi", None, ""), &large, None).is_none());
+        assert!(step(&told("4Gi", None, ""), &large, None).is_none(), "never smaller");
+    }
+
+    #[test]
+    fn the_node_makes_the_file_system_of_a_block_volume_larger() {
+        let file_system = volume("3Gi", "1", &iscsi("Filesystem"));
+        let done = told("1Gi", Some("ControllerResizeInProgress"), "3Gi");
+        assert!(matches!(
+            step(&done, &file_system, None),
+            Some(Effect::SetResized { on_node: true, .. })
+        ));
+        let waits = told("1Gi", Some("NodeResizePending"), "3Gi");
+        assert!(step(&waits, &file_system, None).is_none(), "the node says when it has");
+        // There is no file system on it, so nothing is left to do.
+        let device = volume("3Gi", "1", &iscsi("Block"));
+        assert!(matches!(
+            step(&waits, &device, None),
+            Some(Effect::SetResized { on_node: false, .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_not_the_claims_own_stays_as_it_is() {
+        let status = told("1Gi", None, "");
+        assert!(step(&status, &volume("1Gi", "2", &nfs()), None).is_none(), "another claim's");
+        let mut foreign = volume("1Gi", "1", &nfs());
+        foreign.metadata.annotations = None;
+        assert!(step(&status, &foreign, None).is_none(), "another driver's");
+        assert!(step(&json!({}), &volume("3Gi", "1", &nfs()), None).is_none(), "not bound yet");
+    }
+}

@@ -239,7 +239,7 @@ fn a_volume_attributes_class_on_a_bound_claim_is_refused_and_changes_nothing() {
     assert!(told.len() == 1 && told[0].ends_with("; the volume is as before"), "{told:?}");
     // Growth goes on, and what is taken back is no matter any more.
     stage.claim["spec"]["resources"]["requests"]["storage"] = json!("3Gi");
-    assert!(stage.run(Input::Changed)[0].starts_with("Resizing"));
+    assert!(stage.run(Input::Changed)[0].starts_with("SetResizing"));
     let mut stage = Stage { work: ClaimState::default(), ..stage };
     stage.volume.as_mut().expect("a volume")["metadata"]["annotations"] = json!({});
     assert_eq!(stage.run(Input::Changed), [""; 0], "that of another driver is its own matter");
