@@ -43,7 +43,7 @@ pub(super) struct Args {
     binding: WhoBinds,
 
     /// Where metrics and probes are served over http, such as `0.0.0.0:8080`; port 0 takes a free one, and
-    /// the log says which. NoArray when left out
+    /// the log says which. Nowhere when left out
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
 
