@@ -5,7 +5,7 @@ use std::env;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -239,7 +239,7 @@ fn classes(storage: &PathBuf) -> Result<Vec<Json>, Anything> {
 }
 
 /// Returns the policy that annotates claims with its binding, as a storage document renders them.
-fn policy(storage: &PathBuf) -> Result<Vec<Json>, Anything> {
+fn policy(storage: &Path) -> Result<Vec<Json>, Anything> {
     let mut document: Json = serde_yaml::from_str(&fs::read_to_string(storage)?)?;
     document["metadata"]["namespace"] = json!("pso-system");
     document["spec"]["provisioner"] =
