@@ -5,7 +5,7 @@ use std::env;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ const FILE: &str = "pure-file";
 /// One that provisions.
 #[derive(Debug, Clone)]
 pub(super) enum Contender {
-    /// Ours, with who binds, where it can be told.
-    Ours(Option<&'static str>),
+    /// Ours, with who binds, where it can be told; and whether a policy annotates claims.
+    Ours(Option<&'static str>, bool),
     /// The CSI project's.
     External { provisioner: PathBuf, driver: PathBuf, tuned: bool },
     /// The bare loop.
@@ -35,8 +35,9 @@ pub(super) enum Contender {
 impl fmt::Display for Contender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ours(None) => f.write_str("pso-gen"),
-            Self::Ours(Some(binding)) => write!(f, "pso-gen, {binding}"),
+            Self::Ours(None, _) => f.write_str("pso-gen"),
+            Self::Ours(Some(binding), false) => write!(f, "pso-gen, {binding}"),
+            Self::Ours(Some(binding), true) => write!(f, "pso-gen, {binding}, annotated claims"),
             Self::External { tuned: false, .. } => f.write_str("external-provisioner 5/10"),
             Self::External { tuned: true, .. } => f.write_str("external-provisioner 500/1000"),
             Self::Bare(Binding::Direct) => f.write_str("bare loop, direct"),
@@ -51,9 +52,10 @@ impl Contender {
     pub(super) fn all() -> Result<Vec<Self>, Anything> {
         let help = Command::new(binary()).args(["provisioner", "--help"]).output()?;
         let mut all = if String::from_utf8_lossy(&help.stdout).contains("--binding") {
-            vec![Self::Ours(Some("direct")), Self::Ours(Some("controller"))]
+            let each = [("direct", false), ("direct", true), ("controller", false)];
+            each.map(|(binding, annotates)| Self::Ours(Some(binding), annotates)).to_vec()
         } else {
-            vec![Self::Ours(None)]
+            vec![Self::Ours(None, false)]
         };
         match (built("csi-provisioner"), built("driver")) {
             (Ok(provisioner), Ok(driver)) => {
@@ -69,7 +71,7 @@ impl Contender {
     }
 
     pub(super) fn is_ours(&self) -> bool {
-        matches!(self, Self::Ours(_))
+        matches!(self, Self::Ours(..))
     }
 
     /// Starts it, ours with a lease if it is wanted.
@@ -78,13 +80,18 @@ impl Contender {
         let mut beside = None;
         let mut page = None;
         let (command, class) = match self {
-            Self::Ours(binding) => {
+            Self::Ours(binding, annotates) => {
                 let storage = stage.file("storage.pso.yaml");
                 let (simulator, told) = simulator(&storage)?;
                 beside = Some(simulator);
                 page = Some(told);
                 for class in classes(&storage)? {
                     stage.make_class(class).await?;
+                }
+                if *annotates {
+                    for object in policy(&storage)? {
+                        stage.make_policy(object).await?;
+                    }
                 }
                 let mut command = Command::new(binary());
                 command.arg("provisioner").arg("--storage").arg(storage);
@@ -229,4 +236,25 @@ fn classes(storage: &PathBuf) -> Result<Vec<Json>, Anything> {
     let rendered = Command::new(binary()).arg("render").arg(storage).output()?;
     let objects: Vec<Json> = serde_yaml::from_multiple(&String::from_utf8(rendered.stdout)?)?;
     Ok(objects.into_iter().filter(|object| object["kind"] == "StorageClass").collect())
+}
+
+/// Returns the policy that annotates claims with its binding, as a storage document renders them.
+fn policy(storage: &Path) -> Result<Vec<Json>, Anything> {
+    let mut document: Json = serde_yaml::from_str(&fs::read_to_string(storage)?)?;
+    document["metadata"]["namespace"] = json!("pso-system");
+    document["spec"]["provisioner"] =
+        json!({"image": "registry.example.com/pso-gen:0.1.0", "annotateClaims": true});
+    for array in document["spec"]["arrays"].as_array_mut().into_iter().flatten() {
+        for field in ["token", "ca"] {
+            array[field] = json!({"secret": "arrays", "key": field});
+        }
+    }
+    let file = storage.with_file_name("annotates.pso.yaml");
+    fs::write(&file, document.to_string())?;
+    let rendered = Command::new(binary()).arg("render").arg(&file).output()?;
+    let mut objects: Vec<Json> = serde_yaml::from_multiple(&String::from_utf8(rendered.stdout)?)?;
+    objects.retain(|object| {
+        object["kind"].as_str().is_some_and(|kind| kind.starts_with("MutatingAdmissionPolicy"))
+    });
+    if objects.len() == 2 { Ok(objects) } else { Err("no policy is rendered".into()) }
 }

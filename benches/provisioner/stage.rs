@@ -12,7 +12,7 @@ use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::PostParams;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde_json::{Value as Json, json};
@@ -123,6 +123,19 @@ impl Stage {
     pub(super) async fn make_class(&self, class: Json) -> Result<(), Anything> {
         let class: StorageClass = serde_json::from_value(class)?;
         Api::all(self.client.clone()).create(&PostParams::default(), &class).await?;
+        Ok(())
+    }
+
+    /// Creates a policy or its binding; it is in force some moments later.
+    pub(super) async fn make_policy(&self, policy: Json) -> Result<(), Anything> {
+        let kind = policy["kind"].as_str().ok_or("no kind")?;
+        let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+        let policy: DynamicObject = serde_json::from_value(policy)?;
+        let plural = if kind.kind.ends_with("Binding") { "s" } else { "ies" };
+        let plural = format!("{}{plural}", kind.kind.to_lowercase().trim_end_matches('y'));
+        let kind = ApiResource::from_gvk_with_plural(&kind, &plural);
+        let policies = Api::<DynamicObject>::all_with(self.client.clone(), &kind);
+        policies.create(&PostParams::default(), &policy).await?;
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use super::{Outcome, Trouble, out, screen, simulate, status};
 use crate::compiler::diagnostic::{Sources, any_error};
 use crate::provisioner::decide::Binding;
 use crate::provisioner::report::{Report, ReportFilter};
-use crate::provisioner::run::{self, Applied, Arrays, Metrics, Status, before};
+use crate::provisioner::run::{self, Applied, Arrays, COMPARE_EVERY, Metrics, Status, before};
 
 /// The apps that are shown.
 const APPS: [(&str, &str); 3] = [
@@ -79,7 +79,7 @@ async fn show(args: &Args) -> Result<Outcome, Trouble> {
             let ended = async {
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            run::run(client, arrays, None, &Status::new(), ended).await
+            run::run(client, arrays, None, COMPARE_EVERY, &Status::new(), ended).await
         }
     });
     let mut applied = Applied::default();

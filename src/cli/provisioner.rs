@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,7 +14,7 @@ use super::out::{self, Format};
 use super::{Outcome, Trouble};
 use crate::compiler::diagnostic::Sources;
 use crate::provisioner::decide::Binding;
-use crate::provisioner::run::{self, End, LeaseName, Status};
+use crate::provisioner::run::{self, COMPARE_EVERY, End, LeaseName, Status};
 
 /// Fulfil claims of `pure-file` and `pure-block`
 ///
@@ -45,6 +46,16 @@ pub(super) struct Args {
     /// the log says which. Nowhere when left out
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+
+    /// Seconds from one comparison of bound volumes with the arrays to the next
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = COMPARE_EVERY.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..),
+        hide = true
+    )]
+    compare_every: u64,
 
     /// What is logged: error, warn, info, debug, or a filter such as `pso_gen=debug`
     #[arg(long, value_name = "FILTER", default_value = "info")]
@@ -106,7 +117,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
                 client: Cluster::of(args.kubeconfig.as_deref(), status.metrics()).await?.client,
             }),
         };
-        Ok(match run::run(client, arrays, lease, &status, ended).await {
+        let compare_every = Duration::from_secs(args.compare_every);
+        Ok(match run::run(client, arrays, lease, compare_every, &status, ended).await {
             End::Asked => Outcome::Good,
             End::LeaseLost => Outcome::Wrong,
         })

@@ -4,6 +4,7 @@
 
 mod gateway;
 pub mod image;
+mod mutating;
 mod object;
 mod order;
 pub mod pod_security;
@@ -12,6 +13,10 @@ pub mod refused;
 
 pub use gateway::{
     BackendRef, HttpRoute, HttpRouteRule, HttpRouteSpec, HttpRouteTimeouts, ParentReference,
+};
+pub use mutating::{
+    Expression, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding,
+    MutatingAdmissionPolicyBindingSpec, MutatingAdmissionPolicySpec, Mutation,
 };
 pub use object::{Identity, Object, Other, Unknown};
 pub use order::{sort, wave};

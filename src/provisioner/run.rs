@@ -59,6 +59,7 @@ use reconciler::{BarrierOf, Reconciler};
 use registrar::{AGAIN, Registrar, check_name, cluster_uid};
 pub use setup::{SetupError, set_up};
 pub use unreachable::{cause, chain, remedy};
+pub use watches::COMPARE_EVERY;
 use watches::{list, look, register, tick, watch};
 
 /// How many objects that watches have told of may wait to be looked at.
@@ -126,11 +127,13 @@ pub struct LeaseName {
 }
 
 /// Runs the provisioner until `end` comes or its lease is lost; what has been begun by then is finished
-/// by the next one. Without a lease it must be the only one. How it goes is written down in `status`.
+/// by the next one. Without a lease it must be the only one. Bound volumes are compared with the arrays after each
+/// `compare_every`. How it goes is written down in `status`.
 pub async fn run(
     client: Client,
     arrays: Arrays,
     lease: Option<LeaseName>,
+    compare_every: Duration,
     status: &Status,
     end: impl Future<Output = ()>,
 ) -> End {
@@ -138,7 +141,7 @@ pub async fn run(
     let arrays = arrays.counted(status.metrics());
     let Some(LeaseName { namespace, name, client: own }) = lease else {
         warn!("without a lease: no other provisioner may run");
-        lead(client, arrays, Leadership::alone(), status, &mut end).await;
+        lead(client, arrays, Leadership::alone(), compare_every, status, &mut end).await;
         return End::Asked;
     };
     let mut candidate = Candidate::new(own, &namespace, &name, status.clone());
@@ -148,7 +151,7 @@ pub async fn run(
     };
     let client = fencing::fenced(client, &leadership);
     let how = tokio::select! {
-        () = lead(client, arrays, leadership, status, &mut end) => End::Asked,
+        () = lead(client, arrays, leadership, compare_every, status, &mut end) => End::Asked,
         // All that is under way ends with the process: it must not do anything more.
         () = candidate.keep() => End::LeaseLost,
     };
@@ -163,6 +166,7 @@ async fn lead(
     client: Client,
     arrays: Arrays,
     leadership: Leadership,
+    compare_every: Duration,
     status: &Status,
     end: &mut (impl Future<Output = ()> + Unpin),
 ) {
@@ -180,7 +184,7 @@ async fn lead(
         watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Classes),
         register(registrar.clone()),
         look(ArrayMonitor::new(arrays.clone(), metrics.clone()), registrar.clone(), &sender),
-        list(arrays.clone(), &sender),
+        list(arrays.clone(), compare_every, &sender),
         tick(&sender),
     ];
     // Who they are matters only when not every one reaches every array.

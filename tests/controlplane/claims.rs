@@ -1,14 +1,18 @@
 //! Claims that people really have, against a real control plane: sizes of every form, the class by its old annotation,
-//! sources and wishes that are refused, an import that no node could mount, a volume that is renamed on its array by
-//! hand, and a cluster that was given another name.
+//! sources and wishes that are refused, an import that no node could mount, a smaller request after an expansion that
+//! has failed, volumes that people change on their arrays, and a cluster that was given another name.
 
 use super::oncall::{ask, flashblade};
+use super::stories::faults;
 use super::*;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use pso_gen::arrays::Array as _;
 use pso_gen::contract::{
     ExportRule, NfsVersions, Owner, Squash, VolumeName, VolumeOptions, VolumeRequest,
 };
+
+/// Compares volumes with what the arrays have as often as a test can wait for it.
+const COMPARES: [&str; 2] = ["--compare-every", "2"];
 
 /// A claim of the class `pure-file` with further fields of its spec.
 fn with(name: &str, size: &str, spec: &Json) -> PersistentVolumeClaim {
@@ -92,7 +96,7 @@ async fn claims_as_people_write_them() {
     let import =
         json!([{"namespace": "people", "claim": "old3", "array": "fb2", "volume": "old-v3-only"}]);
     stage.write_storage(|spec| spec["imports"] = import.clone());
-    stage.start();
+    stage.provisioner = Some(stage.spawn(&COMPARES));
 
     let mut legacy = claim("legacy", "pure-file", "1Gi");
     legacy.spec.as_mut().expect("a spec").storage_class_name = None;
@@ -149,34 +153,136 @@ async fn claims_as_people_write_them() {
         assert!(!bound(name).await, "{name}");
     }
 
-    // Kubernetes takes a smaller request back while the larger one is not there.
-    stage.kill();
-    stage.ask_for("frac", "5Ti").await;
-    stage.ask_for("frac", "2Gi").await;
-    // And somebody renames a volume on its array, while nobody looks.
-    let name = |name: String| VolumeName::new(name).expect("a name");
-    let of =
-        async |claim: &str| format!("demo-pvc-{}", uid(&claims.get(claim).await.expect("there")));
-    let volume = of("legacy").await;
-    let mut renamed = 0;
-    for array in ["fb1", "fb2"] {
-        let client = flashblade(&stage, array);
-        let (from, to) = (name(volume.clone()), name("mine".to_owned()));
-        renamed += u32::from(client.rename(&from, &to).await.is_ok());
-    }
-    assert_eq!(renamed, 1);
-    stage.start();
-    let grown = async || stage.sizes("frac").await == size("2Gi", 2 << 30);
-    stage.until("it has grown to the smaller size", grown).await;
-    stage.until_told("legacy", &format!("its volume {volume} on fb")).await;
-    let (code, table, _) = ask(&stage, &["status"]);
-    assert!(code == 1 && table.contains("is called mine now"), "{table}");
+    grows_less_after_an_expansion_that_failed(&stage).await;
+    reports_what_is_done_by_hand(&stage).await;
     for word in stage.words("legacy").await.iter().chain(&stage.words("small").await) {
         assert!(!word.contains("https://"), "{word}");
     }
+    stage.kill();
+    stage.start();
 
     does_nothing_under_another_name(&mut stage).await;
     serves_as_soon_as_an_array_is_back(&stage).await;
+}
+
+/// Kubernetes takes a smaller request than one that has failed, and that one is met.
+/// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#recovering-from-failure-when-expanding-volumes>
+async fn grows_less_after_an_expansion_that_failed(stage: &Stage) {
+    let claims = stage.claims(&stage.namespace);
+    let status = async || claims.get("frac").await.expect("there").status.unwrap_or_default();
+    let full = json!({"fault": "limitReached", "method": "PATCH", "resource": "file-systems"});
+    faults(stage, json!([full])).await;
+    stage.ask_for("frac", "5Ti").await;
+    stage.until_told("frac", "VolumeResizeFailed").await;
+    let begun = status().await;
+    assert_eq!(storage_of(begun.allocated_resources.as_ref()), "5Ti");
+    assert!(begun.allocated_resource_statuses.is_some_and(|all| all.contains_key("storage")));
+    stage.ask_for("frac", "2Gi").await;
+    faults(stage, json!([])).await;
+    let size = ("2Gi".to_owned(), "2Gi".to_owned(), 2 << 30);
+    let ended = async || {
+        let status = status().await;
+        status.allocated_resource_statuses.is_none_or(|all| all.is_empty())
+            && storage_of(status.allocated_resources.as_ref()) == "2Gi"
+            && stage.sizes("frac").await == size
+    };
+    stage.until("it has grown to the smaller size, and Kubernetes knows that", ended).await;
+    stage.until_told("frac", "the volume is 2Gi large").await;
+}
+
+/// Volumes are renamed, destroyed and shrunk on their arrays, and are as before after a while, as after a restore.
+async fn reports_what_is_done_by_hand(stage: &Stage) {
+    let claims = stage.claims(&stage.namespace);
+    let of =
+        async |claim: &str| format!("demo-pvc-{}", uid(&claims.get(claim).await.expect("there")));
+    let (legacy, frac, block) = (of("legacy").await, of("frac").await, of("block").await);
+    let all = stage.objects(&["file systems", "volumes"]).await;
+    let array = |volume: &str| {
+        let (array, _) = all.iter().find(|(_, object)| object["name"] == volume).expect("on one");
+        array.clone()
+    };
+    // Claim, what is done and what undoes it, what is said of it.
+    let query = |resource: &str, name: &str| format!("{resource}?names={name}");
+    let (files, destroyed) = ("file-systems", json!({"destroyed": true}));
+    let by_hand = [
+        (
+            "legacy",
+            [query(files, &legacy), query(files, "mine")],
+            [json!({"name": "mine"}), json!({"name": legacy})],
+            "is called mine now",
+        ),
+        (
+            "frac",
+            [query(files, &frac), query(files, &frac)],
+            [destroyed, json!({"destroyed": false})],
+            "eradicates it in",
+        ),
+        (
+            "block",
+            [format!("{}&truncate=true", query("volumes", &block)), query("volumes", &block)],
+            [json!({"provisioned": 50 << 20}), json!({"provisioned": 103 << 20})],
+            "has 50Mi, and its PersistentVolume says 103Mi",
+        ),
+    ];
+    let volumes = [("legacy", &legacy), ("frac", &frac), ("block", &block)];
+    let arrays: BTreeMap<&str, String> =
+        volumes.into_iter().map(|(claim, volume)| (claim, array(volume))).collect();
+    for (claim, [path, _], [change, _], _) in &by_hand {
+        change_by_hand(stage, &arrays[claim], path, change).await;
+    }
+    let (code, table, _) = ask(stage, &["status"]);
+    for (claim, _, _, said) in &by_hand {
+        let line = table.lines().find(|line| line.contains(&format!("people/{claim}: ")));
+        assert!(code == 1 && line.is_some_and(|line| line.contains(said)), "{claim}: {table}");
+        stage
+            .until_told(
+                claim,
+                &format!(
+                    "VolumeConditionAbnormal: its volume {}",
+                    volumes.iter().find(|(each, _)| each == claim).expect("one of them").1
+                ),
+            )
+            .await;
+        stage.until_told(claim, said).await;
+    }
+    for (claim, [_, path], [_, change], _) in &by_hand {
+        change_by_hand(stage, &arrays[claim], path, change).await;
+    }
+    for (claim, volume) in volumes {
+        let said = format!("VolumeConditionNormal: its volume {volume} on {}", arrays[claim]);
+        stage.until_told(claim, &said).await;
+    }
+    let (_, table, _) = ask(stage, &["status"]);
+    for (claim, _) in volumes {
+        assert!(!table.contains(&format!("people/{claim}: ")), "{table}");
+    }
+}
+
+/// Changes an object of an array by its REST API, as a storage admin does.
+async fn change_by_hand(stage: &Stage, array: &str, path: &str, change: &Json) {
+    let text = fs::read_to_string(stage.folder.path().join("storage.pso.yaml")).expect("text");
+    let document: Json = serde_yaml::from_str(&text).expect("YAML");
+    let arrays = document["spec"]["arrays"].as_array().expect("arrays");
+    let array = arrays.iter().find(|each| each["name"] == array).expect("in the document");
+    let token = stage.folder.path().join(array["token"]["file"].as_str().expect("a file"));
+    let token = fs::read_to_string(token).expect("text");
+    // Whose certificate it is has no bearing here.
+    let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build();
+    let client = client.expect("a client");
+    let base = format!("https://{}/api", array["management"].as_str().expect("an address"));
+    let versions = client.get(format!("{base}/api_version")).send().await.expect("an answer");
+    let versions: Json = versions.json().await.expect("JSON");
+    let versions = versions.get("versions").or_else(|| versions.get("version"));
+    let newest = versions.and_then(|all| all.as_array()?.last()?.as_str().map(str::to_owned));
+    let newest = newest.expect("versions");
+    let login =
+        if array["type"] == "FlashArray" { format!("{newest}/login") } else { "login".to_owned() };
+    let login = client.post(format!("{base}/{login}")).header("api-token", token.trim());
+    let login = login.send().await.expect("an answer");
+    let session = login.headers()["x-auth-token"].clone();
+    let changed = client.patch(format!("{base}/{newest}/{path}")).header("x-auth-token", session);
+    let changed = changed.json(change).send().await.expect("an answer");
+    assert!(changed.status().is_success(), "{path}: {:?}", changed.text().await);
 }
 
 /// The storage document has another name for the cluster, for a while.
@@ -207,11 +313,8 @@ async fn does_nothing_under_another_name(stage: &mut Stage) {
 async fn serves_as_soon_as_an_array_is_back(stage: &Stage) {
     let claims = stage.claims(&stage.namespace);
     let bound = async |name: &str| is_bound(&claims.get(name).await.expect("there"));
-    let faults = async |rules: Json| {
-        let put = reqwest::Client::new().put(format!("{}/faults", stage.page));
-        assert!(put.json(&rules).send().await.expect("an answer").status().is_success());
-    };
-    faults(json!([{"fault": "forbidden", "array": "fa1", "resource": "arrays/space"}])).await;
+    let away = json!([{"fault": "forbidden", "array": "fa1", "resource": "arrays/space"}]);
+    faults(stage, away).await;
     let away = async || {
         let log = fs::read_to_string(stage.log()).unwrap_or_default();
         log.lines().any(|line| line.contains("array is away") && line.contains("fa1"))
@@ -223,7 +326,7 @@ async fn serves_as_soon_as_an_array_is_back(stage: &Stage) {
     // By the provisioner's clock tries come after 1, 3, 7, 15, 31, 63 and 127 seconds, or a quarter sooner: the next
     // one is a while ahead.
     let_pass(Duration::from_secs(66)).await;
-    faults(json!([])).await;
+    faults(stage, json!([])).await;
     // The provisioner looks at an array that is away every 30 seconds of its clock.
     let back = Instant::now();
     stage.until("it is bound", async || bound("waits").await).await;

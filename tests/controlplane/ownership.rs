@@ -224,7 +224,7 @@ async fn a_bound_volume_that_is_destroyed_on_its_array_is_reported() {
     let mut stage = Stage::open("missing").await;
     let claims = stage.claims("missing");
     claims.create(&PostParams::default(), &claim("data", "pure-file", "1Gi")).await.expect("made");
-    stage.start();
+    stage.provisioner = Some(stage.spawn(&["--compare-every", "2"]));
     let bound = async || is_bound(&claims.get("data").await.expect("there"));
     stage.until("the claim is bound", bound).await;
     let volume = format!("demo-pvc-{}", uid(&claims.get("data").await.expect("there")));

@@ -131,7 +131,7 @@ impl Installed {
 type Right = (String, String, String);
 
 /// Makes the document of the simulated arrays one for the cluster, and returns what it renders.
-fn document(stage: &Stage, fields: &Json) -> Vec<Json> {
+pub(super) fn document(stage: &Stage, fields: &Json) -> Vec<Json> {
     let folder = stage.folder.path();
     let path = folder.join("storage.pso.yaml");
     let text = fs::read_to_string(&path).expect("text");

@@ -1,5 +1,6 @@
-//! Flux' `postBuild` replaces `${name}` in whatever it applies. Scripts, settings and dashboards have such words of
-//! their own, so an object with one asks to be left as it is, unless its annotations already say otherwise.
+//! Flux' `postBuild` replaces `${name}` in whatever it applies, and `$$` by `$`. Scripts, settings and dashboards have
+//! such words of their own, so an object with one asks to be left as it is, unless its annotations already say otherwise.
+//! `tests/functions/run` holds it against Flux' own library.
 //! <https://fluxcd.io/flux/components/kustomize/kustomizations/#post-build-variable-substitution>
 
 use std::io::{self, Write};
@@ -24,7 +25,7 @@ fn has_variable(object: &Object) -> bool {
         // The largest by far, and quick to look through.
         let annotations = map.metadata.annotations.iter().flat_map(|all| all.values());
         let mut texts = map.data.iter().flat_map(|all| all.values()).chain(annotations);
-        return texts.any(|text| text.contains("${"));
+        return texts.any(|text| text.contains("${") || text.contains("$$"));
     }
     let mut finds = Finds::default();
     // It ends with the first one; an object that cannot be written is refused where it is.
@@ -32,7 +33,7 @@ fn has_variable(object: &Object) -> bool {
     finds.found
 }
 
-/// Looks for `${` in what is written to it, up to the first one.
+/// Looks for `${` and `$$` in what is written to it, up to the first one.
 #[derive(Default)]
 struct Finds {
     last: u8,
@@ -42,7 +43,7 @@ struct Finds {
 impl Write for Finds {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for byte in bytes {
-            if self.last == b'$' && *byte == b'{' {
+            if self.last == b'$' && matches!(*byte, b'{' | b'$') {
                 self.found = true;
                 return Err(io::ErrorKind::Other.into());
             }
@@ -69,15 +70,25 @@ mod tests {
         })
     }
 
+    fn pod(argument: &str) -> Object {
+        let pod = serde_json::json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
+            "spec": {"containers": [{"name": "a", "args": [argument]}]},
+        });
+        Object::from_json(&pod).expect("typed")
+    }
+
     #[test]
     fn an_object_with_a_variable_is_left_as_it_is() {
-        let mut objects = ["a ${b:-c}", "$a $(b) {c}", "$ {a}"].map(map);
+        let mut objects = ["a ${b:-c}", "$a $(b) {c}", "$ {a}", "part-$$"].map(map);
         keep(&mut objects);
         let said = |object: &Object| {
             object.metadata().annotations.as_ref().map(|all| all[SUBSTITUTE.0].clone())
         };
         assert_eq!(said(&objects[0]).as_deref(), Some("disabled"));
         assert_eq!([said(&objects[1]), said(&objects[2])], [None, None]);
+        assert_eq!(said(&objects[3]).as_deref(), Some("disabled"), "Flux makes one of the two");
+        assert!(has_variable(&pod("part-$$")) && !has_variable(&pod("$part")));
         let enabled = [(SUBSTITUTE.0.to_owned(), "enabled".to_owned())].into();
         objects[0].metadata_mut().annotations = Some(enabled);
         keep(&mut objects);

@@ -21,7 +21,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 
-use super::{HttpRoute, WriteError};
+use super::{HttpRoute, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, WriteError};
 use crate::compiler::yaml;
 
 /// What tells an object from all others in a cluster.
@@ -214,6 +214,8 @@ kinds! {
     PriorityClass "scheduling.k8s.io/v1" cluster
     ValidatingAdmissionPolicy "admissionregistration.k8s.io/v1" cluster
     ValidatingAdmissionPolicyBinding "admissionregistration.k8s.io/v1" cluster
+    MutatingAdmissionPolicy "admissionregistration.k8s.io/v1" cluster
+    MutatingAdmissionPolicyBinding "admissionregistration.k8s.io/v1" cluster
 }
 
 impl From<HttpRoute> for Object {

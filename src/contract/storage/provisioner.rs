@@ -22,6 +22,11 @@ pub struct ProvisionerSpec {
     #[serde(default)]
     #[schemars(extend("default" = "direct"))]
     pub binding: BindingSpec,
+    /// Whether a MutatingAdmissionPolicy annotates new claims as kube-controller-manager would later. Needs
+    /// Kubernetes 1.36 or later. Without it, kube-controller-manager may write a Warning ("Error saving claim") on a
+    /// healthy claim when more than 24 claims are created at once.
+    #[serde(default)]
+    pub annotate_claims: bool,
     /// What is logged: error, warn, info, debug, or a filter such as `pso_gen=debug`.
     #[serde(default = "info")]
     pub log: String,

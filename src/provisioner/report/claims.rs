@@ -6,11 +6,9 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use serde::Serialize;
 
 use super::{Inventory, PATIENCE, Problem, ReportFilter, age, complaint, remedy};
-use crate::contract::Quantity;
-use crate::contract::annotation;
-use crate::contract::class_of;
 use crate::contract::name::persistent_volume;
-use crate::provisioner::decide::{ClassSetup, behind};
+use crate::contract::{FINALIZER, Quantity, annotation, class_of};
+use crate::provisioner::decide::{ClassSetup, behind, is_handed_over, is_match};
 
 /// One claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -111,8 +109,11 @@ fn line(
     let told = complaint(inventory, meta.uid.as_deref().unwrap_or_default());
     let told = told.map(|event| {
         let note = event.note.clone().unwrap_or_default();
-        (note, remedy(event.reason.as_deref().unwrap_or_default()))
+        (note, remedy(event.reason.as_deref().unwrap_or_default()).to_owned())
     });
+    let is_late = line.state == "Pending" && line.age > PATIENCE;
+    let other = setup.as_ref().ok().filter(|_| is_late);
+    let other = other.and_then(|setup| waits_for_another(inventory, claim, setup));
     let going = age(inventory, meta.deletion_timestamp.as_ref());
     let wrong = match line.state {
         "Lost" => Some((
@@ -124,20 +125,30 @@ fn line(
                     .and_then(|spec| spec.volume_name.as_deref())
                     .unwrap_or_default()
             ),
-            "the volume may still be on its array: see `pso-gen orphans`; import it for a new claim",
+            "the volume may still be on its array: see `pso-gen orphans`; import it for a new claim"
+                .to_owned(),
         )),
+        // While there is one, whatever was told before is not what it waits for.
+        _ if other.is_some() => other,
         _ if told.is_some() => told,
         "Pending" if setup.is_err() => Some((
             setup.as_ref().err().cloned().unwrap_or_default(),
-            "a class cannot be changed: declare another one, and make the claim anew",
+            "a class cannot be changed: declare another one, and make the claim anew".to_owned(),
         )),
-        "Pending" if line.age > PATIENCE => Some((
+        "Pending" if is_late && !is_begun(claim) && !is_handed_over(claim) => Some((
+            "it waits for kube-controller-manager, which has not asked the provisioner for a volume yet"
+                .to_owned(),
+            "check that kube-controller-manager runs, and what its log and events say about this claim; a queue of \
+             claims becomes shorter with a higher `--kube-api-qps`"
+                .to_owned(),
+        )),
+        "Pending" if is_late => Some((
             "nobody has looked after it yet".to_owned(),
-            "see that a provisioner leads, and that it has rights: its log, `/readyz`",
+            "see that a provisioner leads, and that it has rights: its log, `/readyz`".to_owned(),
         )),
         "Going" if going > PATIENCE => Some((
             "it is being deleted, and is still there".to_owned(),
-            "see which pods use it (`kubectl describe pvc`); and the provisioner's log",
+            "see which pods use it (`kubectl describe pvc`); and the provisioner's log".to_owned(),
         )),
         _ => None,
     };
@@ -145,10 +156,51 @@ fn line(
     let problem = wrong.map(|(what, remedy)| Problem {
         about: format!("claim {}/{}", line.namespace, line.name),
         what,
-        remedy: remedy.to_owned(),
+        remedy,
         page: "docs/provisioner.md#events",
     });
     (line, problem)
+}
+
+/// Returns which other PersistentVolume a claim waits for, and what can be done about it: one that it names, or one that
+/// Kubernetes may bind it to. While there is one, the provisioner creates none.
+fn waits_for_another(
+    inventory: &Inventory,
+    claim: &PersistentVolumeClaim,
+    class: &ClassSetup,
+) -> Option<(String, String)> {
+    let volumes = || inventory.volumes.iter();
+    let name = |volume: &PersistentVolume| volume.metadata.name.clone().unwrap_or_default();
+    let own = persistent_volume(claim.metadata.uid.as_deref().unwrap_or_default());
+    let named = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
+    if let Some(named) = named.filter(|named| !named.is_empty()) {
+        let is_there = volumes().any(|volume| name(volume) == named);
+        let (state, remedy) = if is_there {
+            (
+                "to which Kubernetes has not bound it yet",
+                format!("see `kubectl describe pv {named}`"),
+            )
+        } else {
+            ("which does not exist", format!("create {named}"))
+        };
+        let what = format!("it asks for the PersistentVolume {named} by name, {state}");
+        let remedy = format!("{remedy}, or create the claim again without `volumeName`");
+        return (named != own).then_some((what, remedy));
+    }
+    let other = volumes().find(|volume| is_match(volume, claim, class.waits)).map(name)?;
+    let what = format!(
+        "it waits for the PersistentVolume {other}, which Kubernetes may bind it to; the provisioner creates none meanwhile"
+    );
+    let remedy = format!(
+        "see `kubectl describe pv {other}` and the claim's events for why they are not bound; for a new volume, delete \
+         {other} or give it another class"
+    );
+    Some((what, remedy))
+}
+
+/// Whether the provisioner has begun to create a volume for a claim.
+fn is_begun(claim: &PersistentVolumeClaim) -> bool {
+    claim.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER)
 }
 
 fn asked(claim: &PersistentVolumeClaim) -> Option<u64> {

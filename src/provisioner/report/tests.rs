@@ -4,8 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::contract::ArrayKind;
-use crate::contract::{Capacity, Transport, Volume};
+use crate::contract::{ArrayKind, Capacity, FINALIZER, PROVISIONER, Transport, Volume, annotation};
 use crate::provisioner::decide::{ArrayTraits, Health};
 
 /// 2026-11-23T07:00:00Z
@@ -87,6 +86,8 @@ fn pending() -> Inventory {
     inventory.volumes.clear();
     inventory.claims[0].status = Some(typed(json!({"phase": "Pending"})));
     inventory.claims[0].spec.as_mut().expect("a spec").volume_name = None;
+    let asked = (annotation::STORAGE_PROVISIONER.to_owned(), PROVISIONER.to_owned());
+    inventory.claims[0].metadata.annotations.get_or_insert_default().extend([asked]);
     inventory
 }
 
@@ -129,6 +130,73 @@ fn the_newest_event_says_why_a_claim_is_pending() {
     assert_eq!(problems(&inventory), [""; 0], "it is young");
     inventory.events[0].regarding = None;
     assert_eq!(problems(&inventory), [""; 0], "an event about something else");
+}
+
+/// What keeps the claim, and what is to be done about it.
+fn first_problem(inventory: &Inventory) -> [String; 2] {
+    let problem = report(inventory).problems.into_iter().next().expect("a problem");
+    [problem.what, problem.remedy]
+}
+
+#[test]
+fn a_claim_that_kubernetes_has_not_come_to_waits_for_that() {
+    let mut inventory = pending();
+    inventory.claims[0].metadata.annotations = None;
+    let [what, remedy] = first_problem(&inventory);
+    assert!(what.starts_with("it waits for kube-controller-manager"), "{what}");
+    assert!(remedy.contains("--kube-api-qps"), "{remedy}");
+    inventory.claims[0].metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+    assert!(
+        !first_problem(&inventory)[0].contains("kube-controller-manager"),
+        "it was begun without"
+    );
+    inventory.claims[0].metadata.finalizers = None;
+    inventory.events.push(event("ProvisioningFailed", "Warning", "2026-11-23T06:10:00.000000Z"));
+    assert_eq!(first_problem(&inventory)[0], "note of ProvisioningFailed");
+    inventory.events.clear();
+    inventory.now = NOW - 3600 + 10;
+    assert_eq!(problems(&inventory), [""; 0], "Kubernetes may need some seconds");
+}
+
+#[test]
+fn a_claim_waits_for_what_kubernetes_may_bind_it_to() {
+    let mut inventory = pending();
+    let fits = json!({
+        "metadata": {"name": "prepared", "uid": "p"},
+        "spec": {
+            "capacity": {"storage": "2Gi"}, "storageClassName": "pure-file",
+            "nfs": {"server": "192.0.2.9", "path": "/prepared"},
+        },
+        "status": {"phase": "Released"},
+    });
+    inventory.volumes.push(typed(fits));
+    // What was told before is not what it waits for.
+    inventory.events.push(event("ProvisioningFailed", "Warning", "2026-11-23T06:10:00.000000Z"));
+    let [what, remedy] = first_problem(&inventory);
+    assert!(what.starts_with("it waits for the PersistentVolume prepared"), "{what}");
+    assert!(remedy.contains("delete prepared"), "{remedy}");
+    inventory.classes[0].volume_binding_mode = Some("WaitForFirstConsumer".to_owned());
+    let node = (annotation::SELECTED_NODE.to_owned(), "n1".to_owned());
+    inventory.claims[0].metadata.annotations.get_or_insert_default().extend([node]);
+    assert_eq!(
+        first_problem(&inventory)[0],
+        "note of ProvisioningFailed",
+        "the scheduler has looked"
+    );
+    inventory.classes[0].volume_binding_mode = None;
+    inventory.volumes[0].spec.as_mut().expect("a spec").capacity = None;
+    assert_eq!(first_problem(&inventory)[0], "note of ProvisioningFailed", "it does not fit");
+}
+
+#[test]
+fn a_claim_that_names_a_persistent_volume_waits_for_that() {
+    let mut inventory = pending();
+    inventory.claims[0].spec.as_mut().expect("a spec").volume_name = Some("mine".to_owned());
+    let [what, remedy] = first_problem(&inventory);
+    assert!(what.ends_with("PersistentVolume mine by name, which does not exist"), "{what}");
+    assert!(remedy.starts_with("create mine"), "{remedy}");
+    inventory.volumes.push(typed(json!({"metadata": {"name": "mine"}, "spec": {}})));
+    assert!(first_problem(&inventory)[0].ends_with("Kubernetes has not bound it yet"));
 }
 
 #[test]

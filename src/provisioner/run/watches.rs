@@ -26,9 +26,10 @@ const LOOK_AWAY: Duration = Duration::from_secs(10);
 /// How often it is seen whether snapshots are due.
 const TICK: Duration = Duration::from_secs(30);
 
-/// When and how often arrays are asked for all that they have.
+/// When arrays are asked for all that they have for the first time.
 const FIRST_LIST: Duration = Duration::from_secs(60);
-const LIST: Duration = Duration::from_secs(600);
+/// How often, when nothing else is said.
+pub const COMPARE_EVERY: Duration = Duration::from_secs(600);
 
 /// Forwards what a watch sees.
 pub(super) fn watch<K>(
@@ -134,11 +135,13 @@ pub(super) fn look(
 /// Lists what is on the arrays, again and again.
 pub(super) fn list(
     arrays: Arrays,
+    every: Duration,
     sender: &mpsc::UnboundedSender<Message>,
 ) -> tokio::task::JoinHandle<()> {
     let sender = sender.clone();
     tokio::spawn(async move {
-        let mut interval = interval_at(tokio::time::Instant::now() + FIRST_LIST, LIST);
+        let first = tokio::time::Instant::now() + FIRST_LIST.min(every);
+        let mut interval = interval_at(first, every);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             interval.tick().await;

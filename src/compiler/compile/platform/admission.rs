@@ -7,6 +7,7 @@
 //! The expressions are CEL, of Kubernetes 1.30; `tests/controlplane` has a real API server hold them, against
 //! the provisioner at work, an attacker with its token, and a tenant.
 
+mod asking;
 mod claims;
 mod foreign;
 mod records;
@@ -50,7 +51,8 @@ pub(super) fn policies(platform: &Platform<'_>) -> Vec<Object> {
         foreign::volumes(platform),
         records::claims(platform),
     ];
-    rules.into_iter().flat_map(|rules| policy(platform, rules)).collect()
+    let limits = rules.into_iter().flat_map(|rules| policy(platform, rules));
+    limits.chain(asking::policy(platform)).collect()
 }
 
 /// A policy that cannot be evaluated refuses: an object so large that its evaluation costs too much would get
