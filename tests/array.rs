@@ -446,7 +446,7 @@ async fn an_answer_that_comes_too_late_is_looked_for() {
     let bench = Bench::flashblade().await;
     let mut endpoint = bench.endpoint();
     // Long enough for every other answer on a busy machine, and far shorter than the slow one.
-    endpoint.pace.request = Duration::from_secs(2);
+    endpoint.limits.request_timeout = Duration::from_secs(2);
     let array = pso_gen::arrays::FlashBlade::new(endpoint).expect("an address");
     array.identity().await.expect("logged in");
     let slow = json!([{"fault": {"slow": {"delay": 3_600_000}}, "method": "POST", "times": 1}]);
@@ -577,7 +577,7 @@ async fn a_busy_array_is_asked_again_and_given_up_in_the_end() {
     }
     bench.control("PUT", "/faults", json!([{"fault": "busy"}])).await;
     let mut endpoint = bench.endpoint();
-    endpoint.pace.patience = Duration::from_secs(2);
+    endpoint.limits.operation_timeout = Duration::from_secs(2);
     let array = pso_gen::arrays::FlashBlade::new(endpoint).expect("an address");
     let error = array.capacity().await.expect_err("busy for good");
     assert_eq!((error.reason(), error.retry()), ("Busy", Retry::Soon));

@@ -1,5 +1,5 @@
-//! Why an array's certificate is not trusted, in words that say what is the case and what to do. Knows neither
-//! requests nor how certificates are checked.
+//! Explains why an array's certificate is not trusted, with the cause and a remedy. Knows neither the requests nor how
+//! certificates are verified.
 
 use std::error::Error as StdError;
 use std::io;
@@ -11,19 +11,19 @@ use rustls::{AlertDescription, CertificateError, Error as TlsError};
 use super::trust::Trust;
 use crate::sanitize;
 
-/// Why TLS with an array did not come about.
+/// A failed TLS handshake with an array.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Distrust(TlsError);
+pub(super) struct TlsFailure(TlsError);
 
-impl Distrust {
-    /// Returns why, when an error comes from TLS.
+impl TlsFailure {
+    /// Returns the TLS failure among the sources of an error.
     pub(super) fn found_in(error: &(dyn StdError + 'static)) -> Option<Self> {
         let mut next = Some(error);
         while let Some(error) = next {
             if let Some(tls) = error.downcast_ref::<TlsError>() {
                 return Some(Self(tls.clone()));
             }
-            // What an I/O error is made from is not what it names as its source.
+            // The inner error of an I/O error is not among its sources.
             next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
                 Some(inner) => Some(inner),
                 None => error.source(),
@@ -32,8 +32,8 @@ impl Distrust {
         None
     }
 
-    /// Returns what is the case, and what to do about it. `trust` is what the certificate was held against.
-    pub(super) fn told(&self, trust: &Trust) -> String {
+    /// Returns the cause and a remedy. `trust` is the configuration that the certificate was verified against.
+    pub(super) fn explanation(&self, trust: &Trust) -> String {
         match &self.0 {
             TlsError::InvalidCertificate(why) => certificate(why, trust),
             TlsError::NoCertificatesPresented => {
@@ -104,7 +104,7 @@ fn certificate(why: &CertificateError, trust: &Trust) -> String {
             certificate, write the new pin, else see who answers at this address"
             .to_owned(),
         E::BadEncoding => "its certificate cannot be read; make a new one on the array".to_owned(),
-        // Its own error has no other form.
+        // rustls-webpki reports this error only as text.
         E::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
             "its certificate is that of an authority (CA:TRUE), and a server must not show such a one; make one \
              with CA:FALSE on the array, or write its `pin` instead of `ca`"
@@ -120,18 +120,18 @@ fn certificate(why: &CertificateError, trust: &Trust) -> String {
     }
 }
 
-/// Most names of a certificate that are told.
+/// Largest number of a certificate's names to list.
 const NAMES: usize = 8;
-/// How long they are together at most, in characters: what to do stands behind them.
+/// Largest length of that list, in characters, so that the remedy after it stays readable.
 const NAMES_LONGEST: usize = 80;
 
-/// A name of a certificate without the word for its kind: `DnsName("fb1.example.com")`.
+/// Returns a name of a certificate without its type: `DnsName("fb1.example.com")`.
 fn bare(name: &str) -> String {
     let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
     inside.unwrap_or(name).trim_matches('"').to_owned()
 }
 
-/// A moment in UTC, as people read it.
+/// Formats a time in UTC.
 fn day(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).ok();
     let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
@@ -146,8 +146,8 @@ mod tests {
     fn an_error_is_found_however_deep_it_is() {
         let tls = TlsError::InvalidCertificate(CertificateError::Expired);
         let wrapped = io::Error::other(io::Error::other(tls.clone()));
-        assert_eq!(Distrust::found_in(&wrapped), Some(Distrust(tls)));
-        assert_eq!(Distrust::found_in(&io::Error::other("no route to host")), None);
+        assert_eq!(TlsFailure::found_in(&wrapped), Some(TlsFailure(tls)));
+        assert_eq!(TlsFailure::found_in(&io::Error::other("no route to host")), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pso_gen::arrays::{Array as _, Endpoint, Error, FlashArray, Pace, TokenFile, Trust};
+use pso_gen::arrays::{Array as _, Endpoint, Error, FlashArray, RequestLimits, TokenFile, Trust};
 use pso_gen::contract::Retry;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -94,7 +94,7 @@ async fn ask(shown: Option<Shown>, trust: Trust, folder: &Path) -> (Error, usize
         token: TokenFile::new(token),
         trust,
         id: None,
-        pace: Pace::default(),
+        limits: RequestLimits::default(),
     });
     let error = array.expect("an address").identity().await.expect_err("not trusted");
     server.abort();
