@@ -1,4 +1,4 @@
-//! StorageClasses of the old drivers as classes of the storage document.
+//! Converts StorageClasses of the old drivers into classes of the storage document.
 
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::{Map, Value as Json, json};
@@ -14,11 +14,11 @@ use crate::contract::{annotation, parameter};
 pub(super) const PROVISIONERS: [&str; 4] =
     ["pure-csi", "pxd.portworx.com", "kubernetes.io/portworx-volume", "pure-provisioner"];
 
-/// Adds the classes of a dump to those that the old file has led to. Returns what has no counterpart.
+/// Adds the classes of a dump to those from the old file. Returns warnings about parts without a counterpart.
 pub(super) fn add(classes: &[StorageClass], old: &mut Old) -> Vec<Diagnostic> {
     let mut told = Vec::new();
     let general = [PURE_FILE, PURE_BLOCK].map(|name| match old.classes.get(name) {
-        // The driver's own settings count for each of its classes.
+        // The driver's own settings apply to each of its classes.
         Some(Json::Object(fields)) => {
             let mut fields = fields.clone();
             fields.retain(|field, _| !["default", "waitForPod"].contains(&field.as_str()));
@@ -81,7 +81,7 @@ impl Reader<'_> {
         self.class.parameters.as_ref()?.get(name).map(String::as_str)
     }
 
-    /// Which of the two it is like.
+    /// Returns which of the two built-in classes it resembles.
     fn like(&mut self) -> Option<&'static str> {
         let mounts = self.class.mount_options.iter().flatten();
         let mut mounts = mounts.map(|option| option.split('=').next().unwrap_or_default());
@@ -150,7 +150,7 @@ impl Reader<'_> {
                 ("nfsvers" | "vers", "3") if is_file => {
                     fields.insert("nfs".to_owned(), json!("3"));
                 }
-                // What every mount here has.
+                // Every mount has these options here.
                 ("nfsvers" | "vers", "4" | "4.1") | ("hard", "") if is_file => {}
                 ("nfsvers" | "vers" | "minorversion", _) if is_file => self.tell(
                     "mountOptions",
@@ -212,7 +212,7 @@ impl Reader<'_> {
                     self.tell(key, format!("{value:?} was the file system of new volumes; here it is `xfs` or `ext4`"), "write `fileSystem: ext4` at the class when `xfs` does not suit");
                 }
             }
-            // FlashBlades have no file system to choose.
+            // FlashBlades do not let a class choose the file system.
             "backend" | parameter::FILE_SYSTEM | "fstype" | "fsType" | "fs" => {}
             "exportrules" | "pure_export_rules" if is_file => {
                 let (rules, wrong) = export_rules(value);
@@ -255,7 +255,7 @@ impl Reader<'_> {
     }
 }
 
-/// A limit such as `10G` as a quantity. The old drivers' units are powers of two.
+/// Converts a limit such as `10G` into a quantity. The units of the old drivers are powers of two.
 fn bandwidth(text: &str) -> Option<String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == '/');
     let number: u64 = digits.parse().ok()?;
