@@ -1,4 +1,4 @@
-//! Questions to a person at a terminal, each asked until its answer fits. Knows nothing of apps.
+//! Asks questions on a terminal, and repeats each until the answer is valid. Knows nothing about apps.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -6,19 +6,19 @@ use super::{Trouble, out};
 use crate::compiler::diagnostic::nearest;
 use crate::compiler::spec::{Format, repair};
 
-/// Asks on a terminal; elsewhere, every answer is its default.
+/// Asks on a terminal. Without one, every answer is the default.
 pub(super) struct Answers {
-    /// Whether there is a person to ask.
+    /// Whether a terminal is available.
     pub(super) asks: bool,
 }
 
 impl Answers {
-    /// Returns one that asks when standard input and standard error are a terminal.
+    /// Returns an instance that asks when standard input and standard error are terminals.
     pub(super) fn of_terminal() -> Self {
         Self { asks: io::stdin().is_terminal() && io::stderr().is_terminal() }
     }
 
-    /// Asks a question until the answer has the format; an empty answer takes the default.
+    /// Asks until the answer has the format. An empty answer means the default.
     pub(super) fn ask(
         &self,
         what: &str,
@@ -34,7 +34,7 @@ impl Answers {
         })
     }
 
-    /// Asks a question until the answer is one of some words, in any case.
+    /// Asks until the answer is one of the words, in any case.
     pub(super) fn choose(
         &self,
         what: &str,
@@ -67,7 +67,7 @@ impl Answers {
     }
 }
 
-/// Asks until an answer can be read, or there are none any more.
+/// Asks until an answer can be parsed, or the input ends.
 fn asked(
     answers: &mut dyn BufRead,
     say: &mut dyn FnMut(&str),

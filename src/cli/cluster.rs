@@ -1,4 +1,4 @@
-//! What commands share that talk to a cluster and its arrays: who is talked to, and the storage document.
+//! Shared by commands that access a cluster and its arrays: connects to the cluster, and reads the storage document.
 
 use std::error::Error;
 use std::path::Path;
@@ -16,16 +16,16 @@ use crate::compiler::yaml;
 use crate::contract::StorageSpec;
 use crate::provisioner::run::{CountRequests, Metrics, SmallPages, cause, chain, remedy};
 
-/// A cluster that is asked.
+/// A cluster that a command reads.
 pub(super) struct Cluster {
-    /// Sends the requests.
+    /// Kubernetes client.
     pub(super) client: Client,
-    /// Where its API server is, for people.
+    /// Address of its API server, for display.
     pub(super) address: String,
 }
 
 impl Cluster {
-    /// Returns the cluster of a kubeconfig, or the one that kubectl would take.
+    /// Returns the cluster of a kubeconfig, or the one that kubectl would use.
     pub(super) async fn of(kubeconfig: Option<&Path>, metrics: &Metrics) -> Result<Self, Trouble> {
         let config = match kubeconfig {
             Some(path) => {
@@ -54,7 +54,7 @@ impl Cluster {
         Ok(Self { client: builder.with_layer(&SmallPages::default()).build(), address })
     }
 
-    /// Returns why a request failed, with the address and what to try.
+    /// Returns why a request failed, with the address and a remedy.
     pub(super) fn trouble(&self, error: &kube::Error) -> Trouble {
         unreached(&self.address, error)
     }
@@ -64,7 +64,7 @@ fn unreached(address: &str, error: &kube::Error) -> Trouble {
     Trouble::Unreached { address: address.to_owned(), cause: cause(error), remedy: remedy(error) }
 }
 
-/// Reads the one storage document of a file.
+/// Reads the single storage document of a file.
 pub(super) fn storage(
     path: &Path,
     sources: &Sources,
@@ -93,7 +93,7 @@ pub(super) fn storage(
     Ok(Err(vec![Diagnostic::new(Code::UnknownKind, Place::start_of(source), message)]))
 }
 
-/// Reads `NAMESPACE/NAME`.
+/// Parses `NAMESPACE/NAME`.
 pub(super) fn namespaced(text: &str) -> Result<(String, String), String> {
     let parts = text.split_once('/').filter(|(a, b)| !a.is_empty() && !b.is_empty());
     let parts =

@@ -1,9 +1,9 @@
-//! Memory that the commands of one sidecar have together, in parts: each command has one, takes further ones as it
-//! grows, and all parts together are what the sidecar can spare. So however many commands run at once, the kernel
-//! has no reason to end one, or Argo CD's own server.
+//! Divides the memory of one sidecar between its commands: each command gets a part and takes further parts as it
+//! grows, and all parts together are the memory that the sidecar can spare. The kernel therefore has no reason to kill
+//! a command, or Argo CD's own server, however many commands run at once.
 //!
-//! A part is a lock on a file in the folder for temporary files, which the kernel gives back when the command ends,
-//! however it ends.
+//! A part is a lock on a file in the folder for temporary files. The kernel releases it when the command ends, in
+//! whatever way.
 
 use std::env;
 use std::fs::{self, File, TryLockError};
@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use super::Trouble;
 use super::below::Below;
 
-/// Into how many parts the memory is divided: so many commands run at once.
+/// Number of parts of the memory, and of concurrent commands.
 const PARTS: u8 = 4;
-/// Most memory of all commands together, in bytes: half of what the example's sidecar has.
+/// Largest memory of all commands together, in bytes: half of the memory of the example's sidecar.
 const MOST: u64 = 256 << 20;
-/// How often a part is asked for.
+/// Interval between two attempts to get a part.
 const ASK: Duration = Duration::from_millis(10);
-/// Where the kernel says how much memory this container may have, by either version of control groups.
+/// Files in which the kernel shows the container's memory limit, for both versions of control groups.
 const LIMITS: [&str; 2] =
     ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 
@@ -29,12 +29,12 @@ const LIMITS: [&str; 2] =
 pub(super) struct Share {
     folder: Below,
     held: Vec<File>,
-    /// Bytes of a part.
+    /// Size of a part in bytes.
     part: u64,
 }
 
 impl Share {
-    /// Takes a part of this container's memory, and waits for one until patience ends.
+    /// Takes a part of this container's memory. Waits until one is free, for the given time at most.
     pub(super) fn wait(patience: Duration) -> Result<Self, Trouble> {
         let limit = LIMITS.iter().find_map(|path| fs::read_to_string(path).ok());
         Self::of(&env::temp_dir(), spare(limit.as_deref()), patience)
@@ -54,7 +54,7 @@ impl Share {
         Ok(share)
     }
 
-    /// Takes a further part, if one is free.
+    /// Takes another part, if one is free.
     pub(super) fn grow(&mut self) -> Result<bool, Trouble> {
         for number in 0..PARTS {
             let file = self.folder.lock_file(&format!("memory-{number}"))?;
@@ -72,24 +72,24 @@ impl Share {
         Ok(false)
     }
 
-    /// Bytes that the command may have.
+    /// Returns the number of bytes that the command may use.
     pub(super) fn bytes(&self) -> u64 {
         self.part * self.held.len() as u64
     }
 
-    /// Bytes from which on it should ask for more: what is added between two looks is not seen before.
+    /// Returns whether the command should request more: memory may grow between two measurements.
     pub(super) fn is_short(&self, bytes: u64) -> bool {
         bytes + self.part / 4 > self.bytes()
     }
 
-    /// Whether it has all that there is.
+    /// Returns whether it has all parts.
     pub(super) fn is_whole(&self) -> bool {
         self.held.len() == usize::from(PARTS)
     }
 }
 
-/// What commands may have of a container's limit, as the kernel writes it; without one, what the example's
-/// sidecar could spare.
+/// Returns the memory for commands, derived from a container's limit in the kernel's format. Without a limit, it is
+/// what the example's sidecar could spare.
 fn spare(limit: Option<&str>) -> u64 {
     let limit = limit.and_then(|text| text.trim().parse::<u64>().ok());
     limit.map_or(MOST, |bytes| MOST.min(bytes / 2))

@@ -1,4 +1,4 @@
-//! INT and TERM while files are written: the run stops between two files instead of within one.
+//! Handles INT and TERM while files are written: the run stops between two files instead of within one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -8,15 +8,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Trouble;
 
-/// Whether a signal has asked this process to stop. Until a value exists, signals end the process as ever.
+/// Whether a signal has requested a stop. Until a value exists, signals end the process as usual.
 #[derive(Debug, Clone)]
 pub(super) struct Stop {
-    /// The signal's number; 0 for none.
+    /// The signal's number; 0 if there was none.
     asked: Arc<AtomicI32>,
 }
 
 impl Stop {
-    /// Begins to listen. From then on, INT and TERM are only noted.
+    /// Starts to handle signals. From then on, INT and TERM are only recorded.
     pub(super) fn listen() -> Result<Self, Trouble> {
         let asked = Arc::new(AtomicI32::new(0));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
@@ -35,12 +35,12 @@ impl Stop {
                 }
             });
         }
-        // It ends with the process.
+        // The thread ends with the process.
         thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
         Ok(Self { asked })
     }
 
-    /// Returns an error when a signal has asked to stop. `done` and `all` are numbers of files.
+    /// Fails when a signal has requested a stop. `done` and `all` are numbers of files.
     pub(super) fn check(&self, done: usize, all: usize) -> Result<(), Trouble> {
         match self.asked.load(Ordering::SeqCst) {
             0 => Ok(()),
