@@ -1,7 +1,7 @@
 //! Clients of the arrays' REST APIs. Callers request a state of a volume and get the result.
 //!
 //! ```text
-//!  Array (ensure, grow, destroy, …) ─▶ flashblade | flasharray ─▶ convergence ─▶ rest ─▶ session, limits, trust| flasharray ─▶ goal ─▶ rest ─▶ session, pace, trust
+//!  Array (ensure, grow, destroy, …) ─▶ flashblade | flasharray ─▶ convergence ─▶ rest ─▶ session, limits, trust
 //! ```
 //!
 //! Every `ensure` may be repeated, also after a lost response: the client reads the current state again and compares

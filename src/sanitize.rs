@@ -42,10 +42,10 @@ const LONGEST_QUOTE: usize = 100;
 pub fn quoted(text: impl AsRef<str>) -> String {
     let text = text.as_ref();
     // White space at the ends may be the error in the value.
-    let kept = |text: &str| text.chars().take_while(|c| *c == ' ').take(3).collect::<String>();
+    let spaces = |text: &str| text.chars().take_while(|c| *c == ' ').take(3).collect::<String>();
     let (before, after) = match text.trim_matches(' ') {
-        "" => (kept(text), String::new()),
-        _ => (kept(text), kept(&text.chars().rev().collect::<String>())),
+        "" => (spaces(text), String::new()),
+        _ => (spaces(text), spaces(&text.chars().rev().collect::<String>())),
     };
     format!("\"{before}{}{after}\"", line(text, LONGEST_QUOTE).replace('"', "\\\""))
 }

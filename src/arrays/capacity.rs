@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::error::Error;
-use super::rest::{Rest, Operation};
+use super::rest::{Operation, Rest};
 use crate::contract::Capacity;
 
 #[derive(Debug, Deserialize)]

@@ -37,19 +37,19 @@ impl TlsFailure {
         match &self.0 {
             TlsError::InvalidCertificate(why) => certificate(why, trust),
             TlsError::NoCertificatesPresented => {
-                "it shows no certificate; give the array one for its management interface".to_owned()
+                "it presents no certificate; install one for its management interface".to_owned()
             }
             TlsError::AlertReceived(
                 AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure,
             )
             | TlsError::PeerIncompatible(_) => {
-                "it speaks no TLS 1.2 or newer that is known here; update the array, or allow TLS 1.2 on it"
+                "it offers no supported cipher of TLS 1.2 or newer; update the array, or enable TLS 1.2 on it"
                     .to_owned()
             }
             TlsError::InvalidMessage(_) => {
-                "what answers does not speak TLS; correct the port in `management`".to_owned()
+                "the server at this port does not use TLS; correct the port in `management`".to_owned()
             }
-            other => format!("TLS failed ({other}); see what stands between here and the array"),
+            other => format!("the TLS handshake failed ({other}); check for a proxy or firewall in front of the array"),
         }
     }
 }
@@ -59,63 +59,63 @@ fn certificate(why: &CertificateError, trust: &Trust) -> String {
     match why {
         E::UnknownIssuer | E::BadSignature => match trust {
             Trust::Ca(_) => "no authority in the file `ca` has signed its certificate; put the certificate of \
-                the authority that did so there, or of a self-signed one itself, or write its `pin`"
+                that authority there, or the array's own certificate if it is self-signed, or write its `pin`"
                 .to_owned(),
             Trust::System | Trust::Pin(_) => "no authority that this machine trusts has signed its certificate; \
-                write `ca` with the authority that did so, or `pin`"
+                write `ca` with that authority, or `pin`"
                 .to_owned(),
         },
         E::ExpiredContext { time, not_after } => format!(
-            "its certificate was valid until {}, and here it is {}; renew the certificate on the array, or put \
-             the clock of this machine right",
+            "its certificate expired at {}, and the present time is {}; renew the certificate on the array, or \
+             correct the clock of this machine",
             day(*not_after),
             day(*time)
         ),
         E::Expired => "its certificate has expired; renew it on the array".to_owned(),
         E::NotValidYetContext { time, not_before } => format!(
-            "its certificate is valid from {}, and here it is {}; put the clock of this machine right, or that \
-             of the array before it makes a new certificate",
+            "its certificate is valid from {}, and the present time is {}; correct the clock of this machine, or \
+             correct that of the array and create a new certificate",
             day(*not_before),
             day(*time)
         ),
         E::NotValidYet => {
-            "its certificate is not valid yet; put the clock of this machine right".to_owned()
+            "its certificate is not valid yet; correct the clock of this machine".to_owned()
         }
         E::NotValidForNameContext { expected, presented } => {
             let names = match presented.as_slice() {
-                [] => "no name at all".to_owned(),
+                [] => "no name".to_owned(),
                 names => names.iter().take(NAMES).map(|name| bare(name)).collect::<Vec<_>>().join(", "),
             };
             let names = sanitize::line(&names, NAMES_LONGEST);
             format!(
-                "its certificate is for {names}, and `management` is {}; write a name that is in the \
-                 certificate, or give the array a certificate with this name, or write its `pin`",
+                "its certificate is for {names}, and `management` is {}; write a name from the \
+                 certificate, or install a certificate with this name, or write its `pin`",
                 expected.to_str()
             )
         }
-        E::NotValidForName => "its certificate is for another name than `management`; write a name that is in \
+        E::NotValidForName => "its certificate is for another name than `management`; write a name from \
             the certificate, or write its `pin`"
             .to_owned(),
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
-            "its certificate is not for servers; give the array one with the purpose serverAuth".to_owned()
+            "its certificate is not for servers; install one with the purpose serverAuth".to_owned()
         }
-        E::Revoked => "its certificate is revoked; give the array a new one".to_owned(),
-        E::ApplicationVerificationFailure => "its key is not the one of `pin`; where the array has got a new \
-            certificate, write the new pin, else see who answers at this address"
+        E::Revoked => "its certificate is revoked; install a new one".to_owned(),
+        E::ApplicationVerificationFailure => "its key differs from `pin`; if the array has a new certificate, \
+            write the new pin, otherwise check which server is at this address"
             .to_owned(),
-        E::BadEncoding => "its certificate cannot be read; make a new one on the array".to_owned(),
+        E::BadEncoding => "its certificate cannot be parsed; create a new one on the array".to_owned(),
         // rustls-webpki reports this error only as text.
         E::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "its certificate is that of an authority (CA:TRUE), and a server must not show such a one; make one \
+            "its certificate is that of an authority (CA:TRUE), which a server must not present; create one \
              with CA:FALSE on the array, or write its `pin` instead of `ca`"
                 .to_owned()
         }
         E::Other(other) if other.to_string().contains("EndEntityUsedAsCa") => {
-            "its certificate is signed by one that is not an authority's (CA:FALSE); have the authority sign it"
+            "its certificate is signed by a certificate that is not an authority (CA:FALSE); have the authority sign it"
                 .to_owned()
         }
         other => format!(
-            "its certificate is not valid ({other}); make a new one on the array, or write its `pin`"
+            "its certificate is not valid ({other}); create a new one on the array, or write its `pin`"
         ),
     }
 }
@@ -135,7 +135,7 @@ fn bare(name: &str) -> String {
 fn day(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).ok();
     let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
-    time.map_or_else(|| "a time unknown".to_owned(), |time| time.to_string())
+    time.map_or_else(|| "an unknown time".to_owned(), |time| time.to_string())
 }
 
 #[cfg(test)]

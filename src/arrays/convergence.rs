@@ -45,7 +45,10 @@ pub(super) enum Start {
 }
 
 /// Brings an object into a desired state. Returns the object in that state.
-pub(super) async fn converge<S: DesiredState>(state: &S, start: Start) -> Result<Option<S::Object>, Error> {
+pub(super) async fn converge<S: DesiredState>(
+    state: &S,
+    start: Start,
+) -> Result<Option<S::Object>, Error> {
     let mut current = match start {
         Start::AssumeAbsent => None,
         Start::Read => state.read().await?,

@@ -18,7 +18,7 @@ use super::convergence::{DesiredState, Start, converge};
 use super::error::{Error, Kind};
 use super::fence::OnlyIf;
 use super::lifecycle::Backend;
-use super::rest::{Dialect, Endpoint, Rest, Operation, quoted};
+use super::rest::{Dialect, Endpoint, Operation, Rest, quoted};
 use super::snapshot::SnapshotResource;
 use super::version::Version;
 use crate::contract::{
@@ -76,7 +76,8 @@ impl FlashArray {
         body: &Json,
     ) -> Result<Option<VolumeItem>, Error> {
         // By id, because another volume may have taken the name in the meantime.
-        let mut items = operation.change(Method::PATCH, VOLUMES, &[("ids", id)], Some(body)).await?;
+        let mut items =
+            operation.change(Method::PATCH, VOLUMES, &[("ids", id)], Some(body)).await?;
         Ok(items.pop())
     }
 }
@@ -128,19 +129,29 @@ impl Backend for FlashArray {
         let size = self.size(wanted.size)?;
         let operation = self.operation();
         let version = operation.version().await?;
-        let state = EnsureVolume { array: self, operation, version, wanted, size, default_protection, qos };
+        let state =
+            EnsureVolume { array: self, operation, version, wanted, size, default_protection, qos };
         match converge(&state, Start::AssumeAbsent).await? {
             Some(created) => Ok(created.volume.into()),
             None => Err(state.not_applied()),
         }
     }
 
-    async fn resize(&self, operation: Operation<'_>, id: &str, size: u64) -> Result<Option<Volume>, Error> {
+    async fn resize(
+        &self,
+        operation: Operation<'_>,
+        id: &str,
+        size: u64,
+    ) -> Result<Option<Volume>, Error> {
         let body = json!({ "provisioned": size });
         Ok(self.patch(operation, id, &body).await?.map(Volume::from))
     }
 
-    async fn destroy_by_id(&self, operation: Operation<'_>, id: &str) -> Result<Option<Volume>, Error> {
+    async fn destroy_by_id(
+        &self,
+        operation: Operation<'_>,
+        id: &str,
+    ) -> Result<Option<Volume>, Error> {
         Ok(self.patch(operation, id, &json!({"destroyed": true})).await?.map(Volume::from))
     }
 
@@ -157,8 +168,9 @@ impl Backend for FlashArray {
         }
         // A volume without tags, because its creator stopped before tagging it: only while its claim exists.
         let own_name = format!("{}-pvc-{}", owner.cluster, owner.uid);
-        let unfinished =
-            operation.version().await? < WITH_TAGS && owner.since.is_some() && volume.name.is(&own_name);
+        let unfinished = operation.version().await? < WITH_TAGS
+            && owner.since.is_some()
+            && volume.name.is(&own_name);
         if unfinished { Ok(()) } else { Err(self.untagged(&volume.name)) }
     }
 
@@ -306,7 +318,10 @@ impl DesiredState for EnsureVolume<'_> {
     }
 
     fn not_applied(&self) -> Error {
-        let cause = format!("the array reported that {} was created or changed, but it was not", self.wanted.name);
+        let cause = format!(
+            "the array reported that {} was created or changed, but it was not",
+            self.wanted.name
+        );
         self.array.rest.malformed(&cause)
     }
 }

@@ -13,7 +13,7 @@ use super::convergence::{DesiredState, Start, converge};
 use super::error::{Error, Kind};
 use super::fence::OnlyIf;
 use super::lifecycle::Backend;
-use super::rest::{Dialect, Endpoint, Rest, Operation, quoted};
+use super::rest::{Dialect, Endpoint, Operation, Rest, quoted};
 use super::snapshot::SnapshotResource;
 use super::version::Version;
 use crate::contract::{
@@ -138,12 +138,21 @@ impl Backend for FlashBlade {
         }
     }
 
-    async fn resize(&self, operation: Operation<'_>, id: &str, size: u64) -> Result<Option<Volume>, Error> {
+    async fn resize(
+        &self,
+        operation: Operation<'_>,
+        id: &str,
+        size: u64,
+    ) -> Result<Option<Volume>, Error> {
         let body = FileSystemBody { provisioned: Some(size), ..FileSystemBody::default() };
         Ok(self.patch(operation, id, &body).await?.map(Volume::from))
     }
 
-    async fn destroy_by_id(&self, operation: Operation<'_>, id: &str) -> Result<Option<Volume>, Error> {
+    async fn destroy_by_id(
+        &self,
+        operation: Operation<'_>,
+        id: &str,
+    ) -> Result<Option<Volume>, Error> {
         // Disable NFS in the same request, as the vendor's own tools do: no client can write to a destroyed file
         // system.
         let off =
@@ -245,7 +254,10 @@ impl DesiredState for EnsureFileSystem<'_> {
     fn next_step(&self, current: Option<&FileSystem>) -> Result<Option<Step>, Error> {
         let Some(current) = current else { return Ok(Some(Step::Create)) };
         if !self.name.is(&current.name) {
-            return Err(self.array.rest.malformed(&format!("`{}` was not requested", current.name)));
+            return Err(self
+                .array
+                .rest
+                .malformed(&format!("`{}` was not requested", current.name)));
         }
         // Without tags there is no proof of the owner of a destroyed file system, so it is never recovered. One that is
         // not destroyed may result from an earlier request whose response was lost.
@@ -285,12 +297,16 @@ impl DesiredState for EnsureFileSystem<'_> {
         if self.source.is_some() {
             query.push(("include_snapshot", "true"));
         }
-        let mut created = self.operation.change(Method::POST, FILE_SYSTEMS, &query, Some(&body)).await?;
+        let mut created =
+            self.operation.change(Method::POST, FILE_SYSTEMS, &query, Some(&body)).await?;
         Ok(created.pop())
     }
 
     fn not_applied(&self) -> Error {
-        self.array.rest.malformed(&format!("the array reported that {} was created or changed, but it was not", self.name))
+        self.array.rest.malformed(&format!(
+            "the array reported that {} was created or changed, but it was not",
+            self.name
+        ))
     }
 }
 

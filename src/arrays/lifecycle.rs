@@ -14,7 +14,7 @@ use super::capacity;
 use super::convergence::{DesiredState, Start, converge};
 use super::error::{Error, Kind};
 use super::fence::OnlyIf;
-use super::rest::{Identity, Rest, Operation, one_of, quoted};
+use super::rest::{Identity, Operation, Rest, one_of, quoted};
 use super::snapshot::SnapshotResource;
 use crate::contract::{
     Capacity, Owner, Snapshot, SnapshotSuffix, Transport, Volume, VolumeId, VolumeName,
@@ -48,7 +48,10 @@ pub(super) trait Backend: std::fmt::Debug + Send + Sync {
     fn transport(&self) -> impl Future<Output = Result<Transport, Error>> + Send;
 
     /// Creates a volume, or changes an existing one to what is requested.
-    fn ensure_volume(&self, wanted: &VolumeRequest) -> impl Future<Output = Result<Volume, Error>> + Send;
+    fn ensure_volume(
+        &self,
+        wanted: &VolumeRequest,
+    ) -> impl Future<Output = Result<Volume, Error>> + Send;
 
     /// Sets the size of the volume with an id, in bytes.
     fn resize(
@@ -145,12 +148,12 @@ impl<A: Backend + 'static> Array for A {
         let query = [("filter", filter.as_str())];
         let operation = self.long_operation();
         // Other volumes on the array are dropped at once.
-        let ours = |item: A::Item| {
+        let own = |item: A::Item| {
             let volume: Volume = item.into();
-            let ours = VolumeName::new(volume.name.as_str())?.begins_with(prefix);
-            ours.then_some(Volume { served: None, ..volume })
+            let own = VolumeName::new(volume.name.as_str())?.begins_with(prefix);
+            own.then_some(Volume { served: None, ..volume })
         };
-        let all = operation.all(A::RESOURCE, &query, ours).await?;
+        let all = operation.all(A::RESOURCE, &query, own).await?;
         Ok(once_each(all.into_iter()))
     }
 
@@ -254,7 +257,10 @@ impl<A: Backend> DesiredState for ExpandVolume<'_, A> {
     }
 
     fn not_applied(&self) -> Error {
-        let cause = format!("the array reported that {} was expanded, but its size is unchanged", self.volume.name);
+        let cause = format!(
+            "the array reported that {} was expanded, but its size is unchanged",
+            self.volume.name
+        );
         self.array.rest().malformed(&cause)
     }
 }
@@ -292,7 +298,10 @@ impl<A: Backend> DesiredState for DestroyVolume<'_, A> {
     }
 
     fn not_applied(&self) -> Error {
-        let cause = format!("the array reported that {} was destroyed, but it still exists", self.volume.name);
+        let cause = format!(
+            "the array reported that {} was destroyed, but it still exists",
+            self.volume.name
+        );
         self.array.rest().malformed(&cause)
     }
 }

@@ -344,7 +344,8 @@ impl Rest {
         let Dialect { oldest, newest, .. } = *self.dialect;
         Version::negotiate(&offered, oldest, newest).ok_or_else(|| {
             let last = offered.last().map_or("none", String::as_str);
-            let needs = format!("REST {oldest} to {newest} is required, and the array offers up to {last}");
+            let needs =
+                format!("REST {oldest} to {newest} is required, and the array offers up to {last}");
             self.error(Kind::Unsupported { needs })
         })
     }
@@ -369,7 +370,8 @@ impl Rest {
             return Err(self.malformed("`arrays` has no id"));
         };
         if os.as_ref().is_some_and(|os| os != self.dialect.os) {
-            let needs = format!("this is not a {}, but {}", self.dialect.kind, os.unwrap_or_default());
+            let needs =
+                format!("this is not a {}, but {}", self.dialect.kind, os.unwrap_or_default());
             return Err(self.error(Kind::Unsupported { needs }));
         }
         let expected = match &self.endpoint.id {

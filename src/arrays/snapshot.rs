@@ -7,7 +7,7 @@ use serde_json::json;
 use super::bounded::{id, maybe, maybe_id, word};
 use super::convergence::{DesiredState, Start, converge};
 use super::error::{Error, Kind};
-use super::rest::{Rest, Operation, quoted};
+use super::rest::{Operation, Rest, quoted};
 use crate::contract::{Snapshot, SnapshotSuffix, VolumeId};
 
 /// The snapshot resource of one kind of array.
@@ -29,7 +29,8 @@ impl SnapshotResource {
         suffix: &SnapshotSuffix,
     ) -> Result<Snapshot, Error> {
         let state = TakeSnapshot { kind: self, rest, operation, volume, suffix };
-        let taken = converge(&state, Start::AssumeAbsent).await?.ok_or_else(|| state.not_applied())?;
+        let taken =
+            converge(&state, Start::AssumeAbsent).await?.ok_or_else(|| state.not_applied())?;
         Ok(taken.snapshot())
     }
 
@@ -128,7 +129,10 @@ impl DesiredState for TakeSnapshot<'_> {
     }
 
     fn not_applied(&self) -> Error {
-        self.rest.malformed(&format!("the array reported that {} was taken, but it does not exist", self.name()))
+        self.rest.malformed(&format!(
+            "the array reported that {} was taken, but it does not exist",
+            self.name()
+        ))
     }
 }
 
@@ -157,7 +161,9 @@ impl DesiredState for DestroySnapshot<'_> {
 
     fn not_applied(&self) -> Error {
         let name = &self.snapshot.name;
-        self.rest.malformed(&format!("the array reported that {name} was destroyed, but it still exists"))
+        self.rest.malformed(&format!(
+            "the array reported that {name} was destroyed, but it still exists"
+        ))
     }
 }
 

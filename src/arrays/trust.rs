@@ -77,10 +77,10 @@ impl Trust {
     }
 }
 
-const NO_PEM: &str = "the file `ca` is no PEM file with certificates; write there the certificate of the \
-    authority that signed the array's, from `-----BEGIN CERTIFICATE-----` on";
+const NO_PEM: &str = "the file `ca` is not a PEM file with certificates; put the certificate of the authority \
+    there that signed the array's certificate, from `-----BEGIN CERTIFICATE-----` on";
 const NO_CERTIFICATE: &str =
-    "a certificate in the file `ca` cannot be read; export it from the authority again, as PEM";
+    "a certificate in the file `ca` cannot be parsed; export it from the authority again, as PEM";
 
 fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();

@@ -62,22 +62,22 @@ impl Answers {
         if !self.asks {
             return Ok(default.map(str::to_owned));
         }
-        asked(&mut io::stdin().lock(), &mut out::words, what, default, read)
+        ask_until_valid(&mut io::stdin().lock(), &mut out::words, what, default, read)
             .map_err(|source| Trouble::Read { path: "<stdin>".to_owned(), source })
     }
 }
 
 /// Asks until an answer can be parsed, or the input ends.
-fn asked(
+fn ask_until_valid(
     answers: &mut dyn BufRead,
-    say: &mut dyn FnMut(&str),
+    output: &mut dyn FnMut(&str),
     what: &str,
     default: Option<&str>,
     read: impl Fn(&str) -> Result<String, String>,
 ) -> io::Result<Option<String>> {
     let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
     loop {
-        say(&format!("{what}{shown}: "));
+        output(&format!("{what}{shown}: "));
         let mut line = String::new();
         let is_end = answers.read_line(&mut line)? == 0;
         let answer = line.trim();
@@ -87,7 +87,7 @@ fn asked(
         match read(answer) {
             Ok(answer) => return Ok(Some(answer)),
             Err(_) if is_end => return Ok(None),
-            Err(why) => say(&format!("  {why}\n")),
+            Err(why) => output(&format!("  {why}\n")),
         }
     }
 }
@@ -97,20 +97,25 @@ mod tests {
     use super::*;
 
     fn answered(lines: &str, default: Option<&str>) -> (Option<String>, String) {
-        let mut said = String::new();
+        let mut output = String::new();
         let read = |answer: &str| {
             if answer == "right" { Ok(answer.to_owned()) } else { Err("expected right".to_owned()) }
         };
-        let answer =
-            asked(&mut lines.as_bytes(), &mut |text| said.push_str(text), "Which", default, read);
-        (answer.expect("read"), said)
+        let answer = ask_until_valid(
+            &mut lines.as_bytes(),
+            &mut |text| output.push_str(text),
+            "Which",
+            default,
+            read,
+        );
+        (answer.expect("read"), output)
     }
 
     #[test]
     fn a_wrong_answer_is_asked_for_again() {
-        let (answer, said) = answered("wrong\n\nright\n", None);
+        let (answer, output) = answered("wrong\n\nright\n", None);
         assert_eq!(answer.as_deref(), Some("right"));
-        assert_eq!(said, "Which:   expected right\nWhich:   expected right\nWhich: ");
+        assert_eq!(output, "Which:   expected right\nWhich:   expected right\nWhich: ");
     }
 
     #[test]

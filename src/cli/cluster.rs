@@ -30,15 +30,15 @@ impl Cluster {
         let config = match kubeconfig {
             Some(path) => {
                 let name = super::files::shown(path);
-                let wrong = |error: &(dyn Error + 'static)| Trouble::Unreached {
+                let failure = |error: &(dyn Error + 'static)| Trouble::Unreached {
                     address: format!("of {name}"),
                     cause: chain(error),
                     remedy: "name a kubeconfig that `kubectl --kubeconfig FILE get namespaces` works with",
                 };
-                let file = Kubeconfig::read_from(path).map_err(|error| wrong(&error))?;
+                let file = Kubeconfig::read_from(path).map_err(|error| failure(&error))?;
                 let options = KubeConfigOptions::default();
                 let config = Config::from_custom_kubeconfig(file, &options).await;
-                config.map_err(|error| wrong(&error))?
+                config.map_err(|error| failure(&error))?
             }
             None => Config::infer().await.map_err(|error| Trouble::Unreached {
                 address: "of this machine".to_owned(),
@@ -72,7 +72,7 @@ pub(super) fn storage(
     let input = Input::File(path.to_owned());
     let source = match yaml::decode(&input.name(), input.read()?, sources) {
         Ok(source) => source,
-        Err(wrong) => return Ok(Err(vec![wrong])),
+        Err(error) => return Ok(Err(vec![error])),
     };
     let read = yaml::read(source, sources);
     if !read.diagnostics.is_empty() {
@@ -81,9 +81,9 @@ pub(super) fn storage(
     let kinds = [STORAGE.to_owned()];
     let mut specs = Vec::new();
     for node in read.documents {
-        match split(node, &kinds).map_err(|wrong| vec![wrong]).and_then(|d| read_storage(&d)) {
+        match split(node, &kinds).map_err(|error| vec![error]).and_then(|d| read_storage(&d)) {
             Ok((_, spec)) => specs.push(spec),
-            Err(wrong) => return Ok(Err(wrong)),
+            Err(errors) => return Ok(Err(errors)),
         }
     }
     if let (Some(only), true) = (specs.pop(), specs.is_empty()) {

@@ -69,11 +69,11 @@ pub(super) fn library(
     for folder in folders {
         all.extend(files::read_blueprints(folder)?);
     }
-    Library::new(all, sources).map_err(|wrong| broken(&wrong, sources))
+    Library::new(all, sources).map_err(|errors| broken(&errors, sources))
 }
 
-fn broken(wrong: &[crate::compiler::diagnostic::Diagnostic], sources: &Sources) -> Trouble {
-    out::diagnostics(wrong, sources, out::Format::Human);
+fn broken(errors: &[crate::compiler::diagnostic::Diagnostic], sources: &Sources) -> Trouble {
+    out::diagnostics(errors, sources, out::Format::Human);
     Trouble::Usage("a blueprint cannot be read".to_owned())
 }
 
@@ -98,7 +98,7 @@ pub(super) fn shape(
     };
     match library.get(&kind, sources) {
         Some(Ok(blueprint)) => Ok(Some((kind, blueprint.shape().clone()))),
-        Some(Err(wrong)) => Err(broken(&wrong, sources)),
+        Some(Err(errors)) => Err(broken(&errors, sources)),
         None => Ok(None),
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct OutFolder {
     written: BTreeSet<String>,
     stale: Vec<Stale>,
     /// The texts of stale files, concatenated.
-    held: SpooledTempFile,
+    texts: SpooledTempFile,
 }
 
 /// A file that is missing or outdated.
@@ -77,7 +77,7 @@ impl OutFolder {
             writes: false,
             written: BTreeSet::new(),
             stale: Vec::new(),
-            held: SpooledTempFile::new(IN_MEMORY),
+            texts: SpooledTempFile::new(IN_MEMORY),
         })
     }
 
@@ -101,7 +101,7 @@ impl OutFolder {
             return Ok(());
         }
         if self.writes {
-            self.held.write_all(file.text.as_bytes()).map_err(waits)?;
+            self.texts.write_all(file.text.as_bytes()).map_err(waits)?;
         }
         self.stale.push(Stale { path: file.path.clone(), length: file.text.len() });
         Ok(())
@@ -155,7 +155,7 @@ impl OutFolder {
         if both != index {
             put(folder, folder, INDEX, index::text(&both).as_bytes(), &mut || between(0, all))?;
         }
-        self.held.seek(SeekFrom::Start(0)).map_err(waits)?;
+        self.texts.seek(SeekFrom::Start(0)).map_err(waits)?;
         // Keeps only one folder open: there may be more than the process may open.
         let mut around: Option<(&str, Below)> = None;
         for (done, stale) in self.stale.iter().enumerate() {
@@ -165,7 +165,7 @@ impl OutFolder {
                 _ => folder.made_folder(Path::new(parent))?,
             };
             let mut bytes = vec![0; stale.length];
-            self.held.read_exact(&mut bytes).map_err(waits)?;
+            self.texts.read_exact(&mut bytes).map_err(waits)?;
             put(folder, &to, name, &bytes, &mut || between(done, all))?;
             around = Some((parent, to));
         }

@@ -53,10 +53,7 @@ const COMMANDS: [(&str, &str, &[Example]); 21] = [
                 "Check the apps of a folder with the classes of the cluster",
                 "pso-gen validate apps --storage storage.pso.yaml",
             ),
-            (
-                "Check a change against the main branch",
-                "pso-gen validate apps --since origin/main",
-            ),
+            ("Check a change against the main branch", "pso-gen validate apps --since origin/main"),
         ],
     ),
     (
@@ -311,20 +308,20 @@ mod tests {
 
     /// Parses pso-gen's part of an example, which is a line of a shell.
     fn parse_example(line: &str) {
-        let ours = line.split(" | ").find(|part| part.split(' ').any(|word| word == "pso-gen"));
-        let ours = ours.unwrap_or_else(|| panic!("{line}: no pso-gen"));
-        let ours = ours
+        let own = line.split(" | ").find(|part| part.split(' ').any(|word| word == "pso-gen"));
+        let own = own.unwrap_or_else(|| panic!("{line}: no pso-gen"));
+        let own = own
             .split(
                 [">", "<"]
                     .map(|sign| format!(" {sign} "))
                     .iter()
-                    .find(|sign| ours.contains(*sign))
+                    .find(|sign| own.contains(*sign))
                     .map_or("\n", String::as_str),
             )
             .next()
             .expect("a part");
         let mut words = Vec::new();
-        for (index, part) in ours.split('\'').enumerate() {
+        for (index, part) in own.split('\'').enumerate() {
             if index % 2 == 1 { words.push(part) } else { words.extend(part.split_whitespace()) }
         }
         let words = words.into_iter().skip_while(|word| *word != "pso-gen");

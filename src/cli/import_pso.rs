@@ -92,28 +92,28 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let opened = migrate::open(&input.name(), input.read()?);
     let values = match opened.values {
         Ok(values) => values,
-        Err(wrong) => return Ok(refused(wrong, &opened.sources)),
+        Err(errors) => return Ok(refused(errors, &opened.sources)),
     };
-    let (mut old, mut told) = migrate::values(&values, &wishes);
-    told.extend(opened.told);
+    let (mut old, mut warnings) = migrate::values(&values, &wishes);
+    warnings.extend(opened.warnings);
     let mut found = Found::default();
     if let Some(path) = &args.volumes {
         let read = migrate::volumes(&list(path)?, &mut old);
         let (volumes, more) =
-            read.map_err(|wrong| Trouble::Usage(format!("{}: {wrong}", path.display())))?;
+            read.map_err(|error| Trouble::Usage(format!("{}: {error}", path.display())))?;
         found = volumes;
-        told.extend(more);
+        warnings.extend(more);
     }
-    if any_error(&told) {
-        return Ok(refused(told, &opened.sources));
+    if any_error(&warnings) {
+        return Ok(refused(warnings, &opened.sources));
     }
     let document = migrate::document(&old, &found, &wishes).map_err(|error| unwritten(&error))?;
-    if let Some((wrong, sources)) = invalid(&document) {
-        return Ok(refused(wrong, &sources));
+    if let Some((errors, sources)) = invalid(&document) {
+        return Ok(refused(errors, &sources));
     }
     let files = Files::of(args)?;
-    sort(&mut told, &opened.sources);
-    out::diagnostics(&told, &opened.sources, Format::Human);
+    sort(&mut warnings, &opened.sources);
+    out::diagnostics(&warnings, &opened.sources, Format::Human);
     let secret = migrate::secret(&old, &wishes).map_err(|error| unwritten(&error))?;
     files.write(&document, &secret, args.force)?;
     if !old.of_itself.is_empty() {
@@ -133,7 +133,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     out::words(
         "write `ca` or `pin` at each array whose certificate no public authority has signed\n",
     );
-    files.tell();
+    files.report();
     Ok(Outcome::Good)
 }
 
@@ -153,9 +153,9 @@ fn unwritten(error: &yaml::WriteError) -> Trouble {
 }
 
 /// Prints the errors; nothing has been written.
-fn refused(mut wrong: Vec<Diagnostic>, sources: &Sources) -> Outcome {
-    sort(&mut wrong, sources);
-    out::diagnostics(&wrong, sources, Format::Human);
+fn refused(mut errors: Vec<Diagnostic>, sources: &Sources) -> Outcome {
+    sort(&mut errors, sources);
+    out::diagnostics(&errors, sources, Format::Human);
     out::words("nothing was written\n");
     Outcome::Wrong
 }
@@ -164,14 +164,14 @@ fn refused(mut wrong: Vec<Diagnostic>, sources: &Sources) -> Outcome {
 fn invalid(document: &str) -> Option<(Vec<Diagnostic>, Sources)> {
     let sources = Sources::default();
     let read = yaml::read(sources.add("the storage document", document), &sources);
-    let mut wrong = read.diagnostics;
+    let mut errors = read.diagnostics;
     for node in read.documents {
         match split(node, &[STORAGE.to_owned()]) {
-            Ok(document) => wrong.extend(read_storage(&document).err().into_iter().flatten()),
-            Err(other) => wrong.push(other),
+            Ok(document) => errors.extend(read_storage(&document).err().into_iter().flatten()),
+            Err(other) => errors.push(other),
         }
     }
-    any_error(&wrong).then_some((wrong, sources))
+    any_error(&errors).then_some((errors, sources))
 }
 
 /// Reads a list of PersistentVolumes, which may be larger than a document.
@@ -237,7 +237,7 @@ impl Files {
         written
     }
 
-    fn tell(&self) {
+    fn report(&self) {
         if let Some(path) = &self.document {
             let path = path.display();
             out::words(&format!("wrote {path}; check it: pso-gen validate {path}\n"));

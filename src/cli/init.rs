@@ -92,8 +92,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         Some(namespace) => Some(namespace.clone()),
         None => answers.ask("Namespace", Format::Name, Some(&name))?.filter(|_| answers.asks),
     };
-    let (settings, mut wrong) = settings(&args.set, &sources);
-    let classes = classes(&args.storage, &sources, &mut wrong)?;
+    let (settings, mut errors) = settings(&args.set, &sources);
+    let classes = classes(&args.storage, &sources, &mut errors)?;
     let maker = Maker {
         kind: &kind,
         shape: &shape,
@@ -121,8 +121,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         pipeline.documents(vec![node], Vec::new()).diagnostics
     };
     // First the values as they were passed, so that errors point at the flag.
-    wrong.extend(render(node.clone()));
-    if !any_error(&wrong) {
+    errors.extend(render(node.clone()));
+    if !any_error(&errors) {
         let text = maker.text(&node)?;
         // Then the text as it will be read.
         let read = yaml::read(sources.add("the new file", text.clone()), &sources);
@@ -130,19 +130,19 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         again.extend(read.documents.into_iter().flat_map(render).filter(Diagnostic::is_error));
         if again.is_empty() {
             let outcome = write(args, &name, &text)?;
-            out::diagnostics(&wrong, &sources, out::Format::Human);
+            out::diagnostics(&errors, &sources, out::Format::Human);
             return Ok(outcome);
         }
-        wrong = again;
+        errors = again;
     }
-    sort(&mut wrong, &sources);
-    out::diagnostics(&wrong, &sources, out::Format::Human);
+    sort(&mut errors, &sources);
+    out::diagnostics(&errors, &sources, out::Format::Human);
     Ok(Outcome::Wrong)
 }
 
 /// Parses the flags `--set`; `spec.` may be left out.
 fn settings(set: &[String], sources: &Sources) -> (Vec<Setting>, Vec<Diagnostic>) {
-    let (mut settings, mut wrong) = (Vec::new(), Vec::new());
+    let (mut settings, mut errors) = (Vec::new(), Vec::new());
     for text in set {
         let path = text.split('=').next().unwrap_or_default();
         let is_whole = ["spec", "metadata"].iter().any(|section| {
@@ -151,23 +151,23 @@ fn settings(set: &[String], sources: &Sources) -> (Vec<Setting>, Vec<Diagnostic>
         let text = if is_whole { text.clone() } else { format!("spec.{text}") };
         match Setting::parse("--set", &text, sources) {
             Ok(setting) => settings.push(setting),
-            Err(diagnostic) => wrong.push(diagnostic),
+            Err(diagnostic) => errors.push(diagnostic),
         }
     }
-    (settings, wrong)
+    (settings, errors)
 }
 
 /// Returns the classes that volumes may have.
 fn classes(
     paths: &[PathBuf],
     sources: &Sources,
-    wrong: &mut Vec<Diagnostic>,
+    errors: &mut Vec<Diagnostic>,
 ) -> Result<Classes, Trouble> {
     let mut classes = Classes::default();
     for path in paths {
         match cluster::storage(path, sources)? {
             Ok(spec) => classes.add(&spec),
-            Err(found) => wrong.extend(found),
+            Err(found) => errors.extend(found),
         }
     }
     Ok(classes)

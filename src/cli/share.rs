@@ -28,7 +28,7 @@ const LIMITS: [&str; 2] =
 #[derive(Debug)]
 pub(super) struct Share {
     folder: Below,
-    held: Vec<File>,
+    locks: Vec<File>,
     /// Size of a part in bytes.
     part: u64,
 }
@@ -43,7 +43,7 @@ impl Share {
     pub(super) fn of(folder: &Path, memory: u64, patience: Duration) -> Result<Self, Trouble> {
         let name = format!("pso-gen-{}", rustix::process::geteuid().as_raw());
         let folder = Below::open(folder)?.private_folder(&name)?;
-        let mut share = Self { folder, held: Vec::new(), part: memory / u64::from(PARTS) };
+        let mut share = Self { folder, locks: Vec::new(), part: memory / u64::from(PARTS) };
         let asked = Instant::now();
         while !share.grow()? {
             if asked.elapsed() >= patience {
@@ -60,7 +60,7 @@ impl Share {
             let file = self.folder.lock_file(&format!("memory-{number}"))?;
             match file.try_lock() {
                 Ok(()) => {
-                    self.held.push(file);
+                    self.locks.push(file);
                     return Ok(true);
                 }
                 Err(TryLockError::WouldBlock) => {}
@@ -74,7 +74,7 @@ impl Share {
 
     /// Returns the number of bytes that the command may use.
     pub(super) fn bytes(&self) -> u64 {
-        self.part * self.held.len() as u64
+        self.part * self.locks.len() as u64
     }
 
     /// Returns whether the command should request more: memory may grow between two measurements.
@@ -84,7 +84,7 @@ impl Share {
 
     /// Returns whether it has all parts.
     pub(super) fn is_whole(&self) -> bool {
-        self.held.len() == usize::from(PARTS)
+        self.locks.len() == usize::from(PARTS)
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
         let path = folder.path().to_owned();
         let waits =
             thread::spawn(move || Share::of(&path, MOST, PATIENT).map(|share| share.bytes()));
-        alone.held.pop();
+        alone.locks.pop();
         assert_eq!(waits.join().expect("ends").expect("a part"), 64 << 20);
     }
 
@@ -143,12 +143,12 @@ mod tests {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
         let top = tempfile::tempdir().expect("a folder");
         let name = format!("pso-gen-{}", rustix::process::geteuid().as_raw());
-        let ours = top.path().join(&name);
-        symlink(top.path(), &ours).expect("linked");
+        let own = top.path().join(&name);
+        symlink(top.path(), &own).expect("linked");
         Share::of(top.path(), MOST, Duration::ZERO).expect_err("a link");
-        fs::remove_file(&ours).expect("removed");
-        fs::create_dir(&ours).expect("made");
-        fs::set_permissions(&ours, fs::Permissions::from_mode(0o777)).expect("set");
+        fs::remove_file(&own).expect("removed");
+        fs::create_dir(&own).expect("made");
+        fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).expect("set");
         Share::of(top.path(), MOST, Duration::ZERO).expect_err("everybody may write there");
     }
 }

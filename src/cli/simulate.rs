@@ -159,7 +159,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         if let Some(path) = &args.storage_out {
             storage::write(path, &running).map_err(Trouble::Simulate)?;
         }
-        out::data(&told(args.format, &running)?)?;
+        out::data(&description(args.format, &running)?)?;
         std::io::stdout().flush().map_err(Trouble::Simulate)?;
         tokio::select! {
             _ = end.recv() => {}
@@ -215,11 +215,11 @@ fn arrays(args: &Args) -> Vec<(Array, Settings)> {
     blades.chain(arrays).collect()
 }
 
-fn told(format: OutputFormat, running: &Running) -> Result<String, Trouble> {
+fn description(format: OutputFormat, running: &Running) -> Result<String, Trouble> {
     if format == OutputFormat::Json {
         let Running { arrays, page, certificate } = running;
-        let told = json!({"arrays": arrays, "page": page, "certificate": certificate});
-        return Ok(serde_json::to_string(&told)? + "\n");
+        let description = json!({"arrays": arrays, "page": page, "certificate": certificate});
+        return Ok(serde_json::to_string(&description)? + "\n");
     }
     let mut lines = format!("page        {}\n", running.page);
     for array in &running.arrays {

@@ -12,13 +12,13 @@ use super::Trouble;
 #[derive(Debug, Clone)]
 pub(super) struct Stop {
     /// The signal's number; 0 if there was none.
-    asked: Arc<AtomicI32>,
+    requested: Arc<AtomicI32>,
 }
 
 impl Stop {
     /// Starts to handle signals. From then on, INT and TERM are only recorded.
     pub(super) fn listen() -> Result<Self, Trouble> {
-        let asked = Arc::new(AtomicI32::new(0));
+        let requested = Arc::new(AtomicI32::new(0));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
         let runtime = runtime.map_err(Trouble::Start)?;
         let handlers = {
@@ -28,21 +28,21 @@ impl Stop {
         };
         for handler in handlers {
             let (number, mut seen) = handler.map_err(Trouble::Start)?;
-            let asked = Arc::clone(&asked);
+            let requested = Arc::clone(&requested);
             runtime.spawn(async move {
                 if seen.recv().await.is_some() {
-                    asked.store(number, Ordering::SeqCst);
+                    requested.store(number, Ordering::SeqCst);
                 }
             });
         }
         // The thread ends with the process.
         thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
-        Ok(Self { asked })
+        Ok(Self { requested })
     }
 
     /// Fails when a signal has requested a stop. `done` and `all` are numbers of files.
     pub(super) fn check(&self, done: usize, all: usize) -> Result<(), Trouble> {
-        match self.asked.load(Ordering::SeqCst) {
+        match self.requested.load(Ordering::SeqCst) {
             0 => Ok(()),
             signal => Err(Trouble::Stopped { signal, done, all }),
         }

@@ -20,9 +20,9 @@ pub(super) const VARIABLE: &str = "PSO_GEN_TENANT_RULES";
 pub(super) fn tenancy(
     args: &InputArgs,
     sources: &Sources,
-    wrong: &mut Vec<Diagnostic>,
+    errors: &mut Vec<Diagnostic>,
 ) -> Result<Tenancy, Trouble> {
-    let mut rules = rules(&args.tenant_rules, sources, wrong)?;
+    let mut rules = rules(&args.tenant_rules, sources, errors)?;
     let mut namespace = args.namespace.clone();
     if let Some(application) = &args.application {
         let project = &application.project;
@@ -37,7 +37,7 @@ pub(super) fn tenancy(
 pub(super) fn rules(
     files: &[PathBuf],
     sources: &Sources,
-    wrong: &mut Vec<Diagnostic>,
+    errors: &mut Vec<Diagnostic>,
 ) -> Result<Vec<TenantRules>, Trouble> {
     let mut texts = Vec::new();
     if let Some(value) = env::var_os(VARIABLE) {
@@ -50,9 +50,9 @@ pub(super) fn rules(
     }
     let mut all = Vec::new();
     for text in texts {
-        match text.map_err(|wrong| vec![wrong]).and_then(|source| read(source, sources)) {
+        match text.map_err(|error| vec![error]).and_then(|source| read(source, sources)) {
             Ok(rules) => all.push(rules),
-            Err(found) => wrong.extend(found),
+            Err(found) => errors.extend(found),
         }
     }
     Ok(all)

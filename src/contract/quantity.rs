@@ -223,11 +223,11 @@ mod tests {
             assert_eq!(bytes(text), Some(is), "{text:?}");
             assert_eq!(Quantity::bytes_of(text), Some(is), "{text:?}");
         }
-        for wrong in
+        for invalid in
             ["", "Gi", "10G B", "10GB", "-5Gi", "+-5", "1..5Gi", "five", "1e", "1eK", "1K", "1 Gi"]
         {
-            assert_eq!(bytes(wrong), None, "{wrong:?}");
-            assert_eq!(Quantity::bytes_of(wrong), None, "{wrong:?}");
+            assert_eq!(bytes(invalid), None, "{invalid:?}");
+            assert_eq!(Quantity::bytes_of(invalid), None, "{invalid:?}");
         }
     }
 
@@ -275,8 +275,8 @@ mod tests {
         ] {
             assert_eq!(super::thousandths(text), Some(is), "{text}");
         }
-        for wrong in ["", "m", "1mm", "1Gim", "-1"] {
-            assert_eq!(super::thousandths(wrong), None, "{wrong}");
+        for invalid in ["", "m", "1mm", "1Gim", "-1"] {
+            assert_eq!(super::thousandths(invalid), None, "{invalid}");
         }
     }
 

@@ -40,7 +40,7 @@ impl Journal {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path)?;
-        let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+        let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
         let settings = arrays.iter().map(|(_, settings)| settings).collect();
         let head = serde_json::to_string(&Head { arrays: settings })?;
         let mut reader = BufReader::new(&file);
@@ -50,12 +50,14 @@ impl Journal {
             if whole == 0 {
                 if line.trim_end() != head {
                     let path = path.display();
-                    return Err(wrong(format!("{path} is of other arrays, or of other settings")));
+                    return Err(invalid(format!(
+                        "{path} is of other arrays, or of other settings"
+                    )));
                 }
             } else {
                 let entry: Entry<'_> = serde_json::from_str(&line)?;
                 let of = arrays.iter_mut().find(|(_, settings)| settings.name == entry.array);
-                let (array, _) = of.ok_or_else(|| wrong(format!("no array {}", entry.array)))?;
+                let (array, _) = of.ok_or_else(|| invalid(format!("no array {}", entry.array)))?;
                 array.repeat(&entry.request, entry.now);
             }
             whole += line.len() as u64;

@@ -24,8 +24,8 @@ impl Bucket {
         let passed = u32::try_from(now.saturating_sub(self.last)).unwrap_or(u32::MAX);
         self.left = (self.left + f64::from(passed) * f64::from(self.rate) / 1000.0).min(full);
         self.last = now;
-        let good = self.left >= 1.0;
-        if good {
+        let accepted = self.left >= 1.0;
+        if accepted {
             self.left -= 1.0;
         }
         let headers = vec![
@@ -33,7 +33,7 @@ impl Bucket {
             ("ratelimit-remaining", format!("{:.0}", self.left.floor())),
             ("ratelimit-reset", "1".to_owned()),
         ];
-        (good, headers)
+        (accepted, headers)
     }
 }
 
@@ -53,8 +53,8 @@ mod tests {
         assert_eq!(taken(&mut bucket, 1_000), 14, "with the burst");
         assert_eq!(taken(&mut bucket, 1_500), 5);
         assert_eq!(taken(&mut bucket, 60_000), 14, "no more than the bucket holds");
-        let (good, headers) = bucket.take(60_000);
-        assert!(!good);
+        let (accepted, headers) = bucket.take(60_000);
+        assert!(!accepted);
         assert_eq!(headers[0].1, "10;w=1;burst=4");
         assert_eq!(headers[1].1, "0");
     }

@@ -183,8 +183,8 @@ impl Shelf {
         let mut meant = Vec::new();
         // Repeated names count once.
         let mut keys = HashSet::new();
-        for (asked, object) in found {
-            let object = object.ok_or_else(|| Refusal::missing(asked, self.what))?;
+        for (requested, object) in found {
+            let object = object.ok_or_else(|| Refusal::missing(requested, self.what))?;
             if keys.insert(key(object)) {
                 meant.push(object);
             }

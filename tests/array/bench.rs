@@ -179,8 +179,17 @@ impl Bench {
     }
 
     /// Lets clients wait for at most so long for an answer, and for an operation.
-    pub(crate) fn with_timeouts(mut self, request_timeout: Duration, operation_timeout: Duration) -> Self {
-        self.limits = RequestLimits { request_timeout, operation_timeout, list_timeout: operation_timeout, ..self.limits };
+    pub(crate) fn with_timeouts(
+        mut self,
+        request_timeout: Duration,
+        operation_timeout: Duration,
+    ) -> Self {
+        self.limits = RequestLimits {
+            request_timeout,
+            operation_timeout,
+            list_timeout: operation_timeout,
+            ..self.limits
+        };
         self
     }
 

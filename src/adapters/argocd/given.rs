@@ -46,23 +46,23 @@ pub fn parameters(text: &str, sources: &Sources) -> Result<(Files, Vec<Given>), 
         Ok(_) => return Err(bad("the parameters are not a list".to_owned())),
         Err(error) => return Err(bad(format!("the parameters are not JSON: {error}"))),
     };
-    let (mut names, mut wrong) = (BTreeSet::new(), Vec::new());
+    let (mut names, mut errors) = (BTreeSet::new(), Vec::new());
     for entry in &list {
         let Some(name) = entry.get("name").and_then(Json::as_str).filter(|name| !name.is_empty())
         else {
-            wrong.extend(bad("a parameter has no `name`".to_owned()));
+            errors.extend(bad("a parameter has no `name`".to_owned()));
             continue;
         };
         if !names.insert(name) {
-            wrong.extend(bad(format!("the parameter `{name}` is given twice")));
+            errors.extend(bad(format!("the parameter `{name}` is given twice")));
             continue;
         }
         match (words(entry), place_of(name, &mut files)) {
-            (Err(message), _) => wrong.extend(bad(format!("the parameter `{name}` {message}"))),
+            (Err(message), _) => errors.extend(bad(format!("the parameter `{name}` {message}"))),
             (Ok(Words::List(paths)), Some(list)) => *list = paths,
             (Ok(Words::One(path)), Some(list)) if path.is_empty() => list.clear(),
             (Ok(_), Some(_)) => {
-                wrong.extend(bad(format!("the parameter `{name}` is a list of paths: `array`")));
+                errors.extend(bad(format!("the parameter `{name}` is a list of paths: `array`")));
             }
             (Ok(value), None) => {
                 let from = format!("{PARAMETER}{name}");
@@ -70,7 +70,7 @@ pub fn parameters(text: &str, sources: &Sources) -> Result<(Files, Vec<Given>), 
             }
         }
     }
-    if wrong.is_empty() { Ok((files, given)) } else { Err(wrong) }
+    if errors.is_empty() { Ok((files, given)) } else { Err(errors) }
 }
 
 fn place_of<'f>(name: &str, files: &'f mut Files) -> Option<&'f mut Vec<String>> {
@@ -135,7 +135,7 @@ pub fn environment(
     announced: &[Announcement],
     sources: &Sources,
 ) -> (Vec<Given>, Vec<Diagnostic>) {
-    let (mut given, mut wrong) = (Vec::new(), Vec::new());
+    let (mut given, mut errors) = (Vec::new(), Vec::new());
     for (variable, value) in variables {
         let Some(word) = variable.strip_prefix(VARIABLE) else {
             continue;
@@ -148,11 +148,11 @@ pub fn environment(
             Err((message, fix)) => {
                 let source = sources.add(variable.as_str(), value.as_str());
                 let place = Place::in_text(source, value, 0, value.len());
-                wrong.push(Diagnostic::new(Code::BadParameter, place, message).fix(fix));
+                errors.push(Diagnostic::new(Code::BadParameter, place, message).fix(fix));
             }
         }
     }
-    (given, wrong)
+    (given, errors)
 }
 
 /// Returns the parameter that a variable stands for.

@@ -16,7 +16,7 @@ pub struct Opened {
     /// Its contents: the values of the chart, or `pure.json`.
     pub values: Result<Node, Vec<Diagnostic>>,
     /// Diagnostics about parts of the file that were ignored.
-    pub told: Vec<Diagnostic>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Reads values of the chart, `pure.json`, or an object of another tool that contains them.
@@ -24,15 +24,15 @@ pub fn open(name: &str, bytes: Vec<u8>) -> Opened {
     let (hidden, sources) = (Sources::default(), Sources::default());
     let source = match yaml::decode(name, bytes, &hidden) {
         Ok(source) => source,
-        Err(wrong) => {
-            if let Some(place) = wrong.place {
+        Err(error) => {
+            if let Some(place) = error.place {
                 sources.add(name, without(&hidden.get(place.source).text, &[]));
             }
-            return Opened { sources, values: Err(vec![wrong]), told: Vec::new() };
+            return Opened { sources, values: Err(vec![error]), warnings: Vec::new() };
         }
     };
-    let (values, told) = inside(name, source, &hidden, &sources);
-    Opened { sources, values, told }
+    let (values, warnings) = inside(name, source, &hidden, &sources);
+    Opened { sources, values, warnings }
 }
 
 /// Parses a text, and stores its masked form under the same source number.
@@ -56,16 +56,16 @@ fn inside(
 ) -> (Result<Node, Vec<Diagnostic>>, Vec<Diagnostic>) {
     let documents = match read(name, source, hidden, shown) {
         Ok(documents) => documents,
-        Err(wrong) => return (Err(wrong), Vec::new()),
+        Err(errors) => return (Err(errors), Vec::new()),
     };
     let mut read_text = |inner: &str, text: String| {
         let name = format!("{name}: {inner}");
         let source = hidden.add(name.as_str(), text);
         read(&name, source, hidden, shown)
     };
-    let mut unwrap = Unwrap { read: &mut read_text, told: Vec::new() };
+    let mut unwrap = Unwrap { read: &mut read_text, warnings: Vec::new() };
     let values = unwrap.one_of(documents, Place::start_of(source));
-    (values, unwrap.told)
+    (values, unwrap.warnings)
 }
 
 /// Masks possible tokens in a text with stars.
@@ -121,14 +121,14 @@ fn secrets(node: &Node, secret: bool, hide: &mut impl FnMut(Place)) {
     for item in node.items().unwrap_or_default() {
         secrets(item, secret, hide);
     }
-    let tells = |text: &str| {
+    let names_token = |text: &str| {
         let text = text.to_ascii_lowercase();
         ["token", "password", "pure.json"].iter().any(|word| text.contains(word))
     };
     // `{name: arrays.FlashBlades[0].APIToken, value: …}`
-    let names = node.get("name").and_then(Node::text).is_some_and(tells);
+    let names = node.get("name").and_then(Node::text).is_some_and(names_token);
     for entry in node.entries().unwrap_or_default() {
-        let here = tells(&entry.key) || (names && entry.key == "value");
+        let here = names_token(&entry.key) || (names && entry.key == "value");
         secrets(&entry.value, secret || here, hide);
     }
     if secret && node.scalar().is_some() {

@@ -82,8 +82,9 @@ pub fn volumes(text: &str, old: &mut Old) -> Result<(Found, Vec<Diagnostic>), St
             *found.others.entry(what).or_default() += 1;
         }
     }
-    let told = storage_classes::add(&dump.classes, old);
-    let mut reading = Reading { old, found, told, seen: BTreeSet::new(), classes: BTreeMap::new() };
+    let warnings = storage_classes::add(&dump.classes, old);
+    let mut reading =
+        Reading { old, found, warnings, seen: BTreeSet::new(), classes: BTreeMap::new() };
     let mut destroyed = Vec::new();
     for volume in &dump.volumes {
         let policy =
@@ -93,7 +94,7 @@ pub fn volumes(text: &str, old: &mut Old) -> Result<(Found, Vec<Diagnostic>), St
         }
     }
     reading.unknown_classes(!dump.classes.is_empty());
-    let Reading { found, mut told, .. } = reading;
+    let Reading { found, mut warnings, .. } = reading;
     if !destroyed.is_empty() {
         let names: Vec<&str> = destroyed.iter().copied().take(3).collect();
         let more = if destroyed.len() > names.len() { ", …" } else { "" };
@@ -103,9 +104,9 @@ pub fn volumes(text: &str, old: &mut Old) -> Result<(Found, Vec<Diagnostic>), St
             names.join(", ")
         );
         let fix = "before anything else: `kubectl patch pv NAME -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'`";
-        told.push(Diagnostic::new(Code::ImportVolume, None, message).fix(fix));
+        warnings.push(Diagnostic::new(Code::ImportVolume, None, message).fix(fix));
     }
-    Ok((found, told))
+    Ok((found, warnings))
 }
 
 /// Returns a number of PersistentVolumes with the verb.
@@ -119,7 +120,7 @@ fn have(number: usize) -> String {
 struct Reading<'o> {
     old: &'o mut Old,
     found: Found,
-    told: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
     /// Volumes (array and name) and claims that have an entry already.
     seen: BTreeSet<(String, String)>,
     /// Number of volumes for each class that the document does not have.
@@ -149,8 +150,8 @@ impl Reading<'_> {
         }
         for word in words {
             let path = format!("PersistentVolume {name}");
-            let told = Diagnostic::new(Code::ImportVolume, None, word.message).at(path);
-            self.told.push(told.fix(word.fix));
+            let warning = Diagnostic::new(Code::ImportVolume, None, word.message).at(path);
+            self.warnings.push(warning.fix(word.fix));
         }
         match read.import() {
             Ok(import) if !blocks => self.found.imports.push(import),
@@ -225,7 +226,7 @@ impl Reading<'_> {
             } else {
                 "give its StorageClass too, `kubectl get pv,sc -o json`; or write `pure-file` or `pure-block` in the new claims"
             };
-            self.told.push(Diagnostic::new(Code::ImportVolume, None, message).fix(fix));
+            self.warnings.push(Diagnostic::new(Code::ImportVolume, None, message).fix(fix));
         }
     }
 }

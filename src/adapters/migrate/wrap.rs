@@ -29,7 +29,7 @@ pub(super) struct Unwrap<'u> {
     /// Parses a text inside a document.
     pub(super) read: ReadText<'u>,
     /// Diagnostics about parts that were ignored.
-    pub(super) told: Vec<Diagnostic>,
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 impl Unwrap<'_> {
@@ -53,24 +53,24 @@ impl Unwrap<'_> {
         let (mut found, mut unlisted, mut others) = (Vec::new(), Vec::new(), BTreeMap::new());
         for document in all {
             let kind = kind(&document).unwrap_or("document without `kind`").to_owned();
-            let told = self.told.len();
+            let before = self.warnings.len();
             match self.values(document) {
                 Ok(Some(values)) if has_arrays(&values) => found.push(values),
                 Ok(Some(values)) => {
-                    unlisted.push((values, self.told.split_off(told)));
+                    unlisted.push((values, self.warnings.split_off(before)));
                     *others.entry(kind).or_insert(0) += 1;
                 }
                 // Problems of a document without values are ignored if another one has values.
                 Ok(None) | Err(_) => {
-                    self.told.truncate(told);
+                    self.warnings.truncate(before);
                     *others.entry(kind).or_insert(0) += 1;
                 }
             }
         }
-        if let (true, Some((values, told)), true) =
+        if let (true, Some((values, warnings)), true) =
             (found.is_empty(), unlisted.pop(), unlisted.is_empty())
         {
-            self.told.extend(told);
+            self.warnings.extend(warnings);
             found.push(values);
         }
         if found.len() > 1 {
@@ -87,7 +87,7 @@ impl Unwrap<'_> {
             let others: Vec<_> =
                 others.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
             let message = format!("other documents are passed over: {}", others.join(", "));
-            self.told.push(
+            self.warnings.push(
                 Diagnostic::new(Code::NoCounterpart, place, crate::sanitize::line(&message, 300))
                     .fix("PersistentVolumes and StorageClasses are read from `--volumes`"),
             );
@@ -133,7 +133,7 @@ impl Unwrap<'_> {
             for entry in node.entries().unwrap_or_default().iter().filter(|e| e.key != *key) {
                 let message =
                     format!("stands beside `{key}`, in which the values are, and is left out");
-                self.told.push(
+                self.warnings.push(
                     Diagnostic::new(Code::NoCounterpart, entry.place, message)
                         .at(entry.key.clone())
                         .fix("nothing to do if it is about another chart"),
@@ -242,7 +242,7 @@ impl Unwrap<'_> {
         let empty = entry.value.is_null() || entry.value.items().is_some_and(<[Node]>::is_empty);
         if !empty {
             let message = "names other places with values, which are not read";
-            self.told.push(
+            self.warnings.push(
                 Diagnostic::new(Code::NoCounterpart, entry.place, message).at(path).fix(HELM),
             );
         }
@@ -253,7 +253,7 @@ impl Unwrap<'_> {
     fn set(&mut self, values: &mut Node, path: &str, value: &Node) {
         let Some(steps) = steps(path) else {
             let message = "is no path of a value, and is left out";
-            self.told.push(
+            self.warnings.push(
                 Diagnostic::new(Code::NoCounterpart, value.place, message)
                     .at(crate::sanitize::line(path, 80))
                     .fix("write it into the values"),

@@ -45,7 +45,8 @@ impl FlashArray {
         let state = EnsureHost { array: self, operation, host };
         let current = converge(&state, Start::Read).await?.ok_or_else(|| state.not_applied())?;
         let state = ConnectHost { array: self, operation, host: &current.name, volume };
-        let created = converge(&state, Start::AssumeAbsent).await?.ok_or_else(|| state.not_applied())?;
+        let created =
+            converge(&state, Start::AssumeAbsent).await?.ok_or_else(|| state.not_applied())?;
         created.connection().ok_or_else(|| state.not_applied())
     }
 
@@ -59,7 +60,8 @@ impl FlashArray {
         let Some(host) = operation.find::<HostItem>(HOSTS, &quoted("iqns", iqn)).await? else {
             return Ok(());
         };
-        let state = DisconnectHost(ConnectHost { array: self, operation, host: &host.name, volume });
+        let state =
+            DisconnectHost(ConnectHost { array: self, operation, host: &host.name, volume });
         converge(&state, Start::Read).await.map(drop)
     }
 
@@ -71,9 +73,15 @@ impl FlashArray {
         Ok(all.into_iter().filter_map(ConnectionItem::connection).collect())
     }
 
-    async fn check_is_there(&self, operation: Operation<'_>, volume: &VolumeId) -> Result<(), Error> {
+    async fn check_is_there(
+        &self,
+        operation: Operation<'_>,
+        volume: &VolumeId,
+    ) -> Result<(), Error> {
         match self.by_id(operation, &volume.id).await? {
-            Some(current) if !volume.name.is(&current.name) => Err(self.not_ours(volume, &current.name)),
+            Some(current) if !volume.name.is(&current.name) => {
+                Err(self.not_ours(volume, &current.name))
+            }
             Some(current) if !current.destroyed => Ok(()),
             _ => Err(self.rest.error(Kind::NotFound { name: volume.name.to_string() })),
         }
@@ -113,9 +121,10 @@ impl DesiredState for EnsureHost<'_> {
     }
 
     fn not_applied(&self) -> Error {
-        self.array
-            .rest
-            .malformed(&format!("the array reported that host {} was created, but it does not exist", self.host.name))
+        self.array.rest.malformed(&format!(
+            "the array reported that host {} was created, but it does not exist",
+            self.host.name
+        ))
     }
 }
 
@@ -150,9 +159,9 @@ impl DesiredState for ConnectHost<'_> {
 
     fn not_applied(&self) -> Error {
         let (volume, host) = (&self.volume.name, self.host);
-        self.array
-            .rest
-            .malformed(&format!("the array reported that {volume} was connected to {host}, but it is not"))
+        self.array.rest.malformed(&format!(
+            "the array reported that {volume} was connected to {host}, but it is not"
+        ))
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::arrays::bounded::maybe;
 use crate::arrays::error::{Error, Kind};
-use crate::arrays::rest::{Rest, Operation};
+use crate::arrays::rest::{Operation, Rest};
 use crate::contract::{Owner, VolumeName};
 
 /// Namespace of pso-gen's tags. The vendor uses namespaces that begin with `pure`.
@@ -56,18 +56,20 @@ impl Tags {
         let wanted = Self::of(owner);
         // A claim's name may be reused, but cluster and UID are unique.
         for key in ["cluster", "uid"] {
-            if let Some(there) = self.0.get(key).filter(|there| wanted.0.get(key) != Some(there)) {
-                let why = format!("its tag `{key}` is {there:?}");
+            if let Some(current) =
+                self.0.get(key).filter(|current| wanted.0.get(key) != Some(current))
+            {
+                let why = format!("its tag `{key}` is {current:?}");
                 return Err(rest.error(Kind::NotOurs { name: name.to_string(), why }));
             }
         }
         // Volumes from older releases have no identity.
-        if let Some(there) = self.0.get(CLUSTER_ID)
+        if let Some(current) = self.0.get(CLUSTER_ID)
             && !owner.identities.is_empty()
-            && !owner.identities.contains(there)
+            && !owner.identities.contains(current)
         {
             let why = format!(
-                "its tag `{CLUSTER_ID}` is {there:?}: another cluster of the same name created it"
+                "its tag `{CLUSTER_ID}` is {current:?}: another cluster of the same name created it"
             );
             return Err(rest.error(Kind::NotOurs { name: name.to_string(), why }));
         }

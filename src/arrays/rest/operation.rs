@@ -166,7 +166,9 @@ impl<'r> Operation<'r> {
         let mut found = self.read(resource, &[("filter", filter)], &ONE, Some).await?;
         match found.len() {
             0 | 1 => Ok(found.pop()),
-            more => Err(self.rest.malformed(&format!("`{resource}` has {more} items for {filter}"))),
+            more => {
+                Err(self.rest.malformed(&format!("`{resource}` has {more} items for {filter}")))
+            }
         }
     }
 

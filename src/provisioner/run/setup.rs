@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::arrays::{Arrays, Client};
-use crate::arrays::{Array, Endpoint, Error, FlashArray, FlashBlade, RequestLimits, TokenFile, Trust};
+use crate::arrays::{
+    Array, Endpoint, Error, FlashArray, FlashBlade, RequestLimits, TokenFile, Trust,
+};
 use crate::contract::ArrayKind;
 use crate::contract::StorageSpec;
 use crate::contract::storage::{ArraySpec, ArrayType, SecretSource};

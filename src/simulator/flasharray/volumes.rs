@@ -51,10 +51,10 @@ impl FlashArray {
         }
         let overwrites = request.flag("overwrite")? == Some(true);
         let groups = self.protection_of_new(request, &name, overwrites)?;
-        let there = self.volumes.get(&name).filter(|_| source.is_some() && overwrites);
-        if let Some(there) = there {
+        let existing = self.volumes.get(&name).filter(|_| source.is_some() && overwrites);
+        if let Some(existing) = existing {
             // The serial stays the same, so that hosts keep the device.
-            let (old, mut new) = (there.clone(), self.volumes.live(&name)?.clone());
+            let (old, mut new) = (existing.clone(), self.volumes.live(&name)?.clone());
             new["provisioned"] = size.into();
             new["source"] = source.as_ref().map(reference).into();
             measure(&mut new);
@@ -106,10 +106,11 @@ impl FlashArray {
     /// Returns the source of a clone: an existing volume or snapshot.
     fn source(&self, source: &Json) -> Result<Json, Refusal> {
         let (name, id) = (text(source, "name"), text(source, "id"));
-        let there = self.volumes.get(name).or_else(|| self.snapshots.get(name));
-        let there = there.or_else(|| self.volumes.by_id(id)).or_else(|| self.snapshots.by_id(id));
-        let there = there.filter(|object| !is_destroyed(object)).cloned();
-        there.ok_or_else(|| Refusal::of(name, "No such volume or snapshot."))
+        let existing = self.volumes.get(name).or_else(|| self.snapshots.get(name));
+        let existing =
+            existing.or_else(|| self.volumes.by_id(id)).or_else(|| self.snapshots.by_id(id));
+        let existing = existing.filter(|object| !is_destroyed(object)).cloned();
+        existing.ok_or_else(|| Refusal::of(name, "No such volume or snapshot."))
     }
 
     pub(super) fn change_volumes(&mut self, request: &Request, now: u64) -> Outcome {

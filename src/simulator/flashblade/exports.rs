@@ -98,24 +98,24 @@ impl FlashBlade {
     }
 
     /// Sets the policy and the protocol of an export.
-    fn put_policy(&self, object: &mut Json, asked: &Json) -> Result<(), Refusal> {
-        if text(asked, "name") == SMB_CLIENTS {
+    fn put_policy(&self, object: &mut Json, requested: &Json) -> Result<(), Refusal> {
+        if text(requested, "name") == SMB_CLIENTS {
             object["policy_type"] = "SMB".into();
             object["policy"] = json!({ "name": SMB_CLIENTS });
             object["share_policy"] = json!({ "name": SMB_SHARE });
             return Ok(());
         }
-        let policy = self.policy_of(&json!({ "export_policy": asked }))?.unwrap_or_default();
+        let policy = self.policy_of(&json!({ "export_policy": requested }))?.unwrap_or_default();
         if object["policy_type"] == "SMB" {
-            return Err(Refusal::missing(text(asked, "name"), "SMB client policy"));
+            return Err(Refusal::missing(text(requested, "name"), "SMB client policy"));
         }
         object["policy_type"] = "NFS".into();
         object["policy"] = reference(&policy);
         Ok(())
     }
 
-    fn server(&self, asked: &Json) -> Result<Json, Refusal> {
-        let (name, id) = (text(asked, "name"), text(asked, "id"));
+    fn server(&self, requested: &Json) -> Result<Json, Refusal> {
+        let (name, id) = (text(requested, "name"), text(requested, "id"));
         let server = self.servers.get(name).or_else(|| self.servers.by_id(id));
         server.map(reference).ok_or_else(|| Refusal::missing(name, "Server"))
     }

@@ -35,23 +35,26 @@ pub(super) struct DefaultExports {
 /// Parses the exports that a new file system gets: those of the parameter, and those in its body.
 pub(super) fn default_exports(request: &Request) -> Result<DefaultExports, Refusal> {
     // An empty parameter differs from a missing one.
-    let asked = request.query.get("default_exports").map_or("nfs,smb", String::as_str);
-    let asked: Vec<&str> = asked.split(',').filter(|kind| !kind.is_empty()).collect();
-    if let Some(other) = asked.iter().find(|kind| !["nfs", "smb"].contains(kind)) {
+    let requested = request.query.get("default_exports").map_or("nfs,smb", String::as_str);
+    let requested: Vec<&str> = requested.split(',').filter(|kind| !kind.is_empty()).collect();
+    if let Some(other) = requested.iter().find(|kind| !["nfs", "smb"].contains(kind)) {
         return Err(Refusal::of(*other, "Invalid value of parameter 'default_exports'."));
     }
     let smb = &request.body["smb"];
     let by_smb = smb.get("client_policy").is_some() || smb.get("share_policy").is_some();
-    Ok(DefaultExports { nfs: asked.contains(&"nfs"), smb: by_smb || asked.contains(&"smb") })
+    Ok(DefaultExports {
+        nfs: requested.contains(&"nfs"),
+        smb: by_smb || requested.contains(&"smb"),
+    })
 }
 
 impl FlashBlade {
     /// Returns the export policy in the `nfs` of a body.
     pub(super) fn policy_of(&self, nfs: &Json) -> Result<Option<Json>, Refusal> {
-        let Some(asked) = nfs.get("export_policy") else {
+        let Some(requested) = nfs.get("export_policy") else {
             return Ok(None);
         };
-        let (name, id) = (text(asked, "name"), text(asked, "id"));
+        let (name, id) = (text(requested, "name"), text(requested, "id"));
         let found = self.export_policies.get(name).or_else(|| self.export_policies.by_id(id));
         found.cloned().map(Some).ok_or_else(|| Refusal::missing(name, "NFS export policy"))
     }

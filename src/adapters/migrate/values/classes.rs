@@ -121,7 +121,7 @@ impl Reader<'_> {
             (None, Some(text)) => text.split(',').map(|word| word.trim().to_owned()).collect(),
             _ => Vec::new(),
         };
-        let (good, bad) = options(words.into_iter().filter(|word| !word.is_empty()), false);
+        let (allowed, bad) = options(words.into_iter().filter(|word| !word.is_empty()), false);
         for option in bad {
             let is_it = |item: &&Node| item.text() == Some(option.as_str());
             let node =
@@ -135,8 +135,8 @@ impl Reader<'_> {
                 "see whether volumes need it: `pso-gen explain Storage.classes`",
             );
         }
-        if !good.is_empty() {
-            block.insert("mountOptions".to_owned(), json!(good));
+        if !allowed.is_empty() {
+            block.insert("mountOptions".to_owned(), json!(allowed));
         }
     }
 
