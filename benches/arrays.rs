@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use pso_gen::arrays::{Array, Endpoint, FlashArray, FlashBlade, Pace, TokenFile, Trust};
+use pso_gen::arrays::{Array, Endpoint, FlashArray, FlashBlade, RequestLimits, TokenFile, Trust};
 use pso_gen::contract::{
     ExportRule, NfsVersions, Owner, Qos, Squash, VolumeName, VolumeOptions, VolumeRequest,
 };
@@ -115,7 +115,7 @@ async fn volumes(kind: &'static str) -> Result<(), Anything> {
         token: TokenFile::new(folder.path().join("token")),
         trust: Trust::Ca(folder.path().join("ca.pem")),
         id: None,
-        pace: Pace::default(),
+        limits: RequestLimits::default(),
     };
     let array: Arc<dyn Array> = match kind {
         "FlashBlade" => Arc::new(FlashBlade::new(endpoint)?),

@@ -1,7 +1,8 @@
-//! The compiler as other tools see it: Argo CD, Kustomize and kpt, older drivers' configuration, a picture.
+//! Adapters, which connect the compiler to other tools: Argo CD, Kustomize and kpt, the configuration of older drivers,
+//! and graphs.
 //!
-//! Pure like the compiler: each adapter takes texts and values, and returns texts and values. Knows no files
-//! and no terminal.
+//! Pure like the compiler: each adapter takes texts and values, and returns texts and values. Knows neither files nor
+//! the terminal.
 
 pub mod argocd;
 pub mod graph;

@@ -1,13 +1,12 @@
-//! The arrays behind their REST APIs, in the product's words: what is wanted of a volume, and what came
-//! of it.
+//! Clients of the arrays' REST APIs. Callers request a state of a volume and get the result.
 //!
 //! ```text
-//!  Array (ensure, grow, destroy, …) ─▶ flashblade | flasharray ─▶ goal ─▶ rest ─▶ session, pace, trust
+//!  Array (ensure, grow, destroy, …) ─▶ flashblade | flasharray ─▶ convergence ─▶ rest ─▶ session, limits, trust
 //! ```
 //!
-//! Every `ensure` may be repeated, also after an answer was lost: what is there is read again and
-//! compared, never guessed from a message. An object that is not ours is never touched. Knows nothing
-//! of Kubernetes, and shares no code with the simulator.
+//! Every `ensure` may be repeated, also after a lost response: the client reads the current state again and compares
+//! it, and never infers it from a message. It never changes an object that belongs to another owner. Knows nothing
+//! about Kubernetes, and shares no code with the simulator.
 
 mod bounded;
 mod capacity;
@@ -41,69 +40,70 @@ pub use fence::{Fence, Fenced, OnlyIf};
 pub use flasharray::{Connection, FlashArray, Host};
 pub use flashblade::FlashBlade;
 pub use identity::Identity;
-pub use limits::Pace;
+pub use limits::RequestLimits;
 pub use rest::Endpoint;
 pub use token::TokenFile;
 pub use trust::Trust;
 
-/// An array, whichever kind it is.
+/// An array of either kind.
 ///
-/// Every method may be called by many at once, waits while the array is overloaded, and ends after
-/// [`Pace::patience`] ([`list`](Self::list): [`Pace::list`]) at the latest with an [`Error`] that says whether
-/// to come again. What an array answers is read up to limits; names, ids and addresses that no array has are
-/// refused, and other texts are made plain.
+/// Every method may be called concurrently. It waits while the array is overloaded and ends after
+/// [`RequestLimits::operation_timeout`] ([`list`](Self::list): [`RequestLimits::list_timeout`]) at the latest, with an
+/// [`Error`] that says whether to retry. Responses are read up to size limits. Names, ids and addresses that an array
+/// cannot have are rejected, and other texts are sanitized.
 #[async_trait]
 pub trait Array: std::fmt::Debug + Send + Sync {
-    /// Returns how the storage document calls it.
+    /// Returns the array's name in the storage document.
     fn name(&self) -> &str;
 
-    /// Returns another handle of the same array, whose operations go on only under conditions.
+    /// Returns another handle of the same array, whose operations proceed only under the given conditions.
     fn only_if(&self, only_if: OnlyIf) -> Arc<dyn Array>;
 
-    /// Returns which array it is, as it says itself.
+    /// Returns the identity that the array reports.
     async fn identity(&self) -> Result<Identity, Error>;
 
-    /// Returns its size and what of it is used and given out.
+    /// Returns its total, used and provisioned capacity.
     async fn capacity(&self) -> Result<Capacity, Error>;
 
-    /// Returns where clients reach its volumes.
+    /// Returns the addresses where clients reach its volumes.
     async fn reach(&self) -> Result<Transport, Error>;
 
-    /// Makes a volume, or brings one that is there to what is wanted. Never makes one smaller. Takes a
-    /// destroyed one back when its tags prove that it was made for the same owner (FlashArray); refuses it
-    /// otherwise, rather than give one claim what another may have written.
+    /// Creates a volume, or changes an existing one to what is requested. Never shrinks a volume. Recovers a destroyed
+    /// volume when its tags prove that it was created for the same owner (FlashArray). Otherwise it fails, so that one
+    /// claim never gets the data of another.
     async fn ensure(&self, wanted: &VolumeRequest) -> Result<Volume, Error>;
 
-    /// Returns what is there under a name, destroyed or not.
+    /// Returns the volume with a name, destroyed or not.
     async fn describe(&self, name: &VolumeName) -> Result<Option<Volume>, Error>;
 
     /// Returns all volumes, destroyed or not, whose names begin with `prefix`.
     async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error>;
 
-    /// Returns those of the volumes with some ids that are there, destroyed or not, whatever they are called.
+    /// Returns the volumes with the given ids, destroyed or not, whatever their names are. Ids that do not exist are
+    /// left out.
     async fn find(&self, ids: &[String]) -> Result<Vec<Volume>, Error>;
 
-    /// Gives a volume another name. Goes wrong when there is none of the old name, or one of the new.
+    /// Renames a volume. Fails when no volume has the old name, or one has the new name.
     async fn rename(&self, from: &VolumeName, to: &VolumeName) -> Result<(), Error>;
 
-    /// Makes a volume at least `size` bytes large.
+    /// Expands a volume to at least `size` bytes.
     async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error>;
 
-    /// Destroys a volume with its snapshots; the array eradicates them when its timer ends, never we.
-    /// Good when it is destroyed or gone already. Refused while a host is connected, and when name, id
-    /// and owner do not go together.
+    /// Destroys a volume with its snapshots. The array eradicates them when its timer ends; pso-gen never does.
+    /// Succeeds when the volume is already destroyed or gone. Fails while a host is connected, and when name, id and
+    /// owner do not match.
     async fn destroy(&self, volume: &VolumeId, owner: &Owner) -> Result<(), Error>;
 
-    /// Takes a snapshot `name.suffix`, or finds the one of that name.
+    /// Takes a snapshot `name.suffix`, or returns the existing one of that name.
     async fn snapshot(&self, volume: &VolumeId, suffix: &SnapshotSuffix)
     -> Result<Snapshot, Error>;
 
     /// Returns a volume's snapshots, destroyed or not.
     async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<Snapshot>, Error>;
 
-    /// Destroys a snapshot. Good when it is destroyed or gone already.
+    /// Destroys a snapshot. Succeeds when it is already destroyed or gone.
     async fn destroy_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error>;
 
-    /// Ends the session with the array, if there is one.
+    /// Ends the session with the array, if one is open.
     async fn log_out(&self);
 }

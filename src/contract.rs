@@ -1,7 +1,8 @@
-//! What the compiler writes and the provisioner reads: names, values, and the storage document.
+//! The contract between the compiler, which writes these names and values, and the provisioner, which reads them. It
+//! includes the storage document.
 //!
-//! Annotations, labels, parameters and other names are declared here and nowhere else, so that a change of one
-//! reaches both sides. Knows neither side: no Kubernetes client, no request to an array, no diagnostic.
+//! Annotations, labels, parameters and other names are declared here and nowhere else, so that a change reaches both
+//! sides. Knows neither side: no Kubernetes client, no requests to an array, no diagnostics.
 
 mod address;
 pub mod annotation;

@@ -1,16 +1,17 @@
-//! Text from outside on its way to people: on one line, not too long, and without characters that steer a
-//! terminal, hide, or turn the direction of reading. The one place that decides which characters those are.
+//! Sanitizes untrusted text for display: one line, limited length, and without control characters, invisible
+//! characters, or marks that change the direction of text. This is the only place that decides which characters those
+//! are.
 //!
-//! What an array, the cluster, a repository or a file says goes through here where it enters, or at the latest
-//! where it is printed, logged, or written into an event.
+//! Texts from an array, the cluster, a repository or a file pass through here on input, or at the latest when they are
+//! printed, logged, or written into an event.
 
 use std::fmt::Write as _;
 
-/// Longest text that stands for one thing, such as an error, in characters.
+/// Longest text of one item, such as an error, in characters.
 pub const LONGEST: usize = 300;
 
-/// Returns a text on one line of at most so many characters: white space becomes one space, and what would
-/// steer becomes `U+FFFD`. Of a text that is much longer, only the beginning is looked at.
+/// Returns a text on one line of at most `longest` characters. White space becomes one space, and control characters
+/// become `U+FFFD`. Only the beginning of a long text is processed.
 pub fn line(text: &str, longest: usize) -> String {
     let window = longest.saturating_mul(2).saturating_add(64);
     let mut short = String::new();
@@ -34,23 +35,22 @@ pub fn line(text: &str, longest: usize) -> String {
     short
 }
 
-/// Longest value that is quoted in a message, in characters.
+/// Longest value that a message quotes, in characters.
 const LONGEST_QUOTE: usize = 100;
 
-/// Returns a value between quotes, on one line, as a message quotes what was found.
+/// Returns a value in quotes on one line, for a message.
 pub fn quoted(text: impl AsRef<str>) -> String {
     let text = text.as_ref();
-    // White space at the ends may be all that is wrong with it.
-    let kept = |text: &str| text.chars().take_while(|c| *c == ' ').take(3).collect::<String>();
+    // White space at the ends may be the error in the value.
+    let spaces = |text: &str| text.chars().take_while(|c| *c == ' ').take(3).collect::<String>();
     let (before, after) = match text.trim_matches(' ') {
-        "" => (kept(text), String::new()),
-        _ => (kept(text), kept(&text.chars().rev().collect::<String>())),
+        "" => (spaces(text), String::new()),
+        _ => (spaces(text), spaces(&text.chars().rev().collect::<String>())),
     };
     format!("\"{before}{}{after}\"", line(text, LONGEST_QUOTE).replace('"', "\\\""))
 }
 
-/// Returns a text without the links in it: libraries put links to their own manuals into their errors, which say
-/// nothing of an array or a cluster.
+/// Returns a text without links: libraries put links to their manuals into their errors, which do not help users.
 pub fn without_links(text: &str) -> String {
     let is_link = |word: &&str| {
         let word = word.trim_start_matches(['(', '<', '"', '`']);
@@ -64,18 +64,18 @@ pub fn without_links(text: &str) -> String {
     kept.join(" ").trim_end_matches([':', ',', '(', ' ']).to_owned()
 }
 
-/// Returns a text of several lines of our own making, whatever stands in them: only what would steer becomes
-/// `U+FFFD`, ends of lines and tabulators aside.
+/// Returns a text of several lines in which control characters become `U+FFFD`, except line ends and tabs. For
+/// pso-gen's own texts with untrusted values.
 pub fn lines(text: &str) -> String {
     text.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { shown(c) }).collect()
 }
 
-/// Returns a name as it is, but for what would steer, ends of lines among it.
+/// Returns a name in which control characters, including line ends, become `U+FFFD`.
 pub fn name(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// Returns a text of several lines of our own making that may have colours (`ESC [ … m`, and no other sequence).
+/// Returns a text of several lines that may contain colours (`ESC [ … m`), but no other sequences.
 pub fn coloured(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut rest = text;
@@ -96,7 +96,7 @@ pub fn coloured(text: &str) -> String {
     safe + &lines(rest)
 }
 
-/// Returns JSON with what would steer as `\u` escapes, which mean the same to whoever reads it as JSON.
+/// Returns JSON in which control characters are `\u` escapes, which mean the same to a JSON parser.
 pub fn json(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -111,8 +111,8 @@ pub fn json(text: &str) -> String {
     escaped
 }
 
-/// Whether a character steers what shows it: controls of either set, marks of direction (Unicode TR 9), line
-/// ends of other systems, and what is not seen at all.
+/// Returns whether a character affects the display: control characters (C0 and C1), marks of direction (Unicode TR 9),
+/// line separators, and invisible characters.
 pub fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -129,8 +129,8 @@ fn shown(c: char) -> char {
 mod tests {
     use super::*;
 
-    /// One of each kind: ESC, BEL, DEL, CSI of the second set, next line, marks and overrides of direction,
-    /// line separator, a space that is none, a byte order mark, a tag.
+    /// One character of each kind: ESC, BEL, DEL, CSI (C1), next line, marks and overrides of direction, line
+    /// separator, zero-width space, byte order mark, tag.
     const HOSTILE: &str =
         "\u{1b}\u{7}\u{7f}\u{9b}\u{85}\u{200f}\u{202e}\u{2066}\u{2028}\u{200b}\u{feff}\u{e0041}";
 
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(line("ab cd", 3), "ab…");
         assert_eq!(line("ab  ", 2), "ab");
         assert_eq!(line(&"ä".repeat(1000), 300).chars().count(), 301);
-        // Only the beginning is looked at.
+        // Only the beginning is processed.
         assert_eq!(line(&format!("a{}b", " ".repeat(1 << 20)), 3), "a…");
     }
 

@@ -1,7 +1,7 @@
-//! Both arrays' REST APIs in one process, for demos and tests.
+//! Simulates the REST APIs of both arrays in one process, for demos and tests.
 //!
-//! An array is a value that answers requests; what is a server, a socket or a clock comes from outside.
-//! Shares no code with the clients, so that one mistake cannot hide on both sides.
+//! An array is a value that responds to requests; servers, sockets and clocks are outside. Shares no code with the
+//! clients, so that a mistake cannot be hidden by the same mistake on the other side.
 
 mod connections;
 mod faults;
@@ -39,7 +39,7 @@ pub enum Array {
 }
 
 impl Array {
-    /// Answers a request at a time in milliseconds since 1970.
+    /// Responds to a request at a time in milliseconds since 1970.
     pub fn answer(&mut self, request: &Request, now: u64) -> Answer {
         match self {
             Self::FlashBlade(array) => array.answer(request, now),
@@ -47,7 +47,7 @@ impl Array {
         }
     }
 
-    /// Does again what a request to it once did, whoever sent it.
+    /// Replays an earlier request, without checking its session.
     pub(super) fn repeat(&mut self, request: &Request, now: u64) {
         match self {
             Self::FlashBlade(array) => array.repeat(request, now),
@@ -55,7 +55,7 @@ impl Array {
         }
     }
 
-    /// Returns what kind it is.
+    /// Returns its kind.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::FlashBlade(_) => "FlashBlade",
@@ -63,7 +63,7 @@ impl Array {
         }
     }
 
-    /// Returns its capacity, what is given out, and the first `most` objects of each kind.
+    /// Returns its capacity, its provisioned size, and the first `most` objects of each kind.
     pub fn contents(&self, most: usize, now: u64) -> Json {
         let (settings, shelves) = match self {
             Self::FlashBlade(array) => array.shelves(),
@@ -80,8 +80,7 @@ impl Array {
         json!({"capacity": settings.capacity, "provisioned": provisioned, "kinds": kinds})
     }
 
-    /// Says how many bytes are written to a file system or volume, which no request does. Returns whether there
-    /// is one of that name.
+    /// Sets the number of bytes written to a file system or volume, which no request can do. Returns whether it exists.
     pub fn fill(&mut self, name: &str, bytes: u64) -> bool {
         match self {
             Self::FlashBlade(array) => array.fill(name, bytes),
@@ -89,7 +88,7 @@ impl Array {
         }
     }
 
-    /// Returns how often somebody has logged in.
+    /// Returns the number of log-ins.
     pub fn logins(&self) -> u64 {
         match self {
             Self::FlashBlade(array) => array.logins(),
@@ -105,7 +104,7 @@ impl Array {
         }
     }
 
-    /// Lets nobody in any more, as when an administrator deletes the token.
+    /// Revokes the token, as when an administrator deletes it.
     pub fn revoke_token(&mut self) {
         match self {
             Self::FlashBlade(array) => array.revoke_token(),

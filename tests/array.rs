@@ -450,7 +450,7 @@ async fn an_answer_that_comes_too_late_is_looked_for() {
     let mut endpoint = bench.endpoint();
     // Real time, of the client and of a server on sockets: long enough for every other answer, since one that
     // is lost is asked for again, and far shorter than the slow one.
-    endpoint.pace.request = Duration::from_secs(2);
+    endpoint.limits.request_timeout = Duration::from_secs(2);
     let array = pso_gen::arrays::FlashBlade::new(endpoint).expect("an address");
     array.identity().await.expect("logged in");
     let slow = json!([{"fault": {"slow": {"delay": 3_600_000}}, "method": "POST", "times": 1}]);
@@ -580,7 +580,7 @@ async fn a_busy_array_is_asked_again_and_given_up_in_the_end() {
     bench.control("PUT", "/faults", json!([{"fault": "busy"}])).await;
     let mut endpoint = bench.endpoint();
     // It is to be left alone for longer than anybody is patient: nothing is waited for.
-    (endpoint.pace.first_wait, endpoint.pace.longest_wait) = (HOUR, HOUR);
+    (endpoint.limits.first_backoff, endpoint.limits.longest_backoff) = (HOUR, HOUR);
     let array = pso_gen::arrays::FlashBlade::new(endpoint).expect("an address");
     let before = bench.all_calls();
     let error = array.capacity().await.expect_err("busy for longer than the patience lasts");

@@ -1,8 +1,8 @@
-//! Argo CD's side of a config management plugin: what it tells one (parameters, environment, where the
-//! app lies in its repository) and what it shows of one (announced parameters, errors).
+//! The interface of an Argo CD config management plugin: its input (parameters, environment, the app's path in the
+//! repository) and its output (announced parameters, errors).
 //!
-//! Pure: environment and file system come in as values. Knows settings and shapes, and no blueprint
-//! by name. Argo CD's documentation: "Config Management Plugins", version 3.5.
+//! Pure: the environment and the file system are passed in as values. Knows settings and shapes, but no blueprint by
+//! name. See "Config Management Plugins" in the documentation of Argo CD 3.5.
 
 mod announce;
 mod given;

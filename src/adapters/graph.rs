@@ -1,4 +1,4 @@
-//! An app as a picture: who comes in, which components they reach, which volumes hold the data.
+//! Draws an app as a graph: its entry points, the components behind them, and the volumes that hold the data.
 //!
 //! Turns an [`App`](crate::compiler::blueprint::App) into nodes and edges, and those into SVG or Mermaid.
 
@@ -16,10 +16,10 @@ use crate::contract::Quantity;
 pub use mermaid::mermaid;
 pub use svg::svg;
 
-/// What a node stands for.
+/// The kind of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeKind {
-    /// The way in from outside.
+    /// An entry point: an Ingress or HTTPRoute.
     WayIn,
     /// A component.
     Component,
@@ -29,21 +29,21 @@ pub enum NodeKind {
     File,
     /// A volume on a block class.
     Block,
-    /// A claim that is there already.
+    /// An existing claim.
     Claim,
 }
 
 impl NodeKind {
-    /// Whether data is kept there.
+    /// Returns whether the node stores data.
     fn is_volume(self) -> bool {
         matches!(self, Self::File | Self::Block | Self::Claim)
     }
 }
 
-/// A box of the picture.
+/// A box in the graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// What it stands for.
+    /// Its kind.
     pub kind: NodeKind,
     /// Unique name within the graph.
     pub id: String,
@@ -53,29 +53,29 @@ pub struct Node {
     pub detail: String,
     /// Third line: ports of a component, paths of a volume; may be empty.
     pub note: String,
-    /// When Argo CD applies it: sync waves go from the lowest to the highest.
+    /// Sync wave in which Argo CD applies it, from the lowest to the highest.
     pub wave: Option<i32>,
     /// Column, from left to right.
     pub column: usize,
 }
 
-/// A line between two boxes.
+/// An edge between two boxes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edge {
-    /// Name of the box where it starts.
+    /// Id of the box where it starts.
     pub from: String,
-    /// Name of the box where it ends.
+    /// Id of the box where it ends.
     pub to: String,
-    /// What flows.
+    /// The traffic, or the mount path.
     pub label: String,
     /// Whether it is a mount rather than traffic.
     pub mount: bool,
 }
 
-/// The picture of one app.
+/// The graph of one app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
-    /// What is written above it.
+    /// The heading.
     pub title: String,
     /// Its boxes.
     pub nodes: Vec<Node>,
@@ -84,7 +84,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Returns the picture of an app.
+    /// Returns the graph of an app.
     pub fn of(app: &App) -> Self {
         let place = app.namespace.as_ref().map(|namespace| format!(" in {namespace}"));
         let title = format!("{} {}{}", app.kind, app.name, place.unwrap_or_default());
@@ -97,7 +97,7 @@ impl Graph {
         graph
     }
 
-    /// Returns what stands in a column.
+    /// Returns the heading of a column.
     fn head(&self, column: usize) -> &'static str {
         let kinds = || self.nodes.iter().filter(|node| node.column == column).map(|node| node.kind);
         let has = |kind: NodeKind| kinds().any(|other| other == kind);
@@ -216,7 +216,7 @@ impl Graph {
         }
     }
 
-    /// A claim is in the wave of its first pod; one that exists is not applied.
+    /// Sets the waves. A claim is in the wave of its first pod; an existing claim is not applied.
     fn waves(&mut self, app: &App) {
         let (components, last) = order(app);
         let ids: Vec<(String, i32)> =
@@ -234,8 +234,8 @@ impl Graph {
         }
     }
 
-    /// Left to right: ways in, then each component after those that talk to it, then volumes. A job
-    /// stands just before what it reaches.
+    /// Assigns columns from left to right: entry points, then each component after the components that connect to it,
+    /// then volumes. A job is just before its target.
     fn columns(&mut self) {
         for _ in 0..self.nodes.len() {
             for edge in self.edges.iter().filter(|edge| !edge.mount) {
@@ -267,7 +267,7 @@ impl Graph {
     }
 }
 
-/// A size as people write it: in the largest unit of which it is a whole number.
+/// Formats a size in the largest unit that divides it.
 fn size(size: &Quantity) -> String {
     if size.text().contains('.') {
         return size.text().to_owned();

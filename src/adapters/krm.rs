@@ -1,8 +1,8 @@
-//! The compiler as a KRM function, for Kustomize and kpt: a `ResourceList` comes in, and goes out with the
-//! objects of our documents in their place.
+//! The compiler as a KRM function for Kustomize and kpt: reads a `ResourceList` and replaces pso-gen's documents in it
+//! by the rendered objects.
 //!
-//! Pure: text and files are the command line's matter, rendering is the pipeline's. The form is that of
-//! the "Configuration Functions Specification" (`config.kubernetes.io/v1`) of the Kustomize project.
+//! Pure: the command line reads and writes the list, and the pipeline renders. The format is that of the "Configuration
+//! Functions Specification" (`config.kubernetes.io/v1`) of the Kustomize project.
 
 use serde_json::{Value as Json, json};
 
@@ -11,12 +11,12 @@ use crate::compiler::yaml::{Entry, Node, Value};
 use crate::contract::API_VERSION;
 use crate::sanitize;
 
-/// The versions of the list that are read. They have the same fields.
+/// The supported versions of the list, which have the same fields.
 const LISTS: [&str; 3] =
     ["config.kubernetes.io/v1", "config.kubernetes.io/v1beta1", "config.kubernetes.io/v1alpha1"];
-/// With this annotation a document is for tools, and never meant for a cluster: it stays in the list.
+/// Marks a document that is only for tools and never applied to a cluster; it stays in the list.
 const LOCAL: &str = "config.kubernetes.io/local-config";
-/// Annotations by which tools remember where an object came from.
+/// Annotations in which tools record an object's origin.
 const TOOLS: [&str; 4] =
     ["config.kubernetes.io/", "internal.config.kubernetes.io/", "config.k8s.io/", "kpt.dev/"];
 
@@ -30,7 +30,7 @@ pub struct ResourceList {
 }
 
 impl ResourceList {
-    /// Takes a document for one.
+    /// Parses a document as a `ResourceList`.
     pub fn new(node: Node) -> Result<Self, Diagnostic> {
         let word = |key: &str| node.get(key).and_then(Node::text).unwrap_or_default();
         if word("kind") != "ResourceList" || !LISTS.contains(&word("apiVersion")) {
@@ -63,15 +63,15 @@ impl ResourceList {
         self.node.get("functionConfig").filter(|config| !config.is_null())
     }
 
-    /// Returns our documents, those among the items and the function's own configuration, without what
-    /// tools have written on them.
+    /// Returns pso-gen's documents among the items and the function's own configuration, without the tools'
+    /// annotations.
     pub fn documents(&self) -> Vec<Node> {
         let all = self.items().iter().chain(self.config());
         all.filter(|node| is_ours(node)).map(without_tools).collect()
     }
 
-    /// Returns the list with objects in place of our documents. An object that is there already, from an
-    /// earlier run, is replaced where it stands, and keeps what tools have written on it.
+    /// Returns the list with objects in place of pso-gen's documents. An object from an earlier run is replaced at its
+    /// position, and keeps the tools' annotations.
     pub fn with(&self, objects: Vec<Json>, results: &[Json]) -> Json {
         let mut left: Vec<Option<Json>> = objects.into_iter().map(Some).collect();
         let mut items = Vec::new();
@@ -91,7 +91,7 @@ impl ResourceList {
         self.output(&items, results)
     }
 
-    /// Returns the list as it came, with results.
+    /// Returns the unchanged list with results.
     pub fn unchanged(&self, results: &[Json]) -> Json {
         self.output(&self.items().iter().map(Node::to_json).collect::<Vec<_>>(), results)
     }
@@ -111,7 +111,7 @@ impl ResourceList {
         list
     }
 
-    /// Returns a diagnostic as one of the list's results.
+    /// Converts a diagnostic into a result of the list.
     pub fn result(&self, diagnostic: &Diagnostic, sources: &Sources) -> Json {
         let fix = diagnostic.fix.as_deref().map(|fix| format!("; {fix}")).unwrap_or_default();
         let mut result = json!({
@@ -129,7 +129,7 @@ impl ResourceList {
             result["file"] = json!({"path": sanitize::name(&sources.get(place.source).name)});
             return result;
         }
-        // Items stand one after the other: the last one that begins before the place.
+        // The items are consecutive: this is the last one that begins before the place.
         let all = self.items().iter().chain(self.config());
         let begun = all.filter(|node| is_ours(node) && start(node) <= place.start);
         if let Some(node) = begun.max_by_key(|node| start(node)) {
@@ -150,7 +150,7 @@ impl ResourceList {
     }
 }
 
-/// The first byte of a document in a list: its own place may be that of the key before it.
+/// Returns the first byte of a document in a list. Its own place may be that of the key before it.
 fn start(node: &Node) -> u32 {
     let entries = node.entries().unwrap_or_default();
     entries.iter().map(|entry| entry.place.start).min().unwrap_or(node.place.start)
@@ -170,7 +170,7 @@ fn is_local(node: &Node) -> bool {
     value.and_then(Node::text) == Some("true")
 }
 
-/// Where a tool has read a document; the second name is that of older tools.
+/// Returns an annotation with the origin of a document; older tools use the second name.
 fn annotation<'n>(node: &'n Node, name: &str) -> Option<&'n str> {
     let all = annotations(node)?;
     let key = |prefix: &str| format!("{prefix}config.kubernetes.io/{name}");
@@ -197,14 +197,14 @@ fn entry<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
     entries.iter_mut().find(|entry: &&mut Entry| entry.key == key).map(|entry| &mut entry.value)
 }
 
-/// What makes two objects the same: group, kind, namespace, name.
+/// Returns the identity of an object: group, kind, namespace, name.
 fn identity(object: &Json) -> [&str; 4] {
     let word = |at: &str| object.pointer(at).and_then(Json::as_str).unwrap_or_default();
     let group = word("/apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
     [group, word("/kind"), word("/metadata/namespace"), word("/metadata/name")]
 }
 
-/// An object with what tools have written on the one that was there.
+/// Returns an object with the tools' annotations of the object that it replaces.
 fn marked(mut object: Json, there: &Json) -> Json {
     let old = there.pointer("/metadata/annotations").and_then(Json::as_object);
     for (key, value) in old.into_iter().flatten().filter(|(key, _)| of_tools(key)) {

@@ -1,7 +1,7 @@
-//! What Pure Service Orchestrator or Portworx was told, as a storage document and a Secret.
+//! Converts the configuration of Pure Service Orchestrator or Portworx into a storage document and a Secret.
 //!
-//! Takes texts and gives texts; must not know files, Git or the terminal. What it shows to people never has a
-//! token in it: diagnostics get texts in which tokens are stars.
+//! Takes and returns texts. Knows neither files nor Git nor the terminal. Its output for display never contains a
+//! token: diagnostics quote texts in which tokens are masked with stars.
 
 mod dump;
 mod hide;
@@ -21,19 +21,19 @@ use crate::compiler::spec::STORAGE;
 use crate::compiler::yaml::{self, WriteError};
 use crate::contract::API_VERSION;
 
-/// Name of the Secret with the tokens; each array's name is a key in it.
+/// Name of the Secret with the tokens. Each array's name is a key in it.
 pub const SECRET: &str = "arrays";
 
-/// What the old files do not say.
+/// Options for values that the old files do not contain.
 #[derive(Debug, Clone)]
 pub struct Wishes {
-    /// Name of the cluster, in place of the old one's.
+    /// Name of the cluster, which replaces the old one.
     pub cluster: Option<String>,
     /// Namespace of the storage document and its Secret.
     pub namespace: String,
     /// Networks of the nodes.
     pub nodes: Vec<String>,
-    /// How names of old volumes begin, where their PersistentVolumes do not tell.
+    /// Prefix of the names of old volumes, where their PersistentVolumes do not contain it.
     pub prefix: Option<String>,
 }
 
@@ -89,7 +89,7 @@ pub fn document(old: &Old, found: &Found, wishes: &Wishes) -> Result<String, Wri
     Ok(text)
 }
 
-/// Returns the Secret with the tokens: the one text that has them.
+/// Returns the Secret with the tokens. No other text contains them.
 pub fn secret(old: &Old, wishes: &Wishes) -> Result<String, WriteError> {
     let tokens = old.arrays.iter().map(|array| (array.name.clone(), json!(array.token())));
     let secret = json!({

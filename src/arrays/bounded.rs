@@ -1,5 +1,5 @@
-//! Texts of an array that decide something, such as names, ids and addresses: read as they are, or refused when
-//! no array has such. A text that is for people alone is made plain instead.
+//! Deserializes texts of an array that decisions depend on, such as names, ids and addresses. They are read unchanged,
+//! or rejected when an array cannot have such a text. Texts for display only are sanitized elsewhere.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use serde::{Deserialize, de};
 
 use crate::sanitize;
 
-/// Longest name, id or address, in bytes. The longest that the documents know, an IQN, has 223.
+/// Longest name, id or address, in bytes. The longest one in the vendor's documentation is an IQN with 223 bytes.
 const LONGEST: usize = 256;
 /// Longest id or serial number, in bytes: UUIDs have 36.
 const LONGEST_ID: usize = 64;
-/// Longest list in one text, in bytes: export rules of a file system.
+/// Longest list in one text, in bytes, such as the export rules of a file system.
 const LONGEST_LIST: usize = 64 << 10;
-/// Most objects on a page: ten times as many as are asked for.
+/// Largest number of objects on a page: ten times the requested number.
 const MOST: usize = 10_000;
 
-/// A text of at most so many bytes, without characters that steer.
+/// A text of at most `BYTES` bytes, without control characters.
 struct Bounded<const BYTES: usize>(String);
 
 impl<'de, const BYTES: usize> Deserialize<'de> for Bounded<BYTES> {
@@ -35,7 +35,7 @@ impl<'de, const BYTES: usize> Deserialize<'de> for Bounded<BYTES> {
                     let length = text.len();
                     return Err(E::custom(format!("a text of {length} bytes where a name is")));
                 }
-                // Rules are looked at word by word, whatever is between them.
+                // Export rules are parsed word by word, whatever white space separates them.
                 let between = |c: char| BYTES == LONGEST_LIST && c.is_ascii_whitespace();
                 if text.chars().any(|c| sanitize::steers(c) && !between(c)) {
                     return Err(E::custom("control characters in a name"));
@@ -47,51 +47,51 @@ impl<'de, const BYTES: usize> Deserialize<'de> for Bounded<BYTES> {
     }
 }
 
-/// Reads a name, an id or an address.
+/// Deserializes a name, an id or an address.
 pub(super) fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Bounded::<LONGEST>::deserialize(deserializer).map(|text| text.0)
 }
 
-/// Reads a name, an id or an address that may be absent. Beside it must stand `default`.
+/// Deserializes an optional name, id or address. The field needs the attribute `default` too.
 pub(super) fn maybe<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<Bounded<LONGEST>>::deserialize(d)?.map(|text| text.0))
 }
 
-/// Reads an id.
+/// Deserializes an id.
 pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Bounded::<LONGEST_ID>::deserialize(deserializer).map(|text| text.0)
 }
 
-/// Reads an id or a serial number that may be absent. Beside it must stand `default`.
+/// Deserializes an optional id or serial number. The field needs the attribute `default` too.
 pub(super) fn maybe_id<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<Bounded<LONGEST_ID>>::deserialize(d)?.map(|text| text.0))
 }
 
-/// The same of a list of names.
+/// Deserializes an optional list of names.
 pub(super) fn words<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Vec<String>>, D::Error> {
     let all = Option::<Vec<Bounded<LONGEST>>>::deserialize(d)?;
     Ok(all.map(|all| all.into_iter().map(|text| text.0).collect()))
 }
 
-/// Reads what is a list in one text and may be absent.
+/// Deserializes an optional text that contains a list.
 pub(super) fn rules<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<Bounded<LONGEST_LIST>>::deserialize(d)?.map(|text| text.0))
 }
 
-/// Objects of one page.
-pub(super) struct Few<T>(pub(super) Vec<T>);
+/// The objects of one page, limited in number.
+pub(super) struct PageItems<T>(pub(super) Vec<T>);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for PageItems<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Items<T>(std::marker::PhantomData<T>);
         impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
-            type Value = Few<T>;
+            type Value = PageItems<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Few<T>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<PageItems<T>, A::Error> {
                 let mut all = Vec::new();
                 while let Some(item) = items.next_element()? {
                     if all.len() == MOST {
@@ -99,7 +99,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
                     }
                     all.push(item);
                 }
-                Ok(Few(all))
+                Ok(PageItems(all))
             }
         }
         deserializer.deserialize_seq(Items(std::marker::PhantomData))
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_page_has_an_end() {
-        let page = |items: usize| serde_json::from_value::<Few<u8>>(json!(vec![0; items]));
+        let page = |items: usize| serde_json::from_value::<PageItems<u8>>(json!(vec![0; items]));
         assert_eq!(page(MOST).map(|few| few.0.len()).expect("a page"), MOST);
         assert!(page(MOST + 1).is_err());
     }

@@ -1,9 +1,9 @@
-//! How full an array is, which both kinds tell in the same form.
+//! Reads the capacity of an array, which both kinds report in the same form.
 
 use serde::Deserialize;
 
 use super::error::Error;
-use super::rest::{Rest, Talk};
+use super::rest::{Operation, Rest};
 use crate::contract::Capacity;
 
 #[derive(Debug, Deserialize)]
@@ -17,15 +17,15 @@ struct ArraySpace {
 struct Space {
     /// FlashBlade: REST 2.16 and later; FlashArray: 2.26 and later.
     total_used: Option<u64>,
-    /// What older versions have for it.
+    /// The field in older versions.
     total_physical: Option<u64>,
     /// FlashBlade: REST 2.11 and later.
     total_provisioned: Option<u64>,
 }
 
-/// Returns an array's size and what of it is used and given out.
-pub(super) async fn capacity(rest: &Rest, talk: Talk<'_>) -> Result<Capacity, Error> {
-    let array: ArraySpace = talk.only("arrays/space").await?;
+/// Returns an array's total, used and provisioned capacity.
+pub(super) async fn capacity(rest: &Rest, operation: Operation<'_>) -> Result<Capacity, Error> {
+    let array: ArraySpace = operation.only("arrays/space").await?;
     let capacity = array.capacity.zip(array.space).and_then(|(total, space)| {
         let used = space.total_used.or(space.total_physical)?;
         Some(Capacity { total, used, provisioned: space.total_provisioned })

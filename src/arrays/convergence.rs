@@ -1,82 +1,84 @@
-//! The one way in which something is brought about on an array: take a step, and when it is not certain
-//! what came of it, read what is there and decide again.
+//! Brings an object on an array into a desired state: takes a step and, when its outcome is uncertain, reads the object
+//! and decides again.
 //!
-//! So it makes no difference whether an answer was lost, a request arrived twice, or somebody else was
-//! faster.
+//! The result is therefore the same when a response is lost, a request arrives twice, or another client acts first.
 
 use std::future::Future;
 
 use super::error::Error;
 
-/// Steps for one goal before it is given up: lost answers in a row, or others who undo it.
+/// Steps for one desired state before giving up: lost responses in a row, or other clients that undo the steps.
 const STEPS: u32 = 8;
 
-/// Something that shall be so on an array.
-pub(super) trait Goal: Sync {
-    /// What is there.
+/// A desired state of an object on an array.
+pub(super) trait DesiredState: Sync {
+    /// The object.
     type Object: Send + Sync;
-    /// What may be done about it.
+    /// A step towards the desired state.
     type Step: Clone + PartialEq + Send + Sync;
 
-    /// Reads what is there.
+    /// Reads the object.
     fn read(&self) -> impl Future<Output = Result<Option<Self::Object>, Error>> + Send;
 
-    /// Decides what is to be done next; nothing when it is as it shall be, an error when it cannot be,
-    /// for example because it is not ours.
-    fn next(&self, there: Option<&Self::Object>) -> Result<Option<Self::Step>, Error>;
+    /// Decides the next step. Returns `None` when the desired state is reached, and an error when it cannot be reached,
+    /// for example because the object belongs to another owner.
+    fn next_step(&self, current: Option<&Self::Object>) -> Result<Option<Self::Step>, Error>;
 
-    /// Takes a step. Returns what is there after it, as the array answers.
-    fn take(
+    /// Takes a step. Returns the object from the array's response.
+    fn apply(
         &self,
         step: &Self::Step,
     ) -> impl Future<Output = Result<Option<Self::Object>, Error>> + Send;
 
-    /// Returns the error of an array that says it has done something, and has not.
-    fn unmoved(&self) -> Error;
+    /// Returns the error for an array that reported success but did not change the object.
+    fn not_applied(&self) -> Error;
 }
 
 /// What is assumed before the first step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Start {
-    /// Nothing is there: if that is wrong, the array refuses the first step, and it is read then. Saves
-    /// a request when it is right.
-    Nothing,
-    /// It is read.
-    Reading,
+    /// The object does not exist. If it does, the array refuses the first step, and the object is read then. Saves a
+    /// request in the usual case.
+    AssumeAbsent,
+    /// Nothing: the object is read first.
+    Read,
 }
 
-/// Brings a goal about. Returns what is there in the end.
-pub(super) async fn reach<G: Goal>(goal: &G, start: Start) -> Result<Option<G::Object>, Error> {
-    let mut there = match start {
-        Start::Nothing => None,
-        Start::Reading => goal.read().await?,
+/// Brings an object into a desired state. Returns the object in that state.
+pub(super) async fn converge<S: DesiredState>(
+    state: &S,
+    start: Start,
+) -> Result<Option<S::Object>, Error> {
+    let mut current = match start {
+        Start::AssumeAbsent => None,
+        Start::Read => state.read().await?,
     };
-    let mut done: Option<G::Step> = None;
+    let mut done: Option<S::Step> = None;
     let mut unknown = None;
     for _ in 0..STEPS {
-        let Some(step) = goal.next(there.as_ref())? else { return Ok(there) };
+        let Some(step) = state.next_step(current.as_ref())? else { return Ok(current) };
         if done.as_ref() == Some(&step) {
-            // The array said yes, and it is not so: this is for the caller to know, not to repeat.
-            return Err(goal.unmoved());
+            // The array reported success without an effect: repeating the step would not help.
+            return Err(state.not_applied());
         }
-        match goal.take(&step).await {
+        match state.apply(&step).await {
             Ok(object) => {
-                there = object;
+                current = object;
                 done = Some(step);
             }
             Err(error) if error.is_refusal() => {
-                there = goal.read().await?;
-                // Refused, and still to be done: then it is not about what is there.
-                if goal.next(there.as_ref())?.as_ref() == Some(&step) {
-                    return Err(error.by_its_words());
+                current = state.read().await?;
+                // Refused, and still the next step: the refusal is not about the object's state.
+                if state.next_step(current.as_ref())?.as_ref() == Some(&step) {
+                    return Err(error.classified_by_message());
                 }
             }
             Err(error) if error.may_be_done() => {
-                there = goal.read().await?;
+                current = state.read().await?;
                 unknown = Some(error);
             }
             Err(error) => return Err(error),
         }
     }
-    Err(unknown.unwrap_or_else(|| goal.unmoved()))
+    Err(unknown.unwrap_or_else(|| state.not_applied()))
 }

@@ -1,4 +1,4 @@
-//! Why an array did not do something, in kinds that decide what happens next.
+//! Errors of array operations, in kinds that decide about retries and remedies.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,130 +8,130 @@ use super::fence::Fenced;
 use crate::contract::Retry;
 use crate::sanitize;
 
-/// Something that an array did not do, or that nobody knows whether it did.
+/// An operation that failed on an array, or whose outcome is unknown.
 #[derive(Debug, Clone)]
 pub struct Error {
     array: Arc<str>,
     kind: Kind,
 }
 
-/// What went wrong. Texts that come from an array are shortened, and hold neither token nor session.
+/// Kind of an error. Texts from an array are shortened and contain neither token nor session.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Kind {
-    /// There is no such object.
-    #[error("{name} is not there")]
+    /// The object does not exist.
+    #[error("{name} does not exist")]
     NotFound {
         /// Its name.
         name: String,
     },
-    /// There is another object of that name, which is not ours.
-    #[error("{name} is there already and is not ours: {why}")]
+    /// An object of that name exists, but is not the one that this operation is for.
+    #[error("{name} exists, but it is not the expected object: {why}")]
     NotOurs {
         /// Its name.
         name: String,
-        /// How that is known.
+        /// The evidence.
         why: String,
     },
-    /// Somebody uses it.
+    /// Clients use the object.
     #[error("{name} is in use: {by}")]
     InUse {
         /// Its name.
         name: String,
-        /// By what, for people.
+        /// The clients that use it, as text for events.
         by: String,
     },
-    /// The array is full, or has as many objects as it takes.
+    /// The array is full, or has reached its limit of objects.
     #[error("the array has no room: {message}")]
     Exhausted {
-        /// What the array says.
+        /// Message of the array.
         message: String,
     },
     /// The array refuses because of `SafeMode`.
-    #[error("the array protects what is destroyed: {message}")]
+    #[error("the array protects destroyed objects: {message}")]
     EradicationDisabled {
-        /// What the array says.
+        /// Message of the array.
         message: String,
     },
-    /// The array refuses for another reason.
-    #[error("the array refuses: {message}")]
+    /// The array refuses the request for another reason.
+    #[error("the array refuses the request: {message}")]
     Refused {
         /// HTTP status.
         status: u16,
-        /// What the array says.
+        /// Message of the array.
         message: String,
     },
-    /// The array has too much to do.
-    #[error("the array is busy; it was asked for {} s", waited.as_secs())]
+    /// The array is overloaded.
+    #[error("the array is busy; the last attempt was after {} s", waited.as_secs())]
     Busy {
-        /// For how long it was asked.
+        /// Duration of all attempts.
         waited: Duration,
     },
-    /// What was asked for may have been done or not, and reading it again did not tell either.
-    #[error("nobody knows whether it was done: {cause}")]
+    /// The request may or may not have been carried out, and reading the state again did not show which.
+    #[error("the outcome is unknown: {cause}")]
     UnknownOutcome {
-        /// What came instead of an answer.
+        /// Failure that occurred in place of a response.
         cause: String,
     },
-    /// The array was not reached: nothing has been done.
-    #[error("the array is not reached: {cause}")]
+    /// The array is unreachable: nothing has been changed.
+    #[error("the array is unreachable: {cause}")]
     Unreachable {
-        /// What came instead of a connection.
+        /// Failure of the connection.
         cause: String,
     },
-    /// What answers does not prove that it is the array: nothing has been sent.
+    /// The server does not prove that it is the array: nothing has been sent.
     #[error("the array is not trusted: {cause}")]
     Untrusted {
-        /// What is wrong with its certificate or with what that is held against, and what to do.
+        /// The problem with its certificate or with the configured trust, and the remedy.
         cause: String,
     },
-    /// The array does not let us in.
-    #[error("the array does not take the token: {message}")]
+    /// The array rejects the log-in.
+    #[error("the array rejects the token: {message}")]
     LoginRefused {
-        /// What the array says.
+        /// Message of the array.
         message: String,
     },
-    /// There is no token to log in with.
-    #[error("there is no token: {cause}")]
+    /// The token for the log-in cannot be read.
+    #[error("the token cannot be read: {cause}")]
     NoToken {
-        /// Why not.
+        /// The reason.
         cause: String,
     },
-    /// We are let in, but may not do this.
-    #[error("the token's user may not do this: {message}")]
+    /// The log-in succeeded, but the token's user lacks a permission.
+    #[error("the token's user lacks a permission: {message}")]
     Forbidden {
-        /// What the array says.
+        /// Message of the array.
         message: String,
     },
-    /// At the address there is another array than before.
-    #[error("this is another array: its id is {found}, not {expected}")]
+    /// A different array than before answers at the address.
+    #[error("another array answers at this address: its id is {found}, not {expected}")]
     WrongArray {
-        /// The id that was configured or first seen.
+        /// The configured id, or the one that was seen first.
         expected: String,
-        /// The id that it has.
+        /// The id that the array reports.
         found: String,
     },
-    /// The array is too old for it, or of the wrong kind.
-    #[error("the array cannot do this: {needs}")]
+    /// The array is too old for the operation, or of the wrong kind.
+    #[error("the array does not support this: {needs}")]
     Unsupported {
-        /// What it would need.
+        /// What the operation requires.
         needs: String,
     },
-    /// The request was held back: what it was decided on may not hold any more.
+    /// The request was not sent, because the decision for it may no longer be valid.
     #[error("{}", match .0 {
-        Fenced::NotLeading => "another process leads now; nothing was changed",
+        Fenced::NotLeading => "another replica is the leader now; nothing was changed",
         Fenced::Expired => "the array was busy for longer than the decision is valid; nothing was changed",
     })]
     Fenced(Fenced),
-    /// The answer is none that an array of this kind gives.
-    #[error("the array's answer is not understood: {cause}")]
+    /// The response is not one that an array of this kind sends.
+    #[error("the array's response is invalid: {cause}")]
     Malformed {
-        /// What is wrong with it.
+        /// The problem with it.
         cause: String,
     },
 }
 
 impl Kind {
-    /// Returns what to try.
+    /// Returns a remedy, as an instruction.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => {
@@ -139,9 +139,9 @@ impl Kind {
             }
             Self::Untrusted { .. } => "check `ca` or `pin` of the array in the storage document",
             Self::LoginRefused { .. } | Self::NoToken { .. } => {
-                "check the Secret or file that `token` of the array names, and that the array still has this token"
+                "check the Secret or file that `token` of the array names, and that the token still exists on the array"
             }
-            Self::Forbidden { .. } => "give the token's user a role that may do this",
+            Self::Forbidden { .. } => "give the token's user a role with this permission",
             Self::WrongArray { .. } => {
                 "check `management` and `id` of the array in the storage document"
             }
@@ -152,19 +152,19 @@ impl Kind {
             Self::Busy { .. } | Self::UnknownOutcome { .. } | Self::Fenced(_) => {
                 "try again in a minute"
             }
-            Self::Exhausted { .. } => "make room on the array",
+            Self::Exhausted { .. } => "free capacity on the array",
             Self::EradicationDisabled { .. } => {
                 "ask the array's administrator: SafeMode protects it"
             }
             Self::NotFound { .. }
             | Self::NotOurs { .. }
             | Self::InUse { .. }
-            | Self::Refused { .. } => "look at the object on the array",
+            | Self::Refused { .. } => "check the object on the array",
         }
     }
 
-    /// Makes all its texts such as people may see: what is in them may be an array's words.
-    fn make_plain(&mut self) {
+    /// Sanitizes all its texts for display: they may contain text from an array.
+    fn sanitize(&mut self) {
         let texts: [Option<&mut String>; 2] = match self {
             Self::NotFound { name } => [Some(name), None],
             Self::InUse { name, by } => [Some(name), Some(by)],
@@ -191,21 +191,21 @@ impl Kind {
 
 impl Error {
     pub(super) fn new(array: &Arc<str>, mut kind: Kind) -> Self {
-        kind.make_plain();
+        kind.sanitize();
         Self { array: Arc::clone(array), kind }
     }
 
-    /// Returns what went wrong.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> &Kind {
         &self.kind
     }
 
-    /// Returns what went wrong, and what to try.
+    /// Returns the error with a remedy.
     pub fn advised(&self) -> String {
         format!("{self}; {}", self.kind.remedy())
     }
 
-    /// Returns a word for metrics and events, one of a closed list.
+    /// Returns a reason for metrics and events, one of a closed list.
     pub fn reason(&self) -> &'static str {
         match self.kind {
             Kind::NotFound { .. } => "NotFound",
@@ -229,7 +229,7 @@ impl Error {
         }
     }
 
-    /// Returns whether to come again.
+    /// Returns whether and when to retry.
     pub fn retry(&self) -> Retry {
         match self.kind {
             Kind::Busy { .. }
@@ -252,19 +252,19 @@ impl Error {
         }
     }
 
-    /// Returns whether what was asked for may have been done all the same.
+    /// Returns whether the request may have been carried out despite the error.
     pub(super) fn may_be_done(&self) -> bool {
         matches!(self.kind, Kind::UnknownOutcome { .. })
     }
 
-    /// Returns whether the array has looked at the request and said no.
+    /// Returns whether the array has processed the request and refused it.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self.kind, Kind::Refused { .. })
     }
 
-    /// Returns a refusal as what it means, once reading has shown that it is not about the object
-    /// itself. Only then do words count: neither array has codes.
-    pub(super) fn by_its_words(self) -> Self {
+    /// Classifies a refusal by the words of its message. Call it only after reading has shown that the refusal does not
+    /// concern the object itself: neither kind of array has error codes.
+    pub(super) fn classified_by_message(self) -> Self {
         let Kind::Refused { message, .. } = &self.kind else { return self };
         let words = message.to_ascii_lowercase();
         let message = message.clone();

@@ -1,7 +1,7 @@
-//! A FlashArray: volumes are block devices, reached over iSCSI by hosts that are connected to them.
+//! Client of a FlashArray, whose volumes are block devices. Connected hosts reach them over iSCSI.
 //!
-//! Source of the rules: the official REST 2.56 document. What older versions lack is asked by
-//! [`Version`]; what they have since when is read from the vendor's SDK.
+//! The rules are from the official REST 2.56 specification. The vendor's SDK shows which version introduced a field;
+//! [`Version`] decides what older versions support.
 
 mod hosts;
 mod tags;
@@ -14,11 +14,11 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::bounded::{id, maybe, maybe_id, word};
-use super::convergence::{Goal, Start, reach};
+use super::convergence::{DesiredState, Start, converge};
 use super::error::{Error, Kind};
 use super::fence::OnlyIf;
-use super::lifecycle::Living;
-use super::rest::{Dialect, Endpoint, Rest, Talk, quoted};
+use super::lifecycle::Backend;
+use super::rest::{Dialect, Endpoint, Operation, Rest, quoted};
 use super::snapshot::SnapshotResource;
 use super::version::Version;
 use crate::contract::{
@@ -37,14 +37,14 @@ static DIALECT: Dialect = Dialect {
     versions: "version",
     versioned_login: true,
     ended: &[StatusCode::UNAUTHORIZED],
-    // Ports and the capacity came with 2.2, reading tags by their namespace with 2.3.
+    // Version 2.2 introduced ports and the capacity, 2.3 the reading of tags by namespace.
     oldest: Version(3),
     newest: Version(56),
 };
 
 /// First version with the parameter `with_default_protection`.
 const WITH_PROTECTION: Version = Version(16);
-/// First version that takes a volume's tags together with the volume.
+/// First version that accepts tags in the request that creates a volume.
 const WITH_TAGS: Version = Version(39);
 
 /// Largest volume, in bytes.
@@ -58,30 +58,31 @@ pub struct FlashArray {
 }
 
 impl FlashArray {
-    /// Returns the FlashArray at an endpoint; it is asked for the first time when something is wanted.
+    /// Returns the FlashArray at an endpoint. The first operation opens the connection.
     pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
         let rest = Arc::new(Rest::new(endpoint, &DIALECT)?);
         Ok(Self { rest, only_if: OnlyIf::default() })
     }
 
     fn untagged(&self, name: &VolumeName) -> Error {
-        let why = "it has no tags of an owner".to_owned();
+        let why = "it has no owner tags".to_owned();
         self.rest.error(Kind::NotOurs { name: name.to_string(), why })
     }
 
     async fn patch(
         &self,
-        talk: Talk<'_>,
+        operation: Operation<'_>,
         id: &str,
         body: &Json,
     ) -> Result<Option<VolumeItem>, Error> {
-        // By id, so that it cannot be another that has taken the name in the meantime.
-        let mut items = talk.change(Method::PATCH, VOLUMES, &[("ids", id)], Some(body)).await?;
+        // By id, because another volume may have taken the name in the meantime.
+        let mut items =
+            operation.change(Method::PATCH, VOLUMES, &[("ids", id)], Some(body)).await?;
         Ok(items.pop())
     }
 }
 
-impl Living for FlashArray {
+impl Backend for FlashArray {
     const RESOURCE: &str = VOLUMES;
     const SNAPSHOTS: SnapshotResource =
         SnapshotResource { resource: "volume-snapshots", of: "source" };
@@ -91,27 +92,27 @@ impl Living for FlashArray {
         &self.rest
     }
 
-    fn talk(&self) -> Talk<'_> {
-        self.rest.talk(&self.only_if)
+    fn operation(&self) -> Operation<'_> {
+        self.rest.operation(&self.only_if)
     }
 
-    fn long_talk(&self) -> Talk<'_> {
-        self.rest.long_talk(&self.only_if)
+    fn long_operation(&self) -> Operation<'_> {
+        self.rest.long_operation(&self.only_if)
     }
 
     fn only_if(&self, only_if: OnlyIf) -> Self {
         Self { rest: Arc::clone(&self.rest), only_if }
     }
 
-    async fn reached(&self) -> Result<Transport, Error> {
-        let ports: Vec<Port> = self.talk().list("ports", &[]).await?;
+    async fn transport(&self) -> Result<Transport, Error> {
+        let ports: Vec<Port> = self.operation().list("ports", &[]).await?;
         let mut targets: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for port in ports {
             if let (Some(iqn), Some(portal)) = (port.iqn, port.portal) {
                 targets.entry(iqn).or_default().push(portal);
             }
         }
-        // An array shows one target name on all its ports.
+        // An array has one target name on all its ports.
         let Some((target, mut portals)) = targets.pop_first() else {
             let name = "a port with an IQN and a portal".to_owned();
             return Err(self.rest.error(Kind::NotFound { name }));
@@ -120,50 +121,61 @@ impl Living for FlashArray {
         Ok(Transport::Iscsi { target, portals })
     }
 
-    async fn made(&self, wanted: &VolumeRequest) -> Result<Volume, Error> {
+    async fn ensure_volume(&self, wanted: &VolumeRequest) -> Result<Volume, Error> {
         let VolumeOptions::Block { default_protection, qos } = wanted.details else {
             let needs = "a file system needs a FlashBlade".to_owned();
             return Err(self.rest.error(Kind::Unsupported { needs }));
         };
         let size = self.size(wanted.size)?;
-        let talk = self.talk();
-        let version = talk.version().await?;
-        let goal = Made { array: self, talk, version, wanted, size, default_protection, qos };
-        match reach(&goal, Start::Nothing).await? {
-            Some(made) => Ok(made.volume.into()),
-            None => Err(goal.unmoved()),
+        let operation = self.operation();
+        let version = operation.version().await?;
+        let state =
+            EnsureVolume { array: self, operation, version, wanted, size, default_protection, qos };
+        match converge(&state, Start::AssumeAbsent).await? {
+            Some(created) => Ok(created.volume.into()),
+            None => Err(state.not_applied()),
         }
     }
 
-    async fn resize(&self, talk: Talk<'_>, id: &str, size: u64) -> Result<Option<Volume>, Error> {
+    async fn resize(
+        &self,
+        operation: Operation<'_>,
+        id: &str,
+        size: u64,
+    ) -> Result<Option<Volume>, Error> {
         let body = json!({ "provisioned": size });
-        Ok(self.patch(talk, id, &body).await?.map(Volume::from))
+        Ok(self.patch(operation, id, &body).await?.map(Volume::from))
     }
 
-    async fn end(&self, talk: Talk<'_>, id: &str) -> Result<Option<Volume>, Error> {
-        Ok(self.patch(talk, id, &json!({"destroyed": true})).await?.map(Volume::from))
+    async fn destroy_by_id(
+        &self,
+        operation: Operation<'_>,
+        id: &str,
+    ) -> Result<Option<Volume>, Error> {
+        Ok(self.patch(operation, id, &json!({"destroyed": true})).await?.map(Volume::from))
     }
 
     async fn check_owner(
         &self,
-        talk: Talk<'_>,
+        operation: Operation<'_>,
         volume: &VolumeId,
         owner: &Owner,
     ) -> Result<(), Error> {
-        let tags = Tags::read(talk, &volume.id).await?;
+        let tags = Tags::read(operation, &volume.id).await?;
         tags.check(&self.rest, &volume.name, owner)?;
         if !tags.are_missing() {
             return Ok(());
         }
-        // One that was never tagged, because its maker ended in between: only while its claim is there.
+        // A volume without tags, because its creator stopped before tagging it: only while its claim exists.
         let own_name = format!("{}-pvc-{}", owner.cluster, owner.uid);
-        let unfinished =
-            talk.version().await? < WITH_TAGS && owner.since.is_some() && volume.name.is(&own_name);
+        let unfinished = operation.version().await? < WITH_TAGS
+            && owner.since.is_some()
+            && volume.name.is(&own_name);
         if unfinished { Ok(()) } else { Err(self.untagged(&volume.name)) }
     }
 
-    async fn check_unused(&self, _: Talk<'_>, _: &VolumeId) -> Result<(), Error> {
-        // Its connections tell it.
+    async fn check_unused(&self, _: Operation<'_>, _: &VolumeId) -> Result<(), Error> {
+        // Its connections show whether it is used.
         Ok(())
     }
 
@@ -177,10 +189,10 @@ impl Living for FlashArray {
     }
 }
 
-/// A volume as it shall be.
-struct Made<'a> {
+/// Brings a volume into the requested state.
+struct EnsureVolume<'a> {
     array: &'a FlashArray,
-    talk: Talk<'a>,
+    operation: Operation<'a>,
     version: Version,
     wanted: &'a VolumeRequest,
     size: u64,
@@ -197,21 +209,21 @@ struct Tagged {
 #[derive(Debug, Clone, PartialEq)]
 enum Step {
     Create,
-    /// All further ones are about the volume with an id.
+    /// All further steps concern the volume with this id.
     Tag(String),
     Recover(String),
     Grow(String),
     Limit(String),
 }
 
-impl Made<'_> {
+impl EnsureVolume<'_> {
     async fn create(&self) -> Result<Option<Tagged>, Error> {
         let protection = self.default_protection.to_string();
         let mut query = vec![("names", self.wanted.name.as_str())];
         if self.version >= WITH_PROTECTION {
             query.push(("with_default_protection", &protection));
         }
-        // The size of a copy is that of its source; it grows afterwards.
+        // A clone has the size of its source and is expanded afterwards.
         let mut body = match &self.wanted.source {
             None => json!({"provisioned": self.size}),
             Some(CloneSource::Snapshot(name)) => json!({"source": {"name": name}}),
@@ -227,32 +239,32 @@ impl Made<'_> {
         } else {
             Tags::default()
         };
-        let mut made = self.talk.change(Method::POST, VOLUMES, &query, Some(&body)).await?;
-        Ok(made.pop().map(|volume| Tagged { volume, tags }))
+        let mut created = self.operation.change(Method::POST, VOLUMES, &query, Some(&body)).await?;
+        Ok(created.pop().map(|volume| Tagged { volume, tags }))
     }
 }
 
-impl Goal for Made<'_> {
+impl DesiredState for EnsureVolume<'_> {
     type Object = Tagged;
     type Step = Step;
 
     async fn read(&self) -> Result<Option<Tagged>, Error> {
         let name = quoted("name", self.wanted.name.as_str());
-        let Some(volume) = self.array.find(self.talk, &name).await? else { return Ok(None) };
-        let tags = Tags::read(self.talk, &volume.id).await?;
+        let Some(volume) = self.array.find(self.operation, &name).await? else { return Ok(None) };
+        let tags = Tags::read(self.operation, &volume.id).await?;
         Ok(Some(Tagged { volume, tags }))
     }
 
-    fn next(&self, there: Option<&Tagged>) -> Result<Option<Step>, Error> {
-        let Some(Tagged { volume, tags }) = there else { return Ok(Some(Step::Create)) };
+    fn next_step(&self, current: Option<&Tagged>) -> Result<Option<Step>, Error> {
+        let Some(Tagged { volume, tags }) = current else { return Ok(Some(Step::Create)) };
         if !self.wanted.name.is(&volume.name) {
-            let cause = format!("`{}` was not asked for", volume.name);
+            let cause = format!("`{}` was not requested", volume.name);
             return Err(self.array.rest.malformed(&cause));
         }
         let owner = &self.wanted.owner;
         tags.check(&self.array.rest, &self.wanted.name, owner)?;
-        // Younger versions tag a volume with the request that makes it. On older ones, what has no tags may
-        // be what one of us made that ended in between; it is empty then, and alive.
+        // Newer versions tag a volume in the request that creates it. On older ones, a volume without tags may come
+        // from a provisioner that stopped before tagging it; such a volume is empty and not destroyed.
         let unfinished = self.version < WITH_TAGS
             && volume.destroyed != Some(true)
             && volume.connection_count.unwrap_or_default() == 0;
@@ -264,7 +276,7 @@ impl Goal for Made<'_> {
             let name = self.wanted.name.to_string();
             return Err(self.array.rest.error(Kind::NotOurs { name, why }));
         }
-        // It was made for a claim that has no volume yet: no node can have it.
+        // The claim is not bound yet, so no node can use the volume.
         let connections = volume.connection_count.unwrap_or_default();
         if connections > 0 {
             let by = format!("{connections} hosts are connected, and its claim is not bound yet");
@@ -275,7 +287,7 @@ impl Goal for Made<'_> {
         Ok(if volume.destroyed == Some(true) {
             Some(Step::Recover(id))
         } else if !tags.are_of(owner) {
-            // Made by an array that takes tags only afterwards, or by one of us that ended in between.
+            // Created on an older version, or by a provisioner that stopped before tagging it.
             Some(Step::Tag(id))
         } else if volume.size() < self.size {
             Some(Step::Grow(id))
@@ -286,11 +298,11 @@ impl Goal for Made<'_> {
         })
     }
 
-    async fn take(&self, step: &Step) -> Result<Option<Tagged>, Error> {
+    async fn apply(&self, step: &Step) -> Result<Option<Tagged>, Error> {
         let body = match step {
             Step::Create => return self.create().await,
             Step::Tag(id) => {
-                Tags::of(&self.wanted.owner).write(self.talk, id).await?;
+                Tags::of(&self.wanted.owner).write(self.operation, id).await?;
                 return self.read().await;
             }
             Step::Recover(_) => json!({"destroyed": false}),
@@ -300,18 +312,21 @@ impl Goal for Made<'_> {
         let (Step::Recover(id) | Step::Grow(id) | Step::Limit(id)) = step else {
             return self.read().await;
         };
-        let volume = self.array.patch(self.talk, id, &body).await?;
+        let volume = self.array.patch(self.operation, id, &body).await?;
         let tags = Tags::of(&self.wanted.owner);
         Ok(volume.map(|volume| Tagged { volume, tags }))
     }
 
-    fn unmoved(&self) -> Error {
-        let cause = format!("{} is said to be made or changed, and is not", self.wanted.name);
+    fn not_applied(&self) -> Error {
+        let cause = format!(
+            "the array reported that {} was created or changed, but it was not",
+            self.wanted.name
+        );
         self.array.rest.malformed(&cause)
     }
 }
 
-/// What is read of a volume.
+/// The fields of a volume that are read.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct VolumeItem {
     #[serde(deserialize_with = "id")]
@@ -334,7 +349,7 @@ struct QosItem {
     iops_limit: Option<u64>,
 }
 
-/// Limits as the array takes them.
+/// Returns the limits as the array expects them.
 fn limits(qos: Qos) -> Json {
     let limit = |key: &str, value: Option<u64>| value.map(|value| (key.to_owned(), json!(value)));
     let all = [limit("bandwidth_limit", qos.bandwidth), limit("iops_limit", qos.iops)];
@@ -342,11 +357,11 @@ fn limits(qos: Qos) -> Json {
 }
 
 impl VolumeItem {
-    /// Whether it has these limits, as far as there are any.
+    /// Returns whether the volume has these limits. Limits that are `None` are not compared.
     fn is_limited(&self, qos: Qos) -> bool {
-        let there = self.qos.unwrap_or_default();
-        let is = |wanted: Option<u64>, there| wanted.is_none() || wanted == there;
-        is(qos.bandwidth, there.bandwidth_limit) && is(qos.iops, there.iops_limit)
+        let current = self.qos.unwrap_or_default();
+        let is = |wanted: Option<u64>, current| wanted.is_none() || wanted == current;
+        is(qos.bandwidth, current.bandwidth_limit) && is(qos.iops, current.iops_limit)
     }
 
     fn size(&self) -> u64 {

@@ -1,7 +1,7 @@
-//! A FlashBlade: volumes are file systems, reached over NFS.
+//! Client of a FlashBlade, whose volumes are file systems. Clients mount them over NFS.
 //!
-//! Source of the rules: the official REST 2.28 document. What older versions lack is asked by
-//! [`Version`]; what they have since when is read from the vendor's SDK.
+//! The rules are from the official REST 2.28 specification. The vendor's SDK shows which version introduced a field;
+//! [`Version`] decides what older versions support.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::bounded::{id, maybe, rules, word, words};
-use super::convergence::{Goal, Start, reach};
+use super::convergence::{DesiredState, Start, converge};
 use super::error::{Error, Kind};
 use super::fence::OnlyIf;
-use super::lifecycle::Living;
-use super::rest::{Dialect, Endpoint, Rest, Talk, quoted};
+use super::lifecycle::Backend;
+use super::rest::{Dialect, Endpoint, Operation, Rest, quoted};
 use super::snapshot::SnapshotResource;
 use super::version::Version;
 use crate::contract::{
@@ -23,7 +23,7 @@ use crate::contract::{
 
 const FILE_SYSTEMS: &str = "file-systems";
 const PERFORMANCE: &str = "file-systems/performance";
-/// The server that file systems are exported on when nobody asks for another.
+/// The server that exports file systems by default.
 const DEFAULT_SERVER: &str = "_array_server";
 
 static DIALECT: Dialect = Dialect {
@@ -38,8 +38,8 @@ static DIALECT: Dialect = Dialect {
 
 /// First version with the parameter `default_exports`.
 const WITH_EXPORTS: Version = Version(16);
-/// First version that makes a new file system from a snapshot.
-const WITH_COPIES: Version = Version(25);
+/// First version that clones a file system from a snapshot.
+const WITH_CLONES: Version = Version(25);
 
 /// A FlashBlade.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub struct FlashBlade {
 }
 
 impl FlashBlade {
-    /// Returns the FlashBlade at an endpoint; it is asked for the first time when something is wanted.
+    /// Returns the FlashBlade at an endpoint. The first operation opens the connection.
     pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
         let rest = Arc::new(Rest::new(endpoint, &DIALECT)?);
         Ok(Self { rest, only_if: OnlyIf::default() })
@@ -57,18 +57,18 @@ impl FlashBlade {
 
     async fn patch(
         &self,
-        talk: Talk<'_>,
+        operation: Operation<'_>,
         id: &str,
         body: &FileSystemBody,
     ) -> Result<Option<FileSystem>, Error> {
-        // By id, so that it cannot be another that has taken the name in the meantime.
+        // By id, because another file system may have taken the name in the meantime.
         let mut items =
-            talk.change(Method::PATCH, FILE_SYSTEMS, &[("ids", id)], Some(body)).await?;
+            operation.change(Method::PATCH, FILE_SYSTEMS, &[("ids", id)], Some(body)).await?;
         Ok(items.pop())
     }
 }
 
-impl Living for FlashBlade {
+impl Backend for FlashBlade {
     const RESOURCE: &str = FILE_SYSTEMS;
     const SNAPSHOTS: SnapshotResource =
         SnapshotResource { resource: "file-system-snapshots", of: "owner" };
@@ -78,20 +78,20 @@ impl Living for FlashBlade {
         &self.rest
     }
 
-    fn talk(&self) -> Talk<'_> {
-        self.rest.talk(&self.only_if)
+    fn operation(&self) -> Operation<'_> {
+        self.rest.operation(&self.only_if)
     }
 
-    fn long_talk(&self) -> Talk<'_> {
-        self.rest.long_talk(&self.only_if)
+    fn long_operation(&self) -> Operation<'_> {
+        self.rest.long_operation(&self.only_if)
     }
 
     fn only_if(&self, only_if: OnlyIf) -> Self {
         Self { rest: Arc::clone(&self.rest), only_if }
     }
 
-    async fn reached(&self) -> Result<Transport, Error> {
-        let all: Vec<Interface> = self.talk().list("network-interfaces", &[]).await?;
+    async fn transport(&self) -> Result<Transport, Error> {
+        let all: Vec<Interface> = self.operation().list("network-interfaces", &[]).await?;
         let mut addresses: Vec<String> = all.into_iter().filter_map(Interface::address).collect();
         addresses.sort();
         if addresses.is_empty() {
@@ -101,29 +101,29 @@ impl Living for FlashBlade {
         Ok(Transport::Nfs { addresses })
     }
 
-    async fn made(&self, wanted: &VolumeRequest) -> Result<Volume, Error> {
+    async fn ensure_volume(&self, wanted: &VolumeRequest) -> Result<Volume, Error> {
         let VolumeOptions::File { exports, nfs } = &wanted.details else {
             let needs = "a block volume needs a FlashArray".to_owned();
             return Err(self.rest.error(Kind::Unsupported { needs }));
         };
-        let talk = self.talk();
-        let version = talk.version().await?;
+        let operation = self.operation();
+        let version = operation.version().await?;
         let source = match &wanted.source {
             None => None,
-            Some(CloneSource::Snapshot(_)) if version < WITH_COPIES => {
-                let needs = format!("a file system from a snapshot needs REST {WITH_COPIES}");
+            Some(CloneSource::Snapshot(_)) if version < WITH_CLONES => {
+                let needs = format!("a file system from a snapshot requires REST {WITH_CLONES}");
                 return Err(self.rest.error(Kind::Unsupported { needs }));
             }
             Some(CloneSource::Snapshot(name)) => Some(name.as_str()),
             Some(CloneSource::Volume(_)) => {
-                let needs = "a FlashBlade copies snapshots; take one first".to_owned();
+                let needs = "a FlashBlade clones only snapshots; take one first".to_owned();
                 return Err(self.rest.error(Kind::Unsupported { needs }));
             }
         };
         let size = self.size(wanted.size)?;
-        let goal = Made {
+        let state = EnsureFileSystem {
             array: self,
-            talk,
+            operation,
             version,
             name: &wanted.name,
             owner: &wanted.owner,
@@ -132,35 +132,45 @@ impl Living for FlashBlade {
             nfs: *nfs,
             source,
         };
-        match reach(&goal, Start::Nothing).await? {
-            Some(made) => Ok(made.into()),
-            None => Err(goal.unmoved()),
+        match converge(&state, Start::AssumeAbsent).await? {
+            Some(created) => Ok(created.into()),
+            None => Err(state.not_applied()),
         }
     }
 
-    async fn resize(&self, talk: Talk<'_>, id: &str, size: u64) -> Result<Option<Volume>, Error> {
+    async fn resize(
+        &self,
+        operation: Operation<'_>,
+        id: &str,
+        size: u64,
+    ) -> Result<Option<Volume>, Error> {
         let body = FileSystemBody { provisioned: Some(size), ..FileSystemBody::default() };
-        Ok(self.patch(talk, id, &body).await?.map(Volume::from))
+        Ok(self.patch(operation, id, &body).await?.map(Volume::from))
     }
 
-    async fn end(&self, talk: Talk<'_>, id: &str) -> Result<Option<Volume>, Error> {
-        // Switched off together, as the vendor's own tools do: nobody writes into what is to go.
+    async fn destroy_by_id(
+        &self,
+        operation: Operation<'_>,
+        id: &str,
+    ) -> Result<Option<Volume>, Error> {
+        // Disable NFS in the same request, as the vendor's own tools do: no client can write to a destroyed file
+        // system.
         let off =
             NfsBody { v3_enabled: Some(false), v4_1_enabled: Some(false), ..NfsBody::default() };
         let body =
             FileSystemBody { destroyed: Some(true), nfs: Some(off), ..FileSystemBody::default() };
-        Ok(self.patch(talk, id, &body).await?.map(Volume::from))
+        Ok(self.patch(operation, id, &body).await?.map(Volume::from))
     }
 
-    async fn check_owner(&self, _: Talk<'_>, _: &VolumeId, _: &Owner) -> Result<(), Error> {
-        // There are no tags to compare: the id alone tells that it is the one that was made.
+    async fn check_owner(&self, _: Operation<'_>, _: &VolumeId, _: &Owner) -> Result<(), Error> {
+        // A FlashBlade has no tags to compare: the id alone identifies the file system.
         Ok(())
     }
 
-    async fn check_unused(&self, talk: Talk<'_>, volume: &VolumeId) -> Result<(), Error> {
+    async fn check_unused(&self, operation: Operation<'_>, volume: &VolumeId) -> Result<(), Error> {
         let query = [("ids", volume.id.as_str()), ("protocol", "NFS")];
-        let all: Result<Vec<Performance>, _> = talk.list(PERFORMANCE, &query).await;
-        // It is a further look: an array that does not allow it, or does not know it, tells nothing.
+        let all: Result<Vec<Performance>, _> = operation.list(PERFORMANCE, &query).await;
+        // This is an additional check: skip it when the array does not support it or the user lacks the permission.
         let all = match all {
             Err(error) if error.is_refusal() || matches!(error.kind(), Kind::Forbidden { .. }) => {
                 return Ok(());
@@ -177,15 +187,15 @@ impl Living for FlashBlade {
     }
 
     fn size(&self, bytes: u64) -> Result<u64, Error> {
-        // 0 bytes are a file system without a limit.
+        // 0 bytes would mean a file system without a limit.
         Ok(bytes.max(1))
     }
 }
 
-/// A file system as it shall be.
-struct Made<'a> {
+/// Brings a file system into the requested state.
+struct EnsureFileSystem<'a> {
     array: &'a FlashBlade,
-    talk: Talk<'a>,
+    operation: Operation<'a>,
     version: Version,
     name: &'a VolumeName,
     owner: &'a Owner,
@@ -198,11 +208,11 @@ struct Made<'a> {
 #[derive(Debug, Clone, PartialEq)]
 enum Step {
     Create,
-    /// Of the file system with an id.
+    /// Changes the file system with this id.
     Change(String, FileSystemBody),
 }
 
-impl Made<'_> {
+impl EnsureFileSystem<'_> {
     fn nfs(&self) -> NfsBody {
         NfsBody {
             v3_enabled: Some(self.nfs.v3),
@@ -212,9 +222,9 @@ impl Made<'_> {
         }
     }
 
-    /// What has to be changed of a file system that is there.
-    fn difference(&self, there: &FileSystem) -> FileSystemBody {
-        let nfs = there.nfs.clone().unwrap_or_default();
+    /// Returns the fields to change in an existing file system.
+    fn difference(&self, current: &FileSystem) -> FileSystemBody {
+        let nfs = current.nfs.clone().unwrap_or_default();
         let wanted = self.nfs();
         let rules = nfs.rules.as_deref().unwrap_or_default();
         let nfs = NfsBody {
@@ -224,33 +234,36 @@ impl Made<'_> {
             export_policy: None,
         };
         FileSystemBody {
-            provisioned: Some(self.size).filter(|size| there.size() < *size),
-            hard_limit_enabled: Some(true).filter(|_| there.hard_limit_enabled != Some(true)),
-            writable: Some(true).filter(|_| there.writable == Some(false)),
+            provisioned: Some(self.size).filter(|size| current.size() < *size),
+            hard_limit_enabled: Some(true).filter(|_| current.hard_limit_enabled != Some(true)),
+            writable: Some(true).filter(|_| current.writable == Some(false)),
             nfs: Some(nfs).filter(|nfs| *nfs != NfsBody::default()),
             ..FileSystemBody::default()
         }
     }
 }
 
-impl Goal for Made<'_> {
+impl DesiredState for EnsureFileSystem<'_> {
     type Object = FileSystem;
     type Step = Step;
 
     async fn read(&self) -> Result<Option<FileSystem>, Error> {
-        self.array.find(self.talk, &quoted("name", self.name.as_str())).await
+        self.array.find(self.operation, &quoted("name", self.name.as_str())).await
     }
 
-    fn next(&self, there: Option<&FileSystem>) -> Result<Option<Step>, Error> {
-        let Some(there) = there else { return Ok(Some(Step::Create)) };
-        if !self.name.is(&there.name) {
-            return Err(self.array.rest.malformed(&format!("`{}` was not asked for", there.name)));
+    fn next_step(&self, current: Option<&FileSystem>) -> Result<Option<Step>, Error> {
+        let Some(current) = current else { return Ok(Some(Step::Create)) };
+        if !self.name.is(&current.name) {
+            return Err(self
+                .array
+                .rest
+                .malformed(&format!("`{}` was not requested", current.name)));
         }
-        // Without tags nothing proves whose files are in one that was destroyed: it is never recovered. One
-        // that is alive may be what a request of ours made whose answer was lost.
-        let why = if there.is_destroyed() {
-            "it is destroyed, and a FlashBlade does not tell who made it; eradicate it, or rename and import it"
-        } else if self.owner.is_younger_than(there.created) {
+        // Without tags there is no proof of the owner of a destroyed file system, so it is never recovered. One that is
+        // not destroyed may result from an earlier request whose response was lost.
+        let why = if current.is_destroyed() {
+            "it is destroyed, and a FlashBlade does not record its owner; eradicate it, or rename and import it"
+        } else if self.owner.is_younger_than(current.created) {
             "it is older than its claim; rename it, or import it"
         } else {
             ""
@@ -259,14 +272,14 @@ impl Goal for Made<'_> {
             let (name, why) = (self.name.to_string(), why.to_owned());
             return Err(self.array.rest.error(Kind::NotOurs { name, why }));
         }
-        let difference = self.difference(there);
+        let difference = self.difference(current);
         let changes = difference != FileSystemBody::default();
-        Ok(changes.then(|| Step::Change(there.id.clone(), difference)))
+        Ok(changes.then(|| Step::Change(current.id.clone(), difference)))
     }
 
-    async fn take(&self, step: &Step) -> Result<Option<FileSystem>, Error> {
+    async fn apply(&self, step: &Step) -> Result<Option<FileSystem>, Error> {
         let body = match step {
-            Step::Change(id, body) => return self.array.patch(self.talk, id, body).await,
+            Step::Change(id, body) => return self.array.patch(self.operation, id, body).await,
             Step::Create => FileSystemBody {
                 provisioned: Some(self.size),
                 hard_limit_enabled: Some(true),
@@ -278,22 +291,26 @@ impl Goal for Made<'_> {
         };
         let mut query = vec![("names", self.name.as_str())];
         if self.version >= WITH_EXPORTS {
-            // Rules make the NFS export; no other shall be there.
+            // The export rules create the NFS export; there must be no other.
             query.push(("default_exports", ""));
         }
         if self.source.is_some() {
             query.push(("include_snapshot", "true"));
         }
-        let mut made = self.talk.change(Method::POST, FILE_SYSTEMS, &query, Some(&body)).await?;
-        Ok(made.pop())
+        let mut created =
+            self.operation.change(Method::POST, FILE_SYSTEMS, &query, Some(&body)).await?;
+        Ok(created.pop())
     }
 
-    fn unmoved(&self) -> Error {
-        self.array.rest.malformed(&format!("{} is made or changed, and is not", self.name))
+    fn not_applied(&self) -> Error {
+        self.array.rest.malformed(&format!(
+            "the array reported that {} was created or changed, but it was not",
+            self.name
+        ))
     }
 }
 
-/// What clients do with a file system.
+/// Load of a file system.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the names of the API")]
 struct Performance {
@@ -309,7 +326,7 @@ impl Performance {
     }
 }
 
-/// What is written of a file system.
+/// The fields of a file system that are written.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 struct FileSystemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -337,7 +354,7 @@ struct NfsBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(default, deserialize_with = "rules")]
     rules: Option<String>,
-    /// Only read.
+    /// Read-only.
     #[serde(skip_serializing)]
     export_policy: Option<NamedPolicy>,
 }
@@ -350,7 +367,7 @@ struct Reference {
     name: String,
 }
 
-/// What is read of a file system.
+/// The fields of a file system that are read.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct FileSystem {
     #[serde(deserialize_with = "id")]
@@ -382,7 +399,7 @@ impl From<FileSystem> for Volume {
         let on = |on: Option<bool>| on.unwrap_or(false);
         let served = NfsExport {
             nfs: NfsVersions { v3: on(nfs.v3_enabled), v4_1: on(nfs.v4_1_enabled) },
-            // Those of an export policy are written there, and nothing here.
+            // Rules in an export policy are not in this field, which is empty then.
             rules: nfs.rules.filter(|rules| !rules.is_empty() || nfs.export_policy.is_none()),
             writable: from.writable.unwrap_or(true),
         };
@@ -407,7 +424,7 @@ struct Interface {
     enabled: Option<bool>,
     #[serde(default, deserialize_with = "words")]
     services: Option<Vec<String>>,
-    /// REST 2.16 and later; empty means every server.
+    /// REST 2.16 and later; an empty list means every server.
     attached_servers: Option<Vec<NamedServer>>,
 }
 
@@ -418,7 +435,7 @@ struct NamedServer {
 }
 
 impl Interface {
-    /// Its address, when file systems of the default server are reached by it.
+    /// Returns the address if it serves file systems of the default server.
     fn address(self) -> Option<String> {
         let servers = self.attached_servers.unwrap_or_default();
         let serves = servers.is_empty()
@@ -456,10 +473,10 @@ mod tests {
             fields.append(extra.as_object_mut().expect("fields"));
             serde_json::from_value::<Interface>(interface).expect("read").address()
         };
-        let there = Some("192.0.2.1".to_owned());
-        assert_eq!(address(json!({})), there);
-        assert_eq!(address(json!({"attached_servers": null})), there);
-        assert_eq!(address(json!({"attached_servers": [{"name": "_array_server"}]})), there);
+        let expected = Some("192.0.2.1".to_owned());
+        assert_eq!(address(json!({})), expected);
+        assert_eq!(address(json!({"attached_servers": null})), expected);
+        assert_eq!(address(json!({"attached_servers": [{"name": "_array_server"}]})), expected);
         assert_eq!(address(json!({"attached_servers": [{"name": "tenant"}]})), None);
         assert_eq!(address(json!({"enabled": false})), None);
         assert_eq!(address(json!({"services": ["management"]})), None);

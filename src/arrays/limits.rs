@@ -1,5 +1,4 @@
-//! How hard an array may be asked: how many requests at once, and how long to stay away from one that
-//! has too much to do.
+//! Limits the load on an array: the number of concurrent requests, and the pause after an array has reported overload.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,103 +7,103 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::concurrency::{Turn, Turns, Urgency};
 
-/// How hard and how long an array is asked.
+/// Limits and timeouts of requests to an array.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// Requests at once.
+pub struct RequestLimits {
+    /// Concurrent requests.
     pub concurrency: usize,
-    /// How long a connection may take to come about.
-    pub connect: Duration,
-    /// How long an answer may take.
-    pub request: Duration,
-    /// How long one operation may take, with all its requests and waiting.
-    pub patience: Duration,
-    /// The same of one that lists all volumes.
-    pub list: Duration,
-    /// How long to stay away from an array that is busy and does not say how long; doubled each time.
-    pub first_wait: Duration,
-    /// Longest time to stay away.
-    pub longest_wait: Duration,
-    /// How often the token and the file of authorities are looked at for a change.
-    pub look: Duration,
+    /// Timeout for a connection.
+    pub connect_timeout: Duration,
+    /// Timeout for one response.
+    pub request_timeout: Duration,
+    /// Timeout for one operation, with all its requests and waiting.
+    pub operation_timeout: Duration,
+    /// Timeout for an operation that lists all volumes.
+    pub list_timeout: Duration,
+    /// Pause after an array reports overload without a duration. It doubles each time.
+    pub first_backoff: Duration,
+    /// Longest pause.
+    pub longest_backoff: Duration,
+    /// Interval at which the files with token and authorities are checked for changes.
+    pub credential_check: Duration,
 }
 
-impl Default for Pace {
+impl Default for RequestLimits {
     fn default() -> Self {
         Self {
             concurrency: 8,
-            connect: Duration::from_secs(5),
-            request: Duration::from_secs(30),
-            patience: Duration::from_secs(90),
-            list: Duration::from_secs(300),
-            first_wait: Duration::from_secs(1),
-            longest_wait: Duration::from_secs(30),
-            look: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(30),
+            operation_timeout: Duration::from_secs(90),
+            list_timeout: Duration::from_secs(300),
+            first_backoff: Duration::from_secs(1),
+            longest_backoff: Duration::from_secs(30),
+            credential_check: Duration::from_secs(10),
         }
     }
 }
 
-/// The one door to an array, through which all requests go.
+/// Limits the requests to one array. All requests pass through it.
 #[derive(Debug)]
-pub(super) struct Gate {
-    pace: Pace,
-    turns: Turns,
-    shut: Mutex<Shut>,
+pub(super) struct RequestLimiter {
+    limits: RequestLimits,
+    slots: Turns,
+    backoff: Mutex<Backoff>,
 }
 
 #[derive(Debug, Default)]
-struct Shut {
+struct Backoff {
     until: Option<Instant>,
-    /// How often in a row the array was busy.
+    /// Number of consecutive overload responses.
     times: u32,
 }
 
-impl Shut {
+impl Backoff {
     /// Stays shut for longer; `chance` is between 0 and 1.
-    fn extend(&mut self, pace: &Pace, now: Instant, asked: Option<Duration>, chance: f64) {
-        let doubled = pace.first_wait.saturating_mul(1 << self.times.min(10));
-        let wait = asked.unwrap_or(doubled).min(pace.longest_wait).mul_f64(1.0 + chance / 4.0);
+    fn extend(&mut self, limits: &RequestLimits, now: Instant, asked: Option<Duration>, chance: f64) {
+        let doubled = limits.first_backoff.saturating_mul(1 << self.times.min(10));
+        let wait = asked.unwrap_or(doubled).min(limits.longest_backoff).mul_f64(1.0 + chance / 4.0);
         self.times = self.times.saturating_add(1);
         let until = now + wait;
         self.until = Some(self.until.map_or(until, |earlier| earlier.max(until)));
     }
 }
 
-impl Gate {
-    pub(super) fn new(pace: Pace) -> Self {
-        Self { pace, turns: Turns::new(pace.concurrency.max(1)), shut: Mutex::default() }
+impl RequestLimiter {
+    pub(super) fn new(limits: RequestLimits) -> Self {
+        Self { limits, slots: Turns::new(limits.concurrency.max(1)), backoff: Mutex::default() }
     }
 
-    pub(super) fn pace(&self) -> &Pace {
-        &self.pace
+    pub(super) fn limits(&self) -> &RequestLimits {
+        &self.limits
     }
 
-    /// Waits for a place, and until the array wants to be asked again; none when that is after the
+    /// Waits for a slot, and until the array wants to be asked again; none when that is after the
     /// deadline, or that has passed. No namespace takes the places of others: see [`Turns`].
-    pub(super) async fn enter(&self, deadline: Instant) -> Option<Turn> {
-        let place = self.turns.take(Urgency::Does);
-        let place = tokio::time::timeout_at(deadline, place).await.ok()?;
+    pub(super) async fn acquire(&self, deadline: Instant) -> Option<Turn> {
+        let slot = self.slots.take(Urgency::Does);
+        let slot = tokio::time::timeout_at(deadline, slot).await.ok()?;
         loop {
-            let until = self.shut.lock().unwrap_or_else(PoisonError::into_inner).until;
+            let until = self.backoff.lock().unwrap_or_else(PoisonError::into_inner).until;
             match until.filter(|until| *until > Instant::now()) {
                 None if deadline <= Instant::now() => return None,
-                None => return Some(place),
+                None => return Some(slot),
                 Some(until) if until > deadline => return None,
                 Some(until) => sleep_until(until).await,
             }
         }
     }
 
-    /// The array has answered as it should.
-    pub(super) fn good(&self) {
-        self.shut.lock().unwrap_or_else(PoisonError::into_inner).times = 0;
+    /// Records a successful response, which resets the pause.
+    pub(super) fn reset(&self) {
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner).times = 0;
     }
 
     /// The array wants to be left alone for a while, which it may have said itself. A part of the time
     /// is left to chance, so that not all come back at once.
-    pub(super) fn shut(&self, asked: Option<Duration>) {
-        let mut shut = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
-        shut.extend(&self.pace, Instant::now(), asked, fastrand::f64());
+    pub(super) fn back_off(&self, asked: Option<Duration>) {
+        let mut backoff = self.backoff.lock().unwrap_or_else(PoisonError::into_inner);
+        backoff.extend(&self.limits, Instant::now(), asked, fastrand::f64());
     }
 }
 
@@ -114,12 +113,12 @@ mod tests {
 
     use super::*;
 
-    fn gate() -> Gate {
-        Gate::new(Pace {
+    fn limiter() -> RequestLimiter {
+        RequestLimiter::new(RequestLimits {
             concurrency: 1,
-            first_wait: Duration::from_millis(10),
-            longest_wait: Duration::from_millis(80),
-            ..Pace::default()
+            first_backoff: Duration::from_millis(10),
+            longest_backoff: Duration::from_millis(80),
+            ..RequestLimits::default()
         })
     }
 
@@ -128,61 +127,61 @@ mod tests {
     }
 
     /// How long the array is left alone, each time as soon as it may be asked again.
-    fn waits(shut: &mut Shut, asked: Option<Duration>, chance: f64) -> Duration {
-        let now = shut.until.unwrap_or_else(Instant::now);
-        shut.extend(gate().pace(), now, asked, chance);
-        shut.until.expect("shut") - now
+    fn waits(backoff: &mut Backoff, asked: Option<Duration>, chance: f64) -> Duration {
+        let now = backoff.until.unwrap_or_else(Instant::now);
+        backoff.extend(limiter().limits(), now, asked, chance);
+        backoff.until.expect("shut") - now
     }
 
     #[test]
     fn a_busy_array_is_left_alone_for_longer_each_time() {
-        let mut shut = Shut::default();
+        let mut backoff = Backoff::default();
         for wait in [10, 20, 40, 80, 80] {
-            assert_eq!(waits(&mut shut, None, 0.0), Duration::from_millis(wait));
+            assert_eq!(waits(&mut backoff, None, 0.0), Duration::from_millis(wait));
         }
-        shut.times = 0;
-        assert_eq!(waits(&mut shut, None, 0.0), Duration::from_millis(10), "it starts again");
-        assert_eq!(waits(&mut shut, None, 1.0), Duration::from_millis(25), "a quarter is chance");
+        backoff.times = 0;
+        assert_eq!(waits(&mut backoff, None, 0.0), Duration::from_millis(10), "it starts again");
+        assert_eq!(waits(&mut backoff, None, 1.0), Duration::from_millis(25), "a quarter is chance");
     }
 
     #[test]
     fn what_the_array_says_counts() {
-        let (mut shut, now) = (Shut::default(), Instant::now());
+        let (mut backoff, now) = (Backoff::default(), Instant::now());
         let millis = Duration::from_millis;
-        shut.extend(gate().pace(), now, Some(millis(50)), 0.0);
-        assert_eq!(shut.until, Some(now + millis(50)), "not the ten of our own");
-        shut.extend(gate().pace(), now, Some(millis(1)), 0.0);
-        assert_eq!(shut.until, Some(now + millis(50)), "a shorter word does not undo a longer");
-        shut.extend(gate().pace(), now, Some(millis(5000)), 0.0);
-        assert_eq!(shut.until, Some(now + millis(80)), "nobody is left alone for ever");
+        backoff.extend(limiter().limits(), now, Some(millis(50)), 0.0);
+        assert_eq!(backoff.until, Some(now + millis(50)), "not the ten of our own");
+        backoff.extend(limiter().limits(), now, Some(millis(1)), 0.0);
+        assert_eq!(backoff.until, Some(now + millis(50)), "a shorter word does not undo a longer");
+        backoff.extend(limiter().limits(), now, Some(millis(5000)), 0.0);
+        assert_eq!(backoff.until, Some(now + millis(80)), "nobody is left alone for ever");
     }
 
     #[tokio::test]
     async fn who_cannot_get_in_before_the_deadline_does_not_wait() {
-        let gate = Gate::new(Pace { longest_wait: Duration::from_secs(3600), ..Pace::default() });
-        gate.shut(Some(Duration::from_secs(3600)));
-        assert!(gate.enter(far()).now_or_never().expect("at once").is_none());
+        let limiter = RequestLimiter::new(RequestLimits { longest_backoff: Duration::from_secs(3600), ..RequestLimits::default() });
+        limiter.back_off(Some(Duration::from_secs(3600)));
+        assert!(limiter.acquire(far()).now_or_never().expect("at once").is_none());
         let later = Instant::now() + Duration::from_secs(7200);
-        assert!(gate.enter(later).now_or_never().is_none(), "it waits for the array");
+        assert!(limiter.acquire(later).now_or_never().is_none(), "it waits for the array");
     }
 
     #[tokio::test]
     async fn a_good_answer_ends_the_doubling() {
-        let gate = gate();
-        gate.shut(None);
-        gate.good();
-        assert_eq!(gate.shut.lock().expect("unharmed").times, 0);
+        let limiter = limiter();
+        limiter.back_off(None);
+        limiter.reset();
+        assert_eq!(limiter.backoff.lock().expect("unharmed").times, 0);
     }
 
     #[tokio::test]
     async fn each_namespace_gets_its_turn() {
-        let gate = std::sync::Arc::new(gate());
-        let first = gate.enter(far()).await.expect("a place");
+        let limiter = std::sync::Arc::new(limiter());
+        let first = limiter.acquire(far()).await.expect("a slot");
         let order = std::sync::Arc::new(Mutex::new(Vec::new()));
         for party in ["many"; 100].into_iter().chain(["one"]) {
-            let (gate, order) = (std::sync::Arc::clone(&gate), std::sync::Arc::clone(&order));
+            let (limiter, order) = (std::sync::Arc::clone(&limiter), std::sync::Arc::clone(&order));
             tokio::spawn(crate::concurrency::on_behalf(party, async move {
-                let _place = gate.enter(far()).await.expect("a place");
+                let _slot = limiter.acquire(far()).await.expect("a slot");
                 order.lock().expect("unharmed").push(party);
             }));
         }
@@ -199,11 +198,11 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_at_once_than_there_are_places() {
-        let gate = gate();
-        let first = gate.enter(far()).await.expect("a place");
-        assert!(gate.enter(far()).now_or_never().is_none(), "taken");
-        assert!(gate.enter(Instant::now()).await.is_none(), "taken until the deadline");
+        let limiter = limiter();
+        let first = limiter.acquire(far()).await.expect("a slot");
+        assert!(limiter.acquire(far()).now_or_never().is_none(), "taken");
+        assert!(limiter.acquire(Instant::now()).await.is_none(), "taken until the deadline");
         drop(first);
-        assert!(gate.enter(far()).await.is_some());
+        assert!(limiter.acquire(far()).await.is_some());
     }
 }

@@ -1,5 +1,5 @@
-//! Requests to an array: where it is, which version is spoken, how one is let in. Knows no resource but
-//! `arrays`, which tells which array it is.
+//! REST client of one array: address, version, log-in and requests. The only resource that it knows is `arrays`, which
+//! identifies the array.
 
 mod operation;
 mod reply;
@@ -12,64 +12,64 @@ use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use super::bounded::{Few, maybe, maybe_id};
-use super::certificate_error::Distrust;
+use super::bounded::{PageItems, maybe, maybe_id};
+use super::certificate_error::TlsFailure;
 use super::error::{Error, Kind};
 use super::fence::OnlyIf;
 use super::identity::Identity;
-use super::limits::{Gate, Pace};
-use super::session::{Keys, Refused, Session, Sessions, scrub};
+use super::limits::{RequestLimiter, RequestLimits};
+use super::session::{Credentials, RefusedToken, Session, Sessions, scrub};
 use super::token::TokenFile;
 use super::trust::Trust;
 use super::version::Version;
 use crate::contract::management_url;
-pub(super) use operation::Talk;
+pub(super) use operation::Operation;
 use reply::{Read, Reply, message, read, text, wait};
 
-/// Largest answer that is read, in bytes: twice as large as a page of 1,000 objects with all their fields.
+/// Largest response that is read, in bytes: twice the size of a page of 1,000 objects with all their fields.
 const LARGEST_ANSWER: usize = 8 << 20;
-/// Largest answer to what is no list, and largest refusal, in bytes.
+/// Largest response that is not a list, and largest error response, in bytes.
 const LARGEST_WORD: usize = 64 << 10;
-/// Longest text by which a list or a session goes on, in bytes.
+/// Longest continuation token or session token, in bytes.
 const LONGEST_TOKEN: usize = 4096;
 /// Objects on one page of a list.
 const PAGE: &str = "1000";
-/// How often an array is tried in one operation that cannot be reached or does not answer.
+/// Attempts in one operation while the array is unreachable or does not respond.
 const TRIES: u32 = 4;
 
-/// Where an array is, and how it is talked to.
+/// Address and credentials of an array.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// How the storage document calls it.
+    /// The array's name in the storage document.
     pub name: String,
     /// Host name or address of its management interface, with a port when it is not 443.
     pub management: String,
-    /// Where its token is.
+    /// File with its token.
     pub token: TokenFile,
-    /// What its certificate is held against.
+    /// Verification of its certificate.
     pub trust: Trust,
-    /// Its id. When left out, the first one that is seen at the address counts.
+    /// Its id. When left out, the first id that is seen at the address counts.
     pub id: Option<String>,
-    /// How hard it is asked.
-    pub pace: Pace,
+    /// Limits and timeouts of requests.
+    pub limits: RequestLimits,
 }
 
-/// In what the two kinds of array differ before anything has been asked for.
+/// Differences between the REST APIs of the two kinds of array.
 #[derive(Debug)]
 pub(super) struct Dialect {
     /// `FlashBlade` or `FlashArray`.
     pub(super) kind: &'static str,
-    /// What `arrays` says of its operating environment.
+    /// Value of `os` in the resource `arrays`.
     pub(super) os: &'static str,
-    /// Key under which the versions are listed.
+    /// Key of the list of versions.
     pub(super) versions: &'static str,
-    /// Whether log-in and log-out have the version in their path.
+    /// Whether the paths of log-in and log-out contain the version.
     pub(super) versioned_login: bool,
     /// Statuses that may mean that the session has ended.
     pub(super) ended: &'static [StatusCode],
-    /// Oldest version that has what we need.
+    /// Oldest supported version.
     pub(super) oldest: Version,
-    /// Newest version that we are tested with.
+    /// Newest version that pso-gen is tested with.
     pub(super) newest: Version,
 }
 
@@ -80,9 +80,9 @@ pub(super) struct Rest {
     endpoint: Endpoint,
     dialect: &'static Dialect,
     base: Url,
-    gate: Gate,
+    limiter: RequestLimiter,
     sessions: Sessions,
-    refused: Refused,
+    refused: RefusedToken,
     first_seen: OnceLock<String>,
 }
 
@@ -93,14 +93,14 @@ struct Call<'c> {
     path: String,
     query: &'c [(&'c str, &'c str)],
     body: Option<&'c Json>,
-    /// Largest good answer, in bytes.
-    most: usize,
+    /// Largest successful response, in bytes.
+    limit: usize,
 }
 
 #[derive(serde::Deserialize)]
 #[serde(bound = "T: serde::de::DeserializeOwned")]
 struct Page<T> {
-    items: Option<Few<T>>,
+    items: Option<PageItems<T>>,
     continuation_token: Option<String>,
     more_items_remaining: Option<bool>,
 }
@@ -118,42 +118,42 @@ struct ArrayItem {
 }
 
 impl Call<'_> {
-    /// A request with neither query nor body, whose answer is no list.
+    /// Creates a request with neither query nor body, whose response is not a list.
     fn new(method: Method, path: String) -> Self {
-        Self { method, path, query: &[], body: None, most: LARGEST_WORD }
+        Self { method, path, query: &[], body: None, limit: LARGEST_WORD }
     }
 }
 
 impl Rest {
-    /// Returns the REST API at an endpoint; nothing is sent yet. Fails when the address is none.
+    /// Returns the REST API at an endpoint without sending anything. Fails when the address is invalid.
     pub(super) fn new(endpoint: Endpoint, dialect: &'static Dialect) -> Result<Self, Error> {
         let name = Arc::from(endpoint.name.as_str());
         let base = management_url(&endpoint.management)
             .map_err(|cause| Error::new(&name, Kind::Unreachable { cause }))?;
-        let gate = Gate::new(endpoint.pace);
+        let limiter = RequestLimiter::new(endpoint.limits);
         Ok(Self {
             name,
             endpoint,
             dialect,
             base,
-            gate,
+            limiter,
             sessions: Sessions::default(),
-            refused: Refused::default(),
+            refused: RefusedToken::default(),
             first_seen: OnceLock::new(),
         })
     }
 
     /// Begins an operation.
-    pub(super) fn talk<'t>(&'t self, only_if: &'t OnlyIf) -> Talk<'t> {
-        Talk::new(self, only_if, self.gate.pace().patience)
+    pub(super) fn operation<'t>(&'t self, only_if: &'t OnlyIf) -> Operation<'t> {
+        Operation::new(self, only_if, self.limiter.limits().operation_timeout)
     }
 
-    /// Begins one that reads very much.
-    pub(super) fn long_talk<'t>(&'t self, only_if: &'t OnlyIf) -> Talk<'t> {
-        Talk::new(self, only_if, self.gate.pace().list)
+    /// Begins an operation that lists many objects.
+    pub(super) fn long_operation<'t>(&'t self, only_if: &'t OnlyIf) -> Operation<'t> {
+        Operation::new(self, only_if, self.limiter.limits().list_timeout)
     }
 
-    /// Ends the session, if there is one. What the array says to that is of no use.
+    /// Ends the session, if one is open. Ignores the array's response.
     pub(super) async fn log_out(&self) {
         if let Some(session) = self.sessions.take().await {
             self.close(&session).await;
@@ -178,30 +178,30 @@ impl Rest {
         }
     }
 
-    fn client(&self, keys: &Keys) -> Result<reqwest::Client, String> {
+    fn client(&self, credentials: &Credentials) -> Result<reqwest::Client, String> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("pso-gen/", env!("CARGO_PKG_VERSION")))
             .https_only(true)
-            // Neither another address nor a proxy shall ever see a token.
+            // Neither a redirect nor a proxy may get the token.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .retry(reqwest::retry::never())
-            .connect_timeout(self.gate.pace().connect)
-            .timeout(self.gate.pace().request)
-            .pool_max_idle_per_host(self.gate.pace().concurrency);
-        let builder = self.endpoint.trust.apply(builder, keys.authorities.as_deref())?;
+            .connect_timeout(self.limiter.limits().connect_timeout)
+            .timeout(self.limiter.limits().request_timeout)
+            .pool_max_idle_per_host(self.limiter.limits().concurrency);
+        let builder = self.endpoint.trust.apply(builder, credentials.authorities.as_deref())?;
         builder.build().map_err(|error| text(&error))
     }
 
-    async fn keys(&self) -> Result<Keys, Error> {
+    async fn credentials(&self) -> Result<Credentials, Error> {
         let token = self.endpoint.token.read().await;
         let token = token.map_err(|cause| self.error(Kind::NoToken { cause }))?;
         let authorities = self.endpoint.trust.read().await;
         let authorities = authorities.map_err(|cause| self.error(Kind::Untrusted { cause }))?;
-        Ok(Keys { token, authorities })
+        Ok(Credentials { token, authorities })
     }
 
-    /// Sends a request once. Nobody else waits for it than the caller.
+    /// Sends a request once.
     async fn send(
         &self,
         http: &reqwest::Client,
@@ -225,8 +225,8 @@ impl Rest {
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if error.is_connect() || error.is_builder() => {
-                return match Distrust::found_in(&error) {
-                    Some(distrust) => Reply::Untrusted(distrust.told(&self.endpoint.trust)),
+                return match TlsFailure::found_in(&error) {
+                    Some(failure) => Reply::Untrusted(failure.explanation(&self.endpoint.trust)),
                     None => Reply::NotSent(text(&error)),
                 };
             }
@@ -238,15 +238,15 @@ impl Rest {
         };
         let status = response.status();
         let headers = response.headers().clone();
-        let good = status == StatusCode::OK;
-        let most = if good { call.most } else { LARGEST_WORD };
-        let body = match read(response, most).await {
-            Read::Whole(body) if good => return Reply::Good(headers, body),
+        let is_success = status == StatusCode::OK;
+        let limit = if is_success { call.limit } else { LARGEST_WORD };
+        let body = match read(response, limit).await {
+            Read::Whole(body) if is_success => return Reply::Success(headers, body),
             Read::Whole(body) => body,
-            Read::TooLarge if good => {
-                return Reply::TooLarge(format!("the answer has more than {most} bytes"));
+            Read::TooLarge if is_success => {
+                return Reply::TooLarge(format!("the answer has more than {limit} bytes"));
             }
-            // What it is about is said by its status.
+            // The status alone identifies the error.
             Read::TooLarge => Vec::new(),
             Read::Lost(cause) => return Reply::Lost(cause),
         };
@@ -264,28 +264,28 @@ impl Rest {
         }
     }
 
-    /// Logs in: which versions there are, the token, which array it is.
-    async fn open(&self, talk: Talk<'_>) -> Result<Session, Error> {
-        let keys = self.keys().await?;
-        self.refused.check(&keys.token).map_err(|kind| self.error(kind))?;
+    /// Logs in: negotiates the version, sends the token, and identifies the array.
+    async fn open(&self, operation: Operation<'_>) -> Result<Session, Error> {
+        let credentials = self.credentials().await?;
+        self.refused.check(&credentials.token).map_err(|kind| self.error(kind))?;
         let untrusted = |cause| self.error(Kind::Untrusted { cause });
-        let http = self.client(&keys).map_err(untrusted)?;
+        let http = self.client(&credentials).map_err(untrusted)?;
 
         let path = "/api/api_version".to_owned();
         let call = Call::new(Method::GET, path);
-        let (_, body) = talk.persist(&http, None, None, &call, true).await?.good(self)?;
+        let (_, body) = operation.persist(&http, None, None, &call, true).await?.success(self)?;
         let version = self.negotiate(&body)?;
 
         let mut message = String::new();
         for _ in 0..TRIES {
-            let header = self.log_in(talk, &http, version, &keys).await?;
-            let mut session = Session::new(http.clone(), header, version, keys.clone());
-            match self.identify(talk, &session).await? {
+            let header = self.log_in(operation, &http, version, &credentials).await?;
+            let mut session = Session::new(http.clone(), header, version, credentials.clone());
+            match self.identify(operation, &session).await? {
                 Ok(identity) => {
                     session.identity = identity;
                     return Ok(session);
                 }
-                // Ended as soon as it had begun, as happens when an array restarts.
+                // The session ended at once, which happens when an array restarts.
                 Err(ended) => message = ended,
             }
         }
@@ -294,26 +294,26 @@ impl Rest {
 
     async fn log_in(
         &self,
-        talk: Talk<'_>,
+        operation: Operation<'_>,
         http: &reqwest::Client,
         version: Version,
-        keys: &Keys,
+        credentials: &Credentials,
     ) -> Result<HeaderValue, Error> {
-        let mut token = HeaderValue::from_str(keys.token.expose())
+        let mut token = HeaderValue::from_str(credentials.token.expose())
             .map_err(|error| self.error(Kind::NoToken { cause: error.to_string() }))?;
         token.set_sensitive(true);
         let path = self.login_path(version, "login");
         let call = Call::new(Method::POST, path);
-        let (headers, _) = match talk.persist(http, None, Some(&token), &call, true).await? {
+        let (headers, _) = match operation.persist(http, None, Some(&token), &call, true).await? {
             Reply::Ended(message) | Reply::Refused(_, message) => {
-                self.refused.note(&keys.token, &message);
+                self.refused.note(&credentials.token, &message);
                 return Err(self.error(Kind::LoginRefused { message }));
             }
-            other => other.good(self)?,
+            other => other.success(self)?,
         };
         let header = headers.get("x-auth-token").filter(|token| token.len() <= LONGEST_TOKEN);
         let Some(mut header) = header.cloned() else {
-            return Err(self.malformed("a log-in without x-auth-token"));
+            return Err(self.malformed("the log-in response has no x-auth-token"));
         };
         header.set_sensitive(true);
         Ok(header)
@@ -323,9 +323,9 @@ impl Rest {
         let offered: Json =
             serde_json::from_slice(body).map_err(|error| self.malformed(&error.to_string()))?;
         let Some(list) = offered[self.dialect.versions].as_array() else {
-            // The key differs between the kinds, and is the first thing that tells them apart.
+            // The key differs between the kinds of array, so a missing key means another kind.
             return Err(self.error(Kind::Unsupported {
-                needs: format!("at this address is no {}", self.dialect.kind),
+                needs: format!("the system at this address is not a {}", self.dialect.kind),
             }));
         };
         let offered: Vec<String> =
@@ -333,32 +333,34 @@ impl Rest {
         let Dialect { oldest, newest, .. } = *self.dialect;
         Version::negotiate(&offered, oldest, newest).ok_or_else(|| {
             let last = offered.last().map_or("none", String::as_str);
-            let needs = format!("REST {oldest} to {newest} is needed, it has up to {last}");
+            let needs =
+                format!("REST {oldest} to {newest} is required, and the array offers up to {last}");
             self.error(Kind::Unsupported { needs })
         })
     }
 
-    /// Reads which array it is, and fails when it is not the one that it was. What the array says when
-    /// the session has ended is no failure.
+    /// Reads the identity of the array. Fails when it differs from the expected one. When the session has ended,
+    /// returns the array's message as the inner error.
     async fn identify(
         &self,
-        talk: Talk<'_>,
+        operation: Operation<'_>,
         session: &Session,
     ) -> Result<Result<Identity, String>, Error> {
         let path = format!("/api/{}/arrays", session.version);
         let call = Call::new(Method::GET, path);
-        let reply = talk.persist(&session.http, Some(session), None, &call, true).await?;
+        let reply = operation.persist(&session.http, Some(session), None, &call, true).await?;
         if let Reply::Ended(message) = reply {
             return Ok(Err(message));
         }
-        let (_, body) = reply.good(self)?;
+        let (_, body) = reply.success(self)?;
         let page: Page<ArrayItem> = self.parse(&body)?;
         let mut items = page.items.map(|items| items.0).unwrap_or_default();
         let Some(ArrayItem { id: Some(id), name, os, version }) = items.pop() else {
-            return Err(self.malformed("`arrays` without an id"));
+            return Err(self.malformed("`arrays` has no id"));
         };
         if os.as_ref().is_some_and(|os| os != self.dialect.os) {
-            let needs = format!("this is no {}, but {}", self.dialect.kind, os.unwrap_or_default());
+            let needs =
+                format!("this is not a {}, but {}", self.dialect.kind, os.unwrap_or_default());
             return Err(self.error(Kind::Unsupported { needs }));
         }
         let expected = match &self.endpoint.id {
@@ -386,13 +388,13 @@ impl Rest {
     }
 }
 
-/// Returns a filter for objects of which a field is a text; `*` in it stands for any characters.
+/// Returns a filter for objects whose field equals a text; `*` in it matches any characters.
 pub(super) fn quoted(field: &str, text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace('\'', "\\'");
     format!("{field}='{text}'")
 }
 
-/// Returns a filter for objects of which a field is one of some texts.
+/// Returns a filter for objects whose field equals one of several texts.
 pub(super) fn one_of(field: &str, texts: &[String]) -> String {
     let texts = texts.iter().map(|text| quoted("", text).split_off(1));
     format!("{field}=({})", texts.collect::<Vec<_>>().join(","))

@@ -1,4 +1,5 @@
-//! One session with an array for all who talk to it: whoever finds it ended logs in, the others wait.
+//! The session with an array, shared by all its operations: the first operation that finds it ended logs in, and the
+//! others wait.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,31 +15,31 @@ use super::token::Token;
 use super::version::Version;
 use crate::sanitize;
 
-/// How long a token that was refused is not tried again: arrays lock users out.
+/// Time for which a rejected token is not tried again: arrays lock users out.
 const AFTER_REFUSAL: Duration = Duration::from_secs(30);
 
-/// A session, and what was learned when it began.
+/// A session, with the data that was read at log-in.
 #[derive(Debug)]
 pub(super) struct Session {
-    /// Sends requests, with the authorities that were in the file then.
+    /// HTTP client, with the authorities that the file contained at log-in.
     pub(super) http: reqwest::Client,
     /// Header `x-auth-token`. Marked sensitive, so that `Debug` does not show it.
     pub(super) header: HeaderValue,
-    /// The version that all requests have in their path.
+    /// The REST version in the path of all requests.
     pub(super) version: Version,
-    /// Which array it is.
+    /// The identity of the array.
     pub(super) identity: Identity,
-    /// What the files held.
-    pub(super) keys: Keys,
-    looked: Mutex<Instant>,
+    /// The contents of the files at log-in.
+    pub(super) credentials: Credentials,
+    checked: Mutex<Instant>,
 }
 
-/// What is needed to reach an array and be let in.
+/// The contents of the files that are needed to connect and log in.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Keys {
+pub(super) struct Credentials {
     /// The token.
     pub(super) token: Token,
-    /// The file of authorities.
+    /// Contents of the file of authorities.
     pub(super) authorities: Option<Vec<u8>>,
 }
 
@@ -47,30 +48,29 @@ impl Session {
         http: reqwest::Client,
         header: HeaderValue,
         version: Version,
-        keys: Keys,
+        credentials: Credentials,
     ) -> Self {
         let identity = Identity::default();
-        Self { http, header, version, identity, keys, looked: Mutex::new(Instant::now()) }
+        Self { http, header, version, identity, credentials, checked: Mutex::new(Instant::now()) }
     }
 
-    /// Returns whether it is time to look at the files again; true for one caller each time.
-    pub(super) fn is_to_be_looked_at(&self, every: Duration) -> bool {
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = looked.elapsed() >= every;
+    /// Returns whether the files are due for another check. Returns true to one caller per interval.
+    pub(super) fn is_check_due(&self, every: Duration) -> bool {
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = checked.elapsed() >= every;
         if due {
-            *looked = Instant::now();
+            *checked = Instant::now();
         }
         due
     }
 
-    /// Returns a text without what nobody may see, in case an array repeats it.
+    /// Removes the token and the session from a text, in case an array repeats them.
     pub(super) fn scrub(&self, text: &str) -> String {
-        scrub(text, &[self.keys.token.expose(), self.header.to_str().unwrap_or_default()])
+        scrub(text, &[self.credentials.token.expose(), self.header.to_str().unwrap_or_default()])
     }
 }
 
-/// Returns a text without some secrets, on one line, and not too long. Of one that is much longer, only the
-/// beginning is looked at.
+/// Removes secrets from a text, puts it on one line and shortens it. Of a long text, only the beginning is processed.
 pub(super) fn scrub(text: &str, secrets: &[&str]) -> String {
     const WINDOW: usize = 4096;
     let mut end = text.len().min(WINDOW);
@@ -81,7 +81,7 @@ pub(super) fn scrub(text: &str, secrets: &[&str]) -> String {
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         window = window.replace(secret, "[hidden]");
         if end < text.len() {
-            // What was cut may be the rest of a secret.
+            // The cut may have left the beginning of a secret.
             let cut = (1..secret.len()).rev().find(|cut| {
                 secret.get(..*cut).is_some_and(|beginning| window.ends_with(beginning))
             });
@@ -91,71 +91,71 @@ pub(super) fn scrub(text: &str, secrets: &[&str]) -> String {
     sanitize::line(&window, sanitize::LONGEST)
 }
 
-/// The session of an array, if there is one.
+/// The session of an array, if one is open.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    now: tokio::sync::Mutex<Now>,
-    /// Counts log-ins that were tried, so that those who waited for one share what came of it.
+    current: tokio::sync::Mutex<Current>,
+    /// Counts log-in attempts, so that operations that waited for one share its result.
     tries: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Now {
+struct Current {
     session: Option<Arc<Session>>,
     failure: Option<Error>,
 }
 
 impl Sessions {
-    /// Returns the session; opens one when there is none, or only one that has ended.
+    /// Returns the session. Opens one when there is none, or when `ended` is the current one.
     pub(super) async fn get(
         &self,
         ended: Option<&Arc<Session>>,
         open: impl Future<Output = Result<Session, Error>>,
     ) -> Result<Arc<Session>, Error> {
         let tries = self.tries.load(Ordering::Acquire);
-        let mut now = self.now.lock().await;
-        if let Some(session) = &now.session
+        let mut current = self.current.lock().await;
+        if let Some(session) = &current.session
             && ended.is_none_or(|ended| !Arc::ptr_eq(ended, session))
         {
             return Ok(Arc::clone(session));
         }
         if self.tries.load(Ordering::Acquire) != tries
-            && let Some(failure) = &now.failure
+            && let Some(failure) = &current.failure
         {
             return Err(failure.clone());
         }
-        now.session = None;
+        current.session = None;
         let opened = open.await;
         self.tries.fetch_add(1, Ordering::AcqRel);
         match opened {
             Ok(session) => {
                 let session = Arc::new(session);
-                now.session = Some(Arc::clone(&session));
-                now.failure = None;
+                current.session = Some(Arc::clone(&session));
+                current.failure = None;
                 Ok(session)
             }
             Err(error) => {
-                now.failure = Some(error.clone());
+                current.failure = Some(error.clone());
                 Err(error)
             }
         }
     }
 
-    /// Takes the session away, if there is one.
+    /// Removes and returns the session, if one is open.
     pub(super) async fn take(&self) -> Option<Arc<Session>> {
-        self.now.lock().await.session.take()
+        self.current.lock().await.session.take()
     }
 }
 
-/// Tokens that an array has refused.
+/// The token that an array has rejected last.
 #[derive(Debug, Default)]
-pub(super) struct Refused(Mutex<Option<(Token, Instant, String)>>);
+pub(super) struct RefusedToken(Mutex<Option<(Token, Instant, String)>>);
 
-impl Refused {
-    /// Fails with what the array said, when it has refused this very token a short while ago.
+impl RefusedToken {
+    /// Fails with the array's message if the array has rejected this token a short while ago.
     pub(super) fn check(&self, token: &Token) -> Result<(), Kind> {
-        let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*refused {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
             Some((old, at, message)) if old == token && at.elapsed() < AFTER_REFUSAL => {
                 Err(Kind::LoginRefused { message: message.clone() })
             }
@@ -163,7 +163,7 @@ impl Refused {
         }
     }
 
-    /// Notes that the array has refused a token.
+    /// Records that the array has rejected a token.
     pub(super) fn note(&self, token: &Token, message: &str) {
         let noted = Some((token.clone(), Instant::now(), message.to_owned()));
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = noted;
@@ -179,7 +179,7 @@ mod tests {
         let text = scrub("no T-123 for\nsession-9: T-123", &["T-123", "session-9", ""]);
         assert_eq!(text, "no [hidden] for [hidden]: [hidden]");
         assert_eq!(scrub(&"ä".repeat(400), &[]).chars().count(), 301);
-        // A secret at the end of what is looked at, however much becomes short by hiding.
+        // A secret at the end of the window, however much the scrubbing shortens the text.
         let secret = "T-".to_owned() + &"9".repeat(1000);
         let all = scrub(&format!("{secret} ").repeat(1000), &[&secret]);
         assert!(!all.contains("T-") && all.starts_with("[hidden] [hidden]"), "{all}");

@@ -1,46 +1,47 @@
-//! Snapshots, which both arrays have in nearly the same form.
+//! Snapshots, which both arrays represent in nearly the same form.
 
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::bounded::{id, maybe, maybe_id, word};
-use super::convergence::{Goal, Start, reach};
+use super::convergence::{DesiredState, Start, converge};
 use super::error::{Error, Kind};
-use super::rest::{Rest, Talk, quoted};
+use super::rest::{Operation, Rest, quoted};
 use crate::contract::{Snapshot, SnapshotSuffix, VolumeId};
 
-/// The snapshots of one kind of array.
+/// The snapshot resource of one kind of array.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SnapshotResource {
-    /// Where they are.
+    /// Path of the resource.
     pub(super) resource: &'static str,
-    /// Field that refers to the volume.
+    /// Name of the field that refers to the volume.
     pub(super) of: &'static str,
 }
 
 impl SnapshotResource {
-    /// Takes a snapshot, or finds the one of that name.
+    /// Takes a snapshot, or returns the existing one of that name.
     pub(super) async fn take(
         self,
         rest: &Rest,
-        talk: Talk<'_>,
+        operation: Operation<'_>,
         volume: &VolumeId,
         suffix: &SnapshotSuffix,
     ) -> Result<Snapshot, Error> {
-        let goal = Taken { kind: self, rest, talk, volume, suffix };
-        let taken = reach(&goal, Start::Nothing).await?.ok_or_else(|| goal.unmoved())?;
+        let state = TakeSnapshot { kind: self, rest, operation, volume, suffix };
+        let taken =
+            converge(&state, Start::AssumeAbsent).await?.ok_or_else(|| state.not_applied())?;
         Ok(taken.snapshot())
     }
 
     /// Returns a volume's snapshots.
     pub(super) async fn of(
         self,
-        talk: Talk<'_>,
+        operation: Operation<'_>,
         volume: &VolumeId,
     ) -> Result<Vec<Snapshot>, Error> {
         let filter = quoted(&format!("{}.id", self.of), &volume.id);
-        let all: Vec<Item> = talk.list(self.resource, &[("filter", &filter)]).await?;
+        let all: Vec<Item> = operation.list(self.resource, &[("filter", &filter)]).await?;
         let mut all: Vec<Snapshot> = all.into_iter().map(Item::snapshot).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all.dedup_by(|a, b| a.id == b.id);
@@ -51,34 +52,34 @@ impl SnapshotResource {
     pub(super) async fn destroy(
         self,
         rest: &Rest,
-        talk: Talk<'_>,
+        operation: Operation<'_>,
         snapshot: &Snapshot,
     ) -> Result<(), Error> {
-        let goal = Ended { kind: self, rest, talk, snapshot };
-        reach(&goal, Start::Reading).await.map(drop)
+        let state = DestroySnapshot { kind: self, rest, operation, snapshot };
+        converge(&state, Start::Read).await.map(drop)
     }
 
-    async fn find(self, talk: Talk<'_>, filter: &str) -> Result<Option<Item>, Error> {
-        talk.find(self.resource, filter).await
+    async fn find(self, operation: Operation<'_>, filter: &str) -> Result<Option<Item>, Error> {
+        operation.find(self.resource, filter).await
     }
 
     async fn set_destroyed(
         self,
-        talk: Talk<'_>,
+        operation: Operation<'_>,
         id: &str,
         destroyed: bool,
     ) -> Result<Option<Item>, Error> {
         let body = json!({ "destroyed": destroyed });
         let mut items =
-            talk.change(Method::PATCH, self.resource, &[("ids", id)], Some(&body)).await?;
+            operation.change(Method::PATCH, self.resource, &[("ids", id)], Some(&body)).await?;
         Ok(items.pop())
     }
 }
 
-struct Taken<'a> {
+struct TakeSnapshot<'a> {
     kind: SnapshotResource,
     rest: &'a Rest,
-    talk: Talk<'a>,
+    operation: Operation<'a>,
     volume: &'a VolumeId,
     suffix: &'a SnapshotSuffix,
 }
@@ -86,78 +87,83 @@ struct Taken<'a> {
 #[derive(Debug, Clone, PartialEq)]
 enum Step {
     Take,
-    /// The one with an id.
+    /// Recovers the snapshot with this id.
     Recover(String),
 }
 
-impl Taken<'_> {
+impl TakeSnapshot<'_> {
     fn name(&self) -> String {
         format!("{}.{}", self.volume.name, self.suffix)
     }
 }
 
-impl Goal for Taken<'_> {
+impl DesiredState for TakeSnapshot<'_> {
     type Object = Item;
     type Step = Step;
 
     async fn read(&self) -> Result<Option<Item>, Error> {
-        self.kind.find(self.talk, &quoted("name", &self.name())).await
+        self.kind.find(self.operation, &quoted("name", &self.name())).await
     }
 
-    fn next(&self, there: Option<&Item>) -> Result<Option<Step>, Error> {
-        let Some(there) = there else { return Ok(Some(Step::Take)) };
-        if there.volume().is_some_and(|volume| volume.id.as_ref() != Some(&self.volume.id)) {
-            let why = "it is of another volume of that name".to_owned();
+    fn next_step(&self, current: Option<&Item>) -> Result<Option<Step>, Error> {
+        let Some(current) = current else { return Ok(Some(Step::Take)) };
+        if current.volume().is_some_and(|volume| volume.id.as_ref() != Some(&self.volume.id)) {
+            let why = "it belongs to another volume of that name".to_owned();
             return Err(self.rest.error(Kind::NotOurs { name: self.name(), why }));
         }
-        Ok((there.destroyed == Some(true)).then(|| Step::Recover(there.id.clone())))
+        Ok((current.destroyed == Some(true)).then(|| Step::Recover(current.id.clone())))
     }
 
-    async fn take(&self, step: &Step) -> Result<Option<Item>, Error> {
+    async fn apply(&self, step: &Step) -> Result<Option<Item>, Error> {
         match step {
-            Step::Recover(id) => self.kind.set_destroyed(self.talk, id, false).await,
+            Step::Recover(id) => self.kind.set_destroyed(self.operation, id, false).await,
             Step::Take => {
                 let body = json!({"suffix": self.suffix.to_string()});
                 let query = [("source_ids", self.volume.id.as_str())];
                 let resource = self.kind.resource;
                 let mut taken =
-                    self.talk.change(Method::POST, resource, &query, Some(&body)).await?;
+                    self.operation.change(Method::POST, resource, &query, Some(&body)).await?;
                 Ok(taken.pop())
             }
         }
     }
 
-    fn unmoved(&self) -> Error {
-        self.rest.malformed(&format!("{} is said to be taken, and is not there", self.name()))
+    fn not_applied(&self) -> Error {
+        self.rest.malformed(&format!(
+            "the array reported that {} was taken, but it does not exist",
+            self.name()
+        ))
     }
 }
 
-struct Ended<'a> {
+struct DestroySnapshot<'a> {
     kind: SnapshotResource,
     rest: &'a Rest,
-    talk: Talk<'a>,
+    operation: Operation<'a>,
     snapshot: &'a Snapshot,
 }
 
-impl Goal for Ended<'_> {
+impl DesiredState for DestroySnapshot<'_> {
     type Object = Item;
     type Step = ();
 
     async fn read(&self) -> Result<Option<Item>, Error> {
-        self.kind.find(self.talk, &quoted("id", &self.snapshot.id)).await
+        self.kind.find(self.operation, &quoted("id", &self.snapshot.id)).await
     }
 
-    fn next(&self, there: Option<&Item>) -> Result<Option<()>, Error> {
-        Ok(there.and_then(|there| (there.destroyed != Some(true)).then_some(())))
+    fn next_step(&self, current: Option<&Item>) -> Result<Option<()>, Error> {
+        Ok(current.and_then(|current| (current.destroyed != Some(true)).then_some(())))
     }
 
-    async fn take(&self, (): &()) -> Result<Option<Item>, Error> {
-        self.kind.set_destroyed(self.talk, &self.snapshot.id, true).await
+    async fn apply(&self, (): &()) -> Result<Option<Item>, Error> {
+        self.kind.set_destroyed(self.operation, &self.snapshot.id, true).await
     }
 
-    fn unmoved(&self) -> Error {
+    fn not_applied(&self) -> Error {
         let name = &self.snapshot.name;
-        self.rest.malformed(&format!("{name} is said to be destroyed, and is not"))
+        self.rest.malformed(&format!(
+            "the array reported that {name} was destroyed, but it still exists"
+        ))
     }
 }
 
@@ -172,7 +178,7 @@ struct Item {
     provisioned: Option<u64>,
     /// A FlashBlade's reference to the file system.
     owner: Option<Reference>,
-    /// A FlashArray's reference to the volume; a FlashBlade's to the file system of another array, too.
+    /// A FlashArray's reference to the volume. On a FlashBlade it also refers to the file system of another array.
     source: Option<Reference>,
 }
 

@@ -1,20 +1,20 @@
-//! An array's API token, from a file. It is never shown: not by `Debug`, not in an error.
+//! Reads an array's API token from a file. Neither `Debug` nor an error shows the token.
 
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Largest token file, in bytes: whatever is larger is none.
+/// Largest token file, in bytes. A larger file does not contain a token.
 const LARGEST: usize = 4096;
 
-/// Where an array's API token is. The file is read again for every login, and looked at while a session
-/// lasts, so that a new token is taken without a restart.
+/// The file with an array's API token. The client reads it for every log-in, and checks it while a session lasts, so
+/// that a new token takes effect without a restart.
 #[derive(Debug, Clone)]
 pub struct TokenFile {
     path: PathBuf,
 }
 
-/// A token that was read.
+/// A token read from a file.
 #[derive(Debug, Clone)]
 pub(super) struct Token(SecretString);
 
@@ -29,30 +29,32 @@ impl TokenFile {
         &self.path
     }
 
-    /// Reads the token; white space round it does not count. Errors tell the path and what is wrong,
-    /// nothing of what is in it.
+    /// Reads the token without surrounding white space.
+    ///
+    /// # Errors
+    /// Returns the path and the reason, and nothing of the file's contents.
     pub(super) async fn read(&self) -> Result<Token, String> {
-        let told = |why: &str| format!("{}: {why}", self.path.display());
+        let failure = |why: &str| format!("{}: {why}", self.path.display());
         let text = tokio::fs::read(&self.path).await;
-        let text = text.map_err(|error| told(&error.kind().to_string()))?;
+        let text = text.map_err(|error| failure(&error.kind().to_string()))?;
         if text.len() > LARGEST {
-            return Err(told("too large for a token"));
+            return Err(failure("too large for a token"));
         }
-        let text = String::from_utf8(text).map_err(|_| told("not text"))?;
+        let text = String::from_utf8(text).map_err(|_| failure("not text"))?;
         let token = text.trim();
         if token.is_empty() {
-            return Err(told("empty"));
+            return Err(failure("empty"));
         }
-        // Anything else would be a header that cannot be sent.
+        // Other bytes cannot be sent in a header.
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(told("not one word"));
+            return Err(failure("not one word"));
         }
         Ok(Token(token.into()))
     }
 }
 
 impl Token {
-    /// Returns the token itself, for the header of a login and to keep it out of texts.
+    /// Returns the token itself, for the header of a log-in and for scrubbing it from texts.
     pub(super) fn expose(&self) -> &str {
         self.0.expose_secret()
     }

@@ -1,4 +1,4 @@
-//! What an array's certificate is held against. There is no way to hold it against nothing.
+//! Verification of an array's certificate. There is no option to skip it.
 
 use crate::contract::certificate_pin;
 use std::path::PathBuf;
@@ -16,25 +16,24 @@ use rustls::{
 };
 use sha2::{Digest as _, Sha256};
 
-/// Whom an array's certificate must come from.
+/// The trust anchor for an array's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
-    /// One of the authorities that the machine trusts.
+    /// The authorities that the machine trusts.
     System,
-    /// One of the authorities in a PEM file, and no other.
+    /// The authorities in a PEM file, and no others.
     Ca(PathBuf),
-    /// The holder of one key, whatever name and date the certificate has: SHA-256 of its
-    /// `SubjectPublicKeyInfo`.
+    /// One public key, whatever name and dates the certificate has: the SHA-256 of its `SubjectPublicKeyInfo`.
     Pin([u8; 32]),
 }
 
 impl Trust {
-    /// Returns a pin from `sha256:` and 64 hexadecimal digits.
+    /// Parses a pin: `sha256:` and 64 hexadecimal digits.
     pub fn pin(text: &str) -> Option<Self> {
         certificate_pin(text).map(Self::Pin)
     }
 
-    /// Reads the file of authorities, if there is one.
+    /// Reads the file of authorities, if one is configured.
     pub(super) async fn read(&self) -> Result<Option<Vec<u8>>, String> {
         let Self::Ca(path) = self else { return Ok(None) };
         let text = tokio::fs::read(path).await;
@@ -43,7 +42,7 @@ impl Trust {
         })
     }
 
-    /// Sets what certificates are held against; `authorities` is what [`Self::read`] returned.
+    /// Configures certificate verification. `authorities` is the result of [`Self::read`].
     pub(super) fn apply(
         &self,
         builder: ClientBuilder,
@@ -59,7 +58,7 @@ impl Trust {
                     .map_err(|error| error.to_string())?
             }
             (_, None) => {
-                // An error only says that somebody has done it before, which is as good.
+                // It fails if a provider is already installed, which is fine.
                 let _ = ring::default_provider().install_default();
                 return Ok(builder);
             }
@@ -74,10 +73,10 @@ impl Trust {
     }
 }
 
-const NO_PEM: &str = "the file `ca` is no PEM file with certificates; write there the certificate of the \
-    authority that signed the array's, from `-----BEGIN CERTIFICATE-----` on";
+const NO_PEM: &str = "the file `ca` is not a PEM file with certificates; put the certificate of the authority \
+    there that signed the array's certificate, from `-----BEGIN CERTIFICATE-----` on";
 const NO_CERTIFICATE: &str =
-    "a certificate in the file `ca` cannot be read; export it from the authority again, as PEM";
+    "a certificate in the file `ca` cannot be parsed; export it from the authority again, as PEM";
 
 fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
@@ -88,7 +87,7 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     if roots.is_empty() { Err(NO_PEM.to_owned()) } else { Ok(roots) }
 }
 
-/// Takes the holder of one key for the array, as `known_hosts` does for SSH.
+/// Accepts only the holder of one key, as `known_hosts` does for SSH.
 #[derive(Debug)]
 struct Pinned {
     pin: [u8; 32],

@@ -1,4 +1,4 @@
-//! REST versions: which ones we speak, and which one an array and we agree on.
+//! REST versions: those that pso-gen supports, and the one that it uses with an array.
 
 use std::fmt;
 
@@ -17,8 +17,7 @@ impl Version {
         text.strip_prefix("2.")?.parse().ok().map(Self)
     }
 
-    /// Returns the newest version that an array offers and that is neither older nor newer than what
-    /// we are tested with.
+    /// Returns the newest version that an array offers within the tested range from `oldest` to `newest`, or `None`.
     pub(super) fn negotiate(offered: &[String], oldest: Self, newest: Self) -> Option<Self> {
         let known = offered.iter().filter_map(|text| Self::parse(text));
         known.filter(|version| (oldest..=newest).contains(version)).max()

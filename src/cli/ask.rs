@@ -1,4 +1,4 @@
-//! Questions to a person at a terminal, each asked until its answer fits. Knows nothing of apps.
+//! Asks questions on a terminal, and repeats each until the answer is valid. Knows nothing about apps.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -6,19 +6,19 @@ use super::{Trouble, out};
 use crate::compiler::diagnostic::nearest;
 use crate::compiler::spec::{Format, repair};
 
-/// Asks on a terminal; elsewhere, every answer is its default.
+/// Asks on a terminal. Without one, every answer is the default.
 pub(super) struct Answers {
-    /// Whether there is a person to ask.
+    /// Whether a terminal is available.
     pub(super) asks: bool,
 }
 
 impl Answers {
-    /// Returns one that asks when standard input and standard error are a terminal.
+    /// Returns an instance that asks when standard input and standard error are terminals.
     pub(super) fn of_terminal() -> Self {
         Self { asks: io::stdin().is_terminal() && io::stderr().is_terminal() }
     }
 
-    /// Asks a question until the answer has the format; an empty answer takes the default.
+    /// Asks until the answer has the format. An empty answer means the default.
     pub(super) fn ask(
         &self,
         what: &str,
@@ -34,7 +34,7 @@ impl Answers {
         })
     }
 
-    /// Asks a question until the answer is one of some words, in any case.
+    /// Asks until the answer is one of the words, in any case.
     pub(super) fn choose(
         &self,
         what: &str,
@@ -62,22 +62,22 @@ impl Answers {
         if !self.asks {
             return Ok(default.map(str::to_owned));
         }
-        asked(&mut io::stdin().lock(), &mut out::words, what, default, read)
+        ask_until_valid(&mut io::stdin().lock(), &mut out::words, what, default, read)
             .map_err(|source| Trouble::Read { path: "<stdin>".to_owned(), source })
     }
 }
 
-/// Asks until an answer can be read, or there are none any more.
-fn asked(
+/// Asks until an answer can be parsed, or the input ends.
+fn ask_until_valid(
     answers: &mut dyn BufRead,
-    say: &mut dyn FnMut(&str),
+    output: &mut dyn FnMut(&str),
     what: &str,
     default: Option<&str>,
     read: impl Fn(&str) -> Result<String, String>,
 ) -> io::Result<Option<String>> {
     let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
     loop {
-        say(&format!("{what}{shown}: "));
+        output(&format!("{what}{shown}: "));
         let mut line = String::new();
         let is_end = answers.read_line(&mut line)? == 0;
         let answer = line.trim();
@@ -87,7 +87,7 @@ fn asked(
         match read(answer) {
             Ok(answer) => return Ok(Some(answer)),
             Err(_) if is_end => return Ok(None),
-            Err(why) => say(&format!("  {why}\n")),
+            Err(why) => output(&format!("  {why}\n")),
         }
     }
 }
@@ -97,20 +97,25 @@ mod tests {
     use super::*;
 
     fn answered(lines: &str, default: Option<&str>) -> (Option<String>, String) {
-        let mut said = String::new();
+        let mut output = String::new();
         let read = |answer: &str| {
             if answer == "right" { Ok(answer.to_owned()) } else { Err("expected right".to_owned()) }
         };
-        let answer =
-            asked(&mut lines.as_bytes(), &mut |text| said.push_str(text), "Which", default, read);
-        (answer.expect("read"), said)
+        let answer = ask_until_valid(
+            &mut lines.as_bytes(),
+            &mut |text| output.push_str(text),
+            "Which",
+            default,
+            read,
+        );
+        (answer.expect("read"), output)
     }
 
     #[test]
     fn a_wrong_answer_is_asked_for_again() {
-        let (answer, said) = answered("wrong\n\nright\n", None);
+        let (answer, output) = answered("wrong\n\nright\n", None);
         assert_eq!(answer.as_deref(), Some("right"));
-        assert_eq!(said, "Which:   expected right\nWhich:   expected right\nWhich: ");
+        assert_eq!(output, "Which:   expected right\nWhich:   expected right\nWhich: ");
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! A folder and what is below it, reached step by step without following a link: a link that lies in a
-//! folder leads nobody out of it, neither who reads there nor who writes.
+//! Accesses a folder and its contents step by step without following links: a link inside the folder can redirect
+//! neither reads nor writes to a place outside.
 //!
-//! The folder itself is named by the user, and may be a link. Everything below comes from files, from an
-//! index, from Git: each step is opened relative to the folder before it, so that a step which becomes a link
-//! in the meantime is refused as well.
+//! The user names the folder itself, which may be a link. All paths below come from files, from an index, or from Git.
+//! Each step is opened relative to the folder before it, so that a step that becomes a link in the meantime is refused
+//! as well.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -16,14 +16,14 @@ use rustix::io::Errno;
 use super::Trouble;
 use super::path::shown;
 
-/// The file that is being written; it is moved to its place when it is whole.
+/// Name of a file while it is being written; the complete file is renamed.
 pub(super) const PART: &str = ".pso-gen.part";
 
 /// An open folder.
 #[derive(Debug)]
 pub(super) struct Below {
     folder: OwnedFd,
-    /// How it is named to people.
+    /// Its name for display.
     name: PathBuf,
 }
 
@@ -36,14 +36,14 @@ impl Below {
         Ok(Self { folder: opened, name: folder.to_owned() })
     }
 
-    /// Opens a folder that the user has named, and makes it if need be.
+    /// Opens a folder that the user has named, and creates it if necessary.
     pub(super) fn made(folder: &Path) -> Result<Self, Trouble> {
         fs::create_dir_all(folder)
             .map_err(|source| Trouble::Write { path: shown(folder), source })?;
         Self::open(folder)
     }
 
-    /// Returns the folder at a path below, made if need be.
+    /// Returns the folder at a path below, and creates it if necessary.
     pub(super) fn made_folder(&self, path: &Path) -> Result<Self, Trouble> {
         self.descend(path, true)?.ok_or_else(|| write(&self.name.join(path), Errno::NOENT))
     }
@@ -78,10 +78,11 @@ impl Below {
         Ok(Self { folder, name: self.name.clone() })
     }
 
-    /// Opens the regular file at a path below; nothing when there is none, a link for example.
+    /// Opens the regular file at a path below. Returns `None` when the path is missing or not a regular file, such as a
+    /// link.
     pub(super) fn file(&self, path: &Path) -> Result<Option<File>, Trouble> {
         let Some((folder, name)) = self.around(path)? else { return Ok(None) };
-        // A pipe without a writer would wait for one.
+        // Opening a pipe without a writer would block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&folder.folder, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
@@ -93,7 +94,7 @@ impl Below {
         Ok(is_file.then_some(file))
     }
 
-    /// Reads the regular file at a path below, at most so many bytes; nothing when there is none.
+    /// Reads up to `most` bytes of the regular file at a path below. Returns `None` when there is no such file.
     pub(super) fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>, Trouble> {
         let Some(file) = self.file(path)? else { return Ok(None) };
         let mut bytes = Vec::new();
@@ -102,20 +103,20 @@ impl Below {
         Ok(Some(bytes))
     }
 
-    /// Takes away the file or link at a path below.
+    /// Deletes the file or link at a path below.
     pub(super) fn delete(&self, path: &Path) -> Result<(), Trouble> {
         let Some((folder, name)) = self.around(path)? else { return Ok(()) };
         rustix::fs::unlinkat(&folder.folder, name, AtFlags::empty())
             .map_err(|error| write(&self.name.join(path), error))
     }
 
-    /// Takes away the file or link at a path below, and then the folders that are empty by that.
+    /// Deletes the file or link at a path below, and the folders that become empty by that.
     pub(super) fn remove(&self, path: &Path) -> Result<(), Trouble> {
         self.delete(path)?;
         self.remove_empty_around(path)
     }
 
-    /// Removes the folders on the way to a path below that are empty, the innermost first.
+    /// Removes the empty folders on the way to a path below, the innermost first.
     pub(super) fn remove_empty_around(&self, path: &Path) -> Result<(), Trouble> {
         for folder in path.ancestors().skip(1).filter(|folder| *folder != Path::new("")) {
             let Some((around, name)) = self.around(folder)? else { break };
@@ -126,10 +127,10 @@ impl Below {
         Ok(())
     }
 
-    /// Writes a file in this folder, which takes the place of what has its name: a link there is replaced,
-    /// not written through. `mode` as in chmod(2).
+    /// Writes a file in this folder and replaces an existing one of this name. An existing link is replaced, and not
+    /// written through. `mode` as in chmod(2).
     pub(super) fn replace(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
-        // One that was killed has left it.
+        // An aborted run may have left one.
         self.unlink(PART)?;
         self.write_new(PART, bytes, mode)?;
         let placed = self.place(PART, self, name);
@@ -139,13 +140,13 @@ impl Below {
         placed
     }
 
-    /// Moves a file of this folder to a name in another one, over the file or link that has that name.
+    /// Moves a file of this folder to a name in another folder, and replaces an existing file or link.
     pub(super) fn place(&self, file: &str, folder: &Self, name: &str) -> Result<(), Trouble> {
         rustix::fs::renameat(&self.folder, one_step(file)?, &folder.folder, one_step(name)?)
             .map_err(|error| write(&folder.name.join(name), error))
     }
 
-    /// Removes the file or link of this name in this folder, if there is one.
+    /// Removes the file or link with this name in this folder, if it exists.
     pub(super) fn unlink(&self, name: &str) -> Result<(), Trouble> {
         match rustix::fs::unlinkat(&self.folder, one_step(name)?, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -153,13 +154,13 @@ impl Below {
         }
     }
 
-    /// Removes the folder of this name in this folder, if it is empty.
+    /// Removes the folder with this name in this folder, if it is empty.
     pub(super) fn remove_empty(&self, name: &str) -> Result<(), Trouble> {
         rustix::fs::unlinkat(&self.folder, one_step(name)?, AtFlags::REMOVEDIR)
             .map_err(|error| write(&self.name.join(name), error))
     }
 
-    /// Returns the names in this folder, each with whether it is a folder; links are not followed.
+    /// Returns the names in this folder, each with whether it is a folder. Links are not followed.
     pub(super) fn names(&self) -> Result<Vec<(String, bool)>, Trouble> {
         let failed = |error| read(&self.name, error);
         let mut names = Vec::new();
@@ -174,15 +175,15 @@ impl Below {
         Ok(names)
     }
 
-    /// Reserves this folder for this process until the value is dropped, or the process ends. Returns whether no
-    /// other process has reserved it; a file system without locks reserves nothing.
+    /// Reserves this folder for this process until the value is dropped or the process ends. Returns false when another
+    /// process has reserved it. On a file system without locks it returns true.
     pub(super) fn reserve(&self) -> bool {
         let asked = rustix::fs::flock(&self.folder, FlockOperation::NonBlockingLockExclusive);
         asked != Err(Errno::WOULDBLOCK)
     }
 
-    /// Checks that a file can be moved to a path below: no step on the way is a file, and the last one is no
-    /// folder. Makes nothing.
+    /// Checks that a file can be moved to a path below: no step on the way is a file, and the last one is not a folder.
+    /// Creates nothing.
     pub(super) fn fits(&self, path: &Path) -> Result<(), Trouble> {
         let steps = steps(path)?;
         let Some((last, before)) = steps.split_last() else { return Err(outside(path)) };
@@ -209,7 +210,7 @@ impl Below {
         self.write_new(name, bytes, 0o666)
     }
 
-    /// Makes a folder in this one that its owner alone may write to, or opens the one that is there.
+    /// Creates a folder in this one that only its owner can write to, or opens the existing one.
     pub(super) fn private_folder(&self, name: &str) -> Result<Self, Trouble> {
         match rustix::fs::mkdirat(&self.folder, one_step(name)?, Mode::from_raw_mode(0o700)) {
             Ok(()) | Err(Errno::EXIST) => {}
@@ -225,7 +226,7 @@ impl Below {
         Ok(made)
     }
 
-    /// Opens a file in this folder to be locked, and makes it if need be.
+    /// Opens a file in this folder for locking, and creates it if necessary.
     pub(super) fn lock_file(&self, name: &str) -> Result<File, Trouble> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o600);
@@ -251,13 +252,13 @@ impl Below {
         written.map_err(|source| Trouble::Write { path: shown(&path()), source })
     }
 
-    /// What is called so in this folder, links not followed.
+    /// Returns the type of an entry of this folder, without following links.
     fn kind(&self, name: impl rustix::path::Arg) -> Option<FileType> {
         let stat = rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         Some(FileType::from_raw_mode(stat.st_mode))
     }
 
-    /// The folder around a path below, and the path's last step.
+    /// Returns the parent folder of a path below, and the path's last step.
     fn around<'p>(&self, path: &'p Path) -> Result<Option<(Self, &'p Path)>, Trouble> {
         let steps = steps(path)?;
         let Some((last, before)) = steps.split_last() else { return Err(outside(path)) };
@@ -269,7 +270,7 @@ impl Below {
 const FILE: &str = "a file where a directory belongs";
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// The names of a path, each of which leads one step down.
+/// Splits a path into its steps, each of which leads one level down.
 fn steps(path: &Path) -> Result<Vec<&Path>, Trouble> {
     let step = |component: Component<'_>| matches!(component, Component::Normal(_));
     if path.components().all(step) {
@@ -278,7 +279,7 @@ fn steps(path: &Path) -> Result<Vec<&Path>, Trouble> {
     Err(outside(path))
 }
 
-/// A name that is one step.
+/// Checks that a name is a single step.
 fn one_step(name: &str) -> Result<&Path, Trouble> {
     match steps(Path::new(name))?.as_slice() {
         [only] => Ok(*only),
@@ -315,7 +316,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder to work in, and one outside.
+    /// Creates a folder to work in, and one outside.
     fn place() -> (tempfile::TempDir, PathBuf, PathBuf) {
         let top = tempfile::tempdir().expect("a folder");
         let (root, outside) = (top.path().join("root"), top.path().join("outside"));
@@ -332,7 +333,7 @@ mod tests {
         let open = below.made_folder(Path::new("a")).expect("opens");
         fs::rename(root.join("a"), root.join("old")).expect("moved");
         symlink(&outside, root.join("a")).expect("linked");
-        // What was opened before is still the folder that it was.
+        // A folder that is open already stays the same folder.
         open.replace("file", b"text", 0o666).expect("written");
         assert!(root.join("old/file").exists());
         let error = below.made_folder(Path::new("a/b")).expect_err("a link");
@@ -355,7 +356,7 @@ mod tests {
         below.remove(Path::new("a/one")).expect("removed");
         assert_eq!(fs::read(outside.join("file")).expect("there"), b"keep");
         assert_eq!(below.read(Path::new("two"), 9).expect("read"), Some(b"text".to_vec()));
-        // `a` is not empty, `b` in it is.
+        // `a` is not empty; its file `b` is deleted.
         assert!(root.join("a/b").exists());
         below.replace("a", b"", 0o600).expect_err("a folder");
         assert_eq!(fs::read_dir(&root).expect("a folder").count(), 2, "no part is left");

@@ -1,5 +1,4 @@
-//! Time and memory that a command may take whose input nobody vouches for: whatever makes it slow or large,
-//! it ends by itself, with a word.
+//! Time and memory limits for commands that read untrusted input. A command that exceeds them exits with an error.
 
 use std::fs;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -9,21 +8,21 @@ use std::time::{Duration, Instant};
 use super::Trouble;
 use super::share::Share;
 
-/// How often memory is looked at: short enough that little is added between two looks.
+/// Interval between two measurements of memory, short enough that memory grows little in between.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What a command may take.
+/// Limits of a command.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// Longest time.
+    /// Time limit.
     pub(super) time: Duration,
-    /// Longest time before, in which it waits for its share of the memory.
+    /// Time limit for waiting for a share of the memory beforehand.
     pub(super) patience: Duration,
 }
 
 impl Bounds {
-    /// Does the work on a thread of its own and returns what it makes. When it takes more, it is left to
-    /// itself: the process is about to end.
+    /// Runs the work on a separate thread and returns its result. When the work exceeds a limit, its thread is
+    /// abandoned, because the process ends soon.
     pub(super) fn hold<T: Send + 'static>(
         self,
         work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
@@ -37,9 +36,9 @@ impl Bounds {
         work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Trouble> {
         let (done, result) = mpsc::channel();
-        // As much stack as the first thread has.
+        // The same stack size as that of the main thread.
         let worker = thread::Builder::new().stack_size(8 << 20).spawn(move || {
-            // When nobody waits any more, the process is about to end.
+            // Fails when the caller has stopped waiting; the process ends then.
             let _ = done.send(work());
         });
         worker.map_err(Trouble::Start)?;
@@ -48,7 +47,7 @@ impl Bounds {
             match result.recv_timeout(LOOK) {
                 Ok(made) => return made,
                 Err(RecvTimeoutError::Timeout) => self.look(started, share)?,
-                // A panic has told what it is: a defect of ours, which must not look like a success.
+                // A panic has printed its message. It is a defect and must not look like a success.
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Trouble::Defect);
                 }
@@ -71,7 +70,8 @@ impl Bounds {
     }
 }
 
-/// Memory of this process alone, in bytes: `RssAnon`, as in the manual page `proc_pid_status(5)`. Seen on Linux only.
+/// Memory of this process alone, in bytes: `RssAnon`, as in the manual page `proc_pid_status(5)`. Available on Linux
+/// only.
 fn resident() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
@@ -90,7 +90,7 @@ mod tests {
         result.expect_err("stopped").to_string()
     }
 
-    /// Holds work within bounds and a share of so many bytes.
+    /// Runs work with limits and a share of so many bytes.
     fn hold<T: Send + 'static>(
         bounds: Bounds,
         memory: u64,

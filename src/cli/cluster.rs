@@ -1,4 +1,4 @@
-//! What commands share that talk to a cluster and its arrays: who is talked to, and the storage document.
+//! Shared by commands that access a cluster and its arrays: connects to the cluster, and reads the storage document.
 
 use std::error::Error;
 use std::path::Path;
@@ -16,29 +16,29 @@ use crate::compiler::yaml;
 use crate::contract::StorageSpec;
 use crate::provisioner::run::{CountRequests, Metrics, SmallPages, cause, chain, remedy};
 
-/// A cluster that is asked.
+/// A cluster that a command reads.
 pub(super) struct Cluster {
-    /// Sends the requests.
+    /// Kubernetes client.
     pub(super) client: Client,
-    /// Where its API server is, for people.
+    /// Address of its API server, for display.
     pub(super) address: String,
 }
 
 impl Cluster {
-    /// Returns the cluster of a kubeconfig, or the one that kubectl would take.
+    /// Returns the cluster of a kubeconfig, or the one that kubectl would use.
     pub(super) async fn of(kubeconfig: Option<&Path>, metrics: &Metrics) -> Result<Self, Trouble> {
         let config = match kubeconfig {
             Some(path) => {
                 let name = super::path::shown(path);
-                let wrong = |error: &(dyn Error + 'static)| Trouble::Unreached {
+                let failure = |error: &(dyn Error + 'static)| Trouble::Unreached {
                     address: format!("of {name}"),
                     cause: chain(error),
                     remedy: "name a kubeconfig that `kubectl --kubeconfig FILE get namespaces` works with",
                 };
-                let file = Kubeconfig::read_from(path).map_err(|error| wrong(&error))?;
+                let file = Kubeconfig::read_from(path).map_err(|error| failure(&error))?;
                 let options = KubeConfigOptions::default();
                 let config = Config::from_custom_kubeconfig(file, &options).await;
-                config.map_err(|error| wrong(&error))?
+                config.map_err(|error| failure(&error))?
             }
             None => Config::infer().await.map_err(|error| Trouble::Unreached {
                 address: "of this machine".to_owned(),
@@ -54,7 +54,7 @@ impl Cluster {
         Ok(Self { client: builder.with_layer(&SmallPages::default()).build(), address })
     }
 
-    /// Returns why a request failed, with the address and what to try.
+    /// Returns why a request failed, with the address and a remedy.
     pub(super) fn trouble(&self, error: &kube::Error) -> Trouble {
         unreached(&self.address, error)
     }
@@ -64,7 +64,7 @@ fn unreached(address: &str, error: &kube::Error) -> Trouble {
     Trouble::Unreached { address: address.to_owned(), cause: cause(error), remedy: remedy(error) }
 }
 
-/// Reads the one storage document of a file.
+/// Reads the single storage document of a file.
 pub(super) fn storage(
     path: &Path,
     sources: &Sources,
@@ -72,7 +72,7 @@ pub(super) fn storage(
     let input = Input::File(path.to_owned());
     let source = match yaml::decode(&input.name(), input.read()?, sources) {
         Ok(source) => source,
-        Err(wrong) => return Ok(Err(vec![wrong])),
+        Err(error) => return Ok(Err(vec![error])),
     };
     let read = yaml::read(source, sources);
     if !read.diagnostics.is_empty() {
@@ -81,9 +81,9 @@ pub(super) fn storage(
     let kinds = [STORAGE.to_owned()];
     let mut specs = Vec::new();
     for node in read.documents {
-        match split(node, &kinds).map_err(|wrong| vec![wrong]).and_then(|d| read_storage(&d)) {
+        match split(node, &kinds).map_err(|error| vec![error]).and_then(|d| read_storage(&d)) {
             Ok((_, spec)) => specs.push(spec),
-            Err(wrong) => return Ok(Err(wrong)),
+            Err(errors) => return Ok(Err(errors)),
         }
     }
     if let (Some(only), true) = (specs.pop(), specs.is_empty()) {
@@ -93,7 +93,7 @@ pub(super) fn storage(
     Ok(Err(vec![Diagnostic::new(Code::UnknownKind, Place::start_of(source), message)]))
 }
 
-/// Reads `NAMESPACE/NAME`.
+/// Parses `NAMESPACE/NAME`.
 pub(super) fn namespaced(text: &str) -> Result<(String, String), String> {
     let parts = text.split_once('/').filter(|(a, b)| !a.is_empty() && !b.is_empty());
     let parts =

@@ -1,4 +1,4 @@
-//! `pso-gen completions`: for shells.
+//! `pso-gen completions`: prints completion scripts for shells.
 
 use clap_complete::Shell;
 

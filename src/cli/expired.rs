@@ -1,4 +1,4 @@
-//! `pso-gen expired`: apps whose end has passed, and their removal from Git's work tree.
+//! `pso-gen expired`: lists apps that have expired, and removes their files from Git's work tree.
 
 use std::path::PathBuf;
 
@@ -12,21 +12,21 @@ use crate::compiler::spec::Format;
 use crate::compiler::yaml;
 use crate::sanitize;
 
-/// List apps whose `expires` has passed
+/// List apps whose `expires` date has passed
 ///
-/// For a scheduled pipeline: `pso-gen expired --delete apps && git commit -am "Remove expired apps"`.
-/// What the file made is then pruned by whoever applies it. Exit code 1 when there are any.
+/// For a scheduled pipeline: `pso-gen expired --delete apps && git commit -am "Remove expired apps"`. The tool that
+/// applies the manifests, such as Argo CD, then prunes the app's objects. Exit code 1 if an app has expired.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Files or folders with apps
     #[arg(default_value = ".", value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// Delete the files; one that holds other documents, too, is left and told
+    /// Delete the files. A file that contains other documents as well is kept and reported
     #[arg(long)]
     delete: bool,
 
-    /// Day that counts as today
+    /// Date to use as today
     #[arg(long, value_name = "YYYY-MM-DD", hide = true)]
     today: Option<jiff::civil::Date>,
 }
@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             match text.parse::<Date>().ok().filter(|_| Format::Date.accepts(text)) {
                 Some(last) if last < today => ended.push(last),
                 Some(_) => {}
-                // Left alone, it would never end.
+                // If it were ignored, the app would never expire.
                 None => unread.push(unreadable(day)),
             }
         }

@@ -1,4 +1,4 @@
-//! `pso-gen explain`: what may be written, from the same declarations that check it.
+//! `pso-gen explain`: prints the fields of a kind, from the declarations that also check documents.
 
 use super::files;
 use super::out;
@@ -10,9 +10,9 @@ use crate::compiler::spec::{STORAGE, Shape, explain};
 use crate::contract::API_VERSION;
 use crate::sanitize;
 
-/// How the language of blueprints is called here.
+/// Name of the language of blueprints in this command.
 pub(super) const BLUEPRINT: &str = "blueprint";
-/// How the platform's rules for tenants are called here.
+/// Name of the platform's rules for tenants in this command.
 pub(super) const TENANT_RULES: &str = "TenantRules";
 
 /// Explain kinds, their fields, and diagnostics
@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[arg(value_name = "KIND[.FIELD]")]
     what: Option<String>,
 
-    /// Folder with blueprints of your own
+    /// Folder with your own blueprints
     #[arg(long, value_name = "DIR")]
     blueprints: Vec<std::path::PathBuf>,
 }
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         return Err(unknown(first, &library));
     };
     let found = shape.at(&path).map(|shape| (path.clone(), shape));
-    // `spec` is where everything is that people look for.
+    // Most fields that users ask for are in `spec`.
     let inside: Vec<&str> = ["spec"].into_iter().chain(path.iter().copied()).collect();
     let found = found.or_else(|| shape.at(&inside).map(|shape| (inside, shape)));
     let Some((path, found)) = found else {
@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     Ok(Outcome::Good)
 }
 
-/// Reads the blueprints of some folders, and those that are shipped.
+/// Reads the blueprints in some folders and the built-in ones.
 pub(super) fn library(
     folders: &[std::path::PathBuf],
     sources: &Sources,
@@ -69,11 +69,11 @@ pub(super) fn library(
     for folder in folders {
         all.extend(files::read_blueprints(folder)?);
     }
-    Library::new(all, sources).map_err(|wrong| broken(&wrong, sources))
+    Library::new(all, sources).map_err(|errors| broken(&errors, sources))
 }
 
-fn broken(wrong: &[crate::compiler::diagnostic::Diagnostic], sources: &Sources) -> Trouble {
-    out::diagnostics(wrong, sources, out::Format::Human);
+fn broken(errors: &[crate::compiler::diagnostic::Diagnostic], sources: &Sources) -> Trouble {
+    out::diagnostics(errors, sources, out::Format::Human);
     Trouble::Usage("a blueprint cannot be read".to_owned())
 }
 
@@ -98,7 +98,7 @@ pub(super) fn shape(
     };
     match library.get(&kind, sources) {
         Some(Ok(blueprint)) => Ok(Some((kind, blueprint.shape().clone()))),
-        Some(Err(wrong)) => Err(broken(&wrong, sources)),
+        Some(Err(errors)) => Err(broken(&errors, sources)),
         None => Ok(None),
     }
 }

@@ -1,4 +1,4 @@
-//! Which files a run reads: app files in folders, and blueprints beside them.
+//! Finds the files of a run: app files in folders, and the blueprints beside them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,21 +16,21 @@ use crate::compiler::yaml;
 
 /// Name of the folder that holds blueprints beside apps.
 const BLUEPRINTS: &str = "blueprints";
-/// Name of the file that says what Git leaves out.
+/// Name of the file that lists the files ignored by Git.
 const IGNORE: &str = ".gitignore";
 /// Name of the folder that holds parts of blueprints.
 const PARTS: &str = "parts";
-/// Largest file of a blueprint, in bytes: what fits into a ConfigMap.
+/// Largest file of a blueprint, in bytes, which fits into a ConfigMap.
 const MAX_FILE: u64 = 1 << 20;
-/// Largest folder of blueprints, in bytes, all files together.
+/// Largest folder of blueprints, in bytes, as the sum of all files.
 const MAX_FOLDER: u64 = 32 << 20;
 
-/// Where texts are read from.
+/// Source of a text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Input {
     /// Standard input.
     Stdin,
-    /// A file that somebody has named.
+    /// A file that the user has named.
     File(PathBuf),
     /// A file that was found below a folder.
     Found {
@@ -42,7 +42,7 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// How it is named to people.
+    /// Returns its name for display.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Stdin => "<stdin>".to_owned(),
@@ -50,7 +50,7 @@ impl Input {
         }
     }
 
-    /// Its path, if it has one.
+    /// Returns its path, if it has one.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
             Self::Stdin => None,
@@ -58,13 +58,13 @@ impl Input {
         }
     }
 
-    /// How many bytes it has, by what the file system says.
+    /// Returns its size in bytes, according to the file system.
     pub(super) fn size(&self) -> u64 {
         let metadata = self.path().and_then(|path| fs::metadata(path).ok());
         metadata.map_or(0, |metadata| metadata.len())
     }
 
-    /// Reads all of it.
+    /// Reads the whole input.
     pub(super) fn read(&self) -> Result<Vec<u8>, Trouble> {
         let mut bytes = Vec::new();
         let read = match self {
@@ -95,43 +95,43 @@ impl Input {
     }
 }
 
-/// Reads to the end of what is looked at.
+/// Reads to the end of the limited part.
 pub(super) fn read_to_end(mut file: impl Read, bytes: &mut Vec<u8>) -> io::Result<usize> {
     file.read_to_end(bytes)
 }
 
-/// As much of a file as is looked at, and one byte more, which makes it too large.
+/// Limits a file to the largest allowed size and one more byte, which shows that it is too large.
 fn most(file: impl Read) -> impl Read {
     file.take(yaml::MAX_BYTES as u64 + 1)
 }
 
-/// Returns a day, or the present one, as `2026-12-24`: in UTC like everything else here.
+/// Returns a date, or the present one in UTC, as `2026-12-24`.
 pub(super) fn day(today: Option<jiff::civil::Date>) -> String {
     let now = || jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     today.unwrap_or_else(now).to_string()
 }
 
-/// What was found under the paths that somebody gave.
+/// The files that were found under the paths that the user has named.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// App and storage files, sorted.
     pub(super) inputs: Vec<Input>,
-    /// Folders called `blueprints`.
+    /// Folders with the name `blueprints`.
     pub(super) blueprints: Vec<PathBuf>,
 }
 
-/// Whether a file called like ours may be left out.
+/// Whether to leave out ignored files with the name of an app file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Ignored {
-    /// Those that `.gitignore` names, as on a laptop.
+    /// Leaves out files that `.gitignore` lists, as on a laptop.
     #[default]
     ByGit,
-    /// None: the folder holds what is in Git, where a file called `.gitignore` may be anything.
+    /// Leaves out none: the folder contains Git's files, where a file named `.gitignore` may have any content.
     None,
 }
 
-/// Looks for files: those that are named, and in folders those called `*.pso.yaml` or `pso.yaml`.
-/// Links are not followed, hidden and git-ignored files are left out.
+/// Finds files: those that are named, and in folders those with the name `*.pso.yaml` or `pso.yaml`. Links are not
+/// followed; hidden and git-ignored files are left out.
 pub(super) fn find(paths: &[PathBuf], ignored: Ignored) -> Result<Found, Trouble> {
     let mut found = Found::default();
     for path in paths {
@@ -150,7 +150,7 @@ pub(super) fn find(paths: &[PathBuf], ignored: Ignored) -> Result<Found, Trouble
         }
     }
     found.inputs.sort_by(|a, b| a.path().cmp(&b.path()));
-    // One file by two names, `apps` and `./apps`, is one file.
+    // Two names of one file, `apps` and `./apps`, count as one file.
     let mut seen = BTreeSet::new();
     found.inputs.retain(|input| {
         let path = input.path().unwrap_or(Path::new("-"));
@@ -167,7 +167,7 @@ fn beside(file: &Path) -> Option<PathBuf> {
 }
 
 fn walk(root: &Path, ignored: Ignored, found: &mut Found) -> Result<(), Trouble> {
-    // The walk reads what is called so, and would follow a link without an end.
+    // The walk opens files with this name itself, and would follow a link to an endless file.
     let strange = Arc::new(Mutex::new(None));
     let is_plain = {
         let strange = Arc::clone(&strange);
@@ -214,7 +214,7 @@ fn walk(root: &Path, ignored: Ignored, found: &mut Found) -> Result<(), Trouble>
             let (path, root) = (entry.into_path(), root.to_owned());
             found.inputs.push(Input::Found { path, root });
         } else if is_ours(&name) {
-            // Left out without a word, the app would be pruned.
+            // If it were left out silently, the app would be pruned.
             let path = shown(entry.path());
             return Err(Trouble::Usage(match kind {
                 Some(kind) if kind.is_symlink() => format!(
@@ -239,7 +239,7 @@ fn is_ours(name: &str) -> bool {
     })
 }
 
-/// Reads the blueprints in a folder: the folder itself, those in it, parts, a catalogue.
+/// Reads the blueprints in a folder: the folder itself, its subfolders, parts, and a catalogue.
 pub(super) fn read_blueprints(folder: &Path) -> Result<Vec<Folder>, Trouble> {
     links::checked(folder)?;
     let mut left = MAX_FOLDER;
@@ -270,8 +270,8 @@ fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
     Ok(folders)
 }
 
-/// Reads the text files of one folder; what is not text cannot be mounted from a blueprint. `left` is
-/// how many bytes may be read yet.
+/// Reads the text files of one folder; a blueprint cannot mount other files. `left` is the number of bytes that may
+/// still be read.
 fn read_folder(folder: &Path, left: &mut u64) -> Result<Folder, Trouble> {
     let failed = |source| Trouble::Read { path: shown(folder), source };
     let below = Below::open(folder)?;

@@ -1,11 +1,12 @@
-//! The folder of `render --out`: one file for each object, stale files of our own removed, all other files left alone.
+//! The folder of `render --out`: writes one file for each object, removes the files that pso-gen wrote earlier and no
+//! longer renders, and leaves all other files alone.
 //!
-//! What lies below the folder is input: links there are never followed, and the index only says where an
-//! earlier run may have written; a file goes when it is one of ours by its own words, too.
+//! The contents of the folder are untrusted: links are never followed. The index only lists the paths of earlier runs;
+//! a file is removed only if its content also shows that pso-gen wrote it.
 //!
-//! A run can be killed at any moment. So texts wait in memory, or in a file without a name; the index lists the
-//! files of the last run and of this one before the first of them is moved into place, and is reduced to this
-//! run's after the last stale one is gone. The next run, whatever it renders, finds every file.
+//! A run can be killed at any moment. New texts are therefore kept in memory, or in a file without a name. Before the
+//! first file is moved into place, the index lists the files of the last run and of this one; after the last stale file
+//! is removed, it lists only those of this run. The next run therefore finds every file, whatever it renders.
 
 mod index;
 
@@ -24,50 +25,50 @@ use crate::compiler::manifest::{Earlier, read_stream};
 use crate::compiler::yaml;
 use crate::contract::{MANAGER, label};
 
-/// File with the list of files that we wrote, and may remove. Argo CD takes every `.yaml` and `.json` of a folder
-/// for an object, so it has neither name.
+/// File with the list of files that pso-gen wrote and may remove. Argo CD treats every `.yaml` and `.json` in a folder
+/// as an object, so its name has neither extension.
 const INDEX: &str = ".pso-gen.index";
-/// Most bytes of that list which are read: a million files.
+/// Largest size of that list in bytes: a million files.
 const MAX_INDEX: u64 = 64 << 20;
-/// How the folders begin in which earlier versions let files wait, and how many digits follow.
+/// Prefix of the temporary folders of earlier versions, and the number of digits after it.
 const WAITING: (&str, usize) = (".pso-gen-", 16);
-/// Mode of what is written, before the user's mask.
+/// Mode of written files, before the umask.
 const MODE: u32 = 0o666;
 
-/// What happens between two operations on files: it may stop the run. It gets how many files are in place, of how
-/// many.
+/// Called between two operations on files; it may stop the run. Its arguments are the number of files in place, and of
+/// all files.
 pub(super) type Between<'b> = &'b mut dyn FnMut(usize, usize) -> Result<(), Trouble>;
 
-/// The folder, and what shall be in it.
+/// The folder with its desired contents.
 #[derive(Debug)]
 pub(super) struct OutFolder {
     root: PathBuf,
-    /// None where there is no folder yet.
+    /// `None` if the folder does not exist yet.
     folder: Option<Below>,
     writes: bool,
     written: BTreeSet<String>,
     stale: Vec<Stale>,
-    /// The texts of stale files, one after the other.
-    held: SpooledTempFile,
+    /// The texts of stale files, concatenated.
+    texts: SpooledTempFile,
 }
 
-/// A file that is not there, or not as it should be.
+/// A file that is missing or outdated.
 #[derive(Debug)]
 struct Stale {
     path: String,
-    /// Bytes of its text.
+    /// Length of its text in bytes.
     length: usize,
 }
 
 impl OutFolder {
-    /// Opens a folder to be written to. It is made when everything is known to be right.
+    /// Opens a folder for writing. It is created after all checks have succeeded.
     pub(super) fn write_to(root: &Path) -> Result<Self, Trouble> {
         let this = Self { writes: true, ..Self::compare_with(root)? };
         this.reserve()?;
         Ok(this)
     }
 
-    /// Opens a folder to be compared with.
+    /// Opens a folder for comparison.
     pub(super) fn compare_with(root: &Path) -> Result<Self, Trouble> {
         let folder = if root.exists() { Some(Below::open(root)?) } else { None };
         Ok(Self {
@@ -76,11 +77,11 @@ impl OutFolder {
             writes: false,
             written: BTreeSet::new(),
             stale: Vec::new(),
-            held: SpooledTempFile::new(IN_MEMORY),
+            texts: SpooledTempFile::new(IN_MEMORY),
         })
     }
 
-    /// Two runs that write at once would mix what they write.
+    /// Prevents two concurrent runs from mixing their files.
     fn reserve(&self) -> Result<(), Trouble> {
         if self.folder.as_ref().is_none_or(Below::reserve) {
             return Ok(());
@@ -89,7 +90,7 @@ impl OutFolder {
         Err(Trouble::Usage(format!("another pso-gen writes to {root}; run this again after it")))
     }
 
-    /// Takes a file: to be written, or compared.
+    /// Adds a file to write or compare.
     pub(super) fn take(&mut self, file: &OutFile) -> Result<(), Trouble> {
         self.written.insert(file.path.clone());
         let there = match &self.folder {
@@ -100,13 +101,13 @@ impl OutFolder {
             return Ok(());
         }
         if self.writes {
-            self.held.write_all(file.text.as_bytes()).map_err(waits)?;
+            self.texts.write_all(file.text.as_bytes()).map_err(waits)?;
         }
         self.stale.push(Stale { path: file.path.clone(), length: file.text.len() });
         Ok(())
     }
 
-    /// Returns the files that differ from what they should be, or should not be there.
+    /// Returns the files that differ from the rendered ones, or are no longer rendered.
     pub(super) fn stale(&self) -> Result<Vec<String>, Trouble> {
         let mut stale: Vec<String> = self.stale.iter().map(|stale| stale.path.clone()).collect();
         let Some(folder) = &self.folder else { return Ok(stale) };
@@ -120,8 +121,8 @@ impl OutFolder {
         Ok(stale)
     }
 
-    /// Writes everything and removes our own files that are no longer rendered. Returns how many files were
-    /// written and removed. What `between` stops can be taken up by another run.
+    /// Writes all files, and removes files of pso-gen that are no longer rendered. Returns the numbers of written and
+    /// removed files. If `between` stops the run, another run can complete it.
     pub(super) fn finish(mut self, between: Between<'_>) -> Result<(usize, usize), Trouble> {
         if self.folder.is_none() {
             self.folder = Some(Below::made(&self.root)?);
@@ -135,7 +136,7 @@ impl OutFolder {
         done
     }
 
-    /// The same without cleaning up behind an error: what a run does until it is killed.
+    /// Does the same without cleaning up after an error, as a run that is killed.
     fn act(&mut self, folder: &Below, between: Between<'_>) -> Result<(usize, usize), Trouble> {
         let index = self.index(folder)?;
         let left_over = self.left_over(folder, &index);
@@ -154,8 +155,8 @@ impl OutFolder {
         if both != index {
             put(folder, folder, INDEX, index::text(&both).as_bytes(), &mut || between(0, all))?;
         }
-        self.held.seek(SeekFrom::Start(0)).map_err(waits)?;
-        // No folder stays open: there may be more of them than a process may have open.
+        self.texts.seek(SeekFrom::Start(0)).map_err(waits)?;
+        // Keeps only one folder open: there may be more than the process may open.
         let mut around: Option<(&str, Below)> = None;
         for (done, stale) in self.stale.iter().enumerate() {
             let (parent, name) = stale.path.rsplit_once('/').unwrap_or(("", &stale.path));
@@ -164,7 +165,7 @@ impl OutFolder {
                 _ => folder.made_folder(Path::new(parent))?,
             };
             let mut bytes = vec![0; stale.length];
-            self.held.read_exact(&mut bytes).map_err(waits)?;
+            self.texts.read_exact(&mut bytes).map_err(waits)?;
             put(folder, &to, name, &bytes, &mut || between(done, all))?;
             around = Some((parent, to));
         }
@@ -172,7 +173,7 @@ impl OutFolder {
             between(all, all)?;
             folder.remove(Path::new(path))?;
         }
-        // Folders that a run has left empty when it was killed.
+        // Empty folders that an aborted run has left.
         for path in index.difference(&self.written).filter(|path| index::is_inside(path)) {
             let _ = folder.remove_empty_around(Path::new(path));
         }
@@ -184,7 +185,7 @@ impl OutFolder {
         Ok((all, left_over.len()))
     }
 
-    /// The list of files that earlier runs wrote.
+    /// Reads the list of files that earlier runs wrote.
     fn index(&self, folder: &Below) -> Result<BTreeSet<String>, Trouble> {
         let Some(bytes) = folder.read(Path::new(INDEX), MAX_INDEX)? else {
             return Ok(BTreeSet::new());
@@ -193,10 +194,10 @@ impl OutFolder {
             .map_err(|wrong| Trouble::Usage(format!("{} {wrong}", shown(&self.root.join(INDEX)))))
     }
 
-    /// Files of earlier runs that are still there and no longer rendered.
+    /// Returns files of earlier runs that still exist and are no longer rendered.
     fn left_over(&self, folder: &Below, index: &BTreeSet<String>) -> Vec<String> {
         let gone = index.difference(&self.written);
-        // What leads elsewhere was not written by us.
+        // pso-gen never writes through links, so a path through one is not its own.
         gone.filter(|path| index::is_inside(path) && is_ours(folder, path)).cloned().collect()
     }
 }
@@ -205,7 +206,7 @@ fn waits(source: std::io::Error) -> Trouble {
     Trouble::Write { path: "a temporary file".to_owned(), source }
 }
 
-/// Writes a file below `folder` so that it is there whole or not at all.
+/// Writes a file below `folder` atomically.
 fn put(
     folder: &Below,
     to: &Below,
@@ -219,11 +220,11 @@ fn put(
     folder.place(PART, to, name)
 }
 
-/// What a run has left that was killed.
+/// Remains of an aborted run.
 enum Abandoned {
-    /// The file that it was writing.
+    /// The file that was being written.
     Part,
-    /// The folder of an earlier version, with the files that waited there.
+    /// The temporary folder of an earlier version, with its files.
     Waiting(String, Vec<String>),
 }
 
@@ -247,7 +248,7 @@ impl Abandoned {
     }
 }
 
-/// Returns what killed runs have left in the folder.
+/// Returns the remains of aborted runs in the folder.
 fn abandoned(folder: &Below) -> Result<Vec<Abandoned>, Trouble> {
     let mut left = Vec::new();
     for (name, is_folder) in folder.names()? {
@@ -258,7 +259,7 @@ fn abandoned(folder: &Below) -> Result<Vec<Abandoned>, Trouble> {
             left.push(Abandoned::Part);
         } else if is_folder && is_waiting {
             let inside = folder.made_folder(Path::new(&name))?.names()?;
-            // They had numbers for names; a folder with anything else is not ours.
+            // The files had numbers as names. A folder with other contents belongs to the user.
             let is_ours = |(file, is_folder): &(String, bool)| {
                 !is_folder && (file == INDEX || file.bytes().all(|byte| byte.is_ascii_digit()))
             };
@@ -273,7 +274,7 @@ fn abandoned(folder: &Below) -> Result<Vec<Abandoned>, Trouble> {
     Ok(left)
 }
 
-/// Whether a file holds one object of ours, and is called as we call it.
+/// Returns whether a file contains exactly one object of pso-gen, under the name that pso-gen gives it.
 fn is_ours(folder: &Below, path: &str) -> bool {
     let most = yaml::MAX_BYTES as u64 + 1;
     let Ok(Some(bytes)) = folder.read(Path::new(path), most) else { return false };
@@ -291,7 +292,7 @@ mod tests {
 
     use super::*;
 
-    /// An object of ours as a file, and its path.
+    /// Returns a file with an object of pso-gen.
     fn object(app: &str, kind: &str, say: &str) -> OutFile {
         let managed_by = label::MANAGED_BY;
         let text = format!(
@@ -304,7 +305,7 @@ mod tests {
         vec![object("a", "Service", "one"), object("a", "Secret", "one"), object("b", "Pod", "one")]
     }
 
-    /// A changed file, a new app, and `b` is gone.
+    /// A changed file and a new app; `b` is removed.
     fn second() -> Vec<OutFile> {
         vec![object("a", "Service", "two"), object("a", "Secret", "one"), object("c", "Pod", "two")]
     }
@@ -343,7 +344,7 @@ mod tests {
         folder.stale().expect("compared")
     }
 
-    /// Files and empty folders below, with the files' texts.
+    /// Returns the files, with their texts, and the empty folders.
     fn tree(root: &Path) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         let mut folders = vec![root.to_owned()];

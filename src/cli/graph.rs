@@ -1,4 +1,4 @@
-//! `pso-gen graph`: a picture of apps, their volumes and their traffic.
+//! `pso-gen graph`: draws apps with their volumes and traffic.
 
 use clap::ValueEnum;
 
@@ -15,7 +15,7 @@ pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,
 
-    /// What to draw with
+    /// Output format
     #[arg(long = "as", value_enum, default_value_t = Drawing::Svg, value_name = "FORMAT")]
     drawing: Drawing,
 }

@@ -1,4 +1,4 @@
-//! What every command's help ends with: examples and exit codes. Knows the commands by name alone.
+//! Adds examples and exit codes to the help of every command. Knows only the commands' names.
 
 use clap::{Command, CommandFactory, FromArgMatches};
 
@@ -12,17 +12,17 @@ const READS: &str = "0  no errors; there may be warnings
 const PRINTS: &str = "0  printed
   2  wrong usage, or a file that cannot be read or written";
 
-/// A line of purpose, a line to copy.
+/// A purpose, and a command line to copy.
 type Example = (&'static str, &'static str);
 
-/// Name of a command, what it exits with, and examples.
+/// Name of a command, its exit codes, and examples.
 const COMMANDS: [(&str, &str, &[Example]); 21] = [
     (
         "pso-gen",
         "0  success\n  1  the input has errors, or a check found something; `diff`: there are differences\n  2  wrong usage, or a file, cluster or array that cannot be reached",
         &[
             (
-                "Create an app file, and see what it becomes",
+                "Create an app file, and render it",
                 "pso-gen init NextCloud --name cloud --set host=cloud.example.com",
             ),
             (
@@ -53,15 +53,12 @@ const COMMANDS: [(&str, &str, &[Example]); 21] = [
                 "Check the apps of a folder with the classes of the cluster",
                 "pso-gen validate apps --storage storage.pso.yaml",
             ),
-            (
-                "Check a change against what is on the main branch",
-                "pso-gen validate apps --since origin/main",
-            ),
+            ("Check a change against the main branch", "pso-gen validate apps --since origin/main"),
         ],
     ),
     (
         "diff",
-        "0  no differences\n  1  there are differences\n  2  it could not be compared: wrong usage, errors, or a file that cannot be read",
+        "0  no differences\n  1  there are differences\n  2  no comparison: wrong usage, input with errors, or a file that cannot be read",
         &[
             ("Show what changes against the main branch", "pso-gen diff origin/main apps"),
             (
@@ -87,25 +84,25 @@ const COMMANDS: [(&str, &str, &[Example]); 21] = [
                 "pso-gen schema storage > storage.schema.json",
             ),
             (
-                "Print the schema of a blueprint of your own",
+                "Print the schema of your own blueprint",
                 "pso-gen schema StaticSite --blueprints blueprints",
             ),
         ],
     ),
     (
         "init",
-        "0  written\n  1  the file would have errors, and is not written\n  2  wrong usage, or a file that is there already or cannot be written",
+        "0  written\n  1  the file would have errors, and is not written\n  2  wrong usage, or a file that exists already or cannot be written",
         &[
             ("Answer questions on a terminal", "pso-gen init"),
             (
-                "Take everything from flags",
+                "Set all fields by flags",
                 "pso-gen init OwnCloud --name files --set host=files.example.com --out files.pso.yaml",
             ),
         ],
     ),
     (
         "import-pso",
-        "0  written; there may be warnings\n  1  the input has errors\n  2  wrong usage, or a file that is there already, cannot be read or cannot be written",
+        "0  written; there may be warnings\n  1  the input has errors\n  2  wrong usage, or a file that exists already, or cannot be read or written",
         &[
             (
                 "Convert the values of the old driver's chart",
@@ -160,14 +157,14 @@ const COMMANDS: [(&str, &str, &[Example]); 21] = [
     ),
     (
         "orphans",
-        "0  no orphans\n  1  there are orphans, one was kept, or an array cannot be reached\n  2  wrong usage, or a cluster that cannot be reached",
+        "0  no orphans\n  1  there are orphans, one was not destroyed, or an array cannot be reached\n  2  wrong usage, or a cluster that cannot be reached",
         &[
             (
                 "List volumes that no claim or PersistentVolume uses",
                 "pso-gen orphans --storage storage.pso.yaml --secrets secrets",
             ),
             (
-                "See whether one would be destroyed",
+                "Check whether one can be destroyed",
                 "pso-gen orphans --storage storage.pso.yaml --destroy fb1/prod-a-pvc-1 --dry-run",
             ),
         ],
@@ -177,21 +174,21 @@ const COMMANDS: [(&str, &str, &[Example]); 21] = [
         "0  stopped by SIGTERM or Ctrl-C\n  2  wrong usage, or an address or file that cannot be used",
         &[
             (
-                "Start one array of each type, and write a storage document for them",
+                "Simulate one array of each kind, and write a storage document for them",
                 "pso-gen simulate --storage-out storage.pso.yaml",
             ),
             (
-                "Lose the answer of the first three requests",
+                "Drop the responses to the first three requests",
                 "pso-gen simulate --fault '{\"fault\": \"answerLost\", \"times\": 3}'",
             ),
         ],
     ),
     (
         "demo",
-        "0  everything the demo created is deleted\n  2  a cluster that cannot be used or reached; the text says what is left",
+        "0  everything the demo created is deleted\n  2  a cluster that cannot be used or reached; the error lists what is left",
         &[
-            ("Show it until Ctrl-C", "pso-gen demo --kubeconfig ~/.kube/config"),
-            ("End when all claims are bound", "pso-gen demo --once"),
+            ("Run the demo until Ctrl-C", "pso-gen demo --kubeconfig ~/.kube/config"),
+            ("Stop when all claims are bound", "pso-gen demo --once"),
         ],
     ),
     (
@@ -208,7 +205,7 @@ const COMMANDS: [(&str, &str, &[Example]); 21] = [
         &[
             ("Print the manifests of the folder", "pso-gen argocd generate"),
             (
-                "See what `plugin.yaml` gets on a laptop",
+                "Print on a laptop what `plugin.yaml` prints in Argo CD",
                 "env ARGOCD_APP_NAME=cloud pso-gen argocd generate",
             ),
         ],
@@ -236,7 +233,7 @@ const COMMANDS: [(&str, &str, &[Example]); 21] = [
         "completions",
         PRINTS,
         &[
-            ("Load them into the running shell", "pso-gen completions bash > pso-gen.bash"),
+            ("Write the completions for bash to a file", "pso-gen completions bash > pso-gen.bash"),
             ("Install them for zsh", "pso-gen completions zsh > ~/.zfunc/_pso-gen"),
         ],
     ),
@@ -250,12 +247,12 @@ const COMMANDS: [(&str, &str, &[Example]); 21] = [
     ),
 ];
 
-/// Returns the command line with examples and exit codes in every help.
+/// Returns the command line, with examples and exit codes in every help text.
 pub(super) fn command() -> Command {
     ended(Cli::command())
 }
 
-/// Reads the command line of this process.
+/// Parses the command line of this process.
 pub(super) fn parsed() -> Result<Cli, clap::Error> {
     let matches = command().try_get_matches()?;
     Cli::from_arg_matches(&matches)
@@ -301,7 +298,7 @@ mod tests {
             assert!(codes.starts_with("0  ") && codes.contains("\n  2  "), "{name}");
             assert!(examples.len() >= 2, "{name}");
             for (_, line) in *examples {
-                taken(line);
+                parse_example(line);
             }
             seen += 1;
             left.extend(command.get_subcommands().cloned());
@@ -309,22 +306,22 @@ mod tests {
         assert_eq!(seen, COMMANDS.len(), "a help text of no command");
     }
 
-    /// An example is a line of a shell; of it, what pso-gen gets is parsed.
-    fn taken(line: &str) {
-        let ours = line.split(" | ").find(|part| part.split(' ').any(|word| word == "pso-gen"));
-        let ours = ours.unwrap_or_else(|| panic!("{line}: no pso-gen"));
-        let ours = ours
+    /// Parses pso-gen's part of an example, which is a line of a shell.
+    fn parse_example(line: &str) {
+        let own = line.split(" | ").find(|part| part.split(' ').any(|word| word == "pso-gen"));
+        let own = own.unwrap_or_else(|| panic!("{line}: no pso-gen"));
+        let own = own
             .split(
                 [">", "<"]
                     .map(|sign| format!(" {sign} "))
                     .iter()
-                    .find(|sign| ours.contains(*sign))
+                    .find(|sign| own.contains(*sign))
                     .map_or("\n", String::as_str),
             )
             .next()
             .expect("a part");
         let mut words = Vec::new();
-        for (index, part) in ours.split('\'').enumerate() {
+        for (index, part) in own.split('\'').enumerate() {
             if index % 2 == 1 { words.push(part) } else { words.extend(part.split_whitespace()) }
         }
         let words = words.into_iter().skip_while(|word| *word != "pso-gen");

@@ -1,4 +1,5 @@
-//! `pso-gen import-pso`: from Pure Service Orchestrator or Portworx, a storage document and a Secret.
+//! `pso-gen import-pso`: converts the configuration of Pure Service Orchestrator or Portworx into a storage document
+//! and a Secret.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -17,33 +18,34 @@ use crate::compiler::spec::{Format as Word, STORAGE, split};
 use crate::compiler::yaml;
 use crate::sanitize;
 
-/// Most of a list of PersistentVolumes that is read, in bytes.
+/// Largest list of PersistentVolumes that is read, in bytes.
 const MAX_LIST: u64 = 256 << 20;
 
 /// Create a storage document from a Pure Service Orchestrator or Portworx configuration
 ///
-/// Tokens go into a Secret in a file of its own, which does not belong in Git, and nowhere else. Settings without
-/// a counterpart are reported. Nothing is written before everything is known to be right.
+/// Tokens are written only into a separate file with a Secret, which must not be committed to Git. Settings without a
+/// counterpart are reported. All input is checked before any file is written.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Values of the chart `pure-pso`, `pure-csi` or `pure-k8s-plugin`, a `pure.json`, or what holds them: a Secret or
-    /// ConfigMap, an operator's `PSOPlugin`, a `HelmRelease`, a `HelmChart` or an Argo CD Application; `-` is standard input
+    /// Values of the chart `pure-pso`, `pure-csi` or `pure-k8s-plugin`, a `pure.json`, or an object that contains them:
+    /// a Secret or ConfigMap, an operator's `PSOPlugin`, a `HelmRelease`, a `HelmChart` or an Argo CD Application; `-`
+    /// is standard input
     file: PathBuf,
 
-    /// Storage document to write; `-` prints it, and then writes a Secret only where `--secret-out` says
+    /// Storage document to write; `-` prints it, and a Secret is then written only with `--secret-out`
     #[arg(short, long, value_name = "FILE", default_value = "storage.pso.yaml")]
     out: PathBuf,
 
-    /// Secret to write, with mode 0600; `arrays.secret.yaml` beside the storage document when left out. Where Git
-    /// would keep it, nothing is written
+    /// Secret to write, with mode 0600; the default is `arrays.secret.yaml` beside the storage document. Refused where
+    /// Git would track the file
     #[arg(long, value_name = "FILE")]
     secret_out: Option<PathBuf>,
 
-    /// Replace files that are there
+    /// Replace existing files
     #[arg(long)]
     force: bool,
 
-    /// Name of the cluster, in place of `clusterID`
+    /// Name of the cluster, which replaces `clusterID`
     #[arg(long, value_name = "NAME", value_parser = name)]
     cluster: Option<String>,
 
@@ -51,16 +53,16 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", default_value = "pso-system", value_parser = name)]
     namespace: String,
 
-    /// Network of the cluster's nodes, such as 10.20.0.0/16; once for each
+    /// Network of the cluster's nodes, such as 10.20.0.0/16; may be given several times
     #[arg(long, value_name = "CIDR", value_parser = network)]
     nodes: Vec<String>,
 
-    /// What `kubectl get pv,sc -o json` prints: volumes of the old driver become `imports`, its StorageClasses
-    /// become `classes`
+    /// Output of `kubectl get pv,sc -o json`: volumes of the old driver become `imports`, its StorageClasses become
+    /// `classes`
     #[arg(long, value_name = "FILE")]
     volumes: Option<PathBuf>,
 
-    /// How old volumes' names begin on arrays, before `-pvc-`, where PersistentVolumes do not tell
+    /// Prefix of the names of old volumes on arrays, before `-pvc-`, where PersistentVolumes do not contain it
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<String>,
 }
@@ -90,28 +92,28 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let opened = migrate::open(&input.name(), input.read()?);
     let values = match opened.values {
         Ok(values) => values,
-        Err(wrong) => return Ok(refused(wrong, &opened.sources)),
+        Err(errors) => return Ok(refused(errors, &opened.sources)),
     };
-    let (mut old, mut told) = migrate::values(&values, &wishes);
-    told.extend(opened.told);
+    let (mut old, mut warnings) = migrate::values(&values, &wishes);
+    warnings.extend(opened.warnings);
     let mut found = Found::default();
     if let Some(path) = &args.volumes {
         let read = migrate::volumes(&list(path)?, &mut old);
         let (volumes, more) =
-            read.map_err(|wrong| Trouble::Usage(format!("{}: {wrong}", path.display())))?;
+            read.map_err(|error| Trouble::Usage(format!("{}: {error}", path.display())))?;
         found = volumes;
-        told.extend(more);
+        warnings.extend(more);
     }
-    if any_error(&told) {
-        return Ok(refused(told, &opened.sources));
+    if any_error(&warnings) {
+        return Ok(refused(warnings, &opened.sources));
     }
     let document = migrate::document(&old, &found, &wishes).map_err(|error| unwritten(&error))?;
-    if let Some((wrong, sources)) = invalid(&document) {
-        return Ok(refused(wrong, &sources));
+    if let Some((errors, sources)) = invalid(&document) {
+        return Ok(refused(errors, &sources));
     }
     let files = Files::of(args)?;
-    sort(&mut told, &opened.sources);
-    out::diagnostics(&told, &opened.sources, Format::Human);
+    sort(&mut warnings, &opened.sources);
+    out::diagnostics(&warnings, &opened.sources, Format::Human);
     let secret = migrate::secret(&old, &wishes).map_err(|error| unwritten(&error))?;
     files.write(&document, &secret, args.force)?;
     if !old.of_itself.is_empty() {
@@ -127,15 +129,15 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             listed(others),
         ));
     }
-    // The old drivers checked no certificate, so their settings name no authority.
+    // The old drivers did not verify certificates, so their settings name no authority.
     out::words(
         "write `ca` or `pin` at each array whose certificate no public authority has signed\n",
     );
-    files.tell();
+    files.report();
     Ok(Outcome::Good)
 }
 
-/// What is not of the old drivers, each with its number.
+/// Lists the objects of other drivers, each with its number.
 fn listed(others: &BTreeMap<String, usize>) -> String {
     let each = others
         .iter()
@@ -150,29 +152,29 @@ fn unwritten(error: &yaml::WriteError) -> Trouble {
     Trouble::Usage(error.to_string())
 }
 
-/// Tells what is wrong; nothing has been written.
-fn refused(mut wrong: Vec<Diagnostic>, sources: &Sources) -> Outcome {
-    sort(&mut wrong, sources);
-    out::diagnostics(&wrong, sources, Format::Human);
+/// Prints the errors; nothing has been written.
+fn refused(mut errors: Vec<Diagnostic>, sources: &Sources) -> Outcome {
+    sort(&mut errors, sources);
+    out::diagnostics(&errors, sources, Format::Human);
     out::words("nothing was written\n");
     Outcome::Wrong
 }
 
-/// What `validate` would say against the document.
+/// Returns the errors that `validate` would report for the document.
 fn invalid(document: &str) -> Option<(Vec<Diagnostic>, Sources)> {
     let sources = Sources::default();
     let read = yaml::read(sources.add("the storage document", document), &sources);
-    let mut wrong = read.diagnostics;
+    let mut errors = read.diagnostics;
     for node in read.documents {
         match split(node, &[STORAGE.to_owned()]) {
-            Ok(document) => wrong.extend(read_storage(&document).err().into_iter().flatten()),
-            Err(other) => wrong.push(other),
+            Ok(document) => errors.extend(read_storage(&document).err().into_iter().flatten()),
+            Err(other) => errors.push(other),
         }
     }
-    any_error(&wrong).then_some((wrong, sources))
+    any_error(&errors).then_some((errors, sources))
 }
 
-/// Reads a list, which may be larger than any document.
+/// Reads a list of PersistentVolumes, which may be larger than a document.
 fn list(path: &Path) -> Result<String, Trouble> {
     let failed = |source| Trouble::Read { path: path.display().to_string(), source };
     let mut text = String::new();
@@ -184,15 +186,15 @@ fn list(path: &Path) -> Result<String, Trouble> {
     Ok(text)
 }
 
-/// Where things go.
+/// The output files.
 struct Files {
-    /// None: to standard output.
+    /// `None` for standard output.
     document: Option<PathBuf>,
     secret: Option<PathBuf>,
 }
 
 impl Files {
-    /// Finds out where things go, and that they may.
+    /// Determines the output files, and checks that they may be written.
     fn of(args: &Args) -> Result<Self, Trouble> {
         let document = Some(args.out.clone()).filter(|path| path.as_os_str() != "-");
         let beside = document.as_ref().map(|path| path.with_file_name("arrays.secret.yaml"));
@@ -218,7 +220,7 @@ impl Files {
         Ok(Self { document, secret })
     }
 
-    /// Writes both, or none.
+    /// Writes both files, or none.
     fn write(&self, document: &str, secret: &str, force: bool) -> Result<(), Trouble> {
         if let Some(path) = &self.secret {
             put(path, secret, force, PRIVATE)?;
@@ -229,13 +231,13 @@ impl Files {
             && !force
             && let Some(secret) = &self.secret
         {
-            // Tokens lie nowhere that the user has not been told of.
+            // Remove the tokens, because the user will not learn of this file.
             let _ = fs::remove_file(secret);
         }
         written
     }
 
-    fn tell(&self) {
+    fn report(&self) {
         if let Some(path) = &self.document {
             let path = path.display();
             out::words(&format!("wrote {path}; check it: pso-gen validate {path}\n"));
@@ -249,17 +251,17 @@ impl Files {
     }
 }
 
-/// For its owner alone.
+/// Mode of files that only the owner can read.
 const PRIVATE: u32 = 0o600;
-/// For everybody whom the user's mask lets.
+/// Mode of other files, before the umask.
 const PUBLIC: u32 = 0o666;
 
-/// Writes a file. With `force` it takes the place of what has its name; a link there is replaced, and what
-/// it leads to stays as it is.
+/// Writes a file. With `force`, it replaces an existing file. An existing link is replaced, and its target stays
+/// unchanged.
 fn put(path: &Path, text: &str, force: bool, mode: u32) -> Result<(), Trouble> {
     let failed = |source| Trouble::Write { path: path.display().to_string(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    // What ignores the file ignores what a killed run has left of it.
+    // A rule that ignores the file also ignores the temporary file of an aborted run.
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut file = tempfile::Builder::new()
         .suffix(&format!(".{name}"))
@@ -271,7 +273,7 @@ fn put(path: &Path, text: &str, force: bool, mode: u32) -> Result<(), Trouble> {
     kept.map(drop).map_err(|error| failed(error.error))
 }
 
-/// Whether a file is in a work tree of Git, and not ignored there; in doubt, it is.
+/// Returns whether a file is in a work tree of Git and not ignored there. Returns true when that cannot be determined.
 fn kept_by_git(path: &Path) -> bool {
     let Ok(full) = std::path::absolute(path) else { return true };
     let Some(folder) = full.parent() else { return true };

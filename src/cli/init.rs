@@ -1,4 +1,4 @@
-//! `pso-gen init`: a first app file. Asks on a terminal, takes flags everywhere.
+//! `pso-gen init`: creates a first app file, from answers on a terminal or from flags.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -19,10 +19,10 @@ use crate::compiler::yaml::{self, Entry, Node, Scalar, Typed, Value};
 use crate::contract::API_VERSION;
 use crate::sanitize;
 
-/// Write a first app file
+/// Create a first app file
 ///
-/// Asks for what the app needs when it runs on a terminal; elsewhere, or with `--set`, takes flags.
-/// The app is rendered before the file is written: with any error, nothing is. It never replaces one that is there.
+/// On a terminal, asks for the fields that the app requires; elsewhere, or with `--set`, uses flags. The app is
+/// rendered before the file is written, and a file with errors is not written. An existing file is never replaced.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Kind of the app, such as `NextCloud`
@@ -36,19 +36,19 @@ pub(super) struct Args {
     #[arg(long)]
     namespace: Option<String>,
 
-    /// Field under `spec`, such as `host=cloud.example.com`
+    /// Field under `spec` with its value, such as `host=cloud.example.com`
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     set: Vec<String>,
 
-    /// Storage document of the cluster, for its classes
+    /// Storage document of the cluster, which declares its classes
     #[arg(long, value_name = "FILE")]
     storage: Vec<PathBuf>,
 
-    /// File to write; `NAME.pso.yaml` when left out, `-` prints it
+    /// File to write; the default is `NAME.pso.yaml`, `-` prints it
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// Folder with blueprints of your own
+    /// Folder with your own blueprints
     #[arg(long, value_name = "DIR")]
     blueprints: Vec<PathBuf>,
 }
@@ -92,8 +92,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         Some(namespace) => Some(namespace.clone()),
         None => answers.ask("Namespace", Format::Name, Some(&name))?.filter(|_| answers.asks),
     };
-    let (settings, mut wrong) = settings(&args.set, &sources);
-    let classes = classes(&args.storage, &sources, &mut wrong)?;
+    let (settings, mut errors) = settings(&args.set, &sources);
+    let classes = classes(&args.storage, &sources, &mut errors)?;
     let maker = Maker {
         kind: &kind,
         shape: &shape,
@@ -120,29 +120,29 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         };
         pipeline.documents(vec![node], Vec::new()).diagnostics
     };
-    // First as it was given, so that what is wrong is shown where it was written.
-    wrong.extend(render(node.clone()));
-    if !any_error(&wrong) {
+    // First the values as they were passed, so that errors point at the flag.
+    errors.extend(render(node.clone()));
+    if !any_error(&errors) {
         let text = maker.text(&node)?;
-        // Then as it will be read.
+        // Then the text as it will be read.
         let read = yaml::read(sources.add("the new file", text.clone()), &sources);
         let mut again = read.diagnostics;
         again.extend(read.documents.into_iter().flat_map(render).filter(Diagnostic::is_error));
         if again.is_empty() {
             let outcome = write(args, &name, &text)?;
-            out::diagnostics(&wrong, &sources, out::Format::Human);
+            out::diagnostics(&errors, &sources, out::Format::Human);
             return Ok(outcome);
         }
-        wrong = again;
+        errors = again;
     }
-    sort(&mut wrong, &sources);
-    out::diagnostics(&wrong, &sources, out::Format::Human);
+    sort(&mut errors, &sources);
+    out::diagnostics(&errors, &sources, out::Format::Human);
     Ok(Outcome::Wrong)
 }
 
-/// What the flags set; `spec.` may be left out.
+/// Parses the flags `--set`; `spec.` may be left out.
 fn settings(set: &[String], sources: &Sources) -> (Vec<Setting>, Vec<Diagnostic>) {
-    let (mut settings, mut wrong) = (Vec::new(), Vec::new());
+    let (mut settings, mut errors) = (Vec::new(), Vec::new());
     for text in set {
         let path = text.split('=').next().unwrap_or_default();
         let is_whole = ["spec", "metadata"].iter().any(|section| {
@@ -151,29 +151,29 @@ fn settings(set: &[String], sources: &Sources) -> (Vec<Setting>, Vec<Diagnostic>
         let text = if is_whole { text.clone() } else { format!("spec.{text}") };
         match Setting::parse("--set", &text, sources) {
             Ok(setting) => settings.push(setting),
-            Err(diagnostic) => wrong.push(diagnostic),
+            Err(diagnostic) => errors.push(diagnostic),
         }
     }
-    (settings, wrong)
+    (settings, errors)
 }
 
-/// The classes that volumes may have.
+/// Returns the classes that volumes may have.
 fn classes(
     paths: &[PathBuf],
     sources: &Sources,
-    wrong: &mut Vec<Diagnostic>,
+    errors: &mut Vec<Diagnostic>,
 ) -> Result<Classes, Trouble> {
     let mut classes = Classes::default();
     for path in paths {
         match cluster::storage(path, sources)? {
             Ok(spec) => classes.add(&spec),
-            Err(found) => wrong.extend(found),
+            Err(found) => errors.extend(found),
         }
     }
     Ok(classes)
 }
 
-/// Makes the new file.
+/// Builds the new file.
 struct Maker<'m> {
     kind: &'m str,
     shape: &'m Shape,
@@ -184,8 +184,8 @@ struct Maker<'m> {
 }
 
 impl Maker<'_> {
-    /// The document before anything is set: its head, and its volumes with class and size, so that one sees which
-    /// word to switch.
+    /// Returns the document before anything is set: its head, and its volumes with class and size, so that the user
+    /// sees which word to change.
     fn head(&self, name: &str, namespace: Option<&str>) -> Node {
         let mut head = json!({
             "apiVersion": API_VERSION,
@@ -213,7 +213,7 @@ impl Maker<'_> {
 
     fn node(&self, json: &Json) -> Node {
         let mut text = String::new();
-        // Written and read again, every value has a place.
+        // Written and parsed again, every value has a place.
         let _ = yaml::write(&mut text, json);
         let source = self.sources.add("the new file", text.trim_start_matches("---\n"));
         let read = yaml::read(source, self.sources).documents.into_iter().next();
@@ -230,7 +230,7 @@ impl Maker<'_> {
         volumes.and_then(|field| field.shape.fields()).unwrap_or_default()
     }
 
-    /// Asks for fields that must be there, and for the classes and sizes of volumes, as far as no flag sets them.
+    /// Asks for required fields, and for the classes and sizes of volumes, unless a flag sets them.
     fn ask_what_is_missing(&self, node: &mut Node) -> Result<(), Trouble> {
         if !self.answers.asks {
             return Ok(());
@@ -277,7 +277,7 @@ impl Maker<'_> {
         Ok(())
     }
 
-    /// Writes the document, each volume on a line with what it is for.
+    /// Writes the document, with each volume on one line with its description.
     fn text(&self, node: &Node) -> Result<String, Trouble> {
         let mut json = as_written(node, self.shape);
         let volumes = json["spec"].as_object_mut().and_then(|spec| spec.shift_remove("volumes"));
@@ -301,7 +301,7 @@ impl Maker<'_> {
     }
 }
 
-/// A value as YAML in one line: words that need no quotes have none.
+/// Writes a value as one-line YAML, without unnecessary quotes.
 fn flow(value: &Json) -> String {
     match value {
         Json::Object(fields) => {
@@ -320,7 +320,7 @@ fn flow(value: &Json) -> String {
     }
 }
 
-/// A document as JSON in which every text is as it was written: `010` is a name, not a number.
+/// Returns a document as JSON in which every text keeps its spelling: `010` is a name, not a number.
 fn as_written(node: &Node, shape: &Shape) -> Json {
     match (&node.value, &shape.kind) {
         (Value::Map(entries), _) => {

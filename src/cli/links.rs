@@ -1,9 +1,8 @@
-//! Where a path leads that somebody has named: a link that lies in a repository leads to what is in that
-//! repository, and nowhere else.
+//! Resolves a path that the user has named. A link in a repository may only lead to a file in that repository.
 //!
-//! Who names a path vouches for the path; who may write into the repository has made the links in it. A link
-//! to `/proc/self/environ`, or to a neighbour's file, would be quoted in a diagnostic, which a pipeline posts.
-//! Links elsewhere (`/tmp` on macOS, `/dev/fd` of a shell) are the machine's, and are followed.
+//! The user is responsible for the path, but everybody who can write to the repository can create links in it. A
+//! diagnostic would quote the target of a link to `/proc/self/environ` or to another tenant's file, and a pipeline
+//! publishes diagnostics. Other links (`/tmp` on macOS, `/dev/fd` of a shell) belong to the machine and are followed.
 
 use std::env;
 use std::fs::{self, File};
@@ -13,19 +12,18 @@ use std::path::{Component, Path, PathBuf};
 use super::Trouble;
 use super::path::shown;
 
-/// The folder that makes its parent a repository.
+/// The folder that marks its parent as a repository.
 const GIT: &str = ".git";
-/// Where the kernel shows itself: no file of a repository, whatever folder counts as one.
+/// File systems of the kernel. They are never part of a repository, whatever folder counts as one.
 const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 
-/// Opens a file that somebody has named.
+/// Opens a file that the user has named.
 pub(super) fn open(path: &Path) -> Result<File, Trouble> {
     let failed = |source| Trouble::Read { path: shown(path), source };
     File::open(checked(path)?).map_err(failed)
 }
 
-/// Returns a path that somebody has named with its links followed, as far as they lie in a repository and
-/// stay there.
+/// Resolves the links in a path that the user has named. Fails when a link in a repository leads out of it.
 pub(super) fn checked(path: &Path) -> Result<PathBuf, Trouble> {
     let failed = |source| Trouble::Read { path: shown(path), source };
     let absolute = std::path::absolute(path).map_err(failed)?;
@@ -47,15 +45,15 @@ pub(super) fn checked(path: &Path) -> Result<PathBuf, Trouble> {
             (Ok(target), Some(bounds)) if is_within(&target, &bounds) => target,
             (Ok(_), Some(_)) => return Err(leads_out(path, &link)),
             (Err(source), Some(_)) => return Err(failed(source)),
-            // An open file of this process has no path of its own.
+            // An open file of this process has no path.
             (Err(_), None) => return Ok(link.join(components.as_path())),
         };
     }
     Ok(here)
 }
 
-/// What a link in a folder may not lead out of: the repository around it, else the folder in which the
-/// program was started. None elsewhere.
+/// Returns the folder that a link must not lead out of: the repository around it, else the current directory. Returns
+/// `None` elsewhere.
 fn bounds(folder: &Path) -> Option<PathBuf> {
     let repository = folder.ancestors().find(|folder| folder.join(GIT).exists());
     let here = || env::current_dir().ok().filter(|here| folder.starts_with(here));

@@ -1,4 +1,4 @@
-//! `pso-gen man`: manual pages.
+//! `pso-gen man`: prints manual pages.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     Ok(Outcome::Good)
 }
 
-/// Returns the manual pages by file name, that of the program first.
+/// Returns the manual pages by file name, the program's own page first.
 pub fn man_pages() -> Vec<(String, String)> {
     let mut command = help::command().disable_help_subcommand(true);
     command.build();

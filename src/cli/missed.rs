@@ -1,18 +1,18 @@
-//! Files that were probably meant, where none is called `*.pso.yaml`: for the remedy of an empty run.
+//! Finds files that the user probably meant where none has the name `*.pso.yaml`, for the remedy of an empty run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::path::shown;
 
-/// Most files and folders that are looked at.
+/// Largest number of files and folders that are searched.
 const MOST: usize = 2000;
-/// Deepest folder that is looked at, below one that was named.
+/// Depth of the search below a named folder.
 const DEPTH: usize = 4;
-/// Most bytes of a file in which a document of ours is looked for.
+/// Number of bytes of a file that are searched for a document of pso-gen.
 const HEAD: usize = 4096;
 
-/// Returns what to do about folders in which no file was found.
+/// Returns a remedy for folders in which no file was found.
 pub(super) fn missed(paths: &[PathBuf]) -> Option<String> {
     let mut left = MOST;
     paths.iter().filter(|path| path.is_dir()).find_map(|path| inside(path, DEPTH, &mut left))

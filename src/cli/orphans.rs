@@ -1,4 +1,4 @@
-//! `pso-gen orphans`: volumes that nobody knows, and their end when somebody names them.
+//! `pso-gen orphans`: lists orphaned volumes, and destroys those that the user names.
 
 use super::out;
 use super::status::{From, OutputFormat, json};
@@ -10,36 +10,36 @@ use crate::provisioner::report;
 use crate::provisioner::run::{self, Arrays, destroy_orphan};
 use crate::sanitize;
 
-/// Longest text of what an array or the cluster says, in characters.
+/// Longest text from an array or the cluster, in characters.
 const LONGEST: usize = 1000;
 
-/// List volumes on the arrays that neither a claim nor a PersistentVolume knows
+/// List volumes that exist on the arrays but have no claim or PersistentVolume
 ///
-/// Only volumes with the names of this cluster are looked at. Nothing is destroyed unless it is named, and
-/// then by the rules of the provisioner: fresh answers of the array and the cluster, and no host that holds
-/// it. The array can take it back until its timer ends. Exit code 1 when there are any, or one was kept.
+/// Only volumes with names of this cluster are listed. Only volumes that you name are destroyed, under the same
+/// conditions as by the provisioner: current data from the array and the cluster, and no connected host. The array can
+/// recover them until its timer ends. Exit code 1 if there are orphans, or if a named volume was not destroyed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     from: From,
 
-    /// Destroy this one, NAME or ARRAY/NAME; may be given several times. Needs --lease while a provisioner runs
+    /// Destroy this volume, NAME or ARRAY/NAME; may be given several times. Requires --lease while a provisioner runs
     #[arg(long, value_name = "NAME")]
     destroy: Vec<String>,
 
-    /// Lease by which replicas of the provisioner agree on who leads
+    /// Lease that the provisioner's replicas use for leader election
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = super::cluster::namespaced)]
     lease: Option<(String, String)>,
 
-    /// Look at what would be destroyed, and destroy nothing
+    /// Show what would be destroyed, and destroy nothing
     #[arg(long, requires = "destroy")]
     dry_run: bool,
 
-    /// How old an orphan is at least, in seconds
+    /// Minimum age of an orphan, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = GRACE, hide = true)]
     older_than: u64,
 
-    /// How the list is printed
+    /// Output format
     #[arg(long, value_enum, default_value = "table", conflicts_with = "destroy")]
     format: OutputFormat,
 }

@@ -1,4 +1,4 @@
-//! Standard output and standard error: the only place that writes to them.
+//! Writes to standard output and standard error. No other module does.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
@@ -8,13 +8,13 @@ use super::{Trouble, screen};
 use crate::compiler::diagnostic::{self, Diagnostic, Sources, Style};
 use crate::sanitize;
 
-/// Longest text of a cluster that is told, in characters.
+/// Longest text from a cluster, in characters.
 const LONGEST: usize = 1000;
 
-/// How diagnostics are printed.
+/// Output format of diagnostics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// The line of the file, what is wrong with it, what to write instead.
+    /// The line of the file, the cause and the fix.
     Human,
     /// One JSON object with a list, for scripts.
     Json,
@@ -27,12 +27,12 @@ pub(super) fn data(text: &str) -> Result<(), Trouble> {
     write(&mut io::stdout().lock(), text.as_bytes())
 }
 
-/// Writes to somebody who may have gone.
+/// Writes to a reader that may have closed its end.
 pub(super) fn write(to: &mut dyn Write, bytes: &[u8]) -> Result<(), Trouble> {
     to.write_all(bytes).and_then(|()| to.flush()).map_err(|error| lost("standard output", error))
 }
 
-/// Tells a reader that has gone from one that failed.
+/// Distinguishes a reader that has closed its end from an error.
 pub(super) fn lost(path: &str, source: io::Error) -> Trouble {
     if source.kind() == ErrorKind::BrokenPipe {
         return Trouble::BrokenPipe;
@@ -40,7 +40,7 @@ pub(super) fn lost(path: &str, source: io::Error) -> Trouble {
     Trouble::Write { path: path.to_owned(), source }
 }
 
-/// Writes words to standard error. When that fails, there is nobody to tell.
+/// Writes a text to standard error. Ignores errors, which could not be reported anyway.
 pub(super) fn words(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
@@ -66,12 +66,12 @@ pub(super) fn rendered(
     }
 }
 
-/// Returns whether a stream is shown to somebody who likes colours.
+/// Returns the style for a stream: coloured on a terminal that supports it.
 pub(super) fn style(stream: &impl IsTerminal) -> Style {
     if screen::colours(stream) { Style::Coloured } else { Style::Plain }
 }
 
-/// Says what is wrong with a command line.
+/// Prints an error in the command line.
 pub(super) fn usage(error: &clap::Error) {
     let text = error.render();
     words(&match style(&io::stderr()) {
@@ -80,7 +80,7 @@ pub(super) fn usage(error: &clap::Error) {
     });
 }
 
-/// Says what kept a command from being tried, and why, to the bottom.
+/// Prints why a command could not run, with all causes.
 pub(super) fn trouble(trouble: &Trouble) {
     let mut text = format!("error: {trouble}");
     let mut cause = std::error::Error::source(trouble);
@@ -88,7 +88,7 @@ pub(super) fn trouble(trouble: &Trouble) {
         text.push_str(&format!(": {error}"));
         cause = error.source();
     }
-    // A cluster's words are not ours.
+    // Texts from a cluster are untrusted.
     let mut text = match trouble {
         Trouble::Cluster(_) => sanitize::line(&text, LONGEST),
         _ => sanitize::lines(&text),
@@ -97,8 +97,8 @@ pub(super) fn trouble(trouble: &Trouble) {
     words(&text);
 }
 
-/// Standard error as a log has it: one JSON object a line, in which nothing steers a terminal, and none so long
-/// that it fills a disk. What is too long is told by its beginning.
+/// The log on standard error: one JSON object per line, without control characters, and limited in length so that it
+/// cannot fill a disk. A line that is too long is replaced by its beginning.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Log;
 
@@ -106,7 +106,7 @@ pub(super) struct Log;
 const LONGEST_LINE: usize = 16 << 10;
 
 impl Write for Log {
-    /// Takes a whole line, as it is given by whoever writes the log.
+    /// Takes a whole line from the logging library.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         io::stderr().lock().write_all(logged(line).as_bytes())?;
         Ok(line.len())

@@ -1,4 +1,4 @@
-//! `pso-gen provisioner`: fulfils claims, in the cluster or beside it.
+//! `pso-gen provisioner`: runs the provisioner, in the cluster or outside.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,34 +16,34 @@ use crate::compiler::diagnostic::Sources;
 use crate::provisioner::decide::Binding;
 use crate::provisioner::run::{self, COMPARE_EVERY, End, LeaseName, Status};
 
-/// Fulfil claims of `pure-file` and `pure-block`
+/// Provision volumes for claims of `pure-file` and `pure-block`
 ///
-/// Makes volumes on the arrays of a storage document for the claims of the cluster,
-/// grows them, and destroys those that are released. Of several processes with one lease, one does so.
+/// Creates volumes on the arrays of a storage document for the claims of the cluster, expands them, and destroys those
+/// that are released. If several replicas share a lease, only the leader acts.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The storage document
     #[arg(long, value_name = "FILE")]
     storage: PathBuf,
 
-    /// How the cluster is reached; from inside it, or as kubectl would, when left out
+    /// Kubeconfig of the cluster; the default is the pod's service account, or the context of kubectl
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
-    /// Lease by which several processes agree on who leads; without one, only one may run
+    /// Lease for leader election between replicas; without one, run only one replica
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = namespaced)]
     lease: Option<(String, String)>,
 
-    /// Folder with a folder for each Secret, as they are mounted into a pod
+    /// Folder with a subfolder for each Secret, as a pod mounts them
     #[arg(long, value_name = "FOLDER", default_value = "/etc/pso-gen/secrets")]
     secrets: PathBuf,
 
-    /// Who binds claims to their PersistentVolumes
+    /// Component that binds claims to their PersistentVolumes
     #[arg(long, value_name = "WHO", value_enum, default_value = "direct")]
     binding: WhoBinds,
 
-    /// Where metrics and probes are served over http, such as `0.0.0.0:8080`; port 0 takes a free one, and
-    /// the log says which. Nowhere when left out
+    /// Address of the http server for metrics and probes, such as `0.0.0.0:8080`; with port 0, the server uses a free
+    /// port and logs it. Without this option, there is no server
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
 
@@ -57,17 +57,17 @@ pub(super) struct Args {
     )]
     compare_every: u64,
 
-    /// What is logged: error, warn, info, debug, or a filter such as `pso_gen=debug`
+    /// Log level: error, warn, info, debug, or a filter such as `pso_gen=debug`
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log: String,
 }
 
-/// Who binds claims.
+/// Component that binds claims.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum WhoBinds {
-    /// The provisioner, as soon as kube-controller-manager knows the PersistentVolume
+    /// The provisioner, as soon as kube-controller-manager has seen the PersistentVolume
     Direct,
-    /// kube-controller-manager alone: about four claims a second at its default limits
+    /// Only kube-controller-manager: about four claims a second at its default limits
     Controller,
 }
 
@@ -125,7 +125,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     })
 }
 
-/// Begins to serve metrics and probes, which ends with the process.
+/// Starts the server for metrics and probes, which ends with the process.
 async fn listen(address: SocketAddr, status: &Status) -> Result<(), Trouble> {
     let taken = |error| Trouble::Usage(format!("--listen {address}: {error}"));
     let listener = TcpListener::bind(address).await.map_err(taken)?;

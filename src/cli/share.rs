@@ -1,9 +1,9 @@
-//! Memory that the commands of one sidecar have together, in parts: each command has one, takes further ones as it
-//! grows, and all parts together are what the sidecar can spare. So however many commands run at once, the kernel
-//! has no reason to end one, or Argo CD's own server.
+//! Divides the memory of one sidecar between its commands: each command gets a part and takes further parts as it
+//! grows, and all parts together are the memory that the sidecar can spare. The kernel therefore has no reason to kill
+//! a command, or Argo CD's own server, however many commands run at once.
 //!
-//! A part is a lock on a file in the folder for temporary files, which the kernel gives back when the command ends,
-//! however it ends.
+//! A part is a lock on a file in the folder for temporary files. The kernel releases it when the command ends, in
+//! whatever way.
 
 use std::env;
 use std::fs::{self, File, TryLockError};
@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use super::Trouble;
 use super::below::Below;
 
-/// Into how many parts the memory is divided: so many commands run at once.
+/// Number of parts of the memory, and of concurrent commands.
 const PARTS: u8 = 4;
-/// Most memory of all commands together, in bytes: half of what the example's sidecar has.
+/// Largest memory of all commands together, in bytes: half of the memory of the example's sidecar.
 const MOST: u64 = 256 << 20;
-/// How often a part is asked for.
+/// Interval between two attempts to get a part.
 const ASK: Duration = Duration::from_millis(10);
-/// Where the kernel says how much memory this container may have, by either version of control groups.
+/// Files in which the kernel shows the container's memory limit, for both versions of control groups.
 const LIMITS: [&str; 2] =
     ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 
@@ -28,13 +28,13 @@ const LIMITS: [&str; 2] =
 #[derive(Debug)]
 pub(super) struct Share {
     folder: Below,
-    held: Vec<File>,
-    /// Bytes of a part.
+    locks: Vec<File>,
+    /// Size of a part in bytes.
     part: u64,
 }
 
 impl Share {
-    /// Takes a part of this container's memory, and waits for one until patience ends.
+    /// Takes a part of this container's memory. Waits until one is free, for the given time at most.
     pub(super) fn wait(patience: Duration) -> Result<Self, Trouble> {
         let limit = LIMITS.iter().find_map(|path| fs::read_to_string(path).ok());
         Self::of(&env::temp_dir(), spare(limit.as_deref()), patience)
@@ -43,7 +43,7 @@ impl Share {
     pub(super) fn of(folder: &Path, memory: u64, patience: Duration) -> Result<Self, Trouble> {
         let name = format!("pso-gen-{}", rustix::process::geteuid().as_raw());
         let folder = Below::open(folder)?.private_folder(&name)?;
-        let mut share = Self { folder, held: Vec::new(), part: memory / u64::from(PARTS) };
+        let mut share = Self { folder, locks: Vec::new(), part: memory / u64::from(PARTS) };
         let asked = Instant::now();
         while !share.grow()? {
             if asked.elapsed() >= patience {
@@ -54,13 +54,13 @@ impl Share {
         Ok(share)
     }
 
-    /// Takes a further part, if one is free.
+    /// Takes another part, if one is free.
     pub(super) fn grow(&mut self) -> Result<bool, Trouble> {
         for number in 0..PARTS {
             let file = self.folder.lock_file(&format!("memory-{number}"))?;
             match file.try_lock() {
                 Ok(()) => {
-                    self.held.push(file);
+                    self.locks.push(file);
                     return Ok(true);
                 }
                 Err(TryLockError::WouldBlock) => {}
@@ -72,24 +72,24 @@ impl Share {
         Ok(false)
     }
 
-    /// Bytes that the command may have.
+    /// Returns the number of bytes that the command may use.
     pub(super) fn bytes(&self) -> u64 {
-        self.part * self.held.len() as u64
+        self.part * self.locks.len() as u64
     }
 
-    /// Bytes from which on it should ask for more: what is added between two looks is not seen before.
+    /// Returns whether the command should request more: memory may grow between two measurements.
     pub(super) fn is_short(&self, bytes: u64) -> bool {
         bytes + self.part / 4 > self.bytes()
     }
 
-    /// Whether it has all that there is.
+    /// Returns whether it has all parts.
     pub(super) fn is_whole(&self) -> bool {
-        self.held.len() == usize::from(PARTS)
+        self.locks.len() == usize::from(PARTS)
     }
 }
 
-/// What commands may have of a container's limit, as the kernel writes it; without one, what the example's
-/// sidecar could spare.
+/// Returns the memory for commands, derived from a container's limit in the kernel's format. Without a limit, it is
+/// what the example's sidecar could spare.
 fn spare(limit: Option<&str>) -> u64 {
     let limit = limit.and_then(|text| text.trim().parse::<u64>().ok());
     limit.map_or(MOST, |bytes| MOST.min(bytes / 2))
@@ -126,7 +126,7 @@ mod tests {
         let path = folder.path().to_owned();
         let waits =
             thread::spawn(move || Share::of(&path, MOST, PATIENT).map(|share| share.bytes()));
-        alone.held.pop();
+        alone.locks.pop();
         assert_eq!(waits.join().expect("ends").expect("a part"), 64 << 20);
     }
 
@@ -143,12 +143,12 @@ mod tests {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
         let top = tempfile::tempdir().expect("a folder");
         let name = format!("pso-gen-{}", rustix::process::geteuid().as_raw());
-        let ours = top.path().join(&name);
-        symlink(top.path(), &ours).expect("linked");
+        let own = top.path().join(&name);
+        symlink(top.path(), &own).expect("linked");
         Share::of(top.path(), MOST, Duration::ZERO).expect_err("a link");
-        fs::remove_file(&ours).expect("removed");
-        fs::create_dir(&ours).expect("made");
-        fs::set_permissions(&ours, fs::Permissions::from_mode(0o777)).expect("set");
+        fs::remove_file(&own).expect("removed");
+        fs::create_dir(&own).expect("made");
+        fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).expect("set");
         Share::of(top.path(), MOST, Duration::ZERO).expect_err("everybody may write there");
     }
 }

@@ -1,4 +1,4 @@
-//! `pso-gen simulate`: FlashBlades and FlashArrays in one local process.
+//! `pso-gen simulate`: simulates FlashBlades and FlashArrays in one local process.
 
 mod storage;
 
@@ -19,7 +19,7 @@ use crate::simulator::{
 
 /// Simulate FlashBlades and FlashArrays
 ///
-/// Serves their REST APIs, each on a port of its own, and a page that shows what is on them.
+/// Serves their REST APIs, each on its own port, and a page that shows their contents.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Number of FlashBlades
@@ -30,15 +30,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=50))]
     flasharrays: u8,
 
-    /// Address to listen at
+    /// Address to listen on
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     address: IpAddr,
 
-    /// First port: the page's, then one for each array; free ones when left out
+    /// First port: the page's, followed by one for each array; the default is free ports
     #[arg(long, default_value_t = 0)]
     port: u16,
 
-    /// Serve plain http instead of https with a certificate made for this run
+    /// Serve plain http instead of https with a temporary certificate
     #[arg(long)]
     http: bool,
 
@@ -46,32 +46,31 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", default_value = "1Pi", value_parser = size)]
     capacity: u64,
 
-    /// Most volumes or file systems on each array
+    /// Largest number of volumes or file systems on each array
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     limit: usize,
 
-    /// Most hosts on each FlashArray
+    /// Largest number of hosts on each FlashArray
     #[arg(long, value_name = "N", default_value_t = 1000)]
     hosts: usize,
 
-    /// Keep what is on the arrays in this file, also when the process is killed; nothing is kept when left
-    /// out
+    /// File that stores the contents of the arrays, even if the process is killed; without it, nothing is stored
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
 
-    /// Write the storage document that points at the arrays, with token and CA files beside it
+    /// Write a storage document for the arrays, with token and CA files beside it
     #[arg(long, value_name = "FILE", conflicts_with = "http")]
     storage_out: Option<PathBuf>,
 
-    /// Newest REST version of each FlashBlade, such as 2.15; the newest there is when left out
+    /// Newest REST version of each FlashBlade, such as 2.15; the default is the newest that is simulated
     #[arg(long, value_name = "2.N", value_parser = rest)]
     flashblade_rest: Option<u32>,
 
-    /// Newest REST version of each FlashArray, such as 2.26; the newest there is when left out
+    /// Newest REST version of each FlashArray, such as 2.26; the default is the newest that is simulated
     #[arg(long, value_name = "2.N", value_parser = rest)]
     flasharray_rest: Option<u32>,
 
-    /// Protection group that new volumes of each FlashArray join unless they say otherwise
+    /// Protection group that new volumes of each FlashArray join by default
     #[arg(long, value_name = "NAME")]
     default_protection: Option<String>,
 
@@ -79,11 +78,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = page)]
     page: usize,
 
-    /// How long a session may rest, such as 30m; 0s is for ever
+    /// Idle timeout of a session, such as 30m; 0s for none
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = milliseconds)]
     idle_timeout: u64,
 
-    /// How long a destroyed object stays before the array eradicates it
+    /// Time until the array eradicates a destroyed object
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = milliseconds)]
     eradication_delay: u64,
 
@@ -91,26 +90,26 @@ pub(super) struct Args {
     #[arg(long)]
     safe_mode: bool,
 
-    /// Requests that each array takes in a second before it answers 429; as many as come when left out
+    /// Requests per second that each array accepts before it responds with 429; unlimited by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: Option<u32>,
 
-    /// What goes wrong, as JSON: `{"fault": "answerLost", "method": "POST", "resource": "volumes", "times": 1}`
+    /// Fault to inject, as JSON: `{"fault": "answerLost", "method": "POST", "resource": "volumes", "times": 1}`
     #[arg(long = "fault", value_name = "JSON", value_parser = fault)]
     faults: Vec<FaultRule>,
 
-    /// Seed of what goes wrong with a probability
+    /// Seed for faults with a probability
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
-    /// How the arrays are told
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum OutputFormat {
-    /// A line for each array
+    /// One line for each array
     #[default]
     Human,
     /// One JSON object on the first line
@@ -160,7 +159,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         if let Some(path) = &args.storage_out {
             storage::write(path, &running).map_err(Trouble::Simulate)?;
         }
-        out::data(&told(args.format, &running)?)?;
+        out::data(&description(args.format, &running)?)?;
         std::io::stdout().flush().map_err(Trouble::Simulate)?;
         tokio::select! {
             _ = end.recv() => {}
@@ -170,8 +169,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     })
 }
 
-/// Starts two FlashBlades and a FlashArray on the current runtime, and writes their storage document. Returns
-/// the address of their page.
+/// Starts two FlashBlades and a FlashArray on the current runtime, and writes their storage document. Returns the
+/// address of their page.
 pub(super) async fn start(document: &Path) -> io::Result<String> {
     #[derive(clap::Parser)]
     struct Defaults {
@@ -216,11 +215,11 @@ fn arrays(args: &Args) -> Vec<(Array, Settings)> {
     blades.chain(arrays).collect()
 }
 
-fn told(format: OutputFormat, running: &Running) -> Result<String, Trouble> {
+fn description(format: OutputFormat, running: &Running) -> Result<String, Trouble> {
     if format == OutputFormat::Json {
         let Running { arrays, page, certificate } = running;
-        let told = json!({"arrays": arrays, "page": page, "certificate": certificate});
-        return Ok(serde_json::to_string(&told)? + "\n");
+        let description = json!({"arrays": arrays, "page": page, "certificate": certificate});
+        return Ok(serde_json::to_string(&description)? + "\n");
     }
     let mut lines = format!("page        {}\n", running.page);
     for array in &running.arrays {

@@ -1,4 +1,4 @@
-//! `pso-gen status`: what there is and what is wrong, for whoever is on call.
+//! `pso-gen status`: shows claims, arrays and problems to the on-call engineer.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,67 +15,68 @@ use crate::provisioner::report::{ArrayLine, Problem, Report, ReportFilter};
 use crate::provisioner::run::{self, Arrays, Metrics};
 use crate::sanitize;
 
-/// Longest text of a problem, in characters: that of an event.
+/// Longest text of a problem, in characters, as in an event.
 const LONGEST: usize = 1024;
 
-/// Tell of claims, arrays, and what is wrong
+/// Show the status of claims and arrays, and list problems
 ///
-/// Reads the cluster, and with `--storage` the arrays too, and changes nothing. Exit code 1 when something
-/// is wrong that somebody has to see to; each such thing stands at the end, with what to do.
+/// Reads the cluster, and the arrays too if you pass `--storage`. Changes nothing. Lists problems that need action at
+/// the end, each with a remedy, and exits with code 1 if there are any.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A claim, NAMESPACE/NAME; all when left out
+    /// A claim, NAMESPACE/NAME; the default is all claims
     #[arg(value_name = "CLAIM", value_parser = super::cluster::namespaced)]
     claim: Option<(String, String)>,
 
-    /// Claims of this namespace alone
+    /// Show only claims of this namespace
     #[arg(long, short, conflicts_with = "claim")]
     namespace: Option<String>,
 
     #[command(flatten)]
     from: From,
 
-    /// Lease by which replicas of the provisioner agree on who leads
+    /// Lease that the provisioner's replicas use for leader election
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = super::cluster::namespaced)]
     lease: Option<(String, String)>,
 
-    /// How it is printed
+    /// Output format
     #[arg(long, value_enum, default_value = "table")]
     format: OutputFormat,
 
-    /// Look again every so many seconds, until Ctrl-C
+    /// Repeat after so many seconds, until Ctrl-C
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5",
           value_parser = clap::value_parser!(u64).range(1..))]
     watch: Option<u64>,
 }
 
-/// From where it is read.
+/// Sources of the report.
 #[derive(Debug, clap::Args)]
 pub(super) struct From {
-    /// The storage document; without it the arrays are not asked
+    /// Storage document; without it, arrays are not queried
     #[arg(long, value_name = "FILE")]
     pub(super) storage: Option<PathBuf>,
 
-    /// How the cluster is reached; from inside it, or as kubectl would, when left out
+    /// Kubeconfig of the cluster; the default is the pod's service account, or the context of kubectl
     #[arg(long, value_name = "FILE")]
     pub(super) kubeconfig: Option<PathBuf>,
 
-    /// Folder with a folder for each Secret that the storage document names
+    /// Folder with a subfolder for each Secret that the storage document names
     #[arg(long, value_name = "FOLDER", default_value = "/etc/pso-gen/secrets")]
     pub(super) secrets: PathBuf,
 }
 
-/// How data is printed.
+/// Output format of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum OutputFormat {
-    /// Columns for people
+    /// Columns of text
     Table,
     /// One JSON object, for scripts
     Json,
 }
 
 impl From {
-    /// Returns the arrays of the storage document, if there is one. When that is wrong, it has been told.
+    /// Returns the arrays of the storage document, if there is one. The inner error means that its diagnostics have
+    /// been printed.
     pub(super) fn arrays(&self) -> Result<Result<Option<Arrays>, Outcome>, Trouble> {
         let Some(path) = &self.storage else { return Ok(Ok(None)) };
         let sources = Sources::default();
@@ -124,7 +125,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
                     OutputFormat::Json => json(&report)?,
                 };
                 if args.watch.is_some() && screen::redraws() {
-                    // Home, and what is below goes: the table stays where it is.
+                    // Move to the top left and clear the screen, so that the table stays in place.
                     out::data("\u{1b}[H\u{1b}[2J")?;
                 }
                 out::data(&text)?;
@@ -149,13 +150,13 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     })
 }
 
-/// Returns something as JSON, with a line's end.
+/// Returns a value as JSON with a line end.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Trouble> {
     let text = serde_json::to_string_pretty(value);
     text.map(|text| sanitize::json(&text) + "\n").map_err(|error| Trouble::Usage(error.to_string()))
 }
 
-/// Returns a report as people read it.
+/// Returns a report as text.
 pub(super) fn written(report: &Report) -> String {
     let mut text = String::new();
     if let Some(leader) = &report.leader {
@@ -205,7 +206,7 @@ pub(super) fn written(report: &Report) -> String {
         [] => text.push_str("\nnothing is wrong\n"),
         problems => {
             for Problem { about, what, remedy, page } in problems {
-                // What events and arrays say is theirs, and makes no line of ours.
+                // Texts from events and arrays are untrusted and must stay on one line.
                 let (about, what) = (sanitize::line(about, LONGEST), sanitize::line(what, LONGEST));
                 let remedy = sanitize::line(remedy, LONGEST);
                 let _ = write!(text, "\nwrong: {about}: {what}\n  do: {remedy}\n  see: {page}\n");

@@ -1,4 +1,4 @@
-//! INT and TERM while files are written: the run stops between two files instead of within one.
+//! Handles INT and TERM while files are written: the run stops between two files instead of within one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -8,17 +8,17 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Trouble;
 
-/// Whether a signal has asked this process to stop. Until a value exists, signals end the process as ever.
+/// Whether a signal has requested a stop. Until a value exists, signals end the process as usual.
 #[derive(Debug, Clone)]
 pub(super) struct Stop {
-    /// The signal's number; 0 for none.
-    asked: Arc<AtomicI32>,
+    /// The signal's number; 0 if there was none.
+    requested: Arc<AtomicI32>,
 }
 
 impl Stop {
-    /// Begins to listen. From then on, INT and TERM are only noted.
+    /// Starts to handle signals. From then on, INT and TERM are only recorded.
     pub(super) fn listen() -> Result<Self, Trouble> {
-        let asked = Arc::new(AtomicI32::new(0));
+        let requested = Arc::new(AtomicI32::new(0));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
         let runtime = runtime.map_err(Trouble::Start)?;
         let handlers = {
@@ -28,21 +28,21 @@ impl Stop {
         };
         for handler in handlers {
             let (number, mut seen) = handler.map_err(Trouble::Start)?;
-            let asked = Arc::clone(&asked);
+            let requested = Arc::clone(&requested);
             runtime.spawn(async move {
                 if seen.recv().await.is_some() {
-                    asked.store(number, Ordering::SeqCst);
+                    requested.store(number, Ordering::SeqCst);
                 }
             });
         }
-        // It ends with the process.
+        // The thread ends with the process.
         thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
-        Ok(Self { asked })
+        Ok(Self { requested })
     }
 
-    /// Returns an error when a signal has asked to stop. `done` and `all` are numbers of files.
+    /// Fails when a signal has requested a stop. `done` and `all` are numbers of files.
     pub(super) fn check(&self, done: usize, all: usize) -> Result<(), Trouble> {
-        match self.asked.load(Ordering::SeqCst) {
+        match self.requested.load(Ordering::SeqCst) {
             0 => Ok(()),
             signal => Err(Trouble::Stopped { signal, done, all }),
         }

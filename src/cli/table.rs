@@ -1,11 +1,11 @@
-//! Tables of words: columns as wide as their widest word, two spaces between them.
+//! Formats tables: columns as wide as their widest cell, with two spaces between them.
 
 use crate::sanitize;
 
-/// Longest word, in characters: names in a cluster with their namespace.
+/// Longest cell, in characters: a name in a cluster with its namespace.
 const LONGEST: usize = 320;
 
-/// Returns rows as lines, the first being the head. What they are made of may be anybody's words.
+/// Formats rows as lines; the first row is the heading. Cells may contain untrusted text.
 pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let plain = |row: &[String; COLUMNS]| row.each_ref().map(|cell| sanitize::line(cell, LONGEST));
     let rows: Vec<[String; COLUMNS]> = rows.iter().map(plain).collect();
@@ -21,7 +21,7 @@ pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String 
     text
 }
 
-/// Returns an age as people say it: `40s`, `12m`, `5h`, `3d`.
+/// Formats an age: `40s`, `12m`, `5h`, `3d`.
 pub(super) fn age(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds}s"),

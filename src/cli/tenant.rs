@@ -1,5 +1,5 @@
-//! The platform's rules for tenants: from a variable of the process, which those who write apps cannot set, and
-//! from files that whoever starts the program names.
+//! Reads the platform's rules for tenants: from an environment variable, which developers cannot set, and from files
+//! that the operator of the program names.
 
 use std::env;
 use std::path::PathBuf;
@@ -12,18 +12,17 @@ use crate::compiler::run::read_tenant_rules;
 use crate::compiler::spec::{Tenancy, TenantRules};
 use crate::compiler::yaml;
 
-/// The variable with the rules, as YAML. None of an Application's own variables can be called so: Argo CD puts
-/// `ARGOCD_ENV_` before their names.
+/// The variable with the rules, as YAML. An Application cannot set it, because Argo CD adds the prefix `ARGOCD_ENV_` to
+/// the names of its variables.
 pub(super) const VARIABLE: &str = "PSO_GEN_TENANT_RULES";
 
-/// Returns the rules that hold for what is read. What is wrong with them is an error like any other: nothing
-/// is rendered by rules that cannot be read.
+/// Returns the rules that apply to the input. Invalid rules are an error like any other, and nothing is rendered.
 pub(super) fn tenancy(
     args: &InputArgs,
     sources: &Sources,
-    wrong: &mut Vec<Diagnostic>,
+    errors: &mut Vec<Diagnostic>,
 ) -> Result<Tenancy, Trouble> {
-    let mut rules = rules(&args.tenant_rules, sources, wrong)?;
+    let mut rules = rules(&args.tenant_rules, sources, errors)?;
     let mut namespace = args.namespace.clone();
     if let Some(application) = &args.application {
         let project = &application.project;
@@ -38,11 +37,11 @@ pub(super) fn tenancy(
 pub(super) fn rules(
     files: &[PathBuf],
     sources: &Sources,
-    wrong: &mut Vec<Diagnostic>,
+    errors: &mut Vec<Diagnostic>,
 ) -> Result<Vec<TenantRules>, Trouble> {
     let mut texts = Vec::new();
     if let Some(value) = env::var_os(VARIABLE) {
-        // What is no text is no rule either, and is told as such.
+        // A value that is not UTF-8 is reported as invalid rules.
         texts.push(Ok(sources.add(VARIABLE, value.to_string_lossy().into_owned())));
     }
     for file in files {
@@ -51,9 +50,9 @@ pub(super) fn rules(
     }
     let mut all = Vec::new();
     for text in texts {
-        match text.map_err(|wrong| vec![wrong]).and_then(|source| read(source, sources)) {
+        match text.map_err(|error| vec![error]).and_then(|source| read(source, sources)) {
             Ok(rules) => all.push(rules),
-            Err(found) => wrong.extend(found),
+            Err(found) => errors.extend(found),
         }
     }
     Ok(all)

@@ -1,13 +1,13 @@
-//! Hosts as people write them: an address or a name, with or without a port.
+//! Parses the address of a host: an IP address or a name, with or without a port.
 
 use std::net::IpAddr;
 
 use reqwest::Url;
 
-/// Returns a host as it is written, without its port, and that port. An IPv6 address with a port stands in
-/// brackets.
+/// Splits a host and port. Returns the host as it is written, and the port, if there is one. An IPv6 address with a
+/// port must be in brackets.
 pub fn host_and_port(text: &str) -> (&str, Option<u16>) {
-    // Two colons and no bracket: an IPv6 address alone.
+    // Two colons without a bracket: a bare IPv6 address.
     let is_bare_v6 = !text.starts_with('[') && text.matches(':').count() > 1;
     match text.rsplit_once(':') {
         Some((host, port)) if !is_bare_v6 => match port.parse() {
@@ -18,7 +18,8 @@ pub fn host_and_port(text: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// Returns the address that a host is; none when it is a name. Clients read `0x0a000001` as an address, too.
+/// Returns the IP address that a host stands for, or `None` for a name. Accepts `0x0a000001` and the like, because HTTP
+/// clients read such forms as addresses too.
 pub fn address(host: &str) -> Option<IpAddr> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = bare.parse() {
@@ -28,21 +29,22 @@ pub fn address(host: &str) -> Option<IpAddr> {
     url.host_str()?.parse().ok()
 }
 
-/// Returns whether a text is a host name or address, with or without a port.
+/// Returns whether a text is a host name or an address, with or without a port.
 pub fn is_address(management: &str) -> bool {
     management_url(management).is_ok()
 }
 
-/// Returns the URL of an array's management interface, a host name or address with or without a port. Always https.
+/// Returns the URL of an array's management interface for a host name or address, with or without a port. The scheme is
+/// always https.
 ///
 /// # Errors
-/// Why the text is no such address, and what to write.
+/// Returns the reason why the text is not such an address, and what to write instead.
 pub fn management_url(management: &str) -> Result<Url, String> {
-    let wrong = |why: &str| format!("{management:?} is no address of an array: {why}");
+    let invalid = |why: &str| format!("{management:?} is not an address of an array: {why}");
     if management.contains(['/', '@', '?', '#', '\\']) || management.contains(char::is_whitespace) {
-        return Err(wrong("write a host name or an address, and `:port` when it is not 443"));
+        return Err(invalid("write a host name or an address, and `:port` when it is not 443"));
     }
-    Url::parse(&format!("https://{management}")).map_err(|error| wrong(&error.to_string()))
+    Url::parse(&format!("https://{management}")).map_err(|error| invalid(&error.to_string()))
 }
 
 #[cfg(test)]
@@ -63,8 +65,8 @@ mod tests {
             ("fb1.example.com", None, None),
             ("fb1.example.com:8443", None, Some(8443)),
         ] {
-            let (name, found) = host_and_port(written);
-            assert_eq!((address(name), found), (host, port), "{written}");
+            let (name, parsed) = host_and_port(written);
+            assert_eq!((address(name), parsed), (host, port), "{written}");
         }
     }
 }

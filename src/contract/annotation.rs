@@ -1,61 +1,62 @@
-//! Annotations: those of pso-gen, and those of Kubernetes' controllers that pso-gen reads or writes.
+//! Keys of annotations: those of pso-gen, and those of Kubernetes controllers that pso-gen reads or writes.
 //!
-//! Each key is declared here and nowhere else. Rendered objects carry them, the provisioner reads them, and
-//! admission policies protect them.
+//! Each key is declared here and nowhere else. The compiler renders objects with these keys, the provisioner reads
+//! them, and the admission policies protect them.
 
-/// What all keys of pso-gen begin with.
+/// The prefix of all keys of pso-gen.
 pub const PREFIX: &str = "pso-gen.io/";
-/// Of a PersistentVolume: the array that has the volume. Of a claim: the arrays that have been asked for one,
-/// separated by commas, the current one last.
+/// On a PersistentVolume: the name of the array that holds the volume. On a claim: the names of the arrays that the
+/// provisioner has tried, separated by commas; the current one is the last.
 pub const ARRAY: &str = "pso-gen.io/array";
-/// Of a PersistentVolume: the id of that array. Of a claim: the ids of the arrays that have been asked, in the
-/// same order.
+/// On a PersistentVolume: the id of that array. On a claim: the ids of the arrays that the provisioner has tried, in
+/// the same order.
 pub const ARRAY_ID: &str = "pso-gen.io/array-id";
-/// Of a PersistentVolume: the name of the volume on the array.
+/// On a PersistentVolume: the name of the volume on the array.
 pub const VOLUME: &str = "pso-gen.io/volume";
-/// Of a PersistentVolume: the id of the volume on the array.
+/// On a PersistentVolume: the id of the volume on the array.
 pub const VOLUME_ID: &str = "pso-gen.io/volume-id";
-/// Of a claim: the volume that is imported for it. The storage document has to name it too.
+/// On a claim: the existing volume to import. The storage document has to list that volume too.
 pub const IMPORT: &str = "pso-gen.io/import";
-/// Of a claim: its own snapshot schedule, on top of that of its class.
+/// On a claim: a snapshot schedule in addition to that of its class.
 pub const SNAPSHOTS: &str = "pso-gen.io/snapshots";
-/// Of a claim: what the app stores there, for people.
+/// On a claim: a description of the data that the app stores there.
 pub const ABOUT: &str = "pso-gen.io/about";
-/// Of a StorageClass: the cluster's name. `--since` refuses to change it.
+/// On a StorageClass: the cluster's name. `--since` refuses to change it.
 pub const CLUSTER: &str = "pso-gen.io/cluster";
-/// Of a StorageClass: the arrays of the storage document as JSON, with type, id and data address by name.
-/// `--since` refuses to change them.
+/// On a StorageClass: the arrays of the storage document as JSON, with type, id and data address by name. `--since`
+/// refuses to change them.
 pub const ARRAYS: &str = "pso-gen.io/arrays";
-/// Of a pod template: the hash of the files that its pods mount. A changed file rolls the pods.
+/// On a pod template: the hash of the files that its pods mount. A changed file rolls the pods.
 pub const CONFIG: &str = "pso-gen.io/config";
-/// Of every object of an app that expires: the last day, `2026-12-24`.
+/// On every object of an app that expires: the last day, `2026-12-24`.
 pub const EXPIRES: &str = "pso-gen.io/expires";
-/// Of any object: the person or team that is responsible for the app. The developer sets it.
+/// On any object: the person or team that is responsible for the app. The developer sets it.
 pub const OWNER: &str = "pso-gen.io/owner";
 
-/// The same day for kube-janitor, which deletes objects that were applied by hand.
+/// The last day in the form that kube-janitor reads. It deletes objects that were applied by hand.
 /// <https://codeberg.org/hjacobs/kube-janitor>
 pub const JANITOR_EXPIRES: &str = "janitor/expires";
 /// The order in which Argo CD applies objects.
 /// <https://argo-cd.readthedocs.io/en/stable/user-guide/sync-waves/>
 pub const SYNC_WAVE: &str = "argocd.argoproj.io/sync-wave";
-/// How Argo CD applies and prunes one object.
+/// Argo CD's options for applying and pruning one object.
 /// <https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/>
 pub const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
-/// Marks the StorageClass of claims that name none.
+/// Marks the default StorageClass, which applies to claims without a class.
 pub const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
-/// The provisioner that created a PersistentVolume.
+/// Names the provisioner that created a PersistentVolume.
 pub const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
-/// kube-controller-manager has completed the binding of a claim.
+/// Set by kube-controller-manager when it has completed the binding of a claim.
 pub const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
-/// kube-controller-manager chose this PersistentVolume; the claim did not name it.
+/// Set by kube-controller-manager when it chose the PersistentVolume itself because the claim did not name one.
 pub const BOUND_BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
-/// The node that the scheduler has chosen for a claim's first pod.
+/// The node that the scheduler has selected for a claim's first pod.
 pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
-/// The class of claims and PersistentVolumes from before there was `storageClassName`.
+/// The class of a claim or PersistentVolume that is older than the field `storageClassName`.
 pub const LEGACY_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
-/// kube-controller-manager has found no PersistentVolume for a claim, and asks this provisioner for one.
+/// Set by kube-controller-manager when no existing PersistentVolume fits a claim: the named provisioner shall create
+/// one.
 pub const STORAGE_PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner";
 /// See [`STORAGE_PROVISIONER`].
 pub const STORAGE_PROVISIONER_BETA: &str = "volume.beta.kubernetes.io/storage-provisioner";

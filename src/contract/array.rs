@@ -1,8 +1,8 @@
-//! What the provisioner knows of an array: its kind, its capacity, how nodes reach its volumes, and whether a
-//! failed operation is worth another try. Knows no request.
+//! What the provisioner knows about an array: its kind, its capacity, the transport to its volumes, and whether a
+//! failed operation is worth a retry. Knows nothing about REST requests.
 
-/// What sizes of a FlashArray's volumes are rounded up to, in bytes. The array accepts multiples of 512 from 1 MiB on; in
-/// whole mebibytes one size is written in the same way on the claim, on the PersistentVolume and on the array.
+/// The sizes of a FlashArray's volumes are rounded up to multiples of this, in bytes. The array accepts multiples of
+/// 512 from 1 MiB on. With whole mebibytes, the claim, the PersistentVolume and the array show the same size.
 pub const BLOCK_STEP: u64 = 1 << 20;
 
 /// The two kinds of array.
@@ -15,7 +15,7 @@ pub enum ArrayKind {
 }
 
 impl ArrayKind {
-    /// Returns the size in bytes that a volume gets for so many.
+    /// Returns the size in bytes of the volume that the array creates for a request of `bytes`.
     pub(crate) fn rounded(self, bytes: u64) -> u64 {
         match self {
             Self::FlashBlade => bytes,
@@ -24,18 +24,18 @@ impl ArrayKind {
     }
 }
 
-/// How full an array is, in bytes.
+/// Capacity of an array, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
-    /// What it can hold.
+    /// Total capacity.
     pub total: u64,
-    /// What is used of that, after data reduction.
+    /// Used capacity, after data reduction.
     pub used: u64,
-    /// What has been given out in sizes of volumes; none when the array does not say.
+    /// Provisioned capacity: the sum of the sizes of all volumes. `None` when the array does not report it.
     pub provisioned: Option<u64>,
 }
 
-/// Where clients reach the volumes of an array.
+/// Data addresses of an array, where clients reach its volumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transport {
     /// Data addresses of a FlashBlade; a file system is at `address:/name`.
@@ -43,24 +43,24 @@ pub enum Transport {
         /// Addresses, at least one.
         addresses: Vec<String>,
     },
-    /// Portals of a FlashArray.
+    /// iSCSI portals of a FlashArray.
     Iscsi {
-        /// Its one target name (IQN).
+        /// The target name (IQN) of the array; there is exactly one.
         target: String,
-        /// Addresses with port, of both controllers.
+        /// Addresses of the portals of both controllers, with port.
         portals: Vec<String>,
     },
 }
 
-/// Whether to come again.
+/// Whether and when to retry a failed operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// It passes by itself.
+    /// The problem passes by itself: retry soon.
     Soon,
-    /// Somebody has to do something first, but need not tell us.
+    /// An administrator has to fix the problem first: retry at longer intervals.
     Later,
-    /// This array has no room; another one may have.
+    /// This array is full: try another one.
     Elsewhere,
-    /// It stays so for what was asked.
+    /// The request itself cannot be fulfilled: do not retry.
     Never,
 }

@@ -1,11 +1,11 @@
-//! The class of a claim, as Kubernetes reads it.
+//! Reads the class of a claim as Kubernetes does.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 use super::annotation;
 
-/// Returns the name of a claim's class. The annotation from before `storageClassName` counts more, as it does for
-/// Kubernetes.
+/// Returns the name of a claim's class. As in Kubernetes, the annotation that is older than `storageClassName` takes
+/// precedence.
 /// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#class-1>
 pub fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
     let annotations = claim.metadata.annotations.as_ref();

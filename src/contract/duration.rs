@@ -1,4 +1,4 @@
-//! Lengths of time in whole seconds, written `90s`, `15m`, `12h`, `7d`.
+//! Durations in whole seconds, written as `90s`, `15m`, `12h`, `7d`.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use crate::sanitize::quoted;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
-/// A length of time in seconds.
+/// A duration in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seconds(pub u32);
 
 const UNITS: [(char, u32); 4] = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
 
 impl Seconds {
-    /// Reads a whole number with a unit; a number without a unit is seconds.
+    /// Parses a whole number with a unit; a number without a unit means seconds. Returns `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let (number, unit) = UNITS
             .iter()
@@ -24,7 +24,7 @@ impl Seconds {
 }
 
 impl fmt::Display for Seconds {
-    /// In the largest unit of which it is a whole number.
+    /// Writes the duration in the largest unit that divides it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = |(_, unit): &&(char, u32)| self.0 > 0 && self.0.is_multiple_of(*unit);
         let (suffix, unit) = UNITS.iter().rev().find(whole).unwrap_or(&UNITS[0]);

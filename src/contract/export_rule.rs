@@ -1,8 +1,8 @@
-//! Who may mount a file system: rules as a FlashBlade writes them. Knows no request.
+//! NFS export rules of a file system, in the syntax of a FlashBlade. Knows nothing about REST requests.
 
 use std::fmt;
 
-/// Who may mount a file system, and how.
+/// A rule that allows a client to mount a file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportRule {
     client: String,
@@ -10,14 +10,14 @@ pub struct ExportRule {
     squash: Squash,
 }
 
-/// Whom the array takes the root user of a client for.
+/// The identity that the array assigns to users of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Squash {
-    /// Root.
+    /// Root stays root.
     None,
-    /// Nobody.
+    /// Root becomes the anonymous user.
     Root,
-    /// Nobody, as every other user.
+    /// Every user becomes the anonymous user.
     All,
 }
 
@@ -32,16 +32,16 @@ impl Squash {
 }
 
 impl ExportRule {
-    /// Returns a rule for a client: an address, a network in CIDR form, a host name with or without
-    /// wildcards, a netgroup `@name`. None when it could be read as more than one client.
+    /// Returns a rule for a client: an address, a network in CIDR form, a host name with or without wildcards, or a
+    /// netgroup `@name`. Returns `None` when the text could be read as more than one client.
     pub fn new(client: impl Into<String>, read_only: bool, squash: Squash) -> Option<Self> {
         let client = client.into();
-        let good = |c: char| c.is_ascii_alphanumeric() || "./:*?@-_[]".contains(c);
-        let whole = !client.is_empty() && client.chars().all(good);
-        whole.then_some(Self { client, read_only, squash })
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "./:*?@-_[]".contains(c);
+        let is_one_client = !client.is_empty() && client.chars().all(is_allowed);
+        is_one_client.then_some(Self { client, read_only, squash })
     }
 
-    /// Reads rules as they are written by [`ExportRule::text`]. None when one of them is not so.
+    /// Parses rules in the format that [`ExportRule::text`] writes. Returns `None` when one of them has another format.
     pub fn parse(text: &str) -> Option<Vec<Self>> {
         let rule = |rule: &str| {
             let (client, options) = rule.strip_suffix(')')?.split_once('(')?;
@@ -59,20 +59,20 @@ impl ExportRule {
         text.split_whitespace().map(rule).collect()
     }
 
-    /// Returns whether it is for every machine there is: then it says nothing.
+    /// Returns whether the rule matches every client, so that it restricts nothing.
     pub fn is_for_everybody(&self) -> bool {
         let network = self.client.parse::<ipnet::IpNet>();
         self.client.chars().all(|c| "*?.".contains(c))
             || network.is_ok_and(|network| network.prefix_len() == 0)
     }
 
-    /// Returns whether it lets clients write.
+    /// Returns whether the rule allows clients to write.
     pub fn may_write(&self) -> bool {
         !self.read_only
     }
 
-    /// Returns whether an array's text lets all clients of this rule mount, and write if this rule does. A client of
-    /// the text may be larger: a network that has this one in it, or every machine.
+    /// Returns whether an array's export rules let all clients of this rule mount, and write if this rule allows
+    /// writing. The array's rule may be wider: a network that contains this client, or every machine.
     pub fn is_granted_by(&self, text: &str) -> bool {
         let network = |client: &str| {
             let address =
@@ -93,24 +93,24 @@ impl ExportRule {
         [access, self.squash.word()]
     }
 
-    /// Returns rules as a FlashBlade's `nfs.rules` has them.
+    /// Returns the rules as text for `nfs.rules` of a FlashBlade.
     pub fn text(rules: &[Self]) -> String {
         let rules: Vec<String> = rules.iter().map(Self::to_string).collect();
         rules.join(" ")
     }
 
-    /// Returns whether an array's text means these rules. It may say more of a client than was asked
-    /// for (defaults such as `secure`), but not less, and nothing of other clients.
+    /// Returns whether an array's text means these rules. The text may contain more options for a client than requested
+    /// (defaults such as `secure`), but not fewer options, and no other clients.
     pub(crate) fn are_in(rules: &[Self], text: &str) -> bool {
-        let there: Vec<(&str, Vec<&str>)> = text
+        let current: Vec<(&str, Vec<&str>)> = text
             .split_whitespace()
             .map(|rule| {
                 let (client, options) = rule.split_once('(').unwrap_or((rule, ""));
                 (client, options.trim_end_matches(')').split(',').collect())
             })
             .collect();
-        there.len() == rules.len()
-            && rules.iter().zip(&there).all(|(rule, (client, options))| {
+        current.len() == rules.len()
+            && rules.iter().zip(&current).all(|(rule, (client, options))| {
                 rule.client == *client && rule.options().iter().all(|word| options.contains(word))
             })
     }

@@ -1,4 +1,4 @@
-//! Labels: the recommended ones of Kubernetes and those of nodes, each declared here and nowhere else.
+//! Keys of labels: the recommended ones of Kubernetes and those of nodes. Each is declared here and nowhere else.
 //!
 //! <https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/>
 

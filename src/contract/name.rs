@@ -1,42 +1,42 @@
-//! Names that are written once and never change: on arrays, and on objects in the cluster.
+//! Fixed names of pso-gen on arrays and in the cluster. They are written once and never change.
 
 use super::VolumeName;
 
-/// API group of pso-gen's documents, and of the permissions that its admission policies ask for.
+/// API group of pso-gen's documents, and of the permissions that its admission policies require.
 pub const API_GROUP: &str = "pso-gen.io";
 /// API group and version of pso-gen's documents.
 pub const API_VERSION: &str = "pso-gen.io/v1alpha1";
-/// The program, as labels and field managers name it.
+/// The program's name in labels and as a field manager.
 pub const MANAGER: &str = "pso-gen";
-/// The provisioner, as StorageClasses name it.
+/// The provisioner's name in StorageClasses.
 pub const PROVISIONER: &str = "pso-gen.io/provisioner";
 /// The CSI driver of block volumes.
 pub const DRIVER: &str = "pso-gen.io";
-/// Finalizer of a claim while its volume is being created, and of a PersistentVolume while there is a volume
-/// behind it.
+/// Finalizer of a claim while its volume is being created, and of a PersistentVolume while its volume exists.
 pub const FINALIZER: &str = "pso-gen.io/volume-protection";
 
-/// First part of the names of the PersistentVolumes by which the provisioner measures how far a watch is. It is the
-/// last of all names of PersistentVolumes, because Kubernetes' controllers go through a list in the order of names.
+/// Prefix of the names of the PersistentVolumes by which the provisioner measures the progress of a watch. They sort
+/// after all other PersistentVolumes, because Kubernetes controllers process a list in the order of names.
 pub const BARRIER_PREFIX: &str = "zz-pso-gen-mark-";
 
-/// Returns the name of a claim's volume on an array; none when the cluster's name is too long or not one
-/// that arrays take. The UID makes it this claim's and no other's.
+/// Returns the name of a claim's volume on an array, or `None` when the cluster's name is too long or not valid on an
+/// array. The UID makes the name unique to this claim.
 pub fn volume(cluster: &str, uid: &str) -> Option<VolumeName> {
     VolumeName::new(format!("{cluster}-pvc-{uid}"))
 }
 
-/// Returns how the names of a cluster's volumes begin; a claim's UID follows.
+/// Returns the prefix of the names of a cluster's volumes. A claim's UID follows it.
 pub fn volume_prefix(cluster: &str) -> String {
     format!("{cluster}-pvc-")
 }
 
-/// Returns the name of a claim's PersistentVolume, which is that of the usual provisioners.
+/// Returns the name of a claim's PersistentVolume, in the form that other provisioners use as well.
 pub fn persistent_volume(uid: &str) -> String {
     format!("pvc-{uid}")
 }
 
-/// Returns the UID of the claim that a PersistentVolume was made for; none when its name is not one of ours.
+/// Returns the UID of the claim that a PersistentVolume was created for, or `None` when its name does not have that
+/// form.
 pub fn made_for(persistent_volume: &str) -> Option<&str> {
     persistent_volume.strip_prefix("pvc-").filter(|uid| !uid.is_empty())
 }

@@ -1,4 +1,5 @@
-//! Parameters of a StorageClass: the compiler writes them from the storage document, the provisioner reads them.
+//! Keys of a StorageClass's parameters. The compiler writes them from the storage document, and the provisioner reads
+//! them.
 
 /// The kind of volumes: [`FILE`] or [`BLOCK`].
 pub const BACKEND: &str = "backend";
@@ -6,17 +7,17 @@ pub const BACKEND: &str = "backend";
 pub const FILE: &str = "file";
 /// Value of [`BACKEND`]: volumes of a FlashArray.
 pub const BLOCK: &str = "block";
-/// Labels that an array must have, `key=value` separated by commas.
+/// Labels that an array must have, as `key=value` separated by commas.
 pub const ARRAYS: &str = "arrays";
 /// The snapshot schedule of the class's volumes.
 pub const SNAPSHOTS: &str = "snapshots";
-/// `true` when a claim's own schedule takes the place of the class's.
+/// `true` when a claim's own schedule replaces that of the class.
 pub const CLAIMS_MAY_REDUCE_SNAPSHOTS: &str = "claimsMayReduceSnapshots";
-/// Who may mount the class's file systems, as an array's export rules say it.
+/// The clients that may mount the class's file systems, in the syntax of an array's export rules.
 pub const EXPORT_RULES: &str = "exportRules";
-/// Most bytes per second of each of the class's block volumes.
+/// Limit of each of the class's block volumes, in bytes per second.
 pub const BANDWIDTH: &str = "bandwidth";
-/// Most operations per second of each of the class's block volumes.
+/// Limit of each of the class's block volumes, in operations per second.
 pub const IOPS: &str = "iops";
-/// The file system of a block volume, by the name that CSI gives this parameter.
+/// The file system on a block volume. CSI defines the name of this parameter.
 pub const FILE_SYSTEM: &str = "csi.storage.k8s.io/fstype";

@@ -1,7 +1,7 @@
-//! Sizes in bytes, as Kubernetes writes quantities: `1.5Ti`, `500M`, `1e9`, `107374182400m`.
+//! Sizes in bytes in the format of Kubernetes quantities: `1.5Ti`, `500M`, `1e9`, `107374182400m`.
 //!
-//! What an app asks for is kept as it was written where that is a whole number of bytes, and rounded up where
-//! it is not: the API server would keep `0.1Gi` as `107374182400m`, which few programs read.
+//! A requested size keeps its text where it is a whole number of bytes, and is rounded up where it is not: the API
+//! server would store `0.1Gi` as `107374182400m`, which few programs read.
 //!
 //! Grammar: <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>
 
@@ -11,7 +11,7 @@ use crate::sanitize::quoted;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
-/// A size: its text and the bytes that it means.
+/// A size: its text and its value in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantity {
     text: String,
@@ -22,15 +22,15 @@ const BINARY: [(&str, u32); 6] = [("Ki", 1), ("Mi", 2), ("Gi", 3), ("Ti", 4), ("
 const DECIMAL: [(&str, u32); 6] = [("k", 1), ("M", 2), ("G", 3), ("T", 4), ("P", 5), ("E", 6)];
 const SMALL: [(&str, u32); 3] = [("m", 1), ("u", 2), ("n", 3)];
 
-/// Largest quantity of the API server, which makes this of every larger one.
+/// Largest quantity of the API server, which replaces every larger one by it.
 const LARGEST: u64 = i64::MAX as u64;
-/// Digits behind the point that are counted; what comes after them rounds up.
+/// Decimal places that are computed exactly. Further digits round up.
 const DIGITS: usize = 18;
 
 impl Quantity {
-    /// Reads the size that somebody asks for: `20Gi`, `1.5Ti`, `500M`, `1e9`, `107374182400m` or plain bytes.
-    /// What is not a whole number of bytes is rounded up, in the text too. Returns `None` for everything
-    /// else: zero, negative sizes, and fractions of one byte, such as `500m`, by which megabytes are meant.
+    /// Parses a requested size: `20Gi`, `1.5Ti`, `500M`, `1e9`, `107374182400m` or plain bytes. A fraction of a byte is
+    /// rounded up, in the text too. Returns `None` for everything else: zero, negative sizes, and sizes below one byte,
+    /// such as `500m`, where the author means megabytes.
     pub fn parse(text: &str) -> Option<Self> {
         let Scaled { value, exact } = scaled(text, 1)?.ok()?;
         let bytes = u64::try_from(value).ok().filter(|bytes| (1..=1 << 62).contains(bytes))?;
@@ -41,14 +41,14 @@ impl Quantity {
         }
     }
 
-    /// Reads a quantity of the API server in bytes, rounded up. The largest one stands for all that are
-    /// larger, as it does there. Returns `None` for what is not a quantity, negative ones included.
+    /// Parses a quantity from the API server and returns bytes, rounded up. Larger quantities become the largest one,
+    /// as in the API server. Returns `None` for other texts and for negative quantities.
     pub fn bytes_of(text: &str) -> Option<u64> {
         let Ok(Scaled { value, .. }) = scaled(text, 1)? else { return Some(LARGEST) };
         Some(u64::try_from(value).unwrap_or(LARGEST).min(LARGEST))
     }
 
-    /// Returns the quantity of a number of bytes, written as short as it can be exactly.
+    /// Returns the quantity of a number of bytes, in its shortest exact form.
     pub fn of_bytes(bytes: u64) -> Self {
         let binary = BINARY.iter().map(|(suffix, power)| (*suffix, 1024_u64.pow(*power)));
         let decimal = DECIMAL.iter().map(|(suffix, power)| (*suffix, 1000_u64.pow(*power)));
@@ -62,7 +62,7 @@ impl Quantity {
         Self { text, bytes }
     }
 
-    /// Returns a number of bytes for people: about, in the largest unit.
+    /// Formats a number of bytes for display, rounded down to one decimal place of the largest unit.
     pub fn about(bytes: u64) -> String {
         let unit = BINARY.iter().rev().find(|(_, power)| bytes >= 1024_u64.pow(*power));
         let Some((suffix, power)) = unit else {
@@ -80,29 +80,29 @@ impl Quantity {
         self.bytes
     }
 
-    /// Returns the text as it was written.
+    /// Returns the original text.
     pub fn text(&self) -> &str {
         &self.text
     }
 }
 
-/// Reads an amount of any resource in thousandths, `250m` being 250 and `8Gi` 2^33 thousand.
-/// Returns `None` for what is not a quantity, negative ones included.
+/// Parses an amount of any resource and returns it in thousandths: `250m` is 250, and `8Gi` is 2^33 thousand. Returns
+/// `None` for other texts and for negative quantities.
 pub fn thousandths(text: &str) -> Option<u128> {
     Some(scaled(text, 1000)?.ok()?.value)
 }
 
-/// A number with its suffix, rounded up.
+/// A number, multiplied by its suffix and rounded up.
 struct Scaled {
     value: u128,
-    /// Whether it was a whole number before.
+    /// Whether it was whole before rounding.
     exact: bool,
 }
 
-/// A number that is larger than any array.
+/// The number exceeds the capacity of any array.
 struct TooLarge;
 
-/// Reads a number with its suffix, times `times`. Returns `None` for what is not a quantity.
+/// Parses a number with its suffix and multiplies it by `times`. Returns `None` if the text is not a quantity.
 fn scaled(text: &str, times: u128) -> Option<Result<Scaled, TooLarge>> {
     let text = text.strip_prefix('+').unwrap_or(text);
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -129,7 +129,7 @@ fn scaled(text: &str, times: u128) -> Option<Result<Scaled, TooLarge>> {
         };
         let below = 10_u128.checked_pow(u32::try_from(counted.len()).ok()?)?;
         let above = number.checked_mul(factor)?.checked_mul(times)?;
-        // What is divided by more than can be counted is less than one.
+        // A divisor that overflows leaves less than one.
         let Some(below) = divisor.and_then(|divisor| below.checked_mul(divisor)) else {
             return Some(Scaled { value: 1, exact: false });
         };
@@ -139,11 +139,11 @@ fn scaled(text: &str, times: u128) -> Option<Result<Scaled, TooLarge>> {
     Some(value().ok_or(TooLarge))
 }
 
-/// What a suffix multiplies by.
+/// The factor that a suffix stands for.
 enum Power {
-    /// Of 1024.
+    /// A power of 1024.
     Binary(u32),
-    /// Of 10.
+    /// A power of 10.
     Decimal(i32),
 }
 
@@ -223,11 +223,11 @@ mod tests {
             assert_eq!(bytes(text), Some(is), "{text:?}");
             assert_eq!(Quantity::bytes_of(text), Some(is), "{text:?}");
         }
-        for wrong in
+        for invalid in
             ["", "Gi", "10G B", "10GB", "-5Gi", "+-5", "1..5Gi", "five", "1e", "1eK", "1K", "1 Gi"]
         {
-            assert_eq!(bytes(wrong), None, "{wrong:?}");
-            assert_eq!(Quantity::bytes_of(wrong), None, "{wrong:?}");
+            assert_eq!(bytes(invalid), None, "{invalid:?}");
+            assert_eq!(Quantity::bytes_of(invalid), None, "{invalid:?}");
         }
     }
 
@@ -275,8 +275,8 @@ mod tests {
         ] {
             assert_eq!(super::thousandths(text), Some(is), "{text}");
         }
-        for wrong in ["", "m", "1mm", "1Gim", "-1"] {
-            assert_eq!(super::thousandths(wrong), None, "{wrong}");
+        for invalid in ["", "m", "1mm", "1Gim", "-1"] {
+            assert_eq!(super::thousandths(invalid), None, "{invalid}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! When the array takes snapshots of a volume by itself: in documents `{every: 6h, keep: 28}`, on objects in
-//! the cluster the text `every 6h, keep 28`. Knows neither arrays nor who keeps the time.
+//! Snapshot schedules: in documents `{every: 6h, keep: 28}`, on objects in the cluster the text `every 6h, keep 28`.
+//! Knows neither the arrays nor the clock that triggers snapshots.
 
 use std::fmt;
 
@@ -9,62 +9,62 @@ use serde::{Deserialize, Deserializer, de};
 use super::Seconds;
 use crate::sanitize::quoted;
 
-/// Snapshots at fixed times.
+/// A snapshot schedule: snapshots at fixed times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SnapshotSchedule {
-    /// Time from one to the next, `5m` to `365d` in whole minutes. `6h` is 00:00, 06:00, 12:00 and 18:00
-    /// UTC: times are multiples of it since 1970.
+    /// Time between two snapshots, `5m` to `365d` in whole minutes. `6h` means 00:00, 06:00, 12:00 and 18:00 UTC: the
+    /// times are multiples of it since 1970.
     #[schemars(example = "6h")]
     pub every: Seconds,
-    /// How many are kept. When a new one is there, older ones are destroyed; only those that were taken by
-    /// schedule are counted and destroyed.
+    /// Number of snapshots to keep. When a new one is taken, older ones are destroyed. Only snapshots that were taken
+    /// by schedule are counted and destroyed.
     #[schemars(range(min = 1, max = 250), example = 28)]
     pub keep: u16,
 }
 
-/// Snapshots of a class's volumes at fixed times.
+/// Snapshot schedule of a class's volumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClassSnapshots {
-    /// Time from one to the next, `5m` to `365d` in whole minutes. `6h` is 00:00, 06:00, 12:00 and 18:00
-    /// UTC: times are multiples of it since 1970.
+    /// Time between two snapshots, `5m` to `365d` in whole minutes. `6h` means 00:00, 06:00, 12:00 and 18:00 UTC: the
+    /// times are multiples of it since 1970.
     #[schemars(example = "6h")]
     pub every: Seconds,
-    /// How many are kept. When a new one is there, older ones are destroyed; only those that were taken by
-    /// schedule are counted and destroyed.
+    /// Number of snapshots to keep. When a new one is taken, older ones are destroyed. Only snapshots that were taken
+    /// by schedule are counted and destroyed.
     #[schemars(range(min = 1, max = 250), example = 28)]
     pub keep: u16,
-    /// Whether a claim's own `snapshots` take the place of these, so that a claim may ask for fewer or none.
-    /// When left out, they come on top: a claim may ask for more, and what the class keeps stays.
+    /// Whether a claim's own `snapshots` replace these, so that a claim may request fewer or none. When left out, a
+    /// claim's schedule is added to that of the class: a claim may request more, and the class's snapshots stay.
     #[serde(default)]
     pub claims_may_reduce: bool,
 }
 
 impl ClassSnapshots {
-    /// Returns when they are taken and how many are kept.
+    /// Returns the schedule without the permission for claims.
     pub fn schedule(self) -> SnapshotSchedule {
         SnapshotSchedule { every: self.every, keep: self.keep }
     }
 }
 
 impl SnapshotSchedule {
-    /// Shortest and longest time between two, in seconds.
+    /// Shortest and longest interval, in seconds.
     const EVERY: std::ops::RangeInclusive<u32> = 300..=365 * 86_400;
-    /// Fewest and most that are kept.
+    /// Smallest and largest number of snapshots to keep.
     const KEEP: std::ops::RangeInclusive<u16> = 1..=250;
 
-    /// Returns how far back the oldest one that is kept reaches, in seconds.
+    /// Returns the age of the oldest snapshot that is kept, in seconds.
     fn reach(self) -> u64 {
         u64::from(self.every.0) * u64::from(self.keep)
     }
 
-    /// Returns whether it keeps anything that another one does not keep.
+    /// Returns whether it keeps any snapshot that the other schedule does not keep.
     pub fn adds_to(self, other: Self) -> bool {
         !self.every.0.is_multiple_of(other.every.0.max(1)) || self.reach() > other.reach()
     }
 
-    /// Returns the field that cannot be, and why.
+    /// Returns the first field that is out of range, and the reason.
     pub fn wrong(self) -> Option<(&'static str, String)> {
         let Self { every, keep } = self;
         if !Self::EVERY.contains(&every.0) {
@@ -76,23 +76,22 @@ impl SnapshotSchedule {
         if !every.0.is_multiple_of(60) {
             return Some(("every", format!("expected whole minutes, found `{every}`")));
         }
-        let wrong = || ("keep", format!("expected 1 to 250, found `{keep}`"));
-        (!Self::KEEP.contains(&keep)).then(wrong)
+        let invalid = || ("keep", format!("expected 1 to 250, found `{keep}`"));
+        (!Self::KEEP.contains(&keep)).then(invalid)
     }
 }
 
-/// What is wanted of snapshots.
+/// A snapshot policy of a claim or class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SnapshotPolicy {
-    /// None, whatever the class says.
+    /// No snapshots, whatever the class requests.
     Never,
-    /// By schedule.
+    /// Snapshots by schedule.
     Every(SnapshotSchedule),
 }
 
 impl SnapshotPolicy {
-    /// Returns whether it asks for less than a class's schedule: for none, or for fewer that reach no further
-    /// back.
+    /// Returns whether it requests less than a class's schedule: no snapshots, or fewer that reach no further back.
     pub fn is_below(self, floor: SnapshotSchedule) -> bool {
         match self {
             Self::Never => true,
@@ -100,7 +99,10 @@ impl SnapshotPolicy {
         }
     }
 
-    /// Reads the text of an annotation or of a class's parameter; an error says what would be right.
+    /// Parses the text of an annotation or of a class's parameter.
+    ///
+    /// # Errors
+    /// Returns the expected format.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim() == "never" {
             return Ok(Self::Never);
@@ -220,8 +222,8 @@ mod tests {
             ("every 6h, keep 0", "`keep`: expected 1 to 250, found `0`"),
             ("every 6h, keep 251", "`keep`: expected 1 to 250"),
         ] {
-            let told = SnapshotPolicy::parse(text).expect_err(text);
-            assert!(told.starts_with(why), "{text}: {told}");
+            let error = SnapshotPolicy::parse(text).expect_err(text);
+            assert!(error.starts_with(why), "{text}: {error}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Volumes as the provisioner asks for them, and as arrays report them. Knows no request.
+//! Volumes as the provisioner requests them, and as arrays report them. Knows nothing about REST requests.
 
 use super::{ExportRule, VolumeName};
 
-/// Which volume is meant, beyond doubt: names are used again after eradication, ids never.
+/// Identifies a volume unambiguously: an array reuses names after eradication, but never ids.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VolumeId {
     /// Its name.
@@ -11,92 +11,92 @@ pub struct VolumeId {
     pub id: String,
 }
 
-/// For whom a volume is made. A FlashArray keeps this in tags of the volume; a FlashBlade has no tags:
-/// there the name, the id and the time of creation are all there is to compare.
+/// The owner of a volume. A FlashArray stores it in tags of the volume. A FlashBlade has no tags: only the name, the id
+/// and the time of creation can be compared there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Owner {
     /// The cluster's name.
     pub cluster: String,
-    /// The cluster's identity, and after it those of the clusters that it has taken over; empty when it is
-    /// not known. The first is written, any of them is recognised.
+    /// The cluster's identity, followed by the identities of the clusters that it has taken over. Empty when the
+    /// identity is unknown. The provisioner writes the first one and recognises all of them.
     pub identities: Vec<String>,
     /// Namespace of the claim.
     pub namespace: String,
-    /// VolumeName of the claim.
+    /// Name of the claim.
     pub claim: String,
-    /// UID of the claim: what makes it this one and no other.
+    /// UID of the claim, which distinguishes it from other claims of the same name.
     pub uid: String,
-    /// When the claim was created, in milliseconds since 1970; none when that is not known any more. The
-    /// UID is in the volume's name, so that a volume from before was not made for the claim.
+    /// Time when the claim was created, in milliseconds since 1970. `None` when the claim is gone. The volume's name
+    /// contains the UID, so an older volume cannot belong to the claim.
     pub since: Option<u64>,
 }
 
 impl Owner {
-    /// How far an array's clock may differ from that of the cluster, in milliseconds.
+    /// Tolerated difference between the clocks of the array and the cluster, in milliseconds.
     const CLOCKS: u64 = 60 * 60 * 1000;
 
-    /// Returns whether a volume is older than the claim that it is said to be made for.
+    /// Returns whether a volume is older than the claim that it is supposed to belong to.
     pub(crate) fn is_younger_than(&self, created: Option<u64>) -> bool {
         let times = self.since.zip(created);
         times.is_some_and(|(since, created)| created.saturating_add(Self::CLOCKS) < since)
     }
 }
 
-/// What a volume shall be.
+/// A volume as requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeRequest {
-    /// Its name, of which the claim's UID should be part.
+    /// Its name. It should contain the claim's UID.
     pub name: VolumeName,
-    /// For whom.
+    /// Its owner.
     pub owner: Owner,
     /// Size in bytes. Arrays may round it up.
     pub size: u64,
-    /// What it is a copy of; an empty volume when there is none.
+    /// The source to clone. `None` for an empty volume.
     pub source: Option<CloneSource>,
-    /// What only one kind of array has.
+    /// Options that depend on the kind of array.
     pub details: VolumeOptions,
 }
 
-/// What a new volume is a copy of.
+/// The source of a cloned volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloneSource {
-    /// A snapshot, `name.suffix`.
+    /// A snapshot, named `name.suffix`.
     Snapshot(String),
-    /// Another volume of the same array, as it is now.
+    /// The present state of another volume on the same array.
     Volume(VolumeId),
 }
 
-/// What only one kind of array has.
+/// Options that depend on the kind of array.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VolumeOptions {
-    /// A file system of a FlashBlade. Its size is a hard limit. Owner and mode of its top folder are not
-    /// in the array's API: that folder belongs to root, and a pod that mounts it changes it.
+    /// A file system of a FlashBlade. Its size is a hard limit. The array's API has no owner and mode of the top
+    /// folder: root owns that folder, and a pod that mounts the file system changes it.
     File {
-        /// Who may mount it; nobody when empty.
+        /// Clients that may mount it. With an empty list, no client may.
         exports: Vec<ExportRule>,
-        /// NFS versions that it is served with.
+        /// NFS versions under which the array serves it.
         nfs: NfsVersions,
     },
     /// A volume of a FlashArray.
     Block {
-        /// Whether it joins the protection groups that the array's administrator has set for new
-        /// volumes (REST 2.16 and later).
+        /// Whether the volume joins the protection groups that the array's administrator has configured for new volumes
+        /// (REST 2.16 and later).
         default_protection: bool,
-        /// What the array limits it to.
+        /// Performance limits.
         qos: Qos,
     },
 }
 
-/// Limits of one volume of a FlashArray.
+/// Performance limits of one volume of a FlashArray.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Qos {
-    /// Most bytes per second, 1 MiB to 512 GiB; none to leave it as it is.
+    /// Limit in bytes per second, 1 MiB to 512 GiB. `None` leaves the current limit.
     pub bandwidth: Option<u64>,
-    /// Most operations per second, 100 to 100 million; none to leave it as it is.
+    /// Limit in operations per second, 100 to 100 million. `None` leaves the current limit.
     pub iops: Option<u64>,
 }
 
-/// NFS versions that a file system is served with.
+/// NFS versions under which a file system is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NfsVersions {
     /// NFSv3.
@@ -105,49 +105,51 @@ pub struct NfsVersions {
     pub v4_1: bool,
 }
 
-/// A volume or file system as it is on an array.
+/// A volume or file system as an array reports it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Volume {
-    /// Its name, as the array writes it.
+    /// Its name, in the array's spelling.
     pub name: String,
-    /// Its id, which no other object of the array ever has.
+    /// Its id, which the array never gives to another object.
     pub id: String,
     /// Size in bytes.
     pub size: u64,
-    /// Whether it has been destroyed: it comes back by [`Array::ensure`](super::Array::ensure) until the
-    /// array eradicates it.
+    /// Whether it has been destroyed. [`Array::ensure`](crate::arrays::Array::ensure) can recover it until the array
+    /// eradicates it.
     pub destroyed: bool,
-    /// When it was made, in milliseconds since 1970.
+    /// Time when it was created, in milliseconds since 1970.
     pub created: Option<u64>,
     /// FlashArray: serial number, 24 hexadecimal digits.
     pub serial: Option<String>,
-    /// FlashArray: how many hosts see it.
+    /// FlashArray: number of connected hosts.
     pub connections: u64,
-    /// When it is destroyed, milliseconds until the array eradicates it; none when the array does not say.
+    /// For a destroyed volume, the time until the array eradicates it, in milliseconds. `None` when the array does not
+    /// report it.
     pub time_left: Option<u64>,
-    /// FlashBlade: how clients reach it; none in lists.
+    /// FlashBlade: its NFS export. `None` in lists.
     pub served: Option<NfsExport>,
 }
 
-/// How a FlashBlade serves a file system.
+/// The NFS export of a file system on a FlashBlade.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NfsExport {
-    /// NFS versions that it is served with.
+    /// NFS versions under which the array serves it.
     pub nfs: NfsVersions,
-    /// Who may mount it, as the array says it; none when that is in an export policy, or the array does not say.
+    /// Export rules in the array's syntax. `None` when the rules are in an export policy, or when the array does not
+    /// report them.
     pub rules: Option<String>,
     /// Whether clients may write.
     pub writable: bool,
 }
 
 impl Volume {
-    /// Returns which volume it is; none when its name is one that we would not give.
+    /// Returns its name and id, or `None` when the provisioner could not have created a volume of this name.
     pub fn volume_id(&self) -> Option<VolumeId> {
         Some(VolumeId { name: VolumeName::new(self.name.as_str())?, id: self.id.clone() })
     }
 
-    /// FlashArray: returns the World Wide Identifier by which a node knows the device, which is the
-    /// vendor's prefix and the serial number in lower case.
+    /// FlashArray: returns the World Wide Identifier of the device on a node: the vendor's prefix and the serial number
+    /// in lower case.
     pub fn wwid(&self) -> Option<String> {
         self.serial.as_ref().map(|serial| format!("3624a9370{}", serial.to_ascii_lowercase()))
     }
@@ -160,12 +162,12 @@ pub struct Snapshot {
     pub name: String,
     /// Its id.
     pub id: String,
-    /// VolumeName of the volume.
+    /// Name of the volume.
     pub volume: String,
-    /// When it was taken, in milliseconds since 1970.
+    /// Time when it was taken, in milliseconds since 1970.
     pub created: Option<u64>,
     /// Whether it has been destroyed.
     pub destroyed: bool,
-    /// Size of a volume made from it, in bytes, where the array says so.
+    /// Size in bytes of a volume that is cloned from it, if the array reports it.
     pub size: Option<u64>,
 }

@@ -1,14 +1,15 @@
-//! Names of volumes and snapshots on arrays: what both kinds of array accept. Knows no request.
+//! Names of volumes and snapshots that both kinds of array accept. Knows nothing about REST requests.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// VolumeName of a volume or file system on an array. Two that differ in nothing but case are equal, as they are to
-/// an array, which keeps the case and compares without it.
+/// Name of a volume or file system on an array. Names that differ only in case are equal: arrays preserve the case and
+/// ignore it in comparisons.
 ///
-/// At most 63 letters, digits, `-` and `_`; a letter or digit at both ends; at least one letter. That
-/// is the rule of the FlashArray (its guide 4.10), and safe on a FlashBlade, whose documents have none.
+/// At most 63 letters, digits, `-` and `_`, with a letter or digit at both ends and at least one letter. This is the
+/// rule of the FlashArray (its REST guide, section 4.10). It is safe on a FlashBlade, whose documentation states no
+/// rule.
 #[derive(Debug, Clone)]
 pub struct VolumeName(String);
 
@@ -42,29 +43,29 @@ impl VolumeName {
     /// Longest name, in characters.
     pub const LONGEST: usize = 63;
 
-    /// Returns a name, or none when no array takes it.
+    /// Returns a name, or `None` when arrays do not accept it.
     pub fn new(name: impl Into<String>) -> Option<Self> {
         let name = name.into();
         let alphanumeric = |c: char| c.is_ascii_alphanumeric();
-        let good = (1..=Self::LONGEST).contains(&name.len())
+        let is_valid = (1..=Self::LONGEST).contains(&name.len())
             && name.chars().all(|c| alphanumeric(c) || c == '-' || c == '_')
             && name.starts_with(alphanumeric)
             && name.ends_with(alphanumeric)
             && name.contains(|c: char| c.is_ascii_alphabetic());
-        good.then_some(Self(name))
+        is_valid.then_some(Self(name))
     }
 
-    /// Returns the name as arrays write it.
+    /// Returns the name in its original spelling.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns whether it begins with a text, as arrays compare.
+    /// Returns whether the name begins with a prefix, ignoring case as arrays do.
     pub(crate) fn begins_with(&self, prefix: &str) -> bool {
         self.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
     }
 
-    /// Returns whether an array's name is this one: arrays keep the case, and compare without it.
+    /// Returns whether it equals a name that an array reports. Arrays preserve the case and ignore it in comparisons.
     pub fn is(&self, name: &str) -> bool {
         self.0.eq_ignore_ascii_case(name)
     }
@@ -76,13 +77,13 @@ impl fmt::Display for VolumeName {
     }
 }
 
-/// The part of a snapshot's name after the volume's: at most 63 letters, digits and `-`, a letter or
-/// digit at both ends, at least one letter.
+/// The suffix of a snapshot's name after the volume's name: at most 63 letters, digits and `-`, with a letter or digit
+/// at both ends and at least one letter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SnapshotSuffix(VolumeName);
 
 impl SnapshotSuffix {
-    /// Returns a suffix, or none when no array takes it.
+    /// Returns a suffix, or `None` when arrays do not accept it.
     pub fn new(suffix: impl Into<String>) -> Option<Self> {
         VolumeName::new(suffix).filter(|name| !name.as_str().contains('_')).map(Self)
     }

@@ -1,4 +1,4 @@
-//! Connections to the arrays: TLS, how many at once, and how long each may say nothing. Knows no request.
+//! Connections to the arrays: TLS, their number, and timeouts. Knows nothing about requests.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,18 +18,18 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tower::ServiceExt as _;
 
-/// Largest head of a request, in bytes.
+/// Largest request head, in bytes.
 const LARGEST_HEAD: usize = 64 << 10;
-/// How long a connection may rest, and a request may take until its head is there.
+/// Idle timeout of a connection, and timeout for a request head.
 const HEAD: Duration = Duration::from_secs(120);
-/// Connections at once, of one array. More wait until others end.
+/// Concurrent connections of one array. Further ones wait until others end.
 const CONNECTIONS: usize = 1024;
 
-/// Marks an answer that nobody gets: the connection ends instead.
+/// Marks a response that is not sent: the connection is closed instead.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unanswered;
 
-/// Returns what accepts TLS with a certificate made for this run, and the certificate, PEM.
+/// Returns an acceptor for TLS with a temporary certificate, and the certificate as PEM.
 pub(super) fn certificate(address: IpAddr) -> io::Result<(Option<TlsAcceptor>, Option<String>)> {
     let names = vec!["localhost".to_owned(), address.to_string()];
     let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
@@ -50,7 +50,7 @@ pub(super) async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>,
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
-            // Too many open files, for example: it passes.
+            // For example, too many open files: a temporary error.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -62,7 +62,7 @@ pub(super) async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>,
     }
 }
 
-/// Serves one connection to its end. What ends it early is the client's matter.
+/// Serves one connection until it ends. The client handles errors.
 async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router) {
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let answer = router.clone().oneshot(request.map(Body::new));

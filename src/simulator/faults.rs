@@ -1,37 +1,37 @@
-//! Faults on purpose: which request goes wrong, and how. Seeded, so that a run can be repeated.
+//! Fault injection: selects requests and the faults that they suffer. Seeded, so that a run can be repeated.
 
 use serde::{Deserialize, Serialize};
 
 use super::rest::{Method, Request};
 
-/// A rule by which requests go wrong.
+/// A rule that injects a fault into requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FaultRule {
-    /// How they go wrong.
+    /// The fault.
     pub fault: Fault,
-    /// Name of the array; all when left out.
+    /// Name of the array; all arrays when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub array: Option<String>,
-    /// `GET`, `POST`, `PATCH`, `PUT` or `DELETE`; all when left out.
+    /// `GET`, `POST`, `PATCH`, `PUT` or `DELETE`; all methods when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
-    /// Resource, such as `file-systems`; all when left out.
+    /// Resource, such as `file-systems`; all resources when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
-    /// How many requests go wrong; all when left out.
+    /// Number of requests that fail; all when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
-    /// Share of the requests that go wrong, 0 to 1; all when left out.
+    /// Share of the requests that fail, 0 to 1; all when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
 }
 
-/// How a request goes wrong.
+/// A fault of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Fault {
-    /// 429, with a `Retry-After` of some seconds.
+    /// 429 with a `Retry-After` header in seconds.
     Throttled {
         /// Seconds; no header when left out.
         #[serde(default, rename = "retryAfter")]
@@ -41,66 +41,65 @@ pub enum Fault {
     Busy,
     /// 503.
     Unavailable,
-    /// 403: the user of the token may not do this. A FlashBlade says the same of an ended session.
+    /// 403: the token's user lacks the permission. A FlashBlade sends the same for an ended session.
     Forbidden,
-    /// The session has ended in the meantime.
+    /// The session has ended.
     SessionCut,
     /// The token has been deleted.
     TokenRevoked,
-    /// There is no room for another object.
+    /// The limit of objects is reached.
     LimitReached,
-    /// `SafeMode` has been switched on.
+    /// `SafeMode` is enabled.
     EradicationDisabled,
-    /// What is asked for is done, and the connection ends without an answer.
+    /// The request is carried out, and the connection ends without a response.
     AnswerLost,
-    /// What is asked for is done twice, as when a network repeats a request; the answer is the second
-    /// one's.
+    /// The request is carried out twice, as when a network repeats it; the response is that of the second.
     Twice,
-    /// The connection ends without an answer, and what is asked for is done some time later.
+    /// The connection ends without a response, and the request is carried out some time later.
     Late {
         /// Milliseconds.
         delay: u64,
     },
-    /// The connection ends before anything is done.
+    /// The connection ends before the request is carried out.
     Refused,
-    /// The answer comes late.
+    /// The response is delayed.
     Slow {
         /// Milliseconds.
         delay: u64,
     },
-    /// Clients work on every file system: its performance shows their operations.
+    /// Clients use every file system: the performance shows their operations.
     Mounted,
-    /// Each page of a list says that there is another one.
+    /// Each page of a list announces another one.
     EndlessPages,
-    /// Names of what is listed are very long.
+    /// Names in lists are very long.
     LongNames {
-        /// By how many bytes.
+        /// Number of additional bytes.
         bytes: u32,
     },
-    /// Names of what is listed have characters that steer a terminal.
+    /// Names in lists contain control characters.
     SteeringNames,
-    /// 400, with characters that steer a terminal in the message.
+    /// 400, with control characters in the message.
     SteeringError,
     /// 400, with a very long message.
     LargeError {
         /// Bytes.
         bytes: u64,
     },
-    /// The answer is very long.
+    /// The response is very long.
     LargeAnswer {
-        /// Bytes, all of them white space.
+        /// Bytes of white space.
         bytes: u64,
     },
-    /// The answer comes byte by byte, and does not end.
+    /// The response is sent byte by byte and does not end.
     Drip {
         /// Milliseconds between two bytes.
         delay: u64,
     },
-    /// The answer is compressed, which nobody has asked for.
+    /// The response is compressed, although the client did not request it.
     Compressed,
 }
 
-/// The rules of a run, and what has been decided by them.
+/// The rules of a run, and their state.
 #[derive(Debug)]
 pub(super) struct Faults {
     rules: Vec<FaultRule>,
@@ -112,7 +111,7 @@ impl Faults {
         Self { rules, dice: fastrand::Rng::with_seed(seed) }
     }
 
-    /// Returns the rules, each with how often it still applies.
+    /// Returns the rules with the number of requests that each still affects.
     pub(super) fn rules(&self) -> &[FaultRule] {
         &self.rules
     }
@@ -122,12 +121,12 @@ impl Faults {
         self.rules = rules;
     }
 
-    /// Starts chance anew.
+    /// Resets the random generator.
     pub(super) fn seed(&mut self, seed: u64) {
         self.dice.seed(seed);
     }
 
-    /// Returns how a request to an array goes wrong, if it does. The first rule that fits decides.
+    /// Returns the fault of a request to an array, if any. The first matching rule decides.
     pub(super) fn decide(&mut self, array: &str, request: &Request) -> Option<Fault> {
         let resource = request.path.trim_start_matches("/api/");
         let resource = resource.split_once('/').map_or(resource, |(_, resource)| resource);

@@ -1,48 +1,48 @@
-//! What the fields of a request's body may be, as tables, and how they come into an object.
+//! Tables of the fields in request bodies: they validate values and set them on an object.
 //!
-//! Knows JSON objects, no resource. Fields that later versions brought are the matter of `versions`.
+//! Knows JSON objects, but no resources. `versions` handles fields of later versions.
 
 use serde_json::{Value as Json, json};
 
 use super::rest::Refusal;
 use super::shelf::text;
 
-/// A field, and what it takes.
+/// A field with its type.
 pub(super) type Field = (&'static str, Takes);
 
-/// What a field takes.
+/// The type of a field.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Takes {
     /// True or false.
     Boolean,
-    /// A whole number from one to another.
+    /// A whole number in a range.
     Number(i64, i64),
-    /// The same; an empty text takes the field away.
+    /// A whole number in a range; an empty text removes the field.
     Limit(i64, i64),
-    /// A number of a user or group, also as text; an empty text takes the field away.
+    /// The number of a user or group, also as text; an empty text removes the field.
     Id,
     /// A text.
     Text,
-    /// One of some texts.
+    /// One of several texts.
     OneOf(&'static [&'static str]),
-    /// A list of some texts.
+    /// A list of texts from a set.
     ListOf(&'static [&'static str]),
-    /// An object with fields of its own. Those that are not given stay as they are.
+    /// An object with its own fields. Fields that are left out stay unchanged.
     Fields(&'static [Field]),
-    /// What the handler of the resource sees to.
+    /// A field that the resource's handler processes.
     Handler,
 }
 
-/// Bytes, without a limit of our own.
+/// A number of bytes without a limit.
 pub(super) const BYTES: Takes = Takes::Number(0, i64::MAX);
 
-/// Sets the fields of a body on an object: the first table that has a field says what it takes.
+/// Sets the fields of a body on an object. The first table that contains a field validates it.
 pub(super) fn set(object: &mut Json, body: &Json, tables: &[&[Field]]) -> Result<(), Refusal> {
     let name = text(object, "name").to_owned();
     set_at(&name, "", object, body, tables)
 }
 
-/// Sets fields of an object that is part of another: messages tell the other's name, and put `path` before a field.
+/// Sets fields of a nested object: messages name the outer object, and put `path` before a field.
 pub(super) fn set_at(
     name: &str,
     path: &str,
@@ -101,7 +101,7 @@ impl Takes {
     }
 }
 
-/// A number of a user or group.
+/// Parses the number of a user or group.
 fn number(value: &Json) -> Option<u32> {
     let number = value.as_str().map_or_else(|| value.as_u64(), |text| text.parse().ok());
     number.and_then(|number| u32::try_from(number).ok())

@@ -1,21 +1,21 @@
 //! The `filter` parameter of both arrays' lists: `name='a*' and (space.total_used>0 or not(destroyed))`.
 //!
-//! Grammar: the section on filtering of both official REST documents. Knows JSON objects, no array.
+//! Grammar: the section on filtering in both official REST specifications. Knows JSON objects, but no arrays.
 
 use serde_json::Value as Json;
 
 /// A condition on one object.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Filter {
-    /// All hold.
+    /// All conditions hold.
     And(Vec<Filter>),
-    /// One holds.
+    /// At least one condition holds.
     Or(Vec<Filter>),
-    /// It does not hold.
+    /// The condition does not hold.
     Not(Box<Filter>),
-    /// A field compares with one of some values.
+    /// A field compares with one of several values.
     Compare { field: Field, operator: Operator, values: Vec<Literal> },
-    /// A text field holds a text, in any case.
+    /// A text field contains a text, ignoring case.
     Contains { field: Field, text: String },
     /// A boolean field is true.
     IsTrue(Field),
@@ -25,11 +25,11 @@ pub(super) enum Filter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Field {
     steps: Vec<String>,
-    /// Whether every element of a list must match, not just one.
+    /// Whether every element of a list must match, instead of at least one.
     all: bool,
 }
 
-/// How a field compares.
+/// A comparison operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operator {
     Equal,
@@ -43,7 +43,7 @@ pub(super) enum Operator {
 /// A value in a filter.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Literal {
-    /// Text, in which `*` stands for any characters. Case does not matter.
+    /// A text in which `*` matches any characters. Case is ignored.
     Text(String),
     Number(f64),
     Boolean(bool),
@@ -51,7 +51,7 @@ pub(super) enum Literal {
 }
 
 impl Filter {
-    /// Reads a filter. Errors are texts for people.
+    /// Parses a filter. The error is a message of the array.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut parser = Parser { rest: text };
         let filter = parser.any()?;
@@ -63,7 +63,7 @@ impl Filter {
         }
     }
 
-    /// Returns whether it holds for an object.
+    /// Returns whether the filter holds for an object.
     pub(super) fn holds(&self, object: &Json) -> bool {
         match self {
             Self::And(all) => all.iter().all(|filter| filter.holds(object)),
@@ -76,7 +76,7 @@ impl Filter {
                     .is_some_and(|value| value.to_lowercase().contains(&text.to_lowercase()))
             }),
             Self::Compare { field, operator, values } => match operator {
-                // Not equal means equal to none, also for lists.
+                // For lists too, not equal means that no value is equal.
                 Operator::NotEqual => {
                     !field.matches(object, |value| values.iter().any(|l| l.equals(value)))
                 }
@@ -92,7 +92,8 @@ impl Filter {
 }
 
 impl Filter {
-    /// A field that must be one text for the filter to hold, among some: what an index can find.
+    /// Returns a field that must equal one text for the filter to hold, if it is among the given ones: an index can
+    /// find it.
     pub(super) fn pinned(&self, among: &[&'static str]) -> Option<(&'static str, &str)> {
         match self {
             Self::And(all) => all.iter().find_map(|filter| filter.pinned(among)),
@@ -110,7 +111,7 @@ impl Filter {
 }
 
 impl Field {
-    /// Whether the field's value, or an element of it, matches. What is not there is null.
+    /// Returns whether the field's value, or an element of it, matches. A missing field is null.
     fn matches(&self, object: &Json, matches: impl Fn(&Json) -> bool) -> bool {
         let mut values = vec![object];
         for step in &self.steps {
@@ -160,7 +161,7 @@ impl Literal {
     }
 }
 
-/// Whether a text matches a pattern in which `*` stands for any characters.
+/// Returns whether a text matches a pattern in which `*` matches any characters.
 fn wildcard(pattern: &str, text: &str) -> bool {
     let mut pieces = pattern.split('*');
     let first = pieces.next().unwrap_or_default();
@@ -207,7 +208,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A word that is not part of a longer one.
+    /// Consumes a keyword that is not part of a longer word.
     fn keyword(&mut self, word: &str) -> bool {
         self.skip();
         let Some(start) = self.rest.get(..word.len()) else {

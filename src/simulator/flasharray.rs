@@ -1,6 +1,6 @@
-//! A FlashArray: what its REST service does with volumes, hosts, and what belongs to them.
+//! Simulates a FlashArray's REST service: volumes, hosts, and the objects that belong to them.
 //!
-//! Sources: the official REST 2.56 document, and what public clients rely on where that is silent.
+//! Sources: the official REST 2.56 specification and, where it is silent, the behaviour that public clients rely on.
 
 mod about;
 mod connections;
@@ -47,7 +47,7 @@ pub struct FlashArray {
     tags: Shelf,
     hosts: Shelf,
     connections: Shelf,
-    /// Protection groups, their volumes, their snapshots.
+    /// Protection groups, their members, their snapshots.
     groups: Shelf,
     members: Shelf,
     group_snapshots: Shelf,
@@ -90,7 +90,7 @@ impl FlashArray {
         array
     }
 
-    /// What is there from the beginning.
+    /// Creates the initial objects.
     fn build(&mut self) {
         let iqn = format!("iqn.2010-06.com.purestorage:flasharray.{:08x}", self.settings.number);
         for (index, address) in self.settings.data.iter().enumerate() {
@@ -117,10 +117,10 @@ impl FlashArray {
         }
     }
 
-    /// Answers a request at a time in milliseconds since 1970.
+    /// Responds to a request at a time in milliseconds since 1970.
     pub fn answer(&mut self, request: &Request, now: u64) -> Answer {
         self.bury(now);
-        // The key is singular here, and plural on a FlashBlade.
+        // This key is singular here, and plural on a FlashBlade.
         if (request.method, request.path.as_str()) == (Method::Get, "/api/api_version") {
             return Answer::good(json!({"version": self.versions.announced()}));
         }
@@ -140,14 +140,14 @@ impl FlashArray {
         outcome.map_or_else(Answer::from, Answer::good)
     }
 
-    /// Does again what a request did when its sender was logged in.
+    /// Replays a request of a sender that was logged in.
     pub(super) fn repeat(&mut self, request: &Request, now: u64) {
         self.bury(now);
-        // What it refuses now, it has refused before.
+        // A request that is refused now was refused before.
         let _ = self.versioned(request, now);
     }
 
-    /// The array's own timer.
+    /// Eradicates objects whose timer has ended.
     fn bury(&mut self, now: u64) {
         for kind in [Container::Pod, Container::VolumeGroup] {
             for container in kind.shelf_mut(self).bury(now) {
@@ -166,7 +166,7 @@ impl FlashArray {
         self.snapshots.bury(now);
     }
 
-    /// Returns how often somebody has logged in.
+    /// Returns the number of log-ins.
     pub fn logins(&self) -> u64 {
         self.sessions.logins()
     }
@@ -176,12 +176,12 @@ impl FlashArray {
         self.sessions.cut();
     }
 
-    /// Lets nobody in any more.
+    /// Revokes the token.
     pub fn revoke_token(&mut self) {
         self.sessions.revoke();
     }
 
-    /// Answers as the version does that is asked for.
+    /// Responds in the version of the request's path.
     fn versioned(&mut self, request: &Request, now: u64) -> Outcome {
         let versions = self.versions;
         let (minor, resource) = versions.resource(&request.path)?;
@@ -255,7 +255,7 @@ impl FlashArray {
         }
     }
 
-    /// The settings, and the kinds of object that people want to see, the largest first.
+    /// Returns the settings, and the kinds of object for display, the most frequent first.
     pub(super) fn shelves(&self) -> (&Settings, Vec<(&'static str, &Shelf)>) {
         let kinds = vec![
             ("volumes", &self.volumes),
@@ -275,20 +275,20 @@ impl FlashArray {
         names::id(self.settings.number, self.made)
     }
 
-    /// The serial of what has been made last.
+    /// Returns the serial of the newest object.
     fn serial(&self) -> String {
         format!("{:08X}{:016X}", self.settings.number, self.made)
     }
 }
 
-/// Counts up or down in the object that a reference means, if it means one.
+/// Changes a counter of the object that a reference refers to, if it exists.
 fn count(shelf: &mut Shelf, to: &Json, field: &str, by: i64) {
     shelf.change(text(to, "name"), |object| {
         object[field] = (object[field].as_i64().unwrap_or_default() + by).into();
     });
 }
 
-/// A list as a FlashArray writes it: whether there is more, and a count only when asked for.
+/// Returns a list in a FlashArray's format, with a count only if requested.
 fn listed(page: Page, request: &Request) -> Json {
     let mut body = json!({"items": page.items, "more_items_remaining": page.more});
     if let (Some(count), Some("true")) = (page.count, request.parameter("total_item_count")) {

@@ -1,6 +1,6 @@
-//! A FlashBlade: what its REST service does with file systems and what belongs to them.
+//! Simulates a FlashBlade's REST service: file systems and the objects that belong to them.
 //!
-//! Sources: the official REST 2.28 document, and the SDK's behaviour where that is silent.
+//! Sources: the official REST 2.28 specification and, where it is silent, the behaviour of the SDK.
 
 mod about;
 mod export_policies;
@@ -36,7 +36,7 @@ pub struct FlashBlade {
     export_policies: Shelf,
     export_rules: Shelf,
     policies: Shelf,
-    /// File systems of snapshot policies.
+    /// File systems with a snapshot policy.
     members: Shelf,
     user_quotas: Shelf,
     group_quotas: Shelf,
@@ -49,7 +49,7 @@ impl FlashBlade {
     pub fn new(settings: Settings) -> Self {
         let sessions = Sessions::new(&settings.token, settings.idle_timeout, 403);
         let versions = Versions::of_flashblade(settings.rest);
-        // What is there from the beginning has ids beyond those of what is made.
+        // The initial objects have ids beyond those of objects that are created.
         let id = |n: usize| names::id(settings.number, 1 << 40 | n as u64);
         let mut servers = Shelf::new("Server", &[]);
         let mut server = servers::server(servers::DEFAULT_SERVER, 0);
@@ -58,7 +58,8 @@ impl FlashBlade {
         servers.insert(server);
         let mut interfaces = Shelf::new("Network interface", &[]);
         for (index, address) in settings.data.iter().enumerate() {
-            // One alone serves all servers, of several the second the default one: clients meet both.
+            // A single interface serves all servers. Of several, the second one serves the default server, so that
+            // clients meet both cases.
             let attached = if index == 1 { attached.clone() } else { json!([]) };
             interfaces.insert(json!({
                 "name": format!("data{}", index + 1), "id": id(index + 1), "address": address,
@@ -88,7 +89,7 @@ impl FlashBlade {
         }
     }
 
-    /// Answers a request at a time in milliseconds since 1970.
+    /// Responds to a request at a time in milliseconds since 1970.
     pub fn answer(&mut self, request: &Request, now: u64) -> Answer {
         self.bury(now);
         match (request.method, request.path.as_str()) {
@@ -105,14 +106,14 @@ impl FlashBlade {
         outcome.map_or_else(Answer::from, Answer::good)
     }
 
-    /// Does again what a request did when its sender was logged in.
+    /// Replays a request of a sender that was logged in.
     pub(super) fn repeat(&mut self, request: &Request, now: u64) {
         self.bury(now);
-        // What it refuses now, it has refused before.
+        // A request that is refused now was refused before.
         let _ = self.versioned(request, now);
     }
 
-    /// The array's own timer.
+    /// Eradicates objects whose timer has ended.
     fn bury(&mut self, now: u64) {
         for system in self.file_systems.bury(now) {
             self.forget(&system);
@@ -120,7 +121,7 @@ impl FlashBlade {
         self.snapshots.bury(now);
     }
 
-    /// Returns how often somebody has logged in.
+    /// Returns the number of log-ins.
     pub fn logins(&self) -> u64 {
         self.sessions.logins()
     }
@@ -130,12 +131,12 @@ impl FlashBlade {
         self.sessions.cut();
     }
 
-    /// Lets nobody in any more.
+    /// Revokes the token.
     pub fn revoke_token(&mut self) {
         self.sessions.revoke();
     }
 
-    /// Answers as the version does that is asked for.
+    /// Responds in the version of the request's path.
     fn versioned(&mut self, request: &Request, now: u64) -> Outcome {
         let versions = self.versions;
         let (minor, resource) = versions.resource(&request.path)?;
@@ -214,7 +215,7 @@ impl FlashBlade {
         }
     }
 
-    /// The settings, and the kinds of object that people want to see, the largest first.
+    /// Returns the settings, and the kinds of object for display, the most frequent first.
     pub(super) fn shelves(&self) -> (&Settings, Vec<(&'static str, &Shelf)>) {
         let kinds = vec![("file systems", &self.file_systems), ("snapshots", &self.snapshots)];
         (&self.settings, kinds)
@@ -226,7 +227,7 @@ impl FlashBlade {
     }
 }
 
-/// A list as a FlashBlade writes it: a token only when there is more.
+/// Returns a list in a FlashBlade's format, with a token only if there are more objects.
 fn listed(page: Page) -> Json {
     let mut body = json!({"items": page.items});
     if let Some(count) = page.count {

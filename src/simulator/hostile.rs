@@ -1,6 +1,5 @@
-//! Answers that no array gives, to see that whoever asks reads no more than is good for them and shows nothing
-//! that steers a terminal; and what it would answer if clients were at work. Knows no array: it changes what
-//! one has answered.
+//! Responses that no real array sends, to test that clients limit what they read and show no control characters; and
+//! the responses of an array under load. Knows no array: it changes an array's responses.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,13 +14,13 @@ use serde_json::{Value as Json, json};
 
 use super::{Answer, Fault, Request};
 
-/// How much of a large body is handed out at once, in bytes.
+/// Size of the pieces of a large body, in bytes.
 const CHUNK: u64 = 64 << 10;
-/// What clears a screen, begins a line that looks like one of `pso-gen status`, turns the direction of reading,
-/// and clears the screen again with the second set of controls.
+/// Clears the screen, begins a line that looks like output of `pso-gen status`, changes the direction of text, and
+/// clears the screen again with a C1 control.
 pub(super) const STEERING: &str = "\u{1b}[2J\nwrong: nothing\n  do: rm -rf\u{202e}\u{9b}2J";
 
-/// Returns the request that the array gets, for a fault that does not let it see which page is asked for.
+/// Returns the request that the array gets, for a fault that hides the requested page from it.
 pub(super) fn asked(request: &Request, fault: Option<Fault>) -> Request {
     let mut request = request.clone();
     if fault == Some(Fault::EndlessPages) {
@@ -30,7 +29,7 @@ pub(super) fn asked(request: &Request, fault: Option<Fault>) -> Request {
     request
 }
 
-/// Returns what is sent instead of an answer, if a fault spoils it. `sent` counts the bytes of large bodies.
+/// Returns the response that is sent if a fault replaces it. `sent` counts the bytes of large bodies.
 pub(super) fn spoiled(fault: Fault, answer: &Answer, sent: &Arc<AtomicU64>) -> Option<Response> {
     let mut body = answer.body.clone();
     let error = |message: &str| json!({"errors": [{"context": "prod-pvc-1", "message": message}]});
@@ -85,7 +84,7 @@ fn names(body: &mut Json, change: impl Fn(&str) -> String) {
     }
 }
 
-/// A body of at least so many bytes, whose length is not said beforehand.
+/// Returns a body of at least so many bytes, without a content length.
 fn large(
     status: StatusCode,
     begin: &str,
@@ -106,7 +105,7 @@ fn large(
     (status, Body::from_stream(stream::iter(counted))).into_response()
 }
 
-/// A body that goes on for ever, byte by byte.
+/// Returns an endless body that is sent byte by byte.
 fn drip(delay: Duration) -> Response {
     let bytes = stream::unfold((), move |()| async move {
         tokio::time::sleep(delay).await;
@@ -115,7 +114,7 @@ fn drip(delay: Duration) -> Response {
     Body::from_stream(bytes).into_response()
 }
 
-/// Returns bytes as gzip has them that does not compress (RFC 1952, RFC 1951 3.2.4).
+/// Returns bytes as gzip without compression (RFC 1952, RFC 1951 3.2.4).
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     let blocks = bytes.chunks(usize::from(u16::MAX));
@@ -143,7 +142,7 @@ mod tests {
 
     #[test]
     fn gzip_is_what_gzip_reads() {
-        // `printf hello | gzip -n -1`, but for the block that is not compressed: checksum and length are the same.
+        // `printf hello | gzip -n -1`, except for the block, which is not compressed: checksum and length are the same.
         let packed = gzip(b"hello");
         assert_eq!(packed[packed.len() - 8..], [0x86, 0xa6, 0x10, 0x36, 5, 0, 0, 0]);
         assert_eq!(packed[10..15], [1, 5, 0, 0xfa, 0xff]);

@@ -1,8 +1,7 @@
-//! What has been asked of arrays, in a file: whoever reads it again has the same arrays, also after the
-//! process was killed.
+//! Records the requests to arrays in a file. Replaying it restores the arrays, even after the process was killed.
 //!
-//! An array follows from the requests to it and their times alone, so these are kept, a JSON line for
-//! each. Tokens and sessions are not among them.
+//! The state of an array depends only on the requests and their times, so these are recorded, one JSON line each.
+//! Tokens and sessions are not recorded.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -12,13 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Array, Request, Settings};
 
-/// A file to which requests are added.
+/// A file that records requests.
 #[derive(Debug)]
 pub(super) struct Journal {
     file: File,
 }
 
-/// The first line: the arrays of the file. Other settings would make something else of the requests.
+/// The first line: the arrays of the file. With other settings, the requests would have other results.
 #[derive(Debug, Serialize)]
 struct Head<'h> {
     arrays: Vec<&'h Settings>,
@@ -33,15 +32,15 @@ struct Entry<'e> {
 }
 
 impl Journal {
-    /// Opens a file, or makes it, and brings arrays to where it ends. A last line that was not written
-    /// to its end was never answered, and is taken away.
+    /// Opens or creates a file, and replays it on the arrays. An incomplete last line was never answered, and is
+    /// removed.
     pub(super) fn open(path: &Path, arrays: &mut [(Array, Settings)]) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path)?;
-        let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+        let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
         let settings = arrays.iter().map(|(_, settings)| settings).collect();
         let head = serde_json::to_string(&Head { arrays: settings })?;
         let mut reader = BufReader::new(&file);
@@ -51,12 +50,14 @@ impl Journal {
             if whole == 0 {
                 if line.trim_end() != head {
                     let path = path.display();
-                    return Err(wrong(format!("{path} is of other arrays, or of other settings")));
+                    return Err(invalid(format!(
+                        "{path} is of other arrays, or of other settings"
+                    )));
                 }
             } else {
                 let entry: Entry<'_> = serde_json::from_str(&line)?;
                 let of = arrays.iter_mut().find(|(_, settings)| settings.name == entry.array);
-                let (array, _) = of.ok_or_else(|| wrong(format!("no array {}", entry.array)))?;
+                let (array, _) = of.ok_or_else(|| invalid(format!("no array {}", entry.array)))?;
                 array.repeat(&entry.request, entry.now);
             }
             whole += line.len() as u64;
@@ -69,8 +70,8 @@ impl Journal {
         Ok(Self { file })
     }
 
-    /// Adds a request. It is with the operating system when this returns, so that the end of this
-    /// process takes nothing away.
+    /// Records a request. It is in the operating system's cache when this returns, so it survives the end of this
+    /// process.
     pub(super) fn add(&mut self, array: &str, request: &Request, now: u64) -> io::Result<()> {
         use std::borrow::Cow::Borrowed;
         let entry = Entry { array: Borrowed(array), now, request: Borrowed(request) };

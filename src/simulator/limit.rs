@@ -1,11 +1,11 @@
-//! How many requests an array takes in a second, and what it says of that in headers.
+//! Limits the number of requests per second, and writes the headers about it.
 //!
-//! The form of the headers is the vendor SDK's; the numbers are in no document.
+//! The format of the headers is that of the vendor's SDK. The vendor does not document the numbers.
 
-/// A bucket of requests that may still be asked, filled again all the time.
+/// A token bucket for requests.
 #[derive(Debug)]
 pub(super) struct Bucket {
-    /// Requests a second.
+    /// Requests per second.
     rate: u32,
     left: f64,
     /// Time of the last request, in milliseconds.
@@ -17,15 +17,15 @@ impl Bucket {
         Self { rate, left: f64::from(rate + burst(rate)), last: 0 }
     }
 
-    /// Takes one request out, if there is one. Returns whether there was, and what the answer says.
+    /// Takes a token if there is one. Returns whether there was one, and the headers of the response.
     pub(super) fn take(&mut self, now: u64) -> (bool, Vec<(&'static str, String)>) {
         let full = f64::from(self.rate + burst(self.rate));
-        // Milliseconds between two requests are few: nothing is lost in the conversion.
+        // The milliseconds between two requests are few, so the conversion is exact.
         let passed = u32::try_from(now.saturating_sub(self.last)).unwrap_or(u32::MAX);
         self.left = (self.left + f64::from(passed) * f64::from(self.rate) / 1000.0).min(full);
         self.last = now;
-        let good = self.left >= 1.0;
-        if good {
+        let accepted = self.left >= 1.0;
+        if accepted {
             self.left -= 1.0;
         }
         let headers = vec![
@@ -33,11 +33,11 @@ impl Bucket {
             ("ratelimit-remaining", format!("{:.0}", self.left.floor())),
             ("ratelimit-reset", "1".to_owned()),
         ];
-        (good, headers)
+        (accepted, headers)
     }
 }
 
-/// Requests that may come at once beside those of one second.
+/// Size of a burst, beyond the requests of one second.
 fn burst(rate: u32) -> u32 {
     rate * 2 / 5
 }
@@ -53,8 +53,8 @@ mod tests {
         assert_eq!(taken(&mut bucket, 1_000), 14, "with the burst");
         assert_eq!(taken(&mut bucket, 1_500), 5);
         assert_eq!(taken(&mut bucket, 60_000), 14, "no more than the bucket holds");
-        let (good, headers) = bucket.take(60_000);
-        assert!(!good);
+        let (accepted, headers) = bucket.take(60_000);
+        assert!(!accepted);
         assert_eq!(headers[0].1, "10;w=1;burst=4");
         assert_eq!(headers[1].1, "0");
     }

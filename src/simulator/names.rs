@@ -1,4 +1,4 @@
-//! Names that arrays give and take.
+//! Names that arrays accept and generate.
 
 use std::fmt::Write as _;
 
@@ -7,8 +7,8 @@ use super::rest::Refusal;
 /// Longest name of a volume or file system.
 const LONGEST: usize = 63;
 
-/// Refuses a name that an array would not take: at most 63 letters, digits, `-` and `_`, the first and
-/// last a letter or digit, at least one letter.
+/// Refuses a name that an array does not accept. A valid name has at most 63 letters, digits, `-` and `_`, with a
+/// letter or digit at both ends and at least one letter.
 pub(super) fn check(name: &str, underscores: bool) -> Result<(), Refusal> {
     let inside = |c: char| c.is_ascii_alphanumeric() || c == '-' || (underscores && c == '_');
     let at_the_ends = |c: char| c.is_ascii_alphanumeric();
@@ -20,7 +20,7 @@ pub(super) fn check(name: &str, underscores: bool) -> Result<(), Refusal> {
     if good { Ok(()) } else { Err(Refusal::of(name, "Invalid name.")) }
 }
 
-/// The parts of a name on a FlashArray, `pod::group/own`, of which pod and group may be missing.
+/// The parts of a name on a FlashArray, `pod::group/own`. Pod and group are optional.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Parts<'n> {
     pub(super) pod: Option<&'n str>,
@@ -37,18 +37,18 @@ impl<'n> Parts<'n> {
         Self { pod, group, own }
     }
 
-    /// Returns the name of the volume group: it is in the pod, too.
+    /// Returns the name of the volume group, including its pod.
     pub(super) fn group(&self) -> Option<String> {
         self.group.map(|group| within(self.pod, group))
     }
 }
 
-/// A name in a pod, if there is one.
+/// Returns a name within a pod, if there is one.
 pub(super) fn within(pod: Option<&str>, name: &str) -> String {
     pod.map_or_else(|| name.to_owned(), |pod| format!("{pod}::{name}"))
 }
 
-/// Bytes as hexadecimal digits.
+/// Formats bytes as hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut digits, byte| {
         // Writing to a String cannot fail.
@@ -57,7 +57,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// An id that looks like those of arrays, for the number of an object.
+/// Returns an id in the format of arrays for the number of an object.
 pub(super) fn id(array: u32, number: u64) -> String {
     format!("{array:08x}-0000-4000-8000-{number:012x}")
 }

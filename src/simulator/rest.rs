@@ -1,57 +1,57 @@
-//! Requests and answers as both arrays have them, without a word on HTTP servers or sockets.
+//! Requests and responses of both arrays. Knows neither HTTP servers nor sockets.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-/// What a request wants done with a resource.
+/// The method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
-    /// Reads.
+    /// Reads an object.
     Get,
-    /// Makes.
+    /// Creates an object.
     Post,
-    /// Changes.
+    /// Changes an object.
     Patch,
-    /// Replaces.
+    /// Replaces an object.
     Put,
-    /// Eradicates or detaches.
+    /// Eradicates or detaches an object.
     Delete,
 }
 
-/// A request. Written to a file, it has neither token nor session.
+/// A request. Its serialized form contains neither token nor session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Request {
-    /// What is wanted.
+    /// The method.
     pub method: Method,
     /// Path from the root, `/api/2.28/file-systems`.
     pub path: String,
     /// Parameters, decoded.
     pub query: BTreeMap<String, String>,
-    /// Header `api-token`, of a login.
+    /// Header `api-token` of a log-in.
     #[serde(skip)]
     pub api_token: Option<String>,
-    /// Header `x-auth-token`, of everything after it.
+    /// Header `x-auth-token` of all further requests.
     #[serde(skip)]
     pub session: Option<String>,
-    /// Body; none and `{}` are the same for both arrays.
+    /// Body. A missing body equals `{}` for both arrays.
     pub body: Json,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// Headers beside those of every answer.
+    /// Headers in addition to those of every response.
     pub headers: Vec<(&'static str, String)>,
     /// Body.
     pub body: Json,
 }
 
-/// Why an array does not do something. The message is the array's; clients should not rely on it.
+/// A refusal with the array's message. Clients should not rely on the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: u16,
@@ -59,18 +59,18 @@ pub(super) struct Refusal {
     message: String,
 }
 
-/// What the handler of a resource returns: the body, or why not.
+/// The result of a handler: the body, or a refusal.
 pub(super) type Outcome = Result<Json, Refusal>;
 
 impl Answer {
-    /// Returns a good answer.
+    /// Returns a successful response.
     pub(super) fn good(body: Json) -> Self {
         Self { status: 200, headers: Vec::new(), body }
     }
 }
 
 impl From<Refusal> for Answer {
-    /// 403 and 429 come from the gateway before the array's REST service, in another form.
+    /// The gateway in front of the REST service sends 403 and 429, in another format.
     fn from(refusal: Refusal) -> Self {
         let Refusal { status, context, message } = refusal;
         let body = match (status, context) {
@@ -93,17 +93,17 @@ impl Refusal {
         Self { status, context: None, message: message.into() }
     }
 
-    /// There is no such object.
+    /// Returns the refusal for a missing object.
     pub(super) fn missing(name: &str, what: &str) -> Self {
         Self::of(name, format!("{what} does not exist."))
     }
 
-    /// A parameter that must be there is not.
+    /// Returns the refusal for a missing parameter.
     pub(super) fn lacks(parameter: &str) -> Self {
         Self::whole(400, format!("Missing required parameter '{parameter}'."))
     }
 
-    /// There is one of that name already.
+    /// Returns the refusal for a name that is taken.
     pub(super) fn exists(name: &str, what: &str) -> Self {
         Self::of(name, format!("{what} already exists."))
     }
@@ -115,12 +115,12 @@ impl Request {
         self.query.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Returns a parameter that is a list, `a,b`.
+    /// Returns a list parameter, `a,b`.
     pub(super) fn list(&self, name: &str) -> Vec<&str> {
         self.parameter(name).map(|list| list.split(',').collect()).unwrap_or_default()
     }
 
-    /// Returns a parameter that is true or false.
+    /// Returns a boolean parameter.
     pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, Refusal> {
         match self.parameter(name) {
             None => Ok(None),
@@ -132,13 +132,13 @@ impl Request {
         }
     }
 
-    /// Returns a parameter that is a number.
+    /// Returns a number parameter.
     pub(super) fn number(&self, name: &str) -> Result<Option<usize>, Refusal> {
         let number = self.parameter(name).map(str::parse).transpose();
         number.map_err(|_| Refusal::whole(400, format!("Invalid value of parameter '{name}'.")))
     }
 
-    /// Returns the one name that a request must have in a parameter.
+    /// Returns the single name that a request must have in a parameter.
     pub(super) fn one(&self, name: &str) -> Result<&str, Refusal> {
         match self.list(name).as_slice() {
             [only] => Ok(only),

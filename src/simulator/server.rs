@@ -1,5 +1,5 @@
-//! The arrays as servers: a port for each, faults between request and answer, and a page that shows
-//! what is on them.
+//! Serves the arrays: one port per array, fault injection between request and response, and a page that shows their
+//! contents.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -27,19 +27,19 @@ use super::{Answer, Array, Fault, FaultRule, Method, Request, Settings, hostile}
 
 /// Largest body of a request.
 const LARGEST_BODY: usize = 1 << 20;
-/// Calls that the page remembers, of each array.
+/// Number of recent calls of each array on the page.
 const RECENT: usize = 20;
-/// Objects that the page shows, of each kind, unless it asks for more.
+/// Default number of objects of each kind on the page.
 const SHOWN: usize = 200;
 
-/// Sees every request to an array of a name, and the answer that is sent; none when it gets lost.
+/// Observes every request to an array by name, and the response; `None` when the response is lost.
 #[derive(Clone)]
 pub struct Tap(Arc<Look>);
 
 type Look = dyn Fn(&str, &Request, Option<&Answer>) + Send + Sync;
 
 impl Tap {
-    /// Returns what lets a function look on.
+    /// Returns an observer for a function.
     pub fn new(look: impl Fn(&str, &Request, Option<&Answer>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(look))
     }
@@ -51,24 +51,24 @@ impl std::fmt::Debug for Tap {
     }
 }
 
-/// How the arrays are served.
+/// Server options.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Address to listen at.
+    /// Address to listen on.
     pub address: std::net::IpAddr,
-    /// First port: the page's, then one for each array; 0 takes free ones.
+    /// First port: the page's, followed by one for each array; 0 means free ports.
     pub port: u16,
-    /// Whether by https, with a certificate made for this run.
+    /// Whether to use https with a temporary certificate.
     pub tls: bool,
-    /// What goes wrong.
+    /// Faults to inject.
     pub faults: Vec<FaultRule>,
-    /// Seed of what goes wrong with a probability.
+    /// Seed for faults with a probability.
     pub seed: u64,
-    /// Requests that each array takes in a second; as many as come when left out.
+    /// Requests per second that each array accepts; unlimited when left out.
     pub rate: Option<u32>,
-    /// File in which the arrays outlive this process; they end with it when left out.
+    /// File that preserves the arrays beyond this process. Without it, they end with the process.
     pub state: Option<PathBuf>,
-    /// Who looks on.
+    /// Observer of all requests.
     pub tap: Option<Tap>,
 }
 
@@ -87,7 +87,7 @@ impl Default for Options {
     }
 }
 
-/// Where an array is reached, and with what.
+/// Address and credentials of an array.
 #[derive(Debug, Clone, Serialize)]
 pub struct Endpoint {
     /// `FlashBlade` or `FlashArray`.
@@ -96,18 +96,18 @@ pub struct Endpoint {
     pub name: String,
     /// Root of its REST API.
     pub url: String,
-    /// The API token that it lets in. It opens nothing but this simulator.
+    /// Its API token, which is valid only for this simulator.
     pub token: String,
 }
 
-/// Arrays that are being served.
+/// The running arrays.
 #[derive(Debug)]
 pub struct Running {
     /// The arrays.
     pub arrays: Vec<Endpoint>,
     /// Address of the page.
     pub page: String,
-    /// The certificate to trust, PEM; none over plain http.
+    /// The certificate to trust, as PEM; `None` for plain http.
     pub certificate: Option<String>,
 }
 
@@ -120,21 +120,21 @@ struct Served {
     journal: Option<Arc<Mutex<Journal>>>,
     faults: Arc<Mutex<Faults>>,
     tap: Option<Tap>,
-    /// Bytes of large bodies that were handed out.
+    /// Bytes of large bodies that were sent.
     sent: Arc<AtomicU64>,
     /// Requests that have come and are answered later.
     late: AtomicU64,
 }
 
-/// Requests that an array has had.
+/// Requests to an array.
 #[derive(Debug, Default)]
 struct Calls {
     count: u64,
-    /// The newest, newest first.
+    /// The most recent ones, newest first.
     recent: VecDeque<Json>,
 }
 
-/// Starts to serve arrays on the current tokio runtime, until that ends.
+/// Starts to serve arrays on the current tokio runtime, until the runtime ends.
 pub async fn serve(mut arrays: Vec<(Array, Settings)>, options: &Options) -> io::Result<Running> {
     let journal =
         options.state.as_ref().map(|path| Journal::open(path, &mut arrays)).transpose()?;
@@ -185,7 +185,7 @@ pub async fn serve(mut arrays: Vec<(Array, Settings)>, options: &Options) -> io:
     Ok(running)
 }
 
-/// A request to an array.
+/// Handles a request to an array.
 async fn api(State(served): State<Arc<Served>>, request: HttpRequest) -> Response {
     let (parts, body) = request.into_parts();
     let id = parts.headers.get("x-request-id").cloned();
@@ -253,7 +253,7 @@ async fn api(State(served): State<Arc<Served>>, request: HttpRequest) -> Respons
 }
 
 impl Served {
-    /// Returns the answer, or nothing when the connection ends without one.
+    /// Returns the response, or `None` when the connection ends without one.
     fn answer(self: &Arc<Self>, request: &Request, fault: Option<Fault>) -> Option<Answer> {
         let refused = |status: u16, message: &str| {
             let body = match status {
@@ -318,18 +318,18 @@ impl Served {
         }
     }
 
-    /// Lets the array answer, and keeps what was asked before anybody hears of the answer.
+    /// Lets the array process a request, and records it before the response is sent.
     fn apply(&self, request: &Request) -> Answer {
         let mut array = lock(&self.array);
         let now = now();
         let answer = array.answer(request, now);
-        // What the array has looked at may have changed it, also when it says no.
+        // A request that the array refused may still have changed it.
         let looked_at = matches!(answer.status, 200 | 400);
         let journal = self.journal.as_ref().filter(|_| looked_at && request.method != Method::Get);
         let Some(journal) = journal else { return answer };
         match lock(journal).add(&self.endpoint.name, request, now) {
             Ok(()) => answer,
-            // Nobody may rely on what would be gone after the next start.
+            // The state would be lost at the next start, so the request fails.
             Err(error) => {
                 let body = json!({"errors": [{"message": format!("state file: {error}")}]});
                 Answer { status: 500, headers: Vec::new(), body }
@@ -352,10 +352,10 @@ impl Served {
     }
 }
 
-/// What the page asks for.
+/// Parameters of the page.
 #[derive(Debug, serde::Deserialize)]
 struct Shown {
-    /// Objects of each kind.
+    /// Number of objects of each kind.
     #[serde(default = "shown")]
     most: usize,
 }
@@ -432,7 +432,7 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// A panic elsewhere does not make what is locked unusable.
+/// Locks a mutex, even after a panic in another thread.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Log-ins: which tokens are let in, and how long a session lasts.
+//! Log-ins: the valid token and the lifetime of sessions.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use super::rest::{Answer, Refusal, Request};
 /// The sessions of one array.
 #[derive(Debug, Clone)]
 pub(super) struct Sessions {
-    /// The API token that is let in; none once it has been revoked.
+    /// The valid API token; `None` after it was revoked.
     api_token: Option<String>,
-    /// When each was used last, in milliseconds.
+    /// Time of last use of each session, in milliseconds.
     last_used: HashMap<String, u64>,
-    /// How long one may rest, in milliseconds; 0 is for ever.
+    /// Idle timeout in milliseconds; 0 for none.
     idle_timeout: u64,
-    /// What an array answers to a session that has ended: a FlashBlade 403, a FlashArray 401.
+    /// Status for an ended session: 403 on a FlashBlade, 401 on a FlashArray.
     ended: u16,
     logins: u64,
 }
@@ -26,7 +26,7 @@ impl Sessions {
         Self { api_token, last_used: HashMap::new(), idle_timeout, ended, logins: 0 }
     }
 
-    /// Returns how often somebody has logged in.
+    /// Returns the number of log-ins.
     pub(super) fn logins(&self) -> u64 {
         self.logins
     }
@@ -36,7 +36,7 @@ impl Sessions {
         self.last_used.clear();
     }
 
-    /// Lets nobody in any more, as when an administrator deletes the token.
+    /// Revokes the token, as when an administrator deletes it.
     pub(super) fn revoke(&mut self) {
         self.api_token = None;
         self.cut();
@@ -46,7 +46,7 @@ impl Sessions {
         self.idle_timeout
     }
 
-    /// Lets somebody in. Each kind of array has a body of its own.
+    /// Logs a client in. Each kind of array has its own response body.
     pub(super) fn login(&mut self, request: &Request, now: u64, body: Json) -> Answer {
         if request.api_token.is_none() || request.api_token != self.api_token {
             return Refusal::whole(401, "Invalid API token.").into();
@@ -64,7 +64,7 @@ impl Sessions {
         Answer::good(json!({}))
     }
 
-    /// Lets a request in whose session is good.
+    /// Accepts a request if its session is valid.
     pub(super) fn check(&mut self, request: &Request, now: u64) -> Result<(), Refusal> {
         let last = request.session.as_ref().and_then(|session| self.last_used.get_mut(session));
         match last {

@@ -1,38 +1,38 @@
-//! What one simulated array is like.
+//! Settings of one simulated array.
 
 use serde::Serialize;
 
-/// Settings of a simulated array. Written to a file, they have no token.
+/// Settings of a simulated array. Their serialized form contains no token.
 #[derive(Debug, Clone, Serialize)]
 pub struct Settings {
-    /// Its number among the arrays of one process: the first part of its ids.
+    /// Its number among the arrays of one process, which is the first part of its ids.
     pub number: u32,
-    /// Newest REST version that it announces, the `n` of `2.n`; the newest that there is when left out.
+    /// Newest REST version that it offers, the `n` of `2.n`; the newest simulated one when left out.
     pub rest: Option<u32>,
     /// Its name.
     pub name: String,
-    /// The API token that it lets in.
+    /// The valid API token.
     #[serde(skip)]
     pub token: String,
-    /// Addresses at which clients reach its data.
+    /// Addresses where clients reach its data.
     pub data: Vec<String>,
     /// Size in bytes.
     pub capacity: u64,
-    /// Most volumes or file systems, destroyed ones included.
+    /// Largest number of volumes or file systems, including destroyed ones.
     pub limit: usize,
-    /// Most hosts.
+    /// Largest number of hosts.
     pub hosts: usize,
-    /// Most connections of one host.
+    /// Largest number of connections of one host.
     pub connections: usize,
-    /// Protection group that new volumes become members of, on a FlashArray.
+    /// Protection group that new volumes join, on a FlashArray.
     pub default_protection: Option<String>,
     /// Largest page of a list.
     pub page: usize,
-    /// How long a session may rest, in milliseconds; 0 is for ever.
+    /// Idle timeout of a session in milliseconds; 0 for none.
     pub idle_timeout: u64,
-    /// How long a destroyed object stays, in milliseconds.
+    /// Time until a destroyed object is eradicated, in milliseconds.
     pub eradication_delay: u64,
-    /// Whether it refuses to eradicate before that (`SafeMode`).
+    /// Whether it refuses earlier eradication (`SafeMode`).
     pub safe_mode: bool,
 }
 

@@ -1,7 +1,7 @@
-//! The objects of one kind on an array, by name: kept, found, changed, destroyed, eradicated.
+//! Stores the objects of one kind on an array by name: find, change, destroy, eradicate.
 //!
-//! What requests look for has an index, and what they add up a running sum, so that a request costs what it
-//! touches, however many objects there are. Knows JSON objects, no kind of array.
+//! Lookups have an index, and totals a running sum, so that the cost of a request depends only on the objects that it
+//! affects. Knows JSON objects, but no kind of array.
 
 mod change;
 mod list;
@@ -17,36 +17,36 @@ pub(super) use change::{destroy, set_destroyed};
 pub(super) use list::{Counts, Page, Scope};
 pub(super) use sums::{Sums, bytes};
 
-/// Objects of one kind.
+/// The objects of one kind.
 #[derive(Debug, Clone)]
 pub(super) struct Shelf {
-    /// What messages call one of them.
+    /// Name of the kind in messages.
     what: &'static str,
-    /// By key: the name in lower case, since names differ by more than case.
+    /// By key, which is the name in lower case: names are unique regardless of case.
     objects: BTreeMap<String, Json>,
     /// Keys by `id`.
     ids: HashMap<String, String>,
-    /// Keys by name in lower case, of objects that are not kept by it.
+    /// Keys by name in lower case, of objects whose key is not their name.
     names: HashMap<String, String>,
-    /// When a destroyed one is eradicated by the array, and its key.
+    /// Destroyed objects by time of eradication, with their keys.
     graves: BTreeSet<(u64, String)>,
-    /// The fields by which objects are looked up, with dots between steps: references, texts, or lists of them.
+    /// Indexed fields, with dots between steps: references, texts, or lists of them.
     fields: &'static [&'static str],
-    /// Field and value, and the key of each object that has it.
+    /// Index: field and value, with the key of each object.
     index: BTreeSet<(String, String)>,
     sums: Sums,
 }
 
-// Fields that only we see begin with an underscore.
-/// When a destroyed object is eradicated, in milliseconds.
+// Internal fields begin with an underscore.
+/// Time when a destroyed object is eradicated, in milliseconds.
 const DUE: &str = "_due";
-/// The key of an object that is not kept by its name.
+/// The key of an object whose key is not its name.
 pub(super) const KEY: &str = "_key";
 /// Bytes written to an object.
 pub(super) const USED: &str = "_used";
 
 impl Shelf {
-    /// Returns an empty shelf of what messages call `what`, with an index by some fields.
+    /// Returns an empty shelf for a kind that messages call `what`, with an index of some fields.
     pub(super) fn new(what: &'static str, fields: &'static [&'static str]) -> Self {
         Self {
             what,
@@ -60,7 +60,7 @@ impl Shelf {
         }
     }
 
-    /// Returns how many there are.
+    /// Returns the number of objects.
     pub(super) fn len(&self) -> usize {
         self.objects.len()
     }
@@ -75,17 +75,17 @@ impl Shelf {
         self.objects.values()
     }
 
-    /// Returns the object of a name or key.
+    /// Returns the object with a name or key.
     pub(super) fn get(&self, name: &str) -> Option<&Json> {
         self.objects.get(&self.key(name))
     }
 
-    /// Returns the object of an id.
+    /// Returns the object with an id.
     pub(super) fn by_id(&self, id: &str) -> Option<&Json> {
         self.ids.get(id).and_then(|key| self.objects.get(key))
     }
 
-    /// Returns the object of a name that must be there, and not destroyed.
+    /// Returns the object with a name. Fails when it is missing or destroyed.
     pub(super) fn live(&self, name: &str) -> Result<&Json, Refusal> {
         match self.get(name) {
             Some(object) if is_destroyed(object) => Err(self.is_gone(name)),
@@ -94,17 +94,17 @@ impl Shelf {
         }
     }
 
-    /// Returns the objects that have a value in a field, by key.
+    /// Returns the objects with a value in a field, by key.
     pub(super) fn of(&self, field: &str, value: &str) -> impl Iterator<Item = &Json> {
         self.keys_of(field, value, "").filter_map(|key| self.objects.get(key))
     }
 
-    /// Whether an object has a value in a field.
+    /// Returns whether an object has a value in a field.
     pub(super) fn has(&self, field: &str, value: &str) -> bool {
         self.keys_of(field, value, "").next().is_some()
     }
 
-    /// Adds a new object. Its name must not be taken, not even by a destroyed one.
+    /// Adds a new object. Fails when its name is taken, even by a destroyed object.
     pub(super) fn add(&mut self, object: Json) -> Result<(), Refusal> {
         self.free(text(&object, "name"))?;
         self.insert(object);
@@ -119,7 +119,7 @@ impl Shelf {
         }
     }
 
-    /// Puts an object in the place of the one that has its key, if there is one.
+    /// Replaces the object with the same key, or adds the object.
     pub(super) fn insert(&mut self, object: Json) {
         let (key, name) = (key(&object), text(&object, "name").to_lowercase());
         self.take(&key);
@@ -139,23 +139,23 @@ impl Shelf {
         self.objects.insert(key, object);
     }
 
-    /// Takes an object away.
+    /// Removes an object.
     pub(super) fn remove(&mut self, name: &str) -> Option<Json> {
         self.take(&self.key(name))
     }
 
-    /// Takes all objects away that have a value in a field. Returns them.
+    /// Removes all objects with a value in a field, and returns them.
     pub(super) fn remove_of(&mut self, field: &str, value: &str) -> Vec<Json> {
         let keys: Vec<String> = self.keys_of(field, value, "").cloned().collect();
         keys.iter().filter_map(|key| self.remove(key)).collect()
     }
 
-    /// Returns the objects that `names` or `ids` of a request mean; there must be one.
+    /// Returns the objects in `names` or `ids` of a request. Fails when there is none.
     pub(super) fn required(&self, request: &Request) -> Result<Vec<&Json>, Refusal> {
         self.meant_required(request, "names", "ids")
     }
 
-    /// Returns the objects that a request means by a parameter of names or one of ids; there must be one.
+    /// Returns the objects in a request's parameter of names or of ids. Fails when there is none.
     pub(super) fn meant_required(
         &self,
         request: &Request,
@@ -166,7 +166,7 @@ impl Shelf {
         if meant.is_empty() { Err(Refusal::lacks(names)) } else { Ok(meant) }
     }
 
-    /// Returns the objects that a request means by a parameter of names or one of ids; every one must exist.
+    /// Returns the objects in a request's parameter of names or of ids. Fails unless all exist.
     pub(super) fn meant(
         &self,
         request: &Request,
@@ -181,10 +181,10 @@ impl Shelf {
         let found = named.iter().map(|name| (*name, self.get(name)));
         let found = found.chain(identified.iter().map(|id| (*id, self.by_id(id))));
         let mut meant = Vec::new();
-        // What is named twice is meant once.
+        // Repeated names count once.
         let mut keys = HashSet::new();
-        for (asked, object) in found {
-            let object = object.ok_or_else(|| Refusal::missing(asked, self.what))?;
+        for (requested, object) in found {
+            let object = object.ok_or_else(|| Refusal::missing(requested, self.what))?;
             if keys.insert(key(object)) {
                 meant.push(object);
             }
@@ -201,7 +201,7 @@ impl Shelf {
         self.names.get(&lower).cloned().unwrap_or(lower)
     }
 
-    /// The keys after one, of the objects that have a value in a field. The empty key is before all.
+    /// Returns the keys after one, of the objects with a value in a field. The empty key precedes all.
     fn keys_of<'s>(
         &'s self,
         field: &str,
@@ -234,22 +234,22 @@ impl Shelf {
     }
 }
 
-/// What an object is kept by.
+/// Returns the key of an object.
 fn key(object: &Json) -> String {
     object[KEY].as_str().map_or_else(|| text(object, "name").to_lowercase(), str::to_owned)
 }
 
-/// Field and value as the index has them.
+/// Returns the index key of a field and value.
 fn term(field: &str, value: &str) -> String {
     format!("{field} {}", value.to_lowercase())
 }
 
-/// A field of an object, or of one in it.
+/// Returns a field of an object, or of a nested one.
 fn at<'o>(object: &'o Json, path: &str) -> &'o Json {
     path.split('.').fold(object, |value, step| &value[step])
 }
 
-/// What the index has of a field: texts, and of references the id or, where there is none, the name.
+/// Returns the index values of a field: texts, and for references the id or, without one, the name.
 fn values(field: &Json) -> Vec<&str> {
     match field {
         Json::String(text) => vec![text],
@@ -259,12 +259,12 @@ fn values(field: &Json) -> Vec<&str> {
     }
 }
 
-/// Whether an object has been destroyed.
+/// Returns whether an object has been destroyed.
 pub(super) fn is_destroyed(object: &Json) -> bool {
     object["destroyed"] == true
 }
 
-/// An object as clients see it.
+/// Returns an object without internal fields.
 pub(super) fn shown(object: &Json, now: u64) -> Json {
     let mut shown = object.clone();
     if let Some(fields) = shown.as_object_mut() {
@@ -276,17 +276,17 @@ pub(super) fn shown(object: &Json, now: u64) -> Json {
     shown
 }
 
-/// Returns a field that is text, or nothing.
+/// Returns a text field, or an empty text.
 pub(super) fn text<'o>(object: &'o Json, field: &str) -> &'o str {
     object[field].as_str().unwrap_or_default()
 }
 
-/// Returns an object that refers to another by name and id.
+/// Returns a reference to an object, with name and id.
 pub(super) fn reference(object: &Json) -> Json {
     json!({"name": object["name"], "id": object["id"]})
 }
 
-/// The id of an object, or of the one that a reference means.
+/// Returns the id of an object or of a reference.
 pub(super) fn id(object: &Json) -> &str {
     text(object, "id")
 }

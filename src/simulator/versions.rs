@@ -1,7 +1,6 @@
-//! The REST versions that an array announces, and what the older ones of them do not know.
+//! The REST versions that an array offers, and the features that older ones lack.
 //!
-//! Handlers speak the newest version only; what comes in and what goes out is held
-//! against the tables here.
+//! Handlers implement only the newest version. The tables here check requests and adapt responses.
 
 mod table;
 
@@ -9,56 +8,56 @@ use serde_json::Value as Json;
 
 use super::rest::{Refusal, Request};
 
-/// Something that a version brought.
+/// A feature with the version that introduced it.
 #[derive(Debug)]
 struct Since {
-    /// Resource; `*` is every one.
+    /// Resource; `*` means every one.
     resource: &'static str,
     place: Position,
-    /// Parameter, or field with dots between the steps. A resource has none.
+    /// Parameter, or field with dots between the steps. Empty for a resource.
     name: &'static str,
     /// The `n` of `2.n`.
     minor: u32,
 }
 
-/// Where it stands.
+/// The part of the API that a feature belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Position {
-    /// It is the whole resource.
+    /// The whole resource.
     Resource,
-    /// It is a parameter of requests.
+    /// A parameter of requests.
     Parameter,
-    /// It is a field of bodies, of requests as of answers.
+    /// A field of bodies, in requests and responses.
     Field,
 }
 
 /// The versions of one kind of array.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Versions {
-    /// The newest that is announced.
+    /// The newest version that is offered.
     newest: u32,
-    /// Those that were never published.
+    /// Versions that were never published.
     gaps: &'static [u32],
     table: &'static [Since],
 }
 
 impl Versions {
-    /// Returns those of a FlashBlade, up to one or the newest that there is.
+    /// Returns those of a FlashBlade, up to the given one or the newest.
     pub(super) fn of_flashblade(newest: Option<u32>) -> Self {
         Self { newest: newest.unwrap_or(28).min(28), gaps: &[], table: table::FLASHBLADE }
     }
 
-    /// Returns those of a FlashArray, up to one or the newest that there is.
+    /// Returns those of a FlashArray, up to the given one or the newest.
     pub(super) fn of_flasharray(newest: Option<u32>) -> Self {
         Self { newest: newest.unwrap_or(56).min(56), gaps: &[12, 18], table: table::FLASHARRAY }
     }
 
-    /// Returns all, oldest first, as arrays announce them.
+    /// Returns all versions, oldest first, as arrays list them.
     pub(super) fn announced(&self) -> Vec<String> {
         (0..=self.newest).filter(|n| !self.gaps.contains(n)).map(|n| format!("2.{n}")).collect()
     }
 
-    /// Returns the version and the resource of a path, `/api/2.3/arrays/space`.
+    /// Parses the version and the resource of a path, `/api/2.3/arrays/space`.
     pub(super) fn resource<'p>(&self, path: &'p str) -> Result<(u32, &'p str), Refusal> {
         let rest = path.strip_prefix("/api/2.").and_then(|path| path.split_once('/'));
         let found = rest.and_then(|(minor, resource)| {
@@ -69,7 +68,7 @@ impl Versions {
         found.ok_or_else(not_found)
     }
 
-    /// Refuses a request that a version does not know, or knows less of.
+    /// Refuses a request with features that its version lacks.
     pub(super) fn admit(
         &self,
         minor: u32,
@@ -91,7 +90,7 @@ impl Versions {
         Ok(())
     }
 
-    /// Takes away from an answer what a version does not know.
+    /// Removes fields from a response that its version lacks.
     pub(super) fn trim(&self, minor: u32, resource: &str, answer: &mut Json) {
         for since in self.unknown(minor, resource).filter(|since| since.place == Position::Field) {
             remove(&mut answer["items"], since.name);
@@ -109,12 +108,12 @@ impl Versions {
     }
 }
 
-/// What an array says to a resource that it does not have.
+/// Returns the refusal for a resource that does not exist.
 pub(super) fn not_found() -> Refusal {
     Refusal::whole(404, "The requested resource was not found.")
 }
 
-/// Whether an object, or one of a list, has a field.
+/// Returns whether an object, or one of a list, has a field.
 fn has(value: &Json, path: &str) -> bool {
     if let Json::Array(items) = value {
         return items.iter().any(|item| has(item, path));
@@ -125,7 +124,7 @@ fn has(value: &Json, path: &str) -> bool {
     }
 }
 
-/// Takes a field away from an object, or from all of a list.
+/// Removes a field from an object, or from all objects of a list.
 fn remove(value: &mut Json, path: &str) {
     match value {
         Json::Array(items) => items.iter_mut().for_each(|item| remove(item, path)),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use pso_gen::arrays::{Array, Endpoint, FlashArray, FlashBlade, Pace, TokenFile, Trust};
+use pso_gen::arrays::{Array, Endpoint, FlashArray, FlashBlade, RequestLimits, TokenFile, Trust};
 use pso_gen::contract::{
     ExportRule, NfsVersions, Owner, Qos, Squash, VolumeName, VolumeOptions, VolumeRequest,
 };
@@ -64,7 +64,7 @@ pub(crate) struct Bench {
     token: String,
     /// Newest REST version of the array, when that is not the newest there is.
     rest: Option<u32>,
-    pace: Pace,
+    limits: RequestLimits,
     http: reqwest::Client,
 }
 
@@ -147,29 +147,38 @@ impl Bench {
         std::fs::write(folder.path().join("ca.pem"), certificate).expect("written");
         // Waits are short, so that tests are fast. Deadlines are long, so that a slow machine reaches none; a test of a
         // deadline sets its own.
-        let pace = Pace {
-            first_wait: Duration::from_millis(5),
-            longest_wait: Duration::from_secs(2),
-            connect: Duration::from_secs(120),
-            request: Duration::from_secs(120),
-            patience: Duration::from_secs(600),
-            list: Duration::from_secs(600),
+        let limits = RequestLimits {
+            first_backoff: Duration::from_millis(5),
+            longest_backoff: Duration::from_secs(2),
+            connect_timeout: Duration::from_secs(120),
+            request_timeout: Duration::from_secs(120),
+            operation_timeout: Duration::from_secs(600),
+            list_timeout: Duration::from_secs(600),
             // At every request: no test waits for the time to look again.
-            look: Duration::ZERO,
-            ..Pace::default()
+            credential_check: Duration::ZERO,
+            ..RequestLimits::default()
         };
         // An error only says that another test has done it before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let root = reqwest::Certificate::from_pem(certificate.as_bytes()).expect("a certificate");
         let http = reqwest::Client::builder().tls_certs_only([root]).build().expect("a client");
-        let bench = Self { running, folder, wire, token, rest, pace, http };
+        let bench = Self { running, folder, wire, token, rest, limits, http };
         bench.write_token(&bench.token);
         bench
     }
 
     /// Lets clients wait for at most so long for an answer, and for an operation.
-    pub(crate) fn with_patience(mut self, request: Duration, patience: Duration) -> Self {
-        self.pace = Pace { request, patience, list: patience, ..self.pace };
+    pub(crate) fn with_timeouts(
+        mut self,
+        request_timeout: Duration,
+        operation_timeout: Duration,
+    ) -> Self {
+        self.limits = RequestLimits {
+            request_timeout,
+            operation_timeout,
+            list_timeout: operation_timeout,
+            ..self.limits
+        };
         self
     }
 
@@ -207,7 +216,7 @@ impl Bench {
             token: TokenFile::new(self.token_file()),
             trust: Trust::Ca(self.folder.path().join("ca.pem")),
             id: None,
-            pace: self.pace,
+            limits: self.limits,
         }
     }
 

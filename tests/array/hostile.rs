@@ -16,7 +16,7 @@ const LONG: Duration = Duration::from_secs(600);
 
 async fn both() -> [Bench; 2] {
     [Bench::flashblade().await, Bench::flasharray().await]
-        .map(|bench| bench.with_patience(LONG, LONG))
+        .map(|bench| bench.with_timeouts(LONG, LONG))
 }
 
 fn volumes(bench: &Bench) -> &'static str {
@@ -71,11 +71,11 @@ async fn a_list_without_an_end_is_read_up_to_a_number_of_pages() {
 }
 
 #[tokio::test]
-async fn a_list_without_an_end_ends_with_the_patience() {
-    let bench = Bench::flashblade().await.with_patience(LONG, LONG);
+async fn an_endless_list_ends_at_the_timeout() {
+    let bench = Bench::flashblade().await.with_timeouts(LONG, LONG);
     make(&bench, "prod-pvc-1").await.expect("made");
     // Real time, of the client and of a server on sockets: only what comes of it is held, not when.
-    let bench = bench.with_patience(LONG, Duration::from_millis(300));
+    let bench = bench.with_timeouts(LONG, Duration::from_millis(300));
     set(&bench, json!("endlessPages"), "file-systems").await;
     let error = bench.client().list("prod-pvc-").await.expect_err("no end");
     // Between two requests, or during one; not because all pages have been read that are read at most.
@@ -166,7 +166,7 @@ async fn an_answer_byte_by_byte_does_not_hold_an_operation() {
     for bench in both().await {
         // Real time, of the client and of a server on sockets: only what comes of it is held, not when.
         let (request, patience) = (Duration::from_millis(250), Duration::from_secs(1));
-        let bench = bench.with_patience(request, patience);
+        let bench = bench.with_timeouts(request, patience);
         let array = bench.client();
         set(&bench, json!({"drip": {"delay": 5}}), volumes(&bench)).await;
         let error = array.describe(&name()).await.expect_err("no end");
@@ -190,7 +190,7 @@ async fn nothing_is_unpacked() {
 
 #[tokio::test]
 async fn an_array_with_as_many_volumes_as_it_takes_is_listed() {
-    let bench = Bench::flasharray_full(100_000).await.with_patience(LONG, LONG);
+    let bench = Bench::flasharray_full(100_000).await.with_timeouts(LONG, LONG);
     let all = bench.client().list("prod-pvc-").await.expect("listed");
     assert_eq!((all.len(), bench.calls(Method::Get, "volumes")), (100_000, 100));
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pso_gen::arrays::{Array as _, Endpoint, Error, FlashArray, Pace, TokenFile, Trust};
+use pso_gen::arrays::{Array as _, Endpoint, Error, FlashArray, RequestLimits, TokenFile, Trust};
 use pso_gen::contract::Retry;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -94,7 +94,7 @@ async fn ask(shown: Option<Shown>, trust: Trust, folder: &Path) -> (Error, usize
         token: TokenFile::new(token),
         trust,
         id: None,
-        pace: Pace::default(),
+        limits: RequestLimits::default(),
     });
     let error = array.expect("an address").identity().await.expect_err("not trusted");
     server.abort();
@@ -152,7 +152,7 @@ async fn an_authority_must_have_signed_it() {
     let shown = Some(signed(&authority, |_| {}));
     let text = told(ask(shown, Trust::System, folder.path()).await);
     assert!(text.starts_with("no authority that this machine trusts"), "{text}");
-    assert!(text.ends_with("write `ca` with the authority that did so, or `pin`"), "{text}");
+    assert!(text.ends_with("write `ca` with that authority, or `pin`"), "{text}");
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn what_has_not_the_right_to_sign_has_signed_nothing() {
     shown.chain.push(between.der().clone());
     let text = with_ca(shown, &authority.pem()).await;
     assert!(
-        text.starts_with("its certificate is signed by one that is not an authority's"),
+        text.starts_with("its certificate is signed by a certificate that is not an authority"),
         "{text}"
     );
 }
@@ -176,7 +176,9 @@ async fn times_that_do_not_fit_are_told_with_the_clock() {
     let old = signed(&authority, |params| params.not_after = date_time_ymd(2021, 3, 1));
     let text = with_ca(old, &authority.pem()).await;
     assert!(
-        text.starts_with("its certificate was valid until 2021-03-01T00:00:00Z, and here it is 20"),
+        text.starts_with(
+            "its certificate expired at 2021-03-01T00:00:00Z, and the present time is 20"
+        ),
         "{text}"
     );
     assert!(text.contains("renew the certificate on the array"), "{text}");
@@ -186,10 +188,12 @@ async fn times_that_do_not_fit_are_told_with_the_clock() {
     });
     let text = with_ca(early, &authority.pem()).await;
     assert!(
-        text.starts_with("its certificate is valid from 2090-01-01T00:00:00Z, and here it is 20"),
+        text.starts_with(
+            "its certificate is valid from 2090-01-01T00:00:00Z, and the present time is 20"
+        ),
         "{text}"
     );
-    assert!(text.contains("put the clock of this machine right"), "{text}");
+    assert!(text.contains("correct the clock of this machine"), "{text}");
 }
 
 #[tokio::test]
@@ -229,19 +233,19 @@ async fn a_pin_is_of_one_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let shown = Some(self_signed(|_| {}));
     let text = told(ask(shown, Trust::Pin([7; 32]), folder.path()).await);
-    assert!(text.starts_with("its key is not the one of `pin`"), "{text}");
+    assert!(text.starts_with("its key differs from `pin`"), "{text}");
 }
 
 #[tokio::test]
 async fn what_speaks_no_tls_is_told_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let text = told(ask(None, Trust::System, folder.path()).await);
-    assert_eq!(text, "what answers does not speak TLS; correct the port in `management`");
+    assert_eq!(text, "the server at this port does not use TLS; correct the port in `management`");
 }
 
 #[tokio::test]
 async fn a_file_without_authorities_is_told_before_anything_is_sent() {
     let pem = self_signed(|_| {});
     let text = with_ca(pem, "no certificate at all").await;
-    assert!(text.starts_with("the file `ca` is no PEM file with certificates; "), "{text}");
+    assert!(text.starts_with("the file `ca` is not a PEM file with certificates; "), "{text}");
 }

@@ -18,7 +18,7 @@ pub(crate) fn ask(stage: &Stage, args: &[&str]) -> (i32, String, String) {
 
 /// Returns a client of a FlashBlade of the storage document, as somebody else has one.
 pub(crate) fn flashblade(stage: &Stage, name: &str) -> pso_gen::arrays::FlashBlade {
-    use pso_gen::arrays::{FlashBlade, Pace, TokenFile, Trust};
+    use pso_gen::arrays::{FlashBlade, RequestLimits, TokenFile, Trust};
     let path = stage.folder.path().join("storage.pso.yaml");
     let text = fs::read_to_string(path).expect("text");
     let document: Json = serde_yaml::from_str(&text).expect("YAML");
@@ -35,7 +35,7 @@ pub(crate) fn flashblade(stage: &Stage, name: &str) -> pso_gen::arrays::FlashBla
             _ => Trust::Ca(file(&array["ca"])),
         },
         id: None,
-        pace: Pace::default(),
+        limits: RequestLimits::default(),
     };
     FlashBlade::new(endpoint).expect("an endpoint")
 }

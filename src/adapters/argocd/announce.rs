@@ -1,5 +1,5 @@
-//! Which parameters an app has, as Argo CD's page "Parameters" lists them: every field of `spec` down
-//! to single values, with what the app's file says now.
+//! Announces the parameters of an app for Argo CD's page "Parameters": every field of `spec` down to single values,
+//! with the present value from the app file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,35 +9,35 @@ use serde_json::Value as Json;
 use crate::compiler::spec::{Field, Kind, Shape, bounds, write_out};
 use crate::compiler::yaml::Node;
 
-/// One parameter, in the words of Argo CD's `ParameterAnnouncement`.
+/// One parameter, in the form of Argo CD's `ParameterAnnouncement`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Announcement {
-    /// What `--set` calls it: `spec.replicas`, or `NAME:spec.replicas` where a folder has several apps.
+    /// The name, as in `--set`: `spec.replicas`, or `NAME:spec.replicas` where a folder has several apps.
     pub name: String,
-    /// The word on the page: the name without `spec.`.
+    /// The title on the page: the name without `spec.`.
     pub title: String,
-    /// What it is for, which values it takes.
+    /// The description and the allowed values.
     pub tooltip: String,
-    /// Whether the app's file has to have it when it is not set here.
+    /// Whether the app file must have the field unless it is set as a parameter.
     pub required: bool,
     /// `string`, `number` or `boolean`.
     pub item_type: &'static str,
     /// `string`, `array` or `map`.
     pub collection_type: &'static str,
-    /// What holds when it is not set, of a single value.
+    /// The present value if it is a single value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub string: Option<String>,
-    /// What holds when it is not set, of a list.
+    /// The present value if it is a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub array: Option<Vec<String>>,
-    /// What holds when it is not set, of a mapping.
+    /// The present value if it is a mapping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub map: Option<BTreeMap<String, String>>,
 }
 
-/// Returns the parameters of an app. `document` is its file's document, whose values are those that
-/// hold when nothing is set; `app` is its name, where a folder has several.
+/// Returns the parameters of an app. `document` is the document in its file, which provides the present values; `app`
+/// is the app's name, where a folder has several.
 pub fn announce(shape: &Shape, document: &Node, app: Option<&str>) -> Vec<Announcement> {
     let mut document = document.clone();
     write_out(&mut document, shape);
@@ -53,20 +53,20 @@ struct List<'a> {
     found: Vec<Announcement>,
 }
 
-/// How a value is written on the page.
+/// The form of a value on the page.
 enum Form<'s> {
-    /// Field by field.
+    /// One parameter for each field.
     Fields(&'s [Field]),
-    /// One value, a list or a mapping of such values: the type of one.
+    /// A single value, or a list or mapping of single values, with their type.
     One(&'static str),
     Array(&'static str),
     Map(&'static str),
-    /// Whatever else: as YAML in one line.
+    /// Any other value, as YAML on one line.
     Yaml,
 }
 
 impl List<'_> {
-    /// Lists a field; `around` is what the section that it stands in is for.
+    /// Lists a field. `around` is the description of the section that contains it.
     fn field(&mut self, path: &str, field: &Field, around: &str, written: Option<&Node>) {
         let Field { shape, required, .. } = field;
         let about = if shape.about.is_empty() { around } else { &shape.about };
@@ -105,8 +105,8 @@ impl List<'_> {
 }
 
 impl Announcement {
-    /// Takes what the file says, as it is written there: `11.10` is no number here. What does not fit
-    /// is told when the file is rendered.
+    /// Takes the value from the app file in its original spelling: `11.10` stays text. Rendering reports values that do
+    /// not fit.
     fn holds(&mut self, node: &Node) {
         let word =
             |node: &Node| node.text().map_or_else(|| node.to_json().to_string(), str::to_owned);
@@ -141,7 +141,7 @@ fn form<'s>(path: &str, shape: &'s Shape) -> Form<'s> {
         Kind::Object(fields) => Form::Fields(fields),
         Kind::List(inner) => item_type(inner).map_or(Form::Yaml, Form::Array),
         Kind::Map { values, .. } => item_type(values).map_or(Form::Yaml, Form::Map),
-        // The short forms of a volume are two of its fields.
+        // The short form of a volume is split into two fields.
         Kind::Either(_) if path.starts_with("spec.volumes.") && path.matches('.').count() == 2 => {
             shape.fields().map_or(Form::Yaml, Form::Fields)
         }
@@ -149,7 +149,7 @@ fn form<'s>(path: &str, shape: &'s Shape) -> Form<'s> {
     }
 }
 
-/// The type of a single value; of a choice, that of its short forms.
+/// Returns the type of a single value. For a choice, it is the type of its short forms.
 fn item_type(shape: &Shape) -> Option<&'static str> {
     match &shape.kind {
         Kind::Boolean => Some("boolean"),

@@ -1,4 +1,4 @@
-//! What Argo CD hands to a plugin: the application's parameters as JSON, and its environment.
+//! Parses Argo CD's input for a plugin: the application's parameters as JSON, and its environment.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use crate::compiler::spec::{Given, Words};
 
 /// The variable that holds the parameters.
 pub const PARAMETERS: &str = "ARGOCD_APP_PARAMETERS";
-/// What every variable of an application's `plugin.env` starts with.
+/// Prefix of every variable that an application sets in `plugin.env`.
 pub const VARIABLE: &str = "ARGOCD_ENV_";
 
-/// What the place of a parameter starts with, before its name.
+/// Prefix of a parameter's place in diagnostics, before its name.
 pub const PARAMETER: &str = "parameter ";
 
-/// Parameters that name files of the repository.
+/// Parameters that list files in the repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Files {
     /// Layers, like `--layer`.
@@ -27,7 +27,7 @@ pub struct Files {
     pub blueprints: Vec<String>,
 }
 
-/// Reads the parameters. `null` and nothing at all are none.
+/// Parses the parameters. `null` and an empty text mean no parameters.
 pub fn parameters(text: &str, sources: &Sources) -> Result<(Files, Vec<Given>), Vec<Diagnostic>> {
     let (mut files, mut given) = (Files::default(), Vec::new());
     let source = sources.add(PARAMETERS, text);
@@ -46,23 +46,23 @@ pub fn parameters(text: &str, sources: &Sources) -> Result<(Files, Vec<Given>), 
         Ok(_) => return Err(bad("the parameters are not a list".to_owned())),
         Err(error) => return Err(bad(format!("the parameters are not JSON: {error}"))),
     };
-    let (mut names, mut wrong) = (BTreeSet::new(), Vec::new());
+    let (mut names, mut errors) = (BTreeSet::new(), Vec::new());
     for entry in &list {
         let Some(name) = entry.get("name").and_then(Json::as_str).filter(|name| !name.is_empty())
         else {
-            wrong.extend(bad("a parameter has no `name`".to_owned()));
+            errors.extend(bad("a parameter has no `name`".to_owned()));
             continue;
         };
         if !names.insert(name) {
-            wrong.extend(bad(format!("the parameter `{name}` is given twice")));
+            errors.extend(bad(format!("the parameter `{name}` is given twice")));
             continue;
         }
         match (words(entry), place_of(name, &mut files)) {
-            (Err(message), _) => wrong.extend(bad(format!("the parameter `{name}` {message}"))),
+            (Err(message), _) => errors.extend(bad(format!("the parameter `{name}` {message}"))),
             (Ok(Words::List(paths)), Some(list)) => *list = paths,
             (Ok(Words::One(path)), Some(list)) if path.is_empty() => list.clear(),
             (Ok(_), Some(_)) => {
-                wrong.extend(bad(format!("the parameter `{name}` is a list of paths: `array`")));
+                errors.extend(bad(format!("the parameter `{name}` is a list of paths: `array`")));
             }
             (Ok(value), None) => {
                 let from = format!("{PARAMETER}{name}");
@@ -70,7 +70,7 @@ pub fn parameters(text: &str, sources: &Sources) -> Result<(Files, Vec<Given>), 
             }
         }
     }
-    if wrong.is_empty() { Ok((files, given)) } else { Err(wrong) }
+    if errors.is_empty() { Ok((files, given)) } else { Err(errors) }
 }
 
 fn place_of<'f>(name: &str, files: &'f mut Files) -> Option<&'f mut Vec<String>> {
@@ -82,7 +82,7 @@ fn place_of<'f>(name: &str, files: &'f mut Files) -> Option<&'f mut Vec<String>>
     }
 }
 
-/// One of `string`, `array` and `map`. Argo CD's page leaves empty ones beside the one that is meant.
+/// Returns the value, which is one of `string`, `array` and `map`. Argo CD's page leaves the others empty.
 fn words(entry: &Json) -> Result<Words, String> {
     let word = |value: &Json| match value {
         Json::String(text) => Ok(text.clone()),
@@ -127,15 +127,15 @@ fn is_empty(words: &Words) -> bool {
     }
 }
 
-/// Returns the settings in an application's `plugin.env`, from all variables of the process.
-/// `announced` are the parameters that there are: variables may be called as Argo CD itself calls
-/// parameters in variables, `SPEC_REPLICAS`, with or without `SPEC_`.
+/// Returns the settings in an application's `plugin.env`, from all variables of the process. `announced` are the app's
+/// parameters. A variable may have the form that Argo CD gives a parameter in variables, `SPEC_REPLICAS`, with or
+/// without `SPEC_`.
 pub fn environment(
     variables: &[(String, String)],
     announced: &[Announcement],
     sources: &Sources,
 ) -> (Vec<Given>, Vec<Diagnostic>) {
-    let (mut given, mut wrong) = (Vec::new(), Vec::new());
+    let (mut given, mut errors) = (Vec::new(), Vec::new());
     for (variable, value) in variables {
         let Some(word) = variable.strip_prefix(VARIABLE) else {
             continue;
@@ -148,16 +148,16 @@ pub fn environment(
             Err((message, fix)) => {
                 let source = sources.add(variable.as_str(), value.as_str());
                 let place = Place::in_text(source, value, 0, value.len());
-                wrong.push(Diagnostic::new(Code::BadParameter, place, message).fix(fix));
+                errors.push(Diagnostic::new(Code::BadParameter, place, message).fix(fix));
             }
         }
     }
-    (given, wrong)
+    (given, errors)
 }
 
-/// The parameter that a variable means.
+/// Returns the parameter that a variable stands for.
 fn parameter(word: &str, announced: &[Announcement]) -> Result<String, (String, String)> {
-    // A path is what it says; whether there is such a field is seen where it is put.
+    // A path is used as it is; setting the value reports unknown fields.
     if word.contains(['.', ':']) {
         return Ok(word.to_owned());
     }
@@ -198,13 +198,14 @@ fn parameter(word: &str, announced: &[Announcement]) -> Result<String, (String, 
     }
 }
 
-/// A parameter and what it stands in: `spec.volumes.db.class`, `spec.volumes.db`, `spec.volumes`.
+/// Iterates over a parameter and the sections that contain it: `spec.volumes.db.class`, `spec.volumes.db`,
+/// `spec.volumes`.
 fn sections(name: &str) -> impl Iterator<Item = &str> {
     let dots = name.match_indices('.').map(|(at, _)| &name[..at]);
     dots.skip(1).chain([name])
 }
 
-/// As Argo CD makes a variable's name of a parameter's.
+/// Converts a parameter's name to a variable's name as Argo CD does.
 fn folded(name: &str) -> String {
     let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
     name.chars().map(letter).collect()

@@ -1,24 +1,24 @@
-//! Where an application lies in its repository, and which file of it somebody means.
+//! Locates an application in its repository, and the files that its parameters name.
 
 use std::path::{Component, Path, PathBuf};
 
-/// The part of a repository that a plugin sees: Argo CD unpacks it below a folder of its own, and
-/// starts the plugin in the application's folder.
+/// The part of a repository that a plugin can access: Argo CD unpacks it into a separate folder, and starts the plugin
+/// in the application's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
-    /// The top of what is there.
+    /// The topmost accessible folder.
     pub top: PathBuf,
-    /// The application's folder, from the top; empty for the top itself.
+    /// The application's folder relative to the top; empty for the top itself.
     pub app: PathBuf,
-    /// What is above the top in the repository itself, when Argo CD has sent less than all of it
+    /// The path of the top within the repository, when Argo CD has sent only a part of it
     /// (`--plugin-use-manifest-generate-paths`).
     above: PathBuf,
 }
 
 impl Repository {
-    /// Finds the top: from `folder`, where the plugin was started, up as far as the names are those of
-    /// `source_path`, the application's path in the repository. Never further: what is above belongs
-    /// to others.
+    /// Finds the top: from `folder`, where the plugin was started, upwards as long as the names match those of
+    /// `source_path`, the application's path in the repository. It never goes further, because the folders above belong
+    /// to other tenants.
     pub fn new(folder: &Path, source_path: &str) -> Self {
         let normal = |component: Component<'_>| match component {
             Component::Normal(name) => Some(name.to_owned()),
@@ -36,8 +36,8 @@ impl Repository {
         Self { top, app: path[known..].iter().collect(), above: path[..known].iter().collect() }
     }
 
-    /// Returns where a path points, before links are followed: from the application's folder, or from
-    /// the repository's top when it starts with `/`, as Argo CD has it for Helm's value files.
+    /// Returns the target of a path before links are followed: relative to the application's folder, or to the
+    /// repository's top when it starts with `/`, as with Argo CD's Helm value files.
     pub fn place(&self, path: &str) -> Option<PathBuf> {
         match path.strip_prefix('/') {
             Some(path) => Some(self.top.join(Path::new(path).strip_prefix(&self.above).ok()?)),
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn no_name_that_is_not_the_applications_is_left_behind() {
-        // A path that could lead up, and one that the folder does not have.
+        // A path that could lead upwards, and one that the folder does not have.
         assert_eq!(repository("/tmp/x/nc", "../../nc").top, Path::new("/tmp/x"));
         assert_eq!(repository("/tmp/x/other", "apps/nc").top, Path::new("/tmp/x/other"));
     }

@@ -1,18 +1,17 @@
-//! Errors as Argo CD shows them: inside a long sentence of its own, on a page that joins all lines.
+//! Formats errors for Argo CD, which embeds them in a long sentence on a page that joins all lines.
 
 use super::given::PARAMETER;
 use crate::compiler::diagnostic::{Code, Diagnostic, Sources, without_tokens};
 use crate::compiler::spec::Setting;
 use crate::sanitize;
 
-/// Most errors that are told: what fits on a screen.
+/// Largest number of errors to print, which fits on a screen.
 const MOST: usize = 8;
 /// Longest text of one error, in characters.
 const LONGEST: usize = 400;
 
-/// Returns the errors as one screen of numbered lines, each with place, cause and remedy: first what
-/// keeps a file from being read at all, since the rest may follow from it. `again` is the command that
-/// tells all of them.
+/// Returns the errors as numbered lines on one screen, each with place, cause and remedy. Errors that prevent a file
+/// from being read come first, because the others may follow from them. `again` is the command that prints all errors.
 pub fn screen(diagnostics: &[Diagnostic], sources: &Sources, again: &str) -> String {
     let mut errors: Vec<&Diagnostic> = diagnostics.iter().filter(|d| d.is_error()).collect();
     errors.sort_by_key(|error| rank(error.code));
@@ -32,20 +31,20 @@ fn rank(code: Code) -> u8 {
         Code::NotUtf8 | Code::YamlSyntax | Code::TooLarge | Code::UnsupportedYaml => 0,
         Code::BadParameter | Code::BadLayer => 1,
         Code::BadBlueprint | Code::UnknownKind | Code::UnsupportedVersion => 2,
-        // Often missing since it is written with a slip, which is told before.
+        // Often a consequence of a misspelt field, which is reported before.
         Code::MissingField => 4,
         _ => 3,
     }
 }
 
-/// One error; with its remedy, if that has not been told already.
+/// Formats one error, with its remedy unless an earlier error has had the same one.
 fn one(error: &Diagnostic, sources: &Sources, with_fix: bool) -> String {
     let mut text = String::new();
     let mut path = error.path.as_str();
     if let Some(place) = error.place {
         let name = &sources.get(place.source).name;
         if name.starts_with(PARAMETER) || name.starts_with("ARGOCD_") {
-            // One value in Argo CD's form: it has no lines, and often the name of the field.
+            // A parameter is a single value without lines, and its place usually names the field.
             text.push_str(&format!("{name}: "));
             path = if name.ends_with(path) { "" } else { path };
         } else if name == Setting::NAMESPACE {
@@ -61,7 +60,7 @@ fn one(error: &Diagnostic, sources: &Sources, with_fix: bool) -> String {
     text.push_str(&error.message);
     let fix =
         error.fix.as_deref().filter(|_| with_fix).map(|fix| format!("; {fix}")).unwrap_or_default();
-    // Names of files and parameters are somebody else's words.
+    // Names of files and parameters are untrusted text.
     let shown = |text: &str| sanitize::line(&without_tokens(text), LONGEST);
     let (text, fix) = (shown(&text), shown(&fix));
     format!("{text}{fix} [{}]", error.code.name())

@@ -1,16 +1,17 @@
-//! Where boxes and lines stand: columns of boxes, with a lane in every column that a line passes.
+//! Computes the positions of boxes and edges: columns of boxes, with a lane in every column that an edge passes
+//! through.
 //!
-//! Each column is ordered by the middle of what it is connected with, a few times to and fro, which
-//! takes most crossings away.
+//! Each column is ordered by the mean position of its neighbours, in several sweeps in both directions, which removes
+//! most crossings.
 
 use super::{Edge, Graph};
 
-// Four columns are as wide as a README: 830 px.
+// Four columns fit the width of a README: 830 px.
 pub(super) const BOX_WIDTH: usize = 160;
 pub(super) const BOX_HEIGHT: usize = 64;
 const COLUMN_GAP: usize = 50;
 pub(super) const MARGIN: usize = 20;
-/// Height of an app's name, and of the heads of its columns below it.
+/// Height of an app's name, and of the column headings below it.
 pub(super) const TITLE: usize = 30;
 pub(super) const HEADS: usize = 26;
 const BOX_GAP: usize = 18;
@@ -19,22 +20,22 @@ const SWEEPS: usize = 12;
 /// Upper edge of the tallest column.
 const TOP: usize = MARGIN + TITLE + HEADS;
 
-/// What takes up height in a column.
+/// An item that takes up height in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slot {
-    /// A box, by its number in the graph.
+    /// A box, by its index in the graph.
     Box(usize),
-    /// A line that passes, by its number in the graph.
+    /// An edge that passes through, by its index in the graph.
     Lane(usize),
 }
 
-/// A graph with a place for everything.
+/// A graph with all positions.
 #[derive(Debug)]
 pub(super) struct Layout<'g> {
     graph: &'g Graph,
     columns: Vec<Vec<Slot>>,
     tallest: usize,
-    /// What is free above the first slot of each column.
+    /// The free space above the first slot of each column.
     free: Vec<usize>,
 }
 
@@ -68,28 +69,28 @@ impl<'g> Layout<'g> {
         layout
     }
 
-    /// Width and height of the whole picture.
+    /// Returns width and height of the whole graph.
     pub(super) fn size(&self) -> (usize, usize) {
         let count = self.columns.len();
         let width = 2 * MARGIN + count * BOX_WIDTH + (count - 1) * COLUMN_GAP;
         (width, MARGIN + TITLE + HEADS + self.tallest)
     }
 
-    /// Left upper corner of a box.
+    /// Returns the upper left corner of a box.
     pub(super) fn corner(&self, number: usize) -> (usize, usize) {
         let column = self.graph.nodes[number].column;
         (x(column), self.y(column, Slot::Box(number)))
     }
 
-    /// Middle and top of the head of each column.
+    /// Returns centre and top of the heading of each column.
     pub(super) fn heads(&self) -> impl Iterator<Item = (usize, &'static str)> {
         let count = self.columns.len();
         (0..count).map(|column| (x(column) + BOX_WIDTH / 2, self.graph.head(column)))
     }
 
-    /// The points of a line: right side of its first box, both ends of each lane, left side of its
-    /// last box. Traffic leaves a box above its middle, mounts below; both end in the middle, where
-    /// they bundle.
+    /// Returns the points of an edge: the right side of its first box, both ends of each lane, and the left side of its
+    /// last box. Traffic leaves a box above its middle, mounts leave below; both end in the middle, where they
+    /// converge.
     pub(super) fn points(&self, number: usize) -> Vec<(usize, usize)> {
         let edge = &self.graph.edges[number];
         let (Some((from, to)), Some(first), Some(last)) =
@@ -108,8 +109,8 @@ impl<'g> Layout<'g> {
         points
     }
 
-    /// Moves a column with one box to the height of what that box leads to: a way in points straight at its
-    /// component.
+    /// Moves a column with a single box to the height of the box that it leads to, so that an entry point is level with
+    /// its component.
     fn level(&mut self) {
         for column in 0..self.columns.len() {
             let [Slot::Box(number)] = self.columns[column][..] else { continue };
@@ -129,14 +130,14 @@ impl<'g> Layout<'g> {
         self.graph.nodes.iter().position(|node| node.id == id)
     }
 
-    /// First and last column of a line that goes from left to right.
+    /// Returns the first and last column of an edge that goes from left to right.
     fn span(&self, edge: &Edge) -> Option<(usize, usize)> {
         let column = |id: &str| self.find(id).map(|node| self.graph.nodes[node].column);
         let (from, to) = (column(&edge.from)?, column(&edge.to)?);
         (from < to).then_some((from, to))
     }
 
-    /// Orders a column by the middle of what each slot is connected with in its neighbour.
+    /// Orders a column by the mean position of each slot's neighbours in the adjacent column.
     fn order(&mut self, column: usize, neighbour: usize) {
         let key = |slot: &Slot| -> usize {
             let rows: Vec<usize> = self
@@ -161,7 +162,7 @@ impl<'g> Layout<'g> {
                     })
                 })
                 .collect();
-            // In thousandths of a row; what has no neighbour keeps its own row.
+            // In thousandths of a row. A slot without neighbours keeps its row.
             let own = self.columns[column].iter().position(|other| other == slot).unwrap_or(0);
             if rows.is_empty() {
                 own * 1000
@@ -175,7 +176,7 @@ impl<'g> Layout<'g> {
         self.columns[column] = keyed.into_iter().map(|(_, slot)| slot).collect();
     }
 
-    /// Upper edge of a slot; short columns stand in the middle.
+    /// Returns the upper edge of a slot. Short columns are centred.
     fn y(&self, column: usize, slot: Slot) -> usize {
         let before = self.columns[column].iter().take_while(|other| **other != slot);
         TOP + self.free[column] + before.map(slot_height).sum::<usize>()

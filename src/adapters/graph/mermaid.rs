@@ -1,4 +1,4 @@
-//! Graphs as Mermaid text, which Markdown pages show as a picture.
+//! Writes graphs as Mermaid text, which Markdown pages render as a picture.
 
 use std::fmt::Write as _;
 
@@ -36,7 +36,7 @@ fn shaped(node: &Node, text: &str) -> String {
     }
 }
 
-/// Mermaid has no escape for quotes but entities.
+/// Mermaid can escape quotes only as entities.
 fn quoted(text: &str) -> String {
     sanitize::name(text)
         .replace('&', "&amp;")

@@ -1,4 +1,4 @@
-//! Graphs as SVG: columns of boxes, lines between them, no script, no outside resource.
+//! Writes graphs as SVG: columns of boxes and edges between them, without scripts or external resources.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::sanitize;
 
 /// Height of the legend below all apps.
 const LEGEND: usize = 74;
-/// What stands in the legend, with its class.
+/// The entries of the legend, with their classes.
 const KINDS: [(&str, &str); 6] = [
     ("wayin", "entry"),
     ("component", "program"),
@@ -18,7 +18,7 @@ const KINDS: [(&str, &str); 6] = [
     ("claim", "existing claim"),
 ];
 
-/// Returns one picture, the apps below each other, and a legend.
+/// Returns one picture with the apps below each other, and a legend.
 pub fn svg(graphs: &[Graph]) -> String {
     let layouts: Vec<Layout<'_>> = graphs.iter().map(Layout::of).collect();
     let sizes: Vec<(usize, usize)> = layouts.iter().map(Layout::size).collect();
@@ -93,8 +93,8 @@ fn draw(out: &mut String, graph: &Graph, layout: &Layout<'_>) {
     }
 }
 
-/// A line through its points: bent between columns, straight along a lane. Its label is seen when one points
-/// at it; what it says stands in the box at its end, too.
+/// Draws an edge through its points: curved between columns, straight along a lane. Its label is a tooltip; the box at
+/// its end shows the same text.
 fn line(out: &mut String, points: &[(usize, usize)], mount: bool, label: &str) {
     let Some((x, y)) = points.first() else { return };
     let mut path = format!("M{x} {y}");

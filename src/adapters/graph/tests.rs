@@ -1,4 +1,4 @@
-//! What stands in the picture, and that nothing in it lies over anything else.
+//! Tests of the content of graphs, and that nothing overlaps.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! What `kubectl get pv,sc -o json` prints, taken apart: PersistentVolumes, StorageClasses, and how many others.
+//! Parses the output of `kubectl get pv,sc -o json` into PersistentVolumes, StorageClasses, and the number of other
+//! objects.
 
 use k8s_openapi::api::core::v1::PersistentVolume;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -12,13 +13,13 @@ use crate::compiler::yaml;
 pub(super) struct Dump {
     pub(super) volumes: Vec<PersistentVolume>,
     pub(super) classes: Vec<StorageClass>,
-    /// Kinds of objects that are not read.
+    /// Kinds of objects that are ignored.
     pub(super) others: Vec<String>,
 }
 
 const WANTED: &str = "expected what `kubectl get pv,sc -o json` prints";
 
-/// Reads JSON (one object, a list, or several one after the other) or YAML. The error is for people.
+/// Reads JSON (one object, a list, or several concatenated) or YAML.
 pub(super) fn read(text: &str) -> Result<Dump, String> {
     let mut dump = Dump::default();
     if text.trim_start().starts_with('{') {
@@ -55,7 +56,7 @@ impl Dump {
                 let Json::Object(mut fields) = object else { return Err(WANTED.to_owned()) };
                 let items = fields.remove("items").unwrap_or_default();
                 let Json::Array(items) = items else { return Err(format!("{WANTED}: no `items`")) };
-                // The items of a list of one kind need not say it.
+                // The items of a typed list may omit their kind.
                 let of_one = kind.strip_suffix("List").filter(|kind| !kind.is_empty());
                 for mut item in items {
                     if let (Some(kind), None) = (of_one, item.get("kind")) {

@@ -1,40 +1,41 @@
-//! The old file as a tree, and as a text to show, in which whatever may be a token is stars.
+//! Parses an old configuration file, and returns a text of it for display in which possible tokens are masked with
+//! stars.
 
 use super::wrap::Unwrap;
 use crate::compiler::diagnostic::{Diagnostic, Place, SourceId, Sources, hidden};
 use crate::compiler::yaml::{self, Node};
 
-/// From this length on, a word with a digit may be a token, or a Secret's data.
+/// A word of at least this length that contains a digit may be a token, or data of a Secret.
 const LONG: usize = 30;
 
 /// An old file.
 #[derive(Debug)]
 pub struct Opened {
-    /// The text to show: as long as the file in bytes, without tokens.
+    /// The text for display: as long as the file in bytes, without tokens.
     pub sources: Sources,
-    /// What it says: the values of the chart, or `pure.json`.
+    /// Its contents: the values of the chart, or `pure.json`.
     pub values: Result<Node, Vec<Diagnostic>>,
-    /// What beside the values was passed over.
-    pub told: Vec<Diagnostic>,
+    /// Diagnostics about parts of the file that were ignored.
+    pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads values of the chart, `pure.json`, or what a tool has wrapped around them.
+/// Reads values of the chart, `pure.json`, or an object of another tool that contains them.
 pub fn open(name: &str, bytes: Vec<u8>) -> Opened {
     let (hidden, sources) = (Sources::default(), Sources::default());
     let source = match yaml::decode(name, bytes, &hidden) {
         Ok(source) => source,
-        Err(wrong) => {
-            if let Some(place) = wrong.place {
+        Err(error) => {
+            if let Some(place) = error.place {
                 sources.add(name, without(&hidden.get(place.source).text, &[]));
             }
-            return Opened { sources, values: Err(vec![wrong]), told: Vec::new() };
+            return Opened { sources, values: Err(vec![error]), warnings: Vec::new() };
         }
     };
-    let (values, told) = inside(name, source, &hidden, &sources);
-    Opened { sources, values, told }
+    let (values, warnings) = inside(name, source, &hidden, &sources);
+    Opened { sources, values, warnings }
 }
 
-/// Reads a text, and keeps what may be shown of it under the same number.
+/// Parses a text, and stores its masked form under the same source number.
 fn read(
     name: &str,
     source: SourceId,
@@ -46,7 +47,7 @@ fn read(
     if read.diagnostics.is_empty() { Ok(read.documents) } else { Err(read.diagnostics) }
 }
 
-/// Reads a text and finds the values in it.
+/// Parses a text and finds the values in it.
 fn inside(
     name: &str,
     source: SourceId,
@@ -55,19 +56,19 @@ fn inside(
 ) -> (Result<Node, Vec<Diagnostic>>, Vec<Diagnostic>) {
     let documents = match read(name, source, hidden, shown) {
         Ok(documents) => documents,
-        Err(wrong) => return (Err(wrong), Vec::new()),
+        Err(errors) => return (Err(errors), Vec::new()),
     };
     let mut read_text = |inner: &str, text: String| {
         let name = format!("{name}: {inner}");
         let source = hidden.add(name.as_str(), text);
         read(&name, source, hidden, shown)
     };
-    let mut unwrap = Unwrap { read: &mut read_text, told: Vec::new() };
+    let mut unwrap = Unwrap { read: &mut read_text, warnings: Vec::new() };
     let values = unwrap.one_of(documents, Place::start_of(source));
-    (values, unwrap.told)
+    (values, unwrap.warnings)
 }
 
-/// Returns a text with stars for whatever may be a token.
+/// Masks possible tokens in a text with stars.
 fn without(text: &str, documents: &[Node]) -> String {
     let mut bytes = hidden(text, &[]).into_bytes();
     let mut hide = |start: usize, end: usize| {
@@ -75,7 +76,7 @@ fn without(text: &str, documents: &[Node]) -> String {
             *byte = b'*';
         }
     };
-    // By what was read, for a token in whatever form; and by what it looks like, where reading failed.
+    // By the parsed tree, for tokens in any notation, and by pattern, where parsing failed.
     for document in documents {
         secrets(document, false, &mut |place: Place| {
             hide(place.start as usize, place.end as usize);
@@ -98,7 +99,7 @@ fn without(text: &str, documents: &[Node]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Returns where the value of the key at a byte may stand: up to the next comma, brace or line with a key.
+/// Returns the range in which the value of the key at a byte may be: up to the next comma, brace or line with a key.
 fn value_after(text: &str, key: usize) -> Option<(usize, usize)> {
     let line = text[key..].find('\n').map_or(text.len(), |end| key + end);
     let start = key + text[key..line].find(':')? + 1;
@@ -115,19 +116,19 @@ fn value_after(text: &str, key: usize) -> Option<(usize, usize)> {
     Some((start, end))
 }
 
-/// Calls with the places of all scalars that are, or may be, secret.
+/// Calls `hide` with the places of all scalars that are, or may be, secret.
 fn secrets(node: &Node, secret: bool, hide: &mut impl FnMut(Place)) {
     for item in node.items().unwrap_or_default() {
         secrets(item, secret, hide);
     }
-    let tells = |text: &str| {
+    let names_token = |text: &str| {
         let text = text.to_ascii_lowercase();
         ["token", "password", "pure.json"].iter().any(|word| text.contains(word))
     };
     // `{name: arrays.FlashBlades[0].APIToken, value: …}`
-    let names = node.get("name").and_then(Node::text).is_some_and(tells);
+    let names = node.get("name").and_then(Node::text).is_some_and(names_token);
     for entry in node.entries().unwrap_or_default() {
-        let here = tells(&entry.key) || (names && entry.key == "value");
+        let here = names_token(&entry.key) || (names && entry.key == "value");
         secrets(&entry.value, secret || here, hide);
     }
     if secret && node.scalar().is_some() {
@@ -146,7 +147,7 @@ mod tests {
         let texts = [
             format!("arrays:\n  FlashBlades:\n  - MgmtEndPoint: a\n    APIToken: \"{TOKEN}\"\n"),
             format!("{{\"FlashBlades\": [{{\"APIToken\": \"{TOKEN}\", \"MgmtEndPoint\": \"a\"}}]}}"),
-            // What cannot be read is shown as well.
+            // A text that cannot be parsed is displayed as well.
             format!("arrays: [\n  APIToken:\n    {TOKEN}\n"),
             format!("a: 1\na: 2 # {TOKEN}\n"),
             "x: [APIToken: short, b\n".to_owned(),
@@ -163,10 +164,10 @@ mod tests {
         ];
         for text in texts {
             let opened = open("values.yaml", text.clone().into_bytes());
-            // Numbers are given out in order.
+            // Sources are numbered in order.
             let first = Sources::default().add("", "");
             let shown = opened.sources.get(first).text.clone();
-            assert_eq!(shown.len(), text.len(), "places stay true");
+            assert_eq!(shown.len(), text.len(), "places stay the same");
             for word in [TOKEN, "short", "eyJGbGFz"] {
                 assert!(!shown.contains(word), "{shown}");
             }

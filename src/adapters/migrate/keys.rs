@@ -1,9 +1,9 @@
-//! Keys of the old files that have no counterpart: what each did, and what to do instead.
+//! Keys of the old files that have no counterpart, with their purpose and the alternative.
 
 use crate::compiler::diagnostic::{Code, Diagnostic, nearest};
 use crate::compiler::yaml::Entry;
 
-/// Keys at the top that say how the old driver itself was run, and nothing of arrays or volumes.
+/// Top-level keys that configure the deployment of the old driver, and neither arrays nor volumes.
 pub(super) const OF_ITSELF: [&str; 27] = [
     "image",
     "images",
@@ -34,7 +34,7 @@ pub(super) const OF_ITSELF: [&str; 27] = [
     "logLevel",
 ];
 
-/// Keys at the top that are read.
+/// Top-level keys that are read.
 pub(super) const READ: [&str; 10] = [
     "arrays",
     "FlashArrays",
@@ -48,12 +48,12 @@ pub(super) const READ: [&str; 10] = [
     "existingSecret",
 ];
 
-/// A warning about a key without a counterpart.
+/// Returns a warning about a key without a counterpart.
 pub(super) fn lost(entry: &Entry, path: &str, did: &str, instead: &str) -> Diagnostic {
     Diagnostic::new(Code::NoCounterpart, entry.place, did).at(path).fix(instead)
 }
 
-/// A warning about a key that nobody knows. Its value is not told: it may be anything.
+/// Returns a warning about an unknown key. It does not contain the value, which may be secret.
 pub(super) fn unknown(entry: &Entry, path: &str, known: &[&str]) -> Diagnostic {
     let message = "is no key of the chart or of `pure.json`, and is left out";
     let wrong = Diagnostic::new(Code::NoCounterpart, entry.place, message).at(path);

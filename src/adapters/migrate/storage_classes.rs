@@ -1,4 +1,4 @@
-//! StorageClasses of the old drivers as classes of the storage document.
+//! Converts StorageClasses of the old drivers into classes of the storage document.
 
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::{Map, Value as Json, json};
@@ -14,11 +14,11 @@ use crate::contract::{annotation, parameter};
 pub(super) const PROVISIONERS: [&str; 4] =
     ["pure-csi", "pxd.portworx.com", "kubernetes.io/portworx-volume", "pure-provisioner"];
 
-/// Adds the classes of a dump to those that the old file has led to. Returns what has no counterpart.
+/// Adds the classes of a dump to those from the old file. Returns warnings about parts without a counterpart.
 pub(super) fn add(classes: &[StorageClass], old: &mut Old) -> Vec<Diagnostic> {
-    let mut told = Vec::new();
+    let mut warnings = Vec::new();
     let general = [PURE_FILE, PURE_BLOCK].map(|name| match old.classes.get(name) {
-        // The driver's own settings count for each of its classes.
+        // The driver's own settings apply to each of its classes.
         Some(Json::Object(fields)) => {
             let mut fields = fields.clone();
             fields.retain(|field, _| !["default", "waitForPod"].contains(&field.as_str()));
@@ -29,7 +29,7 @@ pub(super) fn add(classes: &[StorageClass], old: &mut Old) -> Vec<Diagnostic> {
     let mut default = None;
     for class in classes.iter().filter(|c| PROVISIONERS.contains(&c.provisioner.as_str())) {
         let name = class.metadata.name.clone().unwrap_or_default();
-        let mut reader = Reader { class, name: &name, told: &mut told };
+        let mut reader = Reader { class, name: &name, warnings: &mut warnings };
         let Some(like) = reader.like() else { continue };
         let mut fields = general[usize::from(like == PURE_BLOCK)].clone();
         if name != like {
@@ -59,29 +59,29 @@ pub(super) fn add(classes: &[StorageClass], old: &mut Old) -> Vec<Diagnostic> {
         fields["default"] = json!(true);
         old.classes.retain(|_, fields| *fields != json!({}));
     }
-    told
+    warnings
 }
 
 struct Reader<'c> {
     class: &'c StorageClass,
     name: &'c str,
-    told: &'c mut Vec<Diagnostic>,
+    warnings: &'c mut Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
-    fn tell(&mut self, field: &str, did: impl Into<String>, instead: &str) {
+    fn warn(&mut self, field: &str, did: impl Into<String>, instead: &str) {
         let path = match field {
             "" => format!("StorageClass {}", self.name),
             field => format!("StorageClass {}: {field}", self.name),
         };
-        self.told.push(Diagnostic::new(Code::NoCounterpart, None, did).at(path).fix(instead));
+        self.warnings.push(Diagnostic::new(Code::NoCounterpart, None, did).at(path).fix(instead));
     }
 
     fn parameter(&self, name: &str) -> Option<&str> {
         self.class.parameters.as_ref()?.get(name).map(String::as_str)
     }
 
-    /// Which of the two it is like.
+    /// Returns which of the two built-in classes it resembles.
     fn like(&mut self) -> Option<&'static str> {
         let mounts = self.class.mount_options.iter().flatten();
         let mut mounts = mounts.map(|option| option.split('=').next().unwrap_or_default());
@@ -89,11 +89,11 @@ impl Reader<'_> {
             Some("file" | "pure_file") => PURE_FILE,
             Some("block" | "pure_block") => PURE_BLOCK,
             Some("pure_fa_file") => {
-                self.tell("backend", "was for file systems on FlashArrays; here they are on FlashBlades alone", "keep the old driver for its volumes, or copy their files to claims of `pure-file`");
+                self.warn("backend", "was for file systems on FlashArrays; here they are on FlashBlades alone", "keep the old driver for its volumes, or copy their files to claims of `pure-file`");
                 return None;
             }
             Some(other) => {
-                self.tell(
+                self.warn(
                     "backend",
                     format!("{other:?} is no kind of array; the class is left out"),
                     "write a class by hand: `pso-gen explain Storage.classes`",
@@ -103,7 +103,7 @@ impl Reader<'_> {
             None if self.class.provisioner != "pure-csi"
                 && self.class.provisioner != "pure-provisioner" =>
             {
-                self.tell("", "is for Portworx's own pools, whose volumes are no volumes of an array; it is left out", "keep Portworx for its volumes");
+                self.warn("", "is for Portworx's own pools, whose volumes are no volumes of an array; it is left out", "keep Portworx for its volumes");
                 return None;
             }
             None if mounts.any(|name| ["nfsvers", "vers"].contains(&name)) => PURE_FILE,
@@ -114,7 +114,7 @@ impl Reader<'_> {
                 PURE_BLOCK
             }
             None => {
-                self.tell(
+                self.warn(
                     "",
                     "does not say whether it is for files or blocks; it is left out",
                     "write it by hand, with `like: pure-file` or `like: pure-block`",
@@ -124,11 +124,11 @@ impl Reader<'_> {
         };
         let other = if like == PURE_FILE { PURE_BLOCK } else { PURE_FILE };
         if self.name == other {
-            self.tell("backend", format!("is of the other kind than its name says: here `{other}` is always what it is called; the class is left out"), "declare a class with another name for its claims");
+            self.warn("backend", format!("is of the other kind than its name says: here `{other}` is always what it is called; the class is left out"), "declare a class with another name for its claims");
             return None;
         }
         if !Format::Subdomain.accepts(self.name) {
-            self.tell(
+            self.warn(
                 "",
                 "has a name that no class here can have; it is left out",
                 "declare a class with another name",
@@ -150,9 +150,9 @@ impl Reader<'_> {
                 ("nfsvers" | "vers", "3") if is_file => {
                     fields.insert("nfs".to_owned(), json!("3"));
                 }
-                // What every mount here has.
+                // Every mount has these options here.
                 ("nfsvers" | "vers", "4" | "4.1") | ("hard", "") if is_file => {}
-                ("nfsvers" | "vers" | "minorversion", _) if is_file => self.tell(
+                ("nfsvers" | "vers" | "minorversion", _) if is_file => self.warn(
                     "mountOptions",
                     format!("{option:?}: here it is NFS 3 or 4.1"),
                     "see that 4.1, which it becomes, is switched on for its file systems",
@@ -161,9 +161,9 @@ impl Reader<'_> {
             }
         }
         if !mounts.is_empty() {
-            let (good, bad) = options(mounts, is_file);
+            let (allowed, bad) = options(mounts, is_file);
             for option in bad {
-                self.tell(
+                self.warn(
                     "mountOptions",
                     format!(
                         "{option:?} is an option that classes here cannot have; it is left out"
@@ -171,8 +171,8 @@ impl Reader<'_> {
                     "see whether volumes need it: `pso-gen explain Storage.classes`",
                 );
             }
-            if !good.is_empty() {
-                fields.insert("mountOptions".to_owned(), json!(good));
+            if !allowed.is_empty() {
+                fields.insert("mountOptions".to_owned(), json!(allowed));
             }
         }
         match self.class.reclaim_policy.as_deref() {
@@ -180,7 +180,7 @@ impl Reader<'_> {
                 fields.insert("reclaimPolicy".to_owned(), json!("Retain"));
             }
             None | Some("Delete") => {}
-            Some(other) => self.tell(
+            Some(other) => self.warn(
                 "reclaimPolicy",
                 format!("is {other:?}; here it is `Delete` or `Retain`"),
                 "write `reclaimPolicy: Retain` at the class to be safe",
@@ -193,7 +193,7 @@ impl Reader<'_> {
             fields.insert("expansion".to_owned(), json!(false));
         }
         if self.class.allowed_topologies.as_ref().is_some_and(|all| !all.is_empty()) {
-            self.tell("allowedTopologies", "chose nodes and arrays by their labels; here a class chooses arrays by `arrays`, and nodes follow from the arrays' `topology`", "write `arrays` at the class: labels that an array must have");
+            self.warn("allowedTopologies", "chose nodes and arrays by their labels; here a class chooses arrays by `arrays`, and nodes follow from the arrays' `topology`", "write `arrays` at the class: labels that an array must have");
         }
     }
 
@@ -209,15 +209,15 @@ impl Reader<'_> {
                 if ["xfs", "ext4"].contains(&value) {
                     fields.insert("fileSystem".to_owned(), json!(value));
                 } else {
-                    self.tell(key, format!("{value:?} was the file system of new volumes; here it is `xfs` or `ext4`"), "write `fileSystem: ext4` at the class when `xfs` does not suit");
+                    self.warn(key, format!("{value:?} was the file system of new volumes; here it is `xfs` or `ext4`"), "write `fileSystem: ext4` at the class when `xfs` does not suit");
                 }
             }
-            // FlashBlades have no file system to choose.
+            // FlashBlades do not let a class choose the file system.
             "backend" | parameter::FILE_SYSTEM | "fstype" | "fsType" | "fs" => {}
             "exportrules" | "pure_export_rules" if is_file => {
-                let (rules, wrong) = export_rules(value);
-                for (did, instead) in wrong {
-                    self.tell(key, did, instead);
+                let (rules, errors) = export_rules(value);
+                for (did, instead) in errors {
+                    self.warn(key, did, instead);
                 }
                 if !rules.is_empty() {
                     fields.insert("exportRules".to_owned(), json!(rules));
@@ -231,22 +231,22 @@ impl Reader<'_> {
                 let qos = fields.entry("qos").or_insert_with(|| json!({}));
                 qos["bandwidth"] = json!(bandwidth(value));
             }
-            "createoptions" => self.tell(
+            "createoptions" => self.warn(
                 key,
                 "were options of mkfs; here mkfs has none",
                 "nothing to do for volumes that are there: they keep their file system",
             ),
-            "pure_fa_pod_name" => self.tell(
+            "pure_fa_pod_name" => self.warn(
                 key,
                 "made volumes in a pod of the FlashArray; here they are at the array's top",
                 "volumes in a pod cannot be imported; move them out first",
             ),
-            "pure_nfs_endpoint" => self.tell(
+            "pure_nfs_endpoint" => self.warn(
                 key,
                 "was the address that nodes mount from; here it is the array's `data`",
                 "write it as `data` of the array, or list the array once more with it",
             ),
-            _ => self.tell(
+            _ => self.warn(
                 key,
                 "has no counterpart, and is left out",
                 "see whether volumes need it: `pso-gen explain Storage.classes`",
@@ -255,7 +255,7 @@ impl Reader<'_> {
     }
 }
 
-/// A limit such as `10G` as a quantity. The old drivers' units are powers of two.
+/// Converts a limit such as `10G` into a quantity. The units of the old drivers are powers of two.
 fn bandwidth(text: &str) -> Option<String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == '/');
     let number: u64 = digits.parse().ok()?;

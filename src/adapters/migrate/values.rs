@@ -1,4 +1,4 @@
-//! Values of the chart, or `pure.json`, as arrays and classes.
+//! Converts values of the chart, or `pure.json`, into arrays and classes.
 
 mod arrays;
 mod classes;
@@ -19,31 +19,31 @@ use crate::compiler::spec::Format;
 use crate::compiler::yaml::Node;
 use crate::contract::storage::ArrayType;
 
-/// Name of the cluster with which PSO 5 began all names when nobody said another one.
+/// Cluster name that PSO 5 used as prefix of all names by default.
 const DEFAULT_PREFIX: &str = "k8s";
-/// What follows a name that could be taken as it is.
+/// Suffix for the cluster's name where the old name could be used as it is.
 const SUFFIX: &str = "-gen";
-/// What the old file says.
+/// The contents of the old file.
 #[derive(Debug, Default)]
 pub struct Old {
     /// Name of the cluster.
     pub cluster: String,
-    /// How the names of PSO's volumes on arrays begin, before `-pvc-`.
+    /// Prefix of the names of PSO's volumes on arrays, before `-pvc-`.
     pub prefix: Option<String>,
-    /// The same for those of Portworx.
+    /// Prefix of the names of Portworx's volumes.
     pub portworx_prefix: Option<String>,
     /// The arrays.
     pub arrays: Vec<OldArray>,
-    /// What is different in the two classes.
+    /// Fields that differ from the defaults, for each of the two classes.
     pub classes: Map<String, Json>,
-    /// Keys that say how the old driver itself was run.
+    /// Keys that configure the deployment of the old driver.
     pub of_itself: Vec<String>,
 }
 
 /// One array.
 #[derive(Debug)]
 pub struct OldArray {
-    /// Name, and key in the Secret.
+    /// Its name, which is also its key in the Secret.
     pub name: String,
     /// Its kind.
     pub kind: ArrayType,
@@ -67,7 +67,7 @@ impl OldArray {
     }
 }
 
-/// Reads the old file; with an error among the diagnostics, what is returned is not whole.
+/// Reads the old file. If the diagnostics contain an error, the result is incomplete.
 pub fn values(root: &Node, wishes: &Wishes) -> (Old, Vec<Diagnostic>) {
     let mut reader = Reader { root, found: Vec::new() };
     let old = reader.old(wishes);
@@ -84,7 +84,7 @@ impl Reader<'_> {
         let mut old = Old::default();
         for entry in self.root.entries().unwrap_or_default() {
             let key = entry.key.as_str();
-            // What `helm get values` puts above them.
+            // Heading in the output of `helm get values`.
             let heading = key.ends_with(" VALUES") && entry.value.is_null();
             if OF_ITSELF.contains(&key) {
                 old.of_itself.push(key.to_owned());
@@ -108,7 +108,7 @@ impl Reader<'_> {
         old
     }
 
-    /// Sections of which one key is read.
+    /// Reads the sections of which only one key matters.
     fn further(&mut self) {
         let root = self.root;
         let entries = |section: &str| root.get(section).and_then(Node::entries).unwrap_or_default();
@@ -121,7 +121,7 @@ impl Reader<'_> {
                     "was the name of the cluster before `clusterID`, which is read instead",
                     "give `--prefix` if PersistentVolumes of that time do not name their volumes",
                 )),
-                // Where the driver itself ran.
+                // Settings of the driver's own pods.
                 "pure" | "k8s" => {}
                 _ => self.found.push(unknown(entry, &at, &["pure"])),
             }
@@ -129,7 +129,7 @@ impl Reader<'_> {
         for entry in entries("storagetopology") {
             let at = format!("storagetopology.{}", entry.key);
             match entry.key.as_str() {
-                // A pod with a volume only runs where its array is reached, in either case.
+                // A pod with a volume runs only where its array is reachable, in either case.
                 "enable" | "strictTopology" => {}
                 _ => self.found.push(unknown(entry, &at, &["enable", "strictTopology"])),
             }
@@ -150,19 +150,20 @@ impl Reader<'_> {
         self.found.push(Diagnostic::new(code, at.place, message).at(path).fix(fix));
     }
 
-    /// How the old driver called the cluster, and where that stands.
+    /// Returns the old name of the cluster, with its place.
     fn called(&self) -> (Option<&str>, &Node, &'static str) {
         let six = self.root.get("clusterID").map(|node| (node, "clusterID"));
         let five = || Some((self.root.get("namespace")?.get("pure")?, "namespace.pure"));
         if let Some((node, path)) = six.or_else(five) {
             return (node.text(), node, path);
         }
-        // A `pure.json` says nothing of it; values of PSO 5 that are silent mean its default.
+        // `pure.json` has no such field; values of PSO 5 without it mean its default.
         let default = self.root.get("arrays").map(|_| DEFAULT_PREFIX);
         (default, self.root, "namespace.pure")
     }
 
-    /// The cluster's name, which is never the old one's: who looks for orphans, or destroys one, goes by it.
+    /// Returns the cluster's name. It always differs from the old one, because commands that list orphans or destroy
+    /// volumes use it as prefix.
     fn cluster(&mut self, wishes: &Wishes) -> String {
         let (old, node, path) = self.called();
         let (node, old) = (node.clone(), old.map(str::to_owned));

@@ -1,4 +1,4 @@
-//! PersistentVolumes of the old drivers as imports of the storage document.
+//! Converts PersistentVolumes of the old drivers into imports of the storage document.
 
 mod persistent;
 
@@ -14,17 +14,17 @@ use crate::compiler::blueprint::{PURE_BLOCK, PURE_FILE};
 use crate::compiler::diagnostic::{Code, Diagnostic};
 use crate::contract::storage::ArrayType;
 
-/// Class for file systems that are mounted with NFS 3, when their own class is not for that.
+/// Class for file systems that are mounted with NFS 3, when their own class does not use it.
 const NFS3: &str = "pure-file-nfs3";
 
-/// What `kubectl get pv,sc -o json` says.
+/// The contents of a dump from `kubectl get pv,sc -o json`.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Volumes of which all is known.
+    /// Volumes that can be imported.
     pub imports: Vec<Import>,
-    /// Volumes of which something is not.
+    /// Volumes of which some information is missing.
     pub left: Vec<Left>,
-    /// How many objects are of other drivers, or of other kinds, by what they are.
+    /// Number of objects of other drivers, or of other kinds, by description.
     pub others: BTreeMap<String, usize>,
 }
 
@@ -37,7 +37,7 @@ pub struct Import {
     volume: String,
 }
 
-/// A volume that cannot be imported as it is, as far as it is known.
+/// A volume that cannot be imported without changes, with the known fields.
 #[derive(Debug, Default)]
 pub struct Left {
     namespace: String,
@@ -53,7 +53,7 @@ impl From<Import> for Left {
 }
 
 impl Left {
-    /// Returns the entry as far as it is known, on one line.
+    /// Returns the known fields of the entry on one line.
     pub fn line(&self) -> String {
         let Self { namespace, claim, arrays, volume } = self;
         let array = match arrays.as_slice() {
@@ -64,13 +64,12 @@ impl Left {
         let line = format!(
             "- {{namespace: {namespace}, claim: {claim}, array: {array}, volume: {volume}}}"
         );
-        // It becomes a comment, whatever the cluster says.
+        // The line becomes a comment, so it must stay one line whatever the cluster's names contain.
         crate::sanitize::name(&line)
     }
 }
 
-/// Reads what `kubectl get pv,sc -o json` prints: classes are added to those of the old file. The error is for
-/// people.
+/// Reads the output of `kubectl get pv,sc -o json`, and adds its classes to those of the old file.
 pub fn volumes(text: &str, old: &mut Old) -> Result<(Found, Vec<Diagnostic>), String> {
     let dump = dump::read(text)?;
     let mut found = Found::default();
@@ -83,8 +82,9 @@ pub fn volumes(text: &str, old: &mut Old) -> Result<(Found, Vec<Diagnostic>), St
             *found.others.entry(what).or_default() += 1;
         }
     }
-    let told = storage_classes::add(&dump.classes, old);
-    let mut reading = Reading { old, found, told, seen: BTreeSet::new(), classes: BTreeMap::new() };
+    let warnings = storage_classes::add(&dump.classes, old);
+    let mut reading =
+        Reading { old, found, warnings, seen: BTreeSet::new(), classes: BTreeMap::new() };
     let mut destroyed = Vec::new();
     for volume in &dump.volumes {
         let policy =
@@ -94,7 +94,7 @@ pub fn volumes(text: &str, old: &mut Old) -> Result<(Found, Vec<Diagnostic>), St
         }
     }
     reading.unknown_classes(!dump.classes.is_empty());
-    let Reading { found, mut told, .. } = reading;
+    let Reading { found, mut warnings, .. } = reading;
     if !destroyed.is_empty() {
         let names: Vec<&str> = destroyed.iter().copied().take(3).collect();
         let more = if destroyed.len() > names.len() { ", …" } else { "" };
@@ -104,12 +104,12 @@ pub fn volumes(text: &str, old: &mut Old) -> Result<(Found, Vec<Diagnostic>), St
             names.join(", ")
         );
         let fix = "before anything else: `kubectl patch pv NAME -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'`";
-        told.push(Diagnostic::new(Code::ImportVolume, None, message).fix(fix));
+        warnings.push(Diagnostic::new(Code::ImportVolume, None, message).fix(fix));
     }
-    Ok((found, told))
+    Ok((found, warnings))
 }
 
-/// So many PersistentVolumes, and their verb.
+/// Returns a number of PersistentVolumes with the verb.
 fn have(number: usize) -> String {
     match number {
         1 => "1 PersistentVolume has".to_owned(),
@@ -120,15 +120,15 @@ fn have(number: usize) -> String {
 struct Reading<'o> {
     old: &'o mut Old,
     found: Found,
-    told: Vec<Diagnostic>,
-    /// Volumes, as array and name, and claims that have an entry.
+    warnings: Vec<Diagnostic>,
+    /// Volumes (array and name) and claims that have an entry already.
     seen: BTreeSet<(String, String)>,
-    /// How many volumes are of each class that the document does not have.
+    /// Number of volumes for each class that the document does not have.
     classes: BTreeMap<String, usize>,
 }
 
 impl Reading<'_> {
-    /// Takes a PersistentVolume; returns whether it is of an old driver.
+    /// Processes a PersistentVolume. Returns whether it belongs to an old driver.
     fn volume(&mut self, volume: &PersistentVolume) -> bool {
         let name = volume.metadata.name.clone().unwrap_or_default();
         let read = match Persistent::read(volume, self.old) {
@@ -150,8 +150,8 @@ impl Reading<'_> {
         }
         for word in words {
             let path = format!("PersistentVolume {name}");
-            let told = Diagnostic::new(Code::ImportVolume, None, word.message).at(path);
-            self.told.push(told.fix(word.fix));
+            let warning = Diagnostic::new(Code::ImportVolume, None, word.message).at(path);
+            self.warnings.push(warning.fix(word.fix));
         }
         match read.import() {
             Ok(import) if !blocks => self.found.imports.push(import),
@@ -161,7 +161,7 @@ impl Reading<'_> {
         true
     }
 
-    /// One volume is that of one claim, and one claim has one volume.
+    /// Checks that a volume has only one claim, and a claim only one volume.
     fn taken(&mut self, read: &Persistent) -> Option<persistent::Word> {
         let claim = read.claim().map(|(space, name)| (format!("claim {space}"), name.clone()));
         let place = read.place().map(|(array, volume)| (array.to_owned(), volume.to_owned()));
@@ -177,7 +177,8 @@ impl Reading<'_> {
         None
     }
 
-    /// The class that the new claim needs, where that is not the old one's or follows from how it is mounted.
+    /// Returns a hint about the class of the new claim, where it differs from the old one or follows from the mount
+    /// options.
     fn class_of(&mut self, read: &Persistent) -> Option<persistent::Word> {
         let class = read.class.as_deref().unwrap_or_default().to_owned();
         let is_base = [PURE_FILE, PURE_BLOCK].contains(&class.as_str());
@@ -211,7 +212,7 @@ impl Reading<'_> {
         })
     }
 
-    /// Tells of classes that the document does not have.
+    /// Reports classes that the document does not have.
     fn unknown_classes(&mut self, dumped: bool) {
         for (class, number) in &self.classes {
             let message = match class.as_str() {
@@ -225,7 +226,7 @@ impl Reading<'_> {
             } else {
                 "give its StorageClass too, `kubectl get pv,sc -o json`; or write `pure-file` or `pure-block` in the new claims"
             };
-            self.told.push(Diagnostic::new(Code::ImportVolume, None, message).fix(fix));
+            self.warnings.push(Diagnostic::new(Code::ImportVolume, None, message).fix(fix));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Where the values stand: alone, or inside what a tool wraps around them. Knows the wrappers, not what is in the
-//! values.
+//! Finds the values in a file: alone, or inside an object of another tool. Knows these objects, but not the contents of
+//! the values.
 
 use std::collections::BTreeMap;
 
@@ -10,26 +10,26 @@ use crate::compiler::diagnostic::{Code, Diagnostic, Place};
 use crate::compiler::spec::apply_layer;
 use crate::compiler::yaml::{Entry, Node, Scalar, Value};
 
-/// Lists that values have.
+/// Lists that the values contain.
 const ARRAYS: [&str; 3] = ["arrays", "FlashBlades", "FlashArrays"];
-/// Names of the charts: their values stand under it in the values of another chart.
+/// Names of the charts. The values of a parent chart contain their values under this key.
 const CHARTS: [&str; 5] =
     ["pure-pso", "pure-csi", "pure-k8s-plugin", "pso-operator", "pure-csi-operator"];
-/// Keys of a Secret or ConfigMap under which a file with values stands.
+/// Keys of a Secret or ConfigMap that contain a file with values.
 const FILES: [&str; 4] = ["pure.json", "values.yaml", "values.yml", "values"];
-/// How to get all values of a release, wherever they come from.
+/// Remedy: the command that prints all values of a release, from all sources.
 const HELM: &str = "give what `helm get values RELEASE --all -o yaml` prints";
 
-/// Reads a text that stands inside another one, by the name that people get to see.
+/// Parses a text inside another one, under a name for display.
 pub(super) type ReadText<'r> =
     &'r mut dyn FnMut(&str, String) -> Result<Vec<Node>, Vec<Diagnostic>>;
 
-/// Looks for values in documents.
+/// Finds values in documents.
 pub(super) struct Unwrap<'u> {
-    /// Reads a text inside a document.
+    /// Parses a text inside a document.
     pub(super) read: ReadText<'u>,
-    /// What was passed over.
-    pub(super) told: Vec<Diagnostic>,
+    /// Diagnostics about parts that were ignored.
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 impl Unwrap<'_> {
@@ -53,24 +53,24 @@ impl Unwrap<'_> {
         let (mut found, mut unlisted, mut others) = (Vec::new(), Vec::new(), BTreeMap::new());
         for document in all {
             let kind = kind(&document).unwrap_or("document without `kind`").to_owned();
-            let told = self.told.len();
+            let before = self.warnings.len();
             match self.values(document) {
                 Ok(Some(values)) if has_arrays(&values) => found.push(values),
                 Ok(Some(values)) => {
-                    unlisted.push((values, self.told.split_off(told)));
+                    unlisted.push((values, self.warnings.split_off(before)));
                     *others.entry(kind).or_insert(0) += 1;
                 }
-                // What another document lacks is no matter here.
+                // Problems of a document without values are ignored if another one has values.
                 Ok(None) | Err(_) => {
-                    self.told.truncate(told);
+                    self.warnings.truncate(before);
                     *others.entry(kind).or_insert(0) += 1;
                 }
             }
         }
-        if let (true, Some((values, told)), true) =
+        if let (true, Some((values, warnings)), true) =
             (found.is_empty(), unlisted.pop(), unlisted.is_empty())
         {
-            self.told.extend(told);
+            self.warnings.extend(warnings);
             found.push(values);
         }
         if found.len() > 1 {
@@ -87,7 +87,7 @@ impl Unwrap<'_> {
             let others: Vec<_> =
                 others.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
             let message = format!("other documents are passed over: {}", others.join(", "));
-            self.told.push(
+            self.warnings.push(
                 Diagnostic::new(Code::NoCounterpart, place, crate::sanitize::line(&message, 300))
                     .fix("PersistentVolumes and StorageClasses are read from `--volumes`"),
             );
@@ -117,7 +117,7 @@ impl Unwrap<'_> {
         }
     }
 
-    /// Values that stand by themselves, or under a key that was taken along.
+    /// Returns values at the top level, or under the key of a chart.
     fn bare(&mut self, node: Node) -> Node {
         if has_arrays(&node) {
             return node;
@@ -133,7 +133,7 @@ impl Unwrap<'_> {
             for entry in node.entries().unwrap_or_default().iter().filter(|e| e.key != *key) {
                 let message =
                     format!("stands beside `{key}`, in which the values are, and is left out");
-                self.told.push(
+                self.warnings.push(
                     Diagnostic::new(Code::NoCounterpart, entry.place, message)
                         .at(entry.key.clone())
                         .fix("nothing to do if it is about another chart"),
@@ -144,7 +144,7 @@ impl Unwrap<'_> {
         node
     }
 
-    /// The file of a Secret or ConfigMap.
+    /// Returns the file in a Secret or ConfigMap.
     fn file_of(&mut self, node: &Node) -> Result<Node, Vec<Diagnostic>> {
         let is_secret = kind(node) == Some("Secret");
         for file in FILES {
@@ -165,7 +165,7 @@ impl Unwrap<'_> {
         Err(vec![wrong.fix("give the Secret that Portworx or the chart has made: `px-pure-secret` or `pure-provisioner-secret`")])
     }
 
-    /// The values in a text inside a document.
+    /// Returns the values in a text inside a document.
     fn text(&mut self, name: &str, text: String, place: Place) -> Result<Node, Vec<Diagnostic>> {
         let mut documents = (self.read)(name, text)?;
         match (documents.pop(), documents.is_empty()) {
@@ -177,7 +177,7 @@ impl Unwrap<'_> {
         }
     }
 
-    /// Flux: values in the object itself; others come from objects that it names.
+    /// Flux: values in the object itself. Values from referenced objects are not read.
     fn helm_release(&mut self, node: &Node) -> Result<Node, Vec<Diagnostic>> {
         let spec = node.get("spec");
         for field in ["valuesFrom", "valueFileSecrets"] {
@@ -190,7 +190,7 @@ impl Unwrap<'_> {
         }
     }
 
-    /// K3s: values as a text, and single ones.
+    /// K3s: values as a text, and single values.
     fn helm_chart(&mut self, node: &Node) -> Result<Node, Vec<Diagnostic>> {
         let spec = node.get("spec");
         let mut values = match spec.and_then(|spec| spec.get("valuesContent")?.text()) {
@@ -204,7 +204,7 @@ impl Unwrap<'_> {
         any.then_some(values).ok_or_else(|| vec![missing(node, "spec.valuesContent")])
     }
 
-    /// Argo CD: values as a text or as fields, and single ones on top.
+    /// Argo CD: values as a text or as fields, overridden by single values.
     fn application(&mut self, node: &Node) -> Result<Node, Vec<Diagnostic>> {
         let mut spec = node.get("spec");
         if kind(node) == Some("ApplicationSet") {
@@ -236,23 +236,24 @@ impl Unwrap<'_> {
         any.then_some(values).ok_or_else(|| vec![missing(node, "spec.source.helm")])
     }
 
-    /// Tells of values that are in other files or objects.
+    /// Reports values that are in other files or objects.
     fn elsewhere(&mut self, around: Option<&Node>, field: &str, path: &str) {
         let Some(entry) = around.and_then(|around| around.entry(field)) else { return };
         let empty = entry.value.is_null() || entry.value.items().is_some_and(<[Node]>::is_empty);
         if !empty {
             let message = "names other places with values, which are not read";
-            self.told.push(
+            self.warnings.push(
                 Diagnostic::new(Code::NoCounterpart, entry.place, message).at(path).fix(HELM),
             );
         }
     }
 
-    /// Sets a value at a path as `helm --set` has it: `arrays.FlashBlades[0].Labels.topology\.example\.com/zone`.
+    /// Sets a value at a path in the syntax of `helm --set`:
+    /// `arrays.FlashBlades[0].Labels.topology\.example\.com/zone`.
     fn set(&mut self, values: &mut Node, path: &str, value: &Node) {
         let Some(steps) = steps(path) else {
             let message = "is no path of a value, and is left out";
-            self.told.push(
+            self.warnings.push(
                 Diagnostic::new(Code::NoCounterpart, value.place, message)
                     .at(crate::sanitize::line(path, 80))
                     .fix("write it into the values"),
@@ -263,7 +264,7 @@ impl Unwrap<'_> {
     }
 }
 
-/// The items of lists in place of the lists.
+/// Replaces each list by its items.
 fn flat(documents: Vec<Node>) -> Vec<Node> {
     let mut all = Vec::new();
     for document in documents {
@@ -280,7 +281,7 @@ fn has_arrays(node: &Node) -> bool {
     ARRAYS.iter().any(|key| node.get(key).is_some())
 }
 
-/// An error about a document of a kind, or a file, that has no values.
+/// Returns the error for a document or file without values.
 fn without_values(kind: Option<(String, Place)>, place: Place) -> Diagnostic {
     let (place, message) = match kind {
         Some((kind, at)) => (at, format!("a {kind} has no values of the old driver")),
@@ -304,7 +305,7 @@ enum Step {
     Index(usize),
 }
 
-/// Most items of a list that a path may reach: more than any cluster has arrays.
+/// Largest list that a path may address: more than a cluster has arrays.
 const MOST_ITEMS: usize = 100;
 
 fn steps(path: &str) -> Option<Vec<Step>> {
@@ -333,7 +334,7 @@ fn steps(path: &str) -> Option<Vec<Step>> {
     (!steps.is_empty()).then_some(steps)
 }
 
-/// Puts a value at the end of a path; what is on the way there is made.
+/// Puts a value at the end of a path, and creates the missing nodes.
 fn put(node: &mut Node, steps: &[Step], value: &Node) {
     let place = value.place;
     match steps.split_first() {

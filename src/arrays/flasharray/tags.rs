@@ -1,4 +1,4 @@
-//! Tags by which a volume tells whose it is.
+//! Tags that record the owner of a volume.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use serde_json::{Value as Json, json};
 
 use crate::arrays::bounded::maybe;
 use crate::arrays::error::{Error, Kind};
-use crate::arrays::rest::{Rest, Talk};
+use crate::arrays::rest::{Operation, Rest};
 use crate::contract::{Owner, VolumeName};
 
-/// Namespace of our tags. Those that begin with `pure` are the vendor's.
+/// Namespace of pso-gen's tags. The vendor uses namespaces that begin with `pure`.
 const NAMESPACE: &str = "pso-gen";
 
 /// Key of the tag with the cluster's identity.
 const CLUSTER_ID: &str = "cluster-id";
 
-/// The tags of one volume in our namespace.
+/// The tags of one volume in pso-gen's namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tags(BTreeMap<String, String>);
 
@@ -32,7 +32,7 @@ struct Tag {
 }
 
 impl Tags {
-    /// Returns the tags of a volume that is made for somebody.
+    /// Returns the tags of a volume that is created for an owner.
     pub(super) fn of(owner: &Owner) -> Self {
         let Owner { cluster, identities, namespace, claim, uid, since: _ } = owner;
         let tags = [("cluster", cluster), ("namespace", namespace), ("claim", claim), ("uid", uid)];
@@ -41,59 +41,61 @@ impl Tags {
         Self(tags.map(|(key, value)| (key.to_owned(), value.clone())).collect())
     }
 
-    /// Returns whether they say all that those of an owner say.
+    /// Returns whether they contain all tags of an owner.
     pub(super) fn are_of(&self, owner: &Owner) -> bool {
         Self::of(owner).0.iter().all(|(key, value)| self.0.get(key) == Some(value))
     }
 
-    /// Returns whether there are none.
+    /// Returns whether the volume has no tags in this namespace.
     pub(super) fn are_missing(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Fails when the tags tell of another owner. Missing ones tell of nobody.
+    /// Fails when the tags name another owner. Missing tags name no owner.
     pub(super) fn check(&self, rest: &Rest, name: &VolumeName, owner: &Owner) -> Result<(), Error> {
         let wanted = Self::of(owner);
-        // Names of claims may be given again; cluster and UID never.
+        // A claim's name may be reused, but cluster and UID are unique.
         for key in ["cluster", "uid"] {
-            if let Some(there) = self.0.get(key).filter(|there| wanted.0.get(key) != Some(there)) {
-                let why = format!("its tag `{key}` is {there:?}");
+            if let Some(current) =
+                self.0.get(key).filter(|current| wanted.0.get(key) != Some(current))
+            {
+                let why = format!("its tag `{key}` is {current:?}");
                 return Err(rest.error(Kind::NotOurs { name: name.to_string(), why }));
             }
         }
-        // Volumes from before identities were written have none.
-        if let Some(there) = self.0.get(CLUSTER_ID)
+        // Volumes from older releases have no identity.
+        if let Some(current) = self.0.get(CLUSTER_ID)
             && !owner.identities.is_empty()
-            && !owner.identities.contains(there)
+            && !owner.identities.contains(current)
         {
             let why = format!(
-                "its tag `{CLUSTER_ID}` is {there:?}: another cluster of the same name made it"
+                "its tag `{CLUSTER_ID}` is {current:?}: another cluster of the same name created it"
             );
             return Err(rest.error(Kind::NotOurs { name: name.to_string(), why }));
         }
         Ok(())
     }
 
-    /// Returns them as a request has them. They do not go over to copies, which have other owners.
+    /// Returns the tags as JSON for a request. They are not copied to clones, which have other owners.
     pub(super) fn body(&self) -> Json {
         let tag = |(key, value)| json!({"namespace": NAMESPACE, "key": key, "value": value, "copyable": false});
         self.0.iter().map(tag).collect()
     }
 
     /// Reads the tags of a volume.
-    pub(super) async fn read(talk: Talk<'_>, id: &str) -> Result<Self, Error> {
+    pub(super) async fn read(operation: Operation<'_>, id: &str) -> Result<Self, Error> {
         let query = [("resource_ids", id), ("namespaces", NAMESPACE)];
-        let tags: Vec<Tag> = talk.list("volumes/tags", &query).await?;
-        let ours = tags.into_iter().filter(|tag| tag.namespace.as_deref() == Some(NAMESPACE));
-        Ok(Self(ours.filter_map(|tag| Some((tag.key?, tag.value?))).collect()))
+        let tags: Vec<Tag> = operation.list("volumes/tags", &query).await?;
+        let own = tags.into_iter().filter(|tag| tag.namespace.as_deref() == Some(NAMESPACE));
+        Ok(Self(own.filter_map(|tag| Some((tag.key?, tag.value?))).collect()))
     }
 
-    /// Writes them to a volume.
-    pub(super) async fn write(&self, talk: Talk<'_>, id: &str) -> Result<(), Error> {
+    /// Writes the tags to a volume.
+    pub(super) async fn write(&self, operation: Operation<'_>, id: &str) -> Result<(), Error> {
         let query = [("resource_ids", id)];
         let body = self.body();
         let _: Vec<Tag> =
-            talk.change(Method::PUT, "volumes/tags/batch", &query, Some(&body)).await?;
+            operation.change(Method::PUT, "volumes/tags/batch", &query, Some(&body)).await?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! One operation with an array: its requests share a session and a deadline.
+//! One operation on an array: its requests share a session and a deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,63 +12,63 @@ use tokio::time::Instant;
 
 use super::reply::Reply;
 use super::{Call, LARGEST_ANSWER, LONGEST_TOKEN, PAGE, Page, Rest, TRIES};
-use crate::arrays::bounded::Few;
+use crate::arrays::bounded::PageItems;
 use crate::arrays::error::{Error, Kind};
 use crate::arrays::fence::OnlyIf;
 use crate::arrays::session::Session;
 use crate::arrays::version::Version;
 
-/// How much of one list is read.
+/// Limits of one list.
 struct Budget {
     pages: usize,
     items: usize,
     bytes: usize,
 }
 
-/// Of what there is one of, at most.
+/// For a lookup that returns one object at most.
 const ONE: Budget = Budget { pages: 3, items: 2, bytes: LARGEST_ANSWER };
-/// Of what belongs to one volume, or is there once on an array.
+/// For lists that belong to one volume, or exist once on an array.
 const FEW: Budget = Budget { pages: 500, items: 20_000, bytes: 64 << 20 };
-/// Of all volumes: an array has 100,000 at most, of some 2 KiB each; pages may be smaller than is asked for.
+/// For lists of all volumes: an array has 100,000 at most, of some 2 KiB each, and pages may be smaller than requested.
 const MANY: Budget = Budget { pages: 5000, items: 150_000, bytes: 512 << 20 };
 
-/// One operation with an array.
+/// One operation on an array.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::arrays) struct Talk<'r> {
+pub(in crate::arrays) struct Operation<'r> {
     rest: &'r Rest,
     only_if: &'r OnlyIf,
     started: Instant,
-    patience: Duration,
+    timeout: Duration,
 }
 
-impl<'r> Talk<'r> {
+impl<'r> Operation<'r> {
     /// Begins an operation.
-    pub(super) fn new(rest: &'r Rest, only_if: &'r OnlyIf, patience: Duration) -> Self {
-        Self { rest, only_if, started: Instant::now(), patience }
+    pub(super) fn new(rest: &'r Rest, only_if: &'r OnlyIf, timeout: Duration) -> Self {
+        Self { rest, only_if, started: Instant::now(), timeout }
     }
 
     fn deadline(self) -> Instant {
-        self.started + self.patience
+        self.started + self.timeout
     }
 
     fn waited(self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Returns the session; logs in when there is none or it has ended, and when the files with token
-    /// or authorities have changed.
+    /// Returns the session. Logs in when there is none or it has ended, and when the files with token or authorities
+    /// have changed.
     pub(in crate::arrays) async fn session(
         self,
         ended: Option<&Arc<Session>>,
     ) -> Result<Arc<Session>, Error> {
         let rest = self.rest;
         let session = rest.sessions.get(ended, rest.open(self)).await?;
-        if !session.is_to_be_looked_at(rest.gate.pace().look) {
+        if !session.is_check_due(rest.limiter.limits().credential_check) {
             return Ok(session);
         }
-        // A file that is just being replaced is looked at again next time.
-        match rest.keys().await {
-            Ok(keys) if keys != session.keys => {
+        // A file that is just being replaced is checked again at the next interval.
+        match rest.credentials().await {
+            Ok(credentials) if credentials != session.credentials => {
                 let new = rest.sessions.get(Some(&session), rest.open(self)).await?;
                 rest.close(&session).await;
                 Ok(new)
@@ -77,13 +77,13 @@ impl<'r> Talk<'r> {
         }
     }
 
-    /// Returns the version that is used.
+    /// Returns the REST version that is used with the array.
     pub(in crate::arrays) async fn version(self) -> Result<Version, Error> {
         Ok(self.session(None).await?.version)
     }
 
-    /// Reads all items of a list, page by page. A list that ends early is an error, never a short list; so is
-    /// one that does not end.
+    /// Reads all items of a list, page by page. A list that ends early is an error and never a short list; an endless
+    /// list is an error as well.
     pub(in crate::arrays) async fn list<T: DeserializeOwned>(
         self,
         resource: &str,
@@ -92,7 +92,7 @@ impl<'r> Talk<'r> {
         self.read(resource, query, &FEW, Some).await
     }
 
-    /// The same of a list of all volumes. Of each item is kept what `keep` returns, if anything.
+    /// Reads a list of all volumes in the same way. Keeps what `keep` returns for each item.
     pub(in crate::arrays) async fn all<T: DeserializeOwned, K>(
         self,
         resource: &str,
@@ -112,8 +112,8 @@ impl<'r> Talk<'r> {
         budget: &Budget,
         keep: impl Fn(T) -> Option<K>,
     ) -> Result<Vec<K>, Error> {
-        let more = |what: &str, most: usize| {
-            self.rest.malformed(&format!("`{resource}` goes on after {most} {what}"))
+        let more = |what: &str, limit: usize| {
+            self.rest.malformed(&format!("`{resource}` does not end after {limit} {what}"))
         };
         let mut all = Vec::new();
         let (mut token, mut seen, mut bytes): (Option<String>, usize, usize) = (None, 0, 0);
@@ -125,39 +125,39 @@ impl<'r> Talk<'r> {
             bytes = bytes.saturating_add(body.len());
             let page: Page<T> = self.rest.parse(&body)?;
             drop(body);
-            let Some(Few(items)) = page.items else {
-                return Err(self.rest.malformed(&format!("`{resource}` without items")));
+            let Some(PageItems(items)) = page.items else {
+                return Err(self.rest.malformed(&format!("`{resource}` has no items")));
             };
             let empty = items.is_empty();
             seen += items.len();
             all.extend(items.into_iter().filter_map(&keep));
             let next = page.continuation_token.filter(|token| !token.is_empty());
             if next.as_ref().is_some_and(|next| next.len() > LONGEST_TOKEN) {
-                return Err(self.rest.malformed("a continuation token that none is"));
+                return Err(self.rest.malformed("the continuation token is too long"));
             }
             match (next, page.more_items_remaining) {
                 (_, Some(false)) | (None, None) => return Ok(all),
                 _ if seen >= budget.items => return Err(more("items", seen)),
                 _ if bytes >= budget.bytes => return Err(more("bytes", bytes)),
                 (Some(next), _) if !empty && token.as_ref() != Some(&next) => token = Some(next),
-                _ => return Err(self.rest.malformed(&format!("`{resource}` ends before its end"))),
+                _ => return Err(self.rest.malformed(&format!("`{resource}` ends early"))),
             }
         }
         Err(more("pages", budget.pages))
     }
 
-    /// Reads the one item of a resource that is no list.
+    /// Reads the single item of a resource that is not a list.
     pub(in crate::arrays) async fn only<T: DeserializeOwned>(
         self,
         resource: &str,
     ) -> Result<T, Error> {
         let body = self.ask(Method::GET, resource, &[], None).await?;
         let page: Page<T> = self.rest.parse(&body)?;
-        let item = page.items.and_then(|Few(mut items)| items.pop());
-        item.ok_or_else(|| self.rest.malformed(&format!("`{resource}` without items")))
+        let item = page.items.and_then(|PageItems(mut items)| items.pop());
+        item.ok_or_else(|| self.rest.malformed(&format!("`{resource}` has no items")))
     }
 
-    /// Reads the one item of a list, if it is there.
+    /// Reads the single item of a list, if it exists.
     pub(in crate::arrays) async fn find<T: DeserializeOwned>(
         self,
         resource: &str,
@@ -166,11 +166,13 @@ impl<'r> Talk<'r> {
         let mut found = self.read(resource, &[("filter", filter)], &ONE, Some).await?;
         match found.len() {
             0 | 1 => Ok(found.pop()),
-            more => Err(self.rest.malformed(&format!("{more} items of `{resource}` for {filter}"))),
+            more => {
+                Err(self.rest.malformed(&format!("`{resource}` has {more} items for {filter}")))
+            }
         }
     }
 
-    /// Changes something. Returns the items of the answer, which are what is there then.
+    /// Changes an object. Returns the items of the response, which describe the new state.
     pub(in crate::arrays) async fn change<T: DeserializeOwned>(
         self,
         method: Method,
@@ -184,13 +186,13 @@ impl<'r> Talk<'r> {
         if answer.is_empty() {
             return Ok(Vec::new());
         }
-        // It has been done; only what it looks like is not known.
+        // The change has been made; only its result is unknown.
         let page: Page<T> = serde_json::from_slice(&answer)
             .map_err(|error| self.rest.error(Kind::UnknownOutcome { cause: error.to_string() }))?;
-        Ok(page.items.map(|Few(items)| items).unwrap_or_default())
+        Ok(page.items.map(|PageItems(items)| items).unwrap_or_default())
     }
 
-    /// Sends a request within a session, and again when that has ended.
+    /// Sends a request within a session. Logs in again and repeats it when the session has ended.
     async fn ask(
         self,
         method: Method,
@@ -201,7 +203,8 @@ impl<'r> Talk<'r> {
         let reads = method == Method::GET;
         let mut session = self.session(None).await?;
         for _ in 0..TRIES {
-            // What another array says of an object, that it is gone above all, says nothing of ours.
+            // Another array at this address would report the object as missing, which says nothing about the expected
+            // array.
             if let Some(expected) = &self.only_if.array_id
                 && *expected != session.identity.id
             {
@@ -209,10 +212,11 @@ impl<'r> Talk<'r> {
                 return Err(self.rest.error(Kind::WrongArray { expected, found }));
             }
             let path = format!("/api/{}/{resource}", session.version);
-            let call = Call { method: method.clone(), path, query, body, most: LARGEST_ANSWER };
+            let call = Call { method: method.clone(), path, query, body, limit: LARGEST_ANSWER };
             match self.persist(&session.http, Some(&session), None, &call, reads).await? {
                 Reply::Ended(message) => {
-                    // A FlashBlade says the same to those who may not: then the session is still good.
+                    // A FlashBlade answers in the same way when a permission is missing; the session is still valid
+                    // then.
                     if self.rest.dialect.ended.contains(&StatusCode::FORBIDDEN)
                         && self.rest.identify(self, &session).await?.is_ok()
                     {
@@ -223,14 +227,14 @@ impl<'r> Talk<'r> {
                 Reply::Refused(StatusCode::FORBIDDEN, message) => {
                     return Err(self.rest.error(Kind::Forbidden { message }));
                 }
-                other => return other.good(self.rest).map(|(_, body)| body),
+                other => return other.success(self.rest).map(|(_, body)| body),
             }
         }
         Err(self.rest.error(Kind::Busy { waited: self.waited() }))
     }
 
-    /// Sends a request until there is an answer to go by. What changes something is not sent again once
-    /// it may have been done.
+    /// Sends a request until there is a usable response. A request that changes something is not repeated once it may
+    /// have been carried out.
     pub(super) async fn persist(
         self,
         http: &reqwest::Client,
@@ -242,23 +246,23 @@ impl<'r> Talk<'r> {
         let rest = self.rest;
         let mut tries = 0;
         loop {
-            let Some(place) = rest.gate.enter(self.deadline()).await else {
+            let Some(slot) = rest.limiter.acquire(self.deadline()).await else {
                 return Err(rest.error(Kind::Busy { waited: self.waited() }));
             };
-            // After all waiting and before each try. Logging in and out changes nothing.
+            // After all waiting and before each attempt. Log-in and log-out change nothing on the array.
             if session.is_some() && call.method != Method::GET {
                 self.only_if.check().map_err(|fenced| rest.error(Kind::Fenced(fenced)))?;
             }
             let reply = rest.send(http, session, api_token, call);
             let reply = tokio::time::timeout_at(self.deadline(), reply).await;
             let reply = reply.unwrap_or_else(|_| Reply::Lost("no answer in time".to_owned()));
-            drop(place);
+            drop(slot);
             let (cause, sent) = match reply {
                 Reply::Overloaded(wait) => {
-                    rest.gate.shut(wait);
+                    rest.limiter.back_off(wait);
                     continue;
                 }
-                // To come again at once proves no more.
+                // An immediate retry would give the same result.
                 Reply::Untrusted(cause) => return Err(rest.error(Kind::Untrusted { cause })),
                 Reply::TooLarge(cause) if !repeatable => {
                     return Err(rest.error(Kind::UnknownOutcome { cause }));
@@ -266,7 +270,7 @@ impl<'r> Talk<'r> {
                 Reply::NotSent(cause) => (cause, false),
                 Reply::Lost(cause) => (cause, true),
                 answered => {
-                    rest.gate.good();
+                    rest.limiter.reset();
                     return Ok(answered);
                 }
             };
@@ -274,7 +278,7 @@ impl<'r> Talk<'r> {
                 return Err(rest.error(Kind::UnknownOutcome { cause }));
             }
             tries += 1;
-            let pause = rest.gate.pace().first_wait.saturating_mul(1 << tries) / 4;
+            let pause = rest.limiter.limits().first_backoff.saturating_mul(1 << tries) / 4;
             if tries == TRIES || Instant::now() + pause > self.deadline() {
                 let cause = format!("{}: {cause}", rest.endpoint.management);
                 return Err(rest.error(Kind::Unreachable { cause }));

@@ -1,4 +1,4 @@
-//! What comes of one request: an answer, a refusal, or nothing that says what was done.
+//! The outcome of one request: a success, a refusal, or a failure that leaves the outcome open.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -12,32 +12,32 @@ use crate::arrays::error::{Error, Kind};
 use crate::arrays::session::scrub;
 use crate::sanitize;
 
-/// Most errors of one refusal that are told.
+/// Largest number of errors of one response that are reported.
 const ERRORS: usize = 8;
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(super) enum Reply {
-    Good(HeaderMap, Vec<u8>),
+    Success(HeaderMap, Vec<u8>),
     /// The session may have ended.
     Ended(String),
     Refused(StatusCode, String),
     Overloaded(Option<Duration>),
     /// Nothing has been sent.
     NotSent(String),
-    /// Nothing has been sent, because who answers does not prove to be the array.
+    /// Nothing has been sent, because the server does not prove that it is the array.
     Untrusted(String),
-    /// It has been done, and the answer is too large to be read.
+    /// The request has been carried out, but the response is too large to read.
     TooLarge(String),
-    /// Something has been sent, and no answer came, or one that says nothing of what was done.
+    /// The request has been sent, but there was no response, or one that does not show whether it was carried out.
     Lost(String),
 }
 
 impl Reply {
-    /// Returns a good answer, or the error that another one is.
-    pub(super) fn good(self, rest: &Rest) -> Result<(HeaderMap, Vec<u8>), Error> {
+    /// Returns a successful response, or the error of another outcome.
+    pub(super) fn success(self, rest: &Rest) -> Result<(HeaderMap, Vec<u8>), Error> {
         match self {
-            Self::Good(headers, body) => Ok((headers, body)),
+            Self::Success(headers, body) => Ok((headers, body)),
             Self::Refused(status, message) => {
                 Err(rest.error(Kind::Refused { status: status.as_u16(), message }))
             }
@@ -52,19 +52,19 @@ impl Reply {
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Good(..) => "a good answer",
-            Self::Ended(_) => "an ended session",
-            Self::Refused(..) => "a refusal",
-            Self::Overloaded(_) => "overload",
+            Self::Success(..) => "a successful response",
+            Self::Ended(_) => "the session has ended",
+            Self::Refused(..) => "the request was refused",
+            Self::Overloaded(_) => "the array is overloaded",
             Self::NotSent(_) => "no connection",
-            Self::Untrusted(_) => "no trust",
-            Self::TooLarge(_) => "too large an answer",
-            Self::Lost(_) => "no answer",
+            Self::Untrusted(_) => "the array is not trusted",
+            Self::TooLarge(_) => "the response is too large",
+            Self::Lost(_) => "no response",
         })
     }
 }
 
-/// A body that was read.
+/// A response body.
 #[derive(Debug)]
 pub(super) enum Read {
     Whole(Vec<u8>),
@@ -72,15 +72,15 @@ pub(super) enum Read {
     Lost(String),
 }
 
-/// Reads a body of at most so many bytes. What is larger is not read on: the connection ends.
-pub(super) async fn read(mut response: Response, most: usize) -> Read {
-    if response.content_length().is_some_and(|length| length > most as u64) {
+/// Reads a body of at most `limit` bytes. Closes the connection when it is larger.
+pub(super) async fn read(mut response: Response, limit: usize) -> Read {
+    if response.content_length().is_some_and(|length| length > limit as u64) {
         return Read::TooLarge;
     }
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > most => return Read::TooLarge,
+            Ok(Some(chunk)) if body.len() + chunk.len() > limit => return Read::TooLarge,
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Read::Whole(body),
             Err(error) => return Read::Lost(text(&error)),
@@ -88,7 +88,7 @@ pub(super) async fn read(mut response: Response, most: usize) -> Read {
     }
 }
 
-/// Returns what an array says for people: `errors` of the REST service, `message` of the gateway.
+/// Returns an array's error message: `errors` of the REST service, or `message` of the gateway.
 pub(super) fn message(status: StatusCode, body: &[u8]) -> String {
     let body: Json = serde_json::from_slice(body).unwrap_or_default();
     let of = |error: &Json| {
@@ -101,8 +101,7 @@ pub(super) fn message(status: StatusCode, body: &[u8]) -> String {
     if errors.is_empty() { format!("status {status}") } else { errors.join("; ") }
 }
 
-/// Returns how long an array asks to be left alone: `Retry-After` in seconds or as a date, else
-/// `RateLimit-Reset` in seconds.
+/// Returns the pause that an array requests: `Retry-After` in seconds or as a date, else `RateLimit-Reset` in seconds.
 pub(super) fn wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let header = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let date = |text: &str| {
@@ -114,17 +113,17 @@ pub(super) fn wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     after.or_else(|| seconds(header("ratelimit-reset")?))
 }
 
-/// Returns an error with what it comes from, and without the address, which says nothing new.
+/// Returns an error with its sources, but without the URL, which the caller knows.
 pub(super) fn text(error: &reqwest::Error) -> String {
-    // Its own text has the address.
+    // The error's own text contains the URL.
     let mut text = if error.is_timeout() {
-        "no answer in time"
+        "no response in time"
     } else if error.is_connect() {
         "no connection"
     } else if error.is_builder() {
-        "the request cannot be made"
+        "the request is invalid"
     } else {
-        "no answer"
+        "no response"
     }
     .to_owned();
     let mut source = std::error::Error::source(error);

@@ -1,5 +1,5 @@
-//! The list of files that pso-gen has written into a folder, one a line, so that Git can merge it. Knows its text, and no
-//! folder.
+//! Reads and writes the list of files that pso-gen has written into a folder, one per line, so that Git can merge it.
+//! Knows the text, but no folder.
 
 use std::collections::BTreeSet;
 
@@ -8,22 +8,22 @@ use serde::Deserialize;
 /// First line of that list. A merge of two lists keeps it.
 const HEADING: &str =
     "# Files that pso-gen has written here, one a line. Commit this list with them.";
-/// How a merge marks the lines of its two sides.
+/// Conflict markers of a merge.
 const MARKS: [&str; 3] = ["<<<<<<<", "=======", ">>>>>>>"];
 
-/// The list as earlier versions wrote it.
+/// The format of earlier versions.
 #[derive(Deserialize)]
 struct Json {
     files: BTreeSet<String>,
 }
 
-/// The text of a list.
+/// Returns the text of a list.
 pub(super) fn text(files: &BTreeSet<String>) -> String {
     let lines = std::iter::once(HEADING).chain(files.iter().map(String::as_str));
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Reads a list, or says why it is none and what to do.
+/// Parses a list. The error contains the cause and a remedy.
 pub(super) fn read(text: &str) -> Result<BTreeSet<String>, String> {
     if text.lines().any(|line| MARKS.iter().any(|mark| line.starts_with(mark))) {
         return Err("has a merge conflict: remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`, keep the \
@@ -43,7 +43,7 @@ pub(super) fn read(text: &str) -> Result<BTreeSet<String>, String> {
     })
 }
 
-/// Whether a path of the list leads to a file below the folder.
+/// Returns whether a path in the list leads to a file below the folder.
 pub(super) fn is_inside(path: &str) -> bool {
     !path.starts_with('/') && path.split('/').all(|step| !matches!(step, "" | "." | ".."))
 }

@@ -1,4 +1,4 @@
-//! The storage document of simulated arrays, with the files that it names beside it.
+//! Writes the storage document of simulated arrays, with the files that it names.
 
 use std::fs;
 use std::io;
@@ -47,7 +47,7 @@ pub(super) fn write(path: &Path, running: &Running) -> io::Result<()> {
 /// Mode of a file that only its owner may read.
 const PRIVATE: u32 = 0o600;
 
-/// Writes a file. What was there is replaced, not written into: a link, too.
+/// Writes a file. An existing file or link is replaced, and not written through.
 fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut file = tempfile::Builder::new()

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::arrays::{Arrays, Client};
-use crate::arrays::{Array, Endpoint, Error, FlashArray, FlashBlade, Pace, TokenFile, Trust};
+use crate::arrays::{
+    Array, Endpoint, Error, FlashArray, FlashBlade, RequestLimits, TokenFile, Trust,
+};
 use crate::contract::ArrayKind;
 use crate::contract::StorageSpec;
 use crate::contract::storage::{ArraySpec, ArrayType, SecretSource};
@@ -85,7 +87,7 @@ fn client(spec: &ArraySpec, folder: &Path, secrets: &Path) -> Result<Client, Set
         token: TokenFile::new(file(&spec.token, "token")?),
         trust,
         id: spec.id.clone(),
-        pace: Pace::default(),
+        limits: RequestLimits::default(),
     };
     let (kind, array): (_, Arc<dyn Array>) = match spec.r#type {
         ArrayType::FlashBlade => (ArrayKind::FlashBlade, Arc::new(FlashBlade::new(endpoint)?)),

@@ -1,4 +1,4 @@
-//! What an array says of itself: who it is, how full, how busy.
+//! Resources about the array itself: identity, capacity, performance.
 
 use serde_json::{Value as Json, json};
 
@@ -21,7 +21,7 @@ impl FlashArray {
         })
     }
 
-    /// Whether what is destroyed can be eradicated at once.
+    /// Returns whether destroyed objects can be eradicated immediately.
     pub(super) fn eradication(&self) -> Json {
         let manual = if self.settings.safe_mode { "all-disabled" } else { "all-enabled" };
         json!({ "manual_eradication": manual })
@@ -40,7 +40,7 @@ impl FlashArray {
                 ));
             }
         }
-        // Nobody reads or writes here.
+        // No client reads or writes here.
         Ok(json!({
             "name": self.settings.name, "id": self.array_id(), "time": now, "bytes_per_op": 0,
             "bytes_per_read": 0, "bytes_per_write": 0, "others_per_sec": 0, "queue_depth": 0,

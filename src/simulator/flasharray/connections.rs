@@ -1,4 +1,4 @@
-//! Connections, by which hosts see volumes.
+//! Connections between hosts and volumes.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::rest::{Outcome, Refusal, Request};
 use crate::simulator::shelf::{KEY, Scope, id, reference, shown, text};
 
-/// Numbers that a connection may have on a host.
+/// Allowed LUNs of a host's connections.
 const LUNS: std::ops::RangeInclusive<i64> = 1..=4095;
 const FIELDS: &[Field] = &[("lun", Takes::Number(*LUNS.start(), *LUNS.end()))];
-/// Parameters of names, and of ids. Hosts have none.
+/// Parameters for names and for ids. Hosts have no ids.
 const HOSTS: (&str, &str) = ("host_names", "");
 const VOLUMES: (&str, &str) = ("volume_names", "volume_ids");
 
@@ -82,7 +82,7 @@ impl FlashArray {
         Ok(json!({}))
     }
 
-    /// Each host that a request means, with each volume. One of both must be alone.
+    /// Returns the pairs of hosts and volumes of a request. One side must be a single object.
     fn pairs(&self, request: &Request) -> Result<Vec<(Json, Json)>, Refusal> {
         no_groups(request)?;
         let hosts = self.hosts.meant_required(request, HOSTS.0, HOSTS.1)?;
@@ -103,7 +103,7 @@ impl FlashArray {
     }
 }
 
-/// There are no host groups here.
+/// Refuses host groups, which are not simulated.
 fn no_groups(request: &Request) -> Result<(), Refusal> {
     match request.list("host_group_names").first() {
         Some(group) => Err(Refusal::missing(group, "Host group")),
@@ -111,7 +111,7 @@ fn no_groups(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// What a connection is kept by.
+/// Returns the key of a connection.
 pub(super) fn key(host: &Json, volume: &str) -> String {
     format!("{} {volume}", text(host, "name").to_lowercase())
 }

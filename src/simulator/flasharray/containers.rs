@@ -1,4 +1,4 @@
-//! Pods and volume groups: what volumes are in, and take half their name from.
+//! Pods and volume groups: containers of volumes, whose names are part of the volumes' names.
 
 use serde_json::{Value as Json, json};
 
@@ -42,7 +42,7 @@ const GROUP_CHANGED_WITH: &[Field] = &[
 ];
 
 impl Container {
-    /// The field by which what is in one refers to it.
+    /// Returns the field that refers to the container.
     fn field(self) -> &'static str {
         match self {
             Self::Pod => "pod",
@@ -127,7 +127,7 @@ impl FlashArray {
         Ok(json!({ "items": items }))
     }
 
-    /// Sets which arrays go on alone with a pod. There is but this one.
+    /// Sets the preferred arrays of a pod. There is only this one.
     fn prefer(&self, pod: &mut Json, body: &Json) -> Result<(), Refusal> {
         let Some(arrays) = body.get("failover_preferences") else {
             return Ok(());
@@ -178,7 +178,7 @@ impl FlashArray {
         Ok(json!({"items": tried.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}))
     }
 
-    /// Refuses to destroy a container for what is in it, or for what holds that.
+    /// Refuses to destroy a container because of its contents, or because of objects that use them.
     fn check_contents(
         &self,
         kind: Container,
@@ -203,7 +203,7 @@ impl FlashArray {
         Ok(())
     }
 
-    /// Everything in a container: volumes, and in a pod volume groups and protection groups, too.
+    /// Returns the contents of a container: volumes, and for a pod volume groups and protection groups too.
     fn contents(&self, kind: Container, container: &str) -> Vec<&Json> {
         let volumes = self.volumes.of(kind.field(), container);
         let mut contents: Vec<&Json> = volumes.collect();
@@ -214,7 +214,7 @@ impl FlashArray {
         contents
     }
 
-    /// Destroys what is in a container with it, or takes it back.
+    /// Destroys or recovers the contents together with their container.
     fn destroy_contents(&mut self, kind: Container, container: &str, due: Option<u64>) {
         self.destroy_volumes_of(kind.field(), container, due);
         if kind == Container::VolumeGroup {
@@ -233,7 +233,7 @@ impl FlashArray {
         }
     }
 
-    /// What is in a container goes by its new name.
+    /// Renames the contents after their container.
     fn rename_contents(&mut self, kind: Container, container: &Json) {
         let name = text(container, "name");
         let renamed = |object: &Json| {
@@ -266,7 +266,7 @@ impl FlashArray {
         }
     }
 
-    /// The volumes in a group refer to it by its new name; their own follow from that of the pod.
+    /// Renames a volume group, and updates its volumes' references. Their names depend only on the pod.
     fn name_group(&mut self, group: &Json) {
         self.volumes.change_of("volume_group", id(group), |volume| {
             volume["volume_group"]["name"] = group["name"].clone();
@@ -289,7 +289,7 @@ impl FlashArray {
         Ok(json!({}))
     }
 
-    /// What is in a container ends with it.
+    /// Removes the contents of a container.
     pub(super) fn forget_contents(&mut self, kind: Container, container: &Json) {
         for volume in self.volumes.remove_of(kind.field(), id(container)) {
             self.forget_volume(&volume);

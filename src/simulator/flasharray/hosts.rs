@@ -47,9 +47,9 @@ const PERSONALITIES: &[&str] = &[
     "solaris",
     "vms",
 ];
-/// Fields of a host with the initiators of each kind.
+/// Fields of a host with its initiators, by kind.
 pub(super) const INITIATORS: [&str; 3] = ["iqns", "nqns", "wwns"];
-/// Characters that a CHAP password may have.
+/// Allowed characters of a CHAP password.
 const PASSWORD: std::ops::RangeInclusive<usize> = 12..=255;
 
 impl FlashArray {
@@ -97,7 +97,7 @@ impl FlashArray {
         for kind in INITIATORS {
             host[kind] = self.initiators(&name, kind, &host[kind], body)?.into();
         }
-        // Arrays do not mix what hosts speak.
+        // An array does not mix hosts of different protocols.
         let has = |kind: &str| host[kind].as_array().is_some_and(|all| !all.is_empty());
         if has("nqns") && (has("iqns") || has("wwns")) {
             return Err(Refusal::of(name, "A host with NQNs cannot have IQNs or WWNs."));
@@ -124,7 +124,7 @@ impl FlashArray {
         }
     }
 
-    /// The initiators of one kind that a host has after a request. Each belongs to one host.
+    /// Returns the host's initiators of one kind after a request. Each belongs to only one host.
     fn initiators(
         &self,
         host: &str,
@@ -179,12 +179,12 @@ impl FlashArray {
     }
 }
 
-/// Reads a list of texts.
+/// Parses a list of texts.
 fn words(list: &Json) -> Option<Vec<String>> {
     list.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
-/// Whether something looks like an initiator of a kind.
+/// Returns whether a text has the format of an initiator of a kind.
 fn is_initiator(kind: &str, initiator: &str) -> bool {
     let clean = !initiator.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ','));
     clean
@@ -198,7 +198,7 @@ fn is_initiator(kind: &str, initiator: &str) -> bool {
         }
 }
 
-/// CHAP settings after a request. Passwords are never read back.
+/// Returns the CHAP settings after a request. Passwords are never returned.
 fn chap_of(host: &str, now: &Json, body: &Json) -> Result<Json, Refusal> {
     let mut chap = now.clone();
     fields::set_at(host, "chap.", &mut chap, body, &[CHAP])?;

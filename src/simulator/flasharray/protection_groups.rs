@@ -1,6 +1,6 @@
-//! Protection groups: which volumes are snapshotted together, how often, and whether they can be lost.
+//! Protection groups: the volumes that are snapshotted together, schedules, and retention.
 //!
-//! Schedules are kept, not followed: nothing here takes a snapshot by itself.
+//! Schedules are stored but not executed: the simulator takes no snapshots by itself.
 
 use serde_json::{Value as Json, json};
 
@@ -45,7 +45,7 @@ impl FlashArray {
         Ok(json!({ "items": items }))
     }
 
-    /// A new protection group.
+    /// Creates a protection group.
     pub(super) fn group(&self, name: &str) -> Result<Json, Refusal> {
         let parts = Parts::of(name);
         names::check(parts.own, false)?;
@@ -100,7 +100,7 @@ impl FlashArray {
         Ok(json!({"items": tried.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}))
     }
 
-    /// Puts a protection group that has changed in its place. What belongs to it goes by its new name.
+    /// Replaces a changed protection group, and renames the objects that belong to it.
     pub(super) fn put_group(&mut self, old: &Json, new: &Json) {
         self.groups.replace(old, new);
         if old["name"] != new["name"] {
@@ -112,14 +112,14 @@ impl FlashArray {
     }
 
     pub(super) fn eradicate_groups(&mut self, request: &Request) -> Outcome {
-        // A locked one has not been destroyed, nor can it be.
+        // A locked group has not been destroyed and cannot be destroyed.
         for group in self.groups.eradicate(request, self.settings.safe_mode)? {
             self.forget_group(&group);
         }
         Ok(json!({}))
     }
 
-    /// What belongs to a protection group ends with it.
+    /// Removes the objects that belong to a protection group.
     pub(super) fn forget_group(&mut self, group: &Json) {
         self.members.remove_of("group", id(group));
         for snapshot in self.group_snapshots.remove_of("source", id(group)) {
@@ -128,7 +128,7 @@ impl FlashArray {
     }
 }
 
-/// Whether a group keeps what is in it (`SafeMode`).
+/// Returns whether a group protects its contents (`SafeMode`).
 pub(super) fn is_locked(group: &Json) -> bool {
     group["retention_lock"] == "ratcheted"
 }

@@ -1,4 +1,4 @@
-//! The volumes of protection groups: who joins, who may leave, and what cannot be lost.
+//! Members of protection groups: joining, leaving, and protection from eradication.
 
 use serde_json::{Value as Json, json};
 
@@ -8,10 +8,10 @@ use crate::simulator::names::Parts;
 use crate::simulator::rest::{Outcome, Refusal, Request};
 use crate::simulator::shelf::{KEY, Scope, id, is_destroyed, reference, shown, text};
 
-/// Parameters of names, and of ids.
+/// Parameters for names and for ids.
 const GROUPS: (&str, &str) = ("group_names", "group_ids");
 const VOLUMES: (&str, &str) = ("member_names", "member_ids");
-/// Field that only we see, since members are looked up by it: `true` or `false`.
+/// Internal field for the lookup of members: `true` or `false`.
 pub(super) const DESTROYED: &str = "_destroyed";
 
 impl FlashArray {
@@ -74,7 +74,7 @@ impl FlashArray {
         Ok(groups.iter().flat_map(with_each).collect())
     }
 
-    /// Makes a volume a member of a group. One that is a member stays it.
+    /// Adds a volume to a group, unless it is a member already.
     pub(super) fn join(&mut self, group: &Json, volume: &Json) {
         let key = key(group, volume);
         if self.members.get(&key).is_none() {
@@ -88,14 +88,14 @@ impl FlashArray {
         }
     }
 
-    /// Takes a volume out of all groups.
+    /// Removes a volume from all groups.
     pub(super) fn leave_all(&mut self, volume: &Json) {
         for member in self.members.remove_of("member", id(volume)) {
             super::count(&mut self.groups, &member["group"], "volume_count", -1);
         }
     }
 
-    /// Says of the memberships of a volume whether it has been destroyed.
+    /// Records in a volume's memberships whether the volume has been destroyed.
     pub(super) fn mark_members(&mut self, volume: &str, destroyed: bool) {
         self.members.change_of("member", volume, |member| {
             member["member"]["destroyed"] = destroyed.into();
@@ -103,7 +103,7 @@ impl FlashArray {
         });
     }
 
-    /// The groups that a new volume becomes a member of.
+    /// Returns the groups that a new volume joins.
     pub(super) fn protection_of_new(
         &self,
         request: &Request,
@@ -119,7 +119,7 @@ impl FlashArray {
             }
             return Ok(Vec::new());
         }
-        // Pods have a default protection of their own, which is none here.
+        // Pods have a separate default protection, which is not simulated.
         let named = self.settings.default_protection.as_ref().filter(|_| default != Some(false));
         if let (Some(name), None) = (named, Parts::of(volume).pod) {
             groups.extend(self.groups.live(name).ok().cloned());
@@ -127,7 +127,7 @@ impl FlashArray {
         Ok(groups)
     }
 
-    /// The groups that a volume becomes a member of when it moves to another pod.
+    /// Returns the groups that a volume joins when it moves to another pod.
     pub(super) fn protection_of_moved(
         &self,
         request: &Request,
@@ -166,7 +166,7 @@ impl FlashArray {
         Ok(groups.into_iter().cloned().collect())
     }
 
-    /// Refuses to eradicate a volume that a group keeps.
+    /// Refuses to eradicate a volume that a group protects.
     pub(super) fn check_eradication(&self, volume: &Json) -> Result<(), Refusal> {
         let mut groups = self.members.of("member", id(volume));
         let locked = |member: &Json| self.groups.by_id(id(&member["group"])).is_some_and(is_locked);
@@ -177,7 +177,7 @@ impl FlashArray {
     }
 }
 
-/// Refuses a volume that is not in the pod of a group.
+/// Refuses a volume outside of a group's pod.
 fn check_pod(group: &Json, volume: &str) -> Result<(), Refusal> {
     if Parts::of(text(group, "name")).pod == Parts::of(volume).pod {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Snapshots of protection groups: one of the group, and one of each volume in it.
+//! Snapshots of protection groups: one for the group, and one for each member.
 
 use serde_json::{Value as Json, json};
 
@@ -88,7 +88,7 @@ impl FlashArray {
         Ok(json!({"items": tried.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}))
     }
 
-    /// Destroys the snapshots of a group with it, or takes them back.
+    /// Destroys or recovers the snapshots of a group together with it.
     pub(super) fn destroy_snapshots_of(&mut self, group: &str, due: Option<u64>) {
         match due {
             Some(due) => self.group_snapshots.destroy_of("source", group, due),
@@ -120,12 +120,12 @@ impl FlashArray {
         Ok(json!({}))
     }
 
-    /// The volumes' snapshots in that of a group end with it.
+    /// Removes the volume snapshots of a group snapshot.
     pub(super) fn forget_group_snapshot(&mut self, snapshot: &Json) {
         self.snapshots.remove_of(GROUP, id(snapshot));
     }
 
-    /// Snapshots of a group go by its new name.
+    /// Renames the snapshots of a group.
     pub(super) fn rename_group_snapshots(&mut self, group: &Json) {
         self.group_snapshots.change_of("source", id(group), |snapshot| {
             snapshot["source"]["name"] = group["name"].clone();

@@ -15,9 +15,9 @@ const FIELDS: &[Field] = &[
     ("resource", Takes::Handler),
     ("value", Takes::Text),
 ];
-/// The namespace of those who name none.
+/// The namespace of requests without one.
 const DEFAULT: &str = "default";
-/// Longest key and value in characters, and most tags of one request.
+/// Largest key and value in characters, and largest number of tags in a request.
 const LONGEST_KEY: usize = 64;
 const LONGEST_VALUE: usize = 256;
 const MOST: usize = 30;
@@ -75,7 +75,7 @@ impl FlashArray {
         Ok(json!({}))
     }
 
-    /// Gives tags to a volume, in the place of those with the same key.
+    /// Sets tags of a volume, and replaces tags with the same keys.
     pub(super) fn put_tags(&mut self, volume: &Json, tags: &[Json]) {
         for tag in tags {
             let mut tag = tag.clone();
@@ -85,14 +85,14 @@ impl FlashArray {
         }
     }
 
-    /// The tags that a copy of a volume has, too.
+    /// Returns the tags that are copied to a clone of a volume.
     pub(super) fn copied_tags(&self, volume: &Json) -> Vec<Json> {
         let tags = self.tags.of("resource", id(volume));
         tags.filter(|tag| tag["copyable"] == true).cloned().collect()
     }
 }
 
-/// Reads the tags of a request, if it has any.
+/// Parses the tags of a request, if it has any.
 pub(super) fn read(given: Option<&Json>) -> Result<Vec<Json>, Refusal> {
     let Some(given) = given else {
         return Ok(Vec::new());
@@ -126,7 +126,8 @@ fn namespaces(request: &Request) -> Vec<String> {
     }
 }
 
-/// Volume, namespace and key make a tag. Both differ by case, so their bytes stand for them.
+/// Returns the key of a tag: volume, namespace and key. Namespace and key are case-sensitive, so the key contains their
+/// bytes.
 fn key(volume: &Json, tag: &Json) -> String {
     let bytes = [text(tag, "namespace"), text(tag, "key")].map(|part| names::hex(part.as_bytes()));
     format!("{} {} {}", id(volume), bytes[0], bytes[1])

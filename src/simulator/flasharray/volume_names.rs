@@ -1,4 +1,4 @@
-//! Names of volumes, which say in which pod and volume group they are: new ones, and moves.
+//! Names of volumes, which contain their pod and volume group: renaming and moving.
 
 use serde_json::Value as Json;
 
@@ -8,7 +8,7 @@ use crate::simulator::rest::Refusal;
 use crate::simulator::shelf::{id, reference, text};
 
 impl FlashArray {
-    /// Moves a volume to the pod or volume group of a body, or out of it when that has no name.
+    /// Moves a volume to the pod or volume group in a body, or out of it when the name is empty.
     pub(super) fn move_to(&self, volume: &mut Json, body: &Json) -> Result<(), Refusal> {
         let name = text(volume, "name").to_owned();
         let parts = Parts::of(&name);
@@ -35,7 +35,7 @@ impl FlashArray {
         Ok(())
     }
 
-    /// Refuses to take a volume back whose pod or volume group has been destroyed.
+    /// Refuses to recover a volume whose pod or volume group has been destroyed.
     pub(super) fn check_containers(&self, volume: &Json) -> Result<(), Refusal> {
         for (shelf, field) in [(&self.pods, "pod"), (&self.volume_groups, "volume_group")] {
             if let Some(container) = shelf.by_id(id(&volume[field])) {
@@ -46,7 +46,7 @@ impl FlashArray {
     }
 }
 
-/// Refuses a new name that is none, or that would move the volume.
+/// Refuses an invalid new name, and one that would move the volume.
 pub(super) fn check_rename(old: &str, new: &str) -> Result<(), Refusal> {
     let (old, parts) = (Parts::of(old), Parts::of(new));
     if (old.pod, old.group) != (parts.pod, parts.group) {
@@ -55,7 +55,7 @@ pub(super) fn check_rename(old: &str, new: &str) -> Result<(), Refusal> {
     names::check(parts.own, true)
 }
 
-/// Sets a reference, or takes it away.
+/// Sets or removes a reference.
 fn put(volume: &mut Json, field: &str, object: Option<&Json>) {
     match object {
         Some(object) => volume[field] = reference(object),

@@ -1,4 +1,4 @@
-//! Snapshots of volumes, those that protection groups take included.
+//! Snapshots of volumes, including those of protection groups.
 
 use serde_json::{Value as Json, json};
 
@@ -12,9 +12,9 @@ use crate::simulator::shelf::{Scope, destroy, id, reference, set_destroyed, show
 const MADE_WITH: &[Field] = &[("suffix", Takes::Text), ("tags", Takes::Handler)];
 const CHANGED_WITH: &[Field] = &[("destroyed", Takes::Boolean), ("name", Takes::Text)];
 
-/// How long what a volume has lost by truncation can be had back, in milliseconds.
+/// Time for which data lost by truncation can be recovered, in milliseconds.
 const UNDO: u64 = 24 * 60 * 60 * 1000;
-/// Field that only we see: the id of the protection group snapshot that it is part of.
+/// Internal field: the id of the protection group snapshot that it is part of.
 pub(super) const GROUP: &str = "_group";
 
 impl FlashArray {
@@ -44,7 +44,7 @@ impl FlashArray {
         Ok(json!({ "items": items }))
     }
 
-    /// The suffix that a request asks for, or a number.
+    /// Returns the suffix in a request, or a number.
     pub(super) fn suffix(&self, request: &Request, tables: &[&[Field]]) -> Result<String, Refusal> {
         let mut read = json!({});
         fields::set(&mut read, &request.body, tables)?;
@@ -52,14 +52,14 @@ impl FlashArray {
             Some(suffix) => suffix.to_owned(),
             None => (self.made + 1).to_string(),
         };
-        // A number is what the array itself gives.
+        // Numbers are reserved for the array.
         if suffix.parse::<u64>().is_err() {
             names::check(&suffix, false)?;
         }
         Ok(suffix)
     }
 
-    /// A new snapshot of a volume.
+    /// Creates a snapshot of a volume.
     pub(super) fn snapshot(&mut self, name: &str, suffix: &str, volume: &Json, now: u64) -> Json {
         let mut object = json!({
             "name": name, "id": self.id(), "serial": self.serial(), "created": now, "destroyed": false,
@@ -73,7 +73,7 @@ impl FlashArray {
         object
     }
 
-    /// Keeps what a volume is before it is truncated, as a destroyed snapshot.
+    /// Saves a volume before truncation as a destroyed snapshot.
     pub(super) fn keep_undo(&mut self, volume: &Json, now: u64) {
         let suffix = format!("undo-{}", self.made + 1);
         let name = format!("{}.{suffix}", text(volume, "name"));
@@ -123,7 +123,7 @@ impl FlashArray {
         Ok(json!({}))
     }
 
-    /// Snapshots of a volume go by its new name, and stand where it does.
+    /// Renames the snapshots of a volume, and moves them with it.
     pub(super) fn rename_snapshots_of(&mut self, volume: &Json) {
         let groups = &self.group_snapshots;
         self.snapshots.change_of("source", id(volume), |snapshot| {
@@ -147,7 +147,7 @@ impl FlashArray {
     }
 }
 
-/// The name of a volume's snapshot in that of its protection group: the pod is the group's.
+/// Returns the name of a volume's snapshot in a group snapshot: the pod is that of the group.
 pub(super) fn name_in(group: &str, volume: &str) -> String {
     format!("{group}.{}", volume.split_once("::").map_or(volume, |(_, own)| own))
 }

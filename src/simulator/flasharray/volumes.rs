@@ -1,4 +1,4 @@
-//! Volumes: made, copied, changed, moved, destroyed, recovered, eradicated.
+//! Volumes: create, clone, change, move, destroy, recover, eradicate.
 
 use serde_json::{Value as Json, json};
 
@@ -28,7 +28,7 @@ const CHANGED_WITH: &[Field] = &[
     ("volume_group", Takes::Handler),
 ];
 
-/// Sizes in bytes that a volume may have, and what they must be a multiple of.
+/// Allowed sizes in bytes, and their unit.
 const SMALLEST: u64 = 1 << 20;
 const LARGEST: u64 = 1 << 52;
 const SECTOR: u64 = 512;
@@ -51,10 +51,10 @@ impl FlashArray {
         }
         let overwrites = request.flag("overwrite")? == Some(true);
         let groups = self.protection_of_new(request, &name, overwrites)?;
-        let there = self.volumes.get(&name).filter(|_| source.is_some() && overwrites);
-        if let Some(there) = there {
-            // The serial stays, so that hosts go on with the same device.
-            let (old, mut new) = (there.clone(), self.volumes.live(&name)?.clone());
+        let existing = self.volumes.get(&name).filter(|_| source.is_some() && overwrites);
+        if let Some(existing) = existing {
+            // The serial stays the same, so that hosts keep the device.
+            let (old, mut new) = (existing.clone(), self.volumes.live(&name)?.clone());
             new["provisioned"] = size.into();
             new["source"] = source.as_ref().map(reference).into();
             measure(&mut new);
@@ -83,7 +83,7 @@ impl FlashArray {
         Ok(json!({"items": [shown(&volume, now)]}))
     }
 
-    /// A new volume without a size, in the pod and volume group that its name has.
+    /// Returns a new volume without a size, in the pod and volume group of its name.
     fn contained(&self, name: &str) -> Result<Json, Refusal> {
         let parts = Parts::of(name);
         names::check(parts.own, true)?;
@@ -103,13 +103,14 @@ impl FlashArray {
         Ok(object)
     }
 
-    /// What a volume is copied from: a volume or a snapshot that is there.
+    /// Returns the source of a clone: an existing volume or snapshot.
     fn source(&self, source: &Json) -> Result<Json, Refusal> {
         let (name, id) = (text(source, "name"), text(source, "id"));
-        let there = self.volumes.get(name).or_else(|| self.snapshots.get(name));
-        let there = there.or_else(|| self.volumes.by_id(id)).or_else(|| self.snapshots.by_id(id));
-        let there = there.filter(|object| !is_destroyed(object)).cloned();
-        there.ok_or_else(|| Refusal::of(name, "No such volume or snapshot."))
+        let existing = self.volumes.get(name).or_else(|| self.snapshots.get(name));
+        let existing =
+            existing.or_else(|| self.volumes.by_id(id)).or_else(|| self.snapshots.by_id(id));
+        let existing = existing.filter(|object| !is_destroyed(object)).cloned();
+        existing.ok_or_else(|| Refusal::of(name, "No such volume or snapshot."))
     }
 
     pub(super) fn change_volumes(&mut self, request: &Request, now: u64) -> Outcome {
@@ -167,7 +168,7 @@ impl FlashArray {
         Ok(json!({ "items": items }))
     }
 
-    /// Puts a volume that has changed in its place. What belongs to it goes by its new name.
+    /// Replaces a changed volume, and renames the objects that belong to it.
     pub(super) fn put_volume(&mut self, old: &Json, new: &Json) {
         if id(&old["volume_group"]) != id(&new["volume_group"]) {
             self.count_in_group(old, -1);
@@ -198,7 +199,7 @@ impl FlashArray {
         Ok(json!({}))
     }
 
-    /// Destroys the volumes of a container with it, or takes them back, and what belongs to them.
+    /// Destroys or recovers the volumes of a container together with it, and the objects that belong to them.
     pub(super) fn destroy_volumes_of(&mut self, field: &str, container: &str, due: Option<u64>) {
         let volumes: Vec<String> =
             self.volumes.of(field, container).map(|volume| id(volume).to_owned()).collect();
@@ -217,7 +218,7 @@ impl FlashArray {
         }
     }
 
-    /// What belongs to a volume ends with it.
+    /// Removes the objects that belong to a volume.
     pub(super) fn forget_volume(&mut self, volume: &Json) {
         self.leave_all(volume);
         self.count_in_group(volume, -1);
@@ -229,7 +230,7 @@ impl FlashArray {
         super::count(&mut self.volume_groups, &volume["volume_group"], "volume_count", by);
     }
 
-    /// Says how much is written to a volume, which no request does.
+    /// Sets the number of bytes written to a volume, which no request can do.
     pub(in crate::simulator) fn fill(&mut self, name: &str, bytes: u64) -> bool {
         self.volumes.change(name, |volume| {
             volume[USED] = bytes.into();
@@ -239,7 +240,7 @@ impl FlashArray {
     }
 }
 
-/// Reads a size, if there is one.
+/// Parses a size, if present.
 fn size(name: &str, body: &Json) -> Result<Option<u64>, Refusal> {
     let Some(given) = body.get("provisioned") else {
         return Ok(None);
@@ -249,7 +250,7 @@ fn size(name: &str, body: &Json) -> Result<Option<u64>, Refusal> {
     size.map(Some).ok_or_else(|| Refusal::of(name, "Invalid size."))
 }
 
-/// Writes down what follows from other fields: priority and space.
+/// Updates the fields that depend on others: priority and space.
 fn measure(volume: &mut Json) {
     let adjustment = &volume["priority_adjustment"];
     let value = adjustment["priority_adjustment_value"].as_i64().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What an array says of itself: who it is, how full, how busy.
+//! Resources about the array itself: identity, capacity, performance.
 
 use serde_json::{Value as Json, json};
 
@@ -17,7 +17,7 @@ fn check_protocol(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// The performance of something on which no client works.
+/// Returns the performance of an object that no client uses.
 fn idle(of: &Json, now: u64) -> Json {
     json!({
         "name": of["name"], "id": of["id"], "time": now, "bytes_per_op": 0.0,
@@ -34,7 +34,7 @@ impl FlashBlade {
         Ok(idle(&self.location(), now))
     }
 
-    /// How busy each file system is that is asked for; all when none is.
+    /// Returns the performance of the requested file systems, or of all.
     pub(super) fn performances(&self, request: &Request, now: u64) -> Result<Page, Refusal> {
         check_protocol(request)?;
         let only_total = request.flag("total_only")? == Some(true);
@@ -44,7 +44,7 @@ impl FlashBlade {
         }
         let items: Vec<Json> = items.into_iter().map(|system| idle(system, now)).collect();
         let count = Some(items.len());
-        // Nothing moves here, so the sum of all is the same as one.
+        // There is no load, so the sum equals a single value.
         let mut total = items.first().filter(|_| only_total).cloned();
         if let Some(fields) = total.as_mut().and_then(Json::as_object_mut) {
             fields.retain(|field, _| !["name", "id"].contains(&field.as_str()));
@@ -53,7 +53,7 @@ impl FlashBlade {
         Ok(Page { items, more: false, token: None, count, total })
     }
 
-    /// A reference to the array itself.
+    /// Returns a reference to the array.
     pub(super) fn location(&self) -> Json {
         json!({"name": self.settings.name, "id": names::id(self.settings.number, 0)})
     }

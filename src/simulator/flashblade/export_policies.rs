@@ -1,6 +1,6 @@
-//! NFS export policies: who may mount what is exported by them.
+//! NFS export policies: the clients that may mount exports.
 //!
-//! A policy holds its rules; `export_rules` shows each by itself.
+//! A policy contains its rules; `export_rules` serves each rule separately.
 
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
@@ -77,7 +77,7 @@ impl FlashBlade {
         Ok(json!({}))
     }
 
-    /// Puts a policy that is new or has changed in its place, and its rules in theirs. Returns it.
+    /// Inserts or replaces a policy and its rules. Returns the policy.
     pub(super) fn put_export_policy(&mut self, mut policy: Json) -> Json {
         let about = reference(&policy);
         let mut rules = policy["rules"].as_array().cloned().unwrap_or_default();
@@ -102,7 +102,7 @@ impl FlashBlade {
         policy["version"] = version.clone().into();
         self.export_rules.remove_of("policy", id(&policy));
         for (index, mut rule) in rules.into_iter().enumerate() {
-            // By policy and index, as they are listed.
+            // By policy and index, which is the order of lists.
             rule[KEY] = format!("{} {index:08}", text(&policy, "name").to_lowercase()).into();
             rule["policy_version"] = version.clone().into();
             self.export_rules.insert(rule);
@@ -112,12 +112,12 @@ impl FlashBlade {
     }
 }
 
-/// The number in the name of a rule, `policy.1`, which it keeps.
+/// Returns the number in a rule's name, `policy.1`, which never changes.
 fn number(rule: &Json) -> Option<u64> {
     text(rule, "name").rsplit_once('.')?.1.parse().ok()
 }
 
-/// Reads the rules that the body of a policy has, if it has any.
+/// Parses the rules in the body of a policy, if it has any.
 fn rules(policy: &Json, given: &Json) -> Result<Option<Vec<Json>>, Refusal> {
     if given.is_null() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The rules of NFS export policies, one by one. Their order is the policy's: addresses, others, everybody.
+//! The rules of NFS export policies as separate objects. The policy orders them: addresses, other clients, all clients.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -54,7 +54,7 @@ impl FlashBlade {
         let rules = self.export_rules.required(request)?;
         check_versions(request, rules.iter().map(|rule| text(rule, "policy_version")))?;
         let ids: Vec<String> = rules.iter().map(|rule| id(rule).to_owned()).collect();
-        // All or nothing: on copies first.
+        // All or nothing: changes copies first.
         let mut policies: BTreeMap<&str, Json> = BTreeMap::new();
         for rule in &rules {
             let policy = id(&rule["policy"]);
@@ -100,7 +100,7 @@ impl FlashBlade {
         Ok(json!({}))
     }
 
-    /// Where a request wants a rule to stand among the others, if it says so.
+    /// Returns the position that a request wants for a rule, if it has one.
     fn asked_place(
         &self,
         rules: &[Json],
@@ -134,7 +134,7 @@ impl FlashBlade {
     }
 }
 
-/// Reads a new rule of a policy.
+/// Parses a new rule of a policy.
 pub(super) fn read(policy: &str, body: &Json) -> Result<Json, Refusal> {
     let mut rule = json!({
         "access": "root-squash", "atime": true, "client": "*", "fileid_32bit": false, "permission": "ro",
@@ -154,13 +154,13 @@ fn set(policy: &str, rule: &mut Json, body: &Json) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Where a rule stands when nobody says: last of its group.
+/// Returns the default position of a rule: the last one of its group.
 pub(super) fn place(rules: &[Json], rule: &Json) -> usize {
     let own = rank(text(rule, "client"));
     rules.iter().position(|other| rank(text(other, "client")) > own).unwrap_or(rules.len())
 }
 
-/// The group of a client: an address or network, something else, everybody.
+/// Returns the group of a client: an address or network, another client, or all clients.
 fn rank(client: &str) -> u8 {
     let address = client.split_once('/').map_or(client, |(address, _)| address);
     match address.parse::<IpAddr>() {

@@ -1,4 +1,4 @@
-//! Exports: under which name, by which protocol and on which server clients find a file system.
+//! Exports: the name, protocol and server under which clients find a file system.
 
 use serde_json::{Value as Json, json};
 
@@ -14,7 +14,7 @@ const FIELDS: &[Field] = &[
     ("server", Takes::Handler),
     ("share_policy", Takes::Handler),
 ];
-/// The two policies that exports by SMB have when nobody says otherwise. There are no others here.
+/// The two default policies of SMB exports. No others are simulated.
 const SMB_CLIENTS: &str = "_smb_client_allow_everyone";
 const SMB_SHARE: &str = "_smb_share_allow_everyone";
 
@@ -77,7 +77,7 @@ impl FlashBlade {
         Ok(json!({}))
     }
 
-    /// Sets the fields of a body on an export, and the name that follows from them.
+    /// Sets the fields of a body on an export, and the derived name.
     fn set_export(&self, object: &mut Json, body: &Json) -> Result<(), Refusal> {
         fields::set(object, body, &[FIELDS])?;
         if let Some(server) = body.get("server") {
@@ -97,36 +97,36 @@ impl FlashBlade {
         Ok(())
     }
 
-    /// Sets the policy of an export, and the protocol that it is for.
-    fn put_policy(&self, object: &mut Json, asked: &Json) -> Result<(), Refusal> {
-        if text(asked, "name") == SMB_CLIENTS {
+    /// Sets the policy and the protocol of an export.
+    fn put_policy(&self, object: &mut Json, requested: &Json) -> Result<(), Refusal> {
+        if text(requested, "name") == SMB_CLIENTS {
             object["policy_type"] = "SMB".into();
             object["policy"] = json!({ "name": SMB_CLIENTS });
             object["share_policy"] = json!({ "name": SMB_SHARE });
             return Ok(());
         }
-        let policy = self.policy_of(&json!({ "export_policy": asked }))?.unwrap_or_default();
+        let policy = self.policy_of(&json!({ "export_policy": requested }))?.unwrap_or_default();
         if object["policy_type"] == "SMB" {
-            return Err(Refusal::missing(text(asked, "name"), "SMB client policy"));
+            return Err(Refusal::missing(text(requested, "name"), "SMB client policy"));
         }
         object["policy_type"] = "NFS".into();
         object["policy"] = reference(&policy);
         Ok(())
     }
 
-    fn server(&self, asked: &Json) -> Result<Json, Refusal> {
-        let (name, id) = (text(asked, "name"), text(asked, "id"));
+    fn server(&self, requested: &Json) -> Result<Json, Refusal> {
+        let (name, id) = (text(requested, "name"), text(requested, "id"));
         let server = self.servers.get(name).or_else(|| self.servers.by_id(id));
         server.map(reference).ok_or_else(|| Refusal::missing(name, "Server"))
     }
 
-    /// The export of a file system by its name, on the default server.
+    /// Returns the export under a file system's own name on the default server.
     pub(super) fn own_export(&self, name: &str, system: &str, policy_type: &str) -> Option<&Json> {
         let export = self.exports.get(&format!("{DEFAULT_SERVER}::{policy_type}::{name}"))?;
         (id(&export["member"]) == system).then_some(export)
     }
 
-    /// Refuses a file system that cannot be exported by its name, since another one is.
+    /// Refuses to export a file system under its own name if another export has that name.
     pub(super) fn check_exports(
         &self,
         system: &Json,
@@ -142,7 +142,7 @@ impl FlashBlade {
         Ok(())
     }
 
-    /// Exports a file system by its name on the default server, by a policy or by the rules of its own.
+    /// Exports a file system under its own name on the default server, with a policy or with its own rules.
     pub(super) fn export(&mut self, system: &Json, policy: Option<&Json>) {
         if policy.is_none() && system["nfs"]["rules"] == "" {
             return;
@@ -173,7 +173,7 @@ impl FlashBlade {
         object
     }
 
-    /// Exports a file system as the `nfs` of a request that has changed it says.
+    /// Updates the export of a file system after a change of its `nfs`.
     pub(super) fn export_again(&mut self, system: &Json, nfs: &Json, policy: Option<&Json>) {
         let own = self
             .own_export(text(system, "name"), id(system), "NFS")
@@ -188,7 +188,7 @@ impl FlashBlade {
         self.settle(id(system));
     }
 
-    /// The export by a file system's name goes by its new one; all exports refer to that.
+    /// Renames the export under a file system's own name, and updates the references of all its exports.
     pub(super) fn rename_exports(&mut self, old: &Json, new: &Json) {
         self.exports.change_of("member", id(new), |export| {
             export["member"]["name"] = new["name"].clone();
@@ -200,7 +200,7 @@ impl FlashBlade {
         });
     }
 
-    /// Writes down which exports of a file system are in effect, and what the file system says of them.
+    /// Updates which exports of a file system are enabled, and the file system's fields about them.
     pub(super) fn settle(&mut self, system: &str) {
         let Some(served) = self.file_systems.by_id(system) else { return };
         let policies = &self.export_policies;
@@ -221,7 +221,7 @@ impl FlashBlade {
     }
 }
 
-/// The name of an export: server, protocol, export name.
+/// Returns the name of an export: server, protocol, export name.
 fn name_of(export: &Json) -> String {
     let server = text(&export["server"], "name");
     format!("{server}::{}::{}", text(export, "policy_type"), text(export, "export_name"))

@@ -1,4 +1,4 @@
-//! File systems: made, changed, destroyed, recovered, eradicated.
+//! File systems: create, change, destroy, recover, eradicate.
 
 use serde_json::{Value as Json, json};
 
@@ -11,7 +11,7 @@ use crate::simulator::shelf::{
     Sums, USED, bytes, id, is_destroyed, reference, set_destroyed, shown, text,
 };
 
-/// Fields of requests that make or change one.
+/// Fields of requests that create or change a file system.
 const FIELDS: &[Field] = &[
     ("default_group_quota", BYTES),
     ("default_user_quota", BYTES),
@@ -46,7 +46,7 @@ const SMB: &[Field] = &[
     ("share_policy", Takes::Handler),
 ];
 const ERADICATION_MODES: &[&str] = &["permission-based", "retention-based"];
-/// Fields that refer to what this array has none of, and what messages call that.
+/// Fields that refer to objects which are not simulated, with the objects' name in messages.
 const NONE_OF: [(&str, &str); 4] = [
     ("node_group", "Node group"),
     ("qos_policy", "QoS policy"),
@@ -63,7 +63,7 @@ impl FlashBlade {
         if let (Some(source), Some(true)) = (source, request.flag("overwrite")?) {
             return self.restore(&name, source, request, now);
         }
-        // A destroyed one keeps its name until it is eradicated.
+        // A destroyed file system keeps its name until it is eradicated.
         self.file_systems.free(&name)?;
         if self.file_systems.len() >= self.settings.limit {
             return Err(Refusal::of(&name, "File system limit reached."));
@@ -106,7 +106,7 @@ impl FlashBlade {
         Ok(json!({"items": [shown(self.file_systems.live(&name)?, now)]}))
     }
 
-    /// Sets what a new file system takes over from the snapshot that it is made from.
+    /// Sets the fields that a clone takes from its snapshot.
     fn copy(&self, object: &mut Json, source: &str, request: &Request) -> Result<(), Refusal> {
         let snapshot = self.snapshots.live(source)?;
         if request.flag("include_snapshot")? != Some(true) {
@@ -121,7 +121,7 @@ impl FlashBlade {
         Ok(())
     }
 
-    /// Puts the newest snapshot back in place.
+    /// Restores the newest snapshot.
     fn restore(&mut self, name: &str, source: &str, request: &Request, now: u64) -> Outcome {
         let object = self.file_systems.live(name)?;
         if request.flag("discard_non_snapshotted_data")? != Some(true) {
@@ -180,7 +180,7 @@ impl FlashBlade {
         Ok(json!({}))
     }
 
-    /// What belongs to a file system goes by its new name.
+    /// Renames the objects that belong to a file system.
     fn follow(&mut self, old: &Json, new: &Json) {
         if old["name"] == new["name"] {
             return;
@@ -197,7 +197,7 @@ impl FlashBlade {
         }
     }
 
-    /// What belongs to a file system ends with it.
+    /// Removes the objects that belong to a file system.
     pub(super) fn forget(&mut self, system: &Json) {
         for (shelf, field) in [
             (&mut self.snapshots, "owner"),
@@ -210,7 +210,7 @@ impl FlashBlade {
         }
     }
 
-    /// Says how much is written to a file system, which no request does.
+    /// Sets the number of bytes written to a file system, which no request can do.
     pub(in crate::simulator) fn fill(&mut self, name: &str, bytes: u64) -> bool {
         self.file_systems.change(name, |object| {
             object[USED] = bytes.into();
@@ -220,7 +220,7 @@ impl FlashBlade {
     }
 }
 
-/// Sets the fields of a body, but for those that handlers see to.
+/// Sets the fields of a body, except those that handlers process.
 fn set(object: &mut Json, body: &Json, more: &[Field]) -> Result<(), Refusal> {
     fields::set(object, body, &[FIELDS, more])?;
     for (field, what) in NONE_OF {
@@ -231,13 +231,13 @@ fn set(object: &mut Json, body: &Json, more: &[Field]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a hard limit is less than what is used.
+/// Returns whether a hard limit is below the used size.
 fn is_over(object: &Json) -> bool {
     let bytes = |field: &str| object[field].as_u64().unwrap_or_default();
     object["hard_limit_enabled"] == true && bytes("provisioned") < bytes(USED)
 }
 
-/// Writes down how much space it takes.
+/// Updates its space.
 fn measure(object: &mut Json) {
     let bytes = |field: &str| object[field].as_u64().unwrap_or_default();
     let (used, provisioned) = (bytes(USED), bytes("provisioned"));
@@ -248,7 +248,7 @@ fn measure(object: &mut Json) {
     });
 }
 
-/// The space of a whole array.
+/// Returns the space of the array.
 pub(super) fn space_of(sums: Sums) -> Json {
     let Sums { live, destroyed } = sums;
     let used = bytes(live.used + destroyed.used);

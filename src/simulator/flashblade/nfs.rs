@@ -1,6 +1,6 @@
-//! How a file system itself says that it is exported: `nfs.rules`, `nfs.export_policy`, `default_exports`.
+//! The NFS export settings in a file system: `nfs.rules`, `nfs.export_policy`, `default_exports`.
 //!
-//! All of it stands for the one export of its name on the default server, which `exports` keeps.
+//! They all refer to the one export under its own name on the default server, which `exports` stores.
 
 use serde_json::Value as Json;
 
@@ -9,7 +9,7 @@ use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::rest::{Refusal, Request};
 use crate::simulator::shelf::text;
 
-/// What the array exports when nobody says otherwise.
+/// The array's default exports.
 pub(super) const EVERYBODY: &str = "*(rw,no_root_squash)";
 
 const FIELDS: &[Field] = &[
@@ -22,7 +22,7 @@ const FIELDS: &[Field] = &[
     ("v4_1_enabled", Takes::Boolean),
 ];
 
-/// Fields that say what becomes of the rules, and are no part of a file system.
+/// Fields that change the rules and are not stored in a file system.
 const EDITS: [&str; 3] = ["add_rules", "after", "remove_rules"];
 
 /// The exports that a new file system gets.
@@ -32,31 +32,34 @@ pub(super) struct DefaultExports {
     pub(super) smb: bool,
 }
 
-/// Reads which exports a new file system gets: those of the parameter, and those that its body asks for.
+/// Parses the exports that a new file system gets: those of the parameter, and those in its body.
 pub(super) fn default_exports(request: &Request) -> Result<DefaultExports, Refusal> {
-    // An empty parameter is not the same as none.
-    let asked = request.query.get("default_exports").map_or("nfs,smb", String::as_str);
-    let asked: Vec<&str> = asked.split(',').filter(|kind| !kind.is_empty()).collect();
-    if let Some(other) = asked.iter().find(|kind| !["nfs", "smb"].contains(kind)) {
+    // An empty parameter differs from a missing one.
+    let requested = request.query.get("default_exports").map_or("nfs,smb", String::as_str);
+    let requested: Vec<&str> = requested.split(',').filter(|kind| !kind.is_empty()).collect();
+    if let Some(other) = requested.iter().find(|kind| !["nfs", "smb"].contains(kind)) {
         return Err(Refusal::of(*other, "Invalid value of parameter 'default_exports'."));
     }
     let smb = &request.body["smb"];
     let by_smb = smb.get("client_policy").is_some() || smb.get("share_policy").is_some();
-    Ok(DefaultExports { nfs: asked.contains(&"nfs"), smb: by_smb || asked.contains(&"smb") })
+    Ok(DefaultExports {
+        nfs: requested.contains(&"nfs"),
+        smb: by_smb || requested.contains(&"smb"),
+    })
 }
 
 impl FlashBlade {
-    /// Returns the export policy that the `nfs` of a body names.
+    /// Returns the export policy in the `nfs` of a body.
     pub(super) fn policy_of(&self, nfs: &Json) -> Result<Option<Json>, Refusal> {
-        let Some(asked) = nfs.get("export_policy") else {
+        let Some(requested) = nfs.get("export_policy") else {
             return Ok(None);
         };
-        let (name, id) = (text(asked, "name"), text(asked, "id"));
+        let (name, id) = (text(requested, "name"), text(requested, "id"));
         let found = self.export_policies.get(name).or_else(|| self.export_policies.by_id(id));
         found.cloned().map(Some).ok_or_else(|| Refusal::missing(name, "NFS export policy"))
     }
 
-    /// Sets the `nfs` of a body on a file system, and returns the export policy that it names.
+    /// Sets the `nfs` of a body on a file system, and returns the export policy in it.
     pub(super) fn set_nfs(&self, object: &mut Json, body: &Json) -> Result<Option<Json>, Refusal> {
         let name = text(object, "name").to_owned();
         let policy = self.policy_of(body)?;
@@ -81,7 +84,7 @@ impl FlashBlade {
         Ok(policy)
     }
 
-    /// Writes down, on a file system, how it is exported by its name on the default server.
+    /// Updates a file system's fields about the export under its own name.
     pub(super) fn mirror(&mut self, system: &str) {
         let Some(name) = self.file_systems.by_id(system).map(|s| text(s, "name").to_owned()) else {
             return;
@@ -104,7 +107,7 @@ impl FlashBlade {
     }
 }
 
-/// The rules after those of a body have been taken away and added, in that order.
+/// Returns the rules after removing and adding those of a body, in that order.
 fn edited(rules: &str, body: &Json) -> String {
     let words = |field: &str| text(body, field).split_whitespace().collect::<Vec<_>>();
     let mut rules: Vec<&str> = rules.split_whitespace().collect();
@@ -119,7 +122,7 @@ fn edited(rules: &str, body: &Json) -> String {
     rules.join(" ")
 }
 
-/// Where some rules stand, one after the other, among others.
+/// Returns the position of a sequence of rules among others.
 fn find(rules: &[&str], wanted: &[&str], from: usize) -> Option<usize> {
     if wanted.is_empty() {
         return None;
@@ -128,13 +131,13 @@ fn find(rules: &[&str], wanted: &[&str], from: usize) -> Option<usize> {
     found.map(|at| at + from)
 }
 
-/// Whether something looks like `client(options)`.
+/// Returns whether a text has the format `client(options)`.
 fn is_rule(rule: &str) -> bool {
     rule.split_once('(')
         .is_none_or(|(client, options)| !client.is_empty() && options.ends_with(')'))
 }
 
-/// Whether a file system has one of the protocols of an export enabled.
+/// Returns whether a file system has one of the protocols of an export enabled.
 pub(super) fn is_served(system: &Json, policy_type: &str) -> bool {
     match policy_type {
         "NFS" => system["nfs"]["v3_enabled"] == true || system["nfs"]["v4_1_enabled"] == true,

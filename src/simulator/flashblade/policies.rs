@@ -1,6 +1,6 @@
-//! Snapshot policies: how often file systems are snapshotted, and which.
+//! Snapshot policies: schedules, and the file systems that follow them.
 //!
-//! They are kept, not followed: nothing here takes a snapshot by itself.
+//! Policies are stored but not executed: the simulator takes no snapshots by itself.
 
 use serde_json::{Value as Json, json};
 
@@ -120,7 +120,7 @@ impl FlashBlade {
         Ok(json!({}))
     }
 
-    /// Each policy that a request means, with each file system.
+    /// Returns the pairs of policies and file systems of a request.
     fn pairs(&self, request: &Request) -> Result<Vec<(Json, Json)>, Refusal> {
         let policies = self.policies.meant_required(request, POLICIES.0, POLICIES.1)?;
         let members = self.file_systems.meant_required(request, MEMBERS.0, MEMBERS.1)?;
@@ -132,7 +132,7 @@ impl FlashBlade {
     }
 }
 
-/// Parameters of names, and of ids.
+/// Parameters for names and for ids.
 const POLICIES: (&str, &str) = ("policy_names", "policy_ids");
 const MEMBERS: (&str, &str) = ("member_names", "member_ids");
 
@@ -140,7 +140,7 @@ fn key(policy: &Json, member: &Json) -> String {
     format!("{} {}", id(policy), id(member))
 }
 
-/// Reads rules; none are no rules.
+/// Parses rules. A missing list means no rules.
 fn rules(policy: &str, given: &Json) -> Result<Vec<Json>, Refusal> {
     if given.is_null() {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Quotas of users and groups on a file system: the same for both, under two names.
+//! Quotas of users and groups on a file system: the same resource under two names.
 
 use std::collections::HashSet;
 
@@ -9,15 +9,15 @@ use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::rest::{Outcome, Refusal, Request};
 use crate::simulator::shelf::{KEY, Scope, Shelf, id, reference, shown, text};
 
-/// Whose quotas.
+/// The subject of a quota.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Whose {
     /// Field of a quota.
     field: &'static str,
-    /// Parameters of requests: numbers, names.
+    /// Parameters of requests: numbers and names.
     numbers: &'static str,
     names: &'static str,
-    /// Field of a file system with the quota of those who have none of their own.
+    /// Field of a file system with the default quota.
     default: &'static str,
 }
 
@@ -28,7 +28,7 @@ pub(super) const GROUPS: Whose =
 
 const FIELDS: &[Field] = &[("quota", Takes::Number(1, i64::MAX))];
 const FILE_SYSTEMS: (&str, &str) = ("file_system_names", "file_system_ids");
-/// Field that only we see: who it is, by number or name.
+/// Internal field: the user or group, by number or name.
 const WHO: &str = "_who";
 
 impl FlashBlade {
@@ -92,7 +92,7 @@ impl FlashBlade {
         Ok(json!({}))
     }
 
-    /// The quotas that a request means: by their names, or by file systems and users.
+    /// Returns the quotas of a request: by their names, or by file systems and users.
     fn quotas(&self, whose: Whose, request: &Request) -> Result<Vec<Json>, Refusal> {
         let quotas = whose.quotas(self);
         if request.parameter("names").is_some() {
@@ -123,7 +123,7 @@ impl Whose {
         if who.is_empty() { Err(Refusal::lacks(self.numbers)) } else { Ok(who) }
     }
 
-    /// The users or groups that a request means: what we know them by, and what clients see.
+    /// Returns the users or groups of a request: the internal key, and the value for clients.
     fn of(self, request: &Request) -> Result<Vec<Json>, Refusal> {
         let numbers = request.list(self.numbers).into_iter().map(|number| {
             let read: u32 = number.parse().map_err(|_| {
@@ -134,7 +134,7 @@ impl Whose {
         let names = request.list(self.names).into_iter();
         let names = names.map(|name| Ok(json!({WHO: name, "shown": {"name": name}})));
         let mut all: Vec<Json> = numbers.chain(names).collect::<Result<_, Refusal>>()?;
-        // Who is named twice is meant once.
+        // Repeated users count once.
         let mut seen = HashSet::new();
         all.retain(|who| seen.insert(text(who, WHO).to_lowercase()));
         Ok(all)

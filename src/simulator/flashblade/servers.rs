@@ -1,4 +1,4 @@
-//! Servers: where exports are seen. One is there from the beginning.
+//! Servers, on which file systems are exported. One exists initially.
 
 use serde_json::{Value as Json, json};
 
@@ -8,7 +8,7 @@ use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
 use crate::simulator::shelf::{id, shown, text};
 
-/// The server that is there from the beginning, and cannot be deleted.
+/// The initial server, which cannot be deleted.
 pub(super) const DEFAULT_SERVER: &str = "_array_server";
 
 const FIELDS: &[Field] = &[("dns", Takes::Handler)];
@@ -54,7 +54,7 @@ impl FlashBlade {
     }
 }
 
-/// A server without an id.
+/// Returns a server without an id.
 pub(super) fn server(name: &str, now: u64) -> Json {
     json!({"name": name, "created": now, "dns": [], "directory_services": [], "realms": []})
 }

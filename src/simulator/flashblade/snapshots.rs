@@ -11,7 +11,7 @@ use crate::simulator::shelf::{Scope, id, is_destroyed, reference, set_destroyed,
 const FIELDS: &[Field] = &[("destroyed", Takes::Boolean), ("name", Takes::Text)];
 
 impl FlashBlade {
-    /// Narrows a list by names that are of snapshots or of those that own them.
+    /// Narrows a list by names of snapshots or of their file systems.
     pub(super) fn snapshots_scope(&self, request: &Request) -> Result<Scope, Refusal> {
         let mut scope = Scope::new();
         self.file_systems.narrow(&mut scope, "owner", request, ("", "owner_ids"))?;
@@ -23,7 +23,7 @@ impl FlashBlade {
                 (None, None) => return Err(Refusal::missing(name, "Snapshot")),
             }
         }
-        // One field decides for both: of owners, all the names are.
+        // One field decides for both: either all names are file systems, or none is.
         let of_owners = owners.iter().flat_map(|owner| self.snapshots.of("owner", owner));
         names.extend(of_owners.map(|snapshot| text(snapshot, "name").to_owned()));
         if request.parameter("names_or_owner_names").is_some() {
@@ -93,7 +93,7 @@ impl FlashBlade {
             .map(|snapshot| text(snapshot, "name"))
     }
 
-    /// Snapshots of a file system go by its new name.
+    /// Renames the snapshots of a file system.
     pub(super) fn rename_snapshots(&mut self, owner: &Json) {
         self.snapshots.change_of("owner", id(owner), |snapshot| {
             for role in ["owner", "source"] {

@@ -1,4 +1,5 @@
-//! How objects on a shelf change: one or all of a kind, by a request, with what they belong to, in time.
+//! Changes of objects on a shelf: of a single one or all of a kind, by requests and by time, together with the objects
+//! that depend on them.
 
 use std::collections::HashSet;
 
@@ -7,11 +8,11 @@ use serde_json::Value as Json;
 use super::{DUE, Shelf, is_destroyed, key, text};
 use crate::simulator::rest::{Refusal, Request};
 
-/// Field that only we see: the id of what an object belongs to and was destroyed with. It comes back with that.
+/// Internal field: the id of the object with which this one was destroyed and is recovered.
 const ALONG: &str = "_along";
 
 impl Shelf {
-    /// Changes an object, its name included.
+    /// Changes an object, including its name.
     pub(in crate::simulator) fn change(&mut self, name: &str, change: impl FnOnce(&mut Json)) {
         if let Some(mut object) = self.remove(name) {
             change(&mut object);
@@ -19,7 +20,7 @@ impl Shelf {
         }
     }
 
-    /// Changes all objects that have a value in a field.
+    /// Changes all objects with a value in a field.
     pub(in crate::simulator) fn change_of(
         &mut self,
         field: &str,
@@ -32,7 +33,7 @@ impl Shelf {
         }
     }
 
-    /// Destroys what belongs to a destroyed object.
+    /// Destroys the objects that belong to a destroyed object.
     pub(in crate::simulator) fn destroy_of(&mut self, field: &str, id: &str, due: u64) {
         self.change_of(field, id, |object| {
             if !is_destroyed(object) {
@@ -42,7 +43,7 @@ impl Shelf {
         });
     }
 
-    /// Takes back what was destroyed with the object that it belongs to.
+    /// Recovers the objects that were destroyed with the object that they belong to.
     pub(in crate::simulator) fn recover_of(&mut self, field: &str, id: &str) {
         self.change_of(field, id, |object| {
             if object[ALONG] == id {
@@ -51,16 +52,16 @@ impl Shelf {
         });
     }
 
-    /// The array's own timer: what was destroyed for long enough is gone. Returns it.
+    /// Removes the objects whose eradication is due, and returns them.
     pub(in crate::simulator) fn bury(&mut self, now: u64) -> Vec<Json> {
         let due = self.graves.iter().take_while(|(due, _)| *due <= now);
         let due: Vec<String> = due.map(|(_, key)| key.clone()).collect();
         due.iter().filter_map(|key| self.remove(key)).collect()
     }
 
-    /// Tries a change on a copy of each object that a request names, and returns each with its copy.
+    /// Applies a change to a copy of each object in a request, and returns each object with its copy.
     ///
-    /// The change is made when all have gone well, by [`Shelf::replace`]: a request changes all, or nothing.
+    /// When all changes succeed, [`Shelf::replace`] stores them: a request changes all objects, or none.
     pub(in crate::simulator) fn tried(
         &self,
         request: &Request,
@@ -90,13 +91,13 @@ impl Shelf {
         Ok(tried)
     }
 
-    /// Puts the changed copy of an object in its place.
+    /// Replaces an object by its changed copy.
     pub(in crate::simulator) fn replace(&mut self, old: &Json, new: &Json) {
         self.take(&key(old));
         self.insert(new.clone());
     }
 
-    /// Eradicates what a request names: all of it, or nothing. Returns it.
+    /// Eradicates the objects in a request: all of them, or none. Returns them.
     pub(in crate::simulator) fn eradicate(
         &mut self,
         request: &Request,
@@ -114,7 +115,7 @@ impl Shelf {
         Ok(keys.iter().filter_map(|key| self.take(key)).collect())
     }
 
-    /// Deletes what a request names and nothing holds: all of it, or nothing. Returns it.
+    /// Deletes the objects in a request that are not in use: all of them, or none. Returns them.
     pub(in crate::simulator) fn delete(
         &mut self,
         request: &Request,
@@ -127,13 +128,13 @@ impl Shelf {
     }
 }
 
-/// Destroys an object: it stays until `due`, in milliseconds since 1970.
+/// Destroys an object. It remains until `due`, in milliseconds since 1970.
 pub(in crate::simulator) fn destroy(object: &mut Json, due: u64) {
     object["destroyed"] = true.into();
     object[DUE] = due.into();
 }
 
-/// Takes a destroyed object back.
+/// Recovers a destroyed object.
 pub(in crate::simulator) fn recover(object: &mut Json) {
     object["destroyed"] = false.into();
     if let Some(fields) = object.as_object_mut() {
@@ -141,7 +142,7 @@ pub(in crate::simulator) fn recover(object: &mut Json) {
     }
 }
 
-/// Destroys an object or takes it back, as the body of a request says.
+/// Destroys or recovers an object as the body of a request requires.
 pub(in crate::simulator) fn set_destroyed(object: &mut Json, body: &Json, due: u64) {
     match body["destroyed"].as_bool() {
         Some(true) => destroy(object, due),

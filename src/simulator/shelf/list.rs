@@ -1,6 +1,6 @@
-//! Lists of the objects on a shelf: filter, sort, pages.
+//! Lists of objects on a shelf: filters, sorting, pages.
 //!
-//! A page costs what it holds, however many objects there are: the token is the last key given out.
+//! The cost of a page depends only on its size: the continuation token is the last key of the page before.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -18,39 +18,38 @@ use crate::simulator::rest::{Refusal, Request};
 pub(in crate::simulator) struct Page {
     /// The objects.
     pub(in crate::simulator) items: Vec<Json>,
-    /// Whether there are more.
+    /// Whether there are more objects.
     pub(in crate::simulator) more: bool,
-    /// What to ask with for the next page. Sorted lists have none: they are paged by offset.
+    /// Continuation token of the next page. Sorted lists have none: clients page by offset.
     pub(in crate::simulator) token: Option<String>,
-    /// All objects after the filter, when that was asked for or costs nothing.
+    /// Number of all objects that match the filter, when it was requested or costs nothing.
     pub(in crate::simulator) count: Option<usize>,
-    /// What all objects after the filter add up to, when nothing else was asked for.
+    /// Totals of all objects that match the filter, when only totals were requested.
     pub(in crate::simulator) total: Option<Json>,
 }
 
-/// When a list has a count of all objects after the filter.
+/// When a list contains a count of all matching objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::simulator) enum Counts {
-    /// In every answer, as a FlashBlade's.
+    /// In every response, as on a FlashBlade.
     Always,
-    /// When it is asked for, as a FlashArray's.
+    /// When requested, as on a FlashArray.
     Asked,
 }
 
-/// What narrows a list before its filter: fields of the index, and the values of which an object must have
-/// one in each.
+/// Restricts a list before its filter: indexed fields, each with values of which an object must have one.
 pub(in crate::simulator) type Scope = Vec<(&'static str, Vec<String>)>;
 
 impl Page {
-    /// Returns a page of one object.
+    /// Returns a page with one object.
     pub(in crate::simulator) fn of(object: Json) -> Self {
         Self { items: vec![object], more: false, token: None, count: Some(1), total: None }
     }
 }
 
 impl Shelf {
-    /// Narrows a list to what refers, in a field, to those objects of this shelf that a request means by a
-    /// parameter of names or one of ids, if it means any.
+    /// Restricts a list to objects that refer, in a field, to the objects of this shelf in a request's parameter of
+    /// names or of ids, if the request has one.
     pub(in crate::simulator) fn narrow(
         &self,
         scope: &mut Scope,
@@ -66,7 +65,7 @@ impl Shelf {
         Ok(())
     }
 
-    /// Lists what a request asks for. `pages` is the largest page that the array gives out.
+    /// Lists the objects of a request. `pages` is the array's largest page.
     pub(in crate::simulator) fn list(
         &self,
         request: &Request,
@@ -99,7 +98,7 @@ impl Shelf {
             return Ok(cut(&items, offset, asked.unwrap_or(usize::MAX), now));
         }
         let limit = asked.unwrap_or(pages).min(pages);
-        // A filter that pins an indexed field is a scope, too.
+        // A filter on an indexed field restricts the list too.
         let pinned = filter.as_ref().and_then(|filter| filter.pinned(self.fields));
         let pinned: Scope =
             pinned.map(|(field, text)| (field, vec![text.to_owned()])).into_iter().collect();
@@ -132,12 +131,12 @@ impl Shelf {
             (false, true) => Some(candidates("").filter(|(_, object)| wanted(object)).count()),
             (false, false) => None,
         };
-        // Opaque: clients must not look into it.
+        // Opaque to clients.
         let token = last.filter(|_| more).map(|key| names::hex(key.as_bytes()));
         Ok(Page { items, more, token, count, total: None })
     }
 
-    /// The objects after a key that have one of the values in the first field of a scope.
+    /// Returns the objects after a key with one of the values in the first field of a scope.
     fn candidates<'s>(
         &'s self,
         scope: &Scope,
@@ -159,14 +158,14 @@ impl Shelf {
     }
 }
 
-/// A page without objects, with what they add up to.
+/// Returns a page with totals and without objects.
 fn summed<'o>(objects: impl Iterator<Item = &'o Json>) -> Page {
     let objects: Vec<&Json> = objects.collect();
     let (count, total) = (Some(objects.len()), Some(total(&objects)));
     Page { items: Vec::new(), more: false, token: None, count, total }
 }
 
-/// The part of a list that begins somewhere and has a length, all of it being known.
+/// Returns a part of a complete list, by offset and length.
 fn cut(items: &[&Json], offset: usize, limit: usize, now: u64) -> Page {
     let part: Vec<Json> =
         items.iter().skip(offset).take(limit).map(|object| shown(object, now)).collect();
@@ -193,7 +192,7 @@ fn sort(items: &mut [&Json], request: &Request) {
     }
 }
 
-/// Reads the key back from a token.
+/// Parses the key in a token.
 fn untoken(token: &str) -> Result<String, Refusal> {
     let bytes: Option<Vec<u8>> = (0..token.len())
         .step_by(2)

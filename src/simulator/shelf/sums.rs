@@ -1,24 +1,24 @@
-//! What an array adds up over its objects, as they come, change and go.
+//! Running totals over an array's objects.
 
 use serde_json::Value as Json;
 
 use super::{USED, is_destroyed};
 
-/// What an array adds up over all objects, in bytes.
+/// Totals over all objects of an array, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::simulator) struct Sums {
-    /// Of what is there.
+    /// Existing objects.
     pub(in crate::simulator) live: Sum,
-    /// Of what has been destroyed.
+    /// Destroyed objects.
     pub(in crate::simulator) destroyed: Sum,
 }
 
-/// Bytes of some objects. More than 64 bits: nobody limits what is provisioned.
+/// Bytes of some objects. Wider than 64 bits, because the provisioned size is unlimited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::simulator) struct Sum {
     /// Their sizes.
     pub(in crate::simulator) provisioned: u128,
-    /// What is written to them.
+    /// Bytes written to them.
     pub(in crate::simulator) used: u128,
 }
 
@@ -30,13 +30,13 @@ impl Sums {
         sum.provisioned = with(sum.provisioned, bytes("provisioned"));
     }
 
-    /// Returns the sizes of all, destroyed or not.
+    /// Returns the sizes of all objects, destroyed or not.
     pub(in crate::simulator) fn provisioned(&self) -> u64 {
         bytes(self.live.provisioned + self.destroyed.provisioned)
     }
 }
 
-/// Returns what objects add up to in the fields that are amounts; of ratios, their mean.
+/// Returns the totals of objects: sums of amounts, and means of ratios.
 pub(super) fn total(objects: &[&Json]) -> Json {
     let mut sums = serde_json::Map::new();
     if objects.iter().any(|object| object.get("provisioned").is_some()) {
@@ -62,7 +62,7 @@ pub(super) fn total(objects: &[&Json]) -> Json {
     Json::Object(sums)
 }
 
-/// A sum as arrays write it: a 64-bit number with a sign.
+/// Formats a sum as arrays do: a signed 64-bit number.
 pub(in crate::simulator) fn bytes(sum: u128) -> u64 {
     u64::try_from(sum).unwrap_or(u64::MAX).min(i64::MAX.unsigned_abs())
 }

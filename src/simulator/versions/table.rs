@@ -1,4 +1,4 @@
-//! Which REST version brought what, as the vendor's SDK has it in its models and calls.
+//! The REST version that introduced each feature, according to the vendor's SDK.
 
 use super::{Position, Since};
 

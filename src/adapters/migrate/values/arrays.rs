@@ -1,4 +1,4 @@
-//! The arrays of the old file.
+//! Reads the arrays of the old file.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::compiler::yaml::Node;
 use crate::contract::is_address;
 use crate::contract::storage::ArrayType;
 
-/// First parts of labels by which the old drivers told which nodes reach an array.
+/// Prefixes of labels with which the old drivers marked the nodes that reach an array.
 const TOPOLOGY: [&str; 2] = ["topology.purestorage.com/", "topology.portworx.io/"];
 
 impl Reader<'_> {
@@ -79,7 +79,7 @@ impl Reader<'_> {
                 "NFSEndPoint" | "NfsEndPoint" if !blade => self.found.push(lost(entry, &at,
                     "made file systems on a FlashArray; here they are on FlashBlades alone",
                     "its volumes stay; keep the old driver for them, or copy their files to claims of `pure-file`")),
-                // What PSO 5 called it.
+                // The name in PSO 5.
                 "NfsEndPoint" => {}
                 "Realm" => self.found.push(lost(entry, &at,
                     "kept volumes in a realm or pod of their own; here they are at the array's top",
@@ -112,7 +112,7 @@ impl Reader<'_> {
         Some(OldArray { name, kind, management, data, data_addresses, labels, topology, token })
     }
 
-    /// The address that nodes mount from; left out, it is read from the array.
+    /// Returns the address that nodes mount from. When left out, the provisioner reads it from the array.
     fn data(&mut self, item: &Node, path: &str) -> (Option<String>, Vec<String>) {
         let entry = item.entry("NFSEndPoint").or_else(|| item.entry("NfsEndPoint"));
         let node = entry.map(|entry| &entry.value);
@@ -162,7 +162,7 @@ impl Reader<'_> {
         (Some(first), words)
     }
 
-    /// A word that must be there. What stands there is not told: it may be the token.
+    /// Returns a required word. The diagnostic does not contain the value, which may be the token.
     fn word(&mut self, item: &Node, keys: &[&str], path: &str) -> Option<String> {
         let node = keys.iter().find_map(|key| item.get(key));
         let text = node.and_then(Node::text).filter(|text| !text.trim().is_empty());

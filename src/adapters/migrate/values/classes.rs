@@ -1,4 +1,4 @@
-//! What the old file says of new volumes, as the two classes.
+//! Converts the old file's defaults for new volumes into the two classes.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -30,7 +30,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The class `pure` of charts before 6.
+    /// Reads the class `pure` of charts before version 6.
     fn class_pure(&mut self, file: &Map<String, Json>, block: &Map<String, Json>, old: &mut Old) {
         let Some(section) = self.root.get("storageclass") else { return };
         let mut files = false;
@@ -121,7 +121,7 @@ impl Reader<'_> {
             (None, Some(text)) => text.split(',').map(|word| word.trim().to_owned()).collect(),
             _ => Vec::new(),
         };
-        let (good, bad) = options(words.into_iter().filter(|word| !word.is_empty()), false);
+        let (allowed, bad) = options(words.into_iter().filter(|word| !word.is_empty()), false);
         for option in bad {
             let is_it = |item: &&Node| item.text() == Some(option.as_str());
             let node =
@@ -135,8 +135,8 @@ impl Reader<'_> {
                 "see whether volumes need it: `pso-gen explain Storage.classes`",
             );
         }
-        if !good.is_empty() {
-            block.insert("mountOptions".to_owned(), json!(good));
+        if !allowed.is_empty() {
+            block.insert("mountOptions".to_owned(), json!(allowed));
         }
     }
 
@@ -170,7 +170,7 @@ impl Reader<'_> {
     }
 }
 
-/// Options that a class may have, and the others.
+/// Splits mount options into those that a class may have, and the others.
 pub(in crate::adapters::migrate) fn options(
     words: impl IntoIterator<Item = String>,
     is_file: bool,
@@ -180,10 +180,10 @@ pub(in crate::adapters::migrate) fn options(
         .partition(|word| if is_file { is_file_option(word) } else { is_block_option(word) })
 }
 
-/// What has no counterpart: what it did, and what to do instead.
+/// Settings without a counterpart: their purpose, and the alternative.
 type Lost = Vec<(String, &'static str)>;
 
-/// Reads export rules of an array; none are left when everybody may mount, or when they cannot be read.
+/// Parses export rules of an array. Returns no rules when every client may mount, or when they cannot be parsed.
 pub(in crate::adapters::migrate) fn export_rules(text: &str) -> (Vec<Json>, Lost) {
     let Some((rules, left_out)) = rules(text) else {
         let did = "cannot be read; the networks of the nodes alone may mount new file systems";
@@ -209,7 +209,8 @@ pub(in crate::adapters::migrate) fn export_rules(text: &str) -> (Vec<Json>, Lost
     (rules, lost)
 }
 
-/// Reads rules such as `10.0.0.0/8(rw,no_root_squash) @ops(ro)`, and the options that have no counterpart.
+/// Parses rules such as `10.0.0.0/8(rw,no_root_squash) @ops(ro)`, and returns the options without a counterpart
+/// separately.
 fn rules(text: &str) -> Option<(Vec<Json>, Vec<String>)> {
     let (mut rules, mut left_out) = (Vec::new(), Vec::new());
     for word in text.split_whitespace() {
@@ -219,7 +220,7 @@ fn rules(text: &str) -> Option<(Vec<Json>, Vec<String>)> {
             return None;
         }
         let mut rule = json!({"clients": clients});
-        // What an array takes when a rule says nothing.
+        // The array's default.
         let mut squash = Some("root");
         for option in options.split(',').filter(|option| !option.is_empty()) {
             match option {
@@ -227,12 +228,12 @@ fn rules(text: &str) -> Option<(Vec<Json>, Vec<String>)> {
                 "no_root_squash" => squash = None,
                 "root_squash" => squash = Some("root"),
                 "all_squash" => squash = Some("all"),
-                // `sys` is what every mount here uses.
+                // Every mount here uses `sys`.
                 "rw" | "secure" | "insecure" | "atime" | "noatime" | "sec=sys" => {}
                 other
                     if other.bytes().all(|b| b.is_ascii_alphanumeric() || b"=_:".contains(&b)) =>
                 {
-                    // With another way of proving who one is, a rule lets others in.
+                    // With another authentication, a rule admits other clients.
                     if other.starts_with("sec=") {
                         return None;
                     }

@@ -1,5 +1,5 @@
-//! One PersistentVolume of an old driver: what it says of its volume, and what is to be found out or done before that
-//! becomes the volume of another claim.
+//! Reads one PersistentVolume of an old driver, and determines the steps that are necessary before its volume can be
+//! imported for another claim.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeSpec};
 
@@ -10,12 +10,12 @@ use crate::contract::storage::ArrayType;
 
 /// CSI drivers of Pure Service Orchestrator and of Portworx.
 const DRIVERS: [&str; 2] = ["pure-csi", "pxd.portworx.com"];
-/// How the names of the Flex driver begin.
+/// Prefix of the names of the Flex driver.
 const FLEX: &str = "pure/";
-/// What the targets of FlashArrays have in their names, and how the identifiers of their volumes begin.
+/// Part of the target names of FlashArrays, and prefix of the identifiers of their volumes.
 const FLASH_ARRAY: [&str; 2] = ["com.purestorage", "624a937"];
 
-/// What is to be found out or done, and whether nothing can be imported before.
+/// A step that the admin has to take, and whether it is required before the import.
 #[derive(Debug)]
 pub(super) struct Word {
     pub(super) blocks: bool,
@@ -23,48 +23,48 @@ pub(super) struct Word {
     pub(super) fix: String,
 }
 
-/// How the volume was attached.
+/// The driver that attached the volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Driver {
     /// CSI, of PSO or Portworx.
     Csi,
     /// Flex, of PSO 2 to 5.
     Flex,
-    /// Kubernetes' own NFS, to an array of the list.
+    /// Kubernetes' own NFS driver, for an array of the list.
     Nfs,
-    /// Kubernetes' own iSCSI or FC, to a FlashArray.
+    /// Kubernetes' own iSCSI or FC driver, for a FlashArray.
     Blocks,
     /// Kubernetes' own driver for Portworx.
     Portworx,
 }
 
-/// What a PersistentVolume of an old driver says.
+/// The fields of a PersistentVolume of an old driver.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one volume")]
 pub(super) struct Persistent {
     driver: Driver,
     claim: Option<(String, String)>,
     bound: bool,
-    /// Kind of its array, where that is known.
+    /// Kind of its array, if known.
     pub(super) kind: Option<ArrayType>,
-    /// Those of the kind that it is on, as far as that can be told.
+    /// The listed arrays that may hold it.
     arrays: Vec<String>,
-    /// How it may be called on its array, and whether that is written or follows from other names.
+    /// The name on its array, and whether it is stated or derived from other names.
     volume: Option<String>,
     follows: bool,
-    /// Whether it is a file system of a kind of array that has none here.
+    /// Whether it is a file system on a FlashArray, which pso-gen does not support.
     fa_file: bool,
-    /// A folder inside its file system, which is all that it mounts.
+    /// The folder of its file system that it mounts, if it mounts only one.
     folder: Option<String>,
     raw: bool,
-    /// Mounted with NFS 3.
+    /// Whether it is mounted with NFS 3.
     pub(super) nfs3: bool,
     /// Its class.
     pub(super) class: Option<String>,
 }
 
 impl Persistent {
-    /// Returns what a PersistentVolume says; the name of its driver, when it is of another one.
+    /// Reads a PersistentVolume. For one of another driver, returns the driver's name as the error.
     pub(super) fn read(volume: &PersistentVolume, old: &Old) -> Result<Self, String> {
         let empty = PersistentVolumeSpec::default();
         let spec = volume.spec.as_ref().unwrap_or(&empty);
@@ -98,10 +98,10 @@ impl Persistent {
             this.fa_file = backend.is_some_and(|backend| backend == "pure_fa_file");
             let file_system = csi.fs_type.as_deref();
             this.kind = kind(backend.map(String::as_str), version.is_some(), this.raw, file_system);
-            // Portworx and the database of PSO 6 have numbers and ids of their own for volumes.
+            // Portworx and the database of PSO 6 use numbers and ids of their own for volumes.
             let opaque = csi.volume_handle.len() >= 16
                 && csi.volume_handle.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-            // Portworx does not take its prefix from `clusterID`.
+            // Portworx does not derive its prefix from `clusterID`.
             let px = csi.driver != DRIVERS[0];
             this.follows = opaque || px;
             let prefix = if px { &old.portworx_prefix } else { &old.prefix };
@@ -160,7 +160,7 @@ impl Persistent {
         self.claim.as_ref()
     }
 
-    /// Array and volume, where both are known.
+    /// Returns array and volume, if both are known.
     pub(super) fn place(&self) -> Option<(&str, &str)> {
         match (self.arrays.as_slice(), &self.volume) {
             ([array], Some(volume)) => Some((array, volume)),
@@ -168,7 +168,7 @@ impl Persistent {
         }
     }
 
-    /// What is to be found out or done, the gravest first.
+    /// Returns the steps that the admin has to take, the most severe one first.
     pub(super) fn words(&self) -> Vec<Word> {
         let mut words = Vec::from_iter(self.first_word());
         if self.raw && self.driver == Driver::Csi {
@@ -253,7 +253,7 @@ impl Persistent {
         }
     }
 
-    /// The entry as far as it is known.
+    /// Returns the entry with the known fields.
     pub(super) fn import(self) -> Result<Import, Left> {
         let (namespace, claim) = self.claim.unwrap_or_else(|| ("?".to_owned(), "?".to_owned()));
         match (self.arrays.as_slice(), self.volume) {
@@ -265,7 +265,7 @@ impl Persistent {
     }
 }
 
-/// The kind of array that a volume is on, as far as it can be told.
+/// Returns the kind of array that holds a volume, if it can be determined.
 fn kind(
     backend: Option<&str>,
     nfs: bool,
@@ -285,7 +285,7 @@ fn kind(
     blocks.then_some(ArrayType::FlashArray)
 }
 
-/// How the driver of another volume is called.
+/// Returns the name of the driver of another volume.
 fn driver(spec: &PersistentVolumeSpec, target: Option<&str>) -> String {
     if let Some(csi) = &spec.csi {
         return csi.driver.clone();
