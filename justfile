@@ -47,3 +47,8 @@ bench-provisioner *ARGS:
 # Breaks the provisioner's decisions in one place after the other; the simulation must see each.
 mutants:
     tests/simulation/mutants
+
+# Kubernetes' own tests of storage, or those whose names match a regular expression.
+upstream *FOCUS:
+    cargo build
+    tests/upstream/run target/debug/pso-gen {{FOCUS}}
