@@ -51,4 +51,4 @@ mutants:
 # Kubernetes' own tests of storage, or those whose names match a regular expression.
 upstream *FOCUS:
     cargo build
-    tests/upstream/run target/debug/pso-gen {{FOCUS}}
+    tests/upstream/run target/debug/pso-gen '{{FOCUS}}'
