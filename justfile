@@ -60,3 +60,8 @@ mutate-diff PART:
 # Has Git check the message of every commit.
 hook:
     .ci/commits --install
+
+# Kubernetes' own tests of storage, or those whose names match a regular expression.
+upstream *FOCUS:
+    cargo build
+    tests/upstream/run target/debug/pso-gen '{{FOCUS}}'

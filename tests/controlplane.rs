@@ -34,6 +34,8 @@ mod claims;
 mod crowd;
 #[path = "controlplane/demo.rs"]
 mod demo;
+#[path = "controlplane/fenced.rs"]
+mod fenced;
 #[path = "controlplane/hostile.rs"]
 mod hostile;
 #[path = "controlplane/neighbours.rs"]
@@ -54,6 +56,9 @@ mod stories;
 mod tenant;
 #[path = "controlplane/theft.rs"]
 mod theft;
+
+/// The file in a stage's folder with each request that has changed something on an array, a line for each.
+const ARRAYS_STATE: &str = "arrays.state";
 
 /// A process that ends with the test, however that ends.
 struct Process(Child);
@@ -109,6 +114,8 @@ impl Stage {
         let mut simulator = binary()
             .args(["simulate", "--flashblades", "2", "--format", "json", "--storage-out"])
             .arg(folder.path().join("storage.pso.yaml"))
+            .arg("--state")
+            .arg(folder.path().join(ARRAYS_STATE))
             .stdout(Stdio::piped())
             .spawn()
             .expect("starts");

@@ -274,6 +274,22 @@ async fn works(installed: &Installed) {
     faults(stage, json!([])).await;
     stage.until("it is bound after all", async || bound(CLAIMS + 3).await).await;
 
+    // A class by hand: the policies let nothing come of it, so nothing is begun.
+    let classes = Api::<StorageClass>::all(stage.client.clone());
+    let mut by_hand = classes.get("pure-file").await.expect("there");
+    by_hand.metadata = serde_json::from_value(json!({"name": "by-hand"})).expect("typed");
+    classes.create(&post, &by_hand).await.expect("made");
+    claims.create(&post, &claim("by-hand", "by-hand", "1Gi")).await.expect("made");
+    let refused = async || {
+        let events = Api::<Event>::namespaced(stage.client.clone(), "rights");
+        let events = events.list(&all).await.expect("listed").items;
+        let notes = events.iter().filter_map(|event| event.note.as_deref());
+        notes.into_iter().any(|note| note.contains("does not define the class by-hand"))
+    };
+    stage.until("it is refused", refused).await;
+    assert_eq!(stage.on_arrays().await.len(), CLAIMS + 3);
+    claims.delete("by-hand", &DeleteParams::default()).await.expect("deleted");
+
     let grow = json!({"spec": {"resources": {"requests": {"storage": "3Gi"}}}});
     claims.patch("c0", &PatchParams::default(), &Patch::Merge(grow)).await.expect("asked");
     let grown = async || {

@@ -324,3 +324,6 @@ fn policy(volume: &PersistentVolume) -> Option<&str> {
 fn has_finalizer(volume: &PersistentVolume) -> bool {
     volume.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! What the platform admin has set, and what is known of the arrays at a moment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use k8s_openapi::api::storage::v1::StorageClass;
 
@@ -25,6 +25,9 @@ pub struct Setup {
     pub binding: Binding,
     /// Volumes that are there already, by namespace and name of the claims that get them.
     pub imports: HashMap<(String, String), Import>,
+    /// The classes that the storage document defines, when the API server holds the provisioner to those; none when
+    /// it may serve each class that names it.
+    pub classes: Option<BTreeSet<String>>,
 }
 
 impl Setup {
@@ -37,7 +40,20 @@ impl Setup {
             exports: Vec::new(),
             binding: Binding::Direct,
             imports: HashMap::new(),
+            classes: None,
         }
+    }
+
+    /// Reads a class. None when it is another provisioner's; an error is for the events of its claims.
+    pub fn read(&self, class: &StorageClass) -> Option<Result<ClassSetup, String>> {
+        let read = ClassSetup::read(class)?;
+        let name = class.metadata.name.as_deref().unwrap_or_default();
+        if self.classes.as_ref().is_some_and(|classes| !classes.contains(name)) {
+            return Some(Err(format!(
+                "the storage document does not define the class {name}, and the provisioner serves only classes that it defines; add the class under `spec.classes`, or name another class"
+            )));
+        }
+        Some(read)
     }
 }
 
@@ -267,6 +283,24 @@ mod tests {
             parameters: Some(parameters.into()),
             ..StorageClass::default()
         }
+    }
+
+    #[test]
+    fn a_class_that_the_storage_document_does_not_define_is_refused_where_policies_refuse_it() {
+        let mut setup = Setup::of("prod");
+        let by_hand = class("never");
+        assert!(setup.read(&by_hand).expect("ours").is_ok(), "there are no policies");
+        setup.classes = Some(["gold".to_owned()].into());
+        let why = setup.read(&by_hand).expect("ours").expect_err("not in the document");
+        assert!(
+            why.starts_with("the storage document does not define the class pure-file"),
+            "{why}"
+        );
+        let mut defined = by_hand.clone();
+        defined.metadata.name = Some("gold".to_owned());
+        assert!(setup.read(&defined).expect("ours").is_ok());
+        let foreign = StorageClass { provisioner: "example.com/other".to_owned(), ..by_hand };
+        assert!(setup.read(&foreign).is_none());
     }
 
     #[test]

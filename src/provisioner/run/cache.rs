@@ -206,7 +206,8 @@ impl Cache {
     }
 
     pub(super) fn classes(&mut self, event: Event<StorageClass>) -> Vec<Key> {
-        let read = |class: StorageClass| (name(&class), ClassSetup::read(&class));
+        let setup = &self.setup;
+        let read = |class: StorageClass| (name(&class), setup.read(&class));
         let mut of = String::new();
         let mut read = |class| {
             let (name, class) = read(class);

@@ -64,7 +64,13 @@ pub fn set_up(
         return Err(SetupError::Twice(array.name.clone()));
     }
     // Which cluster this is, the API server says.
-    let setup = Setup { takes_over, exports, binding, imports, ..Setup::of(spec.cluster.as_str()) };
+    // With the provisioner, policies are rendered that let it make PersistentVolumes of these classes alone.
+    let classes = spec.provisioner.as_ref().map(|_| {
+        let always = ["pure-file", "pure-block"].map(str::to_owned);
+        spec.classes.keys().cloned().chain(always).collect()
+    });
+    let of = Setup::of(spec.cluster.as_str());
+    let setup = Setup { takes_over, exports, binding, imports, classes, ..of };
     let arrays = spec.arrays.iter().map(|array| client(array, folder, secrets));
     Ok(Arrays::new(setup, arrays.collect::<Result<Vec<_>, _>>()?))
 }

@@ -15,6 +15,8 @@ struct Stage {
     setup: Setup,
     claim: Value,
     volume: Option<Value>,
+    /// The same as the API server itself has it.
+    read: Option<Value>,
     /// A PersistentVolume of another name that the claim is bound to.
     bound: Option<Value>,
     /// Whether the claim has disappeared from what is seen, and from the API server.
@@ -59,6 +61,7 @@ impl Stage {
                 "spec": {"storageClassName": "pure-file", "resources": {"requests": {"storage": "1Gi"}}},
             }),
             volume: None,
+            read: None,
             bound: None,
             gone: false,
             successor: None,
@@ -168,12 +171,15 @@ impl Stage {
             }
             Effect::CreatePersistentVolume(volume) => {
                 let array = behind(volume).map(|behind| behind.array).unwrap_or_default();
+                let holds = volume.metadata.finalizers.iter().flatten();
+                assert_eq!(holds.collect::<Vec<_>>(), [FINALIZER], "it may go without its volume");
                 // Nothing more is known of it; that is enough here.
                 told.push(format!("create for {array}"));
                 return None;
             }
             Effect::ReadPersistentVolume { .. } => {
-                ("read".to_owned(), Ok(Outcome::Read(ReadTime::default(), None)))
+                let there = self.read.as_ref().map(|volume| Box::new(typed(volume)));
+                ("read".to_owned(), Ok(Outcome::Read(ReadTime::default(), there)))
             }
             Effect::ReadClaim { .. } => {
                 let there = self.successor.as_ref().map(|claim| Box::new(typed(claim)));
@@ -319,6 +325,31 @@ fn every_array_that_was_asked_is_cleaned_up() {
     // Read once more before each, after it was found.
     let each = ["look at fb1", "read", "destroy on fb1", "look at fb2", "read", "destroy on fb2"];
     assert_eq!(told, [&["read"][..], &each, &["finish"]].concat());
+}
+
+#[test]
+fn a_volume_that_an_admin_has_given_to_another_claim_stays_when_its_own_claim_goes() {
+    let mut stage = Stage::new().asked("fb1");
+    stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
+    stage.there = ["fb1"].into();
+    stage.read = Some(json!({
+        "metadata": {"name": "pvc-1", "annotations": {
+            "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner", "pso-gen.io/array": "fb1",
+            "pso-gen.io/array-id": "fb1", "pso-gen.io/volume": "prod-pvc-1", "pso-gen.io/volume-id": "1",
+        }},
+        "spec": {"claimRef": {"uid": "2"}, "nfs": {"server": "192.0.2.1", "path": "/prod-pvc-1"}},
+    }));
+    assert_eq!(stage.run(Input::Changed), ["read", "finish"]);
+    // One of that name which tells of another volume is no reason to keep this one.
+    let mut other = Stage::new().asked("fb1");
+    (other.claim, other.there) = (stage.claim.clone(), stage.there.clone());
+    other.ask("fb1");
+    other.read = stage.read.map(|mut volume| {
+        volume["metadata"]["annotations"]["pso-gen.io/volume"] = json!("prod-pvc-3");
+        volume
+    });
+    let told = other.run(Input::Changed);
+    assert_eq!(told, ["read", "look at fb1", "read", "destroy on fb1", "finish"]);
 }
 
 #[test]
