@@ -87,10 +87,14 @@ impl Quantity {
 }
 
 /// Reads an amount of any resource in thousandths, `250m` being 250 and `8Gi` 2^33 thousand.
-/// Returns `None` for what is not a quantity, negative ones included.
+/// Returns `None` for what is not a quantity, negative ones included. [`TOO_MANY`] stands for all that are larger.
 pub fn thousandths(text: &str) -> Option<u128> {
-    Some(scaled(text, 1000)?.ok()?.value)
+    let Ok(Scaled { value, .. }) = scaled(text, 1000)? else { return Some(TOO_MANY) };
+    Some(value.min(TOO_MANY))
 }
+
+/// Thousandths beyond every machine.
+pub const TOO_MANY: u128 = (u128::MAX / 1000) * 1000;
 
 /// A number with its suffix, rounded up.
 struct Scaled {

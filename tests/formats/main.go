@@ -1,16 +1,18 @@
 // Formats writes, for each format that Kubernetes defines, a table of texts with the verdict of Kubernetes' own code.
 //
-//	formats FOLDER HTTPROUTE-CRD
+//	formats FOLDER HTTPROUTE-CRD ZONEINFO-ZIP ZONES
 //
 // A line has the verdict (`yes` or `no`), the text, and its value where Kubernetes reads one, with tabs between them.
 // A text that begins with a quotation mark is a JSON string; every other is written as it is.
 package main
 
 import (
+	"archive/zip"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sort"
 	"strings"
 )
 
@@ -30,13 +32,16 @@ type format struct {
 const most = 420
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: formats FOLDER HTTPROUTE-CRD")
+	if len(os.Args) != 5 {
+		fmt.Fprintln(os.Stderr, "usage: formats FOLDER HTTPROUTE-CRD ZONEINFO-ZIP ZONES")
 		os.Exit(2)
 	}
 	formats, err := formats(os.Args[2])
 	if err == nil {
 		err = write(os.Args[1], formats)
+	}
+	if err == nil {
+		err = writeZones(os.Args[3], os.Args[4])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "formats:", err)
@@ -66,6 +71,23 @@ func write(folder string, formats []format) error {
 		}
 	}
 	return nil
+}
+
+// Writes the names of the time zones that Go has and Kubernetes accepts.
+func writeZones(archive, path string) error {
+	reader, err := zip.OpenReader(archive)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	var names []string
+	for _, file := range reader.File {
+		if timeZone(file.Name) {
+			names = append(names, file.Name+"\n")
+		}
+	}
+	sort.Strings(names)
+	return os.WriteFile(path, []byte(strings.Join(names, "")), 0o644)
 }
 
 // Writes a text so that it can be read again: as it is where nothing in it is invisible.
