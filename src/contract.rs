@@ -29,7 +29,7 @@ pub use export_rule::{ExportRule, Squash};
 pub use name::{API_GROUP, API_VERSION, DRIVER, FINALIZER, MANAGER, PROVISIONER};
 pub use pin::certificate_pin;
 pub use pod::{CidrText, Placement, Resources, Spread, Toleration};
-pub use quantity::{Quantity, thousandths};
+pub use quantity::{Quantity, TOO_MANY, thousandths};
 pub use schedule::{ClassSnapshots, SnapshotPolicy, SnapshotSchedule};
 pub use storage::StorageSpec;
 pub use volume::{

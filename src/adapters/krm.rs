@@ -212,3 +212,6 @@ fn marked(mut object: Json, there: &Json) -> Json {
     }
     object
 }
+
+#[cfg(test)]
+mod tests;

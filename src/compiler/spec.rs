@@ -4,8 +4,11 @@
 //! no blueprint by name; which parameters an app has is told to it as a [`Shape`].
 
 mod common;
+mod cron;
 mod document;
 mod format;
+mod go_duration;
+mod image;
 mod layer;
 mod secret;
 mod set;
@@ -16,8 +19,10 @@ pub use common::{
     Common, Egress, Expose, Network, Ownership, Patch, PatchTarget, Profile, Security, Tls, Via,
     VolumeSpec,
 };
+pub use cron::{hours_of_a_day, is_cron_of_kubernetes};
 pub use document::{Document, Metadata, STORAGE, split};
-pub use format::Format;
+pub use format::{Format, is_config_key, is_ip_address, is_port_name};
+pub use go_duration::go_nanoseconds;
 pub use layer::{apply_layer, clean_layer, write_out};
 pub use secret::{Looks, is_secret, looks_secret};
 pub use set::{Given, Setting, Words, apply_setting};

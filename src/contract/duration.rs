@@ -19,7 +19,9 @@ impl Seconds {
             .iter()
             .find_map(|(suffix, unit)| Some((text.strip_suffix(*suffix)?, *unit)))
             .unwrap_or((text, 1));
-        number.parse::<u32>().ok()?.checked_mul(unit).map(Self)
+        // A number in Rust may have a sign.
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        number.parse::<u32>().ok().filter(|_| is_number)?.checked_mul(unit).map(Self)
     }
 }
 

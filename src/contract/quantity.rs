@@ -87,10 +87,14 @@ impl Quantity {
 }
 
 /// Parses an amount of any resource and returns it in thousandths: `250m` is 250, and `8Gi` is 2^33 thousand. Returns
-/// `None` for other texts and for negative quantities.
+/// `None` for other texts and for negative quantities. [`TOO_MANY`] stands for all larger amounts.
 pub fn thousandths(text: &str) -> Option<u128> {
-    Some(scaled(text, 1000)?.ok()?.value)
+    let Ok(Scaled { value, .. }) = scaled(text, 1000)? else { return Some(TOO_MANY) };
+    Some(value.min(TOO_MANY))
 }
+
+/// Thousandths beyond every machine.
+pub const TOO_MANY: u128 = (u128::MAX / 1000) * 1000;
 
 /// A number, multiplied by its suffix and rounded up.
 struct Scaled {

@@ -24,7 +24,7 @@ use pso_gen::sanitize;
 use serde_json::{Value as Json, json};
 
 /// Values that are odd in one way or another, as YAML in one line.
-const ODD: [&str; 58] = [
+const ODD: [&str; 62] = [
     "",
     "~",
     "null",
@@ -75,7 +75,11 @@ const ODD: [&str; 58] = [
     "1Gi",
     "-5Ti",
     "1,5Ti",
+    "1e3m",
     "10GB",
+    "0 3 * * 7",
+    "'@annually'",
+    "docker.io/library/NextCloud:34:1",
     "pure-blok",
     "a/b",
     "'{{ host }}'",

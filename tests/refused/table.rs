@@ -130,6 +130,16 @@ pub(crate) fn good(kind: &str) -> Json {
                 "resources": {"requests": {"storage": "20Gi"}},
             }),
         ),
+        "HTTPRoute" => (
+            "gateway.networking.k8s.io/v1",
+            json!({
+                "parentRefs": [{"name": "public"}], "hostnames": ["a.example.com"],
+                "rules": [{
+                    "backendRefs": [{"name": "a", "port": 80}],
+                    "timeouts": {"request": "60s", "backendRequest": "60s"},
+                }],
+            }),
+        ),
         "ConfigMap" => {
             return json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "a"}, "data": {"a": "b"}});
         }
@@ -358,6 +368,48 @@ pub(crate) fn changes() -> Vec<Change> {
     no("ConfigMap", "/metadata/labels", json!({"a": "b c"}), "metadata.labels");
     no("ConfigMap", "/data", json!({"a b": "c"}), "data[a b]");
 
+    no("ConfigMap", "/metadata/name", json!("A"), "metadata.name");
+    no("CronJob", "/spec/schedule", json!("0 3 * * 7"), "spec.schedule");
+    no("CronJob", "/spec/schedule", json!("CRON_TZ=UTC 0 3 * * *"), "spec.schedule");
+    no("CronJob", "/spec/timeZone", json!("Europe/Berln"), "spec.timeZone");
+    no(
+        "Deployment",
+        "/spec/template/spec/hostAliases",
+        json!([{"ip": "::ffff:10.0.0.1", "hostnames": ["a"]}]),
+        "spec.template.spec.hostAliases[0].ip",
+    );
+    no(
+        "Deployment",
+        "/spec/template/spec/containers/0/env/0",
+        json!({"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "a b"}}}),
+        "spec.template.spec.containers[0].env[0].valueFrom.secretKeyRef.key",
+    );
+    no(
+        "NetworkPolicy",
+        "/spec/egress/0/to/0/ipBlock",
+        json!({"cidr": "10.0.0.1/8"}),
+        "spec.egress[0].to[0].ipBlock.cidr",
+    );
+    no(
+        "Ingress",
+        "/spec/defaultBackend",
+        json!({"service": {"name": "A", "port": {"number": 80}}}),
+        "spec.defaultBackend.service.name",
+    );
+    let backend = "/spec/rules/0/http/paths/0/backend/service";
+    no(
+        "Ingress",
+        format!("{backend}/name").leak(),
+        json!("A"),
+        "spec.rules[0].http.paths[0].backend.service.name",
+    );
+    no(
+        "Ingress",
+        format!("{backend}/port").leak(),
+        json!({"name": "HTTP"}),
+        "spec.rules[0].http.paths[0].backend.service.port.name",
+    );
+
     let mut yes = |kind, pointer, value| {
         all.push(Change { kind, set: vec![(pointer, value)], field: None });
     };
@@ -392,6 +444,11 @@ pub(crate) fn changes() -> Vec<Change> {
         "/spec/ports/1",
         json!({"name": "dns", "port": 80, "protocol": "UDP", "nodePort": 30080}),
     );
+    yes("CronJob", "/spec/schedule", json!("@annually"));
+    yes("CronJob", "/spec/schedule", json!("0 3 ? * ?"));
+    yes("CronJob", "/spec/timeZone", json!("Europe/Berlin"));
+    yes("Ingress", "/spec/tls/0/hosts/0", json!("10.0.0.1"));
+    yes("PersistentVolumeClaim", "/spec/resources/requests/storage", json!("500m"));
     yes("Ingress", "/spec/rules/0/host", json!("*.example.com"));
     yes("Ingress", "/spec/rules/0/host", Json::Null);
     yes("NetworkPolicy", "/spec/egress/0/to/0/ipBlock/cidr", json!("0.0.0.0/0"));

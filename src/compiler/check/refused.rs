@@ -30,7 +30,8 @@ pub fn refused(app: &App, compiled: &Compiled) -> Vec<Diagnostic> {
 fn told(app: &App, object: &Object, refusal: &Refusal) -> Diagnostic {
     let kind = object.type_meta().1;
     let message = format!(
-        "the API server refuses {kind} {}: `{}`: {}",
+        "{} refuses {kind} {}: `{}`: {}",
+        refusal.by,
         object.name(),
         refusal.field,
         refusal.message
@@ -121,7 +122,8 @@ pub fn refused_storage(objects: &[Object], document: &Node) -> Vec<Diagnostic> {
             let path = [&["spec", "provisioner"], field.as_slice()].concat();
             let kind = object.type_meta().1;
             let message = format!(
-                "the API server refuses {kind} {}: `{}`: {}",
+                "{} refuses {kind} {}: `{}`: {}",
+                refusal.by,
                 object.name(),
                 refusal.field,
                 refusal.message

@@ -7,6 +7,7 @@ use super::names::labels;
 use super::{Context, pod, wave};
 use crate::compiler::blueprint::{Job, When};
 use crate::compiler::manifest::Object;
+use crate::compiler::spec::hours_of_a_day;
 
 /// A schedule for what is never run by schedule; it must be one that Kubernetes can read.
 const YEARLY: &str = "0 0 1 1 *";
@@ -17,10 +18,7 @@ const KEPT: i32 = 7 * 24 * 3600;
 /// worth it, that of a night is.
 fn lateness(when: &When) -> i64 {
     let daily = match when {
-        When::Every(schedule) => {
-            let hour = schedule.split_ascii_whitespace().nth(1).unwrap_or_default();
-            hour.bytes().all(|byte| byte.is_ascii_digit())
-        }
+        When::Every(schedule) => hours_of_a_day(schedule) == Some(1),
         When::Asked => false,
     };
     if daily { 6 * 3600 } else { 300 }

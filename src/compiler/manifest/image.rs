@@ -27,7 +27,7 @@ pub fn major(image: &str) -> Option<u64> {
 /// Whether the same reference may mean other contents tomorrow. A version with at least two numbers
 /// counts as fixed: publishers rebuild it, though they do not move it to another version.
 pub fn is_mutable(image: &str) -> bool {
-    if image.contains("@sha256:") {
+    if image.contains('@') {
         return false;
     }
     let Some(tag) = tag(image) else { return true };

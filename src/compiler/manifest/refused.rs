@@ -1,4 +1,5 @@
-//! What the API server refuses of one object, at the path that it names itself, before it is asked.
+//! What the API server refuses of one object, at the path that it names itself, before it is asked; and images that
+//! the kubelet refuses later.
 //!
 //! The rules of Kubernetes' own validation (`pkg/apis/*/validation`) and of the Gateway API's schema, for what
 //! a field, a blueprint or a patch can reach. `tests/controlplane/refused.rs` holds each of them against a real
@@ -10,9 +11,10 @@ mod network;
 mod pod;
 mod resources;
 mod workload;
+mod zone;
 
 use super::Object;
-use crate::compiler::spec::Format;
+use crate::compiler::spec::{Format, repair};
 
 pub use resources::unfit;
 
@@ -25,6 +27,8 @@ pub struct Refusal {
     pub message: String,
     /// What to write instead.
     pub fix: String,
+    /// Who refuses it, as it is named to people.
+    pub by: &'static str,
 }
 
 /// Returns what the API server refuses of an object.
@@ -52,14 +56,23 @@ struct Found(Vec<Refusal>);
 
 impl Found {
     fn add(&mut self, field: &Path, message: impl Into<String>, fix: impl Into<String>) {
-        self.0.push(Refusal { field: field.0.clone(), message: message.into(), fix: fix.into() });
+        let (message, fix) = (message.into(), fix.into());
+        self.0.push(Refusal { field: field.0.clone(), message, fix, by: "the API server" });
+    }
+
+    /// Notes what the API server accepts, and the kubelet refuses when the pod is to start.
+    fn by_kubelet(&mut self, note: impl FnOnce(&mut Self)) {
+        let before = self.0.len();
+        note(self);
+        self.0[before..].iter_mut().for_each(|refusal| refusal.by = "the kubelet");
     }
 
     /// Notes a text that lacks a format.
     fn format(&mut self, field: &Path, text: &str, format: Format) {
         if !format.accepts(text) {
             let message = format!("expected {}, found `{text}`", format.phrase());
-            self.add(field, message, "change it");
+            let fix = repair(format, text).unwrap_or_else(|| "change it".to_owned());
+            self.add(field, message, fix);
         }
     }
 

@@ -24,6 +24,7 @@ pub struct Common {
     pub expose: Expose,
     /// Container images by component, instead of those of the catalogue. Pin a digest for
     /// reproducible roll-outs.
+    #[schemars(extend("additionalProperties" = {"type": "string", "format": "image"}))]
     pub images: BTreeMap<String, String>,
     /// CPU, memory and other resources by component or job, over those of the blueprint.
     pub resources: BTreeMap<String, Resources>,

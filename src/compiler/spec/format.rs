@@ -3,10 +3,14 @@
 //! Each format has one name (used in blueprints, schemas and `explain`), one phrase for people and
 //! one test.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use jiff::civil::Date;
 
-use crate::contract::{Quantity, Seconds, thousandths};
+use super::cron::is_cron;
+use super::image::is_image;
+use crate::contract::{Quantity, Seconds, TOO_MANY, thousandths};
 
 /// A rule for a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,10 +165,14 @@ impl Format {
             Self::Quantity => Quantity::parse(text).is_some(),
             Self::Duration => Seconds::parse(text).is_some(),
             // A name of digits only would be taken for an address.
-            Self::Hostname => is_subdomain(text) && text.contains(|c: char| c.is_ascii_lowercase()),
+            Self::Hostname => {
+                is_subdomain(text)
+                    && text.split('.').all(is_label)
+                    && text.contains(|c: char| c.is_ascii_lowercase())
+            }
             Self::Name => is_label(text),
             Self::Subdomain => is_subdomain(text),
-            Self::Cidr => text.parse::<IpNet>().is_ok(),
+            Self::Cidr => is_network(text),
             Self::Cron => is_cron(text),
             // One way to write a day: whoever compares or sorts days sees the same ones.
             Self::Date => text.parse::<Date>().is_ok_and(|day| day.to_string() == text),
@@ -172,10 +180,10 @@ impl Format {
             Self::Variable => is_variable(text),
             Self::Path => text.starts_with('/') && !text.split('/').any(|part| part == ".."),
             Self::Pointer => text.starts_with('/'),
-            Self::Mode => text.len() == 4 && u32::from_str_radix(text, 8).is_ok(),
+            Self::Mode => text.len() == 4 && text.bytes().all(|b| matches!(b, b'0'..=b'7')),
             Self::Owner => is_owner(text),
             Self::Cpu => is_cpu(text),
-            Self::Amount => thousandths(text).is_some(),
+            Self::Amount => thousandths(text).is_some_and(|amount| amount < TOO_MANY),
             Self::LabelKey => is_label_key(text),
             Self::Label => text.is_empty() || is_label_value(text),
             Self::Identity => {
@@ -183,22 +191,31 @@ impl Format {
             }
             Self::Gateway => {
                 let steps = text.split('/').collect::<Vec<_>>();
-                matches!(steps.len(), 2 | 3) && steps.into_iter().all(is_subdomain)
+                matches!(steps.len(), 2 | 3)
+                    && is_label(steps[0])
+                    && steps[1..].iter().all(|step| is_subdomain(step))
             }
         }
     }
 }
 
 fn is_label(text: &str) -> bool {
-    let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=63).contains(&text.len())
-        && text.bytes().all(inside)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+    text.len() <= 63 && !text.contains('.') && is_subdomain(text)
 }
 
+/// The name of an object. Kubernetes bounds the whole, and not each label as DNS does.
 fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
+    text.len() <= 253
+        && text.split('.').all(|label| {
+            !label.is_empty()
+                && label.bytes().all(is_in_label)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+}
+
+fn is_in_label(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
 }
 
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
@@ -226,72 +243,60 @@ fn is_variable(text: &str) -> bool {
 
 fn is_owner(text: &str) -> bool {
     text.split_once(':')
-        .is_some_and(|(user, group)| user.parse::<u32>().is_ok() && group.parse::<u32>().is_ok())
+        .is_some_and(|(user, group)| unsigned(user).is_some() && unsigned(group).is_some())
+}
+
+/// A number without a sign, which a number in Rust may have.
+fn unsigned(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn is_cpu(text: &str) -> bool {
     match text.strip_suffix('m') {
-        Some(thousandths) => thousandths.parse::<u32>().is_ok_and(|n| n > 0),
-        None => text.parse::<f64>().is_ok_and(|n| n > 0.0 && n < 10_000.0),
+        Some(thousandths) => unsigned(thousandths).is_some_and(|n| n > 0),
+        None => {
+            text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+                && text.parse::<f64>().is_ok_and(|n| n > 0.0 && n < 10_000.0)
+        }
     }
 }
 
-/// Registry host and port, path, tag, digest: the grammar of the distribution specification,
-/// loosely, since registries differ.
-fn is_image(text: &str) -> bool {
-    let (name, digest) = text.split_once('@').map_or((text, None), |(n, d)| (n, Some(d)));
-    let tag_at = name.rfind(':').filter(|colon| !name[*colon..].contains('/'));
-    let (path, tag) = tag_at.map_or((name, None), |at| (&name[..at], Some(&name[at + 1..])));
-    let is_path = |b: u8| b.is_ascii_alphanumeric() || b"./-_:".contains(&b);
-    let is_tag = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
-    !path.is_empty()
-        && path.bytes().all(is_path)
-        && !path.split('/').any(str::is_empty)
-        && tag.is_none_or(|tag| (1..=128).contains(&tag.len()) && tag.bytes().all(is_tag))
-        && digest.is_none_or(|digest| {
-            digest
-                .strip_prefix("sha256:")
-                .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
-        })
+/// The name of a port: a service name of RFC 6335, section 5.1.
+pub fn is_port_name(text: &str) -> bool {
+    let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=15).contains(&text.len())
+        && text.bytes().all(inside)
+        && text.contains(|c: char| c.is_ascii_lowercase())
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && !text.contains("--")
 }
 
-/// Five fields with ranges, lists and steps, as the Kubernetes CronJob controller reads them:
-/// <https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-syntax>
-fn is_cron(text: &str) -> bool {
-    const MONTHS: [&str; 12] =
-        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-    const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-    let limits: [(u32, u32, &[&str]); 5] =
-        [(0, 59, &[]), (0, 23, &[]), (1, 31, &[]), (1, 12, &MONTHS), (0, 7, &DAYS)];
-    let fields: Vec<&str> = text.split_ascii_whitespace().collect();
-    if matches!(text, "@hourly" | "@daily" | "@midnight" | "@weekly" | "@monthly" | "@yearly") {
-        return true;
-    }
-    fields.len() == 5
-        && fields.iter().zip(limits).all(|(field, (min, max, names))| {
-            let first = u32::from(names.len() == 12);
-            let number = |word: &str| -> Option<u32> {
-                let named = names.iter().position(|name| word.eq_ignore_ascii_case(name));
-                let value = match named {
-                    Some(index) => u32::try_from(index).ok()? + first,
-                    None => word.parse().ok()?,
-                };
-                (min..=max).contains(&value).then_some(value)
-            };
-            field.split(',').all(|part| {
-                let (range, step) =
-                    part.split_once('/').map_or((part, None), |(r, s)| (r, Some(s)));
-                let step_fits = step.is_none_or(|s| s.parse::<u32>().is_ok_and(|n| n > 0));
-                let range_fits = range == "*"
-                    || match range.split_once('-') {
-                        Some((from, to)) => {
-                            number(from).zip(number(to)).is_some_and(|(from, to)| from <= to)
-                        }
-                        None => number(range).is_some(),
-                    };
-                step_fits && range_fits
-            })
-        })
+/// The key of a ConfigMap or Secret, which becomes the name of a file.
+pub fn is_config_key(text: &str) -> bool {
+    let inside = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    (1..=253).contains(&text.len())
+        && text.bytes().all(inside)
+        && text != "."
+        && !text.starts_with("..")
+}
+
+/// An address as Kubernetes takes it: not an IPv4 one written as IPv6.
+pub fn is_ip_address(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok_and(is_of_its_family)
+}
+
+/// The prefix of a network, with nothing behind it: `10.0.0.1/8` may be meant as a network or as an address.
+fn is_network(text: &str) -> bool {
+    let Some((address, length)) = text.split_once('/') else { return false };
+    let is_number = length == "0" || length.starts_with(|c: char| ('1'..='9').contains(&c));
+    is_ip_address(address)
+        && is_number
+        && text.parse::<IpNet>().is_ok_and(|network| network.addr() == network.network())
+}
+
+fn is_of_its_family(address: IpAddr) -> bool {
+    !matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some())
 }
 
 #[cfg(test)]

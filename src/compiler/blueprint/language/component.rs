@@ -34,7 +34,7 @@ pub struct Program {
     #[serde(default)]
     pub about: String,
     /// Container image with a full version, usually from the catalogue.
-    #[schemars(example = "{{ catalogue.mariadb }}")]
+    #[schemars(example = "{{ catalogue.mariadb }}", extend("format" = "image"))]
     pub image: String,
     /// Replaces the image's entrypoint.
     #[serde(default)]
@@ -135,6 +135,7 @@ pub struct Step {
     #[schemars(extend("format" = "name"))]
     pub name: String,
     /// Another image.
+    #[schemars(extend("format" = "image"))]
     #[serde(default)]
     pub image: Option<String>,
     /// What runs.

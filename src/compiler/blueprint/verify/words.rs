@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Probe, Program, Serving, Verifier};
 use crate::compiler::blueprint::language::EnvValue;
 use crate::compiler::diagnostic::{Code, Place};
-use crate::compiler::spec::Format;
+use crate::compiler::spec::{Format, is_config_key, is_port_name};
 use crate::compiler::yaml::{Node, Value};
 use crate::sanitize::quoted;
 
@@ -37,10 +37,9 @@ impl Verifier<'_> {
         }
         for (secret, declared) in &app.secrets {
             for key in declared.keys.keys() {
-                let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-                if key.is_empty() || !key.chars().all(fits) {
+                if !is_config_key(key) {
                     let message = format!(
-                        "the key {key} of `{secret}` is not of letters, digits, `-`, `_` and `.`",
+                        "the key {key} of `{secret}` must be 1 to 253 letters, digits, `-`, `_` and `.`, and not begin with `..`",
                         key = quoted(key)
                     );
                     self.tell("secrets", &[], &message);
@@ -181,15 +180,4 @@ fn place_of(node: &Node, text: &str) -> Option<Place> {
             own.or_else(|| place_of(&entry.value, text))
         }),
     }
-}
-
-/// What a Service and a probe can call a port: RFC 6335, section 5.1.
-fn is_port_name(name: &str) -> bool {
-    let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=15).contains(&name.len())
-        && name.chars().all(inside)
-        && name.contains(|c: char| c.is_ascii_lowercase())
-        && !name.starts_with('-')
-        && !name.ends_with('-')
-        && !name.contains("--")
 }

@@ -111,8 +111,9 @@ impl<'a> At<'a> {
         let diagnostic = |refusal: Refusal| {
             let (place, path) = self.field(word, json, &refusal.field);
             let message = format!(
-                "{}: the API server refuses `{}`: {}",
+                "{}: {} refuses `{}`: {}",
                 named(json),
+                refusal.by,
                 refusal.field,
                 refusal.message
             );

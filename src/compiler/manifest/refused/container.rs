@@ -5,8 +5,9 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::metadata::KEY_FIX;
 use super::{Found, Path, resources};
-use crate::compiler::spec::Format;
+use crate::compiler::spec::{Format, is_config_key, is_port_name};
 
 pub(super) fn container(
     container: &Container,
@@ -29,7 +30,9 @@ pub(super) fn container(
             let message = format!("the image `{image}` begins or ends with a space");
             found.add(&at.child("image"), message, format!("write `{}`", image.trim()));
         }
-        Some(_) => {}
+        Some(image) => {
+            found.by_kubelet(|found| found.format(&at.child("image"), image, Format::Image));
+        }
     }
     found.choice(
         &at.child("imagePullPolicy"),
@@ -76,7 +79,7 @@ fn ports(ports: &[ContainerPort], host_network: bool, at: &Path, found: &mut Fou
         found.bounds(&at.child("containerPort"), Some(port.container_port.into()), 1, 65535);
         found.bounds(&at.child("hostPort"), port.host_port.map(i64::from), 1, 65535);
         found.choice(&at.child("protocol"), port.protocol.as_deref(), &["TCP", "UDP", "SCTP"]);
-        if let Some(name) = &port.name {
+        if let Some(name) = port.name.as_deref().filter(|name| !name.is_empty()) {
             port_name(name, &at.child("name"), found);
         }
         if host_network && port.host_port.is_some_and(|host| host != port.container_port) {
@@ -90,16 +93,9 @@ fn ports(ports: &[ContainerPort], host_network: bool, at: &Path, found: &mut Fou
     found.unique(named, "port");
 }
 
-/// The name of a port: a service name of RFC 6335, section 5.1.
+/// Notes what is not the name of a port.
 pub(super) fn port_name(name: &str, at: &Path, found: &mut Found) {
-    let is_inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let fits = (1..=15).contains(&name.len())
-        && name.chars().all(is_inside)
-        && name.contains(|c: char| c.is_ascii_lowercase())
-        && !name.contains("--")
-        && !name.starts_with('-')
-        && !name.ends_with('-');
-    if !fits {
+    if !is_port_name(name) {
         let message = format!("`{name}` is not the name of a port");
         found.add(
             at,
@@ -133,6 +129,16 @@ fn variables(container: &Container, at: &Path, found: &mut Found) {
             from.secret_key_ref.is_some(),
         ];
         let at = at.child("valueFrom");
+        let keys = [
+            ("configMapKeyRef", from.config_map_key_ref.as_ref().map(|from| &from.key)),
+            ("secretKeyRef", from.secret_key_ref.as_ref().map(|from| &from.key)),
+        ];
+        for (field, key) in keys {
+            if let Some(key) = key.filter(|key| !is_config_key(key)) {
+                let message = format!("`{key}` is not a key of a ConfigMap or Secret");
+                found.add(&at.child(field).child("key"), message, KEY_FIX);
+            }
+        }
         if variable.value.as_deref().is_some_and(|value| !value.is_empty()) {
             let message = format!("`{}` has a `value` and a `valueFrom`", variable.name);
             found.add(&at, message, "remove one; by a patch, `value: null` does");

@@ -4,17 +4,32 @@ use std::collections::BTreeMap;
 
 use super::{Found, Path};
 use crate::compiler::manifest::Object;
-use crate::compiler::spec::Format;
+use crate::compiler::spec::{Format, is_config_key, repair};
 use crate::contract::Quantity;
 
 /// Bytes of all annotations of an object together.
 const ANNOTATIONS: usize = 256 << 10;
+pub(super) const KEY_FIX: &str =
+    "use 1 to 253 letters, digits, `-`, `_` and `.`, without `..` in front";
 /// Bytes of a ConfigMap's or Secret's contents.
 const CONTENTS: usize = 1 << 20;
 
 pub(super) fn metadata(object: &Object, found: &mut Found) {
     let at = Path::new("metadata");
     let metadata = object.metadata();
+    // Names of roles may hold more.
+    if let Some(name) = &metadata.name {
+        match object {
+            Object::Service(_) | Object::Namespace(_) => {
+                found.format(&at.child("name"), name, Format::Name);
+            }
+            Object::Role(_)
+            | Object::RoleBinding(_)
+            | Object::ClusterRole(_)
+            | Object::ClusterRoleBinding(_) => {}
+            _ => found.format(&at.child("name"), name, Format::Subdomain),
+        }
+    }
     labels(metadata.labels.as_ref(), &at.child("labels"), found);
     let annotations = metadata.annotations.iter().flatten();
     let field = at.child("annotations");
@@ -56,11 +71,12 @@ pub(super) fn metadata(object: &Object, found: &mut Found) {
             let size = requests.and_then(|requests| requests.get("storage"));
             let field = spec_at.key("resources", "storage");
             match size {
-                Some(size) if Quantity::parse(&size.0).is_none() => {
+                Some(size) if Quantity::bytes_of(&size.0).is_none_or(|bytes| bytes == 0) => {
+                    let fix = repair(Format::Quantity, &size.0);
                     found.add(
                         &field,
                         format!("`{}` is not a size", size.0),
-                        "write such as `20Gi`",
+                        fix.unwrap_or_else(|| "write such as `20Gi`".to_owned()),
                     );
                 }
                 Some(_) => {}
@@ -91,16 +107,9 @@ fn contents<'a>(entries: impl Iterator<Item = (&'a String, usize)>, found: &mut 
     let mut bytes = 0;
     for (key, length) in entries {
         bytes += length;
-        let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if key.is_empty()
-            || key.len() > 253
-            || !key.chars().all(is_key)
-            || key == "."
-            || key.starts_with("..")
-        {
+        if !is_config_key(key) {
             let message = format!("`{key}` is not a key of a ConfigMap or Secret");
-            let fix = "use letters, digits, `-`, `_` and `.`, at most 253 of them";
-            found.add(&Path::new("").key("data", key), message, fix);
+            found.add(&Path::new("").key("data", key), message, KEY_FIX);
         }
     }
     if bytes > CONTENTS {

@@ -102,6 +102,9 @@ pub(super) fn ingress(object: &Ingress, found: &mut Found) {
     if spec.default_backend.is_none() && spec.rules.as_ref().is_none_or(Vec::is_empty) {
         found.add(&at, "an Ingress needs a rule, and none is left", "keep one");
     }
+    if let Some(of) = &spec.default_backend {
+        backend(of, &at.child("defaultBackend"), found);
+    }
     if let Some(class) = &spec.ingress_class_name {
         found.format(&at.child("ingressClassName"), class, Format::Subdomain);
     }
@@ -121,7 +124,8 @@ pub(super) fn ingress(object: &Ingress, found: &mut Found) {
     for (index, tls) in spec.tls.iter().flatten().enumerate() {
         let at = at.index("tls", index);
         for (index, host) in tls.hosts.iter().flatten().enumerate() {
-            host_of(host, &at.index("hosts", index), found);
+            // A certificate may name an address.
+            name_of(host, &at.index("hosts", index), found);
         }
     }
 }
@@ -150,6 +154,7 @@ fn backend(backend: &IngressBackend, at: &Path, found: &mut Found) {
             let port = service.port.as_ref();
             let (name, number) = (port.and_then(|p| p.name.as_ref()), port.and_then(|p| p.number));
             let whole = at;
+            found.format(&at.child("service").child("name"), &service.name, Format::Name);
             let at = at.child("service").child("port");
             match (name, number) {
                 (Some(_), Some(_)) => found.add(
@@ -163,7 +168,7 @@ fn backend(backend: &IngressBackend, at: &Path, found: &mut Found) {
                 (None, Some(number)) => {
                     found.bounds(&at.child("number"), Some(number.into()), 1, 65535);
                 }
-                (Some(_), None) => {}
+                (Some(name), None) => port_name(name, &at.child("name"), found),
             }
         }
         (None, Some(_)) => {}
@@ -171,16 +176,34 @@ fn backend(backend: &IngressBackend, at: &Path, found: &mut Found) {
 }
 
 /// The name of a host or, with one star in front, of all below it.
-fn host_of(host: &str, at: &Path, found: &mut Found) {
+fn name_of(host: &str, at: &Path, found: &mut Found) {
     let bare = host.strip_prefix("*.").unwrap_or(host);
-    if host.parse::<IpAddr>().is_ok() {
+    // The star counts as well.
+    let counted = if host.len() > 253 { host } else { bare };
+    found.format(at, counted, Format::Subdomain);
+}
+
+/// Whether a host is an address, also one with zeros in front, as Kubernetes reads it here.
+fn is_address_of_host(host: &str) -> bool {
+    let octet = |octet: &str| match octet.trim_start_matches('0') {
+        "" if octet.is_empty() => String::new(),
+        "" => "0".to_owned(),
+        rest => rest.to_owned(),
+    };
+    let plain: Vec<String> = host.split('.').map(octet).collect();
+    plain.join(".").parse::<IpAddr>().is_ok()
+}
+
+/// The same, but for an address.
+fn host_of(host: &str, at: &Path, found: &mut Found) {
+    if is_address_of_host(host) {
         found.add(
             at,
             format!("`{host}` is an address, and a name is needed"),
             "write a name such as `files.example.com`",
         );
     } else {
-        found.format(at, bare, Format::Subdomain);
+        name_of(host, at, found);
     }
 }
 
@@ -296,15 +319,12 @@ fn peers(peers: &[NetworkPolicyPeer], field: &str, at: &Path, found: &mut Found)
             );
         }
         let at = at.child("ipBlock");
-        let Ok(network) = block.cidr.parse::<IpNet>() else {
-            found.format(&at.child("cidr"), &block.cidr, Format::Cidr);
-            continue;
-        };
+        found.format(&at.child("cidr"), &block.cidr, Format::Cidr);
+        let Ok(network) = block.cidr.parse::<IpNet>() else { continue };
         for (index, except) in block.except.iter().flatten().enumerate() {
             let at = at.index("except", index);
-            let inner = except.parse::<IpNet>();
-            match inner {
-                Err(_) => found.format(&at, except, Format::Cidr),
+            found.format(&at, except, Format::Cidr);
+            match except.parse::<IpNet>() {
                 Ok(inner)
                     if !(network.contains(&inner) && inner.prefix_len() > network.prefix_len()) =>
                 {
@@ -314,7 +334,7 @@ fn peers(peers: &[NetworkPolicyPeer], field: &str, at: &Path, found: &mut Found)
                         "write a smaller network, or remove it",
                     );
                 }
-                Ok(_) => {}
+                _ => {}
             }
         }
     }

@@ -1,11 +1,9 @@
 //! Pods: containers, volumes, tolerations, placement.
 
-use std::net::IpAddr;
-
 use k8s_openapi::api::core::v1::{Affinity, PodSpec, Toleration, Volume};
 
 use super::{Found, Path, container, metadata};
-use crate::compiler::spec::Format;
+use crate::compiler::spec::{Format, is_ip_address};
 
 pub(super) fn pod(spec: &PodSpec, at: &Path, found: &mut Found) {
     if spec.containers.is_empty() {
@@ -50,7 +48,7 @@ pub(super) fn pod(spec: &PodSpec, at: &Path, found: &mut Found) {
         }
     }
     for (index, alias) in spec.host_aliases.iter().flatten().enumerate() {
-        if alias.ip.parse::<IpAddr>().is_err() {
+        if !is_ip_address(&alias.ip) {
             let message = format!("`{}` is not an IP address", alias.ip);
             found.add(
                 &at.index("hostAliases", index).child("ip"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
 use super::{Found, Path};
-use crate::compiler::spec::Format;
+use crate::compiler::spec::{Format, repair};
 use crate::contract::thousandths;
 
 /// What a container may set aside without a domain in its name.
@@ -37,6 +37,9 @@ pub(super) fn resources(resources: &ResourceRequirements, at: &Path, found: &mut
                     message,
                     format!("write it under `limits` only: `{resource}: {}`", request.0),
                 );
+            }
+            // Of what is no amount at all, that has been said.
+            Some(limit) if thousandths(&limit.0).is_none() || thousandths(&request.0).is_none() => {
             }
             Some(limit) if device && thousandths(&limit.0) != thousandths(&request.0) => {
                 let message = format!(
@@ -78,9 +81,17 @@ pub fn unfit(resource: &str, amount: &str) -> Option<(String, String)> {
     let Some(number) = thousandths(amount) else {
         return Some((
             format!("`{amount}` is not an amount"),
-            "write such as `250m`, `8Gi` or `2`".to_owned(),
+            repair(Format::Amount, amount)
+                .unwrap_or_else(|| "write such as `250m`, `8Gi` or `2`".to_owned()),
         ));
     };
+    // Kubernetes counts devices in thousandths, and these in 63 bits.
+    if is_device && number > i64::MAX as u128 {
+        return Some((
+            format!("`{amount}` of `{resource}` are more than Kubernetes counts"),
+            "write the number of devices, such as `1`".to_owned(),
+        ));
+    }
     if is_device && number % 1000 != 0 {
         let whole = number.div_ceil(1000);
         return Some((

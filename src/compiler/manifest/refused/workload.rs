@@ -8,9 +8,9 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{Found, Path, metadata, pod};
+use super::{Found, Path, metadata, pod, zone};
 use crate::compiler::manifest::Object;
-use crate::compiler::spec::Format;
+use crate::compiler::spec::{Format, is_cron_of_kubernetes};
 
 const COUNT: i64 = i64::MAX;
 
@@ -200,7 +200,12 @@ fn job_spec(spec: &JobSpec, at: &Path, found: &mut Found) {
 
 fn cron_job(object: &CronJob, at: &Path, found: &mut Found) {
     let Some(spec) = &object.spec else { return };
-    found.format(&at.child("schedule"), &spec.schedule, Format::Cron);
+    if !is_cron_of_kubernetes(&spec.schedule) {
+        found.format(&at.child("schedule"), &spec.schedule, Format::Cron);
+    }
+    if let Some(zone) = &spec.time_zone {
+        zone::zone(zone, &at.child("timeZone"), found);
+    }
     found.choice(
         &at.child("concurrencyPolicy"),
         spec.concurrency_policy.as_deref(),

@@ -1,13 +1,18 @@
 //! What the writer of a value most likely meant: the habits of people, and how each is written here.
 
-use crate::compiler::spec::Format;
-use crate::contract::Quantity;
-use crate::contract::address;
+use crate::compiler::spec::go_duration::go_nanoseconds;
+use crate::compiler::spec::{Format, cron, image};
+use crate::contract::{Quantity, Seconds, address};
 
 /// Returns what to write in place of a text that lacks a format, when that is known.
 pub fn repair(format: Format, text: &str) -> Option<String> {
     let squeezed: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let tries: Vec<String> = match format {
+        Format::Quantity | Format::Amount | Format::Cpu
+            if number_and_unit(format, &squeezed).is_some() =>
+        {
+            return number_and_unit(format, &squeezed);
+        }
         Format::Quantity => return size(&squeezed),
         Format::Hostname => return host(&squeezed),
         Format::Amount | Format::Cpu => {
@@ -18,10 +23,7 @@ pub fn repair(format: Format, text: &str) -> Option<String> {
             if is_count { vec![number.replace(',', ".")] } else { sizes(&squeezed) }
         }
         Format::Name | Format::Subdomain | Format::Label | Format::LabelKey => names(format, text),
-        Format::Cidr => {
-            let host = squeezed.split("://").last().unwrap_or_default();
-            vec![format!("{host}/32"), format!("{host}/128")]
-        }
+        Format::Cidr => return network(&squeezed),
         Format::Mode => vec![
             format!("0{squeezed}"),
             squeezed.trim_start_matches("0o").to_owned(),
@@ -47,17 +49,36 @@ pub fn repair(format: Format, text: &str) -> Option<String> {
             vec![squeezed.to_lowercase().replace('-', "").chars().take(16).collect()]
         }
         Format::Variable => vec![squeezed.replace(['-', '.', ' '], "_")],
-        Format::Image => vec![squeezed.split("://").last().unwrap_or_default().to_owned()],
-        Format::Cron if text.split_ascii_whitespace().count() == 6 => {
-            let last = text.split_ascii_whitespace().skip(1).collect::<Vec<_>>().join(" ");
-            if format.accepts(&last) {
-                return Some(format!("there are no seconds in it: write `{last}`"));
-            }
-            Vec::new()
-        }
-        Format::Text | Format::Class | Format::Cron => Vec::new(),
+        Format::Image => return image::repaired(text),
+        Format::Cron => return cron::repaired(text),
+        Format::Text | Format::Class => Vec::new(),
     };
     tries.into_iter().find(|t| t != text && format.accepts(t)).map(|t| format!("write `{t}`"))
+}
+
+/// Returns what to write where a number has an exponent and a unit, `1e3m`, or a unit no number, `Gi`.
+fn number_and_unit(format: Format, text: &str) -> Option<String> {
+    const UNITS: [&str; 15] =
+        ["n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let example = format!("2{text}");
+    if UNITS.contains(&text) && format.accepts(&example) {
+        return Some(format!("write a number before it, such as `{example}`"));
+    }
+    let number = leading_number(text);
+    let unit = text[number.len()..].trim_start_matches(['e', 'E']);
+    let exponent = unit.trim_start_matches(['+', '-']);
+    let exponent = exponent.trim_start_matches(|c: char| c.is_ascii_digit());
+    let has_both = !number.is_empty() && exponent.len() < unit.len() && UNITS.contains(&exponent);
+    let power = &text[..text.len() - exponent.len()];
+    let tries = [power.to_owned(), format!("{number}{exponent}")];
+    let fits: Vec<String> = tries
+        .into_iter()
+        .filter(|_| has_both)
+        .filter(|amount| format.accepts(amount))
+        .map(|amount| format!("`{amount}`"))
+        .collect();
+    let fits = fits.join(" or ");
+    (!fits.is_empty()).then(|| format!("an exponent and a unit exclude each other: write {fits}"))
 }
 
 /// Returns what to write in place of a text that was meant as a size.
@@ -146,6 +167,47 @@ fn host(text: &str) -> Option<String> {
     found.map(|host| format!("write `{host}`"))
 }
 
+/// Returns what to write in place of a text that was meant as a network.
+fn network(text: &str) -> Option<String> {
+    let bare = text.split("://").last().unwrap_or_default();
+    let tries = [format!("{bare}/32"), format!("{bare}/128")];
+    if let Some(single) = tries.into_iter().find(|t| Format::Cidr.accepts(t)) {
+        return Some(format!("write `{single}`"));
+    }
+    let (address, length) = bare.split_once('/')?;
+    let length = match length.trim_start_matches('0') {
+        "" => "0",
+        length => length,
+    };
+    let octets = |octet: &str| match octet.trim_start_matches('0') {
+        "" if octet.is_empty() => String::new(),
+        "" => "0".to_owned(),
+        octet => octet.to_owned(),
+    };
+    let address = if address.contains(':') {
+        address.to_owned()
+    } else {
+        address.split('.').map(octets).collect::<Vec<_>>().join(".")
+    };
+    let read: ipnet::IpNet = format!("{address}/{length}").parse().ok()?;
+    let read = in_its_family(read).unwrap_or(read);
+    let (whole, single) = (read.trunc(), ipnet::IpNet::from(read.addr()));
+    let fits = Format::Cidr.accepts(&whole.to_string());
+    let fix = if whole.addr() == read.addr() {
+        format!("write `{whole}`")
+    } else {
+        format!("write `{whole}` or `{single}`")
+    };
+    (fits && whole.to_string() != text).then_some(fix)
+}
+
+/// The IPv4 network that is written as one of IPv6.
+fn in_its_family(network: ipnet::IpNet) -> Option<ipnet::IpNet> {
+    let ipnet::IpNet::V6(v6) = network else { return None };
+    let address = v6.addr().to_ipv4_mapped()?;
+    ipnet::Ipv4Net::new(address, v6.prefix_len().checked_sub(96)?).ok().map(ipnet::IpNet::V4)
+}
+
 /// The spellings of a name that are likely.
 fn names(format: Format, text: &str) -> Vec<String> {
     let trimmed = text.trim();
@@ -182,9 +244,19 @@ fn durations(text: &str) -> Vec<String> {
     match (unit, number.parse::<u32>()) {
         (Some("w"), Ok(weeks)) => vec![format!("{}d", weeks.saturating_mul(7))],
         (Some("ms"), Ok(millis)) => vec![format!("{}s", millis.div_ceil(1000))],
-        (Some(unit), _) => vec![format!("{number}{unit}")],
+        (Some(unit), _) => vec![format!("{number}{unit}"), in_one_unit(text)],
         _ => Vec::new(),
     }
+}
+
+/// A duration of several units or with a fraction, `1h30m` or `1.5h`, in one; nothing where seconds are too coarse.
+fn in_one_unit(text: &str) -> String {
+    let nanoseconds = go_nanoseconds(text).filter(|n| n % 1_000_000_000 == 0).unwrap_or_default();
+    u32::try_from(nanoseconds / 1_000_000_000)
+        .ok()
+        .filter(|seconds| *seconds > 0)
+        .map(|seconds| Seconds(seconds).to_string())
+        .unwrap_or_default()
 }
 
 /// The spellings of a day that are likely: days first with dots, years first with other signs.

@@ -215,7 +215,7 @@ fn text(format: Format) -> Json {
             json["minimum"] = 0.into();
             json["maximum"] = 7777.into();
         }
-        Format::Text | Format::Class | Format::Image => {}
+        Format::Text | Format::Class => {}
         _ if bare.iter().any(|kind| *kind != "boolean") => json["minimum"] = 0.into(),
         _ => {}
     }
@@ -248,28 +248,32 @@ fn pattern(format: Format) -> Option<&'static str> {
         Format::Text | Format::Class => return None,
         Format::Date => "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
         Format::Cidr => "^[0-9a-fA-F.:]+/[0-9]{1,3}$",
-        Format::Image => "^[A-Za-z0-9._/:-]+(@sha256:[0-9a-fA-F]{64})?$",
+        Format::Image => concat!(
+            "^(?![0-9a-f]{64}$)(?![^/:@]{248,}([:@]|$))",
+            r"(([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:]+\])(:[0-9]+)?/)?",
+            "[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*",
+            "(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?",
+            "(@sha(256:[0-9a-f]{64}|384:[0-9a-f]{96}|512:[0-9a-f]{128}))?$",
+        ),
         Format::Quantity => {
-            r"^\+?(?!0*\.?0*([KMGTPE]i?|[numk]|[eE]|$))([0-9]{1,18}(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$"
+            r"^\+?(?!0*\.?0*([KMGTPE]i?|[numk]|[eE]|$))([0-9]{1,18}(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?0*[0-9]{1,2})?$"
         }
         Format::Duration => "^[0-9]{1,10}[smhd]?$",
         Format::Hostname => {
             r"^(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
         }
-        Format::Subdomain => {
-            r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
-        }
+        Format::Subdomain => r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$",
         Format::Name => "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
-        Format::Cron => r"^(@[a-z]+|\S+(\s+\S+){4})$",
+        Format::Cron => r"^\s*(@[a-z]+|\S+(\s+\S+){3}\s+(?![^/\s]*[789])\S+)\s*$",
         Format::Variable => "^[A-Za-z_][A-Za-z0-9_]*$",
         Format::Amount => {
-            r"^\+?([0-9]{1,30}(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$"
+            r"^\+?([0-9]{1,30}(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?0*[0-9]{1,2})?$"
         }
         Format::LabelKey => {
             r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
         }
         Format::Label => "^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$",
-        Format::Gateway => "^[a-z0-9.-]+(/[a-z0-9.-]+){1,2}$",
+        Format::Gateway => "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(/[a-z0-9.-]+){1,2}$",
         Format::Identity => "^[0-9a-f]{16}$",
         Format::Path | Format::Pointer => "^/",
         Format::Mode => "^[0-7]{4}$",
