@@ -206,9 +206,9 @@ fn refuse_doubles(answers: &mut [Answer]) {
 fn news(before: Option<Observation>, now: Observation) -> Option<&'static str> {
     match (before, now) {
         (Some(before), now) if before == now => None,
-        (_, Observation::Away(_)) => Some("is away"),
-        (None, Observation::There) => Some("is there"),
-        (Some(_), Observation::There) => Some("is back"),
+        (_, Observation::Away(_)) => Some("is unreachable"),
+        (None, Observation::There) => Some("is reachable"),
+        (Some(_), Observation::There) => Some("is reachable again"),
     }
 }
 
@@ -233,7 +233,7 @@ async fn health(array: &dyn Array) -> Result<Health, Away> {
             Err(Away { reason: error.reason(), why: error.kind().to_string() })
         }
         Err(_) => {
-            let why = format!("the array does not say in {} s how it is", IN_TIME.as_secs());
+            let why = format!("the array does not report its state within {} s", IN_TIME.as_secs());
             Err(Away { reason: "Slow", why })
         }
     }
@@ -274,15 +274,23 @@ mod tests {
     }
 
     #[test]
-    fn an_array_that_stays_away_is_told_of_once() {
+    fn an_array_that_stays_unreachable_is_logged_once() {
         let mut before = None;
-        let mut told = |now| news(before.replace(now), now);
-        assert_eq!(told(Observation::There), Some("is there"));
-        assert_eq!(told(Observation::There), None);
-        assert_eq!(told(Observation::Away("Unreachable")), Some("is away"));
-        assert_eq!(told(Observation::Away("Unreachable")), None);
-        assert_eq!(told(Observation::Away("LoginRefused")), Some("is away"), "for another reason");
-        assert_eq!(told(Observation::There), Some("is back"));
-        assert_eq!(news(None, Observation::Away("NoToken")), Some("is away"), "from the start");
+        let mut change = |now| news(before.replace(now), now);
+        assert_eq!(change(Observation::There), Some("is reachable"));
+        assert_eq!(change(Observation::There), None);
+        assert_eq!(change(Observation::Away("Unreachable")), Some("is unreachable"));
+        assert_eq!(change(Observation::Away("Unreachable")), None);
+        assert_eq!(
+            change(Observation::Away("LoginRefused")),
+            Some("is unreachable"),
+            "for another reason"
+        );
+        assert_eq!(change(Observation::There), Some("is reachable again"));
+        assert_eq!(
+            news(None, Observation::Away("NoToken")),
+            Some("is unreachable"),
+            "from the start"
+        );
     }
 }

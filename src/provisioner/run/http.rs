@@ -227,13 +227,13 @@ mod tests {
         status.beats(Instant::now(), vec!["claims", "arrays"]);
         assert_eq!(get(&status, "/livez").await, yes());
         assert_eq!(get(&status, "/readyz").await, no("not seen yet: claims, arrays"));
-        assert!(get(&status, "/metrics").await.1.contains("\npso_gen_leading 1\n"));
+        assert!(get(&status, "/metrics").await.1.contains("\npso_gen_leader 1\n"));
         status.beats(Instant::now(), Vec::new());
         assert_eq!(get(&status, "/readyz").await, yes());
         status.stops();
         assert_eq!(get(&status, "/livez").await, yes());
         assert_eq!(get(&status, "/readyz").await, no("stopping"));
-        assert!(get(&status, "/metrics").await.1.contains("\npso_gen_leading 0\n"));
+        assert!(get(&status, "/metrics").await.1.contains("\npso_gen_leader 0\n"));
     }
 
     #[test]

@@ -314,12 +314,12 @@ impl Reconciler {
                                 failing.store(false, Ordering::Relaxed);
                                 BARRIER_LOST
                             }
-                            Err(trouble) => {
-                                // It is tried again every second: once is enough.
+                            Err(error) => {
+                                // The retry comes every second: one warning is enough.
                                 if failing.swap(true, Ordering::Relaxed) {
-                                    debug!(?trouble, "mark not created again");
+                                    debug!(?error, "barrier not created again");
                                 } else {
-                                    warn!(?trouble, "mark not created");
+                                    warn!(?error, "barrier not created");
                                 }
                                 Duration::from_secs(1)
                             }
@@ -331,8 +331,8 @@ impl Reconciler {
                     }
                     BarrierEffect::Delete(name) => {
                         let name = name.clone();
-                        if let Err(trouble) = executor.mark(effect).await {
-                            warn!(?trouble, name, "mark not deleted; the next process does so");
+                        if let Err(error) = executor.mark(effect).await {
+                            warn!(?error, name, "barrier not deleted; the next process deletes it");
                         }
                     }
                 }
@@ -359,10 +359,15 @@ impl Reconciler {
             let is_known = |volume: &Volume, uid: &str| cache.knows(array_id, &volume.id, uid);
             let report = self.orphans.look(cache.cluster(), listed, now(), is_known);
             for Orphan { array, name, id } in &report.new {
-                warn!(array, volume = name, id, "orphan: neither a claim nor a PersistentVolume");
+                warn!(
+                    array,
+                    volume = name,
+                    id,
+                    "orphaned volume: it has neither a claim nor a PersistentVolume"
+                );
             }
             for Orphan { array, name, id } in &report.gone {
-                info!(array, volume = name, id, "no orphan any more");
+                info!(array, volume = name, id, "volume is no longer orphaned");
             }
         }
         self.tally.orphans(self.orphans.counts());
@@ -418,7 +423,7 @@ impl Reconciler {
         let key = Key::Snapshots(volume.to_owned());
         let subject = self.cache.subject(&key);
         if let Some(object) = self.cache.reference(&key) {
-            log::tells(subject.as_ref(), severity, reason, &message);
+            log::event(subject.as_ref(), severity, reason, &message);
             let executor = Arc::clone(&self.executor);
             tokio::spawn(async move { executor.tell(object, severity, reason, message).await });
         }
@@ -508,7 +513,7 @@ impl Reconciler {
             }
             Effect::RecordEvent { severity, regarding: _, reason, message } => {
                 if let Some(object) = self.cache.reference(&key) {
-                    log::tells(subject, severity, reason, &message);
+                    log::event(subject, severity, reason, &message);
                     tokio::spawn(async move {
                         let told = executor.tell(object, severity, reason, message);
                         on_behalf(&party, told).await;
