@@ -1,4 +1,4 @@
-//! The claims of our classes: in which state each is, and what keeps it from a better one.
+//! Reports the claims of the provisioner's classes: the state of each, and the problem that keeps it there.
 
 use std::collections::BTreeMap;
 
@@ -24,9 +24,9 @@ pub struct ClaimLine {
     pub class: String,
     /// `Bound`, `Pending`, `Waiting` (for its first pod), `Growing`, `Going` or `Lost`.
     pub state: &'static str,
-    /// What it asks for, in bytes.
+    /// The requested size, in bytes.
     pub asked: Option<u64>,
-    /// What it has, in bytes.
+    /// The current size, in bytes.
     pub size: Option<u64>,
     /// The array that has its volume.
     pub array: Option<String>,
@@ -34,7 +34,7 @@ pub struct ClaimLine {
     pub volume: Option<String>,
     /// Its age in seconds.
     pub age: u64,
-    /// What is wrong with it.
+    /// The problem, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -129,10 +129,10 @@ fn line(
         _ if told.is_some() => told,
         "Pending" if setup.is_err() => Some((
             setup.as_ref().err().cloned().unwrap_or_default(),
-            "a class cannot be changed: declare another one, and make the claim anew",
+            "a class cannot be changed: declare another one, and create the claim again",
         )),
         "Pending" if line.age > PATIENCE => Some((
-            "nobody has looked after it yet".to_owned(),
+            "no provisioner has processed it yet".to_owned(),
             "see that a provisioner leads, and that it has rights: its log, `/readyz`",
         )),
         "Going" if going > PATIENCE => Some((

@@ -1,5 +1,5 @@
-//! Writes the log lines about claims and PersistentVolumes: one line for each change, with the claim, its volume and its
-//! array as far as they are known. Decides nothing, and does nothing else.
+//! Writes the log lines about claims and PersistentVolumes: one line for each change, with the claim, its volume and
+//! its array as far as they are known. Decides nothing, and does nothing else.
 
 use tracing::{debug, info, warn};
 

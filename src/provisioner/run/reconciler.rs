@@ -1,5 +1,5 @@
-//! The deciding task: takes what was seen and done, one message after the other, asks
-//! [`volume`](crate::provisioner::decide) what is to be done, and has it done by others.
+//! The reconciler: processes one message after the other, lets [`decide`](crate::provisioner::decide) choose the next
+//! effects, and passes them to the executor. Requests are unknown here.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -25,49 +25,49 @@ use crate::provisioner::decide::{
     Orphan, Orphans, Reason, ReclaimState, Severity, SnapshotState, SnapshotView, is_barrier,
 };
 
-/// How long a claim waits for Kubernetes' own controller to bind it before a mark is made.
+/// The time that a claim waits for kube-controller-manager to bind it before a barrier is created.
 const MARK_SOON: Duration = Duration::from_millis(100);
 
-/// The same before a mark is made by which the watch of PersistentVolumes shows that it has caught up. A claim that
-/// comes alone has its volume on the array a little later.
+/// The same for the barrier of the watch of PersistentVolumes. The array of a single claim takes longer than this to
+/// create its volume.
 const WATCH_MARK_SOON: Duration = Duration::from_millis(5);
 
-/// How long a mark is waited for before another is made: it may be gone without a word.
+/// The time after which a barrier is replaced: the watch may miss its deletion.
 const BARRIER_LOST: Duration = Duration::from_secs(60);
 
-/// What a mark shows.
+/// The observer whose progress a barrier proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BarrierOf {
-    /// How far Kubernetes' own controller is.
+    /// kube-controller-manager.
     Controller,
-    /// How far our own watch is.
+    /// The watch of PersistentVolumes.
     Watch,
 }
 
-/// The deciding task's own.
+/// The state of the reconciler.
 pub(super) struct Reconciler {
     cache: Cache,
     claims: HashMap<String, ClaimState>,
     volumes: HashMap<String, ReclaimState>,
     barriers: Barriers<Key>,
-    /// Those by which it is known that the watch of PersistentVolumes has caught up.
+    /// Barriers of the watch of PersistentVolumes.
     watch_barriers: Barriers<Key>,
-    /// When the last of them was made.
+    /// The time when the last of them was created.
     watch_marked: Instant,
     snapshots: HashMap<String, SnapshotState>,
-    /// What of the arrays nobody knows, and how much of it there is on each.
+    /// Orphaned volumes on the arrays.
     orphans: Orphans,
-    /// Bound volumes that are not as they should be, by the names of their array and their PersistentVolumes.
+    /// Bound volumes that differ from their PersistentVolumes, by the names of their array and their PersistentVolumes.
     abnormal: HashMap<String, BTreeMap<String, AbnormalVolume>>,
-    /// Whether the last mark could not be made.
+    /// Whether the creation of the last barrier failed.
     marks_fail: Arc<AtomicBool>,
-    /// Claims whose first write is under way, or waits.
+    /// Claims whose first write is in flight or waits.
     start_queue: StartQueue,
     executor: Arc<Executor>,
-    /// The number of the newest timer of each work that waits for one, and how many there have been.
+    /// The number of the newest timer of each subject that waits, and the number of timers so far.
     timers: HashMap<Key, u64>,
     made_timers: u64,
-    /// Effects that are under way.
+    /// Effects in flight.
     doing: JoinSet<()>,
     tally: Tally,
     sender: mpsc::UnboundedSender<Message>,
@@ -102,29 +102,29 @@ impl Reconciler {
         }
     }
 
-    /// Returns what has not been seen once.
+    /// Returns the kinds of objects that were not seen yet.
     pub(super) fn missing(&self) -> Vec<&'static str> {
         self.cache.missing()
     }
 
-    /// How many effects are under way.
+    /// Returns the number of effects in flight.
     pub(super) fn under_way(&self) -> usize {
         self.doing.len()
     }
 
-    /// Waits for an effect that is under way to end; for ever, when there is none.
+    /// Waits until an effect in flight ends; without one, it waits forever.
     pub(super) async fn ended(&mut self) {
         if self.doing.join_next().await.is_none() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Waits for all that is under way to end.
+    /// Waits until all effects in flight have ended.
     pub(super) async fn drained(&mut self) {
         while self.doing.join_next().await.is_some() {}
     }
 
-    /// Takes a message, and does what follows from it.
+    /// Processes a message, and starts the effects that follow from it.
     pub(super) fn handle(&mut self, message: Message) {
         let was_ready = self.cache.is_ready();
         let (touched, event) = match message {
@@ -140,7 +140,7 @@ impl Reconciler {
             }
             Message::Arrays(states) => {
                 let mut touched = self.cache.arrays(states);
-                // What waits for an array that is back need not wait longer.
+                // A subject that waits for an array retries when the array is reachable again.
                 touched.extend(self.volumes.keys().cloned().map(Key::Volume));
                 let known: HashSet<Key> = touched.iter().cloned().collect();
                 let others = self.claims.keys().cloned().map(Key::Claim);
@@ -168,7 +168,7 @@ impl Reconciler {
                 (vec![key], Input::Done(done))
             }
             Message::Due(key, number) => {
-                // Only the newest timer counts: a wait that ended early may have left one.
+                // Only the newest timer counts: a wait that ended early leaves its timer behind.
                 if self.timers.get(&key) != Some(&number) {
                     return;
                 }
@@ -193,7 +193,7 @@ impl Reconciler {
                 return self.mark(of, effect);
             }
         };
-        // What is known in part is no ground for a decision.
+        // An incomplete view allows no decision.
         if !self.cache.is_ready() {
             return;
         }
@@ -204,13 +204,13 @@ impl Reconciler {
         self.begin();
     }
 
-    /// Begins with those whose turn has come.
+    /// Starts the claims whose turn has come.
     fn begin(&mut self) {
         while let Some((key, effect)) = self.start_queue.next() {
             if let Effect::RecordIntent { claim, asked, size, .. } = &effect
                 && self.cache.has_changed(claim)
             {
-                // It would be refused: it is decided upon anew, without asking.
+                // The API server would reject the write: the claim is reconciled again instead.
                 if let Some(array) = asked.last() {
                     self.cache.take_back(array, *size);
                 }
@@ -222,7 +222,7 @@ impl Reconciler {
         }
     }
 
-    /// Counts what there is now.
+    /// Updates the gauges.
     pub(super) fn survey(&mut self, messages: usize) {
         let now = Timestamp::now();
         let age = |made: Timestamp| Duration::try_from(now.duration_since(made));
@@ -233,7 +233,7 @@ impl Reconciler {
         self.tally.survey(claims, messages, Instant::now());
     }
 
-    /// Takes what a watch tells of a mark; gives back what is about another PersistentVolume.
+    /// Processes an event of a barrier; returns an event of any other PersistentVolume.
     fn apply_barrier(
         &mut self,
         event: watcher::Event<PersistentVolume>,
@@ -247,7 +247,7 @@ impl Reconciler {
             return Some(event);
         }
         match event {
-            // A list that is under way has not shown all that there was.
+            // A list in progress has not shown all objects yet.
             InitApply(mark) if self.marks_of(&name_of(&mark)).0 == BarrierOf::Watch => {
                 let name = name_of(&mark);
                 let effect = self.watch_barriers.gone(&name);
@@ -279,7 +279,7 @@ impl Reconciler {
         None
     }
 
-    /// The barriers that one of a name is among, or would be.
+    /// Returns the barriers to which a name belongs.
     fn marks_of(&mut self, name: &str) -> (BarrierOf, &mut Barriers<Key>) {
         if self.watch_barriers.are_of(name) {
             (BarrierOf::Watch, &mut self.watch_barriers)
@@ -288,13 +288,13 @@ impl Reconciler {
         }
     }
 
-    /// Has something done about barriers.
+    /// Executes effects on barriers.
     fn mark(&mut self, of: BarrierOf, effects: impl IntoIterator<Item = BarrierEffect>) {
         for effect in effects {
             let (sender, executor) = (self.sender.clone(), Arc::clone(&self.executor));
             let failing = Arc::clone(&self.marks_fail);
             let soon = match of {
-                // Where many claims come, one mark serves more of them.
+                // While many claims arrive, one barrier serves more of them.
                 BarrierOf::Watch if self.watch_marked.elapsed() > 2 * MARK_SOON => WATCH_MARK_SOON,
                 BarrierOf::Watch | BarrierOf::Controller => MARK_SOON,
             };
@@ -340,16 +340,17 @@ impl Reconciler {
         }
     }
 
-    /// Returns whose snapshots are to be looked at: also those that are remembered, and are wanted no more.
+    /// Returns the subjects whose snapshots have to be reconciled, including those with a state that no longer need
+    /// any.
     fn snapshots(&self) -> Vec<Key> {
         let mut names: HashSet<&String> = self.cache.snapshots().collect();
         names.extend(self.snapshots.keys());
         names.into_iter().cloned().map(Key::Snapshots).collect()
     }
 
-    /// Tells of volumes that nobody knows, in the log and by their number.
+    /// Reports orphaned volumes, in the log and by their number.
     fn report(&mut self, lists: &[Listed]) {
-        // Claims that have not been seen are no claims that are not there.
+        // Before the first complete list, an unknown claim may exist.
         if !self.cache.is_ready() {
             return;
         }
@@ -376,8 +377,8 @@ impl Reconciler {
         }
     }
 
-    /// Compares bound volumes with what their array has. What seems wrong is asked for once more, by id: it may have
-    /// changed since the list, and a list has some names only.
+    /// Compares bound volumes with the volumes of their array. The array is asked again, by id, for those that differ:
+    /// they may have changed since the list, and a list has only some names.
     fn compare(&mut self, listed: &Listed) {
         let Ok((array_id, volumes)) = &listed.volumes else {
             return self.tally.missing(&listed.array, None);
@@ -393,7 +394,7 @@ impl Reconciler {
         });
     }
 
-    /// Says of bound volumes that they are not as they should be on their array, or are so again.
+    /// Reports bound volumes that differ from their PersistentVolumes, or that agree with them again.
     fn report_abnormal(&mut self, listed: &Listed) {
         let array = listed.array.as_str();
         let Ok((array_id, volumes)) = &listed.volumes else {
@@ -418,7 +419,7 @@ impl Reconciler {
         }
     }
 
-    /// Tells of the volume behind a PersistentVolume by an event on its claim.
+    /// Records an event about the volume of a PersistentVolume on its claim.
     fn tell_of(&self, volume: &str, severity: Severity, reason: Reason, message: String) {
         let key = Key::Snapshots(volume.to_owned());
         let subject = self.cache.subject(&key);
@@ -478,9 +479,9 @@ impl Reconciler {
         }
     }
 
-    /// Has an effect done by somebody else.
+    /// Passes an effect to the executor.
     fn start(&mut self, key: &Key, subject: Option<&Subject>, effect: Effect) {
-        // Of several namespaces, each gets its turn: see `turns`.
+        // First writes are queued by namespace: see `start_queue`.
         let party = subject.map(|subject| subject.namespace().to_owned()).unwrap_or_default();
         let effect = match effect {
             Effect::RecordIntent { .. } => match self.start_queue.admit(&party, key, effect) {
