@@ -145,7 +145,7 @@ fn registrations(inventory: &Inventory) -> Vec<Problem> {
         Some(Problem {
             about: format!("array {array}"),
             what,
-            remedy: "see which clusters use this array under this name; nothing is destroyed on it meanwhile".to_owned(),
+            remedy: "find out which clusters use this array under this name; the provisioner destroys nothing on it meanwhile".to_owned(),
             page: "docs/arrays.md#which-cluster-has-a-name",
         })
     });
@@ -284,7 +284,7 @@ fn remedy(reason: &str) -> &'static str {
             "check the array; keep the claim's finalizer, otherwise the volume is orphaned"
         }
         Some(Reason::VolumeResizeFailed) => {
-            "make room on the array, or set the claim's request lower, to anything above what it has (`status.capacity`); the volume works as before"
+            "free capacity on the array, or lower the claim's request to any size above `status.capacity`; the volume works as before"
         }
         Some(Reason::VolumeModifyFailed) => {
             "set limits by the StorageClass of a new claim; the volume works as before"

@@ -62,7 +62,7 @@ pub(super) fn arrays(inventory: &Inventory) -> (Vec<ArrayLine>, Vec<Problem>) {
                 line.provisioned = capacity.provisioned;
                 let share = capacity.used.saturating_mul(100).checked_div(capacity.total);
                 if let Some(share) = share.filter(|share| *share >= FULL) {
-                    wrong(format!("it is {share}% full"), "make room: apps get errors when it is full");
+                    wrong(format!("it is {share}% full"), "free capacity or add an array: apps get errors when it is full");
                 }
             }
             Health::Down(why) => wrong(

@@ -133,11 +133,11 @@ fn line(
         )),
         "Pending" if line.age > PATIENCE => Some((
             "no provisioner has processed it yet".to_owned(),
-            "see that a provisioner leads, and that it has rights: its log, `/readyz`",
+            "check that a provisioner is leading and has the required permissions: see its log and `/readyz`",
         )),
         "Going" if going > PATIENCE => Some((
             "it is being deleted, and is still there".to_owned(),
-            "see which pods use it (`kubectl describe pvc`); and the provisioner's log",
+            "find out which pods use it (`kubectl describe pvc`), and see the provisioner's log",
         )),
         _ => None,
     };

@@ -72,7 +72,7 @@ fn line(
         }
         None if line.policy == "Delete" && age(inventory, changed) > PATIENCE => Some((
             "no provisioner has destroyed its volume yet".to_owned(),
-            "see that a provisioner leads, and that it has rights: its log, `/readyz`",
+            "check that a provisioner is leading and has the required permissions: see its log and `/readyz`",
         )),
         None => None,
     };
