@@ -748,7 +748,7 @@ async fn metrics_probes_and_log_tell_of_claims_and_of_an_array_that_is_away() {
     assert!((sum(&address, PROVISIONED, "").await - 2.0).abs() < 0.1, "each once");
     let seconds = "controller_persistentvolumeclaim_provision_duration_seconds_sum";
     assert!(sum(&address, seconds, "").await > 0.0);
-    for made in line("volume made") {
+    for made in line("volume created") {
         let fields = &made["fields"];
         assert!(fields["claim"].as_str().is_some_and(|claim| claim.starts_with("watched/")));
         assert!(fields["volume"].as_str().is_some_and(|volume| volume.starts_with("demo-pvc-")));
@@ -773,7 +773,7 @@ async fn metrics_probes_and_log_tell_of_claims_and_of_an_array_that_is_away() {
     stage.until("a claim fails", failing).await;
     let asked = async || {
         let of = r#"array="fa1",operation="capacity",outcome="Forbidden""#;
-        sum(&address, "pso_gen_array_calls_total", of).await > 1.5
+        sum(&address, "pso_gen_array_operations_total", of).await > 1.5
     };
     stage.until("the array is asked again", asked).await;
     assert_eq!(told(&address, "/livez").await, (200, "ok\n".to_owned()));
@@ -787,8 +787,8 @@ async fn metrics_probes_and_log_tell_of_claims_and_of_an_array_that_is_away() {
     stage.until("the array is back", async || up().await).await;
     let third = async || sum(&address, PROVISIONED, r#"class="pure-block""#).await > 1.5;
     stage.until("the late claim is bound", third).await;
-    assert_eq!(line("array is away").len(), 1, "told once");
-    assert_eq!(line("array is back").len(), 1);
+    assert_eq!(line("array is unreachable").len(), 1, "told once");
+    assert_eq!(line("array is reachable again").len(), 1);
 
     claims.delete("file", &DeleteParams::default()).await.expect("deleted");
     let deleted = async || {

@@ -337,7 +337,7 @@ impl Stage {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_tells_what_it_does_and_no_secret() {
     let stage = Stage::open("", &[]).await;
-    let made = async || !stage.lines("volume made").is_empty();
+    let made = async || !stage.lines("volume created").is_empty();
     stage.until("the volume is made", made).await;
     let created = r#"rest_client_requests_total{code="201",method="POST"}"#;
     stage
@@ -346,11 +346,11 @@ async fn a_leader_tells_what_it_does_and_no_secret() {
     stage.until("ready", async || stage.get("/readyz").await.0 == 200).await;
     assert_eq!(stage.get("/livez").await, (200, "ok\n".to_owned()));
     for (start, value) in [
-        (r#"pso_gen_array_calls_total{array="fb1",operation="ensure",outcome="ok"}"#, "2"),
+        (r#"pso_gen_array_operations_total{array="fb1",operation="ensure",outcome="ok"}"#, "2"),
         (r#"pso_gen_array_up{array="fa1"}"#, "1"),
         (r#"pso_gen_events_total{reason="Provisioning",type="Normal"}"#, "1"),
         (r#"pso_gen_watch_restarts_total{resource="storageclasses"}"#, "0"),
-        ("pso_gen_leading", "1"),
+        ("pso_gen_leader", "1"),
     ] {
         assert_eq!(stage.value(start).await.as_deref(), Some(value), "{start}");
     }
@@ -359,7 +359,7 @@ async fn a_leader_tells_what_it_does_and_no_secret() {
     stage.until("the claim is counted", counted).await;
 
     // Whom each line is about can be filtered for.
-    for (message, level) in [("volume made", "INFO"), ("event", "INFO"), ("effect", "DEBUG")] {
+    for (message, level) in [("volume created", "INFO"), ("event", "INFO"), ("effect", "DEBUG")] {
         let lines = stage.lines(message);
         let line = lines.first().expect("a line");
         assert_eq!(line["level"], level, "{line}");
@@ -367,7 +367,7 @@ async fn a_leader_tells_what_it_does_and_no_secret() {
         assert_eq!(line["fields"]["array"], "fb1", "{line}");
         assert_eq!(line["fields"]["volume"], format!("demo-pvc-{UID}"), "{line}");
     }
-    let line = stage.lines("volume made").remove(0);
+    let line = stage.lines("volume created").remove(0);
     assert_eq!(
         (&line["fields"]["array"], &line["fields"]["size"]),
         (&json!("fb1"), &json!(1 << 30))
@@ -390,14 +390,14 @@ async fn a_leader_tells_what_it_does_and_no_secret() {
 async fn one_that_waits_is_ready_and_leads_when_its_time_comes() {
     let stage = Stage::open("somebody", &["--lease", "pso-system/pso-gen"]).await;
     stage.until("ready to wait", async || stage.get("/readyz").await.0 == 200).await;
-    assert_eq!(stage.value("pso_gen_leading").await.as_deref(), Some("0"));
+    assert_eq!(stage.value("pso_gen_leader").await.as_deref(), Some("0"));
     let lines = stage.lines("waiting to lead");
     assert_eq!((lines.len(), &lines[0]["fields"]["holder"]), (1, &json!("somebody")));
 
     *stage.api.up.lock().expect("unharmed") = false;
     *stage.api.known.lock().expect("unharmed") = false;
     stage.api.lease.lock().expect("unharmed")["spec"]["holderIdentity"] = json!("");
-    let leads = async || stage.value("pso_gen_leading").await.as_deref() == Some("1");
+    let leads = async || stage.value("pso_gen_leader").await.as_deref() == Some("1");
     stage.until("it leads", leads).await;
     let nameless = (503, "not seen yet: the cluster's identity\n".to_owned());
     stage
@@ -419,7 +419,7 @@ async fn one_that_waits_is_ready_and_leads_when_its_time_comes() {
     stage.until("it sees", async || stage.get("/readyz").await.0 == 200).await;
     assert_eq!(stage.lines("watch goes on").len(), 3);
     // From somebody to nobody, and from nobody to us.
-    assert_eq!(stage.value("pso_gen_lease_changes_total").await.as_deref(), Some("2"));
+    assert_eq!(stage.value("pso_gen_leader_changes_total").await.as_deref(), Some("2"));
 }
 
 #[test]

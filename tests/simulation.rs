@@ -1,8 +1,7 @@
-//! The provisioner's decisions against models of a cluster and of arrays, with a crash at every effect:
-//! before it is done, after it is done but before anybody hears of it, and after it was heard.
+//! Runs the provisioner's decisions against models of a cluster and of arrays, with a crash at every effect: before the
+//! effect, after it but before its outcome arrives, and after the outcome has arrived.
 //!
-//! `PSO_GEN_SEEDS=N` tries so many seeds; a failing one prints its last steps and can be run again with
-//! `PSO_GEN_SEED=S`.
+//! `PSO_GEN_SEEDS=N` runs that many seeds; a failing seed prints its last steps, and `PSO_GEN_SEED=S` runs it again.
 
 #[path = "simulation/binder.rs"]
 mod binder;
@@ -13,7 +12,7 @@ mod run;
 
 use run::{Crash, EVERY, Run};
 
-/// A claim is made, bound, grown, deleted.
+/// A claim is created, bound, expanded and deleted.
 fn life(policy: &str, crashes: &[(usize, Crash)]) -> (usize, String) {
     let mut run = Run::new(1, policy);
     run.crash_at(crashes);
@@ -29,7 +28,7 @@ fn life(policy: &str, crashes: &[(usize, Crash)]) -> (usize, String) {
     (run.effects(), run.trace())
 }
 
-/// A claim is deleted while its volume is being made, after so many effects.
+/// A claim is deleted while its volume is being created, after a number of effects.
 fn change_of_mind(after: usize, crashes: &[(usize, Crash)]) -> usize {
     let mut run = Run::new(1, "Delete");
     run.crash_at(crashes);
@@ -61,7 +60,7 @@ fn a_crash_at_any_effect_changes_nothing_in_the_end() {
 fn two_crashes_at_any_effects_change_nothing_in_the_end() {
     for policy in ["Delete", "Retain"] {
         let (effects, _) = life(policy, &[]);
-        // A crash makes further effects; the second may be at one of those.
+        // A crash causes further effects; the second crash may happen at one of those.
         for first in 0..effects {
             for second in first + 1..effects + 6 {
                 for kinds in KINDS.iter().flat_map(|a| KINDS.iter().map(move |b| (*a, *b))) {
@@ -84,7 +83,7 @@ fn a_claim_may_be_deleted_and_made_again_at_any_moment() {
     }
 }
 
-/// A volume has snapshots by schedule for five slots; in the fourth nobody looks.
+/// A volume has scheduled snapshots for five slots; no process runs in the fourth.
 fn snapshots(crashes: &[(usize, Crash)]) -> usize {
     let mut run = Run::new(1, "Delete");
     run.schedule("every 10m, keep 2");
@@ -133,14 +132,14 @@ fn a_claims_own_schedule_comes_on_top_of_that_of_its_class() {
         run.snapshots("data")
     };
     assert_eq!(slots(&mut run, 7), 5);
-    // Fewer are wanted: they go one by one, down to what the class keeps.
+    // The schedule is shortened: surplus snapshots are destroyed one by one, down to the minimum of the class.
     run.keep = 2;
     for wish in ["never", "every 10m, keep 1", "daily"] {
         run.annotate("data", "every 10m, keep 5");
         assert_eq!(slots(&mut run, 4), 5);
         run.annotate("data", wish);
         let fewer: Vec<usize> = (0..5).map(|_| slots(&mut run, 1)).collect();
-        // The second leader of the model ends what is the last one.
+        // The second leader of the model finishes the last round.
         assert_eq!(fewer, [4, 2, 2, 2, 2], "{wish}");
     }
     run.let_claims_reduce();
@@ -179,7 +178,7 @@ fn no_wish_of_a_claim_destroys_what_its_class_keeps() {
             let there = run.snapshots("data");
             assert!((20..=22).contains(&there), "{wish}: {there}");
         }
-        // The class is made anew, and is wrong.
+        // The class is recreated with an invalid schedule.
         run.spoil_class();
         run.annotate("data", "every 10m, keep 1");
         let before = run.snapshots("data");
@@ -189,7 +188,7 @@ fn no_wish_of_a_claim_destroys_what_its_class_keeps() {
     }
 }
 
-/// A claim is a copy of another, which goes while the copy is made, or when it is there.
+/// A claim clones another one, which is deleted during the cloning or afterwards.
 fn copying(source_goes_after: usize, crashes: &[(usize, Crash)]) -> usize {
     let mut run = Run::new(1, "Delete");
     run.crash_at(crashes);
@@ -265,7 +264,7 @@ fn orphans_are_told_and_left() {
         run.settle();
         run.check_settled();
         assert_eq!(run.check_orphans(), 1, "{policy}");
-        // A name that comes back is another claim.
+        // A claim with the same name is another claim.
         run.create("late");
         run.settle();
         run.check_settled();
@@ -273,8 +272,8 @@ fn orphans_are_told_and_left() {
     }
 }
 
-/// A released volume waits to be destroyed, for so long; meanwhile an admin saves it. Returns whether there was
-/// something to save.
+/// A released volume waits for its destruction for some steps, and an admin rescues it meanwhile. Returns whether there
+/// was a volume to rescue.
 fn saving(waits: u64, steps: usize, policy: &str) -> bool {
     let mut run = Run::new(1, "Delete");
     run.create("data");
@@ -339,7 +338,7 @@ fn a_claim_that_is_torn_off_at_any_moment_leaves_nothing() {
     }
 }
 
-/// The class of a claim is deleted after so many effects, and made again later, or the claim is deleted.
+/// The class of a claim is deleted after a number of effects, and is recreated later, or the claim is deleted.
 fn class_goes(after: usize, comes_back: bool, crashes: &[(usize, Crash)]) -> usize {
     let mut run = Run::new(1, "Delete");
     run.crash_at(crashes);
@@ -372,8 +371,8 @@ fn a_class_that_goes_at_any_moment_leaves_nothing_half_done() {
     }
 }
 
-/// The array that a claim's volume goes to is taken out of the storage document after so many effects. Returns
-/// whether there was a PersistentVolume of it by then.
+/// The array of a claim's volume is removed from the storage document after a number of effects. Returns whether a
+/// PersistentVolume of the array existed by then.
 fn array_goes(after: usize, crashes: &[(usize, Crash)]) -> (usize, bool) {
     let mut run = Run::new(1, "Delete");
     run.crash_at(crashes);
@@ -384,7 +383,7 @@ fn array_goes(after: usize, crashes: &[(usize, Crash)]) -> (usize, bool) {
     let stays = run.array_of("data") == "fb1";
     run.delete("data");
     if stays {
-        // What is on it is kept, until the admin says that it is gone for good.
+        // The volume is kept until the admin declares the array gone.
         run.settle_but_for_timers();
         run.must_still_tell_of_its_volume();
     } else {
@@ -409,8 +408,8 @@ fn an_array_that_is_taken_out_at_any_moment_lets_claims_end() {
     assert!(stayed.contains(&true) && stayed.contains(&false), "{stayed:?}");
 }
 
-/// A PersistentVolume that names a claim, or fits it, comes so many steps after the claim. Returns whether the claim
-/// got it, and how many effects there were.
+/// A PersistentVolume that names a claim, or fits it, appears a number of steps after the claim. Returns whether the
+/// claim was bound to it, and the number of effects.
 fn arriving(
     seed: u64,
     named: bool,
@@ -443,7 +442,7 @@ fn arriving(
 
 #[test]
 fn a_claim_gets_the_persistent_volume_that_was_there_before_it() {
-    // With these, watches are far behind each other.
+    // In these runs, one watch is far behind the other.
     for seed in [0, 1, 5, 7, 10, 35] {
         for (named, controller) in [(true, false), (false, false), (true, true), (false, true)] {
             let (got, effects) = arriving(seed, named, 0, controller, &[]);
@@ -462,7 +461,7 @@ fn a_watch_that_lags_undoes_no_claim_to_a_persistent_volume() {
     for seed in 0..40 {
         for named in [true, false] {
             let mut run = Run::new(seed, "Delete");
-            // Kubernetes' own controller comes to nothing, and the claim is begun without it.
+            // kube-controller-manager processes nothing, and the claim is started without it.
             run.expect_crowd(0);
             run.keep_binder_from_claims(true);
             run.create_static_for(named.then_some(("data", None)), 1);

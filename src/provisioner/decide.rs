@@ -1,14 +1,14 @@
-//! What the provisioner decides: for each claim and each PersistentVolume, the next thing to be done.
+//! Decides the next effect for each claim, each PersistentVolume and each volume's snapshots.
 //!
 //! ```text
-//!  view of the cluster and the arrays + memory ──step──▶ effects ──(somebody does them)──▶ outcomes ─┐
+//!  view of the cluster and the arrays + memory ──step──▶ effects ──(the executor)────────▶ outcomes ─┐
 //!            ▲                                                                                       │
 //!            └───────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Pure: knows Kubernetes' objects as values, and neither a client, nor a clock, nor the arrays' requests.
-//! A crash takes only the memory; what must outlive it (that a volume is being made, and on which array)
-//! is written on the claim before an array hears of it.
+//! Pure: Kubernetes objects are values here; clients, clocks and the requests of arrays are unknown. A crash loses only
+//! the memory. The facts that must outlive it (that a volume is being created, and on which array) are written on the
+//! claim before the array gets a request.
 
 mod array_selection;
 mod backoff;

@@ -1,7 +1,7 @@
-//! What there is and what is wrong, for whoever is on call: claims, released volumes, arrays, who leads, and
-//! volumes that nobody knows, each wrong thing with what to do about it.
+//! Reports the state of the provisioner for the on-call engineer: claims, released volumes, arrays, the leader and
+//! orphaned volumes, and each problem with its remedy.
 //!
-//! Pure: made from what was read at one moment. Knows neither a client nor how it is printed.
+//! Pure: the report is built from one inventory. Clients and output formats are unknown here.
 
 mod arrays;
 mod claims;
@@ -30,10 +30,10 @@ pub use claims::ClaimLine;
 pub use leader::Leader;
 pub use released::ReleasedLine;
 
-/// How old something unfinished is before somebody should look, in seconds.
+/// The age from which something unfinished is a problem, in seconds.
 const PATIENCE: u64 = 120;
 
-/// What was read, the arrays' volumes before all else.
+/// The state of cluster and arrays; the arrays' volumes were read first.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
     /// All claims.
@@ -44,68 +44,68 @@ pub struct Inventory {
     pub classes: Vec<StorageClass>,
     /// The events of the provisioner.
     pub events: Vec<Event>,
-    /// The lease by which replicas agree on who leads; none when it is not there, or was not asked for.
+    /// The lease by which replicas elect a leader; none if it does not exist or was not requested.
     pub lease: Option<Lease>,
     /// The arrays of the storage document; none without one.
     pub arrays: Vec<ArrayState>,
-    /// What is on them.
+    /// The volumes of the arrays.
     pub listed: Vec<Listed>,
-    /// What the storage document says; none without one.
+    /// The configuration from the storage document; none without one.
     pub setup: Option<Setup>,
-    /// This cluster's identity; none when it could not be read.
+    /// This cluster's identity; none if it could not be read.
     pub identity: Option<String>,
-    /// Which clusters are registered under the cluster's name on each array that could be asked.
+    /// The clusters that are registered under the cluster's name on each array that answered.
     pub registrations: Vec<(String, Vec<Registration>)>,
     /// The time, in seconds since 1970.
     pub now: u64,
 }
 
-/// What there is and what is wrong.
+/// The report.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// Who leads; none when no lease was asked for.
+    /// The leader; none if no lease was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leader: Option<Leader>,
     /// The arrays.
     pub arrays: Vec<ArrayLine>,
-    /// The claims of our classes.
+    /// The claims of the provisioner's classes.
     pub claims: Vec<ClaimLine>,
-    /// PersistentVolumes of ours without a claim.
+    /// PersistentVolumes of the provisioner without a claim.
     pub released: Vec<ReleasedLine>,
-    /// Volumes that nobody in the cluster knows.
+    /// Orphaned volumes.
     pub orphans: Vec<UnknownVolume>,
-    /// How many PersistentVolumes there are that only mark how far Kubernetes' own controller is.
+    /// The number of PersistentVolumes that are barriers.
     pub marks: usize,
-    /// All that is wrong, the widest first.
+    /// All problems, those with the widest effect first.
     pub problems: Vec<Problem>,
 }
 
-/// Something that is wrong.
+/// A problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// What it is about, such as `array fa1` or `claim files/data`.
+    /// The object, such as `array fa1` or `claim files/data`.
     pub about: String,
-    /// What is wrong.
+    /// The cause.
     pub what: String,
-    /// What to do.
+    /// The remedy.
     pub remedy: String,
-    /// Where more of it stands.
+    /// A link to the documentation.
     pub page: &'static str,
 }
 
-/// Which claims are told of.
+/// The claims to report.
 #[derive(Debug, Clone, Default)]
 pub struct ReportFilter {
-    /// Those of a namespace.
+    /// The claims of a namespace.
     pub namespace: Option<String>,
-    /// That of a name.
+    /// The claim with a name.
     pub claim: Option<String>,
 }
 
 impl Report {
-    /// Makes it. What is wrong is told of all, the claims of the scope.
+    /// Builds the report. Problems cover everything, claims only the scope.
     pub fn new(inventory: &Inventory, scope: &ReportFilter, lease: Option<&str>) -> Self {
         let classes = our_classes(inventory);
         let leader = lease.map(|name| leader::leader(inventory, name));
@@ -127,7 +127,7 @@ impl Report {
     }
 }
 
-/// Arrays on which another cluster has this cluster's name, or several processes have registered.
+/// Adds arrays on which another cluster has this cluster's name, or on which several processes have registered.
 fn registrations(inventory: &Inventory) -> Vec<Problem> {
     let Some((own, setup)) = inventory.identity.as_ref().zip(inventory.setup.as_ref()) else {
         return Vec::new();
@@ -145,14 +145,14 @@ fn registrations(inventory: &Inventory) -> Vec<Problem> {
         Some(Problem {
             about: format!("array {array}"),
             what,
-            remedy: "see which clusters use this array under this name; nothing is destroyed on it meanwhile".to_owned(),
+            remedy: "find out which clusters use this array under this name; the provisioner destroys nothing on it meanwhile".to_owned(),
             page: "docs/arrays.md#which-cluster-has-a-name",
         })
     });
     wrong.collect()
 }
 
-/// Bound volumes that are not on their array as they should be.
+/// Adds bound volumes that differ from their PersistentVolumes.
 fn abnormal_volumes(inventory: &Inventory) -> Vec<Problem> {
     let mut problems = Vec::new();
     for listed in &inventory.listed {
@@ -172,7 +172,7 @@ fn abnormal_volumes(inventory: &Inventory) -> Vec<Problem> {
     problems
 }
 
-/// A storage document that has another name for the cluster than the cluster's volumes.
+/// Adds a storage document whose cluster name differs from the one in the cluster's volumes.
 fn former_name(inventory: &Inventory) -> Option<Problem> {
     let now = &inventory.setup.as_ref()?.cluster;
     let names: BTreeSet<String> = inventory.volumes.iter().filter_map(cluster_of).collect();
@@ -187,7 +187,7 @@ fn former_name(inventory: &Inventory) -> Option<Problem> {
     })
 }
 
-/// Arrays that the storage document has no more, and that PersistentVolumes or claims still name.
+/// Adds arrays that PersistentVolumes or claims name and that the storage document does not have any more.
 fn removed_arrays(inventory: &Inventory) -> Vec<Problem> {
     if inventory.setup.is_none() {
         return Vec::new();
@@ -225,8 +225,7 @@ fn removed_arrays(inventory: &Inventory) -> Vec<Problem> {
     named.into_iter().map(problem).collect()
 }
 
-/// Returns the volumes that nobody knows and that are as old as `grace`, in seconds, and what to do about
-/// them.
+/// Returns the volumes without claim and PersistentVolume that are at least `grace` seconds old, and the remedy.
 pub fn orphans(inventory: &Inventory, grace: u64) -> (Vec<UnknownVolume>, Option<Problem>) {
     let Some(setup) = &inventory.setup else { return (Vec::new(), None) };
     let times = (inventory.now, grace);
@@ -251,7 +250,7 @@ pub fn orphans(inventory: &Inventory, grace: u64) -> (Vec<UnknownVolume>, Option
     (old, problem)
 }
 
-/// The classes of ours by name; an error is for people.
+/// Returns the provisioner's classes by name; an error is a text for the report.
 fn our_classes(inventory: &Inventory) -> BTreeMap<&str, Result<ClassSetup, String>> {
     let named = inventory.classes.iter().filter_map(|class| {
         let name = class.metadata.name.as_deref()?;
@@ -260,7 +259,7 @@ fn our_classes(inventory: &Inventory) -> BTreeMap<&str, Result<ClassSetup, Strin
     named.collect()
 }
 
-/// The newest event about an object that tells of something wrong or done, if it is a warning.
+/// Returns the newest event about an object that reports a problem or a success, if it is a warning.
 fn complaint<'c>(inventory: &'c Inventory, uid: &str) -> Option<&'c Event> {
     let about = |event: &&Event| {
         let regarding = event.regarding.as_ref().and_then(|object| object.uid.as_deref());
@@ -274,18 +273,18 @@ fn complaint<'c>(inventory: &'c Inventory, uid: &str) -> Option<&'c Event> {
     (newest.type_.as_deref() == Some("Warning")).then_some(newest)
 }
 
-/// What to do about the reason of an event.
+/// Returns the remedy for the reason of an event.
 fn remedy(reason: &str) -> &'static str {
     let reason = Reason::ALL.into_iter().find(|each| each.as_str() == reason);
     match reason {
         Some(Reason::ProvisioningFailed) => {
-            "what the message names: an array that is away or full, the class, the access mode, or a PersistentVolume of that name"
+            "what the message names: an array that is unreachable or full, the class, the access mode, or a PersistentVolume of that name"
         }
         Some(Reason::ProvisioningCleanupFailed) => {
-            "see to the array; leave the claim's finalizer, or nobody knows of the volume any more"
+            "check the array; keep the claim's finalizer, otherwise the volume is orphaned"
         }
         Some(Reason::VolumeResizeFailed) => {
-            "make room on the array, or set the claim's request lower, to anything above what it has (`status.capacity`); the volume works as before"
+            "free capacity on the array, or lower the claim's request to any size above `status.capacity`; the volume works as before"
         }
         Some(Reason::VolumeModifyFailed) => {
             "set limits by the StorageClass of a new claim; the volume works as before"
@@ -298,13 +297,13 @@ fn remedy(reason: &str) -> &'static str {
             "ask for as many as the class keeps or leave `snapshots` out; the admin may set `claimsMayReduce` at the class"
         }
         Some(Reason::VolumeFailedDelete) => {
-            "what the message names: a node that still holds it, or an array that is away"
+            "what the message names: a node that still holds it, or an unreachable array"
         }
         _ => "see the provisioner's log for this claim",
     }
 }
 
-/// Seconds from a moment until now.
+/// Returns the seconds since a moment.
 fn age(
     inventory: &Inventory,
     made: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,

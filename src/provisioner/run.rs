@@ -1,8 +1,8 @@
-//! The provisioner's executor: watches the cluster, asks [`volume`](crate::provisioner::decide) what is to be done, does
-//! it, and tells it what came of it.
+//! Runs the provisioner: watches the cluster, lets [`decide`](crate::provisioner::decide) choose the next effects,
+//! executes them and passes their outcomes back.
 //!
-//! All decisions are taken one after the other by one task; what they ask for is done by many at once.
-//! Alone talks to the Kubernetes API.
+//! One task takes all decisions, one after the other; the effects run concurrently. Only this module talks to the
+//! Kubernetes API.
 
 mod apply;
 mod arrays;
@@ -62,24 +62,24 @@ pub use unreachable::{cause, chain, remedy};
 pub use watches::COMPARE_EVERY;
 use watches::{list, look, register, tick, watch};
 
-/// How many objects that watches have told of may wait to be looked at.
+/// The number of watch events that may wait for the reconciler.
 const SEEN: usize = 256;
 
-/// How long what is under way may take at the end, before the lease is given back.
+/// The time limit for effects in flight at the end, before the lease is released.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// What a work is about.
+/// The subject of a state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     /// The claim with a UID.
     Claim(String),
     /// The PersistentVolume of a name.
     Volume(String),
-    /// The snapshots of the volume behind it.
+    /// The snapshots of the volume of the PersistentVolume with this name.
     Snapshots(String),
 }
 
-/// What the deciding task hears of.
+/// A message to the reconciler.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -91,44 +91,44 @@ enum Message {
     Classes(watcher::Event<StorageClass>),
     Nodes(watcher::Event<PartialObjectMeta<Node>>),
     Arrays(Vec<ArrayState>),
-    /// What is on the arrays.
+    /// The volumes of the arrays.
     Listed(Vec<Listed>),
-    /// What is on an array, after it was asked once more for what was not as it should be.
+    /// The volumes of an array, after the array was asked again for those that differ from their PersistentVolumes.
     Compared(Listed),
-    /// Time has passed.
+    /// A periodic reminder.
     Tick,
     Done(Key, Result<Outcome, EffectError>),
     /// The time of an attempt has come; the number is that of its timer.
     Due(Key, u64),
-    /// It is time for a mark.
+    /// The time to create a barrier has come.
     MarkDue(BarrierOf),
-    /// The mark of a name is not there, or will not be any more.
+    /// The barrier of this name is gone, or was never created.
     MarkGone(String),
 }
 
-/// How the provisioner ended.
+/// The reason why the provisioner ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It was asked to.
+    /// A signal requested the end.
     Asked,
-    /// Somebody else leads now.
+    /// Another replica leads.
     LeaseLost,
 }
 
-/// The Lease by which processes agree on who leads.
+/// The Lease by which replicas elect a leader.
 #[derive(Clone)]
 pub struct LeaseName {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// A client for it alone, so that no other traffic keeps it waiting.
+    /// A client for the lease only, so that no other traffic delays its renewal.
     pub client: Client,
 }
 
-/// Runs the provisioner until `end` comes or its lease is lost; what has been begun by then is finished
-/// by the next one. Without a lease it must be the only one. Bound volumes are compared with the arrays after each
-/// `compare_every`. How it goes is written down in `status`.
+/// Runs the provisioner until `end` completes or the lease is lost; the next process finishes the effects in flight.
+/// Without a lease, it must be the only process. It compares bound volumes with the arrays after each `compare_every`.
+/// `status` shows the progress.
 pub async fn run(
     client: Client,
     arrays: Arrays,
@@ -152,7 +152,7 @@ pub async fn run(
     let client = fencing::fenced(client, &leadership);
     let how = tokio::select! {
         () = lead(client, arrays, leadership, compare_every, status, &mut end) => End::Asked,
-        // All that is under way ends with the process: it must not do anything more.
+        // Effects in flight end with the process: it must not execute any more.
         () = candidate.keep() => End::LeaseLost,
     };
     if how == End::Asked {
@@ -161,7 +161,7 @@ pub async fn run(
     how
 }
 
-/// Does the work, until `end` comes.
+/// Leads until `end` completes.
 async fn lead(
     client: Client,
     arrays: Arrays,
@@ -175,7 +175,7 @@ async fn lead(
     };
     let arrays = registrar.arrays().clone();
     let (sender, mut messages) = mpsc::unbounded_channel();
-    // A list of thousands comes no faster than it is looked at.
+    // The channel is bounded, so that a list of thousands of objects arrives at the speed of the reconciler.
     let (watched, mut seen) = mpsc::channel(SEEN);
     let metrics = status.metrics();
     let mut tasks = vec![
@@ -187,7 +187,7 @@ async fn lead(
         list(arrays.clone(), compare_every, &sender),
         tick(&sender),
     ];
-    // Who they are matters only when not every one reaches every array.
+    // The nodes matter only if not every node reaches every array.
     let nodes = arrays.have_topology();
     if nodes {
         tasks.push(watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Nodes));
@@ -216,16 +216,16 @@ async fn lead(
         task.abort();
     }
     info!(under_way = reconciler.under_way(), "stopping");
-    // The next one need not find out what came of it; what takes longer, it does find out.
+    // A drained effect saves the next process the search for its outcome.
     let drained = tokio::time::timeout(DRAIN, reconciler.drained()).await.is_ok();
-    // What is still under way keeps the next leader waiting, as after a crash.
+    // Otherwise the next leader waits, as after a crash.
     if drained {
         registrar.end().await;
     }
     arrays.log_out().await;
 }
 
-/// Finds out which cluster this is, and looks at its registrations on the arrays; none when `end` comes first.
+/// Reads the cluster's identity, and checks its registrations on the arrays; none if `end` completes first.
 async fn registered(
     client: &Client,
     arrays: &Arrays,
@@ -246,7 +246,7 @@ async fn registered(
         };
         match found {
             Ok(registrar) => {
-                // The first look is waited for, so that no claim fails for want of it.
+                // The first check is awaited, so that no claim fails without it.
                 tokio::select! {
                     () = &mut *end => return None,
                     () = registrar.look() => return Some(registrar),
@@ -265,7 +265,7 @@ async fn registered(
     }
 }
 
-/// The time, in seconds since 1970.
+/// Returns the time, in seconds since 1970.
 fn now() -> u64 {
     u64::try_from(Timestamp::now().as_second()).unwrap_or_default()
 }

@@ -317,7 +317,7 @@ async fn serves_as_soon_as_an_array_is_back(stage: &Stage) {
     faults(stage, away).await;
     let away = async || {
         let log = fs::read_to_string(stage.log()).unwrap_or_default();
-        log.lines().any(|line| line.contains("array is away") && line.contains("fa1"))
+        log.lines().any(|line| line.contains("array is unreachable") && line.contains("fa1"))
     };
     stage.until("fa1 is away", away).await;
     let waits = claim("waits", "pure-block", "1Gi");

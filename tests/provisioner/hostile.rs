@@ -48,11 +48,11 @@ async fn a_certificate_that_is_not_trusted_is_told_with_what_to_do() {
         std::fs::write(path, other.cert.pem()).expect("written");
     }
     stage.start(&[]).await;
-    let away = async || stage.lines("array is away").len() == 2;
+    let away = async || stage.lines("array is unreachable").len() == 2;
     stage.until("both arrays are away", away).await;
     let told =
         "the array is not trusted: no authority in the file `ca` has signed its certificate; put";
-    for line in stage.lines("array is away") {
+    for line in stage.lines("array is unreachable") {
         assert_eq!(line["fields"]["reason"], "Untrusted", "{line}");
         assert!(
             line["fields"]["error"].as_str().is_some_and(|text| text.starts_with(told)),
@@ -89,7 +89,7 @@ async fn large_claims_of_others_take_little_memory() {
     *api.others.lock().expect("unharmed") = others.collect();
     let stage = Stage::of(api, &[], &[]).await;
     // Ours is the last of the list.
-    stage.until("the volume is made", async || !stage.lines("volume made").is_empty()).await;
+    stage.until("the volume is made", async || !stage.lines("volume created").is_empty()).await;
     assert!(peak(&stage) < MEMORY, "{} KiB", peak(&stage));
     let limits = stage.api.limits.lock().expect("unharmed").clone();
     assert_eq!(limits[..2], [100, 25], "a page that is too large is asked for again, in parts");
@@ -108,7 +108,9 @@ async fn words_of_an_array_are_plain_and_few_wherever_they_are_told() {
         events.iter().any(|event| event["reason"] == "ProvisioningFailed")
     };
     stage.until("it is told", failed).await;
-    stage.until("the array is away", async || !stage.lines("array is away").is_empty()).await;
+    stage
+        .until("the array is away", async || !stage.lines("array is unreachable").is_empty())
+        .await;
     assert!(peak(&stage) < MEMORY, "{} KiB", peak(&stage));
     let log = stage.log();
     assert!(log.contains("status 400 Bad Request"), "the log has it");

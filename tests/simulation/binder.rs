@@ -1,9 +1,9 @@
-//! A model of Kubernetes' own controller of PersistentVolumes: what of its source
-//! (`pkg/controller/volume/persistentvolume`, 1.37) matters to a provisioner that binds claims itself.
+//! A model of kube-controller-manager's PersistentVolume controller: the parts of its source
+//! (`pkg/controller/volume/persistentvolume`, 1.37) that matter to a provisioner that binds claims itself.
 //!
-//! It has seen PersistentVolumes and claims up to two moments of its own, takes each kind in order, and
-//! writes only over what is still as it has seen it. It asks the provisioner for a claim's volume later than it has
-//! found that there is none, because it may write so many times a second alone.
+//! It has seen PersistentVolumes and claims up to two independent moments, processes each kind in order, and a write
+//! fails if the object has changed since. It requests a claim's volume some time after it has found no
+//! PersistentVolume, because its writes are rate-limited.
 
 use std::collections::BTreeMap;
 
@@ -13,26 +13,26 @@ use pso_gen::contract::annotation;
 
 use super::cluster::{Change, Cluster, phase_of};
 
-/// The controller: what it knows, and how far it has got.
+/// The controller: its knowledge, and its progress.
 #[derive(Debug, Default)]
 pub(crate) struct Binder {
-    /// How far it is in the history: of claims, and of PersistentVolumes.
+    /// Its position in the history of claims, and in that of PersistentVolumes.
     positions: [usize; 2],
     /// By name.
     claims: BTreeMap<String, PersistentVolumeClaim>,
     volumes: BTreeMap<String, PersistentVolume>,
-    /// Claims for which it will ask the provisioner, as it has seen them.
+    /// Claims whose volumes it will request, as it has seen them.
     asking: Vec<PersistentVolumeClaim>,
-    /// Whether it has so much to do with other claims that it does not come to bind ours.
+    /// Whether other claims keep it too busy to bind the model's claims.
     pub(crate) has_no_time_to_bind: bool,
-    /// UIDs of claims that it has called `Lost`.
+    /// UIDs of claims that it has set to `Lost`.
     pub(crate) lost: Vec<String>,
     /// UIDs of claims on which it has written a Warning, because the provisioner had changed them.
     pub(crate) warned: Vec<String>,
 }
 
 impl Binder {
-    /// Hears of the next change of claims (0) or PersistentVolumes (1), and does what follows.
+    /// Processes the next change of claims (0) or PersistentVolumes (1).
     pub(crate) fn hear(&mut self, cluster: &mut Cluster, kind: usize) -> bool {
         let mut changes = cluster.history.iter().enumerate().skip(self.positions[kind]);
         let of_kind =
@@ -42,7 +42,7 @@ impl Binder {
         };
         self.positions[kind] = at + 1;
         match change {
-            // It remembers what it has written itself, and looks at nothing older.
+            // It remembers its own writes, and ignores older versions.
             Change::Claim(_, Some(claim)) if self.knows_newer(&claim) => {}
             Change::Claim(_, Some(claim)) => {
                 self.claims.insert(name_of(&claim), *claim.clone());
@@ -70,7 +70,7 @@ impl Binder {
         true
     }
 
-    /// Looks at all again, as it does every 15 seconds. Returns whether it wrote anything.
+    /// Processes all objects again, as it does every 15 seconds. Returns whether it wrote anything.
     pub(crate) fn look_again(&mut self, cluster: &mut Cluster) -> bool {
         let before = (cluster.history.len(), self.asking.len());
         for volume in self.volumes.values().cloned().collect::<Vec<_>>() {
@@ -82,7 +82,7 @@ impl Binder {
         (cluster.history.len(), self.asking.len()) > before
     }
 
-    /// Asks the provisioner for a claim's volume: `setClaimProvisioner`. `turn` says for which one.
+    /// Requests a claim's volume from the provisioner: `setClaimProvisioner`. `turn` selects the claim.
     pub(crate) fn ask(&mut self, cluster: &mut Cluster, turn: usize) -> bool {
         if self.asking.is_empty() {
             return false;
@@ -114,7 +114,7 @@ impl Binder {
             cluster.write_phase(volume, "Available");
             return;
         }
-        // One that it does not know, or by another UID, it reads from the API server.
+        // It reads an unknown claim, or one with another UID, from the API server.
         let known = self.claims.get(&name).filter(|claim| uid_of(claim) == uid).cloned();
         let read = || cluster.claims.get(&name).filter(|claim| uid_of(claim) == uid).cloned();
         let Some(claim) = known.or_else(read) else {
@@ -133,7 +133,7 @@ impl Binder {
         }
     }
 
-    /// A PersistentVolume whose claim is bound to another one: `syncVolume`, its last case.
+    /// Processes a PersistentVolume whose claim is bound to another one: `syncVolume`, its last case.
     fn bound_elsewhere(cluster: &mut Cluster, volume: &PersistentVolume) {
         let annotations = volume.metadata.annotations.as_ref();
         let policy = volume.spec.as_ref().and_then(|s| s.persistent_volume_reclaim_policy.as_ref());
@@ -185,7 +185,7 @@ impl Binder {
         }
     }
 
-    /// There is nothing for a claim: the provisioner will be asked, in a moment.
+    /// No PersistentVolume fits the claim: the provisioner gets the request later.
     fn provision(&mut self, claim: &PersistentVolumeClaim) {
         let annotations = claim.metadata.annotations.as_ref();
         let is_asked =
@@ -196,7 +196,8 @@ impl Binder {
         }
     }
 
-    /// What it takes for a claim: one that is kept for it, whichever comes first, or the smallest of the others.
+    /// Returns the PersistentVolume for a claim: one that is reserved for it, in any order, or the smallest of the
+    /// others.
     fn best_match(&self, claim: &PersistentVolumeClaim) -> Option<PersistentVolume> {
         let requests =
             claim.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.as_ref());
@@ -286,19 +287,19 @@ fn bound(claim: &PersistentVolumeClaim) -> Option<&String> {
     claim.spec.as_ref()?.volume_name.as_ref()
 }
 
-/// Name and UID of the claim that a PersistentVolume is for.
+/// Returns name and UID of the claim that a PersistentVolume is for.
 fn claimed(volume: &PersistentVolume) -> (String, String) {
     let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.clone()).unwrap_or_default();
     (claim.name.unwrap_or_default(), claim.uid.unwrap_or_default())
 }
 
-/// Whether a PersistentVolume names a claim: `IsVolumeBoundToClaim`.
+/// Returns whether a PersistentVolume names a claim: `IsVolumeBoundToClaim`.
 fn is_kept_for(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
     let (name, uid) = claimed(volume);
     !name.is_empty() && name == name_of(claim) && (uid.is_empty() || uid == uid_of(claim))
 }
 
-/// A size in GiB; all in the model are whole numbers of these, except those of marks.
+/// Returns a size in GiB; all sizes in the model are whole GiB, except those of barriers.
 fn gibibytes(
     sizes: Option<&BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>>,
 ) -> u64 {

@@ -1,5 +1,5 @@
-//! What admins change under claims on their way: a class goes and comes back, an array is taken out of the storage
-//! document.
+//! Changes that admins make while claims are provisioned: a class is deleted and recreated, an array is removed from
+//! the storage document.
 
 use pso_gen::contract::Retry;
 use pso_gen::provisioner::decide::{Effect, EffectError, Input, Outcome, behind};
@@ -7,14 +7,14 @@ use pso_gen::provisioner::decide::{Effect, EffectError, Input, Outcome, behind};
 use super::{Key, Run};
 
 impl Run {
-    /// The class is deleted, or made again.
+    /// Deletes the class, or recreates it.
     pub(crate) fn set_class(&mut self, is_there: bool) {
         self.has_class = is_there;
         self.note(format!("admin: the class is there: {is_there}"));
         self.look_at_claims();
     }
 
-    /// An array is taken out of the storage document.
+    /// Removes an array from the storage document.
     pub(crate) fn take_out(&mut self, array: &str) {
         self.states.retain(|state| state.name != array);
         self.arrays.out.insert(array.to_owned());
@@ -28,7 +28,7 @@ impl Run {
         }
     }
 
-    /// The answer to what is asked of an array that the storage document does not have.
+    /// Returns the answer to requests for an array that the storage document does not have.
     pub(super) fn unknown_array(&self, effect: &Effect) -> Option<Result<Outcome, EffectError>> {
         let (Effect::EnsureVolume { array, .. }
         | Effect::FindVolume { array, .. }
@@ -47,7 +47,7 @@ impl Run {
         })
     }
 
-    /// The array of the PersistentVolume that a claim is bound to.
+    /// Returns the array of the PersistentVolume that a claim is bound to.
     pub(crate) fn array_of(&self, name: &str) -> String {
         let claim = &self.cluster.claims[name];
         let finalizers = claim.metadata.finalizers.iter().flatten().count();
@@ -55,11 +55,11 @@ impl Run {
         self.must(bound.is_some() && finalizers == 0, "a claim is not bound");
         let volume = bound.and_then(|bound| self.cluster.volumes.get(bound));
         let behind = volume.and_then(behind);
-        self.must(behind.is_some(), "a claim has no volume of ours");
+        self.must(behind.is_some(), "a claim has no volume of the provisioner");
         behind.map(|behind| behind.array).unwrap_or_default()
     }
 
-    /// Neither a claim nor a PersistentVolume is left in the cluster.
+    /// Checks that the cluster has neither a claim nor a PersistentVolume.
     pub(crate) fn must_be_empty(&self) {
         self.must(self.cluster.claims.is_empty(), "a claim is left");
         self.must(self.cluster.volumes.is_empty(), "a PersistentVolume is left");

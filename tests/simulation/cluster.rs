@@ -1,4 +1,4 @@
-//! A model of a cluster, with a history that watches may lag behind, and of arrays.
+//! A model of a cluster, whose watches may lag behind its history, and of arrays.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,25 +15,25 @@ use pso_gen::contract::annotation;
 use pso_gen::contract::{CloneSource, Snapshot, Volume, VolumeId, VolumeRequest};
 use pso_gen::provisioner::decide::{EffectError, ObjectVersion, mark, quantity};
 
-/// A change of an object, as watches tell it.
+/// A change of an object, as a watch event.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
     Claim(String, Option<Box<PersistentVolumeClaim>>),
     Volume(String, Option<Box<PersistentVolume>>),
 }
 
-/// The API server's state, and what happened to it.
+/// The state of the API server, and its history.
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
     /// By name.
     pub(crate) claims: BTreeMap<String, PersistentVolumeClaim>,
     pub(crate) volumes: BTreeMap<String, PersistentVolume>,
     pub(crate) history: Vec<Change>,
-    /// UIDs of claims that were bound while they lived: only then a pod can have begun to use them.
+    /// UIDs of claims that were bound while they existed: only pods of those can have used the volume.
     pub(crate) used: BTreeSet<String>,
-    /// UIDs of claims to which an admin gave the volume of another one, and whose it was.
+    /// UIDs of claims to which an admin bound the volume of another claim, and that claim.
     pub(crate) saved: BTreeMap<String, String>,
-    /// The version of each claim, by its UID, that was written last by the provisioner.
+    /// The version of each claim, by its UID, that the provisioner wrote last.
     pub(crate) ours_wrote: BTreeMap<String, u64>,
     /// UIDs of the claims that each PersistentVolume was bound to at some time.
     pub(crate) ever_claimed: BTreeMap<String, BTreeSet<String>>,
@@ -46,7 +46,7 @@ impl Cluster {
         self.version.to_string()
     }
 
-    /// Creates a claim that is to be a copy of another.
+    /// Creates a claim that clones another.
     pub(crate) fn create_copy(&mut self, name: &str, class: &str, of: &str) -> bool {
         if !self.create_claim(name, class) {
             return false;
@@ -57,7 +57,7 @@ impl Cluster {
             name: of.to_owned(),
             api_group: None,
         });
-        // As if it had been there from the beginning.
+        // The field counts as present from the creation.
         self.history.pop();
         self.put_claim(claim);
         true
@@ -91,7 +91,7 @@ impl Cluster {
         true
     }
 
-    /// An admin creates a PersistentVolume: for a claim, by name and perhaps UID, or for any one.
+    /// An admin creates a PersistentVolume: for a claim, by name and perhaps UID, or for any claim.
     pub(crate) fn create_static(
         &mut self,
         claim: Option<(&str, Option<String>)>,
@@ -121,7 +121,7 @@ impl Cluster {
         name
     }
 
-    /// Kubernetes' own controller writes whose a PersistentVolume is, none when nobody's; goes wrong when it has
+    /// kube-controller-manager writes the claim of a PersistentVolume, or removes it; fails if the PersistentVolume has
     /// changed.
     pub(crate) fn write_claim_ref(
         &mut self,
@@ -141,14 +141,14 @@ impl Cluster {
         self.volumes.get(name).cloned()
     }
 
-    /// The provisioner has written on a claim.
+    /// Records a write of the provisioner on a claim.
     fn put_ours(&mut self, claim: PersistentVolumeClaim) {
         let uid = claim.metadata.uid.clone().expect("a UID");
         self.put_claim(claim);
         self.ours_wrote.insert(uid, self.version);
     }
 
-    /// Stores a claim; one that is being deleted goes with its last finalizer.
+    /// Stores a claim; a claim that is being deleted disappears with its last finalizer.
     fn put_claim(&mut self, mut claim: PersistentVolumeClaim) {
         claim.metadata.resource_version = Some(self.next());
         let name = claim.metadata.name.clone().expect("a name");
@@ -171,7 +171,7 @@ impl Cluster {
             self.ever_claimed.entry(name.clone()).or_default().insert(uid.clone());
         }
         let finalizers = volume.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty());
-        // Kubernetes keeps what is bound with a finalizer of its own.
+        // Kubernetes protects bound objects with a finalizer of its own.
         let held = finalizers || phase_of(&volume) == Some("Bound");
         if volume.metadata.deletion_timestamp.is_some() && !held {
             self.volumes.remove(&name);
@@ -182,7 +182,7 @@ impl Cluster {
         }
     }
 
-    /// Somebody deletes a PersistentVolume.
+    /// A user deletes a PersistentVolume.
     pub(crate) fn delete_by_hand(&mut self, name: &str) {
         if let Some(mut volume) = self.volumes.get(name).cloned()
             && volume.metadata.deletion_timestamp.is_none()
@@ -214,7 +214,7 @@ impl Cluster {
         let Some(mut claim) = self.claim(seen) else { return Ok(None) };
         let same = claim.metadata.uid.as_ref() == Some(&seen.uid)
             && claim.metadata.resource_version.as_ref() == Some(&seen.version);
-        // The API server lets nobody add a finalizer to what is being deleted.
+        // The API server rejects new finalizers on an object that is being deleted.
         if !same || claim.metadata.deletion_timestamp.is_some() {
             return Err(EffectError::Conflict);
         }
@@ -290,7 +290,7 @@ impl Cluster {
         let Some(mut volume) = self.volumes.get(&seen.name).cloned() else { return Ok(()) };
         let same = volume.metadata.uid.as_ref() == Some(&seen.uid)
             && volume.metadata.resource_version.as_ref() == Some(&seen.version);
-        // The API server lets nobody add a finalizer to what is being deleted.
+        // The API server rejects new finalizers on an object that is being deleted.
         if !same || volume.metadata.deletion_timestamp.is_some() {
             return Err(EffectError::Conflict);
         }
@@ -299,7 +299,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Somebody takes our finalizer off all PersistentVolumes.
+    /// A user removes the provisioner's finalizer from all PersistentVolumes.
     pub(crate) fn strip_volumes(&mut self) {
         for mut volume in self.volumes.values().cloned().collect::<Vec<_>>() {
             volume.metadata.finalizers = None;
@@ -307,7 +307,7 @@ impl Cluster {
         }
     }
 
-    /// Somebody takes all finalizers off a claim and deletes it.
+    /// A user removes all finalizers from a claim and deletes it.
     pub(crate) fn tear_off_claim(&mut self, name: &str) {
         if let Some(mut claim) = self.claims.get(name).cloned() {
             claim.metadata.finalizers = None;
@@ -316,7 +316,7 @@ impl Cluster {
         }
     }
 
-    /// An admin gives a released PersistentVolume to a claim, which names it.
+    /// An admin binds a released PersistentVolume to a claim, which names it.
     pub(crate) fn bind_again(&mut self, volume: &str, claim: &str, policy: &str) {
         let mut volume = self.volumes[volume].clone();
         let mut claim = self.claims[claim].clone();
@@ -330,16 +330,16 @@ impl Cluster {
         self.saved.insert(uid, name.trim_start_matches("pvc-").to_owned());
         let claimed = claim.spec.get_or_insert_default();
         claimed.volume_name = Some(name);
-        // It asks for what there is.
+        // The claim requests the existing size.
         claimed.resources.get_or_insert_default().requests.clone_from(&capacity);
-        // As if it had been so from the beginning. The rest is Kubernetes' own.
+        // The fields count as present from the creation. kube-controller-manager does the rest.
         self.history.pop();
         self.set_phase(volume, "Available");
         self.note_used(&claim);
         self.put_claim(claim);
     }
 
-    /// Somebody asks for more; Kubernetes takes that of a claim that is bound.
+    /// A user requests a larger size; Kubernetes accepts that of a bound claim.
     pub(crate) fn grow_claim(&mut self, name: &str, gibibytes: u32) {
         let Some(mut claim) = self.claims.get(name).cloned() else { return };
         let spec = claim.spec.as_mut().expect("a spec");
@@ -354,7 +354,7 @@ impl Cluster {
         }
     }
 
-    /// Somebody annotates a claim.
+    /// A user annotates a claim.
     pub(crate) fn annotate_claim(&mut self, name: &str, key: &str, value: &str) {
         let mut claim = self.claims[name].clone();
         let annotations = claim.metadata.annotations.get_or_insert_default();
@@ -362,7 +362,7 @@ impl Cluster {
         self.put_claim(claim);
     }
 
-    /// Changes a claim's status, if it is still as it was seen.
+    /// Changes a claim's status, if the claim has not changed since.
     pub(crate) fn change_status(
         &mut self,
         seen: &ObjectVersion,
@@ -377,7 +377,7 @@ impl Cluster {
         Ok(self.claims.get(&seen.name).cloned())
     }
 
-    /// Sets a PersistentVolume's capacity, if it is still as it was seen.
+    /// Sets a PersistentVolume's capacity, if it has not changed since.
     pub(crate) fn set_capacity(
         &mut self,
         seen: &ObjectVersion,
@@ -393,12 +393,12 @@ impl Cluster {
         Ok(self.volumes.get(&seen.name).cloned())
     }
 
-    /// Writes both sides' status and spec as `bind` does, each only if it is as it was seen.
+    /// Writes status and spec of both sides, each only if it has not changed since.
     fn has_version(meta: &ObjectMeta, seen: &ObjectMeta) -> bool {
         meta.uid == seen.uid && meta.resource_version == seen.resource_version
     }
 
-    /// Kubernetes' own controller writes a PersistentVolume's phase; goes wrong when it has changed.
+    /// kube-controller-manager writes a PersistentVolume's phase; fails if it has changed.
     pub(crate) fn write_phase(&mut self, seen: &PersistentVolume, phase: &str) -> bool {
         let name = seen.metadata.name.as_deref().expect("a name");
         let Some(volume) = self.volumes.get(name).cloned() else { return false };
@@ -411,7 +411,7 @@ impl Cluster {
         true
     }
 
-    /// Kubernetes' own controller writes a claim's side; goes wrong when it has changed.
+    /// kube-controller-manager writes the claim's side; fails if it has changed.
     pub(crate) fn write_claim(
         &mut self,
         seen: &PersistentVolumeClaim,
@@ -431,7 +431,7 @@ impl Cluster {
         self.claims.get(name).cloned()
     }
 
-    /// From when it is bound and lives, pods can have begun to use a claim.
+    /// Records that pods can use a claim, once it is bound and not being deleted.
     fn note_used(&mut self, claim: &PersistentVolumeClaim) {
         let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
         if bound.is_some_and(|bound| bound.starts_with("pvc-"))
@@ -441,7 +441,7 @@ impl Cluster {
         }
     }
 
-    /// We write that a PersistentVolume is bound.
+    /// The provisioner sets a PersistentVolume to bound.
     pub(crate) fn set_bound(
         &mut self,
         seen: &ObjectVersion,
@@ -454,7 +454,7 @@ impl Cluster {
         Ok(self.volumes.get(&seen.name).cloned())
     }
 
-    /// We bind a claim, and let go of it.
+    /// The provisioner binds a claim, and removes its finalizer.
     pub(crate) fn bind(
         &mut self,
         seen: &ObjectVersion,
@@ -466,7 +466,7 @@ impl Cluster {
             return Err(EffectError::Conflict);
         }
         if spec.volume_name.as_ref().is_some_and(|bound| bound != volume) {
-            // The API server refuses it, and the hands read why.
+            // The API server rejects it, and the executor reads the claim to see why.
             return Ok(Some(claim));
         }
         spec.volume_name = Some(volume.to_owned());
@@ -480,7 +480,7 @@ impl Cluster {
         Ok(self.claims.get(&seen.name).cloned())
     }
 
-    /// We create or delete a mark.
+    /// The provisioner creates or deletes a barrier.
     pub(crate) fn create_mark(&mut self, name: &str) {
         let _ = self.create_volume(&mark(name));
     }
@@ -491,7 +491,7 @@ impl Cluster {
         }
     }
 
-    /// Kubernetes' controller, from an old view, releases a PersistentVolume whose claim lives.
+    /// kube-controller-manager, from a stale view, releases a PersistentVolume whose claim exists.
     pub(crate) fn mistake(&mut self) -> bool {
         let bound = self.volumes.values().find(|volume| {
             let phase = phase_of(volume);
@@ -527,15 +527,15 @@ pub(crate) fn phase_of(volume: &PersistentVolume) -> Option<&str> {
     volume.status.as_ref()?.phase.as_deref()
 }
 
-/// What is on the arrays, by array and name.
+/// The volumes on the arrays, by array and name.
 #[derive(Debug, Default)]
 pub(crate) struct Arrays {
     pub(crate) volumes: BTreeMap<(String, String), (Volume, String)>,
-    /// With the array, and the time of its slot when it was taken for one.
+    /// With the array, and the time of the slot of a scheduled snapshot.
     pub(crate) snapshots: Vec<(String, Snapshot, Option<u64>)>,
-    /// Of which claim each volume has the data, by array and name.
+    /// The claim whose data each volume has, by array and name.
     pub(crate) holds: BTreeMap<(String, String), String>,
-    /// Arrays that are out of reach for good: what is on them counts no more.
+    /// Arrays that are gone for good: their volumes do not count any more.
     pub(crate) out: BTreeSet<String>,
     /// The time, in seconds since 1970.
     pub(crate) now: u64,
@@ -567,7 +567,7 @@ impl Arrays {
             Some(CloneSource::Volume(_)) => None,
         };
         let is_there = self.volumes.contains_key(&key);
-        // A FlashBlade does not tell who made what is destroyed: the client refuses it.
+        // A FlashBlade does not report the owner of a destroyed volume: the client rejects it.
         if self.volumes.get(&key).is_some_and(|(there, _)| there.destroyed) {
             return Err(format!("{} is destroyed, and is wanted back", key.1));
         }
@@ -597,7 +597,7 @@ impl Arrays {
         self.volumes.get(&key).map(|(volume, _)| volume.clone())
     }
 
-    /// Makes a volume larger; nothing when there is none.
+    /// Expands a volume; nothing if it does not exist.
     pub(crate) fn grow(&mut self, array: &str, volume: &VolumeId, size: u64) -> Option<Volume> {
         let key = (array.to_owned(), volume.name.to_string());
         let (there, _) = self.volumes.get_mut(&key).filter(|(v, _)| v.id == volume.id)?;
@@ -605,20 +605,20 @@ impl Arrays {
         Some(there.clone())
     }
 
-    /// Destroys a volume; returns the UID of the claim that it was made for.
+    /// Destroys a volume; returns the UID of the claim that it was created for.
     pub(crate) fn destroy(&mut self, array: &str, volume: &VolumeId) -> Option<String> {
         let key = (array.to_owned(), volume.name.to_string());
         let (there, uid) = self.volumes.get_mut(&key).filter(|(v, _)| v.id == volume.id)?;
         there.destroyed = true;
         let uid = uid.clone();
-        // An array destroys a volume with its snapshots, whoever took them.
+        // An array destroys a volume together with all its snapshots.
         for (on, snapshot, _) in &mut self.snapshots {
             snapshot.destroyed |= on == array && snapshot.volume == volume.name.as_str();
         }
         Some(uid)
     }
 
-    /// Takes a snapshot, or finds the one of that name; nothing when the volume is not there.
+    /// Takes a snapshot, or finds the existing one of that name; nothing if the volume does not exist.
     pub(crate) fn snapshot(
         &mut self,
         array: &str,
@@ -647,13 +647,13 @@ impl Arrays {
         Some(taken)
     }
 
-    /// Returns the snapshots of a volume, destroyed or not.
+    /// Returns the snapshots of a volume, destroyed ones included.
     pub(crate) fn snapshots_of(&self, array: &str, volume: &str) -> Vec<Snapshot> {
         let of = self.snapshots.iter().filter(|(on, s, _)| on == array && s.volume == volume);
         of.map(|(_, snapshot, _)| snapshot.clone()).collect()
     }
 
-    /// Returns the times of the slots of which a volume has a snapshot, the newest first.
+    /// Returns the times of the slots for which a volume has a snapshot, the newest first.
     pub(crate) fn slots_of(&self, array: &str, volume: &str) -> Vec<u64> {
         let of = self.snapshots.iter().filter(|(on, s, _)| on == array && s.volume == volume);
         let live = of.filter(|(_, snapshot, _)| !snapshot.destroyed);

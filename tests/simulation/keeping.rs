@@ -1,4 +1,4 @@
-//! What a run does with snapshots by schedule and with orphans, and what must hold of them.
+//! Scheduled snapshots and orphans in a run, and their invariants.
 
 use std::collections::BTreeSet;
 
@@ -13,31 +13,31 @@ use pso_gen::provisioner::decide::{Effect, EffectError, Input, Listed, Outcome, 
 use super::{EVERY, Key, Run};
 
 impl Run {
-    /// Lets the class have a schedule.
+    /// Sets the schedule of the class.
     pub(crate) fn schedule(&mut self, text: &str) {
         let class = self.class.as_mut().expect("a class");
         class.snapshots = SnapshotPolicy::parse(text).expect("a schedule");
         self.note(format!("admin: the class has snapshots {text}"));
     }
 
-    /// Lets claims reduce what their class keeps.
+    /// Allows claims to reduce the snapshots of their class.
     pub(crate) fn let_claims_reduce(&mut self) {
         self.class.as_mut().expect("a class").claims_may_reduce = true;
         self.floor = None;
     }
 
-    /// Somebody makes a class of the same name that cannot be read.
+    /// A user recreates the class with an invalid schedule.
     pub(crate) fn spoil_class(&mut self) {
         self.class = Err("class pure-file is wrong".to_owned());
     }
 
-    /// Lets a claim have a schedule of its own.
+    /// Sets a claim's own schedule.
     pub(crate) fn annotate(&mut self, name: &str, text: &str) {
         self.cluster.annotate_claim(name, annotation::SNAPSHOTS, text);
         self.note(format!("user: {name} is to have snapshots {text}"));
     }
 
-    /// Somebody wants less than the class keeps, or slips.
+    /// A user requests less than the class keeps, or makes a mistake.
     pub(super) fn wish_for_less(&mut self, name: &str) {
         let wish =
             ["never", "every 10m, keep 1", "every 20m, keep 1", "daily"][self.dice.usize(0..4)];
@@ -46,13 +46,13 @@ impl Run {
         }
     }
 
-    /// Lets time pass, in seconds.
+    /// Advances the time, in seconds.
     pub(crate) fn pass(&mut self, seconds: u64) {
         self.arrays.now += seconds;
         self.note(format!("{seconds} s pass"));
     }
 
-    /// How many snapshots the volume of a claim has that are taken by schedule.
+    /// Returns the number of scheduled snapshots of a claim's volume.
     pub(crate) fn snapshots(&self, name: &str) -> usize {
         let uid = self.cluster.claims[name].metadata.uid.clone().expect("a UID");
         let of_claim = |((_, _), (_, of)): &(&(String, String), &(Volume, String))| *of == uid;
@@ -60,12 +60,12 @@ impl Run {
         volumes.map(|((array, name), _)| self.arrays.slots_of(array, name).len()).sum()
     }
 
-    /// How often the API server has been written to.
+    /// Returns the number of writes to the API server.
     pub(crate) fn writes(&self) -> usize {
         self.cluster.history.len()
     }
 
-    /// A leader looks whether snapshots are due; returns whether any of it has to be done.
+    /// A leader checks whether snapshots are due; returns whether that causes an effect.
     pub(super) fn look(&mut self, leader: usize) -> bool {
         let before = self.process.asked.len() + self.process.timers.len();
         let remembered = self.process.snapshot_works[leader].keys();
@@ -77,7 +77,7 @@ impl Run {
         self.process.asked.len() + self.process.timers.len() > before
     }
 
-    /// What is on the arrays is compared with what the process knows.
+    /// Compares the volumes on the arrays with the state of the process.
     pub(super) fn list(&mut self, fails: bool) {
         for state in &self.states {
             let of_array =
@@ -100,7 +100,7 @@ impl Run {
                 let created = there.and_then(|there| there.created).unwrap_or(u64::MAX);
                 created / 1000 + 600 <= self.arrays.now
             });
-            self.must(told, "what is not there, or is young, is told as an orphan");
+            self.must(told, "a volume that does not exist, or is young, is reported as an orphan");
         }
     }
 
@@ -126,9 +126,9 @@ impl Run {
         }
     }
 
-    /// The suffix of a snapshot is the time of its slot, and that has come: so there is one of each.
+    /// Checks that the suffix of a snapshot is the time of a past slot, which makes it unique.
     fn check_slot(&self, suffix: &str) -> Option<u64> {
-        // Those by which claims are copied go as soon as the copy is made.
+        // Snapshots for clones are destroyed as soon as the clone is complete.
         if suffix.starts_with("clone-") {
             return None;
         }
@@ -143,7 +143,7 @@ impl Run {
         Some(time)
     }
 
-    /// What people took is left alone, and of ours the newest are kept.
+    /// Checks that snapshots of users are untouched, and that the newest of the provisioner's are kept.
     fn destroy_snapshot(&mut self, array: &str, snapshot: &Snapshot) {
         let here = |(on, each, _): &&mut (String, Snapshot, Option<u64>)| {
             on == array && each.id == snapshot.id && !each.destroyed
@@ -154,7 +154,7 @@ impl Run {
             return;
         }
         let Some(slot) = *slot else {
-            self.must(false, "somebody else's snapshot is destroyed");
+            self.must(false, "a snapshot of a user is destroyed");
             return;
         };
         let left = self.arrays.slots_of(array, &snapshot.volume);
@@ -166,13 +166,13 @@ impl Run {
             let newer = left.iter().filter(|left| **left > slot && of_class(left)).count();
             self.must(!of_class(&slot) || newer >= keep, "what the class keeps is destroyed");
         }
-        // Two for each, and one or two more when a process has ended meanwhile.
+        // Two for each that was taken, and one or two more if a process has ended meanwhile.
         self.destroyed += 1;
         let many = self.destroyed > 2 * self.taken + 2 * self.processes;
         self.must(!many, "many snapshots are destroyed at once");
     }
 
-    /// Somebody takes a snapshot, and names it nearly as we do; or a protection group takes one.
+    /// A user takes a snapshot with a name similar to the provisioner's, or a protection group takes one.
     pub(super) fn take_foreign(&mut self) {
         let volumes: Vec<(String, String)> = self.arrays.volumes.keys().cloned().collect();
         if let Some((array, volume)) = self.dice.choice(volumes) {
@@ -182,7 +182,7 @@ impl Run {
         }
     }
 
-    /// Each bound claim's volume has a snapshot of the last slot, and of the others as many as are kept.
+    /// Checks that the volume of each bound claim has a snapshot of the last slot, and the right number of others.
     #[track_caller]
     pub(crate) fn check_snapshots(&self) {
         for volume in self.cluster.volumes.values() {
@@ -199,7 +199,7 @@ impl Run {
         }
     }
 
-    /// A process ends when it has asked for a volume; that is made when the claim is gone.
+    /// A process ends after it has requested a volume; the array creates it when the claim is gone.
     pub(crate) fn leave_orphan(&mut self, name: &str) {
         self.create(name);
         let is_ensure = |effect: &Effect| matches!(effect, Effect::EnsureVolume { .. });
@@ -214,7 +214,7 @@ impl Run {
         self.act_late();
     }
 
-    /// The orphans that are told are those that there are; returns how many.
+    /// Checks that the reported orphans are the real ones; returns their number.
     #[track_caller]
     pub(crate) fn check_orphans(&mut self) -> usize {
         for _ in 0..2 {
@@ -232,7 +232,7 @@ impl Run {
         let told: BTreeSet<(String, String)> = told.collect();
         self.must(
             told.iter().collect::<BTreeSet<_>>() == there,
-            "other orphans are told than there are",
+            "the reported orphans are not the real ones",
         );
         let counts = self.process.orphans.counts();
         let count: Option<usize> = counts.map(|(_, count)| count).sum();

@@ -1,5 +1,5 @@
-//! What people do to PersistentVolumes and claims besides making and deleting them: they set policies, save
-//! what was released, take finalizers off.
+//! Actions of users on PersistentVolumes and claims, besides creation and deletion: they set policies, rescue released
+//! volumes and remove finalizers.
 
 use k8s_openapi::api::core::v1::PersistentVolume;
 use pso_gen::contract::FINALIZER;
@@ -8,12 +8,12 @@ use super::Run;
 use crate::cluster::phase_of;
 
 impl Run {
-    /// Somebody sets the reclaim policy of a PersistentVolume, whatever waits, also of one that goes.
+    /// A user sets the reclaim policy of a PersistentVolume at any time, even while it is being deleted.
     pub(super) fn set_policy(&mut self, policy: &str) {
         if self.destroys_late() {
             return;
         }
-        // Of one that somebody deletes under a claim that lives, nothing is promised.
+        // A PersistentVolume that is deleted while its claim exists has no guarantee.
         let lives = |uid: &str| {
             self.cluster.claims.values().any(|claim| claim.metadata.uid.as_deref() == Some(uid))
         };
@@ -31,14 +31,14 @@ impl Run {
         self.note(format!("user: {name} is to be {policy}"));
         self.cluster.set_policy(&name, policy);
         self.policies.insert(name.clone(), self.arrays.now);
-        // One that goes and is to be kept leaves its volume to the admin.
+        // A PersistentVolume that is deleted with `Retain` leaves its volume to the admin.
         let goes = self.cluster.volumes[&name].metadata.deletion_timestamp.is_some();
         if goes && policy == "Retain" {
             self.kept.insert(name.trim_start_matches("pvc-").to_owned());
         }
     }
 
-    /// An admin saves a PersistentVolume whose claim was deleted: it gets a new claim, and is in use again.
+    /// An admin rescues a PersistentVolume whose claim was deleted: it is bound to a new claim, and in use again.
     pub(crate) fn save_released(&mut self, claim: &str, policy: &str) -> bool {
         if self.destroys_late() {
             return false;
@@ -56,7 +56,7 @@ impl Run {
         let Some(name) = released.and_then(|volume| volume.metadata.name.clone()) else {
             return false;
         };
-        // Its volume may be gone already, when the admin comes too late.
+        // Its volume may be destroyed already if the admin is too late.
         let uid = name.trim_start_matches("pvc-");
         let alive = self.arrays.volumes.values().any(|(volume, of)| of == uid && !volume.destroyed);
         if lives(uid) || !alive || !self.cluster.create_claim(claim, "pure-file") {
@@ -67,7 +67,7 @@ impl Run {
         true
     }
 
-    /// Somebody takes our finalizer off a claim and deletes it.
+    /// A user removes the provisioner's finalizer from a claim and deletes it.
     pub(crate) fn tear_off(&mut self, claim: &str) {
         self.note(format!("user: {claim} is torn off"));
         let torn = self.cluster.claims.get(claim).and_then(|claim| claim.metadata.uid.clone());
@@ -75,17 +75,17 @@ impl Run {
         self.cluster.tear_off_claim(claim);
     }
 
-    /// Somebody takes our finalizer off every PersistentVolume.
+    /// A user removes the provisioner's finalizer from every PersistentVolume.
     pub(crate) fn strip_volumes(&mut self) {
         self.note("user: PersistentVolumes lose their finalizer");
         self.cluster.strip_volumes();
     }
 
-    /// Every PersistentVolume has our finalizer.
+    /// Checks that every PersistentVolume has the provisioner's finalizer.
     pub(crate) fn must_all_be_held(&self) {
         let held = self.cluster.volumes.values().all(|volume| {
             volume.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER)
         });
-        self.must(held, "a PersistentVolume has no finalizer of ours");
+        self.must(held, "a PersistentVolume lacks the finalizer of the provisioner");
     }
 }

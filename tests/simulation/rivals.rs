@@ -1,5 +1,5 @@
-//! PersistentVolumes that an admin creates, for a claim or for any: Kubernetes binds claims to them, at whatever moment
-//! they come. A claim that had one when it was made gets no other.
+//! PersistentVolumes that an admin creates, for a claim or for any claim: Kubernetes binds claims to them, whenever
+//! they appear. A claim that had one at its creation gets no other.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,14 @@ use pso_gen::contract::name::persistent_volume;
 use super::{Process, Run};
 
 impl Run {
-    /// Kubernetes' own controller comes to so many claims in time; when more wait, they are begun without it.
+    /// Sets how many claims kube-controller-manager processes in time; if more wait, they are started without it.
     pub(crate) fn expect_crowd(&mut self, limit: usize) {
         self.crowd = limit;
         self.process = Process::new(self.processes, limit);
     }
 
-    /// The process's watch of PersistentVolumes shows nothing for so many steps, and nothing may be created meanwhile.
+    /// Stops the process's watch of PersistentVolumes for a number of steps, in which no PersistentVolume may be
+    /// created.
     pub(crate) fn let_volumes_lag(&mut self, steps: usize) {
         self.volumes_lag = true;
         for _ in 0..steps {
@@ -29,12 +30,12 @@ impl Run {
         );
     }
 
-    /// The provisioner leaves binding to Kubernetes.
+    /// Leaves the binding to kube-controller-manager.
     pub(crate) fn leave_binding(&mut self) {
         self.setup.binding = pso_gen::provisioner::decide::Binding::Controller;
     }
 
-    /// An admin creates a PersistentVolume for a claim that is there or will be, or for any one.
+    /// An admin creates a PersistentVolume for an existing or future claim, or for any claim.
     pub(crate) fn create_static(&mut self, claim: &str) {
         let there = self.cluster.claims.get(claim).and_then(|claim| claim.metadata.uid.clone());
         let whom = match self.dice.u8(0..4) {
@@ -42,7 +43,7 @@ impl Run {
             1 => Some((claim, there)),
             _ => Some((claim, None)),
         };
-        // Of 0 GiB it is too small for every claim.
+        // With 0 GiB, it is too small for every claim.
         let size = [0, 1, 1, 4][self.dice.usize(0..4)];
         self.create_static_for(whom, size);
     }
@@ -54,7 +55,7 @@ impl Run {
         self.note(format!("{told}: {name}"));
     }
 
-    /// What there is for a claim that has just been made.
+    /// Records the PersistentVolumes that exist for a new claim.
     pub(super) fn note_promised(&mut self, claim: &str) {
         let uid = self.cluster.claims[claim].metadata.uid.clone().expect("a UID");
         let of = |volume: &PersistentVolume| volume.spec.as_ref()?.claim_ref.clone();
@@ -77,11 +78,11 @@ impl Run {
         self.fitting.insert(uid, fitting);
     }
 
-    /// A claim is bound to what it was promised, and then nothing is left that was made for it. Returns whether it is
-    /// bound to what an admin has created.
+    /// Checks that a claim is bound to the PersistentVolume that was reserved for it, and that nothing else is left.
+    /// Returns whether an admin created that PersistentVolume.
     #[track_caller]
     pub(super) fn check_rivals(&self, uid: &str, bound: Option<&str>) -> bool {
-        // Kubernetes may have begun to bind it to an earlier claim of the name.
+        // Kubernetes may have started to bind it to an earlier claim of the name.
         let is_taken = |name: &&String| {
             let by = self.cluster.ever_claimed.get(*name);
             by.is_some_and(|by| by.iter().any(|by| by != uid))
@@ -111,7 +112,7 @@ impl Run {
         true
     }
 
-    /// Whether a claim is bound to what an admin has created.
+    /// Returns whether a claim is bound to a PersistentVolume that an admin created.
     pub(crate) fn got_static(&self, claim: &str) -> bool {
         let claim = self.cluster.claims[claim].spec.as_ref();
         let bound = claim.and_then(|spec| spec.volume_name.as_ref());

@@ -1,4 +1,4 @@
-//! One run: who does what next, what is broken on the way, and what must hold all the time.
+//! One run: the next actor, the faults on the way, and the invariants that must hold at all times.
 
 #[path = "changes.rs"]
 mod changes;
@@ -34,51 +34,51 @@ use super::cluster::{Arrays, Change, Cluster, phase_of};
 /// Time between two scheduled snapshots, in seconds.
 pub(crate) const EVERY: u64 = 600;
 
-/// When a process ends.
+/// The moment at which a process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Crash {
-    /// The effect is not done.
+    /// Before the effect.
     Before,
-    /// It is done, and nobody hears of it.
+    /// After the effect, before its outcome arrives.
     Unheard,
-    /// It is done, and heard of.
+    /// After the outcome has arrived.
     After,
 }
 
-/// What a work is about.
+/// The subject of a state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Claim(String),
     Volume(String),
-    /// Of one of two leaders.
+    /// Of the second leader.
     Snapshots(usize, String),
 }
 
-/// One process of the provisioner.
+/// A process of the provisioner.
 struct Process {
-    /// How far its watches have got in the history, that of claims and that of PersistentVolumes: each
-    /// sees its own kind in order, and nothing keeps one from being far behind the other.
+    /// Its position in the history of claims, and in that of PersistentVolumes: each watch is in order, and one may be
+    /// far behind the other.
     positions: [usize; 2],
     claims: BTreeMap<String, PersistentVolumeClaim>,
     volumes: BTreeMap<String, PersistentVolume>,
     claim_works: BTreeMap<String, ClaimState>,
     volume_works: BTreeMap<String, ReclaimState>,
-    /// Of two leaders, which see the same of the cluster: one believes that it leads still.
+    /// The second of two leaders with the same view: one wrongly believes that it leads.
     snapshot_works: [BTreeMap<String, SnapshotState>; 2],
     orphans: Orphans,
-    /// Effects that have been asked for.
+    /// Requested effects.
     asked: VecDeque<(Key, Effect)>,
-    /// Those that wait for their turn.
+    /// Effects that wait for their turn.
     waiting: Vec<(Key, Effect)>,
     timers: Vec<Key>,
     marks: Barriers<Key>,
-    /// Those by which its watch of PersistentVolumes shows that it has caught up.
+    /// Barriers of its watch of PersistentVolumes.
     watch_barriers: Barriers<Key>,
     asked_of_marks: VecDeque<(BarrierOf, BarrierEffect)>,
     crowd: Backlog,
 }
 
-/// What a mark shows.
+/// The observer whose progress a barrier proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BarrierOf {
     Controller,
@@ -110,50 +110,50 @@ impl Process {
 pub(crate) struct Run {
     cluster: Cluster,
     binder: Binder,
-    /// How many processes there have been.
+    /// The number of processes so far.
     processes: usize,
     arrays: Arrays,
     process: Process,
-    /// What earlier processes had sent when they ended, and nobody has done yet.
+    /// Requests of earlier processes that have not arrived yet.
     late: Vec<Effect>,
-    /// Whether volumes may be made late; then no array is ever full.
+    /// Whether volumes may be created late; then no array is ever full.
     late_volumes: bool,
-    /// UIDs of claims for which a volume was made or found late.
+    /// UIDs of claims for which a volume was created or found late.
     late_made: BTreeSet<String>,
-    /// UIDs of claims whose finalizer was taken off.
+    /// UIDs of claims whose finalizer was removed.
     torn_off: BTreeSet<String>,
-    /// When the policy of a PersistentVolume was last set by hand, by name.
+    /// The time when a user last set the policy of a PersistentVolume, by name.
     policies: BTreeMap<String, u64>,
-    /// UIDs of claims whose volume was to be kept while its PersistentVolume went.
+    /// UIDs of claims whose PersistentVolume was deleted with `Retain`.
     kept: BTreeSet<String>,
-    /// Of claims by UID, the PersistentVolumes that named them when they were made, and those that fitted them.
+    /// By UID of a claim, the PersistentVolumes that named it at its creation, and those that fitted it.
     promised: BTreeMap<String, BTreeSet<String>>,
     fitting: BTreeMap<String, BTreeSet<String>>,
-    /// How many claims may wait for Kubernetes' own controller before they are begun without it.
+    /// The number of claims that may wait for kube-controller-manager before they are started without it.
     crowd: usize,
-    /// Whether the process's watch of PersistentVolumes shows nothing.
+    /// Whether the process's watch of PersistentVolumes is stopped.
     volumes_lag: bool,
-    /// How far the clock of the second leader is ahead, in seconds.
+    /// The lead of the second leader's clock, in seconds.
     skew: u64,
     setup: Setup,
     class: Result<ClassSetup, String>,
     has_class: bool,
     states: Vec<ArrayState>,
-    /// Arrays that take no new volumes.
+    /// Arrays that reject new volumes.
     full: BTreeSet<String>,
     /// The PersistentVolumes that were read as released, by name.
     read_released: BTreeSet<String>,
     crashes: Vec<(usize, Crash)>,
     done: usize,
     dice: fastrand::Rng,
-    /// How many snapshots are kept.
+    /// The number of snapshots to keep.
     pub(crate) keep: usize,
-    /// What the class keeps of its own slots, whatever claims say: seconds from one to the next, and how many.
+    /// The minimum of the class: seconds between two slots, and their number.
     pub(crate) floor: Option<(u64, usize)>,
-    /// How many snapshots by schedule were taken and destroyed.
+    /// The numbers of scheduled snapshots that were taken and destroyed.
     taken: usize,
     destroyed: usize,
-    /// Share of effects that fail, or of which the answer is lost, when chance rules.
+    /// Share of effects that fail, or whose answer is lost, in random runs.
     faults: f64,
     trace: Vec<String>,
     seed: u64,
@@ -254,13 +254,13 @@ impl Run {
         }
     }
 
-    /// Somebody wants a copy of another claim's volume.
+    /// A user requests a clone of another claim's volume.
     pub(crate) fn copy(&mut self, name: &str, of: &str) {
         let made = self.cluster.create_copy(name, "pure-file", of);
         self.note(format!("user: create {name} as a copy of {of}: {made}"));
     }
 
-    /// What a claim's volume holds: the claim's own name, or that of which it is a copy.
+    /// Returns the data of a claim's volume: the name of the claim, or of the claim that it cloned.
     pub(crate) fn must_hold(&self, name: &str, what: &str) {
         let uid = self.cluster.claims.get(name).and_then(|claim| claim.metadata.uid.clone());
         let mut own = self
@@ -284,12 +284,12 @@ impl Run {
         self.note(format!("user: delete {name}"));
     }
 
-    /// Kubernetes' own controller sees PersistentVolumes, and does not come to bind claims.
+    /// kube-controller-manager sees PersistentVolumes, and does not bind claims.
     pub(crate) fn keep_binder_from_claims(&mut self, kept: bool) {
         self.binder.has_no_time_to_bind = kept;
     }
 
-    /// Goes on until nothing is left to do.
+    /// Runs until nothing is left to do.
     pub(crate) fn settle(&mut self) {
         for _ in 0..2000 {
             if !(self.go_on() || self.look(0) || self.look(1)) {
@@ -299,18 +299,18 @@ impl Run {
         self.must(false, "it does not come to rest");
     }
 
-    /// Goes on until all that is left is to come again later.
+    /// Runs until only timers are left.
     pub(crate) fn settle_but_for_timers(&mut self) {
         while self.watch() || self.act() || self.act_on_marks() || self.bind() {}
     }
 
-    /// So many volumes are on the arrays.
+    /// Checks the number of volumes on the arrays.
     pub(crate) fn must_be_alive(&self, count: usize) {
         let alive = self.arrays.volumes.values().filter(|(volume, _)| !volume.destroyed).count();
         self.must(alive == count, &format!("{alive} volumes are on the arrays, not {count}"));
     }
 
-    /// A PersistentVolume of a volume on an array that is not reached is kept, and so is the volume.
+    /// Checks that a PersistentVolume of an unreachable array is kept, and its volume too.
     pub(crate) fn must_still_tell_of_its_volume(&self) {
         self.must(self.cluster.volumes.len() == 1, "the PersistentVolume is gone");
         let goes = |volume: &PersistentVolume| volume.metadata.deletion_timestamp.is_some();
@@ -319,7 +319,7 @@ impl Run {
         self.must(alive == 1, "the volume is destroyed");
     }
 
-    /// Does one thing that is to be done, whatever it is.
+    /// Executes any next step.
     pub(crate) fn go_on(&mut self) -> bool {
         self.watch()
             || self.act()
@@ -329,9 +329,9 @@ impl Run {
             || self.binder.look_again(&mut self.cluster)
     }
 
-    /// Kubernetes' own controller does something.
+    /// Executes a step of kube-controller-manager.
     fn bind(&mut self) -> bool {
-        // It takes claims and PersistentVolumes side by side; either may be far behind.
+        // It processes claims and PersistentVolumes concurrently; either may be far behind.
         let turns = if self.seed.is_multiple_of(7) { 12 } else { 2 };
         let first = usize::from(self.dice.u8(0..turns) == 0);
         let turn = self.dice.usize(0..4);
@@ -345,7 +345,7 @@ impl Run {
         heard
     }
 
-    /// Something is done about marks.
+    /// Executes an effect on barriers.
     fn act_on_marks(&mut self) -> bool {
         let Some((of, effect)) = self.process.asked_of_marks.pop_front() else { return false };
         self.note(format!("{effect:?}"));
@@ -366,7 +366,7 @@ impl Run {
                 process.asked_of_marks.extend(effect.map(|effect| (of, effect)));
             }
             BarrierEffect::Create(name) => {
-                // That it could not be created may be so or not.
+                // A creation that seemed to fail may have succeeded.
                 let lost = self.dice.f64() < self.faults;
                 if !lost || self.dice.bool() {
                     self.cluster.create_mark(&name);
@@ -381,7 +381,7 @@ impl Run {
         true
     }
 
-    /// The process hears of a mark.
+    /// Delivers a barrier to the process.
     fn hear_of_mark(&mut self, name: &str, mark: Option<&PersistentVolume>) {
         let process = &mut self.process;
         let (of, marks, event) = if process.watch_barriers.are_of(name) {
@@ -399,7 +399,7 @@ impl Run {
         }
     }
 
-    /// Goes on until so many effects have been done, or nothing is left to do.
+    /// Runs until a number of effects were executed, or nothing is left to do.
     pub(crate) fn steps_until_effect(&mut self, effects: usize) {
         for _ in 0..500 {
             if self.done >= effects {
@@ -411,9 +411,9 @@ impl Run {
         }
     }
 
-    /// The process hears of one change.
+    /// Delivers one change to the process.
     fn watch(&mut self) -> bool {
-        // In some runs the watch of PersistentVolumes is far slower than that of claims.
+        // In some runs, the watch of PersistentVolumes is far slower than that of claims.
         let turns = if self.seed.is_multiple_of(5) { 8 } else { 2 };
         let first = usize::from(self.dice.u8(0..turns) == 0);
         let next = |kind: usize| {
@@ -447,10 +447,10 @@ impl Run {
             }
             Change::Volume(name, volume) => {
                 let claim = volume.as_ref().and_then(|volume| volume.spec.clone()?.claim_ref?.uid);
-                // An admin may have given it to another claim than it was made for.
+                // An admin may have bound it to another claim than it was created for.
                 let other = claim.filter(|uid| persistent_volume(uid) != name);
                 others.extend(other.map(Key::Claim));
-                // What Kubernetes may bind is one more or less.
+                // The set of PersistentVolumes that Kubernetes may bind has changed.
                 let before = self.process.volumes.get(&name).and_then(reserved_for);
                 if before.is_some()
                     || volume.as_deref().is_some_and(|now| reserved_for(now).is_some())
@@ -472,7 +472,7 @@ impl Run {
         true
     }
 
-    /// A timer goes off.
+    /// Fires a timer.
     fn tick(&mut self) -> bool {
         if self.process.timers.is_empty() {
             return false;
@@ -590,17 +590,17 @@ impl Run {
         }
     }
 
-    /// Something is done that was asked for by a process that is no more.
+    /// Executes a request of a process that has ended.
     fn act_late(&mut self) {
         if !self.late.is_empty() {
             let effect = self.late.swap_remove(self.dice.usize(0..self.late.len()));
             let told = format!("LATE {effect:?}");
             self.note(&told[..told.len().min(160)]);
             if let Effect::EnsureVolume { array, wanted, .. } = &effect {
-                // S5 held when it was sent. When the claim has gone meanwhile this leaves an orphan.
+                // S5 held when it was sent. If the claim is gone meanwhile, this leaves an orphan.
                 self.late_made.insert(wanted.owner.uid.clone());
                 let made = self.arrays.ensure(array, wanted);
-                // Its name may be taken by the one that was made and destroyed meanwhile.
+                // Its name may belong to the volume that was created and destroyed meanwhile.
                 let name = wanted.name.as_str();
                 let taken = self.arrays.find(array, name).is_some_and(|there| there.destroyed);
                 self.must(made.is_ok() || taken, "a volume is made late on another array");
@@ -610,7 +610,7 @@ impl Run {
         }
     }
 
-    /// Another array answers at the address of one, or that one again.
+    /// Another array answers at an array's address, or the original again.
     pub(crate) fn swap_array(&mut self, name: &str, id: &str) {
         for state in self.states.iter_mut().filter(|state| state.name == name) {
             if let Health::Up { id: now, .. } = &mut state.health {
@@ -631,7 +631,7 @@ impl Run {
         }
     }
 
-    /// The process ends, and another begins from lists, which are read anew from the API server's store.
+    /// The process ends, and another one starts from lists, which are read from the API server.
     fn crash(&mut self) {
         self.note("crash");
         self.processes += 1;
@@ -655,7 +655,7 @@ impl Run {
         }
     }
 
-    /// A watch has broken off, and begins again with a list: what happened between is never told.
+    /// A watch breaks, and starts again with a list: the changes in between are never delivered.
     fn list_again(&mut self) {
         self.note("watches begin again");
         self.process.positions = [self.cluster.history.len(); 2];
@@ -683,7 +683,7 @@ impl Run {
         }
     }
 
-    /// Somebody deletes a PersistentVolume, whose claim may live.
+    /// A user deletes a PersistentVolume, whose claim may exist.
     fn delete_volume_by_hand(&mut self) {
         let deletes = |volume: &&PersistentVolume| {
             let policy = volume
@@ -708,7 +708,7 @@ impl Run {
             }
             Effect::RemoveClaimFinalizer { claim } => self.cluster.finish(&claim).map(boxed),
             Effect::CreatePersistentVolume(volume) => {
-                // S10 begins here: what the class says is what the volume says.
+                // S10 starts here: the volume has the policy of the class.
                 let spec = volume.spec.as_ref().expect("a spec");
                 let policy = spec.persistent_volume_reclaim_policy.as_ref();
                 let class = self.class.as_ref().map(|class| &class.reclaim_policy).ok();
@@ -780,7 +780,7 @@ impl Run {
         }
         match effect {
             Effect::EnsureVolume { array, wanted, .. } => {
-                // S5: nothing is made that is not written on its claim.
+                // S5: no volume is created that is not recorded on its claim.
                 let uid = &wanted.owner.uid;
                 let claim =
                     self.cluster.claims.values().find(|c| c.metadata.uid.as_ref() == Some(uid));
@@ -827,18 +827,18 @@ impl Run {
         }
     }
 
-    /// S1, S10: what is destroyed has no claim that lives, and no PersistentVolume that keeps it.
+    /// S1, S10: a destroyed volume has no claim that is not being deleted, and no PersistentVolume that keeps it.
     fn check_destroyed(&self, uid: &str) {
         let claims = self.cluster.claims.values();
         let lives = claims.filter(|claim| claim.metadata.uid.as_deref() == Some(uid));
-        // One that got another PersistentVolume does not need it, and never used it.
+        // A claim that is bound to another PersistentVolume does not need it, and never used it.
         let needs = |claim: &&PersistentVolumeClaim| {
             let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref());
             claim.metadata.deletion_timestamp.is_none()
                 && bound.is_none_or(|bound| *bound == persistent_volume(uid))
         };
         self.must(lives.filter(needs).count() == 0, "the volume of a living claim is destroyed");
-        // Whoever was made its owner since, by an admin's hand, has it.
+        // Its owner is the claim to which an admin bound it since.
         let now = self.cluster.volumes.get(&persistent_volume(uid));
         let now = now.and_then(|volume| volume.spec.as_ref()?.claim_ref.as_ref()?.uid.as_ref());
         let claims = self.cluster.claims.values();
@@ -850,21 +850,21 @@ impl Run {
                 && bound.is_none_or(|bound| *bound == persistent_volume(uid))
         });
         self.must(lives.count() == 0, "the volume of a claim is destroyed that an admin gave it");
-        // One that no pod can have used holds nothing, whatever its PersistentVolume says.
+        // A volume that no pod can have used has no data, whatever its PersistentVolume says.
         if !self.cluster.used.contains(uid) {
             return;
         }
         if let Some(volume) = self.cluster.volumes.get(&persistent_volume(uid)) {
             let spec = volume.spec.as_ref().expect("a spec");
             let retained = spec.persistent_volume_reclaim_policy.as_deref() == Some("Retain");
-            // Nothing can call a request back that goes out at the same moment.
+            // A request that is sent at the same moment cannot be recalled.
             let set = self.policies.get(&persistent_volume(uid)).copied().unwrap_or_default();
             let in_time = set + VALID.as_secs() <= self.arrays.now;
             self.must(!(retained && in_time), "a volume is destroyed that is to be kept");
-            // Kubernetes' own controller may call it bound for a moment longer than its claim lives.
+            // kube-controller-manager may report it bound for a moment after its claim is gone.
             let name = volume.metadata.name.as_ref().expect("a name");
             let read = self.read_released.contains(name);
-            self.must(read, "a volume is destroyed that nobody has read as released");
+            self.must(read, "a volume is destroyed that was not read as released");
         }
     }
 
@@ -880,7 +880,7 @@ impl Run {
         for claim in self.cluster.claims.values() {
             let uid = claim.metadata.uid.as_deref().expect("a UID");
             let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
-            // An admin may have given it another claim's.
+            // An admin may have bound it to another claim's volume.
             let saved = self.cluster.saved.get(uid);
             let of = saved.map_or(uid, String::as_str);
             if self.check_rivals(uid, bound.as_deref()) {
@@ -898,7 +898,7 @@ impl Run {
             let own = self.arrays.volumes.values().filter(|(v, made)| made == of && !v.destroyed);
             let own: Vec<u64> = own.map(|(volume, _)| volume.size).collect();
             self.must(own.len() == 1, "a claim has not one volume on the arrays");
-            // L4: it is as large as it was asked for, and everybody says so.
+            // L4: it has the requested size, and all objects agree.
             let storage = |all: Option<&BTreeMap<String, Quantity>>| {
                 let quantity = all.and_then(|all| all.get("storage").cloned());
                 quantity.map(|quantity| quantity.0).unwrap_or_default()
@@ -908,7 +908,7 @@ impl Run {
             let status = claim.status.as_ref().and_then(|status| status.capacity.as_ref());
             let volume = self.cluster.volumes.get(&persistent_volume(of));
             let volume = volume.and_then(|v| v.spec.as_ref()?.capacity.as_ref());
-            // One that was saved while it grew is larger than anything says; that harms nothing.
+            // A volume that was rescued during an expansion is larger than its objects say, which is harmless.
             let there = if saved.is_some() { storage(volume) } else { quantity(own[0]).0 };
             let sizes = [storage(spec), storage(status), storage(volume), there];
             self.must(sizes.iter().all(|size| *size == sizes[0]), &format!("sizes {sizes:?}"));
@@ -931,11 +931,11 @@ impl Run {
     }
 }
 
-/// A run in which chance decides who is next, what fails, what is seen late, and what people do.
+/// A random run: chance decides the next actor, the failures, the delays and the actions of users.
 pub(crate) fn at_random(seed: u64) {
     let mut run = Run::new(seed, if seed.is_multiple_of(3) { "Retain" } else { "Delete" });
     run.faults = 0.12;
-    // In some runs Kubernetes' own controller does not come to claims in time.
+    // In some runs, kube-controller-manager does not process claims in time.
     if seed % 8 == 5 {
         run.expect_crowd(0);
     }
@@ -1010,7 +1010,7 @@ pub(crate) fn at_random(seed: u64) {
         }
     }
     run.faults = 0.0;
-    // One at least has room, and volumes go there.
+    // At least one array has room, and volumes are created there.
     if run.full.len() == 2 {
         run.full.pop_first();
     }

@@ -1,6 +1,6 @@
-//! An effect waits between the decision and its request: for its turn, for an array that is busy, for the pause
-//! after a failed attempt. Meanwhile the world goes on. What holds a request back when its turn has come is what
-//! the product's clients are read to do (`src/arrays/fence.rs`).
+//! An effect waits between its decision and its request: for its turn, for a busy array, or for the pause after a
+//! failed attempt. Meanwhile the cluster changes. The conditions that block a request at its turn are those of the
+//! product's clients (`src/arrays/fence.rs`).
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use pso_gen::provisioner::decide::{Effect, EffectError, Health, Input, Outcome, 
 use super::{Crash, Key, Run};
 
 impl Run {
-    /// The time, by the clocks of every process.
+    /// Returns the time, by the clocks of every process.
     pub(super) fn moment(&self) -> ReadTime {
         let now = Duration::from_secs(self.arrays.now);
         ReadTime { steady: now, wall: now }
     }
 
-    /// The next effect begins to wait, or one that waits has its turn.
+    /// The next effect starts to wait, or a waiting one has its turn.
     pub(super) fn act(&mut self) -> bool {
         let begins =
             !self.process.asked.is_empty() && (self.process.waiting.is_empty() || self.dice.bool());
@@ -28,21 +28,21 @@ impl Run {
         if self.process.waiting.is_empty() {
             return false;
         }
-        // Whoever waits for another array overtakes.
+        // An effect for another array may overtake.
         let turn = self.dice.usize(0..self.process.waiting.len());
         let (key, effect) = self.process.waiting.swap_remove(turn);
         self.send(&key, &effect);
         true
     }
 
-    /// The array is busy, or the whole process stands still: all that waits gets older.
+    /// The array is busy, or the whole process is paused: all waiting effects get older.
     pub(super) fn stall(&mut self) {
         let seconds = self.dice.u64(1..60);
         self.note(format!("all wait for {seconds} s"));
         self.arrays.now += seconds;
     }
 
-    /// Does an effect whose turn has come, unless the process ends at it.
+    /// Executes an effect at its turn, unless the process ends at it.
     fn send(&mut self, key: &Key, effect: &Effect) {
         let number = self.done;
         self.done += 1;
@@ -81,7 +81,7 @@ impl Run {
         }
     }
 
-    /// The request of an effect goes out, unless it is held back.
+    /// Sends the request of an effect, unless it is blocked.
     fn request(&mut self, effect: Effect) -> Result<Outcome, EffectError> {
         if let Some(trouble) = self.held_back(&effect) {
             self.note("  held back");
@@ -90,7 +90,7 @@ impl Run {
         self.apply(effect)
     }
 
-    /// Why a request does not go out, or is answered by an array that is another one.
+    /// Returns why a request is blocked, or answered by another array.
     fn held_back(&self, effect: &Effect) -> Option<EffectError> {
         let trouble = |reason, message: &str| EffectError::Array {
             reason,
@@ -119,14 +119,14 @@ impl Run {
         None
     }
 
-    /// The process ends while something of it is on its way, and another begins. What only waits is held back
-    /// when its turn comes, because its process does not lead any more; what has gone out may arrive late.
+    /// The process ends while its requests are in flight, and another one starts. A waiting request is blocked at its
+    /// turn, because its process does not lead any more; a request that was sent may arrive late.
     pub(super) fn crash_with_late_effect(&mut self) {
         let all: Vec<Effect> =
             self.process.waiting.iter().map(|(_, effect)| effect.clone()).collect();
         for effect in all {
-            // A volume that is made on one array while the next process makes it on another would be an orphan
-            // whose claim lives.
+            // A volume that is created on one array while the next process creates it on another would be an orphan
+            // whose claim exists.
             let possible = match &effect {
                 Effect::EnsureVolume { .. } => self.late_volumes,
                 Effect::RecordIntent { asked, .. } => asked.len() == 1,
@@ -139,8 +139,8 @@ impl Run {
         self.crash();
     }
 
-    /// Whether a request that destroys something has gone out and not arrived. Nothing can call that back: what
-    /// people change in this time, they change too late.
+    /// Returns whether a request that destroys something was sent and has not arrived. It cannot be recalled: changes
+    /// that users make in this time are too late.
     pub(super) fn destroys_late(&self) -> bool {
         self.late.iter().any(|effect| matches!(effect, Effect::DestroyVolume { .. }))
     }

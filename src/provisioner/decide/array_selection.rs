@@ -1,52 +1,56 @@
-//! On which array a volume goes, and why on none.
+//! Selects the array for a volume, or explains why no array fits.
 
 use crate::contract::ArrayKind;
 use std::collections::BTreeMap;
 
 use super::setup::{ArrayState, ClassSetup, Health};
 
-/// Share of an array's size in percent, above which nothing more is put on it: it needs room for what
-/// its volumes grow by.
+/// Used share of an array's capacity, in percent, from which the array gets no new volumes: existing volumes need the
+/// rest.
 const FULL: u64 = 95;
 
-/// What a volume needs of an array.
+/// The requirements of a volume.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ArrayNeeds<'n> {
-    /// Which kind.
+    /// The kind of array.
     pub(super) kind: ArrayKind,
-    /// How much of it, in bytes.
+    /// The size, in bytes.
     pub(super) size: u64,
     /// Labels that it must have.
     pub(super) labels: &'n BTreeMap<String, String>,
-    /// The class, which may say where volumes may be; none when anywhere will do.
+    /// The class, which may say where volumes may be; none if anywhere will do.
     pub(super) class: Option<&'n ClassSetup>,
-    /// Labels of the node that has to reach it; none when any node will do.
+    /// Labels of the node that has to reach it; none if any node will do.
     pub(super) node: Option<&'n BTreeMap<String, String>>,
-    /// The only array that will do, when there is but one.
+    /// The only array that fits, if the source of the volume decides it.
     pub(super) only: Option<&'n str>,
-    /// The array that has just said that it has no room.
+    /// The array that has just reported that it has no room.
     pub(super) full: Option<&'n str>,
 }
 
-/// Where a volume goes.
+/// The array for a volume.
 #[derive(Debug)]
 pub(super) struct SelectedArray<'a> {
     /// The array.
     pub(super) array: &'a ArrayState,
-    /// Why it was chosen, for people.
+    /// The reason of the choice, as text for events.
     pub(super) why: String,
 }
 
-/// Why a volume goes nowhere.
+/// The reasons why no array fits.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoArray {
-    /// For people, each array with its reason.
+    /// Each array with its reason, as text for events.
     pub(super) why: String,
-    /// Whether a pod on another node would have had one.
+    /// Whether an array would fit if the pod ran on another node.
     pub(super) for_another_node: bool,
 }
 
-/// Chooses the array for a volume, the one with the least given out for its size.
+/// Returns the fitting array with the lowest provisioned share of its capacity.
+///
+/// # Errors
+///
+/// No array fits.
 pub(super) fn select_array<'a>(
     arrays: &'a [ArrayState],
     need: &ArrayNeeds<'_>,
@@ -74,11 +78,13 @@ pub(super) fn select_array<'a>(
         if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
     match best {
         Some((_, array)) if fit > 1 => {
-            let why = format!("the one of {fit} with the least given out{others}");
+            let why = format!(
+                "of {fit} arrays that fit, the one with the lowest provisioned share{others}"
+            );
             Ok(SelectedArray { array, why })
         }
         Some((_, array)) => {
-            Ok(SelectedArray { array, why: format!("the only one that will do{others}") })
+            Ok(SelectedArray { array, why: format!("the only array that fits{others}") })
         }
         None if reasons.is_empty() => {
             let what = match need.kind {
@@ -92,8 +98,11 @@ pub(super) fn select_array<'a>(
     }
 }
 
-/// Returns how much of an array would be given out, in millionths; or why it will not do, on whichever
-/// node the pod is.
+/// Returns the provisioned share of an array with the new volume, in millionths.
+///
+/// # Errors
+///
+/// The reason why the array does not fit, independent of the node.
 fn share(array: &ArrayState, need: &ArrayNeeds<'_>) -> Result<u128, String> {
     if need.only.is_some_and(|only| only != array.name) {
         return Err("the volume to begin with is not on it".to_owned());
@@ -107,7 +116,7 @@ fn share(array: &ArrayState, need: &ArrayNeeds<'_>) -> Result<u128, String> {
         return Err("the class's allowedTopologies are elsewhere".to_owned());
     }
     if need.full == Some(array.name.as_str()) {
-        return Err("it said that it has no room".to_owned());
+        return Err("it reported that it has no room".to_owned());
     }
     let capacity = match &array.health {
         Health::Up { capacity, .. } => capacity,
@@ -124,7 +133,7 @@ fn share(array: &ArrayState, need: &ArrayNeeds<'_>) -> Result<u128, String> {
     Ok(given * 1_000_000 / u128::from(capacity.total.max(1)))
 }
 
-/// Whether pods on a node can have a volume on an array.
+/// Returns whether pods on a node can mount a volume of an array.
 fn reaches(array: &ArrayState, node: Option<&BTreeMap<String, String>>) -> bool {
     let has = |labels: &BTreeMap<String, String>| {
         array.traits.topology.iter().all(|(key, value)| labels.get(key) == Some(value))
@@ -170,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_given_out_is_taken() {
+    fn the_array_with_the_lowest_provisioned_share_is_selected() {
         let arrays = [
             array("a", 1000, 10, Some(600)),
             array("b", 2000, 10, Some(700)),
@@ -182,7 +191,7 @@ mod tests {
         let why = select_array(&arrays, &of_size(100)).expect("a place").why;
         assert_eq!(
             why,
-            "the one of 2 with the least given out (c: more than 95% full; d: larger than the array)"
+            "of 2 arrays that fit, the one with the lowest provisioned share (c: more than 95% full; d: larger than the array)"
         );
         let nowhere = chosen(&arrays, &of_size(5000)).expect_err("too large");
         let why = nowhere.why;
@@ -193,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn why_nothing_will_do_is_said() {
+    fn the_reason_why_no_array_fits_is_reported() {
         let down = Health::Down("the array is not reached".to_owned());
         let arrays = [ArrayState { health: down, ..array("a", 1, 0, None) }];
         let nowhere = chosen(&arrays, &of_size(1)).expect_err("down");
@@ -246,7 +255,7 @@ mod tests {
         let need = ArrayNeeds { node: Some(&y), full: Some("b"), ..of_size(1) };
         let nowhere = chosen(&arrays, &need).expect_err("none");
         assert!(nowhere.for_another_node, "a pod in x could have one on a");
-        let why = "a: the pod's node does not reach it; b: it said that it has no room";
+        let why = "a: the pod's node does not reach it; b: it reported that it has no room";
         assert_eq!(nowhere.why, why);
         let need = ArrayNeeds { only: Some("b"), full: Some("b"), ..of_size(1) };
         assert!(!chosen(&arrays, &need).expect_err("none").for_another_node);

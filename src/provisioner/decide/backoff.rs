@@ -1,4 +1,4 @@
-//! When to come again, what ends a wait before its time, and what people have been told already.
+//! Decides when a failed step is retried, which change ends the wait early, and which events were recorded already.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,30 +11,30 @@ use super::reason::Reason;
 use super::setup::{ArrayState, Health};
 use crate::contract::Retry;
 
-/// First and longest time between two tries.
+/// First and longest time between two attempts.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Of how many parts a wait is shortened by up to a quarter of them.
+/// A wait is shortened by up to a quarter, in steps of one of so many parts.
 const PARTS: u32 = 4096;
 
-/// How often in a row it is no news that a volume is in use: a minute.
+/// Consecutive failures with `InUse` that cause no event: about a minute.
 const PATIENT: u32 = 6;
 
-/// What is remembered of failures.
+/// Failures of one subject, and the events that reported them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Backoff {
     failures: u32,
     /// A hash of the object's UID; 0 until the object is known.
     seed: u64,
-    /// What was told last for each reason that is no failure.
+    /// The last normal event of each reason.
     told: BTreeMap<Reason, String>,
-    /// The failure that was told last: where two causes alternate, each change is news.
+    /// The last warning: if two causes alternate, each change causes an event.
     warned: Option<(Reason, String)>,
 }
 
 impl Backoff {
-    /// Takes note of whose tries they are.
+    /// Remembers the object, whose UID spreads the waits.
     pub(super) fn of(&mut self, object: Option<&ObjectMeta>) {
         if self.seed != 0 {
             return;
@@ -46,13 +46,13 @@ impl Backoff {
         }
     }
 
-    /// All is well again.
-    pub(super) fn good(&mut self) {
+    /// Forgets all failures after a success.
+    pub(super) fn reset(&mut self) {
         *self = Self { seed: self.seed, ..Self::default() };
     }
 
-    /// Makes a wait shorter by up to a quarter, so that thousands that have failed at once do not come again at
-    /// once. By how much follows from the object's UID and the number of the try, not from chance.
+    /// Shortens a wait by up to a quarter, so that thousands of objects that have failed at once do not return at once.
+    /// The part follows from the object's UID and the number of the attempt, not from chance.
     fn spread(&self, wait: Duration) -> Duration {
         let mut hasher = DefaultHasher::new();
         (self.seed, self.failures).hash(&mut hasher);
@@ -60,8 +60,8 @@ impl Backoff {
         wait.saturating_sub(wait * part / PARTS)
     }
 
-    /// Says something about an object, once for each reason and kind in a row: a message that only differs in
-    /// how long something has been waited for is not news. Of failures, each change of reason or kind is.
+    /// Returns the event for an object, once for each reason and kind in a row: a message that differs only in a
+    /// waiting time causes none. For warnings, each change of reason or kind causes an event.
     pub(super) fn tell(
         &mut self,
         about: Regarding,
@@ -88,7 +88,7 @@ impl Backoff {
         Some(Effect::RecordEvent { severity, regarding: about, reason, message })
     }
 
-    /// Returns what follows from a failure: words when they are news, and when to come again.
+    /// Returns the effects of a failure: an event if the failure is new, and the time of the retry.
     pub(super) fn failed(
         &mut self,
         about: Regarding,
@@ -96,12 +96,12 @@ impl Backoff {
         trouble: &EffectError,
     ) -> Vec<Effect> {
         let (kind, message, slow) = match trouble {
-            // The newer state is on its way here.
+            // The watch delivers the newer state.
             EffectError::Conflict | EffectError::Exists => return vec![Effect::Requeue(FIRST)],
-            // The next leader sees to it.
+            // The next leader retries it.
             EffectError::NotLeading => return Vec::new(),
             EffectError::Cluster(message) => (without_numbers(message), message.clone(), false),
-            // One word stands for several causes: of what is not ours, the message says why.
+            // One reason has several causes, which only the message distinguishes.
             EffectError::Array { reason, message, retry } => {
                 let kind = format!("{reason}: {}", without_numbers(message));
                 (kind, message.clone(), *retry != Retry::Soon)
@@ -110,11 +110,11 @@ impl Backoff {
         let doubled = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         let wait = self.spread(if slow { doubled.max(FIRST * 15) } else { doubled });
         self.failures += 1;
-        // Passes by itself half a minute after a change of leader: no news for people.
+        // Ends by itself half a minute after a change of leader: no event.
         if matches!(trouble, EffectError::Array { reason: "Registering", .. }) {
             return vec![Effect::Requeue(wait)];
         }
-        // Of the last moments of a pod, an array tells half a minute later.
+        // The array reports a disconnect half a minute after the pod has ended.
         if matches!(trouble, EffectError::Array { reason: "InUse", .. }) && self.failures <= PATIENT
         {
             return vec![Effect::Requeue(wait)];
@@ -124,23 +124,23 @@ impl Backoff {
     }
 }
 
-/// A message without numbers, such as versions: what only differs in these is no news.
+/// Returns a message without numbers, such as versions: messages that differ only in these cause one event.
 fn without_numbers(message: &str) -> String {
     message.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
-/// What a wait rests on. It ends before its time when that has changed for the better: an array is back, or
-/// somebody asks for something else.
+/// The facts on which a wait is based. The wait ends early if they improve: an array is reachable again, or the
+/// requests of the object have changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct WaitBasis {
-    /// The arrays that can be asked, a bit for each.
+    /// The reachable arrays, one bit each.
     up: u128,
-    /// All else, as a hash.
+    /// A hash of the requests.
     wish: u64,
 }
 
 impl WaitBasis {
-    /// Returns what a wait rests on now: the arrays, and what `wish` says.
+    /// Returns the current facts: the arrays and `wish`, the requests of the object.
     pub(super) fn of(arrays: &[ArrayState], wish: &impl Hash) -> Self {
         let up = |(index, state): (usize, &ArrayState)| {
             let up = matches!(state.health, Health::Up { .. });
@@ -151,10 +151,10 @@ impl WaitBasis {
         Self { up: arrays.iter().enumerate().map(up).sum(), wish: hasher.finish() }
     }
 
-    /// Takes note of what it rests on now. Returns whether the wait is over.
+    /// Stores the current facts, and returns whether they end the wait.
     pub(super) fn is_better(&mut self, now: Self) -> bool {
         let better = now.up & !self.up != 0 || now.wish != self.wish;
-        // An array that goes away in the meantime may come back.
+        // An array that became unreachable meanwhile may end the wait later.
         *self = now;
         better
     }
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_cause_is_told_and_a_new_number_is_not() {
+    fn a_new_cause_is_reported_and_a_new_number_is_not() {
         let mut tries = Backoff::default();
         let mut tells = |message: &str| {
             let trouble = EffectError::Cluster(message.to_owned());
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_again_is_told_once() {
+    fn a_repeated_event_is_recorded_once() {
         let mut tries = Backoff::default();
         let mut told = |reason, kind: &str| {
             tries
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_that_alternate_are_told_at_each_change() {
+    fn causes_that_alternate_are_reported_at_each_change() {
         let mut tries = Backoff::default();
         let mut told = |reason, message: &str| {
             let (message, retry) = (message.to_owned(), Retry::Soon);

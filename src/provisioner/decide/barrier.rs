@@ -1,13 +1,13 @@
-//! Barriers: how it is known that Kubernetes' own controller has seen a PersistentVolume.
+//! Barriers prove that kube-controller-manager, or the provisioner's own watch, has seen a PersistentVolume.
 //!
-//! That controller takes a claim for `Lost` which is bound to a PersistentVolume that it has not seen yet
-//! (`syncBoundClaim` in its source), and it may be far behind. So before we bind a claim, we create one more
-//! PersistentVolume, a mark, which nobody can use. The controller takes PersistentVolumes one after the other
-//! in the order in which they were created, and after a new list in the order of their names; and it writes
-//! `Available` on a mark when its turn comes. Then it knows all that were created before. One mark serves
-//! for all claims that wait for one, however many they are.
+//! kube-controller-manager sets a claim to `Lost` if the claim is bound to a PersistentVolume that it has not seen yet
+//! (`syncBoundClaim` in its source), and it may be far behind. So before the provisioner binds a claim, it creates one
+//! more PersistentVolume, the barrier, which no claim can use. kube-controller-manager processes PersistentVolumes in
+//! the order of their creation, and after a new list in the order of their names. When it sets the barrier to
+//! `Available`, it knows all PersistentVolumes that were created before. One barrier serves all claims that wait.
 //!
-//! Pure: what is seen and done of marks is told to it and asked by it. Knows nothing of what waits.
+//! Pure: the reconciler reports barriers that the watch shows, and executes the effects. What waits for a barrier is
+//! unknown here.
 
 use k8s_openapi::api::core::v1::{
     CSIPersistentVolumeSource, ObjectReference, PersistentVolume, PersistentVolumeSpec,
@@ -18,50 +18,50 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::contract::DRIVER;
 use crate::contract::name::BARRIER_PREFIX;
 
-/// What is to be done about marks.
+/// An effect on barriers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BarrierEffect {
-    /// Call [`Barriers::due`] after a short time: other claims may need a mark by then, or none any more,
-    /// because Kubernetes' own controller was faster.
+    /// Call [`Barriers::due`] after a short time: by then, more claims may need a barrier, or none if
+    /// kube-controller-manager has bound them.
     Soon,
-    /// Create the mark of this name.
+    /// Create the barrier of this name.
     Create(String),
-    /// Delete the mark of this name.
+    /// Delete the barrier of this name.
     Delete(String),
 }
 
-/// What a mark shows.
+/// The observer whose progress a barrier proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shows {
-    /// That Kubernetes' own controller knows what was there before it.
+    /// kube-controller-manager knows all PersistentVolumes that existed before the barrier.
     Controller,
-    /// That our own watch has shown what was there before it.
+    /// The watch has shown all PersistentVolumes that existed before the barrier.
     Watch,
 }
 
-/// The marks of one process, and what waits for them.
+/// The barriers of one process, and the subjects that wait for them.
 #[derive(Debug)]
 pub struct Barriers<K> {
     shows: Shows,
-    /// First part of the names of this process's marks.
+    /// Prefix of the names of this process's barriers.
     prefix: String,
     made: u64,
-    /// What waits for the next mark.
+    /// Subjects that wait for the next barrier.
     waiting: Vec<K>,
-    /// The mark that has been asked for, and what waits for it.
+    /// The requested barrier, and the subjects that wait for it.
     out: Option<(String, Vec<K>)>,
     /// Whether [`Barriers::due`] will be called.
     soon: bool,
 }
 
 impl<K> Barriers<K> {
-    /// Returns the marks of a process. `process` must be another for each, small letters and digits.
+    /// Returns the barriers of a process. `process` must be unique, of lower-case letters and digits.
     pub fn new(process: &str) -> Self {
         Self::showing(Shows::Controller, format!("{BARRIER_PREFIX}{process}-"))
     }
 
-    /// Returns those by which a process knows that its own watch has shown all PersistentVolumes that there were
-    /// when something began to wait: any sight of them is enough.
+    /// Returns the barriers that prove that the process's own watch has shown all PersistentVolumes that existed when a
+    /// subject began to wait. The watch passes a barrier when it shows it, in any phase.
     pub fn of_watch(process: &str) -> Self {
         Self::showing(Shows::Watch, format!("{BARRIER_PREFIX}{process}-w"))
     }
@@ -70,12 +70,12 @@ impl<K> Barriers<K> {
         Self { shows, prefix, made: 0, waiting: Vec::new(), out: None, soon: false }
     }
 
-    /// Whether a mark is one of these, by its name.
+    /// Returns whether the name is that of one of these barriers.
     pub fn are_of(&self, name: &str) -> bool {
         name.starts_with(&self.prefix)
     }
 
-    /// Something waits for a mark that is not created yet.
+    /// Adds a subject that waits for a barrier that is not created yet.
     pub fn wait(&mut self, who: K) -> Option<BarrierEffect> {
         self.waiting.push(who);
         if self.soon || self.out.is_some() {
@@ -85,7 +85,7 @@ impl<K> Barriers<K> {
         Some(BarrierEffect::Soon)
     }
 
-    /// The short time is over. `wants` says who still waits.
+    /// Ends the short time. `wants` returns whether a subject still waits.
     pub fn due(&mut self, wants: impl Fn(&K) -> bool) -> Option<BarrierEffect> {
         self.soon = false;
         self.waiting.retain(wants);
@@ -98,7 +98,7 @@ impl<K> Barriers<K> {
         Some(BarrierEffect::Create(name))
     }
 
-    /// A mark has been seen. Returns who need not wait any more, and what is to be done.
+    /// Processes a barrier that the watch shows. Returns the subjects that stop waiting, and the effects to execute.
     pub fn seen(&mut self, mark: &PersistentVolume) -> (Vec<K>, Vec<BarrierEffect>) {
         let name = mark.metadata.name.as_deref().unwrap_or_default();
         let delete = BarrierEffect::Delete(name.to_owned());
@@ -111,7 +111,7 @@ impl<K> Barriers<K> {
                 }
                 (who, [Some(delete), self.again()].into_iter().flatten().collect())
             }
-            // One that a process has left behind, or whose creation was thought to have failed.
+            // Another process left it behind, or its creation seemed to fail.
             other => {
                 self.out = other;
                 let goes = mark.metadata.deletion_timestamp.is_some();
@@ -120,7 +120,7 @@ impl<K> Barriers<K> {
         }
     }
 
-    /// The mark of a name is gone, or could not be created: who waits for it waits for another.
+    /// Processes a barrier that is gone, or that could not be created: its subjects wait for the next one.
     pub fn gone(&mut self, name: &str) -> Option<BarrierEffect> {
         let (_, who) = self.out.take_if(|(ours, _)| ours == name)?;
         self.waiting.extend(who);
@@ -134,19 +134,19 @@ impl<K> Barriers<K> {
     }
 }
 
-/// Returns whether a name is that of a mark.
+/// Returns whether a name is that of a barrier.
 pub fn is_barrier(name: &str) -> bool {
     name.starts_with(BARRIER_PREFIX)
 }
 
-/// Returns a mark: a PersistentVolume that is kept for a claim which nobody makes.
+/// Returns a barrier: a PersistentVolume that is reserved for a claim that never exists.
 pub fn mark(name: &str) -> PersistentVolume {
     PersistentVolume {
         metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
         spec: Some(PersistentVolumeSpec {
             capacity: Some([("storage".to_owned(), Quantity("1".to_owned()))].into()),
             access_modes: Some(vec!["ReadOnlyMany".to_owned()]),
-            // Without a UID: that of a claim that is still to come, for which Kubernetes keeps it.
+            // Without a UID, Kubernetes reserves it for a claim that does not exist yet.
             claim_ref: Some(ObjectReference {
                 api_version: Some("v1".to_owned()),
                 kind: Some("PersistentVolumeClaim".to_owned()),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn one_mark_serves_all_that_wait_and_nobody_who_came_later() {
+    fn one_barrier_serves_all_subjects_that_wait_and_no_later_one() {
         let mut marks = Barriers::new("a");
         assert_eq!(marks.wait(1), Some(BarrierEffect::Soon));
         assert_eq!(marks.wait(2), None);

@@ -1,41 +1,46 @@
-//! Claims: from the wish for a volume to a PersistentVolume, and back when somebody changes their mind.
+//! Decides the next step of a claim: from a claim without a volume to a bound one, its expansion, and the cleanup of a
+//! claim that is deleted. Pure: it sees the cluster and the arrays only through [`ClaimView`] and answers to its
+//! effects.
 //!
-//! In this order, each step safe to repeat: Kubernetes finds no PersistentVolume for the claim (decision 24); the
-//! array is written on the claim, with a finalizer; the volume is made; the PersistentVolume is created, already with the claim's UID; the two are bound, by us
-//! or by Kubernetes' own controller (decision 15); the finalizer goes. A claim that is deleted on the way
-//! keeps its finalizer until what was made for it is gone.
+//! The steps, each safe to repeat:
+//!
+//! 1. Kubernetes finds no PersistentVolume for the claim (decision 24).
+//! 2. The provisioner writes the array and a finalizer on the claim.
+//! 3. The array creates the volume.
+//! 4. The provisioner creates the PersistentVolume, which has the claim's UID from the start.
+//! 5. The provisioner or kube-controller-manager binds the two (decision 15), and the finalizer is removed.
+//!
+//! A claim that is deleted before step 5 keeps its finalizer until its volume is destroyed.
 
+mod announce;
 mod asked_arrays;
 mod bind;
 mod cleanup;
+mod object;
 mod provision;
+mod state;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::backoff::{Backoff, WaitBasis};
 use super::claim_spec;
-use super::effect::{
-    Effect, EffectError, Input, Lookup, ObjectVersion, Outcome, Regarding, Severity,
-};
+use super::effect::{Effect, EffectError, Input, Lookup, Outcome, Regarding};
 use super::expansion;
-use super::loop_guard::LoopGuard;
-use super::persistent_volume::{behind, quantity};
-use super::read_time::ReadTime;
+use super::persistent_volume::behind;
 use super::reason::Reason;
 use super::setup::{ArrayState, ClassSetup, Setup};
-use crate::contract::FINALIZER;
-use crate::contract::name;
-use crate::contract::{Owner, Retry, Snapshot, Volume};
-use asked_arrays::{Asking, asked, ground, is_gone};
+use crate::contract::{Retry, name};
+use asked_arrays::wait_basis;
 use bind::is_half_bound;
+pub(super) use object::{claimed, seen_volume};
+use object::{has_finalizer, is_newer, is_outdated, seen};
+pub use state::ClaimState;
+use state::{ControllerBarrier, OnArray, WatchBarrier};
 
-/// What people are told of claims.
+/// Reasons of the events on claims.
 const PROVISIONING: Reason = Reason::Provisioning;
 const SUCCEEDED: Reason = Reason::ProvisioningSucceeded;
 const FAILED: Reason = Reason::ProvisioningFailed;
@@ -44,112 +49,63 @@ const RESIZING: Reason = Reason::Resizing;
 const RESIZED: Reason = Reason::VolumeResizeSuccessful;
 const RESIZE_FAILED: Reason = Reason::VolumeResizeFailed;
 
-/// What is known when a claim is looked at.
+/// Everything known about a claim when it is reconciled.
 #[derive(Debug, Clone, Copy)]
 pub struct ClaimView<'v> {
-    /// What the admin has set.
+    /// The configuration from the storage document.
     pub setup: &'v Setup,
-    /// The claim; none when it is gone.
+    /// The claim; none if it is gone.
     pub claim: Option<&'v PersistentVolumeClaim>,
     /// The PersistentVolume of the claim's own name.
     pub volume: Option<&'v PersistentVolume>,
-    /// The PersistentVolume that the claim is bound to, when it is another one.
+    /// The PersistentVolume that the claim is bound to, if that has another name.
     pub bound: Option<&'v PersistentVolume>,
-    /// The claim's class; none when it is not there or not ours, an error when it is wrong.
+    /// The claim's class; none if it does not exist or has another provisioner, an error if it is invalid.
     pub class: Option<&'v Result<ClassSetup, String>>,
     /// The arrays.
     pub arrays: &'v [ArrayState],
-    /// Labels of the node that the scheduler has chosen for the claim's first pod; none when it has not, or
-    /// the node is not there.
+    /// Labels of the node that the scheduler chose for the claim's first pod; none before that, or if the node does not
+    /// exist.
     pub node: Option<&'v BTreeMap<String, String>>,
-    /// The claim that this one is to be a copy of; none when there is none, or it is not there.
+    /// The claim to clone; none if the claim names no source, or the source does not exist.
     pub source: Option<SourceView<'v>>,
-    /// Names of the PersistentVolumes that tell of one volume on an array, by array and id.
+    /// Names of the PersistentVolumes of each volume on an array, by the id of the array and the id of the volume.
     pub behind: &'v HashMap<(String, String), BTreeSet<String>>,
-    /// Names of the PersistentVolumes of other drivers that are in use with what they name, or destroy it with their
-    /// claims, by [`foreign_key`](super::foreign_key).
+    /// Names of the PersistentVolumes of other drivers that use a volume, or that destroy it with their claims, by
+    /// [`foreign_key`](super::foreign_key).
     pub foreign: &'v HashMap<String, BTreeSet<String>>,
-    /// Another PersistentVolume, to which Kubernetes would bind the claim.
+    /// Another PersistentVolume to which Kubernetes would bind the claim.
     pub rival: Option<&'v str>,
-    /// Whether more claims wait for Kubernetes' own controller than it looks at in time.
+    /// Whether more claims wait for kube-controller-manager than it can reconcile in time.
     pub is_crowded: bool,
 }
 
-/// The claim that another one is to be a copy of.
+/// The source of a clone.
 #[derive(Debug, Clone, Copy)]
 pub struct SourceView<'v> {
     /// The claim.
     pub claim: &'v PersistentVolumeClaim,
-    /// The PersistentVolume that it is bound to; none when it is not.
+    /// The PersistentVolume that the claim is bound to, if it is bound.
     pub volume: Option<&'v PersistentVolume>,
 }
 
-/// The work on one claim: what a crash takes away.
-#[derive(Debug, Clone, Default)]
-pub struct ClaimState {
-    doing: Option<Effect>,
-    /// The claim as it was last answered, newer than what the view may have.
-    newest: Option<Box<PersistentVolumeClaim>>,
-    /// The volume that has been made, and the array that has it.
-    made: Option<(String, Volume)>,
-    /// The snapshot by which a file system is copied, and the array that has it.
-    snapshot: Option<(String, Snapshot)>,
-    /// The size that the array has answered to growing, in bytes.
-    grown: Option<u64>,
-    /// The PersistentVolume as it was last answered to a write, newer than what the view may have.
-    volume: Option<Box<PersistentVolume>>,
-    /// UID of the PersistentVolume that a mark was asked for, and whether that was answered.
-    mark: Option<(String, bool)>,
-    /// Whether the view has all PersistentVolumes that there were when the claim was first seen.
-    caught_up: CaughtUp,
-    /// UID of a PersistentVolume that somebody has deleted, and that we have let go of.
-    let_go: Option<String>,
-    /// The PersistentVolume as the API server itself told, and when it was asked.
-    read: Lookup<Box<PersistentVolume>>,
-    read_at: ReadTime,
-    /// The claim as the API server itself told, after the watch has said that it is gone.
-    read_claim: Lookup<Box<PersistentVolumeClaim>>,
-    /// A volume that was looked for and found, and the array that has it.
-    found: Option<(String, Volume)>,
-    /// Arrays that were looked at and have no volume for the claim, or none any more.
-    clean: BTreeSet<String>,
-    /// The array that has no room for the volume.
-    full: Option<String>,
-    /// Why the array was chosen.
-    why: String,
-    waiting: bool,
-    /// What the wait rests on.
-    ground: WaitBasis,
-    tries: Backoff,
-    chain: LoopGuard,
-}
-
-/// Whether a view has all PersistentVolumes that there were at a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum CaughtUp {
-    /// It is not known.
-    #[default]
-    Unknown,
-    /// That has been asked for.
-    Lookup,
-    Yes,
-}
-
-/// What is to be done next.
+/// The next step of a claim.
 enum Next {
-    /// Nothing, until something changes.
+    /// Do nothing until something changes.
     Nothing,
     Do(Effect),
-    /// Write which array is asked, and tell why.
+    /// Write the chosen array on the claim, and report the reason of the choice.
     RecordIntent {
         effect: Effect,
         why: String,
     },
-    /// Wait until Kubernetes' own controller knows the PersistentVolume with this UID.
-    AwaitController(String),
-    /// Wait until the view has all PersistentVolumes that there are now.
+    /// Wait until kube-controller-manager knows the PersistentVolume with this UID.
+    AwaitController {
+        volume_uid: String,
+    },
+    /// Wait until the view has all PersistentVolumes that exist now.
     AwaitWatch,
-    /// Something that only somebody else can mend.
+    /// Report a problem that the developer or the platform admin has to solve, and retry later.
     Stuck {
         reason: Reason,
         message: String,
@@ -157,130 +113,121 @@ enum Next {
 }
 
 impl ClaimState {
-    /// Returns whether nothing of it needs to be remembered.
-    pub fn is_idle(&self) -> bool {
-        self.doing.is_none() && !self.waiting
-    }
-
-    /// Takes an event, and returns what is to be done.
+    /// Processes an input, and returns the effects to execute.
     pub fn step(&mut self, view: ClaimView<'_>, event: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let ground = ground(view);
-        self.tries.of(view.claim.map(|claim| &claim.metadata));
+        let basis = wait_basis(view);
+        self.retry.backoff.of(view.claim.map(|claim| &claim.metadata));
         match event {
-            Input::Changed if self.waiting && !self.ground.is_better(ground) => return effects,
-            Input::Changed | Input::Due => self.waiting = false,
+            Input::Changed if self.retry.is_waiting && !self.retry.basis.is_better(basis) => {
+                return effects;
+            }
+            Input::Changed | Input::Due => self.retry.is_waiting = false,
             Input::ControllerCaughtUp => {
-                if let Some((_, known)) = &mut self.mark {
-                    *known = true;
+                if let Some(barrier) = &mut self.barriers.controller {
+                    barrier.is_passed = true;
                 }
             }
-            Input::WatchCaughtUp => self.caught_up = CaughtUp::Yes,
+            Input::WatchCaughtUp => self.barriers.watch = WatchBarrier::Passed,
             Input::Done(done) => {
-                let Some(effect) = self.doing.take() else { return effects };
+                let Some(effect) = self.in_flight.take() else { return effects };
                 match done {
                     Ok(outcome) => {
-                        self.chain.done(&effect);
+                        self.retry.loop_guard.done(&effect);
                         effects.extend(self.announce_success(view, &effect, &outcome));
                         self.learn(effect, outcome);
                     }
-                    // What was in the way has been seen by now: the next try need not wait.
+                    // The view has the conflicting change already: retry at once.
                     Err(EffectError::Conflict) if is_outdated(&effect, view.claim) => {}
-                    Err(trouble) => {
-                        self.chain.waits();
-                        self.ground = ground;
-                        effects.extend(self.fail(&effect, &trouble));
+                    Err(error) => {
+                        self.retry.loop_guard.waits();
+                        self.retry.basis = basis;
+                        effects.extend(self.fail(&effect, &error));
                         return effects;
                     }
                 }
             }
         }
-        if self.doing.is_some() || self.waiting {
+        if self.in_flight.is_some() || self.retry.is_waiting {
             return effects;
         }
-        self.ground = ground;
-        // What was answered to a write counts until the view has caught up with it.
-        let is_seen = |ours: &PersistentVolume| {
+        self.retry.basis = basis;
+        // The answer to a write counts until the view has caught up with it.
+        let is_shown = |written: &PersistentVolume| {
             let mut cached = [view.volume, view.bound].into_iter().flatten();
-            cached
-                .any(|cached| cached.metadata.name == ours.metadata.name && !is_newer(ours, cached))
+            cached.any(|cached| {
+                cached.metadata.name == written.metadata.name && !is_newer(written, cached)
+            })
         };
-        if self.volume.as_deref().is_some_and(is_seen) {
-            self.volume = None;
+        if self.written.volume.as_deref().is_some_and(is_shown) {
+            self.written.volume = None;
         }
-        // Should it disappear while its volume is being made, this is how it is known what to clean up.
+        // If the claim disappears while its volume is being created, the cleanup starts from this copy.
         if let Some(claim) = view.claim.filter(|claim| has_finalizer(claim))
-            && self.newest.is_none()
+            && self.written.claim.is_none()
         {
-            self.newest = Some(Box::new(claim.clone()));
+            self.written.claim = Some(Box::new(claim.clone()));
         }
         match self.next(view) {
-            // What was read is as old as this moment; the next look reads again.
+            // Reads are valid for this step only; the next step reads again.
             Next::Nothing => {
-                self.chain.ended();
-                self.read = Lookup::NotYet;
-                self.read_claim = Lookup::NotYet;
-                self.forget_arrays();
-                self.grown = None;
+                self.retry.loop_guard.ended();
+                self.reads.forget();
+                self.arrays.forget_searches();
+                self.arrays.expanded_size = None;
             }
             Next::RecordIntent { effect, why } => {
-                self.why = why;
+                self.arrays.choice_reason = why;
                 effects.extend(self.warn(view, &effect));
                 effects.extend(self.announce(&effect));
-                self.doing = Some(effect.clone());
+                self.in_flight = Some(effect.clone());
                 effects.push(effect);
-                // The volume will be there by the time that this is known.
-                effects.extend(self.catch_up());
+                // The barrier passes while the array creates the volume.
+                effects.extend(self.await_watch_once());
             }
-            Next::AwaitWatch => effects.extend(self.catch_up()),
-            Next::AwaitController(uid) => {
-                self.mark = Some((uid, false));
+            Next::AwaitWatch => effects.extend(self.await_watch_once()),
+            Next::AwaitController { volume_uid } => {
+                self.barriers.controller = Some(ControllerBarrier { volume_uid, is_passed: false });
                 effects.push(Effect::AwaitController);
             }
             Next::Do(effect) => {
-                if let Some(trouble) = self.chain.repeats(&effect) {
-                    effects.extend(self.fail(&effect, &trouble));
-                    self.waiting = true;
+                if let Some(error) = self.retry.loop_guard.repeats(&effect) {
+                    effects.extend(self.fail(&effect, &error));
+                    self.retry.is_waiting = true;
                     return effects;
                 }
                 effects.extend(self.warn(view, &effect));
                 effects.extend(self.announce(&effect));
-                self.doing = Some(effect.clone());
+                self.in_flight = Some(effect.clone());
                 effects.push(effect);
             }
             Next::Stuck { reason, message } => {
-                self.forget_arrays();
-                let trouble = EffectError::Cluster(message);
-                let failed = self.tries.failed(Regarding::Claim, reason, &trouble);
-                self.waiting = failed.iter().any(|effect| matches!(effect, Effect::Requeue(_)));
+                self.arrays.forget_searches();
+                let error = EffectError::Cluster(message);
+                let failed = self.retry.backoff.failed(Regarding::Claim, reason, &error);
+                self.retry.is_waiting =
+                    failed.iter().any(|effect| matches!(effect, Effect::Requeue(_)));
                 effects.extend(failed);
             }
         }
         effects
     }
 
-    /// Has it found out that the view is as new as this moment, once.
-    fn catch_up(&mut self) -> Option<Effect> {
-        if self.caught_up != CaughtUp::Unknown {
+    /// Returns the effect that waits for the watch, at the first call only.
+    fn await_watch_once(&mut self) -> Option<Effect> {
+        if self.barriers.watch != WatchBarrier::Unknown {
             return None;
         }
-        self.caught_up = CaughtUp::Lookup;
+        self.barriers.watch = WatchBarrier::Requested;
         Some(Effect::AwaitWatch)
-    }
-
-    /// What arrays have told is as old as this moment; the next look asks again.
-    fn forget_arrays(&mut self) {
-        self.found = None;
-        self.clean.clear();
-        self.full = None;
     }
 
     fn learn(&mut self, effect: Effect, outcome: Outcome) {
         match (effect, outcome) {
             (Effect::RecordIntent { .. }, Outcome::Claim(claim)) => {
-                self.newest = claim;
-                self.made = None;
-                self.forget_arrays();
+                self.written.claim = claim;
+                self.arrays.created = None;
+                self.arrays.forget_searches();
             }
             (
                 Effect::Reschedule { .. }
@@ -290,61 +237,60 @@ impl ClaimState {
                 | Effect::SetResizing { .. }
                 | Effect::SetResized { .. },
                 Outcome::Claim(claim),
-            ) => self.newest = claim,
-            (Effect::ExpandVolume { .. }, Outcome::Volume(grown)) => {
-                self.tries.good();
-                self.grown = grown.map(|grown| grown.size);
+            ) => self.written.claim = claim,
+            (Effect::ExpandVolume { .. }, Outcome::Volume(expanded)) => {
+                self.retry.backoff.reset();
+                self.arrays.expanded_size = expanded.map(|volume| volume.size);
             }
             (
                 Effect::CreatePersistentVolume(_)
                 | Effect::SetPersistentVolumeBound { .. }
                 | Effect::SetCapacity { .. },
                 Outcome::PersistentVolume(volume),
-            ) => self.volume = volume,
-            (Effect::EnsureVolume { array, .. }, Outcome::Volume(made)) => {
-                self.tries.good();
-                self.made = made.map(|made| (array, made));
+            ) => self.written.volume = volume,
+            (Effect::EnsureVolume { array, .. }, Outcome::Volume(created)) => {
+                self.retry.backoff.reset();
+                self.arrays.created = created.map(|item| OnArray { array, item });
             }
-            (Effect::TakeSnapshot { array, .. }, Outcome::Snapshot(taken)) => {
-                self.snapshot = Some((array, taken));
+            (Effect::TakeSnapshot { array, .. }, Outcome::Snapshot(snapshot)) => {
+                self.arrays.clone_snapshot = Some(OnArray { array, item: snapshot });
             }
-            (Effect::DestroySnapshot { .. }, _) => self.snapshot = None,
+            (Effect::DestroySnapshot { .. }, _) => self.arrays.clone_snapshot = None,
             (Effect::RemovePersistentVolumeFinalizer { volume }, _) => {
-                self.let_go = Some(volume.uid)
+                self.written.released_uid = Some(volume.uid)
             }
             (Effect::FindVolume { array, .. }, Outcome::Volume(found)) => match found {
                 Some(volume) if !volume.destroyed => {
-                    self.found = Some((array, volume));
-                    // What follows from it may be to destroy it, on fresh ground alone.
-                    self.read = Lookup::NotYet;
-                    self.chain.found();
+                    self.arrays.found = Some(OnArray { array, item: volume });
+                    // The next step may destroy the volume, which needs a read that is newer than this search.
+                    self.reads.volume = Lookup::NotYet;
+                    self.retry.loop_guard.found();
                 }
                 _ => {
-                    self.clean.insert(array);
+                    self.arrays.without_volume.insert(array);
                 }
             },
             (Effect::DestroyVolume { array, .. }, _) => {
-                self.clean.insert(array);
+                self.arrays.without_volume.insert(array);
             }
             (Effect::ReadPersistentVolume { .. }, Outcome::Read(at, volume)) => {
-                (self.read_at, self.read) = (at, volume.into());
+                (self.reads.volume_read_at, self.reads.volume) = (at, volume.into());
             }
-            (Effect::ReadClaim { .. }, Outcome::Claim(claim)) => self.read_claim = claim.into(),
+            (Effect::ReadClaim { .. }, Outcome::Claim(claim)) => self.reads.claim = claim.into(),
             _ => {}
         }
     }
 
-    fn fail(&mut self, effect: &Effect, trouble: &EffectError) -> Vec<Effect> {
-        // What was thought to be known may be what was wrong. Not so of the claim: what was answered of it is
-        // never newer than it is, and the view may be older still.
-        self.volume = None;
-        self.read = Lookup::NotYet;
-        self.read_claim = Lookup::NotYet;
-        if let EffectError::Array { retry, .. } = trouble {
-            self.made = None;
-            self.forget_arrays();
+    fn fail(&mut self, effect: &Effect, error: &EffectError) -> Vec<Effect> {
+        // Remembered objects may be the cause of the error. The claim is an exception: the remembered one is never
+        // newer than the real one, and the view may be older still.
+        self.written.volume = None;
+        self.reads.forget();
+        if let EffectError::Array { retry, .. } = error {
+            self.arrays.created = None;
+            self.arrays.forget_searches();
             if let (Effect::EnsureVolume { array, .. }, Retry::Elsewhere) = (effect, retry) {
-                self.full = Some(array.clone());
+                self.arrays.full = Some(array.clone());
             }
         }
         let reason = match effect {
@@ -355,46 +301,53 @@ impl ClaimState {
             | Effect::SetResized { .. } => RESIZE_FAILED,
             _ => FAILED,
         };
-        let effects = self.tries.failed(Regarding::Claim, reason, trouble);
-        // What somebody else has written is on its way here, and the next try need not wait longer.
-        self.waiting = !matches!(trouble, EffectError::Conflict | EffectError::Exists)
+        let effects = self.retry.backoff.failed(Regarding::Claim, reason, error);
+        // The watch delivers the conflicting change: the retry waits no longer than for that.
+        self.retry.is_waiting = !matches!(error, EffectError::Conflict | EffectError::Exists)
             && effects.iter().any(|effect| matches!(effect, Effect::Requeue(_)));
         effects
     }
 
     fn next(&self, view: ClaimView<'_>) -> Next {
         let Some(cached) = view.claim else { return self.disappeared(view) };
-        // What was answered to a write is newer than what the view has, until that has caught up.
-        let claim = match &self.newest {
+        // The answer to a write is newer than the view until the view has caught up.
+        let claim = match &self.written.claim {
             Some(newest) if is_newer(&**newest, cached) => newest,
             _ => cached,
         };
         if claim.metadata.uid != cached.metadata.uid {
             return Next::Nothing;
         }
-        let ours = has_finalizer(claim);
+        let has_finalizer = has_finalizer(claim);
         if claim.metadata.deletion_timestamp.is_some() {
-            return if ours { self.undo(view, claim) } else { Next::Nothing };
+            return if has_finalizer { self.undo(view, claim) } else { Next::Nothing };
         }
         let uid = claim.metadata.uid.as_deref().unwrap_or_default();
         let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
         if let Some(bound) = bound.filter(|bound| !bound.is_empty()) {
-            // To ours, all is done; to another, ours is not needed: it was bound by somebody's hand.
-            return match (ours, bound == name::persistent_volume(uid)) {
+            // Bound to its own PersistentVolume, the claim is done. Bound to another one by hand, its own is not
+            // needed.
+            return match (has_finalizer, bound == name::persistent_volume(uid)) {
                 (true, true) => Next::Do(Effect::RemoveClaimFinalizer { claim: seen(claim) }),
                 (true, false) => self.undo(view, claim),
                 (false, true) if is_half_bound(claim) => self.finish_binding(view, claim),
-                (false, true) => self.grow(claim, self.newest_volume(view)),
-                // One of ours that an admin has bound to another claim than it was made for.
-                (false, false) => self.grow(claim, self.newest_bound(view)),
+                (false, true) => self.expand(claim, self.newest_volume(view)),
+                // A PersistentVolume of the provisioner that an admin bound to another claim than its own.
+                (false, false) => self.expand(claim, self.newest_bound(view)),
             };
         }
-        self.provision(view, claim, uid, ours)
+        self.provision(view, claim, uid, has_finalizer)
     }
 
-    fn grow(&self, claim: &PersistentVolumeClaim, volume: Option<&PersistentVolume>) -> Next {
+    fn expand(&self, claim: &PersistentVolumeClaim, volume: Option<&PersistentVolume>) -> Next {
         let Some(volume) = volume else { return Next::Nothing };
-        let next = expansion::next(claim, seen(claim), volume, seen_volume(volume), self.grown);
+        let next = expansion::next(
+            claim,
+            seen(claim),
+            volume,
+            seen_volume(volume),
+            self.arrays.expanded_size,
+        );
         match (next, claim_spec::check_attributes(claim)) {
             (Some(effect), _) => Next::Do(effect),
             (None, Err(message))
@@ -407,151 +360,20 @@ impl ClaimState {
         }
     }
 
-    /// The PersistentVolume of the claim's own name, as new as it is known.
+    /// Returns the newest known version of the PersistentVolume of the claim's own name.
     fn newest_volume<'a>(&'a self, view: ClaimView<'a>) -> Option<&'a PersistentVolume> {
         let name = view.claim.and_then(|claim| claim.metadata.uid.as_deref());
         let name = name.map(name::persistent_volume);
-        let ours = self.volume.as_deref();
-        ours.filter(|ours| ours.metadata.name == name).or(view.volume)
+        let written = self.written.volume.as_deref();
+        written.filter(|written| written.metadata.name == name).or(view.volume)
     }
 
-    /// The PersistentVolume that the claim is bound to, when it is another one, as new as it is known.
+    /// Returns the newest known version of the PersistentVolume that the claim is bound to, if that has another name.
     fn newest_bound<'a>(&'a self, view: ClaimView<'a>) -> Option<&'a PersistentVolume> {
         let bound = view.bound?;
-        let ours = self.volume.as_deref();
-        Some(ours.filter(|ours| ours.metadata.name == bound.metadata.name).unwrap_or(bound))
-    }
-
-    /// What people are told of a step that is worth telling.
-    fn announce(&mut self, effect: &Effect) -> Option<Effect> {
-        let (reason, message) = match effect {
-            Effect::RecordIntent { asked, import, .. } => {
-                let array = asked.last().map(String::as_str).unwrap_or_default();
-                let message = match import {
-                    Some(volume) => format!("{volume} on {array} is being imported"),
-                    None => format!("a volume is being made on {array}, {}", self.why),
-                };
-                (PROVISIONING, message)
-            }
-            Effect::SetResizing { size, .. } => {
-                (RESIZING, format!("the volume is being made {} large", quantity(*size).0))
-            }
-            Effect::SetResized { size, on_node: false, .. } => {
-                (RESIZED, format!("the volume is {} large", quantity(*size).0))
-            }
-            Effect::SetResized { size, on_node: true, .. } => {
-                let size = quantity(*size).0;
-                (RESIZED, format!("the volume is {size} large; its node makes the file system so"))
-            }
-            _ => return None,
-        };
-        // It is another matter on another array, whatever the reason to choose that one.
-        let kind = match effect {
-            Effect::RecordIntent { asked, .. } => asked.last().cloned().unwrap_or_default(),
-            _ => message.clone(),
-        };
-        self.tries.tell(Regarding::Claim, Severity::Normal, reason, &kind, message)
-    }
-
-    /// Tells that a claim has got the volume that was made for it: not before that is so, because Kubernetes may bind
-    /// it to another one until then.
-    fn announce_success(
-        &mut self,
-        view: ClaimView<'_>,
-        effect: &Effect,
-        outcome: &Outcome,
-    ) -> Option<Effect> {
-        let (
-            Effect::RemoveClaimFinalizer { .. } | Effect::BindClaim { .. },
-            Outcome::Claim(Some(claim)),
-        ) = (effect, outcome)
-        else {
-            return None;
-        };
-        if self.made.is_none() || !is_bound_to_own(claim) {
-            return None;
-        }
-        let message = self.success(view);
-        let kind = message.clone();
-        self.tries.tell(Regarding::Claim, Severity::Normal, SUCCEEDED, &kind, message)
-    }
-
-    fn success(&self, view: ClaimView<'_>) -> String {
-        let name = self.made.as_ref().map(|(_, made)| made.name.as_str()).unwrap_or_default();
-        let array = self
-            .newest_volume(view)
-            .and_then(behind)
-            .map(|behind| behind.array)
-            .unwrap_or_default();
-        format!("volume {name} on {array}")
-    }
-}
-
-/// Whether an effect was about an older version of the claim than the view has by now.
-fn is_outdated(effect: &Effect, claim: Option<&PersistentVolumeClaim>) -> bool {
-    let (Effect::RecordIntent { claim: seen, .. }
-    | Effect::SetClaimBound { claim: seen, .. }
-    | Effect::SetResizing { claim: seen, .. }
-    | Effect::SetResized { claim: seen, .. }) = effect
-    else {
-        return false;
-    };
-    let version = |version: &str| version.parse::<u64>().ok();
-    let now = claim.and_then(|claim| claim.metadata.resource_version.as_deref());
-    now.and_then(version) > version(&seen.version)
-}
-
-/// Whether an answer is newer than what a watch has shown of the same object.
-fn is_newer<K: Metadata<Ty = ObjectMeta>>(answer: &K, cached: &K) -> bool {
-    let (answer, cached) = (answer.metadata(), cached.metadata());
-    let number = |meta: &ObjectMeta| meta.resource_version.as_ref()?.parse::<u64>().ok();
-    // Since Kubernetes 1.35 they may be compared as numbers (KEP-5504); before, that has been so in fact.
-    answer.uid == cached.uid && number(answer) > number(cached)
-}
-
-/// Whether a claim is bound to the PersistentVolume that was created for it.
-fn is_bound_to_own(claim: &PersistentVolumeClaim) -> bool {
-    let own = claim.metadata.uid.as_deref().map(name::persistent_volume);
-    own.is_some() && claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref()) == own.as_ref()
-}
-
-/// UID of the claim that a PersistentVolume is for.
-pub(super) fn claimed(volume: &PersistentVolume) -> Option<&str> {
-    volume.spec.as_ref()?.claim_ref.as_ref()?.uid.as_deref()
-}
-
-fn has_finalizer(claim: &PersistentVolumeClaim) -> bool {
-    claim.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER)
-}
-
-fn seen(claim: &PersistentVolumeClaim) -> ObjectVersion {
-    ObjectVersion {
-        namespace: claim.metadata.namespace.clone(),
-        name: claim.metadata.name.clone().unwrap_or_default(),
-        uid: claim.metadata.uid.clone().unwrap_or_default(),
-        version: claim.metadata.resource_version.clone().unwrap_or_default(),
-    }
-}
-
-pub(super) fn seen_volume(volume: &PersistentVolume) -> ObjectVersion {
-    ObjectVersion {
-        namespace: None,
-        name: volume.metadata.name.clone().unwrap_or_default(),
-        uid: volume.metadata.uid.clone().unwrap_or_default(),
-        version: volume.metadata.resource_version.clone().unwrap_or_default(),
-    }
-}
-
-/// The owner that is written on an array.
-fn owner_of(setup: &Setup, claim: &PersistentVolumeClaim) -> Owner {
-    let uid = claim.metadata.uid.clone().unwrap_or_default();
-    let made = claim.metadata.creation_timestamp.as_ref();
-    Owner {
-        cluster: setup.cluster.clone(),
-        identities: setup.identities.clone(),
-        since: made.and_then(|made| u64::try_from(made.0.as_millisecond()).ok()),
-        namespace: claim.metadata.namespace.clone().unwrap_or_default(),
-        claim: claim.metadata.name.clone().unwrap_or_default(),
-        uid,
+        let written = self.written.volume.as_deref();
+        Some(
+            written.filter(|written| written.metadata.name == bound.metadata.name).unwrap_or(bound),
+        )
     }
 }

@@ -1,5 +1,5 @@
-//! What a claim asks for, as Kubernetes reads it: its class, its size, and what dynamic provisioning does not
-//! serve. Knows neither arrays nor what is made.
+//! Reads the requests of a claim as Kubernetes does: its class, its size, and features that dynamic provisioning does
+//! not support. Arrays and volumes are unknown here.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
@@ -24,7 +24,7 @@ pub(super) fn bytes(quantity: &ApiQuantity) -> Option<u64> {
     Quantity::bytes_of(&quantity.0)
 }
 
-/// Refuses what Kubernetes documents as not served by dynamic provisioning, and what this driver cannot do.
+/// Rejects features that Kubernetes documents as unsupported by dynamic provisioning, and those that this driver lacks.
 /// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#selector>
 pub(super) fn check(claim: &PersistentVolumeClaim) -> Result<(), String> {
     let Some(spec) = claim.spec.as_ref() else { return Ok(()) };
@@ -34,7 +34,7 @@ pub(super) fn check(claim: &PersistentVolumeClaim) -> Result<(), String> {
     check_attributes(claim)
 }
 
-/// Refuses every `VolumeAttributesClass`: there is none of this driver.
+/// Rejects every `VolumeAttributesClass`: this driver supports none.
 /// <https://kubernetes.io/docs/concepts/storage/volume-attributes-classes/>
 pub(super) fn check_attributes(claim: &PersistentVolumeClaim) -> Result<(), String> {
     let name = claim.spec.as_ref().and_then(|spec| spec.volume_attributes_class_name.as_deref());
@@ -46,7 +46,7 @@ pub(super) fn check_attributes(claim: &PersistentVolumeClaim) -> Result<(), Stri
     }
 }
 
-/// Whether a selector leaves any PersistentVolume out; an empty one takes them all.
+/// Returns whether a selector excludes any PersistentVolume; an empty one selects all.
 fn selects(selector: &LabelSelector) -> bool {
     let labels = selector.match_labels.iter().flatten().count();
     labels + selector.match_expressions.iter().flatten().count() > 0

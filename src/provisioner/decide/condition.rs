@@ -1,8 +1,8 @@
-//! How the volume behind a bound PersistentVolume is on its array, when that is not how we left it: people destroy,
-//! rename, move and shrink volumes by hand, and whole arrays are restored.
+//! Detects volumes of bound PersistentVolumes that were changed on their array: destroyed, renamed, moved or shrunk by
+//! hand, or restored with the whole array.
 //!
-//! Only ever reported; nothing is changed on the ground of it. Knows neither how arrays are asked nor who is
-//! told.
+//! The result is only reported; no effect follows from it. The requests to arrays and the readers of the report are
+//! unknown here.
 
 use std::fmt;
 
@@ -13,25 +13,25 @@ use super::claim_spec;
 use super::persistent_volume::{behind, quantity, volume_behind};
 use crate::contract::Volume;
 
-/// A volume that is not as its PersistentVolume says.
+/// A volume that differs from its PersistentVolume.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AbnormalVolume {
-    /// The PersistentVolume that tells of it.
+    /// The PersistentVolume that names it.
     pub persistent_volume: String,
     /// The claim that has it, `NAMESPACE/NAME`.
     pub claim: String,
-    /// The array, as the PersistentVolume calls it.
+    /// The array, by its name in the PersistentVolume.
     pub array: String,
-    /// Its name there, as the PersistentVolume calls it.
+    /// The name of the volume in the PersistentVolume.
     pub name: String,
-    /// In what it differs.
+    /// The difference.
     pub condition: Condition,
-    /// Milliseconds until the array eradicates it, when it is destroyed and the array says so.
+    /// Milliseconds until the array eradicates it, if it is destroyed and the array reports the time.
     pub time_left: Option<u64>,
 }
 
-/// In what a volume differs from what its PersistentVolume says.
+/// The difference between a volume and its PersistentVolume.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Condition {
@@ -45,17 +45,17 @@ pub enum Condition {
     Renamed(String),
     /// It is in another pod, volume group or realm; this is its whole name now.
     Moved(String),
-    /// It is smaller, in bytes: what it has, and what the PersistentVolume says.
+    /// It is smaller: its size and the size in the PersistentVolume, in bytes.
     Shrunk(u64, u64),
 }
 
 impl AbnormalVolume {
-    /// Whether it is as another look has shown it, but for the time that is left.
+    /// Returns whether an earlier observation was the same, apart from the time left.
     pub fn is_as(&self, before: &Self) -> bool {
         self.condition == before.condition && self.name == before.name
     }
 
-    /// Says what is the case, for people.
+    /// Returns the description for events.
     pub fn what(&self) -> String {
         let Self { array, name, condition, time_left, .. } = self;
         match condition {
@@ -78,7 +78,7 @@ impl AbnormalVolume {
         }
     }
 
-    /// Says what the admin can do.
+    /// Returns the remedy for the platform admin.
     pub fn remedy(&self) -> String {
         let Self { array, name, condition, .. } = self;
         match condition {
@@ -103,7 +103,7 @@ impl AbnormalVolume {
     }
 }
 
-/// A time that is left, in milliseconds, as people say it.
+/// Displays a remaining time, given in milliseconds, in hours and minutes.
 struct Left(u64);
 
 impl Left {
@@ -128,9 +128,9 @@ impl fmt::Display for Left {
     }
 }
 
-/// Returns in what the volume behind a bound PersistentVolume differs, when its array has these volumes; none when
-/// it is as it should be, or when nothing is known of it. What is not among them counts as gone: they must be all
-/// that the array has, or all that it has of the ids that were asked for.
+/// Returns the difference between a bound PersistentVolume and its volume on an array that has the volumes `there`;
+/// none if they agree or the volume is unknown. A volume that is not in `there` counts as gone: the list must be
+/// complete, or complete for the requested ids.
 pub fn condition(volume: &PersistentVolume, there: &[Volume]) -> Option<AbnormalVolume> {
     let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
     let behind = behind(volume).filter(|_| phase == Some("Bound"))?;
@@ -167,8 +167,8 @@ pub fn condition(volume: &PersistentVolume, there: &[Volume]) -> Option<Abnormal
     })
 }
 
-/// Returns the ids of those volumes of an array which it must be asked for once more, by id, before anything is
-/// said of them: a list has only some names, and may be older than the PersistentVolumes.
+/// Returns the ids of volumes that the array must be asked for again, by id, before a difference is reported: a list
+/// has only some names, and may be older than the PersistentVolumes.
 pub fn suspects<'v>(
     array_id: &str,
     there: &[Volume],
@@ -184,13 +184,13 @@ pub fn suspects<'v>(
     ids
 }
 
-/// Puts what an array has answered to being asked for ids into a list of its volumes.
+/// Updates a list of volumes with the array's answer to a request for ids.
 pub fn refresh(there: &mut Vec<Volume>, asked: &[String], answer: Vec<Volume>) {
     there.retain(|volume| asked.binary_search(&volume.id).is_err());
     there.extend(answer);
 }
 
-/// A volume's name without the pod, the volume group or the realm that it is in.
+/// Returns a volume's name without its pod, volume group or realm.
 fn own_name(name: &str) -> &str {
     name.rsplit(['/', ':']).next().unwrap_or(name)
 }
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_do_to_a_volume_is_seen() {
+    fn manual_changes_of_a_volume_are_detected() {
         assert_eq!(what(&[there("1", NAME)]), None);
         assert_eq!(what(&[there("1", "PROD-pvc-1")]), None, "arrays compare without case");
         let larger = Volume { size: 3 << 30, ..there("1", NAME) };

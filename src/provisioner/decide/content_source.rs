@@ -1,4 +1,4 @@
-//! What a claim's volume begins as: empty, a copy of another claim's, or one that is there already.
+//! Determines the initial content of a claim's volume: empty, a clone of another claim's volume, or an imported volume.
 
 use crate::contract::ArrayKind;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -9,33 +9,33 @@ use super::persistent_volume::{Behind, behind, quantity};
 use super::setup::{ClassSetup, Import};
 use crate::contract::annotation;
 
-/// API group of snapshots as objects of the cluster.
+/// API group of `VolumeSnapshot`.
 const SNAPSHOT_GROUP: &str = "snapshot.storage.k8s.io";
 
-/// What a volume begins as.
+/// The initial content of a volume.
 #[derive(Debug)]
 pub(super) enum Origin<'v> {
-    /// Nothing is on it.
+    /// No content.
     Empty,
-    /// A copy of a volume as it is when the copy is made, on the same array.
+    /// A clone of a volume on the same array, from the moment of cloning.
     Copy(Behind),
-    /// A volume that is there already.
+    /// An existing volume.
     Import(&'v Import),
 }
 
-/// Why it cannot be told what a volume begins as.
+/// The reason why the initial content is unknown.
 #[derive(Debug)]
 pub(super) enum Unknown {
-    /// Somebody else fills volumes for claims like this.
+    /// A volume populator fills volumes of claims like this.
     NotOurs,
-    /// What it is a copy of is not there, for people. It may have been, and the copy may have been made.
+    /// The source does not exist; the text is for events. It may have existed, and the clone may be complete.
     NotThere(String),
-    /// For people.
+    /// Text for events and logs.
     Wrong(String),
 }
 
 impl Origin<'_> {
-    /// Returns the only array that will do, if there is but one.
+    /// Returns the only array that fits, if the source decides it.
     pub(super) fn array(&self) -> Option<&str> {
         match self {
             Self::Empty => None,
@@ -45,8 +45,7 @@ impl Origin<'_> {
     }
 }
 
-/// Returns what a claim's volume begins as. `ours` says whether it is written on the claim how its volume
-/// comes about.
+/// Returns the initial content of a claim's volume. `ours` is whether the claim has the annotations of the provisioner.
 pub(super) fn origin<'v>(
     view: ClaimView<'v>,
     claim: &PersistentVolumeClaim,
@@ -59,7 +58,7 @@ pub(super) fn origin<'v>(
     Ok(source(view, claim, class)?.map_or(Origin::Empty, Origin::Copy))
 }
 
-/// The volume of the claim that a claim names as its source.
+/// Returns the volume of the claim that a claim names as its source.
 /// <https://kubernetes.io/docs/concepts/storage/volume-pvc-datasource/>
 fn source(
     view: ClaimView<'_>,
@@ -74,7 +73,7 @@ fn source(
                 "a VolumeSnapshot cannot be a source here; name a claim to copy".to_owned();
             return Err(Unknown::Wrong(message));
         }
-        // Populators: they make a claim of their own, and give its volume to this one.
+        // Populators create a claim of their own and bind its volume to this one.
         _ => return Err(Unknown::NotOurs),
     }
     let other =
@@ -89,7 +88,8 @@ fn source(
     let volume = source.volume.filter(|volume| uid.is_some() && claimed(volume) == uid);
     let volume = volume.ok_or_else(|| not_there("is not bound"))?;
     let wrong = |what: String| Unknown::Wrong(format!("the claim {name} to copy {what}"));
-    let behind = behind(volume).ok_or_else(|| wrong("has a volume of somebody else".to_owned()))?;
+    let behind =
+        behind(volume).ok_or_else(|| wrong("has a volume of another driver".to_owned()))?;
     let is_file = volume.spec.as_ref().is_some_and(|spec| spec.nfs.is_some());
     if is_file != (class.kind == ArrayKind::FlashBlade) {
         return Err(wrong(format!("is on the other kind of array than {}", class.name)));
@@ -103,7 +103,7 @@ fn source(
         let array = &behind.array;
         return Err(not_there(&format!("is on {array}, which the storage document does not have")));
     }
-    // A smaller copy would be cut off. Of the two sizes, one may have been rounded up by the array.
+    // A smaller clone would be truncated. The array may have rounded one of the two sizes up.
     let asks = claim_spec::size(claim).map(|size| class.kind.rounded(size));
     if let Some((has, asks)) =
         claim_spec::capacity(volume).zip(asks).filter(|(has, asks)| asks < has)
@@ -116,8 +116,8 @@ fn source(
     Ok(Some(behind))
 }
 
-/// Returns kind and name of what a claim begins with. The kind is empty when it is none of Kubernetes' own: kinds
-/// of other groups may have the same names.
+/// Returns kind and name of a claim's source. The kind is empty for API groups other than those of Kubernetes, whose
+/// kinds may have the same names.
 /// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#volume-populators-and-data-sources>
 pub fn source_of(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
     let spec = claim.spec.as_ref()?;
@@ -133,14 +133,14 @@ pub fn source_of(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
     Some((kind, name.as_str()))
 }
 
-/// What the storage document imports for a claim.
+/// Returns the volume that the storage document imports for a claim.
 fn imported<'v>(view: ClaimView<'v>, claim: &PersistentVolumeClaim) -> Option<&'v Import> {
     let (namespace, name) = (claim.metadata.namespace.clone(), claim.metadata.name.clone());
     view.setup.imports.get(&(namespace?, name?))
 }
 
-/// What is imported for a claim. Once it is written on the claim how its volume comes about, the storage
-/// document must say the same.
+/// Returns the volume to import for a claim. If the claim has the annotations of the provisioner already, the storage
+/// document must agree with them.
 fn import<'v>(
     view: ClaimView<'v>,
     claim: &PersistentVolumeClaim,
@@ -155,7 +155,7 @@ fn import<'v>(
         (Some(import), Some(written)) if import.volume.is(written) => Ok(Some(import)),
         (_, None) => Ok(None),
         (_, Some(written)) => Err(format!(
-            "{written} was to be imported, and the storage document says so no more; make the claim anew"
+            "{written} was to be imported, and the storage document does not say so any more; create the claim again"
         )),
     }
 }

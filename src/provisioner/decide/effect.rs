@@ -1,4 +1,4 @@
-//! What may be done in the world, what comes of it, and what can go wrong.
+//! Effects that the executor carries out, their outcomes and errors. How they are executed is unknown here.
 
 use std::time::Duration;
 
@@ -10,131 +10,128 @@ use crate::contract::{
     Owner, Retry, Snapshot, SnapshotSuffix, Volume, VolumeId, VolumeName, VolumeRequest,
 };
 
-/// Something to be done by somebody else. Each may be done twice without harm, and each is answered by
-/// an [`Outcome`], except those that only tell.
+/// An effect for the executor. Each is safe to repeat. Each has an [`Outcome`], except those that say otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Write on a claim that its volume is being made on an array: finalizer and annotation. Only if the
-    /// claim is still as it was seen.
+    /// Write the finalizer and the chosen array on a claim. Fails if the claim has changed since.
     RecordIntent {
-        /// The claim, as it was seen.
+        /// The claim, in the version that was seen.
         claim: ObjectVersion,
-        /// The arrays that are asked, the last one now.
+        /// The arrays that were asked; the last one is the current one.
         asked: Vec<String>,
-        /// Their ids, in the same order; empty where one is not known.
+        /// Their ids, in the same order; empty if unknown.
         ids: Vec<String>,
         /// The volume that is imported.
         import: Option<VolumeName>,
-        /// How much of it the volume will be given, in bytes.
+        /// The size that the volume will have, in bytes.
         size: u64,
     },
-    /// Take the scheduler's choice of a node off a claim, so that it makes another.
+    /// Remove the scheduler's choice of a node from a claim, so that it chooses again.
     Reschedule {
-        /// The claim, as it was seen.
+        /// The claim, in the version that was seen.
         claim: ObjectVersion,
     },
-    /// Take our finalizer off a claim.
+    /// Remove the provisioner's finalizer from a claim.
     RemoveClaimFinalizer {
-        /// The claim, as it was seen.
+        /// The claim, in the version that was seen.
         claim: ObjectVersion,
     },
-    /// Make a volume, or find it.
+    /// Create a volume, or find the existing one.
     EnsureVolume {
         /// The array.
         array: String,
-        /// Its id; none when it is not known.
+        /// Its id; none if it is not known.
         array_id: Option<String>,
-        /// What it shall be.
+        /// The requested properties.
         wanted: Box<VolumeRequest>,
     },
-    /// Look for a volume by its name.
+    /// Find a volume by its name.
     FindVolume {
         /// The array.
         array: String,
-        /// Its id; none when it is not known.
+        /// Its id; none if it is not known.
         array_id: Option<String>,
         /// The volume's name.
         name: VolumeName,
     },
-    /// Destroy a volume. Goes out only while the process leads, and for as long as [`VALID`] after `read`;
-    /// after that it goes wrong, and is decided upon anew.
+    /// Destroy a volume. The request is sent only while the process leads, and until [`VALID`] after `read`; later it
+    /// fails and the reconciler decides again.
     ///
     /// [`VALID`]: super::VALID
     DestroyVolume {
         /// The array.
         array: String,
-        /// Its id; none when it is not known.
+        /// Its id; none if it is not known.
         array_id: Option<String>,
         /// The volume.
         volume: VolumeId,
-        /// For whom it was made.
+        /// The claim that it was created for.
         owner: Box<Owner>,
-        /// When the API server was asked for what this rests on.
+        /// The time of the request to the API server on which the decision is based.
         read: ReadTime,
     },
     /// Create a PersistentVolume.
     CreatePersistentVolume(Box<PersistentVolume>),
-    /// Write in a PersistentVolume's status that it is bound.
+    /// Set a PersistentVolume's status to bound.
     SetPersistentVolumeBound {
-        /// The PersistentVolume, as it was seen.
+        /// The PersistentVolume, in the version that was seen.
         volume: ObjectVersion,
     },
-    /// Have it found out when Kubernetes' own controller knows all PersistentVolumes that there are now.
-    /// Answered by [`Input::ControllerCaughtUp`], sooner or later.
+    /// Wait until kube-controller-manager knows all PersistentVolumes that exist now. [`Input::ControllerCaughtUp`] is
+    /// the answer.
     AwaitController,
-    /// Have it found out when our own watch has shown all PersistentVolumes that there are now. Answered by
-    /// [`Input::WatchCaughtUp`], sooner or later.
+    /// Wait until the watch has shown all PersistentVolumes that exist now. [`Input::WatchCaughtUp`] is the answer.
     AwaitWatch,
-    /// Bind a claim to its PersistentVolume, and take our finalizer off it: all that Kubernetes' own
-    /// controller would write.
+    /// Bind a claim to its PersistentVolume as kube-controller-manager would, and remove the provisioner's finalizer.
     BindClaim {
-        /// The claim, as it was seen.
+        /// The claim, in the version that was seen.
         claim: ObjectVersion,
-        /// VolumeName of the PersistentVolume.
+        /// Name of the PersistentVolume.
         volume: String,
     },
-    /// Write in a claim's status that it is bound.
+    /// Set a claim's status to bound.
     SetClaimBound {
-        /// The claim, as it was seen.
+        /// The claim, in the version that was seen.
         claim: ObjectVersion,
-        /// The PersistentVolume, whose size and access modes are the claim's now.
+        /// The PersistentVolume, whose size and access modes the status gets.
         volume: Box<PersistentVolume>,
     },
-    /// Read a PersistentVolume from the API server itself.
+    /// Read a PersistentVolume from the API server, not from the watch.
     ReadPersistentVolume {
         /// Its name.
         name: String,
     },
-    /// Read a claim from the API server itself.
+    /// Read a claim from the API server, not from the watch.
     ReadClaim {
         /// Its namespace.
         namespace: String,
         /// Its name.
         name: String,
     },
-    /// Delete a PersistentVolume, if it is still as it was seen.
+    /// Delete a PersistentVolume, if it is still in the version that was seen.
     DeletePersistentVolume {
-        /// The PersistentVolume, as it was seen.
+        /// The PersistentVolume, in the version that was seen.
         volume: ObjectVersion,
     },
-    /// Put our finalizer on a PersistentVolume of ours that has lost it, if it is still as it was seen.
+    /// Put the provisioner's finalizer on a PersistentVolume that has lost it, if it is still in the version
+    /// that was seen.
     RestoreFinalizer {
-        /// The PersistentVolume, as it was seen.
+        /// The PersistentVolume, in the version that was seen.
         volume: ObjectVersion,
     },
-    /// Take our finalizer off a PersistentVolume, if it is still as it was seen.
+    /// Take the provisioner's finalizer off a PersistentVolume, if it is still in the version that was seen.
     RemovePersistentVolumeFinalizer {
-        /// The PersistentVolume, as it was seen.
+        /// The PersistentVolume, in the version that was seen.
         volume: ObjectVersion,
     },
-    /// Write in a claim's status that its volume is being made larger.
+    /// Record in a claim's status that its volume is being expanded.
     SetResizing {
-        /// The claim, as it was seen.
+        /// The claim, in the version that was seen.
         claim: ObjectVersion,
         /// The size that it will have, in bytes.
         size: u64,
     },
-    /// Make a volume on an array at least so large.
+    /// Expand a volume on an array to at least a size.
     ExpandVolume {
         /// The array.
         array: String,
@@ -147,18 +144,18 @@ pub enum Effect {
     },
     /// Write a PersistentVolume's new capacity.
     SetCapacity {
-        /// The PersistentVolume, as it was seen.
+        /// The PersistentVolume, in the version that was seen.
         volume: ObjectVersion,
         /// The size, in bytes.
         size: u64,
     },
-    /// Write in a claim's status that its volume is larger, or that its node has to do the rest.
+    /// Record in a claim's status that its volume was expanded, or that a node has to expand the file system.
     SetResized {
-        /// The claim, as it was seen.
+        /// The claim, in the version that was seen.
         claim: ObjectVersion,
         /// The size, in bytes.
         size: u64,
-        /// Whether a node has to make the file system larger.
+        /// Whether a node has to expand the file system.
         on_node: bool,
     },
     /// List the snapshots of a volume.
@@ -168,13 +165,13 @@ pub enum Effect {
         /// The volume.
         volume: VolumeId,
     },
-    /// Take a snapshot, or find the one of that name.
+    /// Take a snapshot, or find the existing one of that name.
     TakeSnapshot {
         /// The array.
         array: String,
         /// The volume.
         volume: VolumeId,
-        /// What is put after the volume's name.
+        /// The suffix of the snapshot's name.
         suffix: SnapshotSuffix,
     },
     /// Destroy a snapshot.
@@ -183,27 +180,27 @@ pub enum Effect {
         array: String,
         /// The snapshot.
         snapshot: Snapshot,
-        /// When the list was asked for on whose ground it goes, as for [`Self::DestroyVolume`]; none of one by which a
-        /// volume was copied.
+        /// The time of the request for the list on which the decision is based, as for [`Self::DestroyVolume`]; none
+        /// for the snapshot of a clone.
         read: Option<ReadTime>,
     },
-    /// Come again after some time. Not answered but by [`Input::Due`].
+    /// Send [`Input::Due`] after some time.
     Requeue(Duration),
-    /// Tell people by an event on the object. Not answered.
+    /// Record an event on the object. It has no outcome.
     RecordEvent {
-        /// Good or bad.
+        /// Normal or warning.
         severity: Severity,
-        /// Regarding what.
+        /// The object of the event.
         regarding: Regarding,
         /// Why.
         reason: Reason,
-        /// For people.
+        /// Text for events and logs.
         message: String,
     },
 }
 
 impl Effect {
-    /// Whether it is done on an array, and not in the cluster.
+    /// Returns whether it is executed on an array, not in the cluster.
     pub fn is_for_array(&self) -> bool {
         matches!(
             self,
@@ -225,9 +222,9 @@ pub struct ObjectVersion {
     pub namespace: Option<String>,
     /// Its name.
     pub name: String,
-    /// Its UID: what makes it this one.
+    /// Its UID, which identifies the object.
     pub uid: String,
-    /// Its version; what is written goes wrong when there is a newer one.
+    /// Its version; a write fails if a newer one exists.
     pub version: String,
 }
 
@@ -240,81 +237,81 @@ pub enum Regarding {
     Volume,
 }
 
-/// How much an event matters.
+/// The type of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Severity {
-    /// All is well.
+    /// Information.
     Normal,
-    /// Somebody should look.
+    /// A problem that needs attention.
     Warning,
 }
 
-/// What makes a work go on.
+/// An input of a state's `step`.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// Something in its view has changed.
+    /// The view has changed.
     Changed,
     /// The time of an [`Effect::Requeue`] has come.
     Due,
-    /// Kubernetes' own controller knows all PersistentVolumes that there were at the time of an
+    /// kube-controller-manager knows all PersistentVolumes that existed at the time of an
     /// [`Effect::AwaitController`].
     ControllerCaughtUp,
-    /// The view has all PersistentVolumes that there were at the time of an [`Effect::AwaitWatch`].
+    /// The view has all PersistentVolumes that existed at the time of an [`Effect::AwaitWatch`].
     WatchCaughtUp,
-    /// What came of its last effect.
+    /// The result of the effect in flight.
     Done(Result<Outcome, EffectError>),
 }
 
-/// What came of an effect that went well.
+/// The outcome of an effect that succeeded.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// The claim as it is now; none when there is none of that name.
+    /// The current claim; none if it does not exist.
     Claim(Option<Box<PersistentVolumeClaim>>),
-    /// The PersistentVolume as it is now; none when there is none of that name.
+    /// The current PersistentVolume; none if it does not exist.
     PersistentVolume(Option<Box<PersistentVolume>>),
-    /// The same, as the API server itself was asked for it at a moment.
+    /// The PersistentVolume as read from the API server, with the time of the request.
     Read(ReadTime, Option<Box<PersistentVolume>>),
-    /// The volume on the array; none when there is none of that name.
+    /// The volume on the array; none if it does not exist.
     Volume(Option<Volume>),
-    /// All snapshots of a volume, destroyed or not, as its array was asked for them at a moment.
+    /// All snapshots of a volume, destroyed ones included, with the time of the request.
     Snapshots(ReadTime, Vec<Snapshot>),
     /// The snapshot that was taken or found.
     Snapshot(Snapshot),
-    /// Nothing to tell.
+    /// Success without a value.
     Good,
 }
 
-/// What can go wrong.
+/// The error of an effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EffectError {
     /// The object has changed in the meantime, or is gone.
     Conflict,
-    /// There is an object of that name already.
+    /// An object of that name exists already.
     Exists,
-    /// The API server says no, or nothing.
+    /// The API server rejected the request or did not answer.
     Cluster(String),
-    /// The array says no, or nothing.
+    /// The array rejected the request or did not answer.
     Array {
-        /// One word, of a closed list.
+        /// The reason, one word of a closed list.
         reason: &'static str,
-        /// For people.
+        /// Text for events and logs.
         message: String,
-        /// Whether to come again.
+        /// When to retry.
         retry: Retry,
     },
-    /// Somebody else leads now: nothing may be done any more.
+    /// Another replica leads: this process must not execute effects.
     NotLeading,
 }
 
-/// What is known of an object by asking for it.
+/// The result of reading an object.
 #[derive(Debug, Clone, Default)]
 pub(super) enum Lookup<T> {
-    /// Nothing: nobody has asked.
+    /// Not read yet.
     #[default]
     NotYet,
-    /// It is not there.
+    /// It does not exist.
     Absent,
-    /// It is there.
+    /// It exists.
     There(T),
 }
 

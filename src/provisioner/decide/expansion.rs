@@ -1,7 +1,7 @@
-//! Growth of a volume that is bound: the array first, then what Kubernetes says of it.
+//! Decides the steps that expand a bound volume: the array first, then the Kubernetes objects.
 //!
-//! The order and the fields are those of the CSI project's resizer, so that whoever reads a claim finds
-//! what they know: <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims>.
+//! The order and the fields are those of the CSI project's external-resizer, so that a claim looks as documented:
+//! <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims>.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
@@ -9,8 +9,8 @@ use super::claim_spec::{self, bytes};
 use super::effect::{Effect, ObjectVersion};
 use super::persistent_volume::{Behind, behind};
 
-/// Returns the next step of making a bound volume as large as its claim asks for; none when it is.
-/// `grown` is the size in bytes that the array has answered.
+/// Returns the next effect that expands a bound volume to the size that its claim requests; none if it has that size.
+/// `grown` is the size in bytes that the array reported.
 pub(super) fn next(
     claim: &PersistentVolumeClaim,
     seen: ObjectVersion,
@@ -20,7 +20,7 @@ pub(super) fn next(
 ) -> Option<Effect> {
     let behind = behind(volume)?;
     let spec = volume.spec.as_ref()?;
-    // One that somebody deletes is in use until its claim goes, and grows until then.
+    // A PersistentVolume that is being deleted is in use until its claim is deleted, and can be expanded until then.
     if spec.claim_ref.as_ref()?.uid != claim.metadata.uid {
         return None;
     }
@@ -36,7 +36,7 @@ pub(super) fn next(
             }
         });
     }
-    // On a block device, the node has to make the file system larger; it says itself when it has.
+    // On a block device, the node expands the file system and updates the status itself.
     let on_node = spec.csi.is_some() && spec.volume_mode.as_deref() != Some("Block");
     let status = claim.status.as_ref()?;
     let told = bytes(status.capacity.as_ref()?.get("storage")?)?;
@@ -49,7 +49,7 @@ pub(super) fn next(
     })
 }
 
-/// Whether the claim says already that it is being made so large.
+/// Returns whether the claim's status records the expansion to this size already.
 fn is_marked(claim: &PersistentVolumeClaim, size: u64) -> bool {
     let marked = || {
         let status = claim.status.as_ref()?;

@@ -1,12 +1,15 @@
-//! Whether a volume that is there already can be given to a claim: what a mount would find out later, and what would
-//! harm whoever uses it now. Pure; an import changes nothing on an array.
+//! Checks whether an existing volume can be imported for a claim: problems that a mount would show later, and harm to
+//! clients that use the volume now. Pure; an import changes nothing on an array.
 
 use super::persistent_volume::quantity;
 use super::setup::{ClassSetup, Import, Setup};
 use crate::contract::{ExportRule, NfsExport, NfsVersions, Volume};
 
-/// Fails when a volume cannot be imported for a claim of a class that asks for `size` bytes. The error is for people,
-/// and begins with what is wrong with the volume.
+/// Checks a volume for the import into a claim that requests `size` bytes.
+///
+/// # Errors
+///
+/// A text for events that starts with the problem of the volume.
 pub fn check_import(
     found: &Volume,
     class: &ClassSetup,
@@ -68,7 +71,7 @@ fn check_served(
     }
 }
 
-/// Returns the claim that gets the same volume as another one, when the storage document has two such.
+/// Returns another claim for which the storage document imports the same volume, if there is one.
 pub(super) fn other_claim<'s>(
     setup: &'s Setup,
     import: &Import,
@@ -146,7 +149,7 @@ mod tests {
             let told = checked(&served(false, true, rules), &["nfsvers=4.1"]);
             assert_eq!(told.is_ok(), good, "{rules:?}: {told:?}");
         }
-        // What an export policy says is not known here.
+        // The rules of an export policy are unknown here.
         let mut by_policy = served(false, true, "");
         by_policy.served.as_mut().expect("served").rules = None;
         assert_eq!(checked(&by_policy, &[]), Ok(()));

@@ -1,27 +1,27 @@
-//! What has been done for one object since it was last left alone. Doing the same once more brings nothing new:
-//! whatever the reason, it waits first, so that no mistake becomes a loop without a pause.
+//! Remembers the effects for one object since its last pause. An effect that repeats waits first, so that no error
+//! becomes a loop without a pause.
 
 use super::effect::{Effect, EffectError};
 
-/// Effects that went well, since something was last waited for in vain or there was nothing to do.
+/// Effects that succeeded since the last failure or idle moment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LoopGuard {
     done: Vec<Effect>,
-    /// How often in a row something was to be done again.
+    /// Consecutive repetitions.
     again: u32,
 }
 
 impl LoopGuard {
-    /// An effect went well.
+    /// Records an effect that succeeded.
     pub(super) fn done(&mut self, effect: &Effect) {
-        // What was read before something changed may well be read again.
+        // After a change, a repeated read is legitimate.
         if !reads(effect) {
             self.done.retain(|done| !reads(done));
         }
         self.done.push(effect.clone());
     }
 
-    /// What was found makes it worth to read the cluster's objects once more.
+    /// Allows another read of the cluster's objects, because a search found a volume.
     pub(super) fn found(&mut self) {
         let reads = |effect: &Effect| {
             matches!(effect, Effect::ReadPersistentVolume { .. } | Effect::ReadClaim { .. })
@@ -29,18 +29,18 @@ impl LoopGuard {
         self.done.retain(|done| !reads(done));
     }
 
-    /// There is nothing to do.
+    /// Forgets all effects, because nothing is left to do.
     pub(super) fn ended(&mut self) {
         *self = Self::default();
     }
 
-    /// Something went wrong, and is waited for.
+    /// Forgets the effects, because the object waits after a failure.
     pub(super) fn waits(&mut self) {
         self.done.clear();
     }
 
-    /// Returns what is the matter when an effect has been done already. The first time it is what is known that
-    /// may be late.
+    /// Returns an error if an effect was executed already. The first repetition is a conflict, because the view may be
+    /// stale.
     pub(super) fn repeats(&mut self, effect: &Effect) -> Option<EffectError> {
         if !self.done.contains(effect) {
             return None;

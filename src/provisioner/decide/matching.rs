@@ -1,8 +1,8 @@
-//! PersistentVolumes that Kubernetes itself would bind a claim to. While there is one, the provisioner creates none.
+//! Finds PersistentVolumes to which Kubernetes would bind a claim. While one exists, the provisioner creates none.
 //!
 //! The rules are those of `FindMatchingVolume`, by which kube-controller-manager and the scheduler choose
 //! (`k8s.io/component-helpers/storage/volume`). kube-controller-manager does not compare node affinity, and compares a
-//! selector only for claims that get no new volume anyway. Knows nothing of what is done about it.
+//! selector only for claims that are not provisioned anyway. The consequences are decided elsewhere.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
@@ -12,19 +12,19 @@ use crate::contract::PROVISIONER;
 use crate::contract::annotation;
 use crate::contract::name;
 
-/// Which claims a PersistentVolume may be bound to.
+/// The claims to which a PersistentVolume may be bound.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReservedFor {
     /// Any claim of a class that it satisfies.
     Class(String),
-    /// The claim of a namespace and name, whatever its UID.
+    /// The claim with a namespace and name, with any UID.
     Claim(String, String),
     /// The claim with a UID.
     Uid(String),
 }
 
-/// Returns which claims Kubernetes may bind a PersistentVolume to; none when it is on its way out, or is the one that
-/// the provisioner has created for the claim that it names.
+/// Returns the claims to which Kubernetes may bind a PersistentVolume; none if it is being deleted, or is the one that
+/// the provisioner created for the claim that it names.
 pub fn reserved_for(volume: &PersistentVolume) -> Option<ReservedFor> {
     if volume.metadata.deletion_timestamp.is_some() {
         return None;
@@ -42,10 +42,10 @@ pub fn reserved_for(volume: &PersistentVolume) -> Option<ReservedFor> {
     }
 }
 
-/// Returns whether Kubernetes would bind a claim without a PersistentVolume to this one. `waits` says whether the
-/// claim's class waits for the first pod: then the scheduler has looked at those that are kept for nobody.
+/// Returns whether Kubernetes would bind a claim without a PersistentVolume to this one. `waits` is whether the claim's
+/// class waits for the first pod: then the scheduler has considered those that are reserved for no claim.
 ///
-/// The phase does not count: one that is not `Available` yet will be.
+/// The phase does not count: a PersistentVolume that is not `Available` yet will be.
 pub fn is_match(volume: &PersistentVolume, claim: &PersistentVolumeClaim, waits: bool) -> bool {
     let meta = &claim.metadata;
     let kept = match reserved_for(volume) {
@@ -61,7 +61,7 @@ pub fn is_match(volume: &PersistentVolume, claim: &PersistentVolumeClaim, waits:
     kept && satisfies(volume, claim)
 }
 
-/// Whether a PersistentVolume has what a claim asks for.
+/// Returns whether a PersistentVolume satisfies the requests of a claim.
 fn satisfies(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
     let (Some(has), Some(asks)) = (&volume.spec, &claim.spec) else { return false };
     let (Some(size), Some(wanted)) = (claim_spec::capacity(volume), claim_spec::size(claim)) else {
@@ -76,7 +76,7 @@ fn satisfies(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
         && asks.access_modes.iter().flatten().all(|mode| modes.contains(mode))
 }
 
-/// The class of a PersistentVolume. The annotation comes first, as for Kubernetes.
+/// Returns the class of a PersistentVolume. The annotation takes precedence, as in Kubernetes.
 fn class_of(volume: &PersistentVolume) -> &str {
     let legacy =
         volume.metadata.annotations.as_ref().and_then(|all| all.get(annotation::LEGACY_CLASS));
@@ -84,8 +84,8 @@ fn class_of(volume: &PersistentVolume) -> &str {
     legacy.or_else(class).map(String::as_str).unwrap_or_default()
 }
 
-/// Returns whether Kubernetes has found no PersistentVolume for a claim, and asks the provisioner for one. It says so
-/// by an annotation, which has an older name besides.
+/// Returns whether Kubernetes has found no PersistentVolume for a claim, and requests one from the provisioner, by an
+/// annotation that also has an older name.
 /// <https://kubernetes.io/docs/reference/labels-annotations-taints/#volume-kubernetes-io-storage-provisioner>
 pub fn is_handed_over(claim: &PersistentVolumeClaim) -> bool {
     let all = claim.metadata.annotations.as_ref();
@@ -95,12 +95,13 @@ pub fn is_handed_over(claim: &PersistentVolumeClaim) -> bool {
     asked.is_some_and(|asked| asked == PROVISIONER)
 }
 
-/// Whether more claims wait for kube-controller-manager's answer than it gives at once.
+/// Detects that more claims wait for kube-controller-manager than it processes in time.
 ///
-/// It answers with a write for each claim, 30 at once and then 20 a second by default. While few claims wait, the
-/// answer comes within milliseconds. When there are more, waiting would bind a few claims a second, whatever the
-/// arrays can do; then claims that no PersistentVolume fits are begun without it. Those that are begun count until they
-/// are bound: as long as they wait, that controller does not come to the others either.
+/// It writes on each claim, 30 at once and then 20 per second by default. While few claims wait, the write comes within
+/// milliseconds. With more claims, waiting would limit the provisioner to a few claims per second, whatever the arrays
+/// can do; then the provisioner starts claims without the write if no PersistentVolume fits them. Claims that were
+/// started count until they are bound: as long as they wait, kube-controller-manager does not process the others
+/// either.
 #[derive(Debug)]
 pub struct Backlog {
     limit: usize,
@@ -114,13 +115,13 @@ impl Default for Backlog {
 }
 
 impl Backlog {
-    /// Returns one that is there when more than `limit` claims wait.
+    /// Returns a detector for a backlog of more than `limit` claims.
     pub fn of(limit: usize) -> Self {
         Self { limit, is_there: false }
     }
 
-    /// Returns whether it is there, when so many claims wait. It lasts until none does: the answers to all of them
-    /// are behind one another.
+    /// Updates the number of waiting claims, and returns whether there is a backlog. It lasts until no claim waits: the
+    /// writes to all of them are in one queue.
     pub fn look(&mut self, waiting: usize) -> bool {
         self.is_there = waiting > self.limit || (self.is_there && waiting > 0);
         self.is_there
@@ -147,7 +148,7 @@ mod tests {
         serde_json::from_value(object).expect("typed")
     }
 
-    /// One that fits `claim`, with a change.
+    /// Returns a PersistentVolume that fits `claim`, with a change.
     fn volume(change: &Value) -> PersistentVolume {
         let mut volume = json!({
             "metadata": {"name": "pre-0", "annotations": {}},
@@ -171,7 +172,7 @@ mod tests {
         let rivals = [
             json!({}),
             to(named.clone()),
-            // Kubernetes does not compare the class of one that names the claim.
+            // Kubernetes does not compare the class of a PersistentVolume that names the claim.
             json!({"spec": {"claimRef": named, "storageClassName": ""}}),
             to(json!({"namespace": "files", "name": "data", "uid": "1"})),
             json!({"spec": {"capacity": {"storage": "10Gi"}, "volumeMode": "Filesystem"}}),
@@ -199,7 +200,7 @@ mod tests {
         for change in others {
             assert!(!is_match(&volume(&change), &claim(), false), "{change}");
         }
-        // The scheduler has looked at the others for the node.
+        // The scheduler has considered the others for the node.
         assert!(!is_match(&volume(&json!({})), &claim(), true));
         assert!(is_match(
             &volume(&to(json!({"namespace": "files", "name": "data"}))),

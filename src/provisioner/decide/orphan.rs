@@ -1,7 +1,8 @@
-//! Orphans: volumes on an array that carry the name of a claim of ours and that nothing in the cluster knows.
+//! Finds orphaned volumes: volumes on an array whose name belongs to a claim of this cluster, without that claim and
+//! without a PersistentVolume.
 //!
-//! Only ever reported: that nothing knows a volume is never a reason to destroy it. Knows neither how arrays
-//! are listed nor who is told.
+//! Orphans are only reported: the provisioner never destroys them. The requests to arrays and the readers of the report
+//! are unknown here.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -13,19 +14,19 @@ use super::persistent_volume::volume_behind;
 use crate::contract::Volume;
 use crate::contract::name::volume_prefix;
 
-/// How old an orphan is at least, in seconds: younger ones may be on their way into the cluster.
+/// Minimum age of an orphan, in seconds: the PersistentVolume of a younger volume may not exist yet.
 pub const GRACE: u64 = 600;
 
 /// An array's volumes at a moment.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    /// How the storage document calls the array.
+    /// The array's name in the storage document.
     pub array: String,
-    /// Its id, as it said itself, and its volumes; an error when it could not be asked.
+    /// The array's id and its volumes; an error if the array did not answer.
     pub volumes: Result<(String, Vec<Volume>), String>,
 }
 
-/// A volume that nobody knows.
+/// An orphaned volume.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Orphan {
     /// The array.
@@ -36,38 +37,38 @@ pub struct Orphan {
     pub id: String,
 }
 
-/// What has changed with a look.
+/// The changes since the last check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Orphans that were none before.
+    /// Volumes that are orphaned now.
     pub new: Vec<Orphan>,
-    /// Those that are none any more.
+    /// Volumes that are no longer orphaned.
     pub gone: Vec<Orphan>,
 }
 
-/// What is known of orphans.
+/// The orphans of all arrays.
 #[derive(Debug, Clone, Default)]
 pub struct Orphans {
     arrays: BTreeMap<String, Known>,
 }
 
-/// What is known of an array's.
+/// The orphans of one array.
 #[derive(Debug, Clone, Default)]
 struct Known {
-    /// The id of the array that this is about.
+    /// The array's id.
     id: String,
-    /// How often it has been looked at, as far as that matters.
+    /// The number of checks, up to a limit.
     looks: u8,
-    /// Whether the last look failed.
+    /// Whether the last check failed.
     failed: bool,
-    /// Ids of volumes that nobody knew at the last look, and when that was seen first.
+    /// Ids of volumes that the last check did not find in the cluster, and the time of the first such check.
     suspects: BTreeMap<String, u64>,
     orphans: BTreeSet<Orphan>,
 }
 
 impl Orphans {
-    /// Takes a look at an array, at a time in seconds since 1970. `is_known` tells of a volume and the UID in its
-    /// name whether a claim or a PersistentVolume is there for it; it must know all there are.
+    /// Checks an array's volumes at a time in seconds since 1970. `is_known` returns whether a claim or
+    /// PersistentVolume exists for a volume and the UID in its name; it must know all of them.
     pub fn look(
         &mut self,
         cluster: &str,
@@ -77,7 +78,7 @@ impl Orphans {
     ) -> Report {
         let known = self.arrays.entry(listed.array.clone()).or_default();
         let Ok((id, volumes)) = &listed.volumes else {
-            // Nothing is said of what was not seen.
+            // Without a list, the state of the volumes is unknown.
             known.failed = true;
             return Report::default();
         };
@@ -107,7 +108,7 @@ impl Orphans {
         report
     }
 
-    /// Returns how many orphans each array has; none where that is not known.
+    /// Returns the number of orphans of each array; none if it is unknown.
     pub fn counts(&self) -> impl Iterator<Item = (&str, Option<usize>)> {
         self.arrays.iter().map(|(array, known)| {
             (array.as_str(), (known.looks >= 2 && !known.failed).then_some(known.orphans.len()))
@@ -120,7 +121,7 @@ impl Orphans {
     }
 }
 
-/// A volume that nobody knows at a moment, whether or not that means anything yet.
+/// A volume without claim and PersistentVolume at one moment; it may be too young to be an orphan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnknownVolume {
@@ -134,16 +135,16 @@ pub struct UnknownVolume {
     pub uid: String,
     /// Its size in bytes.
     pub size: u64,
-    /// Its age in seconds; none when the array does not tell.
+    /// Its age in seconds; none if the array does not tell.
     pub age: Option<u64>,
-    /// Whether it is old enough to be an orphan: a younger one may be on its way into the cluster.
+    /// Whether it is old enough to be an orphan: the PersistentVolume of a younger one may not exist yet.
     pub is_orphan: bool,
 }
 
-/// Returns the volumes that neither a claim nor a PersistentVolume knows. Claims and PersistentVolumes must be
-/// all there are, and must have been read after the arrays were: a volume is made after its claim, and
-/// what knows it then goes only after it is destroyed or its PersistentVolume is there. The times are in
-/// seconds: now, since 1970, and how old an orphan is at least, mostly [`GRACE`].
+/// Returns the volumes without claim and PersistentVolume. `claims` and `volumes` must be complete and must have been
+/// read after the arrays: a volume is created after its claim, and the claim is removed only after the volume is
+/// destroyed or has its PersistentVolume. The times are in seconds: the current time since 1970, and the minimum age of
+/// an orphan, usually [`GRACE`].
 pub fn unknown_volumes(
     cluster: &str,
     listed: &[Listed],
@@ -153,7 +154,7 @@ pub fn unknown_volumes(
 ) -> Vec<UnknownVolume> {
     let uids: HashSet<&str> = claims.iter().filter_map(|c| c.metadata.uid.as_deref()).collect();
     let behind: HashSet<(String, String)> = volumes.iter().filter_map(volume_behind).collect();
-    // A claim that has its volume needs no second one of its name, on whichever array.
+    // A claim that has its volume needs no second one, on any array.
     let served: HashSet<&str> = volumes
         .iter()
         .filter(|volume| volume_behind(volume).is_some())
@@ -162,7 +163,7 @@ pub fn unknown_volumes(
     let mut found = Vec::new();
     for Listed { array, volumes } in listed {
         let Ok((array_id, volumes)) = volumes else { continue };
-        // An array may have got another name since; ids are never given again.
+        // The array may have been renamed; ids are never reused.
         let is_known = |volume: &Volume, uid: &str| {
             (uids.contains(uid) && !served.contains(uid))
                 || behind.contains(&(array_id.clone(), volume.id.clone()))
@@ -183,7 +184,7 @@ pub fn unknown_volumes(
     found
 }
 
-/// The live volumes with a name of ours that nobody knows, with the UIDs in their names.
+/// Returns the volumes with a name of this cluster that are not destroyed and not known, with the UIDs in their names.
 fn unknown<'v>(
     cluster: &str,
     volumes: &'v [Volume],
@@ -196,7 +197,7 @@ fn unknown<'v>(
     })
 }
 
-/// Returns the UID in a volume's name; none when the name is not one that we give.
+/// Returns the UID in a volume's name; none if the provisioner gives no such name.
 fn uid(prefix: &str, name: &str) -> Option<String> {
     // Arrays keep the case, and compare without it.
     let (name, prefix) = (name.to_ascii_lowercase(), prefix.to_ascii_lowercase());
@@ -233,24 +234,24 @@ mod tests {
         orphans.counts().find(|(array, _)| *array == "fb1").and_then(|(_, count)| count)
     }
 
-    /// Looks with nobody in the cluster knowing anything; returns how many are new, and how many gone.
+    /// Checks with an empty cluster; returns the numbers of new and of gone orphans.
     fn look(orphans: &mut Orphans, now: u64, volumes: Vec<Volume>) -> (usize, usize) {
         let report = orphans.look("prod", &listed(volumes), now, |_, _| false);
         (report.new.len(), report.gone.len())
     }
 
     #[test]
-    fn an_orphan_is_told_once_and_once_when_it_goes() {
+    fn an_orphan_is_reported_once_and_once_when_it_is_gone() {
         let name = format!("prod-pvc-{UID}");
         let there = || vec![volume(&name, Some(0))];
         let mut orphans = Orphans::default();
         assert_eq!(look(&mut orphans, 1000, there()), (0, 0), "one look is none");
         assert_eq!(count(&orphans), None, "not known yet");
         assert_eq!(look(&mut orphans, 1600, there()), (1, 0));
-        assert_eq!(look(&mut orphans, 2200, there()), (0, 0), "told already");
+        assert_eq!(look(&mut orphans, 2200, there()), (0, 0), "reported already");
         assert_eq!((count(&orphans), orphans.all().count()), (Some(1), 1));
         let report = orphans.look("prod", &listed(there()), 2800, |_, uid| uid == UID);
-        assert_eq!(report.gone.len(), 1, "somebody knows it now");
+        assert_eq!(report.gone.len(), 1, "a claim has it now");
         assert_eq!(count(&orphans), Some(0));
         look(&mut orphans, 3400, there());
         assert_eq!(look(&mut orphans, 4000, there()), (1, 0), "two looks again");
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_we_do_not_give_are_nobodys_business() {
+    fn volumes_with_foreign_names_are_ignored() {
         let others = [
             "prod-pvc-1".to_owned(),
             format!("prod-pvc-{UID}-copy"),
@@ -304,7 +305,7 @@ mod tests {
         let away = Listed { array: "fb1".to_owned(), volumes: Err("away".to_owned()) };
         assert_eq!(orphans.look("prod", &away, 3000, |_, _| false), Report::default());
         assert_eq!(count(&orphans), None, "not none");
-        assert_eq!(look(&mut orphans, 4000, there()), (0, 0), "it was told before");
+        assert_eq!(look(&mut orphans, 4000, there()), (0, 0), "it was reported before");
         let other = Listed { array: "fb1".to_owned(), volumes: Ok(("another".to_owned(), vec![])) };
         assert_eq!(orphans.look("prod", &other, 5000, |_, _| false), Report::default());
         assert_eq!(count(&orphans), None, "another array answers: nothing is known of it");

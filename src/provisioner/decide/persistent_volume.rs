@@ -1,6 +1,6 @@
-//! PersistentVolumes: how they are made, and what they say of the volume behind them.
+//! Builds PersistentVolumes, and reads from them which volume on which array they stand for.
 //!
-//! What stands in `spec` here can never be changed afterwards; decision 14 says why it is what it is.
+//! `spec` is immutable after creation; decision 14 has the reasons for its content.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::contract::name::{made_for, persistent_volume};
 use crate::contract::{DRIVER, FINALIZER, PROVISIONER};
 use crate::contract::{Transport, Volume, VolumeId, VolumeName};
 
-/// A volume on an array, as a PersistentVolume of ours tells it.
+/// The volume on an array that a PersistentVolume of the provisioner names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behind {
     /// The array.
@@ -29,7 +29,7 @@ pub struct Behind {
     pub volume: VolumeId,
 }
 
-/// Returns the PersistentVolume of a claim; an error when the array cannot be reached by clients.
+/// Returns the PersistentVolume of a claim; an error if the array cannot be reached by clients.
 pub(super) fn make(
     claim: &PersistentVolumeClaim,
     class: &ClassSetup,
@@ -37,7 +37,7 @@ pub(super) fn make(
     volume: &Volume,
 ) -> Result<PersistentVolume, String> {
     let Health::Up { id, reach, .. } = &array.health else {
-        return Err(format!("{} is away", array.name));
+        return Err(format!("{} is unreachable", array.name));
     };
     let uid = claim.metadata.uid.clone().unwrap_or_default();
     let spec = claim.spec.clone().unwrap_or_default();
@@ -103,7 +103,7 @@ pub(super) fn make(
     })
 }
 
-/// The nodes that reach an array, when not all do.
+/// Returns the affinity for the nodes that reach an array; none if all nodes do.
 fn affinity(array: &ArrayState) -> Option<VolumeNodeAffinity> {
     let requirement = |(key, value): (&String, &String)| NodeSelectorRequirement {
         key: key.clone(),
@@ -117,7 +117,7 @@ fn affinity(array: &ArrayState) -> Option<VolumeNodeAffinity> {
     })
 }
 
-/// Returns what is behind a PersistentVolume; none when it is not ours.
+/// Returns the volume of a PersistentVolume; none if the provisioner did not create it.
 pub fn behind(volume: &PersistentVolume) -> Option<Behind> {
     let none = BTreeMap::new();
     let annotations = volume.metadata.annotations.as_ref().unwrap_or(&none);
@@ -132,22 +132,22 @@ pub fn behind(volume: &PersistentVolume) -> Option<Behind> {
     Some(Behind { array: word(annotation::ARRAY)?, array_id: word(annotation::ARRAY_ID)?, volume })
 }
 
-/// Returns the name of the cluster that the volume behind a PersistentVolume of ours was made for; none when it was
-/// imported, or is not ours.
+/// Returns the name of the cluster for which the volume of a PersistentVolume was created; none if it was imported, or
+/// the provisioner did not create the PersistentVolume.
 pub fn cluster_of(volume: &PersistentVolume) -> Option<String> {
     let uid = made_for(volume.metadata.name.as_deref()?)?;
     let name = behind(volume)?.volume.name.to_string();
     name.strip_suffix(&format!("-pvc-{uid}")).map(str::to_owned)
 }
 
-/// Returns the ids of the array and of the volume that are behind a PersistentVolume of ours. Names are the
-/// storage document's, which may call one array by two.
+/// Returns the ids of the array and of the volume of one of the provisioner's PersistentVolumes. Names are ambiguous:
+/// the storage document may have had two for one array.
 pub fn volume_behind(volume: &PersistentVolume) -> Option<(String, String)> {
     behind(volume).map(|behind| (behind.array_id, behind.volume.id))
 }
 
-/// Returns under what a PersistentVolume of another driver is known that is in use with what it names, or destroys
-/// it with its claim; none for all others, and for ours.
+/// Returns the key of the volume that a PersistentVolume of another driver uses, or destroys with its claim; none for
+/// all others and for the provisioner's.
 pub fn foreign(volume: &PersistentVolume) -> Option<String> {
     let spec = volume.spec.as_ref()?;
     let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
@@ -162,13 +162,13 @@ pub fn foreign(volume: &PersistentVolume) -> Option<String> {
     }
 }
 
-/// Returns the key of a volume of another driver: what serves it, nothing for a driver whose handles are the names of
-/// volumes, and its name there.
+/// Returns the key of a volume of another driver: its server, or nothing if the driver's handles are names of volumes,
+/// and its name there.
 pub fn foreign_key(server: &str, name: &str) -> String {
     format!("{server}/{}", name.to_ascii_lowercase())
 }
 
-/// Returns whether two PersistentVolumes of one name were made for the same claim and volume.
+/// Returns whether two PersistentVolumes of one name were created for the same claim and volume.
 pub(super) fn are_same(one: &PersistentVolume, other: &PersistentVolume) -> bool {
     let claim = |volume: &PersistentVolume| {
         volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()?.uid.clone())
@@ -176,8 +176,9 @@ pub(super) fn are_same(one: &PersistentVolume, other: &PersistentVolume) -> bool
     claim(one).is_some() && claim(one) == claim(other) && behind(one) == behind(other)
 }
 
-/// Returns whether a PersistentVolume was created for a claim that is bound to another one. A claim stays bound to what
-/// it was bound to first, so that no pod can have mounted this one. Kubernetes may have taken the claim's UID off it.
+/// Returns whether a PersistentVolume was created for a claim that is bound to another one. A claim stays bound to its
+/// first PersistentVolume, so that no pod can have mounted this one. Kubernetes may have removed the claim's UID from
+/// it.
 pub(super) fn is_left_over(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
     let own = claim.metadata.uid.as_deref().map(persistent_volume);
     let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref());
@@ -194,7 +195,7 @@ pub(super) fn is_left_over(volume: &PersistentVolume, claim: &PersistentVolumeCl
         && behind(volume).is_some()
 }
 
-/// Returns a number of bytes in the largest unit of which it is a whole number.
+/// Returns a number of bytes in the largest unit of which it is a whole multiple.
 pub fn quantity(bytes: u64) -> Quantity {
     let units = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
     let (mut number, mut unit) = (bytes, 0);

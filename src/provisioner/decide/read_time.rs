@@ -1,31 +1,31 @@
-//! When something was read, so that nothing is destroyed on the ground of what was true long ago.
+//! The time of a read, so that no stale decision destroys a volume.
 //!
-//! Pure: moments come from outside, with what was read.
+//! Pure: the reader supplies the time with the object.
 
 use std::time::Duration;
 
-/// How long a decision to destroy something is valid, counted from the moment at which the ground for it
-/// was asked for. A request may wait for longer than that: then it is not sent, and decided upon anew.
+/// Validity of a decision to destroy, from the time of the request on which it is based. A request that waits longer is
+/// not sent, and the reconciler decides again.
 pub const VALID: Duration = Duration::from_secs(10);
 
-/// A moment of one process, by two clocks: the steady one stands still while a virtual machine does, and
-/// that of the wall may be set.
+/// A moment of one process by two clocks: the steady clock stops while the virtual machine is paused, and the wall
+/// clock may be set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct ReadTime {
-    /// Since the process began.
+    /// Time since the process started.
     pub steady: Duration,
-    /// Since 1970.
+    /// Time since 1970.
     pub wall: Duration,
 }
 
 impl ReadTime {
-    /// Returns how much later this moment is than another, by whichever clock says more.
+    /// Returns the time since an earlier moment, by the clock that shows more.
     pub fn since(self, earlier: Self) -> Duration {
         let steady = self.steady.saturating_sub(earlier.steady);
         steady.max(self.wall.saturating_sub(earlier.wall))
     }
 
-    /// Returns whether what was decided on the ground of `read` may still be done at this moment.
+    /// Returns whether a decision that is based on `read` is still valid at this moment.
     pub fn allows(self, read: Self) -> bool {
         self.since(read) < VALID
     }

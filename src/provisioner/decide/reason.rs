@@ -1,43 +1,43 @@
-//! The closed list of what people are told by events, in the words of the usual provisioners where those
-//! have one. What each asks of whoever reads it stands in `docs/provisioner.md`.
+//! The closed list of reasons of events, with the names that other provisioners and CSI sidecars use where they have
+//! one. `docs/provisioner.md` has the remedy for each.
 
 use std::fmt;
 
-/// Why an event was written.
+/// The reason of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// A volume is being made for a claim.
+    /// A volume is being created for a claim.
     Provisioning,
-    /// A claim has its volume.
+    /// A claim is bound to its volume.
     ProvisioningSucceeded,
-    /// A claim has no volume yet, because something is wrong.
+    /// Provisioning of a claim has failed, and is retried.
     ProvisioningFailed,
-    /// What was made for a claim that goes is not gone yet, because something is wrong.
+    /// The volume of a deleted claim could not be destroyed yet.
     ProvisioningCleanupFailed,
-    /// A volume is being made larger.
+    /// A volume is being expanded.
     Resizing,
-    /// A volume is larger.
+    /// A volume was expanded.
     VolumeResizeSuccessful,
-    /// A volume is not larger yet, because something is wrong.
+    /// The expansion of a volume has failed, and is retried.
     VolumeResizeFailed,
-    /// A bound claim asks for a `VolumeAttributesClass`, and its volume stays as it is. In the word of the CSI project's
-    /// resizer.
+    /// A bound claim requests a `VolumeAttributesClass`; its volume stays as it is. The CSI project's external-resizer
+    /// uses this reason.
     VolumeModifyFailed,
-    /// A snapshot by schedule was not taken, or not destroyed at its end, because something is wrong.
+    /// A scheduled snapshot was not taken, or an expired one not destroyed.
     SnapshotFailed,
-    /// The volume of a bound claim is destroyed, gone, renamed, moved or smaller on its array. In the word of the CSI
-    /// project's external-health-monitor.
+    /// The volume of a bound claim was destroyed, eradicated, renamed, moved or shrunk on its array. The CSI project's
+    /// external-health-monitor uses this reason.
     VolumeConditionAbnormal,
-    /// The volume of a bound claim is as it should be again.
+    /// The volume of a bound claim agrees with its PersistentVolume again.
     VolumeConditionNormal,
-    /// A claim asks for fewer snapshots than its class lets it; those of the class are taken and kept.
+    /// A claim requests fewer snapshots than its class allows; those of the class are taken and kept.
     SnapshotScheduleRefused,
-    /// The volume behind a released PersistentVolume is not destroyed yet, because something is wrong.
+    /// The volume of a released PersistentVolume could not be destroyed yet.
     VolumeFailedDelete,
 }
 
 impl Reason {
-    /// All there are.
+    /// All reasons.
     pub const ALL: [Self; 13] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
@@ -54,7 +54,7 @@ impl Reason {
         Self::VolumeFailedDelete,
     ];
 
-    /// Returns the word that stands in the event.
+    /// Returns the reason as it is written in the event.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Provisioning => "Provisioning",

@@ -1,6 +1,6 @@
-//! PersistentVolumes: what is behind one is destroyed when its claim is gone and its policy says so, and
-//! not before that has been read anew. One that was restored without our finalizer, or has lost it, gets it
-//! again.
+//! Decides the deletion of PersistentVolumes: the volume is destroyed when the claim is gone and the policy is
+//! `Delete`, and only after a fresh read. A PersistentVolume that was restored without the provisioner's finalizer, or
+//! has lost it, gets it again. Claims are decided elsewhere.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
@@ -16,34 +16,34 @@ use crate::contract::FINALIZER;
 use crate::contract::name;
 use crate::contract::{Owner, VolumeName};
 
-/// What people are told of PersistentVolumes.
+/// The reason of the events on PersistentVolumes.
 const FAILED: Reason = Reason::VolumeFailedDelete;
 
-/// What is known when a PersistentVolume is looked at.
+/// Everything known about a PersistentVolume when it is reconciled.
 #[derive(Debug, Clone, Copy)]
 pub struct ReclaimView<'v> {
-    /// What the admin has set.
+    /// The configuration from the storage document.
     pub setup: &'v Setup,
-    /// The PersistentVolume; none when it is gone.
+    /// The PersistentVolume; none if it is gone.
     pub volume: Option<&'v PersistentVolume>,
-    /// Whether another PersistentVolume tells of the same volume on the same array.
+    /// Whether another PersistentVolume names the same volume on the same array.
     pub is_shared: bool,
     /// The arrays.
     pub arrays: &'v [ArrayState],
 }
 
-/// The work on one PersistentVolume: what a crash takes away.
+/// The work on one PersistentVolume; a crash loses it.
 #[derive(Debug, Clone, Default)]
 pub struct ReclaimState {
     doing: Option<Effect>,
-    /// The PersistentVolume and its claim, as the API server itself told; read again for each try.
+    /// The PersistentVolume, as read from the API server; read again for each attempt.
     fresh: Option<Box<PersistentVolume>>,
-    /// When it was asked for that.
+    /// The time of that read.
     read: ReadTime,
     claim: Lookup<Box<PersistentVolumeClaim>>,
     destroyed: bool,
     waiting: bool,
-    /// What the wait rests on.
+    /// The facts whose change ends the wait early.
     ground: WaitBasis,
     tries: Backoff,
     chain: LoopGuard,
@@ -56,12 +56,12 @@ enum Next {
 }
 
 impl ReclaimState {
-    /// Returns whether nothing of it needs to be remembered.
+    /// Returns whether the state holds nothing that must be remembered.
     pub fn is_idle(&self) -> bool {
         self.doing.is_none() && !self.waiting
     }
 
-    /// Takes an event, and returns what is to be done.
+    /// Processes an input, and returns the effects to execute.
     pub fn step(&mut self, view: ReclaimView<'_>, event: Input) -> Vec<Effect> {
         let ground = ground(view);
         self.tries.of(view.volume.map(|volume| &volume.metadata));
@@ -113,8 +113,8 @@ impl ReclaimState {
             (Effect::ReadClaim { .. }, Outcome::Claim(claim)) => self.claim = claim.into(),
             (Effect::DestroyVolume { .. }, _) => {
                 self.destroyed = true;
-                self.tries.good();
-                // What follows is about the object as it is then.
+                self.tries.reset();
+                // The next step needs the object as it is then.
                 self.fresh = None;
             }
             (
@@ -159,7 +159,7 @@ impl ReclaimState {
         let Some(fresh) = &self.fresh else {
             return Next::Do(Effect::ReadPersistentVolume { name });
         };
-        // The same object, still released, and still of the same volume.
+        // It must be the same object, still released, and name the same volume.
         let same =
             fresh.metadata.uid == cached.metadata.uid && behind(fresh).as_ref() == Some(&behind_it);
         if same && was_unbound(fresh) {
@@ -179,7 +179,7 @@ impl ReclaimState {
         };
         match &self.claim {
             Lookup::NotYet => Next::Do(Effect::ReadClaim { namespace, name: claim }),
-            // The claim is there after all: Kubernetes has not finished with it, unless it is bound to another one.
+            // The claim exists: Kubernetes has not finished with it, unless it is bound to another PersistentVolume.
             Lookup::There(there)
                 if there.metadata.uid.as_ref() == Some(&uid) && !is_left_over(fresh, there) =>
             {
@@ -190,7 +190,8 @@ impl ReclaimState {
                 if let Err(message) = check_array(view.arrays, &array, &array_id, &volume.name) {
                     return Next::Stuck(message);
                 }
-                // The claim may be another one than it was made for: an admin has bound it again.
+                // An admin may have bound the PersistentVolume to another claim than the one that the volume was
+                // created for.
                 let made_for = made_for(view.setup, fresh, &volume.name);
                 let Some(uid) = made_for.map(str::to_owned) else {
                     let message = format!(
@@ -199,9 +200,9 @@ impl ReclaimState {
                     );
                     return Next::Stuck(message);
                 };
-                // From here on there is no way back, and the API server lets us take this step only if nothing
-                // has changed since the read: a PersistentVolume that is being deleted cannot be given to
-                // another claim any more. Our finalizer holds it until the volume is destroyed.
+                // The next step is final, and the API server accepts it only if nothing has changed since the read: a
+                // PersistentVolume that is being deleted cannot be bound to another claim any more. The provisioner's
+                // finalizer keeps it until the volume is destroyed.
                 if fresh.metadata.deletion_timestamp.is_none() {
                     return Next::Do(Effect::DeletePersistentVolume { volume: seen_volume(fresh) });
                 }
@@ -215,8 +216,8 @@ impl ReclaimState {
         }
     }
 
-    /// Kubernetes has unbound it. When its claim is bound to another one it goes, and its volume is the matter of the
-    /// work on the claim. An admin who has taken the UID off lets another claim have it.
+    /// Kubernetes has unbound the PersistentVolume. If its claim is bound to another one, it is deleted, and
+    /// `ClaimState` decides about its volume. If an admin has removed the UID, another claim may be bound to it.
     fn left_over(&self, fresh: &PersistentVolume) -> Next {
         let claim_ref = fresh.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
         let name =
@@ -232,7 +233,7 @@ impl ReclaimState {
         }
     }
 
-    /// The volume is destroyed: our finalizer goes, and the PersistentVolume with it.
+    /// Removes the provisioner's finalizer after the volume was destroyed, which deletes the PersistentVolume.
     fn remove(fresh: &PersistentVolume) -> Next {
         let volume = seen_volume(fresh);
         if has_finalizer(fresh) {
@@ -242,7 +243,7 @@ impl ReclaimState {
         }
     }
 
-    /// Somebody removes a PersistentVolume whose volume is to be kept: then ours is only to let go.
+    /// Removes the provisioner's finalizer from a deleted PersistentVolume with the policy `Retain`.
     fn retained(volume: &PersistentVolume) -> Next {
         let goes = volume.metadata.deletion_timestamp.is_some();
         if goes && policy(volume) == Some("Retain") && has_finalizer(volume) {
@@ -253,13 +254,13 @@ impl ReclaimState {
     }
 }
 
-/// What the wait for a PersistentVolume's end rests on: the arrays, and its policy.
+/// Returns the facts whose change ends the wait of a PersistentVolume: the arrays, and its policy.
 fn ground(view: ReclaimView<'_>) -> WaitBasis {
     WaitBasis::of(view.arrays, &(view.is_shared, view.volume.and_then(policy)))
 }
 
-/// Returns the UID of the claim that the volume behind a PersistentVolume was made for by this cluster; none
-/// when the two have not the names that we give.
+/// Returns the UID of the claim for which this cluster created the volume of a PersistentVolume; none if the names do
+/// not match those that the provisioner gives.
 fn made_for<'v>(
     setup: &Setup,
     volume: &'v PersistentVolume,
@@ -273,16 +274,17 @@ fn was_made(setup: &Setup, volume: &PersistentVolume, behind: &Behind) -> bool {
     made_for(setup, volume, &behind.volume.name).is_some()
 }
 
-/// Whether one that is to be deleted with its claim has no finalizer of ours: it was restored from a backup,
-/// or somebody has taken it off. The API server takes none for what is being deleted.
+/// Returns whether a PersistentVolume with the policy `Delete` lacks the provisioner's finalizer: it was restored from
+/// a backup, or the finalizer was removed by hand. The API server rejects finalizers on an object that is being
+/// deleted.
 fn lacks_finalizer(volume: &PersistentVolume) -> bool {
     policy(volume) == Some("Delete")
         && volume.metadata.deletion_timestamp.is_none()
         && !has_finalizer(volume)
 }
 
-/// Fails when an array cannot be asked to destroy a volume now, or when there is another one in its place,
-/// which says of course that it has no such volume.
+/// Fails if an array cannot destroy a volume now, or if another array has its place, which would report that it has no
+/// such volume.
 fn check_array(
     arrays: &[ArrayState],
     name: &str,
@@ -302,13 +304,14 @@ fn check_array(
     }
 }
 
-/// Whether its claim is gone and its policy is to delete.
+/// Returns whether the claim is gone and the policy is `Delete`.
 fn wants_deletion(volume: &PersistentVolume) -> bool {
     let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
     phase == Some("Released") && policy(volume) == Some("Delete") && has_finalizer(volume)
 }
 
-/// Whether Kubernetes, or an admin, has taken the UID of its claim off one that was made for a claim.
+/// Returns whether Kubernetes, or an admin, has removed the UID of the claim from a PersistentVolume that was created
+/// for a claim.
 fn was_unbound(volume: &PersistentVolume) -> bool {
     let claim_ref = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
     let has_uid = |uid: &Option<String>| uid.as_ref().is_some_and(|uid| !uid.is_empty());

@@ -1,27 +1,26 @@
-//! A cluster's registration on an array: which cluster has a name there, and which process leads it.
+//! Decides a cluster's registration on an array: which cluster owns a name there, and which process leads that cluster.
 //!
-//! Names of volumes begin with the cluster's name, and two clusters may be given one name by mistake: a copied
-//! document, a restored backup, a restored etcd. So each array has one more object, named
-//! `CLUSTER-is-IDENTITY-TERM`. The identity is the beginning of the UID of the namespace `kube-system`; the
-//! term is that of the process that leads. Another identity means another cluster, and nothing is done on
-//! that array. The same identity with another term means a former leader, or a copy of this cluster that
-//! runs at the same time: the term is taken over, and nothing is destroyed until it has stayed ours for
-//! [`GRACE`]. A leader that lives takes its term back within [`LOOK`], so that of two at the same time
-//! neither ever destroys anything.
+//! Names of volumes start with the cluster's name, and two clusters may get one name by mistake: from a copied
+//! document, a restored backup or a restored etcd. So each array has one more object, named `CLUSTER-is-IDENTITY-TERM`.
+//! The identity is the start of the UID of the namespace `kube-system`; the term identifies the process that leads.
+//! Another identity means another cluster, and the provisioner does nothing on that array. The same identity with
+//! another term means a former leader, or a copy of this cluster that runs at the same time: the provisioner takes the
+//! term over, and destroys nothing until it has kept the term for [`GRACE`]. A live leader takes its term back within
+//! [`LOOK`], so that neither of two concurrent leaders ever destroys anything.
 //!
-//! Pure: what is on an array is told to it, and what is to be done there is asked of it.
+//! Pure: callers pass the objects on the array, and execute the steps.
 
 use std::time::Duration;
 
 use super::read_time::ReadTime;
 use crate::contract::{Volume, VolumeId, VolumeName};
 
-/// How often a leader looks at its registrations.
+/// The interval at which a leader checks its registrations.
 pub const LOOK: Duration = Duration::from_secs(10);
-/// How long a term must have stayed ours before anything is destroyed, unless no other process led before.
+/// The time that a process must have kept its term before it destroys anything, unless no other process led before.
 pub const GRACE: Duration = Duration::from_secs(30);
 
-/// Digits of an identity and of a term.
+/// The number of digits of an identity and of a term.
 const DIGITS: usize = 16;
 /// The term of a registration whose leader has ended.
 const ENDED: &str = "0000000000000000";
@@ -29,35 +28,35 @@ const ENDED: &str = "0000000000000000";
 /// One registration of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
-    /// Which cluster: 16 hexadecimal digits.
+    /// The cluster: 16 hexadecimal digits.
     pub identity: String,
-    /// Which process: 16 hexadecimal digits.
+    /// The process: 16 hexadecimal digits.
     pub term: String,
 }
 
 impl Registration {
-    /// Returns that of a process. `uid` is the UID of the namespace `kube-system`; none when it is not one
-    /// that Kubernetes makes.
+    /// Returns the registration of a process. `uid` is the UID of the namespace `kube-system`; none if Kubernetes
+    /// creates no such UID.
     pub fn new(uid: &str, term: u64) -> Option<Self> {
-        // A term of all zeros is that of no process.
+        // A term of zeros belongs to no process.
         let term = format!("{:016x}", term.max(1));
         Some(Self { identity: identity(uid)?, term })
     }
 
-    /// Returns how the names of all registrations under a cluster's name begin.
+    /// Returns the prefix of the names of all registrations under a cluster's name.
     pub fn prefix(cluster: &str) -> String {
         format!("{cluster}-is-")
     }
 
-    /// Returns the name of the object on an array; none when the cluster's name is not one that arrays take.
+    /// Returns the name of the object on an array; none if arrays reject the cluster's name.
     pub fn name(&self, cluster: &str) -> Option<VolumeName> {
         VolumeName::new(format!("{}{}-{}", Self::prefix(cluster), self.identity, self.term))
     }
 
-    /// Reads the name of an object.
+    /// Parses the name of an object.
     pub fn parse(cluster: &str, name: &str) -> Option<Self> {
         let prefix = Self::prefix(cluster);
-        // Arrays keep the case of names, and compare without it.
+        // Arrays preserve the case of names, and compare names without it.
         let rest = name.get(prefix.len()..)?.to_ascii_lowercase();
         let prefixed = name.get(..prefix.len())?.eq_ignore_ascii_case(&prefix);
         let (identity, term) = rest.split_once('-').filter(|_| prefixed)?;
@@ -73,25 +72,25 @@ impl Registration {
         Self { identity: self.identity.clone(), term: ENDED.to_owned() }
     }
 
-    /// Returns whether the process that made it has ended.
+    /// Returns whether the registered process has ended.
     pub fn is_ended(&self) -> bool {
         self.term == ENDED
     }
 }
 
-/// Returns a cluster's identity: the beginning of the UID of its namespace `kube-system`.
+/// Returns a cluster's identity: the start of the UID of its namespace `kube-system`.
 pub fn identity(uid: &str) -> Option<String> {
     let digits: String = uid.chars().filter(|c| *c != '-').take(DIGITS).collect();
     let good = digits.len() == DIGITS && digits.chars().all(|c| c.is_ascii_hexdigit());
     good.then(|| digits.to_ascii_lowercase())
 }
 
-/// What is to be done on an array about the registration there.
+/// A step that changes the registration on an array.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegistrationStep {
     /// Create the object of this name.
     Create(VolumeName),
-    /// Rename the object; goes wrong when it has another name by now.
+    /// Rename the object; fails if it has another name by now.
     Rename {
         /// Its name.
         from: VolumeName,
@@ -102,12 +101,12 @@ pub enum RegistrationStep {
     Remove(VolumeId),
 }
 
-/// Why nothing may be destroyed on an array.
+/// The reason why nothing may be destroyed on an array.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotYet {
-    /// One word, of a closed list. `Registering` passes by itself within [`GRACE`].
+    /// One word, of a closed list. `Registering` ends by itself within [`GRACE`].
     pub reason: &'static str,
-    /// For people.
+    /// Text for events and logs.
     pub why: String,
 }
 
@@ -119,29 +118,29 @@ pub struct ClusterRegistration {
     /// Identities of clusters that are gone for good, whose registrations are taken over.
     takes_over: Vec<String>,
     state: State,
-    /// How often another process has taken it from this one.
+    /// The number of times that another process took the registration from this one.
     lost: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// It is not ours yet, or not any more.
+    /// The registration does not belong to this process.
     Sought,
-    /// It has been ours since then, and another process may not know that yet.
+    /// It has belonged to this process since then, and another process may not know that yet.
     Young(ReadTime),
-    /// It is ours, and no other process can believe that it is theirs.
+    /// It belongs to this process, and every other process knows that.
     Serialized,
 }
 
 impl ClusterRegistration {
-    /// Returns that of a process that has not looked yet.
+    /// Returns the registration of a process that has not checked the array yet.
     pub fn new(cluster: &str, me: Registration, takes_over: Vec<String>) -> Self {
         let cluster = cluster.to_owned();
         Self { cluster, me, takes_over, state: State::Sought, lost: 0 }
     }
 
-    /// Takes what is on the array now, and returns what is to be done; look again after that. An error says
-    /// why nothing may be done on this array.
+    /// Processes the objects that are on the array now, and returns the next step; check again after it. An error is
+    /// the reason why nothing may be done on this array.
     pub fn look(
         &mut self,
         there: &[Volume],
@@ -161,7 +160,7 @@ impl ClusterRegistration {
             all.into_iter().partition(|(registration, _)| *registration == self.me);
         if !mine.is_empty() && others.is_empty() {
             match self.state {
-                // Made by this process: its request was answered late, or not at all.
+                // This process made it: the answer to its request came late or not at all.
                 State::Sought => self.state = State::Young(now),
                 State::Young(since) if now.since(since) >= GRACE => self.state = State::Serialized,
                 State::Young(_) | State::Serialized => {}
@@ -182,12 +181,12 @@ impl ClusterRegistration {
         }))
     }
 
-    /// A step went wrong, or it is not known what came of it.
+    /// Records that a step failed, or that its outcome is unknown.
     pub fn failed(&mut self) {
         self.state = State::Sought;
     }
 
-    /// Fails when nothing may be destroyed on an array that has these objects now.
+    /// Fails if nothing may be destroyed on an array that has these objects now.
     pub fn check(&self, there: &[Volume], now: ReadTime) -> Result<(), NotYet> {
         let not_registered = |why| NotYet { reason: "NotRegistered", why };
         let all = self.read(there).map_err(not_registered)?;
@@ -215,18 +214,18 @@ impl ClusterRegistration {
         }
     }
 
-    /// Whether this cluster is registered, so that something may be made.
+    /// Returns whether this cluster is registered, so that volumes may be created.
     pub fn is_registered(&self) -> bool {
         self.state != State::Sought
     }
 
-    /// How often another process has taken the registration from this one: the sign of a second cluster
-    /// with the same identity.
+    /// Returns how often another process took the registration from this one: the sign of a second cluster with the
+    /// same identity.
     pub fn lost(&self) -> u32 {
         self.lost
     }
 
-    /// Returns how the object is renamed when the process ends; none when it is not registered.
+    /// Returns the old and the new name of the object when the process ends; none if it is not registered.
     pub fn ending(&self) -> Option<(VolumeName, VolumeName)> {
         let names = (self.me.name(&self.cluster), self.me.ended().name(&self.cluster));
         self.is_registered().then(|| names.0.zip(names.1)).flatten()
@@ -238,7 +237,7 @@ impl ClusterRegistration {
         own.chain(self.takes_over.iter()).cloned().collect()
     }
 
-    /// The registrations of this cluster; an error when another cluster has the name.
+    /// Returns the registrations of this cluster; an error if another cluster has the name.
     fn read(&self, there: &[Volume]) -> Result<Vec<(Registration, VolumeId)>, String> {
         let alive = there.iter().filter(|volume| !volume.destroyed);
         let all: Vec<_> = alive
@@ -256,7 +255,7 @@ impl ClusterRegistration {
     }
 }
 
-/// Says that another cluster has the name, and what the admin can do.
+/// Returns the text that another cluster has the name, with the remedy.
 pub fn taken(cluster: &str, other: &str, own: &str) -> String {
     format!(
         "the cluster name {cluster} is registered on this array by cluster {other}, and this is cluster {own}: \
@@ -283,7 +282,7 @@ mod tests {
         ClusterRegistration::new("prod", me(term), Vec::new())
     }
 
-    /// What is on an array.
+    /// The objects on an array.
     #[derive(Default)]
     struct Shelf(Vec<Volume>, u32);
 
@@ -348,7 +347,7 @@ mod tests {
         assert_eq!(shelf.0[0].name, "prod-is-3f2a9c1e7b4d4e1a-0000000000000007");
         assert_eq!(tenure.check(&shelf.0, at(0)), Ok(()));
         assert!(tenure.is_registered());
-        // One that has been taken away is made again, and is no ground for haste then.
+        // A registration that was removed is created again, with the full delay.
         shelf.0.clear();
         assert!(tenure.check(&shelf.0, at(1)).is_err());
         shelf.look(&mut tenure, 1);
@@ -388,7 +387,7 @@ mod tests {
             assert!(copy.check(&shelf.0, at(round * 10 + 6)).is_err(), "{round}");
         }
         assert!(one.lost() > 10 && copy.lost() > 10);
-        // The copy ends: the other one goes on.
+        // The copy ends: the original continues.
         shelf.look(&mut one, 230);
         shelf.look(&mut one, 260);
         assert_eq!(one.check(&shelf.0, at(260)), Ok(()));
@@ -408,7 +407,7 @@ mod tests {
         assert!(heir.check(&shelf.0, at(29)).is_err(), "that cluster may live after all");
         assert_eq!(heir.check(&shelf.0, at(30)), Ok(()));
         assert_eq!(heir.identities(), ["3f2a9c1e7b4d4e1a", "aaaaaaaaaaaaaaaa"]);
-        // One that was destroyed counts for nothing, nor do other names.
+        // Destroyed objects and objects with other names do not count.
         let mut shelf = Shelf::default();
         shelf.put("prod-is-aaaaaaaaaaaaaaaa-0000000000000001");
         shelf.0[0].destroyed = true;

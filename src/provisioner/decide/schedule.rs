@@ -1,7 +1,7 @@
-//! The schedules that a volume's snapshots follow, and which snapshots they let go.
+//! Combines the schedules for a volume's snapshots, and decides which snapshots expire.
 //!
-//! A class's schedule is a floor: a claim's own comes on top of it, so that nothing that can be written on a
-//! claim makes the provisioner destroy what the class keeps. Knows neither arrays nor the time.
+//! A class's schedule is the minimum: a claim's own schedule adds to it, so that no annotation on a claim makes the
+//! provisioner destroy a snapshot that the class keeps. Arrays and clocks are unknown here.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
@@ -10,24 +10,24 @@ use super::slot::Slot;
 use crate::contract::annotation;
 use crate::contract::{SnapshotPolicy, SnapshotSchedule};
 
-/// How many snapshots may be destroyed for each one that is taken: one that its end has come for, and one of
-/// those that are too many since a schedule keeps fewer. So a changed schedule destroys them one by one, and
-/// there is time to see it and to change it again.
+/// The number of snapshots that may be destroyed for each one that is taken: the one that expires, and one of the
+/// surplus after a schedule was shortened. So a shortened schedule destroys snapshots one by one, which leaves time to
+/// notice and revert it.
 const FOR_EACH_TAKEN: usize = 2;
 
-/// What a volume's snapshots follow.
+/// The schedules of a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Schedules {
-    /// Each is kept by itself. None: no snapshots.
+    /// Each schedule keeps its own snapshots. Empty: no snapshots.
     all: Vec<SnapshotSchedule>,
-    /// Whether the class is known, and with it what must not be destroyed.
+    /// Whether the class, and with it the minimum, is known.
     is_floor_known: bool,
-    /// What of the claim's wish is not followed, for people.
+    /// The part of the claim's schedule that is refused, as text for events.
     pub(super) refused: Option<String>,
 }
 
 impl Schedules {
-    /// Returns the schedules of a claim's volume; an error when it cannot be told what is wanted at all.
+    /// Returns the schedules of a claim's volume; an error if they are unknown.
     pub(super) fn of(
         claim: &PersistentVolumeClaim,
         class: Option<&Result<ClassSetup, String>>,
@@ -71,7 +71,7 @@ impl Schedules {
         let stays =
             format!("those of the class {} ({}) are taken and kept", class.name, class.snapshots);
         match own {
-            // A slip on a claim must not cost it the snapshots that the admin wants.
+            // A mistake on a claim must not stop the snapshots that the admin configured.
             Err(why) => known(vec![floor], Some(format!("{why}; {stays}"))),
             Ok(None) => known(vec![floor], None),
             Ok(Some(own)) if class.claims_may_reduce => known(schedule(own).collect(), None),
@@ -88,7 +88,7 @@ impl Schedules {
         }
     }
 
-    /// Returns whether no snapshots are wanted.
+    /// Returns whether there are no schedules.
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -102,10 +102,10 @@ impl Schedules {
         slots
     }
 
-    /// Returns which of the slots that have a snapshot, the newest first, no schedule keeps any more.
+    /// Returns the slots with a snapshot that no schedule keeps any more; `newest_first` has all slots with a snapshot.
     ///
-    /// A slot is kept by the schedules that it belongs to. One that belongs to none was taken by a former
-    /// schedule: it is kept until each of today's has all its own, and all of these are newer.
+    /// A slot is kept by the schedules that it belongs to. A slot of no current schedule was created by a former one:
+    /// it is kept until each current schedule has all its snapshots, and all of these are newer.
     fn let_go(&self, newest_first: &[Slot]) -> Vec<Slot> {
         if !self.is_floor_known {
             return Vec::new();
@@ -117,7 +117,7 @@ impl Schedules {
             let is_former = !self.all.iter().any(is_of);
             let mut is_kept = false;
             for (each, newer) in self.all.iter().zip(&mut newer) {
-                // At least one is kept, whatever stands in the schedule.
+                // At least one is kept, whatever the schedule says.
                 let has_room = *newer < usize::from(each.keep).max(1);
                 is_kept |= (is_former || is_of(each)) && has_room;
                 *newer += usize::from(is_of(each));
@@ -129,8 +129,8 @@ impl Schedules {
         gone
     }
 
-    /// Returns the slot whose snapshot is to be destroyed next, the oldest first; none when that is enough for
-    /// now. `taken` and `destroyed` say how many snapshots have been in this round.
+    /// Returns the slot whose snapshot is destroyed next, the oldest first; none if enough were destroyed in this
+    /// round. `taken` and `destroyed` are the numbers of this round.
     pub(super) fn next_to_go(
         &self,
         newest_first: &[Slot],
@@ -141,8 +141,8 @@ impl Schedules {
         let is_enough = if taken > 0 {
             destroyed >= FOR_EACH_TAKEN * taken
         } else {
-            // Whoever took the last ones did not get to the end. More than these are for later rounds: how
-            // often a process begins anew must not count.
+            // The process that took the last ones did not finish. Any surplus waits for later rounds, so that restarts
+            // of the process do not accelerate the deletion.
             gone.len() + destroyed > self.all.len()
         };
         gone.last().copied().filter(|_| !is_enough)
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(own("daily"), ["every 6h, keep 28"], "a slip is no wish");
     }
 
-    /// 40 snapshots that are six hours apart.
+    /// Returns 40 snapshots that are six hours apart.
     fn shelf() -> Vec<Slot> {
         (0..40).map(|back| Slot((100_000 - back) * 6 * HOUR)).collect()
     }
@@ -247,12 +247,12 @@ mod tests {
         let class = class(&[("snapshots", "every 6h, keep 28")]);
         let schedules = of(Some("every 5m, keep 1"), Some(&class)).expect("schedules");
         assert_eq!(schedules.let_go(&shelf()), shelf()[28..]);
-        // Of the claim's one is kept, between those of the class.
+        // One of the claim's schedule is kept, between those of the class.
         let mut slots = shelf();
         slots.truncate(3);
         slots.splice(0..0, [Slot(slots[0].0 + 600), Slot(slots[0].0 + 300)]);
         assert_eq!(schedules.let_go(&slots), [slots[1]]);
-        // An hourly one is of a former schedule: as long as the class has fewer than its 28, it stays.
+        // An hourly one belongs to a former schedule: it stays as long as the class has fewer than its 28.
         let former = Slot(99_990 * 6 * HOUR + HOUR);
         let schedules = of(None, Some(&class)).expect("schedules");
         for (newer, is_kept) in [(27, true), (28, false)] {
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(goes(39, 1, 1), Some(shelf()[38]));
         assert_eq!(goes(38, 1, 2), None, "two for one that was taken");
         assert_eq!(goes(40, 0, 0), None, "none when none was taken");
-        // A process ended between the two.
+        // A process ended between the two steps.
         assert_eq!(goes(2, 0, 0), Some(shelf()[1]));
         assert_eq!(goes(1, 0, 1), None);
         assert_eq!(goes(1, 1, 0), None, "one is always kept");

@@ -1,4 +1,5 @@
-//! What the platform admin has set, and what is known of the arrays at a moment.
+//! The configuration from the storage document, the StorageClasses, and the state of the arrays at one moment. Decides
+//! nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,20 +11,20 @@ use crate::contract::SnapshotPolicy;
 use crate::contract::parameter;
 use crate::contract::{Capacity, ExportRule, NfsVersions, Qos, Transport, VolumeName};
 
-/// What the storage document says, as far as decisions need it.
+/// The parts of the storage document on which decisions depend.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// First part of the name of every volume.
+    /// The cluster's name, the prefix of the name of every volume.
     pub cluster: String,
-    /// The cluster's identity, and those of the clusters that it has taken over; empty when it is not known.
+    /// The cluster's identity, and those of the clusters that it has taken over; empty if unknown.
     pub identities: Vec<String>,
-    /// Identities of clusters that are gone for good, whose registrations on the arrays this one takes over.
+    /// Identities of removed clusters whose registrations on the arrays this cluster takes over.
     pub takes_over: Vec<String>,
-    /// Who may mount file systems: the networks of the nodes.
+    /// The default export rules of file systems: the networks of the nodes.
     pub exports: Vec<ExportRule>,
-    /// Who binds claims.
+    /// The component that binds claims.
     pub binding: Binding,
-    /// Volumes that are there already, by namespace and name of the claims that get them.
+    /// Volumes to import, by namespace and name of their claims.
     pub imports: HashMap<(String, String), Import>,
     /// The classes that the storage document defines, when the API server holds the provisioner to those; none when
     /// it may serve each class that names it.
@@ -31,7 +32,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Returns what a storage document says that has nothing but the cluster's name.
+    /// Returns the configuration of a storage document that has only the cluster's name.
     pub fn of(cluster: impl Into<String>) -> Self {
         Self {
             cluster: cluster.into(),
@@ -57,7 +58,7 @@ impl Setup {
     }
 }
 
-/// A volume that is there already.
+/// A volume to import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Import {
     /// The array that has it.
@@ -66,57 +67,57 @@ pub struct Import {
     pub volume: VolumeName,
 }
 
-/// Who binds a claim to its PersistentVolume.
+/// The component that binds a claim to its PersistentVolume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Binding {
-    /// We do, once Kubernetes' own controller knows the PersistentVolume; or that controller, when it is
+    /// The provisioner, once kube-controller-manager knows the PersistentVolume; or kube-controller-manager, if that is
     /// faster.
     Direct,
-    /// Kubernetes' own controller alone.
+    /// kube-controller-manager only.
     Controller,
 }
 
-/// What is known of an array.
+/// The state of an array.
 #[derive(Debug, Clone)]
 pub struct ArrayState {
-    /// How the storage document calls it.
+    /// The array's name in the storage document.
     pub name: String,
-    /// What it is.
+    /// The kind of array.
     pub kind: ArrayKind,
-    /// What the storage document says of it, for placement.
+    /// The array's traits from the storage document, for placement.
     pub traits: ArrayTraits,
-    /// Whether it can be asked for anything.
+    /// Whether the array answers.
     pub health: Health,
 }
 
-/// What the storage document says of an array.
+/// The traits of an array from the storage document.
 #[derive(Debug, Clone, Default)]
 pub struct ArrayTraits {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Labels of the nodes that reach it; all nodes when there are none.
+    /// Labels of the nodes that reach it; empty if all nodes do.
     pub topology: BTreeMap<String, String>,
-    /// Address from which file systems are mounted, in place of the one that the array tells.
+    /// The address from which file systems are mounted, instead of the one that the array reports.
     pub data: Option<String>,
 }
 
-/// Whether an array can be asked for anything.
+/// Whether an array answers.
 #[derive(Debug, Clone)]
 pub enum Health {
-    /// It can.
+    /// It answers.
     Up {
         /// Its id.
         id: String,
-        /// How full it is.
+        /// Its capacity.
         capacity: Capacity,
-        /// Where clients reach its volumes.
+        /// The addresses or ports of its volumes.
         reach: Transport,
     },
-    /// It cannot, and why.
+    /// It does not; the text is the reason.
     Down(String),
 }
 
-/// What a StorageClass of ours asks for.
+/// The settings of a StorageClass of the provisioner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassSetup {
     /// Its name.
@@ -127,26 +128,26 @@ pub struct ClassSetup {
     pub file_system: Option<String>,
     /// Mount options.
     pub mount_options: Vec<String>,
-    /// What happens to a volume whose claim is deleted, `Delete` or `Retain`.
+    /// The policy for a volume whose claim is deleted, `Delete` or `Retain`.
     pub reclaim_policy: String,
     /// Whether a claim waits for its first pod.
     pub waits: bool,
     /// Labels that its arrays must have.
     pub arrays: BTreeMap<String, String>,
-    /// Where its volumes may be, any of these: for each label, its values. Anywhere when there are none.
+    /// Allowed topologies, any of these: for each label, its values. Empty without restriction.
     pub topologies: Vec<BTreeMap<String, Vec<String>>>,
-    /// Who may mount its file systems, in place of the networks of the nodes.
+    /// Export rules of its file systems, instead of the networks of the nodes.
     pub exports: Option<Vec<ExportRule>>,
     /// Limits of its block volumes.
     pub qos: Qos,
-    /// Snapshots of its volumes.
+    /// The snapshot policy of its volumes.
     pub snapshots: SnapshotPolicy,
-    /// Whether a claim's own schedule takes the place of `snapshots`, and does not come on top.
+    /// Whether a claim's own schedule replaces `snapshots` instead of adding to it.
     pub claims_may_reduce: bool,
 }
 
 impl ClassSetup {
-    /// Reads a class. None when it is another provisioner's; an error is for the events of its claims.
+    /// Parses a class. None if it has another provisioner; an error is a text for the events of its claims.
     pub fn read(class: &StorageClass) -> Option<Result<Self, String>> {
         (class.provisioner == PROVISIONER).then(|| Self::ours(class))
     }
@@ -226,7 +227,7 @@ impl ClassSetup {
         })
     }
 
-    /// Returns whether nodes that reach an array are among those where the class allows volumes.
+    /// Returns whether the class allows volumes on an array, by the nodes that reach it.
     pub(super) fn allows(&self, array: &ArrayTraits) -> bool {
         let allows = |term: &BTreeMap<String, Vec<String>>| {
             term.iter().all(|(key, values)| {
@@ -236,12 +237,12 @@ impl ClassSetup {
         self.topologies.is_empty() || self.topologies.iter().any(allows)
     }
 
-    /// Returns the same class for a volume that we have not made: whatever happens, it is kept.
+    /// Returns the same class for an imported volume, which is always kept.
     pub(super) fn keeping(&self) -> Self {
         Self { reclaim_policy: "Retain".to_owned(), ..self.clone() }
     }
 
-    /// Returns the NFS version that clients will mount with: a file system is served with that one alone.
+    /// Returns the NFS version of the mount options: a file system is exported only with that version.
     pub(super) fn nfs(&self) -> NfsVersions {
         let option =
             |name: &str| self.mount_options.iter().find_map(|option| option.strip_prefix(name));
@@ -251,7 +252,7 @@ impl ClassSetup {
     }
 }
 
-/// What a class's `allowedTopologies` say.
+/// Returns a class's `allowedTopologies`.
 fn topologies(class: &StorageClass) -> Vec<BTreeMap<String, Vec<String>>> {
     let terms = class.allowed_topologies.iter().flatten();
     let labels = terms.map(|term| {
@@ -261,7 +262,7 @@ fn topologies(class: &StorageClass) -> Vec<BTreeMap<String, Vec<String>>> {
     labels.collect()
 }
 
-/// Reads `KEY=VALUE,KEY=VALUE`.
+/// Parses `KEY=VALUE,KEY=VALUE`.
 fn labels(text: &str) -> Option<BTreeMap<String, String>> {
     let words = text.split(',').filter(|word| !word.is_empty());
     let pair = |word: &str| word.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));

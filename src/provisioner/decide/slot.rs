@@ -1,5 +1,5 @@
-//! The times of scheduled snapshots, and how they are called. A slot's name follows from its time alone, so
-//! that whoever takes its snapshot, and how often, there is one. Knows no volume.
+//! The times of scheduled snapshots, and their names. The name of a slot depends only on its time, so that several
+//! attempts and several processes create one snapshot. Volumes are unknown here.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -7,18 +7,18 @@ use jiff::tz::TimeZone;
 
 use crate::contract::{Snapshot, SnapshotSuffix};
 
-/// How the suffix of every scheduled snapshot begins. What follows is its time in UTC, to the minute.
+/// The prefix of the suffix of every scheduled snapshot. The time in UTC follows, to the minute.
 const PREFIX: &str = "pso-";
 const TIME: &str = "%Y%m%dT%H%M";
 
-/// A time of a schedule, in seconds since 1970: a multiple of the time between two.
+/// A time of a schedule, in seconds since 1970: a multiple of the schedule's interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub u64);
 
 impl Slot {
-    /// Returns the slot that is due at `now` for the volume of a claim, in seconds since 1970. Volumes come
-    /// one after the other in its first quarter, or quarter of an hour, so that not all of them ask
-    /// their array in the same second.
+    /// Returns the slot that is due at `now`, in seconds since 1970, for the volume of a claim. Volumes are spread over
+    /// the first quarter of a slot, at most a quarter of an hour, so that their array does not get all requests in the
+    /// same second.
     pub(super) fn due(now: u64, every: u64, uid: &str) -> Self {
         let spread = (every / 4).clamp(1, 900);
         let behind = hash(uid) % spread;
@@ -31,23 +31,23 @@ impl Slot {
         SnapshotSuffix::new(format!("{PREFIX}{}", time.strftime(TIME)))
     }
 
-    /// Returns the slot that a snapshot of a volume was taken for; none when it is somebody else's:
-    /// of people, or of a protection group or policy of the array.
+    /// Returns the slot of a snapshot of a volume; none if an admin, a protection group or a policy of the array
+    /// created it.
     pub fn of(snapshot: &Snapshot, volume: &str) -> Option<Self> {
-        // Arrays keep the case, and compare without it.
+        // Arrays preserve the case of names, and compare names without it.
         let name = snapshot.name.to_ascii_lowercase();
         let suffix = name.strip_prefix(&volume.to_ascii_lowercase())?.strip_prefix('.')?;
         let time = suffix.strip_prefix(PREFIX)?.to_ascii_uppercase();
         let time = DateTime::strptime(TIME, &time).ok()?;
         let seconds = time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second();
         let slot = Self(u64::try_from(seconds).ok()?);
-        // Whatever else the parser may take: ours is what we would write.
+        // The parser accepts more texts than the provisioner writes: only an identical text counts.
         let same = slot.suffix()?.to_string().eq_ignore_ascii_case(suffix);
         same.then_some(slot)
     }
 }
 
-/// FNV-1a: the same on every machine and in every version.
+/// FNV-1a: the result is the same on every machine and in every version.
 fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_would_not_write_is_not_ours() {
+    fn a_name_that_the_provisioner_would_not_write_has_no_slot() {
         for name in [
             "prod-pvc-1",
             "prod-pvc-1.",

@@ -1,9 +1,9 @@
-//! Snapshots by schedule: for each bound volume one in each slot, and the newest so many of them kept. Which
-//! schedules these are, and what they let go, is [`schedule`](super::schedule)'s matter.
+//! Decides when scheduled snapshots of a bound volume are taken, one in each slot, and destroyed. Their schedules and
+//! expiry are in [`schedule`](super::schedule).
 //!
-//! Knows no clock: the time is part of the view. What was done in a slot is read from the array itself, once;
-//! so a crash, a second leader or a lost answer makes no second one, and time in which nobody ran makes one
-//! and not many. Snapshots of people, protection groups and policies are neither counted nor touched.
+//! Clocks are unknown here: the time is part of the view. The array's own list, read once in a slot, shows what was
+//! done: so a crash, a second leader or a lost answer creates no second snapshot, and a downtime is followed by one
+//! snapshot, not many. Snapshots of admins, protection groups and policies are neither counted nor changed.
 
 #[cfg(test)]
 mod tests;
@@ -20,36 +20,36 @@ use super::setup::ClassSetup;
 use super::slot::Slot;
 use crate::contract::{Retry, Snapshot};
 
-/// What people are told of snapshots.
+/// The reason of the events on snapshots.
 const FAILED: Reason = Reason::SnapshotFailed;
 
-/// What is known when a volume's snapshots are looked at.
+/// Everything known about a volume's snapshots when they are reconciled.
 #[derive(Debug, Clone, Copy)]
 pub struct SnapshotView<'v> {
     /// The time, in seconds since 1970.
     pub now: u64,
-    /// The PersistentVolume; none when it is gone.
+    /// The PersistentVolume; none if it is gone.
     pub volume: Option<&'v PersistentVolume>,
-    /// Whether another PersistentVolume tells of the same volume on the same array.
+    /// Whether another PersistentVolume names the same volume on the same array.
     pub is_shared: bool,
-    /// The claim that it is for; none when it is gone.
+    /// The claim that it is for; none if it is gone.
     pub claim: Option<&'v PersistentVolumeClaim>,
-    /// The claim's class; none when it is not there or not ours, an error when it is wrong.
+    /// The claim's class; none if it does not exist or has another provisioner, an error if it is invalid.
     pub class: Option<&'v Result<ClassSetup, String>>,
 }
 
-/// The work on the snapshots of one volume: what a crash takes away.
+/// The work on the snapshots of one volume; a crash loses it.
 #[derive(Debug, Clone, Default)]
 pub struct SnapshotState {
     doing: Option<Effect>,
     round: Option<Round>,
     waiting: bool,
     tries: Backoff,
-    /// What people were told last of a wish that is not followed.
+    /// The last event about a refused schedule.
     refused: Option<String>,
 }
 
-/// What is to be there at a time.
+/// The snapshots that are due at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct DueSnapshots {
     behind: Behind,
@@ -58,13 +58,13 @@ struct DueSnapshots {
     schedules: Schedules,
 }
 
-/// What has been done about it.
+/// The progress of a slot.
 #[derive(Debug, Clone)]
 struct Round {
     wanted: DueSnapshots,
-    /// All snapshots of the volume, as far as they have been asked for.
+    /// All snapshots of the volume, after they were listed.
     there: Option<Vec<Snapshot>>,
-    /// When they were asked for.
+    /// The time of that request.
     read: ReadTime,
     taken: usize,
     destroyed: usize,
@@ -78,12 +78,12 @@ enum Next {
 }
 
 impl SnapshotState {
-    /// Returns whether nothing of it needs to be remembered.
+    /// Returns whether the state holds nothing that must be remembered.
     pub fn is_idle(&self) -> bool {
         self.doing.is_none() && !self.waiting && self.round.is_none()
     }
 
-    /// Takes an event, and returns what is to be done.
+    /// Processes an input, and returns the effects to execute.
     pub fn step(&mut self, view: SnapshotView<'_>, event: Input) -> Vec<Effect> {
         self.tries.of(view.volume.map(|volume| &volume.metadata));
         match event {
@@ -114,7 +114,7 @@ impl SnapshotState {
         effects
     }
 
-    /// Tells people once what of a claim's wish is not followed.
+    /// Returns the event about the refused part of a claim's schedule, once.
     fn refuse(&mut self) -> Option<Effect> {
         let refused = self.round.as_ref().and_then(|round| round.wanted.schedules.refused.clone());
         if self.refused == refused {
@@ -136,8 +136,8 @@ impl SnapshotState {
         match (effect, outcome) {
             (Effect::ListSnapshots { .. }, Outcome::Snapshots(at, all)) => {
                 round.read = at;
-                // A volume with another name is somebody's by now; and what is taken of it under that
-                // name would never be found again.
+                // A volume with another name was renamed by hand, and a snapshot under the new name would never be
+                // found again.
                 let own = &round.wanted.behind.volume.name;
                 let is_other = |each: &Snapshot| !each.volume.is_empty() && !own.is(&each.volume);
                 if let Some(other) = all.iter().find(|each| is_other(each)) {
@@ -151,7 +151,7 @@ impl SnapshotState {
                 round.there = Some(all);
             }
             (Effect::TakeSnapshot { .. }, Outcome::Snapshot(taken)) => {
-                // Older ones are destroyed on the ground that this one is there.
+                // Older ones are destroyed only because this one exists.
                 let slot = round.wanted.slot_of(&taken);
                 let is_wanted = slot.is_some_and(|slot| round.wanted.slots.contains(&slot));
                 if !is_wanted || taken.destroyed {
@@ -177,11 +177,11 @@ impl SnapshotState {
     }
 
     fn fail(&mut self, view: SnapshotView<'_>, trouble: &EffectError) -> Vec<Effect> {
-        // What was thought to be known may be what was wrong.
+        // Remembered objects may be the cause of the error.
         self.round = None;
         if let Ok(None) = DueSnapshots::of(view) {
-            // The volume has gone meanwhile, which is why.
-            self.tries.good();
+            // The volume was deleted meanwhile, which explains the error.
+            self.tries.reset();
             return Vec::new();
         }
         let effects = self.tries.failed(Regarding::Claim, FAILED, trouble);
@@ -194,7 +194,7 @@ impl SnapshotState {
             Ok(Some(wanted)) => wanted,
             Ok(None) => {
                 self.round = None;
-                self.tries.good();
+                self.tries.reset();
                 return Next::Nothing;
             }
             Err(why) => return Next::Stuck(why),
@@ -221,9 +221,9 @@ impl SnapshotState {
             None if round.there.is_none() => Next::Stuck("the time has no name".to_owned()),
             None => {
                 round.done = true;
-                // The list may be long, and is old when the next slot comes.
+                // The list may be long, and is stale in the next slot.
                 round.there = Some(Vec::new());
-                self.tries.good();
+                self.tries.reset();
                 Next::Nothing
             }
         }
@@ -237,11 +237,11 @@ impl Round {
         let Some(there) = &self.there else { return Some(Effect::ListSnapshots { array, volume }) };
         let ours = there.iter().filter_map(|each| Some((self.wanted.slot_of(each)?, each)));
         let mut ours: Vec<(Slot, &Snapshot)> = ours.collect();
-        // One that somebody has destroyed was there: it is not taken back.
+        // A snapshot that was destroyed by hand is not taken again.
         if let Some(slot) = slots.iter().find(|slot| !ours.iter().any(|(of, _)| of == *slot)) {
             return slot.suffix().map(|suffix| Effect::TakeSnapshot { array, volume, suffix });
         }
-        // One of a time to come, which a wrong clock has made, must not take the place of others.
+        // A snapshot of the future, from a wrong clock, must not displace others.
         let last = slots.iter().max()?;
         ours.retain(|(of, each)| !each.destroyed && of <= last);
         ours.sort_by_key(|(of, _)| std::cmp::Reverse(*of));
@@ -254,8 +254,7 @@ impl Round {
 }
 
 impl DueSnapshots {
-    /// Returns what is to be there now; none when no snapshots are wanted, an error when that cannot be
-    /// told.
+    /// Returns the snapshots that are due now; none without schedules, an error if the schedules are unknown.
     fn of(view: SnapshotView<'_>) -> Result<Option<Self>, String> {
         let (Some(volume), Some(claim)) = (view.volume, view.claim) else { return Ok(None) };
         let Some(behind) = behind(volume).filter(|_| are_bound(volume, claim)) else {
@@ -279,8 +278,8 @@ impl DueSnapshots {
     }
 }
 
-/// Whether the two are bound to each other, and the claim stays. A PersistentVolume that somebody deletes is in
-/// use until its claim goes.
+/// Returns whether the two are bound to each other, and the claim is not being deleted. A PersistentVolume that is
+/// being deleted is in use until its claim is deleted.
 fn are_bound(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
     let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
     let uid = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()?.uid.as_ref());

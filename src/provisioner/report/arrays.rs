@@ -1,4 +1,4 @@
-//! The arrays: whether each answers, how full it is, and how many volumes of this cluster it has.
+//! Reports the arrays: whether each answers, its capacity, and its number of volumes of this cluster.
 
 use serde::Serialize;
 
@@ -7,26 +7,26 @@ use crate::contract::ArrayKind;
 use crate::contract::name::volume_prefix;
 use crate::provisioner::decide::Health;
 
-/// Share of an array that is used from which somebody should make room, in percent.
+/// The used share of an array from which the report warns, in percent.
 const FULL: u64 = 85;
 
 /// One array.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArrayLine {
-    /// How the storage document calls it.
+    /// The array's name in the storage document.
     pub name: String,
     /// `FlashBlade` or `FlashArray`.
     pub kind: &'static str,
     /// `up` or `away`.
     pub state: &'static str,
-    /// How many volumes of this cluster it has, destroyed ones aside; none when it cannot be asked.
+    /// The number of volumes of this cluster, without destroyed ones; none if the array does not answer.
     pub volumes: Option<usize>,
-    /// What it can hold, in bytes.
+    /// The capacity, in bytes.
     pub capacity: Option<u64>,
-    /// What is used of that, in bytes.
+    /// The used capacity, in bytes.
     pub used: Option<u64>,
-    /// What it has given out in sizes of volumes, in bytes.
+    /// The provisioned size of all volumes, in bytes.
     pub provisioned: Option<u64>,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn arrays(inventory: &Inventory) -> (Vec<ArrayLine>, Vec<Problem>) {
                 line.provisioned = capacity.provisioned;
                 let share = capacity.used.saturating_mul(100).checked_div(capacity.total);
                 if let Some(share) = share.filter(|share| *share >= FULL) {
-                    wrong(format!("it is {share}% full"), "make room: apps get errors when it is full");
+                    wrong(format!("it is {share}% full"), "free capacity or add an array: apps get errors when it is full");
                 }
             }
             Health::Down(why) => wrong(

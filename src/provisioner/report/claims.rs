@@ -1,4 +1,4 @@
-//! The claims of our classes: in which state each is, and what keeps it from a better one.
+//! Reports the claims of the provisioner's classes: the state of each, and the problem that keeps it there.
 
 use std::collections::BTreeMap;
 
@@ -22,9 +22,9 @@ pub struct ClaimLine {
     pub class: String,
     /// `Bound`, `Pending`, `Waiting` (for its first pod), `Growing`, `Going` or `Lost`.
     pub state: &'static str,
-    /// What it asks for, in bytes.
+    /// The requested size, in bytes.
     pub asked: Option<u64>,
-    /// What it has, in bytes.
+    /// The current size, in bytes.
     pub size: Option<u64>,
     /// The array that has its volume.
     pub array: Option<String>,
@@ -32,7 +32,7 @@ pub struct ClaimLine {
     pub volume: Option<String>,
     /// Its age in seconds.
     pub age: u64,
-    /// What is wrong with it.
+    /// The problem, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -133,22 +133,20 @@ fn line(
         _ if told.is_some() => told,
         "Pending" if setup.is_err() => Some((
             setup.as_ref().err().cloned().unwrap_or_default(),
-            "a class cannot be changed: declare another one, and make the claim anew".to_owned(),
+            "a class cannot be changed: declare another one, and create the claim again",
         )),
         "Pending" if is_late && !is_begun(claim) && !is_handed_over(claim) => Some((
-            "it waits for kube-controller-manager, which has not asked the provisioner for a volume yet"
-                .to_owned(),
-            "check that kube-controller-manager runs, and what its log and events say about this claim; a queue of \
-             claims becomes shorter with a higher `--kube-api-qps`"
-                .to_owned(),
+            "it waits for kube-controller-manager, which has not asked the provisioner for a volume yet",
+            "check that kube-controller-manager runs, and read its log and events about this claim; a higher \
+             `--kube-api-qps` shortens a queue of claims",
         )),
         "Pending" if is_late => Some((
-            "nobody has looked after it yet".to_owned(),
-            "see that a provisioner leads, and that it has rights: its log, `/readyz`".to_owned(),
+            "no provisioner has processed it yet".to_owned(),
+            "check that a provisioner is leading and has the required permissions: see its log and `/readyz`",
         )),
         "Going" if going > PATIENCE => Some((
             "it is being deleted, and is still there".to_owned(),
-            "see which pods use it (`kubectl describe pvc`); and the provisioner's log".to_owned(),
+            "find out which pods use it (`kubectl describe pvc`), and see the provisioner's log",
         )),
         _ => None,
     };

@@ -1,20 +1,20 @@
-//! Who leads, by the lease.
+//! Reports the leader, by the lease.
 
 use serde::Serialize;
 
 use super::{Inventory, Problem};
 
-/// Who leads.
+/// The leader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Leader {
     /// The lease, `namespace/name`.
     pub lease: String,
-    /// Who holds it: mostly a pod's name.
+    /// The holder: usually a pod's name.
     pub holder: Option<String>,
     /// Seconds since it was renewed.
     pub renewed: Option<u64>,
-    /// What is wrong.
+    /// The problem, if there is one.
     #[serde(skip)]
     pub(super) problem: Option<Problem>,
 }
@@ -29,7 +29,9 @@ pub(super) fn leader(inventory: &Inventory, lease: &str) -> Leader {
     let lasts = spec.and_then(|spec| spec.lease_duration_seconds);
     let lasts = lasts.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default();
     let what = match (&holder, renewed) {
-        (None, _) => Some("nobody leads: no volume is made, grown or destroyed".to_owned()),
+        (None, _) => Some(
+            "no provisioner is leading: no volume is created, expanded or destroyed".to_owned(),
+        ),
         (Some(holder), Some(renewed)) if renewed > lasts => {
             Some(format!("{holder} led, and has not said so for {renewed} s"))
         }

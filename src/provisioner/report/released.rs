@@ -1,4 +1,4 @@
-//! PersistentVolumes of ours whose claim is gone: kept as their policy says, or on their way out.
+//! Reports PersistentVolumes of the provisioner whose claim is gone: kept by their policy, or waiting for deletion.
 
 use k8s_openapi::api::core::v1::PersistentVolume;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Inventory, PATIENCE, Problem, ReportFilter, age, complaint, remedy};
 use crate::provisioner::decide::behind;
 
-/// One of them.
+/// A released PersistentVolume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleasedLine {
@@ -20,7 +20,7 @@ pub struct ReleasedLine {
     pub array: String,
     /// The volume's name there.
     pub volume: String,
-    /// What is wrong with it.
+    /// The problem, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -71,8 +71,8 @@ fn line(
             Some((event.note.clone().unwrap_or_default(), remedy(reason)))
         }
         None if line.policy == "Delete" && age(inventory, changed) > PATIENCE => Some((
-            "its volume is to be destroyed, and nobody has done so".to_owned(),
-            "see that a provisioner leads, and that it has rights: its log, `/readyz`",
+            "no provisioner has destroyed its volume yet".to_owned(),
+            "check that a provisioner is leading and has the required permissions: see its log and `/readyz`",
         )),
         None => None,
     };

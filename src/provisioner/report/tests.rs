@@ -1,4 +1,4 @@
-//! What is told of claims, released volumes, arrays, the lease and orphans.
+//! Tests of the report: claims, released volumes, arrays, the lease and orphans.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ fn on_array(name: &str, made: u64) -> Volume {
     }
 }
 
-/// One class, one array that has one volume, and one claim of it that is bound.
+/// One class, one array with one volume, and one bound claim of it.
 fn inventory() -> Inventory {
     let class = json!({
         "metadata": {"name": "pure-file"}, "provisioner": "pso-gen.io/provisioner",
@@ -80,7 +80,7 @@ fn inventory() -> Inventory {
     }
 }
 
-/// The claim without its PersistentVolume.
+/// Returns the claim without its PersistentVolume.
 fn pending() -> Inventory {
     let mut inventory = inventory();
     inventory.volumes.clear();
@@ -108,7 +108,7 @@ fn problems(inventory: &Inventory) -> Vec<String> {
 }
 
 #[test]
-fn what_is_well_is_told_without_a_problem() {
+fn a_healthy_system_is_reported_without_a_problem() {
     let report = report(&inventory());
     assert_eq!(report.problems, []);
     let claim = &report.claims[0];
@@ -121,11 +121,17 @@ fn what_is_well_is_told_without_a_problem() {
 #[test]
 fn the_newest_event_says_why_a_claim_is_pending() {
     let mut inventory = pending();
-    assert_eq!(problems(&inventory)[..1], ["claim files/data: nobody has looked after it yet"]);
+    assert_eq!(
+        problems(&inventory)[..1],
+        ["claim files/data: no provisioner has processed it yet"]
+    );
     inventory.events.push(event("ProvisioningFailed", "Warning", "2026-11-23T06:10:00.000000Z"));
     assert_eq!(problems(&inventory)[..1], ["claim files/data: note of ProvisioningFailed"]);
     inventory.events.push(event("Provisioning", "Normal", "2026-11-23T06:20:00.000000Z"));
-    assert_eq!(problems(&inventory)[..1], ["claim files/data: nobody has looked after it yet"]);
+    assert_eq!(
+        problems(&inventory)[..1],
+        ["claim files/data: no provisioner has processed it yet"]
+    );
     inventory.now = NOW - 3600 + 10;
     assert_eq!(problems(&inventory), [""; 0], "it is young");
     inventory.events[0].regarding = None;
@@ -227,7 +233,7 @@ fn claims_of_others_are_left_out_and_a_scope_narrows() {
 }
 
 #[test]
-fn growth_loss_and_an_end_that_does_not_come_are_told() {
+fn expansions_lost_claims_and_stuck_deletions_are_reported() {
     let mut inventory = inventory();
     let requests = typed(json!({"requests": {"storage": "2Gi"}}));
     inventory.claims[0].spec.as_mut().expect("a spec").resources = Some(requests);
@@ -244,11 +250,11 @@ fn growth_loss_and_an_end_that_does_not_come_are_told() {
 }
 
 #[test]
-fn a_released_volume_that_stays_is_told_unless_it_is_retained() {
+fn a_released_volume_that_stays_is_reported_unless_it_is_retained() {
     let mut inventory = inventory();
     inventory.claims.clear();
     inventory.volumes[0].status.as_mut().expect("a status").phase = Some("Released".to_owned());
-    let what = "its volume is to be destroyed, and nobody has done so";
+    let what = "no provisioner has destroyed its volume yet";
     assert_eq!(problems(&inventory), [format!("PersistentVolume pvc-{UID}: {what}")]);
     let spec = inventory.volumes[0].spec.as_mut().expect("a spec");
     spec.persistent_volume_reclaim_policy = Some("Retain".to_owned());
@@ -258,7 +264,7 @@ fn a_released_volume_that_stays_is_told_unless_it_is_retained() {
 }
 
 #[test]
-fn arrays_that_are_away_or_full_are_told() {
+fn unreachable_and_full_arrays_are_reported() {
     let mut inventory = inventory();
     inventory.arrays = vec![
         array("fb1", up(849)),
@@ -269,13 +275,13 @@ fn arrays_that_are_away_or_full_are_told() {
 }
 
 #[test]
-fn a_lease_that_nobody_renews_is_told() {
+fn a_lease_that_is_not_renewed_is_reported() {
     let mut inventory = inventory();
     let told = |inventory: &Inventory| {
         let report = Report::new(inventory, &ReportFilter::default(), Some("pso/pso-gen"));
         report.problems.first().map(|problem| problem.what.clone())
     };
-    assert!(told(&inventory).expect("a problem").starts_with("nobody leads"));
+    assert!(told(&inventory).expect("a problem").starts_with("no provisioner is leading"));
     let lease = |time: &str| {
         typed(json!({"spec": {
             "holderIdentity": "pod-1", "renewTime": time, "leaseDurationSeconds": 15,
@@ -288,7 +294,7 @@ fn a_lease_that_nobody_renews_is_told() {
 }
 
 #[test]
-fn an_orphan_is_known_to_nobody_ours_by_name_and_old() {
+fn an_orphan_has_no_object_a_name_of_this_cluster_and_an_age() {
     let mut inventory = inventory();
     inventory.claims.clear();
     inventory.volumes.clear();
@@ -306,14 +312,14 @@ fn an_orphan_is_known_to_nobody_ours_by_name_and_old() {
     volumes(&mut inventory, on_array(&name, NOW - GRACE + 1));
     assert_eq!(orphans(&inventory), [""; 0], "too young");
     volumes(&mut inventory, Volume { created: None, ..on_array(&name, 0) });
-    assert_eq!(orphans(&inventory), [""; 0], "nobody knows how old it is");
+    assert_eq!(orphans(&inventory), [""; 0], "its age is unknown");
     volumes(&mut inventory, Volume { destroyed: true, ..on_array(&name, 0) });
     assert_eq!(orphans(&inventory), [""; 0], "destroyed");
     for other in ["prod-b-pvc-11111111-1111-1111-1111-111111111111", "prod-pvc-mine", "archive"] {
         volumes(&mut inventory, on_array(other, 0));
-        assert_eq!(orphans(&inventory), [""; 0], "{other} is not ours");
+        assert_eq!(orphans(&inventory), [""; 0], "{other} belongs to another cluster");
     }
-    // Any claim with the UID knows it, and any PersistentVolume with the array and the id, or with the name.
+    // A claim with the UID has the volume, and so has a PersistentVolume with the array and the id, or with the name.
     let known = super::tests::inventory();
     let mut by_claim = whole.clone();
     by_claim.claims = known.claims;
@@ -329,7 +335,7 @@ fn an_orphan_is_known_to_nobody_ours_by_name_and_old() {
 }
 
 #[test]
-fn what_people_do_to_a_volume_by_hand_is_told_with_the_time_that_is_left() {
+fn manual_changes_of_a_volume_are_reported_with_the_time_left() {
     let name = format!("prod-pvc-{UID}");
     let told = |change: &dyn Fn(&mut Volume)| {
         let mut inventory = inventory();
@@ -360,7 +366,7 @@ fn what_people_do_to_a_volume_by_hand_is_told_with_the_time_that_is_left() {
 }
 
 #[test]
-fn an_array_that_was_taken_out_of_the_document_is_told_of_with_what_names_it() {
+fn an_array_that_was_removed_from_the_document_is_reported_with_the_objects_that_name_it() {
     let mut inventory = inventory();
     inventory.arrays = vec![array("fb2", up(100))];
     inventory.listed.clear();

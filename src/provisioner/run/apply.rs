@@ -1,4 +1,4 @@
-//! Writes objects into a cluster and takes them away again, for the demo: as `kubectl apply --server-side` does.
+//! Applies objects to a cluster and deletes them again, for the demo, as `kubectl apply --server-side` does.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,21 +10,21 @@ use kube::discovery::{ApiCapabilities, ApiResource, Scope, pinned_kind};
 use kube::{Api, Client};
 use serde_json::Value as Json;
 
-/// Name under which fields are written.
+/// The field manager.
 const MANAGER: &str = "pso-gen-demo";
 
-/// Objects that were written, and how to take them away.
+/// Objects that were applied, and can be deleted again.
 #[derive(Default)]
 pub struct Applied {
-    /// Kinds that the cluster does not have; objects of these were left out.
+    /// Kinds that the cluster does not have; objects of these kinds were skipped.
     pub unknown: BTreeSet<String>,
-    /// Objects without a namespace, in the order in which they were written.
+    /// Objects without a namespace, in the order in which they were applied.
     whole: Vec<(ApiResource, String)>,
     kinds: HashMap<GroupVersionKind, Option<(ApiResource, ApiCapabilities)>>,
 }
 
 impl Applied {
-    /// Writes objects in their order. What has a namespace goes with it.
+    /// Applies objects in their order. Objects with a namespace are deleted with it.
     pub async fn apply(&mut self, client: &Client, objects: &[Json]) -> Result<(), kube::Error> {
         for object in objects {
             let word = |value: &Json| value.as_str().unwrap_or_default().to_owned();
@@ -69,8 +69,8 @@ impl Applied {
         Ok(found)
     }
 
-    /// Deletes what was written, the last first; namespaces take what is in them along. Classes are kept, so
-    /// that volumes can still be looked after: see [`finish`](Self::finish).
+    /// Deletes the objects, the last one first; a namespace is deleted with its content. The classes stay, so that
+    /// released volumes can still be processed: see [`finish`](Self::finish).
     pub async fn delete(&mut self, client: &Client) -> Result<(), kube::Error> {
         let (classes, others) =
             self.whole.drain(..).partition(|(resource, _)| resource.kind == "StorageClass");
@@ -99,18 +99,18 @@ async fn delete(client: &Client, resource: &ApiResource, name: &str) -> Result<(
     }
 }
 
-/// What a cluster has that a demo must know of.
+/// The state of a cluster before a demo.
 #[derive(Debug, Clone, Default)]
 pub struct Before {
-    /// Names of its classes.
+    /// Names of the classes.
     pub classes: Vec<String>,
-    /// Names of its namespaces.
+    /// Names of the namespaces.
     pub namespaces: Vec<String>,
-    /// How many nodes it has.
+    /// The number of nodes.
     pub nodes: usize,
 }
 
-/// Looks at what a cluster has.
+/// Reads the state of a cluster before a demo.
 pub async fn before(client: &Client) -> Result<Before, kube::Error> {
     let all = ListParams::default();
     let classes = Api::<StorageClass>::all(client.clone()).list(&all).await?;

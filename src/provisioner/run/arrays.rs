@@ -1,4 +1,4 @@
-//! The arrays of a storage document: who talks to each, and how each is.
+//! The arrays of a storage document with their clients, and the monitor of their health.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use crate::contract::name::volume_prefix;
 use crate::contract::{Volume, VolumeName};
 use crate::provisioner::decide::{ArrayState, ArrayTraits, Health, Listed, Setup, refresh};
 
-/// The arrays, and what the admin has set.
+/// The arrays, and the configuration from the storage document.
 #[derive(Debug, Clone)]
 pub struct Arrays {
     setup: Arc<Setup>,
     arrays: Arc<BTreeMap<String, Client>>,
 }
 
-/// One array: what is known of it, and who talks to it.
+/// One array and its client.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) kind: ArrayKind,
@@ -37,7 +37,7 @@ impl Arrays {
         Self { setup: Arc::new(setup), arrays: Arc::new(named.collect()) }
     }
 
-    /// Returns the same, with all operations counted.
+    /// Returns the same arrays with all operations counted.
     pub(super) fn counted(&self, metrics: &Metrics) -> Self {
         let arrays = self.arrays.iter().map(|(name, client)| {
             let Client { kind, traits, array } = client;
@@ -51,22 +51,22 @@ impl Arrays {
         &self.setup
     }
 
-    /// Whether some array is not reached by all nodes.
+    /// Returns whether an array is unreachable for some nodes.
     pub(super) fn have_topology(&self) -> bool {
         self.arrays.values().any(|client| !client.traits.topology.is_empty())
     }
 
-    /// Returns the array of a name.
+    /// Returns the array with a name.
     pub(super) fn get(&self, name: &str) -> Option<&Arc<dyn Array>> {
         self.arrays.get(name).map(|client| &client.array)
     }
 
-    /// Returns the kind of the array of a name.
+    /// Returns the kind of the array with a name.
     pub(super) fn kind(&self, name: &str) -> Option<ArrayKind> {
         self.arrays.get(name).map(|client| client.kind)
     }
 
-    /// Returns the same for a cluster whose identity is known.
+    /// Returns the arrays for a cluster whose identity is known.
     pub(super) fn of_cluster(&self, identities: Vec<String>) -> Self {
         let setup = Setup { identities, ..Setup::clone(&self.setup) };
         Self { setup: Arc::new(setup), arrays: Arc::clone(&self.arrays) }
@@ -77,7 +77,7 @@ impl Arrays {
         self.arrays.values().map(|client| &client.array)
     }
 
-    /// Lists the volumes of all arrays whose names begin with the cluster's, and those that are imported.
+    /// Lists the volumes of all arrays whose names start with the cluster's name, and the imported ones.
     pub(super) async fn list(&self) -> Vec<Listed> {
         let prefix = volume_prefix(&self.setup.cluster);
         let prefix = prefix.as_str();
@@ -90,8 +90,7 @@ impl Arrays {
         join_all(lists).await
     }
 
-    /// Asks an array once more for those of its volumes that have some ids, and puts the answer into the list of
-    /// them.
+    /// Asks an array again for volumes with certain ids, and updates their list with the answer.
     pub(super) async fn look_up(
         &self,
         array: &str,
@@ -101,7 +100,7 @@ impl Arrays {
         let Some(client) = self.arrays.get(array) else {
             return Err(format!("the storage document has no array {array}"));
         };
-        // Another array at the address has of course none of them.
+        // Another array at the address has none of them.
         let only_if = OnlyIf { array_id: Some(array_id.clone()), fence: None };
         let found = client.array.only_if(only_if).find(ids).await;
         refresh(&mut there, ids, found.map_err(|error| error.to_string())?);
@@ -114,23 +113,23 @@ impl Arrays {
     }
 }
 
-/// How long an array may take to say how it is.
+/// The time limit for an array to report its state.
 const IN_TIME: Duration = Duration::from_secs(10);
 
-/// Asks arrays how they are, again and again.
+/// Polls the health of the arrays.
 #[derive(Debug)]
 pub(super) struct ArrayMonitor {
     arrays: Arrays,
     metrics: Metrics,
-    /// What each was last found to be.
+    /// The last observation of each array.
     before: BTreeMap<String, Observation>,
 }
 
-/// How an array was found.
+/// The observation of an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Observation {
     There,
-    /// The word for why not.
+    /// The reason, one word.
     Away(&'static str),
 }
 
@@ -139,8 +138,8 @@ impl ArrayMonitor {
         Self { arrays, metrics, before: BTreeMap::new() }
     }
 
-    /// Asks all arrays at once. One that does not answer in time is away: it must not make what is known of
-    /// the others old.
+    /// Asks all arrays at once. An array that does not answer in time counts as unreachable, so that it does not delay
+    /// the state of the others.
     pub(super) async fn look(&mut self) -> Vec<ArrayState> {
         let answers = self.arrays.arrays.iter().map(|(name, client)| async move {
             let Client { kind, traits, array } = client;
@@ -156,7 +155,7 @@ impl ArrayMonitor {
         states.collect()
     }
 
-    /// Says what is news: an array that stays away is none.
+    /// Logs a change; an array that stays unreachable causes no further line.
     fn note(&mut self, array: &str, answer: &Result<Health, Away>) {
         let capacity = match answer {
             Ok(Health::Up { capacity, .. }) => Some(*capacity),
@@ -177,11 +176,11 @@ impl ArrayMonitor {
     }
 }
 
-/// What an array has answered, with its name and what the storage document says of it.
+/// The answer of an array, with its name and its traits from the storage document.
 type Answer = (String, ArrayKind, ArrayTraits, Result<Health, Away>);
 
-/// Refuses arrays that the storage document has under two names: what is deleted under one of them would be
-/// gone under the other.
+/// Rejects an array that the storage document has under two names: a volume that is destroyed under one name would be
+/// missing under the other.
 fn refuse_doubles(answers: &mut [Answer]) {
     let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, _, _, answer) in &*answers {
@@ -202,17 +201,17 @@ fn refuse_doubles(answers: &mut [Answer]) {
     }
 }
 
-/// What is to be told of an array, if anything.
+/// Returns the log text of a change, if there is one.
 fn news(before: Option<Observation>, now: Observation) -> Option<&'static str> {
     match (before, now) {
         (Some(before), now) if before == now => None,
-        (_, Observation::Away(_)) => Some("is away"),
-        (None, Observation::There) => Some("is there"),
-        (Some(_), Observation::There) => Some("is back"),
+        (_, Observation::Away(_)) => Some("is unreachable"),
+        (None, Observation::There) => Some("is reachable"),
+        (Some(_), Observation::There) => Some("is reachable again"),
     }
 }
 
-/// Why an array cannot be asked for anything: a word, and for people.
+/// The reason why an array is unreachable: a word and a text for events.
 #[derive(Debug)]
 struct Away {
     reason: &'static str,
@@ -233,7 +232,7 @@ async fn health(array: &dyn Array) -> Result<Health, Away> {
             Err(Away { reason: error.reason(), why: error.kind().to_string() })
         }
         Err(_) => {
-            let why = format!("the array does not say in {} s how it is", IN_TIME.as_secs());
+            let why = format!("the array does not report its state within {} s", IN_TIME.as_secs());
             Err(Away { reason: "Slow", why })
         }
     }
@@ -249,7 +248,7 @@ async fn listed(
         let there = array.describe(import).await?;
         volumes.extend(there.filter(|there| volumes.iter().all(|each| each.id != there.id)));
     }
-    // Every log-in compares the id with the one before; asked for afterwards, it is that of the list.
+    // Each login compares the id with the one before; after the list, the id is that of the array that sent the list.
     Ok((array.identity().await?.id, volumes))
 }
 
@@ -274,15 +273,23 @@ mod tests {
     }
 
     #[test]
-    fn an_array_that_stays_away_is_told_of_once() {
+    fn an_array_that_stays_unreachable_is_logged_once() {
         let mut before = None;
-        let mut told = |now| news(before.replace(now), now);
-        assert_eq!(told(Observation::There), Some("is there"));
-        assert_eq!(told(Observation::There), None);
-        assert_eq!(told(Observation::Away("Unreachable")), Some("is away"));
-        assert_eq!(told(Observation::Away("Unreachable")), None);
-        assert_eq!(told(Observation::Away("LoginRefused")), Some("is away"), "for another reason");
-        assert_eq!(told(Observation::There), Some("is back"));
-        assert_eq!(news(None, Observation::Away("NoToken")), Some("is away"), "from the start");
+        let mut change = |now| news(before.replace(now), now);
+        assert_eq!(change(Observation::There), Some("is reachable"));
+        assert_eq!(change(Observation::There), None);
+        assert_eq!(change(Observation::Away("Unreachable")), Some("is unreachable"));
+        assert_eq!(change(Observation::Away("Unreachable")), None);
+        assert_eq!(
+            change(Observation::Away("LoginRefused")),
+            Some("is unreachable"),
+            "for another reason"
+        );
+        assert_eq!(change(Observation::There), Some("is reachable again"));
+        assert_eq!(
+            news(None, Observation::Away("NoToken")),
+            Some("is unreachable"),
+            "from the start"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The cluster as the watches have shown it, and the arrays as they were last seen.
+//! The state of the cluster as the watches show it, and the last known state of the arrays, with indexes. Decides
+//! nothing.
 
 mod claims;
 mod matching;
@@ -31,38 +32,39 @@ use recorded_volume::Told;
 use store::Store;
 pub(super) use subject::{State, Subject};
 
-/// All that is known.
+/// The cache.
 #[derive(Debug)]
 pub(super) struct Cache {
     setup: Setup,
     claims: Claims,
-    /// By name.
+    /// PersistentVolumes by name.
     volumes: Store<Serialized<PersistentVolume>>,
     classes: Store<Option<Result<ClassSetup, String>>>,
     /// Labels of the nodes, by name.
     nodes: Store<BTreeMap<String, String>>,
     arrays: Vec<ArrayState>,
     arrays_seen: bool,
-    /// Names of the PersistentVolumes that tell of one volume on an array, by array and id.
+    /// Names of the PersistentVolumes of each volume on an array, by array id and volume id.
     behind: HashMap<(String, String), BTreeSet<String>>,
-    /// Of which volume each PersistentVolume tells.
+    /// The volume that each PersistentVolume names.
     tells_of: HashMap<String, (String, String)>,
-    /// UIDs of the claims that PersistentVolumes of ours are for, by the names of these.
+    /// UIDs of the claims of the provisioner's PersistentVolumes, by the names of the PersistentVolumes.
     claimed: HashMap<String, String>,
-    /// What each PersistentVolume of ours says of its volume, by its name.
+    /// The recorded volume of each of the provisioner's PersistentVolumes, by name.
     told: HashMap<String, Told>,
-    /// Names of the PersistentVolumes of other drivers by what they name, while there is anything to import.
+    /// Names of the PersistentVolumes of other drivers by the volume that they name; empty unless the document has
+    /// imports.
     foreign: HashMap<String, BTreeSet<String>>,
-    /// What each of them names.
+    /// The volume that each of them names.
     names_foreign: HashMap<String, String>,
-    /// PersistentVolumes that Kubernetes may yet bind to claims.
+    /// PersistentVolumes that Kubernetes may still bind to claims.
     rivals: MatchingVolumes,
     crowd: Backlog,
     is_crowded: bool,
 }
 
 impl Cache {
-    /// `nodes` says whether the nodes will be told of.
+    /// Returns an empty cache. `nodes` is whether nodes are watched.
     pub(super) fn new(setup: Setup, nodes: bool) -> Self {
         Self {
             nodes: Store::new(!nodes),
@@ -84,13 +86,13 @@ impl Cache {
         }
     }
 
-    /// Whether all has been seen once.
+    /// Returns whether all kinds of objects were seen once.
     pub(super) fn is_ready(&self) -> bool {
         let lists = [self.claims.are_complete(), self.volumes.complete, self.classes.complete];
         lists == [true; 3] && self.nodes.complete && self.arrays_seen
     }
 
-    /// Returns what has not been seen once.
+    /// Returns the kinds of objects that were not seen yet.
     pub(super) fn missing(&self) -> Vec<&'static str> {
         let seen = [
             (self.claims.are_complete(), "claims"),
@@ -102,7 +104,7 @@ impl Cache {
         seen.into_iter().filter(|(seen, _)| !seen).map(|(_, what)| what).collect()
     }
 
-    /// Returns what all there is to look at.
+    /// Returns all subjects to reconcile.
     pub(super) fn all(&self) -> Vec<Key> {
         let claims = self.claims.uids().cloned().map(Key::Claim);
         let volumes = self.volumes.objects.keys().cloned().map(Key::Volume);
@@ -119,10 +121,10 @@ impl Cache {
         keys
     }
 
-    /// Counts the claims that Kubernetes has not come to. Returns them when they have become too many for it.
+    /// Counts the claims that wait for kube-controller-manager. Returns them if they have become too many for it.
     fn note_crowd(&mut self) -> impl Iterator<Item = String> + use<> {
         let classes = self.classes.objects.iter();
-        // Those that wait for a pod come as fast as the scheduler places pods.
+        // The scheduler limits the rate of claims that wait for a pod.
         let is_ours = |class: &Option<Result<ClassSetup, String>>| matches!(class, Some(Ok(class)) if !class.waits);
         let ours = classes.filter(|(_, class)| is_ours(class)).map(|(name, _)| name);
         let waiting = ours.clone().map(|class| self.claims.unanswered(class).len()).sum();
@@ -139,7 +141,7 @@ impl Cache {
             self.note_behind(&name);
             keys.extend(self.note_rival(&name).into_iter().map(Key::Claim));
             let own = made_for(&name).map(str::to_owned);
-            // An admin may have bound it to another claim than it was made for.
+            // An admin may have bound it to another claim than its own.
             let other = self.claimed.get(&name).filter(|uid| own.as_ref() != Some(*uid)).cloned();
             keys.extend(own.into_iter().chain(other).map(Key::Claim));
             keys.push(Key::Volume(name));
@@ -147,7 +149,7 @@ impl Cache {
         keys
     }
 
-    /// Keeps the index of what Kubernetes may bind. Returns the claims for which that has changed.
+    /// Updates the index of the PersistentVolumes that Kubernetes may bind. Returns the claims for which it changed.
     fn note_rival(&mut self, name: &str) -> Vec<String> {
         let kept = self.volume(name).as_ref().and_then(reserved_for);
         let mut touched = Vec::new();
@@ -163,7 +165,7 @@ impl Cache {
         touched
     }
 
-    /// The PersistentVolume to which Kubernetes would bind a claim, when it is not the one that was created for it.
+    /// Returns the PersistentVolume to which Kubernetes would bind a claim, if it is not the claim's own.
     fn rival(&self, claim: &PersistentVolumeClaim) -> Option<String> {
         if is_bound(claim) {
             return None;
@@ -175,7 +177,7 @@ impl Cache {
             .cloned()
     }
 
-    /// Keeps the index of what is behind PersistentVolumes.
+    /// Updates the index of the volumes of PersistentVolumes.
     fn note_behind(&mut self, name: &str) {
         let volume = self.volume(name);
         if !self.setup.imports.is_empty() {
@@ -239,7 +241,7 @@ impl Cache {
             Event::Init => Event::Init,
             Event::InitDone => Event::InitDone,
         };
-        // No claim changes its mind over a node: the scheduler chooses another for it.
+        // A change of a node triggers no claim: the scheduler chooses another node for it.
         self.nodes.apply_event(event, |_| of.clone(), |labels| labels);
     }
 
@@ -254,8 +256,8 @@ impl Cache {
         waiting.into_iter().cloned().map(Key::Claim).collect()
     }
 
-    /// Counts what will be given of an array until it is asked again, so that the next volume may go to
-    /// another.
+    /// Adds a volume's size to the provisioned size of an array until the array reports again, so that the next volume
+    /// may be placed on another one.
     pub(super) fn give(&mut self, array: &str, size: u64) {
         let Some(state) = self.arrays.iter_mut().find(|state| state.name == array) else { return };
         if let Health::Up { capacity, .. } = &mut state.health {
@@ -264,7 +266,7 @@ impl Cache {
         }
     }
 
-    /// Takes back what was counted by [`give`](Self::give), because it is decided upon anew.
+    /// Reverts [`give`](Self::give), because the placement is decided again.
     pub(super) fn take_back(&mut self, array: &str, size: u64) {
         let Some(state) = self.arrays.iter_mut().find(|state| state.name == array) else { return };
         if let Health::Up { capacity: Capacity { provisioned: Some(given), .. }, .. } =
@@ -274,7 +276,7 @@ impl Cache {
         }
     }
 
-    /// Whether there is a newer version of a claim than was seen, or none any more.
+    /// Returns whether the cache has a newer version of a claim than `seen`, or the claim is gone.
     pub(super) fn has_changed(&self, seen: &ObjectVersion) -> bool {
         let number = |version: &str| version.parse::<u64>().ok();
         self.claim(&seen.uid).is_none_or(|claim| {
@@ -294,7 +296,7 @@ impl Cache {
         self.classes.objects.get(class_of(claim)?)?.as_ref()
     }
 
-    /// Looks at a claim.
+    /// Calls `look` with the view of a claim.
     pub(super) fn with_claim<R>(&self, uid: &str, look: impl FnOnce(ClaimView<'_>) -> R) -> R {
         let own = persistent_volume(uid);
         let (claim, volume) = (self.claim(uid), self.volume(&own));
@@ -320,7 +322,7 @@ impl Cache {
         })
     }
 
-    /// The claim that another one is to be a copy of, and its PersistentVolume.
+    /// Returns the claim to clone, and its PersistentVolume.
     fn source(
         &self,
         claim: &PersistentVolumeClaim,
@@ -333,25 +335,25 @@ impl Cache {
         Some((claim, volume))
     }
 
-    /// Looks at a PersistentVolume that may have to go.
+    /// Calls `look` with the view of a PersistentVolume that may have to be deleted.
     pub(super) fn with_release<R>(&self, name: &str, look: impl FnOnce(ReclaimView<'_>) -> R) -> R {
         let volume = self.volume(name);
         let (volume, is_shared) = (volume.as_ref(), self.is_shared(name));
         look(ReclaimView { setup: &self.setup, volume, is_shared, arrays: &self.arrays })
     }
 
-    /// Whether another PersistentVolume tells of the same volume.
+    /// Returns whether another PersistentVolume names the same volume.
     fn is_shared(&self, name: &str) -> bool {
         let names = self.tells_of.get(name).and_then(|behind| self.behind.get(behind));
         names.is_some_and(|names| names.len() > 1)
     }
 
-    /// Whether a claim is there and has no PersistentVolume yet.
+    /// Returns whether a claim exists and has no PersistentVolume yet.
     pub(super) fn is_unbound(&self, uid: &str) -> bool {
         self.claims.get(uid).is_some_and(|claim| !claim.is_bound)
     }
 
-    /// Returns the PersistentVolumes of ours of which snapshots may be wanted.
+    /// Returns the provisioner's PersistentVolumes that may need snapshots.
     pub(super) fn snapshots(&self) -> impl Iterator<Item = &String> {
         let may = |name: &&String| {
             let uid = self.claimed.get(*name);
@@ -361,7 +363,7 @@ impl Cache {
         self.tells_of.keys().filter(may)
     }
 
-    /// Whether a claim's class has snapshots taken.
+    /// Returns whether a claim's class has a snapshot schedule.
     fn has_schedule(&self, claim: &Claim) -> bool {
         let class = claim.class.as_ref().and_then(|class| self.classes.objects.get(class));
         match class {
@@ -370,7 +372,7 @@ impl Cache {
         }
     }
 
-    /// Looks at a PersistentVolume of which snapshots may be wanted.
+    /// Calls `look` with the view of a PersistentVolume that may need snapshots.
     pub(super) fn with_snapshots<R>(
         &self,
         name: &str,
@@ -388,25 +390,25 @@ impl Cache {
         self.claim(self.volume(name)?.spec?.claim_ref?.uid.as_deref()?)
     }
 
-    /// Whether anything in the cluster knows a volume of the array with an id, in whose name a UID is.
+    /// Returns whether an object in the cluster knows a volume, by the ids of array and volume and the UID in its name.
     pub(super) fn knows(&self, array_id: &str, id: &str, uid: &str) -> bool {
-        // A claim that has its volume needs no second one of its name, on whichever array.
+        // A claim that has its volume needs no second one, on any array.
         let is_served = self.tells_of.contains_key(&persistent_volume(uid));
         (self.claims.get(uid).is_some() && !is_served)
             || self.behind.contains_key(&(array_id.to_owned(), id.to_owned()))
     }
 
-    /// Returns the first part of the name of every volume.
+    /// Returns the cluster's name, the prefix of the name of every volume.
     pub(super) fn cluster(&self) -> &str {
         &self.setup.cluster
     }
 
-    /// Whether there is nothing left to do for a claim.
+    /// Returns whether nothing is left to do for a claim.
     pub(super) fn is_settled(&self, uid: &str) -> bool {
         self.claims.get(uid).is_none_or(|claim| claim.is_bound && claim.is_free)
     }
 
-    /// Returns the object of a work, for events about it.
+    /// Returns the object of a subject, for events about it.
     pub(super) fn reference(&self, key: &Key) -> Option<ObjectReference> {
         match key {
             Key::Claim(uid) => self.claim(uid).map(|claim| claim.object_ref(&())),
@@ -429,110 +431,4 @@ fn selected_node(claim: &PersistentVolumeClaim) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::super::serialized::opened;
-    use super::*;
-
-    fn volume(name: &str, id: &str) -> PersistentVolume {
-        let annotations = json!({
-            "pv.kubernetes.io/provisioned-by": "pso-gen.io/provisioner", "pso-gen.io/array": "fb1",
-            "pso-gen.io/array-id": "a",
-            "pso-gen.io/volume": "prod-pvc-1", "pso-gen.io/volume-id": id,
-        });
-        let volume = json!({"metadata": {"name": name, "annotations": annotations}});
-        serde_json::from_value(volume).expect("typed")
-    }
-
-    fn setup() -> Setup {
-        Setup::of("prod")
-    }
-
-    #[test]
-    fn two_that_tell_of_one_volume_are_noticed_until_one_goes() {
-        let mut cache = Cache::new(setup(), false);
-        for (name, id) in [("one", "1"), ("two", "1"), ("three", "3")] {
-            cache.volumes(Event::Apply(volume(name, id)));
-        }
-        let shared = |cache: &Cache| ["one", "two", "three"].map(|name| cache.is_shared(name));
-        assert_eq!(shared(&cache), [true, true, false]);
-        cache.volumes(Event::Apply(volume("two", "2")));
-        assert_eq!(shared(&cache), [false, false, false]);
-        cache.volumes(Event::Apply(volume("three", "2")));
-        assert_eq!(shared(&cache), [false, true, true]);
-        cache.volumes(Event::Delete(volume("three", "2")));
-        assert_eq!(shared(&cache), [false, false, false]);
-    }
-
-    fn copy(number: usize, source: &str) -> PersistentVolumeClaim {
-        let claim = json!({
-            "metadata": {"namespace": "files", "name": format!("c{number}"), "uid": number.to_string()},
-            "spec": {
-                "storageClassName": "pure-file",
-                "dataSource": {"kind": "PersistentVolumeClaim", "name": source},
-            },
-        });
-        serde_json::from_value(claim).expect("typed")
-    }
-
-    #[test]
-    fn an_event_costs_the_same_however_many_claims_there_are() {
-        let cost = |claims: usize, source: &str| {
-            let mut cache = Cache::new(setup(), false);
-            for number in 0..claims {
-                cache.claims(Event::Apply(copy(number, source)));
-            }
-            let before = opened();
-            for key in cache.claims(Event::Apply(copy(claims, source))) {
-                cache.subject(&key);
-                if let Key::Claim(uid) = &key {
-                    let found = cache.with_claim(uid, |view| view.source.is_some());
-                    assert_eq!(found, source == "c1");
-                }
-            }
-            cache.classes(Event::Apply(StorageClass::default()));
-            opened() - before
-        };
-        assert_eq!(cost(10, "missing"), cost(3000, "missing"));
-        assert_eq!(cost(10, "c1"), cost(3000, "c1"));
-        assert!(cost(3000, "c1") <= 4, "objects that are opened: {}", cost(3000, "c1"));
-    }
-
-    #[test]
-    fn claims_of_others_are_not_looked_at_when_arrays_are() {
-        let mut cache = Cache::new(setup(), false);
-        for number in 0..100 {
-            cache.claims(Event::Apply(copy(number, "missing")));
-        }
-        assert_eq!(cache.arrays(Vec::new()), []);
-        let class = json!({
-            "metadata": {"name": "pure-file"}, "provisioner": "pso-gen.io/provisioner",
-            "parameters": {"backend": "file"},
-        });
-        let class: StorageClass = serde_json::from_value(class).expect("typed");
-        assert_eq!(cache.classes(Event::Apply(class)).len(), 100);
-        assert_eq!(cache.arrays(Vec::new()).len(), 100);
-        assert_eq!(cache.survey().count(), 100);
-    }
-
-    #[test]
-    fn what_a_new_list_does_not_have_is_gone() {
-        let mut cache = Cache::new(setup(), false);
-        for event in [
-            Event::Init,
-            Event::InitApply(volume("one", "1")),
-            Event::InitApply(volume("two", "2")),
-        ] {
-            cache.volumes(event);
-        }
-        assert!(!cache.volumes.complete, "a list that is under way is no ground for a decision");
-        cache.volumes(Event::InitDone);
-        cache.volumes(Event::Init);
-        cache.volumes(Event::InitApply(volume("two", "2")));
-        assert!(cache.volume("one").is_some(), "until the list is complete");
-        let touched = cache.volumes(Event::InitDone);
-        assert_eq!(touched, [Key::Volume("one".to_owned())]);
-        assert!(cache.volume("one").is_none() && cache.volume("two").is_some());
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Does what has been decided, and says what came of it.
+//! Executes effects, in the cluster and on arrays, and returns their outcomes. Decides nothing.
 
 use std::sync::Arc;
 
@@ -29,16 +29,16 @@ use crate::provisioner::decide::{
 };
 use crate::sanitize;
 
-/// Name under which fields are ours, and events come.
+/// The field manager, and the reporting controller of events.
 const MANAGER: &str = "pso-gen";
 
-/// Longest text of the API server, or of a webhook behind it, that is told, in characters.
+/// The maximum length of a message of the API server or of a webhook, in characters.
 const WORDS: usize = 600;
 
-/// How many requests the API server gets at once. More make it answer later, and with 429.
+/// The maximum number of concurrent requests to the API server. More requests slow it down and cause 429.
 const AT_ONCE: usize = 32;
 
-/// Does things in the cluster and on arrays.
+/// Executes effects in the cluster and on arrays.
 pub(super) struct Executor {
     client: Client,
     arrays: Arrays,
@@ -46,7 +46,7 @@ pub(super) struct Executor {
     registrar: Registrar,
     reporter: Reporter,
     snapshots: SnapshotLimit,
-    /// Who may send a request to the API server. Each that is under way is a connection of its own.
+    /// Permits for requests to the API server. Each request in flight has a connection of its own.
     turns: Turns,
 }
 
@@ -69,7 +69,7 @@ impl Executor {
         }
     }
 
-    /// Does one thing, when its turn has come.
+    /// Executes an effect when its turn has come.
     pub(super) async fn act(&self, effect: Effect) -> Result<Outcome, EffectError> {
         let _turn = self.snapshots.turn(&effect).await;
         let _turn =
@@ -77,17 +77,17 @@ impl Executor {
         if !self.leadership.leads() {
             return Err(EffectError::NotLeading);
         }
-        // Thousands may wait for their turn: what the work itself needs comes with the turn.
+        // Thousands may wait: the request is built after the permit.
         if effect.is_for_array() {
             return Box::pin(self.on_array(effect)).await;
         }
         let reads = matches!(effect, Effect::ReadClaim { .. });
         let outcome = Box::pin(self.in_cluster(effect)).await?;
-        // What is answered to a write is remembered while a claim is worked on.
+        // The answer to a write is kept in memory while the claim is reconciled.
         Ok(if reads { outcome } else { trimmed(outcome) })
     }
 
-    /// Asks an array once more for those of its volumes that have some ids; an error takes the place of the list.
+    /// Asks an array again for volumes with certain ids; an error replaces the list.
     pub(super) async fn look_up(&self, mut listed: Listed, ids: &[String]) -> Listed {
         listed.volumes = match listed.volumes {
             Ok(volumes) => self.arrays.look_up(&listed.array, volumes, ids).await,
@@ -96,7 +96,7 @@ impl Executor {
         listed
     }
 
-    /// Does one thing on an array.
+    /// Executes an effect on an array.
     async fn on_array(&self, effect: Effect) -> Result<Outcome, EffectError> {
         match effect {
             Effect::EnsureVolume { array, array_id, wanted } => {
@@ -135,7 +135,7 @@ impl Executor {
         }
     }
 
-    /// Does one thing in the cluster.
+    /// Executes an effect in the cluster.
     async fn in_cluster(&self, effect: Effect) -> Result<Outcome, EffectError> {
         match effect {
             Effect::RecordIntent { claim, asked, ids, import, size: _ } => {
@@ -218,13 +218,13 @@ impl Executor {
                 let written = written.map_err(|error| refused(&error))?;
                 Ok(Outcome::PersistentVolume(Some(Box::new(written))))
             }
-            // Done without anybody waiting for them; see `Reconciler`.
+            // These have no outcome; see `Reconciler`.
             _ => Ok(Outcome::Good),
         }
     }
 
-    /// Not held to the version that was seen: Kubernetes' own controller writes on claims of this age, and
-    /// the API server lets nobody bind a claim to another PersistentVolume than it is bound to.
+    /// Writes without a resource version: kube-controller-manager writes on claims of this age, and the API server
+    /// rejects the binding of a bound claim to another PersistentVolume.
     async fn bind(&self, claim: &ObjectVersion, volume: &str) -> Result<Outcome, EffectError> {
         let mut metadata = without_finalizer(claim);
         metadata["annotations"] =
@@ -234,7 +234,7 @@ impl Executor {
         let claims = self.claims(claim.namespace.as_deref().unwrap_or_default());
         match claims.patch(&claim.name, &params(), &patch).await {
             Ok(bound) => Ok(Outcome::Claim(Some(Box::new(bound)))),
-            // Kubernetes has bound it to another one meanwhile: nothing is wrong, and what was made goes.
+            // Kubernetes has bound it to another one meanwhile. That is no error; the claim's own volume is cleaned up.
             Err(error) if is(&error, 422) => {
                 let there = claims.get_opt(&claim.name).await.map_err(|error| refused(&error))?;
                 let elsewhere = there.filter(|there| {
@@ -251,7 +251,7 @@ impl Executor {
         }
     }
 
-    /// Creates or deletes a mark.
+    /// Creates or deletes a barrier.
     pub(super) async fn mark(&self, effect: BarrierEffect) -> Result<(), EffectError> {
         let _turn = self.turns.take(Urgency::Does).await;
         if !self.leadership.leads() {
@@ -265,7 +265,7 @@ impl Executor {
             BarrierEffect::Delete(name) => {
                 gone_is_good(self.volumes().delete(&name, &DeleteParams::default()).await).map(drop)
             }
-            // Done without anybody waiting for it; see `Reconciler`.
+            // This has no outcome; see `Reconciler`.
             BarrierEffect::Soon => Ok(()),
         }
     }
@@ -277,7 +277,7 @@ impl Executor {
         gone_is_good(self.volumes().delete(&volume.name, &params).await)
     }
 
-    /// Tells people something about an object. That it cannot be told is no reason to stop.
+    /// Records an event on an object. An event that cannot be published stops nothing.
     pub(super) async fn tell(
         &self,
         object: ObjectReference,
@@ -297,8 +297,8 @@ impl Executor {
             secondary: None,
         };
         let _turn = self.turns.take(Urgency::Tells).await;
-        // A recorder for each: one remembers all events for minutes, and counts a second one of the same
-        // reason, whatever it says, as the first one again.
+        // Each event has a recorder of its own: a recorder remembers events for minutes, and merges events of the same
+        // reason even if their texts differ.
         let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
         if !self.leadership.leads() {
             return;
@@ -317,8 +317,8 @@ impl Executor {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// Returns an array of the storage document, which must have an id when one is given. It is asked to
-    /// change something only while this process leads, and for a short time after a moment when one is given.
+    /// Returns an array of the storage document, which must have the given id. It rejects changes unless this process
+    /// leads, and unless the given time of a read is recent.
     fn array(
         &self,
         name: &str,
@@ -365,7 +365,7 @@ impl Executor {
     }
 }
 
-/// A claim's status while its volume is made larger, as the CSI project's resizer writes it.
+/// Returns a claim's status during an expansion, as the CSI project's external-resizer writes it.
 fn resizing(size: u64) -> Json {
     json!({
         "allocatedResources": {"storage": quantity(size)},
@@ -374,7 +374,7 @@ fn resizing(size: u64) -> Json {
     })
 }
 
-/// The same when the volume is larger, and its node has to make the file system so.
+/// Returns a claim's status after an expansion whose file system the node has to expand.
 fn resized_but_for_the_node(size: u64) -> Json {
     json!({
         "allocatedResources": {"storage": quantity(size)},
@@ -386,7 +386,7 @@ fn resized_but_for_the_node(size: u64) -> Json {
     })
 }
 
-/// The same when all is done.
+/// Returns a claim's status after a complete expansion.
 fn resized(size: u64) -> Json {
     json!({
         "capacity": {"storage": quantity(size)},
@@ -403,12 +403,12 @@ fn params() -> PatchParams {
     PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
 }
 
-/// A change of metadata that takes our finalizer off the object with this UID and no other.
+/// Returns a patch that removes the provisioner's finalizer from the object with this UID.
 fn without_finalizer(object: &ObjectVersion) -> Json {
     json!({"uid": object.uid, "$deleteFromPrimitiveList/finalizers": [FINALIZER]})
 }
 
-/// Returns what an event may say: the API server refuses one with more bytes.
+/// Returns a note that the API server accepts: it limits the bytes of an event.
 fn shortened(note: &str) -> String {
     const LONGEST: usize = 1024;
     let mut note = sanitize::line(note, LONGEST);
@@ -438,7 +438,7 @@ fn refused(error: &kube::Error) -> EffectError {
         kube::Error::Api(status) if status.reason == "AlreadyExists" => EffectError::Exists,
         kube::Error::Api(status) if status.code == 409 => EffectError::Conflict,
         kube::Error::Api(status) if status.code == 404 => EffectError::Conflict,
-        // Its text would say the same twice.
+        // Its text would repeat the source.
         kube::Error::Api(status) => EffectError::Cluster(sanitize::line(&status.message, WORDS)),
         _ => {
             let cause = sanitize::without_links(&super::unreachable::cause(error));
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_server_says_is_told_once() {
+    fn an_error_of_the_api_server_is_reported_without_repetition() {
         let status = kube::core::Status::failure("the policy says no", "Forbidden");
         let trouble = refused(&kube::Error::Api(status.boxed()));
         assert_eq!(trouble, EffectError::Cluster("the policy says no".to_owned()));

@@ -1,5 +1,5 @@
-//! Holds back requests to the Kubernetes API that change something when this process leads no more: the last thing that is
-//! asked before a request goes out, after all waiting. Knows neither what is sent nor why.
+//! Blocks requests to the Kubernetes API that change objects when this process does not lead any more: the last check
+//! before a request is sent, after all waits. The content of requests is unknown here.
 
 use std::fmt;
 use std::future::{Future, Ready, ready};
@@ -16,7 +16,7 @@ use super::leader_election::Leadership;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A request was held back.
+/// A request was blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LeaseLost;
 
@@ -28,14 +28,14 @@ impl fmt::Display for LeaseLost {
 
 impl std::error::Error for LeaseLost {}
 
-/// Returns the same client for as long as a process leads. What only reads goes out after that, too.
+/// Returns a client that blocks changes when the process does not lead any more. Reads are always sent.
 pub(super) fn fenced(client: Client, leadership: &Leadership) -> Client {
     let namespace = client.default_namespace().to_owned();
     let leadership = leadership.clone();
     Client::new(Fenced { inner: Sends(client), may_write: move || leadership.leads() }, namespace)
 }
 
-/// A service that asks before each request that changes something.
+/// A service that checks the leadership before each request that changes an object.
 struct Fenced<S, F> {
     inner: S,
     may_write: F,

@@ -1,5 +1,5 @@
-//! What the process tells over HTTP: `/metrics`, and the probes `/livez` and `/readyz`. Knows of the rest
-//! of the controller only what that has written down here, so that it answers at once, whatever hangs.
+//! Serves `/metrics` and the probes `/livez` and `/readyz`. Other modules write their state into [`Status`], so that an
+//! answer never waits for them.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -19,78 +19,78 @@ use tower::ServiceExt as _;
 
 use super::metrics::Metrics;
 
-/// How often the deciding task shows that it works.
+/// The interval at which the reconciler reports that it works.
 pub(super) const BEAT: Duration = Duration::from_secs(2);
-/// How long it may show nothing.
+/// The time without a report after which the process counts as stuck.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// How many connections there are at once. Another one ends the oldest: who asks for something has sent it by
-/// then, and who holds connections open and says nothing keeps no probe out.
+/// The maximum number of connections. Another connection closes the oldest: a real client has sent its request by then,
+/// and idle connections cannot block a probe.
 const CONNECTIONS: usize = 64;
-/// How long a connection may take.
+/// Time limits of a connection.
 #[derive(Debug, Clone, Copy)]
 struct Patience {
-    /// Until the head of a request is there.
+    /// Until the head of a request is complete.
     head: Duration,
-    /// Until the answer has been read, too. A connection is for one request.
+    /// Until the answer was read. A connection serves one request.
     whole: Duration,
 }
 
 const PATIENCE: Patience =
     Patience { head: Duration::from_secs(5), whole: Duration::from_secs(15) };
-/// Largest head of a request, in bytes.
+/// The maximum size of a request's head, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
-/// How long to wait when no connection can be accepted, as when too many files are open.
+/// The wait after a connection could not be accepted, for example because too many files are open.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How the process is, and what it has counted. A clone tells the same.
+/// The state of the process, and its metrics. Clones share both.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
     metrics: Metrics,
     phase: Arc<Mutex<Phase>>,
 }
 
-/// What the process is at.
+/// The phase of the process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 enum Phase {
-    /// It has not begun.
+    /// It has not started.
     #[default]
     Starting,
-    /// Somebody else leads.
+    /// Another replica leads.
     Waiting,
-    /// It leads.
+    /// This process leads.
     Leading {
-        /// When the deciding task last showed that it works.
+        /// The last report of the reconciler.
         beat: Instant,
-        /// What it has not seen once.
+        /// Kinds of objects that were not seen yet.
         missing: Vec<&'static str>,
     },
-    /// It finishes what is under way.
+    /// It drains effects in flight.
     Stopping,
 }
 
 impl Status {
-    /// Returns that of a process that is starting.
+    /// Returns the status of a starting process.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Returns what is counted.
+    /// Returns the metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Somebody else leads, as the lease says, which could be read.
+    /// Sets that another replica leads, and that the lease could be read.
     pub(super) fn waits(&self) {
         self.set(Phase::Waiting);
     }
 
-    /// The deciding task works at a moment, and has not seen some things yet.
+    /// Sets that the reconciler works, with the kinds of objects that were not seen yet.
     pub(super) fn beats(&self, beat: Instant, missing: Vec<&'static str>) {
         self.set(Phase::Leading { beat, missing });
     }
 
-    /// No more is begun.
+    /// Sets that the process stops.
     pub(super) fn stops(&self) {
         self.set(Phase::Stopping);
     }
@@ -104,8 +104,8 @@ impl Status {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the process works, or why it should be started anew. That arrays or the Kubernetes API are
-    /// away is no reason: starting anew would not help.
+    /// Returns whether the process works, or why it should be restarted. Unreachable arrays or an unreachable
+    /// Kubernetes API are no reason, because a restart would not help.
     fn lives(&self, now: Instant) -> Result<(), String> {
         match self.phase() {
             Phase::Leading { beat, .. } if now.duration_since(beat) > SILENCE => {
@@ -116,8 +116,8 @@ impl Status {
         }
     }
 
-    /// Whether the process does its part, or why not. Of one that waits to lead, that is to wait: were it
-    /// not ready, a rollout would wait for it while it waits for the one that the rollout replaces.
+    /// Returns whether the process is ready, or why not. A replica that waits to lead is ready: otherwise a rollout
+    /// would wait for it while it waits for the pod that the rollout replaces.
     fn is_ready(&self, now: Instant) -> Result<(), String> {
         self.lives(now)?;
         match self.phase() {
@@ -131,7 +131,7 @@ impl Status {
     }
 }
 
-/// Serves probes and metrics, until the process ends. Whoever reaches the port may be anybody.
+/// Serves probes and metrics until the process ends. Any client may reach the port.
 pub async fn serve(listener: TcpListener, status: Status) {
     serve_with(listener, status, PATIENCE).await;
 }
@@ -166,7 +166,7 @@ async fn connection(stream: TcpStream, routes: Router, patience: Patience) {
         .header_read_timeout(patience.head)
         .keep_alive(false)
         .max_buf_size(LARGEST_HEAD);
-    // What ends it early is the client's matter.
+    // A connection that the client closes early is no error.
     let _ =
         tokio::time::timeout(patience.whole, http.serve_connection(TokioIo::new(stream), service))
             .await;
@@ -227,13 +227,13 @@ mod tests {
         status.beats(Instant::now(), vec!["claims", "arrays"]);
         assert_eq!(get(&status, "/livez").await, yes());
         assert_eq!(get(&status, "/readyz").await, no("not seen yet: claims, arrays"));
-        assert!(get(&status, "/metrics").await.1.contains("\npso_gen_leading 1\n"));
+        assert!(get(&status, "/metrics").await.1.contains("\npso_gen_leader 1\n"));
         status.beats(Instant::now(), Vec::new());
         assert_eq!(get(&status, "/readyz").await, yes());
         status.stops();
         assert_eq!(get(&status, "/livez").await, yes());
         assert_eq!(get(&status, "/readyz").await, no("stopping"));
-        assert!(get(&status, "/metrics").await.1.contains("\npso_gen_leading 0\n"));
+        assert!(get(&status, "/metrics").await.1.contains("\npso_gen_leader 0\n"));
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
         address
     }
 
-    /// Asks for something by hand, to the end of the connection.
+    /// Sends a request by hand, and reads to the end of the connection.
     async fn ask(address: std::net::SocketAddr) -> String {
         let mut stream = TcpStream::connect(address).await.expect("a connection");
         stream.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("sent");
@@ -269,7 +269,7 @@ mod tests {
         answer
     }
 
-    /// Connections that have said something, but not all.
+    /// Opens connections that send an incomplete request.
     async fn half_open(address: std::net::SocketAddr, count: usize) -> Vec<TcpStream> {
         let mut all = Vec::new();
         for _ in 0..count {
@@ -280,7 +280,7 @@ mod tests {
         all
     }
 
-    /// Whether the other side has ended a connection.
+    /// Returns whether the other side has closed a connection.
     async fn is_ended(stream: &mut TcpStream) -> bool {
         matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_))
     }
@@ -297,7 +297,7 @@ mod tests {
         let address = served(NEVER).await;
         let mut open = half_open(address, 400).await;
         assert!(ask(address).await.ends_with("ok\n"));
-        // All but the newest have ended: as many as are not counted any more.
+        // All but the newest connections have ended: as many as exceed the limit.
         for stream in &mut open[..400 - CONNECTIONS] {
             assert!(is_ended(stream).await);
         }

@@ -1,5 +1,5 @@
-//! Counts what goes out, on its way: operations on arrays, and requests to the Kubernetes API. Whoever sends
-//! them need not know; nothing is changed, and nothing but names of operations and outcomes is looked at.
+//! Counts outgoing requests: operations on arrays, and requests to the Kubernetes API. The wrappers read only the names
+//! of operations and their outcomes, and pass requests and answers on unchanged.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::contract::{
     VolumeRequest,
 };
 
-/// An array whose operations are counted.
+/// Wraps an array and counts its operations.
 #[derive(Debug)]
 pub(super) struct CountedArray {
     array: Arc<dyn Array>,
@@ -85,7 +85,7 @@ impl Array for CountedArray {
     }
 
     async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error> {
-        self.count("grow", self.array.grow(volume, size)).await
+        self.count("expand", self.array.grow(volume, size)).await
     }
 
     async fn destroy(&self, volume: &VolumeId, owner: &Owner) -> Result<(), Error> {
@@ -113,12 +113,12 @@ impl Array for CountedArray {
     }
 }
 
-/// A layer of a client of the Kubernetes API that counts its requests.
+/// A layer that counts the requests of a Kubernetes client.
 #[derive(Debug, Clone)]
 pub struct CountRequests(Metrics);
 
 impl CountRequests {
-    /// Returns a layer that counts there.
+    /// Returns a layer that counts in `metrics`.
     pub fn new(metrics: &Metrics) -> Self {
         Self(metrics.clone())
     }
@@ -132,7 +132,7 @@ impl<S> Layer<S> for CountRequests {
     }
 }
 
-/// See [`CountRequests`].
+/// The service of [`CountRequests`].
 #[derive(Debug)]
 pub struct CountedRequests<S> {
     inner: S,

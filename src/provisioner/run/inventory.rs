@@ -1,4 +1,4 @@
-//! Reads all that there is at one moment, for a person or a program that asks how things are.
+//! Reads the state of cluster and arrays at one moment, for reports.
 
 use futures::future::join_all;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -15,8 +15,7 @@ use crate::contract::PROVISIONER;
 use crate::provisioner::decide::{identity, suspects};
 use crate::provisioner::report::Inventory;
 
-/// Reads all that there is. The arrays' volumes come first: what is seen there was known to the cluster
-/// before, and is looked for there afterwards.
+/// Reads everything. The arrays' volumes come first: the cluster knew each of them before, and is read afterwards.
 pub async fn inventory(
     client: &Client,
     arrays: Option<&Arrays>,
@@ -32,7 +31,7 @@ pub async fn inventory(
         });
         inventory.registrations = join_all(there).await.into_iter().flatten().collect();
         inventory.setup = Some(arrays.setup().clone());
-        // Who may not read it is told of nothing that follows from it.
+        // Without the right to read them, the report omits what depends on them.
         let namespaces = Api::<Namespace>::all(client.clone());
         let uid = namespaces.get(IDENTITY_OF).await.ok().and_then(|it| it.metadata.uid);
         inventory.identity = uid.as_deref().and_then(identity);
@@ -58,7 +57,7 @@ pub async fn inventory(
     Ok(inventory)
 }
 
-/// Lists all objects of a kind, page by page; of each is kept what is looked at.
+/// Lists all objects of a kind, page by page, and keeps their trimmed form.
 pub(super) async fn all<K>(client: &Client, fields: &str) -> Result<Vec<K>, kube::Error>
 where
     K: kube::Resource<DynamicType = ()> + Trim + Clone + std::fmt::Debug,

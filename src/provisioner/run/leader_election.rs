@@ -1,8 +1,8 @@
-//! Who of several processes leads: a Lease that is renewed all the time, by the rules of client-go's
-//! leader election (`k8s.io/client-go/tools/leaderelection`).
+//! Elects a leader among replicas by a Lease that the leader renews, by the rules of client-go's leader election
+//! (`k8s.io/client-go/tools/leaderelection`).
 //!
-//! Clocks of different machines are never compared: a rival's lease has ended when we have seen no change
-//! in it for as long as it says that it lasts.
+//! Clocks of different machines are never compared: the lease of another replica has expired when this process has seen
+//! no change in it for the duration that the lease states.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,25 +20,25 @@ use super::unreachable::cause;
 use crate::arrays::{Fence, Fenced};
 use crate::provisioner::decide::ReadTime;
 
-/// How long a lease lasts after it was renewed.
+/// The duration of a lease after its renewal.
 const LASTS: Duration = Duration::from_secs(15);
-/// How long after the last renewal its holder stops, well before somebody else may begin.
+/// The time after the last renewal at which the holder stops, well before another replica may start.
 const GIVES_UP: Duration = Duration::from_secs(10);
-/// How often it is looked at and renewed.
+/// The interval of reads and renewals.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Whether this process leads; what destroys something asks at the last moment.
+/// Whether this process leads; effects that destroy something check it at the last moment.
 ///
-/// A process leads once at most: when its lease has ended, so does the process. What was decided while it led
-/// is therefore of the same term for as long as it leads.
+/// A process leads at most once: when its lease has expired, the process ends. A decision is therefore valid for the
+/// whole time that the process leads.
 #[derive(Debug, Clone)]
 pub(super) struct Leadership {
     began: Instant,
-    /// What makes this process another one than all before and after.
+    /// A number that distinguishes this process from all others before and after.
     term: u64,
-    /// Milliseconds after `began` until which the lease is good.
+    /// Milliseconds after `began` until which the lease is valid.
     until: Arc<AtomicU64>,
-    /// The same by the clock of the wall, since 1970: that of a virtual machine may stand still with it.
+    /// The same by the wall clock, since 1970: the steady clock of a virtual machine stops while the machine is paused.
     until_wall: Arc<AtomicU64>,
 }
 
@@ -48,25 +48,25 @@ impl Leadership {
         Self { began: Instant::now(), term, until, until_wall }
     }
 
-    /// Returns that of a process that is alone by agreement.
+    /// Returns the leadership of a process that runs alone, without a lease.
     pub(super) fn alone() -> Self {
         let for_ever = || Arc::new(AtomicU64::new(u64::MAX));
         let (until, until_wall) = (for_ever(), for_ever());
         Self { began: Instant::now(), term: fastrand::u64(1..), until, until_wall }
     }
 
-    /// The time, by the clocks of this process.
+    /// Returns the time, by the clocks of this process.
     pub(super) fn now(&self) -> ReadTime {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         ReadTime { steady: self.began.elapsed(), wall }
     }
 
-    /// What makes this process another one than all before and after.
+    /// Returns the number that distinguishes this process from all others.
     pub(super) fn term(&self) -> u64 {
         self.term
     }
 
-    /// Whether it leads now, by its own clocks.
+    /// Returns whether the process leads now, by its own clocks.
     pub(super) fn leads(&self) -> bool {
         let ReadTime { steady, wall } = self.now();
         let is_before =
@@ -79,8 +79,8 @@ impl Leadership {
         self.until_wall.store(millis(at.wall + GIVES_UP), Ordering::Release);
     }
 
-    /// Returns what holds back requests of this process when it leads no more, and when a decision to destroy
-    /// something rests on what was `read` too long ago.
+    /// Returns the condition that blocks requests when this process does not lead any more, or when a decision to
+    /// destroy is based on a read at `read` that is too old.
     pub(super) fn fence(&self, read: Option<ReadTime>) -> Arc<dyn Fence> {
         Arc::new(Decided { leadership: self.clone(), read })
     }
@@ -90,7 +90,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A decision of this process, and on what it rests.
+/// A decision of this process, and the time of the read on which it is based.
 #[derive(Debug)]
 struct Decided {
     leadership: Leadership,
@@ -110,7 +110,7 @@ impl Fence for Decided {
     }
 }
 
-/// Where the lease is, and who wants it.
+/// A candidate for the lease.
 #[derive(Debug)]
 pub(super) struct Candidate {
     leases: Api<Lease>,
@@ -119,18 +119,18 @@ pub(super) struct Candidate {
     leadership: Leadership,
     seen: Option<ObservedLease>,
     status: Status,
-    /// Whether the last look went wrong.
+    /// Whether the last request for the lease failed.
     troubled: bool,
 }
 
-/// A lease as it was last seen, and since when it has been so.
+/// The lease as it was last seen, and the time since when it has not changed.
 #[derive(Debug, Clone, PartialEq)]
 struct ObservedLease {
     lease: Lease,
     since: Instant,
 }
 
-/// What is to be done about a lease.
+/// The next action on a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LeaseAction {
     Take,
@@ -139,8 +139,7 @@ enum LeaseAction {
 }
 
 impl Candidate {
-    /// Returns a candidate for the lease of a name. Uses a client of its own, so that no other traffic
-    /// keeps it waiting.
+    /// Returns a candidate for the lease with a name. It uses a client of its own, so that no other traffic delays it.
     pub(super) fn new(client: Client, namespace: &str, name: &str, status: Status) -> Self {
         let term = fastrand::u64(1..);
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "pso-gen".to_owned());
@@ -182,7 +181,7 @@ impl Candidate {
         warn!(me = self.me, lease = self.name, "the lease is lost");
     }
 
-    /// Gives the lease back, so that the next one need not wait.
+    /// Releases the lease, so that the next leader need not wait.
     pub(super) async fn release(&mut self) {
         let Some(ObservedLease { mut lease, .. }) = self.seen.clone() else { return };
         let spec = lease.spec.get_or_insert_default();
@@ -193,7 +192,7 @@ impl Candidate {
         }
     }
 
-    /// Looks at the lease once, and takes or renews it. Returns whether it is ours then.
+    /// Reads the lease once, and acquires or renews it. Returns whether this process holds it then.
     async fn turn(&mut self) -> bool {
         let (start, asked) = (Instant::now(), self.leadership.now());
         match self.leases.get_opt(&self.name).await {
@@ -223,7 +222,7 @@ impl Candidate {
         match written {
             Ok(lease) => {
                 self.look(lease, start);
-                // From before the request: the lease is no older than it seems to anybody else.
+                // The time before the request: for other replicas, the lease is at least as old as for this one.
                 self.leadership.renewed(asked);
                 true
             }
@@ -234,7 +233,7 @@ impl Candidate {
         }
     }
 
-    /// Says once that the API server does not do what it is asked for: it is asked every two seconds.
+    /// Logs once that requests for the lease fail: they are repeated every two seconds.
     fn trouble(&mut self, error: &kube::Error, what: &str) {
         let error = cause(error);
         if std::mem::replace(&mut self.troubled, true) {
@@ -244,7 +243,7 @@ impl Candidate {
         }
     }
 
-    /// Who has the lease, as it was last seen.
+    /// Returns the holder of the lease, as last seen.
     fn holder(&self) -> Option<&str> {
         holder(&self.seen.as_ref()?.lease)
     }

@@ -30,7 +30,7 @@ where
         let mut tries = 1;
         let page = loop {
             match api.list(&params).await {
-                // Whoever sends it has learnt by then to ask for fewer objects: see `pages`.
+                // The client has learnt by then to request fewer objects: see `pagination`.
                 Err(kube::Error::Service(_)) if tries < TRIES => tries += 1,
                 page => break page?,
             }

@@ -1,5 +1,5 @@
-//! What the log says of claims and PersistentVolumes: one line for each change, with the claim, its volume
-//! and its array wherever they are known. Decides nothing, and does nothing.
+//! Writes the log lines about claims and PersistentVolumes: one line for each change, with the claim, its volume and
+//! its array as far as they are known. Decides nothing, and does nothing else.
 
 use tracing::{debug, info, warn};
 
@@ -7,7 +7,7 @@ use super::Key;
 use super::cache::Subject;
 use crate::provisioner::decide::{Effect, EffectError, Outcome, Reason, Severity};
 
-/// The fields that every line has. What is not known is left out.
+/// The fields of every line. Unknown ones are omitted.
 #[derive(Debug, Default)]
 struct Fields<'s> {
     claim: Option<&'s str>,
@@ -23,13 +23,13 @@ fn fields(subject: Option<&Subject>) -> Fields<'_> {
     })
 }
 
-/// Something is being done from now on.
+/// Logs that an effect starts.
 pub(super) fn begins(key: &Key, subject: Option<&Subject>, effect: &Effect) {
     let Fields { claim, volume, array } = fields(subject);
     debug!(claim, volume, array, ?key, ?effect, "effect");
 }
 
-/// Something has been done, or has gone wrong. What went wrong is told by an event when it is news.
+/// Logs that an effect ended. An event reports an error when it is new.
 pub(super) fn ends(
     key: &Key,
     subject: Option<&Subject>,
@@ -38,23 +38,23 @@ pub(super) fn ends(
 ) {
     let Fields { claim, volume, array } = fields(subject);
     match (effect, done) {
-        ("ensure", Ok(Outcome::Volume(Some(made)))) => {
-            info!(claim, volume, array, size = made.size, "volume made");
+        ("ensure-volume", Ok(Outcome::Volume(Some(created)))) => {
+            info!(claim, volume, array, size = created.size, "volume created");
         }
-        ("grow", Ok(Outcome::Volume(Some(grown)))) => {
-            info!(claim, volume, array, size = grown.size, "volume grown");
+        ("expand-volume", Ok(Outcome::Volume(Some(expanded)))) => {
+            info!(claim, volume, array, size = expanded.size, "volume expanded");
         }
         ("take-snapshot", Ok(Outcome::Snapshot(taken))) => {
             info!(claim, volume, array, snapshot = taken.name, "snapshot taken");
         }
-        ("destroy", Ok(_)) => info!(claim, volume, array, "volume destroyed"),
+        ("destroy-volume", Ok(_)) => info!(claim, volume, array, "volume destroyed"),
         (_, Ok(_)) => debug!(claim, volume, array, ?key, effect, "done"),
-        (_, Err(trouble)) => debug!(claim, volume, array, ?key, effect, ?trouble, "not done"),
+        (_, Err(error)) => debug!(claim, volume, array, ?key, effect, ?error, "failed"),
     }
 }
 
-/// People are told something by an event.
-pub(super) fn tells(subject: Option<&Subject>, severity: Severity, reason: Reason, note: &str) {
+/// Logs an event.
+pub(super) fn event(subject: Option<&Subject>, severity: Severity, reason: Reason, note: &str) {
     let Fields { claim, volume, array } = fields(subject);
     let reason = reason.as_str();
     match severity {

@@ -1,10 +1,11 @@
-//! What is counted for Prometheus, and under which names. Knows what happens only by being told; must not
-//! know how it is decided, and never hears of a token, nor of a name or UID of a claim: labels are of what
-//! there are few of.
+//! Registers and encodes the metrics of the provisioner for Prometheus. Other modules report the events that are
+//! counted; how the provisioner decides is unknown here, and so are tokens and the names and UIDs of claims, because
+//! a label must have few values.
 //!
-//! What the usual provisioners count has their names, so that dashboards made for those work:
+//! Metrics that other provisioners have too keep the names of `sig-storage-lib-external-provisioner`, so that
+//! existing dashboards work:
 //! <https://github.com/kubernetes-sigs/sig-storage-lib-external-provisioner/blob/master/controller/metrics/metrics.go>.
-//! `docs/provisioner.md` says what each means.
+//! `docs/provisioner.md` explains each metric.
 
 mod tally;
 
@@ -25,9 +26,10 @@ use prometheus_client::registry::{Metric, Registry};
 use crate::contract::Capacity;
 pub(super) use tally::{Tally, array};
 
-/// Upper ends of the buckets of what concerns a whole volume, in seconds.
+/// Upper bounds of the buckets of provisioning and deletion, in seconds.
 const LONG: [f64; 12] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0];
-/// The same of one call of an array, which ends after 90 seconds; a list of all volumes after 300.
+/// Upper bounds of the buckets of one operation on an array, in seconds. An operation ends after 90 s, a list of all
+/// volumes after 300 s.
 const SHORT: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 90.0];
 
 type Labels<const N: usize> = [(&'static str, String); N];
@@ -36,7 +38,7 @@ type Gauges<const N: usize> = Family<Labels<N>, Gauge>;
 type Bytes = Family<Labels<1>, Gauge<u64, AtomicU64>>;
 type Seconds<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 
-/// What is counted. A clone counts together with what it is a clone of.
+/// The metrics of one provisioner. Clones share their values.
 #[derive(Clone)]
 pub struct Metrics(Arc<All>);
 
@@ -49,18 +51,18 @@ struct All {
     deleted: Counters<1>,
     delete_failed: Counters<1>,
     delete_duration: Seconds<1>,
-    grown: Counters<1>,
-    growth_failed: Counters<1>,
+    expanded: Counters<1>,
+    expansion_failed: Counters<1>,
     snapshots: Counters<1>,
     snapshots_failed: Counters<1>,
     orphans: Gauges<1>,
     requests: Counters<2>,
-    calls: Counters<3>,
-    call_duration: Seconds<2>,
-    under_way: Gauges<1>,
+    operations: Counters<3>,
+    operation_duration: Seconds<2>,
+    in_flight: Gauges<1>,
     oldest_effect: Gauge<f64, AtomicU64>,
     retries: Gauge,
-    messages: Gauge,
+    queue_depth: Gauge,
     claims: Gauges<2>,
     oldest_claim: Family<Labels<1>, Gauge<f64, AtomicU64>>,
     array_up: Gauges<1>,
@@ -73,12 +75,12 @@ struct All {
     events: Counters<2>,
     watch_restarts: Counters<1>,
     leading: Gauge,
-    lease_changes: Counter,
-    /// Serialized while several that belong together are written or read.
-    together: Mutex<()>,
+    leader_changes: Counter,
+    /// Held while values that belong together are written or read.
+    consistency: Mutex<()>,
 }
 
-/// Registers metrics, and remembers their names.
+/// A registry that collects the full names of its metrics.
 #[derive(Default)]
 struct Register {
     registry: Registry,
@@ -86,18 +88,18 @@ struct Register {
 }
 
 impl Register {
-    /// Registers one by its full name.
+    /// Registers a metric by its full name, and returns the metric.
     fn add<M>(&mut self, name: &str, help: &str, metric: M) -> M
     where
         M: Metric + Clone + prometheus_client::encoding::EncodeMetric,
     {
         self.names.push(name.to_owned());
-        // The text form gives a counter its ending.
+        // The encoder appends `_total` to counters.
         let stem = match metric.metric_type() {
             MetricType::Counter => name.strip_suffix("_total").unwrap_or(name),
             _ => name,
         };
-        // And every description its full stop.
+        // The registry appends a full stop to every help text.
         self.registry.register(stem, help, metric.clone());
         metric
     }
@@ -116,7 +118,7 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Returns metrics that have counted nothing yet.
+    /// Returns metrics without any values.
     #[expect(clippy::too_many_lines, reason = "one list")]
     pub fn new() -> Self {
         fn seconds<const N: usize>(buckets: fn() -> Histogram) -> Seconds<N> {
@@ -127,206 +129,206 @@ impl Metrics {
         let mut all = Register::default();
         let build = Gauges::<1>::default();
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
-        all.add("pso_gen_build_info", "1, with the version of the program", build);
+        all.add("pso_gen_build_info", "Always 1, with the version of the program", build);
         let metrics = All {
             provisioned: all.add(
                 "controller_persistentvolumeclaim_provision_total",
-                "Claims that got their volume",
+                "Number of claims that were bound to the volume created for them",
                 Counters::default(),
             ),
             provision_failed: all.add(
                 "controller_persistentvolumeclaim_provision_failed_total",
-                "Attempts to get a claim its volume that failed",
+                "Number of failed attempts to provision a claim",
                 Counters::default(),
             ),
             provision_duration: all.add(
                 "controller_persistentvolumeclaim_provision_duration_seconds",
-                "Time from a claim's first effect until it was bound",
+                "Seconds from the first effect for a claim until the claim was bound",
                 seconds(long),
             ),
             deleted: all.add(
                 "controller_persistentvolume_delete_total",
-                "PersistentVolumes that are gone, with the volume destroyed on its array",
+                "Number of deleted PersistentVolumes whose volume was destroyed on its array",
                 Counters::default(),
             ),
             delete_failed: all.add(
                 "controller_persistentvolume_delete_failed_total",
-                "Attempts to destroy the volume behind a PersistentVolume that failed",
+                "Number of failed attempts to destroy the volume of a PersistentVolume",
                 Counters::default(),
             ),
             delete_duration: all.add(
                 "controller_persistentvolume_delete_duration_seconds",
-                "Time from a PersistentVolume's release until it was gone",
+                "Seconds from the release of a PersistentVolume until its deletion",
                 seconds(long),
             ),
-            grown: all.add(
-                "pso_gen_growths_total",
-                "Volumes made larger on their arrays",
+            expanded: all.add(
+                "pso_gen_expansions_total",
+                "Number of volumes that were expanded on their arrays",
                 Counters::default(),
             ),
-            growth_failed: all.add(
-                "pso_gen_growths_failed_total",
-                "Attempts to make a bound volume larger that failed",
+            expansion_failed: all.add(
+                "pso_gen_expansions_failed_total",
+                "Number of failed attempts to expand a bound volume",
                 Counters::default(),
             ),
             snapshots: all.add(
                 "pso_gen_snapshots_total",
-                "Snapshots taken by schedule",
+                "Number of snapshots that were taken by schedule",
                 Counters::default(),
             ),
             snapshots_failed: all.add(
                 "pso_gen_snapshots_failed_total",
-                "Attempts to list, take or destroy snapshots that failed",
+                "Number of failed attempts to list, take or destroy snapshots",
                 Counters::default(),
             ),
             orphans: all.add(
-                "pso_gen_orphans",
-                "Volumes of this cluster that nobody in it knows; absent while that is not known",
+                "pso_gen_orphaned_volumes",
+                "Number of volumes of this cluster without claim and PersistentVolume; absent while unknown",
                 Gauges::default(),
             ),
             requests: all.add(
                 "rest_client_requests_total",
-                "Requests to the Kubernetes API, by status and method",
+                "Number of requests to the Kubernetes API, by status code and method",
                 Counters::default(),
             ),
-            calls: all.add(
-                "pso_gen_array_calls_total",
-                "Operations on arrays, by how they ended: ok, or the word for what went wrong",
+            operations: all.add(
+                "pso_gen_array_operations_total",
+                "Number of operations on arrays, by outcome: ok or the reason of the error",
                 Counters::default(),
             ),
-            call_duration: all.add(
-                "pso_gen_array_call_duration_seconds",
-                "Time of an operation on an array, with all its requests and waiting",
+            operation_duration: all.add(
+                "pso_gen_array_operation_duration_seconds",
+                "Seconds that an operation on an array took, with all its requests and waits",
                 seconds(short),
             ),
-            under_way: all.add(
-                "pso_gen_effects_under_way",
-                "What has been decided and is being done now",
+            in_flight: all.add(
+                "pso_gen_effects_in_flight",
+                "Number of effects that are being executed",
                 Gauges::default(),
             ),
             oldest_effect: all.add(
-                "pso_gen_effects_oldest_seconds",
-                "For how long the oldest of what is being done has been",
+                "pso_gen_oldest_effect_age_seconds",
+                "Seconds since the oldest effect in flight started",
                 Gauge::default(),
             ),
             retries: all.add(
-                "pso_gen_retries_waiting",
-                "Claims and PersistentVolumes that wait for their next attempt",
+                "pso_gen_retries_pending",
+                "Number of claims and PersistentVolumes that wait for their next attempt",
                 Gauge::default(),
             ),
-            messages: all.add(
-                "pso_gen_messages_waiting",
-                "What has been heard and not been decided upon",
+            queue_depth: all.add(
+                "pso_gen_queue_depth",
+                "Number of messages that wait for the reconciler",
                 Gauge::default(),
             ),
             claims: all.add(
                 "pso_gen_claims",
-                "Claims of our classes: bound, pending, failing, or waiting for their first pod",
+                "Number of claims of the provisioner's classes, by state: bound, pending, failing or waiting for the first pod",
                 Gauges::default(),
             ),
             oldest_claim: all.add(
-                "pso_gen_claims_oldest_pending_seconds",
-                "Age of the oldest claim that is pending or failing without a volume; 0 without one",
+                "pso_gen_oldest_pending_claim_age_seconds",
+                "Age in seconds of the oldest pending or failing claim without a volume; 0 without such a claim",
                 Family::default(),
             ),
             array_up: all.add(
                 "pso_gen_array_up",
-                "Whether an array answered when it was last asked",
+                "1 if the array answered the last capacity request, otherwise 0",
                 Gauges::default(),
             ),
             array_size: all.add(
                 "pso_gen_array_capacity_bytes",
-                "What an array can hold; absent while it is away",
+                "Capacity of an array in bytes; absent while the array is unreachable",
                 Bytes::default(),
             ),
             array_used: all.add(
                 "pso_gen_array_used_bytes",
-                "What is used of an array, after data reduction; absent while it is away",
+                "Used bytes of an array, after data reduction; absent while the array is unreachable",
                 Bytes::default(),
             ),
             array_provisioned: all.add(
                 "pso_gen_array_provisioned_bytes",
-                "What an array has given out in sizes of volumes; absent while it does not say",
+                "Sum of the sizes of all volumes of an array in bytes; absent if the array does not report it",
                 Bytes::default(),
             ),
             registered: all.add(
                 "pso_gen_array_registered",
-                "Whether this cluster's name is registered on an array as its own",
+                "1 if the name of this cluster is registered on the array for this cluster, otherwise 0",
                 Gauges::default(),
             ),
             registrations_lost: all.add(
-                "pso_gen_array_registration_lost_total",
-                "How often another provisioner took the registration on an array while this one led",
+                "pso_gen_array_registrations_lost_total",
+                "Number of times that another provisioner took the registration while this one led",
                 Counters::default(),
             ),
             missing: all.add(
-                "pso_gen_volumes_missing",
-                "Bound volumes that are destroyed or gone on their array; absent while that is not known",
+                "pso_gen_missing_volumes",
+                "Number of bound volumes that are missing or changed on their array; absent while unknown",
                 Gauges::default(),
             ),
             events: all.add(
                 "pso_gen_events_total",
-                "Events written on claims and PersistentVolumes",
+                "Number of events on claims and PersistentVolumes",
                 Counters::default(),
             ),
             watch_restarts: all.add(
                 "pso_gen_watch_restarts_total",
-                "Watches of the Kubernetes API that ended and were started again",
+                "Number of watches that ended with an error and were restarted",
                 Counters::default(),
             ),
-            leading: all.add("pso_gen_leading", "Whether this process leads", Gauge::default()),
-            lease_changes: all.add(
-                "pso_gen_lease_changes_total",
-                "How often this process saw the lease change executor",
+            leading: all.add("pso_gen_leader", "1 if this process leads, otherwise 0", Gauge::default()),
+            leader_changes: all.add(
+                "pso_gen_leader_changes_total",
+                "Number of times that this process saw the holder of the lease change",
                 Counter::default(),
             ),
             names: std::mem::take(&mut all.names),
             registry: all.registry,
-            together: Mutex::default(),
+            consistency: Mutex::default(),
         };
         Self(Arc::new(metrics))
     }
 
-    /// Returns the full names of all there are.
+    /// Returns the full names of all metrics.
     pub fn names(&self) -> &[String] {
         &self.0.names
     }
 
-    /// Returns all that has been counted, in the text form of `OpenMetrics` 1.0.
+    /// Returns all values in the text format of `OpenMetrics` 1.0.
     pub fn text(&self) -> String {
-        let _together = self.0.together.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = self.0.consistency.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
-        // A `String` takes whatever is written.
+        // Writing to a `String` cannot fail.
         let _ = encode(&mut text, &self.0.registry);
         text
     }
 
-    /// A call of an array has ended: `ok`, or the word for what went wrong.
+    /// Counts an operation on an array that ended with an outcome: `ok` or the reason of the error.
     pub(super) fn called(&self, array: &str, operation: &str, outcome: &str, took: Duration) {
         let (array, operation) = (array.to_owned(), operation.to_owned());
         let labels = [("array", array.clone()), ("operation", operation.clone())];
-        self.0.call_duration.get_or_create(&labels).observe(took.as_secs_f64());
+        self.0.operation_duration.get_or_create(&labels).observe(took.as_secs_f64());
         let labels = [("array", array), ("operation", operation), ("outcome", outcome.to_owned())];
-        self.0.calls.get_or_create(&labels).inc();
+        self.0.operations.get_or_create(&labels).inc();
     }
 
-    /// The Kubernetes API has answered with a status, or not at all.
+    /// Counts a request to the Kubernetes API. Without an answer there is no status.
     pub(super) fn requested(&self, method: &str, status: Option<u16>) {
-        // As client-go has it.
+        // The value that client-go uses.
         let code = status.map_or_else(|| "<error>".to_owned(), |status| status.to_string());
         self.0.requests.get_or_create(&[("code", code), ("method", method.to_owned())]).inc();
     }
 
-    /// An array has answered how full it is, or is away.
+    /// Sets the capacity that an array reported; none if the array is unreachable.
     pub(super) fn array(&self, name: &str, capacity: Option<Capacity>) {
-        let _together = self.0.together.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = self.0.consistency.lock().unwrap_or_else(PoisonError::into_inner);
         let labels = [("array", name.to_owned())];
         self.0.array_up.get_or_create(&labels).set(i64::from(capacity.is_some()));
         let set = |bytes: &Bytes, value: Option<u64>| match value {
             Some(value) => {
                 bytes.get_or_create(&labels).set(value);
             }
-            // An old number would look like a new one.
+            // A stale value would look current.
             None => {
                 bytes.remove(&labels);
             }
@@ -336,25 +338,25 @@ impl Metrics {
         set(&self.0.array_provisioned, capacity.and_then(|capacity| capacity.provisioned));
     }
 
-    /// A watch is there, and has ended so often.
+    /// Adds restarts of a watch. With 0, the series appears with its current value.
     pub(super) fn watch_restarted(&self, resource: &str, times: u64) {
         let labels = [("resource", resource.to_owned())];
         self.0.watch_restarts.get_or_create(&labels).inc_by(times);
     }
 
-    /// This process leads, or does not.
+    /// Sets whether this process leads.
     pub(super) fn leads(&self, leads: bool) {
         self.0.leading.set(i64::from(leads));
     }
 
-    /// How this cluster's registration on an array is.
+    /// Sets whether an array is registered for this cluster, and adds the registrations lost.
     pub(super) fn registered(&self, array: &str, is_ours: bool, lost: u32) {
         let labels = [("array", array.to_owned())];
         self.0.registered.get_or_create(&labels).set(i64::from(is_ours));
         self.0.registrations_lost.get_or_create(&labels).inc_by(u64::from(lost));
     }
 
-    /// How many bound volumes an array does not have any more; none when that is not known.
+    /// Sets the number of missing volumes of an array; none if it is unknown.
     pub(super) fn missing(&self, array: &str, count: Option<usize>) {
         let labels = [("array", array.to_owned())];
         match count.and_then(|count| i64::try_from(count).ok()) {
@@ -367,15 +369,14 @@ impl Metrics {
         }
     }
 
-    /// The lease has changed executor.
+    /// Counts a change of the lease's holder.
     pub(super) fn lease_changed(&self) {
-        self.0.lease_changes.inc();
+        self.0.leader_changes.inc();
     }
 
-    /// How many claims there are of each class in each state, and how old in seconds the oldest is that
-    /// waits for its volume.
+    /// Sets the number of claims by class and state, and the age of the oldest pending claim by class, in seconds.
     fn claims(&self, counts: HashMap<(String, &'static str), i64>, oldest: HashMap<String, f64>) {
-        let _together = self.0.together.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = self.0.consistency.lock().unwrap_or_else(PoisonError::into_inner);
         for ((class, state), count) in counts {
             let labels = [("class", class), ("state", state.to_owned())];
             self.0.claims.get_or_create(&labels).set(count);
@@ -395,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_has_the_names_that_dashboards_know() {
+    fn the_text_has_the_names_that_dashboards_use() {
         let metrics = Metrics::new();
         metrics.requested("GET", Some(200));
         metrics.requested("GET", None);
@@ -405,13 +406,19 @@ mod tests {
         for (start, value) in [
             (r#"rest_client_requests_total{code="200",method="GET"}"#, " 1"),
             (r#"rest_client_requests_total{code="<error>",method="GET"}"#, " 1"),
-            (r#"pso_gen_array_calls_total{array="fb1",operation="ensure",outcome="Busy"}"#, " 1"),
-            (r#"pso_gen_array_call_duration_seconds_count{array="fb1",operation="ensure"}"#, " 2"),
             (
-                r#"pso_gen_array_call_duration_seconds_bucket{le="0.05",array="fb1",operation="ensure"}"#,
+                r#"pso_gen_array_operations_total{array="fb1",operation="ensure",outcome="Busy"}"#,
                 " 1",
             ),
-            ("pso_gen_leading", " 0"),
+            (
+                r#"pso_gen_array_operation_duration_seconds_count{array="fb1",operation="ensure"}"#,
+                " 2",
+            ),
+            (
+                r#"pso_gen_array_operation_duration_seconds_bucket{le="0.05",array="fb1",operation="ensure"}"#,
+                " 1",
+            ),
+            ("pso_gen_leader", " 0"),
         ] {
             assert_eq!(line(&text, start), Some(value), "{start}\n{text}");
         }
@@ -419,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_that_is_away_has_no_old_capacity() {
+    fn an_unreachable_array_has_no_stale_capacity() {
         let metrics = Metrics::new();
         let capacity = Capacity { total: 100, used: 10, provisioned: None };
         metrics.array("fb1", Some(capacity));
@@ -427,7 +434,7 @@ mod tests {
         assert_eq!(line(&text, r#"pso_gen_array_up{array="fb1"}"#), Some(" 1"));
         assert_eq!(line(&text, r#"pso_gen_array_capacity_bytes{array="fb1"}"#), Some(" 100"));
         assert_eq!(line(&text, r#"pso_gen_array_used_bytes{array="fb1"}"#), Some(" 10"));
-        assert!(!text.contains("pso_gen_array_provisioned_bytes{"), "it did not say");
+        assert!(!text.contains("pso_gen_array_provisioned_bytes{"), "the array reported none");
         metrics.array("fb1", None);
         let text = metrics.text();
         assert_eq!(line(&text, r#"pso_gen_array_up{array="fb1"}"#), Some(" 0"));

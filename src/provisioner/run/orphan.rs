@@ -1,5 +1,4 @@
-//! Destroys a volume that nothing in the cluster knows, when a person has named it, by the rules of the
-//! provisioner itself.
+//! Destroys an orphaned volume that an admin has named, by the rules of the provisioner.
 
 use std::time::Duration;
 
@@ -21,54 +20,54 @@ use crate::provisioner::decide::{
     unknown_volumes,
 };
 
-/// How long to wait between two looks: in this time every provisioner that leads has renewed its lease, and has
-/// taken back a registration that another one has taken from it.
+/// The time between two reads: within it, every leading provisioner has renewed its lease, and has taken back a
+/// registration that another one took.
 const BETWEEN: Duration = REGISTRATION_LOOK.saturating_add(Duration::from_secs(2));
 
-/// Why a volume was not destroyed.
+/// The reason why a volume was not destroyed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotDestroyed {
-    /// There is no such array in the storage document.
+    /// The storage document has no such array.
     #[error("the storage document has no array {0}")]
     NoArray(String),
-    /// It is not a name that arrays take.
+    /// Arrays reject the name.
     #[error("that is no name of a volume")]
     NoName,
-    /// An array could not be asked.
+    /// An array did not answer.
     #[error("{0} cannot be asked: {1}")]
     Away(String, ArrayError),
-    /// No array has it.
+    /// No array has the volume.
     #[error("no array has a volume of that name")]
     NotThere,
-    /// More than one array has it.
+    /// More than one array has the volume.
     #[error("{0} have a volume of that name; write ARRAY/NAME")]
     Several(String),
-    /// It is destroyed already.
+    /// The volume is destroyed already.
     #[error("it is destroyed already; the array eradicates it when its timer ends")]
     Destroyed,
-    /// Somebody knows it, or it is none of ours.
+    /// A claim or PersistentVolume has it, or its name is not one of this cluster.
     #[error(
         "it is no orphan: a claim or a PersistentVolume has it, or its name is not one of this cluster"
     )]
     Known,
-    /// It may be on its way into the cluster.
+    /// It is too young: its PersistentVolume may not exist yet.
     #[error("it is too young: it may be on its way into the cluster")]
     Young,
-    /// The cluster could not be asked.
+    /// The cluster did not answer.
     #[error("the cluster cannot be asked: {}; {}", cause(.0), remedy(.0))]
     Cluster(#[from] kube::Error),
-    /// The array is not registered for this cluster, or it is not certain that it is.
+    /// The array is not registered for this cluster, or the registration is uncertain.
     #[error("{0}")]
     NotRegistered(String),
-    /// The array has refused.
+    /// The array rejected the request.
     #[error("{0}")]
     Refused(ArrayError),
 }
 
-/// Destroys a volume that nobody knows, `NAME` or `ARRAY/NAME`, by the rules of the provisioner itself: when
-/// fresh answers say that it has a name of ours, is as old as `grace` (in seconds), and neither a claim nor a PersistentVolume has it, and
-/// the array says that no host has it; and when the array is registered for this cluster and for the provisioner
-/// that leads in it, by `lease`, namespace and name. With `only_look` all is looked at, and nothing destroyed.
+/// Destroys an orphaned volume, `NAME` or `ARRAY/NAME`, by the rules of the provisioner. Fresh answers must show that
+/// the volume has a name of this cluster, is at least `grace` seconds old, has neither a claim nor a PersistentVolume,
+/// and is connected to no host; and that the array is registered for this cluster and for the provisioner that leads by
+/// `lease`, namespace and name. With `only_look`, all checks run and nothing is destroyed.
 pub async fn destroy_orphan(
     client: &Client,
     arrays: &Arrays,
@@ -85,7 +84,7 @@ pub async fn destroy_orphan(
         return Err(NotDestroyed::NoArray(array.to_owned()));
     }
     let name = VolumeName::new(name).ok_or(NotDestroyed::NoName)?;
-    // The arrays before the cluster, as above.
+    // The arrays are read before the cluster, as above.
     let asked = arrays.all().filter(|asked| array.is_none_or(|array| asked.name() == array));
     let answers = asked.map(|asked| {
         let name = &name;
@@ -111,14 +110,14 @@ pub async fn destroy_orphan(
     let cluster = &arrays.setup().cluster;
     let listed =
         Listed { array: array.name().to_owned(), volumes: Ok((array_id.clone(), vec![volume])) };
-    // What the cluster knows is kept at once; the rest takes a while to find out.
+    // A volume that the cluster knows is rejected at once; the other checks take longer.
     find_stray(client, cluster, &listed, grace).await?;
     let identities = check_registration(client, arrays, array.as_ref(), lease).await?;
     let alone = Leadership::alone();
     let read = alone.now();
     let stray = find_stray(client, cluster, &listed, grace).await?;
     if !only_look {
-        // Whose claim it was is not known any more; the UID is, and the array compares that.
+        // The claim's name is unknown; the array compares only the UID.
         let owner = Owner {
             cluster: cluster.clone(),
             identities,
@@ -151,9 +150,9 @@ fn away(array: &dyn Array, error: ArrayError) -> NotDestroyed {
     NotDestroyed::Away(array.name().to_owned(), error)
 }
 
-/// Fails unless an array is registered for this cluster and the provisioner that leads in it. Looks twice: a
-/// copy of this cluster has the same identity, and its provisioner takes the registration back. Returns the
-/// identities that the cluster's volumes may have.
+/// Checks that an array is registered for this cluster and its leading provisioner, and returns the identities that the
+/// cluster's volumes may have. It reads twice: a copy of this cluster has the same identity, and its provisioner takes
+/// the registration back.
 async fn check_registration(
     client: &Client,
     arrays: &Arrays,
@@ -199,7 +198,7 @@ async fn check_registration(
     ))
 }
 
-/// Whether a registration is that of the process which has a lease and has renewed it between two looks.
+/// Returns whether a registration is that of the process that holds a lease and has renewed it between two reads.
 fn leads(registration: &Registration, before: Option<&Lease>, after: Option<&Lease>) -> bool {
     let (Some(before), Some(after)) = (before.and_then(spec), after.and_then(spec)) else {
         return false;
@@ -238,7 +237,7 @@ mod tests {
         let ours = leads(&registration, Some(&lease(of, old)), Some(&lease(of, new)));
         assert!(ours);
         for (before, after) in [
-            // A copy's lease, from a backup: nothing renews it.
+            // The lease of a copy, from a backup: nothing renews it.
             (Some(lease(of, old)), Some(lease(of, old))),
             (Some(lease(of, old)), Some(lease("pod-a_0000000000000008", new))),
             (Some(lease("pod-a_0000000000000008", old)), Some(lease(of, new))),

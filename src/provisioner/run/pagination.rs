@@ -1,5 +1,5 @@
-//! Lists of the Kubernetes API in pages that are small in bytes: whoever may write claims decides how large each
-//! is, and memory is limited. A layer of the client, so that whoever asks need not know.
+//! Limits the pages of Kubernetes lists in bytes: authors of claims decide the size of each claim, and memory is
+//! limited. It is a layer of the client, invisible to callers.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -13,18 +13,18 @@ use tower::{Layer, Service};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Largest page, in bytes. An object has 1.5 MiB at most where it is stored.
+/// The maximum size of a page, in bytes. A stored object has at most 1.5 MiB.
 const LARGEST: usize = 8 << 20;
-/// The same when it has one object: as text it may be several times as large as where it is stored.
+/// The maximum for a page of one object: as JSON, an object may be several times as large as when stored.
 const LARGEST_OBJECT: usize = 32 << 20;
-/// By what the number of objects on a page is divided when a page was too large.
+/// The divisor of the number of objects on a page that was too large.
 const DIVISOR: u32 = 4;
 
-/// A layer that bounds pages. A clone knows what the other has learnt.
+/// A layer that limits pages. Clones share the limits that were found.
 #[derive(Debug, Clone, Default)]
 pub struct SmallPages {
-    /// How many objects a page may have, by the path of the list, where that was too many once. It stays so:
-    /// what made a page too large is there with the next list, too.
+    /// The maximum number of objects on a page, by the path of the list, after a page was too large. The limit stays,
+    /// because the large object is in the next list too.
     most: Arc<Mutex<HashMap<String, u32>>>,
 }
 
@@ -33,7 +33,7 @@ impl SmallPages {
         self.most.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied()
     }
 
-    /// A page of so many objects was too large.
+    /// Records that a page of so many objects was too large.
     fn too_large(&self, path: &str, limit: u32) {
         let mut most = self.most.lock().unwrap_or_else(PoisonError::into_inner);
         most.insert(path.to_owned(), (limit / DIVISOR).max(1));
@@ -48,7 +48,7 @@ impl<S> Layer<S> for SmallPages {
     }
 }
 
-/// See [`SmallPages`].
+/// The service of [`SmallPages`].
 #[derive(Debug)]
 pub struct SmallPagesOf<S> {
     inner: S,
@@ -89,7 +89,7 @@ where
     }
 }
 
-/// How many objects a list is asked for at once; none of what is no list, or has no pages.
+/// Returns the number of objects that a list requests; none if the request is not a list with pages.
 fn asked(uri: &Uri) -> Option<u32> {
     let query = uri.query()?;
     let mut words = query.split('&').filter_map(|word| word.split_once('='));
@@ -99,7 +99,7 @@ fn asked(uri: &Uri) -> Option<u32> {
     words.find(|(key, _)| *key == "limit").and_then(|(_, value)| value.parse().ok())
 }
 
-/// The same with another limit.
+/// Returns the same request with another limit.
 fn with_limit(uri: &Uri, limit: u32) -> Option<Uri> {
     let words = uri.query()?.split('&').map(|word| match word.split_once('=') {
         Some(("limit", _)) => format!("limit={limit}"),
@@ -118,7 +118,7 @@ struct Page {
     limit: u32,
 }
 
-/// A body that ends with an error when it is too large.
+/// A body that ends with an error if it is too large.
 pub struct Bounded {
     body: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
     read: usize,
@@ -156,7 +156,7 @@ impl Body for Bounded {
     }
 }
 
-/// A body with an error of one kind.
+/// A body with one type of error.
 struct Boxed<B>(Pin<Box<B>>);
 
 impl<B> Body for Boxed<B>
@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    /// An API server whose objects have some bytes each. Remembers how many it was asked for, and sends them.
+    /// An API server whose objects have a given size. It remembers the requested limits and sends the objects.
     #[derive(Clone)]
     struct Api {
         object: usize,
@@ -218,7 +218,7 @@ mod tests {
         }
     }
 
-    /// Asks until an answer is whole. Returns how many objects were asked for each time, and what was sent.
+    /// Repeats a list until an answer is complete. Returns the limit of each request, and the number of bytes sent.
     async fn ask(object: usize, uri: &str) -> (Vec<u32>, u64, Option<usize>) {
         let api = Api { object, asked: Arc::default(), sent: Arc::default() };
         let mut service = SmallPages::default().layer(api.clone());
@@ -251,7 +251,7 @@ mod tests {
         let (asked, sent, whole) = ask(3 << 20, CLAIMS).await;
         assert_eq!((asked, whole), (vec![100, 25, 6, 1], Some(3 << 20)));
         assert!(sent < 5 * LARGEST as u64, "{sent}");
-        // One that is as large as an object can be is read all the same: it must not hold up the others.
+        // An object of the maximum size is read too, so that it does not block the others.
         assert_eq!(ask(20 << 20, CLAIMS).await.2, Some(20 << 20));
     }
 

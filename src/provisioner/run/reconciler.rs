@@ -1,17 +1,17 @@
-//! The deciding task: takes what was seen and done, one message after the other, asks
-//! [`volume`](crate::provisioner::decide) what is to be done, and has it done by others.
+//! The reconciler: processes one message after the other, lets [`decide`](crate::provisioner::decide) choose the next
+//! effects, and passes them to the executor. Requests are unknown here.
+
+mod barriers;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::PersistentVolume;
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::watcher;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::cache::{Cache, Subject};
 use super::executor::Executor;
@@ -21,53 +21,43 @@ use super::{Key, Message, log, now};
 use crate::concurrency::on_behalf;
 use crate::contract::Volume;
 use crate::provisioner::decide::{
-    AbnormalVolume, BarrierEffect, Barriers, ClaimState, Effect, EffectError, Input, Listed,
-    Orphan, Orphans, Reason, ReclaimState, Severity, SnapshotState, SnapshotView, is_barrier,
+    AbnormalVolume, Barriers, ClaimState, Effect, EffectError, Input, Listed, Orphan, Orphans,
+    Reason, ReclaimState, Severity, SnapshotState, SnapshotView,
 };
 
-/// How long a claim waits for Kubernetes' own controller to bind it before a mark is made.
-const MARK_SOON: Duration = Duration::from_millis(100);
-
-/// The same before a mark is made by which the watch of PersistentVolumes shows that it has caught up. A claim that
-/// comes alone has its volume on the array a little later.
-const WATCH_MARK_SOON: Duration = Duration::from_millis(5);
-
-/// How long a mark is waited for before another is made: it may be gone without a word.
-const BARRIER_LOST: Duration = Duration::from_secs(60);
-
-/// What a mark shows.
+/// The observer whose progress a barrier proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BarrierOf {
-    /// How far Kubernetes' own controller is.
+    /// kube-controller-manager.
     Controller,
-    /// How far our own watch is.
+    /// The watch of PersistentVolumes.
     Watch,
 }
 
-/// The deciding task's own.
+/// The state of the reconciler.
 pub(super) struct Reconciler {
     cache: Cache,
     claims: HashMap<String, ClaimState>,
     volumes: HashMap<String, ReclaimState>,
     barriers: Barriers<Key>,
-    /// Those by which it is known that the watch of PersistentVolumes has caught up.
+    /// Barriers of the watch of PersistentVolumes.
     watch_barriers: Barriers<Key>,
-    /// When the last of them was made.
+    /// The time when the last of them was created.
     watch_marked: Instant,
     snapshots: HashMap<String, SnapshotState>,
-    /// What of the arrays nobody knows, and how much of it there is on each.
+    /// Orphaned volumes on the arrays.
     orphans: Orphans,
-    /// Bound volumes that are not as they should be, by the names of their array and their PersistentVolumes.
+    /// Bound volumes that differ from their PersistentVolumes, by the names of their array and their PersistentVolumes.
     abnormal: HashMap<String, BTreeMap<String, AbnormalVolume>>,
-    /// Whether the last mark could not be made.
+    /// Whether the creation of the last barrier failed.
     marks_fail: Arc<AtomicBool>,
-    /// Claims whose first write is under way, or waits.
+    /// Claims whose first write is in flight or waits.
     start_queue: StartQueue,
     executor: Arc<Executor>,
-    /// The number of the newest timer of each work that waits for one, and how many there have been.
+    /// The number of the newest timer of each subject that waits, and the number of timers so far.
     timers: HashMap<Key, u64>,
     made_timers: u64,
-    /// Effects that are under way.
+    /// Effects in flight.
     doing: JoinSet<()>,
     tally: Tally,
     sender: mpsc::UnboundedSender<Message>,
@@ -102,29 +92,29 @@ impl Reconciler {
         }
     }
 
-    /// Returns what has not been seen once.
+    /// Returns the kinds of objects that were not seen yet.
     pub(super) fn missing(&self) -> Vec<&'static str> {
         self.cache.missing()
     }
 
-    /// How many effects are under way.
+    /// Returns the number of effects in flight.
     pub(super) fn under_way(&self) -> usize {
         self.doing.len()
     }
 
-    /// Waits for an effect that is under way to end; for ever, when there is none.
+    /// Waits until an effect in flight ends; without one, it waits forever.
     pub(super) async fn ended(&mut self) {
         if self.doing.join_next().await.is_none() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Waits for all that is under way to end.
+    /// Waits until all effects in flight have ended.
     pub(super) async fn drained(&mut self) {
         while self.doing.join_next().await.is_some() {}
     }
 
-    /// Takes a message, and does what follows from it.
+    /// Processes a message, and starts the effects that follow from it.
     pub(super) fn handle(&mut self, message: Message) {
         let was_ready = self.cache.is_ready();
         let (touched, event) = match message {
@@ -140,7 +130,7 @@ impl Reconciler {
             }
             Message::Arrays(states) => {
                 let mut touched = self.cache.arrays(states);
-                // What waits for an array that is back need not wait longer.
+                // A subject that waits for an array retries when the array is reachable again.
                 touched.extend(self.volumes.keys().cloned().map(Key::Volume));
                 let known: HashSet<Key> = touched.iter().cloned().collect();
                 let others = self.claims.keys().cloned().map(Key::Claim);
@@ -168,7 +158,7 @@ impl Reconciler {
                 (vec![key], Input::Done(done))
             }
             Message::Due(key, number) => {
-                // Only the newest timer counts: a wait that ended early may have left one.
+                // Only the newest timer counts: a wait that ended early leaves its timer behind.
                 if self.timers.get(&key) != Some(&number) {
                     return;
                 }
@@ -193,7 +183,7 @@ impl Reconciler {
                 return self.mark(of, effect);
             }
         };
-        // What is known in part is no ground for a decision.
+        // An incomplete view allows no decision.
         if !self.cache.is_ready() {
             return;
         }
@@ -204,13 +194,13 @@ impl Reconciler {
         self.begin();
     }
 
-    /// Begins with those whose turn has come.
+    /// Starts the claims whose turn has come.
     fn begin(&mut self) {
         while let Some((key, effect)) = self.start_queue.next() {
             if let Effect::RecordIntent { claim, asked, size, .. } = &effect
                 && self.cache.has_changed(claim)
             {
-                // It would be refused: it is decided upon anew, without asking.
+                // The API server would reject the write: the claim is reconciled again instead.
                 if let Some(array) = asked.last() {
                     self.cache.take_back(array, *size);
                 }
@@ -222,7 +212,7 @@ impl Reconciler {
         }
     }
 
-    /// Counts what there is now.
+    /// Updates the gauges.
     pub(super) fn survey(&mut self, messages: usize) {
         let now = Timestamp::now();
         let age = |made: Timestamp| Duration::try_from(now.duration_since(made));
@@ -233,123 +223,17 @@ impl Reconciler {
         self.tally.survey(claims, messages, Instant::now());
     }
 
-    /// Takes what a watch tells of a mark; gives back what is about another PersistentVolume.
-    fn apply_barrier(
-        &mut self,
-        event: watcher::Event<PersistentVolume>,
-    ) -> Option<watcher::Event<PersistentVolume>> {
-        use watcher::Event::{Apply, Delete, InitApply};
-        let name = match &event {
-            Apply(volume) | InitApply(volume) | Delete(volume) => volume.metadata.name.as_deref(),
-            _ => None,
-        };
-        if !name.is_some_and(is_barrier) {
-            return Some(event);
-        }
-        match event {
-            // A list that is under way has not shown all that there was.
-            InitApply(mark) if self.marks_of(&name_of(&mark)).0 == BarrierOf::Watch => {
-                let name = name_of(&mark);
-                let effect = self.watch_barriers.gone(&name);
-                self.mark(
-                    BarrierOf::Watch,
-                    [Some(BarrierEffect::Delete(name)), effect].into_iter().flatten(),
-                );
-            }
-            Apply(mark) | InitApply(mark) => {
-                let (of, barriers) = self.marks_of(&name_of(&mark));
-                let (known, effects) = barriers.seen(&mark);
-                self.mark(of, effects);
-                let event = match of {
-                    BarrierOf::Controller => Input::ControllerCaughtUp,
-                    BarrierOf::Watch => Input::WatchCaughtUp,
-                };
-                for key in known {
-                    self.step(&key, event.clone());
-                }
-            }
-            Delete(mark) => {
-                let name = name_of(&mark);
-                let (of, barriers) = self.marks_of(&name);
-                let effect = barriers.gone(&name);
-                self.mark(of, effect);
-            }
-            _ => {}
-        }
-        None
-    }
-
-    /// The barriers that one of a name is among, or would be.
-    fn marks_of(&mut self, name: &str) -> (BarrierOf, &mut Barriers<Key>) {
-        if self.watch_barriers.are_of(name) {
-            (BarrierOf::Watch, &mut self.watch_barriers)
-        } else {
-            (BarrierOf::Controller, &mut self.barriers)
-        }
-    }
-
-    /// Has something done about barriers.
-    fn mark(&mut self, of: BarrierOf, effects: impl IntoIterator<Item = BarrierEffect>) {
-        for effect in effects {
-            let (sender, executor) = (self.sender.clone(), Arc::clone(&self.executor));
-            let failing = Arc::clone(&self.marks_fail);
-            let soon = match of {
-                // Where many claims come, one mark serves more of them.
-                BarrierOf::Watch if self.watch_marked.elapsed() > 2 * MARK_SOON => WATCH_MARK_SOON,
-                BarrierOf::Watch | BarrierOf::Controller => MARK_SOON,
-            };
-            if of == BarrierOf::Watch && matches!(effect, BarrierEffect::Create(_)) {
-                self.watch_marked = Instant::now();
-            }
-            self.doing.spawn(async move {
-                match &effect {
-                    BarrierEffect::Soon => {
-                        tokio::time::sleep(soon).await;
-                        let _ = sender.send(Message::MarkDue(of));
-                    }
-                    BarrierEffect::Create(name) => {
-                        let gone = Message::MarkGone(name.clone());
-                        let wait = match executor.mark(effect).await {
-                            Ok(()) => {
-                                failing.store(false, Ordering::Relaxed);
-                                BARRIER_LOST
-                            }
-                            Err(trouble) => {
-                                // It is tried again every second: once is enough.
-                                if failing.swap(true, Ordering::Relaxed) {
-                                    debug!(?trouble, "mark not created again");
-                                } else {
-                                    warn!(?trouble, "mark not created");
-                                }
-                                Duration::from_secs(1)
-                            }
-                        };
-                        tokio::spawn(async move {
-                            tokio::time::sleep(wait).await;
-                            let _ = sender.send(gone);
-                        });
-                    }
-                    BarrierEffect::Delete(name) => {
-                        let name = name.clone();
-                        if let Err(trouble) = executor.mark(effect).await {
-                            warn!(?trouble, name, "mark not deleted; the next process does so");
-                        }
-                    }
-                }
-            });
-        }
-    }
-
-    /// Returns whose snapshots are to be looked at: also those that are remembered, and are wanted no more.
+    /// Returns the subjects whose snapshots have to be reconciled, including those with a state that no longer need
+    /// any.
     fn snapshots(&self) -> Vec<Key> {
         let mut names: HashSet<&String> = self.cache.snapshots().collect();
         names.extend(self.snapshots.keys());
         names.into_iter().cloned().map(Key::Snapshots).collect()
     }
 
-    /// Tells of volumes that nobody knows, in the log and by their number.
+    /// Reports orphaned volumes, in the log and by their number.
     fn report(&mut self, lists: &[Listed]) {
-        // Claims that have not been seen are no claims that are not there.
+        // Before the first complete list, an unknown claim may exist.
         if !self.cache.is_ready() {
             return;
         }
@@ -359,10 +243,15 @@ impl Reconciler {
             let is_known = |volume: &Volume, uid: &str| cache.knows(array_id, &volume.id, uid);
             let report = self.orphans.look(cache.cluster(), listed, now(), is_known);
             for Orphan { array, name, id } in &report.new {
-                warn!(array, volume = name, id, "orphan: neither a claim nor a PersistentVolume");
+                warn!(
+                    array,
+                    volume = name,
+                    id,
+                    "orphaned volume: it has neither a claim nor a PersistentVolume"
+                );
             }
             for Orphan { array, name, id } in &report.gone {
-                info!(array, volume = name, id, "no orphan any more");
+                info!(array, volume = name, id, "volume is no longer orphaned");
             }
         }
         self.tally.orphans(self.orphans.counts());
@@ -371,8 +260,8 @@ impl Reconciler {
         }
     }
 
-    /// Compares bound volumes with what their array has. What seems wrong is asked for once more, by id: it may have
-    /// changed since the list, and a list has some names only.
+    /// Compares bound volumes with the volumes of their array. The array is asked again, by id, for those that differ:
+    /// they may have changed since the list, and a list has only some names.
     fn compare(&mut self, listed: &Listed) {
         let Ok((array_id, volumes)) = &listed.volumes else {
             return self.tally.missing(&listed.array, None);
@@ -388,7 +277,7 @@ impl Reconciler {
         });
     }
 
-    /// Says of bound volumes that they are not as they should be on their array, or are so again.
+    /// Reports bound volumes that differ from their PersistentVolumes, or that agree with them again.
     fn report_abnormal(&mut self, listed: &Listed) {
         let array = listed.array.as_str();
         let Ok((array_id, volumes)) = &listed.volumes else {
@@ -413,12 +302,12 @@ impl Reconciler {
         }
     }
 
-    /// Tells of the volume behind a PersistentVolume by an event on its claim.
+    /// Records an event about the volume of a PersistentVolume on its claim.
     fn tell_of(&self, volume: &str, severity: Severity, reason: Reason, message: String) {
         let key = Key::Snapshots(volume.to_owned());
         let subject = self.cache.subject(&key);
         if let Some(object) = self.cache.reference(&key) {
-            log::tells(subject.as_ref(), severity, reason, &message);
+            log::event(subject.as_ref(), severity, reason, &message);
             let executor = Arc::clone(&self.executor);
             tokio::spawn(async move { executor.tell(object, severity, reason, message).await });
         }
@@ -473,9 +362,9 @@ impl Reconciler {
         }
     }
 
-    /// Has an effect done by somebody else.
+    /// Passes an effect to the executor.
     fn start(&mut self, key: &Key, subject: Option<&Subject>, effect: Effect) {
-        // Of several namespaces, each gets its turn: see `turns`.
+        // First writes are queued by namespace: see `start_queue`.
         let party = subject.map(|subject| subject.namespace().to_owned()).unwrap_or_default();
         let effect = match effect {
             Effect::RecordIntent { .. } => match self.start_queue.admit(&party, key, effect) {
@@ -508,7 +397,7 @@ impl Reconciler {
             }
             Effect::RecordEvent { severity, regarding: _, reason, message } => {
                 if let Some(object) = self.cache.reference(&key) {
-                    log::tells(subject, severity, reason, &message);
+                    log::event(subject, severity, reason, &message);
                     tokio::spawn(async move {
                         let told = executor.tell(object, severity, reason, message);
                         on_behalf(&party, told).await;
@@ -523,8 +412,4 @@ impl Reconciler {
             }
         }
     }
-}
-
-fn name_of(volume: &PersistentVolume) -> String {
-    volume.metadata.name.clone().unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! Keeps this cluster's registration on every array: looks at it, takes it, and says whether something may be
-//! made or destroyed there. What is to be done is decided by [`ClusterRegistration`].
+//! Keeps this cluster's registration on every array, and checks whether volumes may be created or destroyed there.
+//! [`ClusterRegistration`] decides the steps.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,31 +23,31 @@ use crate::provisioner::decide::{
     ClusterRegistration, EffectError, Registration, RegistrationStep, cluster_of, identity,
 };
 
-/// The namespace whose UID tells one cluster from another. Every cluster has it from its beginning.
+/// The namespace whose UID identifies a cluster. Every cluster has it from the start.
 pub(super) const IDENTITY_OF: &str = "kube-system";
 
-/// Size of the object by which a cluster is registered, in bytes: the smallest volume of every array.
+/// The size of the object that registers a cluster, in bytes: the smallest volume of every array.
 const SIZE: u64 = 1 << 20;
 
-/// How long an array may take to answer.
+/// The time limit for an array's answer.
 const IN_TIME: Duration = Duration::from_secs(10);
 
-/// The same when the process ends: the lease is given back after that.
+/// The time limit when the process ends: the lease is released after that.
 const AT_THE_END: Duration = Duration::from_secs(3);
 
-/// How often a step may follow from the one before at one look.
+/// The maximum number of consecutive steps in one check.
 const STEPS: usize = 4;
 
-/// Why it is not known which cluster this is.
+/// The reason why the identity of the cluster is unknown.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoIdentity {
-    /// The API server does not say.
+    /// The API server did not return it.
     #[error("the namespace {IDENTITY_OF} cannot be read: {0}")]
     Cluster(#[from] kube::Error),
-    /// It has a UID that Kubernetes does not make.
+    /// The UID is not one that Kubernetes creates.
     #[error("the namespace {IDENTITY_OF} has the UID {0:?}, which is none")]
     Uid(String),
-    /// The storage document has another name for the cluster than its volumes.
+    /// The cluster's name in the storage document differs from the one in its volumes.
     #[error(
         "the storage document has `cluster: {now}`, and the volumes of this cluster are called {before}-pvc-…: write `cluster: {before}` again, since volumes keep their names"
     )]
@@ -59,7 +59,7 @@ pub(super) enum NoIdentity {
     },
 }
 
-/// Reads which cluster this is.
+/// Reads the cluster's UID.
 pub(super) async fn cluster_uid(client: &Client) -> Result<String, NoIdentity> {
     let namespace = Api::<Namespace>::all(client.clone()).get(IDENTITY_OF).await?;
     let uid = namespace.metadata.uid.unwrap_or_default();
@@ -69,8 +69,8 @@ pub(super) async fn cluster_uid(client: &Client) -> Result<String, NoIdentity> {
     Ok(uid)
 }
 
-/// Fails when all PersistentVolumes of the cluster were made under another name: a provisioner of the new one would
-/// find none of their volumes its own.
+/// Fails if all PersistentVolumes of the cluster were created under another name: a provisioner with the new name would
+/// not recognise their volumes.
 pub(super) async fn check_name(client: &Client, cluster: &str) -> Result<(), NoIdentity> {
     let (mut before, mut has_own) = (None, false);
     let look = |volume: PersistentVolume| {
@@ -78,10 +78,10 @@ pub(super) async fn check_name(client: &Client, cluster: &str) -> Result<(), NoI
             has_own |= name.eq_ignore_ascii_case(cluster);
             before.get_or_insert(name);
         }
-        // One of its own is enough: others may have been taken over from another cluster.
+        // One with the name is enough: others may have been taken over from another cluster.
         !has_own
     };
-    // That they cannot be listed is noticed by the watch; whatever name it has, nothing is destroyed by mistake.
+    // The watch reports a list that fails; under a wrong name, nothing is destroyed either.
     if let Err(error) = each(client, "", look).await {
         debug!(%error, "the cluster's name is not compared with its volumes");
         return Ok(());
@@ -92,7 +92,7 @@ pub(super) async fn check_name(client: &Client, cluster: &str) -> Result<(), NoI
     }
 }
 
-/// Reads the registrations under a cluster's name that are on an array.
+/// Reads the registrations under a cluster's name on an array.
 pub(super) async fn registrations(
     array: &dyn Array,
     cluster: &str,
@@ -114,12 +114,12 @@ pub(super) struct Registrar {
 #[derive(Debug)]
 struct CachedRegistration {
     tenure: ClusterRegistration,
-    /// Why nothing may be made on the array; none when it may.
+    /// The reason why no volume may be created on the array, if there is one.
     refused: Option<String>,
 }
 
 impl Registrar {
-    /// Returns that of a process which leads, in the cluster whose namespace `kube-system` has this UID.
+    /// Returns the registrar of a process that leads in the cluster whose namespace `kube-system` has this UID.
     pub(super) fn new(
         arrays: &Arrays,
         leadership: &Leadership,
@@ -143,27 +143,27 @@ impl Registrar {
         })
     }
 
-    /// The arrays, for volumes of this cluster.
+    /// Returns the arrays, for volumes of this cluster.
     pub(super) fn arrays(&self) -> &Arrays {
         &self.arrays
     }
 
-    /// Looks at all arrays once, and takes what steps are needed.
+    /// Checks all arrays once, and executes the steps that are needed.
     pub(super) async fn look(&self) {
         join_all(self.arrays.all().map(|array| self.look_at(array.as_ref()))).await;
     }
 
-    /// Returns why nothing may be made on an array; nothing when it may.
+    /// Returns the reason why no volume may be created on an array; none if it may.
     pub(super) fn refused(&self, array: &str) -> Option<String> {
         self.with(array, |kept| kept.refused.clone())?
     }
 
-    /// Fails when nothing may be made on an array.
+    /// Fails if no volume may be created on an array.
     pub(super) fn check(&self, array: &str) -> Result<(), EffectError> {
         self.refused(array).map_or(Ok(()), |why| Err(unregistered(array, &why)))
     }
 
-    /// Looks at an array's registrations as they are now, and fails when nothing may be destroyed there.
+    /// Reads an array's current registrations, and fails if no volume may be destroyed there.
     pub(super) async fn check_to_destroy(&self, array: &dyn Array) -> Result<(), EffectError> {
         let name = array.name();
         self.check(name)?;
@@ -180,12 +180,12 @@ impl Registrar {
         })
     }
 
-    /// Says on all arrays that this process has ended, so that the next one need not wait.
+    /// Ends the registrations on all arrays, so that the next leader need not wait.
     pub(super) async fn end(&self) {
         let all = self.arrays.all().map(|array| async move {
             let names = self.with(array.name(), |kept| kept.tenure.ending()).flatten();
             if let Some((from, to)) = names {
-                // That it could not be said costs the next one half a minute.
+                // If this fails, the next leader waits half a minute.
                 let array = self.guarded(array.as_ref());
                 let _ = tokio::time::timeout(AT_THE_END, array.rename(&from, &to)).await;
             }
@@ -193,11 +193,11 @@ impl Registrar {
         join_all(all).await;
     }
 
-    /// Looks at an array, for a short time: one that does not answer must not keep the others waiting.
+    /// Checks an array within a time limit: an array that does not answer must not delay the others.
     async fn look_at(&self, array: &dyn Array) {
         let looked = tokio::time::timeout(IN_TIME, self.take_steps(array)).await;
         if looked.is_err() {
-            // A step may have been taken and not answered: it is found out at the next look.
+            // A step may have succeeded without an answer: the next check shows it.
             self.with(array.name(), |kept| kept.tenure.failed());
         }
     }
@@ -207,7 +207,7 @@ impl Registrar {
         for _ in 0..STEPS {
             let there = match self.read(array).await {
                 Ok(there) => there,
-                // What is not known now is asked again before anything is destroyed.
+                // An unknown state is read again before anything is destroyed.
                 Err(error) => {
                     let why = format!("its registrations cannot be read: {}", error.kind());
                     self.with(name, |kept| {
@@ -232,7 +232,7 @@ impl Registrar {
         }
     }
 
-    /// Says what is news of a registration.
+    /// Logs a change of a registration.
     fn note(
         &self,
         array: &str,
@@ -289,7 +289,7 @@ impl Registrar {
     }
 
     fn wanted(&self, array: &str, name: &VolumeName) -> VolumeRequest {
-        // Without an export and without a connection: there is nothing in it to be reached.
+        // It has no export and no connection, so no client can reach it.
         let details = match self.arrays.kind(array) {
             Some(ArrayKind::FlashBlade) | None => VolumeOptions::File {
                 exports: Vec::new(),
@@ -313,5 +313,5 @@ fn unregistered(array: &str, why: &str) -> EffectError {
     EffectError::Array { reason: "NotRegistered", message, retry: Retry::Later }
 }
 
-/// How long to wait before it is asked again which cluster this is.
+/// The wait before the next attempt to read the cluster's identity.
 pub(super) const AGAIN: Duration = Duration::from_secs(2);

@@ -1,5 +1,5 @@
-//! Objects in as little memory as they take: as the text that they came as. Thousands are held, few are looked
-//! at in a second, and a typed PersistentVolume alone is some kilobytes of absent fields. Knows no kind.
+//! Keeps objects in little memory, as JSON text. The cache has thousands and reads few of them per second, and a typed
+//! PersistentVolume has several kilobytes of absent fields. The kind of an object is unknown here.
 
 use std::marker::PhantomData;
 
@@ -7,7 +7,7 @@ use kube::Resource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// An object that can be opened.
+/// An object as text.
 #[derive(Debug)]
 pub(super) struct Serialized<K> {
     json: Box<[u8]>,
@@ -15,15 +15,15 @@ pub(super) struct Serialized<K> {
 }
 
 impl<K: Resource + Serialize + DeserializeOwned> Serialized<K> {
-    /// Holds an object, without what is large and never looked at.
+    /// Serializes an object without its large unused parts.
     pub(super) fn new(mut object: K) -> Self {
         object.meta_mut().managed_fields = None;
         let json = serde_json::to_vec(&object).unwrap_or_default();
         Self { json: json.into(), of: PhantomData }
     }
 
-    /// Returns the object. None if it could not be written or read, which no object of the API server is
-    /// known to do; it counts as one that has not been seen.
+    /// Returns the object. None if it cannot be serialized or parsed, which happens with no known object of the API
+    /// server; it counts as not seen.
     pub(super) fn open(&self) -> Option<K> {
         #[cfg(test)]
         OPENED.with(|opened| opened.set(opened.get() + 1));
@@ -36,7 +36,7 @@ thread_local! {
     static OPENED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// Returns how often objects were opened by this thread: what a decision costs.
+/// Returns how many objects this thread has parsed: the cost of a decision.
 #[cfg(test)]
 pub(super) fn opened() -> usize {
     OPENED.with(std::cell::Cell::get)

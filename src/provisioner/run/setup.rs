@@ -1,4 +1,4 @@
-//! From the storage document to clients of its arrays.
+//! Creates the clients of the arrays from the storage document.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -14,31 +14,31 @@ use crate::contract::storage::{ArraySpec, ArrayType, SecretSource};
 use crate::contract::{ExportRule, Squash, VolumeName};
 use crate::provisioner::decide::{ArrayTraits, Binding, Import, Setup};
 
-/// What of a storage document cannot be put to use.
+/// A part of the storage document that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// A network of nodes that is none.
+    /// An invalid network of nodes.
     #[error("`nodes`: {0:?} is no network")]
     Nodes(String),
-    /// A volume to import whose name no array takes.
+    /// An invalid name of a volume to import.
     #[error("`imports`: {0:?} is no name of a volume")]
     Import(String),
-    /// Two arrays of one name.
+    /// Two arrays with one name.
     #[error("`arrays`: two are called {0:?}; give each a name of its own")]
     Twice(String),
-    /// Neither a Secret nor a file.
+    /// A token or CA that is neither in a Secret nor in a file.
     #[error("array {0}: `{1}` says neither a Secret nor a file")]
     SecretSource(String, &'static str),
-    /// A pin that is none.
+    /// An invalid certificate pin.
     #[error("array {0}: `pin` is no digest of a key")]
     Pin(String),
-    /// An array whose address is none.
+    /// An invalid address of an array.
     #[error(transparent)]
     Array(#[from] Error),
 }
 
-/// Returns the arrays of a storage document. Files that it names begin at `folder`; a Secret is a folder
-/// of its name in `secrets`, as it is mounted into a pod.
+/// Returns the arrays of a storage document. Relative paths start at `folder`; a Secret is a folder of its name in
+/// `secrets`, as mounted into a pod.
 pub fn set_up(
     spec: &StorageSpec,
     folder: &Path,
@@ -46,7 +46,7 @@ pub fn set_up(
     binding: Binding,
 ) -> Result<Arrays, SetupError> {
     let rule = |network: &String| {
-        // Root of a node stays root: kubelet and init containers set owners.
+        // Root on a node stays root: kubelet and init containers set owners.
         ExportRule::new(network.as_str(), false, Squash::None)
             .ok_or_else(|| SetupError::Nodes(network.clone()))
     };
@@ -63,8 +63,8 @@ pub fn set_up(
     if let Some(array) = spec.arrays.iter().find(|it| !names.insert(it.name.to_lowercase())) {
         return Err(SetupError::Twice(array.name.clone()));
     }
-    // Which cluster this is, the API server says.
-    // With the provisioner, policies are rendered that let it make PersistentVolumes of these classes alone.
+    // The API server provides the cluster's identity.
+    // The policies that are rendered with the provisioner let it create PersistentVolumes of these classes only.
     let classes = spec.provisioner.as_ref().map(|_| {
         let always = ["pure-file", "pure-block"].map(str::to_owned);
         spec.classes.keys().cloned().chain(always).collect()

@@ -1,5 +1,5 @@
-//! Does what has been decided about snapshots, a few at a time on each array, so that thousands that are due
-//! at once keep no claim waiting, nor those of one namespace another's. Knows no object of the cluster.
+//! Executes effects on snapshots, a limited number at a time on each array, so that thousands of due snapshots delay no
+//! claim, and one namespace does not delay another. Objects of the cluster are unknown here.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,19 +11,18 @@ use crate::arrays::Array;
 use crate::concurrency::{Turn, Turns, Urgency};
 use crate::provisioner::decide::{Effect, EffectError, Outcome, ReadTime};
 
-/// How many effects about snapshots an array has at once: half of the requests that are sent to it.
+/// The maximum number of concurrent snapshot effects on an array: half of the requests that it gets.
 const AT_ONCE: usize = 4;
 
-/// Who may ask an array for something about snapshots.
+/// Permits for snapshot effects.
 #[derive(Debug, Default)]
 pub(super) struct SnapshotLimit {
-    /// By array.
+    /// Permits by array.
     turns: Mutex<HashMap<String, Arc<Turns>>>,
 }
 
 impl SnapshotLimit {
-    /// Waits until an effect's turn has come, which lasts as long as what is returned. Effects that are not
-    /// about snapshots do not wait.
+    /// Waits for a permit, which lasts until the returned value is dropped. Other effects do not wait.
     pub(super) async fn turn(&self, effect: &Effect) -> Option<Turn> {
         let (Effect::ListSnapshots { array, .. }
         | Effect::TakeSnapshot { array, .. }
@@ -40,7 +39,7 @@ impl SnapshotLimit {
     }
 }
 
-/// Does what an effect about snapshots asks for at a moment; others ask for nothing.
+/// Executes a snapshot effect at a given time; other effects return none.
 pub(super) async fn act(
     array: &dyn Array,
     effect: &Effect,

@@ -1,7 +1,6 @@
-//! Which claims are begun with: a few at a time, so that of thousands the first are done before the last are
-//! begun, and what is decided is decided upon what is known when its turn has come. Only the first write
-//! counts: an array that does not answer holds up nobody's beginning. Each namespace has its turn, however many
-//! claims another one has.
+//! Queues the start of claims, a few at a time, so that the first of thousands are complete before the last are
+//! started, and each decision uses the state at its turn. Only the first write of a claim counts: an array that does
+//! not answer blocks no other claim's start. Namespaces take turns, however many claims each has.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,10 +9,10 @@ use super::Key;
 use crate::concurrency::Fair;
 use crate::provisioner::decide::Effect;
 
-/// How many first writes are under way at once. They are a quarter of all requests.
+/// The maximum number of first writes in flight: a quarter of all requests.
 const AT_ONCE: usize = 8;
 
-/// Claims whose first write is under way, and those that wait for it.
+/// Claims whose first write is in flight, and the queued ones.
 #[derive(Debug, Default)]
 pub(super) struct StartQueue {
     under_way: HashSet<Key>,
@@ -21,7 +20,7 @@ pub(super) struct StartQueue {
 }
 
 impl StartQueue {
-    /// Takes a first write for a claim of a namespace; gives it back when it may be done now.
+    /// Queues the first write for a claim of a namespace; returns it if it may start now.
     pub(super) fn admit(&mut self, namespace: &str, key: &Key, effect: Effect) -> Option<Effect> {
         if self.under_way.len() < AT_ONCE {
             self.under_way.insert(key.clone());
@@ -31,12 +30,12 @@ impl StartQueue {
         None
     }
 
-    /// Takes note that what was under way for a claim has ended.
+    /// Records that the write in flight for a claim has ended.
     pub(super) fn ended(&mut self, key: &Key) {
         self.under_way.remove(key);
     }
 
-    /// Returns the next first write, if it may be done now.
+    /// Returns the next first write, if it may start now.
     pub(super) fn next(&mut self) -> Option<(Key, Effect)> {
         if self.under_way.len() < AT_ONCE { self.waiting.pop() } else { None }
     }

@@ -1,5 +1,5 @@
-//! Of objects only what is looked at: what others write beside it, such as annotations of 250 KiB on a claim of
-//! another class, is dropped as soon as an object has been read. Decides nothing.
+//! Drops the parts of objects that the provisioner never reads, such as foreign annotations of 250 KiB, as soon as an
+//! object was read. Decides nothing.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,26 +18,26 @@ use crate::contract::annotation;
 use crate::contract::{DRIVER, FINALIZER, PROVISIONER};
 use crate::provisioner::decide::Outcome;
 
-/// Longest value that is kept, in bytes. Ours are shorter; names have 253 at most.
+/// The maximum length of a value that is kept, in bytes. The provisioner's values are shorter; names have at most 253.
 const LONGEST: usize = 4096;
-/// Longest name that is kept, in bytes: a longer one is that of nothing.
+/// The maximum length of a name that is kept, in bytes; no real object has a longer one.
 const NAME: usize = 254;
-/// Most entries of a list that are kept where one has a handful.
+/// The maximum number of entries that are kept of a list that normally has a handful.
 const FEW: usize = 16;
-/// Begin of keys of which some are kept although they are not known here: those of a newer version.
+/// The prefix of unknown keys of which some are kept: those of a newer version.
 const OURS: &str = annotation::PREFIX;
 
-/// An object that keeps only what is looked at.
+/// An object that can drop its unused parts.
 pub(super) trait Trim {
-    /// Drops the rest.
+    /// Drops the unused parts.
     fn trim(&mut self);
 }
 
-/// An object that was trimmed when it was read.
+/// An object that is trimmed when it is deserialized.
 #[derive(Debug, Clone)]
 pub(super) struct Trimmed<K>(pub(super) K);
 
-/// Returns what came of something, with the claim in it trimmed.
+/// Returns an outcome with its claim trimmed.
 pub(super) fn trimmed(mut outcome: Outcome) -> Outcome {
     if let Outcome::Claim(Some(claim)) = &mut outcome {
         claim.trim();
@@ -142,7 +142,7 @@ impl Trim for PersistentVolume {
         let Some(spec) = &mut self.spec else { return };
         let csi = spec.csi.as_ref().is_some_and(|csi| csi.driver == DRIVER);
         if by != Some(PROVISIONER) && !csi {
-            // Of others', that they are there and for whom is all that matters.
+            // Of other drivers' PersistentVolumes, only their existence and their claim matter.
             if let Some(csi) = &mut spec.csi {
                 csi.volume_attributes = None;
             }
@@ -168,7 +168,7 @@ impl Trim for StorageClass {
 
 impl Trim for PartialObjectMeta<Node> {
     fn trim(&mut self) {
-        // The scheduler's choice is compared by labels.
+        // Labels decide whether the scheduler's choice fits.
         let labels = self.metadata.labels.take();
         meta(&mut self.metadata);
         self.metadata.labels = labels;
@@ -192,14 +192,14 @@ fn meta(meta: &mut ObjectMeta) {
     });
 }
 
-/// Of sizes by name, that of the storage.
+/// Keeps only the storage size.
 fn sizes<V>(all: &mut Option<BTreeMap<String, V>>) {
     if let Some(all) = all {
         all.retain(|key, _| key == "storage");
     }
 }
 
-/// Of a selector, that there is one.
+/// Keeps only the fact that a selector exists.
 fn some_of(selector: &mut LabelSelector) {
     if let Some(labels) = &mut selector.match_labels {
         let first = labels.pop_first();
@@ -237,7 +237,7 @@ mod tests {
         serde_json::to_vec(object).expect("written").len()
     }
 
-    /// A claim in which everything that its writer decides is large.
+    /// A claim in which every field that its author controls is large.
     fn hostile() -> Json {
         let long = "x".repeat(250 << 10);
         let many: BTreeMap<String, String> =

@@ -1,20 +1,20 @@
-//! Why a request to the Kubernetes API failed, to the bottom, and what to try. Sends nothing.
+//! Explains why a request to the Kubernetes API failed, with all causes, and suggests a remedy. Sends nothing.
 
 use std::error::Error;
 
 use crate::sanitize;
 
-/// Longest cause, in characters.
+/// The maximum length of a cause, in characters.
 const LONGEST: usize = 600;
 
-/// Returns an error with everything that it comes from, in one line, each text once.
+/// Returns an error with all its sources in one line, each text once.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
         let text = error.to_string();
         let inner = error.source();
-        // A text ends with that of its source as often as not.
+        // An error's text often ends with that of its source.
         let text = match inner.map(ToString::to_string) {
             Some(inner) => {
                 text.strip_suffix(&inner).unwrap_or(&text).trim_end_matches([':', ' ']).to_owned()
@@ -22,7 +22,7 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
             None => text,
         };
         let is_said = texts.iter().any(|said| said.contains(&text));
-        // The names of kube's own variants say nothing to an admin.
+        // The names of kube's own variants do not help an admin.
         if !text.is_empty()
             && !is_said
             && !matches!(text.as_str(), "ServiceError" | "HyperError" | "HttpError")
@@ -34,10 +34,10 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     sanitize::line(&texts.join(": "), LONGEST)
 }
 
-/// Returns why a request failed.
+/// Returns the cause of a failed request.
 pub fn cause(error: &kube::Error) -> String {
     match error {
-        // Its text would say the same twice.
+        // Its text would repeat the source.
         kube::Error::Api(status) if !status.message.is_empty() => {
             sanitize::line(&status.message, LONGEST)
         }
@@ -48,7 +48,7 @@ pub fn cause(error: &kube::Error) -> String {
     }
 }
 
-/// Returns what to try.
+/// Returns the remedy.
 pub fn remedy(error: &kube::Error) -> &'static str {
     match error {
         kube::Error::Api(status) => of_status(status.code),

@@ -1,4 +1,4 @@
-//! What the deciding task hears of by itself: watches, the arrays, the clock. Decides nothing.
+//! The sources of the reconciler's messages: watches, polls of the arrays, and timers. Decides nothing.
 
 use std::time::Duration;
 
@@ -18,20 +18,20 @@ use super::trim::{Trim, Trimmed};
 use super::unreachable::chain;
 use crate::provisioner::decide::{Health, REGISTRATION_LOOK};
 
-/// How often arrays are asked how they are; and while one is away, which may have come back and be registered a
-/// moment later: what waits for it is served within 35 seconds.
+/// The intervals of health polls: normal, and while an array is unreachable. An array that answers again is also
+/// registered a moment later: claims that wait for it are reconciled within 35 seconds.
 const LOOK: Duration = Duration::from_secs(30);
 const LOOK_AWAY: Duration = Duration::from_secs(10);
 
-/// How often it is seen whether snapshots are due.
+/// The interval of checks for due snapshots.
 const TICK: Duration = Duration::from_secs(30);
 
-/// When arrays are asked for all that they have for the first time.
+/// The delay before the first complete list of the arrays.
 const FIRST_LIST: Duration = Duration::from_secs(60);
-/// How often, when nothing else is said.
+/// The default interval of complete lists of the arrays.
 pub const COMPARE_EVERY: Duration = Duration::from_secs(600);
 
-/// Forwards what a watch sees.
+/// Forwards the events of a watch.
 pub(super) fn watch<K>(
     api: Api<Trimmed<K>>,
     metrics: Metrics,
@@ -57,7 +57,7 @@ where
         while let Some(event) = stream.next().await {
             match event {
                 Ok(event) => {
-                    // A list that begins may yet go wrong.
+                    // A list that starts may still fail.
                     let begins = matches!(event, watcher::Event::Init);
                     if !begins && std::mem::take(&mut ended) {
                         info!(%resource, "watch goes on");
@@ -92,7 +92,7 @@ fn untrimmed<K>(event: watcher::Event<Trimmed<K>>) -> watcher::Event<K> {
     }
 }
 
-/// Looks at the cluster's registrations on the arrays, again and again.
+/// Checks the cluster's registrations on the arrays, periodically.
 pub(super) fn register(registrar: Registrar) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         let mut interval =
@@ -105,8 +105,7 @@ pub(super) fn register(registrar: Registrar) -> tokio::task::JoinHandle<()> {
     })
 }
 
-/// Asks the arrays how they are, again and again. One on which this cluster is not registered is as good as
-/// away.
+/// Polls the arrays' health, periodically. An array on which this cluster is not registered counts as unreachable.
 pub(super) fn look(
     mut array_monitor: ArrayMonitor,
     registrar: Registrar,
@@ -132,7 +131,7 @@ pub(super) fn look(
     })
 }
 
-/// Lists what is on the arrays, again and again.
+/// Lists the volumes of the arrays, periodically.
 pub(super) fn list(
     arrays: Arrays,
     every: Duration,
@@ -152,7 +151,7 @@ pub(super) fn list(
     })
 }
 
-/// Tells that time passes.
+/// Sends a reminder, periodically.
 pub(super) fn tick(sender: &mpsc::UnboundedSender<Message>) -> tokio::task::JoinHandle<()> {
     let sender = sender.clone();
     tokio::spawn(async move {

@@ -1,5 +1,6 @@
-//! What Prometheus and Grafana are told, for those who ask for it. Alerts and dashboard are files beside this
-//! one, that others may use as well.
+//! Renders the monitoring objects that the storage document requests: a ServiceMonitor, a PrometheusRule and a
+//! Grafana dashboard. Alerts and dashboard are files beside this one, usable without the Prometheus operator too. The
+//! meaning of the metrics is unknown here.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -10,27 +11,27 @@ use crate::compiler::compile::wave::LAST;
 use crate::compiler::manifest::{Object, Other};
 
 const GROUP: &str = "monitoring.coreos.com/v1";
-/// A file of rules, as Prometheus reads it.
+/// A Prometheus rule file.
 const ALERTS: &str = include_str!("alerts.yaml");
 const DASHBOARD: &str = include_str!("dashboard.json");
 
-/// What is asked for of them.
+/// Returns the objects that `monitoring` requests.
 pub(super) fn objects(platform: &Platform<'_>) -> Vec<Object> {
-    let wanted = &platform.own.monitoring;
+    let monitoring = &platform.own.monitoring;
     let mut objects = Vec::new();
-    if wanted.service_monitor {
+    if monitoring.service_monitor {
         let endpoint = json!({"port": METRICS, "path": "/metrics", "interval": "30s"});
         let spec = json!({"selector": {"matchLabels": selector()}, "endpoints": [endpoint]});
         objects.push(Other::new(GROUP, "ServiceMonitor", metadata(platform), spec).into());
     }
-    if wanted.alerts {
+    if monitoring.alerts {
         let rule = Other::new(GROUP, "PrometheusRule", metadata(platform), rules(platform));
         objects.push(rule.into());
     }
-    if wanted.dashboard {
+    if monitoring.dashboard {
         let mut metadata = metadata(platform);
         metadata.name = Some(format!("{NAME}-dashboard"));
-        // By this label Grafana's sidecar finds it.
+        // Grafana's sidecar selects dashboards by this label.
         let label = ("grafana_dashboard".to_owned(), "1".to_owned());
         metadata.labels.get_or_insert_default().extend([label]);
         objects.push(Object::from(ConfigMap {
@@ -42,7 +43,7 @@ pub(super) fn objects(platform: &Platform<'_>) -> Vec<Object> {
     objects
 }
 
-/// After everything else: in clusters without the operator these are the objects that fail.
+/// Returns metadata of the last wave: in clusters without the Prometheus operator only these objects fail.
 fn metadata(platform: &Platform<'_>) -> ObjectMeta {
     let mut metadata = platform.metadata(LAST);
     let labels = platform.own.monitoring.labels.clone();
@@ -50,9 +51,9 @@ fn metadata(platform: &Platform<'_>) -> ObjectMeta {
     metadata
 }
 
-/// The rules, each with where to read what to do, if that is known.
+/// Returns the alert rules, each with its `runbook_url` if the document has `runbooks`.
 fn rules(platform: &Platform<'_>) -> Json {
-    // That the file can be read is tested.
+    // A test parses the file.
     let mut rules: Json = serde_yaml::from_str(ALERTS).unwrap_or_default();
     let Some(page) = &platform.own.monitoring.runbooks else { return rules };
     let groups = rules["groups"].as_array_mut().into_iter().flatten();

@@ -1,23 +1,27 @@
-//! A claim whose PersistentVolume is there: both sides of the binding are written, once Kubernetes' own
-//! controller knows the PersistentVolume. Decision 15 says why.
+//! Decides how a claim and its PersistentVolume are bound: the provisioner writes both sides once
+//! kube-controller-manager knows the PersistentVolume. Decision 15 has the reasons.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
-use super::{ClaimState, ClaimView, Next, seen, seen_volume};
+use super::object::{seen, seen_volume};
+use super::state::ControllerBarrier;
+use super::{ClaimState, ClaimView, Next};
 use crate::contract::FINALIZER;
 use crate::contract::annotation;
 use crate::provisioner::decide::effect::{Effect, Lookup};
 use crate::provisioner::decide::setup::Binding;
 
 impl ClaimState {
-    /// Takes our finalizer off a PersistentVolume that somebody has deleted, when its claim is not bound to it.
-    fn let_go(&self, there: &PersistentVolume, claim: &PersistentVolumeClaim) -> Next {
-        let volume = seen_volume(there);
-        let ours = there.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER);
-        if !ours || self.let_go.as_ref() == Some(&volume.uid) {
+    /// Removes the provisioner's finalizer from a PersistentVolume that was deleted from outside, if its claim is not
+    /// bound.
+    fn release_deleted(&self, deleted: &PersistentVolume, claim: &PersistentVolumeClaim) -> Next {
+        let volume = seen_volume(deleted);
+        let has_finalizer =
+            deleted.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER);
+        if !has_finalizer || self.written.released_uid.as_ref() == Some(&volume.uid) {
             return Next::Nothing;
         }
-        match &self.read_claim {
+        match &self.reads.claim {
             Lookup::NotYet => Next::Do(Effect::ReadClaim {
                 namespace: claim.metadata.namespace.clone().unwrap_or_default(),
                 name: claim.metadata.name.clone().unwrap_or_default(),
@@ -29,7 +33,7 @@ impl ClaimState {
         }
     }
 
-    /// The claim has its PersistentVolume, and its status does not say so yet.
+    /// Writes the status of a claim that is bound in its spec only.
     pub(super) fn finish_binding(
         &self,
         view: ClaimView<'_>,
@@ -44,57 +48,61 @@ impl ClaimState {
         }
     }
 
-    /// Writes both sides of the binding, once Kubernetes' own controller knows the PersistentVolume. That
-    /// one may be faster, and then there is nothing left to write.
+    /// Writes both sides of the binding, once kube-controller-manager knows the PersistentVolume. If
+    /// kube-controller-manager binds first, nothing is left to write.
     pub(super) fn bind(
         &self,
-        there: &PersistentVolume,
+        existing: &PersistentVolume,
         view: ClaimView<'_>,
         claim: &PersistentVolumeClaim,
     ) -> Next {
-        let phase = there.status.as_ref().and_then(|status| status.phase.as_deref());
+        let phase = existing.status.as_ref().and_then(|status| status.phase.as_deref());
         let phase = phase.unwrap_or("Pending");
         let is_new = matches!(phase, "Pending" | "Available");
-        // Somebody has deleted it before it was of any use: another one takes its place.
-        if is_new && there.metadata.deletion_timestamp.is_some() {
-            let volume = seen_volume(there);
-            let ours = there.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER);
-            let let_go = !ours || self.let_go.as_ref() == Some(&volume.uid);
-            return if let_go {
+        // It was deleted from outside before it was bound: another one replaces it.
+        if is_new && existing.metadata.deletion_timestamp.is_some() {
+            let volume = seen_volume(existing);
+            let has_finalizer =
+                existing.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER);
+            let is_released =
+                !has_finalizer || self.written.released_uid.as_ref() == Some(&volume.uid);
+            return if is_released {
                 Next::Nothing
             } else {
                 Next::Do(Effect::RemovePersistentVolumeFinalizer { volume })
             };
         }
-        // The same when Kubernetes has called it released, by mistake: it binds none that is being deleted. The claim
-        // is read anew, because it may be bound by now.
-        if phase != "Bound" && there.metadata.deletion_timestamp.is_some() {
-            return self.let_go(there, claim);
+        // Kubernetes may have set the phase `Released` by mistake; it binds no PersistentVolume that is being deleted.
+        // The claim is read again first, because it may be bound by now.
+        if phase != "Bound" && existing.metadata.deletion_timestamp.is_some() {
+            return self.release_deleted(existing, claim);
         }
         if view.setup.binding == Binding::Controller {
             return Next::Nothing;
         }
         if is_new {
-            return Next::Do(Effect::SetPersistentVolumeBound { volume: seen_volume(there) });
+            return Next::Do(Effect::SetPersistentVolumeBound { volume: seen_volume(existing) });
         }
-        // Otherwise it is taken for that of a claim that is gone; whoever did so has to see that it lives.
+        // In any other phase, kube-controller-manager took the claim for deleted, and has to correct the phase itself.
         if phase != "Bound" {
             return Next::Nothing;
         }
-        let uid = there.metadata.uid.as_deref().unwrap_or_default();
-        match &self.mark {
-            Some((of, true)) if of == uid => {
-                let volume = there.metadata.name.clone().unwrap_or_default();
+        let uid = existing.metadata.uid.as_deref().unwrap_or_default();
+        match &self.barriers.controller {
+            Some(ControllerBarrier { volume_uid, is_passed: true }) if volume_uid == uid => {
+                let volume = existing.metadata.name.clone().unwrap_or_default();
                 Next::Do(Effect::BindClaim { claim: seen(claim), volume })
             }
-            Some((of, false)) if of == uid => Next::Nothing,
-            _ => Next::AwaitController(uid.to_owned()),
+            Some(ControllerBarrier { volume_uid, is_passed: false }) if volume_uid == uid => {
+                Next::Nothing
+            }
+            _ => Next::AwaitController { volume_uid: uid.to_owned() },
         }
     }
 }
 
-/// Whether a claim is bound but for its status. One that is called `Lost` is not: Kubernetes' own
-/// controller has to take that back itself.
+/// Returns whether a claim is bound except for its status. A claim with the phase `Lost` does not count:
+/// kube-controller-manager has to correct that itself.
 pub(super) fn is_half_bound(claim: &PersistentVolumeClaim) -> bool {
     let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
     let annotations = claim.metadata.annotations.as_ref();

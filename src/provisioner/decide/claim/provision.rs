@@ -1,5 +1,5 @@
-//! A claim without a PersistentVolume: the array is chosen and written on the claim, the volume made, and the
-//! PersistentVolume created.
+//! Decides the steps from a claim without a volume to its PersistentVolume: the choice of an array, the creation of the
+//! volume, and the PersistentVolume itself. Binding is decided elsewhere.
 
 use crate::contract::ArrayKind;
 use crate::contract::class_of;
@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
-use super::{
-    Asking, CaughtUp, ClaimState, ClaimView, FAILED, Next, asked, claimed, is_gone, owner_of, seen,
-};
+use super::asked_arrays::{AskedArray, asked_arrays, is_gone};
+use super::object::{claimed, owner_of, seen};
+use super::state::{OnArray, WatchBarrier};
+use super::{ClaimState, ClaimView, FAILED, Next};
 use crate::contract::annotation;
 use crate::contract::name;
 use crate::contract::{
@@ -31,26 +32,26 @@ impl ClaimState {
         view: ClaimView<'_>,
         claim: &PersistentVolumeClaim,
         uid: &str,
-        ours: bool,
+        is_started: bool,
     ) -> Next {
         let stuck = |message: String| Next::Stuck { reason: FAILED, message };
         let class = match view.class {
-            // What was begun goes when the claim goes or has another provisioner's volume, and not before: a request
-            // of ours may still be on its way.
-            None if ours => {
+            // The cleanup waits until the claim is deleted or bound to another provisioner's volume: until then, a
+            // request to the array may still be in flight.
+            None if is_started => {
                 let class = class_of(claim).unwrap_or_default();
                 return stuck(format!(
                     "class {class} is gone or has another provisioner; create the class again, or delete the claim"
                 ));
             }
             None => return Next::Nothing,
-            Some(class) if !ours && !may_begin(view, claim, class) => return Next::Nothing,
-            Some(Err(wrong)) => return stuck(wrong.clone()),
+            Some(class) if !is_started && !may_start(view, claim, class) => return Next::Nothing,
+            Some(Err(message)) => return stuck(message.clone()),
             Some(Ok(class)) => class,
         };
         let annotation = |key: &str| claim.metadata.annotations.as_ref()?.get(key).cloned();
         if class.waits
-            && !ours
+            && !is_started
             && annotation(annotation::SELECTED_NODE).is_none_or(|node| node.is_empty())
         {
             return Next::Nothing;
@@ -62,33 +63,36 @@ impl ClaimState {
                 "the claim asks for no size, or the cluster's name is too long".to_owned(),
             );
         };
-        if let Err(wrong) = check_modes(claim, class).and_then(|()| claim_spec::check(claim)) {
-            return stuck(wrong);
+        if let Err(message) = check_modes(claim, class).and_then(|()| claim_spec::check(claim)) {
+            return stuck(message);
         }
-        let origin = match origin(view, claim, class, ours) {
+        let origin = match origin(view, claim, class, is_started) {
             Ok(origin) => origin,
             Err(Unknown::NotOurs) => return Next::Nothing,
-            Err(Unknown::NotThere(why)) if ours => return self.do_without(view, claim, class, why),
+            Err(Unknown::NotThere(why)) if is_started => {
+                return self.use_finished_clone(view, claim, class, why);
+            }
             Err(Unknown::NotThere(why) | Unknown::Wrong(why)) => return stuck(why),
         };
-        let mut asked = if ours { asked(view, claim) } else { Vec::new() };
-        // Where there is one already, there is no need for another, whoever has written that.
-        let made = self.made.as_ref().and_then(|(on, _)| asked.iter().find(|it| it.array == *on));
-        let Some(Asking { array, id: array_id }) = made.or(asked.last()).cloned() else {
+        let mut asked = if is_started { asked_arrays(view, claim) } else { Vec::new() };
+        // An array that has the volume already stays, even if the claim names a later one.
+        let created = self.arrays.created.as_ref();
+        let created = created.and_then(|on| asked.iter().find(|asked| asked.array == on.array));
+        let Some(AskedArray { array, id: array_id }) = created.or(asked.last()).cloned() else {
             return choose(view, claim, class, &origin, asked, None);
         };
-        if let Some(there) = self.newest_volume(view) {
-            return self.compare(there, view, claim, class, uid);
+        if let Some(existing) = self.newest_volume(view) {
+            return self.compare(existing, view, claim, class, uid);
         }
-        if asked.last().is_some_and(|asking| is_gone(view, asking)) {
-            asked.retain(|asking| !is_gone(view, asking));
+        if asked.last().is_some_and(|each| is_gone(view, each)) {
+            asked.retain(|each| !is_gone(view, each));
             return choose(view, claim, class, &origin, asked, None);
         }
-        // The class was made anew, for the other kind of array.
+        // The class was recreated for the other kind of array.
         if view.arrays.iter().any(|state| state.name == array && state.kind != class.kind) {
-            return if self.clean.contains(&array) {
+            return if self.arrays.without_volume.contains(&array) {
                 choose(view, claim, class, &origin, asked, None)
-            } else if self.found.as_ref().is_some_and(|(on, _)| *on == array) {
+            } else if self.arrays.found_on(&array).is_some() {
                 let class = &class.name;
                 stuck(format!(
                     "{name} was made on {array} before class {class} was for the other kind of array; delete the claim and create it again"
@@ -100,49 +104,50 @@ impl ClaimState {
         if let Origin::Import(import) = origin {
             return self.import(view, claim, class, import, size);
         }
-        let found = self.found.as_ref().is_some_and(|(on, _)| *on == array);
-        if self.full.as_ref() == Some(&array) && !self.clean.contains(&array) {
-            // A request may have been done all the same, before another was refused.
-            return if found {
-                stuck(format!("{array} has the volume and says that it has no room"))
+        let is_found = self.arrays.found_on(&array).is_some();
+        if self.arrays.full.as_ref() == Some(&array) && !self.arrays.without_volume.contains(&array)
+        {
+            // An earlier request may have created the volume before the array rejected a later one.
+            return if is_found {
+                stuck(format!("{array} has the volume and reports that it has no room"))
             } else {
                 Next::Do(Effect::FindVolume { array, array_id, name })
             };
         }
-        // The class, or what is written on the claim, may have changed since the array was chosen. What is
-        // there already stays; nothing new is put where the class does not allow it.
-        let is_there = found || self.made.as_ref().is_some_and(|(on, _)| *on == array);
-        if matches!(origin, Origin::Empty) && !is_there && !is_allowed(view, class, &array) {
-            return if self.clean.contains(&array) {
+        // The class or the annotation of the claim may have changed since the array was chosen. An existing volume
+        // stays; a new one is created only where the class allows it.
+        let exists = is_found || self.arrays.created_on(&array).is_some();
+        if matches!(origin, Origin::Empty) && !exists && !is_allowed(view, class, &array) {
+            return if self.arrays.without_volume.contains(&array) {
                 choose(view, claim, class, &origin, asked, None)
             } else {
                 Next::Do(Effect::FindVolume { array, array_id, name })
             };
         }
-        if self.full.as_ref() == Some(&array) {
+        if self.arrays.full.as_ref() == Some(&array) {
             return choose(view, claim, class, &origin, asked, Some(&array));
         }
-        let Some((_, made)) = self.made.as_ref().filter(|(on, _)| *on == array) else {
-            let mut wanted = wanted(view.setup, claim, class, name, size);
+        let Some(created) = self.arrays.created_on(&array) else {
+            let mut request = volume_request(view.setup, claim, class, name, size);
             if let Origin::Copy(Behind { volume, .. }) = origin {
-                wanted.source = match (class.kind, &self.snapshot) {
+                request.source = match (class.kind, &self.arrays.clone_snapshot) {
                     (ArrayKind::FlashArray, _) => Some(CloneSource::Volume(volume)),
-                    (ArrayKind::FlashBlade, Some((on, snapshot))) if *on == array => {
-                        Some(CloneSource::Snapshot(snapshot.name.clone()))
+                    (ArrayKind::FlashBlade, Some(snapshot)) if snapshot.array == array => {
+                        Some(CloneSource::Snapshot(snapshot.item.name.clone()))
                     }
-                    // A FlashBlade copies snapshots alone.
+                    // A FlashBlade clones only snapshots.
                     (ArrayKind::FlashBlade, _) => return take_snapshot(array, volume, uid),
                 };
             }
-            return Next::Do(Effect::EnsureVolume { array, array_id, wanted: Box::new(wanted) });
+            return Next::Do(Effect::EnsureVolume { array, array_id, wanted: Box::new(request) });
         };
-        if let Some((array, snapshot)) = self.snapshot.clone() {
+        if let Some(OnArray { array, item: snapshot }) = self.arrays.clone_snapshot.clone() {
             return Next::Do(Effect::DestroySnapshot { array, snapshot, read: None });
         }
-        self.create(view, claim, class, &array, made)
+        self.create(view, claim, class, &array, created)
     }
 
-    /// Creates the PersistentVolume of a volume that is there, unless Kubernetes binds the claim to another one.
+    /// Creates the PersistentVolume of an existing volume, unless Kubernetes would bind the claim to another one.
     fn create(
         &self,
         view: ClaimView<'_>,
@@ -151,19 +156,19 @@ impl ClaimState {
         array: &str,
         volume: &Volume,
     ) -> Next {
-        // Of two that name a claim, Kubernetes takes either. Should the other one go to another claim, or go, the
-        // volume is there and is used.
+        // Of two PersistentVolumes that name a claim, Kubernetes binds either. The volume stays until the other one is
+        // bound to another claim or deleted, and is used then.
         if view.rival.is_some() {
             return Next::Nothing;
         }
-        if self.caught_up != CaughtUp::Yes {
+        if self.barriers.watch != WatchBarrier::Passed {
             return Next::AwaitWatch;
         }
         create(view, claim, class, array, volume)
     }
 
-    /// What the volume is a copy of is gone. When the copy has been made by then, that will do.
-    pub(super) fn do_without(
+    /// Uses the clone if the array finished it before its source disappeared; otherwise reports `why`.
+    pub(super) fn use_finished_clone(
         &self,
         view: ClaimView<'_>,
         claim: &PersistentVolumeClaim,
@@ -172,25 +177,25 @@ impl ClaimState {
     ) -> Next {
         let uid = claim.metadata.uid.as_deref().unwrap_or_default();
         let name = name::volume(&view.setup.cluster, uid);
-        if let Some(there) = self.newest_volume(view) {
-            return self.compare(there, view, claim, class, uid);
+        if let Some(existing) = self.newest_volume(view) {
+            return self.compare(existing, view, claim, class, uid);
         }
-        let asked = asked(view, claim).pop().filter(|asking| !is_gone(view, asking));
-        let (Some(Asking { array, id: array_id }), Some(name)) = (asked, name) else {
+        let asked = asked_arrays(view, claim).pop().filter(|each| !is_gone(view, each));
+        let (Some(AskedArray { array, id: array_id }), Some(name)) = (asked, name) else {
             return Next::Stuck { reason: FAILED, message: why };
         };
-        match self.found.as_ref().filter(|(on, _)| *on == array) {
-            None if !self.clean.contains(&array) => {
+        match self.arrays.found_on(&array) {
+            None if !self.arrays.without_volume.contains(&array) => {
                 Next::Do(Effect::FindVolume { array, array_id, name })
             }
-            Some((_, found)) if claim_spec::size(claim).is_some_and(|size| found.size >= size) => {
+            Some(found) if claim_spec::size(claim).is_some_and(|size| found.size >= size) => {
                 self.create(view, claim, class, &array, found)
             }
             _ => Next::Stuck { reason: FAILED, message: why },
         }
     }
 
-    /// Takes a volume that is there already for the claim's.
+    /// Uses an existing volume, which the storage document names, for the claim.
     pub(super) fn import(
         &self,
         view: ClaimView<'_>,
@@ -208,12 +213,12 @@ impl ClaimState {
                 "{volume} on {array} is to be imported for {namespace}/{other} too; take one of the two out of the storage document"
             ));
         }
-        if self.clean.contains(array) {
+        if self.arrays.without_volume.contains(array) {
             return stuck(format!(
                 "{array} has no volume {volume} to import; correct `imports` in the storage document, or recover the volume if it is destroyed"
             ));
         }
-        let Some((_, found)) = self.found.as_ref().filter(|(on, _)| on == array) else {
+        let Some(found) = self.arrays.found_on(array) else {
             let array_id = up(view, array).map(|(_, id)| id.to_owned());
             return Next::Do(Effect::FindVolume {
                 array: array.clone(),
@@ -238,49 +243,50 @@ impl ClaimState {
         self.create(view, claim, &class.keeping(), array, found)
     }
 
-    /// There is a PersistentVolume of the claim's name: the two are bound, unless it is a stranger's.
+    /// Binds an existing PersistentVolume of the claim's name, unless the provisioner did not create it.
     pub(super) fn compare(
         &self,
-        there: &PersistentVolume,
+        existing: &PersistentVolume,
         view: ClaimView<'_>,
         claim: &PersistentVolumeClaim,
         class: &ClassSetup,
         uid: &str,
     ) -> Next {
-        let made = self.made.as_ref().and_then(|(array, made)| {
-            let state = view.arrays.iter().find(|state| state.name == *array)?;
-            persistent_volume::make(claim, class, state, made).ok()
+        let expected = self.arrays.created.as_ref().and_then(|created| {
+            let state = view.arrays.iter().find(|state| state.name == created.array)?;
+            persistent_volume::make(claim, class, state, &created.item).ok()
         });
-        let same = claimed(there) == Some(uid)
-            && behind(there).is_some()
-            && made.is_none_or(|made| persistent_volume::are_same(&made, there));
+        let same = claimed(existing) == Some(uid)
+            && behind(existing).is_some()
+            && expected.is_none_or(|expected| persistent_volume::are_same(&expected, existing));
         if same {
-            return self.bind(there, view, claim);
+            return self.bind(existing, view, claim);
         }
-        let name = there.metadata.name.as_deref().unwrap_or_default();
+        let name = existing.metadata.name.as_deref().unwrap_or_default();
         let message = format!("there is another PersistentVolume {name}; remove it, or the claim");
         Next::Stuck { reason: FAILED, message }
     }
 }
 
-/// Whether a volume may be made for a claim on which nothing is written yet: Kubernetes has found no PersistentVolume
-/// for it, and we know of none either.
+/// Returns whether the provisioner may start with a claim: neither kube-controller-manager nor the provisioner knows a
+/// PersistentVolume that fits it.
 ///
-/// Until Kubernetes has said so, nothing is written on the claim: its controller would find it changed when it does, and
-/// would write a Warning. Only where it does not come to all claims in time, a claim is begun without it. What was
-/// missed then is found by a view that is known to be new enough, before the PersistentVolume is created.
-fn may_begin(
+/// Until kube-controller-manager has marked the claim, the provisioner writes nothing on it: a write of
+/// kube-controller-manager would conflict, and it would record a Warning. Only if more claims wait than it can
+/// reconcile in time, the provisioner starts without the mark. The barrier of the watch, before the PersistentVolume is
+/// created, then finds a PersistentVolume that was missed.
+fn may_start(
     view: ClaimView<'_>,
     claim: &PersistentVolumeClaim,
     class: &Result<ClassSetup, String>,
 ) -> bool {
-    // The scheduler lets no crowd of them come.
+    // The scheduler limits the rate of claims that wait for their pods.
     let waits_for_pod = class.as_ref().is_ok_and(|class| class.waits);
     let too_late = view.is_crowded && view.setup.binding == Binding::Direct && !waits_for_pod;
     view.rival.is_none() && (is_handed_over(claim) || too_late)
 }
 
-/// Takes the snapshot by which a file system is copied. Its name follows from the claim, so that the next
+/// Takes the snapshot from which a file system is cloned. Its name follows from the UID of the claim, so that another
 /// process finds it.
 fn take_snapshot(array: String, volume: VolumeId, uid: &str) -> Next {
     if let Some(suffix) = SnapshotSuffix::new(format!("clone-{uid}")) {
@@ -291,7 +297,7 @@ fn take_snapshot(array: String, volume: VolumeId, uid: &str) -> Next {
     }
 }
 
-/// Creates the PersistentVolume of a volume that is there.
+/// Creates the PersistentVolume of an existing volume.
 fn create(
     view: ClaimView<'_>,
     claim: &PersistentVolumeClaim,
@@ -300,9 +306,9 @@ fn create(
     volume: &Volume,
 ) -> Next {
     let stuck = |message: String| Next::Stuck { reason: FAILED, message };
-    // What is written down for good is the id of the array that has the volume.
-    let recorded = asked(view, claim).into_iter().find(|asking| asking.array == array);
-    let recorded = recorded.and_then(|asking| asking.id);
+    // The PersistentVolume records the id of the array that has the volume.
+    let recorded = asked_arrays(view, claim).into_iter().find(|each| each.array == array);
+    let recorded = recorded.and_then(|each| each.id);
     let found = up(view, array).map(|(_, id)| id);
     if let Some((recorded, found)) = recorded.as_deref().zip(found).filter(|(a, b)| a != b) {
         return stuck(format!(
@@ -318,21 +324,21 @@ fn create(
     }
 }
 
-/// Chooses an array, another one when that which was asked last is full.
+/// Chooses an array; another one if `full` names the one that was asked last.
 fn choose(
     view: ClaimView<'_>,
     claim: &PersistentVolumeClaim,
     class: &ClassSetup,
     origin: &Origin<'_>,
-    mut asked: Vec<Asking>,
+    mut asked: Vec<AskedArray>,
     full: Option<&str>,
 ) -> Next {
     let some_nodes = view.arrays.iter().any(|array| !array.traits.topology.is_empty());
     if class.waits && some_nodes && view.node.is_none() && asked.is_empty() {
-        // The node is gone: the scheduler chooses another one.
+        // The node does not exist any more: the scheduler has to choose another one.
         return Next::Do(Effect::Reschedule { claim: seen(claim) });
     }
-    // What is there already needs no further room.
+    // An existing volume needs no further capacity.
     let import = match origin {
         Origin::Import(import) => Some(*import),
         Origin::Empty | Origin::Copy(_) => None,
@@ -349,30 +355,28 @@ fn choose(
     };
     match select_array(view.arrays, &need) {
         Ok(SelectedArray { array, why }) => {
-            // Where it was asked before, it is asked again: there may be room by now.
+            // An array that was asked before may be asked again: it may have room by now.
             asked.retain(|each| each.array != array.name);
             let id = up(view, &array.name).map(|(_, id)| id.to_owned());
-            asked.push(Asking { array: array.name.clone(), id });
-            let (asked, ids) = asked
-                .into_iter()
-                .map(|asking| (asking.array, asking.id.unwrap_or_default()))
-                .unzip();
+            asked.push(AskedArray { array: array.name.clone(), id });
+            let (asked, ids) =
+                asked.into_iter().map(|each| (each.array, each.id.unwrap_or_default())).unzip();
             let import = import.map(|import| import.volume.clone());
             let effect = Effect::RecordIntent { claim: seen(claim), asked, ids, import, size };
             Next::RecordIntent { effect, why }
         }
-        // A pod that is there already stays where it is.
-        Err(nowhere) if nowhere.for_another_node && class.waits && asked.is_empty() => {
+        // The node cannot change any more after an array was asked.
+        Err(refusal) if refusal.for_another_node && class.waits && asked.is_empty() => {
             Next::Do(Effect::Reschedule { claim: seen(claim) })
         }
-        Err(nowhere) => {
-            let message = format!("no array takes it: {}", nowhere.why);
+        Err(refusal) => {
+            let message = format!("no array takes it: {}", refusal.why);
             Next::Stuck { reason: FAILED, message }
         }
     }
 }
 
-/// Returns the PersistentVolume of another driver that is in use with a volume of an array, or destroys it.
+/// Returns the PersistentVolume of another driver that uses a volume of an array, or that destroys it with its claim.
 fn foreign<'v>(view: ClaimView<'v>, array: &str, volume: &VolumeName) -> Option<&'v str> {
     let (state, _) = up(view, array)?;
     let addresses = match &state.health {
@@ -385,7 +389,7 @@ fn foreign<'v>(view: ClaimView<'v>, array: &str, volume: &VolumeName) -> Option<
     names.first().map(String::as_str)
 }
 
-/// An array that can be asked for anything, with its id.
+/// Returns a reachable array and its id.
 fn up<'v>(view: ClaimView<'v>, array: &str) -> Option<(&'v ArrayState, &'v str)> {
     let state = view.arrays.iter().find(|state| state.name == array)?;
     match &state.health {
@@ -394,8 +398,8 @@ fn up<'v>(view: ClaimView<'v>, array: &str) -> Option<(&'v ArrayState, &'v str)>
     }
 }
 
-/// Whether a class allows its volumes on an array, and the claim's node reaches it. That an array cannot be
-/// asked now is no reason against it.
+/// Returns whether a class allows its volumes on an array, and the claim's node reaches it. The array need not be
+/// reachable now.
 fn is_allowed(view: ClaimView<'_>, class: &ClassSetup, array: &str) -> bool {
     let state = view.arrays.iter().find(|state| state.name == array);
     state.is_some_and(|state| {
@@ -409,7 +413,7 @@ fn is_allowed(view: ClaimView<'_>, class: &ClassSetup, array: &str) -> bool {
     })
 }
 
-/// Whether labels have all of the wanted ones.
+/// Returns whether `labels` contains all of `wanted`.
 fn has_all(labels: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> bool {
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
@@ -432,7 +436,8 @@ fn check_modes(claim: &PersistentVolumeClaim, class: &ClassSetup) -> Result<(), 
     }
 }
 
-fn wanted(
+/// Returns the request for a claim's volume.
+fn volume_request(
     setup: &Setup,
     claim: &PersistentVolumeClaim,
     class: &ClassSetup,
@@ -445,7 +450,7 @@ fn wanted(
             let exports = class.exports.as_ref().unwrap_or(&setup.exports).clone();
             VolumeOptions::File { exports, nfs: class.nfs() }
         }
-        // What protects new volumes is the array's administrator's choice, and destroys nothing of ours.
+        // The array's administrator chooses the default protection, which never destroys volumes.
         ArrayKind::FlashArray => VolumeOptions::Block { default_protection: true, qos: class.qos },
     };
     VolumeRequest { name, owner, size, source: None, details }

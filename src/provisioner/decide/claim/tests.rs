@@ -1,16 +1,18 @@
-//! Steps on one claim that the simulation comes upon too seldom, or not in every way.
+//! Tests of one claim for steps that the simulation reaches too seldom, or not in every variant.
 
 mod refusals;
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::contract::{ArrayKind, Capacity, Transport};
+use crate::contract::{ArrayKind, Capacity, Transport, Volume};
+use crate::provisioner::decide::effect::Severity;
+use crate::provisioner::decide::read_time::ReadTime;
 use crate::provisioner::decide::setup::{ArrayTraits, Binding, Health};
 
 const GIB: u64 = 1 << 30;
 
-/// One claim of 1 GiB, and what there is around it.
+/// One claim of 1 GiB, and its surroundings.
 struct Stage {
     setup: Setup,
     claim: Value,
@@ -19,28 +21,28 @@ struct Stage {
     read: Option<Value>,
     /// A PersistentVolume of another name that the claim is bound to.
     bound: Option<Value>,
-    /// Whether the claim has disappeared from what is seen, and from the API server.
+    /// Whether the claim has disappeared from the view and from the API server.
     gone: bool,
-    /// The claim as the API server has it, after it has disappeared; the same when there is none.
+    /// The claim that the API server has after the first one disappeared.
     successor: Option<Value>,
-    /// The claim to copy, and its PersistentVolume.
+    /// The claim to clone, and its PersistentVolume.
     source: Option<(Value, Value)>,
-    /// None when the class is gone, or another provisioner's.
+    /// None if the class is gone, or has another provisioner.
     class: Option<Result<ClassSetup, String>>,
     /// PersistentVolumes of other drivers.
     foreign: HashMap<String, BTreeSet<String>>,
     arrays: Vec<ArrayState>,
     /// The volume of the claim, on the arrays that have one.
     there: BTreeSet<&'static str>,
-    /// How the arrays call what they have.
+    /// The name of the volume on the arrays.
     called: &'static str,
-    /// An array that says it has no room.
+    /// An array that reports that it has no room.
     full: Option<&'static str>,
     /// Another PersistentVolume that Kubernetes would bind the claim to.
     rival: Option<&'static str>,
     is_crowded: bool,
     node: Option<BTreeMap<String, String>>,
-    /// Whether it is to be told that the view has caught up.
+    /// Whether the stage reports that the view has caught up.
     catches_up: bool,
     work: ClaimState,
 }
@@ -80,7 +82,7 @@ impl Stage {
         }
     }
 
-    /// The claim as it is after these arrays have been asked.
+    /// Sets the claim as it is after these arrays were asked.
     fn asked(mut self, arrays: &str) -> Self {
         self.ask(arrays);
         self
@@ -118,7 +120,7 @@ impl Stage {
         self.work.step(view, event)
     }
 
-    /// Does what is asked for until nothing is, and returns it in short.
+    /// Executes effects until none is left, and returns them in short form.
     fn run(&mut self, mut event: Input) -> Vec<String> {
         let mut told = Vec::new();
         loop {
@@ -173,7 +175,7 @@ impl Stage {
                 let array = behind(volume).map(|behind| behind.array).unwrap_or_default();
                 let holds = volume.metadata.finalizers.iter().flatten();
                 assert_eq!(holds.collect::<Vec<_>>(), [FINALIZER], "it may go without its volume");
-                // Nothing more is known of it; that is enough here.
+                // Other effects are not simulated here.
                 told.push(format!("create for {array}"));
                 return None;
             }
@@ -227,7 +229,7 @@ fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value.clone()).expect("typed")
 }
 
-/// An array that can hold 1000 GiB and has given out some.
+/// Returns an array of 1000 GiB with a provisioned size.
 fn array(name: &str, given_out: u64) -> ArrayState {
     let capacity = Capacity { total: 1000 * GIB, used: 0, provisioned: Some(given_out * GIB) };
     let reach = Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
@@ -236,7 +238,7 @@ fn array(name: &str, given_out: u64) -> ArrayState {
     ArrayState { name: name.to_owned(), kind, traits, health }
 }
 
-/// The volume of the claim.
+/// Returns the volume of the claim.
 fn made(array: &str) -> Volume {
     Volume {
         name: "prod-pvc-1".to_owned(),
@@ -267,7 +269,7 @@ fn two_claims_that_fail_at_once_come_again_at_different_times() {
 }
 
 #[test]
-fn a_volume_is_made_on_the_array_with_the_least_given_out() {
+fn a_volume_is_created_on_the_array_with_the_lowest_provisioned_share() {
     let mut stage = Stage::new();
     assert_eq!(stage.run(Input::Changed), ["ask fb2", "make on fb2", "create for fb2"]);
 }
@@ -297,19 +299,19 @@ fn a_full_array_is_looked_at_before_another_one_is_asked() {
     let told = stage.run(Input::Due);
     assert_eq!(told, ["look at fb2", "ask fb2,fb1", "make on fb1", "create for fb1"]);
 
-    // A request that was thought to be lost had been done.
+    // A request whose answer was lost had succeeded.
     let mut stage = Stage::new().asked("fb2");
     (stage.full, stage.there) = (Some("fb2"), ["fb2"].into());
     stage.run(Input::Changed);
     let told = stage.run(Input::Due);
-    assert_eq!(told, ["look at fb2", "fb2 has the volume and says that it has no room"]);
+    assert_eq!(told, ["look at fb2", "fb2 has the volume and reports that it has no room"]);
 }
 
 #[test]
 fn a_volume_counts_for_the_array_that_it_was_made_on_alone() {
     let mut stage = Stage::new().asked("fb1");
     assert_eq!(stage.run(Input::Changed), ["make on fb1", "create for fb1"]);
-    // Creating went wrong; and before the next attempt somebody has written another array on the claim.
+    // The creation failed; before the next attempt, another array is written on the claim.
     stage.ask("fb2");
     let refused = Input::Done(Err(EffectError::Cluster("refused".to_owned())));
     assert_eq!(stage.run(refused), ["refused"]);
@@ -322,7 +324,7 @@ fn every_array_that_was_asked_is_cleaned_up() {
     stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
     stage.there = ["fb1", "fb2"].into();
     let told = stage.run(Input::Changed);
-    // Read once more before each, after it was found.
+    // Each volume that was found needs another read.
     let each = ["look at fb1", "read", "destroy on fb1", "look at fb2", "read", "destroy on fb2"];
     assert_eq!(told, [&["read"][..], &each, &["finish"]].concat());
 }
@@ -371,7 +373,7 @@ fn an_array_that_answers_for_another_name_is_asked_after_a_pause() {
     let told = stage.run(Input::Due);
     let useless = "fb1 answers for prod-pvc-1, and that is of no use";
     assert_eq!(told, ["read", "look at fb1", "read", useless]);
-    assert_eq!(stage.run(Input::Due), ["read", "look at fb1", "read"], "which is told once");
+    assert_eq!(stage.run(Input::Due), ["read", "look at fb1", "read"], "which is reported once");
 }
 
 #[test]
@@ -399,7 +401,7 @@ fn a_persistent_volume_that_somebody_deletes_is_let_go_of_once() {
 fn what_was_made_for_a_claim_that_disappears_goes_as_far_as_it_is_remembered() {
     let mut stage = Stage::new();
     assert_eq!(stage.run(Input::Changed), ["ask fb2", "make on fb2", "create for fb2"]);
-    // Somebody takes our finalizer off, and the claim goes, before there is a PersistentVolume.
+    // The provisioner's finalizer is removed by hand, and the claim disappears before its PersistentVolume exists.
     stage.gone = true;
     stage.there.insert("fb2");
     let refused = Input::Done(Err(EffectError::Cluster("refused".to_owned())));
@@ -409,7 +411,7 @@ fn what_was_made_for_a_claim_that_disappears_goes_as_far_as_it_is_remembered() {
     stage.there.clear();
     assert_eq!(stage.run(Input::Changed), cleans[..3]);
 
-    // A stale watch: the API server has it still.
+    // The watch is stale: the API server still has the claim.
     let mut stage = Stage::new();
     stage.run(Input::Changed);
     stage.successor = Some(stage.claim.clone());
@@ -418,7 +420,7 @@ fn what_was_made_for_a_claim_that_disappears_goes_as_far_as_it_is_remembered() {
     stage.run(Input::Done(Err(EffectError::Cluster("refused".to_owned()))));
     assert_eq!(stage.run(Input::Due), ["read the claim"]);
 
-    // Another process knows nothing of it: the volume is an orphan, and reported.
+    // Another process does not know the claim: the volume is an orphan, and reported.
     let mut stage = Stage::new();
     stage.gone = true;
     assert_eq!(stage.run(Input::Changed), [""; 0]);
@@ -426,7 +428,7 @@ fn what_was_made_for_a_claim_that_disappears_goes_as_far_as_it_is_remembered() {
 
 #[test]
 fn an_array_that_the_class_does_not_allow_gets_nothing_new_whatever_stands_on_the_claim() {
-    // A tenant has written our finalizer and an array into the claim.
+    // A tenant has written the provisioner's finalizer and an array on the claim.
     let mut stage = Stage::new();
     stage.arrays[1].traits.labels = [("tier".to_owned(), "gold".to_owned())].into();
     stage.arrays[0].traits.labels = [("tier".to_owned(), "silver".to_owned())].into();
@@ -435,12 +437,12 @@ fn an_array_that_the_class_does_not_allow_gets_nothing_new_whatever_stands_on_th
     let mut stage = stage.asked("fb2");
     let told = stage.run(Input::Changed);
     assert_eq!(told, ["look at fb2", "ask fb2,fb1", "make on fb1", "create for fb1"]);
-    // One that is there already, because the class has changed meanwhile, stays where it is.
+    // An existing volume stays where it is after a change of the class.
     let mut stage = stage.asked("fb2");
     stage.work = ClaimState::default();
     stage.there.insert("fb2");
     assert_eq!(stage.run(Input::Changed), ["look at fb2", "make on fb2", "create for fb2"]);
-    // And an array that is in no document is none.
+    // An array that is not in the document does not count.
     let mut stage = stage.asked("fb9");
     stage.work = ClaimState::default();
     let told = stage.run(Input::Changed);
@@ -461,7 +463,7 @@ fn wishes_that_no_new_volume_can_meet_are_refused() {
     }
     let mut stage = Stage::new();
     stage.claim["spec"]["volumeAttributesClassName"] = json!("");
-    // It takes any PersistentVolume, a new one as well.
+    // A claim without a class can be bound to any PersistentVolume, also to a new one.
     stage.claim["spec"]["selector"] = json!({});
     assert_eq!(stage.run(Input::Changed)[0], "ask fb2");
 }
@@ -494,7 +496,7 @@ fn a_claim_that_an_admin_has_bound_to_a_volume_of_ours_grows() {
         "spec": {"claimRef": {"uid": "1"}, "capacity": {"storage": "1Gi"}},
     }));
     assert_eq!(stage.run(Input::Changed)[0], "grow on fb1");
-    // That of another driver is not ours to touch.
+    // The provisioner never changes a PersistentVolume of another driver.
     let mut stage = Stage { work: ClaimState::default(), ..stage };
     stage.bound.as_mut().expect("bound")["metadata"]["annotations"] = json!({});
     assert_eq!(stage.run(Input::Changed), [""; 0]);
@@ -506,11 +508,11 @@ fn nothing_is_begun_before_kubernetes_has_found_nothing() {
     let mut stage = Stage::new();
     let said = stage.claim["metadata"]["annotations"].take();
     assert_eq!(stage.run(Input::Changed), none);
-    // Neither is anything refused: what Kubernetes finds may be all that is asked for.
+    // Nothing is refused either: Kubernetes may find a PersistentVolume that satisfies the claim.
     stage.claim["spec"]["selector"] = json!({"matchLabels": {"tier": "gold"}});
     assert_eq!(stage.run(Input::Changed), none);
     stage.claim["spec"]["selector"].take();
-    // Where Kubernetes does not come to claims in time they are begun, unless it binds them.
+    // While kube-controller-manager is too slow, claims are started unless Kubernetes would bind them.
     stage.is_crowded = true;
     stage.setup.binding = Binding::Controller;
     assert_eq!(stage.run(Input::Changed), none);

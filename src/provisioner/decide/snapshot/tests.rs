@@ -1,4 +1,4 @@
-//! Steps on the snapshots of one volume: what is taken and destroyed in each slot, and what is refused.
+//! Tests of the snapshots of one volume: snapshots that are taken, destroyed and refused in each slot.
 
 use serde_json::json;
 
@@ -23,7 +23,7 @@ struct Stage {
     is_shared: bool,
     now: u64,
     work: SnapshotState,
-    /// On the array.
+    /// The snapshots on the array.
     there: Vec<Snapshot>,
 }
 
@@ -70,7 +70,7 @@ impl Stage {
         });
     }
 
-    /// Does all that is asked for; returns it in short.
+    /// Executes effects until none is left, and returns them in short form.
     fn run(&mut self) -> Vec<String> {
         let (mut told, mut event) = (Vec::new(), Input::Changed);
         while let Some(effect) = self.step(event).pop() {
@@ -103,7 +103,7 @@ fn a_slot_costs_one_list_and_nothing_more_until_the_next() {
     for suffix in ["pso-20261122T2300", "pso-20261123T0200", "mine", "pso-20261123T0200.x"] {
         stage.put(suffix, false);
     }
-    // Nobody looked for three hours: one is taken, not three.
+    // After a downtime of three hours, one snapshot is taken, not three.
     let told = ["list", "take pso-20261123T0600", "destroy prod-pvc-1.pso-20261122T2300"];
     assert_eq!(stage.run(), told);
     for _ in 0..3 {
@@ -117,15 +117,15 @@ fn a_slot_costs_one_list_and_nothing_more_until_the_next() {
 
 #[test]
 fn what_is_there_is_not_taken_again() {
-    // A process began anew.
+    // The process was restarted.
     let mut stage = Stage::new("every 1h, keep 2");
     stage.put("pso-20261123T0600", false);
     assert_eq!(stage.run(), ["list"]);
-    // Somebody has destroyed it.
+    // The snapshot was destroyed by hand.
     let mut stage = Stage::new("every 1h, keep 2");
     stage.put("pso-20261123T0600", true);
     assert_eq!(stage.run(), ["list"]);
-    // The clock was wrong: one of next year is no reason to keep no other.
+    // The clock was wrong: a snapshot of next year does not displace the others.
     let mut stage = Stage::new("every 1h, keep 1");
     stage.put("pso-20271123T0600", false);
     stage.put("pso-20261123T0500", false);
@@ -165,7 +165,7 @@ fn one_that_is_on_its_way_out_gets_none() {
     assert_ne!(stage.run(), [""; 0], "in use until its claim goes");
 }
 
-/// What people are told, and whether somebody comes again.
+/// Returns the messages of the events, and whether a retry follows.
 fn told(effects: &[Effect]) -> (Vec<&str>, bool) {
     let tells = effects.iter().filter_map(|effect| match effect {
         Effect::RecordEvent {
@@ -180,7 +180,7 @@ fn told(effects: &[Effect]) -> (Vec<&str>, bool) {
 }
 
 #[test]
-fn trouble_is_told_once_and_nothing_is_destroyed_on_its_ground() {
+fn an_error_is_reported_once_and_destroys_nothing() {
     let mut stage = Stage::new("every 1h, keep 1");
     stage.put("pso-20261123T0400", false);
     stage.put("pso-20261123T0500", false);
@@ -202,13 +202,13 @@ fn trouble_is_told_once_and_nothing_is_destroyed_on_its_ground() {
     let list = Outcome::Snapshots(ReadTime::default(), stage.there.clone());
     let take = stage.step(Input::Done(Ok(list)));
     assert!(matches!(take[..], [Effect::TakeSnapshot { .. }]), "{take:?}");
-    // The answer is about something else: nothing follows from it.
+    // An answer about another snapshot has no effect.
     let other = Outcome::Snapshot(stage.there[0].clone());
     let failed = stage.step(Input::Done(Ok(other)));
     assert_eq!(told(&failed).0.len(), 1, "{failed:?}");
     let again = stage.step(Input::Due);
     assert!(matches!(again[..], [Effect::ListSnapshots { .. }]), "{again:?}");
-    // Meanwhile the claim goes, and with it what there is to tell.
+    // Meanwhile the claim disappears, and with it the reason for an event.
     stage.volume.status = None;
     assert_eq!(stage.step(Input::Done(Err(trouble(Retry::Soon)))), []);
     assert!(stage.work.is_idle());
@@ -226,7 +226,7 @@ fn a_volume_that_was_renamed_is_left_alone() {
 }
 
 #[test]
-fn a_schedule_that_cannot_be_is_told() {
+fn an_invalid_schedule_is_reported() {
     let wrong = "pso-gen.io/snapshots: expected `every 6h, keep 28` or `never`, found \"daily\"";
     assert_eq!(told(&Stage::new("daily").step(Input::Changed)), (vec![wrong], true));
     let mut stage = Stage::new("");
@@ -255,7 +255,7 @@ fn a_claims_wish_destroys_nothing_that_its_class_keeps() {
     };
     assert_eq!(first.iter().filter(is_told).count(), 1, "{first:?}");
     stage.work = SnapshotState::default();
-    // The seconds by which this volume comes later are its claim's; both slots are past.
+    // The delay within a slot depends on the claim; both slots are past.
     let told = ["list", "take pso-20261123T0600", "take pso-20261123T0615"];
     let run = stage.run();
     assert_eq!(run[..3], told);

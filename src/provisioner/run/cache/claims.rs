@@ -1,4 +1,4 @@
-//! Claims, found by whatever they are asked for, so that an event costs the same however many there are.
+//! Claims with indexes for every lookup, so that the cost of an event does not depend on the number of claims.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use crate::contract::{FINALIZER, class_of};
 use crate::provisioner::decide::is_handed_over;
 use crate::provisioner::run::serialized::Serialized;
 
-/// A claim, and what is looked at of all claims at once.
+/// A claim, with the fields that are read of all claims at once.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "answers to questions that have nothing in common"
@@ -24,13 +24,13 @@ pub(super) struct Claim {
     pub(super) held: Serialized<PersistentVolumeClaim>,
     pub(super) class: Option<String>,
     pub(super) is_bound: bool,
-    /// Whether it is not ours to finish any more.
+    /// Whether the provisioner has nothing to finish for it.
     pub(super) is_free: bool,
-    /// Whether a node has been chosen for its first pod.
+    /// Whether the scheduler chose a node for its first pod.
     pub(super) is_placed: bool,
-    /// Whether Kubernetes has found no PersistentVolume for it.
+    /// Whether kube-controller-manager has found no PersistentVolume for it.
     is_handed_over: bool,
-    /// Whether it says itself when snapshots are taken.
+    /// Whether its annotation has a snapshot schedule.
     pub(super) has_schedule: bool,
     pub(super) made: Option<Timestamp>,
     /// Its namespace and name.
@@ -59,7 +59,7 @@ impl Claim {
     }
 }
 
-/// Under what a claim is in the indices.
+/// The keys of a claim in the indexes.
 #[derive(Debug)]
 struct Entry {
     path: (String, String),
@@ -75,16 +75,16 @@ pub(super) struct Claims {
     by_path: HashMap<(String, String), String>,
     /// UIDs by class.
     of_class: HashMap<String, HashSet<String>>,
-    /// Those without a PersistentVolume, by class.
+    /// UIDs of claims without a PersistentVolume, by class.
     unbound: HashMap<String, HashSet<String>>,
-    /// Of these, those for which Kubernetes has not looked for one, by class.
+    /// Of these, the claims that kube-controller-manager has not processed, by class.
     unanswered: HashMap<String, HashSet<String>>,
-    /// Those that are ours to finish.
+    /// UIDs of claims that the provisioner has to finish.
     unfinished: HashSet<String>,
 }
 
 impl Claims {
-    /// Whether all have been seen once.
+    /// Returns whether all claims were seen once.
     pub(super) fn are_complete(&self) -> bool {
         self.known.complete
     }
@@ -112,18 +112,18 @@ impl Claims {
         self.unbound.get(class).into_iter().flatten()
     }
 
-    /// Returns those of a class for which Kubernetes has not looked for a PersistentVolume.
+    /// Returns the claims of a class that kube-controller-manager has not processed.
     pub(super) fn unanswered(&self, class: &str) -> &HashSet<String> {
         static NONE: LazyLock<HashSet<String>> = LazyLock::new(HashSet::new);
         self.unanswered.get(class).unwrap_or(&NONE)
     }
 
-    /// Returns the UIDs of the claims that are ours to finish, whatever has become of their classes.
+    /// Returns the UIDs of the claims that the provisioner has to finish, whatever their classes are now.
     pub(super) fn unfinished(&self) -> impl Iterator<Item = &String> {
         self.unfinished.iter()
     }
 
-    /// Takes what a watch tells. Returns the UIDs of what has changed.
+    /// Processes a watch event. Returns the UIDs of the changed claims.
     pub(super) fn apply_event(&mut self, event: Event<PersistentVolumeClaim>) -> Vec<String> {
         let uid = |claim: &PersistentVolumeClaim| claim.metadata.uid.clone().unwrap_or_default();
         let changed = self.known.apply_event(event, uid, Claim::new);
@@ -133,7 +133,7 @@ impl Claims {
         changed
     }
 
-    /// Keeps the indices.
+    /// Updates the indexes.
     fn note(&mut self, uid: &str) {
         if let Some(Entry { path, class }) = self.entries.remove(uid) {
             // Another claim may have the name by now.
@@ -209,13 +209,13 @@ mod tests {
         assert_eq!(seen(&claims, "a"), ["1 2", "1", "1"]);
         assert_eq!(claims.named("files", "data").map(String::as_str), Some("1"));
         assert_eq!(claims.named("other", "data"), None);
-        // Another one of the name is seen before it is told that the first is gone.
+        // Another claim of the name is seen before the deletion of the first one.
         claims.apply_event(Event::Apply(claim("3", "data", "b", false)));
         claims.apply_event(Event::Delete(claim("1", "data", "a", false)));
         assert_eq!(claims.named("files", "data").map(String::as_str), Some("3"));
         assert_eq!(seen(&claims, "a"), ["2", "", "3"]);
         assert_eq!(seen(&claims, "b"), ["3", "3", "3"]);
-        // A list without it.
+        // A list without the claim.
         for event in [Event::Init, Event::InitApply(claim("2", "more", "a", true)), Event::InitDone]
         {
             claims.apply_event(event);

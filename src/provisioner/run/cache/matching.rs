@@ -1,5 +1,5 @@
-//! PersistentVolumes that Kubernetes may yet bind, by the claims that they are kept for, so that looking for those of one
-//! claim costs the same however many there are.
+//! Indexes PersistentVolumes that Kubernetes may still bind by the claims that they are reserved for, so that the cost
+//! of a lookup does not depend on their number.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,8 +16,8 @@ pub(super) struct MatchingVolumes {
 }
 
 impl MatchingVolumes {
-    /// Notes whom a PersistentVolume is kept for, none when it is for nobody any more. Returns for whom there is one
-    /// more or less.
+    /// Records for which claims a PersistentVolume is reserved; none if it is not available. Returns the reservations
+    /// that changed.
     pub(super) fn note(&mut self, name: &str, kept: Option<ReservedFor>) -> Vec<ReservedFor> {
         let before = match &kept {
             Some(kept) => self.kept.insert(name.to_owned(), kept.clone()),
@@ -34,11 +34,11 @@ impl MatchingVolumes {
         if let Some(kept) = &kept {
             self.names.entry(kept.clone()).or_default().insert(name.to_owned());
         }
-        // The same may fit another claim by now.
+        // The same PersistentVolume may fit another claim by now.
         before.into_iter().chain(kept).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Returns the names of those that may be for a claim.
+    /// Returns the names of the PersistentVolumes that may fit a claim.
     pub(super) fn of(&self, claim: &PersistentVolumeClaim) -> impl Iterator<Item = &String> {
         let meta = &claim.metadata;
         let text = |text: &Option<String>| text.clone().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! What PersistentVolumes say of their volumes, so that it can be compared with what an array has, and what those of
-//! other drivers name.
+//! The volumes that PersistentVolumes record, for the comparison with the volumes of an array, and the volumes that
+//! PersistentVolumes of other drivers name.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -10,7 +10,7 @@ use super::Cache;
 use crate::contract::Volume;
 use crate::provisioner::decide::{AbnormalVolume, behind, capacity, condition, suspects};
 
-/// What a PersistentVolume says of its volume, in short.
+/// The volume that a PersistentVolume records, in compact form.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Told {
     /// The volume's name, as [`hashed`].
@@ -19,7 +19,7 @@ pub(super) struct Told {
     size: u64,
 }
 
-/// A name of a volume as a number: arrays compare names without case.
+/// Returns a hash of a volume's name. Arrays compare names without case.
 fn hashed(name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     name.to_ascii_lowercase().hash(&mut hasher);
@@ -27,7 +27,7 @@ fn hashed(name: &str) -> u64 {
 }
 
 impl Cache {
-    /// Keeps what a PersistentVolume of ours says of its volume.
+    /// Records the volume of one of the provisioner's PersistentVolumes.
     pub(super) fn note_told(&mut self, name: &str, volume: Option<&PersistentVolume>) {
         match volume.and_then(|volume| Some((behind(volume)?, capacity(volume)?))) {
             Some((behind, size)) => {
@@ -40,7 +40,7 @@ impl Cache {
         }
     }
 
-    /// Keeps the index of what PersistentVolumes of other drivers name.
+    /// Updates the index of the volumes that PersistentVolumes of other drivers name.
     pub(super) fn note_foreign(&mut self, name: &str, key: Option<String>) {
         if let Some(before) = self.names_foreign.remove(name)
             && let Some(names) = self.foreign.get_mut(&before)
@@ -56,14 +56,13 @@ impl Cache {
         }
     }
 
-    /// Returns those PersistentVolumes of ours of the array with an id whose volumes are not among these as they
-    /// should be.
+    /// Returns the provisioner's PersistentVolumes on an array, by its id, whose volumes differ from `there`.
     fn volumes_on<'w>(&'w self, array_id: &'w str, there: &[Volume]) -> Vec<PersistentVolume> {
         let there: HashMap<&str, &Volume> =
             there.iter().map(|volume| (volume.id.as_str(), volume)).collect();
         let of_array = self.tells_of.iter().filter(|(_, (array, _))| array == array_id);
         let odd = of_array.filter(|(name, (_, id))| {
-            // Most are as they were: those are not even opened.
+            // Most volumes have not changed; their PersistentVolumes stay serialized.
             let is_odd = |there: &&Volume| {
                 let told = self.told.get(*name).copied().unwrap_or_default();
                 there.destroyed || there.size < told.size || hashed(&there.name) != told.name
@@ -73,13 +72,13 @@ impl Cache {
         odd.filter_map(|(name, _)| self.volume(name)).collect()
     }
 
-    /// Returns the ids of the volumes for which the array with an id must be asked once more.
+    /// Returns the ids of the volumes for which an array must be asked again.
     pub(in super::super) fn suspects(&self, array_id: &str, there: &[Volume]) -> Vec<String> {
         suspects(array_id, there, &self.volumes_on(array_id, there))
     }
 
-    /// Returns the volumes of bound PersistentVolumes that are not as they should be on the array with an id, by the
-    /// names of the PersistentVolumes. `there` is all that it has of this cluster's.
+    /// Returns the volumes of bound PersistentVolumes that differ on an array, by the names of the PersistentVolumes.
+    /// `there` must have all volumes of this cluster on the array.
     pub(in super::super) fn abnormal(
         &self,
         array_id: &str,

@@ -1,16 +1,16 @@
-//! Objects of one kind as a watch shows them.
+//! Stores the objects of one kind as a watch shows them.
 
 use std::collections::{HashMap, HashSet};
 
 use kube::runtime::watcher::Event;
 
-/// Objects of one kind, by a name that is theirs alone.
+/// Objects of one kind, by a unique name.
 #[derive(Debug)]
 pub(super) struct Store<K> {
     pub(super) objects: HashMap<String, K>,
-    /// What a list that is under way has shown.
+    /// The objects that a list in progress has shown.
     listed: HashSet<String>,
-    /// Whether all have been seen once.
+    /// Whether all objects were seen once.
     pub(super) complete: bool,
 }
 
@@ -21,12 +21,12 @@ impl<K> Default for Store<K> {
 }
 
 impl<K> Store<K> {
-    /// None yet; `complete` when there will be none.
+    /// Returns an empty store. `complete` is whether no list will follow.
     pub(super) fn new(complete: bool) -> Self {
         Self { objects: HashMap::new(), listed: HashSet::new(), complete }
     }
 
-    /// Takes what a watch tells, and of an object what is to be known of it. Returns what has changed.
+    /// Processes a watch event; `O` becomes the stored form of the object. Returns the names of the changed objects.
     pub(super) fn apply_event<O>(
         &mut self,
         event: Event<O>,

@@ -1,4 +1,4 @@
-//! Whom a work is about, and how it is with him: what log lines, labels and counts are taken from.
+//! Describes the subject of an effect and its state, for log lines, metric labels and counts.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::jiff::Timestamp;
@@ -10,33 +10,33 @@ use crate::contract::name::volume;
 use crate::provisioner::decide::{behind, source_of};
 use crate::sanitize;
 
-/// What a line of the log and a label are taken from: whom a work is about.
+/// The subject of an effect, as log lines and labels show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Subject {
-    /// The claim, as `namespace/name`.
+    /// The claim, `namespace/name`.
     pub(in super::super) claim: String,
-    /// Name of its volume on an array.
+    /// The name of its volume on the array.
     pub(in super::super) volume: Option<String>,
-    /// The array that it is on.
+    /// The array of the volume.
     pub(in super::super) array: Option<String>,
     /// Its class.
     pub(in super::super) class: String,
-    /// The kind of what the claim is made from; empty for nothing, or an unknown kind.
+    /// The kind of the claim's source; empty without a source or with an unknown kind.
     pub(in super::super) source: &'static str,
     /// Whether it is being deleted.
     pub(in super::super) goes: bool,
-    /// Whether there is nothing left to do but to grow.
+    /// Whether nothing is left to do except an expansion.
     pub(in super::super) is_settled: bool,
 }
 
-/// How a claim is, as far as the cluster tells.
+/// The state of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in super::super) enum State {
     /// It has a PersistentVolume.
     Bound,
     /// It has none yet.
     Pending,
-    /// It has none, and wants none before its first pod is there.
+    /// It has none, and waits for its first pod.
     Waiting,
 }
 
@@ -48,7 +48,7 @@ impl Subject {
 }
 
 impl State {
-    /// Words for all states, and for one that only who counts attempts knows.
+    /// All values of the label `state`; `failing` is known only to the tally.
     pub(in super::super) const WORDS: [&str; 4] = ["bound", "pending", "waiting", "failing"];
 
     pub(in super::super) fn as_str(self) -> &'static str {
@@ -61,7 +61,7 @@ impl State {
 }
 
 impl Cache {
-    /// Returns whom a work is about; none when it is gone, or not ours.
+    /// Returns the subject of a key; none if it is gone or belongs to another provisioner.
     pub(in super::super) fn subject(&self, key: &Key) -> Option<Subject> {
         match key {
             Key::Claim(uid) => self.claim_subject(uid),
@@ -77,7 +77,7 @@ impl Cache {
         }
         let claim = known.held.open()?;
         let annotation = |key: &str| claim.metadata.annotations.as_ref()?.get(key);
-        // Of several that were asked, the last one now.
+        // The last array that was asked is the current one.
         let array = annotation(annotation::ARRAY).and_then(|asked| asked.rsplit(',').next());
         let own = volume(&self.setup.cluster, uid).map(|name| name.to_string());
         Some(Subject {
@@ -119,7 +119,7 @@ impl Cache {
         self.classes.objects.get(class).is_some_and(Option::is_some)
     }
 
-    /// Returns the claims of our classes: how each is, its class, and when it was made.
+    /// Returns the claims of the provisioner's classes, each with its state, its class and its creation time.
     pub(in super::super) fn survey(
         &self,
     ) -> impl Iterator<Item = (Key, State, &str, Option<Timestamp>)> {
@@ -144,7 +144,7 @@ impl Cache {
     }
 }
 
-/// The kind of what a claim is made from. A closed list: people may write anything there.
+/// Returns the kind of a claim's source, from a closed list, because claims may have any text there.
 fn source_kind(claim: &PersistentVolumeClaim) -> &'static str {
     match source_of(claim) {
         Some(("PersistentVolumeClaim", _)) => "PersistentVolumeClaim",
@@ -153,12 +153,12 @@ fn source_kind(claim: &PersistentVolumeClaim) -> &'static str {
     }
 }
 
-/// A name with its namespace.
+/// Returns a name with its namespace.
 fn path(namespace: Option<&str>, name: Option<&str>) -> String {
     format!("{}/{}", word(namespace.unwrap_or_default()), word(name.unwrap_or_default()))
 }
 
-/// A name as it may stand in a line of the log and in a label, whoever has written it.
+/// Returns a name that is safe for a log line and a label.
 fn word(name: &str) -> String {
     const LONGEST: usize = 253;
     sanitize::line(name, LONGEST)

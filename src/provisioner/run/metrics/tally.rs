@@ -1,5 +1,5 @@
-//! Counts what becomes of claims and PersistentVolumes by looking at what was decided and what came of it.
-//! Decides nothing.
+//! Derives the metrics of claims and PersistentVolumes from the effects that the reconciler decided and from their
+//! outcomes. Decides nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -10,63 +10,63 @@ use super::Metrics;
 use crate::contract::annotation;
 use crate::provisioner::decide::{Effect, EffectError, Outcome, Severity};
 
-/// The deciding task's own part of what is counted.
+/// The state behind the metrics that the reconciler reports.
 pub(in super::super) struct Tally {
     metrics: Metrics,
-    /// Since when something has been done for a claim or PersistentVolume whose end is waited for.
-    begun: HashMap<Key, Begun>,
-    /// What is being done now, and since when. Each has one at a time.
-    under_way: HashMap<Key, Doing>,
-    /// What came to its end last: the step that follows is about it.
+    /// Claims that are being provisioned and PersistentVolumes that are being deleted.
+    started: HashMap<Key, Started>,
+    /// The effect in flight of each subject; a subject has at most one.
+    in_flight: HashMap<Key, InFlight>,
+    /// The effect that ended last; the step that follows is about it.
     ended: Option<(Key, &'static str)>,
-    /// Whose last attempt failed, until one goes well.
+    /// Subjects whose last attempt failed, until one succeeds.
     failing: HashSet<Key>,
-    /// Who waits for the next attempt.
+    /// Subjects that wait for the next attempt.
     waiting: HashSet<Key>,
-    /// Classes that have numbers: what there is none of any more gets a 0.
-    counted: HashSet<String>,
+    /// Classes with exported series: a state without claims gets a 0.
+    classes: HashSet<String>,
 }
 
-/// What is being done for somebody.
+/// An effect in flight.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Doing {
-    /// The word for it.
+pub(in super::super) struct InFlight {
+    /// The value of the label `effect`.
     pub(in super::super) effect: &'static str,
-    /// The array on which, if it is.
+    /// The array that executes it, if one does.
     pub(in super::super) array: Option<String>,
     since: Instant,
 }
 
 #[derive(Debug, Clone)]
-struct Begun {
+struct Started {
     at: Instant,
     class: String,
-    /// Whether its volume was destroyed by us.
+    /// Whether the provisioner has destroyed its volume.
     destroyed: bool,
 }
 
-/// The word for an effect; none for what nobody waits for.
-pub(in super::super) fn word(effect: &Effect) -> Option<&'static str> {
+/// Returns the value of the label `effect`; none for an effect without an outcome to wait for.
+pub(in super::super) fn label(effect: &Effect) -> Option<&'static str> {
     Some(match effect {
-        Effect::RecordIntent { .. } => "intend",
+        Effect::RecordIntent { .. } => "record-intent",
         Effect::Reschedule { .. } => "reschedule",
-        Effect::RemoveClaimFinalizer { .. } => "finish",
-        Effect::EnsureVolume { .. } => "ensure",
-        Effect::FindVolume { .. } => "find",
-        Effect::DestroyVolume { .. } => "destroy",
-        Effect::CreatePersistentVolume(_) => "create",
-        Effect::SetPersistentVolumeBound { .. } => "set-bound",
-        Effect::BindClaim { .. } => "bind",
+        Effect::RemoveClaimFinalizer { .. } => "remove-claim-finalizer",
+        Effect::EnsureVolume { .. } => "ensure-volume",
+        Effect::FindVolume { .. } => "find-volume",
+        Effect::DestroyVolume { .. } => "destroy-volume",
+        Effect::CreatePersistentVolume(_) => "create-persistent-volume",
+        Effect::SetPersistentVolumeBound { .. } => "set-persistent-volume-bound",
+        Effect::BindClaim { .. } => "bind-claim",
         Effect::SetClaimBound { .. } => "set-claim-bound",
-        Effect::ReadPersistentVolume { .. } => "read-volume",
+        Effect::ReadPersistentVolume { .. } => "read-persistent-volume",
         Effect::ReadClaim { .. } => "read-claim",
-        Effect::DeletePersistentVolume { .. } => "delete",
-        Effect::RemovePersistentVolumeFinalizer { .. } => "release",
-        Effect::RestoreFinalizer { .. } => "adopt",
-        Effect::SetResizing { .. } => "resizing",
-        Effect::ExpandVolume { .. } => "grow",
+        Effect::DeletePersistentVolume { .. } => "delete-persistent-volume",
+        Effect::RemovePersistentVolumeFinalizer { .. } => "remove-persistent-volume-finalizer",
+        Effect::RestoreFinalizer { .. } => "restore-finalizer",
+        Effect::SetResizing { .. } => "set-resizing",
+        Effect::ExpandVolume { .. } => "expand-volume",
         Effect::SetCapacity { .. } => "set-capacity",
-        Effect::SetResized { .. } => "resized",
+        Effect::SetResized { .. } => "set-resized",
         Effect::ListSnapshots { .. } => "list-snapshots",
         Effect::TakeSnapshot { .. } => "take-snapshot",
         Effect::DestroySnapshot { .. } => "destroy-snapshot",
@@ -77,10 +77,10 @@ pub(in super::super) fn word(effect: &Effect) -> Option<&'static str> {
     })
 }
 
-/// The array that an effect is about. The claim may not show it yet.
+/// Returns the array that an effect concerns. The annotation of the claim may not have it yet.
 pub(in super::super) fn array(effect: &Effect) -> Option<&str> {
     match effect {
-        // Of several that are asked, the last one now.
+        // The last one is the current one.
         Effect::RecordIntent { asked, .. } => asked.last().map(String::as_str),
         Effect::EnsureVolume { array, .. }
         | Effect::FindVolume { array, .. }
@@ -96,94 +96,104 @@ pub(in super::super) fn array(effect: &Effect) -> Option<&str> {
     }
 }
 
-/// Whether an effect is a part of making a volume larger.
-fn is_growth(word: &str) -> bool {
-    matches!(word, "resizing" | "grow" | "set-capacity" | "resized")
+/// Returns whether an effect is a step of an expansion.
+fn is_expansion(label: &str) -> bool {
+    matches!(label, "set-resizing" | "expand-volume" | "set-capacity" | "set-resized")
 }
 
-/// Whether a trouble is none: the newer state is on its way here, or somebody else sees to it.
-fn is_harmless(trouble: &EffectError) -> bool {
-    matches!(trouble, EffectError::Conflict | EffectError::Exists | EffectError::NotLeading)
+/// Returns whether an error needs no attention: the watch delivers the newer state, or another replica leads.
+fn is_harmless(error: &EffectError) -> bool {
+    matches!(error, EffectError::Conflict | EffectError::Exists | EffectError::NotLeading)
 }
 
 impl Tally {
     pub(in super::super) fn new(metrics: Metrics) -> Self {
         Self {
             metrics,
-            begun: HashMap::new(),
-            under_way: HashMap::new(),
+            started: HashMap::new(),
+            in_flight: HashMap::new(),
             ended: None,
             failing: HashSet::new(),
             waiting: HashSet::new(),
-            counted: HashSet::new(),
+            classes: HashSet::new(),
         }
     }
 
-    /// Something is being done from now on.
+    /// Records that an effect starts.
     pub(in super::super) fn begins(&mut self, key: &Key, effect: &Effect, now: Instant) {
-        let Some(word) = word(effect) else { return };
+        let Some(label) = label(effect) else { return };
         if matches!(effect, Effect::RecordIntent { .. }) {
             self.failing.remove(key);
         }
         let array = array(effect).map(str::to_owned);
-        self.under_way.insert(key.clone(), Doing { effect: word, array, since: now });
-        self.doing(word).inc();
+        self.in_flight.insert(key.clone(), InFlight { effect: label, array, since: now });
+        self.gauge(label).inc();
     }
 
-    /// It has come to its end. Returns what it was.
+    /// Records that the effect in flight ended, and returns it.
     pub(in super::super) fn ends(
         &mut self,
         key: &Key,
         done: &Result<Outcome, EffectError>,
         subject: Option<&Subject>,
-    ) -> Option<Doing> {
-        let doing = self.under_way.remove(key)?;
-        let word = doing.effect;
-        self.ended = Some((key.clone(), word));
-        self.doing(word).dec();
-        let good = done.is_ok();
-        // What takes long or may be refused; a read that went well proves nothing.
-        if good && matches!(word, "ensure" | "create" | "bind" | "grow" | "destroy" | "finish") {
+    ) -> Option<InFlight> {
+        let ended = self.in_flight.remove(key)?;
+        let label = ended.effect;
+        self.ended = Some((key.clone(), label));
+        self.gauge(label).dec();
+        let succeeded = done.is_ok();
+        // Only effects that are slow or may be rejected count as success; a read proves nothing.
+        if succeeded
+            && matches!(
+                label,
+                "ensure-volume"
+                    | "create-persistent-volume"
+                    | "bind-claim"
+                    | "expand-volume"
+                    | "destroy-volume"
+                    | "remove-claim-finalizer"
+            )
+        {
             self.failing.remove(key);
         }
-        if good
-            && word == "destroy"
-            && let Some(begun) = self.begun.get_mut(key)
+        if succeeded
+            && label == "destroy-volume"
+            && let Some(started) = self.started.get_mut(key)
         {
-            begun.destroyed = true;
+            started.destroyed = true;
         }
-        let counter = match word {
-            "grow" => Some(&self.metrics.0.grown),
+        let counter = match label {
+            "expand-volume" => Some(&self.metrics.0.expanded),
             "take-snapshot" => Some(&self.metrics.0.snapshots),
             _ => None,
         };
-        if let Some(counter) = counter.filter(|_| good) {
+        if let Some(counter) = counter.filter(|_| succeeded) {
             let class = subject.map(|subject| subject.class.clone()).unwrap_or_default();
             counter.get_or_create(&[("class", class)]).inc();
         }
-        Some(doing)
+        Some(ended)
     }
 
-    /// The time of the next attempt has come.
+    /// Records that the time of the next attempt has come.
     pub(in super::super) fn due(&mut self, key: &Key) {
         self.waiting.remove(key);
     }
 
-    /// A step has been taken: what was known then, and what came out of it. `trouble` is what it was told
-    /// of its last effect.
+    /// Records a step of a subject: its state at that time and the effects that were decided. `error` is the error of
+    /// the effect that ended before, if it failed.
     pub(in super::super) fn stepped(
         &mut self,
         key: &Key,
         subject: Option<&Subject>,
-        trouble: Option<&EffectError>,
+        error: Option<&EffectError>,
         effects: &[Effect],
         now: Instant,
     ) {
-        let comes_again = effects.iter().any(|effect| matches!(effect, Effect::Requeue(_)));
-        if comes_again {
+        let is_requeued = effects.iter().any(|effect| matches!(effect, Effect::Requeue(_)));
+        if is_requeued {
             self.waiting.insert(key.clone());
         } else if effects.iter().any(|effect| !matches!(effect, Effect::RecordEvent { .. })) {
-            // The wait may have ended before its time.
+            // A change may have ended the wait early.
             self.waiting.remove(key);
         }
         for effect in effects {
@@ -196,15 +206,15 @@ impl Tally {
                 self.metrics.0.events.get_or_create(&labels).inc();
             }
         }
-        let failed = comes_again && !trouble.is_some_and(is_harmless);
+        let failed = is_requeued && !error.is_some_and(is_harmless);
         if failed {
             self.failing.insert(key.clone());
         }
         match (key, subject) {
             (Key::Claim(_), Some(claim)) => self.claim(key, claim, failed, effects, now),
             (Key::Claim(_), None) => {
-                // It has changed its mind.
-                self.begun.remove(key);
+                // The claim was deleted before it was bound.
+                self.started.remove(key);
                 self.failing.remove(key);
             }
             (Key::Volume(_), Some(volume)) => self.volume(key, volume, failed, effects, now),
@@ -219,9 +229,10 @@ impl Tally {
             }
             (Key::Volume(_), None) => {
                 self.failing.remove(key);
-                if let Some(begun) = self.begun.remove(key).filter(|begun| begun.destroyed) {
-                    let labels = [("class", begun.class)];
-                    let took = now.duration_since(begun.at).as_secs_f64();
+                if let Some(started) = self.started.remove(key).filter(|started| started.destroyed)
+                {
+                    let labels = [("class", started.class)];
+                    let took = now.duration_since(started.at).as_secs_f64();
                     self.metrics.0.deleted.get_or_create(&labels).inc();
                     self.metrics.0.delete_duration.get_or_create(&labels).observe(took);
                 }
@@ -238,20 +249,24 @@ impl Tally {
         now: Instant,
     ) {
         let labels = [("class", claim.class.clone()), ("source", claim.source.to_owned())];
-        // Its end is that it is gone.
+        // The deletion of the claim ends the work, not a bound volume.
         if claim.goes {
             return;
         }
         if claim.is_settled {
-            if let Some(begun) = self.begun.remove(key) {
-                let took = now.duration_since(begun.at).as_secs_f64();
+            if let Some(started) = self.started.remove(key) {
+                let took = now.duration_since(started.at).as_secs_f64();
                 self.metrics.0.provisioned.get_or_create(&labels).inc();
                 self.metrics.0.provision_duration.get_or_create(&labels).observe(took);
             }
             let ended = self.ended.take().filter(|(of, _)| of == key);
-            let grows = ended.is_some_and(|(_, word)| is_growth(word));
-            if failed && grows {
-                self.metrics.0.growth_failed.get_or_create(&[("class", claim.class.clone())]).inc();
+            let expands = ended.is_some_and(|(_, label)| is_expansion(label));
+            if failed && expands {
+                self.metrics
+                    .0
+                    .expansion_failed
+                    .get_or_create(&[("class", claim.class.clone())])
+                    .inc();
             }
             return;
         }
@@ -259,7 +274,7 @@ impl Tally {
             self.metrics.0.provision_failed.get_or_create(&labels).inc();
         }
         if !effects.is_empty() {
-            self.begin(key, claim, now);
+            self.start(key, claim, now);
         }
     }
 
@@ -276,21 +291,21 @@ impl Tally {
             self.metrics.0.delete_failed.get_or_create(&labels).inc();
         }
         if !effects.is_empty() {
-            self.begin(key, volume, now);
+            self.start(key, volume, now);
         }
     }
 
-    fn begin(&mut self, key: &Key, subject: &Subject, now: Instant) {
+    fn start(&mut self, key: &Key, subject: &Subject, now: Instant) {
         let class = subject.class.clone();
-        self.begun.entry(key.clone()).or_insert(Begun { at: now, class, destroyed: false });
+        self.started.entry(key.clone()).or_insert(Started { at: now, class, destroyed: false });
     }
 
-    /// How many bound volumes an array does not have any more; none when that is not known.
+    /// Sets the number of missing volumes of an array; none if it is unknown.
     pub(in super::super) fn missing(&self, array: &str, count: Option<usize>) {
         self.metrics.missing(array, count);
     }
 
-    /// How many orphans there are on each array; none where that is not known.
+    /// Sets the number of orphaned volumes of each array; none where it is unknown.
     pub(in super::super) fn orphans<'a>(
         &self,
         counts: impl Iterator<Item = (&'a str, Option<usize>)>,
@@ -302,7 +317,7 @@ impl Tally {
                     let count = i64::try_from(count).unwrap_or(i64::MAX);
                     self.metrics.0.orphans.get_or_create(&labels).set(count);
                 }
-                // Not known is not none.
+                // Unknown is not zero: the series disappears.
                 None => {
                     self.metrics.0.orphans.remove(&labels);
                 }
@@ -310,7 +325,7 @@ impl Tally {
         }
     }
 
-    /// Counts what there is at a moment: claims as `(key, state, class, age)`, and messages that wait.
+    /// Sets the gauges of a moment from the claims, as `(key, state, class, age)`, and the number of queued messages.
     pub(in super::super) fn survey<'c>(
         &mut self,
         claims: impl Iterator<Item = (Key, State, &'c str, Duration)>,
@@ -320,31 +335,31 @@ impl Tally {
         let mut counts: HashMap<(String, &'static str), i64> = HashMap::new();
         let mut oldest: HashMap<String, f64> = HashMap::new();
         for (key, state, class, age) in claims {
-            self.counted.insert(class.to_owned());
+            self.classes.insert(class.to_owned());
             let fails = self.failing.contains(&key);
-            let word = if fails { "failing" } else { state.as_str() };
-            *counts.entry((class.to_owned(), word)).or_default() += 1;
+            let state_label = if fails { "failing" } else { state.as_str() };
+            *counts.entry((class.to_owned(), state_label)).or_default() += 1;
             let waits = state == State::Pending || fails && state != State::Bound;
             if waits {
                 let oldest = oldest.entry(class.to_owned()).or_default();
                 *oldest = oldest.max(age.as_secs_f64());
             }
         }
-        for class in &self.counted {
+        for class in &self.classes {
             oldest.entry(class.clone()).or_default();
-            for word in State::WORDS {
-                counts.entry((class.clone(), word)).or_default();
+            for label in State::WORDS {
+                counts.entry((class.clone(), label)).or_default();
             }
         }
         self.metrics.claims(counts, oldest);
-        let eldest = self.under_way.values().map(|doing| now.duration_since(doing.since)).max();
-        self.metrics.0.oldest_effect.set(eldest.unwrap_or_default().as_secs_f64());
+        let ages = self.in_flight.values().map(|effect| now.duration_since(effect.since));
+        self.metrics.0.oldest_effect.set(ages.max().unwrap_or_default().as_secs_f64());
         self.metrics.0.retries.set(i64::try_from(self.waiting.len()).unwrap_or(i64::MAX));
-        self.metrics.0.messages.set(i64::try_from(messages).unwrap_or(i64::MAX));
+        self.metrics.0.queue_depth.set(i64::try_from(messages).unwrap_or(i64::MAX));
     }
 
-    fn doing(&self, word: &'static str) -> impl std::ops::Deref<Target = super::Gauge> + '_ {
-        self.metrics.0.under_way.get_or_create(&[("effect", word.to_owned())])
+    fn gauge(&self, label: &'static str) -> impl std::ops::Deref<Target = super::Gauge> + '_ {
+        self.metrics.0.in_flight.get_or_create(&[("effect", label.to_owned())])
     }
 }
 

@@ -1,10 +1,10 @@
-//! Claims that are not served, or not as they were begun: sizes, sources, classes and arrays that change.
+//! Tests of claims that are refused, or that change after their start: sizes, sources, classes and arrays.
 
 use super::*;
 use crate::contract::VolumeName;
 use crate::provisioner::decide::Import;
 
-/// The claim `old` of 2 GiB with its PersistentVolume on an array.
+/// Returns the claim `old` of 2 GiB with its PersistentVolume on an array.
 fn old(array: &str) -> (Value, Value) {
     let claim = json!({"metadata": {"namespace": "files", "name": "old", "uid": "0"}});
     let volume = json!({
@@ -20,7 +20,7 @@ fn old(array: &str) -> (Value, Value) {
     (claim, volume)
 }
 
-/// A claim of a size that is to be a copy of `old`.
+/// Returns a claim of a size that clones `old`.
 fn copy(size: &str) -> Stage {
     let mut stage = Stage::new();
     stage.claim["spec"]["dataSource"] = json!({"kind": "PersistentVolumeClaim", "name": "old"});
@@ -41,7 +41,7 @@ fn a_copy_is_at_least_as_large_as_its_source() {
     for size in ["2Gi", "2147483647001m", "3Gi"] {
         assert_eq!(copy(size).run(Input::Changed)[0], "ask fb1", "{size}");
     }
-    // A FlashArray has rounded the source up, and does so with a copy of the same request.
+    // A FlashArray has rounded the source up, and rounds a clone of the same request up too.
     let mut stage = copy("107374182400m");
     let class = stage.class.as_mut().and_then(|class| class.as_mut().ok()).expect("a class");
     class.kind = ArrayKind::FlashArray;
@@ -55,7 +55,7 @@ fn a_copy_is_at_least_as_large_as_its_source() {
 }
 
 #[test]
-fn what_a_claim_is_made_from_is_told_by_group_and_kind() {
+fn a_source_is_identified_by_group_and_kind() {
     let source = |source: Value| {
         let mut stage = copy("2Gi");
         stage.claim["spec"]["dataSource"] = Value::Null;
@@ -71,7 +71,7 @@ fn what_a_claim_is_made_from_is_told_by_group_and_kind() {
     let group = "snapshot.storage.k8s.io";
     let snapshot = json!({"apiGroup": group, "kind": "VolumeSnapshot", "name": "s"});
     assert!(source(snapshot)[0].contains("a VolumeSnapshot cannot be a source"));
-    // Populators make a claim of their own; whoever provisions leaves these alone, without a word.
+    // Populators create a claim of their own; provisioners ignore these claims without an event.
     for kind in ["PersistentVolumeClaim", "VolumeSnapshot", "Backup"] {
         let populator = json!({"apiGroup": "example.com", "kind": kind, "name": "old"});
         assert_eq!(source(populator), [""; 0], "{kind}");
@@ -85,10 +85,10 @@ fn a_class_that_is_gone_or_changes_hands_keeps_what_was_begun_until_the_claim_is
     let class = stage.class.take();
     let told = stage.run(Input::Changed);
     assert!(told.len() == 1 && told[0].starts_with("class pure-file is gone"), "{told:?}");
-    // The class is there again: it goes on at once.
+    // The class exists again: the claim continues at once.
     stage.class = class;
     assert_eq!(stage.run(Input::Changed), ["make on fb1", "create for fb1"]);
-    // Another provisioner has made a volume, and the claim is bound to that.
+    // Another provisioner has created a volume, and the claim is bound to that.
     let mut stage = Stage::new().asked("fb1");
     stage.there.insert("fb1");
     stage.class = None;
@@ -96,7 +96,7 @@ fn a_class_that_is_gone_or_changes_hands_keeps_what_was_begun_until_the_claim_is
     stage.claim["spec"]["volumeName"] = json!("theirs");
     let told = stage.run(Input::Due);
     assert_eq!(told, ["read", "look at fb1", "read", "destroy on fb1", "finish"]);
-    // One that was not begun is none of ours.
+    // A claim that was not started belongs to the other provisioner.
     let mut stage = Stage::new();
     stage.class = None;
     assert_eq!(stage.run(Input::Changed), [""; 0]);
@@ -127,7 +127,7 @@ fn an_array_that_is_taken_out_of_the_document_lets_claims_end() {
     let told = stage.run(Input::Changed);
     assert!(told[0].starts_with(left), "{told:?}");
     assert_eq!(told[1..], ["ask fb2", "make on fb2", "create for fb2"]);
-    // One that goes is let go of, and the others are cleaned up.
+    // A removed array is skipped, and the others are cleaned up.
     let mut stage = Stage::new().asked("fb9,fb1");
     stage.there.insert("fb1");
     stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
@@ -135,12 +135,12 @@ fn an_array_that_is_taken_out_of_the_document_lets_claims_end() {
     assert_eq!(told[..4], ["read", "look at fb1", "read", "destroy on fb1"]);
     assert!(told[4].starts_with(left), "{told:?}");
     assert_eq!(told[5..], ["finish"]);
-    // A copy can be made nowhere else.
+    // A clone can be created on no other array.
     let mut stage = copy("2Gi");
     stage.source = Some(old("fb9"));
     let told = stage.run(Input::Changed);
     assert!(told[0].contains("is on fb9, which the storage document does not have"), "{told:?}");
-    // One that has another name now is the same.
+    // A renamed array is the same array.
     let mut stage = Stage::new().asked("fb9");
     stage.claim["metadata"]["annotations"]["pso-gen.io/array-id"] = json!("fb1");
     assert_eq!(stage.run(Input::Changed), ["make on fb1", "create for fb1"]);
@@ -156,15 +156,15 @@ fn a_wait_ends_when_an_array_is_back_or_less_is_asked_for() {
     }];
     let told = "no array takes it: fb1: the array is not reached";
     assert_eq!(stage.run(Input::Changed), [told]);
-    // Nine tries later, the next one is minutes away.
+    // After nine attempts, the next one is minutes away.
     for _ in 0..9 {
-        assert_eq!(stage.run(Input::Due), [""; 0], "it is told once");
+        assert_eq!(stage.run(Input::Due), [""; 0], "it is reported once");
     }
     assert!(waits(&mut stage));
     stage.arrays = vec![array("fb1", 0)];
     assert_eq!(stage.run(Input::Changed), ["ask fb1", "make on fb1", "create for fb1"]);
 
-    // Growth that fails, of which Kubernetes lets people take back all that is not there yet.
+    // An expansion that fails, and whose request is lowered again, as Kubernetes allows.
     let mut stage = Stage::new();
     stage.claim["spec"]["volumeName"] = json!("pvc-1");
     stage.volume = Some(old("fb1").1);
@@ -237,7 +237,7 @@ fn a_volume_attributes_class_on_a_bound_claim_is_refused_and_changes_nothing() {
     stage.claim["spec"]["volumeAttributesClassName"] = json!("fast");
     let told = stage.run(Input::Changed);
     assert!(told.len() == 1 && told[0].ends_with("; the volume is as before"), "{told:?}");
-    // Growth goes on, and what is taken back is no matter any more.
+    // The expansion continues with the lowered request.
     stage.claim["spec"]["resources"]["requests"]["storage"] = json!("3Gi");
     assert!(stage.run(Input::Changed)[0].starts_with("SetResizing"));
     let mut stage = Stage { work: ClaimState::default(), ..stage };

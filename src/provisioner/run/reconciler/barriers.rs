@@ -1,0 +1,137 @@
+//! Executes the effects on barriers, and applies their events to the state of the reconciler. When a barrier is needed is
+//! decided in [`decide`](crate::provisioner::decide).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::PersistentVolume;
+use kube::runtime::watcher;
+use tracing::{debug, warn};
+
+use super::{BarrierOf, Reconciler};
+use crate::provisioner::decide::{BarrierEffect, Barriers, Input, is_barrier};
+use crate::provisioner::run::{Key, Message};
+
+/// The time that a claim waits for kube-controller-manager to bind it before a barrier is created.
+const MARK_SOON: Duration = Duration::from_millis(100);
+
+/// The same for the barrier of the watch of PersistentVolumes. The array of a single claim takes longer than this to
+/// create its volume.
+const WATCH_MARK_SOON: Duration = Duration::from_millis(5);
+
+/// The time after which a barrier is replaced: the watch may miss its deletion.
+const BARRIER_LOST: Duration = Duration::from_secs(60);
+
+impl Reconciler {
+    /// Processes an event of a barrier; returns an event of any other PersistentVolume.
+    pub(super) fn apply_barrier(
+        &mut self,
+        event: watcher::Event<PersistentVolume>,
+    ) -> Option<watcher::Event<PersistentVolume>> {
+        use watcher::Event::{Apply, Delete, InitApply};
+        let name = match &event {
+            Apply(volume) | InitApply(volume) | Delete(volume) => volume.metadata.name.as_deref(),
+            _ => None,
+        };
+        if !name.is_some_and(is_barrier) {
+            return Some(event);
+        }
+        match event {
+            // A list in progress has not shown all objects yet.
+            InitApply(mark) if self.marks_of(&name_of(&mark)).0 == BarrierOf::Watch => {
+                let name = name_of(&mark);
+                let effect = self.watch_barriers.gone(&name);
+                self.mark(
+                    BarrierOf::Watch,
+                    [Some(BarrierEffect::Delete(name)), effect].into_iter().flatten(),
+                );
+            }
+            Apply(mark) | InitApply(mark) => {
+                let (of, barriers) = self.marks_of(&name_of(&mark));
+                let (known, effects) = barriers.seen(&mark);
+                self.mark(of, effects);
+                let event = match of {
+                    BarrierOf::Controller => Input::ControllerCaughtUp,
+                    BarrierOf::Watch => Input::WatchCaughtUp,
+                };
+                for key in known {
+                    self.step(&key, event.clone());
+                }
+            }
+            Delete(mark) => {
+                let name = name_of(&mark);
+                let (of, barriers) = self.marks_of(&name);
+                let effect = barriers.gone(&name);
+                self.mark(of, effect);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Returns the barriers to which a name belongs.
+    pub(super) fn marks_of(&mut self, name: &str) -> (BarrierOf, &mut Barriers<Key>) {
+        if self.watch_barriers.are_of(name) {
+            (BarrierOf::Watch, &mut self.watch_barriers)
+        } else {
+            (BarrierOf::Controller, &mut self.barriers)
+        }
+    }
+
+    /// Executes effects on barriers.
+    pub(super) fn mark(&mut self, of: BarrierOf, effects: impl IntoIterator<Item = BarrierEffect>) {
+        for effect in effects {
+            let (sender, executor) = (self.sender.clone(), Arc::clone(&self.executor));
+            let failing = Arc::clone(&self.marks_fail);
+            let soon = match of {
+                // While many claims arrive, one barrier serves more of them.
+                BarrierOf::Watch if self.watch_marked.elapsed() > 2 * MARK_SOON => WATCH_MARK_SOON,
+                BarrierOf::Watch | BarrierOf::Controller => MARK_SOON,
+            };
+            if of == BarrierOf::Watch && matches!(effect, BarrierEffect::Create(_)) {
+                self.watch_marked = Instant::now();
+            }
+            self.doing.spawn(async move {
+                match &effect {
+                    BarrierEffect::Soon => {
+                        tokio::time::sleep(soon).await;
+                        let _ = sender.send(Message::MarkDue(of));
+                    }
+                    BarrierEffect::Create(name) => {
+                        let gone = Message::MarkGone(name.clone());
+                        let wait = match executor.mark(effect).await {
+                            Ok(()) => {
+                                failing.store(false, Ordering::Relaxed);
+                                BARRIER_LOST
+                            }
+                            Err(error) => {
+                                // The retry comes every second: one warning is enough.
+                                if failing.swap(true, Ordering::Relaxed) {
+                                    debug!(?error, "barrier not created again");
+                                } else {
+                                    warn!(?error, "barrier not created");
+                                }
+                                Duration::from_secs(1)
+                            }
+                        };
+                        tokio::spawn(async move {
+                            tokio::time::sleep(wait).await;
+                            let _ = sender.send(gone);
+                        });
+                    }
+                    BarrierEffect::Delete(name) => {
+                        let name = name.clone();
+                        if let Err(error) = executor.mark(effect).await {
+                            warn!(?error, name, "barrier not deleted; the next process deletes it");
+                        }
+                    }
+                }
+            });
+        }
+    }
+}
+
+fn name_of(volume: &PersistentVolume) -> String {
+    volume.metadata.name.clone().unwrap_or_default()
+}
