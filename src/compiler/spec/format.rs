@@ -1,14 +1,13 @@
-//! What a word must look like to be a host name, a size, a schedule.
+//! Formats of texts, such as host names, sizes and schedules.
 //!
-//! Each format has one name (used in blueprints, schemas and `explain`), one phrase for people and
-//! one test.
+//! Each format has one name (used in blueprints, schemas and `explain`), one phrase for messages, and one test.
 
 use ipnet::IpNet;
 use jiff::civil::Date;
 
 use crate::contract::{Quantity, Seconds, thousandths};
 
-/// A rule for a text.
+/// A format of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Any text.
@@ -35,11 +34,11 @@ pub enum Format {
     Variable,
     /// An absolute path.
     Path,
-    /// A place in a JSON document, RFC 6901: `/spec/replicas`.
+    /// A position in a JSON document, RFC 6901: `/spec/replicas`.
     Pointer,
     /// A file mode in octal, `0750`.
     Mode,
-    /// A user and group number, `33:33`.
+    /// A user and group ID, `33:33`.
     Owner,
     /// A CPU count, `250m` or `2`.
     Cpu,
@@ -53,7 +52,7 @@ pub enum Format {
     Gateway,
     /// The identity of a cluster, 16 hexadecimal digits.
     Identity,
-    /// A storage class; whether it exists is looked up elsewhere.
+    /// A storage class. Other code checks that it exists.
     Class,
 }
 
@@ -116,7 +115,7 @@ impl Format {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
-    /// Says what is wanted, for "expected …".
+    /// Returns a noun phrase for messages: "expected …".
     pub fn phrase(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -146,7 +145,7 @@ impl Format {
         }
     }
 
-    /// Returns whether a word is meant as this, where another format would do as well.
+    /// Returns whether a word is meant to have this format, if another format would accept it as well.
     pub(super) fn could_be(self, word: &str) -> bool {
         match self {
             Self::Class => word.starts_with(|c: char| c.is_ascii_alphabetic()),
@@ -160,13 +159,13 @@ impl Format {
             Self::Text | Self::Class => true,
             Self::Quantity => Quantity::parse(text).is_some(),
             Self::Duration => Seconds::parse(text).is_some(),
-            // A name of digits only would be taken for an address.
+            // A name of digits only would be parsed as an IP address.
             Self::Hostname => is_subdomain(text) && text.contains(|c: char| c.is_ascii_lowercase()),
             Self::Name => is_label(text),
             Self::Subdomain => is_subdomain(text),
             Self::Cidr => text.parse::<IpNet>().is_ok(),
             Self::Cron => is_cron(text),
-            // One way to write a day: whoever compares or sorts days sees the same ones.
+            // Only the canonical form is accepted, so that days can be compared and sorted as text.
             Self::Date => text.parse::<Date>().is_ok_and(|day| day.to_string() == text),
             Self::Image => is_image(text),
             Self::Variable => is_variable(text),
@@ -236,8 +235,8 @@ fn is_cpu(text: &str) -> bool {
     }
 }
 
-/// Registry host and port, path, tag, digest: the grammar of the distribution specification,
-/// loosely, since registries differ.
+/// Returns whether a text is an image reference: registry host and port, path, tag, digest. The check is looser
+/// than the grammar of the distribution specification, since registries differ.
 fn is_image(text: &str) -> bool {
     let (name, digest) = text.split_once('@').map_or((text, None), |(n, d)| (n, Some(d)));
     let tag_at = name.rfind(':').filter(|colon| !name[*colon..].contains('/'));
@@ -255,8 +254,8 @@ fn is_image(text: &str) -> bool {
         })
 }
 
-/// Five fields with ranges, lists and steps, as the Kubernetes CronJob controller reads them:
-/// <https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-syntax>
+/// Returns whether a text is a schedule of five fields with ranges, lists and steps, as the Kubernetes CronJob
+/// controller parses it: <https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-syntax>
 fn is_cron(text: &str) -> bool {
     const MONTHS: [&str; 12] =
         ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
