@@ -127,7 +127,7 @@ fn parameters_are_merged_like_layers() {
     assert_eq!(volume("data", &set("data", "")), (json!("pure-file"), json!("7Ti")));
     assert_eq!(volume("data", &set("data", "~")), (json!("pure-file"), json!("15Ti")));
     let all = with(&top, ".", &json!([{"name": "spec", "string": "~"}]));
-    assert!(refused(&all).contains("`null` would take all of `spec` back to its defaults"));
+    assert!(refused(&all).contains("`null` would reset all of `spec` to its defaults"));
     let secret = with(&top, ".", &json!([{"name": "spec.config.dbpassword", "string": "sesame"}]));
     let told = refused(&secret);
     assert!(told.contains("[secret-in-file]") && !told.contains("sesame"), "{told}");
@@ -251,7 +251,7 @@ fn what_is_no_parameter_is_refused() {
         (r#"[{"name": "spec.replica", "string": "3"}]"#, "did you mean `replicas`?"),
         (r#"[{"name": "replicas", "string": "3"}]"#, "write `spec.replicas`"),
         (r#"[{"name": "spec.redis", "string": "yes"}]"#, "write `true`"),
-        (r#"[{"name": "kind", "string": "Scratch"}]"#, "cannot be set from outside"),
+        (r#"[{"name": "kind", "string": "Scratch"}]"#, "cannot change the kind"),
         (r#"[{"name": "spec.volumes.db.class", "string": "pure-blok"}]"#, "pure-blok"),
         (r#"[{"name": "other:spec.replicas", "string": "3"}]"#, "no app `other`"),
         (r#"[{"name": "layers", "string": "x.yaml"}]"#, "list of paths"),
