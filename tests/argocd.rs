@@ -41,7 +41,7 @@ fn every_field_of_the_blueprint_is_announced_and_can_be_set() {
         named("spec.host"),
         json!({
             "name": "spec.host", "title": "host", "required": true,
-            "tooltip": "Name that people type into a browser. Example: cloud.example.com.",
+            "tooltip": "Host name under which users reach the app. Example: cloud.example.com.",
             "itemType": "string", "collectionType": "string", "string": "cloud.example.com",
         })
     );
@@ -190,7 +190,7 @@ fn errors_are_one_screen_with_the_most_important_first() {
     assert_eq!(
         refused(&generate(&top, "apps/nc", &[])),
         "(1) apps/nc/pso.yaml:5:3: spec: there is no field `hots`; did you mean `host`? [unknown-field]\n\
-         (2) apps/nc/pso.yaml:4:1: spec: `host` is missing: Name that people type into a browser; write `host: cloud.example.com` [missing-field]\n"
+         (2) apps/nc/pso.yaml:4:1: spec: `host` is missing: Host name under which users reach the app; write `host: cloud.example.com` [missing-field]\n"
     );
     let mut text = NEXTCLOUD.to_owned();
     for number in 0..100 {

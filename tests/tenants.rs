@@ -526,10 +526,7 @@ fn what_patches_make_is_held_to_the_rules() {
     for (patch, wanted) in [
         ("hostnames: null", "every host name"),
         ("parentRefs: [{kind: Service, name: a}]", "not a Gateway"),
-        (
-            "rules: [{backendRefs: [{kind: Secret, name: a, port: 1}]}]",
-            "not a Service",
-        ),
+        ("rules: [{backendRefs: [{kind: Secret, name: a, port: 1}]}]", "not a Service"),
         ("rules: [{filters: [{type: RequestMirror}], backendRefs: []}]", "may not set `filters`"),
     ] {
         objects(&generate(&repository(&[("app/pso.yaml", &gateway(patch))]), "app", &[]));

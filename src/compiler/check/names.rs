@@ -26,7 +26,7 @@ pub(super) fn services(app: &App, objects: &[Object]) -> Option<Diagnostic> {
     let odd = services.find(|service| service.name().starts_with(|c: char| c.is_ascii_digit()))?;
     let path = "metadata.name";
     let message = format!(
-        "the Service would have the name `{}`, and the name must begin with a letter",
+        "the Service would have the name `{}`, but its name must begin with a letter",
         odd.name()
     );
     let fix = format!("write `name: app-{}`", app.name);

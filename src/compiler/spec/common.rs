@@ -87,8 +87,9 @@ struct VolumeFields {
     /// Name of an existing PersistentVolumeClaim to mount instead of creating one.
     #[schemars(extend("format" = "subdomain"))]
     claim: Option<String>,
-    /// Snapshots that the array takes of the volume by schedule, in place of those of its class: a mapping with
-    /// `every` and `keep`, or `never` for none.
+    /// Snapshots that the array takes of the volume by schedule, in addition to those of its class: a mapping with
+    /// `every` and `keep`. `never`, or fewer than the class keeps, is refused unless the class sets
+    /// `claimsMayReduce`.
     snapshots: Option<SnapshotPolicy>,
 }
 

@@ -66,8 +66,8 @@ pub struct Program {
     /// seed}`. With `seed: true`, the folder starts with the image's content.
     #[serde(default)]
     pub writable: IndexMap<String, Option<Writable>>,
-    /// Whether the image's own files are read-only. The default is true: use `writable` or a volume for the paths
-    /// that the program writes.
+    /// Whether the image's own files are read-only. The program can then write only to volumes and to the folders
+    /// under `writable`.
     #[serde(default = "yes")]
     pub read_only_root: bool,
     /// Outgoing connections: `open` follows the app's own `network`; `closed` allows only the components under
