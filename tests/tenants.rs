@@ -79,8 +79,8 @@ fn an_app_asks_for_no_more_than_the_rules_allow() {
             "the taint",
         ),
         (app("place: {priorityClass: system-node-critical}"), "PriorityClass"),
-        (with_metadata("namespace: other"), "another namespace"),
-        (with_metadata("namespace: kube-system"), "another namespace"),
+        (with_metadata("namespace: other"), "is not the tenant's namespace"),
+        (with_metadata("namespace: kube-system"), "is not the tenant's namespace"),
         (
             with_metadata("labels: {pod-security.kubernetes.io/enforce: privileged}"),
             "metadata.labels",
@@ -238,18 +238,18 @@ fn blueprints_parts_and_catalogues_of_tenants_are_not_read() {
     ] {
         let top = repository(&[("app/pso.yaml", NEXTCLOUD), (path, text)]);
         let output = generate(&top, "app", &[(RULES, "{}")]);
-        denied(&output, "holds blueprints");
+        denied(&output, "contains blueprints");
     }
     let top = repository(&[("app/pso.yaml", NEXTCLOUD), ("all/x/blueprint.yaml", evil)]);
     let parameters = r#"[{"name": "blueprints", "array": ["/all"]}]"#;
     let attack = [(RULES, "{}"), ("ARGOCD_APP_PARAMETERS", parameters)];
-    denied(&generate(&top, "app", &attack), "holds blueprints");
+    denied(&generate(&top, "app", &attack), "contains blueprints");
     // Where one of two rules allows them, the other does not.
     let rules = top.path().join("rules.yaml");
     fs::write(&rules, "blueprints: true\n").expect("written");
     let arguments = ["validate", "app", "--blueprints", "all", "--tenant-rules", "../rules.yaml"];
     let output = pso_gen(&top.path().join("repository"), &arguments, Some("{}"));
-    assert!(words(&output).contains("holds blueprints"), "{}", words(&output));
+    assert!(words(&output).contains("contains blueprints"), "{}", words(&output));
 }
 
 #[test]
@@ -563,14 +563,14 @@ fn manifests_of_blueprints_are_held_to_the_rules() {
         (object("v1", "Pod", pod), "may not render the kind `Pod`"),
         (object("v1", "Pod", ", spec: {containers: [{name: a, image: \"a:1.0\"}]}"), "may not render the kind `Pod`"),
         (object("apps/v1", "DaemonSet", ", spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: \"a:1.0\"}]}}}"), "may not render the kind `apps/DaemonSet`"),
-        ("{apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {pod-security.kubernetes.io/enforce: privileged}}}".to_owned(), "own namespace"),
-        (object("v1", "PersistentVolume", ", spec: {nfs: {server: a, path: /}}"), "own namespace"),
-        (object("rbac.authorization.k8s.io/v1", "ClusterRole", ""), "own namespace"),
-        (object("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", ", roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}"), "own namespace"),
-        (object("storage.k8s.io/v1", "StorageClass", ", provisioner: x"), "own namespace"),
+        ("{apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {pod-security.kubernetes.io/enforce: privileged}}}".to_owned(), "in the tenant's namespace"),
+        (object("v1", "PersistentVolume", ", spec: {nfs: {server: a, path: /}}"), "in the tenant's namespace"),
+        (object("rbac.authorization.k8s.io/v1", "ClusterRole", ""), "in the tenant's namespace"),
+        (object("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", ", roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}"), "in the tenant's namespace"),
+        (object("storage.k8s.io/v1", "StorageClass", ", provisioner: x"), "in the tenant's namespace"),
         (object("rbac.authorization.k8s.io/v1", "RoleBinding", ", roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}"), "not the app's own"),
-        ("{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: kube-system}}".to_owned(), "own namespace"),
-        ("{apiVersion: a.example/v1, kind: Thing, metadata: {name: x, namespace: argocd}}".to_owned(), "own namespace"),
+        ("{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: kube-system}}".to_owned(), "in the tenant's namespace"),
+        ("{apiVersion: a.example/v1, kind: Thing, metadata: {name: x, namespace: argocd}}".to_owned(), "in the tenant's namespace"),
         (object("v1", "Service", ", spec: {type: ExternalName, externalName: x.svc}"), "Service type `ExternalName`"),
     ] {
         let (under, free) = told(&format!("{{blueprints: true, manifests: {all}}}"), &manifest);
@@ -578,7 +578,7 @@ fn manifests_of_blueprints_are_held_to_the_rules() {
         assert!(free.status.success() || screen.contains("[security-profile]"), "{manifest}: {screen}");
         denied(&under, wanted);
         let (under, _) = told("{blueprints: true}", &manifest);
-        denied(&under, "as it is");
+        denied(&under, "blueprints may not render the kind");
     }
     for manifest in [object("v1", "ConfigMap", ""), object("a.example/v1", "Thing", "")] {
         let rules = format!("{{blueprints: true, manifests: {all}}}");
