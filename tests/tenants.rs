@@ -381,7 +381,7 @@ fn what_patches_make_is_held_to_the_rules() {
         ),
         (spec("Service", "externalIPs: [10.0.0.1]"), "may not set `externalIPs`"),
         (spec("Service", "loadBalancerIP: 10.0.0.1"), "may not set `loadBalancerIP`"),
-        (spec("Service", "selector: null"), "selects no pods"),
+        (spec("Service", "selector: null"), "has no selector"),
         (spec("PersistentVolumeClaim", "volumeName: pv-of-others"), "may not set `volumeName`"),
         (
             spec("PersistentVolumeClaim", "selector: {matchLabels: {a: b}}"),
