@@ -1,12 +1,12 @@
-//! The compiler: texts become ordered Kubernetes manifests, or diagnostics.
+//! The compiler: turns the texts of documents into ordered Kubernetes manifests, or into diagnostics.
 //!
 //! ```text
 //!  text ─ yaml ─▶ spec ─▶ blueprint ─▶ compile ─▶ check ─▶ manifest ─▶ text
 //! ```
 //!
-//! One way, synchronous, no I/O, no clock, no randomness, no environment: the same input gives the same
-//! bytes. [`run`] is that line over all documents of a run. Knows neither the command line nor the
-//! provisioner.
+//! The road is one-way, synchronous and pure: no I/O, no clock, no randomness, no environment. The same input
+//! gives the same bytes. [`run`] applies it to all documents of a run. The compiler knows neither the command
+//! line nor the provisioner.
 
 pub mod blueprint;
 pub mod check;

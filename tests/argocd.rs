@@ -41,7 +41,7 @@ fn every_field_of_the_blueprint_is_announced_and_can_be_set() {
         named("spec.host"),
         json!({
             "name": "spec.host", "title": "host", "required": true,
-            "tooltip": "Name that people type into a browser. Example: cloud.example.com.",
+            "tooltip": "Host name under which users reach the app. Example: cloud.example.com.",
             "itemType": "string", "collectionType": "string", "string": "cloud.example.com",
         })
     );
@@ -127,7 +127,7 @@ fn parameters_are_merged_like_layers() {
     assert_eq!(volume("data", &set("data", "")), (json!("pure-file"), json!("7Ti")));
     assert_eq!(volume("data", &set("data", "~")), (json!("pure-file"), json!("15Ti")));
     let all = with(&top, ".", &json!([{"name": "spec", "string": "~"}]));
-    assert!(refused(&all).contains("`null` would take all of `spec` back to its defaults"));
+    assert!(refused(&all).contains("`null` would reset all of `spec` to its defaults"));
     let secret = with(&top, ".", &json!([{"name": "spec.config.dbpassword", "string": "sesame"}]));
     let told = refused(&secret);
     assert!(told.contains("[secret-in-file]") && !told.contains("sesame"), "{told}");
@@ -190,7 +190,7 @@ fn errors_are_one_screen_with_the_most_important_first() {
     assert_eq!(
         refused(&generate(&top, "apps/nc", &[])),
         "(1) apps/nc/pso.yaml:5:3: spec: there is no field `hots`; did you mean `host`? [unknown-field]\n\
-         (2) apps/nc/pso.yaml:4:1: spec: `host` is missing: Name that people type into a browser; write `host: cloud.example.com` [missing-field]\n"
+         (2) apps/nc/pso.yaml:4:1: spec: `host` is missing: Host name under which users reach the app; write `host: cloud.example.com` [missing-field]\n"
     );
     let mut text = NEXTCLOUD.to_owned();
     for number in 0..100 {
@@ -251,7 +251,7 @@ fn what_is_no_parameter_is_refused() {
         (r#"[{"name": "spec.replica", "string": "3"}]"#, "did you mean `replicas`?"),
         (r#"[{"name": "replicas", "string": "3"}]"#, "write `spec.replicas`"),
         (r#"[{"name": "spec.redis", "string": "yes"}]"#, "write `true`"),
-        (r#"[{"name": "kind", "string": "Scratch"}]"#, "cannot be set from outside"),
+        (r#"[{"name": "kind", "string": "Scratch"}]"#, "cannot change the kind"),
         (r#"[{"name": "spec.volumes.db.class", "string": "pure-blok"}]"#, "pure-blok"),
         (r#"[{"name": "other:spec.replicas", "string": "3"}]"#, "no app `other`"),
         (r#"[{"name": "layers", "string": "x.yaml"}]"#, "list of paths"),

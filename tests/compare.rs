@@ -263,7 +263,7 @@ fn what_a_storage_document_must_keep_is_refused_by_since() {
             (
                 "data: 10.20.9.1, ",
                 "",
-                "`data` of array `fb1` cannot change from `10.20.9.1` to what the array reports",
+                "`data` of array `fb1` cannot change from `10.20.9.1` to the value that the array reports",
             ),
             (id, "id: 22222222-0000-0000-0000-000000000000", "`id` of array `fb1` cannot change"),
             (

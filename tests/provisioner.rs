@@ -444,10 +444,10 @@ fn a_document_with_one_array_under_two_names_is_refused_at_start() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/storage/storage.pso.yaml");
     let example = fs::read_to_string(example).expect("an example");
     for (from, to, cause) in [
-        ("fa2.example.com", "FA1.example.com.:443", "another array has this address already"),
-        ("name: fa2", "name: fa1", "another array is called"),
-        ("nodes: [10.20.0.0/16]", "nodes: [0.0.0.0/0]", "every machine there is"),
-        ("data: 10.20.9.1", "data: 127.0.0.1", "is the machine itself"),
+        ("fa2.example.com", "FA1.example.com.:443", "another array has this address"),
+        ("name: fa2", "name: fa1", "another array has the name"),
+        ("nodes: [10.20.0.0/16]", "nodes: [0.0.0.0/0]", "contains all addresses"),
+        ("data: 10.20.9.1", "data: 127.0.0.1", "is a loopback address"),
     ] {
         fs::write(&storage, example.replace(from, to)).expect("written");
         let output = Command::new(env!("CARGO_BIN_EXE_pso-gen"))

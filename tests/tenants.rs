@@ -69,7 +69,7 @@ fn an_app_asks_for_no_more_than_the_rules_allow() {
         (app("expose: {via: nodePort}"), "spec.expose.via"),
         (
             app("expose: {annotations: {nginx.ingress.kubernetes.io/server-snippet: x}}"),
-            "steers others",
+            "may configure other programs",
         ),
         (app("place: {tolerations: [{operator: Exists}]}"), "every taint"),
         (
@@ -79,8 +79,8 @@ fn an_app_asks_for_no_more_than_the_rules_allow() {
             "the taint",
         ),
         (app("place: {priorityClass: system-node-critical}"), "PriorityClass"),
-        (with_metadata("namespace: other"), "another namespace"),
-        (with_metadata("namespace: kube-system"), "another namespace"),
+        (with_metadata("namespace: other"), "is not the tenant's namespace"),
+        (with_metadata("namespace: kube-system"), "is not the tenant's namespace"),
         (
             with_metadata("labels: {pod-security.kubernetes.io/enforce: privileged}"),
             "metadata.labels",
@@ -113,11 +113,11 @@ fn an_app_asks_for_no_more_than_the_rules_allow() {
     let images = "{images: [registry.example.com/, docker.io/library/nextcloud]}";
     for (rules, text, wanted) in [
         ("{profile: restricted}", app("security: {ownership: init}"), "profile `restricted`"),
-        (hosts, app("hosts: [x.other.example.com]"), "`x.other.example.com` is no host name"),
+        (hosts, app("hosts: [x.other.example.com]"), "`x.other.example.com` is not a host name"),
         (hosts, app("hosts: [x.example.com]"), "`*.team.example.com`"),
-        (images, SCRATCH.to_owned(), "no image for tenants"),
-        ("{expose: [none]}", NEXTCLOUD.to_owned(), "`ingress` is no way in"),
-        ("{expose: []}", NEXTCLOUD.to_owned(), "`ingress` is no way in"),
+        (images, SCRATCH.to_owned(), "may not run the image"),
+        ("{expose: [none]}", NEXTCLOUD.to_owned(), "`via: ingress` is not allowed"),
+        ("{expose: []}", NEXTCLOUD.to_owned(), "`via: ingress` is not allowed"),
     ] {
         denied(&told(rules, &text), wanted);
     }
@@ -238,18 +238,18 @@ fn blueprints_parts_and_catalogues_of_tenants_are_not_read() {
     ] {
         let top = repository(&[("app/pso.yaml", NEXTCLOUD), (path, text)]);
         let output = generate(&top, "app", &[(RULES, "{}")]);
-        denied(&output, "holds blueprints");
+        denied(&output, "contains blueprints");
     }
     let top = repository(&[("app/pso.yaml", NEXTCLOUD), ("all/x/blueprint.yaml", evil)]);
     let parameters = r#"[{"name": "blueprints", "array": ["/all"]}]"#;
     let attack = [(RULES, "{}"), ("ARGOCD_APP_PARAMETERS", parameters)];
-    denied(&generate(&top, "app", &attack), "holds blueprints");
+    denied(&generate(&top, "app", &attack), "contains blueprints");
     // Where one of two rules allows them, the other does not.
     let rules = top.path().join("rules.yaml");
     fs::write(&rules, "blueprints: true\n").expect("written");
     let arguments = ["validate", "app", "--blueprints", "all", "--tenant-rules", "../rules.yaml"];
     let output = pso_gen(&top.path().join("repository"), &arguments, Some("{}"));
-    assert!(words(&output).contains("holds blueprints"), "{}", words(&output));
+    assert!(words(&output).contains("contains blueprints"), "{}", words(&output));
 }
 
 #[test]
@@ -343,27 +343,27 @@ fn what_patches_make_is_held_to_the_rules() {
         (pods("hostPID: true"), "shares the node's namespaces"),
         (pods("hostNetwork: true"), "shares the node's namespaces"),
         (pods("volumes: [{name: x, hostPath: {path: /}}]"), "mounts a path of the node"),
-        (pods("volumes: [{name: x, nfs: {server: 192.0.2.1, path: /}}]"), "`nfs` is no field"),
+        (pods("volumes: [{name: x, nfs: {server: 192.0.2.1, path: /}}]"), "may not set `nfs`"),
         (
             pods("volumes: [{name: x, iscsi: {targetPortal: a, iqn: b, lun: 1}}]"),
-            "`iscsi` is no field",
+            "may not set `iscsi`",
         ),
-        (pods("volumes: [{name: x, csi: {driver: d}}]"), "`csi` is no field"),
-        (pods("volumes: [{name: x, flexVolume: {driver: d}}]"), "`flexVolume` is no field"),
-        (pods("volumes: [{name: x, ephemeral: {}}]"), "`ephemeral` is no field"),
+        (pods("volumes: [{name: x, csi: {driver: d}}]"), "may not set `csi`"),
+        (pods("volumes: [{name: x, flexVolume: {driver: d}}]"), "may not set `flexVolume`"),
+        (pods("volumes: [{name: x, ephemeral: {}}]"), "may not set `ephemeral`"),
         (
             pods("volumes: [{name: x, projected: {sources: [{serviceAccountToken: {path: t}}]}}]"),
-            "`serviceAccountToken` is no field",
+            "may not set `serviceAccountToken`",
         ),
-        (pods("nodeName: control-plane-1"), "`nodeName` is no field"),
-        (pods("schedulerName: mine"), "`schedulerName` is no field"),
-        (pods("runtimeClassName: mine"), "`runtimeClassName` is no field"),
-        (pods("hostUsers: true"), "`hostUsers` is no field"),
+        (pods("nodeName: control-plane-1"), "may not set `nodeName`"),
+        (pods("schedulerName: mine"), "may not set `schedulerName`"),
+        (pods("runtimeClassName: mine"), "may not set `runtimeClassName`"),
+        (pods("hostUsers: true"), "may not set `hostUsers`"),
         (pods("serviceAccountName: default"), "the account \"default\""),
         (pods("automountServiceAccountToken: true"), "token of the cluster's API"),
         (pods("automountServiceAccountToken: null"), "token of the cluster's API"),
         (pods("priorityClassName: system-cluster-critical"), "PriorityClass"),
-        (pods("tolerations: [{operator: Exists}]"), "bear the taint"),
+        (pods("tolerations: [{operator: Exists}]"), "tolerate the taint"),
         (
             web("securityContext: {privileged: true, allowPrivilegeEscalation: null}"),
             "privileged container",
@@ -372,35 +372,35 @@ fn what_patches_make_is_held_to_the_rules() {
         (web("securityContext: {seLinuxOptions: {type: spc_t}}"), "confinement"),
         (web("securityContext: {windowsOptions: {hostProcess: true}}"), "confinement"),
         (web("securityContext: {capabilities: {add: [SYS_ADMIN]}}"), "adds capabilities"),
-        (web("ports: [{containerPort: 8080, hostPort: 80}]"), "takes a port of the node"),
-        (web_service("type: LoadBalancer"), "`LoadBalancer` is no type"),
-        (web_service("type: NodePort"), "`NodePort` is no type"),
+        (web("ports: [{containerPort: 8080, hostPort: 80}]"), "uses a port of the node"),
+        (web_service("type: LoadBalancer"), "Service type `LoadBalancer`"),
+        (web_service("type: NodePort"), "Service type `NodePort`"),
         (
             spec("Service", "type: ExternalName, externalName: metadata.internal"),
-            "`externalName` is no field",
+            "may not set `externalName`",
         ),
-        (spec("Service", "externalIPs: [10.0.0.1]"), "`externalIPs` is no field"),
-        (spec("Service", "loadBalancerIP: 10.0.0.1"), "`loadBalancerIP` is no field"),
-        (spec("Service", "selector: null"), "selects no pods"),
-        (spec("PersistentVolumeClaim", "volumeName: pv-of-others"), "`volumeName` is no field"),
+        (spec("Service", "externalIPs: [10.0.0.1]"), "may not set `externalIPs`"),
+        (spec("Service", "loadBalancerIP: 10.0.0.1"), "may not set `loadBalancerIP`"),
+        (spec("Service", "selector: null"), "has no selector"),
+        (spec("PersistentVolumeClaim", "volumeName: pv-of-others"), "may not set `volumeName`"),
         (
             spec("PersistentVolumeClaim", "selector: {matchLabels: {a: b}}"),
-            "`selector` is no field",
+            "may not set `selector`",
         ),
         (
             spec(
                 "PersistentVolumeClaim",
                 "dataSourceRef: {kind: PersistentVolumeClaim, name: a, namespace: other}",
             ),
-            "`dataSourceRef` is no field",
+            "may not set `dataSourceRef`",
         ),
         (
             spec("PersistentVolumeClaim", "volumeAttributesClassName: x"),
-            "`volumeAttributesClassName` is no field",
+            "may not set `volumeAttributesClassName`",
         ),
         (
             spec("Ingress", "defaultBackend: {service: {name: a, port: {number: 1}}}"),
-            "`defaultBackend` is no field",
+            "may not set `defaultBackend`",
         ),
         (
             spec(
@@ -414,28 +414,28 @@ fn what_patches_make_is_held_to_the_rules() {
                 "Ingress",
                 "rules: [{host: a.b, http: {paths: [{path: /, pathType: Prefix, backend: {resource: {kind: X, name: a}}}]}}]",
             ),
-            "`resource` is no field",
+            "may not set `resource`",
         ),
         (
             kind(
                 "Ingress",
                 "metadata: {annotations: {nginx.ingress.kubernetes.io/auth-snippet: x}}",
             ),
-            "no annotation for tenants",
+            "may not set the annotation",
         ),
         (
             kind(
                 "Deployment",
                 "spec: {template: {metadata: {annotations: {container.apparmor.security.beta.kubernetes.io/web: unconfined}}}}",
             ),
-            "no annotation for tenants",
+            "may not set the annotation",
         ),
         (
             kind(
                 "Deployment",
                 "spec: {template: {metadata: {labels: {topology.istio.io/network: x}}}}",
             ),
-            "no label for tenants",
+            "may not set the label",
         ),
         (
             kind("CronJob", "spec: {jobTemplate: {spec: {template: {spec: {hostIPC: true}}}}}"),
@@ -443,48 +443,48 @@ fn what_patches_make_is_held_to_the_rules() {
         ),
         (
             kind("CronJob", "spec: {jobTemplate: {metadata: {annotations: {a.example/b: x}}}}"),
-            "no annotation for tenants",
+            "may not set the annotation",
         ),
         (
             kind(
                 "ConfigMap",
                 "metadata: {annotations: {kustomize.toolkit.fluxcd.io/substitute: enabled}}",
             ),
-            "no annotation for tenants",
+            "may not set the annotation",
         ),
         (kind("ServiceAccount", "automountServiceAccountToken: true"), "its token is mounted"),
         (kind("ServiceAccount", "automountServiceAccountToken: null"), "its token is mounted"),
-        (kind("Secret", "type: kubernetes.io/service-account-token"), "has a meaning"),
+        (kind("Secret", "type: kubernetes.io/service-account-token"), "a special meaning"),
         (kind("Secret", "stringData: {a: b}"), "it has data"),
         (
             kind(
                 "Secret",
                 "metadata: {ownerReferences: [{apiVersion: v1, kind: Node, name: a, uid: b}]}",
             ),
-            "`ownerReferences` is no field",
+            "may not set `ownerReferences`",
         ),
-        (kind("Secret", "metadata: {finalizers: [a.example/b]}"), "`finalizers` is no field"),
+        (kind("Secret", "metadata: {finalizers: [a.example/b]}"), "may not set `finalizers`"),
         (
             kind("Role", "rules: [{apiGroups: ['*'], resources: ['*'], verbs: ['*']}]"),
-            "other rights",
+            "rights other",
         ),
         (
             kind("Role", "rules: [{apiGroups: [''], resources: [secrets], verbs: [get]}]"),
-            "other rights",
+            "rights other",
         ),
         (
             kind(
                 "Role",
                 "rules: [{apiGroups: [''], resources: [secrets], resourceNames: [of-others], verbs: [get]}]",
             ),
-            "other rights",
+            "rights other",
         ),
         (
             kind(
                 "Role",
                 "rules: [{apiGroups: [''], resources: [secrets], resourceNames: [nc-credentials], verbs: [get, delete]}]",
             ),
-            "other rights",
+            "rights other",
         ),
         (
             kind(
@@ -498,11 +498,11 @@ fn what_patches_make_is_held_to_the_rules() {
                 "RoleBinding",
                 "subjects: [{kind: User, name: eve, apiGroup: rbac.authorization.k8s.io}]",
             ),
-            "others than the app's own account",
+            "accounts other than the app's own",
         ),
         (
             kind("RoleBinding", "subjects: [{kind: ServiceAccount, name: nc, namespace: other}]"),
-            "others than the app's own account",
+            "accounts other than the app's own",
         ),
     ] {
         let text = app(&format!("patches: [{patch}]"));
@@ -525,12 +525,9 @@ fn what_patches_make_is_held_to_the_rules() {
     };
     for (patch, wanted) in [
         ("hostnames: null", "every host name"),
-        ("parentRefs: [{kind: Service, name: a}]", "something else than a Gateway"),
-        (
-            "rules: [{backendRefs: [{kind: Secret, name: a, port: 1}]}]",
-            "something else than a Service",
-        ),
-        ("rules: [{filters: [{type: RequestMirror}], backendRefs: []}]", "`filters` is no field"),
+        ("parentRefs: [{kind: Service, name: a}]", "not a Gateway"),
+        ("rules: [{backendRefs: [{kind: Secret, name: a, port: 1}]}]", "not a Service"),
+        ("rules: [{filters: [{type: RequestMirror}], backendRefs: []}]", "may not set `filters`"),
     ] {
         objects(&generate(&repository(&[("app/pso.yaml", &gateway(patch))]), "app", &[]));
         denied(&told("{patches: true}", &gateway(patch)), wanted);
@@ -563,25 +560,25 @@ fn manifests_of_blueprints_are_held_to_the_rules() {
     let all = "[Pod, DaemonSet, apps/DaemonSet, Namespace, ConfigMap, Service, PersistentVolume, rbac.authorization.k8s.io/ClusterRole,
       rbac.authorization.k8s.io/ClusterRoleBinding, rbac.authorization.k8s.io/RoleBinding, storage.k8s.io/StorageClass, a.example/Thing]";
     for (manifest, wanted) in [
-        (object("v1", "Pod", pod), "`Pod` is no kind"),
-        (object("v1", "Pod", ", spec: {containers: [{name: a, image: \"a:1.0\"}]}"), "`Pod` is no kind"),
-        (object("apps/v1", "DaemonSet", ", spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: \"a:1.0\"}]}}}"), "`apps/DaemonSet` is no kind"),
-        ("{apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {pod-security.kubernetes.io/enforce: privileged}}}".to_owned(), "own namespace"),
-        (object("v1", "PersistentVolume", ", spec: {nfs: {server: a, path: /}}"), "own namespace"),
-        (object("rbac.authorization.k8s.io/v1", "ClusterRole", ""), "own namespace"),
-        (object("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", ", roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}"), "own namespace"),
-        (object("storage.k8s.io/v1", "StorageClass", ", provisioner: x"), "own namespace"),
+        (object("v1", "Pod", pod), "may not render the kind `Pod`"),
+        (object("v1", "Pod", ", spec: {containers: [{name: a, image: \"a:1.0\"}]}"), "may not render the kind `Pod`"),
+        (object("apps/v1", "DaemonSet", ", spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: \"a:1.0\"}]}}}"), "may not render the kind `apps/DaemonSet`"),
+        ("{apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {pod-security.kubernetes.io/enforce: privileged}}}".to_owned(), "in the tenant's namespace"),
+        (object("v1", "PersistentVolume", ", spec: {nfs: {server: a, path: /}}"), "in the tenant's namespace"),
+        (object("rbac.authorization.k8s.io/v1", "ClusterRole", ""), "in the tenant's namespace"),
+        (object("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", ", roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}"), "in the tenant's namespace"),
+        (object("storage.k8s.io/v1", "StorageClass", ", provisioner: x"), "in the tenant's namespace"),
         (object("rbac.authorization.k8s.io/v1", "RoleBinding", ", roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}"), "not the app's own"),
-        ("{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: kube-system}}".to_owned(), "own namespace"),
-        ("{apiVersion: a.example/v1, kind: Thing, metadata: {name: x, namespace: argocd}}".to_owned(), "own namespace"),
-        (object("v1", "Service", ", spec: {type: ExternalName, externalName: x.svc}"), "`ExternalName` is no type"),
+        ("{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: kube-system}}".to_owned(), "in the tenant's namespace"),
+        ("{apiVersion: a.example/v1, kind: Thing, metadata: {name: x, namespace: argocd}}".to_owned(), "in the tenant's namespace"),
+        (object("v1", "Service", ", spec: {type: ExternalName, externalName: x.svc}"), "Service type `ExternalName`"),
     ] {
         let (under, free) = told(&format!("{{blueprints: true, manifests: {all}}}"), &manifest);
         let screen = words(&free);
         assert!(free.status.success() || screen.contains("[security-profile]"), "{manifest}: {screen}");
         denied(&under, wanted);
         let (under, _) = told("{blueprints: true}", &manifest);
-        denied(&under, "as it is");
+        denied(&under, "blueprints may not render the kind");
     }
     for manifest in [object("v1", "ConfigMap", ""), object("a.example/v1", "Thing", "")] {
         let rules = format!("{{blueprints: true, manifests: {all}}}");

@@ -1,7 +1,7 @@
-//! Blueprints: folders of data that say what an app is, in the product's own words.
+//! Blueprints: folders of data that describe kinds of app.
 //!
-//! Turns an app document and its blueprint into an [`App`]: typed components, volumes, jobs and
-//! access rules, each with its place. Knows no Kubernetes object; adding a blueprint adds no Rust.
+//! Turns an app document and its blueprint into an [`App`]: typed components, volumes, jobs and access rules,
+//! each with its place. This folder knows no Kubernetes object, and a new blueprint needs no Rust code.
 
 mod app;
 mod blame;

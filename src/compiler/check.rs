@@ -1,7 +1,8 @@
 //! Rules over apps and their objects: one rule, one code, one message.
 //!
-//! What an app's volumes allow is [`compile`](crate::compiler::compile)'s matter, since the same decision makes
-//! the objects; what follows here needs finished objects, or several apps, or an earlier output.
+//! [`compile`](crate::compiler::compile) checks which volumes an app may have, because the same decision creates
+//! the objects. The rules of this folder need finished objects, several apps, or a baseline. They know neither
+//! files nor Kubernetes' API server.
 
 mod across_apps;
 mod claims;
@@ -43,8 +44,7 @@ use crate::contract::annotation;
 use crate::contract::{ClassSnapshots, SnapshotPolicy, SnapshotSchedule};
 use crate::sanitize::quoted;
 
-/// Returns what is wrong or doubtful in one app. `today` is the day on which somebody renders, as
-/// `2026-12-24`.
+/// Returns the errors and warnings of one app. `today` is the day of the run, such as `2026-12-24`.
 pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
     let mut found = Vec::from_iter(expired(app, today));
     found.extend(namespace(app));
@@ -59,7 +59,7 @@ pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
     found
 }
 
-/// Returns what is wrong or doubtful in an app's objects.
+/// Returns the errors and warnings of an app's objects.
 pub fn objects(app: &App, compiled: &Compiled) -> Vec<Diagnostic> {
     let mut found = Vec::from_iter(names::names(app, &compiled.objects));
     found.extend(names::services(app, &compiled.objects));
@@ -70,9 +70,9 @@ pub fn objects(app: &App, compiled: &Compiled) -> Vec<Diagnostic> {
     found
 }
 
-/// Patches and blueprints can ask for more rights than the file says that it needs.
+/// Checks that the objects meet the profile of the file: patches and blueprints can need a weaker one.
 fn profile(app: &App, compiled: &Compiled) -> Option<Diagnostic> {
-    // Without a word on it, nothing that we render gives a whole Namespace away.
+    // An app file without a profile must not weaken the Pod Security labels of a whole Namespace.
     let wanted = app.common.security.profile.unwrap_or(Profile::Baseline);
     (compiled.profile < wanted).then(|| {
         let path = "spec.security.profile";
@@ -83,13 +83,13 @@ fn profile(app: &App, compiled: &Compiled) -> Option<Diagnostic> {
             pod_security::reasons(&compiled.objects, wanted).join("; "),
         );
         Diagnostic::new(Code::SecurityProfile, app.place(path), message).at(path).fix(format!(
-            "write `profile: {}`, or change what asks for more",
+            "write `profile: {}`, or change the fields that need more",
             compiled.profile.word()
         ))
     })
 }
 
-/// What a blueprint's manifests make must not be what the compiler makes too.
+/// Checks that a blueprint's manifests do not repeat an object of the compiler.
 fn twice(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
@@ -97,7 +97,7 @@ fn twice(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
         let mut identity = String::new();
         object.describe(&mut identity);
         if !seen.insert(identity.clone()) {
-            let message = format!("the app makes {identity} twice");
+            let message = format!("the app renders {identity} twice");
             found.push(
                 Diagnostic::new(Code::Collision, app.place("kind"), message)
                     .at("kind")
@@ -108,13 +108,13 @@ fn twice(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
     found
 }
 
-/// An autoscaler wants at least as many at most as at least.
+/// Checks that an autoscaler's maximum is at least its minimum.
 fn scales(app: &App) -> Vec<Diagnostic> {
     let pods = app.components.iter().map(|(name, component)| (name, component.serving.pods));
     let odd = pods.filter(|(_, pods)| pods.fewest() > pods.most());
     odd.map(|(name, pods)| {
         let (min, max) = (pods.fewest(), pods.most());
-        let message = format!("`{name}` wants at least {min} pods and at most {max}");
+        let message = format!("`{name}` has a minimum of {min} pods and a maximum of {max}");
         let path = "spec.replicas";
         Diagnostic::new(Code::BadValue, app.place(path), message)
             .at(path)
@@ -123,7 +123,7 @@ fn scales(app: &App) -> Vec<Diagnostic> {
     .collect()
 }
 
-/// A size without its unit is bytes, which nobody means.
+/// A size without a unit is in bytes, most often by mistake.
 fn sizes(app: &App) -> Vec<Diagnostic> {
     const SMALLEST: u64 = 1 << 20;
     let small = app.volumes.iter().filter(|(_, volume)| volume.size.bytes() < SMALLEST);
@@ -139,7 +139,7 @@ fn sizes(app: &App) -> Vec<Diagnostic> {
         .collect()
 }
 
-/// Schedules that cannot be kept, and those that nobody would read.
+/// Checks snapshot schedules: those that cannot be met, and those of existing claims, which have no effect.
 fn snapshots(app: &App) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (name, volume) in &app.volumes {
@@ -148,9 +148,9 @@ fn snapshots(app: &App) -> Vec<Diagnostic> {
         if let Some(claim) = &volume.claim {
             let place = app.document.place_of(path);
             let message =
-                format!("`{claim}` is an existing claim, which says itself what it wants");
+                format!("`{claim}` is an existing claim, whose own annotation sets its snapshots");
             let fix = format!(
-                "take it away, and annotate the claim: `{}: {snapshots}`",
+                "remove it, and annotate the claim: `{}: {snapshots}`",
                 annotation::SNAPSHOTS
             );
             found.push(Diagnostic::new(Code::BadValue, place, message).at(path.join(".")).fix(fix));
@@ -162,12 +162,12 @@ fn snapshots(app: &App) -> Vec<Diagnostic> {
         {
             let place = app.document.place_of(path);
             let message = format!(
-                "`{snapshots}` asks for less than the class `{}` lets volumes have: {}",
+                "`{snapshots}` keeps less than the class `{}` requires: {}",
                 volume.class.name,
                 SnapshotPolicy::Every(floor),
             );
             let fix = format!(
-                "leave it out, or keep {} or more; the platform admin can set `claimsMayReduce: true` at the class",
+                "remove it, or keep {} or more; the platform admin can set `claimsMayReduce: true` on the class",
                 floor.keep
             );
             found.push(Diagnostic::new(Code::BadValue, place, message).at(path.join(".")).fix(fix));
@@ -179,28 +179,28 @@ fn snapshots(app: &App) -> Vec<Diagnostic> {
     found
 }
 
-/// Returns what is wrong with a schedule that stands at a path.
+/// Returns the error of a schedule at a path, if it has one.
 fn schedule_at(schedule: SnapshotSchedule, document: &Node, path: &[&str]) -> Option<Diagnostic> {
     let (field, message) = schedule.wrong()?;
     let place = document.place_of(path.iter().copied().chain([field]));
     let path = format!("{}.{field}", path.join("."));
-    let fix = "write such as `{every: 15m, keep: 96}`, `{every: 6h, keep: 28}` or `{every: 1d, keep: 30}`";
+    let fix = "write for example `{every: 15m, keep: 96}`, `{every: 6h, keep: 28}` or `{every: 1d, keep: 30}`";
     Some(Diagnostic::new(Code::BadValue, place, message).at(path).fix(fix))
 }
 
-/// A RoleBinding must say in which namespace its account is; nobody fills that in later.
+/// A RoleBinding must name the namespace of its account; nothing adds it later.
 fn namespace(app: &App) -> Option<Diagnostic> {
     let fills = app.secrets.values().any(|secret| !secret.existing);
     (fills && app.namespace.is_none()).then(|| {
         let path = "metadata";
-        let message = "`namespace` is missing: the step that fills the app's Secrets is allowed to in one namespace only";
+        let message = "`namespace` is missing: the step that fills the app's Secrets gets its rights in one namespace";
         Diagnostic::new(Code::MissingField, app.place(path), message)
             .at(path)
             .fix("write `namespace: NAME` (or `--namespace`), or name existing Secrets under `spec.secrets`")
     })
 }
 
-/// Labels that tell objects apart are ours to set.
+/// pso-gen sets the labels that identify its objects.
 fn labels(app: &App) -> Vec<Diagnostic> {
     let written = app.document.get("metadata").and_then(|metadata| metadata.get("labels"));
     let entries = written.and_then(Node::entries).unwrap_or_default().iter();
@@ -208,18 +208,17 @@ fn labels(app: &App) -> Vec<Diagnostic> {
     taken
         .map(|entry| {
             let path = format!("metadata.labels.{}", entry.key);
-            let message =
-                format!("`{}` is set by pso-gen, which finds its objects by it", entry.key);
+            let message = format!("`{}` is reserved: pso-gen finds its objects by it", entry.key);
             Diagnostic::new(Code::BadValue, entry.place, message).at(path).fix("remove it")
         })
         .collect()
 }
 
-/// Whether an app's last day has passed. `today` is a day, or no day for a run to which the end does not matter.
+/// Returns an error if an app's last day has passed. `today` is empty in runs that do not check it.
 fn expired(app: &App, today: &str) -> Option<Diagnostic> {
     let last = app.expires.as_deref()?;
     let path = "spec.expires";
-    // A blueprint may make the day from anything.
+    // A blueprint may compute the day from any value.
     if !Format::Date.accepts(last) {
         let message = format!("expected {}, found {}", Format::Date.phrase(), quoted(last));
         return Some(Diagnostic::new(Code::BadValue, app.place(path), message).at(path));
@@ -249,7 +248,8 @@ fn way_in(app: &App) -> Vec<Diagnostic> {
         );
     }
     if expose.via == Via::NodePort || (expose.tls == Tls::Off && expose.via != Via::None) {
-        let message = format!("`{}` without TLS: passwords travel in clear", expose.via.word());
+        let message =
+            format!("`{}` without TLS: passwords are sent unencrypted", expose.via.word());
         found.push(
             at(Code::PlainHttp, "spec.expose", message)
                 .fix("use `via: ingress` or `via: gateway` with TLS"),

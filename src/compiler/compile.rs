@@ -1,7 +1,7 @@
-//! Components become typed Kubernetes objects, one file per concern.
+//! Compiles components to typed Kubernetes objects, with one file per concern.
 //!
-//! Takes an [`App`] and gives [`Object`]s; decides everything that follows from a volume's class.
-//! Knows no app by name, and nothing of files, flags or clusters.
+//! Input is an [`App`], output are [`Object`]s. This folder makes every decision that follows from a volume's
+//! class. It knows no app by name, and nothing of files, flags or clusters.
 
 mod access;
 mod claim;
@@ -45,17 +45,17 @@ pub use storage::storage;
 pub use storage_class::Storage;
 pub use wave::order;
 
-/// What an app becomes.
+/// The result of compiling an app.
 #[derive(Debug)]
 pub struct Compiled {
-    /// Its objects, in the order in which they are applied; without the Namespace, which apps of
-    /// one run may share.
+    /// Its objects, in the order in which they are applied. The Namespace is missing, because apps of one run may
+    /// share it.
     pub objects: Vec<Object>,
     /// The strictest Pod Security profile that its pods meet.
     pub profile: Profile,
 }
 
-/// Turns an app into objects. With errors there are none.
+/// Compiles an app to objects. If there are errors, it returns none.
 pub fn compile(app: &App) -> (Option<Compiled>, Vec<Diagnostic>) {
     let mut diagnostics = class::rules(app);
     if any_error(&diagnostics) {
@@ -86,7 +86,7 @@ pub fn compile(app: &App) -> (Option<Compiled>, Vec<Diagnostic>) {
     (Some(Compiled { objects, profile }), diagnostics)
 }
 
-/// What every concern needs to know.
+/// Data that every concern needs.
 struct Context<'a> {
     app: &'a App,
     waves: wave::Waves<'a>,

@@ -1,7 +1,7 @@
-//! What is wrong in somebody's file: a place, a stable code, what was found and what to write instead.
+//! Diagnostics: reports on input, each with a place, a stable code, a cause and a fix.
 //!
-//! Knows nothing of Kubernetes or of blueprints. Every room before the command line returns
-//! [`Diagnostic`]s instead of printing; the command line picks one of the three renderings.
+//! This folder knows nothing of Kubernetes or blueprints. All other folders return [`Diagnostic`]s instead of
+//! printing; the command line chooses one of the three renderings.
 
 mod code;
 mod hide;
@@ -19,27 +19,27 @@ pub use place::{Place, Source, SourceId, Sources};
 pub use sarif::sarif;
 pub use suggest::{nearest, slip};
 
-/// One thing that is wrong, or doubtful, in a file that somebody wrote.
+/// An error or a warning about a user's input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Stable name of the rule, never reused for another rule.
     pub code: Code,
-    /// Whether output is refused.
+    /// Severity: errors prevent output.
     pub severity: Severity,
-    /// Where in a file, if it is about a place at all.
+    /// Place in a file, if the diagnostic has one.
     pub place: Option<Place>,
     /// Path of the field from the document's root, such as `spec.volumes.db`; may be empty.
     pub path: String,
-    /// What was found and what would be right: lower case, no full stop.
+    /// Cause: the value that was found and the expected one, in lower case and without a full stop.
     pub message: String,
-    /// What to write or do instead.
+    /// Fix, as an imperative.
     pub fix: Option<String>,
-    /// Other places that belong to it, each with a word on why.
+    /// Related places, each with a short explanation.
     pub related: Vec<(Place, String)>,
 }
 
 impl Diagnostic {
-    /// Returns a diagnostic with the severity that its code has by nature.
+    /// Returns a diagnostic with the severity of its code.
     pub fn new(code: Code, place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -59,33 +59,33 @@ impl Diagnostic {
         self
     }
 
-    /// Adds what to write or do instead.
+    /// Adds the fix.
     #[must_use]
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
         self
     }
 
-    /// Adds another place that belongs to it.
+    /// Adds a related place.
     #[must_use]
     pub fn and(mut self, place: Option<Place>, why: impl Into<String>) -> Self {
         self.related.extend(place.map(|place| (place, why.into())));
         self
     }
 
-    /// Returns whether output is refused because of it.
+    /// Returns whether the diagnostic prevents output.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 }
 
-/// Returns whether any of them refuses output.
+/// Returns whether any diagnostic prevents output.
 pub fn any_error(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(Diagnostic::is_error)
 }
 
-/// Puts them in the order in which people read: by file, by place, errors first; and drops repeats.
-/// Files go by their names: their numbers say only which thread came first.
+/// Sorts diagnostics in reading order (by file, by place, errors first) and removes repeats. Files are sorted by
+/// name, because their numbers depend on the order of threads.
 pub fn sort(diagnostics: &mut Vec<Diagnostic>, sources: &Sources) {
     diagnostics.sort_by_cached_key(|d| {
         let source = d.place.map(|place| sources.get(place.source));

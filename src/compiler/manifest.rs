@@ -1,6 +1,6 @@
-//! Typed Kubernetes objects on their way out: checked through their types, ordered, written.
+//! Typed Kubernetes objects: checked against their types, ordered and written.
 //!
-//! Knows nothing of apps. A field that a type does not know never gets past [`Object::from_json`].
+//! This folder knows nothing of apps. [`Object::from_json`] refuses every field that a type does not have.
 
 mod gateway;
 pub mod image;
@@ -31,13 +31,13 @@ pub fn write(out: &mut String, objects: &[Object]) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// An object could not be written as YAML.
+/// Error: an object could not be written as YAML.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {identity} as YAML")]
 pub struct WriteError {
     /// The object.
     pub identity: Identity,
-    /// Why.
+    /// The cause.
     #[source]
     pub source: crate::compiler::yaml::WriteError,
 }

@@ -1,7 +1,7 @@
-//! What people write: the app document, the storage document, and the shapes that check them.
+//! The documents that users write: the app document, the storage document, and the shapes that check them.
 //!
-//! Turns [`Node`](crate::compiler::yaml::Node)s into typed values with places. Knows no Kubernetes object and
-//! no blueprint by name; which parameters an app has is told to it as a [`Shape`].
+//! Turns [`Node`](crate::compiler::yaml::Node)s into typed values with places. This folder knows no Kubernetes
+//! object and no blueprint by name; its callers pass an app's parameters as a [`Shape`].
 
 mod common;
 mod cron;

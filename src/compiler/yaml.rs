@@ -1,9 +1,9 @@
-//! YAML in and out: text to [`Node`]s that know their place, and values to text that every reader
-//! of Kubernetes reads alike.
+//! YAML input and output: text to [`Node`]s with places, and values to text that every YAML reader in Kubernetes
+//! understands in the same way.
 //!
-//! Knows nothing of apps or manifests. Reading stands on the event parser that the YAML library
-//! itself uses, since a tree with places, with all duplicate keys, and with scalars kept as they
-//! were written (`11.10` is a version before it is a number) is not on offer one level up.
+//! This folder knows nothing of apps or manifests. Reading uses the event parser of the YAML library. The
+//! library's higher-level interfaces offer no tree with places, with all duplicate keys, and with scalars as
+//! written (`11.10` may be a version instead of a number).
 
 mod de;
 mod habit;

@@ -1,4 +1,4 @@
-//! The platform admin's document: arrays, classes, quotas. Written once per cluster.
+//! The platform admin's document: arrays, classes, quotas. There is one per cluster.
 
 use std::collections::BTreeMap;
 
@@ -17,44 +17,43 @@ pub use provisioner::{
     BindingSpec, Foreign, KubernetesApi, Monitoring, ProvisionerNetwork, ProvisionerSpec,
 };
 
-/// What a `kind: Storage` document's `spec` holds.
+/// The `spec` of a `kind: Storage` document.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StorageSpec {
-    /// Name of this cluster, the first part of every volume's name on an array. At most 22
-    /// characters, unique among the clusters that share an array, and never changed: volumes are
-    /// found again by it.
+    /// Name of this cluster, the first part of every volume's name on an array. At most 22 characters, unique
+    /// among the clusters that share an array. Never change it: the provisioner finds its volumes by this name.
     #[schemars(extend("format" = "name"), example = "prod-a")]
     pub cluster: String,
-    /// Identities of clusters that are gone for good and had this name, for a cluster that was built anew: the
-    /// provisioner takes over their registrations and their volumes. Each is 16 hexadecimal digits, which
-    /// the refusal names.
+    /// Identities of former clusters of this name, if the cluster was rebuilt. The provisioner takes over their
+    /// registrations and their volumes. Each identity is 16 hexadecimal digits; the error message of the refusal
+    /// names it.
     #[serde(default)]
     #[schemars(example = ["3f2a9c1e7b4d4e1a"])]
     pub take_over: Vec<ClusterIdentity>,
-    /// Networks of the cluster's nodes. Export rules follow from it: no other machine can mount. Networks wider
-    /// than /8 (IPv6: /32) are warned of, and those of all addresses refused.
+    /// Networks of the cluster's nodes. Export rules are derived from them, so that no other machine can mount. A
+    /// network wider than /8 (IPv6: /32) is reported as a warning, and a network of all addresses as an error.
     #[serde(default)]
     pub nodes: Vec<NodeNetwork>,
     /// The arrays.
     #[serde(default)]
     pub arrays: Vec<ArraySpec>,
-    /// The classes; `pure-file` and `pure-block` are there even when left out.
+    /// The classes. `pure-file` and `pure-block` always exist.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "subdomain"}))]
     pub classes: BTreeMap<String, ClassSpec>,
-    /// Upper limits by namespace and class; each becomes part of a ResourceQuota.
+    /// Upper limits by namespace and class. Each becomes part of a ResourceQuota.
     #[serde(default)]
     pub quotas: Vec<QuotaSpec>,
-    /// Volumes that are there already and become those of claims, with what is on them.
+    /// Existing volumes that become the volumes of claims, with their data.
     #[serde(default)]
     pub imports: Vec<ImportSpec>,
-    /// How the provisioner is installed in the cluster. When left out it is not: there are only the classes
-    /// and quotas, for a provisioner that runs beside the cluster.
+    /// Installation of the provisioner in the cluster. If omitted, only the StorageClasses and quotas are
+    /// rendered, for a provisioner that runs outside the cluster.
     pub provisioner: Option<ProvisionerSpec>,
 }
 
-/// The identity of a cluster: the beginning of the UID of its namespace `kube-system`.
+/// The identity of a cluster: the first 16 hexadecimal digits of the UID of its namespace `kube-system`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct ClusterIdentity(#[schemars(extend("format" = "identity"))] pub String);
 
@@ -67,42 +66,43 @@ pub struct NodeNetwork(#[schemars(extend("format" = "cidr"))] pub String);
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ArraySpec {
-    /// How it is called in events, metrics and placement.
+    /// Name of the array in events, metrics and placement.
     #[schemars(extend("format" = "name"))]
     pub name: String,
-    /// What it is.
+    /// Product.
     pub r#type: ArrayType,
-    /// Host name or address of its management interface, with `:port` when it is not 443. Always https.
+    /// Host name or address of the management interface, with `:port` if it is not 443. The provisioner always
+    /// uses HTTPS.
     pub management: String,
-    /// One host name or address from which nodes mount (FlashBlade: a data VIP), without a port. When left
-    /// out, it is read from the array.
+    /// Host name or address from which nodes mount (FlashBlade: a data VIP), without a port. If omitted, the
+    /// provisioner reads it from the array.
     pub data: Option<String>,
     /// Networks of its interfaces: management, data VIPs, iSCSI portals. The apps' NetworkPolicies block these
-    /// networks, and `management` and `data` when those are IP addresses. Mounts are not affected: the nodes
+    /// networks, and `management` and `data` if they are IP addresses. Mounts are not affected, because the nodes
     /// mount volumes, not the pods.
     #[serde(default)]
     #[schemars(example = ["10.20.9.0/24"])]
     pub networks: Vec<CidrText>,
-    /// Where its API token is: never the token itself.
+    /// Where its API token is stored. Never the token itself.
     pub token: SecretSource,
-    /// Where the certificates of the authorities are (PEM) by one of which its own must be signed. When
-    /// left out, it must be signed by one that the machine trusts.
+    /// Where the CA certificates (PEM) for the array's certificate are stored. If omitted, the provisioner uses
+    /// the CA certificates of the machine.
     pub ca: Option<SecretSource>,
-    /// The one key that its certificate must have, in place of `ca`: SHA-256 of the public key, such as
-    /// `sha256:` and 64 hexadecimal digits.
+    /// The public key that the array's certificate must have, in place of `ca`: `sha256:` and the SHA-256 of the
+    /// key in 64 hexadecimal digits.
     pub pin: Option<String>,
-    /// Its id, as `arrays` of its REST API returns it. When left out, the one that is seen first counts
-    /// until the provisioner restarts.
+    /// ID of the array, as its REST API returns it under `arrays`. If omitted, the provisioner accepts the first
+    /// ID that it reads, until it restarts.
     pub id: Option<String>,
-    /// Labels for placement: a class may ask for them with `arrays`.
+    /// Labels for placement. A class selects arrays by them with `arrays`.
     #[serde(default)]
     #[schemars(extend(
         "propertyNames" = {"format": "label-key"},
         "additionalProperties" = {"type": "string", "format": "label"},
     ))]
     pub labels: BTreeMap<String, String>,
-    /// Labels of the nodes that reach it, such as `topology.kubernetes.io/zone: a`. Pods with a volume on it
-    /// are scheduled to those nodes alone. When left out, all nodes reach it.
+    /// Labels of the nodes that can reach the array, such as `topology.kubernetes.io/zone: a`. Pods with a volume
+    /// on it are scheduled to those nodes alone. If omitted, all nodes can reach it.
     #[serde(default)]
     #[schemars(extend(
         "propertyNames" = {"format": "label-key"},
@@ -111,7 +111,7 @@ pub struct ArraySpec {
     pub topology: BTreeMap<String, String>,
 }
 
-/// The two kinds of array.
+/// The two products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum ArrayType {
     /// File systems over NFS.
@@ -121,7 +121,7 @@ pub enum ArrayType {
 }
 
 impl ArrayType {
-    /// Returns the word for it in documents.
+    /// Returns the word used in documents.
     pub fn word(self) -> &'static str {
         match self {
             Self::FlashBlade => "FlashBlade",
@@ -130,7 +130,7 @@ impl ArrayType {
     }
 }
 
-/// Where something is that does not belong into Git: a key of a Secret, or a file.
+/// Where a secret value is stored outside Git: a key of a Secret, or a file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecretSource {
@@ -139,13 +139,13 @@ pub struct SecretSource {
     pub secret: Option<String>,
     /// Key in that Secret.
     pub key: Option<String>,
-    /// Path of a file, in place of `secret` and `key`: for a provisioner outside of a cluster. A relative
-    /// one begins at the document's folder.
+    /// Path of a file, in place of `secret` and `key`, for a provisioner outside the cluster. A relative path
+    /// starts at the document's folder.
     pub file: Option<String>,
 }
 
-/// A volume that is there already, and the claim that gets it. It keeps its name, and is never destroyed:
-/// its PersistentVolume has the reclaim policy `Retain`.
+/// An existing volume and the claim that receives it. The volume keeps its name and is never destroyed: its
+/// PersistentVolume has the reclaim policy `Retain`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImportSpec {
@@ -158,7 +158,7 @@ pub struct ImportSpec {
     /// The array that has the volume.
     #[schemars(extend("format" = "name"))]
     pub array: String,
-    /// Name of the file system or volume on it.
+    /// Name of the file system or volume on the array.
     pub volume: String,
 }
 
@@ -172,8 +172,8 @@ pub struct QuotaSpec {
     /// The class.
     #[schemars(extend("format" = "class"))]
     pub class: String,
-    /// Most claims.
+    /// Largest number of claims.
     pub claims: Option<u32>,
-    /// Most bytes over all claims.
+    /// Largest sum of the claims' sizes.
     pub capacity: Option<Quantity>,
 }

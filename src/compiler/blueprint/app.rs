@@ -1,4 +1,4 @@
-//! An app after its blueprint: everything decided that does not depend on Kubernetes.
+//! An app after its blueprint is applied: every decision that does not depend on Kubernetes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::contract::{
     ClassSnapshots, Quantity, Seconds, SnapshotPolicy, StorageSpec, address, host_and_port,
 };
 
-/// An app, ready to be compiled.
+/// An app, ready to compile.
 #[derive(Debug, Clone)]
 pub struct App {
     /// Kind of the blueprint, such as `NextCloud`.
     pub kind: String,
-    /// Name, first part of the name of every object.
+    /// Name: the first part of the name of every object.
     pub name: String,
-    /// Namespace, unless it is left to whoever applies the manifests.
+    /// Namespace. If none, the tool that applies the manifests decides.
     pub namespace: Option<String>,
     /// Labels for every object.
     pub labels: BTreeMap<String, String>,
@@ -31,34 +31,34 @@ pub struct App {
     pub annotations: BTreeMap<String, String>,
     /// Fields that every app has.
     pub common: Common,
-    /// Needs for storage, with their class.
+    /// Volumes with their classes.
     pub volumes: IndexMap<String, AppVolume>,
-    /// Secrets by the blueprint's name.
+    /// Secrets, by their name in the blueprint.
     pub secrets: IndexMap<String, Secret>,
     /// Programs that serve.
     pub components: IndexMap<String, Component>,
-    /// Programs that end.
+    /// Programs that run and end.
     pub jobs: IndexMap<String, Job>,
     /// Allowed connections.
     pub talks: Vec<Talk>,
-    /// Ports reached from outside.
+    /// Ports that are reachable from outside.
     pub exposed: Vec<Exposed>,
-    /// Day on which it ends, `2026-12-24`.
+    /// Last day of the app, `2026-12-24`.
     pub expires: Option<String>,
-    /// Objects as they are, with their place.
+    /// Objects that are rendered as written, with their places.
     pub manifests: Vec<(Json, Place)>,
     /// Image of the step that fills Secrets.
     pub helper: String,
-    /// What the run's storage documents say of the cluster's networks.
+    /// Networks of the cluster, from the run's storage documents.
     pub networks: Networks,
-    /// Contents of the blueprint's files that are mounted, by name.
+    /// Contents of the blueprint's mounted files, by name.
     pub files: BTreeMap<String, Arc<str>>,
-    /// The document, for the places of its fields.
+    /// The document, to look up places of its fields.
     pub document: Node,
 }
 
 impl App {
-    /// Returns the place of a field of the document, or of the nearest that is written.
+    /// Returns the place of a field of the document, or of its nearest written parent.
     pub fn place(&self, path: &str) -> Place {
         self.document.place_of(path.split('.'))
     }
@@ -79,10 +79,10 @@ impl App {
     }
 }
 
-/// A need for storage.
+/// A volume of an app.
 #[derive(Debug, Clone)]
 pub struct AppVolume {
-    /// What is stored there.
+    /// Description of the data.
     pub about: String,
     /// Its class.
     pub class: Class,
@@ -90,13 +90,13 @@ pub struct AppVolume {
     pub size: Quantity,
     /// Existing claim to mount instead of a new one.
     pub claim: Option<String>,
-    /// User and group that its top folder belongs to.
+    /// User and group ID of its top folder.
     pub owner: Option<(u32, u32)>,
     /// Mode of that folder.
     pub mode: String,
     /// Whether the data outlives the app.
     pub keep: bool,
-    /// Snapshots by schedule, on top of those of its class.
+    /// Scheduled snapshots, in addition to those of its class.
     pub snapshots: Option<SnapshotPolicy>,
 }
 
@@ -105,7 +105,7 @@ pub struct AppVolume {
 pub struct Secret {
     /// Name of the Kubernetes Secret.
     pub name: String,
-    /// Whether it exists already, so that nothing is rendered for it.
+    /// Whether the Secret exists already, so that none is rendered.
     pub existing: bool,
     /// Its keys.
     pub keys: SecretKeys,
@@ -116,13 +116,13 @@ pub struct Secret {
 pub struct Talk {
     /// Component or job that connects.
     pub from: String,
-    /// Component that is reached.
+    /// Component that accepts the connection.
     pub to: String,
     /// Its port, by name.
     pub port: String,
 }
 
-/// A port that is reached from outside.
+/// A port that is reachable from outside.
 #[derive(Debug, Clone)]
 pub struct Exposed {
     /// The component.
@@ -137,20 +137,20 @@ pub struct Exposed {
     pub timeout: Option<Seconds>,
 }
 
-/// What a class is, as far as an app depends on it.
+/// The properties of a class that affect an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Class {
     /// Name of the StorageClass.
     pub name: String,
     /// File or block.
     pub kind: ClassKind,
-    /// Whether file locks hold on one node only (`nolock`).
+    /// Whether file locks apply to one node only (`nolock`).
     pub node_local_locks: bool,
-    /// Snapshots by schedule of its volumes.
+    /// Scheduled snapshots of its volumes.
     pub snapshots: Option<ClassSnapshots>,
 }
 
-/// The two kinds of class.
+/// The two types of class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClassKind {
     /// Shared by any number of pods on any node.
@@ -160,7 +160,7 @@ pub enum ClassKind {
 }
 
 impl ClassKind {
-    /// Returns the word that expressions see.
+    /// Returns the word used in expressions.
     pub fn word(self) -> &'static str {
         match self {
             Self::File => "file",
@@ -169,16 +169,17 @@ impl ClassKind {
     }
 }
 
-/// Networks that storage documents name, for the policies of apps.
+/// Networks in storage documents, for the NetworkPolicies of apps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Networks {
-    /// Where arrays are. Those whose addresses are given as names are not among them.
+    /// Networks of arrays. Arrays whose addresses are host names are missing.
     pub arrays: BTreeSet<IpNet>,
-    /// Where the servers of the Kubernetes API are; empty when no document says so.
+    /// Networks of the Kubernetes API servers; empty if no document sets them.
     pub kubernetes_api: BTreeSet<IpNet>,
-    /// Ports of these servers; empty when no document says so.
+    /// Ports of these servers; empty if no document sets them.
     pub kubernetes_ports: BTreeSet<u16>,
-    /// Storage of others that pods may name; none when no document installs the policy that refuses the rest.
+    /// Storage of other systems that pods may name; none if no document installs the policy that refuses the
+    /// rest.
     pub foreign: Option<Foreign>,
 }
 
@@ -201,7 +202,7 @@ impl Networks {
     }
 }
 
-/// What the run's storage documents say to apps: the classes that they may name, and networks.
+/// The parts of the run's storage documents that concern apps: classes and networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Classes {
     classes: BTreeMap<String, Class>,
@@ -214,7 +215,7 @@ pub(crate) const PURE_FILE: &str = "pure-file";
 pub(crate) const PURE_BLOCK: &str = "pure-block";
 
 impl Default for Classes {
-    /// Returns the two that are always there.
+    /// Returns the two built-in classes.
     fn default() -> Self {
         let class = |name: &str, kind| {
             let name = name.to_owned();
@@ -226,7 +227,7 @@ impl Default for Classes {
 }
 
 impl Classes {
-    /// Adds those of a storage document.
+    /// Adds the classes and networks of a storage document.
     pub fn add(&mut self, storage: &StorageSpec) {
         self.networks.add(storage);
         for (name, spec) in &storage.classes {
@@ -247,12 +248,12 @@ impl Classes {
         self.classes.get(name)
     }
 
-    /// Returns all names.
+    /// Returns the names of all classes.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.classes.keys().map(String::as_str)
     }
 
-    /// Returns the networks that storage documents name.
+    /// Returns the networks of the storage documents.
     pub fn networks(&self) -> &Networks {
         &self.networks
     }

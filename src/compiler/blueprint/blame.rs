@@ -1,11 +1,12 @@
-//! Which value of an app an error of its blueprint comes from: the one without which there is no such error.
+//! Finds the value of an app that causes an error in its blueprint: the value without which the error does not
+//! occur.
 //!
-//! Only asked when something has gone wrong, so it may try every value.
+//! The search runs only after an error, so it may try every value.
 
 use crate::compiler::diagnostic::{Code, Diagnostic};
 use crate::compiler::yaml::{Entry, Node, ReadError, Value};
 
-/// Fields of an app that its blueprint sees.
+/// Fields of an app that its blueprint can use.
 const SEEN: [&str; 2] = ["spec", "metadata"];
 
 /// Returns the diagnostic for an error of a blueprint, at the app's value that causes it, or else at the
@@ -16,7 +17,7 @@ pub(super) fn blame(
     evaluate: &dyn Fn(&Node) -> Result<(), ReadError>,
 ) -> Diagnostic {
     let place = error.place.unwrap_or(document.place);
-    // Another error elsewhere says nothing: the value may be needed there as well.
+    // A different error proves nothing: the blueprint may require the value.
     let is_it = |without: &Node| match evaluate(without) {
         Ok(()) => true,
         Err(other) => other.place == error.place && other != *error,
@@ -34,7 +35,7 @@ pub(super) fn blame(
     Diagnostic::new(Code::BadExpression, node.place, message)
         .at(path)
         .and(error.place, "in this expression of the blueprint")
-        .fix("change the value; `pso-gen explain` says what the field takes")
+        .fix("change the value; `pso-gen explain` describes the field")
 }
 
 fn child<'n>(node: &'n Node, step: &str) -> Option<&'n Node> {
@@ -44,7 +45,7 @@ fn child<'n>(node: &'n Node, step: &str) -> Option<&'n Node> {
     }
 }
 
-/// Returns the path of the innermost value below a path without which something is otherwise.
+/// Returns the path of the innermost value below a path for which `is_it` holds.
 fn culprit(document: &Node, path: &[String], is_it: &dyn Fn(&Node) -> bool) -> Option<Vec<String>> {
     let node = path.iter().try_fold(document, |node, step| child(node, step))?;
     let steps: Vec<String> = match &node.value {
@@ -61,7 +62,7 @@ fn culprit(document: &Node, path: &[String], is_it: &dyn Fn(&Node) -> bool) -> O
     None
 }
 
-/// Returns a node without the value at a path.
+/// Returns a copy of a node without the value at a path.
 fn without(node: &Node, path: &[String]) -> Node {
     let Some((step, rest)) = path.split_first() else { return node.clone() };
     let value = match &node.value {

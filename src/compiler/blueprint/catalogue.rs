@@ -1,4 +1,4 @@
-//! The catalogue: which image belongs to which version. Data, so that a new release changes no code.
+//! The catalogue: images by version. It is data, so a new release changes no code.
 
 use minijinja::Value;
 use minijinja::value::Serde;
@@ -13,7 +13,7 @@ impl Catalogue {
         Self(json)
     }
 
-    /// Returns a catalogue in which the names of `other` come first.
+    /// Returns the catalogue with the entries of `other` added; `other` takes precedence.
     #[must_use]
     pub(super) fn with(&self, other: &Self) -> Self {
         let mut json = self.0.clone();
@@ -21,7 +21,7 @@ impl Catalogue {
         Self(json)
     }
 
-    /// Returns it as expressions see it.
+    /// Returns the catalogue as a value for expressions.
     pub(super) fn value(&self) -> Value {
         Value::from(Serde(&self.0))
     }

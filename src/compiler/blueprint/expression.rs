@@ -1,7 +1,7 @@
-//! The expressions between `{{` and `}}`: minijinja, evaluated to values that keep their type.
+//! Expressions between `{{` and `}}`: minijinja, evaluated to values that keep their type.
 //!
-//! Never rendered as text into YAML; never given anything but the app's own values. Fuel bounds
-//! what one expression may cost, so that a blueprint cannot hold up whoever renders it.
+//! Results are never rendered as text into YAML, and expressions see only the app's own values. Fuel limits the
+//! cost of one expression, so that a blueprint cannot block the run.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ use crate::compiler::diagnostic::Place;
 use crate::compiler::yaml::ReadError;
 use crate::contract::Quantity;
 
-/// Instructions that one expression may take.
+/// Largest number of instructions for one expression.
 const FUEL: u64 = 50_000;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -33,7 +33,7 @@ fn quantity(bytes: &Value) -> Result<String, Error> {
     Ok(Quantity::of_bytes(bytes).text().to_owned())
 }
 
-/// `"INC 4711" | name` is `inc-4711`: what a Kubernetes name may hold.
+/// `"INC 4711" | name` is `inc-4711`: a valid Kubernetes name.
 fn name(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.to_lowercase().chars() {
@@ -45,7 +45,7 @@ fn name(text: &str) -> String {
     out.trim_matches('-').to_owned()
 }
 
-/// One expression and where it stands.
+/// One expression and its place.
 #[derive(Debug)]
 pub(super) struct Expression {
     compiled: Compiled,
@@ -55,15 +55,15 @@ pub(super) struct Expression {
 
 #[derive(Debug)]
 enum Compiled {
-    /// A name and fields of it, such as `component.db.address`: most expressions are, and looking
-    /// them up takes a tenth of starting the interpreter.
+    /// A name and fields of it, such as `component.db.address`. Most expressions have this form, and a lookup
+    /// takes a tenth of the time of starting the interpreter.
     Path(Vec<String>),
-    /// Anything else.
+    /// Any other expression.
     Code(minijinja::Expression<'static, 'static>),
 }
 
 impl Expression {
-    /// Reads the text between `{{` and `}}`.
+    /// Parses the text between `{{` and `}}`.
     pub(super) fn parse(source: &str, place: Place) -> Result<Self, ReadError> {
         let source = source.trim().to_owned();
         let compiled = match path(&source) {
@@ -77,7 +77,7 @@ impl Expression {
         Ok(Self { compiled, source, place })
     }
 
-    /// Evaluates it. A name that does not exist is an error.
+    /// Evaluates the expression. A name that does not exist is an error.
     pub(super) fn evaluate(&self, scope: &Variables) -> Result<Value, ReadError> {
         let fail = |error: Error| failure(&self.source, &error, self.place);
         let value = match &self.compiled {
@@ -99,7 +99,7 @@ impl Expression {
         Ok(value)
     }
 
-    /// Returns the names that it uses.
+    /// Returns the names that the expression uses.
     pub(super) fn names(&self) -> Vec<String> {
         match &self.compiled {
             Compiled::Path(steps) => steps.first().cloned().into_iter().collect(),
@@ -107,13 +107,13 @@ impl Expression {
         }
     }
 
-    /// Where it stands.
+    /// Returns the place of the expression.
     pub(super) fn place(&self) -> Place {
         self.place
     }
 }
 
-/// The steps of an expression that is nothing but a name and fields of it.
+/// Returns the steps of an expression that consists only of a name and fields of it.
 fn path(source: &str) -> Option<Vec<String>> {
     const WORDS: [&str; 11] =
         ["true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is"];

@@ -1,4 +1,4 @@
-//! A document and its blueprint become an [`App`].
+//! Turns an app document and its blueprint into an [`App`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,9 +25,8 @@ use crate::compiler::yaml::{Node, ReadError};
 use crate::contract::Quantity;
 use crate::sanitize::quoted;
 
-/// Turns a document into an app, and tells what is wrong on the way. With errors that leave no app
-/// there is none; with others, such as a broken rule, there is one, so that what follows from it can
-/// be told in the same run.
+/// Turns a document into an app and reports problems. With some errors, such as a broken rule, an app is still
+/// returned, so that errors of later stages appear in the same run.
 pub fn instantiate(
     document: &Document,
     blueprint: &Blueprint,
@@ -42,7 +41,7 @@ pub fn instantiate(
     }
     match maker.make(&mut diagnostics) {
         Ok(app) => (Some(app), diagnostics),
-        // Settings that break a rule may well break an expression: the rule says it better.
+        // Settings that break a rule may also break an expression. The rule's message is clearer.
         Err(_) if any_error(&diagnostics) => (None, diagnostics),
         Err(error) => {
             diagnostics.push(maker.broken(&error));
@@ -51,13 +50,13 @@ pub fn instantiate(
     }
 }
 
-/// Returns how an app is called: what its document says, or what its blueprint makes of it. Nothing when
-/// the document says too little.
+/// Returns the name of an app, from its document or from its blueprint. Returns none if the document does not
+/// determine it.
 pub fn name_of(document: &Document, blueprint: &Blueprint) -> Option<String> {
     if let Some(name) = document.name() {
         return Some(name.to_owned());
     }
-    // Values are evaluated only when they have been checked.
+    // Only checked values are evaluated.
     if any_error(&check(&document.node, blueprint.shape(), "", Expressions::Refused)) {
         return None;
     }
@@ -121,7 +120,8 @@ impl Maker<'_> {
         Ok(app)
     }
 
-    /// An error inside the blueprint: at the app's value that causes it, or else its author's matter.
+    /// Returns the diagnostic for an error inside the blueprint: at the app's value that causes it, or else at
+    /// the blueprint.
     fn broken(&self, error: &ReadError) -> Diagnostic {
         let evaluate = |node: &Node| {
             let document = Document { node: node.clone(), ..self.document.clone() };
@@ -146,7 +146,7 @@ impl Maker<'_> {
         names
     }
 
-    /// The names that every expression sees beside the parameters.
+    /// Returns the names that every expression sees, in addition to the parameters.
     fn surroundings(
         &self,
         names: &mut Names,
@@ -197,10 +197,10 @@ impl Maker<'_> {
             let Some(declared) = declared else { continue };
             let written = common.volumes.get(name).unwrap_or(&default);
             let class_name = written.class.as_ref().unwrap_or(&declared.class);
-            // An unknown class has been told; the app goes on with the blueprint's.
+            // An unknown class is already reported; the blueprint's class is used instead.
             let class = self.classes.get(class_name).or_else(|| self.classes.get(&declared.class));
             let class = class.cloned().ok_or_else(|| ReadError {
-                message: format!("there is no class `{}`", declared.class),
+                message: format!("the class `{}` does not exist", declared.class),
                 place: Some(template.place()),
             })?;
             let owner = declared.owner.as_deref().and_then(|owner| {
@@ -234,7 +234,7 @@ impl Maker<'_> {
         Ok(volumes)
     }
 
-    /// Tells words of `spec.volumes` that are neither a size nor a class.
+    /// Reports words in `spec.volumes` that are neither a size nor a class.
     fn unknown_classes(&self) -> Vec<Diagnostic> {
         let volumes = self.document.node.get("spec").and_then(|spec| spec.get("volumes"));
         let entries = volumes.and_then(Node::entries).unwrap_or_default();
@@ -265,11 +265,11 @@ impl Maker<'_> {
             diagnostic.fix = repair(Format::Quantity, class);
             return diagnostic;
         }
-        let message = format!("there is no class {class}", class = quoted(class));
+        let message = format!("the class {class} does not exist", class = quoted(class));
         let fix = match nearest(class, names.iter().map(String::as_str)) {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!(
-                "write {}; others come from a Storage document, given by `--storage`",
+                "write {}; pass a Storage document with `--storage` for other classes",
                 one_of(&names)
             ),
         };
@@ -301,7 +301,7 @@ impl Maker<'_> {
         self.blueprint.secrets.iter().map(secret).collect()
     }
 
-    /// Connections; those from or to a component that is switched off fall away.
+    /// Returns the connections, without those from or to a disabled component.
     fn talks(
         &self,
         scope: &Variables,
@@ -316,7 +316,7 @@ impl Maker<'_> {
             }
         }
         let mut talks = Vec::new();
-        // What nobody declares is a slip, and is told when the app is verified.
+        // An undeclared name is a mistake, which `verify` reports.
         let is_component = |name: &str| self.blueprint.components.iter().any(|(n, _)| n == name);
         let is_job = |name: &str| self.blueprint.jobs.iter().any(|(n, _)| n == name);
         for (from, targets) in written {
@@ -375,8 +375,8 @@ impl Maker<'_> {
         written.or_else(|| catalogue()?.as_str().map(str::to_owned)).unwrap_or_default()
     }
 
-    /// `spec.images` and `spec.resources`. A job that is like a component runs its image; what it
-    /// needs is its own.
+    /// Applies `spec.images` and `spec.resources`. A job with `like` runs its component's image, but has its own
+    /// resources.
     fn set_images_and_resources(&self, app: &mut App) {
         let App { common, components, jobs, .. } = app;
         let apply = |name: &str, program: &mut Program| {
@@ -393,7 +393,7 @@ impl Maker<'_> {
         jobs.iter_mut().for_each(|(name, job)| apply(name, &mut job.program));
     }
 
-    /// The contents of all files that something mounts.
+    /// Returns the contents of all mounted files.
     fn files(&self, app: &App) -> BTreeMap<String, Arc<str>> {
         let mut names: Vec<&str> = Vec::new();
         let programs = app.components.values().map(|component| &component.program);
@@ -417,7 +417,7 @@ impl Maker<'_> {
     }
 }
 
-/// Labels or annotations of the blueprint, and over them those of the app.
+/// Returns labels or annotations of the blueprint, merged with those of the app, which take precedence.
 fn words(
     template: Option<&Template>,
     scope: &Variables,
@@ -430,15 +430,15 @@ fn words(
     Ok(words)
 }
 
-/// Volumes that are set although nothing mounts them under these settings: the setting is lost.
+/// Reports volumes that the app sets but no component mounts with these settings.
 fn unused_volumes(app: &App) -> impl Iterator<Item = Diagnostic> {
     let unused = app.common.volumes.keys().filter(|name| !app.volumes.contains_key(*name));
     unused.map(|name| {
         let path = format!("spec.volumes.{name}");
-        let message = format!("nothing mounts the volume `{name}` with these settings");
+        let message = format!("no component mounts the volume `{name}` with these settings");
         Diagnostic::new(Code::VolumeUnused, app.place(&path), message)
             .at(path)
-            .fix("take it away, or switch on the component that uses it")
+            .fix("remove it, or enable the component that uses it")
     })
 }
 

@@ -1,7 +1,7 @@
-//! The words of the blueprint language. Their doc comments are its reference page.
+//! The blueprint language as types. Their doc comments are its reference page.
 //!
-//! A blueprint says what an app *is*; which Kubernetes objects follow is decided in
-//! [`compile`](crate::compiler::compile), so a blueprint cannot get a label, a selector or a mount wrong.
+//! A blueprint describes an app. [`compile`](crate::compiler::compile) decides which Kubernetes objects follow
+//! from it, so a blueprint cannot set a label, a selector or a mount incorrectly.
 
 mod component;
 mod declaration;

@@ -1,5 +1,5 @@
-//! Parameters: one declaration becomes the shape that checks and documents what people write, and
-//! the value that expressions see (sizes in bytes, durations in seconds).
+//! Parameters. One declaration becomes the shape that checks and documents the app file, and the value for
+//! expressions (sizes in bytes, durations in seconds).
 
 use minijinja::Value;
 use serde_json::Value as Json;
@@ -11,7 +11,7 @@ use crate::compiler::spec::{Field, Format, Kind, Shape};
 use crate::compiler::yaml::{self, Node, ReadError, Typed};
 use crate::contract::{Quantity, Seconds};
 
-/// A parameter with everything that belongs to it.
+/// A parameter with everything derived from its declaration.
 #[derive(Debug)]
 pub(super) struct Declared {
     pub(super) name: String,
@@ -22,7 +22,7 @@ pub(super) struct Declared {
 }
 
 impl Declared {
-    /// Reads a declaration; `scope` holds the catalogue, for choices.
+    /// Parses a declaration. `scope` contains the catalogue, for choices.
     pub(super) fn read(name: &str, node: &Node, scope: &Variables) -> Result<Self, ReadError> {
         let declaration: Parameter = Template::parse(node)?.within(scope).read()?;
         let inner = |name: &str, node: &Node| Self::read(name, node, scope);
@@ -39,7 +39,7 @@ impl Declared {
         Ok(declared)
     }
 
-    /// Returns it as a field of `spec`.
+    /// Returns the parameter as a field of `spec`.
     pub(super) fn field(&self) -> Field {
         let kind = self.kind().unwrap_or(Kind::Anything);
         let mut about = self.declaration.about.clone();
@@ -82,7 +82,7 @@ impl Declared {
             "object" => Kind::Object(self.fields.iter().map(Self::field).collect()),
             word => {
                 let format = Format::named(word).ok_or_else(|| {
-                    format!("there is no type `{word}`: see `pso-gen explain blueprint.parameters`")
+                    format!("the type `{word}` does not exist: see `pso-gen explain blueprint.parameters`")
                 })?;
                 let measure = |limit: &Option<Json>| {
                     let text = limit.as_ref().map(|limit| match limit {
@@ -104,8 +104,8 @@ impl Declared {
         })
     }
 
-    /// Returns what expressions see for what was written, or for the default. What was written has
-    /// been checked against the shape before.
+    /// Returns the value for expressions, from the app file or the default. The caller has checked the app file
+    /// against the shape.
     pub(super) fn value(&self, written: Option<&Node>) -> Value {
         let written = written.filter(|node| !node.is_null());
         let Some(node) = written.or(self.default.as_ref()) else {

@@ -1,13 +1,13 @@
-//! The names that expressions see.
+//! The names that expressions can use.
 
 use minijinja::Value;
 use minijinja::value::merge_maps;
 
-/// A set of names with values. Cheap to clone.
+/// An immutable set of names with values. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Variables(Value);
 
-/// A scope that is being put together.
+/// A scope under construction.
 #[derive(Debug, Default)]
 pub(super) struct Names(Vec<(String, Value)>);
 
@@ -17,7 +17,7 @@ impl Names {
         self.0.extend(names.into_iter().map(|(name, value)| (name.into(), value)));
     }
 
-    /// Returns the scope with all names so far: one mapping, since every expression looks in it.
+    /// Returns the scope with all names so far as one mapping, because every expression looks names up in it.
     pub(super) fn scope(&self) -> Variables {
         Variables(Value::from_pairs(self.0.iter().cloned()))
     }
@@ -31,14 +31,14 @@ impl Variables {
         all.scope()
     }
 
-    /// Returns a scope in which a loop's name comes before those that are there.
+    /// Returns a scope in which a loop's name takes precedence over existing names.
     #[must_use]
     pub(super) fn with(&self, name: &str, value: Value) -> Self {
         // Of two with a name, `merge_maps` takes the last one, whatever its documentation says.
         Self(merge_maps([self.0.clone(), Value::from_pairs([(name, value)])]))
     }
 
-    /// Returns them as one value.
+    /// Returns the names as one value.
     pub(super) fn value(&self) -> &Value {
         &self.0
     }

@@ -1,7 +1,7 @@
-//! A part of a blueprint with its expressions: parsed once, read as typed values for each app.
+//! A part of a blueprint with its expressions: parsed once, deserialized as typed values for each app.
 //!
-//! A scalar that is wholly `{{ … }}` keeps the expression's type; with text around it, it is text.
-//! Conditions and loops are keys of mappings, so nothing is ever pasted into YAML:
+//! A scalar that consists of one `{{ … }}` keeps the expression's type; with text around it, the result is text.
+//! Conditions and loops are keys of mappings, so no text is ever pasted into YAML:
 //!
 //! ```yaml
 //! replicas: "{{ replicas }}"                  # an integer
@@ -22,7 +22,7 @@ use crate::compiler::yaml::{Entry, Node, ReadError, Scalar, Value};
 /// A parsed part of a blueprint.
 #[derive(Debug)]
 pub(super) enum Template {
-    /// Nothing to evaluate inside.
+    /// A value without expressions.
     Constant(Node),
     /// One expression; its value keeps its type.
     Expression(Expression, Place),
@@ -32,9 +32,9 @@ pub(super) enum Template {
     List(Vec<Template>, Place),
     /// A mapping.
     Map(Vec<(Key, Place, Template)>, Place),
-    /// One of two, or nothing.
+    /// One of two values, or none.
     If { when: Condition, then: Box<Template>, otherwise: Option<Box<Template>>, place: Place },
-    /// One for each item, spliced into the list or mapping that it stands in.
+    /// One value for each item, spliced into the surrounding list or mapping.
     For {
         bind: Vec<(String, Template)>,
         when: Option<Condition>,
@@ -46,24 +46,24 @@ pub(super) enum Template {
 /// A stretch of text.
 #[derive(Debug)]
 pub(super) enum Piece {
-    /// As it is.
+    /// Literal text.
     Text(String),
-    /// What an expression prints.
+    /// The printed value of an expression.
     Expression(Expression),
 }
 
 /// A key of a mapping.
 #[derive(Debug)]
 pub(super) enum Key {
-    /// As it is.
+    /// Literal text.
     Constant(String),
-    /// With expressions in it.
+    /// Text with expressions.
     Text(Vec<Piece>),
-    /// `+`: the value's entries belong into the mapping around it.
+    /// `+`: the value's entries are merged into the surrounding mapping.
     Merge,
 }
 
-/// Something that holds or not.
+/// A condition.
 #[derive(Debug)]
 pub(super) enum Condition {
     /// Written as `true` or `false`.
@@ -91,7 +91,7 @@ impl Template {
         }
     }
 
-    /// Where it stands.
+    /// Returns the place of the template.
     pub(super) fn place(&self) -> Place {
         match self {
             Self::Constant(node) => node.place,
@@ -104,7 +104,7 @@ impl Template {
         }
     }
 
-    /// Returns the place of what stands at a path, or of the last thing on the way that exists.
+    /// Returns the place of the value at a path, or of the last existing value on the way.
     pub(super) fn place_of<'p>(&self, path: impl IntoIterator<Item = &'p str>) -> Place {
         let mut path = path.into_iter();
         let Some(step) = path.next() else {
@@ -125,7 +125,7 @@ impl Template {
         }
     }
 
-    /// Calls `visit` for every expression inside, with the names that loops add around it.
+    /// Calls `visit` for every expression inside, with the names that enclosing loops add.
     pub(super) fn expressions<'t>(
         &'t self,
         bound: &mut Vec<&'t str>,
@@ -205,7 +205,7 @@ fn entry(entry: &Entry) -> Result<(Key, Place, Template), ReadError> {
     Ok((key, entry.place, Template::parse(&entry.value)?))
 }
 
-/// `if` and `for`, with `then`, `else`, `each`, or around the other keys of the mapping.
+/// Parses `if` and `for`, with `then`, `else`, `each`, or beside the other keys of the mapping.
 fn control(node: &Node, entries: &[Entry]) -> Option<Result<Template, ReadError>> {
     let place = node.place;
     let (when, over) = (node.get("if"), node.get("for"));
@@ -221,7 +221,7 @@ fn control(node: &Node, entries: &[Entry]) -> Option<Result<Template, ReadError>
                         && !more.contains(&e.key.as_str())
                 }) {
                     Some(extra) => Err(ReadError {
-                        message: format!("`{}` cannot stand beside `{word}`", extra.key),
+                        message: format!("`{}` cannot be used beside `{word}`", extra.key),
                         place: Some(extra.place),
                     }),
                     None => Template::parse(inner),
@@ -235,7 +235,7 @@ fn control(node: &Node, entries: &[Entry]) -> Option<Result<Template, ReadError>
         if let Some(over) = over {
             let Some(names) = over.entries() else {
                 return Err(ReadError {
-                    message: "`for` wants a mapping from a name to a list, such as `for: {host: \"{{ hosts }}\"}`".to_owned(),
+                    message: "`for` needs a mapping from a name to a list, such as `for: {host: \"{{ hosts }}\"}`".to_owned(),
                     place: Some(over.place),
                 });
             };
@@ -259,7 +259,7 @@ fn condition(node: &Node) -> Result<Condition, ReadError> {
         Template::Expression(expression, _) => Ok(Condition::Expression(expression)),
         Template::Constant(node) => node.read().map(Condition::Constant),
         other => Err(ReadError {
-            message: "`if` wants one expression, such as `if: \"{{ replicas > 1 }}\"`".to_owned(),
+            message: "`if` needs one expression, such as `if: \"{{ replicas > 1 }}\"`".to_owned(),
             place: Some(other.place()),
         }),
     }
@@ -279,7 +279,7 @@ fn pieces(text: &str, place: Place) -> Result<Vec<Piece>, ReadError> {
     if text.contains("{%") {
         return Err(ReadError {
             message:
-                "statements (`{% … %}`) have no place in a blueprint; use the keys `if` and `for`"
+                "statements (`{% … %}`) are not supported in a blueprint; use the keys `if` and `for`"
                     .to_owned(),
             place: Some(place),
         });
@@ -303,7 +303,7 @@ fn pieces(text: &str, place: Place) -> Result<Vec<Piece>, ReadError> {
     Ok(pieces)
 }
 
-/// Finds the `}}` that closes an expression: not one inside quotes or inside a mapping's braces.
+/// Finds the `}}` that closes an expression, outside quotes and braces.
 fn closing(inside: &str) -> Option<usize> {
     let mut quote = None;
     let mut braces = 0_usize;
@@ -326,7 +326,7 @@ fn closing(inside: &str) -> Option<usize> {
     None
 }
 
-/// What an expression's value looks like inside text.
+/// Formats an expression's value inside text.
 fn print(value: &Evaluated) -> String {
     match value.kind() {
         minijinja::value::ValueKind::Bool => value.is_true().to_string(),

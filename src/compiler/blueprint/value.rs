@@ -1,4 +1,4 @@
-//! Values that an expression computed, read as typed values at the expression's place.
+//! Deserializes computed values of expressions, with errors at the expression's place.
 
 use minijinja::Value;
 use minijinja::value::ValueKind;
@@ -54,7 +54,10 @@ impl Computed {
 
     fn wrong(&self, wanted: &str) -> ReadError {
         ReadError {
-            message: format!("expected {wanted}, the expression gives {}", self.value.kind()),
+            message: format!(
+                "expected {wanted}, but the value of the expression is {}",
+                self.value.kind()
+            ),
             place: Some(self.place),
         }
     }
@@ -99,7 +102,7 @@ impl<'de> de::Deserializer<'de> for Computed {
         .map_err(|error: ReadError| error.or_at(place))
     }
 
-    /// Numbers and booleans become text where text is wanted, as in an environment variable.
+    /// Numbers and booleans become text if text is expected, as in an environment variable.
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         let place = self.place;
         match self.value.kind() {
@@ -187,7 +190,7 @@ impl<'de> de::MapAccess<'de> for Entries {
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
         match self.value.take() {
             Some(value) => seed.deserialize(value),
-            None => Err(de::Error::custom("a value was asked for before its key")),
+            None => Err(de::Error::custom("a value was requested before its key")),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Whether an app's parts fit together: every name that a part mentions exists.
+//! Checks that an app's parts fit together: every name that a part mentions must exist.
 //!
-//! Done on the finished app, since conditions decide which parts there are.
+//! The check runs on the finished app, because conditions decide which parts exist.
 
 mod words;
 
@@ -11,15 +11,15 @@ use super::language::{EnvValue, FileContent, Probe, Program, Serving};
 use super::load::Blueprint;
 use crate::compiler::diagnostic::{Code, Diagnostic, nearest};
 
-/// How the names of the volumes and steps begin that the compiler adds to a pod.
+/// Prefix of the volumes and steps that the compiler adds to a pod.
 const RESERVED: &str = "pso-";
 
-/// Returns what does not fit; each is the blueprint author's mistake.
+/// Returns the mistakes; the author of the blueprint must fix each of them.
 pub(super) fn verify(app: &App, blueprint: &Blueprint) -> Vec<Diagnostic> {
     let mut verifier = Verifier { app, blueprint, wrong: Vec::new() };
     for (volume, _) in &app.volumes {
         if volume.starts_with(RESERVED) {
-            verifier.tell("volumes", &[volume], "names that begin with `pso-` are taken");
+            verifier.tell("volumes", &[volume], "names that begin with `pso-` are reserved");
         }
     }
     verifier.names();
@@ -31,12 +31,8 @@ pub(super) fn verify(app: &App, blueprint: &Blueprint) -> Vec<Diagnostic> {
         let program = &job.program;
         let does_nothing = program.command.is_empty() && program.args.is_empty();
         if blueprint.likes.contains_key(name) && program.script.is_none() && does_nothing {
-            // It would start the server once more.
-            verifier.tell(
-                name,
-                &[],
-                "a job that is `like` a component wants `command`, `args` or `script`",
-            );
+            // Without them, the job would start the server a second time.
+            verifier.tell(name, &[], "a job with `like` needs `command`, `args` or `script`");
         }
         verifier.program(name, &job.program);
     }
@@ -54,7 +50,7 @@ impl Verifier<'_> {
     fn program(&mut self, part: &str, program: &Program) {
         let (app, files) = (self.app, &self.blueprint.folder.files);
         if program.user == 0 {
-            self.tell(part, &["user"], "it runs as root; give it a user other than 0");
+            self.tell(part, &["user"], "it runs as root; set a user other than 0");
         }
         for (volume, _) in program.mounts.iter().filter(|(_, mount)| mount.is_some()) {
             self.known(part, &["mounts", volume], "volume", volume, app.volumes.keys());
@@ -80,7 +76,7 @@ impl Verifier<'_> {
         self.program_words(part, program);
     }
 
-    /// A container sees one thing at a path.
+    /// Checks that each path in a container has one use.
     fn paths(&mut self, part: &str, program: &Program) {
         let mounts = program.mounts.iter().filter_map(|(name, mount)| {
             Some(("mounts", name.as_str(), mount.as_ref()?.path.as_str()))
@@ -92,7 +88,7 @@ impl Verifier<'_> {
         let mut seen = BTreeSet::new();
         for (section, key, path) in mounts.chain(files).chain(writable) {
             if !seen.insert(path.trim_end_matches('/')) {
-                self.tell(part, &[section, key], &format!("`{path}` is already something else"));
+                self.tell(part, &[section, key], &format!("`{path}` is used twice"));
             }
         }
     }
@@ -104,10 +100,10 @@ impl Verifier<'_> {
         for (index, step) in serving.before.iter().enumerate() {
             let index = index.to_string();
             if step.name.starts_with(RESERVED) {
-                let message = "names that begin with `pso-` are taken";
+                let message = "names that begin with `pso-` are reserved";
                 self.tell(part, &["before", &index, "name"], message);
             } else if !steps.insert(&step.name) {
-                let message = format!("something else is called `{}` already", step.name);
+                let message = format!("the name `{}` is used twice", step.name);
                 self.tell(part, &["before", &index, "name"], &message);
             }
             if let Some(volume) = &step.lock {
@@ -119,7 +115,7 @@ impl Verifier<'_> {
             }
             if step.script.is_none() == step.command.is_empty() {
                 let message =
-                    format!("the step `{}` wants either `script` or `command`", step.name);
+                    format!("the step `{}` needs either `script` or `command`", step.name);
                 self.tell(part, &["before", &index], &message);
             }
             for (variable, value) in &step.env {
@@ -148,7 +144,7 @@ impl Verifier<'_> {
     fn probe(&mut self, part: &str, name: &str, probe: &Probe, serving: &Serving) {
         self.probe_words(part, name, probe);
         if probe.action().is_none() {
-            self.tell(part, &[name], "a probe wants exactly one of `http`, `tcp`, `exec`");
+            self.tell(part, &[name], "a probe needs exactly one of `http`, `tcp`, `exec`");
         }
         if let Some(http) = &probe.http {
             let at = [name, "http", "port"];
@@ -176,7 +172,7 @@ impl Verifier<'_> {
                 self.tell(
                     section,
                     &[from],
-                    &format!("`{component}` wants a port: `{component}.PORT`"),
+                    &format!("`{component}` needs a port: `{component}.PORT`"),
                 );
                 continue;
             }
@@ -189,7 +185,7 @@ impl Verifier<'_> {
 
     fn secret(&mut self, part: &str, at: &[&str], key: &str) {
         let Some((secret, key)) = key.split_once('/') else {
-            self.tell(part, at, &format!("`{key}` wants a key: `{key}/KEY`"));
+            self.tell(part, at, &format!("`{key}` needs a key: `{key}/KEY`"));
             return;
         };
         self.known(part, at, "secret", secret, self.app.secrets.keys());
@@ -212,13 +208,13 @@ impl Verifier<'_> {
         }
         let likely = nearest(name, known.into_iter().map(String::as_str));
         let fix = likely.map(|likely| format!("did you mean `{likely}`?"));
-        self.tell(part, at, &format!("there is no {what} `{name}`"));
+        self.tell(part, at, &format!("the {what} `{name}` does not exist"));
         if let Some(last) = self.wrong.last_mut() {
             last.fix = fix;
         }
     }
 
-    /// Tells it at its place in the blueprint, and at the app that showed it.
+    /// Reports a mistake at its place in the blueprint, and at the app that revealed it.
     fn tell(&mut self, part: &str, at: &[&str], message: &str) {
         let app = self.app.place("kind");
         let place = self.blueprint.place_of(part, at).unwrap_or(app);

@@ -1,7 +1,8 @@
-//! One claim, one use: two volumes of an app, or of two apps, are never on the same claim, whether the apps are in
-//! one run or one of them is in the earlier output.
+//! Checks that two volumes, of one app or of two apps, never use the same claim, whether the apps are in one run
+//! or one of them is in the baseline.
 //!
-//! An existing claim that no app of the run creates, and that only apps without data of their own mount, may be
+//! Several apps may share an existing claim that no app of the run creates, if all of them only mount it and keep
+//! no data of their own there: scratch spaces on one data set.
 //! shared: scratch spaces that work on one data set.
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +19,7 @@ use crate::contract::label;
 #[derive(Debug, Clone)]
 pub(super) struct Use {
     claim: String,
-    /// Whether the app creates it, or keeps data of its own there.
+    /// Whether the app creates the claim or keeps data of its own there.
     own: bool,
     place: Place,
     path: String,
@@ -34,7 +35,7 @@ pub(super) fn uses(app: &App, compiled: &Compiled) -> Vec<Use> {
         let new = Use { claim: claim.clone(), own, place: app.place(&path), path };
         uses.entry(claim).and_modify(|there| there.own |= own).or_insert(new);
     }
-    // Patches and blueprints may mount further ones, and create them.
+    // Patches and blueprints may mount or create additional claims.
     for object in &compiled.objects {
         let created = match object {
             Object::PersistentVolumeClaim(_) => Some(object.name().to_owned()),
@@ -59,7 +60,7 @@ pub(super) fn uses(app: &App, compiled: &Compiled) -> Vec<Use> {
     uses.into_values().collect()
 }
 
-/// The claim that a volume is on.
+/// Returns the name of a volume's claim.
 fn claim_of(app: &App, volume: &str) -> String {
     let existing = app.volumes.get(volume).and_then(|volume| volume.claim.clone());
     existing.unwrap_or_else(|| app.object_name(volume))
@@ -72,13 +73,13 @@ pub(super) fn within(app: &App) -> Vec<Diagnostic> {
     for name in app.volumes.keys() {
         let claim = claim_of(app, name);
         let Some(other) = seen.insert(claim.clone(), name) else { continue };
-        // The one that names the claim is the one to change.
+        // The volume that names the claim is the one to change.
         let names = |volume: &str| app.volumes.get(volume).is_some_and(|it| it.claim.is_some());
         let (volume, other) =
             if names(name) { (name.as_str(), other) } else { (other, name.as_str()) };
         let path = format!("spec.volumes.{volume}");
         let first = format!("spec.volumes.{other}");
-        let message = format!("volumes `{other}` and `{volume}` are both on claim `{claim}`");
+        let message = format!("volumes `{other}` and `{volume}` both use claim `{claim}`");
         found.push(
             Diagnostic::new(Code::ClaimShared, app.place(&path), message)
                 .at(path)
@@ -89,15 +90,16 @@ pub(super) fn within(app: &App) -> Vec<Diagnostic> {
     found
 }
 
-/// The claims of all apps of a run, by hash of namespace and name: number of the first app that has one, whether it
-/// is its own, and where.
+/// The claims of all apps of a run, by hash of namespace and name: the number of the first app that uses it,
+/// whether the claim is the app's own, and the place.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     seen: HashMap<u64, (u32, bool, Place)>,
 }
 
 impl Claims {
-    /// Adds an app by its number; returns the claims that it and an earlier one have. `name` is that of a number.
+    /// Adds an app by its number and returns its conflicts with earlier apps. `name` returns the name of a
+    /// number.
     pub(super) fn add<'n>(
         &mut self,
         app: u32,
@@ -111,15 +113,15 @@ impl Claims {
             (namespace, &new.claim).hash(&mut hasher);
             let first = self.seen.entry(hasher.finish()).or_insert((app, new.own, new.place));
             let (other, own, place) = *first;
-            // Two apps of one name collide as a whole.
+            // Two apps of the same name collide as a whole.
             let differ = other != app && name(other) != name(app);
             if differ && (new.own || own) {
                 let (claim, app, other) = (&new.claim, name(app), name(other));
-                let message = format!("claim `{claim}` is used by `{app}` and by `{other}`");
+                let message = format!("claim `{claim}` is used by both `{app}` and `{other}`");
                 found.push(
                     Diagnostic::new(Code::ClaimShared, new.place, message)
                         .at(new.path.clone())
-                        .and(Some(place), "used here, too")
+                        .and(Some(place), "also used here")
                         .fix("give each app a claim of its own"),
                 );
             }
@@ -128,7 +130,7 @@ impl Claims {
     }
 }
 
-/// Returns the claims of today's apps that another app of the earlier output has.
+/// Returns the claims of the current apps that another app of the baseline uses.
 pub fn claims_since<'a>(
     before: &[Earlier],
     today: impl IntoIterator<Item = (&'a Owner, &'a [Earlier])>,
@@ -141,7 +143,7 @@ pub fn claims_since<'a>(
         let created = creates.then_some(object.identity.name.as_str());
         for claim in created.into_iter().chain(object.claims()) {
             let there = had.entry((namespace, claim)).or_insert((app, creates));
-            // The one that creates it has it.
+            // The app that creates the claim owns it.
             if creates {
                 *there = (app, true);
             }
@@ -165,12 +167,12 @@ pub fn claims_since<'a>(
                 continue;
             }
             let message = format!(
-                "claim `{claim}` is used by `{}` and, in the earlier output, by `{other}`",
+                "claim `{claim}` is used by `{}` and, in the baseline, by `{other}`",
                 app.name
             );
             found.push(
                 Diagnostic::new(Code::ClaimShared, app.place(&path), message).at(path).fix(format!(
-                    "give `{}` a claim of its own; to take over the data of `{other}`, first remove `{other}`, and name its claim in a later change",
+                    "give `{}` a claim of its own; to take over the data of `{other}`, remove `{other}` first and name its claim in a later change",
                     app.name
                 )),
             );

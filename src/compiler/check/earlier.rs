@@ -1,5 +1,5 @@
-//! Today's output held against an earlier one: what Kubernetes would refuse, what an upgrade cannot
-//! skip, what would be left behind.
+//! Compares the current output with a baseline: changes that Kubernetes would refuse, upgrades that skip a
+//! version, and objects that would be left behind.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +17,11 @@ use crate::contract::annotation;
 /// An object before and after.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// Which object.
+    /// The object.
     pub identity: Identity,
-    /// What it was, if it was.
+    /// Its earlier content; none if it is new.
     pub before: Option<Json>,
-    /// What it is, if it is.
+    /// Its current content; none if it is gone.
     pub after: Option<Json>,
 }
 
@@ -40,7 +40,7 @@ pub fn changes(before: Vec<Earlier>, after: Vec<Earlier>) -> Vec<Change> {
         .collect()
 }
 
-/// The document that an object comes from.
+/// The document that renders an object.
 #[derive(Debug)]
 pub enum Owner {
     /// An app.
@@ -50,7 +50,7 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// Returns the app, if it is one.
+    /// Returns the app, if the owner is one.
     pub fn app(&self) -> Option<&App> {
         match self {
             Self::App(app) => Some(app),
@@ -58,7 +58,7 @@ impl Owner {
         }
     }
 
-    /// Returns the place of a field of the document, or of the nearest that is written.
+    /// Returns the place of a field of the document, or of its nearest written parent.
     pub fn place(&self, path: &str) -> Place {
         match self {
             Self::App(app) => app.place(path),
@@ -67,7 +67,7 @@ impl Owner {
     }
 }
 
-/// Returns what is wrong with changes. `owner` finds the document that an object comes from, for places.
+/// Returns the errors and warnings of changes. `owner` finds the document of an object, for places.
 pub fn since<'a>(
     changes: &[Change],
     owner: impl Fn(&Identity) -> Option<&'a Owner>,
@@ -84,11 +84,9 @@ pub fn since<'a>(
             (Some(_), None) if change.identity.kind == "PersistentVolumeClaim" => {
                 let message = format!("{} is no longer rendered", change.identity);
                 let place = app.map(|app| app.place("metadata.name"));
-                found.push(
-                    Diagnostic::new(Code::ClaimDropped, place, message).fix(
-                        "its data stays; delete the claim by hand when nobody needs it any more",
-                    ),
-                );
+                found.push(Diagnostic::new(Code::ClaimDropped, place, message).fix(
+                    "its data stays; delete the claim yourself when the data is no longer needed",
+                ));
             }
             _ => {}
         }
@@ -120,7 +118,7 @@ fn changed(
             found.push(tell(
                 Code::VolumeShrinks,
                 format!("{identity} would shrink from {was} to {is}"),
-                format!("keep `{was}`; for less, make a new app and move the data"),
+                format!("keep `{was}`; for a smaller volume, create a new app and move the data"),
             ));
         }
     }
@@ -148,15 +146,15 @@ fn changed(
             found.push(tell(
                 Code::VersionJump,
                 format!(
-                    "{identity} would go from `{was}` to `{is}`, over {} major versions",
+                    "{identity} would be upgraded from `{was}` to `{is}`, across {} major versions",
                     new - old
                 ),
-                format!("go to version {} first, and wait until it runs", old + 1),
+                format!("upgrade to version {} first, and wait until it runs", old + 1),
             ));
         } else if new < old {
             found.push(tell(
                 Code::VersionJump,
-                format!("{identity} would go back from `{was}` to `{is}`"),
+                format!("{identity} would be downgraded from `{was}` to `{is}`"),
                 "an upgrade of the data cannot be undone: restore a backup into a new app"
                     .to_owned(),
             ));
@@ -164,9 +162,9 @@ fn changed(
     }
 }
 
-/// Fields that Kubernetes refuses to change: JSON pointer, name, what to do instead.
+/// Fields that Kubernetes refuses to change: JSON pointer, name, fix.
 fn immutable(kind: &str) -> &'static [(&'static str, &'static str, &'static str)] {
-    const COPY: &str = "a claim keeps its class and mode: make a new app with the new class, copy the data, then switch";
+    const COPY: &str = "a claim keeps its class and mode: create a new app with the new class, copy the data, then switch";
     const AGAIN: &str = "delete the object first (its data is in claims, which stay), then sync";
     const CLASS: &str = "declare a class with another name";
     match kind {
@@ -201,7 +199,7 @@ fn immutable(kind: &str) -> &'static [(&'static str, &'static str, &'static str)
     }
 }
 
-/// The field of the app that an object's change most likely came from.
+/// Returns the field of the app that most likely caused a change.
 fn path_of(identity: &Identity, app: Option<&App>) -> String {
     let Some(app) = app else { return String::new() };
     let part = identity.name.strip_prefix(&format!("{}-", app.name)).unwrap_or_default();
@@ -212,7 +210,7 @@ fn path_of(identity: &Identity, app: Option<&App>) -> String {
     }
 }
 
-/// Images of containers that are there before and after, where the repository is the same.
+/// Returns pairs of images in containers that exist before and after, where the repository is the same.
 fn images(before: &Json, after: &Json) -> Vec<(String, String)> {
     let containers = |json: &Json| -> BTreeMap<String, String> {
         let spec = &json["spec"]["template"]["spec"];

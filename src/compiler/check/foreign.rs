@@ -1,12 +1,12 @@
-//! Whether the cluster would refuse a pod for the storage that it names itself.
+//! Checks that no pod names storage that the cluster's admission policy would refuse.
 
 use crate::compiler::blueprint::App;
 use crate::compiler::compile::refused_volumes;
 use crate::compiler::diagnostic::{Code, Diagnostic};
 use crate::compiler::manifest::Object;
 
-/// Returns the volumes that the policy of the run's storage document refuses. Without such a document it is not
-/// known what the cluster refuses.
+/// Returns the volumes that the policy of the run's storage document refuses. Without such a document, the policy
+/// is unknown and the function returns nothing.
 pub(super) fn foreign(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
     let Some(foreign) = &app.networks.foreign else { return Vec::new() };
     let pods = objects.iter().filter_map(|object| {

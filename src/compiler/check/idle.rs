@@ -1,17 +1,17 @@
-//! Settings that change nothing, because another one decides.
+//! Settings without effect, because another setting takes precedence.
 
 use crate::compiler::blueprint::{App, ClassKind};
 use crate::compiler::diagnostic::{Code, Diagnostic};
 use crate::compiler::spec::{Egress, Tls, Via};
 use crate::compiler::yaml::{Node, Value};
 
-/// Returns the settings of an app that change nothing.
+/// Returns the settings of an app that have no effect.
 pub(super) fn idle(app: &App) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut tell = |path: &str, why: String, fix: &str| {
         let written = path.split('.').try_fold(&app.document, |node, step| node.get(step));
         if written.is_some_and(|node| !node.is_null()) {
-            let message = format!("it changes nothing {why}");
+            let message = format!("it has no effect {why}");
             found.push(Diagnostic::new(Code::NoEffect, app.place(path), message).at(path).fix(fix));
         }
     };
@@ -34,7 +34,7 @@ pub(super) fn idle(app: &App) -> Vec<Diagnostic> {
         };
         for field in useless {
             let why = format!("with `via: {}`", expose.via.word());
-            tell(&format!("spec.expose.{field}"), why, "remove it, or write another `via`");
+            tell(&format!("spec.expose.{field}"), why, "remove it, or choose another `via`");
         }
         if expose.via == Via::Ingress && expose.tls == Tls::Off {
             tell(
@@ -55,7 +55,7 @@ pub(super) fn idle(app: &App) -> Vec<Diagnostic> {
     if network.egress == Egress::Open {
         tell(
             "spec.network.to",
-            "with `egress: open`: the pods may connect there anyway".to_owned(),
+            "with `egress: open`: the pods may connect there already".to_owned(),
             "remove it, or write `egress: closed`",
         );
     }
@@ -63,7 +63,7 @@ pub(super) fn idle(app: &App) -> Vec<Diagnostic> {
         tell(
             "spec.network.from",
             "in an app that is not exposed".to_owned(),
-            "remove it, or write another `via`",
+            "remove it, or choose another `via`",
         );
     }
     let makes_files = app
@@ -79,13 +79,13 @@ pub(super) fn idle(app: &App) -> Vec<Diagnostic> {
     }
     for (name, _) in app.volumes.iter().filter(|(_, volume)| volume.claim.is_some()) {
         let path = format!("spec.volumes.{name}.size");
-        tell(&path, "at an existing claim, which has a size".to_owned(), "remove it");
+        tell(&path, "on an existing claim, which has a size".to_owned(), "remove it");
     }
     found.extend(empty(&app.document));
     found
 }
 
-/// Lists and mappings in which there is nothing, in the file itself: in a layer, they take away what the file says.
+/// Returns the empty lists and mappings in the app file. In a layer, they remove the file's values.
 pub(super) fn empty(document: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     if let Some(spec) = document.get("spec") {
@@ -94,7 +94,7 @@ pub(super) fn empty(document: &Node) -> Vec<Diagnostic> {
     found
 }
 
-/// Fields whose contents are the writer's own, where nothing inside is a setting.
+/// Fields with free content, where no key is a setting of pso-gen.
 const FREE: [&str; 4] = ["patches", "config", "env", "nodeSelector"];
 
 fn gather(node: &Node, path: &str, document: &Node, found: &mut Vec<Diagnostic>) {

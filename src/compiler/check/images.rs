@@ -1,11 +1,11 @@
-//! Images whose tag can be moved to other contents.
+//! Images whose tag may later refer to a different image.
 
 use crate::compiler::blueprint::App;
 use crate::compiler::diagnostic::{Code, Diagnostic};
 use crate::compiler::manifest::{Object, image};
 use crate::compiler::yaml::Node;
 
-/// Returns a warning for each image of the app that can be moved, told once.
+/// Returns a warning for each distinct image of the app that is not pinned.
 pub(super) fn images(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
     let mut seen = Vec::new();
     for object in objects {
@@ -27,15 +27,15 @@ pub(super) fn images(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
             let component = written.map(|(name, _)| name).or(of.map(|(name, _)| name));
             let own = app.document.get("spec").and_then(|spec| spec.get("image"));
             let path = match component {
-                // A parameter of the blueprint.
+                // The value of a blueprint's parameter.
                 _ if own.and_then(Node::text) == Some(image) => "spec.image".to_owned(),
                 Some(component) => format!("spec.images.{component}"),
                 None => "spec.images".to_owned(),
             };
-            let message = format!("`{image}` can mean other contents tomorrow");
+            let message = format!("`{image}` may refer to a different image tomorrow");
             Diagnostic::new(Code::MutableImage, app.place(&path), message)
                 .at(path)
-                .fix("pin a full version, better a digest: `image:1.2.3@sha256:…`")
+                .fix("pin a full version, or better a digest: `image:1.2.3@sha256:…`")
         })
         .collect()
 }

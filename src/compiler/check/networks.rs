@@ -1,4 +1,4 @@
-//! Rules of the networks that an app names.
+//! Checks of the networks in app files.
 
 use ipnet::IpNet;
 
@@ -6,7 +6,7 @@ use crate::compiler::blueprint::App;
 use crate::compiler::compile::{is_never, never};
 use crate::compiler::diagnostic::{Code, Diagnostic};
 
-/// Returns the networks that an app asks for and can never reach.
+/// Returns the networks of an app that its pods can never reach.
 pub(super) fn networks(app: &App) -> Vec<Diagnostic> {
     let never = never(app);
     let to = app.common.network.to.iter().enumerate();
@@ -24,7 +24,7 @@ pub(super) fn networks(app: &App) -> Vec<Diagnostic> {
             );
             Diagnostic::new(Code::BadValue, place, message)
                 .at(path)
-                .fix("remove it: the nodes mount volumes, pods need no connection to an array")
+                .fix("remove it: the nodes mount volumes, so pods need no connection to an array")
         })
         .collect()
 }

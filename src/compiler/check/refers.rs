@@ -1,5 +1,5 @@
-//! Names in the finished objects of an app that refer to other objects of it, to their keys, and to ports. A patch or
-//! a blueprint may bring any of them, and Kubernetes takes a name that leads nowhere.
+//! Checks the names in an app's objects that refer to its other objects, to their keys, and to ports. Patches and
+//! blueprints may contain such names, and Kubernetes accepts dangling ones.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::compiler::diagnostic::{Code, Diagnostic, Place, Severity, nearest, sl
 use crate::compiler::manifest::Object;
 use crate::compiler::yaml::{Node, Value};
 
-/// Returns the names in an app's objects that lead nowhere.
+/// Returns the dangling names in an app's objects.
 pub fn references(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
     let all: Vec<(&Object, Json)> =
         objects.iter().filter_map(|object| Some((object, object.to_json().ok()?))).collect();
@@ -45,13 +45,13 @@ impl Looker<'_> {
         }
     }
 
-    /// Names of objects of a kind in this app.
+    /// Returns the names of all objects of a kind in this app.
     fn names(&self, kind: &str) -> Vec<&str> {
         let of_kind = self.all.iter().filter(|(object, _)| object.type_meta().1 == kind);
         of_kind.map(|(object, _)| object.name()).collect()
     }
 
-    /// An object of a kind: in this app, or outside of it, unless that is most likely a slip.
+    /// Checks a reference to an object. It may be outside the app, unless the name looks like a misspelled one.
     fn known(&mut self, object: &Object, kind: &str, name: &str) -> bool {
         let names = self.names(kind);
         if names.contains(&name) {
@@ -64,7 +64,7 @@ impl Looker<'_> {
         false
     }
 
-    /// Secrets, config maps, claims and accounts of pods, with their keys.
+    /// Checks Secrets, ConfigMaps, claims and accounts of pods, with their keys.
     fn named(&mut self, object: &Object, json: &Json) {
         match json {
             Json::Object(fields) => {
@@ -110,7 +110,7 @@ impl Looker<'_> {
         }
     }
 
-    /// Probes name ports of their own container.
+    /// Checks that probes name ports of their own container.
     fn probes(&mut self, object: &Object, json: &Json) {
         for container in containers(json) {
             let names = port_names(container);
@@ -134,7 +134,7 @@ impl Looker<'_> {
         }
     }
 
-    /// A Service names ports of the pods that it selects.
+    /// Checks that a Service names ports of the pods that it selects.
     fn service(&mut self, object: &Object, json: &Json) {
         let Some(selector) = json["spec"]["selector"].as_object() else { return };
         if object.type_meta().1 != "Service" {
@@ -157,7 +157,7 @@ impl Looker<'_> {
                 self.tell(
                     object,
                     target,
-                    &format!("no pod of it has a port `{target}`"),
+                    &format!("none of its pods has a port `{target}`"),
                     near,
                     true,
                 );
@@ -165,7 +165,7 @@ impl Looker<'_> {
         }
     }
 
-    /// An Ingress or HTTPRoute names Services and their ports.
+    /// Checks that an Ingress or HTTPRoute names existing Services and ports.
     fn way_in(&mut self, object: &Object, json: &Json) {
         let mut backends = Vec::new();
         for rule in json["spec"]["rules"].as_array().into_iter().flatten() {
@@ -228,7 +228,7 @@ fn port_names(container: &Json) -> BTreeSet<String> {
     ports.filter_map(|port| port["name"].as_str().map(str::to_owned)).collect()
 }
 
-/// Where a name stands in the app's patches, or what else it comes from.
+/// Returns the place of a name in the app's patches, or the place that it is derived from.
 fn place_of(app: &App, name: &str) -> Place {
     let patches = app.document.get("spec").and_then(|spec| spec.get("patches"));
     let in_patches = patches.and_then(|patches| place_of_text(patches, name));

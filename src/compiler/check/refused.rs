@@ -1,4 +1,4 @@
-//! What the API server would refuse of an app's objects, at the field of the app that it comes from.
+//! Reports the objects that the API server would refuse, at the field of the app that causes it.
 
 use super::across_apps::NodePort;
 use crate::compiler::blueprint::App;
@@ -9,13 +9,13 @@ use crate::compiler::manifest::refused::{Refusal, refused as of};
 use crate::compiler::yaml::Node;
 use crate::contract::label;
 
-/// Returns what the API server would refuse of an app's objects. Patches have been checked one by one.
+/// Returns the reasons for which the API server would refuse an app's objects. Patches are checked separately.
 pub fn refused(app: &App, compiled: &Compiled) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for object in &compiled.objects {
         for refusal in of(object) {
             let diagnostic = told(app, object, &refusal);
-            // One toleration is in every pod.
+            // The same toleration is in every pod.
             if !found.iter().any(|other: &Diagnostic| {
                 other.place == diagnostic.place && other.path == diagnostic.path
             }) {
@@ -51,7 +51,7 @@ fn told(app: &App, object: &Object, refusal: &Refusal) -> Diagnostic {
     Diagnostic::new(Code::Refused, place, message).at(shown(&steps)).fix(refusal.fix.clone())
 }
 
-/// Returns the field of the app that a field of an object is made from, as steps.
+/// Returns the path in the app file that a field of an object is derived from.
 fn origin(app: &App, object: &Object, field: &str) -> Vec<String> {
     let steps: Vec<&str> = field.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
     let after = |word: &str| steps.iter().position(|step| *step == word).map(|at| &steps[at + 1..]);
@@ -63,7 +63,7 @@ fn origin(app: &App, object: &Object, field: &str) -> Vec<String> {
         return path(&[&["spec", "place", "tolerations"], rest].concat());
     }
     if let Some(rest) = after("resources") {
-        // The name of a device has dots.
+        // Names of devices contain dots.
         let tail = field.rsplit_once(".resources").map_or("", |(_, tail)| tail);
         let resource = tail.split_once('[').map_or("", |(_, key)| key.trim_end_matches(']'));
         let kind = rest.first().copied().unwrap_or_default();
@@ -104,7 +104,7 @@ fn origin(app: &App, object: &Object, field: &str) -> Vec<String> {
     path(&["kind"])
 }
 
-/// Returns what the API server would refuse of the objects of a storage document.
+/// Returns the reasons for which the API server would refuse the objects of a storage document.
 pub fn refused_storage(objects: &[Object], document: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for object in objects {
@@ -138,7 +138,7 @@ pub fn refused_storage(objects: &[Object], document: &Node) -> Vec<Diagnostic> {
     found
 }
 
-/// Returns steps as a path.
+/// Formats steps as a path.
 fn shown(steps: &[&str]) -> String {
     steps.iter().fold(String::new(), |shown, step| match step.parse::<usize>() {
         Ok(_) => format!("{shown}[{step}]"),
@@ -147,7 +147,7 @@ fn shown(steps: &[&str]) -> String {
     })
 }
 
-/// Returns the ports on nodes that an app's own Services share: each is one Service's.
+/// Returns an error if two Services of an app use the same port of the nodes.
 fn ports(app: &App, objects: &[Object]) -> Option<Diagnostic> {
     let mut seen: Vec<NodePort> = Vec::new();
     for port in objects.iter().flat_map(NodePort::of) {
@@ -157,14 +157,12 @@ fn ports(app: &App, objects: &[Object]) -> Option<Diagnostic> {
         if let Some(other) = same.filter(|other| other.service != port.service) {
             let path = "spec.expose.nodePort";
             let message = format!(
-                "the Services `{}` and `{}` both take the node port {}",
+                "the Services `{}` and `{}` both use the node port {}",
                 other.service, port.service, port.number
             );
-            return Some(
-                Diagnostic::new(Code::Refused, app.place(path), message)
-                    .at(path)
-                    .fix("leave it out, so that Kubernetes picks one for each, or set them by `spec.patches`"),
-            );
+            return Some(Diagnostic::new(Code::Refused, app.place(path), message).at(path).fix(
+                "remove it, so that Kubernetes chooses one for each, or set them by `spec.patches`",
+            ));
         }
         seen.push(port);
     }

@@ -1,7 +1,8 @@
-//! Secrets in clear text: files belong in Git, and what is rendered is read by everybody who may read a Deployment.
+//! Finds secrets in clear text. App files belong in Git, and every user with read access to a Deployment can read
+//! rendered values.
 //!
-//! First what the app's document says, at its place, wherever a text can stand; then, whatever came of it, the
-//! finished objects, since a blueprint may bring a text where the document does not show what it is for.
+//! The app's document is searched first, so that diagnostics have a place. Then the finished objects are
+//! searched, since a blueprint may use a value for a purpose that the document does not show.
 
 use serde_json::Value as Json;
 
@@ -11,17 +12,17 @@ use crate::compiler::manifest::Object;
 use crate::compiler::spec::{Format, Kind, Looks, Shape, is_secret, looks_secret};
 use crate::compiler::yaml::{Node, Value};
 
-/// Options of a command that are followed by a secret: `--password=…`.
+/// Start of an option that may be followed by a secret: `--password=…`.
 const OPTION: char = '-';
 
-/// Returns the secrets that stand in a document of this shape.
+/// Returns the secrets in a document of this shape.
 pub fn secrets(node: &Node, shape: &Shape) -> Vec<Diagnostic> {
     let mut finder = Finder { found: Vec::new() };
     finder.fields(node, shape, "");
     finder.found
 }
 
-/// Returns the secrets in an app's document, with the variable that they end up in where there is one.
+/// Returns the secrets in an app's document, with the environment variable that receives them, if any.
 pub fn app_secrets(app: &App, shape: &Shape) -> Vec<Diagnostic> {
     let mut found = secrets(&app.document, shape);
     for diagnostic in &mut found {
@@ -34,7 +35,7 @@ pub fn app_secrets(app: &App, shape: &Shape) -> Vec<Diagnostic> {
     found
 }
 
-/// Returns the secrets in an app's objects that its document does not show as such.
+/// Returns the secrets in an app's objects that its document does not reveal.
 pub fn object_secrets(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for object in objects {
@@ -47,7 +48,7 @@ pub fn object_secrets(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
             let message = format!("{what} of {kind} {} is a secret in clear text", object.name());
             found.push(
                 Diagnostic::new(Code::SecretInFile, place, message).fix(
-                    "put it into a Secret that is made outside of Git, and refer to that: `valueFrom: {secretKeyRef: {name: SECRET, key: KEY}}`",
+                    "put it into a Secret that is created outside Git, and refer to it: `valueFrom: {secretKeyRef: {name: SECRET, key: KEY}}`",
                 ),
             );
         });
@@ -57,11 +58,11 @@ pub fn object_secrets(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
 
 fn by_reference(component: &str, variable: &str) -> String {
     format!(
-        "put it into a Secret, and let `spec.patches` refer to that: `target: {{kind: Deployment, component: {component}}}`, with `{{name: {variable}, valueFrom: {{secretKeyRef: {{name: SECRET, key: KEY}}}}}}` in the container's `env`"
+        "put it into a Secret, and refer to it with `spec.patches`: `target: {{kind: Deployment, component: {component}}}`, with `{{name: {variable}, valueFrom: {{secretKeyRef: {{name: SECRET, key: KEY}}}}}}` in the container's `env`"
     )
 }
 
-/// The variable that has the text under a key as its value.
+/// Returns the environment variable that has the text under a key as its value.
 fn variable<'a>(app: &'a App, key: &str, text: &str) -> Option<(&'a str, &'a str)> {
     let is =
         |value: &Option<EnvValue>| matches!(value, Some(EnvValue::Text(value)) if value == text);
@@ -82,7 +83,7 @@ struct Finder {
 impl Finder {
     fn tell(&mut self, place: Place, path: &str, looks: Looks, fix: &str) {
         let message = match looks {
-            Looks::Secret => "a secret in clear text does not belong in a file that goes to Git",
+            Looks::Secret => "a secret in clear text does not belong in a file in Git",
             Looks::Doubtful => "this looks like a secret in clear text",
         };
         let mut diagnostic = Diagnostic::new(Code::SecretInFile, place, message).at(path).fix(fix);
@@ -92,7 +93,7 @@ impl Finder {
         self.found.push(diagnostic);
     }
 
-    /// What has a known shape: names tell only where any text may stand.
+    /// Searches a value of known shape. Names are evidence only where any text is allowed.
     fn fields(&mut self, node: &Node, shape: &Shape, path: &str) {
         let step =
             |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
@@ -138,16 +139,16 @@ impl Finder {
 
     fn named(&mut self, name: &str, text: &str, place: Place, path: &str) {
         if let Some(looks) = looks_secret(name, text) {
-            self.tell(place, path, looks, "put it into a Secret, and refer to that by `spec.patches`: `valueFrom: {secretKeyRef: {name: SECRET, key: KEY}}`");
+            self.tell(place, path, looks, "put it into a Secret, and refer to it with `spec.patches`: `valueFrom: {secretKeyRef: {name: SECRET, key: KEY}}`");
         }
     }
 
     fn bare(&mut self, node: &Node, path: &str) {
-        let fix = "put it into a Secret that is made outside of Git, and refer to that by name";
+        let fix = "put it into a Secret that is created outside Git, and refer to it by name";
         self.tell(node.place, path, Looks::Secret, fix);
     }
 
-    /// A patch: what it changes says what its `data` is.
+    /// Searches a patch. Its target determines the meaning of its `data`.
     fn patch(&mut self, node: &Node, path: &str) {
         let target = node.get("target").and_then(|target| target.get("kind"));
         let kind = target.and_then(Node::text).unwrap_or_default();
@@ -172,9 +173,9 @@ impl Finder {
         }
     }
 
-    /// Data of a Secret: every text in it is one.
+    /// Searches the data of a Secret: every text in it is a secret.
     fn data(&mut self, node: &Node, path: &str) {
-        const FIX: &str = "leave the Secret's data out of Git: make the Secret in the cluster (Sealed Secrets, External Secrets, `kubectl create secret`), and name it under `spec.secrets`";
+        const FIX: &str = "leave the Secret's data out of Git: create the Secret in the cluster (Sealed Secrets, External Secrets, `kubectl create secret`), and name it under `spec.secrets`";
         match node.entries() {
             Some(entries) => {
                 let written = entries
@@ -192,7 +193,7 @@ impl Finder {
         }
     }
 
-    /// Part of a Kubernetes object of some kind.
+    /// Searches part of a Kubernetes object of a kind.
     fn object(&mut self, node: &Node, path: &str, kind: &str) {
         match &node.value {
             Value::Map(entries) => {
@@ -231,7 +232,7 @@ impl Finder {
         }
     }
 
-    /// Arguments of a command: `--password=sesame`, or `--password` and the next one.
+    /// Searches arguments of a command: `--password=sesame`, or `--password` and the next argument.
     fn arguments(&mut self, items: &[Node], path: &str) {
         let texts: Vec<&str> = items.iter().map(|item| item.text().unwrap_or_default()).collect();
         for index in secret_arguments(&texts) {
@@ -246,12 +247,12 @@ fn is_patch(node: &Node) -> bool {
     node.get("target").is_some() && (node.get("merge").is_some() || node.get("json").is_some())
 }
 
-/// Whether a field takes any text.
+/// Returns whether a field accepts any text.
 fn is_any_text(shape: &Shape) -> bool {
     matches!(&shape.kind, Kind::Text { format: Format::Text, choices, .. } if choices.is_empty())
 }
 
-/// The arguments that are, or hold, a secret.
+/// Returns the indices of arguments that contain a secret.
 fn secret_arguments(arguments: &[&str]) -> Vec<usize> {
     let mut found = Vec::new();
     for (index, argument) in arguments.iter().enumerate() {
@@ -270,7 +271,7 @@ fn secret_arguments(arguments: &[&str]) -> Vec<usize> {
     found
 }
 
-/// Tells every secret in a finished object: what it is, and its text.
+/// Calls `tell` for every secret in a finished object, with a description and the text.
 fn in_object(json: &Json, kind: &str, tell: &mut dyn FnMut(String, &str)) {
     if kind == "Secret" {
         for section in ["data", "stringData"] {
@@ -316,7 +317,7 @@ fn variables(json: &Json, tell: &mut dyn FnMut(String, &str)) {
     }
 }
 
-/// The place where a text stands in a document, if it does.
+/// Returns the place of a text in a document.
 fn place_of_text(node: &Node, text: &str) -> Option<Place> {
     match &node.value {
         Value::Scalar(scalar) => (scalar.text() == text).then_some(node.place),
@@ -325,7 +326,7 @@ fn place_of_text(node: &Node, text: &str) -> Option<Place> {
     }
 }
 
-/// The text that stands at a place of a document.
+/// Returns the text at a place of a document.
 fn text_at(node: &Node, place: Place) -> Option<&str> {
     match &node.value {
         Value::Scalar(scalar) => (node.place == place).then_some(scalar.text()),

@@ -1,4 +1,4 @@
-//! Rules of the storage document that its shape alone does not tell.
+//! Rules of the storage document that its schema cannot express.
 
 mod address;
 mod classes;
@@ -26,10 +26,10 @@ use crate::contract::storage::{
 use crate::contract::{ClassSnapshots, StorageSpec};
 use crate::sanitize::quoted;
 
-/// Longest name of a cluster: `CLUSTER-pvc-UID` is a volume's name of at most 63 characters.
+/// Longest name of a cluster. A volume's name, `CLUSTER-pvc-UID`, has at most 63 characters.
 pub const LONGEST_CLUSTER: usize = 22;
 
-/// Returns what is wrong in a storage document that has the right shape.
+/// Returns the errors of a storage document that has the right shape.
 pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut wrong = quotas(spec, node);
     wrong.extend(cluster(spec, node));
@@ -52,7 +52,7 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     wrong
 }
 
-/// Returns what an admin should think about in a storage document that can be rendered.
+/// Returns advice on a storage document that can be rendered.
 pub fn storage_advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut advice = twice::advice(spec, node);
     advice.extend(clients::advice(spec, node));
@@ -62,7 +62,7 @@ pub fn storage_advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     advice
 }
 
-/// Returns a path as people write it: `spec.nodes[0]`.
+/// Formats a path as in documents: `spec.nodes[0]`.
 pub(super) fn written(path: &[&str]) -> String {
     let mut at = String::new();
     for part in path {
@@ -76,7 +76,7 @@ pub(super) fn written(path: &[&str]) -> String {
     at
 }
 
-/// Returns the tokens that stand in the document itself: it belongs in Git, and they do not.
+/// Returns the API tokens in the document itself, which belongs in Git.
 pub fn tokens(node: &Node) -> Vec<Diagnostic> {
     let arrays = node.get("spec").and_then(|spec| spec.get("arrays"));
     let arrays = arrays.and_then(Node::items).unwrap_or_default().iter().enumerate();
@@ -86,14 +86,14 @@ pub fn tokens(node: &Node) -> Vec<Diagnostic> {
             let Some(text) = entry.value.text() else {
                 continue;
             };
-            // Both arrays give out tokens that look like this.
+            // Tokens of both products look like this.
             let looks_like_one = text.len() > 30 && text.starts_with("T-");
             if entry.key == "token" || looks_like_one {
-                let message = "an API token does not belong into a file that goes to Git";
+                let message = "an API token does not belong in a file in Git";
                 found.push(
                     Diagnostic::new(Code::SecretInFile, entry.value.place, message)
                         .at(format!("spec.arrays[{index}].{}", entry.key))
-                        .fix("put it into a Secret and write `token: {secret: NAME, key: KEY}`; then have the array revoke this one"),
+                        .fix("put it into a Secret and write `token: {secret: NAME, key: KEY}`; then revoke this token on the array"),
                 );
             }
         }
@@ -105,7 +105,7 @@ fn cluster(spec: &StorageSpec, node: &Node) -> Option<Diagnostic> {
     let length = spec.cluster.len();
     (length > LONGEST_CLUSTER).then(|| {
         let message = format!(
-            "{length} characters; at most {LONGEST_CLUSTER}, since `CLUSTER-pvc-UID` is a volume's name of at most 63"
+            "the name has {length} characters; at most {LONGEST_CLUSTER} are allowed, since a volume's name `CLUSTER-pvc-UID` has at most 63"
         );
         let place = node.place_of(["spec", "cluster"]);
         Diagnostic::new(Code::NameTooLong, place, message).at("spec.cluster")
@@ -125,7 +125,7 @@ fn quotas(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             Some(near) => format!("did you mean `{near}`?"),
             None => "write one of this document's classes".to_owned(),
         };
-        let message = format!("there is no class {}", quoted(&quota.class));
+        let message = format!("the class {} does not exist", quoted(&quota.class));
         let at = format!("spec.quotas[{index}].class");
         found.push(Diagnostic::new(Code::BadValue, place, message).at(at).fix(fix));
     }
@@ -133,7 +133,7 @@ fn quotas(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let empty = empty.filter(|(_, quota)| quota.claims.is_none() && quota.capacity.is_none());
     let empty = empty.map(|(index, _)| {
         let place = node.place_of(["spec", "quotas", &index.to_string()]);
-        let message = "a quota limits `claims`, `capacity` or both";
+        let message = "a quota needs `claims`, `capacity` or both";
         Diagnostic::new(Code::MissingField, place, message)
             .at(format!("spec.quotas[{index}]"))
             .fix("write `claims: 100` or `capacity: 100Ti`")
@@ -142,7 +142,7 @@ fn quotas(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     found
 }
 
-/// Whether some array may have the volumes of a class.
+/// Checks that at least one array can hold the volumes of a class.
 fn placed(spec: &StorageSpec, name: &str, class: &ClassSpec, node: &Node) -> Option<Diagnostic> {
     let has_labels = |array: &ArraySpec| {
         class.arrays.iter().all(|(key, value)| array.labels.get(key) == Some(value))
@@ -164,12 +164,12 @@ fn placed(spec: &StorageSpec, name: &str, class: &ClassSpec, node: &Node) -> Opt
         let (place, path) = at(path);
         Some(Diagnostic::new(Code::BadValue, place, message).at(path).fix(fix))
     };
-    let wait = format!("claims of {name} would wait for ever");
+    let wait = format!("claims of {name} would wait forever");
     if spec.arrays.iter().any(has_labels) {
         let message = format!("no {} has the labels {{{labels}}}: {wait}", wanted.word());
         return wrong(&[], message, format!("choose labels of a {}", wanted.word()));
     }
-    // A slip in one of the labels is told at that one.
+    // A misspelled label is reported at that label.
     let all = || spec.arrays.iter().flat_map(|array| &array.labels);
     for (key, value) in &class.arrays {
         let values = || all().filter(|(other, _)| *other == key).map(|(_, value)| value.as_str());
@@ -186,10 +186,10 @@ fn placed(spec: &StorageSpec, name: &str, class: &ClassSpec, node: &Node) -> Opt
         }
     }
     let message = format!("no array has the labels {{{labels}}}: {wait}");
-    wrong(&[], message, format!("write `labels: {{{labels}}}` at the arrays that are meant"))
+    wrong(&[], message, format!("write `labels: {{{labels}}}` on the intended arrays"))
 }
 
-/// Which kind of array has the volumes of a class.
+/// Returns the type of array that holds the volumes of a class.
 fn array_type(name: &str, class: &ClassSpec) -> Option<ArrayType> {
     match (name, class.like) {
         (PURE_FILE, _) | (_, Some(BaseClass::PureFile)) => Some(ArrayType::FlashBlade),
@@ -198,7 +198,7 @@ fn array_type(name: &str, class: &ClassSpec) -> Option<ArrayType> {
     }
 }
 
-/// Classes for which there is no array at all: claims wait until there is one.
+/// Reports classes without any suitable array: their claims wait until one is added.
 fn without_arrays(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (name, class) in &spec.classes {
@@ -207,19 +207,18 @@ fn without_arrays(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             continue;
         }
         let word = wanted.word();
-        let message = format!(
-            "there is no {word} in this document: claims of {name} wait until there is one"
-        );
+        let message =
+            format!("this document has no {word}: claims of {name} wait until one is added");
         found.push(
             Diagnostic::new(Code::StorageAdvice, node.place_of(["spec", "classes", name]), message)
                 .at(format!("spec.classes.{name}"))
-                .fix(format!("add a {word} under `arrays`, or leave the class out")),
+                .fix(format!("add a {word} under `arrays`, or remove the class")),
         );
     }
     found
 }
 
-/// Whether each volume to import is one for one claim, on an array that is there.
+/// Checks that each volume to import has one claim and is on a listed array.
 fn imports(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let (mut claims, mut volumes) = (HashSet::new(), HashSet::new());
@@ -238,31 +237,34 @@ fn imports(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             };
             found.push(wrong(
                 "array",
-                format!("there is no array {array}", array = quoted(array)),
+                format!("the array {array} does not exist", array = quoted(array)),
                 fix,
             ));
         }
         if VolumeName::new(volume).is_none() {
-            let message =
-                format!("{volume} is no name of a file system or volume", volume = quoted(volume));
+            let message = format!(
+                "{volume} is not a valid name of a file system or volume",
+                volume = quoted(volume)
+            );
             let fix = "write at most 63 letters, digits, `-` and `_`; a volume in a pod or volume group cannot be imported";
             found.push(wrong("volume", message, fix.to_owned()));
         }
-        let fix = || "leave one of them out".to_owned();
+        let fix = || "remove one of them".to_owned();
         if !claims.insert((namespace, claim)) {
-            let message = format!("the claim {namespace}/{claim} gets another volume already");
+            let message =
+                format!("another import assigns a volume to the claim {namespace}/{claim}");
             found.push(wrong("claim", message, fix()));
         }
-        // Arrays compare names without case.
+        // Arrays compare names case-insensitively.
         if !volumes.insert((array, volume.to_lowercase())) {
-            let message = format!("{volume} on {array} is another claim's already");
+            let message = format!("another import assigns {volume} on {array} to a claim");
             found.push(wrong("volume", message, fix()));
         }
     }
     found
 }
 
-/// How an array is reached and known.
+/// Checks the addresses, credentials and keys of an array.
 fn reached(array: &ArraySpec, index: usize, node: &Node) -> Vec<Diagnostic> {
     let wrong = |field: &str, code, message: &str, fix: &str| {
         let place = node.place_of(["spec", "arrays", &index.to_string(), field]);
@@ -273,40 +275,41 @@ fn reached(array: &ArraySpec, index: usize, node: &Node) -> Vec<Diagnostic> {
     let kept = [("token", Some(&array.token)), ("ca", array.ca.as_ref())];
     for (field, kept) in kept {
         if kept.is_some_and(|kept| !is_one_place(kept)) {
-            let message = "say one place: a key of a Secret, or a file";
+            let message = "expected one source: a key of a Secret, or a file";
             let fix =
                 format!("write `{field}: {{secret: NAME, key: KEY}}` or `{field}: {{file: PATH}}`");
             found.push(wrong(field, Code::BadValue, message, &fix));
         }
         let key = kept.and_then(|kept| kept.key.as_deref());
         if let Some(key) = key.filter(|key| !is_key(key)) {
-            let message = format!("{key} is no key of a Secret", key = quoted(key));
-            let fix = "write letters, digits, `-`, `_` and `.`";
+            let message = format!("{key} is not a valid key of a Secret", key = quoted(key));
+            let fix = "use letters, digits, `-`, `_` and `.`";
             found.push(wrong(field, Code::BadValue, &message, fix));
         }
     }
     if let Some(pin) = &array.pin {
         if certificate_pin(pin).is_none() {
-            let message = format!("{pin} is no digest of a key", pin = quoted(pin));
+            let message = format!("{pin} is not the digest of a key", pin = quoted(pin));
             let fix = "write `sha256:` and 64 hexadecimal digits";
             found.push(wrong("pin", Code::BadValue, &message, fix));
         }
         if array.ca.is_some() {
-            let message =
-                "`ca` and `pin` are two ways to know the array; the key alone would count";
-            found.push(wrong("pin", Code::BadValue, message, "leave one of them out"));
+            let message = "`ca` and `pin` are both set, but only `pin` would be used";
+            found.push(wrong("pin", Code::BadValue, message, "remove one of them"));
         }
     }
     let address = &array.management;
     if !crate::contract::is_address(address) {
-        let message = format!("{address} is no host name or address", address = quoted(address));
-        let fix = "write a host name or an address, and `:port` when it is not 443";
+        let message = format!("{address} is not a host name or address", address = quoted(address));
+        let fix = "write a host name or an address, and `:port` if it is not 443";
         found.push(wrong("management", Code::BadValue, &message, fix));
     } else if let Some(management) = Management::read(address) {
         let fix = "write the host name or address of the array's management interface";
         if let Some(why) = management.wrong() {
-            let message =
-                format!("{address} {why}: no array can be there", address = quoted(address));
+            let message = format!(
+                "{address} {why}: it cannot be the address of an array",
+                address = quoted(address)
+            );
             found.push(wrong("management", Code::BadValue, &message, fix));
         }
     }

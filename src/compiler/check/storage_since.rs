@@ -1,8 +1,8 @@
-//! What a storage document must keep once there are volumes: the cluster's name, and each array's name, kind, id
-//! and data address. Volumes on the arrays and PersistentVolumes have them in their names and fields.
+//! Fields of a storage document that must not change while volumes exist: the cluster's name, and each array's
+//! name, type, id and data address. Names of volumes and fields of PersistentVolumes contain them.
 //!
-//! They stand in the output as annotations of the class for files, which every storage document has, and in the
-//! ConfigMap of a provisioner that runs in the cluster, which earlier versions had, too.
+//! The output contains them as annotations of the class for files, which every storage document has. The
+//! ConfigMap of a provisioner in the cluster contains them as well, also in output of earlier versions.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ use crate::contract::annotation;
 /// Key of the document in the provisioner's ConfigMap.
 const FILE: &str = "storage.pso.yaml";
 
-/// What must stay.
+/// The fields that must not change.
 struct Immutable {
     cluster: String,
-    /// Kind, id and data address by name.
+    /// Type, id and data address by array name.
     arrays: BTreeMap<String, Json>,
 }
 
@@ -41,7 +41,7 @@ impl Immutable {
     }
 }
 
-/// Returns the changes of what must stay between an object of an earlier output and today's.
+/// Returns the changes of immutable fields between an object of the baseline and the current one.
 pub(super) fn storage_since(before: &Json, after: &Json, owner: Option<&Owner>) -> Vec<Diagnostic> {
     let (Some(before), Some(after)) = (Immutable::read(before), Immutable::read(after)) else {
         return Vec::new();
@@ -71,13 +71,13 @@ pub(super) fn storage_since(before: &Json, after: &Json, owner: Option<&Owner>) 
             found.push(match renamed {
                 Some((other, _)) => tell(
                     &format!("{}.name", at(owner, other)),
-                    format!("the array's name cannot change from `{name}` to `{other}`: PersistentVolumes have it"),
+                    format!("the array's name cannot change from `{name}` to `{other}`: PersistentVolumes contain it"),
                     format!("write `name: {name}`"),
                 ),
                 None => tell(
                     "spec.arrays",
-                    format!("array `{name}` is no longer listed: its volumes would neither be expanded, nor get snapshots, nor be deleted"),
-                    format!("list `{name}` as before, by this name; an array that is taken out of service goes when `pso-gen status` shows no volume on it, in a change without `--since`"),
+                    format!("array `{name}` is no longer listed: its volumes would no longer be expanded, deleted, or protected by snapshots"),
+                    format!("list `{name}` as before, under this name; remove an array from service in a change without `--since`, once `pso-gen status` shows no volume on it"),
                 ),
             });
             continue;
@@ -85,27 +85,28 @@ pub(super) fn storage_since(before: &Json, after: &Json, owner: Option<&Owner>) 
         let place = at(owner, name);
         let word = |json: &Json| json.as_str().map(str::to_owned);
         for (field, why) in [
-            ("type", "its volumes are of the other kind"),
-            ("id", "another array does not have its volumes"),
-            ("data", "PersistentVolumes have the address, and nodes go on mounting from it"),
+            ("type", "its volumes are of the other type"),
+            ("id", "another array does not hold its volumes"),
+            ("data", "PersistentVolumes contain the address, and nodes keep mounting from it"),
         ] {
             let (Some(was), is) = (word(&was[field]), word(&is[field])) else { continue };
-            // Without an id, the array that is seen first counts.
+            // Without an id, the provisioner accepts the first array that it reads.
             if is.as_ref() == Some(&was) || (field == "id" && is.is_none()) {
                 continue;
             }
-            let to = is.map_or("what the array reports".to_owned(), |is| format!("`{is}`"));
+            let to =
+                is.map_or("the value that the array reports".to_owned(), |is| format!("`{is}`"));
             found.push(tell(
                 &format!("{place}.{field}"),
                 format!("`{field}` of array `{name}` cannot change from `{was}` to {to}: {why}"),
-                format!("write `{field}: {was}`; for another array or address, list a further array by another name"),
+                format!("write `{field}: {was}`; for another array or address, list another array under another name"),
             ));
         }
     }
     found
 }
 
-/// The path of an array in the document.
+/// Returns the path of an array in the document.
 fn at(owner: Option<&Owner>, name: &str) -> String {
     let Some(Owner::Storage(document)) = owner else { return "spec.arrays".to_owned() };
     let arrays = document.get("spec").and_then(|spec| spec.get("arrays")?.items());

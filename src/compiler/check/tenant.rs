@@ -1,8 +1,8 @@
-//! The platform's rules for tenants: first what an app file asks for, by the place where it stands; then,
-//! whatever came of it, the finished objects against a closed list.
+//! Checks the platform's rules for tenants: first the fields of the app file, each at its place, then the
+//! finished objects against a closed list.
 //!
-//! The second look does not trust the first: a field that somebody adds, or a blueprint, may find another way to
-//! the same end.
+//! The second check does not trust the first one: a new field or a blueprint may have the same effect in another
+//! way.
 
 mod objects;
 
@@ -13,10 +13,10 @@ use crate::compiler::manifest::pod_security;
 use crate::compiler::spec::{Tenancy, TenantRules, one_of};
 use crate::compiler::yaml::Node;
 
-/// Who can allow more.
+/// Suffix of fixes that the platform can allow.
 const PLATFORM: &str = "or ask the platform's admins to allow it";
 
-/// Returns what an app asks for that its tenant may not have.
+/// Returns the fields of an app that its tenant may not set.
 pub fn tenant(app: &App, tenancy: &Tenancy) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     if !tenancy.rules.is_empty() {
@@ -36,21 +36,26 @@ pub fn tenant(app: &App, tenancy: &Tenancy) -> Vec<Diagnostic> {
     found
 }
 
-/// Returns what an app's objects are or have that no tenant's may.
+/// Returns the violations of tenant rules in an app's objects.
 pub fn tenant_objects(app: &App, compiled: &Compiled, tenancy: &Tenancy) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for rules in &tenancy.rules {
         if compiled.profile < rules.profile {
             let path = "spec.security";
             let message = format!(
-                "tenants' apps meet the profile `{}`: {}",
+                "tenants' apps must meet the profile `{}`: {}",
                 rules.profile.word(),
                 pod_security::reasons(&compiled.objects, rules.profile).join("; "),
             );
-            found.push(told(app, path, message, &format!("change what asks for more, {PLATFORM}")));
+            found.push(told(
+                app,
+                path,
+                message,
+                &format!("change the fields that need more, {PLATFORM}"),
+            ));
         }
         let wrong = objects::wrong(app, &compiled.objects, rules);
-        let fix = format!("change the patch or the blueprint that makes it so, {PLATFORM}");
+        let fix = format!("change the patch or the blueprint that causes it, {PLATFORM}");
         let place = app.place("kind");
         found.extend(
             wrong
@@ -61,20 +66,21 @@ pub fn tenant_objects(app: &App, compiled: &Compiled, tenancy: &Tenancy) -> Vec<
     found
 }
 
-/// Refuses a storage document: it is the platform's.
+/// Refuses a storage document in a tenant's files.
 pub fn tenant_storage(place: Place, tenancy: &Tenancy) -> Option<Diagnostic> {
     (!tenancy.rules.is_empty()).then(|| {
-        let message = "a storage document is the platform's: it makes objects of the whole cluster";
+        let message = "only the platform may have a storage document: it renders cluster-scoped objects";
         Diagnostic::new(Code::TenantRule, place, message).at("kind").fix(
-            "let the platform's own AppProject render it, which the rules name under `platformProjects`",
+            "render it in an AppProject of the platform, which the rules list under `platformProjects`",
         )
     })
 }
 
-/// Refuses a folder of blueprints, unless tenants may have some.
+/// Refuses a folder of blueprints, unless the rules allow blueprints.
 pub fn tenant_blueprints(folder: &str, tenancy: &Tenancy) -> Option<Diagnostic> {
     tenancy.rules.iter().any(|rules| !rules.blueprints).then(|| {
-        let message = format!("`{folder}` holds blueprints; tenants use those of pso-gen alone");
+        let message =
+            format!("`{folder}` contains blueprints; tenants may use only those of pso-gen");
         Diagnostic::new(Code::TenantRule, None, message).fix(format!("remove it, {PLATFORM}"))
     })
 }
@@ -83,7 +89,7 @@ fn told(app: &App, path: &str, message: String, fix: &str) -> Diagnostic {
     Diagnostic::new(Code::TenantRule, app.place(path), message).at(path).fix(fix)
 }
 
-/// A tenant has one namespace.
+/// Checks that an app is in the tenant's only namespace.
 fn namespace(app: &App, wanted: Option<&str>) -> Option<Diagnostic> {
     let path = "metadata.namespace";
     match (wanted?, app.namespace.as_deref()) {
@@ -98,22 +104,26 @@ fn namespace(app: &App, wanted: Option<&str>) -> Option<Diagnostic> {
             ))
         }
         (wanted, Some(namespace)) if namespace != wanted => {
-            let message =
-                format!("`{namespace}` is another namespace than the tenant's own, `{wanted}`");
-            Some(told(app, path, message, "remove `namespace`: the app goes into the tenant's own"))
+            let message = format!("`{namespace}` is not the tenant's namespace, `{wanted}`");
+            Some(told(
+                app,
+                path,
+                message,
+                "remove `namespace`: the app is then rendered into the tenant's namespace",
+            ))
         }
         _ => None,
     }
 }
 
-/// Namespaces are the platform's, with their labels. Left out of the output, unless the app insists.
+/// Refuses `createNamespace: true`. Namespaces and their labels belong to the platform.
 fn own_namespace(app: &App) -> Option<Diagnostic> {
     let written = app.document.get("spec").and_then(|spec| spec.get("createNamespace"));
     let path = "spec.createNamespace";
-    let message = "a Namespace is the platform's, with the Pod Security labels on it";
+    let message = "only the platform creates Namespaces, with their Pod Security labels";
     written
         .is_some_and(|node| node.text() == Some("true"))
-        .then(|| told(app, path, message.to_owned(), "remove it: the Namespace is there"))
+        .then(|| told(app, path, message.to_owned(), "remove it: the Namespace exists already"))
 }
 
 struct Asked<'a> {
@@ -139,7 +149,8 @@ impl Asked<'_> {
     fn patches(&self) -> Option<Diagnostic> {
         let refused = !self.rules.patches && !self.app.common.patches.is_empty();
         refused.then(|| {
-            let message = "tenants' apps have no patches: they may change any field of the objects";
+            let message =
+                "tenants' apps may not have patches, which could change any field of the objects";
             self.told("spec.patches", message.to_owned(), "remove them")
         })
     }
@@ -148,7 +159,7 @@ impl Asked<'_> {
         let (app, via) = (self.app, self.app.common.expose.via);
         let mut found = Vec::new();
         if !app.exposed.is_empty() && !self.rules.expose.contains(&via) {
-            let message = format!("`{}` is no way in for tenants' apps", via.word());
+            let message = format!("`via: {}` is not allowed for tenants' apps", via.word());
             let ways: Vec<String> =
                 self.rules.expose.iter().map(|via| format!("`{}`", via.word())).collect();
             let instead = format!("write `via:` with one of {}", ways.join(", "));
@@ -157,7 +168,7 @@ impl Asked<'_> {
         let namespace = self.namespace;
         let hosts = app.exposed.iter().flat_map(|exposed| &exposed.hosts);
         for host in hosts.filter(|host| !self.rules.allows_host(host, namespace)) {
-            let message = format!("`{host}` is no host name of this tenant");
+            let message = format!("`{host}` is not a host name of this tenant");
             let own = self.rules.hosts.iter().map(|host| host.replace("{namespace}", namespace));
             let instead = format!("write one of {}", one_of(&own.collect::<Vec<_>>()));
             found.push(self.told("spec.host", message, &instead));
@@ -165,7 +176,7 @@ impl Asked<'_> {
         found
     }
 
-    /// Labels and annotations that the app sets.
+    /// Checks the labels and annotations that the app sets.
     fn keys(&self) -> Vec<Diagnostic> {
         let mut found = Vec::new();
         let mut each = |section: [&str; 2], allowed: &dyn Fn(&str) -> bool, what: &str| {
@@ -175,7 +186,10 @@ impl Asked<'_> {
                     continue;
                 }
                 let path = format!("{}.{}.{}", section[0], section[1], entry.key);
-                let message = format!("`{}` is no {what} for tenants: it steers others", entry.key);
+                let message = format!(
+                    "tenants may not set the {what} `{}`, which may configure other programs",
+                    entry.key
+                );
                 let fix = format!("remove it, {PLATFORM}");
                 found.push(
                     Diagnostic::new(Code::TenantRule, entry.place, message).at(path).fix(fix),
@@ -186,7 +200,9 @@ impl Asked<'_> {
         each(["metadata", "annotations"], &|key| self.rules.allows_annotation(key), "annotation");
         for key in self.app.common.expose.annotations.keys() {
             if !self.rules.allows_annotation(key) {
-                let message = format!("`{key}` is no annotation for tenants: it steers others");
+                let message = format!(
+                    "tenants may not set the annotation `{key}`, which may configure other programs"
+                );
                 found.push(self.told("spec.expose.annotations", message, "remove it"));
             }
         }
@@ -200,8 +216,8 @@ impl Asked<'_> {
             let key = toleration.key.as_deref().unwrap_or_default();
             if !self.rules.tolerations.iter().any(|allowed| allowed == key) {
                 let message = match key {
-                    "" => "tenants' pods do not bear every taint".to_owned(),
-                    key => format!("tenants' pods do not bear the taint `{key}`"),
+                    "" => "tenants' pods may not tolerate every taint".to_owned(),
+                    key => format!("tenants' pods may not tolerate the taint `{key}`"),
                 };
                 found.push(self.told("spec.place.tolerations", message, "remove it"));
             }
@@ -209,7 +225,7 @@ impl Asked<'_> {
         if let Some(class) = &place.priority_class
             && !self.rules.priority_classes.contains(class)
         {
-            let message = format!("`{class}` is no PriorityClass for tenants");
+            let message = format!("tenants may not use the PriorityClass `{class}`");
             found.push(self.told("spec.place.priorityClass", message, "remove it"));
         }
         found
@@ -221,7 +237,7 @@ impl Asked<'_> {
             let word = |key: &str| json[key].as_str().unwrap_or_default();
             let kind = objects::kind(word("apiVersion"), word("kind"));
             if !self.rules.manifests.contains(&kind) {
-                let message = format!("`{kind}` is no kind that tenants' blueprints make as it is");
+                let message = format!("tenants' blueprints may not render the kind `{kind}`");
                 let fix = format!("remove it from `manifests`, {PLATFORM}");
                 found.push(
                     Diagnostic::new(Code::TenantRule, *place, message).at("manifests").fix(fix),

@@ -1,4 +1,4 @@
-//! Who the pods are to the cluster: an account of their own, with no rights at all.
+//! The pods' identity in the cluster: a ServiceAccount of their own, without any rights.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 
@@ -6,12 +6,12 @@ use super::{Context, wave};
 use crate::compiler::blueprint::App;
 use crate::compiler::manifest::Object;
 
-/// Name of the app's ServiceAccount.
+/// Returns the name of the app's ServiceAccount.
 pub(super) fn account(app: &App) -> String {
     app.name.clone()
 }
 
-/// The account; no token is mounted anywhere.
+/// Returns the account. Its token is not mounted into pods.
 pub(super) fn service_account(context: &Context<'_>) -> [Object; 1] {
     [Object::from(ServiceAccount {
         metadata: context.metadata(account(context.app), "", wave::CONFIG),

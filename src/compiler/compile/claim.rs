@@ -1,7 +1,7 @@
-//! `PersistentVolumeClaims`: what an app needs of storage.
+//! `PersistentVolumeClaims`: the storage of an app.
 //!
-//! Objects of their own, never templates in a StatefulSet: so a size can grow and a sync shows no
-//! difference for ever. A claim that holds data is never pruned or deleted by a sync.
+//! Claims are separate objects, never templates in a StatefulSet, so that their size can be increased and a sync
+//! shows no permanent difference. A sync never prunes or deletes a claim that holds data.
 
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
@@ -14,9 +14,9 @@ use crate::compiler::manifest::Object;
 use crate::contract::Quantity as Size;
 use crate::contract::annotation;
 
-/// What keeps Argo CD from deleting a claim.
+/// Annotation that prevents Argo CD from deleting a claim.
 pub(super) const KEEP: (&str, &str) = (annotation::SYNC_OPTIONS, "Prune=false,Delete=false");
-/// One claim for each volume that is not an existing one.
+/// Returns one claim for each volume that does not use an existing one.
 pub(super) fn claims(context: &Context<'_>) -> Vec<Object> {
     let volumes = context.app.volumes.iter().filter(|(_, volume)| volume.claim.is_none());
     volumes.map(|(name, volume)| claim(context, name, volume)).collect()
@@ -60,8 +60,8 @@ fn claim(context: &Context<'_>, name: &str, volume: &AppVolume) -> Object {
     })
 }
 
-/// Makes the sizes of all claims whole bytes, those of an app's own manifests and patches too: the API server
-/// would warn of a fraction, and keep it.
+/// Rounds the sizes of all claims up to whole bytes, including those of an app's own manifests and patches. The
+/// API server would warn of a fraction, and keep it.
 pub(super) fn round_up(objects: &mut [Object]) {
     let whole = |spec: &mut PersistentVolumeClaimSpec| {
         let Some(resources) = &mut spec.resources else { return };

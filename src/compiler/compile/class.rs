@@ -1,10 +1,11 @@
-//! What a volume's class allows, told at the word that asks for what cannot be.
+//! Checks that the classes of an app's volumes allow its settings. Errors are reported at the field that must
+//! change.
 
 use crate::compiler::blueprint::{App, AppVolume, ClassKind, Pods};
 use crate::compiler::diagnostic::{Code, Diagnostic, Place};
 use crate::compiler::spec::{Ownership, Profile};
 
-/// Returns everything that the classes of an app's volumes do not allow.
+/// Returns the errors of all volumes of an app.
 pub(super) fn rules(app: &App) -> Vec<Diagnostic> {
     let mut wrong = Vec::new();
     for (name, volume) in &app.volumes {
@@ -17,7 +18,7 @@ pub(super) fn rules(app: &App) -> Vec<Diagnostic> {
     wrong
 }
 
-/// The place of the word that says which class a volume has; else of what makes it impossible.
+/// Returns the path of the field that sets the class of a volume, or else of the setting that conflicts with it.
 fn class_path(app: &App, volume: &str) -> String {
     let path = format!("spec.volumes.{volume}");
     let written = app.common.volumes.get(volume).is_some_and(|spec| spec.class.is_some());
@@ -25,7 +26,7 @@ fn class_path(app: &App, volume: &str) -> String {
 }
 
 fn at(app: &App, path: &str) -> Place {
-    // Of the long form, the class is the word that matters.
+    // In the long form, the class is the relevant field.
     let class = path.starts_with("spec.volumes.").then_some("class");
     app.document.place_of(path.split('.').chain(class))
 }
@@ -66,7 +67,7 @@ fn shared(app: &App, name: &str, volume: &AppVolume, wrong: &mut Vec<Diagnostic>
     }
 }
 
-/// With `nolock`, a lock holds on one node only, and every pod would believe that it has it.
+/// With `nolock`, a lock applies to one node only, so every pod would acquire it.
 fn node_local_locks(app: &App, name: &str, volume: &AppVolume, wrong: &mut Vec<Diagnostic>) {
     if !volume.class.node_local_locks {
         return;
@@ -76,19 +77,19 @@ fn node_local_locks(app: &App, name: &str, volume: &AppVolume, wrong: &mut Vec<D
         if locks && user.serving.pods.most() > 1 {
             let path = class_path(app, name);
             let message = format!(
-                "`{}` mounts with `nolock`, so the pods of `{component}` cannot keep each other from installing at once",
+                "`{}` mounts with `nolock`, so the pods of `{component}` cannot prevent each other from installing at the same time",
                 volume.class.name
             );
             wrong.push(
                 Diagnostic::new(Code::NodeLocalLock, at(app, &path), message).at(&path).fix(
-                    "take `nolock` out of the class, write `replicas: 1`, or use another class",
+                    "remove `nolock` from the class, write `replicas: 1`, or use another class",
                 ),
             );
         }
     }
 }
 
-/// Giving an NFS folder to a user takes root once; a restricted pod has no root.
+/// Changing the owner of an NFS folder needs root once, and a restricted pod cannot run as root.
 fn profile(app: &App) -> Option<Diagnostic> {
     let security = &app.common.security;
     if security.profile != Some(Profile::Restricted) || security.ownership != Ownership::Init {
@@ -101,12 +102,12 @@ fn profile(app: &App) -> Option<Diagnostic> {
     let names: Vec<&str> = given.map(|(name, _)| name.as_str()).collect();
     let path = "spec.security.profile";
     let message = format!(
-        "`restricted` forbids the step that gives file volumes to the app's user as root (`{}`)",
+        "`restricted` forbids the step that changes the owner of file volumes as root (`{}`)",
         names.join("`, `")
     );
     (!names.is_empty()).then(|| {
         Diagnostic::new(Code::SecurityProfile, at(app, path), message)
             .at(path)
-            .fix("write `ownership: array` if the array gives them away, or `profile: baseline`")
+            .fix("write `ownership: array` if the array sets the owner, or `profile: baseline`")
     })
 }

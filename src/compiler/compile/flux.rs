@@ -1,5 +1,6 @@
-//! Flux' `postBuild` replaces `${name}` in whatever it applies, and `$$` by `$`. Scripts, settings and dashboards have
-//! such words of their own, so an object with one asks to be left as it is, unless its annotations already say otherwise.
+//! Disables Flux' variable substitution where needed. `postBuild` replaces `${name}` in all objects that it
+//! applies, and `$$` by `$`. Scripts, settings and dashboards contain such text themselves, so an object with one gets an
+//! annotation that disables substitution, unless its annotations set it already.
 //! `tests/functions/run` holds it against Flux' own library.
 //! <https://fluxcd.io/flux/components/kustomize/kustomizations/#post-build-variable-substitution>
 
@@ -7,7 +8,7 @@ use std::io::{self, Write};
 
 use crate::compiler::manifest::Object;
 
-/// Annotation that Flux reads, and the value with which it leaves an object as it is.
+/// Annotation that Flux reads, and the value that disables substitution.
 pub const SUBSTITUTE: (&str, &str) = ("kustomize.toolkit.fluxcd.io/substitute", "disabled");
 
 /// Adds the annotation to the objects that need it.
@@ -22,18 +23,18 @@ pub(super) fn keep(objects: &mut [Object]) {
 
 fn has_variable(object: &Object) -> bool {
     if let Object::ConfigMap(map) = object {
-        // The largest by far, and quick to look through.
+        // Annotations are the largest part by far, and quick to search.
         let annotations = map.metadata.annotations.iter().flat_map(|all| all.values());
         let mut texts = map.data.iter().flat_map(|all| all.values()).chain(annotations);
         return texts.any(|text| text.contains("${") || text.contains("$$"));
     }
     let mut finds = Finds::default();
-    // It ends with the first one; an object that cannot be written is refused where it is.
+    // Writing stops at the first match. An object that cannot be serialized is reported elsewhere.
     let _ = object.to_writer(&mut finds);
     finds.found
 }
 
-/// Looks for `${` and `$$` in what is written to it, up to the first one.
+/// A writer that searches its input for `${` and `$$` and stops at the first match.
 #[derive(Default)]
 struct Finds {
     last: u8,
@@ -92,6 +93,6 @@ mod tests {
         let enabled = [(SUBSTITUTE.0.to_owned(), "enabled".to_owned())].into();
         objects[0].metadata_mut().annotations = Some(enabled);
         keep(&mut objects);
-        assert_eq!(said(&objects[0]).as_deref(), Some("enabled"), "an app may say otherwise");
+        assert_eq!(said(&objects[0]).as_deref(), Some("enabled"), "an app may override it");
     }
 }

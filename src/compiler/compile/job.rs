@@ -1,4 +1,4 @@
-//! `CronJobs`: by schedule, or suspended until somebody asks.
+//! `CronJobs`: scheduled, or suspended and started on request.
 
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -9,13 +9,13 @@ use crate::compiler::blueprint::{Job, When};
 use crate::compiler::manifest::Object;
 use crate::compiler::spec::hours_of_a_day;
 
-/// A schedule for what is never run by schedule; it must be one that Kubernetes can read.
+/// A schedule for suspended jobs. Kubernetes requires a valid one.
 const YEARLY: &str = "0 0 1 1 *";
-/// How long a finished run can be looked at, in seconds.
+/// Time in seconds that a finished run is kept.
 const KEPT: i32 = 7 * 24 * 3600;
 
-/// How late a run may start after a gap of the control plane, in seconds: one of many a day is not
-/// worth it, that of a night is.
+/// Returns how late a run may start after an outage of the control plane, in seconds. A job that runs many times
+/// a day may skip runs; a nightly job must not.
 fn lateness(when: &When) -> i64 {
     let daily = match when {
         When::Every(schedule) => hours_of_a_day(schedule) == Some(1),
@@ -24,7 +24,7 @@ fn lateness(when: &When) -> i64 {
     if daily { 6 * 3600 } else { 300 }
 }
 
-/// One CronJob for each job.
+/// Returns one CronJob for each job.
 pub(super) fn jobs(context: &Context<'_>) -> Vec<Object> {
     context.app.jobs.iter().map(|(name, job)| cron_job(context, name, job)).collect()
 }

@@ -1,4 +1,4 @@
-//! The escape: objects that a blueprint writes as they are, through the same checks as ours.
+//! Objects that a blueprint writes literally. They pass the same checks as compiled objects.
 
 use serde_json::Value as Json;
 
@@ -8,7 +8,7 @@ use crate::compiler::diagnostic::{Code, Diagnostic, Place, nearest};
 use crate::compiler::manifest::{Object, Unknown};
 use crate::compiler::spec::one_of;
 
-/// The blueprint's own objects, with the app's namespace and labels.
+/// Returns the blueprint's own objects, with the app's namespace and labels.
 pub(super) fn manifests(context: &Context<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Object> {
     let mut objects = Vec::new();
     for (json, place) in &context.app.manifests {
@@ -33,7 +33,7 @@ fn adopted(context: &Context<'_>, mut object: Object) -> Object {
     object
 }
 
-/// Says what Kubernetes does not know.
+/// Returns the diagnostic for an object that is unknown to Kubernetes.
 pub(super) fn told(unknown: &Unknown, json: &Json, code: Code, place: Place) -> Diagnostic {
     let word = |value: &Json| value.as_str().unwrap_or("?").to_owned();
     let what = format!("{} {}", word(&json["kind"]), word(&json["metadata"]["name"]));

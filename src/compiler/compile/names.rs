@@ -1,4 +1,4 @@
-//! Names, labels, annotations: the same words on every object.
+//! Names, labels and annotations, uniform on every object.
 //!
 //! Labels: <https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/>
 
@@ -11,20 +11,20 @@ use crate::compiler::blueprint::App;
 use crate::compiler::manifest::image;
 use crate::contract::{MANAGER, annotation, label};
 
-/// Labels by which an app's objects are told from others; nobody else may set them.
+/// Labels that identify an app's objects. Only pso-gen may set them.
 pub const OWN_LABELS: [&str; 5] =
     [label::NAME, label::INSTANCE, label::COMPONENT, label::PART_OF, label::MANAGED_BY];
 
 pub(super) type Words = BTreeMap<String, String>;
 
-/// Labels that tell one component's pods from all others; they never change.
+/// Returns the labels that identify one component's pods. They never change.
 pub(super) fn selector(app: &App, component: &str) -> Words {
     let mut labels = instance(app);
     labels.insert(label::COMPONENT.to_owned(), component.to_owned());
     labels
 }
 
-/// Labels that tell an app's pods from those of all others.
+/// Returns the labels that identify an app's pods.
 pub(super) fn instance(app: &App) -> Words {
     [
         (label::NAME.to_owned(), app.kind.to_lowercase()),
@@ -37,7 +37,7 @@ pub(super) fn label_selector(labels: Words) -> LabelSelector {
     LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
 }
 
-/// All labels of an object; `component` is empty for what belongs to the whole app.
+/// Returns all labels of an object. `component` is empty for objects of the whole app.
 pub(super) fn labels(app: &App, component: &str) -> Words {
     let mut labels = app.labels.clone();
     labels.extend(instance(app));
@@ -49,7 +49,7 @@ pub(super) fn labels(app: &App, component: &str) -> Words {
     labels
 }
 
-/// The version in an image's tag, if a label can hold it.
+/// Returns the version in an image's tag, if it is a valid label.
 pub(super) fn version_label(reference: &str) -> Option<(String, String)> {
     let tag = image::tag(reference)?;
     let fits = tag.len() <= 63
@@ -59,11 +59,12 @@ pub(super) fn version_label(reference: &str) -> Option<(String, String)> {
 }
 
 impl Context<'_> {
-    /// Metadata of an object of the app.
+    /// Returns the metadata of an object of the app.
     pub(super) fn metadata(&self, name: String, component: &str, wave: i32) -> ObjectMeta {
         let mut annotations = self.app.annotations.clone();
         if let Some(day) = &self.app.expires {
-            // Ours, and that of kube-janitor, which cleans up what people applied by hand.
+            // The annotation of pso-gen, and that of kube-janitor, which deletes expired objects that were
+            // applied manually.
             annotations.insert(annotation::EXPIRES.to_owned(), day.clone());
             annotations.insert(annotation::JANITOR_EXPIRES.to_owned(), day.clone());
         }

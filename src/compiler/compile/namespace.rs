@@ -13,8 +13,8 @@ use crate::compiler::manifest::Object;
 use crate::compiler::spec::Profile;
 use crate::contract::{MANAGER, annotation, label};
 
-/// Returns the Namespace. Where claims hold data that outlives their app, it is kept, too: with it
-/// they would all be gone.
+/// Returns the Namespace. If claims hold data that outlives their app, the Namespace is kept as well: deleting it
+/// would delete all claims.
 pub fn namespace(name: &str, profile: Profile, holds_data: bool) -> Object {
     let profile = profile.word().to_owned();
     let labels = [

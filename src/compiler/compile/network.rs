@@ -1,4 +1,4 @@
-//! `NetworkPolicies`: what a blueprint's `talks` and `expose` say is open, and nothing else.
+//! `NetworkPolicies`: they allow the connections of a blueprint's `talks` and `expose`, and block all others.
 
 mod outside;
 
@@ -18,11 +18,12 @@ use crate::compiler::spec::{Egress, Via};
 use crate::contract::label;
 pub(crate) use outside::{is_never, never};
 
-/// Usual ports of the Kubernetes API.
+/// Usual ports of the Kubernetes API servers.
 const API_PORTS: [u16; 2] = [443, 6443];
 
-/// One policy that closes all pods of the app in both directions, and one for each component and job with
-/// what is open for it. Policies add up, so what a component may reach stands in its own one alone.
+/// Returns one policy that blocks all connections of the app's pods in both directions, and one for each
+/// component and job with its allowed connections. Policies add up, so only a component's own policy allows
+/// connections for it.
 pub(super) fn policies(context: &Context<'_>) -> Vec<Object> {
     let app = context.app;
     let mut policies = vec![policy(
@@ -83,7 +84,7 @@ fn types(ingress: bool) -> Vec<String> {
     types.into_iter().map(str::to_owned).collect()
 }
 
-/// Who reaches a component: those that talk to it, and the outside where it is exposed.
+/// Returns the allowed sources of a component: components that talk to it, and outside clients if it is exposed.
 fn ingress(app: &App, name: &str) -> Vec<NetworkPolicyIngressRule> {
     let Some(component) = app.components.get(name) else {
         return Vec::new();
@@ -105,8 +106,8 @@ fn ingress(app: &App, name: &str) -> Vec<NetworkPolicyIngressRule> {
     rules
 }
 
-/// Where a program goes that reaches nothing but what it talks to. Ports are numbers: not every
-/// network plugin knows names on the way out.
+/// Returns the allowed destinations of a closed component: only those under its `talks`. Ports are numbers,
+/// because some network plugins do not support named ports for egress.
 fn talks(app: &App, name: &str) -> Vec<NetworkPolicyEgressRule> {
     let talks = app.talks.iter().filter(|talk| talk.from == name);
     let rules = talks.filter_map(|talk| {
@@ -119,14 +120,15 @@ fn talks(app: &App, name: &str) -> Vec<NetworkPolicyEgressRule> {
     rules.collect()
 }
 
-/// DNS servers may be anywhere: a cache on the node usually has a link-local address.
+/// Allows DNS. Servers may have any address: a cache on the node usually has a link-local one.
 pub(super) fn dns() -> NetworkPolicyEgressRule {
     let ports = ["UDP", "TCP"].map(|protocol| port(IntOrString::Int(53), protocol)).to_vec();
     NetworkPolicyEgressRule { ports: Some(ports), to: None }
 }
 
-/// Where the step goes that fills Secrets. When no storage document says where the Kubernetes API is, its
-/// ports are open to anywhere: network plugins do not take the API's servers for a part of any network.
+/// Returns the destinations of the step that fills Secrets. If no storage document names the networks of the
+/// Kubernetes API, its ports are open to any address: network plugins do not treat the API servers as part of any
+/// network.
 fn api(app: &App) -> NetworkPolicyEgressRule {
     let said = &app.networks.kubernetes_ports;
     let ports = if said.is_empty() { API_PORTS.into() } else { said.clone() };
@@ -146,7 +148,7 @@ fn pods(labels: super::names::Words) -> NetworkPolicyPeer {
 }
 
 pub(super) fn namespace(name: &str) -> NetworkPolicyPeer {
-    // Every namespace has its own name as a label, since Kubernetes 1.21.
+    // Since Kubernetes 1.21, every namespace has its own name as a label.
     let labels = [(label::NAMESPACE_NAME.to_owned(), name.to_owned())].into();
     NetworkPolicyPeer {
         namespace_selector: Some(LabelSelector {

@@ -1,7 +1,7 @@
-//! `spec.patches`: changes to finished objects, checked like everything else.
+//! `spec.patches`: changes to finished objects, which pass the same checks as everything else.
 //!
-//! Strategic merge follows Kubernetes: mappings merge, `null` removes, lists of named things merge by
-//! their merge key, all other lists are replaced.
+//! Strategic merge follows Kubernetes: mappings merge, `null` removes, lists of named items merge by their merge
+//! key, and all other lists are replaced.
 //! <https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/>
 
 mod trouble;
@@ -16,8 +16,8 @@ use crate::compiler::spec::{Patch, PatchTarget};
 use crate::contract::label;
 use trouble::At;
 
-/// Lists that merge, with the field by which their items are told apart (the API's
-/// `x-kubernetes-patch-merge-key`). `ports` is `containerPort` in a container, `port` in a Service.
+/// Lists that merge, with the field that identifies their items (the API's `x-kubernetes-patch-merge-key`). For
+/// `ports`, it is `containerPort` in a container and `port` in a Service.
 const MERGE_KEYS: [(&str, &[&str]); 13] = [
     ("containers", &["name"]),
     ("initContainers", &["name"]),
@@ -33,7 +33,7 @@ const MERGE_KEYS: [(&str, &[&str]); 13] = [
     ("ports", &["containerPort", "port"]),
     ("ownerReferences", &["uid"]),
 ];
-/// The word that removes or replaces a whole mapping or list item.
+/// The key that removes or replaces a whole mapping or list item.
 const DIRECTIVE: &str = "$patch";
 
 /// Applies an app's patches in order.
@@ -43,7 +43,7 @@ pub(super) fn apply(app: &App, objects: &mut [Object], diagnostics: &mut Vec<Dia
     }
 }
 
-/// Applies one patch; of several objects, the first that cannot have it is reported.
+/// Applies one patch to its objects. Reports the first object that cannot be patched.
 fn apply_one(patch: &Patch, objects: &mut [Object], at: At<'_>) -> Vec<Diagnostic> {
     if patch.merge.is_some() == patch.json.is_some() {
         let found = if patch.merge.is_some() { "both" } else { "neither" };
@@ -68,10 +68,10 @@ fn apply_one(patch: &Patch, objects: &mut [Object], at: At<'_>) -> Vec<Diagnosti
         return Vec::new();
     }
     let word = word(patch);
-    let mut idle = at.bad(word, "the patch changes nothing: the objects are already so");
+    let mut idle = at.bad(word, "the patch has no effect: the objects have these values already");
     idle.code = Code::NoEffect;
     idle.severity = Code::NoEffect.severity();
-    vec![idle.fix("remove it, or correct the field that it was meant for")]
+    vec![idle.fix("remove it, or correct the field name")]
 }
 
 fn word(patch: &Patch) -> &'static str {
@@ -93,14 +93,15 @@ fn patched(patch: &Patch, object: &Object, at: At<'_>) -> Result<Object, Vec<Dia
     if patched.identity() != before {
         let message = format!("{before} would become {}", patched.identity());
         return Err(vec![
-            at.bad(word, message).fix("a patch changes an object, not which object it is"),
+            at.bad(word, message)
+                .fix("a patch cannot change the kind, name or namespace of an object"),
         ]);
     }
     let refused = at.refused(word, &refused(object), &patched, &json);
     if refused.is_empty() { Ok(patched) } else { Err(refused) }
 }
 
-/// Says that nothing is patched, and what could be.
+/// Returns the diagnostic for a patch without a matching object, with possible targets.
 fn no_target(target: &PatchTarget, objects: &[Object], at: At<'_>) -> Diagnostic {
     let words = [("kind", &target.kind), ("name", &target.name), ("component", &target.component)];
     let wanted: Vec<String> = words
@@ -128,7 +129,7 @@ fn no_target(target: &PatchTarget, objects: &[Object], at: At<'_>) -> Diagnostic
         .find_map(|(likely, given)| likely.filter(|likely| Some(*likely) != given));
     diagnostic.fix(match differs {
         Some(word) => format!("did you mean `{word}`?"),
-        None => format!("it has objects of the kinds `{}`", kinds.join("`, `")),
+        None => format!("the kinds of its objects are `{}`", kinds.join("`, `")),
     })
 }
 
@@ -140,7 +141,7 @@ fn is_target(target: &PatchTarget, object: &Object) -> bool {
         && target.component.as_ref().is_none_or(|wanted| component == Some(wanted))
 }
 
-/// Merges `patch` into `json`; `field` is the field that both are the value of.
+/// Merges `patch` into `json`. Both are values of `field`.
 fn merge_into(json: &mut Json, patch: &Json, field: &str) {
     match (json, patch) {
         (Json::Object(fields), Json::Object(changes)) => {
@@ -166,7 +167,7 @@ fn merge_into(json: &mut Json, patch: &Json, field: &str) {
             Some(key) => merge_items(items, changes, key),
             None => items.clone_from(changes),
         },
-        // A mapping where there was nothing: what it would remove is not there.
+        // The mapping is new: removals inside it have no effect.
         (json, Json::Object(changes)) => {
             *json = Json::Object(Map::new());
             merge_into(json, &Json::Object(changes.clone()), field);
@@ -180,7 +181,7 @@ fn merge_key(field: &str, changes: &[Json]) -> Option<&'static str> {
     keys.iter().copied().find(|key| changes.iter().all(|change| change.get(key).is_some()))
 }
 
-/// Returns the field by which an item of a list is told apart from the others, if that list merges.
+/// Returns the field that identifies an item of a list, if that list merges.
 fn merge_key_of(field: &str, item: &Json) -> Option<&'static str> {
     merge_key(field, std::slice::from_ref(item))
 }

@@ -1,5 +1,5 @@
-//! The provisioner in the cluster: all that it needs to run, and what it may do there. One file for each
-//! concern. Knows nothing of how the provisioner works but its arguments and the requests that it sends.
+//! The provisioner in the cluster: its objects and its rights, with one file for each concern. Of the
+//! provisioner, this folder knows only its arguments and the requests that it sends.
 
 mod admission;
 mod config;
@@ -21,13 +21,13 @@ use crate::contract::{MANAGER, annotation, label};
 pub(crate) use admission::refused_volumes;
 pub use deployment::with_amounts;
 
-/// Name of all its objects, and of its lease. There is one for each cluster: classes name it.
+/// Name of all its objects and of its lease. A cluster has one provisioner, because classes refer to it by name.
 pub(super) const NAME: &str = "pso-gen-provisioner";
-/// Its port, and how that is called.
+/// Port of its HTTP server.
 const PORT: i32 = 8080;
 const METRICS: &str = "metrics";
 
-/// What every concern needs to know.
+/// Data that every concern needs.
 struct Platform<'s> {
     storage: &'s Storage<'s>,
     own: &'s ProvisionerSpec,
@@ -37,7 +37,7 @@ struct Platform<'s> {
 /// Returns the provisioner's objects.
 pub(super) fn platform(storage: &Storage<'_>, own: &ProvisionerSpec) -> Vec<Object> {
     let metadata = storage.document.node.get("metadata");
-    // A document without a namespace does not get past the checks.
+    // The checks refuse a document without a namespace.
     let namespace = metadata.and_then(|metadata| metadata.get("namespace")?.text());
     let platform = Platform { storage, own, namespace: namespace.unwrap_or_default() };
     let config = config::config_map(&platform);
@@ -52,12 +52,12 @@ pub(super) fn platform(storage: &Storage<'_>, own: &ProvisionerSpec) -> Vec<Obje
 }
 
 impl Platform<'_> {
-    /// Metadata of an object in the provisioner's namespace.
+    /// Returns the metadata of an object in the provisioner's namespace.
     fn metadata(&self, wave: i32) -> ObjectMeta {
         ObjectMeta { namespace: Some(self.namespace.to_owned()), ..self.of_cluster(NAME, wave) }
     }
 
-    /// Metadata of an object in no namespace.
+    /// Returns the metadata of a cluster-scoped object.
     fn of_cluster(&self, name: &str, wave: i32) -> ObjectMeta {
         ObjectMeta {
             name: Some(name.to_owned()),
@@ -67,19 +67,19 @@ impl Platform<'_> {
         }
     }
 
-    /// Labels of all objects.
+    /// Returns the labels of all objects.
     fn labels(&self) -> Words {
         let mut labels = selector();
         labels.insert(label::PART_OF.to_owned(), MANAGER.to_owned());
         labels.insert(label::MANAGED_BY.to_owned(), MANAGER.to_owned());
-        // No part of the selector, which never changes.
+        // The instance is not part of the selector, which never changes.
         let instance = self.storage.document.name().unwrap_or(MANAGER);
         labels.insert(label::INSTANCE.to_owned(), instance.to_owned());
         labels.extend(version_label(&self.own.image));
         labels
     }
 
-    /// Keys of the Secrets that the arrays name, by Secret.
+    /// Returns the Secret keys that the arrays use, by Secret.
     fn secrets(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut secrets = BTreeMap::<_, BTreeSet<_>>::new();
         let arrays = self.storage.spec.arrays.iter();
@@ -92,7 +92,7 @@ impl Platform<'_> {
     }
 }
 
-/// Labels that tell the provisioner's pods from all others; they never change.
+/// Returns the labels that identify the provisioner's pods. They never change.
 fn selector() -> Words {
     let words = [(label::NAME, MANAGER), (label::COMPONENT, "provisioner")];
     words.map(|(key, value)| (key.to_owned(), value.to_owned())).into()

@@ -1,4 +1,4 @@
-//! The pod around a program: who it runs as, where, and which first steps it takes.
+//! The pod of a program: its user, placement and init containers.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::compiler::blueprint::{App, ClassKind, Component, Job, Program, Step};
 use crate::contract::{Placement, Spread};
 use crate::contract::{annotation, label};
 
-/// The pods of a component.
+/// Returns the pods of a component.
 pub(super) fn of_component(
     context: &Context<'_>,
     name: &str,
@@ -48,7 +48,7 @@ pub(super) fn of_component(
     template
 }
 
-/// The pods of a job. One that shares a block volume with a component runs on that one's node.
+/// Returns the pods of a job. A job that shares a block volume with a component runs on that component's node.
 pub(super) fn of_job(context: &Context<'_>, name: &str, job: &Job) -> PodTemplateSpec {
     let app = context.app;
     let mut volumes = PodVolumes::default();
@@ -74,7 +74,7 @@ pub(super) fn of_job(context: &Context<'_>, name: &str, job: &Job) -> PodTemplat
     template
 }
 
-/// Components that mount a block volume which the program mounts too.
+/// Returns the components that mount one of the program's block volumes.
 fn neighbours<'a>(app: &'a App, program: &'a Program) -> impl Iterator<Item = &'a str> {
     let block: Vec<&str> = app
         .mounted(program)
@@ -113,7 +113,7 @@ fn template(
         spec: Some(PodSpec {
             service_account_name: Some(access::account(app)),
             automount_service_account_token: Some(false),
-            // A Service of this app would otherwise appear as variables that the images read.
+            // A Service of this app would otherwise appear as environment variables that the images read.
             enable_service_links: Some(false),
             init_containers: some(first),
             containers: vec![main],
@@ -156,7 +156,7 @@ pub(super) fn tolerations(place: &Placement) -> Vec<Toleration> {
     place.tolerations.iter().map(toleration).collect()
 }
 
-/// Fills writable folders with what the image has there.
+/// Returns the init containers that fill writable folders with the image's content.
 fn seeds(program: &Program, main: &Container) -> Vec<Container> {
     let seeded = program
         .writable
@@ -165,7 +165,7 @@ fn seeds(program: &Program, main: &Container) -> Vec<Container> {
     let step = |(index, (path, _)): (usize, (&String, _))| Container {
         name: format!("pso-seed-{index}"),
         image: main.image.clone(),
-        // Not `-a`: the folder itself is root's, and only its owner may set times and modes.
+        // `-a` would fail: the folder itself belongs to root, and only its owner may set times and modes.
         command: Some(["cp", "-R", &format!("{path}/."), "/seed/"].map(str::to_owned).to_vec()),
         volume_mounts: Some(vec![seed_mount(path, "/seed")]),
         resources: Some(small()),
@@ -175,7 +175,7 @@ fn seeds(program: &Program, main: &Container) -> Vec<Container> {
     seeded.enumerate().map(step).collect()
 }
 
-/// A step before the component: its container with another command.
+/// Returns a step before the component: its container with another command.
 fn before(
     context: &Context<'_>,
     step: &Step,
@@ -219,7 +219,7 @@ fn term(pods: Words, topology: &str) -> PodAffinityTerm {
     }
 }
 
-/// Pods of one component on different nodes, and zones if asked for, as far as possible.
+/// Spreads the pods of one component over nodes, and over zones if requested, as far as possible.
 fn spread(app: &App, component: &str, spec: &mut PodSpec) {
     spec.affinity = Some(apart(selector(app, component)));
     if app.common.place.spread == Spread::Zone {
@@ -228,7 +228,7 @@ fn spread(app: &App, component: &str, spec: &mut PodSpec) {
     }
 }
 
-/// Pods with these labels on different nodes, as far as possible.
+/// Returns the affinity that spreads pods with these labels over nodes, as far as possible.
 pub(super) fn apart(pods: Words) -> Affinity {
     let apart =
         WeightedPodAffinityTerm { weight: 100, pod_affinity_term: term(pods, label::HOSTNAME) };
@@ -241,7 +241,7 @@ pub(super) fn apart(pods: Words) -> Affinity {
     }
 }
 
-/// Pods with these labels in different zones, as far as possible.
+/// Returns the constraint that spreads pods with these labels over zones, as far as possible.
 pub(super) fn spread_over_zones(pods: Words) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
         label_selector: Some(label_selector(pods)),

@@ -1,4 +1,4 @@
-//! What keeps several pods: a disruption budget, and an autoscaler where bounds are given.
+//! Objects for components with several pods: a disruption budget, and an autoscaler if there are bounds.
 
 use k8s_openapi::api::autoscaling::v2::{
     CrossVersionObjectReference, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec,
@@ -12,12 +12,12 @@ use super::{Context, wave};
 use crate::compiler::blueprint::{Pods, Scale};
 use crate::compiler::manifest::Object;
 
-/// Budgets and autoscalers of all components.
+/// Returns the budgets and autoscalers of all components.
 pub(super) fn scaling(context: &Context<'_>) -> Vec<Object> {
     let mut objects = Vec::new();
     for (name, component) in &context.app.components {
         let pods = component.serving.pods;
-        // With one pod, a budget would keep nodes from being drained and save nothing.
+        // With one pod, a budget would only block node drains.
         if pods.fewest() > 1 {
             objects.push(budget(context, name));
         }
@@ -35,7 +35,7 @@ fn budget(context: &Context<'_>, name: &str) -> Object {
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
             selector: Some(label_selector(selector(app, name))),
-            // A pod that is broken anyway must not keep a node from being drained.
+            // A pod that is already unhealthy must not block a node drain.
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
             ..PodDisruptionBudgetSpec::default()
         }),

@@ -9,7 +9,7 @@ use crate::compiler::blueprint::{Component, Pods};
 use crate::compiler::manifest::Object;
 use crate::compiler::spec::Via;
 
-/// One Service for each component with ports.
+/// Returns one Service for each component with ports.
 pub(super) fn services(context: &Context<'_>) -> Vec<Object> {
     let components = context.app.components.iter();
     let with_ports = components.filter(|(_, component)| !component.serving.ports.is_empty());
@@ -33,7 +33,7 @@ fn service(context: &Context<'_>, name: &str, component: &Component) -> Object {
             ..ServicePort::default()
         }
     });
-    // A single pod is reached by its own address: nothing to balance, nothing to go stale.
+    // Clients use the address of a single pod directly: there is nothing to balance, and no stale address.
     let headless = component.serving.pods == Pods::One && !on_nodes;
     Object::from(Service {
         metadata: context.metadata(app.object_name(name), name, context.waves.of(name)),

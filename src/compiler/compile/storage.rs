@@ -13,10 +13,10 @@ use crate::compiler::manifest::{self, Object};
 use crate::contract::StorageSpec;
 use crate::contract::annotation;
 
-/// Turns a storage document into objects.
+/// Compiles a storage document to objects.
 pub fn storage(storage: &Storage<'_>) -> Vec<Object> {
     let mut classes = classes(storage);
-    // Every document has it.
+    // Every document has this class.
     if let Some(class) = classes.iter_mut().find(|c| c.metadata.name.as_deref() == Some(PURE_FILE))
     {
         class.metadata.annotations.get_or_insert_default().extend(remembered(storage.spec));
@@ -30,7 +30,7 @@ pub fn storage(storage: &Storage<'_>) -> Vec<Object> {
     objects
 }
 
-/// What a later run must know of this document.
+/// Returns the fields of this document that later runs compare with.
 fn remembered(spec: &StorageSpec) -> [(String, String); 2] {
     let arrays = spec.arrays.iter().map(|array| {
         let mut fields = json!({"type": array.r#type.word()});
@@ -48,7 +48,7 @@ fn remembered(spec: &StorageSpec) -> [(String, String); 2] {
     ]
 }
 
-/// One ResourceQuota for each namespace, with the limits of all its classes.
+/// Returns one ResourceQuota for each namespace, with the limits of all its classes.
 /// <https://kubernetes.io/docs/concepts/policy/resource-quotas/#storage-resource-quota>
 fn quotas(spec: &StorageSpec) -> Vec<Object> {
     let mut by_namespace: BTreeMap<&str, BTreeMap<String, Quantity>> = BTreeMap::new();

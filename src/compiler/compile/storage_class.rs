@@ -17,18 +17,18 @@ use crate::contract::{
     parameter,
 };
 
-/// A storage document, ready to be compiled.
+/// A storage document, ready to compile.
 #[derive(Debug)]
 pub struct Storage<'s> {
     /// Its `spec`.
     pub spec: &'s StorageSpec,
-    /// The classes that follow from it.
+    /// The classes derived from it.
     pub classes: &'s Classes,
-    /// All of it, as it was written.
+    /// The whole document, as written.
     pub document: &'s Document,
 }
 
-/// Returns the document's classes, those among them that are always there.
+/// Returns the document's classes, including the built-in ones.
 pub(super) fn classes(storage: &Storage<'_>) -> Vec<StorageClass> {
     let standard = ClassSpec::default();
     let mut classes: BTreeMap<&str, &ClassSpec> =
@@ -42,9 +42,10 @@ pub(super) fn classes(storage: &Storage<'_>) -> Vec<StorageClass> {
     classes.iter().map(class).collect()
 }
 
-/// Where the pods of a class's claims may go: wherever one of its arrays is reached. None when one of them is reached
-/// by all nodes, and when there is none. The scheduler looks at this before it chooses a node for a claim that waits for
-/// its pod. <https://kubernetes.io/docs/concepts/storage/storage-classes/#allowed-topologies>
+/// Returns the topologies in which claims of a class may be placed: those from which one of its arrays can be
+/// reached. Returns none if all nodes can reach one of them, or if there are none. The scheduler reads them
+/// before it chooses a node for a claim that waits for its pod.
+/// <https://kubernetes.io/docs/concepts/storage/storage-classes/#allowed-topologies>
 fn topologies(
     spec: &StorageSpec,
     kind: ClassKind,
@@ -58,7 +59,7 @@ fn topologies(
         let has = |(key, value)| array.labels.get(key) == Some(value);
         array.r#type == wanted && class.arrays.iter().all(has)
     });
-    // The API server takes none of them twice.
+    // The API server refuses duplicates.
     let places: BTreeSet<&BTreeMap<String, String>> = arrays.map(|array| &array.topology).collect();
     let requirement = |(key, value): (&String, &String)| TopologySelectorLabelRequirement {
         key: key.clone(),
@@ -87,7 +88,7 @@ fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> StorageClass
                 NfsVersion::V3 => "nfsvers=3".to_owned(),
                 NfsVersion::V4_1 => "nfsvers=4.1".to_owned(),
             });
-            // A soft mount gives the app an error, and half a file, when the array is away.
+            // A soft mount would cause I/O errors and truncated files while the array is unreachable.
             if !class.mount_options.iter().any(|option| option == "soft") {
                 mount_options.push("hard".to_owned());
             }
@@ -141,7 +142,7 @@ fn storage_class(name: &str, kind: ClassKind, class: &ClassSpec) -> StorageClass
     }
 }
 
-/// A rule as an array has it; none when its clients are none, which is checked before.
+/// Returns a rule in the array's form, or none if its clients are invalid, which the checks report.
 fn export_rule(rule: &ExportRuleSpec) -> Option<ExportRule> {
     let squash = match rule.squash {
         ExportSquash::None => Squash::None,

@@ -1,25 +1,25 @@
-//! The order in which an app comes up, as Argo CD sync waves.
+//! The start order of an app, as Argo CD sync waves.
 //!
-//! A component comes after those that it talks to. A claim is in the wave of its first user: Argo CD
-//! takes a claim that waits for its first pod for unhealthy, and would never get to that pod.
+//! A component comes after those that it connects to. A claim is in the wave of its first user: Argo CD considers
+//! a claim unhealthy while it waits for its first pod, and would never reach that pod in a later wave.
 
 use std::collections::BTreeMap;
 
 use crate::compiler::blueprint::App;
 
-/// Namespaces: before everything.
+/// Namespaces, before everything else.
 pub(super) const NAMESPACE: i32 = -30;
-/// What limits the provisioner's rights: before it has them.
+/// Policies that limit the provisioner's rights, before it receives them.
 pub(super) const ADMISSION: i32 = -29;
-/// Classes, and what the provisioner needs.
+/// Classes, and objects that the provisioner needs.
 pub(super) const PLATFORM: i32 = -28;
-/// The provisioner: before quotas, whose namespaces may not be there yet, and before all apps.
+/// The provisioner, before quotas, whose namespaces may not exist yet, and before all apps.
 pub(super) const PROVISIONER: i32 = -25;
 /// Configuration, secrets, access, network policies.
 pub(super) const CONFIG: i32 = -20;
-/// The step that fills secrets.
+/// The step that fills Secrets.
 pub(super) const SECRETS: i32 = -19;
-/// Jobs, ways in, scaling: after the components.
+/// Jobs, routes, scaling: after the components.
 pub(super) const LAST: i32 = 1;
 
 /// The waves of an app's components.
@@ -29,13 +29,13 @@ pub(super) struct Waves<'a> {
 }
 
 impl Waves<'_> {
-    /// Returns the wave of a component; of everything else, that after the components.
+    /// Returns the wave of a component. For other names, it is the wave after the components.
     pub(super) fn of(&self, component: &str) -> i32 {
         self.components.get(component).copied().unwrap_or(LAST)
     }
 }
 
-/// Puts components that nothing waits for into wave 0 and what they need into earlier ones.
+/// Puts components that no other needs into wave 0, and the components that they need into earlier waves.
 pub(super) fn waves(app: &App) -> Waves<'_> {
     let mut needs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, component) in &app.components {
@@ -44,8 +44,8 @@ pub(super) fn waves(app: &App) -> Waves<'_> {
         needs.insert(name, talks.chain(after).filter(|other| other != name).collect());
     }
     let mut components: BTreeMap<&str, i32> = needs.keys().map(|name| (*name, 0)).collect();
-    // Each round moves what is needed one wave before who needs it. Components that need each other
-    // would never end, so there are as many rounds as components.
+    // Each round moves a component one wave before those that need it. A cycle would never end, so the number of
+    // rounds is the number of components.
     for _ in 0..needs.len() {
         for (name, others) in &needs {
             let before = components[name] - 1;
@@ -59,7 +59,7 @@ pub(super) fn waves(app: &App) -> Waves<'_> {
     Waves { components }
 }
 
-/// Returns the sync wave of each component, and that of jobs and ways in, for people.
+/// Returns the sync wave of each component, and that of jobs and routes, for display.
 pub fn order(app: &App) -> (BTreeMap<&str, i32>, i32) {
     (waves(app).components, LAST)
 }

@@ -1,4 +1,4 @@
-//! The way in from outside: an Ingress or an HTTPRoute.
+//! Routes from outside the cluster: an Ingress or an HTTPRoute.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::compiler::manifest::{
 };
 use crate::compiler::spec::{Tls, Via};
 
-/// One object for each exposed port.
+/// Returns one object for each exposed port.
 pub(super) fn ways_in(context: &Context<'_>) -> Vec<Object> {
     let exposed = context.app.exposed.iter();
     exposed
@@ -77,8 +77,8 @@ fn ingress(context: &Context<'_>, exposed: &Exposed) -> Object {
     })
 }
 
-/// Limits that an Ingress has no field for; each controller has annotations of its own, so they are
-/// written for a class that is named, and known.
+/// Returns annotations for limits that Ingress has no fields for. Controllers use different annotations, so they
+/// are set only for known ingress classes.
 fn controller_annotations(class: Option<&str>, exposed: &Exposed) -> BTreeMap<String, String> {
     let mut annotations = BTreeMap::new();
     let mut add = |name: &str, value: String| annotations.insert(name.to_owned(), value);
@@ -87,7 +87,7 @@ fn controller_annotations(class: Option<&str>, exposed: &Exposed) -> BTreeMap<St
     match class {
         Some("nginx") => {
             if let Some(bytes) = bytes {
-                // nginx knows k, m and g, in powers of 1024.
+                // nginx accepts k, m and g, in powers of 1024.
                 let megabytes = bytes.div_ceil(1 << 20);
                 add("nginx.ingress.kubernetes.io/proxy-body-size", format!("{megabytes}m"));
             }

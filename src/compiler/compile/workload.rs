@@ -1,4 +1,4 @@
-//! Deployments, and `StatefulSets` for programs of which two must never run at a time.
+//! Deployments, and `StatefulSets` for programs that must never run twice at the same time.
 
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, StatefulSet, StatefulSetSpec,
@@ -9,10 +9,10 @@ use super::{Context, pod};
 use crate::compiler::blueprint::{ClassKind, Component, Pods, Update};
 use crate::compiler::manifest::Object;
 
-/// How long a roll-out with steps before the start may take, in seconds.
+/// Longest time for a rollout with steps before the start, in seconds.
 const PREPARING: i32 = 3600;
 
-/// One workload for each component.
+/// Returns one workload for each component.
 pub(super) fn workloads(context: &Context<'_>) -> Vec<Object> {
     let components = context.app.components.iter();
     components.map(|(name, component)| workload(context, name, component)).collect()
@@ -25,8 +25,8 @@ fn workload(context: &Context<'_>, name: &str, component: &Component) -> Object 
     let template = pod::of_component(context, name, component);
     let selector = label_selector(selector(app, name));
     if component.serving.pods == Pods::One {
-        // A StatefulSet ends the old pod before it starts the next, also when a node is lost. The
-        // claim is an object of its own: templates in a StatefulSet could never grow.
+        // A StatefulSet ends the old pod before it starts the next one, even if a node is lost. The claim is a
+        // separate object, because templates in a StatefulSet can never be expanded.
         let has_service = !component.serving.ports.is_empty();
         return Object::from(StatefulSet {
             metadata,
@@ -42,7 +42,7 @@ fn workload(context: &Context<'_>, name: &str, component: &Component) -> Object 
     }
     let replicas = match component.serving.pods {
         Pods::Count(count) => i32::try_from(count).ok(),
-        // Left out, or every sync would undo what the autoscaler did.
+        // With a number here, every sync would undo the autoscaler's changes.
         Pods::One | Pods::Scale(_) => None,
     };
     let attached =
@@ -50,8 +50,8 @@ fn workload(context: &Context<'_>, name: &str, component: &Component) -> Object 
     let recreate = attached || component.serving.update == Update::Recreate;
     let strategy = recreate
         .then(|| DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None });
-    // An installation or upgrade before the start may take longer than the 10 minutes after which a
-    // roll-out counts as failed.
+    // An installation or upgrade before the start may take longer than the 10 minutes after which a rollout
+    // counts as failed.
     let prepares = !component.serving.before.is_empty();
     Object::from(Deployment {
         metadata,

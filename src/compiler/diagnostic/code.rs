@@ -1,11 +1,11 @@
-//! The stable names of everything that can be wrong, each with a paragraph for the reference page.
+//! The stable names of all diagnostics, each with a paragraph for the reference page.
 
-/// How bad it is.
+/// Severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Output is refused.
+    /// Nothing is rendered.
     Error,
-    /// Output is given; somebody should look.
+    /// The output is rendered, and the developer should look at the warning.
     Warning,
 }
 
@@ -36,12 +36,12 @@ macro_rules! codes {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// Returns what the rule is about and what to do, in a paragraph.
+            /// Returns a paragraph that describes the rule and how to comply with it.
             pub fn about(self) -> &'static str {
                 match self { $(Self::$variant => $about,)* }
             }
 
-            /// Returns the severity that the rule has by nature.
+            /// Returns the severity of the rule.
             pub fn severity(self) -> Severity {
                 match self { $(Self::$variant => Severity::$severity,)* }
             }
@@ -51,107 +51,107 @@ macro_rules! codes {
 
 codes! {
     Error NotUtf8 "not-utf8"
-        "The file is not UTF-8 text. Save it as UTF-8; the place is the first byte that is not."
+        "The file is not UTF-8 text. The place is the first invalid byte. Save the file as UTF-8."
     Error YamlSyntax "yaml-syntax"
-        "The file is not YAML. The place is where the reader could not go on, often a line after the cause."
+        "The file is not valid YAML. The place is where parsing stopped, often one line after the cause."
     Error TooLarge "too-large"
-        "The file, its nesting or what its aliases expand to is beyond the limits: 4 MiB, 64 levels, 100,000 values. App files are a thousandth of that."
+        "The file, its nesting or its expanded aliases exceed the limits: 4 MiB, 64 levels, 100,000 values. Ordinary app files are about a thousand times smaller."
     Error DuplicateKey "duplicate-key"
-        "A key stands twice in one mapping. Readers of YAML disagree on which one counts, so neither is taken. Keep one."
+        "A mapping contains the same key twice. YAML parsers disagree on which value counts, so pso-gen uses neither. Keep one of the two."
     Error UnsupportedYaml "unsupported-yaml"
-        "YAML that has no meaning here: custom tags, keys that are not words, an unknown anchor. Write plain mappings, lists and scalars."
+        "The file uses YAML that pso-gen does not support: custom tags, keys that are not scalars, or an unknown anchor. Write plain mappings, lists and scalars."
     Error NothingToDo "nothing-to-do"
-        "No app was found. Name a file `*.pso.yaml` or a folder that holds one. An empty output is never given, since Argo CD would prune everything."
+        "No app was found. Pass a file `*.pso.yaml` or a folder that contains one. pso-gen never prints an empty output, because Argo CD would then prune everything."
     Error UnknownKind "unknown-kind"
-        "The document's `kind` is neither `Storage` nor a known blueprint. Blueprints of your own are found in a `blueprints` folder beside the app or by `--blueprints`."
+        "The document's `kind` is neither `Storage` nor a known blueprint. Put your own blueprints into a `blueprints` folder beside the app, or pass their folder with `--blueprints`."
     Error UnsupportedVersion "unsupported-version"
-        "The document's `apiVersion` is not `pso-gen.io/v1alpha1`."
+        "The document's `apiVersion` is not `pso-gen.io/v1alpha1`, the only supported version."
     Error MissingField "missing-field"
-        "A field that has no default is not there."
+        "A required field is missing."
     Error UnknownField "unknown-field"
-        "A field that does not exist, most often a typing mistake. `pso-gen explain KIND` lists the fields."
+        "The field does not exist; most often its name is misspelled. `pso-gen explain KIND` lists the fields."
     Error WrongType "wrong-type"
-        "The value is of another type than the field: a list where one word belongs, a word where a number belongs."
+        "The value has a different type than the field, for example a list instead of a text, or a text instead of a number."
     Error BadValue "bad-value"
-        "The value has the right type and still cannot be: out of range, not one of the choices, not a host name."
+        "The value has the right type but is not allowed: out of range, not one of the choices, or not a valid host name."
     Error BadSize "bad-size"
-        "Not a size. Sizes are written as Kubernetes quantities: `500Mi`, `20Gi`, `1.5Ti`, or plain bytes."
+        "The value is not a size. Write sizes as Kubernetes quantities: `500Mi`, `20Gi`, `1.5Ti`, or plain bytes."
     Error BadLayer "bad-layer"
-        "A layer (`-f`) or a `--set` does not say which app it changes, or changes none."
+        "A layer (`-f`) or a `--set` does not name the app that it changes, or matches no app."
     Warning BlankKey "blank-key"
-        "A key of a layer (`-f`) has no value, so the layer changes nothing there. Remove the key, or write `null` to take the field back to its default."
+        "A key of a layer (`-f`) has no value, so the layer changes nothing there. Remove the key, or write `null` to reset the field to its default."
     Error BadParameter "bad-parameter"
-        "A parameter or variable that Argo CD hands to the plugin is not one: it has no value, several, or a name that no field has. `pso-gen argocd parameters` lists those of a folder."
+        "A parameter or variable that Argo CD passes to the plugin is invalid: it has no value, several values, or a name that matches no field. `pso-gen argocd parameters` lists the parameters of a folder."
     Error BadList "bad-list"
-        "`pso-gen fn`: what came on standard input is not the `ResourceList` of a KRM function, or the function's configuration sets what it has not."
+        "`pso-gen fn`: standard input is not a KRM `ResourceList`, or `functionConfig` sets a field that the function does not have."
     Error BadBlueprint "bad-blueprint"
-        "A blueprint contradicts itself: it names a component, volume, secret, port or file that it does not have."
+        "A blueprint refers to a component, volume, secret, port or file that it does not declare."
     Error BadExpression "bad-expression"
-        "An expression between `{{` and `}}` cannot be read or evaluated, or its value does not fit the field."
+        "An expression between `{{` and `}}` cannot be parsed or evaluated, or its value has the wrong type for the field."
     Error UnknownClass "unknown-class"
-        "The volume class is neither `pure-file` nor `pure-block` nor declared in the Storage document of the run (give it with `--storage`)."
+        "The volume class is not declared. Use `pure-file`, `pure-block`, or a class of the run's Storage document (pass it with `--storage`)."
     Error UnknownName "unknown-name"
-        "A name refers to a port, a key or an object that is not there. Where it may be outside of the run (a Secret, a namespace, a claim), and is nearly the name of one in the run, this is a warning."
+        "A name refers to a port, a key or an object that does not exist. If the object may exist outside the run (a Secret, a namespace, a claim) and the name resembles that of an object in the run, this is a warning."
     Error BlockShared "block-shared"
-        "A volume on block storage is attached to one node at a time, so several pods cannot share it. Use one pod, or a file class."
+        "Several pods would share a volume on block storage, which can be attached to only one node at a time. Use one pod, or a file class."
     Error VolumeUnused "volume-unused"
-        "The app sets a volume that nothing mounts with the present settings."
+        "The app configures a volume that no component mounts with the current settings."
     Error NameTooLong "name-too-long"
-        "A Kubernetes name that is made from the app's name would be too long. Shorten `metadata.name`."
+        "A Kubernetes name derived from the app's name would be too long. Shorten `metadata.name`."
     Error Collision "collision"
-        "Two apps of one run make the same Kubernetes object, so the later would overwrite the earlier. Rename one or give it another namespace."
+        "Two apps of one run render the same Kubernetes object, so one would overwrite the other. Rename one of the apps, or give it another namespace."
     Error HostCollision "host-collision"
-        "Two apps of one run claim the same host name."
+        "Two apps of one run use the same host name. Give each app a host name of its own."
     Error Quota "quota"
-        "The claims of the run ask for more than the Storage document's quota for that namespace and class allows; Kubernetes would refuse the last of them."
+        "The claims of the run exceed the Storage document's quota for their namespace and class. Kubernetes would refuse the last claims."
     Warning MutableImage "mutable-image"
-        "The image's tag can be moved to other contents (`latest`, `8`, none). Pin a full version, better a digest."
+        "The image has a tag that may later refer to a different image (`latest`, `8`), or no tag. Pin a full version, or better a digest."
     Error VersionJump "version-jump"
-        "The app would skip a major version since the earlier output. Its upgrade works from one major version to the next only: go there in steps."
+        "The app would skip a major version compared with the baseline. It can be upgraded only from one major version to the next: upgrade in steps."
     Error ImmutableChange "immutable-change"
         "Kubernetes refuses this change of an existing object, so the sync would fail."
     Error VolumeShrinks "volume-shrinks"
-        "The volume would become smaller than in the earlier output. Kubernetes refuses to shrink a claim; it takes a lower request only while an expansion has not succeeded, and only above `status.capacity`."
+        "The volume would become smaller than in the baseline. Kubernetes refuses to shrink a claim; it accepts a lower request only while an expansion has not succeeded, and only above `status.capacity`."
     Warning ClaimDropped "claim-dropped"
-        "A claim of the earlier output is no longer rendered. Its data stays (claims are never pruned) until a person deletes the claim."
+        "A claim of the baseline is no longer rendered. Its data stays until you delete the claim, because claims are never pruned."
     Error Expired "expired"
-        "The app's end has passed. Remove the file, so that what it made is pruned, or write a later date."
+        "The app's last day has passed. Remove the file, so that its objects are pruned, or write a later date."
     Error SecurityProfile "security-profile"
-        "The app cannot run under the Pod Security profile that it asks for."
+        "The app does not meet the Pod Security profile that it sets."
     Error ForeignStorage "foreign-storage"
         "A pod uses an NFS server, an iSCSI portal or a storage driver without a claim. The admission policy of the run's Storage document refuses such a pod, because it could mount the volume of any claim. Use a volume of the app, or ask the platform admin to list the other storage under `provisioner.foreign`."
     Error TenantRule "tenant-rule"
-        "The app asks for more than the platform lets its tenants have. The rules are set by `PSO_GEN_TENANT_RULES` or `--tenant-rules`; `pso-gen explain TenantRules` says what they are about."
+        "The app uses a feature that the platform does not allow its tenants. The platform sets the rules with `PSO_GEN_TENANT_RULES` or `--tenant-rules`; `pso-gen explain TenantRules` describes them."
     Error NodeLocalLock "node-local-lock"
-        "The class mounts with `nolock`, which keeps file locks on one node; several pods would install or upgrade at once."
+        "The class mounts with `nolock`, so file locks apply to one node only, and several pods would install or upgrade at the same time."
     Error AppRule "app-rule"
-        "A rule of the app's blueprint: settings that do not work together."
+        "The app breaks a rule of its blueprint: some of its settings do not work together."
     Warning AppAdvice "app-advice"
-        "Advice of the app's blueprint: it works, though there is a better way."
+        "Advice of the app's blueprint: the setting works, but another one is better."
     Warning StorageAdvice "storage-advice"
-        "Advice on a storage document: it works, and it lets in more machines than is usually meant, or looks like a mistake."
+        "Advice on a storage document: the setting is valid, but it admits more machines than usual, or looks like a mistake."
     Warning NoEffect "no-effect"
-        "A setting that changes nothing, because another one decides. Remove it, or change the other one."
+        "The setting has no effect, because another setting takes precedence. Remove it, or change the other one."
     Error Refused "refused-by-kubernetes"
-        "The API server would refuse an object of the app, so the sync would fail. The text names the object and its field, as the API server does."
+        "The API server would refuse an object of the app, so the sync would fail. The message names the object and its field, as the API server does."
     Warning PlainHttp "plain-http"
-        "The app is reachable from outside without TLS; passwords would travel in clear."
+        "The app is reachable from outside without TLS; passwords would be sent unencrypted."
     Error BadPatch "bad-patch"
-        "A patch does not apply, or what comes out of it is not what Kubernetes knows."
+        "A patch does not apply, or its result is not a valid Kubernetes object."
     Error UnknownManifest "unknown-manifest"
-        "An object in `manifests` has a kind or field that Kubernetes does not know."
+        "An object in `manifests` has a kind or field that does not exist in Kubernetes."
     Error SecretInFile "secret-in-file"
-        "A secret value is written in a file that belongs in Git. Put it into a Secret and refer to it."
+        "A file that belongs in Git contains a secret value. Put the value into a Secret and refer to the Secret."
     Error BadEarlier "bad-earlier"
-        "The earlier output given by `--since` cannot be read."
+        "The baseline (`--since`) cannot be read."
     Warning NotCompared "not-compared"
-        "A part of the comparison with `--since` or `diff` is missing: an app of the earlier side does not render, or the earlier side has nothing of today's apps. The checks of changes did not look at it. Compare with a revision or an output that has it."
+        "The comparison with the baseline (`--since` or `diff`) is incomplete: an app of the baseline does not render, or the baseline contains none of the current apps. Their changes were not checked. Compare with a revision or an output that contains them."
     Error ClaimShared "claim-shared"
-        "Two volumes are on one claim: two volumes of one app, volumes of two apps, or a volume of an app that the earlier output has. Each app takes what it finds there for its own, and two database servers on one volume destroy it. Give each volume a claim of its own."
+        "Two volumes use the same claim: two volumes of one app, volumes of two apps, or a volume of an app in the baseline. Each app treats the data on its volume as its own, and two database servers on one volume destroy it. Give each volume a claim of its own."
     Warning NoCounterpart "no-counterpart"
-        "`import-pso`: a setting of Pure Service Orchestrator or Portworx that there is not here, or means something else. It is not in the storage document; the text says what it did and what to do instead."
+        "`import-pso`: pso-gen has no such setting of Pure Service Orchestrator or Portworx, or gives it a different meaning. The storage document omits it. The message describes its effect and the alternative."
     Warning ImportVolume "import-volume"
-        "`import-pso --volumes`: something has to be done or found out before a volume of the old driver can become that of a claim."
+        "`import-pso --volumes`: a volume of the old driver needs a manual step or a check before a claim can take it over."
 }
 
 #[cfg(test)]

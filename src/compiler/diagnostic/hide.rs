@@ -1,17 +1,17 @@
-//! Texts as they may be shown: what is, or looks like, a token or password is stars, whichever line a diagnostic
-//! points at. Pipelines post what is printed here.
+//! Replaces secrets in shown texts with stars: values that are, or look like, a token or password, in whichever
+//! line a diagnostic quotes. Pipelines publish diagnostics.
 //!
-//! A text stays as long as it is, in bytes, so that places stay true.
+//! The length in bytes stays the same, so that places remain valid.
 
 use std::ops::Range;
 
 /// Parts of keys whose values are secret.
 const SECRET: [&str; 3] = ["token", "password", "passwd"];
-/// Lengths of the groups of a UUID, which is what both arrays' tokens look like (a FlashBlade's after `T-`).
+/// Lengths of the groups of a UUID, the form of both products' tokens (a FlashBlade's after `T-`).
 const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
 const UUID: usize = 36;
 
-/// Returns a text with stars in place of secrets, and in place of further stretches that are known to be some.
+/// Returns a text with stars in place of secrets and of the ranges in `known`.
 pub fn hidden(text: &str, known: &[Range<usize>]) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for range in known.iter().cloned().chain(tokens(text)).chain(values(text)) {
@@ -19,16 +19,16 @@ pub fn hidden(text: &str, known: &[Range<usize>]) -> String {
         let start = range.start.min(end);
         bytes[start..end].iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b'*');
     }
-    // A stretch that begins inside a character leaves what is no text: it is shown as such.
+    // A range that begins inside a character leaves invalid UTF-8, which is replaced.
     String::from_utf8(bytes).unwrap_or_else(|error| text_of(error.as_bytes()))
 }
 
-/// Bytes as text of the same length.
+/// Returns bytes as text of the same length.
 fn text_of(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '*' }).collect()
 }
 
-/// Returns a message without tokens: it may quote what was found.
+/// Returns a message without tokens. Messages may quote input.
 pub fn without_tokens(text: &str) -> String {
     if tokens(text).next().is_none() {
         return text.to_owned();
@@ -44,7 +44,7 @@ pub fn without_tokens(text: &str) -> String {
     out
 }
 
-/// Where words stand that look like a token; the value of a key `id` is none.
+/// Returns the ranges of words that look like a token, except values of a key `id`.
 fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
     let bytes = text.as_bytes();
     let mut next = 0;
@@ -82,7 +82,7 @@ fn is_uuid(bytes: &[u8]) -> bool {
     right && groups.next().is_none()
 }
 
-/// Whether a key `id` stands before a value.
+/// Returns whether a key `id` precedes a value.
 fn follows_id(before: &[u8]) -> bool {
     let trimmed = before.trim_ascii_end();
     let trimmed = trimmed.strip_suffix(b"\"").or(trimmed.strip_suffix(b"'")).unwrap_or(trimmed);
@@ -93,13 +93,13 @@ fn follows_id(before: &[u8]) -> bool {
     })
 }
 
-/// Where values stand whose keys say that they are secret: single words, on the line of the key or below it.
+/// Returns the ranges of values whose keys mark them as secret: single words, on the line of the key or below it.
 fn values(text: &str) -> impl Iterator<Item = Range<usize>> {
     let colons = text.match_indices(':').map(|(at, _)| at);
     colons.filter(|at| is_secret(key_before(&text[..*at]))).flat_map(|at| value_after(text, at + 1))
 }
 
-/// The key that ends before a colon.
+/// Returns the key that ends before a colon.
 fn key_before(text: &str) -> &str {
     let text = text.trim_end_matches(['"', '\'']);
     let inside = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
@@ -108,7 +108,7 @@ fn key_before(text: &str) -> &str {
 
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    // The name of a file is no secret.
+    // The name of a file is not a secret.
     SECRET.iter().any(|word| key.contains(word)) && !key.ends_with("file")
 }
 
@@ -119,7 +119,7 @@ fn value_after(text: &str, start: usize) -> Vec<Range<usize>> {
     let value = line.trim_start();
     let from = start + line.len() - value.len();
     match value.chars().next() {
-        // A mapping says where the secret is.
+        // A mapping refers to the secret.
         Some('{' | '[') => Vec::new(),
         Some(quote @ ('"' | '\'')) => {
             let rest = &text[from + 1..];
@@ -136,8 +136,8 @@ fn value_after(text: &str, start: usize) -> Vec<Range<usize>> {
     }
 }
 
-/// The lines that belong to a key above them, by how far they stand from the edge: those with keys or items of
-/// their own aside.
+/// Returns the lines that belong to a key above them, by their indentation, without lines that have keys or items
+/// of their own.
 fn below(text: &str, from: usize, indent: usize) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = from + 1;

@@ -1,4 +1,4 @@
-//! Diagnostics for people: the line of the file, what is wrong with it, and what to write instead.
+//! Diagnostics as text for terminals and logs: the line of the file, the cause and the fix.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,10 +9,10 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use super::{Code, Diagnostic, Place, Severity, Source, SourceId, Sources, hidden, without_tokens};
 use crate::sanitize;
 
-/// Longest message or remedy, in characters.
+/// Longest message or fix, in characters.
 const LONGEST: usize = 4000;
 
-/// Whether text carries colours.
+/// Whether the text contains colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// For a terminal.
@@ -21,7 +21,7 @@ pub enum Style {
     Plain,
 }
 
-/// Renders all of them, the most important text first, and a closing line that counts them.
+/// Renders all diagnostics and a closing line with their numbers.
 pub fn human(diagnostics: &[Diagnostic], sources: &Sources, style: Style) -> String {
     let renderer = match style {
         Style::Coloured => Renderer::styled(),
@@ -34,17 +34,17 @@ pub fn human(diagnostics: &[Diagnostic], sources: &Sources, style: Style) -> Str
         out.push_str("\n\n");
     }
     out.push_str(&summary(diagnostics));
-    // What is quoted, such as a line of a file, is somebody else's words.
+    // Quoted input, such as a line of a file, may contain control characters.
     match style {
         Style::Coloured => sanitize::coloured(&out),
         Style::Plain => sanitize::lines(&out),
     }
 }
 
-/// Texts as they may be shown, each made once.
+/// The texts with secrets hidden, each computed once.
 struct Texts<'a> {
     sources: &'a Sources,
-    /// What diagnostics have found to be secret: nobody reads it in another diagnostic either.
+    /// Ranges that diagnostics have found to be secret. They are hidden in all other diagnostics as well.
     secrets: HashMap<SourceId, Vec<Range<usize>>>,
     shown: HashMap<SourceId, Arc<Source>>,
 }
@@ -104,12 +104,12 @@ fn one(diagnostic: &Diagnostic, texts: &mut Texts<'_>, renderer: &Renderer) -> S
     renderer.render(&[group])
 }
 
-/// A message or remedy, which may quote what was found: on one line, so that it forges no other one.
+/// Returns a message or fix on one line, because quoted input must not forge another line.
 fn sentence(text: &str) -> String {
     sanitize::line(text, LONGEST)
 }
 
-/// The place's bytes, cut at the end of its first line: a whole block would bury the message.
+/// Returns the place's bytes, cut at the end of its first line: a whole block would hide the message.
 fn span(place: Place, text: &str) -> std::ops::Range<usize> {
     let start = (place.start as usize).min(text.len());
     let end = (place.end as usize).clamp(start, text.len());

@@ -1,10 +1,10 @@
-//! Diagnostics as JSON, for scripts: one object with a list, fields never renamed.
+//! Diagnostics as JSON, for scripts: one object with a list. Fields are never renamed.
 
 use serde_json::{Value, json};
 
 use super::{Diagnostic, Place, Sources, without_tokens};
 
-/// Returns `{"diagnostics": [...]}`; places count lines and columns from 1, columns in characters.
+/// Returns `{"diagnostics": [...]}`. Lines and columns are counted from 1, columns in characters.
 pub fn json(diagnostics: &[Diagnostic], sources: &Sources) -> Value {
     json!({
         "diagnostics": diagnostics.iter().map(|d| one(d, sources)).collect::<Vec<_>>(),

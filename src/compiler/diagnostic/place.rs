@@ -1,20 +1,20 @@
-//! Places in the texts that a run has read.
+//! Places in the texts of a run.
 //!
-//! A [`Place`] is small and `Copy`, so every value can carry its own from the file to the last
-//! check. The texts themselves live once in [`Sources`].
+//! A [`Place`] is small and `Copy`, so every value can carry its own from the file to the last check. [`Sources`]
+//! holds the texts once.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Which text of [`Sources`] a place is in.
+/// Number of a text in [`Sources`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(u32);
 
-/// A stretch of one text.
+/// A range of one text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
-    /// The text it is in.
+    /// The text that contains it.
     pub source: SourceId,
     /// Line, counted from 1.
     pub line: u32,
@@ -22,27 +22,27 @@ pub struct Place {
     pub column: u32,
     /// First byte.
     pub start: u32,
-    /// First byte after it.
+    /// First byte after the range.
     pub end: u32,
 }
 
 /// One text: a file, standard input, a `--set` argument.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Source {
-    /// How it is named to people: the path as it was given, `<stdin>`, `--set`.
+    /// Name for users: the path as given, `<stdin>`, `--set`.
     pub name: String,
     /// Its whole text.
     pub text: String,
 }
 
-/// All texts of a run. Shared by threads, grows only.
+/// All texts of a run. Threads share it, and texts are never removed.
 #[derive(Debug, Default)]
 pub struct Sources {
     texts: RwLock<Vec<Arc<Source>>>,
 }
 
 impl Sources {
-    /// Keeps a text and returns its number.
+    /// Adds a text and returns its number.
     pub fn add(&self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
         let source = Arc::new(Source { name: name.into(), text: text.into() });
         let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
@@ -50,7 +50,7 @@ impl Sources {
         SourceId(u32::try_from(texts.len() - 1).unwrap_or(u32::MAX))
     }
 
-    /// Returns the text of a number given out by [`Sources::add`].
+    /// Returns the text with a number from [`Sources::add`].
     pub fn get(&self, id: SourceId) -> Arc<Source> {
         let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
         texts.get(id.0 as usize).cloned().unwrap_or_else(|| {
@@ -58,24 +58,24 @@ impl Sources {
         })
     }
 
-    /// Returns `name:line:column` for people and editors.
+    /// Returns `name:line:column`, the form that editors understand.
     pub fn show(&self, place: Place) -> impl fmt::Display {
         format!("{}:{}:{}", self.get(place.source).name, place.line, place.column)
     }
 
-    /// Returns the folder of the text's file, if it is a file in a folder.
+    /// Returns the folder of the text's file, if the text is a file in a folder.
     pub fn folder(&self, id: SourceId) -> Option<std::path::PathBuf> {
         Path::new(&self.get(id).name).parent().map(Path::to_path_buf)
     }
 }
 
 impl Place {
-    /// Returns the place of a whole text's first character.
+    /// Returns the place of a text's first character.
     pub fn start_of(source: SourceId) -> Self {
         Self { source, line: 1, column: 1, start: 0, end: 0 }
     }
 
-    /// Returns the place of the byte range `start..end`; line and column are counted from the text.
+    /// Returns the place of the byte range `start..end`, with line and column computed from the text.
     pub fn in_text(source: SourceId, text: &str, start: usize, end: usize) -> Self {
         let mut start = start.min(text.len());
         while !text.is_char_boundary(start) {

@@ -1,4 +1,4 @@
-//! Diagnostics as SARIF 2.1.0, which code hosts show beside the changed line.
+//! Diagnostics as SARIF 2.1.0, which code hosts display beside the changed line.
 //!
 //! Format: OASIS "Static Analysis Results Interchange Format", version 2.1.0.
 
@@ -82,7 +82,7 @@ fn location(place: Place, sources: &Sources, message: Option<&String>) -> Value 
     value
 }
 
-/// A relative path as a URI reference (RFC 3986): every byte that is not allowed is escaped.
+/// Returns a relative path as a URI reference (RFC 3986), with all other bytes escaped.
 fn uri(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for byte in name.trim_start_matches("./").bytes() {

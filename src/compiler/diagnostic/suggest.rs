@@ -1,6 +1,6 @@
-//! "Did you mean": the nearest of the words that would have been right.
+//! Suggestions ("did you mean"): the valid word that is nearest to an invalid one.
 
-/// Returns the candidate that `found` is most likely a slip of, if any is near enough.
+/// Returns the candidate that `found` is most likely a misspelling of, if any is near enough.
 pub fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = found.to_lowercase();
     candidates
@@ -11,8 +11,8 @@ pub fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -
         .map(|(_, candidate)| candidate)
 }
 
-/// Returns the candidate of which `found` is most likely a slip, where both may well be names of their own: one
-/// letter differs, in a word of four letters or more, and no digit (`team-a` is no slip of `team-b`).
+/// Returns the candidate of which `found` is most likely a misspelling, where both may be valid names: one letter
+/// differs, in a word of four letters or more, and it is not a digit (`team-a` is not a misspelling of `team-b`).
 pub fn slip<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates.into_iter().find(|candidate| is_slip(found, candidate))
 }
@@ -28,12 +28,11 @@ fn is_slip(a: &str, b: &str) -> bool {
 }
 
 fn likeness(a: &str, b: &str) -> f64 {
-    // The beginning of a word ("vol" for "volumes") is near for a person, though not by letters
-    // changed.
+    // The beginning of a word ("vol" for "volumes") is a likely abbreviation, although many letters differ.
     if a.len() >= 3 && b.starts_with(a) {
         return 0.9;
     }
-    // One slip in a short word, two letters swapped for example.
+    // One mistake in a short word, for example two swapped letters.
     let slip = if a.len() >= 3 && strsim::damerau_levenshtein(a, b) == 1 { 0.8 } else { 0.0 };
     let alike: f64 = strsim::jaro_winkler(a, b);
     alike.max(slip).max(strsim::normalized_damerau_levenshtein(a, b))

@@ -1,7 +1,7 @@
-//! The part of the Gateway API's HTTPRoute that is used here.
+//! The part of the Gateway API's HTTPRoute that pso-gen uses.
 //!
-//! The published crate of its types stands on another release of the Kubernetes types than ours
-//! does; these few fields follow <https://gateway-api.sigs.k8s.io/reference/spec/#httproute>.
+//! The published crate of these types depends on another release of the Kubernetes types than pso-gen. These few
+//! fields follow <https://gateway-api.sigs.k8s.io/reference/spec/#httproute>.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub struct HttpRoute {
     kind: String,
     /// Name, namespace, labels, annotations.
     pub metadata: ObjectMeta,
-    /// What is routed where.
+    /// The routing.
     pub spec: HttpRouteSpec,
 }
 
@@ -32,22 +32,22 @@ impl HttpRoute {
     }
 }
 
-/// What is routed where.
+/// The routing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRouteSpec {
-    /// Gateways that it attaches to.
+    /// Gateways that the route attaches to.
     pub parent_refs: Vec<ParentReference>,
     /// Host names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hostnames: Vec<String>,
-    /// Rules, first match wins.
+    /// Rules. The first match wins.
     #[serde(default)]
     pub rules: Vec<HttpRouteRule>,
 }
 
-/// A Gateway. Group and kind are written although they are the defaults: the API server fills them
-/// into lists that belong as a whole to whoever applies them, and would show a difference for good.
+/// A Gateway. Group and kind are written although they are the defaults: the API server adds them to lists that
+/// are owned as a whole by the client that applies them, which would be a permanent difference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ParentReference {
@@ -71,21 +71,21 @@ pub struct ParentReference {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRouteRule {
-    /// What it matches. Kept as written.
+    /// Matched requests. Kept as written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<Json>,
-    /// What is done to requests and answers. Kept as written: only patches use it.
+    /// Changes to requests and responses. Kept as written: only patches use them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Json>,
-    /// Where requests go.
+    /// Destinations of requests.
     #[serde(default)]
     pub backend_refs: Vec<BackendRef>,
-    /// How long requests may take.
+    /// Timeouts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<HttpRouteTimeouts>,
 }
 
-/// A Service and a port of it.
+/// A Service and one of its ports.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendRef {
@@ -104,12 +104,12 @@ pub struct BackendRef {
     pub weight: Option<i32>,
 }
 
-/// How long requests may take, as Gateway API durations (`3600s`).
+/// Timeouts, as Gateway API durations (`3600s`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRouteTimeouts {
     /// The whole request.
     pub request: String,
-    /// One try at the backend.
+    /// One attempt at the backend.
     pub backend_request: String,
 }

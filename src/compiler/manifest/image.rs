@@ -1,4 +1,4 @@
-//! Container image references, taken apart.
+//! Parsing of container image references.
 
 /// Returns an image's tag, if it has one.
 pub fn tag(image: &str) -> Option<&str> {
@@ -24,8 +24,8 @@ pub fn major(image: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// Whether the same reference may mean other contents tomorrow. A version with at least two numbers
-/// counts as fixed: publishers rebuild it, though they do not move it to another version.
+/// Returns whether a reference may refer to a different image later. A version with at least two numbers counts
+/// as fixed: publishers rebuild such tags, but do not move them to another version.
 pub fn is_mutable(image: &str) -> bool {
     if image.contains('@') {
         return false;

@@ -1,4 +1,4 @@
-//! One Kubernetes object of any kind, as its type.
+//! Kubernetes objects of any kind, each in its type.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ use serde_json::Value as Json;
 use super::{HttpRoute, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, WriteError};
 use crate::compiler::yaml;
 
-/// What tells an object from all others in a cluster.
+/// The identity of an object in a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
     /// API group, empty for the core group.
@@ -46,12 +46,12 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Why JSON is not an object that Kubernetes knows.
+/// Reasons why JSON is not a valid Kubernetes object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unknown {
     /// `apiVersion`, `kind` or `metadata.name` is missing.
     Incomplete(&'static str),
-    /// The kind does not exist in its API group; the kinds that do.
+    /// The kind does not exist in its API group; with the kinds that do.
     Kind(String, Vec<&'static str>),
     /// Fields that the kind does not have, as paths.
     Fields(Vec<String>),
@@ -67,7 +67,7 @@ macro_rules! kinds {
         pub enum Object {
             $($kind(Box<$kind>),)*
             HttpRoute(Box<HttpRoute>),
-            /// A kind that we have no type for: a custom resource.
+            /// A kind without a type here: a custom resource.
             Other(Box<Other>),
         }
 
@@ -96,7 +96,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Returns the metadata to change.
+            /// Returns the metadata, mutable.
             pub fn metadata_mut(&mut self) -> &mut ObjectMeta {
                 match self {
                     $(Self::$kind(object) => &mut object.metadata,)*
@@ -105,7 +105,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Appends it as one YAML document.
+            /// Appends the object as one YAML document.
             pub fn write(&self, out: &mut String) -> Result<(), WriteError> {
                 match self {
                     $(Self::$kind(object) => yaml::write(out, object),)*
@@ -115,7 +115,7 @@ macro_rules! kinds {
                 .map_err(|source| WriteError { identity: self.identity(), source })
             }
 
-            /// Returns it as JSON.
+            /// Returns the object as JSON.
             pub fn to_json(&self) -> Result<Json, serde_json::Error> {
                 match self {
                     $(Self::$kind(object) => serde_json::to_value(object),)*
@@ -124,7 +124,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Writes it as JSON.
+            /// Writes the object as JSON.
             pub fn to_writer(&self, out: &mut dyn std::io::Write) -> Result<(), serde_json::Error> {
                 match self {
                     $(Self::$kind(object) => serde_json::to_writer(out, object),)*
@@ -133,7 +133,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Returns whether it lives in a namespace. Custom resources are taken to.
+            /// Returns whether the object is namespaced. Custom resources are assumed to be.
             pub fn is_namespaced(&self) -> bool {
                 match self {
                     $(Self::$kind(_) => scope!($scope),)*
@@ -141,7 +141,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Takes JSON through its type; whatever the type does not know is an error.
+            /// Parses JSON with its type. Fields that the type does not have are an error.
             pub fn from_json(json: &Json) -> Result<Self, Unknown> {
                 let word = |key: &str| json[key].as_str().unwrap_or_default();
                 let (version, kind) = (word("apiVersion"), word("kind"));
@@ -158,8 +158,8 @@ macro_rules! kinds {
                     $(($version, stringify!($kind)) => typed(json).map(Self::$kind),)*
                     (HttpRoute::API_VERSION, HttpRoute::KIND) => typed(json).map(Self::HttpRoute),
                     _ => {
-                        // Groups without a dot, and those under k8s.io, belong to Kubernetes
-                        // itself: a kind of theirs that has no type here is a slip.
+                        // Groups without a dot, and those under k8s.io, belong to Kubernetes itself: an unknown
+                        // kind in them is a mistake.
                         let known = [$(($version, stringify!($kind)),)*];
                         let group = version.split_once('/').map_or("", |(group, _)| group);
                         let is_ours = known.iter().any(|(known, _)| *known == version);
@@ -225,7 +225,7 @@ impl From<HttpRoute> for Object {
 }
 
 impl Object {
-    /// Returns what tells it from all others.
+    /// Returns the identity.
     pub fn identity(&self) -> Identity {
         let (version, kind) = self.type_meta();
         let metadata = self.metadata();
@@ -237,12 +237,12 @@ impl Object {
         }
     }
 
-    /// Appends what tells it from all others, as people read it.
+    /// Appends the identity in words.
     pub fn describe(&self, out: &mut String) {
         let (version, kind) = self.type_meta();
         let metadata = self.metadata();
         out.push_str(kind);
-        // Two groups may have kinds of one name.
+        // Two groups may have kinds of the same name.
         if let (Self::Other(_), Some((group, _))) = (self, version.split_once('/')) {
             out.push('.');
             out.push_str(group);
@@ -255,12 +255,12 @@ impl Object {
         }
     }
 
-    /// Returns its name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         self.metadata().name.as_deref().unwrap_or_default()
     }
 
-    /// Returns the pods that it makes, if it makes any.
+    /// Returns the template of the pods that the object creates, if it creates any.
     pub fn pod_template(&self) -> Option<&PodTemplateSpec> {
         match self {
             Self::Deployment(object) => object.spec.as_ref().map(|spec| &spec.template),
@@ -276,7 +276,7 @@ impl Object {
     }
 }
 
-/// An object of a kind that we have no type for.
+/// An object of a kind without a type here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Other {
@@ -288,7 +288,7 @@ pub struct Other {
 }
 
 impl Other {
-    /// Returns an object of a kind and its `spec`.
+    /// Returns an object from its kind and `spec`.
     pub fn new(api_version: &str, kind: &str, metadata: ObjectMeta, spec: Json) -> Self {
         let (api_version, kind) = (api_version.to_owned(), kind.to_owned());
         let rest = [("spec".to_owned(), spec)].into_iter().collect();
@@ -302,8 +302,8 @@ impl From<Other> for Object {
     }
 }
 
-/// One path for all types: from JSON and back. What is lost on the way is a field that the type does
-/// not know. (Watching the reader skip it would say the same; it compiles every type twice more.)
+/// Converts JSON to a type and back, in one way for all types. A field that is lost is one that the type does not
+/// have. (Detecting ignored fields during parsing would be equivalent, but compiles every type twice more.)
 fn typed<T: DeserializeOwned + Serialize>(json: &Json) -> Result<Box<T>, Unknown> {
     let object = T::deserialize(json).map_err(|error| Unknown::Value(error.to_string()))?;
     let back = serde_json::to_value(&object).map_err(|error| Unknown::Value(error.to_string()))?;
@@ -312,7 +312,7 @@ fn typed<T: DeserializeOwned + Serialize>(json: &Json) -> Result<Box<T>, Unknown
     if lost.is_empty() { Ok(Box::new(object)) } else { Err(Unknown::Fields(lost)) }
 }
 
-/// Gathers the paths of fields that were there and are no more. Nothing and emptiness may vanish.
+/// Collects the paths of lost fields. Null and empty values may be lost.
 fn compare(before: &Json, after: &Json, path: &str, lost: &mut Vec<String>) {
     match (before, after) {
         (Json::Object(fields), Json::Object(kept)) => {
@@ -330,7 +330,7 @@ fn compare(before: &Json, after: &Json, path: &str, lost: &mut Vec<String>) {
                 compare(item, kept, &format!("{path}.{index}"), lost);
             }
         }
-        // A value that only changed its form (`1` and `"1"` of a quantity) is still there.
+        // A value that only changed its form (`1` and `"1"` of a quantity) is not lost.
         _ => {}
     }
 }

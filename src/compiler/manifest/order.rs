@@ -1,11 +1,11 @@
-//! The order of objects: by sync wave, then as Argo CD applies kinds, then by name.
+//! The order of objects: by sync wave, then by kind as in Argo CD, then by name.
 //!
 //! <https://argo-cd.readthedocs.io/en/stable/user-guide/sync-waves/>
 
 use super::Object;
 use crate::contract::annotation;
 
-/// Kinds in the order in which Argo CD applies them within a wave; all others come after.
+/// Kinds in the order in which Argo CD applies them within a wave. All others come later.
 const KINDS: [&str; 28] = [
     "Namespace",
     "NetworkPolicy",
@@ -44,7 +44,7 @@ pub fn wave(object: &Object) -> i32 {
     annotation.and_then(|wave| wave.parse().ok()).unwrap_or(0)
 }
 
-/// Sorts objects into the order in which they are applied.
+/// Sorts objects in the order in which they are applied.
 pub fn sort(objects: &mut [Object]) {
     objects.sort_by_cached_key(|object| {
         let (_, kind) = object.type_meta();

@@ -1,7 +1,7 @@
-//! Which Pod Security profile a set of objects meets.
+//! Determines the Pod Security profile that a set of objects meets.
 //!
-//! The rules of <https://kubernetes.io/docs/concepts/security/pod-security-standards/>, as far as a
-//! pod made here, or patched, can break them. A test holds them against the controller's own code.
+//! It contains the rules of <https://kubernetes.io/docs/concepts/security/pod-security-standards/> that a
+//! rendered or patched pod can break. A test compares them with the controller's own code.
 
 use k8s_openapi::api::core::v1::{
     AppArmorProfile, Capabilities, Container, PodSecurityContext, PodSpec, SELinuxOptions,
@@ -23,7 +23,7 @@ pub fn profile(objects: &[Object]) -> Profile {
     }
 }
 
-/// Says why the objects do not meet a profile.
+/// Returns the reasons why the objects do not meet a profile.
 pub fn reasons(objects: &[Object], profile: Profile) -> Vec<String> {
     let mut reasons = Vec::new();
     for (name, spec) in objects.iter().filter_map(pod) {
@@ -48,7 +48,7 @@ fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> {
     spec.init_containers.iter().flatten().chain(&spec.containers)
 }
 
-/// What keeps a pod from `baseline`.
+/// Returns the violations of `baseline` in a pod.
 fn baseline(spec: &PodSpec) -> Vec<String> {
     const CAPABILITIES: [&str; 13] = [
         "AUDIT_WRITE",
@@ -98,7 +98,7 @@ fn baseline(spec: &PodSpec) -> Vec<String> {
     });
     tell(wide, "leaves the node's confinement");
     let pod_seccomp = pod.and_then(|pod| pod.seccomp_profile.as_ref());
-    tell(pod_seccomp.is_some_and(|s| s.type_ == "Unconfined"), "switches seccomp off");
+    tell(pod_seccomp.is_some_and(|s| s.type_ == "Unconfined"), "disables seccomp");
     for container in containers(spec) {
         let context = container.security_context.as_ref();
         let is = |test: &dyn Fn(&SecurityContext) -> bool| context.is_some_and(test);
@@ -106,7 +106,7 @@ fn baseline(spec: &PodSpec) -> Vec<String> {
         let added = is(&|c| added(c).any(|name| !CAPABILITIES.contains(&name)));
         tell(added, "adds capabilities");
         let seccomp = is(&|c| c.seccomp_profile.as_ref().is_some_and(|s| s.type_ == "Unconfined"));
-        tell(seccomp, "switches seccomp off");
+        tell(seccomp, "disables seccomp");
         let wide = is(&|c| {
             is_unconfined(c.app_armor_profile.as_ref())
                 || is_odd(c.se_linux_options.as_ref())
@@ -116,7 +116,7 @@ fn baseline(spec: &PodSpec) -> Vec<String> {
         tell(is(&|c| c.proc_mount.as_deref().is_some_and(|m| m != "Default")), "unmasks /proc");
         let ports = container.ports.iter().flatten();
         let host_port = ports.map(|port| port.host_port.unwrap_or(0)).any(|port| port != 0);
-        tell(host_port, "takes a port of the node");
+        tell(host_port, "uses a port of the node");
         tell(asks_another_host(container), "probes another host");
     }
     broken
@@ -131,7 +131,7 @@ fn is_unconfined(profile: Option<&AppArmorProfile>) -> bool {
     profile.is_some_and(|profile| profile.type_ == "Unconfined")
 }
 
-/// Types that containers may have under SELinux; no user and no role.
+/// Returns whether SELinux options have a type that containers may not have, or a user or role.
 fn is_odd(options: Option<&SELinuxOptions>) -> bool {
     const TYPES: [&str; 5] =
         ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
@@ -156,7 +156,7 @@ fn asks_another_host(container: &Container) -> bool {
     })
 }
 
-/// What keeps a pod from `restricted`, beside `baseline`.
+/// Returns the violations of `restricted` in a pod, in addition to those of `baseline`.
 fn restricted(spec: &PodSpec) -> Vec<String> {
     let mut broken = Vec::new();
     let mut tell = |holds: bool, reason: &str| {

@@ -1,4 +1,4 @@
-//! Output of an earlier run, read back to be compared with.
+//! Reads the output of an earlier run, as a baseline.
 
 use serde_json::Value as Json;
 
@@ -7,23 +7,23 @@ use crate::compiler::diagnostic::{Code, Diagnostic, SourceId, Sources};
 use crate::compiler::yaml;
 use crate::contract::{MANAGER, label};
 
-/// One object of an earlier output. Kept as JSON: an older version may have written fields that
-/// today's types do not know.
+/// One object of a baseline. It is JSON, because an older version may have written fields that the current types
+/// do not have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Earlier {
-    /// Which object it is.
+    /// Its identity.
     pub identity: Identity,
-    /// All of it.
+    /// Its whole content.
     pub json: Json,
 }
 
 impl Earlier {
-    /// Returns the object as it would be read back.
+    /// Returns the object in the form in which a baseline contains it.
     pub fn of(object: &Object) -> Result<Self, serde_json::Error> {
         Ok(Self { identity: object.identity(), json: object.to_json()? })
     }
 
-    /// Whether pso-gen has rendered it, by its label.
+    /// Returns whether pso-gen has rendered the object, by its label.
     pub fn is_ours(&self) -> bool {
         self.label(label::MANAGED_BY) == Some(MANAGER)
     }
@@ -33,7 +33,7 @@ impl Earlier {
         self.json["metadata"]["labels"][name].as_str()
     }
 
-    /// Returns the claims that its pods mount.
+    /// Returns the claims that the object's pods mount.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
         let pod = match self.identity.kind.as_str() {
             "Pod" => &self.json["spec"],
@@ -59,7 +59,7 @@ impl Earlier {
     }
 }
 
-/// Reads a YAML stream of objects; documents that are no objects are passed over.
+/// Parses a YAML stream of objects. Documents that are not objects are skipped.
 pub fn read_stream(source: SourceId, sources: &Sources) -> Result<Vec<Earlier>, Diagnostic> {
     let read = yaml::read(source, sources);
     if let Some(wrong) = read.diagnostics.into_iter().next() {

@@ -1,9 +1,9 @@
-//! What the API server refuses of one object, at the path that it names itself, before it is asked; and images that
-//! the kubelet refuses later.
+//! Predicts the API server's refusal of an object, with the field path that the API server reports, and images that the
+//! kubelet refuses later.
 //!
-//! The rules of Kubernetes' own validation (`pkg/apis/*/validation`) and of the Gateway API's schema, for what
-//! a field, a blueprint or a patch can reach. `tests/controlplane/refused.rs` holds each of them against a real
-//! API server. Knows nothing of apps, and nothing of objects that are already in a cluster.
+//! It contains the rules of Kubernetes' own validation (`pkg/apis/*/validation`) and of the Gateway API's schema
+//! for all fields that an app, a blueprint or a patch can set. `tests/controlplane/refused.rs` compares each rule
+//! with a real API server. It knows nothing of apps, and nothing of existing objects in a cluster.
 
 mod container;
 mod metadata;
@@ -18,20 +18,20 @@ use crate::compiler::spec::{Format, repair};
 
 pub use resources::unfit;
 
-/// One thing that the API server refuses.
+/// One reason for a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The field, as the API server names it: `spec.template.spec.containers[0].image`.
     pub field: String,
-    /// What it holds and what would be right.
+    /// The value that was found, and the expected one.
     pub message: String,
-    /// What to write instead.
+    /// The fix.
     pub fix: String,
     /// Who refuses it, as it is named to people.
     pub by: &'static str,
 }
 
-/// Returns what the API server refuses of an object.
+/// Returns the reasons for which the API server refuses an object.
 pub fn refused(object: &Object) -> Vec<Refusal> {
     let mut found = Found::default();
     metadata::metadata(object, &mut found);
@@ -50,7 +50,7 @@ pub fn refused(object: &Object) -> Vec<Refusal> {
     found.0
 }
 
-/// What has been found so far.
+/// The reasons found so far.
 #[derive(Debug, Default)]
 struct Found(Vec<Refusal>);
 
@@ -67,7 +67,7 @@ impl Found {
         self.0[before..].iter_mut().for_each(|refusal| refusal.by = "the kubelet");
     }
 
-    /// Notes a text that lacks a format.
+    /// Checks the format of a text.
     fn format(&mut self, field: &Path, text: &str, format: Format) {
         if !format.accepts(text) {
             let message = format!("expected {}, found `{text}`", format.phrase());
@@ -76,19 +76,19 @@ impl Found {
         }
     }
 
-    /// Notes a word that is none of the choices.
+    /// Checks that a word is one of the choices.
     fn choice(&mut self, field: &Path, word: Option<&str>, choices: &[&str]) {
         if let Some(word) = word.filter(|word| !choices.contains(word)) {
             let choices = choices.join("`, `");
             self.add(
                 field,
-                format!("Kubernetes has no `{word}` here"),
+                format!("`{word}` is not a valid value here"),
                 format!("write one of `{choices}`"),
             );
         }
     }
 
-    /// Notes a number outside of its bounds.
+    /// Checks the bounds of a number.
     fn bounds(&mut self, field: &Path, number: Option<i64>, min: i64, max: i64) {
         if let Some(number) = number.filter(|number| !(min..=max).contains(number)) {
             let message = if max == i64::MAX {
@@ -107,7 +107,7 @@ impl Found {
         }
     }
 
-    /// Notes the second of two equal keys in a list.
+    /// Checks that keys in a list are unique.
     fn unique<'a, K: PartialEq>(
         &mut self,
         items: impl IntoIterator<Item = (Path, K, &'a str)>,
@@ -117,7 +117,7 @@ impl Found {
         for (field, key, word) in items {
             if seen.contains(&key) {
                 let fix = format!("remove one, or give it another {what}");
-                self.add(&field, format!("the {what} `{word}` stands twice"), fix);
+                self.add(&field, format!("the {what} `{word}` appears twice"), fix);
             } else {
                 seen.push(key);
             }

@@ -1,4 +1,4 @@
-//! The fields that every app has, whatever its blueprint. Their doc comments are the reference.
+//! Fields of every app, independent of its blueprint. Their doc comments are the reference page.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,38 +9,37 @@ use serde_json::Value as Json;
 
 use crate::contract::{CidrText, Placement, Quantity, Resources, SnapshotPolicy};
 
-/// What an app document's `spec` holds beside the parameters of its blueprint.
+/// The part of an app document's `spec` that does not depend on its blueprint.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Common {
-    /// The app's volumes: a bare size takes the blueprint's class, a bare class takes the
+    /// The app's volumes, by name. A size alone keeps the blueprint's class, and a class alone keeps the
     /// blueprint's size, so one word switches between file and block storage.
     pub volumes: BTreeMap<String, VolumeSpec>,
-    /// Existing Secrets to use instead of those that are filled once in the cluster: the name of
-    /// the blueprint's secret, then the name of the Kubernetes Secret in the app's namespace.
+    /// Existing Secrets to use instead of generated ones: the name of the blueprint's secret, then the name of
+    /// the Kubernetes Secret in the app's namespace.
     #[schemars(extend("additionalProperties" = {"type": "string", "format": "subdomain"}))]
     pub secrets: BTreeMap<String, String>,
     /// How the app is reached from outside the cluster.
     pub expose: Expose,
-    /// Container images by component, instead of those of the catalogue. Pin a digest for
-    /// reproducible roll-outs.
+    /// Container images by component, in place of those of the catalogue. Pin a digest for reproducible rollouts.
     #[schemars(extend("additionalProperties" = {"type": "string", "format": "image"}))]
     pub images: BTreeMap<String, String>,
-    /// CPU, memory and other resources by component or job, over those of the blueprint.
+    /// CPU, memory and other resources by component or job, in place of the blueprint's.
     pub resources: BTreeMap<String, Resources>,
-    /// Which network traffic is allowed.
+    /// Network traffic to and from the app's pods.
     pub network: Network,
-    /// On which nodes the pods run.
+    /// Nodes that the pods may run on.
     pub place: Placement,
-    /// Which Pod Security profile is asked for and who makes the volumes writable.
+    /// Pod Security profile of the app, and ownership of its volumes.
     pub security: Security,
     /// Names of Secrets with registry credentials.
     #[schemars(extend("items" = {"type": "string", "format": "subdomain"}))]
     pub pull_secrets: Vec<String>,
-    /// Whether the Namespace is part of the output, labelled with the Pod Security profile that
-    /// the app really meets. It is kept when the app is deleted, since its claims hold data.
+    /// Whether the output contains the Namespace, labelled with the strictest Pod Security profile that the app
+    /// meets. The Namespace is kept when the app is deleted, because its claims hold data.
     pub create_namespace: bool,
-    /// Last resort: changes to the finished objects, checked like everything else.
+    /// Changes to the rendered objects, as a last resort. The result passes the same checks as everything else.
     pub patches: Vec<Patch>,
 }
 
@@ -62,17 +61,17 @@ impl Default for Common {
     }
 }
 
-/// One volume: everything that is left out is the blueprint's.
+/// One volume. Omitted fields come from the blueprint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VolumeSpec {
     /// Class, such as `pure-file`.
     pub class: Option<String>,
     /// Size.
     pub size: Option<Quantity>,
-    /// An existing claim that is mounted instead of a new one.
+    /// Name of an existing claim to mount instead of a new one.
     pub claim: Option<String>,
-    /// Snapshots by schedule, on top of those of the class. Fewer than the class keeps are refused, unless the
-    /// class has `claimsMayReduce`.
+    /// Scheduled snapshots, in addition to those of the class. A policy that keeps fewer snapshots than the class
+    /// is refused, unless the class sets `claimsMayReduce`.
     pub snapshots: Option<SnapshotPolicy>,
 }
 
@@ -80,17 +79,18 @@ pub struct VolumeSpec {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 struct VolumeFields {
-    /// Storage class: `pure-file` (FlashBlade, NFS), `pure-block` (FlashArray, iSCSI), or one
-    /// that the Storage document declares.
+    /// Storage class: `pure-file` (FlashBlade, NFS), `pure-block` (FlashArray, iSCSI), or a class that the
+    /// Storage document declares.
     #[schemars(extend("format" = "class"))]
     class: Option<String>,
-    /// Size. It can grow later, never shrink.
+    /// Size. It can be increased later, never decreased.
     size: Option<Quantity>,
-    /// Name of an existing PersistentVolumeClaim to mount instead of making one.
+    /// Name of an existing PersistentVolumeClaim to mount instead of creating one.
     #[schemars(extend("format" = "subdomain"))]
     claim: Option<String>,
-    /// Snapshots that the array takes of it by schedule, in place of those of its class: a mapping with
-    /// `every` and `keep`, or `never` for none.
+    /// Snapshots that the array takes of the volume by schedule, in addition to those of its class: a mapping with
+    /// `every` and `keep`. `never`, or fewer than the class keeps, is refused unless the class sets
+    /// `claimsMayReduce`.
     snapshots: Option<SnapshotPolicy>,
 }
 
@@ -144,32 +144,32 @@ impl JsonSchema for VolumeSpec {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Expose {
-    /// `ingress` makes an Ingress, `gateway` an HTTPRoute of the Gateway API, `nodePort` a port on
-    /// every node, `none` leaves the app to the inside of the cluster.
+    /// `ingress` renders an Ingress, `gateway` an HTTPRoute of the Gateway API, and `nodePort` a port on every
+    /// node. With `none` the app is reachable only inside the cluster.
     #[schemars(extend("default" = "ingress"))]
     pub via: Via,
-    /// Ingress class; the cluster's default one when left out.
+    /// Ingress class. If omitted, the cluster's default class.
     #[schemars(extend("format" = "subdomain"))]
     pub class: Option<String>,
-    /// Gateway to attach to, `namespace/name` or `namespace/name/listener`. Needed with `gateway`.
+    /// Gateway to attach to: `namespace/name` or `namespace/name/listener`. Required with `gateway`.
     #[schemars(example = "infra/public", extend("format" = "gateway"))]
     pub gateway: Option<String>,
-    /// With `ingress`: the Secret with the certificate, `false` for plain HTTP. When left out, the
-    /// Secret is called `<app>-tls`. With `gateway`, TLS is the listener's; `false` says that it
-    /// has none.
+    /// With `ingress`: name of the Secret that holds the certificate, or `false` for plain HTTP. If omitted, the
+    /// name is `<app>-tls`. With `gateway`, the listener terminates TLS; `false` declares that it serves plain
+    /// HTTP.
     pub tls: Tls,
     /// Name of a cert-manager ClusterIssuer that fills the certificate's Secret.
     #[schemars(extend("format" = "subdomain"))]
     pub issuer: Option<String>,
-    /// Annotations of the Ingress or HTTPRoute, for what only your controller knows.
+    /// Annotations of the Ingress or HTTPRoute, for settings that only your controller has.
     #[schemars(extend("propertyNames" = {"format": "label-key"}))]
     pub annotations: BTreeMap<String, String>,
-    /// With `nodePort`: the port, 30000 to 32767; Kubernetes picks one when left out.
+    /// With `nodePort`: the port, 30000 to 32767. If omitted, Kubernetes chooses one.
     #[schemars(range(min = 30000, max = 32767))]
     pub node_port: Option<u16>,
 }
 
-/// The way into the app.
+/// Route by which requests from outside the cluster reach the app.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Via {
@@ -180,12 +180,12 @@ pub enum Via {
     Gateway,
     /// A port on every node.
     NodePort,
-    /// No way in.
+    /// No route from outside.
     None,
 }
 
 impl Via {
-    /// Returns the word that is written.
+    /// Returns the word used in app files.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ingress => "ingress",
@@ -196,13 +196,13 @@ impl Via {
     }
 }
 
-/// Transport security at the way in.
+/// TLS for requests from outside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Tls {
     /// On, with the Secret `<app>-tls`.
     #[default]
     Standard,
-    /// On, with a Secret of that name.
+    /// On, with the named Secret.
     Secret(String),
     /// Off.
     Off,
@@ -230,7 +230,7 @@ impl<'de> Deserialize<'de> for Tls {
                 Ok(Tls::Standard)
             }
         }
-        // The word as it is written: `007` is a name.
+        // The scalar as written: `007` is a valid name.
         deserializer.deserialize_str(Visitor)
     }
 }
@@ -249,55 +249,55 @@ impl JsonSchema for Tls {
     }
 }
 
-/// Which network traffic is allowed.
+/// Network traffic to and from the app's pods.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Network {
-    /// Namespaces whose pods may reach the exposed component, for example that of the ingress
-    /// controller. When left out, everybody may.
+    /// Namespaces whose pods may reach the exposed component, for example that of the ingress controller. If
+    /// omitted, all clients may reach it.
     #[schemars(extend("items" = {"type": "string", "format": "name"}))]
     pub from: Vec<String>,
-    /// `open`: the pods may connect to all pods of the cluster and to networks outside. `closed`: only to DNS,
-    /// to each other, and to the networks in `to`. A component that its blueprint closes, such as a database,
-    /// may connect only to the components that it talks to. Arrays of the Storage document, link-local addresses
-    /// and metadata services of clouds are always blocked.
+    /// `open`: the pods may connect to all pods of the cluster and to networks outside. `closed`: only to DNS, to
+    /// each other, and to the networks in `to`. A component that its blueprint closes, such as a database, may
+    /// connect only to the components under its `talks`. Arrays of the Storage document, link-local addresses and
+    /// metadata services of clouds are always blocked.
     #[schemars(extend("default" = "open"))]
     pub egress: Egress,
-    /// With `closed`: networks that the pods may connect to as well.
+    /// With `closed`: further networks that the pods may connect to.
     pub to: Vec<CidrText>,
-    /// Further networks that are always blocked. List the arrays here when the run has no Storage document.
+    /// Further networks that are always blocked. List the arrays here if the run has no Storage document.
     #[schemars(example = ["10.20.9.0/24"])]
     pub except: Vec<CidrText>,
 }
 
-/// Whether pods may open connections to the outside.
+/// Outgoing connections that the pods may open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Egress {
     /// To all pods of the cluster and to networks outside, except those that are always blocked.
     #[default]
     Open,
-    /// Only where the blueprint and `to` say.
+    /// Only to the destinations that the blueprint and `to` name.
     Closed,
 }
 
-/// Which Pod Security profile is asked for and who makes the volumes writable.
+/// Pod Security profile of the app, and ownership of its volumes.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Security {
-    /// Pod Security profile that the app must meet; it is an error when it cannot. When left out,
-    /// the Namespace is labelled with the strictest profile that the app meets.
+    /// Pod Security profile that the app must meet; if it does not, rendering fails. If omitted, the Namespace is
+    /// labelled with the strictest profile that the app meets.
     /// <https://kubernetes.io/docs/concepts/security/pod-security-standards/>
     pub profile: Option<Profile>,
-    /// Who gives the top folder of a file volume to the app's user, since Kubernetes does not do
-    /// it on NFS. `init`: a first step as root, once per volume (profile `baseline`). `array`: the
-    /// array does, by its export rules or when it makes the volume; a first step only checks that
-    /// the user can write (profile `restricted`). `none`: no step at all.
+    /// How the top folder of a file volume gets the app's user as its owner, since Kubernetes does not set owners
+    /// on NFS. `init`: an init container sets it as root, once per volume (profile `baseline`). `array`: the
+    /// array sets it, by its export rules or when it creates the volume; an init container only checks that the
+    /// user can write (profile `restricted`). `none`: no init container.
     #[schemars(extend("default" = "init"))]
     pub ownership: Ownership,
 }
 
-/// A Pod Security profile, the strictest last.
+/// A Pod Security profile. The strictest is the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Profile {
@@ -310,7 +310,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// Returns the word that Kubernetes uses.
+    /// Returns the name that Kubernetes uses.
     pub fn word(self) -> &'static str {
         match self {
             Self::Privileged => "privileged",
@@ -320,27 +320,27 @@ impl Profile {
     }
 }
 
-/// Who gives a file volume to the app's user.
+/// How a file volume gets the app's user as its owner.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Ownership {
-    /// A first step as root.
+    /// An init container sets it as root.
     #[default]
     Init,
-    /// The array.
+    /// The array sets it.
     Array,
-    /// Nobody.
+    /// Nothing sets it.
     None,
 }
 
-/// A change to finished objects.
+/// A change to rendered objects.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Patch {
-    /// Which objects of the app are changed; it is an error when none matches.
+    /// Objects of the app to change. If none matches, rendering fails.
     pub target: PatchTarget,
-    /// Strategic merge: the part of the object that changes. Lists of named things (containers,
-    /// env, volumes, ports) merge by name, `null` removes, `$patch: delete` removes an item.
+    /// Strategic merge: the part of the object that changes. Lists of named items (containers, env, volumes,
+    /// ports) merge by name, `null` removes a field, and `$patch: delete` removes an item.
     pub merge: Option<Json>,
     /// JSON patch, RFC 6902: operations with `op`, `path`, `value`, `from`.
     #[schemars(with = "Option<Vec<PatchOperation>>")]
@@ -352,20 +352,20 @@ pub struct Patch {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used: operations are applied as JSON")]
 struct PatchOperation {
-    /// What is done.
+    /// Kind of the operation.
     op: PatchOp,
-    /// Where, as a JSON pointer such as `/spec/replicas`.
+    /// Target, as a JSON pointer such as `/spec/replicas`.
     #[schemars(extend("format" = "pointer"))]
     path: String,
-    /// What is added, put there, or compared.
+    /// Value to add, to replace with, or to compare.
     #[serde(default)]
     value: Json,
-    /// Of `move` and `copy`: where it comes from.
+    /// For `move` and `copy`: the source, as a JSON pointer.
     #[schemars(extend("format" = "pointer"))]
     from: Option<String>,
 }
 
-/// What an operation of a JSON patch does.
+/// Kinds of operation in a JSON patch.
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "only its schema is used")]
@@ -378,7 +378,7 @@ enum PatchOp {
     Test,
 }
 
-/// Which objects a patch changes: those for which everything that is given holds.
+/// Objects that a patch changes: those that match all given fields.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct PatchTarget {

@@ -1,4 +1,4 @@
-//! A document's head: what it is (`apiVersion`, `kind`) and how it is called (`metadata`).
+//! A document's head: its type (`apiVersion`, `kind`) and its `metadata`.
 
 use std::collections::BTreeMap;
 
@@ -13,25 +13,25 @@ use crate::sanitize::quoted;
 /// The kind of the platform admin's document.
 pub const STORAGE: &str = "Storage";
 
-/// One document with its head told apart.
+/// One document with its head parsed.
 #[derive(Debug, Clone)]
 pub struct Document {
     /// `Storage` or the kind of a blueprint.
     pub kind: String,
-    /// Where the kind stands.
+    /// Place of the value of `kind`.
     pub kind_place: Place,
     /// The whole document.
     pub node: Node,
 }
 
-/// How an app is called.
+/// Name, namespace, labels and annotations of an app.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metadata {
-    /// Name of the app: the first part of the name of every object that it becomes.
+    /// Name of the app: the first part of the name of every object that it renders.
     #[schemars(extend("format" = "name"))]
     pub name: Option<String>,
-    /// Namespace of its objects. When left out, they go where the manifests are applied to.
+    /// Namespace of its objects. If omitted, the namespace that the manifests are applied to.
     #[schemars(extend("format" = "name"))]
     pub namespace: Option<String>,
     /// Labels for every object of the app.
@@ -45,7 +45,11 @@ pub struct Metadata {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Tells a document's head apart. `kinds` are the known ones, for "did you mean".
+/// Parses a document's head. `kinds` are the known kinds, for suggestions.
+///
+/// # Errors
+///
+/// Returns a diagnostic if `apiVersion` or `kind` is missing or unknown.
 pub fn split(node: Node, kinds: &[String]) -> Result<Document, Diagnostic> {
     if node.entries().is_none() {
         let message = format!(

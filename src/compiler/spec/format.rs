@@ -1,7 +1,6 @@
-//! What a word must look like to be a host name, a size, a schedule.
+//! Formats of texts, such as host names, sizes and schedules.
 //!
-//! Each format has one name (used in blueprints, schemas and `explain`), one phrase for people and
-//! one test.
+//! Each format has one name (used in blueprints, schemas and `explain`), one phrase for messages, and one test.
 
 use std::net::IpAddr;
 
@@ -12,7 +11,7 @@ use super::cron::is_cron;
 use super::image::is_image;
 use crate::contract::{Quantity, Seconds, TOO_MANY, thousandths};
 
-/// A rule for a text.
+/// A format of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Any text.
@@ -39,11 +38,11 @@ pub enum Format {
     Variable,
     /// An absolute path.
     Path,
-    /// A place in a JSON document, RFC 6901: `/spec/replicas`.
+    /// A position in a JSON document, RFC 6901: `/spec/replicas`.
     Pointer,
     /// A file mode in octal, `0750`.
     Mode,
-    /// A user and group number, `33:33`.
+    /// A user and group ID, `33:33`.
     Owner,
     /// A CPU count, `250m` or `2`.
     Cpu,
@@ -57,7 +56,7 @@ pub enum Format {
     Gateway,
     /// The identity of a cluster, 16 hexadecimal digits.
     Identity,
-    /// A storage class; whether it exists is looked up elsewhere.
+    /// A storage class. Other code checks that it exists.
     Class,
 }
 
@@ -120,7 +119,7 @@ impl Format {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
-    /// Says what is wanted, for "expected …".
+    /// Returns a noun phrase for messages: "expected …".
     pub fn phrase(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -150,7 +149,7 @@ impl Format {
         }
     }
 
-    /// Returns whether a word is meant as this, where another format would do as well.
+    /// Returns whether a word is meant to have this format, if another format would accept it as well.
     pub(super) fn could_be(self, word: &str) -> bool {
         match self {
             Self::Class => word.starts_with(|c: char| c.is_ascii_alphabetic()),
@@ -164,7 +163,7 @@ impl Format {
             Self::Text | Self::Class => true,
             Self::Quantity => Quantity::parse(text).is_some(),
             Self::Duration => Seconds::parse(text).is_some(),
-            // A name of digits only would be taken for an address.
+            // A name of digits only would be parsed as an IP address.
             Self::Hostname => {
                 is_subdomain(text)
                     && text.split('.').all(is_label)
@@ -174,7 +173,7 @@ impl Format {
             Self::Subdomain => is_subdomain(text),
             Self::Cidr => is_network(text),
             Self::Cron => is_cron(text),
-            // One way to write a day: whoever compares or sorts days sees the same ones.
+            // Only the canonical form is accepted, so that days can be compared and sorted as text.
             Self::Date => text.parse::<Date>().is_ok_and(|day| day.to_string() == text),
             Self::Image => is_image(text),
             Self::Variable => is_variable(text),
@@ -261,7 +260,7 @@ fn is_cpu(text: &str) -> bool {
     }
 }
 
-/// The name of a port: a service name of RFC 6335, section 5.1.
+/// Returns whether a text is the name of a port: a service name of RFC 6335, section 5.1.
 pub fn is_port_name(text: &str) -> bool {
     let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=15).contains(&text.len())
@@ -272,7 +271,7 @@ pub fn is_port_name(text: &str) -> bool {
         && !text.contains("--")
 }
 
-/// The key of a ConfigMap or Secret, which becomes the name of a file.
+/// Returns whether a text is a key of a ConfigMap or Secret, which becomes the name of a file.
 pub fn is_config_key(text: &str) -> bool {
     let inside = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     (1..=253).contains(&text.len())
@@ -281,12 +280,12 @@ pub fn is_config_key(text: &str) -> bool {
         && !text.starts_with("..")
 }
 
-/// An address as Kubernetes takes it: not an IPv4 one written as IPv6.
+/// Returns whether a text is an address that Kubernetes accepts: not an IPv4 address written as IPv6.
 pub fn is_ip_address(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok_and(is_of_its_family)
 }
 
-/// The prefix of a network, with nothing behind it: `10.0.0.1/8` may be meant as a network or as an address.
+/// Returns whether a text is the prefix of a network, without bits of a host: `10.0.0.1/8` may be meant as a network or as an address.
 fn is_network(text: &str) -> bool {
     let Some((address, length)) = text.split_once('/') else { return false };
     let is_number = length == "0" || length.starts_with(|c: char| ('1'..='9').contains(&c));

@@ -1,13 +1,14 @@
-//! Layers: a document that is merged over another, so that an environment states only what differs. A setting
-//! (`--set`, a parameter of Argo CD) is a layer with one path. Which apps a layer changes is not known here.
+//! Layers: documents that are merged over an app, so that an environment states only its differences. A setting
+//! (`--set`, a parameter of Argo CD) is a layer with one path. This file does not know which apps a layer
+//! changes.
 
 use super::{Kind, Shape};
 use crate::compiler::diagnostic::{Code, Diagnostic, Place};
 use crate::compiler::yaml::{Entry, Node, Scalar, Typed, Value};
 
-/// Merges `layer` over `base`: mappings merge, everything else replaces, `null` removes. A short form (`db:
-/// pure-block`) changes what its word means and keeps the rest, if the shape is known. Every value keeps the place
-/// where it was written.
+/// Merges `layer` over `base`: mappings merge, other values replace, `null` removes. A short form (`db:
+/// pure-block`) changes only the field that its word stands for, if the shape is known. Every value keeps the
+/// place where it was written.
 pub fn apply_layer(base: &mut Node, layer: &Node, shape: Option<&Shape>) {
     let written_out = shape.and_then(|shape| over_the_other_form(base, layer, shape));
     let layer = written_out.as_ref().unwrap_or(layer);
@@ -19,7 +20,7 @@ pub fn apply_layer(base: &mut Node, layer: &Node, shape: Option<&Shape>) {
         let there = entries.iter().position(|known| known.key == entry.key);
         if entry.value.is_null() {
             entries.retain(|known| known.key != entry.key);
-            // A slip in the name is left for the check to report.
+            // The later check reports a misspelled name.
             if shape
                 .is_some_and(|shape| shape.fields().is_some() && shape.inside(&entry.key).is_none())
             {
@@ -37,12 +38,12 @@ pub fn apply_layer(base: &mut Node, layer: &Node, shape: Option<&Shape>) {
     }
 }
 
-/// Brings a short form and the long one together: writes the base out, and returns the layer written out.
+/// Merges a short form with a long one: expands the base, and returns the expanded layer.
 fn over_the_other_form(base: &mut Node, layer: &Node, shape: &Shape) -> Option<Node> {
     let is_map = |node: &Node| matches!(node.value, Value::Map(_));
     let written_out = match shape.long_form(layer) {
         Some(Long::Part(node)) => Some(node),
-        // `3` for a number of pods says all that there is to say.
+        // `3` for a number of pods sets all fields.
         Some(Long::Whole(_)) | None => None,
     };
     if is_map(layer) || written_out.is_some() {
@@ -53,23 +54,23 @@ fn over_the_other_form(base: &mut Node, layer: &Node, shape: &Shape) -> Option<N
         if let Some(node) = base_written_out {
             *base = node;
         } else if !is_map(base) && written_out.is_some() {
-            // What is under it is nothing, or a mistake that the layer replaces.
+            // The current value is empty, or a mistake that the layer replaces.
             *base = Node::empty_map(base.place);
         }
     }
     written_out
 }
 
-/// A short form, written out.
+/// An expanded short form.
 enum Long {
-    /// It says one field of several: the size of a volume.
+    /// The word sets one field of several: the size of a volume.
     Part(Node),
-    /// It says everything: a number of pods is both bounds.
+    /// The word sets all fields: a number of pods is both bounds.
     Whole(Node),
 }
 
 impl Shape {
-    /// Returns what a word means in the long form of the same value: the field with the word's format.
+    /// Returns the long form of a word: the field with the word's format.
     fn long_form(&self, node: &Node) -> Option<Long> {
         let Kind::Either(shapes) = &self.kind else { return None };
         let word = node.scalar()?;
@@ -89,14 +90,14 @@ impl Shape {
     }
 }
 
-/// Returns a mapping with a word under some keys.
+/// Returns a mapping with a word under the given keys.
 fn with(word: &Node, keys: &[&str]) -> Node {
     let place = word.place;
     let entry = |key: &&str| Entry { key: (*key).to_owned(), place, value: word.clone() };
     Node { value: Value::Map(keys.iter().map(entry).collect()), place }
 }
 
-/// Writes out the short forms that say one field of several, so that each field has its own value.
+/// Expands the short forms that set one field of several, so that each field has its own value.
 pub fn write_out(node: &mut Node, shape: &Shape) {
     if let Some(Long::Part(long)) = shape.long_form(node) {
         *node = long;
@@ -110,8 +111,8 @@ pub fn write_out(node: &mut Node, shape: &Shape) {
     }
 }
 
-/// Takes from a layer what must not be merged, and says so: keys without a value, which change nothing, and
-/// `null` for a whole section, which would take back everything at once.
+/// Removes and reports the parts of a layer that must not be merged: keys without a value, which change nothing,
+/// and `null` for a whole section, which would reset all its fields at once.
 pub fn clean_layer(layer: &mut Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let place = layer.place;
@@ -134,23 +135,23 @@ pub fn clean_layer(layer: &mut Node) -> Vec<Diagnostic> {
     found
 }
 
-/// Says that a whole section is not taken back to its defaults by one word.
+/// Returns the diagnostic for `null` at a whole section.
 pub(super) fn takes_back_everything(section: &str, place: Place) -> Diagnostic {
-    let message = format!("`null` would take all of `{section}` back to its defaults");
+    let message = format!("`null` would reset all of `{section}` to its defaults");
     Diagnostic::new(Code::BadLayer, place, message)
         .at(section)
-        .fix("write `null` at each field that goes back to its default")
+        .fix("write `null` for each field to reset to its default")
 }
 
 fn drop_blank_keys(entries: &mut Vec<Entry>, path: &str, found: &mut Vec<Diagnostic>) {
     entries.retain_mut(|entry| {
         let at = if path.is_empty() { entry.key.clone() } else { format!("{path}.{}", entry.key) };
         if is_blank(&entry.value) {
-            let message = format!("`{}` has no value: the layer does not change it", entry.key);
+            let message = format!("`{}` has no value, so the layer does not change it", entry.key);
             found.push(
                 Diagnostic::new(Code::BlankKey, entry.place, message)
                     .at(at)
-                    .fix("remove the key; write `null` to go back to the default"),
+                    .fix("remove the key, or write `null` to reset it to the default"),
             );
             return false;
         }
@@ -161,7 +162,7 @@ fn drop_blank_keys(entries: &mut Vec<Entry>, path: &str, found: &mut Vec<Diagnos
     });
 }
 
-/// Whether a key has no value at all, not even `null`.
+/// Returns whether a key has no value, not even `null`.
 pub(super) fn is_blank(node: &Node) -> bool {
     matches!(&node.value, Value::Scalar(Scalar::Plain(text)) if text.is_empty())
 }

@@ -1,16 +1,16 @@
-//! What looks like a secret in clear text: by the name of what holds it, or by itself. Knows neither documents nor
-//! objects; whoever finds such a text says what to write instead.
+//! Recognises secrets in clear text, by the name of their field or by their form. It knows neither documents nor
+//! objects; the caller reports the text with a fix.
 
-/// How sure it is that a text is a secret.
+/// Certainty that a text is a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looks {
-    /// It is one.
+    /// It is a secret.
     Secret,
-    /// It may as well be the name of a Secret.
+    /// It may also be the name of a Secret.
     Doubtful,
 }
 
-/// Parts of names whose values are secret, wherever they stand in the name.
+/// Parts of names whose values are secret, at any position in the name.
 const INSIDE: [&str; 9] = [
     "password",
     "passwd",
@@ -22,9 +22,9 @@ const INSIDE: [&str; 9] = [
     "apikey",
     "clientsecret",
 ];
-/// Last words of such names.
+/// Last words of names whose values are secret.
 const LAST: [&str; 7] = ["pass", "pwd", "pw", "secret", "token", "credentials", "salt"];
-/// Last words of names that say something about a secret, and are none.
+/// Last words of names that describe a secret without containing one.
 const ABOUT: [&str; 44] = [
     "file",
     "path",
@@ -71,12 +71,12 @@ const ABOUT: [&str; 44] = [
     "allowed",
     "method",
 ];
-/// Values that are settings about a secret.
+/// Values that configure a secret without being one.
 const SETTINGS: [&str; 12] = [
     "true", "false", "yes", "no", "on", "off", "none", "null", "enabled", "disabled", "required",
     "optional",
 ];
-/// How the tokens of well-known services begin.
+/// Prefixes of the tokens of well-known services.
 const TOKENS: [&str; 9] =
     ["ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA", "sk_live_"];
 
@@ -96,8 +96,8 @@ pub fn looks_secret(name: &str, value: &str) -> Option<Looks> {
     Some(if sure { Looks::Secret } else { Looks::Doubtful })
 }
 
-/// Returns whether a text is a secret whatever it is called: a private key, a token of a well-known form, an
-/// address with a password in it.
+/// Returns whether a text is a secret regardless of its name: a private key, a token of a well-known form, a URL
+/// that contains a password.
 pub fn is_secret(text: &str) -> bool {
     let is_key = text.contains("-----BEGIN ") && text.contains("PRIVATE KEY-----");
     is_key || text.split(|c: char| c.is_whitespace() || "\"',;=".contains(c)).any(is_secret_word)
@@ -118,7 +118,7 @@ fn is_secret_word(word: &str) -> bool {
     is_token || is_jwt || has_password(word)
 }
 
-/// Whether an address has a password before its host: `smtp://user:password@host`.
+/// Returns whether a URL has a password before its host: `smtp://user:password@host`.
 fn has_password(address: &str) -> bool {
     let Some((_, rest)) = address.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -126,7 +126,7 @@ fn has_password(address: &str) -> bool {
     user.split_once(':').is_some_and(|(_, password)| !password.is_empty() && !refers(password))
 }
 
-/// Whether a text stands for something else: a path, a variable, an expression, a switch.
+/// Returns whether a text refers to another value or is a switch: a path, a variable, an expression.
 fn refers(value: &str) -> bool {
     let value = value.trim();
     let is_variable = (value.starts_with("$(") && value.ends_with(')'))
@@ -141,13 +141,13 @@ fn refers(value: &str) -> bool {
         || SETTINGS.contains(&value.to_ascii_lowercase().as_str())
 }
 
-/// Whether it could be the name of an object in the cluster.
+/// Returns whether a text could be the name of an object in the cluster.
 fn is_name(value: &str) -> bool {
     let inside = |b: u8| b.is_ascii_lowercase() || b == b'-' || b == b'.';
     value.contains('-') && value.bytes().all(inside)
 }
 
-/// The words of a name in lower case: `SMTP_PASS`, `smtp-pass` and `smtpPass` are two each.
+/// Returns the words of a name in lower case: `SMTP_PASS`, `smtp-pass` and `smtpPass` have two each.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut was_lower = false;

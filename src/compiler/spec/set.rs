@@ -11,33 +11,33 @@ use crate::compiler::yaml::{self, Entry, Node, Scalar, Value};
 /// One value for one field.
 #[derive(Debug, Clone)]
 pub struct Setting {
-    /// The app that is meant, if it says.
+    /// Name of the app, if the setting has one.
     pub app: Option<String>,
     /// Keys from the document's root, each with its place in the setting's own text.
     pub path: Vec<(String, Place)>,
     /// The value; its place is in the setting's own text.
     pub value: Node,
-    /// The app that is most likely meant, when none is called like that.
+    /// The app that is most likely meant, if the name matches none.
     pub near: OnceLock<String>,
-    /// Whether the value is words that take the type of their field, instead of YAML.
+    /// Whether the value is plain words that take the type of their field, instead of YAML.
     words: bool,
 }
 
-/// A setting whose writer knows only words: a parameter or variable of Argo CD.
+/// A setting without types: a parameter or variable of Argo CD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
-    /// Where it was given, as it is named to people.
+    /// Source of the setting, for messages.
     pub from: String,
-    /// The path, with the app's name before it if need be.
+    /// The path, optionally prefixed with the app's name.
     pub name: String,
     /// The value.
     pub value: Words,
 }
 
-/// A value whose type the field decides.
+/// A value whose type is decided by its field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Words {
-    /// One word; empty for no value, which changes nothing.
+    /// One word. An empty word changes nothing.
     One(String),
     /// A list.
     List(Vec<String>),
@@ -46,25 +46,26 @@ pub enum Words {
 }
 
 impl Setting {
-    /// How the place of a namespace is called that was given for apps that name none.
+    /// Source name of the namespace for apps without one.
     pub const NAMESPACE: &str = "--namespace";
 
-    /// Reads the namespace of apps that name none.
+    /// Parses the namespace for apps without one.
     pub fn namespace(name: &str, sources: &Sources) -> Result<Self, Diagnostic> {
         Self::parse(Self::NAMESPACE, &format!("metadata.namespace={name}"), sources)
     }
 
-    /// Reads `path=value` or `app:path=value`. The value is YAML: `3`, `[a, b]`, `{min: 2}`; `null` takes the
-    /// field back to its default. A dot inside a key is written `\.`.
+    /// Parses `path=value` or `app:path=value`. The value is YAML: `3`, `[a, b]`, `{min: 2}`; `null` resets the
+    /// field to its default. A dot inside a key is written `\.`.
     pub fn parse(name: &str, text: &str, sources: &Sources) -> Result<Self, Diagnostic> {
         let source = sources.add(name, text);
         let Some(equals) = text.find('=') else {
             let whole = Place::in_text(source, text, 0, text.len());
-            return Err(bad(whole, "there is no `=`"));
+            return Err(bad(whole, "`=` is missing"));
         };
         let (target, written) = (&text[..equals], &text[equals + 1..]);
         let (app, path) = read_target(target, source, text)?;
-        // The value stands in the same text, so that its places do too: blanks keep the columns.
+        // The value is parsed within the same text, padded with blanks, so that its places have the right
+        // columns.
         let padded = format!("{}{written}", " ".repeat(text[..=equals].chars().count()));
         let inner = Sources::default();
         let read = yaml::read(inner.add(name, padded), &inner);
@@ -73,22 +74,22 @@ impl Setting {
             return Err(bad(place, &format!("the value is not YAML: {}", wrong.message)));
         }
         let place = Place::in_text(source, text, equals + 1, text.len());
-        // The reader leaves out a document that is `null`, like one that is not there.
+        // The parser omits a document that is `null`, like a missing one.
         let is_there = !matches!(written.trim().chars().next(), None | Some('#'));
         let nothing = || plain(if is_there { "null" } else { "" }, place);
         let mut value = read.documents.into_iter().next().unwrap_or_else(nothing);
         stand_at(&mut value, place);
         if is_blank(&value) {
             let fix = format!(
-                "write `{target}=null` to go back to the default, or `{target}=\"\"` for an empty text"
+                "write `{target}=null` to reset the field to its default, or `{target}=\"\"` for an empty text"
             );
-            return Err(bad(place, "there is no value after the `=`").fix(fix));
+            return Err(bad(place, "the value after `=` is missing").fix(fix));
         }
         sections_stay(&path, &value)?;
         Ok(Self { app, path, value, near: OnceLock::new(), words: false })
     }
 
-    /// Reads a setting whose value is words.
+    /// Parses a setting whose value is plain words.
     pub fn given(given: &Given, sources: &Sources) -> Result<Self, Diagnostic> {
         let shown = match &given.value {
             Words::One(word) => word.clone(),
@@ -121,7 +122,7 @@ impl Setting {
         Ok(Self { app, path, value, near: OnceLock::new(), words: true })
     }
 
-    /// Returns it as a layer: the value under the keys of its path.
+    /// Returns the setting as a layer: the value under the keys of its path.
     fn layer(&self, value: Node) -> Node {
         self.path.iter().rev().fold(value, |value, (key, place)| {
             let entry = Entry { key: key.clone(), place: *place, value };
@@ -138,7 +139,7 @@ fn sections_stay(path: &[(String, Place)], value: &Node) -> Result<(), Diagnosti
     }
 }
 
-/// Whether a value is `null`, which takes back to the default.
+/// Returns whether a value is `null`, which resets a field to its default.
 fn is_default(node: &Node) -> bool {
     node.is_null() && !is_blank(node)
 }
@@ -152,8 +153,7 @@ fn bad(place: Place, message: &str) -> Diagnostic {
         .fix("write `--set spec.FIELD=VALUE`, for example `--set spec.replicas=2`")
 }
 
-/// Reads what stands before the `=`: the app, if it is named, and the path. `target` is the start of
-/// `text`.
+/// Parses the text before the `=`: the optional app and the path. `target` is the start of `text`.
 #[expect(clippy::type_complexity, reason = "two of the three fields of a setting")]
 fn read_target(
     target: &str,
@@ -169,11 +169,11 @@ fn read_target(
     if !matches!(keys[0].0.as_str(), "spec" | "metadata") {
         let fix = match keys[0].0.as_str() {
             "kind" | "apiVersion" => {
-                "change the file: what an app is cannot be set from outside".to_owned()
+                "change the file: a setting cannot change the kind of a document".to_owned()
             }
             _ => format!("write `spec.{path}`"),
         };
-        return Err(bad(whole, "the path starts with neither `spec` nor `metadata`").fix(fix));
+        return Err(bad(whole, "the path must start with `spec` or `metadata`").fix(fix));
     }
     let before = target.len() - path.len();
     let place = |bytes: Range<usize>| {
@@ -183,7 +183,7 @@ fn read_target(
     Ok((app.map(str::to_owned), path))
 }
 
-/// The keys of a path, each with the bytes where it stands.
+/// Returns the keys of a path, each with its byte range.
 fn keys(path: &str) -> Vec<(String, Range<usize>)> {
     let mut keys = Vec::new();
     let (mut key, mut start) = (String::new(), 0);
@@ -216,11 +216,11 @@ fn stand_at(node: &mut Node, place: Place) {
     }
 }
 
-/// Merges the value over a document, like a layer that has nothing else. `shape` is the document's, if it is known:
+/// Merges the value over a document, like a layer with one field. If `shape`, the document's shape, is known,
 /// words take their types from it.
 pub fn apply_setting(document: &mut Node, setting: &Setting, shape: Option<&Shape>) {
     let mut value = setting.value.clone();
-    // Argo CD's page leaves empty words where nothing was entered.
+    // Argo CD's web page sends empty words for fields without input.
     if is_blank(&value) {
         return;
     }
@@ -233,8 +233,8 @@ pub fn apply_setting(document: &mut Node, setting: &Setting, shape: Option<&Shap
     apply_layer(document, &setting.layer(value), shape);
 }
 
-/// Lets words be what their field wants: text as it stands, numbers, or YAML where neither word, list
-/// nor mapping of words can say it.
+/// Converts words to the type of their field: text as written, numbers, or YAML if the field takes more than a
+/// word, a list or a mapping of words.
 fn take_type(node: &mut Node, shape: &Shape) {
     match (&mut node.value, &shape.kind) {
         (Value::List(items), Kind::List(inner)) => {
@@ -254,7 +254,7 @@ fn take_type(node: &mut Node, shape: &Shape) {
                 }
             }
         }
-        // The one word that is not taken as it stands: back to the default.
+        // `~` is the only word with a special meaning: it resets the field to its default.
         (Value::Scalar(scalar), Kind::Text { .. }) if scalar.text() != "~" => {
             *scalar = Scalar::Text(scalar.text().to_owned());
         }
@@ -265,7 +265,7 @@ fn take_type(node: &mut Node, shape: &Shape) {
         (Value::Scalar(scalar), _) => {
             let inner = Sources::default();
             let read = yaml::read(inner.add("", scalar.text()), &inner);
-            // What is not YAML stays a word, and the check says what is wanted instead.
+            // A word that is not YAML stays a word, and the check reports the expected type.
             if let (true, Some(mut value)) =
                 (read.diagnostics.is_empty(), read.documents.into_iter().next())
             {

@@ -1,7 +1,7 @@
-//! The shape of what may be written: one declaration from which come the check with places, the
-//! JSON Schema, `explain` and the reference pages.
+//! Shapes of documents: one declaration is the source of the check with places, the JSON Schema, `explain` and
+//! the reference pages.
 //!
-//! A shape is made from a Rust type (by its generated schema) or from a blueprint's parameters.
+//! A shape is derived from a Rust type (by its generated schema) or from a blueprint's parameters.
 
 mod blank;
 mod check;
@@ -20,23 +20,23 @@ pub use explain::{bounds, explain, markdown};
 pub use repair::{looks_like_a_size, repair};
 pub use schema::{schema, schema_with_expressions};
 
-/// What may stand at one place.
+/// The allowed values at one place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shape {
-    /// What it is for, in a sentence or a paragraph.
+    /// Description, in a sentence or a paragraph.
     pub about: String,
-    /// What it looks like.
+    /// Type of the value.
     pub kind: Kind,
-    /// What holds when it is left out, for people to read.
+    /// Value if it is omitted, for documentation.
     pub default: Option<Json>,
     /// An example of a value.
     pub example: Option<Json>,
 }
 
-/// What a value looks like.
+/// Type of a value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
-    /// Whatever YAML can hold.
+    /// Any YAML value.
     Anything,
     /// `true` or `false`.
     Boolean,
@@ -49,27 +49,27 @@ pub enum Kind {
     },
     /// A word or text.
     Text {
-        /// What it must look like.
+        /// Format of the text.
         format: Format,
-        /// The only values allowed; empty for any.
+        /// The only allowed values; empty for any.
         choices: Vec<String>,
-        /// Smallest, in the format's unit (bytes, seconds).
+        /// Smallest value, in the format's unit (bytes, seconds).
         min: Option<u64>,
-        /// Largest, in the format's unit.
+        /// Largest value, in the format's unit.
         max: Option<u64>,
     },
     /// A list.
     List(Box<Shape>),
-    /// A mapping with keys that the writer chooses.
+    /// A mapping with keys that the user chooses.
     Map {
-        /// What keys must look like.
+        /// Format of the keys.
         keys: Format,
-        /// What stands under each.
+        /// Shape of the values.
         values: Box<Shape>,
     },
     /// A mapping with known fields.
     Object(Vec<Field>),
-    /// One of several: a short form and a long one.
+    /// One of several forms: a short and a long one.
     Either(Vec<Shape>),
 }
 
@@ -78,7 +78,7 @@ pub enum Kind {
 pub struct Field {
     /// Its key.
     pub name: String,
-    /// What may stand there.
+    /// Its allowed values.
     pub shape: Shape,
     /// Whether it must be written.
     pub required: bool,
@@ -95,7 +95,7 @@ impl Shape {
         Self::new(about, Kind::Text { format, choices: Vec::new(), min: None, max: None })
     }
 
-    /// Returns the fields, if it is a mapping with known ones; of a choice, those of its long form.
+    /// Returns the fields of a mapping with known ones; for alternatives, those of the long form.
     pub fn fields(&self) -> Option<&[Field]> {
         match &self.kind {
             Kind::Object(fields) => Some(fields),
@@ -109,7 +109,7 @@ impl Shape {
         self.fields()?.iter().find(|field| field.name == name)
     }
 
-    /// Returns what stands under a key of a mapping.
+    /// Returns the shape of the value under a key of a mapping.
     pub fn inside(&self, key: &str) -> Option<&Self> {
         match &self.kind {
             Kind::Map { values, .. } => Some(values),
@@ -118,14 +118,14 @@ impl Shape {
         }
     }
 
-    /// Returns what stands at a path, through lists and mappings too.
+    /// Returns the shape of the value at a path, through lists and mappings too.
     pub fn at<'s>(&'s self, path: &[&str]) -> Option<&'s Shape> {
         let Some((first, rest)) = path.split_first() else {
             return Some(self);
         };
         let inner = match &self.kind {
             Kind::List(item) => return item.at(path),
-            // Names of fields are understood without the key between: `components.image`.
+            // Field names are accepted without the key between: `components.image`.
             Kind::Map { values, .. } if values.field(first).is_some() => return values.at(path),
             Kind::Map { values, .. } => values,
             Kind::Either(shapes) => return shapes.iter().find_map(|shape| shape.at(path)),
@@ -134,7 +134,7 @@ impl Shape {
         inner.at(rest)
     }
 
-    /// Names the type in a word or two, as `explain` prints it.
+    /// Returns the type in a word or two, as `explain` prints it.
     pub fn type_name(&self) -> String {
         match &self.kind {
             Kind::Anything => "any".to_owned(),
@@ -151,7 +151,7 @@ impl Shape {
         }
     }
 
-    /// Says what is wanted, for "expected …".
+    /// Returns a noun phrase for messages: "expected …".
     pub fn phrase(&self) -> String {
         match &self.kind {
             Kind::Anything => "anything".to_owned(),
@@ -173,7 +173,7 @@ impl Shape {
     }
 }
 
-/// Says "`a`, `b` or `c`", or "one of …" when there are many.
+/// Returns "`a`, `b` or `c`", or "one of …" for many words.
 pub(crate) fn one_of(words: &[String]) -> String {
     match words {
         [] => "nothing".to_owned(),

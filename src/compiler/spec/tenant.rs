@@ -1,16 +1,16 @@
-//! What the platform lets the apps of tenants do.
+//! Rules that the platform sets for the apps of its tenants.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Profile, Via};
 
-/// What the platform lets the apps of tenants do. With nothing written it is as little as an app needs:
-/// objects in its own namespace, under the Pod Security profile `baseline`, reached through Ingress or Gateway.
+/// Rules that the platform sets for the apps of its tenants. The defaults allow what an app needs: objects in its
+/// own namespace, under the Pod Security profile `baseline`, reached through Ingress or Gateway.
 ///
-/// The platform sets the rules where tenants cannot change them: as the variable `PSO_GEN_TENANT_RULES` of Argo
-/// CD's sidecar, or as a file (`--tenant-rules`) in a pipeline. Storage documents, Namespaces and other objects of
-/// the whole cluster are never a tenant's.
+/// Set the rules where tenants cannot change them: in the variable `PSO_GEN_TENANT_RULES` of Argo CD's sidecar,
+/// or in a file (`--tenant-rules`) in a pipeline. Tenants can never create Storage documents, Namespaces or other
+/// cluster-scoped objects.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct TenantRules {
@@ -18,39 +18,38 @@ pub struct TenantRules {
     /// <https://kubernetes.io/docs/concepts/security/pod-security-standards/>
     #[schemars(extend("default" = "baseline"))]
     pub profile: Profile,
-    /// AppProjects of Argo CD whose Applications are the platform's own, such as that of the storage document:
-    /// these rules do not hold for them.
+    /// AppProjects of Argo CD whose Applications belong to the platform, such as that of the storage document.
+    /// These rules do not apply to them.
     #[schemars(example = ["storage"])]
     pub platform_projects: Vec<String>,
-    /// Ways in that an app may have.
+    /// Values of `spec.expose.via` that an app may use.
     #[schemars(extend("default" = ["ingress", "gateway", "none"]))]
     pub expose: Vec<Via>,
-    /// Host names that an app may claim, such as `*.example.com`; `{namespace}` stands for the app's
-    /// namespace. When left out, any.
+    /// Host names that an app may claim, such as `*.example.com`; `{namespace}` stands for the app's namespace.
+    /// If omitted, any host name.
     #[schemars(example = ["*.{namespace}.example.com"])]
     pub hosts: Vec<String>,
-    /// How the names of images begin that pods may run, such as `registry.example.com/`. When left out, any
-    /// image.
+    /// Prefixes of the image names that pods may run, such as `registry.example.com/`. If omitted, any image.
     #[schemars(example = ["registry.example.com/", "docker.io/library/"])]
     pub images: Vec<String>,
-    /// Keys of labels with a prefix (`example.com/team`, `example.com/*`) that an app may set; those without a
-    /// prefix it may set in any case.
+    /// Keys of labels with a prefix (`example.com/team`, `example.com/*`) that an app may set. Labels without a
+    /// prefix are always allowed.
     pub labels: Vec<String>,
-    /// Keys of annotations that an app may set, `example.com/*` for all of a prefix. Annotations steer
-    /// controllers: with `nginx.ingress.kubernetes.io/*` a tenant may write configuration of a controller
-    /// that everybody shares.
+    /// Keys of annotations that an app may set; `example.com/*` allows a whole prefix. Annotations configure
+    /// controllers: with `nginx.ingress.kubernetes.io/*` a tenant may write configuration into a controller that
+    /// all tenants share.
     pub annotations: Vec<String>,
-    /// Keys of taints that pods may bear.
+    /// Keys of taints that pods may tolerate.
     pub tolerations: Vec<String>,
     /// PriorityClasses that pods may have.
     pub priority_classes: Vec<String>,
-    /// Whether `spec.patches` may change the finished objects. What comes out is held to the other rules.
+    /// Whether `spec.patches` may change the rendered objects. The patched objects must meet the other rules.
     pub patches: bool,
-    /// Whether blueprints in the tenants' repository are read. What they make is held to the other rules.
+    /// Whether blueprints in the tenants' repository are read. The objects that they render must meet the other
+    /// rules.
     pub blueprints: bool,
-    /// Kinds that blueprints of tenants may make as they are (`manifests`), such as
-    /// `cert-manager.io/Certificate`, or `ConfigMap` for one without an API group. They must live in a
-    /// namespace.
+    /// Kinds that blueprints of tenants may contain as `manifests`, such as `cert-manager.io/Certificate`, or
+    /// `ConfigMap` for a kind without an API group. Only namespaced kinds are allowed.
     #[schemars(example = ["cert-manager.io/Certificate"])]
     pub manifests: Vec<String>,
 }
@@ -74,27 +73,27 @@ impl Default for TenantRules {
     }
 }
 
-/// The rules that hold in a run, and for whom.
+/// The tenant rules of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Tenancy {
-    /// The rules. All of them hold; with none, the apps are no tenant's.
+    /// The rules. An app must meet all of them. Without rules, the apps belong to the platform.
     pub rules: Vec<TenantRules>,
-    /// The one namespace that apps may have; empty for none. When it is not known, each app's own.
+    /// The only namespace that apps may use; empty for none. If unknown, each app may use its own.
     pub namespace: Option<String>,
 }
 
 impl TenantRules {
-    /// Whether an app may set a label.
+    /// Returns whether an app may set a label.
     pub fn allows_label(&self, key: &str) -> bool {
         !key.contains('/') || listed(&self.labels, key)
     }
 
-    /// Whether an app may set an annotation.
+    /// Returns whether an app may set an annotation.
     pub fn allows_annotation(&self, key: &str) -> bool {
         listed(&self.annotations, key)
     }
 
-    /// Whether an app in a namespace may claim a host name.
+    /// Returns whether an app in a namespace may claim a host name.
     pub fn allows_host(&self, host: &str, namespace: &str) -> bool {
         let fits = |pattern: &String| {
             let pattern = pattern.replace("{namespace}", namespace);
@@ -106,9 +105,9 @@ impl TenantRules {
         self.hosts.is_empty() || self.hosts.iter().any(fits)
     }
 
-    /// Whether a pod may run an image.
+    /// Returns whether a pod may run an image.
     pub fn allows_image(&self, image: &str) -> bool {
-        // The end of a name, so that no longer one passes for it.
+        // A prefix must end at a boundary, so that no longer name matches it.
         let ends = |start: &str, rest: &str| {
             start.ends_with('/') || rest.is_empty() || rest.starts_with(['/', ':', '@'])
         };
@@ -119,7 +118,7 @@ impl TenantRules {
     }
 }
 
-/// Whether a key is in a list of keys and `prefix/*`.
+/// Returns whether a list of keys and `prefix/*` patterns contains a key.
 fn listed(list: &[String], key: &str) -> bool {
     list.iter().any(|entry| match entry.strip_suffix('*') {
         Some(start) => key.starts_with(start),

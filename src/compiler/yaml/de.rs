@@ -1,4 +1,4 @@
-//! Typed values out of nodes, by serde; an error keeps the place of the value that did not fit.
+//! Typed values from nodes, by serde. An error keeps the place of the value that did not fit.
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use super::node::{Entry, Node, Scalar, Typed, Value};
 use crate::compiler::diagnostic::Place;
 use crate::sanitize::quoted;
 
-/// Why a value did not fit, and the innermost place that is known.
+/// An error of deserialization, with the innermost known place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ReadError {
-    /// What did not fit.
+    /// Cause.
     pub message: String,
-    /// Where.
+    /// Place.
     pub place: Option<Place>,
 }
 
 impl ReadError {
-    /// Adds the place unless a place further inside is known already.
+    /// Adds the place, unless a more specific one is known.
     #[must_use]
     pub fn or_at(mut self, place: Place) -> Self {
         self.place.get_or_insert(place);
@@ -60,11 +60,11 @@ impl de::Error for ReadError {
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::custom(format!("`{field}` stands here a second time"))
+        Self::custom(format!("`{field}` appears twice"))
     }
 }
 
-/// What was found, as people call it.
+/// Returns the found value in words.
 fn in_words(found: &Unexpected<'_>) -> String {
     match found {
         Unexpected::Bool(value) => format!("`{value}`"),
@@ -79,7 +79,7 @@ fn in_words(found: &Unexpected<'_>) -> String {
     }
 }
 
-/// What was wanted, without the names of our types.
+/// Returns the expected value in words, without the names of Rust types.
 fn wanted_in_words(wanted: &dyn Expected) -> String {
     let words = wanted.to_string();
     match words.as_str() {
@@ -97,7 +97,7 @@ fn wanted_in_words(wanted: &dyn Expected) -> String {
 }
 
 impl Node {
-    /// Reads it as a `T`.
+    /// Deserializes the node as a `T`.
     pub fn read<'de, T: de::Deserialize<'de>>(&'de self) -> Result<T, ReadError> {
         T::deserialize(self)
     }
@@ -135,7 +135,7 @@ impl<'de> de::Deserializer<'de> for &'de Node {
         .map_err(|error| error.or_at(self.place))
     }
 
-    /// A word is text however it looks: `11.10` in a text field stays `11.10`.
+    /// In a text field, every scalar is text: `11.10` stays `11.10`.
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         match self.text() {
             Some(text) => {
@@ -161,7 +161,7 @@ impl<'de> de::Deserializer<'de> for &'de Node {
         visitor.visit_newtype_struct(self).map_err(|error| error.or_at(self.place))
     }
 
-    /// A bare word is a variant without content; a mapping with one key is one with.
+    /// A bare word is a variant without content; a mapping with one key is a variant with content.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -275,7 +275,7 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
         match self.value.take() {
             Some(entry) => seed.deserialize(&entry.value),
-            None => Err(de::Error::custom("a value was asked for before its key")),
+            None => Err(de::Error::custom("a value was requested before its key")),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What to do about a line that is no YAML: the usual causes. Knows lines, and nothing of what they mean.
+//! Fixes for lines that are not valid YAML, by their usual causes. It knows lines, not their meaning.
 
-/// Borders of a conflict that Git leaves in a file.
+/// Borders of a Git merge conflict.
 const CONFLICT: [&str; 2] = ["<<<<<<< ", ">>>>>>> "];
-/// What to do about one.
+/// Fix for a merge conflict.
 pub(super) const RESOLVE: &str = "keep one side and remove the lines that begin with `<<<<<<<`, `=======` and `>>>>>>>`; render a generated file again instead";
 
-/// Returns the first byte of a conflict that Git has left in a text.
+/// Returns the first byte of a Git merge conflict in a text.
 pub(super) fn conflict(text: &str) -> Option<usize> {
     let begin = |border: &str| {
         if text.starts_with(border) {
@@ -18,26 +18,24 @@ pub(super) fn conflict(text: &str) -> Option<usize> {
     both.into_iter().min()
 }
 
-/// Returns what to do about a line at which the reader could not go on, or the one before it.
+/// Returns the fix for the line at which parsing stopped, or for the line before it.
 pub(super) fn remedy(text: &str, line: usize) -> Option<String> {
     text.lines().take(line + 1).skip(line.saturating_sub(2)).find_map(of_line)
 }
 
-/// Returns what to do about an alias of an anchor that is nowhere: most are meant as a text.
+/// Returns the fix for an alias of an unknown anchor. Most are meant as text.
 pub(super) fn star(name: &str) -> String {
     if name.starts_with(|c: char| c.is_alphanumeric()) {
-        format!(
-            "write `&{name}` before the value that is meant, or \"*{name}\" in quotes for a text"
-        )
+        format!("write `&{name}` before the intended value, or \"*{name}\" in quotes for a text")
     } else {
-        format!("`*` has a meaning of its own in YAML: put the text in quotes, \"*{name}\"")
+        format!("`*` has a special meaning in YAML: put the text in quotes, \"*{name}\"")
     }
 }
 
 fn of_line(line: &str) -> Option<String> {
     let bare = line.trim_start_matches(' ');
     if bare.starts_with('\t') {
-        return Some("indent with spaces; YAML allows no tabs there".to_owned());
+        return Some("indent with spaces: YAML does not allow tabs in indentation".to_owned());
     }
     let value =
         bare.trim_start_matches("- ").split_once(": ").map_or(bare, |(_, value)| value).trim();
@@ -50,12 +48,12 @@ fn of_line(line: &str) -> Option<String> {
     }
     if is_sign {
         return Some(format!(
-            "`{first}` has a meaning of its own in YAML: put the text in quotes, {value:?}"
+            "`{first}` has a special meaning in YAML: put the text in quotes, {value:?}"
         ));
     }
-    // `key: some text: more`, and a key without a space behind its colon.
+    // `key: some text: more`, and a key without a space after its colon.
     if value.contains(": ") && !value.starts_with(['{', '[', '"', '\'', '#']) {
-        return Some(format!("a text with `: ` in it needs quotes: {value:?}"));
+        return Some(format!("quote the text, because it contains `: `: {value:?}"));
     }
     None
 }

@@ -1,4 +1,4 @@
-//! A YAML document as a tree in which every value and key knows where it stands.
+//! A YAML document as a tree in which every value and key has a place.
 
 use serde_json::Value as Json;
 
@@ -8,16 +8,16 @@ use crate::sanitize::quoted;
 /// A value and its place. The place of a mapping or list inside a mapping is that of its key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// What it is.
+    /// The value.
     pub value: Value,
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
 }
 
-/// What a node is.
+/// Types of value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// One word, number, text; its type is decided by whoever reads it.
+    /// A word, number or text. Deserialization decides its type.
     Scalar(Scalar),
     /// A list.
     List(Vec<Node>),
@@ -30,7 +30,7 @@ pub enum Value {
 pub struct Entry {
     /// The key.
     pub key: String,
-    /// Where the key stands.
+    /// Place of the key.
     pub place: Place,
     /// Its value.
     pub value: Node,
@@ -39,16 +39,16 @@ pub struct Entry {
 /// A scalar as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scalar {
-    /// Without quotes: may be read as a number, a boolean or null.
+    /// Without quotes: may be a number, a boolean or null.
     Plain(String),
-    /// In quotes or as a block: always text.
+    /// In quotes or a block: always text.
     Text(String),
 }
 
-/// What a plain scalar means where nothing says which type is wanted.
+/// Type of a plain scalar if no other type is expected.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Typed {
-    /// `null`, `~` or nothing.
+    /// `null`, `~` or an empty value.
     Null,
     /// `true` or `false`.
     Boolean(bool),
@@ -68,8 +68,7 @@ impl Scalar {
         }
     }
 
-    /// Returns its type by the YAML 1.2 core schema, except that `0440` is octal as it is for
-    /// Kubernetes.
+    /// Returns the type by the YAML 1.2 core schema, except that `0440` is octal, as in Kubernetes.
     pub fn typed(&self) -> Typed {
         let Self::Plain(text) = self else {
             return Typed::Text;
@@ -123,7 +122,7 @@ impl Node {
         Self { value: Value::Map(Vec::new()), place }
     }
 
-    /// Returns the entries, if it is a mapping.
+    /// Returns the entries, if the node is a mapping.
     pub fn entries(&self) -> Option<&[Entry]> {
         match &self.value {
             Value::Map(entries) => Some(entries),
@@ -131,7 +130,7 @@ impl Node {
         }
     }
 
-    /// Returns the items, if it is a list.
+    /// Returns the items, if the node is a list.
     pub fn items(&self) -> Option<&[Node]> {
         match &self.value {
             Value::List(items) => Some(items),
@@ -139,17 +138,17 @@ impl Node {
         }
     }
 
-    /// Returns the entry with a key, if it is a mapping that has one.
+    /// Returns the entry with a key, if the node is a mapping that has one.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries()?.iter().find(|entry| entry.key == key)
     }
 
-    /// Returns the value of a key, if it is a mapping that has one.
+    /// Returns the value of a key, if the node is a mapping that has one.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.value)
     }
 
-    /// Returns the scalar, if it is one and not null.
+    /// Returns the scalar, if the node is one and not null.
     pub fn scalar(&self) -> Option<&Scalar> {
         match &self.value {
             Value::Scalar(scalar) if scalar.typed() != Typed::Null => Some(scalar),
@@ -157,17 +156,17 @@ impl Node {
         }
     }
 
-    /// Returns the text of a scalar as written, if it is one and not null.
+    /// Returns the text of a scalar as written, if the node is one and not null.
     pub fn text(&self) -> Option<&str> {
         self.scalar().map(Scalar::text)
     }
 
-    /// Returns whether it is null or nothing.
+    /// Returns whether the node is null or empty.
     pub fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar(scalar) if scalar.typed() == Typed::Null)
     }
 
-    /// Returns the place of the value at a path, or of the last thing on the way there that exists.
+    /// Returns the place of the value at a path, or of the last existing value on the way.
     pub fn place_of<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Place {
         let mut node = self;
         let mut place = self.place;
@@ -184,7 +183,7 @@ impl Node {
         place
     }
 
-    /// Says in words what was found, for a message.
+    /// Returns the found value in words, for a message.
     pub fn found(&self) -> String {
         match &self.value {
             Value::Map(_) => "a mapping".to_owned(),
@@ -205,7 +204,7 @@ impl Node {
         }
     }
 
-    /// Returns it as JSON, typed where nothing says which type is wanted.
+    /// Returns the node as JSON, with the types of plain scalars.
     pub fn to_json(&self) -> Json {
         match &self.value {
             Value::Map(entries) => Json::Object(

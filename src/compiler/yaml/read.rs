@@ -1,4 +1,5 @@
-//! Text to documents: every problem with a place, within limits that no app file comes near.
+//! Parses texts to documents, reports every problem with a place, and enforces limits far above the size of app
+//! files.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -9,31 +10,36 @@ use super::habit;
 use super::node::{Entry, Node, Scalar, Value};
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, SourceId, Sources};
 
-/// Largest text that is read, in bytes.
+/// Largest text, in bytes.
 pub const MAX_BYTES: usize = 4 << 20;
-/// Deepest nesting that is read.
+/// Deepest nesting.
 const MAX_DEPTH: usize = 64;
-/// Most values in one text, counting what aliases expand to and what is kept for them.
+/// Largest number of values in one text, including expanded aliases and their stored anchors.
 const MAX_NODES: usize = 100_000;
-/// Most problems that are told of one text before the rest of it is left unread.
+/// Largest number of problems reported for one text. Parsing stops after them.
 const MAX_PROBLEMS: usize = 200;
-/// Most bytes of words that are copied for aliases of one text.
+/// Largest number of bytes that aliases of one text may copy.
 const MAX_COPIED: usize = MAX_BYTES;
 
-/// The documents of one text, and what is wrong with it.
+/// The documents of one text, and its diagnostics.
 #[derive(Debug, Default)]
 pub struct Documents {
-    /// Every document that could be read whole; empty ones are left out.
+    /// Every complete document; empty ones are left out.
     pub documents: Vec<Node>,
-    /// What is wrong. With a syntax error, the documents before it are still there.
+    /// The diagnostics. With a syntax error, the documents before it are still returned.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Turns bytes into text, or says which byte is not UTF-8.
+/// Converts bytes to text.
+///
+/// # Errors
+///
+/// Returns a diagnostic with the first byte that is not UTF-8, or for a file that is too large.
 pub fn decode(name: &str, bytes: Vec<u8>, sources: &Sources) -> Result<SourceId, Diagnostic> {
     if bytes.len() > MAX_BYTES {
         let id = sources.add(name, "");
-        let message = format!("{} bytes; at most {MAX_BYTES} are read", bytes.len());
+        let message =
+            format!("the file has {} bytes, more than the limit of {MAX_BYTES}", bytes.len());
         return Err(Diagnostic::new(Code::TooLarge, Place::start_of(id), message)
             .fix("split it into several files"));
     }
@@ -49,7 +55,7 @@ pub fn decode(name: &str, bytes: Vec<u8>, sources: &Sources) -> Result<SourceId,
     })
 }
 
-/// Reads all documents of a text.
+/// Parses all documents of a text.
 pub fn read(source: SourceId, sources: &Sources) -> Documents {
     let source_text = sources.get(source);
     let text = source_text.text.as_str();
@@ -83,7 +89,7 @@ pub fn read(source: SourceId, sources: &Sources) -> Documents {
     reader.out
 }
 
-/// A collection that is being read.
+/// A collection under construction.
 enum Open {
     List {
         place: Place,
@@ -115,7 +121,7 @@ impl Reader<'_> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let scalar = match style {
-                    // The parser has `~` for a value that is not there.
+                    // The parser returns `~` for a missing value.
                     ScalarStyle::Plain if place.start == place.end => Scalar::Plain(String::new()),
                     ScalarStyle::Plain => Scalar::Plain(text.into_owned()),
                     _ => Scalar::Text(text.into_owned()),
@@ -149,7 +155,7 @@ impl Reader<'_> {
                 None => Ok(()),
             },
             Event::Alias(id) => {
-                // Counted before it is copied: it may be the copy that takes all memory.
+                // The size is counted before copying, since the copy itself could exhaust memory.
                 let size = self.anchors.get(&id).map_or((0, 0), size);
                 self.spend(size, place)?;
                 let node = self.anchors.get(&id).cloned();
@@ -158,14 +164,14 @@ impl Reader<'_> {
             Event::UnresolvedAlias(name) => Err(Diagnostic::new(
                 Code::UnsupportedYaml,
                 place,
-                format!("`*{name}` refers to no anchor before it"),
+                format!("the anchor of `*{name}` is not defined before it"),
             )
             .fix(habit::star(&name))),
             _ => Ok(()),
         }
     }
 
-    /// Puts a finished value where it belongs: into the open collection, or among the documents.
+    /// Adds a finished value to the open collection, or to the documents.
     fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Diagnostic> {
         self.spend((1, 0), node.place)?;
         if anchor > 0 {
@@ -185,7 +191,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Keeps the first of equal keys and tells every other.
+    /// Keeps the first of equal keys and reports the others.
     fn without_duplicates(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
         let mut first: HashMap<String, Place> = HashMap::with_capacity(entries.len());
         let mut kept = Vec::with_capacity(entries.len());
@@ -194,10 +200,10 @@ impl Reader<'_> {
                 break;
             }
             if let Some(&first) = first.get(&entry.key) {
-                let message = format!("`{}` stands here a second time", entry.key);
+                let message = format!("`{}` appears twice", entry.key);
                 self.out.diagnostics.push(
                     Diagnostic::new(Code::DuplicateKey, entry.place, message)
-                        .and(Some(first), "first here")
+                        .and(Some(first), "first defined here")
                         .fix("keep one of the two"),
                 );
             } else {
@@ -208,7 +214,7 @@ impl Reader<'_> {
         kept
     }
 
-    /// A collection in a mapping is shown by its key: that is the word people look for.
+    /// Returns the place of a collection. Inside a mapping, it is that of the key, the word that users look for.
     fn collection_place(&self, place: Place) -> Result<Place, Diagnostic> {
         if self.stack.len() >= MAX_DEPTH {
             return Err(too_large(place, format!("nested more than {MAX_DEPTH} levels deep")));
@@ -219,12 +225,12 @@ impl Reader<'_> {
         })
     }
 
-    /// Takes values, and bytes that are copied, off what one text may have.
+    /// Subtracts values and copied bytes from the budget of the text.
     fn spend(&mut self, (nodes, bytes): (usize, usize), place: Place) -> Result<(), Diagnostic> {
         self.nodes += nodes;
         self.copied += bytes;
         if self.copied > MAX_COPIED {
-            let message = format!("aliases make more than {MAX_COPIED} bytes of text");
+            let message = format!("aliases expand to more than {MAX_COPIED} bytes of text");
             return Err(too_large(place, message));
         }
         if self.nodes <= MAX_NODES {
@@ -243,7 +249,7 @@ impl Reader<'_> {
         }
         if let Some(at) = habit::conflict(self.text) {
             let place = Place::in_text(self.source, self.text, at, at + 7);
-            let message = "a conflict that Git has left in the file";
+            let message = "the file contains a Git merge conflict";
             return Diagnostic::new(Code::YamlSyntax, place, message).fix(habit::RESOLVE);
         }
         let diagnostic = Diagnostic::new(Code::YamlSyntax, place, message.to_lowercase());
@@ -268,7 +274,7 @@ impl Reader<'_> {
     }
 }
 
-/// How many values a node has, and how many bytes of keys and words.
+/// Returns the number of values in a node, and the number of bytes in its keys and scalars.
 fn size(node: &Node) -> (usize, usize) {
     let (mut nodes, mut bytes) = (0, 0);
     let mut left = vec![node];
@@ -286,7 +292,7 @@ fn size(node: &Node) -> (usize, usize) {
     (nodes, bytes)
 }
 
-/// A scalar with a tag of YAML's own; others have no meaning here.
+/// Applies one of YAML's own tags to a scalar. Other tags are refused.
 fn tagged(scalar: Scalar, tag: Option<&Tag>, place: Place) -> Result<Scalar, Diagnostic> {
     match tag.map(|tag| (tag.core_suffix(), tag)) {
         None => Ok(scalar),
@@ -307,10 +313,10 @@ fn refuse_tag(tag: Option<&Cow<'_, Tag>>, place: Place, allowed: &str) -> Result
 
 fn too_large(place: Place, message: String) -> Diagnostic {
     Diagnostic::new(Code::TooLarge, place, message)
-        .fix("an app file needs a few dozen values; split it, or drop the aliases")
+        .fix("an app file needs a few dozen values: split it, or remove the aliases")
 }
 
-/// Adds what `<<` refers to; keys that are written out win, then those of the earlier mapping.
+/// Adds the entries that `<<` refers to. Explicit keys take precedence, then keys of earlier mappings.
 fn merge(entries: &mut Vec<Entry>, merges: &[Node]) -> Result<(), Diagnostic> {
     if merges.is_empty() {
         return Ok(());
@@ -340,12 +346,12 @@ fn key_of(node: &Node) -> Result<(String, Place), Diagnostic> {
             node.place,
             format!("{} as a key", node.found()),
         )
-        .fix("a key is one word; quote the value if it starts with `{` or `[`")),
+        .fix("write a single word as the key, and quote the value if it starts with `{` or `[`")),
     }
 }
 
 fn unsupported_tag(tag: &Tag, place: Place) -> Diagnostic {
-    let message = format!("the tag `{}` has no meaning here", tag.original());
+    let message = format!("the tag `{}` is not supported", tag.original());
     Diagnostic::new(Code::UnsupportedYaml, place, message).fix("write the value without a tag")
 }
 

@@ -1,16 +1,15 @@
-//! Values to YAML text, the same for every reader of Kubernetes.
+//! Writes values as YAML text that all YAML readers of Kubernetes interpret in the same way.
 //!
-//! Which strings need quotes, and how, is the YAML library's knowledge: every string that is not
-//! plainly harmless is handed to it, so that YAML 1.1 readers (kubectl, Argo CD) and 1.2 readers agree.
-//! Only the skeleton (mappings, lists, block text, harmless words) is written here, because nine
-//! tenths of a run's time went there; `docs/decisions` has the figures. A property test holds every
-//! byte against what the library alone would write.
+//! The YAML library decides how strings are quoted: every string that is not plainly harmless is passed to it, so
+//! that YAML 1.1 readers (kubectl, Argo CD) and 1.2 readers agree. This file writes only the skeleton (mappings,
+//! lists, block text, harmless words), because the library spent nine tenths of a run's time there;
+//! `docs/decisions` has the figures. A property test compares every byte with the library's output.
 
 mod serializer;
 
 use serde::ser::{self, Serialize};
 
-/// Why a value cannot be YAML.
+/// A value that has no YAML form.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct WriteError(String);
@@ -26,7 +25,7 @@ pub fn write<T: Serialize + ?Sized>(out: &mut String, value: &T) -> Result<(), W
     value.serialize(Emitter { out, indent: 0, at: At::Start })
 }
 
-/// What the library writes for a scalar: on one line, no line folded, so that people can grep.
+/// Returns the library's text for a scalar, on one line and without folding, so that users can grep.
 fn by_library<T: Serialize + ?Sized>(value: &T) -> Result<String, WriteError> {
     let options = serde_yaml::ser_options! {
         folded_wrap_chars: 1_000_000,
@@ -39,7 +38,7 @@ fn by_library<T: Serialize + ?Sized>(value: &T) -> Result<String, WriteError> {
     Ok(text)
 }
 
-/// What stands before a value.
+/// Position of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
     /// Nothing: the document starts.
@@ -52,7 +51,7 @@ enum At {
 
 struct Emitter<'o> {
     out: &'o mut String,
-    /// Columns that the mapping or list around the value is indented by.
+    /// Indentation of the surrounding mapping or list, in columns.
     indent: usize,
     at: At,
 }
@@ -77,7 +76,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Text of several lines, as it is.
+    /// Writes text of several lines literally.
     fn block(self, text: &str) {
         let end = text.trim_end_matches('\n').len();
         if self.at == At::Key {
@@ -102,7 +101,7 @@ impl Emitter<'_> {
     where
         Self: 'o,
     {
-        // Columns of the keys: two more than those of the key or dash before.
+        // Column of the keys: two more than that of the key or dash before.
         let indent = if self.at == At::Start { 0 } else { self.indent + 2 };
         Mapping { out: self.out, indent, at: self.at, empty: true }
     }
@@ -111,7 +110,7 @@ impl Emitter<'_> {
     where
         Self: 'o,
     {
-        // Dashes stand under the key, as kubectl writes them.
+        // Dashes have the column of their key, as kubectl writes them.
         let indent = if self.at == At::Dash { self.indent + 2 } else { self.indent };
         List { out: self.out, indent, at: self.at, empty: true }
     }
@@ -127,11 +126,11 @@ fn pad(out: &mut String, columns: usize) {
     }
 }
 
-/// Words that some reader of YAML takes for a boolean, a number or nothing.
+/// Words that some YAML reader interprets as a boolean, a number or null.
 const RESERVED: [&str; 12] =
     ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity"];
 
-/// Bytes that mean nothing to YAML wherever they stand in a word.
+/// Bytes without a special meaning in YAML at any position in a word.
 const IN_WORDS: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;
@@ -143,8 +142,8 @@ const IN_WORDS: [bool; 256] = {
     table
 };
 
-/// Whether no reader could take a text for anything but that text, without quotes: it starts like a
-/// word or path and holds nothing that means something to YAML. Sizes such as `16Mi` count, too.
+/// Returns whether every reader interprets a text as itself without quotes: it starts like a word or path and
+/// contains no character with a special meaning. Sizes such as `16Mi` count as well.
 fn is_harmless(text: &str) -> bool {
     let bytes = text.as_bytes();
     let Some(first) = bytes.first() else {
@@ -166,7 +165,7 @@ fn is_harmless(text: &str) -> bool {
     !could_be || !RESERVED.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
-/// Whether words are put together so that no reader sees a mapping, a comment or lost blanks.
+/// Returns whether words form a text in which no reader sees a mapping, a comment or lost blanks.
 fn are_words(bytes: &[u8]) -> bool {
     let mut before = b' ';
     for &byte in bytes {
@@ -181,7 +180,7 @@ fn are_words(bytes: &[u8]) -> bool {
     !matches!(before, b':' | b' ')
 }
 
-/// Whether text of several lines can stand as it is: it starts in the first column and holds
+/// Returns whether text of several lines can be written literally: it starts in the first column and contains
 /// nothing that a reader would drop or change.
 fn is_block(text: &str) -> bool {
     let plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n');
@@ -200,7 +199,7 @@ struct Mapping<'o> {
 }
 
 impl Mapping<'_> {
-    /// A key that may hold anything.
+    /// Writes a key with any content.
     fn key(&mut self, key: &str) -> Result<(), WriteError> {
         if is_harmless(key) && !key.contains([':', ' ']) && key.len() <= LONGEST_KEY {
             self.known_key(key);
@@ -210,7 +209,7 @@ impl Mapping<'_> {
         Ok(())
     }
 
-    /// A key that is written as it is, such as the name of a field.
+    /// Writes a key literally, such as the name of a field.
     fn known_key(&mut self, key: &str) {
         if std::mem::take(&mut self.empty) {
             if self.at == At::Key {
@@ -235,14 +234,14 @@ impl Mapping<'_> {
     }
 }
 
-/// Longest key that stands on the line of its value, in characters as written (YAML 1.2.2, 7.4.2).
+/// Longest key on the line of its value, in characters as written (YAML 1.2.2, 7.4.2).
 const LONGEST_KEY: usize = 1024;
 
-/// What the library writes for a key: that of a mapping with one entry.
+/// Returns the library's text for a key: that of a mapping with one entry.
 fn key_by_library(key: &str) -> Result<String, WriteError> {
     let mut text = by_library(&std::collections::BTreeMap::from([(key, 0)]))?;
     let written = text.strip_suffix(": 0").filter(|written| written.len() <= LONGEST_KEY);
-    // Of a longer one the library makes the form `? KEY`, which others read in different ways.
+    // For a longer key, the library writes the form `? KEY`, which readers interpret in different ways.
     let Some(length) = written.map(str::len) else {
         let begin: String = key.chars().take(20).collect();
         return Err(WriteError(format!(
@@ -295,7 +294,7 @@ mod tests {
             ("k".repeat(1025), false),
             (" ".repeat(1022), true),
             ("\n".repeat(510), true),
-            // Two characters each, as it is written.
+            // Two characters each, as written.
             ("\n".repeat(600), false),
         ] {
             let value = Json::Object([(key.clone(), json!(1))].into_iter().collect());
@@ -308,7 +307,7 @@ mod tests {
         }
     }
 
-    /// The library alone, with the options that we would give it.
+    /// Returns the output of the library alone, with the options that pso-gen would use.
     fn library(value: &Json) -> String {
         let options = serde_yaml::ser_options! { folded_wrap_chars: 1_000_000 };
         let mut text = String::new();
@@ -390,7 +389,8 @@ mod tests {
         }
     }
 
-    /// Text of several lines that cannot stand as it is: we quote it, the library has more forms.
+    /// Returns whether a value contains text of several lines that cannot be literal: pso-gen quotes it, while
+    /// the library has more forms.
     fn has_odd_block(value: &Json) -> bool {
         let odd = |text: &str| text.contains('\n') && !is_block(text);
         match value {

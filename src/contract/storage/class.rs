@@ -1,4 +1,4 @@
-//! Storage classes as the platform admin writes them.
+//! Storage classes in the storage document.
 
 use std::collections::BTreeMap;
 
@@ -7,39 +7,40 @@ use serde::Deserialize;
 
 use crate::contract::{ClassSnapshots, Quantity};
 
-/// One storage class. A class cannot be changed in Kubernetes once it is there; declare another.
+/// One storage class. Kubernetes does not allow changes to an existing class; declare a new one instead.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ClassSpec {
-    /// For a further class: which of the two it is like, `pure-file` or `pure-block`.
+    /// For an additional class: the built-in class that it is based on, `pure-file` or `pure-block`.
     pub like: Option<BaseClass>,
-    /// Whether claims that name no class get this one.
+    /// Whether claims without a class get this one.
     pub default: bool,
     /// File classes: NFS version, `3` or `4.1`.
     pub nfs: Option<NfsVersion>,
-    /// File classes: who may mount, in place of the networks in `nodes`.
+    /// File classes: clients that may mount, in place of the networks in `nodes`.
     pub export_rules: Vec<ExportRuleSpec>,
-    /// Further mount options, such as `nconnect=8`. `nolock` is refused where several pods share a volume.
+    /// Additional mount options, such as `nconnect=8`. `nolock` is refused if several pods share a volume.
     pub mount_options: Vec<String>,
     /// Block classes: file system of new volumes.
     pub file_system: Option<FileSystem>,
-    /// Block classes: limits for each volume, which the array keeps.
+    /// Block classes: limits for each volume, which the array enforces.
     pub qos: Option<Qos>,
-    /// Labels that an array must have to get volumes of this class.
+    /// Labels that an array must have to receive volumes of this class.
     #[schemars(extend(
         "propertyNames" = {"format": "label-key"},
         "additionalProperties" = {"type": "string", "format": "label"},
     ))]
     pub arrays: BTreeMap<String, String>,
-    /// Whether a claim waits for its first pod, and its volume goes to an array that the pod's node reaches.
+    /// Whether a claim waits for its first pod, so that its volume is created on an array that the pod's node can
+    /// reach.
     pub wait_for_pod: bool,
-    /// Whether claims may be made larger. When left out, they may.
+    /// Whether claims may be expanded. The default is true.
     pub expansion: Option<bool>,
-    /// What happens to the volume when its claim is deleted: `Delete` destroys it on the array
-    /// (its eradication timer still runs), `Retain` keeps it.
+    /// What happens to the volume when its claim is deleted: `Delete` destroys it on the array (its eradication
+    /// timer still runs), `Retain` keeps it.
     pub reclaim_policy: Option<ReclaimPolicy>,
-    /// Snapshots that are taken of the class's volumes by schedule. A volume's own `snapshots` come on top.
-    /// When left out, none are taken but those that a volume asks for.
+    /// Snapshots that the array takes of the class's volumes by schedule. A volume's own `snapshots` are added to
+    /// them. If omitted, only the snapshots of the volumes' own policies are taken.
     pub snapshots: Option<ClassSnapshots>,
 }
 
@@ -75,7 +76,7 @@ pub enum FileSystem {
 }
 
 impl FileSystem {
-    /// Returns the name that `mkfs` knows.
+    /// Returns the name that `mkfs` uses.
     pub fn word(self) -> &'static str {
         match self {
             Self::Xfs => "xfs",
@@ -87,29 +88,30 @@ impl FileSystem {
 /// What happens to a volume when its claim is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum ReclaimPolicy {
-    /// Destroyed on the array.
+    /// The volume is destroyed on the array.
     Delete,
-    /// Kept.
+    /// The volume is kept.
     Retain,
 }
 
-/// Who may mount a file system, and how.
+/// An export rule: clients that may mount a file system, and their rights.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExportRuleSpec {
-    /// A network (CIDR), an address, or a host name. Also a host name with wildcards below a domain of yours, or a
-    /// netgroup `@name`: then DNS or a directory decides who that is.
+    /// A network (CIDR), an address, or a host name. Also a host name with wildcards below one of your domains,
+    /// or a netgroup `@name`; DNS or a directory then decides which machines match.
     #[schemars(example = "10.20.0.0/16")]
     pub clients: String,
-    /// What they may do. When left out, `read-write`.
+    /// Access of the clients. The default is `read-write`.
     #[serde(default)]
     pub access: ExportAccess,
-    /// Whose rights the array takes away. When left out, `none`: kubelet and init containers set owners as root.
+    /// Users that the array maps to the anonymous user. The default is `none`: kubelet and init containers set
+    /// owners as root.
     #[serde(default)]
     pub squash: ExportSquash,
 }
 
-/// What clients may do on a file system.
+/// Access of clients to a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExportAccess {
@@ -120,11 +122,11 @@ pub enum ExportAccess {
     ReadOnly,
 }
 
-/// Whom an array takes for nobody.
+/// Users that an array maps to the anonymous user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExportSquash {
-    /// No one: root stays root.
+    /// None: root keeps its rights.
     #[default]
     None,
     /// The root user.
@@ -137,10 +139,10 @@ pub enum ExportSquash {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Qos {
-    /// Most bytes per second, `1Mi` to `512Gi`.
+    /// Largest number of bytes per second, `1Mi` to `512Gi`.
     #[schemars(example = "500Mi")]
     pub bandwidth: Option<Quantity>,
-    /// Most operations per second.
+    /// Largest number of operations per second.
     #[schemars(range(min = 100, max = 100_000_000), example = 10_000)]
     pub iops: Option<u32>,
 }

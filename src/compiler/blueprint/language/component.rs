@@ -1,4 +1,4 @@
-//! What runs: components, their first steps and probes, and jobs.
+//! Workloads of the blueprint language: components with their steps and probes, and jobs.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -8,21 +8,21 @@ use super::{EnvValue, FileMount, Mount, Pods, When, Writable};
 use crate::compiler::spec::Egress;
 use crate::contract::{Resources, Seconds};
 
-/// A component: a program that serves.
+/// A component: a program that serves requests.
 #[derive(Debug, Clone)]
 pub struct Component {
-    /// What runs.
+    /// The program.
     pub program: Program,
-    /// How it serves.
+    /// Its pods, ports and probes.
     pub serving: Serving,
 }
 
 /// A job: a program that ends.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// What runs.
+    /// The program.
     pub program: Program,
-    /// When it runs.
+    /// Its schedule.
     pub schedule: Schedule,
 }
 
@@ -30,48 +30,48 @@ pub struct Job {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Program {
-    /// What it is, in a sentence.
+    /// Description in one sentence.
     #[serde(default)]
     pub about: String,
     /// Container image with a full version, usually from the catalogue.
     #[schemars(example = "{{ catalogue.mariadb }}", extend("format" = "image"))]
     pub image: String,
-    /// Replaces the image's entrypoint.
+    /// Command in place of the image's entrypoint.
     #[serde(default)]
     pub command: Vec<String>,
     /// Arguments of the entrypoint.
     #[serde(default)]
     pub args: Vec<String>,
-    /// A file beside the blueprint that is mounted and run instead of the image's entrypoint. Its
-    /// first line names the interpreter (`#!/bin/sh`); it gets its settings by `env`.
+    /// A file beside the blueprint that is mounted and run in place of the image's entrypoint. Its first line
+    /// names the interpreter (`#!/bin/sh`). Pass settings to it by `env`.
     #[serde(default)]
     pub script: Option<String>,
-    /// User number that it runs as. Never 0.
+    /// User ID that it runs as. Never 0.
     pub user: u32,
-    /// Group number; the user number when left out.
+    /// Group ID. If omitted, the user ID.
     #[serde(default)]
     pub group: Option<u32>,
-    /// Environment variables: text, `{secret: NAME/KEY}` for a key of a declared secret, or
-    /// `{field: metadata.name}` for a field of the pod.
+    /// Environment variables: text, `{secret: NAME/KEY}` for a key of a declared secret, or `{field:
+    /// metadata.name}` for a field of the pod.
     #[serde(default)]
     pub env: IndexMap<String, Option<EnvValue>>,
-    /// Single files, by the path at which they appear: a file beside the blueprint, `{file, mode}`,
-    /// `{content, mode}`, or `{secret: NAME/KEY}`. A change rolls the pods.
+    /// Single files, by mount path: a file beside the blueprint, `{file, mode}`, `{content, mode}`, or `{secret:
+    /// NAME/KEY}`. Changing one restarts the pods.
     #[serde(default)]
     pub files: IndexMap<String, Option<FileMount>>,
-    /// Volumes, by name: the path at which they appear, or `{path, readOnly}`.
+    /// Volumes by name: the mount path, or `{path, readOnly}`.
     #[serde(default)]
     pub mounts: IndexMap<String, Option<Mount>>,
-    /// Folders that can be written to and are empty in every new pod, by path: nothing, a size
-    /// limit, or `{size, memory, seed}`. `seed: true` starts with what the image has there.
+    /// Writable folders that are empty in every new pod, by path: no value, a size limit, or `{size, memory,
+    /// seed}`. With `seed: true`, the folder starts with the image's content.
     #[serde(default)]
     pub writable: IndexMap<String, Option<Writable>>,
-    /// Whether the image's own files cannot be written to. On by default: what must be written
-    /// goes to `writable` or a volume.
+    /// Whether the image's own files are read-only. The program can then write only to volumes and to the folders
+    /// under `writable`.
     #[serde(default = "yes")]
     pub read_only_root: bool,
-    /// Where it may open connections to: `open` to what the app's own `network` says, `closed` only to what it
-    /// `talks` to, and DNS.
+    /// Outgoing connections: `open` follows the app's own `network`; `closed` allows only the components under
+    /// `talks`, and DNS.
     #[serde(default)]
     #[schemars(extend("default" = "open"))]
     pub egress: Egress,
@@ -84,103 +84,103 @@ pub struct Program {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Serving {
-    /// How many pods: a number, `{min, max, cpu}` to follow the load, or `one` for a program of
-    /// which two must never run at a time (a database).
+    /// Number of pods: a number, `{min, max, cpu}` to follow the load, or `one` for a program that must never run
+    /// twice at the same time (a database).
     #[serde(default)]
     pub pods: Pods,
     /// Ports by name. Other components reach them at `component.NAME.address`.
     #[serde(default)]
     pub ports: IndexMap<String, u16>,
-    /// Steps that must succeed, in order, before it starts. No probe disturbs them.
+    /// Steps that must succeed, in order, before the component starts. Probes do not run during steps.
     #[serde(default)]
     pub before: Vec<Step>,
-    /// Probe that succeeds once it has started. Until then, the other probes wait.
+    /// Probe that succeeds once the component has started. The other probes wait for it.
     #[serde(default)]
     pub startup: Option<Probe>,
-    /// Probe that succeeds while it can serve. While not, it gets no traffic.
+    /// Probe that succeeds while the component can serve. While it fails, the pod receives no traffic.
     #[serde(default)]
     pub ready: Option<Probe>,
     /// Probe that fails when only a restart helps. It must not depend on other components.
     #[serde(default)]
     pub alive: Option<Probe>,
-    /// How long it may take to end before it is killed.
+    /// Time that the component has to stop before it is killed.
     #[serde(default)]
     pub stop: Option<Seconds>,
-    /// How a new version replaces the old: `recreate` ends all pods first, `rolling` goes pod by
-    /// pod. Rolling becomes recreate by itself where a block volume is mounted.
+    /// How a new version replaces the old one: `recreate` stops all pods first, `rolling` replaces them one by
+    /// one. A component that mounts a block volume always uses `recreate`.
     #[serde(default)]
     pub update: Update,
-    /// Components that must be up before, beside those that it talks to.
+    /// Components that must be ready before this one starts, in addition to those under `talks`.
     #[serde(default)]
     pub after: Vec<String>,
 }
 
-/// How a new version replaces the old.
+/// How a new version replaces the old one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Update {
-    /// Pod by pod.
+    /// One pod after another.
     #[default]
     Rolling,
-    /// All end, then all start.
+    /// All pods stop, then all start.
     Recreate,
 }
 
-/// A step before a component starts. It has the component's image, user, mounts, files and
-/// variables unless it says otherwise.
+/// A step before a component starts. It inherits the component's image, user, mounts, files and variables, unless
+/// it sets its own.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Step {
     /// Name of the step.
     #[schemars(extend("format" = "name"))]
     pub name: String,
-    /// Another image.
+    /// Image, in place of the component's.
     #[schemars(extend("format" = "image"))]
     #[serde(default)]
     pub image: Option<String>,
-    /// What runs.
+    /// Command.
     #[serde(default)]
     pub command: Vec<String>,
-    /// A file beside the blueprint that runs.
+    /// Script beside the blueprint, in place of `command`.
     #[serde(default)]
     pub script: Option<String>,
-    /// More environment variables.
+    /// Additional environment variables.
     #[serde(default)]
     pub env: IndexMap<String, Option<EnvValue>>,
-    /// A volume on which a lock is held while it runs, so that of several pods one at a time does
-    /// it. The image must have `flock`.
+    /// Volume that holds a lock while the step runs, so that only one pod runs the step at a time. The image must
+    /// have `flock`.
     #[serde(default)]
     pub lock: Option<String>,
 }
 
-/// A question to a running component, asked again and again.
+/// A periodic check of a running component.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Probe {
-    /// Asks by HTTP; any answer from 200 to 399 is good.
+    /// HTTP request; a status from 200 to 399 succeeds.
     #[serde(default)]
     pub http: Option<HttpProbe>,
-    /// Asks whether a port (by name) takes connections.
+    /// Port, by name, that must accept connections.
     #[serde(default)]
     pub tcp: Option<String>,
-    /// Runs a command in the container; exit code 0 is good.
+    /// Command to run in the container; exit code 0 succeeds.
     #[serde(default)]
     pub exec: Option<Vec<String>>,
-    /// Time between questions.
+    /// Time between two checks.
     #[serde(default = "ten_seconds")]
     pub every: Seconds,
-    /// How long an answer may take.
+    /// Longest time for one check.
     #[serde(default = "five_seconds")]
     pub timeout: Seconds,
-    /// How many bad answers in a row count.
+    /// Number of consecutive failures after which the probe fails.
     #[serde(default = "three")]
     pub tries: u16,
 }
 
-/// What a probe does.
+/// Kinds of check.
 #[derive(Debug, Clone, Copy)]
 pub enum ProbeAction<'p> {
-    /// Asks by HTTP.
+    /// Sends an HTTP request.
     Http(&'p HttpProbe),
     /// Connects to a port.
     Tcp(&'p str),
@@ -189,7 +189,7 @@ pub enum ProbeAction<'p> {
 }
 
 impl Probe {
-    /// Returns what it does, if exactly one thing is said.
+    /// Returns the check, if exactly one kind is set.
     pub fn action(&self) -> Option<ProbeAction<'_>> {
         match (&self.http, &self.tcp, &self.exec) {
             (Some(http), None, None) => Some(ProbeAction::Http(http)),
@@ -200,7 +200,7 @@ impl Probe {
     }
 }
 
-/// A question by HTTP.
+/// An HTTP check.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpProbe {
@@ -209,7 +209,7 @@ pub struct HttpProbe {
     /// Path.
     #[schemars(extend("format" = "path"))]
     pub path: String,
-    /// `Host` header, for programs that answer trusted names only.
+    /// `Host` header, for programs that accept only trusted names.
     #[serde(default)]
     pub host: Option<String>,
 }
@@ -218,15 +218,15 @@ pub struct HttpProbe {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Schedule {
-    /// A component whose image, user, variables, files, mounts and network access it shares.
+    /// Component whose image, user, variables, files, mounts and network access the job inherits.
     #[serde(default)]
     pub like: Option<String>,
-    /// A schedule of five fields in UTC, or `asked`: it runs on `kubectl create job --from=cronjob/NAME`.
+    /// A schedule of five fields in UTC, or `asked`: the job runs on `kubectl create job --from=cronjob/NAME`.
     pub when: When,
-    /// How long one run may take.
+    /// Longest time that one run may take.
     #[serde(default)]
     pub deadline: Option<Seconds>,
-    /// How often a failed run is tried again.
+    /// Number of retries of a failed run.
     #[serde(default)]
     pub retries: u16,
 }

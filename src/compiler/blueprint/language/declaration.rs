@@ -1,4 +1,4 @@
-//! What a blueprint declares: parameters, volumes, secrets, who talks to whom, rules.
+//! Declarations of a blueprint: parameters, volumes, secrets, connections, rules.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -9,63 +9,63 @@ use super::{Exposure, Program, Schedule, Serving};
 use crate::compiler::spec::{Field, Kind, Shape};
 use crate::contract::Quantity;
 
-/// A blueprint: what an app is, which parameters it has and what it is made of.
+/// A blueprint: the parameters, components and storage of one kind of app.
 ///
-/// Every value may be an expression, `"{{ … }}"`. Any mapping may carry `if: "{{ … }}"` and is then
-/// there only when it holds; `{if, then, else}` chooses a value; `for: {name: "{{ list }}"}`
-/// repeats a list item, or, under the key `+`, the entries of a mapping.
+/// Every value may be an expression, `"{{ … }}"`. A mapping with `if: "{{ … }}"` exists only if the condition
+/// holds; `{if, then, else}` chooses a value; `for: {name: "{{ list }}"}` repeats a list item, or, under the key
+/// `+`, the entries of a mapping.
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used: a blueprint is read part by part")]
 struct BlueprintFile {
-    /// The kind that people write in their app document, such as `NextCloud`.
+    /// Kind of the app documents, such as `NextCloud`.
     blueprint: String,
-    /// What the app is, in a sentence or two.
+    /// Description of the app in one or two sentences.
     about: String,
-    /// The app's name when `metadata.name` is left out.
+    /// Name of the app if `metadata.name` is omitted.
     name: Option<String>,
-    /// Parts that it is built on, such as `mariadb`: blueprints without a name whose sections lie
-    /// under those written here. Mappings merge, `rules` and `manifests` are added.
+    /// Parts that the blueprint builds on, such as `mariadb`. A part is a blueprint without a name whose sections
+    /// are merged under those written here. Mappings merge; `rules` and `manifests` are appended.
     #[serde(default)]
     parts: Vec<String>,
-    /// What people can set under `spec`, beside what every app has.
+    /// Settings under `spec`, in addition to those that every app has.
     #[serde(default)]
     parameters: IndexMap<String, Parameter>,
-    /// Names for computed values; each sees those before it.
+    /// Names for computed values. Each value may use the names before it.
     #[serde(default)]
     r#let: IndexMap<String, Json>,
-    /// Needs for storage.
+    /// Storage that the app needs.
     #[serde(default)]
     volumes: IndexMap<String, VolumeDeclaration>,
-    /// Secrets by name, each with its keys. They are filled once in the cluster, never rendered.
+    /// Secrets by name, each with its keys. They are generated once in the cluster and never rendered.
     #[serde(default)]
     secrets: IndexMap<String, SecretKeys>,
-    /// The programs that serve.
+    /// Programs that serve.
     components: IndexMap<String, Json>,
-    /// The programs that run and end.
+    /// Programs that run and end.
     #[serde(default)]
     jobs: IndexMap<String, Json>,
-    /// Who may connect to whom: a component or job, then a list of `component.port`. Nothing else
-    /// is open.
+    /// Allowed connections: a component or job, then a list of `component.port`. All other connections are
+    /// blocked.
     #[serde(default)]
     talks: IndexMap<String, Vec<String>>,
-    /// Ports that are reached from outside: `component.port`, then a host name, a list of them, or
+    /// Ports that are reachable from outside: `component.port`, then a host name, a list of host names, or
     /// `{hosts, maxBody, timeout}`.
     #[serde(default)]
     expose: IndexMap<String, Exposure>,
-    /// Settings that do not work together, or work badly: each has an `if` and is broken when it
-    /// holds.
+    /// Combinations of settings that fail or are inadvisable. A rule is broken if its `if` holds.
     #[serde(default)]
     rules: Vec<Rule>,
-    /// More labels for every object, for example an owner.
+    /// Additional labels for every object, for example an owner.
     #[serde(default)]
     labels: IndexMap<String, Option<String>>,
-    /// More annotations for every object.
+    /// Additional annotations for every object.
     #[serde(default)]
     annotations: IndexMap<String, Option<String>>,
-    /// Day on which the app ends, if it does, such as `2026-12-24`.
+    /// Last day of the app, if it has one, such as `2026-12-24`.
     expires: Option<String>,
-    /// Kubernetes objects as they are, for what the language has no words for. Checked like all.
+    /// Kubernetes objects that are rendered as written, for features that the language does not cover. They pass
+    /// the same checks as all objects.
     #[serde(default)]
     manifests: Vec<Json>,
 }
@@ -78,42 +78,41 @@ pub(crate) struct Parameter {
     /// `map`, `object`, or a text with a format: `quantity` (bytes), `duration` (seconds),
     /// `hostname`, `name`, `subdomain`, `cidr`, `cron`, `date`, `image`, `variable`, `path`, `cpu`.
     pub r#type: String,
-    /// What it is for: the text of `explain`, the schemas, the reference page.
+    /// Description for `explain`, the schemas and the reference page.
     pub about: String,
-    /// What holds when it is left out. Without a default it is `none` in expressions.
+    /// Value if the parameter is omitted. Without a default, the value is `none` in expressions.
     pub default: Option<Json>,
-    /// Whether it must be written.
+    /// Whether an app file must set it.
     pub required: bool,
     /// An example of a value.
     pub example: Option<Json>,
-    /// Unit of a number, for people.
+    /// Unit of a number, for documentation.
     pub unit: Option<String>,
-    /// Smallest value (a number, a size, a duration).
+    /// Smallest allowed value (a number, a size, a duration).
     pub min: Option<Json>,
-    /// Largest value.
+    /// Largest allowed value.
     pub max: Option<Json>,
-    /// The only values allowed.
+    /// The only allowed values.
     pub choices: Vec<String>,
-    /// Of a list or map: what it holds.
+    /// For a list or map: the type of its items.
     pub of: Option<Box<Parameter>>,
-    /// Of an object: its fields.
+    /// For an object: its fields.
     pub fields: IndexMap<String, Parameter>,
 }
 
-/// A need for storage.
+/// Storage that the app needs.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct VolumeDeclaration {
-    /// What is stored there.
+    /// Description of the data.
     #[serde(default)]
     pub about: String,
-    /// Class unless the app file sets another: `pure-file` or `pure-block`.
+    /// Class, unless the app file sets another one: `pure-file` or `pure-block`.
     #[schemars(extend("format" = "class"))]
     pub class: String,
-    /// Size unless the app file sets another.
+    /// Size, unless the app file sets another one.
     pub size: Quantity,
-    /// User and group number that its top folder belongs to, `33:33`. On a block volume, a folder
-    /// inside it.
+    /// User and group ID of its top folder, `33:33`. On a block volume, of a folder inside it.
     #[serde(default)]
     #[schemars(extend("format" = "owner"))]
     pub owner: Option<String>,
@@ -121,7 +120,7 @@ pub(crate) struct VolumeDeclaration {
     #[serde(default = "private")]
     #[schemars(extend("format" = "mode"))]
     pub mode: String,
-    /// Whether the data outlives the app: the claim is then never pruned or deleted by a sync.
+    /// Whether the data outlives the app. The claim is then never pruned or deleted by a sync.
     #[serde(default = "yes")]
     pub keep: bool,
 }
@@ -129,11 +128,11 @@ pub(crate) struct VolumeDeclaration {
 /// The keys of a secret.
 pub type SecretKeys = IndexMap<String, SecretKey>;
 
-/// One key of a secret: random letters and digits, made once in the cluster.
+/// One key of a secret: random letters and digits, generated once in the cluster.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecretKey {
-    /// What it is for.
+    /// Description of its use.
     #[serde(default)]
     pub about: String,
     /// Number of characters.
@@ -142,18 +141,18 @@ pub struct SecretKey {
     pub length: u16,
 }
 
-/// Settings that do not work together.
+/// A combination of settings that fails or is inadvisable.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Rule {
-    /// The field under `spec` at which it is reported.
+    /// Field under `spec` at which the rule is reported.
     pub at: String,
-    /// The problem: lower case, no full stop.
+    /// Description of the problem, in lower case and without a full stop.
     pub problem: String,
-    /// What to write instead.
+    /// Correction, as an imperative.
     #[serde(default)]
     pub fix: Option<String>,
-    /// Whether it is only advice.
+    /// Whether a broken rule is reported as a warning instead of an error.
     #[serde(default)]
     pub advice: bool,
 }
@@ -162,7 +161,7 @@ pub(crate) struct Rule {
 pub fn blueprint_shape() -> Shape {
     let mut shape = Shape::of::<BlueprintFile>();
     let component = joined(&[Shape::of::<Program>(), Shape::of::<Serving>()], &[]);
-    // A job that is `like` a component takes these from it.
+    // A job with `like` inherits these fields from its component.
     let job = joined(&[Shape::of::<Program>(), Shape::of::<Schedule>()], &["image", "user"]);
     if let Kind::Object(fields) = &mut shape.kind {
         for field in fields {

@@ -1,4 +1,4 @@
-//! Values with a short form and a long one: a word where a word says it all.
+//! Values with a short form (a word) and a long form (a mapping).
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::compiler::spec::Format;
 use crate::contract::{Quantity, Seconds};
 use crate::sanitize::quoted;
 
-/// Implements reading of a type that is a word or a mapping, the mapping being another type.
+/// Implements deserialization of a type that is a word or a mapping; the mapping is another type.
 macro_rules! word_or_fields {
     ($type:ident, $name:literal, $fields:ident, $expecting:literal, $text:expr, $from:expr, $schema:tt) => {
         impl<'de> Deserialize<'de> for $type {
@@ -61,7 +61,7 @@ pub enum EnvValue {
     Field(String),
 }
 
-/// The long form of a variable: exactly one of the two.
+/// The long form of a variable: exactly one of the two fields.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct EnvFields {
@@ -88,13 +88,13 @@ word_or_fields!(
 /// A single file in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileMount {
-    /// Where its content comes from.
+    /// Source of its content.
     pub content: FileContent,
-    /// Its mode; 0444 when left out (0555 for a script, 0440 for a secret).
+    /// Its mode. If omitted, 0444 (0555 for a script, 0440 for a secret).
     pub mode: Option<i32>,
 }
 
-/// Where a file's content comes from.
+/// Source of a file's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileContent {
     /// A file beside the blueprint.
@@ -111,7 +111,7 @@ pub enum FileContent {
 struct FileFields {
     /// A file beside the blueprint.
     file: Option<String>,
-    /// The text itself.
+    /// Content of the file.
     content: Option<String>,
     /// A key of a declared secret, `NAME/KEY`.
     secret: Option<String>,
@@ -144,9 +144,9 @@ word_or_fields!(
 /// A volume in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// Where it appears.
+    /// Mount path.
     pub path: String,
-    /// Whether the container can only read it.
+    /// Whether the mount is read-only.
     pub read_only: bool,
 }
 
@@ -154,10 +154,10 @@ pub struct Mount {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct MountFields {
-    /// Where it appears.
+    /// Mount path.
     #[schemars(extend("format" = "path"))]
     path: String,
-    /// Whether the container can only read it.
+    /// Whether the mount is read-only.
     #[serde(default)]
     read_only: bool,
 }
@@ -172,14 +172,14 @@ word_or_fields!(
     {"type": "string", "format": "path"}
 );
 
-/// A folder that can be written to and is empty in every new pod.
+/// A writable folder that is empty in every new pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Writable {
-    /// Largest size; the pod is ended beyond it.
+    /// Largest size. Kubernetes evicts the pod if the folder exceeds it.
     pub size: Option<Quantity>,
-    /// Whether it is kept in memory.
+    /// Whether the folder is in memory.
     pub memory: bool,
-    /// Whether it starts with what the image has there.
+    /// Whether it starts with the image's content.
     pub seed: bool,
 }
 
@@ -187,12 +187,12 @@ pub struct Writable {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WritableFields {
-    /// Largest size; the pod is ended beyond it.
+    /// Largest size. Kubernetes evicts the pod if the folder exceeds it.
     size: Option<Quantity>,
-    /// Whether it is kept in memory (and counts as such).
+    /// Whether the folder is in memory, and counts towards the memory limit.
     #[serde(default)]
     memory: bool,
-    /// Whether it starts with what the image has there.
+    /// Whether it starts with the image's content.
     #[serde(default)]
     seed: bool,
 }
@@ -212,12 +212,12 @@ word_or_fields!(
     {"type": "string", "format": "quantity"}
 );
 
-/// How a port is reached from outside.
+/// How a port is reachable from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exposure {
     /// Host names.
     pub hosts: Vec<String>,
-    /// Largest request body, where the Ingress controller or Gateway has a limit of its own.
+    /// Largest request body, for Ingress controllers and Gateways that limit it.
     pub max_body: Option<Quantity>,
     /// Longest time that a request may take.
     pub timeout: Option<Seconds>,
@@ -229,7 +229,7 @@ pub struct Exposure {
 struct ExposureFields {
     /// Host names.
     hosts: Vec<String>,
-    /// Largest request body, where the Ingress controller or Gateway has a limit of its own.
+    /// Largest request body, for Ingress controllers and Gateways that limit it.
     #[serde(default)]
     max_body: Option<Quantity>,
     /// Longest time that a request may take.
@@ -281,14 +281,14 @@ impl JsonSchema for Exposure {
     }
 }
 
-/// How many pods a component has.
+/// Number of pods of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pods {
-    /// One, and never two at a time.
+    /// Exactly one, never two at the same time.
     One,
-    /// A number of equal ones.
+    /// A fixed number.
     Count(u32),
-    /// As many as the load asks for.
+    /// A number that follows the load.
     Scale(Scale),
 }
 
@@ -299,7 +299,7 @@ impl Default for Pods {
 }
 
 impl Pods {
-    /// Returns the most pods that may run at a time.
+    /// Returns the largest number of pods that may run at the same time.
     pub fn most(self) -> u32 {
         match self {
             Self::One => 1,
@@ -308,7 +308,7 @@ impl Pods {
         }
     }
 
-    /// Returns the fewest pods that are kept running.
+    /// Returns the smallest number of pods that are kept running.
     pub fn fewest(self) -> u32 {
         match self {
             Self::One => 1,
@@ -318,17 +318,17 @@ impl Pods {
     }
 }
 
-/// Bounds between which the number of pods follows the load.
+/// Bounds for a number of pods that follows the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
-    /// Fewest pods.
+    /// Smallest number of pods.
     #[schemars(range(min = 1, max = 1000))]
     pub min: u32,
-    /// Most pods.
+    /// Largest number of pods.
     #[schemars(range(min = 1, max = 1000))]
     pub max: u32,
-    /// Average CPU use, in percent of what is requested, that is aimed at.
+    /// Target for the average CPU use, in percent of the request.
     #[serde(default = "seventy")]
     #[schemars(range(min = 1, max = 100))]
     pub cpu: u32,
@@ -387,7 +387,7 @@ impl JsonSchema for Pods {
 /// When a job runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum When {
-    /// When somebody asks for it.
+    /// On request.
     Asked,
     /// By a schedule.
     Every(String),

@@ -1,4 +1,4 @@
-//! Typed values out of a template within a scope: expressions are evaluated where they are read.
+//! Deserializes typed values from a template within a scope. Expressions are evaluated on demand.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::compiler::blueprint::value::Computed;
 use crate::compiler::diagnostic::Place;
 use crate::compiler::yaml::{Node, ReadError};
 
-/// Most items that one loop may make.
+/// Largest number of items that one loop may produce.
 const MAX_ITEMS: usize = 10_000;
 
 /// A template with the names that its expressions see.
@@ -21,18 +21,18 @@ pub(in crate::compiler::blueprint) struct Scoped<'t> {
     scope: Variables,
 }
 
-/// Something ready to be read: conditions decided, loops unrolled.
+/// A value with conditions decided and loops unrolled.
 enum Ready<'t> {
     Node(&'t Node),
     Computed(Computed),
     List(Vec<Ready<'t>>, Place),
     Map(Vec<(Cow<'t, str>, Place, Ready<'t>)>, Place),
-    /// Put off until somebody asks for its type.
+    /// Evaluated when its type is requested.
     Later(Scoped<'t>),
 }
 
 impl Template {
-    /// Returns the template ready to be read within a scope.
+    /// Returns the template, to be deserialized within a scope.
     pub(in crate::compiler::blueprint) fn within(&self, scope: &Variables) -> Scoped<'_> {
         Scoped { template: self, scope: scope.clone() }
     }
@@ -48,14 +48,14 @@ impl Condition {
 }
 
 impl<'t> Scoped<'t> {
-    /// Reads it as a `T`.
+    /// Deserializes the template as a `T`.
     pub(in crate::compiler::blueprint) fn read<T: de::Deserialize<'t>>(
         self,
     ) -> Result<T, ReadError> {
         T::deserialize(Ready::Later(self))
     }
 
-    /// Follows conditions down to what stands there; `None` when a condition leaves nothing.
+    /// Follows conditions to the chosen value. Returns none if a condition removes it.
     fn decided(self) -> Result<Option<Self>, ReadError> {
         let mut at = self;
         while let Template::If { when, then, otherwise, .. } = at.template {
@@ -114,7 +114,7 @@ impl<'t> Scoped<'t> {
         })
     }
 
-    /// Adds what it makes to a list: nothing, itself, or one for each round of a loop.
+    /// Appends the template's items to a list: none, one, or one for each round of a loop.
     fn into_items(self, out: &mut Vec<Ready<'t>>) -> Result<(), ReadError> {
         let Some(decided) = self.decided()? else {
             return Ok(());
@@ -129,7 +129,7 @@ impl<'t> Scoped<'t> {
         Ok(())
     }
 
-    /// Adds what it makes to a mapping.
+    /// Adds the template's entries to a mapping.
     fn into_entries(
         self,
         out: &mut Vec<(Cow<'t, str>, Place, Ready<'t>)>,
@@ -166,7 +166,7 @@ impl<'t> Scoped<'t> {
         Ok(())
     }
 
-    /// The loop's body, once for each combination of its names.
+    /// Returns the loop's body, once for each combination of its names.
     fn rounds(self) -> Result<Vec<Self>, ReadError> {
         let Template::For { bind, when, each, place } = self.template else {
             return Ok(vec![self]);
@@ -184,7 +184,7 @@ impl<'t> Scoped<'t> {
                 for item in items_of(&list, *place)? {
                     next.push(scope.with(name, item));
                     if next.len() > MAX_ITEMS {
-                        let message = format!("the loop makes more than {MAX_ITEMS} items");
+                        let message = format!("the loop produces more than {MAX_ITEMS} items");
                         return Err(ReadError { message, place: Some(*place) });
                     }
                 }
@@ -202,11 +202,11 @@ impl<'t> Scoped<'t> {
     }
 }
 
-/// The items of a list; of a mapping, objects with `key` and `value`.
+/// Returns the items of a list, or the entries of a mapping as objects with `key` and `value`.
 fn items_of(list: &Evaluated, place: Place) -> Result<Vec<Evaluated>, ReadError> {
     use minijinja::value::ValueKind;
     let wrong = |_| ReadError {
-        message: format!("`for` wants a list or a mapping, found {}", list.kind()),
+        message: format!("`for` needs a list or a mapping, found {}", list.kind()),
         place: Some(place),
     };
     match list.kind() {
@@ -224,14 +224,14 @@ fn items_of(list: &Evaluated, place: Place) -> Result<Vec<Evaluated>, ReadError>
             list.try_iter().map_err(wrong)?.checked().map(|item| item.map_err(wrong)).collect()
         }
         _ => Err(ReadError {
-            message: format!("`for` wants a list or a mapping, found {}", list.kind()),
+            message: format!("`for` needs a list or a mapping, found {}", list.kind()),
             place: Some(place),
         }),
     }
 }
 
 fn no_mapping(found: &str, place: Place) -> ReadError {
-    ReadError { message: format!("`+` wants a mapping, found {found}"), place: Some(place) }
+    ReadError { message: format!("`+` needs a mapping, found {found}"), place: Some(place) }
 }
 
 fn joined(pieces: &[Piece], scope: &Variables) -> Result<String, ReadError> {
@@ -332,7 +332,7 @@ impl<'t> de::Deserializer<'t> for Ready<'t> {
         }
     }
 
-    /// Nothing that nobody asked for is evaluated.
+    /// Ignored values are not evaluated.
     fn deserialize_ignored_any<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, ReadError> {
         visitor.visit_unit()
     }
@@ -374,7 +374,7 @@ impl<'t> de::MapAccess<'t> for Entries<'t> {
     fn next_value_seed<V: DeserializeSeed<'t>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
         match self.value.take() {
             Some((place, value)) => seed.deserialize(value).map_err(|error| error.or_at(place)),
-            None => Err(de::Error::custom("a value was asked for before its key")),
+            None => Err(de::Error::custom("a value was requested before its key")),
         }
     }
 }

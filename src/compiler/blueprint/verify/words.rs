@@ -1,4 +1,4 @@
-//! Whether names, paths and numbers in an app's parts are what Kubernetes takes.
+//! Checks that names, paths and numbers in an app's parts are valid in Kubernetes.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::compiler::spec::{Format, is_config_key, is_port_name};
 use crate::compiler::yaml::{Node, Value};
 use crate::sanitize::quoted;
 
-/// Fields of a pod that a variable can show:
+/// Fields of a pod that a variable can contain:
 /// <https://kubernetes.io/docs/concepts/workloads/pods/downward-api/>
 const POD_FIELDS: [&str; 9] = [
     "metadata.name",
@@ -24,7 +24,7 @@ const POD_FIELDS: [&str; 9] = [
 ];
 
 impl Verifier<'_> {
-    /// Names of everything that becomes an object or a part of one.
+    /// Checks the names of everything that becomes an object or a part of one.
     pub(super) fn names(&mut self) {
         let app = self.app;
         let programs =
@@ -60,7 +60,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// Variables, paths and what runs.
+    /// Checks variables, paths and commands.
     pub(super) fn program_words(&mut self, part: &str, program: &Program) {
         for (variable, value) in &program.env {
             self.variable(part, &["env", variable], variable, value.as_ref());
@@ -70,24 +70,24 @@ impl Verifier<'_> {
         for (section, path) in files.chain(program.writable.keys().map(|path| ("writable", path))) {
             self.fits(part, &[section, path], Format::Path, path);
             if path.chars().all(|c| c == '/') {
-                self.tell(part, &[section, path], "the whole root cannot be mounted over");
+                self.tell(part, &[section, path], "`/` cannot be a mount path");
             }
         }
         self.runs(part, &[], program.script.as_deref(), &program.command);
     }
 
-    /// Ports, steps and probes.
+    /// Checks ports, steps and probes.
     pub(super) fn serving_words(&mut self, part: &str, serving: &Serving) {
         let mut numbers = BTreeSet::new();
         for (name, number) in &serving.ports {
             if !is_port_name(name) {
                 let message = format!(
-                    "the port `{name}` wants a name of at most 15 lower-case letters, digits and `-`, with a letter"
+                    "the port name `{name}` must have at most 15 lower-case letters, digits and `-`, including a letter"
                 );
                 self.tell(part, &["ports", name], &message);
             }
             if *number == 0 || !numbers.insert(number) {
-                let message = format!("the port number {number} cannot be, or is there twice");
+                let message = format!("the port number {number} is invalid or used twice");
                 self.tell(part, &["ports", name], &message);
             }
         }
@@ -117,7 +117,7 @@ impl Verifier<'_> {
             || name.starts_with(|c: char| c.is_ascii_digit())
         {
             let message = format!(
-                "{name} is not a name of a variable: letters, digits, `_`, `-` and `.`",
+                "{name} is not a variable name: use letters, digits, `_`, `-` and `.`",
                 name = quoted(name)
             );
             self.tell(part, at, &message);
@@ -141,7 +141,7 @@ impl Verifier<'_> {
         let text = self.blueprint.folder.files.get(script);
         if text.is_some_and(|text| !text.starts_with("#!")) {
             let message = format!(
-                "`{script}` does not name its interpreter; its first line must, `#!/bin/sh`"
+                "`{script}` does not name its interpreter: the first line must be one such as `#!/bin/sh`"
             );
             self.tell(part, &at, &message);
         }
@@ -154,7 +154,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// What is wrong with a text of the app's own document is told there, not in the blueprint that passes it on.
+    /// Reports an invalid text of the app's own document there, instead of in the blueprint that passes it on.
     fn at_the_users_value(&mut self, text: &str) {
         let place = place_of(&self.app.document, text);
         if let (Some(place), Some(last)) = (place, self.wrong.last_mut()) {
@@ -166,7 +166,7 @@ impl Verifier<'_> {
     }
 }
 
-/// The place of a text, or of a key that a name ends with and that no variable may have.
+/// Returns the place of a text, or of a key that ends a variable's name and is invalid in it.
 fn place_of(node: &Node, text: &str) -> Option<Place> {
     let odd_key = |key: &str| {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

@@ -1,4 +1,4 @@
-//! Where arrays are: what can be an address of one, and when two texts mean the same place.
+//! Addresses of arrays: which texts are valid, and which texts mean the same address.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -7,16 +7,16 @@ use reqwest::Url;
 use crate::compiler::spec::Format;
 use crate::sanitize::quoted;
 
-/// A host as it is compared: names without case and without the last dot, addresses as numbers.
+/// A host in comparable form: names in lower case without the final dot, addresses as numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Host {
-    /// A name.
+    /// A host name.
     Name(String),
-    /// An address.
+    /// An IP address.
     Address(IpAddr),
 }
 
-/// A management interface, as it is compared.
+/// A management interface in comparable form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Management {
     host: Host,
@@ -24,7 +24,7 @@ pub(super) struct Management {
 }
 
 impl Management {
-    /// Reads a host name or address with or without a port; none when it is neither.
+    /// Parses a host name or address with or without a port. Returns none if it is invalid.
     pub(super) fn read(text: &str) -> Option<Self> {
         if !crate::contract::is_address(text) {
             return None;
@@ -34,12 +34,12 @@ impl Management {
         Some(Self { host: host(url.host_str()?), port })
     }
 
-    /// Returns whether another one has the same host.
+    /// Returns whether both have the same host.
     pub(super) fn has_host_of(&self, other: &Self) -> bool {
         self.host == other.host
     }
 
-    /// Returns whether it is a place on the machine itself.
+    /// Returns whether the address belongs to the local machine.
     pub(super) fn is_local(&self) -> bool {
         match &self.host {
             Host::Name(name) => is_localhost(name),
@@ -47,10 +47,10 @@ impl Management {
         }
     }
 
-    /// Returns why no array can be there; none when one can.
+    /// Returns why no array can have this address, or none if it can.
     pub(super) fn wrong(&self) -> Option<&'static str> {
         if self.port == 0 {
-            return Some("is port 0");
+            return Some("has port 0");
         }
         match &self.host {
             Host::Address(address) if !address.is_loopback() => nowhere(*address),
@@ -59,8 +59,11 @@ impl Management {
     }
 }
 
-/// Returns the place from which nodes mount, as it is compared; an error says what is wrong with it, and what
-/// to write.
+/// Parses the address from which nodes mount.
+///
+/// # Errors
+///
+/// Returns the problem and the correction.
 pub(super) fn data(text: &str) -> Result<Host, (String, String)> {
     let fix = || "write one address or host name, such as `10.20.9.1`".to_owned();
     if let Some((_, rest)) = text.split_once("://") {
@@ -72,7 +75,7 @@ pub(super) fn data(text: &str) -> Result<Host, (String, String)> {
     }
     if let Some((address, _)) = text.split_once('/') {
         let message =
-            format!("{text} is a network or a path, not one address", text = quoted(text));
+            format!("{text} is a network or a path instead of one address", text = quoted(text));
         return Err((message, format!("write `{}`", address.trim_end_matches(':'))));
     }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -85,7 +88,8 @@ pub(super) fn data(text: &str) -> Result<Host, (String, String)> {
     let Ok(address) = text.parse::<IpAddr>() else {
         let colon = text.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
         if let Some((host, _)) = colon {
-            let message = format!("{text} has a port; NFS has its own", text = quoted(text));
+            let message =
+                format!("{text} has a port, but NFS uses a fixed one", text = quoted(text));
             return Err((message, format!("write `{}`", host.trim_matches(['[', ']']))));
         }
         return name(text).map(Host::Name);
@@ -100,18 +104,18 @@ pub(super) fn data(text: &str) -> Result<Host, (String, String)> {
     }
     match nowhere(address) {
         Some(why) => {
-            Err((format!("{text} {why}: no node can mount from there", text = quoted(text)), fix()))
+            Err((format!("{text} {why}: nodes cannot mount from it", text = quoted(text)), fix()))
         }
         None => Ok(Host::Address(address)),
     }
 }
 
-/// Reads a host name from which nodes mount.
+/// Parses a host name from which nodes mount.
 fn name(text: &str) -> Result<String, (String, String)> {
     let lower = text.trim_end_matches('.').to_ascii_lowercase();
-    let message = format!("{text} is no host name or address", text = quoted(text));
+    let message = format!("{text} is not a host name or address", text = quoted(text));
     let fix = "write one address or host name, such as `10.20.9.1` or `fb1-data.example.com`";
-    // Its last part would be read as the last number of an IPv4 address.
+    // A numeric last part would be parsed as the last number of an IPv4 address.
     let last = lower.rsplit('.').next().unwrap_or_default();
     let is_number = |part: &str| {
         let hex = part.strip_prefix("0x");
@@ -123,7 +127,7 @@ fn name(text: &str) -> Result<String, (String, String)> {
     }
     if is_localhost(&lower) {
         let message =
-            format!("{text} is the node itself: no node can mount from there", text = quoted(text));
+            format!("{text} is the node itself: nodes cannot mount from it", text = quoted(text));
         return Err((message, fix.to_owned()));
     }
     if lower != text {
@@ -132,7 +136,7 @@ fn name(text: &str) -> Result<String, (String, String)> {
     Ok(lower)
 }
 
-/// Returns a host as it is compared.
+/// Returns a host in comparable form.
 fn host(text: &str) -> Host {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     match bare.parse::<IpAddr>() {
@@ -146,7 +150,7 @@ fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Returns what an address is when it is no address of another machine's in the network.
+/// Returns the kind of an address that cannot belong to another machine in the network.
 /// <https://www.iana.org/assignments/iana-ipv4-special-registry>
 fn nowhere(address: IpAddr) -> Option<&'static str> {
     let address = address.to_canonical();
@@ -155,13 +159,13 @@ fn nowhere(address: IpAddr) -> Option<&'static str> {
         IpAddr::V6(v6) => (v6.is_unicast_link_local(), false, false),
     };
     if address.is_unspecified() || is_this_network {
-        Some("is no machine's address")
+        Some("is an unspecified address")
     } else if address.is_loopback() {
-        Some("is the machine itself")
+        Some("is a loopback address")
     } else if is_link_local {
-        Some("is an address of one link alone")
+        Some("is a link-local address")
     } else if address.is_multicast() || is_broadcast {
-        Some("is an address of many machines")
+        Some("is a multicast or broadcast address")
     } else {
         None
     }

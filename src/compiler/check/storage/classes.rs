@@ -1,4 +1,5 @@
-//! Rules of the classes of a storage document: what each kind has, and what an array or a mount would refuse.
+//! Rules of the classes in a storage document: fields of each type, and values that an array or a mount would
+//! refuse.
 
 use crate::compiler::blueprint::{PURE_BLOCK, PURE_FILE};
 use crate::compiler::diagnostic::{Code, Diagnostic, nearest};
@@ -7,36 +8,36 @@ use crate::contract::StorageSpec;
 use crate::contract::storage::{ArrayType, BaseClass, ClassSpec};
 use crate::sanitize::quoted;
 
-/// Most and least bytes per second that a FlashArray limits a volume to.
-/// Source: the official REST 2.56 document, `qos.bandwidth_limit`.
+/// Smallest and largest bandwidth limit of a FlashArray volume, in bytes per second. Source: the official REST
+/// 2.56 document, `qos.bandwidth_limit`.
 const BANDWIDTH: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 39;
 
-/// Mount options that a class may have besides those that follow from its other fields. Whoever may write
-/// any option could weaken what others rely on.
+/// Mount options that a class may set, in addition to those that its other fields set. The list is closed,
+/// because some options would weaken guarantees that other programs rely on.
 /// <https://man7.org/linux/man-pages/man5/nfs.5.html>
 const NFS_OPTIONS: &str = "ac acdirmax acdirmin acl acregmax acregmin actimeo async bg cto fg fsc hard local_lock lock \
     lookupcache max_connect mountport mountproto mountvers nconnect noac noacl noatime nocto nodev \
     nodiratime noexec nofsc nolock nordirplus noresvport nosharecache nosuid port proto rdirplus \
     relatime resvport retrans retry ro rsize rw sec sharecache soft softerr softreval sync tcp timeo \
     trunkdiscovery wsize xprtsec";
-/// <https://man7.org/linux/man-pages/man8/mount.8.html>, with those of XFS and ext4.
+/// <https://man7.org/linux/man-pages/man8/mount.8.html>, and the options of XFS and ext4.
 const BLOCK_OPTIONS: &str = "allocsize async auto_da_alloc barrier commit data dirsync discard errors grpid inode32 inode64 \
     journal_checksum largeio lazytime logbsize logbufs noalign noatime nobarrier nodev nodiratime \
     nodiscard noexec nogrpid nolargeio nosuid relatime ro rw stripe sunit swalloc swidth sync";
 
-/// Returns whether a block class may have a mount option.
+/// Returns whether a block class may set a mount option.
 pub fn is_block_option(option: &str) -> bool {
     let name = option.split_once('=').map_or(option, |(name, _)| name);
     BLOCK_OPTIONS.split(' ').any(|each| each == name) && !option.contains([',', ' '])
 }
 
-/// Returns whether a file class may have a mount option besides its version.
+/// Returns whether a file class may set a mount option, besides the NFS version.
 pub fn is_file_option(option: &str) -> bool {
     let name = option.split_once('=').map_or(option, |(name, _)| name);
     NFS_OPTIONS.split(' ').any(|each| each == name) && !option.contains([',', ' '])
 }
 
-/// Returns what is wrong with the classes.
+/// Returns the errors of the classes.
 pub(super) fn classes(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (name, class) in &spec.classes {
@@ -54,7 +55,7 @@ pub(super) fn classes(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     found
 }
 
-/// One class, and where it is written.
+/// A class and its place.
 struct Of<'c> {
     name: &'c str,
     class: &'c ClassSpec,
@@ -70,7 +71,7 @@ impl Of<'_> {
         Diagnostic::new(Code::BadValue, place, message).at(at).fix(fix)
     }
 
-    /// Which of the two it is, or is like.
+    /// Returns the built-in class that this class is or is based on.
     fn base(&self) -> Option<BaseClass> {
         match self.name {
             PURE_FILE => Some(BaseClass::PureFile),
@@ -82,13 +83,13 @@ impl Of<'_> {
     fn without_base(&self) -> Diagnostic {
         let place = self.node.place_of(["spec", "classes", self.name]);
         let message =
-            format!("the class {} says neither that it is for files nor for blocks", self.name);
+            format!("the class {} needs `like: pure-file` or `like: pure-block`", self.name);
         Diagnostic::new(Code::MissingField, place, message)
             .at(format!("spec.classes.{}.like", self.name))
             .fix("write `like: pure-file` or `like: pure-block`")
     }
 
-    /// Fields of the other kind of class.
+    /// Reports fields that belong to the other type of class.
     fn kind(&self, base: BaseClass) -> Vec<Diagnostic> {
         let class = self.class;
         let (own, other) = match base {
@@ -106,12 +107,12 @@ impl Of<'_> {
             .map(|(field, _, _)| {
                 let message =
                     format!("{field} is for {other} classes, and {} is for {own}s", self.name);
-                self.wrong(&[field], message, "leave it out")
+                self.wrong(&[field], message, "remove it")
             })
             .collect();
         if self.class.like.is_some_and(|like| like != base) {
-            let message = format!("{} is always for {own}s", self.name);
-            let fix = "give a class that is like the other one a name of its own";
+            let message = format!("{} is always a class for {own}s", self.name);
+            let fix = "give the class another name";
             found.push(self.wrong(&["like"], message, fix));
         }
         found
@@ -127,15 +128,17 @@ impl Of<'_> {
             let path = ["mountOptions", &index.to_string()];
             let name = option.split_once('=').map_or(option.as_str(), |(name, _)| name);
             if ["vers", "nfsvers", "minorversion"].contains(&name) && base == BaseClass::PureFile {
-                let message = format!("{option} is what `nfs` says");
+                let message = format!("{option} is set by `nfs`");
                 found.push(self.wrong(
                     &path,
                     message,
-                    "write `nfs: \"3\"` or `nfs: \"4.1\"` at the class",
+                    "write `nfs: \"3\"` or `nfs: \"4.1\"` on the class",
                 ));
             } else if !known.split(' ').any(|each| each == name) || option.contains([',', ' ']) {
-                let message =
-                    format!("{option} is no mount option of such a class", option = quoted(option));
+                let message = format!(
+                    "{option} is not a mount option of this type of class",
+                    option = quoted(option)
+                );
                 let fix = match nearest(name, known.split(' ')) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("write one of: {known}"),
@@ -149,7 +152,7 @@ impl Of<'_> {
     fn qos(&self) -> Vec<Diagnostic> {
         let Some(qos) = &self.class.qos else { return Vec::new() };
         if qos.bandwidth.is_none() && qos.iops.is_none() {
-            let message = "limits `bandwidth`, `iops` or both".to_owned();
+            let message = "`qos` needs `bandwidth`, `iops` or both".to_owned();
             return vec![self.wrong(
                 &["qos"],
                 message,
@@ -171,20 +174,19 @@ impl Of<'_> {
     }
 }
 
-/// Whether more than one class is that of claims that name none.
+/// Checks that at most one class is the default class.
 /// <https://kubernetes.io/docs/concepts/storage/storage-classes/#default-storageclass>
 fn one_default(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut defaults = spec.classes.iter().filter(|(_, class)| class.default);
     let Some((first, _)) = defaults.next() else { return Vec::new() };
     let further = defaults.map(|(name, class)| {
-        let message =
-            format!("{first} is the default class already; claims would get whichever is newer");
-        Of { name, class, node }.wrong(&["default"], message, "leave one of them out")
+        let message = format!("{first} is also the default class; claims would get the newer one");
+        Of { name, class, node }.wrong(&["default"], message, "remove `default` from one of them")
     });
     further.collect()
 }
 
-/// Whether the file systems of the classes can be mounted by anybody.
+/// Checks that at least one client can mount the file systems of the classes.
 fn somebody_mounts(spec: &StorageSpec, node: &Node) -> Option<Diagnostic> {
     let has_files = spec.arrays.iter().any(|array| array.r#type == ArrayType::FlashBlade);
     let of_file =
@@ -192,7 +194,7 @@ fn somebody_mounts(spec: &StorageSpec, node: &Node) -> Option<Diagnostic> {
     (spec.nodes.is_empty() && has_files && of_file(PURE_FILE)).then(|| {
         let place = node.place_of(["spec"]);
         let message =
-            "nobody could mount a file system: neither `nodes` nor `exportRules` says who may";
+            "no machine could mount a file system: `nodes` and `exportRules` are both empty";
         Diagnostic::new(Code::MissingField, place, message)
             .at("spec.nodes")
             .fix("write the networks of the cluster's nodes: `nodes: [10.20.0.0/16]`")

@@ -1,5 +1,5 @@
-//! Who may mount: the networks in `nodes`, and the clients of export rules. Whoever is let in reads and writes
-//! every file system of a class, as root, since NFS knows machines by their addresses alone.
+//! Clients that may mount: the networks in `nodes`, and the clients of export rules. An admitted machine can read
+//! and write every file system of a class as root, since NFS authenticates machines by their addresses alone.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,31 +11,31 @@ use crate::compiler::yaml::Node;
 use crate::contract::StorageSpec;
 use crate::sanitize::quoted;
 
-/// The shortest prefixes that need no second look: larger networks are those of whole providers.
+/// The shortest prefixes without a warning. Wider networks belong to whole providers.
 const WIDEST: (u8, u8) = (8, 32);
 
-/// Networks that no node can be in, and what they are.
+/// Networks that cannot contain a node, and their names.
 /// <https://www.iana.org/assignments/iana-ipv4-special-registry>
 const NOT_NODES: [(&str, &str); 6] = [
-    ("127.0.0.0/8", "the machine itself"),
-    ("169.254.0.0/16", "for one link alone"),
-    ("224.0.0.0/4", "for many machines at once"),
-    ("::1/128", "the machine itself"),
-    ("fe80::/10", "for one link alone"),
-    ("ff00::/8", "for many machines at once"),
+    ("127.0.0.0/8", "a loopback network"),
+    ("169.254.0.0/16", "a link-local network"),
+    ("224.0.0.0/4", "a multicast network"),
+    ("::1/128", "a loopback network"),
+    ("fe80::/10", "a link-local network"),
+    ("ff00::/8", "a multicast network"),
 ];
 
-/// How much a text lets in.
+/// Result of checking one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
     Good,
-    /// It works, and is more than is usually meant: why.
+    /// Valid, but wider than usual: the reason.
     Wide(String),
-    /// Why not, and what to write instead.
+    /// Invalid: the reason, and the correction.
     Wrong(String, String),
 }
 
-/// Returns what is wrong with who may mount.
+/// Returns the errors of the clients that may mount.
 pub(super) fn wrong(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (path, _, verdict) in all(spec) {
@@ -43,19 +43,20 @@ pub(super) fn wrong(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             found.push(diagnostic(Code::BadValue, node, &path, message).fix(fix));
         }
     }
-    // Two halves of everything are everything.
+    // Two halves of the address space are the whole address space.
     for (path, networks) in lists(spec) {
         let whole = IpNet::aggregate(&networks).into_iter().find(|all| all.prefix_len() == 0);
         let is_told = networks.iter().any(|each| each.prefix_len() == 0);
         if let Some(whole) = whole.filter(|_| !is_told) {
-            let message = format!("together these networks are {whole}: every machine may mount");
+            let message =
+                format!("together these networks are {whole}, so every machine could mount");
             found.push(diagnostic(Code::BadValue, node, &path, message).fix(NETWORKS));
         }
     }
     found
 }
 
-/// Returns what lets in more than is usually meant.
+/// Returns warnings about clients that are wider than usual.
 pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let wide = all(spec).into_iter().filter_map(|(path, _, verdict)| match verdict {
         Verdict::Wide(message) => Some((path, message)),
@@ -67,7 +68,7 @@ pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
 
 const NETWORKS: &str = "write the networks of the cluster's nodes, such as `10.20.0.0/16`";
 
-/// Each text that says who may mount: where it is, and what of it.
+/// Returns each entry that admits clients, with its path and result.
 fn all(spec: &StorageSpec) -> Vec<(Vec<String>, &str, Verdict)> {
     let nodes = spec.nodes.iter().enumerate().map(|(index, network)| {
         let path = ["spec", "nodes"].map(str::to_owned).into_iter().chain([index.to_string()]);
@@ -85,7 +86,7 @@ fn all(spec: &StorageSpec) -> Vec<(Vec<String>, &str, Verdict)> {
     nodes.chain(rules).collect()
 }
 
-/// Each list of networks that count together.
+/// Returns each list of networks that must be checked together.
 fn lists(spec: &StorageSpec) -> Vec<(Vec<String>, Vec<IpNet>)> {
     let nodes = spec.nodes.iter().filter_map(|network| network.0.parse().ok());
     let nodes = (["spec", "nodes"].map(str::to_owned).to_vec(), nodes.collect());
@@ -106,12 +107,12 @@ fn diagnostic(code: Code, node: &Node, path: &[String], message: String) -> Diag
 
 fn of_network(network: IpNet) -> Verdict {
     if network.prefix_len() == 0 {
-        let message = format!("{network} is every machine there is: all of them may mount");
+        let message = format!("{network} contains all addresses, so every machine could mount");
         return Verdict::Wrong(message, NETWORKS.to_owned());
     }
     if network.addr() != network.network() {
         let (whole, single) = (network.trunc(), network.addr());
-        let message = format!("{network} is an address in a network, and may mean either");
+        let message = format!("{network} is ambiguous: it may mean the network or the one address");
         return Verdict::Wrong(message, format!("write `{whole}` or `{}`", IpNet::from(single)));
     }
     let within = |(outer, what): &(&str, &'static str)| {
@@ -119,18 +120,19 @@ fn of_network(network: IpNet) -> Verdict {
         outer.contains(&network).then_some(*what)
     };
     if let Some(what) = NOT_NODES.iter().find_map(within) {
-        let message = format!("{network} is {what}: no node mounts from there");
+        let message = format!("{network} is {what}, which cannot contain a node");
         return Verdict::Wrong(message, NETWORKS.to_owned());
     }
     let widest = if matches!(network, IpNet::V4(_)) { WIDEST.0 } else { WIDEST.1 };
     if network.prefix_len() < widest {
-        let message = format!("{network} is wider than /{widest}: each of its machines may mount");
+        let message =
+            format!("{network} is wider than /{widest}, and each of its machines may mount");
         return Verdict::Wide(message);
     }
     Verdict::Good
 }
 
-/// A network, an address, a host name with or without wildcards, or a netgroup.
+/// Checks a network, an address, a host name with or without wildcards, or a netgroup.
 fn of_clients(text: &str) -> Verdict {
     if let Ok(network) = text.parse::<IpNet>() {
         return of_network(network);
@@ -138,7 +140,10 @@ fn of_clients(text: &str) -> Verdict {
     if let Ok(address) = text.parse::<IpAddr>() {
         return match address {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) | IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
-                Verdict::Wrong(format!("{text} is no machine's address"), NETWORKS.to_owned())
+                Verdict::Wrong(
+                    format!("{text} is not the address of a machine"),
+                    NETWORKS.to_owned(),
+                )
             }
             _ => of_network(address.into()),
         };
@@ -146,31 +151,29 @@ fn of_clients(text: &str) -> Verdict {
     if let Some(group) = text.strip_prefix('@') {
         let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if group.is_empty() || !group.chars().all(good) {
-            let message = format!("{text} is no netgroup", text = quoted(text));
+            let message = format!("{text} is not a netgroup", text = quoted(text));
             return Verdict::Wrong(message, "write `@NAME`, or a network".to_owned());
         }
         let message = format!(
-            "{text}: who is in a netgroup is the directory's matter, and cannot be seen here"
+            "{text}: the directory decides which machines are in the netgroup; pso-gen cannot check it"
         );
         return Verdict::Wide(message);
     }
     let is_wild = |c: char| "*?[]".contains(c);
     if text.contains(is_wild) {
-        // What is left when wildcards match a letter each.
+        // The text with each wildcard replaced by one letter.
         let plain: String = text.chars().map(|c| if is_wild(c) { 'a' } else { c }).collect();
         let names: Vec<&str> = text.split('.').collect();
-        // The last two parts are what somebody has registered: a wildcard there is anybody.
+        // The last two parts are a registered domain: a wildcard there matches domains of any owner.
         let is_open = names.iter().rev().take(2).any(|part| part.contains(is_wild));
         if is_open || names.len() < 3 {
-            let message = format!("{text} lets in machines of anybody", text = quoted(text));
+            let message = format!("{text} admits machines of any owner", text = quoted(text));
             return Verdict::Wrong(message, NETWORKS.to_owned());
         }
         if !Format::Hostname.accepts(&plain.to_ascii_lowercase()) {
             return not_one(text);
         }
-        let message = format!(
-            "{text}: whoever answers for the names of addresses (reverse DNS) decides who that is"
-        );
+        let message = format!("{text}: reverse DNS decides which machines match");
         return Verdict::Wide(message);
     }
     let last = text.rsplit('.').next().unwrap_or_default();
@@ -186,7 +189,7 @@ fn not_one(text: &str) -> Verdict {
     Verdict::Wrong(format!("{text} is not one client", text = quoted(text)), fix.to_owned())
 }
 
-/// Returns clients as they are compared: networks as numbers, names without case.
+/// Returns clients in comparable form: networks as numbers, names in lower case.
 pub(super) fn compared(text: &str) -> String {
     let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     match network {

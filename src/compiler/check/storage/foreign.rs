@@ -1,4 +1,4 @@
-//! Rules of the storage that others may name: no array of the document can be among it.
+//! Rules of `provisioner.foreign`: it must not contain an array of the document.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use crate::contract::storage::ArraySpec;
 use crate::contract::{StorageSpec, host_and_port};
 use crate::sanitize::quoted;
 
-/// Returns what cannot be foreign.
+/// Returns the errors of `provisioner.foreign`.
 pub(super) fn foreign(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let Some(own) = &spec.provisioner else { return Vec::new() };
     let wrong = |field: &str, index: usize, message: String, fix: &str| {
@@ -32,10 +32,10 @@ pub(super) fn foreign(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             found.push(wrong("servers", index, message, fix));
         } else if let Some(array) = spec.arrays.iter().find(|array| is_of(array, server)) {
             let message = format!(
-                "{server} is the array {}: any pod could mount the volume of any claim",
+                "{server} is the array {}, so any pod could mount the volume of any claim",
                 array.name
             );
-            let fix = "remove it: volumes of this array are mounted by claims";
+            let fix = "remove it: use claims to mount volumes of this array";
             found.push(wrong("servers", index, message, fix));
         }
     }
@@ -50,13 +50,13 @@ pub(super) fn foreign(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     found
 }
 
-/// A host, a host and a port, a WWN, `vendor/driver`.
+/// Returns whether a text has the form of a host, a host and port, a WWN, or `vendor/driver`.
 fn is_word(text: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || "-._:/[]".contains(c);
     !text.is_empty() && text.chars().all(good)
 }
 
-/// Whether a server is an array, by what the document says of it.
+/// Returns whether a server is an array of the document.
 fn is_of(array: &ArraySpec, server: &str) -> bool {
     let host = host_and_port(server).0;
     let own = std::iter::once(&array.management).chain(&array.data);

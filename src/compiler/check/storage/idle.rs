@@ -1,15 +1,15 @@
-//! Settings of a storage document that change nothing.
+//! Settings of a storage document without effect.
 
 use crate::compiler::diagnostic::{Code, Diagnostic};
 use crate::compiler::yaml::Node;
 use crate::contract::StorageSpec;
 use crate::contract::storage::ArrayType;
 
-/// Returns the settings that change nothing, because another one decides.
+/// Returns the settings without effect, because another setting takes precedence.
 pub(super) fn idle(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = crate::compiler::check::idle::empty(node);
     let mut tell = |path: &[&str], why: &str, fix: &str| {
-        let message = format!("it changes nothing {why}");
+        let message = format!("it has no effect {why}");
         let place = node.place_of(path.iter().copied());
         found.push(
             Diagnostic::new(Code::NoEffect, place, message).at(super::written(path)).fix(fix),
@@ -17,7 +17,7 @@ pub(super) fn idle(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     };
     for (index, array) in spec.arrays.iter().enumerate() {
         if array.r#type == ArrayType::FlashArray && array.data.is_some() {
-            let why = "at a FlashArray: nodes learn its portals from the array itself";
+            let why = "on a FlashArray: nodes learn its portals from the array itself";
             tell(
                 &["spec", "arrays", &index.to_string(), "data"],
                 why,
@@ -31,14 +31,14 @@ pub(super) fn idle(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     if monitoring.runbooks.is_some() && !monitoring.alerts {
         tell(
             &path("runbooks"),
-            "without `alerts: true`: only alerts lead to that page",
+            "without `alerts: true`: only alerts link to that page",
             "remove it, or write `alerts: true`",
         );
     }
     let makes_any = monitoring.alerts || monitoring.dashboard || monitoring.service_monitor;
     if !monitoring.labels.is_empty() && !makes_any {
         let why = "without `serviceMonitor`, `alerts` or `dashboard`: no object has these labels";
-        tell(&path("labels"), why, "remove it, or switch one of them on");
+        tell(&path("labels"), why, "remove it, or enable one of them");
     }
     found
 }

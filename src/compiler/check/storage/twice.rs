@@ -1,5 +1,6 @@
-//! What a storage document names twice, or so that it is worth a second look. An array under two names has its volumes counted, imported and destroyed
-//! under each of them; of two with one name, which one is meant depends on their order.
+//! Duplicates in a storage document, and entries that look like duplicates. If an array has two names, its
+//! volumes are counted, imported and destroyed under each name. If two arrays have the same name, their order
+//! decides which one is used.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -13,14 +14,14 @@ use crate::contract::name::volume_prefix;
 use crate::contract::storage::ArraySpec;
 use crate::sanitize::quoted;
 
-/// Returns what is named twice and must not be.
+/// Returns duplicates that are errors.
 pub(super) fn twice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = arrays(spec, node);
     found.extend(lists(spec, node));
     found
 }
 
-/// Returns what two arrays share and two arrays seldom do, and where no array is.
+/// Returns advice on values that two arrays share but rarely should, and on addresses that cannot be an array.
 pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut seen: Vec<(&ArraySpec, Option<Management>)> = Vec::new();
@@ -37,10 +38,10 @@ pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
         });
         if let Some((other, _)) = same_host {
             let message = format!(
-                "`{}` is on the same host with another port: an array has one management interface",
+                "`{}` has the same host and another port, but an array has one management interface",
                 other.name
             );
-            let fix = "leave one of the two arrays out, or write `id` at both of them";
+            let fix = "remove one of the two arrays, or set `id` on both";
             found.extend(
                 (array.id.is_none() || other.id.is_none()).then(|| at("management", message, fix)),
             );
@@ -57,26 +58,26 @@ pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
         };
         if let Some((other, _)) = seen.iter().find(|(other, _)| token(other) == token(array)) {
             let message =
-                format!("`{}` has the same token; each array gives out its own", other.name);
-            found.push(at("token", message, "write a Secret and key for each array"));
+                format!("`{}` has the same token, but each array issues its own", other.name);
+            found.push(at("token", message, "give each array a Secret and key of its own"));
         }
         seen.push((array, management));
     }
     let prefix = volume_prefix(&spec.cluster).to_lowercase();
     for (index, import) in spec.imports.iter().enumerate() {
         if import.volume.to_lowercase().starts_with(&prefix) {
-            let message = format!("{} was made for a claim of this cluster", import.volume);
+            let message = format!("{} was created for a claim of this cluster", import.volume);
             found.push(
                 Diagnostic::new(Code::StorageAdvice, place(node, "imports", index, "volume"), message)
                     .at(format!("spec.imports[{index}].volume"))
-                    .fix("see that this claim and its PersistentVolume are gone, or two claims have one volume"),
+                    .fix("check that this claim and its PersistentVolume are deleted; otherwise two claims share one volume"),
             );
         }
     }
     found
 }
 
-/// Two entries for one array, or one name for two.
+/// Reports two entries for one array, and two arrays with one name.
 fn arrays(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let (mut names, mut places, mut ids, mut datas) =
@@ -89,32 +90,32 @@ fn arrays(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
                 found.push(
                     Diagnostic::new(Code::BadValue, at(field), message)
                         .at(path)
-                        .and(Some(first), "here first")
+                        .and(Some(first), "first defined here")
                         .fix(fix),
                 );
             }
         };
         let first = names.first(array.name.to_lowercase(), at("name"));
-        let message = format!("another array is called {} already", quoted(&array.name));
+        let message = format!("another array has the name {}", quoted(&array.name));
         tell("name", first, message, "give each array a name of its own");
-        let one = "one array has one entry: leave one of the two out";
+        let one = "remove one of the two entries: an array has one entry";
         if let Some(management) = Management::read(&array.management) {
             let first = places.first(management, at("management"));
-            tell("management", first, "another array has this address already".to_owned(), one);
+            tell("management", first, "another array has this address".to_owned(), one);
         }
         if let Some(id) = &array.id {
             let first = ids.first(id.to_lowercase(), at("id"));
-            tell("id", first, "another array has this id already".to_owned(), one);
+            tell("id", first, "another array has this id".to_owned(), one);
         }
         if let Some(Ok(data)) = array.data.as_deref().map(address::data) {
             let first = datas.first(data, at("data"));
-            tell("data", first, "another array has this data address already".to_owned(), one);
+            tell("data", first, "another array has this data address".to_owned(), one);
         }
     }
     found
 }
 
-/// Entries of the other lists.
+/// Reports duplicates in the other lists.
 fn lists(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut tell = |path: &[&str], first: Option<Place>, message: String, fix: &str| {
@@ -123,32 +124,32 @@ fn lists(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             found.push(
                 Diagnostic::new(Code::BadValue, place, message)
                     .at(super::written(path))
-                    .and(Some(first), "here first")
+                    .and(Some(first), "first defined here")
                     .fix(fix),
             );
         }
     };
-    let out = "leave one of the two out";
+    let out = "remove one of the two";
     let mut networks = FirstUse::default();
     for (index, network) in spec.nodes.iter().enumerate() {
         let path = ["spec", "nodes", &index.to_string()];
         let first = networks.first(clients::compared(&network.0), node.place_of(path));
-        tell(&path, first, format!("{} is there already", network.0), out);
+        tell(&path, first, format!("{} is listed twice", network.0), out);
     }
     let mut quotas = FirstUse::default();
     for (index, quota) in spec.quotas.iter().enumerate() {
         let path = ["spec", "quotas", &index.to_string()];
         let key = (quota.namespace.as_str(), quota.class.as_str());
         let first = quotas.first(key, node.place_of(path));
-        let message = format!("{} has a quota of {} already", quota.namespace, quota.class);
-        tell(&path, first, message, "write one entry with `claims` and `capacity`");
+        let message = format!("{} has two quotas for {}", quota.namespace, quota.class);
+        tell(&path, first, message, "write one entry with both `claims` and `capacity`");
     }
     for (name, class) in &spec.classes {
         let mut rules = FirstUse::default();
         for (index, rule) in class.export_rules.iter().enumerate() {
             let path = ["spec", "classes", name, "exportRules", &index.to_string(), "clients"];
             let first = rules.first(clients::compared(&rule.clients), node.place_of(path));
-            let message = format!("{} has a rule already; the first one counts", rule.clients);
+            let message = format!("{} has two rules, and only the first one is used", rule.clients);
             tell(&path, first, message, out);
         }
         let mut options = FirstUse::default();
@@ -156,13 +157,13 @@ fn lists(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             let path = ["spec", "classes", name, "mountOptions", &index.to_string()];
             let word = option.split_once('=').map_or(option.as_str(), |(word, _)| word);
             let first = options.first(word, node.place_of(path));
-            tell(&path, first, format!("{word} is there already"), out);
+            tell(&path, first, format!("{word} is listed twice"), out);
         }
     }
     found
 }
 
-/// Where something was seen first.
+/// Places of first uses.
 struct FirstUse<K>(HashMap<K, Place>);
 
 impl<K> Default for FirstUse<K> {
@@ -172,7 +173,7 @@ impl<K> Default for FirstUse<K> {
 }
 
 impl<K: Eq + Hash> FirstUse<K> {
-    /// Returns where it was seen before; else notes it.
+    /// Returns the place of the first use, or records this one.
     fn first(&mut self, key: K, place: Place) -> Option<Place> {
         if let Some(first) = self.0.get(&key) {
             return Some(*first);
@@ -189,35 +190,35 @@ fn place(node: &Node, list: &str, index: usize, field: &str) -> Place {
 /// The storage documents of one run.
 #[derive(Debug, Default)]
 pub struct Storages {
-    /// By the cluster's name without case.
+    /// Places of the clusters' names, by name in lower case.
     clusters: BTreeMap<String, Place>,
 }
 
 impl Storages {
-    /// Adds a document; returns what it and an earlier one cannot both say.
+    /// Adds a document and returns its conflicts with earlier ones.
     pub fn add(&mut self, spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
         let place = node.place_of(["spec", "cluster"]);
         let other = self.clusters.iter().next().map(|(name, place)| (name.clone(), *place));
         let cluster = spec.cluster.to_lowercase();
         if let Some(first) = self.clusters.get(&cluster) {
             let message =
-                format!("the cluster {} has a storage document already", quoted(&spec.cluster));
+                format!("the cluster {} has two storage documents", quoted(&spec.cluster));
             return vec![
                 Diagnostic::new(Code::BadValue, place, message)
                     .at("spec.cluster")
-                    .and(Some(*first), "here first")
-                    .fix("make one document of the two: a cluster has one list of arrays, classes, quotas and imports"),
+                    .and(Some(*first), "first defined here")
+                    .fix("merge the two documents: a cluster has one list of arrays, classes, quotas and imports"),
             ];
         }
         self.clusters.insert(cluster, place);
         let told = other.map(|(name, first)| {
             let message = format!(
-                "this run has the storage document of the cluster {name} too: classes and quotas of both count for every app", name = quoted(name)
+                "this run also has the storage document of the cluster {name}: classes and quotas of both apply to every app", name = quoted(name)
             );
             Diagnostic::new(Code::StorageAdvice, place, message)
                 .at("spec.cluster")
-                .and(Some(first), "here first")
-                .fix("render the files of each cluster by themselves")
+                .and(Some(first), "first defined here")
+                .fix("render the files of each cluster separately")
         });
         told.into_iter().collect()
     }

@@ -1,5 +1,5 @@
-//! The finished objects of a tenant's app, against a closed list of kinds, fields, labels and annotations: what
-//! is not on it is refused, also what Kubernetes will have one day.
+//! Checks the finished objects of a tenant's app against a closed list of kinds, fields, labels and annotations.
+//! Anything else is refused, including fields that future versions of Kubernetes add.
 
 use std::collections::BTreeSet;
 
@@ -29,13 +29,14 @@ const OWN_ANNOTATIONS: [&str; 13] = [
     annotation::OWNER,
     annotation::SNAPSHOTS,
 ];
-/// Labels that pso-gen and its blueprints write, beside those that only pso-gen may set.
+/// Labels that pso-gen and its blueprints write, in addition to those reserved for pso-gen.
 const MORE_LABELS: [&str; 2] = [label::VERSION, label::TICKET];
 
-/// Fields that metadata may have: no owner that deletes others, no finalizer that holds them.
+/// Allowed fields of metadata. Owner references, which delete objects, and finalizers, which block deletion, are
+/// excluded.
 const METADATA: &[&str] = &["name", "namespace", "labels", "annotations"];
-/// Fields that pods may have. Not among them: a node's name, which passes by the scheduler and all taints; the
-/// node's namespaces; other runtimes, schedulers and devices.
+/// Allowed fields of pods. Excluded are a node's name, which bypasses the scheduler and all taints, the node's
+/// namespaces, and other runtimes, schedulers and devices.
 const POD: &[&str] = &[
     "activeDeadlineSeconds",
     "affinity",
@@ -62,8 +63,8 @@ const POD: &[&str] = &[
     "topologySpreadConstraints",
     "volumes",
 ];
-/// Sources of volumes: what is the namespace's own. A path of the node, an export of an array and a driver's
-/// inline volume are not.
+/// Allowed sources of volumes: objects of the namespace. Excluded are paths of the node, exports of an array, and
+/// inline volumes of drivers.
 const VOLUME: &[&str] = &[
     "name",
     "configMap",
@@ -73,13 +74,12 @@ const VOLUME: &[&str] = &[
     "projected",
     "secret",
 ];
-/// Sources of a projected volume: no token of an account.
+/// Allowed sources of a projected volume. Account tokens are excluded.
 const PROJECTED: &[&str] = &["configMap", "downwardAPI", "secret"];
-/// Fields of a claim: a PersistentVolume of its own, not one that is named or picked, and no data of another
-/// namespace.
+/// Allowed fields of a claim. Excluded are naming or selecting a PersistentVolume, and data of another namespace.
 const CLAIM: &[&str] =
     &["accessModes", "dataSource", "resources", "storageClassName", "volumeMode"];
-/// Fields of a Service: no address of its own outside the cluster.
+/// Allowed fields of a Service. External addresses are excluded.
 const SERVICE: &[&str] = &[
     "clusterIP",
     "internalTrafficPolicy",
@@ -92,11 +92,11 @@ const SERVICE: &[&str] = &[
     "sessionAffinityConfig",
     "type",
 ];
-/// Fields of an Ingress: no backend for what others have left.
+/// Allowed fields of an Ingress. The default backend, which receives all other requests, is excluded.
 const INGRESS: &[&str] = &["ingressClassName", "rules", "tls"];
-/// Fields of a route's rule: no filter, which may send traffic elsewhere.
+/// Allowed fields of a route's rule. Filters, which may redirect traffic, are excluded.
 const ROUTE_RULE: &[&str] = &["backendRefs", "matches", "timeouts"];
-/// Fields of a StatefulSet: claims are objects of their own.
+/// Allowed fields of a StatefulSet. Claim templates are excluded: claims are separate objects.
 const STATEFUL_SET: &[&str] = &[
     "minReadySeconds",
     "ordinals",
@@ -110,7 +110,7 @@ const STATEFUL_SET: &[&str] = &[
     "updateStrategy",
 ];
 
-/// How the rules call a kind: `ConfigMap`, `cert-manager.io/Certificate`.
+/// Returns the name of a kind in the rules: `ConfigMap`, `cert-manager.io/Certificate`.
 pub(super) fn kind(version: &str, kind: &str) -> String {
     match version.split_once('/') {
         Some((group, _)) => format!("{group}/{kind}"),
@@ -118,7 +118,7 @@ pub(super) fn kind(version: &str, kind: &str) -> String {
     }
 }
 
-/// Says what is wrong with the objects of a tenant's app.
+/// Returns the violations in the objects of a tenant's app.
 pub(super) fn wrong(app: &App, objects: &[Object], rules: &TenantRules) -> Vec<String> {
     let all = All {
         app,
@@ -127,7 +127,7 @@ pub(super) fn wrong(app: &App, objects: &[Object], rules: &TenantRules) -> Vec<S
         roles: names(objects, |object| matches!(object, Object::Role(_))),
         secrets: names(objects, |object| matches!(object, Object::Secret(_))),
     };
-    // One thing is often wrong with many objects.
+    // The same violation often occurs in many objects.
     let mut wrong: IndexMap<String, Vec<&Object>> = IndexMap::new();
     for object in objects {
         let reasons = match object.to_json() {
@@ -156,7 +156,7 @@ fn names(objects: &[Object], is: impl Fn(&Object) -> bool) -> BTreeSet<&str> {
     objects.iter().filter(|object| is(object)).map(Object::name).collect()
 }
 
-/// What the objects of one app may refer to.
+/// Objects that the objects of one app may refer to.
 struct All<'a> {
     app: &'a App,
     rules: &'a TenantRules,
@@ -169,7 +169,7 @@ impl All<'_> {
     fn object(&self, object: &Object, json: &Json) -> Vec<String> {
         let mut wrong = Vec::new();
         if object.metadata().namespace != self.app.namespace || !object.is_namespaced() {
-            wrong.push("it is not in the tenant's own namespace".to_owned());
+            wrong.push("it is not in the tenant's namespace".to_owned());
         }
         only(&json["metadata"], METADATA, "metadata", &mut wrong);
         self.keys(&json["metadata"], &mut wrong);
@@ -204,17 +204,17 @@ impl All<'_> {
             other => {
                 let (version, word) = other.type_meta();
                 let kind = kind(version, word);
-                // Pods are looked at where we know what makes them.
+                // Pods are checked through the objects that create them.
                 let makes_pods = matches!(other, Object::Pod(_)) || other.pod_template().is_some();
                 if !self.rules.manifests.contains(&kind) || makes_pods {
-                    wrong.push(format!("`{kind}` is no kind that tenants' apps make"));
+                    wrong.push(format!("tenants' apps may not render the kind `{kind}`"));
                 }
             }
         }
         wrong
     }
 
-    /// Labels and annotations: ours, and those of the rules.
+    /// Checks labels and annotations: those of pso-gen, and those of the rules.
     fn keys(&self, metadata: &Json, wrong: &mut Vec<String>) {
         let keys = |field: &str| {
             metadata[field].as_object().into_iter().flat_map(|fields| fields.keys().cloned())
@@ -222,15 +222,15 @@ impl All<'_> {
         for key in keys("labels") {
             let ours = OWN_LABELS.contains(&key.as_str()) || MORE_LABELS.contains(&key.as_str());
             if !ours && !self.rules.allows_label(&key) {
-                wrong.push(format!("`{key}` is no label for tenants"));
+                wrong.push(format!("tenants may not set the label `{key}`"));
             }
         }
         for key in keys("annotations") {
-            // With another value, Flux would put the cluster's variables into a tenant's objects.
+            // With another value, Flux would substitute the cluster's variables in a tenant's objects.
             let left_alone = key == SUBSTITUTE.0 && metadata["annotations"][&key] == SUBSTITUTE.1;
             let ours = OWN_ANNOTATIONS.contains(&key.as_str()) || left_alone;
             if !ours && !self.rules.allows_annotation(&key) {
-                wrong.push(format!("`{key}` is no annotation for tenants"));
+                wrong.push(format!("tenants may not set the annotation `{key}`"));
             }
         }
     }
@@ -249,7 +249,7 @@ impl All<'_> {
         let account = spec["serviceAccountName"].as_str().unwrap_or_default();
         if !self.accounts.contains(account) {
             wrong.push(format!(
-                "its pods run as the account {account}, which the app does not make",
+                "its pods run as the account {account}, which the app does not render",
                 account = quoted(account)
             ));
         }
@@ -259,19 +259,19 @@ impl All<'_> {
         if let Some(class) = spec["priorityClassName"].as_str()
             && !self.rules.priority_classes.iter().any(|allowed| allowed == class)
         {
-            wrong.push(format!("`{class}` is no PriorityClass for tenants"));
+            wrong.push(format!("tenants may not use the PriorityClass `{class}`"));
         }
         for toleration in items(&spec["tolerations"]) {
             let key = toleration["key"].as_str().unwrap_or_default();
             if !self.rules.tolerations.iter().any(|allowed| allowed == key) {
-                wrong.push(format!("its pods bear the taint {key}", key = quoted(key)));
+                wrong.push(format!("its pods tolerate the taint {key}", key = quoted(key)));
             }
         }
         let containers = items(&spec["initContainers"]).chain(items(&spec["containers"]));
         let images: BTreeSet<&str> =
             containers.map(|container| container["image"].as_str().unwrap_or_default()).collect();
         for image in images.into_iter().filter(|image| !self.rules.allows_image(image)) {
-            wrong.push(format!("`{image}` is no image for tenants"));
+            wrong.push(format!("tenants may not run the image `{image}`"));
         }
     }
 
@@ -281,13 +281,13 @@ impl All<'_> {
         match spec["type"].as_str() {
             None | Some("ClusterIP") => {}
             Some("NodePort") if node_port => {}
-            Some(other) => wrong.push(format!("`{other}` is no type of Service for tenants")),
+            Some(other) => wrong.push(format!("tenants may not use the Service type `{other}`")),
         }
         if !node_port && items(&spec["ports"]).any(|port| !port["nodePort"].is_null()) {
-            wrong.push("it takes a port of the nodes".to_owned());
+            wrong.push("it uses a port of the nodes".to_owned());
         }
         if spec["selector"].as_object().is_none_or(serde_json::Map::is_empty) {
-            wrong.push("it selects no pods: its addresses come from elsewhere".to_owned());
+            wrong.push("it has no selector, so its addresses may be outside the app".to_owned());
         }
     }
 
@@ -295,9 +295,9 @@ impl All<'_> {
         let host = host.as_str().unwrap_or_default();
         let namespace = self.app.namespace.as_deref().unwrap_or_default();
         if host.is_empty() {
-            wrong.push("it takes what comes for every host name".to_owned());
+            wrong.push("it accepts requests for every host name".to_owned());
         } else if !self.rules.allows_host(host, namespace) {
-            wrong.push(format!("`{host}` is no host name of this tenant"));
+            wrong.push(format!("`{host}` is not a host name of this tenant"));
         }
     }
 
@@ -320,19 +320,19 @@ impl All<'_> {
     fn route(&self, spec: &Json, wrong: &mut Vec<String>) {
         let mut hosts = items(&spec["hostnames"]).peekable();
         if hosts.peek().is_none() {
-            wrong.push("it takes what comes for every host name".to_owned());
+            wrong.push("it accepts requests for every host name".to_owned());
         }
         hosts.for_each(|host| self.host(host, wrong));
         for parent in items(&spec["parentRefs"]) {
             if parent["kind"].as_str().is_some_and(|kind| kind != "Gateway") {
-                wrong.push("it attaches to something else than a Gateway".to_owned());
+                wrong.push("it attaches to an object that is not a Gateway".to_owned());
             }
         }
         for rule in items(&spec["rules"]) {
             only(rule, ROUTE_RULE, "its rules", wrong);
             for backend in items(&rule["backendRefs"]) {
                 if backend["kind"].as_str().is_some_and(|kind| kind != "Service") {
-                    wrong.push("it sends traffic to something else than a Service".to_owned());
+                    wrong.push("it sends traffic to an object that is not a Service".to_owned());
                 }
             }
         }
@@ -341,11 +341,11 @@ impl All<'_> {
 
     fn has_way_in(&self, via: Via, wrong: &mut Vec<String>) {
         if !self.rules.expose.contains(&via) {
-            wrong.push(format!("`{}` is no way in for tenants' apps", via.word()));
+            wrong.push(format!("`via: {}` is not allowed for tenants' apps", via.word()));
         }
     }
 
-    /// The one right that an app has: to fill its own Secrets.
+    /// Checks the only right that an app may grant: to fill its own Secrets.
     fn role(&self, json: &Json, wrong: &mut Vec<String>) {
         let words = |json: &Json| -> Vec<String> {
             items(json).filter_map(Json::as_str).map(str::to_owned).collect()
@@ -360,7 +360,7 @@ impl All<'_> {
                 && rule["nonResourceURLs"].is_null()
         };
         if !items(&json["rules"]).all(fills) {
-            wrong.push("it gives other rights than to fill the app's own Secrets".to_owned());
+            wrong.push("it grants rights other than to fill the app's own Secrets".to_owned());
         }
     }
 
@@ -369,7 +369,7 @@ impl All<'_> {
         let is_own = role["kind"] == "Role"
             && role["name"].as_str().is_some_and(|name| self.roles.contains(name));
         if !is_own {
-            wrong.push("it gives a role that is not the app's own".to_owned());
+            wrong.push("it grants a role that is not the app's own".to_owned());
         }
         let own = |subject: &Json| {
             subject["kind"] == "ServiceAccount"
@@ -377,18 +377,18 @@ impl All<'_> {
                 && subject["name"].as_str().is_some_and(|name| self.accounts.contains(name))
         };
         if !items(&json["subjects"]).all(own) {
-            wrong.push("it gives rights to others than the app's own account".to_owned());
+            wrong.push("it grants rights to accounts other than the app's own".to_owned());
         }
     }
 }
 
-/// Secrets are filled in the cluster; one with data, or with a meaning of its own, is somebody's who wrote it.
+/// Checks Secrets. They are filled in the cluster; a Secret with data, or of a special type, is refused.
 fn secret(json: &Json, wrong: &mut Vec<String>) {
     if json["type"].as_str().is_some_and(|word| word != "Opaque") {
-        wrong.push("it is of a type that has a meaning to the cluster".to_owned());
+        wrong.push("it has a type with a special meaning in the cluster".to_owned());
     }
     if !json["data"].is_null() || !json["stringData"].is_null() {
-        wrong.push("it has data, which stands in a file".to_owned());
+        wrong.push("it has data, which comes from a file".to_owned());
     }
 }
 
@@ -396,10 +396,10 @@ fn items(json: &Json) -> impl Iterator<Item = &Json> {
     json.as_array().into_iter().flatten()
 }
 
-/// Names the fields that are not on a list.
+/// Reports the fields that are not on a list.
 fn only(json: &Json, allowed: &[&str], what: &str, wrong: &mut Vec<String>) {
     let fields = json.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     for (field, _) in fields.filter(|(field, _)| !allowed.contains(&field.as_str())) {
-        wrong.push(format!("{what}: `{field}` is no field for tenants"));
+        wrong.push(format!("{what}: tenants may not set `{field}`"));
     }
 }

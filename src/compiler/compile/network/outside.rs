@@ -1,5 +1,4 @@
-//! What lies outside an app: the cluster's pods and the networks beyond, except those that no app ever
-//! reaches.
+//! Destinations outside an app: the cluster's pods and external networks, except those that are always blocked.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +10,7 @@ use super::{instance, pods};
 use crate::compiler::blueprint::App;
 use crate::compiler::spec::Egress;
 
-/// Where machines and clouds hand out credentials and configuration to whoever asks from a node.
+/// Networks where machines and clouds return credentials and configuration to any client on a node.
 const NEVER: [&str; 7] = [
     // Alibaba Cloud: <https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata>
     "100.100.100.200/32",
@@ -32,7 +31,7 @@ const NEVER: [&str; 7] = [
 /// All addresses.
 const ALL: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
-/// Returns the networks that an app never reaches, none of them inside another.
+/// Returns the networks that are always blocked for an app. None contains another one.
 pub(crate) fn never(app: &App) -> Vec<IpNet> {
     let own = app.common.network.except.iter().filter_map(|network| network.0.parse().ok());
     let fixed = NEVER.iter().filter_map(|network| network.parse().ok());
@@ -45,17 +44,17 @@ pub(crate) fn never(app: &App) -> Vec<IpNet> {
     all.iter().filter(|network| !inside(network)).copied().collect()
 }
 
-/// Returns whether all of a network is one that is never reached.
+/// Returns whether a network is entirely within a blocked one.
 pub(crate) fn is_never(network: &IpNet, never: &[IpNet]) -> bool {
     never.iter().any(|each| each.contains(network))
 }
 
-/// Where a program goes that its blueprint leaves open.
+/// Returns the destinations of a component that its blueprint does not close.
 pub(super) fn egress(app: &App) -> Vec<NetworkPolicyEgressRule> {
     let network = &app.common.network;
     let never = never(app);
     let (inside, outside): (_, Vec<_>) = match network.egress {
-        // Pods are named besides: to some network plugins they are in no network.
+        // Pods are listed separately, because some network plugins treat them as part of no network.
         Egress::Open => (every_pod(), ALL.iter().filter_map(|all| all.parse().ok()).collect()),
         Egress::Closed => {
             let to = network.to.iter().filter_map(|to| to.0.parse::<IpNet>().ok());
@@ -73,7 +72,7 @@ fn every_pod() -> NetworkPolicyPeer {
     NetworkPolicyPeer { namespace_selector: all, ..NetworkPolicyPeer::default() }
 }
 
-/// A network without those parts of it that are never reached.
+/// Returns a network without its blocked parts.
 fn block(network: &IpNet, never: &[IpNet]) -> NetworkPolicyPeer {
     let except = never.iter().filter(|each| network.contains(*each)).map(IpNet::to_string);
     let except = super::some(except.collect());

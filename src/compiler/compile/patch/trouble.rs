@@ -1,6 +1,5 @@
-//! Why a patch cannot be applied: the line in the patch, the path in the object, and what to write instead.
-//!
-//! Knows how patches are written; applies none.
+//! Diagnostics of patches: the line in the patch, the path in the object, and the fix. This file knows the
+//! notation of patches, and applies none.
 
 use json_patch::{Patch as Operations, PatchErrorKind, PatchOperation};
 use serde_json::Value as Json;
@@ -13,7 +12,7 @@ use crate::compiler::manifest::refused::{Refusal, refused};
 use crate::compiler::manifest::{Object, Unknown};
 use crate::compiler::yaml::Node;
 
-/// One patch of an app, for its diagnostics.
+/// The patch that diagnostics refer to.
 #[derive(Clone, Copy)]
 pub(super) struct At<'a> {
     pub(super) app: &'a App,
@@ -21,7 +20,7 @@ pub(super) struct At<'a> {
 }
 
 impl<'a> At<'a> {
-    /// Returns a diagnostic at a word of the patch: `target`, `merge` or `json`.
+    /// Returns a diagnostic at a field of the patch: `target`, `merge` or `json`.
     pub(super) fn bad(self, word: &str, message: impl Into<String>) -> Diagnostic {
         let index = self.index.to_string();
         let place = self.app.document.place_of(["spec", "patches", &index, word]);
@@ -41,8 +40,8 @@ impl<'a> At<'a> {
         patches.get(self.index)?.get(word)
     }
 
-    /// Returns where a field of the patched object stands in the patch, as place and path: as far as the
-    /// patch goes on the way there.
+    /// Returns the place and path of a patched object's field in the patch, or of its nearest parent in the
+    /// patch.
     fn field(self, word: &str, object: &Json, field: &str) -> (Option<Place>, String) {
         let mut path = format!("spec.patches[{}].{word}", self.index);
         let Some(mut node) = self.node(word).filter(|_| word == "merge") else {
@@ -76,7 +75,7 @@ impl<'a> At<'a> {
         (Some(node.place), path)
     }
 
-    /// Returns why what comes out of a patch is no object of Kubernetes.
+    /// Returns the diagnostic for a patch whose result is not a Kubernetes object.
     pub(super) fn unknown(self, word: &str, unknown: &Unknown, json: &Json) -> Diagnostic {
         let fallback = self.bad(word, "");
         let place = fallback.place.unwrap_or(self.app.place("spec.patches"));
@@ -99,7 +98,7 @@ impl<'a> At<'a> {
         diagnostic
     }
 
-    /// Returns what the API server would refuse of an object after a patch, and did not before.
+    /// Returns the reasons for which the API server would refuse an object after a patch but not before.
     pub(super) fn refused(
         self,
         word: &str,
@@ -128,11 +127,11 @@ impl<'a> At<'a> {
             let pointers =
                 ["path", "from"].map(|key| (key, operation[key].as_str().unwrap_or("/")));
             if let Some((key, text)) = pointers.iter().find(|(_, text)| !text.starts_with('/')) {
-                let message = format!("{}: `{text}` is no JSON pointer", named(json));
+                let message = format!("{}: `{text}` is not a JSON pointer", named(json));
                 return Err(self.operation(number, message).fix(nearest_path(json, text, key)));
             }
             let one: PatchOperation = serde_json::from_value(operation.clone()).map_err(|error| {
-                let fix = "write such as `{op: replace, path: /spec/replicas, value: 3}`; `op` is one of `add`, `remove`, `replace`, `move`, `copy`, `test`";
+                let fix = "write for example `{op: replace, path: /spec/replicas, value: 3}`; `op` is one of `add`, `remove`, `replace`, `move`, `copy`, `test`";
                 self.operation(number, plainly(&error.to_string())).fix(fix)
             })?;
             let word = |key: &str| operation[key].as_str().unwrap_or_default().to_owned();
@@ -147,10 +146,12 @@ impl<'a> At<'a> {
                     let message = format!("{name}: `test` of `{wanted}` found {found}");
                     return self
                         .operation(number, message)
-                        .fix("write the value that is there, or remove the test");
+                        .fix("write the existing value, or remove the test");
                 }
-                let message =
-                    format!("{name}: `{}` cannot be done, it has no `{wanted}`", word("op"));
+                let message = format!(
+                    "{name}: `{}` cannot be applied, because `{wanted}` does not exist",
+                    word("op")
+                );
                 self.operation(number, message).fix(nearest_path(json, &wanted, key))
             })?;
         }
@@ -171,7 +172,7 @@ fn explained(json: &Json, field: &str) -> String {
     format!("kubectl explain {kind}.{}", path.join("."))
 }
 
-/// Says how far a pointer leads, and what there is.
+/// Returns a fix that names the last existing field of a pointer and its contents.
 fn nearest_path(json: &Json, wanted: &str, key: &str) -> String {
     if !wanted.starts_with('/') {
         return format!("write `{key}` as a JSON pointer: `/{}`", wanted.replace('.', "/"));
@@ -197,21 +198,21 @@ fn nearest_path(json: &Json, wanted: &str, key: &str) -> String {
                     format!("did you mean `{way}/{}`?", near.replace('~', "~0").replace('/', "~1"))
                 }
                 None => format!(
-                    "{shown} has `{}`; `add` creates the parents one by one",
+                    "{shown} has `{}`; use `add` to create missing parents one by one",
                     fields.keys().map(String::as_str).collect::<Vec<_>>().join("`, `")
                 ),
             },
-            Json::Array(items) => format!(
-                "{shown} is a list of {}, counted from 0; `-` adds behind the last",
-                items.len()
-            ),
+            Json::Array(items) => {
+                format!("{shown} is a list of {}, counted from 0; `-` appends an item", items.len())
+            }
             _ => format!("{shown} is a single value"),
         };
     }
     "change the path".to_owned()
 }
 
-/// Returns the path of the value that does not fit its field: the first of the patch without which the rest does.
+/// Returns the path of the value that does not fit its field: the first value of the patch without which the rest
+/// fits.
 fn culprit(json: &Json, patch: Option<&Json>) -> Option<String> {
     let mut paths = Vec::new();
     leaves(json, patch, "", "", &mut paths);
@@ -227,7 +228,7 @@ fn culprit(json: &Json, patch: Option<&Json>) -> Option<String> {
     })
 }
 
-/// Gathers the paths of an object's fields that a patch sets, inner ones first.
+/// Collects the paths of an object's fields that a patch sets, inner ones first.
 fn leaves(object: &Json, patch: Option<&Json>, path: &str, list: &str, found: &mut Vec<String>) {
     let join =
         |step: &str| if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") };
@@ -256,7 +257,7 @@ fn leaves(object: &Json, patch: Option<&Json>, path: &str, list: &str, found: &m
     }
 }
 
-/// Returns what the reader of a type says, in the words of YAML.
+/// Translates an error of serde into the terms of YAML.
 fn plainly(message: &str) -> String {
     let words = [
         ("a sequence", "a list"),

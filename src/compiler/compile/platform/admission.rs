@@ -1,11 +1,12 @@
-//! What limits rights beyond what a role can say, of the provisioner and of others.
+//! Admission policies that limit rights further than a role can, for the provisioner and for other accounts.
 //!
-//! Who may create PersistentVolumes may mount any folder of any node: decision 17 says what is held of the
-//! provisioner, and what is not. Who may create pods may mount any file system that their node may mount, and
-//! who may write claims could write what the provisioner takes for its own: decision 22.
+//! An account that can create PersistentVolumes can mount any folder of any node: decision 17 lists the
+//! restrictions on the provisioner and their limits. An account that can create pods can mount any file system
+//! that their node can mount, and an account that can write claims could write the provisioner's own records:
+//! decision 22.
 //!
-//! The expressions are CEL, of Kubernetes 1.30; `tests/controlplane` has a real API server hold them, against
-//! the provisioner at work, an attacker with its token, and a tenant.
+//! The expressions are CEL of Kubernetes 1.30. `tests/controlplane` runs them in a real API server against the
+//! working provisioner, an attacker with its token, and a tenant.
 
 mod asking;
 mod claims;
@@ -27,22 +28,22 @@ use super::{NAME, Platform};
 use crate::compiler::compile::wave::ADMISSION;
 use crate::compiler::manifest::Object;
 
-/// First part of the names of the policies that hold of others than the provisioner.
+/// Name prefix of the policies for accounts other than the provisioner.
 const OTHERS: &str = "pso-gen-others";
 
-/// What is held of one kind of object.
+/// The rules for one kind of object.
 struct Rules {
     /// Name of the policy.
     name: String,
-    /// What is looked at, the status among it.
+    /// The requests that are checked, including those for the status.
     requests: Vec<NamedRuleWithOperations>,
-    /// Whose requests, and which of them; the first condition that does not hold ends the matter.
+    /// Conditions on the requests and their accounts. The policy does not apply if one of them is false.
     conditions: Vec<MatchCondition>,
     variables: Vec<Variable>,
     validations: Vec<Validation>,
 }
 
-/// The policies with their bindings.
+/// Returns the policies with their bindings.
 pub(super) fn policies(platform: &Platform<'_>) -> Vec<Object> {
     let rules = [
         volumes::rules(platform),
@@ -55,8 +56,9 @@ pub(super) fn policies(platform: &Platform<'_>) -> Vec<Object> {
     limits.chain(asking::policy(platform)).collect()
 }
 
-/// A policy that cannot be evaluated refuses: an object so large that its evaluation costs too much would get
-/// past it otherwise. So an expression may fail for no object, and asks whether a field is there.
+/// Returns a policy and its binding. A policy whose evaluation fails refuses the request; otherwise an object
+/// that is too expensive to evaluate would bypass it. So no expression may fail on any object: each one tests
+/// whether a field exists.
 fn policy(platform: &Platform<'_>, rules: Rules) -> [Object; 2] {
     let metadata = || platform.of_cluster(&rules.name, ADMISSION);
     let policy = Object::from(ValidatingAdmissionPolicy {
@@ -64,8 +66,8 @@ fn policy(platform: &Platform<'_>, rules: Rules) -> [Object; 2] {
         spec: Some(ValidatingAdmissionPolicySpec {
             failure_policy: Some("Fail".to_owned()),
             match_conditions: Some(rules.conditions),
-            // It belongs as a whole to whoever applies it: what the API server would fill in is a
-            // difference for good.
+            // The field is owned as a whole by the client that applies it, so defaults of the API server would be
+            // a permanent difference.
             match_constraints: Some(MatchResources {
                 match_policy: Some("Equivalent".to_owned()),
                 namespace_selector: Some(LabelSelector::default()),
@@ -90,12 +92,12 @@ fn policy(platform: &Platform<'_>, rules: Rules) -> [Object; 2] {
     [policy, binding]
 }
 
-/// Requests of the provisioner.
+/// Matches requests of the provisioner.
 fn by_the_provisioner(platform: &Platform<'_>) -> MatchCondition {
     condition("the-provisioner", format!("request.userInfo.username == {}", account(platform)))
 }
 
-/// Requests of everybody else.
+/// Matches requests of all other accounts.
 fn by_others(platform: &Platform<'_>) -> MatchCondition {
     condition("not-the-provisioner", format!("request.userInfo.username != {}", account(platform)))
 }
@@ -108,7 +110,7 @@ fn condition(name: &str, expression: impl Into<String>) -> MatchCondition {
     MatchCondition { name: name.to_owned(), expression: expression.into() }
 }
 
-/// Requests for a resource of the core group.
+/// Matches requests for a resource of the core group.
 fn requests(resource: &str, operations: &[&str]) -> NamedRuleWithOperations {
     let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
     NamedRuleWithOperations {
@@ -125,12 +127,12 @@ fn variable(name: &str, expression: impl Into<String>) -> Variable {
     Variable { name: name.to_owned(), expression: expression.into() }
 }
 
-/// Something that must hold of the provisioner, and what is said when it does not.
+/// Returns a rule for the provisioner, with the message of a refusal.
 fn holds(expression: impl Into<String>, message: &str) -> Validation {
     refuses_unless(expression, format!("the pso-gen provisioner {message}"))
 }
 
-/// Something that must hold, and what is said when it does not.
+/// Returns a rule, with the message of a refusal.
 fn refuses_unless(expression: impl Into<String>, message: impl Into<String>) -> Validation {
     Validation {
         expression: expression.into(),
@@ -140,28 +142,28 @@ fn refuses_unless(expression: impl Into<String>, message: impl Into<String>) -> 
     }
 }
 
-/// A value in CEL, whose texts, lists and maps are written as those of JSON.
+/// Returns a value in CEL. Texts, lists and maps have the syntax of JSON.
 fn literal(value: impl Into<Json>) -> String {
     value.into().to_string()
 }
 
-/// The annotations of an object.
+/// Returns the CEL expression for the annotations of an object.
 fn annotations(object: &str) -> String {
     format!("{object}.metadata.?annotations.orValue({{}})")
 }
 
-/// The finalizers of an object.
+/// Returns the CEL expression for the finalizers of an object.
 fn finalizers(object: &str) -> String {
     format!("{object}.metadata.?finalizers.orValue([])")
 }
 
-/// The finalizers of an object, without ours.
+/// Returns the CEL expression for the finalizers of an object, without pso-gen's own.
 fn finalizers_of_others(object: &str) -> String {
     let ours = literal(crate::contract::FINALIZER);
     format!("{}.filter(each, each != {ours})", finalizers(object))
 }
 
-/// Whether fields are the same as they were.
+/// Returns the CEL expression that fields are unchanged.
 fn unchanged(of: &str, fields: &[&str]) -> String {
     let same =
         fields.iter().map(|field| format!("object.{of}.?{field} == oldObject.{of}.?{field}"));

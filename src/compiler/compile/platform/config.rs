@@ -1,5 +1,4 @@
-//! The storage document as the provisioner reads it, as a ConfigMap, and the hash by which a change of it
-//! rolls the pods.
+//! The provisioner's copy of the storage document as a ConfigMap, and the hash whose change restarts the pods.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Map, Value as Json, json};
@@ -13,19 +12,19 @@ use crate::compiler::spec::STORAGE;
 use crate::compiler::yaml;
 use crate::contract::API_VERSION;
 
-/// Key in the ConfigMap, and so name of the file.
+/// Key in the ConfigMap, which is also the name of the file.
 pub(super) const FILE: &str = "storage.pso.yaml";
-/// Fields of `spec` that are for others to read: a change of them must not roll the pods.
+/// Fields of `spec` that the provisioner does not read. Changing them must not restart the pods.
 const OF_OTHERS: [&str; 2] = ["provisioner", "quotas"];
 
 /// The ConfigMap.
 pub(super) struct Config {
     pub(super) object: Object,
-    /// Hash of what is in it.
+    /// Hash of the contents.
     pub(super) hash: String,
 }
 
-/// Returns the ConfigMap with the document. Two documents that say the same give the same text.
+/// Returns the ConfigMap with the document. Documents with equal content give equal texts.
 pub(super) fn config_map(platform: &Platform<'_>) -> Config {
     let spec = platform.storage.document.node.get("spec").map(yaml::Node::to_json);
     let mut spec = spec.unwrap_or_default();
@@ -39,7 +38,7 @@ pub(super) fn config_map(platform: &Platform<'_>) -> Config {
         "spec": sorted(spec),
     });
     let mut text = String::new();
-    // What was read can be written.
+    // A parsed document can always be serialized.
     let _ = yaml::write(&mut text, &document);
     let hash = short(&Sha256::digest(&text));
     let object = Object::from(ConfigMap {
@@ -50,7 +49,7 @@ pub(super) fn config_map(platform: &Platform<'_>) -> Config {
     Config { object, hash }
 }
 
-/// The same with all fields in the order of their names.
+/// Returns the same value with all fields sorted by name.
 fn sorted(json: Json) -> Json {
     match json {
         Json::Object(fields) => {

@@ -1,4 +1,4 @@
-//! The provisioner's pods, and what keeps some of them running.
+//! The provisioner's pods, and the objects that keep some of them running.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,17 +26,17 @@ use crate::compiler::manifest::Object;
 use crate::contract::annotation;
 use crate::contract::{Resources, Spread};
 
-/// Who the pods run as: nobody, whom images of one program know under this number.
+/// User ID of the pods: `nonroot`, a common one in images with a single program.
 const USER: i64 = 65532;
-/// The class of what a cluster cannot do without for long.
+/// PriorityClass of programs that a cluster cannot be without for long.
 const CRITICAL: &str = "system-cluster-critical";
-/// Where the files are.
+/// Folder of the storage document.
 const STORAGE: &str = "/etc/pso-gen/storage";
 const SECRETS: &str = "/etc/pso-gen/secrets";
-/// Where programs look for who they are to the cluster.
+/// Standard folder of ServiceAccount credentials.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// The Deployment, and what goes with it.
+/// Returns the Deployment and the objects that belong to it.
 pub(super) fn workload(platform: &Platform<'_>, hash: &str) -> Vec<Object> {
     let replicas = i32::from(platform.own.replicas);
     let deployment = Object::from(Deployment {
@@ -44,7 +44,7 @@ pub(super) fn workload(platform: &Platform<'_>, hash: &str) -> Vec<Object> {
         spec: Some(DeploymentSpec {
             replicas: Some(replicas),
             selector: label_selector(selector()),
-            // A new pod is ready when it waits to lead; the old one gives its lease back when it ends.
+            // A new pod is ready as soon as it waits for the lease. The old pod releases the lease when it ends.
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".to_owned()),
                 rolling_update: Some(RollingUpdateDeployment {
@@ -58,7 +58,7 @@ pub(super) fn workload(platform: &Platform<'_>, hash: &str) -> Vec<Object> {
         status: None,
     });
     let mut objects = vec![deployment];
-    // With one pod, a budget would keep nodes from being drained and save nothing.
+    // With one pod, a budget would only block node drains.
     if replicas > 1 {
         objects.push(Object::from(PodDisruptionBudget {
             metadata: platform.metadata(wave::PROVISIONER),
@@ -77,10 +77,10 @@ pub(super) fn workload(platform: &Platform<'_>, hash: &str) -> Vec<Object> {
     objects
 }
 
-/// Some clusters let pods of this class run only where a quota speaks of them.
+/// Some clusters allow pods of this PriorityClass only in namespaces with a matching quota.
 /// <https://kubernetes.io/docs/concepts/policy/resource-quotas/#limit-priority-class-consumption-by-default>
 fn room(platform: &Platform<'_>, replicas: i32) -> Object {
-    // Those of a rollout, and those that do not want to end.
+    // Includes the pods of a rollout, and pods that are slow to terminate.
     let pods = Quantity((2 * replicas + 2).to_string());
     Object::from(ResourceQuota {
         metadata: platform.metadata(wave::PLATFORM),
@@ -117,7 +117,7 @@ fn template(platform: &Platform<'_>, hash: &str) -> PodTemplateSpec {
                 run_as_non_root: Some(true),
                 run_as_user: Some(USER),
                 run_as_group: Some(USER),
-                // By it, and by nobody else, tokens can be read.
+                // The group that can read the tokens.
                 fs_group: Some(USER),
                 seccomp_profile: Some(SeccompProfile {
                     type_: "RuntimeDefault".to_owned(),
@@ -139,7 +139,7 @@ fn template(platform: &Platform<'_>, hash: &str) -> PodTemplateSpec {
             node_selector: (!place.node_selector.is_empty()).then(|| place.node_selector.clone()),
             tolerations: some(tolerations(place)),
             priority_class_name: Some(place.priority_class.clone().unwrap_or_else(critical)),
-            // What is under way gets 20 seconds, then the arrays are logged out from.
+            // Running operations have 20 seconds to finish. Then the provisioner logs out from the arrays.
             termination_grace_period_seconds: Some(45),
             volumes: Some(volumes(platform)),
             ..PodSpec::default()
@@ -201,8 +201,8 @@ fn probe(path: &str, every: i32) -> Probe {
     }
 }
 
-/// Returns what the pods get: what an admin has set, over what 10,000 claims were measured to take
-/// (`docs/performance.md`), which is 87 MiB, and at most 326 while all of them are bound at once.
+/// Returns the resources of the pods: the admin's settings over defaults measured with 10,000 claims
+/// (`docs/performance.md`). The measured use is 87 MiB, and at most 326 MiB while all claims are bound at once.
 pub fn with_amounts(own: &Resources) -> Resources {
     let over = |ours: [(&str, &str); 3], own: &BTreeMap<String, String>| {
         let ours = ours.map(|(name, amount)| (name.to_owned(), amount.to_owned()));
@@ -231,7 +231,7 @@ fn volumes(platform: &Platform<'_>) -> Vec<Volume> {
             secret: Some(SecretProjection {
                 name: secret.to_owned(),
                 items: Some(keys.into_iter().map(|key| item(secret, key)).collect()),
-                // One that is not there keeps its array away, and not the whole provisioner.
+                // A missing Secret disables its array, and not the whole provisioner.
                 optional: Some(true),
             }),
             ..VolumeProjection::default()
@@ -241,7 +241,7 @@ fn volumes(platform: &Platform<'_>) -> Vec<Volume> {
     volumes
 }
 
-/// A key of a Secret, as a file in a folder of the Secret's name.
+/// Returns a key of a Secret, as a file in a folder with the Secret's name.
 fn item(secret: &str, key: &str) -> KeyToPath {
     KeyToPath { key: key.to_owned(), path: format!("{secret}/{key}"), mode: None }
 }
@@ -257,7 +257,8 @@ fn projected(name: &str, sources: Vec<VolumeProjection>) -> Volume {
     }
 }
 
-/// What kubelet would mount by itself, read-only and no longer good than an hour.
+/// Returns the volumes that kubelet would mount by default, read-only and with a token that expires after an
+/// hour.
 fn account() -> Vec<VolumeProjection> {
     let token = VolumeProjection {
         service_account_token: Some(ServiceAccountTokenProjection {

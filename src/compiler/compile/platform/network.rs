@@ -1,4 +1,5 @@
-//! Whom the provisioner's pods talk to: names, the Kubernetes API and the arrays; and who may ask them.
+//! NetworkPolicy of the provisioner: it may connect to DNS, the Kubernetes API and the arrays, and serves
+//! metrics.
 
 use std::collections::BTreeSet;
 
@@ -17,10 +18,10 @@ use crate::compiler::compile::wave::PLATFORM;
 use crate::compiler::manifest::Object;
 use crate::contract::{address, host_and_port};
 
-/// Port of https.
+/// Port of HTTPS.
 const HTTPS: u16 = 443;
 
-/// The policy, and the Service for those who read metrics.
+/// Returns the policy, and the Service for metrics.
 pub(super) fn policy(platform: &Platform<'_>) -> [Object; 2] {
     let policy = Object::from(NetworkPolicy {
         metadata: platform.metadata(PLATFORM),
@@ -50,7 +51,7 @@ pub(super) fn policy(platform: &Platform<'_>) -> [Object; 2] {
     [policy, service]
 }
 
-/// Probes come from the node, which is always let in.
+/// Probes come from the node, which is always allowed.
 fn ingress(platform: &Platform<'_>) -> NetworkPolicyIngressRule {
     let from = platform.own.network.from.iter().map(|name| namespace(name)).collect();
     let ports = vec![port(IntOrString::String(METRICS.to_owned()), "TCP")];
@@ -68,7 +69,7 @@ fn egress(platform: &Platform<'_>) -> Vec<NetworkPolicyEgressRule> {
         let port = port.unwrap_or(HTTPS);
         match address(host) {
             Some(address) => _ = addresses.insert((port, address)),
-            // A policy knows no names: the port is all that can be said.
+            // A policy cannot contain host names, so it allows the port at any address.
             None => _ = named.insert(port),
         }
     }

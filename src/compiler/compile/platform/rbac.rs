@@ -1,6 +1,5 @@
-//! What the provisioner may do in the cluster: exactly the requests that `controller` sends.
-//! `tests/controlplane/platform.rs` holds against a real API server that none of them is refused, and that
-//! each right is used.
+//! The provisioner's rights in the cluster: exactly the requests that it sends. `tests/controlplane/platform.rs`
+//! checks with a real API server that none of them is refused, and that each right is used.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{
@@ -13,11 +12,11 @@ use crate::compiler::manifest::Object;
 
 const API_GROUP: &str = "rbac.authorization.k8s.io";
 
-/// The account, and its rights.
+/// Returns the account and its rights.
 pub(super) fn rights(platform: &Platform<'_>) -> Vec<Object> {
     let account = Object::from(ServiceAccount {
         metadata: platform.metadata(PLATFORM),
-        // The pod asks for the token itself.
+        // The pod mounts the token explicitly.
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
     });
@@ -48,13 +47,13 @@ fn everywhere(platform: &Platform<'_>) -> Vec<PolicyRule> {
         rule("", "persistentvolumeclaims/status", &["patch"]),
         rule("storage.k8s.io", "storageclasses", &["list", "watch"]),
         rule("events.k8s.io", "events", &["create"]),
-        // Its UID tells this cluster from every other of the same name.
+        // Its UID distinguishes this cluster from others with the same name.
         PolicyRule {
             resource_names: Some(vec!["kube-system".to_owned()]),
             ..rule("", "namespaces", &["get"])
         },
     ];
-    // Nodes are looked at only when not every one reaches every array.
+    // The provisioner reads nodes only if some nodes cannot reach every array.
     if platform.storage.spec.arrays.iter().any(|array| !array.topology.is_empty()) {
         rules.push(rule("", "nodes", &["list", "watch"]));
     }
@@ -64,7 +63,7 @@ fn everywhere(platform: &Platform<'_>) -> Vec<PolicyRule> {
 fn here() -> Vec<PolicyRule> {
     let leases = |verbs: &[&str]| rule("coordination.k8s.io", "leases", verbs);
     let ours = Some(vec![NAME.to_owned()]);
-    // Something that is not there yet has no name by which it could be allowed.
+    // A rule for creation cannot name the object.
     vec![leases(&["create"]), PolicyRule { resource_names: ours, ..leases(&["get", "update"]) }]
 }
 

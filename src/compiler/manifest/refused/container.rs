@@ -1,4 +1,4 @@
-//! Containers: ports, variables, mounts, probes.
+//! Rules for containers: ports, variables, mounts, probes.
 
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, HTTPGetAction, LifecycleHandler, Probe, SecurityContext, Volume,
@@ -23,7 +23,7 @@ pub(super) fn container(
             found.add(
                 &at.child("image"),
                 message,
-                "is its name that of the container that is to be changed?",
+                "check that the name matches the container to change",
             );
         }
         Some(image) if image.trim() != image => {
@@ -93,7 +93,7 @@ fn ports(ports: &[ContainerPort], host_network: bool, at: &Path, found: &mut Fou
     found.unique(named, "port");
 }
 
-/// Notes what is not the name of a port.
+/// Checks the name of a port: a service name of RFC 6335, section 5.1.
 pub(super) fn port_name(name: &str, at: &Path, found: &mut Found) {
     if !is_port_name(name) {
         let message = format!("`{name}` is not the name of a port");
@@ -105,7 +105,7 @@ pub(super) fn port_name(name: &str, at: &Path, found: &mut Found) {
     }
 }
 
-/// A port by number or by name.
+/// Checks a port by number or by name.
 pub(super) fn target(port: &IntOrString, at: &Path, found: &mut Found) {
     match port {
         IntOrString::Int(number) => found.bounds(at, Some((*number).into()), 1, 65535),
@@ -141,7 +141,7 @@ fn variables(container: &Container, at: &Path, found: &mut Found) {
         }
         if variable.value.as_deref().is_some_and(|value| !value.is_empty()) {
             let message = format!("`{}` has a `value` and a `valueFrom`", variable.name);
-            found.add(&at, message, "remove one; by a patch, `value: null` does");
+            found.add(&at, message, "remove one; in a patch, write `value: null`");
         } else if sources.into_iter().filter(|is_there| *is_there).count() != 1 {
             let message = format!("`valueFrom` of `{}` needs one source", variable.name);
             found.add(&at, message, "write `secretKeyRef` or `configMapKeyRef`");
@@ -174,7 +174,7 @@ fn mounts(container: &Container, volumes: &[&Volume], at: &Path, found: &mut Fou
         {
             let message = format!("`{inner}` leads out of the volume");
             found.add(
-                // As the API server names it, without the number of the mount.
+                // The API server reports this field without the index of the mount.
                 &mounts_at.child("subPath"),
                 message,
                 "write a path relative to the volume, without `..`",
@@ -238,7 +238,11 @@ fn one_handler(handlers: &[(&str, bool)], at: &Path, found: &mut Found) {
         [] => found.add(at, "it has no handler", "write one of `exec`, `httpGet`, `tcpSocket`"),
         [_, second, ..] => {
             let message = format!("it has several handlers: `{}`", there.join("`, `"));
-            found.add(&at.child(second), message, "keep one; by a patch, `null` removes another");
+            found.add(
+                &at.child(second),
+                message,
+                "keep one; in a patch, remove the other with `null`",
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Names, labels and annotations; keys and sizes of `ConfigMaps` and Secrets; claims.
+//! Rules for names, labels and annotations, for keys and sizes of `ConfigMaps` and Secrets, and for claims.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use crate::compiler::manifest::Object;
 use crate::compiler::spec::{Format, is_config_key, repair};
 use crate::contract::Quantity;
 
-/// Bytes of all annotations of an object together.
+/// Largest size of all annotations of an object, in bytes.
 const ANNOTATIONS: usize = 256 << 10;
 pub(super) const KEY_FIX: &str =
     "use 1 to 253 letters, digits, `-`, `_` and `.`, without `..` in front";
-/// Bytes of a ConfigMap's or Secret's contents.
+/// Largest size of a ConfigMap's or Secret's contents, in bytes.
 const CONTENTS: usize = 1 << 20;
 
 pub(super) fn metadata(object: &Object, found: &mut Found) {
@@ -36,7 +36,7 @@ pub(super) fn metadata(object: &Object, found: &mut Found) {
     let mut bytes = 0;
     for (key, value) in annotations {
         bytes += key.len() + value.len();
-        // Kubernetes looks at annotations without regard to upper case in the prefix.
+        // Kubernetes ignores case in the prefix of annotations.
         found.format(&field, &key.to_lowercase(), Format::LabelKey);
     }
     if bytes > ANNOTATIONS {
@@ -76,14 +76,14 @@ pub(super) fn metadata(object: &Object, found: &mut Found) {
                     found.add(
                         &field,
                         format!("`{}` is not a size", size.0),
-                        fix.unwrap_or_else(|| "write such as `20Gi`".to_owned()),
+                        fix.unwrap_or_else(|| "write a size such as `20Gi`".to_owned()),
                     );
                 }
                 Some(_) => {}
                 None => found.add(
                     &spec_at.key("resources", "storage"),
                     "a claim needs a size",
-                    "write such as `20Gi`",
+                    "write a size such as `20Gi`",
                 ),
             }
         }
@@ -91,7 +91,7 @@ pub(super) fn metadata(object: &Object, found: &mut Found) {
     }
 }
 
-/// Notes labels that Kubernetes does not take.
+/// Checks labels.
 pub(super) fn labels(labels: Option<&BTreeMap<String, String>>, at: &Path, found: &mut Found) {
     for (key, value) in labels.into_iter().flatten() {
         found.format(at, key, Format::LabelKey);
@@ -114,6 +114,6 @@ fn contents<'a>(entries: impl Iterator<Item = (&'a String, usize)>, found: &mut 
     }
     if bytes > CONTENTS {
         let message = format!("the contents have {bytes} bytes, at most {CONTENTS} are allowed");
-        found.add(&Path::new("data"), message, "shorten them, or put them onto a volume");
+        found.add(&Path::new("data"), message, "shorten them, or store them on a volume");
     }
 }

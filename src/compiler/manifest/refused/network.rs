@@ -1,4 +1,4 @@
-//! Services, Ingresses, `HTTPRoutes`, `NetworkPolicies`.
+//! Rules for Services, Ingresses, `HTTPRoutes`, `NetworkPolicies`.
 
 use std::net::IpAddr;
 
@@ -14,12 +14,12 @@ use super::{Found, Path};
 use crate::compiler::manifest::HttpRoute;
 use crate::compiler::spec::Format;
 
-/// Hosts of one HTTPRoute: `maxItems` of its schema.
+/// Largest number of host names of one HTTPRoute: `maxItems` of its schema.
 pub(super) const HOSTS: usize = 16;
-/// Gateways of one HTTPRoute.
+/// Largest number of Gateways of one HTTPRoute.
 const PARENTS: usize = 32;
 
-/// The transport protocol of a port.
+/// Returns the transport protocol of a port.
 fn protocol(port: &ServicePort) -> &str {
     port.protocol.as_deref().unwrap_or("TCP")
 }
@@ -45,7 +45,7 @@ pub(super) fn service(object: &Service, found: &mut Found) {
     }
     if is_headless && matches!(kind, "NodePort" | "LoadBalancer") {
         let message = format!("a Service without an address (`None`) cannot be a `{kind}`");
-        found.add(&at.index("clusterIPs", 0), message, "write `clusterIP: null` too");
+        found.add(&at.index("clusterIPs", 0), message, "write `clusterIP: null` as well");
     }
     let all = || ports.iter().enumerate().map(|(index, port)| (at.index("ports", index), port));
     for (at, port) in all() {
@@ -70,7 +70,7 @@ pub(super) fn service(object: &Service, found: &mut Found) {
             found.add(
                 &at.child("nodePort"),
                 message,
-                "write `type: NodePort` too, or remove `nodePort`",
+                "write `type: NodePort` as well, or remove `nodePort`",
             );
         }
     }
@@ -115,7 +115,11 @@ pub(super) fn ingress(object: &Ingress, found: &mut Found) {
         }
         let Some(http) = &rule.http else { continue };
         if http.paths.is_empty() {
-            found.add(&at.child("http").child("paths"), "a rule needs a path", "write such as `/`");
+            found.add(
+                &at.child("http").child("paths"),
+                "a rule needs a path",
+                "write a path such as `/`",
+            );
         }
         for (index, path) in http.paths.iter().enumerate() {
             path_of(path, &at.child("http").index("paths", index), found);
@@ -160,7 +164,7 @@ fn backend(backend: &IngressBackend, at: &Path, found: &mut Found) {
                 (Some(_), Some(_)) => found.add(
                     whole,
                     "a port has a `name` or a `number`, not both",
-                    "by a patch, `name: null` removes the other",
+                    "remove one; in a patch, write `name: null`",
                 ),
                 (None, None) => {
                     found.add(&at, "the port is missing", "write its `name` or `number`");
@@ -175,7 +179,7 @@ fn backend(backend: &IngressBackend, at: &Path, found: &mut Found) {
     }
 }
 
-/// The name of a host or, with one star in front, of all below it.
+/// Checks a host name, which may start with `*.` for all names below it.
 fn name_of(host: &str, at: &Path, found: &mut Found) {
     let bare = host.strip_prefix("*.").unwrap_or(host);
     // The star counts as well.
@@ -248,7 +252,8 @@ pub(super) fn route(object: &HttpRoute, found: &mut Found) {
     }
 }
 
-/// GEP-2257: one to four numbers of at most five digits, each with its unit.
+/// Returns whether a text is a duration of GEP-2257: one to four numbers of at most five digits, each with its
+/// unit.
 fn is_gateway_duration(text: &str) -> bool {
     let mut rest = text;
     let mut parts = 0;
@@ -330,7 +335,7 @@ fn peers(peers: &[NetworkPolicyPeer], field: &str, at: &Path, found: &mut Found)
                 {
                     found.add(
                         &at,
-                        format!("`{except}` is not inside of `{}`", block.cidr),
+                        format!("`{except}` is not inside `{}`", block.cidr),
                         "write a smaller network, or remove it",
                     );
                 }

@@ -1,4 +1,4 @@
-//! Pods: containers, volumes, tolerations, placement.
+//! Rules for pods: containers, volumes, tolerations, placement.
 
 use k8s_openapi::api::core::v1::{Affinity, PodSpec, Toleration, Volume};
 
@@ -11,7 +11,7 @@ pub(super) fn pod(spec: &PodSpec, at: &Path, found: &mut Found) {
         found.add(
             &at.child("containers"),
             message,
-            "leave `containers` out to keep those that are there; each item needs its `name`",
+            "omit `containers` to keep the existing ones, or give each item its `name`",
         );
     }
     let volumes: Vec<&Volume> = spec.volumes.iter().flatten().collect();
@@ -53,7 +53,7 @@ pub(super) fn pod(spec: &PodSpec, at: &Path, found: &mut Found) {
             found.add(
                 &at.index("hostAliases", index).child("ip"),
                 message,
-                "write such as `10.20.0.7`",
+                "write an address such as `10.20.0.7`",
             );
         }
     }
@@ -111,7 +111,7 @@ fn tolerated(toleration: &Toleration, at: &Path, found: &mut Found) {
             found.add(&at.child("operator"), message, "remove `value`, or write `operator: Equal`");
         }
         "Exists" => {}
-        // The API server names the operator here, too.
+        // The API server reports the operator for this rule as well.
         "Equal" => found.format(&at.child("operator"), value, Format::Label),
         other => found.choice(&at.child("operator"), Some(other), &["Equal", "Exists"]),
     }
@@ -139,7 +139,7 @@ fn spread(spec: &PodSpec, at: &Path, found: &mut Found) {
             found.add(
                 &at.child("topologyKey"),
                 "it must not be empty",
-                "write such as `kubernetes.io/hostname`",
+                "write a label such as `kubernetes.io/hostname`",
             );
         }
         found.choice(
@@ -179,7 +179,7 @@ fn near(affinity: &Affinity, at: &Path, found: &mut Found) {
             found.add(
                 &at.child("podAffinityTerm").child("topologyKey"),
                 "it must not be empty",
-                "write such as `kubernetes.io/hostname`",
+                "write a label such as `kubernetes.io/hostname`",
             );
         }
     }
@@ -223,16 +223,16 @@ fn volumes_of(volumes: &[&Volume], at: &Path, found: &mut Found) {
             needed(at.child("nfs").child("server"), Some(&nfs.server), found);
             if !nfs.path.starts_with('/') {
                 let message = format!("`{}` is not an absolute path", nfs.path);
-                found.add(&at.child("nfs").child("path"), message, "let it begin with `/`");
+                found.add(&at.child("nfs").child("path"), message, "begin it with `/`");
             }
         }
         sources(volume, &at, found);
     }
 }
 
-/// A volume has one source. Those that clusters do not have any more are left to the API server.
+/// Checks that a volume has one source. Sources that current clusters no longer have are left to the API server.
 fn sources(volume: &Volume, at: &Path, found: &mut Found) {
-    // In the order in which the API server looks at them.
+    // In the order in which the API server checks them.
     let sources = [
         ("emptyDir", volume.empty_dir.is_some()),
         ("hostPath", volume.host_path.is_some()),
@@ -253,6 +253,6 @@ fn sources(volume: &Volume, at: &Path, found: &mut Found) {
     if let [_, second, ..] = names.as_slice() {
         let message =
             format!("the volume `{}` has several sources: `{}`", volume.name, names.join("`, `"));
-        found.add(&at.child(second), message, "keep one; `null` removes another by a patch");
+        found.add(&at.child(second), message, "keep one; in a patch, remove the other with `null`");
     }
 }

@@ -1,4 +1,4 @@
-//! CPU, memory and devices of a container.
+//! Rules for CPU, memory and devices of a container.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::{Found, Path};
 use crate::compiler::spec::{Format, repair};
 use crate::contract::thousandths;
 
-/// What a container may set aside without a domain in its name.
+/// Resources of a container without a domain in their name.
 const STANDARD: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 const PAGES: &str = "hugepages-";
 
@@ -27,7 +27,7 @@ pub(super) fn resources(resources: &ResourceRequirements, at: &Path, found: &mut
     for (resource, request) in requests {
         let request_at = at.child("requests");
         let limit = limits.get(resource);
-        // Of what is no resource at all, that has been said.
+        // Unknown resources are reported elsewhere.
         let device = resource.contains('/') || resource.starts_with(PAGES);
         match limit {
             None if device => {
@@ -54,7 +54,7 @@ pub(super) fn resources(resources: &ResourceRequirements, at: &Path, found: &mut
             }
             Some(limit) if thousandths(&limit.0) < thousandths(&request.0) => {
                 let message = format!(
-                    "{} of `{resource}` are set aside, and {} is the limit",
+                    "the request of {} for `{resource}` is above the limit of {}",
                     request.0, limit.0
                 );
                 found.add(&request_at, message, "raise the limit, or lower the request");
@@ -64,7 +64,7 @@ pub(super) fn resources(resources: &ResourceRequirements, at: &Path, found: &mut
     }
 }
 
-/// Returns why a container cannot have so much of a resource, and what to write instead.
+/// Returns why a container cannot have an amount of a resource, and the fix.
 pub fn unfit(resource: &str, amount: &str) -> Option<(String, String)> {
     let is_device = resource.contains('/') && Format::LabelKey.accepts(resource);
     let is_native = resource
@@ -74,7 +74,8 @@ pub fn unfit(resource: &str, amount: &str) -> Option<(String, String)> {
         let near = crate::compiler::diagnostic::nearest(resource, STANDARD);
         let fix = match near {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "there are `cpu`, `memory`, `ephemeral-storage`, and devices such as `nvidia.com/gpu`".to_owned(),
+            None => "use `cpu`, `memory`, `ephemeral-storage`, or devices such as `nvidia.com/gpu`"
+                .to_owned(),
         };
         return Some((format!("a container has no resource `{resource}`"), fix));
     }
@@ -82,7 +83,7 @@ pub fn unfit(resource: &str, amount: &str) -> Option<(String, String)> {
         return Some((
             format!("`{amount}` is not an amount"),
             repair(Format::Amount, amount)
-                .unwrap_or_else(|| "write such as `250m`, `8Gi` or `2`".to_owned()),
+                .unwrap_or_else(|| "write an amount such as `250m`, `8Gi` or `2`".to_owned()),
         ));
     };
     // Kubernetes counts devices in thousandths, and these in 63 bits.
@@ -95,7 +96,7 @@ pub fn unfit(resource: &str, amount: &str) -> Option<(String, String)> {
     if is_device && number % 1000 != 0 {
         let whole = number.div_ceil(1000);
         return Some((
-            format!("`{resource}` comes in whole numbers, not `{amount}`"),
+            format!("the amount of `{resource}` must be a whole number, found `{amount}`"),
             format!("write `{whole}`"),
         ));
     }

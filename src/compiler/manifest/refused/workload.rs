@@ -1,4 +1,4 @@
-//! Workloads: selectors, strategies, schedules; autoscalers and disruption budgets.
+//! Rules for workloads (selectors, strategies, schedules), autoscalers and disruption budgets.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -90,11 +90,11 @@ fn deployment(object: &Deployment, at: &Path, found: &mut Found) {
         found.choice(&at, strategy.type_.as_deref(), &["Recreate", "RollingUpdate"]);
         let rolling = strategy.rolling_update.as_ref();
         if strategy.type_.as_deref() == Some("Recreate") && rolling.is_some() {
-            let message = "`Recreate` replaces all pods at once, so `rollingUpdate` has no place";
+            let message = "`Recreate` replaces all pods at once, so `rollingUpdate` is not allowed";
             found.add(
                 &at.child("rollingUpdate"),
                 message,
-                "write `rollingUpdate: null` too, or `$patch: replace`",
+                "write `rollingUpdate: null` as well, or `$patch: replace`",
             );
         }
         let is_zero = |number: &IntOrString| {
@@ -117,7 +117,7 @@ fn deployment(object: &Deployment, at: &Path, found: &mut Found) {
     template(&spec.template, &["Always"], at, found);
 }
 
-/// A workload must find the pods that it makes.
+/// Checks that a workload's selector matches the pods that it creates.
 fn selected(selector: &LabelSelector, template: &PodTemplateSpec, at: &Path, found: &mut Found) {
     let wanted = selector.match_labels.iter().flatten();
     let expressions = selector.match_expressions.as_ref().is_none_or(Vec::is_empty);
@@ -133,8 +133,8 @@ fn selected(selector: &LabelSelector, template: &PodTemplateSpec, at: &Path, fou
         if has != Some(value) {
             let has = has.map_or_else(|| "lacks it".to_owned(), |has| format!("has `{has}`"));
             let message =
-                format!("the selector wants `{key}: {value}`, and the pods' template {has}");
-            let fix = "change neither: workloads find their pods by it, and Kubernetes lets no selector be changed later";
+                format!("the selector requires `{key}: {value}`, but the pods' template {has}");
+            let fix = "change neither: workloads find their pods by this label, and selectors are immutable";
             found.add(&at.child("template").child("metadata").child("labels"), message, fix);
         }
     }
@@ -171,7 +171,7 @@ fn template(template: &PodTemplateSpec, restart: &[&str], at: &Path, found: &mut
 fn job(object: &Job, at: &Path, found: &mut Found) {
     if let Some(spec) = &object.spec {
         if spec.selector.is_some() && spec.manual_selector != Some(true) {
-            let message = "Kubernetes writes a Job's selector itself";
+            let message = "Kubernetes sets a Job's selector itself";
             found.add(&at.child("selector"), message, "remove it");
         }
         job_spec(spec, at, found);
@@ -241,6 +241,6 @@ fn budget(object: &PodDisruptionBudget, at: &Path, found: &mut Found) {
     let Some(spec) = &object.spec else { return };
     if spec.min_available.is_some() && spec.max_unavailable.is_some() {
         let message = "a budget has `minAvailable` or `maxUnavailable`, not both";
-        found.add(at, message, "by a patch, `maxUnavailable: null` removes the other");
+        found.add(at, message, "remove one; in a patch, write `maxUnavailable: null`");
     }
 }

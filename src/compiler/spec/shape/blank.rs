@@ -1,10 +1,10 @@
-//! Keys without a value (`volumes:`, `volumes: ~`): in a file, they are as good as not written.
+//! Keys without a value (`volumes:`, `volumes: ~`). In a file, they count as omitted.
 
 use super::{Kind, Shape};
 use crate::compiler::yaml::{Node, Value};
 
-/// Drops the fields of a document that have no value, so that whatever reads it later sees the default. Those
-/// that must have one are left: what checks the document reports them at their line.
+/// Drops the fields of a document that have no value, so that later stages see the default. Required fields stay:
+/// the check reports them at their line.
 pub fn drop_blank(node: &mut Node, shape: &Shape) {
     match (&mut node.value, &shape.kind) {
         (_, Kind::Either(shapes)) => {
@@ -33,7 +33,7 @@ pub fn drop_blank(node: &mut Node, shape: &Shape) {
                     return true;
                 };
                 drop_blank(&mut entry.value, &field.shape);
-                // Where anything may stand, `null` is a value: that of a JSON patch.
+                // Where any value is allowed, `null` is a value: that of a JSON patch.
                 let is_value = matches!(field.shape.kind, Kind::Anything);
                 field.required || is_value || !entry.value.is_null()
             });

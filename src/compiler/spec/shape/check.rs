@@ -1,4 +1,4 @@
-//! Holds a node against a shape and tells everything that does not fit, each at its place.
+//! Checks a node against a shape and reports every mismatch at its place.
 
 use super::{Field, Kind, Shape, one_of, repair};
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, nearest};
@@ -6,19 +6,19 @@ use crate::compiler::spec::Format;
 use crate::compiler::yaml::{Entry, Node, Scalar, Typed, Value};
 use crate::contract::{Quantity, Seconds};
 
-/// Most problems that are told of one document: nobody reads more, and they take memory.
+/// Largest number of problems that are reported for one document, to limit output and memory.
 const MAX_PROBLEMS: usize = 200;
 
 /// Whether a value may be an expression that is evaluated later, as in a blueprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expressions {
-    /// `{{ … }}`, `if` and `for` may stand anywhere and are taken as fitting.
+    /// `{{ … }}`, `if` and `for` are allowed anywhere and match every type.
     Allowed,
-    /// What is written is what it is.
+    /// Values are literal.
     Refused,
 }
 
-/// Returns everything in `node` that does not fit `shape`. `path` is the node's own path.
+/// Returns every mismatch between `node` and `shape`. `path` is the node's own path.
 pub fn check(node: &Node, shape: &Shape, path: &str, expressions: Expressions) -> Vec<Diagnostic> {
     let mut checker = Checker { expressions, found: Vec::new() };
     checker.node(node, shape, path);
@@ -84,8 +84,8 @@ impl Checker {
         }
     }
 
-    /// A field without a value is as good as not written, and does not come here. An item of a list, or what
-    /// stands under a key that the writer has chosen, has no default.
+    /// Reports a missing value. Fields without a value count as omitted and are not passed here. Items of a list,
+    /// and values under keys that the user chooses, have no default.
     fn nothing(&mut self, node: &Node, shape: &Shape, path: &str) {
         if self.expressions == Expressions::Allowed || matches!(shape.kind, Kind::Anything) {
             return;
@@ -106,7 +106,7 @@ impl Checker {
         self.tell(Code::WrongType, node.place, path, message).fix = Some(fix);
     }
 
-    /// In a blueprint, looks through expressions and control keys; returns whether it was one.
+    /// In a blueprint, handles expressions and control keys. Returns whether the node was one.
     fn evaluated_later(&mut self, node: &Node, shape: &Shape, path: &str) -> bool {
         if node.text().is_some_and(|text| text.contains("{{")) {
             return true;
@@ -147,7 +147,7 @@ impl Checker {
             }
             let at = join(path, &entry.key);
             match fields.iter().find(|field| field.name == entry.key) {
-                // As good as not written. Those that must be are reported below.
+                // It counts as omitted. Missing required fields are reported below.
                 Some(_) if entry.value.is_null() => {}
                 Some(field) => self.node(&entry.value, &field.shape, &at),
                 None if entry.key == "+" && self.expressions == Expressions::Allowed => {}
@@ -158,7 +158,7 @@ impl Checker {
             let entry = entries.iter().find(|entry| entry.key == field.name);
             if entry.is_none_or(|entry| entry.value.is_null()) {
                 let place = entry.map_or(node.place, |entry| entry.place);
-                // Of a whole section, what is missing inside it is what helps.
+                // For a missing section, report the missing fields inside it, which is more helpful.
                 if field.shape.fields().is_some_and(|fields| fields.iter().any(|f| f.required)) {
                     let at = join(path, &field.name);
                     self.node(&Node::empty_map(place), &field.shape, &at);
@@ -184,7 +184,7 @@ impl Checker {
         let fix = match likely {
             Some(name) => format!("did you mean `{name}`?"),
             None if names.is_empty() => "nothing can be set here".to_owned(),
-            None => format!("there are {}", names_in_words(&names)),
+            None => names_in_words(&names),
         };
         self.tell(Code::UnknownField, entry.place, path, message).fix = Some(fix);
     }
@@ -199,14 +199,14 @@ impl Checker {
             attempts.push(attempt);
         }
         match attempts.len() {
-            // Only one form was meant: what is wrong inside it is what people want to read.
+            // If only one form was meant, report the mistakes inside it.
             1 => self.found.extend(attempts.remove(0)),
             0 => {
                 let message = format!("expected {}, found {}", whole.phrase(), node.found());
                 let number = node.text().is_some_and(|text| text.parse::<i64>().is_ok());
                 let wanted = shapes.iter().any(|shape| matches!(shape.kind, Kind::Integer { .. }));
                 self.tell(Code::WrongType, node.place, path, message).fix =
-                    (number && wanted).then(|| "take the quotes away".to_owned());
+                    (number && wanted).then(|| "remove the quotes".to_owned());
             }
             _ => {
                 let found = node.text().unwrap_or_default();
@@ -256,7 +256,7 @@ impl Checker {
             let decimal = digits.trim_start_matches('0');
             let decimal = if decimal.is_empty() { "0" } else { decimal };
             let message = format!(
-                "`{}` is {value} to some readers of YAML and {decimal} to others",
+                "some YAML parsers read `{}` as {value}, and others as {decimal}",
                 scalar.text()
             );
             self.tell(Code::BadValue, node.place, path, message).fix =
@@ -309,10 +309,10 @@ impl Checker {
     }
 }
 
-/// What to write where a value has another form than its field.
+/// Returns the correction for a value whose form differs from that of its field.
 fn reshaped(node: &Node, shape: &Shape) -> Option<String> {
     match (&shape.kind, &node.value) {
-        // Several words, or one: both are meant as a list.
+        // Several words, or one, are meant as a list.
         (Kind::List(item), Value::Scalar(scalar)) => {
             let is_separator = |c: char| c == ',' || c == ';' || c.is_whitespace();
             let words: Vec<&str> = match item.kind {
@@ -341,11 +341,11 @@ fn reshaped(node: &Node, shape: &Shape) -> Option<String> {
     }
 }
 
-/// What to write where a whole number is meant.
+/// Returns the correction for a value that is meant as a whole number.
 fn whole_number(scalar: &Scalar) -> Option<String> {
     let text = scalar.text().trim();
     if matches!(scalar, Scalar::Text(_)) && text.parse::<i64>().is_ok() {
-        return Some("take the quotes away".to_owned());
+        return Some("remove the quotes".to_owned());
     }
     let digits: String = text.chars().filter(|c| !matches!(c, ',' | '_' | ' ' | '\'')).collect();
     let whole = digits.split_once('.').filter(|(_, after)| after.bytes().all(|b| b == b'0'));
@@ -353,7 +353,7 @@ fn whole_number(scalar: &Scalar) -> Option<String> {
     whole.parse::<i64>().ok().map(|number| format!("write `{number}`"))
 }
 
-/// Whether a node could have been meant as this form.
+/// Returns whether a node could have been meant as this form.
 fn suits(shape: &Shape, node: &Node) -> bool {
     match (&shape.kind, &node.value) {
         (Kind::Anything, _)
@@ -385,8 +385,8 @@ fn range(min: Option<i64>, max: Option<i64>) -> String {
 fn names_in_words(names: &[String]) -> String {
     match names {
         [] => "none".to_owned(),
-        [only] => format!("only `{only}`"),
-        names => format!("`{}`", names.join("`, `")),
+        [only] => format!("the only field is `{only}`"),
+        names => format!("the fields are `{}`", names.join("`, `")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Shapes in words: `pso-gen explain` and the reference pages.
+//! Shapes as text: `pso-gen explain` and the reference pages.
 
 use std::fmt::Write as _;
 
@@ -26,7 +26,7 @@ pub fn explain(kind: &str, api_version: &str, path: &str, shape: &Shape) -> Stri
     if !shape.about.is_empty() {
         let _ = writeln!(out, "\n{}", wrap(&shape.about, 0));
     }
-    // Of a whole document, what people look for is in `spec`.
+    // For a whole document, readers look for the fields of `spec`.
     let spec = shape.field("spec").filter(|_| path.is_empty());
     let (heading, fields) = match spec {
         Some(spec) => ("FIELDS OF SPEC:", list_fields(&spec.shape)),
@@ -49,15 +49,14 @@ pub fn explain(kind: &str, api_version: &str, path: &str, shape: &Shape) -> Stri
     while out.ends_with("\n\n") {
         out.pop();
     }
-    // A blueprint's words are those of whoever wrote it.
+    // A blueprint's texts may contain control characters.
     sanitize::lines(&out)
 }
 
-/// Returns a kind as a table: every field with type, default and purpose.
+/// Returns a kind as a table: every field with type, default and description.
 pub fn markdown(shape: &Shape) -> String {
     let mut out = format!("{}\n", shape.about);
-    let _ =
-        writeln!(out, "\n| field | type | default | what it is for |\n| --- | --- | --- | --- |");
+    let _ = writeln!(out, "\n| field | type | default | description |\n| --- | --- | --- | --- |");
     rows(&mut out, shape, "");
     out
 }
@@ -86,7 +85,7 @@ fn rows(out: &mut String, shape: &Shape, path: &str) {
     }
 }
 
-/// The fields to list below a shape: its own, or those of what it is a list or mapping of.
+/// Returns the fields to list below a shape: its own, or those of its items or values.
 fn list_fields(shape: &Shape) -> Option<&[Field]> {
     match &shape.kind {
         Kind::List(item) => list_fields(item),
@@ -118,7 +117,7 @@ pub fn bounds(shape: &Shape) -> Option<String> {
     }
 }
 
-/// A value as one would write it in one line of YAML.
+/// Returns a value as YAML in one line.
 fn value(json: &Json) -> String {
     match json {
         Json::String(text) => sanitize::name(text),

@@ -1,4 +1,4 @@
-//! Shapes of Rust types, by the JSON Schema that is derived from their fields and doc comments.
+//! Shapes of Rust types, from the JSON Schema of their fields and doc comments.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value as Json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 use super::{Field, Kind, Shape};
 use crate::compiler::spec::Format;
 
-/// How often one type may stand inside itself before it is taken as "anything".
+/// Largest nesting of a type inside itself. Deeper values may be anything.
 const RECURSION: usize = 2;
 
 impl Shape {
@@ -28,7 +28,7 @@ impl Converter<'_> {
     fn shape(&mut self, json: &Json) -> Shape {
         let mut shape = self.bare(json);
         if let Some(about) = json["description"].as_str() {
-            // Doc comments are wrapped by hand; paragraphs are kept.
+            // Source line breaks inside doc comments are removed; paragraphs are kept.
             shape.about = about
                 .split("\n\n")
                 .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -133,7 +133,7 @@ fn type_of(json: &Json) -> Option<&str> {
     }
 }
 
-/// An empty list or mapping as a default says nothing.
+/// Returns whether a default is worth showing: an empty list or mapping is not.
 fn is_worth_telling(default: &Json) -> bool {
     match default {
         Json::Null => false,

@@ -1,10 +1,10 @@
-//! What the writer of a value most likely meant: the habits of people, and how each is written here.
+//! Corrections of values: common habits, and the equivalent notation in app files.
 
 use crate::compiler::spec::go_duration::go_nanoseconds;
 use crate::compiler::spec::{Format, cron, image};
 use crate::contract::{Quantity, Seconds, address};
 
-/// Returns what to write in place of a text that lacks a format, when that is known.
+/// Returns the correction for a text that does not have a format, if one is known.
 pub fn repair(format: Format, text: &str) -> Option<String> {
     let squeezed: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let tries: Vec<String> = match format {
@@ -32,7 +32,7 @@ pub fn repair(format: Format, text: &str) -> Option<String> {
         Format::Owner => vec![format!("{squeezed}:{squeezed}")],
         Format::Duration => durations(&squeezed),
         Format::Date => dates(&squeezed),
-        // As paths are written elsewhere, `spec.ports[0].name`.
+        // Other tools write paths as `spec.ports[0].name`.
         Format::Pointer => {
             let steps = squeezed.replace(['.', '['], "/").replace(']', "");
             vec![format!("/{}", steps.trim_start_matches('/'))]
@@ -81,7 +81,7 @@ fn number_and_unit(format: Format, text: &str) -> Option<String> {
     (!fits.is_empty()).then(|| format!("an exponent and a unit exclude each other: write {fits}"))
 }
 
-/// Returns what to write in place of a text that was meant as a size.
+/// Returns the correction for a text that was meant as a size.
 fn size(text: &str) -> Option<String> {
     if let Some(positive) = text.strip_prefix('-').filter(|rest| Quantity::parse(rest).is_some()) {
         return Some(format!("a size is positive: write `{positive}`"));
@@ -102,7 +102,7 @@ fn size(text: &str) -> Option<String> {
         .then(|| "the largest size is `4Ei`; did you mean `Ti`?".to_owned())
 }
 
-/// Returns whether a text was meant as a size rather than as the name of a class.
+/// Returns whether a text was meant as a size instead of the name of a class.
 pub fn looks_like_a_size(text: &str) -> bool {
     let unsigned = text.trim().trim_start_matches(['-', '+', '.', ',']);
     unsigned.starts_with(|c: char| c.is_ascii_digit())
@@ -114,7 +114,7 @@ fn leading_number(text: &str) -> &str {
     &text[..end]
 }
 
-/// The spellings of a size that are likely: another unit, another decimal point.
+/// Returns the likely spellings of a size: another unit, another decimal point.
 fn sizes(text: &str) -> Vec<String> {
     let number = leading_number(text);
     let unit = text[number.len()..].to_uppercase();
@@ -135,11 +135,11 @@ fn sizes(text: &str) -> Vec<String> {
     }
 }
 
-/// Returns what to write in place of a text that was meant as a host name.
+/// Returns the correction for a text that was meant as a host name.
 fn host(text: &str) -> Option<String> {
     let bare = text.split("://").last().unwrap_or_default();
     let bare = bare.split(['/', '?', '#']).next().unwrap_or_default();
-    // An IPv6 address has colons of its own.
+    // An IPv6 address contains colons.
     let is_address = |host: &str| host.parse::<std::net::IpAddr>().is_ok();
     let without_port = match bare.rsplit_once(':') {
         Some((host, port)) if !is_address(bare) && port.chars().all(|c| c.is_ascii_digit()) => host,
@@ -148,7 +148,7 @@ fn host(text: &str) -> Option<String> {
     let host = without_port.trim_end_matches('.').to_lowercase();
     if let Some(domain) = host.strip_prefix("*.") {
         return Some(format!(
-            "write each host, such as `files.{domain}`; a wildcard certificate is named by `expose.tls`"
+            "write each host, such as `files.{domain}`; name a wildcard certificate in `expose.tls`"
         ));
     }
     if host == "*" {
@@ -156,7 +156,7 @@ fn host(text: &str) -> Option<String> {
     }
     if address(&host).is_some() {
         return Some(
-            "requests are routed by name: give the address a name in DNS, and write that"
+            "requests are routed by name: create a DNS name for the address, and write it"
                 .to_owned(),
         );
     }
@@ -208,7 +208,7 @@ fn in_its_family(network: ipnet::IpNet) -> Option<ipnet::IpNet> {
     ipnet::Ipv4Net::new(address, v6.prefix_len().checked_sub(96)?).ok().map(ipnet::IpNet::V4)
 }
 
-/// The spellings of a name that are likely.
+/// Returns the likely spellings of a name.
 fn names(format: Format, text: &str) -> Vec<String> {
     let trimmed = text.trim();
     let dashed: String = trimmed
@@ -234,7 +234,7 @@ fn names(format: Format, text: &str) -> Vec<String> {
     tries
 }
 
-/// The spellings of a length of time that are likely.
+/// Returns the likely spellings of a duration.
 fn durations(text: &str) -> Vec<String> {
     let number = leading_number(text);
     let word = text[number.len()..].to_lowercase();
@@ -259,7 +259,7 @@ fn in_one_unit(text: &str) -> String {
         .unwrap_or_default()
 }
 
-/// The spellings of a day that are likely: days first with dots, years first with other signs.
+/// Returns the likely spellings of a day: days first with dots, years first with other signs.
 fn dates(text: &str) -> Vec<String> {
     let day = text.split(['T', 't']).next().unwrap_or_default();
     let steps: Vec<&str> = day.split(['.', '/', '-']).collect();
@@ -299,17 +299,17 @@ mod tests {
             (
                 Format::Hostname,
                 "10.0.0.1",
-                "requests are routed by name: give the address a name in DNS, and write that",
+                "requests are routed by name: create a DNS name for the address, and write it",
             ),
             (
                 Format::Hostname,
                 "fd00::1",
-                "requests are routed by name: give the address a name in DNS, and write that",
+                "requests are routed by name: create a DNS name for the address, and write it",
             ),
             (
                 Format::Hostname,
                 "*.example.com",
-                "write each host, such as `files.example.com`; a wildcard certificate is named by `expose.tls`",
+                "write each host, such as `files.example.com`; name a wildcard certificate in `expose.tls`",
             ),
             (Format::Name, "a/b", "write `a-b`"),
             (Format::Name, "My App", "write `my-app`"),
@@ -324,7 +324,7 @@ mod tests {
             (Format::Date, "24.12.2026", "write `2026-12-24`"),
             (Format::Date, "20261224", "write `2026-12-24`"),
             (Format::Date, "2026/1/2", "write `2026-01-02`"),
-            (Format::Cron, "0 0 2 * * *", "there are no seconds in it: write `0 2 * * *`"),
+            (Format::Cron, "0 0 2 * * *", "remove the seconds: write `0 2 * * *`"),
             (
                 Format::Gateway,
                 "public",

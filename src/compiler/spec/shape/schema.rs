@@ -21,17 +21,17 @@ fn head(title: &str) -> Map<String, Json> {
     document
 }
 
-/// What a field without a value (`null`) is.
+/// Meaning of a field without a value (`null`).
 #[derive(Clone, Copy)]
 enum Blank {
-    /// As good as not written.
+    /// It counts as omitted.
     LeftOut,
-    /// Said elsewhere: in a blueprint, every value may be nothing.
+    /// Defined elsewhere: in a blueprint, every value may be empty.
     SaidElsewhere,
 }
 
-/// Returns the schema document of a file in which every value may be an expression, and every mapping
-/// may carry `if`, `for` and `+`.
+/// Returns the schema document of a file in which every value may be an expression, and every mapping may contain
+/// `if`, `for` and `+`.
 pub fn schema_with_expressions(title: &str, shape: &Shape) -> Json {
     let mut document = head(title);
     if let Json::Object(fields) = of(shape, Blank::SaidElsewhere) {
@@ -44,10 +44,10 @@ pub fn schema_with_expressions(title: &str, shape: &Shape) -> Json {
     document
 }
 
-/// Words of the language that may stand in any mapping.
+/// Keywords of the language that may occur in any mapping.
 const CONTROL: &str = r"^(if|for|then|else|each|\+)$";
 
-/// Opens what stands inside a schema for expressions.
+/// Allows expressions in the values inside a schema.
 fn inside(json: &mut Json) {
     let Some(fields) = json.as_object_mut() else {
         return;
@@ -69,12 +69,12 @@ fn inside(json: &mut Json) {
             let names = json!({"anyOf": [names, {"pattern": CONTROL}, {"pattern": r"\{\{"}]});
             fields.insert("propertyNames".to_owned(), names);
         }
-        // A part may bring what is missing.
+        // A part may supply the required fields.
         fields.remove("required");
     }
 }
 
-/// Lets a schema's value be an expression, nothing, or chosen by `if` and `for`.
+/// Allows a schema's value to be an expression, empty, or selected by `if` and `for`.
 fn open(json: &mut Json) {
     inside(json);
     let mut outer = Map::new();
@@ -158,7 +158,7 @@ fn put(json: &mut Json, key: &str, value: Option<i64>) {
     }
 }
 
-/// Lets a field be `null` as well.
+/// Allows `null` for a field.
 fn or_null(json: &mut Json) {
     let Some(fields) = json.as_object_mut() else { return };
     if let Some(kind) = fields.get_mut("type") {
@@ -173,8 +173,8 @@ fn or_null(json: &mut Json) {
     }
 }
 
-/// A text, of which the reader takes the word as written: `34` or `true` without quotes is fine for it, so the
-/// schema must not refuse the number that an editor sees there.
+/// Returns the schema of a text. The parser takes scalars as written, so `34` and `true` are valid without
+/// quotes, and the schema must accept the number that an editor sees.
 fn text(format: Format) -> Json {
     let bare: &[&str] = match format {
         Format::Text
@@ -202,7 +202,7 @@ fn text(format: Format) -> Json {
             json["exclusiveMinimum"] = 0.into();
             json["exclusiveMaximum"] = 10_000.into();
         }
-        // Sixteen digits, where all of them are decimal.
+        // Sixteen digits, if all of them are decimal.
         Format::Identity => {
             json["minimum"] = 1_000_000_000_000_000_u64.into();
             json["maximum"] = 9_999_999_999_999_999_u64.into();
@@ -242,7 +242,7 @@ fn text_like(mut json: Json, choices: &[String]) -> Json {
     json
 }
 
-/// A regular expression (ECMA 262) that refuses nothing that [`Format::accepts`].
+/// Returns a regular expression (ECMA 262) that matches everything that [`Format::accepts`].
 fn pattern(format: Format) -> Option<&'static str> {
     Some(match format {
         Format::Text | Format::Class => return None,

@@ -1,4 +1,4 @@
-//! What serde hands over, value by value, put into the skeleton.
+//! The serde serializer: adds value by value to the skeleton.
 
 use std::fmt::Write as _;
 
@@ -214,7 +214,7 @@ impl ser::SerializeStruct for Mapping<'_> {
         key: &'static str,
         value: &T,
     ) -> Result<(), WriteError> {
-        // The fields of Kubernetes are plain words; the snapshots are read back by the library.
+        // Field names of Kubernetes are plain words; tests parse the snapshots with the library.
         self.known_key(key);
         self.value(value)
     }
@@ -225,7 +225,7 @@ impl ser::SerializeStruct for Mapping<'_> {
     }
 }
 
-/// Takes the text of a key.
+/// Serializes the text of a key.
 struct KeyOf<'m, 'o>(&'m mut Mapping<'o>);
 
 macro_rules! no_key {

@@ -1,4 +1,4 @@
-//! What the provisioner may change of claims: not what people ask for.
+//! Rules for the provisioner's changes of claims. It must not change the users' requests.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub(super) fn rules(platform: &Platform<'_>) -> Rules {
     let variables = vec![
         variable("before", annotations("oldObject")),
         variable("after", annotations("object")),
-        // Keys that are new or have another value.
+        // New or changed keys.
         variable(
             "written",
             "variables.after.map(key, !(key in variables.before) ||\n\

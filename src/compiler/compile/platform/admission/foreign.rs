@@ -1,9 +1,9 @@
-//! Which network storage pods may mount without a claim, and other accounts may create PersistentVolumes of.
-//! Arrays identify clients by the node's address, so a pod that names a server itself could mount the volume of
-//! any claim.
+//! Rules for network storage that pods may mount without a claim, and that other accounts may create
+//! PersistentVolumes for. Arrays identify clients by the node's address, so a pod that names a server itself
+//! could mount the volume of any claim.
 //!
-//! The names and addresses of an array cannot be listed completely: every owner of a domain can add one. So the
-//! policies list the servers that are allowed.
+//! The names and addresses of an array cannot be listed completely, because every owner of a domain can add one.
+//! So the policies list the allowed servers.
 
 mod pod;
 
@@ -22,10 +22,10 @@ use crate::contract::annotation;
 use crate::contract::host_and_port;
 use crate::contract::{DRIVER, FINALIZER, PROVISIONER};
 
-/// Volume sources that name storage on the network.
+/// Sources of volumes that name network storage.
 const SOURCES: [&str; 5] = ["nfs", "iscsi", "fc", "flexVolume", "csi"];
-/// CSI drivers that mount storage on the network by what their attributes say: ours, that of the Kubernetes
-/// project for NFS, and those that arrays of this kind are used with.
+/// CSI drivers that mount network storage named in their attributes: the driver of pso-gen, the NFS driver of the
+/// Kubernetes project, and drivers for arrays of this kind.
 const DRIVERS: [&str; 6] = [
     DRIVER,
     "nfs.csi.k8s.io",
@@ -34,7 +34,7 @@ const DRIVERS: [&str; 6] = [
     "pxd.portworx.com",
     "smb.csi.k8s.io",
 ];
-/// Attributes by which further drivers name a server; how they are written differs, and so does the case.
+/// Attributes by which other drivers name a server. Their notation and case differ.
 const ATTRIBUTES: [&str; 9] = [
     "iqn",
     "nfsserver",
@@ -52,8 +52,8 @@ const POD_FIX: &str = "use a PersistentVolumeClaim, or ask the platform admin to
 const VOLUME_FIX: &str = "list it in the storage document, under provisioner.foreign, or allow the account to create \
      persistentvolumes of the API group pso-gen.io";
 
-/// Of pods, whoever makes them: most are made by Kubernetes' own controllers, for whoever may write a
-/// workload. Volumes of a pod never change.
+/// Returns the rules for pods, whichever account creates them: kube-controller-manager creates most of them, on
+/// behalf of accounts that can write workloads. Volumes of a pod never change.
 pub(super) fn pods(platform: &Platform<'_>) -> Rules {
     let kinds = SOURCES.map(|kind| format!("has(each.{kind})"));
     let volumes = "object.spec.?volumes.orValue([])";
@@ -84,8 +84,9 @@ pub(super) fn pods(platform: &Platform<'_>) -> Rules {
     }
 }
 
-/// Of PersistentVolumes of others: whoever may create those is root on every node by other ways, but a
-/// provisioner for another storage, or what restores a backup, is not meant to touch ours.
+/// Returns the rules for PersistentVolumes of other accounts. An account that can create them can become root on
+/// every node in other ways. The rules prevent that provisioners of other storage, or restored backups, interfere
+/// with pso-gen.
 pub(super) fn volumes(platform: &Platform<'_>) -> Rules {
     let it = |rule: &str| format!("request.operation != \"CREATE\" || {rule}");
     let attributes = "object.spec.csi.?volumeAttributes.orValue({})";
@@ -182,8 +183,8 @@ pub(super) fn volumes(platform: &Platform<'_>) -> Rules {
     }
 }
 
-/// A right that only a platform's admin has: `*` includes it, and whatever else makes such PersistentVolumes
-/// gets it by a role of its own. There is no such resource.
+/// Matches requests of accounts without a right that only a platform's admin has: `*` includes it, and other
+/// programs that create such PersistentVolumes get it by a separate role. The resource itself does not exist.
 fn by_no_admin() -> MatchCondition {
     condition(
         "not-an-admin",
@@ -197,8 +198,8 @@ fn lists(platform: &Platform<'_>) -> Vec<Variable> {
     vec![variable("servers", list(&foreign.servers)), variable("drivers", list(&foreign.drivers))]
 }
 
-/// Servers that volume sources name which Kubernetes itself mounts. `each` is what has the source, and `within`
-/// applies a rule to all of those.
+/// Returns the rules for servers in volume sources that Kubernetes itself mounts. `each` is the object that has
+/// the source, and `within` applies a rule to all such objects.
 fn sources(each: &str, within: &dyn Fn(&str) -> String, fix: &str) -> Vec<Validation> {
     let rule = |expression: String, what: &str| {
         refuses_unless(within(&expression), format!("the {what} is not allowed: {fix}"))

@@ -1,4 +1,5 @@
-//! What only the provisioner may write on claims: the finalizer and annotations by which it knows its own work.
+//! Rules for the finalizer and the annotations by which the provisioner recognises its own claims. Only the
+//! provisioner may write them.
 
 use super::{
     OTHERS, Rules, annotations, by_others, condition, finalizers, literal, refuses_unless,
@@ -7,20 +8,20 @@ use super::{
 use crate::compiler::compile::platform::Platform;
 use crate::contract::FINALIZER;
 
-/// Annotations that are reserved for the provisioner: the array, the volume, its cluster, its import. The names of
-/// those that users write, such as `pso-gen.io/snapshots` and `pso-gen.io/owner`, differ.
+/// Annotations reserved for the provisioner: the array, the volume, its cluster, its import. Annotations for
+/// users, such as `pso-gen.io/snapshots` and `pso-gen.io/owner`, do not match.
 const RECORDS: &str = r"^pso-gen[.]io/(array|cluster|import|record|volume)(-.*)?$";
 
-/// What the policies say about them.
+/// Description of the reserved annotations in the policies' messages.
 pub(super) const RESERVED: &str = "the annotations pso-gen.io/array, cluster, import, record and volume, and those \
      that start like them, are reserved for the pso-gen provisioner: remove them";
 
-/// Whether a key of an annotation is that of a record.
+/// Returns the CEL expression that a key of an annotation is reserved.
 pub(super) fn is_record(key: &str) -> String {
     format!("{key}.matches({})", literal(RECORDS))
 }
 
-/// Everyone may remove them: Kubernetes does when a namespace is deleted, and an operator may have to.
+/// Every account may remove them: Kubernetes does so when a namespace is deleted, and an operator may have to.
 pub(super) fn claims(platform: &Platform<'_>) -> Rules {
     let finalizer = literal(FINALIZER);
     let before = |of: &str, none: &str| format!("oldObject == null ? {none} : {of}");

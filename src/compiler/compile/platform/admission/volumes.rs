@@ -1,5 +1,5 @@
-//! Which PersistentVolumes the provisioner may create, change and delete. Of one that it makes, every field
-//! follows from the claim's UID, the storage document, or ids that arrays give; what is left is refused.
+//! Rules for the provisioner's PersistentVolumes. Every field of a new one is determined by the claim's UID, by
+//! the storage document, or by IDs from the array; all other fields are refused.
 
 mod facts;
 
@@ -14,7 +14,7 @@ use crate::contract::annotation;
 use crate::contract::name::{BARRIER_PREFIX, volume_prefix};
 use crate::contract::{DRIVER, FINALIZER, PROVISIONER};
 
-/// Annotations of a PersistentVolume that is made: these, all of them, and no other.
+/// Annotations of a new PersistentVolume: exactly these.
 const ANNOTATIONS: [&str; 5] = [
     annotation::ARRAY,
     annotation::ARRAY_ID,
@@ -22,11 +22,11 @@ const ANNOTATIONS: [&str; 5] = [
     annotation::VOLUME,
     annotation::VOLUME_ID,
 ];
-/// The finalizer that the API server itself gives to each.
+/// The finalizer that the API server adds to each PersistentVolume.
 const PROTECTION: &str = "kubernetes.io/pv-protection";
-/// A UID as the API server makes it.
+/// Form of UIDs of the API server.
 const UID: &str = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
-/// An id or a serial as arrays give them.
+/// Form of IDs and serial numbers of arrays.
 const ID: &str = "^[0-9A-Za-z-]{1,64}$";
 
 pub(super) fn rules(platform: &Platform<'_>) -> Rules {
@@ -44,7 +44,7 @@ pub(super) fn rules(platform: &Platform<'_>) -> Rules {
     }
 }
 
-/// They are evaluated when they are used: those of one that is made, for no other.
+/// Variables are evaluated lazily: those of a new PersistentVolume are not evaluated for others.
 fn variables(platform: &Platform<'_>) -> Vec<Variable> {
     let (driver, mark) = (literal(DRIVER), literal(BARRIER_PREFIX));
     let (provisioned_by, provisioner) = (literal(annotation::PROVISIONED_BY), literal(PROVISIONER));
@@ -83,7 +83,7 @@ fn variables(platform: &Platform<'_>) -> Vec<Variable> {
     variables
 }
 
-/// What must hold of one that is made.
+/// Returns the rules for a new PersistentVolume.
 fn made() -> Vec<Validation> {
     let makes = |expression: &str| format!("!variables.makes ||\n({expression})");
     let is = |of: &str, form: &str| format!("{of}.matches({})", literal(form));
@@ -142,7 +142,7 @@ fn made() -> Vec<Validation> {
     validations
 }
 
-/// Where the volume is.
+/// Returns the rules for the location of the volume.
 fn sources() -> Vec<(String, &'static str)> {
     let secrets =
         ["controllerPublish", "nodeStage", "nodePublish", "controllerExpand", "nodeExpand"];
@@ -190,7 +190,7 @@ fn sources() -> Vec<(String, &'static str)> {
     ]
 }
 
-/// What the class and the array say of it.
+/// Returns the rules for fields that the class and the array determine.
 fn details() -> Vec<(String, &'static str)> {
     vec![
         (
@@ -228,7 +228,7 @@ fn details() -> Vec<(String, &'static str)> {
     ]
 }
 
-/// What must hold of a mark, which holds nothing and is for no claim that there is.
+/// Returns the rule for a mark: a PersistentVolume without data, for a claim that does not exist.
 fn mark() -> [Validation; 1] {
     let absent = ["annotations", "labels", "ownerReferences"]
         .map(|field| format!("!has(object.metadata.{field})"))
@@ -273,7 +273,7 @@ fn of_others() -> Validation {
     )
 }
 
-/// Deletion cannot be taken back: it begins when a PersistentVolume has no claim any more, and not before.
+/// Deletion cannot be undone. It may only begin when a PersistentVolume has no claim any more.
 fn not_bound() -> Validation {
     holds(
         "request.operation != \"DELETE\" ||\noldObject.?status.?phase.orValue(\"\") != \"Bound\"",
@@ -294,7 +294,7 @@ fn lets_go() -> Validation {
     )
 }
 
-/// The API server itself lets nobody change where a volume is, but for Secrets of drivers.
+/// The API server itself prevents all changes to a volume's location, except to Secrets of drivers.
 fn same_spec() -> Validation {
     let fields = [
         "claimRef",
@@ -325,7 +325,8 @@ fn same_metadata() -> Validation {
     )
 }
 
-/// The volume of a PersistentVolume in the phase `Released` is destroyed: only Kubernetes sets that phase.
+/// The provisioner destroys the volume of a PersistentVolume in the phase `Released`, so only Kubernetes may set
+/// that phase.
 fn status() -> Validation {
     holds(
         "request.operation != \"UPDATE\" ||\n\

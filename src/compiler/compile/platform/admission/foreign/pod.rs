@@ -1,17 +1,17 @@
-//! The rules for pods once more, for those that are rendered: what the cluster refuses is told before.
+//! The rules for pods in Rust, so that rendering reports pods that the cluster would refuse.
 
 use k8s_openapi::api::core::v1::{PodSpec, Volume};
 
 use super::{ATTRIBUTES, DRIVERS};
 use crate::contract::storage::Foreign;
 
-/// Returns the volumes of a pod that the policy refuses, each with what it names.
+/// Returns the volumes of a pod that the policy refuses, each with the storage that it names.
 pub(crate) fn refused<'p>(pod: &'p PodSpec, foreign: &Foreign) -> Vec<(&'p str, String)> {
     let volumes = pod.volumes.iter().flatten();
     volumes.filter_map(|volume| Some((volume.name.as_str(), names(volume, foreign)?))).collect()
 }
 
-/// What a volume names of storage on the network, unless it is listed.
+/// Returns the network storage that a volume names, unless it is listed.
 fn names(volume: &Volume, foreign: &Foreign) -> Option<String> {
     let server = |name: &String| !foreign.servers.contains(name);
     let driver = |name: &String| !foreign.drivers.contains(name);

@@ -1,4 +1,4 @@
-//! What the storage document says, as maps in CEL: arrays, classes, imports.
+//! The storage document as maps in CEL: arrays, classes, imports.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::compiler::compile::platform::Platform;
 use crate::compiler::compile::storage_class;
 use crate::contract::parameter;
 
-/// In place of an array that there is not. All values of a map in CEL have one type.
+/// Placeholder for a missing array. All values of a map in CEL have one type.
 pub(super) const NO_ARRAY: &str = r#"{"type": "", "data": "", "id": ""}"#;
 
-/// Returns the variables that hold for all PersistentVolumes.
+/// Returns the variables that apply to all PersistentVolumes.
 pub(super) fn facts(platform: &Platform<'_>) -> Vec<Variable> {
     let spec = platform.storage.spec;
     let (mut arrays, mut nodes) = (BTreeMap::new(), BTreeMap::new());
