@@ -60,7 +60,13 @@ struct Backoff {
 
 impl Backoff {
     /// Stays shut for longer; `chance` is between 0 and 1.
-    fn extend(&mut self, limits: &RequestLimits, now: Instant, asked: Option<Duration>, chance: f64) {
+    fn extend(
+        &mut self,
+        limits: &RequestLimits,
+        now: Instant,
+        asked: Option<Duration>,
+        chance: f64,
+    ) {
         let doubled = limits.first_backoff.saturating_mul(1 << self.times.min(10));
         let wait = asked.unwrap_or(doubled).min(limits.longest_backoff).mul_f64(1.0 + chance / 4.0);
         self.times = self.times.saturating_add(1);
@@ -141,7 +147,11 @@ mod tests {
         }
         backoff.times = 0;
         assert_eq!(waits(&mut backoff, None, 0.0), Duration::from_millis(10), "it starts again");
-        assert_eq!(waits(&mut backoff, None, 1.0), Duration::from_millis(25), "a quarter is chance");
+        assert_eq!(
+            waits(&mut backoff, None, 1.0),
+            Duration::from_millis(25),
+            "a quarter is chance"
+        );
     }
 
     #[test]
@@ -158,7 +168,10 @@ mod tests {
 
     #[tokio::test]
     async fn who_cannot_get_in_before_the_deadline_does_not_wait() {
-        let limiter = RequestLimiter::new(RequestLimits { longest_backoff: Duration::from_secs(3600), ..RequestLimits::default() });
+        let limiter = RequestLimiter::new(RequestLimits {
+            longest_backoff: Duration::from_secs(3600),
+            ..RequestLimits::default()
+        });
         limiter.back_off(Some(Duration::from_secs(3600)));
         assert!(limiter.acquire(far()).now_or_never().expect("at once").is_none());
         let later = Instant::now() + Duration::from_secs(7200);
