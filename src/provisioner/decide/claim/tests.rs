@@ -170,7 +170,7 @@ impl Stage {
             }
             Effect::CreatePersistentVolume(volume) => {
                 let array = behind(volume).map(|behind| behind.array).unwrap_or_default();
-                // Other effects are not simulated here.
+                // The binding that follows is not simulated here.
                 told.push(format!("create for {array}"));
                 return None;
             }

@@ -122,7 +122,7 @@ fn a_class_that_is_made_anew_for_the_other_kind_of_array_begins_anew() {
 #[test]
 fn an_array_that_is_taken_out_of_the_document_lets_claims_end() {
     let left =
-        "the storage document does not have fb9 any more, where prod-pvc-1 may have been made";
+        "the storage document does not have fb9 any more, where prod-pvc-1 may have been created";
     let mut stage = Stage::new().asked("fb9");
     let told = stage.run(Input::Changed);
     assert!(told[0].starts_with(left), "{told:?}");
@@ -239,7 +239,7 @@ fn a_volume_attributes_class_on_a_bound_claim_is_refused_and_changes_nothing() {
     assert!(told.len() == 1 && told[0].ends_with("; the volume is as before"), "{told:?}");
     // The expansion continues with the lowered request.
     stage.claim["spec"]["resources"]["requests"]["storage"] = json!("3Gi");
-    assert!(stage.run(Input::Changed)[0].starts_with("Resizing"));
+    assert!(stage.run(Input::Changed)[0].starts_with("SetResizing"));
     let mut stage = Stage { work: ClaimState::default(), ..stage };
     stage.volume.as_mut().expect("a volume")["metadata"]["annotations"] = json!({});
     assert_eq!(stage.run(Input::Changed), [""; 0], "that of another driver is its own matter");
