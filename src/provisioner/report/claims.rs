@@ -133,20 +133,20 @@ fn line(
         _ if told.is_some() => told,
         "Pending" if setup.is_err() => Some((
             setup.as_ref().err().cloned().unwrap_or_default(),
-            "a class cannot be changed: declare another one, and create the claim again",
+            "a class cannot be changed: declare another one, and create the claim again".to_owned(),
         )),
         "Pending" if is_late && !is_begun(claim) && !is_handed_over(claim) => Some((
-            "it waits for kube-controller-manager, which has not asked the provisioner for a volume yet",
+            "it waits for kube-controller-manager, which has not asked the provisioner for a volume yet".to_owned(),
             "check that kube-controller-manager runs, and read its log and events about this claim; a higher \
-             `--kube-api-qps` shortens a queue of claims",
+             `--kube-api-qps` shortens a queue of claims".to_owned(),
         )),
         "Pending" if is_late => Some((
             "no provisioner has processed it yet".to_owned(),
-            "check that a provisioner is leading and has the required permissions: see its log and `/readyz`",
+            "check that a provisioner is leading and has the required permissions: see its log and `/readyz`".to_owned(),
         )),
         "Going" if going > PATIENCE => Some((
             "it is being deleted, and is still there".to_owned(),
-            "find out which pods use it (`kubectl describe pvc`), and see the provisioner's log",
+            "find out which pods use it (`kubectl describe pvc`), and see the provisioner's log".to_owned(),
         )),
         _ => None,
     };

@@ -5,7 +5,7 @@ mod refusals;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::contract::{ArrayKind, Capacity, Transport, Volume};
+use crate::contract::{ArrayKind, Capacity, FINALIZER, Transport, Volume};
 use crate::provisioner::decide::effect::Severity;
 use crate::provisioner::decide::read_time::ReadTime;
 use crate::provisioner::decide::setup::{ArrayTraits, Binding, Health};

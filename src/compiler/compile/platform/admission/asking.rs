@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{annotations, condition, literal, requests};
 use crate::compiler::compile::platform::{NAME, Platform};
-use crate::compiler::compile::storage::classes;
+use crate::compiler::compile::storage_class::classes;
 use crate::compiler::compile::wave::ADMISSION;
 use crate::compiler::manifest::{
     MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, MutatingAdmissionPolicyBindingSpec,

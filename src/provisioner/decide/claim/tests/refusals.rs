@@ -122,7 +122,7 @@ fn a_class_that_is_made_anew_for_the_other_kind_of_array_begins_anew() {
 #[test]
 fn an_array_that_is_taken_out_of_the_document_lets_claims_end() {
     let left =
-        "the storage document does not have fb9 any more, where prod-pvc-1 may have been made";
+        "the storage document does not have fb9 any more, where prod-pvc-1 may have been created";
     let mut stage = Stage::new().asked("fb9");
     let told = stage.run(Input::Changed);
     assert!(told[0].starts_with(left), "{told:?}");
