@@ -204,7 +204,7 @@ fn errors_are_one_screen_with_the_most_important_first() {
     let screen = refused(&generate(&top, "b", &[]));
     assert!(screen.starts_with("(1) b/a.pso.yaml:1:4: unclosed bracket"), "{screen}");
     assert!(screen.contains("\n(2) b/z.pso.yaml:1:4: "), "{screen}");
-    assert_eq!(screen.matches("there are `host`").count(), 1, "{screen}");
+    assert_eq!(screen.matches("the fields are `host`").count(), 1, "{screen}");
     assert!(screen.ends_with("run `pso-gen validate b`\n"), "{screen}");
 }
 
