@@ -592,7 +592,7 @@ async fn a_busy_array_is_asked_again_and_given_up_in_the_end() {
 async fn an_array_that_says_how_long_is_left_alone_for_so_long() {
     let bench = Bench::flashblade().await;
     let mut endpoint = bench.endpoint();
-    endpoint.pace.longest_wait = HOUR * 2;
+    endpoint.limits.longest_backoff = HOUR * 2;
     let array = pso_gen::arrays::FlashBlade::new(endpoint).expect("an address");
     array.identity().await.expect("logged in");
     let throttled = json!([{"fault": {"throttled": {"retryAfter": 3600}}, "times": 1}]);

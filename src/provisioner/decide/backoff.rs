@@ -308,7 +308,11 @@ mod tests {
         let longest = Duration::from_secs(seconds);
         let shortest = longest * 3 / 4;
         effects.iter().find_map(|effect| match effect {
-            Effect::Requeue(wait) => Some(if (shortest..=longest).contains(wait) { seconds } else { wait.as_secs() + 1000 }),
+            Effect::Requeue(wait) => Some(if (shortest..=longest).contains(wait) {
+                seconds
+            } else {
+                wait.as_secs() + 1000
+            }),
             _ => None,
         })
     }

@@ -333,18 +333,37 @@ mod tests {
     }
 
     #[test]
-    fn every_key_that_is_looked_at_is_kept() {
-        let text = include_str!("../../contract/annotation.rs");
-        let keys = text.lines().filter_map(|line| {
-            let value = line.split_once(": &str = \"")?.1.strip_suffix("\";")?;
-            value.contains(".io/").then_some(value)
-        });
-        let others = [PROVISIONER];
-        for key in keys.filter(|key| !others.contains(key)) {
-            assert!(
-                annotation::READ_BY_PROVISIONER.contains(&key),
-                "{key} is dropped from objects"
-            );
+    fn every_annotation_that_the_provisioner_reads_is_kept() {
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let declared =
+            std::fs::read_to_string(source.join("contract/annotation.rs")).expect("text");
+        let value = |name: &str| {
+            let start = format!("pub const {name}: &str = \"");
+            let line = declared.lines().find_map(|line| line.strip_prefix(start.as_str()));
+            line.and_then(|line| line.strip_suffix("\";")).unwrap_or_else(|| panic!("{name}"))
+        };
+        let mut folders = vec![source.join("provisioner")];
+        let mut names = std::collections::BTreeSet::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(path).expect("text");
+                let uses = text.split("annotation::").skip(1).map(|rest| {
+                    let end = rest.find(|c: char| !c.is_ascii_uppercase() && c != '_');
+                    rest[..end.unwrap_or(rest.len())].to_owned()
+                });
+                names.extend(uses.filter(|name| !name.is_empty()));
+            }
+        }
+        let lists = ["READ_BY_PROVISIONER", "PREFIX"].map(str::to_owned);
+        assert!(names.len() > 12, "{names:?}");
+        for name in names.iter().filter(|name| !lists.contains(name)) {
+            let kept = annotation::READ_BY_PROVISIONER.contains(&value(name));
+            assert!(kept, "annotation::{name} is dropped from objects");
         }
     }
 }
