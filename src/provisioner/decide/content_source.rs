@@ -3,8 +3,9 @@
 use crate::contract::ArrayKind;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
-use super::claim::{ClaimView, claimed};
 use super::claim_spec;
+use super::claim_view::ClaimView;
+use super::object::claimed;
 use super::persistent_volume::{Behind, behind, quantity};
 use super::setup::{ClassSetup, Import};
 use crate::contract::annotation;

@@ -37,7 +37,7 @@ pub(super) fn is_bound_to_own(claim: &PersistentVolumeClaim) -> bool {
 }
 
 /// Returns the UID of the claim that a PersistentVolume is for.
-pub(in super::super) fn claimed(volume: &PersistentVolume) -> Option<&str> {
+pub(super) fn claimed(volume: &PersistentVolume) -> Option<&str> {
     volume.spec.as_ref()?.claim_ref.as_ref()?.uid.as_deref()
 }
 
@@ -57,7 +57,7 @@ pub(super) fn seen(claim: &PersistentVolumeClaim) -> ObjectVersion {
 }
 
 /// Returns the version of a PersistentVolume, for a write that fails if it has changed.
-pub(in super::super) fn seen_volume(volume: &PersistentVolume) -> ObjectVersion {
+pub(super) fn seen_volume(volume: &PersistentVolume) -> ObjectVersion {
     ObjectVersion {
         namespace: None,
         name: volume.metadata.name.clone().unwrap_or_default(),

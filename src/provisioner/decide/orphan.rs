@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use serde::Serialize;
 
-use super::claim::claimed;
+use super::object::claimed;
 use super::persistent_volume::volume_behind;
 use crate::contract::Volume;
 use crate::contract::name::volume_prefix;

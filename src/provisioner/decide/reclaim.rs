@@ -5,9 +5,9 @@
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::backoff::{Backoff, WaitBasis};
-use super::claim::seen_volume;
 use super::effect::{Effect, EffectError, Input, Lookup, Outcome, Regarding};
 use super::loop_guard::LoopGuard;
+use super::object::seen_volume;
 use super::persistent_volume::{Behind, behind, is_left_over};
 use super::read_time::ReadTime;
 use super::reason::Reason;

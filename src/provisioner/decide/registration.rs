@@ -129,7 +129,7 @@ enum State {
     /// It has belonged to this process since then, and another process may not know that yet.
     Young(ReadTime),
     /// It belongs to this process, and every other process knows that.
-    Serialized,
+    Held,
 }
 
 impl ClusterRegistration {
@@ -162,18 +162,18 @@ impl ClusterRegistration {
             match self.state {
                 // This process made it: the answer to its request came late or not at all.
                 State::Sought => self.state = State::Young(now),
-                State::Young(since) if now.since(since) >= GRACE => self.state = State::Serialized,
-                State::Young(_) | State::Serialized => {}
+                State::Young(since) if now.since(since) >= GRACE => self.state = State::Held,
+                State::Young(_) | State::Held => {}
             }
             return Ok(None);
         }
-        if self.state == State::Serialized || (mine.is_empty() && self.state != State::Sought) {
+        if self.state == State::Held || (mine.is_empty() && self.state != State::Sought) {
             self.lost += 1;
         }
         let led = others.iter().any(|(registration, _)| !registration.is_ended());
         let surplus = mine.len() + others.len() > 1;
         let had_it = self.state != State::Sought;
-        self.state = if led || surplus || had_it { State::Young(now) } else { State::Serialized };
+        self.state = if led || surplus || had_it { State::Young(now) } else { State::Held };
         Ok(Some(match others.into_iter().next() {
             None => RegistrationStep::Create(own),
             Some((_, volume)) if surplus => RegistrationStep::Remove(volume),
@@ -197,7 +197,7 @@ impl ClusterRegistration {
             )));
         }
         match self.state {
-            State::Serialized => Ok(()),
+            State::Held => Ok(()),
             State::Young(since) if now.since(since) >= GRACE => Ok(()),
             State::Young(_) => Err(NotYet {
                 reason: "Registering",

@@ -1,8 +1,8 @@
 //! Events on a claim: the start of provisioning, its success, and each step of an expansion. Decides nothing.
 
-use super::object::is_bound_to_own;
 use super::{ClaimState, ClaimView, PROVISIONING, RESIZED, RESIZING, SUCCEEDED};
 use crate::provisioner::decide::effect::{Effect, Outcome, Regarding, Severity};
+use crate::provisioner::decide::object::is_bound_to_own;
 use crate::provisioner::decide::persistent_volume::{behind, quantity};
 
 impl ClaimState {

@@ -3,12 +3,12 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
-use super::object::{seen, seen_volume};
 use super::state::ControllerBarrier;
 use super::{ClaimState, ClaimView, Next};
 use crate::contract::FINALIZER;
 use crate::contract::annotation;
 use crate::provisioner::decide::effect::{Effect, Lookup};
+use crate::provisioner::decide::object::{seen, seen_volume};
 use crate::provisioner::decide::setup::Binding;
 
 impl ClaimState {

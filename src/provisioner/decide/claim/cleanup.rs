@@ -5,11 +5,11 @@
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 use super::asked_arrays::{asked_arrays, is_gone};
-use super::object::{claimed, has_finalizer, owner_of, seen};
 use super::state::OnArray;
 use super::{ClaimState, ClaimView, Next};
 use crate::contract::{Volume, name};
 use crate::provisioner::decide::effect::{Effect, Lookup};
+use crate::provisioner::decide::object::{claimed, has_finalizer, owner_of, seen};
 use crate::provisioner::decide::persistent_volume::{behind, is_left_over};
 
 impl ClaimState {

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::asked_arrays::{AskedArray, asked_arrays, is_gone};
-use super::object::{claimed, owner_of, seen};
 use super::state::{OnArray, WatchBarrier};
 use super::{ClaimState, ClaimView, FAILED, Next};
 use crate::contract::annotation;
@@ -23,10 +22,15 @@ use crate::provisioner::decide::content_source::{Origin, Unknown, origin};
 use crate::provisioner::decide::effect::Effect;
 use crate::provisioner::decide::import;
 use crate::provisioner::decide::matching::is_handed_over;
+use crate::provisioner::decide::object::{claimed, owner_of, seen};
 use crate::provisioner::decide::persistent_volume::{self, Behind, behind, foreign_key};
 use crate::provisioner::decide::setup::{ArrayState, Binding, ClassSetup, Health, Import, Setup};
 
 impl ClaimState {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one question after the other, in the order in which they are safe"
+    )]
     pub(super) fn provision(
         &self,
         view: ClaimView<'_>,

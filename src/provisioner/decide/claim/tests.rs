@@ -2,13 +2,18 @@
 
 mod refusals;
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
 use serde_json::{Value, json};
 
 use super::*;
 use crate::contract::{ArrayKind, Capacity, FINALIZER, Transport, Volume};
+use crate::provisioner::decide::claim_view::SourceView;
 use crate::provisioner::decide::effect::Severity;
 use crate::provisioner::decide::read_time::ReadTime;
-use crate::provisioner::decide::setup::{ArrayTraits, Binding, Health};
+use crate::provisioner::decide::setup::{
+    ArrayState, ArrayTraits, Binding, ClassSetup, Health, Setup,
+};
 
 const GIB: u64 = 1 << 30;
 
