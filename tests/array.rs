@@ -167,7 +167,8 @@ async fn older_flasharrays_get_the_tags_afterwards() {
     let older = Bench::flasharray_with(Settings { rest: Some(2), ..Settings::default() }).await;
     let error = older.client().identity().await.expect_err("too old");
     assert_eq!(error.retry(), Retry::Never);
-    assert!(error.to_string().contains("REST 2.3 to 2.56 is needed, it has up to 2.2"), "{error}");
+    let needs = "REST 2.3 to 2.56 is required, and the array offers up to 2.2";
+    assert!(error.to_string().contains(needs), "{error}");
 }
 
 #[tokio::test]

@@ -217,7 +217,7 @@ fn generate(told: &Told) -> Result<Made, Trouble> {
         return Ok(refuse(&wrong, &early, &again));
     }
     let mut request = Request::read_within(&input, LIMITS)?;
-    set(&mut request, told, given)?;
+    set(&mut request, told, given);
     let stream = Stream::at_most(MAX_OUTPUT);
     let (rest, first, summary, sources) = render::gather(request, stream)?;
     if summary.is_broken() {
@@ -228,13 +228,13 @@ fn generate(told: &Told) -> Result<Made, Trouble> {
 }
 
 /// Puts variables, then parameters, over everything else.
-fn set(request: &mut Request, told: &Told, given: Vec<Given>) -> Result<(), Trouble> {
+fn set(request: &mut Request, told: &Told, given: Vec<Given>) {
     let is_ours =
         |(name, _): &&(String, String)| name.starts_with(crate::adapters::argocd::VARIABLE);
     let variables: Vec<_> = told.variables.iter().filter(is_ours).cloned().collect();
     let (mut all, mut wrong) = (Vec::new(), Vec::new());
     if !variables.is_empty() {
-        let announced = announced(request, MAX_NAMED)?.unwrap_or_default();
+        let announced = announced(request, MAX_NAMED).unwrap_or_default();
         (all, wrong) = environment(&variables, &announced, &request.sources);
     }
     all.extend(given);
@@ -246,7 +246,6 @@ fn set(request: &mut Request, told: &Told, given: Vec<Given>) -> Result<(), Trou
         }
     }
     request.set(settings, wrong);
-    Ok(())
 }
 
 fn refuse(wrong: &[Diagnostic], sources: &Sources, again: &str) -> Made {
@@ -257,7 +256,7 @@ fn refuse(wrong: &[Diagnostic], sources: &Sources, again: &str) -> Made {
 fn list(told: &Told) -> Result<Made, Trouble> {
     let input = told.input(&Files::default(), &mut Vec::new(), &Sources::default());
     let request = Request::read_within(&input, LIMITS)?;
-    let announced = announced(&request, MAX_ANNOUNCED)?.unwrap_or_else(|| {
+    let announced = announced(&request, MAX_ANNOUNCED).unwrap_or_else(|| {
         out::words(&format!("more than {MAX_ANNOUNCED} apps: their parameters are not listed\n"));
         Vec::new()
     });
@@ -265,11 +264,9 @@ fn list(told: &Told) -> Result<Made, Trouble> {
     Ok(Made::Parameters(sanitize::json(&list)))
 }
 
-/// Returns the parameters of all apps, or nothing when there are more apps than `most`.
-fn announced(request: &Request, most: usize) -> Result<Option<Vec<Announcement>>, Trouble> {
-    let Some(apps) = request.apps(most) else {
-        return Ok(None);
-    };
+/// Returns the parameters of all apps; none when there are more apps than `most`.
+fn announced(request: &Request, most: usize) -> Option<Vec<Announcement>> {
+    let apps = request.apps(most)?;
     let several = apps.len() > 1;
     let mut all = Vec::new();
     for document in &apps {
@@ -282,5 +279,5 @@ fn announced(request: &Request, most: usize) -> Result<Option<Vec<Announcement>>
         }
         all.extend(announce(blueprint.shape(), &document.node, name.as_deref()));
     }
-    Ok(Some(all))
+    Some(all)
 }

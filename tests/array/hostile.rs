@@ -59,7 +59,7 @@ async fn a_list_without_an_end_is_read_up_to_a_number_of_pages() {
         set(&bench, json!("endlessPages"), snapshots).await;
         let error = array.snapshots(&id).await.expect_err("no end");
         assert_eq!(error.reason(), "Malformed");
-        assert!(error.to_string().ends_with("goes on after 500 pages"), "{error}");
+        assert!(error.to_string().ends_with("does not end after 500 pages"), "{error}");
         assert_eq!(bench.calls(Method::Get, snapshots) - before, 500);
 
         let before = bench.calls(Method::Get, volumes(&bench));

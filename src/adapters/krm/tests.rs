@@ -238,9 +238,10 @@ fn results_go_out_with_the_list() {
     let sources = Sources::default();
     let list = three(&sources);
     let result = json!({"message": "x"});
-    for out in
-        [list.unchanged(std::slice::from_ref(&result)), list.with(Vec::new(), &[result.clone()])]
-    {
+    for out in [
+        list.unchanged(std::slice::from_ref(&result)),
+        list.with(Vec::new(), std::slice::from_ref(&result)),
+    ] {
         assert_eq!(out["results"], json!([result]));
     }
     assert_eq!(names(&list.unchanged(&[])), ["a", "s", "b"]);

@@ -63,7 +63,7 @@ pub(super) fn repaired(text: &str) -> Option<String> {
     let words: Vec<&str> = rest.split_whitespace().collect();
     let reason = match words.len() {
         _ if zone => "times are in UTC: ",
-        6 => "there are no seconds in it: ",
+        6 => "remove the seconds: ",
         _ => "",
     };
     let tried = match words.as_slice() {
@@ -284,7 +284,7 @@ mod tests {
             ("@Daily", "write `@daily`"),
             ("@every 6h", "write `0 */6 * * *`"),
             ("@every 15m", "write `*/15 * * * *`"),
-            ("0 0 2 * * *", "there are no seconds in it: write `0 2 * * *`"),
+            ("0 0 2 * * *", "remove the seconds: write `0 2 * * *`"),
             ("CRON_TZ=Europe/Berlin 0 3 * * *", "times are in UTC: write `0 3 * * *`"),
             ("0 3 31 2 *", "no month has that day, so it would never run: write another day"),
         ] {

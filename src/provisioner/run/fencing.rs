@@ -22,7 +22,7 @@ pub(super) struct LeaseLost;
 
 impl fmt::Display for LeaseLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("another process leads now; nothing was changed")
+        f.write_str("another replica is the leader now; nothing was changed")
     }
 }
 
