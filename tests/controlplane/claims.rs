@@ -187,7 +187,7 @@ async fn grows_less_after_an_expansion_that_failed(stage: &Stage) {
             && stage.sizes("frac").await == size
     };
     stage.until("it has grown to the smaller size, and Kubernetes knows that", ended).await;
-    stage.until_told("frac", "the volume is 2Gi large").await;
+    stage.until_told("frac", "the volume was expanded to 2Gi").await;
 }
 
 /// Volumes are renamed, destroyed and shrunk on their arrays, and are as before after a while, as after a restore.

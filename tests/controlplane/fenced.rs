@@ -46,9 +46,9 @@ moments! {
         "'{SELECTED_NODE}' in {} && !('{SELECTED_NODE}' in {})", annotations("oldObject"), annotations("object"),
     )),
     RemoveClaimFinalizer => of_claim(CLAIMS, "finish", &finalizer("oldObject", "object")),
-    EnsureVolume => Held::Waits("ensure"),
+    EnsureVolume => Held::Waits("ensure-volume"),
     FindVolume => Held::Not,
-    DestroyVolume => Held::Waits("destroy"),
+    DestroyVolume => Held::Waits("destroy-volume"),
     CreatePersistentVolume => Held::Refused(VOLUMES, "CREATE", format!("{} in ['create', 'finish']", claim_of("object"))),
     SetPersistentVolumeBound => of_volume(VOLUMES_STATUS, "setbound", "object.status.phase == 'Bound'"),
     AwaitController => Held::Refused(VOLUMES, "CREATE", format!("object.metadata.name.matches('^{BARRIER_PREFIX}[0-9a-z]+-[0-9]+$')")),
@@ -63,7 +63,7 @@ moments! {
     RestoreFinalizer => of_volume(VOLUMES, "adopt", &finalizer("object", "oldObject")),
     RemovePersistentVolumeFinalizer => of_volume(VOLUMES, "release", &finalizer("oldObject", "object")),
     SetResizing => of_claim(CLAIMS_STATUS, "resizing", "object.?status.?allocatedResourceStatuses.hasValue()"),
-    ExpandVolume => Held::Waits("grow"),
+    ExpandVolume => Held::Waits("expand-volume"),
     SetCapacity => of_volume(VOLUMES, "setcapacity", "object.spec.capacity != oldObject.spec.capacity"),
     SetResized => of_claim(CLAIMS_STATUS, "resized", "object.?status.?capacity != oldObject.?status.?capacity"),
     ListSnapshots => Held::Not,
@@ -245,7 +245,7 @@ impl Recorded {
         let address = { address }.next().expect("where it serves metrics");
         let page = reqwest::get(format!("http://{address}/metrics")).await.expect("an answer");
         let page = page.text().await.expect("text");
-        let series = format!("pso_gen_effects_under_way{{effect=\"{effect}\"}} ");
+        let series = format!("pso_gen_effects_in_flight{{effect=\"{effect}\"}} ");
         let found = page.lines().find_map(|line| line.strip_prefix(&series));
         found.map_or(0, |number| number.parse().expect("a number"))
     }
@@ -310,6 +310,7 @@ async fn change(stage: &Stage, names: &[&str], change: &Json) {
 
 #[tokio::test]
 #[ignore = "starts a control plane"]
+#[expect(clippy::too_many_lines, reason = "one life, in which each step needs those before it")]
 async fn a_process_that_stands_still_at_any_effect_writes_no_more_without_the_lease() {
     let recorded = Recorded::open(NAMESPACE).await;
     let stage = &recorded.stage;

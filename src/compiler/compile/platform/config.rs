@@ -14,7 +14,7 @@ use crate::contract::API_VERSION;
 
 /// Key in the ConfigMap, which is also the name of the file.
 pub(super) const FILE: &str = "storage.pso.yaml";
-/// Fields of `spec` that the provisioner does not read. Changing them must not restart the pods.
+/// Fields of `spec` whose contents the provisioner does not read. Changing them must not restart the pods.
 const OF_OTHERS: [&str; 2] = ["provisioner", "quotas"];
 
 /// The ConfigMap.
@@ -30,6 +30,9 @@ pub(super) fn config_map(platform: &Platform<'_>) -> Config {
     let mut spec = spec.unwrap_or_default();
     if let Some(fields) = spec.as_object_mut() {
         fields.retain(|field, _| !OF_OTHERS.contains(&field.as_str()));
+        // The provisioner reads whether the field is there: then policies hold it to the document's classes. It needs an
+        // image, and another image restarts the pods anyway.
+        fields.insert("provisioner".to_owned(), json!({"image": platform.own.image}));
     }
     let document = json!({
         "apiVersion": API_VERSION,
