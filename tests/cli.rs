@@ -586,3 +586,53 @@ fn a_cluster_that_does_not_answer_is_named() {
         assert!(!words.contains("ServiceError"), "{words}");
     }
 }
+
+/// One set of documents, by every way in: the storage document declares the class that the app uses.
+#[test]
+fn the_same_documents_are_valid_by_every_way() {
+    let storage = "apiVersion: pso-gen.io/v1alpha1\nkind: Storage\nmetadata: {name: storage}\nspec:\n  cluster: a\n  classes: {gold: {like: pure-block}}\n";
+    let app = |class: &str| {
+        format!(
+            "apiVersion: pso-gen.io/v1alpha1\nkind: Scratch\nmetadata: {{name: lab, namespace: files}}\nspec: {{replicas: 1, volumes: {{scratch: {{class: {class}, size: 1Gi}}}}}}\n"
+        )
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |args: &[&str], input: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+            .args(args)
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("written");
+        let output = child.wait_with_output().expect("ends");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (class, code) in [("gold", Some(0)), ("silver", Some(1))] {
+        // The app first: storage documents count wherever they stand.
+        let text = format!("{}---\n{storage}", app(class));
+        fs::write(folder.path().join("all.pso.yaml"), &text).expect("written");
+        fs::write(folder.path().join("storage.yaml"), storage).expect("written");
+        let item = |text: &str| text.replace('\n', "\n  ").trim_end().to_owned();
+        let list = format!(
+            "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- {}\n- {}\n",
+            item(&app(class)),
+            item(storage)
+        );
+        let ways: [(&[&str], &str); 6] = [
+            (&["validate", "all.pso.yaml"], ""),
+            (&["validate", "."], ""),
+            (&["validate", "-"], &text),
+            (&["render", "-"], &text),
+            (&["validate", "-", "--storage", "storage.yaml"], &app(class)),
+            (&["fn"], &list),
+        ];
+        for (args, input) in ways {
+            let (ended, errors) = run(args, input);
+            assert_eq!(ended, code, "{args:?} with {class}: {errors}");
+            assert_eq!(errors.contains("unknown-class"), class == "silver", "{args:?}: {errors}");
+        }
+    }
+}
