@@ -18,7 +18,7 @@ spec:
   arrays:
     - {name: fb1, type: FlashBlade, management: \"10.20.8.1:8443\", data: 10.20.9.1, token: {secret: one, key: fb1}}
     - {name: fb2, type: FlashBlade, management: fb2.example.com, data: \"fd00:20::1\", networks: [10.21.0.0/24], token: {secret: one, key: fb2}}
-    - {name: fa1, type: FlashArray, management: \"[fd00:20::2]:443\", networks: [10.22.0.7/24, \"fd00:22::/64\"], token: {secret: one, key: fa1}}
+    - {name: fa1, type: FlashArray, management: \"[fd00:20::2]:443\", networks: [10.22.0.0/24, \"fd00:22::/64\"], token: {secret: one, key: fa1}}
   provisioner:
     image: registry.example.com/pso-gen:0.1.0
     network: {kubernetesApi: {networks: [10.20.0.0/28]}}

@@ -53,9 +53,9 @@ fn a_condition_leaves_out_what_it_is_at() {
         env.iter().map(|(name, is)| (name.as_str(), is.as_str())).collect();
     assert_eq!(there, [("A", "one"), ("B", "two"), ("E", "one")]);
     with_env("", "      A: {if: \"a {{ yes }}\", then: one}\n")
-        .refused("`if` wants one expression");
+        .refused("`if` needs one expression");
     with_env("", "      A: {if: \"{{ yes }}\", then: one, other: two}\n")
-        .refused("`other` cannot stand beside `then`");
+        .refused("`other` cannot be used beside `then`");
 }
 
 #[test]
@@ -87,9 +87,9 @@ fn a_loop_makes_one_for_each_round() {
     let hides = r#"      +: {for: {text: "{{ list[:1] }}"}, each: {A: "{{ text }}"}}"#;
     assert_eq!(joined(&format!("{hides}\n      B: \"{{{{ text }}}}\"\n")), "A=x B=hello");
     let words = r#"      +: {for: {i: "{{ text }}"}, each: {A: x}}"#;
-    with_env("", &format!("{words}\n")).refused("`for` wants a list or a mapping, found string");
+    with_env("", &format!("{words}\n")).refused("`for` needs a list or a mapping, found string");
     with_env("", "      +: {for: list, each: {A: x}}\n")
-        .refused("`for` wants a mapping from a name");
+        .refused("`for` needs a mapping from a name");
     with_env("", "      +: \"{{ list }}\"\n").refused("expected a mapping");
 }
 
@@ -102,7 +102,7 @@ fn a_loop_ends_at_ten_thousand() {
         .app("a", "")
     };
     assert_eq!(rounds(100).errors, Vec::<String>::new());
-    rounds(101).refused("the loop makes more than 10000 items");
+    rounds(101).refused("the loop produces more than 10000 items");
 }
 
 #[test]
@@ -189,5 +189,5 @@ fn limits_are_measured_in_the_unit_of_the_type() {
     assert_eq!(said("type: string, required: true", "").len(), 1);
     assert_eq!(said("type: string, required: true", "p: ''"), Vec::<String>::new());
     let error = said("type: txt", "p: x");
-    assert!(error.len() == 1 && error[0].contains("there is no type `txt`"), "{error:?}");
+    assert!(error.len() == 1 && error[0].contains("the type `txt` does not exist"), "{error:?}");
 }

@@ -31,31 +31,34 @@ fn each_name_is_that_of_something() {
         "jobs: {j: {like: web, command: [x], when: asked}}\ntalks: {web: [db.sql], j: [db.sql]}\nexpose: {web.http: a.example.com}\n",
     );
     for (component, words) in [
-        ("mounts: {date: /data}", "there is no volume `date`"),
-        ("env: {T: {secret: keys/tokn}}", "there is no key of the secret `tokn`"),
-        ("env: {T: {secret: key/token}}", "there is no secret `key`"),
-        ("env: {T: {secret: keys}}", "`keys` wants a key: `keys/KEY`"),
-        ("env: {T: {field: metadata.nmae}}", "there is no field of a pod `metadata.nmae`"),
-        ("files: {/run/t: {secret: keys/tok}}", "there is no key of the secret `tok`"),
-        ("files: {/run/t: rnu.sh}", "there is no file `rnu.sh`"),
-        ("script: rnu.sh", "there is no file `rnu.sh`"),
-        ("before: [{name: one, script: rnu.sh}]", "there is no file `rnu.sh`"),
-        ("before: [{name: one, script: run.sh, lock: data}]", "there is no mounted volume `data`"),
+        ("mounts: {date: /data}", "the volume `date` does not exist"),
+        ("env: {T: {secret: keys/tokn}}", "the key of the secret `tokn` does not exist"),
+        ("env: {T: {secret: key/token}}", "the secret `key` does not exist"),
+        ("env: {T: {secret: keys}}", "`keys` needs a key: `keys/KEY`"),
+        ("env: {T: {field: metadata.nmae}}", "the field of a pod `metadata.nmae` does not exist"),
+        ("files: {/run/t: {secret: keys/tok}}", "the key of the secret `tok` does not exist"),
+        ("files: {/run/t: rnu.sh}", "the file `rnu.sh` does not exist"),
+        ("script: rnu.sh", "the file `rnu.sh` does not exist"),
+        ("before: [{name: one, script: rnu.sh}]", "the file `rnu.sh` does not exist"),
+        (
+            "before: [{name: one, script: run.sh, lock: data}]",
+            "the mounted volume `data` does not exist",
+        ),
         ("before: [{name: one, script: run.sh, env: {T: {secret: keys/t}}}]", "the secret `t`"),
-        ("ready: {http: {port: htp, path: /}}", "there is no port `htp`"),
-        ("alive: {tcp: htp}", "there is no port `htp`"),
-        ("after: [bd]", "there is no component `bd`"),
+        ("ready: {http: {port: htp, path: /}}", "the port `htp` does not exist"),
+        ("alive: {tcp: htp}", "the port `htp` does not exist"),
+        ("after: [bd]", "the component `bd` does not exist"),
     ] {
         is_refused(&format!("    {component}\n"), "", words);
     }
     for (section, words) in [
-        ("talks: {web: [db.slq]}", "there is no port `slq`"),
-        ("talks: {web: [bd.sql]}", "there is no component `bd`"),
-        ("talks: {wbe: [db.sql]}", "there is no component or job `wbe`"),
-        ("talks: {web: [db]}", "`db` wants a port"),
-        ("expose: {web.htp: a.example.com}", "there is no port `htp`"),
-        ("expose: {wbe.http: a.example.com}", "there is no component `wbe`"),
-        ("expose: {web: a.example.com}", "`web` wants a port"),
+        ("talks: {web: [db.slq]}", "the port `slq` does not exist"),
+        ("talks: {web: [bd.sql]}", "the component `bd` does not exist"),
+        ("talks: {wbe: [db.sql]}", "the component or job `wbe` does not exist"),
+        ("talks: {web: [db]}", "`db` needs a port"),
+        ("expose: {web.htp: a.example.com}", "the port `htp` does not exist"),
+        ("expose: {wbe.http: a.example.com}", "the component `wbe` does not exist"),
+        ("expose: {web: a.example.com}", "`web` needs a port"),
     ] {
         is_refused("", &format!("{section}\n"), words);
     }
@@ -65,18 +68,18 @@ fn each_name_is_that_of_something() {
 fn a_path_and_a_name_are_those_of_one_thing() {
     for more in ["files: {/data: run.sh}", "writable: {/data: ~}", "writable: {/data/: ~}"] {
         let component = format!("    mounts: {{data: /data}}\n    {more}\n");
-        is_refused(&component, "", "is already something else");
+        is_refused(&component, "", "is used twice");
     }
     fits("    mounts: {data: /data}\n    writable: {/data/tmp: ~}\n", "");
-    is_refused("    writable: {/: ~}\n", "", "the whole root cannot be mounted over");
-    is_refused("    files: {//: run.sh}\n", "", "the whole root cannot be mounted over");
+    is_refused("    writable: {/: ~}\n", "", "`/` cannot be a mount path");
+    is_refused("    files: {//: run.sh}\n", "", "`/` cannot be a mount path");
     let step = |name: &str| format!("{{name: {name}, command: [x]}}");
     let steps =
         |names: [&str; 2]| format!("    before: [{}, {}]\n", step(names[0]), step(names[1]));
     fits(&steps(["one", "two"]), "");
-    is_refused(&steps(["one", "one"]), "", "something else is called `one` already");
-    is_refused(&steps(["web", "two"]), "", "something else is called `web` already");
-    is_refused(&steps(["pso-one", "two"]), "", "names that begin with `pso-` are taken");
+    is_refused(&steps(["one", "one"]), "", "the name `one` is used twice");
+    is_refused(&steps(["web", "two"]), "", "the name `web` is used twice");
+    is_refused(&steps(["pso-one", "two"]), "", "names that begin with `pso-` are reserved");
     let job = "jobs: {web: {image: example.com/j:1.0.0, user: 1, command: [x], when: asked}}\n";
     assert!(said("", job)[0].contains("a component and a job have the same name"));
 }
@@ -84,16 +87,16 @@ fn a_path_and_a_name_are_those_of_one_thing() {
 #[test]
 fn a_program_says_once_what_runs() {
     is_refused("    script: run.sh\n    command: [x]\n", "", "`script` and `command` exclude");
-    is_refused("    before: [{name: one}]\n", "", "wants either `script` or `command`");
+    is_refused("    before: [{name: one}]\n", "", "needs either `script` or `command`");
     let both = "    before: [{name: one, script: run.sh, command: [x]}]\n";
-    is_refused(both, "", "wants either `script` or `command`");
+    is_refused(both, "", "needs either `script` or `command`");
     let job = |more: &str| format!("jobs: {{j: {{like: web, when: asked{more}}}}}\n");
-    is_refused("", &job(""), "a job that is `like` a component wants");
+    is_refused("", &job(""), "a job with `like` needs");
     for more in [", command: [x]", ", args: [x]", ", script: run.sh"] {
         fits("", &job(more));
     }
     for probe in ["{}", "{tcp: http, exec: [x]}"] {
-        is_refused(&format!("    ready: {probe}\n"), "", "a probe wants exactly one of");
+        is_refused(&format!("    ready: {probe}\n"), "", "a probe needs exactly one of");
     }
     is_refused("    ready: {tcp: http, tries: 0}\n", "", "`tries` must be at least 1");
     fits("    ready: {tcp: http, tries: 1}\n", "");
@@ -117,7 +120,7 @@ fn ports_have_names_and_numbers_that_kubernetes_takes() {
         assert_eq!(ports(good).errors, Vec::<String>::new(), "{good}");
     }
     for bad in ["sixteen-letters1: 80", "A: 80", "a--b: 80", "-a: 80", "a-: 80", "\"12\": 80"] {
-        ports(bad).refused("wants a name of at most 15");
+        ports(bad).refused("must have at most 15");
     }
-    ports("a: 80, b: 80").refused("the port number 80 cannot be, or is there twice");
+    ports("a: 80, b: 80").refused("the port number 80 is invalid or used twice");
 }

@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use pso_gen::arrays::{Array, Endpoint, Error, FlashArray, FlashBlade, Pace, TokenFile, Trust};
+use pso_gen::arrays::{
+    Array, Endpoint, Error, FlashArray, FlashBlade, RequestLimits, TokenFile, Trust,
+};
 use pso_gen::contract::{
     ExportRule, NfsVersions, Owner, Qos, SnapshotSuffix, Squash, VolumeName, VolumeOptions,
     VolumeRequest,
@@ -151,11 +153,11 @@ fn world() -> World {
         trust: Trust::Ca(folder.path().join("ca.pem")),
         id: None,
         // No answer is a busy array's, so that nothing waits; what does not end is found by its deadline.
-        pace: Pace {
-            first_wait: Duration::from_millis(1),
-            longest_wait: Duration::from_millis(1),
-            look: Duration::from_secs(3600),
-            ..Pace::default()
+        limits: RequestLimits {
+            first_backoff: Duration::from_millis(1),
+            longest_backoff: Duration::from_millis(1),
+            credential_check: Duration::from_secs(3600),
+            ..RequestLimits::default()
         },
     };
     let flashblade = FlashBlade::new(endpoint("fb1")).expect("an address");
