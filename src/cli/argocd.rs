@@ -62,7 +62,7 @@ enum Command {
     Parameters,
 }
 
-/// What a command has made, and nobody has seen yet.
+/// The output of a command, before it is printed.
 enum Made {
     Manifests {
         first: String,
