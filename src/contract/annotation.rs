@@ -15,6 +15,9 @@ pub const ARRAY_ID: &str = "pso-gen.io/array-id";
 pub const VOLUME: &str = "pso-gen.io/volume";
 /// On a PersistentVolume: the id of the volume on the array.
 pub const VOLUME_ID: &str = "pso-gen.io/volume-id";
+/// On a VolumeAttachment: the node service has formatted the volume, so that no node may format it again. The attacher
+/// copies it to a tag of the volume on the array before it detaches the volume.
+pub const FORMATTED: &str = "pso-gen.io/formatted";
 /// On a claim: the existing volume to import. The storage document has to list that volume too.
 pub const IMPORT: &str = "pso-gen.io/import";
 /// On a claim: a snapshot schedule in addition to that of its class.
