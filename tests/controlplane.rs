@@ -195,6 +195,22 @@ impl Stage {
         self.provisioner = Some(self.spawn(&[]));
     }
 
+    /// Waits until the cluster is registered on every array.
+    async fn until_registered(&self) {
+        let registered = async || {
+            let objects = self.objects(&["file systems", "volumes"]).await;
+            let is_one =
+                |object: &Json| object["name"].as_str().is_some_and(|name| name.contains("-is-"));
+            let on: BTreeSet<_> = objects
+                .into_iter()
+                .filter(|(_, object)| is_one(object))
+                .map(|(on, _)| on)
+                .collect();
+            on.len() == 3
+        };
+        self.until("the cluster is registered on all arrays", registered).await;
+    }
+
     fn spawn(&self, more: &[&str]) -> Process {
         let log = fs::File::options().create(true).append(true).open(self.log()).expect("a log");
         let process = binary()

@@ -243,12 +243,13 @@ async fn no_warning_is_on_a_healthy_claim_when_kubernetes_binds() {
 #[ignore = "starts a control plane"]
 async fn a_volume_that_is_not_needed_any_more_goes() {
     let mut stage = Stage::open("late").await;
+    stage.start();
+    stage.until_registered().await;
     // The arrays are busy for as long as it takes an admin to create a PersistentVolume.
     let busy = json!([{
         "fault": {"throttled": {"retryAfter": 10}}, "method": "POST", "resource": "file-systems", "times": 4,
     }]);
     faults(&stage, busy).await;
-    stage.start();
     let (claims, post) = (stage.claims("late"), PostParams::default());
     for (name, class) in [("gone", "pure-file"), ("kept", "keep-file")] {
         claims.create(&post, &claim(name, class, "1Gi")).await.expect("made");

@@ -48,6 +48,55 @@ fn phase(volume: &PersistentVolume) -> &str {
     status.and_then(|status| status.phase.as_deref()).unwrap_or_default()
 }
 
+/// Returns the first object of every array that matches, by its time of creation in milliseconds.
+fn first_of(objects: &[(String, Json)], is: impl Fn(&str) -> bool) -> BTreeMap<String, u64> {
+    let mut first = BTreeMap::new();
+    for (array, object) in objects {
+        if is(object["name"].as_str().expect("a name")) {
+            let created = object["created"].as_u64().expect("a time");
+            let earliest = first.entry(array.clone()).or_insert(created);
+            *earliest = created.min(*earliest);
+        }
+    }
+    first
+}
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn no_volume_is_created_before_the_cluster_is_registered() {
+    let mut stage = Stage::open("first").await;
+    // Both FlashBlades reject the requests that would register the cluster, for longer than one check waits.
+    let busy = json!([{
+        "fault": {"throttled": {"retryAfter": 30}}, "method": "POST", "resource": "file-systems", "times": 2,
+    }]);
+    faults(&stage, busy).await;
+    stage.start();
+    let claims = stage.claims("first");
+    for name in ["a", "b", "c"] {
+        claims
+            .create(&PostParams::default(), &claim(name, "pure-file", "1Gi"))
+            .await
+            .expect("made");
+    }
+    let all_bound = async || {
+        let all = claims.list(&ListParams::default()).await.expect("listed").items;
+        all.iter().all(is_bound)
+    };
+    stage.until("the claims are bound", all_bound).await;
+    let objects = stage.objects(&["file systems"]).await;
+    let registered = first_of(&objects, |name| name.contains("-is-"));
+    let volumes = first_of(&objects, |name| name.contains("-pvc-"));
+    assert!(!volumes.is_empty());
+    for (array, created) in volumes {
+        assert!(
+            registered.get(&array).is_some_and(|first| *first <= created),
+            "{array}: {objects:?}"
+        );
+    }
+    let log = fs::read_to_string(stage.log()).expect("a log");
+    assert!(!log.contains("another provisioner"), "{log}");
+}
+
 #[tokio::test]
 #[ignore = "starts a control plane"]
 async fn a_volume_that_an_admin_saves_while_its_end_waits_is_kept() {

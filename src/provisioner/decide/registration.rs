@@ -126,6 +126,13 @@ pub struct ClusterRegistration {
 enum State {
     /// The registration does not belong to this process.
     Sought,
+    /// A step is being taken that makes it belong to this process. The array has not shown the result yet.
+    Registering {
+        /// Whether no other process may believe that the registration belongs to it.
+        alone: bool,
+        /// Whether the registration belonged to this process before.
+        again: bool,
+    },
     /// It has belonged to this process since then, and another process may not know that yet.
     Young(ReadTime),
     /// It belongs to this process, and every other process knows that.
@@ -160,20 +167,22 @@ impl ClusterRegistration {
             all.into_iter().partition(|(registration, _)| *registration == self.me);
         if !mine.is_empty() && others.is_empty() {
             match self.state {
-                // This process made it: the answer to its request came late or not at all.
-                State::Sought => self.state = State::Young(now),
+                State::Registering { alone: true, .. } => self.state = State::Held,
+                // `Sought`: this process created it, and the answer to its request came late or not at all.
+                State::Sought | State::Registering { .. } => self.state = State::Young(now),
                 State::Young(since) if now.since(since) >= GRACE => self.state = State::Held,
                 State::Young(_) | State::Held => {}
             }
             return Ok(None);
         }
-        if self.state == State::Held || (mine.is_empty() && self.state != State::Sought) {
+        let had_it = matches!(self.state, State::Young(_) | State::Held);
+        if self.state == State::Held || (mine.is_empty() && had_it) {
             self.lost += 1;
         }
         let led = others.iter().any(|(registration, _)| !registration.is_ended());
         let surplus = mine.len() + others.len() > 1;
-        let had_it = self.state != State::Sought;
-        self.state = if led || surplus || had_it { State::Young(now) } else { State::Held };
+        let again = self.is_registered();
+        self.state = State::Registering { alone: !(led || surplus || again), again };
         Ok(Some(match others.into_iter().next() {
             None => RegistrationStep::Create(own),
             Some((_, volume)) if surplus => RegistrationStep::Remove(volume),
@@ -181,42 +190,59 @@ impl ClusterRegistration {
         }))
     }
 
-    /// Records that a step failed, or that its outcome is unknown.
+    /// Records that a step failed, or that its outcome is unknown. Without a step nothing changes.
     pub fn failed(&mut self) {
-        self.state = State::Sought;
+        if matches!(self.state, State::Registering { .. }) {
+            self.state = State::Sought;
+        }
     }
 
     /// Fails if nothing may be destroyed on an array that has these objects now.
     pub fn check(&self, there: &[Volume], now: ReadTime) -> Result<(), NotYet> {
         let not_registered = |why| NotYet { reason: "NotRegistered", why };
+        let registering = |why| NotYet { reason: "Registering", why };
         let all = self.read(there).map_err(not_registered)?;
-        if all.len() != 1 || all[0].0 != self.me {
+        let identity = &self.me.identity;
+        let since = match self.state {
+            State::Sought => {
+                return Err(not_registered(format!(
+                    "cluster {identity} is not registered on this array"
+                )));
+            }
+            State::Registering { .. } => {
+                return Err(registering(format!(
+                    "cluster {identity} is being registered on this array"
+                )));
+            }
+            State::Young(since) => Some(since),
+            State::Held => None,
+        };
+        if all.is_empty() {
             return Err(not_registered(format!(
-                "another provisioner of cluster {} has registered on this array meanwhile",
-                self.me.identity
+                "the registration of cluster {identity} has been removed from this array"
             )));
         }
-        match self.state {
-            State::Held => Ok(()),
-            State::Young(since) if now.since(since) >= GRACE => Ok(()),
-            State::Young(_) => Err(NotYet {
-                reason: "Registering",
-                why: format!(
-                    "the registration of cluster {} on this array is younger than {} s: another provisioner may not know of it yet",
-                    self.me.identity,
-                    GRACE.as_secs()
-                ),
-            }),
-            State::Sought => Err(not_registered(format!(
-                "cluster {} is not registered on this array",
-                self.me.identity
+        if all.len() != 1 || all[0].0 != self.me {
+            return Err(not_registered(format!(
+                "another provisioner of cluster {identity} has registered on this array meanwhile"
+            )));
+        }
+        match since {
+            Some(since) if now.since(since) < GRACE => Err(registering(format!(
+                "the registration of cluster {identity} on this array is younger than {} s: another provisioner may not know of it yet",
+                GRACE.as_secs()
             ))),
+            _ => Ok(()),
         }
     }
 
     /// Returns whether this cluster is registered, so that volumes may be created.
     pub fn is_registered(&self) -> bool {
-        self.state != State::Sought
+        match self.state {
+            State::Sought => false,
+            State::Registering { again, .. } => again,
+            State::Young(_) | State::Held => true,
+        }
     }
 
     /// Returns how often another process took the registration from this one: the sign of a second cluster with the
@@ -313,9 +339,11 @@ mod tests {
             }
         }
 
+        /// Takes all steps of one check.
         fn look(&mut self, tenure: &mut ClusterRegistration, seconds: u64) {
-            let step = tenure.look(&self.0, at(seconds)).expect("ours");
-            self.take(step);
+            while let Some(step) = tenure.look(&self.0, at(seconds)).expect("ours") {
+                self.take(Some(step));
+            }
         }
     }
 
@@ -354,6 +382,42 @@ mod tests {
         assert!(tenure.check(&shelf.0, at(2)).is_err());
         shelf.look(&mut tenure, 31);
         assert_eq!(tenure.check(&shelf.0, at(31)), Ok(()));
+    }
+
+    #[test]
+    fn no_volume_is_created_before_the_array_shows_the_registration() {
+        let (mut shelf, mut tenure) = (Shelf::default(), tenure(7));
+        let step = tenure.look(&shelf.0, at(0)).expect("ours");
+        assert!(step.is_some() && !tenure.is_registered(), "the array has not created it yet");
+        let why = tenure.check(&shelf.0, at(1)).expect_err("not registered");
+        assert_eq!(why.reason, "Registering");
+        assert!(why.why.contains("is being registered"), "{}", why.why);
+        // The array rejected the request, and accepts it at the next check.
+        tenure.failed();
+        assert!(!tenure.is_registered());
+        let why = tenure.check(&shelf.0, at(2)).expect_err("not registered");
+        assert!(why.why.contains("is not registered on this array"), "{}", why.why);
+        shelf.look(&mut tenure, 10);
+        assert!(tenure.is_registered());
+        assert_eq!(tenure.check(&shelf.0, at(10)), Ok(()));
+        // A list that fails is no step: the process keeps what it has.
+        tenure.failed();
+        assert_eq!(tenure.check(&shelf.0, at(11)), Ok(()));
+        shelf.0.clear();
+        let why = tenure.check(&shelf.0, at(12)).expect_err("removed");
+        assert!(why.why.contains("has been removed"), "{}", why.why);
+    }
+
+    #[test]
+    fn a_registration_whose_answer_was_lost_waits_like_one_of_another_process() {
+        let (mut shelf, mut tenure) = (Shelf::default(), tenure(7));
+        let step = tenure.look(&shelf.0, at(0)).expect("ours");
+        shelf.take(step);
+        tenure.failed();
+        shelf.look(&mut tenure, 10);
+        assert!(tenure.is_registered());
+        assert!(tenure.check(&shelf.0, at(39)).is_err());
+        assert_eq!(tenure.check(&shelf.0, at(40)), Ok(()));
     }
 
     #[test]

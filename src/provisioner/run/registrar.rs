@@ -35,6 +35,9 @@ const IN_TIME: Duration = Duration::from_secs(10);
 /// The time limit when the process ends: the lease is released after that.
 const AT_THE_END: Duration = Duration::from_secs(3);
 
+/// The reason why no volume may be created on an array before it shows the registration.
+const NOT_REGISTERED: &str = "this cluster is not registered on it yet";
+
 /// The maximum number of consecutive steps in one check.
 const STEPS: usize = 4;
 
@@ -132,7 +135,7 @@ impl Registrar {
         let tenure = ClusterRegistration::new(&setup.cluster, me, setup.takes_over.clone());
         let kept = || CachedRegistration {
             tenure: tenure.clone(),
-            refused: Some("this cluster is not registered on it yet".to_owned()),
+            refused: Some(NOT_REGISTERED.to_owned()),
         };
         let names = arrays.all().map(|array| array.name().to_owned());
         Ok(Self {
@@ -198,8 +201,18 @@ impl Registrar {
         let looked = tokio::time::timeout(IN_TIME, self.take_steps(array)).await;
         if looked.is_err() {
             // A step may have succeeded without an answer: the next check shows it.
-            self.with(array.name(), |kept| kept.tenure.failed());
+            self.failed(array.name(), "the array does not answer in time");
         }
+    }
+
+    /// Records that a check has failed. Without a registration, that is the reason why no volume may be created.
+    fn failed(&self, array: &str, why: &str) {
+        self.with(array, |kept| {
+            kept.tenure.failed();
+            if !kept.tenure.is_registered() {
+                kept.refused = Some(format!("this cluster cannot be registered on it: {why}"));
+            }
+        });
     }
 
     async fn take_steps(&self, array: &dyn Array) {
@@ -208,13 +221,7 @@ impl Registrar {
             let there = match self.read(array).await {
                 Ok(there) => there,
                 // An unknown state is read again before anything is destroyed.
-                Err(error) => {
-                    let why = format!("its registrations cannot be read: {}", error.kind());
-                    self.with(name, |kept| {
-                        kept.refused = Some(why).filter(|_| !kept.tenure.is_registered());
-                    });
-                    return;
-                }
+                Err(error) => return self.failed(name, &error.kind().to_string()),
             };
             let now = self.leadership.now();
             let step = self.with(name, |kept| {
@@ -226,35 +233,36 @@ impl Registrar {
             let Some(Ok(Some(step))) = step else { return };
             if let Err(error) = self.take(array, &step).await {
                 warn!(array = name, %error, "registration not written");
-                self.with(name, |kept| kept.tenure.failed());
-                return;
+                return self.failed(name, &error.kind().to_string());
             }
         }
     }
 
-    /// Logs a change of a registration.
-    fn note(
-        &self,
-        array: &str,
-        kept: &mut CachedRegistration,
-        refused: Option<&String>,
-        lost: u32,
-    ) {
-        if kept.refused.as_ref() != refused {
-            if let Some(why) = refused {
-                warn!(array, error = why, "the cluster's name is another's");
-            } else {
-                info!(array, "registered");
+    /// Notes the result of a check: `error` is the reason why nothing may be done on the array.
+    fn note(&self, array: &str, kept: &mut CachedRegistration, error: Option<&String>, lost: u32) {
+        let refused = match error {
+            Some(error) => Some(error.clone()),
+            None if kept.tenure.is_registered() => None,
+            // A step is being taken. The last failure of one stays the reason until the array shows its result.
+            None => kept.refused.clone().or_else(|| Some(NOT_REGISTERED.to_owned())),
+        };
+        if kept.refused != refused {
+            match &refused {
+                Some(why) if error.is_some() => {
+                    warn!(array, error = why, "the cluster's name is another's");
+                }
+                Some(_) => {}
+                None => info!(array, "registered"),
             }
         }
-        kept.refused = refused.cloned();
+        kept.refused = refused;
         if kept.tenure.lost() > lost {
             warn!(
                 array,
                 "another provisioner of this cluster's identity has registered: is there a copy of this cluster? Nothing is destroyed meanwhile"
             );
         }
-        self.metrics.registered(array, refused.is_none(), kept.tenure.lost() - lost);
+        self.metrics.registered(array, error.is_none(), kept.tenure.lost() - lost);
     }
 
     async fn take(&self, array: &dyn Array, step: &RegistrationStep) -> Result<(), Error> {
