@@ -348,12 +348,15 @@ async fn a_leader_tells_what_it_does_and_no_secret() {
     for (start, value) in [
         (r#"pso_gen_array_operations_total{array="fb1",operation="ensure",outcome="ok"}"#, "2"),
         (r#"pso_gen_array_up{array="fa1"}"#, "1"),
-        (r#"pso_gen_events_total{reason="Provisioning",type="Normal"}"#, "1"),
         (r#"pso_gen_watch_restarts_total{resource="storageclasses"}"#, "0"),
         ("pso_gen_leader", "1"),
     ] {
         assert_eq!(stage.value(start).await.as_deref(), Some(value), "{start}");
     }
+    // The event is held back for a second.
+    let event = r#"pso_gen_events_total{reason="Provisioning",type="Normal"}"#;
+    let published = async || stage.value(event).await.as_deref() == Some("1");
+    stage.until("the event is published", published).await;
     let pending = r#"pso_gen_claims{class="pure-file",state="pending"}"#;
     let counted = async || stage.value(pending).await.as_deref() == Some("1");
     stage.until("the claim is counted", counted).await;

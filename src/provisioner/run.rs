@@ -100,6 +100,8 @@ enum Message {
     Done(Key, Result<Outcome, EffectError>),
     /// The time of an attempt has come; the number is that of its timer.
     Due(Key, u64),
+    /// The time to publish an event that was held back has come.
+    Announce(Key),
     /// The time to create a barrier has come.
     MarkDue(BarrierOf),
     /// The barrier of this name is gone, or was never created.

@@ -1,6 +1,7 @@
 //! The reconciler: processes one message after the other, lets [`decide`](crate::provisioner::decide) choose the next
 //! effects, and passes them to the executor. Requests are unknown here.
 
+mod announcements;
 mod barriers;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -12,6 +13,8 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
+
+use announcements::{Announcement, Announcements};
 
 use super::cache::{Cache, Subject};
 use super::executor::Executor;
@@ -51,6 +54,7 @@ pub(super) struct Reconciler {
     abnormal: HashMap<String, BTreeMap<String, AbnormalVolume>>,
     /// Whether the creation of the last barrier failed.
     marks_fail: Arc<AtomicBool>,
+    announcements: Announcements,
     /// Claims whose first write is in flight or waits.
     start_queue: StartQueue,
     executor: Arc<Executor>,
@@ -82,6 +86,7 @@ impl Reconciler {
             orphans: Orphans::default(),
             abnormal: HashMap::new(),
             marks_fail: Arc::default(),
+            announcements: Announcements::default(),
             start_queue: StartQueue::default(),
             executor: Arc::new(executor),
             timers: HashMap::new(),
@@ -165,6 +170,12 @@ impl Reconciler {
                 self.timers.remove(&key);
                 self.tally.due(&key);
                 (vec![key], Input::Due)
+            }
+            Message::Announce(key) => {
+                if let Some(announcement) = self.announcements.due(&key) {
+                    self.publish(&key, announcement);
+                }
+                return;
             }
             Message::MarkDue(of) => {
                 let (cache, barriers) = match of {
@@ -396,13 +407,8 @@ impl Reconciler {
                 self.mark(BarrierOf::Watch, effect);
             }
             Effect::RecordEvent { severity, regarding: _, reason, message } => {
-                if let Some(object) = self.cache.reference(&key) {
-                    log::event(subject, severity, reason, &message);
-                    tokio::spawn(async move {
-                        let told = executor.tell(object, severity, reason, message);
-                        on_behalf(&party, told).await;
-                    });
-                }
+                let subject = subject.cloned();
+                self.announce(&key, Announcement { subject, severity, reason, message });
             }
             effect => {
                 self.doing.spawn(async move {

@@ -80,6 +80,8 @@ impl ClaimState {
             .and_then(behind)
             .map(|behind| behind.array)
             .unwrap_or_default();
-        format!("volume {name} on {array}")
+        let why = self.arrays.choice_reason.as_str();
+        let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+        format!("volume {name} on {array}{why}")
     }
 }

@@ -8,7 +8,7 @@ use super::super::Key;
 use super::super::cache::{State, Subject};
 use super::Metrics;
 use crate::contract::annotation;
-use crate::provisioner::decide::{Effect, EffectError, Outcome, Severity};
+use crate::provisioner::decide::{Effect, EffectError, Outcome, Reason, Severity};
 
 /// The state behind the metrics that the reconciler reports.
 pub(in super::super) struct Tally {
@@ -179,6 +179,16 @@ impl Tally {
         self.waiting.remove(key);
     }
 
+    /// Counts an event that is published.
+    pub(in super::super) fn publishes(&mut self, severity: Severity, reason: Reason) {
+        let kind = match severity {
+            Severity::Normal => "Normal",
+            Severity::Warning => "Warning",
+        };
+        let labels = [("reason", reason.as_str().to_owned()), ("type", kind.to_owned())];
+        self.metrics.0.events.get_or_create(&labels).inc();
+    }
+
     /// Records a step of a subject: its state at that time and the effects that were decided. `error` is the error of
     /// the effect that ended before, if it failed.
     pub(in super::super) fn stepped(
@@ -195,16 +205,6 @@ impl Tally {
         } else if effects.iter().any(|effect| !matches!(effect, Effect::RecordEvent { .. })) {
             // A change may have ended the wait early.
             self.waiting.remove(key);
-        }
-        for effect in effects {
-            if let Effect::RecordEvent { severity, reason, .. } = effect {
-                let kind = match severity {
-                    Severity::Normal => "Normal",
-                    Severity::Warning => "Warning",
-                };
-                let labels = [("reason", reason.as_str().to_owned()), ("type", kind.to_owned())];
-                self.metrics.0.events.get_or_create(&labels).inc();
-            }
         }
         let failed = is_requeued && !error.is_some_and(is_harmless);
         if failed {

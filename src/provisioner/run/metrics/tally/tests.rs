@@ -69,6 +69,9 @@ impl Bench {
         self.now += SECOND;
         self.tally.stepped(key, subject, error, effects, self.now);
         for effect in effects {
+            if let Effect::RecordEvent { severity, reason, .. } = effect {
+                self.tally.publishes(*severity, *reason);
+            }
             self.tally.begins(key, effect, self.now);
         }
     }
