@@ -68,7 +68,8 @@ async fn show(args: &Args) -> Result<Outcome, Trouble> {
     let folder = tempfile::tempdir().map_err(Trouble::Simulate)?;
     let document = folder.path().join("storage.pso.yaml");
     let page = simulate::start(&document).await.map_err(Trouble::Simulate)?;
-    let arrays = arrays(&document)?;
+    let status = Status::new();
+    let arrays = arrays(&document, status.metrics())?;
     let objects = objects(folder.path(), &document, there.nodes > 0)?;
     out::words(&format!("the arrays: {page}\n"));
 
@@ -79,7 +80,7 @@ async fn show(args: &Args) -> Result<Outcome, Trouble> {
             let ended = async {
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            run::run(client, arrays, None, COMPARE_EVERY, &Status::new(), ended).await
+            run::run(client, arrays, None, COMPARE_EVERY, &status, ended).await
         }
     });
     let mut applied = Applied::default();
@@ -114,12 +115,12 @@ fn refused(there: &run::Before) -> Option<String> {
     }
 }
 
-fn arrays(document: &Path) -> Result<Arrays, Trouble> {
+fn arrays(document: &Path, metrics: &Metrics) -> Result<Arrays, Trouble> {
     let wrong = |what: String| Trouble::Usage(format!("the simulated arrays: {what}"));
     let spec = storage(document, &Sources::default())?;
     let spec = spec.map_err(|_| wrong("their storage document is wrong".to_owned()))?;
     let folder = document.parent().unwrap_or(Path::new(""));
-    run::set_up(&spec, folder, Path::new(""), Binding::Direct)
+    run::set_up(&spec, folder, Path::new(""), Binding::Direct, metrics)
         .map_err(|error| wrong(error.to_string()))
 }
 

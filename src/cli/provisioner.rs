@@ -93,11 +93,11 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         .map_err(|error| Trouble::Usage(format!("--log {:?}: {error}", args.log)))?;
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(|| out::Log).init();
     let folder = args.storage.parent().unwrap_or(Path::new(""));
-    let arrays = run::set_up(&spec, folder, &args.secrets, args.binding.into())
+    let status = Status::new();
+    let arrays = run::set_up(&spec, folder, &args.secrets, args.binding.into(), status.metrics())
         .map_err(|error| Trouble::Usage(error.to_string()))?;
     let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
     runtime.block_on(async {
-        let status = Status::new();
         if let Some(address) = args.listen {
             listen(address, &status).await?;
         }

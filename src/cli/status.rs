@@ -88,7 +88,8 @@ impl From {
             }
         };
         let folder = path.parent().unwrap_or(Path::new(""));
-        let arrays = run::set_up(&spec, folder, &self.secrets, Binding::Direct);
+        let arrays =
+            run::set_up(&spec, folder, &self.secrets, Binding::Direct, &Metrics::default());
         Ok(Ok(Some(arrays.map_err(|error| Trouble::Usage(error.to_string()))?)))
     }
 

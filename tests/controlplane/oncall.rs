@@ -36,6 +36,7 @@ pub(crate) fn flashblade(stage: &Stage, name: &str) -> pso_gen::arrays::FlashBla
         },
         id: None,
         limits: RequestLimits::default(),
+        observer: None,
     };
     FlashBlade::new(endpoint).expect("an endpoint")
 }
