@@ -490,7 +490,7 @@ fn tokens_of_old_values_go_into_the_secret_alone() {
     fs::remove_file(root.join("storage.pso.yaml")).expect("removed");
     let again = pso_gen(root, &["import-pso", "values.yaml"]);
     assert_eq!(code(&again), 2);
-    assert!(words(&again).contains("arrays.secret.yaml is there already"), "{}", words(&again));
+    assert!(words(&again).contains("arrays.secret.yaml already exists"), "{}", words(&again));
     assert_eq!(tree(root), ["arrays.secret.yaml", "values.yaml"]);
     assert_eq!(code(&pso_gen(root, &["import-pso", "values.yaml", "--force"])), 0);
     assert_ne!(fs::read_to_string(&secret).expect("there"), "mine");
@@ -509,7 +509,7 @@ fn no_secret_is_written_where_git_would_keep_it() {
     };
     let refused = pso_gen(root, &["import-pso", "values.yaml", "--force"]);
     assert_eq!(code(&refused), 2);
-    assert!(words(&refused).contains("Git would keep it"), "{}", words(&refused));
+    assert!(words(&refused).contains("Git does not ignore it"), "{}", words(&refused));
     assert_eq!(left(root), ["values.yaml"], "nothing is written");
     // Nobody can be asked: then it is not written either.
     fs::rename(root.join(".git/HEAD"), root.join(".git/HEAD-")).expect("renamed");

@@ -14,7 +14,7 @@ use super::input::{Application, InputArgs};
 use super::out::{self, Format};
 use super::request::{Limits, Request};
 use super::sink::Stream;
-use super::{Outcome, Trouble, render};
+use super::{CommandError, Outcome, render};
 use crate::adapters::argocd::{
     Announcement, Files, PARAMETER, PARAMETERS, Repository, announce, environment, parameters,
     screen,
@@ -73,7 +73,7 @@ enum Made {
     Refused,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let command = args.command;
     let made = BOUNDS.hold(move || {
         let told = Told::read()?;
@@ -86,9 +86,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     match made {
         Made::Manifests { first, rest } => rest.finish(&first)?,
         Made::Parameters(text) => out::data(&text)?,
-        Made::Refused => return Ok(Outcome::Wrong),
+        Made::Refused => return Ok(Outcome::Failure),
     }
-    Ok(Outcome::Good)
+    Ok(Outcome::Success)
 }
 
 /// What Argo CD tells by way of the environment and the current folder.
@@ -99,8 +99,8 @@ struct Told {
 
 impl Told {
     /// Reads it, and makes the repository's top the current folder, so that places are named as in Git.
-    fn read() -> Result<Self, Trouble> {
-        let failed = |source| Trouble::Read { path: ".".to_owned(), source };
+    fn read() -> Result<Self, CommandError> {
+        let failed = |source| CommandError::Read { path: ".".to_owned(), source };
         let folder = env::current_dir().and_then(fs::canonicalize).map_err(failed)?;
         let text = |word: OsString| word.to_string_lossy().into_owned();
         let variables: Vec<_> =
@@ -204,7 +204,7 @@ impl PathKind {
     }
 }
 
-fn generate(told: &Told) -> Result<Made, Trouble> {
+fn generate(told: &Told) -> Result<Made, CommandError> {
     let again = format!("pso-gen validate {}", told.folder());
     let early = Sources::default();
     let (files, given) = match parameters(told.variable(PARAMETERS), &early) {
@@ -253,7 +253,7 @@ fn refuse(wrong: &[Diagnostic], sources: &Sources, again: &str) -> Made {
     Made::Refused
 }
 
-fn list(told: &Told) -> Result<Made, Trouble> {
+fn list(told: &Told) -> Result<Made, CommandError> {
     let input = told.input(&Files::default(), &mut Vec::new(), &Sources::default());
     let request = Request::read_within(&input, LIMITS)?;
     let announced = announced(&request, MAX_ANNOUNCED).unwrap_or_else(|| {

@@ -9,7 +9,7 @@ use similar::{ChangeTag, TextDiff};
 use super::input::InputArgs;
 use super::out::{self, Format};
 use super::request::Request;
-use super::{Outcome, Trouble};
+use super::{CommandError, Outcome};
 use super::{earlier, rendered};
 use crate::compiler::check::{Change, changes};
 use crate::compiler::diagnostic::{Code, Diagnostic, Style, any_error};
@@ -41,12 +41,12 @@ pub(super) struct Args {
     names: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let request = Request::read(&args.input)?;
     let (summary, sources, apps) = rendered::collect(request)?;
     out::diagnostics(&summary.diagnostics, &sources, Format::Human);
     if summary.is_broken() {
-        return Err(Trouble::Usage("the apps of today cannot be rendered".to_owned()));
+        return Err(CommandError::NotRendered);
     }
     let before = earlier::earlier(&args.since, &args.input, &args.set_earlier, &sources)?;
     let after = rendered::objects(&apps, &summary)?;
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     missing.extend(elsewhere(&args.since, &before.objects, &after));
     out::diagnostics(&missing, &sources, Format::Human);
     if any_error(&missing) {
-        return Err(Trouble::Usage(format!("{} cannot be compared with", args.since)));
+        return Err(CommandError::InvalidBaseline { name: sanitize::name(&args.since) });
     }
     let changes = changes(before.objects, after);
     let style = out::style(&io::stdout());
@@ -69,12 +69,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     // What was rendered earlier may be anybody's words.
     out::data(&sanitize::coloured(&text))?;
     match (changes.is_empty(), missing.is_empty()) {
-        (true, true) => Ok(Outcome::Good),
-        (true, false) => Err(Trouble::Usage(format!(
-            "what could be compared with {} is the same; the rest could not be compared",
-            args.since
-        ))),
-        (false, _) => Ok(Outcome::Wrong),
+        (true, true) => Ok(Outcome::Success),
+        (true, false) => Err(CommandError::PartlyCompared { name: sanitize::name(&args.since) }),
+        (false, _) => Ok(Outcome::Failure),
     }
 }
 
@@ -107,12 +104,12 @@ fn mark(change: &Change) -> char {
     }
 }
 
-fn show(change: &Change, style: Style) -> Result<String, Trouble> {
-    let text = |json: &Option<serde_json::Value>| -> Result<String, Trouble> {
+fn show(change: &Change, style: Style) -> Result<String, CommandError> {
+    let text = |json: &Option<serde_json::Value>| -> Result<String, CommandError> {
         let mut text = String::new();
         if let Some(json) = json {
             yaml::write(&mut text, json).map_err(|source| {
-                Trouble::Manifest(crate::compiler::manifest::WriteError {
+                CommandError::Manifest(crate::compiler::manifest::WriteError {
                     identity: change.identity.clone(),
                     source,
                 })

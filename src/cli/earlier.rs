@@ -6,18 +6,20 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::error::Expected;
 use super::files;
 use super::git::{below_top, checkout, commit};
 use super::input::InputArgs;
 use super::path::shown;
 use super::rendered;
 use super::request::Request;
-use super::{Trouble, links};
+use super::{CommandError, links};
 use crate::compiler::diagnostic::{Code, Diagnostic, Sources};
 use crate::compiler::manifest::{Earlier, read_stream};
 use crate::compiler::run::Side;
 use crate::compiler::yaml;
 use crate::contract::API_GROUP;
+use crate::sanitize;
 
 /// The earlier side of a comparison.
 #[derive(Debug, Default)]
@@ -35,7 +37,7 @@ pub(super) fn earlier(
     input: &InputArgs,
     settings: &[String],
     sources: &Sources,
-) -> Result<Before, Trouble> {
+) -> Result<Before, CommandError> {
     let path = Path::new(since);
     if path.exists() {
         return read_output(path, since, sources);
@@ -45,24 +47,25 @@ pub(super) fn earlier(
         let checkout = checkout(&commit, &[PathBuf::from(folder)])?;
         let there = checkout.path().join(below_top(Path::new(folder))?);
         if !there.exists() {
-            return Err(Trouble::Usage(format!("`{revision}` has no `{folder}`")));
+            return Err(CommandError::NoFolderInRevision {
+                revision: sanitize::name(revision),
+                folder: sanitize::name(folder),
+            });
         }
         return read_output(&there, since, sources);
     }
     let Some(commit) = commit(since)? else {
-        return Err(Trouble::Usage(format!(
-            "`{since}` is neither a file or folder nor a Git revision"
-        )));
+        return Err(CommandError::UnknownBaseline { name: sanitize::name(since) });
     };
     rendered_at(&commit, since, input, settings)
 }
 
-fn no_revision(word: &str) -> Trouble {
-    Trouble::Usage(format!("`{word}` is no Git revision"))
+fn no_revision(word: &str) -> CommandError {
+    CommandError::UnknownRevision { name: sanitize::name(word) }
 }
 
 /// Reads all YAML files below a path, which people know by a word.
-fn read_output(path: &Path, word: &str, sources: &Sources) -> Result<Before, Trouble> {
+fn read_output(path: &Path, word: &str, sources: &Sources) -> Result<Before, CommandError> {
     let mut paths = Vec::new();
     gather(path, &mut paths)?;
     paths.sort();
@@ -74,7 +77,7 @@ fn read_output(path: &Path, word: &str, sources: &Sources) -> Result<Before, Tro
         // What is longer is refused for that by whoever reads it.
         let opened = links::open(&file)?.take(yaml::MAX_BYTES as u64 + 1);
         files::read_to_end(opened, &mut bytes)
-            .map_err(|source| Trouble::Read { path: shown(&file), source })?;
+            .map_err(|source| CommandError::Read { path: shown(&file), source })?;
         let read = yaml::decode(&shown(&file), bytes, sources)
             .and_then(|source| read_stream(source, sources));
         match read {
@@ -88,20 +91,20 @@ fn read_output(path: &Path, word: &str, sources: &Sources) -> Result<Before, Tro
             Err(wrong) => return Ok(Before { objects: Vec::new(), missing: vec![wrong] }),
         }
     }
-    let word = crate::sanitize::name(word);
-    Err(Trouble::Usage(match input {
-        Some(file) if !all.iter().any(Earlier::is_ours) => format!(
-            "`{word}` holds app files ({}) instead of output: render them with `pso-gen render --out DIR` and compare with DIR, or name a Git revision",
-            shown(file.strip_prefix(path).unwrap_or(&file))
-        ),
-        _ if all.is_empty() => format!("`{word}` holds no output to compare with"),
-        _ => return Ok(Before { objects: all, missing: Vec::new() }),
-    }))
+    let name = sanitize::name(word);
+    match input {
+        Some(file) if !all.iter().any(Earlier::is_ours) => {
+            let file = shown(file.strip_prefix(path).unwrap_or(&file));
+            Err(CommandError::AppFilesAsBaseline { name, file })
+        }
+        _ if all.is_empty() => Err(CommandError::EmptyBaseline { name }),
+        _ => Ok(Before { objects: all, missing: Vec::new() }),
+    }
 }
 
 /// Lists YAML files: the one that is named, or those below a folder, where no link is followed.
-fn gather(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Trouble> {
-    let failed = |source| Trouble::Read { path: shown(path), source };
+fn gather(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), CommandError> {
+    let failed = |source| CommandError::Read { path: shown(path), source };
     let real = links::checked(path)?;
     if !real.is_dir() {
         files.push(path.to_owned());
@@ -116,11 +119,13 @@ fn gather(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Trouble> {
         } else if kind.is_file() && is_yaml {
             files.push(path);
         } else if is_yaml {
-            // Left out without a word, its objects would count as new.
+            // If it were left out silently, its objects would count as new.
             let path = shown(&path);
-            return Err(Trouble::Usage(format!(
-                "{path} is a link or no file; put the file itself there, since links are not followed"
-            )));
+            return Err(if kind.is_symlink() {
+                CommandError::Link { path, expected: Expected::File }
+            } else {
+                CommandError::NotAFile { path }
+            });
         }
     }
     Ok(())
@@ -132,7 +137,7 @@ fn rendered_at(
     word: &str,
     input: &InputArgs,
     settings: &[String],
-) -> Result<Before, Trouble> {
+) -> Result<Before, CommandError> {
     let mut wanted: Vec<PathBuf> = input.paths.clone();
     wanted.extend(input.layers.iter().chain(&input.blueprints).chain(&input.storage).cloned());
     // Blueprints stand beside files that are named, too.
@@ -144,7 +149,7 @@ fn rendered_at(
             .filter_map(|path| path.parent().map(|folder| folder.join("blueprints"))),
     );
     let checkout = checkout(commit, &wanted)?;
-    let there = |paths: &[PathBuf]| -> Result<Vec<PathBuf>, Trouble> {
+    let there = |paths: &[PathBuf]| -> Result<Vec<PathBuf>, CommandError> {
         let mut out = Vec::new();
         for path in paths {
             let path = checkout.path().join(below_top(path)?);
@@ -171,7 +176,8 @@ fn rendered_at(
         return Ok(Before { objects: Vec::new(), missing });
     }
     let collected = Request::read(&then).and_then(rendered::collect);
-    let (summary, sources, kept) = collected.map_err(|trouble| revision.trouble(trouble))?;
+    let (summary, sources, kept) =
+        collected.map_err(|error| error.with_path(|path| revision.named(path)))?;
     let mut missing = revision.missing(&summary.diagnostics, &sources);
     let objects = rendered::objects(&kept, &summary)?;
     if objects.is_empty() && !missing.is_empty() {
@@ -195,14 +201,6 @@ impl Revision<'_> {
     fn named(&self, text: &str) -> String {
         let folder = shown(self.folder);
         text.replace(&format!("{folder}/"), &format!("{}:", self.word)).replace(&folder, self.word)
-    }
-
-    fn trouble(&self, trouble: Trouble) -> Trouble {
-        match trouble {
-            Trouble::Read { path, source } => Trouble::Read { path: self.named(&path), source },
-            Trouble::Usage(text) => Trouble::Usage(self.named(&text)),
-            other => other,
-        }
     }
 
     /// What did not render, by file: its first error, and how many there are.

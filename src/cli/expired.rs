@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use super::files::{self, Input};
 use super::out;
-use super::{Outcome, Trouble};
+use super::{CommandError, Outcome};
 use crate::compiler::diagnostic::{Code, Diagnostic, Sources};
 use crate::compiler::spec::Format;
 use crate::compiler::yaml;
@@ -31,10 +31,8 @@ pub(super) struct Args {
     today: Option<jiff::civil::Date>,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let today: Date = files::day(args.today)
-        .parse()
-        .map_err(|error| Trouble::Usage(format!("the day of today: {error}")))?;
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
+    let today = files::date(args.today);
     let sources = Sources::default();
     let mut any = false;
     let mut kept = false;
@@ -74,7 +72,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     }
     out::diagnostics(&unread, &sources, out::Format::Human);
     let done = args.delete && !kept;
-    Ok(if any && !done || !unread.is_empty() { Outcome::Wrong } else { Outcome::Good })
+    Ok(if any && !done || !unread.is_empty() { Outcome::Failure } else { Outcome::Success })
 }
 
 fn unreadable(day: &yaml::Node) -> Diagnostic {

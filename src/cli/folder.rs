@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::SpooledTempFile;
 
-use super::Trouble;
+use super::CommandError;
 use super::below::{Below, PART};
 use super::path::shown;
 use super::sink::{IN_MEMORY, OutFile, file_name};
@@ -37,7 +37,7 @@ const MODE: u32 = 0o666;
 
 /// Called between two operations on files; it may stop the run. Its arguments are the number of files in place, and of
 /// all files.
-pub(super) type Between<'b> = &'b mut dyn FnMut(usize, usize) -> Result<(), Trouble>;
+pub(super) type Between<'b> = &'b mut dyn FnMut(usize, usize) -> Result<(), CommandError>;
 
 /// The folder with its desired contents.
 #[derive(Debug)]
@@ -62,14 +62,14 @@ struct Stale {
 
 impl OutFolder {
     /// Opens a folder for writing. It is created after all checks have succeeded.
-    pub(super) fn write_to(root: &Path) -> Result<Self, Trouble> {
+    pub(super) fn write_to(root: &Path) -> Result<Self, CommandError> {
         let this = Self { writes: true, ..Self::compare_with(root)? };
         this.reserve()?;
         Ok(this)
     }
 
     /// Opens a folder for comparison.
-    pub(super) fn compare_with(root: &Path) -> Result<Self, Trouble> {
+    pub(super) fn compare_with(root: &Path) -> Result<Self, CommandError> {
         let folder = if root.exists() { Some(Below::open(root)?) } else { None };
         Ok(Self {
             root: root.to_owned(),
@@ -82,16 +82,15 @@ impl OutFolder {
     }
 
     /// Prevents two concurrent runs from mixing their files.
-    fn reserve(&self) -> Result<(), Trouble> {
+    fn reserve(&self) -> Result<(), CommandError> {
         if self.folder.as_ref().is_none_or(Below::reserve) {
             return Ok(());
         }
-        let root = shown(&self.root);
-        Err(Trouble::Usage(format!("another pso-gen writes to {root}; run this again after it")))
+        Err(CommandError::FolderLocked { folder: shown(&self.root) })
     }
 
     /// Adds a file to write or compare.
-    pub(super) fn take(&mut self, file: &OutFile) -> Result<(), Trouble> {
+    pub(super) fn take(&mut self, file: &OutFile) -> Result<(), CommandError> {
         self.written.insert(file.path.clone());
         let there = match &self.folder {
             Some(folder) => folder.read(Path::new(&file.path), file.text.len() as u64 + 1)?,
@@ -108,7 +107,7 @@ impl OutFolder {
     }
 
     /// Returns the files that differ from the rendered ones, or are no longer rendered.
-    pub(super) fn stale(&self) -> Result<Vec<String>, Trouble> {
+    pub(super) fn stale(&self) -> Result<Vec<String>, CommandError> {
         let mut stale: Vec<String> = self.stale.iter().map(|stale| stale.path.clone()).collect();
         let Some(folder) = &self.folder else { return Ok(stale) };
         let index = self.index(folder)?;
@@ -123,12 +122,12 @@ impl OutFolder {
 
     /// Writes all files, and removes files of pso-gen that are no longer rendered. Returns the numbers of written and
     /// removed files. If `between` stops the run, another run can complete it.
-    pub(super) fn finish(mut self, between: Between<'_>) -> Result<(usize, usize), Trouble> {
+    pub(super) fn finish(mut self, between: Between<'_>) -> Result<(usize, usize), CommandError> {
         if self.folder.is_none() {
             self.folder = Some(Below::made(&self.root)?);
             self.reserve()?;
         }
-        let Some(folder) = self.folder.take() else { return Err(Trouble::Defect) };
+        let Some(folder) = self.folder.take() else { return Err(CommandError::Defect) };
         let done = self.act(&folder, between);
         if done.is_err() {
             let _ = folder.unlink(PART);
@@ -137,7 +136,11 @@ impl OutFolder {
     }
 
     /// Does the same without cleaning up after an error, as a run that is killed.
-    fn act(&mut self, folder: &Below, between: Between<'_>) -> Result<(usize, usize), Trouble> {
+    fn act(
+        &mut self,
+        folder: &Below,
+        between: Between<'_>,
+    ) -> Result<(usize, usize), CommandError> {
         let index = self.index(folder)?;
         let left_over = self.left_over(folder, &index);
         for own in [INDEX, PART] {
@@ -186,12 +189,14 @@ impl OutFolder {
     }
 
     /// Reads the list of files that earlier runs wrote.
-    fn index(&self, folder: &Below) -> Result<BTreeSet<String>, Trouble> {
+    fn index(&self, folder: &Below) -> Result<BTreeSet<String>, CommandError> {
         let Some(bytes) = folder.read(Path::new(INDEX), MAX_INDEX)? else {
             return Ok(BTreeSet::new());
         };
-        index::read(&String::from_utf8_lossy(&bytes))
-            .map_err(|wrong| Trouble::Usage(format!("{} {wrong}", shown(&self.root.join(INDEX)))))
+        index::read(&String::from_utf8_lossy(&bytes)).map_err(|problem| CommandError::OutputIndex {
+            path: shown(&self.root.join(INDEX)),
+            problem,
+        })
     }
 
     /// Returns files of earlier runs that still exist and are no longer rendered.
@@ -202,8 +207,8 @@ impl OutFolder {
     }
 }
 
-fn waits(source: std::io::Error) -> Trouble {
-    Trouble::Write { path: "a temporary file".to_owned(), source }
+fn waits(source: std::io::Error) -> CommandError {
+    CommandError::Write { path: "a temporary file".to_owned(), source }
 }
 
 /// Writes a file below `folder` atomically.
@@ -212,8 +217,8 @@ fn put(
     to: &Below,
     name: &str,
     bytes: &[u8],
-    between: &mut dyn FnMut() -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
+    between: &mut dyn FnMut() -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
     between()?;
     folder.write_new(PART, bytes, MODE)?;
     between()?;
@@ -236,7 +241,7 @@ impl Abandoned {
         }
     }
 
-    fn remove(&self, folder: &Below) -> Result<(), Trouble> {
+    fn remove(&self, folder: &Below) -> Result<(), CommandError> {
         match self {
             Self::Part => folder.unlink(PART),
             Self::Waiting(name, files) => {
@@ -249,7 +254,7 @@ impl Abandoned {
 }
 
 /// Returns the remains of aborted runs in the folder.
-fn abandoned(folder: &Below) -> Result<Vec<Abandoned>, Trouble> {
+fn abandoned(folder: &Below) -> Result<Vec<Abandoned>, CommandError> {
     let mut left = Vec::new();
     for (name, is_folder) in folder.names()? {
         let digits = name.strip_prefix(WAITING.0).unwrap_or_default();
@@ -327,7 +332,7 @@ mod tests {
                 left = fewer;
                 Ok(())
             }
-            None => Err(Trouble::Defect),
+            None => Err(CommandError::Defect),
         };
         folder.act(&open, &mut between).is_ok()
     }
@@ -420,7 +425,7 @@ mod tests {
         let stopped = opened(top.path(), &first()).finish(&mut |done, all| {
             calls += 1;
             let signal = if calls > 6 { 15 } else { 0 };
-            if signal == 0 { Ok(()) } else { Err(Trouble::Stopped { signal, done, all }) }
+            if signal == 0 { Ok(()) } else { Err(CommandError::Stopped { signal, done, all }) }
         });
         let told = stopped.expect_err("stopped").to_string();
         assert!(told.starts_with("stopped by SIGTERM after 1 of 3 files"), "{told}");
@@ -471,7 +476,7 @@ mod tests {
         }
     }
 
-    fn opened_unchecked(root: &Path, files: &[OutFile]) -> Result<(usize, usize), Trouble> {
+    fn opened_unchecked(root: &Path, files: &[OutFile]) -> Result<(usize, usize), CommandError> {
         let mut folder = OutFolder::write_to(root)?;
         for file in files {
             folder.take(file)?;
@@ -484,7 +489,7 @@ mod tests {
         let top = tempfile::tempdir().expect("a folder");
         let open = OutFolder::write_to(top.path()).expect("opens");
         let busy = OutFolder::write_to(top.path()).expect_err("reserved");
-        assert!(busy.to_string().contains("another pso-gen writes"), "{busy}");
+        assert!(busy.to_string().contains("another pso-gen process is writing"), "{busy}");
         drop(open);
         OutFolder::write_to(top.path()).expect("free again");
     }

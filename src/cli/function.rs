@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::files::{self, Input};
 use super::out::{self, Format};
 use super::path::shown;
-use super::{Outcome, Trouble, tenant};
+use super::{CommandError, Outcome, tenant};
 use crate::adapters::krm::ResourceList;
 use crate::compiler::check;
 use crate::compiler::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
@@ -38,13 +38,13 @@ pub(super) struct Args {
     today: Option<jiff::civil::Date>,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let sources = Sources::default();
     let list = match read(&sources)? {
         Ok(list) => list,
         Err(wrong) => {
             out::diagnostics(&wrong, &sources, Format::Human);
-            return Ok(Outcome::Wrong);
+            return Ok(Outcome::Failure);
         }
     };
     let (objects, mut found) = render(args, &list, &sources)?;
@@ -61,10 +61,10 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let mut text = String::new();
     yaml::write(&mut text, &answer)?;
     out::data(&text)?;
-    Ok(if broken { Outcome::Wrong } else { Outcome::Good })
+    Ok(if broken { Outcome::Failure } else { Outcome::Success })
 }
 
-fn read(sources: &Sources) -> Result<Result<ResourceList, Vec<Diagnostic>>, Trouble> {
+fn read(sources: &Sources) -> Result<Result<ResourceList, Vec<Diagnostic>>, CommandError> {
     let source = match yaml::decode(&Input::Stdin.name(), Input::Stdin.read()?, sources) {
         Ok(source) => source,
         Err(wrong) => return Ok(Err(vec![wrong])),
@@ -88,7 +88,7 @@ fn render(
     args: &Args,
     list: &ResourceList,
     sources: &Sources,
-) -> Result<(Vec<Object>, Vec<Diagnostic>), Trouble> {
+) -> Result<(Vec<Object>, Vec<Diagnostic>), CommandError> {
     let mut wrong = Vec::new();
     let rules = tenant::rules(&args.tenant_rules, sources, &mut wrong)?;
     let tenancy = Tenancy { rules, namespace: args.namespace.clone() };
@@ -123,7 +123,7 @@ fn render(
     let take = |(of_storage, of_apps): (Vec<Object>, Vec<Object>)| {
         storage.extend(of_storage);
         apps.extend(of_apps);
-        Ok::<(), Trouble>(())
+        Ok::<(), CommandError>(())
     };
     let summary = run.render(prepare, take, |_| ())?;
     let objects = summary.namespaces.into_iter().chain(storage).chain(apps).collect();

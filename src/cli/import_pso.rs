@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 use super::files::Input;
 use super::out::{self, Format};
-use super::{Outcome, Trouble, git, links};
+use super::{CommandError, Outcome, git, links};
 use crate::adapters::migrate::{self, Found, Wishes};
 use crate::compiler::diagnostic::{Diagnostic, Sources, any_error, sort};
 use crate::compiler::run::read_storage;
@@ -80,7 +80,7 @@ fn formatted(text: &str, format: Word) -> Result<String, String> {
     good.ok_or_else(|| format!("write {}", format.phrase()))
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let input =
         if args.file.as_os_str() == "-" { Input::Stdin } else { Input::File(args.file.clone()) };
     let wishes = Wishes {
@@ -100,21 +100,21 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     if let Some(path) = &args.volumes {
         let read = migrate::volumes(&list(path)?, &mut old);
         let (volumes, more) =
-            read.map_err(|error| Trouble::Usage(format!("{}: {error}", path.display())))?;
+            read.map_err(|problem| CommandError::VolumeList { path: shown(path), problem })?;
         found = volumes;
         warnings.extend(more);
     }
     if any_error(&warnings) {
         return Ok(refused(warnings, &opened.sources));
     }
-    let document = migrate::document(&old, &found, &wishes).map_err(|error| unwritten(&error))?;
+    let document = migrate::document(&old, &found, &wishes)?;
     if let Some((errors, sources)) = invalid(&document) {
         return Ok(refused(errors, &sources));
     }
     let files = Files::of(args)?;
     sort(&mut warnings, &opened.sources);
     out::diagnostics(&warnings, &opened.sources, Format::Human);
-    let secret = migrate::secret(&old, &wishes).map_err(|error| unwritten(&error))?;
+    let secret = migrate::secret(&old, &wishes)?;
     files.write(&document, &secret, args.force)?;
     if !old.of_itself.is_empty() {
         let keys = old.of_itself.join(", ");
@@ -134,7 +134,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         "write `ca` or `pin` at each array whose certificate no public authority has signed\n",
     );
     files.report();
-    Ok(Outcome::Good)
+    Ok(Outcome::Success)
 }
 
 /// Lists the objects of other drivers, each with its number.
@@ -148,16 +148,12 @@ fn listed(others: &BTreeMap<String, usize>) -> String {
     }
 }
 
-fn unwritten(error: &yaml::WriteError) -> Trouble {
-    Trouble::Usage(error.to_string())
-}
-
 /// Prints the errors; nothing has been written.
 fn refused(mut errors: Vec<Diagnostic>, sources: &Sources) -> Outcome {
     sort(&mut errors, sources);
     out::diagnostics(&errors, sources, Format::Human);
     out::words("nothing was written\n");
-    Outcome::Wrong
+    Outcome::Failure
 }
 
 /// Returns the errors that `validate` would report for the document.
@@ -175,8 +171,8 @@ fn invalid(document: &str) -> Option<(Vec<Diagnostic>, Sources)> {
 }
 
 /// Reads a list of PersistentVolumes, which may be larger than a document.
-fn list(path: &Path) -> Result<String, Trouble> {
-    let failed = |source| Trouble::Read { path: path.display().to_string(), source };
+fn list(path: &Path) -> Result<String, CommandError> {
+    let failed = |source| CommandError::Read { path: path.display().to_string(), source };
     let mut text = String::new();
     if path.as_os_str() == "-" {
         io::stdin().lock().take(MAX_LIST).read_to_string(&mut text).map_err(failed)?;
@@ -195,33 +191,26 @@ struct Files {
 
 impl Files {
     /// Determines the output files, and checks that they may be written.
-    fn of(args: &Args) -> Result<Self, Trouble> {
+    fn of(args: &Args) -> Result<Self, CommandError> {
         let document = Some(args.out.clone()).filter(|path| path.as_os_str() != "-");
         let beside = document.as_ref().map(|path| path.with_file_name("arrays.secret.yaml"));
         let secret = args.secret_out.clone().or(beside);
         for path in document.iter().chain(&secret) {
             if !args.force && path.symlink_metadata().is_ok() {
-                return Err(Trouble::Usage(format!(
-                    "{} is there already; `--force` replaces it",
-                    path.display()
-                )));
+                return Err(CommandError::Exists { path: shown(path) });
             }
         }
         if document.is_some() && document == secret {
-            return Err(Trouble::Usage("document and Secret need a file each".to_owned()));
+            return Err(CommandError::SameFile);
         }
         if let Some(path) = secret.as_ref().filter(|path| kept_by_git(path)) {
-            return Err(Trouble::Usage(format!(
-                "{0} would have the tokens, and Git would keep it: add `*.secret.yaml` to .gitignore (and commit that), \
-                 or write it outside of the repository with `--secret-out`",
-                path.display()
-            )));
+            return Err(CommandError::SecretInGit { path: shown(path) });
         }
         Ok(Self { document, secret })
     }
 
     /// Writes both files, or none.
-    fn write(&self, document: &str, secret: &str, force: bool) -> Result<(), Trouble> {
+    fn write(&self, document: &str, secret: &str, force: bool) -> Result<(), CommandError> {
         if let Some(path) = &self.secret {
             put(path, secret, force, PRIVATE)?;
         }
@@ -258,8 +247,8 @@ const PUBLIC: u32 = 0o666;
 
 /// Writes a file. With `force`, it replaces an existing file. An existing link is replaced, and its target stays
 /// unchanged.
-fn put(path: &Path, text: &str, force: bool, mode: u32) -> Result<(), Trouble> {
-    let failed = |source| Trouble::Write { path: path.display().to_string(), source };
+fn put(path: &Path, text: &str, force: bool, mode: u32) -> Result<(), CommandError> {
+    let failed = |source| CommandError::Write { path: path.display().to_string(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     // A rule that ignores the file also ignores the temporary file of an aborted run.
     let name = path.file_name().unwrap_or_default().to_string_lossy();

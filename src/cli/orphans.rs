@@ -3,7 +3,7 @@
 use super::out;
 use super::status::{From, OutputFormat, json};
 use super::table::{age, table};
-use super::{Outcome, Trouble};
+use super::{CommandError, Outcome};
 use crate::contract::Quantity;
 use crate::provisioner::decide::GRACE;
 use crate::provisioner::report;
@@ -44,15 +44,13 @@ pub(super) struct Args {
     format: OutputFormat,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let arrays = match args.from.arrays()? {
         Ok(arrays) => arrays,
         Err(outcome) => return Ok(outcome),
     };
-    let arrays = arrays.ok_or_else(|| {
-        Trouble::Usage("--storage is needed: the arrays are asked for what they have".to_owned())
-    })?;
-    let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
+    let arrays = arrays.ok_or(CommandError::MissingStorage)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(CommandError::Start)?;
     runtime.block_on(async {
         let outcome = if args.destroy.is_empty() {
             list(args, &arrays).await
@@ -64,10 +62,10 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     })
 }
 
-async fn list(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
+async fn list(args: &Args, arrays: &Arrays) -> Result<Outcome, CommandError> {
     let cluster = args.from.cluster().await?;
     let inventory = run::inventory(&cluster.client, Some(arrays), None).await;
-    let inventory = inventory.map_err(|error| cluster.trouble(&error))?;
+    let inventory = inventory.map_err(|error| cluster.unreachable(&error))?;
     let (orphans, _) = report::orphans(&inventory, args.older_than);
     let away = inventory.listed.iter().filter_map(|listed| {
         let why = listed.volumes.as_ref().err()?;
@@ -87,12 +85,12 @@ async fn list(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
             out::data(&table(&[head].into_iter().chain(rows).collect::<Vec<_>>()))?;
         }
     }
-    Ok(if orphans.is_empty() && away.is_empty() { Outcome::Good } else { Outcome::Wrong })
+    Ok(if orphans.is_empty() && away.is_empty() { Outcome::Success } else { Outcome::Failure })
 }
 
-async fn destroy(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
+async fn destroy(args: &Args, arrays: &Arrays) -> Result<Outcome, CommandError> {
     let client = args.from.cluster().await?.client;
-    let mut outcome = Outcome::Good;
+    let mut outcome = Outcome::Success;
     for name in &args.destroy {
         let lease =
             args.lease.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
@@ -103,7 +101,7 @@ async fn destroy(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
             Ok(stray) => out::data(&format!("{name}: destroyed on {}\n", stray.array))?,
             Err(why) => {
                 out::words(&(sanitize::line(&format!("{name}: kept: {why}"), LONGEST) + "\n"));
-                outcome = Outcome::Wrong;
+                outcome = Outcome::Failure;
             }
         }
     }

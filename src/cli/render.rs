@@ -8,7 +8,7 @@ use super::out::{self, Format};
 use super::request::Request;
 use super::sink::{self, OutFile, Stream};
 use super::stop::Stop;
-use super::{Outcome, Trouble};
+use super::{CommandError, Outcome};
 use crate::compiler::diagnostic::Sources;
 use crate::compiler::manifest::{self, Object};
 use crate::compiler::run::Summary;
@@ -37,7 +37,7 @@ pub(super) struct Args {
     format: Format,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let request = Request::read(&args.input)?;
     match &args.out {
         None => to_stdout(request, args.format),
@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             let folder = OutFolder::compare_with(folder)?;
             let (folder, outcome) = to_folder(request, folder, args.format)?;
             let stale = folder.stale()?;
-            if outcome == Outcome::Wrong || stale.is_empty() {
+            if outcome == Outcome::Failure || stale.is_empty() {
                 return Ok(outcome);
             }
             out::words(&format!("{} files are not up to date:\n", stale.len()));
@@ -53,12 +53,12 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
                 out::words(&format!("  {path}\n"));
             }
             out::words("run `pso-gen render --out` again\n");
-            Ok(Outcome::Wrong)
+            Ok(Outcome::Failure)
         }
         Some(folder) => {
             let folder = OutFolder::write_to(folder)?;
             let (folder, outcome) = to_folder(request, folder, args.format)?;
-            if outcome == Outcome::Good {
+            if outcome == Outcome::Success {
                 let stop = Stop::listen()?;
                 let (written, removed) = folder.finish(&mut |done, all| stop.check(done, all))?;
                 out::words(&format!("{written} files written, {removed} removed\n"));
@@ -68,10 +68,10 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     }
 }
 
-fn to_stdout(request: Request, format: Format) -> Result<Outcome, Trouble> {
+fn to_stdout(request: Request, format: Format) -> Result<Outcome, CommandError> {
     let (stream, first, summary, sources) = gather(request, Stream::new())?;
     let outcome = told(&summary, &sources, format);
-    if outcome == Outcome::Good {
+    if outcome == Outcome::Success {
         stream.finish(&first)?;
     }
     Ok(outcome)
@@ -81,7 +81,7 @@ fn to_stdout(request: Request, format: Format) -> Result<Outcome, Trouble> {
 pub(super) fn gather(
     request: Request,
     mut stream: Stream,
-) -> Result<(Stream, String, Summary, Sources), Trouble> {
+) -> Result<(Stream, String, Summary, Sources), CommandError> {
     let mut first: Vec<Object> = Vec::new();
     let prepare = |unit: &Unit| {
         let mut text = String::new();
@@ -108,7 +108,7 @@ fn to_folder(
     request: Request,
     mut folder: OutFolder,
     format: Format,
-) -> Result<(OutFolder, Outcome), Trouble> {
+) -> Result<(OutFolder, Outcome), CommandError> {
     let prepare = |unit: &Unit| {
         let mut files: Vec<OutFile> = Vec::new();
         for Rendered { app, compiled } in &unit.apps {
@@ -133,10 +133,10 @@ fn to_folder(
 fn told(summary: &Summary, sources: &Sources, format: Format) -> Outcome {
     out::diagnostics(&summary.diagnostics, sources, format);
     if !summary.is_broken() {
-        return Outcome::Good;
+        return Outcome::Success;
     }
     if format == Format::Human {
         out::words("nothing was rendered\n");
     }
-    Outcome::Wrong
+    Outcome::Failure
 }

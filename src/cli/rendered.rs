@@ -1,6 +1,6 @@
 //! All objects of a run, kept with the document that each comes from: for comparisons, which need all of them.
 
-use super::Trouble;
+use super::CommandError;
 use super::request::Request;
 use crate::compiler::check::Owner;
 use crate::compiler::diagnostic::Sources;
@@ -8,7 +8,9 @@ use crate::compiler::manifest::{Earlier, Identity};
 use crate::compiler::run::{Rendered, Summary, Unit};
 
 /// Renders everything and keeps it: for comparisons, which need all of it.
-pub(super) fn collect(request: Request) -> Result<(Summary, Sources, Vec<RenderedOwner>), Trouble> {
+pub(super) fn collect(
+    request: Request,
+) -> Result<(Summary, Sources, Vec<RenderedOwner>), CommandError> {
     let mut kept = Vec::new();
     let prepare = |unit: &Unit| {
         let mut all = Vec::new();
@@ -37,7 +39,10 @@ pub(super) struct RenderedOwner {
 }
 
 /// Returns all objects of a run.
-pub(super) fn objects(kept: &[RenderedOwner], summary: &Summary) -> Result<Vec<Earlier>, Trouble> {
+pub(super) fn objects(
+    kept: &[RenderedOwner],
+    summary: &Summary,
+) -> Result<Vec<Earlier>, CommandError> {
     let mut objects: Vec<Earlier> = kept.iter().flat_map(|kept| kept.objects.clone()).collect();
     for namespace in &summary.namespaces {
         objects.push(Earlier::of(namespace)?);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::files::{self, Input as File};
 use super::input::InputArgs;
 use super::path::shown;
-use super::{Trouble, missed, out, screen, tenant};
+use super::{CommandError, missed, out, screen, tenant};
 use crate::compiler::blueprint::Library;
 use crate::compiler::check;
 use crate::compiler::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error};
@@ -48,12 +48,12 @@ pub(super) struct Limits {
 
 impl Request {
     /// Reads app files, blueprints, layers, settings and storage documents.
-    pub(super) fn read(args: &InputArgs) -> Result<Self, Trouble> {
+    pub(super) fn read(args: &InputArgs) -> Result<Self, CommandError> {
         Self::read_within(args, Limits { files: usize::MAX, bytes: u64::MAX })
     }
 
     /// Does the same within limits.
-    pub(super) fn read_within(args: &InputArgs, limits: Limits) -> Result<Self, Trouble> {
+    pub(super) fn read_within(args: &InputArgs, limits: Limits) -> Result<Self, CommandError> {
         let found = files::find(&args.paths, args.ignored)?;
         within(&found.inputs, limits)?;
         let sources = Sources::default();
@@ -121,9 +121,9 @@ impl Request {
     /// Renders every input, as [`Run::render`] does, and shows progress on a terminal.
     pub(super) fn render<T: Send>(
         self,
-        prepare: impl Fn(&Unit) -> Result<T, Trouble> + Sync,
-        take: impl FnMut(T) -> Result<(), Trouble>,
-    ) -> Result<(Summary, Sources), Trouble> {
+        prepare: impl Fn(&Unit) -> Result<T, CommandError> + Sync,
+        take: impl FnMut(T) -> Result<(), CommandError>,
+    ) -> Result<(Summary, Sources), CommandError> {
         let Self { sources, library, options, inputs, empty, diagnostics } = self;
         let (side, files) = (options.side, inputs.rendered.len());
         let shows = files >= PROGRESS && io::stderr().is_terminal() && !screen::is_dumb();
@@ -152,7 +152,7 @@ fn read_inputs(
     storage: &[PathBuf],
     sources: &Sources,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Result<Inputs, Trouble> {
+) -> Result<Inputs, CommandError> {
     let mut inputs = Inputs::default();
     let mut known: HashMap<PathBuf, SourceId> = HashMap::new();
     let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -186,20 +186,18 @@ fn read_inputs(
 }
 
 /// Reads a file into the sources; a diagnostic when it is no text.
-fn decode(file: &File, sources: &Sources) -> Result<Result<SourceId, Diagnostic>, Trouble> {
+fn decode(file: &File, sources: &Sources) -> Result<Result<SourceId, Diagnostic>, CommandError> {
     Ok(yaml::decode(&file.name(), file.read()?, sources))
 }
 
-fn within(files: &[File], limits: Limits) -> Result<(), Trouble> {
+fn within(files: &[File], limits: Limits) -> Result<(), CommandError> {
     if limits.bytes == u64::MAX {
         return Ok(());
     }
     let (count, bytes) = (files.len(), files.iter().map(File::size).sum::<u64>());
     if count > limits.files || bytes > limits.bytes {
-        let Limits { files, bytes: most } = limits;
-        return Err(Trouble::TooMuch(format!(
-            "{count} app files with {bytes} bytes; one application may have {files} with {most}"
-        )));
+        let Limits { files: most_files, bytes: most_bytes } = limits;
+        return Err(CommandError::TooManyFiles { files: count, bytes, most_files, most_bytes });
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Trouble;
+use super::CommandError;
 use super::below::Below;
 
 /// Number of parts of the memory, and of concurrent commands.
@@ -35,19 +35,19 @@ pub(super) struct Share {
 
 impl Share {
     /// Takes a part of this container's memory. Waits until one is free, for the given time at most.
-    pub(super) fn wait(patience: Duration) -> Result<Self, Trouble> {
+    pub(super) fn wait(patience: Duration) -> Result<Self, CommandError> {
         let limit = LIMITS.iter().find_map(|path| fs::read_to_string(path).ok());
         Self::of(&env::temp_dir(), spare(limit.as_deref()), patience)
     }
 
-    pub(super) fn of(folder: &Path, memory: u64, patience: Duration) -> Result<Self, Trouble> {
+    pub(super) fn of(folder: &Path, memory: u64, patience: Duration) -> Result<Self, CommandError> {
         let name = format!("pso-gen-{}", rustix::process::geteuid().as_raw());
         let folder = Below::open(folder)?.private_folder(&name)?;
         let mut share = Self { folder, locks: Vec::new(), part: memory / u64::from(PARTS) };
         let asked = Instant::now();
         while !share.grow()? {
             if asked.elapsed() >= patience {
-                return Err(Trouble::Busy(PARTS));
+                return Err(CommandError::Busy { commands: PARTS });
             }
             thread::sleep(ASK);
         }
@@ -55,7 +55,7 @@ impl Share {
     }
 
     /// Takes another part, if one is free.
-    pub(super) fn grow(&mut self) -> Result<bool, Trouble> {
+    pub(super) fn grow(&mut self) -> Result<bool, CommandError> {
         for number in 0..PARTS {
             let file = self.folder.lock_file(&format!("memory-{number}"))?;
             match file.try_lock() {
@@ -65,7 +65,7 @@ impl Share {
                 }
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(source)) => {
-                    return Err(Trouble::Write { path: format!("memory-{number}"), source });
+                    return Err(CommandError::Write { path: format!("memory-{number}"), source });
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use tempfile::{SpooledData, SpooledTempFile};
 
-use super::{Trouble, out};
+use super::{CommandError, out};
 use crate::compiler::blueprint::App;
 use crate::compiler::manifest::{self, Object};
 
@@ -31,19 +31,18 @@ impl Stream {
     }
 
     /// Takes text for later.
-    pub(super) fn take(&mut self, text: &str) -> Result<(), Trouble> {
+    pub(super) fn take(&mut self, text: &str) -> Result<(), CommandError> {
         self.taken += text.len() as u64;
         if self.taken > self.most {
-            let most = self.most >> 20;
-            return Err(Trouble::TooMuch(format!("more than {most} MiB of manifests")));
+            return Err(CommandError::TooMuchOutput { mebibytes: self.most >> 20 });
         }
         self.held
             .write_all(text.as_bytes())
-            .map_err(|source| Trouble::Write { path: "a temporary file".to_owned(), source })
+            .map_err(|source| CommandError::Write { path: "a temporary file".to_owned(), source })
     }
 
     /// Writes `first`, then everything that was taken.
-    pub(super) fn finish(mut self, first: &str) -> Result<(), Trouble> {
+    pub(super) fn finish(mut self, first: &str) -> Result<(), CommandError> {
         let mut stdout = io::stdout().lock();
         out::write(&mut stdout, first.as_bytes())?;
         let copied =
@@ -66,7 +65,7 @@ pub(super) struct OutFile {
 }
 
 /// Returns an app's files: `namespace/app/kind-name.yaml`.
-pub(super) fn app_files(app: &App, objects: &[Object]) -> Result<Vec<OutFile>, Trouble> {
+pub(super) fn app_files(app: &App, objects: &[Object]) -> Result<Vec<OutFile>, CommandError> {
     let folder = match &app.namespace {
         Some(namespace) => format!("{namespace}/{}", app.name),
         None => app.name.clone(),
@@ -75,7 +74,7 @@ pub(super) fn app_files(app: &App, objects: &[Object]) -> Result<Vec<OutFile>, T
 }
 
 /// Returns the file of one object in a folder.
-pub(super) fn file(folder: &str, object: &Object) -> Result<OutFile, Trouble> {
+pub(super) fn file(folder: &str, object: &Object) -> Result<OutFile, CommandError> {
     let mut text = String::new();
     manifest::write(&mut text, std::slice::from_ref(object))?;
     let name = file_name(object.type_meta().1, object.name());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::cluster::{Cluster, storage};
 use super::out::{self, Format as Diagnostics};
 use super::table::{age, table};
-use super::{Outcome, Trouble, screen};
+use super::{CommandError, Outcome, screen};
 use crate::compiler::diagnostic::Sources;
 use crate::contract::Quantity;
 use crate::provisioner::decide::Binding;
@@ -77,28 +77,28 @@ pub(super) enum OutputFormat {
 impl From {
     /// Returns the arrays of the storage document, if there is one. The inner error means that its diagnostics have
     /// been printed.
-    pub(super) fn arrays(&self) -> Result<Result<Option<Arrays>, Outcome>, Trouble> {
+    pub(super) fn arrays(&self) -> Result<Result<Option<Arrays>, Outcome>, CommandError> {
         let Some(path) = &self.storage else { return Ok(Ok(None)) };
         let sources = Sources::default();
         let spec = match storage(path, &sources)? {
             Ok(spec) => spec,
             Err(wrong) => {
                 out::diagnostics(&wrong, &sources, Diagnostics::Human);
-                return Ok(Err(Outcome::Wrong));
+                return Ok(Err(Outcome::Failure));
             }
         };
         let folder = path.parent().unwrap_or(Path::new(""));
         let arrays =
             run::set_up(&spec, folder, &self.secrets, Binding::Direct, &Metrics::default());
-        Ok(Ok(Some(arrays.map_err(|error| Trouble::Usage(error.to_string()))?)))
+        Ok(Ok(Some(arrays?)))
     }
 
-    pub(super) async fn cluster(&self) -> Result<Cluster, Trouble> {
+    pub(super) async fn cluster(&self) -> Result<Cluster, CommandError> {
         Cluster::of(self.kubeconfig.as_deref(), &Metrics::default()).await
     }
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let arrays = match args.from.arrays()? {
         Ok(arrays) => arrays,
         Err(outcome) => return Ok(outcome),
@@ -109,14 +109,14 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     };
     let scope = ReportFilter { namespace, claim };
     let lease = args.lease.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
-    let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(CommandError::Start)?;
     runtime.block_on(async {
         let cluster = args.from.cluster().await?;
         let look = async || {
             let inventory = run::inventory(&cluster.client, arrays.as_ref(), lease).await;
-            let inventory = inventory.map_err(|error| cluster.trouble(&error))?;
+            let inventory = inventory.map_err(|error| cluster.unreachable(&error))?;
             let lease = lease.map(|(namespace, name)| format!("{namespace}/{name}"));
-            Ok::<_, Trouble>(Report::new(&inventory, &scope, lease.as_deref()))
+            Ok::<_, CommandError>(Report::new(&inventory, &scope, lease.as_deref()))
         };
         let again = async {
             loop {
@@ -132,9 +132,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
                 out::data(&text)?;
                 let Some(seconds) = args.watch else {
                     return Ok(if report.problems.is_empty() {
-                        Outcome::Good
+                        Outcome::Success
                     } else {
-                        Outcome::Wrong
+                        Outcome::Failure
                     });
                 };
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -142,7 +142,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         };
         let outcome = tokio::select! {
             outcome = again => outcome,
-            _ = tokio::signal::ctrl_c() => Ok(Outcome::Good),
+            _ = tokio::signal::ctrl_c() => Ok(Outcome::Success),
         };
         if let Some(arrays) = &arrays {
             arrays.log_out().await;
@@ -152,9 +152,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
 }
 
 /// Returns a value as JSON with a line end.
-pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Trouble> {
-    let text = serde_json::to_string_pretty(value);
-    text.map(|text| sanitize::json(&text) + "\n").map_err(|error| Trouble::Usage(error.to_string()))
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, CommandError> {
+    Ok(sanitize::json(&serde_json::to_string_pretty(value)?) + "\n")
 }
 
 /// Returns a report as text.

@@ -4,7 +4,7 @@
 use std::env;
 use std::path::PathBuf;
 
-use super::Trouble;
+use super::CommandError;
 use super::files::Input;
 use super::input::InputArgs;
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, SourceId, Sources};
@@ -21,7 +21,7 @@ pub(super) fn tenancy(
     args: &InputArgs,
     sources: &Sources,
     errors: &mut Vec<Diagnostic>,
-) -> Result<Tenancy, Trouble> {
+) -> Result<Tenancy, CommandError> {
     let mut rules = rules(&args.tenant_rules, sources, errors)?;
     let mut namespace = args.namespace.clone();
     if let Some(application) = &args.application {
@@ -38,7 +38,7 @@ pub(super) fn rules(
     files: &[PathBuf],
     sources: &Sources,
     errors: &mut Vec<Diagnostic>,
-) -> Result<Vec<TenantRules>, Trouble> {
+) -> Result<Vec<TenantRules>, CommandError> {
     let mut texts = Vec::new();
     if let Some(value) = env::var_os(VARIABLE) {
         // A value that is not UTF-8 is reported as invalid rules.

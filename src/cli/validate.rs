@@ -3,7 +3,7 @@
 use super::input::InputArgs;
 use super::out::{self, Format};
 use super::request::Request;
-use super::{Outcome, Trouble, diff};
+use super::{CommandError, Outcome, diff};
 use super::{earlier, rendered};
 use crate::compiler::check;
 use crate::compiler::diagnostic::{Style, any_error, sort};
@@ -33,7 +33,7 @@ pub(super) struct Args {
     format: Format,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let request = Request::read(&args.input)?;
     let (mut summary, sources, apps) = rendered::collect(request)?;
     let broken = summary.is_broken();
@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         let text = out::rendered(&summary.diagnostics, &sources, args.format, Style::Plain);
         out::data(&text)?;
     }
-    Ok(if summary.is_broken() { Outcome::Wrong } else { Outcome::Good })
+    Ok(if summary.is_broken() { Outcome::Failure } else { Outcome::Success })
 }
 
 /// Says of how much nothing is wrong.
