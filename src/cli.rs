@@ -5,45 +5,45 @@
 //! signal that stopped the command while it wrote files.
 
 mod argocd;
-mod ask;
-mod below;
-mod bounds;
+mod baseline;
 mod cluster;
 mod completions;
+mod confined_folder;
 mod demo;
 mod diff;
-mod earlier;
 mod error;
 mod expired;
 mod explain;
-mod files;
-mod folder;
 mod function;
 mod git;
 mod graph;
 mod help;
 mod import_pso;
 mod init;
-mod input;
-mod links;
+mod input_args;
+mod input_files;
 mod man;
-mod missed;
+mod manifest_output;
+mod memory_share;
+mod misnamed_files;
 mod orphans;
-mod out;
-mod path;
+mod output;
+mod output_folder;
+mod path_text;
+mod prompt;
 mod provisioner;
 mod render;
 mod rendered;
 mod request;
+mod resource_limits;
 mod schema;
-mod screen;
-mod share;
+mod signals;
 mod simulate;
-mod sink;
 mod status;
-mod stop;
+mod symlinks;
 mod table;
-mod tenant;
+mod tenant_rules;
+mod terminal;
 mod validate;
 
 use std::process::ExitCode;
@@ -100,7 +100,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are results; everything else is a usage error, which may quote untrusted text.
             if error.use_stderr() {
-                out::usage(&error);
+                output::usage(&error);
             } else {
                 let _ = error.print();
             }
@@ -112,7 +112,7 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Failure) => ExitCode::from(1),
         Err(error) => {
             if !matches!(error, CommandError::ReaderClosed) {
-                out::error(&error);
+                output::error(&error);
             }
             ExitCode::from(error.exit_code())
         }

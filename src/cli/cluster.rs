@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::CommandError;
-use super::files::Input;
+use super::input_files::Input;
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, Sources};
 use crate::compiler::run::read_storage;
 use crate::compiler::spec::{STORAGE, split};
@@ -32,7 +32,7 @@ impl Cluster {
     ) -> Result<Self, CommandError> {
         let config = match kubeconfig {
             Some(path) => {
-                let name = super::path::shown(path);
+                let name = super::path_text::shown(path);
                 let failure = |error: &(dyn Error + 'static)| CommandError::Unreachable {
                     address: format!("of {name}"),
                     cause: chain(error),

@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::{CommandError, Outcome, help, out};
+use super::{CommandError, Outcome, help, output};
 
 /// Print completions for a shell
 #[derive(Debug, clap::Args)]
@@ -14,6 +14,6 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut help::command(), "pso-gen", &mut text);
-    out::data(&String::from_utf8_lossy(&text))?;
+    output::data(&String::from_utf8_lossy(&text))?;
     Ok(Outcome::Success)
 }

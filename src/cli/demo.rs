@@ -9,9 +9,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::cluster::{Cluster, storage};
-use super::input::InputArgs;
+use super::input_args::InputArgs;
 use super::request::Request;
-use super::{CommandError, Outcome, out, screen, simulate, status};
+use super::{CommandError, Outcome, output, simulate, status, terminal};
 use crate::compiler::diagnostic::{Sources, any_error};
 use crate::provisioner::decide::Binding;
 use crate::provisioner::report::{Report, ReportFilter};
@@ -61,15 +61,15 @@ async fn show(args: &Args) -> Result<Outcome, CommandError> {
     let mut end = End::new()?;
     let cluster = Cluster::of(args.kubeconfig.as_deref(), &Metrics::default()).await?;
     let client = &cluster.client;
-    let there = before(client).await.map_err(|error| cluster.unreachable(&error))?;
-    check_unused(&there)?;
+    let cluster_state = before(client).await.map_err(|error| cluster.unreachable(&error))?;
+    check_unused(&cluster_state)?;
     let folder = tempfile::tempdir().map_err(CommandError::Simulate)?;
     let document = folder.path().join("storage.pso.yaml");
     let page = simulate::start(&document).await.map_err(CommandError::Simulate)?;
     let status = Status::new();
     let arrays = arrays(&document, status.metrics())?;
-    let objects = objects(folder.path(), &document, there.nodes > 0)?;
-    out::words(&format!("the arrays: {page}\n"));
+    let objects = objects(folder.path(), &document, cluster_state.nodes > 0)?;
+    output::words(&format!("the arrays: {page}\n"));
 
     let (stop, mut stopped) = watch::channel(false);
     let provisioner = tokio::spawn({
@@ -86,7 +86,7 @@ async fn show(args: &Args) -> Result<Outcome, CommandError> {
         shown = watched(&cluster, &arrays, &objects, &mut applied, args.once) => shown,
         () = end.asked() => Ok(()),
     };
-    out::words("taking everything away\n");
+    output::words("taking everything away\n");
     let cleaned = tokio::select! {
         cleaned = tokio::time::timeout(END, clean(&cluster, &arrays, &mut applied)) => cleaned
             .unwrap_or_else(|_| Err(CommandError::DemoNotDeleted { seconds: END.as_secs() })),
@@ -147,7 +147,7 @@ fn rendered(
         blueprints: Vec::new(),
         tenant_rules: Vec::new(),
         application: None,
-        ignored: super::files::Ignored::default(),
+        ignored: super::input_files::Ignored::default(),
         side: crate::compiler::run::Side::Today,
         today: None,
     })?;
@@ -181,22 +181,22 @@ async fn watched(
     let wanted = objects.iter().filter(is_claim).count();
     applied.apply(&cluster.client, objects).await.map_err(|error| cluster.unreachable(&error))?;
     for kind in &applied.unknown {
-        out::words(&format!("left out: the cluster does not know the kind {kind}\n"));
+        output::words(&format!("left out: the cluster does not know the kind {kind}\n"));
     }
-    let redraw = screen::redraws();
+    let redraw = terminal::redraws();
     let mut before = None;
     loop {
         let report = look(cluster, arrays).await?;
         let bound = report.claims.iter().filter(|claim| claim.state == "Bound").count();
         if redraw {
-            out::data("\u{1b}[H\u{1b}[2J")?;
-            out::data(&status::written(&report))?;
+            output::data("\u{1b}[H\u{1b}[2J")?;
+            output::data(&status::written(&report))?;
         } else if before.replace(bound) != Some(bound) {
-            out::data(&format!("{bound} of {wanted} claims are bound\n"))?;
+            output::data(&format!("{bound} of {wanted} claims are bound\n"))?;
         }
         if bound == wanted && once {
             if !redraw {
-                out::data(&status::written(&report))?;
+                output::data(&status::written(&report))?;
             }
             return Ok(());
         }
@@ -223,14 +223,15 @@ async fn clean(
         let left = report.claims.len()
             + report.released.len()
             + report.arrays.iter().filter(is_up).count();
-        let there = before(&cluster.client).await.map_err(|error| cluster.unreachable(&error))?;
-        if left == 0 && !there.namespaces.iter().any(|name| name.starts_with(NAMESPACE)) {
+        let cluster_state =
+            before(&cluster.client).await.map_err(|error| cluster.unreachable(&error))?;
+        if left == 0 && !cluster_state.namespaces.iter().any(|name| name.starts_with(NAMESPACE)) {
             break;
         }
         tokio::time::sleep(LOOK).await;
     }
     applied.finish(&cluster.client).await.map_err(|error| cluster.unreachable(&error))?;
-    out::words("nothing is left\n");
+    output::words("nothing is left\n");
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! `pso-gen explain`: prints the fields of a kind, from the declarations that also check documents.
 
 use super::error::Suggestion;
-use super::files;
-use super::out;
+use super::input_files;
+use super::output;
 use super::{CommandError, Outcome};
 use crate::compiler::blueprint::{Library, blueprint_shape};
 use crate::compiler::diagnostic::{Code, Sources, nearest};
@@ -37,11 +37,16 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let sources = Sources::default();
     let library = library(&args.blueprints, &sources)?;
     let Some(what) = &args.what else {
-        out::data(&kinds(&library, &sources)?)?;
+        output::data(&kinds(&library, &sources)?)?;
         return Ok(Outcome::Success);
     };
     if let Some(code) = Code::ALL.iter().find(|code| code.name() == what) {
-        out::data(&format!("{} ({})\n\n{}\n", code.name(), code.severity().word(), code.about()))?;
+        output::data(&format!(
+            "{} ({})\n\n{}\n",
+            code.name(),
+            code.severity().word(),
+            code.about()
+        ))?;
         return Ok(Outcome::Success);
     }
     let mut steps = what.split('.');
@@ -50,14 +55,14 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let Some((kind, shape)) = shape(first, &library, &sources)? else {
         return Err(unknown(first, &library));
     };
-    let found = shape.at(&path).map(|shape| (path.clone(), shape));
+    let field = shape.at(&path).map(|shape| (path.clone(), shape));
     // Most fields that users ask for are in `spec`.
     let inside: Vec<&str> = ["spec"].into_iter().chain(path.iter().copied()).collect();
-    let found = found.or_else(|| shape.at(&inside).map(|shape| (inside, shape)));
-    let Some((path, found)) = found else {
+    let field = field.or_else(|| shape.at(&inside).map(|shape| (inside, shape)));
+    let Some((path, field)) = field else {
         return Err(no_field(&kind, &path, &shape));
     };
-    out::data(&explain(&kind, API_VERSION, &path.join("."), found))?;
+    output::data(&explain(&kind, API_VERSION, &path.join("."), field))?;
     Ok(Outcome::Success)
 }
 
@@ -68,13 +73,13 @@ pub(super) fn library(
 ) -> Result<Library, CommandError> {
     let mut all = Vec::new();
     for folder in folders {
-        all.extend(files::read_blueprints(folder)?);
+        all.extend(input_files::read_blueprints(folder)?);
     }
     Library::new(all, sources).map_err(|errors| broken(&errors, sources))
 }
 
 fn broken(errors: &[crate::compiler::diagnostic::Diagnostic], sources: &Sources) -> CommandError {
-    out::diagnostics(errors, sources, out::Format::Human);
+    output::diagnostics(errors, sources, output::Format::Human);
     CommandError::InvalidBlueprint
 }
 

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use super::CommandError;
-use super::below::Below;
+use super::confined_folder::ConfinedFolder;
 use crate::compiler::yaml;
 
 /// What a repository's own configuration may not say.
@@ -69,8 +69,8 @@ pub(super) fn commit(word: &str) -> Result<Option<String>, CommandError> {
     top()?;
     let commit = format!("{word}^{{commit}}");
     let arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit];
-    let found = git(Path::new("."), &arguments).ok();
-    Ok(found.map(|hash| String::from_utf8_lossy(&hash).trim().to_owned()))
+    let hash = git(Path::new("."), &arguments).ok();
+    Ok(hash.map(|hash| String::from_utf8_lossy(&hash).trim().to_owned()))
 }
 
 /// A file of a revision, as Git lists it.
@@ -126,7 +126,7 @@ pub(super) fn checkout(commit: &str, paths: &[PathBuf]) -> Result<tempfile::Temp
         let followed: Result<Vec<_>, _> = wanted.into_iter().map(linked).collect();
         wanted = followed?.into_iter().flatten().collect();
     }
-    let below = Below::open(folder.path())?;
+    let below = ConfinedFolder::open(folder.path())?;
     let objects: Vec<String> = wanted.iter().map(|(_, listed)| listed.object.clone()).collect();
     let mut wanted = wanted.into_iter();
     read_objects(&top, objects, |bytes| {

@@ -2,8 +2,8 @@
 
 use clap::ValueEnum;
 
-use super::input::InputArgs;
-use super::out::{self, Format};
+use super::input_args::InputArgs;
+use super::output::{self, Format};
 use super::request::Request;
 use super::{CommandError, Outcome};
 use crate::adapters::graph::{Graph, mermaid, svg};
@@ -38,11 +38,11 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
         graphs.extend(unit);
         Ok(())
     })?;
-    out::diagnostics(&summary.diagnostics, &sources, Format::Human);
+    output::diagnostics(&summary.diagnostics, &sources, Format::Human);
     if summary.is_broken() {
         return Ok(Outcome::Failure);
     }
-    out::data(&match args.drawing {
+    output::data(&match args.drawing {
         Drawing::Svg => svg(&graphs),
         Drawing::Mermaid => mermaid(&graphs),
     })?;

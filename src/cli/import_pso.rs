@@ -8,9 +8,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::files::Input;
-use super::out::{self, Format};
-use super::{CommandError, Outcome, git, links};
+use super::input_files::Input;
+use super::output::{self, Format};
+use super::path_text::shown;
+use super::{CommandError, Outcome, git, symlinks};
 use crate::adapters::migrate::{self, Found, Wishes};
 use crate::compiler::diagnostic::{Diagnostic, Sources, any_error, sort};
 use crate::compiler::run::read_storage;
@@ -76,8 +77,8 @@ fn network(text: &str) -> Result<String, String> {
 }
 
 fn formatted(text: &str, format: Word) -> Result<String, String> {
-    let good = format.accepts(text).then(|| text.to_owned());
-    good.ok_or_else(|| format!("write {}", format.phrase()))
+    let valid = format.accepts(text).then(|| text.to_owned());
+    valid.ok_or_else(|| format!("write {}", format.phrase()))
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
@@ -113,16 +114,16 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     }
     let files = Files::of(args)?;
     sort(&mut warnings, &opened.sources);
-    out::diagnostics(&warnings, &opened.sources, Format::Human);
+    output::diagnostics(&warnings, &opened.sources, Format::Human);
     let secret = migrate::secret(&old, &wishes)?;
     files.write(&document, &secret, args.force)?;
     if !old.of_itself.is_empty() {
         let keys = old.of_itself.join(", ");
-        out::words(&format!("left out, since it is about the old driver itself: {keys}\n"));
+        output::words(&format!("left out, since it is about the old driver itself: {keys}\n"));
     }
     if args.volumes.is_some() {
         let Found { imports, left, others } = &found;
-        out::words(&format!(
+        output::words(&format!(
             "{} volumes to import, {} that need a decision (comments at the end){}\n",
             imports.len(),
             left.len(),
@@ -130,7 +131,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
         ));
     }
     // The old drivers did not verify certificates, so their settings name no authority.
-    out::words(
+    output::words(
         "write `ca` or `pin` at each array whose certificate no public authority has signed\n",
     );
     files.report();
@@ -151,8 +152,8 @@ fn listed(others: &BTreeMap<String, usize>) -> String {
 /// Prints the errors; nothing has been written.
 fn refused(mut errors: Vec<Diagnostic>, sources: &Sources) -> Outcome {
     sort(&mut errors, sources);
-    out::diagnostics(&errors, sources, Format::Human);
-    out::words("nothing was written\n");
+    output::diagnostics(&errors, sources, Format::Human);
+    output::words("nothing was written\n");
     Outcome::Failure
 }
 
@@ -177,7 +178,7 @@ fn list(path: &Path) -> Result<String, CommandError> {
     if path.as_os_str() == "-" {
         io::stdin().lock().take(MAX_LIST).read_to_string(&mut text).map_err(failed)?;
     } else {
-        links::open(path)?.take(MAX_LIST).read_to_string(&mut text).map_err(failed)?;
+        symlinks::open(path)?.take(MAX_LIST).read_to_string(&mut text).map_err(failed)?;
     }
     Ok(text)
 }
@@ -214,7 +215,7 @@ impl Files {
         if let Some(path) = &self.secret {
             put(path, secret, force, PRIVATE)?;
         }
-        let Some(path) = &self.document else { return out::data(document) };
+        let Some(path) = &self.document else { return output::data(document) };
         let written = put(path, document, force, PUBLIC);
         if written.is_err()
             && !force
@@ -229,11 +230,11 @@ impl Files {
     fn report(&self) {
         if let Some(path) = &self.document {
             let path = path.display();
-            out::words(&format!("wrote {path}; check it: pso-gen validate {path}\n"));
+            output::words(&format!("wrote {path}; check it: pso-gen validate {path}\n"));
         }
         if let Some(path) = &self.secret {
             let path = path.display();
-            out::words(&format!(
+            output::words(&format!(
                 "wrote {path} with the tokens, for you alone to read: kubectl apply -f {path}; keep it out of Git\n"
             ));
         }
@@ -258,8 +259,8 @@ fn put(path: &Path, text: &str, force: bool, mode: u32) -> Result<(), CommandErr
         .tempfile_in(folder.unwrap_or(Path::new(".")))
         .map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
-    let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
-    kept.map(drop).map_err(|error| failed(error.error))
+    let persisted = if force { file.persist(path) } else { file.persist_noclobber(path) };
+    persisted.map(drop).map_err(|error| failed(error.error))
 }
 
 /// Returns whether a file is in a work tree of Git and not ignored there. Returns true when that cannot be determined.

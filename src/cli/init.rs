@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value as Json, json};
 
-use super::ask::Answers;
 use super::error::Suggestion;
 use super::explain::{BLUEPRINT, TENANT_RULES, library, shape};
-use super::{CommandError, Outcome, cluster, files, out};
+use super::prompt::Prompt;
+use super::{CommandError, Outcome, cluster, input_files, output};
 use crate::compiler::blueprint::Classes;
 use crate::compiler::diagnostic::{Diagnostic, Place, Sources, any_error, sort};
 use crate::compiler::run::{Pipeline, Side};
@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let sources = Sources::default();
     let library = library(&args.blueprints, &sources)?;
     let flags = args.kind.is_some() || !args.set.is_empty() || args.name.is_some();
-    let answers = Answers::of_terminal();
+    let answers = Prompt::of_terminal();
     let kinds = library.kinds();
     let kind = match &args.kind {
         Some(kind) => kind.clone(),
@@ -109,7 +109,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
             settings: Vec::new(),
             namespace: None,
             tenancy: Tenancy::default(),
-            today: files::day(None),
+            today: input_files::day(None),
             side: Side::Today,
         };
         pipeline.documents(vec![node], Vec::new()).diagnostics
@@ -124,13 +124,13 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
         again.extend(read.documents.into_iter().flat_map(render).filter(Diagnostic::is_error));
         if again.is_empty() {
             let outcome = write(args, &name, &text)?;
-            out::diagnostics(&errors, &sources, out::Format::Human);
+            output::diagnostics(&errors, &sources, output::Format::Human);
             return Ok(outcome);
         }
         errors = again;
     }
     sort(&mut errors, &sources);
-    out::diagnostics(&errors, &sources, out::Format::Human);
+    output::diagnostics(&errors, &sources, output::Format::Human);
     Ok(Outcome::Failure)
 }
 
@@ -161,7 +161,7 @@ fn classes(
     for path in paths {
         match cluster::storage(path, sources)? {
             Ok(spec) => classes.add(&spec),
-            Err(found) => errors.extend(found),
+            Err(more) => errors.extend(more),
         }
     }
     Ok(classes)
@@ -172,7 +172,7 @@ struct Maker<'m> {
     kind: &'m str,
     shape: &'m Shape,
     sources: &'m Sources,
-    answers: &'m Answers,
+    answers: &'m Prompt,
     /// Names of the classes that volumes may have.
     classes: Vec<&'m str>,
 }
@@ -353,13 +353,13 @@ fn format_of(shape: &Shape) -> Format {
 fn write(args: &Args, name: &str, text: &str) -> Result<Outcome, CommandError> {
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.pso.yaml")));
     if path.as_os_str() == "-" {
-        out::data(text)?;
+        output::data(text)?;
         return Ok(Outcome::Success);
     }
     let failed = |source| CommandError::Write { path: path.display().to_string(), source };
     let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     let shown = sanitize::name(&path.display().to_string());
-    out::words(&format!("wrote {shown}; see what it becomes: pso-gen render {shown}\n"));
+    output::words(&format!("wrote {shown}; see what it becomes: pso-gen render {shown}\n"));
     Ok(Outcome::Success)
 }

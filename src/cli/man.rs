@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::below::Below;
-use super::{CommandError, Outcome, help, out};
+use super::confined_folder::ConfinedFolder;
+use super::{CommandError, Outcome, help, output};
 
 /// Print the manual page, or write all pages into a folder
 #[derive(Debug, clap::Args)]
@@ -17,10 +17,10 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let pages = man_pages();
     let Some(folder) = &args.out else {
         let first = pages.first().map(|(_, page)| page.as_str()).unwrap_or_default();
-        out::data(first)?;
+        output::data(first)?;
         return Ok(Outcome::Success);
     };
-    let folder = Below::made(folder)?;
+    let folder = ConfinedFolder::made(folder)?;
     for (name, page) in pages {
         folder.replace(&name, page.as_bytes(), 0o666)?;
     }

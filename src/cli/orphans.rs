@@ -1,6 +1,6 @@
 //! `pso-gen orphans`: lists orphaned volumes, and destroys those that the user names.
 
-use super::out;
+use super::output;
 use super::status::{From, OutputFormat, json};
 use super::table::{age, table};
 use super::{CommandError, Outcome};
@@ -72,17 +72,17 @@ async fn list(args: &Args, arrays: &Arrays) -> Result<Outcome, CommandError> {
         Some(sanitize::line(&format!("{} cannot be asked: {why}", listed.array), LONGEST) + "\n")
     });
     let away: String = away.collect();
-    out::words(&away);
+    output::words(&away);
     match args.format {
-        OutputFormat::Json => out::data(&json(&orphans)?)?,
-        OutputFormat::Table if orphans.is_empty() => out::data("no orphans\n")?,
+        OutputFormat::Json => output::data(&json(&orphans)?)?,
+        OutputFormat::Table if orphans.is_empty() => output::data("no orphans\n")?,
         OutputFormat::Table => {
             let head = ["ARRAY", "VOLUME", "SIZE", "AGE"].map(str::to_owned);
             let rows = orphans.iter().map(|orphan| {
                 let age = orphan.age.map(age).unwrap_or_default();
                 [orphan.array.clone(), orphan.name.clone(), Quantity::about(orphan.size), age]
             });
-            out::data(&table(&[head].into_iter().chain(rows).collect::<Vec<_>>()))?;
+            output::data(&table(&[head].into_iter().chain(rows).collect::<Vec<_>>()))?;
         }
     }
     Ok(if orphans.is_empty() && away.is_empty() { Outcome::Success } else { Outcome::Failure })
@@ -96,11 +96,11 @@ async fn destroy(args: &Args, arrays: &Arrays) -> Result<Outcome, CommandError> 
             args.lease.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
         match destroy_orphan(&client, arrays, name, lease, args.older_than, args.dry_run).await {
             Ok(stray) if args.dry_run => {
-                out::data(&format!("{name}: would be destroyed on {}\n", stray.array))?;
+                output::data(&format!("{name}: would be destroyed on {}\n", stray.array))?;
             }
-            Ok(stray) => out::data(&format!("{name}: destroyed on {}\n", stray.array))?,
+            Ok(stray) => output::data(&format!("{name}: destroyed on {}\n", stray.array))?,
             Err(why) => {
-                out::words(&(sanitize::line(&format!("{name}: kept: {why}"), LONGEST) + "\n"));
+                output::words(&(sanitize::line(&format!("{name}: kept: {why}"), LONGEST) + "\n"));
                 outcome = Outcome::Failure;
             }
         }

@@ -10,7 +10,7 @@ use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 use super::cluster::{Cluster, namespaced, storage};
-use super::out::{self, Format};
+use super::output::{self, Format};
 use super::{CommandError, Outcome};
 use crate::compiler::diagnostic::Sources;
 use crate::provisioner::decide::Binding;
@@ -84,14 +84,14 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let sources = Sources::default();
     let spec = match storage(&args.storage, &sources)? {
         Ok(spec) => spec,
-        Err(wrong) => {
-            out::diagnostics(&wrong, &sources, Format::Human);
+        Err(errors) => {
+            output::diagnostics(&errors, &sources, Format::Human);
             return Ok(Outcome::Failure);
         }
     };
     let filter = EnvFilter::try_new(&args.log)
         .map_err(|source| CommandError::LogFilter { filter: args.log.clone(), source })?;
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(|| out::Log).init();
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(|| output::Log).init();
     let folder = args.storage.parent().unwrap_or(Path::new(""));
     let status = Status::new();
     let arrays = run::set_up(&spec, folder, &args.secrets, args.binding.into(), status.metrics())?;

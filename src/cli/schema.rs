@@ -2,7 +2,7 @@
 
 use super::error::Suggestion;
 use super::explain::{BLUEPRINT, TENANT_RULES, library, shape};
-use super::out;
+use super::output;
 use super::{CommandError, Outcome};
 use crate::compiler::blueprint::blueprint_shape;
 use crate::compiler::diagnostic::{Code, Sources};
@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
         let suggestion = Suggestion::among(known, &args.kind);
         return Err(CommandError::UnknownKind { kind: sanitize::quoted(&args.kind), suggestion });
     };
-    out::data(&sanitize::json(&text(&kind, &shape)))?;
+    output::data(&sanitize::json(&text(&kind, &shape)))?;
     Ok(Outcome::Success)
 }
 

@@ -11,7 +11,7 @@ use clap::{Parser as _, ValueEnum};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CommandError, Outcome, out};
+use super::{CommandError, Outcome, output};
 use crate::contract::{Quantity, Seconds};
 use crate::simulator::{
     Array, FaultRule, FlashArray, FlashBlade, Options, Running, Settings, serve,
@@ -159,7 +159,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
         if let Some(path) = &args.storage_out {
             storage::write(path, &running).map_err(CommandError::Simulate)?;
         }
-        out::data(&description(args.format, &running)?)?;
+        output::data(&description(args.format, &running)?)?;
         std::io::stdout().flush().map_err(CommandError::Simulate)?;
         tokio::select! {
             _ = end.recv() => {}

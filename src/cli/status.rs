@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cluster::{Cluster, storage};
-use super::out::{self, Format as Diagnostics};
+use super::output::{self, Format as Diagnostics};
 use super::table::{age, table};
-use super::{CommandError, Outcome, screen};
+use super::{CommandError, Outcome, terminal};
 use crate::compiler::diagnostic::Sources;
 use crate::contract::Quantity;
 use crate::provisioner::decide::Binding;
@@ -82,8 +82,8 @@ impl From {
         let sources = Sources::default();
         let spec = match storage(path, &sources)? {
             Ok(spec) => spec,
-            Err(wrong) => {
-                out::diagnostics(&wrong, &sources, Diagnostics::Human);
+            Err(errors) => {
+                output::diagnostics(&errors, &sources, Diagnostics::Human);
                 return Ok(Err(Outcome::Failure));
             }
         };
@@ -125,11 +125,11 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
                     OutputFormat::Table => written(&report),
                     OutputFormat::Json => json(&report)?,
                 };
-                if args.watch.is_some() && screen::redraws() {
+                if args.watch.is_some() && terminal::redraws() {
                     // Move to the top left and clear the screen, so that the table stays in place.
-                    out::data("\u{1b}[H\u{1b}[2J")?;
+                    output::data("\u{1b}[H\u{1b}[2J")?;
                 }
-                out::data(&text)?;
+                output::data(&text)?;
                 let Some(seconds) = args.watch else {
                     return Ok(if report.problems.is_empty() {
                         Outcome::Success

@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
 
 use super::CommandError;
-use super::path::shown;
+use super::path_text::shown;
 
 /// The folder that marks its parent as a repository.
 const GIT: &str = ".git";

@@ -2,17 +2,17 @@
 
 use std::io::{self, BufRead, IsTerminal};
 
-use super::{CommandError, out};
+use super::{CommandError, output};
 use crate::compiler::diagnostic::nearest;
 use crate::compiler::spec::{Format, repair};
 
 /// Asks on a terminal. Without one, every answer is the default.
-pub(super) struct Answers {
+pub(super) struct Prompt {
     /// Whether a terminal is available.
     pub(super) asks: bool,
 }
 
-impl Answers {
+impl Prompt {
     /// Returns an instance that asks when standard input and standard error are terminals.
     pub(super) fn of_terminal() -> Self {
         Self { asks: io::stdin().is_terminal() && io::stderr().is_terminal() }
@@ -62,7 +62,7 @@ impl Answers {
         if !self.asks {
             return Ok(default.map(str::to_owned));
         }
-        ask_until_valid(&mut io::stdin().lock(), &mut out::words, what, default, read)
+        ask_until_valid(&mut io::stdin().lock(), &mut output::words, what, default, read)
             .map_err(|source| CommandError::Read { path: "<stdin>".to_owned(), source })
     }
 }

@@ -10,12 +10,12 @@ use super::CommandError;
 
 /// Whether a signal has requested a stop. Until a value exists, signals end the process as usual.
 #[derive(Debug, Clone)]
-pub(super) struct Stop {
+pub(super) struct StopSignals {
     /// The signal's number; 0 if there was none.
     requested: Arc<AtomicI32>,
 }
 
-impl Stop {
+impl StopSignals {
     /// Starts to handle signals. From then on, INT and TERM are only recorded.
     pub(super) fn listen() -> Result<Self, CommandError> {
         let requested = Arc::new(AtomicI32::new(0));
@@ -24,13 +24,13 @@ impl Stop {
         let handlers = {
             let _inside = runtime.enter();
             [SignalKind::interrupt(), SignalKind::terminate()]
-                .map(|kind| signal(kind).map(|seen| (kind.as_raw_value(), seen)))
+                .map(|kind| signal(kind).map(|signals| (kind.as_raw_value(), signals)))
         };
         for handler in handlers {
-            let (number, mut seen) = handler.map_err(CommandError::Start)?;
+            let (number, mut signals) = handler.map_err(CommandError::Start)?;
             let requested = Arc::clone(&requested);
             runtime.spawn(async move {
-                if seen.recv().await.is_some() {
+                if signals.recv().await.is_some() {
                     requested.store(number, Ordering::SeqCst);
                 }
             });

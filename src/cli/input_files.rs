@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ignore::WalkBuilder;
 use jiff::civil::Date;
 
-use super::below::Below;
+use super::confined_folder::ConfinedFolder;
 use super::error::Expected;
-use super::path::shown;
-use super::{CommandError, links};
+use super::path_text::shown;
+use super::{CommandError, symlinks};
 use crate::compiler::blueprint::Folder;
 use crate::compiler::yaml;
 
@@ -71,10 +71,10 @@ impl Input {
         let mut bytes = Vec::new();
         let read = match self {
             Self::Stdin => most(io::stdin().lock()).read_to_end(&mut bytes),
-            Self::File(path) => most(links::open(path)?).read_to_end(&mut bytes),
+            Self::File(path) => most(symlinks::open(path)?).read_to_end(&mut bytes),
             Self::Found { path, root } => {
                 let below = path.strip_prefix(root).unwrap_or(path);
-                let Some(file) = Below::open(root)?.file(below)? else {
+                let Some(file) = ConfinedFolder::open(root)?.file(below)? else {
                     return Err(CommandError::Replaced { path: shown(path) });
                 };
                 most(file).read_to_end(&mut bytes)
@@ -90,7 +90,7 @@ impl Input {
             Self::File(path) => fs::remove_file(path)
                 .map_err(|source| CommandError::Write { path: self.name(), source }),
             Self::Found { path, root } => {
-                Below::open(root)?.delete(path.strip_prefix(root).unwrap_or(path))
+                ConfinedFolder::open(root)?.delete(path.strip_prefix(root).unwrap_or(path))
             }
         }
     }
@@ -144,7 +144,7 @@ pub(super) fn find(paths: &[PathBuf], ignored: Ignored) -> Result<Found, Command
             found.inputs.push(Input::Stdin);
             continue;
         }
-        let real = links::checked(path)?;
+        let real = symlinks::checked(path)?;
         let metadata = fs::metadata(real)
             .map_err(|source| CommandError::Read { path: shown(path), source })?;
         if metadata.is_dir() {
@@ -243,7 +243,7 @@ fn is_ours(name: &str) -> bool {
 
 /// Reads the blueprints in a folder: the folder itself, its subfolders, parts, and a catalogue.
 pub(super) fn read_blueprints(folder: &Path) -> Result<Vec<Folder>, CommandError> {
-    links::checked(folder)?;
+    symlinks::checked(folder)?;
     let mut left = MAX_FOLDER;
     let mut folders = vec![read_folder(folder, &mut left)?];
     for inner in subfolders(folder)? {
@@ -276,7 +276,7 @@ fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, CommandError> {
 /// still be read.
 fn read_folder(folder: &Path, left: &mut u64) -> Result<Folder, CommandError> {
     let failed = |source| CommandError::Read { path: shown(folder), source };
-    let below = Below::open(folder)?;
+    let below = ConfinedFolder::open(folder)?;
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;

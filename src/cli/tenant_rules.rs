@@ -5,8 +5,8 @@ use std::env;
 use std::path::PathBuf;
 
 use super::CommandError;
-use super::files::Input;
-use super::input::InputArgs;
+use super::input_args::InputArgs;
+use super::input_files::Input;
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, SourceId, Sources};
 use crate::compiler::run::read_tenant_rules;
 use crate::compiler::spec::{Tenancy, TenantRules};
@@ -52,7 +52,7 @@ pub(super) fn rules(
     for text in texts {
         match text.map_err(|error| vec![error]).and_then(|source| read(source, sources)) {
             Ok(rules) => all.push(rules),
-            Err(found) => errors.extend(found),
+            Err(more) => errors.extend(more),
         }
     }
     Ok(all)

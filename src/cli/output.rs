@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use clap::ValueEnum;
 
-use super::{CommandError, screen};
+use super::{CommandError, terminal};
 use crate::compiler::diagnostic::{self, Diagnostic, Sources, Style};
 use crate::sanitize;
 
@@ -43,29 +43,31 @@ pub(super) fn words(text: &str) {
 }
 
 /// Writes diagnostics in a format to standard error.
-pub(super) fn diagnostics(found: &[Diagnostic], sources: &Sources, format: Format) {
-    if !found.is_empty() {
-        words(&rendered(found, sources, format, style(&io::stderr())));
+pub(super) fn diagnostics(diagnostics: &[Diagnostic], sources: &Sources, format: Format) {
+    if !diagnostics.is_empty() {
+        words(&rendered(diagnostics, sources, format, style(&io::stderr())));
     }
 }
 
 /// Returns diagnostics as text.
 pub(super) fn rendered(
-    found: &[Diagnostic],
+    diagnostics: &[Diagnostic],
     sources: &Sources,
     format: Format,
     style: Style,
 ) -> String {
     match format {
-        Format::Human => diagnostic::human(found, sources, style),
-        Format::Json => sanitize::json(&format!("{:#}\n", diagnostic::json(found, sources))),
-        Format::Sarif => sanitize::json(&format!("{:#}\n", diagnostic::sarif(found, sources))),
+        Format::Human => diagnostic::human(diagnostics, sources, style),
+        Format::Json => sanitize::json(&format!("{:#}\n", diagnostic::json(diagnostics, sources))),
+        Format::Sarif => {
+            sanitize::json(&format!("{:#}\n", diagnostic::sarif(diagnostics, sources)))
+        }
     }
 }
 
 /// Returns the style for a stream: coloured on a terminal that supports it.
 pub(super) fn style(stream: &impl IsTerminal) -> Style {
-    if screen::colours(stream) { Style::Coloured } else { Style::Plain }
+    if terminal::colours(stream) { Style::Coloured } else { Style::Plain }
 }
 
 /// Prints an error in the command line.

@@ -6,33 +6,33 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::CommandError;
-use super::share::Share;
+use super::memory_share::MemoryShare;
 
 /// Interval between two measurements of memory, short enough that memory grows little in between.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Limits of a command.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(super) struct ResourceLimits {
     /// Time limit.
     pub(super) time: Duration,
     /// Time limit for waiting for a share of the memory beforehand.
     pub(super) patience: Duration,
 }
 
-impl Bounds {
+impl ResourceLimits {
     /// Runs the work on a separate thread and returns its result. When the work exceeds a limit, its thread is
     /// abandoned, because the process ends soon.
     pub(super) fn hold<T: Send + 'static>(
         self,
         work: impl FnOnce() -> Result<T, CommandError> + Send + 'static,
     ) -> Result<T, CommandError> {
-        self.within(&mut Share::wait(self.patience)?, work)
+        self.within(&mut MemoryShare::wait(self.patience)?, work)
     }
 
     fn within<T: Send + 'static>(
         self,
-        share: &mut Share,
+        share: &mut MemoryShare,
         work: impl FnOnce() -> Result<T, CommandError> + Send + 'static,
     ) -> Result<T, CommandError> {
         let (done, result) = mpsc::channel();
@@ -55,7 +55,7 @@ impl Bounds {
         }
     }
 
-    fn look(self, started: Instant, share: &mut Share) -> Result<(), CommandError> {
+    fn look(self, started: Instant, share: &mut MemoryShare) -> Result<(), CommandError> {
         if started.elapsed() > self.time {
             return Err(CommandError::TimeLimit { seconds: self.time.as_secs() });
         }
@@ -82,8 +82,8 @@ fn resident() -> Option<u64> {
 mod tests {
     use super::*;
 
-    const AMPLE: Bounds =
-        Bounds { time: Duration::from_secs(600), patience: Duration::from_secs(600) };
+    const AMPLE: ResourceLimits =
+        ResourceLimits { time: Duration::from_secs(600), patience: Duration::from_secs(600) };
 
     fn message<T: std::fmt::Debug>(result: Result<T, CommandError>) -> String {
         result.expect_err("stopped").to_string()
@@ -91,12 +91,12 @@ mod tests {
 
     /// Runs work with limits and a share of so many bytes.
     fn hold<T: Send + 'static>(
-        bounds: Bounds,
+        bounds: ResourceLimits,
         memory: u64,
         work: impl FnOnce() -> Result<T, CommandError> + Send + 'static,
     ) -> Result<T, CommandError> {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut share = Share::of(folder.path(), memory, Duration::ZERO).expect("a part");
+        let mut share = MemoryShare::of(folder.path(), memory, Duration::ZERO).expect("a part");
         bounds.within(&mut share, work)
     }
 
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_takes_too_long_is_stopped() {
-        let bounds = Bounds { time: Duration::ZERO, ..AMPLE };
+        let bounds = ResourceLimits { time: Duration::ZERO, ..AMPLE };
         // The work goes on until the test has ended.
         let (end, wait) = mpsc::channel::<()>();
         let work = move || Ok(wait.recv().is_err());

@@ -15,20 +15,20 @@ use rustix::io::Errno;
 
 use super::CommandError;
 use super::error::Expected;
-use super::path::shown;
+use super::path_text::shown;
 
 /// Name of a file while it is being written; the complete file is renamed.
 pub(super) const PART: &str = ".pso-gen.part";
 
 /// An open folder.
 #[derive(Debug)]
-pub(super) struct Below {
+pub(super) struct ConfinedFolder {
     folder: OwnedFd,
     /// Its name for display.
     name: PathBuf,
 }
 
-impl Below {
+impl ConfinedFolder {
     /// Opens a folder that the user has named.
     pub(super) fn open(folder: &Path) -> Result<Self, CommandError> {
         let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -180,8 +180,8 @@ impl Below {
     /// Reserves this folder for this process until the value is dropped or the process ends. Returns false when another
     /// process has reserved it. On a file system without locks it returns true.
     pub(super) fn reserve(&self) -> bool {
-        let asked = rustix::fs::flock(&self.folder, FlockOperation::NonBlockingLockExclusive);
-        asked != Err(Errno::WOULDBLOCK)
+        let locked = rustix::fs::flock(&self.folder, FlockOperation::NonBlockingLockExclusive);
+        locked != Err(Errno::WOULDBLOCK)
     }
 
     /// Checks that a file can be moved to a path below: no step on the way is a file, and the last one is not a folder.
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn a_folder_that_becomes_a_link_in_the_meantime_leads_nowhere() {
         let (_top, root, outside) = place();
-        let below = Below::open(&root).expect("opens");
+        let below = ConfinedFolder::open(&root).expect("opens");
         let open = below.made_folder(Path::new("a")).expect("opens");
         fs::rename(root.join("a"), root.join("old")).expect("moved");
         symlink(&outside, root.join("a")).expect("linked");
@@ -350,7 +350,7 @@ mod tests {
     fn a_link_is_replaced_or_removed_itself() {
         let (_top, root, outside) = place();
         fs::write(outside.join("file"), "keep").expect("written");
-        let below = Below::open(&root).expect("opens");
+        let below = ConfinedFolder::open(&root).expect("opens");
         for name in ["a/one", "two"] {
             symlink(outside.join("file"), root.join(name)).expect("linked");
             assert_eq!(below.read(Path::new(name), 9).expect("no error"), None);
@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn only_what_is_below_has_a_path() {
         let (_top, root, _) = place();
-        let below = Below::open(&root).expect("opens");
+        let below = ConfinedFolder::open(&root).expect("opens");
         for path in ["../x", "/x", "a/../../x", "..", "", "."] {
             assert!(below.read(Path::new(path), 9).is_err(), "{path}");
             assert!(below.remove(Path::new(path)).is_err(), "{path}");
