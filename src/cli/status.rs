@@ -160,13 +160,18 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<String, CommandError
 pub(super) fn written(report: &Report) -> String {
     let mut text = String::new();
     if let Some(leader) = &report.leader {
-        let holder =
-            sanitize::line(leader.holder.as_deref().unwrap_or("nobody"), sanitize::LONGEST);
         let renewed = leader.renewed.map(|renewed| format!(", renewed {} ago", age(renewed)));
-        let _ = writeln!(text, "leads: {holder}{}\n", renewed.unwrap_or_default());
+        let renewed = renewed.unwrap_or_default();
+        let _ = match &leader.holder {
+            Some(holder) => {
+                let holder = sanitize::line(holder, sanitize::LONGEST);
+                writeln!(text, "leader: {holder}{renewed}\n")
+            }
+            None => writeln!(text, "leader: none, the lease has no holder{renewed}\n"),
+        };
     }
     if !report.arrays.is_empty() {
-        let head = ["ARRAY", "KIND", "STATE", "VOLUMES", "USED", "GIVEN OUT"].map(str::to_owned);
+        let head = ["ARRAY", "KIND", "STATE", "VOLUMES", "USED", "PROVISIONED"].map(str::to_owned);
         let rows: Vec<_> = [head].into_iter().chain(report.arrays.iter().map(array)).collect();
         let _ = writeln!(text, "{}", table(&rows));
     }
@@ -203,13 +208,14 @@ pub(super) fn written(report: &Report) -> String {
         let _ = write!(text, "\n{}", table(&rows));
     }
     match report.problems.as_slice() {
-        [] => text.push_str("\nnothing is wrong\n"),
+        [] => text.push_str("\nno problems\n"),
         problems => {
             for Problem { about, what, remedy, page } in problems {
                 // Texts from events and arrays are untrusted and must stay on one line.
                 let (about, what) = (sanitize::line(about, LONGEST), sanitize::line(what, LONGEST));
                 let remedy = sanitize::line(remedy, LONGEST);
-                let _ = write!(text, "\nwrong: {about}: {what}\n  do: {remedy}\n  see: {page}\n");
+                let _ =
+                    write!(text, "\nproblem: {about}: {what}\n  fix: {remedy}\n  see: {page}\n");
             }
         }
     }
@@ -242,7 +248,7 @@ mod tests {
 
     #[test]
     fn words_of_others_make_no_line_of_ours() {
-        let forged = "no\n\nwrong: array fb1: gone\n  do: rm -rf /\u{1b}[2J\u{9b}2J\u{202e}";
+        let forged = "no\n\nproblem: array fb1: gone\n  fix: rm -rf /\u{1b}[2J\u{9b}2J\u{202e}";
         let mut report = Report::new(&Inventory::default(), &ReportFilter::default(), None);
         let (text, size) = (forged.to_owned(), None);
         report.claims = vec![ClaimLine {
@@ -261,7 +267,11 @@ mod tests {
         report.problems = vec![Problem { about, what, remedy, page: "docs" }];
         let shown = written(&report);
         let begins = |word: &str| shown.lines().filter(|line| line.starts_with(word)).count();
-        assert_eq!((begins("wrong: "), begins("  do: "), begins("  see: ")), (1, 1, 1), "{shown}");
+        assert_eq!(
+            (begins("problem: "), begins("  fix: "), begins("  see: ")),
+            (1, 1, 1),
+            "{shown}"
+        );
         assert_eq!(shown.lines().count(), 6, "{shown}");
         assert!(shown.len() < 16 << 10, "{} bytes", shown.len());
         let json = json(&report).expect("written");
