@@ -393,7 +393,10 @@ fn what_a_partial_clone_has_not_got_is_not_fetched() {
     for key in ["protocol.allow", "protocol.file.allow", "protocol.ext.allow"] {
         git(&here, &["config", key, "always"]);
     }
-    refused(&pso_gen(&here, &["diff", "HEAD", "app.pso.yaml"]), "this clone does not contain the whole revision");
+    refused(
+        &pso_gen(&here, &["diff", "HEAD", "app.pso.yaml"]),
+        "this clone does not contain the whole revision",
+    );
     assert_eq!(names(&trace), ["keep"]);
 }
 
