@@ -116,6 +116,7 @@ async fn volumes(kind: &'static str) -> Result<(), Anything> {
         trust: Trust::Ca(folder.path().join("ca.pem")),
         id: None,
         limits: RequestLimits::default(),
+        observer: None,
     };
     let array: Arc<dyn Array> = match kind {
         "FlashBlade" => Arc::new(FlashBlade::new(endpoint)?),

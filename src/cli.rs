@@ -1,54 +1,56 @@
 //! The command line: one file per command. Alone reads arguments, files, environment and terminal.
 //!
-//! Data goes to standard output, words to standard error. Exit codes: 0 good, 1 what was given is
-//! wrong, 2 it could not be tried (usage, files); `diff`: 0 same, 1 different, 2 trouble; 128 and the number of
-//! the signal that stopped it while files were written.
+//! Data goes to standard output, messages to standard error. Exit codes: 0 success, 1 the input has errors, 2 the command
+//! could not run (usage, files); `diff`: 0 same, 1 different, 2 the comparison could not run; 128 plus the number of the
+//! signal that stopped the command while it wrote files.
 
 mod argocd;
-mod ask;
-mod below;
-mod bounds;
+mod baseline;
 mod cluster;
 mod completions;
+mod confined_folder;
 mod demo;
 mod diff;
-mod earlier;
+mod error;
 mod expired;
 mod explain;
-mod files;
-mod folder;
 mod function;
 mod git;
 mod graph;
 mod help;
 mod import_pso;
 mod init;
-mod input;
-mod links;
+mod input_args;
+mod input_files;
 mod man;
-mod missed;
+mod manifest_output;
+mod memory_share;
+mod misnamed_files;
 mod orphans;
-mod out;
-mod path;
+mod output;
+mod output_folder;
+mod path_text;
+mod prompt;
 mod provisioner;
 mod render;
 mod rendered;
 mod request;
+mod resource_limits;
 mod schema;
-mod screen;
-mod share;
+mod signals;
 mod simulate;
-mod sink;
 mod status;
-mod stop;
+mod symlinks;
 mod table;
-mod tenant;
+mod tenant_rules;
+mod terminal;
 mod validate;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use error::CommandError;
 pub use man::man_pages;
 pub use schema::generated;
 
@@ -83,59 +85,12 @@ enum Command {
     Man(man::Args),
 }
 
-/// How a command ended, when nothing kept it from being tried.
+/// The result of a command that ran to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    Good,
-    /// What was given is wrong; `diff`: there are differences.
-    Wrong,
-}
-
-/// What kept a command from being tried.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error("cannot read {path}")]
-    Read { path: String, source: std::io::Error },
-    #[error("cannot write {path}")]
-    Write { path: String, source: std::io::Error },
-    #[error("{0}")]
-    Usage(String),
-    /// More than one run may take, of an input that nobody vouches for.
-    #[error("{0}; split the folder into several applications")]
-    TooMuch(String),
-    /// Others have all the memory.
-    #[error(
-        "{0} commands are at work already and have all memory; Argo CD tries again, and a larger memory limit of the sidecar helps"
-    )]
-    Busy(u8),
-    /// A signal came while files were written.
-    #[error(
-        "stopped by {} after {done} of {all} files; run `pso-gen render --out` again, which writes the others and removes what is no longer rendered",
-        signal_name(.signal)
-    )]
-    Stopped { signal: i32, done: usize, all: usize },
-    #[error("stopped by a defect of pso-gen")]
-    Defect,
-    #[error("git: {0}")]
-    Git(String),
-    #[error("cluster: {0}")]
-    Cluster(String),
-    /// A request to a cluster that failed, with what to try.
-    #[error("cluster {address}: {cause}; {remedy}")]
-    Unreached { address: String, cause: String, remedy: &'static str },
-    #[error("cannot start")]
-    Start(#[source] std::io::Error),
-    #[error("cannot simulate arrays")]
-    Simulate(#[source] std::io::Error),
-    #[error(transparent)]
-    Manifest(#[from] crate::compiler::manifest::WriteError),
-    #[error("cannot write YAML")]
-    Yaml(#[from] crate::compiler::yaml::WriteError),
-    #[error("cannot turn an object into JSON")]
-    Json(#[from] serde_json::Error),
-    /// The reader of our output has gone: no matter of ours.
-    #[error("nobody reads the output")]
-    BrokenPipe,
+    Success,
+    /// The input has errors, or the command found something that needs attention; `diff`: there are differences.
+    Failure,
 }
 
 /// Runs the command line of this process.
@@ -143,9 +98,9 @@ pub fn main() -> ExitCode {
     let cli = match help::parsed() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are answers; everything else is usage, in which words of others may stand.
+            // Help and version are results; everything else is a usage error, which may quote untrusted text.
             if error.use_stderr() {
-                out::usage(&error);
+                output::usage(&error);
             } else {
                 let _ = error.print();
             }
@@ -153,32 +108,18 @@ pub fn main() -> ExitCode {
         }
     };
     match run(cli.command) {
-        Ok(Outcome::Good) | Err(Trouble::BrokenPipe) => ExitCode::SUCCESS,
-        Ok(Outcome::Wrong) => ExitCode::from(1),
-        Err(trouble) => {
-            out::trouble(&trouble);
-            ExitCode::from(exit_code(&trouble))
+        Ok(Outcome::Success) => ExitCode::SUCCESS,
+        Ok(Outcome::Failure) => ExitCode::from(1),
+        Err(error) => {
+            if !matches!(error, CommandError::ReaderClosed) {
+                output::error(&error);
+            }
+            ExitCode::from(error.exit_code())
         }
     }
 }
 
-/// What is too much is wrong with the input, a signal has its own code, and everything else is wrong with how
-/// the program was started.
-fn exit_code(trouble: &Trouble) -> u8 {
-    match trouble {
-        Trouble::TooMuch(_) => 1,
-        // As shells have it.
-        Trouble::Stopped { signal, .. } => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-        _ => 2,
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "fields of an error are handed out so")]
-fn signal_name(number: &i32) -> &'static str {
-    if *number == 2 { "SIGINT" } else { "SIGTERM" }
-}
-
-fn run(command: Command) -> Result<Outcome, Trouble> {
+fn run(command: Command) -> Result<Outcome, CommandError> {
     match command {
         Command::Render(args) => render::run(&args),
         Command::Validate(args) => validate::run(&args),

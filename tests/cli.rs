@@ -490,7 +490,7 @@ fn tokens_of_old_values_go_into_the_secret_alone() {
     fs::remove_file(root.join("storage.pso.yaml")).expect("removed");
     let again = pso_gen(root, &["import-pso", "values.yaml"]);
     assert_eq!(code(&again), 2);
-    assert!(words(&again).contains("arrays.secret.yaml is there already"), "{}", words(&again));
+    assert!(words(&again).contains("arrays.secret.yaml already exists"), "{}", words(&again));
     assert_eq!(tree(root), ["arrays.secret.yaml", "values.yaml"]);
     assert_eq!(code(&pso_gen(root, &["import-pso", "values.yaml", "--force"])), 0);
     assert_ne!(fs::read_to_string(&secret).expect("there"), "mine");
@@ -509,9 +509,9 @@ fn no_secret_is_written_where_git_would_keep_it() {
     };
     let refused = pso_gen(root, &["import-pso", "values.yaml", "--force"]);
     assert_eq!(code(&refused), 2);
-    assert!(words(&refused).contains("Git would keep it"), "{}", words(&refused));
+    assert!(words(&refused).contains("Git does not ignore it"), "{}", words(&refused));
     assert_eq!(left(root), ["values.yaml"], "nothing is written");
-    // Nobody can be asked: then it is not written either.
+    // When Git cannot be asked, it is not written either.
     fs::rename(root.join(".git/HEAD"), root.join(".git/HEAD-")).expect("renamed");
     fs::write(root.join(".gitignore"), "*.secret.yaml\n").expect("written");
     assert_eq!(code(&pso_gen(root, &["import-pso", "values.yaml"])), 2);
@@ -532,7 +532,7 @@ fn an_old_file_with_an_error_leaves_nothing_behind() {
     let output = pso_gen(root, &["import-pso", "values.yaml", "--volumes", "pv.json"]);
     assert_eq!(code(&output), 2);
     assert!(
-        words(&output).contains("pv.json: expected what `kubectl get pv"),
+        words(&output).contains("pv.json: expected the output of `kubectl get pv"),
         "{}",
         words(&output)
     );

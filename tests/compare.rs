@@ -125,7 +125,7 @@ fn an_app_that_is_broken_and_the_same_on_both_sides_but_one_is_not_the_same() {
     fs::remove_file(root.join("apps/a.pso.yaml")).expect("removed");
     let (code, words, text) = run(root, &["diff", "HEAD", "apps"]);
     assert_eq!((code, text.as_str()), (2, ""), "{words}");
-    assert!(words.contains("the rest could not be compared"), "{words}");
+    assert!(words.contains("the others could not be compared"), "{words}");
 }
 
 #[test]

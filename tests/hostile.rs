@@ -190,7 +190,7 @@ fn what_one_command_writes_goes_through_no_link() {
         symlink(&outside, here.join(link)).expect("linked");
     }
     let import = ["import-pso", "values.yaml", "--nodes", "10.0.0.0/8"];
-    refused(&pso_gen(&here, &import), "is there already");
+    refused(&pso_gen(&here, &import), "already exists");
     good(&pso_gen(&here, &[&import[..], &["--force"]].concat()));
     good(&pso_gen(&here, &["man", "--out", "man"]));
     refused(&pso_gen(&here, &["init", "Scratch"]), "exists");
@@ -200,7 +200,7 @@ fn what_one_command_writes_goes_through_no_link() {
     fs::remove_file(here.join("storage.pso.yaml")).expect("removed");
     fs::remove_file(here.join("arrays.secret.yaml")).expect("removed");
     symlink("../outside/new", here.join("storage.pso.yaml")).expect("linked");
-    refused(&pso_gen(&here, &import), "is there already");
+    refused(&pso_gen(&here, &import), "already exists");
     assert!(!top.path().join("outside/new").exists());
 }
 
@@ -393,7 +393,10 @@ fn what_a_partial_clone_has_not_got_is_not_fetched() {
     for key in ["protocol.allow", "protocol.file.allow", "protocol.ext.allow"] {
         git(&here, &["config", key, "always"]);
     }
-    refused(&pso_gen(&here, &["diff", "HEAD", "app.pso.yaml"]), "this clone has not got");
+    refused(
+        &pso_gen(&here, &["diff", "HEAD", "app.pso.yaml"]),
+        "this clone does not contain the whole revision",
+    );
     assert_eq!(names(&trace), ["keep"]);
 }
 

@@ -118,79 +118,101 @@ impl<A: Backend + 'static> Array for A {
     }
 
     async fn identity(&self) -> Result<Identity, Error> {
-        Ok(self.operation().session(None).await?.identity.clone())
+        let run = async { Ok(self.operation().session(None).await?.identity.clone()) };
+        self.rest().observe("identity", run).await
     }
 
     async fn capacity(&self) -> Result<Capacity, Error> {
-        capacity::capacity(self.rest(), self.operation()).await
+        let run = async { capacity::capacity(self.rest(), self.operation()).await };
+        self.rest().observe("capacity", run).await
     }
 
     async fn reach(&self) -> Result<Transport, Error> {
-        self.transport().await
+        let run = async { self.transport().await };
+        self.rest().observe("reach", run).await
     }
 
     async fn ensure(&self, wanted: &VolumeRequest) -> Result<Volume, Error> {
-        self.ensure_volume(wanted).await
+        let run = async { self.ensure_volume(wanted).await };
+        self.rest().observe("ensure", run).await
     }
 
     async fn describe(&self, name: &VolumeName) -> Result<Option<Volume>, Error> {
-        let found = self.find(self.operation(), &quoted("name", name.as_str())).await?;
-        let found = found.map(Into::<Volume>::into);
-        match found.as_ref().filter(|found| !name.is(&found.name)) {
-            Some(other) => {
-                Err(self.rest().malformed(&format!("`{}` was not requested", other.name)))
+        let run = async {
+            let found = self.find(self.operation(), &quoted("name", name.as_str())).await?;
+            let found = found.map(Into::<Volume>::into);
+            match found.as_ref().filter(|found| !name.is(&found.name)) {
+                Some(other) => {
+                    Err(self.rest().malformed(&format!("`{}` was not requested", other.name)))
+                }
+                None => Ok(found),
             }
-            None => Ok(found),
-        }
+        };
+        self.rest().observe("describe", run).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error> {
-        let filter = quoted("name", &format!("{prefix}*"));
-        let query = [("filter", filter.as_str())];
-        let operation = self.long_operation();
-        // Other volumes on the array are dropped at once.
-        let own = |item: A::Item| {
-            let volume: Volume = item.into();
-            let own = VolumeName::new(volume.name.as_str())?.begins_with(prefix);
-            own.then_some(Volume { served: None, ..volume })
+        let run = async {
+            let filter = quoted("name", &format!("{prefix}*"));
+            let query = [("filter", filter.as_str())];
+            let operation = self.long_operation();
+            // Other volumes on the array are dropped at once.
+            let own = |item: A::Item| {
+                let volume: Volume = item.into();
+                let own = VolumeName::new(volume.name.as_str())?.begins_with(prefix);
+                own.then_some(Volume { served: None, ..volume })
+            };
+            let all = operation.all(A::RESOURCE, &query, own).await?;
+            Ok(once_each(all.into_iter()))
         };
-        let all = operation.all(A::RESOURCE, &query, own).await?;
-        Ok(once_each(all.into_iter()))
+        self.rest().observe("list", run).await
     }
 
     async fn find(&self, ids: &[String]) -> Result<Vec<Volume>, Error> {
-        let operation = self.long_operation();
-        let mut found = Vec::new();
-        for some in ids.chunks(AT_ONCE) {
-            let filter = one_of("id", some);
-            let asked_for = |item: A::Item| {
-                let volume: Volume = item.into();
-                some.contains(&volume.id).then_some(Volume { served: None, ..volume })
-            };
-            found.extend(operation.all(A::RESOURCE, &[("filter", &filter)], asked_for).await?);
-        }
-        Ok(once_each(found.into_iter()))
+        let run = async {
+            let operation = self.long_operation();
+            let mut found = Vec::new();
+            for some in ids.chunks(AT_ONCE) {
+                let filter = one_of("id", some);
+                let asked_for = |item: A::Item| {
+                    let volume: Volume = item.into();
+                    some.contains(&volume.id).then_some(Volume { served: None, ..volume })
+                };
+                found.extend(operation.all(A::RESOURCE, &[("filter", &filter)], asked_for).await?);
+            }
+            Ok(once_each(found.into_iter()))
+        };
+        self.rest().observe("find", run).await
     }
 
     async fn rename(&self, from: &VolumeName, to: &VolumeName) -> Result<(), Error> {
-        // By name: if another client has renamed the volume first, this fails.
-        let query = [("names", from.as_str())];
-        let body = json!({ "name": to.as_str() });
-        let change = self.operation().change(Method::PATCH, A::RESOURCE, &query, Some(&body));
-        let _: Vec<A::Item> = change.await?;
-        Ok(())
+        let run = async {
+            // By name: if another client has renamed the volume first, this fails.
+            let query = [("names", from.as_str())];
+            let body = json!({ "name": to.as_str() });
+            let change = self.operation().change(Method::PATCH, A::RESOURCE, &query, Some(&body));
+            let _: Vec<A::Item> = change.await?;
+            Ok(())
+        };
+        self.rest().observe("rename", run).await
     }
 
     async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error> {
-        let size = self.size(size)?;
-        let state = ExpandVolume { array: self, operation: self.operation(), volume, size };
-        converge(&state, Start::Read).await?.ok_or_else(|| state.not_applied())
+        let run = async {
+            let size = self.size(size)?;
+            let state = ExpandVolume { array: self, operation: self.operation(), volume, size };
+            converge(&state, Start::Read).await?.ok_or_else(|| state.not_applied())
+        };
+        self.rest().observe("expand", run).await
     }
 
     async fn destroy(&self, volume: &VolumeId, owner: &Owner) -> Result<(), Error> {
-        let operation = self.operation();
-        let state = DestroyVolume { array: self, operation, volume, owner };
-        converge(&state, Start::Read).await.map(drop)
+        let run = async {
+            let operation = self.operation();
+            let state = DestroyVolume { array: self, operation, volume, owner };
+            converge(&state, Start::Read).await.map(drop)
+        };
+        self.rest().observe("destroy", run).await
     }
 
     async fn snapshot(
@@ -198,15 +220,18 @@ impl<A: Backend + 'static> Array for A {
         volume: &VolumeId,
         suffix: &SnapshotSuffix,
     ) -> Result<Snapshot, Error> {
-        A::SNAPSHOTS.take(self.rest(), self.operation(), volume, suffix).await
+        let run = async { A::SNAPSHOTS.take(self.rest(), self.operation(), volume, suffix).await };
+        self.rest().observe("snapshot", run).await
     }
 
     async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<Snapshot>, Error> {
-        A::SNAPSHOTS.of(self.operation(), volume).await
+        let run = async { A::SNAPSHOTS.of(self.operation(), volume).await };
+        self.rest().observe("snapshots", run).await
     }
 
     async fn destroy_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        A::SNAPSHOTS.destroy(self.rest(), self.operation(), snapshot).await
+        let run = async { A::SNAPSHOTS.destroy(self.rest(), self.operation(), snapshot).await };
+        self.rest().observe("destroy-snapshot", run).await
     }
 
     async fn log_out(&self) {

@@ -5,7 +5,7 @@ mod operation;
 mod reply;
 
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode, Url};
@@ -18,6 +18,7 @@ use super::error::{Error, Kind};
 use super::fence::OnlyIf;
 use super::identity::Identity;
 use super::limits::{RequestLimiter, RequestLimits};
+use super::observer::{EndedOperation, Observer};
 use super::session::{Credentials, RefusedToken, Session, Sessions, scrub};
 use super::token::TokenFile;
 use super::trust::Trust;
@@ -52,6 +53,8 @@ pub struct Endpoint {
     pub id: Option<String>,
     /// Limits and timeouts of requests.
     pub limits: RequestLimits,
+    /// Receives the end of every operation.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 /// Differences between the REST APIs of the two kinds of array.
@@ -151,6 +154,25 @@ impl Rest {
     /// Begins an operation that lists many objects.
     pub(super) fn long_operation<'t>(&'t self, only_if: &'t OnlyIf) -> Operation<'t> {
         Operation::new(self, only_if, self.limiter.limits().list_timeout)
+    }
+
+    /// Runs an operation and reports its end to the observer.
+    pub(super) async fn observe<T>(
+        &self,
+        operation: &'static str,
+        run: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let start = Instant::now();
+        let result = run.await;
+        if let Some(observer) = &self.endpoint.observer {
+            observer.ended(&EndedOperation {
+                array: &self.name,
+                name: operation,
+                outcome: result.as_ref().map_or_else(Error::reason, |_| "ok"),
+                duration: start.elapsed(),
+            });
+        }
+        result
     }
 
     /// Ends the session, if one is open. Ignores the array's response.

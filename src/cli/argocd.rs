@@ -1,4 +1,4 @@
-//! `pso-gen argocd`: the commands that `plugin.yaml` names, run by Argo CD's sidecar in an application's
+//! `pso-gen argocd`: the commands in `plugin.yaml`, which Argo CD's sidecar runs in an application's
 //! folder. Here the folder's writers are not trusted: nothing outside the repository is read, and
 //! what is given is held within limits far inside Argo CD's deadline.
 
@@ -8,13 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::bounds::Bounds;
-use super::files::Ignored;
-use super::input::{Application, InputArgs};
-use super::out::{self, Format};
-use super::request::{Limits, Request};
-use super::sink::Stream;
-use super::{Outcome, Trouble, render};
+use super::input_args::{Application, InputArgs};
+use super::input_files::Ignored;
+use super::manifest_output::BufferedOutput;
+use super::output::{self, Format};
+use super::request::{InputLimits, Request};
+use super::resource_limits::ResourceLimits;
+use super::{CommandError, Outcome, render};
 use crate::adapters::argocd::{
     Announcement, Files, PARAMETER, PARAMETERS, Repository, announce, environment, parameters,
     screen,
@@ -25,23 +25,24 @@ use crate::compiler::run::Side;
 use crate::compiler::spec::{Given, Setting};
 use crate::sanitize;
 
-/// Argo CD gives a request 60 s, the upload of the repository included, and then kills the command without a
-/// word (`controller.repo.server.timeout.seconds`). What waits and what works is less than that together.
-const BOUNDS: Bounds = Bounds { time: Duration::from_secs(30), patience: Duration::from_secs(20) };
-/// The most that is read of one application's app files.
-const LIMITS: Limits = Limits { files: 10_000, bytes: 32 << 20 };
-/// Most bytes of manifests: as much as Argo CD passes on, unless its `ARGOCD_GRPC_MAX_SIZE_MB` is raised.
+/// Argo CD kills the command after 60 s, including the upload of the repository
+/// (`controller.repo.server.timeout.seconds`). Waiting and work together take less than that.
+const BOUNDS: ResourceLimits =
+    ResourceLimits { time: Duration::from_secs(30), patience: Duration::from_secs(20) };
+/// Largest app files of one application.
+const LIMITS: InputLimits = InputLimits { files: 10_000, bytes: 32 << 20 };
+/// Largest manifests, in bytes: the limit of Argo CD, unless its `ARGOCD_GRPC_MAX_SIZE_MB` is raised.
 const MAX_OUTPUT: u64 = 100 << 20;
-/// Most apps of one folder whose parameters are listed: more fill no page that somebody reads.
+/// Largest number of apps in one folder whose parameters are listed; a longer page could not be read.
 const MAX_ANNOUNCED: usize = 20;
-/// Most apps of one folder whose fields variables are looked for in.
+/// Largest number of apps in one folder whose fields are compared with variables.
 const MAX_NAMED: usize = 1000;
 
-/// Be Argo CD's config management plugin
+/// Run as an Argo CD config management plugin
 ///
-/// The commands in `plugin.yaml`. They take the current folder for the application's, and read
+/// The commands in `plugin.yaml`. The current folder is the application's. The commands read
 /// `ARGOCD_APP_PARAMETERS`, `ARGOCD_ENV_…`, `ARGOCD_APP_NAMESPACE`, `ARGOCD_APP_PROJECT_NAME` and
-/// `ARGOCD_APP_SOURCE_PATH`; and `PSO_GEN_TENANT_RULES`, which the platform sets in the sidecar.
+/// `ARGOCD_APP_SOURCE_PATH`; and `PSO_GEN_TENANT_RULES`, which the platform admin sets in the sidecar.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -52,13 +53,12 @@ pub(super) struct Args {
 enum Command {
     /// Print the application's manifests
     ///
-    /// Parameters and variables act like `--set`, parameters last. With any error, nothing is printed,
-    /// and the errors fit on one screen.
+    /// Parameters and variables act like `--set`; parameters override variables. If there is an error, no manifest is
+    /// printed, and the errors fit on one screen.
     Generate,
     /// Print the parameters of the folder's apps
     ///
-    /// A JSON list for the page "Parameters": every field of `spec` with its purpose, type and what the
-    /// file says now.
+    /// A JSON list for the page "Parameters": every field of `spec` with its purpose, type and present value.
     Parameters,
 }
 
@@ -66,49 +66,49 @@ enum Command {
 enum Made {
     Manifests {
         first: String,
-        rest: Stream,
+        rest: BufferedOutput,
     },
     Parameters(String),
-    /// Nothing; the errors are told.
+    /// Nothing; the errors have been printed.
     Refused,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let command = args.command;
     let made = BOUNDS.hold(move || {
-        let told = Told::read()?;
+        let plugin = PluginEnvironment::read()?;
         match command {
-            Command::Generate => generate(&told),
-            Command::Parameters => list(&told),
+            Command::Generate => generate(&plugin),
+            Command::Parameters => list(&plugin),
         }
     })?;
-    // Written only now, when nothing can stop it half-way.
+    // Printed only now, because the limits could stop the command before.
     match made {
         Made::Manifests { first, rest } => rest.finish(&first)?,
-        Made::Parameters(text) => out::data(&text)?,
-        Made::Refused => return Ok(Outcome::Wrong),
+        Made::Parameters(text) => output::data(&text)?,
+        Made::Refused => return Ok(Outcome::Failure),
     }
-    Ok(Outcome::Good)
+    Ok(Outcome::Success)
 }
 
-/// What Argo CD tells by way of the environment and the current folder.
-struct Told {
+/// The environment and the current folder, as Argo CD sets them.
+struct PluginEnvironment {
     repository: Repository,
     variables: Vec<(String, String)>,
 }
 
-impl Told {
-    /// Reads it, and makes the repository's top the current folder, so that places are named as in Git.
-    fn read() -> Result<Self, Trouble> {
-        let failed = |source| Trouble::Read { path: ".".to_owned(), source };
+impl PluginEnvironment {
+    /// Reads them, and changes the current folder to the repository's top, so that paths are those in Git.
+    fn read() -> Result<Self, CommandError> {
+        let failed = |source| CommandError::Read { path: ".".to_owned(), source };
         let folder = env::current_dir().and_then(fs::canonicalize).map_err(failed)?;
         let text = |word: OsString| word.to_string_lossy().into_owned();
         let variables: Vec<_> =
             env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
-        let mut told = Self { repository: Repository::new(&folder, ""), variables };
-        told.repository = Repository::new(&folder, told.variable("ARGOCD_APP_SOURCE_PATH"));
-        env::set_current_dir(&told.repository.top).map_err(failed)?;
-        Ok(told)
+        let mut plugin = Self { repository: Repository::new(&folder, ""), variables };
+        plugin.repository = Repository::new(&folder, plugin.variable("ARGOCD_APP_SOURCE_PATH"));
+        env::set_current_dir(&plugin.repository.top).map_err(failed)?;
+        Ok(plugin)
     }
 
     fn variable(&self, name: &str) -> &str {
@@ -116,7 +116,7 @@ impl Told {
         found.map(|(_, value)| value.as_str()).unwrap_or_default()
     }
 
-    /// The folder's name to people.
+    /// Returns the folder's name for display.
     fn folder(&self) -> String {
         match self.repository.app.display().to_string() {
             path if path.is_empty() => ".".to_owned(),
@@ -124,7 +124,7 @@ impl Told {
         }
     }
 
-    fn input(&self, files: &Files, wrong: &mut Vec<Diagnostic>, sources: &Sources) -> InputArgs {
+    fn input(&self, files: &Files, errors: &mut Vec<Diagnostic>, sources: &Sources) -> InputArgs {
         let mut all = |name: &str, paths: &[String], wanted: PathKind| {
             let mut found = Vec::new();
             for path in paths {
@@ -133,7 +133,7 @@ impl Told {
                     Err((message, fix)) => {
                         let source = sources.add(format!("{PARAMETER}{name}"), path.as_str());
                         let place = Place::in_text(source, path, 0, path.len());
-                        wrong.push(Diagnostic::new(Code::BadParameter, place, message).fix(fix));
+                        errors.push(Diagnostic::new(Code::BadParameter, place, message).fix(fix));
                     }
                 }
             }
@@ -158,18 +158,18 @@ impl Told {
         }
     }
 
-    /// Returns a file or folder of the repository as it is called from its top, with all links followed:
-    /// one that leads out of the repository is not there.
+    /// Returns the path of a file or folder from the repository's top, with all links followed. A target outside of the
+    /// repository is an error.
     fn inside(&self, path: &str, wanted: PathKind) -> Result<PathBuf, (String, String)> {
         let fix =
             "name it from the application's folder, or from the repository's top: `/base/all.yaml`";
         let no = |message: String| Err((message, fix.to_owned()));
-        let Some(there) = self.repository.place(path) else {
+        let Some(place) = self.repository.place(path) else {
             return no(format!(
                 "Argo CD has not sent `{path}`; the annotation manifest-generate-paths leaves it out"
             ));
         };
-        let Ok(real) = fs::canonicalize(there) else {
+        let Ok(real) = fs::canonicalize(place) else {
             return no(format!("there is no `{path}` in the repository"));
         };
         let Ok(below) = real.strip_prefix(&self.repository.top) else {
@@ -183,7 +183,7 @@ impl Told {
             PathKind::Folder => real.is_dir(),
         };
         if !right || below == Path::new("") {
-            return no(format!("`{path}` is no {}", wanted.word()));
+            return no(format!("`{path}` is not a {}", wanted.word()));
         }
         Ok(below.to_owned())
     }
@@ -204,60 +204,62 @@ impl PathKind {
     }
 }
 
-fn generate(told: &Told) -> Result<Made, Trouble> {
-    let again = format!("pso-gen validate {}", told.folder());
+fn generate(plugin: &PluginEnvironment) -> Result<Made, CommandError> {
+    let again = format!("pso-gen validate {}", plugin.folder());
     let early = Sources::default();
-    let (files, given) = match parameters(told.variable(PARAMETERS), &early) {
+    let (files, given) = match parameters(plugin.variable(PARAMETERS), &early) {
         Ok(found) => found,
-        Err(wrong) => return Ok(refuse(&wrong, &early, &again)),
+        Err(errors) => return Ok(refuse(&errors, &early, &again)),
     };
-    let mut wrong = Vec::new();
-    let input = told.input(&files, &mut wrong, &early);
-    if !wrong.is_empty() {
-        return Ok(refuse(&wrong, &early, &again));
+    let mut errors = Vec::new();
+    let input = plugin.input(&files, &mut errors, &early);
+    if !errors.is_empty() {
+        return Ok(refuse(&errors, &early, &again));
     }
     let mut request = Request::read_within(&input, LIMITS)?;
-    set(&mut request, told, given);
-    let stream = Stream::at_most(MAX_OUTPUT);
+    set(&mut request, plugin, given);
+    let stream = BufferedOutput::at_most(MAX_OUTPUT);
     let (rest, first, summary, sources) = render::gather(request, stream)?;
     if summary.is_broken() {
         return Ok(refuse(&summary.diagnostics, &sources, &again));
     }
-    out::diagnostics(&summary.diagnostics, &sources, Format::Human);
+    output::diagnostics(&summary.diagnostics, &sources, Format::Human);
     Ok(Made::Manifests { first, rest })
 }
 
-/// Puts variables, then parameters, over everything else.
-fn set(request: &mut Request, told: &Told, given: Vec<Given>) {
+/// Adds variables, then parameters, which override everything else.
+fn set(request: &mut Request, plugin: &PluginEnvironment, given: Vec<Given>) {
     let is_ours =
         |(name, _): &&(String, String)| name.starts_with(crate::adapters::argocd::VARIABLE);
-    let variables: Vec<_> = told.variables.iter().filter(is_ours).cloned().collect();
-    let (mut all, mut wrong) = (Vec::new(), Vec::new());
+    let variables: Vec<_> = plugin.variables.iter().filter(is_ours).cloned().collect();
+    let (mut all, mut errors) = (Vec::new(), Vec::new());
     if !variables.is_empty() {
         let announced = announced(request, MAX_NAMED).unwrap_or_default();
-        (all, wrong) = environment(&variables, &announced, &request.sources);
+        (all, errors) = environment(&variables, &announced, &request.sources);
     }
     all.extend(given);
     let mut settings = Vec::new();
     for given in &all {
         match Setting::given(given, &request.sources) {
             Ok(setting) => settings.push(setting),
-            Err(diagnostic) => wrong.push(diagnostic),
+            Err(diagnostic) => errors.push(diagnostic),
         }
     }
-    request.set(settings, wrong);
+    request.set(settings, errors);
 }
 
-fn refuse(wrong: &[Diagnostic], sources: &Sources, again: &str) -> Made {
-    out::words(&screen(wrong, sources, again));
+fn refuse(errors: &[Diagnostic], sources: &Sources, again: &str) -> Made {
+    output::words(&screen(errors, sources, again));
     Made::Refused
 }
 
-fn list(told: &Told) -> Result<Made, Trouble> {
-    let input = told.input(&Files::default(), &mut Vec::new(), &Sources::default());
+fn list(plugin: &PluginEnvironment) -> Result<Made, CommandError> {
+    let input = plugin.input(&Files::default(), &mut Vec::new(), &Sources::default());
     let request = Request::read_within(&input, LIMITS)?;
     let announced = announced(&request, MAX_ANNOUNCED).unwrap_or_else(|| {
-        out::words(&format!("more than {MAX_ANNOUNCED} apps: their parameters are not listed\n"));
+        output::words(&format!(
+            "more than {MAX_ANNOUNCED} apps: their parameters are not listed\n"
+        ));
         Vec::new()
     });
     let list = format!("{:#}\n", serde_json::to_value(announced)?);

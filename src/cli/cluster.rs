@@ -7,8 +7,8 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use super::Trouble;
-use super::files::Input;
+use super::CommandError;
+use super::input_files::Input;
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, Sources};
 use crate::compiler::run::read_storage;
 use crate::compiler::spec::{STORAGE, split};
@@ -26,11 +26,14 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// Returns the cluster of a kubeconfig, or the one that kubectl would use.
-    pub(super) async fn of(kubeconfig: Option<&Path>, metrics: &Metrics) -> Result<Self, Trouble> {
+    pub(super) async fn of(
+        kubeconfig: Option<&Path>,
+        metrics: &Metrics,
+    ) -> Result<Self, CommandError> {
         let config = match kubeconfig {
             Some(path) => {
-                let name = super::path::shown(path);
-                let failure = |error: &(dyn Error + 'static)| Trouble::Unreached {
+                let name = super::path_text::shown(path);
+                let failure = |error: &(dyn Error + 'static)| CommandError::Unreachable {
                     address: format!("of {name}"),
                     cause: chain(error),
                     remedy: "name a kubeconfig that `kubectl --kubeconfig FILE get namespaces` works with",
@@ -40,7 +43,7 @@ impl Cluster {
                 let config = Config::from_custom_kubeconfig(file, &options).await;
                 config.map_err(|error| failure(&error))?
             }
-            None => Config::infer().await.map_err(|error| Trouble::Unreached {
+            None => Config::infer().await.map_err(|error| CommandError::Unreachable {
                 address: "of this machine".to_owned(),
                 cause: chain(&error),
                 remedy: "name a kubeconfig with `--kubeconfig FILE` or `KUBECONFIG`, or run in a pod with a service account",
@@ -49,26 +52,30 @@ impl Cluster {
         let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let address = crate::sanitize::name(&address);
         let builder = ClientBuilder::try_from(config);
-        let builder = builder.map_err(|error| unreached(&address, &error))?;
+        let builder = builder.map_err(|error| unreachable(&address, &error))?;
         let builder = builder.with_layer(&CountRequests::new(metrics));
         Ok(Self { client: builder.with_layer(&SmallPages::default()).build(), address })
     }
 
     /// Returns why a request failed, with the address and a remedy.
-    pub(super) fn trouble(&self, error: &kube::Error) -> Trouble {
-        unreached(&self.address, error)
+    pub(super) fn unreachable(&self, error: &kube::Error) -> CommandError {
+        unreachable(&self.address, error)
     }
 }
 
-fn unreached(address: &str, error: &kube::Error) -> Trouble {
-    Trouble::Unreached { address: address.to_owned(), cause: cause(error), remedy: remedy(error) }
+fn unreachable(address: &str, error: &kube::Error) -> CommandError {
+    CommandError::Unreachable {
+        address: address.to_owned(),
+        cause: cause(error),
+        remedy: remedy(error),
+    }
 }
 
 /// Reads the single storage document of a file.
 pub(super) fn storage(
     path: &Path,
     sources: &Sources,
-) -> Result<Result<StorageSpec, Vec<Diagnostic>>, Trouble> {
+) -> Result<Result<StorageSpec, Vec<Diagnostic>>, CommandError> {
     let input = Input::File(path.to_owned());
     let source = match yaml::decode(&input.name(), input.read()?, sources) {
         Ok(source) => source,

@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::{Outcome, Trouble, help, out};
+use super::{CommandError, Outcome, help, output};
 
 /// Print completions for a shell
 #[derive(Debug, clap::Args)]
@@ -11,9 +11,9 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut help::command(), "pso-gen", &mut text);
-    out::data(&String::from_utf8_lossy(&text))?;
-    Ok(Outcome::Good)
+    output::data(&String::from_utf8_lossy(&text))?;
+    Ok(Outcome::Success)
 }

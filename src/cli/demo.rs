@@ -9,9 +9,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::cluster::{Cluster, storage};
-use super::input::InputArgs;
+use super::input_args::InputArgs;
 use super::request::Request;
-use super::{Outcome, Trouble, out, screen, simulate, status};
+use super::{CommandError, Outcome, output, simulate, status, terminal};
 use crate::compiler::diagnostic::{Sources, any_error};
 use crate::provisioner::decide::Binding;
 use crate::provisioner::report::{Report, ReportFilter};
@@ -52,25 +52,24 @@ pub(super) struct Args {
     once: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(CommandError::Start)?;
     runtime.block_on(show(args))
 }
 
-async fn show(args: &Args) -> Result<Outcome, Trouble> {
+async fn show(args: &Args) -> Result<Outcome, CommandError> {
     let mut end = End::new()?;
     let cluster = Cluster::of(args.kubeconfig.as_deref(), &Metrics::default()).await?;
     let client = &cluster.client;
-    let there = before(client).await.map_err(|error| cluster.trouble(&error))?;
-    if let Some(why) = refused(&there) {
-        return Err(Trouble::Usage(why));
-    }
-    let folder = tempfile::tempdir().map_err(Trouble::Simulate)?;
+    let cluster_state = before(client).await.map_err(|error| cluster.unreachable(&error))?;
+    check_unused(&cluster_state)?;
+    let folder = tempfile::tempdir().map_err(CommandError::Simulate)?;
     let document = folder.path().join("storage.pso.yaml");
-    let page = simulate::start(&document).await.map_err(Trouble::Simulate)?;
-    let arrays = arrays(&document)?;
-    let objects = objects(folder.path(), &document, there.nodes > 0)?;
-    out::words(&format!("the arrays: {page}\n"));
+    let page = simulate::start(&document).await.map_err(CommandError::Simulate)?;
+    let status = Status::new();
+    let arrays = arrays(&document, status.metrics())?;
+    let objects = objects(folder.path(), &document, cluster_state.nodes > 0)?;
+    output::words(&format!("the arrays: {page}\n"));
 
     let (stop, mut stopped) = watch::channel(false);
     let provisioner = tokio::spawn({
@@ -79,7 +78,7 @@ async fn show(args: &Args) -> Result<Outcome, Trouble> {
             let ended = async {
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            run::run(client, arrays, None, COMPARE_EVERY, &Status::new(), ended).await
+            run::run(client, arrays, None, COMPARE_EVERY, &status, ended).await
         }
     });
     let mut applied = Applied::default();
@@ -87,49 +86,44 @@ async fn show(args: &Args) -> Result<Outcome, Trouble> {
         shown = watched(&cluster, &arrays, &objects, &mut applied, args.once) => shown,
         () = end.asked() => Ok(()),
     };
-    out::words("taking everything away\n");
+    output::words("taking everything away\n");
     let cleaned = tokio::select! {
         cleaned = tokio::time::timeout(END, clean(&cluster, &arrays, &mut applied)) => cleaned
-            .unwrap_or_else(|_| Err(Trouble::Cluster(format!("it is not all gone after {} s", END.as_secs())))),
-        () = end.asked() => Err(Trouble::Cluster("asked to end twice: what is left is left".to_owned())),
+            .unwrap_or_else(|_| Err(CommandError::DemoNotDeleted { seconds: END.as_secs() })),
+        () = end.asked() => Err(CommandError::DemoNotWaited),
     };
     let _ = stop.send(true);
     let _ = provisioner.await;
-    shown.and(cleaned).map(|()| Outcome::Good)
+    shown.and(cleaned).map(|()| Outcome::Success)
 }
 
-/// Why this cluster is not one for a demo.
-fn refused(there: &run::Before) -> Option<String> {
+/// Fails when the cluster has objects that a demo would disturb, or that another demo has left.
+fn check_unused(cluster: &run::Before) -> Result<(), CommandError> {
     let class =
-        there.classes.iter().find(|name| ["pure-file", "pure-block"].contains(&name.as_str()));
-    let namespace = there.namespaces.iter().find(|name| name.starts_with(NAMESPACE));
+        cluster.classes.iter().find(|name| ["pure-file", "pure-block"].contains(&name.as_str()));
+    let namespace = cluster.namespaces.iter().find(|name| name.starts_with(NAMESPACE));
     match (class, namespace) {
-        (Some(class), _) => Some(format!(
-            "the cluster has a StorageClass {class}: a demo would take its claims; use another cluster"
-        )),
-        (None, Some(namespace)) => Some(format!(
-            "the cluster has a namespace {namespace}: another demo runs, or was not ended; delete it first"
-        )),
-        (None, None) => None,
+        (Some(class), _) => Err(CommandError::DemoClass { class: class.clone() }),
+        (None, Some(namespace)) => {
+            Err(CommandError::DemoNamespace { namespace: namespace.clone() })
+        }
+        (None, None) => Ok(()),
     }
 }
 
-fn arrays(document: &Path) -> Result<Arrays, Trouble> {
-    let wrong = |what: String| Trouble::Usage(format!("the simulated arrays: {what}"));
-    let spec = storage(document, &Sources::default())?;
-    let spec = spec.map_err(|_| wrong("their storage document is wrong".to_owned()))?;
+fn arrays(document: &Path, metrics: &Metrics) -> Result<Arrays, CommandError> {
+    let spec = storage(document, &Sources::default())?.map_err(|_| CommandError::Defect)?;
     let folder = document.parent().unwrap_or(Path::new(""));
-    run::set_up(&spec, folder, Path::new(""), Binding::Direct)
-        .map_err(|error| wrong(error.to_string()))
+    Ok(run::set_up(&spec, folder, Path::new(""), Binding::Direct, metrics)?)
 }
 
 /// Renders the classes, and each app in a namespace of its own.
-fn objects(folder: &Path, document: &Path, has_nodes: bool) -> Result<Vec<Json>, Trouble> {
+fn objects(folder: &Path, document: &Path, has_nodes: bool) -> Result<Vec<Json>, CommandError> {
     let mut objects = rendered(document, &[], &[])?;
     objects.retain(|object| object["kind"] == "StorageClass");
     for (name, text) in APPS {
         let path = folder.join(format!("{name}.pso.yaml"));
-        let unwritten = |source| Trouble::Write { path: path.display().to_string(), source };
+        let unwritten = |source| CommandError::Write { path: path.display().to_string(), source };
         fs::write(&path, text).map_err(unwritten)?;
         let namespace = format!("metadata.namespace={NAMESPACE}{name}");
         objects.extend(rendered(&path, &[namespace], &[document.to_owned()])?);
@@ -139,7 +133,11 @@ fn objects(folder: &Path, document: &Path, has_nodes: bool) -> Result<Vec<Json>,
     Ok(objects)
 }
 
-fn rendered(path: &Path, settings: &[String], storage: &[PathBuf]) -> Result<Vec<Json>, Trouble> {
+fn rendered(
+    path: &Path,
+    settings: &[String],
+    storage: &[PathBuf],
+) -> Result<Vec<Json>, CommandError> {
     let request = Request::read(&InputArgs {
         paths: vec![path.to_owned()],
         settings: settings.to_vec(),
@@ -149,7 +147,7 @@ fn rendered(path: &Path, settings: &[String], storage: &[PathBuf]) -> Result<Vec
         blueprints: Vec::new(),
         tenant_rules: Vec::new(),
         application: None,
-        ignored: super::files::Ignored::default(),
+        ignored: super::input_files::Ignored::default(),
         side: crate::compiler::run::Side::Today,
         today: None,
     })?;
@@ -164,11 +162,11 @@ fn rendered(path: &Path, settings: &[String], storage: &[PathBuf]) -> Result<Vec
         Ok(())
     })?;
     if any_error(&summary.diagnostics) {
-        return Err(Trouble::Usage(format!("{} is wrong", path.display())));
+        return Err(CommandError::Defect);
     }
     let all = summary.namespaces.iter().chain(&objects);
     let all = all.map(crate::compiler::manifest::Object::to_json).collect::<Result<Vec<_>, _>>();
-    all.map_err(|error| Trouble::Usage(error.to_string()))
+    Ok(all?)
 }
 
 /// Applies everything, and shows what becomes of it.
@@ -178,27 +176,27 @@ async fn watched(
     objects: &[Json],
     applied: &mut Applied,
     once: bool,
-) -> Result<(), Trouble> {
+) -> Result<(), CommandError> {
     let is_claim = |object: &&Json| object["kind"] == "PersistentVolumeClaim";
     let wanted = objects.iter().filter(is_claim).count();
-    applied.apply(&cluster.client, objects).await.map_err(|error| cluster.trouble(&error))?;
+    applied.apply(&cluster.client, objects).await.map_err(|error| cluster.unreachable(&error))?;
     for kind in &applied.unknown {
-        out::words(&format!("left out: the cluster does not know the kind {kind}\n"));
+        output::words(&format!("left out: the cluster does not know the kind {kind}\n"));
     }
-    let redraw = screen::redraws();
+    let redraw = terminal::redraws();
     let mut before = None;
     loop {
         let report = look(cluster, arrays).await?;
         let bound = report.claims.iter().filter(|claim| claim.state == "Bound").count();
         if redraw {
-            out::data("\u{1b}[H\u{1b}[2J")?;
-            out::data(&status::written(&report))?;
+            output::data("\u{1b}[H\u{1b}[2J")?;
+            output::data(&status::written(&report))?;
         } else if before.replace(bound) != Some(bound) {
-            out::data(&format!("{bound} of {wanted} claims are bound\n"))?;
+            output::data(&format!("{bound} of {wanted} claims are bound\n"))?;
         }
         if bound == wanted && once {
             if !redraw {
-                out::data(&status::written(&report))?;
+                output::data(&status::written(&report))?;
             }
             return Ok(());
         }
@@ -206,29 +204,34 @@ async fn watched(
     }
 }
 
-async fn look(cluster: &Cluster, arrays: &Arrays) -> Result<Report, Trouble> {
+async fn look(cluster: &Cluster, arrays: &Arrays) -> Result<Report, CommandError> {
     let inventory = run::inventory(&cluster.client, Some(arrays), None).await;
-    let inventory = inventory.map_err(|error| cluster.trouble(&error))?;
+    let inventory = inventory.map_err(|error| cluster.unreachable(&error))?;
     Ok(Report::new(&inventory, &ReportFilter::default(), None))
 }
 
 /// Takes everything away: first what needs the provisioner, which still runs.
-async fn clean(cluster: &Cluster, arrays: &Arrays, applied: &mut Applied) -> Result<(), Trouble> {
-    applied.delete(&cluster.client).await.map_err(|error| cluster.trouble(&error))?;
+async fn clean(
+    cluster: &Cluster,
+    arrays: &Arrays,
+    applied: &mut Applied,
+) -> Result<(), CommandError> {
+    applied.delete(&cluster.client).await.map_err(|error| cluster.unreachable(&error))?;
     loop {
         let report = look(cluster, arrays).await?;
         let is_up = |state: &&crate::provisioner::report::ArrayLine| state.volumes != Some(0);
         let left = report.claims.len()
             + report.released.len()
             + report.arrays.iter().filter(is_up).count();
-        let there = before(&cluster.client).await.map_err(|error| cluster.trouble(&error))?;
-        if left == 0 && !there.namespaces.iter().any(|name| name.starts_with(NAMESPACE)) {
+        let cluster_state =
+            before(&cluster.client).await.map_err(|error| cluster.unreachable(&error))?;
+        if left == 0 && !cluster_state.namespaces.iter().any(|name| name.starts_with(NAMESPACE)) {
             break;
         }
         tokio::time::sleep(LOOK).await;
     }
-    applied.finish(&cluster.client).await.map_err(|error| cluster.trouble(&error))?;
-    out::words("nothing is left\n");
+    applied.finish(&cluster.client).await.map_err(|error| cluster.unreachable(&error))?;
+    output::words("nothing is left\n");
     Ok(())
 }
 
@@ -236,8 +239,8 @@ async fn clean(cluster: &Cluster, arrays: &Arrays, applied: &mut Applied) -> Res
 struct End(Signal);
 
 impl End {
-    fn new() -> Result<Self, Trouble> {
-        signal(SignalKind::terminate()).map(Self).map_err(Trouble::Start)
+    fn new() -> Result<Self, CommandError> {
+        signal(SignalKind::terminate()).map(Self).map_err(CommandError::Start)
     }
 
     async fn asked(&mut self) {

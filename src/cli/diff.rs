@@ -6,11 +6,11 @@ use std::io;
 
 use similar::{ChangeTag, TextDiff};
 
-use super::input::InputArgs;
-use super::out::{self, Format};
+use super::input_args::InputArgs;
+use super::output::{self, Format};
 use super::request::Request;
-use super::{Outcome, Trouble};
-use super::{earlier, rendered};
+use super::{CommandError, Outcome};
+use super::{baseline, rendered};
 use crate::compiler::check::{Change, changes};
 use crate::compiler::diagnostic::{Code, Diagnostic, Style, any_error};
 use crate::compiler::manifest::Earlier;
@@ -41,23 +41,23 @@ pub(super) struct Args {
     names: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let request = Request::read(&args.input)?;
     let (summary, sources, apps) = rendered::collect(request)?;
-    out::diagnostics(&summary.diagnostics, &sources, Format::Human);
+    output::diagnostics(&summary.diagnostics, &sources, Format::Human);
     if summary.is_broken() {
-        return Err(Trouble::Usage("the apps of today cannot be rendered".to_owned()));
+        return Err(CommandError::NotRendered);
     }
-    let before = earlier::earlier(&args.since, &args.input, &args.set_earlier, &sources)?;
+    let before = baseline::read(&args.since, &args.input, &args.set_earlier, &sources)?;
     let after = rendered::objects(&apps, &summary)?;
     let mut missing = before.missing;
     missing.extend(elsewhere(&args.since, &before.objects, &after));
-    out::diagnostics(&missing, &sources, Format::Human);
+    output::diagnostics(&missing, &sources, Format::Human);
     if any_error(&missing) {
-        return Err(Trouble::Usage(format!("{} cannot be compared with", args.since)));
+        return Err(CommandError::InvalidBaseline { name: sanitize::name(&args.since) });
     }
     let changes = changes(before.objects, after);
-    let style = out::style(&io::stdout());
+    let style = output::style(&io::stdout());
     let mut text = String::new();
     for change in &changes {
         if args.names {
@@ -67,14 +67,11 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         }
     }
     // What was rendered earlier may be anybody's words.
-    out::data(&sanitize::coloured(&text))?;
+    output::data(&sanitize::coloured(&text))?;
     match (changes.is_empty(), missing.is_empty()) {
-        (true, true) => Ok(Outcome::Good),
-        (true, false) => Err(Trouble::Usage(format!(
-            "what could be compared with {} is the same; the rest could not be compared",
-            args.since
-        ))),
-        (false, _) => Ok(Outcome::Wrong),
+        (true, true) => Ok(Outcome::Success),
+        (true, false) => Err(CommandError::PartlyCompared { name: sanitize::name(&args.since) }),
+        (false, _) => Ok(Outcome::Failure),
     }
 }
 
@@ -88,14 +85,14 @@ pub(super) fn elsewhere(since: &str, before: &[Earlier], after: &[Earlier]) -> O
     let mut today = after.iter().filter(of_apps);
     (is_other && !today.any(|object| earlier.contains(&object.identity))).then(|| {
         let none = format!("`{since}` has none of today's {} objects", after.len());
-        let told = if before.iter().any(Earlier::is_ours) {
+        let diagnostic = if before.iter().any(Earlier::is_ours) {
             let message = format!("{none}; all of them count as new");
             Diagnostic::new(Code::NotCompared, None, message)
         } else {
             let message = format!("{none}, and no other output of pso-gen");
             Diagnostic::new(Code::BadEarlier, None, message)
         };
-        told.fix("name the earlier output of the same apps")
+        diagnostic.fix("name the earlier output of the same apps")
     })
 }
 
@@ -107,12 +104,12 @@ fn mark(change: &Change) -> char {
     }
 }
 
-fn show(change: &Change, style: Style) -> Result<String, Trouble> {
-    let text = |json: &Option<serde_json::Value>| -> Result<String, Trouble> {
+fn show(change: &Change, style: Style) -> Result<String, CommandError> {
+    let text = |json: &Option<serde_json::Value>| -> Result<String, CommandError> {
         let mut text = String::new();
         if let Some(json) = json {
             yaml::write(&mut text, json).map_err(|source| {
-                Trouble::Manifest(crate::compiler::manifest::WriteError {
+                CommandError::Manifest(crate::compiler::manifest::WriteError {
                     identity: change.identity.clone(),
                     source,
                 })

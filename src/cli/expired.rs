@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use jiff::civil::Date;
 
-use super::files::{self, Input};
-use super::out;
-use super::{Outcome, Trouble};
+use super::input_files::{self, Input};
+use super::output;
+use super::{CommandError, Outcome};
 use crate::compiler::diagnostic::{Code, Diagnostic, Sources};
 use crate::compiler::spec::Format;
 use crate::compiler::yaml;
@@ -31,15 +31,13 @@ pub(super) struct Args {
     today: Option<jiff::civil::Date>,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let today: Date = files::day(args.today)
-        .parse()
-        .map_err(|error| Trouble::Usage(format!("the day of today: {error}")))?;
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
+    let today = input_files::date(args.today);
     let sources = Sources::default();
     let mut any = false;
-    let mut kept = false;
+    let mut any_left = false;
     let mut unread = Vec::new();
-    for input in files::find(&args.paths, files::Ignored::ByGit)?.inputs {
+    for input in input_files::find(&args.paths, input_files::Ignored::ByGit)?.inputs {
         if input == Input::Stdin {
             continue;
         }
@@ -63,18 +61,18 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             continue;
         };
         any = true;
-        out::data(&format!("{}\t{day}\n", sanitize::name(&input.name())))?;
+        output::data(&format!("{}\t{day}\n", sanitize::name(&input.name())))?;
         if args.delete && ended.len() == documents.len() {
             input.delete()?;
         } else if args.delete {
-            kept = true;
+            any_left = true;
             let name = sanitize::name(&input.name());
-            out::words(&format!("{name} holds other documents, too; it is left\n"));
+            output::words(&format!("{name} holds other documents, too; it is left\n"));
         }
     }
-    out::diagnostics(&unread, &sources, out::Format::Human);
-    let done = args.delete && !kept;
-    Ok(if any && !done || !unread.is_empty() { Outcome::Wrong } else { Outcome::Good })
+    output::diagnostics(&unread, &sources, output::Format::Human);
+    let done = args.delete && !any_left;
+    Ok(if any && !done || !unread.is_empty() { Outcome::Failure } else { Outcome::Success })
 }
 
 fn unreadable(day: &yaml::Node) -> Diagnostic {

@@ -1,8 +1,9 @@
 //! `pso-gen explain`: prints the fields of a kind, from the declarations that also check documents.
 
-use super::files;
-use super::out;
-use super::{Outcome, Trouble};
+use super::error::Suggestion;
+use super::input_files;
+use super::output;
+use super::{CommandError, Outcome};
 use crate::compiler::blueprint::{Library, blueprint_shape};
 use crate::compiler::diagnostic::{Code, Sources, nearest};
 use crate::compiler::run::{storage_shape, tenant_rules_shape};
@@ -32,16 +33,21 @@ pub(super) struct Args {
     blueprints: Vec<std::path::PathBuf>,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let sources = Sources::default();
     let library = library(&args.blueprints, &sources)?;
     let Some(what) = &args.what else {
-        out::data(&kinds(&library, &sources)?)?;
-        return Ok(Outcome::Good);
+        output::data(&kinds(&library, &sources)?)?;
+        return Ok(Outcome::Success);
     };
     if let Some(code) = Code::ALL.iter().find(|code| code.name() == what) {
-        out::data(&format!("{} ({})\n\n{}\n", code.name(), code.severity().word(), code.about()))?;
-        return Ok(Outcome::Good);
+        output::data(&format!(
+            "{} ({})\n\n{}\n",
+            code.name(),
+            code.severity().word(),
+            code.about()
+        ))?;
+        return Ok(Outcome::Success);
     }
     let mut steps = what.split('.');
     let first = steps.next().unwrap_or_default();
@@ -49,32 +55,32 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let Some((kind, shape)) = shape(first, &library, &sources)? else {
         return Err(unknown(first, &library));
     };
-    let found = shape.at(&path).map(|shape| (path.clone(), shape));
+    let field = shape.at(&path).map(|shape| (path.clone(), shape));
     // Most fields that users ask for are in `spec`.
     let inside: Vec<&str> = ["spec"].into_iter().chain(path.iter().copied()).collect();
-    let found = found.or_else(|| shape.at(&inside).map(|shape| (inside, shape)));
-    let Some((path, found)) = found else {
+    let field = field.or_else(|| shape.at(&inside).map(|shape| (inside, shape)));
+    let Some((path, field)) = field else {
         return Err(no_field(&kind, &path, &shape));
     };
-    out::data(&explain(&kind, API_VERSION, &path.join("."), found))?;
-    Ok(Outcome::Good)
+    output::data(&explain(&kind, API_VERSION, &path.join("."), field))?;
+    Ok(Outcome::Success)
 }
 
 /// Reads the blueprints in some folders and the built-in ones.
 pub(super) fn library(
     folders: &[std::path::PathBuf],
     sources: &Sources,
-) -> Result<Library, Trouble> {
+) -> Result<Library, CommandError> {
     let mut all = Vec::new();
     for folder in folders {
-        all.extend(files::read_blueprints(folder)?);
+        all.extend(input_files::read_blueprints(folder)?);
     }
     Library::new(all, sources).map_err(|errors| broken(&errors, sources))
 }
 
-fn broken(errors: &[crate::compiler::diagnostic::Diagnostic], sources: &Sources) -> Trouble {
-    out::diagnostics(errors, sources, out::Format::Human);
-    Trouble::Usage("a blueprint cannot be read".to_owned())
+fn broken(errors: &[crate::compiler::diagnostic::Diagnostic], sources: &Sources) -> CommandError {
+    output::diagnostics(errors, sources, output::Format::Human);
+    CommandError::InvalidBlueprint
 }
 
 /// Returns a kind's name and shape; kinds may be written in any case.
@@ -82,7 +88,7 @@ pub(super) fn shape(
     word: &str,
     library: &Library,
     sources: &Sources,
-) -> Result<Option<(String, Shape)>, Trouble> {
+) -> Result<Option<(String, Shape)>, CommandError> {
     if word.eq_ignore_ascii_case(STORAGE) {
         return Ok(Some((STORAGE.to_owned(), storage_shape())));
     }
@@ -103,7 +109,7 @@ pub(super) fn shape(
     }
 }
 
-fn kinds(library: &Library, sources: &Sources) -> Result<String, Trouble> {
+fn kinds(library: &Library, sources: &Sources) -> Result<String, CommandError> {
     let mut text = "KINDS:\n".to_owned();
     for word in library.kinds().iter().map(String::as_str).chain([STORAGE]) {
         if let Some((kind, shape)) = shape(word, library, sources)? {
@@ -115,25 +121,26 @@ fn kinds(library: &Library, sources: &Sources) -> Result<String, Trouble> {
     Ok(text)
 }
 
-fn unknown(word: &str, library: &Library) -> Trouble {
+fn unknown(word: &str, library: &Library) -> CommandError {
     let kinds = library.kinds();
     let codes = Code::ALL.iter().map(|code| code.name());
     let all =
         kinds.iter().map(String::as_str).chain([STORAGE, BLUEPRINT, TENANT_RULES]).chain(codes);
-    let hint = match nearest(word, all) {
-        Some(likely) => format!("did you mean `{likely}`?"),
-        None => format!("there are `{}`, `{STORAGE}` and `{BLUEPRINT}`", kinds.join("`, `")),
+    let suggestion = if let Some(likely) = nearest(word, all) {
+        Suggestion::Similar(likely.to_owned())
+    } else {
+        let others = [STORAGE, BLUEPRINT, TENANT_RULES].map(str::to_owned);
+        Suggestion::OneOf(kinds.iter().cloned().chain(others).collect())
     };
-    Trouble::Usage(format!("nothing is called `{word}`; {hint}"))
+    CommandError::UnknownTopic { name: sanitize::quoted(word), suggestion }
 }
 
-fn no_field(kind: &str, path: &[&str], shape: &Shape) -> Trouble {
+fn no_field(kind: &str, path: &[&str], shape: &Shape) -> CommandError {
     let last = path.last().copied().unwrap_or_default();
     let before = &path[..path.len().saturating_sub(1)];
     let inside: Vec<&str> = ["spec"].into_iter().chain(before.iter().copied()).collect();
     let around = [shape.at(before), shape.at(&inside)];
     let fields = around.into_iter().flatten().flat_map(|s| s.fields().unwrap_or_default());
-    let hint = nearest(last, fields.map(|field| field.name.as_str()))
-        .map(|likely| format!("; did you mean `{likely}`?"));
-    Trouble::Usage(format!("{kind} has no field `{}`{}", path.join("."), hint.unwrap_or_default()))
+    let similar = nearest(last, fields.map(|field| field.name.as_str())).map(str::to_owned);
+    CommandError::UnknownField { kind: kind.to_owned(), field: path.join("."), similar }
 }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::files::{self, Input};
-use super::out::{self, Format};
-use super::path::shown;
-use super::{Outcome, Trouble, tenant};
+use super::input_files::{self, Input};
+use super::output::{self, Format};
+use super::path_text::shown;
+use super::{CommandError, Outcome, tenant_rules};
 use crate::adapters::krm::ResourceList;
 use crate::compiler::check;
 use crate::compiler::diagnostic::{Code, Diagnostic, Sources, any_error, sort};
@@ -38,20 +38,21 @@ pub(super) struct Args {
     today: Option<jiff::civil::Date>,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let sources = Sources::default();
     let list = match read(&sources)? {
         Ok(list) => list,
-        Err(wrong) => {
-            out::diagnostics(&wrong, &sources, Format::Human);
-            return Ok(Outcome::Wrong);
+        Err(errors) => {
+            output::diagnostics(&errors, &sources, Format::Human);
+            return Ok(Outcome::Failure);
         }
     };
-    let (objects, mut found) = render(args, &list, &sources)?;
-    sort(&mut found, &sources);
-    let results: Vec<_> = found.iter().map(|found| list.result(found, &sources)).collect();
-    out::diagnostics(&found, &sources, Format::Human);
-    let broken = any_error(&found);
+    let (objects, mut diagnostics) = render(args, &list, &sources)?;
+    sort(&mut diagnostics, &sources);
+    let results: Vec<_> =
+        diagnostics.iter().map(|diagnostic| list.result(diagnostic, &sources)).collect();
+    output::diagnostics(&diagnostics, &sources, Format::Human);
+    let broken = any_error(&diagnostics);
     let answer = if broken {
         list.unchanged(&results)
     } else {
@@ -60,14 +61,14 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     };
     let mut text = String::new();
     yaml::write(&mut text, &answer)?;
-    out::data(&text)?;
-    Ok(if broken { Outcome::Wrong } else { Outcome::Good })
+    output::data(&text)?;
+    Ok(if broken { Outcome::Failure } else { Outcome::Success })
 }
 
-fn read(sources: &Sources) -> Result<Result<ResourceList, Vec<Diagnostic>>, Trouble> {
+fn read(sources: &Sources) -> Result<Result<ResourceList, Vec<Diagnostic>>, CommandError> {
     let source = match yaml::decode(&Input::Stdin.name(), Input::Stdin.read()?, sources) {
         Ok(source) => source,
-        Err(wrong) => return Ok(Err(vec![wrong])),
+        Err(error) => return Ok(Err(vec![error])),
     };
     let read = yaml::read(source, sources);
     if !read.diagnostics.is_empty() {
@@ -75,7 +76,7 @@ fn read(sources: &Sources) -> Result<Result<ResourceList, Vec<Diagnostic>>, Trou
     }
     let mut documents = read.documents.into_iter();
     Ok(match (documents.next(), documents.next()) {
-        (Some(node), None) => ResourceList::new(node).map_err(|wrong| vec![wrong]),
+        (Some(node), None) => ResourceList::new(node).map_err(|error| vec![error]),
         _ => Err(vec![
             Diagnostic::new(Code::BadList, None, "expected one ResourceList on standard input")
                 .fix("let Kustomize or kpt call `pso-gen fn`"),
@@ -88,18 +89,18 @@ fn render(
     args: &Args,
     list: &ResourceList,
     sources: &Sources,
-) -> Result<(Vec<Object>, Vec<Diagnostic>), Trouble> {
-    let mut wrong = Vec::new();
-    let rules = tenant::rules(&args.tenant_rules, sources, &mut wrong)?;
+) -> Result<(Vec<Object>, Vec<Diagnostic>), CommandError> {
+    let mut errors = Vec::new();
+    let rules = tenant_rules::rules(&args.tenant_rules, sources, &mut errors)?;
     let tenancy = Tenancy { rules, namespace: args.namespace.clone() };
     let folders = args.blueprints.iter();
-    wrong.extend(folders.filter_map(|folder| check::tenant_blueprints(&shown(folder), &tenancy)));
-    if !wrong.is_empty() {
-        return Ok((Vec::new(), wrong));
+    errors.extend(folders.filter_map(|folder| check::tenant_blueprints(&shown(folder), &tenancy)));
+    if !errors.is_empty() {
+        return Ok((Vec::new(), errors));
     }
     let library = super::explain::library(&args.blueprints, sources)?;
     let namespace = match args.namespace.as_ref().map(|name| Setting::namespace(name, sources)) {
-        Some(Err(wrong)) => return Ok((Vec::new(), vec![wrong])),
+        Some(Err(error)) => return Ok((Vec::new(), vec![error])),
         namespace => namespace.and_then(Result::ok),
     };
     let options = Options {
@@ -107,7 +108,7 @@ fn render(
         settings: Vec::new(),
         namespace,
         tenancy,
-        today: files::day(args.today),
+        today: input_files::day(args.today),
         side: Side::Today,
     };
     let rendered = vec![RunInput::Documents(list.documents())];
@@ -123,7 +124,7 @@ fn render(
     let take = |(of_storage, of_apps): (Vec<Object>, Vec<Object>)| {
         storage.extend(of_storage);
         apps.extend(of_apps);
-        Ok::<(), Trouble>(())
+        Ok::<(), CommandError>(())
     };
     let summary = run.render(prepare, take, |_| ())?;
     let objects = summary.namespaces.into_iter().chain(storage).chain(apps).collect();

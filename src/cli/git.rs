@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use super::Trouble;
-use super::below::Below;
+use super::CommandError;
+use super::confined_folder::ConfinedFolder;
 use crate::compiler::yaml;
 
 /// What a repository's own configuration may not say.
@@ -42,35 +42,35 @@ pub(super) fn command(folder: &Path) -> Command {
     command
 }
 
-fn started(mut command: Command) -> Result<Child, Trouble> {
+fn started(mut command: Command) -> Result<Child, CommandError> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().map_err(|error| Trouble::Git(error.to_string()))
+    command.spawn().map_err(CommandError::RunGit)
 }
 
 /// Runs git in a folder.
-fn git(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, Trouble> {
+fn git(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, CommandError> {
     let mut command = command(folder);
     command.args(arguments);
     let output = started(command)?.wait_with_output();
-    let output = output.map_err(|error| Trouble::Git(error.to_string()))?;
+    let output = output.map_err(CommandError::RunGit)?;
     if output.status.success() {
         return Ok(output.stdout);
     }
-    Err(Trouble::Git(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    Err(CommandError::Git { message: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
 }
 
-fn top() -> Result<PathBuf, Trouble> {
+fn top() -> Result<PathBuf, CommandError> {
     let top = git(Path::new("."), &["rev-parse", "--show-toplevel"])?;
     Ok(PathBuf::from(String::from_utf8_lossy(&top).trim_end_matches(['\r', '\n'])))
 }
 
 /// The commit that a word means, if it means one.
-pub(super) fn commit(word: &str) -> Result<Option<String>, Trouble> {
+pub(super) fn commit(word: &str) -> Result<Option<String>, CommandError> {
     top()?;
     let commit = format!("{word}^{{commit}}");
     let arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit];
-    let found = git(Path::new("."), &arguments).ok();
-    Ok(found.map(|hash| String::from_utf8_lossy(&hash).trim().to_owned()))
+    let hash = git(Path::new("."), &arguments).ok();
+    Ok(hash.map(|hash| String::from_utf8_lossy(&hash).trim().to_owned()))
 }
 
 /// A file of a revision, as Git lists it.
@@ -85,7 +85,7 @@ fn listed(
     top: &Path,
     commit: &str,
     paths: &[PathBuf],
-) -> Result<HashMap<PathBuf, Listed>, Trouble> {
+) -> Result<HashMap<PathBuf, Listed>, CommandError> {
     let mut arguments =
         vec!["--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", commit, "--"];
     let words: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
@@ -111,22 +111,22 @@ fn listed(
 /// Puts the files of a commit below some paths into a folder of their own. The work tree and the index of the
 /// repository stay as they are. In place of a link to a file of the commit is that file; other links are left
 /// out.
-pub(super) fn checkout(commit: &str, paths: &[PathBuf]) -> Result<tempfile::TempDir, Trouble> {
+pub(super) fn checkout(commit: &str, paths: &[PathBuf]) -> Result<tempfile::TempDir, CommandError> {
     let folder = tempfile::tempdir()
-        .map_err(|source| Trouble::Write { path: "a temporary folder".to_owned(), source })?;
+        .map_err(|source| CommandError::Write { path: "a temporary folder".to_owned(), source })?;
     let top = top()?;
     let paths = paths.iter().map(|path| below_top(path)).collect::<Result<Vec<_>, _>>()?;
     let mut wanted: Vec<_> = listed(&top, commit, &paths)?.into_iter().collect();
     wanted.sort_by(|(a, _), (b, _)| a.cmp(b));
     if wanted.iter().any(|(_, listed)| listed.is_link) {
         let all = listed(&top, commit, &[PathBuf::new()])?;
-        let linked = |(path, listed): (PathBuf, Listed)| -> Result<Option<_>, Trouble> {
+        let linked = |(path, listed): (PathBuf, Listed)| -> Result<Option<_>, CommandError> {
             Ok(followed(&top, &path, listed, &all)?.map(|listed| (path, listed)))
         };
         let followed: Result<Vec<_>, _> = wanted.into_iter().map(linked).collect();
         wanted = followed?.into_iter().flatten().collect();
     }
-    let below = Below::open(folder.path())?;
+    let below = ConfinedFolder::open(folder.path())?;
     let objects: Vec<String> = wanted.iter().map(|(_, listed)| listed.object.clone()).collect();
     let mut wanted = wanted.into_iter();
     read_objects(&top, objects, |bytes| {
@@ -144,7 +144,7 @@ fn followed(
     path: &Path,
     mut listed: Listed,
     all: &HashMap<PathBuf, Listed>,
-) -> Result<Option<Listed>, Trouble> {
+) -> Result<Option<Listed>, CommandError> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
         if !listed.is_link {
@@ -176,14 +176,13 @@ fn followed(
 fn read_objects(
     top: &Path,
     objects: Vec<String>,
-    mut take: impl FnMut(Vec<u8>) -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
-    let failed = |error: std::io::Error| Trouble::Git(error.to_string());
+    mut take: impl FnMut(Vec<u8>) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
     let mut command = command(top);
     command.args(["cat-file", "--batch"]);
     let mut child = started(command)?;
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(Trouble::Defect);
+        return Err(CommandError::Defect);
     };
     let number = objects.len();
     // Git answers while it is asked: whoever asks all at first waits for ever.
@@ -197,33 +196,36 @@ fn read_objects(
     let mut answers = BufReader::new(stdout);
     for _ in 0..number {
         let mut line = String::new();
-        answers.read_line(&mut line).map_err(failed)?;
+        answers.read_line(&mut line).map_err(CommandError::RunGit)?;
         let words: Vec<&str> = line.split_whitespace().collect();
         let [_, "blob", size] = words.as_slice() else {
-            let why = "this clone has not got all of the revision; fetch it first: git fetch --refetch --no-filter";
-            return Err(Trouble::Git(format!("{}: {why}", line.trim())));
+            return Err(CommandError::PartialClone { object: line.trim().to_owned() });
         };
         let size: u64 = size.parse().unwrap_or_default();
         let mut answer = answers.by_ref().take(size + 1);
         let mut bytes = Vec::new();
-        answer.by_ref().take(yaml::MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-        std::io::copy(&mut answer, &mut std::io::sink()).map_err(failed)?;
+        answer
+            .by_ref()
+            .take(yaml::MAX_BYTES as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(CommandError::RunGit)?;
+        std::io::copy(&mut answer, &mut std::io::sink()).map_err(CommandError::RunGit)?;
         bytes.truncate(usize::try_from(size).unwrap_or(usize::MAX));
         take(bytes)?;
     }
     let _ = asks.join();
-    child.wait().map_err(failed)?;
+    child.wait().map_err(CommandError::RunGit)?;
     Ok(())
 }
 
 /// A path seen from the top of the repository. It may not exist any more.
-pub(super) fn below_top(path: &Path) -> Result<PathBuf, Trouble> {
-    let failed = |source| Trouble::Read { path: path.display().to_string(), source };
+pub(super) fn below_top(path: &Path) -> Result<PathBuf, CommandError> {
+    let failed = |source| CommandError::Read { path: path.display().to_string(), source };
     let top = top()?;
     let absolute = std::path::absolute(path).map_err(failed)?;
     let here = fs::canonicalize(&absolute).unwrap_or(absolute);
     let below = here.strip_prefix(fs::canonicalize(&top).unwrap_or(top));
     below
         .map(Path::to_path_buf)
-        .map_err(|_| Trouble::Usage(format!("{} is outside the repository", path.display())))
+        .map_err(|_| CommandError::OutsideRepository { path: path.display().to_string() })
 }

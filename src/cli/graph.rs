@@ -2,10 +2,10 @@
 
 use clap::ValueEnum;
 
-use super::input::InputArgs;
-use super::out::{self, Format};
+use super::input_args::InputArgs;
+use super::output::{self, Format};
 use super::request::Request;
-use super::{Outcome, Trouble};
+use super::{CommandError, Outcome};
 use crate::adapters::graph::{Graph, mermaid, svg};
 use crate::compiler::run::Unit;
 
@@ -28,7 +28,7 @@ enum Drawing {
     Mermaid,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let request = Request::read(&args.input)?;
     let mut graphs = Vec::new();
     let prepare = |unit: &Unit| {
@@ -38,13 +38,13 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         graphs.extend(unit);
         Ok(())
     })?;
-    out::diagnostics(&summary.diagnostics, &sources, Format::Human);
+    output::diagnostics(&summary.diagnostics, &sources, Format::Human);
     if summary.is_broken() {
-        return Ok(Outcome::Wrong);
+        return Ok(Outcome::Failure);
     }
-    out::data(&match args.drawing {
+    output::data(&match args.drawing {
         Drawing::Svg => svg(&graphs),
         Drawing::Mermaid => mermaid(&graphs),
     })?;
-    Ok(Outcome::Good)
+    Ok(Outcome::Success)
 }

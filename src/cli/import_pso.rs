@@ -8,9 +8,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::files::Input;
-use super::out::{self, Format};
-use super::{Outcome, Trouble, git, links};
+use super::input_files::Input;
+use super::output::{self, Format};
+use super::path_text::shown;
+use super::{CommandError, Outcome, git, symlinks};
 use crate::adapters::migrate::{self, Found, Wishes};
 use crate::compiler::diagnostic::{Diagnostic, Sources, any_error, sort};
 use crate::compiler::run::read_storage;
@@ -76,11 +77,11 @@ fn network(text: &str) -> Result<String, String> {
 }
 
 fn formatted(text: &str, format: Word) -> Result<String, String> {
-    let good = format.accepts(text).then(|| text.to_owned());
-    good.ok_or_else(|| format!("write {}", format.phrase()))
+    let valid = format.accepts(text).then(|| text.to_owned());
+    valid.ok_or_else(|| format!("write {}", format.phrase()))
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let input =
         if args.file.as_os_str() == "-" { Input::Stdin } else { Input::File(args.file.clone()) };
     let wishes = Wishes {
@@ -100,29 +101,29 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     if let Some(path) = &args.volumes {
         let read = migrate::volumes(&list(path)?, &mut old);
         let (volumes, more) =
-            read.map_err(|error| Trouble::Usage(format!("{}: {error}", path.display())))?;
+            read.map_err(|problem| CommandError::VolumeList { path: shown(path), problem })?;
         found = volumes;
         warnings.extend(more);
     }
     if any_error(&warnings) {
         return Ok(refused(warnings, &opened.sources));
     }
-    let document = migrate::document(&old, &found, &wishes).map_err(|error| unwritten(&error))?;
+    let document = migrate::document(&old, &found, &wishes)?;
     if let Some((errors, sources)) = invalid(&document) {
         return Ok(refused(errors, &sources));
     }
     let files = Files::of(args)?;
     sort(&mut warnings, &opened.sources);
-    out::diagnostics(&warnings, &opened.sources, Format::Human);
-    let secret = migrate::secret(&old, &wishes).map_err(|error| unwritten(&error))?;
+    output::diagnostics(&warnings, &opened.sources, Format::Human);
+    let secret = migrate::secret(&old, &wishes)?;
     files.write(&document, &secret, args.force)?;
     if !old.of_itself.is_empty() {
         let keys = old.of_itself.join(", ");
-        out::words(&format!("left out, since it is about the old driver itself: {keys}\n"));
+        output::words(&format!("left out, since it is about the old driver itself: {keys}\n"));
     }
     if args.volumes.is_some() {
         let Found { imports, left, others } = &found;
-        out::words(&format!(
+        output::words(&format!(
             "{} volumes to import, {} that need a decision (comments at the end){}\n",
             imports.len(),
             left.len(),
@@ -130,11 +131,11 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         ));
     }
     // The old drivers did not verify certificates, so their settings name no authority.
-    out::words(
+    output::words(
         "write `ca` or `pin` at each array whose certificate no public authority has signed\n",
     );
     files.report();
-    Ok(Outcome::Good)
+    Ok(Outcome::Success)
 }
 
 /// Lists the objects of other drivers, each with its number.
@@ -148,16 +149,12 @@ fn listed(others: &BTreeMap<String, usize>) -> String {
     }
 }
 
-fn unwritten(error: &yaml::WriteError) -> Trouble {
-    Trouble::Usage(error.to_string())
-}
-
 /// Prints the errors; nothing has been written.
 fn refused(mut errors: Vec<Diagnostic>, sources: &Sources) -> Outcome {
     sort(&mut errors, sources);
-    out::diagnostics(&errors, sources, Format::Human);
-    out::words("nothing was written\n");
-    Outcome::Wrong
+    output::diagnostics(&errors, sources, Format::Human);
+    output::words("nothing was written\n");
+    Outcome::Failure
 }
 
 /// Returns the errors that `validate` would report for the document.
@@ -175,13 +172,13 @@ fn invalid(document: &str) -> Option<(Vec<Diagnostic>, Sources)> {
 }
 
 /// Reads a list of PersistentVolumes, which may be larger than a document.
-fn list(path: &Path) -> Result<String, Trouble> {
-    let failed = |source| Trouble::Read { path: path.display().to_string(), source };
+fn list(path: &Path) -> Result<String, CommandError> {
+    let failed = |source| CommandError::Read { path: path.display().to_string(), source };
     let mut text = String::new();
     if path.as_os_str() == "-" {
         io::stdin().lock().take(MAX_LIST).read_to_string(&mut text).map_err(failed)?;
     } else {
-        links::open(path)?.take(MAX_LIST).read_to_string(&mut text).map_err(failed)?;
+        symlinks::open(path)?.take(MAX_LIST).read_to_string(&mut text).map_err(failed)?;
     }
     Ok(text)
 }
@@ -195,37 +192,30 @@ struct Files {
 
 impl Files {
     /// Determines the output files, and checks that they may be written.
-    fn of(args: &Args) -> Result<Self, Trouble> {
+    fn of(args: &Args) -> Result<Self, CommandError> {
         let document = Some(args.out.clone()).filter(|path| path.as_os_str() != "-");
         let beside = document.as_ref().map(|path| path.with_file_name("arrays.secret.yaml"));
         let secret = args.secret_out.clone().or(beside);
         for path in document.iter().chain(&secret) {
             if !args.force && path.symlink_metadata().is_ok() {
-                return Err(Trouble::Usage(format!(
-                    "{} is there already; `--force` replaces it",
-                    path.display()
-                )));
+                return Err(CommandError::Exists { path: shown(path) });
             }
         }
         if document.is_some() && document == secret {
-            return Err(Trouble::Usage("document and Secret need a file each".to_owned()));
+            return Err(CommandError::SameFile);
         }
         if let Some(path) = secret.as_ref().filter(|path| kept_by_git(path)) {
-            return Err(Trouble::Usage(format!(
-                "{0} would have the tokens, and Git would keep it: add `*.secret.yaml` to .gitignore (and commit that), \
-                 or write it outside of the repository with `--secret-out`",
-                path.display()
-            )));
+            return Err(CommandError::SecretInGit { path: shown(path) });
         }
         Ok(Self { document, secret })
     }
 
     /// Writes both files, or none.
-    fn write(&self, document: &str, secret: &str, force: bool) -> Result<(), Trouble> {
+    fn write(&self, document: &str, secret: &str, force: bool) -> Result<(), CommandError> {
         if let Some(path) = &self.secret {
             put(path, secret, force, PRIVATE)?;
         }
-        let Some(path) = &self.document else { return out::data(document) };
+        let Some(path) = &self.document else { return output::data(document) };
         let written = put(path, document, force, PUBLIC);
         if written.is_err()
             && !force
@@ -240,11 +230,11 @@ impl Files {
     fn report(&self) {
         if let Some(path) = &self.document {
             let path = path.display();
-            out::words(&format!("wrote {path}; check it: pso-gen validate {path}\n"));
+            output::words(&format!("wrote {path}; check it: pso-gen validate {path}\n"));
         }
         if let Some(path) = &self.secret {
             let path = path.display();
-            out::words(&format!(
+            output::words(&format!(
                 "wrote {path} with the tokens, for you alone to read: kubectl apply -f {path}; keep it out of Git\n"
             ));
         }
@@ -258,8 +248,8 @@ const PUBLIC: u32 = 0o666;
 
 /// Writes a file. With `force`, it replaces an existing file. An existing link is replaced, and its target stays
 /// unchanged.
-fn put(path: &Path, text: &str, force: bool, mode: u32) -> Result<(), Trouble> {
-    let failed = |source| Trouble::Write { path: path.display().to_string(), source };
+fn put(path: &Path, text: &str, force: bool, mode: u32) -> Result<(), CommandError> {
+    let failed = |source| CommandError::Write { path: path.display().to_string(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     // A rule that ignores the file also ignores the temporary file of an aborted run.
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -269,8 +259,8 @@ fn put(path: &Path, text: &str, force: bool, mode: u32) -> Result<(), Trouble> {
         .tempfile_in(folder.unwrap_or(Path::new(".")))
         .map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
-    let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
-    kept.map(drop).map_err(|error| failed(error.error))
+    let persisted = if force { file.persist(path) } else { file.persist_noclobber(path) };
+    persisted.map(drop).map_err(|error| failed(error.error))
 }
 
 /// Returns whether a file is in a work tree of Git and not ignored there. Returns true when that cannot be determined.

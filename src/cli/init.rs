@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use serde_json::{Value as Json, json};
 
-use super::ask::Answers;
+use super::error::Suggestion;
 use super::explain::{BLUEPRINT, TENANT_RULES, library, shape};
-use super::{Outcome, Trouble, cluster, files, out};
+use super::prompt::Prompt;
+use super::{CommandError, Outcome, cluster, input_files, output};
 use crate::compiler::blueprint::Classes;
-use crate::compiler::diagnostic::{Diagnostic, Place, Sources, any_error, nearest, sort};
+use crate::compiler::diagnostic::{Diagnostic, Place, Sources, any_error, sort};
 use crate::compiler::run::{Pipeline, Side};
 use crate::compiler::spec::{
     Field, Format, Kind, STORAGE, Setting, Shape, Tenancy, apply_layer, apply_setting,
@@ -53,16 +54,16 @@ pub(super) struct Args {
     blueprints: Vec<PathBuf>,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let sources = Sources::default();
     let library = library(&args.blueprints, &sources)?;
     let flags = args.kind.is_some() || !args.set.is_empty() || args.name.is_some();
-    let answers = Answers::of_terminal();
+    let answers = Prompt::of_terminal();
     let kinds = library.kinds();
     let kind = match &args.kind {
         Some(kind) => kind.clone(),
         None if flags || !answers.asks => {
-            return Err(Trouble::Usage(format!("say which kind: one of `{}`", kinds.join("`, `"))));
+            return Err(CommandError::MissingKind { kinds });
         }
         None => {
             let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
@@ -72,15 +73,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let is_app = |kind: &str| ![STORAGE, BLUEPRINT, TENANT_RULES].contains(&kind);
     let Some((kind, shape)) = shape(&kind, &library, &sources)?.filter(|(kind, _)| is_app(kind))
     else {
-        let near = nearest(&kind, kinds.iter().map(String::as_str));
-        let hint = match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are `{}`", kinds.join("`, `")),
-        };
-        return Err(Trouble::Usage(format!(
-            "there is no kind {}; {hint}",
-            sanitize::quoted(&kind)
-        )));
+        let suggestion = Suggestion::among(kinds, &kind);
+        return Err(CommandError::UnknownKind { kind: sanitize::quoted(&kind), suggestion });
     };
     let short = kind.to_lowercase();
     let name = match &args.name {
@@ -115,7 +109,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             settings: Vec::new(),
             namespace: None,
             tenancy: Tenancy::default(),
-            today: files::day(None),
+            today: input_files::day(None),
             side: Side::Today,
         };
         pipeline.documents(vec![node], Vec::new()).diagnostics
@@ -130,14 +124,14 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         again.extend(read.documents.into_iter().flat_map(render).filter(Diagnostic::is_error));
         if again.is_empty() {
             let outcome = write(args, &name, &text)?;
-            out::diagnostics(&errors, &sources, out::Format::Human);
+            output::diagnostics(&errors, &sources, output::Format::Human);
             return Ok(outcome);
         }
         errors = again;
     }
     sort(&mut errors, &sources);
-    out::diagnostics(&errors, &sources, out::Format::Human);
-    Ok(Outcome::Wrong)
+    output::diagnostics(&errors, &sources, output::Format::Human);
+    Ok(Outcome::Failure)
 }
 
 /// Parses the flags `--set`; `spec.` may be left out.
@@ -162,12 +156,12 @@ fn classes(
     paths: &[PathBuf],
     sources: &Sources,
     errors: &mut Vec<Diagnostic>,
-) -> Result<Classes, Trouble> {
+) -> Result<Classes, CommandError> {
     let mut classes = Classes::default();
     for path in paths {
         match cluster::storage(path, sources)? {
             Ok(spec) => classes.add(&spec),
-            Err(found) => errors.extend(found),
+            Err(more) => errors.extend(more),
         }
     }
     Ok(classes)
@@ -178,7 +172,7 @@ struct Maker<'m> {
     kind: &'m str,
     shape: &'m Shape,
     sources: &'m Sources,
-    answers: &'m Answers,
+    answers: &'m Prompt,
     /// Names of the classes that volumes may have.
     classes: Vec<&'m str>,
 }
@@ -231,7 +225,7 @@ impl Maker<'_> {
     }
 
     /// Asks for required fields, and for the classes and sizes of volumes, unless a flag sets them.
-    fn ask_what_is_missing(&self, node: &mut Node) -> Result<(), Trouble> {
+    fn ask_what_is_missing(&self, node: &mut Node) -> Result<(), CommandError> {
         if !self.answers.asks {
             return Ok(());
         }
@@ -278,14 +272,14 @@ impl Maker<'_> {
     }
 
     /// Writes the document, with each volume on one line with its description.
-    fn text(&self, node: &Node) -> Result<String, Trouble> {
+    fn text(&self, node: &Node) -> Result<String, CommandError> {
         let mut json = as_written(node, self.shape);
         let volumes = json["spec"].as_object_mut().and_then(|spec| spec.shift_remove("volumes"));
         if json["spec"] == json!({}) && volumes.is_some() {
             json["spec"] = Json::Null;
         }
         let mut text = String::new();
-        yaml::write(&mut text, &json).map_err(|error| Trouble::Usage(error.to_string()))?;
+        yaml::write(&mut text, &json)?;
         let mut text = text.trim_start_matches("---\n").replace("spec: null\n", "spec:\n");
         let Some(volumes) = volumes else { return Ok(text) };
         text.push_str("  volumes:\n");
@@ -356,16 +350,16 @@ fn format_of(shape: &Shape) -> Format {
     }
 }
 
-fn write(args: &Args, name: &str, text: &str) -> Result<Outcome, Trouble> {
+fn write(args: &Args, name: &str, text: &str) -> Result<Outcome, CommandError> {
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.pso.yaml")));
     if path.as_os_str() == "-" {
-        out::data(text)?;
-        return Ok(Outcome::Good);
+        output::data(text)?;
+        return Ok(Outcome::Success);
     }
-    let failed = |source| Trouble::Write { path: path.display().to_string(), source };
+    let failed = |source| CommandError::Write { path: path.display().to_string(), source };
     let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     let shown = sanitize::name(&path.display().to_string());
-    out::words(&format!("wrote {shown}; see what it becomes: pso-gen render {shown}\n"));
-    Ok(Outcome::Good)
+    output::words(&format!("wrote {shown}; see what it becomes: pso-gen render {shown}\n"));
+    Ok(Outcome::Success)
 }

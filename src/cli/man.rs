@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::below::Below;
-use super::{Outcome, Trouble, help, out};
+use super::confined_folder::ConfinedFolder;
+use super::{CommandError, Outcome, help, output};
 
 /// Print the manual page, or write all pages into a folder
 #[derive(Debug, clap::Args)]
@@ -13,18 +13,18 @@ pub(super) struct Args {
     out: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let pages = man_pages();
     let Some(folder) = &args.out else {
         let first = pages.first().map(|(_, page)| page.as_str()).unwrap_or_default();
-        out::data(first)?;
-        return Ok(Outcome::Good);
+        output::data(first)?;
+        return Ok(Outcome::Success);
     };
-    let folder = Below::made(folder)?;
+    let folder = ConfinedFolder::made(folder)?;
     for (name, page) in pages {
         folder.replace(&name, page.as_bytes(), 0o666)?;
     }
-    Ok(Outcome::Good)
+    Ok(Outcome::Success)
 }
 
 /// Returns the manual pages by file name, the program's own page first.

@@ -1,9 +1,9 @@
 //! `pso-gen orphans`: lists orphaned volumes, and destroys those that the user names.
 
-use super::out;
+use super::output;
 use super::status::{From, OutputFormat, json};
 use super::table::{age, table};
-use super::{Outcome, Trouble};
+use super::{CommandError, Outcome};
 use crate::contract::Quantity;
 use crate::provisioner::decide::GRACE;
 use crate::provisioner::report;
@@ -44,15 +44,13 @@ pub(super) struct Args {
     format: OutputFormat,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let arrays = match args.from.arrays()? {
         Ok(arrays) => arrays,
         Err(outcome) => return Ok(outcome),
     };
-    let arrays = arrays.ok_or_else(|| {
-        Trouble::Usage("--storage is needed: the arrays are asked for what they have".to_owned())
-    })?;
-    let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
+    let arrays = arrays.ok_or(CommandError::MissingStorage)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(CommandError::Start)?;
     runtime.block_on(async {
         let outcome = if args.destroy.is_empty() {
             list(args, &arrays).await
@@ -64,46 +62,46 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     })
 }
 
-async fn list(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
+async fn list(args: &Args, arrays: &Arrays) -> Result<Outcome, CommandError> {
     let cluster = args.from.cluster().await?;
     let inventory = run::inventory(&cluster.client, Some(arrays), None).await;
-    let inventory = inventory.map_err(|error| cluster.trouble(&error))?;
+    let inventory = inventory.map_err(|error| cluster.unreachable(&error))?;
     let (orphans, _) = report::orphans(&inventory, args.older_than);
     let away = inventory.listed.iter().filter_map(|listed| {
         let why = listed.volumes.as_ref().err()?;
         Some(sanitize::line(&format!("{} cannot be asked: {why}", listed.array), LONGEST) + "\n")
     });
     let away: String = away.collect();
-    out::words(&away);
+    output::words(&away);
     match args.format {
-        OutputFormat::Json => out::data(&json(&orphans)?)?,
-        OutputFormat::Table if orphans.is_empty() => out::data("no orphans\n")?,
+        OutputFormat::Json => output::data(&json(&orphans)?)?,
+        OutputFormat::Table if orphans.is_empty() => output::data("no orphans\n")?,
         OutputFormat::Table => {
             let head = ["ARRAY", "VOLUME", "SIZE", "AGE"].map(str::to_owned);
             let rows = orphans.iter().map(|orphan| {
                 let age = orphan.age.map(age).unwrap_or_default();
                 [orphan.array.clone(), orphan.name.clone(), Quantity::about(orphan.size), age]
             });
-            out::data(&table(&[head].into_iter().chain(rows).collect::<Vec<_>>()))?;
+            output::data(&table(&[head].into_iter().chain(rows).collect::<Vec<_>>()))?;
         }
     }
-    Ok(if orphans.is_empty() && away.is_empty() { Outcome::Good } else { Outcome::Wrong })
+    Ok(if orphans.is_empty() && away.is_empty() { Outcome::Success } else { Outcome::Failure })
 }
 
-async fn destroy(args: &Args, arrays: &Arrays) -> Result<Outcome, Trouble> {
+async fn destroy(args: &Args, arrays: &Arrays) -> Result<Outcome, CommandError> {
     let client = args.from.cluster().await?.client;
-    let mut outcome = Outcome::Good;
+    let mut outcome = Outcome::Success;
     for name in &args.destroy {
         let lease =
             args.lease.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
         match destroy_orphan(&client, arrays, name, lease, args.older_than, args.dry_run).await {
             Ok(stray) if args.dry_run => {
-                out::data(&format!("{name}: would be destroyed on {}\n", stray.array))?;
+                output::data(&format!("{name}: would be destroyed on {}\n", stray.array))?;
             }
-            Ok(stray) => out::data(&format!("{name}: destroyed on {}\n", stray.array))?,
+            Ok(stray) => output::data(&format!("{name}: destroyed on {}\n", stray.array))?,
             Err(why) => {
-                out::words(&(sanitize::line(&format!("{name}: kept: {why}"), LONGEST) + "\n"));
-                outcome = Outcome::Wrong;
+                output::words(&(sanitize::line(&format!("{name}: kept: {why}"), LONGEST) + "\n"));
+                outcome = Outcome::Failure;
             }
         }
     }

@@ -10,8 +10,8 @@ use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 use super::cluster::{Cluster, namespaced, storage};
-use super::out::{self, Format};
-use super::{Outcome, Trouble};
+use super::output::{self, Format};
+use super::{CommandError, Outcome};
 use crate::compiler::diagnostic::Sources;
 use crate::provisioner::decide::Binding;
 use crate::provisioner::run::{self, COMPARE_EVERY, End, LeaseName, Status};
@@ -80,29 +80,28 @@ impl From<WhoBinds> for Binding {
     }
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let sources = Sources::default();
     let spec = match storage(&args.storage, &sources)? {
         Ok(spec) => spec,
-        Err(wrong) => {
-            out::diagnostics(&wrong, &sources, Format::Human);
-            return Ok(Outcome::Wrong);
+        Err(errors) => {
+            output::diagnostics(&errors, &sources, Format::Human);
+            return Ok(Outcome::Failure);
         }
     };
     let filter = EnvFilter::try_new(&args.log)
-        .map_err(|error| Trouble::Usage(format!("--log {:?}: {error}", args.log)))?;
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(|| out::Log).init();
+        .map_err(|source| CommandError::LogFilter { filter: args.log.clone(), source })?;
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(|| output::Log).init();
     let folder = args.storage.parent().unwrap_or(Path::new(""));
-    let arrays = run::set_up(&spec, folder, &args.secrets, args.binding.into())
-        .map_err(|error| Trouble::Usage(error.to_string()))?;
-    let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
+    let status = Status::new();
+    let arrays = run::set_up(&spec, folder, &args.secrets, args.binding.into(), status.metrics())?;
+    let runtime = tokio::runtime::Runtime::new().map_err(CommandError::Start)?;
     runtime.block_on(async {
-        let status = Status::new();
         if let Some(address) = args.listen {
             listen(address, &status).await?;
         }
         let client = Cluster::of(args.kubeconfig.as_deref(), status.metrics()).await?.client;
-        let mut end = signal(SignalKind::terminate()).map_err(Trouble::Start)?;
+        let mut end = signal(SignalKind::terminate()).map_err(CommandError::Start)?;
         let ended = async {
             tokio::select! {
                 _ = end.recv() => {}
@@ -119,15 +118,15 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         };
         let compare_every = Duration::from_secs(args.compare_every);
         Ok(match run::run(client, arrays, lease, compare_every, &status, ended).await {
-            End::Asked => Outcome::Good,
-            End::LeaseLost => Outcome::Wrong,
+            End::Asked => Outcome::Success,
+            End::LeaseLost => Outcome::Failure,
         })
     })
 }
 
 /// Starts the server for metrics and probes, which ends with the process.
-async fn listen(address: SocketAddr, status: &Status) -> Result<(), Trouble> {
-    let taken = |error| Trouble::Usage(format!("--listen {address}: {error}"));
+async fn listen(address: SocketAddr, status: &Status) -> Result<(), CommandError> {
+    let taken = |source| CommandError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
     info!(%address, "serving metrics and probes");

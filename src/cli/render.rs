@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::folder::OutFolder;
-use super::input::InputArgs;
-use super::out::{self, Format};
+use super::input_args::InputArgs;
+use super::manifest_output::{self, BufferedOutput, OutputFile};
+use super::output::{self, Format};
+use super::output_folder::OutputFolder;
 use super::request::Request;
-use super::sink::{self, OutFile, Stream};
-use super::stop::Stop;
-use super::{Outcome, Trouble};
+use super::signals::StopSignals;
+use super::{CommandError, Outcome};
 use crate::compiler::diagnostic::Sources;
 use crate::compiler::manifest::{self, Object};
 use crate::compiler::run::Summary;
@@ -37,41 +37,41 @@ pub(super) struct Args {
     format: Format,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let request = Request::read(&args.input)?;
     match &args.out {
         None => to_stdout(request, args.format),
         Some(folder) if args.check => {
-            let folder = OutFolder::compare_with(folder)?;
+            let folder = OutputFolder::compare_with(folder)?;
             let (folder, outcome) = to_folder(request, folder, args.format)?;
             let stale = folder.stale()?;
-            if outcome == Outcome::Wrong || stale.is_empty() {
+            if outcome == Outcome::Failure || stale.is_empty() {
                 return Ok(outcome);
             }
-            out::words(&format!("{} files are not up to date:\n", stale.len()));
+            output::words(&format!("{} files are not up to date:\n", stale.len()));
             for path in stale.iter().take(20) {
-                out::words(&format!("  {path}\n"));
+                output::words(&format!("  {path}\n"));
             }
-            out::words("run `pso-gen render --out` again\n");
-            Ok(Outcome::Wrong)
+            output::words("run `pso-gen render --out` again\n");
+            Ok(Outcome::Failure)
         }
         Some(folder) => {
-            let folder = OutFolder::write_to(folder)?;
+            let folder = OutputFolder::write_to(folder)?;
             let (folder, outcome) = to_folder(request, folder, args.format)?;
-            if outcome == Outcome::Good {
-                let stop = Stop::listen()?;
+            if outcome == Outcome::Success {
+                let stop = StopSignals::listen()?;
                 let (written, removed) = folder.finish(&mut |done, all| stop.check(done, all))?;
-                out::words(&format!("{written} files written, {removed} removed\n"));
+                output::words(&format!("{written} files written, {removed} removed\n"));
             }
             Ok(outcome)
         }
     }
 }
 
-fn to_stdout(request: Request, format: Format) -> Result<Outcome, Trouble> {
-    let (stream, first, summary, sources) = gather(request, Stream::new())?;
-    let outcome = told(&summary, &sources, format);
-    if outcome == Outcome::Good {
+fn to_stdout(request: Request, format: Format) -> Result<Outcome, CommandError> {
+    let (stream, first, summary, sources) = gather(request, BufferedOutput::new())?;
+    let outcome = report(&summary, &sources, format);
+    if outcome == Outcome::Success {
         stream.finish(&first)?;
     }
     Ok(outcome)
@@ -80,8 +80,8 @@ fn to_stdout(request: Request, format: Format) -> Result<Outcome, Trouble> {
 /// Renders everything into a stream, and the text that stands before it.
 pub(super) fn gather(
     request: Request,
-    mut stream: Stream,
-) -> Result<(Stream, String, Summary, Sources), Trouble> {
+    mut stream: BufferedOutput,
+) -> Result<(BufferedOutput, String, Summary, Sources), CommandError> {
     let mut first: Vec<Object> = Vec::new();
     let prepare = |unit: &Unit| {
         let mut text = String::new();
@@ -106,37 +106,37 @@ pub(super) fn gather(
 
 fn to_folder(
     request: Request,
-    mut folder: OutFolder,
+    mut folder: OutputFolder,
     format: Format,
-) -> Result<(OutFolder, Outcome), Trouble> {
+) -> Result<(OutputFolder, Outcome), CommandError> {
     let prepare = |unit: &Unit| {
-        let mut files: Vec<OutFile> = Vec::new();
+        let mut files: Vec<OutputFile> = Vec::new();
         for Rendered { app, compiled } in &unit.apps {
-            files.extend(sink::app_files(app, &compiled.objects)?);
+            files.extend(manifest_output::app_files(app, &compiled.objects)?);
         }
         for stored in &unit.storage {
             for object in &stored.objects {
-                files.push(sink::file(&stored.name, object)?);
+                files.push(manifest_output::file(&stored.name, object)?);
             }
         }
         Ok(files)
     };
     let (summary, sources) =
         request.render(prepare, |files| files.iter().try_for_each(|file| folder.take(file)))?;
-    let outcome = told(&summary, &sources, format);
+    let outcome = report(&summary, &sources, format);
     for namespace in &summary.namespaces {
-        folder.take(&sink::file(namespace.name(), namespace)?)?;
+        folder.take(&manifest_output::file(namespace.name(), namespace)?)?;
     }
     Ok((folder, outcome))
 }
 
-fn told(summary: &Summary, sources: &Sources, format: Format) -> Outcome {
-    out::diagnostics(&summary.diagnostics, sources, format);
+fn report(summary: &Summary, sources: &Sources, format: Format) -> Outcome {
+    output::diagnostics(&summary.diagnostics, sources, format);
     if !summary.is_broken() {
-        return Outcome::Good;
+        return Outcome::Success;
     }
     if format == Format::Human {
-        out::words("nothing was rendered\n");
+        output::words("nothing was rendered\n");
     }
-    Outcome::Wrong
+    Outcome::Failure
 }

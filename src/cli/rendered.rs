@@ -1,15 +1,17 @@
-//! All objects of a run, kept with the document that each comes from: for comparisons, which need all of them.
+//! All objects of a run, each with the document that it comes from. Comparisons need all of them.
 
-use super::Trouble;
+use super::CommandError;
 use super::request::Request;
 use crate::compiler::check::Owner;
 use crate::compiler::diagnostic::Sources;
 use crate::compiler::manifest::{Earlier, Identity};
 use crate::compiler::run::{Rendered, Summary, Unit};
 
-/// Renders everything and keeps it: for comparisons, which need all of it.
-pub(super) fn collect(request: Request) -> Result<(Summary, Sources, Vec<RenderedOwner>), Trouble> {
-    let mut kept = Vec::new();
+/// Renders everything and returns all objects.
+pub(super) fn collect(
+    request: Request,
+) -> Result<(Summary, Sources, Vec<RenderedOwner>), CommandError> {
+    let mut rendered = Vec::new();
     let prepare = |unit: &Unit| {
         let mut all = Vec::new();
         for stored in &unit.storage {
@@ -23,10 +25,10 @@ pub(super) fn collect(request: Request) -> Result<(Summary, Sources, Vec<Rendere
         Ok(all)
     };
     let (summary, sources) = request.render(prepare, |all| {
-        kept.extend(all);
+        rendered.extend(all);
         Ok(())
     })?;
-    Ok((summary, sources, kept))
+    Ok((summary, sources, rendered))
 }
 
 /// An app or a storage document, with its objects.
@@ -37,8 +39,12 @@ pub(super) struct RenderedOwner {
 }
 
 /// Returns all objects of a run.
-pub(super) fn objects(kept: &[RenderedOwner], summary: &Summary) -> Result<Vec<Earlier>, Trouble> {
-    let mut objects: Vec<Earlier> = kept.iter().flat_map(|kept| kept.objects.clone()).collect();
+pub(super) fn objects(
+    rendered: &[RenderedOwner],
+    summary: &Summary,
+) -> Result<Vec<Earlier>, CommandError> {
+    let mut objects: Vec<Earlier> =
+        rendered.iter().flat_map(|owner| owner.objects.clone()).collect();
     for namespace in &summary.namespaces {
         objects.push(Earlier::of(namespace)?);
     }
@@ -46,8 +52,7 @@ pub(super) fn objects(kept: &[RenderedOwner], summary: &Summary) -> Result<Vec<E
 }
 
 /// Returns the app or storage document that an object comes from.
-pub(super) fn owner<'k>(kept: &'k [RenderedOwner], identity: &Identity) -> Option<&'k Owner> {
-    let made =
-        |kept: &&RenderedOwner| kept.objects.iter().any(|object| object.identity == *identity);
-    kept.iter().find(made).map(|kept| &kept.owner)
+pub(super) fn owner<'k>(rendered: &'k [RenderedOwner], identity: &Identity) -> Option<&'k Owner> {
+    let has = |owner: &&RenderedOwner| owner.objects.iter().any(|it| it.identity == *identity);
+    rendered.iter().find(has).map(|owner| &owner.owner)
 }

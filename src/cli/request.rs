@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use super::files::{self, Input as File};
-use super::input::InputArgs;
-use super::path::shown;
-use super::{Trouble, missed, out, screen, tenant};
+use super::input_args::InputArgs;
+use super::input_files::{self, Input as File};
+use super::path_text::shown;
+use super::{CommandError, misnamed_files, output, tenant_rules, terminal};
 use crate::compiler::blueprint::Library;
 use crate::compiler::check;
 use crate::compiler::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error};
@@ -39,7 +39,7 @@ pub(super) struct Request {
 
 /// The most that is read of app files; more is refused before any of it is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct InputLimits {
     /// Files.
     pub(super) files: usize,
     /// Bytes of all files, as the file system reports them.
@@ -48,26 +48,26 @@ pub(super) struct Limits {
 
 impl Request {
     /// Reads app files, blueprints, layers, settings and storage documents.
-    pub(super) fn read(args: &InputArgs) -> Result<Self, Trouble> {
-        Self::read_within(args, Limits { files: usize::MAX, bytes: u64::MAX })
+    pub(super) fn read(args: &InputArgs) -> Result<Self, CommandError> {
+        Self::read_within(args, InputLimits { files: usize::MAX, bytes: u64::MAX })
     }
 
     /// Does the same within limits.
-    pub(super) fn read_within(args: &InputArgs, limits: Limits) -> Result<Self, Trouble> {
-        let found = files::find(&args.paths, args.ignored)?;
+    pub(super) fn read_within(args: &InputArgs, limits: InputLimits) -> Result<Self, CommandError> {
+        let found = input_files::find(&args.paths, args.ignored)?;
         within(&found.inputs, limits)?;
         let sources = Sources::default();
         let mut diagnostics = Vec::new();
-        let tenancy = tenant::tenancy(args, &sources, &mut diagnostics)?;
+        let tenancy = tenant_rules::tenancy(args, &sources, &mut diagnostics)?;
         let mut folders = Vec::new();
         for folder in args.blueprints.iter().chain(&found.blueprints) {
             match check::tenant_blueprints(&shown(folder), &tenancy) {
                 Some(refused) => diagnostics.push(refused),
-                None => folders.extend(files::read_blueprints(folder)?),
+                None => folders.extend(input_files::read_blueprints(folder)?),
             }
         }
-        let library = Library::new(folders, &sources).unwrap_or_else(|wrong| {
-            diagnostics.extend(wrong);
+        let library = Library::new(folders, &sources).unwrap_or_else(|errors| {
+            diagnostics.extend(errors);
             Library::default()
         });
         let mut layers = Vec::new();
@@ -121,21 +121,21 @@ impl Request {
     /// Renders every input, as [`Run::render`] does, and shows progress on a terminal.
     pub(super) fn render<T: Send>(
         self,
-        prepare: impl Fn(&Unit) -> Result<T, Trouble> + Sync,
-        take: impl FnMut(T) -> Result<(), Trouble>,
-    ) -> Result<(Summary, Sources), Trouble> {
+        prepare: impl Fn(&Unit) -> Result<T, CommandError> + Sync,
+        take: impl FnMut(T) -> Result<(), CommandError>,
+    ) -> Result<(Summary, Sources), CommandError> {
         let Self { sources, library, options, inputs, empty, diagnostics } = self;
         let (side, files) = (options.side, inputs.rendered.len());
-        let shows = files >= PROGRESS && io::stderr().is_terminal() && !screen::is_dumb();
+        let shows = files >= PROGRESS && io::stderr().is_terminal() && !terminal::is_dumb();
         let progress = |parsed| {
             if shows {
-                out::words(&format!("\r{parsed} of {files} files"));
+                output::words(&format!("\r{parsed} of {files} files"));
             }
         };
         let run = Run::new(&sources, &library, options, inputs, diagnostics);
         let summary = run.render(prepare, take, progress);
         if shows {
-            out::words("\r\x1b[K");
+            output::words("\r\x1b[K");
         }
         let mut summary = summary?;
         if side == Side::Today && summary.documents == 0 && !any_error(&summary.diagnostics) {
@@ -152,7 +152,7 @@ fn read_inputs(
     storage: &[PathBuf],
     sources: &Sources,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Result<Inputs, Trouble> {
+) -> Result<Inputs, CommandError> {
     let mut inputs = Inputs::default();
     let mut known: HashMap<PathBuf, SourceId> = HashMap::new();
     let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -186,20 +186,18 @@ fn read_inputs(
 }
 
 /// Reads a file into the sources; a diagnostic when it is no text.
-fn decode(file: &File, sources: &Sources) -> Result<Result<SourceId, Diagnostic>, Trouble> {
+fn decode(file: &File, sources: &Sources) -> Result<Result<SourceId, Diagnostic>, CommandError> {
     Ok(yaml::decode(&file.name(), file.read()?, sources))
 }
 
-fn within(files: &[File], limits: Limits) -> Result<(), Trouble> {
+fn within(files: &[File], limits: InputLimits) -> Result<(), CommandError> {
     if limits.bytes == u64::MAX {
         return Ok(());
     }
     let (count, bytes) = (files.len(), files.iter().map(File::size).sum::<u64>());
     if count > limits.files || bytes > limits.bytes {
-        let Limits { files, bytes: most } = limits;
-        return Err(Trouble::TooMuch(format!(
-            "{count} app files with {bytes} bytes; one application may have {files} with {most}"
-        )));
+        let InputLimits { files: most_files, bytes: most_bytes } = limits;
+        return Err(CommandError::TooManyFiles { files: count, bytes, most_files, most_bytes });
     }
     Ok(())
 }
@@ -210,7 +208,7 @@ fn empty(files: &[File], paths: &[PathBuf]) -> Diagnostic {
         [only] => format!("{} is empty", only.name()),
         many => format!("{} files are empty", many.len()),
     };
-    let missed = files.is_empty().then(|| missed::missed(paths)).flatten();
+    let missed = files.is_empty().then(|| misnamed_files::missed(paths)).flatten();
     Diagnostic::new(Code::NothingToDo, None, message).fix(missed.unwrap_or_else(|| {
         "name a file or folder, or create an app with `pso-gen init`".to_owned()
     }))

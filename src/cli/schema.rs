@@ -1,8 +1,9 @@
 //! `pso-gen schema`: prints JSON Schemas for editors, from the declarations that also check documents.
 
+use super::error::Suggestion;
 use super::explain::{BLUEPRINT, TENANT_RULES, library, shape};
-use super::out;
-use super::{Outcome, Trouble};
+use super::output;
+use super::{CommandError, Outcome};
 use crate::compiler::blueprint::blueprint_shape;
 use crate::compiler::diagnostic::{Code, Sources};
 use crate::compiler::run::{storage_shape, tenant_rules_shape};
@@ -22,14 +23,17 @@ pub(super) struct Args {
     blueprints: Vec<std::path::PathBuf>,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let sources = Sources::default();
     let library = library(&args.blueprints, &sources)?;
     let Some((kind, shape)) = shape(&args.kind, &library, &sources)? else {
-        return Err(Trouble::Usage(format!("there is no kind `{}`", args.kind)));
+        let others = [STORAGE, BLUEPRINT, TENANT_RULES].map(str::to_owned);
+        let known = library.kinds().into_iter().chain(others).collect();
+        let suggestion = Suggestion::among(known, &args.kind);
+        return Err(CommandError::UnknownKind { kind: sanitize::quoted(&args.kind), suggestion });
     };
-    out::data(&sanitize::json(&text(&kind, &shape)))?;
-    Ok(Outcome::Good)
+    output::data(&sanitize::json(&text(&kind, &shape)))?;
+    Ok(Outcome::Success)
 }
 
 fn text(kind: &str, shape: &Shape) -> String {

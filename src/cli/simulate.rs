@@ -11,7 +11,7 @@ use clap::{Parser as _, ValueEnum};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Outcome, Trouble, out};
+use super::{CommandError, Outcome, output};
 use crate::contract::{Quantity, Seconds};
 use crate::simulator::{
     Array, FaultRule, FlashArray, FlashBlade, Options, Running, Settings, serve,
@@ -141,10 +141,10 @@ fn fault(text: &str) -> Result<FaultRule, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
-    let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Simulate)?;
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(CommandError::Simulate)?;
     runtime.block_on(async {
-        let mut end = signal(SignalKind::terminate()).map_err(Trouble::Simulate)?;
+        let mut end = signal(SignalKind::terminate()).map_err(CommandError::Simulate)?;
         let options = Options {
             address: args.address,
             port: args.port,
@@ -155,17 +155,17 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
             state: args.state.clone(),
             tap: None,
         };
-        let running = serve(arrays(args), &options).await.map_err(Trouble::Simulate)?;
+        let running = serve(arrays(args), &options).await.map_err(CommandError::Simulate)?;
         if let Some(path) = &args.storage_out {
-            storage::write(path, &running).map_err(Trouble::Simulate)?;
+            storage::write(path, &running).map_err(CommandError::Simulate)?;
         }
-        out::data(&description(args.format, &running)?)?;
-        std::io::stdout().flush().map_err(Trouble::Simulate)?;
+        output::data(&description(args.format, &running)?)?;
+        std::io::stdout().flush().map_err(CommandError::Simulate)?;
         tokio::select! {
             _ = end.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
-        Ok(Outcome::Good)
+        Ok(Outcome::Success)
     })
 }
 
@@ -215,7 +215,7 @@ fn arrays(args: &Args) -> Vec<(Array, Settings)> {
     blades.chain(arrays).collect()
 }
 
-fn description(format: OutputFormat, running: &Running) -> Result<String, Trouble> {
+fn description(format: OutputFormat, running: &Running) -> Result<String, CommandError> {
     if format == OutputFormat::Json {
         let Running { arrays, page, certificate } = running;
         let description = json!({"arrays": arrays, "page": page, "certificate": certificate});

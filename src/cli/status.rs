@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cluster::{Cluster, storage};
-use super::out::{self, Format as Diagnostics};
+use super::output::{self, Format as Diagnostics};
 use super::table::{age, table};
-use super::{Outcome, Trouble, screen};
+use super::{CommandError, Outcome, terminal};
 use crate::compiler::diagnostic::Sources;
 use crate::contract::Quantity;
 use crate::provisioner::decide::Binding;
@@ -77,27 +77,28 @@ pub(super) enum OutputFormat {
 impl From {
     /// Returns the arrays of the storage document, if there is one. The inner error means that its diagnostics have
     /// been printed.
-    pub(super) fn arrays(&self) -> Result<Result<Option<Arrays>, Outcome>, Trouble> {
+    pub(super) fn arrays(&self) -> Result<Result<Option<Arrays>, Outcome>, CommandError> {
         let Some(path) = &self.storage else { return Ok(Ok(None)) };
         let sources = Sources::default();
         let spec = match storage(path, &sources)? {
             Ok(spec) => spec,
-            Err(wrong) => {
-                out::diagnostics(&wrong, &sources, Diagnostics::Human);
-                return Ok(Err(Outcome::Wrong));
+            Err(errors) => {
+                output::diagnostics(&errors, &sources, Diagnostics::Human);
+                return Ok(Err(Outcome::Failure));
             }
         };
         let folder = path.parent().unwrap_or(Path::new(""));
-        let arrays = run::set_up(&spec, folder, &self.secrets, Binding::Direct);
-        Ok(Ok(Some(arrays.map_err(|error| Trouble::Usage(error.to_string()))?)))
+        let arrays =
+            run::set_up(&spec, folder, &self.secrets, Binding::Direct, &Metrics::default());
+        Ok(Ok(Some(arrays?)))
     }
 
-    pub(super) async fn cluster(&self) -> Result<Cluster, Trouble> {
+    pub(super) async fn cluster(&self) -> Result<Cluster, CommandError> {
         Cluster::of(self.kubeconfig.as_deref(), &Metrics::default()).await
     }
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let arrays = match args.from.arrays()? {
         Ok(arrays) => arrays,
         Err(outcome) => return Ok(outcome),
@@ -108,14 +109,14 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     };
     let scope = ReportFilter { namespace, claim };
     let lease = args.lease.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
-    let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(CommandError::Start)?;
     runtime.block_on(async {
         let cluster = args.from.cluster().await?;
         let look = async || {
             let inventory = run::inventory(&cluster.client, arrays.as_ref(), lease).await;
-            let inventory = inventory.map_err(|error| cluster.trouble(&error))?;
+            let inventory = inventory.map_err(|error| cluster.unreachable(&error))?;
             let lease = lease.map(|(namespace, name)| format!("{namespace}/{name}"));
-            Ok::<_, Trouble>(Report::new(&inventory, &scope, lease.as_deref()))
+            Ok::<_, CommandError>(Report::new(&inventory, &scope, lease.as_deref()))
         };
         let again = async {
             loop {
@@ -124,16 +125,16 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
                     OutputFormat::Table => written(&report),
                     OutputFormat::Json => json(&report)?,
                 };
-                if args.watch.is_some() && screen::redraws() {
+                if args.watch.is_some() && terminal::redraws() {
                     // Move to the top left and clear the screen, so that the table stays in place.
-                    out::data("\u{1b}[H\u{1b}[2J")?;
+                    output::data("\u{1b}[H\u{1b}[2J")?;
                 }
-                out::data(&text)?;
+                output::data(&text)?;
                 let Some(seconds) = args.watch else {
                     return Ok(if report.problems.is_empty() {
-                        Outcome::Good
+                        Outcome::Success
                     } else {
-                        Outcome::Wrong
+                        Outcome::Failure
                     });
                 };
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -141,7 +142,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         };
         let outcome = tokio::select! {
             outcome = again => outcome,
-            _ = tokio::signal::ctrl_c() => Ok(Outcome::Good),
+            _ = tokio::signal::ctrl_c() => Ok(Outcome::Success),
         };
         if let Some(arrays) = &arrays {
             arrays.log_out().await;
@@ -151,22 +152,26 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
 }
 
 /// Returns a value as JSON with a line end.
-pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Trouble> {
-    let text = serde_json::to_string_pretty(value);
-    text.map(|text| sanitize::json(&text) + "\n").map_err(|error| Trouble::Usage(error.to_string()))
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, CommandError> {
+    Ok(sanitize::json(&serde_json::to_string_pretty(value)?) + "\n")
 }
 
 /// Returns a report as text.
 pub(super) fn written(report: &Report) -> String {
     let mut text = String::new();
     if let Some(leader) = &report.leader {
-        let holder =
-            sanitize::line(leader.holder.as_deref().unwrap_or("nobody"), sanitize::LONGEST);
         let renewed = leader.renewed.map(|renewed| format!(", renewed {} ago", age(renewed)));
-        let _ = writeln!(text, "leads: {holder}{}\n", renewed.unwrap_or_default());
+        let renewed = renewed.unwrap_or_default();
+        let _ = match &leader.holder {
+            Some(holder) => {
+                let holder = sanitize::line(holder, sanitize::LONGEST);
+                writeln!(text, "leader: {holder}{renewed}\n")
+            }
+            None => writeln!(text, "leader: none, the lease has no holder{renewed}\n"),
+        };
     }
     if !report.arrays.is_empty() {
-        let head = ["ARRAY", "KIND", "STATE", "VOLUMES", "USED", "GIVEN OUT"].map(str::to_owned);
+        let head = ["ARRAY", "KIND", "STATE", "VOLUMES", "USED", "PROVISIONED"].map(str::to_owned);
         let rows: Vec<_> = [head].into_iter().chain(report.arrays.iter().map(array)).collect();
         let _ = writeln!(text, "{}", table(&rows));
     }
@@ -203,13 +208,14 @@ pub(super) fn written(report: &Report) -> String {
         let _ = write!(text, "\n{}", table(&rows));
     }
     match report.problems.as_slice() {
-        [] => text.push_str("\nnothing is wrong\n"),
+        [] => text.push_str("\nno problems\n"),
         problems => {
             for Problem { about, what, remedy, page } in problems {
                 // Texts from events and arrays are untrusted and must stay on one line.
                 let (about, what) = (sanitize::line(about, LONGEST), sanitize::line(what, LONGEST));
                 let remedy = sanitize::line(remedy, LONGEST);
-                let _ = write!(text, "\nwrong: {about}: {what}\n  do: {remedy}\n  see: {page}\n");
+                let _ =
+                    write!(text, "\nproblem: {about}: {what}\n  fix: {remedy}\n  see: {page}\n");
             }
         }
     }
@@ -242,7 +248,7 @@ mod tests {
 
     #[test]
     fn words_of_others_make_no_line_of_ours() {
-        let forged = "no\n\nwrong: array fb1: gone\n  do: rm -rf /\u{1b}[2J\u{9b}2J\u{202e}";
+        let forged = "no\n\nproblem: array fb1: gone\n  fix: rm -rf /\u{1b}[2J\u{9b}2J\u{202e}";
         let mut report = Report::new(&Inventory::default(), &ReportFilter::default(), None);
         let (text, size) = (forged.to_owned(), None);
         report.claims = vec![ClaimLine {
@@ -261,7 +267,11 @@ mod tests {
         report.problems = vec![Problem { about, what, remedy, page: "docs" }];
         let shown = written(&report);
         let begins = |word: &str| shown.lines().filter(|line| line.starts_with(word)).count();
-        assert_eq!((begins("wrong: "), begins("  do: "), begins("  see: ")), (1, 1, 1), "{shown}");
+        assert_eq!(
+            (begins("problem: "), begins("  fix: "), begins("  see: ")),
+            (1, 1, 1),
+            "{shown}"
+        );
         assert_eq!(shown.lines().count(), 6, "{shown}");
         assert!(shown.len() < 16 << 10, "{} bytes", shown.len());
         let json = json(&report).expect("written");

@@ -1,10 +1,10 @@
 //! `pso-gen validate`: everything that `render` checks, and nothing else.
 
-use super::input::InputArgs;
-use super::out::{self, Format};
+use super::input_args::InputArgs;
+use super::output::{self, Format};
 use super::request::Request;
-use super::{Outcome, Trouble, diff};
-use super::{earlier, rendered};
+use super::{CommandError, Outcome, diff};
+use super::{baseline, rendered};
 use crate::compiler::check;
 use crate::compiler::diagnostic::{Style, any_error, sort};
 
@@ -33,18 +33,18 @@ pub(super) struct Args {
     format: Format,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let request = Request::read(&args.input)?;
     let (mut summary, sources, apps) = rendered::collect(request)?;
     let broken = summary.is_broken();
     if let (Some(since), false) = (&args.since, broken) {
-        let before = earlier::earlier(since, &args.input, &args.set_earlier, &sources)?;
+        let before = baseline::read(since, &args.input, &args.set_earlier, &sources)?;
         let missing = any_error(&before.missing);
         summary.diagnostics.extend(before.missing);
         if !missing {
             let after = rendered::objects(&apps, &summary)?;
             summary.diagnostics.extend(diff::elsewhere(since, &before.objects, &after));
-            let today = apps.iter().map(|kept| (&kept.owner, kept.objects.as_slice()));
+            let today = apps.iter().map(|rendered| (&rendered.owner, rendered.objects.as_slice()));
             summary.diagnostics.extend(check::claims_since(&before.objects, today));
             let changes = check::changes(before.objects, after);
             let owner = |identity: &_| rendered::owner(&apps, identity);
@@ -53,19 +53,19 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
         sort(&mut summary.diagnostics, &sources);
     }
     if args.format == Format::Human {
-        out::diagnostics(&summary.diagnostics, &sources, args.format);
+        output::diagnostics(&summary.diagnostics, &sources, args.format);
         if let (Some(since), true) = (&args.since, broken) {
             let since = crate::sanitize::name(since);
-            out::words(&format!("not compared with `{since}`: correct these errors first\n"));
+            output::words(&format!("not compared with `{since}`: correct these errors first\n"));
         }
         if summary.diagnostics.is_empty() {
-            out::words(&counted(summary.apps, summary.storage));
+            output::words(&counted(summary.apps, summary.storage));
         }
     } else {
-        let text = out::rendered(&summary.diagnostics, &sources, args.format, Style::Plain);
-        out::data(&text)?;
+        let text = output::rendered(&summary.diagnostics, &sources, args.format, Style::Plain);
+        output::data(&text)?;
     }
-    Ok(if summary.is_broken() { Outcome::Wrong } else { Outcome::Good })
+    Ok(if summary.is_broken() { Outcome::Failure } else { Outcome::Success })
 }
 
 /// Says of how much nothing is wrong.

@@ -181,7 +181,7 @@ fn snapshots(app: &App) -> Vec<Diagnostic> {
 
 /// Returns the error of a schedule at a path, if it has one.
 fn schedule_at(schedule: SnapshotSchedule, document: &Node, path: &[&str]) -> Option<Diagnostic> {
-    let (field, message) = schedule.wrong()?;
+    let (field, message) = schedule.out_of_range()?;
     let place = document.place_of(path.iter().copied().chain([field]));
     let path = format!("{}.{field}", path.join("."));
     let fix = "write for example `{every: 15m, keep: 96}`, `{every: 6h, keep: 28}` or `{every: 1d, keep: 30}`";

@@ -65,7 +65,7 @@ impl SnapshotSchedule {
     }
 
     /// Returns the first field that is out of range, and the reason.
-    pub fn wrong(self) -> Option<(&'static str, String)> {
+    pub fn out_of_range(self) -> Option<(&'static str, String)> {
         let Self { every, keep } = self;
         if !Self::EVERY.contains(&every.0) {
             return Some((
@@ -116,7 +116,7 @@ impl SnapshotPolicy {
         let schedule = read().ok_or_else(|| {
             format!("expected `every 6h, keep 28` or `never`, found {text}", text = quoted(text))
         })?;
-        match schedule.wrong() {
+        match schedule.out_of_range() {
             Some((field, why)) => Err(format!("`{field}`: {why}")),
             None => Ok(Self::Every(schedule)),
         }

@@ -140,7 +140,6 @@ pub async fn run(
     end: impl Future<Output = ()>,
 ) -> End {
     let mut end = std::pin::pin!(end);
-    let arrays = arrays.counted(status.metrics());
     let Some(LeaseName { namespace, name, client: own }) = lease else {
         warn!("without a lease: no other provisioner may run");
         lead(client, arrays, Leadership::alone(), compare_every, status, &mut end).await;

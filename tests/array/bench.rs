@@ -217,6 +217,7 @@ impl Bench {
             trust: Trust::Ca(self.folder.path().join("ca.pem")),
             id: None,
             limits: self.limits,
+            observer: None,
         }
     }
 

@@ -95,6 +95,7 @@ async fn ask(shown: Option<Shown>, trust: Trust, folder: &Path) -> (Error, usize
         trust,
         id: None,
         limits: RequestLimits::default(),
+        observer: None,
     });
     let error = array.expect("an address").identity().await.expect_err("not trusted");
     server.abort();

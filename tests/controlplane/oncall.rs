@@ -36,6 +36,7 @@ pub(crate) fn flashblade(stage: &Stage, name: &str) -> pso_gen::arrays::FlashBla
         },
         id: None,
         limits: RequestLimits::default(),
+        observer: None,
     };
     FlashBlade::new(endpoint).expect("an endpoint")
 }
@@ -77,7 +78,7 @@ async fn status_tells_what_is_wrong_and_orphans_go_when_they_are_named() {
     let words: Vec<&str> = row.split_whitespace().collect();
     assert_eq!(words[1..4], ["pure-file", "Bound", "1Gi"], "{row}");
     assert_eq!(words[5], own, "{row}");
-    assert!(table.contains("nothing is wrong"), "{table}");
+    assert!(table.contains("no problems"), "{table}");
 
     // Something is wrong: one array is away.
     stories::faults(&stage, json!([{"fault": "refused", "array": "fa1"}])).await;
@@ -86,8 +87,8 @@ async fn status_tells_what_is_wrong_and_orphans_go_when_they_are_named() {
     stage.until("its failure is told", told).await;
     let (code, table, _) = ask(&stage, &["status", "--namespace", "oncall"]);
     assert_eq!(code, 1, "{table}");
-    assert!(table.contains("wrong: array fa1: "), "{table}");
-    assert!(table.contains("wrong: claim oncall/bad: "), "{table}");
+    assert!(table.contains("problem: array fa1: "), "{table}");
+    assert!(table.contains("problem: claim oncall/bad: "), "{table}");
     let (code, text, _) = ask(&stage, &["status", "oncall/bad", "--format", "json"]);
     let report: Json = serde_json::from_str(&text).expect("JSON");
     assert_eq!((code, report["claims"].as_array().map(Vec::len)), (1, Some(1)));

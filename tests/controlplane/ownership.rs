@@ -279,7 +279,7 @@ async fn a_bound_volume_that_is_destroyed_on_its_array_is_reported() {
     assert_eq!(code, 1, "{table}");
     assert!(
         table.contains(&format!(
-            "wrong: claim missing/data: its volume {volume} is destroyed on fb"
+            "problem: claim missing/data: its volume {volume} is destroyed on fb"
         )),
         "{table}"
     );

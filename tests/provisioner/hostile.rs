@@ -66,7 +66,7 @@ async fn a_certificate_that_is_not_trusted_is_told_with_what_to_do() {
     stage.until("the claim's event has it", failed).await;
     let shown = status(&stage, "table");
     for array in ["fa1", "fb1"] {
-        assert!(shown.contains(&format!("\nwrong: array {array}: {told}")), "{shown}");
+        assert!(shown.contains(&format!("\nproblem: array {array}: {told}")), "{shown}");
     }
 }
 
@@ -124,7 +124,7 @@ async fn words_of_an_array_are_plain_and_few_wherever_they_are_told() {
     }
 
     // Anybody who may write events may say that they are the provisioner's.
-    let forged = "no\n\nwrong: array fb1: gone\n  do: rm -rf /\u{1b}[2J\u{9b}2J\u{202e}";
+    let forged = "no\n\nproblem: array fb1: gone\n  fix: rm -rf /\u{1b}[2J\u{9b}2J\u{202e}";
     stage.api.events.lock().expect("unharmed").push(json!({
         "metadata": {"name": "forged", "namespace": "apps"}, "type": "Warning", "note": forged,
         "reason": "ProvisioningFailed", "eventTime": "2099-01-01T00:00:00.000000Z",
@@ -135,8 +135,8 @@ async fn words_of_an_array_are_plain_and_few_wherever_they_are_told() {
         assert!(shown.contains("rm -rf"), "{shown}");
         assert!(!shown.chars().any(|c| c != '\n' && sanitize::steers(c)), "{shown:?}");
         let wrong: Vec<&str> =
-            shown.lines().filter_map(|line| line.strip_prefix("wrong: ")).collect();
-        let abouts = ["array fa1: ", "claim apps/data: no wrong: array fb1: gone do: rm -rf /"];
+            shown.lines().filter_map(|line| line.strip_prefix("problem: ")).collect();
+        let abouts = ["array fa1: ", "claim apps/data: no problem: array fb1: gone fix: rm -rf /"];
         if format == "table" {
             assert_eq!(wrong.len(), abouts.len(), "{shown}");
             assert!(

@@ -159,6 +159,7 @@ fn world() -> World {
             credential_check: Duration::from_secs(3600),
             ..RequestLimits::default()
         },
+        observer: None,
     };
     let flashblade = FlashBlade::new(endpoint("fb1")).expect("an address");
     let flasharray = FlashArray::new(endpoint("fa1")).expect("an address");

@@ -17,7 +17,7 @@ pub(super) struct Dump {
     pub(super) others: Vec<String>,
 }
 
-const WANTED: &str = "expected what `kubectl get pv,sc -o json` prints";
+const WANTED: &str = "expected the output of `kubectl get pv,sc -o json`";
 
 /// Reads JSON (one object, a list, or several concatenated) or YAML.
 pub(super) fn read(text: &str) -> Result<Dump, String> {

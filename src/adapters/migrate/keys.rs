@@ -55,10 +55,10 @@ pub(super) fn lost(entry: &Entry, path: &str, did: &str, instead: &str) -> Diagn
 
 /// Returns a warning about an unknown key. It does not contain the value, which may be secret.
 pub(super) fn unknown(entry: &Entry, path: &str, known: &[&str]) -> Diagnostic {
-    let message = "is no key of the chart or of `pure.json`, and is left out";
+    let message = "is not a key of the chart or of `pure.json`, and is left out";
     let wrong = Diagnostic::new(Code::NoCounterpart, entry.place, message).at(path);
     match nearest(&entry.key, known.iter().copied()) {
         Some(near) => wrong.fix(format!("did you mean `{near}`?")),
-        None => wrong.fix(format!("known here are `{}`", known.join("`, `"))),
+        None => wrong.fix(format!("expected one of `{}`", known.join("`, `"))),
     }
 }

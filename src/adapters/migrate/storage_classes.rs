@@ -89,13 +89,13 @@ impl Reader<'_> {
             Some("file" | "pure_file") => PURE_FILE,
             Some("block" | "pure_block") => PURE_BLOCK,
             Some("pure_fa_file") => {
-                self.warn("backend", "was for file systems on FlashArrays; here they are on FlashBlades alone", "keep the old driver for its volumes, or copy their files to claims of `pure-file`");
+                self.warn("backend", "was for file systems on FlashArrays; pso-gen supports file systems only on FlashBlades", "keep the old driver for its volumes, or copy their files to claims of `pure-file`");
                 return None;
             }
             Some(other) => {
                 self.warn(
                     "backend",
-                    format!("{other:?} is no kind of array; the class is left out"),
+                    format!("{other:?} is not a kind of array; the class is left out"),
                     "write a class by hand: `pso-gen explain Storage.classes`",
                 );
                 return None;
@@ -103,7 +103,7 @@ impl Reader<'_> {
             None if self.class.provisioner != "pure-csi"
                 && self.class.provisioner != "pure-provisioner" =>
             {
-                self.warn("", "is for Portworx's own pools, whose volumes are no volumes of an array; it is left out", "keep Portworx for its volumes");
+                self.warn("", "is for Portworx's own pools, whose volumes are not on an array; it is left out", "keep Portworx for its volumes");
                 return None;
             }
             None if mounts.any(|name| ["nfsvers", "vers"].contains(&name)) => PURE_FILE,
@@ -116,7 +116,7 @@ impl Reader<'_> {
             None => {
                 self.warn(
                     "",
-                    "does not say whether it is for files or blocks; it is left out",
+                    "is neither for files nor for blocks; it is left out",
                     "write it by hand, with `like: pure-file` or `like: pure-block`",
                 );
                 return None;
@@ -124,13 +124,13 @@ impl Reader<'_> {
         };
         let other = if like == PURE_FILE { PURE_BLOCK } else { PURE_FILE };
         if self.name == other {
-            self.warn("backend", format!("is of the other kind than its name says: here `{other}` is always what it is called; the class is left out"), "declare a class with another name for its claims");
+            self.warn("backend", format!("has the kind that contradicts its name: in pso-gen, `{other}` always has the kind of its name; the class is left out"), "declare a class with another name for its claims");
             return None;
         }
         if !Format::Subdomain.accepts(self.name) {
             self.warn(
                 "",
-                "has a name that no class here can have; it is left out",
+                "has a name that is not valid for a class; it is left out",
                 "declare a class with another name",
             );
             return None;
@@ -154,8 +154,8 @@ impl Reader<'_> {
                 ("nfsvers" | "vers", "4" | "4.1") | ("hard", "") if is_file => {}
                 ("nfsvers" | "vers" | "minorversion", _) if is_file => self.warn(
                     "mountOptions",
-                    format!("{option:?}: here it is NFS 3 or 4.1"),
-                    "see that 4.1, which it becomes, is switched on for its file systems",
+                    format!("{option:?}: pso-gen supports NFS 3 and 4.1"),
+                    "the class uses 4.1: enable it on its file systems",
                 ),
                 _ => mounts.push(option),
             }
@@ -165,10 +165,8 @@ impl Reader<'_> {
             for option in bad {
                 self.warn(
                     "mountOptions",
-                    format!(
-                        "{option:?} is an option that classes here cannot have; it is left out"
-                    ),
-                    "see whether volumes need it: `pso-gen explain Storage.classes`",
+                    format!("{option:?} is an option that classes do not support; it is left out"),
+                    "check whether volumes need it: `pso-gen explain Storage.classes`",
                 );
             }
             if !allowed.is_empty() {
@@ -182,7 +180,7 @@ impl Reader<'_> {
             None | Some("Delete") => {}
             Some(other) => self.warn(
                 "reclaimPolicy",
-                format!("is {other:?}; here it is `Delete` or `Retain`"),
+                format!("is {other:?}; pso-gen supports `Delete` and `Retain`"),
                 "write `reclaimPolicy: Retain` at the class to be safe",
             ),
         }
@@ -193,7 +191,7 @@ impl Reader<'_> {
             fields.insert("expansion".to_owned(), json!(false));
         }
         if self.class.allowed_topologies.as_ref().is_some_and(|all| !all.is_empty()) {
-            self.warn("allowedTopologies", "chose nodes and arrays by their labels; here a class chooses arrays by `arrays`, and nodes follow from the arrays' `topology`", "write `arrays` at the class: labels that an array must have");
+            self.warn("allowedTopologies", "selected nodes and arrays by their labels; in pso-gen, a class selects arrays by `arrays`, and nodes follow from the arrays' `topology`", "write `arrays` at the class: labels that an array must have");
         }
     }
 
@@ -209,7 +207,7 @@ impl Reader<'_> {
                 if ["xfs", "ext4"].contains(&value) {
                     fields.insert("fileSystem".to_owned(), json!(value));
                 } else {
-                    self.warn(key, format!("{value:?} was the file system of new volumes; here it is `xfs` or `ext4`"), "write `fileSystem: ext4` at the class when `xfs` does not suit");
+                    self.warn(key, format!("{value:?} was the file system of new volumes; pso-gen supports `xfs` and `ext4`"), "write `fileSystem: ext4` at the class if you do not want `xfs`");
                 }
             }
             // FlashBlades do not let a class choose the file system.
@@ -233,23 +231,23 @@ impl Reader<'_> {
             }
             "createoptions" => self.warn(
                 key,
-                "were options of mkfs; here mkfs has none",
-                "nothing to do for volumes that are there: they keep their file system",
+                "were options of mkfs; pso-gen passes none",
+                "nothing to do for existing volumes: they keep their file system",
             ),
             "pure_fa_pod_name" => self.warn(
                 key,
-                "made volumes in a pod of the FlashArray; here they are at the array's top",
+                "created volumes in a pod of the FlashArray; pso-gen creates them at the top level of the array",
                 "volumes in a pod cannot be imported; move them out first",
             ),
             "pure_nfs_endpoint" => self.warn(
                 key,
-                "was the address that nodes mount from; here it is the array's `data`",
-                "write it as `data` of the array, or list the array once more with it",
+                "was the address that nodes mount from; in pso-gen, it is `data` of the array",
+                "write it as `data` of the array",
             ),
             _ => self.warn(
                 key,
                 "has no counterpart, and is left out",
-                "see whether volumes need it: `pso-gen explain Storage.classes`",
+                "check whether volumes need it: `pso-gen explain Storage.classes`",
             ),
         }
     }

@@ -102,8 +102,9 @@ impl Reader<'_> {
         let says =
             old.classes.get(PURE_FILE).is_some_and(|class| class.get("exportRules").is_some());
         if files && !says && wishes.nodes.is_empty() {
-            let message = "it is not said which networks the nodes are in; file systems are exported to them alone";
-            self.wrong(Code::MissingField, self.root, "nodes", message, "give `--nodes 10.20.0.0/16`; `kubectl get nodes -o wide` shows the nodes' addresses");
+            let message =
+                "the networks of the nodes are missing; file systems are exported only to them";
+            self.wrong(Code::MissingField, self.root, "nodes", message, "add `--nodes 10.20.0.0/16`; `kubectl get nodes -o wide` prints the nodes' addresses");
         }
         old
     }
@@ -118,8 +119,8 @@ impl Reader<'_> {
                 "pure" if root.get("clusterID").is_some() => self.found.push(lost(
                     entry,
                     &at,
-                    "was the name of the cluster before `clusterID`, which is read instead",
-                    "give `--prefix` if PersistentVolumes of that time do not name their volumes",
+                    "was the name of the cluster before `clusterID`, which has precedence",
+                    "add `--prefix` if PersistentVolumes of that time do not name their volumes",
                 )),
                 // Settings of the driver's own pods.
                 "pure" | "k8s" => {}
@@ -140,8 +141,8 @@ impl Reader<'_> {
                 && entry.value.entries().is_none()
                 && !entry.value.is_null()
             {
-                let did = "is no mapping, and is left out";
-                self.found.push(lost(entry, section, did, "write it as the chart has it"));
+                let did = "is not a mapping, and is left out";
+                self.found.push(lost(entry, section, did, "write it in the form of the chart"));
             }
         }
     }
@@ -168,17 +169,16 @@ impl Reader<'_> {
         let (old, node, path) = self.called();
         let (node, old) = (node.clone(), old.map(str::to_owned));
         let is_old = |name: &str| old.as_ref().is_some_and(|old| old.eq_ignore_ascii_case(name));
-        let fix = "give `--cluster NAME`, another one for each cluster that shares an array; volumes that are there keep their names";
+        let fix = "add `--cluster NAME` with a different name for each cluster that shares an array; existing volumes keep their names";
         if let Some(cluster) = &wishes.cluster {
             if is_old(cluster) {
-                let message =
-                    "is the name in `--cluster` too; names that begin with it are the old driver's";
-                self.wrong(Code::BadValue, &node, path, message, "give another `--cluster NAME`");
+                let message = "equals the name in `--cluster`; volumes with this prefix belong to the old driver";
+                self.wrong(Code::BadValue, &node, path, message, "choose another `--cluster NAME`");
             }
             return cluster.clone();
         }
         let Some(said) = old.as_deref().filter(|old| *old != DEFAULT_PREFIX) else {
-            let message = "it is not said how this cluster is called, or by a name that every cluster had; names of new volumes begin with it";
+            let message = "`clusterID` is missing or has the default value; it becomes the prefix of new volume names";
             self.wrong(Code::MissingField, &node, path, message, fix);
             return String::new();
         };
@@ -188,13 +188,13 @@ impl Reader<'_> {
         }
         if new.len() > LONGEST_CLUSTER || !Format::Name.accepts(&new) {
             let message = format!(
-                "would become {new:?}, which is no name of a cluster: at most {LONGEST_CLUSTER} lower-case letters, digits and `-`"
+                "would become {new:?}, which is not a valid name of a cluster: at most {LONGEST_CLUSTER} lower-case letters, digits and `-`"
             );
             self.wrong(Code::BadValue, &node, path, &message, fix);
         } else {
             let message =
-                format!("becomes `{new}`: names that begin with the old one are the old driver's");
-            let fix = "nothing to do: volumes that are there keep their names; `--cluster NAME` chooses another";
+                format!("becomes `{new}`: volumes with the old prefix belong to the old driver");
+            let fix = "nothing to do: existing volumes keep their names; `--cluster NAME` sets another one";
             self.wrong(Code::NoCounterpart, &node, path, &message, fix);
         }
         new

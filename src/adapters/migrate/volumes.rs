@@ -99,11 +99,11 @@ pub fn volumes(text: &str, old: &mut Old) -> Result<(Found, Vec<Diagnostic>), St
         let names: Vec<&str> = destroyed.iter().copied().take(3).collect();
         let more = if destroyed.len() > names.len() { ", …" } else { "" };
         let message = format!(
-            "{} the reclaim policy Delete ({}{more}): with the claims, the volumes and all that is on them would be destroyed",
+            "{} the reclaim policy Delete ({}{more}): when the claims are deleted, the volumes are destroyed with all their data",
             have(destroyed.len()),
             names.join(", ")
         );
-        let fix = "before anything else: `kubectl patch pv NAME -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'`";
+        let fix = "first run `kubectl patch pv NAME -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'`";
         warnings.push(Diagnostic::new(Code::ImportVolume, None, message).fix(fix));
     }
     Ok((found, warnings))
@@ -169,7 +169,7 @@ impl Reading<'_> {
         if let Some((of, name)) = both.iter().find(|key| self.seen.contains(*key)) {
             return Some(persistent::Word {
                 blocks: true,
-                message: format!("another PersistentVolume has {name} of {of} already"),
+                message: format!("another PersistentVolume already has {name} of {of}"),
                 fix: "keep the entry of the one that is mounted".to_owned(),
             });
         }
@@ -208,7 +208,7 @@ impl Reading<'_> {
         Some(persistent::Word {
             blocks: false,
             message: "is mounted with NFS 3; a claim of `pure-file` would mount it with 4.1, which its file system may not have".to_owned(),
-            fix: format!("give the new claim the class `{right}`, which is in the document with `nfs: \"3\"`; or switch NFS 4.1 on at the file system"),
+            fix: format!("give the new claim the class `{right}`, which is in the document with `nfs: \"3\"`; or enable NFS 4.1 on the file system"),
         })
     }
 
@@ -224,7 +224,7 @@ impl Reading<'_> {
             let fix = if dumped || class.is_empty() {
                 "write `pure-file`, `pure-block` or a class of the document in the new claims"
             } else {
-                "give its StorageClass too, `kubectl get pv,sc -o json`; or write `pure-file` or `pure-block` in the new claims"
+                "add its StorageClass, `kubectl get pv,sc -o json`, or write `pure-file` or `pure-block` in the new claims"
             };
             self.warnings.push(Diagnostic::new(Code::ImportVolume, None, message).fix(fix));
         }

@@ -18,7 +18,7 @@ const CHARTS: [&str; 5] =
 /// Keys of a Secret or ConfigMap that contain a file with values.
 const FILES: [&str; 4] = ["pure.json", "values.yaml", "values.yml", "values"];
 /// Remedy: the command that prints all values of a release, from all sources.
-const HELM: &str = "give what `helm get values RELEASE --all -o yaml` prints";
+const HELM: &str = "use the output of `helm get values RELEASE --all -o yaml`";
 
 /// Parses a text inside another one, under a name for display.
 pub(super) type ReadText<'r> =
@@ -75,10 +75,12 @@ impl Unwrap<'_> {
         }
         if found.len() > 1 {
             let places = found.iter().skip(1).map(|values| values.place);
-            let message =
-                format!("{} documents have values; a storage document is of one", found.len());
+            let message = format!(
+                "{} documents have values; a storage document is created from one",
+                found.len()
+            );
             let mut wrong = Diagnostic::new(Code::WrongType, found[0].place, message)
-                .fix("give a file with one of them");
+                .fix("name a file with one of them");
             wrong.related = places.map(|place| (place, "another one".to_owned())).collect();
             return Err(vec![wrong]);
         }
@@ -86,10 +88,10 @@ impl Unwrap<'_> {
         if !others.is_empty() {
             let others: Vec<_> =
                 others.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
-            let message = format!("other documents are passed over: {}", others.join(", "));
+            let message = format!("other documents are ignored: {}", others.join(", "));
             self.warnings.push(
                 Diagnostic::new(Code::NoCounterpart, place, crate::sanitize::line(&message, 300))
-                    .fix("PersistentVolumes and StorageClasses are read from `--volumes`"),
+                    .fix("`--volumes` reads PersistentVolumes and StorageClasses"),
             );
         }
         Ok(values)
@@ -111,7 +113,7 @@ impl Unwrap<'_> {
             Some("StorageCluster") => {
                 let message = "a StorageCluster does not name arrays";
                 let wrong = Diagnostic::new(Code::MissingField, node.place, message);
-                Err(vec![wrong.fix("give the Secret `px-pure-secret`: `kubectl get secret -n NAMESPACE px-pure-secret -o yaml`")])
+                Err(vec![wrong.fix("use the Secret `px-pure-secret`: `kubectl get secret -n NAMESPACE px-pure-secret -o yaml`")])
             }
             None | Some(_) => Ok(None),
         }
@@ -131,12 +133,11 @@ impl Unwrap<'_> {
                 continue;
             }
             for entry in node.entries().unwrap_or_default().iter().filter(|e| e.key != *key) {
-                let message =
-                    format!("stands beside `{key}`, in which the values are, and is left out");
+                let message = format!("is beside `{key}`, which has the values, and is left out");
                 self.warnings.push(
                     Diagnostic::new(Code::NoCounterpart, entry.place, message)
                         .at(entry.key.clone())
-                        .fix("nothing to do if it is about another chart"),
+                        .fix("nothing to do if it belongs to another chart"),
                 );
             }
             return inner;
@@ -160,9 +161,9 @@ impl Unwrap<'_> {
             }
         }
         let what = kind(node).unwrap_or_default();
-        let message = format!("the {what} has no `pure.json` or `values.yaml` that can be read");
+        let message = format!("the {what} has no readable `pure.json` or `values.yaml`");
         let wrong = Diagnostic::new(Code::MissingField, node.place, message).at("data");
-        Err(vec![wrong.fix("give the Secret that Portworx or the chart has made: `px-pure-secret` or `pure-provisioner-secret`")])
+        Err(vec![wrong.fix("use the Secret that Portworx or the chart has created: `px-pure-secret` or `pure-provisioner-secret`")])
     }
 
     /// Returns the values in a text inside a document.
@@ -241,7 +242,7 @@ impl Unwrap<'_> {
         let Some(entry) = around.and_then(|around| around.entry(field)) else { return };
         let empty = entry.value.is_null() || entry.value.items().is_some_and(<[Node]>::is_empty);
         if !empty {
-            let message = "names other places with values, which are not read";
+            let message = "names other sources of values, which are not read";
             self.warnings.push(
                 Diagnostic::new(Code::NoCounterpart, entry.place, message).at(path).fix(HELM),
             );
@@ -252,11 +253,11 @@ impl Unwrap<'_> {
     /// `arrays.FlashBlades[0].Labels.topology\.example\.com/zone`.
     fn set(&mut self, values: &mut Node, path: &str, value: &Node) {
         let Some(steps) = steps(path) else {
-            let message = "is no path of a value, and is left out";
+            let message = "is not a path of a value, and is left out";
             self.warnings.push(
                 Diagnostic::new(Code::NoCounterpart, value.place, message)
                     .at(crate::sanitize::line(path, 80))
-                    .fix("write it into the values"),
+                    .fix("add it to the values"),
             );
             return;
         };

@@ -67,7 +67,7 @@ fn without(node: &Node, path: &[String]) -> Node {
     let Some((step, rest)) = path.split_first() else { return node.clone() };
     let value = match &node.value {
         Value::Map(entries) => {
-            let kept = entries.iter().filter(|entry| entry.key != *step || !rest.is_empty());
+            let remaining = entries.iter().filter(|entry| entry.key != *step || !rest.is_empty());
             let inner = |entry: &Entry| {
                 if entry.key == *step {
                     Entry { value: without(&entry.value, rest), ..entry.clone() }
@@ -75,16 +75,16 @@ fn without(node: &Node, path: &[String]) -> Node {
                     entry.clone()
                 }
             };
-            Value::Map(kept.map(inner).collect())
+            Value::Map(remaining.map(inner).collect())
         }
         Value::List(items) => {
             let index = step.parse::<usize>().ok();
-            let kept =
+            let remaining =
                 items.iter().enumerate().filter(|(at, _)| Some(*at) != index || !rest.is_empty());
             let inner = |(at, item): (usize, &Node)| {
                 if Some(at) == index { without(item, rest) } else { item.clone() }
             };
-            Value::List(kept.map(inner).collect())
+            Value::List(remaining.map(inner).collect())
         }
         Value::Scalar(_) => node.value.clone(),
     };

@@ -238,7 +238,7 @@ impl Maker<'_> {
     fn unknown_classes(&self) -> Vec<Diagnostic> {
         let volumes = self.document.node.get("spec").and_then(|spec| spec.get("volumes"));
         let entries = volumes.and_then(Node::entries).unwrap_or_default();
-        let mut wrong = Vec::new();
+        let mut errors = Vec::new();
         for entry in entries {
             let long = entry.value.get("class");
             let Some(word) = long.unwrap_or(&entry.value).text() else {
@@ -247,10 +247,10 @@ impl Maker<'_> {
             let is_size = long.is_none() && Quantity::parse(word).is_some();
             if !is_size && self.classes.get(word).is_none() {
                 let place = long.unwrap_or(&entry.value).place;
-                wrong.push(self.unknown_class(&entry.key, word, place));
+                errors.push(self.unknown_class(&entry.key, word, place));
             }
         }
-        wrong
+        errors
     }
 
     fn unknown_class(&self, volume: &str, class: &str, place: Place) -> Diagnostic {

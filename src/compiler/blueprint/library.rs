@@ -147,11 +147,11 @@ mod tests {
         assert_eq!(library.kinds(), ["NextCloud", "OwnCloud", "Scratch"]);
         for kind in library.kinds() {
             let loaded = library.get(&kind, &sources).expect("there");
-            if let Err(wrong) = loaded {
+            if let Err(errors) = loaded {
                 panic!(
                     "{}",
                     crate::compiler::diagnostic::human(
-                        &wrong,
+                        &errors,
                         &sources,
                         crate::compiler::diagnostic::Style::Plain
                     )

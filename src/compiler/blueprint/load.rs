@@ -115,16 +115,16 @@ impl Blueprint {
         if trust == Validation::Checked {
             let shape = blueprint_shape();
             drop_blank(&mut node, &shape);
-            all_right(check(&node, &shape, "", Expressions::Allowed))?;
+            no_errors(check(&node, &shape, "", Expressions::Allowed))?;
         }
         let blueprint = Self::parse(&node, folder, catalogue).map_err(|error| {
             let place = error.place.unwrap_or(node.place);
             vec![Diagnostic::new(Code::BadBlueprint, place, error.message)]
         })?;
         if trust == Validation::Checked {
-            let mut wrong = blueprint.unknown_names();
-            wrong.extend(blueprint.slips(&node));
-            all_right(wrong)?;
+            let mut errors = blueprint.unknown_names();
+            errors.extend(blueprint.mistakes(&node));
+            no_errors(errors)?;
         }
         Ok(blueprint)
     }
@@ -214,7 +214,7 @@ impl Blueprint {
             let choices = vec![word.to_owned()];
             Shape::new(about, Kind::Text { format: Format::Text, choices, min: None, max: None })
         };
-        "How the app is called and where its objects go.".clone_into(&mut metadata.about);
+        "Name and namespace of the app.".clone_into(&mut metadata.about);
         let object = |name: &str, shape, required| Field { name: name.to_owned(), shape, required };
         Shape::new(
             self.about.clone(),
@@ -226,11 +226,7 @@ impl Blueprint {
                 ),
                 object("kind", fixed("The blueprint.", &self.kind), true),
                 object("metadata", metadata, self.name.is_none()),
-                object(
-                    "spec",
-                    Shape::new("What the app shall be.", Kind::Object(fields)),
-                    required,
-                ),
+                object("spec", Shape::new("Settings of the app.", Kind::Object(fields)), required),
             ]),
         )
     }
@@ -268,10 +264,7 @@ impl Blueprint {
                 let programs = programs().filter(|name| !self.likes.contains_key(name));
                 each(
                     &mut programs.chain(step),
-                    Shape::text(
-                        "Container image, in place of that of the catalogue.",
-                        Format::Image,
-                    ),
+                    Shape::text("Container image instead of that of the catalogue.", Format::Image),
                 )
             }
             "resources" => {
@@ -285,49 +278,52 @@ impl Blueprint {
         }
     }
 
-    /// Tells what the language's shape cannot say: names that are taken, defaults that their own
-    /// parameter refuses, rules that hold always.
-    fn slips(&self, node: &Node) -> Vec<Diagnostic> {
-        let mut wrong = Vec::new();
-        let mut tell = |place: Place, message: String| {
-            wrong.push(Diagnostic::new(Code::BadBlueprint, place, message));
+    /// Returns the errors that the shape of the language cannot express: reserved names, defaults that their own
+    /// parameter refuses, rules without a condition.
+    fn mistakes(&self, node: &Node) -> Vec<Diagnostic> {
+        let mut errors = Vec::new();
+        let mut report = |place: Place, message: String| {
+            errors.push(Diagnostic::new(Code::BadBlueprint, place, message));
         };
         let entries = |key: &str| node.get(key).and_then(Node::entries).unwrap_or_default();
         for entry in entries("parameters").iter().chain(entries("let")) {
             if KNOWN_NAMES.contains(&entry.key.as_str()) {
-                tell(entry.place, format!("the name `{}` is taken", entry.key));
+                report(entry.place, format!("the name `{}` is reserved", entry.key));
             }
         }
         if let Some(kind) = node.get("blueprint")
             && (self.kind == STORAGE || !self.kind.chars().all(|c| c.is_ascii_alphanumeric()))
         {
-            tell(kind.place, format!("a kind cannot be called {}", quoted(&self.kind)));
+            report(kind.place, format!("a kind cannot be called {}", quoted(&self.kind)));
         }
         if entries("components").is_empty() && node.get("manifests").is_none() {
-            tell(node.place, "there is neither a component nor a manifest".to_owned());
+            report(node.place, "the blueprint has neither a component nor a manifest".to_owned());
         }
         for rule in node.get("rules").and_then(Node::items).unwrap_or_default() {
             if rule.get("if").is_none() && rule.get("for").is_none() {
-                tell(rule.place, "a rule without `if` is always broken".to_owned());
+                report(
+                    rule.place,
+                    "a rule without `if` reports its problem for every app".to_owned(),
+                );
             }
             let at = rule.get("at").and_then(Node::text).unwrap_or_default();
             let first = at.split('.').next().unwrap_or_default();
             let spec = self.shape.field("spec").map(|field| &field.shape);
             if !at.contains("{{") && spec.is_some_and(|spec| spec.field(first).is_none()) {
                 let place = rule.get("at").map_or(rule.place, |at| at.place);
-                tell(place, format!("there is no field `spec.{at}` to tell the rule at"));
+                report(place, format!("the rule refers to `spec.{at}`, which does not exist"));
             }
         }
-        wrong.extend(secrets_in(node));
+        errors.extend(secrets_in(node));
         for entry in entries("parameters") {
             let declared = self.parameters.iter().find(|parameter| parameter.name == entry.key);
             let default = entry.value.get("default").filter(|default| !default.is_null());
             if let (Some(declared), Some(default)) = (declared, default) {
                 let path = format!("parameters.{}.default", entry.key);
-                wrong.extend(check(default, &declared.field().shape, &path, Expressions::Allowed));
+                errors.extend(check(default, &declared.field().shape, &path, Expressions::Allowed));
             }
         }
-        wrong
+        errors
     }
 
     /// Tells names in expressions that nothing defines.
@@ -347,7 +343,7 @@ impl Blueprint {
             &self.expires,
             &self.manifests,
         ];
-        let mut wrong = Vec::new();
+        let mut errors = Vec::new();
         for template in named.chain(wholes.into_iter().flatten()) {
             template.expressions(&mut Vec::new(), &mut |expression, bound| {
                 for name in expression.names() {
@@ -359,11 +355,11 @@ impl Blueprint {
                     let mut diagnostic =
                         Diagnostic::new(Code::BadExpression, expression.place(), message);
                     diagnostic.fix = likely.map(|name| format!("did you mean `{name}`?"));
-                    wrong.push(diagnostic);
+                    errors.push(diagnostic);
                 }
             });
         }
-        wrong
+        errors
     }
 }
 
@@ -393,15 +389,15 @@ fn secrets_in(node: &Node) -> Vec<Diagnostic> {
     named.iter().filter_map(secret).collect()
 }
 
-fn all_right(wrong: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {
-    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+fn no_errors(errors: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 fn read_file(folder: &Folder, file: &str, sources: &Sources) -> Result<Node, Vec<Diagnostic>> {
     let text = folder.files.get(file).map_or("", |text| text.as_ref());
     let source = sources.add(format!("{}/{file}", folder.name), text);
     let read = yaml::read(source, sources);
-    all_right(read.diagnostics)?;
+    no_errors(read.diagnostics)?;
     read.documents.into_iter().next().ok_or_else(|| {
         vec![Diagnostic::new(Code::BadBlueprint, Place::start_of(source), "the file is empty")]
     })
@@ -412,7 +408,7 @@ fn unknown_part(name: &str, place: Place, parts: &[Folder]) -> Diagnostic {
     let fix = match nearest(name, names.iter().copied()) {
         Some(likely) => format!("did you mean `{likely}`?"),
         None => format!(
-            "there are `{}`; others are found in `parts` beside the blueprint",
+            "write one of `{}`, or add a part to the folder `parts` beside the blueprint",
             names.join("`, `")
         ),
     };

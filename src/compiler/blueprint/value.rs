@@ -26,7 +26,7 @@ impl Computed {
     /// Returns the entries of a mapping.
     pub(super) fn entries(&self) -> Result<Vec<(String, Self)>, ReadError> {
         if self.value.kind() != ValueKind::Map {
-            return Err(self.wrong("a mapping"));
+            return Err(self.type_error("a mapping"));
         }
         self.items()?
             .into_iter()
@@ -52,7 +52,7 @@ impl Computed {
         ReadError { message: error.to_string(), place: Some(self.place) }
     }
 
-    fn wrong(&self, wanted: &str) -> ReadError {
+    fn type_error(&self, wanted: &str) -> ReadError {
         ReadError {
             message: format!(
                 "expected {wanted}, but the value of the expression is {}",
@@ -97,7 +97,7 @@ impl<'de> de::Deserializer<'de> for Computed {
                 let entries = self.entries()?.into_iter();
                 visitor.visit_map(Entries { rest: entries, value: None })
             }
-            _ => Err(self.wrong("a plain value")),
+            _ => Err(self.type_error("a plain value")),
         }
         .map_err(|error: ReadError| error.or_at(place))
     }
@@ -141,7 +141,7 @@ impl<'de> de::Deserializer<'de> for Computed {
                 let word: de::value::StrDeserializer<'_, ReadError> = word.into_deserializer();
                 visitor.visit_enum(word)
             }
-            None => Err(self.wrong("one word")),
+            None => Err(self.type_error("one word")),
         }
         .map_err(|error: ReadError| error.or_at(place))
     }

@@ -16,10 +16,10 @@ const RESERVED: &str = "pso-";
 
 /// Returns the mistakes; the author of the blueprint must fix each of them.
 pub(super) fn verify(app: &App, blueprint: &Blueprint) -> Vec<Diagnostic> {
-    let mut verifier = Verifier { app, blueprint, wrong: Vec::new() };
+    let mut verifier = Verifier { app, blueprint, errors: Vec::new() };
     for (volume, _) in &app.volumes {
         if volume.starts_with(RESERVED) {
-            verifier.tell("volumes", &[volume], "names that begin with `pso-` are reserved");
+            verifier.report("volumes", &[volume], "names that begin with `pso-` are reserved");
         }
     }
     verifier.names();
@@ -32,25 +32,25 @@ pub(super) fn verify(app: &App, blueprint: &Blueprint) -> Vec<Diagnostic> {
         let does_nothing = program.command.is_empty() && program.args.is_empty();
         if blueprint.likes.contains_key(name) && program.script.is_none() && does_nothing {
             // Without them, the job would start the server a second time.
-            verifier.tell(name, &[], "a job with `like` needs `command`, `args` or `script`");
+            verifier.report(name, &[], "a job with `like` needs `command`, `args` or `script`");
         }
         verifier.program(name, &job.program);
     }
     verifier.connections();
-    verifier.wrong
+    verifier.errors
 }
 
 struct Verifier<'v> {
     app: &'v App,
     blueprint: &'v Blueprint,
-    wrong: Vec<Diagnostic>,
+    errors: Vec<Diagnostic>,
 }
 
 impl Verifier<'_> {
     fn program(&mut self, part: &str, program: &Program) {
         let (app, files) = (self.app, &self.blueprint.folder.files);
         if program.user == 0 {
-            self.tell(part, &["user"], "it runs as root; set a user other than 0");
+            self.report(part, &["user"], "it runs as root; set a user other than 0");
         }
         for (volume, _) in program.mounts.iter().filter(|(_, mount)| mount.is_some()) {
             self.known(part, &["mounts", volume], "volume", volume, app.volumes.keys());
@@ -88,7 +88,7 @@ impl Verifier<'_> {
         let mut seen = BTreeSet::new();
         for (section, key, path) in mounts.chain(files).chain(writable) {
             if !seen.insert(path.trim_end_matches('/')) {
-                self.tell(part, &[section, key], &format!("`{path}` is used twice"));
+                self.report(part, &[section, key], &format!("`{path}` is used twice"));
             }
         }
     }
@@ -101,10 +101,10 @@ impl Verifier<'_> {
             let index = index.to_string();
             if step.name.starts_with(RESERVED) {
                 let message = "names that begin with `pso-` are reserved";
-                self.tell(part, &["before", &index, "name"], message);
+                self.report(part, &["before", &index, "name"], message);
             } else if !steps.insert(&step.name) {
                 let message = format!("the name `{}` is used twice", step.name);
-                self.tell(part, &["before", &index, "name"], &message);
+                self.report(part, &["before", &index, "name"], &message);
             }
             if let Some(volume) = &step.lock {
                 let at = ["before", &index, "lock"];
@@ -116,7 +116,7 @@ impl Verifier<'_> {
             if step.script.is_none() == step.command.is_empty() {
                 let message =
                     format!("the step `{}` needs either `script` or `command`", step.name);
-                self.tell(part, &["before", &index], &message);
+                self.report(part, &["before", &index], &message);
             }
             for (variable, value) in &step.env {
                 if let Some(EnvValue::Secret(key)) = value {
@@ -137,14 +137,14 @@ impl Verifier<'_> {
             }
         }
         if self.app.jobs.contains_key(part) {
-            self.tell(part, &[], "a component and a job have the same name");
+            self.report(part, &[], "a component and a job have the same name");
         }
     }
 
     fn probe(&mut self, part: &str, name: &str, probe: &Probe, serving: &Serving) {
         self.probe_words(part, name, probe);
         if probe.action().is_none() {
-            self.tell(part, &[name], "a probe needs exactly one of `http`, `tcp`, `exec`");
+            self.report(part, &[name], "a probe needs exactly one of `http`, `tcp`, `exec`");
         }
         if let Some(http) = &probe.http {
             let at = [name, "http", "port"];
@@ -169,7 +169,7 @@ impl Verifier<'_> {
         let exposed = app.exposed.iter().map(|port| (["expose", ""], &port.component, &port.port));
         for ([section, from], component, port) in talks.chain(exposed) {
             if port.is_empty() && app.components.contains_key(component.as_str()) {
-                self.tell(
+                self.report(
                     section,
                     &[from],
                     &format!("`{component}` needs a port: `{component}.PORT`"),
@@ -185,7 +185,7 @@ impl Verifier<'_> {
 
     fn secret(&mut self, part: &str, at: &[&str], key: &str) {
         let Some((secret, key)) = key.split_once('/') else {
-            self.tell(part, at, &format!("`{key}` needs a key: `{key}/KEY`"));
+            self.report(part, at, &format!("`{key}` needs a key: `{key}/KEY`"));
             return;
         };
         self.known(part, at, "secret", secret, self.app.secrets.keys());
@@ -208,17 +208,17 @@ impl Verifier<'_> {
         }
         let likely = nearest(name, known.into_iter().map(String::as_str));
         let fix = likely.map(|likely| format!("did you mean `{likely}`?"));
-        self.tell(part, at, &format!("the {what} `{name}` does not exist"));
-        if let Some(last) = self.wrong.last_mut() {
+        self.report(part, at, &format!("the {what} `{name}` does not exist"));
+        if let Some(last) = self.errors.last_mut() {
             last.fix = fix;
         }
     }
 
     /// Reports a mistake at its place in the blueprint, and at the app that revealed it.
-    fn tell(&mut self, part: &str, at: &[&str], message: &str) {
+    fn report(&mut self, part: &str, at: &[&str], message: &str) {
         let app = self.app.place("kind");
         let place = self.blueprint.place_of(part, at).unwrap_or(app);
         let diagnostic = Diagnostic::new(Code::BadBlueprint, place, format!("`{part}`: {message}"));
-        self.wrong.push(diagnostic.and(Some(app), "in this app"));
+        self.errors.push(diagnostic.and(Some(app), "in this app"));
     }
 }

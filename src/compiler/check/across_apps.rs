@@ -332,8 +332,8 @@ impl AcrossApps {
         self.references.extend(references);
     }
 
-    /// Returns the references that are most likely slips of names in the run.
-    fn slips(&self) -> impl Iterator<Item = Diagnostic> {
+    /// Returns the references to names that the run has in a similar spelling.
+    fn misspelled_references(&self) -> impl Iterator<Item = Diagnostic> {
         self.references.iter().filter_map(|reference| {
             let names = self.made.get(&(reference.to, reference.namespace.clone()))?;
             if names.contains(&reference.name) {
@@ -421,24 +421,23 @@ impl AcrossApps {
             .fix("write another port, or leave it out so that Kubernetes picks one")
     }
 
-    /// Returns the quotas that all apps together exceed, and names that are most likely slips.
+    /// Returns the quotas that all apps together exceed, and names that are most likely misspelled.
     pub fn finish(&self) -> Vec<Diagnostic> {
-        let mut found: Vec<_> = self.slips().collect();
+        let mut found: Vec<_> = self.misspelled_references().collect();
         for ((namespace, class), sum) in &self.quotas {
-            let mut tell = |asked: String, allowed: String| {
+            let mut report = |requested: String, allowed: String| {
                 let message = format!(
-                    "namespace `{namespace}` asks for {asked} of `{class}`, its quota is {allowed}"
+                    "namespace `{namespace}` requests {requested} of `{class}`, and its quota is {allowed}"
                 );
-                found.push(
-                    Diagnostic::new(Code::Quota, sum.last, message)
-                        .fix("make volumes smaller, or raise the quota in the Storage document"),
-                );
+                found.push(Diagnostic::new(Code::Quota, sum.last, message).fix(
+                    "reduce the sizes of volumes, or raise the quota in the storage document",
+                ));
             };
             if let Some(claims) = sum.claims.filter(|claims| sum.asked_claims > *claims) {
-                tell(format!("{} claims", sum.asked_claims), claims.to_string());
+                report(format!("{} claims", sum.asked_claims), claims.to_string());
             }
             if let Some(capacity) = sum.capacity.as_ref().filter(|c| sum.asked_bytes > c.bytes()) {
-                tell(Quantity::about(sum.asked_bytes), capacity.to_string());
+                report(Quantity::about(sum.asked_bytes), capacity.to_string());
             }
         }
         found

@@ -33,7 +33,7 @@ pub(super) fn uses(app: &App, compiled: &Compiled) -> Vec<Use> {
         let path = format!("spec.volumes.{name}");
         let own = volume.claim.is_none() || volume.keep;
         let new = Use { claim: claim.clone(), own, place: app.place(&path), path };
-        uses.entry(claim).and_modify(|there| there.own |= own).or_insert(new);
+        uses.entry(claim).and_modify(|known| known.own |= own).or_insert(new);
     }
     // Patches and blueprints may mount or create additional claims.
     for object in &compiled.objects {
@@ -142,10 +142,10 @@ pub fn claims_since<'a>(
         let creates = object.identity.kind == "PersistentVolumeClaim";
         let created = creates.then_some(object.identity.name.as_str());
         for claim in created.into_iter().chain(object.claims()) {
-            let there = had.entry((namespace, claim)).or_insert((app, creates));
+            let known = had.entry((namespace, claim)).or_insert((app, creates));
             // The app that creates the claim owns it.
             if creates {
-                *there = (app, true);
+                *known = (app, true);
             }
         }
     }

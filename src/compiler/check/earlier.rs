@@ -103,7 +103,7 @@ fn changed(
 ) {
     let identity = &change.identity;
     let path = path_of(identity, app);
-    let tell = |code: Code, message: String, fix: String| {
+    let report = |code: Code, message: String, fix: String| {
         let place = app.map(|app| app.place(&path));
         Diagnostic::new(code, place, message).at(path.clone()).fix(fix)
     };
@@ -115,7 +115,7 @@ fn changed(
         if let (Some((was, had)), Some((is, has))) = (size(before), size(after))
             && has < had
         {
-            found.push(tell(
+            found.push(report(
                 Code::VolumeShrinks,
                 format!("{identity} would shrink from {was} to {is}"),
                 format!("keep `{was}`; for a smaller volume, create a new app and move the data"),
@@ -126,7 +126,7 @@ fn changed(
         let at = |json: &Json| json.pointer(field.0).cloned().unwrap_or_default();
         let (was, is) = (at(before), at(after));
         if was != is {
-            found.push(tell(
+            found.push(report(
                 Code::ImmutableChange,
                 format!(
                     "{identity}: `{}` cannot change from {} to {}",
@@ -143,7 +143,7 @@ fn changed(
             continue;
         };
         if new > old + 1 {
-            found.push(tell(
+            found.push(report(
                 Code::VersionJump,
                 format!(
                     "{identity} would be upgraded from `{was}` to `{is}`, across {} major versions",
@@ -152,7 +152,7 @@ fn changed(
                 format!("upgrade to version {} first, and wait until it runs", old + 1),
             ));
         } else if new < old {
-            found.push(tell(
+            found.push(report(
                 Code::VersionJump,
                 format!("{identity} would be downgraded from `{was}` to `{is}`"),
                 "an upgrade of the data cannot be undone: restore a backup into a new app"

@@ -8,7 +8,7 @@ use crate::compiler::yaml::{Node, Value};
 /// Returns the settings of an app that have no effect.
 pub(super) fn idle(app: &App) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    let mut tell = |path: &str, why: String, fix: &str| {
+    let mut report = |path: &str, why: String, fix: &str| {
         let written = path.split('.').try_fold(&app.document, |node, step| node.get(step));
         if written.is_some_and(|node| !node.is_null()) {
             let message = format!("it has no effect {why}");
@@ -19,7 +19,7 @@ pub(super) fn idle(app: &App) -> Vec<Diagnostic> {
     let all = ["class", "gateway", "tls", "issuer", "annotations", "nodePort"];
     if app.exposed.is_empty() {
         for field in ["via"].iter().chain(&all) {
-            tell(
+            report(
                 &format!("spec.expose.{field}"),
                 "in an app that exposes no port".to_owned(),
                 "remove it",
@@ -34,17 +34,17 @@ pub(super) fn idle(app: &App) -> Vec<Diagnostic> {
         };
         for field in useless {
             let why = format!("with `via: {}`", expose.via.word());
-            tell(&format!("spec.expose.{field}"), why, "remove it, or choose another `via`");
+            report(&format!("spec.expose.{field}"), why, "remove it, or choose another `via`");
         }
         if expose.via == Via::Ingress && expose.tls == Tls::Off {
-            tell(
+            report(
                 "spec.expose.issuer",
                 "with `tls: false`: there is no certificate to fill".to_owned(),
                 "remove it, or `tls: false`",
             );
         }
         if matches!(expose.via, Via::Gateway) && matches!(expose.tls, Tls::Secret(_)) {
-            tell(
+            report(
                 "spec.expose.tls",
                 "with `via: gateway`: the certificate is that of the Gateway's listener".to_owned(),
                 "remove it",
@@ -53,14 +53,14 @@ pub(super) fn idle(app: &App) -> Vec<Diagnostic> {
     }
     let network = &app.common.network;
     if network.egress == Egress::Open {
-        tell(
+        report(
             "spec.network.to",
             "with `egress: open`: the pods may connect there already".to_owned(),
             "remove it, or write `egress: closed`",
         );
     }
     if expose.via == Via::None || app.exposed.is_empty() {
-        tell(
+        report(
             "spec.network.from",
             "in an app that is not exposed".to_owned(),
             "remove it, or choose another `via`",
@@ -71,7 +71,7 @@ pub(super) fn idle(app: &App) -> Vec<Diagnostic> {
         .values()
         .any(|volume| volume.class.kind == ClassKind::File && volume.owner.is_some());
     if !makes_files {
-        tell(
+        report(
             "spec.security.ownership",
             "in an app without volumes on a file class".to_owned(),
             "remove it",
@@ -79,7 +79,7 @@ pub(super) fn idle(app: &App) -> Vec<Diagnostic> {
     }
     for (name, _) in app.volumes.iter().filter(|(_, volume)| volume.claim.is_some()) {
         let path = format!("spec.volumes.{name}.size");
-        tell(&path, "on an existing claim, which has a size".to_owned(), "remove it");
+        report(&path, "on an existing claim, which has a size".to_owned(), "remove it");
     }
     found.extend(empty(&app.document));
     found

@@ -31,7 +31,14 @@ struct Looker<'a> {
 }
 
 impl Looker<'_> {
-    fn tell(&mut self, object: &Object, name: &str, message: &str, near: Option<&str>, sure: bool) {
+    fn report(
+        &mut self,
+        object: &Object,
+        name: &str,
+        message: &str,
+        near: Option<&str>,
+        sure: bool,
+    ) {
         let (_, kind) = object.type_meta();
         let place = place_of(self.app, name);
         let message = format!("{kind} {}: {message}", object.name());
@@ -59,7 +66,7 @@ impl Looker<'_> {
         }
         if let Some(near) = slip(name, names).map(str::to_owned) {
             let message = format!("this app has no {kind} `{name}`");
-            self.tell(object, name, &message, Some(&near), false);
+            self.report(object, name, &message, Some(&near), false);
         }
         false
     }
@@ -106,7 +113,13 @@ impl Looker<'_> {
         }
         if !keys.is_empty() && !keys.contains(key) {
             let near = nearest(key, keys.iter().map(String::as_str));
-            self.tell(object, key, &format!("the {kind} `{name}` has no key `{key}`"), near, true);
+            self.report(
+                object,
+                key,
+                &format!("the {kind} `{name}` has no key `{key}`"),
+                near,
+                true,
+            );
         }
     }
 
@@ -122,7 +135,7 @@ impl Looker<'_> {
                     }
                     let of = container["name"].as_str().unwrap_or_default();
                     let near = nearest(port, names.iter().map(String::as_str));
-                    self.tell(
+                    self.report(
                         object,
                         port,
                         &format!("the container `{of}` has no port `{port}`"),
@@ -154,7 +167,7 @@ impl Looker<'_> {
             let Some(target) = port["targetPort"].as_str() else { continue };
             if !names.contains(target) && target.parse::<u16>().is_err() {
                 let near = nearest(target, names.iter().map(String::as_str));
-                self.tell(
+                self.report(
                     object,
                     target,
                     &format!("none of its pods has a port `{target}`"),
@@ -194,15 +207,15 @@ impl Looker<'_> {
             let ports: Vec<&Json> = ports
                 .flat_map(|(_, json)| json["spec"]["ports"].as_array().into_iter().flatten())
                 .collect();
-            let has = ports.iter().any(|there| {
-                &there["port"] == port || (port.is_string() && &there["name"] == port)
+            let has = ports.iter().any(|declared| {
+                &declared["port"] == port || (port.is_string() && &declared["name"] == port)
             });
             if !port.is_null() && !has {
                 let port = port.as_str().map_or_else(|| port.to_string(), str::to_owned);
                 let names: Vec<&str> =
                     ports.iter().filter_map(|port| port["name"].as_str()).collect();
                 let near = nearest(&port, names).map(str::to_owned);
-                self.tell(
+                self.report(
                     object,
                     &port,
                     &format!("the Service `{name}` has no port `{port}`"),

@@ -14,7 +14,7 @@ pub fn refused(app: &App, compiled: &Compiled) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for object in &compiled.objects {
         for refusal in of(object) {
-            let diagnostic = told(app, object, &refusal);
+            let diagnostic = diagnostic_of(app, object, &refusal);
             // The same toleration is in every pod.
             if !found.iter().any(|other: &Diagnostic| {
                 other.place == diagnostic.place && other.path == diagnostic.path
@@ -27,7 +27,7 @@ pub fn refused(app: &App, compiled: &Compiled) -> Vec<Diagnostic> {
     found
 }
 
-fn told(app: &App, object: &Object, refusal: &Refusal) -> Diagnostic {
+fn diagnostic_of(app: &App, object: &Object, refusal: &Refusal) -> Diagnostic {
     let kind = object.type_meta().1;
     let message = format!(
         "{} refuses {kind} {}: `{}`: {}",

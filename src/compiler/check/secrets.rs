@@ -81,7 +81,7 @@ struct Finder {
 }
 
 impl Finder {
-    fn tell(&mut self, place: Place, path: &str, looks: Looks, fix: &str) {
+    fn report(&mut self, place: Place, path: &str, looks: Looks, fix: &str) {
         let message = match looks {
             Looks::Secret => "a secret in clear text does not belong in a file in Git",
             Looks::Doubtful => "this looks like a secret in clear text",
@@ -139,13 +139,13 @@ impl Finder {
 
     fn named(&mut self, name: &str, text: &str, place: Place, path: &str) {
         if let Some(looks) = looks_secret(name, text) {
-            self.tell(place, path, looks, "put it into a Secret, and refer to it with `spec.patches`: `valueFrom: {secretKeyRef: {name: SECRET, key: KEY}}`");
+            self.report(place, path, looks, "put it into a Secret, and refer to it with `spec.patches`: `valueFrom: {secretKeyRef: {name: SECRET, key: KEY}}`");
         }
     }
 
     fn bare(&mut self, node: &Node, path: &str) {
         let fix = "put it into a Secret that is created outside Git, and refer to it by name";
-        self.tell(node.place, path, Looks::Secret, fix);
+        self.report(node.place, path, Looks::Secret, fix);
     }
 
     /// Searches a patch. Its target determines the meaning of its `data`.
@@ -183,11 +183,11 @@ impl Finder {
                     .filter(|entry| entry.value.text().is_some_and(|text| !text.is_empty()));
                 for entry in written {
                     let path = format!("{path}.{}", entry.key);
-                    self.tell(entry.value.place, &path, Looks::Secret, FIX);
+                    self.report(entry.value.place, &path, Looks::Secret, FIX);
                 }
             }
             None if node.text().is_some_and(|text| !text.is_empty()) => {
-                self.tell(node.place, path, Looks::Secret, FIX);
+                self.report(node.place, path, Looks::Secret, FIX);
             }
             None => {}
         }
@@ -238,7 +238,7 @@ impl Finder {
         for index in secret_arguments(&texts) {
             let path = format!("{path}[{index}]");
             let fix = "set a variable from a Secret, and write `$(VARIABLE)` in its place";
-            self.tell(items[index].place, &path, Looks::Secret, fix);
+            self.report(items[index].place, &path, Looks::Secret, fix);
         }
     }
 }
@@ -272,12 +272,12 @@ fn secret_arguments(arguments: &[&str]) -> Vec<usize> {
 }
 
 /// Calls `tell` for every secret in a finished object, with a description and the text.
-fn in_object(json: &Json, kind: &str, tell: &mut dyn FnMut(String, &str)) {
+fn in_object(json: &Json, kind: &str, report: &mut dyn FnMut(String, &str)) {
     if kind == "Secret" {
         for section in ["data", "stringData"] {
             for (key, value) in json[section].as_object().into_iter().flatten() {
                 if let Some(text) = value.as_str().filter(|text| !text.is_empty()) {
-                    tell(format!("the key `{key}`"), text);
+                    report(format!("the key `{key}`"), text);
                 }
             }
         }
@@ -287,32 +287,32 @@ fn in_object(json: &Json, kind: &str, tell: &mut dyn FnMut(String, &str)) {
         for (key, value) in json["data"].as_object().into_iter().flatten() {
             let text = value.as_str().unwrap_or_default();
             if !text.contains('\n') && looks_secret(key, text) == Some(Looks::Secret) {
-                tell(format!("the key `{key}`"), text);
+                report(format!("the key `{key}`"), text);
             }
         }
     }
-    variables(json, tell);
+    variables(json, report);
 }
 
-fn variables(json: &Json, tell: &mut dyn FnMut(String, &str)) {
+fn variables(json: &Json, report: &mut dyn FnMut(String, &str)) {
     match json {
         Json::Object(fields) => {
             for variable in fields.get("env").and_then(Json::as_array).into_iter().flatten() {
                 let word = |key: &str| variable[key].as_str().unwrap_or_default();
                 if looks_secret(word("name"), word("value")) == Some(Looks::Secret) {
-                    tell(format!("the variable `{}`", word("name")), word("value"));
+                    report(format!("the variable `{}`", word("name")), word("value"));
                 }
             }
             for key in ["args", "command"] {
                 let list = fields.get(key).and_then(Json::as_array).into_iter().flatten();
                 let texts: Vec<&str> = list.map(|item| item.as_str().unwrap_or_default()).collect();
                 for index in secret_arguments(&texts) {
-                    tell(format!("an item of `{key}`"), texts[index]);
+                    report(format!("an item of `{key}`"), texts[index]);
                 }
             }
-            fields.values().for_each(|value| variables(value, tell));
+            fields.values().for_each(|value| variables(value, report));
         }
-        Json::Array(items) => items.iter().for_each(|item| variables(item, tell)),
+        Json::Array(items) => items.iter().for_each(|item| variables(item, report)),
         _ => {}
     }
 }

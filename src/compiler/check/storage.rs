@@ -31,25 +31,26 @@ pub const LONGEST_CLUSTER: usize = 22;
 
 /// Returns the errors of a storage document that has the right shape.
 pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
-    let mut wrong = quotas(spec, node);
-    wrong.extend(cluster(spec, node));
+    let mut diagnostics = quotas(spec, node);
+    diagnostics.extend(cluster(spec, node));
     for (index, array) in spec.arrays.iter().enumerate() {
-        wrong.extend(reached(array, index, node));
+        diagnostics.extend(reached(array, index, node));
     }
-    wrong.extend(spec.classes.iter().filter_map(|(name, class)| placed(spec, name, class, node)));
-    wrong.extend(classes::classes(spec, node));
-    wrong.extend(imports(spec, node));
-    wrong.extend(twice::twice(spec, node));
-    wrong.extend(clients::wrong(spec, node));
-    wrong.extend(provisioner::provisioner(spec, node));
-    wrong.extend(foreign::foreign(spec, node));
+    diagnostics
+        .extend(spec.classes.iter().filter_map(|(name, class)| placed(spec, name, class, node)));
+    diagnostics.extend(classes::classes(spec, node));
+    diagnostics.extend(imports(spec, node));
+    diagnostics.extend(twice::twice(spec, node));
+    diagnostics.extend(clients::errors(spec, node));
+    diagnostics.extend(provisioner::provisioner(spec, node));
+    diagnostics.extend(foreign::foreign(spec, node));
     for (name, class) in &spec.classes {
         let path = ["spec", "classes", name, "snapshots"];
         let schedule = class.snapshots;
         let schedule = schedule.map(ClassSnapshots::schedule);
-        wrong.extend(schedule.and_then(|schedule| super::schedule_at(schedule, node, &path)));
+        diagnostics.extend(schedule.and_then(|schedule| super::schedule_at(schedule, node, &path)));
     }
-    wrong
+    diagnostics
 }
 
 /// Returns advice on a storage document that can be rendered.
@@ -160,14 +161,14 @@ fn placed(spec: &StorageSpec, name: &str, class: &ClassSpec, node: &Node) -> Opt
             ["spec", "classes", name, "arrays"].into_iter().chain(path.iter().copied()).collect();
         (node.place_of(whole.iter().copied()), written(&whole))
     };
-    let wrong = |path: &[&str], message: String, fix: String| {
+    let error = |path: &[&str], message: String, fix: String| {
         let (place, path) = at(path);
         Some(Diagnostic::new(Code::BadValue, place, message).at(path).fix(fix))
     };
     let wait = format!("claims of {name} would wait forever");
     if spec.arrays.iter().any(has_labels) {
         let message = format!("no {} has the labels {{{labels}}}: {wait}", wanted.word());
-        return wrong(&[], message, format!("choose labels of a {}", wanted.word()));
+        return error(&[], message, format!("choose labels of a {}", wanted.word()));
     }
     // A misspelled label is reported at that label.
     let all = || spec.arrays.iter().flat_map(|array| &array.labels);
@@ -177,16 +178,16 @@ fn placed(spec: &StorageSpec, name: &str, class: &ClassSpec, node: &Node) -> Opt
         if values().next().is_none()
             && let Some(near) = nearest(key, all().map(|(key, _)| key.as_str()))
         {
-            return wrong(&[key], message, format!("did you mean `{near}`?"));
+            return error(&[key], message, format!("did you mean `{near}`?"));
         }
         if values().all(|other| other != value)
             && let Some(near) = nearest(value, values())
         {
-            return wrong(&[key], message, format!("did you mean `{near}`?"));
+            return error(&[key], message, format!("did you mean `{near}`?"));
         }
     }
     let message = format!("no array has the labels {{{labels}}}: {wait}");
-    wrong(&[], message, format!("write `labels: {{{labels}}}` on the intended arrays"))
+    error(&[], message, format!("write `labels: {{{labels}}}` on the intended arrays"))
 }
 
 /// Returns the type of array that holds the volumes of a class.
@@ -223,7 +224,7 @@ fn imports(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let (mut claims, mut volumes) = (HashSet::new(), HashSet::new());
     for (index, import) in spec.imports.iter().enumerate() {
-        let wrong = |field: &str, message: String, fix: String| {
+        let error = |field: &str, message: String, fix: String| {
             let place = node.place_of(["spec", "imports", &index.to_string(), field]);
             let path = format!("spec.imports[{index}].{field}");
             Diagnostic::new(Code::BadValue, place, message).at(path).fix(fix)
@@ -235,7 +236,7 @@ fn imports(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("write one of: {}", names().collect::<Vec<_>>().join(", ")),
             };
-            found.push(wrong(
+            found.push(error(
                 "array",
                 format!("the array {array} does not exist", array = quoted(array)),
                 fix,
@@ -247,18 +248,18 @@ fn imports(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
                 volume = quoted(volume)
             );
             let fix = "write at most 63 letters, digits, `-` and `_`; a volume in a pod or volume group cannot be imported";
-            found.push(wrong("volume", message, fix.to_owned()));
+            found.push(error("volume", message, fix.to_owned()));
         }
         let fix = || "remove one of them".to_owned();
         if !claims.insert((namespace, claim)) {
             let message =
                 format!("another import assigns a volume to the claim {namespace}/{claim}");
-            found.push(wrong("claim", message, fix()));
+            found.push(error("claim", message, fix()));
         }
         // Arrays compare names case-insensitively.
         if !volumes.insert((array, volume.to_lowercase())) {
             let message = format!("another import assigns {volume} on {array} to a claim");
-            found.push(wrong("volume", message, fix()));
+            found.push(error("volume", message, fix()));
         }
     }
     found
@@ -266,68 +267,71 @@ fn imports(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
 
 /// Checks the addresses, credentials and keys of an array.
 fn reached(array: &ArraySpec, index: usize, node: &Node) -> Vec<Diagnostic> {
-    let wrong = |field: &str, code, message: &str, fix: &str| {
+    let error = |field: &str, code, message: &str, fix: &str| {
         let place = node.place_of(["spec", "arrays", &index.to_string(), field]);
         let path = format!("spec.arrays[{index}].{field}");
         Diagnostic::new(code, place, message).at(path).fix(fix)
     };
     let mut found = Vec::new();
-    let kept = [("token", Some(&array.token)), ("ca", array.ca.as_ref())];
-    for (field, kept) in kept {
-        if kept.is_some_and(|kept| !is_one_place(kept)) {
+    let source = [("token", Some(&array.token)), ("ca", array.ca.as_ref())];
+    for (field, source) in source {
+        if source.is_some_and(|source| !is_one_place(source)) {
             let message = "expected one source: a key of a Secret, or a file";
             let fix =
                 format!("write `{field}: {{secret: NAME, key: KEY}}` or `{field}: {{file: PATH}}`");
-            found.push(wrong(field, Code::BadValue, message, &fix));
+            found.push(error(field, Code::BadValue, message, &fix));
         }
-        let key = kept.and_then(|kept| kept.key.as_deref());
+        let key = source.and_then(|source| source.key.as_deref());
         if let Some(key) = key.filter(|key| !is_key(key)) {
             let message = format!("{key} is not a valid key of a Secret", key = quoted(key));
             let fix = "use letters, digits, `-`, `_` and `.`";
-            found.push(wrong(field, Code::BadValue, &message, fix));
+            found.push(error(field, Code::BadValue, &message, fix));
         }
     }
     if let Some(pin) = &array.pin {
         if certificate_pin(pin).is_none() {
             let message = format!("{pin} is not the digest of a key", pin = quoted(pin));
             let fix = "write `sha256:` and 64 hexadecimal digits";
-            found.push(wrong("pin", Code::BadValue, &message, fix));
+            found.push(error("pin", Code::BadValue, &message, fix));
         }
         if array.ca.is_some() {
             let message = "`ca` and `pin` are both set, but only `pin` would be used";
-            found.push(wrong("pin", Code::BadValue, message, "remove one of them"));
+            found.push(error("pin", Code::BadValue, message, "remove one of them"));
         }
     }
     let address = &array.management;
     if !crate::contract::is_address(address) {
         let message = format!("{address} is not a host name or address", address = quoted(address));
         let fix = "write a host name or an address, and `:port` if it is not 443";
-        found.push(wrong("management", Code::BadValue, &message, fix));
+        found.push(error("management", Code::BadValue, &message, fix));
     } else if let Some(management) = Management::read(address) {
         let fix = "write the host name or address of the array's management interface";
-        if let Some(why) = management.wrong() {
+        if let Some(why) = management.objection() {
             let message = format!(
                 "{address} {why}: it cannot be the address of an array",
                 address = quoted(address)
             );
-            found.push(wrong("management", Code::BadValue, &message, fix));
+            found.push(error("management", Code::BadValue, &message, fix));
         }
     }
     if let Some(Err((message, fix))) = array.data.as_deref().map(address::data) {
-        found.push(wrong("data", Code::BadValue, &message, &fix));
+        found.push(error("data", Code::BadValue, &message, &fix));
     }
     found
 }
 
 /// <https://kubernetes.io/docs/concepts/configuration/secret/#restriction-names-data>
 fn is_key(key: &str) -> bool {
-    let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    (1..=253).contains(&key.len()) && key.bytes().all(good) && key != "." && !key.starts_with("..")
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    (1..=253).contains(&key.len())
+        && key.bytes().all(allowed)
+        && key != "."
+        && !key.starts_with("..")
 }
 
-fn is_one_place(kept: &SecretSource) -> bool {
+fn is_one_place(source: &SecretSource) -> bool {
     matches!(
-        (&kept.secret, &kept.key, &kept.file),
+        (&source.secret, &source.key, &source.file),
         (Some(_), Some(_), None) | (None, None, Some(_))
     )
 }

@@ -46,14 +46,14 @@ pub(super) fn storage_since(before: &Json, after: &Json, owner: Option<&Owner>) 
     let (Some(before), Some(after)) = (Immutable::read(before), Immutable::read(after)) else {
         return Vec::new();
     };
-    let tell = |path: &str, message: String, fix: String| {
+    let report = |path: &str, message: String, fix: String| {
         let place = owner.map(|owner| owner.place(path));
         let path = written(&path.split('.').collect::<Vec<_>>());
         Diagnostic::new(Code::ImmutableChange, place, message).at(path).fix(fix)
     };
     let mut found = Vec::new();
     if before.cluster != after.cluster {
-        found.push(tell(
+        found.push(report(
             "spec.cluster",
             format!(
                 "the cluster's name cannot change from `{}` to `{}`: volumes on the arrays have it in their names",
@@ -69,12 +69,12 @@ pub(super) fn storage_since(before: &Json, after: &Json, owner: Option<&Owner>) 
                 !before.arrays.contains_key(*other) && (same("id") || same("data"))
             });
             found.push(match renamed {
-                Some((other, _)) => tell(
+                Some((other, _)) => report(
                     &format!("{}.name", at(owner, other)),
                     format!("the array's name cannot change from `{name}` to `{other}`: PersistentVolumes contain it"),
                     format!("write `name: {name}`"),
                 ),
-                None => tell(
+                None => report(
                     "spec.arrays",
                     format!("array `{name}` is no longer listed: its volumes would no longer be expanded, deleted, or protected by snapshots"),
                     format!("list `{name}` as before, under this name; remove an array from service in a change without `--since`, once `pso-gen status` shows no volume on it"),
@@ -96,7 +96,7 @@ pub(super) fn storage_since(before: &Json, after: &Json, owner: Option<&Owner>) 
             }
             let to =
                 is.map_or("the value that the array reports".to_owned(), |is| format!("`{is}`"));
-            found.push(tell(
+            found.push(report(
                 &format!("{place}.{field}"),
                 format!("`{field}` of array `{name}` cannot change from `{was}` to {to}: {why}"),
                 format!("write `{field}: {was}`; for another array or address, list another array under another name"),

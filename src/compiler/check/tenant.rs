@@ -18,27 +18,27 @@ const PLATFORM: &str = "or ask the platform's admins to allow it";
 
 /// Returns the fields of an app that its tenant may not set.
 pub fn tenant(app: &App, tenancy: &Tenancy) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
+    let mut diagnostics = Vec::new();
     if !tenancy.rules.is_empty() {
-        found.extend(namespace(app, tenancy.namespace.as_deref()));
-        found.extend(own_namespace(app));
+        diagnostics.extend(namespace(app, tenancy.namespace.as_deref()));
+        diagnostics.extend(own_namespace(app));
     }
     for rules in &tenancy.rules {
         let own = tenancy.namespace.as_deref().or(app.namespace.as_deref());
         let asked = Asked { app, rules, namespace: own.unwrap_or_default() };
-        found.extend(asked.profile());
-        found.extend(asked.patches());
-        found.extend(asked.way_in());
-        found.extend(asked.keys());
-        found.extend(asked.placement());
-        found.extend(asked.manifests());
+        diagnostics.extend(asked.profile());
+        diagnostics.extend(asked.patches());
+        diagnostics.extend(asked.way_in());
+        diagnostics.extend(asked.keys());
+        diagnostics.extend(asked.placement());
+        diagnostics.extend(asked.manifests());
     }
-    found
+    diagnostics
 }
 
 /// Returns the violations of tenant rules in an app's objects.
 pub fn tenant_objects(app: &App, compiled: &Compiled, tenancy: &Tenancy) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
+    let mut diagnostics = Vec::new();
     for rules in &tenancy.rules {
         if compiled.profile < rules.profile {
             let path = "spec.security";
@@ -47,23 +47,23 @@ pub fn tenant_objects(app: &App, compiled: &Compiled, tenancy: &Tenancy) -> Vec<
                 rules.profile.word(),
                 pod_security::reasons(&compiled.objects, rules.profile).join("; "),
             );
-            found.push(told(
+            diagnostics.push(diagnostic(
                 app,
                 path,
                 message,
                 &format!("change the fields that need more, {PLATFORM}"),
             ));
         }
-        let wrong = objects::wrong(app, &compiled.objects, rules);
+        let violations = objects::violations(app, &compiled.objects, rules);
         let fix = format!("change the patch or the blueprint that causes it, {PLATFORM}");
         let place = app.place("kind");
-        found.extend(
-            wrong
+        diagnostics.extend(
+            violations
                 .into_iter()
                 .map(|message| Diagnostic::new(Code::TenantRule, place, message).fix(fix.clone())),
         );
     }
-    found
+    diagnostics
 }
 
 /// Refuses a storage document in a tenant's files.
@@ -85,7 +85,7 @@ pub fn tenant_blueprints(folder: &str, tenancy: &Tenancy) -> Option<Diagnostic> 
     })
 }
 
-fn told(app: &App, path: &str, message: String, fix: &str) -> Diagnostic {
+fn diagnostic(app: &App, path: &str, message: String, fix: &str) -> Diagnostic {
     Diagnostic::new(Code::TenantRule, app.place(path), message).at(path).fix(fix)
 }
 
@@ -96,7 +96,7 @@ fn namespace(app: &App, wanted: Option<&str>) -> Option<Diagnostic> {
         ("", _) => {
             let message =
                 "the Application has no destination namespace, and a tenant's app needs one";
-            Some(told(
+            Some(diagnostic(
                 app,
                 "metadata",
                 message.to_owned(),
@@ -105,7 +105,7 @@ fn namespace(app: &App, wanted: Option<&str>) -> Option<Diagnostic> {
         }
         (wanted, Some(namespace)) if namespace != wanted => {
             let message = format!("`{namespace}` is not the tenant's namespace, `{wanted}`");
-            Some(told(
+            Some(diagnostic(
                 app,
                 path,
                 message,
@@ -121,9 +121,9 @@ fn own_namespace(app: &App) -> Option<Diagnostic> {
     let written = app.document.get("spec").and_then(|spec| spec.get("createNamespace"));
     let path = "spec.createNamespace";
     let message = "only the platform creates Namespaces, with their Pod Security labels";
-    written
-        .is_some_and(|node| node.text() == Some("true"))
-        .then(|| told(app, path, message.to_owned(), "remove it: the Namespace exists already"))
+    written.is_some_and(|node| node.text() == Some("true")).then(|| {
+        diagnostic(app, path, message.to_owned(), "remove it: the Namespace exists already")
+    })
 }
 
 struct Asked<'a> {
@@ -133,8 +133,8 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn told(&self, path: &str, message: String, instead: &str) -> Diagnostic {
-        told(self.app, path, message, &format!("{instead}, {PLATFORM}"))
+    fn diagnostic(&self, path: &str, message: String, instead: &str) -> Diagnostic {
+        diagnostic(self.app, path, message, &format!("{instead}, {PLATFORM}"))
     }
 
     fn profile(&self) -> Option<Diagnostic> {
@@ -142,7 +142,7 @@ impl Asked<'_> {
         (asked < self.rules.profile).then(|| {
             let wanted = self.rules.profile.word();
             let message = format!("`{}` is weaker than `{wanted}`", asked.word());
-            self.told("spec.security.profile", message, &format!("write `{wanted}`"))
+            self.diagnostic("spec.security.profile", message, &format!("write `{wanted}`"))
         })
     }
 
@@ -151,19 +151,19 @@ impl Asked<'_> {
         refused.then(|| {
             let message =
                 "tenants' apps may not have patches, which could change any field of the objects";
-            self.told("spec.patches", message.to_owned(), "remove them")
+            self.diagnostic("spec.patches", message.to_owned(), "remove them")
         })
     }
 
     fn way_in(&self) -> Vec<Diagnostic> {
         let (app, via) = (self.app, self.app.common.expose.via);
-        let mut found = Vec::new();
+        let mut diagnostics = Vec::new();
         if !app.exposed.is_empty() && !self.rules.expose.contains(&via) {
             let message = format!("`via: {}` is not allowed for tenants' apps", via.word());
             let ways: Vec<String> =
                 self.rules.expose.iter().map(|via| format!("`{}`", via.word())).collect();
             let instead = format!("write `via:` with one of {}", ways.join(", "));
-            found.push(self.told("spec.expose.via", message, &instead));
+            diagnostics.push(self.diagnostic("spec.expose.via", message, &instead));
         }
         let namespace = self.namespace;
         let hosts = app.exposed.iter().flat_map(|exposed| &exposed.hosts);
@@ -171,14 +171,14 @@ impl Asked<'_> {
             let message = format!("`{host}` is not a host name of this tenant");
             let own = self.rules.hosts.iter().map(|host| host.replace("{namespace}", namespace));
             let instead = format!("write one of {}", one_of(&own.collect::<Vec<_>>()));
-            found.push(self.told("spec.host", message, &instead));
+            diagnostics.push(self.diagnostic("spec.host", message, &instead));
         }
-        found
+        diagnostics
     }
 
     /// Checks the labels and annotations that the app sets.
     fn keys(&self) -> Vec<Diagnostic> {
-        let mut found = Vec::new();
+        let mut diagnostics = Vec::new();
         let mut each = |section: [&str; 2], allowed: &dyn Fn(&str) -> bool, what: &str| {
             let written = self.app.document.get(section[0]).and_then(|node| node.get(section[1]));
             for entry in written.and_then(Node::entries).unwrap_or_default() {
@@ -191,7 +191,7 @@ impl Asked<'_> {
                     entry.key
                 );
                 let fix = format!("remove it, {PLATFORM}");
-                found.push(
+                diagnostics.push(
                     Diagnostic::new(Code::TenantRule, entry.place, message).at(path).fix(fix),
                 );
             }
@@ -203,15 +203,15 @@ impl Asked<'_> {
                 let message = format!(
                     "tenants may not set the annotation `{key}`, which may configure other programs"
                 );
-                found.push(self.told("spec.expose.annotations", message, "remove it"));
+                diagnostics.push(self.diagnostic("spec.expose.annotations", message, "remove it"));
             }
         }
-        found
+        diagnostics
     }
 
     fn placement(&self) -> Vec<Diagnostic> {
         let place = &self.app.common.place;
-        let mut found = Vec::new();
+        let mut diagnostics = Vec::new();
         for toleration in &place.tolerations {
             let key = toleration.key.as_deref().unwrap_or_default();
             if !self.rules.tolerations.iter().any(|allowed| allowed == key) {
@@ -219,31 +219,31 @@ impl Asked<'_> {
                     "" => "tenants' pods may not tolerate every taint".to_owned(),
                     key => format!("tenants' pods may not tolerate the taint `{key}`"),
                 };
-                found.push(self.told("spec.place.tolerations", message, "remove it"));
+                diagnostics.push(self.diagnostic("spec.place.tolerations", message, "remove it"));
             }
         }
         if let Some(class) = &place.priority_class
             && !self.rules.priority_classes.contains(class)
         {
             let message = format!("tenants may not use the PriorityClass `{class}`");
-            found.push(self.told("spec.place.priorityClass", message, "remove it"));
+            diagnostics.push(self.diagnostic("spec.place.priorityClass", message, "remove it"));
         }
-        found
+        diagnostics
     }
 
     fn manifests(&self) -> Vec<Diagnostic> {
-        let mut found = Vec::new();
+        let mut diagnostics = Vec::new();
         for (json, place) in &self.app.manifests {
             let word = |key: &str| json[key].as_str().unwrap_or_default();
             let kind = objects::kind(word("apiVersion"), word("kind"));
             if !self.rules.manifests.contains(&kind) {
                 let message = format!("tenants' blueprints may not render the kind `{kind}`");
                 let fix = format!("remove it from `manifests`, {PLATFORM}");
-                found.push(
+                diagnostics.push(
                     Diagnostic::new(Code::TenantRule, *place, message).at("manifests").fix(fix),
                 );
             }
         }
-        found
+        diagnostics
     }
 }

@@ -7,15 +7,15 @@ use crate::compiler::spec::{Ownership, Profile};
 
 /// Returns the errors of all volumes of an app.
 pub(super) fn rules(app: &App) -> Vec<Diagnostic> {
-    let mut wrong = Vec::new();
+    let mut diagnostics = Vec::new();
     for (name, volume) in &app.volumes {
         match volume.class.kind {
-            ClassKind::Block => shared(app, name, volume, &mut wrong),
-            ClassKind::File => node_local_locks(app, name, volume, &mut wrong),
+            ClassKind::Block => shared(app, name, volume, &mut diagnostics),
+            ClassKind::File => node_local_locks(app, name, volume, &mut diagnostics),
         }
     }
-    wrong.extend(profile(app));
-    wrong
+    diagnostics.extend(profile(app));
+    diagnostics
 }
 
 /// Returns the path of the field that sets the class of a volume, or else of the setting that conflicts with it.
@@ -31,7 +31,7 @@ fn at(app: &App, path: &str) -> Place {
     app.document.place_of(path.split('.').chain(class))
 }
 
-fn shared(app: &App, name: &str, volume: &AppVolume, wrong: &mut Vec<Diagnostic>) {
+fn shared(app: &App, name: &str, volume: &AppVolume, diagnostics: &mut Vec<Diagnostic>) {
     let users: Vec<_> = app
         .components
         .iter()
@@ -51,15 +51,17 @@ fn shared(app: &App, name: &str, volume: &AppVolume, wrong: &mut Vec<Diagnostic>
         let message = format!(
             "`{class}` is block storage, attached to one node at a time, and `{component}` mounts `{name}` in {count}"
         );
-        wrong.push(Diagnostic::new(Code::BlockShared, at(app, &path), message).at(&path).fix(
-            format!("write `replicas: 1`, or give `{name}` a file class such as `pure-file`"),
-        ));
+        diagnostics.push(
+            Diagnostic::new(Code::BlockShared, at(app, &path), message).at(&path).fix(format!(
+                "write `replicas: 1`, or give `{name}` a file class such as `pure-file`"
+            )),
+        );
     }
     if let [(first, _), (second, _), ..] = users.as_slice() {
         let message = format!(
             "`{class}` is block storage, attached to one node at a time, and both `{first}` and `{second}` mount `{name}`"
         );
-        wrong.push(
+        diagnostics.push(
             Diagnostic::new(Code::BlockShared, at(app, &path), message)
                 .at(&path)
                 .fix(format!("give `{name}` a file class such as `pure-file`")),
@@ -68,7 +70,7 @@ fn shared(app: &App, name: &str, volume: &AppVolume, wrong: &mut Vec<Diagnostic>
 }
 
 /// With `nolock`, a lock applies to one node only, so every pod would acquire it.
-fn node_local_locks(app: &App, name: &str, volume: &AppVolume, wrong: &mut Vec<Diagnostic>) {
+fn node_local_locks(app: &App, name: &str, volume: &AppVolume, diagnostics: &mut Vec<Diagnostic>) {
     if !volume.class.node_local_locks {
         return;
     }
@@ -80,7 +82,7 @@ fn node_local_locks(app: &App, name: &str, volume: &AppVolume, wrong: &mut Vec<D
                 "`{}` mounts with `nolock`, so the pods of `{component}` cannot prevent each other from installing at the same time",
                 volume.class.name
             );
-            wrong.push(
+            diagnostics.push(
                 Diagnostic::new(Code::NodeLocalLock, at(app, &path), message).at(&path).fix(
                     "remove `nolock` from the class, write `replicas: 1`, or use another class",
                 ),

@@ -14,7 +14,9 @@ pub(super) fn manifests(context: &Context<'_>, diagnostics: &mut Vec<Diagnostic>
     for (json, place) in &context.app.manifests {
         match Object::from_json(json) {
             Ok(object) => objects.push(adopted(context, object)),
-            Err(unknown) => diagnostics.push(told(&unknown, json, Code::UnknownManifest, *place)),
+            Err(unknown) => {
+                diagnostics.push(diagnostic_of(&unknown, json, Code::UnknownManifest, *place));
+            }
         }
     }
     objects
@@ -34,7 +36,12 @@ fn adopted(context: &Context<'_>, mut object: Object) -> Object {
 }
 
 /// Returns the diagnostic for an object that is unknown to Kubernetes.
-pub(super) fn told(unknown: &Unknown, json: &Json, code: Code, place: Place) -> Diagnostic {
+pub(super) fn diagnostic_of(
+    unknown: &Unknown,
+    json: &Json,
+    code: Code,
+    place: Place,
+) -> Diagnostic {
     let word = |value: &Json| value.as_str().unwrap_or("?").to_owned();
     let what = format!("{} {}", word(&json["kind"]), word(&json["metadata"]["name"]));
     match unknown {

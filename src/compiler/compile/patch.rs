@@ -85,7 +85,7 @@ fn patched(patch: &Patch, object: &Object, at: At<'_>) -> Result<Object, Vec<Dia
         merge_into(&mut json, merge, "");
     }
     if let Some(operations) = &patch.json {
-        at.operations(&mut json, operations).map_err(|wrong| vec![wrong])?;
+        at.operations(&mut json, operations).map_err(|error| vec![error])?;
     }
     let patched =
         Object::from_json(&json).map_err(|unknown| vec![at.unknown(word, &unknown, &json)])?;
@@ -188,9 +188,9 @@ fn merge_key_of(field: &str, item: &Json) -> Option<&'static str> {
 
 fn merge_items(items: &mut Vec<Json>, changes: &[Json], key: &str) {
     for change in changes {
-        let there = items.iter().position(|item| item.get(key) == change.get(key));
+        let position = items.iter().position(|item| item.get(key) == change.get(key));
         let deletes = change.get(DIRECTIVE).and_then(Json::as_str) == Some("delete");
-        match there {
+        match position {
             Some(index) if deletes => {
                 items.remove(index);
             }

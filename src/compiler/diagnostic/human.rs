@@ -81,7 +81,7 @@ fn one(diagnostic: &Diagnostic, texts: &mut Texts<'_>, renderer: &Renderer) -> S
         path => without_tokens(&format!("{path}: {}", diagnostic.message)),
     };
     let title = sentence(&title);
-    let kept: Vec<_> = diagnostic
+    let places: Vec<_> = diagnostic
         .place
         .iter()
         .map(|&place| (place, None))
@@ -90,7 +90,7 @@ fn one(diagnostic: &Diagnostic, texts: &mut Texts<'_>, renderer: &Renderer) -> S
         .collect();
     let title = level.primary_title(title).id(diagnostic.code.name());
     let mut group = Group::with_title(title);
-    for (index, (source, place, why)) in kept.iter().enumerate() {
+    for (index, (source, place, why)) in places.iter().enumerate() {
         let Source { name, text } = &**source;
         let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
         let annotation = kind.span(span(*place, text)).label(why.as_deref());

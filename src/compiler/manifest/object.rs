@@ -315,19 +315,19 @@ fn typed<T: DeserializeOwned + Serialize>(json: &Json) -> Result<Box<T>, Unknown
 /// Collects the paths of lost fields. Null and empty values may be lost.
 fn compare(before: &Json, after: &Json, path: &str, lost: &mut Vec<String>) {
     match (before, after) {
-        (Json::Object(fields), Json::Object(kept)) => {
+        (Json::Object(fields), Json::Object(round_trip)) => {
             for (key, value) in fields {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                match kept.get(key) {
-                    Some(kept) => compare(value, kept, &path, lost),
+                match round_trip.get(key) {
+                    Some(round_trip) => compare(value, round_trip, &path, lost),
                     None if is_empty(value) => {}
                     None => lost.push(path),
                 }
             }
         }
-        (Json::Array(items), Json::Array(kept)) if items.len() == kept.len() => {
-            for (index, (item, kept)) in items.iter().zip(kept).enumerate() {
-                compare(item, kept, &format!("{path}.{index}"), lost);
+        (Json::Array(items), Json::Array(round_trip)) if items.len() == round_trip.len() => {
+            for (index, (item, round_trip)) in items.iter().zip(round_trip).enumerate() {
+                compare(item, round_trip, &format!("{path}.{index}"), lost);
             }
         }
         // A value that only changed its form (`1` and `"1"` of a quantity) is not lost.

@@ -78,46 +78,46 @@ fn baseline(spec: &PodSpec) -> Vec<String> {
         "net.ipv4.tcp_syncookies",
     ];
     let mut broken = Vec::new();
-    let mut tell = |holds: bool, reason: &str| {
+    let mut report = |holds: bool, reason: &str| {
         if holds {
             broken.push(reason.to_owned());
         }
     };
     let shares = [spec.host_network, spec.host_pid, spec.host_ipc];
-    tell(shares.contains(&Some(true)), "shares the node's namespaces");
+    report(shares.contains(&Some(true)), "shares the node's namespaces");
     let mut volumes = spec.volumes.iter().flatten();
-    tell(volumes.any(|volume| volume.host_path.is_some()), "mounts a path of the node");
+    report(volumes.any(|volume| volume.host_path.is_some()), "mounts a path of the node");
     let pod = spec.security_context.as_ref();
     let sysctls = pod.and_then(|pod| pod.sysctls.as_ref()).into_iter().flatten();
     let unsafe_sysctl = sysctls.map(|s| s.name.as_str()).any(|name| !SYSCTLS.contains(&name));
-    tell(unsafe_sysctl, "sets a system parameter that is not safe");
+    report(unsafe_sysctl, "sets a system parameter that is not safe");
     let wide = pod.is_some_and(|pod| {
         is_unconfined(pod.app_armor_profile.as_ref())
             || is_odd(pod.se_linux_options.as_ref())
             || is_of_host(pod.windows_options.as_ref())
     });
-    tell(wide, "leaves the node's confinement");
+    report(wide, "leaves the node's confinement");
     let pod_seccomp = pod.and_then(|pod| pod.seccomp_profile.as_ref());
-    tell(pod_seccomp.is_some_and(|s| s.type_ == "Unconfined"), "disables seccomp");
+    report(pod_seccomp.is_some_and(|s| s.type_ == "Unconfined"), "disables seccomp");
     for container in containers(spec) {
         let context = container.security_context.as_ref();
         let is = |test: &dyn Fn(&SecurityContext) -> bool| context.is_some_and(test);
-        tell(is(&|c| c.privileged == Some(true)), "runs a privileged container");
+        report(is(&|c| c.privileged == Some(true)), "runs a privileged container");
         let added = is(&|c| added(c).any(|name| !CAPABILITIES.contains(&name)));
-        tell(added, "adds capabilities");
+        report(added, "adds capabilities");
         let seccomp = is(&|c| c.seccomp_profile.as_ref().is_some_and(|s| s.type_ == "Unconfined"));
-        tell(seccomp, "disables seccomp");
+        report(seccomp, "disables seccomp");
         let wide = is(&|c| {
             is_unconfined(c.app_armor_profile.as_ref())
                 || is_odd(c.se_linux_options.as_ref())
                 || is_of_host(c.windows_options.as_ref())
         });
-        tell(wide, "leaves the node's confinement");
-        tell(is(&|c| c.proc_mount.as_deref().is_some_and(|m| m != "Default")), "unmasks /proc");
+        report(wide, "leaves the node's confinement");
+        report(is(&|c| c.proc_mount.as_deref().is_some_and(|m| m != "Default")), "unmasks /proc");
         let ports = container.ports.iter().flatten();
         let host_port = ports.map(|port| port.host_port.unwrap_or(0)).any(|port| port != 0);
-        tell(host_port, "uses a port of the node");
-        tell(asks_another_host(container), "probes another host");
+        report(host_port, "uses a port of the node");
+        report(asks_another_host(container), "probes another host");
     }
     broken
 }
@@ -159,29 +159,29 @@ fn asks_another_host(container: &Container) -> bool {
 /// Returns the violations of `restricted` in a pod, in addition to those of `baseline`.
 fn restricted(spec: &PodSpec) -> Vec<String> {
     let mut broken = Vec::new();
-    let mut tell = |holds: bool, reason: &str| {
+    let mut report = |holds: bool, reason: &str| {
         if holds {
             broken.push(reason.to_owned());
         }
     };
     let mut volumes = spec.volumes.iter().flatten();
-    tell(volumes.any(|volume| !is_plain(volume)), "mounts a kind of volume that is not allowed");
+    report(volumes.any(|volume| !is_plain(volume)), "mounts a kind of volume that is not allowed");
     let pod = spec.security_context.clone().unwrap_or_default();
     let PodSecurityContext { run_as_non_root, run_as_user, seccomp_profile, .. } = &pod;
     let confined = |seccomp: &str| matches!(seccomp, "RuntimeDefault" | "Localhost");
-    tell(*run_as_user == Some(0), "runs as root");
+    report(*run_as_user == Some(0), "runs as root");
     for container in containers(spec) {
         let context = container.security_context.clone().unwrap_or_default();
         let no_escalation = context.allow_privilege_escalation == Some(false);
-        tell(!no_escalation, "allows privilege escalation");
+        report(!no_escalation, "allows privilege escalation");
         let non_root = context.run_as_non_root.or(*run_as_non_root) == Some(true);
-        tell(!non_root || context.run_as_user == Some(0), "runs a step as root");
+        report(!non_root || context.run_as_user == Some(0), "runs a step as root");
         let seccomp = context.seccomp_profile.as_ref().or(seccomp_profile.as_ref());
-        tell(!seccomp.is_some_and(|s| confined(&s.type_)), "has no seccomp profile");
+        report(!seccomp.is_some_and(|s| confined(&s.type_)), "has no seccomp profile");
         let dropped = context.capabilities.as_ref().and_then(|c| c.drop.as_ref());
         let drops_all = dropped.is_some_and(|dropped| dropped.iter().any(|name| name == "ALL"));
         let adds = added(&context).any(|name| name != "NET_BIND_SERVICE");
-        tell(!drops_all || adds, "keeps capabilities");
+        report(!drops_all || adds, "keeps capabilities");
     }
     broken.dedup();
     broken

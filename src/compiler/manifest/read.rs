@@ -62,8 +62,8 @@ impl Earlier {
 /// Parses a YAML stream of objects. Documents that are not objects are skipped.
 pub fn read_stream(source: SourceId, sources: &Sources) -> Result<Vec<Earlier>, Diagnostic> {
     let read = yaml::read(source, sources);
-    if let Some(wrong) = read.diagnostics.into_iter().next() {
-        return Err(Diagnostic { code: Code::BadEarlier, ..wrong });
+    if let Some(error) = read.diagnostics.into_iter().next() {
+        return Err(Diagnostic { code: Code::BadEarlier, ..error });
     }
     let documents = read.documents.into_iter().map(|node| node.to_json());
     Ok(documents.filter_map(Earlier::read).collect())

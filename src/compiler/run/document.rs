@@ -127,7 +127,7 @@ impl Pipeline<'_> {
     fn app(&self, mut document: Document, unit: &mut Unit) {
         let blueprint = match self.library.get(&document.kind, self.sources) {
             Some(Ok(blueprint)) => blueprint,
-            Some(Err(wrong)) => return unit.diagnostics.extend(wrong),
+            Some(Err(errors)) => return unit.diagnostics.extend(errors),
             None => return,
         };
         for layer in &self.layers {
@@ -220,7 +220,7 @@ impl Pipeline<'_> {
                 unit.diagnostics.extend(check::refused_storage(&objects, &document.node));
                 unit.storage.push(Stored { name, objects, document: document.node.clone() });
             }
-            Err(wrong) => unit.diagnostics.extend(wrong),
+            Err(errors) => unit.diagnostics.extend(errors),
         }
     }
 

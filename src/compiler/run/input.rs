@@ -39,7 +39,7 @@ impl Input {
                 (read.documents, read.diagnostics)
             }
             Self::Documents(documents) => (documents.clone(), Vec::new()),
-            Self::Unreadable(wrong) => (Vec::new(), vec![(**wrong).clone()]),
+            Self::Unreadable(error) => (Vec::new(), vec![(**error).clone()]),
         }
     }
 
@@ -135,11 +135,11 @@ mod tests {
         let texts = ["a: 1\n---\n".repeat(MOST + 1), long.clone(), long.clone(), long];
         let inputs = texts.map(|text| Input::Text(sources.add("a.pso.yaml", text)));
         let mut batches = Batches::new(&inputs, &sources);
-        let mut seen = Vec::new();
+        let mut batch_sizes = Vec::new();
         while let Some(batch) = batches.next() {
-            seen.push((batch.documents.len(), batches.left()));
+            batch_sizes.push((batch.documents.len(), batches.left()));
         }
         // Three texts, with many documents, then with long ones; the last text when they are rendered.
-        assert_eq!(seen, [(MOST, 1), (3, 1), (1, 0)]);
+        assert_eq!(batch_sizes, [(MOST, 1), (3, 1), (1, 0)]);
     }
 }

@@ -23,7 +23,7 @@ pub fn storage_shape() -> Shape {
         "The platform admin's document: arrays, storage classes, quotas. Written once per cluster.",
         Kind::Object(vec![
             field("apiVersion", fixed("Version of this document's fields.", API_VERSION), true),
-            field("kind", fixed("What it is.", STORAGE), true),
+            field("kind", fixed("Kind of the document.", STORAGE), true),
             field("metadata", metadata, true),
             field("spec", Shape::of::<StorageSpec>(), true),
         ]),
@@ -40,9 +40,9 @@ pub fn read_tenant_rules(node: &Node) -> Result<TenantRules, Vec<Diagnostic>> {
     let shape = tenant_rules_shape();
     let mut node = node.clone();
     drop_blank(&mut node, &shape);
-    let wrong = check_shape(&node, &shape, "", Expressions::Refused);
-    if any_error(&wrong) {
-        return Err(wrong);
+    let diagnostics = check_shape(&node, &shape, "", Expressions::Refused);
+    if any_error(&diagnostics) {
+        return Err(diagnostics);
     }
     node.read::<TenantRules>().map_err(|error| {
         let place = error.place.unwrap_or(node.place);
@@ -56,27 +56,27 @@ pub fn read_storage(document: &Document) -> Result<(String, StorageSpec), Vec<Di
     let mut node = document.node.clone();
     drop_blank(&mut node, &shape);
     let node = &node;
-    let mut wrong = check_shape(node, &shape, "", Expressions::Refused);
+    let mut diagnostics = check_shape(node, &shape, "", Expressions::Refused);
     let mut tokens = check::tokens(node);
     let known = |other: &Diagnostic| tokens.iter().any(|token| token.place == other.place);
     let others = check::secrets(node, &shape);
     let others: Vec<_> = others.into_iter().filter(|other| !known(other)).collect();
     tokens.extend(others);
     // What else is wrong with such a value would show it.
-    wrong.retain(|other| tokens.iter().all(|token| token.place != other.place));
-    wrong.extend(tokens);
-    if any_error(&wrong) {
-        return Err(wrong);
+    diagnostics.retain(|other| tokens.iter().all(|token| token.place != other.place));
+    diagnostics.extend(tokens);
+    if any_error(&diagnostics) {
+        return Err(diagnostics);
     }
     let spec = node.get("spec").unwrap_or(node);
     let read = spec.read::<StorageSpec>().map_err(|error| {
         let place = error.place.unwrap_or(document.kind_place);
         vec![Diagnostic::new(Code::WrongType, place, error.message)]
     })?;
-    let wrong = check::storage(&read, node);
-    if wrong.is_empty() {
+    let diagnostics = check::storage(&read, node);
+    if diagnostics.is_empty() {
         Ok((document.name().unwrap_or("storage").to_owned(), read))
     } else {
-        Err(wrong)
+        Err(diagnostics)
     }
 }

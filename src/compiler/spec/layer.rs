@@ -17,7 +17,7 @@ pub fn apply_layer(base: &mut Node, layer: &Node, shape: Option<&Shape>) {
         return;
     };
     for entry in over {
-        let there = entries.iter().position(|known| known.key == entry.key);
+        let position = entries.iter().position(|known| known.key == entry.key);
         if entry.value.is_null() {
             entries.retain(|known| known.key != entry.key);
             // The later check reports a misspelled name.
@@ -28,7 +28,7 @@ pub fn apply_layer(base: &mut Node, layer: &Node, shape: Option<&Shape>) {
             }
             continue;
         }
-        let index = there.unwrap_or_else(|| {
+        let index = position.unwrap_or_else(|| {
             let value = Node::empty_map(entry.value.place);
             entries.push(Entry { key: entry.key.clone(), place: entry.place, value });
             entries.len() - 1

@@ -69,9 +69,9 @@ impl Setting {
         let padded = format!("{}{written}", " ".repeat(text[..=equals].chars().count()));
         let inner = Sources::default();
         let read = yaml::read(inner.add(name, padded), &inner);
-        if let Some(wrong) = read.diagnostics.into_iter().next() {
+        if let Some(error) = read.diagnostics.into_iter().next() {
             let place = Place::in_text(source, text, equals + 1, text.len());
-            return Err(bad(place, &format!("the value is not YAML: {}", wrong.message)));
+            return Err(bad(place, &format!("the value is not YAML: {}", error.message)));
         }
         let place = Place::in_text(source, text, equals + 1, text.len());
         // The parser omits a document that is `null`, like a missing one.

@@ -52,7 +52,7 @@ impl de::Error for ReadError {
 
     fn unknown_field(found: &str, wanted: &'static [&'static str]) -> Self {
         let wanted = wanted.join("`, `");
-        Self::custom(format!("there is no field {}; there are `{wanted}`", quoted(found)))
+        Self::custom(format!("there is no field {}; expected one of `{wanted}`", quoted(found)))
     }
 
     fn missing_field(field: &'static str) -> Self {

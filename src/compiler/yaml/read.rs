@@ -194,7 +194,7 @@ impl Reader<'_> {
     /// Keeps the first of equal keys and reports the others.
     fn without_duplicates(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
         let mut first: HashMap<String, Place> = HashMap::with_capacity(entries.len());
-        let mut kept = Vec::with_capacity(entries.len());
+        let mut unique = Vec::with_capacity(entries.len());
         for entry in entries {
             if self.out.diagnostics.len() >= MAX_PROBLEMS {
                 break;
@@ -208,10 +208,10 @@ impl Reader<'_> {
                 );
             } else {
                 first.insert(entry.key.clone(), entry.place);
-                kept.push(entry);
+                unique.push(entry);
             }
         }
-        kept
+        unique
     }
 
     /// Returns the place of a collection. Inside a mapping, it is that of the key, the word that users look for.

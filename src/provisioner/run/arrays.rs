@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures::future::join_all;
 use tracing::{info, warn};
 
-use super::instrument::CountedArray;
 use super::metrics::Metrics;
 use crate::arrays::{Array, Error, OnlyIf};
 use crate::contract::ArrayKind;
@@ -35,16 +34,6 @@ impl Arrays {
         let arrays = arrays.into_iter();
         let named = arrays.map(|client| (client.array.name().to_owned(), client));
         Self { setup: Arc::new(setup), arrays: Arc::new(named.collect()) }
-    }
-
-    /// Returns the same arrays with all operations counted.
-    pub(super) fn counted(&self, metrics: &Metrics) -> Self {
-        let arrays = self.arrays.iter().map(|(name, client)| {
-            let Client { kind, traits, array } = client;
-            let array = Arc::new(CountedArray::new(Arc::clone(array), metrics.clone()));
-            (name.clone(), Client { kind: *kind, traits: traits.clone(), array })
-        });
-        Self { setup: Arc::clone(&self.setup), arrays: Arc::new(arrays.collect()) }
     }
 
     pub(super) fn setup(&self) -> &Setup {

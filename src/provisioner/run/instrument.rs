@@ -1,115 +1,19 @@
-//! Counts outgoing requests: operations on arrays, and requests to the Kubernetes API. The wrappers read only the names
-//! of operations and their outcomes, and pass requests and answers on unchanged.
+//! Counts outgoing requests: operations on arrays, and requests to the Kubernetes API. Only the names of operations and
+//! their outcomes are read here; requests and answers pass unchanged.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
-use async_trait::async_trait;
 use hyper::{Request, Response};
 use tower::{Layer, Service};
 
 use super::metrics::Metrics;
-use crate::arrays::{Array, Error, Identity, OnlyIf};
-use crate::contract::{
-    Capacity, Owner, Snapshot, SnapshotSuffix, Transport, Volume, VolumeId, VolumeName,
-    VolumeRequest,
-};
+use crate::arrays::{EndedOperation, Observer};
 
-/// Wraps an array and counts its operations.
-#[derive(Debug)]
-pub(super) struct CountedArray {
-    array: Arc<dyn Array>,
-    metrics: Metrics,
-}
-
-impl CountedArray {
-    pub(super) fn new(array: Arc<dyn Array>, metrics: Metrics) -> Self {
-        Self { array, metrics }
-    }
-
-    async fn count<T>(
-        &self,
-        operation: &'static str,
-        done: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let start = Instant::now();
-        let done = done.await;
-        let outcome = done.as_ref().map_or_else(Error::reason, |_| "ok");
-        self.metrics.called(self.array.name(), operation, outcome, start.elapsed());
-        done
-    }
-}
-
-#[async_trait]
-impl Array for CountedArray {
-    fn name(&self) -> &str {
-        self.array.name()
-    }
-
-    fn only_if(&self, only_if: OnlyIf) -> Arc<dyn Array> {
-        Arc::new(Self { array: self.array.only_if(only_if), metrics: self.metrics.clone() })
-    }
-
-    async fn identity(&self) -> Result<Identity, Error> {
-        self.count("identity", self.array.identity()).await
-    }
-
-    async fn capacity(&self) -> Result<Capacity, Error> {
-        self.count("capacity", self.array.capacity()).await
-    }
-
-    async fn reach(&self) -> Result<Transport, Error> {
-        self.count("reach", self.array.reach()).await
-    }
-
-    async fn ensure(&self, wanted: &VolumeRequest) -> Result<Volume, Error> {
-        self.count("ensure", self.array.ensure(wanted)).await
-    }
-
-    async fn describe(&self, name: &VolumeName) -> Result<Option<Volume>, Error> {
-        self.count("describe", self.array.describe(name)).await
-    }
-
-    async fn list(&self, prefix: &str) -> Result<Vec<Volume>, Error> {
-        self.count("list", self.array.list(prefix)).await
-    }
-
-    async fn find(&self, ids: &[String]) -> Result<Vec<Volume>, Error> {
-        self.count("find", self.array.find(ids)).await
-    }
-
-    async fn rename(&self, from: &VolumeName, to: &VolumeName) -> Result<(), Error> {
-        self.count("rename", self.array.rename(from, to)).await
-    }
-
-    async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error> {
-        self.count("expand", self.array.grow(volume, size)).await
-    }
-
-    async fn destroy(&self, volume: &VolumeId, owner: &Owner) -> Result<(), Error> {
-        self.count("destroy", self.array.destroy(volume, owner)).await
-    }
-
-    async fn snapshot(
-        &self,
-        volume: &VolumeId,
-        suffix: &SnapshotSuffix,
-    ) -> Result<Snapshot, Error> {
-        self.count("snapshot", self.array.snapshot(volume, suffix)).await
-    }
-
-    async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<Snapshot>, Error> {
-        self.count("snapshots", self.array.snapshots(volume)).await
-    }
-
-    async fn destroy_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        self.count("destroy-snapshot", self.array.destroy_snapshot(snapshot)).await
-    }
-
-    async fn log_out(&self) {
-        self.array.log_out().await;
+impl Observer for Metrics {
+    fn ended(&self, operation: &EndedOperation<'_>) {
+        let EndedOperation { array, name, outcome, duration } = *operation;
+        self.called(array, name, outcome, duration);
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::arrays::{Arrays, Client};
+use super::metrics::Metrics;
 use crate::arrays::{
     Array, Endpoint, Error, FlashArray, FlashBlade, RequestLimits, TokenFile, Trust,
 };
@@ -38,12 +39,13 @@ pub enum SetupError {
 }
 
 /// Returns the arrays of a storage document. Relative paths start at `folder`; a Secret is a folder of its name in
-/// `secrets`, as mounted into a pod.
+/// `secrets`, as mounted into a pod. `metrics` count their operations.
 pub fn set_up(
     spec: &StorageSpec,
     folder: &Path,
     secrets: &Path,
     binding: Binding,
+    metrics: &Metrics,
 ) -> Result<Arrays, SetupError> {
     let rule = |network: &String| {
         // Root on a node stays root: kubelet and init containers set owners.
@@ -71,11 +73,16 @@ pub fn set_up(
     });
     let of = Setup::of(spec.cluster.as_str());
     let setup = Setup { takes_over, exports, binding, imports, classes, ..of };
-    let arrays = spec.arrays.iter().map(|array| client(array, folder, secrets));
+    let arrays = spec.arrays.iter().map(|array| client(array, folder, secrets, metrics));
     Ok(Arrays::new(setup, arrays.collect::<Result<Vec<_>, _>>()?))
 }
 
-fn client(spec: &ArraySpec, folder: &Path, secrets: &Path) -> Result<Client, SetupError> {
+fn client(
+    spec: &ArraySpec,
+    folder: &Path,
+    secrets: &Path,
+    metrics: &Metrics,
+) -> Result<Client, SetupError> {
     let file = |kept: &SecretSource, field| match (&kept.secret, &kept.key, &kept.file) {
         (Some(secret), Some(key), None) => Ok(secrets.join(secret).join(key)),
         (None, None, Some(file)) => Ok(folder.join(file)),
@@ -94,6 +101,7 @@ fn client(spec: &ArraySpec, folder: &Path, secrets: &Path) -> Result<Client, Set
         trust,
         id: spec.id.clone(),
         limits: RequestLimits::default(),
+        observer: Some(Arc::new(metrics.clone())),
     };
     let (kind, array): (_, Arc<dyn Array>) = match spec.r#type {
         ArrayType::FlashBlade => (ArrayKind::FlashBlade, Arc::new(FlashBlade::new(endpoint)?)),

@@ -25,8 +25,7 @@ impl Reader<'_> {
         if inside.is_some_and(|inside| !inside.is_null()) {
             for list in ["FlashBlades", "FlashArrays"] {
                 if let Some(entry) = self.root.entry(list) {
-                    let did =
-                        "stands beside `arrays`, in which the chart looked for it, and is left out";
+                    let did = "is beside `arrays` instead of inside it, and is left out";
                     self.found.push(lost(entry, list, did, "move it under `arrays`"));
                 }
             }
@@ -42,7 +41,7 @@ impl Reader<'_> {
                     Code::WrongType,
                     there,
                     list,
-                    "is no list of arrays",
+                    "is not a list of arrays",
                     "write a list: `- MgmtEndPoint: …`",
                 );
             }
@@ -54,9 +53,9 @@ impl Reader<'_> {
             }
         }
         if old.arrays.is_empty() && !any_error(&self.found) {
-            let message = "no FlashBlade and no FlashArray is listed";
+            let message = "the configuration has no FlashBlade and no FlashArray";
             let fix = if is_true(self.root.get("existingSecret")) {
-                "the chart took them from a Secret of yours: give that one, `kubectl get secret pure-provisioner-secret -o yaml`"
+                "the chart read them from a Secret: use that one, `kubectl get secret pure-provisioner-secret -o yaml`"
             } else {
                 "list them under `arrays` as `FlashArrays` and `FlashBlades`"
             };
@@ -77,16 +76,16 @@ impl Reader<'_> {
             let at = format!("{path}.{}", entry.key);
             match entry.key.as_str() {
                 "NFSEndPoint" | "NfsEndPoint" if !blade => self.found.push(lost(entry, &at,
-                    "made file systems on a FlashArray; here they are on FlashBlades alone",
+                    "created file systems on a FlashArray; pso-gen supports file systems only on FlashBlades",
                     "its volumes stay; keep the old driver for them, or copy their files to claims of `pure-file`")),
                 // The name in PSO 5.
                 "NfsEndPoint" => {}
                 "Realm" => self.found.push(lost(entry, &at,
-                    "kept volumes in a realm or pod of their own; here they are at the array's top",
-                    "volumes in a realm or pod cannot be imported; give the token's user what it needs at the top")),
+                    "created volumes in a realm or pod; pso-gen creates them at the top level of the array",
+                    "volumes in a realm or pod cannot be imported; grant the token's user the rights at the top level")),
                 "VLAN" => self.found.push(lost(entry, &at,
-                    "chose portals by their VLAN; here all portals with an IQN are used",
-                    "let the nodes reach those alone that they shall use")),
+                    "selected portals by their VLAN; pso-gen uses all portals with an IQN",
+                    "limit the network so that nodes reach only the intended portals")),
                 key if !KEYS.contains(&key) => self.found.push(unknown(entry, &at, &KEYS)),
                 _ => {}
             }
@@ -102,8 +101,8 @@ impl Reader<'_> {
                 Code::BadValue,
                 node,
                 &at,
-                "is no host name or address",
-                "write a host name or an address, and `:port` when it is not 443",
+                "is not a host name or address",
+                "write a host name or an address, and `:port` if it is not 443",
             );
         }
         let (data, data_addresses) = if blade { self.data(item, path) } else { (None, Vec::new()) };
@@ -129,7 +128,7 @@ impl Reader<'_> {
         let at = format!("{path}.NFSEndPoint");
         let (Some(first), Some(node)) = (words.first().cloned(), node) else {
             if let Some(entry) = entry {
-                let did = "is empty: nodes mount from an address that is read from the array";
+                let did = "is empty: nodes mount from an address that the array reports";
                 self.found.push(lost(
                     entry,
                     &at,
@@ -140,14 +139,13 @@ impl Reader<'_> {
             return (None, Vec::new());
         };
         if words.len() > 1 {
-            let message =
-                "has several addresses; here nodes mount from one, and the first is taken";
+            let message = "has several addresses; nodes mount from the first one";
             self.wrong(
                 Code::NoCounterpart,
                 node,
                 &at,
                 message,
-                "write another one as `data` of the array when it suits better",
+                "to use another one, write it as `data` of the array",
             );
         }
         if !is_address(&first) {
@@ -155,7 +153,7 @@ impl Reader<'_> {
                 Code::BadValue,
                 node,
                 &at,
-                "is no host name or address",
+                "is not a host name or address",
                 "write the address of a data interface",
             );
         }
@@ -168,7 +166,7 @@ impl Reader<'_> {
         let text = node.and_then(Node::text).filter(|text| !text.trim().is_empty());
         if text.is_none() {
             let key = keys[0];
-            let message = "is missing, or is not a word";
+            let message = "is missing, or is not a text";
             self.wrong(
                 Code::MissingField,
                 node.unwrap_or(item),
@@ -196,14 +194,14 @@ impl Reader<'_> {
             self.found.push(lost(
                 entry,
                 &at,
-                "is no mapping, and is left out",
+                "is not a mapping, and is left out",
                 "write `Labels: {rack: \"22\"}`",
             ));
         }
         for entry in item.get("Labels").and_then(Node::entries).unwrap_or_default() {
             let Some(value) = entry.value.text() else {
                 let at = format!("{path}.Labels.{}", entry.key);
-                self.found.push(lost(entry, &at, "is no word, and is left out", "write a word"));
+                self.found.push(lost(entry, &at, "is not a text, and is left out", "write a text"));
                 continue;
             };
             let of_nodes = enabled && TOPOLOGY.iter().any(|first| entry.key.starts_with(first));

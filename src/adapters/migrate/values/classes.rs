@@ -45,7 +45,7 @@ impl Reader<'_> {
                     Code::BadValue,
                     &entry.value,
                     &at,
-                    "is no kind of array",
+                    "is not a kind of array",
                     "write `file` or `block`",
                 ),
                 _ => self.found.push(unknown(entry, &at, &["isPureDefault", "pureBackend"])),
@@ -74,32 +74,32 @@ impl Reader<'_> {
         let text = entry.value.text().unwrap_or_default();
         let warning = match entry.key.as_str() {
             "sanType" if !text.eq_ignore_ascii_case("iscsi") => Some((
-                "attached volumes by another way than iSCSI; here it is iSCSI alone",
-                "give the nodes iSCSI, or keep the old driver for the FlashArrays",
+                "attached volumes by another protocol; pso-gen supports only iSCSI",
+                "set up iSCSI on the nodes, or keep the old driver for the FlashArrays",
             )),
             "defaultFSType" if ["xfs", "ext4"].contains(&text) => {
                 block.insert("fileSystem".to_owned(), json!(text));
                 None
             }
             "defaultFSType" => Some((
-                "was the file system of new volumes; here it is `xfs` or `ext4`",
-                "write `fileSystem: ext4` at the class when `xfs` does not suit",
+                "was the file system of new volumes; pso-gen supports `xfs` and `ext4`",
+                "write `fileSystem: ext4` at the class if you do not want `xfs`",
             )),
             "defaultFSOpt" if !["", "-q"].contains(&text) => Some((
-                "were options of mkfs; here mkfs has none",
-                "nothing to do for volumes that are there: they keep their file system",
+                "were options of mkfs; pso-gen passes none",
+                "nothing to do for existing volumes: they keep their file system",
             )),
             "preemptAttachments" if is_true(Some(&entry.value)) => Some((
-                "cut the node that had a volume off before another one got it; here a volume waits until its node lets go",
-                "once the node is switched off for good: `kubectl taint node NAME node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`",
+                "disconnected the node that had a volume before another one got it; pso-gen waits until the node has detached the volume",
+                "when the node is switched off for good, run `kubectl taint node NAME node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`",
             )),
             "iSCSILoginTimeout" if text != "20" => Some((
-                "was how long nodes waited for a log-in; here the node's own settings count",
+                "was the time limit for log-ins; pso-gen uses the settings of the node",
                 "set `node.conn[0].timeo.login_timeout` in the nodes' iscsid.conf",
             )),
             "iSCSIAllowedCIDR" if !entry.value.is_null() && !text.is_empty() => Some((
-                "chose the networks of portals; here all portals with an IQN are used",
-                "let the nodes reach those alone that they shall use",
+                "selected the networks of portals; pso-gen uses all portals with an IQN",
+                "limit the network so that nodes reach only the intended portals",
             )),
             "defaultMountOpt" => {
                 self.mount_options(entry, block);
@@ -126,13 +126,13 @@ impl Reader<'_> {
             let is_it = |item: &&Node| item.text() == Some(option.as_str());
             let node =
                 entry.value.items().unwrap_or_default().iter().find(is_it).unwrap_or(&entry.value);
-            let message = format!("classes here cannot have the option {option:?}; it is left out");
+            let message = format!("classes do not support the option {option:?}; it is left out");
             self.wrong(
                 Code::NoCounterpart,
                 node,
                 "flasharray.defaultMountOpt",
                 &message,
-                "see whether volumes need it: `pso-gen explain Storage.classes`",
+                "check whether volumes need it: `pso-gen explain Storage.classes`",
             );
         }
         if !allowed.is_empty() {
@@ -147,12 +147,12 @@ impl Reader<'_> {
         match entry.key.as_str() {
             "snapshotDirectoryEnabled" if is_true(Some(&entry.value)) => {
                 let message =
-                    "showed the folder `.snapshot` in every file system; here it is not shown";
+                    "showed the folder `.snapshot` in every file system; pso-gen hides it";
                 self.found.push(lost(
                     entry,
                     &at,
                     message,
-                    "file systems that are there keep it; for others, switch it on on the array",
+                    "existing file systems keep it; for new ones, enable it on the array",
                 ));
             }
             "exportRules" => {
@@ -186,8 +186,8 @@ type Lost = Vec<(String, &'static str)>;
 /// Parses export rules of an array. Returns no rules when every client may mount, or when they cannot be parsed.
 pub(in crate::adapters::migrate) fn export_rules(text: &str) -> (Vec<Json>, Lost) {
     let Some((rules, left_out)) = rules(text) else {
-        let did = "cannot be read; the networks of the nodes alone may mount new file systems";
-        let instead = "write `exportRules` at the class when others shall";
+        let did = "cannot be read; only the networks of the nodes may mount new file systems";
+        let instead = "write `exportRules` at the class if other clients need access";
         return (Vec::new(), vec![(did.to_owned(), instead)]);
     };
     let mut lost = Vec::new();
@@ -196,13 +196,13 @@ pub(in crate::adapters::migrate) fn export_rules(text: &str) -> (Vec<Json>, Lost
             format!("options without a counterpart are left out: `{}`", left_out.join("`, `"));
         lost.push((
             did,
-            "file systems that are there keep their rules; for others, see whether they need them",
+            "existing file systems keep their rules; check whether new ones need the options",
         ));
     }
     let everybody = rules.iter().any(|rule| rule["clients"] == "*");
     if everybody || rules.is_empty() {
-        let did = "let everybody mount; here the networks of the nodes alone may";
-        let instead = "volumes that are imported keep their rules: narrow them on the array";
+        let did = "let every host mount; with pso-gen, only the networks of the nodes may";
+        let instead = "imported volumes keep their rules: limit them on the array";
         lost.push((did.to_owned(), instead));
         return (Vec::new(), lost);
     }

@@ -186,12 +186,13 @@ impl Persistent {
             Some(Word { blocks, message: message.to_owned(), fix: fix.to_owned() })
         };
         if self.fa_file {
-            let message = "is a file system on a FlashArray; here they are on FlashBlades alone";
+            let message = "is a file system on a FlashArray; pso-gen supports file systems only on FlashBlades";
             let fix = "keep the old driver for it, or copy its files to a claim of `pure-file`";
             return word(true, message, fix);
         }
         if self.driver == Driver::Portworx {
-            let message = "is of Kubernetes' own driver for Portworx, which does not say whether its volume is one of an array";
+            let message =
+                "belongs to Kubernetes' own driver for Portworx, and does not name an array";
             let fix = "keep Portworx for it, or copy its files to a new claim";
             return word(true, message, fix);
         }
@@ -200,54 +201,55 @@ impl Persistent {
             return word(true, "is not bound to a claim", fix);
         }
         if self.driver == Driver::Blocks {
-            let message = "was written by hand, and does not name its volume on the FlashArray";
-            let fix = "look for the volume with this LUN or serial number on the array; then write the line into `imports` with its name";
+            let message = "was written by hand and does not name its volume on the FlashArray";
+            let fix = "find the volume with this LUN or serial number on the array, and add the line with its name to `imports`";
             return word(true, message, fix);
         }
         if let Some(folder) = &self.folder {
             let message = format!(
-                "mounts the folder {folder:?} of a file system, which others may mount as well; a claim gets the file system as a whole"
+                "mounts the folder {folder:?} of a file system that other PersistentVolumes may mount too; a claim gets the whole file system"
             );
-            let fix = "keep the PersistentVolume as it is, which needs no driver; or copy the folder to a claim of `pure-file`";
+            let fix = "keep the PersistentVolume, which needs no driver, or copy the folder to a claim of `pure-file`";
             return word(true, &message, fix);
         }
         let Some(volume) = &self.volume else {
-            let fix = "give `--prefix`: for Portworx `px_` and the first 8 digits of its cluster's UUID, `clusterUid` of `kubectl get storagecluster -A -o yaml`";
+            let fix = "add `--prefix`: for Portworx `px_` and the first 8 digits of its cluster's UUID, `clusterUid` of `kubectl get storagecluster -A -o yaml`";
             return word(true, "does not name its volume on the array", fix);
         };
         if VolumeName::new(volume.as_str()).is_none() {
             let message = format!(
-                "its volume {volume:?} is in a pod or volume group, from which nothing can be imported"
+                "its volume {volume:?} is in a pod or volume group, and cannot be imported from there"
             );
-            let fix =
-                "move it out on the array; then write the line into `imports` with its new name";
+            let fix = "move it out on the array, and add the line with its new name to `imports`";
             return word(true, &message, fix);
         }
         match self.arrays.as_slice() {
             [] => {
-                let message = format!("no array of the kind that {volume} is on is listed");
-                word(true, &message, "list the array, and run this again")
+                let message = format!(
+                    "the arrays of the kind that has {volume} are missing in the configuration"
+                );
+                word(true, &message, "add the array, and run this again")
             }
             [_] if self.driver == Driver::Nfs => {
-                let message = format!(
-                    "was written by hand; its file system is taken to be {volume}, by its path"
-                );
+                let message =
+                    format!("was written by hand; its path names the file system {volume}");
                 word(
                     false,
                     &message,
-                    "take the line out of `imports` to keep the PersistentVolume as it is, which needs no driver",
+                    "remove the line from `imports` to keep the PersistentVolume, which needs no driver",
                 )
             }
             [_] if self.follows => {
-                let message = format!("its volume's name follows from other names: {volume}");
-                let fix = "see that the array has it: a claim for one that is not there waits, and its events say so";
+                let message =
+                    format!("the name of its volume, {volume}, was derived from other names");
+                let fix = "check that the array has it: otherwise the claim waits, and its events name the reason";
                 word(false, &message, fix)
             }
             [_] => None,
             several => {
                 let message =
-                    format!("does not say which array has {volume}: {}", several.join(" or "));
-                let fix = "look for the name on the arrays; then write the line into `imports` with the right one";
+                    format!("does not name the array that has {volume}: {}", several.join(" or "));
+                let fix = "find the name on the arrays, and add the line with the right array to `imports`";
                 word(true, &message, fix)
             }
         }
@@ -297,6 +299,6 @@ fn driver(spec: &PersistentVolumeSpec, target: Option<&str>) -> String {
         Some(_) if spec.iscsi.is_some() => "iSCSI of another array".to_owned(),
         Some(_) => "FC of another array".to_owned(),
         None if spec.host_path.is_some() || spec.local.is_some() => "disks of nodes".to_owned(),
-        None => "another driver of Kubernetes' own".to_owned(),
+        None => "another in-tree driver of Kubernetes".to_owned(),
     }
 }

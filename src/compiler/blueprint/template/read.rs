@@ -205,24 +205,27 @@ impl<'t> Scoped<'t> {
 /// Returns the items of a list, or the entries of a mapping as objects with `key` and `value`.
 fn items_of(list: &Evaluated, place: Place) -> Result<Vec<Evaluated>, ReadError> {
     use minijinja::value::ValueKind;
-    let wrong = |_| ReadError {
+    let unreadable = |_| ReadError {
         message: format!("`for` needs a list or a mapping, found {}", list.kind()),
         place: Some(place),
     };
     match list.kind() {
         ValueKind::Map => list
             .try_iter()
-            .map_err(wrong)?
+            .map_err(unreadable)?
             .checked()
             .map(|key| {
-                let key = key.map_err(wrong)?;
-                let value = list.get_item(&key).map_err(wrong)?;
+                let key = key.map_err(unreadable)?;
+                let value = list.get_item(&key).map_err(unreadable)?;
                 Ok(Evaluated::from_pairs([("key", key), ("value", value)]))
             })
             .collect(),
-        ValueKind::Seq | ValueKind::Iterable => {
-            list.try_iter().map_err(wrong)?.checked().map(|item| item.map_err(wrong)).collect()
-        }
+        ValueKind::Seq | ValueKind::Iterable => list
+            .try_iter()
+            .map_err(unreadable)?
+            .checked()
+            .map(|item| item.map_err(unreadable))
+            .collect(),
         _ => Err(ReadError {
             message: format!("`for` needs a list or a mapping, found {}", list.kind()),
             place: Some(place),

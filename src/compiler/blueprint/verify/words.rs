@@ -42,7 +42,7 @@ impl Verifier<'_> {
                         "the key {key} of `{secret}` must be 1 to 253 letters, digits, `-`, `_` and `.`, and not begin with `..`",
                         key = quoted(key)
                     );
-                    self.tell("secrets", &[], &message);
+                    self.report("secrets", &[], &message);
                 }
             }
         }
@@ -70,7 +70,7 @@ impl Verifier<'_> {
         for (section, path) in files.chain(program.writable.keys().map(|path| ("writable", path))) {
             self.fits(part, &[section, path], Format::Path, path);
             if path.chars().all(|c| c == '/') {
-                self.tell(part, &[section, path], "`/` cannot be a mount path");
+                self.report(part, &[section, path], "`/` cannot be a mount path");
             }
         }
         self.runs(part, &[], program.script.as_deref(), &program.command);
@@ -84,11 +84,11 @@ impl Verifier<'_> {
                 let message = format!(
                     "the port name `{name}` must have at most 15 lower-case letters, digits and `-`, including a letter"
                 );
-                self.tell(part, &["ports", name], &message);
+                self.report(part, &["ports", name], &message);
             }
             if *number == 0 || !numbers.insert(number) {
                 let message = format!("the port number {number} is invalid or used twice");
-                self.tell(part, &["ports", name], &message);
+                self.report(part, &["ports", name], &message);
             }
         }
         for (index, step) in serving.before.iter().enumerate() {
@@ -105,7 +105,7 @@ impl Verifier<'_> {
         let numbers = [("every", probe.every.0), ("timeout", probe.timeout.0)];
         for (field, number) in numbers.into_iter().chain([("tries", u32::from(probe.tries))]) {
             if number == 0 {
-                self.tell(part, &[name, field], &format!("`{field}` must be at least 1"));
+                self.report(part, &[name, field], &format!("`{field}` must be at least 1"));
             }
         }
     }
@@ -120,7 +120,7 @@ impl Verifier<'_> {
                 "{name} is not a variable name: use letters, digits, `_`, `-` and `.`",
                 name = quoted(name)
             );
-            self.tell(part, at, &message);
+            self.report(part, at, &message);
             self.at_the_users_value(name);
         }
         if let Some(EnvValue::Field(field)) = value
@@ -136,20 +136,20 @@ impl Verifier<'_> {
         let Some(script) = script else { return };
         let at: Vec<&str> = at.iter().copied().chain(["script"]).collect();
         if !command.is_empty() {
-            self.tell(part, &at, "`script` and `command` exclude each other");
+            self.report(part, &at, "`script` and `command` exclude each other");
         }
         let text = self.blueprint.folder.files.get(script);
         if text.is_some_and(|text| !text.starts_with("#!")) {
             let message = format!(
                 "`{script}` does not name its interpreter: the first line must be one such as `#!/bin/sh`"
             );
-            self.tell(part, &at, &message);
+            self.report(part, &at, &message);
         }
     }
 
     fn fits(&mut self, part: &str, at: &[&str], format: Format, text: &str) {
         if !format.accepts(text) {
-            self.tell(part, at, &format!("expected {}, found {}", format.phrase(), quoted(text)));
+            self.report(part, at, &format!("expected {}, found {}", format.phrase(), quoted(text)));
             self.at_the_users_value(text);
         }
     }
@@ -157,7 +157,7 @@ impl Verifier<'_> {
     /// Reports an invalid text of the app's own document there, instead of in the blueprint that passes it on.
     fn at_the_users_value(&mut self, text: &str) {
         let place = place_of(&self.app.document, text);
-        if let (Some(place), Some(last)) = (place, self.wrong.last_mut()) {
+        if let (Some(place), Some(last)) = (place, self.errors.last_mut()) {
             last.code = Code::BadValue;
             let passed_on = last.place.replace(place);
             last.related =

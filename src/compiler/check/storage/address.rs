@@ -48,7 +48,7 @@ impl Management {
     }
 
     /// Returns why no array can have this address, or none if it can.
-    pub(super) fn wrong(&self) -> Option<&'static str> {
+    pub(super) fn objection(&self) -> Option<&'static str> {
         if self.port == 0 {
             return Some("has port 0");
         }
@@ -199,14 +199,14 @@ mod tests {
 
     #[test]
     fn an_array_is_on_another_machine() {
-        let wrong = |text| Management::read(text).expect("an address").wrong().is_some();
+        let objection = |text| Management::read(text).expect("an address").objection().is_some();
         for nowhere in
             ["0.0.0.0", "[::]", "169.254.1.1", "[fe80::1]", "224.0.0.1", "255.255.255.255", "fb1:0"]
         {
-            assert!(wrong(nowhere), "{nowhere}");
+            assert!(objection(nowhere), "{nowhere}");
         }
-        for good in ["fb1", "10.20.9.1:8443", "[fd00::1]", "127.0.0.1:8443", "localhost:1"] {
-            assert!(!wrong(good), "{good}");
+        for valid in ["fb1", "10.20.9.1:8443", "[fd00::1]", "127.0.0.1:8443", "localhost:1"] {
+            assert!(!objection(valid), "{valid}");
         }
         assert!(Management::read("127.0.0.1:1").expect("an address").is_local());
         assert!(Management::read("LOCALHOST.").expect("an address").is_local());
@@ -215,8 +215,8 @@ mod tests {
 
     #[test]
     fn nodes_mount_from_one_address_or_name() {
-        for good in ["10.20.9.1", "fd00::9:1", "fb1-data.example.com", "fb1"] {
-            assert!(data(good).is_ok(), "{good}");
+        for valid in ["10.20.9.1", "fd00::9:1", "fb1-data.example.com", "fb1"] {
+            assert!(data(valid).is_ok(), "{valid}");
         }
         for (bad, fix) in [
             ("https://10.20.9.1/x", "write `10.20.9.1`"),

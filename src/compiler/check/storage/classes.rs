@@ -63,7 +63,7 @@ struct Of<'c> {
 }
 
 impl Of<'_> {
-    fn wrong(&self, path: &[&str], message: String, fix: impl Into<String>) -> Diagnostic {
+    fn error(&self, path: &[&str], message: String, fix: impl Into<String>) -> Diagnostic {
         let whole: Vec<&str> =
             ["spec", "classes", self.name].into_iter().chain(path.iter().copied()).collect();
         let place = self.node.place_of(whole.iter().copied());
@@ -102,18 +102,18 @@ impl Of<'_> {
             ("fileSystem", class.file_system.is_some(), BaseClass::PureBlock),
             ("qos", class.qos.is_some(), BaseClass::PureBlock),
         ];
-        let strange = fields.into_iter().filter(|(_, there, of)| *there && *of != base);
+        let strange = fields.into_iter().filter(|(_, present, of)| *present && *of != base);
         let mut found: Vec<Diagnostic> = strange
             .map(|(field, _, _)| {
                 let message =
                     format!("{field} is for {other} classes, and {} is for {own}s", self.name);
-                self.wrong(&[field], message, "remove it")
+                self.error(&[field], message, "remove it")
             })
             .collect();
         if self.class.like.is_some_and(|like| like != base) {
             let message = format!("{} is always a class for {own}s", self.name);
             let fix = "give the class another name";
-            found.push(self.wrong(&["like"], message, fix));
+            found.push(self.error(&["like"], message, fix));
         }
         found
     }
@@ -129,7 +129,7 @@ impl Of<'_> {
             let name = option.split_once('=').map_or(option.as_str(), |(name, _)| name);
             if ["vers", "nfsvers", "minorversion"].contains(&name) && base == BaseClass::PureFile {
                 let message = format!("{option} is set by `nfs`");
-                found.push(self.wrong(
+                found.push(self.error(
                     &path,
                     message,
                     "write `nfs: \"3\"` or `nfs: \"4.1\"` on the class",
@@ -143,7 +143,7 @@ impl Of<'_> {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("write one of: {known}"),
                 };
-                found.push(self.wrong(&path, message, fix));
+                found.push(self.error(&path, message, fix));
             }
         }
         found
@@ -153,7 +153,7 @@ impl Of<'_> {
         let Some(qos) = &self.class.qos else { return Vec::new() };
         if qos.bandwidth.is_none() && qos.iops.is_none() {
             let message = "`qos` needs `bandwidth`, `iops` or both".to_owned();
-            return vec![self.wrong(
+            return vec![self.error(
                 &["qos"],
                 message,
                 "write `qos: {bandwidth: 500Mi, iops: 10000}`",
@@ -164,7 +164,7 @@ impl Of<'_> {
             .map(|limit| {
                 let message =
                     format!("expected `1Mi` to `512Gi` a second, found `{}`", limit.text());
-                self.wrong(
+                self.error(
                     &["qos", "bandwidth"],
                     message,
                     "write a number of bytes per second, such as `500Mi`",
@@ -181,7 +181,7 @@ fn one_default(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let Some((first, _)) = defaults.next() else { return Vec::new() };
     let further = defaults.map(|(name, class)| {
         let message = format!("{first} is also the default class; claims would get the newer one");
-        Of { name, class, node }.wrong(&["default"], message, "remove `default` from one of them")
+        Of { name, class, node }.error(&["default"], message, "remove `default` from one of them")
     });
     further.collect()
 }

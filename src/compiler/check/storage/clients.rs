@@ -28,26 +28,26 @@ const NOT_NODES: [(&str, &str); 6] = [
 /// Result of checking one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
-    Good,
+    Valid,
     /// Valid, but wider than usual: the reason.
     Wide(String),
     /// Invalid: the reason, and the correction.
-    Wrong(String, String),
+    Invalid(String, String),
 }
 
 /// Returns the errors of the clients that may mount.
-pub(super) fn wrong(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
+pub(super) fn errors(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (path, _, verdict) in all(spec) {
-        if let Verdict::Wrong(message, fix) = verdict {
+        if let Verdict::Invalid(message, fix) = verdict {
             found.push(diagnostic(Code::BadValue, node, &path, message).fix(fix));
         }
     }
     // Two halves of the address space are the whole address space.
     for (path, networks) in lists(spec) {
         let whole = IpNet::aggregate(&networks).into_iter().find(|all| all.prefix_len() == 0);
-        let is_told = networks.iter().any(|each| each.prefix_len() == 0);
-        if let Some(whole) = whole.filter(|_| !is_told) {
+        let is_reported = networks.iter().any(|each| each.prefix_len() == 0);
+        if let Some(whole) = whole.filter(|_| !is_reported) {
             let message =
                 format!("together these networks are {whole}, so every machine could mount");
             found.push(diagnostic(Code::BadValue, node, &path, message).fix(NETWORKS));
@@ -73,7 +73,7 @@ fn all(spec: &StorageSpec) -> Vec<(Vec<String>, &str, Verdict)> {
     let nodes = spec.nodes.iter().enumerate().map(|(index, network)| {
         let path = ["spec", "nodes"].map(str::to_owned).into_iter().chain([index.to_string()]);
         let text = network.0.as_str();
-        let verdict = text.parse().map_or(Verdict::Good, |read: IpNet| of_network(read));
+        let verdict = text.parse().map_or(Verdict::Valid, |read: IpNet| of_network(read));
         (path.collect(), text, verdict)
     });
     let rules = spec.classes.iter().flat_map(|(name, class)| {
@@ -108,12 +108,12 @@ fn diagnostic(code: Code, node: &Node, path: &[String], message: String) -> Diag
 fn of_network(network: IpNet) -> Verdict {
     if network.prefix_len() == 0 {
         let message = format!("{network} contains all addresses, so every machine could mount");
-        return Verdict::Wrong(message, NETWORKS.to_owned());
+        return Verdict::Invalid(message, NETWORKS.to_owned());
     }
     if network.addr() != network.network() {
         let (whole, single) = (network.trunc(), network.addr());
         let message = format!("{network} is ambiguous: it may mean the network or the one address");
-        return Verdict::Wrong(message, format!("write `{whole}` or `{}`", IpNet::from(single)));
+        return Verdict::Invalid(message, format!("write `{whole}` or `{}`", IpNet::from(single)));
     }
     let within = |(outer, what): &(&str, &'static str)| {
         let outer: IpNet = outer.parse().ok()?;
@@ -121,7 +121,7 @@ fn of_network(network: IpNet) -> Verdict {
     };
     if let Some(what) = NOT_NODES.iter().find_map(within) {
         let message = format!("{network} is {what}, which cannot contain a node");
-        return Verdict::Wrong(message, NETWORKS.to_owned());
+        return Verdict::Invalid(message, NETWORKS.to_owned());
     }
     let widest = if matches!(network, IpNet::V4(_)) { WIDEST.0 } else { WIDEST.1 };
     if network.prefix_len() < widest {
@@ -129,7 +129,7 @@ fn of_network(network: IpNet) -> Verdict {
             format!("{network} is wider than /{widest}, and each of its machines may mount");
         return Verdict::Wide(message);
     }
-    Verdict::Good
+    Verdict::Valid
 }
 
 /// Checks a network, an address, a host name with or without wildcards, or a netgroup.
@@ -140,7 +140,7 @@ fn of_clients(text: &str) -> Verdict {
     if let Ok(address) = text.parse::<IpAddr>() {
         return match address {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) | IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
-                Verdict::Wrong(
+                Verdict::Invalid(
                     format!("{text} is not the address of a machine"),
                     NETWORKS.to_owned(),
                 )
@@ -152,7 +152,7 @@ fn of_clients(text: &str) -> Verdict {
         let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if group.is_empty() || !group.chars().all(good) {
             let message = format!("{text} is not a netgroup", text = quoted(text));
-            return Verdict::Wrong(message, "write `@NAME`, or a network".to_owned());
+            return Verdict::Invalid(message, "write `@NAME`, or a network".to_owned());
         }
         let message = format!(
             "{text}: the directory decides which machines are in the netgroup; pso-gen cannot check it"
@@ -168,7 +168,7 @@ fn of_clients(text: &str) -> Verdict {
         let is_open = names.iter().rev().take(2).any(|part| part.contains(is_wild));
         if is_open || names.len() < 3 {
             let message = format!("{text} admits machines of any owner", text = quoted(text));
-            return Verdict::Wrong(message, NETWORKS.to_owned());
+            return Verdict::Invalid(message, NETWORKS.to_owned());
         }
         if !Format::Hostname.accepts(&plain.to_ascii_lowercase()) {
             return not_one(text);
@@ -181,12 +181,12 @@ fn of_clients(text: &str) -> Verdict {
     if is_number || !Format::Hostname.accepts(&text.to_ascii_lowercase()) {
         return not_one(text);
     }
-    Verdict::Good
+    Verdict::Valid
 }
 
 fn not_one(text: &str) -> Verdict {
     let fix = "write a network such as `10.20.0.0/16`, an address, a host name or `@netgroup`, and a rule for each";
-    Verdict::Wrong(format!("{text} is not one client", text = quoted(text)), fix.to_owned())
+    Verdict::Invalid(format!("{text} is not one client", text = quoted(text)), fix.to_owned())
 }
 
 /// Returns clients in comparable form: networks as numbers, names in lower case.
@@ -207,7 +207,7 @@ mod tests {
     fn networks_of_nodes_are_not_everything() {
         let of = |text: &str| of_network(text.parse().expect("a network"));
         for good in ["10.0.0.0/8", "10.20.0.0/16", "10.20.9.1/32", "fd00::/32", "2001:db8::/48"] {
-            assert_eq!(of(good), Verdict::Good, "{good}");
+            assert_eq!(of(good), Verdict::Valid, "{good}");
         }
         for wide in ["0.0.0.0/1", "8.0.0.0/7", "fc00::/7", "2000::/3"] {
             assert!(matches!(of(wide), Verdict::Wide(_)), "{wide}");
@@ -225,14 +225,14 @@ mod tests {
             "ff02::/16",
             "::1/128",
         ] {
-            assert!(matches!(of(wrong), Verdict::Wrong(..)), "{wrong}");
+            assert!(matches!(of(wrong), Verdict::Invalid(..)), "{wrong}");
         }
     }
 
     #[test]
     fn clients_are_machines_that_the_admin_knows() {
         for good in ["10.30.0.0/16", "10.30.0.1", "fd00::1", "backup.example.com", "backup"] {
-            assert_eq!(of_clients(good), Verdict::Good, "{good}");
+            assert_eq!(of_clients(good), Verdict::Valid, "{good}");
         }
         for wide in [
             "@ops",
@@ -270,7 +270,7 @@ mod tests {
             "a,b",
             "*(rw)",
         ] {
-            assert!(matches!(of_clients(wrong), Verdict::Wrong(..)), "{wrong}");
+            assert!(matches!(of_clients(wrong), Verdict::Invalid(..)), "{wrong}");
         }
     }
 

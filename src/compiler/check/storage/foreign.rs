@@ -15,7 +15,7 @@ use crate::sanitize::quoted;
 /// Returns the errors of `provisioner.foreign`.
 pub(super) fn foreign(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let Some(own) = &spec.provisioner else { return Vec::new() };
-    let wrong = |field: &str, index: usize, message: String, fix: &str| {
+    let error = |field: &str, index: usize, message: String, fix: &str| {
         let place = node.place_of(["spec", "provisioner", "foreign", field, &index.to_string()]);
         Diagnostic::new(Code::BadValue, place, message)
             .at(format!("spec.provisioner.foreign.{field}[{index}]"))
@@ -29,14 +29,14 @@ pub(super) fn foreign(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
                 server = quoted(server)
             );
             let fix = "write a host name or an address, with `:port` for a portal, spelled as in the pods";
-            found.push(wrong("servers", index, message, fix));
+            found.push(error("servers", index, message, fix));
         } else if let Some(array) = spec.arrays.iter().find(|array| is_of(array, server)) {
             let message = format!(
                 "{server} is the array {}, so any pod could mount the volume of any claim",
                 array.name
             );
             let fix = "remove it: use claims to mount volumes of this array";
-            found.push(wrong("servers", index, message, fix));
+            found.push(error("servers", index, message, fix));
         }
     }
     for (index, driver) in own.foreign.drivers.iter().enumerate() {
@@ -44,7 +44,7 @@ pub(super) fn foreign(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             let message =
                 format!("{driver} is not a driver of other storage", driver = quoted(driver));
             let fix = "write the driver's name as in the pods, such as `nfs.csi.k8s.io`";
-            found.push(wrong("drivers", index, message, fix));
+            found.push(error("drivers", index, message, fix));
         }
     }
     found

@@ -8,7 +8,7 @@ use crate::contract::storage::ArrayType;
 /// Returns the settings without effect, because another setting takes precedence.
 pub(super) fn idle(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut found = crate::compiler::check::idle::empty(node);
-    let mut tell = |path: &[&str], why: &str, fix: &str| {
+    let mut report = |path: &[&str], why: &str, fix: &str| {
         let message = format!("it has no effect {why}");
         let place = node.place_of(path.iter().copied());
         found.push(
@@ -18,7 +18,7 @@ pub(super) fn idle(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     for (index, array) in spec.arrays.iter().enumerate() {
         if array.r#type == ArrayType::FlashArray && array.data.is_some() {
             let why = "on a FlashArray: nodes learn its portals from the array itself";
-            tell(
+            report(
                 &["spec", "arrays", &index.to_string(), "data"],
                 why,
                 "remove it; write the portals' networks under `networks`",
@@ -29,7 +29,7 @@ pub(super) fn idle(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let monitoring = &own.monitoring;
     let path = |field| ["spec", "provisioner", "monitoring", field];
     if monitoring.runbooks.is_some() && !monitoring.alerts {
-        tell(
+        report(
             &path("runbooks"),
             "without `alerts: true`: only alerts link to that page",
             "remove it, or write `alerts: true`",
@@ -38,7 +38,7 @@ pub(super) fn idle(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let makes_any = monitoring.alerts || monitoring.dashboard || monitoring.service_monitor;
     if !monitoring.labels.is_empty() && !makes_any {
         let why = "without `serviceMonitor`, `alerts` or `dashboard`: no object has these labels";
-        tell(&path("labels"), why, "remove it, or enable one of them");
+        report(&path("labels"), why, "remove it, or enable one of them");
     }
     found
 }

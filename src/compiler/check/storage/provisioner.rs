@@ -29,7 +29,7 @@ pub(super) fn provisioner(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     if let Err(error) = EnvFilter::try_new(&own.log) {
         let message = format!("{} is not a log filter: {error}", quoted(&own.log));
         found.push(
-            wrong(node, "log", message)
+            field_error(node, "log", message)
                 .fix("write error, warn, info, debug, or a filter such as `pso_gen=debug`"),
         );
     }
@@ -49,23 +49,24 @@ pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Option<Diagnostic> {
     })
 }
 
-fn wrong(node: &Node, field: &str, message: String) -> Diagnostic {
+fn field_error(node: &Node, field: &str, message: String) -> Diagnostic {
     let place = node.place_of(["spec", "provisioner", field]);
     Diagnostic::new(Code::BadValue, place, message).at(format!("spec.provisioner.{field}"))
 }
 
 /// Refuses `file` sources: in the cluster, a provisioner can read only Secrets.
 fn files(array: &ArraySpec, index: usize, node: &Node) -> Vec<Diagnostic> {
-    let kept = [("token", Some(&array.token)), ("ca", array.ca.as_ref())];
-    let of_file = kept.into_iter().filter(|(_, kept)| kept.is_some_and(|kept| kept.file.is_some()));
-    let tell = |(field, _): (&str, _)| {
+    let source = [("token", Some(&array.token)), ("ca", array.ca.as_ref())];
+    let of_file =
+        source.into_iter().filter(|(_, source)| source.is_some_and(|source| source.file.is_some()));
+    let report = |(field, _): (&str, _)| {
         let place = node.place_of(["spec", "arrays", &index.to_string(), field]);
         let message = "a provisioner in the cluster cannot read files beside its document";
         Diagnostic::new(Code::BadValue, place, message)
             .at(format!("spec.arrays[{index}].{field}"))
             .fix(format!("write `{field}: {{secret: NAME, key: KEY}}`, or remove `provisioner` and run it outside the cluster"))
     };
-    of_file.map(tell).collect()
+    of_file.map(report).collect()
 }
 
 /// Checks requests against limits. Kubernetes refuses pods whose requests exceed their limits.
@@ -75,12 +76,12 @@ fn amounts(own: &ProvisionerSpec, node: &Node) -> Vec<Diagnostic> {
         let limit = all.limits.get(name)?;
         (thousandths(request) > thousandths(limit)).then_some((name, request, limit))
     });
-    let tell = |(name, request, limit): (&String, &String, &String)| {
+    let report = |(name, request, limit): (&String, &String, &String)| {
         let message = format!(
             "the provisioner requests {request} of `{name}`, more than its limit {limit}; Kubernetes refuses such pods"
         );
-        wrong(node, "resources", message)
+        field_error(node, "resources", message)
             .fix(format!("raise the limit (`limits: {{{name}: {request}}}`), or lower the request"))
     };
-    more.map(tell).collect()
+    more.map(report).collect()
 }

@@ -16,14 +16,14 @@ use crate::sanitize::quoted;
 
 /// Returns duplicates that are errors.
 pub(super) fn twice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
-    let mut found = arrays(spec, node);
-    found.extend(lists(spec, node));
-    found
+    let mut diagnostics = arrays(spec, node);
+    diagnostics.extend(lists(spec, node));
+    diagnostics
 }
 
 /// Returns advice on values that two arrays share but rarely should, and on addresses that cannot be an array.
 pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
+    let mut diagnostics = Vec::new();
     let mut seen: Vec<(&ArraySpec, Option<Management>)> = Vec::new();
     for (index, array) in spec.arrays.iter().enumerate() {
         let management = Management::read(&array.management);
@@ -42,7 +42,7 @@ pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
                 other.name
             );
             let fix = "remove one of the two arrays, or set `id` on both";
-            found.extend(
+            diagnostics.extend(
                 (array.id.is_none() || other.id.is_none()).then(|| at("management", message, fix)),
             );
         }
@@ -50,7 +50,7 @@ pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
         if is_local && spec.provisioner.is_some() {
             let message = format!("{} is the provisioner's pod itself", quoted(&array.management));
             let fix = "write the host name or address of the array's management interface";
-            found.push(at("management", message, fix));
+            diagnostics.push(at("management", message, fix));
         }
         let token = |array: &ArraySpec| {
             let kept = array.token.clone();
@@ -59,7 +59,7 @@ pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
         if let Some((other, _)) = seen.iter().find(|(other, _)| token(other) == token(array)) {
             let message =
                 format!("`{}` has the same token, but each array issues its own", other.name);
-            found.push(at("token", message, "give each array a Secret and key of its own"));
+            diagnostics.push(at("token", message, "give each array a Secret and key of its own"));
         }
         seen.push((array, management));
     }
@@ -67,27 +67,27 @@ pub(super) fn advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     for (index, import) in spec.imports.iter().enumerate() {
         if import.volume.to_lowercase().starts_with(&prefix) {
             let message = format!("{} was created for a claim of this cluster", import.volume);
-            found.push(
+            diagnostics.push(
                 Diagnostic::new(Code::StorageAdvice, place(node, "imports", index, "volume"), message)
                     .at(format!("spec.imports[{index}].volume"))
                     .fix("check that this claim and its PersistentVolume are deleted; otherwise two claims share one volume"),
             );
         }
     }
-    found
+    diagnostics
 }
 
 /// Reports two entries for one array, and two arrays with one name.
 fn arrays(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
+    let mut diagnostics = Vec::new();
     let (mut names, mut places, mut ids, mut datas) =
         (FirstUse::default(), FirstUse::default(), FirstUse::default(), FirstUse::default());
     for (index, array) in spec.arrays.iter().enumerate() {
         let at = |field: &str| place(node, "arrays", index, field);
-        let mut tell = |field: &str, first: Option<Place>, message: String, fix: &str| {
+        let mut report = |field: &str, first: Option<Place>, message: String, fix: &str| {
             if let Some(first) = first {
                 let path = format!("spec.arrays[{index}].{field}");
-                found.push(
+                diagnostics.push(
                     Diagnostic::new(Code::BadValue, at(field), message)
                         .at(path)
                         .and(Some(first), "first defined here")
@@ -97,31 +97,31 @@ fn arrays(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
         };
         let first = names.first(array.name.to_lowercase(), at("name"));
         let message = format!("another array has the name {}", quoted(&array.name));
-        tell("name", first, message, "give each array a name of its own");
+        report("name", first, message, "give each array a name of its own");
         let one = "remove one of the two entries: an array has one entry";
         if let Some(management) = Management::read(&array.management) {
             let first = places.first(management, at("management"));
-            tell("management", first, "another array has this address".to_owned(), one);
+            report("management", first, "another array has this address".to_owned(), one);
         }
         if let Some(id) = &array.id {
             let first = ids.first(id.to_lowercase(), at("id"));
-            tell("id", first, "another array has this id".to_owned(), one);
+            report("id", first, "another array has this id".to_owned(), one);
         }
         if let Some(Ok(data)) = array.data.as_deref().map(address::data) {
             let first = datas.first(data, at("data"));
-            tell("data", first, "another array has this data address".to_owned(), one);
+            report("data", first, "another array has this data address".to_owned(), one);
         }
     }
-    found
+    diagnostics
 }
 
 /// Reports duplicates in the other lists.
 fn lists(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    let mut tell = |path: &[&str], first: Option<Place>, message: String, fix: &str| {
+    let mut diagnostics = Vec::new();
+    let mut report = |path: &[&str], first: Option<Place>, message: String, fix: &str| {
         if let Some(first) = first {
             let place = node.place_of(path.iter().copied());
-            found.push(
+            diagnostics.push(
                 Diagnostic::new(Code::BadValue, place, message)
                     .at(super::written(path))
                     .and(Some(first), "first defined here")
@@ -134,7 +134,7 @@ fn lists(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     for (index, network) in spec.nodes.iter().enumerate() {
         let path = ["spec", "nodes", &index.to_string()];
         let first = networks.first(clients::compared(&network.0), node.place_of(path));
-        tell(&path, first, format!("{} is listed twice", network.0), out);
+        report(&path, first, format!("{} is listed twice", network.0), out);
     }
     let mut quotas = FirstUse::default();
     for (index, quota) in spec.quotas.iter().enumerate() {
@@ -142,7 +142,7 @@ fn lists(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
         let key = (quota.namespace.as_str(), quota.class.as_str());
         let first = quotas.first(key, node.place_of(path));
         let message = format!("{} has two quotas for {}", quota.namespace, quota.class);
-        tell(&path, first, message, "write one entry with both `claims` and `capacity`");
+        report(&path, first, message, "write one entry with both `claims` and `capacity`");
     }
     for (name, class) in &spec.classes {
         let mut rules = FirstUse::default();
@@ -150,17 +150,17 @@ fn lists(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             let path = ["spec", "classes", name, "exportRules", &index.to_string(), "clients"];
             let first = rules.first(clients::compared(&rule.clients), node.place_of(path));
             let message = format!("{} has two rules, and only the first one is used", rule.clients);
-            tell(&path, first, message, out);
+            report(&path, first, message, out);
         }
         let mut options = FirstUse::default();
         for (index, option) in class.mount_options.iter().enumerate() {
             let path = ["spec", "classes", name, "mountOptions", &index.to_string()];
             let word = option.split_once('=').map_or(option.as_str(), |(word, _)| word);
             let first = options.first(word, node.place_of(path));
-            tell(&path, first, format!("{word} is listed twice"), out);
+            report(&path, first, format!("{word} is listed twice"), out);
         }
     }
-    found
+    diagnostics
 }
 
 /// Places of first uses.
@@ -211,7 +211,7 @@ impl Storages {
             ];
         }
         self.clusters.insert(cluster, place);
-        let told = other.map(|(name, first)| {
+        let duplicates = other.map(|(name, first)| {
             let message = format!(
                 "this run also has the storage document of the cluster {name}: classes and quotas of both apply to every app", name = quoted(name)
             );
@@ -220,6 +220,6 @@ impl Storages {
                 .and(Some(first), "first defined here")
                 .fix("render the files of each cluster separately")
         });
-        told.into_iter().collect()
+        duplicates.into_iter().collect()
     }
 }

@@ -119,7 +119,7 @@ pub(super) fn kind(version: &str, kind: &str) -> String {
 }
 
 /// Returns the violations in the objects of a tenant's app.
-pub(super) fn wrong(app: &App, objects: &[Object], rules: &TenantRules) -> Vec<String> {
+pub(super) fn violations(app: &App, objects: &[Object], rules: &TenantRules) -> Vec<String> {
     let all = All {
         app,
         rules,
@@ -128,7 +128,7 @@ pub(super) fn wrong(app: &App, objects: &[Object], rules: &TenantRules) -> Vec<S
         secrets: names(objects, |object| matches!(object, Object::Secret(_))),
     };
     // The same violation often occurs in many objects.
-    let mut wrong: IndexMap<String, Vec<&Object>> = IndexMap::new();
+    let mut violations: IndexMap<String, Vec<&Object>> = IndexMap::new();
     for object in objects {
         let reasons = match object.to_json() {
             Ok(json) => all.object(object, &json),
@@ -136,10 +136,10 @@ pub(super) fn wrong(app: &App, objects: &[Object], rules: &TenantRules) -> Vec<S
         };
         let reasons: BTreeSet<String> = reasons.into_iter().collect();
         for reason in reasons {
-            wrong.entry(reason).or_default().push(object);
+            violations.entry(reason).or_default().push(object);
         }
     }
-    let told = |(reason, objects): (String, Vec<&Object>)| {
+    let message = |(reason, objects): (String, Vec<&Object>)| {
         let mut text = String::new();
         objects[0].describe(&mut text);
         match objects.len() {
@@ -149,7 +149,7 @@ pub(super) fn wrong(app: &App, objects: &[Object], rules: &TenantRules) -> Vec<S
         }
         format!("{text}: {reason}")
     };
-    wrong.into_iter().map(told).collect()
+    violations.into_iter().map(message).collect()
 }
 
 fn names(objects: &[Object], is: impl Fn(&Object) -> bool) -> BTreeSet<&str> {
@@ -167,12 +167,12 @@ struct All<'a> {
 
 impl All<'_> {
     fn object(&self, object: &Object, json: &Json) -> Vec<String> {
-        let mut wrong = Vec::new();
+        let mut violations = Vec::new();
         if object.metadata().namespace != self.app.namespace || !object.is_namespaced() {
-            wrong.push("it is not in the tenant's namespace".to_owned());
+            violations.push("it is not in the tenant's namespace".to_owned());
         }
-        only(&json["metadata"], METADATA, "metadata", &mut wrong);
-        self.keys(&json["metadata"], &mut wrong);
+        only(&json["metadata"], METADATA, "metadata", &mut violations);
+        self.keys(&json["metadata"], &mut violations);
         let spec = &json["spec"];
         match object {
             Object::ConfigMap(_)
@@ -181,25 +181,25 @@ impl All<'_> {
             | Object::PodDisruptionBudget(_) => {}
             Object::ServiceAccount(_) => {
                 if json["automountServiceAccountToken"] != Json::Bool(false) {
-                    wrong.push("its token is mounted into pods".to_owned());
+                    violations.push("its token is mounted into pods".to_owned());
                 }
             }
-            Object::Secret(_) => secret(json, &mut wrong),
-            Object::PersistentVolumeClaim(_) => only(spec, CLAIM, "spec", &mut wrong),
-            Object::Service(_) => self.service(spec, &mut wrong),
-            Object::Ingress(_) => self.ingress(spec, &mut wrong),
-            Object::HttpRoute(_) => self.route(spec, &mut wrong),
-            Object::Role(_) => self.role(json, &mut wrong),
-            Object::RoleBinding(_) => self.binding(json, &mut wrong),
-            Object::Deployment(_) | Object::Job(_) => self.pods(&spec["template"], &mut wrong),
+            Object::Secret(_) => secret(json, &mut violations),
+            Object::PersistentVolumeClaim(_) => only(spec, CLAIM, "spec", &mut violations),
+            Object::Service(_) => self.service(spec, &mut violations),
+            Object::Ingress(_) => self.ingress(spec, &mut violations),
+            Object::HttpRoute(_) => self.route(spec, &mut violations),
+            Object::Role(_) => self.role(json, &mut violations),
+            Object::RoleBinding(_) => self.binding(json, &mut violations),
+            Object::Deployment(_) | Object::Job(_) => self.pods(&spec["template"], &mut violations),
             Object::StatefulSet(_) => {
-                only(spec, STATEFUL_SET, "spec", &mut wrong);
-                self.pods(&spec["template"], &mut wrong);
+                only(spec, STATEFUL_SET, "spec", &mut violations);
+                self.pods(&spec["template"], &mut violations);
             }
             Object::CronJob(_) => {
                 let template = &spec["jobTemplate"];
-                self.keys(&template["metadata"], &mut wrong);
-                self.pods(&template["spec"]["template"], &mut wrong);
+                self.keys(&template["metadata"], &mut violations);
+                self.pods(&template["spec"]["template"], &mut violations);
             }
             other => {
                 let (version, word) = other.type_meta();
@@ -207,22 +207,22 @@ impl All<'_> {
                 // Pods are checked through the objects that create them.
                 let makes_pods = matches!(other, Object::Pod(_)) || other.pod_template().is_some();
                 if !self.rules.manifests.contains(&kind) || makes_pods {
-                    wrong.push(format!("tenants' apps may not render the kind `{kind}`"));
+                    violations.push(format!("tenants' apps may not render the kind `{kind}`"));
                 }
             }
         }
-        wrong
+        violations
     }
 
     /// Checks labels and annotations: those of pso-gen, and those of the rules.
-    fn keys(&self, metadata: &Json, wrong: &mut Vec<String>) {
+    fn keys(&self, metadata: &Json, violations: &mut Vec<String>) {
         let keys = |field: &str| {
             metadata[field].as_object().into_iter().flat_map(|fields| fields.keys().cloned())
         };
         for key in keys("labels") {
             let ours = OWN_LABELS.contains(&key.as_str()) || MORE_LABELS.contains(&key.as_str());
             if !ours && !self.rules.allows_label(&key) {
-                wrong.push(format!("tenants may not set the label `{key}`"));
+                violations.push(format!("tenants may not set the label `{key}`"));
             }
         }
         for key in keys("annotations") {
@@ -230,123 +230,127 @@ impl All<'_> {
             let left_alone = key == SUBSTITUTE.0 && metadata["annotations"][&key] == SUBSTITUTE.1;
             let ours = OWN_ANNOTATIONS.contains(&key.as_str()) || left_alone;
             if !ours && !self.rules.allows_annotation(&key) {
-                wrong.push(format!("tenants may not set the annotation `{key}`"));
+                violations.push(format!("tenants may not set the annotation `{key}`"));
             }
         }
     }
 
-    fn pods(&self, template: &Json, wrong: &mut Vec<String>) {
-        only(&template["metadata"], METADATA, "its pods' metadata", wrong);
-        self.keys(&template["metadata"], wrong);
+    fn pods(&self, template: &Json, violations: &mut Vec<String>) {
+        only(&template["metadata"], METADATA, "its pods' metadata", violations);
+        self.keys(&template["metadata"], violations);
         let spec = &template["spec"];
-        only(spec, POD, "its pods", wrong);
+        only(spec, POD, "its pods", violations);
         for volume in items(&spec["volumes"]) {
-            only(volume, VOLUME, "its pods' volumes", wrong);
+            only(volume, VOLUME, "its pods' volumes", violations);
             for source in items(&volume["projected"]["sources"]) {
-                only(source, PROJECTED, "its pods' projected volumes", wrong);
+                only(source, PROJECTED, "its pods' projected volumes", violations);
             }
         }
         let account = spec["serviceAccountName"].as_str().unwrap_or_default();
         if !self.accounts.contains(account) {
-            wrong.push(format!(
+            violations.push(format!(
                 "its pods run as the account {account}, which the app does not render",
                 account = quoted(account)
             ));
         }
         if spec["automountServiceAccountToken"] != Json::Bool(false) && account == self.app.name {
-            wrong.push("its pods get a token of the cluster's API".to_owned());
+            violations.push("its pods get a token of the cluster's API".to_owned());
         }
         if let Some(class) = spec["priorityClassName"].as_str()
             && !self.rules.priority_classes.iter().any(|allowed| allowed == class)
         {
-            wrong.push(format!("tenants may not use the PriorityClass `{class}`"));
+            violations.push(format!("tenants may not use the PriorityClass `{class}`"));
         }
         for toleration in items(&spec["tolerations"]) {
             let key = toleration["key"].as_str().unwrap_or_default();
             if !self.rules.tolerations.iter().any(|allowed| allowed == key) {
-                wrong.push(format!("its pods tolerate the taint {key}", key = quoted(key)));
+                violations.push(format!("its pods tolerate the taint {key}", key = quoted(key)));
             }
         }
         let containers = items(&spec["initContainers"]).chain(items(&spec["containers"]));
         let images: BTreeSet<&str> =
             containers.map(|container| container["image"].as_str().unwrap_or_default()).collect();
         for image in images.into_iter().filter(|image| !self.rules.allows_image(image)) {
-            wrong.push(format!("tenants may not run the image `{image}`"));
+            violations.push(format!("tenants may not run the image `{image}`"));
         }
     }
 
-    fn service(&self, spec: &Json, wrong: &mut Vec<String>) {
-        only(spec, SERVICE, "spec", wrong);
+    fn service(&self, spec: &Json, violations: &mut Vec<String>) {
+        only(spec, SERVICE, "spec", violations);
         let node_port = self.rules.expose.contains(&Via::NodePort);
         match spec["type"].as_str() {
             None | Some("ClusterIP") => {}
             Some("NodePort") if node_port => {}
-            Some(other) => wrong.push(format!("tenants may not use the Service type `{other}`")),
+            Some(other) => {
+                violations.push(format!("tenants may not use the Service type `{other}`"));
+            }
         }
         if !node_port && items(&spec["ports"]).any(|port| !port["nodePort"].is_null()) {
-            wrong.push("it uses a port of the nodes".to_owned());
+            violations.push("it uses a port of the nodes".to_owned());
         }
         if spec["selector"].as_object().is_none_or(serde_json::Map::is_empty) {
-            wrong.push("it has no selector, so its addresses may be outside the app".to_owned());
+            violations
+                .push("it has no selector, so its addresses may be outside the app".to_owned());
         }
     }
 
-    fn host(&self, host: &Json, wrong: &mut Vec<String>) {
+    fn host(&self, host: &Json, violations: &mut Vec<String>) {
         let host = host.as_str().unwrap_or_default();
         let namespace = self.app.namespace.as_deref().unwrap_or_default();
         if host.is_empty() {
-            wrong.push("it accepts requests for every host name".to_owned());
+            violations.push("it accepts requests for every host name".to_owned());
         } else if !self.rules.allows_host(host, namespace) {
-            wrong.push(format!("`{host}` is not a host name of this tenant"));
+            violations.push(format!("`{host}` is not a host name of this tenant"));
         }
     }
 
-    fn ingress(&self, spec: &Json, wrong: &mut Vec<String>) {
-        only(spec, INGRESS, "spec", wrong);
+    fn ingress(&self, spec: &Json, violations: &mut Vec<String>) {
+        only(spec, INGRESS, "spec", violations);
         for rule in items(&spec["rules"]) {
-            self.host(&rule["host"], wrong);
+            self.host(&rule["host"], violations);
             for path in items(&rule["http"]["paths"]) {
-                only(&path["backend"], &["service"], "its backends", wrong);
+                only(&path["backend"], &["service"], "its backends", violations);
             }
         }
         for tls in items(&spec["tls"]) {
             for host in items(&tls["hosts"]) {
-                self.host(host, wrong);
+                self.host(host, violations);
             }
         }
-        self.has_way_in(Via::Ingress, wrong);
+        self.has_way_in(Via::Ingress, violations);
     }
 
-    fn route(&self, spec: &Json, wrong: &mut Vec<String>) {
+    fn route(&self, spec: &Json, violations: &mut Vec<String>) {
         let mut hosts = items(&spec["hostnames"]).peekable();
         if hosts.peek().is_none() {
-            wrong.push("it accepts requests for every host name".to_owned());
+            violations.push("it accepts requests for every host name".to_owned());
         }
-        hosts.for_each(|host| self.host(host, wrong));
+        hosts.for_each(|host| self.host(host, violations));
         for parent in items(&spec["parentRefs"]) {
             if parent["kind"].as_str().is_some_and(|kind| kind != "Gateway") {
-                wrong.push("it attaches to an object that is not a Gateway".to_owned());
+                violations.push("it attaches to an object that is not a Gateway".to_owned());
             }
         }
         for rule in items(&spec["rules"]) {
-            only(rule, ROUTE_RULE, "its rules", wrong);
+            only(rule, ROUTE_RULE, "its rules", violations);
             for backend in items(&rule["backendRefs"]) {
                 if backend["kind"].as_str().is_some_and(|kind| kind != "Service") {
-                    wrong.push("it sends traffic to an object that is not a Service".to_owned());
+                    violations
+                        .push("it sends traffic to an object that is not a Service".to_owned());
                 }
             }
         }
-        self.has_way_in(Via::Gateway, wrong);
+        self.has_way_in(Via::Gateway, violations);
     }
 
-    fn has_way_in(&self, via: Via, wrong: &mut Vec<String>) {
+    fn has_way_in(&self, via: Via, violations: &mut Vec<String>) {
         if !self.rules.expose.contains(&via) {
-            wrong.push(format!("`via: {}` is not allowed for tenants' apps", via.word()));
+            violations.push(format!("`via: {}` is not allowed for tenants' apps", via.word()));
         }
     }
 
     /// Checks the only right that an app may grant: to fill its own Secrets.
-    fn role(&self, json: &Json, wrong: &mut Vec<String>) {
+    fn role(&self, json: &Json, violations: &mut Vec<String>) {
         let words = |json: &Json| -> Vec<String> {
             items(json).filter_map(Json::as_str).map(str::to_owned).collect()
         };
@@ -360,16 +364,16 @@ impl All<'_> {
                 && rule["nonResourceURLs"].is_null()
         };
         if !items(&json["rules"]).all(fills) {
-            wrong.push("it grants rights other than to fill the app's own Secrets".to_owned());
+            violations.push("it grants rights other than to fill the app's own Secrets".to_owned());
         }
     }
 
-    fn binding(&self, json: &Json, wrong: &mut Vec<String>) {
+    fn binding(&self, json: &Json, violations: &mut Vec<String>) {
         let role = &json["roleRef"];
         let is_own = role["kind"] == "Role"
             && role["name"].as_str().is_some_and(|name| self.roles.contains(name));
         if !is_own {
-            wrong.push("it grants a role that is not the app's own".to_owned());
+            violations.push("it grants a role that is not the app's own".to_owned());
         }
         let own = |subject: &Json| {
             subject["kind"] == "ServiceAccount"
@@ -377,18 +381,18 @@ impl All<'_> {
                 && subject["name"].as_str().is_some_and(|name| self.accounts.contains(name))
         };
         if !items(&json["subjects"]).all(own) {
-            wrong.push("it grants rights to accounts other than the app's own".to_owned());
+            violations.push("it grants rights to accounts other than the app's own".to_owned());
         }
     }
 }
 
 /// Checks Secrets. They are filled in the cluster; a Secret with data, or of a special type, is refused.
-fn secret(json: &Json, wrong: &mut Vec<String>) {
+fn secret(json: &Json, violations: &mut Vec<String>) {
     if json["type"].as_str().is_some_and(|word| word != "Opaque") {
-        wrong.push("it has a type with a special meaning in the cluster".to_owned());
+        violations.push("it has a type with a special meaning in the cluster".to_owned());
     }
     if !json["data"].is_null() || !json["stringData"].is_null() {
-        wrong.push("it has data, which comes from a file".to_owned());
+        violations.push("it has data, which comes from a file".to_owned());
     }
 }
 
@@ -397,9 +401,9 @@ fn items(json: &Json) -> impl Iterator<Item = &Json> {
 }
 
 /// Reports the fields that are not on a list.
-fn only(json: &Json, allowed: &[&str], what: &str, wrong: &mut Vec<String>) {
+fn only(json: &Json, allowed: &[&str], what: &str, violations: &mut Vec<String>) {
     let fields = json.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     for (field, _) in fields.filter(|(field, _)| !allowed.contains(&field.as_str())) {
-        wrong.push(format!("{what}: tenants may not set `{field}`"));
+        violations.push(format!("{what}: tenants may not set `{field}`"));
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::merge_key_of;
 use crate::compiler::blueprint::App;
-use crate::compiler::compile::manifests::told;
+use crate::compiler::compile::manifests::diagnostic_of;
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, nearest};
 use crate::compiler::manifest::refused::{Refusal, refused};
 use crate::compiler::manifest::{Object, Unknown};
@@ -84,7 +84,7 @@ impl<'a> At<'a> {
             Unknown::Value(_) => culprit(json, self.node(word).map(Node::to_json).as_ref()),
             _ => None,
         };
-        let mut diagnostic = told(unknown, json, Code::BadPatch, place).at(fallback.path);
+        let mut diagnostic = diagnostic_of(unknown, json, Code::BadPatch, place).at(fallback.path);
         if let Some(field) = culprit {
             let (place, path) = self.field(word, json, &field);
             diagnostic.place = place.or(diagnostic.place);

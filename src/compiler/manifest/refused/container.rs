@@ -198,7 +198,7 @@ fn probed(probe: &Probe, is_readiness: bool, at: &Path, found: &mut Found) {
     ];
     one_handler(&handlers, at, found);
     if let Some(get) = &probe.http_get {
-        asked(get, &at.child("httpGet"), found);
+        http_get(get, &at.child("httpGet"), found);
     }
     if let Some(socket) = &probe.tcp_socket {
         target(&socket.port, &at.child("tcpSocket").child("port"), found);
@@ -226,18 +226,18 @@ fn handled(handler: &LifecycleHandler, at: &Path, found: &mut Found) {
     ];
     one_handler(&handlers, at, found);
     if let Some(get) = &handler.http_get {
-        asked(get, &at.child("httpGet"), found);
+        http_get(get, &at.child("httpGet"), found);
     }
 }
 
 fn one_handler(handlers: &[(&str, bool)], at: &Path, found: &mut Found) {
-    let there: Vec<&str> =
-        handlers.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
-    match there.as_slice() {
+    let present: Vec<&str> =
+        handlers.iter().filter(|(_, present)| *present).map(|(name, _)| *name).collect();
+    match present.as_slice() {
         [_] => {}
         [] => found.add(at, "it has no handler", "write one of `exec`, `httpGet`, `tcpSocket`"),
         [_, second, ..] => {
-            let message = format!("it has several handlers: `{}`", there.join("`, `"));
+            let message = format!("it has several handlers: `{}`", present.join("`, `"));
             found.add(
                 &at.child(second),
                 message,
@@ -247,7 +247,7 @@ fn one_handler(handlers: &[(&str, bool)], at: &Path, found: &mut Found) {
     }
 }
 
-fn asked(get: &HTTPGetAction, at: &Path, found: &mut Found) {
+fn http_get(get: &HTTPGetAction, at: &Path, found: &mut Found) {
     target(&get.port, &at.child("port"), found);
     found.choice(&at.child("scheme"), get.scheme.as_deref(), &["HTTP", "HTTPS"]);
 }

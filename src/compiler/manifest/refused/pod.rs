@@ -249,7 +249,7 @@ fn sources(volume: &Volume, at: &Path, found: &mut Found) {
         ("image", volume.image.is_some()),
     ];
     let names: Vec<&str> =
-        sources.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
+        sources.iter().filter(|(_, present)| *present).map(|(name, _)| *name).collect();
     if let [_, second, ..] = names.as_slice() {
         let message =
             format!("the volume `{}` has several sources: `{}`", volume.name, names.join("`, `"));

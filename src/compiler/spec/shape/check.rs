@@ -31,7 +31,7 @@ struct Checker {
 }
 
 impl Checker {
-    fn tell(&mut self, code: Code, place: Place, path: &str, message: String) -> &mut Diagnostic {
+    fn report(&mut self, code: Code, place: Place, path: &str, message: String) -> &mut Diagnostic {
         self.found.truncate(MAX_PROBLEMS - 1);
         self.found.push(Diagnostic::new(code, place, message).at(path));
         let last = self.found.len() - 1;
@@ -60,7 +60,7 @@ impl Checker {
                     }
                     if !keys.accepts(&entry.key) {
                         let message = format!("expected {} as a key", keys.phrase());
-                        self.tell(Code::BadValue, entry.place, &at, message).fix =
+                        self.report(Code::BadValue, entry.place, &at, message).fix =
                             repair(*keys, &entry.key);
                     }
                     self.node(&entry.value, values, &at);
@@ -79,7 +79,7 @@ impl Checker {
             (Kind::Text { .. }, Value::Scalar(scalar)) => self.text(node, scalar, shape, path),
             _ => {
                 let message = format!("expected {}, found {}", shape.phrase(), node.found());
-                self.tell(Code::WrongType, node.place, path, message).fix = reshaped(node, shape);
+                self.report(Code::WrongType, node.place, path, message).fix = reshaped(node, shape);
             }
         }
     }
@@ -103,7 +103,7 @@ impl Checker {
             || "write a value, or remove it".to_owned(),
             |instead| format!("write {instead}, or remove it"),
         );
-        self.tell(Code::WrongType, node.place, path, message).fix = Some(fix);
+        self.report(Code::WrongType, node.place, path, message).fix = Some(fix);
     }
 
     /// In a blueprint, handles expressions and control keys. Returns whether the node was one.
@@ -171,7 +171,7 @@ impl Checker {
                 );
                 let how = if entry.is_some() { "has no value" } else { "is missing" };
                 let message = format!("`{}` {how}: {about}", field.name);
-                self.tell(Code::MissingField, place, path, message).fix =
+                self.report(Code::MissingField, place, path, message).fix =
                     Some(format!("write {example}"));
             }
         }
@@ -186,7 +186,7 @@ impl Checker {
             None if names.is_empty() => "nothing can be set here".to_owned(),
             None => names_in_words(&names),
         };
-        self.tell(Code::UnknownField, entry.place, path, message).fix = Some(fix);
+        self.report(Code::UnknownField, entry.place, path, message).fix = Some(fix);
     }
 
     fn either(&mut self, node: &Node, shapes: &[Shape], whole: &Shape, path: &str) {
@@ -205,7 +205,7 @@ impl Checker {
                 let message = format!("expected {}, found {}", whole.phrase(), node.found());
                 let number = node.text().is_some_and(|text| text.parse::<i64>().is_ok());
                 let wanted = shapes.iter().any(|shape| matches!(shape.kind, Kind::Integer { .. }));
-                self.tell(Code::WrongType, node.place, path, message).fix =
+                self.report(Code::WrongType, node.place, path, message).fix =
                     (number && wanted).then(|| "remove the quotes".to_owned());
             }
             _ => {
@@ -218,8 +218,8 @@ impl Checker {
                 let is_size = found.starts_with(|c: char| c.is_ascii_digit());
                 let code = if is_size { Code::BadSize } else { Code::BadValue };
                 let message = format!("expected {}, found {}", whole.phrase(), node.found());
-                let repaired = attempts.into_iter().flatten().find_map(|wrong| wrong.fix);
-                self.tell(code, node.place, path, message).fix =
+                let repaired = attempts.into_iter().flatten().find_map(|diagnostic| diagnostic.fix);
+                self.report(code, node.place, path, message).fix =
                     likely.map(|word| format!("did you mean `{word}`?")).or(repaired);
             }
         }
@@ -235,7 +235,7 @@ impl Checker {
             "no" | "off" | "n" | "false" | "0" => Some("write `false`"),
             _ => None,
         };
-        self.tell(Code::WrongType, node.place, path, message).fix = meant.map(str::to_owned);
+        self.report(Code::WrongType, node.place, path, message).fix = meant.map(str::to_owned);
     }
 
     fn integer(
@@ -247,7 +247,7 @@ impl Checker {
     ) {
         let Typed::Integer(value) = scalar.typed() else {
             let message = format!("expected a whole number, found {}", node.found());
-            self.tell(Code::WrongType, node.place, path, message).fix = whole_number(scalar);
+            self.report(Code::WrongType, node.place, path, message).fix = whole_number(scalar);
             return;
         };
         let digits = scalar.text().trim_start_matches(['-', '+']);
@@ -259,13 +259,13 @@ impl Checker {
                 "some YAML parsers read `{}` as {value}, and others as {decimal}",
                 scalar.text()
             );
-            self.tell(Code::BadValue, node.place, path, message).fix =
+            self.report(Code::BadValue, node.place, path, message).fix =
                 Some(format!("write `{decimal}`"));
             return;
         }
         if min.is_some_and(|min| value < min) || max.is_some_and(|max| value > max) {
             let message = format!("expected {}, found `{value}`", range(min, max));
-            self.tell(Code::BadValue, node.place, path, message);
+            self.report(Code::BadValue, node.place, path, message);
         }
     }
 
@@ -278,7 +278,7 @@ impl Checker {
             if !choices.iter().any(|choice| choice == text) {
                 let message = format!("expected {}, found {}", one_of(choices), node.found());
                 let likely = nearest(text, choices.iter().map(String::as_str)).map(str::to_owned);
-                self.tell(Code::BadValue, node.place, path, message).fix =
+                self.report(Code::BadValue, node.place, path, message).fix =
                     likely.map(|word| format!("did you mean `{word}`?"));
             }
             return;
@@ -286,7 +286,7 @@ impl Checker {
         if !format.accepts(text) {
             let code = if *format == Format::Quantity { Code::BadSize } else { Code::BadValue };
             let message = format!("expected {}, found {}", format.phrase(), node.found());
-            self.tell(code, node.place, path, message).fix = repair(*format, text);
+            self.report(code, node.place, path, message).fix = repair(*format, text);
             return;
         }
         let measure = match format {
@@ -301,10 +301,10 @@ impl Checker {
         let Some(measure) = measure else { return };
         if let Some(min) = min.filter(|min| measure < *min) {
             let message = format!("expected at least `{}`, found `{text}`", show(min));
-            self.tell(Code::BadValue, node.place, path, message);
+            self.report(Code::BadValue, node.place, path, message);
         } else if let Some(max) = max.filter(|max| measure > *max) {
             let message = format!("expected at most `{}`, found `{text}`", show(max));
-            self.tell(Code::BadValue, node.place, path, message);
+            self.report(Code::BadValue, node.place, path, message);
         }
     }
 }

@@ -244,3 +244,21 @@ fn a_volume_attributes_class_on_a_bound_claim_is_refused_and_changes_nothing() {
     stage.volume.as_mut().expect("a volume")["metadata"]["annotations"] = json!({});
     assert_eq!(stage.run(Input::Changed), [""; 0], "that of another driver is its own matter");
 }
+
+#[test]
+fn wishes_that_no_new_volume_can_meet_are_refused() {
+    for (field, value, why) in [
+        ("selector", json!({"matchLabels": {"tier": "gold"}}), "a claim with a selector"),
+        ("volumeAttributesClassName", json!("fast"), "VolumeAttributesClass fast"),
+    ] {
+        let mut stage = Stage::new();
+        stage.claim["spec"][field] = value;
+        let told = stage.run(Input::Changed);
+        assert!(told.len() == 1 && told[0].contains(why), "{told:?}");
+    }
+    let mut stage = Stage::new();
+    stage.claim["spec"]["volumeAttributesClassName"] = json!("");
+    // A claim without a class can be bound to any PersistentVolume, also to a new one.
+    stage.claim["spec"]["selector"] = json!({});
+    assert_eq!(stage.run(Input::Changed)[0], "ask fb2");
+}

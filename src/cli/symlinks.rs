@@ -6,11 +6,10 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::Trouble;
-use super::path::shown;
+use super::CommandError;
+use super::path_text::shown;
 
 /// The folder that marks its parent as a repository.
 const GIT: &str = ".git";
@@ -18,14 +17,14 @@ const GIT: &str = ".git";
 const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 /// Opens a file that the user has named.
-pub(super) fn open(path: &Path) -> Result<File, Trouble> {
-    let failed = |source| Trouble::Read { path: shown(path), source };
+pub(super) fn open(path: &Path) -> Result<File, CommandError> {
+    let failed = |source| CommandError::Read { path: shown(path), source };
     File::open(checked(path)?).map_err(failed)
 }
 
 /// Resolves the links in a path that the user has named. Fails when a link in a repository leads out of it.
-pub(super) fn checked(path: &Path) -> Result<PathBuf, Trouble> {
-    let failed = |source| Trouble::Read { path: shown(path), source };
+pub(super) fn checked(path: &Path) -> Result<PathBuf, CommandError> {
+    let failed = |source| CommandError::Read { path: shown(path), source };
     let absolute = std::path::absolute(path).map_err(failed)?;
     let mut here = PathBuf::new();
     let mut components = absolute.components();
@@ -65,13 +64,7 @@ fn is_within(target: &Path, bounds: &Path) -> bool {
     inside && KERNEL.iter().all(|folder| !target.starts_with(folder))
 }
 
-fn leads_out(path: &Path, link: &Path) -> Trouble {
+fn leads_out(path: &Path, link: &Path) -> CommandError {
     let link = if path.ends_with(link.file_name().unwrap_or_default()) { path } else { link };
-    Trouble::Read {
-        path: shown(path),
-        source: io::Error::other(format!(
-            "{} is a link that leads out of the repository; put the file itself there",
-            shown(link)
-        )),
-    }
+    CommandError::LinkLeadsOut { path: shown(path), link: shown(link) }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::path::shown;
+use super::path_text::shown;
 
 /// Largest number of files and folders that are searched.
 const MOST: usize = 2000;

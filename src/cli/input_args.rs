@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::files::{self, Ignored};
+use super::input_files::{self, Ignored};
 use crate::compiler::run::Side;
 
 /// What is read.
@@ -71,8 +71,8 @@ impl InputArgs {
     /// Returns the day that counts as today. What was applied earlier had not ended.
     pub(super) fn day(&self) -> String {
         match self.side {
-            Side::Today => files::day(self.today),
-            Side::Earlier => files::day(Some(jiff::civil::date(1, 1, 1))),
+            Side::Today => input_files::day(self.today),
+            Side::Earlier => input_files::day(Some(jiff::civil::date(1, 1, 1))),
         }
     }
 }

@@ -59,11 +59,11 @@ mod tests {
         assert_eq!(read(r#"{"files": ["c.yaml", "a/b.yaml"]}"#), Ok(files.clone()));
         let conflict =
             format!("{HEADING}\n<<<<<<< HEAD\na/b.yaml\n=======\nc.yaml\n>>>>>>> other\n");
-        let told = read(&conflict).expect_err("a conflict");
-        assert!(told.contains("merge conflict") && told.contains("both sides"), "{told}");
+        let message = read(&conflict).expect_err("a conflict");
+        assert!(message.contains("merge conflict") && message.contains("both sides"), "{message}");
         let is_mark = |line: &&str| MARKS.iter().any(|mark| line.starts_with(mark));
-        let kept: Vec<_> = conflict.lines().filter(|line| !is_mark(line)).collect();
-        assert_eq!(read(&kept.join("\n")), Ok(files));
+        let merged: Vec<_> = conflict.lines().filter(|line| !is_mark(line)).collect();
+        assert_eq!(read(&merged.join("\n")), Ok(files));
         for bad in ["sesame", "a/b.yaml\n", "{}", ""] {
             assert!(read(bad).is_err(), "{bad}");
         }

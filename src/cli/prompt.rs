@@ -2,17 +2,17 @@
 
 use std::io::{self, BufRead, IsTerminal};
 
-use super::{Trouble, out};
+use super::{CommandError, output};
 use crate::compiler::diagnostic::nearest;
 use crate::compiler::spec::{Format, repair};
 
 /// Asks on a terminal. Without one, every answer is the default.
-pub(super) struct Answers {
+pub(super) struct Prompt {
     /// Whether a terminal is available.
     pub(super) asks: bool,
 }
 
-impl Answers {
+impl Prompt {
     /// Returns an instance that asks when standard input and standard error are terminals.
     pub(super) fn of_terminal() -> Self {
         Self { asks: io::stdin().is_terminal() && io::stderr().is_terminal() }
@@ -24,7 +24,7 @@ impl Answers {
         what: &str,
         format: Format,
         default: Option<&str>,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<String>, CommandError> {
         self.until(what, default, |answer| {
             if format.accepts(answer) {
                 return Ok(answer.to_owned());
@@ -40,7 +40,7 @@ impl Answers {
         what: &str,
         words: &[&str],
         default: Option<&str>,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<String>, CommandError> {
         let what = format!("{what} ({})", words.join(", "));
         self.until(&what, default, |answer| {
             let word = words.iter().find(|word| word.eq_ignore_ascii_case(answer));
@@ -58,12 +58,12 @@ impl Answers {
         what: &str,
         default: Option<&str>,
         read: impl Fn(&str) -> Result<String, String>,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<String>, CommandError> {
         if !self.asks {
             return Ok(default.map(str::to_owned));
         }
-        ask_until_valid(&mut io::stdin().lock(), &mut out::words, what, default, read)
-            .map_err(|source| Trouble::Read { path: "<stdin>".to_owned(), source })
+        ask_until_valid(&mut io::stdin().lock(), &mut output::words, what, default, read)
+            .map_err(|source| CommandError::Read { path: "<stdin>".to_owned(), source })
     }
 }
 

@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::SpooledTempFile;
 
-use super::Trouble;
-use super::below::{Below, PART};
-use super::path::shown;
-use super::sink::{IN_MEMORY, OutFile, file_name};
+use super::CommandError;
+use super::confined_folder::{ConfinedFolder, PART};
+use super::manifest_output::{IN_MEMORY, OutputFile, file_name};
+use super::path_text::shown;
 use crate::compiler::diagnostic::Sources;
 use crate::compiler::manifest::{Earlier, read_stream};
 use crate::compiler::yaml;
@@ -37,14 +37,14 @@ const MODE: u32 = 0o666;
 
 /// Called between two operations on files; it may stop the run. Its arguments are the number of files in place, and of
 /// all files.
-pub(super) type Between<'b> = &'b mut dyn FnMut(usize, usize) -> Result<(), Trouble>;
+pub(super) type Between<'b> = &'b mut dyn FnMut(usize, usize) -> Result<(), CommandError>;
 
 /// The folder with its desired contents.
 #[derive(Debug)]
-pub(super) struct OutFolder {
+pub(super) struct OutputFolder {
     root: PathBuf,
     /// `None` if the folder does not exist yet.
-    folder: Option<Below>,
+    folder: Option<ConfinedFolder>,
     writes: bool,
     written: BTreeSet<String>,
     stale: Vec<Stale>,
@@ -60,17 +60,17 @@ struct Stale {
     length: usize,
 }
 
-impl OutFolder {
+impl OutputFolder {
     /// Opens a folder for writing. It is created after all checks have succeeded.
-    pub(super) fn write_to(root: &Path) -> Result<Self, Trouble> {
+    pub(super) fn write_to(root: &Path) -> Result<Self, CommandError> {
         let this = Self { writes: true, ..Self::compare_with(root)? };
         this.reserve()?;
         Ok(this)
     }
 
     /// Opens a folder for comparison.
-    pub(super) fn compare_with(root: &Path) -> Result<Self, Trouble> {
-        let folder = if root.exists() { Some(Below::open(root)?) } else { None };
+    pub(super) fn compare_with(root: &Path) -> Result<Self, CommandError> {
+        let folder = if root.exists() { Some(ConfinedFolder::open(root)?) } else { None };
         Ok(Self {
             root: root.to_owned(),
             folder,
@@ -82,16 +82,15 @@ impl OutFolder {
     }
 
     /// Prevents two concurrent runs from mixing their files.
-    fn reserve(&self) -> Result<(), Trouble> {
-        if self.folder.as_ref().is_none_or(Below::reserve) {
+    fn reserve(&self) -> Result<(), CommandError> {
+        if self.folder.as_ref().is_none_or(ConfinedFolder::reserve) {
             return Ok(());
         }
-        let root = shown(&self.root);
-        Err(Trouble::Usage(format!("another pso-gen writes to {root}; run this again after it")))
+        Err(CommandError::FolderLocked { folder: shown(&self.root) })
     }
 
     /// Adds a file to write or compare.
-    pub(super) fn take(&mut self, file: &OutFile) -> Result<(), Trouble> {
+    pub(super) fn take(&mut self, file: &OutputFile) -> Result<(), CommandError> {
         self.written.insert(file.path.clone());
         let there = match &self.folder {
             Some(folder) => folder.read(Path::new(&file.path), file.text.len() as u64 + 1)?,
@@ -108,7 +107,7 @@ impl OutFolder {
     }
 
     /// Returns the files that differ from the rendered ones, or are no longer rendered.
-    pub(super) fn stale(&self) -> Result<Vec<String>, Trouble> {
+    pub(super) fn stale(&self) -> Result<Vec<String>, CommandError> {
         let mut stale: Vec<String> = self.stale.iter().map(|stale| stale.path.clone()).collect();
         let Some(folder) = &self.folder else { return Ok(stale) };
         let index = self.index(folder)?;
@@ -123,12 +122,12 @@ impl OutFolder {
 
     /// Writes all files, and removes files of pso-gen that are no longer rendered. Returns the numbers of written and
     /// removed files. If `between` stops the run, another run can complete it.
-    pub(super) fn finish(mut self, between: Between<'_>) -> Result<(usize, usize), Trouble> {
+    pub(super) fn finish(mut self, between: Between<'_>) -> Result<(usize, usize), CommandError> {
         if self.folder.is_none() {
-            self.folder = Some(Below::made(&self.root)?);
+            self.folder = Some(ConfinedFolder::made(&self.root)?);
             self.reserve()?;
         }
-        let Some(folder) = self.folder.take() else { return Err(Trouble::Defect) };
+        let Some(folder) = self.folder.take() else { return Err(CommandError::Defect) };
         let done = self.act(&folder, between);
         if done.is_err() {
             let _ = folder.unlink(PART);
@@ -137,7 +136,11 @@ impl OutFolder {
     }
 
     /// Does the same without cleaning up after an error, as a run that is killed.
-    fn act(&mut self, folder: &Below, between: Between<'_>) -> Result<(usize, usize), Trouble> {
+    fn act(
+        &mut self,
+        folder: &ConfinedFolder,
+        between: Between<'_>,
+    ) -> Result<(usize, usize), CommandError> {
         let index = self.index(folder)?;
         let left_over = self.left_over(folder, &index);
         for own in [INDEX, PART] {
@@ -157,7 +160,7 @@ impl OutFolder {
         }
         self.texts.seek(SeekFrom::Start(0)).map_err(waits)?;
         // Keeps only one folder open: there may be more than the process may open.
-        let mut around: Option<(&str, Below)> = None;
+        let mut around: Option<(&str, ConfinedFolder)> = None;
         for (done, stale) in self.stale.iter().enumerate() {
             let (parent, name) = stale.path.rsplit_once('/').unwrap_or(("", &stale.path));
             let to = match around.take() {
@@ -186,34 +189,36 @@ impl OutFolder {
     }
 
     /// Reads the list of files that earlier runs wrote.
-    fn index(&self, folder: &Below) -> Result<BTreeSet<String>, Trouble> {
+    fn index(&self, folder: &ConfinedFolder) -> Result<BTreeSet<String>, CommandError> {
         let Some(bytes) = folder.read(Path::new(INDEX), MAX_INDEX)? else {
             return Ok(BTreeSet::new());
         };
-        index::read(&String::from_utf8_lossy(&bytes))
-            .map_err(|wrong| Trouble::Usage(format!("{} {wrong}", shown(&self.root.join(INDEX)))))
+        index::read(&String::from_utf8_lossy(&bytes)).map_err(|problem| CommandError::OutputIndex {
+            path: shown(&self.root.join(INDEX)),
+            problem,
+        })
     }
 
     /// Returns files of earlier runs that still exist and are no longer rendered.
-    fn left_over(&self, folder: &Below, index: &BTreeSet<String>) -> Vec<String> {
+    fn left_over(&self, folder: &ConfinedFolder, index: &BTreeSet<String>) -> Vec<String> {
         let gone = index.difference(&self.written);
         // pso-gen never writes through links, so a path through one is not its own.
         gone.filter(|path| index::is_inside(path) && is_ours(folder, path)).cloned().collect()
     }
 }
 
-fn waits(source: std::io::Error) -> Trouble {
-    Trouble::Write { path: "a temporary file".to_owned(), source }
+fn waits(source: std::io::Error) -> CommandError {
+    CommandError::Write { path: "a temporary file".to_owned(), source }
 }
 
 /// Writes a file below `folder` atomically.
 fn put(
-    folder: &Below,
-    to: &Below,
+    folder: &ConfinedFolder,
+    to: &ConfinedFolder,
     name: &str,
     bytes: &[u8],
-    between: &mut dyn FnMut() -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
+    between: &mut dyn FnMut() -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
     between()?;
     folder.write_new(PART, bytes, MODE)?;
     between()?;
@@ -236,7 +241,7 @@ impl Abandoned {
         }
     }
 
-    fn remove(&self, folder: &Below) -> Result<(), Trouble> {
+    fn remove(&self, folder: &ConfinedFolder) -> Result<(), CommandError> {
         match self {
             Self::Part => folder.unlink(PART),
             Self::Waiting(name, files) => {
@@ -249,7 +254,7 @@ impl Abandoned {
 }
 
 /// Returns the remains of aborted runs in the folder.
-fn abandoned(folder: &Below) -> Result<Vec<Abandoned>, Trouble> {
+fn abandoned(folder: &ConfinedFolder) -> Result<Vec<Abandoned>, CommandError> {
     let mut left = Vec::new();
     for (name, is_folder) in folder.names()? {
         let digits = name.strip_prefix(WAITING.0).unwrap_or_default();
@@ -275,7 +280,7 @@ fn abandoned(folder: &Below) -> Result<Vec<Abandoned>, Trouble> {
 }
 
 /// Returns whether a file contains exactly one object of pso-gen, under the name that pso-gen gives it.
-fn is_ours(folder: &Below, path: &str) -> bool {
+fn is_ours(folder: &ConfinedFolder, path: &str) -> bool {
     let most = yaml::MAX_BYTES as u64 + 1;
     let Ok(Some(bytes)) = folder.read(Path::new(path), most) else { return false };
     let sources = Sources::default();
@@ -293,25 +298,25 @@ mod tests {
     use super::*;
 
     /// Returns a file with an object of pso-gen.
-    fn object(app: &str, kind: &str, say: &str) -> OutFile {
+    fn object(app: &str, kind: &str, say: &str) -> OutputFile {
         let managed_by = label::MANAGED_BY;
         let text = format!(
             "apiVersion: v1\nkind: {kind}\nmetadata: {{name: {app}, labels: {{{managed_by}: {MANAGER}}}, annotations: {{say: {say}}}}}\n"
         );
-        OutFile { path: format!("apps/{app}/{}", file_name(kind, app)), text }
+        OutputFile { path: format!("apps/{app}/{}", file_name(kind, app)), text }
     }
 
-    fn first() -> Vec<OutFile> {
+    fn first() -> Vec<OutputFile> {
         vec![object("a", "Service", "one"), object("a", "Secret", "one"), object("b", "Pod", "one")]
     }
 
     /// A changed file and a new app; `b` is removed.
-    fn second() -> Vec<OutFile> {
+    fn second() -> Vec<OutputFile> {
         vec![object("a", "Service", "two"), object("a", "Secret", "one"), object("c", "Pod", "two")]
     }
 
-    fn opened(root: &Path, files: &[OutFile]) -> OutFolder {
-        let mut folder = OutFolder::write_to(root).expect("opens");
+    fn opened(root: &Path, files: &[OutputFile]) -> OutputFolder {
+        let mut folder = OutputFolder::write_to(root).expect("opens");
         for file in files {
             folder.take(file).expect("taken");
         }
@@ -319,25 +324,25 @@ mod tests {
     }
 
     /// Renders until the given number of operations is done; returns whether all were.
-    fn killed_after(root: &Path, files: &[OutFile], mut left: usize) -> bool {
+    fn killed_after(root: &Path, files: &[OutputFile], mut left: usize) -> bool {
         let mut folder = opened(root, files);
-        let open = Below::made(root).expect("made");
+        let open = ConfinedFolder::made(root).expect("made");
         let mut between = |_, _| match left.checked_sub(1) {
             Some(fewer) => {
                 left = fewer;
                 Ok(())
             }
-            None => Err(Trouble::Defect),
+            None => Err(CommandError::Defect),
         };
         folder.act(&open, &mut between).is_ok()
     }
 
-    fn whole(root: &Path, files: &[OutFile]) -> (usize, usize) {
+    fn whole(root: &Path, files: &[OutputFile]) -> (usize, usize) {
         opened(root, files).finish(&mut |_, _| Ok(())).expect("written")
     }
 
-    fn stale(root: &Path, files: &[OutFile]) -> Vec<String> {
-        let mut folder = OutFolder::compare_with(root).expect("opens");
+    fn stale(root: &Path, files: &[OutputFile]) -> Vec<String> {
+        let mut folder = OutputFolder::compare_with(root).expect("opens");
         for file in files {
             folder.take(file).expect("taken");
         }
@@ -366,7 +371,7 @@ mod tests {
         found
     }
 
-    fn fresh(files: &[OutFile]) -> BTreeMap<String, String> {
+    fn fresh(files: &[OutputFile]) -> BTreeMap<String, String> {
         let top = tempfile::tempdir().expect("a folder");
         whole(top.path(), files);
         tree(top.path())
@@ -420,10 +425,10 @@ mod tests {
         let stopped = opened(top.path(), &first()).finish(&mut |done, all| {
             calls += 1;
             let signal = if calls > 6 { 15 } else { 0 };
-            if signal == 0 { Ok(()) } else { Err(Trouble::Stopped { signal, done, all }) }
+            if signal == 0 { Ok(()) } else { Err(CommandError::Stopped { signal, done, all }) }
         });
-        let told = stopped.expect_err("stopped").to_string();
-        assert!(told.starts_with("stopped by SIGTERM after 1 of 3 files"), "{told}");
+        let message = stopped.expect_err("stopped").to_string();
+        assert!(message.starts_with("stopped by SIGTERM after 1 of 3 files"), "{message}");
         assert!(!tree(top.path()).contains_key(PART));
         assert!(!stale(top.path(), &first()).is_empty());
     }
@@ -471,8 +476,8 @@ mod tests {
         }
     }
 
-    fn opened_unchecked(root: &Path, files: &[OutFile]) -> Result<(usize, usize), Trouble> {
-        let mut folder = OutFolder::write_to(root)?;
+    fn opened_unchecked(root: &Path, files: &[OutputFile]) -> Result<(usize, usize), CommandError> {
+        let mut folder = OutputFolder::write_to(root)?;
         for file in files {
             folder.take(file)?;
         }
@@ -482,10 +487,10 @@ mod tests {
     #[test]
     fn two_runs_do_not_write_at_once() {
         let top = tempfile::tempdir().expect("a folder");
-        let open = OutFolder::write_to(top.path()).expect("opens");
-        let busy = OutFolder::write_to(top.path()).expect_err("reserved");
-        assert!(busy.to_string().contains("another pso-gen writes"), "{busy}");
+        let open = OutputFolder::write_to(top.path()).expect("opens");
+        let busy = OutputFolder::write_to(top.path()).expect_err("reserved");
+        assert!(busy.to_string().contains("another pso-gen process is writing"), "{busy}");
         drop(open);
-        OutFolder::write_to(top.path()).expect("free again");
+        OutputFolder::write_to(top.path()).expect("free again");
     }
 }

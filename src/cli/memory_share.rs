@@ -11,8 +11,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Trouble;
-use super::below::Below;
+use super::CommandError;
+use super::confined_folder::ConfinedFolder;
 
 /// Number of parts of the memory, and of concurrent commands.
 const PARTS: u8 = 4;
@@ -26,28 +26,28 @@ const LIMITS: [&str; 2] =
 
 /// The parts of one command.
 #[derive(Debug)]
-pub(super) struct Share {
-    folder: Below,
+pub(super) struct MemoryShare {
+    folder: ConfinedFolder,
     locks: Vec<File>,
     /// Size of a part in bytes.
     part: u64,
 }
 
-impl Share {
+impl MemoryShare {
     /// Takes a part of this container's memory. Waits until one is free, for the given time at most.
-    pub(super) fn wait(patience: Duration) -> Result<Self, Trouble> {
+    pub(super) fn wait(patience: Duration) -> Result<Self, CommandError> {
         let limit = LIMITS.iter().find_map(|path| fs::read_to_string(path).ok());
         Self::of(&env::temp_dir(), spare(limit.as_deref()), patience)
     }
 
-    pub(super) fn of(folder: &Path, memory: u64, patience: Duration) -> Result<Self, Trouble> {
+    pub(super) fn of(folder: &Path, memory: u64, patience: Duration) -> Result<Self, CommandError> {
         let name = format!("pso-gen-{}", rustix::process::geteuid().as_raw());
-        let folder = Below::open(folder)?.private_folder(&name)?;
+        let folder = ConfinedFolder::open(folder)?.private_folder(&name)?;
         let mut share = Self { folder, locks: Vec::new(), part: memory / u64::from(PARTS) };
-        let asked = Instant::now();
+        let started = Instant::now();
         while !share.grow()? {
-            if asked.elapsed() >= patience {
-                return Err(Trouble::Busy(PARTS));
+            if started.elapsed() >= patience {
+                return Err(CommandError::Busy { commands: PARTS });
             }
             thread::sleep(ASK);
         }
@@ -55,7 +55,7 @@ impl Share {
     }
 
     /// Takes another part, if one is free.
-    pub(super) fn grow(&mut self) -> Result<bool, Trouble> {
+    pub(super) fn grow(&mut self) -> Result<bool, CommandError> {
         for number in 0..PARTS {
             let file = self.folder.lock_file(&format!("memory-{number}"))?;
             match file.try_lock() {
@@ -65,7 +65,7 @@ impl Share {
                 }
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(source)) => {
-                    return Err(Trouble::Write { path: format!("memory-{number}"), source });
+                    return Err(CommandError::Write { path: format!("memory-{number}"), source });
                 }
             }
         }
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn all_commands_together_have_what_there_is() {
         let folder = tempfile::tempdir().expect("a folder");
-        let of = |patience| Share::of(folder.path(), MOST, patience);
+        let of = |patience| MemoryShare::of(folder.path(), MOST, patience);
         let mut alone = of(Duration::ZERO).expect("a part");
         assert_eq!(alone.bytes(), 64 << 20);
         while alone.grow().expect("asked") {}
@@ -113,19 +113,20 @@ mod tests {
         let busy = of(Duration::ZERO).expect_err("nothing is left");
         assert!(busy.to_string().contains("4 commands"), "{busy}");
         drop(alone);
-        let mut all: Vec<Share> = (0..4).map(|_| of(Duration::ZERO).expect("a part")).collect();
+        let mut all: Vec<MemoryShare> =
+            (0..4).map(|_| of(Duration::ZERO).expect("a part")).collect();
         assert!(all.iter_mut().all(|share| !share.grow().expect("asked")));
-        assert_eq!(all.iter().map(Share::bytes).sum::<u64>(), MOST);
+        assert_eq!(all.iter().map(MemoryShare::bytes).sum::<u64>(), MOST);
     }
 
     #[test]
     fn who_waits_gets_what_another_gives_back() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut alone = Share::of(folder.path(), MOST, Duration::ZERO).expect("a part");
+        let mut alone = MemoryShare::of(folder.path(), MOST, Duration::ZERO).expect("a part");
         while alone.grow().expect("asked") {}
         let path = folder.path().to_owned();
         let waits =
-            thread::spawn(move || Share::of(&path, MOST, PATIENT).map(|share| share.bytes()));
+            thread::spawn(move || MemoryShare::of(&path, MOST, PATIENT).map(|share| share.bytes()));
         alone.locks.pop();
         assert_eq!(waits.join().expect("ends").expect("a part"), 64 << 20);
     }
@@ -145,10 +146,10 @@ mod tests {
         let name = format!("pso-gen-{}", rustix::process::geteuid().as_raw());
         let own = top.path().join(&name);
         symlink(top.path(), &own).expect("linked");
-        Share::of(top.path(), MOST, Duration::ZERO).expect_err("a link");
+        MemoryShare::of(top.path(), MOST, Duration::ZERO).expect_err("a link");
         fs::remove_file(&own).expect("removed");
         fs::create_dir(&own).expect("made");
         fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).expect("set");
-        Share::of(top.path(), MOST, Duration::ZERO).expect_err("everybody may write there");
+        MemoryShare::of(top.path(), MOST, Duration::ZERO).expect_err("everybody may write there");
     }
 }

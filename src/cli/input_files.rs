@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::WalkBuilder;
+use jiff::civil::Date;
 
-use super::below::Below;
-use super::path::shown;
-use super::{Trouble, links};
+use super::confined_folder::ConfinedFolder;
+use super::error::Expected;
+use super::path_text::shown;
+use super::{CommandError, symlinks};
 use crate::compiler::blueprint::Folder;
 use crate::compiler::yaml;
 
@@ -65,31 +67,30 @@ impl Input {
     }
 
     /// Reads the whole input.
-    pub(super) fn read(&self) -> Result<Vec<u8>, Trouble> {
+    pub(super) fn read(&self) -> Result<Vec<u8>, CommandError> {
         let mut bytes = Vec::new();
         let read = match self {
             Self::Stdin => most(io::stdin().lock()).read_to_end(&mut bytes),
-            Self::File(path) => most(links::open(path)?).read_to_end(&mut bytes),
+            Self::File(path) => most(symlinks::open(path)?).read_to_end(&mut bytes),
             Self::Found { path, root } => {
                 let below = path.strip_prefix(root).unwrap_or(path);
-                let Some(file) = Below::open(root)?.file(below)? else {
-                    return Err(Trouble::Usage(format!("{} is no file any more", shown(path))));
+                let Some(file) = ConfinedFolder::open(root)?.file(below)? else {
+                    return Err(CommandError::Replaced { path: shown(path) });
                 };
                 most(file).read_to_end(&mut bytes)
             }
         };
-        read.map(|_| bytes).map_err(|source| Trouble::Read { path: self.name(), source })
+        read.map(|_| bytes).map_err(|source| CommandError::Read { path: self.name(), source })
     }
 
     /// Deletes the file.
-    pub(super) fn delete(&self) -> Result<(), Trouble> {
+    pub(super) fn delete(&self) -> Result<(), CommandError> {
         match self {
             Self::Stdin => Ok(()),
-            Self::File(path) => {
-                fs::remove_file(path).map_err(|source| Trouble::Write { path: self.name(), source })
-            }
+            Self::File(path) => fs::remove_file(path)
+                .map_err(|source| CommandError::Write { path: self.name(), source }),
             Self::Found { path, root } => {
-                Below::open(root)?.delete(path.strip_prefix(root).unwrap_or(path))
+                ConfinedFolder::open(root)?.delete(path.strip_prefix(root).unwrap_or(path))
             }
         }
     }
@@ -105,10 +106,14 @@ fn most(file: impl Read) -> impl Read {
     file.take(yaml::MAX_BYTES as u64 + 1)
 }
 
+/// Returns a date, or the present one in UTC.
+pub(super) fn date(today: Option<Date>) -> Date {
+    today.unwrap_or_else(|| jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date())
+}
+
 /// Returns a date, or the present one in UTC, as `2026-12-24`.
-pub(super) fn day(today: Option<jiff::civil::Date>) -> String {
-    let now = || jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    today.unwrap_or_else(now).to_string()
+pub(super) fn day(today: Option<Date>) -> String {
+    date(today).to_string()
 }
 
 /// The files that were found under the paths that the user has named.
@@ -132,16 +137,16 @@ pub(super) enum Ignored {
 
 /// Finds files: those that are named, and in folders those with the name `*.pso.yaml` or `pso.yaml`. Links are not
 /// followed; hidden and git-ignored files are left out.
-pub(super) fn find(paths: &[PathBuf], ignored: Ignored) -> Result<Found, Trouble> {
+pub(super) fn find(paths: &[PathBuf], ignored: Ignored) -> Result<Found, CommandError> {
     let mut found = Found::default();
     for path in paths {
         if path.as_os_str() == "-" {
             found.inputs.push(Input::Stdin);
             continue;
         }
-        let real = links::checked(path)?;
-        let metadata =
-            fs::metadata(real).map_err(|source| Trouble::Read { path: shown(path), source })?;
+        let real = symlinks::checked(path)?;
+        let metadata = fs::metadata(real)
+            .map_err(|source| CommandError::Read { path: shown(path), source })?;
         if metadata.is_dir() {
             walk(path, ignored, &mut found)?;
         } else {
@@ -166,7 +171,7 @@ fn beside(file: &Path) -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
-fn walk(root: &Path, ignored: Ignored, found: &mut Found) -> Result<(), Trouble> {
+fn walk(root: &Path, ignored: Ignored, found: &mut Found) -> Result<(), CommandError> {
     // The walk opens files with this name itself, and would follow a link to an endless file.
     let strange = Arc::new(Mutex::new(None));
     let is_plain = {
@@ -198,7 +203,7 @@ fn walk(root: &Path, ignored: Ignored, found: &mut Found) -> Result<(), Trouble>
                 && (!is_folder || is_plain(entry.path()))
         });
     for entry in is_plain_root.then(|| walk.build()).into_iter().flatten() {
-        let entry = entry.map_err(|error| Trouble::Read {
+        let entry = entry.map_err(|error| CommandError::Read {
             path: shown(root),
             source: error
                 .into_io_error()
@@ -216,19 +221,16 @@ fn walk(root: &Path, ignored: Ignored, found: &mut Found) -> Result<(), Trouble>
         } else if is_ours(&name) {
             // If it were left out silently, the app would be pruned.
             let path = shown(entry.path());
-            return Err(Trouble::Usage(match kind {
-                Some(kind) if kind.is_symlink() => format!(
-                    "{path} is a link; put the file itself there, since links are not followed"
-                ),
-                _ => format!("{path} is no file; put a file there, or give it another name"),
-            }));
+            return Err(match kind {
+                Some(kind) if kind.is_symlink() => {
+                    CommandError::Link { path, expected: Expected::File }
+                }
+                _ => CommandError::NotAFile { path },
+            });
         }
     }
     match strange.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        Some(path) => Err(Trouble::Usage(format!(
-            "{} is a link, no file or too long; Git does not read it either: put a file there",
-            shown(&path)
-        ))),
+        Some(path) => Err(CommandError::IgnoreFile { path: shown(&path) }),
         None => Ok(()),
     }
 }
@@ -240,8 +242,8 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// Reads the blueprints in a folder: the folder itself, its subfolders, parts, and a catalogue.
-pub(super) fn read_blueprints(folder: &Path) -> Result<Vec<Folder>, Trouble> {
-    links::checked(folder)?;
+pub(super) fn read_blueprints(folder: &Path) -> Result<Vec<Folder>, CommandError> {
+    symlinks::checked(folder)?;
     let mut left = MAX_FOLDER;
     let mut folders = vec![read_folder(folder, &mut left)?];
     for inner in subfolders(folder)? {
@@ -257,8 +259,8 @@ pub(super) fn read_blueprints(folder: &Path) -> Result<Vec<Folder>, Trouble> {
     Ok(folders)
 }
 
-fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
-    let failed = |source| Trouble::Read { path: shown(folder), source };
+fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, CommandError> {
+    let failed = |source| CommandError::Read { path: shown(folder), source };
     let mut folders = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -272,9 +274,9 @@ fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
 
 /// Reads the text files of one folder; a blueprint cannot mount other files. `left` is the number of bytes that may
 /// still be read.
-fn read_folder(folder: &Path, left: &mut u64) -> Result<Folder, Trouble> {
-    let failed = |source| Trouble::Read { path: shown(folder), source };
-    let below = Below::open(folder)?;
+fn read_folder(folder: &Path, left: &mut u64) -> Result<Folder, CommandError> {
+    let failed = |source| CommandError::Read { path: shown(folder), source };
+    let below = ConfinedFolder::open(folder)?;
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -285,8 +287,7 @@ fn read_folder(folder: &Path, left: &mut u64) -> Result<Folder, Trouble> {
         let name = PathBuf::from(entry.file_name());
         let Some(bytes) = below.read(&name, MAX_FILE)? else { continue };
         *left = left.checked_sub(bytes.len() as u64).ok_or_else(|| {
-            let folder = shown(folder);
-            Trouble::Usage(format!("{folder}: blueprints of more than {MAX_FOLDER} bytes"))
+            CommandError::LargeBlueprints { folder: shown(folder), limit: MAX_FOLDER }
         })?;
         if let (Ok(text), Ok(name)) = (String::from_utf8(bytes), entry.file_name().into_string()) {
             files.insert(name, Arc::from(text));

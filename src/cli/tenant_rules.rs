@@ -4,9 +4,9 @@
 use std::env;
 use std::path::PathBuf;
 
-use super::Trouble;
-use super::files::Input;
-use super::input::InputArgs;
+use super::CommandError;
+use super::input_args::InputArgs;
+use super::input_files::Input;
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, SourceId, Sources};
 use crate::compiler::run::read_tenant_rules;
 use crate::compiler::spec::{Tenancy, TenantRules};
@@ -21,7 +21,7 @@ pub(super) fn tenancy(
     args: &InputArgs,
     sources: &Sources,
     errors: &mut Vec<Diagnostic>,
-) -> Result<Tenancy, Trouble> {
+) -> Result<Tenancy, CommandError> {
     let mut rules = rules(&args.tenant_rules, sources, errors)?;
     let mut namespace = args.namespace.clone();
     if let Some(application) = &args.application {
@@ -38,7 +38,7 @@ pub(super) fn rules(
     files: &[PathBuf],
     sources: &Sources,
     errors: &mut Vec<Diagnostic>,
-) -> Result<Vec<TenantRules>, Trouble> {
+) -> Result<Vec<TenantRules>, CommandError> {
     let mut texts = Vec::new();
     if let Some(value) = env::var_os(VARIABLE) {
         // A value that is not UTF-8 is reported as invalid rules.
@@ -52,7 +52,7 @@ pub(super) fn rules(
     for text in texts {
         match text.map_err(|error| vec![error]).and_then(|source| read(source, sources)) {
             Ok(rules) => all.push(rules),
-            Err(found) => errors.extend(found),
+            Err(more) => errors.extend(more),
         }
     }
     Ok(all)

@@ -4,12 +4,9 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use clap::ValueEnum;
 
-use super::{Trouble, screen};
+use super::{CommandError, terminal};
 use crate::compiler::diagnostic::{self, Diagnostic, Sources, Style};
 use crate::sanitize;
-
-/// Longest text from a cluster, in characters.
-const LONGEST: usize = 1000;
 
 /// Output format of diagnostics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -23,21 +20,21 @@ pub(super) enum Format {
 }
 
 /// Writes data to standard output.
-pub(super) fn data(text: &str) -> Result<(), Trouble> {
+pub(super) fn data(text: &str) -> Result<(), CommandError> {
     write(&mut io::stdout().lock(), text.as_bytes())
 }
 
 /// Writes to a reader that may have closed its end.
-pub(super) fn write(to: &mut dyn Write, bytes: &[u8]) -> Result<(), Trouble> {
+pub(super) fn write(to: &mut dyn Write, bytes: &[u8]) -> Result<(), CommandError> {
     to.write_all(bytes).and_then(|()| to.flush()).map_err(|error| lost("standard output", error))
 }
 
 /// Distinguishes a reader that has closed its end from an error.
-pub(super) fn lost(path: &str, source: io::Error) -> Trouble {
+pub(super) fn lost(path: &str, source: io::Error) -> CommandError {
     if source.kind() == ErrorKind::BrokenPipe {
-        return Trouble::BrokenPipe;
+        return CommandError::ReaderClosed;
     }
-    Trouble::Write { path: path.to_owned(), source }
+    CommandError::Write { path: path.to_owned(), source }
 }
 
 /// Writes a text to standard error. Ignores errors, which could not be reported anyway.
@@ -46,29 +43,31 @@ pub(super) fn words(text: &str) {
 }
 
 /// Writes diagnostics in a format to standard error.
-pub(super) fn diagnostics(found: &[Diagnostic], sources: &Sources, format: Format) {
-    if !found.is_empty() {
-        words(&rendered(found, sources, format, style(&io::stderr())));
+pub(super) fn diagnostics(diagnostics: &[Diagnostic], sources: &Sources, format: Format) {
+    if !diagnostics.is_empty() {
+        words(&rendered(diagnostics, sources, format, style(&io::stderr())));
     }
 }
 
 /// Returns diagnostics as text.
 pub(super) fn rendered(
-    found: &[Diagnostic],
+    diagnostics: &[Diagnostic],
     sources: &Sources,
     format: Format,
     style: Style,
 ) -> String {
     match format {
-        Format::Human => diagnostic::human(found, sources, style),
-        Format::Json => sanitize::json(&format!("{:#}\n", diagnostic::json(found, sources))),
-        Format::Sarif => sanitize::json(&format!("{:#}\n", diagnostic::sarif(found, sources))),
+        Format::Human => diagnostic::human(diagnostics, sources, style),
+        Format::Json => sanitize::json(&format!("{:#}\n", diagnostic::json(diagnostics, sources))),
+        Format::Sarif => {
+            sanitize::json(&format!("{:#}\n", diagnostic::sarif(diagnostics, sources)))
+        }
     }
 }
 
 /// Returns the style for a stream: coloured on a terminal that supports it.
 pub(super) fn style(stream: &impl IsTerminal) -> Style {
-    if screen::colours(stream) { Style::Coloured } else { Style::Plain }
+    if terminal::colours(stream) { Style::Coloured } else { Style::Plain }
 }
 
 /// Prints an error in the command line.
@@ -80,21 +79,19 @@ pub(super) fn usage(error: &clap::Error) {
     });
 }
 
-/// Prints why a command could not run, with all causes.
-pub(super) fn trouble(trouble: &Trouble) {
-    let mut text = format!("error: {trouble}");
-    let mut cause = std::error::Error::source(trouble);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
+/// Prints an error that kept a command from running, with its causes and a hint.
+pub(super) fn error(error: &CommandError) {
+    let mut text = format!("error: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        text.push_str(&format!(": {source}"));
+        cause = source.source();
     }
-    // Texts from a cluster are untrusted.
-    let mut text = match trouble {
-        Trouble::Cluster(_) => sanitize::line(&text, LONGEST),
-        _ => sanitize::lines(&text),
-    };
-    text.push('\n');
-    words(&text);
+    if let Some(hint) = error.hint() {
+        text.push_str(&format!("; {hint}"));
+    }
+    // Texts from files, Git and clusters are untrusted.
+    words(&(sanitize::lines(&text) + "\n"));
 }
 
 /// The log on standard error: one JSON object per line, without control characters, and limited in length so that it
@@ -104,6 +101,8 @@ pub(super) struct Log;
 
 /// Longest line of the log, in bytes.
 const LONGEST_LINE: usize = 16 << 10;
+/// Longest beginning of a line that is too long, in characters.
+const LONGEST_BEGINNING: usize = 1000;
 
 impl Write for Log {
     /// Takes a whole line from the logging library.
@@ -124,7 +123,7 @@ fn logged(line: &[u8]) -> String {
     }
     let fields = serde_json::json!({
         "message": "a line of the log was too long", "bytes": line.len(),
-        "begins": sanitize::line(&text, LONGEST),
+        "begins": sanitize::line(&text, LONGEST_BEGINNING),
     });
     let now = jiff::Timestamp::now().to_string();
     let cut = serde_json::json!({"timestamp": now, "level": "WARN", "fields": fields});

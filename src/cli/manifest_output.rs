@@ -4,7 +4,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use tempfile::{SpooledData, SpooledTempFile};
 
-use super::{Trouble, out};
+use super::{CommandError, output};
 use crate::compiler::blueprint::App;
 use crate::compiler::manifest::{self, Object};
 
@@ -13,14 +13,14 @@ pub(super) const IN_MEMORY: usize = 8 << 20;
 
 /// Standard output. Nothing is written before everything is known to be right.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(super) struct BufferedOutput {
     held: SpooledTempFile,
     /// Bytes that it has taken, and most that it takes.
     taken: u64,
     most: u64,
 }
 
-impl Stream {
+impl BufferedOutput {
     pub(super) fn new() -> Self {
         Self::at_most(u64::MAX)
     }
@@ -31,34 +31,35 @@ impl Stream {
     }
 
     /// Takes text for later.
-    pub(super) fn take(&mut self, text: &str) -> Result<(), Trouble> {
+    pub(super) fn take(&mut self, text: &str) -> Result<(), CommandError> {
         self.taken += text.len() as u64;
         if self.taken > self.most {
-            let most = self.most >> 20;
-            return Err(Trouble::TooMuch(format!("more than {most} MiB of manifests")));
+            return Err(CommandError::TooMuchOutput { mebibytes: self.most >> 20 });
         }
         self.held
             .write_all(text.as_bytes())
-            .map_err(|source| Trouble::Write { path: "a temporary file".to_owned(), source })
+            .map_err(|source| CommandError::Write { path: "a temporary file".to_owned(), source })
     }
 
     /// Writes `first`, then everything that was taken.
-    pub(super) fn finish(mut self, first: &str) -> Result<(), Trouble> {
+    pub(super) fn finish(mut self, first: &str) -> Result<(), CommandError> {
         let mut stdout = io::stdout().lock();
-        out::write(&mut stdout, first.as_bytes())?;
+        output::write(&mut stdout, first.as_bytes())?;
         let copied =
             self.held.seek(SeekFrom::Start(0)).and_then(|_| match self.held.into_inner() {
                 // From a file, the kernel copies by itself.
                 SpooledData::OnDisk(mut file) => io::copy(&mut file, &mut stdout).map(drop),
                 SpooledData::InMemory(text) => stdout.write_all(text.get_ref()),
             });
-        copied.and_then(|()| stdout.flush()).map_err(|source| out::lost("standard output", source))
+        copied
+            .and_then(|()| stdout.flush())
+            .map_err(|source| output::lost("standard output", source))
     }
 }
 
 /// A file of the output folder.
 #[derive(Debug)]
-pub(super) struct OutFile {
+pub(super) struct OutputFile {
     /// Path below the folder.
     pub(super) path: String,
     /// Its text.
@@ -66,7 +67,7 @@ pub(super) struct OutFile {
 }
 
 /// Returns an app's files: `namespace/app/kind-name.yaml`.
-pub(super) fn app_files(app: &App, objects: &[Object]) -> Result<Vec<OutFile>, Trouble> {
+pub(super) fn app_files(app: &App, objects: &[Object]) -> Result<Vec<OutputFile>, CommandError> {
     let folder = match &app.namespace {
         Some(namespace) => format!("{namespace}/{}", app.name),
         None => app.name.clone(),
@@ -75,11 +76,11 @@ pub(super) fn app_files(app: &App, objects: &[Object]) -> Result<Vec<OutFile>, T
 }
 
 /// Returns the file of one object in a folder.
-pub(super) fn file(folder: &str, object: &Object) -> Result<OutFile, Trouble> {
+pub(super) fn file(folder: &str, object: &Object) -> Result<OutputFile, CommandError> {
     let mut text = String::new();
     manifest::write(&mut text, std::slice::from_ref(object))?;
     let name = file_name(object.type_meta().1, object.name());
-    Ok(OutFile { path: format!("{folder}/{name}"), text })
+    Ok(OutputFile { path: format!("{folder}/{name}"), text })
 }
 
 pub(super) fn file_name(kind: &str, name: &str) -> String {

@@ -5,43 +5,43 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Trouble;
-use super::share::Share;
+use super::CommandError;
+use super::memory_share::MemoryShare;
 
 /// Interval between two measurements of memory, short enough that memory grows little in between.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Limits of a command.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(super) struct ResourceLimits {
     /// Time limit.
     pub(super) time: Duration,
     /// Time limit for waiting for a share of the memory beforehand.
     pub(super) patience: Duration,
 }
 
-impl Bounds {
+impl ResourceLimits {
     /// Runs the work on a separate thread and returns its result. When the work exceeds a limit, its thread is
     /// abandoned, because the process ends soon.
     pub(super) fn hold<T: Send + 'static>(
         self,
-        work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
-    ) -> Result<T, Trouble> {
-        self.within(&mut Share::wait(self.patience)?, work)
+        work: impl FnOnce() -> Result<T, CommandError> + Send + 'static,
+    ) -> Result<T, CommandError> {
+        self.within(&mut MemoryShare::wait(self.patience)?, work)
     }
 
     fn within<T: Send + 'static>(
         self,
-        share: &mut Share,
-        work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
-    ) -> Result<T, Trouble> {
+        share: &mut MemoryShare,
+        work: impl FnOnce() -> Result<T, CommandError> + Send + 'static,
+    ) -> Result<T, CommandError> {
         let (done, result) = mpsc::channel();
         // The same stack size as that of the main thread.
         let worker = thread::Builder::new().stack_size(8 << 20).spawn(move || {
             // Fails when the caller has stopped waiting; the process ends then.
             let _ = done.send(work());
         });
-        worker.map_err(Trouble::Start)?;
+        worker.map_err(CommandError::Start)?;
         let started = Instant::now();
         loop {
             match result.recv_timeout(LOOK) {
@@ -49,22 +49,21 @@ impl Bounds {
                 Err(RecvTimeoutError::Timeout) => self.look(started, share)?,
                 // A panic has printed its message. It is a defect and must not look like a success.
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Trouble::Defect);
+                    return Err(CommandError::Defect);
                 }
             }
         }
     }
 
-    fn look(self, started: Instant, share: &mut Share) -> Result<(), Trouble> {
-        let stopped = |at: String| Err(Trouble::TooMuch(format!("stopped at {at}")));
+    fn look(self, started: Instant, share: &mut MemoryShare) -> Result<(), CommandError> {
         if started.elapsed() > self.time {
-            return stopped(format!("{} s", self.time.as_secs()));
+            return Err(CommandError::TimeLimit { seconds: self.time.as_secs() });
         }
         let Some(bytes) = resident() else { return Ok(()) };
         while share.is_short(bytes) && share.grow()? {}
         if bytes > share.bytes() {
-            let others = if share.is_whole() { "" } else { ", all that other commands have left" };
-            return stopped(format!("{} MiB of memory{others}", share.bytes() >> 20));
+            let (mebibytes, is_shared) = (share.bytes() >> 20, !share.is_whole());
+            return Err(CommandError::MemoryLimit { mebibytes, is_shared });
         }
         Ok(())
     }
@@ -83,21 +82,21 @@ fn resident() -> Option<u64> {
 mod tests {
     use super::*;
 
-    const AMPLE: Bounds =
-        Bounds { time: Duration::from_secs(600), patience: Duration::from_secs(600) };
+    const AMPLE: ResourceLimits =
+        ResourceLimits { time: Duration::from_secs(600), patience: Duration::from_secs(600) };
 
-    fn message<T: std::fmt::Debug>(result: Result<T, Trouble>) -> String {
+    fn message<T: std::fmt::Debug>(result: Result<T, CommandError>) -> String {
         result.expect_err("stopped").to_string()
     }
 
     /// Runs work with limits and a share of so many bytes.
     fn hold<T: Send + 'static>(
-        bounds: Bounds,
+        bounds: ResourceLimits,
         memory: u64,
-        work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
-    ) -> Result<T, Trouble> {
+        work: impl FnOnce() -> Result<T, CommandError> + Send + 'static,
+    ) -> Result<T, CommandError> {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut share = Share::of(folder.path(), memory, Duration::ZERO).expect("a part");
+        let mut share = MemoryShare::of(folder.path(), memory, Duration::ZERO).expect("a part");
         bounds.within(&mut share, work)
     }
 
@@ -108,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_takes_too_long_is_stopped() {
-        let bounds = Bounds { time: Duration::ZERO, ..AMPLE };
+        let bounds = ResourceLimits { time: Duration::ZERO, ..AMPLE };
         // The work goes on until the test has ended.
         let (end, wait) = mpsc::channel::<()>();
         let work = move || Ok(wait.recv().is_err());

@@ -1,41 +1,43 @@
-//! The earlier side of a comparison: output in a folder or in Git, or the app files of a Git revision, rendered
-//! by this program.
+//! Reads the baseline of a comparison: output in a folder or in Git, or the app files of a Git revision, rendered by this
+//! program.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::files;
+use super::error::Expected;
 use super::git::{below_top, checkout, commit};
-use super::input::InputArgs;
-use super::path::shown;
+use super::input_args::InputArgs;
+use super::input_files;
+use super::path_text::shown;
 use super::rendered;
 use super::request::Request;
-use super::{Trouble, links};
+use super::{CommandError, symlinks};
 use crate::compiler::diagnostic::{Code, Diagnostic, Sources};
 use crate::compiler::manifest::{Earlier, read_stream};
 use crate::compiler::run::Side;
 use crate::compiler::yaml;
 use crate::contract::API_GROUP;
+use crate::sanitize;
 
-/// The earlier side of a comparison.
+/// The baseline of a comparison.
 #[derive(Debug, Default)]
-pub(super) struct Before {
+pub(super) struct Baseline {
     /// Its objects.
     pub(super) objects: Vec<Earlier>,
-    /// What of it is missing, and why. With an error, there is nothing to compare with.
+    /// The missing parts, each with its reason. With an error, no comparison is possible.
     pub(super) missing: Vec<Diagnostic>,
 }
 
-/// Returns an earlier output: a folder or file of output, a revision whose app files are rendered by this
+/// Reads a baseline: a folder or file of output, a revision whose app files are rendered by this
 /// version of the program, or `REVISION:FOLDER` with output in Git. `settings` are those of a revision's apps.
-pub(super) fn earlier(
+pub(super) fn read(
     since: &str,
     input: &InputArgs,
     settings: &[String],
     sources: &Sources,
-) -> Result<Before, Trouble> {
+) -> Result<Baseline, CommandError> {
     let path = Path::new(since);
     if path.exists() {
         return read_output(path, since, sources);
@@ -45,36 +47,37 @@ pub(super) fn earlier(
         let checkout = checkout(&commit, &[PathBuf::from(folder)])?;
         let there = checkout.path().join(below_top(Path::new(folder))?);
         if !there.exists() {
-            return Err(Trouble::Usage(format!("`{revision}` has no `{folder}`")));
+            return Err(CommandError::NoFolderInRevision {
+                revision: sanitize::name(revision),
+                folder: sanitize::name(folder),
+            });
         }
         return read_output(&there, since, sources);
     }
     let Some(commit) = commit(since)? else {
-        return Err(Trouble::Usage(format!(
-            "`{since}` is neither a file or folder nor a Git revision"
-        )));
+        return Err(CommandError::UnknownBaseline { name: sanitize::name(since) });
     };
     rendered_at(&commit, since, input, settings)
 }
 
-fn no_revision(word: &str) -> Trouble {
-    Trouble::Usage(format!("`{word}` is no Git revision"))
+fn no_revision(word: &str) -> CommandError {
+    CommandError::UnknownRevision { name: sanitize::name(word) }
 }
 
-/// Reads all YAML files below a path, which people know by a word.
-fn read_output(path: &Path, word: &str, sources: &Sources) -> Result<Before, Trouble> {
+/// Reads all YAML files below a path. `word` is its name in errors.
+fn read_output(path: &Path, word: &str, sources: &Sources) -> Result<Baseline, CommandError> {
     let mut paths = Vec::new();
     gather(path, &mut paths)?;
     paths.sort();
     let mut all = Vec::new();
-    // A file with documents that output is made of.
+    // An app file or storage document.
     let mut input = None;
     for file in paths {
         let mut bytes = Vec::new();
-        // What is longer is refused for that by whoever reads it.
-        let opened = links::open(&file)?.take(yaml::MAX_BYTES as u64 + 1);
-        files::read_to_end(opened, &mut bytes)
-            .map_err(|source| Trouble::Read { path: shown(&file), source })?;
+        // The parser refuses longer files.
+        let opened = symlinks::open(&file)?.take(yaml::MAX_BYTES as u64 + 1);
+        input_files::read_to_end(opened, &mut bytes)
+            .map_err(|source| CommandError::Read { path: shown(&file), source })?;
         let read = yaml::decode(&shown(&file), bytes, sources)
             .and_then(|source| read_stream(source, sources));
         match read {
@@ -85,24 +88,24 @@ fn read_output(path: &Path, word: &str, sources: &Sources) -> Result<Before, Tro
                 }
                 all.extend(objects.into_iter().filter(|object| !is_input(object)));
             }
-            Err(wrong) => return Ok(Before { objects: Vec::new(), missing: vec![wrong] }),
+            Err(error) => return Ok(Baseline { objects: Vec::new(), missing: vec![error] }),
         }
     }
-    let word = crate::sanitize::name(word);
-    Err(Trouble::Usage(match input {
-        Some(file) if !all.iter().any(Earlier::is_ours) => format!(
-            "`{word}` holds app files ({}) instead of output: render them with `pso-gen render --out DIR` and compare with DIR, or name a Git revision",
-            shown(file.strip_prefix(path).unwrap_or(&file))
-        ),
-        _ if all.is_empty() => format!("`{word}` holds no output to compare with"),
-        _ => return Ok(Before { objects: all, missing: Vec::new() }),
-    }))
+    let name = sanitize::name(word);
+    match input {
+        Some(file) if !all.iter().any(Earlier::is_ours) => {
+            let file = shown(file.strip_prefix(path).unwrap_or(&file));
+            Err(CommandError::AppFilesAsBaseline { name, file })
+        }
+        _ if all.is_empty() => Err(CommandError::EmptyBaseline { name }),
+        _ => Ok(Baseline { objects: all, missing: Vec::new() }),
+    }
 }
 
-/// Lists YAML files: the one that is named, or those below a folder, where no link is followed.
-fn gather(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Trouble> {
-    let failed = |source| Trouble::Read { path: shown(path), source };
-    let real = links::checked(path)?;
+/// Lists YAML files: the named one, or those below a folder. Links in folders are not followed.
+fn gather(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), CommandError> {
+    let failed = |source| CommandError::Read { path: shown(path), source };
+    let real = symlinks::checked(path)?;
     if !real.is_dir() {
         files.push(path.to_owned());
         return Ok(());
@@ -116,11 +119,13 @@ fn gather(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Trouble> {
         } else if kind.is_file() && is_yaml {
             files.push(path);
         } else if is_yaml {
-            // Left out without a word, its objects would count as new.
+            // If it were left out silently, its objects would count as new.
             let path = shown(&path);
-            return Err(Trouble::Usage(format!(
-                "{path} is a link or no file; put the file itself there, since links are not followed"
-            )));
+            return Err(if kind.is_symlink() {
+                CommandError::Link { path, expected: Expected::File }
+            } else {
+                CommandError::NotAFile { path }
+            });
         }
     }
     Ok(())
@@ -132,10 +137,10 @@ fn rendered_at(
     word: &str,
     input: &InputArgs,
     settings: &[String],
-) -> Result<Before, Trouble> {
+) -> Result<Baseline, CommandError> {
     let mut wanted: Vec<PathBuf> = input.paths.clone();
     wanted.extend(input.layers.iter().chain(&input.blueprints).chain(&input.storage).cloned());
-    // Blueprints stand beside files that are named, too.
+    // Folders with blueprints beside named files count too.
     wanted.extend(
         input
             .paths
@@ -144,7 +149,7 @@ fn rendered_at(
             .filter_map(|path| path.parent().map(|folder| folder.join("blueprints"))),
     );
     let checkout = checkout(commit, &wanted)?;
-    let there = |paths: &[PathBuf]| -> Result<Vec<PathBuf>, Trouble> {
+    let there = |paths: &[PathBuf]| -> Result<Vec<PathBuf>, CommandError> {
         let mut out = Vec::new();
         for path in paths {
             let path = checkout.path().join(below_top(path)?);
@@ -168,12 +173,13 @@ fn rendered_at(
         let message =
             format!("`{word}` has none of the files and folders; all objects count as new");
         let missing = vec![Diagnostic::new(Code::NotCompared, None, message)];
-        return Ok(Before { objects: Vec::new(), missing });
+        return Ok(Baseline { objects: Vec::new(), missing });
     }
     let collected = Request::read(&then).and_then(rendered::collect);
-    let (summary, sources, kept) = collected.map_err(|trouble| revision.trouble(trouble))?;
+    let (summary, sources, apps) =
+        collected.map_err(|error| error.with_path(|path| revision.named(path)))?;
     let mut missing = revision.missing(&summary.diagnostics, &sources);
-    let objects = rendered::objects(&kept, &summary)?;
+    let objects = rendered::objects(&apps, &summary)?;
     if objects.is_empty() && !missing.is_empty() {
         let message = format!("nothing of `{word}` renders, so there is nothing to compare with");
         missing.push(
@@ -181,44 +187,36 @@ fn rendered_at(
                 .fix("compare with a revision in which the apps render, or with their output"),
         );
     }
-    Ok(Before { objects, missing })
+    Ok(Baseline { objects, missing })
 }
 
-/// A revision, and the folder into which its files were put.
+/// A revision, and the temporary folder with its files.
 struct Revision<'r> {
     word: &'r str,
     folder: &'r Path,
 }
 
 impl Revision<'_> {
-    /// A text about the folder as one about the revision.
+    /// Replaces the temporary folder in a text by the revision.
     fn named(&self, text: &str) -> String {
         let folder = shown(self.folder);
         text.replace(&format!("{folder}/"), &format!("{}:", self.word)).replace(&folder, self.word)
     }
 
-    fn trouble(&self, trouble: Trouble) -> Trouble {
-        match trouble {
-            Trouble::Read { path, source } => Trouble::Read { path: self.named(&path), source },
-            Trouble::Usage(text) => Trouble::Usage(self.named(&text)),
-            other => other,
-        }
-    }
-
-    /// What did not render, by file: its first error, and how many there are.
-    fn missing(&self, found: &[Diagnostic], sources: &Sources) -> Vec<Diagnostic> {
+    /// Returns a diagnostic for each file that did not render, with its first error and the number of errors.
+    fn missing(&self, diagnostics: &[Diagnostic], sources: &Sources) -> Vec<Diagnostic> {
         let mut files: BTreeMap<String, Vec<&Diagnostic>> = BTreeMap::new();
-        for wrong in found.iter().filter(|found| found.is_error()) {
-            let name = wrong.place.map(|place| sources.get(place.source).name.clone());
-            files.entry(name.unwrap_or_default()).or_default().push(wrong);
+        for error in diagnostics.iter().filter(|diagnostic| diagnostic.is_error()) {
+            let name = error.place.map(|place| sources.get(place.source).name.clone());
+            files.entry(name.unwrap_or_default()).or_default().push(error);
         }
-        let told = |(name, wrong): (&String, &Vec<&Diagnostic>)| {
-            let first = wrong.first()?;
+        let diagnostic = |(name, errors): (&String, &Vec<&Diagnostic>)| {
+            let first = errors.first()?;
             let line = first.place.map(|place| format!(":{}", place.line)).unwrap_or_default();
             let at = if name.is_empty() { format!("`{}`", self.word) } else { self.named(name) };
             let field =
                 if first.path.is_empty() { String::new() } else { format!("{}: ", first.path) };
-            let more = match wrong.len() {
+            let more = match errors.len() {
                 1 => String::new(),
                 number => format!(" (and {} more)", number - 1),
             };
@@ -229,6 +227,6 @@ impl Revision<'_> {
                 "compare with a revision in which it renders; `--set-earlier` gives a value that its file lacks",
             ))
         };
-        files.iter().filter_map(told).collect()
+        files.iter().filter_map(diagnostic).collect()
     }
 }

@@ -13,23 +13,24 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::Trouble;
-use super::path::shown;
+use super::CommandError;
+use super::error::Expected;
+use super::path_text::shown;
 
 /// Name of a file while it is being written; the complete file is renamed.
 pub(super) const PART: &str = ".pso-gen.part";
 
 /// An open folder.
 #[derive(Debug)]
-pub(super) struct Below {
+pub(super) struct ConfinedFolder {
     folder: OwnedFd,
     /// Its name for display.
     name: PathBuf,
 }
 
-impl Below {
+impl ConfinedFolder {
     /// Opens a folder that the user has named.
-    pub(super) fn open(folder: &Path) -> Result<Self, Trouble> {
+    pub(super) fn open(folder: &Path) -> Result<Self, CommandError> {
         let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let opened = rustix::fs::openat(CWD, here, FOLDER, Mode::empty());
         let opened = opened.map_err(|error| read(folder, error))?;
@@ -37,18 +38,18 @@ impl Below {
     }
 
     /// Opens a folder that the user has named, and creates it if necessary.
-    pub(super) fn made(folder: &Path) -> Result<Self, Trouble> {
+    pub(super) fn made(folder: &Path) -> Result<Self, CommandError> {
         fs::create_dir_all(folder)
-            .map_err(|source| Trouble::Write { path: shown(folder), source })?;
+            .map_err(|source| CommandError::Write { path: shown(folder), source })?;
         Self::open(folder)
     }
 
     /// Returns the folder at a path below, and creates it if necessary.
-    pub(super) fn made_folder(&self, path: &Path) -> Result<Self, Trouble> {
+    pub(super) fn made_folder(&self, path: &Path) -> Result<Self, CommandError> {
         self.descend(path, true)?.ok_or_else(|| write(&self.name.join(path), Errno::NOENT))
     }
 
-    fn descend(&self, path: &Path, make: bool) -> Result<Option<Self>, Trouble> {
+    fn descend(&self, path: &Path, make: bool) -> Result<Option<Self>, CommandError> {
         let mut here = self.again()?;
         for step in steps(path)? {
             let name = here.name.join(step);
@@ -72,15 +73,16 @@ impl Below {
     }
 
     /// Returns a second handle of the same folder.
-    fn again(&self) -> Result<Self, Trouble> {
+    fn again(&self) -> Result<Self, CommandError> {
         let folder = self.folder.try_clone();
-        let folder = folder.map_err(|source| Trouble::Read { path: shown(&self.name), source })?;
+        let folder =
+            folder.map_err(|source| CommandError::Read { path: shown(&self.name), source })?;
         Ok(Self { folder, name: self.name.clone() })
     }
 
     /// Opens the regular file at a path below. Returns `None` when the path is missing or not a regular file, such as a
     /// link.
-    pub(super) fn file(&self, path: &Path) -> Result<Option<File>, Trouble> {
+    pub(super) fn file(&self, path: &Path) -> Result<Option<File>, CommandError> {
         let Some((folder, name)) = self.around(path)? else { return Ok(None) };
         // Opening a pipe without a writer would block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -95,29 +97,29 @@ impl Below {
     }
 
     /// Reads up to `most` bytes of the regular file at a path below. Returns `None` when there is no such file.
-    pub(super) fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>, Trouble> {
+    pub(super) fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>, CommandError> {
         let Some(file) = self.file(path)? else { return Ok(None) };
         let mut bytes = Vec::new();
         let read = file.take(most).read_to_end(&mut bytes);
-        read.map_err(|source| Trouble::Read { path: shown(&self.name.join(path)), source })?;
+        read.map_err(|source| CommandError::Read { path: shown(&self.name.join(path)), source })?;
         Ok(Some(bytes))
     }
 
     /// Deletes the file or link at a path below.
-    pub(super) fn delete(&self, path: &Path) -> Result<(), Trouble> {
+    pub(super) fn delete(&self, path: &Path) -> Result<(), CommandError> {
         let Some((folder, name)) = self.around(path)? else { return Ok(()) };
         rustix::fs::unlinkat(&folder.folder, name, AtFlags::empty())
             .map_err(|error| write(&self.name.join(path), error))
     }
 
     /// Deletes the file or link at a path below, and the folders that become empty by that.
-    pub(super) fn remove(&self, path: &Path) -> Result<(), Trouble> {
+    pub(super) fn remove(&self, path: &Path) -> Result<(), CommandError> {
         self.delete(path)?;
         self.remove_empty_around(path)
     }
 
     /// Removes the empty folders on the way to a path below, the innermost first.
-    pub(super) fn remove_empty_around(&self, path: &Path) -> Result<(), Trouble> {
+    pub(super) fn remove_empty_around(&self, path: &Path) -> Result<(), CommandError> {
         for folder in path.ancestors().skip(1).filter(|folder| *folder != Path::new("")) {
             let Some((around, name)) = self.around(folder)? else { break };
             if rustix::fs::unlinkat(&around.folder, name, AtFlags::REMOVEDIR).is_err() {
@@ -129,7 +131,7 @@ impl Below {
 
     /// Writes a file in this folder and replaces an existing one of this name. An existing link is replaced, and not
     /// written through. `mode` as in chmod(2).
-    pub(super) fn replace(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
+    pub(super) fn replace(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), CommandError> {
         // An aborted run may have left one.
         self.unlink(PART)?;
         self.write_new(PART, bytes, mode)?;
@@ -141,13 +143,13 @@ impl Below {
     }
 
     /// Moves a file of this folder to a name in another folder, and replaces an existing file or link.
-    pub(super) fn place(&self, file: &str, folder: &Self, name: &str) -> Result<(), Trouble> {
+    pub(super) fn place(&self, file: &str, folder: &Self, name: &str) -> Result<(), CommandError> {
         rustix::fs::renameat(&self.folder, one_step(file)?, &folder.folder, one_step(name)?)
             .map_err(|error| write(&folder.name.join(name), error))
     }
 
     /// Removes the file or link with this name in this folder, if it exists.
-    pub(super) fn unlink(&self, name: &str) -> Result<(), Trouble> {
+    pub(super) fn unlink(&self, name: &str) -> Result<(), CommandError> {
         match rustix::fs::unlinkat(&self.folder, one_step(name)?, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(write(&self.name.join(name), error)),
@@ -155,13 +157,13 @@ impl Below {
     }
 
     /// Removes the folder with this name in this folder, if it is empty.
-    pub(super) fn remove_empty(&self, name: &str) -> Result<(), Trouble> {
+    pub(super) fn remove_empty(&self, name: &str) -> Result<(), CommandError> {
         rustix::fs::unlinkat(&self.folder, one_step(name)?, AtFlags::REMOVEDIR)
             .map_err(|error| write(&self.name.join(name), error))
     }
 
     /// Returns the names in this folder, each with whether it is a folder. Links are not followed.
-    pub(super) fn names(&self) -> Result<Vec<(String, bool)>, Trouble> {
+    pub(super) fn names(&self) -> Result<Vec<(String, bool)>, CommandError> {
         let failed = |error| read(&self.name, error);
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.folder).map_err(failed)? {
@@ -178,13 +180,13 @@ impl Below {
     /// Reserves this folder for this process until the value is dropped or the process ends. Returns false when another
     /// process has reserved it. On a file system without locks it returns true.
     pub(super) fn reserve(&self) -> bool {
-        let asked = rustix::fs::flock(&self.folder, FlockOperation::NonBlockingLockExclusive);
-        asked != Err(Errno::WOULDBLOCK)
+        let locked = rustix::fs::flock(&self.folder, FlockOperation::NonBlockingLockExclusive);
+        locked != Err(Errno::WOULDBLOCK)
     }
 
     /// Checks that a file can be moved to a path below: no step on the way is a file, and the last one is not a folder.
     /// Creates nothing.
-    pub(super) fn fits(&self, path: &Path) -> Result<(), Trouble> {
+    pub(super) fn fits(&self, path: &Path) -> Result<(), CommandError> {
         let steps = steps(path)?;
         let Some((last, before)) = steps.split_last() else { return Err(outside(path)) };
         let mut here = self.again()?;
@@ -206,12 +208,12 @@ impl Below {
     }
 
     /// Writes a new file in this folder.
-    pub(super) fn create(&self, name: &str, bytes: &[u8]) -> Result<(), Trouble> {
+    pub(super) fn create(&self, name: &str, bytes: &[u8]) -> Result<(), CommandError> {
         self.write_new(name, bytes, 0o666)
     }
 
     /// Creates a folder in this one that only its owner can write to, or opens the existing one.
-    pub(super) fn private_folder(&self, name: &str) -> Result<Self, Trouble> {
+    pub(super) fn private_folder(&self, name: &str) -> Result<Self, CommandError> {
         match rustix::fs::mkdirat(&self.folder, one_step(name)?, Mode::from_raw_mode(0o700)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(write(&self.name.join(name), error)),
@@ -220,14 +222,13 @@ impl Below {
         let stat = rustix::fs::fstat(&made.folder).map_err(|error| read(&made.name, error))?;
         let is_ours = stat.st_uid == rustix::process::geteuid().as_raw();
         if !is_ours || stat.st_mode & 0o022 != 0 {
-            let path = shown(&made.name);
-            return Err(Trouble::Usage(format!("{path} belongs to others; remove it")));
+            return Err(CommandError::ForeignFolder { path: shown(&made.name) });
         }
         Ok(made)
     }
 
     /// Opens a file in this folder for locking, and creates it if necessary.
-    pub(super) fn lock_file(&self, name: &str) -> Result<File, Trouble> {
+    pub(super) fn lock_file(&self, name: &str) -> Result<File, CommandError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o600);
         let file = rustix::fs::openat(&self.folder, one_step(name)?, flags, mode);
@@ -235,7 +236,12 @@ impl Below {
     }
 
     /// Writes a new file in this folder. `mode` as in chmod(2).
-    pub(super) fn write_new(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
+    pub(super) fn write_new(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        mode: u32,
+    ) -> Result<(), CommandError> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let path = || self.name.join(name);
         #[cfg_attr(
@@ -249,7 +255,7 @@ impl Below {
         if written.is_err() {
             let _ = self.unlink(name);
         }
-        written.map_err(|source| Trouble::Write { path: shown(&path()), source })
+        written.map_err(|source| CommandError::Write { path: shown(&path()), source })
     }
 
     /// Returns the type of an entry of this folder, without following links.
@@ -259,7 +265,7 @@ impl Below {
     }
 
     /// Returns the parent folder of a path below, and the path's last step.
-    fn around<'p>(&self, path: &'p Path) -> Result<Option<(Self, &'p Path)>, Trouble> {
+    fn around<'p>(&self, path: &'p Path) -> Result<Option<(Self, &'p Path)>, CommandError> {
         let steps = steps(path)?;
         let Some((last, before)) = steps.split_last() else { return Err(outside(path)) };
         let folder = self.descend(&before.iter().collect::<PathBuf>(), false)?;
@@ -271,7 +277,7 @@ const FILE: &str = "a file where a directory belongs";
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Splits a path into its steps, each of which leads one level down.
-fn steps(path: &Path) -> Result<Vec<&Path>, Trouble> {
+fn steps(path: &Path) -> Result<Vec<&Path>, CommandError> {
     let step = |component: Component<'_>| matches!(component, Component::Normal(_));
     if path.components().all(step) {
         return Ok(path.iter().map(Path::new).collect());
@@ -280,34 +286,31 @@ fn steps(path: &Path) -> Result<Vec<&Path>, Trouble> {
 }
 
 /// Checks that a name is a single step.
-fn one_step(name: &str) -> Result<&Path, Trouble> {
+fn one_step(name: &str) -> Result<&Path, CommandError> {
     match steps(Path::new(name))?.as_slice() {
         [only] => Ok(*only),
         _ => Err(outside(Path::new(name))),
     }
 }
 
-fn outside(path: &Path) -> Trouble {
-    Trouble::Usage(format!("{} is no path below the folder", shown(path)))
+fn outside(path: &Path) -> CommandError {
+    CommandError::NotBelow { path: shown(path) }
 }
 
-fn link(path: &Path) -> Trouble {
-    Trouble::Usage(format!(
-        "{} is a link; remove it, or put a folder there: below the folder that is named, links are not followed",
-        shown(path)
-    ))
+fn link(path: &Path) -> CommandError {
+    CommandError::Link { path: shown(path), expected: Expected::Folder }
 }
 
-fn in_the_way(path: &Path, what: &str) -> Trouble {
-    Trouble::Usage(format!("{} is {what}; remove it, or give it another name", shown(path)))
+fn in_the_way(path: &Path, found: &'static str) -> CommandError {
+    CommandError::InTheWay { path: shown(path), found }
 }
 
-fn read(path: &Path, error: Errno) -> Trouble {
-    Trouble::Read { path: shown(path), source: io::Error::from(error) }
+fn read(path: &Path, error: Errno) -> CommandError {
+    CommandError::Read { path: shown(path), source: io::Error::from(error) }
 }
 
-fn write(path: &Path, error: Errno) -> Trouble {
-    Trouble::Write { path: shown(path), source: io::Error::from(error) }
+fn write(path: &Path, error: Errno) -> CommandError {
+    CommandError::Write { path: shown(path), source: io::Error::from(error) }
 }
 
 #[cfg(test)]
@@ -329,7 +332,7 @@ mod tests {
     #[test]
     fn a_folder_that_becomes_a_link_in_the_meantime_leads_nowhere() {
         let (_top, root, outside) = place();
-        let below = Below::open(&root).expect("opens");
+        let below = ConfinedFolder::open(&root).expect("opens");
         let open = below.made_folder(Path::new("a")).expect("opens");
         fs::rename(root.join("a"), root.join("old")).expect("moved");
         symlink(&outside, root.join("a")).expect("linked");
@@ -347,7 +350,7 @@ mod tests {
     fn a_link_is_replaced_or_removed_itself() {
         let (_top, root, outside) = place();
         fs::write(outside.join("file"), "keep").expect("written");
-        let below = Below::open(&root).expect("opens");
+        let below = ConfinedFolder::open(&root).expect("opens");
         for name in ["a/one", "two"] {
             symlink(outside.join("file"), root.join(name)).expect("linked");
             assert_eq!(below.read(Path::new(name), 9).expect("no error"), None);
@@ -365,7 +368,7 @@ mod tests {
     #[test]
     fn only_what_is_below_has_a_path() {
         let (_top, root, _) = place();
-        let below = Below::open(&root).expect("opens");
+        let below = ConfinedFolder::open(&root).expect("opens");
         for path in ["../x", "/x", "a/../../x", "..", "", "."] {
             assert!(below.read(Path::new(path), 9).is_err(), "{path}");
             assert!(below.remove(Path::new(path)).is_err(), "{path}");
