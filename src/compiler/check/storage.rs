@@ -5,6 +5,7 @@ mod classes;
 mod clients;
 mod foreign;
 mod idle;
+mod node_service;
 mod provisioner;
 mod twice;
 
@@ -42,6 +43,7 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     wrong.extend(twice::twice(spec, node));
     wrong.extend(clients::wrong(spec, node));
     wrong.extend(provisioner::provisioner(spec, node));
+    wrong.extend(node_service::node_service(spec, node));
     wrong.extend(foreign::foreign(spec, node));
     for (name, class) in &spec.classes {
         let path = ["spec", "classes", name, "snapshots"];
@@ -58,6 +60,7 @@ pub fn storage_advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     advice.extend(clients::advice(spec, node));
     advice.extend(without_arrays(spec, node));
     advice.extend(provisioner::advice(spec, node));
+    advice.extend(node_service::advice(spec, node));
     advice.extend(idle::idle(spec, node));
     advice
 }
