@@ -208,7 +208,9 @@ async fn watched(
 
 async fn look(cluster: &Cluster, arrays: &Arrays) -> Result<Report, Trouble> {
     let inventory = run::inventory(&cluster.client, Some(arrays), None).await;
-    let inventory = inventory.map_err(|error| cluster.trouble(&error))?;
+    let mut inventory = inventory.map_err(|error| cluster.trouble(&error))?;
+    // Simulated volumes cannot be mounted, so the demo installs no node service.
+    (inventory.csi_nodes, inventory.attachments) = (None, Vec::new());
     Ok(Report::new(&inventory, &ReportFilter::default(), None))
 }
 
