@@ -208,7 +208,7 @@ impl Networks {
 /// The parts of the run's storage documents that concern apps: classes and networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Classes {
-    classes: BTreeMap<String, Class>,
+    by_name: BTreeMap<String, Class>,
     networks: Networks,
     /// Whether a storage document installs the node service.
     has_node_service: bool,
@@ -237,7 +237,7 @@ impl Default for Classes {
         };
         let classes = [class(PURE_FILE, ClassKind::File), class(PURE_BLOCK, ClassKind::Block)];
         Self {
-            classes: classes.into(),
+            by_name: classes.into(),
             networks: Networks::default(),
             has_node_service: false,
             no_node_service: None,
@@ -253,7 +253,7 @@ impl Classes {
             let like = match spec.like {
                 Some(BaseClass::PureFile) => ClassKind::File,
                 Some(BaseClass::PureBlock) => ClassKind::Block,
-                None => self.classes.get(name).map_or(ClassKind::File, |class| class.kind),
+                None => self.by_name.get(name).map_or(ClassKind::File, |class| class.kind),
             };
             let node_local_locks = spec.mount_options.iter().any(|option| option == "nolock");
             let snapshots = spec.snapshots;
@@ -264,7 +264,7 @@ impl Classes {
                 snapshots,
                 no_node_service: None,
             };
-            self.classes.insert(name.clone(), class);
+            self.by_name.insert(name.clone(), class);
         }
         match storage.node_service_or_reason() {
             Some(Ok(_)) => self.has_node_service = true,
@@ -272,19 +272,19 @@ impl Classes {
             None => {}
         }
         let missing = self.no_node_service.filter(|_| !self.has_node_service);
-        for class in self.classes.values_mut().filter(|class| class.kind == ClassKind::Block) {
+        for class in self.by_name.values_mut().filter(|class| class.kind == ClassKind::Block) {
             class.no_node_service = missing;
         }
     }
 
     /// Returns the class with a name.
     pub fn get(&self, name: &str) -> Option<&Class> {
-        self.classes.get(name)
+        self.by_name.get(name)
     }
 
     /// Returns the names of all classes.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.classes.keys().map(String::as_str)
+        self.by_name.keys().map(String::as_str)
     }
 
     /// Returns the networks of the storage documents.

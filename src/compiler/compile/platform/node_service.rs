@@ -20,7 +20,7 @@ use crate::compiler::compile::storage_class::Storage;
 use crate::compiler::compile::{namespace, wave};
 use crate::compiler::manifest::Object;
 use crate::compiler::spec::Profile;
-use crate::contract::storage::{KubernetesApi, NodeService};
+use crate::contract::storage::NodeService;
 use crate::contract::{DRIVER, MANAGER, annotation, label};
 
 /// Name of all its objects. A cluster has one node service, because kubelet knows the driver by its name.
@@ -134,7 +134,7 @@ fn rights(platform: &NodePlatform<'_>) -> [Object; 3] {
 fn network_policy(platform: &NodePlatform<'_>) -> Object {
     let provisioner = platform.storage.spec.provisioner.as_ref();
     let api = provisioner.map(|own| own.network.kubernetes_api.clone());
-    let api = api.unwrap_or_else(KubernetesApi::default);
+    let api = api.unwrap_or_default();
     Object::from(NetworkPolicy {
         metadata: platform.metadata(wave::PLATFORM),
         spec: Some(NetworkPolicySpec {
