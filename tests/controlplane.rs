@@ -40,6 +40,8 @@ mod fenced;
 mod hostile;
 #[path = "controlplane/neighbours.rs"]
 mod neighbours;
+#[path = "controlplane/node_account.rs"]
+mod node_account;
 #[path = "controlplane/old_drivers.rs"]
 mod old_drivers;
 #[path = "controlplane/oncall.rs"]

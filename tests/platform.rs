@@ -135,3 +135,164 @@ fn a_class_says_where_its_arrays_are() {
     let all = array("fb1", &silver(&b)) + &array("fb2", &a) + &array("fb3", &silver(&b));
     assert_eq!(topologies(&all), [json!([term("a"), term("b")]), json!([term("b")]), Json::Null]);
 }
+
+/// The kinds that only the node service has, and those of its objects that others have as well.
+fn of_the_node_service(objects: &[Json]) -> Vec<String> {
+    let labelled = |object: &&Json| {
+        object["metadata"]["labels"]["app.kubernetes.io/component"] == "node-service"
+            || object["metadata"]["name"] == "pso-gen-node"
+    };
+    let kinds = objects.iter().filter(labelled);
+    let mut kinds: Vec<_> =
+        kinds.map(|object| object["kind"].as_str().expect("a kind").to_owned()).collect();
+    kinds.sort();
+    kinds
+}
+
+const NODE_KINDS: [&str; 12] = [
+    "CSIDriver",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "DaemonSet",
+    "Namespace",
+    "NetworkPolicy",
+    "ResourceQuota",
+    "ServiceAccount",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ValidatingAdmissionPolicyBinding",
+];
+
+#[test]
+fn the_node_service_comes_with_an_array_for_block_volumes() {
+    assert_eq!(of_the_node_service(&render(DOCUMENT)), NODE_KINDS);
+    let array = DOCUMENT.lines().find(|line| line.contains("name: fa1")).expect("an array");
+    let files = DOCUMENT
+        .replace(array, "")
+        .replace("like: pure-block, fileSystem: ext4", "like: pure-file");
+    assert_eq!(of_the_node_service(&render(&files)), [""; 0], "no array for block volumes");
+    let without = format!("{DOCUMENT}  nodeService: {{install: false}}\n");
+    assert_eq!(of_the_node_service(&render(&without)), [""; 0], "switched off");
+    // A provisioner outside the cluster, and the node service inside it.
+    let start = DOCUMENT.find("  provisioner:").expect("the field");
+    let image = "registry.example.com/other:0.1.0";
+    let outside = format!("{}  nodeService: {{image: \"{image}\"}}\n", &DOCUMENT[..start]);
+    let objects = render(&outside);
+    assert_eq!(of_the_node_service(&objects), NODE_KINDS);
+    let container = &one(&objects, "DaemonSet")["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], image);
+}
+
+#[test]
+fn a_setting_of_the_node_service_restarts_no_provisioner() {
+    let with = |fields: &str| format!("{DOCUMENT}  nodeService: {{{fields}}}\n");
+    assert_eq!(hash(&with("maxVolumes: 10")), hash(DOCUMENT));
+    let daemon_set = |document: &str| one(&render(document), "DaemonSet").clone();
+    assert_eq!(daemon_set(&with("install: true")), daemon_set(DOCUMENT), "the default");
+    let other = daemon_set(&with(
+        "namespace: block, kubeletDirectory: /var/lib/k0s/kubelet, maxVolumes: 10, log: debug, \
+         pullSecrets: [registry], resources: {limits: {memory: 2Gi}}, place: {nodeSelector: {disk: fast}, \
+         tolerations: [{key: disk, operator: Exists}], priorityClass: high}",
+    ));
+    assert_eq!(other["metadata"]["namespace"], "block");
+    let pod = &other["spec"]["template"]["spec"];
+    assert_eq!(pod["nodeSelector"], json!({"disk": "fast", "kubernetes.io/os": "linux"}));
+    assert_eq!(pod["tolerations"], json!([{"key": "disk", "operator": "Exists"}]));
+    assert_eq!(pod["priorityClassName"], "high");
+    assert_eq!(pod["imagePullSecrets"], json!([{"name": "registry"}]));
+    let container = &pod["containers"][0];
+    assert_eq!(container["resources"]["limits"]["memory"], "2Gi");
+    let args: Vec<_> = container["args"].as_array().expect("arguments").iter().collect();
+    for arg in [
+        "--kubelet-dir=/var/lib/k0s/kubelet",
+        "--csi-socket=/var/lib/k0s/kubelet/plugins/pso-gen.io/csi.sock",
+        "--registration-socket=/var/lib/k0s/kubelet/plugins_registry/pso-gen.io-reg.sock",
+        "--max-volumes=10",
+        "--log=debug",
+    ] {
+        assert!(args.contains(&&json!(arg)), "{arg}: {args:?}");
+    }
+}
+
+/// A reviewer finds the reason for each privilege beside it, and no reason for one that is not there.
+#[test]
+fn each_privilege_of_the_node_service_has_its_reason() {
+    let objects = render(DOCUMENT);
+    let set = one(&objects, "DaemonSet");
+    let reasons = set["metadata"]["annotations"]["pso-gen.io/privileges"].as_str().expect("text");
+    let mut given: Vec<&str> =
+        reasons.lines().map(|line| line.split_once(": ").expect("a reason").0).collect();
+    let pod = &set["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let mut taken = vec!["not used".to_owned()];
+    for shared in ["hostPID", "hostNetwork", "hostIPC"] {
+        taken.extend((pod[shared] == true).then(|| shared.to_owned()));
+    }
+    let context = &container["securityContext"];
+    taken.extend((context["privileged"] == true).then(|| "privileged".to_owned()));
+    let user = &pod["securityContext"]["runAsUser"];
+    taken.extend((user == &json!(0)).then(|| "runAsUser 0".to_owned()));
+    let mut paths = Vec::new();
+    for volume in pod["volumes"].as_array().expect("volumes") {
+        match volume["hostPath"]["path"].as_str() {
+            Some(path) => paths.push(path),
+            None => taken.push("token".to_owned()),
+        }
+    }
+    taken.extend(paths.iter().map(|path| format!("hostPath {path}")));
+    given.sort_unstable();
+    taken.sort();
+    assert_eq!(given, taken);
+    assert_eq!(context["readOnlyRootFilesystem"], true);
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    assert_eq!(pod["enableServiceLinks"], false);
+    // Mounts reach the host below kubelet's directory alone, which has the same path inside: kubelet names it.
+    for mount in container["volumeMounts"].as_array().expect("mounts") {
+        let path = mount["mountPath"].as_str().expect("a path");
+        let propagates = mount["mountPropagation"] == "Bidirectional";
+        assert_eq!(propagates, path == "/var/lib/kubelet", "{path}");
+        assert_eq!(paths.contains(&path), mount["readOnly"] != true, "{path}");
+    }
+}
+
+#[test]
+fn the_namespace_of_the_node_service_alone_takes_privileged_pods() {
+    let objects = render(DOCUMENT);
+    let namespaces = objects.iter().filter(|object| object["kind"] == "Namespace");
+    let enforced = namespaces.map(|object| {
+        let label = &object["metadata"]["labels"]["pod-security.kubernetes.io/enforce"];
+        (object["metadata"]["name"].as_str().expect("a name"), label.as_str().expect("a profile"))
+    });
+    assert_eq!(
+        enforced.collect::<Vec<_>>(),
+        [("pso-gen-node", "privileged"), ("pso-system", "restricted")]
+    );
+    let inside = objects.iter().filter(|object| object["metadata"]["namespace"] == "pso-gen-node");
+    let kinds: Vec<_> = inside.map(|object| object["kind"].as_str().expect("a kind")).collect();
+    for kind in ["Role", "RoleBinding", "Secret", "ConfigMap", "Service"] {
+        assert!(!kinds.contains(&kind), "{kinds:?}");
+    }
+}
+
+/// The binary takes the arguments that its pods get.
+#[test]
+fn the_node_service_takes_its_arguments() {
+    let document = format!("{DOCUMENT}  nodeService: {{maxVolumes: 10}}\n");
+    let objects = render(&document);
+    let container = &one(&objects, "DaemonSet")["spec"]["template"]["spec"]["containers"][0];
+    let args = container["args"].as_array().expect("arguments");
+    let args: Vec<_> = args.iter().map(|arg| arg.as_str().expect("text")).collect();
+    let help = Command::new(env!("CARGO_BIN_EXE_pso-gen")).args([args[0], "--help"]).output();
+    let help = help.expect("runs");
+    if !help.status.success() {
+        eprintln!("SKIPPED: this build of pso-gen has no command `{}`", args[0]);
+        return;
+    }
+    let help = String::from_utf8(help.stdout).expect("text");
+    for arg in &args[1..] {
+        let flag = arg.split('=').next().expect("a flag");
+        let is_there = help.split_whitespace().any(|word| word == flag);
+        assert!(is_there, "{flag} is unknown:\n{help}");
+    }
+}

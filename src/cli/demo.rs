@@ -206,7 +206,9 @@ async fn watched(
 
 async fn look(cluster: &Cluster, arrays: &Arrays) -> Result<Report, CommandError> {
     let inventory = run::inventory(&cluster.client, Some(arrays), None).await;
-    let inventory = inventory.map_err(|error| cluster.unreachable(&error))?;
+    let mut inventory = inventory.map_err(|error| cluster.unreachable(&error))?;
+    // Simulated volumes cannot be mounted, so the demo installs no node service.
+    (inventory.csi_nodes, inventory.attachments) = (None, Vec::new());
     Ok(Report::new(&inventory, &ReportFilter::default(), None))
 }
 

@@ -199,6 +199,21 @@ pub(super) fn written(report: &Report) -> String {
         });
         text.push_str(&table(&[head].into_iter().chain(rows).collect::<Vec<_>>()));
     }
+    if !report.attachments.is_empty() {
+        let head = ["ATTACHED", "NODE", "STATE", "FORMATTED", "AGE"].map(str::to_owned);
+        let rows = report.attachments.iter().map(|line| {
+            let formatted = if line.formatted { "recorded" } else { "" };
+            [
+                line.claim.clone(),
+                line.node.clone(),
+                line.state.to_owned(),
+                formatted.to_owned(),
+                age(line.age),
+            ]
+        });
+        let rows: Vec<_> = [head].into_iter().chain(rows).collect();
+        let _ = write!(text, "\n{}", table(&rows));
+    }
     if !report.released.is_empty() {
         let head = ["RELEASED", "POLICY", "WAS", "ARRAY", "VOLUME"].map(str::to_owned);
         let rows = report.released.iter().map(|line| {
@@ -244,7 +259,7 @@ fn array(line: &ArrayLine) -> [String; 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provisioner::report::{ClaimLine, Inventory};
+    use crate::provisioner::report::{AttachmentLine, ClaimLine, Inventory};
 
     #[test]
     fn words_of_others_make_no_line_of_ours() {
@@ -263,6 +278,15 @@ mod tests {
             age: 0,
             problem: Some(text.clone()),
         }];
+        report.attachments = vec![AttachmentLine {
+            claim: text.clone(),
+            volume: text.clone(),
+            node: text.clone(),
+            state: "Attached",
+            formatted: true,
+            age: 0,
+            problem: Some(text.clone()),
+        }];
         let (about, what, remedy) = (text.clone(), text.repeat(1000), text);
         report.problems = vec![Problem { about, what, remedy, page: "docs" }];
         let shown = written(&report);
@@ -272,7 +296,7 @@ mod tests {
             (1, 1, 1),
             "{shown}"
         );
-        assert_eq!(shown.lines().count(), 6, "{shown}");
+        assert_eq!(shown.lines().count(), 9, "{shown}");
         assert!(shown.len() < 16 << 10, "{} bytes", shown.len());
         let json = json(&report).expect("written");
         for text in [shown, json] {

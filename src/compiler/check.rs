@@ -12,6 +12,7 @@ mod idle;
 mod images;
 mod names;
 mod networks;
+mod node_service;
 mod refers;
 mod refused;
 mod secrets;
@@ -56,6 +57,7 @@ pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
     found.extend(networks::networks(app));
     found.extend(claims::within(app));
     found.extend(idle::idle(app));
+    found.extend(node_service::missing(app));
     found
 }
 

@@ -40,7 +40,7 @@ pub use names::OWN_LABELS;
 pub use namespace::namespace;
 pub(crate) use network::{is_never, never};
 pub(crate) use platform::refused_volumes;
-pub use platform::with_amounts;
+pub use platform::{node_service_resources, with_amounts};
 pub use storage::storage;
 pub use storage_class::Storage;
 pub use wave::order;

@@ -31,6 +31,8 @@ pub const CLUSTER: &str = "pso-gen.io/cluster";
 pub const ARRAYS: &str = "pso-gen.io/arrays";
 /// On a pod template: the hash of the files that its pods mount. A changed file rolls the pods.
 pub const CONFIG: &str = "pso-gen.io/config";
+/// On the DaemonSet of the node service: the reason for each privilege and each path of the host, for reviewers.
+pub const PRIVILEGES: &str = "pso-gen.io/privileges";
 /// On every object of an app that expires: the last day, `2026-12-24`.
 pub const EXPIRES: &str = "pso-gen.io/expires";
 /// On any object: the person or team that is responsible for the app. The developer sets it.
@@ -64,8 +66,8 @@ pub const STORAGE_PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner"
 /// See [`STORAGE_PROVISIONER`].
 pub const STORAGE_PROVISIONER_BETA: &str = "volume.beta.kubernetes.io/storage-provisioner";
 
-/// Annotations of claims and PersistentVolumes that the provisioner reads. Its cache drops all others.
-pub const READ_BY_PROVISIONER: [&str; 13] = [
+/// Annotations of claims, PersistentVolumes and VolumeAttachments that the provisioner reads. Its cache drops all others.
+pub const READ_BY_PROVISIONER: [&str; 14] = [
     LEGACY_CLASS,
     STORAGE_PROVISIONER,
     STORAGE_PROVISIONER_BETA,
@@ -79,4 +81,5 @@ pub const READ_BY_PROVISIONER: [&str; 13] = [
     BIND_COMPLETED,
     BOUND_BY_CONTROLLER,
     SELECTED_NODE,
+    FORMATTED,
 ];

@@ -6,12 +6,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 mod class;
+mod node_service;
 mod provisioner;
 
 use super::{CidrText, Quantity};
 pub use class::{
     BaseClass, ClassSpec, ExportAccess, ExportRuleSpec, ExportSquash, FileSystem, NfsVersion, Qos,
     ReclaimPolicy,
+};
+pub use node_service::{
+    LONGEST_KUBELET_DIRECTORY, NoNodeService, NodeService, NodeServicePlacement, NodeServiceSpec,
 };
 pub use provisioner::{
     BindingSpec, Foreign, KubernetesApi, Monitoring, ProvisionerNetwork, ProvisionerSpec,
@@ -51,6 +55,9 @@ pub struct StorageSpec {
     /// Installation of the provisioner in the cluster. If omitted, only the StorageClasses and quotas are
     /// rendered, for a provisioner that runs outside the cluster.
     pub provisioner: Option<ProvisionerSpec>,
+    /// Installation of the node service, which mounts block volumes. With a FlashArray and an installed provisioner, it
+    /// is installed with the defaults, unless `install` is false.
+    pub node_service: Option<NodeServiceSpec>,
 }
 
 /// The identity of a cluster: the first 16 hexadecimal digits of the UID of its namespace `kube-system`.

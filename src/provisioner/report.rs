@@ -4,6 +4,7 @@
 //! Pure: the report is built from one inventory. Clients and output formats are unknown here.
 
 mod arrays;
+mod attachments;
 mod claims;
 mod leader;
 mod released;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use serde::Serialize;
 
 use crate::contract::FINALIZER;
@@ -26,6 +27,7 @@ use crate::provisioner::decide::{
 };
 
 pub use arrays::ArrayLine;
+pub use attachments::AttachmentLine;
 pub use claims::ClaimLine;
 pub use leader::Leader;
 pub use released::ReleasedLine;
@@ -42,6 +44,10 @@ pub struct Inventory {
     pub volumes: Vec<PersistentVolume>,
     /// All classes.
     pub classes: Vec<StorageClass>,
+    /// The attachments of volumes to nodes, those of other drivers included; none without the right to read them.
+    pub attachments: Vec<VolumeAttachment>,
+    /// The drivers of each node; none without the right to read them.
+    pub csi_nodes: Option<Vec<CSINode>>,
     /// The events of the provisioner.
     pub events: Vec<Event>,
     /// The lease by which replicas elect a leader; none if it does not exist or was not requested.
@@ -71,6 +77,9 @@ pub struct Report {
     pub arrays: Vec<ArrayLine>,
     /// The claims of the provisioner's classes.
     pub claims: Vec<ClaimLine>,
+    /// Attachments of block volumes to nodes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<AttachmentLine>,
     /// PersistentVolumes of the provisioner without a claim.
     pub released: Vec<ReleasedLine>,
     /// Orphaned volumes.
@@ -117,13 +126,15 @@ impl Report {
         problems.extend(abnormal_volumes(inventory));
         let (claims, of_claims) = claims::claims(inventory, &classes, scope);
         problems.extend(of_claims);
+        let (attachments, of_attachments) = attachments::attachments(inventory, scope);
+        problems.extend(of_attachments);
         let (released, of_released) = released::released(inventory, scope);
         problems.extend(of_released);
         let (orphans, of_orphans) = orphans(inventory, GRACE);
         problems.extend(of_orphans);
         let name = |volume: &PersistentVolume| volume.metadata.name.clone().unwrap_or_default();
         let marks = inventory.volumes.iter().filter(|volume| is_barrier(&name(volume))).count();
-        Self { leader, arrays, claims, released, orphans, marks, problems }
+        Self { leader, arrays, claims, attachments, released, orphans, marks, problems }
     }
 }
 

@@ -4,6 +4,7 @@
 use pso_gen::provisioner::decide::REGISTRATION_GRACE;
 
 use super::oncall::{ask, flashblade};
+use super::stories::kubectl;
 use super::*;
 
 /// Merges a change into a PersistentVolume, as `kubectl patch` does.
@@ -206,6 +207,12 @@ async fn a_second_cluster_of_a_name_touches_nothing_until_it_takes_over() {
     // Nothing is made or destroyed meanwhile.
     let_pass(REGISTRATION_GRACE + Duration::from_secs(15)).await;
     assert_eq!(one.on_arrays().await, there, "nothing was made or destroyed");
+    // Some of its claims are for block volumes, which a node has to mount.
+    let node = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": "node-a"},
+        "spec": {"drivers": [{"name": "pso-gen.io", "nodeID": "node-a"}]},
+    });
+    kubectl(&one, &["apply", "-f", "-"], &node.to_string());
     let (code, table, _) = ask(&one, &["status"]);
     assert_eq!(code, 0, "the first cluster is well: {table}");
 

@@ -53,8 +53,14 @@ impl Installed {
         Self { stage, objects, own, audit, _logs: logs }
     }
 
+    /// Returns what the storage document renders.
+    pub(super) fn objects(&self) -> &[Json] {
+        &self.objects
+    }
+
     fn object(&self, kind: &str) -> &Json {
-        self.objects.iter().find(|object| object["kind"] == kind).expect(kind)
+        let is_it = |object: &&Json| object["kind"] == kind && object["metadata"]["name"] == NAME;
+        self.objects.iter().find(is_it).expect(kind)
     }
 
     /// Starts a provisioner by the very arguments and document that its pods have.
@@ -200,7 +206,7 @@ async fn its_rights_are_enough_and_none_is_too_many() {
     let policies = rendered.filter(|object| object["kind"] == "ValidatingAdmissionPolicy");
     let policies: Vec<_> =
         policies.map(|policy| policy["metadata"]["name"].as_str().expect("a name")).collect();
-    assert_eq!(policies.len(), 5, "{policies:?}");
+    assert_eq!(policies.len(), 7, "{policies:?}");
     for name in policies {
         let policy = format!("validatingadmissionpolicy/{name}");
         let seen = || {

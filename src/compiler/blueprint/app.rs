@@ -11,7 +11,7 @@ use super::language::{Component, Job, SecretKeys};
 use crate::compiler::diagnostic::Place;
 use crate::compiler::spec::Common;
 use crate::compiler::yaml::Node;
-use crate::contract::storage::{BaseClass, Foreign};
+use crate::contract::storage::{BaseClass, Foreign, NoNodeService};
 use crate::contract::{
     ClassSnapshots, Quantity, Seconds, SnapshotPolicy, StorageSpec, address, host_and_port,
 };
@@ -148,6 +148,9 @@ pub struct Class {
     pub node_local_locks: bool,
     /// Scheduled snapshots of its volumes.
     pub snapshots: Option<ClassSnapshots>,
+    /// For a block class: why the run's storage documents install no node service that could mount its volumes; none if
+    /// one of them does, or if none of them has an array for block volumes.
+    pub no_node_service: Option<NoNodeService>,
 }
 
 /// The two types of class.
@@ -205,8 +208,12 @@ impl Networks {
 /// The parts of the run's storage documents that concern apps: classes and networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Classes {
-    classes: BTreeMap<String, Class>,
+    by_name: BTreeMap<String, Class>,
     networks: Networks,
+    /// Whether a storage document installs the node service.
+    has_node_service: bool,
+    /// Why a storage document with an array for block volumes does not.
+    no_node_service: Option<NoNodeService>,
 }
 
 /// The built-in file class.
@@ -219,10 +226,22 @@ impl Default for Classes {
     fn default() -> Self {
         let class = |name: &str, kind| {
             let name = name.to_owned();
-            (name.clone(), Class { name, kind, node_local_locks: false, snapshots: None })
+            let class = Class {
+                name: name.clone(),
+                kind,
+                node_local_locks: false,
+                snapshots: None,
+                no_node_service: None,
+            };
+            (name, class)
         };
         let classes = [class(PURE_FILE, ClassKind::File), class(PURE_BLOCK, ClassKind::Block)];
-        Self { classes: classes.into(), networks: Networks::default() }
+        Self {
+            by_name: classes.into(),
+            networks: Networks::default(),
+            has_node_service: false,
+            no_node_service: None,
+        }
     }
 }
 
@@ -234,23 +253,38 @@ impl Classes {
             let like = match spec.like {
                 Some(BaseClass::PureFile) => ClassKind::File,
                 Some(BaseClass::PureBlock) => ClassKind::Block,
-                None => self.classes.get(name).map_or(ClassKind::File, |class| class.kind),
+                None => self.by_name.get(name).map_or(ClassKind::File, |class| class.kind),
             };
             let node_local_locks = spec.mount_options.iter().any(|option| option == "nolock");
             let snapshots = spec.snapshots;
-            let class = Class { name: name.clone(), kind: like, node_local_locks, snapshots };
-            self.classes.insert(name.clone(), class);
+            let class = Class {
+                name: name.clone(),
+                kind: like,
+                node_local_locks,
+                snapshots,
+                no_node_service: None,
+            };
+            self.by_name.insert(name.clone(), class);
+        }
+        match storage.node_service_or_reason() {
+            Some(Ok(_)) => self.has_node_service = true,
+            Some(Err(reason)) => self.no_node_service = Some(reason),
+            None => {}
+        }
+        let missing = self.no_node_service.filter(|_| !self.has_node_service);
+        for class in self.by_name.values_mut().filter(|class| class.kind == ClassKind::Block) {
+            class.no_node_service = missing;
         }
     }
 
     /// Returns the class with a name.
     pub fn get(&self, name: &str) -> Option<&Class> {
-        self.classes.get(name)
+        self.by_name.get(name)
     }
 
     /// Returns the names of all classes.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.classes.keys().map(String::as_str)
+        self.by_name.keys().map(String::as_str)
     }
 
     /// Returns the networks of the storage documents.

@@ -5,6 +5,7 @@ mod classes;
 mod clients;
 mod foreign;
 mod idle;
+mod node_service;
 mod provisioner;
 mod twice;
 
@@ -43,6 +44,7 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     diagnostics.extend(twice::twice(spec, node));
     diagnostics.extend(clients::errors(spec, node));
     diagnostics.extend(provisioner::provisioner(spec, node));
+    diagnostics.extend(node_service::node_service(spec, node));
     diagnostics.extend(foreign::foreign(spec, node));
     for (name, class) in &spec.classes {
         let path = ["spec", "classes", name, "snapshots"];
@@ -59,6 +61,7 @@ pub fn storage_advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     advice.extend(clients::advice(spec, node));
     advice.extend(without_arrays(spec, node));
     advice.extend(provisioner::advice(spec, node));
+    advice.extend(node_service::advice(spec, node));
     advice.extend(idle::idle(spec, node));
     advice
 }

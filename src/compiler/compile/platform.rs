@@ -1,11 +1,14 @@
-//! The provisioner in the cluster: its objects and its rights, with one file for each concern. Of the
-//! provisioner, this folder knows only its arguments and the requests that it sends.
+//! The provisioner and the node service in the cluster: their objects and their rights, with one file for each concern.
+//! Of the two programs, this folder knows only their arguments and the requests that they send.
 
 mod admission;
 mod config;
+mod csi_driver;
 mod deployment;
 mod monitoring;
 mod network;
+mod node_pod;
+mod node_service;
 mod rbac;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +23,8 @@ use crate::contract::storage::ProvisionerSpec;
 use crate::contract::{MANAGER, annotation, label};
 pub(crate) use admission::refused_volumes;
 pub use deployment::with_amounts;
+pub use node_pod::node_service_resources;
+pub(super) use node_service::node_service;
 
 /// Name of all its objects and of its lease. A cluster has one provisioner, because classes refer to it by name.
 pub(super) const NAME: &str = "pso-gen-provisioner";

@@ -146,14 +146,17 @@ fn template(
 }
 
 pub(super) fn tolerations(place: &Placement) -> Vec<Toleration> {
-    let toleration = |t: &crate::contract::Toleration| Toleration {
-        key: t.key.clone(),
-        operator: t.operator.clone(),
-        value: t.value.clone(),
-        effect: t.effect.clone(),
-        ..Toleration::default()
-    };
     place.tolerations.iter().map(toleration).collect()
+}
+
+pub(super) fn toleration(of: &crate::contract::Toleration) -> Toleration {
+    Toleration {
+        key: of.key.clone(),
+        operator: of.operator.clone(),
+        value: of.value.clone(),
+        effect: of.effect.clone(),
+        ..Toleration::default()
+    }
 }
 
 /// Returns the init containers that fill writable folders with the image's content.

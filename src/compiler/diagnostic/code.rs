@@ -94,6 +94,8 @@ codes! {
         "A name refers to a port, a key or an object that does not exist. If the object may exist outside the run (a Secret, a namespace, a claim) and the name resembles that of an object in the run, this is a warning."
     Error BlockShared "block-shared"
         "Several pods would share a volume on block storage, which can be attached to only one node at a time. Use one pod, or a file class."
+    Warning NoNodeService "no-node-service"
+        "The app stores data on block storage, and the run's Storage document does not install the node service, which mounts block volumes. The volume is created, and its pods do not start: their events name a timeout of the attachment. Install the node service, or use a file class."
     Error VolumeUnused "volume-unused"
         "The app configures a volume that no component mounts with the current settings."
     Error NameTooLong "name-too-long"

@@ -3,6 +3,7 @@
 use futures::future::join_all;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
 use kube::{Api, Client};
 
 use super::arrays::{ArrayMonitor, Arrays};
@@ -49,6 +50,13 @@ pub async fn inventory(
             }
         }
     }
+    // An admin of one namespace may not read these. The report omits what depends on them.
+    let everything = ListParams::default();
+    let (attachments, csi_nodes) = (Api::all(client.clone()), Api::all(client.clone()));
+    let (attachments, csi_nodes) =
+        futures::join!(attachments.list(&everything), csi_nodes.list(&everything));
+    inventory.attachments = attachments.map(|list| list.items).unwrap_or_default();
+    inventory.csi_nodes = csi_nodes.ok().map(|list| list.items);
     if let Some((namespace, name)) = lease {
         let leases = Api::<Lease>::namespaced(client.clone(), namespace);
         inventory.lease = leases.get_opt(name).await?;

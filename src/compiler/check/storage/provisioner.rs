@@ -7,7 +7,7 @@ use crate::compiler::diagnostic::{Code, Diagnostic};
 use crate::compiler::manifest::image;
 use crate::compiler::yaml::Node;
 use crate::contract::storage::{ArraySpec, ProvisionerSpec};
-use crate::contract::{StorageSpec, thousandths};
+use crate::contract::{Resources, StorageSpec, thousandths};
 use crate::sanitize::quoted;
 
 /// Returns the errors of the installation, if there is one.
@@ -71,17 +71,22 @@ fn files(array: &ArraySpec, index: usize, node: &Node) -> Vec<Diagnostic> {
 
 /// Checks requests against limits. Kubernetes refuses pods whose requests exceed their limits.
 fn amounts(own: &ProvisionerSpec, node: &Node) -> Vec<Diagnostic> {
-    let all = with_amounts(&own.resources);
-    let more = all.requests.iter().filter_map(|(name, request)| {
-        let limit = all.limits.get(name)?;
-        (thousandths(request) > thousandths(limit)).then_some((name, request, limit))
-    });
-    let report = |(name, request, limit): (&String, &String, &String)| {
+    let report = |(name, request, limit): (String, String, String)| {
         let message = format!(
             "the provisioner requests {request} of `{name}`, more than its limit {limit}; Kubernetes refuses such pods"
         );
         field_error(node, "resources", message)
             .fix(format!("raise the limit (`limits: {{{name}: {request}}}`), or lower the request"))
     };
-    more.map(report).collect()
+    excessive_requests(&with_amounts(&own.resources)).into_iter().map(report).collect()
+}
+
+/// Returns the resources whose request exceeds the limit: name, request, limit.
+pub(super) fn excessive_requests(all: &Resources) -> Vec<(String, String, String)> {
+    let more = all.requests.iter().filter_map(|(name, request)| {
+        let limit = all.limits.get(name)?;
+        let exceeds = thousandths(request) > thousandths(limit);
+        exceeds.then(|| (name.clone(), request.clone(), limit.clone()))
+    });
+    more.collect()
 }

@@ -5,12 +5,16 @@
 //! that their node can mount, and an account that can write claims could write the provisioner's own records:
 //! decision 22.
 //!
+//! The account of the node service can patch every VolumeAttachment, and may write one annotation on those of its own
+//! node: decision 31.
+//!
 //! The expressions are CEL of Kubernetes 1.30. `tests/controlplane` runs them in a real API server against the
 //! working provisioner, an attacker with its token, and a tenant.
 
 mod asking;
 mod claims;
 mod foreign;
+mod node;
 mod records;
 mod volumes;
 
@@ -19,10 +23,11 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
     ValidatingAdmissionPolicySpec, Validation, Variable,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde_json::Value as Json;
 
 pub(crate) use foreign::refused_volumes;
+pub(super) use node::policies as node_policies;
 
 use super::{NAME, Platform};
 use crate::compiler::compile::wave::ADMISSION;
@@ -52,17 +57,19 @@ pub(super) fn policies(platform: &Platform<'_>) -> Vec<Object> {
         foreign::volumes(platform),
         records::claims(platform),
     ];
-    let limits = rules.into_iter().flat_map(|rules| policy(platform, rules));
+    let limits = rules.into_iter().flat_map(|rules| {
+        let metadata = platform.of_cluster(&rules.name, ADMISSION);
+        policy(metadata, rules)
+    });
     limits.chain(asking::policy(platform)).collect()
 }
 
 /// Returns a policy and its binding. A policy whose evaluation fails refuses the request; otherwise an object
 /// that is too expensive to evaluate would bypass it. So no expression may fail on any object: each one tests
 /// whether a field exists.
-fn policy(platform: &Platform<'_>, rules: Rules) -> [Object; 2] {
-    let metadata = || platform.of_cluster(&rules.name, ADMISSION);
+fn policy(metadata: ObjectMeta, rules: Rules) -> [Object; 2] {
     let policy = Object::from(ValidatingAdmissionPolicy {
-        metadata: metadata(),
+        metadata: metadata.clone(),
         spec: Some(ValidatingAdmissionPolicySpec {
             failure_policy: Some("Fail".to_owned()),
             match_conditions: Some(rules.conditions),
@@ -82,9 +89,9 @@ fn policy(platform: &Platform<'_>, rules: Rules) -> [Object; 2] {
         status: None,
     });
     let binding = Object::from(ValidatingAdmissionPolicyBinding {
-        metadata: metadata(),
+        metadata,
         spec: Some(ValidatingAdmissionPolicyBindingSpec {
-            policy_name: Some(rules.name.clone()),
+            policy_name: Some(rules.name),
             validation_actions: Some(["Deny", "Audit"].map(str::to_owned).to_vec()),
             ..ValidatingAdmissionPolicyBindingSpec::default()
         }),
@@ -112,9 +119,14 @@ fn condition(name: &str, expression: impl Into<String>) -> MatchCondition {
 
 /// Matches requests for a resource of the core group.
 fn requests(resource: &str, operations: &[&str]) -> NamedRuleWithOperations {
+    requests_in("", resource, operations)
+}
+
+/// Matches requests for a resource of an API group.
+fn requests_in(group: &str, resource: &str, operations: &[&str]) -> NamedRuleWithOperations {
     let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
     NamedRuleWithOperations {
-        api_groups: words(&[""]),
+        api_groups: words(&[group]),
         api_versions: words(&["v1"]),
         operations: words(operations),
         resources: words(&[resource]),

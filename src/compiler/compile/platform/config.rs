@@ -15,7 +15,7 @@ use crate::contract::API_VERSION;
 /// Key in the ConfigMap, which is also the name of the file.
 pub(super) const FILE: &str = "storage.pso.yaml";
 /// Fields of `spec` whose contents the provisioner does not read. Changing them must not restart the pods.
-const OF_OTHERS: [&str; 2] = ["provisioner", "quotas"];
+const OF_OTHERS: [&str; 3] = ["nodeService", "provisioner", "quotas"];
 
 /// The ConfigMap.
 pub(super) struct Config {

@@ -34,7 +34,7 @@ const CRITICAL: &str = "system-cluster-critical";
 const STORAGE: &str = "/etc/pso-gen/storage";
 const SECRETS: &str = "/etc/pso-gen/secrets";
 /// Standard folder of ServiceAccount credentials.
-const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+pub(super) const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Returns the Deployment and the objects that belong to it.
 pub(super) fn workload(platform: &Platform<'_>, hash: &str) -> Vec<Object> {
@@ -204,14 +204,23 @@ fn probe(path: &str, every: i32) -> Probe {
 /// Returns the resources of the pods: the admin's settings over defaults measured with 10,000 claims
 /// (`docs/performance.md`). The measured use is 87 MiB, and at most 326 MiB while all claims are bound at once.
 pub fn with_amounts(own: &Resources) -> Resources {
-    let over = |ours: [(&str, &str); 3], own: &BTreeMap<String, String>| {
-        let ours = ours.map(|(name, amount)| (name.to_owned(), amount.to_owned()));
-        let mut all = BTreeMap::from(ours);
+    let requests = [("cpu", "50m"), ("memory", "128Mi"), ("ephemeral-storage", "16Mi")];
+    let limits = [("cpu", "1"), ("memory", "512Mi"), ("ephemeral-storage", "64Mi")];
+    over(&requests, &limits, own)
+}
+
+/// Returns the admin's amounts over default requests and limits.
+pub(super) fn over(
+    requests: &[(&str, &str)],
+    limits: &[(&str, &str)],
+    own: &Resources,
+) -> Resources {
+    let over = |ours: &[(&str, &str)], own: &BTreeMap<String, String>| {
+        let ours = ours.iter().map(|(name, amount)| ((*name).to_owned(), (*amount).to_owned()));
+        let mut all: BTreeMap<String, String> = ours.collect();
         all.extend(own.clone());
         all
     };
-    let requests = [("cpu", "50m"), ("memory", "128Mi"), ("ephemeral-storage", "16Mi")];
-    let limits = [("cpu", "1"), ("memory", "512Mi"), ("ephemeral-storage", "64Mi")];
     Resources { requests: over(requests, &own.requests), limits: over(limits, &own.limits) }
 }
 
@@ -246,7 +255,7 @@ fn item(secret: &str, key: &str) -> KeyToPath {
     KeyToPath { key: key.to_owned(), path: format!("{secret}/{key}"), mode: None }
 }
 
-fn projected(name: &str, sources: Vec<VolumeProjection>) -> Volume {
+pub(super) fn projected(name: &str, sources: Vec<VolumeProjection>) -> Volume {
     Volume {
         name: name.to_owned(),
         projected: Some(ProjectedVolumeSource {
@@ -259,7 +268,7 @@ fn projected(name: &str, sources: Vec<VolumeProjection>) -> Volume {
 
 /// Returns the volumes that kubelet would mount by default, read-only and with a token that expires after an
 /// hour.
-fn account() -> Vec<VolumeProjection> {
+pub(super) fn account() -> Vec<VolumeProjection> {
     let token = VolumeProjection {
         service_account_token: Some(ServiceAccountTokenProjection {
             expiration_seconds: Some(3600),

@@ -13,6 +13,8 @@ use crate::compiler::manifest::{Object, Other};
 const GROUP: &str = "monitoring.coreos.com/v1";
 /// A Prometheus rule file.
 const ALERTS: &str = include_str!("alerts.yaml");
+/// The alerts of the node service, for documents that install it.
+const NODE_ALERTS: &str = include_str!("node-alerts.yaml");
 const DASHBOARD: &str = include_str!("dashboard.json");
 
 /// Returns the objects that `monitoring` requests.
@@ -53,8 +55,15 @@ fn metadata(platform: &Platform<'_>) -> ObjectMeta {
 
 /// Returns the alert rules, each with its `runbook_url` if the document has `runbooks`.
 fn rules(platform: &Platform<'_>) -> Json {
-    // A test parses the file.
-    let mut rules: Json = serde_yaml::from_str(ALERTS).unwrap_or_default();
+    // A test parses the files.
+    let read = |text| serde_yaml::from_str::<Json>(text).unwrap_or_default();
+    let mut rules = read(ALERTS);
+    let of_nodes = read(NODE_ALERTS)["groups"].as_array().cloned().unwrap_or_default();
+    if let (Some(groups), Some(_)) =
+        (rules["groups"].as_array_mut(), platform.storage.spec.installed_node_service())
+    {
+        groups.extend(of_nodes);
+    }
     let Some(page) = &platform.own.monitoring.runbooks else { return rules };
     let groups = rules["groups"].as_array_mut().into_iter().flatten();
     for rule in groups.flat_map(|group| group["rules"].as_array_mut().into_iter().flatten()) {

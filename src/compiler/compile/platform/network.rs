@@ -16,6 +16,7 @@ use crate::compiler::compile::names::label_selector;
 use crate::compiler::compile::network::{dns, namespace, network_peer, port};
 use crate::compiler::compile::wave::PLATFORM;
 use crate::compiler::manifest::Object;
+use crate::contract::storage::KubernetesApi;
 use crate::contract::{address, host_and_port};
 
 /// Port of HTTPS.
@@ -59,10 +60,7 @@ fn ingress(platform: &Platform<'_>) -> NetworkPolicyIngressRule {
 }
 
 fn egress(platform: &Platform<'_>) -> Vec<NetworkPolicyEgressRule> {
-    let api = &platform.own.network.kubernetes_api;
-    let networks = api.networks.iter().map(|network| network_peer(&network.0)).collect();
-    let ports: BTreeSet<u16> = api.ports.iter().copied().collect();
-    let api = NetworkPolicyEgressRule { to: some(networks), ports: some(tcp(ports)) };
+    let api = kubernetes_api(&platform.own.network.kubernetes_api);
     let (mut addresses, mut named) = (BTreeSet::new(), BTreeSet::new());
     for array in &platform.storage.spec.arrays {
         let (host, port) = host_and_port(&array.management);
@@ -83,6 +81,13 @@ fn egress(platform: &Platform<'_>) -> Vec<NetworkPolicyEgressRule> {
         rules.push(NetworkPolicyEgressRule { to: None, ports: Some(tcp(named)) });
     }
     rules
+}
+
+/// Returns the destinations of requests to the Kubernetes API.
+pub(super) fn kubernetes_api(api: &KubernetesApi) -> NetworkPolicyEgressRule {
+    let networks = api.networks.iter().map(|network| network_peer(&network.0)).collect();
+    let ports: BTreeSet<u16> = api.ports.iter().copied().collect();
+    NetworkPolicyEgressRule { to: some(networks), ports: some(tcp(ports)) }
 }
 
 fn tcp(ports: impl IntoIterator<Item = u16>) -> Vec<NetworkPolicyPort> {

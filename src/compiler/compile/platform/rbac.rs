@@ -10,7 +10,7 @@ use super::{NAME, Platform};
 use crate::compiler::compile::wave::PLATFORM;
 use crate::compiler::manifest::Object;
 
-const API_GROUP: &str = "rbac.authorization.k8s.io";
+pub(super) const API_GROUP: &str = "rbac.authorization.k8s.io";
 
 /// Returns the account and its rights.
 pub(super) fn rights(platform: &Platform<'_>) -> Vec<Object> {
@@ -67,7 +67,7 @@ fn here() -> Vec<PolicyRule> {
     vec![leases(&["create"]), PolicyRule { resource_names: ours, ..leases(&["get", "update"]) }]
 }
 
-fn rule(group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {
+pub(super) fn rule(group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {
     PolicyRule {
         api_groups: Some(vec![group.to_owned()]),
         resources: Some(vec![resource.to_owned()]),

@@ -1,0 +1,192 @@
+//! The node service in the cluster: its namespace, its rights and its DaemonSet. The pod itself is in `node_pod.rs`.
+
+use k8s_openapi::api::apps::v1::{
+    DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, RollingUpdateDaemonSet,
+};
+use k8s_openapi::api::core::v1::{
+    ResourceQuota, ResourceQuotaSpec, ScopeSelector, ScopedResourceSelectorRequirement,
+    ServiceAccount,
+};
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::rbac::{API_GROUP, rule};
+use super::{admission, csi_driver, network, node_pod};
+use crate::compiler::compile::names::{Words, label_selector, version_label};
+use crate::compiler::compile::storage_class::Storage;
+use crate::compiler::compile::{namespace, wave};
+use crate::compiler::manifest::Object;
+use crate::compiler::spec::Profile;
+use crate::contract::storage::NodeService;
+use crate::contract::{DRIVER, MANAGER, annotation, label};
+
+/// Name of all its objects. A cluster has one node service, because kubelet knows the driver by its name.
+pub(super) const NAME: &str = "pso-gen-node";
+/// PriorityClass of the pods, unless the document names another one.
+const CRITICAL: &str = "system-node-critical";
+/// Pods that the quota allows: more than a cluster has nodes.
+const UNLIMITED: &str = "100k";
+
+/// Data that every concern needs.
+pub(super) struct NodePlatform<'s> {
+    storage: &'s Storage<'s>,
+    pub(super) own: NodeService,
+}
+
+/// Returns the objects of the node service; none if the document does not install it.
+pub(in super::super) fn node_service(storage: &Storage<'_>) -> Vec<Object> {
+    let Some(own) = storage.spec.installed_node_service() else { return Vec::new() };
+    let platform = NodePlatform { storage, own };
+    let own = &platform.own.spec;
+    let account = format!("system:serviceaccount:{}:{NAME}", own.namespace);
+    let mut objects = vec![namespace::namespace(&own.namespace, Profile::Privileged, false)];
+    objects.extend(admission::node_policies(NAME, &account, &|name| {
+        platform.of_cluster(name, wave::ADMISSION)
+    }));
+    objects.extend(rights(&platform));
+    objects.push(csi_driver::csi_driver(platform.of_cluster(DRIVER, wave::PLATFORM)));
+    objects.push(network_policy(&platform));
+    if own.place.priority_class == CRITICAL {
+        objects.push(quota(&platform));
+    }
+    objects.push(daemon_set(&platform));
+    objects
+}
+
+impl NodePlatform<'_> {
+    /// Returns the metadata of an object in the namespace of the node service.
+    fn metadata(&self, wave: i32) -> ObjectMeta {
+        let namespace = Some(self.own.spec.namespace.clone());
+        ObjectMeta { namespace, ..self.of_cluster(NAME, wave) }
+    }
+
+    /// Returns the metadata of a cluster-scoped object.
+    fn of_cluster(&self, name: &str, wave: i32) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some(self.labels()),
+            annotations: Some([(annotation::SYNC_WAVE.to_owned(), wave.to_string())].into()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    /// Returns the labels of all objects.
+    pub(super) fn labels(&self) -> Words {
+        let mut labels = selector();
+        labels.insert(label::PART_OF.to_owned(), MANAGER.to_owned());
+        labels.insert(label::MANAGED_BY.to_owned(), MANAGER.to_owned());
+        let instance = self.storage.document.name().unwrap_or(MANAGER);
+        labels.insert(label::INSTANCE.to_owned(), instance.to_owned());
+        labels.extend(version_label(&self.own.image));
+        labels
+    }
+
+    /// Returns the names of the Secrets with registry credentials.
+    pub(super) fn pull_secrets(&self) -> Vec<String> {
+        let of_provisioner =
+            || self.storage.spec.provisioner.as_ref().map(|own| own.pull_secrets.clone());
+        self.own.spec.pull_secrets.clone().or_else(of_provisioner).unwrap_or_default()
+    }
+}
+
+/// Returns the labels that identify its pods. They never change.
+fn selector() -> Words {
+    let words = [(label::NAME, MANAGER), (label::COMPONENT, "node-service")];
+    words.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
+/// Returns the account and its rights: to read a VolumeAttachment by its name, and to record there that the volume was
+/// formatted. The admission policies limit the second right to this annotation and to the account's own node.
+fn rights(platform: &NodePlatform<'_>) -> [Object; 3] {
+    let account = Object::from(ServiceAccount {
+        metadata: platform.metadata(wave::PLATFORM),
+        // The pod mounts the token explicitly.
+        automount_service_account_token: Some(false),
+        ..ServiceAccount::default()
+    });
+    let role = Object::from(ClusterRole {
+        metadata: platform.of_cluster(NAME, wave::PLATFORM),
+        rules: Some(vec![rule("storage.k8s.io", "volumeattachments", &["get", "patch"])]),
+        aggregation_rule: None,
+    });
+    let binding = Object::from(ClusterRoleBinding {
+        metadata: platform.of_cluster(NAME, wave::PLATFORM),
+        role_ref: RoleRef {
+            api_group: API_GROUP.to_owned(),
+            kind: "ClusterRole".to_owned(),
+            name: NAME.to_owned(),
+        },
+        subjects: Some(vec![Subject {
+            kind: "ServiceAccount".to_owned(),
+            name: NAME.to_owned(),
+            namespace: Some(platform.own.spec.namespace.clone()),
+            ..Subject::default()
+        }]),
+    });
+    [account, role, binding]
+}
+
+/// Limits the pod's own connections to the Kubernetes API. The tools that connect to arrays run in the network namespace
+/// of the node, which a NetworkPolicy does not cover.
+fn network_policy(platform: &NodePlatform<'_>) -> Object {
+    let provisioner = platform.storage.spec.provisioner.as_ref();
+    let api = provisioner.map(|own| own.network.kubernetes_api.clone());
+    let api = api.unwrap_or_default();
+    Object::from(NetworkPolicy {
+        metadata: platform.metadata(wave::PLATFORM),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(label_selector(selector())),
+            policy_types: Some(["Ingress", "Egress"].map(str::to_owned).to_vec()),
+            ingress: None,
+            egress: Some(vec![network::kubernetes_api(&api)]),
+        }),
+    })
+}
+
+/// Some clusters allow pods of this PriorityClass only in namespaces with a matching quota.
+/// <https://kubernetes.io/docs/concepts/policy/resource-quotas/#limit-priority-class-consumption-by-default>
+fn quota(platform: &NodePlatform<'_>) -> Object {
+    Object::from(ResourceQuota {
+        metadata: platform.metadata(wave::PLATFORM),
+        spec: Some(ResourceQuotaSpec {
+            hard: Some([("pods".to_owned(), Quantity(UNLIMITED.to_owned()))].into()),
+            scope_selector: Some(ScopeSelector {
+                match_expressions: Some(vec![ScopedResourceSelectorRequirement {
+                    operator: "In".to_owned(),
+                    scope_name: "PriorityClass".to_owned(),
+                    values: Some(vec![CRITICAL.to_owned()]),
+                }]),
+            }),
+            scopes: None,
+        }),
+        status: None,
+    })
+}
+
+fn daemon_set(platform: &NodePlatform<'_>) -> Object {
+    let mut metadata = platform.metadata(wave::PROVISIONER);
+    let reasons = (annotation::PRIVILEGES.to_owned(), node_pod::reasons(&platform.own.spec));
+    metadata.annotations.get_or_insert_default().extend([reasons]);
+    Object::from(DaemonSet {
+        metadata,
+        spec: Some(DaemonSetSpec {
+            selector: label_selector(selector()),
+            // Mounts, sessions and multipath maps belong to the node's kernel and stay while a pod is replaced. Only
+            // requests of kubelet to this node fail meanwhile, and kubelet repeats them. Two pods on one node would
+            // listen on the same socket, so the old one ends first.
+            update_strategy: Some(DaemonSetUpdateStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: Some(RollingUpdateDaemonSet {
+                    max_surge: Some(IntOrString::Int(0)),
+                    max_unavailable: Some(IntOrString::String("10%".to_owned())),
+                }),
+            }),
+            template: node_pod::template(platform),
+            ..DaemonSetSpec::default()
+        }),
+        status: None,
+    })
+}
