@@ -68,9 +68,9 @@ impl Tags {
         Self::of(owner).0.iter().all(|(key, value)| self.0.get(key) == Some(value))
     }
 
-    /// Returns whether the volume has no tags in this namespace.
+    /// Returns whether the volume has no tags of an owner. The record of formatting names none.
     pub(super) fn are_missing(&self) -> bool {
-        self.0.is_empty()
+        self.0.keys().all(|key| key == FORMAT)
     }
 
     /// Fails when the tags name another owner. Missing tags name no owner.
