@@ -66,7 +66,7 @@ pub(super) struct Reconciler {
 impl Reconciler {
     pub(super) fn new(
         cache: Cache,
-        executor: Executor,
+        executor: Arc<Executor>,
         tally: Tally,
         sender: mpsc::UnboundedSender<Message>,
     ) -> Self {
@@ -83,7 +83,7 @@ impl Reconciler {
             abnormal: HashMap::new(),
             marks_fail: Arc::default(),
             start_queue: StartQueue::default(),
-            executor: Arc::new(executor),
+            executor,
             timers: HashMap::new(),
             made_timers: 0,
             doing: JoinSet::new(),

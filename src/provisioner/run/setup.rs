@@ -104,5 +104,6 @@ fn client(spec: &ArraySpec, folder: &Path, secrets: &Path) -> Result<Client, Set
         topology: spec.topology.clone(),
         data: spec.data.clone(),
     };
-    Ok(Client { kind, traits, array })
+    let transport = spec.transport.map(Into::into);
+    Ok(Client { kind, traits, transport, array })
 }

@@ -9,6 +9,7 @@
 //! working provisioner, an attacker with its token, and a tenant.
 
 mod asking;
+mod attachments;
 mod claims;
 mod foreign;
 mod records;
@@ -52,7 +53,8 @@ pub(super) fn policies(platform: &Platform<'_>) -> Vec<Object> {
         foreign::volumes(platform),
         records::claims(platform),
     ];
-    let limits = rules.into_iter().flat_map(|rules| policy(platform, rules));
+    let attachments = platform.attaches().then(|| attachments::rules(platform));
+    let limits = rules.into_iter().chain(attachments).flat_map(|rules| policy(platform, rules));
     limits.chain(asking::policy(platform)).collect()
 }
 
