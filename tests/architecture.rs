@@ -267,21 +267,26 @@ fn the_files_of_a_room_form_no_circle() {
 #[test]
 fn every_operation_on_an_array_is_observed() {
     let modules = modules();
-    let lifecycle = modules.iter().find(|module| module.name() == "arrays::lifecycle");
-    let code = &lifecycle.expect("the operations of both arrays").code;
-    let start = code.find("Array for A {").expect("one implementation for both arrays");
-    let block = code[start..].split("\n}\n").next().unwrap_or_default();
     let mut names = BTreeSet::new();
-    for method in block.split("    async fn ").skip(1) {
-        let method_name = method.split('(').next().unwrap_or_default();
-        let (signature, body) = method.split_once('{').expect("a body");
-        if signature.contains("Result<") {
-            let observed = body.split(".observe(\"").nth(1).and_then(|rest| rest.split('"').next());
-            let observed = observed.unwrap_or_else(|| panic!("{method_name}: `observe` it"));
-            assert!(names.insert(observed.to_owned()), "{method_name}: {observed} is taken");
+    for (module, implementation) in [
+        ("arrays::lifecycle", "Array for A {"),
+        ("arrays::flasharray::connections", "BlockArray for FlashArray {"),
+    ] {
+        let code = &modules.iter().find(|each| each.name() == module).expect("the module").code;
+        let start = code.find(implementation).expect("one implementation");
+        let block = code[start..].split("\n}\n").next().unwrap_or_default();
+        for method in block.split("    async fn ").skip(1) {
+            let method_name = method.split('(').next().unwrap_or_default();
+            let (signature, body) = method.split_once('{').expect("a body");
+            if signature.contains("Result<") {
+                let observed =
+                    body.split(".observe(\"").nth(1).and_then(|rest| rest.split('"').next());
+                let observed = observed.unwrap_or_else(|| panic!("{method_name}: `observe` it"));
+                assert!(names.insert(observed.to_owned()), "{method_name}: {observed} is taken");
+            }
         }
     }
-    assert!(names.len() >= 12, "{names:?}");
+    assert!(names.len() >= 18, "{names:?}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //!
 //! `PSO_GEN_SEEDS=N` runs that many seeds; a failing seed prints its last steps, and `PSO_GEN_SEED=S` runs it again.
 
+#[path = "simulation/attaching.rs"]
+mod attaching;
 #[path = "simulation/binder.rs"]
 mod binder;
 #[path = "simulation/cluster.rs"]

@@ -9,7 +9,7 @@ mod class;
 mod node_service;
 mod provisioner;
 
-use super::{CidrText, Quantity};
+use super::{BlockTransport, CidrText, Quantity};
 pub use class::{
     BaseClass, ClassSpec, ExportAccess, ExportRuleSpec, ExportSquash, FileSystem, NfsVersion, Qos,
     ReclaimPolicy,
@@ -90,6 +90,10 @@ pub struct ArraySpec {
     #[serde(default)]
     #[schemars(example = ["10.20.9.0/24"])]
     pub networks: Vec<CidrText>,
+    /// FlashArray: the transport over which nodes reach its volumes. If omitted, each node uses the first of
+    /// `nvme-tcp`, `fc` and `iscsi` that array and node have in common. A change takes effect when a volume is
+    /// attached the next time.
+    pub transport: Option<TransportSpec>,
     /// Where its API token is stored. Never the token itself.
     pub token: SecretSource,
     /// Where the CA certificates (PEM) for the array's certificate are stored. If omitted, the provisioner uses
@@ -116,6 +120,30 @@ pub struct ArraySpec {
         "additionalProperties" = {"type": "string", "format": "label"},
     ))]
     pub topology: BTreeMap<String, String>,
+}
+
+/// The transport of an array's block devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum TransportSpec {
+    /// NVMe over TCP.
+    #[serde(rename = "nvme-tcp")]
+    NvmeTcp,
+    /// SCSI over Fibre Channel.
+    #[serde(rename = "fc")]
+    FibreChannel,
+    /// iSCSI.
+    #[serde(rename = "iscsi")]
+    Iscsi,
+}
+
+impl From<TransportSpec> for BlockTransport {
+    fn from(from: TransportSpec) -> Self {
+        match from {
+            TransportSpec::NvmeTcp => Self::NvmeTcp,
+            TransportSpec::FibreChannel => Self::FibreChannel,
+            TransportSpec::Iscsi => Self::Iscsi,
+        }
+    }
 }
 
 /// The two products.

@@ -1,4 +1,4 @@
-//! Decides the next effect for each claim, each PersistentVolume and each volume's snapshots.
+//! Decides the next effect for each claim, each PersistentVolume, each volume's snapshots and each VolumeAttachment.
 //!
 //! ```text
 //!  view of the cluster and the arrays + memory ──step──▶ effects ──(the executor)────────▶ outcomes ─┐
@@ -11,6 +11,7 @@
 //! claim before the array gets a request.
 
 mod array_selection;
+mod attachment;
 mod backoff;
 mod barrier;
 mod claim;
@@ -36,6 +37,10 @@ mod setup;
 mod slot;
 mod snapshot;
 
+pub use attachment::{
+    AttachmentEffect, AttachmentInput, AttachmentOutcome, AttachmentState, AttachmentView,
+    AttachmentWork, NodeIds, is_attached, node_id, recorded_volume,
+};
 pub use barrier::{BarrierEffect, Barriers, is_barrier, mark};
 pub use claim::ClaimState;
 pub use claim_spec::capacity;

@@ -6,6 +6,7 @@
 
 mod apply;
 mod arrays;
+mod attacher;
 mod cache;
 mod effect_error;
 mod executor;
@@ -29,6 +30,7 @@ mod trim;
 mod unreachable;
 mod watches;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
@@ -44,6 +46,7 @@ use crate::provisioner::decide::{ArrayState, EffectError, Listed, Outcome};
 pub use apply::{Applied, Before, before};
 use arrays::ArrayMonitor;
 pub use arrays::Arrays;
+use attacher::Attacher;
 use cache::Cache;
 use executor::Executor;
 use http::BEAT;
@@ -193,7 +196,11 @@ async fn lead(
     if nodes {
         tasks.push(watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Nodes));
     }
-    let executor = Executor::new(client, arrays.clone(), leadership, registrar.clone());
+    let executor =
+        Executor::new(client.clone(), arrays.clone(), leadership.clone(), registrar.clone());
+    let executor = Arc::new(executor);
+    let mut attacher =
+        Attacher::start(&client, &arrays, &leadership, &registrar, &executor, metrics);
     let cache = Cache::new(arrays.setup().clone(), nodes);
     let mut reconciler = Reconciler::new(cache, executor, Tally::new(metrics.clone()), sender);
     let mut beat = tokio::time::interval(BEAT);
@@ -202,9 +209,15 @@ async fn lead(
             () = &mut *end => break,
             () = reconciler.ended() => {}
             _ = beat.tick() => {
-                status.beats(Instant::now(), reconciler.missing());
+                let mut missing = reconciler.missing();
+                if let Some(attacher) = &attacher {
+                    missing.extend(attacher.missing());
+                    attacher.survey();
+                }
+                status.beats(Instant::now(), missing);
                 reconciler.survey(messages.len());
             }
+            () = turn(&mut attacher) => {}
             Some(message) = seen.recv() => reconciler.handle(message),
             message = messages.recv() => match message {
                 Some(message) => reconciler.handle(message),
@@ -216,14 +229,29 @@ async fn lead(
     for task in tasks {
         task.abort();
     }
-    info!(under_way = reconciler.under_way(), "stopping");
+    let attaching = attacher.as_ref().map_or(0, Attacher::under_way);
+    info!(under_way = reconciler.under_way() + attaching, "stopping");
     // A drained effect saves the next process the search for its outcome.
-    let drained = tokio::time::timeout(DRAIN, reconciler.drained()).await.is_ok();
+    let drained = async {
+        reconciler.drained().await;
+        if let Some(attacher) = &mut attacher {
+            attacher.drained().await;
+        }
+    };
+    let drained = tokio::time::timeout(DRAIN, drained).await.is_ok();
     // Otherwise the next leader waits, as after a crash.
     if drained {
         registrar.end().await;
     }
     arrays.log_out().await;
+}
+
+/// Lets the attacher process a message; without one, it waits forever.
+async fn turn(attacher: &mut Option<Attacher>) {
+    match attacher {
+        Some(attacher) => attacher.turn().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Reads the cluster's identity, and checks its registrations on the arrays; none if `end` completes first.

@@ -17,6 +17,12 @@ const NAMESPACE: &str = "pso-gen";
 /// Key of the tag with the cluster's identity.
 const CLUSTER_ID: &str = "cluster-id";
 
+/// Key of the tag with the record of formatting, and its values. A volume without it is never formatted: it may be a
+/// clone or an import, or of a version that kept no record.
+const FORMAT: &str = "format";
+const NEVER_FORMATTED: &str = "never-formatted";
+const FORMATTED: &str = "formatted";
+
 /// The tags of one volume in pso-gen's namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tags(BTreeMap<String, String>);
@@ -41,14 +47,30 @@ impl Tags {
         Self(tags.map(|(key, value)| (key.to_owned(), value.clone())).collect())
     }
 
+    /// Returns the same tags with the record that nothing has ever formatted the volume.
+    pub(super) fn with_never_formatted(mut self) -> Self {
+        self.0.insert(FORMAT.to_owned(), NEVER_FORMATTED.to_owned());
+        self
+    }
+
+    /// Returns the record that a volume was formatted.
+    pub(super) fn formatted() -> Self {
+        Self([(FORMAT.to_owned(), FORMATTED.to_owned())].into())
+    }
+
+    /// Returns whether they say that nothing has ever formatted the volume.
+    pub(super) fn say_never_formatted(&self) -> bool {
+        self.0.get(FORMAT).is_some_and(|value| value == NEVER_FORMATTED)
+    }
+
     /// Returns whether they contain all tags of an owner.
     pub(super) fn are_of(&self, owner: &Owner) -> bool {
         Self::of(owner).0.iter().all(|(key, value)| self.0.get(key) == Some(value))
     }
 
-    /// Returns whether the volume has no tags in this namespace.
+    /// Returns whether the volume has no tags of an owner. The record of formatting names none.
     pub(super) fn are_missing(&self) -> bool {
-        self.0.is_empty()
+        self.0.keys().all(|key| key == FORMAT)
     }
 
     /// Fails when the tags name another owner. Missing tags name no owner.

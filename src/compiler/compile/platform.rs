@@ -19,7 +19,7 @@ use super::names::{Words, version_label};
 use super::{Storage, namespace};
 use crate::compiler::manifest::Object;
 use crate::compiler::spec::Profile;
-use crate::contract::storage::ProvisionerSpec;
+use crate::contract::storage::{ArrayType, ProvisionerSpec};
 use crate::contract::{MANAGER, annotation, label};
 pub(crate) use admission::refused_volumes;
 pub use deployment::with_amounts;
@@ -82,6 +82,11 @@ impl Platform<'_> {
         labels.insert(label::INSTANCE.to_owned(), instance.to_owned());
         labels.extend(version_label(&self.own.image));
         labels
+    }
+
+    /// Returns whether the provisioner attaches block volumes to nodes.
+    fn attaches(&self) -> bool {
+        self.storage.spec.arrays.iter().any(|array| array.r#type == ArrayType::FlashArray)
     }
 
     /// Returns the Secret keys that the arrays use, by Secret.

@@ -125,7 +125,7 @@ impl Backoff {
 }
 
 /// Returns a message without numbers, such as versions: messages that differ only in these cause one event.
-fn without_numbers(message: &str) -> String {
+pub(super) fn without_numbers(message: &str) -> String {
     message.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 

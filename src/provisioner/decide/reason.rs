@@ -34,11 +34,19 @@ pub enum Reason {
     SnapshotScheduleRefused,
     /// The volume of a released PersistentVolume could not be destroyed yet.
     VolumeFailedDelete,
+    /// A block volume could not be connected to a node yet. kube-controller-manager uses this reason on pods.
+    FailedAttachVolume,
+    /// A block volume could not be disconnected from a node yet.
+    FailedDetachVolume,
+    /// A block volume was connected to a node, after a failure that was reported.
+    SuccessfulAttachVolume,
+    /// A block volume was disconnected from a node, after a failure that was reported.
+    SuccessfulDetachVolume,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -52,6 +60,10 @@ impl Reason {
         Self::VolumeConditionNormal,
         Self::SnapshotScheduleRefused,
         Self::VolumeFailedDelete,
+        Self::FailedAttachVolume,
+        Self::FailedDetachVolume,
+        Self::SuccessfulAttachVolume,
+        Self::SuccessfulDetachVolume,
     ];
 
     /// Returns the reason as it is written in the event.
@@ -70,6 +82,10 @@ impl Reason {
             Self::VolumeConditionNormal => "VolumeConditionNormal",
             Self::SnapshotScheduleRefused => "SnapshotScheduleRefused",
             Self::VolumeFailedDelete => "VolumeFailedDelete",
+            Self::FailedAttachVolume => "FailedAttachVolume",
+            Self::FailedDetachVolume => "FailedDetachVolume",
+            Self::SuccessfulAttachVolume => "SuccessfulAttachVolume",
+            Self::SuccessfulDetachVolume => "SuccessfulDetachVolume",
         }
     }
 }

@@ -9,8 +9,8 @@ use tracing::{info, warn};
 
 use super::metrics::Metrics;
 use crate::arrays::{Array, Error, OnlyIf};
-use crate::contract::ArrayKind;
 use crate::contract::name::volume_prefix;
+use crate::contract::{ArrayKind, BlockTransport};
 use crate::contract::{Volume, VolumeName};
 use crate::provisioner::decide::{ArrayState, ArrayTraits, Health, Listed, Setup, refresh};
 
@@ -26,6 +26,8 @@ pub struct Arrays {
 pub(super) struct Client {
     pub(super) kind: ArrayKind,
     pub(super) traits: ArrayTraits,
+    /// The transport that the storage document chooses for its block devices.
+    pub(super) transport: Option<BlockTransport>,
     pub(super) array: Arc<dyn Array>,
 }
 
@@ -43,6 +45,16 @@ impl Arrays {
     /// Returns whether an array is unreachable for some nodes.
     pub(super) fn have_topology(&self) -> bool {
         self.arrays.values().any(|client| !client.traits.topology.is_empty())
+    }
+
+    /// Returns whether an array has block devices.
+    pub(super) fn have_block_devices(&self) -> bool {
+        self.arrays.values().any(|client| client.kind == ArrayKind::FlashArray)
+    }
+
+    /// Returns the transport that the storage document chooses for the array with a name.
+    pub(super) fn transport(&self, name: &str) -> Option<BlockTransport> {
+        self.arrays.get(name)?.transport
     }
 
     /// Returns the array with a name.
@@ -131,7 +143,7 @@ impl ArrayMonitor {
     /// the state of the others.
     pub(super) async fn look(&mut self) -> Vec<ArrayState> {
         let answers = self.arrays.arrays.iter().map(|(name, client)| async move {
-            let Client { kind, traits, array } = client;
+            let Client { kind, traits, array, transport: _ } = client;
             (name.clone(), *kind, traits.clone(), health(array.as_ref()).await)
         });
         let mut answers = join_all(answers).await;

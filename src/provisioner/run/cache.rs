@@ -29,7 +29,7 @@ use crate::provisioner::decide::{
 use claims::{Claim, Claims};
 use matching::MatchingVolumes;
 use recorded_volume::Told;
-use store::Store;
+pub(super) use store::Store;
 pub(super) use subject::{State, Subject};
 
 /// The cache.

@@ -319,7 +319,7 @@ impl Executor {
 
     /// Returns an array of the storage document, which must have the given id. It rejects changes unless this process
     /// leads, and unless the given time of a read is recent.
-    fn array(
+    pub(super) fn array(
         &self,
         name: &str,
         array_id: Option<String>,
@@ -399,7 +399,7 @@ fn now() -> Time {
     Time(Timestamp::now())
 }
 
-fn params() -> PatchParams {
+pub(super) fn params() -> PatchParams {
     PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
 }
 
@@ -432,7 +432,7 @@ fn is(error: &kube::Error, code: u16) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == code)
 }
 
-fn refused(error: &kube::Error) -> EffectError {
+pub(super) fn refused(error: &kube::Error) -> EffectError {
     match error {
         kube::Error::Service(error) if error.is::<LeaseLost>() => EffectError::NotLeading,
         kube::Error::Api(status) if status.reason == "AlreadyExists" => EffectError::Exists,

@@ -24,6 +24,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 use crate::contract::Capacity;
+use crate::provisioner::decide::{Reason, Severity};
 pub(super) use tally::{Tally, array};
 
 /// Upper bounds of the buckets of provisioning and deletion, in seconds.
@@ -56,6 +57,9 @@ struct All {
     snapshots: Counters<1>,
     snapshots_failed: Counters<1>,
     orphans: Gauges<1>,
+    attachments: Gauges<1>,
+    attach_duration: Seconds<1>,
+    attach_failed: Counters<1>,
     requests: Counters<2>,
     operations: Counters<3>,
     operation_duration: Seconds<2>,
@@ -200,6 +204,21 @@ impl Metrics {
                 "pso_gen_array_operation_duration_seconds",
                 "Seconds that an operation on an array took, with all its requests and waits",
                 seconds(short),
+            ),
+            attachments: all.add(
+                "pso_gen_attachments",
+                "Number of VolumeAttachments of block volumes, by state: attached, attaching, detaching or failing",
+                Gauges::default(),
+            ),
+            attach_duration: all.add(
+                "pso_gen_attach_duration_seconds",
+                "Seconds from the first effect for a VolumeAttachment until it was attached or detached",
+                seconds(long),
+            ),
+            attach_failed: all.add(
+                "pso_gen_attach_failed_total",
+                "Number of failed attempts to attach or detach a block volume",
+                Counters::default(),
             ),
             in_flight: all.add(
                 "pso_gen_effects_in_flight",
@@ -366,6 +385,39 @@ impl Metrics {
             None => {
                 self.0.missing.remove(&labels);
             }
+        }
+    }
+
+    /// Adds to the number of effects in flight.
+    pub(super) fn effect_in_flight(&self, label: &str, by: i64) {
+        self.0.in_flight.get_or_create(&[("effect", label.to_owned())]).inc_by(by);
+    }
+
+    /// Counts an event.
+    pub(super) fn event(&self, severity: Severity, reason: Reason) {
+        let severity = match severity {
+            Severity::Normal => "Normal",
+            Severity::Warning => "Warning",
+        };
+        let labels = [("reason", reason.as_str().to_owned()), ("type", severity.to_owned())];
+        self.0.events.get_or_create(&labels).inc();
+    }
+
+    /// Counts a volume that was attached or detached after some time.
+    pub(super) fn attached(&self, operation: &str, took: Duration) {
+        let labels = [("operation", operation.to_owned())];
+        self.0.attach_duration.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// Counts a failed attempt to attach or detach a volume.
+    pub(super) fn attach_failed(&self, operation: &str) {
+        self.0.attach_failed.get_or_create(&[("operation", operation.to_owned())]).inc();
+    }
+
+    /// Sets the number of VolumeAttachments by state.
+    pub(super) fn attachments(&self, counts: &HashMap<&str, i64>) {
+        for (state, count) in counts {
+            self.0.attachments.get_or_create(&[("state", (*state).to_owned())]).set(*count);
         }
     }
 

@@ -70,7 +70,7 @@ pub(super) struct Reconciler {
 impl Reconciler {
     pub(super) fn new(
         cache: Cache,
-        executor: Executor,
+        executor: Arc<Executor>,
         tally: Tally,
         sender: mpsc::UnboundedSender<Message>,
     ) -> Self {
@@ -88,7 +88,7 @@ impl Reconciler {
             marks_fail: Arc::default(),
             announcements: Announcements::default(),
             start_queue: StartQueue::default(),
-            executor: Arc::new(executor),
+            executor,
             timers: HashMap::new(),
             made_timers: 0,
             doing: JoinSet::new(),

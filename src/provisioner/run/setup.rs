@@ -112,5 +112,6 @@ fn client(
         topology: spec.topology.clone(),
         data: spec.data.clone(),
     };
-    Ok(Client { kind, traits, array })
+    let transport = spec.transport.map(Into::into);
+    Ok(Client { kind, traits, transport, array })
 }

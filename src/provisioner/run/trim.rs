@@ -8,14 +8,14 @@ use k8s_openapi::api::core::v1::{
     Node, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimStatus,
 };
 use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::Resource;
 use kube::core::PartialObjectMeta;
 use serde::{Deserialize, Deserializer};
 
 use crate::contract::annotation;
-use crate::contract::{DRIVER, FINALIZER, PROVISIONER};
+use crate::contract::{ATTACHER_FINALIZER, DRIVER, FINALIZER, PROVISIONER};
 use crate::provisioner::decide::Outcome;
 
 /// The maximum length of a value that is kept, in bytes. The provisioner's values are shorter; names have at most 253.
@@ -166,6 +166,23 @@ impl Trim for StorageClass {
     }
 }
 
+impl Trim for VolumeAttachment {
+    fn trim(&mut self) {
+        meta(&mut self.metadata);
+        self.spec.source.inline_volume_spec = None;
+    }
+}
+
+impl Trim for CSINode {
+    fn trim(&mut self) {
+        meta(&mut self.metadata);
+        self.spec.drivers.retain(|driver| driver.name == DRIVER);
+        for driver in &mut self.spec.drivers {
+            driver.topology_keys = None;
+        }
+    }
+}
+
 impl Trim for PartialObjectMeta<Node> {
     fn trim(&mut self) {
         // Labels decide whether the scheduler's choice fits.
@@ -178,7 +195,7 @@ impl Trim for PartialObjectMeta<Node> {
 fn meta(meta: &mut ObjectMeta) {
     (meta.managed_fields, meta.owner_references, meta.labels) = (None, None, None);
     if let Some(finalizers) = &mut meta.finalizers {
-        finalizers.retain(|each| each == FINALIZER);
+        finalizers.retain(|each| each == FINALIZER || each == ATTACHER_FINALIZER);
     }
     let Some(annotations) = &mut meta.annotations else { return };
     let mut others = 0;

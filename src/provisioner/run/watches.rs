@@ -32,11 +32,11 @@ const FIRST_LIST: Duration = Duration::from_secs(60);
 pub const COMPARE_EVERY: Duration = Duration::from_secs(600);
 
 /// Forwards the events of a watch.
-pub(super) fn watch<K>(
+pub(super) fn watch<K, M>(
     api: Api<Trimmed<K>>,
     metrics: Metrics,
-    sender: &mpsc::Sender<Message>,
-    message: fn(watcher::Event<K>) -> Message,
+    sender: &mpsc::Sender<M>,
+    message: fn(watcher::Event<K>) -> M,
 ) -> tokio::task::JoinHandle<()>
 where
     K: kube::Resource<DynamicType = ()>
@@ -46,6 +46,7 @@ where
         + serde::de::DeserializeOwned
         + Send
         + 'static,
+    M: Send + 'static,
 {
     let sender = sender.clone();
     let resource = K::plural(&());

@@ -25,6 +25,15 @@ pub(super) fn idle(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
             );
         }
     }
+    for (index, array) in spec.arrays.iter().enumerate() {
+        if array.r#type == ArrayType::FlashBlade && array.transport.is_some() {
+            tell(
+                &["spec", "arrays", &index.to_string(), "transport"],
+                "on a FlashBlade, whose file systems are mounted over NFS",
+                "remove it",
+            );
+        }
+    }
     let Some(own) = &spec.provisioner else { return found };
     let monitoring = &own.monitoring;
     let path = |field| ["spec", "provisioner", "monitoring", field];

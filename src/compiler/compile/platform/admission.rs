@@ -12,6 +12,7 @@
 //! working provisioner, an attacker with its token, and a tenant.
 
 mod asking;
+mod attachments;
 mod claims;
 mod foreign;
 mod node;
@@ -57,7 +58,8 @@ pub(super) fn policies(platform: &Platform<'_>) -> Vec<Object> {
         foreign::volumes(platform),
         records::claims(platform),
     ];
-    let limits = rules.into_iter().flat_map(|rules| {
+    let attachments = platform.attaches().then(|| attachments::rules(platform));
+    let limits = rules.into_iter().chain(attachments).flat_map(|rules| {
         let metadata = platform.of_cluster(&rules.name, ADMISSION);
         policy(metadata, rules)
     });

@@ -57,6 +57,12 @@ fn everywhere(platform: &Platform<'_>) -> Vec<PolicyRule> {
     if platform.storage.spec.arrays.iter().any(|array| !array.topology.is_empty()) {
         rules.push(rule("", "nodes", &["list", "watch"]));
     }
+    // It attaches block volumes to nodes.
+    if platform.attaches() {
+        rules.push(rule("storage.k8s.io", "volumeattachments", &["list", "watch", "patch"]));
+        rules.push(rule("storage.k8s.io", "volumeattachments/status", &["patch"]));
+        rules.push(rule("storage.k8s.io", "csinodes", &["list", "watch"]));
+    }
     rules
 }
 

@@ -6,12 +6,12 @@ use kube::runtime::watcher::Event;
 
 /// Objects of one kind, by a unique name.
 #[derive(Debug)]
-pub(super) struct Store<K> {
-    pub(super) objects: HashMap<String, K>,
+pub(in super::super) struct Store<K> {
+    pub(in super::super) objects: HashMap<String, K>,
     /// The objects that a list in progress has shown.
     listed: HashSet<String>,
     /// Whether all objects were seen once.
-    pub(super) complete: bool,
+    pub(in super::super) complete: bool,
 }
 
 impl<K> Default for Store<K> {
@@ -22,12 +22,12 @@ impl<K> Default for Store<K> {
 
 impl<K> Store<K> {
     /// Returns an empty store. `complete` is whether no list will follow.
-    pub(super) fn new(complete: bool) -> Self {
+    pub(in super::super) fn new(complete: bool) -> Self {
         Self { objects: HashMap::new(), listed: HashSet::new(), complete }
     }
 
     /// Processes a watch event; `O` becomes the stored form of the object. Returns the names of the changed objects.
-    pub(super) fn apply_event<O>(
+    pub(in super::super) fn apply_event<O>(
         &mut self,
         event: Event<O>,
         key: impl Fn(&O) -> String,
