@@ -277,6 +277,7 @@ fn the_namespace_of_the_node_service_alone_takes_privileged_pods() {
 
 /// The binary takes the arguments that its pods get.
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that skips says so")]
 fn the_node_service_takes_its_arguments() {
     let document = format!("{DOCUMENT}  nodeService: {{maxVolumes: 10}}\n");
     let objects = render(&document);
