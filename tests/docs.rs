@@ -9,13 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "CONTRIBUTING.md",
     "README.md",
     "docs/apps.md",
     "docs/blueprints.md",
     "docs/checks.md",
     "docs/migrate.md",
+    "docs/node.md",
     "docs/operate.md",
     "docs/storage.md",
 ];

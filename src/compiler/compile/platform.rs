@@ -7,6 +7,7 @@ mod csi_driver;
 mod deployment;
 mod monitoring;
 mod network;
+mod node_platform;
 mod node_pod;
 mod node_service;
 mod rbac;

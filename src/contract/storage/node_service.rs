@@ -35,8 +35,8 @@ pub struct NodeServiceSpec {
     pub kubelet_directory: String,
     /// Nodes that the pods run on, and their priority.
     pub place: NodeServicePlacement,
-    /// Largest number of block volumes that Kubernetes attaches to a node at the same time. If omitted, the node service
-    /// reports its own limit.
+    /// Largest number of block volumes that Kubernetes attaches to a node at the same time. If omitted, there is no
+    /// limit.
     #[schemars(range(min = 1, max = 4095))]
     pub max_volumes: Option<u16>,
     /// CPU, memory and other resources of each pod, in place of the defaults: requests of 20m and 32Mi, and a memory

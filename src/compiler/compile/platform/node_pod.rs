@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::deployment::{ACCOUNT, account, over, projected};
-use super::node_service::{NAME, NodePlatform};
+use super::node_platform::{NAME, NodePlatform};
 use crate::compiler::compile::container::{resources, some};
 use crate::compiler::compile::pod::toleration;
 use crate::contract::storage::NodeServiceSpec;
@@ -24,35 +24,34 @@ struct HostPath {
     name: &'static str,
     /// The path.
     path: String,
-    /// Whether mounts below it in the container appear on the host as well.
-    bidirectional: bool,
+    /// Whether it has to exist, or kubelet creates it.
+    kind: &'static str,
     /// The reason for the mount.
     reason: &'static str,
 }
 
-/// Returns the directories of the host. `/etc/iscsi`, `/etc/multipath` and `/run/udev` are missing: the tools that use
-/// them run in the mount namespace of the host.
+/// Returns the directories of the host. Kubelet's whole directory, configuration files, `/dev` and `/run/udev` are
+/// missing: the programs that use them run in the mount namespace of the host, and files and devices of the host are
+/// opened there too. So no mount has to propagate, and the container keeps no device busy.
 fn host_paths(spec: &NodeServiceSpec) -> [HostPath; 3] {
+    let kubelet = &spec.kubelet_directory;
     [
         HostPath {
-            name: "kubelet",
-            path: spec.kubelet_directory.clone(),
-            bidirectional: true,
-            reason: "kubelet names the paths below it at which volumes are mounted; the mounts, and the state beside them, \
-                     stay on the host while the pod is replaced; the sockets on which kubelet calls the node service are \
-                     there as well",
+            name: "socket",
+            path: format!("{kubelet}/plugins/{DRIVER}"),
+            kind: "DirectoryOrCreate",
+            reason: "the socket on which kubelet calls the node service",
         },
         HostPath {
-            name: "devices",
-            path: "/dev".to_owned(),
-            bidirectional: false,
-            reason: "block devices appear there while the pod runs; the first and the last MiB of a new volume are read \
-                     before it is formatted",
+            name: "registration",
+            path: format!("{kubelet}/plugins_registry"),
+            kind: "Directory",
+            reason: "the socket by which kubelet finds the node service",
         },
         HostPath {
             name: "sysfs",
             path: "/sys".to_owned(),
-            bidirectional: false,
+            kind: "Directory",
             reason: "identity, size and paths of block devices are read there; a scan for one device, and the removal of \
                      one, are writes to it",
         },
@@ -64,12 +63,12 @@ const PRIVILEGES: [(&str, &str); 3] = [
     (
         "hostPID",
         "to enter the namespaces of the host and of iscsid: iscsiadm, multipath, nvme, mkfs, fsck and mount are the \
-         host's own programs; and to read the host's mounts in /proc/1/mountinfo",
+         host's own programs, so their mounts are the host's; and to reach the host's files and devices below /proc/1/root",
     ),
     (
         "privileged",
-        "CAP_SYS_ADMIN and CAP_SYS_PTRACE for entering namespaces and for mounts, access to all block devices, and \
-         Bidirectional mount propagation, which Kubernetes allows to privileged containers only",
+        "CAP_SYS_ADMIN, CAP_SYS_CHROOT and CAP_SYS_PTRACE for entering namespaces, and access to all block devices, which \
+         appear while the pod runs: the first and the last MiB of a new volume are read before it is formatted",
     ),
     ("runAsUser 0", "the same programs require root; the image's own user has no rights"),
 ];
@@ -106,7 +105,7 @@ pub(super) fn template(platform: &NodePlatform<'_>) -> PodTemplateSpec {
             name: path.name.to_owned(),
             host_path: Some(HostPathVolumeSource {
                 path: path.path,
-                type_: Some("Directory".to_owned()),
+                type_: Some(path.kind.to_owned()),
             }),
             ..Volume::default()
         })
@@ -161,7 +160,6 @@ fn container(platform: &NodePlatform<'_>) -> Container {
         .map(|path| VolumeMount {
             name: path.name.to_owned(),
             mount_path: path.path,
-            mount_propagation: path.bidirectional.then(|| "Bidirectional".to_owned()),
             ..VolumeMount::default()
         })
         .collect();

@@ -10,31 +10,22 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::node_platform::{NAME, NodePlatform, selector};
 use super::rbac::{API_GROUP, rule};
 use super::{admission, csi_driver, network, node_pod};
-use crate::compiler::compile::names::{Words, label_selector, version_label};
+use crate::compiler::compile::names::label_selector;
 use crate::compiler::compile::storage_class::Storage;
 use crate::compiler::compile::{namespace, wave};
 use crate::compiler::manifest::Object;
 use crate::compiler::spec::Profile;
-use crate::contract::storage::NodeService;
-use crate::contract::{DRIVER, MANAGER, annotation, label};
+use crate::contract::{DRIVER, annotation};
 
-/// Name of all its objects. A cluster has one node service, because kubelet knows the driver by its name.
-pub(super) const NAME: &str = "pso-gen-node";
 /// PriorityClass of the pods, unless the document names another one.
 const CRITICAL: &str = "system-node-critical";
 /// Pods that the quota allows: more than a cluster has nodes.
 const UNLIMITED: &str = "100k";
-
-/// Data that every concern needs.
-pub(super) struct NodePlatform<'s> {
-    storage: &'s Storage<'s>,
-    pub(super) own: NodeService,
-}
 
 /// Returns the objects of the node service; none if the document does not install it.
 pub(in super::super) fn node_service(storage: &Storage<'_>) -> Vec<Object> {
@@ -54,48 +45,6 @@ pub(in super::super) fn node_service(storage: &Storage<'_>) -> Vec<Object> {
     }
     objects.push(daemon_set(&platform));
     objects
-}
-
-impl NodePlatform<'_> {
-    /// Returns the metadata of an object in the namespace of the node service.
-    fn metadata(&self, wave: i32) -> ObjectMeta {
-        let namespace = Some(self.own.spec.namespace.clone());
-        ObjectMeta { namespace, ..self.of_cluster(NAME, wave) }
-    }
-
-    /// Returns the metadata of a cluster-scoped object.
-    fn of_cluster(&self, name: &str, wave: i32) -> ObjectMeta {
-        ObjectMeta {
-            name: Some(name.to_owned()),
-            labels: Some(self.labels()),
-            annotations: Some([(annotation::SYNC_WAVE.to_owned(), wave.to_string())].into()),
-            ..ObjectMeta::default()
-        }
-    }
-
-    /// Returns the labels of all objects.
-    pub(super) fn labels(&self) -> Words {
-        let mut labels = selector();
-        labels.insert(label::PART_OF.to_owned(), MANAGER.to_owned());
-        labels.insert(label::MANAGED_BY.to_owned(), MANAGER.to_owned());
-        let instance = self.storage.document.name().unwrap_or(MANAGER);
-        labels.insert(label::INSTANCE.to_owned(), instance.to_owned());
-        labels.extend(version_label(&self.own.image));
-        labels
-    }
-
-    /// Returns the names of the Secrets with registry credentials.
-    pub(super) fn pull_secrets(&self) -> Vec<String> {
-        let of_provisioner =
-            || self.storage.spec.provisioner.as_ref().map(|own| own.pull_secrets.clone());
-        self.own.spec.pull_secrets.clone().or_else(of_provisioner).unwrap_or_default()
-    }
-}
-
-/// Returns the labels that identify its pods. They never change.
-fn selector() -> Words {
-    let words = [(label::NAME, MANAGER), (label::COMPONENT, "node-service")];
-    words.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
 /// Returns the account and its rights: to read a VolumeAttachment by its name, and to record there that the volume was
