@@ -90,9 +90,8 @@ impl Attachment {
 
     /// Parses a publish context. A missing or unknown `format` means that the volume must not be formatted.
     pub fn from_context(context: &BTreeMap<String, String>) -> Result<Self, InvalidAttachment> {
-        let word = |key: &'static str| {
-            context.get(key).map(String::as_str).ok_or(InvalidAttachment(key))
-        };
+        let word =
+            |key: &'static str| context.get(key).map(String::as_str).ok_or(InvalidAttachment(key));
         let transport =
             BlockTransport::parse(word(TRANSPORT)?).ok_or(InvalidAttachment(TRANSPORT))?;
         let serial = word(SERIAL)?.to_ascii_uppercase();

@@ -123,7 +123,11 @@ impl<H: Host> Inner<H> {
         Ok(Busy { busy: &self.busy, handle: handle.clone() })
     }
 
-    async fn run(&self, volume: &VolumeHandle, procedure: &mut impl Procedure) -> Result<(), NodeError> {
+    async fn run(
+        &self,
+        volume: &VolumeHandle,
+        procedure: &mut impl Procedure,
+    ) -> Result<(), NodeError> {
         for _ in 0..MOST_STEPS {
             let effect = match self.step(procedure).await? {
                 Step::Do(effect) => effect,
@@ -151,7 +155,10 @@ impl<H: Host> Inner<H> {
                 self.perform(volume, procedure, &effect).await?;
             }
         }
-        Err(NodeError::new(NodeErrorKind::Internal, "the operation comes to no end; its log lists the steps"))
+        Err(NodeError::new(
+            NodeErrorKind::Internal,
+            "the operation comes to no end; its log lists the steps",
+        ))
     }
 
     async fn step(&self, procedure: &mut impl Procedure) -> Result<Step, NodeError> {

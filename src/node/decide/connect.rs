@@ -158,7 +158,8 @@ impl Connect {
             let Some(address) = disk.address else { continue };
             let name = disk.name.clone();
             let asked = self.identities.get(&(name.clone(), address));
-            let is_due = matches!(asked, Some(Err((when, _))) if now.saturating_sub(*when) >= AGAIN);
+            let is_due =
+                matches!(asked, Some(Err((when, _))) if now.saturating_sub(*when) >= AGAIN);
             let Some(standing) = self.standing(disk).filter(|_| !is_due) else {
                 return Ok(Some(Effect::Inquire { disk: name, address }));
             };
@@ -199,8 +200,10 @@ impl Connect {
     /// Whether a disk of the volume is in use as a disk of another volume, which had its LUN before.
     fn is_used_as_another(&self, view: &HostView, disk: &Disk) -> bool {
         let uuid = map_uuid(&self.attachment.serial);
-        let in_foreign_map =
-            disk.holders.iter().any(|holder| holder.uuid.starts_with("mpath-") && holder.uuid != uuid);
+        let in_foreign_map = disk
+            .holders
+            .iter()
+            .any(|holder| holder.uuid.starts_with("mpath-") && holder.uuid != uuid);
         let others = view.others.iter().filter(|other| other.serial != self.attachment.serial);
         let mut stagings = others.map(|other| &other.staging);
         let is_mounted = |path: &PathBuf| {
@@ -257,7 +260,8 @@ impl Connect {
                     self.recorded.insert(portal.clone());
                 }
                 None => {
-                    self.refused.insert(portal.clone(), (now, "no session has appeared".to_owned()));
+                    self.refused
+                        .insert(portal.clone(), (now, "no session has appeared".to_owned()));
                 }
             },
             Effect::Scan(address) => {
@@ -300,7 +304,8 @@ impl Connect {
     fn no_path(&self, view: &HostView) -> NodeError {
         let Attachment { portals, lun, serial, .. } = &self.attachment;
         let mut why: Vec<String> = Vec::new();
-        let has_session = |portal: &String| view.sessions.iter().any(|session| session.portal == *portal);
+        let has_session =
+            |portal: &String| view.sessions.iter().any(|session| session.portal == *portal);
         for (portal, (_, error)) in self.refused.iter().filter(|(portal, _)| !has_session(portal)) {
             why.push(format!("{portal}: {error}"));
         }
