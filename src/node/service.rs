@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use tracing::{info, warn};
 
 use super::decide::{
-    Effect, Expand, Outcome, Procedure, Publish, Stage, StagedVolume, Step, Subject, Unpublish,
-    Unstage, condition, left_over,
+    Effect, Expand, Heal, Outcome, Procedure, Publish, Stage, StagedVolume, Step, Subject,
+    Unpublish, Unstage, condition, left_over,
 };
 use super::host::Host;
 use super::request::{
@@ -84,6 +84,25 @@ impl<H: Host + 'static> Node<H> {
             }
         }
         Ok((done, errors))
+    }
+
+    /// Adds paths that have come back to the volumes that are staged. Volumes with a call in progress are left out.
+    /// Returns the errors of those that could not be looked at.
+    pub async fn heal(&self) -> Result<Vec<NodeError>, NodeError> {
+        let staged = self.inner.host.staged().await?;
+        let mut errors = Vec::new();
+        for state in staged.into_iter().filter(|state| !state.released) {
+            let Ok(handle) = state.volume.parse::<VolumeHandle>() else { continue };
+            let Some(mut heal) = Heal::new(state) else { continue };
+            let call = |inner: Arc<Inner<H>>| async move {
+                let Ok(_busy) = inner.begin(&handle) else { return Ok(()) };
+                inner.run(&handle, &mut heal).await
+            };
+            if let Err(error) = self.finish(call).await {
+                errors.push(error);
+            }
+        }
+        Ok(errors)
     }
 
     /// Carries a call out to its end even if the caller hangs up: a file system that is being created is not cut off.

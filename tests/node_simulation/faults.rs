@@ -355,6 +355,36 @@ fn fault_10_the_second_path_may_be_late_or_missing() {
 }
 
 #[test]
+fn fault_10_a_path_that_comes_back_is_added_and_nothing_is_removed() {
+    let mut lab = ready("data");
+    let set = |lab: &Lab, is_up| {
+        lab.world().portals.values_mut().next().expect("a portal").is_up = is_up;
+    };
+    set(&lab, false);
+    lab.start("data");
+    lab.heal();
+    assert_eq!(lab.sessions_and_disks(), (1, 1));
+    set(&lab, true);
+    lab.heal();
+    assert_eq!(lab.sessions_and_disks(), (2, 2));
+    assert_eq!(lab.world().maps.values().next().expect("a map").slaves.len(), 2);
+    let effects = lab.world().effects;
+    lab.heal();
+    assert!(lab.world().effects <= effects + 2, "paths are asked and nothing else");
+    // The array has assigned the LUN to a volume in use: its paths stay.
+    lab.disconnect("data");
+    lab.create("new");
+    lab.connect("new");
+    lab.stage("new");
+    lab.world().states.values_mut().for_each(|state| state.lun = 1);
+    let before = lab.sessions_and_disks();
+    lab.heal();
+    assert_eq!(lab.sessions_and_disks(), before);
+    lab.publish("new", "pod");
+    lab.write("new", "new").expect("still there");
+}
+
+#[test]
 fn fault_10_a_map_contains_no_path_of_another_volume() {
     let mut lab = ready("other");
     lab.start("other");

@@ -321,6 +321,12 @@ impl Lab {
         done
     }
 
+    pub(crate) fn heal(&mut self) {
+        self.restart();
+        let errors = self.runtime.block_on(self.node.heal()).expect("healed");
+        assert_eq!(errors, Vec::new());
+    }
+
     /// Kubelet repeats a call until it succeeds.
     fn until<T>(&mut self, mut call: impl FnMut(&mut Self) -> Result<T, NodeError>) -> T {
         for _ in 0..8 {
@@ -405,6 +411,11 @@ impl Lab {
         let world = self.world();
         let Some(mount) = world.top(path) else { world.broken("success without a mount") };
         let number = mount.device.unwrap_or(mount.number);
+        let mut numbers = world.maps.values().map(|map| map.number);
+        let mut disks = world.disks.values().map(|disk| disk.number);
+        if !numbers.any(|it| it == number) && !disks.any(|it| it == number) {
+            world.broken("success with a device that is none of the array's");
+        }
         if world.behind(number).is_some_and(|reached| reached != serial(name)) {
             world.broken("success with another volume");
         }

@@ -183,6 +183,29 @@ impl Connect {
         Ok(None)
     }
 
+    /// Returns the next effect that adds what is missing; each is tried once, and nothing is waited for.
+    pub(super) fn heal(&self, view: &HostView) -> Option<Effect> {
+        // At the moment of all attempts, none is due again.
+        let effect = self.log_in(view, Duration::ZERO);
+        if self.attachment.transport == BlockTransport::NvmeTcp {
+            return effect;
+        }
+        let effect = effect.or_else(|| self.scan(view, Duration::ZERO));
+        let asked = view.disks.iter().find_map(|disk| {
+            let (disk_name, address) = (disk.name.clone(), disk.address?);
+            let is_asked = self.standing(disk).is_some();
+            (!is_asked).then_some(Effect::Inquire { disk: disk_name, address })
+        });
+        let uuid = map_uuid(&self.attachment.serial);
+        let map = view.maps.iter().find(|map| map.uuid == uuid);
+        let outside = view.disks.iter().find(|disk| {
+            let is_ours = disk.live && self.standing(disk) == Some(Standing::Ours);
+            let is_outside = map.is_some_and(|map| !map.slaves.contains(&disk.name));
+            is_ours && is_outside && !self.asked.contains_key(&disk.name)
+        });
+        effect.or(asked).or_else(|| outside.map(|disk| Effect::AddPath(disk.name.clone())))
+    }
+
     /// Returns how a disk stands to the volume; none if it has not been asked.
     fn standing(&self, disk: &Disk) -> Option<Standing> {
         let key = (disk.name.clone(), disk.address?);
