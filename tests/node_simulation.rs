@@ -10,16 +10,22 @@ mod effects;
 mod expansion;
 #[path = "node_simulation/faults.rs"]
 mod faults;
+#[path = "node_simulation/hangs.rs"]
+mod hangs;
 #[path = "node_simulation/host.rs"]
 mod host;
 #[path = "node_simulation/kernel.rs"]
 mod kernel;
 #[path = "node_simulation/lab.rs"]
 mod lab;
+#[path = "node_simulation/mounts.rs"]
+mod mounts;
 #[path = "node_simulation/sharing.rs"]
 mod sharing;
 #[path = "node_simulation/transports.rs"]
 mod transports;
+#[path = "node_simulation/truth.rs"]
+mod truth;
 
 use kernel::{Crash, On};
 use lab::{GIB, Lab};

@@ -121,6 +121,8 @@ pub(crate) struct Faults {
     pub(crate) delete_lies: bool,
     /// Resuming a map does nothing.
     pub(crate) stays_suspended: bool,
+    /// A map goes on queueing although it was asked to stop.
+    pub(crate) keeps_queueing: bool,
     /// A flush that fails leaves the map suspended.
     pub(crate) flush_suspends: bool,
     /// The record of formatting cannot be written.

@@ -7,6 +7,12 @@ use pso_gen::contract::BlockTransport;
 use super::lab::{Lab, serial};
 
 #[test]
+fn fault_18_the_node_reports_its_name_and_its_initiators() {
+    let id = Lab::iscsi().identity().id;
+    assert_eq!(id.format().as_deref(), Some("n1;iqn.2026-11.example:n1"));
+}
+
+#[test]
 fn fault_26_nvme_controllers_stay_as_long_as_a_namespace_of_the_array_is_left() {
     let mut lab = Lab::new(BlockTransport::NvmeTcp, false);
     lab.create("one");
