@@ -17,6 +17,9 @@ pub const ENTER: &str = "enter-host";
 /// The exit code for a program that the host does not have.
 pub(super) const NO_PROGRAM: u8 = 127;
 
+/// The exit code for a process that could not enter the namespaces, or could not become the program.
+pub(super) const NOT_ENTERED: u8 = 126;
+
 /// Where programs are looked for: also where NixOS, Talos and hosts with local builds have them.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/udev:/lib/udev:\
                     /run/current-system/sw/bin:/opt/sbin:/opt/bin";
@@ -35,7 +38,7 @@ pub fn enter(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         });
         if let Err(error) = entered {
             let _ = writeln!(std::io::stderr(), "cannot enter {path}: {error}");
-            return ExitCode::from(126);
+            return ExitCode::from(NOT_ENTERED);
         }
     }
     let mut command = Command::new(&program);
@@ -48,5 +51,5 @@ pub fn enter(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         .exec();
     let _ = writeln!(std::io::stderr(), "{}: {error}", program.to_string_lossy());
     let is_missing = error.kind() == std::io::ErrorKind::NotFound;
-    ExitCode::from(if is_missing { NO_PROGRAM } else { 126 })
+    ExitCode::from(if is_missing { NO_PROGRAM } else { NOT_ENTERED })
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 
-use super::enter::{ENTER, NO_PROGRAM};
+use super::enter::{ENTER, NO_PROGRAM, NOT_ENTERED};
 use crate::node::decide::{HostError, HostErrorKind};
 
 /// The longest output that is kept for a message, in bytes.
@@ -83,6 +83,9 @@ impl Programs {
                 "{program} is not on this host; `pso-gen node check` lists what is missing"
             );
             return Err(HostError { kind: HostErrorKind::Missing, message });
+        }
+        if code == i32::from(NOT_ENTERED) {
+            return Err(HostError::failed(format!("{program} was not started: {error}")));
         }
         Ok(Printed { code, out: String::from_utf8_lossy(&output.stdout).trim().to_owned(), error })
     }

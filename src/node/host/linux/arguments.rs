@@ -34,7 +34,9 @@ pub(super) fn checked(printed: &Printed) -> Option<Checked> {
     match printed.code {
         // Clean, repaired, or repaired with the advice to boot, which is for root file systems.
         0..=3 => Some(Checked::Clean),
-        code if code & 4 != 0 => Some(Checked::Damaged(printed.failed("fsck.ext4").message)),
+        code @ 4..32 if code & 4 != 0 => {
+            Some(Checked::Damaged(printed.failed("fsck.ext4").message))
+        }
         _ => None,
     }
 }
@@ -86,9 +88,9 @@ mod tests {
         for code in [4, 5, 12] {
             assert!(matches!(checked(&printed(code)), Some(Checked::Damaged(_))), "{code}");
         }
-        for code in [8, 16, 32, 128, -1] {
-            let damaged = code & 4 != 0;
-            assert_eq!(checked(&printed(code)).is_some(), damaged, "{code}");
+        // Errors of the program itself, of the shell, and its end by a signal.
+        for code in [8, 16, 32, 126, 127, 128, -1] {
+            assert_eq!(checked(&printed(code)), None, "{code}");
         }
     }
 
