@@ -89,6 +89,13 @@ fn node(lab: &Lab, hangs: &str) -> Node<Hanging> {
     Node::new(host, Arc::new(lab.host.clone()), NodeSetup::default())
 }
 
+/// Lets other tasks go first a number of times.
+async fn turns(number: usize) {
+    for _ in 0..number {
+        tokio::task::yield_now().await;
+    }
+}
+
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
 }
@@ -102,10 +109,12 @@ fn fault_08_a_device_that_hangs_holds_up_no_other_volume() {
             let (node, request) = (Arc::clone(&node), request(&lab, "hangs"));
             tokio::spawn(async move { node.stage(request).await })
         };
-        for _ in 0..200 {
-            tokio::task::yield_now().await;
-        }
-        let again = node.stage(request(&lab, "hangs")).await.expect_err("it is busy");
+        turns(200).await;
+        let again = tokio::select! {
+            biased;
+            again = node.stage(request(&lab, "hangs")) => again.expect_err("it is busy"),
+            () = turns(1000) => panic!("it waits for the first call"),
+        };
         assert_eq!(again.kind, NodeErrorKind::Aborted);
         node.stage(request(&lab, "works")).await.expect("staged");
         assert!(!first.is_finished());
@@ -153,9 +162,7 @@ fn a_call_goes_on_when_its_caller_hangs_up() {
             _ = node.stage(request(&lab, "data")) => panic!("it takes longer"),
             () = tokio::task::yield_now() => {}
         }
-        for _ in 0..500 {
-            tokio::task::yield_now().await;
-        }
+        turns(500).await;
         assert_eq!(lab.world().mounts.len(), 1);
     });
 }
