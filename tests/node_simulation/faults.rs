@@ -177,6 +177,20 @@ fn fault_03_a_stale_mount_at_the_staging_path_is_not_taken_for_the_volume() {
 }
 
 #[test]
+fn fault_03_another_volume_at_the_staging_path_is_not_taken_for_it() {
+    let mut lab = ready("data");
+    lab.create("other");
+    lab.connect("other");
+    lab.stage("data");
+    lab.stage("other");
+    let other = lab.world().top(&staging("other")).expect("a mount").number;
+    for mount in &mut lab.world().mounts {
+        mount.number = other;
+    }
+    lab.stage_once("data").expect("unmounted, and the right one mounted");
+}
+
+#[test]
 fn fault_03_what_is_staged_is_checked_before_a_pod_gets_it() {
     let mut lab = ready("data");
     lab.stage("data");
