@@ -1,5 +1,5 @@
-//! What a host lacks for block volumes, found before the first volume: `pso-gen node check`. Decides from facts that the
-//! host has read; knows neither files nor programs.
+//! What a host lacks for block volumes, found before the first volume: `pso-gen node check`. Decides from facts that
+//! the host has read; knows neither files nor programs.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! Carries effects out on the model, and stops the test at the effect that breaks an invariant: another volume's data is
-//! overwritten or mounted, a path of a volume in use is taken away, buffers are lost.
+//! Carries effects out on the model, and stops the test at the effect that breaks an invariant: another volume's data
+//! is overwritten or mounted, a path of a volume in use is taken away, buffers are lost.
 
 use std::time::Duration;
 

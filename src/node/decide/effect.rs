@@ -278,7 +278,8 @@ pub trait Procedure: Send {
     /// What it needs to see.
     fn subject(&self) -> Subject;
 
-    /// Returns the next step. Time is counted from any fixed moment. Asked twice for the same view, it answers the same.
+    /// Returns the next step. Time is counted from any fixed moment. Asked twice for the same view, it answers the
+    /// same.
     fn next(&mut self, view: &HostView, now: Duration) -> Step;
 
     /// Takes the outcome of an effect. An error that the procedure cannot live with ends it.

@@ -1,5 +1,5 @@
-//! Paths that come back after a volume was staged: sessions, logical units and paths that are missing are added. Nothing
-//! is removed: what is stale is removed when a volume is staged, and not while one is in use.
+//! Paths that come back after a volume was staged: sessions, logical units and paths that are missing are added.
+//! Nothing is removed: what is stale is removed when a volume is staged, and not while one is in use.
 
 use std::time::Duration;
 

@@ -3,11 +3,10 @@
 
 use crate::contract::BlockTransport;
 
-/// Pure Storage's NAA prefix: type 6, its company id 24a937, and a zero.
-/// <https://support.purestorage.com/bundle/m_linux/page/Solutions/Oracle/Oracle_on_FlashArray/library/common_content/c_flasharray_wwns.html>
-const NAA: &str = "624a9370";
-/// The prefix of the NGUID of a FlashArray's namespace, as in OpenStack's driver.
+/// Pure Storage's NAA prefix: type 6, its company id 24a937, and a zero; as in OpenStack's driver.
 /// <https://github.com/openstack/cinder/blob/master/cinder/volume/drivers/pure.py>
+const NAA: &str = "624a9370";
+/// The company id within the NGUID of a FlashArray's namespace, from the same source.
 const NGUID_COMPANY: &str = "24a937";
 
 /// Returns what sysfs reports as `wwid` for a volume on a transport.
