@@ -44,9 +44,10 @@ bench:
 bench-provisioner *ARGS:
     cargo bench --bench provisioner -- {{ARGS}}
 
-# Breaks the provisioner's decisions in one place after the other; the simulation must see each.
+# Breaks the decisions of provisioner and node service in one place after the other; the simulations must see each.
 mutants:
     tests/simulation/mutants
+    tests/node_simulation/mutants
 
 # Changes a part of the code in every place that cargo-mutants knows: decide, formats or check. Takes hours.
 mutate PART *OPTIONS:

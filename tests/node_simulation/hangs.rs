@@ -1,0 +1,285 @@
+//! Faults that hang nodes and pods or leave something behind, each by name: what the node service does about it.
+
+use std::time::Duration;
+
+use super::lab::{Lab, handle, serial, target};
+
+fn ready(name: &str) -> Lab {
+    let lab = Lab::iscsi();
+    lab.create(name);
+    lab.connect(name);
+    lab
+}
+
+#[test]
+fn fault_08_all_paths_down_hold_up_no_unmount() {
+    let mut lab = ready("data");
+    lab.start("data");
+    for portal in lab.world().portals.values_mut() {
+        portal.is_up = false;
+    }
+    lab.unpublish("data", "pod");
+    lab.unstage("data");
+    lab.must_be_empty();
+    // An unmount that hangs takes 30 s of the model's time.
+    assert!(lab.world().time < Duration::from_secs(10), "{:?}", lab.world().time);
+}
+
+#[test]
+fn fault_08_a_lazy_unmount_is_the_last_resort() {
+    let mut lab = ready("data");
+    lab.start("data");
+    lab.unpublish("data", "pod");
+    for portal in lab.world().portals.values_mut() {
+        portal.is_up = false;
+    }
+    lab.faults(|faults| faults.keeps_queueing = true);
+    lab.unstage_once("data").expect("detached from the path");
+    lab.must_be_empty();
+    let lazy = lab.world().trace.iter().filter(|step| step.contains("lazy: true")).count();
+    assert_eq!(lazy, 1);
+}
+
+#[test]
+fn fault_09_a_map_in_use_is_an_error_and_a_moment_later_it_is_gone() {
+    let mut lab = ready("data");
+    lab.stage("data");
+    let soon = lab.world().time + Duration::from_secs(3);
+    let open = |lab: &Lab, until| {
+        for map in lab.world().maps.values_mut() {
+            map.open_until = until;
+        }
+    };
+    open(&lab, Duration::MAX);
+    lab.faults(|faults| faults.flush_suspends = true);
+    let error = lab.unstage_once("data").expect_err("in use");
+    assert!(error.message.contains("in use"), "{error}");
+    assert_eq!(lab.world().disks.len(), 2, "no path is taken from a map that stays");
+    let later = lab.world().time + soon;
+    open(&lab, later);
+    lab.unstage_once("data").expect("udev has closed it");
+    lab.must_be_empty();
+}
+
+#[test]
+fn fault_09_a_suspended_map_is_resumed_or_named() {
+    let mut lab = ready("data");
+    lab.stage("data");
+    let suspend = |lab: &Lab| {
+        for map in lab.world().maps.values_mut() {
+            map.is_suspended = true;
+        }
+    };
+    suspend(&lab);
+    lab.stage_once("data").expect("resumed");
+    suspend(&lab);
+    lab.faults(|faults| faults.stays_suspended = true);
+    let error = lab.stage_once("data").expect_err("suspended");
+    assert!(error.message.contains("stays suspended"), "{error}");
+    let error = lab.unstage_once("data").expect_err("suspended");
+    assert!(error.message.contains("stays suspended"), "{error}");
+    lab.faults(|faults| faults.stays_suspended = false);
+    lab.unstage("data");
+    lab.must_be_empty();
+}
+
+#[test]
+fn fault_10_the_second_path_may_be_late_or_missing() {
+    let mut lab = ready("late");
+    lab.world().portals.values_mut().next_back().expect("a portal").from = Duration::from_secs(5);
+    lab.stage("late");
+    assert_eq!(lab.world().maps.values().next().expect("a map").slaves.len(), 2);
+    lab.unstage("late");
+    lab.must_be_empty();
+
+    let mut lab = ready("dead");
+    lab.world().portals.values_mut().next().expect("a portal").is_up = false;
+    lab.stage_once("dead").expect("one path is enough");
+    assert!(lab.world().time < Duration::from_secs(15), "{:?}", lab.world().time);
+    // The second path comes while the volume is in use, by an admin's hand; unstaging finds it.
+    lab.world().portals.values_mut().next().expect("a portal").is_up = true;
+    let serial = serial("dead");
+    let bus = lab.world().disks.values().next().and_then(|disk| disk.bus);
+    lab.world().add_disk(
+        bus.map(|bus| pso_gen::node::decide::Bus { target: 1, ..bus }),
+        9,
+        &serial,
+    );
+    lab.unstage("dead");
+    lab.must_be_empty();
+}
+
+#[test]
+fn fault_10_a_path_that_comes_back_is_added_and_nothing_is_removed() {
+    let mut lab = ready("data");
+    let set = |lab: &Lab, is_up| {
+        lab.world().portals.values_mut().next().expect("a portal").is_up = is_up;
+    };
+    set(&lab, false);
+    lab.start("data");
+    lab.heal();
+    assert_eq!(lab.sessions_and_disks(), (1, 1));
+    set(&lab, true);
+    lab.heal();
+    assert_eq!(lab.sessions_and_disks(), (2, 2));
+    assert_eq!(lab.world().maps.values().next().expect("a map").slaves.len(), 2);
+    let effects = lab.world().effects;
+    lab.heal();
+    assert!(lab.world().effects <= effects + 2, "paths are asked and nothing else");
+    // The array has assigned the LUN to a volume in use: its paths stay.
+    lab.disconnect("data");
+    lab.create("new");
+    lab.connect("new");
+    lab.stage("new");
+    lab.world().states.values_mut().for_each(|state| state.lun = 1);
+    let before = lab.sessions_and_disks();
+    lab.heal();
+    assert_eq!(lab.sessions_and_disks(), before);
+    lab.publish("new", "pod");
+    lab.write("new", "new").expect("still there");
+}
+
+#[test]
+fn fault_10_a_map_contains_no_path_of_another_volume() {
+    let mut lab = ready("other");
+    lab.start("other");
+    lab.create("data");
+    lab.connect("data");
+    lab.faults(|faults| faults.wrong_slave = Some("sdb".to_owned()));
+    lab.stage_once("data").expect("the path is taken out");
+    lab.write("other", "mine").expect("still there");
+    assert_eq!(lab.volume("data").data, None);
+}
+
+#[test]
+fn fault_13_what_kubelet_forgot_is_unstaged_at_the_start() {
+    let mut lab = ready("forgotten");
+    lab.start("forgotten");
+    lab.create("attached");
+    lab.start("attached");
+    lab.create("used");
+    lab.start("used");
+    lab.unpublish("forgotten", "pod");
+    lab.unpublish("attached", "pod");
+    lab.kill();
+    assert_eq!(lab.clean_up(&["attached"]), [handle("forgotten")]);
+    lab.must_be_gone("forgotten");
+    lab.publish("attached", "pod");
+    lab.write("used", "mine").expect("still there");
+}
+
+#[test]
+fn fault_14_sessions_and_records_end_with_the_last_volume_of_the_array() {
+    let mut lab = ready("one");
+    lab.create("two");
+    lab.start("one");
+    lab.start("two");
+    assert_eq!(lab.sessions_and_records(), (2, 2));
+    lab.stop("one");
+    assert_eq!(lab.sessions_and_records(), (2, 2));
+    lab.write("two", "two").expect("still there");
+    lab.stop("two");
+    lab.must_be_empty();
+}
+
+#[test]
+fn fault_14_a_session_that_others_use_stays() {
+    let mut lab = ready("data");
+    lab.stage("data");
+    // A LUN that pso-gen has not staged: the node boots from it.
+    lab.create("boot");
+    let boot = serial("boot");
+    let bus = lab.world().disks.values().next().and_then(|disk| disk.bus);
+    lab.world().add_disk(bus, 200, &boot);
+    lab.unstage("data");
+    assert_eq!(lab.sessions_and_disks(), (2, 1));
+}
+
+#[test]
+fn fault_15_a_new_process_unstages_what_the_old_one_staged() {
+    let mut lab = ready("data");
+    lab.start("data");
+    lab.kill();
+    lab.stop("data");
+    lab.must_be_empty();
+    // Even the state file is lost: what is mounted says which volume it is.
+    lab.connect("data");
+    lab.stage("data");
+    lab.kill();
+    lab.world().states.clear();
+    lab.unstage("data");
+    lab.must_be_gone("data");
+}
+
+#[test]
+fn fault_16_a_raw_block_device_that_is_gone_can_be_unpublished() {
+    let mut lab = ready("data").block(true);
+    lab.start("data");
+    lab.write("data", "raw").expect("a device that works");
+    for portal in lab.world().portals.values_mut() {
+        portal.is_up = false;
+    }
+    lab.unpublish("data", "pod");
+    assert!(!lab.world().nodes.contains_key(&target("data", "pod")));
+    // Buffers that no path can take are lost with the device; the model knows no other way to say so.
+    lab.world().dirty.clear();
+    lab.unstage("data");
+    lab.must_be_empty();
+}
+
+#[test]
+fn fault_16_a_device_in_use_by_a_pod_is_not_unstaged() {
+    for block in [true, false] {
+        let mut lab = ready("data").block(block);
+        lab.start("data");
+        let error = lab.unstage_once("data").expect_err("in use");
+        assert!(error.message.contains("is still mounted at"), "{error}");
+        lab.write("data", "mine").expect("still there");
+    }
+}
+
+#[test]
+fn fault_17_an_aborted_file_system_is_abnormal_and_mends_with_the_next_pod() {
+    let mut lab = ready("data");
+    lab.start("data");
+    assert_eq!(lab.stats("data").expect("published").abnormal, None);
+    let set = |lab: &Lab, is_up| {
+        for portal in lab.world().portals.values_mut() {
+            portal.is_up = is_up;
+        }
+    };
+    set(&lab, false);
+    assert_eq!(lab.write("data", "lost"), Err("EIO".to_owned()));
+    let abnormal = lab.stats("data").expect("published").abnormal.expect("abnormal");
+    assert!(abnormal.contains("path"), "{abnormal}");
+    set(&lab, true);
+    let abnormal = lab.stats("data").expect("published").abnormal.expect("abnormal");
+    assert!(abnormal.contains("read-only"), "{abnormal}");
+    // While the pod runs, nothing is unmounted below it.
+    let error = lab.stage_once("data").expect_err("in use");
+    assert!(error.message.contains("delete these pods"), "{error}");
+    lab.publish_once("data", "second").expect_err("read-only");
+    lab.unpublish("data", "pod");
+    lab.stage("data");
+    lab.publish("data", "pod");
+    lab.write("data", "again").expect("mended");
+}
+
+#[test]
+fn fault_22_a_holder_on_the_host_is_named_and_left() {
+    let mut lab = ready("data");
+    lab.stage("data");
+    let hold = |lab: &Lab, name: &str, uuid: &str| {
+        for map in lab.world().maps.values_mut() {
+            map.holders = vec![(name.to_owned(), uuid.to_owned())];
+        }
+    };
+    hold(&lab, "dm-9", "LVM-abc");
+    let error = lab.unstage_once("data").expect_err("held");
+    assert!(error.message.contains("dm-9") && error.message.contains("global_filter"), "{error}");
+    assert_eq!(lab.maps_and_disks(), (1, 2));
+    hold(&lab, "dm-9", "");
+    lab.world().maps.values_mut().for_each(|map| map.holders.clear());
+    lab.unstage("data");
+    lab.must_be_empty();
+}
