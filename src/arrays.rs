@@ -42,6 +42,7 @@ pub use flashblade::FlashBlade;
 pub use identity::Identity;
 pub use limits::RequestLimits;
 pub use rest::Endpoint;
+pub use snapshot::SnapshotOf;
 pub use token::TokenFile;
 pub use trust::Trust;
 

@@ -4,6 +4,7 @@
 //! [`Version`] decides what older versions support.
 
 mod hosts;
+mod modify;
 mod tags;
 
 use std::collections::BTreeMap;

@@ -35,6 +35,7 @@ mod setup;
 mod slot;
 mod snapshot;
 
+pub use array_selection::{ArrayNeeds, NoArray, SelectedArray, select_array};
 pub use barrier::{BarrierEffect, Barriers, is_barrier, mark};
 pub use claim::ClaimState;
 pub use claim_spec::capacity;

@@ -75,7 +75,37 @@ pub fn set_up(
     Ok(Arrays::new(setup, arrays.collect::<Result<Vec<_>, _>>()?))
 }
 
+/// Returns the FlashArrays of a storage document with their traits. Relative paths start at `folder`; a Secret is a
+/// folder of its name in `secrets`, as mounted into a pod.
+pub fn flasharrays(
+    spec: &StorageSpec,
+    folder: &Path,
+    secrets: &Path,
+) -> Result<Vec<(FlashArray, ArrayTraits)>, SetupError> {
+    let of_kind = spec.arrays.iter().filter(|array| array.r#type == ArrayType::FlashArray);
+    let array =
+        |spec: &ArraySpec| Ok((FlashArray::new(endpoint(spec, folder, secrets)?)?, traits(spec)));
+    of_kind.map(array).collect()
+}
+
 fn client(spec: &ArraySpec, folder: &Path, secrets: &Path) -> Result<Client, SetupError> {
+    let endpoint = endpoint(spec, folder, secrets)?;
+    let (kind, array): (_, Arc<dyn Array>) = match spec.r#type {
+        ArrayType::FlashBlade => (ArrayKind::FlashBlade, Arc::new(FlashBlade::new(endpoint)?)),
+        ArrayType::FlashArray => (ArrayKind::FlashArray, Arc::new(FlashArray::new(endpoint)?)),
+    };
+    Ok(Client { kind, traits: traits(spec), array })
+}
+
+fn traits(spec: &ArraySpec) -> ArrayTraits {
+    ArrayTraits {
+        labels: spec.labels.clone(),
+        topology: spec.topology.clone(),
+        data: spec.data.clone(),
+    }
+}
+
+fn endpoint(spec: &ArraySpec, folder: &Path, secrets: &Path) -> Result<Endpoint, SetupError> {
     let file = |kept: &SecretSource, field| match (&kept.secret, &kept.key, &kept.file) {
         (Some(secret), Some(key), None) => Ok(secrets.join(secret).join(key)),
         (None, None, Some(file)) => Ok(folder.join(file)),
@@ -87,22 +117,12 @@ fn client(spec: &ArraySpec, folder: &Path, secrets: &Path) -> Result<Client, Set
         (None, Some(path)) => Trust::Ca(path),
         (None, None) => Trust::System,
     };
-    let endpoint = Endpoint {
+    Ok(Endpoint {
         name: spec.name.clone(),
         management: spec.management.clone(),
         token: TokenFile::new(file(&spec.token, "token")?),
         trust,
         id: spec.id.clone(),
         limits: RequestLimits::default(),
-    };
-    let (kind, array): (_, Arc<dyn Array>) = match spec.r#type {
-        ArrayType::FlashBlade => (ArrayKind::FlashBlade, Arc::new(FlashBlade::new(endpoint)?)),
-        ArrayType::FlashArray => (ArrayKind::FlashArray, Arc::new(FlashArray::new(endpoint)?)),
-    };
-    let traits = ArrayTraits {
-        labels: spec.labels.clone(),
-        topology: spec.topology.clone(),
-        data: spec.data.clone(),
-    };
-    Ok(Client { kind, traits, array })
+    })
 }
