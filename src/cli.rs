@@ -10,6 +10,7 @@ mod below;
 mod bounds;
 mod cluster;
 mod completions;
+mod csi;
 mod demo;
 mod diff;
 mod earlier;
@@ -72,6 +73,7 @@ enum Command {
     Graph(graph::Args),
     Expired(expired::Args),
     Provisioner(provisioner::Args),
+    Csi(csi::Args),
     Status(status::Args),
     Orphans(orphans::Args),
     Simulate(simulate::Args),
@@ -190,6 +192,7 @@ fn run(command: Command) -> Result<Outcome, Trouble> {
         Command::Graph(args) => graph::run(&args),
         Command::Expired(args) => expired::run(&args),
         Command::Provisioner(args) => provisioner::run(&args),
+        Command::Csi(args) => csi::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Orphans(args) => orphans::run(&args),
         Command::Simulate(args) => simulate::run(&args),
