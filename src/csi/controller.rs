@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use tonic::Status;
 
 use super::busy::Busy;
+use super::identity::DriverIdentity;
 #[expect(clippy::wildcard_imports, reason = "the service has dozens of messages")]
 use super::message::*;
 use super::rpc;
@@ -48,7 +49,9 @@ impl Controller {
         end: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
         let arrays = Arc::clone(&self.arrays);
-        let done = serve_controller(self, socket, end).await;
+        let has_topology = arrays.have_topology();
+        let identity = DriverIdentity { has_topology };
+        let done = serve_controller(self, identity, socket, end).await;
         arrays.log_out().await;
         done
     }

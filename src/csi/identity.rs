@@ -8,10 +8,13 @@ use super::message::*;
 use super::rpc::Identity;
 use crate::contract::DRIVER;
 
-/// The driver's identity. It is the same on the sockets of the node service and of the Controller service: what it offers
-/// is said of the driver as a whole.
+/// The driver's identity. The sockets of the node service and of the Controller service say the same: what the driver
+/// offers is said of it as a whole.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct DriverIdentity;
+pub(super) struct DriverIdentity {
+    /// Whether nodes and volumes have places. Without any, a tool that asks for places would find no node.
+    pub(super) has_topology: bool,
+}
 
 #[async_trait]
 impl Identity for DriverIdentity {
@@ -34,13 +37,17 @@ impl Identity for DriverIdentity {
             PluginCapabilityType::Service(PluginService { r#type: r#type.into() })
         };
         let online = PluginVolumeExpansionType::Online.into();
-        let types = [
+        let mut types = vec![
             service(PluginServiceType::ControllerService),
-            service(PluginServiceType::VolumeAccessibilityConstraints),
             PluginCapabilityType::VolumeExpansion(PluginVolumeExpansion { r#type: online }),
         ];
+        if self.has_topology {
+            types.push(service(PluginServiceType::VolumeAccessibilityConstraints));
+        }
         let capability = |r#type| PluginCapability { r#type: Some(r#type) };
-        Ok(GetPluginCapabilitiesResponse { capabilities: types.map(capability).to_vec() })
+        Ok(GetPluginCapabilitiesResponse {
+            capabilities: types.into_iter().map(capability).collect(),
+        })
     }
 
     async fn probe(&self, _: ProbeRequest) -> Result<ProbeResponse, Status> {

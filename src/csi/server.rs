@@ -48,10 +48,11 @@ pub async fn serve_node(
     end: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let end = end.shared();
+    let has_topology = node.identity().await.is_ok_and(|node| !node.topology.is_empty());
     let csi = Socket::listen(&sockets.csi)?;
     info!(socket = %sockets.csi.display(), "serving CSI's Node service");
     let services = Server::builder()
-        .add_service(IdentityServer(Arc::new(DriverIdentity)))
+        .add_service(IdentityServer(Arc::new(DriverIdentity { has_topology })))
         .add_service(NodeServer(Arc::new(NodeAdapter::new(node))))
         .serve_with_incoming_shutdown(csi, end.clone());
     let registration = async {
@@ -74,6 +75,7 @@ pub async fn serve_node(
 /// Serves CSI's Identity and Controller services until `end` completes.
 pub(super) async fn serve_controller(
     controller: impl Controller,
+    identity: DriverIdentity,
     path: &std::path::Path,
     end: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
@@ -81,7 +83,7 @@ pub(super) async fn serve_controller(
     let socket = Socket::listen(path)?;
     info!(socket = %path.display(), "serving CSI's Controller service");
     let served = Server::builder()
-        .add_service(IdentityServer(Arc::new(DriverIdentity)))
+        .add_service(IdentityServer(Arc::new(identity)))
         .add_service(ControllerServer(Arc::new(controller)))
         .serve_with_incoming_shutdown(socket, end.clone());
     drained(async { Ok(served.await?) }, end.clone()).await

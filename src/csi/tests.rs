@@ -388,6 +388,19 @@ async fn kubelet_registers_the_driver_and_the_node() {
             .await
             .expect("known");
     assert_eq!(plugin.name, DRIVER);
+    assert!(offers_places(&csi).await);
+    let nowhere = Served::new(Noting::default()).await;
+    assert!(!offers_places(&nowhere.csi()).await, "a tool would look for nodes with places");
+}
+
+/// Returns whether the driver says that volumes cannot be reached from everywhere.
+async fn offers_places(csi: &Path) -> bool {
+    let call = "/csi.v1.Identity/GetPluginCapabilities";
+    let all: GetPluginCapabilitiesResponse =
+        asked(csi, call, GetPluginCapabilitiesRequest {}).await.expect("known");
+    let places = PluginServiceType::VolumeAccessibilityConstraints.into();
+    let places = PluginCapabilityType::Service(PluginService { r#type: places });
+    all.capabilities.iter().any(|each| each.r#type.as_ref() == Some(&places))
 }
 
 #[tokio::test]

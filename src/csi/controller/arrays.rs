@@ -56,6 +56,11 @@ impl Arrays {
         &self.arrays
     }
 
+    /// Returns whether an array is unreachable for some nodes.
+    pub(super) fn have_topology(&self) -> bool {
+        self.arrays.iter().any(|on| !on.traits.topology.is_empty())
+    }
+
     /// Returns the owner of the volume that has this UID in its name.
     pub(super) fn owner(&self, uid: &str, namespace: &str, claim: &str) -> Owner {
         Owner {
