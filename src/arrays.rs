@@ -8,6 +8,7 @@
 //! it, and never infers it from a message. It never changes an object that belongs to another owner. Knows nothing
 //! about Kubernetes, and shares no code with the simulator.
 
+mod block;
 mod bounded;
 mod capacity;
 mod certificate_error;
@@ -35,9 +36,10 @@ use crate::contract::{
     VolumeRequest,
 };
 
+pub use block::{AttachRequest, Attached, BlockArray};
 pub use error::{Error, Kind};
 pub use fence::{Fence, Fenced, OnlyIf};
-pub use flasharray::{Connection, FlashArray, Host};
+pub use flasharray::FlashArray;
 pub use flashblade::FlashBlade;
 pub use identity::Identity;
 pub use limits::RequestLimits;
@@ -68,6 +70,10 @@ pub trait Array: std::fmt::Debug + Send + Sync {
 
     /// Returns the addresses where clients reach its volumes.
     async fn reach(&self) -> Result<Transport, Error>;
+
+    /// Returns the same array as one that connects volumes to nodes; `None` for one that serves file systems only.
+    /// It has the conditions of this handle.
+    fn block(&self) -> Option<Arc<dyn BlockArray>>;
 
     /// Creates a volume, or changes an existing one to what is requested. Never shrinks a volume. Recovers a destroyed
     /// volume when its tags prove that it was created for the same owner (FlashArray). Otherwise it fails, so that one

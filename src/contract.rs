@@ -8,6 +8,7 @@ mod address;
 pub mod annotation;
 mod array;
 mod attachment;
+mod block;
 mod class;
 mod duration;
 mod export_rule;
@@ -26,10 +27,13 @@ mod volume_name;
 pub use address::{address, host_and_port, is_address, management_url};
 pub use array::{ArrayKind, BLOCK_STEP, Capacity, Retry, Transport};
 pub use attachment::{Attachment, BlockTransport, InvalidAttachment};
+pub use block::{BlockHost, BlockTarget, Initiators, NodeHost, wwpn};
 pub use class::class_of;
 pub use duration::Seconds;
 pub use export_rule::{ExportRule, Squash};
-pub use name::{API_GROUP, API_VERSION, DRIVER, FINALIZER, MANAGER, PROVISIONER};
+pub use name::{
+    API_GROUP, API_VERSION, ATTACHER_FINALIZER, DRIVER, FINALIZER, MANAGER, PROVISIONER,
+};
 pub use node_id::{LONGEST_NODE_ID, NodeId};
 pub use pin::certificate_pin;
 pub use pod::{CidrText, Placement, Resources, Spread, Toleration};

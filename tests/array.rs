@@ -1,6 +1,8 @@
 //! The clients against the simulated arrays, over https, as the provisioner uses them. Every request and
 //! every answer is held against the official documents where they are at hand.
 
+#[path = "array/attach.rs"]
+mod attach;
 #[path = "array/bench.rs"]
 mod bench;
 #[path = "simulator/document.rs"]
@@ -17,7 +19,7 @@ mod trust;
 use std::time::Duration;
 
 use bench::{Bench, block, file, limited, owner};
-use pso_gen::arrays::{Array, Host, Kind};
+use pso_gen::arrays::{Array, Kind};
 use pso_gen::contract::{
     CloneSource, Owner, Retry, SnapshotSuffix, Transport, VolumeId, VolumeName,
 };
@@ -306,35 +308,6 @@ async fn a_volume_goes_with_the_snapshots_of_its_schedule() {
 }
 
 #[tokio::test]
-async fn hosts_are_known_once_and_volumes_in_use_stay() {
-    let bench = Bench::flasharray().await;
-    let array = bench.flasharray_client();
-    let volume = id(&array.ensure(&block("prod-pvc-1", 1 << 30)).await.expect("made"));
-    let host = Host { name: "prod-node1".to_owned(), iqn: "iqn.2026-01.com.example:n1".to_owned() };
-    let seen = array.connect(&volume, &host).await.expect("connected");
-    assert_eq!((seen.host.as_str(), seen.lun), ("prod-node1", 1));
-    assert_eq!(array.connect(&volume, &host).await.expect("connected already"), seen);
-    // A host that has the IQN already is taken, whatever its name.
-    let renamed = Host { name: "prod-other".to_owned(), ..host.clone() };
-    assert_eq!(array.connect(&volume, &renamed).await.expect("connected already"), seen);
-    assert_eq!(array.connections(&volume).await.expect("listed"), [seen]);
-
-    let error = array.destroy(&volume, &owner()).await.expect_err("in use");
-    assert_eq!((error.reason(), error.retry()), ("InUse", Retry::Soon));
-    array.disconnect(&volume, &host.iqn).await.expect("disconnected");
-    array.disconnect(&volume, &host.iqn).await.expect("disconnected already");
-    array.disconnect(&volume, "iqn.2026-01.com.example:n9").await.expect("never connected");
-    array.destroy(&volume, &owner()).await.expect("destroyed");
-    let error = array.connect(&volume, &host).await.expect_err("destroyed");
-    assert_eq!(error.reason(), "NotFound");
-    // A host of that name with another IQN is somebody else's.
-    let taken = Host { iqn: "iqn.2026-01.com.example:n2".to_owned(), ..host };
-    let other = id(&array.ensure(&block("prod-pvc-2", 1 << 30)).await.expect("made"));
-    let error = array.connect(&other, &taken).await.expect_err("taken");
-    assert_eq!(error.reason(), "Refused");
-}
-
-#[tokio::test]
 async fn clients_are_told_where_volumes_are_and_how_full_it_is() {
     let data = vec!["192.0.2.12".to_owned(), "192.0.2.11".to_owned()];
     let settings = Settings { data, capacity: 1 << 40, ..Settings::default() };
@@ -345,11 +318,12 @@ async fn clients_are_told_where_volumes_are_and_how_full_it_is() {
     assert!(addresses.contains(&"192.0.2.11".to_owned()), "{addresses:?}");
     let array = Bench::flasharray_with(settings).await;
     let client = array.client();
-    let Transport::Iscsi { target, portals } = client.reach().await.expect("portals") else {
-        panic!("a FlashArray serves iSCSI");
+    let Transport::Block(targets) = client.reach().await.expect("ports") else {
+        panic!("a FlashArray serves block devices");
     };
-    assert!(target.starts_with("iqn."), "{target}");
-    assert_eq!(portals, ["192.0.2.11:3260", "192.0.2.12:3260"]);
+    assert_eq!(targets.len(), 1);
+    assert!(targets[0].target.starts_with("iqn."), "{targets:?}");
+    assert_eq!(targets[0].portals, ["192.0.2.11:3260", "192.0.2.12:3260"]);
     client.ensure(&block("prod-pvc-1", 1 << 30)).await.expect("made");
     let capacity = client.capacity().await.expect("a capacity");
     assert_eq!((capacity.total, capacity.provisioned), (1 << 40, Some(1 << 30)));

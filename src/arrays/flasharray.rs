@@ -1,20 +1,23 @@
-//! Client of a FlashArray, whose volumes are block devices. Connected hosts reach them over iSCSI.
+//! Client of a FlashArray, whose volumes are block devices. Connected hosts reach them over iSCSI, NVMe/TCP or Fibre
+//! Channel.
 //!
 //! The rules are from the official REST 2.56 specification. The vendor's SDK shows which version introduced a field;
 //! [`Version`] decides what older versions support.
 
+mod connections;
 mod hosts;
 mod modify;
+mod ports;
 mod tags;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::bounded::{id, maybe, maybe_id, word};
+use super::block::BlockArray;
+use super::bounded::{id, maybe_id, word};
 use super::convergence::{DesiredState, Start, converge};
 use super::error::{Error, Kind};
 use super::fence::OnlyIf;
@@ -27,7 +30,6 @@ use crate::contract::{
     VolumeRequest,
 };
 
-pub use hosts::{Connection, Host};
 use tags::Tags;
 
 const VOLUMES: &str = "volumes";
@@ -106,20 +108,11 @@ impl Backend for FlashArray {
     }
 
     async fn transport(&self) -> Result<Transport, Error> {
-        let ports: Vec<Port> = self.operation().list("ports", &[]).await?;
-        let mut targets: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for port in ports {
-            if let (Some(iqn), Some(portal)) = (port.iqn, port.portal) {
-                targets.entry(iqn).or_default().push(portal);
-            }
-        }
-        // An array has one target name on all its ports.
-        let Some((target, mut portals)) = targets.pop_first() else {
-            let name = "a port with an IQN and a portal".to_owned();
-            return Err(self.rest.error(Kind::NotFound { name }));
-        };
-        portals.sort();
-        Ok(Transport::Iscsi { target, portals })
+        Ok(Transport::Block(self.targets(self.operation()).await?))
+    }
+
+    fn block(&self) -> Option<Arc<dyn BlockArray>> {
+        Some(Arc::new(Backend::only_if(self, self.only_if.clone())))
     }
 
     async fn ensure_volume(&self, wanted: &VolumeRequest) -> Result<Volume, Error> {
@@ -210,7 +203,8 @@ struct Tagged {
 #[derive(Debug, Clone, PartialEq)]
 enum Step {
     Create,
-    /// All further steps concern the volume with this id.
+    /// All further steps concern the volume with this id. The volume has no tags at all yet.
+    TagNew(String),
     Tag(String),
     Recover(String),
     Grow(String),
@@ -218,6 +212,12 @@ enum Step {
 }
 
 impl EnsureVolume<'_> {
+    /// Returns the tags of a new volume. Only an empty one gets the record that allows a node to format it.
+    fn tags_of_new(&self) -> Tags {
+        let tags = Tags::of(&self.wanted.owner);
+        if self.wanted.source.is_none() { tags.with_never_formatted() } else { tags }
+    }
+
     async fn create(&self) -> Result<Option<Tagged>, Error> {
         let protection = self.default_protection.to_string();
         let mut query = vec![("names", self.wanted.name.as_str())];
@@ -234,7 +234,7 @@ impl EnsureVolume<'_> {
             body["qos"] = limits(self.qos);
         }
         let tags = if self.version >= WITH_TAGS {
-            let tags = Tags::of(&self.wanted.owner);
+            let tags = self.tags_of_new();
             body["tags"] = tags.body();
             tags
         } else {
@@ -287,6 +287,9 @@ impl DesiredState for EnsureVolume<'_> {
         let id = volume.id.clone();
         Ok(if volume.destroyed == Some(true) {
             Some(Step::Recover(id))
+        } else if tags.are_missing() {
+            // Nothing has been connected to it since it was created, see above.
+            Some(Step::TagNew(id))
         } else if !tags.are_of(owner) {
             // Created on an older version, or by a provisioner that stopped before tagging it.
             Some(Step::Tag(id))
@@ -302,6 +305,10 @@ impl DesiredState for EnsureVolume<'_> {
     async fn apply(&self, step: &Step) -> Result<Option<Tagged>, Error> {
         let body = match step {
             Step::Create => return self.create().await,
+            Step::TagNew(id) => {
+                self.tags_of_new().write(self.operation, id).await?;
+                return self.read().await;
+            }
             Step::Tag(id) => {
                 Tags::of(&self.wanted.owner).write(self.operation, id).await?;
                 return self.read().await;
@@ -386,14 +393,6 @@ impl From<VolumeItem> for Volume {
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct Port {
-    #[serde(default, deserialize_with = "maybe")]
-    iqn: Option<String>,
-    #[serde(default, deserialize_with = "maybe")]
-    portal: Option<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -407,7 +406,5 @@ mod tests {
         });
         let read = |json| serde_json::from_value::<VolumeItem>(json).map(Volume::from);
         assert_eq!(read(nulls).expect("read"), read(bare).expect("read"));
-        let fibre = json!({"name": "CT0.FC0", "iqn": null, "portal": null, "wwn": "52:4A"});
-        assert!(serde_json::from_value::<Port>(fibre).expect("read").iqn.is_none());
     }
 }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::Array;
+use super::block::BlockArray;
 use super::capacity;
 use super::convergence::{DesiredState, Start, converge};
 use super::error::{Error, Kind};
@@ -47,6 +48,11 @@ pub(super) trait Backend: std::fmt::Debug + Send + Sync {
 
     /// Returns the addresses where clients reach its volumes.
     fn transport(&self) -> impl Future<Output = Result<Transport, Error>> + Send;
+
+    /// Returns the array's block devices, if it has any.
+    fn block(&self) -> Option<Arc<dyn BlockArray>> {
+        None
+    }
 
     /// Creates a volume, or changes an existing one to what is requested.
     fn ensure_volume(
@@ -127,6 +133,10 @@ impl<A: Backend + 'static> Array for A {
 
     async fn reach(&self) -> Result<Transport, Error> {
         self.transport().await
+    }
+
+    fn block(&self) -> Option<Arc<dyn BlockArray>> {
+        Backend::block(self)
     }
 
     async fn ensure(&self, wanted: &VolumeRequest) -> Result<Volume, Error> {

@@ -18,6 +18,9 @@ pub const VOLUME_ID: &str = "pso-gen.io/volume-id";
 /// On a VolumeAttachment: the node service has formatted the volume, so that no node may format it again. The attacher
 /// copies it to a tag of the volume on the array before it detaches the volume.
 pub const FORMATTED: &str = "pso-gen.io/formatted";
+/// On a VolumeAttachment: the [`NodeId`](super::NodeId) of the node when its host was connected, so that the volume
+/// can be detached when the node is gone. The attacher writes it together with the array and the volume.
+pub const NODE_ID: &str = "pso-gen.io/node-id";
 /// On a claim: the existing volume to import. The storage document has to list that volume too.
 pub const IMPORT: &str = "pso-gen.io/import";
 /// On a claim: a snapshot schedule in addition to that of its class.
@@ -64,8 +67,8 @@ pub const STORAGE_PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner"
 /// See [`STORAGE_PROVISIONER`].
 pub const STORAGE_PROVISIONER_BETA: &str = "volume.beta.kubernetes.io/storage-provisioner";
 
-/// Annotations of claims and PersistentVolumes that the provisioner reads. Its cache drops all others.
-pub const READ_BY_PROVISIONER: [&str; 13] = [
+/// Annotations of claims, PersistentVolumes and VolumeAttachments that the provisioner reads. Its cache drops all others.
+pub const READ_BY_PROVISIONER: [&str; 15] = [
     LEGACY_CLASS,
     STORAGE_PROVISIONER,
     STORAGE_PROVISIONER_BETA,
@@ -79,4 +82,6 @@ pub const READ_BY_PROVISIONER: [&str; 13] = [
     BIND_COMPLETED,
     BOUND_BY_CONTROLLER,
     SELECTED_NODE,
+    FORMATTED,
+    NODE_ID,
 ];

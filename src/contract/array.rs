@@ -1,6 +1,8 @@
 //! What the provisioner knows about an array: its kind, its capacity, the transport to its volumes, and whether a
 //! failed operation is worth a retry. Knows nothing about REST requests.
 
+use super::BlockTarget;
+
 /// The sizes of a FlashArray's volumes are rounded up to multiples of this, in bytes. The array accepts multiples of
 /// 512 from 1 MiB on. With whole mebibytes, the claim, the PersistentVolume and the array show the same size.
 pub const BLOCK_STEP: u64 = 1 << 20;
@@ -43,13 +45,8 @@ pub enum Transport {
         /// Addresses, at least one.
         addresses: Vec<String>,
     },
-    /// iSCSI portals of a FlashArray.
-    Iscsi {
-        /// The target name (IQN) of the array; there is exactly one.
-        target: String,
-        /// Addresses of the portals of both controllers, with port.
-        portals: Vec<String>,
-    },
+    /// Ports of a FlashArray, by transport, in the order of [`BlockTransport::ALL`](super::BlockTransport::ALL); at least one.
+    Block(Vec<BlockTarget>),
 }
 
 /// Whether and when to retry a failed operation.

@@ -88,11 +88,20 @@ impl Attachment {
         entries.map(|(key, value)| (key.to_owned(), value)).into()
     }
 
+    /// Returns whether a publish context allows a node to format the volume.
+    pub fn allows_formatting(context: &BTreeMap<String, String>) -> bool {
+        context.get(FORMAT).is_some_and(|word| word == NEVER_FORMATTED)
+    }
+
+    /// Changes a publish context so that no node formats the volume.
+    pub fn forbid_formatting(context: &mut BTreeMap<String, String>) {
+        context.insert(FORMAT.to_owned(), FORMATTED.to_owned());
+    }
+
     /// Parses a publish context. A missing or unknown `format` means that the volume must not be formatted.
     pub fn from_context(context: &BTreeMap<String, String>) -> Result<Self, InvalidAttachment> {
-        let word = |key: &'static str| {
-            context.get(key).map(String::as_str).ok_or(InvalidAttachment(key))
-        };
+        let word =
+            |key: &'static str| context.get(key).map(String::as_str).ok_or(InvalidAttachment(key));
         let transport =
             BlockTransport::parse(word(TRANSPORT)?).ok_or(InvalidAttachment(TRANSPORT))?;
         let serial = word(SERIAL)?.to_ascii_uppercase();
@@ -117,7 +126,7 @@ impl Attachment {
             lun: word(LUN)?.parse().map_err(|_| InvalidAttachment(LUN))?,
             serial,
             size: word(SIZE)?.parse().map_err(|_| InvalidAttachment(SIZE))?,
-            never_formatted: context.get(FORMAT).is_some_and(|word| word == NEVER_FORMATTED),
+            never_formatted: Self::allows_formatting(context),
         })
     }
 }

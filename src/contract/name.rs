@@ -15,6 +15,12 @@ pub const DRIVER: &str = "pso-gen.io";
 /// Finalizer of a claim while its volume is being created, and of a PersistentVolume while its volume exists.
 pub const FINALIZER: &str = "pso-gen.io/volume-protection";
 
+/// Finalizer of a VolumeAttachment while its volume may be connected. kube-controller-manager waits until the object is
+/// gone before it attaches the volume to another node. The name is the one that the CSI project's external-attacher
+/// gives: its own name and the driver's, with a hyphen for each character that is neither letter nor digit.
+/// <https://github.com/kubernetes-csi/external-attacher/blob/master/pkg/controller/util.go>
+pub const ATTACHER_FINALIZER: &str = "external-attacher/pso-gen-io";
+
 /// Prefix of the names of the PersistentVolumes by which the provisioner measures the progress of a watch. They sort
 /// after all other PersistentVolumes, because Kubernetes controllers process a list in the order of names.
 pub const BARRIER_PREFIX: &str = "zz-pso-gen-mark-";

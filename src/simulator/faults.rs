@@ -53,6 +53,8 @@ pub enum Fault {
     EradicationDisabled,
     /// The request is carried out, and the connection ends without a response.
     AnswerLost,
+    /// The response says that the request was carried out, and it was not. Without items.
+    Pretended,
     /// The request is carried out twice, as when a network repeats it; the response is that of the second.
     Twice,
     /// The connection ends without a response, and the request is carried out some time later.

@@ -60,7 +60,7 @@ pub struct FlashArray {
 }
 
 impl FlashArray {
-    /// Returns an empty array with two controllers and a portal for each address.
+    /// Returns an empty array with two controllers and a port for each address and each WWPN.
     pub fn new(settings: Settings) -> Self {
         let sessions = Sessions::new(&settings.token, settings.idle_timeout, 401);
         let versions = Versions::of_flasharray(settings.rest);
@@ -103,6 +103,7 @@ impl FlashArray {
                 "eth": {"address": address, "mtu": 9000, "subtype": "physical", "vlan": 0},
             }));
         }
+        self.build_other_ports();
         for (name, mode) in [("CT0", "primary"), ("CT1", "secondary")] {
             self.controllers.insert(json!({
                 "name": name, "mode": mode, "model": "FA-X20R4", "status": "ready",
@@ -114,6 +115,25 @@ impl FlashArray {
         {
             group["id"] = self.id().into();
             self.groups.insert(group);
+        }
+    }
+
+    /// Creates the ports for NVMe/TCP and Fibre Channel.
+    fn build_other_ports(&mut self) {
+        let nqn = format!("nqn.2010-06.com.purestorage:flasharray.{:08x}", self.settings.number);
+        for (index, address) in self.settings.nvme.iter().enumerate() {
+            let name = format!("CT{}.ETH{}", index % 2, 20 + index / 2);
+            // Portals are shown for iSCSI only.
+            self.ports.insert(json!({"name": name, "nqn": nqn}));
+            self.interfaces.insert(json!({
+                "name": name, "enabled": true, "interface_type": "eth", "services": ["nvme-tcp"],
+                "speed": 25_000_000_000_u64,
+                "eth": {"address": address, "mtu": 9000, "subtype": "physical", "vlan": 0},
+            }));
+        }
+        for (index, wwn) in self.settings.fibre_channel.iter().enumerate() {
+            let name = format!("CT{}.FC{}", index % 2, index / 2);
+            self.ports.insert(json!({"name": name, "wwn": wwn}));
         }
     }
 

@@ -296,6 +296,7 @@ impl Served {
                 lock(&self.array).revoke_token();
                 Some(apply())
             }
+            Some(Fault::Pretended) => Some(Answer::good(serde_json::json!({"items": []}))),
             Some(Fault::Twice) => {
                 apply();
                 Some(apply())

@@ -16,6 +16,10 @@ pub struct Settings {
     pub token: String,
     /// Addresses where clients reach its data.
     pub data: Vec<String>,
+    /// Addresses of its ports for NVMe/TCP, on a FlashArray.
+    pub nvme: Vec<String>,
+    /// WWPNs of its ports for Fibre Channel, on a FlashArray.
+    pub fibre_channel: Vec<String>,
     /// Size in bytes.
     pub capacity: u64,
     /// Largest number of volumes or file systems, including destroyed ones.
@@ -44,6 +48,8 @@ impl Default for Settings {
             name: "array1".to_owned(),
             token: "T-00000000-0000-4000-8000-000000000001".to_owned(),
             data: vec!["192.0.2.11".to_owned()],
+            nvme: Vec::new(),
+            fibre_channel: Vec::new(),
             capacity: 1 << 50,
             limit: 100_000,
             hosts: 1000,

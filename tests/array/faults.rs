@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use pso_gen::arrays::{Array, Error, FlashArray, Host};
+use pso_gen::arrays::{Array, Attached, BlockArray as _, Error, FlashArray};
 use pso_gen::contract::{Retry, Snapshot, SnapshotSuffix, VolumeId};
 use pso_gen::simulator::Settings;
 use serde_json::{Value as Json, json};
 
+use super::attach::{node, request};
 use super::bench::{Bench, block, file, owner};
 
 /// How often an operation is tried that says "come again": the provisioner does so without end.
@@ -80,10 +81,7 @@ impl Actor {
 
     async fn once(&mut self, operation: Operation) -> Result<(), Error> {
         let size = |mebibytes: u16| u64::from(mebibytes) << 20;
-        let host = |host: u8| Host {
-            name: format!("prod-node{host}"),
-            iqn: format!("iqn.2026-01.com.example:n{host}"),
-        };
+        let host = |host: u8| node(&format!("n{host}"));
         if let Operation::Ensure { volume, mebibytes } = operation {
             let name = format!("prod-pvc-{volume}");
             let size = size(mebibytes);
@@ -121,12 +119,24 @@ impl Actor {
             }
             Operation::Connect { host: number, .. } => {
                 if let Some(block) = &self.block {
-                    block.connect(&volume, &host(number)).await?;
+                    let mut wanted = request(&volume, host(number));
+                    wanted.exclusive = volume.name.as_str().ends_with(['0', '2']);
+                    let attached = block.attach(&wanted).await?;
+                    let hosts = block.hosts(&volume).await?;
+                    let others = hosts.iter().any(|host| !wanted.host.is(host));
+                    // What was answered is what is there.
+                    assert_eq!(
+                        matches!(attached, Attached::Elsewhere(_)),
+                        wanted.exclusive && others
+                    );
                 }
             }
             Operation::Disconnect { host: number, .. } => {
                 if let Some(block) = &self.block {
-                    block.disconnect(&volume, &host(number).iqn).await?;
+                    block.record_formatted(&volume).await?;
+                    block.detach(&volume, &host(number)).await?;
+                    let hosts = block.hosts(&volume).await?;
+                    assert!(!hosts.iter().any(|there| host(number).is(there)), "{hosts:?}");
                 }
             }
         }

@@ -33,10 +33,7 @@ pub(crate) fn objects(bytes: &[u8]) {
         array(
             "fa1",
             ArrayKind::FlashArray,
-            Transport::Iscsi {
-                target: "iqn.2010-06.com.purestorage:a".to_owned(),
-                portals: Vec::new(),
-            },
+            Transport::Block(Vec::new()),
         ),
     ];
     let claims: Vec<PersistentVolumeClaim> = list(&all["claims"]);

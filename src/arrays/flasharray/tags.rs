@@ -17,6 +17,12 @@ const NAMESPACE: &str = "pso-gen";
 /// Key of the tag with the cluster's identity.
 const CLUSTER_ID: &str = "cluster-id";
 
+/// Key of the tag with the record of formatting, and its values. A volume without it is never formatted: it may be a
+/// clone or an import, or of a version that kept no record.
+const FORMAT: &str = "format";
+const NEVER_FORMATTED: &str = "never-formatted";
+const FORMATTED: &str = "formatted";
+
 /// The tags of one volume in pso-gen's namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tags(BTreeMap<String, String>);
@@ -39,6 +45,22 @@ impl Tags {
         let identity = identities.first().map(|identity| (CLUSTER_ID, identity));
         let tags = tags.into_iter().chain(identity);
         Self(tags.map(|(key, value)| (key.to_owned(), value.clone())).collect())
+    }
+
+    /// Returns the same tags with the record that nothing has ever formatted the volume.
+    pub(super) fn with_never_formatted(mut self) -> Self {
+        self.0.insert(FORMAT.to_owned(), NEVER_FORMATTED.to_owned());
+        self
+    }
+
+    /// Returns the record that a volume was formatted.
+    pub(super) fn formatted() -> Self {
+        Self([(FORMAT.to_owned(), FORMATTED.to_owned())].into())
+    }
+
+    /// Returns whether they say that nothing has ever formatted the volume.
+    pub(super) fn say_never_formatted(&self) -> bool {
+        self.0.get(FORMAT).is_some_and(|value| value == NEVER_FORMATTED)
     }
 
     /// Returns whether they contain all tags of an owner.

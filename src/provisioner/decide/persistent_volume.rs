@@ -56,7 +56,7 @@ pub(super) fn make(
             let path = format!("/{}", volume.name);
             (Some(NFSVolumeSource { server, path, read_only: None }), None)
         }
-        Transport::Iscsi { .. } => {
+        Transport::Block(_) => {
             let serial = volume.serial.clone().unwrap_or_default();
             let attributes =
                 [("array", array.name.clone()), ("name", volume.name.clone()), ("serial", serial)];

@@ -11,10 +11,10 @@ use hyper::{Request, Response};
 use tower::{Layer, Service};
 
 use super::metrics::Metrics;
-use crate::arrays::{Array, Error, Identity, OnlyIf};
+use crate::arrays::{Array, AttachRequest, Attached, BlockArray, Error, Identity, OnlyIf};
 use crate::contract::{
-    Capacity, Owner, Snapshot, SnapshotSuffix, Transport, Volume, VolumeId, VolumeName,
-    VolumeRequest,
+    BlockHost, Capacity, NodeHost, Owner, Snapshot, SnapshotSuffix, Transport, Volume, VolumeId,
+    VolumeName, VolumeRequest,
 };
 
 /// Wraps an array and counts its operations.
@@ -34,11 +34,7 @@ impl CountedArray {
         operation: &'static str,
         done: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let start = Instant::now();
-        let done = done.await;
-        let outcome = done.as_ref().map_or_else(Error::reason, |_| "ok");
-        self.metrics.called(self.array.name(), operation, outcome, start.elapsed());
-        done
+        count(&self.metrics, self.array.name(), operation, done).await
     }
 }
 
@@ -62,6 +58,12 @@ impl Array for CountedArray {
 
     async fn reach(&self) -> Result<Transport, Error> {
         self.count("reach", self.array.reach()).await
+    }
+
+    fn block(&self) -> Option<Arc<dyn BlockArray>> {
+        let array = self.array.block()?;
+        let name = self.array.name().to_owned();
+        Some(Arc::new(CountedBlockArray { array, name, metrics: self.metrics.clone() }))
     }
 
     async fn ensure(&self, wanted: &VolumeRequest) -> Result<Volume, Error> {
@@ -111,6 +113,65 @@ impl Array for CountedArray {
     async fn log_out(&self) {
         self.array.log_out().await;
     }
+}
+
+/// Wraps the block devices of an array and counts their operations.
+#[derive(Debug)]
+struct CountedBlockArray {
+    array: Arc<dyn BlockArray>,
+    name: String,
+    metrics: Metrics,
+}
+
+impl CountedBlockArray {
+    async fn count<T>(
+        &self,
+        operation: &'static str,
+        done: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        count(&self.metrics, &self.name, operation, done).await
+    }
+}
+
+#[async_trait]
+impl BlockArray for CountedBlockArray {
+    async fn attach(&self, wanted: &AttachRequest) -> Result<Attached, Error> {
+        self.count("attach", self.array.attach(wanted)).await
+    }
+
+    async fn detach(&self, volume: &VolumeId, host: &NodeHost) -> Result<(), Error> {
+        self.count("detach", self.array.detach(volume, host)).await
+    }
+
+    async fn disconnect(&self, volume: &VolumeId, host: &str) -> Result<(), Error> {
+        self.count("disconnect", self.array.disconnect(volume, host)).await
+    }
+
+    async fn hosts(&self, volume: &VolumeId) -> Result<Vec<BlockHost>, Error> {
+        self.count("hosts", self.array.hosts(volume)).await
+    }
+
+    async fn record_formatted(&self, volume: &VolumeId) -> Result<(), Error> {
+        self.count("record-formatted", self.array.record_formatted(volume)).await
+    }
+
+    async fn delete_hosts(&self, host: &NodeHost) -> Result<(), Error> {
+        self.count("delete-hosts", self.array.delete_hosts(host)).await
+    }
+}
+
+/// Counts an operation with its outcome and its duration.
+async fn count<T>(
+    metrics: &Metrics,
+    array: &str,
+    operation: &'static str,
+    done: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let start = Instant::now();
+    let done = done.await;
+    let outcome = done.as_ref().map_or_else(Error::reason, |_| "ok");
+    metrics.called(array, operation, outcome, start.elapsed());
+    done
 }
 
 /// A layer that counts the requests of a Kubernetes client.

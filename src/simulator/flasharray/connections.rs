@@ -40,12 +40,17 @@ impl FlashArray {
             if self.connections.get(&key).is_some() {
                 return Err(Refusal::exists(text(volume, "name"), "Connection"));
             }
+            // A host for NVMe sees namespaces, and no logical units.
+            let is_nvme = host["nqns"].as_array().is_some_and(|nqns| !nqns.is_empty());
+            if is_nvme && asked.get("lun").is_some() {
+                return Err(Refusal::of(name, "'lun' is not for an NVMe host."));
+            }
             let planned = new.iter().filter(|c| c["host"]["name"] == name);
             let used: BTreeSet<i64> = self
                 .connections
                 .of("host", name)
                 .chain(planned)
-                .filter_map(|connection| connection["lun"].as_i64())
+                .filter_map(|connection| connection["lun"].as_i64().or(connection["nsid"].as_i64()))
                 .collect();
             let lun =
                 asked["lun"].as_i64().or_else(|| LUNS.clone().find(|lun| !used.contains(lun)));
@@ -56,7 +61,8 @@ impl FlashArray {
                 return Err(Refusal::of(name, "The LUN is already in use."));
             }
             new.push(json!({
-                KEY: key, "host": {"name": name}, "volume": reference(volume), "lun": lun,
+                KEY: key, "host": {"name": name}, "volume": reference(volume),
+                (if is_nvme { "nsid" } else { "lun" }): lun,
             }));
         }
         let items: Vec<Json> = new.iter().map(|connection| shown(connection, 0)).collect();
