@@ -2,17 +2,22 @@
 //!
 //! [`NodeService`] is what CSI's Node service calls. Knows neither gRPC nor the Kubernetes API.
 
+pub mod decide;
+pub mod host;
 mod request;
+mod service;
 
 use std::fmt::Debug;
 use std::path::Path;
 
 use async_trait::async_trait;
 
+pub use host::Host;
 pub use request::{
     Access, ExpandRequest, FsType, InvalidHandle, NodeError, NodeErrorKind, NodeIdentity,
     PublishRequest, StageRequest, Usage, VolumeHandle, VolumeMode, VolumeStats,
 };
+pub use service::{Node, NodeSetup};
 
 /// What CSI's Node service asks for. Every call is idempotent and safe to repeat after a crash.
 #[async_trait]

@@ -1,0 +1,32 @@
+//! What the node service does next with one volume, from what the host reports at the moment.
+//!
+//! Each call of CSI is a [`Procedure`]: it gets a view of the host, returns one effect, and decides again from the next
+//! view. A crash takes only its memory; the view shows what has been done. Knows neither files, processes nor clocks.
+
+mod connect;
+mod content;
+mod effect;
+mod expand;
+mod grow;
+mod identity;
+mod publish;
+mod stage;
+mod startup;
+mod stats;
+mod unstage;
+mod view;
+
+pub use connect::{ALL_PATHS, ANY_PATH, MAP, Ready};
+pub use content::{Content, content};
+pub use effect::{Checked, Effect, HostError, HostErrorKind, Outcome, Procedure, Step};
+pub use expand::Expand;
+pub use identity::{map_uuid, map_wwid, nvme_wwid, serial_of, wwid};
+pub use publish::{Publish, Unpublish};
+pub use stage::Stage;
+pub use startup::left_over;
+pub use stats::condition;
+pub use unstage::Unstage;
+pub use view::{
+    Bus, Device, DeviceNumber, Disk, Holder, HostView, Map, Mount, PathNode, ScsiAddress, Session,
+    StagedVolume, Subject,
+};

@@ -1,0 +1,58 @@
+//! The connection over NVMe/TCP: the kernel itself combines the paths, finds namespaces without a scan, and reports
+//! their identity (NGUID), which is compared. A namespace's number is assigned again and identifies nothing.
+
+use std::time::Duration;
+
+use super::super::effect::Effect;
+use super::super::view::HostView;
+use super::{ALL_PATHS, ANY_PATH, Connect, Progress, Ready};
+use crate::node::request::{NodeError, NodeErrorKind};
+
+impl Connect {
+    pub(super) fn next_nvme(
+        &self,
+        view: &HostView,
+        now: Duration,
+        waited: Duration,
+    ) -> Result<Progress, NodeError> {
+        let limit = if view.disks.iter().any(|disk| disk.live) { ALL_PATHS } else { ANY_PATH };
+        if waited < limit
+            && let Some(effect) = self.log_in(view, now)
+        {
+            return Ok(Progress::Do(effect));
+        }
+        let live = view.sessions.iter().filter(|session| session.live).count();
+        // A new controller reads its namespaces by itself. The rescan is for those that were connected before.
+        for session in view.sessions.iter().filter(|session| session.live) {
+            if !self.rescanned.contains(&session.name) {
+                return Ok(Progress::Do(Effect::RescanController(session.name.clone())));
+            }
+        }
+        let disks: Vec<_> = view
+            .disks
+            .iter()
+            .filter(|disk| disk.live && disk.wwid.as_ref() == Some(&self.wwid))
+            .collect();
+        let expected = self.attachment.portals.len();
+        match disks[..] {
+            [] if waited < ANY_PATH => Ok(Progress::Wait),
+            [] => Err(self.no_path(view)),
+            [_] if live < expected && waited < ALL_PATHS => Ok(Progress::Wait),
+            [disk] if disk.size < self.attachment.size => Err(self.too_short(&disk.name, disk.size)),
+            [disk] => Ok(Progress::Ready(Ready {
+                device: disk.device(),
+                size: disk.size,
+                paths: live,
+                expected,
+            })),
+            [first, second, ..] => Err(NodeError::new(
+                NodeErrorKind::FailedPrecondition,
+                format!(
+                    "the volume appears twice, as {} and {}: the host does not combine the paths of NVMe devices; set \
+                     nvme_core.multipath=Y on the kernel's command line",
+                    first.name, second.name
+                ),
+            )),
+        }
+    }
+}

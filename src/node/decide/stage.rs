@@ -1,0 +1,132 @@
+//! Staging: the state file, the verified device, its file system, the mount.
+//!
+//! A file system is created only if the record says that the volume was never formatted *and* both ends of the device
+//! read as zeros. A device that cannot be read is refused.
+
+mod file_system;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::connect::{Connect, POLL, Progress, Ready};
+use super::content::Content;
+use super::effect::{Effect, HostError, Outcome, Procedure, Step};
+use super::grow::Grow;
+use super::view::{HostView, StagedVolume, Subject};
+use crate::node::request::{NodeError, NodeErrorKind, StageRequest, VolumeMode};
+
+/// One call of `NodeStageVolume`.
+#[derive(Debug)]
+pub struct Stage {
+    request: StageRequest,
+    wanted: StagedVolume,
+    connect: Connect,
+    ready: Option<Ready>,
+    /// What is on the device; none if it has not been read since it was last changed.
+    content: Option<Content>,
+    recorded: bool,
+    checked: bool,
+    sealed: bool,
+    mounted: bool,
+    /// Whether the mount was read, and the error.
+    read: Option<Result<(), String>>,
+    grow: Grow,
+}
+
+impl Stage {
+    /// Begins a call.
+    pub fn new(request: StageRequest) -> Self {
+        let block = request.mode == VolumeMode::Block;
+        Self {
+            wanted: StagedVolume::new(&request.handle, &request.staging, &request.attachment, block),
+            connect: Connect::new(request.attachment.clone()),
+            request,
+            ready: None,
+            content: None,
+            recorded: false,
+            checked: false,
+            sealed: false,
+            mounted: false,
+            read: None,
+            grow: Grow::default(),
+        }
+    }
+
+    /// Returns the device and its paths when all is done.
+    pub fn ready(&self) -> Option<&Ready> {
+        self.ready.as_ref()
+    }
+
+    /// Returns the state that has to be written; none if the file has it.
+    fn state(&self, view: &HostView) -> Result<Option<StagedVolume>, NodeError> {
+        let Some(there) = &view.state else { return Ok(Some(self.wanted.clone())) };
+        let is_same = there.serial == self.wanted.serial && there.volume == self.wanted.volume;
+        if !is_same && !there.released {
+            return Err(NodeError::new(
+                NodeErrorKind::FailedPrecondition,
+                format!(
+                    "volume {} (serial {}) is staged at {}; it has to be unstaged before volume {}",
+                    there.volume,
+                    there.serial,
+                    there.staging.display(),
+                    self.request.handle
+                ),
+            ));
+        }
+        let formatting = is_same && there.formatting;
+        let wanted = StagedVolume { formatting, ..self.wanted.clone() };
+        Ok((wanted != *there).then_some(wanted))
+    }
+
+    fn decide(&mut self, view: &HostView, now: Duration) -> Result<Step, NodeError> {
+        if let Some(state) = self.state(view)? {
+            return Ok(Step::Do(Effect::WriteState(Box::new(state))));
+        }
+        let ready = match self.connect.next(view, now)? {
+            Progress::Do(effect) => return Ok(Step::Do(effect)),
+            Progress::Wait => return Ok(Step::Wait(POLL)),
+            Progress::Ready(ready) => ready,
+        };
+        self.ready = Some(ready.clone());
+        match self.request.mode.clone() {
+            VolumeMode::Block => Ok(Step::Done),
+            VolumeMode::FileSystem { group: Some(_), .. } => Err(NodeError::new(
+                NodeErrorKind::InvalidArgument,
+                "the node service leaves fsGroup to kubelet; the CSIDriver's fsGroupPolicy has to be File",
+            )),
+            VolumeMode::FileSystem { fs_type, mount_options, group: None } => {
+                self.file_system(view, &ready, fs_type, &mount_options)
+            }
+        }
+    }
+}
+
+impl Procedure for Stage {
+    fn subject(&self) -> Subject {
+        let attachment = &self.request.attachment;
+        Subject {
+            transport: Some(attachment.transport),
+            target: attachment.target.clone(),
+            portals: attachment.portals.clone(),
+            lun: Some(attachment.lun),
+            serial: Some(attachment.serial.clone()),
+            staging: Some(self.request.staging.clone()),
+            path: None::<PathBuf>,
+        }
+    }
+
+    fn next(&mut self, view: &HostView, now: Duration) -> Step {
+        self.decide(view, now).unwrap_or_else(Step::Fail)
+    }
+
+    fn done(
+        &mut self,
+        effect: &Effect,
+        outcome: Result<Outcome, HostError>,
+        now: Duration,
+    ) -> Result<(), NodeError> {
+        self.connect.done(effect, &outcome, now)?;
+        self.grow.done(effect, &outcome)?;
+        self.done_with_file_system(effect, outcome)
+    }
+}

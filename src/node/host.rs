@@ -1,0 +1,37 @@
+//! The seam between decisions and the host. [`Host`] is implemented by the real host, and by a simulated kernel in the
+//! tests.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::decide::{Effect, HostError, HostView, Outcome, StagedVolume, Subject};
+use super::request::{Usage, VolumeHandle};
+use crate::contract::NodeId;
+
+/// A host with devices and mounts.
+#[async_trait]
+pub trait Host: Send + Sync + Debug {
+    /// Returns what concerns one volume. Sends no request to any device, so that no device can hold it up.
+    async fn view(&self, subject: &Subject) -> Result<HostView, HostError>;
+
+    /// Returns all state files.
+    async fn staged(&self) -> Result<Vec<StagedVolume>, HostError>;
+
+    /// Carries out an effect, within a time of its own.
+    async fn perform(&self, volume: &VolumeHandle, effect: &Effect) -> Result<Outcome, HostError>;
+
+    /// Returns bytes and inodes of a mounted file system, or the size of a device in bytes.
+    async fn usage(&self, path: &Path) -> Result<(Usage, Option<Usage>), HostError>;
+
+    /// Returns the names of this node's initiators.
+    async fn initiators(&self) -> Result<NodeId, HostError>;
+
+    /// Returns the time since a fixed moment.
+    fn now(&self) -> Duration;
+
+    /// Waits.
+    async fn pause(&self, duration: Duration);
+}

@@ -1,0 +1,460 @@
+//! Carries effects out on the model, and stops the test at the effect that breaks an invariant: another volume's data is
+//! overwritten or mounted, a path of a volume in use is taken away, buffers are lost.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pso_gen::contract::BlockTransport;
+use pso_gen::node::decide::{
+    Bus, Checked, Content, Device, Effect, HostError, HostErrorKind, Outcome, ScsiAddress, serial_of,
+    wwid,
+};
+use pso_gen::node::{FsType, VolumeHandle};
+
+use super::host::failed;
+use super::kernel::{DEV, KernelMount, KernelSession, Node, On, World};
+
+type Done = Result<Outcome, HostError>;
+
+fn busy(message: &str) -> HostError {
+    HostError { kind: HostErrorKind::Busy, message: message.to_owned() }
+}
+
+impl World {
+    pub(crate) fn carry_out(&mut self, handle: &VolumeHandle, effect: &Effect, midway: bool) -> Done {
+        let serial = self.handles.get(handle).cloned().unwrap_or_default();
+        match effect {
+            Effect::WriteState(state) => {
+                self.states.insert(state.staging.clone(), (**state).clone());
+            }
+            Effect::RemoveState(staging) => {
+                self.states.remove(staging);
+            }
+            Effect::WriteRecord { portal, .. } => {
+                self.records.insert(portal.clone(), false);
+            }
+            Effect::RemoveRecord { portal, .. } => {
+                if self.sessions.values().any(|session| session.portal == *portal) {
+                    self.broken("the record of a session in use is removed");
+                }
+                self.records.remove(portal);
+            }
+            Effect::LogIn { target, portal, .. } => return self.log_in(target, portal),
+            Effect::LogOut { session, .. } => return self.log_out(session),
+            Effect::Scan(address) => self.scan(*address),
+            Effect::Inquire { disk, address } => return self.inquire(disk, *address),
+            Effect::RescanDisk { disk, .. } => self.rescan(disk),
+            Effect::RescanController(_) => self.rescan_namespaces(),
+            Effect::DeleteDisk { disk, address } => return self.delete(&serial, disk, *address),
+            Effect::CreateMap { .. } | Effect::AddPath(_) if self.faults.no_map => {}
+            Effect::CreateMap { wwid, .. } => {
+                let serial = serial_of(&format!("mpath-{wwid}")).expect("a WWID of a volume");
+                self.add_map(&serial);
+            }
+            Effect::AddPath(disk) => {
+                let identity = self.disks.get(disk).and_then(|disk| disk.wwid.clone());
+                if let Some(serial) = identity.and_then(|identity| serial_of(&identity)) {
+                    self.add_map(&serial);
+                }
+            }
+            Effect::RemovePath(disk) => {
+                for map in self.maps.values_mut() {
+                    map.slaves.retain(|slave| slave != disk);
+                }
+            }
+            Effect::ResizeMap(name) => self.resize(name),
+            Effect::ResumeMap(alias) => {
+                let stays = self.faults.stays_suspended;
+                if let Some((_, map)) = self.map_named(alias) {
+                    map.is_suspended = stays;
+                }
+            }
+            Effect::StopQueueing(alias) => {
+                if let Some((_, map)) = self.map_named(alias) {
+                    map.queues = false;
+                }
+            }
+            Effect::FlushMap(alias) => return self.flush_map(&serial, alias),
+            Effect::FlushBuffers(device) => {
+                if self.behind(device.number).is_some() {
+                    self.dirty.remove(&device.number);
+                }
+            }
+            Effect::Probe(device) => return self.probe(device),
+            Effect::MakeFileSystem { device, fs_type, again } => {
+                return self.make_file_system(&serial, device, *fs_type, *again, midway);
+            }
+            Effect::RecordFormatted => self.broken("the host records the formatting"),
+            Effect::CheckFileSystem { device, fs_type } => {
+                if *fs_type == FsType::Xfs {
+                    self.broken("fsck runs on XFS");
+                }
+                let reached = self.reached(&serial, device)?;
+                self.volume(&reached).checks += 1;
+                let is_damaged = self.volumes[&reached].is_damaged;
+                let checked = if is_damaged {
+                    Checked::Damaged("exit status 4".to_owned())
+                } else {
+                    Checked::Clean
+                };
+                return Ok(Outcome::Checked(checked));
+            }
+            Effect::ReadFileSystemSize { device, .. } => {
+                let reached = self.reached(&serial, device)?;
+                return Ok(Outcome::Size(self.volumes[&reached].fs_size));
+            }
+            Effect::GrowFileSystem { device, .. } => {
+                let reached = self.reached(&serial, device)?;
+                let size = self.size_of(device);
+                if !self.faults.grow_lies {
+                    self.volume(&reached).fs_size = size;
+                }
+            }
+            Effect::ReadFolder(path) => {
+                let number = self.top(path).map(|mount| mount.number);
+                let is_read = number.is_some_and(|number| self.behind(number).is_some());
+                if !is_read || self.faults.unreadable_mounts {
+                    return Err(failed("Input/output error"));
+                }
+            }
+            Effect::SealFolder(path) => {
+                self.nodes.insert(path.clone(), Node::Folder { is_sealed: true });
+            }
+            Effect::UnsealFolder(path) => {
+                if let Some(node @ Node::Folder { .. }) = self.nodes.get_mut(path) {
+                    *node = Node::Folder { is_sealed: false };
+                }
+            }
+            Effect::CreateFile(path) => {
+                self.nodes.entry(path.clone()).or_insert(Node::File);
+            }
+            Effect::RemoveNode(path) => {
+                if self.top(path).is_some() {
+                    self.broken("a mount point in use is removed");
+                }
+                self.nodes.remove(path);
+            }
+            Effect::Mount { device, path, fs_type, options } => {
+                return self.mount(&serial, device, path, *fs_type, options);
+            }
+            Effect::BindMount { source, path, read_only } => {
+                return self.bind(&serial, source, path, *read_only);
+            }
+            Effect::BindDevice { device, path } => return self.bind_device(&serial, device, path),
+            Effect::Unmount { path, lazy } => return self.unmount(path, *lazy),
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn log_in(&mut self, target: &str, portal: &str) -> Done {
+        if self.sessions.values().any(|session| session.portal == portal) {
+            self.broken("a second session to one portal");
+        }
+        if self.transport == BlockTransport::Iscsi && self.records.get(portal) != Some(&false) {
+            self.broken("a log-in without a record that says node.startup=manual");
+        }
+        if !self.is_up(portal) {
+            self.time += Duration::from_secs(3);
+            return Err(failed("connection timed out"));
+        }
+        self.hosts += 1;
+        let bus = Bus { host: self.hosts, channel: 0, target: 0 };
+        let is_nvme = self.transport == BlockTransport::NvmeTcp;
+        let session = KernelSession {
+            target: target.to_owned(),
+            portal: portal.to_owned(),
+            bus: (!is_nvme).then_some(bus),
+        };
+        self.sessions.insert(format!("session{}", self.hosts), session);
+        self.follow_namespaces();
+        Ok(Outcome::Done)
+    }
+
+    fn log_out(&mut self, name: &str) -> Done {
+        let Some(session) = self.sessions.remove(name) else { return Ok(Outcome::Done) };
+        if let Some(bus) = session.bus
+            && self.disks.values().any(|disk| disk.bus == Some(bus))
+        {
+            self.broken("a log-out while disks are on the session");
+        }
+        if session.bus.is_none() && self.sessions.is_empty() {
+            let used = self.disks.values().find(|disk| self.mounts.iter().any(|m| m.number == disk.number));
+            if used.is_some() {
+                self.broken("a namespace in use is disconnected");
+            }
+            self.disks.clear();
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn scan(&mut self, address: ScsiAddress) {
+        let session = self.sessions.values().find(|session| session.bus == Some(address.bus));
+        let is_up = session.is_some_and(|session| self.is_up(&session.portal));
+        if let Some(serial) = self.luns.get(&address.lun).cloned().filter(|_| is_up) {
+            self.add_disk(Some(address.bus), address.lun, &serial);
+        }
+    }
+
+    fn inquire(&self, name: &str, address: ScsiAddress) -> Done {
+        let disk = self.disks.get(name).filter(|disk| {
+            disk.bus == Some(address.bus) && disk.lun == address.lun
+        });
+        let reached = disk.and_then(|disk| self.behind_disk(disk));
+        let serial = reached.ok_or_else(|| failed("no answer"))?;
+        Ok(Outcome::Identity(wwid(self.transport, &serial)))
+    }
+
+    fn rescan(&mut self, name: &str) {
+        let Some(disk) = self.disks.get(name).cloned() else { return };
+        let Some(serial) = self.behind_disk(&disk) else { return };
+        if self.faults.stubborn.contains(name) {
+            return;
+        }
+        let size = self.faults.short.unwrap_or(self.volumes[&serial].size);
+        let wwid = wwid(self.transport, &serial);
+        if let Some(disk) = self.disks.get_mut(name) {
+            disk.size = size;
+            disk.wwid = Some(wwid);
+        }
+    }
+
+    fn rescan_namespaces(&mut self) {
+        self.follow_namespaces();
+        let names: Vec<String> = self.disks.keys().cloned().collect();
+        for name in names {
+            self.rescan(&name);
+        }
+    }
+
+    fn delete(&mut self, serial: &str, name: &str, address: ScsiAddress) -> Done {
+        let Some(disk) = self.disks.get(name).cloned() else { return Ok(Outcome::Done) };
+        if disk.bus != Some(address.bus) || disk.lun != address.lun {
+            self.broken("a disk is deleted that has another address");
+        }
+        let recorded = disk.wwid.as_deref().and_then(serial_of);
+        let actual = self.behind_disk(&disk);
+        let maps = self.maps.values().filter(|map| map.slaves.iter().any(|slave| slave == name));
+        let mut numbers = maps.map(|map| map.number).chain([disk.number]);
+        let is_used = numbers.any(|number| self.mounts.iter().any(|mount| mount.number == number));
+        let is_another = recorded == actual && recorded.as_deref() != Some(serial);
+        if is_another && is_used {
+            self.broken("a path of another volume in use is taken away");
+        }
+        if is_used && recorded == actual {
+            self.broken("a path of a mounted volume is taken away");
+        }
+        if self.dirty.contains(&disk.number) {
+            self.broken("a disk is deleted before its buffers are written");
+        }
+        if self.faults.delete_lies {
+            return Ok(Outcome::Done);
+        }
+        self.disks.remove(name);
+        for map in self.maps.values_mut() {
+            map.slaves.retain(|slave| slave != name);
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn resize(&mut self, name: &str) {
+        if self.faults.resize_lies {
+            return;
+        }
+        let Some(map) = self.maps.get(name) else { return };
+        let sizes = map.slaves.iter().filter_map(|slave| self.disks.get(slave)).map(|disk| disk.size);
+        if let (Some(size), Some(map)) = (sizes.min(), self.maps.get_mut(name)) {
+            map.size = size;
+        }
+    }
+
+    fn flush_map(&mut self, serial: &str, alias: &str) -> Done {
+        let Some((name, map)) = self.map_named(alias).map(|(name, map)| (name, map.clone())) else {
+            return Ok(Outcome::Done);
+        };
+        if serial_of(&map.uuid).as_deref() != Some(serial) {
+            self.broken("the map of another volume is removed");
+        }
+        let is_used = self.mounts.iter().any(|mount| mount.number == map.number);
+        if is_used || map.open_until > self.time || !map.holders.is_empty() || map.is_suspended {
+            let suspends = self.faults.flush_suspends;
+            if let Some(map) = self.maps.get_mut(&name) {
+                map.is_suspended |= suspends;
+            }
+            return Err(busy("map in use"));
+        }
+        if self.dirty.contains(&map.number) {
+            self.broken("a map is removed before its buffers are written");
+        }
+        self.maps.remove(&name);
+        Ok(Outcome::Done)
+    }
+
+    /// The volume that a device leads to, which has to be the right one.
+    fn reached(&self, serial: &str, device: &Device) -> Result<String, HostError> {
+        let reached = self.behind(device.number).ok_or_else(|| failed("Input/output error"))?;
+        if reached != serial {
+            self.broken(&format!("{} is {reached}, and {serial} is meant", device.name));
+        }
+        Ok(reached)
+    }
+
+    fn size_of(&self, device: &Device) -> u64 {
+        let map = self.maps.get(&device.name).map(|map| map.size);
+        map.or_else(|| self.disks.get(&device.name).map(|disk| disk.size)).unwrap_or_default()
+    }
+
+    fn probe(&mut self, device: &Device) -> Done {
+        if self.faults.unreadable > 0 {
+            self.faults.unreadable -= 1;
+            return Err(failed("Input/output error"));
+        }
+        let serial = self.behind(device.number).ok_or_else(|| failed("Input/output error"))?;
+        Ok(Outcome::Content(match self.volumes[&serial].on {
+            On::Zeros => Content::Zeros,
+            On::FileSystem(fs_type) => Content::FileSystem(fs_type),
+            On::Partial | On::Data => Content::Other,
+        }))
+    }
+
+    fn make_file_system(
+        &mut self,
+        serial: &str,
+        device: &Device,
+        fs_type: FsType,
+        again: bool,
+        midway: bool,
+    ) -> Done {
+        let size = self.size_of(device);
+        let reached = self.reached(serial, device)?;
+        let uuid = u32::try_from(self.effects).expect("few");
+        let volume = &self.volumes[&reached];
+        let may = match volume.on {
+            On::Zeros => !again,
+            On::Partial => again,
+            On::FileSystem(_) | On::Data => false,
+        };
+        if !may || volume.data.is_some() || volume.is_recorded {
+            self.broken(&format!("a file system is created over {volume:?}"));
+        }
+        if size < volume.size {
+            self.broken("a file system is created on a device that is too short");
+        }
+        let volume = self.volume(&reached);
+        if midway {
+            volume.on = On::Partial;
+        } else {
+            (volume.on, volume.fs_size, volume.uuid) = (On::FileSystem(fs_type), size, uuid);
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn mount(
+        &mut self,
+        serial: &str,
+        device: &Device,
+        path: &Path,
+        fs_type: FsType,
+        options: &[String],
+    ) -> Done {
+        let reached = self.reached(serial, device)?;
+        let volume = self.volumes[&reached].clone();
+        if volume.on != On::FileSystem(fs_type) {
+            return Err(failed("wrong fs type"));
+        }
+        let is_mounted = self.mounts.iter().any(|mount| mount.number == device.number);
+        if fs_type == FsType::Ext4 && volume.checks == 0 && !is_mounted {
+            self.broken("ext4 is mounted without a check");
+        }
+        if volume.is_damaged {
+            self.broken("a damaged file system is mounted");
+        }
+        if self.top(path).is_some() {
+            self.broken("a mount over a mount");
+        }
+        let same = |mount: &KernelMount| {
+            let there = self.behind(mount.number);
+            mount.number != device.number && there.is_some_and(|s| self.volumes[&s].uuid == volume.uuid)
+        };
+        let has_nouuid = options.iter().any(|option| option == "nouuid");
+        if fs_type == FsType::Xfs && !has_nouuid && self.mounts.iter().any(same) {
+            return Err(failed("wrong fs type: duplicate UUID"));
+        }
+        self.volume(&reached).checks = 0;
+        if !self.faults.private {
+            self.mounts.push(KernelMount {
+                path: path.to_owned(),
+                number: device.number,
+                root: PathBuf::from("/"),
+                read_only: options.iter().any(|option| option == "ro"),
+                device: None,
+            });
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn bind(&mut self, serial: &str, source: &Path, path: &Path, read_only: bool) -> Done {
+        let Some(mount) = self.top(source).cloned() else {
+            self.broken("a pod gets a folder of the node's own disk");
+        };
+        if !matches!(self.nodes.get(path), Some(Node::Folder { is_sealed: true })) {
+            self.broken("a pod's folder is open without its mount");
+        }
+        self.given(serial, mount.number);
+        if !self.faults.private {
+            self.mounts.push(KernelMount { path: path.to_owned(), read_only, ..mount });
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// A pod gets a device: it has to be the right one, and recorded as formatted when it has a file system.
+    fn given(&self, serial: &str, number: pso_gen::node::decide::DeviceNumber) {
+        match self.behind(number) {
+            Some(reached) if reached != serial => self.broken("a pod gets another volume"),
+            Some(reached) => {
+                let volume = &self.volumes[&reached];
+                if matches!(volume.on, On::FileSystem(_)) && !volume.is_recorded {
+                    self.broken("a pod gets a file system that is not recorded");
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn bind_device(&mut self, serial: &str, device: &Device, path: &Path) -> Done {
+        if self.nodes.get(path) != Some(&Node::File) {
+            return Err(failed("no such file"));
+        }
+        self.given(serial, device.number);
+        if !self.faults.private {
+            self.mounts.push(KernelMount {
+                path: path.to_owned(),
+                number: DEV,
+                root: PathBuf::from(format!("/{}", device.name)),
+                read_only: false,
+                device: Some(device.number),
+            });
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn unmount(&mut self, path: &Path, lazy: bool) -> Done {
+        let Some(at) = self.mounts.iter().rposition(|mount| mount.path == path) else {
+            return Err(failed("not mounted"));
+        };
+        let number = self.mounts[at].number;
+        let is_last = self.mounts.iter().filter(|mount| mount.number == number).count() == 1;
+        if is_last && self.hangs(number) && !lazy {
+            self.time += Duration::from_secs(30);
+            let message = "umount did not end within 30 s".to_owned();
+            return Err(HostError { kind: HostErrorKind::TimedOut, message });
+        }
+        if self.faults.unmount_lies {
+            return Ok(Outcome::Done);
+        }
+        self.mounts.remove(at);
+        if is_last {
+            self.aborted.remove(&number);
+        }
+        Ok(Outcome::Done)
+    }
+}

@@ -1,0 +1,161 @@
+//! Calls that run at the same time: one volume's calls exclude each other, and a device that hangs holds up no other
+//! volume.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pso_gen::contract::NodeId;
+use pso_gen::node::decide::{Effect, HostError, HostView, Outcome, StagedVolume, Subject};
+use pso_gen::node::{
+    Access, FsType, Host, Node, NodeErrorKind, NodeService, NodeSetup, StageRequest, Usage,
+    VolumeHandle, VolumeMode,
+};
+
+use super::host::SimulatedHost;
+use super::lab::{Lab, handle, staging};
+
+/// A host on which each effect lets other calls go first, and the probe of one volume never ends.
+#[derive(Debug)]
+struct Hanging {
+    host: SimulatedHost,
+    volume: VolumeHandle,
+}
+
+#[async_trait]
+impl Host for Hanging {
+    async fn view(&self, subject: &Subject) -> Result<HostView, HostError> {
+        self.host.view(subject).await
+    }
+
+    async fn staged(&self) -> Result<Vec<StagedVolume>, HostError> {
+        self.host.staged().await
+    }
+
+    async fn perform(&self, volume: &VolumeHandle, effect: &Effect) -> Result<Outcome, HostError> {
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        if matches!(effect, Effect::Probe(_)) && *volume == self.volume {
+            std::future::pending::<()>().await;
+        }
+        self.host.perform(volume, effect).await
+    }
+
+    async fn usage(&self, path: &Path) -> Result<(Usage, Option<Usage>), HostError> {
+        self.host.usage(path).await
+    }
+
+    async fn initiators(&self) -> Result<NodeId, HostError> {
+        self.host.initiators().await
+    }
+
+    fn now(&self) -> Duration {
+        self.host.now()
+    }
+
+    async fn pause(&self, duration: Duration) {
+        tokio::task::yield_now().await;
+        self.host.pause(duration).await;
+    }
+}
+
+fn request(lab: &Lab, name: &str) -> StageRequest {
+    StageRequest {
+        handle: handle(name),
+        staging: staging(name),
+        mode: VolumeMode::FileSystem {
+            fs_type: FsType::Ext4,
+            mount_options: Vec::new(),
+            group: None,
+        },
+        attachment: lab.attachment(name),
+        access: Access::SingleNodeWriter,
+    }
+}
+
+fn lab(names: &[&str]) -> Lab {
+    let lab = Lab::iscsi();
+    for name in names {
+        lab.create(name);
+        lab.connect(name);
+    }
+    lab
+}
+
+fn node(lab: &Lab, hangs: &str) -> Node<Hanging> {
+    let host = Hanging { host: lab.host.clone(), volume: handle(hangs) };
+    Node::new(host, Arc::new(lab.host.clone()), NodeSetup::default())
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
+}
+
+#[test]
+fn fault_08_a_device_that_hangs_holds_up_no_other_volume() {
+    let lab = lab(&["hangs", "works"]);
+    let node = Arc::new(node(&lab, "hangs"));
+    runtime().block_on(async {
+        let first = {
+            let (node, request) = (Arc::clone(&node), request(&lab, "hangs"));
+            tokio::spawn(async move { node.stage(request).await })
+        };
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+        let again = node.stage(request(&lab, "hangs")).await.expect_err("it is busy");
+        assert_eq!(again.kind, NodeErrorKind::Aborted);
+        node.stage(request(&lab, "works")).await.expect("staged");
+        assert!(!first.is_finished());
+        first.abort();
+    });
+}
+
+#[test]
+fn fault_14_volumes_that_arrive_together_share_one_session_for_each_portal() {
+    let names = ["a", "b", "c", "d"];
+    let lab = lab(&names);
+    let node = Arc::new(node(&lab, "none"));
+    runtime().block_on(async {
+        let requests = names.map(|name| request(&lab, name));
+        let calls = requests.map(|request| {
+            let node = Arc::clone(&node);
+            tokio::spawn(async move { node.stage(request).await })
+        });
+        // The model stops at a second session to one portal.
+        for call in calls {
+            call.await.expect("it ends").expect("staged");
+        }
+        assert_eq!(lab.world().sessions.len(), 2);
+        // They leave together, while another one arrives.
+        let calls = ["a", "b", "c"].map(|name| {
+            let node = Arc::clone(&node);
+            tokio::spawn(async move { node.unstage(&handle(name), &staging(name)).await })
+        });
+        for call in calls {
+            call.await.expect("it ends").expect("unstaged");
+        }
+        assert_eq!(lab.world().sessions.len(), 2);
+        node.unstage(&handle("d"), &staging("d")).await.expect("unstaged");
+    });
+    lab.must_be_empty();
+}
+
+#[test]
+fn a_call_goes_on_when_its_caller_hangs_up() {
+    let lab = lab(&["data"]);
+    let node = node(&lab, "none");
+    runtime().block_on(async {
+        tokio::select! {
+            biased;
+            _ = node.stage(request(&lab, "data")) => panic!("it takes longer"),
+            () = tokio::task::yield_now() => {}
+        }
+        for _ in 0..500 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(lab.world().mounts.len(), 1);
+    });
+}

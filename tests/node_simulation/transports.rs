@@ -1,0 +1,81 @@
+//! What differs between the transports.
+
+use std::time::Duration;
+
+use pso_gen::contract::BlockTransport;
+
+use super::lab::{Lab, serial};
+
+#[test]
+fn fault_26_nvme_controllers_stay_as_long_as_a_namespace_of_the_array_is_left() {
+    let mut lab = Lab::new(BlockTransport::NvmeTcp, false);
+    lab.create("one");
+    lab.create("two");
+    lab.start("one");
+    lab.start("two");
+    lab.stop("one");
+    assert_eq!(lab.world().sessions.len(), 2);
+    lab.write("two", "two").expect("still there");
+    lab.stop("two");
+    lab.must_be_empty();
+}
+
+#[test]
+fn fault_26_a_namespace_of_another_volume_is_not_mistaken() {
+    let mut lab = Lab::new(BlockTransport::NvmeTcp, false);
+    lab.create("old");
+    lab.start("old");
+    // The namespace id is assigned again.
+    lab.disconnect("old");
+    lab.create("new");
+    lab.connect("new");
+    assert_eq!(lab.attachment("new").lun, 1);
+    lab.start("new");
+    lab.write("new", "new").expect("a volume that works");
+}
+
+#[test]
+fn fault_26_a_host_that_does_not_combine_the_paths_is_refused() {
+    let mut lab = Lab::new(BlockTransport::NvmeTcp, false);
+    lab.create("data");
+    lab.connect("data");
+    lab.stage("data");
+    lab.unstage("data");
+    lab.connect("data");
+    let name = serial("data");
+    let identity = pso_gen::node::decide::nvme_wwid(&name);
+    lab.world().follow_namespaces();
+    let error = {
+        let attachment = lab.attachment("data");
+        lab.stage("data");
+        let twin = lab.world().disks.values().next().expect("a namespace").clone();
+        assert_eq!(twin.wwid.as_ref(), Some(&identity));
+        lab.world().disks.insert("nvme1n1".to_owned(), twin);
+        lab.stage_with("data", attachment).expect_err("two devices")
+    };
+    assert!(error.message.contains("nvme_core.multipath"), "{error}");
+}
+
+#[test]
+fn fault_27_fibre_channel_scans_the_ports_that_are_logged_in() {
+    let mut lab = Lab::new(BlockTransport::FibreChannel, true);
+    lab.create("data");
+    lab.connect("data");
+    lab.world().portals.values_mut().next().expect("a port").is_up = false;
+    lab.stage_once("data").expect("one path is enough");
+    assert!(lab.world().time < Duration::from_secs(15), "{:?}", lab.world().time);
+    lab.unstage("data");
+    assert_eq!(lab.world().sessions.len(), 2, "ports of the fabric are not ours to end");
+    lab.must_be_empty();
+}
+
+#[test]
+fn without_multipathd_one_disk_is_used() {
+    let mut lab = Lab::new(BlockTransport::Iscsi, false);
+    lab.create("data");
+    lab.start("data");
+    assert_eq!(lab.maps_and_disks(), (0, 2));
+    lab.stage("data");
+    lab.stop("data");
+    lab.must_be_empty();
+}
