@@ -1,8 +1,17 @@
 //! csi-sanity, the test of the Kubernetes storage group for CSI drivers, against the services. `tests/csi/run` starts the
 //! Controller service and calls this.
 
-#[path = "csi/stand_in.rs"]
-mod stand_in;
+#[expect(dead_code, reason = "csi-sanity needs no faults")]
+#[path = "node_simulation/effects.rs"]
+mod effects;
+#[expect(dead_code, reason = "csi-sanity needs no faults")]
+#[path = "node_simulation/host.rs"]
+mod host;
+#[expect(dead_code, reason = "csi-sanity needs no faults")]
+#[path = "node_simulation/kernel.rs"]
+mod kernel;
+#[path = "csi/model.rs"]
+mod model;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -22,7 +31,7 @@ async fn csi_sanity() {
     let folder = PathBuf::from(given("SANITY_FOLDER"));
     let sockets = NodeSockets { csi: folder.join("node.sock"), registration: None };
     let (end, ended) = oneshot::channel::<()>();
-    let node = Arc::new(stand_in::StandIn::default());
+    let node = Arc::new(model::Modelled::new());
     let socket = sockets.csi.clone();
     let server = tokio::spawn(async move {
         let ended = async { drop(ended.await) };

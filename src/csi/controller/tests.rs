@@ -132,6 +132,7 @@ async fn a_volume_lives_as_one_of_the_provisioners() {
     let attachment = Attachment::from_context(&attached.publish_context).expect("a context");
     assert_eq!(attachment.serial, volume.volume_context["serial"]);
     assert_eq!(i64::try_from(attachment.size), Ok(volume.capacity_bytes));
+    assert!(attachment.never_formatted, "it was created empty");
     service.publish(publish(&volume.volume_id, "one")).await.expect("attached already");
     let second = service.publish(publish(&volume.volume_id, "two")).await;
     assert_eq!(second.expect_err("for one node").code(), Code::FailedPrecondition);
@@ -163,6 +164,18 @@ async fn a_volume_lives_as_one_of_the_provisioners() {
 
     service.unpublish(unpublish(&volume.volume_id, "one")).await.expect("detached");
     service.unpublish(unpublish(&volume.volume_id, "one")).await.expect("detached already");
+    service.publish(publish(&volume.volume_id, "two")).await.expect("it may move");
+    let from_all = ControllerUnpublishVolumeRequest {
+        node_id: String::new(),
+        ..unpublish(&volume.volume_id, "two")
+    };
+    service.unpublish(from_all).await.expect("detached from all nodes");
+    let nobody = ControllerPublishVolumeRequest {
+        node_id: "worker-without-initiator".to_owned(),
+        ..publish(&volume.volume_id, "one")
+    };
+    let nobody = service.publish(nobody).await.expect_err("no initiator");
+    assert_eq!(nobody.code(), Code::NotFound);
     service.delete_volume(delete(&volume.volume_id)).await.expect("destroyed");
     service.delete_volume(delete(&volume.volume_id)).await.expect("destroyed already");
     service.unpublish(unpublish(&volume.volume_id, "one")).await.expect("it is gone");
@@ -246,7 +259,11 @@ async fn snapshots_are_taken_and_restored_and_keep_their_volume() {
     let source = VolumeContentSource { r#type: Some(ContentSource::Volume(source)) };
     let clone =
         CreateVolumeRequest { volume_content_source: Some(source), ..wanted("clone", 2 * GIB) };
-    assert_eq!(created(&service, clone).await.capacity_bytes, 2 * GIB);
+    let clone = created(&service, clone).await;
+    assert_eq!(clone.capacity_bytes, 2 * GIB);
+    let attached = service.publish(publish(&clone.volume_id, "one")).await.expect("attached");
+    let attachment = Attachment::from_context(&attached.publish_context).expect("a context");
+    assert!(!attachment.never_formatted, "it has the data of its source");
 
     // An admin's snapshot is neither listed nor destroyed.
     let array = lab.client("fa1");
