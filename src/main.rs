@@ -6,5 +6,10 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    // A program of the host for the node service. It has to happen before there is a second thread.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == pso_gen::node::host::ENTER) {
+        return pso_gen::node::host::enter(arguments);
+    }
     pso_gen::cli::main()
 }

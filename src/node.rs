@@ -2,6 +2,7 @@
 //!
 //! [`NodeService`] is what CSI's Node service calls. Knows neither gRPC nor the Kubernetes API.
 
+pub mod check;
 pub mod decide;
 pub mod host;
 mod request;

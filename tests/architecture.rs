@@ -89,11 +89,11 @@ fn rooms() -> BTreeMap<String, Option<BTreeSet<String>>> {
     rows.into_iter().map(room).collect()
 }
 
-/// The room that a module path belongs to.
+/// The room that a module path belongs to: the innermost, where one room is inside another.
 fn room_of<'r>(rooms: impl Iterator<Item = &'r String>, path: &[String]) -> Option<&'r String> {
     let path = path.join("/");
     let is_in = |room: &&String| path == **room || path.starts_with(&format!("{room}/"));
-    rooms.into_iter().find(is_in)
+    rooms.into_iter().filter(is_in).max_by_key(|room| room.len())
 }
 
 fn is_name(byte: char) -> bool {

@@ -1,6 +1,14 @@
 //! The seam between decisions and the host. [`Host`] is implemented by the real host, and by a simulated kernel in the
 //! tests.
 
+mod device;
+mod enter;
+mod linux;
+mod mountinfo;
+mod program;
+mod state_file;
+mod sysfs;
+
 use std::fmt::Debug;
 use std::path::Path;
 use std::time::Duration;
@@ -10,6 +18,9 @@ use async_trait::async_trait;
 use super::decide::{Effect, HostError, HostView, Outcome, StagedVolume, Subject};
 use super::request::{Usage, VolumeHandle};
 use crate::contract::NodeId;
+
+pub use enter::{ENTER, enter};
+pub use linux::{LinuxHost, LinuxSetup};
 
 /// A host with devices and mounts.
 #[async_trait]

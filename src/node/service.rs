@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use tracing::{info, warn};
 
 use super::decide::{
-    Effect, Expand, Outcome, Procedure, Publish, Stage, StagedVolume, Step, Subject, Unpublish,
-    Unstage, condition, left_over,
+    Effect, Expand, Heal, Outcome, Procedure, Publish, Stage, StagedVolume, Step, Subject,
+    Unpublish, Unstage, condition, left_over,
 };
 use super::host::Host;
 use super::request::{
@@ -86,6 +86,25 @@ impl<H: Host + 'static> Node<H> {
         Ok((done, errors))
     }
 
+    /// Adds paths that have come back to the volumes that are staged. Volumes with a call in progress are left out.
+    /// Returns the errors of those that could not be looked at.
+    pub async fn heal(&self) -> Result<Vec<NodeError>, NodeError> {
+        let staged = self.inner.host.staged().await?;
+        let mut errors = Vec::new();
+        for state in staged.into_iter().filter(|state| !state.released) {
+            let Ok(handle) = state.volume.parse::<VolumeHandle>() else { continue };
+            let Some(mut heal) = Heal::new(state) else { continue };
+            let call = |inner: Arc<Inner<H>>| async move {
+                let Ok(_busy) = inner.begin(&handle) else { return Ok(()) };
+                inner.run(&handle, &mut heal).await
+            };
+            if let Err(error) = self.finish(call).await {
+                errors.push(error);
+            }
+        }
+        Ok(errors)
+    }
+
     /// Carries a call out to its end even if the caller hangs up: a file system that is being created is not cut off.
     async fn finish<T, F>(&self, call: impl FnOnce(Arc<Inner<H>>) -> F) -> Result<T, NodeError>
     where
@@ -123,7 +142,11 @@ impl<H: Host> Inner<H> {
         Ok(Busy { busy: &self.busy, handle: handle.clone() })
     }
 
-    async fn run(&self, volume: &VolumeHandle, procedure: &mut impl Procedure) -> Result<(), NodeError> {
+    async fn run(
+        &self,
+        volume: &VolumeHandle,
+        procedure: &mut impl Procedure,
+    ) -> Result<(), NodeError> {
         for _ in 0..MOST_STEPS {
             let effect = match self.step(procedure).await? {
                 Step::Do(effect) => effect,
@@ -151,7 +174,10 @@ impl<H: Host> Inner<H> {
                 self.perform(volume, procedure, &effect).await?;
             }
         }
-        Err(NodeError::new(NodeErrorKind::Internal, "the operation comes to no end; its log lists the steps"))
+        Err(NodeError::new(
+            NodeErrorKind::Internal,
+            "the operation comes to no end; its log lists the steps",
+        ))
     }
 
     async fn step(&self, procedure: &mut impl Procedure) -> Result<Step, NodeError> {

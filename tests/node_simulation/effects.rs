@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use pso_gen::contract::BlockTransport;
 use pso_gen::node::decide::{
-    Bus, Checked, Content, Device, Effect, HostError, HostErrorKind, Outcome, ScsiAddress, serial_of,
-    wwid,
+    Bus, Checked, Content, Device, Effect, HostError, HostErrorKind, Outcome, ScsiAddress,
+    serial_of, wwid,
 };
 use pso_gen::node::{FsType, VolumeHandle};
 
@@ -21,7 +21,13 @@ fn busy(message: &str) -> HostError {
 }
 
 impl World {
-    pub(crate) fn carry_out(&mut self, handle: &VolumeHandle, effect: &Effect, midway: bool) -> Done {
+    #[expect(clippy::too_many_lines, reason = "one arm for each effect")]
+    pub(crate) fn carry_out(
+        &mut self,
+        handle: &VolumeHandle,
+        effect: &Effect,
+        midway: bool,
+    ) -> Done {
         let serial = self.handles.get(handle).cloned().unwrap_or_default();
         match effect {
             Effect::WriteState(state) => {
@@ -40,12 +46,12 @@ impl World {
                 self.records.remove(portal);
             }
             Effect::LogIn { target, portal, .. } => return self.log_in(target, portal),
-            Effect::LogOut { session, .. } => return self.log_out(session),
+            Effect::LogOut { session, .. } => self.log_out(session),
             Effect::Scan(address) => self.scan(*address),
             Effect::Inquire { disk, address } => return self.inquire(disk, *address),
             Effect::RescanDisk { disk, .. } => self.rescan(disk),
             Effect::RescanController(_) => self.rescan_namespaces(),
-            Effect::DeleteDisk { disk, address } => return self.delete(&serial, disk, *address),
+            Effect::DeleteDisk { disk, address } => self.delete(&serial, disk, *address),
             Effect::CreateMap { .. } | Effect::AddPath(_) if self.faults.no_map => {}
             Effect::CreateMap { wwid, .. } => {
                 let serial = serial_of(&format!("mpath-{wwid}")).expect("a WWID of a volume");
@@ -138,7 +144,7 @@ impl World {
                 return self.mount(&serial, device, path, *fs_type, options);
             }
             Effect::BindMount { source, path, read_only } => {
-                return self.bind(&serial, source, path, *read_only);
+                self.bind(&serial, source, path, *read_only);
             }
             Effect::BindDevice { device, path } => return self.bind_device(&serial, device, path),
             Effect::Unmount { path, lazy } => return self.unmount(path, *lazy),
@@ -170,21 +176,23 @@ impl World {
         Ok(Outcome::Done)
     }
 
-    fn log_out(&mut self, name: &str) -> Done {
-        let Some(session) = self.sessions.remove(name) else { return Ok(Outcome::Done) };
+    fn log_out(&mut self, name: &str) {
+        let Some(session) = self.sessions.remove(name) else { return };
         if let Some(bus) = session.bus
             && self.disks.values().any(|disk| disk.bus == Some(bus))
         {
             self.broken("a log-out while disks are on the session");
         }
         if session.bus.is_none() && self.sessions.is_empty() {
-            let used = self.disks.values().find(|disk| self.mounts.iter().any(|m| m.number == disk.number));
+            let used = self
+                .disks
+                .values()
+                .find(|disk| self.mounts.iter().any(|m| m.number == disk.number));
             if used.is_some() {
                 self.broken("a namespace in use is disconnected");
             }
             self.disks.clear();
         }
-        Ok(Outcome::Done)
     }
 
     fn scan(&mut self, address: ScsiAddress) {
@@ -196,9 +204,10 @@ impl World {
     }
 
     fn inquire(&self, name: &str, address: ScsiAddress) -> Done {
-        let disk = self.disks.get(name).filter(|disk| {
-            disk.bus == Some(address.bus) && disk.lun == address.lun
-        });
+        let disk = self
+            .disks
+            .get(name)
+            .filter(|disk| disk.bus == Some(address.bus) && disk.lun == address.lun);
         let reached = disk.and_then(|disk| self.behind_disk(disk));
         let serial = reached.ok_or_else(|| failed("no answer"))?;
         Ok(Outcome::Identity(wwid(self.transport, &serial)))
@@ -226,8 +235,8 @@ impl World {
         }
     }
 
-    fn delete(&mut self, serial: &str, name: &str, address: ScsiAddress) -> Done {
-        let Some(disk) = self.disks.get(name).cloned() else { return Ok(Outcome::Done) };
+    fn delete(&mut self, serial: &str, name: &str, address: ScsiAddress) {
+        let Some(disk) = self.disks.get(name).cloned() else { return };
         if disk.bus != Some(address.bus) || disk.lun != address.lun {
             self.broken("a disk is deleted that has another address");
         }
@@ -247,13 +256,12 @@ impl World {
             self.broken("a disk is deleted before its buffers are written");
         }
         if self.faults.delete_lies {
-            return Ok(Outcome::Done);
+            return;
         }
         self.disks.remove(name);
         for map in self.maps.values_mut() {
             map.slaves.retain(|slave| slave != name);
         }
-        Ok(Outcome::Done)
     }
 
     fn resize(&mut self, name: &str) {
@@ -261,7 +269,8 @@ impl World {
             return;
         }
         let Some(map) = self.maps.get(name) else { return };
-        let sizes = map.slaves.iter().filter_map(|slave| self.disks.get(slave)).map(|disk| disk.size);
+        let sizes =
+            map.slaves.iter().filter_map(|slave| self.disks.get(slave)).map(|disk| disk.size);
         if let (Some(size), Some(map)) = (sizes.min(), self.maps.get_mut(name)) {
             map.size = size;
         }
@@ -373,7 +382,8 @@ impl World {
         }
         let same = |mount: &KernelMount| {
             let there = self.behind(mount.number);
-            mount.number != device.number && there.is_some_and(|s| self.volumes[&s].uuid == volume.uuid)
+            mount.number != device.number
+                && there.is_some_and(|s| self.volumes[&s].uuid == volume.uuid)
         };
         let has_nouuid = options.iter().any(|option| option == "nouuid");
         if fs_type == FsType::Xfs && !has_nouuid && self.mounts.iter().any(same) {
@@ -392,7 +402,7 @@ impl World {
         Ok(Outcome::Done)
     }
 
-    fn bind(&mut self, serial: &str, source: &Path, path: &Path, read_only: bool) -> Done {
+    fn bind(&mut self, serial: &str, source: &Path, path: &Path, read_only: bool) {
         let Some(mount) = self.top(source).cloned() else {
             self.broken("a pod gets a folder of the node's own disk");
         };
@@ -403,7 +413,6 @@ impl World {
         if !self.faults.private {
             self.mounts.push(KernelMount { path: path.to_owned(), read_only, ..mount });
         }
-        Ok(Outcome::Done)
     }
 
     /// A pod gets a device: it has to be the right one, and recorded as formatted when it has a file system.

@@ -77,7 +77,8 @@ fn fault_01_no_pod_reaches_a_file_system_before_it_is_recorded() {
 
 #[test]
 fn fault_02_a_lun_that_is_assigned_again_leads_to_the_new_volume() {
-    for transport in [BlockTransport::Iscsi, BlockTransport::FibreChannel, BlockTransport::NvmeTcp] {
+    for transport in [BlockTransport::Iscsi, BlockTransport::FibreChannel, BlockTransport::NvmeTcp]
+    {
         for has_multipath in [true, false] {
             let mut lab = Lab::new(transport, has_multipath);
             lab.create("old");
@@ -86,6 +87,8 @@ fn fault_02_a_lun_that_is_assigned_again_leads_to_the_new_volume() {
             // The array disconnects the old volume under its mount, and the new one gets its LUN.
             lab.disconnect("old");
             lab.create("new");
+            lab.connect("new");
+            lab.stage_once("new").expect("at the first attempt");
             lab.start("new");
             lab.write("new", "new").expect("a volume that works");
             let _ = lab.write("old", "lost");
@@ -112,6 +115,22 @@ fn fault_02_an_attachment_that_is_out_of_date_takes_no_path_of_a_volume_in_use()
     assert!(error.message.contains("presents another volume"), "{error}");
     lab.write("used", "still").expect("still there");
     assert_eq!(lab.world().disks.len(), 2);
+}
+
+#[test]
+fn fault_02_the_kernels_record_is_not_believed() {
+    let mut lab = ready("old");
+    lab.start("old");
+    lab.write("old", "old").expect("a volume that works");
+    // The old volume comes back at another LUN, and its first one leads to a new volume that is not staged.
+    lab.disconnect("old");
+    lab.create("new");
+    lab.connect("new");
+    lab.connect("old");
+    assert_eq!(lab.attachment("old").lun, 2);
+    lab.stage_once("old").expect("the paths of the first LUN are removed");
+    lab.write("old", "again").expect("a volume that works");
+    assert_eq!((lab.volume("new").data, lab.world().disks.len()), (None, 2));
 }
 
 #[test]
@@ -170,10 +189,11 @@ fn fault_03_what_is_staged_is_checked_before_a_pod_gets_it() {
 
 #[test]
 fn fault_03_unstaging_fails_rather_than_lies() {
-    for change in [
-        (|faults| faults.unmount_lies = true) as fn(&mut super::kernel::Faults),
-        |faults| faults.delete_lies = true,
-    ] {
+    for change in
+        [(|faults| faults.unmount_lies = true) as fn(&mut super::kernel::Faults), |faults| {
+            faults.delete_lies = true;
+        }]
+    {
         let mut lab = ready("data");
         lab.stage("data");
         lab.faults(change);
@@ -232,7 +252,7 @@ fn fault_06_a_clone_and_its_original_are_mounted_on_one_node() {
     lab.create("clone");
     let original = lab.volume("data");
     lab.change("clone", |volume| {
-        *volume = super::kernel::Volume { serial: serial("clone"), ..original };
+        *volume = original;
     });
     lab.start("clone");
     lab.write("clone", "clone").expect("a volume that works");
@@ -262,7 +282,7 @@ fn fault_08_all_paths_down_hold_up_no_unmount() {
     lab.unpublish("data", "pod");
     lab.unstage("data");
     lab.must_be_empty();
-    assert!(lab.world().time < Duration::from_secs(60), "{:?}", lab.world().time);
+    assert!(lab.world().time < Duration::from_mins(1), "{:?}", lab.world().time);
 }
 
 #[test]
@@ -325,9 +345,43 @@ fn fault_10_the_second_path_may_be_late_or_missing() {
     lab.world().portals.values_mut().next().expect("a portal").is_up = true;
     let serial = serial("dead");
     let bus = lab.world().disks.values().next().and_then(|disk| disk.bus);
-    lab.world().add_disk(bus.map(|bus| pso_gen::node::decide::Bus { target: 1, ..bus }), 9, &serial);
+    lab.world().add_disk(
+        bus.map(|bus| pso_gen::node::decide::Bus { target: 1, ..bus }),
+        9,
+        &serial,
+    );
     lab.unstage("dead");
     lab.must_be_empty();
+}
+
+#[test]
+fn fault_10_a_path_that_comes_back_is_added_and_nothing_is_removed() {
+    let mut lab = ready("data");
+    let set = |lab: &Lab, is_up| {
+        lab.world().portals.values_mut().next().expect("a portal").is_up = is_up;
+    };
+    set(&lab, false);
+    lab.start("data");
+    lab.heal();
+    assert_eq!(lab.sessions_and_disks(), (1, 1));
+    set(&lab, true);
+    lab.heal();
+    assert_eq!(lab.sessions_and_disks(), (2, 2));
+    assert_eq!(lab.world().maps.values().next().expect("a map").slaves.len(), 2);
+    let effects = lab.world().effects;
+    lab.heal();
+    assert!(lab.world().effects <= effects + 2, "paths are asked and nothing else");
+    // The array has assigned the LUN to a volume in use: its paths stay.
+    lab.disconnect("data");
+    lab.create("new");
+    lab.connect("new");
+    lab.stage("new");
+    lab.world().states.values_mut().for_each(|state| state.lun = 1);
+    let before = lab.sessions_and_disks();
+    lab.heal();
+    assert_eq!(lab.sessions_and_disks(), before);
+    lab.publish("new", "pod");
+    lab.write("new", "new").expect("still there");
 }
 
 #[test]
@@ -477,12 +531,20 @@ fn fault_22_a_holder_on_the_host_is_named_and_left() {
 
 #[test]
 fn a_device_that_is_too_short_is_refused() {
-    let mut lab = ready("data");
-    lab.faults(|faults| faults.short = Some(GIB / 2));
-    let error = lab.stage_once("data").expect_err("short");
-    assert_eq!(error.kind, NodeErrorKind::FailedPrecondition);
-    assert!(error.message.contains("the device is refused"), "{error}");
-    assert_eq!(lab.volume("data").on, On::Zeros);
+    for (transport, has_multipath) in [
+        (BlockTransport::Iscsi, true),
+        (BlockTransport::Iscsi, false),
+        (BlockTransport::NvmeTcp, false),
+    ] {
+        let mut lab = Lab::new(transport, has_multipath);
+        lab.create("data");
+        lab.connect("data");
+        lab.faults(|faults| faults.short = Some(GIB / 2));
+        let error = lab.stage_once("data").expect_err("short");
+        assert_eq!(error.kind, NodeErrorKind::FailedPrecondition);
+        assert!(error.message.contains("the device is refused"), "{error}");
+        assert_eq!(lab.volume("data").on, On::Zeros);
+    }
 }
 
 #[test]

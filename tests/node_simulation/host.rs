@@ -112,7 +112,12 @@ impl World {
                     && Some(disk.lun) == subject.lun
                     && sessions.iter().any(|session| session.bus == disk.bus);
                 let is_known = disk.wwid.is_some() && disk.wwid == identity;
-                shown(disk.from) && (is_at_lun || is_known || mounted.contains(&disk.number))
+                // A host that reports too many namespaces has to do no harm.
+                shown(disk.from)
+                    && (disk.bus.is_none()
+                        || is_at_lun
+                        || is_known
+                        || mounted.contains(&disk.number))
             })
             .map(|(name, disk)| Disk {
                 name: name.clone(),

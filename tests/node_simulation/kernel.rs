@@ -22,7 +22,6 @@ pub(crate) enum On {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Volume {
-    pub(crate) serial: String,
     pub(crate) size: u64,
     pub(crate) on: On,
     pub(crate) fs_size: u64,
@@ -94,6 +93,7 @@ pub(crate) enum Node {
 
 /// How devices and programs misbehave.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 pub(crate) struct Faults {
     /// The number of probes that fail with EIO.
     pub(crate) unreadable: usize,
@@ -249,7 +249,10 @@ impl World {
         let (major, name) = if bus.is_some() { (8, "sd") } else { (259, "nvme") };
         let number = self.free_minor(major);
         let name = match bus {
-            Some(_) => format!("{name}{}", char::from(b'a' + u8::try_from(number.minor / 16).expect("few"))),
+            Some(_) => format!(
+                "{name}{}",
+                char::from(b'a' + u8::try_from(number.minor / 16).expect("few"))
+            ),
             None => format!("{name}0n{}", number.minor + 1),
         };
         let disk = KernelDisk {
@@ -272,7 +275,8 @@ impl World {
             .filter(|(_, disk)| disk.wwid.as_ref() == Some(&identity) && disk.from <= self.time)
             .map(|(name, _)| name.clone())
             .collect();
-        let slaves: Vec<String> = slaves.into_iter().chain(self.faults.wrong_slave.take()).collect();
+        let slaves: Vec<String> =
+            slaves.into_iter().chain(self.faults.wrong_slave.take()).collect();
         let uuid = map_uuid(serial);
         if let Some(map) = self.maps.values_mut().find(|map| map.uuid == uuid) {
             map.slaves = slaves;
@@ -301,7 +305,8 @@ impl World {
     }
 
     pub(crate) fn map_named(&mut self, alias: &str) -> Option<(String, &mut KernelMap)> {
-        let found = self.maps.iter_mut().find(|(name, map)| *name == alias || Self::alias(map) == alias);
+        let found =
+            self.maps.iter_mut().find(|(name, map)| *name == alias || Self::alias(map) == alias);
         found.map(|(name, map)| (name.clone(), map))
     }
 

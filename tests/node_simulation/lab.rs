@@ -84,8 +84,9 @@ impl Lab {
             }
         }
         let host = SimulatedHost { world: Arc::new(Mutex::new(world)), life: 0 };
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().build().expect("a runtime without timers");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime without timers");
         let node = Self::service(&host);
         Self { host, node, runtime, fs_type: FsType::Ext4, block: false }
     }
@@ -155,7 +156,6 @@ impl Lab {
         let serial = serial(name);
         world.handles.insert(handle(name), serial.clone());
         let volume = Volume {
-            serial: serial.clone(),
             size: GIB,
             on: On::Zeros,
             fs_size: 0,
@@ -181,7 +181,7 @@ impl Lab {
         let mut world = self.world();
         let serial = serial(name);
         if !world.luns.values().any(|it| *it == serial) {
-            let lun = (1..).find(|lun| !world.luns.contains_key(lun)).expect("a free LUN");
+            let lun = (1..=4095).find(|lun| !world.luns.contains_key(lun)).expect("a free LUN");
             world.luns.insert(lun, serial);
         }
     }
@@ -233,7 +233,11 @@ impl Lab {
         self.stage_with(name, self.attachment(name))
     }
 
-    pub(crate) fn stage_with(&mut self, name: &str, attachment: Attachment) -> Result<(), NodeError> {
+    pub(crate) fn stage_with(
+        &mut self,
+        name: &str,
+        attachment: Attachment,
+    ) -> Result<(), NodeError> {
         self.restart();
         self.world().nodes.entry(staging(name)).or_insert(PathNode::Folder { is_sealed: false });
         let request = StageRequest {
@@ -315,6 +319,12 @@ impl Lab {
         let (done, errors) = self.call(self.node.clean_up(&attached)).expect("cleaned");
         assert_eq!(errors, Vec::new());
         done
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.restart();
+        let errors = self.runtime.block_on(self.node.heal()).expect("healed");
+        assert_eq!(errors, Vec::new());
     }
 
     /// Kubelet repeats a call until it succeeds.
@@ -401,6 +411,11 @@ impl Lab {
         let world = self.world();
         let Some(mount) = world.top(path) else { world.broken("success without a mount") };
         let number = mount.device.unwrap_or(mount.number);
+        let mut numbers = world.maps.values().map(|map| map.number);
+        let mut disks = world.disks.values().map(|disk| disk.number);
+        if !numbers.any(|it| it == number) && !disks.any(|it| it == number) {
+            world.broken("success with a device that is none of the array's");
+        }
         if world.behind(number).is_some_and(|reached| reached != serial(name)) {
             world.broken("success with another volume");
         }
@@ -408,14 +423,16 @@ impl Lab {
             world.broken("success with a read-only file system");
         }
         let size = world.maps.values().find(|map| map.number == number).map(|map| map.size);
-        let size = size.or_else(|| world.disks.values().find(|d| d.number == number).map(|d| d.size));
+        let size =
+            size.or_else(|| world.disks.values().find(|d| d.number == number).map(|d| d.size));
         let volume = &world.volumes[&serial(name)];
         if mount.device.is_none() && size.is_some_and(|size| volume.fs_size < size) {
             world.broken("success with a file system that is smaller than its device");
         }
         if let Some(map) = world.maps.values().find(|map| map.number == number) {
             let identity = Some(wwid(world.transport, &serial(name)));
-            let is_ours = |slave: &String| world.disks.get(slave).is_some_and(|it| it.wwid == identity);
+            let is_ours =
+                |slave: &String| world.disks.get(slave).is_some_and(|it| it.wwid == identity);
             if !map.slaves.iter().all(is_ours) {
                 world.broken("success with a path of another volume");
             }
@@ -458,7 +475,9 @@ impl Lab {
             if is_fc { 0 } else { world.sessions.len() },
         ];
         if left != [0; 6] {
-            world.broken(&format!("left (disks, maps, mounts, states, records, sessions): {left:?}"));
+            world.broken(&format!(
+                "left (disks, maps, mounts, states, records, sessions): {left:?}"
+            ));
         }
     }
 }

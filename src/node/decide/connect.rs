@@ -158,7 +158,8 @@ impl Connect {
             let Some(address) = disk.address else { continue };
             let name = disk.name.clone();
             let asked = self.identities.get(&(name.clone(), address));
-            let is_due = matches!(asked, Some(Err((when, _))) if now.saturating_sub(*when) >= AGAIN);
+            let is_due =
+                matches!(asked, Some(Err((when, _))) if now.saturating_sub(*when) >= AGAIN);
             let Some(standing) = self.standing(disk).filter(|_| !is_due) else {
                 return Ok(Some(Effect::Inquire { disk: name, address }));
             };
@@ -182,6 +183,29 @@ impl Connect {
         Ok(None)
     }
 
+    /// Returns the next effect that adds what is missing; each is tried once, and nothing is waited for.
+    pub(super) fn heal(&self, view: &HostView) -> Option<Effect> {
+        // At the moment of all attempts, none is due again.
+        let effect = self.log_in(view, Duration::ZERO);
+        if self.attachment.transport == BlockTransport::NvmeTcp {
+            return effect;
+        }
+        let effect = effect.or_else(|| self.scan(view, Duration::ZERO));
+        let asked = view.disks.iter().find_map(|disk| {
+            let (disk_name, address) = (disk.name.clone(), disk.address?);
+            let is_asked = self.standing(disk).is_some();
+            (!is_asked).then_some(Effect::Inquire { disk: disk_name, address })
+        });
+        let uuid = map_uuid(&self.attachment.serial);
+        let map = view.maps.iter().find(|map| map.uuid == uuid);
+        let outside = view.disks.iter().find(|disk| {
+            let is_ours = disk.live && self.standing(disk) == Some(Standing::Ours);
+            let is_outside = map.is_some_and(|map| !map.slaves.contains(&disk.name));
+            is_ours && is_outside && !self.asked.contains_key(&disk.name)
+        });
+        effect.or(asked).or_else(|| outside.map(|disk| Effect::AddPath(disk.name.clone())))
+    }
+
     /// Returns how a disk stands to the volume; none if it has not been asked.
     fn standing(&self, disk: &Disk) -> Option<Standing> {
         let key = (disk.name.clone(), disk.address?);
@@ -199,8 +223,10 @@ impl Connect {
     /// Whether a disk of the volume is in use as a disk of another volume, which had its LUN before.
     fn is_used_as_another(&self, view: &HostView, disk: &Disk) -> bool {
         let uuid = map_uuid(&self.attachment.serial);
-        let in_foreign_map =
-            disk.holders.iter().any(|holder| holder.uuid.starts_with("mpath-") && holder.uuid != uuid);
+        let in_foreign_map = disk
+            .holders
+            .iter()
+            .any(|holder| holder.uuid.starts_with("mpath-") && holder.uuid != uuid);
         let others = view.others.iter().filter(|other| other.serial != self.attachment.serial);
         let mut stagings = others.map(|other| &other.staging);
         let is_mounted = |path: &PathBuf| {
@@ -257,7 +283,8 @@ impl Connect {
                     self.recorded.insert(portal.clone());
                 }
                 None => {
-                    self.refused.insert(portal.clone(), (now, "no session has appeared".to_owned()));
+                    self.refused
+                        .insert(portal.clone(), (now, "no session has appeared".to_owned()));
                 }
             },
             Effect::Scan(address) => {
@@ -300,7 +327,8 @@ impl Connect {
     fn no_path(&self, view: &HostView) -> NodeError {
         let Attachment { portals, lun, serial, .. } = &self.attachment;
         let mut why: Vec<String> = Vec::new();
-        let has_session = |portal: &String| view.sessions.iter().any(|session| session.portal == *portal);
+        let has_session =
+            |portal: &String| view.sessions.iter().any(|session| session.portal == *portal);
         for (portal, (_, error)) in self.refused.iter().filter(|(portal, _)| !has_session(portal)) {
             why.push(format!("{portal}: {error}"));
         }

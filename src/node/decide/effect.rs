@@ -17,25 +17,71 @@ pub enum Effect {
     /// Remove the state file of a staging path.
     RemoveState(PathBuf),
     /// Write the initiator's record of a portal with `node.startup = manual`, so that a reboot does not log in.
-    WriteRecord { target: String, portal: String },
+    WriteRecord {
+        /// The array's name.
+        target: String,
+        /// The array's port.
+        portal: String,
+    },
     /// Remove that record.
-    RemoveRecord { target: String, portal: String },
+    RemoveRecord {
+        /// The array's name.
+        target: String,
+        /// The array's port.
+        portal: String,
+    },
     /// Log in to a portal; for NVMe, connect.
-    LogIn { transport: BlockTransport, target: String, portal: String },
+    LogIn {
+        /// The transport.
+        transport: BlockTransport,
+        /// The array's name.
+        target: String,
+        /// The array's port.
+        portal: String,
+    },
     /// End the session of a portal.
-    LogOut { transport: BlockTransport, target: String, portal: String, session: String },
+    LogOut {
+        /// The transport.
+        transport: BlockTransport,
+        /// The array's name.
+        target: String,
+        /// The array's port.
+        portal: String,
+        /// The kernel's name of the session.
+        session: String,
+    },
     /// Make the kernel look at one logical unit.
     Scan(ScsiAddress),
     /// Ask a SCSI disk for its identity (VPD page 0x83), past what the kernel has recorded. [`Outcome::Identity`].
-    Inquire { disk: String, address: ScsiAddress },
+    Inquire {
+        /// Its name.
+        disk: String,
+        /// Its address.
+        address: ScsiAddress,
+    },
     /// Make the kernel read a SCSI disk's size again.
-    RescanDisk { disk: String, address: ScsiAddress },
+    RescanDisk {
+        /// Its name.
+        disk: String,
+        /// Its address.
+        address: ScsiAddress,
+    },
     /// Make the kernel read the namespaces of an NVMe controller again.
     RescanController(String),
     /// Remove a SCSI disk from the kernel, if it still is at that address.
-    DeleteDisk { disk: String, address: ScsiAddress },
+    DeleteDisk {
+        /// Its name.
+        disk: String,
+        /// Its address.
+        address: ScsiAddress,
+    },
     /// Let multipathd create the map of a WWID from disks.
-    CreateMap { wwid: String, disks: Vec<String> },
+    CreateMap {
+        /// The WWID, as multipathd writes it.
+        wwid: String,
+        /// The names of the disks.
+        disks: Vec<String>,
+    },
     /// Let multipathd add a disk to its map.
     AddPath(String),
     /// Let multipathd remove a disk from the map that it is in.
@@ -54,15 +100,41 @@ pub enum Effect {
     Probe(Device),
     /// Create a file system without discarding blocks. The program is allowed to overwrite what it recognises only if
     /// this node's own creation of it was cut off.
-    MakeFileSystem { device: Device, fs_type: FsType, again: bool },
+    MakeFileSystem {
+        /// The device.
+        device: Device,
+        /// The file system.
+        fs_type: FsType,
+        /// Whether its creation was cut off.
+        again: bool,
+    },
     /// Record in the cluster that the volume is formatted.
     RecordFormatted,
     /// Run `fsck -a`. [`Outcome::Checked`].
-    CheckFileSystem { device: Device, fs_type: FsType },
+    CheckFileSystem {
+        /// The device.
+        device: Device,
+        /// The file system.
+        fs_type: FsType,
+    },
     /// Read the size of a mounted file system. [`Outcome::Size`].
-    ReadFileSystemSize { device: Device, path: PathBuf, fs_type: FsType },
+    ReadFileSystemSize {
+        /// The device.
+        device: Device,
+        /// Where.
+        path: PathBuf,
+        /// The file system.
+        fs_type: FsType,
+    },
     /// Expand a mounted file system to its device.
-    GrowFileSystem { device: Device, path: PathBuf, fs_type: FsType },
+    GrowFileSystem {
+        /// The device.
+        device: Device,
+        /// Where.
+        path: PathBuf,
+        /// The file system.
+        fs_type: FsType,
+    },
     /// List the root folder of a mount, which fails if its file system cannot be read.
     ReadFolder(PathBuf),
     /// Create a folder if it is missing, and close it to everybody: without a mount, it gives no access.
@@ -74,14 +146,40 @@ pub enum Effect {
     /// Remove an empty folder, or the file of a device; never what is in a folder.
     RemoveNode(PathBuf),
     /// Mount a file system.
-    Mount { device: Device, path: PathBuf, fs_type: FsType, options: Vec<String> },
+    Mount {
+        /// The device.
+        device: Device,
+        /// Where.
+        path: PathBuf,
+        /// The file system.
+        fs_type: FsType,
+        /// The options of the mount.
+        options: Vec<String>,
+    },
     /// Mount a staged file system at a pod's folder.
-    BindMount { source: PathBuf, path: PathBuf, read_only: bool },
+    BindMount {
+        /// Where it is staged.
+        source: PathBuf,
+        /// Where.
+        path: PathBuf,
+        /// Whether the pod may only read.
+        read_only: bool,
+    },
     /// Mount a device at a pod's file.
-    BindDevice { device: Device, path: PathBuf },
+    BindDevice {
+        /// The device.
+        device: Device,
+        /// Where.
+        path: PathBuf,
+    },
     /// Unmount what is uppermost at a path. A lazy unmount only detaches the path; it is the last resort for a device
     /// that does not answer.
-    Unmount { path: PathBuf, lazy: bool },
+    Unmount {
+        /// Where.
+        path: PathBuf,
+        /// Whether it is a lazy one.
+        lazy: bool,
+    },
 }
 
 impl Effect {

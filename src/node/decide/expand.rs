@@ -74,11 +74,16 @@ impl Expand {
             expected: self.state.portals.len(),
         };
         if let Some(map) = view.maps.iter().find(|map| map.uuid == uuid) {
-            let is_known = |slave: &&String| view.disks.iter().any(|disk| disk.name == **slave && disk.wwid == wwid);
+            let is_known = |slave: &&String| {
+                view.disks.iter().any(|disk| disk.name == **slave && disk.wwid == wwid)
+            };
             if let Some(foreign) = map.slaves.iter().find(|slave| !is_known(slave)) {
                 return Err(NodeError::new(
                     NodeErrorKind::FailedPrecondition,
-                    format!("the map {} contains {foreign}, which is not volume {}", map.alias, self.state.serial),
+                    format!(
+                        "the map {} contains {foreign}, which is not volume {}",
+                        map.alias, self.state.serial
+                    ),
                 ));
             }
             if map.size < wanted && !self.resized {
@@ -87,7 +92,10 @@ impl Expand {
             if map.size < wanted {
                 return Err(NodeError::new(
                     NodeErrorKind::Unavailable,
-                    format!("the map {} still has {} bytes after it was resized, and not {wanted}", map.alias, map.size),
+                    format!(
+                        "the map {} still has {} bytes after it was resized, and not {wanted}",
+                        map.alias, map.size
+                    ),
                 ));
             }
             ready.device = map.device();
@@ -100,19 +108,26 @@ impl Expand {
         let VolumeMode::FileSystem { fs_type, .. } = self.request.mode else {
             return Err(NodeError::new(
                 NodeErrorKind::InvalidArgument,
-                format!("volume {} is staged with a file system, not as a block device", self.request.handle),
+                format!(
+                    "volume {} is staged with a file system, not as a block device",
+                    self.request.handle
+                ),
             ));
         };
         let places = [&self.state.staging, &self.request.path];
         let is_mounted = |path: &&&std::path::PathBuf| {
             view.mounts_at(path).next_back().is_some_and(|top| {
-                disks.iter().any(|disk| disk.number == top.number) || top.number == ready.device.number
+                disks.iter().any(|disk| disk.number == top.number)
+                    || top.number == ready.device.number
             })
         };
         let Some(path) = places.iter().find(is_mounted) else {
             return Err(NodeError::new(
                 NodeErrorKind::FailedPrecondition,
-                format!("the file system of volume {} is not mounted; it grows when it is staged", self.request.handle),
+                format!(
+                    "the file system of volume {} is not mounted; it grows when it is staged",
+                    self.request.handle
+                ),
             ));
         };
         let effect = self.grow.next(&ready, path, fs_type)?;

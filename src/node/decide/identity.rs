@@ -61,10 +61,14 @@ mod tests {
         assert_eq!(wwid(BlockTransport::Iscsi, serial), "naa.624a93700123456789abcdef01234567");
         assert_eq!(map_uuid(serial), "mpath-3624a93700123456789abcdef01234567");
         assert_eq!(nvme_wwid(serial), "eui.000123456789abcd24a937ef01234567");
-        for name in [wwid(BlockTransport::FibreChannel, serial), map_uuid(serial), nvme_wwid(serial)] {
+        for name in
+            [wwid(BlockTransport::FibreChannel, serial), map_uuid(serial), nvme_wwid(serial)]
+        {
             assert_eq!(serial_of(&name).as_deref(), Some(serial), "{name}");
         }
-        for foreign in ["naa.600140500123456789abcdef01234567", "mpath-3624a9370", "t10.ATA", "eui.00"] {
+        for foreign in
+            ["naa.600140500123456789abcdef01234567", "mpath-3624a9370", "t10.ATA", "eui.00"]
+        {
             assert_eq!(serial_of(foreign), None, "{foreign}");
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::effect::{Effect, HostError, Outcome, Procedure, Step};
 use super::identity::{map_uuid, wwid};
-use super::view::{Device, HostView, PathNode, StagedVolume, Subject};
+use super::view::{Device, Disk, HostView, PathNode, StagedVolume, Subject};
 use crate::node::request::{NodeError, NodeErrorKind, PublishRequest, VolumeMode};
 
 /// Returns the devices through which a volume can be used: its map, or else its disks.
@@ -16,8 +16,9 @@ pub(super) fn devices(view: &HostView, state: &StagedVolume) -> Vec<Device> {
         return vec![map.device()];
     }
     let wwid = state.transport().map(|transport| wwid(transport, &state.serial));
-    let ours = view.disks.iter().filter(|disk| disk.live && disk.wwid.is_some() && disk.wwid == wwid);
-    ours.map(|disk| disk.device()).collect()
+    let ours =
+        view.disks.iter().filter(|disk| disk.live && disk.wwid.is_some() && disk.wwid == wwid);
+    ours.map(Disk::device).collect()
 }
 
 /// One call of `NodePublishVolume`.
@@ -84,7 +85,9 @@ impl Publish {
         if staged.aborted && !*read_only {
             return Err(NodeError::new(
                 NodeErrorKind::FailedPrecondition,
-                format!("the file system of volume {handle} is read-only; it has to be staged again"),
+                format!(
+                    "the file system of volume {handle} is read-only; it has to be staged again"
+                ),
             ));
         }
         let there: Vec<_> = view.mounts_at(target).collect();
@@ -96,7 +99,9 @@ impl Publish {
                 path: target.clone(),
                 read_only: *read_only,
             })),
-            [only] if only.number == staged.number && only.read_only == *read_only => Ok(Step::Done),
+            [only] if only.number == staged.number && only.read_only == *read_only => {
+                Ok(Step::Done)
+            }
             [..] if self.mounted => Err(self.not_on_host()),
             [..] => Ok(Step::Do(Effect::Unmount { path: target.clone(), lazy: false })),
         }
@@ -113,7 +118,9 @@ impl Publish {
         let mounts = view.mounts_at(target).count();
         match view.node {
             // The device node is bound to the file; what is seen at the path is the device.
-            PathNode::Device(number) if mounts == 1 && devices.iter().any(|d| d.number == number) => {
+            PathNode::Device(number)
+                if mounts == 1 && devices.iter().any(|d| d.number == number) =>
+            {
                 Ok(Step::Done)
             }
             _ if self.mounted => Err(self.not_on_host()),
@@ -124,7 +131,10 @@ impl Publish {
             }
             _ => Err(NodeError::new(
                 NodeErrorKind::FailedPrecondition,
-                format!("{} is neither missing nor a file; the device is not mounted there", target.display()),
+                format!(
+                    "{} is neither missing nor a file; the device is not mounted there",
+                    target.display()
+                ),
             )),
         }
     }
@@ -203,10 +213,15 @@ impl Procedure for Unpublish {
         }
         match view.node {
             PathNode::Missing => Step::Done,
-            PathNode::Folder | PathNode::File if !self.removed => Step::Do(Effect::RemoveNode(path)),
+            PathNode::Folder | PathNode::File if !self.removed => {
+                Step::Do(Effect::RemoveNode(path))
+            }
             _ => Step::Fail(NodeError::new(
                 NodeErrorKind::Internal,
-                format!("{} is not empty, or neither a folder nor a file; it is left as it is", path.display()),
+                format!(
+                    "{} is not empty, or neither a folder nor a file; it is left as it is",
+                    path.display()
+                ),
             )),
         }
     }

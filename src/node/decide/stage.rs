@@ -17,6 +17,10 @@ use crate::node::request::{NodeError, NodeErrorKind, StageRequest, VolumeMode};
 
 /// One call of `NodeStageVolume`.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says that one effect of the call has succeeded"
+)]
 pub struct Stage {
     request: StageRequest,
     wanted: StagedVolume,
@@ -38,7 +42,12 @@ impl Stage {
     pub fn new(request: StageRequest) -> Self {
         let block = request.mode == VolumeMode::Block;
         Self {
-            wanted: StagedVolume::new(&request.handle, &request.staging, &request.attachment, block),
+            wanted: StagedVolume::new(
+                &request.handle,
+                &request.staging,
+                &request.attachment,
+                block,
+            ),
             connect: Connect::new(request.attachment.clone()),
             request,
             ready: None,

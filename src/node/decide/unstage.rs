@@ -58,7 +58,11 @@ impl Unstage {
     fn decide(&mut self, view: &HostView, now: Duration) -> Result<Step, NodeError> {
         let path = self.staging.clone();
         let Some(state) = self.state_of(view)? else {
-            return Ok(if self.unsealed { Step::Done } else { Step::Do(Effect::UnsealFolder(path)) });
+            return Ok(if self.unsealed {
+                Step::Done
+            } else {
+                Step::Do(Effect::UnsealFolder(path))
+            });
         };
         let state = &state;
         let uuid = map_uuid(&state.serial);
@@ -68,7 +72,10 @@ impl Unstage {
             if map.suspended && self.prepared.contains(&format!("resume {}", map.alias)) {
                 return Err(NodeError::new(
                     NodeErrorKind::Unavailable,
-                    format!("the map {} ({}) stays suspended after it was resumed", map.alias, map.name),
+                    format!(
+                        "the map {} ({}) stays suspended after it was resumed",
+                        map.alias, map.name
+                    ),
                 ));
             }
             if map.suspended {
@@ -79,7 +86,8 @@ impl Unstage {
                 return Ok(Step::Do(Effect::StopQueueing(map.alias.clone())));
             }
         }
-        let devices = map.map(Map::device).into_iter().chain(disks.iter().map(|disk| disk.device()));
+        let devices =
+            map.map(Map::device).into_iter().chain(disks.iter().map(|disk| disk.device()));
         let pods: Vec<String> = devices.flat_map(|device| view.used_at(&device, &path)).collect();
         if !pods.is_empty() {
             return Err(NodeError::new(
@@ -211,7 +219,8 @@ impl Unstage {
     fn leave(&self, view: &HostView, state: &StagedVolume, own: &[&Disk]) -> Option<Step> {
         let transport = state.transport()?;
         let is_last = |session: &Session| {
-            let own = own.iter().filter(|disk| disk.address.map(|at| at.bus) == session.bus).count();
+            let own =
+                own.iter().filter(|disk| disk.address.map(|at| at.bus) == session.bus).count();
             session.disks <= own
         };
         let is_shared =
@@ -232,11 +241,15 @@ impl Unstage {
         if let Some(session) = view.sessions.first() {
             return Some(Step::Fail(NodeError::new(
                 NodeErrorKind::Unavailable,
-                format!("the session {} to {} is still there after its log-out", session.name, session.portal),
+                format!(
+                    "the session {} to {} is still there after its log-out",
+                    session.name, session.portal
+                ),
             )));
         }
         if transport == BlockTransport::Iscsi {
-            let portal = state.portals.iter().find(|portal| !self.forgotten.contains(*portal))?.clone();
+            let portal =
+                state.portals.iter().find(|portal| !self.forgotten.contains(*portal))?.clone();
             return Some(Step::Do(Effect::RemoveRecord { target, portal }));
         }
         None

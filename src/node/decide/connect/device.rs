@@ -23,7 +23,9 @@ impl Connect {
         match map {
             Some(map) => self.map(view, map, good, now),
             None if view.multipath => match self.asked.get(&map_wwid(serial)) {
-                None => Ok(Progress::Do(Effect::CreateMap { wwid: map_wwid(serial), disks: names() })),
+                None => {
+                    Ok(Progress::Do(Effect::CreateMap { wwid: map_wwid(serial), disks: names() }))
+                }
                 Some(when) if now.saturating_sub(*when) < MAP => Ok(Progress::Wait),
                 Some(_) => Err(NodeError::new(
                     NodeErrorKind::Unavailable,
@@ -41,7 +43,8 @@ impl Connect {
 
     /// Without multipathd one disk is used and the others stay idle. A disk that is mounted already is preferred.
     fn single(&self, view: &HostView, good: &[&Disk]) -> Result<Progress, NodeError> {
-        let is_mounted = |disk: &&&Disk| view.mounts.iter().any(|mount| mount.number == disk.number);
+        let is_mounted =
+            |disk: &&&Disk| view.mounts.iter().any(|mount| mount.number == disk.number);
         let Some(disk) = good.iter().find(is_mounted).or(good.first()) else {
             return Ok(Progress::Wait);
         };
@@ -67,7 +70,10 @@ impl Connect {
             if self.mended.contains(&map.alias) {
                 return Err(NodeError::new(
                     NodeErrorKind::Unavailable,
-                    format!("the map {} ({}) stays suspended after it was resumed", map.alias, map.name),
+                    format!(
+                        "the map {} ({}) stays suspended after it was resumed",
+                        map.alias, map.name
+                    ),
                 ));
             }
             return Ok(Progress::Do(Effect::ResumeMap(map.alias.clone())));
@@ -100,7 +106,10 @@ impl Connect {
         let Some(smallest) = paths.iter().map(|disk| disk.size).min() else {
             return Err(NodeError::new(
                 NodeErrorKind::Unavailable,
-                format!("the map {} has taken none of the paths of volume {}", map.alias, self.attachment.serial),
+                format!(
+                    "the map {} has taken none of the paths of volume {}",
+                    map.alias, self.attachment.serial
+                ),
             ));
         };
         if map.size < smallest && !self.mended.contains(&map.name) {

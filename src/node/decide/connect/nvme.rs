@@ -38,7 +38,9 @@ impl Connect {
             [] if waited < ANY_PATH => Ok(Progress::Wait),
             [] => Err(self.no_path(view)),
             [_] if live < expected && waited < ALL_PATHS => Ok(Progress::Wait),
-            [disk] if disk.size < self.attachment.size => Err(self.too_short(&disk.name, disk.size)),
+            [disk] if disk.size < self.attachment.size => {
+                Err(self.too_short(&disk.name, disk.size))
+            }
             [disk] => Ok(Progress::Ready(Ready {
                 device: disk.device(),
                 size: disk.size,

@@ -149,7 +149,10 @@ impl Stage {
                 ));
             }
             (Effect::RecordFormatted, Ok(_)) => self.recorded = true,
-            (Effect::CheckFileSystem { device, .. }, Ok(Outcome::Checked(Checked::Damaged(why)))) => {
+            (
+                Effect::CheckFileSystem { device, .. },
+                Ok(Outcome::Checked(Checked::Damaged(why))),
+            ) => {
                 return Err(NodeError::new(
                     NodeErrorKind::FailedPrecondition,
                     format!(

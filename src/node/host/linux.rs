@@ -1,0 +1,249 @@
+//! The real host: sysfs, the mounts of process 1, state files, and the host's own programs.
+
+mod actions;
+mod arguments;
+mod facts;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+use super::Host;
+use super::device::node_at;
+use super::mountinfo::mounts;
+use super::program::{Printed, Programs};
+use super::state_file::StateFolder;
+use super::sysfs::{Sysfs, names, word};
+use crate::contract::NodeId;
+use crate::node::decide::{
+    Effect, HostError, HostErrorKind, HostView, Outcome, PathNode, StagedVolume, Subject,
+};
+use crate::node::request::{Usage, VolumeHandle};
+
+/// How long a file operation on the host may take: the file system below may be that of a device without paths.
+const FILES: Duration = Duration::from_secs(30);
+
+/// The host on which this process runs.
+#[derive(Debug)]
+pub struct LinuxHost {
+    sysfs: Sysfs,
+    proc: PathBuf,
+    /// The root folder of the host as this process sees it.
+    root: PathBuf,
+    states: StateFolder,
+    programs: Programs,
+    begun: Instant,
+}
+
+/// Where the host's parts are.
+#[derive(Debug, Clone)]
+pub struct LinuxSetup {
+    /// sysfs.
+    pub sys: PathBuf,
+    /// procfs of the host's process namespace.
+    pub proc: PathBuf,
+    /// The host's root folder as this process sees it.
+    pub root: PathBuf,
+    /// Kubelet's folder on the host. It must not be a symbolic link.
+    pub kubelet: PathBuf,
+    /// This program, which enters the host's namespaces for each program of the host; none stays in its own.
+    pub enter: Option<PathBuf>,
+}
+
+impl LinuxSetup {
+    /// Returns the setup of a container that shares the host's process namespace.
+    pub fn of_container(kubelet: PathBuf) -> Self {
+        Self {
+            sys: PathBuf::from("/sys"),
+            proc: PathBuf::from("/proc"),
+            root: PathBuf::from("/proc/1/root"),
+            kubelet,
+            enter: Some(PathBuf::from("/proc/self/exe")),
+        }
+    }
+}
+
+impl LinuxHost {
+    /// Returns the host.
+    pub fn new(setup: LinuxSetup) -> Self {
+        let LinuxSetup { sys, proc, root, kubelet, enter } = setup;
+        let folder = on(&root, &kubelet).join("plugins").join(crate::contract::DRIVER);
+        Self {
+            sysfs: Sysfs { root: sys },
+            proc,
+            states: StateFolder { path: folder.join("staged") },
+            root,
+            programs: Programs { enter },
+            begun: Instant::now(),
+        }
+    }
+
+    /// Returns where this process sees a path of the host.
+    fn on_host(&self, path: &Path) -> PathBuf {
+        on(&self.root, path)
+    }
+
+    /// Does what may block, without blocking others.
+    async fn files<T: Send + 'static>(
+        &self,
+        what: String,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, HostError> {
+        match tokio::time::timeout(FILES, tokio::task::spawn_blocking(work)).await {
+            Err(_) => Err(HostError {
+                kind: HostErrorKind::TimedOut,
+                message: format!("{what}: no answer within {} s", FILES.as_secs()),
+            }),
+            Ok(Err(error)) => Err(HostError::failed(format!("{what}: {error}"))),
+            Ok(Ok(Err(error))) => {
+                let is_busy = error.kind() == io::ErrorKind::ResourceBusy;
+                let kind = if is_busy { HostErrorKind::Busy } else { HostErrorKind::Failed };
+                Err(HostError { kind, message: format!("{what}: {error}") })
+            }
+            Ok(Ok(Ok(value))) => Ok(value),
+        }
+    }
+
+    fn mounts(&self) -> Result<Vec<crate::node::decide::Mount>, HostError> {
+        let path = self.proc.join("1/mountinfo");
+        let text = fs::read_to_string(&path)
+            .map_err(|error| HostError::failed(format!("{}: {error}", path.display())))?;
+        Ok(mounts(&text))
+    }
+
+    /// Whether multipathd runs, by its socket.
+    fn has_multipathd(&self) -> bool {
+        word(self.proc.join("1/net/unix")).is_some_and(|text| text.contains("multipathd"))
+    }
+
+    /// Returns the process in whose namespaces iscsiadm has to run: iscsid, or else process 1.
+    fn iscsid(&self) -> u32 {
+        let pids = names(&self.proc).into_iter().filter_map(|name| name.parse::<u32>().ok());
+        let is_it =
+            |pid: &u32| word(self.proc.join(format!("{pid}/comm"))).as_deref() == Some("iscsid");
+        pids.filter(is_it).min().unwrap_or(1)
+    }
+
+    async fn run(
+        &self,
+        deadline: Duration,
+        program: &str,
+        arguments: &[&str],
+    ) -> Result<Printed, HostError> {
+        let is_iscsi = program == "iscsiadm";
+        let pid = if is_iscsi { self.iscsid() } else { 1 };
+        self.programs.run(pid, deadline, program, arguments).await
+    }
+
+    /// Runs a program that has to succeed.
+    async fn must(
+        &self,
+        deadline: Duration,
+        program: &str,
+        arguments: &[&str],
+    ) -> Result<Printed, HostError> {
+        let printed = self.run(deadline, program, arguments).await?;
+        if printed.code == 0 { Ok(printed) } else { Err(printed.failed(program)) }
+    }
+}
+
+fn on(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+#[async_trait]
+impl Host for LinuxHost {
+    async fn view(&self, subject: &Subject) -> Result<HostView, HostError> {
+        let mounts = self.mounts()?;
+        let mounted = |mount: &&crate::node::decide::Mount| {
+            Some(&mount.path) == subject.staging.as_ref()
+                || Some(&mount.path) == subject.path.as_ref()
+        };
+        let numbers: BTreeSet<_> =
+            mounts.iter().filter(mounted).map(|mount| mount.number).collect();
+        let sessions = self.sysfs.sessions(subject);
+        let disks = self.sysfs.disks(subject, &sessions, &numbers);
+        let maps = self.sysfs.maps(subject, &disks, &numbers);
+        let staged = self.staged().await?;
+        let (own, others) =
+            staged.into_iter().partition(|state| Some(&state.staging) == subject.staging.as_ref());
+        let own: Vec<StagedVolume> = own;
+        // The mount point of a file system is not looked at: its device may not answer. What is mounted says enough.
+        let is_mounted = |path: &Path| {
+            mounts.iter().any(|mount| mount.path == path && mount.root == Path::new("/"))
+        };
+        let node = match &subject.path {
+            None => PathNode::Missing,
+            Some(path) if is_mounted(path) => PathNode::Folder,
+            Some(path) => {
+                let (what, path) = (path.display().to_string(), self.on_host(path));
+                self.files(what, move || Ok(node_at(&path))).await?
+            }
+        };
+        Ok(HostView {
+            sessions,
+            disks,
+            maps,
+            multipath: self.has_multipathd(),
+            mounts,
+            state: own.into_iter().next(),
+            others,
+            node,
+        })
+    }
+
+    async fn staged(&self) -> Result<Vec<StagedVolume>, HostError> {
+        let states = self.states.clone();
+        self.files("state files".to_owned(), move || states.all()).await
+    }
+
+    async fn perform(&self, _: &VolumeHandle, effect: &Effect) -> Result<Outcome, HostError> {
+        self.carry_out(effect).await
+    }
+
+    async fn usage(&self, path: &Path) -> Result<(Usage, Option<Usage>), HostError> {
+        let (what, at) = (path.display().to_string(), self.on_host(path));
+        let node = {
+            let at = at.clone();
+            self.files(what.clone(), move || Ok(node_at(&at))).await?
+        };
+        if let PathNode::Device(number) = node {
+            let name = fs::read_link(self.sysfs.root.join(format!("dev/block/{number}")))
+                .ok()
+                .and_then(|link| Some(link.file_name()?.to_str()?.to_owned()));
+            let total = name.and_then(|name| self.sysfs.size(&name));
+            let total =
+                total.ok_or_else(|| HostError::failed(format!("{what}: the device is gone")))?;
+            return Ok((Usage { total, ..Usage::default() }, None));
+        }
+        let stats = self.files(what, move || Ok(rustix::fs::statvfs(&at)?)).await?;
+        let block = stats.f_frsize;
+        let bytes = Usage {
+            total: stats.f_blocks * block,
+            used: stats.f_blocks.saturating_sub(stats.f_bfree) * block,
+            available: stats.f_bavail * block,
+        };
+        let inodes = Usage {
+            total: stats.f_files,
+            used: stats.f_files.saturating_sub(stats.f_ffree),
+            available: stats.f_favail,
+        };
+        Ok((bytes, (inodes.total > 0).then_some(inodes)))
+    }
+
+    async fn initiators(&self) -> Result<NodeId, HostError> {
+        Ok(self.initiator_names())
+    }
+
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    async fn pause(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
