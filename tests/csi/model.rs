@@ -115,7 +115,6 @@ impl Modelled {
         world.luns.retain(|_, serial| *serial != attachment.serial);
         world.luns.insert(attachment.lun, attachment.serial.clone());
         let volume = world.volumes.entry(attachment.serial.clone()).or_insert_with(|| Volume {
-            serial: attachment.serial.clone(),
             size: 0,
             // Without the record, an earlier node has formatted it.
             on: if attachment.never_formatted { On::Zeros } else { On::FileSystem(FsType::Ext4) },
