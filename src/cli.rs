@@ -28,6 +28,7 @@ mod input;
 mod links;
 mod man;
 mod missed;
+mod node;
 mod orphans;
 mod out;
 mod path;
@@ -74,6 +75,7 @@ enum Command {
     Expired(expired::Args),
     Provisioner(provisioner::Args),
     Csi(csi::Args),
+    Node(node::Args),
     Status(status::Args),
     Orphans(orphans::Args),
     Simulate(simulate::Args),
@@ -193,6 +195,7 @@ fn run(command: Command) -> Result<Outcome, Trouble> {
         Command::Expired(args) => expired::run(&args),
         Command::Provisioner(args) => provisioner::run(&args),
         Command::Csi(args) => csi::run(&args),
+        Command::Node(args) => node::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Orphans(args) => orphans::run(&args),
         Command::Simulate(args) => simulate::run(&args),
