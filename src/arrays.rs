@@ -46,6 +46,7 @@ pub use identity::Identity;
 pub use limits::RequestLimits;
 pub use observer::{EndedOperation, Observer};
 pub use rest::Endpoint;
+pub use snapshot::SnapshotOf;
 pub use token::TokenFile;
 pub use trust::Trust;
 

@@ -9,6 +9,7 @@ mod baseline;
 mod cluster;
 mod completions;
 mod confined_folder;
+mod csi;
 mod demo;
 mod diff;
 mod error;
@@ -26,6 +27,7 @@ mod man;
 mod manifest_output;
 mod memory_share;
 mod misnamed_files;
+mod node;
 mod orphans;
 mod output;
 mod output_folder;
@@ -74,6 +76,8 @@ enum Command {
     Graph(graph::Args),
     Expired(expired::Args),
     Provisioner(provisioner::Args),
+    Csi(csi::Args),
+    Node(node::Args),
     Status(status::Args),
     Orphans(orphans::Args),
     Simulate(simulate::Args),
@@ -131,6 +135,8 @@ fn run(command: Command) -> Result<Outcome, CommandError> {
         Command::Graph(args) => graph::run(&args),
         Command::Expired(args) => expired::run(&args),
         Command::Provisioner(args) => provisioner::run(&args),
+        Command::Csi(args) => csi::run(&args),
+        Command::Node(args) => node::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Orphans(args) => orphans::run(&args),
         Command::Simulate(args) => simulate::run(&args),

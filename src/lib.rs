@@ -17,6 +17,7 @@ pub mod cli;
 pub mod compiler;
 mod concurrency;
 pub mod contract;
+pub mod csi;
 pub mod node;
 pub mod provisioner;
 pub mod sanitize;

@@ -6,6 +6,7 @@
 
 mod connections;
 mod hosts;
+mod modify;
 mod ports;
 mod tags;
 

@@ -48,6 +48,24 @@ impl SnapshotResource {
         Ok(all)
     }
 
+    /// Returns the snapshots whose names match a pattern in which `*` stands for any characters, each with the id of
+    /// its volume.
+    pub(super) async fn like(
+        self,
+        operation: Operation<'_>,
+        pattern: &str,
+    ) -> Result<Vec<SnapshotOf>, Error> {
+        let filter = quoted("name", pattern);
+        let of = |item: Item| {
+            let volume_id = item.volume()?.id.clone()?;
+            Some(SnapshotOf { snapshot: item.snapshot(), volume_id })
+        };
+        let mut all = operation.all(self.resource, &[("filter", &filter)], of).await?;
+        all.sort_by(|a: &SnapshotOf, b| a.snapshot.id.cmp(&b.snapshot.id));
+        all.dedup_by(|a, b| a.snapshot.id == b.snapshot.id);
+        Ok(all)
+    }
+
     /// Destroys a snapshot.
     pub(super) async fn destroy(
         self,
@@ -74,6 +92,15 @@ impl SnapshotResource {
             operation.change(Method::PATCH, self.resource, &[("ids", id)], Some(&body)).await?;
         Ok(items.pop())
     }
+}
+
+/// A snapshot, and the volume that it is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotOf {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// The id of the volume.
+    pub volume_id: String,
 }
 
 struct TakeSnapshot<'a> {

@@ -67,6 +67,13 @@ pub(super) enum CommandError {
     UnknownField { kind: String, field: String, similar: Option<String> },
     #[error("`--storage FILE` is missing: orphaned volumes are found by listing the arrays")]
     MissingStorage,
+    #[error("`--node-name` is missing")]
+    MissingNodeName,
+    /// A storage document for the CSI Controller service, which serves block volumes only.
+    #[error("{path} has no FlashArray")]
+    NoFlashArray { path: String },
+    #[error(transparent)]
+    Serve(#[from] crate::csi::ServeError),
     #[error("--log {filter:?}")]
     LogFilter { filter: String, source: tracing_subscriber::filter::ParseError },
     #[error("--listen {address}")]
@@ -200,6 +207,7 @@ impl CommandError {
             Self::InTheWay { .. } => "remove it, or give it another name",
             Self::ForeignFolder { .. } => "remove it",
             Self::IgnoreFile { .. } => "put a file there: Git does not read it either",
+            Self::NoFlashArray { .. } => "add one under `spec.arrays`",
             Self::Exists { .. } => "`--force` replaces it",
             Self::SameFile => "name two files with `--out` and `--secret-out`",
             Self::SecretInGit { .. } => {

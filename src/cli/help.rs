@@ -16,7 +16,7 @@ const PRINTS: &str = "0  printed
 type Example = (&'static str, &'static str);
 
 /// Name of a command, its exit codes, and examples.
-const COMMANDS: [(&str, &str, &[Example]); 21] = [
+const COMMANDS: [(&str, &str, &[Example]); 24] = [
     (
         "pso-gen",
         "0  success\n  1  the input has errors, or a check found something; `diff`: there are differences\n  2  wrong usage, or a file, cluster or array that cannot be reached",
@@ -141,6 +141,45 @@ const COMMANDS: [(&str, &str, &[Example]); 21] = [
             (
                 "Run one of several replicas in a pod",
                 "pso-gen provisioner --storage /etc/pso-gen/storage.pso.yaml --lease pso-system/pso-gen-provisioner --listen 0.0.0.0:8080",
+            ),
+        ],
+    ),
+    (
+        "csi",
+        "0  stopped by SIGTERM or Ctrl-C\n  1  the storage document has errors\n  2  wrong usage, or a socket that cannot be used",
+        &[
+            (
+                "Serve beside a cluster, for the cluster whose `kube-system` has this UID",
+                "pso-gen csi --socket csi.sock --config storage.pso.yaml --secrets secrets --cluster-uid 0f8fad5b-d9cb-469f-a165-70867728950e",
+            ),
+            (
+                "Serve in a pod, with the sidecars of Kubernetes' storage group beside it",
+                "pso-gen csi --socket /csi/csi.sock --config /etc/pso-gen/storage.pso.yaml --cluster-uid 0f8fad5b-d9cb-469f-a165-70867728950e",
+            ),
+        ],
+    ),
+    (
+        "node",
+        "0  stopped by SIGTERM or Ctrl-C\n  2  wrong usage, a socket that cannot be used, or a cluster that cannot be reached",
+        &[
+            (
+                "Serve on a node, as the DaemonSet does",
+                "pso-gen node --node-name worker-1 --csi-socket /var/lib/kubelet/plugins/pso-gen.io/csi.sock --registration-socket /var/lib/kubelet/plugins_registry/pso-gen.io-reg.sock",
+            ),
+            (
+                "Serve without a cluster, to try it with a tool",
+                "pso-gen node --node-name worker-1 --csi-socket csi.sock --standalone formatted",
+            ),
+        ],
+    ),
+    (
+        "check",
+        "0  the host has what block volumes need; there may be warnings\n  1  volumes cannot be used on this host\n  2  wrong usage",
+        &[
+            ("Check a host, in the process namespace of the host", "pso-gen node check"),
+            (
+                "Check whether it can use NVMe/TCP",
+                "pso-gen node check --transport nvme-tcp --kubelet-dir /var/lib/kubelet",
             ),
         ],
     ),

@@ -37,6 +37,7 @@ mod setup;
 mod slot;
 mod snapshot;
 
+pub use array_selection::{ArrayNeeds, NoArray, SelectedArray, select_array};
 pub use attachment::{
     AttachmentEffect, AttachmentInput, AttachmentOutcome, AttachmentState, AttachmentView,
     AttachmentWork, NodeIds, is_attached, node_id, recorded_volume,

@@ -60,7 +60,7 @@ pub use orphan::{NotDestroyed, destroy_orphan};
 pub use pagination::{SmallPages, SmallPagesOf};
 use reconciler::{BarrierOf, Reconciler};
 use registrar::{AGAIN, Registrar, check_name, cluster_uid};
-pub use setup::{SetupError, set_up};
+pub use setup::{SetupError, flasharrays, set_up};
 pub use unreachable::{cause, chain, remedy};
 pub use watches::COMPARE_EVERY;
 use watches::{list, look, register, tick, watch};

@@ -11,39 +11,39 @@ const FULL: u64 = 95;
 
 /// The requirements of a volume.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ArrayNeeds<'n> {
+pub struct ArrayNeeds<'n> {
     /// The kind of array.
-    pub(super) kind: ArrayKind,
+    pub kind: ArrayKind,
     /// The size, in bytes.
-    pub(super) size: u64,
+    pub size: u64,
     /// Labels that it must have.
-    pub(super) labels: &'n BTreeMap<String, String>,
+    pub labels: &'n BTreeMap<String, String>,
     /// The class, which may say where volumes may be; none if anywhere will do.
-    pub(super) class: Option<&'n ClassSetup>,
+    pub class: Option<&'n ClassSetup>,
     /// Labels of the node that has to reach it; none if any node will do.
-    pub(super) node: Option<&'n BTreeMap<String, String>>,
+    pub node: Option<&'n BTreeMap<String, String>>,
     /// The only array that fits, if the source of the volume decides it.
-    pub(super) only: Option<&'n str>,
+    pub only: Option<&'n str>,
     /// The array that has just reported that it has no room.
-    pub(super) full: Option<&'n str>,
+    pub full: Option<&'n str>,
 }
 
 /// The array for a volume.
 #[derive(Debug)]
-pub(super) struct SelectedArray<'a> {
+pub struct SelectedArray<'a> {
     /// The array.
-    pub(super) array: &'a ArrayState,
+    pub array: &'a ArrayState,
     /// The reason of the choice, as text for events.
-    pub(super) why: String,
+    pub why: String,
 }
 
 /// The reasons why no array fits.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NoArray {
+pub struct NoArray {
     /// Each array with its reason, as text for events.
-    pub(super) why: String,
+    pub why: String,
     /// Whether an array would fit if the pod ran on another node.
-    pub(super) for_another_node: bool,
+    pub for_another_node: bool,
 }
 
 /// Returns the fitting array with the lowest provisioned share of its capacity.
@@ -51,7 +51,7 @@ pub(super) struct NoArray {
 /// # Errors
 ///
 /// No array fits.
-pub(super) fn select_array<'a>(
+pub fn select_array<'a>(
     arrays: &'a [ArrayState],
     need: &ArrayNeeds<'_>,
 ) -> Result<SelectedArray<'a>, NoArray> {

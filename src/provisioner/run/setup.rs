@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::arrays::{Arrays, Client};
 use super::metrics::Metrics;
 use crate::arrays::{
-    Array, Endpoint, Error, FlashArray, FlashBlade, RequestLimits, TokenFile, Trust,
+    Array, Endpoint, Error, FlashArray, FlashBlade, Observer, RequestLimits, TokenFile, Trust,
 };
 use crate::contract::ArrayKind;
 use crate::contract::StorageSpec;
@@ -77,12 +77,48 @@ pub fn set_up(
     Ok(Arrays::new(setup, arrays.collect::<Result<Vec<_>, _>>()?))
 }
 
+/// Returns the FlashArrays of a storage document with their traits. Relative paths start at `folder`; a Secret is a
+/// folder of its name in `secrets`, as mounted into a pod.
+pub fn flasharrays(
+    spec: &StorageSpec,
+    folder: &Path,
+    secrets: &Path,
+) -> Result<Vec<(FlashArray, ArrayTraits)>, SetupError> {
+    let of_kind = spec.arrays.iter().filter(|array| array.r#type == ArrayType::FlashArray);
+    let array = |spec: &ArraySpec| {
+        Ok((FlashArray::new(endpoint(spec, folder, secrets, None)?)?, traits(spec)))
+    };
+    of_kind.map(array).collect()
+}
+
 fn client(
     spec: &ArraySpec,
     folder: &Path,
     secrets: &Path,
     metrics: &Metrics,
 ) -> Result<Client, SetupError> {
+    let endpoint = endpoint(spec, folder, secrets, Some(Arc::new(metrics.clone())))?;
+    let (kind, array): (_, Arc<dyn Array>) = match spec.r#type {
+        ArrayType::FlashBlade => (ArrayKind::FlashBlade, Arc::new(FlashBlade::new(endpoint)?)),
+        ArrayType::FlashArray => (ArrayKind::FlashArray, Arc::new(FlashArray::new(endpoint)?)),
+    };
+    Ok(Client { kind, traits: traits(spec), transport: spec.transport.map(Into::into), array })
+}
+
+fn traits(spec: &ArraySpec) -> ArrayTraits {
+    ArrayTraits {
+        labels: spec.labels.clone(),
+        topology: spec.topology.clone(),
+        data: spec.data.clone(),
+    }
+}
+
+fn endpoint(
+    spec: &ArraySpec,
+    folder: &Path,
+    secrets: &Path,
+    observer: Option<Arc<dyn Observer>>,
+) -> Result<Endpoint, SetupError> {
     let file = |kept: &SecretSource, field| match (&kept.secret, &kept.key, &kept.file) {
         (Some(secret), Some(key), None) => Ok(secrets.join(secret).join(key)),
         (None, None, Some(file)) => Ok(folder.join(file)),
@@ -94,24 +130,13 @@ fn client(
         (None, Some(path)) => Trust::Ca(path),
         (None, None) => Trust::System,
     };
-    let endpoint = Endpoint {
+    Ok(Endpoint {
         name: spec.name.clone(),
         management: spec.management.clone(),
         token: TokenFile::new(file(&spec.token, "token")?),
         trust,
         id: spec.id.clone(),
         limits: RequestLimits::default(),
-        observer: Some(Arc::new(metrics.clone())),
-    };
-    let (kind, array): (_, Arc<dyn Array>) = match spec.r#type {
-        ArrayType::FlashBlade => (ArrayKind::FlashBlade, Arc::new(FlashBlade::new(endpoint)?)),
-        ArrayType::FlashArray => (ArrayKind::FlashArray, Arc::new(FlashArray::new(endpoint)?)),
-    };
-    let traits = ArrayTraits {
-        labels: spec.labels.clone(),
-        topology: spec.topology.clone(),
-        data: spec.data.clone(),
-    };
-    let transport = spec.transport.map(Into::into);
-    Ok(Client { kind, traits, transport, array })
+        observer,
+    })
 }

@@ -1,0 +1,232 @@
+//! `pso-gen node`: serves CSI's Node service on a node, and registers it with kubelet.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Subcommand;
+use tracing::{info, warn};
+
+use super::cluster::Cluster;
+use super::csi::{asked_to_end, log};
+use super::{CommandError, Outcome, output};
+use crate::contract::BlockTransport;
+use crate::csi::{ClusterRecords, FileRecords, NodeSockets, serve_node};
+use crate::node::check::{Gravity, check};
+use crate::node::host::{LinuxHost, LinuxSetup};
+use crate::node::{Host, Node, NodeSetup, VolumeHandle};
+use crate::provisioner::run::Metrics;
+
+/// Serve CSI's Node service for block volumes on this node
+///
+/// Attaches block volumes to the kernel, formats new ones, mounts them for pods, and registers the driver with kubelet.
+/// It runs as a DaemonSet in the process namespace of the host, and uses the programs of the host.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
+
+    #[command(flatten)]
+    service: Option<Service>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Check(Check),
+}
+
+/// Check whether this host has what block volumes need
+///
+/// Prints what the host lacks, with remedies. Changes nothing.
+#[derive(Debug, clap::Args)]
+struct Check {
+    /// Folder of kubelet on the host
+    #[arg(long, value_name = "FOLDER", default_value = KUBELET)]
+    kubelet_dir: PathBuf,
+
+    /// Transports that the node is to use; without this option, all of which the host has an initiator
+    #[arg(long = "transport", value_name = "NAME", value_parser = transport)]
+    transports: Vec<BlockTransport>,
+}
+
+/// The time from one look at the paths of staged volumes to the next.
+const HEAL_EVERY: Duration = Duration::from_secs(60);
+
+/// Kubelet's own default.
+const KUBELET: &str = "/var/lib/kubelet";
+
+#[derive(Debug, clap::Args)]
+struct Service {
+    /// Name of the node in Kubernetes
+    #[arg(long, value_name = "NAME")]
+    node_name: String,
+
+    /// CSI socket; kubelet connects to the same path
+    #[arg(long, value_name = "PATH")]
+    csi_socket: PathBuf,
+
+    /// Socket by which kubelet registers the driver, in its folder `plugins_registry`
+    #[arg(long, value_name = "PATH", required_unless_present = "standalone")]
+    registration_socket: Option<PathBuf>,
+
+    /// Folder of kubelet on the host
+    #[arg(long, value_name = "FOLDER", default_value = KUBELET)]
+    kubelet_dir: PathBuf,
+
+    /// Largest number of volumes on this node; without this option, there is no limit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_volumes: Option<u32>,
+
+    /// Label of the place from which this node reaches arrays, such as `topology.kubernetes.io/zone=a`
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    topology: Vec<(String, String)>,
+
+    /// Kubeconfig of the cluster; the default is the pod's service account
+    #[arg(long, value_name = "FILE", conflicts_with = "standalone")]
+    kubeconfig: Option<PathBuf>,
+
+    /// Run without a cluster, and record formatted volumes in this file
+    #[arg(long, value_name = "FILE")]
+    standalone: Option<PathBuf>,
+
+    /// Log level: error, warn, info, debug, or a filter such as `pso_gen=debug`
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+fn transport(word: &str) -> Result<BlockTransport, String> {
+    BlockTransport::parse(word).ok_or_else(|| "write iscsi, nvme-tcp or fc".to_owned())
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(key, value)| !key.is_empty() && !value.is_empty());
+    let parts = parts.ok_or_else(|| "write KEY=VALUE".to_owned())?;
+    Ok((parts.0.to_owned(), parts.1.to_owned()))
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(CommandError::Start)?;
+    match (&args.action, &args.service) {
+        (Some(Action::Check(args)), _) => runtime.block_on(checked(args)),
+        (None, Some(args)) => runtime.block_on(serve(args)),
+        // The command line requires one of the two.
+        (None, None) => Err(CommandError::MissingNodeName),
+    }
+}
+
+async fn serve(args: &Service) -> Result<Outcome, CommandError> {
+    log(&args.log)?;
+    let end = asked_to_end()?;
+    let host = LinuxHost::new(LinuxSetup::of_container(args.kubelet_dir.clone()));
+    let sockets = NodeSockets {
+        csi: args.csi_socket.clone(),
+        registration: args.registration_socket.clone(),
+    };
+    let setup = NodeSetup {
+        name: args.node_name.clone(),
+        max_volumes: args.max_volumes,
+        topology: args.topology.clone(),
+    };
+    let node = match &args.standalone {
+        Some(path) => Node::new(host, Arc::new(FileRecords::new(path)), setup),
+        None => {
+            let client = Cluster::of(args.kubeconfig.as_deref(), &Metrics::default()).await?.client;
+            let records = ClusterRecords::new(client, args.node_name.as_str());
+            let attached = attached(&host, &records).await;
+            let node = Node::new(host, Arc::new(records), setup);
+            clean_up(&node, attached).await;
+            node
+        }
+    };
+    let node = Arc::new(node);
+    let healed = Arc::clone(&node);
+    let healing = tokio::spawn(async move { heal(&healed).await });
+    let done = serve_node(node, &sockets, end).await;
+    healing.abort();
+    done?;
+    Ok(Outcome::Success)
+}
+
+/// Adds paths that have come back to staged volumes, again and again.
+async fn heal(node: &Node<LinuxHost>) {
+    let mut again = tokio::time::interval(HEAL_EVERY);
+    again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        again.tick().await;
+        let errors = match node.heal().await {
+            Ok(errors) => errors,
+            Err(error) => vec![error],
+        };
+        for error in errors {
+            warn!(%error, "a volume's paths are not completed");
+        }
+    }
+}
+
+/// Returns the volumes that are staged and still attached here. `None` when one cannot be known: then nothing is cleaned
+/// up.
+async fn attached(host: &LinuxHost, records: &ClusterRecords) -> Option<BTreeSet<VolumeHandle>> {
+    let staged = host.staged().await;
+    let staged = staged.map_err(|error| warn!(%error, "the staged volumes are unknown")).ok()?;
+    let mut attached = BTreeSet::new();
+    for state in staged {
+        let Ok(volume) = state.volume.parse::<VolumeHandle>() else { continue };
+        match records.is_attached(&volume).await {
+            Ok(true) => {
+                attached.insert(volume);
+            }
+            Ok(false) => {}
+            Err(error) => {
+                warn!(error, "it is unknown which volumes are attached; none is cleaned up");
+                return None;
+            }
+        }
+    }
+    Some(attached)
+}
+
+/// Unstages what an earlier process left and no pod uses.
+async fn clean_up(node: &Node<LinuxHost>, attached: Option<BTreeSet<VolumeHandle>>) {
+    let Some(attached) = attached else { return };
+    match node.clean_up(&attached).await {
+        Ok((done, errors)) => {
+            for error in errors {
+                warn!(%error, "a volume that is not attached any more cannot be unstaged");
+            }
+            info!(unstaged = done.len(), "compared staged volumes with their attachments");
+        }
+        Err(error) => warn!(%error, "staged volumes are not compared with their attachments"),
+    }
+}
+
+/// Prints what the host lacks.
+async fn checked(args: &Check) -> Result<Outcome, CommandError> {
+    let host = LinuxHost::new(LinuxSetup::of_container(args.kubelet_dir.clone()));
+    let facts = host.facts(&args.kubelet_dir).await;
+    let mut transports: BTreeSet<BlockTransport> = args.transports.iter().copied().collect();
+    if transports.is_empty() {
+        let of = [
+            (facts.id.iqn.is_some(), BlockTransport::Iscsi),
+            (facts.id.nqn.is_some(), BlockTransport::NvmeTcp),
+            (!facts.id.wwns.is_empty(), BlockTransport::FibreChannel),
+        ];
+        transports.extend(of.into_iter().filter(|(has, _)| *has).map(|(_, transport)| transport));
+    }
+    let found = check(&facts, &transports);
+    let mut lines = String::new();
+    for finding in &found {
+        let gravity = match finding.gravity {
+            Gravity::Error => "error",
+            Gravity::Warning => "warning",
+        };
+        lines.push_str(&format!("{gravity}: {}; {}\n", finding.cause, finding.remedy));
+    }
+    if found.is_empty() {
+        lines.push_str("the host has what block volumes need\n");
+    }
+    output::data(&crate::sanitize::lines(&lines))?;
+    let is_wrong = found.iter().any(|finding| finding.gravity == Gravity::Error);
+    Ok(if is_wrong { Outcome::Failure } else { Outcome::Success })
+}

@@ -1,0 +1,241 @@
+//! CSI's Controller service over the arrays' clients, for the tools that Kubernetes' storage group maintains: its
+//! provisioner, snapshotter, resizer and attacher. Volumes get the same names and owner tags as those of pso-gen's own
+//! provisioner. Knows nothing about the Kubernetes API.
+
+mod arrays;
+mod attach;
+mod create;
+mod list;
+mod names;
+mod parameters;
+mod snapshots;
+mod volumes;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tonic::Status;
+
+use super::busy::Busy;
+use super::identity::DriverIdentity;
+#[expect(clippy::wildcard_imports, reason = "the service has dozens of messages")]
+use super::message::*;
+use super::rpc;
+use super::server::{ServeError, serve_controller};
+use arrays::Arrays;
+pub use arrays::ControllerArray;
+
+/// The Controller service over some arrays.
+#[derive(Debug, Clone)]
+pub struct Controller {
+    arrays: Arc<Arrays>,
+    busy: Busy,
+}
+
+impl Controller {
+    /// Returns the service for a cluster of this name and identity.
+    pub fn new(cluster: &str, identity: &str, arrays: Vec<ControllerArray>) -> Self {
+        Self { arrays: Arc::new(Arrays::new(cluster, identity, arrays)), busy: Busy::default() }
+    }
+
+    /// Serves CSI's Identity and Controller services on a socket until `end` completes.
+    pub async fn serve(
+        self,
+        socket: &Path,
+        end: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let arrays = Arc::clone(&self.arrays);
+        let has_topology = arrays.have_topology();
+        let identity = DriverIdentity { has_topology };
+        let done = serve_controller(self, identity, socket, end).await;
+        arrays.log_out().await;
+        done
+    }
+
+    /// Runs a call, alone for what it changes and to its end.
+    async fn change<T: Send + 'static, F>(
+        &self,
+        name: &str,
+        call: impl FnOnce(Arc<Arrays>) -> F,
+    ) -> Result<T, Status>
+    where
+        F: Future<Output = Result<T, Status>> + Send + 'static,
+    {
+        self.busy.run(name, call(Arc::clone(&self.arrays))).await
+    }
+}
+
+#[async_trait]
+impl rpc::Controller for Controller {
+    async fn create_volume(
+        &self,
+        request: CreateVolumeRequest,
+    ) -> Result<CreateVolumeResponse, Status> {
+        let name = request.name.clone();
+        let call = |arrays: Arc<Arrays>| async move { create::create(&arrays, &request).await };
+        let volume = Some(self.change(&name, call).await?);
+        Ok(CreateVolumeResponse { volume })
+    }
+
+    async fn delete_volume(
+        &self,
+        request: DeleteVolumeRequest,
+    ) -> Result<DeleteVolumeResponse, Status> {
+        let id = request.volume_id;
+        let name = id.clone();
+        let call = |arrays: Arc<Arrays>| async move { volumes::delete(&arrays, &id).await };
+        self.change(&name, call).await?;
+        Ok(DeleteVolumeResponse {})
+    }
+
+    async fn publish(
+        &self,
+        request: ControllerPublishVolumeRequest,
+    ) -> Result<ControllerPublishVolumeResponse, Status> {
+        let name = request.volume_id.clone();
+        let call = |arrays: Arc<Arrays>| async move { attach::publish(&arrays, &request).await };
+        let publish_context = self.change(&name, call).await?;
+        Ok(ControllerPublishVolumeResponse { publish_context })
+    }
+
+    async fn unpublish(
+        &self,
+        request: ControllerUnpublishVolumeRequest,
+    ) -> Result<ControllerUnpublishVolumeResponse, Status> {
+        let name = request.volume_id.clone();
+        let call = |arrays: Arc<Arrays>| async move { attach::unpublish(&arrays, &request).await };
+        self.change(&name, call).await?;
+        Ok(ControllerUnpublishVolumeResponse {})
+    }
+
+    async fn validate(
+        &self,
+        request: ValidateVolumeCapabilitiesRequest,
+    ) -> Result<ValidateVolumeCapabilitiesResponse, Status> {
+        volumes::validate(&self.arrays, request).await
+    }
+
+    async fn list_volumes(
+        &self,
+        request: ListVolumesRequest,
+    ) -> Result<ListVolumesResponse, Status> {
+        list::volumes(&self.arrays, &request).await
+    }
+
+    async fn get_capacity(
+        &self,
+        request: GetCapacityRequest,
+    ) -> Result<GetCapacityResponse, Status> {
+        list::capacity(&self.arrays, &request).await
+    }
+
+    async fn capabilities(
+        &self,
+        _: ControllerGetCapabilitiesRequest,
+    ) -> Result<ControllerGetCapabilitiesResponse, Status> {
+        use ControllerRpcType::{
+            CloneVolume, CreateDeleteSnapshot, CreateDeleteVolume, ExpandVolume, GetCapacity,
+            GetSnapshot, ListSnapshots, ListVolumes, ModifyVolume, PublishUnpublishVolume,
+        };
+        let types = [
+            CreateDeleteVolume,
+            PublishUnpublishVolume,
+            ListVolumes,
+            GetCapacity,
+            CreateDeleteSnapshot,
+            ListSnapshots,
+            CloneVolume,
+            ExpandVolume,
+            ModifyVolume,
+            GetSnapshot,
+        ];
+        let capability = |r#type: ControllerRpcType| ControllerServiceCapability {
+            r#type: Some(ControllerServiceCapabilityType::Rpc(ControllerRpc {
+                r#type: r#type.into(),
+            })),
+        };
+        Ok(ControllerGetCapabilitiesResponse { capabilities: types.map(capability).to_vec() })
+    }
+
+    async fn create_snapshot(
+        &self,
+        request: CreateSnapshotRequest,
+    ) -> Result<CreateSnapshotResponse, Status> {
+        let name = request.name.clone();
+        let call = |arrays: Arc<Arrays>| async move { snapshots::create(&arrays, &request).await };
+        let snapshot = Some(self.change(&name, call).await?);
+        Ok(CreateSnapshotResponse { snapshot })
+    }
+
+    async fn delete_snapshot(
+        &self,
+        request: DeleteSnapshotRequest,
+    ) -> Result<DeleteSnapshotResponse, Status> {
+        let id = request.snapshot_id;
+        let name = id.clone();
+        let call = |arrays: Arc<Arrays>| async move { snapshots::delete(&arrays, &id).await };
+        self.change(&name, call).await?;
+        Ok(DeleteSnapshotResponse {})
+    }
+
+    async fn list_snapshots(
+        &self,
+        request: ListSnapshotsRequest,
+    ) -> Result<ListSnapshotsResponse, Status> {
+        list::snapshots(&self.arrays, &request).await
+    }
+
+    async fn get_snapshot(
+        &self,
+        request: GetSnapshotRequest,
+    ) -> Result<GetSnapshotResponse, Status> {
+        let snapshot = Some(snapshots::get(&self.arrays, &request.snapshot_id).await?);
+        Ok(GetSnapshotResponse { snapshot })
+    }
+
+    async fn expand(
+        &self,
+        request: ControllerExpandVolumeRequest,
+    ) -> Result<ControllerExpandVolumeResponse, Status> {
+        let name = request.volume_id.clone();
+        let call = |arrays: Arc<Arrays>| async move { volumes::expand(&arrays, &request).await };
+        let capacity_bytes = self.change(&name, call).await?;
+        // Devices and file systems follow on the node.
+        Ok(ControllerExpandVolumeResponse { capacity_bytes, node_expansion_required: true })
+    }
+
+    async fn get_volume(
+        &self,
+        _: ControllerGetVolumeRequest,
+    ) -> Result<ControllerGetVolumeResponse, Status> {
+        Err(Status::unimplemented("ControllerGetCapabilities does not list GET_VOLUME"))
+    }
+
+    async fn modify(
+        &self,
+        request: ControllerModifyVolumeRequest,
+    ) -> Result<ControllerModifyVolumeResponse, Status> {
+        let name = request.volume_id.clone();
+        let call = |arrays: Arc<Arrays>| async move { volumes::modify(&arrays, &request).await };
+        self.change(&name, call).await?;
+        Ok(ControllerModifyVolumeResponse {})
+    }
+
+    async fn list_volume_health(
+        &self,
+        _: ControllerListVolumeHealthRequest,
+    ) -> Result<ControllerListVolumeHealthResponse, Status> {
+        Err(Status::unimplemented("ControllerGetCapabilities does not list LIST_VOLUME_HEALTH"))
+    }
+
+    async fn get_volume_health(
+        &self,
+        _: ControllerGetVolumeHealthRequest,
+    ) -> Result<ControllerGetVolumeHealthResponse, Status> {
+        Err(Status::unimplemented("ControllerGetCapabilities does not list GET_VOLUME_HEALTH"))
+    }
+}
