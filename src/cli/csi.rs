@@ -71,7 +71,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Trouble> {
     let controller = Controller::new(spec.cluster.as_str(), &args.cluster_uid, arrays.collect());
     let runtime = tokio::runtime::Runtime::new().map_err(Trouble::Start)?;
     runtime.block_on(async {
-        controller.serve(&args.socket, asked_to_end()?).await.map_err(served)?;
+        let end = asked_to_end()?;
+        controller.serve(&args.socket, end).await.map_err(|error| served(&error))?;
         Ok(Outcome::Good)
     })
 }
@@ -96,6 +97,6 @@ pub(super) fn asked_to_end() -> Result<impl Future<Output = ()> + Send, Trouble>
 }
 
 /// Returns why a socket is not served.
-pub(super) fn served(error: crate::csi::ServeError) -> Trouble {
+pub(super) fn served(error: &crate::csi::ServeError) -> Trouble {
     Trouble::Usage(error.to_string())
 }
