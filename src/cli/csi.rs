@@ -67,7 +67,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let controller = Controller::new(spec.cluster.as_str(), &args.cluster_uid, arrays.collect());
     let runtime = tokio::runtime::Runtime::new().map_err(CommandError::Start)?;
     runtime.block_on(async {
-        controller.serve(&args.socket, asked_to_end()?).await?;
+        let end = asked_to_end()?;
+        controller.serve(&args.socket, end).await?;
         Ok(Outcome::Success)
     })
 }

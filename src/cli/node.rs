@@ -21,7 +21,7 @@ use crate::provisioner::run::Metrics;
 /// Serve CSI's Node service for block volumes on this node
 ///
 /// Attaches block volumes to the kernel, formats new ones, mounts them for pods, and registers the driver with kubelet.
-/// It runs as a DaemonSet in the process namespace of the host, and uses the programs of the host.
+/// It runs in the process namespace of the host, and uses the programs of the host.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Args {
@@ -46,7 +46,7 @@ struct Check {
     #[arg(long, value_name = "FOLDER", default_value = KUBELET)]
     kubelet_dir: PathBuf,
 
-    /// Transports that the node is to use; without this option, all of which the host has an initiator
+    /// Transport that the node is to use; without this option, all for which the host has an initiator, or iSCSI
     #[arg(long = "transport", value_name = "NAME", value_parser = transport)]
     transports: Vec<BlockTransport>,
 }
@@ -129,21 +129,20 @@ async fn serve(args: &Service) -> Result<Outcome, CommandError> {
         max_volumes: args.max_volumes,
         topology: args.topology.clone(),
     };
-    let node = match &args.standalone {
-        Some(path) => Node::new(host, Arc::new(FileRecords::new(path)), setup),
-        None => {
-            let client = Cluster::of(args.kubeconfig.as_deref(), &Metrics::default()).await?.client;
-            let records = ClusterRecords::new(client, args.node_name.as_str());
-            let attached = attached(&host, &records).await;
-            let node = Node::new(host, Arc::new(records), setup);
-            clean_up(&node, attached).await;
-            node
-        }
+    let node = if let Some(path) = &args.standalone {
+        Node::new(host, Arc::new(FileRecords::new(path)), setup)
+    } else {
+        let client = Cluster::of(args.kubeconfig.as_deref(), &Metrics::default()).await?.client;
+        let records = ClusterRecords::new(client, args.node_name.as_str());
+        let attached = attached(&host, &records).await;
+        let node = Node::new(host, Arc::new(records), setup);
+        clean_up(&node, attached).await;
+        node
     };
     let node = Arc::new(node);
     let healed = Arc::clone(&node);
     let healing = tokio::spawn(async move { heal(&healed).await });
-    let done = serve_node(node, &sockets, end).await;
+    let done = Box::pin(serve_node(node, &sockets, end)).await;
     healing.abort();
     done?;
     Ok(Outcome::Success)
@@ -213,6 +212,10 @@ async fn checked(args: &Check) -> Result<Outcome, CommandError> {
             (!facts.id.wwns.is_empty(), BlockTransport::FibreChannel),
         ];
         transports.extend(of.into_iter().filter(|(has, _)| *has).map(|(_, transport)| transport));
+        // A host without any initiator lacks at least this one.
+        if transports.is_empty() {
+            transports.insert(BlockTransport::Iscsi);
+        }
     }
     let found = check(&facts, &transports);
     let mut lines = String::new();

@@ -11,6 +11,7 @@ macro_rules! messages {
         #[derive(Clone, PartialEq, prost::Message)]
         $(#[$about])*
         #[cfg_attr(test, derive(serde::Serialize))]
+        #[allow(clippy::struct_field_names, reason = "the names of the specification")]
         pub(crate) struct $name { $( $(#[$wire])* pub(crate) $field: $type, )* }
     )* };
 }
@@ -21,6 +22,7 @@ macro_rules! enumerations {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
         #[repr(i32)]
+        #[allow(clippy::enum_variant_names, reason = "the names of the specification")]
         pub(crate) enum $name { $( $variant = $number, )* }
     )* };
 }

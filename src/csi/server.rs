@@ -69,7 +69,7 @@ pub async fn serve_node(
         let services = async { services.await.map_err(ServeError::from) };
         tokio::try_join!(services, registration).map(drop)
     };
-    drained(both, end.clone()).await
+    Box::pin(drained(both, end.clone())).await
 }
 
 /// Serves CSI's Identity and Controller services until `end` completes.

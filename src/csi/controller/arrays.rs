@@ -31,7 +31,7 @@ pub struct ControllerArray {
 pub(super) struct Arrays {
     cluster: String,
     identity: String,
-    arrays: Vec<ControllerArray>,
+    all: Vec<ControllerArray>,
 }
 
 /// A volume of this cluster that exists.
@@ -45,7 +45,7 @@ pub(super) struct Found<'a> {
 
 impl Arrays {
     pub(super) fn new(cluster: &str, identity: &str, arrays: Vec<ControllerArray>) -> Self {
-        Self { cluster: cluster.to_owned(), identity: identity.to_owned(), arrays }
+        Self { cluster: cluster.to_owned(), identity: identity.to_owned(), all: arrays }
     }
 
     pub(super) fn cluster(&self) -> &str {
@@ -53,12 +53,12 @@ impl Arrays {
     }
 
     pub(super) fn all(&self) -> &[ControllerArray] {
-        &self.arrays
+        &self.all
     }
 
     /// Returns whether an array is unreachable for some nodes.
     pub(super) fn have_topology(&self) -> bool {
-        self.arrays.iter().any(|on| !on.traits.topology.is_empty())
+        self.all.iter().any(|on| !on.traits.topology.is_empty())
     }
 
     /// Returns the owner of the volume that has this UID in its name.
@@ -81,7 +81,7 @@ impl Arrays {
 
     /// Returns the id of each array that answers, and the error of each other one.
     async fn ids(&self) -> Vec<(&ControllerArray, Result<String, Status>)> {
-        let asked = self.arrays.iter().map(|on| async move {
+        let asked = self.all.iter().map(|on| async move {
             let identity = on.array.identity().await;
             (on, identity.map(|identity| identity.id).map_err(|error| of_array(&error)))
         });
@@ -144,7 +144,7 @@ impl Arrays {
         &self,
         name: &VolumeName,
     ) -> Result<Option<(&ControllerArray, Volume)>, Status> {
-        let asked = self.arrays.iter().map(|on| async move { (on, on.array.describe(name).await) });
+        let asked = self.all.iter().map(|on| async move { (on, on.array.describe(name).await) });
         let mut silent = None;
         let mut found: Option<(&ControllerArray, Volume)> = None;
         for (on, answer) in join_all(asked).await {
@@ -169,7 +169,7 @@ impl Arrays {
 
     /// Returns the states of all arrays, for the choice of one.
     pub(super) async fn states(&self) -> Vec<ArrayState> {
-        let asked = self.arrays.iter().map(|on| async move {
+        let asked = self.all.iter().map(|on| async move {
             let state = async {
                 let id = on.array.identity().await?.id;
                 let capacity = on.array.capacity().await?;
@@ -196,12 +196,12 @@ impl Arrays {
 
     /// Returns the array of a name in the storage document.
     pub(super) fn of_name(&self, name: &str) -> Option<&ControllerArray> {
-        self.arrays.iter().find(|on| on.array.name() == name)
+        self.all.iter().find(|on| on.array.name() == name)
     }
 
     /// Ends the sessions with all arrays.
     pub(super) async fn log_out(&self) {
-        join_all(self.arrays.iter().map(|on| on.array.log_out())).await;
+        join_all(self.all.iter().map(|on| on.array.log_out())).await;
     }
 }
 

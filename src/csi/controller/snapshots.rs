@@ -97,7 +97,7 @@ pub(super) async fn find<'a>(
     let all = on.array.snapshots_like(&pattern(arrays)).await;
     let all = all.map_err(|error| of_array(&error))?;
     let found = all.into_iter().find(|each| each.snapshot.id == id.volume_id);
-    Ok(found.filter(|each| is_alive(each)).map(|SnapshotOf { snapshot, volume_id }| Found {
+    Ok(found.filter(is_alive).map(|SnapshotOf { snapshot, volume_id }| Found {
         on,
         snapshot,
         array_id: id.array_id,
