@@ -11,7 +11,7 @@ use super::{Outcome, Trouble, screen};
 use crate::compiler::diagnostic::Sources;
 use crate::contract::Quantity;
 use crate::provisioner::decide::Binding;
-use crate::provisioner::report::{ArrayLine, Problem, Report, ReportFilter};
+use crate::provisioner::report::{ArrayLine, AttachmentLine, Problem, Report, ReportFilter};
 use crate::provisioner::run::{self, Arrays, Metrics};
 use crate::sanitize;
 
@@ -193,6 +193,15 @@ pub(super) fn written(report: &Report) -> String {
             ]
         });
         text.push_str(&table(&[head].into_iter().chain(rows).collect::<Vec<_>>()));
+    }
+    if !report.attachments.is_empty() {
+        let head = ["ATTACHED", "CLAIM", "NODE", "ARRAY", "STATE", "AGE"].map(str::to_owned);
+        let rows = report.attachments.iter().map(|line| {
+            let AttachmentLine { volume, claim, node, array, state, .. } = line;
+            [volume, claim, node, array, &(*state).to_owned(), &age(line.age)].map(String::clone)
+        });
+        let rows: Vec<_> = [head].into_iter().chain(rows).collect();
+        let _ = write!(text, "\n{}", table(&rows));
     }
     if !report.released.is_empty() {
         let head = ["RELEASED", "POLICY", "WAS", "ARRAY", "VOLUME"].map(str::to_owned);

@@ -4,6 +4,7 @@
 //! Pure: the report is built from one inventory. Clients and output formats are unknown here.
 
 mod arrays;
+mod attachments;
 mod claims;
 mod leader;
 mod released;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{StorageClass, VolumeAttachment};
 use serde::Serialize;
 
 use crate::contract::FINALIZER;
@@ -26,6 +27,7 @@ use crate::provisioner::decide::{
 };
 
 pub use arrays::ArrayLine;
+pub use attachments::AttachmentLine;
 pub use claims::ClaimLine;
 pub use leader::Leader;
 pub use released::ReleasedLine;
@@ -40,6 +42,8 @@ pub struct Inventory {
     pub claims: Vec<PersistentVolumeClaim>,
     /// All PersistentVolumes.
     pub volumes: Vec<PersistentVolume>,
+    /// The VolumeAttachments, if a PersistentVolume is a block volume.
+    pub attachments: Vec<VolumeAttachment>,
     /// All classes.
     pub classes: Vec<StorageClass>,
     /// The events of the provisioner.
@@ -71,6 +75,8 @@ pub struct Report {
     pub arrays: Vec<ArrayLine>,
     /// The claims of the provisioner's classes.
     pub claims: Vec<ClaimLine>,
+    /// Block volumes on nodes.
+    pub attachments: Vec<AttachmentLine>,
     /// PersistentVolumes of the provisioner without a claim.
     pub released: Vec<ReleasedLine>,
     /// Orphaned volumes.
@@ -117,13 +123,15 @@ impl Report {
         problems.extend(abnormal_volumes(inventory));
         let (claims, of_claims) = claims::claims(inventory, &classes, scope);
         problems.extend(of_claims);
+        let (attachments, of_attachments) = attachments::attachments(inventory, scope);
+        problems.extend(of_attachments);
         let (released, of_released) = released::released(inventory, scope);
         problems.extend(of_released);
         let (orphans, of_orphans) = orphans(inventory, GRACE);
         problems.extend(of_orphans);
         let name = |volume: &PersistentVolume| volume.metadata.name.clone().unwrap_or_default();
         let marks = inventory.volumes.iter().filter(|volume| is_barrier(&name(volume))).count();
-        Self { leader, arrays, claims, released, orphans, marks, problems }
+        Self { leader, arrays, claims, attachments, released, orphans, marks, problems }
     }
 }
 
@@ -265,10 +273,16 @@ fn complaint<'c>(inventory: &'c Inventory, uid: &str) -> Option<&'c Event> {
         let regarding = event.regarding.as_ref().and_then(|object| object.uid.as_deref());
         regarding == Some(uid)
     };
+    // Attachments have their own lines: their events on the claim are older than what those show.
+    let of_attachments = [Reason::FailedAttachVolume, Reason::FailedDetachVolume];
+    let is_attachment = |event: &&Event| {
+        of_attachments.iter().any(|reason| event.reason.as_deref() == Some(reason.as_str()))
+    };
     let newest = inventory
         .events
         .iter()
         .filter(about)
+        .filter(|event| !is_attachment(event))
         .max_by_key(|event| event.event_time.as_ref().map(|time| time.0.as_microsecond()))?;
     (newest.type_.as_deref() == Some("Warning")).then_some(newest)
 }

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume};
 use kube::{Api, Client};
 
 use super::arrays::{ArrayMonitor, Arrays};
@@ -11,7 +11,7 @@ use super::metrics::Metrics;
 use super::now;
 use super::registrar::{IDENTITY_OF, registrations};
 use super::trim::Trim;
-use crate::contract::PROVISIONER;
+use crate::contract::{DRIVER, PROVISIONER};
 use crate::provisioner::decide::{identity, suspects};
 use crate::provisioner::report::Inventory;
 
@@ -39,6 +39,14 @@ pub async fn inventory(
     let own = format!("reportingController={PROVISIONER}");
     (inventory.claims, inventory.volumes, inventory.classes, inventory.events) =
         futures::try_join!(all(client, ""), all(client, ""), all(client, ""), all(client, &own),)?;
+    let is_block = |volume: &PersistentVolume| {
+        let csi = volume.spec.as_ref().and_then(|spec| spec.csi.as_ref());
+        csi.is_some_and(|csi| csi.driver == DRIVER)
+    };
+    // Who has only file volumes needs no right to list them.
+    if inventory.volumes.iter().any(is_block) {
+        inventory.attachments = all(client, "").await?;
+    }
     if let Some(arrays) = arrays {
         for listed in &mut inventory.listed {
             let Ok((array_id, there)) = &listed.volumes else { continue };
