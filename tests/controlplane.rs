@@ -26,6 +26,8 @@ use kube::runtime::watcher;
 use kube::{Api, Client, Config};
 use serde_json::{Value as Json, json};
 
+#[path = "controlplane/attach.rs"]
+mod attach;
 #[path = "controlplane/binding.rs"]
 mod binding;
 #[path = "controlplane/claims.rs"]

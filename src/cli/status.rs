@@ -200,11 +200,12 @@ pub(super) fn written(report: &Report) -> String {
         text.push_str(&table(&[head].into_iter().chain(rows).collect::<Vec<_>>()));
     }
     if !report.attachments.is_empty() {
-        let head = ["ATTACHED", "NODE", "STATE", "FORMATTED", "AGE"].map(str::to_owned);
+        let head = ["ATTACHED", "ARRAY", "NODE", "STATE", "FORMATTED", "AGE"].map(str::to_owned);
         let rows = report.attachments.iter().map(|line| {
             let formatted = if line.formatted { "recorded" } else { "" };
             [
                 line.claim.clone(),
+                line.array.clone(),
                 line.node.clone(),
                 line.state.to_owned(),
                 formatted.to_owned(),

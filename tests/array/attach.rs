@@ -69,7 +69,7 @@ async fn a_node_reaches_a_volume_until_it_is_detached() {
     assert_eq!(seen.portals, ["192.0.2.11:3260"]);
     assert_eq!(
         Some(seen.serial.as_str()),
-        array.find(&[one.id.clone()]).await.expect("found")[0].serial.as_deref()
+        array.find(std::slice::from_ref(&one.id)).await.expect("found")[0].serial.as_deref()
     );
     assert!(seen.never_formatted);
     assert_eq!(here(array.attach(&request(&one, node("n1"))).await), seen, "again");

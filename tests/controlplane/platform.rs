@@ -206,7 +206,7 @@ async fn its_rights_are_enough_and_none_is_too_many() {
     let policies = rendered.filter(|object| object["kind"] == "ValidatingAdmissionPolicy");
     let policies: Vec<_> =
         policies.map(|policy| policy["metadata"]["name"].as_str().expect("a name")).collect();
-    assert_eq!(policies.len(), 7, "{policies:?}");
+    assert_eq!(policies.len(), 8, "{policies:?}");
     for name in policies {
         let policy = format!("validatingadmissionpolicy/{name}");
         let seen = || {
@@ -220,6 +220,7 @@ async fn its_rights_are_enough_and_none_is_too_many() {
 }
 
 /// Has the provisioner do all that it ever does in a cluster.
+#[expect(clippy::too_many_lines, reason = "a list of all that it does")]
 async fn works(installed: &Installed) {
     const CLAIMS: usize = 40;
     let Installed { stage, .. } = installed;
@@ -271,6 +272,31 @@ async fn works(installed: &Installed) {
     copy["spec"]["dataSource"] = json!({"kind": "PersistentVolumeClaim", "name": "c0"});
     claims.create(&post, &serde_json::from_value(copy).expect("typed")).await.expect("made");
     stage.until("both are bound", async || bound(CLAIMS + 2).await).await;
+
+    // A block volume on a node: what its driver and a kubelet would do is pretended.
+    let node = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": "node-a"},
+        "spec": {"drivers": [{"name": "pso-gen.io", "nodeID": "node-a;iqn.2026-01.com.example:a"}]},
+    });
+    let bound_to = claims.get("c1").await.expect("there").spec.and_then(|spec| spec.volume_name);
+    let attachment = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment", "metadata": {"name": "c1"},
+        "spec": {
+            "attacher": "pso-gen.io", "nodeName": "node-a",
+            "source": {"persistentVolumeName": bound_to},
+        },
+    });
+    kubectl(stage, &["apply", "-f", "-"], &as_list(&[node, attachment]));
+    let attached = async || {
+        let text = kubectl(stage, &["get", "volumeattachment", "c1", "-o", "json"], "");
+        serde_json::from_str::<Json>(&text).expect("JSON")["status"]["attached"] == true
+    };
+    stage.until("it is attached", attached).await;
+    // It goes without a wait: kubectl would wait for the finalizer.
+    kubectl(stage, &["delete", "volumeattachment", "c1", "--wait=false"], "");
+    let detached =
+        async || kubectl(stage, &["get", "volumeattachments", "-o", "name"], "").is_empty();
+    stage.until("it is detached", detached).await;
 
     // An array that says no for a while.
     let told = async || stage.told("rights").await.contains("ProvisioningFailed");

@@ -100,6 +100,7 @@ async fn a_stolen_token_changes_nothing_of_others() {
     let ours = format!("pvc-{}", uid(&claims.get("mine").await.expect("there")));
     changes_no_volumes(&thief, &ours).await;
     changes_no_claims(&thief).await;
+    may_attach_nothing_of_others(&thief, stage).await;
     may_nothing_else(&thief, &mine).await;
 }
 
@@ -216,6 +217,49 @@ async fn changes_no_claims(thief: &Thief) {
     let lost = own.patch_status("mine", &dry(), &Patch::Merge(&lost)).await;
     refused("that it is lost", lost, "to Bound only");
     refused("annotations by its status", by_status, "writes no annotations of others");
+}
+
+/// VolumeAttachments: those of other drivers, and of its own what others wrote there.
+async fn may_attach_nothing_of_others(thief: &Thief, stage: &Stage) {
+    let attachment = |name: &str, driver: &str| {
+        json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment",
+            "metadata": {
+                "name": name, "finalizers": ["example.com/kept"],
+                "annotations": {"pso-gen.io/formatted": "true"},
+            },
+            "spec": {
+                "attacher": driver, "nodeName": "n1", "source": {"persistentVolumeName": "none"},
+            },
+        })
+    };
+    let both = [attachment("ours", "pso-gen.io"), attachment("theirs", "example.com")];
+    kubectl(stage, &["apply", "-f", "-"], &as_list(&both));
+    let all = thief.api("storage.k8s.io/v1", "VolumeAttachment", None);
+    let attached = json!({"status": {"attached": true}});
+    let status = all.patch_status("theirs", &dry(), &Patch::Merge(&attached)).await;
+    refused("another driver's", status, "touches no VolumeAttachments of other drivers");
+    for (what, patch, why) in [
+        ("a finalizer", json!({"metadata": {"finalizers": null}}), "finalizers of others"),
+        ("a label", json!({"metadata": {"labels": {"a": "b"}}}), "changes no labels"),
+        (
+            "the record of formatting",
+            json!({"metadata": {"annotations": {"pso-gen.io/formatted": null}}}),
+            "writes no annotations of others",
+        ),
+    ] {
+        refused(what, all.patch("ours", &dry(), &Patch::Merge(&patch)).await, why);
+    }
+    let ours = json!({"metadata": {"annotations": {"pso-gen.io/node-id": "n1"}}});
+    all.patch("ours", &dry(), &Patch::Merge(&ours)).await.expect("what the provisioner does");
+    for kind in ["create", "delete"] {
+        let verb = format!("cannot {kind} resource");
+        let done = match kind {
+            "create" => thief.creates(&attachment("new", "pso-gen.io")).await.map(|_| ()),
+            _ => all.delete("ours", &DeleteParams::default().dry_run()).await.map(|_| ()),
+        };
+        refused(kind, done, &verb);
+    }
 }
 
 /// What its role does not say at all.

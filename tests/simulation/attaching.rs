@@ -67,7 +67,7 @@ impl Process {
             }
             Change::Node(name, now) => {
                 match now {
-                    Some(now) => self.nodes.insert(name.clone(), now),
+                    Some(now) => self.nodes.insert(name.clone(), Some(now)),
                     None => self.nodes.remove(&name),
                 };
                 let of_node = self.attachments.values().filter(|it| it.spec.node_name == name);
@@ -339,7 +339,8 @@ fn an_attached_volume_costs_nothing_and_a_refused_one_little() {
 /// Everything at random: steps of the leader and of a former one, people, kube-controller-manager, nodes.
 fn by_chance(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut run = Run::new(if seed % 4 == 0 { "ReadWriteMany" } else { "ReadWriteOnce" }, &[]);
+    let mut run =
+        Run::new(if seed.is_multiple_of(4) { "ReadWriteMany" } else { "ReadWriteOnce" }, &[]);
     run.world.add_volume("pvc-2", "ReadWriteOncePod");
     for _ in 0..400 {
         let volume = ["pvc-1", "pvc-2"][random.usize(..2)];

@@ -34,23 +34,22 @@ impl BlockArray for FlashArray {
                     self.connected_hosts(operation, connections).await?,
                 ));
             }
-            let connection = match connections.into_iter().find(|each| each.is_of(&host)) {
-                Some(connection) => connection,
-                None => {
-                    let state =
-                        ConnectHost { array: self, operation, host: &host, volume: &volume.name };
-                    let new = converge(&state, Start::AssumeAbsent).await?;
-                    let new = new.ok_or_else(|| state.not_applied())?;
-                    // Another client of the array may have connected a host in the same moment.
-                    let now = self.connected(operation, &volume.name).await?;
-                    if wanted.exclusive && now.iter().any(|each| !each.is_of(&host)) {
-                        converge(&DisconnectHost(state), Start::Read).await?;
-                        return Ok(Attached::Elsewhere(
-                            self.connected_hosts(operation, now).await?,
-                        ));
-                    }
-                    new
+            let connection = if let Some(there) =
+                connections.into_iter().find(|each| each.is_of(&host))
+            {
+                there
+            } else {
+                let state =
+                    ConnectHost { array: self, operation, host: &host, volume: &volume.name };
+                let new = converge(&state, Start::AssumeAbsent).await?;
+                let new = new.ok_or_else(|| state.not_applied())?;
+                // Another client of the array may have connected a host in the same moment.
+                let now = self.connected(operation, &volume.name).await?;
+                if wanted.exclusive && now.iter().any(|each| !each.is_of(&host)) {
+                    converge(&DisconnectHost(state), Start::Read).await?;
+                    return Ok(Attached::Elsewhere(self.connected_hosts(operation, now).await?));
                 }
+                new
             };
             let tags = Tags::read(operation, &volume.id).await?;
             let lun = connection.number(target.transport).ok_or_else(|| {
@@ -326,8 +325,8 @@ impl ConnectionItem {
 
     /// Returns the name of its host, or of its host group.
     fn owner(self) -> String {
-        let named = [self.host, self.host_group].into_iter().flatten();
-        named.filter_map(|named| named.name).next().unwrap_or_else(|| "unknown".to_owned())
+        let mut named = [self.host, self.host_group].into_iter().flatten();
+        named.find_map(|named| named.name).unwrap_or_else(|| "unknown".to_owned())
     }
 
     /// Returns the number under which the host sees the volume. Older arrays report the namespace id as LUN.

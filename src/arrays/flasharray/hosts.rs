@@ -30,7 +30,7 @@ impl FlashArray {
             wanted: Initiators::of(&host.node).of_transport(transport),
         };
         let found = converge(&state, Start::Read).await?;
-        let used = found.and_then(|found| found.used());
+        let used = found.and_then(Found::used);
         used.map(|host| host.name).ok_or_else(|| state.not_applied())
     }
 
@@ -195,12 +195,11 @@ impl DesiredState for EnsureHost<'_> {
     async fn read(&self) -> Result<Option<Found>, Error> {
         let with_initiator = self.array.hosts_with(self.operation, &self.wanted).await?;
         let is_named = |host: &BlockHost| host.name.eq_ignore_ascii_case(&self.name);
-        let named = match with_initiator.iter().find(|host| is_named(host)) {
-            Some(host) => Some(host.clone()),
-            None => {
-                let names = std::slice::from_ref(&self.name);
-                self.array.hosts_named(self.operation, names).await?.pop()
-            }
+        let named = if let Some(host) = with_initiator.iter().find(|host| is_named(host)) {
+            Some(host.clone())
+        } else {
+            let names = std::slice::from_ref(&self.name);
+            self.array.hosts_named(self.operation, names).await?.pop()
         };
         Ok(Some(Found { with_initiator, named }))
     }

@@ -60,7 +60,7 @@ fn iscsi(ports: &[Port]) -> (String, Vec<String>) {
     targets.pop_first().map(|(iqn, portals)| (iqn.clone(), portals)).unwrap_or_default()
 }
 
-/// Returns the WWPNs for SCSI over Fibre Channel; ports with an NQN too serve NVMe over Fibre Channel.
+/// Returns the WWPNs for SCSI over Fibre Channel; ports with an NQN too serve namespaces over Fibre Channel.
 fn fibre_channel(ports: &[Port]) -> Vec<String> {
     let scsi = ports.iter().filter(|port| port.nqn.is_none());
     scsi.filter_map(|port| port.wwn.as_deref()).map(wwpn).collect()

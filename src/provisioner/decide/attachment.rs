@@ -65,6 +65,7 @@ pub enum AttachmentWork {
 
 /// The memory of one VolumeAttachment.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact about the attempt under way")]
 pub struct AttachmentState {
     uid: String,
     in_flight: Option<AttachmentEffect>,

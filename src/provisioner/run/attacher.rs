@@ -41,6 +41,10 @@ type VolumeKey = (String, String);
 
 /// A message of a watch.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is alive for a moment; a box for each would not pay"
+)]
 enum Seen {
     Attachment(Event<VolumeAttachment>),
     Node(Event<CSINode>),
@@ -190,7 +194,7 @@ impl Attacher {
                 if let Some(effect) = self.in_flight.remove(&name) {
                     self.note(&name, &effect, &done);
                     if let Some(volume) = volume_key(&effect) {
-                        self.go_on(volume);
+                        self.go_on(&volume);
                     }
                 }
                 self.step(&name, AttachmentInput::Done(done));
@@ -297,10 +301,10 @@ impl Attacher {
     }
 
     /// Starts the next effect on a volume.
-    fn go_on(&mut self, volume: VolumeKey) {
-        let next = self.waiting.get_mut(&volume).and_then(VecDeque::pop_front);
+    fn go_on(&mut self, volume: &VolumeKey) {
+        let next = self.waiting.get_mut(volume).and_then(VecDeque::pop_front);
         let Some((name, effect)) = next else {
-            self.waiting.remove(&volume);
+            self.waiting.remove(volume);
             return;
         };
         let attaches = matches!(effect, AttachmentEffect::Attach { .. });

@@ -22,7 +22,7 @@ pub(super) const CLUSTER: &str = "prod";
 #[derive(Debug, Clone)]
 pub(super) enum Change {
     Attachment(String, Option<Box<VolumeAttachment>>),
-    Node(String, Option<Option<NodeId>>),
+    Node(String, Option<NodeId>),
 }
 
 /// A volume on the array.
@@ -80,7 +80,7 @@ impl World {
 
     pub(super) fn add_node(&mut self, name: &str) {
         self.nodes.insert(name.to_owned(), node(name));
-        self.history.push(Change::Node(name.to_owned(), Some(Some(node(name)))));
+        self.history.push(Change::Node(name.to_owned(), Some(node(name))));
     }
 
     pub(super) fn remove_node(&mut self, name: &str) {

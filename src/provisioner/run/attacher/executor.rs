@@ -30,6 +30,8 @@ const AT_ONCE: usize = 16;
 /// The longest error that a VolumeAttachment gets, in characters. kube-controller-manager copies it into an event.
 const WORDS: usize = 600;
 
+/// An array and its block devices.
+type Block = (Arc<dyn Array>, Arc<dyn BlockArray>);
 type Done = Result<AttachmentOutcome, EffectError>;
 
 /// Executes effects on VolumeAttachments and arrays.
@@ -209,11 +211,7 @@ impl AttachmentExecutor {
     }
 
     /// Returns the array of a volume, which must have the volume's array id, and its block devices.
-    fn block(
-        &self,
-        volume: &Behind,
-        read: Option<ReadTime>,
-    ) -> Result<(Arc<dyn Array>, Arc<dyn BlockArray>), EffectError> {
+    fn block(&self, volume: &Behind, read: Option<ReadTime>) -> Result<Block, EffectError> {
         let array = self.common.array(&volume.array, Some(volume.array_id.clone()), read)?;
         let block = array.block().ok_or_else(|| EffectError::Array {
             reason: "Unsupported",
