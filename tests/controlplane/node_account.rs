@@ -28,7 +28,7 @@ fn attachment(name: &str, driver: &str, node: &str) -> Json {
     })
 }
 
-fn annotated(key: &str, value: Json) -> Json {
+fn annotated(key: &str, value: &Json) -> Json {
     json!({"metadata": {"annotations": {key: value}}})
 }
 
@@ -101,7 +101,7 @@ async fn the_token_of_a_node_records_formatting_on_its_own_node_and_nothing_else
     let unbound = account(&installed, "unbound", &["-n", NODE, NODE]).await;
     let admin = Thief { client: stage.client.clone() };
     let provisioner = Thief { client: client(&installed.own).await };
-    let formatted = annotated(FORMATTED, json!("true"));
+    let formatted = annotated(FORMATTED, &json!("true"));
     let counts = async || {
         patch(&node, "ours-b", &formatted).await.is_err()
             && patch(&admin, "ours-a", &formatted).await.is_err()
@@ -121,7 +121,7 @@ async fn the_token_of_a_node_records_formatting_on_its_own_node_and_nothing_else
     patch(&node, "ours-a", &formatted).await.expect("again");
     let reserved = "is reserved for the pso-gen node service";
     for (what, value) in [("no record", Json::Null), ("another record", json!("false"))] {
-        let change = annotated(FORMATTED, value);
+        let change = annotated(FORMATTED, &value);
         refused(what, patch(&admin, "ours-a", &change).await, reserved);
         assert!(patch(&node, "ours-a", &change).await.is_err(), "{what} by the node");
     }
@@ -148,7 +148,7 @@ async fn the_token_of_a_node_records_formatting_on_its_own_node_and_nothing_else
 
 /// Each change of a VolumeAttachment except the one that the node service makes.
 async fn writes_nothing_else(node: &Thief) {
-    let formatted = annotated(FORMATTED, json!("true"));
+    let formatted = annotated(FORMATTED, &json!("true"));
     let alone = "changes no annotation except its record";
     let fields = "changes no labels, owners, finalizers or fields";
     let owner = json!([{
@@ -158,19 +158,19 @@ async fn writes_nothing_else(node: &Thief) {
     for (what, name, change, why) in [
         ("another node", "ours-b", formatted.clone(), "the node that its token is bound to"),
         ("another driver", "theirs-a", formatted, "of its own driver"),
-        ("another value", "ours-a", annotated(FORMATTED, json!("false")), "records only that"),
-        ("no value", "ours-a", annotated(FORMATTED, json!("")), "records only that"),
-        ("another annotation", "ours-a", annotated("a", json!("b")), alone),
+        ("another value", "ours-a", annotated(FORMATTED, &json!("false")), "records only that"),
+        ("no value", "ours-a", annotated(FORMATTED, &json!("")), "records only that"),
+        ("another annotation", "ours-a", annotated("a", &json!("b")), alone),
         (
             "the node's initiators",
             "ours-a",
-            annotated("csi.alpha.kubernetes.io/node-id", json!("node-b")),
+            annotated("csi.alpha.kubernetes.io/node-id", &json!("node-b")),
             alone,
         ),
         (
             "no annotation",
             "ours-a",
-            annotated("csi.alpha.kubernetes.io/node-id", Json::Null),
+            annotated("csi.alpha.kubernetes.io/node-id", &Json::Null),
             alone,
         ),
         ("labels", "ours-a", json!({"metadata": {"labels": {"a": "b"}}}), fields),
