@@ -1,10 +1,8 @@
 //! csi-sanity, the test of the Kubernetes storage group for CSI drivers, against the services. `tests/csi/run` starts the
 //! Controller service and calls this.
 
-#[expect(dead_code, reason = "csi-sanity needs no faults")]
 #[path = "node_simulation/effects.rs"]
 mod effects;
-#[expect(dead_code, reason = "csi-sanity needs no faults")]
 #[path = "node_simulation/host.rs"]
 mod host;
 #[expect(dead_code, reason = "csi-sanity needs no faults")]
@@ -12,6 +10,8 @@ mod host;
 mod kernel;
 #[path = "csi/model.rs"]
 mod model;
+#[path = "node_simulation/mounts.rs"]
+mod mounts;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -282,6 +282,7 @@ mod tests {
         report.attachments = vec![AttachmentLine {
             claim: text.clone(),
             volume: text.clone(),
+            array: text.clone(),
             node: text.clone(),
             state: "Attached",
             formatted: true,

@@ -22,7 +22,10 @@ use tonic::Status;
 
 use super::busy::Busy;
 use super::identity::DriverIdentity;
-#[expect(clippy::wildcard_imports, reason = "the service has dozens of messages")]
+#[allow(
+    clippy::wildcard_imports,
+    reason = "the service has dozens of messages; the lint is silent in tests, so it cannot be expected"
+)]
 use super::message::*;
 use super::rpc;
 use super::server::{ServeError, serve_controller};

@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use tonic::Status;
 
-#[expect(clippy::wildcard_imports, reason = "the service has dozens of messages")]
+#[allow(
+    clippy::wildcard_imports,
+    reason = "the service has dozens of messages; the lint is silent in tests, so it cannot be expected"
+)]
 use super::message::*;
 use super::rpc::Identity;
 use crate::contract::DRIVER;

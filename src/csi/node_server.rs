@@ -8,7 +8,10 @@ use tonic::Status;
 
 use super::busy::Busy;
 use super::error::{invalid, of_node};
-#[expect(clippy::wildcard_imports, reason = "the service has dozens of messages")]
+#[allow(
+    clippy::wildcard_imports,
+    reason = "the service has dozens of messages; the lint is silent in tests, so it cannot be expected"
+)]
 use super::message::*;
 use super::request::{Sizes, bytes, capability, check_shared, handle, path, required};
 use super::rpc::Node;

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use tonic::Status;
 use tracing::{error, info};
 
-#[expect(clippy::wildcard_imports, reason = "the service has dozens of messages")]
+#[allow(
+    clippy::wildcard_imports,
+    reason = "the service has dozens of messages; the lint is silent in tests, so it cannot be expected"
+)]
 use super::message::*;
 use super::rpc::Registration;
 use crate::contract::DRIVER;

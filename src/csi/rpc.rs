@@ -13,7 +13,10 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
-#[expect(clippy::wildcard_imports, reason = "the service has dozens of messages")]
+#[allow(
+    clippy::wildcard_imports,
+    reason = "the service has dozens of messages; the lint is silent in tests, so it cannot be expected"
+)]
 use super::message::*;
 
 /// Declares a service: a trait with its calls, and the server that passes gRPC requests to it.

@@ -12,7 +12,6 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
-#[expect(clippy::wildcard_imports, reason = "requests of all kinds")]
 use super::message::*;
 use super::{NodeSockets, serve_node};
 use crate::contract::{Attachment, BlockTransport, DRIVER, NodeId};
@@ -169,9 +168,9 @@ fn attachment() -> Attachment {
     }
 }
 
-fn single(access_type: AccessType) -> Option<VolumeCapability> {
+fn single(access_type: AccessType) -> VolumeCapability {
     let access_mode = Some(AccessMode { mode: Mode::SingleNodeWriter.into() });
-    Some(VolumeCapability { access_type: Some(access_type), access_mode })
+    VolumeCapability { access_type: Some(access_type), access_mode }
 }
 
 fn stage() -> NodeStageVolumeRequest {
@@ -180,7 +179,10 @@ fn stage() -> NodeStageVolumeRequest {
         volume_id: "a/1".to_owned(),
         publish_context: attachment().to_context(),
         staging_target_path: "/staging".to_owned(),
-        volume_capability: single(AccessType::Mount(MountVolume { fs_type, ..Default::default() })),
+        volume_capability: Some(single(AccessType::Mount(MountVolume {
+            fs_type,
+            ..Default::default()
+        }))),
         ..NodeStageVolumeRequest::default()
     }
 }
@@ -190,7 +192,7 @@ fn publish() -> NodePublishVolumeRequest {
         volume_id: "a/1".to_owned(),
         staging_target_path: "/staging".to_owned(),
         target_path: "/target".to_owned(),
-        volume_capability: single(AccessType::Block(BlockVolume {})),
+        volume_capability: Some(single(AccessType::Block(BlockVolume {}))),
         readonly: true,
         ..NodePublishVolumeRequest::default()
     }
@@ -217,7 +219,7 @@ async fn kubelets_calls_reach_the_node_in_plain_words() {
         volume_path: "/target".to_owned(),
         capacity_range: Some(CapacityRange { required_bytes: 5, limit_bytes: 0 }),
         staging_target_path: "/staging".to_owned(),
-        volume_capability: single(AccessType::Mount(MountVolume::default())),
+        volume_capability: Some(single(AccessType::Mount(MountVolume::default()))),
         ..NodeExpandVolumeRequest::default()
     };
     let grown: NodeExpandVolumeResponse =

@@ -194,7 +194,7 @@ async fn a_volume_follows_its_pod_and_the_old_node_is_fenced() {
     assert_eq!(hosts(&stage, &on_array).await, ["demo-n3"]);
     let (_, status, _) = oncall::ask(&stage, &["status", "--namespace", NAMESPACE]);
     let row = status.lines().find(|line| line.starts_with(&twin)).expect("a row");
-    assert!(row.contains("n3") && row.contains("attached"), "{status}");
+    assert!(row.contains("n3") && row.contains("Attached"), "{status}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use pso_gen::provisioner::decide::REGISTRATION_GRACE;
 
 use super::oncall::{ask, flashblade};
+use super::stories::faults;
 use super::stories::kubectl;
 use super::*;
 

@@ -244,6 +244,7 @@ mod tests {
 
     #[test]
     fn a_size_is_rounded_up_within_the_limits() {
+        const MIB: u64 = 1 << 20;
         let of = |smallest, largest, least| {
             let source = (least > 0).then(|| Source {
                 from: CloneSource::Snapshot("a.b".to_owned()),
@@ -252,7 +253,6 @@ mod tests {
             });
             size(Sizes { smallest, largest }, source.as_ref()).map_err(|error| error.code())
         };
-        const MIB: u64 = 1 << 20;
         assert_eq!(of(0, None, 0), Ok(DEFAULT_SIZE));
         assert_eq!(of(0, Some(8 * MIB), 0), Ok(8 * MIB));
         assert_eq!(of(MIB + 1, None, 0), Ok(2 * MIB));

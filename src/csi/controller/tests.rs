@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use tonic::Code;
 
-#[expect(clippy::wildcard_imports, reason = "the service under test")]
 use super::*;
 use crate::arrays::{Array as _, Endpoint, FlashArray, RequestLimits, TokenFile, Trust};
 use crate::contract::{Attachment, NodeId};
@@ -48,6 +47,7 @@ impl Lab {
             trust: Trust::Ca(self.folder.path().join("ca.pem")),
             id: None,
             limits: RequestLimits::default(),
+            observer: None,
         };
         FlashArray::new(endpoint).expect("an address")
     }
@@ -72,14 +72,14 @@ fn single() -> VolumeCapability {
     }
 }
 
-fn of_size(required_bytes: i64, limit_bytes: i64) -> Option<CapacityRange> {
-    Some(CapacityRange { required_bytes, limit_bytes })
+fn of_size(required_bytes: i64, limit_bytes: i64) -> CapacityRange {
+    CapacityRange { required_bytes, limit_bytes }
 }
 
 fn wanted(name: &str, size: i64) -> CreateVolumeRequest {
     CreateVolumeRequest {
         name: name.to_owned(),
-        capacity_range: of_size(size, 0),
+        capacity_range: Some(of_size(size, 0)),
         volume_capabilities: vec![single()],
         ..CreateVolumeRequest::default()
     }
@@ -143,7 +143,7 @@ async fn a_volume_lives_as_one_of_the_provisioners() {
 
     let expand = |required, limit| ControllerExpandVolumeRequest {
         volume_id: volume.volume_id.clone(),
-        capacity_range: of_size(required, limit),
+        capacity_range: Some(of_size(required, limit)),
         ..ControllerExpandVolumeRequest::default()
     };
     let grown = service.expand(expand(5 * GIB, 0)).await.expect("expanded");
@@ -195,7 +195,7 @@ async fn what_is_not_this_clusters_is_left_alone() {
     assert_eq!(refused.code(), Code::FailedPrecondition);
     let grow = ControllerExpandVolumeRequest {
         volume_id: id.clone(),
-        capacity_range: of_size(2 * GIB, 0),
+        capacity_range: Some(of_size(2 * GIB, 0)),
         ..ControllerExpandVolumeRequest::default()
     };
     let refused = namesake.expand(grow).await.expect_err("another cluster's");

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-#[expect(clippy::wildcard_imports, reason = "all messages")]
 use super::*;
 
 /// An entry of the list.
@@ -241,7 +240,11 @@ fn secrets_are_not_in_debug_output() {
     let with_secrets = entries().iter().filter(|entry| has_secrets(entry)).count();
     macro_rules! shown {
         ($( $request:ident )*) => {
-            [$( format!("{:?}", $request { secrets: secrets.clone(), ..Default::default() }), )*]
+            [$({
+                let mut request = $request::default();
+                request.secrets.clone_from(&secrets);
+                format!("{request:?}")
+            }),*]
         };
     }
     let requests = shown! {

@@ -27,7 +27,7 @@ pub(super) fn idle(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     }
     for (index, array) in spec.arrays.iter().enumerate() {
         if array.r#type == ArrayType::FlashBlade && array.transport.is_some() {
-            tell(
+            report(
                 &["spec", "arrays", &index.to_string(), "transport"],
                 "on a FlashBlade, whose file systems are mounted over NFS",
                 "remove it",

@@ -15,9 +15,9 @@ use crate::node::request::FsType;
 /// For programs that only talk to a daemon.
 const SHORT: Duration = Duration::from_secs(20);
 /// For programs that talk to an array or write out a file system.
-const LONG: Duration = Duration::from_mins(1);
+const LONG: Duration = Duration::from_secs(60);
 /// For programs that read or write a whole file system.
-const LONGEST: Duration = Duration::from_mins(30);
+const LONGEST: Duration = Duration::from_secs(30 * 60);
 
 type Done = Result<Outcome, HostError>;
 
