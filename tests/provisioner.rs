@@ -57,6 +57,8 @@ const CLAIMS: &str = "/api/v1/persistentvolumeclaims";
 const VOLUMES: &str = "/api/v1/persistentvolumes";
 const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
+const ATTACHMENTS: &str = "/apis/storage.k8s.io/v1/volumeattachments";
+const CSI_NODES: &str = "/apis/storage.k8s.io/v1/csinodes";
 const EVENTS: &str = "/apis/events.k8s.io/v1/events";
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/pso-system/leases/pso-gen";
 const UID: &str = "5d3c1f0a-0000-4000-8000-000000000001";
@@ -166,6 +168,8 @@ async fn answer(State(api): State<Api>, method: Method, uri: Uri, body: Bytes) -
     };
     match (method, path) {
         (Method::GET, VOLUMES) => list("PersistentVolumeList", Vec::new()),
+        (Method::GET, ATTACHMENTS) => list("VolumeAttachmentList", Vec::new()),
+        (Method::GET, CSI_NODES) => list("CSINodeList", Vec::new()),
         (Method::GET, CLASSES) => {
             let class = json!({
                 "metadata": {"name": "pure-file"}, "provisioner": "pso-gen.io/provisioner",
@@ -353,7 +357,7 @@ async fn a_leader_tells_what_it_does_and_no_secret() {
     ] {
         assert_eq!(stage.value(start).await.as_deref(), Some(value), "{start}");
     }
-    // The event is held back for a second.
+    // The event is held back for some seconds.
     let event = r#"pso_gen_events_total{reason="Provisioning",type="Normal"}"#;
     let published = async || stage.value(event).await.as_deref() == Some("1");
     stage.until("the event is published", published).await;
@@ -408,7 +412,11 @@ async fn one_that_waits_is_ready_and_leads_when_its_time_comes() {
         .await;
     assert_eq!(stage.get("/livez").await.0, 200, "starting anew would not help");
     *stage.api.known.lock().expect("unharmed") = true;
-    let blind = (503, "not seen yet: claims, PersistentVolumes, StorageClasses\n".to_owned());
+    let blind = (
+        503,
+        "not seen yet: claims, PersistentVolumes, StorageClasses, VolumeAttachments, CSINodes\n"
+            .to_owned(),
+    );
     stage.until("it sees nothing", async || stage.get("/readyz").await == blind).await;
     assert_eq!(stage.get("/livez").await.0, 200, "starting anew would not help");
     let restarts = r#"pso_gen_watch_restarts_total{resource="persistentvolumes"}"#;
@@ -416,11 +424,11 @@ async fn one_that_waits_is_ready_and_leads_when_its_time_comes() {
         async || stage.value(restarts).await.is_some_and(|n| n.parse::<u64>().ok() > Some(1));
     stage.until("it looks again and again", again).await;
     let ended = stage.lines("watch ended; it starts again");
-    assert_eq!(ended.len(), 3, "once for each: {ended:?}");
+    assert_eq!(ended.len(), 5, "once for each: {ended:?}");
 
     *stage.api.up.lock().expect("unharmed") = true;
     stage.until("it sees", async || stage.get("/readyz").await.0 == 200).await;
-    assert_eq!(stage.lines("watch goes on").len(), 3);
+    assert_eq!(stage.lines("watch goes on").len(), 5);
     // From somebody to nobody, and from nobody to us.
     assert_eq!(stage.value("pso_gen_leader_changes_total").await.as_deref(), Some("2"));
 }

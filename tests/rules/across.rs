@@ -75,9 +75,9 @@ fn a_quota_is_for_all_apps_of_a_namespace_and_a_class() {
     let nothing = Vec::<String>::new();
     assert_eq!(end(quota("x", "pure-file", Some(2), Some("20Gi"))), nothing, "just enough");
     let claims = end(quota("x", "pure-file", Some(1), None));
-    assert!(claims.len() == 1 && claims[0].contains("asks for 2 claims"), "{claims:?}");
+    assert!(claims.len() == 1 && claims[0].contains("requests 2 claims"), "{claims:?}");
     let bytes = end(quota("x", "pure-file", None, Some("20479Mi")));
-    assert!(bytes.len() == 1 && bytes[0].contains("asks for 20Gi"), "{bytes:?}");
+    assert!(bytes.len() == 1 && bytes[0].contains("requests 20Gi"), "{bytes:?}");
     assert_eq!(end(quota("x", "pure-file", Some(1), Some("1Gi"))).len(), 2, "both are told");
     assert_eq!(end(quota("x", "pure-block", Some(0), Some("1Gi"))), nothing, "another class");
     assert_eq!(end(quota("y", "pure-file", Some(0), Some("1Gi"))), nothing, "another namespace");

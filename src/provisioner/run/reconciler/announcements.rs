@@ -1,4 +1,4 @@
-//! Publishes events, and holds the event `Provisioning` back: a claim that is bound within a second has one event instead of
+//! Publishes events, and holds the event `Provisioning` back: a claim that is bound within seconds has one event instead of
 //! two, which matters when hundreds of claims arrive at once. Which event is due is decided in
 //! [`decide`](crate::provisioner::decide).
 
@@ -12,8 +12,9 @@ use crate::provisioner::decide::{Reason, Severity};
 use crate::provisioner::run::cache::Subject;
 use crate::provisioner::run::{Key, Message, log};
 
-/// The time for which `Provisioning` is held back. It is shorter than the time after which a person looks for an event.
-const HELD: Duration = Duration::from_secs(1);
+/// The time for which `Provisioning` is held back. Hundreds of claims at once are bound within it, and it is shorter than the
+/// time after which a person looks for an event.
+const HELD: Duration = Duration::from_secs(5);
 
 /// An event that is not published yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
