@@ -1,14 +1,16 @@
 //! A short app file becomes Kubernetes manifests with volumes on FlashBlade and FlashArray.
 //!
-//! Three products share this crate, and [`contract`] is all that they have in common:
+//! Four products share this crate, and [`contract`] is all that they have in common:
 //!
 //! ```text
 //!  cli ──▶ adapters ──▶ compiler ──▶ contract ◀── arrays ◀── provisioner
+//!                                    contract ◀── node ◀── csi
 //! ```
 //!
 //! [`compiler`] turns texts into ordered manifests and is pure: no files, no clock, no randomness, no
 //! environment. [`provisioner`] fulfils claims in the cluster by way of [`arrays`], the clients of the
-//! arrays' REST APIs. [`simulator`] serves such arrays for demos and tests. [`cli`] reads arguments and
+//! arrays' REST APIs, and attaches block volumes to nodes. [`node`] mounts them there, and [`csi`] is the gRPC interface by
+//! which kubelet and other tools call it. [`simulator`] serves such arrays for demos and tests. [`cli`] reads arguments and
 //! files, and calls the others; [`adapters`] are the compiler as Argo CD, Kustomize and other tools see it.
 
 pub mod adapters;
