@@ -72,6 +72,12 @@ async fn status_tells_what_is_wrong_and_orphans_go_when_they_are_named() {
     stage.until("the claim is bound", bound).await;
     let own = format!("demo-pvc-{}", uid(&claims.get("good").await.expect("there")));
 
+    // Other stories leave bound block volumes in this control plane: the driver is on a node.
+    let node = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": "oncall"},
+        "spec": {"drivers": [{"name": "pso-gen.io", "nodeID": "oncall", "topologyKeys": []}]},
+    });
+    stories::kubectl(&stage, &["apply", "-f", "-"], &node.to_string());
     let (code, table, _) = ask(&stage, &["status"]);
     assert_eq!(code, 0, "{table}");
     let row = table.lines().find(|line| line.starts_with("oncall/good")).expect("a row");
