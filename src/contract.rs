@@ -27,6 +27,7 @@ mod volume_name;
 pub use address::{address, host_and_port, is_address, management_url};
 pub use array::{ArrayKind, BLOCK_STEP, Capacity, Retry, Transport};
 pub use attachment::{Attachment, BlockTransport, InvalidAttachment};
+pub(crate) use block::fnv;
 pub use block::{BlockHost, BlockTarget, Initiators, NodeHost, wwpn};
 pub use class::class_of;
 pub use duration::Seconds;

@@ -11,6 +11,8 @@ mod document;
 mod faults;
 #[path = "array/hostile.rs"]
 mod hostile;
+#[path = "array/luns.rs"]
+mod luns;
 #[path = "array/ownership.rs"]
 mod ownership;
 #[path = "array/trust.rs"]

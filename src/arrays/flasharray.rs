@@ -4,8 +4,10 @@
 //! The rules are from the official REST 2.56 specification. The vendor's SDK shows which version introduced a field;
 //! [`Version`] decides what older versions support.
 
+mod connection;
 mod connections;
 mod hosts;
+mod luns;
 mod modify;
 mod ports;
 mod tags;

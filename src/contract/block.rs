@@ -155,7 +155,7 @@ impl NodeHost {
 }
 
 /// FNV-1a with 32 bits: the result is the same on every machine and in every version.
-fn fnv(text: &str) -> u32 {
+pub(crate) fn fnv(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 

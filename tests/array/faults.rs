@@ -162,7 +162,8 @@ async fn state(bench: &Bench) -> Json {
     let mut kinds = bench.contents().await;
     for object in kinds.iter_mut().filter_map(|kind| kind["objects"].as_array_mut()).flatten() {
         let Some(fields) = object.as_object_mut() else { continue };
-        for field in ["id", "serial", "created", "time_remaining", "space"] {
+        // A LUN follows from the volume's id.
+        for field in ["id", "serial", "created", "time_remaining", "space", "lun"] {
             fields.remove(field);
         }
         for field in ["owner", "source", "volume", "member"] {

@@ -1,23 +1,18 @@
 //! Connections of hosts to volumes, and what attaching and detaching a volume consists of.
 
 use async_trait::async_trait;
-use reqwest::Method;
-use serde::Deserialize;
-use serde_json::json;
 
 use super::FlashArray;
+use super::connection::{CONNECTIONS, ConnectHost, ConnectionItem, DisconnectHost, Pair};
 use super::tags::Tags;
 use crate::arrays::block::{AttachRequest, Attached, BlockArray};
-use crate::arrays::bounded::maybe;
-use crate::arrays::convergence::{DesiredState, Start, converge};
+use crate::arrays::convergence::{DesiredState as _, Start, converge};
 use crate::arrays::error::{Error, Kind};
 use crate::arrays::lifecycle::Backend as _;
 use crate::arrays::rest::{Operation, quoted};
 use crate::contract::{
     Attachment, BlockHost, BlockTarget, BlockTransport, Initiators, NodeHost, Volume, VolumeId,
 };
-
-const CONNECTIONS: &str = "connections";
 
 #[async_trait]
 impl BlockArray for FlashArray {
@@ -39,14 +34,15 @@ impl BlockArray for FlashArray {
             {
                 there
             } else {
-                let state =
-                    ConnectHost { array: self, operation, host: &host, volume: &volume.name };
+                let pair = Pair { array: self, operation, host: &host, volume: &volume.name };
+                let transport = target.transport;
+                let state = ConnectHost { pair, volume_id: &volume.id, transport };
                 let new = converge(&state, Start::AssumeAbsent).await?;
-                let new = new.ok_or_else(|| state.not_applied())?;
+                let new = new.and_then(|host| host.own).ok_or_else(|| state.not_applied())?;
                 // Another client of the array may have connected a host in the same moment.
                 let now = self.connected(operation, &volume.name).await?;
                 if wanted.exclusive && now.iter().any(|each| !each.is_of(&host)) {
-                    converge(&DisconnectHost(state), Start::Read).await?;
+                    converge(&DisconnectHost(pair), Start::Read).await?;
                     return Ok(Attached::Elsewhere(self.connected_hosts(operation, now).await?));
                 }
                 new
@@ -223,7 +219,7 @@ impl FlashArray {
 
     /// Disconnects a host from a volume.
     async fn cut(&self, operation: Operation<'_>, volume: &str, host: &str) -> Result<(), Error> {
-        let state = DisconnectHost(ConnectHost { array: self, operation, host, volume });
+        let state = DisconnectHost(Pair { array: self, operation, host, volume });
         converge(&state, Start::Read).await.map(drop)
     }
 }
@@ -231,110 +227,4 @@ impl FlashArray {
 /// Returns whether a text has the format of a volume's serial number.
 fn is_serial(text: &str) -> bool {
     text.len() == 24 && text.chars().all(|c| c.is_ascii_hexdigit())
-}
-
-/// Ensures that a connection exists.
-struct ConnectHost<'a> {
-    array: &'a FlashArray,
-    operation: Operation<'a>,
-    host: &'a str,
-    volume: &'a str,
-}
-
-impl DesiredState for ConnectHost<'_> {
-    type Object = ConnectionItem;
-    type Step = ();
-
-    async fn read(&self) -> Result<Option<ConnectionItem>, Error> {
-        let host = quoted("host.name", self.host);
-        let volume = quoted("volume.name", self.volume);
-        self.operation.find(CONNECTIONS, &format!("{host} and {volume}")).await
-    }
-
-    fn next_step(&self, current: Option<&ConnectionItem>) -> Result<Option<()>, Error> {
-        Ok(current.is_none().then_some(()))
-    }
-
-    async fn apply(&self, (): &()) -> Result<Option<ConnectionItem>, Error> {
-        let query = [("host_names", self.host), ("volume_names", self.volume)];
-        let mut created =
-            self.operation.change(Method::POST, CONNECTIONS, &query, Some(&json!({}))).await?;
-        Ok(created.pop())
-    }
-
-    fn not_applied(&self) -> Error {
-        let (volume, host) = (self.volume, self.host);
-        self.array.rest.malformed(&format!(
-            "the array reported that {volume} was connected to {host}, but it is not"
-        ))
-    }
-}
-
-/// Ensures that a connection does not exist.
-struct DisconnectHost<'a>(ConnectHost<'a>);
-
-impl DesiredState for DisconnectHost<'_> {
-    type Object = ConnectionItem;
-    type Step = ();
-
-    async fn read(&self) -> Result<Option<ConnectionItem>, Error> {
-        self.0.read().await
-    }
-
-    fn next_step(&self, current: Option<&ConnectionItem>) -> Result<Option<()>, Error> {
-        Ok(current.map(|_| ()))
-    }
-
-    async fn apply(&self, (): &()) -> Result<Option<ConnectionItem>, Error> {
-        let ConnectHost { operation, host, volume, .. } = self.0;
-        let query = [("host_names", host), ("volume_names", volume)];
-        let nothing: Option<&()> = None;
-        operation.change::<ConnectionItem>(Method::DELETE, CONNECTIONS, &query, nothing).await?;
-        // The array's word is not enough: another node may write from now on.
-        self.read().await
-    }
-
-    fn not_applied(&self) -> Error {
-        let ConnectHost { array, host, volume, .. } = self.0;
-        array
-            .rest
-            .malformed(&format!("the array reported that {volume} was disconnected from {host}, but it is still connected"))
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct ConnectionItem {
-    host: Option<Named>,
-    host_group: Option<Named>,
-    lun: Option<u64>,
-    nsid: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Named {
-    #[serde(default, deserialize_with = "maybe")]
-    name: Option<String>,
-}
-
-impl ConnectionItem {
-    /// Returns whether it is a host's own.
-    fn is_of(&self, host: &str) -> bool {
-        let name = self.host.as_ref().and_then(|named| named.name.as_deref());
-        name.is_some_and(|name| name.eq_ignore_ascii_case(host))
-    }
-
-    /// Returns the name of its host, or of its host group.
-    fn owner(self) -> String {
-        let mut named = [self.host, self.host_group].into_iter().flatten();
-        named.find_map(|named| named.name).unwrap_or_else(|| "unknown".to_owned())
-    }
-
-    /// Returns the number under which the host sees the volume. Older arrays report the namespace id as LUN.
-    fn number(&self, transport: BlockTransport) -> Option<u32> {
-        let number = match transport {
-            BlockTransport::NvmeTcp => self.nsid.or(self.lun),
-            BlockTransport::Iscsi | BlockTransport::FibreChannel => self.lun,
-        };
-        number.and_then(|number| number.try_into().ok())
-    }
 }

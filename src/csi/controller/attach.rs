@@ -53,6 +53,10 @@ pub(super) async fn publish(
 
 /// Disconnects a node from a volume; without a node, all of this cluster. Whatever is gone already counts as
 /// disconnected.
+///
+/// The node's record of formatting is on the VolumeAttachment, which CSI does not show. A node that was connected may
+/// have formatted the volume, so the array records that it has, before the connection ends. From then on, the zeros of a
+/// damaged volume are no reason to format it.
 pub(super) async fn unpublish(
     arrays: &Arrays,
     request: &ControllerUnpublishVolumeRequest,
@@ -61,15 +65,19 @@ pub(super) async fn unpublish(
     let Ok(handle) = request.volume_id.parse::<VolumeHandle>() else { return Ok(()) };
     let Some(found) = arrays.find(handle).await? else { return Ok(()) };
     let array = &found.on.array;
+    let hosts = array.hosts(&found.id).await.map_err(|error| of_array(&error))?;
     if !request.node_id.is_empty() {
         let host = NodeHost { cluster: arrays.cluster().to_owned(), node: node(&request.node_id)? };
+        if hosts.iter().any(|there| host.is(there)) {
+            array.record_formatted(&found.id).await.map_err(|error| of_array(&error))?;
+        }
         return array.detach(&found.id, &host).await.map_err(|error| of_array(&error));
     }
-    for host in array.hosts(&found.id).await.map_err(|error| of_array(&error))? {
-        // A host that an admin connected is not ours to disconnect.
-        if NodeHost::is_of_cluster(arrays.cluster(), &host.name) {
-            array.disconnect(&found.id, &host.name).await.map_err(|error| of_array(&error))?;
-        }
+    // A host that an admin connected is not ours to disconnect.
+    let ours = hosts.iter().filter(|host| NodeHost::is_of_cluster(arrays.cluster(), &host.name));
+    for host in ours {
+        array.record_formatted(&found.id).await.map_err(|error| of_array(&error))?;
+        array.disconnect(&found.id, &host.name).await.map_err(|error| of_array(&error))?;
     }
     Ok(())
 }

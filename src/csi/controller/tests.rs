@@ -128,12 +128,15 @@ async fn a_volume_lives_as_one_of_the_provisioners() {
     let other = service.create_volume(wanted(CLAIM, 4 * GIB)).await.expect_err("another size");
     assert_eq!(other.code(), Code::AlreadyExists);
 
+    service.unpublish(unpublish(&volume.volume_id, "one")).await.expect("never attached");
     let attached = service.publish(publish(&volume.volume_id, "one")).await.expect("attached");
     let attachment = Attachment::from_context(&attached.publish_context).expect("a context");
     assert_eq!(attachment.serial, volume.volume_context["serial"]);
     assert_eq!(i64::try_from(attachment.size), Ok(volume.capacity_bytes));
     assert!(attachment.never_formatted, "it was created empty");
-    service.publish(publish(&volume.volume_id, "one")).await.expect("attached already");
+    service.unpublish(unpublish(&volume.volume_id, "two")).await.expect("not attached to it");
+    let again = service.publish(publish(&volume.volume_id, "one")).await.expect("attached already");
+    assert_eq!(again, attached);
     let second = service.publish(publish(&volume.volume_id, "two")).await;
     assert_eq!(second.expect_err("for one node").code(), Code::FailedPrecondition);
     let same = created(&service, wanted(CLAIM, 3 * GIB + 1)).await;
@@ -164,7 +167,9 @@ async fn a_volume_lives_as_one_of_the_provisioners() {
 
     service.unpublish(unpublish(&volume.volume_id, "one")).await.expect("detached");
     service.unpublish(unpublish(&volume.volume_id, "one")).await.expect("detached already");
-    service.publish(publish(&volume.volume_id, "two")).await.expect("it may move");
+    let moved = service.publish(publish(&volume.volume_id, "two")).await.expect("it may move");
+    let moved = Attachment::from_context(&moved.publish_context).expect("a context");
+    assert!(!moved.never_formatted, "the first node may have formatted it");
     let from_all = ControllerUnpublishVolumeRequest {
         node_id: String::new(),
         ..unpublish(&volume.volume_id, "two")
@@ -381,4 +386,17 @@ async fn a_request_that_lacks_something_is_invalid() {
     assert_eq!(good.confirmed.map(|good| good.volume_capabilities), Some(vec![single()]));
     let bad = service.validate(check(shared)).await.expect("an answer");
     assert!(bad.confirmed.is_none() && bad.message.contains("for one node"), "{}", bad.message);
+}
+
+#[tokio::test]
+async fn a_volume_that_is_detached_from_all_nodes_may_have_been_formatted() {
+    let lab = Lab::new(&["fa1"]).await;
+    let service = lab.service("prod", "3f2a9c1e7b4d4e1a");
+    let volume = created(&service, wanted("a", GIB)).await.volume_id;
+    service.publish(publish(&volume, "one")).await.expect("attached");
+    let all = ControllerUnpublishVolumeRequest { node_id: String::new(), ..unpublish(&volume, "") };
+    service.unpublish(all).await.expect("detached");
+    let attached = service.publish(publish(&volume, "one")).await.expect("attached");
+    let attachment = Attachment::from_context(&attached.publish_context).expect("a context");
+    assert!(!attachment.never_formatted);
 }

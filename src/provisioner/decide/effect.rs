@@ -149,13 +149,13 @@ pub enum Effect {
         /// The size, in bytes.
         size: u64,
     },
-    /// Record in a claim's status that its volume was expanded, or that a node has to expand the file system.
+    /// Record in a claim's status that its volume was expanded, or that a node has to expand the device.
     SetResized {
         /// The claim, in the version that was seen.
         claim: ObjectVersion,
         /// The size, in bytes.
         size: u64,
-        /// Whether a node has to expand the file system.
+        /// Whether a node has to expand the device, and the file system on it.
         on_node: bool,
     },
     /// List the snapshots of a volume.

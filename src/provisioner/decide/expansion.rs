@@ -36,8 +36,9 @@ pub(super) fn next(
             }
         });
     }
-    // On a block device, the node expands the file system and updates the status itself.
-    let on_node = spec.csi.is_some() && spec.volume_mode.as_deref() != Some("Block");
+    // The node service expands the device, with or without a file system on it, and kubelet updates the status then.
+    // Kubelet asks for that only while the status says that it is pending.
+    let on_node = spec.csi.is_some();
     let status = claim.status.as_ref()?;
     let told = bytes(status.capacity.as_ref()?.get("storage")?)?;
     let waits = status.allocated_resource_statuses.as_ref().and_then(|all| all.get("storage"));
@@ -161,21 +162,21 @@ mod tests {
     }
 
     #[test]
-    fn the_node_makes_the_file_system_of_a_block_volume_larger() {
-        let file_system = volume("3Gi", "1", &iscsi("Filesystem"));
-        let done = told("1Gi", Some("ControllerResizeInProgress"), "3Gi");
-        assert!(matches!(
-            step(&done, &file_system, None),
-            Some(Effect::SetResized { on_node: true, .. })
-        ));
-        let waits = told("1Gi", Some("NodeResizePending"), "3Gi");
-        assert!(step(&waits, &file_system, None).is_none(), "the node says when it has");
-        // There is no file system on it, so nothing is left to do.
-        let device = volume("3Gi", "1", &iscsi("Block"));
-        assert!(matches!(
-            step(&waits, &device, None),
-            Some(Effect::SetResized { on_node: false, .. })
-        ));
+    fn the_node_expands_a_block_volume_with_or_without_a_file_system() {
+        for mode in ["Filesystem", "Block"] {
+            let device = volume("3Gi", "1", &iscsi(mode));
+            let done = told("1Gi", Some("ControllerResizeInProgress"), "3Gi");
+            assert!(
+                matches!(
+                    step(&done, &device, None),
+                    Some(Effect::SetResized { on_node: true, .. })
+                ),
+                "{mode}"
+            );
+            let waits = told("1Gi", Some("NodeResizePending"), "3Gi");
+            assert!(step(&waits, &device, None).is_none(), "{mode}: the node says when it has");
+            assert!(step(&told("3Gi", None, ""), &device, None).is_none(), "{mode}");
+        }
     }
 
     #[test]

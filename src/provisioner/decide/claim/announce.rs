@@ -30,10 +30,7 @@ impl ClaimState {
             }
             Effect::SetResized { size, on_node: true, .. } => {
                 let size = quantity(*size).0;
-                (
-                    RESIZED,
-                    format!("the volume was expanded to {size}; its node expands the file system"),
-                )
+                (RESIZED, format!("the volume was expanded to {size}; its node expands the device"))
             }
             _ => return None,
         };
