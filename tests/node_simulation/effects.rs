@@ -160,7 +160,7 @@ impl World {
             self.broken("a log-in without a record that says node.startup=manual");
         }
         if !self.is_up(portal) {
-            self.time += Duration::from_secs(3);
+            self.time += Duration::from_secs(if self.faults.slow_log_in { 60 } else { 3 });
             return Err(failed("connection timed out"));
         }
         self.hosts += 1;
