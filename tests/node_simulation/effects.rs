@@ -109,7 +109,10 @@ impl World {
                 let reached = self.reached(&serial, device)?;
                 return Ok(Outcome::Size(self.volumes[&reached].fs_size));
             }
-            Effect::GrowFileSystem { device, .. } => {
+            Effect::GrowFileSystem { device, path, .. } => {
+                if self.top(path).is_none_or(|mount| mount.number != device.number) {
+                    self.broken("a file system is expanded through a device that is not mounted");
+                }
                 let reached = self.reached(&serial, device)?;
                 let size = self.size_of(device);
                 if !self.faults.grow_lies {
