@@ -92,8 +92,8 @@ impl Stage {
                 Ok(Some(Step::Do(Effect::MakeFileSystem { device, fs_type, again })))
             }
             Some(Content::Zeros) => refuse(format!(
-                "volume {serial} has been formatted before, but {} begins and ends with zeros; the node service does \
-                 not format it again: compare the volume with its snapshots on the array",
+                "volume {serial} has been formatted before, or pods have used it as a raw block volume, but {} begins \
+                 and ends with zeros; the node service does not format it again: compare the volume with its snapshots on the array",
                 device.name
             )),
             Some(Content::Other) => refuse(format!(
