@@ -223,8 +223,8 @@ impl Stage {
         NodeError::new(
             NodeErrorKind::Internal,
             format!(
-                "the mount at {} did not reach the host's mount namespace; mount kubelet's folder into the node \
-                 service's container with mountPropagation: Bidirectional",
+                "`mount` has reported success, but nothing is mounted at {} in the host's mount namespace, where the \
+                 node service runs `mount`; check its setup with `pso-gen node check`",
                 self.request.staging.display()
             ),
         )
