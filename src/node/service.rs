@@ -293,11 +293,14 @@ impl<H: Host> Inner<H> {
             ));
         }
         let abnormal = condition(&view, &state, &path);
+        // Its file system may not answer, and kubelet asks every minute.
+        if abnormal.is_some() {
+            return Ok(VolumeStats { bytes: None, inodes: None, abnormal });
+        }
         match self.host.usage(&path).await {
-            Ok((bytes, inodes)) => Ok(VolumeStats { bytes: Some(bytes), inodes, abnormal }),
+            Ok((bytes, inodes)) => Ok(VolumeStats { bytes: Some(bytes), inodes, abnormal: None }),
             Err(error) => {
-                let abnormal = abnormal
-                    .or_else(|| Some(format!("volume {} cannot be read: {error}", state.volume)));
+                let abnormal = Some(format!("volume {} cannot be read: {error}", state.volume));
                 Ok(VolumeStats { bytes: None, inodes: None, abnormal })
             }
         }
