@@ -4,6 +4,8 @@
 //! The model stops the test at the effect that would format data, mount another volume, or take a path away from a
 //! volume in use; after each success the lab looks whether it is true.
 
+#[path = "node_simulation/assigned.rs"]
+mod assigned;
 #[path = "node_simulation/effects.rs"]
 mod effects;
 #[path = "node_simulation/expansion.rs"]

@@ -35,6 +35,18 @@ pub(super) fn of_node(error: &NodeError) -> Status {
     status(code, &error.message)
 }
 
+/// Returns the status of a stage or a publication that failed, with a code that kubelet does not take as final. After a
+/// final one, kubelet assumes that nothing has happened, and never asks to unstage or unpublish; but these calls fail
+/// after some of their effects. Invalid requests are refused before the first effect.
+/// <https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/volume/csi/csi_client.go> (`isFinalError`)
+pub(super) fn unfinished(status: &Status) -> Status {
+    let code = match status.code() {
+        code @ (Code::InvalidArgument | Code::Aborted) => code,
+        _ => Code::Unavailable,
+    };
+    Status::new(code, status.message())
+}
+
 /// Returns the status of an error of an array.
 pub(super) fn of_array(error: &arrays::Error) -> Status {
     use arrays::Kind;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tonic::Status;
 
 use super::busy::Busy;
-use super::error::{invalid, of_node};
+use super::error::{invalid, of_node, unfinished};
 #[allow(
     clippy::wildcard_imports,
     reason = "the service has dozens of messages; the lint is silent in tests, so it cannot be expected"
@@ -67,7 +67,8 @@ impl Node for NodeAdapter {
             ))
         })?;
         let request = StageRequest { handle: handle.clone(), staging, mode, attachment, access };
-        self.change(&handle, |node| async move { node.stage(request).await }).await?;
+        let done = self.change(&handle, |node| async move { node.stage(request).await }).await;
+        done.map_err(|status| unfinished(&status))?;
         Ok(NodeStageVolumeResponse {})
     }
 
@@ -95,7 +96,8 @@ impl Node for NodeAdapter {
         let handle = handle(&request.volume_id)?;
         let read_only = request.readonly;
         let request = PublishRequest { handle: handle.clone(), staging, target, mode, read_only };
-        self.change(&handle, |node| async move { node.publish(request).await }).await?;
+        let done = self.change(&handle, |node| async move { node.publish(request).await }).await;
+        done.map_err(|status| unfinished(&status))?;
         Ok(NodePublishVolumeResponse {})
     }
 

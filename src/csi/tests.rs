@@ -187,6 +187,13 @@ fn stage() -> NodeStageVolumeRequest {
     }
 }
 
+fn unstage() -> NodeUnstageVolumeRequest {
+    NodeUnstageVolumeRequest {
+        volume_id: "a/1".to_owned(),
+        staging_target_path: "/staging".to_owned(),
+    }
+}
+
 fn publish() -> NodePublishVolumeRequest {
     NodePublishVolumeRequest {
         volume_id: "a/1".to_owned(),
@@ -230,12 +237,8 @@ async fn kubelets_calls_reach_the_node_in_plain_words() {
     };
     let _: NodeUnpublishVolumeResponse =
         served.node("NodeUnpublishVolume", unpublish).await.expect("unpublished");
-    let unstage = NodeUnstageVolumeRequest {
-        volume_id: "a/1".to_owned(),
-        staging_target_path: "/staging".to_owned(),
-    };
     let _: NodeUnstageVolumeResponse =
-        served.node("NodeUnstageVolume", unstage).await.expect("unstaged");
+        served.node("NodeUnstageVolume", unstage()).await.expect("unstaged");
 
     let staged = StageRequest {
         handle: handle.clone(),
@@ -324,13 +327,30 @@ async fn an_error_of_the_node_has_the_code_of_its_kind() {
         (NodeErrorKind::Unavailable, Code::Unavailable),
         (NodeErrorKind::Internal, Code::Internal),
     ] {
-        let error = NodeError::new(kind, "the serial differs\u{1b}[2J");
-        *served.node.fail.lock().expect("free") = Some(error);
-        let answer: Result<NodeStageVolumeResponse, _> =
+        let fail = || {
+            let error = NodeError::new(kind, "the serial differs\u{1b}[2J");
+            *served.node.fail.lock().expect("free") = Some(error);
+        };
+        fail();
+        let unstaged: Result<NodeUnstageVolumeResponse, _> =
+            served.node("NodeUnstageVolume", unstage()).await;
+        fail();
+        let staged: Result<NodeStageVolumeResponse, _> =
             served.node("NodeStageVolume", stage()).await;
-        let status = answer.expect_err("it fails");
-        assert_eq!(status.code(), code);
-        assert_eq!(status.message(), "the serial differs\u{fffd}[2J");
+        fail();
+        let published: Result<NodePublishVolumeResponse, _> =
+            served.node("NodePublishVolume", publish()).await;
+        let is_kept = matches!(code, Code::InvalidArgument | Code::Aborted);
+        let unfinished = if is_kept { code } else { Code::Unavailable };
+        for (status, code) in [
+            (unstaged.expect_err("it fails"), code),
+            // Kubelet would take another code as final, and never unstage what is there.
+            (staged.expect_err("it fails"), unfinished),
+            (published.expect_err("it fails"), unfinished),
+        ] {
+            assert_eq!(status.code(), code);
+            assert_eq!(status.message(), "the serial differs\u{fffd}[2J");
+        }
     }
 }
 

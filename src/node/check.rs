@@ -116,8 +116,9 @@ pub fn check(facts: &HostFacts, transports: &BTreeSet<BlockTransport>) -> Vec<Fi
     if transports.contains(&BlockTransport::FibreChannel) && facts.id.wwns.is_empty() {
         found.push(finding(
             Gravity::Error,
-            "the node has no Fibre Channel port",
-            "check the host bus adapter and its driver: /sys/class/fc_host is empty; or choose another transport",
+            "the node has no Fibre Channel port that is online",
+            "check the host bus adapter, its driver and its link: no port below /sys/class/fc_host has the state \
+             Online; or choose another transport",
         ));
     }
     found.sort_by_key(|finding| finding.gravity);
@@ -238,7 +239,8 @@ fn multipath(facts: &HostFacts, found: &mut Vec<Finding>) {
 }
 
 fn nvme(facts: &HostFacts, found: &mut Vec<Finding>) {
-    if facts.id.nqn.is_none() {
+    // Without its module the name is not reported at all.
+    if facts.id.nqn.is_none() && facts.native_nvme_multipath.is_some() {
         found.push(finding(
             Gravity::Error,
             "the host has no NVMe host name: /etc/nvme/hostnqn is missing or empty",

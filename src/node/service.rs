@@ -90,17 +90,21 @@ impl<H: Host + 'static> Node<H> {
     /// Returns the errors of those that could not be looked at.
     pub async fn heal(&self) -> Result<Vec<NodeError>, NodeError> {
         let staged = self.inner.host.staged().await?;
-        let mut errors = Vec::new();
+        let (mut errors, mut tried) = (Vec::new(), BTreeSet::new());
         for state in staged.into_iter().filter(|state| !state.released) {
             let Ok(handle) = state.volume.parse::<VolumeHandle>() else { continue };
-            let Some(mut heal) = Heal::new(state) else { continue };
+            let target = state.target.clone();
+            let Some(mut heal) = Heal::new(state, !tried.contains(&target)) else { continue };
             let call = |inner: Arc<Inner<H>>| async move {
-                let Ok(_busy) = inner.begin(&handle) else { return Ok(()) };
-                inner.run(&handle, &mut heal).await
+                let Ok(_busy) = inner.begin(&handle) else { return Ok(false) };
+                inner.run(&handle, &mut heal).await.map(|()| true)
             };
-            if let Err(error) = self.finish(call).await {
-                errors.push(error);
+            match self.finish(call).await {
+                Ok(false) => continue,
+                Ok(true) => {}
+                Err(error) => errors.push(error),
             }
+            tried.insert(target);
         }
         Ok(errors)
     }
@@ -289,11 +293,14 @@ impl<H: Host> Inner<H> {
             ));
         }
         let abnormal = condition(&view, &state, &path);
+        // Its file system may not answer, and kubelet asks every minute.
+        if abnormal.is_some() {
+            return Ok(VolumeStats { bytes: None, inodes: None, abnormal });
+        }
         match self.host.usage(&path).await {
-            Ok((bytes, inodes)) => Ok(VolumeStats { bytes: Some(bytes), inodes, abnormal }),
+            Ok((bytes, inodes)) => Ok(VolumeStats { bytes: Some(bytes), inodes, abnormal: None }),
             Err(error) => {
-                let abnormal = abnormal
-                    .or_else(|| Some(format!("volume {} cannot be read: {error}", state.volume)));
+                let abnormal = Some(format!("volume {} cannot be read: {error}", state.volume));
                 Ok(VolumeStats { bytes: None, inodes: None, abnormal })
             }
         }

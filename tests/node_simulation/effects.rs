@@ -109,7 +109,10 @@ impl World {
                 let reached = self.reached(&serial, device)?;
                 return Ok(Outcome::Size(self.volumes[&reached].fs_size));
             }
-            Effect::GrowFileSystem { device, .. } => {
+            Effect::GrowFileSystem { device, path, .. } => {
+                if self.top(path).is_none_or(|mount| mount.number != device.number) {
+                    self.broken("a file system is expanded through a device that is not mounted");
+                }
                 let reached = self.reached(&serial, device)?;
                 let size = self.size_of(device);
                 if !self.faults.grow_lies {
@@ -160,7 +163,7 @@ impl World {
             self.broken("a log-in without a record that says node.startup=manual");
         }
         if !self.is_up(portal) {
-            self.time += Duration::from_secs(3);
+            self.time += Duration::from_secs(if self.faults.slow_log_in { 60 } else { 3 });
             return Err(failed("connection timed out"));
         }
         self.hosts += 1;

@@ -1,5 +1,6 @@
 //! Expansion: every path, then the map, then the file system, each read back.
 
+use pso_gen::contract::BlockTransport;
 use pso_gen::node::NodeErrorKind;
 
 use super::lab::{GIB, Lab};
@@ -68,4 +69,23 @@ fn a_volume_that_is_not_staged_is_not_expanded() {
     lab.create("data");
     let error = lab.expand_once("data", GIB).expect_err("not staged");
     assert_eq!(error.kind, NodeErrorKind::NotFound);
+}
+
+#[test]
+fn without_multipathd_the_disk_that_is_mounted_is_expanded() {
+    let mut lab = Lab::new(BlockTransport::Iscsi, false);
+    lab.create("data");
+    lab.start("data");
+    let number = lab.world().mounts[0].number;
+    // The other disk comes first in the host's order.
+    let mut world = lab.world();
+    let disks = std::mem::take(&mut world.disks);
+    world.disks = disks
+        .into_iter()
+        .map(|(name, disk)| (if disk.number == number { "sdz".to_owned() } else { name }, disk))
+        .collect();
+    drop(world);
+    lab.change("data", |volume| volume.size = 2 * GIB);
+    // The model stops at an expansion through another disk.
+    assert_eq!(lab.expand_once("data", 2 * GIB).expect("expanded"), 2 * GIB);
 }

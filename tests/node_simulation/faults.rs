@@ -76,6 +76,24 @@ fn fault_01_no_pod_reaches_a_file_system_before_it_is_recorded() {
 }
 
 #[test]
+fn fault_01_a_raw_block_volume_is_never_formatted_later() {
+    let mut lab = ready("data").block(true);
+    lab.faults(|faults| faults.no_record = true);
+    let error = lab.stage_once("data").expect_err("no record");
+    assert_eq!(error.kind, NodeErrorKind::Unavailable);
+    lab.faults(|faults| faults.no_record = false);
+    lab.start("data");
+    // A pod writes to the middle of the device, and both ends stay zeros.
+    lab.write("data", "raw").expect("a device that works");
+    lab.stop("data");
+    lab.connect("data");
+    let mut lab = lab.block(false);
+    let error = lab.stage_once("data").expect_err("refused");
+    assert!(error.message.contains("as a raw block volume"), "{error}");
+    assert_eq!(lab.volume("data").data.as_deref(), Some("raw"));
+}
+
+#[test]
 fn fault_02_a_lun_that_is_assigned_again_leads_to_the_new_volume() {
     for transport in [BlockTransport::Iscsi, BlockTransport::FibreChannel, BlockTransport::NvmeTcp]
     {
@@ -248,12 +266,12 @@ fn fault_05_a_mount_that_does_not_reach_the_host_is_an_error() {
     let mut lab = ready("data");
     lab.faults(|faults| faults.private = true);
     let error = lab.stage_once("data").expect_err("not mounted");
-    assert!(error.message.contains("mountPropagation"), "{error}");
+    assert!(error.message.contains("pso-gen node check"), "{error}");
     lab.faults(|faults| faults.private = false);
     lab.stage("data");
     lab.faults(|faults| faults.private = true);
     let error = lab.publish_once("data", "pod").expect_err("not mounted");
-    assert!(error.message.contains("mountPropagation"), "{error}");
+    assert!(error.message.contains("pso-gen node check"), "{error}");
     // The pod's folder gives no access without its mount.
     assert_eq!(lab.write("data", "lost"), Err("EACCES".to_owned()));
 }

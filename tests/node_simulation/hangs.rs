@@ -249,6 +249,9 @@ fn fault_17_an_aborted_file_system_is_abnormal_and_mends_with_the_next_pod() {
         }
     };
     set(&lab, false);
+    // The model stops when a file system is asked that does not answer.
+    let abnormal = lab.stats("data").expect("published").abnormal.expect("abnormal");
+    assert!(abnormal.contains("path"), "{abnormal}");
     assert_eq!(lab.write("data", "lost"), Err("EIO".to_owned()));
     let abnormal = lab.stats("data").expect("published").abnormal.expect("abnormal");
     assert!(abnormal.contains("path"), "{abnormal}");

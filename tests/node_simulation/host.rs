@@ -206,6 +206,9 @@ impl Host for SimulatedHost {
 
     async fn usage(&self, path: &Path) -> Result<(Usage, Option<Usage>), HostError> {
         let world = self.alive()?;
+        if world.top(path).is_some_and(|mount| world.hangs(mount.device.unwrap_or(mount.number))) {
+            world.broken("a file system that hangs is asked for its usage");
+        }
         let mount = world.top(path).ok_or_else(|| failed("not mounted"))?;
         let number = mount.device.unwrap_or(mount.number);
         let serial = world.behind(number).ok_or_else(|| failed("Input/output error"))?;

@@ -125,6 +125,8 @@ pub(crate) struct Faults {
     pub(crate) keeps_queueing: bool,
     /// A flush that fails leaves the map suspended.
     pub(crate) flush_suspends: bool,
+    /// A log-in to a port that is down takes a minute.
+    pub(crate) slow_log_in: bool,
     /// The record of formatting cannot be written.
     pub(crate) no_record: bool,
     /// multipathd puts every new disk of the host into a map by itself, and takes those of any identity.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pso_gen::contract::NodeId;
+use pso_gen::contract::{BlockTransport, NodeId};
 use pso_gen::node::decide::{Effect, HostError, HostView, Outcome, StagedVolume, Subject};
 use pso_gen::node::{
     Access, FsType, Host, Node, NodeErrorKind, NodeService, NodeSetup, StageRequest, Usage,
@@ -150,6 +150,43 @@ fn fault_14_volumes_that_arrive_together_share_one_session_for_each_portal() {
         node.unstage(&handle("d"), &staging("d")).await.expect("unstaged");
     });
     lab.must_be_empty();
+}
+
+#[test]
+fn fault_08_one_dead_port_holds_up_all_volumes_once() {
+    for transport in [BlockTransport::Iscsi, BlockTransport::NvmeTcp] {
+        let names = ["a", "b", "c", "d"];
+        let mut lab = Lab::new(transport, true);
+        lab.create("first");
+        lab.world().portals.values_mut().next().expect("a portal").is_up = false;
+        lab.start("first");
+        for name in names {
+            lab.create(name);
+            lab.connect(name);
+        }
+        lab.faults(|faults| faults.slow_log_in = true);
+        let begun = lab.world().time;
+        let node = Arc::new(node(&lab, "none"));
+        runtime().block_on(async {
+            let requests = names.map(|name| request(&lab, name));
+            let calls = requests.map(|request| {
+                let node = Arc::clone(&node);
+                tokio::spawn(async move { node.stage(request).await })
+            });
+            for call in calls {
+                call.await.expect("it ends").expect("staged");
+            }
+        });
+        // One log-in takes 60 s of the model's time.
+        let taken = lab.world().time - begun;
+        assert!(taken < Duration::from_secs(120), "{taken:?}");
+        // Healing tries the dead port for one of the volumes.
+        let log_ins =
+            |lab: &Lab| lab.world().trace.iter().filter(|step| step.contains(" LogIn {")).count();
+        let before = log_ins(&lab);
+        lab.heal();
+        assert_eq!(log_ins(&lab), before + 1);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! removed from the kernel.
 
 pub(super) mod device;
+mod mend;
 mod nvme;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,7 +64,7 @@ pub(super) struct Connect {
     scanned: BTreeMap<ScsiAddress, Duration>,
     /// What each disk answered when it was asked.
     identities: BTreeMap<(String, ScsiAddress), Result<String, (Duration, String)>>,
-    /// Addresses at which a disk of another volume was removed once.
+    /// Addresses at which a disk was removed once.
     cleared: BTreeSet<ScsiAddress>,
     /// Disks and controllers that were rescanned.
     rescanned: BTreeSet<String>,
@@ -121,7 +122,9 @@ impl Connect {
             return Err(self.no_path(view));
         }
         if good.is_empty() || waited < ALL_PATHS {
-            let effect = self.log_in(view, now).or_else(|| self.scan(view, now));
+            // A log-in to a dead port takes long, and other volumes of the array wait for it. A volume that has a path
+            // by the time of its turn goes on without it.
+            let effect = self.scan(view, now).or_else(|| self.log_in(view, now));
             if let Some(effect) = effect {
                 return Ok(Progress::Do(effect));
             }
@@ -164,46 +167,21 @@ impl Connect {
                 return Ok(Some(Effect::Inquire { disk: name, address }));
             };
             let delete = Some(Effect::DeleteDisk { disk: name, address });
-            match standing {
-                Standing::Stale => return Ok(delete),
-                Standing::Ours if self.is_used_as_another(view, disk) => return Ok(delete),
-                // Kernel and disk agree. Either it was there before an earlier volume left, and is of no use; or the
-                // attachment is out of date, and the disk is a path of a volume in use.
-                Standing::Foreign => {
-                    let is_used = !disk.holders.is_empty()
-                        || view.mounts.iter().any(|mount| mount.number == disk.number);
-                    if is_used || self.cleared.contains(&address) {
-                        return Err(self.another_volume(disk, address));
-                    }
-                    return Ok(delete);
+            if self.is_mistaken(view, disk) {
+                return Ok(delete);
+            }
+            // Kernel and disk agree. Either it was there before an earlier volume left, and is of no use; or the
+            // attachment is out of date, and the disk is a path of a volume in use.
+            if standing == Standing::Foreign {
+                let is_used = !disk.holders.is_empty()
+                    || view.mounts.iter().any(|mount| mount.number == disk.number);
+                if is_used || self.cleared.contains(&address) {
+                    return Err(self.another_volume(disk, address));
                 }
-                Standing::Ours | Standing::Silent => {}
+                return Ok(delete);
             }
         }
         Ok(None)
-    }
-
-    /// Returns the next effect that adds what is missing; each is tried once, and nothing is waited for.
-    pub(super) fn heal(&self, view: &HostView) -> Option<Effect> {
-        // At the moment of all attempts, none is due again.
-        let effect = self.log_in(view, Duration::ZERO);
-        if self.attachment.transport == BlockTransport::NvmeTcp {
-            return effect;
-        }
-        let effect = effect.or_else(|| self.scan(view, Duration::ZERO));
-        let asked = view.disks.iter().find_map(|disk| {
-            let (disk_name, address) = (disk.name.clone(), disk.address?);
-            let is_asked = self.standing(disk).is_some();
-            (!is_asked).then_some(Effect::Inquire { disk: disk_name, address })
-        });
-        let uuid = map_uuid(&self.attachment.serial);
-        let map = view.maps.iter().find(|map| map.uuid == uuid);
-        let outside = view.disks.iter().find(|disk| {
-            let is_ours = disk.live && self.standing(disk) == Some(Standing::Ours);
-            let is_outside = map.is_some_and(|map| !map.slaves.contains(&disk.name));
-            is_ours && is_outside && !self.asked.contains_key(&disk.name)
-        });
-        effect.or(asked).or_else(|| outside.map(|disk| Effect::AddPath(disk.name.clone())))
     }
 
     /// Returns how a disk stands to the volume; none if it has not been asked.
@@ -218,6 +196,15 @@ impl Connect {
                 _ => Standing::Stale,
             },
         })
+    }
+
+    /// Whether the kernel, or something on top of the disk, takes it for another volume than it is.
+    fn is_mistaken(&self, view: &HostView, disk: &Disk) -> bool {
+        match self.standing(disk) {
+            Some(Standing::Stale) => true,
+            Some(Standing::Ours) => self.is_used_as_another(view, disk),
+            _ => false,
+        }
     }
 
     /// Whether a disk of the volume is in use as a disk of another volume, which had its LUN before.
@@ -303,9 +290,8 @@ impl Connect {
                 if let Some(error) = failed {
                     return Err(NodeError::new(NodeErrorKind::Internal, error));
                 }
-                if self.identities.remove(&(disk.clone(), *address)).is_some_and(|it| it.is_ok()) {
-                    self.cleared.insert(*address);
-                }
+                self.identities.remove(&(disk.clone(), *address));
+                self.cleared.insert(*address);
                 self.rescanned.remove(disk);
                 self.scanned.remove(address);
             }

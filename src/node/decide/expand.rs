@@ -67,8 +67,12 @@ impl Expand {
                 ),
             ));
         }
+        // Without multipathd one of the disks is mounted. To resize2fs another one looks like a file system that is not.
+        let is_mounted =
+            |disk: &&&Disk| view.mounts.iter().any(|mount| mount.number == disk.number);
+        let used = disks.iter().find(is_mounted).unwrap_or(smallest);
         let mut ready = Ready {
-            device: smallest.device(),
+            device: used.device(),
             size: smallest.size,
             paths: disks.len(),
             expected: self.state.portals.len(),
@@ -115,13 +119,13 @@ impl Expand {
             ));
         };
         let places = [&self.state.staging, &self.request.path];
-        let is_mounted = |path: &&&std::path::PathBuf| {
+        let has_mount = |path: &&&std::path::PathBuf| {
             view.mounts_at(path).next_back().is_some_and(|top| {
                 disks.iter().any(|disk| disk.number == top.number)
                     || top.number == ready.device.number
             })
         };
-        let Some(path) = places.iter().find(is_mounted) else {
+        let Some(path) = places.iter().find(has_mount) else {
             return Err(NodeError::new(
                 NodeErrorKind::FailedPrecondition,
                 format!(

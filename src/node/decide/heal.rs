@@ -1,5 +1,5 @@
-//! Paths that come back after a volume was staged: sessions, logical units and paths that are missing are added.
-//! Nothing is removed: what is stale is removed when a volume is staged, and not while one is in use.
+//! Paths that come back after a volume was staged: sessions, logical units and paths that are missing are added. Only
+//! what leads to another volume by now is removed.
 
 use std::time::Duration;
 
@@ -14,11 +14,14 @@ use crate::node::request::NodeError;
 pub struct Heal {
     state: StagedVolume,
     connect: Connect,
+    may_log_in: bool,
 }
 
 impl Heal {
     /// Begins a look at a volume, with its state file; none if a newer version has written the file.
-    pub fn new(state: StagedVolume) -> Option<Self> {
+    ///
+    /// All volumes of an array have the same sessions. It is enough that one of them tries to log in.
+    pub fn new(state: StagedVolume, may_log_in: bool) -> Option<Self> {
         let attachment = Attachment {
             transport: state.transport()?,
             target: state.target.clone(),
@@ -28,7 +31,7 @@ impl Heal {
             size: 0,
             never_formatted: false,
         };
-        Some(Self { state, connect: Connect::new(attachment) })
+        Some(Self { state, connect: Connect::new(attachment), may_log_in })
     }
 }
 
@@ -42,7 +45,7 @@ impl Procedure for Heal {
         if view.state.as_ref() != Some(&self.state) {
             return Step::Done;
         }
-        self.connect.heal(view).map_or(Step::Done, Step::Do)
+        self.connect.heal(view, self.may_log_in).map_or(Step::Done, Step::Do)
     }
 
     fn done(

@@ -143,9 +143,9 @@ impl Publish {
         NodeError::new(
             NodeErrorKind::Internal,
             format!(
-                "the mount at {} did not reach the host's mount namespace, so that the pod would write to the node's \
-                 own disk; mount kubelet's folder into the node service's container with mountPropagation: \
-                 Bidirectional",
+                "`mount` has reported success, but the volume is not mounted at {} in the host's mount namespace, \
+                 where the node service runs `mount`, so that the pod would write to the node's own disk; check its \
+                 setup with `pso-gen node check`",
                 self.request.target.display()
             ),
         )

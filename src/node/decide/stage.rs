@@ -1,7 +1,8 @@
 //! Staging: the state file, the verified device, its file system, the mount.
 //!
 //! A file system is created only if the record says that the volume was never formatted *and* both ends of the device
-//! read as zeros. A device that cannot be read is refused.
+//! read as zeros. A device that cannot be read is refused. A raw block volume is recorded as formatted before a pod gets
+//! it: what pods write there is not always visible at both ends.
 
 mod file_system;
 
@@ -88,6 +89,13 @@ impl Stage {
     }
 
     fn decide(&mut self, view: &HostView, now: Duration) -> Result<Step, NodeError> {
+        // Before the first effect: kubelet takes the error for one that has left nothing behind.
+        if matches!(self.request.mode, VolumeMode::FileSystem { group: Some(_), .. }) {
+            return Err(NodeError::new(
+                NodeErrorKind::InvalidArgument,
+                "the node service leaves fsGroup to kubelet; the CSIDriver's fsGroupPolicy has to be File",
+            ));
+        }
         if let Some(state) = self.state(view)? {
             return Ok(Step::Do(Effect::WriteState(Box::new(state))));
         }
@@ -98,12 +106,11 @@ impl Stage {
         };
         self.ready = Some(ready.clone());
         match self.request.mode.clone() {
+            VolumeMode::Block if self.request.attachment.never_formatted && !self.recorded => {
+                Ok(Step::Do(Effect::RecordFormatted))
+            }
             VolumeMode::Block => Ok(Step::Done),
-            VolumeMode::FileSystem { group: Some(_), .. } => Err(NodeError::new(
-                NodeErrorKind::InvalidArgument,
-                "the node service leaves fsGroup to kubelet; the CSIDriver's fsGroupPolicy has to be File",
-            )),
-            VolumeMode::FileSystem { fs_type, mount_options, group: None } => {
+            VolumeMode::FileSystem { fs_type, mount_options, .. } => {
                 self.file_system(view, &ready, fs_type, &mount_options)
             }
         }

@@ -31,9 +31,11 @@ pub fn enter(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let pid = pid.to_string_lossy();
     let namespaces = [("mnt", LinkNameSpaceType::Mount), ("net", LinkNameSpaceType::Network)];
-    for (name, kind) in namespaces {
-        let path = format!("/proc/{pid}/ns/{name}");
-        let entered = File::open(&path).and_then(|file| {
+    let paths = namespaces.map(|(name, kind)| (format!("/proc/{pid}/ns/{name}"), kind));
+    // Both are opened before the first is entered: the other mount namespace may have another /proc.
+    let opened = paths.map(|(path, kind)| (File::open(&path), path, kind));
+    for (file, path, kind) in opened {
+        let entered = file.and_then(|file| {
             Ok(move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), Some(kind))?)
         });
         if let Err(error) = entered {

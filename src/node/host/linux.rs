@@ -4,10 +4,11 @@ mod actions;
 mod arguments;
 mod facts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -37,6 +38,8 @@ pub struct LinuxHost {
     states: StateFolder,
     programs: Programs,
     begun: Instant,
+    /// One lock for each path with a file operation at work.
+    turns: Mutex<BTreeMap<PathBuf, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 /// Where the host's parts are.
@@ -79,6 +82,7 @@ impl LinuxHost {
             root,
             programs: Programs { enter },
             begun: Instant::now(),
+            turns: Mutex::default(),
         }
     }
 
@@ -93,7 +97,51 @@ impl LinuxHost {
         what: String,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> Result<T, HostError> {
-        match tokio::time::timeout(FILES, tokio::task::spawn_blocking(work)).await {
+        Self::within(what, tokio::task::spawn_blocking(work)).await
+    }
+
+    /// Does what may block at a path, one operation after another. One that hangs has a thread to itself until the
+    /// kernel lets it go; those behind it wait without a thread, so that the threads suffice for other paths.
+    async fn files_at<T: Send + 'static>(
+        &self,
+        path: &Path,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, HostError> {
+        self.in_turn(path.display().to_string(), self.on_host(path), work).await
+    }
+
+    /// Does the same at a path as this process sees it.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        what: String,
+        at: PathBuf,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, HostError> {
+        let turn = self.turn(&at);
+        let done = async move {
+            let held = turn.lock_owned().await;
+            let work = move || {
+                let _held = held;
+                work(&at)
+            };
+            tokio::task::spawn_blocking(work).await
+        };
+        Self::within(what, done).await
+    }
+
+    fn turn(&self, path: &Path) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let turn = turns.get(path).and_then(Weak::upgrade).unwrap_or_default();
+        turns.insert(path.to_owned(), Arc::downgrade(&turn));
+        turn
+    }
+
+    async fn within<T>(
+        what: String,
+        work: impl Future<Output = Result<io::Result<T>, tokio::task::JoinError>>,
+    ) -> Result<T, HostError> {
+        match tokio::time::timeout(FILES, work).await {
             Err(_) => Err(HostError {
                 kind: HostErrorKind::TimedOut,
                 message: format!("{what}: no answer within {} s", FILES.as_secs()),
@@ -179,10 +227,7 @@ impl Host for LinuxHost {
         let node = match &subject.path {
             None => PathNode::Missing,
             Some(path) if is_mounted(path) => PathNode::Folder,
-            Some(path) => {
-                let (what, path) = (path.display().to_string(), self.on_host(path));
-                self.files(what, move || Ok(node_at(&path))).await?
-            }
+            Some(path) => self.files_at(path, |at| Ok(node_at(at))).await?,
         };
         Ok(HostView {
             sessions,
@@ -206,21 +251,18 @@ impl Host for LinuxHost {
     }
 
     async fn usage(&self, path: &Path) -> Result<(Usage, Option<Usage>), HostError> {
-        let (what, at) = (path.display().to_string(), self.on_host(path));
-        let node = {
-            let at = at.clone();
-            self.files(what.clone(), move || Ok(node_at(&at))).await?
-        };
+        let node = self.files_at(path, |at| Ok(node_at(at))).await?;
         if let PathNode::Device(number) = node {
             let name = fs::read_link(self.sysfs.root.join(format!("dev/block/{number}")))
                 .ok()
                 .and_then(|link| Some(link.file_name()?.to_str()?.to_owned()));
             let total = name.and_then(|name| self.sysfs.size(&name));
-            let total =
-                total.ok_or_else(|| HostError::failed(format!("{what}: the device is gone")))?;
+            let total = total.ok_or_else(|| {
+                HostError::failed(format!("{}: the device is gone", path.display()))
+            })?;
             return Ok((Usage { total, ..Usage::default() }, None));
         }
-        let stats = self.files(what, move || Ok(rustix::fs::statvfs(&at)?)).await?;
+        let stats = self.files_at(path, |at| Ok(rustix::fs::statvfs(at)?)).await?;
         let block = stats.f_frsize;
         let bytes = Usage {
             total: stats.f_blocks * block,
@@ -245,5 +287,53 @@ impl Host for LinuxHost {
 
     async fn pause(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_operation_that_hangs_holds_one_thread_and_no_other_path() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().to_owned();
+        let (sys, proc) = (root.join("sys"), root.join("proc"));
+        let setup = LinuxSetup { sys, proc, root, kubelet: "/kubelet".into(), enter: None };
+        let host = Arc::new(LinuxHost::new(setup));
+        let (let_go, waits) = mpsc::channel::<()>();
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let first = Arc::clone(&host);
+        let first = tokio::spawn(async move {
+            let hang = move |_: &Path| {
+                let _ = begun.send(());
+                waits.recv().map_err(io::Error::other)
+            };
+            first.files_at(Path::new("/hangs"), hang).await
+        });
+        has_begun.await.expect("it has a thread");
+        let ran = Arc::new(AtomicBool::new(false));
+        let second = {
+            let (host, ran) = (Arc::clone(&host), Arc::clone(&ran));
+            let run = move |_: &Path| {
+                ran.store(true, Ordering::SeqCst);
+                Ok(())
+            };
+            tokio::spawn(async move { host.files_at(Path::new("/hangs"), run).await })
+        };
+        while host.turns.lock().expect("free").values().map(Weak::strong_count).sum::<usize>() < 2 {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..100 {
+            host.files_at(Path::new("/works"), |_| Ok(())).await.expect("another path");
+        }
+        assert!(!ran.load(Ordering::SeqCst), "it uses a second thread");
+        let_go.send(()).expect("it waits");
+        first.await.expect("it ends").expect("no error");
+        second.await.expect("it ends").expect("no error");
+        assert!(ran.load(Ordering::SeqCst));
     }
 }

@@ -112,6 +112,9 @@ impl Connect {
                 ),
             ));
         };
+        if let Some(effect) = self.silent(view, map)? {
+            return Ok(Progress::Do(effect));
+        }
         if map.size < smallest && !self.mended.contains(&map.name) {
             return Ok(Progress::Do(Effect::ResizeMap(map.name.clone())));
         }
@@ -124,6 +127,29 @@ impl Connect {
             paths: paths.len(),
             expected: self.attachment.portals.len(),
         }))
+    }
+
+    /// Returns the removal of a path that does not answer. When it comes back, multipathd uses it at once, and the
+    /// array may have assigned its LUN to another volume by then. Healing scans for it, and asks what it is.
+    fn silent(&self, view: &HostView, map: &Map) -> Result<Option<Effect>, NodeError> {
+        let is_silent = |disk: &&Disk| {
+            map.slaves.contains(&disk.name) && self.standing(disk) == Some(Standing::Silent)
+        };
+        let silent = view.disks.iter().find(is_silent);
+        let Some((disk, address)) = silent.and_then(|disk| Some((disk, disk.address?))) else {
+            return Ok(None);
+        };
+        if self.cleared.contains(&address) {
+            return Err(NodeError::new(
+                NodeErrorKind::Unavailable,
+                format!(
+                    "the map {} still contains {}, which does not answer, after its removal; it may lead to another \
+                     volume when it comes back",
+                    map.alias, disk.name
+                ),
+            ));
+        }
+        Ok(Some(Effect::DeleteDisk { disk: disk.name.clone(), address }))
     }
 }
 

@@ -15,18 +15,19 @@ impl Connect {
         now: Duration,
         waited: Duration,
     ) -> Result<Progress, NodeError> {
-        let limit = if view.disks.iter().any(|disk| disk.live) { ALL_PATHS } else { ANY_PATH };
-        if waited < limit
-            && let Some(effect) = self.log_in(view, now)
-        {
-            return Ok(Progress::Do(effect));
-        }
         let live = view.sessions.iter().filter(|session| session.live).count();
         // A new controller reads its namespaces by itself. The rescan is for those that were connected before.
         for session in view.sessions.iter().filter(|session| session.live) {
             if !self.rescanned.contains(&session.name) {
                 return Ok(Progress::Do(Effect::RescanController(session.name.clone())));
             }
+        }
+        // After the rescan: a log-in to a dead port takes long, and other volumes of the array wait for it.
+        let limit = if view.disks.iter().any(|disk| disk.live) { ALL_PATHS } else { ANY_PATH };
+        if waited < limit
+            && let Some(effect) = self.log_in(view, now)
+        {
+            return Ok(Progress::Do(effect));
         }
         let disks: Vec<_> = view
             .disks

@@ -92,8 +92,8 @@ impl Stage {
                 Ok(Some(Step::Do(Effect::MakeFileSystem { device, fs_type, again })))
             }
             Some(Content::Zeros) => refuse(format!(
-                "volume {serial} has been formatted before, but {} begins and ends with zeros; the node service does \
-                 not format it again: compare the volume with its snapshots on the array",
+                "volume {serial} has been formatted before, or pods have used it as a raw block volume, but {} begins \
+                 and ends with zeros; the node service does not format it again: compare the volume with its snapshots on the array",
                 device.name
             )),
             Some(Content::Other) => refuse(format!(
@@ -223,8 +223,8 @@ impl Stage {
         NodeError::new(
             NodeErrorKind::Internal,
             format!(
-                "the mount at {} did not reach the host's mount namespace; mount kubelet's folder into the node \
-                 service's container with mountPropagation: Bidirectional",
+                "`mount` has reported success, but nothing is mounted at {} in the host's mount namespace, where the \
+                 node service runs `mount`; check its setup with `pso-gen node check`",
                 self.request.staging.display()
             ),
         )

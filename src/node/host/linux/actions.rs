@@ -73,11 +73,7 @@ impl LinuxHost {
             | Effect::ReadFileSystemSize { .. }
             | Effect::GrowFileSystem { .. } => return self.file_system(effect).await,
             Effect::ReadFolder(path) => {
-                let at = self.on_host(path);
-                self.files(path.display().to_string(), move || {
-                    fs::read_dir(at)?.next().transpose().map(|_| ())
-                })
-                .await?;
+                self.files_at(path, |at| fs::read_dir(at)?.next().transpose().map(|_| ())).await?;
             }
             Effect::SealFolder(path) => self.at(path, device::seal).await?,
             Effect::UnsealFolder(path) => self.at(path, device::unseal).await?,
@@ -92,14 +88,13 @@ impl LinuxHost {
     }
 
     async fn at(&self, path: &Path, work: fn(&Path) -> io::Result<()>) -> Result<(), HostError> {
-        let at = self.on_host(path);
-        self.files(path.display().to_string(), move || work(&at)).await
+        self.files_at(path, work).await
     }
 
     /// Writes to a file of sysfs.
     async fn write(&self, path: &str, text: String) -> Result<(), HostError> {
         let at = self.sysfs.root.join(path);
-        self.files(path.to_owned(), move || fs::write(at, text)).await
+        self.in_turn(path.to_owned(), at, move |at| fs::write(at, text)).await
     }
 
     /// Returns the path of a device on the host, if the name still belongs to it.
@@ -118,8 +113,9 @@ impl LinuxHost {
     async fn probe(&self, device: &Device) -> Done {
         let path = self.verified(device)?;
         let size = self.sysfs.size(&device.name).unwrap_or_default();
-        let (at, number) = (self.on_host(Path::new(&path)), device.number);
-        let content = self.files(path, move || device::probe(&at, number, size)).await?;
+        let number = device.number;
+        let probe = move |at: &Path| device::probe(at, number, size);
+        let content = self.files_at(Path::new(&path), probe).await?;
         Ok(Outcome::Content(content))
     }
 

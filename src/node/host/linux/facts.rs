@@ -59,6 +59,11 @@ impl LinuxHost {
             Some(name.trim().to_owned()).filter(|name| !name.is_empty())
         });
         let class = self.sysfs.root.join("class/fc_host");
+        // A port without a link reaches no array, and an NVMe name without its module neither: an attacher that chose
+        // such an initiator would connect a volume that never appears here.
+        let is_online =
+            |name: &String| word(class.join(name).join("port_state")).as_deref() == Some("Online");
+        let has_tcp = self.sysfs.root.join("module/nvme_tcp").exists();
         let wwn = |name: String| {
             let text = word(class.join(name).join("port_name"))?;
             Some(text.trim_start_matches("0x").to_lowercase())
@@ -66,8 +71,8 @@ impl LinuxHost {
         NodeId {
             node: String::new(),
             iqn,
-            nqn: word(self.root.join("etc/nvme/hostnqn")),
-            wwns: names(&class).into_iter().filter_map(wwn).collect(),
+            nqn: word(self.root.join("etc/nvme/hostnqn")).filter(|_| has_tcp),
+            wwns: names(&class).into_iter().filter(is_online).filter_map(wwn).collect(),
         }
     }
 }
@@ -112,7 +117,35 @@ fn configuration(text: &str) -> MultipathFacts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LinuxSetup;
     use super::*;
+
+    #[test]
+    fn initiators_are_those_that_can_reach_an_array() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("created");
+            fs::write(path, format!("{text}\n")).expect("written");
+        };
+        file("root/etc/nvme/hostnqn", "nqn.2014-08.org.nvmexpress:uuid:1");
+        file("root/etc/iscsi/initiatorname.iscsi", "InitiatorName=iqn.1994-05.com.redhat:1");
+        for (host, name, state) in
+            [("host7", "0x2100000000000001", "Online"), ("host8", "0x2100000000000002", "Linkdown")]
+        {
+            file(&format!("sys/class/fc_host/{host}/port_name"), name);
+            file(&format!("sys/class/fc_host/{host}/port_state"), state);
+        }
+        let [sys, proc, root] = ["sys", "proc", "root"].map(|name| folder.path().join(name));
+        let setup = LinuxSetup { sys, proc, root, kubelet: "/kubelet".into(), enter: None };
+        let host = LinuxHost::new(setup);
+        let id = host.initiator_names();
+        assert_eq!(id.iqn.as_deref(), Some("iqn.1994-05.com.redhat:1"));
+        assert_eq!((id.nqn, id.wwns), (None, vec!["2100000000000001".to_owned()]));
+        file("sys/module/nvme_tcp/initstate", "live");
+        let nqn = host.initiator_names().nqn;
+        assert_eq!(nqn.as_deref(), Some("nqn.2014-08.org.nvmexpress:uuid:1"));
+    }
 
     #[test]
     fn the_configuration_is_that_of_the_arrays_devices() {
