@@ -226,7 +226,7 @@ async fn may_attach_nothing_of_others(thief: &Thief, stage: &Stage) {
             "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment",
             "metadata": {
                 "name": name, "finalizers": ["example.com/kept"],
-                "annotations": {"pso-gen.io/formatted": "true"},
+                "annotations": {"example.com/note": "kept"},
             },
             "spec": {
                 "attacher": driver, "nodeName": "n1", "source": {"persistentVolumeName": "none"},
@@ -243,9 +243,15 @@ async fn may_attach_nothing_of_others(thief: &Thief, stage: &Stage) {
         ("a finalizer", json!({"metadata": {"finalizers": null}}), "finalizers of others"),
         ("a label", json!({"metadata": {"labels": {"a": "b"}}}), "changes no labels"),
         (
-            "the record of formatting",
-            json!({"metadata": {"annotations": {"pso-gen.io/formatted": null}}}),
+            "an annotation",
+            json!({"metadata": {"annotations": {"example.com/note": null}}}),
             "writes no annotations of others",
+        ),
+        // Its own policy and that of the node service refuse it, and either may answer.
+        (
+            "the record of formatting",
+            json!({"metadata": {"annotations": {"pso-gen.io/formatted": "true"}}}),
+            "annotation",
         ),
     ] {
         refused(what, all.patch("ours", &dry(), &Patch::Merge(&patch)).await, why);

@@ -48,8 +48,10 @@ impl Announcements {
                 self.held.insert(key.clone(), announcement);
                 return Turn::Hold;
             }
-            // It says what the held event says, and more.
-            Reason::ProvisioningSucceeded => drop(self.held.remove(key)),
+            // It says more than the held event, which must not follow it: `status` reports the newest one.
+            Reason::ProvisioningSucceeded | Reason::ProvisioningFailed => {
+                drop(self.held.remove(key));
+            }
             _ => {}
         }
         Turn::Publish(announcement)
@@ -113,11 +115,18 @@ mod tests {
         let (mut events, claim) = (Announcements::default(), Key::Claim("1".to_owned()));
         let other = Key::Claim("2".to_owned());
         assert_eq!(events.add(&claim, event(Reason::Provisioning)), Turn::Hold);
-        let failed = event(Reason::ProvisioningFailed);
-        assert_eq!(events.add(&claim, failed.clone()), Turn::Publish(failed));
         let bound = event(Reason::ProvisioningSucceeded);
         assert_eq!(events.add(&other, bound.clone()), Turn::Publish(bound.clone()));
         assert_eq!(events.due(&claim), Some(event(Reason::Provisioning)));
         assert_eq!(events.add(&claim, bound.clone()), Turn::Publish(bound));
+    }
+
+    #[test]
+    fn a_failure_is_the_newest_event() {
+        let (mut events, claim) = (Announcements::default(), Key::Claim("1".to_owned()));
+        assert_eq!(events.add(&claim, event(Reason::Provisioning)), Turn::Hold);
+        let failed = event(Reason::ProvisioningFailed);
+        assert_eq!(events.add(&claim, failed.clone()), Turn::Publish(failed));
+        assert_eq!(events.due(&claim), None);
     }
 }
