@@ -301,3 +301,30 @@ fn the_node_service_takes_its_arguments() {
         assert!(is_there, "{flag} is unknown:\n{help}");
     }
 }
+
+/// Argo CD's project in the example lets the storage document create each kind that it may render.
+#[test]
+fn the_project_of_the_example_has_every_kind() {
+    let project = fs::read_to_string("examples/argocd/platform/projects.yaml").expect("there");
+    let project: Json = serde_yaml::from_str(&project).expect("YAML");
+    let mut allowed = std::collections::BTreeSet::new();
+    for list in ["clusterResourceWhitelist", "namespaceResourceWhitelist"] {
+        for entry in project["spec"][list].as_array().expect("a list") {
+            let word = |key: &str| entry[key].as_str().expect("text").to_owned();
+            allowed.insert((word("group"), word("kind")));
+        }
+    }
+    let mut count = 0;
+    for document in
+        [DOCUMENT.to_owned(), DOCUMENT.replace("{image", "{annotateClaims: true, image")]
+    {
+        for object in render(&document) {
+            let version = object["apiVersion"].as_str().expect("a version");
+            let group = version.split_once('/').map_or("", |(group, _)| group).to_owned();
+            let kind = object["kind"].as_str().expect("a kind").to_owned();
+            count += usize::from(kind.starts_with("Mutating") || kind == "DaemonSet");
+            assert!(allowed.contains(&(group.clone(), kind.clone())), "{group}/{kind} is missing");
+        }
+    }
+    assert_eq!(count, 4, "two DaemonSets, a mutating policy and its binding");
+}
