@@ -156,9 +156,10 @@ func (w *whole) unchanged(before map[string]*unstructured.Unstructured) error {
 	return eventually(60, func() error { return w.states(true) })
 }
 
-// OnlyStatus tells what an autoscaler writes to itself, since there are no metrics, from what a sync writes.
+// OnlyStatus tells what controllers write into a status by themselves from what a sync writes: that of an autoscaler, since
+// there are no metrics, and that of a CronJob, at the minute of its schedule.
 func onlyStatus(before, after *unstructured.Unstructured) bool {
-	if before.GetKind() != "HorizontalPodAutoscaler" {
+	if kind := before.GetKind(); kind != "HorizontalPodAutoscaler" && kind != "CronJob" {
 		return false
 	}
 	a, b := before.DeepCopy(), after.DeepCopy()
