@@ -156,7 +156,7 @@ impl Node for NodeAdapter {
         let sizes = Sizes::of(request.capacity_range.as_ref())?;
         let mode = match &request.volume_capability {
             Some(given) => capability(Some(given))?.0,
-            // CSI leaves it out where the path tells: a mounted file system is a folder.
+            // Callers may leave it out. A mounted file system is a folder, and a raw block volume is not.
             None => mode_of(&volume_path)?,
         };
         let wanted = Some(sizes.smallest).filter(|size| *size > 0);

@@ -20,7 +20,7 @@ use crate::node::{
     PublishRequest, StageRequest, Usage, VolumeHandle, VolumeMode, VolumeStats,
 };
 
-/// A node service that notes calls, and fails or waits as it is told.
+/// A node service that records calls, and fails or waits as a test sets it.
 #[derive(Debug, Default)]
 struct Noting {
     calls: Mutex<Vec<String>>,

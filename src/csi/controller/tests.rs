@@ -175,12 +175,12 @@ async fn a_volume_lives_as_one_of_the_provisioners() {
         ..unpublish(&volume.volume_id, "two")
     };
     service.unpublish(from_all).await.expect("detached from all nodes");
-    let nobody = ControllerPublishVolumeRequest {
+    let without_initiator = ControllerPublishVolumeRequest {
         node_id: "worker-without-initiator".to_owned(),
         ..publish(&volume.volume_id, "one")
     };
-    let nobody = service.publish(nobody).await.expect_err("no initiator");
-    assert_eq!(nobody.code(), Code::NotFound);
+    let error = service.publish(without_initiator).await.expect_err("no initiator");
+    assert_eq!(error.code(), Code::NotFound);
     service.delete_volume(delete(&volume.volume_id)).await.expect("destroyed");
     service.delete_volume(delete(&volume.volume_id)).await.expect("destroyed already");
     service.unpublish(unpublish(&volume.volume_id, "one")).await.expect("it is gone");

@@ -114,7 +114,7 @@ impl fmt::Display for DeviceNumber {
     }
 }
 
-/// A block device. Whoever opens it compares the numbers again, since names and numbers are assigned again.
+/// A block device. The host compares the numbers again after it has opened the device, since names and numbers are reused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     /// Its name: `dm-3`, `sdb`.

@@ -228,14 +228,14 @@ impl AttachmentState {
         done: Result<AttachmentOutcome, EffectError>,
     ) -> Vec<AttachmentEffect> {
         let Some(effect) = self.in_flight.take() else { return Vec::new() };
-        let tells = matches!(effect, AttachmentEffect::SetError { .. });
-        if tells {
+        let writes_error = matches!(effect, AttachmentEffect::SetError { .. });
+        if writes_error {
             // Written or not: the next failure is compared with the status again.
             self.problem = None;
         }
         let outcome = match done {
             Ok(outcome) => outcome,
-            Err(_) if tells => return Vec::new(),
+            Err(_) if writes_error => return Vec::new(),
             // A host that is left over harms nothing.
             Err(_) if matches!(effect, AttachmentEffect::DeleteHosts { .. }) => {
                 self.deleted_hosts = true;
