@@ -72,7 +72,7 @@ const SEEN: usize = 256;
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// The subject of a state.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Key {
     /// The claim with a UID.
     Claim(String),

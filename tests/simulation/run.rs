@@ -437,6 +437,7 @@ impl Run {
             return true;
         }
         let mut others = Vec::new();
+        let mut passed = Vec::new();
         let touched = match change {
             Change::Claim(uid, claim) => {
                 match claim {
@@ -457,6 +458,11 @@ impl Run {
                 {
                     others.extend(self.process.claims.keys().cloned().map(Key::Claim));
                 }
+                if let Some(shown) = volume.as_ref().and_then(|volume| volume.metadata.uid.clone())
+                {
+                    let of = Key::Claim(name.trim_start_matches("pvc-").to_owned());
+                    passed = self.process.watch_barriers.creation_shown(&of, &shown);
+                }
                 match volume {
                     Some(volume) => self.process.volumes.insert(name.clone(), *volume),
                     None => self.process.volumes.remove(&name),
@@ -464,6 +470,9 @@ impl Run {
                 name.trim_start_matches("pvc-").to_owned()
             }
         };
+        for key in passed {
+            self.step(&key, Input::WatchCaughtUp);
+        }
         self.step(&Key::Volume(persistent_volume(&touched)), Input::Changed);
         self.step(&Key::Claim(touched), Input::Changed);
         for other in others {
@@ -576,7 +585,12 @@ impl Run {
                     let effect = effect.map(|effect| (BarrierOf::Watch, effect));
                     self.process.asked_of_marks.extend(effect);
                 }
-                effect => self.process.asked.push_back((key.clone(), effect)),
+                effect => {
+                    if matches!(effect, Effect::CreatePersistentVolume(_)) {
+                        self.process.watch_barriers.creation_begins(key.clone());
+                    }
+                    self.process.asked.push_back((key.clone(), effect));
+                }
             }
         }
     }
@@ -658,6 +672,7 @@ impl Run {
     /// A watch breaks, and starts again with a list: the changes in between are never delivered.
     fn list_again(&mut self) {
         self.note("watches begin again");
+        self.process.watch_barriers.forget_creations();
         self.process.positions = [self.cluster.history.len(); 2];
         let process = &mut self.process;
         let old = process.claims.keys().cloned().map(Key::Claim);

@@ -61,7 +61,7 @@ impl Run {
         if chance < self.faults {
             let trouble = Self::trouble(effect);
             self.note("  fails");
-            self.step(key, Input::Done(Err(trouble)));
+            self.answer(key, Err(trouble));
             return;
         }
         let outcome = self.request(effect.clone());
@@ -72,13 +72,25 @@ impl Run {
         if chance < 2.0 * self.faults {
             self.note("  answer lost");
             let trouble = Self::trouble(effect);
-            self.step(key, Input::Done(Err(trouble)));
+            self.answer(key, Err(trouble));
             return;
         }
-        self.step(key, Input::Done(outcome));
+        self.answer(key, outcome);
         if crash == Some(Crash::After) {
             self.crash();
         }
+    }
+
+    /// Delivers the answer of a request. The creation of a PersistentVolume serves as a barrier for other claims.
+    fn answer(&mut self, key: &Key, answer: Result<Outcome, EffectError>) {
+        let created = match &answer {
+            Ok(Outcome::PersistentVolume(Some(volume))) => volume.metadata.uid.as_deref(),
+            _ => None,
+        };
+        for passed in self.process.watch_barriers.creation_ends(key, created) {
+            self.step(&passed, Input::WatchCaughtUp);
+        }
+        self.step(key, Input::Done(answer));
     }
 
     /// Sends the request of an effect, unless it is blocked.

@@ -6,8 +6,13 @@
 //! the order of their creation, and after a new list in the order of their names. When it sets the barrier to
 //! `Available`, it knows all PersistentVolumes that were created before. One barrier serves all claims that wait.
 //!
+//! For the provisioner's own watch, any PersistentVolume that the provisioner creates serves as a barrier: when many
+//! claims come at once, few barriers or none are created.
+//!
 //! Pure: the reconciler reports barriers that the watch shows, and executes the effects. What waits for a barrier is
 //! unknown here.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     CSIPersistentVolumeSource, ObjectReference, PersistentVolume, PersistentVolumeSpec,
@@ -47,14 +52,37 @@ pub struct Barriers<K> {
     prefix: String,
     made: u64,
     /// Subjects that wait for the next barrier.
-    waiting: Vec<K>,
+    waiting: Vec<Waiting<K>>,
     /// The requested barrier, and the subjects that wait for it.
-    out: Option<(String, Vec<K>)>,
+    out: Option<(String, Vec<Waiting<K>>)>,
     /// Whether [`Barriers::due`] will be called.
     soon: bool,
+    /// The number of creations of PersistentVolumes that have begun.
+    begun: u64,
+    /// Creations that the watch has not shown, by the subject that requested them.
+    creations: BTreeMap<K, Creation>,
 }
 
-impl<K> Barriers<K> {
+/// A subject that waits.
+#[derive(Debug)]
+struct Waiting<K> {
+    who: K,
+    /// The number of creations that had begun before it.
+    since: u64,
+}
+
+/// The creation of a PersistentVolume for a claim.
+#[derive(Debug)]
+struct Creation {
+    /// Its place in the order of creations, from 1.
+    number: u64,
+    /// The UID of the PersistentVolume, as the API server answered.
+    answered: Option<String>,
+    /// The UID of the PersistentVolume that the watch has shown before the answer.
+    shown: Option<String>,
+}
+
+impl<K: Ord> Barriers<K> {
     /// Returns the barriers of a process. `process` must be unique, of lower-case letters and digits.
     pub fn new(process: &str) -> Self {
         Self::showing(Shows::Controller, format!("{BARRIER_PREFIX}{process}-"))
@@ -67,7 +95,16 @@ impl<K> Barriers<K> {
     }
 
     fn showing(shows: Shows, prefix: String) -> Self {
-        Self { shows, prefix, made: 0, waiting: Vec::new(), out: None, soon: false }
+        Self {
+            shows,
+            prefix,
+            made: 0,
+            waiting: Vec::new(),
+            out: None,
+            soon: false,
+            begun: 0,
+            creations: BTreeMap::new(),
+        }
     }
 
     /// Returns whether the name is that of one of these barriers.
@@ -77,7 +114,7 @@ impl<K> Barriers<K> {
 
     /// Adds a subject that waits for a barrier that is not created yet.
     pub fn wait(&mut self, who: K) -> Option<BarrierEffect> {
-        self.waiting.push(who);
+        self.waiting.push(Waiting { who, since: self.begun });
         if self.soon || self.out.is_some() {
             return None;
         }
@@ -88,7 +125,7 @@ impl<K> Barriers<K> {
     /// Ends the short time. `wants` returns whether a subject still waits.
     pub fn due(&mut self, wants: impl Fn(&K) -> bool) -> Option<BarrierEffect> {
         self.soon = false;
-        self.waiting.retain(wants);
+        self.waiting.retain(|each| wants(&each.who));
         if self.waiting.is_empty() || self.out.is_some() {
             return None;
         }
@@ -109,6 +146,7 @@ impl<K> Barriers<K> {
                     self.out = Some((ours, who));
                     return (Vec::new(), Vec::new());
                 }
+                let who = who.into_iter().map(|each| each.who).collect();
                 (who, [Some(delete), self.again()].into_iter().flatten().collect())
             }
             // Another process left it behind, or its creation seemed to fail.
@@ -125,6 +163,57 @@ impl<K> Barriers<K> {
         let (_, who) = self.out.take_if(|(ours, _)| ours == name)?;
         self.waiting.extend(who);
         self.again()
+    }
+
+    /// Records that the creation of a subject's PersistentVolume begins.
+    pub fn creation_begins(&mut self, of: K) {
+        self.begun += 1;
+        self.creations.insert(of, Creation { number: self.begun, answered: None, shown: None });
+    }
+
+    /// Records the answer to the creation for a subject: the UID of the PersistentVolume, or `None` if this request may
+    /// not have created it. Returns the subjects that stop waiting.
+    pub fn creation_ends(&mut self, of: &K, uid: Option<&str>) -> Vec<K> {
+        match self.creations.get_mut(of) {
+            Some(creation) if uid.is_some() => creation.answered = uid.map(str::to_owned),
+            _ => drop(self.creations.remove(of)),
+        }
+        self.pass(of)
+    }
+
+    /// Processes the PersistentVolume that the watch shows for a subject; a list does not count. Returns the subjects
+    /// that stop waiting.
+    pub fn creation_shown(&mut self, of: &K, uid: &str) -> Vec<K> {
+        if let Some(creation) = self.creations.get_mut(of) {
+            creation.shown = Some(uid.to_owned());
+        }
+        self.pass(of)
+    }
+
+    /// Forgets all creations: the watch begins again with a list, which need not show them in their order.
+    pub fn forget_creations(&mut self) {
+        self.creations.clear();
+    }
+
+    /// Returns whether the watch has yet to show the result of a creation.
+    pub fn expects_creation(&self) -> bool {
+        !self.creations.is_empty()
+    }
+
+    /// Returns the subjects that began to wait before a creation began, if the watch has shown its result.
+    fn pass(&mut self, of: &K) -> Vec<K> {
+        // Without the answer, what the watch shows may be a PersistentVolume that existed earlier.
+        let is_shown = |creation: &Creation| {
+            creation.answered.is_some() && creation.answered == creation.shown
+        };
+        if !self.creations.get(of).is_some_and(is_shown) {
+            return Vec::new();
+        }
+        let Some(Creation { number, .. }) = self.creations.remove(of) else { return Vec::new() };
+        let out = self.out.as_mut().map(|(_, waiting)| waiting);
+        let waiting = std::iter::once(&mut self.waiting).chain(out);
+        let passed = waiting.flat_map(|all| all.extract_if(.., |each| each.since < number));
+        passed.map(|each| each.who).collect()
     }
 
     fn again(&mut self) -> Option<BarrierEffect> {
@@ -172,6 +261,8 @@ mod tests {
 
     use super::*;
 
+    const NONE: [i32; 0] = [];
+
     fn at(name: &str, phase: &str) -> PersistentVolume {
         let phase = Some(phase.to_owned());
         let status = Some(PersistentVolumeStatus { phase, ..PersistentVolumeStatus::default() });
@@ -212,6 +303,53 @@ mod tests {
         let (who, effects) = marks.seen(&at(&name, "Pending"));
         assert_eq!(who, [1]);
         assert_eq!(effects, [BarrierEffect::Delete(name), BarrierEffect::Soon]);
+    }
+
+    #[test]
+    fn a_persistent_volume_that_is_created_anyway_serves_as_a_barrier() {
+        let mut marks = Barriers::of_watch("a");
+        marks.wait(1);
+        marks.creation_begins(7);
+        marks.wait(2);
+        assert_eq!(marks.creation_shown(&7, "u0"), NONE, "an older one of the same name");
+        assert_eq!(marks.creation_ends(&7, Some("u7")), NONE);
+        assert!(marks.expects_creation());
+        assert_eq!(
+            marks.creation_shown(&7, "u7"),
+            [1],
+            "the second began to wait after the creation began"
+        );
+        assert_eq!(marks.creation_shown(&7, "u7"), NONE, "once");
+        assert!(!marks.expects_creation());
+        marks.wait(3);
+        marks.creation_begins(9);
+        assert_eq!(marks.creation_shown(&9, "u9"), NONE, "the answer comes later");
+        assert_eq!(marks.creation_ends(&9, Some("u9")), [2, 3]);
+        marks.wait(2);
+        // Those that wait for a barrier that was requested stop waiting too.
+        let name = created(marks.due(|_| true));
+        marks.creation_begins(8);
+        assert_eq!(marks.creation_ends(&8, Some("u8")), NONE);
+        assert_eq!(marks.creation_shown(&8, "u8"), [2]);
+        assert_eq!(marks.seen(&at(&name, "Pending")), (vec![], vec![BarrierEffect::Delete(name)]));
+    }
+
+    #[test]
+    fn a_creation_that_failed_proves_nothing() {
+        let mut marks = Barriers::of_watch("a");
+        marks.wait(1);
+        marks.creation_begins(7);
+        assert_eq!(marks.creation_ends(&7, None), NONE);
+        assert_eq!(marks.creation_shown(&7, "u7"), NONE);
+        marks.creation_begins(8);
+        assert_eq!(marks.creation_shown(&8, "u8"), NONE);
+        assert_eq!(marks.creation_ends(&8, None), NONE, "an earlier request may have created it");
+        marks.creation_begins(9);
+        marks.forget_creations();
+        assert_eq!(marks.creation_ends(&9, Some("u9")), NONE);
+        assert_eq!(marks.creation_shown(&9, "u9"), NONE, "the list had it");
+        assert!(!marks.expects_creation());
+        assert!(matches!(marks.due(|_| true), Some(BarrierEffect::Create(_))));
     }
 
     #[test]

@@ -125,7 +125,12 @@ impl Reconciler {
         let (touched, event) = match message {
             Message::Claims(event) => (self.cache.claims(event), Input::Changed),
             Message::Volumes(event) => match self.apply_barrier(event) {
-                Some(event) => (self.cache.volumes(event), Input::Changed),
+                Some(event) => {
+                    let passed = self.creation_shown(&event);
+                    let touched = self.cache.volumes(event);
+                    self.watch_caught_up(passed);
+                    (touched, Input::Changed)
+                }
                 None => return,
             },
             Message::Classes(event) => (self.cache.classes(event), Input::Changed),
@@ -160,6 +165,8 @@ impl Reconciler {
                     log::ends(&key, subject.as_ref(), ended.effect, &done);
                 }
                 self.start_queue.ended(&key);
+                let passed = self.creation_ends(&key, &done);
+                self.watch_caught_up(passed);
                 (vec![key], Input::Done(done))
             }
             Message::Due(key, number) => {
@@ -411,6 +418,9 @@ impl Reconciler {
                 self.announce(&key, Announcement { subject, severity, reason, message });
             }
             effect => {
+                if matches!(effect, Effect::CreatePersistentVolume(_)) {
+                    self.watch_barriers.creation_begins(key.clone());
+                }
                 self.doing.spawn(async move {
                     let done = on_behalf(&party, executor.act(effect)).await;
                     let _ = sender.send(Message::Done(key, done));

@@ -10,7 +10,10 @@ use kube::runtime::watcher;
 use tracing::{debug, warn};
 
 use super::{BarrierOf, Reconciler};
-use crate::provisioner::decide::{BarrierEffect, Barriers, Input, is_barrier};
+use crate::contract::name::made_for;
+use crate::provisioner::decide::{
+    BarrierEffect, Barriers, EffectError, Input, Outcome, is_barrier,
+};
 use crate::provisioner::run::{Key, Message};
 
 /// The time that a claim waits for kube-controller-manager to bind it before a barrier is created.
@@ -19,6 +22,9 @@ const MARK_SOON: Duration = Duration::from_millis(100);
 /// The same for the barrier of the watch of PersistentVolumes. The array of a single claim takes longer than this to
 /// create its volume.
 const WATCH_MARK_SOON: Duration = Duration::from_millis(5);
+
+/// The same while a PersistentVolume is being created that serves as a barrier.
+const WATCH_MARK_SPARED: Duration = Duration::from_millis(500);
 
 /// The time after which a barrier is replaced: the watch may miss its deletion.
 const BARRIER_LOST: Duration = Duration::from_secs(60);
@@ -79,6 +85,45 @@ impl Reconciler {
         }
     }
 
+    /// Returns the claims for which a PersistentVolume of another claim serves as the barrier of the watch.
+    pub(super) fn creation_shown(&mut self, event: &watcher::Event<PersistentVolume>) -> Vec<Key> {
+        let volume = match event {
+            watcher::Event::Apply(volume) => volume,
+            watcher::Event::Init => {
+                self.watch_barriers.forget_creations();
+                return Vec::new();
+            }
+            _ => return Vec::new(),
+        };
+        let uid = volume.metadata.uid.as_deref();
+        match (volume.metadata.name.as_deref().and_then(made_for), uid) {
+            (Some(of), Some(uid)) => {
+                self.watch_barriers.creation_shown(&Key::Claim(of.to_owned()), uid)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The same when a request of a claim ends, which may be the creation of its PersistentVolume.
+    pub(super) fn creation_ends(
+        &mut self,
+        key: &Key,
+        done: &Result<Outcome, EffectError>,
+    ) -> Vec<Key> {
+        let created = match done {
+            Ok(Outcome::PersistentVolume(Some(volume))) => volume.metadata.uid.as_deref(),
+            _ => None,
+        };
+        self.watch_barriers.creation_ends(key, created)
+    }
+
+    /// Continues with claims for which the watch has caught up.
+    pub(super) fn watch_caught_up(&mut self, passed: Vec<Key>) {
+        for key in passed {
+            self.step(&key, Input::WatchCaughtUp);
+        }
+    }
+
     /// Executes effects on barriers.
     pub(super) fn mark(&mut self, of: BarrierOf, effects: impl IntoIterator<Item = BarrierEffect>) {
         for effect in effects {
@@ -86,6 +131,7 @@ impl Reconciler {
             let failing = Arc::clone(&self.marks_fail);
             let soon = match of {
                 // While many claims arrive, one barrier serves more of them.
+                BarrierOf::Watch if self.watch_barriers.expects_creation() => WATCH_MARK_SPARED,
                 BarrierOf::Watch if self.watch_marked.elapsed() > 2 * MARK_SOON => WATCH_MARK_SOON,
                 BarrierOf::Watch | BarrierOf::Controller => MARK_SOON,
             };
