@@ -71,13 +71,13 @@ pub trait Array: std::fmt::Debug + Send + Sync {
     async fn capacity(&self) -> Result<Capacity, Error>;
 
     /// Returns the addresses where clients reach its volumes.
-    async fn reach(&self) -> Result<Transport, Error>;
+    async fn transport(&self) -> Result<Transport, Error>;
 
     /// Returns the same array as one that connects volumes to nodes; `None` for one that serves file systems only.
     /// It has the conditions of this handle.
     fn block(&self) -> Option<Arc<dyn BlockArray>>;
 
-    /// Creates a volume, or changes an existing one to what is requested. Never shrinks a volume. Recovers a destroyed
+    /// Creates a volume, or changes an existing one to the requested state. Never shrinks a volume. Recovers a destroyed
     /// volume when its tags prove that it was created for the same owner (FlashArray). Otherwise it fails, so that one
     /// claim never gets the data of another.
     async fn ensure(&self, wanted: &VolumeRequest) -> Result<Volume, Error>;
@@ -96,7 +96,7 @@ pub trait Array: std::fmt::Debug + Send + Sync {
     async fn rename(&self, from: &VolumeName, to: &VolumeName) -> Result<(), Error>;
 
     /// Expands a volume to at least `size` bytes.
-    async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error>;
+    async fn expand(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error>;
 
     /// Destroys a volume with its snapshots. The array eradicates them when its timer ends; pso-gen never does.
     /// Succeeds when the volume is already destroyed or gone. Fails while a host is connected, and when name, id and

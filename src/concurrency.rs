@@ -1,5 +1,5 @@
-//! How many requests are under way at once, to the API server or to an array: work and events have places of
-//! their own, and no namespace takes those of another. Knows nothing of requests.
+//! Limits the number of concurrent requests to the API server or to an array. Work and events have separate permits,
+//! and namespaces share them fairly. The requests themselves are unknown here.
 
 mod fair;
 
@@ -8,61 +8,61 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub(crate) use fair::{Fair, on_behalf, party};
+pub(crate) use fair::{FairQueue, current_flow, with_flow};
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Urgency {
-    /// Something is done.
-    Does,
-    /// People are told.
-    Tells,
+pub(crate) enum Purpose {
+    /// It changes or reads an object.
+    Work,
+    /// It records an event.
+    Event,
 }
 
-/// A limit of requests under way: so many that do something, and beside them so many that tell of it.
+/// A limit of concurrent requests, with separate permits for work and for events.
 #[derive(Debug)]
-pub(crate) struct Turns {
-    work: Places,
-    events: Places,
+pub(crate) struct RequestLimit {
+    work: Permits,
+    events: Permits,
 }
 
-impl Turns {
-    /// Returns a limit of `work` requests at once. Events have an eighth as many places: they neither wait for
-    /// the last work of a flood nor take its places.
+impl RequestLimit {
+    /// Returns a limit of `work` concurrent requests. Events have an eighth as many permits of their own, so that they
+    /// neither wait for the work of a burst nor delay it.
     pub(crate) fn new(work: usize) -> Self {
-        Self { work: Places::new(work), events: Places::new(work.div_ceil(8)) }
+        Self { work: Permits::new(work), events: Permits::new(work.div_ceil(8)) }
     }
 
-    /// Waits for a turn, which ends when what is returned is dropped. Whoever the task works for waits behind
-    /// their own, and behind a few of each other one: see [`on_behalf`].
-    pub(crate) async fn take(&self, urgency: Urgency) -> Turn {
-        let places = match urgency {
-            Urgency::Does => &self.work,
-            Urgency::Tells => &self.events,
+    /// Waits for a permit, which lasts until the returned value is dropped. A request waits for the earlier ones of its
+    /// own flow, and for a few of each other flow: see [`with_flow`].
+    pub(crate) async fn take(&self, urgency: Purpose) -> Permit {
+        let permits = match urgency {
+            Purpose::Work => &self.work,
+            Purpose::Event => &self.events,
         };
-        places.take(party()).await
+        permits.take(current_flow()).await
     }
 }
 
-/// A number of places. Semaphores are fair: who comes first is served first.
+/// Permits for one purpose. Semaphores are fair: the first that waits is served first.
 #[derive(Debug)]
-struct Places {
+struct Permits {
     count: usize,
     all: Arc<Semaphore>,
-    /// For each namespace as many again, held for as long as a turn lasts or is waited for: of thousands that
-    /// wait, no more than `count` stand in the queue for all.
+    /// A semaphore of the same size for each flow, held while a permit is used or waited for: of the thousands of
+    /// requests that a flow may have, no more than `count` are in the common queue.
     of: Mutex<HashMap<Arc<str>, Arc<Semaphore>>>,
 }
 
-impl Places {
+impl Permits {
     fn new(count: usize) -> Self {
         Self { count, all: Arc::new(Semaphore::new(count)), of: Mutex::default() }
     }
 
-    async fn take(&self, namespace: Arc<str>) -> Turn {
+    async fn take(&self, namespace: Arc<str>) -> Permit {
         let own = self.own(namespace).acquire_owned().await;
         let place = Arc::clone(&self.all).acquire_owned().await;
-        Turn { _place: place.ok(), _own: own.ok() }
+        Permit { _place: place.ok(), _own: own.ok() }
     }
 
     fn own(&self, namespace: Arc<str>) -> Arc<Semaphore> {
@@ -70,7 +70,7 @@ impl Places {
         if let Some(own) = of.get(&namespace) {
             return Arc::clone(own);
         }
-        // As often as it is full, so that a new one costs the same however many there are.
+        // Unused semaphores are removed when the map is full, so that the cost of a new one does not depend on their number.
         if of.len() == of.capacity() {
             of.retain(|_, own| Arc::strong_count(own) > 1);
         }
@@ -80,11 +80,11 @@ impl Places {
     }
 }
 
-/// A turn.
+/// The permission to send one request.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    // The place goes first, to who waits for it already; then comes the next one of this namespace, behind them. The
-    // semaphores are never closed.
+pub(crate) struct Permit {
+    // The common permit is dropped first and goes to the next request in the common queue. Then the next request of this
+    // flow joins that queue. The semaphores are never closed.
     _place: Option<OwnedSemaphorePermit>,
     _own: Option<OwnedSemaphorePermit>,
 }
@@ -97,18 +97,18 @@ mod tests {
 
     type Log = Arc<Mutex<Vec<String>>>;
 
-    /// Lets so many of a namespace wait for a turn, one behind the other.
+    /// Starts a number of tasks of one flow that wait for a permit.
     async fn wait(
-        turns: &Arc<Turns>,
+        limit: &Arc<RequestLimit>,
         log: &Log,
-        (party, count): (&'static str, usize),
-        urgency: Urgency,
+        (flow, count): (&'static str, usize),
+        urgency: Purpose,
     ) {
         for _ in 0..count {
-            let (turns, log) = (Arc::clone(turns), Arc::clone(log));
-            tokio::spawn(on_behalf(party, async move {
-                let _turn = turns.take(urgency).await;
-                log.lock().expect("not poisoned").push(party.to_owned());
+            let (limit, log) = (Arc::clone(limit), Arc::clone(log));
+            tokio::spawn(with_flow(flow, async move {
+                let _turn = limit.take(urgency).await;
+                log.lock().expect("not poisoned").push(flow.to_owned());
                 tokio::task::yield_now().await;
             }));
         }
@@ -121,83 +121,83 @@ mod tests {
         }
     }
 
-    fn at_once(turns: &Turns, urgency: Urgency) -> Option<Turn> {
-        turns.take(urgency).now_or_never()
+    fn at_once(limit: &RequestLimit, urgency: Purpose) -> Option<Permit> {
+        limit.take(urgency).now_or_never()
     }
 
-    fn many(turns: &Turns, urgency: Urgency) -> Vec<Turn> {
-        std::iter::from_fn(|| at_once(turns, urgency)).collect()
+    fn many(limit: &RequestLimit, urgency: Purpose) -> Vec<Permit> {
+        std::iter::from_fn(|| at_once(limit, urgency)).collect()
     }
 
     #[tokio::test]
     async fn events_take_no_place_of_work_and_have_an_eighth_beside_it() {
-        let turns = Turns::new(32);
-        let events = many(&turns, Urgency::Tells);
-        let work = many(&turns, Urgency::Does);
+        let limit = RequestLimit::new(32);
+        let events = many(&limit, Purpose::Event);
+        let work = many(&limit, Purpose::Work);
         assert_eq!((events.len(), work.len()), (4, 32));
         drop(work);
-        assert!(at_once(&turns, Urgency::Tells).is_none(), "a place of work is none of theirs");
-        assert!(at_once(&turns, Urgency::Does).is_some());
+        assert!(at_once(&limit, Purpose::Event).is_none(), "a place of work is none of theirs");
+        assert!(at_once(&limit, Purpose::Work).is_some());
         drop(events);
-        assert!(at_once(&turns, Urgency::Tells).is_some(), "they wait for no work");
-        assert_eq!(many(&Turns::new(1), Urgency::Tells).len(), 1, "never none");
+        assert!(at_once(&limit, Purpose::Event).is_some(), "they wait for no work");
+        assert_eq!(many(&RequestLimit::new(1), Purpose::Event).len(), 1, "never none");
     }
 
     #[tokio::test]
     async fn thousands_of_one_namespace_keep_no_other_waiting() {
-        for urgency in [Urgency::Does, Urgency::Tells] {
-            for places in [1, 8] {
-                let work = if urgency == Urgency::Does { places } else { places * 8 };
-                let (turns, log) = (Arc::new(Turns::new(work)), Log::default());
-                let held = many(&turns, urgency);
-                assert_eq!(held.len(), places);
-                wait(&turns, &log, ("many", 3000), urgency).await;
-                wait(&turns, &log, ("one", 1), urgency).await;
-                drop(held);
+        for urgency in [Purpose::Work, Purpose::Event] {
+            for permits in [1, 8] {
+                let work = if urgency == Purpose::Work { permits } else { permits * 8 };
+                let (limit, log) = (Arc::new(RequestLimit::new(work)), Log::default());
+                let permits_held = many(&limit, urgency);
+                assert_eq!(permits_held.len(), permits);
+                wait(&limit, &log, ("many", 3000), urgency).await;
+                wait(&limit, &log, ("one", 1), urgency).await;
+                drop(permits_held);
                 all_done().await;
                 let log = log.lock().expect("not poisoned");
-                let before = log.iter().position(|party| party == "one");
-                assert_eq!((before, log.len()), (Some(places), 3001), "{urgency:?}");
+                let before = log.iter().position(|flow| flow == "one");
+                assert_eq!((before, log.len()), (Some(permits), 3001), "{urgency:?}");
             }
         }
     }
 
     #[tokio::test]
     async fn of_several_namespaces_each_has_as_many_before_a_new_one_as_there_are_places() {
-        let (turns, log) = (Arc::new(Turns::new(4)), Log::default());
-        let held = many(&turns, Urgency::Does);
-        for party in ["a", "b", "c"] {
-            wait(&turns, &log, (party, 100), Urgency::Does).await;
+        let (limit, log) = (Arc::new(RequestLimit::new(4)), Log::default());
+        let permits_held = many(&limit, Purpose::Work);
+        for flow in ["a", "b", "c"] {
+            wait(&limit, &log, (flow, 100), Purpose::Work).await;
         }
-        wait(&turns, &log, ("new", 1), Urgency::Does).await;
-        drop(held);
+        wait(&limit, &log, ("new", 1), Purpose::Work).await;
+        drop(permits_held);
         all_done().await;
         let log = log.lock().expect("not poisoned");
-        assert_eq!((log.iter().position(|party| party == "new"), log.len()), (Some(12), 301));
-        for party in ["a", "b", "c"] {
-            let mine = |part: &[String]| part.iter().filter(|other| *other == party).count();
-            assert!((25..=45).contains(&mine(&log[..100])), "{party} has its share: {log:?}");
+        assert_eq!((log.iter().position(|flow| flow == "new"), log.len()), (Some(12), 301));
+        for flow in ["a", "b", "c"] {
+            let mine = |part: &[String]| part.iter().filter(|other| *other == flow).count();
+            assert!((25..=45).contains(&mine(&log[..100])), "{flow} has its share: {log:?}");
         }
     }
 
     #[tokio::test]
     async fn a_turn_of_one_that_has_given_up_is_another_s() {
-        let turns = Turns::new(2);
-        let held = many(&turns, Urgency::Does);
+        let limit = RequestLimit::new(2);
+        let permits_held = many(&limit, Purpose::Work);
         for _ in 0..3 {
-            assert!(at_once(&turns, Urgency::Does).is_none());
+            assert!(at_once(&limit, Purpose::Work).is_none());
         }
-        drop(held);
-        assert_eq!(many(&turns, Urgency::Does).len(), 2, "none is lost");
+        drop(permits_held);
+        assert_eq!(many(&limit, Purpose::Work).len(), 2, "none is lost");
     }
 
     #[tokio::test]
     async fn a_namespace_that_has_nothing_under_way_is_forgotten() {
-        let turns = Turns::new(2);
+        let limit = RequestLimit::new(2);
         for number in 0..10_000 {
-            let turn = on_behalf(&number.to_string(), turns.take(Urgency::Does)).await;
-            drop(turn);
+            let permit = with_flow(&number.to_string(), limit.take(Purpose::Work)).await;
+            drop(permit);
         }
-        assert!(turns.work.of.lock().expect("unharmed").len() < 10);
+        assert!(limit.work.of.lock().expect("unharmed").len() < 10);
     }
 }

@@ -3,6 +3,7 @@
 //! An array is a value that responds to requests; servers, sockets and clocks are outside. Shares no code with the
 //! clients, so that a mistake cannot be hidden by the same mistake on the other side.
 
+mod collection;
 mod connections;
 mod faults;
 mod fields;
@@ -17,14 +18,13 @@ mod rest;
 mod server;
 mod session;
 mod settings;
-mod shelf;
 mod versions;
 
 pub use faults::{Fault, FaultRule};
 pub use flasharray::FlashArray;
 pub use flashblade::FlashBlade;
 pub use rest::{Answer, Method, Request};
-pub use server::{Endpoint, Options, Running, Tap, serve};
+pub use server::{Endpoint, Options, RequestHook, Running, serve};
 pub use settings::Settings;
 
 use serde_json::{Value as Json, json};
@@ -65,17 +65,19 @@ impl Array {
 
     /// Returns its capacity, its provisioned size, and the first `most` objects of each kind.
     pub fn contents(&self, most: usize, now: u64) -> Json {
-        let (settings, shelves) = match self {
-            Self::FlashBlade(array) => array.shelves(),
-            Self::FlashArray(array) => array.shelves(),
+        let (settings, collections) = match self {
+            Self::FlashBlade(array) => array.collections(),
+            Self::FlashArray(array) => array.collections(),
         };
-        let kinds = shelves.iter().map(|(kind, shelf)| {
+        let kinds = collections.iter().map(|(kind, collection)| {
             let objects: Vec<Json> =
-                shelf.iter().take(most).map(|object| shelf::shown(object, now)).collect();
-            json!({"kind": kind, "count": shelf.len(), "objects": objects})
+                collection.iter().take(most).map(|object| collection::shown(object, now)).collect();
+            json!({"kind": kind, "count": collection.len(), "objects": objects})
         });
-        let provisioned =
-            shelves.first().map(|(_, shelf)| shelf.sums().provisioned()).unwrap_or_default();
+        let provisioned = collections
+            .first()
+            .map(|(_, collection)| collection.sums().provisioned())
+            .unwrap_or_default();
         let kinds: Vec<Json> = kinds.collect();
         json!({"capacity": settings.capacity, "provisioned": provisioned, "kinds": kinds})
     }

@@ -60,8 +60,8 @@ async fn a_file_system_is_made_with_one_request_and_one_log_in() {
 
     let again = array.ensure(&wanted).await.expect("it is there");
     assert_eq!(again, made);
-    array.grow(&id(&made), 3 << 30).await.expect("grown");
-    let smaller = array.grow(&id(&made), 1 << 30).await.expect("left as it is");
+    array.expand(&id(&made), 3 << 30).await.expect("grown");
+    let smaller = array.expand(&id(&made), 1 << 30).await.expect("left as it is");
     assert_eq!(smaller.size, 3 << 30, "never smaller");
     let smaller = array.ensure(&wanted).await.expect("left as it is");
     assert_eq!(smaller.size, 3 << 30, "not by ensure either");
@@ -125,7 +125,7 @@ async fn a_volume_is_made_with_one_request_and_carries_its_owner() {
     let error = array.destroy(&id(&made), &foreign.owner).await.expect_err("not ours");
     assert_eq!(error.reason(), "NotOurs");
 
-    let grown = array.grow(&id(&made), 6 << 30).await.expect("grown");
+    let grown = array.expand(&id(&made), 6 << 30).await.expect("grown");
     assert_eq!((grown.size, grown.serial), (6 << 30, made.serial.clone()));
     array.destroy(&id(&made), &owner()).await.expect("destroyed");
     let back = array.ensure(&block("prod-pvc-1", 1 << 30)).await.expect("taken back");
@@ -182,7 +182,7 @@ async fn the_oldest_flashblade_will_do() {
     assert_eq!(array.identity().await.expect("an identity").rest, "2.0");
     let made = array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect("made");
     array.capacity().await.expect("a capacity");
-    array.reach().await.expect("addresses");
+    array.transport().await.expect("addresses");
     array.snapshot(&id(&made), &suffix("s1")).await.expect("taken");
     let mut copy = file("prod-pvc-2", 1 << 30);
     copy.source = Some(CloneSource::Snapshot("prod-pvc-1.s1".to_owned()));
@@ -221,7 +221,7 @@ async fn another_object_of_a_name_is_left_alone() {
         .await;
     array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect("made anew");
     array.destroy(&first, &owner()).await.expect("the one that is meant is gone");
-    let error = array.grow(&first, 2 << 30).await.expect_err("gone");
+    let error = array.expand(&first, 2 << 30).await.expect_err("gone");
     assert_eq!(error.reason(), "NotFound");
     let object = bench.object("file systems", "prod-pvc-1").await;
     assert_eq!(
@@ -314,13 +314,13 @@ async fn clients_are_told_where_volumes_are_and_how_full_it_is() {
     let data = vec!["192.0.2.12".to_owned(), "192.0.2.11".to_owned()];
     let settings = Settings { data, capacity: 1 << 40, ..Settings::default() };
     let blade = Bench::flashblade_with(settings.clone()).await;
-    let Transport::Nfs { addresses } = blade.client().reach().await.expect("addresses") else {
+    let Transport::Nfs { addresses } = blade.client().transport().await.expect("addresses") else {
         panic!("a FlashBlade serves NFS");
     };
     assert!(addresses.contains(&"192.0.2.11".to_owned()), "{addresses:?}");
     let array = Bench::flasharray_with(settings).await;
     let client = array.client();
-    let Transport::Block(targets) = client.reach().await.expect("ports") else {
+    let Transport::Block(targets) = client.transport().await.expect("ports") else {
         panic!("a FlashArray serves block devices");
     };
     assert_eq!(targets.len(), 1);

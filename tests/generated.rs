@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use pso_gen::cli::{generated, man_pages};
 use pso_gen::compiler::blueprint::{Classes, Library, instantiate};
@@ -15,12 +16,23 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Returns the picture of the README: the graph of the app that its first lines show.
+fn picture() -> (String, String) {
+    let graph = Command::new(env!("CARGO_BIN_EXE_pso-gen"))
+        .args(["graph", "examples/tiny/owncloud.pso.yaml"])
+        .current_dir(root())
+        .output()
+        .expect("the program runs");
+    assert!(graph.status.success(), "{}", String::from_utf8_lossy(&graph.stderr));
+    ("docs/example.svg".to_owned(), String::from_utf8(graph.stdout).expect("UTF-8"))
+}
+
 #[test]
 fn generated_files_are_up_to_date() {
     let man = man_pages().into_iter().map(|(name, page)| (format!("docs/man/{name}"), page));
     let update = std::env::var_os("PSO_GEN_UPDATE").is_some();
     let mut stale = Vec::new();
-    for (path, text) in generated().into_iter().chain(man) {
+    for (path, text) in generated().into_iter().chain(man).chain([picture()]) {
         let there = root().join(&path);
         if fs::read_to_string(&there).ok().as_ref() == Some(&text) {
             continue;

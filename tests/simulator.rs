@@ -1,5 +1,7 @@
 //! The simulated arrays against the official documents, and against what is known of the real ones.
 
+#[path = "simulator/array_client.rs"]
+mod array_client;
 #[path = "simulator/containers.rs"]
 mod containers;
 #[path = "simulator/document.rs"]
@@ -26,8 +28,6 @@ mod sessions;
 mod space;
 #[path = "simulator/tags.rs"]
 mod tags;
-#[path = "simulator/talk.rs"]
-mod talk;
 #[path = "simulator/versions.rs"]
 mod versions;
 #[path = "simulator/volumes.rs"]

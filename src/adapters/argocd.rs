@@ -4,12 +4,12 @@
 //! Pure: the environment and the file system are passed in as values. Knows settings and shapes, but no blueprint by
 //! name. See "Config Management Plugins" in the documentation of Argo CD 3.5.
 
-mod announce;
-mod given;
+mod input;
+mod parameters;
 mod repository;
 mod screen;
 
-pub use announce::{Announcement, announce};
-pub use given::{Files, PARAMETER, PARAMETERS, VARIABLE, environment, parameters};
+pub use input::{Files, PARAMETER, PARAMETERS, VARIABLE, environment, parse_parameters};
+pub use parameters::{Announcement, announce};
 pub use repository::Repository;
 pub use screen::screen;

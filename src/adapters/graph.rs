@@ -89,7 +89,7 @@ impl Graph {
         let place = app.namespace.as_ref().map(|namespace| format!(" in {namespace}"));
         let title = format!("{} {}{}", app.kind, app.name, place.unwrap_or_default());
         let mut graph = Self { title, nodes: Vec::new(), edges: Vec::new() };
-        graph.ways_in(app);
+        graph.entry_points(app);
         graph.programs(app);
         graph.volumes(app);
         graph.waves(app);
@@ -126,7 +126,7 @@ impl Graph {
         }
     }
 
-    fn ways_in(&mut self, app: &App) {
+    fn entry_points(&mut self, app: &App) {
         if app.common.expose.via == Via::None {
             return;
         }

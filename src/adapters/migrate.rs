@@ -4,8 +4,8 @@
 //! token: diagnostics quote texts in which tokens are masked with stars.
 
 mod dump;
-mod hide;
 mod keys;
+mod redact;
 mod storage_classes;
 mod values;
 mod volumes;
@@ -13,8 +13,8 @@ mod wrap;
 
 use serde_json::{Value as Json, json};
 
-pub use hide::{Opened, open};
-pub use values::{Old, values};
+pub use redact::{RedactedFile, open};
+pub use values::{OldConfig, values};
 pub use volumes::{Found, Left, volumes};
 
 use crate::compiler::spec::STORAGE;
@@ -26,7 +26,7 @@ pub const SECRET: &str = "arrays";
 
 /// Options for values that the old files do not contain.
 #[derive(Debug, Clone)]
-pub struct Wishes {
+pub struct ImportOptions {
     /// Name of the cluster, which replaces the old one.
     pub cluster: Option<String>,
     /// Namespace of the storage document and its Secret.
@@ -38,10 +38,14 @@ pub struct Wishes {
 }
 
 /// Returns the storage document.
-pub fn document(old: &Old, found: &Found, wishes: &Wishes) -> Result<String, WriteError> {
+pub fn document(
+    old: &OldConfig,
+    found: &Found,
+    options: &ImportOptions,
+) -> Result<String, WriteError> {
     let mut spec = json!({"cluster": old.cluster});
-    if !wishes.nodes.is_empty() {
-        spec["nodes"] = json!(wishes.nodes);
+    if !options.nodes.is_empty() {
+        spec["nodes"] = json!(options.nodes);
     }
     let arrays = old.arrays.iter().map(|array| {
         let mut entry = json!({
@@ -70,7 +74,7 @@ pub fn document(old: &Old, found: &Found, wishes: &Wishes) -> Result<String, Wri
     let document = json!({
         "apiVersion": API_VERSION,
         "kind": STORAGE,
-        "metadata": {"name": "storage", "namespace": wishes.namespace},
+        "metadata": {"name": "storage", "namespace": options.namespace},
         "spec": spec,
     });
     let mut text = String::new();
@@ -80,7 +84,7 @@ pub fn document(old: &Old, found: &Found, wishes: &Wishes) -> Result<String, Wri
             text.push_str("  # imports:\n");
         }
         text.push_str(
-            "  # Not yet imported; the warnings of import-pso say what each one needs:\n",
+            "  # Not yet imported; the warnings of import-pso list the missing information:\n",
         );
     }
     for left in &found.left {
@@ -90,12 +94,12 @@ pub fn document(old: &Old, found: &Found, wishes: &Wishes) -> Result<String, Wri
 }
 
 /// Returns the Secret with the tokens. No other text contains them.
-pub fn secret(old: &Old, wishes: &Wishes) -> Result<String, WriteError> {
+pub fn secret(old: &OldConfig, options: &ImportOptions) -> Result<String, WriteError> {
     let tokens = old.arrays.iter().map(|array| (array.name.clone(), json!(array.token())));
     let secret = json!({
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": SECRET, "namespace": wishes.namespace},
+        "metadata": {"name": SECRET, "namespace": options.namespace},
         "stringData": Json::Object(tokens.collect()),
     });
     let mut text = String::new();

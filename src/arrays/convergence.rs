@@ -34,7 +34,7 @@ pub(super) trait DesiredState: Sync {
     fn not_applied(&self) -> Error;
 }
 
-/// What is assumed before the first step.
+/// The assumption before the first step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Start {
     /// The object does not exist. If it does, the array refuses the first step, and the object is read then. Saves a

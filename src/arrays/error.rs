@@ -113,7 +113,7 @@ pub enum Kind {
     /// The array is too old for the operation, or of the wrong kind.
     #[error("the array does not support this: {needs}")]
     Unsupported {
-        /// What the operation requires.
+        /// The version that the operation requires.
         needs: String,
     },
     /// The request was not sent, because the decision for it may no longer be valid.

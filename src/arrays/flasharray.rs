@@ -109,7 +109,7 @@ impl Backend for FlashArray {
         Self { rest: Arc::clone(&self.rest), only_if }
     }
 
-    async fn transport(&self) -> Result<Transport, Error> {
+    async fn read_transport(&self) -> Result<Transport, Error> {
         Ok(Transport::Block(self.targets(self.operation()).await?))
     }
 

@@ -90,7 +90,7 @@ impl Backend for FlashBlade {
         Self { rest: Arc::clone(&self.rest), only_if }
     }
 
-    async fn transport(&self) -> Result<Transport, Error> {
+    async fn read_transport(&self) -> Result<Transport, Error> {
         let all: Vec<Interface> = self.operation().list("network-interfaces", &[]).await?;
         let mut addresses: Vec<String> = all.into_iter().filter_map(Interface::address).collect();
         addresses.sort();

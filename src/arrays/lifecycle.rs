@@ -47,14 +47,14 @@ pub(super) trait Backend: std::fmt::Debug + Send + Sync {
     fn only_if(&self, only_if: OnlyIf) -> Self;
 
     /// Returns the addresses where clients reach its volumes.
-    fn transport(&self) -> impl Future<Output = Result<Transport, Error>> + Send;
+    fn read_transport(&self) -> impl Future<Output = Result<Transport, Error>> + Send;
 
     /// Returns the array's block devices, if it has any.
     fn block(&self) -> Option<Arc<dyn BlockArray>> {
         None
     }
 
-    /// Creates a volume, or changes an existing one to what is requested.
+    /// Creates a volume, or changes an existing one to the requested state.
     fn ensure_volume(
         &self,
         wanted: &VolumeRequest,
@@ -133,9 +133,9 @@ impl<A: Backend + 'static> Array for A {
         self.rest().observe("capacity", run).await
     }
 
-    async fn reach(&self) -> Result<Transport, Error> {
-        let run = async { self.transport().await };
-        self.rest().observe("reach", run).await
+    async fn transport(&self) -> Result<Transport, Error> {
+        let run = async { self.read_transport().await };
+        self.rest().observe("transport", run).await
     }
 
     fn block(&self) -> Option<Arc<dyn BlockArray>> {
@@ -207,7 +207,7 @@ impl<A: Backend + 'static> Array for A {
         self.rest().observe("rename", run).await
     }
 
-    async fn grow(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error> {
+    async fn expand(&self, volume: &VolumeId, size: u64) -> Result<Volume, Error> {
         let run = async {
             let size = self.size(size)?;
             let state = ExpandVolume { array: self, operation: self.operation(), volume, size };

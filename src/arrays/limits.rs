@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::concurrency::{Turn, Turns, Urgency};
+use crate::concurrency::{Permit, Purpose, RequestLimit};
 
 /// Limits and timeouts of requests to an array.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,7 @@ impl Default for RequestLimits {
 #[derive(Debug)]
 pub(super) struct RequestLimiter {
     limits: RequestLimits,
-    slots: Turns,
+    slots: RequestLimit,
     backoff: Mutex<Backoff>,
 }
 
@@ -77,7 +77,11 @@ impl Backoff {
 
 impl RequestLimiter {
     pub(super) fn new(limits: RequestLimits) -> Self {
-        Self { limits, slots: Turns::new(limits.concurrency.max(1)), backoff: Mutex::default() }
+        Self {
+            limits,
+            slots: RequestLimit::new(limits.concurrency.max(1)),
+            backoff: Mutex::default(),
+        }
     }
 
     pub(super) fn limits(&self) -> &RequestLimits {
@@ -85,9 +89,9 @@ impl RequestLimiter {
     }
 
     /// Waits for a slot, and until the array wants to be asked again; none when that is after the
-    /// deadline, or that has passed. No namespace takes the places of others: see [`Turns`].
-    pub(super) async fn acquire(&self, deadline: Instant) -> Option<Turn> {
-        let slot = self.slots.take(Urgency::Does);
+    /// deadline, or that has passed. No namespace takes the places of others: see [`RequestLimit`].
+    pub(super) async fn acquire(&self, deadline: Instant) -> Option<Permit> {
+        let slot = self.slots.take(Purpose::Work);
         let slot = tokio::time::timeout_at(deadline, slot).await.ok()?;
         loop {
             let until = self.backoff.lock().unwrap_or_else(PoisonError::into_inner).until;
@@ -163,7 +167,7 @@ mod tests {
         backoff.extend(limiter().limits(), now, Some(millis(1)), 0.0);
         assert_eq!(backoff.until, Some(now + millis(50)), "a shorter word does not undo a longer");
         backoff.extend(limiter().limits(), now, Some(millis(5000)), 0.0);
-        assert_eq!(backoff.until, Some(now + millis(80)), "nobody is left alone for ever");
+        assert_eq!(backoff.until, Some(now + millis(80)), "every pause ends");
     }
 
     #[tokio::test]
@@ -191,11 +195,11 @@ mod tests {
         let limiter = std::sync::Arc::new(limiter());
         let first = limiter.acquire(far()).await.expect("a slot");
         let order = std::sync::Arc::new(Mutex::new(Vec::new()));
-        for party in ["many"; 100].into_iter().chain(["one"]) {
+        for flow in ["many"; 100].into_iter().chain(["one"]) {
             let (limiter, order) = (std::sync::Arc::clone(&limiter), std::sync::Arc::clone(&order));
-            tokio::spawn(crate::concurrency::on_behalf(party, async move {
+            tokio::spawn(crate::concurrency::with_flow(flow, async move {
                 let _slot = limiter.acquire(far()).await.expect("a slot");
-                order.lock().expect("unharmed").push(party);
+                order.lock().expect("unharmed").push(flow);
             }));
         }
         for _ in 0..500 {
@@ -206,7 +210,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let order = order.lock().expect("unharmed");
-        assert_eq!((order.len(), order.iter().position(|party| *party == "one")), (101, Some(1)));
+        assert_eq!((order.len(), order.iter().position(|flow| *flow == "one")), (101, Some(1)));
     }
 
     #[tokio::test]

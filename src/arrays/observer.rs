@@ -1,4 +1,4 @@
-//! Reports each operation on an array when it has ended, for metrics. Knows nothing about what is counted.
+//! Reports each operation on an array when it has ended, for metrics. The metrics are unknown here.
 
 use std::time::Duration;
 

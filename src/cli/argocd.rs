@@ -16,8 +16,8 @@ use super::request::{InputLimits, Request};
 use super::resource_limits::ResourceLimits;
 use super::{CommandError, Outcome, render};
 use crate::adapters::argocd::{
-    Announcement, Files, PARAMETER, PARAMETERS, Repository, announce, environment, parameters,
-    screen,
+    Announcement, Files, PARAMETER, PARAMETERS, Repository, announce, environment,
+    parse_parameters, screen,
 };
 use crate::compiler::blueprint::name_of;
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, Sources};
@@ -63,7 +63,7 @@ enum Command {
 }
 
 /// The output of a command, before it is printed.
-enum Made {
+enum Output {
     Manifests {
         first: String,
         rest: BufferedOutput,
@@ -84,9 +84,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     })?;
     // Printed only now, because the limits could stop the command before.
     match made {
-        Made::Manifests { first, rest } => rest.finish(&first)?,
-        Made::Parameters(text) => output::data(&text)?,
-        Made::Refused => return Ok(Outcome::Failure),
+        Output::Manifests { first, rest } => rest.finish(&first)?,
+        Output::Parameters(text) => output::data(&text)?,
+        Output::Refused => return Ok(Outcome::Failure),
     }
     Ok(Outcome::Success)
 }
@@ -204,10 +204,10 @@ impl PathKind {
     }
 }
 
-fn generate(plugin: &PluginEnvironment) -> Result<Made, CommandError> {
+fn generate(plugin: &PluginEnvironment) -> Result<Output, CommandError> {
     let again = format!("pso-gen validate {}", plugin.folder());
     let early = Sources::default();
-    let (files, given) = match parameters(plugin.variable(PARAMETERS), &early) {
+    let (files, given) = match parse_parameters(plugin.variable(PARAMETERS), &early) {
         Ok(found) => found,
         Err(errors) => return Ok(refuse(&errors, &early, &again)),
     };
@@ -224,7 +224,7 @@ fn generate(plugin: &PluginEnvironment) -> Result<Made, CommandError> {
         return Ok(refuse(&summary.diagnostics, &sources, &again));
     }
     output::diagnostics(&summary.diagnostics, &sources, Format::Human);
-    Ok(Made::Manifests { first, rest })
+    Ok(Output::Manifests { first, rest })
 }
 
 /// Adds variables, then parameters, which override everything else.
@@ -248,12 +248,12 @@ fn set(request: &mut Request, plugin: &PluginEnvironment, given: Vec<Given>) {
     request.set(settings, errors);
 }
 
-fn refuse(errors: &[Diagnostic], sources: &Sources, again: &str) -> Made {
+fn refuse(errors: &[Diagnostic], sources: &Sources, again: &str) -> Output {
     output::words(&screen(errors, sources, again));
-    Made::Refused
+    Output::Refused
 }
 
-fn list(plugin: &PluginEnvironment) -> Result<Made, CommandError> {
+fn list(plugin: &PluginEnvironment) -> Result<Output, CommandError> {
     let input = plugin.input(&Files::default(), &mut Vec::new(), &Sources::default());
     let request = Request::read_within(&input, LIMITS)?;
     let announced = announced(&request, MAX_ANNOUNCED).unwrap_or_else(|| {
@@ -263,7 +263,7 @@ fn list(plugin: &PluginEnvironment) -> Result<Made, CommandError> {
         Vec::new()
     });
     let list = format!("{:#}\n", serde_json::to_value(announced)?);
-    Ok(Made::Parameters(sanitize::json(&list)))
+    Ok(Output::Parameters(sanitize::json(&list)))
 }
 
 /// Returns the parameters of all apps; none when there are more apps than `most`.

@@ -27,7 +27,7 @@ const APPS: [(&str, &str); 3] = [
 /// How all namespaces of a demo begin.
 const NAMESPACE: &str = "pso-gen-demo-";
 
-/// What starts pods, which could not mount what is simulated.
+/// Kinds that start pods, which could not mount simulated volumes.
 const WORKLOADS: [&str; 4] = ["Deployment", "StatefulSet", "Job", "CronJob"];
 
 /// How often it is looked at.

@@ -1,4 +1,4 @@
-//! `pso-gen diff`: what a change of app files changes in the cluster.
+//! `pso-gen diff`: the effect of changed app files on the cluster.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
             text.push_str(&show(change, style)?);
         }
     }
-    // What was rendered earlier may be anybody's words.
+    // The baseline may contain untrusted texts.
     output::data(&sanitize::coloured(&text))?;
     match (changes.is_empty(), missing.is_empty()) {
         (true, true) => Ok(Outcome::Success),

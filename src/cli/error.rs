@@ -192,7 +192,7 @@ impl CommandError {
         }
     }
 
-    /// Returns what the user can do about it.
+    /// Returns the remedy.
     pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::LinkLeadsOut { .. } => "put the file itself there",
@@ -240,7 +240,7 @@ impl CommandError {
                 "Argo CD tries again, and a larger memory limit of the sidecar helps"
             }
             Self::Stopped { .. } => {
-                "run `pso-gen render --out` again, which writes the others and removes what is no longer rendered"
+                "run `pso-gen render --out` again, which writes the other files and removes those that are no longer rendered"
             }
             _ => return None,
         };

@@ -1,6 +1,6 @@
 //! Git by its own plumbing: commits, and the files of one as objects.
 //!
-//! Whoever may write into a repository may name programs in its configuration: monitors, hooks, filters, pagers,
+//! Every author of a repository can name programs in its configuration: monitors, hooks, filters, pagers,
 //! transports. None of them runs. Files of a revision are read as objects, so that no filter has a part in it and
 //! no link is made. Knows nothing of apps and output.
 
@@ -15,7 +15,7 @@ use super::CommandError;
 use super::confined_folder::ConfinedFolder;
 use crate::compiler::yaml;
 
-/// What a repository's own configuration may not say.
+/// Settings that a repository's own configuration may not contain.
 const OVERRIDDEN: [&str; 8] = [
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
@@ -89,7 +89,7 @@ fn listed(
     let mut arguments =
         vec!["--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", commit, "--"];
     let words: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-    // The whole repository is no path of its own.
+    // The whole repository needs no path.
     if words.iter().all(|word| !word.is_empty()) {
         arguments.extend(words.iter().map(String::as_str));
     }
@@ -185,7 +185,7 @@ fn read_objects(
         return Err(CommandError::Defect);
     };
     let number = objects.len();
-    // Git answers while it is asked: whoever asks all at first waits for ever.
+    // Git answers during the input: a caller that writes all questions first would wait for ever.
     let asks = thread::spawn(move || {
         for object in objects {
             if writeln!(stdin, "{object}").is_err() {

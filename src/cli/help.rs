@@ -224,7 +224,7 @@ const COMMANDS: [(&str, &str, &[Example]); 24] = [
     ),
     (
         "demo",
-        "0  everything the demo created is deleted\n  2  a cluster that cannot be used or reached; the error lists what is left",
+        "0  everything the demo created is deleted\n  2  a cluster that cannot be used or reached; the error lists the remaining objects",
         &[
             ("Run the demo until Ctrl-C", "pso-gen demo --kubeconfig ~/.kube/config"),
             ("Stop when all claims are bound", "pso-gen demo --once"),

@@ -12,7 +12,7 @@ use super::input_files::Input;
 use super::output::{self, Format};
 use super::path_text::shown;
 use super::{CommandError, Outcome, git, symlinks};
-use crate::adapters::migrate::{self, Found, Wishes};
+use crate::adapters::migrate::{self, Found, ImportOptions};
 use crate::compiler::diagnostic::{Diagnostic, Sources, any_error, sort};
 use crate::compiler::run::read_storage;
 use crate::compiler::spec::{Format as Word, STORAGE, split};
@@ -84,7 +84,7 @@ fn formatted(text: &str, format: Word) -> Result<String, String> {
 pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     let input =
         if args.file.as_os_str() == "-" { Input::Stdin } else { Input::File(args.file.clone()) };
-    let wishes = Wishes {
+    let options = ImportOptions {
         cluster: args.cluster.clone(),
         namespace: args.namespace.clone(),
         nodes: args.nodes.clone(),
@@ -95,7 +95,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
         Ok(values) => values,
         Err(errors) => return Ok(refused(errors, &opened.sources)),
     };
-    let (mut old, mut warnings) = migrate::values(&values, &wishes);
+    let (mut old, mut warnings) = migrate::values(&values, &options);
     warnings.extend(opened.warnings);
     let mut found = Found::default();
     if let Some(path) = &args.volumes {
@@ -108,14 +108,14 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     if any_error(&warnings) {
         return Ok(refused(warnings, &opened.sources));
     }
-    let document = migrate::document(&old, &found, &wishes)?;
+    let document = migrate::document(&old, &found, &options)?;
     if let Some((errors, sources)) = invalid(&document) {
         return Ok(refused(errors, &sources));
     }
     let files = Files::of(args)?;
     sort(&mut warnings, &opened.sources);
     output::diagnostics(&warnings, &opened.sources, Format::Human);
-    let secret = migrate::secret(&old, &wishes)?;
+    let secret = migrate::secret(&old, &options)?;
     files.write(&document, &secret, args.force)?;
     if !old.of_itself.is_empty() {
         let keys = old.of_itself.join(", ");

@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
     };
     let (settings, mut errors) = settings(&args.set, &sources);
     let classes = classes(&args.storage, &sources, &mut errors)?;
-    let maker = Maker {
+    let maker = AppBuilder {
         kind: &kind,
         shape: &shape,
         sources: &sources,
@@ -168,7 +168,7 @@ fn classes(
 }
 
 /// Builds the new file.
-struct Maker<'m> {
+struct AppBuilder<'m> {
     kind: &'m str,
     shape: &'m Shape,
     sources: &'m Sources,
@@ -177,7 +177,7 @@ struct Maker<'m> {
     classes: Vec<&'m str>,
 }
 
-impl Maker<'_> {
+impl AppBuilder<'_> {
     /// Returns the document before anything is set: its head, and its volumes with class and size, so that the user
     /// sees which word to change.
     fn head(&self, name: &str, namespace: Option<&str>) -> Node {
@@ -360,6 +360,6 @@ fn write(args: &Args, name: &str, text: &str) -> Result<Outcome, CommandError> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     let shown = sanitize::name(&path.display().to_string());
-    output::words(&format!("wrote {shown}; see what it becomes: pso-gen render {shown}\n"));
+    output::words(&format!("wrote {shown}; to see its manifests: pso-gen render {shown}\n"));
     Ok(Outcome::Success)
 }

@@ -1,4 +1,4 @@
-//! Arguments that say what is read, shared by all commands that read apps.
+//! Arguments that select the inputs, shared by all commands that read apps.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use clap::Args;
 use super::input_files::{self, Ignored};
 use crate::compiler::run::Side;
 
-/// What is read.
+/// The inputs.
 #[derive(Debug, Clone, Args)]
 pub(super) struct InputArgs {
     /// Files or folders with apps; `-` is standard input. In folders, files called `*.pso.yaml` or
@@ -68,7 +68,7 @@ pub(super) struct Application {
 }
 
 impl InputArgs {
-    /// Returns the day that counts as today. What was applied earlier had not ended.
+    /// Returns the day that counts as today. On the baseline's day, no app had expired.
     pub(super) fn day(&self) -> String {
         match self.side {
             Side::Today => input_files::day(self.today),

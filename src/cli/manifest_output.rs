@@ -14,9 +14,9 @@ pub(super) const IN_MEMORY: usize = 8 << 20;
 /// Standard output. Nothing is written before everything is known to be right.
 #[derive(Debug)]
 pub(super) struct BufferedOutput {
-    held: SpooledTempFile,
+    buffer: SpooledTempFile,
     /// Bytes that it has taken, and most that it takes.
-    taken: u64,
+    written: u64,
     most: u64,
 }
 
@@ -27,16 +27,16 @@ impl BufferedOutput {
 
     /// A stream that takes no more than so many bytes.
     pub(super) fn at_most(bytes: u64) -> Self {
-        Self { held: SpooledTempFile::new(IN_MEMORY), taken: 0, most: bytes }
+        Self { buffer: SpooledTempFile::new(IN_MEMORY), written: 0, most: bytes }
     }
 
     /// Takes text for later.
     pub(super) fn take(&mut self, text: &str) -> Result<(), CommandError> {
-        self.taken += text.len() as u64;
-        if self.taken > self.most {
+        self.written += text.len() as u64;
+        if self.written > self.most {
             return Err(CommandError::TooMuchOutput { mebibytes: self.most >> 20 });
         }
-        self.held
+        self.buffer
             .write_all(text.as_bytes())
             .map_err(|source| CommandError::Write { path: "a temporary file".to_owned(), source })
     }
@@ -46,7 +46,7 @@ impl BufferedOutput {
         let mut stdout = io::stdout().lock();
         output::write(&mut stdout, first.as_bytes())?;
         let copied =
-            self.held.seek(SeekFrom::Start(0)).and_then(|_| match self.held.into_inner() {
+            self.buffer.seek(SeekFrom::Start(0)).and_then(|_| match self.buffer.into_inner() {
                 // From a file, the kernel copies by itself.
                 SpooledData::OnDisk(mut file) => io::copy(&mut file, &mut stdout).map(drop),
                 SpooledData::InMemory(text) => stdout.write_all(text.get_ref()),

@@ -45,7 +45,7 @@ impl MemoryShare {
         let folder = ConfinedFolder::open(folder)?.private_folder(&name)?;
         let mut share = Self { folder, locks: Vec::new(), part: memory / u64::from(PARTS) };
         let started = Instant::now();
-        while !share.grow()? {
+        while !share.expand()? {
             if started.elapsed() >= patience {
                 return Err(CommandError::Busy { commands: PARTS });
             }
@@ -55,7 +55,7 @@ impl MemoryShare {
     }
 
     /// Takes another part, if one is free.
-    pub(super) fn grow(&mut self) -> Result<bool, CommandError> {
+    pub(super) fn expand(&mut self) -> Result<bool, CommandError> {
         for number in 0..PARTS {
             let file = self.folder.lock_file(&format!("memory-{number}"))?;
             match file.try_lock() {
@@ -89,7 +89,7 @@ impl MemoryShare {
 }
 
 /// Returns the memory for commands, derived from a container's limit in the kernel's format. Without a limit, it is
-/// what the example's sidecar could spare.
+/// the memory that the example's sidecar can spare.
 fn spare(limit: Option<&str>) -> u64 {
     let limit = limit.and_then(|text| text.trim().parse::<u64>().ok());
     limit.map_or(MOST, |bytes| MOST.min(bytes / 2))
@@ -107,7 +107,7 @@ mod tests {
         let of = |patience| MemoryShare::of(folder.path(), MOST, patience);
         let mut alone = of(Duration::ZERO).expect("a part");
         assert_eq!(alone.bytes(), 64 << 20);
-        while alone.grow().expect("asked") {}
+        while alone.expand().expect("asked") {}
         assert!(alone.is_whole());
         assert_eq!(alone.bytes(), MOST);
         let busy = of(Duration::ZERO).expect_err("nothing is left");
@@ -115,7 +115,7 @@ mod tests {
         drop(alone);
         let mut all: Vec<MemoryShare> =
             (0..4).map(|_| of(Duration::ZERO).expect("a part")).collect();
-        assert!(all.iter_mut().all(|share| !share.grow().expect("asked")));
+        assert!(all.iter_mut().all(|share| !share.expand().expect("asked")));
         assert_eq!(all.iter().map(MemoryShare::bytes).sum::<u64>(), MOST);
     }
 
@@ -123,7 +123,7 @@ mod tests {
     fn who_waits_gets_what_another_gives_back() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut alone = MemoryShare::of(folder.path(), MOST, Duration::ZERO).expect("a part");
-        while alone.grow().expect("asked") {}
+        while alone.expand().expect("asked") {}
         let path = folder.path().to_owned();
         let waits =
             thread::spawn(move || MemoryShare::of(&path, MOST, PATIENT).map(|share| share.bytes()));
@@ -150,6 +150,7 @@ mod tests {
         fs::remove_file(&own).expect("removed");
         fs::create_dir(&own).expect("made");
         fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).expect("set");
-        MemoryShare::of(top.path(), MOST, Duration::ZERO).expect_err("everybody may write there");
+        MemoryShare::of(top.path(), MOST, Duration::ZERO)
+            .expect_err("the folder is writable for all users");
     }
 }

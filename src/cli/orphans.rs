@@ -69,7 +69,7 @@ async fn list(args: &Args, arrays: &Arrays) -> Result<Outcome, CommandError> {
     let (orphans, _) = report::orphans(&inventory, args.older_than);
     let away = inventory.listed.iter().filter_map(|listed| {
         let why = listed.volumes.as_ref().err()?;
-        Some(sanitize::line(&format!("{} cannot be asked: {why}", listed.array), LONGEST) + "\n")
+        Some(sanitize::line(&format!("{} cannot be read: {why}", listed.array), LONGEST) + "\n")
     });
     let away: String = away.collect();
     output::words(&away);

@@ -33,7 +33,7 @@ pub(super) struct Request {
     inputs: Inputs,
     /// Whether there was nothing in the files, and what to do about it.
     empty: Diagnostic,
-    /// Errors and warnings of what has been read.
+    /// Errors and warnings of the inputs.
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -185,7 +185,7 @@ fn read_inputs(
     Ok(inputs)
 }
 
-/// Reads a file into the sources; a diagnostic when it is no text.
+/// Reads a file into the sources; a diagnostic if it is not a text.
 fn decode(file: &File, sources: &Sources) -> Result<Result<SourceId, Diagnostic>, CommandError> {
     Ok(yaml::decode(&file.name(), file.read()?, sources))
 }

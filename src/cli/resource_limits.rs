@@ -60,7 +60,7 @@ impl ResourceLimits {
             return Err(CommandError::TimeLimit { seconds: self.time.as_secs() });
         }
         let Some(bytes) = resident() else { return Ok(()) };
-        while share.is_short(bytes) && share.grow()? {}
+        while share.is_short(bytes) && share.expand()? {}
         if bytes > share.bytes() {
             let (mebibytes, is_shared) = (share.bytes() >> 20, !share.is_whole());
             return Err(CommandError::MemoryLimit { mebibytes, is_shared });
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn what_takes_too_much_memory_is_stopped() {
         let before = resident().expect("memory");
-        // The work keeps what it has until the test has ended.
+        // The work keeps its memory until the test has ended.
         let (end, wait) = mpsc::channel::<()>();
         let fill = move || {
             let all = vec![1_u8; 256 << 20];

@@ -153,7 +153,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
             seed: args.seed,
             rate: args.rate,
             state: args.state.clone(),
-            tap: None,
+            request_hook: None,
         };
         let running = serve(arrays(args), &options).await.map_err(CommandError::Simulate)?;
         if let Some(path) = &args.storage_out {

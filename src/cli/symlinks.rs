@@ -1,6 +1,6 @@
 //! Resolves a path that the user has named. A link in a repository may only lead to a file in that repository.
 //!
-//! The user is responsible for the path, but everybody who can write to the repository can create links in it. A
+//! The user is responsible for the path, but every author of the repository can create links in it. A
 //! diagnostic would quote the target of a link to `/proc/self/environ` or to another tenant's file, and a pipeline
 //! publishes diagnostics. Other links (`/tmp` on macOS, `/dev/fd` of a shell) belong to the machine and are followed.
 

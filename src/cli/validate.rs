@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
             output::words(&format!("not compared with `{since}`: correct these errors first\n"));
         }
         if summary.diagnostics.is_empty() {
-            output::words(&counted(summary.apps, summary.storage));
+            output::words(&summary_text(summary.apps, summary.storage));
         }
     } else {
         let text = output::rendered(&summary.diagnostics, &sources, args.format, Style::Plain);
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
 }
 
 /// Says of how much nothing is wrong.
-fn counted(apps: usize, storage: usize) -> String {
+fn summary_text(apps: usize, storage: usize) -> String {
     let some = |number: usize, what: &str| match number {
         1 => format!("1 {what}"),
         more => format!("{more} {what}s"),

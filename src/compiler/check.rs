@@ -5,15 +5,15 @@
 //! files nor Kubernetes' API server.
 
 mod across_apps;
+mod baseline;
 mod claims;
-mod earlier;
 mod foreign;
-mod idle;
 mod images;
 mod names;
 mod networks;
+mod no_effect;
 mod node_service;
-mod refers;
+mod references;
 mod refused;
 mod secrets;
 mod storage;
@@ -21,9 +21,9 @@ mod storage_since;
 mod tenant;
 
 pub use across_apps::{AcrossApps, Facts, Reference, SharedNamespace};
+pub use baseline::{Change, Owner, changes, since};
 pub use claims::claims_since;
-pub use earlier::{Change, Owner, changes, since};
-pub use refers::references;
+pub use references::references;
 pub use refused::{refused, refused_storage};
 pub use secrets::{app_secrets, object_secrets, secrets};
 pub use storage::{
@@ -49,14 +49,14 @@ use crate::sanitize::quoted;
 pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
     let mut found = Vec::from_iter(expired(app, today));
     found.extend(namespace(app));
-    found.extend(way_in(app));
+    found.extend(expose(app));
     found.extend(labels(app));
     found.extend(scales(app));
     found.extend(sizes(app));
     found.extend(snapshots(app));
     found.extend(networks::networks(app));
     found.extend(claims::within(app));
-    found.extend(idle::idle(app));
+    found.extend(no_effect::no_effect(app));
     found.extend(node_service::missing(app));
     found
 }
@@ -113,16 +113,17 @@ fn twice(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
 /// Checks that an autoscaler's maximum is at least its minimum.
 fn scales(app: &App) -> Vec<Diagnostic> {
     let pods = app.components.iter().map(|(name, component)| (name, component.serving.pods));
-    let odd = pods.filter(|(_, pods)| pods.fewest() > pods.most());
-    odd.map(|(name, pods)| {
-        let (min, max) = (pods.fewest(), pods.most());
-        let message = format!("`{name}` has a minimum of {min} pods and a maximum of {max}");
-        let path = "spec.replicas";
-        Diagnostic::new(Code::BadValue, app.place(path), message)
-            .at(path)
-            .fix(format!("write `{{min: {max}, max: {min}}}`"))
-    })
-    .collect()
+    let invalid = pods.filter(|(_, pods)| pods.fewest() > pods.most());
+    invalid
+        .map(|(name, pods)| {
+            let (min, max) = (pods.fewest(), pods.most());
+            let message = format!("`{name}` has a minimum of {min} pods and a maximum of {max}");
+            let path = "spec.replicas";
+            Diagnostic::new(Code::BadValue, app.place(path), message)
+                .at(path)
+                .fix(format!("write `{{min: {max}, max: {min}}}`"))
+        })
+        .collect()
 }
 
 /// A size without a unit is in bytes, most often by mistake.
@@ -234,7 +235,7 @@ fn expired(app: &App, today: &str) -> Option<Diagnostic> {
     })
 }
 
-fn way_in(app: &App) -> Vec<Diagnostic> {
+fn expose(app: &App) -> Vec<Diagnostic> {
     let expose = &app.common.expose;
     let mut found = Vec::new();
     if app.exposed.is_empty() {

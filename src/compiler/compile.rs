@@ -18,13 +18,13 @@ mod ownership;
 mod patch;
 mod platform;
 mod pod;
+mod routes;
 mod scale;
 mod secret;
 mod service;
 mod storage;
 mod storage_class;
 mod wave;
-mod way_in;
 mod workload;
 
 use std::borrow::Cow;
@@ -73,7 +73,7 @@ pub fn compile(app: &App) -> (Option<Compiled>, Vec<Diagnostic>) {
     objects.extend(scale::scaling(&context));
     objects.extend(job::jobs(&context));
     objects.extend(network::policies(&context));
-    objects.extend(way_in::ways_in(&context));
+    objects.extend(routes::routes(&context));
     objects.extend(manifests::manifests(&context, &mut diagnostics));
     patch::apply(app, &mut objects, &mut diagnostics);
     claim::round_up(&mut objects);

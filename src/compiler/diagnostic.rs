@@ -4,20 +4,20 @@
 //! printing; the command line chooses one of the three renderings.
 
 mod code;
-mod hide;
 mod human;
 mod json;
 mod place;
+mod redact;
 mod sarif;
 mod suggest;
 
 pub use code::{Code, Severity};
-pub use hide::{hidden, without_tokens};
 pub use human::{Style, human};
 pub use json::json;
 pub use place::{Place, Source, SourceId, Sources};
+pub use redact::{redacted, without_tokens};
 pub use sarif::sarif;
-pub use suggest::{nearest, slip};
+pub use suggest::{misspelling, nearest};
 
 /// An error or a warning about a user's input.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -49,10 +49,10 @@ pub struct Options {
     pub side: Side,
 }
 
-/// What a run reads.
+/// The inputs of a run.
 #[derive(Debug, Default)]
 pub struct Inputs {
-    /// What is rendered, in order.
+    /// The documents to render, in order.
     pub rendered: Vec<Input>,
     /// Texts with storage documents that count and are not rendered. A text that is rendered, too, is read once.
     pub storage: Vec<SourceId>,
@@ -67,7 +67,7 @@ pub struct Run<'r> {
     diagnostics: Vec<Diagnostic>,
 }
 
-/// The result of a run, beside what it handed out.
+/// The result of a run, besides the rendered documents.
 #[derive(Debug, Default)]
 pub struct Summary {
     /// All errors and warnings, in the order of files and places.
@@ -89,7 +89,7 @@ impl Summary {
     }
 }
 
-/// What is left of a document after it has been rendered.
+/// The parts of a document that are kept after it was rendered.
 struct Done<T> {
     storage: usize,
     references: Vec<check::Reference>,
@@ -99,7 +99,7 @@ struct Done<T> {
 }
 
 impl<'r> Run<'r> {
-    /// Returns a run over inputs. `diagnostics` are those of what has been read for it so far.
+    /// Returns a run over inputs. `diagnostics` are those of the inputs so far.
     pub fn new(
         sources: &'r Sources,
         library: &'r Library,
@@ -137,7 +137,7 @@ impl<'r> Run<'r> {
         mut progress: impl FnMut(usize),
     ) -> Result<Summary, E> {
         let Self { pipeline, quotas, inputs, diagnostics } = self;
-        // What was applied earlier is not judged again: only what cannot be rendered is reported.
+        // The rules are not applied to the baseline again: only errors that prevent rendering are reported.
         let judges = pipeline.side == Side::Today;
         let mut summary = Summary { diagnostics, ..Summary::default() };
         let mut across = AcrossApps::new(&quotas);

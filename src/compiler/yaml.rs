@@ -6,9 +6,9 @@
 //! written (`11.10` may be a version instead of a number).
 
 mod de;
-mod habit;
 mod node;
 mod read;
+mod syntax_fix;
 mod write;
 
 pub use de::ReadError;

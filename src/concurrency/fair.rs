@@ -1,58 +1,58 @@
-//! A queue of several parties: each in turn, one at a time, so that whoever has thousands keeps nobody waiting.
+//! A fair queue: its flows alternate, so that a flow with thousands of items does not delay the others.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 tokio::task_local! {
-    /// For whom the task works.
-    static PARTY: Arc<str>;
+    /// The flow of the current task: usually a namespace.
+    static FLOW: Arc<str>;
 }
 
-/// Has what a future waits for counted as a party's: a namespace, mostly.
-pub(crate) async fn on_behalf<F: Future>(party: &str, work: F) -> F::Output {
-    PARTY.scope(Arc::from(party), work).await
+/// Assigns the requests of a future to a flow, usually a namespace.
+pub(crate) async fn with_flow<F: Future>(flow: &str, work: F) -> F::Output {
+    FLOW.scope(Arc::from(flow), work).await
 }
 
-/// Returns for whom the task works; the empty name is that of nobody in particular.
-pub(crate) fn party() -> Arc<str> {
-    PARTY.try_with(Arc::clone).unwrap_or_else(|_| Arc::from(""))
+/// Returns the flow of the current task; empty outside any flow.
+pub(crate) fn current_flow() -> Arc<str> {
+    FLOW.try_with(Arc::clone).unwrap_or_else(|_| Arc::from(""))
 }
 
-/// What waits, by party. Adding and taking cost the same, however many wait.
+/// The waiting items by flow. The cost of adding and taking one does not depend on their number.
 #[derive(Debug)]
-pub(crate) struct Fair<T> {
+pub(crate) struct FairQueue<T> {
     waiting: HashMap<Arc<str>, VecDeque<T>>,
-    /// Parties that wait for something, in the order of their turns.
+    /// Flows with waiting items, in the order in which they are served.
     order: VecDeque<Arc<str>>,
 }
 
-impl<T> Default for Fair<T> {
+impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         Self { waiting: HashMap::new(), order: VecDeque::new() }
     }
 }
 
-impl<T> Fair<T> {
-    /// Adds one at the end of its party's queue.
-    pub(crate) fn push(&mut self, party: Arc<str>, what: T) {
-        let queue = self.waiting.entry(Arc::clone(&party)).or_default();
+impl<T> FairQueue<T> {
+    /// Adds an item at the end of its flow's queue.
+    pub(crate) fn push(&mut self, flow: Arc<str>, item: T) {
+        let queue = self.waiting.entry(Arc::clone(&flow)).or_default();
         if queue.is_empty() {
-            self.order.push_back(party);
+            self.order.push_back(flow);
         }
-        queue.push_back(what);
+        queue.push_back(item);
     }
 
-    /// Takes the first of the party whose turn it is.
+    /// Takes the first item of the flow that is served next.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let party = self.order.pop_front()?;
-        let queue = self.waiting.get_mut(&party)?;
-        let what = queue.pop_front();
+        let flow = self.order.pop_front()?;
+        let queue = self.waiting.get_mut(&flow)?;
+        let item = queue.pop_front();
         if queue.is_empty() {
-            self.waiting.remove(&party);
+            self.waiting.remove(&flow);
         } else {
-            self.order.push_back(party);
+            self.order.push_back(flow);
         }
-        what
+        item
     }
 }
 
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn parties_take_turns() {
-        let mut queue = Fair::default();
+        let mut queue = FairQueue::default();
         for number in 0..1000 {
             queue.push(Arc::from("many"), ("many", number));
         }
@@ -77,9 +77,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_works_for_whom_it_says() {
-        assert_eq!(&*party(), "");
-        let inside = on_behalf("files", async { party() }).await;
-        assert_eq!((&*inside, &*party()), ("files", ""));
+    async fn a_task_belongs_to_its_flow() {
+        assert_eq!(&*current_flow(), "");
+        let inside = with_flow("files", async { current_flow() }).await;
+        assert_eq!((&*inside, &*current_flow()), ("files", ""));
     }
 }

@@ -1,4 +1,4 @@
-//! What the provisioner knows about an array: its kind, its capacity, the transport to its volumes, and whether a
+//! Facts about an array: its kind, its capacity, the transport to its volumes, and whether a
 //! failed operation is worth a retry. Knows nothing about REST requests.
 
 use super::BlockTarget;

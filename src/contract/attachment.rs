@@ -1,4 +1,4 @@
-//! What the attacher passes to the node service for one attached volume. CSI calls it the publish context; Kubernetes
+//! The data that the attacher passes to the node service for one attached volume. CSI calls it the publish context; Kubernetes
 //! stores it in `status.attachmentMetadata` of the VolumeAttachment. Knows neither arrays nor devices.
 
 use std::collections::BTreeMap;

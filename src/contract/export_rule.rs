@@ -60,7 +60,7 @@ impl ExportRule {
     }
 
     /// Returns whether the rule matches every client, so that it restricts nothing.
-    pub fn is_for_everybody(&self) -> bool {
+    pub fn is_for_all_clients(&self) -> bool {
         let network = self.client.parse::<ipnet::IpNet>();
         self.client.chars().all(|c| "*?.".contains(c))
             || network.is_ok_and(|network| network.prefix_len() == 0)
@@ -161,7 +161,7 @@ mod tests {
             ("10.0.0.0/8", false),
         ] {
             let rule = ExportRule::new(client, false, Squash::Root).expect("a client");
-            assert_eq!(rule.is_for_everybody(), is_all, "{client}");
+            assert_eq!(rule.is_for_all_clients(), is_all, "{client}");
         }
         for bad in ["", "10.0.0.1 *", "*(rw) *", "a,b"] {
             assert!(ExportRule::new(bad, false, Squash::Root).is_none(), "{bad:?}");

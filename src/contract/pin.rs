@@ -1,7 +1,7 @@
 //! Pins of certificates, as the storage document writes them.
 
 /// Returns the SHA-256 of a certificate's `SubjectPublicKeyInfo` from `sha256:` and 64 hexadecimal digits; none when the text
-/// is no such pin.
+/// is not a pin.
 pub fn certificate_pin(text: &str) -> Option<[u8; 32]> {
     let digits = text.strip_prefix("sha256:").filter(|digits| digits.len() == 64)?;
     let mut pin = [0; 32];

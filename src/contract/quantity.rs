@@ -116,10 +116,10 @@ fn scaled(text: &str, times: u128) -> Option<Result<Scaled, TooLarge>> {
         return None;
     }
     let power = power(suffix)?;
-    let (counted, rest) = fraction.split_at(fraction.len().min(DIGITS));
+    let (significant, rest) = fraction.split_at(fraction.len().min(DIGITS));
     let more = u128::from(rest.bytes().any(|digit| digit != b'0'));
     let value = || {
-        let number: u128 = format!("0{whole}{counted}").parse().ok()?;
+        let number: u128 = format!("0{whole}{significant}").parse().ok()?;
         let number = number.checked_add(more)?;
         if number == 0 {
             return Some(Scaled { value: 0, exact: true });
@@ -131,7 +131,7 @@ fn scaled(text: &str, times: u128) -> Option<Result<Scaled, TooLarge>> {
                 Err(_) => (1, 10_u128.checked_pow(power.unsigned_abs())),
             },
         };
-        let below = 10_u128.checked_pow(u32::try_from(counted.len()).ok()?)?;
+        let below = 10_u128.checked_pow(u32::try_from(significant.len()).ok()?)?;
         let above = number.checked_mul(factor)?.checked_mul(times)?;
         // A divisor that overflows leaves less than one.
         let Some(below) = divisor.and_then(|divisor| below.checked_mul(divisor)) else {

@@ -55,13 +55,13 @@ impl SnapshotSchedule {
     const KEEP: std::ops::RangeInclusive<u16> = 1..=250;
 
     /// Returns the age of the oldest snapshot that is kept, in seconds.
-    fn reach(self) -> u64 {
+    fn window(self) -> u64 {
         u64::from(self.every.0) * u64::from(self.keep)
     }
 
     /// Returns whether it keeps any snapshot that the other schedule does not keep.
     pub fn adds_to(self, other: Self) -> bool {
-        !self.every.0.is_multiple_of(other.every.0.max(1)) || self.reach() > other.reach()
+        !self.every.0.is_multiple_of(other.every.0.max(1)) || self.window() > other.window()
     }
 
     /// Returns the first field that is out of range, and the reason.
@@ -95,7 +95,7 @@ impl SnapshotPolicy {
     pub fn is_below(self, floor: SnapshotSchedule) -> bool {
         match self {
             Self::Never => true,
-            Self::Every(own) => own.keep < floor.keep && own.reach() <= floor.reach(),
+            Self::Every(own) => own.keep < floor.keep && own.window() <= floor.window(),
         }
     }
 

@@ -42,7 +42,7 @@ pub use attachment::{
     AttachmentEffect, AttachmentInput, AttachmentOutcome, AttachmentState, AttachmentView,
     AttachmentWork, NodeIds, is_attached, node_id, recorded_volume,
 };
-pub use barrier::{BarrierEffect, Barriers, is_barrier, mark};
+pub use barrier::{BarrierEffect, Barriers, barrier, is_barrier};
 pub use claim::ClaimState;
 pub use claim_spec::capacity;
 pub use claim_view::{ClaimView, SourceView};
@@ -54,7 +54,7 @@ pub use matching::{Backlog, ReservedFor, is_handed_over, is_match, reserved_for}
 pub use node_driver::{MissingDriver, NodeDrivers, is_block};
 pub use orphan::{GRACE, Listed, Orphan, Orphans, Report, UnknownVolume, unknown_volumes};
 pub use persistent_volume::{
-    Behind, behind, cluster_of, foreign, foreign_key, quantity, volume_behind,
+    BackingVolume, backing_ids, backing_volume, cluster_of, foreign, foreign_key, quantity,
 };
 pub use read_time::{ReadTime, VALID};
 pub use reason::Reason;

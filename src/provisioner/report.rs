@@ -22,8 +22,8 @@ use serde::Serialize;
 use crate::contract::FINALIZER;
 use crate::contract::annotation;
 use crate::provisioner::decide::{
-    ArrayState, ClassSetup, GRACE, Listed, Reason, Registration, Setup, UnknownVolume, behind,
-    cluster_of, condition, is_barrier, registered_elsewhere, unknown_volumes, volume_behind,
+    ArrayState, ClassSetup, GRACE, Listed, Reason, Registration, Setup, UnknownVolume, backing_ids,
+    backing_volume, cluster_of, condition, is_barrier, registered_elsewhere, unknown_volumes,
 };
 
 pub use arrays::ArrayLine;
@@ -85,7 +85,7 @@ pub struct Report {
     /// Orphaned volumes.
     pub orphans: Vec<UnknownVolume>,
     /// The number of PersistentVolumes that are barriers.
-    pub marks: usize,
+    pub barriers: usize,
     /// All problems, those with the widest effect first.
     pub problems: Vec<Problem>,
 }
@@ -133,8 +133,8 @@ impl Report {
         let (orphans, of_orphans) = orphans(inventory, GRACE);
         problems.extend(of_orphans);
         let name = |volume: &PersistentVolume| volume.metadata.name.clone().unwrap_or_default();
-        let marks = inventory.volumes.iter().filter(|volume| is_barrier(&name(volume))).count();
-        Self { leader, arrays, claims, attachments, released, orphans, marks, problems }
+        let barriers = inventory.volumes.iter().filter(|volume| is_barrier(&name(volume))).count();
+        Self { leader, arrays, claims, attachments, released, orphans, barriers, problems }
     }
 }
 
@@ -169,12 +169,12 @@ fn abnormal_volumes(inventory: &Inventory) -> Vec<Problem> {
     for listed in &inventory.listed {
         let Ok((array_id, there)) = &listed.volumes else { continue };
         let is_on = |volume: &&PersistentVolume| {
-            volume_behind(volume).is_some_and(|(array, _)| array == *array_id)
+            backing_ids(volume).is_some_and(|(array, _)| array == *array_id)
         };
         let found = inventory.volumes.iter().filter(is_on).filter_map(|it| condition(it, there));
         problems.extend(found.map(|found| Problem {
             about: format!("claim {}", found.claim),
-            what: found.what(),
+            what: found.description(),
             remedy: found.remedy(),
             page: "docs/arrays.md#volumes-that-are-missing",
         }));
@@ -205,9 +205,9 @@ fn removed_arrays(inventory: &Inventory) -> Vec<Problem> {
     }
     let is_known = |name: &str| inventory.arrays.iter().any(|state| state.name == name);
     let mut named: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-    for behind in inventory.volumes.iter().filter_map(behind) {
-        if !is_known(&behind.array) {
-            named.entry(behind.array).or_default().0 += 1;
+    for backing_volume in inventory.volumes.iter().filter_map(backing_volume) {
+        if !is_known(&backing_volume.array) {
+            named.entry(backing_volume.array).or_default().0 += 1;
         }
     }
     for claim in &inventory.claims {
@@ -271,7 +271,7 @@ fn our_classes(inventory: &Inventory) -> BTreeMap<&str, Result<ClassSetup, Strin
 }
 
 /// Returns the newest event about an object that reports a problem or a success, if it is a warning.
-fn complaint<'c>(inventory: &'c Inventory, uid: &str) -> Option<&'c Event> {
+fn failure_event<'c>(inventory: &'c Inventory, uid: &str) -> Option<&'c Event> {
     let about = |event: &&Event| {
         let regarding = event.regarding.as_ref().and_then(|object| object.uid.as_deref());
         regarding == Some(uid)
@@ -289,7 +289,7 @@ fn remedy(reason: &str) -> &'static str {
     let reason = Reason::ALL.into_iter().find(|each| each.as_str() == reason);
     match reason {
         Some(Reason::ProvisioningFailed) => {
-            "what the message names: an array that is unreachable or full, the class, the access mode, or a PersistentVolume of that name"
+            "fix the cause in the message: an array that is unreachable or full, the class, the access mode, or a PersistentVolume of that name"
         }
         Some(Reason::ProvisioningCleanupFailed) => {
             "check the array; keep the claim's finalizer, otherwise the volume is orphaned"
@@ -300,15 +300,15 @@ fn remedy(reason: &str) -> &'static str {
         Some(Reason::VolumeModifyFailed) => {
             "set limits by the StorageClass of a new claim; the volume works as before"
         }
-        Some(Reason::SnapshotFailed) => "what the message names; the volume works",
+        Some(Reason::SnapshotFailed) => "fix the cause in the message; the volume works",
         Some(Reason::VolumeConditionAbnormal) => {
-            "what the message names, on the array, before the volume is eradicated"
+            "correct the volume on the array as the message says, before the array eradicates it"
         }
         Some(Reason::SnapshotScheduleRefused) => {
-            "ask for as many as the class keeps or leave `snapshots` out; the admin may set `claimsMayReduce` at the class"
+            "request as many as the class keeps or omit `snapshots`; the admin may set `claimsMayReduce` at the class"
         }
         Some(Reason::VolumeFailedDelete) => {
-            "what the message names: a node that still holds it, or an unreachable array"
+            "fix the cause in the message: a node that still uses the volume, or an unreachable array"
         }
         _ => "see the provisioner's log for this claim",
     }

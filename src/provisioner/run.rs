@@ -54,19 +54,19 @@ pub use http::{Status, serve};
 pub use instrument::{CountRequests, CountedRequests};
 pub use inventory::inventory;
 use leader_election::{Candidate, Leadership};
+use metrics::EffectMetrics;
 pub use metrics::Metrics;
-use metrics::Tally;
 pub use orphan::{NotDestroyed, destroy_orphan};
 pub use pagination::{SmallPages, SmallPagesOf};
 use reconciler::{BarrierOf, Reconciler};
-use registrar::{AGAIN, Registrar, check_name, cluster_uid};
+use registrar::{IDENTITY_RETRY, Registrar, check_name, cluster_uid};
 pub use setup::{SetupError, flasharrays, set_up};
 pub use unreachable::{cause, chain, remedy};
 pub use watches::COMPARE_EVERY;
-use watches::{list, look, register, tick, watch};
+use watches::{list, poll_arrays, register, tick, watch};
 
 /// The number of watch events that may wait for the reconciler.
-const SEEN: usize = 256;
+const WATCH_QUEUE: usize = 256;
 
 /// The time limit for effects in flight at the end, before the lease is released.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -106,9 +106,9 @@ enum Message {
     /// The time to publish an event that was held back has come.
     Announce(Key),
     /// The time to create a barrier has come.
-    MarkDue(BarrierOf),
+    BarrierDue(BarrierOf),
     /// The barrier of this name is gone, or was never created.
-    MarkGone(String),
+    BarrierGone(String),
 }
 
 /// The reason why the provisioner ended.
@@ -157,7 +157,7 @@ pub async fn run(
     let how = tokio::select! {
         () = lead(client, arrays, leadership, compare_every, status, &mut end) => End::Asked,
         // Effects in flight end with the process: it must not execute any more.
-        () = candidate.keep() => End::LeaseLost,
+        () = candidate.hold() => End::LeaseLost,
     };
     if how == End::Asked {
         candidate.release().await;
@@ -180,21 +180,21 @@ async fn lead(
     let arrays = registrar.arrays().clone();
     let (sender, mut messages) = mpsc::unbounded_channel();
     // The channel is bounded, so that a list of thousands of objects arrives at the speed of the reconciler.
-    let (watched, mut seen) = mpsc::channel(SEEN);
+    let (watch_sender, mut watch_events) = mpsc::channel(WATCH_QUEUE);
     let metrics = status.metrics();
     let mut tasks = vec![
-        watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Claims),
-        watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Volumes),
-        watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Classes),
+        watch(Api::all(client.clone()), metrics.clone(), &watch_sender, Message::Claims),
+        watch(Api::all(client.clone()), metrics.clone(), &watch_sender, Message::Volumes),
+        watch(Api::all(client.clone()), metrics.clone(), &watch_sender, Message::Classes),
         register(registrar.clone()),
-        look(ArrayMonitor::new(arrays.clone(), metrics.clone()), registrar.clone(), &sender),
+        poll_arrays(ArrayMonitor::new(arrays.clone(), metrics.clone()), registrar.clone(), &sender),
         list(arrays.clone(), compare_every, &sender),
         tick(&sender),
     ];
     // The nodes matter only if not every node reaches every array.
     let nodes = arrays.have_topology();
     if nodes {
-        tasks.push(watch(Api::all(client.clone()), metrics.clone(), &watched, Message::Nodes));
+        tasks.push(watch(Api::all(client.clone()), metrics.clone(), &watch_sender, Message::Nodes));
     }
     let executor =
         Executor::new(client.clone(), arrays.clone(), leadership.clone(), registrar.clone());
@@ -202,7 +202,8 @@ async fn lead(
     let mut attacher =
         Attacher::start(&client, &arrays, &leadership, &registrar, &executor, metrics);
     let cache = Cache::new(arrays.setup().clone(), nodes);
-    let mut reconciler = Reconciler::new(cache, executor, Tally::new(metrics.clone()), sender);
+    let mut reconciler =
+        Reconciler::new(cache, executor, EffectMetrics::new(metrics.clone()), sender);
     let mut beat = tokio::time::interval(BEAT);
     loop {
         tokio::select! {
@@ -212,13 +213,13 @@ async fn lead(
                 let mut missing = reconciler.missing();
                 if let Some(attacher) = &attacher {
                     missing.extend(attacher.missing());
-                    attacher.survey();
+                    attacher.update_gauges();
                 }
-                status.beats(Instant::now(), missing);
-                reconciler.survey(messages.len());
+                status.record_progress(Instant::now(), missing);
+                reconciler.update_gauges(messages.len());
             }
-            () = turn(&mut attacher) => {}
-            Some(message) = seen.recv() => reconciler.handle(message),
+            () = next_of(&mut attacher) => {}
+            Some(message) = watch_events.recv() => reconciler.handle(message),
             message = messages.recv() => match message {
                 Some(message) => reconciler.handle(message),
                 None => break,
@@ -229,8 +230,8 @@ async fn lead(
     for task in tasks {
         task.abort();
     }
-    let attaching = attacher.as_ref().map_or(0, Attacher::under_way);
-    info!(under_way = reconciler.under_way() + attaching, "stopping");
+    let attachments_in_flight = attacher.as_ref().map_or(0, Attacher::in_flight_count);
+    info!(in_flight_count = reconciler.in_flight_count() + attachments_in_flight, "stopping");
     // A drained effect saves the next process the search for its outcome.
     let drained = async {
         reconciler.drained().await;
@@ -247,9 +248,9 @@ async fn lead(
 }
 
 /// Lets the attacher process a message; without one, it waits forever.
-async fn turn(attacher: &mut Option<Attacher>) {
+async fn next_of(attacher: &mut Option<Attacher>) {
     match attacher {
-        Some(attacher) => attacher.turn().await,
+        Some(attacher) => attacher.process_next().await,
         None => std::future::pending().await,
     }
 }
@@ -262,34 +263,34 @@ async fn registered(
     status: &Status,
     end: &mut (impl Future<Output = ()> + Unpin),
 ) -> Option<Registrar> {
-    let mut told = false;
+    let mut is_reported = false;
     loop {
-        let found = async {
+        let registrar = async {
             let uid = cluster_uid(client).await?;
             check_name(client, &arrays.setup().cluster).await?;
             Registrar::new(arrays, leadership, status.metrics(), &uid)
         };
-        let found = tokio::select! {
+        let registrar = tokio::select! {
             () = &mut *end => return None,
-            found = found => found,
+            registrar = registrar => registrar,
         };
-        match found {
+        match registrar {
             Ok(registrar) => {
                 // The first check is awaited, so that no claim fails without it.
                 tokio::select! {
                     () = &mut *end => return None,
-                    () = registrar.look() => return Some(registrar),
+                    () = registrar.refresh() => return Some(registrar),
                 }
             }
-            Err(error) if !std::mem::replace(&mut told, true) => {
+            Err(error) if !std::mem::replace(&mut is_reported, true) => {
                 warn!(%error, "it is not certain which cluster this is; nothing is done yet");
             }
             Err(_) => {}
         }
-        status.beats(Instant::now(), vec!["the cluster's identity"]);
+        status.record_progress(Instant::now(), vec!["the cluster's identity"]);
         tokio::select! {
             () = &mut *end => return None,
-            () = tokio::time::sleep(AGAIN) => {}
+            () = tokio::time::sleep(IDENTITY_RETRY) => {}
         }
     }
 }

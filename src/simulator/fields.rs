@@ -4,8 +4,8 @@
 
 use serde_json::{Value as Json, json};
 
+use super::collection::text;
 use super::rest::Refusal;
-use super::shelf::text;
 
 /// A field with its type.
 pub(super) type Field = (&'static str, Takes);
@@ -51,8 +51,8 @@ pub(super) fn set_at(
     tables: &[&[Field]],
 ) -> Result<(), Refusal> {
     if !body.is_object() && !body.is_null() {
-        let what = if path.is_empty() { "the body" } else { path.trim_end_matches('.') };
-        return Err(Refusal::of(name, format!("Invalid value of {what}: no object.")));
+        let kind = if path.is_empty() { "the body" } else { path.trim_end_matches('.') };
+        return Err(Refusal::of(name, format!("Invalid value of {kind}: no object.")));
     }
     for (field, value) in body.as_object().into_iter().flatten() {
         let known = tables.iter().copied().flatten().find(|(known, _)| known == field);

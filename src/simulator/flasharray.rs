@@ -16,12 +16,12 @@ mod volumes;
 
 use serde_json::{Value as Json, json};
 
+use super::collection::{Collection, Counts, Page, Scope, text};
 use super::fields::{Field, Takes};
 use super::names;
 use super::rest::{Answer, Method, Outcome, Refusal, Request};
 use super::session::Sessions;
 use super::settings::Settings;
-use super::shelf::{Counts, Page, Scope, Shelf, text};
 use super::versions::{Versions, not_found};
 use containers::Container;
 
@@ -42,20 +42,20 @@ pub struct FlashArray {
     settings: Settings,
     versions: Versions,
     sessions: Sessions,
-    volumes: Shelf,
-    snapshots: Shelf,
-    tags: Shelf,
-    hosts: Shelf,
-    connections: Shelf,
+    volumes: Collection,
+    snapshots: Collection,
+    tags: Collection,
+    hosts: Collection,
+    connections: Collection,
     /// Protection groups, their members, their snapshots.
-    groups: Shelf,
-    members: Shelf,
-    group_snapshots: Shelf,
-    pods: Shelf,
-    volume_groups: Shelf,
-    ports: Shelf,
-    interfaces: Shelf,
-    controllers: Shelf,
+    groups: Collection,
+    members: Collection,
+    group_snapshots: Collection,
+    pods: Collection,
+    volume_groups: Collection,
+    ports: Collection,
+    interfaces: Collection,
+    controllers: Collection,
     made: u64,
 }
 
@@ -68,22 +68,22 @@ impl FlashArray {
             settings,
             versions,
             sessions,
-            volumes: Shelf::new("Volume", &["pod", "volume_group"]),
-            snapshots: Shelf::new("Volume snapshot", &[volume_snapshots::GROUP, "source"]),
-            tags: Shelf::new("Tag", &["resource"]),
-            hosts: Shelf::new("Host", &hosts::INITIATORS),
-            connections: Shelf::new("Connection", &["host", "volume"]),
-            groups: Shelf::new("Protection group", &["pod"]),
-            members: Shelf::new(
+            volumes: Collection::new("Volume", &["pod", "volume_group"]),
+            snapshots: Collection::new("Volume snapshot", &[volume_snapshots::GROUP, "source"]),
+            tags: Collection::new("Tag", &["resource"]),
+            hosts: Collection::new("Host", &hosts::INITIATORS),
+            connections: Collection::new("Connection", &["host", "volume"]),
+            groups: Collection::new("Protection group", &["pod"]),
+            members: Collection::new(
                 "Protection group member",
                 &[protection_members::DESTROYED, "group", "member"],
             ),
-            group_snapshots: Shelf::new("Protection group snapshot", &["source"]),
-            pods: Shelf::new("Pod", &[]),
-            volume_groups: Shelf::new("Volume group", &["pod"]),
-            ports: Shelf::new("Port", &[]),
-            interfaces: Shelf::new("Network interface", &[]),
-            controllers: Shelf::new("Controller", &[]),
+            group_snapshots: Collection::new("Protection group snapshot", &["source"]),
+            pods: Collection::new("Pod", &[]),
+            volume_groups: Collection::new("Volume group", &["pod"]),
+            ports: Collection::new("Port", &[]),
+            interfaces: Collection::new("Network interface", &[]),
+            controllers: Collection::new("Controller", &[]),
             made: 0,
         };
         array.build();
@@ -139,7 +139,7 @@ impl FlashArray {
 
     /// Responds to a request at a time in milliseconds since 1970.
     pub fn answer(&mut self, request: &Request, now: u64) -> Answer {
-        self.bury(now);
+        self.eradicate_due(now);
         // This key is singular here, and plural on a FlashBlade.
         if (request.method, request.path.as_str()) == (Method::Get, "/api/api_version") {
             return Answer::good(json!({"version": self.versions.announced()}));
@@ -162,28 +162,28 @@ impl FlashArray {
 
     /// Replays a request of a sender that was logged in.
     pub(super) fn repeat(&mut self, request: &Request, now: u64) {
-        self.bury(now);
+        self.eradicate_due(now);
         // A request that is refused now was refused before.
         let _ = self.versioned(request, now);
     }
 
     /// Eradicates objects whose timer has ended.
-    fn bury(&mut self, now: u64) {
+    fn eradicate_due(&mut self, now: u64) {
         for kind in [Container::Pod, Container::VolumeGroup] {
-            for container in kind.shelf_mut(self).bury(now) {
+            for container in kind.collection_mut(self).eradicate_due(now) {
                 self.forget_contents(kind, &container);
             }
         }
-        for volume in self.volumes.bury(now) {
+        for volume in self.volumes.eradicate_due(now) {
             self.forget_volume(&volume);
         }
-        for group in self.groups.bury(now) {
+        for group in self.groups.eradicate_due(now) {
             self.forget_group(&group);
         }
-        for snapshot in self.group_snapshots.bury(now) {
+        for snapshot in self.group_snapshots.eradicate_due(now) {
             self.forget_group_snapshot(&snapshot);
         }
-        self.snapshots.bury(now);
+        self.snapshots.eradicate_due(now);
     }
 
     /// Returns the number of log-ins.
@@ -215,7 +215,7 @@ impl FlashArray {
     }
 
     fn list(&self, resource: &str, request: &Request, now: u64) -> Result<Page, Refusal> {
-        let (shelf, scope) = match resource {
+        let (collection, scope) = match resource {
             "arrays" => return Ok(Page::of(self.array(now))),
             "arrays/performance" => return Ok(Page::of(self.performance(request, now)?)),
             "arrays/space" => return Ok(Page::of(self.space(now))),
@@ -236,7 +236,7 @@ impl FlashArray {
             "volumes/tags" => (&self.tags, self.tags_scope(request)?),
             _ => return Err(not_found()),
         };
-        shelf.list(request, &scope, (self.settings.page, Counts::Asked), now)
+        collection.list(request, &scope, (self.settings.page, Counts::Asked), now)
     }
 
     fn change(&mut self, method: Method, resource: &str, request: &Request, now: u64) -> Outcome {
@@ -276,7 +276,7 @@ impl FlashArray {
     }
 
     /// Returns the settings, and the kinds of object for display, the most frequent first.
-    pub(super) fn shelves(&self) -> (&Settings, Vec<(&'static str, &Shelf)>) {
+    pub(super) fn collections(&self) -> (&Settings, Vec<(&'static str, &Collection)>) {
         let kinds = vec![
             ("volumes", &self.volumes),
             ("snapshots", &self.snapshots),
@@ -302,8 +302,8 @@ impl FlashArray {
 }
 
 /// Changes a counter of the object that a reference refers to, if it exists.
-fn count(shelf: &mut Shelf, to: &Json, field: &str, by: i64) {
-    shelf.change(text(to, "name"), |object| {
+fn count(collection: &mut Collection, to: &Json, field: &str, by: i64) {
+    collection.change(text(to, "name"), |object| {
         object[field] = (object[field].as_i64().unwrap_or_default() + by).into();
     });
 }

@@ -15,11 +15,11 @@ mod snapshots;
 
 use serde_json::{Value as Json, json};
 
+use super::collection::{Collection, Counts, Page, Scope, reference};
 use super::names;
 use super::rest::{Answer, Method, Outcome, Refusal, Request};
 use super::session::Sessions;
 use super::settings::Settings;
-use super::shelf::{Counts, Page, Scope, Shelf, reference};
 use super::versions::{Versions, not_found};
 use quotas::{GROUPS, USERS};
 
@@ -29,18 +29,18 @@ pub struct FlashBlade {
     settings: Settings,
     versions: Versions,
     sessions: Sessions,
-    file_systems: Shelf,
-    snapshots: Shelf,
-    exports: Shelf,
-    servers: Shelf,
-    export_policies: Shelf,
-    export_rules: Shelf,
-    policies: Shelf,
+    file_systems: Collection,
+    snapshots: Collection,
+    exports: Collection,
+    servers: Collection,
+    export_policies: Collection,
+    export_rules: Collection,
+    policies: Collection,
     /// File systems with a snapshot policy.
-    members: Shelf,
-    user_quotas: Shelf,
-    group_quotas: Shelf,
-    interfaces: Shelf,
+    members: Collection,
+    user_quotas: Collection,
+    group_quotas: Collection,
+    interfaces: Collection,
     made: u64,
 }
 
@@ -51,12 +51,12 @@ impl FlashBlade {
         let versions = Versions::of_flashblade(settings.rest);
         // The initial objects have ids beyond those of objects that are created.
         let id = |n: usize| names::id(settings.number, 1 << 40 | n as u64);
-        let mut servers = Shelf::new("Server", &[]);
+        let mut servers = Collection::new("Server", &[]);
         let mut server = servers::server(servers::DEFAULT_SERVER, 0);
         server["id"] = id(0).into();
         let attached = json!([reference(&server)]);
         servers.insert(server);
-        let mut interfaces = Shelf::new("Network interface", &[]);
+        let mut interfaces = Collection::new("Network interface", &[]);
         for (index, address) in settings.data.iter().enumerate() {
             // A single interface serves all servers. Of several, the second one serves the default server, so that
             // clients meet both cases.
@@ -71,19 +71,19 @@ impl FlashBlade {
             settings,
             versions,
             sessions,
-            file_systems: Shelf::new("File system", &[]),
-            snapshots: Shelf::new("Snapshot", &["name", "owner"]),
-            exports: Shelf::new(
+            file_systems: Collection::new("File system", &[]),
+            snapshots: Collection::new("Snapshot", &["name", "owner"]),
+            exports: Collection::new(
                 "File system export",
                 &["member", "member.name", "policy", "server"],
             ),
             servers,
-            export_policies: Shelf::new("NFS export policy", &[]),
-            export_rules: Shelf::new("NFS export policy rule", &["policy"]),
-            policies: Shelf::new("Policy", &[]),
-            members: Shelf::new("Policy member", &["member", "policy"]),
-            user_quotas: Shelf::new("Quota", &["_who", "file_system"]),
-            group_quotas: Shelf::new("Quota", &["_who", "file_system"]),
+            export_policies: Collection::new("NFS export policy", &[]),
+            export_rules: Collection::new("NFS export policy rule", &["policy"]),
+            policies: Collection::new("Policy", &[]),
+            members: Collection::new("Policy member", &["member", "policy"]),
+            user_quotas: Collection::new("Quota", &["_who", "file_system"]),
+            group_quotas: Collection::new("Quota", &["_who", "file_system"]),
             interfaces,
             made: 0,
         }
@@ -91,7 +91,7 @@ impl FlashBlade {
 
     /// Responds to a request at a time in milliseconds since 1970.
     pub fn answer(&mut self, request: &Request, now: u64) -> Answer {
-        self.bury(now);
+        self.eradicate_due(now);
         match (request.method, request.path.as_str()) {
             (Method::Get, "/api/api_version") => {
                 return Answer::good(json!({"versions": self.versions.announced()}));
@@ -108,17 +108,17 @@ impl FlashBlade {
 
     /// Replays a request of a sender that was logged in.
     pub(super) fn repeat(&mut self, request: &Request, now: u64) {
-        self.bury(now);
+        self.eradicate_due(now);
         // A request that is refused now was refused before.
         let _ = self.versioned(request, now);
     }
 
     /// Eradicates objects whose timer has ended.
-    fn bury(&mut self, now: u64) {
-        for system in self.file_systems.bury(now) {
+    fn eradicate_due(&mut self, now: u64) {
+        for system in self.file_systems.eradicate_due(now) {
             self.forget(&system);
         }
-        self.snapshots.bury(now);
+        self.snapshots.eradicate_due(now);
     }
 
     /// Returns the number of log-ins.
@@ -150,7 +150,7 @@ impl FlashBlade {
     }
 
     fn list(&self, resource: &str, request: &Request, now: u64) -> Result<Page, Refusal> {
-        let (shelf, scope) = match resource {
+        let (collection, scope) = match resource {
             "arrays" => return Ok(Page::of(self.array(now))),
             "arrays/performance" => return Ok(Page::of(self.performance(request, now)?)),
             "arrays/space" => return Ok(Page::of(self.space(request, now)?)),
@@ -170,7 +170,7 @@ impl FlashBlade {
             "servers" => (&self.servers, Scope::new()),
             _ => return Err(not_found()),
         };
-        shelf.list(request, &scope, (self.settings.page, Counts::Always), now)
+        collection.list(request, &scope, (self.settings.page, Counts::Always), now)
     }
 
     fn change(&mut self, method: Method, resource: &str, request: &Request, now: u64) -> Outcome {
@@ -216,7 +216,7 @@ impl FlashBlade {
     }
 
     /// Returns the settings, and the kinds of object for display, the most frequent first.
-    pub(super) fn shelves(&self) -> (&Settings, Vec<(&'static str, &Shelf)>) {
+    pub(super) fn collections(&self) -> (&Settings, Vec<(&'static str, &Collection)>) {
         let kinds = vec![("file systems", &self.file_systems), ("snapshots", &self.snapshots)];
         (&self.settings, kinds)
     }

@@ -1,4 +1,4 @@
-//! Responses that no real array sends, to test that clients limit what they read and show no control characters; and
+//! Responses that no real array sends, to test that clients limit their reads and show no control characters; and
 //! the responses of an array under load. Knows no array: it changes an array's responses.
 
 use std::convert::Infallible;
@@ -30,7 +30,11 @@ pub(super) fn asked(request: &Request, fault: Option<Fault>) -> Request {
 }
 
 /// Returns the response that is sent if a fault replaces it. `sent` counts the bytes of large bodies.
-pub(super) fn spoiled(fault: Fault, answer: &Answer, sent: &Arc<AtomicU64>) -> Option<Response> {
+pub(super) fn faulty_response(
+    fault: Fault,
+    answer: &Answer,
+    sent: &Arc<AtomicU64>,
+) -> Option<Response> {
     let mut body = answer.body.clone();
     let error = |message: &str| json!({"errors": [{"context": "prod-pvc-1", "message": message}]});
     match fault {
@@ -98,11 +102,11 @@ fn large(
         .chain((0..bytes.div_ceil(CHUNK)).map(move |_| fill.clone()))
         .chain([Bytes::copy_from_slice(end.as_bytes())]);
     let sent = Arc::clone(sent);
-    let counted = chunks.map(move |chunk| {
+    let chunks_sent = chunks.map(move |chunk| {
         sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         Ok::<_, Infallible>(chunk)
     });
-    (status, Body::from_stream(stream::iter(counted))).into_response()
+    (status, Body::from_stream(stream::iter(chunks_sent))).into_response()
 }
 
 /// Returns an endless body that is sent byte by byte.

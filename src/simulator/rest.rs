@@ -94,8 +94,8 @@ impl Refusal {
     }
 
     /// Returns the refusal for a missing object.
-    pub(super) fn missing(name: &str, what: &str) -> Self {
-        Self::of(name, format!("{what} does not exist."))
+    pub(super) fn missing(name: &str, kind: &str) -> Self {
+        Self::of(name, format!("{kind} does not exist."))
     }
 
     /// Returns the refusal for a missing parameter.
@@ -104,8 +104,8 @@ impl Refusal {
     }
 
     /// Returns the refusal for a name that is taken.
-    pub(super) fn exists(name: &str, what: &str) -> Self {
-        Self::of(name, format!("{what} already exists."))
+    pub(super) fn exists(name: &str, kind: &str) -> Self {
+        Self::of(name, format!("{kind} already exists."))
     }
 }
 

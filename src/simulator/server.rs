@@ -34,18 +34,18 @@ const SHOWN: usize = 200;
 
 /// Observes every request to an array by name, and the response; `None` when the response is lost.
 #[derive(Clone)]
-pub struct Tap(Arc<Look>);
+pub struct RequestHook(Arc<Hook>);
 
-type Look = dyn Fn(&str, &Request, Option<&Answer>) + Send + Sync;
+type Hook = dyn Fn(&str, &Request, Option<&Answer>) + Send + Sync;
 
-impl Tap {
+impl RequestHook {
     /// Returns an observer for a function.
     pub fn new(look: impl Fn(&str, &Request, Option<&Answer>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(look))
     }
 }
 
-impl std::fmt::Debug for Tap {
+impl std::fmt::Debug for RequestHook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Tap")
     }
@@ -69,7 +69,7 @@ pub struct Options {
     /// File that preserves the arrays beyond this process. Without it, they end with the process.
     pub state: Option<PathBuf>,
     /// Observer of all requests.
-    pub tap: Option<Tap>,
+    pub request_hook: Option<RequestHook>,
 }
 
 impl Default for Options {
@@ -82,7 +82,7 @@ impl Default for Options {
             seed: 1,
             rate: None,
             state: None,
-            tap: None,
+            request_hook: None,
         }
     }
 }
@@ -119,7 +119,7 @@ struct Served {
     bucket: Option<Mutex<Bucket>>,
     journal: Option<Arc<Mutex<Journal>>>,
     faults: Arc<Mutex<Faults>>,
-    tap: Option<Tap>,
+    request_hook: Option<RequestHook>,
     /// Bytes of large bodies that were sent.
     sent: Arc<AtomicU64>,
     /// Requests that have come and are answered later.
@@ -160,7 +160,7 @@ pub async fn serve(mut arrays: Vec<(Array, Settings)>, options: &Options) -> io:
             journal: journal.clone(),
             bucket: options.rate.map(|rate| Mutex::new(Bucket::new(rate))),
             faults: Arc::clone(&faults),
-            tap: options.tap.clone(),
+            request_hook: options.request_hook.clone(),
             sent: Arc::default(),
             late: AtomicU64::new(0),
         });
@@ -234,8 +234,9 @@ async fn api(State(served): State<Arc<Served>>, request: HttpRequest) -> Respons
         response.extensions_mut().insert(Unanswered);
         return response;
     };
-    let spoiled = fault.and_then(|fault| hostile::spoiled(fault, &answer, &served.sent));
-    let mut response = spoiled.unwrap_or_else(|| {
+    let faulty_response =
+        fault.and_then(|fault| hostile::faulty_response(fault, &answer, &served.sent));
+    let mut response = faulty_response.unwrap_or_else(|| {
         let status = StatusCode::from_u16(answer.status);
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (status, JsonBody(answer.body)).into_response()
@@ -339,8 +340,8 @@ impl Served {
     }
 
     fn note(&self, request: &Request, fault: Option<Fault>, answer: Option<&Answer>) {
-        if let Some(Tap(tap)) = &self.tap {
-            tap(&self.endpoint.name, request, answer);
+        if let Some(RequestHook(request_hook)) = &self.request_hook {
+            request_hook(&self.endpoint.name, request, answer);
         }
         let mut calls = lock(&self.calls);
         calls.count += 1;

@@ -48,8 +48,9 @@ pub(crate) async fn volume(array: &impl Array, number: u8) -> VolumeId {
 
 async fn names(bench: &Bench, kind: &str) -> Vec<String> {
     let kinds = bench.contents().await;
-    let shelf = kinds.into_iter().find(|shelf| shelf["kind"] == kind).expect("a kind");
-    let objects = shelf["objects"].as_array().expect("objects");
+    let collection =
+        kinds.into_iter().find(|collection| collection["kind"] == kind).expect("a kind");
+    let objects = collection["objects"].as_array().expect("objects");
     objects.iter().map(|object| object["name"].as_str().unwrap_or_default().to_owned()).collect()
 }
 

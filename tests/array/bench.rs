@@ -9,7 +9,7 @@ use pso_gen::arrays::{Array, Endpoint, FlashArray, FlashBlade, RequestLimits, To
 use pso_gen::contract::{
     ExportRule, NfsVersions, Owner, Qos, Squash, VolumeName, VolumeOptions, VolumeRequest,
 };
-use pso_gen::simulator::{self, Answer, Method, Options, Request, Running, Settings, Tap};
+use pso_gen::simulator::{self, Answer, Method, Options, Request, RequestHook, Running, Settings};
 use serde_json::Value as Json;
 use sha2::Digest as _;
 
@@ -121,7 +121,7 @@ impl Bench {
         });
         let wire = Arc::new(Mutex::new(Wire::default()));
         let seen = Arc::clone(&wire);
-        let tap = move |_: &str, request: &Request, answer: Option<&Answer>| {
+        let request_hook = move |_: &str, request: &Request, answer: Option<&Answer>| {
             // On a thread of the server, where a panic would only look like a lost connection.
             let checked = catch_unwind(AssertUnwindSafe(|| {
                 let Some(document) = &document else { return };
@@ -139,7 +139,8 @@ impl Bench {
                 seen.wrong.push(format!("{request:?}\n{answer:?}"));
             }
         };
-        let options = Options { tap: Some(Tap::new(tap)), ..Options::default() };
+        let options =
+            Options { request_hook: Some(RequestHook::new(request_hook)), ..Options::default() };
         let (token, rest) = (settings.token.clone(), settings.rest);
         let running = simulator::serve(vec![(array, settings)], &options).await.expect("served");
         let folder = tempfile::tempdir().expect("a folder");
@@ -281,8 +282,9 @@ impl Bench {
     /// Returns an object as it is on the array.
     pub(crate) async fn object(&self, kind: &str, name: &str) -> Json {
         let kinds = self.contents().await;
-        let shelf = kinds.into_iter().find(|shelf| shelf["kind"] == kind).expect("a kind");
-        let objects = shelf["objects"].as_array().expect("objects");
+        let collection =
+            kinds.into_iter().find(|collection| collection["kind"] == kind).expect("a kind");
+        let objects = collection["objects"].as_array().expect("objects");
         objects.iter().find(|object| object["name"] == name).expect("an object").clone()
     }
 

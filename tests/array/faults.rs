@@ -102,7 +102,7 @@ impl Actor {
         match operation {
             Operation::Ensure { .. } => {}
             Operation::Grow { mebibytes, .. } => {
-                let grown = self.array.grow(&volume, size(mebibytes)).await?;
+                let grown = self.array.expand(&volume, size(mebibytes)).await?;
                 assert!(grown.size >= size(mebibytes), "{grown:?}");
             }
             Operation::Destroy { .. } => self.array.destroy(&volume, &owner()).await?,

@@ -11,8 +11,9 @@ use super::bench::Bench;
 /// The LUNs of all connections, by the name of the volume.
 async fn luns(bench: &Bench) -> Vec<(String, u64)> {
     let kinds = bench.contents().await;
-    let shelf = kinds.into_iter().find(|shelf| shelf["kind"] == "connections").expect("a kind");
-    let objects = shelf["objects"].as_array().expect("objects");
+    let collection =
+        kinds.into_iter().find(|collection| collection["kind"] == "connections").expect("a kind");
+    let objects = collection["objects"].as_array().expect("objects");
     let lun = |object: &Json| {
         let name = object["volume"]["name"].as_str().expect("a name").to_owned();
         (name, object["lun"].as_u64().expect("a LUN"))

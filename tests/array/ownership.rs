@@ -189,7 +189,7 @@ async fn a_request_is_held_back_when_its_turn_comes_too_late() {
         let writes = bench.all_calls();
         let other = if flashblade { file("prod-pvc-2", 1) } else { block("prod-pvc-2", 1) };
         assert_eq!(reason(guarded.ensure(&other).await), "NotLeading");
-        assert_eq!(reason(guarded.grow(&id(&made), 2 << 30).await), "NotLeading");
+        assert_eq!(reason(guarded.expand(&id(&made), 2 << 30).await), "NotLeading");
         assert_eq!(reason(guarded.snapshot(&id(&made), &suffix).await), "NotLeading");
         assert_eq!(reason(guarded.destroy_snapshot(&snapshot).await), "NotLeading");
         assert_eq!(reason(guarded.rename(&name("prod-pvc-1"), &name("x")).await), "NotLeading");

@@ -60,8 +60,11 @@ async fn contents(stage: &Stage, kind: &str) -> Vec<Json> {
     let state: Json = state.json().await.expect("JSON");
     let arrays = state["arrays"].as_array().expect("arrays").iter();
     let kinds = arrays.flat_map(|array| array["contents"]["kinds"].as_array().expect("kinds"));
-    let shelves = kinds.filter(|shelf| shelf["kind"] == kind);
-    shelves.flat_map(|shelf| shelf["objects"].as_array().expect("objects")).cloned().collect()
+    let collections = kinds.filter(|collection| collection["kind"] == kind);
+    collections
+        .flat_map(|collection| collection["objects"].as_array().expect("objects"))
+        .cloned()
+        .collect()
 }
 
 async fn attachments(stage: &Stage) -> Vec<VolumeAttachment> {

@@ -78,7 +78,7 @@ fn zone(changes: &Json) -> Json {
 }
 
 fn mark(changes: &Json) -> Json {
-    let mark = serde_json::to_value(pso_gen::provisioner::decide::mark("zz-pso-gen-mark-x-1"))
+    let mark = serde_json::to_value(pso_gen::provisioner::decide::barrier("zz-pso-gen-mark-x-1"))
         .expect("JSON");
     changed(mark, changes)
 }

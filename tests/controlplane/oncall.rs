@@ -105,10 +105,10 @@ async fn status_tells_what_is_wrong_and_orphans_go_when_they_are_named() {
         .map(|array| array["name"].as_str().expect("a name"))
         .collect();
     assert_eq!(away, ["fa1"]);
-    // An array that cannot be asked may have orphans: that is no clean bill.
+    // An array that cannot be read may have orphans: that is no clean bill.
     let (code, list, words) = ask(&stage, &["orphans"]);
     assert_eq!((code, list.as_str()), (1, "no orphans\n"));
-    assert!(words.contains("fa1 cannot be asked"), "{words}");
+    assert!(words.contains("fa1 cannot be read"), "{words}");
     stories::faults(&stage, json!([])).await;
     // What is compared below must not change by itself.
     let bound = async || is_bound(&claims.get("bad").await.expect("there"));
@@ -126,7 +126,7 @@ async fn status_tells_what_is_wrong_and_orphans_go_when_they_are_named() {
     // What lives, what is young, what is not ours: all of that is kept.
     let before = stage.on_arrays().await;
     let refused =
-        [(own, "it is no orphan"), ("archive", "it is no orphan"), (old, "it is too young")];
+        [(own, "it is not orphaned"), ("archive", "it is not orphaned"), (old, "it is too young")];
     for (name, why) in refused {
         let (code, done, words) = ask(&stage, &["orphans", "--destroy", name]);
         assert_eq!((code, done.as_str()), (1, ""), "{words}");

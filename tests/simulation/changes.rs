@@ -2,7 +2,7 @@
 //! the storage document.
 
 use pso_gen::contract::Retry;
-use pso_gen::provisioner::decide::{Effect, EffectError, Input, Outcome, behind};
+use pso_gen::provisioner::decide::{Effect, EffectError, Input, Outcome, backing_volume};
 
 use super::{Key, Run};
 
@@ -54,9 +54,9 @@ impl Run {
         let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_ref());
         self.must(bound.is_some() && finalizers == 0, "a claim is not bound");
         let volume = bound.and_then(|bound| self.cluster.volumes.get(bound));
-        let behind = volume.and_then(behind);
-        self.must(behind.is_some(), "a claim has no volume of the provisioner");
-        behind.map(|behind| behind.array).unwrap_or_default()
+        let backing_volume = volume.and_then(backing_volume);
+        self.must(backing_volume.is_some(), "a claim has no volume of the provisioner");
+        backing_volume.map(|backing_volume| backing_volume.array).unwrap_or_default()
     }
 
     /// Checks that the cluster has neither a claim nor a PersistentVolume.

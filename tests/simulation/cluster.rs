@@ -13,7 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 use pso_gen::contract::FINALIZER;
 use pso_gen::contract::annotation;
 use pso_gen::contract::{CloneSource, Snapshot, Volume, VolumeId, VolumeRequest};
-use pso_gen::provisioner::decide::{EffectError, ObjectVersion, mark, quantity};
+use pso_gen::provisioner::decide::{EffectError, ObjectVersion, barrier, quantity};
 
 /// A change of an object, as a watch event.
 #[derive(Debug, Clone)]
@@ -482,7 +482,7 @@ impl Cluster {
 
     /// The provisioner creates or deletes a barrier.
     pub(crate) fn create_mark(&mut self, name: &str) {
-        let _ = self.create_volume(&mark(name));
+        let _ = self.create_volume(&barrier(name));
     }
 
     pub(crate) fn delete_mark(&mut self, name: &str) {

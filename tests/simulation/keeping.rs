@@ -8,7 +8,7 @@ use pso_gen::contract::SnapshotPolicy;
 use pso_gen::contract::annotation;
 use pso_gen::contract::name::persistent_volume;
 use pso_gen::contract::{Snapshot, Volume};
-use pso_gen::provisioner::decide::{Effect, EffectError, Input, Listed, Outcome, volume_behind};
+use pso_gen::provisioner::decide::{Effect, EffectError, Input, Listed, Outcome, backing_ids};
 
 use super::{EVERY, Key, Run};
 
@@ -90,10 +90,10 @@ impl Run {
             let is_known = |volume: &Volume, uid: &str| {
                 let behind = Some((format!("id-of-{}", state.name), volume.id.clone()));
                 process.claims.contains_key(uid)
-                    || process.volumes.values().any(|each| volume_behind(each) == behind)
+                    || process.volumes.values().any(|each| backing_ids(each) == behind)
             };
             let mut orphans = process.orphans.clone();
-            let report = orphans.look(&self.setup.cluster, &listed, self.arrays.now, is_known);
+            let report = orphans.update(&self.setup.cluster, &listed, self.arrays.now, is_known);
             self.process.orphans = orphans;
             let told = report.new.iter().all(|orphan| {
                 let there = self.arrays.find(&orphan.array, &orphan.name);
@@ -186,7 +186,7 @@ impl Run {
     #[track_caller]
     pub(crate) fn check_snapshots(&self) {
         for volume in self.cluster.volumes.values() {
-            let Some((array, id)) = volume_behind(volume) else { continue };
+            let Some((array, id)) = backing_ids(volume) else { continue };
             let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
             let on =
                 self.arrays.volumes.iter().find(|((on, _), (v, _))| *on == array && v.id == id);

@@ -24,8 +24,8 @@ use pso_gen::contract::{Capacity, Retry, Transport};
 use pso_gen::provisioner::decide::{
     ArrayState, ArrayTraits, Backlog, BarrierEffect, Barriers, ClaimState, ClaimView, ClassSetup,
     Effect, EffectError, Health, Input, Orphans, Outcome, ReclaimState, ReclaimView, Setup,
-    SnapshotState, SnapshotView, SourceView, VALID, is_barrier, is_handed_over, is_match, quantity,
-    reserved_for, source_of, volume_behind,
+    SnapshotState, SnapshotView, SourceView, VALID, backing_ids, is_barrier, is_handed_over,
+    is_match, quantity, reserved_for, source_of,
 };
 
 use super::binder::Binder;
@@ -71,7 +71,7 @@ struct Process {
     /// Effects that wait for their turn.
     waiting: Vec<(Key, Effect)>,
     timers: Vec<Key>,
-    marks: Barriers<Key>,
+    barriers: Barriers<Key>,
     /// Barriers of its watch of PersistentVolumes.
     watch_barriers: Barriers<Key>,
     asked_of_marks: VecDeque<(BarrierOf, BarrierEffect)>,
@@ -98,7 +98,7 @@ impl Process {
             asked: VecDeque::new(),
             waiting: Vec::new(),
             timers: Vec::new(),
-            marks: Barriers::new(&format!("p{number}")),
+            barriers: Barriers::new(&format!("p{number}")),
             watch_barriers: Barriers::of_watch(&format!("p{number}")),
             crowd: Backlog::of(crowd),
             asked_of_marks: VecDeque::new(),
@@ -168,7 +168,7 @@ impl Run {
             health: Health::Up {
                 id: format!("id-of-{name}"),
                 capacity: Capacity { total: 1 << 50, used: 0, provisioned: Some(0) },
-                reach: Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] },
+                transport: Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] },
             },
         };
         let class = ClassSetup {
@@ -350,8 +350,8 @@ impl Run {
         let Some((of, effect)) = self.process.asked_of_marks.pop_front() else { return false };
         self.note(format!("{effect:?}"));
         let process = &mut self.process;
-        let marks = match of {
-            BarrierOf::Controller => &mut process.marks,
+        let barriers = match of {
+            BarrierOf::Controller => &mut process.barriers,
             BarrierOf::Watch => &mut process.watch_barriers,
         };
         match effect {
@@ -362,7 +362,7 @@ impl Run {
                     }),
                     Key::Volume(_) | Key::Snapshots(..) => false,
                 };
-                let effect = marks.due(unbound);
+                let effect = barriers.due(unbound);
                 process.asked_of_marks.extend(effect.map(|effect| (of, effect)));
             }
             BarrierEffect::Create(name) => {
@@ -372,7 +372,7 @@ impl Run {
                     self.cluster.create_mark(&name);
                 }
                 if lost {
-                    let effect = marks.gone(&name);
+                    let effect = barriers.deleted(&name);
                     process.asked_of_marks.extend(effect.map(|effect| (of, effect)));
                 }
             }
@@ -382,16 +382,16 @@ impl Run {
     }
 
     /// Delivers a barrier to the process.
-    fn hear_of_mark(&mut self, name: &str, mark: Option<&PersistentVolume>) {
+    fn observe_barrier(&mut self, name: &str, barrier: Option<&PersistentVolume>) {
         let process = &mut self.process;
-        let (of, marks, event) = if process.watch_barriers.are_of(name) {
+        let (of, barriers, event) = if process.watch_barriers.are_of(name) {
             (BarrierOf::Watch, &mut process.watch_barriers, Input::WatchCaughtUp)
         } else {
-            (BarrierOf::Controller, &mut process.marks, Input::ControllerCaughtUp)
+            (BarrierOf::Controller, &mut process.barriers, Input::ControllerCaughtUp)
         };
-        let (known, effects) = match mark {
-            Some(mark) => marks.seen(mark),
-            None => (Vec::new(), marks.gone(name).into_iter().collect()),
+        let (known, effects) = match barrier {
+            Some(barrier) => barriers.observe(barrier),
+            None => (Vec::new(), barriers.deleted(name).into_iter().collect()),
         };
         process.asked_of_marks.extend(effects.into_iter().map(|effect| (of, effect)));
         for key in known {
@@ -430,10 +430,10 @@ impl Run {
             return false;
         };
         self.process.positions[kind] = at + 1;
-        if let Change::Volume(name, mark) = &change
+        if let Change::Volume(name, barrier) = &change
             && is_barrier(name)
         {
-            self.hear_of_mark(name, mark.as_deref());
+            self.observe_barrier(name, barrier.as_deref());
             return true;
         }
         let mut others = Vec::new();
@@ -512,7 +512,7 @@ impl Run {
                     let spec = claim.spec.as_ref().expect("a spec");
                     spec.volume_name.is_none() && !is_handed_over(claim)
                 });
-                let is_crowded = process.crowd.look(unanswered.count());
+                let is_crowded = process.crowd.update(unanswered.count());
                 let rival = claim.filter(|claim| {
                     claim.spec.as_ref().is_some_and(|spec| spec.volume_name.is_none())
                 });
@@ -530,17 +530,17 @@ impl Run {
                     class: Some(&self.class).filter(|_| self.has_class),
                     arrays: &self.states,
                     node: None,
-                    behind: &HashMap::new(),
+                    persistent_volumes: &HashMap::new(),
                     foreign: &HashMap::new(),
                 };
                 process.claim_works.entry(uid.clone()).or_default().step(view, event)
             }
             Key::Volume(name) => {
                 let volume = process.volumes.get(name);
-                let behind = volume.and_then(volume_behind);
-                let same = |other: &&PersistentVolume| volume_behind(other) == behind;
+                let backing_volume = volume.and_then(backing_ids);
+                let same = |other: &&PersistentVolume| backing_ids(other) == backing_volume;
                 let is_shared =
-                    behind.is_some() && process.volumes.values().filter(same).count() > 1;
+                    backing_volume.is_some() && process.volumes.values().filter(same).count() > 1;
                 let arrays = &self.states;
                 let view = ReclaimView { setup: &self.setup, volume, is_shared, arrays };
                 process.volume_works.entry(name.clone()).or_default().step(view, event)
@@ -576,7 +576,7 @@ impl Run {
                 }
                 Effect::RecordEvent { .. } => {}
                 Effect::AwaitController => {
-                    let effect = self.process.marks.wait(key.clone());
+                    let effect = self.process.barriers.wait(key.clone());
                     let effect = effect.map(|effect| (BarrierOf::Controller, effect));
                     self.process.asked_of_marks.extend(effect);
                 }
@@ -657,7 +657,7 @@ impl Run {
         }
         for (name, volume) in self.cluster.volumes.clone() {
             if is_barrier(&name) {
-                self.hear_of_mark(&name, Some(&volume));
+                self.observe_barrier(&name, Some(&volume));
             } else {
                 self.process.volumes.insert(name, volume);
             }
@@ -687,7 +687,7 @@ impl Run {
         process.volumes.clear();
         for (name, volume) in self.cluster.volumes.clone() {
             if is_barrier(&name) {
-                self.hear_of_mark(&name, Some(&volume));
+                self.observe_barrier(&name, Some(&volume));
             } else {
                 touched.insert(Key::Volume(name.clone()));
                 self.process.volumes.insert(name, volume);

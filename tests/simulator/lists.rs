@@ -3,20 +3,20 @@
 use pso_gen::simulator::{Method, Settings};
 use serde_json::{Value as Json, json};
 
-use crate::talk::{Talk, names};
+use crate::array_client::{ArrayClient, names};
 
 #[test]
 fn lists_are_filtered_sorted_and_paged() {
-    let mut talk = Talk::with_flashblade(&Settings { page: 4, ..Settings::default() });
+    let mut client = ArrayClient::with_flashblade(&Settings { page: 4, ..Settings::default() });
     for number in 0..10 {
         let body = json!({"provisioned": 1000 - number});
-        talk.post("file-systems", &[("names", &format!("fs{number}"))], body);
+        client.post("file-systems", &[("names", &format!("fs{number}"))], body);
     }
     let mut seen = Vec::new();
     let mut token = String::new();
     loop {
         let query = [("continuation_token", token.as_str())];
-        let answer = talk.ask(Method::Get, "file-systems", &query, json!(null));
+        let answer = client.ask(Method::Get, "file-systems", &query, json!(null));
         assert_eq!(answer.body["total_item_count"], 10);
         seen.extend(answer.body["items"].as_array().expect("items").clone());
         match answer.body["continuation_token"].as_str() {
@@ -24,15 +24,15 @@ fn lists_are_filtered_sorted_and_paged() {
             None => break,
         }
         // One that comes and one that goes in between change nothing for the others.
-        talk.patch("file-systems", &[("names", "fs0")], json!({"name": "fs00"}));
-        talk.patch("file-systems", &[("names", "fs00")], json!({"name": "fs0"}));
+        client.patch("file-systems", &[("names", "fs0")], json!({"name": "fs00"}));
+        client.patch("file-systems", &[("names", "fs00")], json!({"name": "fs0"}));
     }
     assert_eq!(seen.len(), 10);
 
     let filter =
         [("filter", "provisioned>995 and name='fs*'"), ("sort", "provisioned"), ("limit", "3")];
-    assert_eq!(names(&talk.get("file-systems", &filter)), ["fs4", "fs3", "fs2"]);
-    let none = talk.ask(Method::Get, "file-systems", &[("limit", "0")], json!(null));
+    assert_eq!(names(&client.get("file-systems", &filter)), ["fs4", "fs3", "fs2"]);
+    let none = client.ask(Method::Get, "file-systems", &[("limit", "0")], json!(null));
     assert_eq!((&none.body["items"], &none.body["total_item_count"]), (&json!([]), &json!(10)));
     for (words, query) in [
         ("exclude", vec![("names", "fs1"), ("ids", "x")]),
@@ -40,7 +40,7 @@ fn lists_are_filtered_sorted_and_paged() {
         ("filter", vec![("filter", "name=")]),
         ("token", vec![("continuation_token", "abc")]),
     ] {
-        talk.refused(words, Method::Get, "file-systems", &query, json!(null));
+        client.refused(words, Method::Get, "file-systems", &query, json!(null));
     }
 }
 
@@ -48,8 +48,8 @@ fn lists_are_filtered_sorted_and_paged() {
 #[test]
 fn filtered_lists_are_counted_and_added_up() {
     let sizes = [1_u64 << 20, 2 << 20, 3 << 20];
-    let mut blade = Talk::with_flashblade(&Settings { page: 1, ..Settings::default() });
-    let mut array = Talk::with_flasharray(&Settings { page: 1, ..Settings::default() });
+    let mut blade = ArrayClient::with_flashblade(&Settings { page: 1, ..Settings::default() });
+    let mut array = ArrayClient::with_flasharray(&Settings { page: 1, ..Settings::default() });
     for (number, size) in sizes.iter().enumerate() {
         let names = [("names", format!("v{number}"))];
         let names = [("names", names[0].1.as_str())];
@@ -84,14 +84,14 @@ fn filtered_lists_are_counted_and_added_up() {
 /// What belongs to one object is found before pages are cut, not after.
 #[test]
 fn what_belongs_to_one_object_is_paged_too() {
-    let mut talk = Talk::with_flasharray(&Settings { page: 2, ..Settings::default() });
+    let mut client = ArrayClient::with_flasharray(&Settings { page: 2, ..Settings::default() });
     for volume in ["a", "b"] {
-        talk.post("volumes", &[("names", volume)], json!({"provisioned": 1 << 20}));
+        client.post("volumes", &[("names", volume)], json!({"provisioned": 1 << 20}));
     }
     for number in 0..5 {
         let suffix = format!("s{number}");
         let both = [("source_names", "a,b")];
-        talk.post("volume-snapshots", &both, json!({ "suffix": suffix }));
+        client.post("volume-snapshots", &both, json!({ "suffix": suffix }));
     }
     let mut seen: Vec<Json> = Vec::new();
     let mut token = String::new();
@@ -101,7 +101,7 @@ fn what_belongs_to_one_object_is_paged_too() {
             ("continuation_token", token.as_str()),
             ("total_item_count", "true"),
         ];
-        let page = talk.ask(Method::Get, "volume-snapshots", &query, json!(null));
+        let page = client.ask(Method::Get, "volume-snapshots", &query, json!(null));
         assert_eq!(page.body["total_item_count"], 5);
         let items = page.body["items"].as_array().expect("items").clone();
         assert!(items.len() <= 2);
@@ -114,10 +114,10 @@ fn what_belongs_to_one_object_is_paged_too() {
     assert_eq!(names(&seen), ["b.s0", "b.s1", "b.s2", "b.s3", "b.s4"]);
 
     let sorted = |offset| [("sort", "name-"), ("offset", offset), ("source_names", "a")];
-    let page = talk.ask(Method::Get, "volume-snapshots", &sorted("2"), json!(null));
+    let page = client.ask(Method::Get, "volume-snapshots", &sorted("2"), json!(null));
     assert_eq!(names(page.body["items"].as_array().expect("items")), ["a.s2", "a.s1"]);
     assert_eq!(page.body["more_items_remaining"], true);
     assert!(page.body.get("continuation_token").is_none(), "sorted lists are paged by offset");
-    let page = talk.ask(Method::Get, "volume-snapshots", &sorted("4"), json!(null));
+    let page = client.ask(Method::Get, "volume-snapshots", &sorted("4"), json!(null));
     assert_eq!(page.body["more_items_remaining"], false);
 }

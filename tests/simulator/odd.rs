@@ -3,7 +3,7 @@
 use pso_gen::simulator::{Method, Settings};
 use serde_json::{Value as Json, json};
 
-use crate::talk::Talk;
+use crate::array_client::ArrayClient;
 
 /// Values that are seldom what a field takes.
 fn values() -> Vec<Json> {
@@ -22,14 +22,14 @@ fn values() -> Vec<Json> {
 }
 
 /// Sends each value in each field of each resource, and as the whole body.
-fn send(talk: &mut Talk, resources: &[(&str, &[(&str, &str)])], fields: &[&str]) {
-    talk.misuses = true;
+fn send(client: &mut ArrayClient, resources: &[(&str, &[(&str, &str)])], fields: &[&str]) {
+    client.misuses = true;
     for (resource, query) in resources {
         for method in [Method::Post, Method::Patch, Method::Put] {
             for value in values() {
-                talk.ask(method, resource, query, value.clone());
+                client.ask(method, resource, query, value.clone());
                 for field in fields {
-                    let status = talk.ask(method, resource, query, json!({*field: value})).status;
+                    let status = client.ask(method, resource, query, json!({*field: value})).status;
                     assert!(
                         [200, 400, 404].contains(&status),
                         "{method:?} {resource} {field}={value}"
@@ -39,13 +39,13 @@ fn send(talk: &mut Talk, resources: &[(&str, &[(&str, &str)])], fields: &[&str])
         }
     }
     for (resource, _) in resources {
-        talk.ask(Method::Get, resource, &[], json!(null));
+        client.ask(Method::Get, resource, &[], json!(null));
     }
 }
 
 #[test]
 fn a_flashblade_survives_odd_bodies() {
-    let mut talk = Talk::with_flashblade(&Settings::default());
+    let mut client = ArrayClient::with_flashblade(&Settings::default());
     let a = &[("names", "a")][..];
     let pair = &[("member_names", "a"), ("policy_names", "a")][..];
     let resources = [
@@ -84,12 +84,12 @@ fn a_flashblade_survives_odd_bodies() {
         "share_policy",
         "workload",
     ];
-    send(&mut talk, &resources, &fields);
+    send(&mut client, &resources, &fields);
 }
 
 #[test]
 fn a_flasharray_survives_odd_bodies() {
-    let mut talk = Talk::with_flasharray(&Settings::default());
+    let mut client = ArrayClient::with_flasharray(&Settings::default());
     let a = &[("names", "a")][..];
     let resources = [
         ("volumes", a),
@@ -127,5 +127,5 @@ fn a_flasharray_survives_odd_bodies() {
         "quota_limit",
         "host_group",
     ];
-    send(&mut talk, &resources, &fields);
+    send(&mut client, &resources, &fields);
 }

@@ -3,7 +3,7 @@
 use pso_gen::simulator::{Method, Settings};
 use serde_json::{Value as Json, json};
 
-use crate::talk::Talk;
+use crate::array_client::ArrayClient;
 
 fn settings(rest: u32) -> Settings {
     Settings { rest: Some(rest), ..Settings::default() }
@@ -11,33 +11,33 @@ fn settings(rest: u32) -> Settings {
 
 /// Asks for something in a version, and returns the status and what is wrong.
 fn ask(
-    talk: &mut Talk,
+    client: &mut ArrayClient,
     version: &'static str,
     (method, what, query, body): (Method, &str, &[(&str, &str)], Json),
 ) -> (u16, String) {
-    talk.version = version;
-    let answer = talk.ask(method, what, query, body);
+    client.version = version;
+    let answer = client.ask(method, what, query, body);
     (answer.status, answer.body["errors"][0]["message"].as_str().unwrap_or_default().to_owned())
 }
 
 #[test]
 fn an_array_speaks_the_versions_up_to_its_newest() {
-    let mut talk = Talk::with_flashblade(&settings(12));
+    let mut client = ArrayClient::with_flashblade(&settings(12));
     let get = |what| (Method::Get, what, &[][..], json!(null));
-    assert_eq!(ask(&mut talk, "2.12", get("file-systems")).0, 200);
-    assert_eq!(ask(&mut talk, "2.13", get("file-systems")).0, 404);
-    assert_eq!(ask(&mut talk, "2.12", get("servers")).0, 404);
-    let mut talk = Talk::with_flasharray(&settings(20));
+    assert_eq!(ask(&mut client, "2.12", get("file-systems")).0, 200);
+    assert_eq!(ask(&mut client, "2.13", get("file-systems")).0, 404);
+    assert_eq!(ask(&mut client, "2.12", get("servers")).0, 404);
+    let mut client = ArrayClient::with_flasharray(&settings(20));
     for (version, status) in [("2.20", 200), ("2.22", 404), ("2.12", 404), ("2.18", 404)] {
-        assert_eq!(ask(&mut talk, version, get("volumes")).0, status, "{version}");
+        assert_eq!(ask(&mut client, version, get("volumes")).0, status, "{version}");
     }
 }
 
 #[test]
 fn an_older_flashblade_knows_less() {
-    let mut talk = Talk::with_flashblade(&Settings::default());
-    talk.post("policies", &[("names", "p")], json!({}));
-    talk.post("nfs-export-policies", &[("names", "e")], json!({}));
+    let mut client = ArrayClient::with_flashblade(&Settings::default());
+    client.post("policies", &[("names", "p")], json!({}));
+    client.post("nfs-export-policies", &[("names", "e")], json!({}));
     let post = |query, body| (Method::Post, "file-systems", query, body);
     let a = &[("names", "a")][..];
     let by_policy = json!({"nfs": {"export_policy": {"name": "e"}}});
@@ -59,20 +59,20 @@ fn an_older_flashblade_knows_less() {
             (Method::Get, "file-systems", &[("context_names", "array1")], json!(null)),
         ),
     ] {
-        let (status, why) = ask(&mut talk, before, request.clone());
+        let (status, why) = ask(&mut client, before, request.clone());
         assert!(status == 404 || why.contains("Unknown"), "{before} {request:?}: {status} {why}");
-        let (status, why) = ask(&mut talk, since, request.clone());
+        let (status, why) = ask(&mut client, since, request.clone());
         assert_eq!(status, 200, "{since} {request:?}: {why}");
         if request.0 == Method::Post {
-            talk.version = "2.28";
-            talk.patch("file-systems", a, json!({"destroyed": true}));
-            talk.delete("file-systems", a);
+            client.version = "2.28";
+            client.patch("file-systems", a, json!({"destroyed": true}));
+            client.delete("file-systems", a);
         }
     }
 
-    talk.version = "2.28";
-    talk.post("file-systems", a, json!({}));
-    talk.post("file-system-snapshots", &[("source_names", "a")], json!({"suffix": "s"}));
+    client.version = "2.28";
+    client.post("file-systems", a, json!({}));
+    client.post("file-system-snapshots", &[("source_names", "a")], json!({"suffix": "s"}));
     for (version, what, path, there) in [
         ("2.12", "file-systems", "/group_ownership", false),
         ("2.13", "file-systems", "/group_ownership", true),
@@ -85,33 +85,33 @@ fn an_older_flashblade_knows_less() {
         ("2.11", "file-system-snapshots", "/policies", false),
         ("2.18", "file-systems", "/realms", false),
     ] {
-        talk.version = version;
-        let found = talk.get(what, &[])[0].pointer(path).is_some();
+        client.version = version;
+        let found = client.get(what, &[])[0].pointer(path).is_some();
         assert_eq!(found, there, "{version} {what}{path}");
     }
     // A made one is told as a listed one is.
-    talk.version = "2.0";
-    let made = talk.post("file-systems", &[("names", "b")], json!({}));
+    client.version = "2.0";
+    let made = client.post("file-systems", &[("names", "b")], json!({}));
     assert!(made[0].get("group_ownership").is_none());
 }
 
 #[test]
 fn a_file_system_from_a_snapshot_is_young() {
-    let mut talk = Talk::with_flashblade(&Settings::default());
-    talk.post("file-systems", &[("names", "a")], json!({}));
-    talk.post("file-system-snapshots", &[("source_names", "a")], json!({"suffix": "s"}));
+    let mut client = ArrayClient::with_flashblade(&Settings::default());
+    client.post("file-systems", &[("names", "a")], json!({}));
+    client.post("file-system-snapshots", &[("source_names", "a")], json!({"suffix": "s"}));
     let query = &[("names", "b"), ("include_snapshot", "true")][..];
     let request = (Method::Post, "file-systems", query, json!({"source": {"name": "a.s"}}));
     assert_eq!(
-        ask(&mut talk, "2.24", request.clone()),
+        ask(&mut client, "2.24", request.clone()),
         (400, "Unknown parameter 'include_snapshot'.".to_owned())
     );
-    assert_eq!(ask(&mut talk, "2.25", request).0, 200);
+    assert_eq!(ask(&mut client, "2.25", request).0, 200);
 }
 
 #[test]
 fn an_older_flasharray_knows_less() {
-    let mut talk = Talk::with_flasharray(&Settings::default());
+    let mut client = ArrayClient::with_flasharray(&Settings::default());
     let tags = json!({"tags": [{"key": "k", "value": "v"}]});
     let adjusted = json!({"priority_adjustment": {"priority_adjustment_operator": "+"}});
     let a = &[("names", "a")][..];
@@ -129,15 +129,15 @@ fn an_older_flasharray_knows_less() {
         ("2.16", "2.15", "hosts", a, json!({"vlan": "any"})),
     ] {
         let request = (Method::Post, what, query, body);
-        let (status, why) = ask(&mut talk, before, request.clone());
+        let (status, why) = ask(&mut client, before, request.clone());
         assert!(status == 400 && why.contains("Unknown"), "{before} {request:?}: {status} {why}");
-        assert_eq!(ask(&mut talk, since, request).0, 200, "{since} {what}");
+        assert_eq!(ask(&mut client, since, request).0, 200, "{since} {what}");
         if what == "volumes" {
-            talk.patch(what, a, json!({"destroyed": true}));
+            client.patch(what, a, json!({"destroyed": true}));
         } else {
-            assert!(talk.get(what, a)[0].get("destroyed").is_none() || since == "2.39");
+            assert!(client.get(what, a)[0].get("destroyed").is_none() || since == "2.39");
         }
-        talk.delete(what, a);
+        client.delete(what, a);
     }
     for (version, what, status) in [
         ("2.1", "arrays", 404),
@@ -148,14 +148,14 @@ fn an_older_flasharray_knows_less() {
         ("2.0", "pods", 404),
     ] {
         assert_eq!(
-            ask(&mut talk, version, (Method::Get, what, &[], json!(null))).0,
+            ask(&mut client, version, (Method::Get, what, &[], json!(null))).0,
             status,
             "{version}"
         );
     }
-    talk.version = "2.56";
-    talk.post("volumes", a, json!({}));
-    talk.post("hosts", &[("names", "h")], json!({}));
+    client.version = "2.56";
+    client.post("volumes", a, json!({}));
+    client.post("hosts", &[("names", "h")], json!({}));
     for (version, what, path, there) in [
         ("2.9", "volumes", "/priority", false),
         ("2.10", "volumes", "/priority", true),
@@ -170,8 +170,8 @@ fn an_older_flasharray_knows_less() {
         ("2.35", "hosts", "/destroyed", false),
         ("2.36", "hosts", "/destroyed", true),
     ] {
-        talk.version = version;
-        let found = talk.get(what, &[])[0].pointer(path).is_some();
+        client.version = version;
+        let found = client.get(what, &[])[0].pointer(path).is_some();
         assert_eq!(found, there, "{version} {what}{path}");
     }
 }

@@ -12,7 +12,7 @@ use crate::app::print;
 pub(crate) fn elsewhere(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let sources = Sources::default();
-    if let Err(wrong) = argocd::parameters(text, &sources) {
+    if let Err(wrong) = argocd::parse_parameters(text, &sources) {
         print(&wrong, &sources);
     }
     if let Err(wrong) = manifest::read_stream(sources.add("earlier", text), &sources) {

@@ -1,6 +1,6 @@
 //! Formats errors for Argo CD, which embeds them in a long sentence on a page that joins all lines.
 
-use super::given::PARAMETER;
+use super::input::PARAMETER;
 use crate::compiler::diagnostic::{Code, Diagnostic, Sources, without_tokens};
 use crate::compiler::spec::Setting;
 use crate::sanitize;

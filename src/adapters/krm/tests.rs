@@ -108,7 +108,7 @@ fn a_configuration_is_an_app_or_says_nothing() {
         let sources = Sources::default();
         let list = list(&format!("{HEAD}items: []\n{config}"), &sources).expect(config);
         assert_eq!(list.documents().len(), documents, "{config}");
-        // The configuration stays where it is, and is no item.
+        // The configuration stays where it is, and is not an item.
         let out = list.with(Vec::new(), &[]);
         assert_eq!(out["items"], json!([]));
         assert_eq!(out.get("functionConfig").is_some(), config != "functionConfig:\n", "{config}");

@@ -3,7 +3,7 @@
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::{Map, Value as Json, json};
 
-use super::Old;
+use super::OldConfig;
 use super::values::{export_rules, options};
 use crate::compiler::blueprint::{PURE_BLOCK, PURE_FILE};
 use crate::compiler::diagnostic::{Code, Diagnostic};
@@ -15,7 +15,7 @@ pub(super) const PROVISIONERS: [&str; 4] =
     ["pure-csi", "pxd.portworx.com", "kubernetes.io/portworx-volume", "pure-provisioner"];
 
 /// Adds the classes of a dump to those from the old file. Returns warnings about parts without a counterpart.
-pub(super) fn add(classes: &[StorageClass], old: &mut Old) -> Vec<Diagnostic> {
+pub(super) fn add(classes: &[StorageClass], old: &mut OldConfig) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     let general = [PURE_FILE, PURE_BLOCK].map(|name| match old.classes.get(name) {
         // The driver's own settings apply to each of its classes.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value as Json};
 
-use super::Wishes;
+use super::ImportOptions;
 use super::keys::{OF_ITSELF, READ, lost, unknown};
 use crate::compiler::blueprint::PURE_FILE;
 use crate::compiler::check::LONGEST_CLUSTER;
@@ -25,7 +25,7 @@ const DEFAULT_PREFIX: &str = "k8s";
 const SUFFIX: &str = "-gen";
 /// The contents of the old file.
 #[derive(Debug, Default)]
-pub struct Old {
+pub struct OldConfig {
     /// Name of the cluster.
     pub cluster: String,
     /// Prefix of the names of PSO's volumes on arrays, before `-pvc-`.
@@ -68,9 +68,9 @@ impl OldArray {
 }
 
 /// Reads the old file. If the diagnostics contain an error, the result is incomplete.
-pub fn values(root: &Node, wishes: &Wishes) -> (Old, Vec<Diagnostic>) {
+pub fn values(root: &Node, options: &ImportOptions) -> (OldConfig, Vec<Diagnostic>) {
     let mut reader = Reader { root, found: Vec::new() };
-    let old = reader.old(wishes);
+    let old = reader.old(options);
     (old, reader.found)
 }
 
@@ -80,8 +80,8 @@ struct Reader<'v> {
 }
 
 impl Reader<'_> {
-    fn old(&mut self, wishes: &Wishes) -> Old {
-        let mut old = Old::default();
+    fn old(&mut self, options: &ImportOptions) -> OldConfig {
+        let mut old = OldConfig::default();
         for entry in self.root.entries().unwrap_or_default() {
             let key = entry.key.as_str();
             // Heading in the output of `helm get values`.
@@ -92,16 +92,16 @@ impl Reader<'_> {
                 self.found.push(unknown(entry, key, &READ));
             }
         }
-        old.prefix = wishes.prefix.clone().or_else(|| self.called().0.map(str::to_owned));
-        old.portworx_prefix.clone_from(&wishes.prefix);
-        old.cluster = self.cluster(wishes);
+        old.prefix = options.prefix.clone().or_else(|| self.called().0.map(str::to_owned));
+        old.portworx_prefix.clone_from(&options.prefix);
+        old.cluster = self.cluster(options);
         self.further();
         self.classes(&mut old);
         self.arrays(&mut old);
         let files = old.arrays.iter().any(|array| array.kind == ArrayType::FlashBlade);
         let says =
             old.classes.get(PURE_FILE).is_some_and(|class| class.get("exportRules").is_some());
-        if files && !says && wishes.nodes.is_empty() {
+        if files && !says && options.nodes.is_empty() {
             let message =
                 "the networks of the nodes are missing; file systems are exported only to them";
             self.wrong(Code::MissingField, self.root, "nodes", message, "add `--nodes 10.20.0.0/16`; `kubectl get nodes -o wide` prints the nodes' addresses");
@@ -165,12 +165,12 @@ impl Reader<'_> {
 
     /// Returns the cluster's name. It always differs from the old one, because commands that list orphans or destroy
     /// volumes use it as prefix.
-    fn cluster(&mut self, wishes: &Wishes) -> String {
+    fn cluster(&mut self, options: &ImportOptions) -> String {
         let (old, node, path) = self.called();
         let (node, old) = (node.clone(), old.map(str::to_owned));
         let is_old = |name: &str| old.as_ref().is_some_and(|old| old.eq_ignore_ascii_case(name));
         let fix = "add `--cluster NAME` with a different name for each cluster that shares an array; existing volumes keep their names";
-        if let Some(cluster) = &wishes.cluster {
+        if let Some(cluster) = &options.cluster {
             if is_old(cluster) {
                 let message = "equals the name in `--cluster`; volumes with this prefix belong to the old driver";
                 self.wrong(Code::BadValue, &node, path, message, "choose another `--cluster NAME`");

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::persistent::Persistent;
-use super::{Old, dump, storage_classes};
+use super::{OldConfig, dump, storage_classes};
 use crate::compiler::blueprint::{PURE_BLOCK, PURE_FILE};
 use crate::compiler::diagnostic::{Code, Diagnostic};
 use crate::contract::storage::ArrayType;
@@ -70,7 +70,7 @@ impl Left {
 }
 
 /// Reads the output of `kubectl get pv,sc -o json`, and adds its classes to those of the old file.
-pub fn volumes(text: &str, old: &mut Old) -> Result<(Found, Vec<Diagnostic>), String> {
+pub fn volumes(text: &str, old: &mut OldConfig) -> Result<(Found, Vec<Diagnostic>), String> {
     let dump = dump::read(text)?;
     let mut found = Found::default();
     for kind in dump.others {
@@ -118,7 +118,7 @@ fn have(number: usize) -> String {
 }
 
 struct Reading<'o> {
-    old: &'o mut Old,
+    old: &'o mut OldConfig,
     found: Found,
     warnings: Vec<Diagnostic>,
     /// Volumes (array and name) and claims that have an entry already.

@@ -27,7 +27,7 @@ pub(super) fn text(files: &BTreeSet<String>) -> String {
 pub(super) fn read(text: &str) -> Result<BTreeSet<String>, String> {
     if text.lines().any(|line| MARKS.iter().any(|mark| line.starts_with(mark))) {
         return Err("has a merge conflict: remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`, keep the \
-                    lines of both sides, and run this again, which removes what is no longer rendered"
+                    lines of both sides, and run this again, which removes files that are no longer rendered"
             .to_owned());
     }
     if text.lines().next() == Some(HEADING) {

@@ -32,7 +32,7 @@ pub fn instantiate(
     blueprint: &Blueprint,
     classes: &Classes,
 ) -> (Option<App>, Vec<Diagnostic>) {
-    let maker = Maker { document, blueprint, classes };
+    let maker = Instantiation { document, blueprint, classes };
     let mut diagnostics = check(&document.node, blueprint.shape(), "", Expressions::Refused);
     let unreadable = any_error(&diagnostics);
     diagnostics.extend(maker.unknown_classes());
@@ -60,18 +60,18 @@ pub fn name_of(document: &Document, blueprint: &Blueprint) -> Option<String> {
     if any_error(&check(&document.node, blueprint.shape(), "", Expressions::Refused)) {
         return None;
     }
-    let maker = Maker { document, blueprint, classes: &Classes::default() };
+    let maker = Instantiation { document, blueprint, classes: &Classes::default() };
     let names = maker.parameters(document.node.get("spec"));
     blueprint.name.as_ref()?.within(&names.scope()).read().ok()
 }
 
-struct Maker<'m> {
+struct Instantiation<'m> {
     document: &'m Document,
     blueprint: &'m Blueprint,
     classes: &'m Classes,
 }
 
-impl Maker<'_> {
+impl Instantiation<'_> {
     fn make(&self, diagnostics: &mut Vec<Diagnostic>) -> Result<App, ReadError> {
         let node = &self.document.node;
         let metadata: Metadata = read_or_default(node.get("metadata"))?;
@@ -125,7 +125,7 @@ impl Maker<'_> {
     fn broken(&self, error: &ReadError) -> Diagnostic {
         let evaluate = |node: &Node| {
             let document = Document { node: node.clone(), ..self.document.clone() };
-            let maker = Maker { document: &document, ..*self };
+            let maker = Instantiation { document: &document, ..*self };
             maker.make(&mut Vec::new()).map(|_| ())
         };
         let diagnostic = blame(error, &self.document.node, &evaluate);

@@ -20,7 +20,7 @@ const CATALOGUE: &str = "catalogue.yaml";
 pub struct Library {
     catalogue: Catalogue,
     parts: Vec<Folder>,
-    shelves: Vec<Shelf>,
+    entries: Vec<Entry>,
 }
 
 impl Folder {
@@ -31,7 +31,7 @@ impl Folder {
 }
 
 #[derive(Debug)]
-struct Shelf {
+struct Entry {
     kind: String,
     folder: Folder,
     trust: Validation,
@@ -45,7 +45,7 @@ impl Library {
     pub fn new(folders: Vec<Folder>, sources: &Sources) -> Result<Self, Vec<Diagnostic>> {
         let text = SHIPPED.get_file(CATALOGUE).and_then(include_dir::File::contents_utf8);
         let mut catalogue = catalogue("blueprints", text.unwrap_or_default(), sources)?;
-        let (mut parts, mut shelves) = (Vec::new(), Vec::new());
+        let (mut parts, mut entries) = (Vec::new(), Vec::new());
         for folder in folders {
             if let Some(text) = folder.files.get(CATALOGUE) {
                 catalogue = catalogue.with(&self::catalogue(&folder.name, text, sources)?);
@@ -53,7 +53,7 @@ impl Library {
             if let Some(text) = folder.files.get(FILE) {
                 let kind = kind_of(text);
                 let (trust, loaded) = (Validation::Checked, OnceLock::new());
-                shelves.push(Shelf { kind, folder, trust, loaded });
+                entries.push(Entry { kind, folder, trust, loaded });
             } else if folder.files.contains_key(PART_FILE) {
                 parts.push(folder);
             }
@@ -62,37 +62,37 @@ impl Library {
             let folder = shipped(dir);
             if let Some(text) = folder.files.get(FILE) {
                 let kind = kind_of(text);
-                if shelves.iter().all(|shelf: &Shelf| shelf.kind != kind) {
+                if entries.iter().all(|entry: &Entry| entry.kind != kind) {
                     let (trust, loaded) = (Validation::Shipped, OnceLock::new());
-                    shelves.push(Shelf { kind, folder, trust, loaded });
+                    entries.push(Entry { kind, folder, trust, loaded });
                 }
             }
         }
         let shipped_parts = SHIPPED.get_dir("parts").into_iter().flat_map(Dir::dirs).map(shipped);
         parts.extend(shipped_parts);
-        Ok(Self { catalogue, parts, shelves })
+        Ok(Self { catalogue, parts, entries })
     }
 
     /// Returns the kinds, sorted.
     pub fn kinds(&self) -> Vec<String> {
-        let mut kinds: Vec<String> = self.shelves.iter().map(|shelf| shelf.kind.clone()).collect();
+        let mut kinds: Vec<String> = self.entries.iter().map(|entry| entry.kind.clone()).collect();
         kinds.sort();
         kinds
     }
 
-    /// Returns the blueprint of a kind. What is wrong with it is told each time it is asked for.
+    /// Returns the blueprint of a kind, or its errors. Each call returns the same errors.
     pub fn get(
         &self,
         kind: &str,
         sources: &Sources,
     ) -> Option<Result<&Blueprint, Vec<Diagnostic>>> {
-        let shelf = self.shelves.iter().find(|shelf| shelf.kind == kind)?;
-        let loaded = shelf.loaded.get_or_init(|| {
+        let entry = self.entries.iter().find(|entry| entry.kind == kind)?;
+        let loaded = entry.loaded.get_or_init(|| {
             Blueprint::load(
-                shelf.folder.clone(),
+                entry.folder.clone(),
                 &self.parts,
                 &self.catalogue,
-                shelf.trust,
+                entry.trust,
                 sources,
             )
         });

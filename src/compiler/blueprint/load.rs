@@ -23,7 +23,7 @@ pub(super) const FILE: &str = "blueprint.yaml";
 /// The file that makes a folder a part of blueprints.
 pub(super) const PART_FILE: &str = "part.yaml";
 
-/// What a job takes from the component that it is `like`.
+/// The fields that a job inherits from the component that it is `like`.
 const INHERITED: [&str; 10] = [
     "image",
     "user",
@@ -60,7 +60,7 @@ const KNOWN_NAMES: [&str; 11] = [
 pub struct Blueprint {
     /// The kind that people write, such as `NextCloud`.
     pub kind: String,
-    /// What the app is.
+    /// The app's fields and components.
     pub about: String,
     pub(super) folder: Folder,
     pub(super) catalogue: Evaluated,
@@ -326,7 +326,7 @@ impl Blueprint {
         errors
     }
 
-    /// Tells names in expressions that nothing defines.
+    /// Reports undefined names in expressions.
     fn unknown_names(&self) -> Vec<Diagnostic> {
         let parameters = self.parameters.iter().map(|parameter| parameter.name.as_str());
         let lets = self.lets.iter().map(|(name, _)| name.as_str());
@@ -438,7 +438,7 @@ fn part(entry: &Entry) -> Result<(String, Template), ReadError> {
     Ok((entry.key.clone(), Template::parse(&entry.value)?))
 }
 
-/// Jobs, each merged over what it takes from the component that it is like.
+/// Jobs, each merged over the fields that it inherits from its component.
 fn jobs(
     jobs: &[Entry],
     components: &[Entry],

@@ -10,7 +10,7 @@ use super::claims::{self, Claims, Use};
 use super::storage::written;
 use crate::compiler::blueprint::App;
 use crate::compiler::compile::Compiled;
-use crate::compiler::diagnostic::{Code, Diagnostic, Place, Severity, slip};
+use crate::compiler::diagnostic::{Code, Diagnostic, Place, Severity, misspelling};
 use crate::compiler::manifest::Object;
 use crate::compiler::spec::Profile;
 use crate::compiler::yaml::Node;
@@ -27,7 +27,7 @@ pub struct Facts {
     volumes_place: Place,
     /// Hash of each object's identity, in the order of `identities`.
     objects: Vec<u64>,
-    /// What the identities look like, a line each: needed only when two are the same.
+    /// The identities as texts, one line each: needed only if two are equal.
     identities: String,
     /// Each host and where it is written.
     hosts: Vec<(String, Place)>,
@@ -144,7 +144,7 @@ pub struct SharedNamespace {
     pub holds_data: bool,
 }
 
-/// What a name refers to.
+/// The kind of object that a name refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Referent {
     Namespace,
@@ -235,7 +235,7 @@ impl Reference {
     }
 }
 
-/// What has been seen so far in a run.
+/// The facts from the documents of a run so far.
 #[derive(Debug, Default)]
 pub struct AcrossApps {
     /// Name, place of the name.
@@ -246,12 +246,12 @@ pub struct AcrossApps {
     quotas: BTreeMap<(String, String), Sum>,
     claims: Claims,
     namespaces: BTreeMap<String, (Profile, bool)>,
-    /// Names that may be referred to, by what they are and their namespace.
+    /// Names that may be referred to, by kind and namespace.
     made: BTreeMap<(Referent, String), BTreeSet<String>>,
     references: Vec<Reference>,
 }
 
-/// What a quota allows, and what is asked for.
+/// The limit of a quota, and the requested amount.
 #[derive(Debug, Default)]
 struct Sum {
     claims: Option<u64>,
@@ -274,7 +274,7 @@ impl AcrossApps {
         run
     }
 
-    /// Adds an app; returns what it and an earlier one cannot both have.
+    /// Adds an app; returns its conflicts with earlier apps.
     pub fn add(&mut self, app: &Facts) -> Vec<Diagnostic> {
         let number = u32::try_from(self.apps.len()).unwrap_or(u32::MAX);
         self.apps.push((app.name.clone(), app.name_place));
@@ -339,7 +339,7 @@ impl AcrossApps {
             if names.contains(&reference.name) {
                 return None;
             }
-            let near = slip(&reference.name, names.iter().map(String::as_str))?;
+            let near = misspelling(&reference.name, names.iter().map(String::as_str))?;
             let message =
                 format!("no app of this run has the {} `{}`", reference.to.word(), reference.name);
             let mut diagnostic = Diagnostic::new(Code::UnknownName, reference.place, message)
@@ -350,7 +350,7 @@ impl AcrossApps {
         })
     }
 
-    /// Notes the app's namespace, unless it belongs to the cluster or somebody else makes it.
+    /// Notes the app's namespace, unless it belongs to the cluster or is created elsewhere.
     fn namespace(&mut self, app: &Facts) {
         let Some(name) = app.namespace.as_ref().filter(|_| app.own_namespace) else {
             return;

@@ -23,11 +23,12 @@ fn limit(object: &Object) -> (usize, &'static str) {
 /// Returns an error if the app's Services would have invalid DNS names: RFC 1035 requires a letter first.
 pub(super) fn services(app: &App, objects: &[Object]) -> Option<Diagnostic> {
     let mut services = objects.iter().filter(|object| matches!(object, Object::Service(_)));
-    let odd = services.find(|service| service.name().starts_with(|c: char| c.is_ascii_digit()))?;
+    let invalid =
+        services.find(|service| service.name().starts_with(|c: char| c.is_ascii_digit()))?;
     let path = "metadata.name";
     let message = format!(
         "the Service would have the name `{}`, but its name must begin with a letter",
-        odd.name()
+        invalid.name()
     );
     let fix = format!("write `name: app-{}`", app.name);
     Some(Diagnostic::new(Code::BadValue, app.place(path), message).at(path).fix(fix))

@@ -93,9 +93,9 @@ fn origin(app: &App, object: &Object, field: &str) -> Vec<String> {
         return path(known);
     }
     if steps.contains(&"annotations") {
-        let is_way_in = matches!(object, Object::Ingress(_) | Object::HttpRoute(_))
+        let is_route = matches!(object, Object::Ingress(_) | Object::HttpRoute(_))
             && !app.common.expose.annotations.is_empty();
-        return path(if is_way_in {
+        return path(if is_route {
             &["spec", "expose", "annotations"]
         } else {
             &["metadata", "annotations"]

@@ -271,7 +271,7 @@ fn secret_arguments(arguments: &[&str]) -> Vec<usize> {
     found
 }
 
-/// Calls `tell` for every secret in a finished object, with a description and the text.
+/// Calls `report` for every secret in a finished object, with a description and the text.
 fn in_object(json: &Json, kind: &str, report: &mut dyn FnMut(String, &str)) {
     if kind == "Secret" {
         for section in ["data", "stringData"] {

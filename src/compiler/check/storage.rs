@@ -3,14 +3,14 @@
 mod address;
 mod classes;
 mod clients;
+mod duplicates;
 mod foreign;
-mod idle;
+mod no_effect;
 mod node_service;
 mod provisioner;
-mod twice;
 
 pub use classes::{is_block_option, is_file_option};
-pub use twice::Storages;
+pub use duplicates::Storages;
 
 use std::collections::HashSet;
 
@@ -41,7 +41,7 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
         .extend(spec.classes.iter().filter_map(|(name, class)| placed(spec, name, class, node)));
     diagnostics.extend(classes::classes(spec, node));
     diagnostics.extend(imports(spec, node));
-    diagnostics.extend(twice::twice(spec, node));
+    diagnostics.extend(duplicates::duplicates(spec, node));
     diagnostics.extend(clients::errors(spec, node));
     diagnostics.extend(provisioner::provisioner(spec, node));
     diagnostics.extend(node_service::node_service(spec, node));
@@ -57,12 +57,12 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
 
 /// Returns advice on a storage document that can be rendered.
 pub fn storage_advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
-    let mut advice = twice::advice(spec, node);
+    let mut advice = duplicates::advice(spec, node);
     advice.extend(clients::advice(spec, node));
     advice.extend(without_arrays(spec, node));
     advice.extend(provisioner::advice(spec, node));
     advice.extend(node_service::advice(spec, node));
-    advice.extend(idle::idle(spec, node));
+    advice.extend(no_effect::no_effect(spec, node));
     advice
 }
 

@@ -25,10 +25,10 @@ pub fn tenant(app: &App, tenancy: &Tenancy) -> Vec<Diagnostic> {
     }
     for rules in &tenancy.rules {
         let own = tenancy.namespace.as_deref().or(app.namespace.as_deref());
-        let asked = Asked { app, rules, namespace: own.unwrap_or_default() };
+        let asked = TenantChecker { app, rules, namespace: own.unwrap_or_default() };
         diagnostics.extend(asked.profile());
         diagnostics.extend(asked.patches());
-        diagnostics.extend(asked.way_in());
+        diagnostics.extend(asked.expose());
         diagnostics.extend(asked.keys());
         diagnostics.extend(asked.placement());
         diagnostics.extend(asked.manifests());
@@ -90,9 +90,9 @@ fn diagnostic(app: &App, path: &str, message: String, fix: &str) -> Diagnostic {
 }
 
 /// Checks that an app is in the tenant's only namespace.
-fn namespace(app: &App, wanted: Option<&str>) -> Option<Diagnostic> {
+fn namespace(app: &App, required: Option<&str>) -> Option<Diagnostic> {
     let path = "metadata.namespace";
-    match (wanted?, app.namespace.as_deref()) {
+    match (required?, app.namespace.as_deref()) {
         ("", _) => {
             let message =
                 "the Application has no destination namespace, and a tenant's app needs one";
@@ -103,8 +103,8 @@ fn namespace(app: &App, wanted: Option<&str>) -> Option<Diagnostic> {
                 "write `destination: {namespace: NAME}`",
             ))
         }
-        (wanted, Some(namespace)) if namespace != wanted => {
-            let message = format!("`{namespace}` is not the tenant's namespace, `{wanted}`");
+        (required, Some(namespace)) if namespace != required => {
+            let message = format!("`{namespace}` is not the tenant's namespace, `{required}`");
             Some(diagnostic(
                 app,
                 path,
@@ -126,13 +126,13 @@ fn own_namespace(app: &App) -> Option<Diagnostic> {
     })
 }
 
-struct Asked<'a> {
+struct TenantChecker<'a> {
     app: &'a App,
     rules: &'a TenantRules,
     namespace: &'a str,
 }
 
-impl Asked<'_> {
+impl TenantChecker<'_> {
     fn diagnostic(&self, path: &str, message: String, instead: &str) -> Diagnostic {
         diagnostic(self.app, path, message, &format!("{instead}, {PLATFORM}"))
     }
@@ -140,9 +140,9 @@ impl Asked<'_> {
     fn profile(&self) -> Option<Diagnostic> {
         let asked = self.app.common.security.profile?;
         (asked < self.rules.profile).then(|| {
-            let wanted = self.rules.profile.word();
-            let message = format!("`{}` is weaker than `{wanted}`", asked.word());
-            self.diagnostic("spec.security.profile", message, &format!("write `{wanted}`"))
+            let required = self.rules.profile.word();
+            let message = format!("`{}` is weaker than `{required}`", asked.word());
+            self.diagnostic("spec.security.profile", message, &format!("write `{required}`"))
         })
     }
 
@@ -155,7 +155,7 @@ impl Asked<'_> {
         })
     }
 
-    fn way_in(&self) -> Vec<Diagnostic> {
+    fn expose(&self) -> Vec<Diagnostic> {
         let (app, via) = (self.app, self.app.common.expose.via);
         let mut diagnostics = Vec::new();
         if !app.exposed.is_empty() && !self.rules.expose.contains(&via) {

@@ -69,7 +69,7 @@ fn texts<'p>(
 }
 
 impl Context<'_> {
-    /// Hash of some of the files: 10 hexadecimal digits are enough to tell a change.
+    /// Hash of some of the files: 10 hexadecimal digits are enough to detect a change.
     pub(super) fn hash<'k>(&self, keys: impl Iterator<Item = &'k str>) -> Option<String> {
         let mut digest = Sha256::new();
         let mut any = false;

@@ -356,7 +356,7 @@ pub(super) fn probe(probe: &Probe) -> PodProbe {
     out
 }
 
-/// What a step of a few system calls needs.
+/// Resources for a step of a few system calls.
 pub(super) fn small() -> ResourceRequirements {
     let amounts = |cpu: &str, memory: &str, storage: &str| {
         let words = [("cpu", cpu), ("memory", memory), ("ephemeral-storage", storage)];

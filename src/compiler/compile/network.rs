@@ -1,6 +1,6 @@
 //! `NetworkPolicies`: they allow the connections of a blueprint's `talks` and `expose`, and block all others.
 
-mod outside;
+mod external;
 
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
@@ -16,7 +16,7 @@ use crate::compiler::blueprint::App;
 use crate::compiler::manifest::Object;
 use crate::compiler::spec::{Egress, Via};
 use crate::contract::label;
-pub(crate) use outside::{is_never, never};
+pub(crate) use external::{is_never, never};
 
 /// Usual ports of the Kubernetes API servers.
 const API_PORTS: [u16; 2] = [443, 6443];
@@ -42,7 +42,7 @@ pub(super) fn policies(context: &Context<'_>) -> Vec<Object> {
         let ingress = some(ingress(app, name));
         let egress = match program.egress {
             Egress::Closed => talks(app, name),
-            Egress::Open => outside::egress(app),
+            Egress::Open => external::egress(app),
         };
         policies.push(policy(
             context,

@@ -1,4 +1,4 @@
-//! The first step of whoever owns a volume: its top folder gets the owner and mode that the app wants.
+//! The first step of the component that owns a volume: it sets owner and mode of the top folder as the app requires.
 //!
 //! Kubernetes changes groups on block volumes (`fsGroup`) and nothing at all on NFS, so one word in
 //! an app file switches this step too.

@@ -4,7 +4,7 @@
 //! key, and all other lists are replaced.
 //! <https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/>
 
-mod trouble;
+mod diagnostics;
 
 use serde_json::{Map, Value as Json};
 
@@ -14,7 +14,7 @@ use crate::compiler::manifest::Object;
 use crate::compiler::manifest::refused::refused;
 use crate::compiler::spec::{Patch, PatchTarget};
 use crate::contract::label;
-use trouble::At;
+use diagnostics::At;
 
 /// Lists that merge, with the field that identifies their items (the API's `x-kubernetes-patch-merge-key`). For
 /// `ports`, it is `containerPort` in a container and `port` in a Service.

@@ -1,7 +1,7 @@
 //! Secrets without data, and the step that fills them once, in the cluster.
 //!
 //! Nothing random is ever rendered: Git would hold it, and every sync would show a difference. The
-//! step may read and change these Secrets by name and nothing else; what is there it leaves alone.
+//! step may read and change these Secrets by name and nothing else; it keeps existing values.
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{

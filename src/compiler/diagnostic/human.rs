@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::{Code, Diagnostic, Place, Severity, Source, SourceId, Sources, hidden, without_tokens};
+use super::{
+    Code, Diagnostic, Place, Severity, Source, SourceId, Sources, redacted, without_tokens,
+};
 use crate::sanitize;
 
 /// Longest message or fix, in characters.
@@ -65,7 +67,7 @@ impl<'a> Texts<'a> {
         let shown = self.shown.entry(id).or_insert_with(|| {
             let Source { name, text } = &*self.sources.get(id);
             let known = self.secrets.get(&id).map(Vec::as_slice).unwrap_or_default();
-            Arc::new(Source { name: sanitize::name(name), text: hidden(text, known) })
+            Arc::new(Source { name: sanitize::name(name), text: redacted(text, known) })
         });
         Arc::clone(shown)
     }

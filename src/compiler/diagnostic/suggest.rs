@@ -13,11 +13,14 @@ pub fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -
 
 /// Returns the candidate of which `found` is most likely a misspelling, where both may be valid names: one letter
 /// differs, in a word of four letters or more, and it is not a digit (`team-a` is not a misspelling of `team-b`).
-pub fn slip<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates.into_iter().find(|candidate| is_slip(found, candidate))
+pub fn misspelling<'a>(
+    found: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    candidates.into_iter().find(|candidate| is_misspelling(found, candidate))
 }
 
-fn is_slip(a: &str, b: &str) -> bool {
+fn is_misspelling(a: &str, b: &str) -> bool {
     if a.split('-').count() != b.split('-').count() {
         return false;
     }
@@ -33,14 +36,15 @@ fn likeness(a: &str, b: &str) -> f64 {
         return 0.9;
     }
     // One mistake in a short word, for example two swapped letters.
-    let slip = if a.len() >= 3 && strsim::damerau_levenshtein(a, b) == 1 { 0.8 } else { 0.0 };
+    let misspelling =
+        if a.len() >= 3 && strsim::damerau_levenshtein(a, b) == 1 { 0.8 } else { 0.0 };
     let alike: f64 = strsim::jaro_winkler(a, b);
-    alike.max(slip).max(strsim::normalized_damerau_levenshtein(a, b))
+    alike.max(misspelling).max(strsim::normalized_damerau_levenshtein(a, b))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{nearest, slip};
+    use super::{misspelling, nearest};
 
     #[test]
     fn finds_slips_and_leaves_strangers_alone() {
@@ -55,10 +59,10 @@ mod tests {
     #[test]
     fn names_of_their_own_are_no_slips() {
         let names = ["nextcloud", "team-b", "prod2", "team-cloud-credentials"];
-        assert_eq!(slip("nextclod", names), Some("nextcloud"));
-        assert_eq!(slip("team-cloud-credentails", names), Some("team-cloud-credentials"));
+        assert_eq!(misspelling("nextclod", names), Some("nextcloud"));
+        assert_eq!(misspelling("team-cloud-credentails", names), Some("team-cloud-credentials"));
         for other in ["team-a", "prod1", "team-cloud", "files", "nextcloud"] {
-            assert_eq!(slip(other, names), None, "{other}");
+            assert_eq!(misspelling(other, names), None, "{other}");
         }
     }
 }

@@ -46,13 +46,13 @@ pub struct MutatingAdmissionPolicySpec {
     /// Requests that are looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub match_constraints: Option<MatchResources>,
-    /// What is changed, in order.
+    /// The changes, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mutations: Vec<Mutation>,
     /// Kind of the objects with parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub param_kind: Option<ParamKind>,
-    /// Whether it runs again when what comes after it changes the object: `Never` or `IfNeeded`.
+    /// Whether it runs again when a later policy changes the object: `Never` or `IfNeeded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reinvocation_policy: Option<String>,
     /// Named expressions.

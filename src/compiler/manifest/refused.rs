@@ -60,7 +60,7 @@ impl Found {
         self.0.push(Refusal { field: field.0.clone(), message, fix, by: "the API server" });
     }
 
-    /// Notes what the API server accepts, and the kubelet refuses when the pod is to start.
+    /// Notes a value that the API server accepts and the kubelet refuses.
     fn by_kubelet(&mut self, note: impl FnOnce(&mut Self)) {
         let before = self.0.len();
         note(self);

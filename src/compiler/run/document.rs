@@ -37,7 +37,7 @@ pub struct Pipeline<'p> {
     pub namespace: Option<Setting>,
     /// The platform's rules, where the apps are a tenant's.
     pub tenancy: Tenancy,
-    /// The day on which somebody renders, `2026-12-24`.
+    /// The current day, `2026-12-24`.
     pub today: String,
     /// Which side of a comparison this is.
     pub side: Side,
@@ -46,10 +46,10 @@ pub struct Pipeline<'p> {
 /// A side of a comparison of apps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Side {
-    /// What is to be applied: with an error, an app is not rendered.
+    /// The current side: an app with an error is not rendered.
     #[default]
     Today,
-    /// What was applied: rules of today do not count for it. An app is rendered if it can be, and what is found
+    /// The baseline: current rules do not apply to it. An app is rendered if it can be, and what is found
     /// says why another one cannot.
     Earlier,
 }
@@ -65,7 +65,7 @@ pub struct Unit {
     pub references: Vec<Reference>,
     /// How many documents it has.
     pub documents: usize,
-    /// What is wrong with it.
+    /// Its diagnostics.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -103,7 +103,7 @@ impl Pipeline<'_> {
         self.documents(read.documents, read.diagnostics)
     }
 
-    /// Turns the documents of one text into apps with their objects; `diagnostics` are what is wrong with
+    /// Turns the documents of one text into apps with their objects; `diagnostics` are those of
     /// the text.
     pub fn documents(&self, documents: Vec<Node>, diagnostics: Vec<Diagnostic>) -> Unit {
         let mut unit = Unit { documents: documents.len(), diagnostics, ..Unit::default() };
@@ -174,7 +174,7 @@ impl Pipeline<'_> {
             found.extend(diagnostics);
             if let Some(compiled) = compiled {
                 found.extend(check::objects(&app, &compiled));
-                // What is wrong with a field is reported once.
+                // The errors of a field are reported once.
                 let is_new = |refused: &Diagnostic| {
                     let same = |path: &str| !path.is_empty() && refused.path.starts_with(path);
                     // Of a broken blueprint, its author reads enough.
@@ -191,7 +191,7 @@ impl Pipeline<'_> {
                 if !asks_too_much {
                     found.extend(check::tenant_objects(&app, &compiled, &self.tenancy));
                 }
-                // What the blueprint's own check has reported is not reported again.
+                // Errors that the check of the blueprint has reported are not reported again.
                 if !any_error(&found) {
                     found.extend(check::references(&app, &compiled.objects));
                 }
@@ -224,7 +224,7 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Returns the layers and settings that changed nothing, or more than somebody may have meant.
+    /// Returns warnings about layers and settings that changed nothing, or more than the user may have intended.
     pub fn misused(&self) -> Vec<Diagnostic> {
         let mut misused: Vec<_> =
             self.layers.iter().flat_map(|layer| layer.found.iter().cloned()).collect();

@@ -1,4 +1,4 @@
-//! What a run renders, and in which portions: documents are parsed a few at a time, so that what is parsed and
+//! The inputs of a run, in batches: documents are parsed a few at a time, so that what is parsed and
 //! not yet rendered stays small.
 
 use rayon::prelude::*;

@@ -12,7 +12,7 @@ use crate::compiler::yaml::Node;
 pub struct Layer {
     pub(super) node: Node,
     pub(super) used: AtomicU32,
-    /// What is wrong or doubtful with it, whatever app it changes.
+    /// Its errors and warnings that do not depend on an app.
     pub(super) found: Vec<Diagnostic>,
     /// The kind or name of an app that is most likely meant.
     pub(super) near: OnceLock<String>,
@@ -25,7 +25,7 @@ impl Layer {
         Self { node, used: AtomicU32::new(0), found, near: OnceLock::new() }
     }
 
-    /// It changes those documents with which it shares what it says of kind and name.
+    /// It changes the documents whose kind and name equal those that it has.
     pub(super) fn suits(&self, document: &Document) -> bool {
         let word = |path: [&str; 2]| self.node.get(path[0]).and_then(|node| node.get(path[1]));
         let kind = self.node.get("kind").and_then(Node::text);

@@ -49,7 +49,7 @@ pub(super) fn is_cron(text: &str) -> bool {
         && times(text).is_some_and(Times::have_a_day)
 }
 
-/// Returns the number of hours of a day in which a schedule has runs; none for what is not a schedule.
+/// Returns the number of hours of a day in which a schedule has runs; none for an invalid schedule.
 pub fn hours_of_a_day(text: &str) -> Option<u32> {
     times(text).map(|times| times.0[HOUR].bits.count_ones())
 }
@@ -131,7 +131,7 @@ fn part_of(part: &str, min: u32, max: u32, names: &[&str]) -> Option<Numbers> {
             (None, None) => (from, from),
         }
     };
-    // What follows a star is not read.
+    // Kubernetes ignores the text after a star.
     if halves.next().is_some() || !any && ends.next().is_some() {
         return None;
     }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Profile, Via};
 
-/// Rules that the platform sets for the apps of its tenants. The defaults allow what an app needs: objects in its
+/// Rules that the platform sets for the apps of its tenants. The defaults allow the objects that an app needs: objects in its
 /// own namespace, under the Pod Security profile `baseline`, reached through Ingress or Gateway.
 ///
 /// Set the rules where tenants cannot change them: in the variable `PSO_GEN_TENANT_RULES` of Argo CD's sidecar,

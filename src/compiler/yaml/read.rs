@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
 
-use super::habit;
 use super::node::{Entry, Node, Scalar, Value};
+use super::syntax_fix;
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, SourceId, Sources};
 
 /// Largest text, in bytes.
@@ -166,7 +166,7 @@ impl Reader<'_> {
                 place,
                 format!("the anchor of `*{name}` is not defined before it"),
             )
-            .fix(habit::star(&name))),
+            .fix(syntax_fix::star(&name))),
             _ => Ok(()),
         }
     }
@@ -247,13 +247,13 @@ impl Reader<'_> {
         if message.contains("nesting") || message.contains("recursion") {
             return too_large(place, format!("nested more than {MAX_DEPTH} levels deep"));
         }
-        if let Some(at) = habit::conflict(self.text) {
+        if let Some(at) = syntax_fix::conflict(self.text) {
             let place = Place::in_text(self.source, self.text, at, at + 7);
             let message = "the file contains a Git merge conflict";
-            return Diagnostic::new(Code::YamlSyntax, place, message).fix(habit::RESOLVE);
+            return Diagnostic::new(Code::YamlSyntax, place, message).fix(syntax_fix::RESOLVE);
         }
         let diagnostic = Diagnostic::new(Code::YamlSyntax, place, message.to_lowercase());
-        match habit::remedy(self.text, place.line as usize) {
+        match syntax_fix::remedy(self.text, place.line as usize) {
             Some(fix) => diagnostic.fix(fix),
             None => diagnostic,
         }

@@ -173,8 +173,8 @@ impl Arrays {
             let state = async {
                 let id = on.array.identity().await?.id;
                 let capacity = on.array.capacity().await?;
-                let reach = on.array.reach().await?;
-                Ok::<_, crate::arrays::Error>(Health::Up { id, capacity, reach })
+                let transport = on.array.transport().await?;
+                Ok::<_, crate::arrays::Error>(Health::Up { id, capacity, transport })
             };
             let health = match tokio::time::timeout(IN_TIME, state).await {
                 Ok(Ok(health)) => health,

@@ -64,7 +64,7 @@ pub(super) async fn expand(
     }
     let owner = arrays.owner(arrays.uid(&found.id.name).unwrap_or_default(), "", "");
     found.on.array.check_owned(&found.id, &owner).await.map_err(|error| of_array(&error))?;
-    let grown = found.on.array.grow(&found.id, size).await.map_err(|error| of_array(&error))?;
+    let grown = found.on.array.expand(&found.id, size).await.map_err(|error| of_array(&error))?;
     Ok(bytes(grown.size))
 }
 

@@ -128,9 +128,9 @@ fn share(array: &ArrayState, need: &ArrayNeeds<'_>) -> Result<u128, String> {
     if need.size > capacity.total {
         return Err("larger than the array".to_owned());
     }
-    let given = capacity.provisioned.unwrap_or(capacity.used);
-    let given = u128::from(given) + u128::from(need.size);
-    Ok(given * 1_000_000 / u128::from(capacity.total.max(1)))
+    let provisioned = capacity.provisioned.unwrap_or(capacity.used);
+    let provisioned = u128::from(provisioned) + u128::from(need.size);
+    Ok(provisioned * 1_000_000 / u128::from(capacity.total.max(1)))
 }
 
 /// Returns whether pods on a node can mount a volume of an array.
@@ -149,8 +149,8 @@ mod tests {
 
     fn array(name: &str, total: u64, used: u64, provisioned: Option<u64>) -> ArrayState {
         let capacity = Capacity { total, used, provisioned };
-        let reach = Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
-        let health = Health::Up { id: name.to_owned(), capacity, reach };
+        let transport = Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
+        let health = Health::Up { id: name.to_owned(), capacity, transport };
         let traits = ArrayTraits::default();
         ArrayState { name: name.to_owned(), kind: ArrayKind::FlashBlade, traits, health }
     }

@@ -30,14 +30,14 @@ use super::reason::Reason;
 use crate::contract::{Attachment, BlockHost, NodeId, Retry};
 pub use effect::{AttachmentEffect, AttachmentInput, AttachmentOutcome};
 pub use nodes::NodeIds;
-use object::{error, goes, has_finalizer, has_new_format, is_ours, seen};
+use object::{error, has_finalizer, has_new_format, is_being_deleted, is_ours, object_version};
 pub use object::{is_attached, node_id, recorded_volume};
 
 /// The longest time between two attempts: kube-controller-manager and a person wait for the pod.
-const LONGEST: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// The most effects in a row before a pause. An attachment needs four, and two for each host that is left over.
-const MOST: u32 = 24;
+const MAX_STEPS: u32 = 24;
 
 /// Everything known about a VolumeAttachment when it is reconciled.
 #[derive(Debug, Clone, Copy)]
@@ -115,7 +115,7 @@ impl AttachmentState {
 
     /// Returns the work that is left.
     pub fn work(attachment: &VolumeAttachment) -> AttachmentWork {
-        if goes(attachment) {
+        if is_being_deleted(attachment) {
             AttachmentWork::Detaching
         } else if is_attached(attachment) {
             AttachmentWork::Attached
@@ -183,15 +183,17 @@ impl AttachmentState {
         effects: &mut Vec<AttachmentEffect>,
     ) -> Option<AttachmentEffect> {
         if !self.waiting {
-            let next = if goes(attachment) {
+            let next = if is_being_deleted(attachment) {
                 self.detach(view, attachment)
             } else {
                 self.attach(view, attachment)
             };
             match next {
-                Next::Do(_) if self.steps >= MOST => {
-                    let message = "what was done has changed nothing".to_owned();
-                    effects.extend(self.fail(goes(attachment), &EffectError::Cluster(message)));
+                Next::Do(_) if self.steps >= MAX_STEPS => {
+                    let message = "the completed steps changed nothing".to_owned();
+                    effects.extend(
+                        self.fail(is_being_deleted(attachment), &EffectError::Cluster(message)),
+                    );
                 }
                 Next::Do(effect) => return Some(effect),
                 Next::Nothing => {
@@ -203,7 +205,7 @@ impl AttachmentState {
                 Next::Stuck(message) => {
                     let (reason, retry) = ("InUse", Retry::Soon);
                     let error = EffectError::Array { reason, message, retry };
-                    effects.extend(self.fail(goes(attachment), &error));
+                    effects.extend(self.fail(is_being_deleted(attachment), &error));
                 }
             }
         }
@@ -212,10 +214,10 @@ impl AttachmentState {
 
     /// Writes a new problem into the status, where kube-controller-manager takes it for the events of the pod.
     fn report(&self, attachment: &VolumeAttachment) -> Option<AttachmentEffect> {
-        let (message, detaching) = (self.problem.clone()?, goes(attachment));
+        let (message, detaching) = (self.problem.clone()?, is_being_deleted(attachment));
         let before = error(attachment, detaching).map(without_numbers);
         (before != Some(without_numbers(&message))).then(|| AttachmentEffect::SetError {
-            attachment: seen(attachment),
+            attachment: object_version(attachment),
             detaching,
             message,
         })
@@ -241,7 +243,7 @@ impl AttachmentState {
                 self.deleted_hosts = true;
                 return Vec::new();
             }
-            Err(error) => return self.fail(view.attachment.is_some_and(goes), &error),
+            Err(error) => return self.fail(view.attachment.is_some_and(is_being_deleted), &error),
         };
         match (&effect, outcome) {
             (_, AttachmentOutcome::Written(written)) => {
@@ -269,7 +271,7 @@ impl AttachmentState {
         Vec::new()
     }
 
-    /// Forgets what was read and done: the next attempt begins with what is there then.
+    /// Forgets earlier reads and results: the next attempt reads the current state.
     fn forget(&mut self) {
         self.steps = 0;
         self.volume = Lookup::NotYet;
@@ -298,7 +300,7 @@ impl AttachmentState {
     fn relief(&mut self, view: AttachmentView<'_>) -> Option<AttachmentEffect> {
         let attachment = view.attachment?;
         let node = &attachment.spec.node_name;
-        let (reason, message) = if goes(attachment) {
+        let (reason, message) = if is_being_deleted(attachment) {
             (Reason::SuccessfulDetachVolume, format!("its volume is detached from node {node}"))
         } else {
             (Reason::SuccessfulAttachVolume, format!("its volume is attached to node {node}"))
@@ -315,7 +317,7 @@ impl AttachmentState {
 /// Returns an effect of the retries of all objects as one of attachments.
 fn translated(effect: Effect) -> Option<AttachmentEffect> {
     match effect {
-        Effect::Requeue(wait) => Some(AttachmentEffect::Requeue(wait.min(LONGEST))),
+        Effect::Requeue(wait) => Some(AttachmentEffect::Requeue(wait.min(MAX_WAIT))),
         Effect::RecordEvent { severity, reason, message, regarding: _ } => {
             Some(AttachmentEffect::RecordEvent { severity, reason, message })
         }
@@ -323,12 +325,13 @@ fn translated(effect: Effect) -> Option<AttachmentEffect> {
     }
 }
 
-/// Returns a hash of the facts whose change ends a wait: what is asked for, and who else has the volume.
+/// Returns a hash of the facts whose change ends a wait: the request, and the other attachments of the volume.
 fn basis(view: AttachmentView<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
     let mut note = |attachment: &VolumeAttachment| {
         attachment.metadata.uid.hash(&mut hasher);
-        (goes(attachment), has_finalizer(attachment), has_new_format(attachment)).hash(&mut hasher);
+        (is_being_deleted(attachment), has_finalizer(attachment), has_new_format(attachment))
+            .hash(&mut hasher);
     };
     view.attachment.into_iter().for_each(&mut note);
     view.others.iter().for_each(|other| note(other));

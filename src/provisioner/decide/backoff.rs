@@ -28,7 +28,7 @@ pub(super) struct Backoff {
     /// A hash of the object's UID; 0 until the object is known.
     seed: u64,
     /// The last normal event of each reason.
-    told: BTreeMap<Reason, String>,
+    reported: BTreeMap<Reason, String>,
     /// The last warning: if two causes alternate, each change causes an event.
     warned: Option<(Reason, String)>,
 }
@@ -62,7 +62,7 @@ impl Backoff {
 
     /// Returns the event for an object, once for each reason and kind in a row: a message that differs only in a
     /// waiting time causes none. For warnings, each change of reason or kind causes an event.
-    pub(super) fn tell(
+    pub(super) fn event_if_new(
         &mut self,
         about: Regarding,
         severity: Severity,
@@ -79,10 +79,10 @@ impl Backoff {
                 self.warned = now;
             }
             Severity::Normal => {
-                if self.told.get(&reason).is_some_and(|told| told == kind) {
+                if self.reported.get(&reason).is_some_and(|reported| reported == kind) {
                     return None;
                 }
-                self.told.insert(reason, kind.to_owned());
+                self.reported.insert(reason, kind.to_owned());
             }
         }
         Some(Effect::RecordEvent { severity, regarding: about, reason, message })
@@ -93,9 +93,9 @@ impl Backoff {
         &mut self,
         about: Regarding,
         reason: Reason,
-        trouble: &EffectError,
+        error: &EffectError,
     ) -> Vec<Effect> {
-        let (kind, message, slow) = match trouble {
+        let (kind, message, slow) = match error {
             // The watch delivers the newer state.
             EffectError::Conflict | EffectError::Exists => return vec![Effect::Requeue(FIRST)],
             // The next leader retries it.
@@ -111,16 +111,15 @@ impl Backoff {
         let wait = self.spread(if slow { doubled.max(FIRST * 15) } else { doubled });
         self.failures += 1;
         // Ends by itself half a minute after a change of leader: no event.
-        if matches!(trouble, EffectError::Array { reason: "Registering", .. }) {
+        if matches!(error, EffectError::Array { reason: "Registering", .. }) {
             return vec![Effect::Requeue(wait)];
         }
         // The array reports a disconnect half a minute after the pod has ended.
-        if matches!(trouble, EffectError::Array { reason: "InUse", .. }) && self.failures <= PATIENT
-        {
+        if matches!(error, EffectError::Array { reason: "InUse", .. }) && self.failures <= PATIENT {
             return vec![Effect::Requeue(wait)];
         }
-        let told = self.tell(about, Severity::Warning, reason, &kind, message);
-        told.into_iter().chain([Effect::Requeue(wait)]).collect()
+        let reported = self.event_if_new(about, Severity::Warning, reason, &kind, message);
+        reported.into_iter().chain([Effect::Requeue(wait)]).collect()
     }
 }
 
@@ -136,24 +135,24 @@ pub(super) struct WaitBasis {
     /// The reachable arrays, one bit each.
     up: u128,
     /// A hash of the requests.
-    wish: u64,
+    requests: u64,
 }
 
 impl WaitBasis {
-    /// Returns the current facts: the arrays and `wish`, the requests of the object.
-    pub(super) fn of(arrays: &[ArrayState], wish: &impl Hash) -> Self {
+    /// Returns the current facts: the arrays and `requests`, the requests of the object.
+    pub(super) fn of(arrays: &[ArrayState], requests: &impl Hash) -> Self {
         let up = |(index, state): (usize, &ArrayState)| {
             let up = matches!(state.health, Health::Up { .. });
             u128::from(up) << (index % 128)
         };
         let mut hasher = DefaultHasher::new();
-        wish.hash(&mut hasher);
-        Self { up: arrays.iter().enumerate().map(up).sum(), wish: hasher.finish() }
+        requests.hash(&mut hasher);
+        Self { up: arrays.iter().enumerate().map(up).sum(), requests: hasher.finish() }
     }
 
     /// Stores the current facts, and returns whether they end the wait.
-    pub(super) fn is_better(&mut self, now: Self) -> bool {
-        let better = now.up & !self.up != 0 || now.wish != self.wish;
+    pub(super) fn improves(&mut self, now: Self) -> bool {
+        let better = now.up & !self.up != 0 || now.requests != self.requests;
         // An array that became unreachable meanwhile may end the wait later.
         *self = now;
         better
@@ -170,8 +169,8 @@ mod tests {
     fn a_new_cause_is_reported_and_a_new_number_is_not() {
         let mut tries = Backoff::default();
         let mut tells = |message: &str| {
-            let trouble = EffectError::Cluster(message.to_owned());
-            let effects = tries.failed(Regarding::Claim, Reason::ProvisioningFailed, &trouble);
+            let error = EffectError::Cluster(message.to_owned());
+            let effects = tries.failed(Regarding::Claim, Reason::ProvisioningFailed, &error);
             effects.iter().any(|effect| matches!(effect, Effect::RecordEvent { .. }))
         };
         assert!(tells("no array takes it: fa1: more than 95% full"));
@@ -185,10 +184,10 @@ mod tests {
         let mut all = Backoff::default();
         all.of(Some(&meta));
         let message = "busy".to_owned();
-        let trouble = EffectError::Array { reason: "Busy", message, retry };
+        let error = EffectError::Array { reason: "Busy", message, retry };
         let wait =
             |effect: Effect| if let Effect::Requeue(wait) = effect { Some(wait) } else { None };
-        let mut failed = || all.failed(Regarding::Claim, Reason::ProvisioningFailed, &trouble);
+        let mut failed = || all.failed(Regarding::Claim, Reason::ProvisioningFailed, &error);
         (0..tries).filter_map(|_| failed().into_iter().find_map(wait)).collect()
     }
 
@@ -251,32 +250,39 @@ mod tests {
     #[test]
     fn a_repeated_event_is_recorded_once() {
         let mut tries = Backoff::default();
-        let mut told = |reason, kind: &str| {
+        let mut reported = |reason, kind: &str| {
             tries
-                .tell(Regarding::Claim, Severity::Normal, reason, kind, "text".to_owned())
+                .event_if_new(Regarding::Claim, Severity::Normal, reason, kind, "text".to_owned())
                 .is_some()
         };
-        assert!(told(Reason::Provisioning, "fb1") && told(Reason::ProvisioningFailed, "Busy"));
-        assert!(!told(Reason::Provisioning, "fb1") && !told(Reason::ProvisioningFailed, "Busy"));
-        assert!(told(Reason::Provisioning, "fb2") && told(Reason::ProvisioningFailed, "Refused"));
+        assert!(
+            reported(Reason::Provisioning, "fb1") && reported(Reason::ProvisioningFailed, "Busy")
+        );
+        assert!(
+            !reported(Reason::Provisioning, "fb1") && !reported(Reason::ProvisioningFailed, "Busy")
+        );
+        assert!(
+            reported(Reason::Provisioning, "fb2")
+                && reported(Reason::ProvisioningFailed, "Refused")
+        );
     }
 
     #[test]
     fn causes_that_alternate_are_reported_at_each_change() {
         let mut tries = Backoff::default();
-        let mut told = |reason, message: &str| {
+        let mut reported = |reason, message: &str| {
             let (message, retry) = (message.to_owned(), Retry::Soon);
-            let trouble = EffectError::Array { reason: "NotOurs", message, retry };
-            let effects = tries.failed(Regarding::Claim, reason, &trouble);
+            let error = EffectError::Array { reason: "NotOurs", message, retry };
+            let effects = tries.failed(Regarding::Claim, reason, &error);
             effects.iter().any(|effect| matches!(effect, Effect::RecordEvent { .. }))
         };
         let (making, cleaning) = (Reason::ProvisioningFailed, Reason::ProvisioningCleanupFailed);
-        assert!(told(making, "it is destroyed"));
-        assert!(!told(making, "it is destroyed"));
-        assert!(told(making, "it is older than its claim"), "the same word for another cause");
-        assert!(told(making, "it is destroyed"), "it changed in between");
-        assert!(told(cleaning, "it is destroyed") && told(making, "it is destroyed"));
-        assert!(!told(making, "it is destroyed"));
+        assert!(reported(making, "it is destroyed"));
+        assert!(!reported(making, "it is destroyed"));
+        assert!(reported(making, "it is older than its claim"), "the same word for another cause");
+        assert!(reported(making, "it is destroyed"), "it changed in between");
+        assert!(reported(cleaning, "it is destroyed") && reported(making, "it is destroyed"));
+        assert!(!reported(making, "it is destroyed"));
     }
 
     #[test]
@@ -287,20 +293,20 @@ mod tests {
             traits: crate::provisioner::decide::ArrayTraits::default(),
             health: if up {
                 let capacity = crate::contract::Capacity { total: 1, used: 0, provisioned: None };
-                let reach = crate::contract::Transport::Nfs { addresses: Vec::new() };
-                Health::Up { id: name.to_owned(), capacity, reach }
+                let transport = crate::contract::Transport::Nfs { addresses: Vec::new() };
+                Health::Up { id: name.to_owned(), capacity, transport }
             } else {
                 Health::Down("the array is not reached".to_owned())
             },
         };
-        let at = |a, b, wish: u32| WaitBasis::of(&[state("a", a), state("b", b)], &wish);
+        let at = |a, b, requests: u32| WaitBasis::of(&[state("a", a), state("b", b)], &requests);
         let mut ground = at(true, false, 1);
-        assert!(!ground.is_better(at(true, false, 1)));
-        assert!(!ground.is_better(at(false, false, 1)), "one more is away");
-        assert!(ground.is_better(at(true, false, 1)), "it is back");
-        assert!(ground.is_better(at(true, true, 1)));
-        assert!(ground.is_better(at(true, true, 2)), "less is asked for");
-        assert!(!ground.is_better(at(true, true, 2)));
+        assert!(!ground.improves(at(true, false, 1)));
+        assert!(!ground.improves(at(false, false, 1)), "one more is away");
+        assert!(ground.improves(at(true, false, 1)), "it is back");
+        assert!(ground.improves(at(true, true, 1)));
+        assert!(ground.improves(at(true, true, 2)), "less is asked for");
+        assert!(!ground.improves(at(true, true, 2)));
     }
 
     /// The wait that effects ask for; none when they ask for none. A wait is at most a quarter shorter than the number of

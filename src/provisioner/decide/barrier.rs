@@ -37,7 +37,7 @@ pub enum BarrierEffect {
 
 /// The observer whose progress a barrier proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shows {
+enum Observer {
     /// kube-controller-manager knows all PersistentVolumes that existed before the barrier.
     Controller,
     /// The watch has shown all PersistentVolumes that existed before the barrier.
@@ -47,16 +47,16 @@ enum Shows {
 /// The barriers of one process, and the subjects that wait for them.
 #[derive(Debug)]
 pub struct Barriers<K> {
-    shows: Shows,
+    observer: Observer,
     /// Prefix of the names of this process's barriers.
     prefix: String,
-    made: u64,
+    created: u64,
     /// Subjects that wait for the next barrier.
     waiting: Vec<Waiting<K>>,
     /// The requested barrier, and the subjects that wait for it.
-    out: Option<(String, Vec<Waiting<K>>)>,
+    requested: Option<(String, Vec<Waiting<K>>)>,
     /// Whether [`Barriers::due`] will be called.
-    soon: bool,
+    is_scheduled: bool,
     /// The number of creations of PersistentVolumes that have begun.
     begun: u64,
     /// Creations that the watch has not shown, by the subject that requested them.
@@ -85,23 +85,23 @@ struct Creation {
 impl<K: Ord> Barriers<K> {
     /// Returns the barriers of a process. `process` must be unique, of lower-case letters and digits.
     pub fn new(process: &str) -> Self {
-        Self::showing(Shows::Controller, format!("{BARRIER_PREFIX}{process}-"))
+        Self::of_observer(Observer::Controller, format!("{BARRIER_PREFIX}{process}-"))
     }
 
     /// Returns the barriers that prove that the process's own watch has shown all PersistentVolumes that existed when a
     /// subject began to wait. The watch passes a barrier when it shows it, in any phase.
     pub fn of_watch(process: &str) -> Self {
-        Self::showing(Shows::Watch, format!("{BARRIER_PREFIX}{process}-w"))
+        Self::of_observer(Observer::Watch, format!("{BARRIER_PREFIX}{process}-w"))
     }
 
-    fn showing(shows: Shows, prefix: String) -> Self {
+    fn of_observer(observer: Observer, prefix: String) -> Self {
         Self {
-            shows,
+            observer,
             prefix,
-            made: 0,
+            created: 0,
             waiting: Vec::new(),
-            out: None,
-            soon: false,
+            requested: None,
+            is_scheduled: false,
             begun: 0,
             creations: BTreeMap::new(),
         }
@@ -115,54 +115,54 @@ impl<K: Ord> Barriers<K> {
     /// Adds a subject that waits for a barrier that is not created yet.
     pub fn wait(&mut self, who: K) -> Option<BarrierEffect> {
         self.waiting.push(Waiting { who, since: self.begun });
-        if self.soon || self.out.is_some() {
+        if self.is_scheduled || self.requested.is_some() {
             return None;
         }
-        self.soon = true;
+        self.is_scheduled = true;
         Some(BarrierEffect::Soon)
     }
 
     /// Ends the short time. `wants` returns whether a subject still waits.
     pub fn due(&mut self, wants: impl Fn(&K) -> bool) -> Option<BarrierEffect> {
-        self.soon = false;
+        self.is_scheduled = false;
         self.waiting.retain(|each| wants(&each.who));
-        if self.waiting.is_empty() || self.out.is_some() {
+        if self.waiting.is_empty() || self.requested.is_some() {
             return None;
         }
-        self.made += 1;
-        let name = format!("{}{}", self.prefix, self.made);
-        self.out = Some((name.clone(), std::mem::take(&mut self.waiting)));
+        self.created += 1;
+        let name = format!("{}{}", self.prefix, self.created);
+        self.requested = Some((name.clone(), std::mem::take(&mut self.waiting)));
         Some(BarrierEffect::Create(name))
     }
 
     /// Processes a barrier that the watch shows. Returns the subjects that stop waiting, and the effects to execute.
-    pub fn seen(&mut self, mark: &PersistentVolume) -> (Vec<K>, Vec<BarrierEffect>) {
-        let name = mark.metadata.name.as_deref().unwrap_or_default();
+    pub fn observe(&mut self, barrier: &PersistentVolume) -> (Vec<K>, Vec<BarrierEffect>) {
+        let name = barrier.metadata.name.as_deref().unwrap_or_default();
         let delete = BarrierEffect::Delete(name.to_owned());
-        match self.out.take() {
-            Some((ours, who)) if ours == name => {
-                let phase = mark.status.as_ref().and_then(|status| status.phase.as_deref());
-                if self.shows == Shows::Controller && phase != Some("Available") {
-                    self.out = Some((ours, who));
+        match self.requested.take() {
+            Some((ours, waiters)) if ours == name => {
+                let phase = barrier.status.as_ref().and_then(|status| status.phase.as_deref());
+                if self.observer == Observer::Controller && phase != Some("Available") {
+                    self.requested = Some((ours, waiters));
                     return (Vec::new(), Vec::new());
                 }
-                let who = who.into_iter().map(|each| each.who).collect();
-                (who, [Some(delete), self.again()].into_iter().flatten().collect())
+                let passed = waiters.into_iter().map(|each| each.who).collect();
+                (passed, [Some(delete), self.schedule()].into_iter().flatten().collect())
             }
             // Another process left it behind, or its creation seemed to fail.
             other => {
-                self.out = other;
-                let goes = mark.metadata.deletion_timestamp.is_some();
-                (Vec::new(), (!goes).then_some(delete).into_iter().collect())
+                self.requested = other;
+                let is_being_deleted = barrier.metadata.deletion_timestamp.is_some();
+                (Vec::new(), (!is_being_deleted).then_some(delete).into_iter().collect())
             }
         }
     }
 
     /// Processes a barrier that is gone, or that could not be created: its subjects wait for the next one.
-    pub fn gone(&mut self, name: &str) -> Option<BarrierEffect> {
-        let (_, who) = self.out.take_if(|(ours, _)| ours == name)?;
-        self.waiting.extend(who);
-        self.again()
+    pub fn deleted(&mut self, name: &str) -> Option<BarrierEffect> {
+        let (_, waiters) = self.requested.take_if(|(ours, _)| ours == name)?;
+        self.waiting.extend(waiters);
+        self.schedule()
     }
 
     /// Records that the creation of a subject's PersistentVolume begins.
@@ -210,15 +210,15 @@ impl<K: Ord> Barriers<K> {
             return Vec::new();
         }
         let Some(Creation { number, .. }) = self.creations.remove(of) else { return Vec::new() };
-        let out = self.out.as_mut().map(|(_, waiting)| waiting);
+        let out = self.requested.as_mut().map(|(_, waiting)| waiting);
         let waiting = std::iter::once(&mut self.waiting).chain(out);
         let passed = waiting.flat_map(|all| all.extract_if(.., |each| each.since < number));
         passed.map(|each| each.who).collect()
     }
 
-    fn again(&mut self) -> Option<BarrierEffect> {
-        let needed = !self.soon && !self.waiting.is_empty();
-        self.soon |= needed;
+    fn schedule(&mut self) -> Option<BarrierEffect> {
+        let needed = !self.is_scheduled && !self.waiting.is_empty();
+        self.is_scheduled |= needed;
         needed.then_some(BarrierEffect::Soon)
     }
 }
@@ -229,7 +229,7 @@ pub fn is_barrier(name: &str) -> bool {
 }
 
 /// Returns a barrier: a PersistentVolume that is reserved for a claim that never exists.
-pub fn mark(name: &str) -> PersistentVolume {
+pub fn barrier(name: &str) -> PersistentVolume {
     PersistentVolume {
         metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
         spec: Some(PersistentVolumeSpec {
@@ -266,7 +266,7 @@ mod tests {
     fn at(name: &str, phase: &str) -> PersistentVolume {
         let phase = Some(phase.to_owned());
         let status = Some(PersistentVolumeStatus { phase, ..PersistentVolumeStatus::default() });
-        PersistentVolume { status, ..mark(name) }
+        PersistentVolume { status, ..barrier(name) }
     }
 
     fn created(effect: Option<BarrierEffect>) -> String {
@@ -278,91 +278,102 @@ mod tests {
 
     #[test]
     fn one_barrier_serves_all_subjects_that_wait_and_no_later_one() {
-        let mut marks = Barriers::new("a");
-        assert_eq!(marks.wait(1), Some(BarrierEffect::Soon));
-        assert_eq!(marks.wait(2), None);
-        assert_eq!(marks.wait(3), None);
-        let name = created(marks.due(|who| *who != 3));
-        assert_eq!(marks.wait(4), None, "its PersistentVolume may be younger than the mark");
-        assert_eq!(marks.seen(&at(&name, "Pending")), (vec![], vec![]));
-        let (who, effects) = marks.seen(&at(&name, "Available"));
-        assert_eq!(who, [1, 2]);
+        let mut barriers = Barriers::new("a");
+        assert_eq!(barriers.wait(1), Some(BarrierEffect::Soon));
+        assert_eq!(barriers.wait(2), None);
+        assert_eq!(barriers.wait(3), None);
+        let name = created(barriers.due(|waiters| *waiters != 3));
+        assert_eq!(barriers.wait(4), None, "its PersistentVolume may be younger than the barrier");
+        assert_eq!(barriers.observe(&at(&name, "Pending")), (vec![], vec![]));
+        let (waiters, effects) = barriers.observe(&at(&name, "Available"));
+        assert_eq!(waiters, [1, 2]);
         assert_eq!(effects, [BarrierEffect::Delete(name), BarrierEffect::Soon]);
-        let name = created(marks.due(|_| true));
-        assert_eq!(marks.seen(&at(&name, "Available")).0, [4]);
-        assert_eq!(marks.due(|_| true), None);
+        let name = created(barriers.due(|_| true));
+        assert_eq!(barriers.observe(&at(&name, "Available")).0, [4]);
+        assert_eq!(barriers.due(|_| true), None);
     }
 
     #[test]
-    fn our_own_watch_shows_a_mark_before_kubernetes_knows_it() {
-        let mut marks = Barriers::of_watch("a");
-        assert_eq!(marks.wait(1), Some(BarrierEffect::Soon));
-        let name = created(marks.due(|_| true));
-        assert!(marks.are_of(&name) && !Barriers::<u8>::of_watch("b").are_of(&name));
-        assert_eq!(marks.wait(2), None, "it may have begun to wait after the mark was created");
-        let (who, effects) = marks.seen(&at(&name, "Pending"));
-        assert_eq!(who, [1]);
+    fn the_own_watch_shows_a_barrier_before_kubernetes_knows_it() {
+        let mut barriers = Barriers::of_watch("a");
+        assert_eq!(barriers.wait(1), Some(BarrierEffect::Soon));
+        let name = created(barriers.due(|_| true));
+        assert!(barriers.are_of(&name) && !Barriers::<u8>::of_watch("b").are_of(&name));
+        assert_eq!(
+            barriers.wait(2),
+            None,
+            "it may have begun to wait after the barrier was created"
+        );
+        let (waiters, effects) = barriers.observe(&at(&name, "Pending"));
+        assert_eq!(waiters, [1]);
         assert_eq!(effects, [BarrierEffect::Delete(name), BarrierEffect::Soon]);
     }
 
     #[test]
     fn a_persistent_volume_that_is_created_anyway_serves_as_a_barrier() {
-        let mut marks = Barriers::of_watch("a");
-        marks.wait(1);
-        marks.creation_begins(7);
-        marks.wait(2);
-        assert_eq!(marks.creation_shown(&7, "u0"), NONE, "an older one of the same name");
-        assert_eq!(marks.creation_ends(&7, Some("u7")), NONE);
-        assert!(marks.expects_creation());
+        let mut barriers = Barriers::of_watch("a");
+        barriers.wait(1);
+        barriers.creation_begins(7);
+        barriers.wait(2);
+        assert_eq!(barriers.creation_shown(&7, "u0"), NONE, "an older one of the same name");
+        assert_eq!(barriers.creation_ends(&7, Some("u7")), NONE);
+        assert!(barriers.expects_creation());
         assert_eq!(
-            marks.creation_shown(&7, "u7"),
+            barriers.creation_shown(&7, "u7"),
             [1],
             "the second began to wait after the creation began"
         );
-        assert_eq!(marks.creation_shown(&7, "u7"), NONE, "once");
-        assert!(!marks.expects_creation());
-        marks.wait(3);
-        marks.creation_begins(9);
-        assert_eq!(marks.creation_shown(&9, "u9"), NONE, "the answer comes later");
-        assert_eq!(marks.creation_ends(&9, Some("u9")), [2, 3]);
-        marks.wait(2);
+        assert_eq!(barriers.creation_shown(&7, "u7"), NONE, "once");
+        assert!(!barriers.expects_creation());
+        barriers.wait(3);
+        barriers.creation_begins(9);
+        assert_eq!(barriers.creation_shown(&9, "u9"), NONE, "the answer comes later");
+        assert_eq!(barriers.creation_ends(&9, Some("u9")), [2, 3]);
+        barriers.wait(2);
         // Those that wait for a barrier that was requested stop waiting too.
-        let name = created(marks.due(|_| true));
-        marks.creation_begins(8);
-        assert_eq!(marks.creation_ends(&8, Some("u8")), NONE);
-        assert_eq!(marks.creation_shown(&8, "u8"), [2]);
-        assert_eq!(marks.seen(&at(&name, "Pending")), (vec![], vec![BarrierEffect::Delete(name)]));
+        let name = created(barriers.due(|_| true));
+        barriers.creation_begins(8);
+        assert_eq!(barriers.creation_ends(&8, Some("u8")), NONE);
+        assert_eq!(barriers.creation_shown(&8, "u8"), [2]);
+        assert_eq!(
+            barriers.observe(&at(&name, "Pending")),
+            (vec![], vec![BarrierEffect::Delete(name)])
+        );
     }
 
     #[test]
     fn a_creation_that_failed_proves_nothing() {
-        let mut marks = Barriers::of_watch("a");
-        marks.wait(1);
-        marks.creation_begins(7);
-        assert_eq!(marks.creation_ends(&7, None), NONE);
-        assert_eq!(marks.creation_shown(&7, "u7"), NONE);
-        marks.creation_begins(8);
-        assert_eq!(marks.creation_shown(&8, "u8"), NONE);
-        assert_eq!(marks.creation_ends(&8, None), NONE, "an earlier request may have created it");
-        marks.creation_begins(9);
-        marks.forget_creations();
-        assert_eq!(marks.creation_ends(&9, Some("u9")), NONE);
-        assert_eq!(marks.creation_shown(&9, "u9"), NONE, "the list had it");
-        assert!(!marks.expects_creation());
-        assert!(matches!(marks.due(|_| true), Some(BarrierEffect::Create(_))));
+        let mut barriers = Barriers::of_watch("a");
+        barriers.wait(1);
+        barriers.creation_begins(7);
+        assert_eq!(barriers.creation_ends(&7, None), NONE);
+        assert_eq!(barriers.creation_shown(&7, "u7"), NONE);
+        barriers.creation_begins(8);
+        assert_eq!(barriers.creation_shown(&8, "u8"), NONE);
+        assert_eq!(
+            barriers.creation_ends(&8, None),
+            NONE,
+            "an earlier request may have created it"
+        );
+        barriers.creation_begins(9);
+        barriers.forget_creations();
+        assert_eq!(barriers.creation_ends(&9, Some("u9")), NONE);
+        assert_eq!(barriers.creation_shown(&9, "u9"), NONE, "the list had it");
+        assert!(!barriers.expects_creation());
+        assert!(matches!(barriers.due(|_| true), Some(BarrierEffect::Create(_))));
     }
 
     #[test]
-    fn a_mark_that_is_gone_is_made_again_and_those_of_others_go() {
-        let mut marks = Barriers::new("a");
-        marks.wait(1);
-        let first = created(marks.due(|_| true));
-        assert_eq!(marks.gone(&first), Some(BarrierEffect::Soon));
-        let second = created(marks.due(|_| true));
+    fn a_deleted_barrier_is_created_again_and_those_of_other_processes_are_deleted() {
+        let mut barriers = Barriers::new("a");
+        barriers.wait(1);
+        let first = created(barriers.due(|_| true));
+        assert_eq!(barriers.deleted(&first), Some(BarrierEffect::Soon));
+        let second = created(barriers.due(|_| true));
         assert_ne!(first, second);
-        let late = marks.seen(&at(&first, "Available"));
+        let late = barriers.observe(&at(&first, "Available"));
         assert_eq!(late, (vec![], vec![BarrierEffect::Delete(first)]));
-        assert_eq!(marks.gone("zz-other"), None);
-        assert_eq!(marks.seen(&at(&second, "Available")).0, [1]);
+        assert_eq!(barriers.deleted("zz-other"), None);
+        assert_eq!(barriers.observe(&at(&second, "Available")).0, [1]);
     }
 }

@@ -12,10 +12,10 @@
 //!
 //! A claim that is deleted before step 5 keeps its finalizer until its volume is destroyed.
 
-mod announce;
 mod asked_arrays;
 mod bind;
 mod cleanup;
+mod events;
 mod provision;
 mod state;
 #[cfg(test)]
@@ -27,8 +27,10 @@ use super::claim_spec;
 use super::claim_view::ClaimView;
 use super::effect::{Effect, EffectError, Input, Lookup, Outcome, Regarding};
 use super::expansion;
-use super::object::{claimed, has_finalizer, is_newer, is_outdated, seen, seen_volume};
-use super::persistent_volume::behind;
+use super::object::{
+    claim_uid, has_finalizer, is_newer, is_outdated, object_version, volume_version,
+};
+use super::persistent_volume::backing_volume;
 use super::reason::Reason;
 use crate::contract::{Retry, name};
 use asked_arrays::wait_basis;
@@ -75,7 +77,7 @@ impl ClaimState {
         let basis = wait_basis(view);
         self.retry.backoff.of(view.claim.map(|claim| &claim.metadata));
         match event {
-            Input::Changed if self.retry.is_waiting && !self.retry.basis.is_better(basis) => {
+            Input::Changed if self.retry.is_waiting && !self.retry.basis.improves(basis) => {
                 return effects;
             }
             Input::Changed | Input::Due => self.retry.is_waiting = false,
@@ -91,7 +93,7 @@ impl ClaimState {
                     Ok(outcome) => {
                         self.retry.loop_guard.done(&effect);
                         effects.extend(self.announce_success(view, &effect, &outcome));
-                        self.learn(effect, outcome);
+                        self.apply_outcome(effect, outcome);
                     }
                     // The view has the conflicting change already: retry at once.
                     Err(EffectError::Conflict) if is_outdated(&effect, view.claim) => {}
@@ -178,7 +180,7 @@ impl ClaimState {
         Some(Effect::AwaitWatch)
     }
 
-    fn learn(&mut self, effect: Effect, outcome: Outcome) {
+    fn apply_outcome(&mut self, effect: Effect, outcome: Outcome) {
         match (effect, outcome) {
             (Effect::RecordIntent { .. }, Outcome::Claim(claim)) => {
                 self.written.claim = claim;
@@ -284,7 +286,9 @@ impl ClaimState {
             // Bound to its own PersistentVolume, the claim is done. Bound to another one by hand, its own is not
             // needed.
             return match (has_finalizer, bound == name::persistent_volume(uid)) {
-                (true, true) => Next::Do(Effect::RemoveClaimFinalizer { claim: seen(claim) }),
+                (true, true) => {
+                    Next::Do(Effect::RemoveClaimFinalizer { claim: object_version(claim) })
+                }
                 (true, false) => self.undo(view, claim),
                 (false, true) if is_half_bound(claim) => self.finish_binding(view, claim),
                 (false, true) => self.expand(claim, self.newest_volume(view)),
@@ -299,15 +303,16 @@ impl ClaimState {
         let Some(volume) = volume else { return Next::Nothing };
         let next = expansion::next(
             claim,
-            seen(claim),
+            object_version(claim),
             volume,
-            seen_volume(volume),
+            volume_version(volume),
             self.arrays.expanded_size,
         );
         match (next, claim_spec::check_attributes(claim)) {
             (Some(effect), _) => Next::Do(effect),
             (None, Err(message))
-                if claimed(volume) == claim.metadata.uid.as_deref() && behind(volume).is_some() =>
+                if claim_uid(volume) == claim.metadata.uid.as_deref()
+                    && backing_volume(volume).is_some() =>
             {
                 let message = format!("{message}; the volume is as before");
                 Next::Stuck { reason: Reason::VolumeModifyFailed, message }

@@ -27,7 +27,7 @@ pub struct ClaimView<'v> {
     /// The claim to clone; none if the claim names no source, or the source does not exist.
     pub source: Option<SourceView<'v>>,
     /// Names of the PersistentVolumes of each volume on an array, by the id of the array and the id of the volume.
-    pub behind: &'v HashMap<(String, String), BTreeSet<String>>,
+    pub persistent_volumes: &'v HashMap<(String, String), BTreeSet<String>>,
     /// Names of the PersistentVolumes of other drivers that use a volume, or that destroy it with their claims, by
     /// [`foreign_key`](super::foreign_key).
     pub foreign: &'v HashMap<String, BTreeSet<String>>,

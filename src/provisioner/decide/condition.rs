@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::PersistentVolume;
 use serde::Serialize;
 
 use super::claim_spec;
-use super::persistent_volume::{behind, quantity, volume_behind};
+use super::persistent_volume::{backing_ids, backing_volume, quantity};
 use crate::contract::Volume;
 
 /// A volume that differs from its PersistentVolume.
@@ -51,12 +51,12 @@ pub enum Condition {
 
 impl AbnormalVolume {
     /// Returns whether an earlier observation was the same, apart from the time left.
-    pub fn is_as(&self, before: &Self) -> bool {
+    pub fn is_same(&self, before: &Self) -> bool {
         self.condition == before.condition && self.name == before.name
     }
 
     /// Returns the description for events.
-    pub fn what(&self) -> String {
+    pub fn description(&self) -> String {
         let Self { array, name, condition, time_left, .. } = self;
         match condition {
             Condition::Destroyed => {
@@ -70,10 +70,10 @@ impl AbnormalVolume {
             ),
             Condition::Renamed(now) => format!("its volume {name} on {array} is called {now} now"),
             Condition::Moved(now) => format!("its volume {name} on {array} was moved to {now}"),
-            Condition::Shrunk(has, says) => format!(
+            Condition::Shrunk(has, recorded) => format!(
                 "its volume {name} on {array} has {}, and its PersistentVolume says {}",
                 quantity(*has).0,
-                quantity(*says).0
+                quantity(*recorded).0
             ),
         }
     }
@@ -84,20 +84,18 @@ impl AbnormalVolume {
         match condition {
             Condition::Destroyed => format!("recover {name} on {array} before it is eradicated"),
             Condition::Gone => {
-                format!(
-                    "restore {name} from a backup or a replica: what was on it is gone from {array}"
-                )
+                format!("restore {name} from a backup or a replica: its data is gone from {array}")
             }
             Condition::Replaced => format!(
-                "see what is on the {name} that {array} has now; to use it, keep the PersistentVolume (reclaim \
+                "check the content of the {name} that {array} has now; to use it, keep the PersistentVolume (reclaim \
                  policy Retain), delete it and the claim, and import the volume for a new claim"
             ),
             Condition::Renamed(_) => format!("give it the name {name} again on {array}"),
             Condition::Moved(_) => format!("move it back on {array}, so that it is called {name}"),
-            Condition::Shrunk(_, says) => format!(
+            Condition::Shrunk(_, recorded) => format!(
                 "set its size on {array} to {} again; on a FlashArray, first restore the snapshot from before, \
                  which the array keeps for 24 h: what was cut off is on that alone",
-                quantity(*says).0
+                quantity(*recorded).0
             ),
         }
     }
@@ -128,27 +126,30 @@ impl fmt::Display for Left {
     }
 }
 
-/// Returns the difference between a bound PersistentVolume and its volume on an array that has the volumes `there`;
-/// none if they agree or the volume is unknown. A volume that is not in `there` counts as gone: the list must be
+/// Returns the difference between a bound PersistentVolume and its volume on an array that has the volumes `existing`;
+/// none if they agree or the volume is unknown. A volume that is not in `existing` counts as gone: the list must be
 /// complete, or complete for the requested ids.
-pub fn condition(volume: &PersistentVolume, there: &[Volume]) -> Option<AbnormalVolume> {
+pub fn condition(volume: &PersistentVolume, existing: &[Volume]) -> Option<AbnormalVolume> {
     let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
-    let behind = behind(volume).filter(|_| phase == Some("Bound"))?;
-    let name = &behind.volume.name;
-    let condition = match there.iter().find(|there| there.id == behind.volume.id) {
-        None if there.iter().any(|there| name.is(&there.name) && !there.destroyed) => {
+    let backing_volume = backing_volume(volume).filter(|_| phase == Some("Bound"))?;
+    let name = &backing_volume.volume.name;
+    let condition = match existing.iter().find(|existing| existing.id == backing_volume.volume.id) {
+        None if existing.iter().any(|existing| name.is(&existing.name) && !existing.destroyed) => {
             Condition::Replaced
         }
         None => Condition::Gone,
-        Some(there) if there.destroyed => Condition::Destroyed,
-        Some(there) if own_name(&there.name) != there.name => Condition::Moved(there.name.clone()),
-        Some(there) if !name.is(&there.name) => Condition::Renamed(there.name.clone()),
-        Some(there) => {
-            let says = claim_spec::capacity(volume).filter(|says| there.size < *says)?;
-            Condition::Shrunk(there.size, says)
+        Some(existing) if existing.destroyed => Condition::Destroyed,
+        Some(existing) if own_name(&existing.name) != existing.name => {
+            Condition::Moved(existing.name.clone())
+        }
+        Some(existing) if !name.is(&existing.name) => Condition::Renamed(existing.name.clone()),
+        Some(existing) => {
+            let recorded =
+                claim_spec::capacity(volume).filter(|recorded| existing.size < *recorded)?;
+            Condition::Shrunk(existing.size, recorded)
         }
     };
-    let found = there.iter().find(|there| there.id == behind.volume.id);
+    let found = existing.iter().find(|existing| existing.id == backing_volume.volume.id);
     let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
     let word = |word: Option<&String>| word.cloned().unwrap_or_default();
     Some(AbnormalVolume {
@@ -158,10 +159,10 @@ pub fn condition(volume: &PersistentVolume, there: &[Volume]) -> Option<Abnormal
             word(claim.and_then(|claim| claim.namespace.as_ref())),
             word(claim.and_then(|claim| claim.name.as_ref()))
         ),
-        array: behind.array,
-        name: behind.volume.name.to_string(),
+        array: backing_volume.array,
+        name: backing_volume.volume.name.to_string(),
         time_left: found
-            .and_then(|there| there.time_left)
+            .and_then(|existing| existing.time_left)
             .filter(|_| condition == Condition::Destroyed),
         condition,
     })
@@ -171,12 +172,12 @@ pub fn condition(volume: &PersistentVolume, there: &[Volume]) -> Option<Abnormal
 /// has only some names, and may be older than the PersistentVolumes.
 pub fn suspects<'v>(
     array_id: &str,
-    there: &[Volume],
+    existing: &[Volume],
     volumes: impl IntoIterator<Item = &'v PersistentVolume>,
 ) -> Vec<String> {
     let suspect = |volume: &PersistentVolume| {
-        let (array, id) = volume_behind(volume)?;
-        (array == array_id && condition(volume, there).is_some()).then_some(id)
+        let (array, id) = backing_ids(volume)?;
+        (array == array_id && condition(volume, existing).is_some()).then_some(id)
     };
     let mut ids: Vec<String> = volumes.into_iter().filter_map(suspect).collect();
     ids.sort();
@@ -185,9 +186,9 @@ pub fn suspects<'v>(
 }
 
 /// Updates a list of volumes with the array's answer to a request for ids.
-pub fn refresh(there: &mut Vec<Volume>, asked: &[String], answer: Vec<Volume>) {
-    there.retain(|volume| asked.binary_search(&volume.id).is_err());
-    there.extend(answer);
+pub fn refresh(existing: &mut Vec<Volume>, asked: &[String], answer: Vec<Volume>) {
+    existing.retain(|volume| asked.binary_search(&volume.id).is_err());
+    existing.extend(answer);
 }
 
 /// Returns a volume's name without its pod, volume group or realm.
@@ -219,36 +220,43 @@ mod tests {
         .expect("typed")
     }
 
-    fn there(id: &str, name: &str) -> Volume {
+    fn existing(id: &str, name: &str) -> Volume {
         Volume { name: name.to_owned(), id: id.to_owned(), size: 2 << 30, ..Volume::default() }
     }
 
-    fn what(there: &[Volume]) -> Option<String> {
-        condition(&bound("Bound", "2Gi"), there).map(|found| found.what())
+    fn description(existing: &[Volume]) -> Option<String> {
+        condition(&bound("Bound", "2Gi"), existing).map(|found| found.description())
     }
 
     #[test]
     fn manual_changes_of_a_volume_are_detected() {
-        assert_eq!(what(&[there("1", NAME)]), None);
-        assert_eq!(what(&[there("1", "PROD-pvc-1")]), None, "arrays compare without case");
-        let larger = Volume { size: 3 << 30, ..there("1", NAME) };
-        assert_eq!(what(&[larger]), None);
+        assert_eq!(description(&[existing("1", NAME)]), None);
+        assert_eq!(
+            description(&[existing("1", "PROD-pvc-1")]),
+            None,
+            "arrays compare without case"
+        );
+        let larger = Volume { size: 3 << 30, ..existing("1", NAME) };
+        assert_eq!(description(&[larger]), None);
         let is = |volumes: &[Volume], expected: &str| {
-            assert_eq!(what(volumes).as_deref(), Some(expected));
+            assert_eq!(description(volumes).as_deref(), Some(expected));
         };
-        let destroyed = |time_left| Volume { destroyed: true, time_left, ..there("1", NAME) };
+        let destroyed = |time_left| Volume { destroyed: true, time_left, ..existing("1", NAME) };
         is(&[destroyed(None)], "its volume prod-pvc-1 is destroyed on fa1");
         let day = "its volume prod-pvc-1 is destroyed on fa1; fa1 eradicates it in 23 h 59 min";
         is(&[destroyed(Some(24 * 3_600_000 - 1))], day);
         is(&[], "its volume prod-pvc-1 is not on fa1 any more");
         let restored =
             "its volume prod-pvc-1 is not on fa1 any more, which has another volume of that name";
-        is(&[there("2", NAME)], restored);
-        is(&[there("1", "old")], "its volume prod-pvc-1 on fa1 is called old now");
+        is(&[existing("2", NAME)], restored);
+        is(&[existing("1", "old")], "its volume prod-pvc-1 on fa1 is called old now");
         for moved in ["pod1::prod-pvc-1", "vg1/prod-pvc-1", "pod1::vg1/other"] {
-            is(&[there("1", moved)], &format!("its volume prod-pvc-1 on fa1 was moved to {moved}"));
+            is(
+                &[existing("1", moved)],
+                &format!("its volume prod-pvc-1 on fa1 was moved to {moved}"),
+            );
         }
-        let smaller = Volume { size: 1 << 30, ..there("1", NAME) };
+        let smaller = Volume { size: 1 << 30, ..existing("1", NAME) };
         is(&[smaller], "its volume prod-pvc-1 on fa1 has 1Gi, and its PersistentVolume says 2Gi");
         for phase in ["Released", "Available"] {
             assert!(condition(&bound(phase, "2Gi"), &[]).is_none(), "{phase}");
@@ -260,11 +268,11 @@ mod tests {
         let look =
             |volumes: &[Volume]| condition(&bound("Bound", "2Gi"), volumes).expect("abnormal");
         let destroyed =
-            |left| Volume { destroyed: true, time_left: Some(left), ..there("1", NAME) };
+            |left| Volume { destroyed: true, time_left: Some(left), ..existing("1", NAME) };
         let (early, late) = (look(&[destroyed(9_000_000)]), look(&[destroyed(60_000)]));
-        assert!(late.is_as(&early), "the time that is left is no news");
-        assert!(late.what().ends_with("eradicates it in 60 s") && !look(&[]).is_as(&late));
-        assert!(early.what().ends_with("in 2 h 30 min"), "{}", early.what());
+        assert!(late.is_same(&early), "the remaining time causes no event");
+        assert!(late.description().ends_with("eradicates it in 60 s") && !look(&[]).is_same(&late));
+        assert!(early.description().ends_with("in 2 h 30 min"), "{}", early.description());
     }
 
     #[test]
@@ -272,10 +280,10 @@ mod tests {
         let volumes = [bound("Bound", "2Gi"), bound("Released", "2Gi")];
         assert_eq!(suspects("a", &[], &volumes), ["1"]);
         assert_eq!(suspects("b", &[], &volumes), [""; 0], "of another array");
-        assert_eq!(suspects("a", &[there("1", NAME)], &volumes), [""; 0]);
-        let mut list = vec![there("2", "other"), Volume { size: 1, ..there("1", NAME) }];
+        assert_eq!(suspects("a", &[existing("1", NAME)], &volumes), [""; 0]);
+        let mut list = vec![existing("2", "other"), Volume { size: 1, ..existing("1", NAME) }];
         assert_eq!(suspects("a", &list, &volumes), ["1"], "it grew after it was listed");
-        refresh(&mut list, &["1".to_owned()], vec![there("1", NAME)]);
+        refresh(&mut list, &["1".to_owned()], vec![existing("1", NAME)]);
         assert_eq!((list.len(), suspects("a", &list, &volumes).len()), (2, 0));
     }
 }

@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 use super::claim_spec;
 use super::claim_view::ClaimView;
-use super::object::claimed;
-use super::persistent_volume::{Behind, behind, quantity};
+use super::object::claim_uid;
+use super::persistent_volume::{BackingVolume, backing_volume, quantity};
 use super::setup::{ClassSetup, Import};
 use crate::contract::annotation;
 
@@ -19,7 +19,7 @@ pub(super) enum Origin<'v> {
     /// No content.
     Empty,
     /// A clone of a volume on the same array, from the moment of cloning.
-    Copy(Behind),
+    Copy(BackingVolume),
     /// An existing volume.
     Import(&'v Import),
 }
@@ -40,7 +40,7 @@ impl Origin<'_> {
     pub(super) fn array(&self) -> Option<&str> {
         match self {
             Self::Empty => None,
-            Self::Copy(behind) => Some(&behind.array),
+            Self::Copy(backing_volume) => Some(&backing_volume.array),
             Self::Import(import) => Some(&import.array),
         }
     }
@@ -65,7 +65,7 @@ fn source(
     view: ClaimView<'_>,
     claim: &PersistentVolumeClaim,
     class: &ClassSetup,
-) -> Result<Option<Behind>, Unknown> {
+) -> Result<Option<BackingVolume>, Unknown> {
     let Some((kind, name)) = source_of(claim) else { return Ok(None) };
     match kind {
         "PersistentVolumeClaim" => {}
@@ -86,11 +86,11 @@ fn source(
     let not_there = |what: &str| Unknown::NotThere(format!("the claim {name} to copy {what}"));
     let source = view.source.ok_or_else(|| not_there("is not there"))?;
     let uid = source.claim.metadata.uid.as_deref();
-    let volume = source.volume.filter(|volume| uid.is_some() && claimed(volume) == uid);
+    let volume = source.volume.filter(|volume| uid.is_some() && claim_uid(volume) == uid);
     let volume = volume.ok_or_else(|| not_there("is not bound"))?;
     let wrong = |what: String| Unknown::Wrong(format!("the claim {name} to copy {what}"));
-    let behind =
-        behind(volume).ok_or_else(|| wrong("has a volume of another driver".to_owned()))?;
+    let backing_volume =
+        backing_volume(volume).ok_or_else(|| wrong("has a volume of another driver".to_owned()))?;
     let is_file = volume.spec.as_ref().is_some_and(|spec| spec.nfs.is_some());
     if is_file != (class.kind == ArrayKind::FlashBlade) {
         return Err(wrong(format!("is on the other kind of array than {}", class.name)));
@@ -100,8 +100,8 @@ fn source(
     if mode(own) != mode(volume.spec.as_ref().and_then(|spec| spec.volume_mode.as_ref())) {
         return Err(wrong("has another volumeMode".to_owned()));
     }
-    if view.arrays.iter().all(|state| state.name != behind.array) {
-        let array = &behind.array;
+    if view.arrays.iter().all(|state| state.name != backing_volume.array) {
+        let array = &backing_volume.array;
         return Err(not_there(&format!("is on {array}, which the storage document does not have")));
     }
     // A smaller clone would be truncated. The array may have rounded one of the two sizes up.
@@ -114,7 +114,7 @@ fn source(
             "has {has}, and its copy asks for {asks}; ask for {has} or more"
         )));
     }
-    Ok(Some(behind))
+    Ok(Some(backing_volume))
 }
 
 /// Returns kind and name of a claim's source. The kind is empty for API groups other than those of Kubernetes, whose

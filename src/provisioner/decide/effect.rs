@@ -228,7 +228,7 @@ pub struct ObjectVersion {
     pub version: String,
 }
 
-/// What an event is about.
+/// The subject of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Regarding {
     /// The claim of the work.

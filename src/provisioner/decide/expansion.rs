@@ -7,18 +7,18 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::claim_spec::{self, bytes};
 use super::effect::{Effect, ObjectVersion};
-use super::persistent_volume::{Behind, behind};
+use super::persistent_volume::{BackingVolume, backing_volume};
 
 /// Returns the next effect that expands a bound volume to the size that its claim requests; none if it has that size.
 /// `grown` is the size in bytes that the array reported.
 pub(super) fn next(
     claim: &PersistentVolumeClaim,
-    seen: ObjectVersion,
+    claim_version: ObjectVersion,
     volume: &PersistentVolume,
-    seen_volume: ObjectVersion,
+    volume_version: ObjectVersion,
     grown: Option<u64>,
 ) -> Option<Effect> {
-    let behind = behind(volume)?;
+    let backing_volume = backing_volume(volume)?;
     let spec = volume.spec.as_ref()?;
     // A PersistentVolume that is being deleted is in use until its claim is deleted, and can be expanded until then.
     if spec.claim_ref.as_ref()?.uid != claim.metadata.uid {
@@ -28,10 +28,10 @@ pub(super) fn next(
     let has = claim_spec::capacity(volume)?;
     if has < size {
         return Some(match grown.filter(|grown| *grown >= size) {
-            Some(size) => Effect::SetCapacity { volume: seen_volume, size },
-            None if !is_marked(claim, size) => Effect::SetResizing { claim: seen, size },
+            Some(size) => Effect::SetCapacity { volume: volume_version, size },
+            None if !is_marked(claim, size) => Effect::SetResizing { claim: claim_version, size },
             None => {
-                let Behind { array, array_id, volume } = behind;
+                let BackingVolume { array, array_id, volume } = backing_volume;
                 Effect::ExpandVolume { array, array_id, volume, size }
             }
         });
@@ -40,11 +40,11 @@ pub(super) fn next(
     // Kubelet asks for that only while the status says that it is pending.
     let on_node = spec.csi.is_some();
     let status = claim.status.as_ref()?;
-    let told = bytes(status.capacity.as_ref()?.get("storage")?)?;
+    let reported = bytes(status.capacity.as_ref()?.get("storage")?)?;
     let waits = status.allocated_resource_statuses.as_ref().and_then(|all| all.get("storage"));
     let waits = waits.is_some_and(|word| word == "NodeResizePending");
-    (told < has && !(on_node && waits)).then(|| Effect::SetResized {
-        claim: seen,
+    (reported < has && !(on_node && waits)).then(|| Effect::SetResized {
+        claim: claim_version,
         size: has,
         on_node,
     })
@@ -69,7 +69,7 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    fn seen(name: &str) -> ObjectVersion {
+    fn object_version(name: &str) -> ObjectVersion {
         let (name, uid, version) = (name.to_owned(), "1".to_owned(), "1".to_owned());
         ObjectVersion { namespace: None, name, uid, version }
     }
@@ -107,7 +107,7 @@ mod tests {
         json!({"csi": {"driver": "pso-gen.io", "volumeHandle": "id/7"}, "volumeMode": mode})
     }
 
-    fn told(size: &str, word: Option<&str>, to: &str) -> Value {
+    fn status_of(size: &str, word: Option<&str>, to: &str) -> Value {
         let mut status = json!({"capacity": {"storage": size}});
         if let Some(word) = word {
             status["allocatedResourceStatuses"] = json!({"storage": word});
@@ -117,15 +117,15 @@ mod tests {
     }
 
     fn step(status: &Value, volume: &PersistentVolume, grown: Option<u64>) -> Option<Effect> {
-        next(&claim(status), seen("data"), volume, seen("pvc-1"), grown)
+        next(&claim(status), object_version("data"), volume, object_version("pvc-1"), grown)
     }
 
     #[test]
     fn the_claim_says_so_first_then_the_array_then_kubernetes() {
         let small = volume("1Gi", "1", &nfs());
         let says = |effect: Option<Effect>| matches!(effect, Some(Effect::SetResizing { size, .. }) if size == 3 * GIB);
-        assert!(says(step(&told("1Gi", None, ""), &small, None)));
-        let marked = |word, to| told("1Gi", Some(word), to);
+        assert!(says(step(&status_of("1Gi", None, ""), &small, None)));
+        let marked = |word, to| status_of("1Gi", Some(word), to);
         assert!(
             says(step(&marked("ControllerResizeInProgress", "2Gi"), &small, None)),
             "of another size"
@@ -151,21 +151,21 @@ mod tests {
             let effect = step(&now, &small, Some(size));
             assert!(matches!(effect, Some(Effect::SetCapacity { size: set, .. }) if set == size));
         }
-        // Only then the claim is told, once.
+        // Only then the claim's status is written, once.
         let large = volume("3Gi", "1", &nfs());
         let effect = step(&now, &large, None);
         assert!(
             matches!(effect, Some(Effect::SetResized { size, on_node: false, .. }) if size == 3 * GIB)
         );
-        assert!(step(&told("3Gi", None, ""), &large, None).is_none());
-        assert!(step(&told("4Gi", None, ""), &large, None).is_none(), "never smaller");
+        assert!(step(&status_of("3Gi", None, ""), &large, None).is_none());
+        assert!(step(&status_of("4Gi", None, ""), &large, None).is_none(), "never smaller");
     }
 
     #[test]
     fn the_node_expands_a_block_volume_with_or_without_a_file_system() {
         for mode in ["Filesystem", "Block"] {
             let device = volume("3Gi", "1", &iscsi(mode));
-            let done = told("1Gi", Some("ControllerResizeInProgress"), "3Gi");
+            let done = status_of("1Gi", Some("ControllerResizeInProgress"), "3Gi");
             assert!(
                 matches!(
                     step(&done, &device, None),
@@ -173,15 +173,15 @@ mod tests {
                 ),
                 "{mode}"
             );
-            let waits = told("1Gi", Some("NodeResizePending"), "3Gi");
+            let waits = status_of("1Gi", Some("NodeResizePending"), "3Gi");
             assert!(step(&waits, &device, None).is_none(), "{mode}: the node says when it has");
-            assert!(step(&told("3Gi", None, ""), &device, None).is_none(), "{mode}");
+            assert!(step(&status_of("3Gi", None, ""), &device, None).is_none(), "{mode}");
         }
     }
 
     #[test]
     fn what_is_not_the_claims_own_stays_as_it_is() {
-        let status = told("1Gi", None, "");
+        let status = status_of("1Gi", None, "");
         assert!(step(&status, &volume("1Gi", "2", &nfs()), None).is_none(), "another claim's");
         let mut foreign = volume("1Gi", "1", &nfs());
         foreign.metadata.annotations = None;

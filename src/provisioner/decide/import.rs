@@ -11,25 +11,25 @@ use crate::contract::{ExportRule, NfsExport, NfsVersions, Volume};
 ///
 /// A text for events that starts with the problem of the volume.
 pub fn check_import(
-    found: &Volume,
+    volume: &Volume,
     class: &ClassSetup,
     setup: &Setup,
     size: u64,
 ) -> Result<(), String> {
-    if found.size == 0 {
+    if volume.size == 0 {
         return Err("has no size: set one on the array, which is its limit then".to_owned());
     }
-    if found.size < size {
-        let has = quantity(found.size).0;
+    if volume.size < size {
+        let has = quantity(volume.size).0;
         return Err(format!("has {has}; ask for that, and expand the claim once it is bound"));
     }
-    if found.connections > 0 {
+    if volume.connections > 0 {
         return Err(format!(
             "is connected to {} hosts: end the pods that use it, and disconnect the hosts",
-            found.connections
+            volume.connections
         ));
     }
-    let Some(served) = &found.served else { return Ok(()) };
+    let Some(served) = &volume.served else { return Ok(()) };
     let exports = class.exports.as_ref().unwrap_or(&setup.exports);
     check_served(served, class, exports)
 }
@@ -39,9 +39,9 @@ fn check_served(
     class: &ClassSetup,
     exports: &[ExportRule],
 ) -> Result<(), String> {
-    let wanted = class.nfs();
+    let versions = class.nfs();
     let NfsVersions { v3, v4_1 } = served.nfs;
-    let (version, is_served) = if wanted.v3 { ("3", v3) } else { ("4.1", v4_1) };
+    let (version, is_served) = if versions.v3 { ("3", v3) } else { ("4.1", v4_1) };
     if !is_served {
         let has = match (v3, v4_1) {
             (true, true) => "with NFS 3 and 4.1",
@@ -107,16 +107,16 @@ mod tests {
         Volume { size: 2 << 30, served: Some(served), ..Volume::default() }
     }
 
-    fn checked(found: &Volume, options: &[&str]) -> Result<(), String> {
+    fn checked(volume: &Volume, options: &[&str]) -> Result<(), String> {
         let network = ExportRule::new("10.20.0.0/16", false, Squash::None).expect("a rule");
         let setup = Setup { exports: vec![network], ..Setup::of("prod") };
-        check_import(found, &class(options), &setup, 1 << 30)
+        check_import(volume, &class(options), &setup, 1 << 30)
     }
 
     #[test]
     fn a_file_system_must_be_served_as_it_is_mounted() {
         let all = "*(rw,no_root_squash)";
-        for (v3, v4_1, options, good) in [
+        for (v3, v4_1, options, accepted) in [
             (true, false, &["nfsvers=4.1", "hard"][..], false),
             (true, false, &["nfsvers=3"], true),
             (false, true, &["vers=3"], false),
@@ -124,8 +124,8 @@ mod tests {
             (false, false, &["nfsvers=4.1"], false),
             (true, false, &[], false),
         ] {
-            let told = checked(&served(v3, v4_1, all), options);
-            assert_eq!(told.is_ok(), good, "{v3} {v4_1} {options:?}: {told:?}");
+            let steps = checked(&served(v3, v4_1, all), options);
+            assert_eq!(steps.is_ok(), accepted, "{v3} {v4_1} {options:?}: {steps:?}");
         }
         let why = checked(&served(true, false, all), &["nfsvers=4.1"]).expect_err("refused");
         assert!(
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn every_node_must_be_let_in() {
-        for (rules, good) in [
+        for (rules, accepted) in [
             ("*(rw,no_root_squash)", true),
             ("10.0.0.0/8(rw)", true),
             ("10.20.0.0/16(no_root_squash,rw,secure)", true),
@@ -146,8 +146,8 @@ mod tests {
             ("10.20.0.5(rw)", false),
             ("", false),
         ] {
-            let told = checked(&served(false, true, rules), &["nfsvers=4.1"]);
-            assert_eq!(told.is_ok(), good, "{rules:?}: {told:?}");
+            let steps = checked(&served(false, true, rules), &["nfsvers=4.1"]);
+            assert_eq!(steps.is_ok(), accepted, "{rules:?}: {steps:?}");
         }
         // The rules of an export policy are unknown here.
         let mut by_policy = served(false, true, "");
@@ -159,12 +159,12 @@ mod tests {
 
     #[test]
     fn size_and_use_are_looked_at() {
-        let told = |volume: Volume| checked(&volume, &[]).expect_err("refused");
+        let steps = |volume: Volume| checked(&volume, &[]).expect_err("refused");
         let small = Volume { size: 1 << 29, ..Volume::default() };
-        assert!(told(small).starts_with("has 512Mi; ask for that"));
-        assert!(told(Volume::default()).starts_with("has no size"));
+        assert!(steps(small).starts_with("has 512Mi; ask for that"));
+        assert!(steps(Volume::default()).starts_with("has no size"));
         let used = Volume { size: 2 << 30, connections: 2, ..Volume::default() };
-        assert!(told(used).starts_with("is connected to 2 hosts"));
+        assert!(steps(used).starts_with("is connected to 2 hosts"));
         let block = Volume { size: 1 << 30, ..Volume::default() };
         assert_eq!(checked(&block, &[]), Ok(()));
     }

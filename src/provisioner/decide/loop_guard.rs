@@ -54,7 +54,7 @@ impl LoopGuard {
             Effect::FindVolume { array, name, .. } => {
                 format!("{array} answers for {name}, and that is of no use")
             }
-            _ => "what was done has changed nothing".to_owned(),
+            _ => "the completed steps changed nothing".to_owned(),
         };
         Some(EffectError::Cluster(what))
     }
@@ -88,7 +88,7 @@ mod tests {
             "also with another in between"
         );
         chain.done(&read);
-        let message = "what was done has changed nothing".to_owned();
+        let message = "the completed steps changed nothing".to_owned();
         assert_eq!(chain.repeats(&read), Some(EffectError::Cluster(message)));
         chain.ended();
         chain.done(&read);

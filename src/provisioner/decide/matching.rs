@@ -7,7 +7,7 @@
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::claim_spec;
-use super::persistent_volume::behind;
+use super::persistent_volume::backing_volume;
 use crate::contract::PROVISIONER;
 use crate::contract::annotation;
 use crate::contract::name;
@@ -36,7 +36,7 @@ pub fn reserved_for(volume: &PersistentVolume) -> Option<ReservedFor> {
     match claim.uid.as_deref().filter(|uid| !uid.is_empty()) {
         Some(uid) => {
             let own = volume.metadata.name.as_deref() == Some(&name::persistent_volume(uid));
-            (!own || behind(volume).is_none()).then(|| ReservedFor::Uid(uid.to_owned()))
+            (!own || backing_volume(volume).is_none()).then(|| ReservedFor::Uid(uid.to_owned()))
         }
         None => Some(ReservedFor::Claim(claim.namespace.clone()?, claim.name.clone()?)),
     }
@@ -48,7 +48,7 @@ pub fn reserved_for(volume: &PersistentVolume) -> Option<ReservedFor> {
 /// The phase does not count: a PersistentVolume that is not `Available` yet will be.
 pub fn is_match(volume: &PersistentVolume, claim: &PersistentVolumeClaim, waits: bool) -> bool {
     let meta = &claim.metadata;
-    let kept = match reserved_for(volume) {
+    let is_reserved = match reserved_for(volume) {
         None => false,
         Some(ReservedFor::Class(class)) => {
             !waits && class == crate::contract::class_of(claim).unwrap_or_default()
@@ -58,19 +58,20 @@ pub fn is_match(volume: &PersistentVolume, claim: &PersistentVolumeClaim, waits:
         }
         Some(ReservedFor::Uid(uid)) => meta.uid.as_ref() == Some(&uid),
     };
-    kept && satisfies(volume, claim)
+    is_reserved && satisfies(volume, claim)
 }
 
 /// Returns whether a PersistentVolume satisfies the requests of a claim.
 fn satisfies(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
     let (Some(has), Some(asks)) = (&volume.spec, &claim.spec) else { return false };
-    let (Some(size), Some(wanted)) = (claim_spec::capacity(volume), claim_spec::size(claim)) else {
+    let (Some(size), Some(requested)) = (claim_spec::capacity(volume), claim_spec::size(claim))
+    else {
         return false;
     };
     let mode = |mode: &Option<String>| mode.as_deref() == Some("Block");
     let vac = |name: &Option<String>| name.clone().unwrap_or_default();
     let modes = has.access_modes.as_deref().unwrap_or_default();
-    size >= wanted
+    size >= requested
         && mode(&has.volume_mode) == mode(&asks.volume_mode)
         && vac(&has.volume_attributes_class_name) == vac(&asks.volume_attributes_class_name)
         && asks.access_modes.iter().flatten().all(|mode| modes.contains(mode))
@@ -122,7 +123,7 @@ impl Backlog {
 
     /// Updates the number of waiting claims, and returns whether there is a backlog. It lasts until no claim waits: the
     /// writes to all of them are in one queue.
-    pub fn look(&mut self, waiting: usize) -> bool {
+    pub fn update(&mut self, waiting: usize) -> bool {
         self.is_there = waiting > self.limit || (self.is_there && waiting > 0);
         self.is_there
     }
@@ -245,7 +246,7 @@ mod tests {
     #[test]
     fn a_crowd_lasts_until_nobody_waits() {
         let mut crowd = Backlog::of(2);
-        let looks = [0, 2, 3, 2, 1, 0, 1, 2].map(|waiting| crowd.look(waiting));
+        let looks = [0, 2, 3, 2, 1, 0, 1, 2].map(|waiting| crowd.update(waiting));
         assert_eq!(looks, [false, false, true, true, true, false, false, false]);
     }
 }

@@ -60,7 +60,7 @@ impl MissingDriver {
                 "install the node service with the storage document (`nodeService`), and check its DaemonSet".to_owned()
             }
             Self::On(node) => format!(
-                "see the pod of the DaemonSet pso-gen-node on {node}: its log says what the host lacks; or move the pods to \
+                "see the pod of the DaemonSet pso-gen-node on {node}: its log lists what is missing on the host; or move the pods to \
                  another node"
             ),
         }

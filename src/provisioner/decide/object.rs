@@ -10,16 +10,16 @@ use crate::provisioner::decide::setup::Setup;
 
 /// Returns whether an effect was based on an older version of the claim than the view has now.
 pub(super) fn is_outdated(effect: &Effect, claim: Option<&PersistentVolumeClaim>) -> bool {
-    let (Effect::RecordIntent { claim: seen, .. }
-    | Effect::SetClaimBound { claim: seen, .. }
-    | Effect::SetResizing { claim: seen, .. }
-    | Effect::SetResized { claim: seen, .. }) = effect
+    let (Effect::RecordIntent { claim: expected, .. }
+    | Effect::SetClaimBound { claim: expected, .. }
+    | Effect::SetResizing { claim: expected, .. }
+    | Effect::SetResized { claim: expected, .. }) = effect
     else {
         return false;
     };
     let version = |version: &str| version.parse::<u64>().ok();
-    let now = claim.and_then(|claim| claim.metadata.resource_version.as_deref());
-    now.and_then(version) > version(&seen.version)
+    let current = claim.and_then(|claim| claim.metadata.resource_version.as_deref());
+    current.and_then(version) > version(&expected.version)
 }
 
 /// Returns whether an answer of the API server is newer than the cached version of the same object.
@@ -37,7 +37,7 @@ pub(super) fn is_bound_to_own(claim: &PersistentVolumeClaim) -> bool {
 }
 
 /// Returns the UID of the claim that a PersistentVolume is for.
-pub(super) fn claimed(volume: &PersistentVolume) -> Option<&str> {
+pub(super) fn claim_uid(volume: &PersistentVolume) -> Option<&str> {
     volume.spec.as_ref()?.claim_ref.as_ref()?.uid.as_deref()
 }
 
@@ -47,7 +47,7 @@ pub(super) fn has_finalizer(claim: &PersistentVolumeClaim) -> bool {
 }
 
 /// Returns the version of a claim, for a write that fails if the claim has changed.
-pub(super) fn seen(claim: &PersistentVolumeClaim) -> ObjectVersion {
+pub(super) fn object_version(claim: &PersistentVolumeClaim) -> ObjectVersion {
     ObjectVersion {
         namespace: claim.metadata.namespace.clone(),
         name: claim.metadata.name.clone().unwrap_or_default(),
@@ -57,7 +57,7 @@ pub(super) fn seen(claim: &PersistentVolumeClaim) -> ObjectVersion {
 }
 
 /// Returns the version of a PersistentVolume, for a write that fails if it has changed.
-pub(super) fn seen_volume(volume: &PersistentVolume) -> ObjectVersion {
+pub(super) fn volume_version(volume: &PersistentVolume) -> ObjectVersion {
     ObjectVersion {
         namespace: None,
         name: volume.metadata.name.clone().unwrap_or_default(),

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use serde::Serialize;
 
-use super::object::claimed;
-use super::persistent_volume::volume_behind;
+use super::object::claim_uid;
+use super::persistent_volume::backing_ids;
 use crate::contract::Volume;
 use crate::contract::name::volume_prefix;
 
@@ -49,16 +49,16 @@ pub struct Report {
 /// The orphans of all arrays.
 #[derive(Debug, Clone, Default)]
 pub struct Orphans {
-    arrays: BTreeMap<String, Known>,
+    arrays: BTreeMap<String, ArrayRecord>,
 }
 
 /// The orphans of one array.
 #[derive(Debug, Clone, Default)]
-struct Known {
+struct ArrayRecord {
     /// The array's id.
     id: String,
     /// The number of checks, up to a limit.
-    looks: u8,
+    checks: u8,
     /// Whether the last check failed.
     failed: bool,
     /// Ids of volumes that the last check did not find in the cluster, and the time of the first such check.
@@ -69,55 +69,55 @@ struct Known {
 impl Orphans {
     /// Checks an array's volumes at a time in seconds since 1970. `is_known` returns whether a claim or
     /// PersistentVolume exists for a volume and the UID in its name; it must know all of them.
-    pub fn look(
+    pub fn update(
         &mut self,
         cluster: &str,
         listed: &Listed,
         now: u64,
         is_known: impl Fn(&Volume, &str) -> bool,
     ) -> Report {
-        let known = self.arrays.entry(listed.array.clone()).or_default();
+        let record = self.arrays.entry(listed.array.clone()).or_default();
         let Ok((id, volumes)) = &listed.volumes else {
             // Without a list, the state of the volumes is unknown.
-            known.failed = true;
+            record.failed = true;
             return Report::default();
         };
-        if known.id != *id {
-            *known = Known { id: id.clone(), ..Known::default() };
+        if record.id != *id {
+            *record = ArrayRecord { id: id.clone(), ..ArrayRecord::default() };
         }
-        known.looks = known.looks.saturating_add(1);
-        known.failed = false;
+        record.checks = record.checks.saturating_add(1);
+        record.failed = false;
         let unknown = unknown(cluster, volumes, is_known);
         let (mut suspects, mut orphans) = (BTreeMap::new(), BTreeSet::new());
         for (volume, _) in unknown {
-            let before = known.suspects.get(&volume.id).copied();
+            let before = record.suspects.get(&volume.id).copied();
             let since = before.unwrap_or(now);
             suspects.insert(volume.id.clone(), since);
-            let made = volume.created.map_or(since, |made| made / 1000);
-            if before.is_some() && made.saturating_add(GRACE) <= now {
+            let created = volume.created.map_or(since, |created| created / 1000);
+            if before.is_some() && created.saturating_add(GRACE) <= now {
                 let (array, name, id) =
                     (listed.array.clone(), volume.name.clone(), volume.id.clone());
                 orphans.insert(Orphan { array, name, id });
             }
         }
         let report = Report {
-            new: orphans.difference(&known.orphans).cloned().collect(),
-            gone: known.orphans.difference(&orphans).cloned().collect(),
+            new: orphans.difference(&record.orphans).cloned().collect(),
+            gone: record.orphans.difference(&orphans).cloned().collect(),
         };
-        (known.suspects, known.orphans) = (suspects, orphans);
+        (record.suspects, record.orphans) = (suspects, orphans);
         report
     }
 
     /// Returns the number of orphans of each array; none if it is unknown.
     pub fn counts(&self) -> impl Iterator<Item = (&str, Option<usize>)> {
-        self.arrays.iter().map(|(array, known)| {
-            (array.as_str(), (known.looks >= 2 && !known.failed).then_some(known.orphans.len()))
+        self.arrays.iter().map(|(array, record)| {
+            (array.as_str(), (record.checks >= 2 && !record.failed).then_some(record.orphans.len()))
         })
     }
 
     /// Returns the orphans.
     pub fn all(&self) -> impl Iterator<Item = &Orphan> {
-        self.arrays.values().flat_map(|known| &known.orphans)
+        self.arrays.values().flat_map(|record| &record.orphans)
     }
 }
 
@@ -135,7 +135,7 @@ pub struct UnknownVolume {
     pub uid: String,
     /// Its size in bytes.
     pub size: u64,
-    /// Its age in seconds; none if the array does not tell.
+    /// Its age in seconds; none if the array does not report it.
     pub age: Option<u64>,
     /// Whether it is old enough to be an orphan: the PersistentVolume of a younger one may not exist yet.
     pub is_orphan: bool,
@@ -153,35 +153,35 @@ pub fn unknown_volumes(
     (now, grace): (u64, u64),
 ) -> Vec<UnknownVolume> {
     let uids: HashSet<&str> = claims.iter().filter_map(|c| c.metadata.uid.as_deref()).collect();
-    let behind: HashSet<(String, String)> = volumes.iter().filter_map(volume_behind).collect();
+    let backed: HashSet<(String, String)> = volumes.iter().filter_map(backing_ids).collect();
     // A claim that has its volume needs no second one, on any array.
     let served: HashSet<&str> = volumes
         .iter()
-        .filter(|volume| volume_behind(volume).is_some())
-        .filter_map(claimed)
+        .filter(|volume| backing_ids(volume).is_some())
+        .filter_map(claim_uid)
         .collect();
-    let mut found = Vec::new();
+    let mut unknown_volumes = Vec::new();
     for Listed { array, volumes } in listed {
         let Ok((array_id, volumes)) = volumes else { continue };
         // The array may have been renamed; ids are never reused.
         let is_known = |volume: &Volume, uid: &str| {
             (uids.contains(uid) && !served.contains(uid))
-                || behind.contains(&(array_id.clone(), volume.id.clone()))
+                || backed.contains(&(array_id.clone(), volume.id.clone()))
         };
-        found.extend(unknown(cluster, volumes, is_known).map(|(volume, uid)| {
-            let made = volume.created.map(|made| made / 1000);
+        unknown_volumes.extend(unknown(cluster, volumes, is_known).map(|(volume, uid)| {
+            let created = volume.created.map(|created| created / 1000);
             UnknownVolume {
                 array: array.clone(),
                 name: volume.name.clone(),
                 id: volume.id.clone(),
                 uid,
                 size: volume.size,
-                age: made.map(|made| now.saturating_sub(made)),
-                is_orphan: made.is_some_and(|made| made.saturating_add(grace) <= now),
+                age: created.map(|created| now.saturating_sub(created)),
+                is_orphan: created.is_some_and(|created| created.saturating_add(grace) <= now),
             }
         }));
     }
-    found
+    unknown_volumes
 }
 
 /// Returns the volumes with a name of this cluster that are not destroyed and not known, with the UIDs in their names.
@@ -235,8 +235,8 @@ mod tests {
     }
 
     /// Checks with an empty cluster; returns the numbers of new and of gone orphans.
-    fn look(orphans: &mut Orphans, now: u64, volumes: Vec<Volume>) -> (usize, usize) {
-        let report = orphans.look("prod", &listed(volumes), now, |_, _| false);
+    fn update(orphans: &mut Orphans, now: u64, volumes: Vec<Volume>) -> (usize, usize) {
+        let report = orphans.update("prod", &listed(volumes), now, |_, _| false);
         (report.new.len(), report.gone.len())
     }
 
@@ -245,18 +245,18 @@ mod tests {
         let name = format!("prod-pvc-{UID}");
         let there = || vec![volume(&name, Some(0))];
         let mut orphans = Orphans::default();
-        assert_eq!(look(&mut orphans, 1000, there()), (0, 0), "one look is none");
+        assert_eq!(update(&mut orphans, 1000, there()), (0, 0), "one look is none");
         assert_eq!(count(&orphans), None, "not known yet");
-        assert_eq!(look(&mut orphans, 1600, there()), (1, 0));
-        assert_eq!(look(&mut orphans, 2200, there()), (0, 0), "reported already");
+        assert_eq!(update(&mut orphans, 1600, there()), (1, 0));
+        assert_eq!(update(&mut orphans, 2200, there()), (0, 0), "reported already");
         assert_eq!((count(&orphans), orphans.all().count()), (Some(1), 1));
-        let report = orphans.look("prod", &listed(there()), 2800, |_, uid| uid == UID);
+        let report = orphans.update("prod", &listed(there()), 2800, |_, uid| uid == UID);
         assert_eq!(report.gone.len(), 1, "a claim has it now");
         assert_eq!(count(&orphans), Some(0));
-        look(&mut orphans, 3400, there());
-        assert_eq!(look(&mut orphans, 4000, there()), (1, 0), "two looks again");
+        update(&mut orphans, 3400, there());
+        assert_eq!(update(&mut orphans, 4000, there()), (1, 0), "two looks again");
         let destroyed = vec![Volume { destroyed: true, ..volume(&name, Some(0)) }];
-        assert_eq!(look(&mut orphans, 4600, destroyed), (0, 1));
+        assert_eq!(update(&mut orphans, 4600, destroyed), (0, 1));
     }
 
     #[test]
@@ -264,15 +264,15 @@ mod tests {
         let name = format!("prod-pvc-{UID}");
         let mut orphans = Orphans::default();
         for now in [1000, 1300, 1599] {
-            assert_eq!(look(&mut orphans, now, vec![volume(&name, Some(1000))]), (0, 0), "{now}");
+            assert_eq!(update(&mut orphans, now, vec![volume(&name, Some(1000))]), (0, 0), "{now}");
         }
-        assert_eq!(look(&mut orphans, 1600, vec![volume(&name, Some(1000))]), (1, 0));
+        assert_eq!(update(&mut orphans, 1600, vec![volume(&name, Some(1000))]), (1, 0));
         // Without a time on the array, what counts is when it was seen first.
         let mut orphans = Orphans::default();
         for now in [1000, 1300, 1599] {
-            assert_eq!(look(&mut orphans, now, vec![volume(&name, None)]), (0, 0), "{now}");
+            assert_eq!(update(&mut orphans, now, vec![volume(&name, None)]), (0, 0), "{now}");
         }
-        assert_eq!(look(&mut orphans, 1600, vec![volume(&name, None)]), (1, 0));
+        assert_eq!(update(&mut orphans, 1600, vec![volume(&name, None)]), (1, 0));
     }
 
     #[test]
@@ -288,26 +288,26 @@ mod tests {
         let others: Vec<Volume> = others.iter().map(|name| volume(name, Some(0))).collect();
         let mut orphans = Orphans::default();
         for now in [10_000, 20_000, 30_000] {
-            assert_eq!(look(&mut orphans, now, others.clone()), (0, 0));
+            assert_eq!(update(&mut orphans, now, others.clone()), (0, 0));
         }
         assert_eq!(count(&orphans), Some(0));
         let ours = volume(&format!("PROD-pvc-{}", UID.to_uppercase()), Some(0));
-        look(&mut orphans, 40_000, vec![ours.clone()]);
-        assert_eq!(look(&mut orphans, 50_000, vec![ours]), (1, 0), "in whatever case");
+        update(&mut orphans, 40_000, vec![ours.clone()]);
+        assert_eq!(update(&mut orphans, 50_000, vec![ours]), (1, 0), "in whatever case");
     }
 
     #[test]
     fn what_was_not_seen_is_neither_there_nor_gone() {
         let there = || vec![volume(&format!("prod-pvc-{UID}"), Some(0))];
         let mut orphans = Orphans::default();
-        look(&mut orphans, 1000, there());
-        look(&mut orphans, 2000, there());
+        update(&mut orphans, 1000, there());
+        update(&mut orphans, 2000, there());
         let away = Listed { array: "fb1".to_owned(), volumes: Err("away".to_owned()) };
-        assert_eq!(orphans.look("prod", &away, 3000, |_, _| false), Report::default());
+        assert_eq!(orphans.update("prod", &away, 3000, |_, _| false), Report::default());
         assert_eq!(count(&orphans), None, "not none");
-        assert_eq!(look(&mut orphans, 4000, there()), (0, 0), "it was reported before");
+        assert_eq!(update(&mut orphans, 4000, there()), (0, 0), "it was reported before");
         let other = Listed { array: "fb1".to_owned(), volumes: Ok(("another".to_owned(), vec![])) };
-        assert_eq!(orphans.look("prod", &other, 5000, |_, _| false), Report::default());
+        assert_eq!(orphans.update("prod", &other, 5000, |_, _| false), Report::default());
         assert_eq!(count(&orphans), None, "another array answers: nothing is known of it");
     }
 }

@@ -20,7 +20,7 @@ use crate::contract::{Transport, Volume, VolumeId, VolumeName};
 
 /// The volume on an array that a PersistentVolume of the provisioner names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Behind {
+pub struct BackingVolume {
     /// The array.
     pub array: String,
     /// The array's id.
@@ -36,7 +36,7 @@ pub(super) fn make(
     array: &ArrayState,
     volume: &Volume,
 ) -> Result<PersistentVolume, String> {
-    let Health::Up { id, reach, .. } = &array.health else {
+    let Health::Up { id, transport, .. } = &array.health else {
         return Err(format!("{} is unreachable", array.name));
     };
     let uid = claim.metadata.uid.clone().unwrap_or_default();
@@ -49,7 +49,7 @@ pub(super) fn make(
         (annotation::VOLUME_ID, volume.id.as_str()),
     ];
     let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let (nfs, csi) = match reach {
+    let (nfs, csi) = match transport {
         Transport::Nfs { addresses } => {
             let server = array.traits.data.clone().or_else(|| addresses.first().cloned());
             let server = server.ok_or_else(|| format!("{} has no data address", array.name))?;
@@ -118,7 +118,7 @@ fn affinity(array: &ArrayState) -> Option<VolumeNodeAffinity> {
 }
 
 /// Returns the volume of a PersistentVolume; none if the provisioner did not create it.
-pub fn behind(volume: &PersistentVolume) -> Option<Behind> {
+pub fn backing_volume(volume: &PersistentVolume) -> Option<BackingVolume> {
     let none = BTreeMap::new();
     let annotations = volume.metadata.annotations.as_ref().unwrap_or(&none);
     let word = |key: &str| annotations.get(key).cloned();
@@ -129,21 +129,25 @@ pub fn behind(volume: &PersistentVolume) -> Option<Behind> {
         name: VolumeName::new(word(annotation::VOLUME)?)?,
         id: word(annotation::VOLUME_ID)?,
     };
-    Some(Behind { array: word(annotation::ARRAY)?, array_id: word(annotation::ARRAY_ID)?, volume })
+    Some(BackingVolume {
+        array: word(annotation::ARRAY)?,
+        array_id: word(annotation::ARRAY_ID)?,
+        volume,
+    })
 }
 
 /// Returns the name of the cluster for which the volume of a PersistentVolume was created; none if it was imported, or
 /// the provisioner did not create the PersistentVolume.
 pub fn cluster_of(volume: &PersistentVolume) -> Option<String> {
     let uid = made_for(volume.metadata.name.as_deref()?)?;
-    let name = behind(volume)?.volume.name.to_string();
+    let name = backing_volume(volume)?.volume.name.to_string();
     name.strip_suffix(&format!("-pvc-{uid}")).map(str::to_owned)
 }
 
 /// Returns the ids of the array and of the volume of one of the provisioner's PersistentVolumes. Names are ambiguous:
 /// the storage document may have had two for one array.
-pub fn volume_behind(volume: &PersistentVolume) -> Option<(String, String)> {
-    behind(volume).map(|behind| (behind.array_id, behind.volume.id))
+pub fn backing_ids(volume: &PersistentVolume) -> Option<(String, String)> {
+    backing_volume(volume).map(|backing_volume| (backing_volume.array_id, backing_volume.volume.id))
 }
 
 /// Returns the key of the volume that a PersistentVolume of another driver uses, or destroys with its claim; none for
@@ -152,7 +156,7 @@ pub fn foreign(volume: &PersistentVolume) -> Option<String> {
     let spec = volume.spec.as_ref()?;
     let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
     let destroys = spec.persistent_volume_reclaim_policy.as_deref() == Some("Delete");
-    if behind(volume).is_some() || !(destroys || phase == Some("Bound")) {
+    if backing_volume(volume).is_some() || !(destroys || phase == Some("Bound")) {
         return None;
     }
     match (&spec.nfs, &spec.csi) {
@@ -173,7 +177,9 @@ pub(super) fn are_same(one: &PersistentVolume, other: &PersistentVolume) -> bool
     let claim = |volume: &PersistentVolume| {
         volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()?.uid.clone())
     };
-    claim(one).is_some() && claim(one) == claim(other) && behind(one) == behind(other)
+    claim(one).is_some()
+        && claim(one) == claim(other)
+        && backing_volume(one) == backing_volume(other)
 }
 
 /// Returns whether a PersistentVolume was created for a claim that is bound to another one. A claim stays bound to its
@@ -192,7 +198,7 @@ pub(super) fn is_left_over(volume: &PersistentVolume, claim: &PersistentVolumeCl
     is_for_it
         && bound.is_some_and(|bound| !bound.is_empty() && Some(bound) != own.as_ref())
         && volume.metadata.name == own
-        && behind(volume).is_some()
+        && backing_volume(volume).is_some()
 }
 
 /// Returns a number of bytes in the largest unit of which it is a whole multiple.

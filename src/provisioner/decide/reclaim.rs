@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use super::backoff::{Backoff, WaitBasis};
 use super::effect::{Effect, EffectError, Input, Lookup, Outcome, Regarding};
 use super::loop_guard::LoopGuard;
-use super::object::seen_volume;
-use super::persistent_volume::{Behind, behind, is_left_over};
+use super::object::volume_version;
+use super::persistent_volume::{BackingVolume, backing_volume, is_left_over};
 use super::read_time::ReadTime;
 use super::reason::Reason;
 use super::setup::{ArrayState, Health, Setup};
@@ -35,7 +35,7 @@ pub struct ReclaimView<'v> {
 /// The work on one PersistentVolume; a crash loses it.
 #[derive(Debug, Clone, Default)]
 pub struct ReclaimState {
-    doing: Option<Effect>,
+    in_flight: Option<Effect>,
     /// The PersistentVolume, as read from the API server; read again for each attempt.
     fresh: Option<Box<PersistentVolume>>,
     /// The time of that read.
@@ -44,9 +44,9 @@ pub struct ReclaimState {
     destroyed: bool,
     waiting: bool,
     /// The facts whose change ends the wait early.
-    ground: WaitBasis,
+    wait_basis: WaitBasis,
     tries: Backoff,
-    chain: LoopGuard,
+    loop_guard: LoopGuard,
 }
 
 enum Next {
@@ -58,54 +58,56 @@ enum Next {
 impl ReclaimState {
     /// Returns whether the state holds nothing that must be remembered.
     pub fn is_idle(&self) -> bool {
-        self.doing.is_none() && !self.waiting
+        self.in_flight.is_none() && !self.waiting
     }
 
     /// Processes an input, and returns the effects to execute.
     pub fn step(&mut self, view: ReclaimView<'_>, event: Input) -> Vec<Effect> {
-        let ground = ground(view);
+        let wait_basis = wait_basis(view);
         self.tries.of(view.volume.map(|volume| &volume.metadata));
         match event {
-            Input::Changed if self.waiting && !self.ground.is_better(ground) => return Vec::new(),
+            Input::Changed if self.waiting && !self.wait_basis.improves(wait_basis) => {
+                return Vec::new();
+            }
             Input::Changed | Input::Due => self.waiting = false,
             Input::ControllerCaughtUp | Input::WatchCaughtUp => {}
             Input::Done(done) => {
-                let Some(effect) = self.doing.take() else { return Vec::new() };
+                let Some(effect) = self.in_flight.take() else { return Vec::new() };
                 match done {
                     Ok(outcome) => {
-                        self.chain.done(&effect);
-                        self.learn(&effect, outcome);
+                        self.loop_guard.done(&effect);
+                        self.apply_outcome(&effect, outcome);
                     }
-                    Err(trouble) => {
-                        self.chain.waits();
-                        self.ground = ground;
-                        return self.fail(&trouble);
+                    Err(error) => {
+                        self.loop_guard.waits();
+                        self.wait_basis = wait_basis;
+                        return self.fail(&error);
                     }
                 }
             }
         }
-        if self.doing.is_some() || self.waiting {
+        if self.in_flight.is_some() || self.waiting {
             return Vec::new();
         }
-        self.ground = ground;
+        self.wait_basis = wait_basis;
         match self.next(view) {
             Next::Nothing => {
-                self.chain.ended();
+                self.loop_guard.ended();
                 self.forget();
                 Vec::new()
             }
             Next::Do(effect) => {
-                if let Some(trouble) = self.chain.repeats(&effect) {
-                    return self.fail(&trouble);
+                if let Some(error) = self.loop_guard.repeats(&effect) {
+                    return self.fail(&error);
                 }
-                self.doing = Some(effect.clone());
+                self.in_flight = Some(effect.clone());
                 vec![effect]
             }
             Next::Stuck(message) => self.fail(&EffectError::Cluster(message)),
         }
     }
 
-    fn learn(&mut self, effect: &Effect, outcome: Outcome) {
+    fn apply_outcome(&mut self, effect: &Effect, outcome: Outcome) {
         match (effect, outcome) {
             (Effect::ReadPersistentVolume { .. }, Outcome::Read(at, volume)) => {
                 (self.read, self.fresh) = (at, volume);
@@ -134,20 +136,20 @@ impl ReclaimState {
         self.claim = Lookup::NotYet;
     }
 
-    fn fail(&mut self, trouble: &EffectError) -> Vec<Effect> {
+    fn fail(&mut self, error: &EffectError) -> Vec<Effect> {
         self.forget();
-        let effects = self.tries.failed(Regarding::Volume, FAILED, trouble);
+        let effects = self.tries.failed(Regarding::Volume, FAILED, error);
         self.waiting = effects.iter().any(|effect| matches!(effect, Effect::Requeue(_)));
         effects
     }
 
     fn next(&self, view: ReclaimView<'_>) -> Next {
         let Some(cached) = view.volume else { return Next::Nothing };
-        let Some(behind_it) = behind(cached) else { return Next::Nothing };
-        if lacks_finalizer(cached) && was_made(view.setup, cached, &behind_it) {
-            return Next::Do(Effect::RestoreFinalizer { volume: seen_volume(cached) });
+        let Some(backing) = backing_volume(cached) else { return Next::Nothing };
+        if lacks_finalizer(cached) && is_created_by(view.setup, cached, &backing) {
+            return Next::Do(Effect::RestoreFinalizer { volume: volume_version(cached) });
         }
-        let unbound = was_unbound(cached);
+        let unbound = is_unbound(cached);
         if !wants_deletion(cached) && !unbound {
             return Self::retained(cached);
         }
@@ -160,9 +162,9 @@ impl ReclaimState {
             return Next::Do(Effect::ReadPersistentVolume { name });
         };
         // It must be the same object, still released, and name the same volume.
-        let same =
-            fresh.metadata.uid == cached.metadata.uid && behind(fresh).as_ref() == Some(&behind_it);
-        if same && was_unbound(fresh) {
+        let same = fresh.metadata.uid == cached.metadata.uid
+            && backing_volume(fresh).as_ref() == Some(&backing);
+        if same && is_unbound(fresh) {
             return self.left_over(fresh);
         }
         if !same || !wants_deletion(fresh) {
@@ -180,20 +182,21 @@ impl ReclaimState {
         match &self.claim {
             Lookup::NotYet => Next::Do(Effect::ReadClaim { namespace, name: claim }),
             // The claim exists: Kubernetes has not finished with it, unless it is bound to another PersistentVolume.
-            Lookup::There(there)
-                if there.metadata.uid.as_ref() == Some(&uid) && !is_left_over(fresh, there) =>
+            Lookup::There(existing)
+                if existing.metadata.uid.as_ref() == Some(&uid)
+                    && !is_left_over(fresh, existing) =>
             {
                 Next::Nothing
             }
             Lookup::There(_) | Lookup::Absent => {
-                let Behind { array, array_id, volume } = behind_it;
+                let BackingVolume { array, array_id, volume } = backing;
                 if let Err(message) = check_array(view.arrays, &array, &array_id, &volume.name) {
                     return Next::Stuck(message);
                 }
                 // An admin may have bound the PersistentVolume to another claim than the one that the volume was
                 // created for.
-                let made_for = made_for(view.setup, fresh, &volume.name);
-                let Some(uid) = made_for.map(str::to_owned) else {
+                let claim_uid_of = claim_uid_of(view.setup, fresh, &volume.name);
+                let Some(uid) = claim_uid_of.map(str::to_owned) else {
                     let message = format!(
                         "{} on {array} was not made by this cluster, but imported; set the reclaim policy to Retain",
                         volume.name
@@ -204,7 +207,9 @@ impl ReclaimState {
                 // PersistentVolume that is being deleted cannot be bound to another claim any more. The provisioner's
                 // finalizer keeps it until the volume is destroyed.
                 if fresh.metadata.deletion_timestamp.is_none() {
-                    return Next::Do(Effect::DeletePersistentVolume { volume: seen_volume(fresh) });
+                    return Next::Do(Effect::DeletePersistentVolume {
+                        volume: volume_version(fresh),
+                    });
                 }
                 let cluster = view.setup.cluster.clone();
                 let identities = view.setup.identities.clone();
@@ -226,8 +231,8 @@ impl ReclaimState {
             (Lookup::NotYet, Some((namespace, name))) => {
                 Next::Do(Effect::ReadClaim { namespace, name })
             }
-            (Lookup::There(there), _) if is_left_over(fresh, there) => {
-                Next::Do(Effect::DeletePersistentVolume { volume: seen_volume(fresh) })
+            (Lookup::There(existing), _) if is_left_over(fresh, existing) => {
+                Next::Do(Effect::DeletePersistentVolume { volume: volume_version(fresh) })
             }
             _ => Next::Nothing,
         }
@@ -235,7 +240,7 @@ impl ReclaimState {
 
     /// Removes the provisioner's finalizer after the volume was destroyed, which deletes the PersistentVolume.
     fn remove(fresh: &PersistentVolume) -> Next {
-        let volume = seen_volume(fresh);
+        let volume = volume_version(fresh);
         if has_finalizer(fresh) {
             Next::Do(Effect::RemovePersistentVolumeFinalizer { volume })
         } else {
@@ -245,9 +250,9 @@ impl ReclaimState {
 
     /// Removes the provisioner's finalizer from a deleted PersistentVolume with the policy `Retain`.
     fn retained(volume: &PersistentVolume) -> Next {
-        let goes = volume.metadata.deletion_timestamp.is_some();
-        if goes && policy(volume) == Some("Retain") && has_finalizer(volume) {
-            Next::Do(Effect::RemovePersistentVolumeFinalizer { volume: seen_volume(volume) })
+        let is_being_deleted = volume.metadata.deletion_timestamp.is_some();
+        if is_being_deleted && policy(volume) == Some("Retain") && has_finalizer(volume) {
+            Next::Do(Effect::RemovePersistentVolumeFinalizer { volume: volume_version(volume) })
         } else {
             Next::Nothing
         }
@@ -255,23 +260,23 @@ impl ReclaimState {
 }
 
 /// Returns the facts whose change ends the wait of a PersistentVolume: the arrays, and its policy.
-fn ground(view: ReclaimView<'_>) -> WaitBasis {
+fn wait_basis(view: ReclaimView<'_>) -> WaitBasis {
     WaitBasis::of(view.arrays, &(view.is_shared, view.volume.and_then(policy)))
 }
 
 /// Returns the UID of the claim for which this cluster created the volume of a PersistentVolume; none if the names do
 /// not match those that the provisioner gives.
-fn made_for<'v>(
+fn claim_uid_of<'v>(
     setup: &Setup,
     volume: &'v PersistentVolume,
-    there: &VolumeName,
+    existing: &VolumeName,
 ) -> Option<&'v str> {
     let uid = name::made_for(volume.metadata.name.as_deref()?)?;
-    (name::volume(&setup.cluster, uid).as_ref() == Some(there)).then_some(uid)
+    (name::volume(&setup.cluster, uid).as_ref() == Some(existing)).then_some(uid)
 }
 
-fn was_made(setup: &Setup, volume: &PersistentVolume, behind: &Behind) -> bool {
-    made_for(setup, volume, &behind.volume.name).is_some()
+fn is_created_by(setup: &Setup, volume: &PersistentVolume, backing_volume: &BackingVolume) -> bool {
+    claim_uid_of(setup, volume, &backing_volume.volume.name).is_some()
 }
 
 /// Returns whether a PersistentVolume with the policy `Delete` lacks the provisioner's finalizer: it was restored from
@@ -312,7 +317,7 @@ fn wants_deletion(volume: &PersistentVolume) -> bool {
 
 /// Returns whether Kubernetes, or an admin, has removed the UID of the claim from a PersistentVolume that was created
 /// for a claim.
-fn was_unbound(volume: &PersistentVolume) -> bool {
+fn is_unbound(volume: &PersistentVolume) -> bool {
     let claim_ref = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
     let has_uid = |uid: &Option<String>| uid.as_ref().is_some_and(|uid| !uid.is_empty());
     claim_ref.is_some_and(|claim| !has_uid(&claim.uid))

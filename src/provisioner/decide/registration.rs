@@ -81,8 +81,8 @@ impl Registration {
 /// Returns a cluster's identity: the start of the UID of its namespace `kube-system`.
 pub fn identity(uid: &str) -> Option<String> {
     let digits: String = uid.chars().filter(|c| *c != '-').take(DIGITS).collect();
-    let good = digits.len() == DIGITS && digits.chars().all(|c| c.is_ascii_hexdigit());
-    good.then(|| digits.to_ascii_lowercase())
+    let is_valid = digits.len() == DIGITS && digits.chars().all(|c| c.is_ascii_hexdigit());
+    is_valid.then(|| digits.to_ascii_lowercase())
 }
 
 /// A step that changes the registration on an array.
@@ -148,12 +148,12 @@ impl ClusterRegistration {
 
     /// Processes the objects that are on the array now, and returns the next step; check again after it. An error is
     /// the reason why nothing may be done on this array.
-    pub fn look(
+    pub fn next_step(
         &mut self,
-        there: &[Volume],
+        volumes: &[Volume],
         now: ReadTime,
     ) -> Result<Option<RegistrationStep>, String> {
-        let all = match self.read(there) {
+        let all = match self.read(volumes) {
             Ok(all) => all,
             Err(other) => {
                 self.state = State::Sought;
@@ -198,10 +198,10 @@ impl ClusterRegistration {
     }
 
     /// Fails if nothing may be destroyed on an array that has these objects now.
-    pub fn check(&self, there: &[Volume], now: ReadTime) -> Result<(), NotYet> {
+    pub fn check(&self, volumes: &[Volume], now: ReadTime) -> Result<(), NotYet> {
         let not_registered = |why| NotYet { reason: "NotRegistered", why };
         let registering = |why| NotYet { reason: "Registering", why };
-        let all = self.read(there).map_err(not_registered)?;
+        let all = self.read(volumes).map_err(not_registered)?;
         let identity = &self.me.identity;
         let since = match self.state {
             State::Sought => {
@@ -264,8 +264,8 @@ impl ClusterRegistration {
     }
 
     /// Returns the registrations of this cluster; an error if another cluster has the name.
-    fn read(&self, there: &[Volume]) -> Result<Vec<(Registration, VolumeId)>, String> {
-        let alive = there.iter().filter(|volume| !volume.destroyed);
+    fn read(&self, volumes: &[Volume]) -> Result<Vec<(Registration, VolumeId)>, String> {
+        let alive = volumes.iter().filter(|volume| !volume.destroyed);
         let all: Vec<_> = alive
             .filter_map(|volume| {
                 let registration = Registration::parse(&self.cluster, &volume.name)?;

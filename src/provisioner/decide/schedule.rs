@@ -48,10 +48,10 @@ impl Schedules {
             (class, Ok(Some(own))) => {
                 let why = match class {
                     Some(Err(why)) => why.as_str(),
-                    _ => "the claim's class is not there",
+                    _ => "the claim's class does not exist",
                 };
                 let refused =
-                    "no older snapshot is destroyed, since it is not known what the class keeps";
+                    "no older snapshot is destroyed, because the schedule of the class is unknown";
                 let refused =
                     matches!(own, SnapshotPolicy::Every(_)).then(|| format!("{why}: {refused}"));
                 Ok(Self { all: schedule(own).collect(), is_floor_known: false, refused })
@@ -78,7 +78,7 @@ impl Schedules {
             Ok(Some(own)) => {
                 let refused = own.is_below(floor).then(|| {
                     format!(
-                        "{}: `{own}` asks for less than the class lets claims have; {stays}",
+                        "{}: `{own}` requests less than the class lets claims have; {stays}",
                         annotation::SNAPSHOTS
                     )
                 });
@@ -106,12 +106,12 @@ impl Schedules {
     ///
     /// A slot is kept by the schedules that it belongs to. A slot of no current schedule was created by a former one:
     /// it is kept until each current schedule has all its snapshots, and all of these are newer.
-    fn let_go(&self, newest_first: &[Slot]) -> Vec<Slot> {
+    fn surplus(&self, newest_first: &[Slot]) -> Vec<Slot> {
         if !self.is_floor_known {
             return Vec::new();
         }
         let mut newer = vec![0; self.all.len()];
-        let mut gone = Vec::new();
+        let mut surplus = Vec::new();
         for slot in newest_first {
             let is_of = |each: &SnapshotSchedule| slot.0.is_multiple_of(u64::from(each.every.0));
             let is_former = !self.all.iter().any(is_of);
@@ -123,29 +123,29 @@ impl Schedules {
                 *newer += usize::from(is_of(each));
             }
             if !is_kept {
-                gone.push(*slot);
+                surplus.push(*slot);
             }
         }
-        gone
+        surplus
     }
 
     /// Returns the slot whose snapshot is destroyed next, the oldest first; none if enough were destroyed in this
     /// round. `taken` and `destroyed` are the numbers of this round.
-    pub(super) fn next_to_go(
+    pub(super) fn next_to_destroy(
         &self,
         newest_first: &[Slot],
         taken: usize,
         destroyed: usize,
     ) -> Option<Slot> {
-        let gone = self.let_go(newest_first);
+        let surplus = self.surplus(newest_first);
         let is_enough = if taken > 0 {
             destroyed >= FOR_EACH_TAKEN * taken
         } else {
             // The process that took the last ones did not finish. Any surplus waits for later rounds, so that restarts
             // of the process do not accelerate the deletion.
-            gone.len() + destroyed > self.all.len()
+            surplus.len() + destroyed > self.all.len()
         };
-        gone.last().copied().filter(|_| !is_enough)
+        surplus.last().copied().filter(|_| !is_enough)
     }
 }
 
@@ -221,11 +221,11 @@ mod tests {
         let own = |own| words(&of(Some(own), Some(&class)).expect("schedules"));
         assert_eq!(own("every 1h, keep 2"), ["every 1h, keep 2"]);
         assert_eq!(own("never"), [""; 0]);
-        assert_eq!(own("daily"), ["every 6h, keep 28"], "a slip is no wish");
+        assert_eq!(own("daily"), ["every 6h, keep 28"], "a mistake changes nothing");
     }
 
     /// Returns 40 snapshots that are six hours apart.
-    fn shelf() -> Vec<Slot> {
+    fn forty_slots() -> Vec<Slot> {
         (0..40).map(|back| Slot((100_000 - back) * 6 * HOUR)).collect()
     }
 
@@ -234,8 +234,8 @@ mod tests {
         for class in [None, Some(&Err("class pure-file is wrong".to_owned()))] {
             let schedules = of(Some("every 5m, keep 1"), class).expect("schedules");
             assert_eq!(words(&schedules), ["every 5m, keep 1"]);
-            assert_eq!(schedules.next_to_go(&shelf(), 1, 0), None);
-            assert!(schedules.refused.expect("told").ends_with("what the class keeps"));
+            assert_eq!(schedules.next_to_destroy(&forty_slots(), 1, 0), None);
+            assert!(schedules.refused.expect("a refusal").ends_with("the class is unknown"));
             assert!(of(Some("daily"), class).is_err());
         }
         assert!(of(None, None).expect("none").is_empty());
@@ -246,19 +246,20 @@ mod tests {
     fn each_schedule_keeps_its_own() {
         let class = class(&[("snapshots", "every 6h, keep 28")]);
         let schedules = of(Some("every 5m, keep 1"), Some(&class)).expect("schedules");
-        assert_eq!(schedules.let_go(&shelf()), shelf()[28..]);
+        assert_eq!(schedules.surplus(&forty_slots()), forty_slots()[28..]);
         // One of the claim's schedule is kept, between those of the class.
-        let mut slots = shelf();
+        let mut slots = forty_slots();
         slots.truncate(3);
         slots.splice(0..0, [Slot(slots[0].0 + 600), Slot(slots[0].0 + 300)]);
-        assert_eq!(schedules.let_go(&slots), [slots[1]]);
+        assert_eq!(schedules.surplus(&slots), [slots[1]]);
         // An hourly one belongs to a former schedule: it stays as long as the class has fewer than its 28.
         let former = Slot(99_990 * 6 * HOUR + HOUR);
         let schedules = of(None, Some(&class)).expect("schedules");
         for (newer, is_kept) in [(27, true), (28, false)] {
-            let newer = shelf().into_iter().map(|slot| Slot(slot.0 + 3000 * HOUR)).take(newer);
+            let newer =
+                forty_slots().into_iter().map(|slot| Slot(slot.0 + 3000 * HOUR)).take(newer);
             let slots: Vec<Slot> = newer.chain([former]).collect();
-            assert_eq!(schedules.let_go(&slots).is_empty(), is_kept);
+            assert_eq!(schedules.surplus(&slots).is_empty(), is_kept);
         }
     }
 
@@ -266,15 +267,16 @@ mod tests {
     fn a_shorter_schedule_destroys_one_by_one() {
         let class = class(&[("snapshots", "every 6h, keep 1")]);
         let schedules = of(None, Some(&class)).expect("schedules");
-        let goes =
-            |there, taken, destroyed| schedules.next_to_go(&shelf()[..there], taken, destroyed);
-        assert_eq!(goes(40, 1, 0), Some(shelf()[39]), "the oldest");
-        assert_eq!(goes(39, 1, 1), Some(shelf()[38]));
-        assert_eq!(goes(38, 1, 2), None, "two for one that was taken");
-        assert_eq!(goes(40, 0, 0), None, "none when none was taken");
+        let destroyed_next = |existing, taken, destroyed| {
+            schedules.next_to_destroy(&forty_slots()[..existing], taken, destroyed)
+        };
+        assert_eq!(destroyed_next(40, 1, 0), Some(forty_slots()[39]), "the oldest");
+        assert_eq!(destroyed_next(39, 1, 1), Some(forty_slots()[38]));
+        assert_eq!(destroyed_next(38, 1, 2), None, "two for one that was taken");
+        assert_eq!(destroyed_next(40, 0, 0), None, "none when none was taken");
         // A process ended between the two steps.
-        assert_eq!(goes(2, 0, 0), Some(shelf()[1]));
-        assert_eq!(goes(1, 0, 1), None);
-        assert_eq!(goes(1, 1, 0), None, "one is always kept");
+        assert_eq!(destroyed_next(2, 0, 0), Some(forty_slots()[1]));
+        assert_eq!(destroyed_next(1, 0, 1), None);
+        assert_eq!(destroyed_next(1, 1, 0), None, "one is always kept");
     }
 }

@@ -111,7 +111,7 @@ pub enum Health {
         /// Its capacity.
         capacity: Capacity,
         /// The addresses or ports of its volumes.
-        reach: Transport,
+        transport: Transport,
     },
     /// It does not; the text is the reason.
     Down(String),
@@ -198,7 +198,7 @@ impl ClassSetup {
             None => None,
         };
         let mut rules = exports.iter().flatten();
-        if let Some(rule) = rules.find(|rule: &&ExportRule| rule.is_for_everybody()) {
+        if let Some(rule) = rules.find(|rule: &&ExportRule| rule.is_for_all_clients()) {
             return Err(format!(
                 "class {name}: {} lets every machine mount by {rule}; name the networks of the nodes",
                 parameter::EXPORT_RULES
@@ -206,7 +206,7 @@ impl ClassSetup {
         }
         let limit = |key: &str| match parameters.get(key) {
             Some(text) => text.parse().map(Some).map_err(|_| {
-                format!("class {name}: {key} is {text:?}, which is no number of a second")
+                format!("class {name}: {key} is {text:?}, which is not a number per second")
             }),
             None => Ok(None),
         };

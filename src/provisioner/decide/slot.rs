@@ -21,8 +21,8 @@ impl Slot {
     /// same second.
     pub(super) fn due(now: u64, every: u64, uid: &str) -> Self {
         let spread = (every / 4).clamp(1, 900);
-        let behind = hash(uid) % spread;
-        Self(now.saturating_sub(behind) / every * every)
+        let offset = hash(uid) % spread;
+        Self(now.saturating_sub(offset) / every * every)
     }
 
     /// Returns the suffix of its snapshot, such as `pso-20261123T0600`; none after the year 9999.

@@ -1,8 +1,8 @@
 //! Decides when scheduled snapshots of a bound volume are taken, one in each slot, and destroyed. Their schedules and
 //! expiry are in [`schedule`](super::schedule).
 //!
-//! Clocks are unknown here: the time is part of the view. The array's own list, read once in a slot, shows what was
-//! done: so a crash, a second leader or a lost answer creates no second snapshot, and a downtime is followed by one
+//! Clocks are unknown here: the time is part of the view. The array's own list, read once in a slot, shows
+//! which snapshots exist: so a crash, a second leader or a lost answer creates no second snapshot, and a downtime is followed by one
 //! snapshot, not many. Snapshots of admins, protection groups and policies are neither counted nor changed.
 
 #[cfg(test)]
@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::backoff::Backoff;
 use super::effect::{Effect, EffectError, Input, Outcome, Regarding, Severity};
-use super::persistent_volume::{Behind, behind};
+use super::persistent_volume::{BackingVolume, backing_volume};
 use super::read_time::ReadTime;
 use super::reason::Reason;
 use super::schedule::Schedules;
@@ -41,7 +41,7 @@ pub struct SnapshotView<'v> {
 /// The work on the snapshots of one volume; a crash loses it.
 #[derive(Debug, Clone, Default)]
 pub struct SnapshotState {
-    doing: Option<Effect>,
+    in_flight: Option<Effect>,
     round: Option<Round>,
     waiting: bool,
     tries: Backoff,
@@ -52,7 +52,7 @@ pub struct SnapshotState {
 /// The snapshots that are due at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct DueSnapshots {
-    behind: Behind,
+    backing_volume: BackingVolume,
     /// At least one.
     slots: Vec<Slot>,
     schedules: Schedules,
@@ -61,9 +61,9 @@ struct DueSnapshots {
 /// The progress of a slot.
 #[derive(Debug, Clone)]
 struct Round {
-    wanted: DueSnapshots,
+    due: DueSnapshots,
     /// All snapshots of the volume, after they were listed.
-    there: Option<Vec<Snapshot>>,
+    existing: Option<Vec<Snapshot>>,
     /// The time of that request.
     read: ReadTime,
     taken: usize,
@@ -80,7 +80,7 @@ enum Next {
 impl SnapshotState {
     /// Returns whether the state holds nothing that must be remembered.
     pub fn is_idle(&self) -> bool {
-        self.doing.is_none() && !self.waiting && self.round.is_none()
+        self.in_flight.is_none() && !self.waiting && self.round.is_none()
     }
 
     /// Processes an input, and returns the effects to execute.
@@ -91,14 +91,14 @@ impl SnapshotState {
             Input::Changed | Input::ControllerCaughtUp | Input::WatchCaughtUp => {}
             Input::Due => self.waiting = false,
             Input::Done(done) => {
-                let Some(effect) = self.doing.take() else { return Vec::new() };
-                let learnt = done.and_then(|outcome| self.learn(effect, outcome));
-                if let Err(trouble) = learnt {
-                    return self.fail(view, &trouble);
+                let Some(effect) = self.in_flight.take() else { return Vec::new() };
+                let result = done.and_then(|outcome| self.apply_outcome(effect, outcome));
+                if let Err(error) = result {
+                    return self.fail(view, &error);
                 }
             }
         }
-        if self.doing.is_some() || self.waiting {
+        if self.in_flight.is_some() || self.waiting {
             return Vec::new();
         }
         let next = self.next(view);
@@ -106,7 +106,7 @@ impl SnapshotState {
         match next {
             Next::Nothing => {}
             Next::Do(effect) => {
-                self.doing = Some(effect.clone());
+                self.in_flight = Some(effect.clone());
                 effects.push(effect);
             }
             Next::Stuck(message) => effects.extend(self.fail(view, &EffectError::Cluster(message))),
@@ -116,29 +116,29 @@ impl SnapshotState {
 
     /// Returns the event about the refused part of a claim's schedule, once.
     fn refuse(&mut self) -> Option<Effect> {
-        let refused = self.round.as_ref().and_then(|round| round.wanted.schedules.refused.clone());
+        let refused = self.round.as_ref().and_then(|round| round.due.schedules.refused.clone());
         if self.refused == refused {
             return None;
         }
         self.refused.clone_from(&refused);
         let (about, reason) = (Regarding::Claim, Reason::SnapshotScheduleRefused);
-        let tell = |message| Effect::RecordEvent {
+        let event = |message| Effect::RecordEvent {
             severity: Severity::Warning,
             regarding: about,
             reason,
             message,
         };
-        refused.map(tell)
+        refused.map(event)
     }
 
-    fn learn(&mut self, effect: Effect, outcome: Outcome) -> Result<(), EffectError> {
+    fn apply_outcome(&mut self, effect: Effect, outcome: Outcome) -> Result<(), EffectError> {
         let Some(round) = &mut self.round else { return Ok(()) };
         match (effect, outcome) {
             (Effect::ListSnapshots { .. }, Outcome::Snapshots(at, all)) => {
                 round.read = at;
                 // A volume with another name was renamed by hand, and a snapshot under the new name would never be
                 // found again.
-                let own = &round.wanted.behind.volume.name;
+                let own = &round.due.backing_volume.volume.name;
                 let is_other = |each: &Snapshot| !each.volume.is_empty() && !own.is(&each.volume);
                 if let Some(other) = all.iter().find(|each| is_other(each)) {
                     let message = format!("{own} is called {} now", other.volume);
@@ -148,15 +148,17 @@ impl SnapshotState {
                         retry: Retry::Later,
                     });
                 }
-                round.there = Some(all);
+                round.existing = Some(all);
             }
             (Effect::TakeSnapshot { .. }, Outcome::Snapshot(taken)) => {
                 // Older ones are destroyed only because this one exists.
-                let slot = round.wanted.slot_of(&taken);
-                let is_wanted = slot.is_some_and(|slot| round.wanted.slots.contains(&slot));
-                if !is_wanted || taken.destroyed {
-                    let message =
-                        format!("{} was taken, and is not what was asked for", taken.name);
+                let slot = round.due.slot_of(&taken);
+                let is_due = slot.is_some_and(|slot| round.due.slots.contains(&slot));
+                if !is_due || taken.destroyed {
+                    let message = format!(
+                        "the array took the snapshot {}, which was not requested",
+                        taken.name
+                    );
                     return Err(EffectError::Array {
                         reason: "Malformed",
                         message,
@@ -164,11 +166,13 @@ impl SnapshotState {
                     });
                 }
                 round.taken += 1;
-                round.there.get_or_insert_default().push(taken);
+                round.existing.get_or_insert_default().push(taken);
             }
             (Effect::DestroySnapshot { snapshot, .. }, _) => {
-                let there = round.there.iter_mut().flatten();
-                there.filter(|each| each.id == snapshot.id).for_each(|each| each.destroyed = true);
+                let existing = round.existing.iter_mut().flatten();
+                existing
+                    .filter(|each| each.id == snapshot.id)
+                    .for_each(|each| each.destroyed = true);
                 round.destroyed += 1;
             }
             _ => {}
@@ -176,7 +180,7 @@ impl SnapshotState {
         Ok(())
     }
 
-    fn fail(&mut self, view: SnapshotView<'_>, trouble: &EffectError) -> Vec<Effect> {
+    fn fail(&mut self, view: SnapshotView<'_>, error: &EffectError) -> Vec<Effect> {
         // Remembered objects may be the cause of the error.
         self.round = None;
         if let Ok(None) = DueSnapshots::of(view) {
@@ -184,14 +188,14 @@ impl SnapshotState {
             self.tries.reset();
             return Vec::new();
         }
-        let effects = self.tries.failed(Regarding::Claim, FAILED, trouble);
+        let effects = self.tries.failed(Regarding::Claim, FAILED, error);
         self.waiting = effects.iter().any(|effect| matches!(effect, Effect::Requeue(_)));
         effects
     }
 
     fn next(&mut self, view: SnapshotView<'_>) -> Next {
-        let wanted = match DueSnapshots::of(view) {
-            Ok(Some(wanted)) => wanted,
+        let due = match DueSnapshots::of(view) {
+            Ok(Some(due)) => due,
             Ok(None) => {
                 self.round = None;
                 self.tries.reset();
@@ -200,12 +204,12 @@ impl SnapshotState {
             Err(why) => return Next::Stuck(why),
         };
         let round = match &mut self.round {
-            Some(round) if round.wanted == wanted => round,
+            Some(round) if round.due == due => round,
             other => {
                 let read = ReadTime::default();
                 other.insert(Round {
-                    wanted,
-                    there: None,
+                    due,
+                    existing: None,
                     read,
                     taken: 0,
                     destroyed: 0,
@@ -218,11 +222,11 @@ impl SnapshotState {
         }
         match round.next() {
             Some(effect) => Next::Do(effect),
-            None if round.there.is_none() => Next::Stuck("the time has no name".to_owned()),
+            None if round.existing.is_none() => Next::Stuck("the time has no name".to_owned()),
             None => {
                 round.done = true;
                 // The list may be long, and is stale in the next slot.
-                round.there = Some(Vec::new());
+                round.existing = Some(Vec::new());
                 self.tries.reset();
                 Next::Nothing
             }
@@ -232,10 +236,12 @@ impl SnapshotState {
 
 impl Round {
     fn next(&self) -> Option<Effect> {
-        let DueSnapshots { behind, slots, schedules } = &self.wanted;
-        let Behind { array, volume, .. } = behind.clone();
-        let Some(there) = &self.there else { return Some(Effect::ListSnapshots { array, volume }) };
-        let ours = there.iter().filter_map(|each| Some((self.wanted.slot_of(each)?, each)));
+        let DueSnapshots { backing_volume, slots, schedules } = &self.due;
+        let BackingVolume { array, volume, .. } = backing_volume.clone();
+        let Some(existing) = &self.existing else {
+            return Some(Effect::ListSnapshots { array, volume });
+        };
+        let ours = existing.iter().filter_map(|each| Some((self.due.slot_of(each)?, each)));
         let mut ours: Vec<(Slot, &Snapshot)> = ours.collect();
         // A snapshot that was destroyed by hand is not taken again.
         if let Some(slot) = slots.iter().find(|slot| !ours.iter().any(|(of, _)| of == *slot)) {
@@ -246,7 +252,7 @@ impl Round {
         ours.retain(|(of, each)| !each.destroyed && of <= last);
         ours.sort_by_key(|(of, _)| std::cmp::Reverse(*of));
         let newest_first: Vec<Slot> = ours.iter().map(|(of, _)| *of).collect();
-        let slot = schedules.next_to_go(&newest_first, self.taken, self.destroyed)?;
+        let slot = schedules.next_to_destroy(&newest_first, self.taken, self.destroyed)?;
         let (_, snapshot) = ours.into_iter().find(|(of, _)| *of == slot)?;
         let (snapshot, read) = (snapshot.clone(), Some(self.read));
         Some(Effect::DestroySnapshot { array, snapshot, read })
@@ -257,7 +263,8 @@ impl DueSnapshots {
     /// Returns the snapshots that are due now; none without schedules, an error if the schedules are unknown.
     fn of(view: SnapshotView<'_>) -> Result<Option<Self>, String> {
         let (Some(volume), Some(claim)) = (view.volume, view.claim) else { return Ok(None) };
-        let Some(behind) = behind(volume).filter(|_| are_bound(volume, claim)) else {
+        let Some(backing_volume) = backing_volume(volume).filter(|_| are_bound(volume, claim))
+        else {
             return Ok(None);
         };
         let schedules = Schedules::of(claim, view.class)?;
@@ -270,11 +277,11 @@ impl DueSnapshots {
         }
         let uid = claim.metadata.uid.as_deref().unwrap_or_default();
         let slots = schedules.due(view.now, uid);
-        Ok(Some(Self { behind, slots, schedules }))
+        Ok(Some(Self { backing_volume, slots, schedules }))
     }
 
     fn slot_of(&self, snapshot: &Snapshot) -> Option<Slot> {
-        Slot::of(snapshot, self.behind.volume.name.as_str())
+        Slot::of(snapshot, self.backing_volume.volume.name.as_str())
     }
 }
 

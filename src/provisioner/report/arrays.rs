@@ -67,7 +67,7 @@ pub(super) fn arrays(inventory: &Inventory) -> (Vec<ArrayLine>, Vec<Problem>) {
             }
             Health::Down(why) => wrong(
                 why.clone(),
-                "check what the message names: its address, token or certificate in the storage document, or the network from here to it; no data is lost meanwhile",
+                "fix the cause in the message: its address, token or certificate in the storage document, or the network between here and the array; no data is lost meanwhile",
             ),
         }
         line

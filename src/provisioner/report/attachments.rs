@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Inventory, PATIENCE, Problem, ReportFilter, age};
 use crate::contract::{DRIVER, annotation};
-use crate::provisioner::decide::{MissingDriver, NodeDrivers, behind, is_block};
+use crate::provisioner::decide::{MissingDriver, NodeDrivers, backing_volume, is_block};
 
 /// The page about the node service.
 const PAGE: &str = "docs/node.md#a-node-lacks-the-driver";
@@ -91,7 +91,11 @@ fn line(
     let line = AttachmentLine {
         claim: block.get(volume).copied().map(claim_of).unwrap_or_default(),
         volume: volume.to_owned(),
-        array: block.get(volume).and_then(|it| behind(it)).map(|it| it.array).unwrap_or_default(),
+        array: block
+            .get(volume)
+            .and_then(|it| backing_volume(it))
+            .map(|it| it.array)
+            .unwrap_or_default(),
         node: node.to_owned(),
         state,
         formatted: recorded.is_some_and(|recorded| recorded == "true"),

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use serde::Serialize;
 
-use super::{Inventory, PATIENCE, Problem, ReportFilter, age, complaint, remedy};
+use super::{Inventory, PATIENCE, Problem, ReportFilter, age, failure_event, remedy};
 use crate::contract::name::persistent_volume;
 use crate::contract::{FINALIZER, Quantity, annotation, class_of};
-use crate::provisioner::decide::{ClassSetup, behind, is_handed_over, is_match};
+use crate::provisioner::decide::{ClassSetup, backing_volume, is_handed_over, is_match};
 
 /// One claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -79,7 +79,7 @@ fn line(
     volume: Option<&PersistentVolume>,
 ) -> (ClaimLine, Option<Problem>) {
     let meta = &claim.metadata;
-    let made = volume.and_then(behind);
+    let made = volume.and_then(backing_volume);
     let mut line = ClaimLine {
         namespace: meta.namespace.clone().unwrap_or_default(),
         name: meta.name.clone().unwrap_or_default(),
@@ -106,8 +106,8 @@ fn line(
         _ if waits => "Waiting",
         _ => "Pending",
     };
-    let told = complaint(inventory, meta.uid.as_deref().unwrap_or_default());
-    let told = told.map(|event| {
+    let event = failure_event(inventory, meta.uid.as_deref().unwrap_or_default());
+    let event = event.map(|event| {
         let note = event.note.clone().unwrap_or_default();
         (note, remedy(event.reason.as_deref().unwrap_or_default()).to_owned())
     });
@@ -128,9 +128,9 @@ fn line(
             "the volume may still be on its array: see `pso-gen orphans`; import it for a new claim"
                 .to_owned(),
         )),
-        // While there is one, whatever was told before is not what it waits for.
+        // While one exists, an earlier event is not the reason for the wait.
         _ if other.is_some() => other,
-        _ if told.is_some() => told,
+        _ if event.is_some() => event,
         "Pending" if setup.is_err() => Some((
             setup.as_ref().err().cloned().unwrap_or_default(),
             "a class cannot be changed: declare another one, and create the claim again".to_owned(),
@@ -160,7 +160,7 @@ fn line(
     (line, problem)
 }
 
-/// Returns which other PersistentVolume a claim waits for, and what can be done about it: one that it names, or one that
+/// Returns which other PersistentVolume a claim waits for, and the remedy: one that it names, or one that
 /// Kubernetes may bind it to. While there is one, the provisioner creates none.
 fn waits_for_another(
     inventory: &Inventory,

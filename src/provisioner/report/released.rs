@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::PersistentVolume;
 use serde::Serialize;
 
-use super::{Inventory, PATIENCE, Problem, ReportFilter, age, complaint, remedy};
-use crate::provisioner::decide::behind;
+use super::{Inventory, PATIENCE, Problem, ReportFilter, age, failure_event, remedy};
+use crate::provisioner::decide::backing_volume;
 
 /// A released PersistentVolume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,7 +52,7 @@ fn line(
     if !["Released", "Failed"].contains(&phase) {
         return None;
     }
-    let made = behind(volume)?;
+    let made = backing_volume(volume)?;
     let spec = volume.spec.as_ref()?;
     let claim = spec.claim_ref.as_ref()?;
     let mut line = ReleasedLine {
@@ -63,9 +63,9 @@ fn line(
         volume: made.volume.name.to_string(),
         problem: None,
     };
-    let told = complaint(inventory, volume.metadata.uid.as_deref().unwrap_or_default());
+    let event = failure_event(inventory, volume.metadata.uid.as_deref().unwrap_or_default());
     let changed = volume.status.as_ref()?.last_phase_transition_time.as_ref();
-    let wrong = match told {
+    let wrong = match event {
         Some(event) => {
             let reason = event.reason.as_deref().unwrap_or_default();
             Some((event.note.clone().unwrap_or_default(), remedy(reason)))

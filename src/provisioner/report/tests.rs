@@ -22,8 +22,8 @@ fn array(name: &str, health: Health) -> ArrayState {
 
 fn up(used: u64) -> Health {
     let capacity = Capacity { total: 1000, used, provisioned: Some(500) };
-    let reach = Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
-    Health::Up { id: "a".to_owned(), capacity, reach }
+    let transport = Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
+    Health::Up { id: "a".to_owned(), capacity, transport }
 }
 
 fn on_array(name: &str, made: u64) -> Volume {
@@ -115,7 +115,7 @@ fn a_healthy_system_is_reported_without_a_problem() {
     assert_eq!((claim.state, claim.age), ("Bound", 3600));
     assert_eq!((claim.array.as_deref(), claim.size), (Some("fb1"), Some(1 << 30)));
     assert_eq!(report.arrays[0].volumes, Some(1));
-    assert_eq!((report.orphans.len(), report.released.len(), report.marks), (0, 0, 0));
+    assert_eq!((report.orphans.len(), report.released.len(), report.barriers), (0, 0, 0));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn the_newest_event_says_why_a_claim_is_pending() {
     assert_eq!(problems(&inventory), [""; 0], "an event about something else");
 }
 
-/// What keeps the claim, and what is to be done about it.
+/// The reason why the claim waits, and the remedy.
 fn first_problem(inventory: &Inventory) -> [String; 2] {
     let problem = report(inventory).problems.into_iter().next().expect("a problem");
     [problem.what, problem.remedy]
@@ -176,7 +176,7 @@ fn a_claim_waits_for_what_kubernetes_may_bind_it_to() {
         "status": {"phase": "Released"},
     });
     inventory.volumes.push(typed(fits));
-    // What was told before is not what it waits for.
+    // The earlier event is not the reason for the wait.
     inventory.events.push(event("ProvisioningFailed", "Warning", "2026-11-23T06:10:00.000000Z"));
     let [what, remedy] = first_problem(&inventory);
     assert!(what.starts_with("it waits for the PersistentVolume prepared"), "{what}");
@@ -277,20 +277,20 @@ fn unreachable_and_full_arrays_are_reported() {
 #[test]
 fn a_lease_that_is_not_renewed_is_reported() {
     let mut inventory = inventory();
-    let told = |inventory: &Inventory| {
+    let steps = |inventory: &Inventory| {
         let report = Report::new(inventory, &ReportFilter::default(), Some("pso/pso-gen"));
         report.problems.first().map(|problem| problem.what.clone())
     };
-    assert!(told(&inventory).expect("a problem").starts_with("no provisioner is leading"));
+    assert!(steps(&inventory).expect("a problem").starts_with("no provisioner is leading"));
     let lease = |time: &str| {
         typed(json!({"spec": {
             "holderIdentity": "pod-1", "renewTime": time, "leaseDurationSeconds": 15,
         }}))
     };
     inventory.lease = Some(lease("2026-11-23T06:59:50.000000Z"));
-    assert_eq!(told(&inventory), None);
+    assert_eq!(steps(&inventory), None);
     inventory.lease = Some(lease("2026-11-23T06:59:00.000000Z"));
-    assert_eq!(told(&inventory).expect("a problem"), "pod-1 led, and has not said so for 60 s");
+    assert_eq!(steps(&inventory).expect("a problem"), "pod-1 led, and has not said so for 60 s");
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn an_orphan_has_no_object_a_name_of_this_cluster_and_an_age() {
 #[test]
 fn manual_changes_of_a_volume_are_reported_with_the_time_left() {
     let name = format!("prod-pvc-{UID}");
-    let told = |change: &dyn Fn(&mut Volume)| {
+    let steps = |change: &dyn Fn(&mut Volume)| {
         let mut inventory = inventory();
         let spec = inventory.volumes[0].spec.as_mut().expect("a spec");
         spec.capacity = Some([("storage".to_owned(), typed(json!("1Gi")))].into());
@@ -346,20 +346,20 @@ fn manual_changes_of_a_volume_are_reported_with_the_time_left() {
         inventory.listed[0].volumes = Ok(("a".to_owned(), vec![there]));
         problems(&inventory)
     };
-    assert_eq!(told(&|_| {}), [""; 0]);
+    assert_eq!(steps(&|_| {}), [""; 0]);
     let about = format!("claim files/data: its volume {name}");
-    let destroyed = told(&|there| (there.destroyed, there.time_left) = (true, Some(19_800_000)));
+    let destroyed = steps(&|there| (there.destroyed, there.time_left) = (true, Some(19_800_000)));
     assert_eq!(
         destroyed,
         [format!("{about} is destroyed on fb1; fb1 eradicates it in 5 h 30 min")]
     );
-    let renamed = told(&|there| there.name = "mine".to_owned());
+    let renamed = steps(&|there| there.name = "mine".to_owned());
     assert_eq!(renamed, [format!("{about} on fb1 is called mine now")]);
-    let moved = told(&|there| there.name = format!("realm::{name}"));
+    let moved = steps(&|there| there.name = format!("realm::{name}"));
     assert_eq!(moved, [format!("{about} on fb1 was moved to realm::{name}")]);
-    let shrunk = told(&|there| there.size = 1 << 29);
+    let shrunk = steps(&|there| there.size = 1 << 29);
     assert_eq!(shrunk, [format!("{about} on fb1 has 512Mi, and its PersistentVolume says 1Gi")]);
-    let restored = told(&|there| there.id = "another".to_owned());
+    let restored = steps(&|there| there.id = "another".to_owned());
     let two = format!("{about} is not on fb1 any more, which has another volume of that name");
     assert_eq!(restored[0], two);
     assert!(restored[1].contains("1 volumes are known neither"), "{restored:?}");
@@ -377,9 +377,9 @@ fn an_array_that_was_removed_from_the_document_is_reported_with_the_objects_that
         "creationTimestamp": "2026-11-23T06:00:00Z",
     }));
     inventory.claims.push(on_its_way);
-    let told = problems(&inventory);
+    let steps = problems(&inventory);
     let removed = "array fb1: the storage document does not have it, and 1 PersistentVolumes and 1 claims on their way name it";
-    assert_eq!(told[0], removed, "{told:?}");
+    assert_eq!(steps[0], removed, "{steps:?}");
     assert!(report(&inventory).problems[0].remedy.contains("reclaim policy set to Retain"));
 }
 

@@ -95,7 +95,7 @@ impl Arrays {
     pub(super) async fn look_up(
         &self,
         array: &str,
-        (array_id, mut there): (String, Vec<Volume>),
+        (array_id, mut volumes): (String, Vec<Volume>),
         ids: &[String],
     ) -> Result<(String, Vec<Volume>), String> {
         let Some(client) = self.arrays.get(array) else {
@@ -103,9 +103,9 @@ impl Arrays {
         };
         // Another array at the address has none of them.
         let only_if = OnlyIf { array_id: Some(array_id.clone()), fence: None };
-        let found = client.array.only_if(only_if).find(ids).await;
-        refresh(&mut there, ids, found.map_err(|error| error.to_string())?);
-        Ok((array_id, there))
+        let answer = client.array.only_if(only_if).find(ids).await;
+        refresh(&mut volumes, ids, answer.map_err(|error| error.to_string())?);
+        Ok((array_id, volumes))
     }
 
     /// Ends the sessions with all arrays.
@@ -115,7 +115,7 @@ impl Arrays {
 }
 
 /// The time limit for an array to report its state.
-const IN_TIME: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Polls the health of the arrays.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ pub(super) struct ArrayMonitor {
 enum Observation {
     There,
     /// The reason, one word.
-    Away(&'static str),
+    Unreachable(&'static str),
 }
 
 impl ArrayMonitor {
@@ -141,34 +141,34 @@ impl ArrayMonitor {
 
     /// Asks all arrays at once. An array that does not answer in time counts as unreachable, so that it does not delay
     /// the state of the others.
-    pub(super) async fn look(&mut self) -> Vec<ArrayState> {
+    pub(super) async fn poll(&mut self) -> Vec<ArrayState> {
         let answers = self.arrays.arrays.iter().map(|(name, client)| async move {
             let Client { kind, traits, array, transport: _ } = client;
             (name.clone(), *kind, traits.clone(), health(array.as_ref()).await)
         });
         let mut answers = join_all(answers).await;
-        refuse_doubles(&mut answers);
+        refuse_duplicates(&mut answers);
         let states = answers.into_iter().map(|(name, kind, traits, answer)| {
-            self.note(&name, &answer);
-            let health = answer.unwrap_or_else(|away| Health::Down(away.why));
+            self.log_change(&name, &answer);
+            let health = answer.unwrap_or_else(|error| Health::Down(error.why));
             ArrayState { name, kind, traits, health }
         });
         states.collect()
     }
 
     /// Logs a change; an array that stays unreachable causes no further line.
-    fn note(&mut self, array: &str, answer: &Result<Health, Away>) {
+    fn log_change(&mut self, array: &str, answer: &Result<Health, Unreachable>) {
         let capacity = match answer {
             Ok(Health::Up { capacity, .. }) => Some(*capacity),
             _ => None,
         };
         self.metrics.array(array, capacity);
-        let seen = answer
+        let reported = answer
             .as_ref()
-            .map_or_else(|away| Observation::Away(away.reason), |_| Observation::There);
-        let before = self.before.insert(array.to_owned(), seen);
-        match (news(before, seen), answer) {
-            (Some(what), Err(Away { reason, why })) => {
+            .map_or_else(|error| Observation::Unreachable(error.reason), |_| Observation::There);
+        let before = self.before.insert(array.to_owned(), reported);
+        match (change(before, reported), answer) {
+            (Some(what), Err(Unreachable { reason, why })) => {
                 warn!(array, reason, error = why, "array {what}");
             }
             (Some(what), Ok(_)) => info!(array, "array {what}"),
@@ -178,11 +178,11 @@ impl ArrayMonitor {
 }
 
 /// The answer of an array, with its name and its traits from the storage document.
-type Answer = (String, ArrayKind, ArrayTraits, Result<Health, Away>);
+type Answer = (String, ArrayKind, ArrayTraits, Result<Health, Unreachable>);
 
 /// Rejects an array that the storage document has under two names: a volume that is destroyed under one name would be
 /// missing under the other.
-fn refuse_doubles(answers: &mut [Answer]) {
+fn refuse_duplicates(answers: &mut [Answer]) {
     let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, _, _, answer) in &*answers {
         if let Ok(Health::Up { id, .. }) = answer {
@@ -197,16 +197,16 @@ fn refuse_doubles(answers: &mut [Answer]) {
                 "{} are one array, whose id is {id}; remove all but one of them from the storage document",
                 names.join(" and ")
             );
-            *answer = Err(Away { reason: "NamedTwice", why });
+            *answer = Err(Unreachable { reason: "NamedTwice", why });
         }
     }
 }
 
 /// Returns the log text of a change, if there is one.
-fn news(before: Option<Observation>, now: Observation) -> Option<&'static str> {
+fn change(before: Option<Observation>, now: Observation) -> Option<&'static str> {
     match (before, now) {
         (Some(before), now) if before == now => None,
-        (_, Observation::Away(_)) => Some("is unreachable"),
+        (_, Observation::Unreachable(_)) => Some("is unreachable"),
         (None, Observation::There) => Some("is reachable"),
         (Some(_), Observation::There) => Some("is reachable again"),
     }
@@ -214,27 +214,30 @@ fn news(before: Option<Observation>, now: Observation) -> Option<&'static str> {
 
 /// The reason why an array is unreachable: a word and a text for events.
 #[derive(Debug)]
-struct Away {
+struct Unreachable {
     reason: &'static str,
     why: String,
 }
 
-async fn health(array: &dyn Array) -> Result<Health, Away> {
+async fn health(array: &dyn Array) -> Result<Health, Unreachable> {
     let asked = async {
         let id = array.identity().await?.id;
         let capacity = array.capacity().await?;
-        let reach = array.reach().await?;
-        Ok(Health::Up { id, capacity, reach })
+        let transport = array.transport().await?;
+        Ok(Health::Up { id, capacity, transport })
     };
-    match tokio::time::timeout(IN_TIME, asked).await {
+    match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
         Ok(Ok(health)) => Ok(health),
         Ok(Err(error)) => {
             let error: Error = error;
-            Err(Away { reason: error.reason(), why: error.kind().to_string() })
+            Err(Unreachable { reason: error.reason(), why: error.kind().to_string() })
         }
         Err(_) => {
-            let why = format!("the array does not report its state within {} s", IN_TIME.as_secs());
-            Err(Away { reason: "Slow", why })
+            let why = format!(
+                "the array does not report its state within {} s",
+                ANSWER_TIMEOUT.as_secs()
+            );
+            Err(Unreachable { reason: "Slow", why })
         }
     }
 }
@@ -246,8 +249,8 @@ async fn listed(
 ) -> Result<(String, Vec<Volume>), Error> {
     let mut volumes = array.list(prefix).await?;
     for import in imports {
-        let there = array.describe(import).await?;
-        volumes.extend(there.filter(|there| volumes.iter().all(|each| each.id != there.id)));
+        let imported = array.describe(import).await?;
+        volumes.extend(imported.filter(|volume| volumes.iter().all(|each| each.id != volume.id)));
     }
     // Each login compares the id with the one before; after the list, the id is that of the array that sent the list.
     Ok((array.identity().await?.id, volumes))
@@ -261,14 +264,15 @@ mod tests {
     fn one_array_under_two_names_is_refused_under_both() {
         let answer = |name: &str, id: &str| {
             let capacity = crate::contract::Capacity { total: 1, used: 0, provisioned: None };
-            let reach = crate::contract::Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
-            let health = Health::Up { id: id.to_owned(), capacity, reach };
+            let transport =
+                crate::contract::Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
+            let health = Health::Up { id: id.to_owned(), capacity, transport };
             (name.to_owned(), ArrayKind::FlashBlade, ArrayTraits::default(), Ok(health))
         };
         let mut answers = [answer("fb1", "1"), answer("fb2", "2"), answer("old", "1")];
-        refuse_doubles(&mut answers);
-        let why =
-            answers.map(|(_, _, _, answer)| answer.map_or_else(|away| away.why, |_| String::new()));
+        refuse_duplicates(&mut answers);
+        let why = answers
+            .map(|(_, _, _, answer)| answer.map_or_else(|error| error.why, |_| String::new()));
         let double = "fb1 and old are one array, whose id is 1; remove all but one of them from the storage document";
         assert_eq!(why, [double, "", double]);
     }
@@ -276,19 +280,19 @@ mod tests {
     #[test]
     fn an_array_that_stays_unreachable_is_logged_once() {
         let mut before = None;
-        let mut change = |now| news(before.replace(now), now);
-        assert_eq!(change(Observation::There), Some("is reachable"));
-        assert_eq!(change(Observation::There), None);
-        assert_eq!(change(Observation::Away("Unreachable")), Some("is unreachable"));
-        assert_eq!(change(Observation::Away("Unreachable")), None);
+        let mut next_change = |now| change(before.replace(now), now);
+        assert_eq!(next_change(Observation::There), Some("is reachable"));
+        assert_eq!(next_change(Observation::There), None);
+        assert_eq!(next_change(Observation::Unreachable("Unreachable")), Some("is unreachable"));
+        assert_eq!(next_change(Observation::Unreachable("Unreachable")), None);
         assert_eq!(
-            change(Observation::Away("LoginRefused")),
+            next_change(Observation::Unreachable("LoginRefused")),
             Some("is unreachable"),
             "for another reason"
         );
-        assert_eq!(change(Observation::There), Some("is reachable again"));
+        assert_eq!(next_change(Observation::There), Some("is reachable again"));
         assert_eq!(
-            news(None, Observation::Away("NoToken")),
+            change(None, Observation::Unreachable("NoToken")),
             Some("is unreachable"),
             "from the start"
         );

@@ -2,9 +2,9 @@
 //! effects, executes them and passes their outcomes back. One task decides; effects of different volumes run at once.
 //! Requests are unknown here, and so are claims, which the reconciler has.
 
+mod attachment_metrics;
 mod cache;
 mod executor;
-mod tally;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,23 +18,23 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, info, warn};
 
-use super::SEEN;
+use super::WATCH_QUEUE;
 use super::arrays::Arrays;
 use super::executor::Executor;
 use super::leader_election::Leadership;
 use super::metrics::Metrics;
 use super::registrar::Registrar;
 use super::watches::watch;
-use crate::concurrency::on_behalf;
+use crate::concurrency::with_flow;
 use crate::provisioner::decide::{
     AttachmentEffect, AttachmentInput, AttachmentOutcome, AttachmentState, EffectError, Severity,
 };
+use attachment_metrics::AttachmentMetrics;
 use cache::AttachmentCache;
 use executor::AttachmentExecutor;
-use tally::AttachmentTally;
 
 /// On whose behalf requests are sent: attachments take turns with the namespaces of claims.
-const PARTY: &str = "VolumeAttachments";
+const FLOW: &str = "VolumeAttachments";
 
 /// The volume of an effect on an array: the ids of array and volume.
 type VolumeKey = (String, String);
@@ -45,14 +45,14 @@ type VolumeKey = (String, String);
     clippy::large_enum_variant,
     reason = "one is alive for a moment; a box for each would not pay"
 )]
-enum Seen {
+enum WatchEvent {
     Attachment(Event<VolumeAttachment>),
     Node(Event<CSINode>),
 }
 
 /// A message of an effect or a timer, with the name of the VolumeAttachment.
 #[derive(Debug)]
-enum Ended {
+enum InternalMessage {
     Done(String, Result<AttachmentOutcome, EffectError>),
     Due(String, u64),
 }
@@ -68,13 +68,13 @@ pub(super) struct Attacher {
     /// Effects that wait for another one on the same volume. A volume has an entry while an effect changes it.
     waiting: HashMap<VolumeKey, VecDeque<(String, AttachmentEffect)>>,
     timers: HashMap<String, u64>,
-    made_timers: u64,
+    timer_count: u64,
     executor: Arc<AttachmentExecutor>,
-    doing: JoinSet<()>,
-    tally: AttachmentTally,
-    seen: mpsc::Receiver<Seen>,
-    ended: mpsc::UnboundedReceiver<Ended>,
-    sender: mpsc::UnboundedSender<Ended>,
+    tasks: JoinSet<()>,
+    attachment_metrics: AttachmentMetrics,
+    watch_events: mpsc::Receiver<WatchEvent>,
+    messages: mpsc::UnboundedReceiver<InternalMessage>,
+    sender: mpsc::UnboundedSender<InternalMessage>,
     watches: Vec<JoinHandle<()>>,
 }
 
@@ -92,11 +92,11 @@ impl Attacher {
             return None;
         }
         // The channel is bounded, so that a list of thousands of objects arrives at the speed of the attacher.
-        let (watched, seen) = mpsc::channel(SEEN);
-        let (sender, ended) = mpsc::unbounded_channel();
+        let (watch_sender, watch_events) = mpsc::channel(WATCH_QUEUE);
+        let (sender, messages) = mpsc::unbounded_channel();
         let watches = vec![
-            watch(Api::all(client.clone()), metrics.clone(), &watched, Seen::Attachment),
-            watch(Api::all(client.clone()), metrics.clone(), &watched, Seen::Node),
+            watch(Api::all(client.clone()), metrics.clone(), &watch_sender, WatchEvent::Attachment),
+            watch(Api::all(client.clone()), metrics.clone(), &watch_sender, WatchEvent::Node),
         ];
         let executor = AttachmentExecutor::new(
             client.clone(),
@@ -112,12 +112,12 @@ impl Attacher {
             in_flight: HashMap::new(),
             waiting: HashMap::new(),
             timers: HashMap::new(),
-            made_timers: 0,
+            timer_count: 0,
             executor: Arc::new(executor),
-            doing: JoinSet::new(),
-            tally: AttachmentTally::new(metrics.clone()),
-            seen,
-            ended,
+            tasks: JoinSet::new(),
+            attachment_metrics: AttachmentMetrics::new(metrics.clone()),
+            watch_events,
+            messages,
             sender,
             watches,
         })
@@ -129,25 +129,25 @@ impl Attacher {
     }
 
     /// Returns the number of effects in flight.
-    pub(super) fn under_way(&self) -> usize {
-        self.doing.len()
+    pub(super) fn in_flight_count(&self) -> usize {
+        self.tasks.len()
     }
 
     /// Updates the gauges.
-    pub(super) fn survey(&self) {
+    pub(super) fn update_gauges(&self) {
         let states = &self.states;
-        self.tally.survey(self.cache.iter().map(|(name, attachment)| {
+        self.attachment_metrics.update_gauges(self.cache.iter().map(|(name, attachment)| {
             let failing = states.get(name).is_some_and(AttachmentState::is_failing);
             (AttachmentState::work(attachment), failing)
         }));
     }
 
     /// Waits for the next message, and processes it. May be dropped while it waits.
-    pub(super) async fn turn(&mut self) {
+    pub(super) async fn process_next(&mut self) {
         tokio::select! {
-            Some(seen) = self.seen.recv() => self.see(seen),
-            Some(ended) = self.ended.recv() => self.end(ended),
-            Some(_) = self.doing.join_next(), if !self.doing.is_empty() => {}
+            Some(watch_events) = self.watch_events.recv() => self.handle_watch_event(watch_events),
+            Some(messages) = self.messages.recv() => self.handle_message(messages),
+            Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
         }
     }
 
@@ -156,18 +156,18 @@ impl Attacher {
         for watch in self.watches.drain(..) {
             watch.abort();
         }
-        while self.doing.join_next().await.is_some() {}
+        while self.tasks.join_next().await.is_some() {}
     }
 
-    fn see(&mut self, seen: Seen) {
+    fn handle_watch_event(&mut self, watch_events: WatchEvent) {
         let was_ready = self.cache.is_ready();
-        let touched = match seen {
-            Seen::Attachment(event) => self.cache.attachments(event),
-            Seen::Node(event) => {
+        let touched = match watch_events {
+            WatchEvent::Attachment(event) => self.cache.attachments(event),
+            WatchEvent::Node(event) => {
                 let (touched, gone) = self.cache.nodes(event);
                 for node in gone.into_iter().filter(|_| was_ready) {
                     let executor = Arc::clone(&self.executor);
-                    self.doing.spawn(async move { executor.delete_hosts(node).await });
+                    self.tasks.spawn(async move { executor.delete_hosts(node).await });
                 }
                 touched
             }
@@ -181,20 +181,20 @@ impl Attacher {
         }
     }
 
-    fn end(&mut self, ended: Ended) {
-        match ended {
-            Ended::Due(name, number) => {
+    fn handle_message(&mut self, messages: InternalMessage) {
+        match messages {
+            InternalMessage::Due(name, number) => {
                 // Only the newest timer counts: a wait that ended early leaves its timer behind.
                 if self.timers.get(&name) == Some(&number) {
                     self.timers.remove(&name);
                     self.step(&name, AttachmentInput::Due);
                 }
             }
-            Ended::Done(name, done) => {
+            InternalMessage::Done(name, done) => {
                 if let Some(effect) = self.in_flight.remove(&name) {
-                    self.note(&name, &effect, &done);
+                    self.record_outcome(&name, &effect, &done);
                     if let Some(volume) = volume_key(&effect) {
-                        self.go_on(&volume);
+                        self.start_next(&volume);
                     }
                 }
                 self.step(&name, AttachmentInput::Done(done));
@@ -203,13 +203,13 @@ impl Attacher {
     }
 
     /// Logs and counts the outcome of an effect.
-    fn note(
+    fn record_outcome(
         &mut self,
         name: &str,
         effect: &AttachmentEffect,
         done: &Result<AttachmentOutcome, EffectError>,
     ) {
-        self.tally.ended(name, effect, done, Instant::now());
+        self.attachment_metrics.effect_ended(name, effect, done, Instant::now());
         if let Ok(AttachmentOutcome::PersistentVolume(Some(volume))) = done
             && let Some(claim) = claim_of(volume)
         {
@@ -248,25 +248,25 @@ impl Attacher {
             self.states.remove(name);
             self.timers.remove(name);
             self.claims.remove(name);
-            self.tally.gone(name);
+            self.attachment_metrics.gone(name);
         }
         for effect in effects {
-            self.begin(name, effect);
+            self.start_or_queue(name, effect);
         }
     }
 
     /// Starts an effect; one on a volume that another effect changes waits.
-    fn begin(&mut self, name: &str, effect: AttachmentEffect) {
+    fn start_or_queue(&mut self, name: &str, effect: AttachmentEffect) {
         let sender = self.sender.clone();
         match effect {
             AttachmentEffect::Requeue(wait) => {
-                self.made_timers += 1;
-                let number = self.made_timers;
+                self.timer_count += 1;
+                let number = self.timer_count;
                 self.timers.insert(name.to_owned(), number);
                 let name = name.to_owned();
                 tokio::spawn(async move {
                     tokio::time::sleep(wait).await;
-                    let _ = sender.send(Ended::Due(name, number));
+                    let _ = sender.send(InternalMessage::Due(name, number));
                 });
             }
             AttachmentEffect::RecordEvent { severity, reason, message } => {
@@ -276,18 +276,22 @@ impl Attacher {
                     return;
                 };
                 match severity {
-                    Severity::Normal => info!(attachment = name, %reason, note = message, "event"),
-                    Severity::Warning => warn!(attachment = name, %reason, note = message, "event"),
+                    Severity::Normal => {
+                        info!(attachment = name, %reason, record_outcome = message, "event")
+                    }
+                    Severity::Warning => {
+                        warn!(attachment = name, %reason, record_outcome = message, "event")
+                    }
                 }
-                self.tally.event(severity, reason);
+                self.attachment_metrics.event(severity, reason);
                 let executor = Arc::clone(&self.executor);
                 tokio::spawn(async move {
-                    let told = executor.common.tell(object, severity, reason, message);
-                    on_behalf(PARTY, told).await;
+                    let event = executor.common.record_event(object, severity, reason, message);
+                    with_flow(FLOW, event).await;
                 });
             }
             effect => {
-                self.tally.begins(name, &effect, Instant::now());
+                self.attachment_metrics.effect_started(name, &effect, Instant::now());
                 if let Some(volume) = volume_key(&effect) {
                     if let Some(waiting) = self.waiting.get_mut(&volume) {
                         waiting.push_back((name.to_owned(), effect));
@@ -301,7 +305,7 @@ impl Attacher {
     }
 
     /// Starts the next effect on a volume.
-    fn go_on(&mut self, volume: &VolumeKey) {
+    fn start_next(&mut self, volume: &VolumeKey) {
         let next = self.waiting.get_mut(volume).and_then(VecDeque::pop_front);
         let Some((name, effect)) = next else {
             self.waiting.remove(volume);
@@ -312,7 +316,7 @@ impl Attacher {
         if attaches && goes {
             // It is not wanted any more.
             self.in_flight.insert(name.clone(), effect);
-            let _ = self.sender.send(Ended::Done(name, Err(EffectError::Conflict)));
+            let _ = self.sender.send(InternalMessage::Done(name, Err(EffectError::Conflict)));
         } else {
             self.spawn(name, effect);
         }
@@ -322,9 +326,9 @@ impl Attacher {
         debug!(attachment = name, ?effect, "effect");
         self.in_flight.insert(name.clone(), effect.clone());
         let (sender, executor) = (self.sender.clone(), Arc::clone(&self.executor));
-        self.doing.spawn(async move {
-            let done = on_behalf(PARTY, executor.act(effect)).await;
-            let _ = sender.send(Ended::Done(name, done));
+        self.tasks.spawn(async move {
+            let done = with_flow(FLOW, executor.act(effect)).await;
+            let _ = sender.send(InternalMessage::Done(name, done));
         });
     }
 }

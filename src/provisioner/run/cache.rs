@@ -24,11 +24,11 @@ use crate::contract::class_of;
 use crate::contract::name::{made_for, persistent_volume};
 use crate::provisioner::decide::{
     ArrayState, Backlog, ClaimView, ClassSetup, Health, ObjectVersion, ReclaimView, ReservedFor,
-    Setup, SnapshotView, SourceView, foreign, is_match, reserved_for, source_of, volume_behind,
+    Setup, SnapshotView, SourceView, backing_ids, foreign, is_match, reserved_for, source_of,
 };
 use claims::{Claim, Claims};
 use matching::MatchingVolumes;
-use recorded_volume::Told;
+use recorded_volume::RecordedVolume;
 pub(super) use store::Store;
 pub(super) use subject::{State, Subject};
 
@@ -43,23 +43,23 @@ pub(super) struct Cache {
     /// Labels of the nodes, by name.
     nodes: Store<BTreeMap<String, String>>,
     arrays: Vec<ArrayState>,
-    arrays_seen: bool,
+    are_arrays_known: bool,
     /// Names of the PersistentVolumes of each volume on an array, by array id and volume id.
-    behind: HashMap<(String, String), BTreeSet<String>>,
+    persistent_volumes: HashMap<(String, String), BTreeSet<String>>,
     /// The volume that each PersistentVolume names.
-    tells_of: HashMap<String, (String, String)>,
+    volume_ids: HashMap<String, (String, String)>,
     /// UIDs of the claims of the provisioner's PersistentVolumes, by the names of the PersistentVolumes.
     claimed: HashMap<String, String>,
     /// The recorded volume of each of the provisioner's PersistentVolumes, by name.
-    told: HashMap<String, Told>,
+    recorded: HashMap<String, RecordedVolume>,
     /// Names of the PersistentVolumes of other drivers by the volume that they name; empty unless the document has
     /// imports.
     foreign: HashMap<String, BTreeSet<String>>,
     /// The volume that each of them names.
     names_foreign: HashMap<String, String>,
     /// PersistentVolumes that Kubernetes may still bind to claims.
-    rivals: MatchingVolumes,
-    crowd: Backlog,
+    matching: MatchingVolumes,
+    backlog: Backlog,
     is_crowded: bool,
 }
 
@@ -73,15 +73,15 @@ impl Cache {
             volumes: Store::default(),
             classes: Store::default(),
             arrays: Vec::new(),
-            arrays_seen: false,
-            behind: HashMap::new(),
-            tells_of: HashMap::new(),
+            are_arrays_known: false,
+            persistent_volumes: HashMap::new(),
+            volume_ids: HashMap::new(),
             claimed: HashMap::new(),
-            told: HashMap::new(),
+            recorded: HashMap::new(),
             foreign: HashMap::new(),
             names_foreign: HashMap::new(),
-            rivals: MatchingVolumes::default(),
-            crowd: Backlog::default(),
+            matching: MatchingVolumes::default(),
+            backlog: Backlog::default(),
             is_crowded: false,
         }
     }
@@ -89,19 +89,19 @@ impl Cache {
     /// Returns whether all kinds of objects were seen once.
     pub(super) fn is_ready(&self) -> bool {
         let lists = [self.claims.are_complete(), self.volumes.complete, self.classes.complete];
-        lists == [true; 3] && self.nodes.complete && self.arrays_seen
+        lists == [true; 3] && self.nodes.complete && self.are_arrays_known
     }
 
     /// Returns the kinds of objects that were not seen yet.
     pub(super) fn missing(&self) -> Vec<&'static str> {
-        let seen = [
+        let is_known = [
             (self.claims.are_complete(), "claims"),
             (self.volumes.complete, "PersistentVolumes"),
             (self.classes.complete, "StorageClasses"),
             (self.nodes.complete, "nodes"),
-            (self.arrays_seen, "arrays"),
+            (self.are_arrays_known, "arrays"),
         ];
-        seen.into_iter().filter(|(seen, _)| !seen).map(|(_, what)| what).collect()
+        is_known.into_iter().filter(|(is_known, _)| !is_known).map(|(_, kind)| kind).collect()
     }
 
     /// Returns all subjects to reconcile.
@@ -117,20 +117,20 @@ impl Cache {
             keys.push(Key::Volume(persistent_volume(&uid)));
             keys.push(Key::Claim(uid));
         }
-        keys.extend(self.note_crowd().map(Key::Claim));
+        keys.extend(self.update_backlog().map(Key::Claim));
         keys
     }
 
     /// Counts the claims that wait for kube-controller-manager. Returns them if they have become too many for it.
-    fn note_crowd(&mut self) -> impl Iterator<Item = String> + use<> {
+    fn update_backlog(&mut self) -> impl Iterator<Item = String> + use<> {
         let classes = self.classes.objects.iter();
         // The scheduler limits the rate of claims that wait for a pod.
         let is_ours = |class: &Option<Result<ClassSetup, String>>| matches!(class, Some(Ok(class)) if !class.waits);
         let ours = classes.filter(|(_, class)| is_ours(class)).map(|(name, _)| name);
         let waiting = ours.clone().map(|class| self.claims.unanswered(class).len()).sum();
-        let before = std::mem::replace(&mut self.is_crowded, self.crowd.look(waiting));
-        let begins = self.is_crowded && !before;
-        let all = ours.filter(|_| begins).flat_map(|class| self.claims.unanswered(class));
+        let before = std::mem::replace(&mut self.is_crowded, self.backlog.update(waiting));
+        let is_new = self.is_crowded && !before;
+        let all = ours.filter(|_| is_new).flat_map(|class| self.claims.unanswered(class));
         all.cloned().collect::<Vec<_>>().into_iter()
     }
 
@@ -138,8 +138,8 @@ impl Cache {
         let changed = self.volumes.apply_event(event, name, Serialized::new);
         let mut keys = Vec::new();
         for name in changed {
-            self.note_behind(&name);
-            keys.extend(self.note_rival(&name).into_iter().map(Key::Claim));
+            self.update_volume_indexes(&name);
+            keys.extend(self.update_matching(&name).into_iter().map(Key::Claim));
             let own = made_for(&name).map(str::to_owned);
             // An admin may have bound it to another claim than its own.
             let other = self.claimed.get(&name).filter(|uid| own.as_ref() != Some(*uid)).cloned();
@@ -150,19 +150,19 @@ impl Cache {
     }
 
     /// Updates the index of the PersistentVolumes that Kubernetes may bind. Returns the claims for which it changed.
-    fn note_rival(&mut self, name: &str) -> Vec<String> {
-        let kept = self.volume(name).as_ref().and_then(reserved_for);
-        let mut touched = Vec::new();
-        for changed in self.rivals.note(name, kept) {
-            match changed {
-                ReservedFor::Class(class) => touched.extend(self.claims.unbound(&class).cloned()),
+    fn update_matching(&mut self, name: &str) -> Vec<String> {
+        let reserved_for = self.volume(name).as_ref().and_then(reserved_for);
+        let mut changed = Vec::new();
+        for reservation in self.matching.update(name, reserved_for) {
+            match reservation {
+                ReservedFor::Class(class) => changed.extend(self.claims.unbound(&class).cloned()),
                 ReservedFor::Claim(namespace, name) => {
-                    touched.extend(self.claims.named(&namespace, &name).cloned());
+                    changed.extend(self.claims.named(&namespace, &name).cloned());
                 }
-                ReservedFor::Uid(uid) => touched.push(uid),
+                ReservedFor::Uid(uid) => changed.push(uid),
             }
         }
-        touched
+        changed
     }
 
     /// Returns the PersistentVolume to which Kubernetes would bind a claim, if it is not the claim's own.
@@ -171,39 +171,39 @@ impl Cache {
             return None;
         }
         let waits = matches!(self.class(claim), Some(Ok(class)) if class.waits);
-        let mut names = self.rivals.of(claim);
+        let mut names = self.matching.of(claim);
         names
             .find(|name| self.volume(name).is_some_and(|volume| is_match(&volume, claim, waits)))
             .cloned()
     }
 
     /// Updates the index of the volumes of PersistentVolumes.
-    fn note_behind(&mut self, name: &str) {
+    fn update_volume_indexes(&mut self, name: &str) {
         let volume = self.volume(name);
         if !self.setup.imports.is_empty() {
-            self.note_foreign(name, volume.as_ref().and_then(foreign));
+            self.update_foreign(name, volume.as_ref().and_then(foreign));
         }
-        let now = volume.as_ref().and_then(volume_behind);
-        self.note_told(name, volume.as_ref());
+        let now = volume.as_ref().and_then(backing_ids);
+        self.update_recorded(name, volume.as_ref());
         let claim = volume.and_then(|volume| volume.spec?.claim_ref?.uid);
         match claim.filter(|_| now.is_some()) {
             Some(uid) => self.claimed.insert(name.to_owned(), uid),
             None => self.claimed.remove(name),
         };
         let before = match &now {
-            Some(now) => self.tells_of.insert(name.to_owned(), now.clone()),
-            None => self.tells_of.remove(name),
+            Some(now) => self.volume_ids.insert(name.to_owned(), now.clone()),
+            None => self.volume_ids.remove(name),
         };
         if let Some(before) = before.filter(|before| Some(before) != now.as_ref())
-            && let Some(names) = self.behind.get_mut(&before)
+            && let Some(names) = self.persistent_volumes.get_mut(&before)
         {
             names.remove(name);
             if names.is_empty() {
-                self.behind.remove(&before);
+                self.persistent_volumes.remove(&before);
             }
         }
         if let Some(now) = now {
-            self.behind.entry(now).or_default().insert(name.to_owned());
+            self.persistent_volumes.entry(now).or_default().insert(name.to_owned());
         }
     }
 
@@ -247,7 +247,7 @@ impl Cache {
 
     pub(super) fn arrays(&mut self, states: Vec<ArrayState>) -> Vec<Key> {
         self.arrays = states;
-        self.arrays_seen = true;
+        self.are_arrays_known = true;
         let ours = self.classes.objects.iter().filter(|(_, class)| class.is_some());
         let waiting: HashSet<&String> = ours
             .flat_map(|(class, _)| self.claims.unbound(class))
@@ -258,34 +258,34 @@ impl Cache {
 
     /// Adds a volume's size to the provisioned size of an array until the array reports again, so that the next volume
     /// may be placed on another one.
-    pub(super) fn give(&mut self, array: &str, size: u64) {
+    pub(super) fn reserve_capacity(&mut self, array: &str, size: u64) {
         let Some(state) = self.arrays.iter_mut().find(|state| state.name == array) else { return };
         if let Health::Up { capacity, .. } = &mut state.health {
-            let given = capacity.provisioned.unwrap_or(capacity.used).saturating_add(size);
-            capacity.provisioned = Some(given);
+            let provisioned = capacity.provisioned.unwrap_or(capacity.used).saturating_add(size);
+            capacity.provisioned = Some(provisioned);
         }
     }
 
-    /// Reverts [`give`](Self::give), because the placement is decided again.
-    pub(super) fn take_back(&mut self, array: &str, size: u64) {
+    /// Reverts [`reserve_capacity`](Self::give), because the placement is decided again.
+    pub(super) fn release_capacity(&mut self, array: &str, size: u64) {
         let Some(state) = self.arrays.iter_mut().find(|state| state.name == array) else { return };
-        if let Health::Up { capacity: Capacity { provisioned: Some(given), .. }, .. } =
+        if let Health::Up { capacity: Capacity { provisioned: Some(provisioned), .. }, .. } =
             &mut state.health
         {
-            *given = given.saturating_sub(size);
+            *provisioned = provisioned.saturating_sub(size);
         }
     }
 
     /// Returns whether the cache has a newer version of a claim than `seen`, or the claim is gone.
-    pub(super) fn has_changed(&self, seen: &ObjectVersion) -> bool {
+    pub(super) fn has_changed(&self, version: &ObjectVersion) -> bool {
         let number = |version: &str| version.parse::<u64>().ok();
-        self.claim(&seen.uid).is_none_or(|claim| {
-            claim.metadata.resource_version.as_deref().and_then(number) > number(&seen.version)
+        self.claim(&version.uid).is_none_or(|claim| {
+            claim.metadata.resource_version.as_deref().and_then(number) > number(&version.version)
         })
     }
 
     fn claim(&self, uid: &str) -> Option<PersistentVolumeClaim> {
-        self.claims.get(uid)?.held.open()
+        self.claims.get(uid)?.object.open()
     }
 
     fn volume(&self, name: &str) -> Option<PersistentVolume> {
@@ -297,7 +297,7 @@ impl Cache {
     }
 
     /// Calls `look` with the view of a claim.
-    pub(super) fn with_claim<R>(&self, uid: &str, look: impl FnOnce(ClaimView<'_>) -> R) -> R {
+    pub(super) fn with_claim<R>(&self, uid: &str, read: impl FnOnce(ClaimView<'_>) -> R) -> R {
         let own = persistent_volume(uid);
         let (claim, volume) = (self.claim(uid), self.volume(&own));
         let claim = claim.as_ref();
@@ -306,7 +306,7 @@ impl Cache {
         let source = claim.and_then(|claim| self.source(claim));
         let source = source.as_ref();
         let rival = claim.and_then(|claim| self.rival(claim));
-        look(ClaimView {
+        read(ClaimView {
             setup: &self.setup,
             claim,
             volume: volume.as_ref(),
@@ -315,7 +315,7 @@ impl Cache {
             arrays: &self.arrays,
             node: claim.and_then(selected_node).and_then(|node| self.nodes.objects.get(node)),
             source: source.map(|(claim, volume)| SourceView { claim, volume: volume.as_ref() }),
-            behind: &self.behind,
+            persistent_volumes: &self.persistent_volumes,
             foreign: &self.foreign,
             rival: rival.as_deref(),
             is_crowded: self.is_crowded,
@@ -336,15 +336,18 @@ impl Cache {
     }
 
     /// Calls `look` with the view of a PersistentVolume that may have to be deleted.
-    pub(super) fn with_release<R>(&self, name: &str, look: impl FnOnce(ReclaimView<'_>) -> R) -> R {
+    pub(super) fn with_release<R>(&self, name: &str, read: impl FnOnce(ReclaimView<'_>) -> R) -> R {
         let volume = self.volume(name);
         let (volume, is_shared) = (volume.as_ref(), self.is_shared(name));
-        look(ReclaimView { setup: &self.setup, volume, is_shared, arrays: &self.arrays })
+        read(ReclaimView { setup: &self.setup, volume, is_shared, arrays: &self.arrays })
     }
 
     /// Returns whether another PersistentVolume names the same volume.
     fn is_shared(&self, name: &str) -> bool {
-        let names = self.tells_of.get(name).and_then(|behind| self.behind.get(behind));
+        let names = self
+            .volume_ids
+            .get(name)
+            .and_then(|persistent_volumes| self.persistent_volumes.get(persistent_volumes));
         names.is_some_and(|names| names.len() > 1)
     }
 
@@ -360,7 +363,7 @@ impl Cache {
             let claim = uid.and_then(|uid| self.claims.get(uid));
             claim.is_some_and(|claim| claim.has_schedule || self.has_schedule(claim))
         };
-        self.tells_of.keys().filter(may)
+        self.volume_ids.keys().filter(may)
     }
 
     /// Returns whether a claim's class has a snapshot schedule.
@@ -377,12 +380,12 @@ impl Cache {
         &self,
         name: &str,
         now: u64,
-        look: impl FnOnce(SnapshotView<'_>) -> R,
+        read: impl FnOnce(SnapshotView<'_>) -> R,
     ) -> R {
         let (volume, claim) = (self.volume(name), self.claim_of(name));
         let (claim, is_shared) = (claim.as_ref(), self.is_shared(name));
         let class = claim.and_then(|claim| self.class(claim));
-        look(SnapshotView { now, volume: volume.as_ref(), is_shared, claim, class })
+        read(SnapshotView { now, volume: volume.as_ref(), is_shared, claim, class })
     }
 
     /// Returns the claim of a PersistentVolume.
@@ -393,9 +396,9 @@ impl Cache {
     /// Returns whether an object in the cluster knows a volume, by the ids of array and volume and the UID in its name.
     pub(super) fn knows(&self, array_id: &str, id: &str, uid: &str) -> bool {
         // A claim that has its volume needs no second one, on any array.
-        let is_served = self.tells_of.contains_key(&persistent_volume(uid));
+        let is_served = self.volume_ids.contains_key(&persistent_volume(uid));
         (self.claims.get(uid).is_some() && !is_served)
-            || self.behind.contains_key(&(array_id.to_owned(), id.to_owned()))
+            || self.persistent_volumes.contains_key(&(array_id.to_owned(), id.to_owned()))
     }
 
     /// Returns the cluster's name, the prefix of the name of every volume.

@@ -19,13 +19,13 @@ use super::registrar::Registrar;
 use super::snapshot_limit::{self, SnapshotLimit};
 use super::trim::trimmed;
 use crate::arrays::{Array, OnlyIf};
-use crate::concurrency::{Turns, Urgency};
+use crate::concurrency::{Purpose, RequestLimit};
 use crate::contract::Retry;
 use crate::contract::annotation;
 use crate::contract::{FINALIZER, PROVISIONER};
 use crate::provisioner::decide::{
     BarrierEffect, Effect, EffectError, Listed, ObjectVersion, Outcome, ReadTime, Reason, Severity,
-    mark, quantity,
+    barrier, quantity,
 };
 use crate::sanitize;
 
@@ -47,7 +47,7 @@ pub(super) struct Executor {
     reporter: Reporter,
     snapshots: SnapshotLimit,
     /// Permits for requests to the API server. Each request in flight has a connection of its own.
-    turns: Turns,
+    limit: RequestLimit,
 }
 
 impl Executor {
@@ -65,15 +65,15 @@ impl Executor {
             registrar,
             reporter,
             snapshots: SnapshotLimit::default(),
-            turns: Turns::new(AT_ONCE),
+            limit: RequestLimit::new(AT_ONCE),
         }
     }
 
     /// Executes an effect when its turn has come.
     pub(super) async fn act(&self, effect: Effect) -> Result<Outcome, EffectError> {
-        let _turn = self.snapshots.turn(&effect).await;
-        let _turn =
-            if effect.is_for_array() { None } else { Some(self.turns.take(Urgency::Does).await) };
+        let _permit = self.snapshots.permit(&effect).await;
+        let _permit =
+            if effect.is_for_array() { None } else { Some(self.limit.take(Purpose::Work).await) };
         if !self.leadership.leads() {
             return Err(EffectError::NotLeading);
         }
@@ -114,7 +114,7 @@ impl Executor {
                 Ok(Outcome::Good)
             }
             Effect::ExpandVolume { array, array_id, volume, size } => {
-                let grown = self.array(&array, Some(array_id), None)?.grow(&volume, size).await;
+                let grown = self.array(&array, Some(array_id), None)?.expand(&volume, size).await;
                 let grown = grown.map_err(|error| of_array(&error))?;
                 Ok(Outcome::Volume(Some(grown)))
             }
@@ -201,13 +201,13 @@ impl Executor {
                 let mut metadata = without_finalizer(&volume);
                 metadata["resourceVersion"] = volume.version.clone().into();
                 let patch = Patch::Strategic(json!({ "metadata": metadata }));
-                gone_is_good(self.volumes().patch(&volume.name, &params(), &patch).await)
+                ignore_not_found(self.volumes().patch(&volume.name, &params(), &patch).await)
             }
             Effect::RestoreFinalizer { volume } => {
                 let patch = Patch::Strategic(json!({"metadata": {
                     "uid": volume.uid, "resourceVersion": volume.version, "finalizers": [FINALIZER],
                 }}));
-                gone_is_good(self.volumes().patch(&volume.name, &params(), &patch).await)
+                ignore_not_found(self.volumes().patch(&volume.name, &params(), &patch).await)
             }
             Effect::SetCapacity { volume, size } => {
                 let patch = Patch::Strategic(json!({
@@ -234,7 +234,7 @@ impl Executor {
         let claims = self.claims(claim.namespace.as_deref().unwrap_or_default());
         match claims.patch(&claim.name, &params(), &patch).await {
             Ok(bound) => Ok(Outcome::Claim(Some(Box::new(bound)))),
-            // Kubernetes has bound it to another one meanwhile. That is no error; the claim's own volume is cleaned up.
+            // Kubernetes has bound it to another one meanwhile. That is not an error; the claim's own volume is cleaned up.
             Err(error) if is(&error, 422) => {
                 let there = claims.get_opt(&claim.name).await.map_err(|error| refused(&error))?;
                 let elsewhere = there.filter(|there| {
@@ -252,18 +252,19 @@ impl Executor {
     }
 
     /// Creates or deletes a barrier.
-    pub(super) async fn mark(&self, effect: BarrierEffect) -> Result<(), EffectError> {
-        let _turn = self.turns.take(Urgency::Does).await;
+    pub(super) async fn execute_barrier(&self, effect: BarrierEffect) -> Result<(), EffectError> {
+        let _permit = self.limit.take(Purpose::Work).await;
         if !self.leadership.leads() {
             return Err(EffectError::NotLeading);
         }
         match effect {
             BarrierEffect::Create(name) => {
-                let made = self.volumes().create(&PostParams::default(), &mark(&name)).await;
-                made.map(drop).map_err(|error| refused(&error))
+                let created = self.volumes().create(&PostParams::default(), &barrier(&name)).await;
+                created.map(drop).map_err(|error| refused(&error))
             }
             BarrierEffect::Delete(name) => {
-                gone_is_good(self.volumes().delete(&name, &DeleteParams::default()).await).map(drop)
+                ignore_not_found(self.volumes().delete(&name, &DeleteParams::default()).await)
+                    .map(drop)
             }
             // This has no outcome; see `Reconciler`.
             BarrierEffect::Soon => Ok(()),
@@ -274,11 +275,11 @@ impl Executor {
         let preconditions =
             Preconditions { uid: Some(volume.uid), resource_version: Some(volume.version) };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-        gone_is_good(self.volumes().delete(&volume.name, &params).await)
+        ignore_not_found(self.volumes().delete(&volume.name, &params).await)
     }
 
     /// Records an event on an object. An event that cannot be published stops nothing.
-    pub(super) async fn tell(
+    pub(super) async fn record_event(
         &self,
         object: ObjectReference,
         severity: Severity,
@@ -296,7 +297,7 @@ impl Executor {
             action: "Provision".to_owned(),
             secondary: None,
         };
-        let _turn = self.turns.take(Urgency::Tells).await;
+        let _permit = self.limit.take(Purpose::Event).await;
         // Each event has a recorder of its own: a recorder remembers events for minutes, and merges events of the same
         // reason even if their texts differ.
         let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
@@ -420,7 +421,7 @@ fn shortened(note: &str) -> String {
     note
 }
 
-fn gone_is_good<T>(result: kube::Result<T>) -> Result<Outcome, EffectError> {
+fn ignore_not_found<T>(result: kube::Result<T>) -> Result<Outcome, EffectError> {
     match result {
         Ok(_) => Ok(Outcome::Good),
         Err(error) if is(&error, 404) => Ok(Outcome::Good),
@@ -462,16 +463,16 @@ mod tests {
     #[test]
     fn an_error_of_the_api_server_is_reported_without_repetition() {
         let status = kube::core::Status::failure("the policy says no", "Forbidden");
-        let trouble = refused(&kube::Error::Api(status.boxed()));
-        assert_eq!(trouble, EffectError::Cluster("the policy says no".to_owned()));
+        let error = refused(&kube::Error::Api(status.boxed()));
+        assert_eq!(error, EffectError::Cluster("the policy says no".to_owned()));
         let hostile = format!("no\n\u{1b}[2J{}", "x".repeat(2 << 20));
         let status = kube::core::Status::failure(&hostile, "Forbidden");
-        let EffectError::Cluster(told) = refused(&kube::Error::Api(status.boxed())) else {
+        let EffectError::Cluster(message) = refused(&kube::Error::Api(status.boxed())) else {
             panic!("it is the cluster's");
         };
         assert!(
-            told.starts_with("no \u{fffd}[2Jxx") && told.chars().count() == WORDS + 1,
-            "{told}"
+            message.starts_with("no \u{fffd}[2Jxx") && message.chars().count() == WORDS + 1,
+            "{message}"
         );
     }
 }

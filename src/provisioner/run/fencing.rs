@@ -98,9 +98,9 @@ mod tests {
     #[tokio::test]
     async fn only_what_changes_something_is_held_back_and_only_without_the_lease() {
         let (leads, sent) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
-        let counted = Arc::clone(&sent);
+        let count = Arc::clone(&sent);
         let inner = tower::service_fn(move |_: Request<Body>| {
-            counted.fetch_add(1, Ordering::Relaxed);
+            count.fetch_add(1, Ordering::Relaxed);
             ready(Ok::<_, BoxError>(Response::new(())))
         });
         let asked = Arc::clone(&leads);
@@ -115,8 +115,8 @@ mod tests {
             for method in methods {
                 let request = Request::builder().method(method).body(Body::empty());
                 let answer = service.call(request.expect("a request")).await;
-                let held = answer.err().is_some_and(|error| error.is::<LeaseLost>());
-                assert_eq!(held, !leading && methods.len() == 4, "{method}");
+                let is_fenced = answer.err().is_some_and(|error| error.is::<LeaseLost>());
+                assert_eq!(is_fenced, !leading && methods.len() == 4, "{method}");
             }
             assert_eq!(sent.load(Ordering::Relaxed), expected);
         }

@@ -29,15 +29,15 @@ const SILENCE: Duration = Duration::from_secs(30);
 const CONNECTIONS: usize = 64;
 /// Time limits of a connection.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
+struct Timeouts {
     /// Until the head of a request is complete.
     head: Duration,
     /// Until the answer was read. A connection serves one request.
-    whole: Duration,
+    connection: Duration,
 }
 
-const PATIENCE: Patience =
-    Patience { head: Duration::from_secs(5), whole: Duration::from_secs(15) };
+const PATIENCE: Timeouts =
+    Timeouts { head: Duration::from_secs(5), connection: Duration::from_secs(15) };
 /// The maximum size of a request's head, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
 /// The wait after a connection could not be accepted, for example because too many files are open.
@@ -86,7 +86,7 @@ impl Status {
     }
 
     /// Sets that the reconciler works, with the kinds of objects that were not seen yet.
-    pub(super) fn beats(&self, beat: Instant, missing: Vec<&'static str>) {
+    pub(super) fn record_progress(&self, beat: Instant, missing: Vec<&'static str>) {
         self.set(Phase::Leading { beat, missing });
     }
 
@@ -105,8 +105,8 @@ impl Status {
     }
 
     /// Returns whether the process works, or why it should be restarted. Unreachable arrays or an unreachable
-    /// Kubernetes API are no reason, because a restart would not help.
-    fn lives(&self, now: Instant) -> Result<(), String> {
+    /// Kubernetes API do not count, because a restart would not help.
+    fn is_alive(&self, now: Instant) -> Result<(), String> {
         match self.phase() {
             Phase::Leading { beat, .. } if now.duration_since(beat) > SILENCE => {
                 let silent = now.duration_since(beat).as_secs();
@@ -119,7 +119,7 @@ impl Status {
     /// Returns whether the process is ready, or why not. A replica that waits to lead is ready: otherwise a rollout
     /// would wait for it while it waits for the pod that the rollout replaces.
     fn is_ready(&self, now: Instant) -> Result<(), String> {
-        self.lives(now)?;
+        self.is_alive(now)?;
         match self.phase() {
             Phase::Starting => Err("the lease has not been read yet".to_owned()),
             Phase::Leading { missing, .. } if !missing.is_empty() => {
@@ -136,7 +136,7 @@ pub async fn serve(listener: TcpListener, status: Status) {
     serve_with(listener, status, PATIENCE).await;
 }
 
-async fn serve_with(listener: TcpListener, status: Status, patience: Patience) {
+async fn serve_with(listener: TcpListener, status: Status, timeouts: Timeouts) {
     let routes = routes(status);
     let mut open: VecDeque<tokio::task::AbortHandle> = VecDeque::new();
     loop {
@@ -150,26 +150,28 @@ async fn serve_with(listener: TcpListener, status: Status, patience: Patience) {
                 oldest.abort();
             }
         }
-        let connection = tokio::spawn(connection(stream, routes.clone(), patience));
+        let connection = tokio::spawn(connection(stream, routes.clone(), timeouts));
         open.push_back(connection.abort_handle());
     }
 }
 
 /// Answers one request.
-async fn connection(stream: TcpStream, routes: Router, patience: Patience) {
+async fn connection(stream: TcpStream, routes: Router, timeouts: Timeouts) {
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let answer = routes.clone().oneshot(request.map(Body::new));
         async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(patience.head)
+        .header_read_timeout(timeouts.head)
         .keep_alive(false)
         .max_buf_size(LARGEST_HEAD);
-    // A connection that the client closes early is no error.
-    let _ =
-        tokio::time::timeout(patience.whole, http.serve_connection(TokioIo::new(stream), service))
-            .await;
+    // A connection that the client closes early is not an error.
+    let _ = tokio::time::timeout(
+        timeouts.connection,
+        http.serve_connection(TokioIo::new(stream), service),
+    )
+    .await;
 }
 
 fn routes(status: Status) -> Router {
@@ -177,7 +179,7 @@ fn routes(status: Status) -> Router {
         let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         ([(header::CONTENT_TYPE, form)], status.metrics.text())
     };
-    let live = async |State(status): State<Status>| answer(status.lives(Instant::now()));
+    let live = async |State(status): State<Status>| answer(status.is_alive(Instant::now()));
     let ready = async |State(status): State<Status>| answer(status.is_ready(Instant::now()));
     Router::new()
         .route("/metrics", get(metrics))
@@ -186,8 +188,8 @@ fn routes(status: Status) -> Router {
         .with_state(status)
 }
 
-fn answer(good: Result<(), String>) -> impl IntoResponse {
-    match good {
+fn answer(result: Result<(), String>) -> impl IntoResponse {
+    match result {
         Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
@@ -209,7 +211,7 @@ mod tests {
         (code, String::from_utf8(body.to_vec()).expect("text"))
     }
 
-    fn no(why: &str) -> (u16, String) {
+    fn unavailable(why: &str) -> (u16, String) {
         (503, format!("{why}\n"))
     }
 
@@ -221,18 +223,18 @@ mod tests {
     async fn who_waits_is_ready_and_who_leads_when_all_has_been_seen() {
         let status = Status::new();
         assert_eq!(get(&status, "/livez").await, yes());
-        assert_eq!(get(&status, "/readyz").await, no("the lease has not been read yet"));
+        assert_eq!(get(&status, "/readyz").await, unavailable("the lease has not been read yet"));
         status.waits();
         assert_eq!(get(&status, "/readyz").await, yes());
-        status.beats(Instant::now(), vec!["claims", "arrays"]);
+        status.record_progress(Instant::now(), vec!["claims", "arrays"]);
         assert_eq!(get(&status, "/livez").await, yes());
-        assert_eq!(get(&status, "/readyz").await, no("not seen yet: claims, arrays"));
+        assert_eq!(get(&status, "/readyz").await, unavailable("not seen yet: claims, arrays"));
         assert!(get(&status, "/metrics").await.1.contains("\npso_gen_leader 1\n"));
-        status.beats(Instant::now(), Vec::new());
+        status.record_progress(Instant::now(), Vec::new());
         assert_eq!(get(&status, "/readyz").await, yes());
         status.stops();
         assert_eq!(get(&status, "/livez").await, yes());
-        assert_eq!(get(&status, "/readyz").await, no("stopping"));
+        assert_eq!(get(&status, "/readyz").await, unavailable("stopping"));
         assert!(get(&status, "/metrics").await.1.contains("\npso_gen_leader 0\n"));
     }
 
@@ -240,23 +242,23 @@ mod tests {
     fn a_deciding_task_that_hangs_is_noticed() {
         let status = Status::new();
         let start = Instant::now();
-        status.beats(start, Vec::new());
-        assert_eq!(status.lives(start + SILENCE), Ok(()));
+        status.record_progress(start, Vec::new());
+        assert_eq!(status.is_alive(start + SILENCE), Ok(()));
         let late = start + SILENCE + Duration::from_secs(1);
         let why = Err("the deciding task has shown nothing for 31 s".to_owned());
-        assert_eq!((status.lives(late), status.is_ready(late)), (why.clone(), why));
+        assert_eq!((status.is_alive(late), status.is_ready(late)), (why.clone(), why));
         status.waits();
-        assert_eq!(status.lives(late), Ok(()), "who waits decides nothing");
+        assert_eq!(status.is_alive(late), Ok(()), "who waits decides nothing");
     }
 
-    const NEVER: Patience =
-        Patience { head: Duration::from_secs(3600), whole: Duration::from_secs(3600) };
+    const NEVER: Timeouts =
+        Timeouts { head: Duration::from_secs(3600), connection: Duration::from_secs(3600) };
 
     /// Serves on a free port. Returns its address.
-    async fn served(patience: Patience) -> std::net::SocketAddr {
+    async fn served(timeouts: Timeouts) -> std::net::SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(serve_with(listener, Status::new(), patience));
+        tokio::spawn(serve_with(listener, Status::new(), timeouts));
         address
     }
 
@@ -306,10 +308,10 @@ mod tests {
     #[tokio::test]
     async fn who_says_nothing_is_not_waited_for() {
         let (short, long) = (Duration::from_millis(20), Duration::from_secs(3600));
-        for patience in
-            [Patience { head: short, whole: long }, Patience { head: long, whole: short }]
+        for timeouts in
+            [Timeouts { head: short, connection: long }, Timeouts { head: long, connection: short }]
         {
-            let address = served(patience).await;
+            let address = served(timeouts).await;
             let mut silent = TcpStream::connect(address).await.expect("a connection");
             let mut half = TcpStream::connect(address).await.expect("a connection");
             // On a busy machine its time is over before it has said anything.

@@ -7,7 +7,7 @@ use kube::api::ListParams;
 use kube::{Api, Client};
 
 use super::arrays::{ArrayMonitor, Arrays};
-use super::listing::each;
+use super::listing::for_each;
 use super::metrics::Metrics;
 use super::now;
 use super::registrar::{IDENTITY_OF, registrations};
@@ -25,14 +25,14 @@ pub async fn inventory(
     let mut inventory = Inventory::default();
     if let Some(arrays) = arrays {
         let mut array_monitor = ArrayMonitor::new(arrays.clone(), Metrics::default());
-        (inventory.listed, inventory.arrays) = futures::join!(arrays.list(), array_monitor.look());
-        let there = arrays.all().map(|array| async {
-            let there = registrations(array.as_ref(), &arrays.setup().cluster).await.ok()?;
-            Some((array.name().to_owned(), there))
+        (inventory.listed, inventory.arrays) = futures::join!(arrays.list(), array_monitor.poll());
+        let lists = arrays.all().map(|array| async {
+            let list = registrations(array.as_ref(), &arrays.setup().cluster).await.ok()?;
+            Some((array.name().to_owned(), list))
         });
-        inventory.registrations = join_all(there).await.into_iter().flatten().collect();
+        inventory.registrations = join_all(lists).await.into_iter().flatten().collect();
         inventory.setup = Some(arrays.setup().clone());
-        // Without the right to read them, the report omits what depends on them.
+        // Without the right to read them, the report omits the parts that depend on them.
         let namespaces = Api::<Namespace>::all(client.clone());
         let uid = namespaces.get(IDENTITY_OF).await.ok().and_then(|it| it.metadata.uid);
         inventory.identity = uid.as_deref().and_then(identity);
@@ -42,15 +42,15 @@ pub async fn inventory(
         futures::try_join!(all(client, ""), all(client, ""), all(client, ""), all(client, &own),)?;
     if let Some(arrays) = arrays {
         for listed in &mut inventory.listed {
-            let Ok((array_id, there)) = &listed.volumes else { continue };
-            let ids = suspects(array_id, there, &inventory.volumes);
+            let Ok((array_id, volumes)) = &listed.volumes else { continue };
+            let ids = suspects(array_id, volumes, &inventory.volumes);
             if !ids.is_empty() {
-                let there = (array_id.clone(), there.clone());
-                listed.volumes = arrays.look_up(&listed.array, there, &ids).await;
+                let volumes = (array_id.clone(), volumes.clone());
+                listed.volumes = arrays.look_up(&listed.array, volumes, &ids).await;
             }
         }
     }
-    // An admin of one namespace may not read these. The report omits what depends on them.
+    // An admin of one namespace may not read these. The report omits the parts that depend on them.
     let everything = ListParams::default();
     let (attachments, csi_nodes) = (Api::all(client.clone()), Api::all(client.clone()));
     let (attachments, csi_nodes) =
@@ -76,6 +76,6 @@ where
         objects.push(object);
         true
     };
-    each(client, fields, keep).await?;
+    for_each(client, fields, keep).await?;
     Ok(objects)
 }

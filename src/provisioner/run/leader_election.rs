@@ -117,7 +117,7 @@ pub(super) struct Candidate {
     name: String,
     me: String,
     leadership: Leadership,
-    seen: Option<ObservedLease>,
+    observed: Option<ObservedLease>,
     status: Status,
     /// Whether the last request for the lease failed.
     troubled: bool,
@@ -148,7 +148,7 @@ impl Candidate {
             name: name.to_owned(),
             me: format!("{host}_{term:016x}"),
             leadership: Leadership::new(term),
-            seen: None,
+            observed: None,
             status,
             troubled: false,
         }
@@ -156,13 +156,13 @@ impl Candidate {
 
     /// Waits until this process leads.
     pub(super) async fn wait(&mut self) -> Leadership {
-        let mut told = None;
-        while !self.turn().await {
+        let mut logged_holder = None;
+        while !self.renew_or_take().await {
             if let Some(holder) = self.holder().map(str::to_owned) {
                 self.status.waits();
-                if told.as_ref() != Some(&holder) {
+                if logged_holder.as_ref() != Some(&holder) {
                     info!(me = self.me, lease = self.name, holder, "waiting to lead");
-                    told = Some(holder);
+                    logged_holder = Some(holder);
                 }
             }
             tokio::time::sleep(LOOK).await;
@@ -172,18 +172,18 @@ impl Candidate {
     }
 
     /// Renews the lease until it is lost.
-    pub(super) async fn keep(&mut self) {
+    pub(super) async fn hold(&mut self) {
         while self.leadership.leads() {
             tokio::time::sleep(LOOK).await;
             // A request that hangs must not outlast the lease.
-            let _ = tokio::time::timeout(GIVES_UP / 2, self.turn()).await;
+            let _ = tokio::time::timeout(GIVES_UP / 2, self.renew_or_take()).await;
         }
         warn!(me = self.me, lease = self.name, "the lease is lost");
     }
 
     /// Releases the lease, so that the next leader need not wait.
     pub(super) async fn release(&mut self) {
-        let Some(ObservedLease { mut lease, .. }) = self.seen.clone() else { return };
+        let Some(ObservedLease { mut lease, .. }) = self.observed.clone() else { return };
         let spec = lease.spec.get_or_insert_default();
         if spec.holder_identity.as_ref() == Some(&self.me) {
             spec.holder_identity = Some(String::new());
@@ -193,26 +193,26 @@ impl Candidate {
     }
 
     /// Reads the lease once, and acquires or renews it. Returns whether this process holds it then.
-    async fn turn(&mut self) -> bool {
+    async fn renew_or_take(&mut self) -> bool {
         let (start, asked) = (Instant::now(), self.leadership.now());
         match self.leases.get_opt(&self.name).await {
-            Ok(Some(lease)) => self.look(lease, start),
-            Ok(None) => self.seen = None,
+            Ok(Some(lease)) => self.observe(lease, start),
+            Ok(None) => self.observed = None,
             Err(error) => {
-                self.trouble(&error, "lease not read");
+                self.log_error(&error, "lease not read");
                 return false;
             }
         }
         if std::mem::take(&mut self.troubled) {
             info!(lease = self.name, "lease read again");
         }
-        let spec = match decide(self.seen.as_ref(), &self.me, start) {
+        let spec = match decide(self.observed.as_ref(), &self.me, start) {
             LeaseAction::Wait => return false,
             LeaseAction::Take => self.taken(),
             LeaseAction::Renew => self.renewed(),
         };
         let post = PostParams::default();
-        let written = if let Some(ObservedLease { lease, .. }) = &self.seen {
+        let written = if let Some(ObservedLease { lease, .. }) = &self.observed {
             let lease = Lease { metadata: lease.metadata.clone(), spec: Some(spec) };
             self.leases.replace(&self.name, &post, &lease).await
         } else {
@@ -221,20 +221,20 @@ impl Candidate {
         };
         match written {
             Ok(lease) => {
-                self.look(lease, start);
+                self.observe(lease, start);
                 // The time before the request: for other replicas, the lease is at least as old as for this one.
                 self.leadership.renewed(asked);
                 true
             }
             Err(error) => {
-                self.trouble(&error, "lease not written");
+                self.log_error(&error, "lease not written");
                 false
             }
         }
     }
 
     /// Logs once that requests for the lease fail: they are repeated every two seconds.
-    fn trouble(&mut self, error: &kube::Error, what: &str) {
+    fn log_error(&mut self, error: &kube::Error, what: &str) {
         let error = cause(error);
         if std::mem::replace(&mut self.troubled, true) {
             debug!(%error, lease = self.name, "{what}");
@@ -245,23 +245,24 @@ impl Candidate {
 
     /// Returns the holder of the lease, as last seen.
     fn holder(&self) -> Option<&str> {
-        holder(&self.seen.as_ref()?.lease)
+        holder(&self.observed.as_ref()?.lease)
     }
 
-    fn look(&mut self, lease: Lease, now: Instant) {
-        if self.seen.as_ref().is_some_and(|seen| holder(&seen.lease) != holder(&lease)) {
+    fn observe(&mut self, lease: Lease, now: Instant) {
+        if self.observed.as_ref().is_some_and(|observed| holder(&observed.lease) != holder(&lease))
+        {
             self.status.metrics().lease_changed();
         }
-        if self.seen.as_ref().is_none_or(|seen| seen.lease.spec != lease.spec) {
-            self.seen = Some(ObservedLease { lease, since: now });
-        } else if let Some(seen) = &mut self.seen {
+        if self.observed.as_ref().is_none_or(|observed| observed.lease.spec != lease.spec) {
+            self.observed = Some(ObservedLease { lease, since: now });
+        } else if let Some(observed) = &mut self.observed {
             // Only its version may be newer.
-            seen.lease = lease;
+            observed.lease = lease;
         }
     }
 
     fn taken(&self) -> LeaseSpec {
-        let before = self.seen.as_ref().and_then(|seen| seen.lease.spec.as_ref());
+        let before = self.observed.as_ref().and_then(|observed| observed.lease.spec.as_ref());
         let transitions = before.and_then(|spec| spec.lease_transitions).map_or(0, |n| n + 1);
         LeaseSpec {
             acquire_time: Some(MicroTime(Timestamp::now())),
@@ -271,8 +272,11 @@ impl Candidate {
     }
 
     fn renewed(&self) -> LeaseSpec {
-        let before =
-            self.seen.as_ref().and_then(|seen| seen.lease.spec.clone()).unwrap_or_default();
+        let before = self
+            .observed
+            .as_ref()
+            .and_then(|observed| observed.lease.spec.clone())
+            .unwrap_or_default();
         LeaseSpec {
             holder_identity: Some(self.me.clone()),
             lease_duration_seconds: i32::try_from(LASTS.as_secs()).ok(),
@@ -286,8 +290,8 @@ fn holder(lease: &Lease) -> Option<&str> {
     lease.spec.as_ref()?.holder_identity.as_deref()
 }
 
-fn decide(seen: Option<&ObservedLease>, me: &str, now: Instant) -> LeaseAction {
-    let Some(ObservedLease { lease, since }) = seen else { return LeaseAction::Take };
+fn decide(observed: Option<&ObservedLease>, me: &str, now: Instant) -> LeaseAction {
+    let Some(ObservedLease { lease, since }) = observed else { return LeaseAction::Take };
     let spec = lease.spec.as_ref();
     let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
     let lasts = spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
@@ -305,7 +309,7 @@ fn decide(seen: Option<&ObservedLease>, me: &str, now: Instant) -> LeaseAction {
 mod tests {
     use super::*;
 
-    fn seen(holder: &str, since: Instant) -> ObservedLease {
+    fn observed(holder: &str, since: Instant) -> ObservedLease {
         let spec = LeaseSpec {
             holder_identity: Some(holder.to_owned()),
             lease_duration_seconds: Some(15),
@@ -319,10 +323,10 @@ mod tests {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(decide(None, "me", start), LeaseAction::Take);
-        assert_eq!(decide(Some(&seen("me", start)), "me", after(3)), LeaseAction::Renew);
-        assert_eq!(decide(Some(&seen("rival", start)), "me", after(15)), LeaseAction::Wait);
-        assert_eq!(decide(Some(&seen("rival", start)), "me", after(16)), LeaseAction::Take);
-        assert_eq!(decide(Some(&seen("", start)), "me", after(1)), LeaseAction::Take);
+        assert_eq!(decide(Some(&observed("me", start)), "me", after(3)), LeaseAction::Renew);
+        assert_eq!(decide(Some(&observed("rival", start)), "me", after(15)), LeaseAction::Wait);
+        assert_eq!(decide(Some(&observed("rival", start)), "me", after(16)), LeaseAction::Take);
+        assert_eq!(decide(Some(&observed("", start)), "me", after(1)), LeaseAction::Take);
     }
 
     #[test]

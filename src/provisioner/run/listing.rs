@@ -1,4 +1,4 @@
-//! Lists of all objects of a kind, page by page, trimmed to what the provisioner reads.
+//! Lists of all objects of a kind, page by page, trimmed to the fields that the provisioner reads.
 
 use kube::api::ListParams;
 use kube::{Api, Client};
@@ -11,11 +11,11 @@ pub(super) const PAGE: u32 = 100;
 /// How often a page is asked for that does not come, or is too large.
 const TRIES: usize = 5;
 
-/// Looks at all objects of a kind, page by page, until `look` has seen enough and returns `false`.
-pub(super) async fn each<K>(
+/// Looks at all objects of a kind, page by page, until `read` has seen enough and returns `false`.
+pub(super) async fn for_each<K>(
     client: &Client,
     fields: &str,
-    mut look: impl FnMut(K) -> bool,
+    mut read: impl FnMut(K) -> bool,
 ) -> Result<(), kube::Error>
 where
     K: kube::Resource<DynamicType = ()> + Trim + Clone + std::fmt::Debug,
@@ -36,7 +36,7 @@ where
             }
         };
         for object in page.items {
-            if !look(object.0) {
+            if !read(object.0) {
                 return Ok(());
             }
         }

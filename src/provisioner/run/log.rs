@@ -24,13 +24,13 @@ fn fields(subject: Option<&Subject>) -> Fields<'_> {
 }
 
 /// Logs that an effect starts.
-pub(super) fn begins(key: &Key, subject: Option<&Subject>, effect: &Effect) {
+pub(super) fn effect_started(key: &Key, subject: Option<&Subject>, effect: &Effect) {
     let Fields { claim, volume, array } = fields(subject);
     debug!(claim, volume, array, ?key, ?effect, "effect");
 }
 
 /// Logs that an effect ended. An event reports an error when it is new.
-pub(super) fn ends(
+pub(super) fn effect_ended(
     key: &Key,
     subject: Option<&Subject>,
     effect: &str,

@@ -7,7 +7,7 @@
 //! <https://github.com/kubernetes-sigs/sig-storage-lib-external-provisioner/blob/master/controller/metrics/metrics.go>.
 //! `docs/provisioner.md` explains each metric.
 
-mod tally;
+mod effect_metrics;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,7 +25,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use crate::contract::Capacity;
 use crate::provisioner::decide::{Reason, Severity};
-pub(super) use tally::{Tally, array};
+pub(super) use effect_metrics::{EffectMetrics, array};
 
 /// Upper bounds of the buckets of provisioning and deletion, in seconds.
 const LONG: [f64; 12] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0];

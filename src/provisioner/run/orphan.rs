@@ -31,10 +31,10 @@ pub enum NotDestroyed {
     #[error("the storage document has no array {0}")]
     NoArray(String),
     /// Arrays reject the name.
-    #[error("that is no name of a volume")]
+    #[error("this is not a name of a volume")]
     NoName,
     /// An array did not answer.
-    #[error("{0} cannot be asked: {1}")]
+    #[error("{0} cannot be read: {1}")]
     Away(String, ArrayError),
     /// No array has the volume.
     #[error("no array has a volume of that name")]
@@ -47,14 +47,14 @@ pub enum NotDestroyed {
     Destroyed,
     /// A claim or PersistentVolume has it, or its name is not one of this cluster.
     #[error(
-        "it is no orphan: a claim or a PersistentVolume has it, or its name is not one of this cluster"
+        "it is not orphaned: it has a claim or a PersistentVolume, or its name is not one of this cluster"
     )]
     Known,
     /// It is too young: its PersistentVolume may not exist yet.
     #[error("it is too young: it may be on its way into the cluster")]
     Young,
     /// The cluster did not answer.
-    #[error("the cluster cannot be asked: {}; {}", cause(.0), remedy(.0))]
+    #[error("the cluster cannot be read: {}; {}", cause(.0), remedy(.0))]
     Cluster(#[from] kube::Error),
     /// The array is not registered for this cluster, or the registration is uncertain.
     #[error("{0}")]
@@ -90,19 +90,19 @@ pub async fn destroy_orphan(
         let name = &name;
         async move { (asked, asked.describe(name).await) }
     });
-    let mut there = Vec::new();
+    let mut existing = Vec::new();
     for (asked, answer) in join_all(answers).await {
         match answer {
-            Ok(Some(volume)) => there.push((asked, volume)),
+            Ok(Some(volume)) => existing.push((asked, volume)),
             Ok(None) => {}
             Err(error) => return Err(away(asked.as_ref(), error)),
         }
     }
-    if there.len() > 1 {
-        let names: Vec<&str> = there.iter().map(|(array, _)| array.name()).collect();
+    if existing.len() > 1 {
+        let names: Vec<&str> = existing.iter().map(|(array, _)| array.name()).collect();
         return Err(NotDestroyed::Several(names.join(" and ")));
     }
-    let (array, volume) = there.pop().ok_or(NotDestroyed::NotThere)?;
+    let (array, volume) = existing.pop().ok_or(NotDestroyed::NotThere)?;
     if volume.destroyed {
         return Err(NotDestroyed::Destroyed);
     }
@@ -165,7 +165,7 @@ async fn check_registration(
     let own = identity(&uid).unwrap_or_default();
     let identities: Vec<String> =
         [own.clone()].into_iter().chain(setup.takes_over.iter().cloned()).collect();
-    let look = async || {
+    let read = async || {
         let all = registrations(array, &setup.cluster).await;
         let mut all = all.map_err(|error| away(array, error))?;
         if let Some(other) = all.iter().find(|it| !identities.contains(&it.identity)) {
@@ -182,9 +182,9 @@ async fn check_registration(
         let Some((namespace, name)) = lease else { return Ok(None) };
         Ok(Api::<Lease>::namespaced(client.clone(), namespace).get_opt(name).await?)
     };
-    let (before, lease_before) = (look().await?, leader().await?);
+    let (before, lease_before) = (read().await?, leader().await?);
     tokio::time::sleep(BETWEEN).await;
-    let (after, lease_after) = (look().await?, leader().await?);
+    let (after, lease_after) = (read().await?, leader().await?);
     if before != after {
         return Err(uncertain(
             "its registration changes executor: another provisioner of this cluster's identity is at work".to_owned(),

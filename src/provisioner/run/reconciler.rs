@@ -18,10 +18,10 @@ use announcements::{Announcement, Announcements};
 
 use super::cache::{Cache, Subject};
 use super::executor::Executor;
-use super::metrics::{Tally, array};
+use super::metrics::{EffectMetrics, array};
 use super::start_queue::StartQueue;
 use super::{Key, Message, log, now};
-use crate::concurrency::on_behalf;
+use crate::concurrency::with_flow;
 use crate::contract::Volume;
 use crate::provisioner::decide::{
     AbnormalVolume, Barriers, ClaimState, Effect, EffectError, Input, Listed, Orphan, Orphans,
@@ -46,24 +46,24 @@ pub(super) struct Reconciler {
     /// Barriers of the watch of PersistentVolumes.
     watch_barriers: Barriers<Key>,
     /// The time when the last of them was created.
-    watch_marked: Instant,
+    watch_barrier_created: Instant,
     snapshots: HashMap<String, SnapshotState>,
     /// Orphaned volumes on the arrays.
     orphans: Orphans,
     /// Bound volumes that differ from their PersistentVolumes, by the names of their array and their PersistentVolumes.
     abnormal: HashMap<String, BTreeMap<String, AbnormalVolume>>,
     /// Whether the creation of the last barrier failed.
-    marks_fail: Arc<AtomicBool>,
+    creation_fails: Arc<AtomicBool>,
     announcements: Announcements,
     /// Claims whose first write is in flight or waits.
     start_queue: StartQueue,
     executor: Arc<Executor>,
     /// The number of the newest timer of each subject that waits, and the number of timers so far.
     timers: HashMap<Key, u64>,
-    made_timers: u64,
+    timer_count: u64,
     /// Effects in flight.
-    doing: JoinSet<()>,
-    tally: Tally,
+    in_flight: JoinSet<()>,
+    effect_metrics: EffectMetrics,
     sender: mpsc::UnboundedSender<Message>,
 }
 
@@ -71,7 +71,7 @@ impl Reconciler {
     pub(super) fn new(
         cache: Cache,
         executor: Arc<Executor>,
-        tally: Tally,
+        effect_metrics: EffectMetrics,
         sender: mpsc::UnboundedSender<Message>,
     ) -> Self {
         let process = format!("{:08x}", fastrand::u32(..));
@@ -81,18 +81,18 @@ impl Reconciler {
             volumes: HashMap::new(),
             barriers: Barriers::new(&process),
             watch_barriers: Barriers::of_watch(&process),
-            watch_marked: Instant::now(),
+            watch_barrier_created: Instant::now(),
             snapshots: HashMap::new(),
             orphans: Orphans::default(),
             abnormal: HashMap::new(),
-            marks_fail: Arc::default(),
+            creation_fails: Arc::default(),
             announcements: Announcements::default(),
             start_queue: StartQueue::default(),
             executor,
             timers: HashMap::new(),
-            made_timers: 0,
-            doing: JoinSet::new(),
-            tally,
+            timer_count: 0,
+            in_flight: JoinSet::new(),
+            effect_metrics,
             sender,
         }
     }
@@ -103,20 +103,20 @@ impl Reconciler {
     }
 
     /// Returns the number of effects in flight.
-    pub(super) fn under_way(&self) -> usize {
-        self.doing.len()
+    pub(super) fn in_flight_count(&self) -> usize {
+        self.in_flight.len()
     }
 
     /// Waits until an effect in flight ends; without one, it waits forever.
     pub(super) async fn ended(&mut self) {
-        if self.doing.join_next().await.is_none() {
+        if self.in_flight.join_next().await.is_none() {
             std::future::pending::<()>().await;
         }
     }
 
     /// Waits until all effects in flight have ended.
     pub(super) async fn drained(&mut self) {
-        while self.doing.join_next().await.is_some() {}
+        while self.in_flight.join_next().await.is_some() {}
     }
 
     /// Processes a message, and starts the effects that follow from it.
@@ -158,11 +158,12 @@ impl Reconciler {
             Message::Tick => (self.snapshots(), Input::Changed),
             Message::Done(key, done) => {
                 let mut subject = self.cache.subject(&key);
-                if let Some(ended) = self.tally.ends(&key, &done, subject.as_ref()) {
+                if let Some(ended) = self.effect_metrics.effect_ended(&key, &done, subject.as_ref())
+                {
                     if let Some(subject) = &mut subject {
                         subject.array = ended.array.or(subject.array.take());
                     }
-                    log::ends(&key, subject.as_ref(), ended.effect, &done);
+                    log::effect_ended(&key, subject.as_ref(), ended.effect, &done);
                 }
                 self.start_queue.ended(&key);
                 let passed = self.creation_ends(&key, &done);
@@ -175,7 +176,7 @@ impl Reconciler {
                     return;
                 }
                 self.timers.remove(&key);
-                self.tally.due(&key);
+                self.effect_metrics.due(&key);
                 (vec![key], Input::Due)
             }
             Message::Announce(key) => {
@@ -184,7 +185,7 @@ impl Reconciler {
                 }
                 return;
             }
-            Message::MarkDue(of) => {
+            Message::BarrierDue(of) => {
                 let (cache, barriers) = match of {
                     BarrierOf::Controller => (&self.cache, &mut self.barriers),
                     BarrierOf::Watch => (&self.cache, &mut self.watch_barriers),
@@ -193,12 +194,12 @@ impl Reconciler {
                     Key::Claim(uid) => cache.is_unbound(uid),
                     Key::Volume(_) | Key::Snapshots(_) => false,
                 });
-                return self.mark(of, effect);
+                return self.act_on_barriers(of, effect);
             }
-            Message::MarkGone(name) => {
-                let (of, barriers) = self.marks_of(&name);
-                let effect = barriers.gone(&name);
-                return self.mark(of, effect);
+            Message::BarrierGone(name) => {
+                let (of, barriers) = self.barriers_of(&name);
+                let effect = barriers.deleted(&name);
+                return self.act_on_barriers(of, effect);
             }
         };
         // An incomplete view allows no decision.
@@ -220,7 +221,7 @@ impl Reconciler {
             {
                 // The API server would reject the write: the claim is reconciled again instead.
                 if let Some(array) = asked.last() {
-                    self.cache.take_back(array, *size);
+                    self.cache.release_capacity(array, *size);
                 }
                 self.step(&key, Input::Done(Err(EffectError::Conflict)));
             } else {
@@ -231,14 +232,14 @@ impl Reconciler {
     }
 
     /// Updates the gauges.
-    pub(super) fn survey(&mut self, messages: usize) {
+    pub(super) fn update_gauges(&mut self, messages: usize) {
         let now = Timestamp::now();
-        let age = |made: Timestamp| Duration::try_from(now.duration_since(made));
-        let claims = self.cache.survey().map(|(key, state, class, made)| {
-            let age = made.and_then(|made| age(made).ok()).unwrap_or_default();
+        let age = |created_at: Timestamp| Duration::try_from(now.duration_since(created_at));
+        let claims = self.cache.states().map(|(key, state, class, created_at)| {
+            let age = created_at.and_then(|created_at| age(created_at).ok()).unwrap_or_default();
             (key, state, class, age)
         });
-        self.tally.survey(claims, messages, Instant::now());
+        self.effect_metrics.update_gauges(claims, messages, Instant::now());
     }
 
     /// Returns the subjects whose snapshots have to be reconciled, including those with a state that no longer need
@@ -259,7 +260,7 @@ impl Reconciler {
             let cache = &self.cache;
             let array_id = listed.volumes.as_ref().map(|(id, _)| id.as_str()).unwrap_or_default();
             let is_known = |volume: &Volume, uid: &str| cache.knows(array_id, &volume.id, uid);
-            let report = self.orphans.look(cache.cluster(), listed, now(), is_known);
+            let report = self.orphans.update(cache.cluster(), listed, now(), is_known);
             for Orphan { array, name, id } in &report.new {
                 warn!(
                     array,
@@ -272,7 +273,7 @@ impl Reconciler {
                 info!(array, volume = name, id, "volume is no longer orphaned");
             }
         }
-        self.tally.orphans(self.orphans.counts());
+        self.effect_metrics.orphans(self.orphans.counts());
         for listed in lists {
             self.compare(listed);
         }
@@ -282,7 +283,7 @@ impl Reconciler {
     /// they may have changed since the list, and a list has only some names.
     fn compare(&mut self, listed: &Listed) {
         let Ok((array_id, volumes)) = &listed.volumes else {
-            return self.tally.missing(&listed.array, None);
+            return self.effect_metrics.missing(&listed.array, None);
         };
         let ids = self.cache.suspects(array_id, volumes);
         if ids.is_empty() {
@@ -290,7 +291,7 @@ impl Reconciler {
         }
         let (sender, executor) = (self.sender.clone(), Arc::clone(&self.executor));
         let listed = listed.clone();
-        self.doing.spawn(async move {
+        self.in_flight.spawn(async move {
             let _ = sender.send(Message::Compared(executor.look_up(listed, &ids).await));
         });
     }
@@ -299,41 +300,49 @@ impl Reconciler {
     fn report_abnormal(&mut self, listed: &Listed) {
         let array = listed.array.as_str();
         let Ok((array_id, volumes)) = &listed.volumes else {
-            return self.tally.missing(array, None);
+            return self.effect_metrics.missing(array, None);
         };
         let now = self.cache.abnormal(array_id, volumes);
-        self.tally.missing(array, Some(now.len()));
+        self.effect_metrics.missing(array, Some(now.len()));
         let before = self.abnormal.insert(array.to_owned(), now.clone()).unwrap_or_default();
-        for (volume, found) in &now {
-            if !before.get(volume).is_some_and(|before| found.is_as(before)) {
-                let message = format!("{}; {}", found.what(), found.remedy());
+        for (volume, abnormal) in &now {
+            if !before.get(volume).is_some_and(|before| abnormal.is_same(before)) {
+                let message = format!("{}; {}", abnormal.description(), abnormal.remedy());
                 let (severity, reason) = (Severity::Warning, Reason::VolumeConditionAbnormal);
-                self.tell_of(volume, severity, reason, message);
+                self.record_volume_event(volume, severity, reason, message);
             }
         }
         for (volume, AbnormalVolume { name, .. }) in &before {
             if !now.contains_key(volume) {
                 let message = format!("its volume {name} on {array} is as it should be again");
                 let (severity, reason) = (Severity::Normal, Reason::VolumeConditionNormal);
-                self.tell_of(volume, severity, reason, message);
+                self.record_volume_event(volume, severity, reason, message);
             }
         }
     }
 
     /// Records an event about the volume of a PersistentVolume on its claim.
-    fn tell_of(&self, volume: &str, severity: Severity, reason: Reason, message: String) {
+    fn record_volume_event(
+        &self,
+        volume: &str,
+        severity: Severity,
+        reason: Reason,
+        message: String,
+    ) {
         let key = Key::Snapshots(volume.to_owned());
         let subject = self.cache.subject(&key);
         if let Some(object) = self.cache.reference(&key) {
             log::event(subject.as_ref(), severity, reason, &message);
             let executor = Arc::clone(&self.executor);
-            tokio::spawn(async move { executor.tell(object, severity, reason, message).await });
+            tokio::spawn(
+                async move { executor.record_event(object, severity, reason, message).await },
+            );
         }
     }
 
     fn step(&mut self, key: &Key, event: Input) {
-        let trouble = match &event {
-            Input::Done(Err(trouble)) => Some(trouble.clone()),
+        let error = match &event {
+            Input::Done(Err(error)) => Some(error.clone()),
             _ => None,
         };
         let effects = match key {
@@ -355,8 +364,8 @@ impl Reconciler {
             }
             Key::Snapshots(name) => {
                 let work = self.snapshots.entry(name.clone()).or_default();
-                let look = |view: SnapshotView<'_>| work.step(view, event);
-                let effects = self.cache.with_snapshots(name, now(), look);
+                let read = |view: SnapshotView<'_>| work.step(view, event);
+                let effects = self.cache.with_snapshots(name, now(), read);
                 if work.is_idle() && effects.is_empty() {
                     self.snapshots.remove(name);
                 }
@@ -368,13 +377,13 @@ impl Reconciler {
             let now = effects.iter().find_map(array).map(str::to_owned);
             subject.array = now.or(subject.array.take());
         }
-        let (subject, trouble) = (subject.as_ref(), trouble.as_ref());
-        self.tally.stepped(key, subject, trouble, &effects, Instant::now());
+        let (subject, error) = (subject.as_ref(), error.as_ref());
+        self.effect_metrics.record_step(key, subject, error, &effects, Instant::now());
         for effect in effects {
             if let Effect::RecordIntent { asked, import: None, size, .. } = &effect
                 && let Some(array) = asked.last()
             {
-                self.cache.give(array, *size);
+                self.cache.reserve_capacity(array, *size);
             }
             self.start(key, subject, effect);
         }
@@ -383,22 +392,22 @@ impl Reconciler {
     /// Passes an effect to the executor.
     fn start(&mut self, key: &Key, subject: Option<&Subject>, effect: Effect) {
         // First writes are queued by namespace: see `start_queue`.
-        let party = subject.map(|subject| subject.namespace().to_owned()).unwrap_or_default();
+        let flow = subject.map(|subject| subject.namespace().to_owned()).unwrap_or_default();
         let effect = match effect {
-            Effect::RecordIntent { .. } => match self.start_queue.admit(&party, key, effect) {
+            Effect::RecordIntent { .. } => match self.start_queue.admit(&flow, key, effect) {
                 Some(effect) => effect,
                 None => return,
             },
             effect => effect,
         };
-        log::begins(key, subject, &effect);
-        self.tally.begins(key, &effect, Instant::now());
+        log::effect_started(key, subject, &effect);
+        self.effect_metrics.effect_started(key, &effect, Instant::now());
         let (key, sender, executor) =
             (key.clone(), self.sender.clone(), Arc::clone(&self.executor));
         match effect {
             Effect::Requeue(wait) => {
-                self.made_timers += 1;
-                let number = self.made_timers;
+                self.timer_count += 1;
+                let number = self.timer_count;
                 self.timers.insert(key.clone(), number);
                 tokio::spawn(async move {
                     tokio::time::sleep(wait).await;
@@ -407,11 +416,11 @@ impl Reconciler {
             }
             Effect::AwaitController => {
                 let effect = self.barriers.wait(key);
-                self.mark(BarrierOf::Controller, effect);
+                self.act_on_barriers(BarrierOf::Controller, effect);
             }
             Effect::AwaitWatch => {
                 let effect = self.watch_barriers.wait(key);
-                self.mark(BarrierOf::Watch, effect);
+                self.act_on_barriers(BarrierOf::Watch, effect);
             }
             Effect::RecordEvent { severity, regarding: _, reason, message } => {
                 let subject = subject.cloned();
@@ -421,8 +430,8 @@ impl Reconciler {
                 if matches!(effect, Effect::CreatePersistentVolume(_)) {
                     self.watch_barriers.creation_begins(key.clone());
                 }
-                self.doing.spawn(async move {
-                    let done = on_behalf(&party, executor.act(effect)).await;
+                self.in_flight.spawn(async move {
+                    let done = with_flow(&flow, executor.act(effect)).await;
                     let _ = sender.send(Message::Done(key, done));
                 });
             }

@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::arrays::Arrays;
 use super::leader_election::Leadership;
-use super::listing::each;
+use super::listing::for_each;
 use super::metrics::Metrics;
 use crate::arrays::{Array, Error, OnlyIf};
 use crate::contract::ArrayKind;
@@ -30,20 +30,20 @@ pub(super) const IDENTITY_OF: &str = "kube-system";
 const SIZE: u64 = 1 << 20;
 
 /// The time limit for an array's answer.
-const IN_TIME: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time limit when the process ends: the lease is released after that.
-const AT_THE_END: Duration = Duration::from_secs(3);
+const END_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The reason why no volume may be created on an array before it shows the registration.
 const NOT_REGISTERED: &str = "this cluster is not registered on it yet";
 
 /// The maximum number of consecutive steps in one check.
-const STEPS: usize = 4;
+const MAX_STEPS: usize = 4;
 
 /// The reason why the identity of the cluster is unknown.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoIdentity {
+pub(super) enum IdentityError {
     /// The API server did not return it.
     #[error("the namespace {IDENTITY_OF} cannot be read: {0}")]
     Cluster(#[from] kube::Error),
@@ -63,20 +63,20 @@ pub(super) enum NoIdentity {
 }
 
 /// Reads the cluster's UID.
-pub(super) async fn cluster_uid(client: &Client) -> Result<String, NoIdentity> {
+pub(super) async fn cluster_uid(client: &Client) -> Result<String, IdentityError> {
     let namespace = Api::<Namespace>::all(client.clone()).get(IDENTITY_OF).await?;
     let uid = namespace.metadata.uid.unwrap_or_default();
     if identity(&uid).is_none() {
-        return Err(NoIdentity::Uid(uid));
+        return Err(IdentityError::Uid(uid));
     }
     Ok(uid)
 }
 
 /// Fails if all PersistentVolumes of the cluster were created under another name: a provisioner with the new name would
 /// not recognise their volumes.
-pub(super) async fn check_name(client: &Client, cluster: &str) -> Result<(), NoIdentity> {
+pub(super) async fn check_name(client: &Client, cluster: &str) -> Result<(), IdentityError> {
     let (mut before, mut has_own) = (None, false);
-    let look = |volume: PersistentVolume| {
+    let refresh = |volume: PersistentVolume| {
         if let Some(name) = cluster_of(&volume) {
             has_own |= name.eq_ignore_ascii_case(cluster);
             before.get_or_insert(name);
@@ -85,12 +85,12 @@ pub(super) async fn check_name(client: &Client, cluster: &str) -> Result<(), NoI
         !has_own
     };
     // The watch reports a list that fails; under a wrong name, nothing is destroyed either.
-    if let Err(error) = each(client, "", look).await {
+    if let Err(error) = for_each(client, "", refresh).await {
         debug!(%error, "the cluster's name is not compared with its volumes");
         return Ok(());
     }
     match before.filter(|_| !has_own) {
-        Some(before) => Err(NoIdentity::Renamed { now: cluster.to_owned(), before }),
+        Some(before) => Err(IdentityError::Renamed { now: cluster.to_owned(), before }),
         None => Ok(()),
     }
 }
@@ -100,8 +100,8 @@ pub(super) async fn registrations(
     array: &dyn Array,
     cluster: &str,
 ) -> Result<Vec<Registration>, Error> {
-    let there = array.list(&Registration::prefix(cluster)).await?;
-    let alive = there.iter().filter(|volume| !volume.destroyed);
+    let volumes = array.list(&Registration::prefix(cluster)).await?;
+    let alive = volumes.iter().filter(|volume| !volume.destroyed);
     Ok(alive.filter_map(|volume| Registration::parse(cluster, &volume.name)).collect())
 }
 
@@ -116,7 +116,7 @@ pub(super) struct Registrar {
 
 #[derive(Debug)]
 struct CachedRegistration {
-    tenure: ClusterRegistration,
+    registration: ClusterRegistration,
     /// The reason why no volume may be created on the array, if there is one.
     refused: Option<String>,
 }
@@ -128,19 +128,19 @@ impl Registrar {
         leadership: &Leadership,
         metrics: &Metrics,
         uid: &str,
-    ) -> Result<Self, NoIdentity> {
+    ) -> Result<Self, IdentityError> {
         let me = Registration::new(uid, leadership.term())
-            .ok_or_else(|| NoIdentity::Uid(uid.to_owned()))?;
+            .ok_or_else(|| IdentityError::Uid(uid.to_owned()))?;
         let setup = arrays.setup();
-        let tenure = ClusterRegistration::new(&setup.cluster, me, setup.takes_over.clone());
-        let kept = || CachedRegistration {
-            tenure: tenure.clone(),
+        let registration = ClusterRegistration::new(&setup.cluster, me, setup.takes_over.clone());
+        let entry = || CachedRegistration {
+            registration: registration.clone(),
             refused: Some(NOT_REGISTERED.to_owned()),
         };
         let names = arrays.all().map(|array| array.name().to_owned());
         Ok(Self {
-            registrations: Arc::new(names.map(|name| (name, Mutex::new(kept()))).collect()),
-            arrays: arrays.of_cluster(tenure.identities()),
+            registrations: Arc::new(names.map(|name| (name, Mutex::new(entry()))).collect()),
+            arrays: arrays.of_cluster(registration.identities()),
             leadership: leadership.clone(),
             metrics: metrics.clone(),
         })
@@ -152,13 +152,13 @@ impl Registrar {
     }
 
     /// Checks all arrays once, and executes the steps that are needed.
-    pub(super) async fn look(&self) {
-        join_all(self.arrays.all().map(|array| self.look_at(array.as_ref()))).await;
+    pub(super) async fn refresh(&self) {
+        join_all(self.arrays.all().map(|array| self.refresh_array(array.as_ref()))).await;
     }
 
     /// Returns the reason why no volume may be created on an array; none if it may.
     pub(super) fn refused(&self, array: &str) -> Option<String> {
-        self.with(array, |kept| kept.refused.clone())?
+        self.with(array, |entry| entry.refused.clone())?
     }
 
     /// Fails if no volume may be created on an array.
@@ -170,12 +170,12 @@ impl Registrar {
     pub(super) async fn check_to_destroy(&self, array: &dyn Array) -> Result<(), EffectError> {
         let name = array.name();
         self.check(name)?;
-        let there = tokio::time::timeout(IN_TIME, self.read(array)).await;
-        let there =
-            there.map_err(|_| unregistered(name, "its registrations cannot be read in time"))?;
-        let there = there.map_err(|error| super::effect_error::of_array(&error))?;
+        let volumes = tokio::time::timeout(ANSWER_TIMEOUT, self.read(array)).await;
+        let volumes =
+            volumes.map_err(|_| unregistered(name, "its registrations cannot be read in time"))?;
+        let volumes = volumes.map_err(|error| super::effect_error::of_array(&error))?;
         let now = self.leadership.now();
-        let checked = self.with(name, |kept| kept.tenure.check(&there, now));
+        let checked = self.with(name, |entry| entry.registration.check(&volumes, now));
         checked.unwrap_or(Ok(())).map_err(|not_yet| EffectError::Array {
             reason: not_yet.reason,
             message: format!("{name}: {}", not_yet.why),
@@ -186,19 +186,19 @@ impl Registrar {
     /// Ends the registrations on all arrays, so that the next leader need not wait.
     pub(super) async fn end(&self) {
         let all = self.arrays.all().map(|array| async move {
-            let names = self.with(array.name(), |kept| kept.tenure.ending()).flatten();
+            let names = self.with(array.name(), |entry| entry.registration.ending()).flatten();
             if let Some((from, to)) = names {
                 // If this fails, the next leader waits half a minute.
                 let array = self.guarded(array.as_ref());
-                let _ = tokio::time::timeout(AT_THE_END, array.rename(&from, &to)).await;
+                let _ = tokio::time::timeout(END_TIMEOUT, array.rename(&from, &to)).await;
             }
         });
         join_all(all).await;
     }
 
     /// Checks an array within a time limit: an array that does not answer must not delay the others.
-    async fn look_at(&self, array: &dyn Array) {
-        let looked = tokio::time::timeout(IN_TIME, self.take_steps(array)).await;
+    async fn refresh_array(&self, array: &dyn Array) {
+        let looked = tokio::time::timeout(ANSWER_TIMEOUT, self.apply_steps(array)).await;
         if looked.is_err() {
             // A step may have succeeded without an answer: the next check shows it.
             self.failed(array.name(), "the array does not answer in time");
@@ -207,31 +207,31 @@ impl Registrar {
 
     /// Records that a check has failed. Without a registration, that is the reason why no volume may be created.
     fn failed(&self, array: &str, why: &str) {
-        self.with(array, |kept| {
-            kept.tenure.failed();
-            if !kept.tenure.is_registered() {
-                kept.refused = Some(format!("this cluster cannot be registered on it: {why}"));
+        self.with(array, |entry| {
+            entry.registration.failed();
+            if !entry.registration.is_registered() {
+                entry.refused = Some(format!("this cluster cannot be registered on it: {why}"));
             }
         });
     }
 
-    async fn take_steps(&self, array: &dyn Array) {
+    async fn apply_steps(&self, array: &dyn Array) {
         let name = array.name();
-        for _ in 0..STEPS {
-            let there = match self.read(array).await {
-                Ok(there) => there,
+        for _ in 0..MAX_STEPS {
+            let volumes = match self.read(array).await {
+                Ok(volumes) => volumes,
                 // An unknown state is read again before anything is destroyed.
                 Err(error) => return self.failed(name, &error.kind().to_string()),
             };
             let now = self.leadership.now();
-            let step = self.with(name, |kept| {
-                let lost = kept.tenure.lost();
-                let step = kept.tenure.look(&there, now);
-                self.note(name, kept, step.as_ref().err(), lost);
+            let step = self.with(name, |entry| {
+                let lost = entry.registration.lost();
+                let step = entry.registration.next_step(&volumes, now);
+                self.note(name, entry, step.as_ref().err(), lost);
                 step
             });
             let Some(Ok(Some(step))) = step else { return };
-            if let Err(error) = self.take(array, &step).await {
+            if let Err(error) = self.apply_step(array, &step).await {
                 warn!(array = name, %error, "registration not written");
                 return self.failed(name, &error.kind().to_string());
             }
@@ -239,14 +239,14 @@ impl Registrar {
     }
 
     /// Notes the result of a check: `error` is the reason why nothing may be done on the array.
-    fn note(&self, array: &str, kept: &mut CachedRegistration, error: Option<&String>, lost: u32) {
+    fn note(&self, array: &str, entry: &mut CachedRegistration, error: Option<&String>, lost: u32) {
         let refused = match error {
             Some(error) => Some(error.clone()),
-            None if kept.tenure.is_registered() => None,
+            None if entry.registration.is_registered() => None,
             // A step is being taken. The last failure of one stays the reason until the array shows its result.
-            None => kept.refused.clone().or_else(|| Some(NOT_REGISTERED.to_owned())),
+            None => entry.refused.clone().or_else(|| Some(NOT_REGISTERED.to_owned())),
         };
-        if kept.refused != refused {
+        if entry.refused != refused {
             match &refused {
                 Some(why) if error.is_some() => {
                     warn!(array, error = why, "the cluster's name is another's");
@@ -255,21 +255,21 @@ impl Registrar {
                 None => info!(array, "registered"),
             }
         }
-        kept.refused = refused;
-        if kept.tenure.lost() > lost {
+        entry.refused = refused;
+        if entry.registration.lost() > lost {
             warn!(
                 array,
                 "another provisioner of this cluster's identity has registered: is there a copy of this cluster? Nothing is destroyed meanwhile"
             );
         }
-        self.metrics.registered(array, error.is_none(), kept.tenure.lost() - lost);
+        self.metrics.registered(array, error.is_none(), entry.registration.lost() - lost);
     }
 
-    async fn take(&self, array: &dyn Array, step: &RegistrationStep) -> Result<(), Error> {
+    async fn apply_step(&self, array: &dyn Array, step: &RegistrationStep) -> Result<(), Error> {
         let array = self.guarded(array);
         match step {
             RegistrationStep::Create(name) => {
-                array.ensure(&self.wanted(array.name(), name)).await.map(drop)
+                array.ensure(&self.desired_volume(array.name(), name)).await.map(drop)
             }
             RegistrationStep::Rename { from, to } => array.rename(from, to).await,
             RegistrationStep::Remove(volume) => array.destroy(volume, &self.owner()).await,
@@ -296,7 +296,7 @@ impl Registrar {
         }
     }
 
-    fn wanted(&self, array: &str, name: &VolumeName) -> VolumeRequest {
+    fn desired_volume(&self, array: &str, name: &VolumeName) -> VolumeRequest {
         // It has no export and no connection, so no client can reach it.
         let details = match self.arrays.kind(array) {
             Some(ArrayKind::FlashBlade) | None => VolumeOptions::File {
@@ -310,9 +310,13 @@ impl Registrar {
         VolumeRequest { name: name.clone(), owner: self.owner(), size: SIZE, source: None, details }
     }
 
-    fn with<R>(&self, array: &str, look: impl FnOnce(&mut CachedRegistration) -> R) -> Option<R> {
-        let kept = self.registrations.get(array)?;
-        Some(look(&mut kept.lock().unwrap_or_else(PoisonError::into_inner)))
+    fn with<R>(
+        &self,
+        array: &str,
+        refresh: impl FnOnce(&mut CachedRegistration) -> R,
+    ) -> Option<R> {
+        let entry = self.registrations.get(array)?;
+        Some(refresh(&mut entry.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
@@ -322,4 +326,4 @@ fn unregistered(array: &str, why: &str) -> EffectError {
 }
 
 /// The wait before the next attempt to read the cluster's identity.
-pub(super) const AGAIN: Duration = Duration::from_secs(2);
+pub(super) const IDENTITY_RETRY: Duration = Duration::from_secs(2);

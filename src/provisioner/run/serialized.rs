@@ -51,11 +51,11 @@ mod tests {
 
     #[test]
     fn an_object_comes_out_as_it_went_in() {
-        let mut volume = crate::provisioner::decide::mark("zz");
+        let mut volume = crate::provisioner::decide::barrier("zz");
         let without = volume.clone();
         volume.metadata.managed_fields = Some(vec![ManagedFieldsEntry::default()]);
-        let held = Serialized::new(volume);
-        assert_eq!(held.open().as_ref(), Some(&without));
-        assert!(held.json.len() * 4 < size_of::<PersistentVolume>(), "{}", held.json.len());
+        let stored = Serialized::new(volume);
+        assert_eq!(stored.open().as_ref(), Some(&without));
+        assert!(stored.json.len() * 4 < size_of::<PersistentVolume>(), "{}", stored.json.len());
     }
 }

@@ -19,10 +19,10 @@ use crate::provisioner::decide::{ArrayTraits, Binding, Import, Setup};
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// An invalid network of nodes.
-    #[error("`nodes`: {0:?} is no network")]
+    #[error("`nodes`: {0:?} is not a network")]
     Nodes(String),
     /// An invalid name of a volume to import.
-    #[error("`imports`: {0:?} is no name of a volume")]
+    #[error("`imports`: {0:?} is not a name of a volume")]
     Import(String),
     /// Two arrays with one name.
     #[error("`arrays`: two are called {0:?}; give each a name of its own")]
@@ -31,7 +31,7 @@ pub enum SetupError {
     #[error("array {0}: `{1}` says neither a Secret nor a file")]
     SecretSource(String, &'static str),
     /// An invalid certificate pin.
-    #[error("array {0}: `pin` is no digest of a key")]
+    #[error("array {0}: `pin` is not the digest of a key")]
     Pin(String),
     /// An invalid address of an array.
     #[error(transparent)]

@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::effect_error::of_array;
 use crate::arrays::Array;
-use crate::concurrency::{Turn, Turns, Urgency};
+use crate::concurrency::{Permit, Purpose, RequestLimit};
 use crate::provisioner::decide::{Effect, EffectError, Outcome, ReadTime};
 
 /// The maximum number of concurrent snapshot effects on an array: half of the requests that it gets.
@@ -18,24 +18,24 @@ const AT_ONCE: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct SnapshotLimit {
     /// Permits by array.
-    turns: Mutex<HashMap<String, Arc<Turns>>>,
+    limit: Mutex<HashMap<String, Arc<RequestLimit>>>,
 }
 
 impl SnapshotLimit {
     /// Waits for a permit, which lasts until the returned value is dropped. Other effects do not wait.
-    pub(super) async fn turn(&self, effect: &Effect) -> Option<Turn> {
+    pub(super) async fn permit(&self, effect: &Effect) -> Option<Permit> {
         let (Effect::ListSnapshots { array, .. }
         | Effect::TakeSnapshot { array, .. }
         | Effect::DestroySnapshot { array, .. }) = effect
         else {
             return None;
         };
-        let turns = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = || Arc::new(Turns::new(AT_ONCE));
-            Arc::clone(turns.entry(array.clone()).or_insert_with(new))
+        let limit = {
+            let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || Arc::new(RequestLimit::new(AT_ONCE));
+            Arc::clone(limit.entry(array.clone()).or_insert_with(new))
         };
-        Some(turns.take(Urgency::Does).await)
+        Some(limit.take(Purpose::Work).await)
     }
 }
 
@@ -77,14 +77,14 @@ mod tests {
             volume: VolumeId { name: VolumeName::new("v").expect("a name"), id: "1".to_owned() },
         };
         let snapshots = SnapshotLimit::default();
-        let turn = |effect: &Effect| snapshots.turn(effect).now_or_never();
-        let mut turns: Vec<_> = (0..AT_ONCE).map(|_| turn(&list("one")).expect("a turn")).collect();
-        assert!(turn(&list("one")).is_none(), "it waits");
-        assert!(turn(&list("two")).is_some(), "another array is not waited for");
+        let take = |effect: &Effect| snapshots.permit(effect).now_or_never();
+        let mut limit: Vec<_> = (0..AT_ONCE).map(|_| take(&list("one")).expect("a turn")).collect();
+        assert!(take(&list("one")).is_none(), "it waits");
+        assert!(take(&list("two")).is_some(), "another array is not waited for");
         let (array, name) = ("one".to_owned(), VolumeName::new("v").expect("a name"));
         let other = Effect::FindVolume { array, array_id: None, name };
-        assert!(turn(&other).is_some_and(|turn| turn.is_none()), "other effects do not wait");
-        turns.pop();
-        assert!(turn(&list("one")).is_some());
+        assert!(take(&other).is_some_and(|permit| permit.is_none()), "other effects do not wait");
+        limit.pop();
+        assert!(take(&list("one")).is_some());
     }
 }

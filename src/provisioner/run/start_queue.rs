@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Key;
-use crate::concurrency::Fair;
+use crate::concurrency::FairQueue;
 use crate::provisioner::decide::Effect;
 
 /// The maximum number of first writes in flight: a quarter of all requests.
@@ -16,7 +16,7 @@ const AT_ONCE: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct StartQueue {
     under_way: HashSet<Key>,
-    waiting: Fair<(Key, Effect)>,
+    waiting: FairQueue<(Key, Effect)>,
 }
 
 impl StartQueue {

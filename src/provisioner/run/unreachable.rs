@@ -65,14 +65,14 @@ fn of_status(code: u16) -> &'static str {
             "log in to the cluster again: the API server does not accept the kubeconfig's credentials"
         }
         403 => {
-            "use an account that has the right which the message names; `kubectl auth can-i --list` prints the rights of this one"
+            "use an account with the permission in the message; `kubectl auth can-i --list` prints the permissions of this one"
         }
         404 => "check that the cluster has this kind: `kubectl api-resources`",
         409 => "run the command again: the object was changed meanwhile",
         429 | 500.. => {
             "try again in a minute: the API server is overloaded or not ready (`kubectl get --raw /readyz`)"
         }
-        _ => "change what the message names",
+        _ => "correct the request as the message says",
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
             assert!(of_words(words).contains(remedy), "{words}");
         }
         assert!(of_status(401).contains("log in"));
-        assert!(of_status(403).contains("right"));
+        assert!(of_status(403).contains("permission"));
         assert!(of_status(503).contains("again"));
     }
 }

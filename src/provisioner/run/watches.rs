@@ -101,13 +101,13 @@ pub(super) fn register(registrar: Registrar) -> tokio::task::JoinHandle<()> {
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
-            registrar.look().await;
+            registrar.refresh().await;
         }
     })
 }
 
 /// Polls the arrays' health, periodically. An array on which this cluster is not registered counts as unreachable.
-pub(super) fn look(
+pub(super) fn poll_arrays(
     mut array_monitor: ArrayMonitor,
     registrar: Registrar,
     sender: &mpsc::UnboundedSender<Message>,
@@ -116,7 +116,7 @@ pub(super) fn look(
     tokio::spawn(async move {
         loop {
             let begun = tokio::time::Instant::now();
-            let mut states = array_monitor.look().await;
+            let mut states = array_monitor.poll().await;
             for state in states.iter_mut().filter(|state| matches!(state.health, Health::Up { .. }))
             {
                 if let Some(why) = registrar.refused(&state.name) {

@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::FlashArray;
+use crate::simulator::collection::bytes;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::bytes;
 
 impl FlashArray {
     pub(super) fn array(&self, now: u64) -> Json {

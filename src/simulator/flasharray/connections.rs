@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value as Json, json};
 
 use super::FlashArray;
+use crate::simulator::collection::{KEY, Scope, id, reference, shown, text};
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{KEY, Scope, id, reference, shown, text};
 
 /// Allowed LUNs of a host's connections.
 const LUNS: std::ops::RangeInclusive<i64> = 1..=4095;
@@ -91,8 +91,8 @@ impl FlashArray {
     /// Returns the pairs of hosts and volumes of a request. One side must be a single object.
     fn pairs(&self, request: &Request) -> Result<Vec<(Json, Json)>, Refusal> {
         no_groups(request)?;
-        let hosts = self.hosts.meant_required(request, HOSTS.0, HOSTS.1)?;
-        let volumes = self.volumes.meant_required(request, VOLUMES.0, VOLUMES.1)?;
+        let hosts = self.hosts.selected_required(request, HOSTS.0, HOSTS.1)?;
+        let volumes = self.volumes.selected_required(request, VOLUMES.0, VOLUMES.1)?;
         if hosts.len() > 1 && volumes.len() > 1 {
             return Err(Refusal::whole(400, "Several hosts with several volumes."));
         }

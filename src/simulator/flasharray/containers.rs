@@ -3,10 +3,12 @@
 use serde_json::{Value as Json, json};
 
 use super::{FlashArray, tags};
+use crate::simulator::collection::{
+    Collection, id, is_destroyed, reference, set_destroyed, shown, text,
+};
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::names::{self, Parts, within};
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{Shelf, id, is_destroyed, reference, set_destroyed, shown, text};
 
 /// A kind of container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,14 +59,14 @@ impl Container {
         }
     }
 
-    fn shelf(self, array: &FlashArray) -> &Shelf {
+    fn collection(self, array: &FlashArray) -> &Collection {
         match self {
             Self::Pod => &array.pods,
             Self::VolumeGroup => &array.volume_groups,
         }
     }
 
-    pub(super) fn shelf_mut(self, array: &mut FlashArray) -> &mut Shelf {
+    pub(super) fn collection_mut(self, array: &mut FlashArray) -> &mut Collection {
         match self {
             Self::Pod => &mut array.pods,
             Self::VolumeGroup => &mut array.volume_groups,
@@ -120,10 +122,10 @@ impl FlashArray {
         now: u64,
     ) -> Outcome {
         tags::read(request.body.get("tags"))?;
-        kind.shelf(self).free(text(&object, "name"))?;
+        kind.collection(self).free(text(&object, "name"))?;
         object["id"] = self.id().into();
         let items = json!([shown(&object, now)]);
-        kind.shelf_mut(self).add(object)?;
+        kind.collection_mut(self).add(object)?;
         Ok(json!({ "items": items }))
     }
 
@@ -149,7 +151,7 @@ impl FlashArray {
         let body = &request.body;
         let due = now + self.settings.eradication_delay;
         let destroys_contents = request.flag("destroy_contents")? == Some(true);
-        let tried = kind.shelf(self).tried(request, |container| {
+        let changed_copies = kind.collection(self).changed_copies(request, |container| {
             let name = text(container, "name").to_owned();
             fields::set(container, body, &[kind.changed_with()])?;
             self.prefer(container, body)?;
@@ -164,8 +166,8 @@ impl FlashArray {
             set_destroyed(container, body, due);
             Ok(())
         })?;
-        for (old, new) in &tried {
-            kind.shelf_mut(self).replace(old, new);
+        for (old, new) in &changed_copies {
+            kind.collection_mut(self).replace(old, new);
             if old["name"] != new["name"] {
                 self.rename_contents(kind, new);
             }
@@ -175,7 +177,9 @@ impl FlashArray {
                 None => {}
             }
         }
-        Ok(json!({"items": tried.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}))
+        Ok(
+            json!({"items": changed_copies.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}),
+        )
     }
 
     /// Refuses to destroy a container because of its contents, or because of objects that use them.
@@ -220,10 +224,10 @@ impl FlashArray {
         if kind == Container::VolumeGroup {
             return;
         }
-        for shelf in [&mut self.volume_groups, &mut self.groups] {
+        for collection in [&mut self.volume_groups, &mut self.groups] {
             match due {
-                Some(due) => shelf.destroy_of("pod", container, due),
-                None => shelf.recover_of("pod", container),
+                Some(due) => collection.destroy_of("pod", container, due),
+                None => collection.recover_of("pod", container),
             }
         }
         let groups: Vec<String> =
@@ -275,7 +279,7 @@ impl FlashArray {
 
     pub(super) fn eradicate_containers(&mut self, kind: Container, request: &Request) -> Outcome {
         let with_contents = request.flag("eradicate_contents")? == Some(true);
-        for container in kind.shelf(self).required(request)? {
+        for container in kind.collection(self).required(request)? {
             let contents = self.contents(kind, id(container));
             if !with_contents && !contents.is_empty() {
                 return Err(Refusal::of(text(container, "name"), "The container is not empty."));
@@ -283,7 +287,7 @@ impl FlashArray {
             contents.iter().try_for_each(|object| self.check_eradication(object))?;
         }
         let safe_mode = self.settings.safe_mode;
-        for container in kind.shelf_mut(self).eradicate(request, safe_mode)? {
+        for container in kind.collection_mut(self).eradicate(request, safe_mode)? {
             self.forget_contents(kind, &container);
         }
         Ok(json!({}))

@@ -3,10 +3,10 @@
 use serde_json::{Value as Json, json};
 
 use super::{FlashArray, tags};
+use crate::simulator::collection::{KEY, id, shown, text};
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{KEY, id, shown, text};
 
 const FIELDS: &[Field] = &[
     ("chap", Takes::Handler),
@@ -73,7 +73,7 @@ impl FlashArray {
 
     pub(super) fn change_hosts(&mut self, request: &Request) -> Outcome {
         let body = &request.body;
-        let tried = self.hosts.tried(request, |host| {
+        let changed_copies = self.hosts.changed_copies(request, |host| {
             self.set_host(host, body, CHANGED_WITH)?;
             names::check(text(host, "name"), false)?;
             if let Some(group) = body.get("host_group") {
@@ -81,14 +81,16 @@ impl FlashArray {
             }
             Ok(())
         })?;
-        for (old, new) in &tried {
+        for (old, new) in &changed_copies {
             self.hosts.replace(old, new);
             self.connections.change_of("host", text(old, "name"), |connection| {
                 connection["host"]["name"] = new["name"].clone();
                 connection[KEY] = super::connections::key(new, id(&connection["volume"])).into();
             });
         }
-        Ok(json!({"items": tried.iter().map(|(_, new)| shown(new, 0)).collect::<Vec<_>>()}))
+        Ok(
+            json!({"items": changed_copies.iter().map(|(_, new)| shown(new, 0)).collect::<Vec<_>>()}),
+        )
     }
 
     fn set_host(&self, host: &mut Json, body: &Json, more: &[Field]) -> Result<(), Refusal> {

@@ -5,10 +5,10 @@
 use serde_json::{Value as Json, json};
 
 use super::{FlashArray, tags};
+use crate::simulator::collection::{id, reference, set_destroyed, shown, text};
 use crate::simulator::fields::{self, BYTES, Field, Takes};
 use crate::simulator::names::{self, Parts};
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{id, reference, set_destroyed, shown, text};
 
 const MADE_WITH: &[Field] = &[("tags", Takes::Handler)];
 const FIELDS: &[Field] = &[
@@ -71,7 +71,7 @@ impl FlashArray {
     pub(super) fn change_groups(&mut self, request: &Request, now: u64) -> Outcome {
         let body = &request.body;
         let due = now + self.settings.eradication_delay;
-        let tried = self.groups.tried(request, |group| {
+        let changed_copies = self.groups.changed_copies(request, |group| {
             let name = text(group, "name").to_owned();
             let locked = is_locked(group);
             fields::set(group, body, &[FIELDS])?;
@@ -88,7 +88,7 @@ impl FlashArray {
             set_destroyed(group, body, due);
             Ok(())
         })?;
-        for (old, new) in &tried {
+        for (old, new) in &changed_copies {
             self.put_group(old, new);
             let due = match body["destroyed"].as_bool() {
                 Some(true) => Some(due),
@@ -97,7 +97,9 @@ impl FlashArray {
             };
             self.destroy_snapshots_of(id(new), due);
         }
-        Ok(json!({"items": tried.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}))
+        Ok(
+            json!({"items": changed_copies.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}),
+        )
     }
 
     /// Replaces a changed protection group, and renames the objects that belong to it.

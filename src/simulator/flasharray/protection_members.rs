@@ -4,9 +4,9 @@ use serde_json::{Value as Json, json};
 
 use super::FlashArray;
 use super::protection_groups::is_locked;
+use crate::simulator::collection::{KEY, Scope, id, is_destroyed, reference, shown, text};
 use crate::simulator::names::Parts;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{KEY, Scope, id, is_destroyed, reference, shown, text};
 
 /// Parameters for names and for ids.
 const GROUPS: (&str, &str) = ("group_names", "group_ids");
@@ -18,7 +18,7 @@ impl FlashArray {
     pub(super) fn members_scope(&self, request: &Request) -> Result<Scope, Refusal> {
         let mut scope = Scope::new();
         self.groups.narrow(&mut scope, "group", request, GROUPS)?;
-        let volumes = self.volumes.meant(request, VOLUMES.0, VOLUMES.1)?;
+        let volumes = self.volumes.selected(request, VOLUMES.0, VOLUMES.1)?;
         let Some(destroyed) = request.flag("member_destroyed")? else {
             self.volumes.narrow(&mut scope, "member", request, VOLUMES)?;
             return Ok(scope);
@@ -65,8 +65,8 @@ impl FlashArray {
     }
 
     fn group_pairs(&self, request: &Request) -> Result<Vec<(Json, Json)>, Refusal> {
-        let groups = self.groups.meant_required(request, GROUPS.0, GROUPS.1)?;
-        let volumes = self.volumes.meant_required(request, VOLUMES.0, VOLUMES.1)?;
+        let groups = self.groups.selected_required(request, GROUPS.0, GROUPS.1)?;
+        let volumes = self.volumes.selected_required(request, VOLUMES.0, VOLUMES.1)?;
         let with_each = |group: &&Json| {
             let group = (*group).clone();
             volumes.iter().map(move |volume| (group.clone(), (*volume).clone()))
@@ -138,7 +138,7 @@ impl FlashArray {
         let joins = self.groups_to_join(request, text(new, "name"))?;
         let (names, ids) =
             ("remove_from_protection_group_names", "remove_from_protection_group_ids");
-        let leaves = self.groups.meant(request, names, ids)?;
+        let leaves = self.groups.selected(request, names, ids)?;
         if id(&old["pod"]) == id(&new["pod"]) {
             if joins.is_empty() && leaves.is_empty() {
                 return Ok(joins);
@@ -158,7 +158,7 @@ impl FlashArray {
 
     fn groups_to_join(&self, request: &Request, volume: &str) -> Result<Vec<Json>, Refusal> {
         let (names, ids) = ("add_to_protection_group_names", "add_to_protection_group_ids");
-        let groups = self.groups.meant(request, names, ids)?;
+        let groups = self.groups.selected(request, names, ids)?;
         for group in &groups {
             self.groups.live(text(group, "name"))?;
             check_pod(group, volume)?;

@@ -5,10 +5,12 @@ use serde_json::{Value as Json, json};
 use super::protection_groups::is_locked;
 use super::volume_snapshots::{GROUP, name_in};
 use super::{FlashArray, tags};
+use crate::simulator::collection::{
+    Scope, id, is_destroyed, reference, set_destroyed, shown, text,
+};
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{Scope, id, is_destroyed, reference, set_destroyed, shown, text};
 
 const MADE_WITH: &[Field] = &[("suffix", Takes::Text), ("tags", Takes::Handler)];
 const CHANGED_WITH: &[Field] = &[("destroyed", Takes::Boolean), ("name", Takes::Text)];
@@ -21,7 +23,7 @@ impl FlashArray {
     }
 
     pub(super) fn make_group_snapshots(&mut self, request: &Request, now: u64) -> Outcome {
-        let sources = self.groups.meant_required(request, "source_names", "source_ids")?;
+        let sources = self.groups.selected_required(request, "source_names", "source_ids")?;
         let suffix = self.suffix(request, &[MADE_WITH])?;
         tags::read(request.body.get("tags"))?;
         let mut new = Vec::new();
@@ -57,7 +59,7 @@ impl FlashArray {
 
     pub(super) fn change_group_snapshots(&mut self, request: &Request, now: u64) -> Outcome {
         let due = now + self.settings.eradication_delay;
-        let tried = self.group_snapshots.tried(request, |snapshot| {
+        let changed_copies = self.group_snapshots.changed_copies(request, |snapshot| {
             let old = text(snapshot, "name").to_owned();
             fields::set(snapshot, &request.body, &[CHANGED_WITH])?;
             let group = text(&snapshot["source"], "name").to_owned();
@@ -74,7 +76,7 @@ impl FlashArray {
             set_destroyed(snapshot, &request.body, due);
             Ok(())
         })?;
-        for (old, new) in &tried {
+        for (old, new) in &changed_copies {
             self.group_snapshots.replace(old, new);
             if old["name"] != new["name"] {
                 self.rename_parts(new);
@@ -85,7 +87,9 @@ impl FlashArray {
                 None => {}
             }
         }
-        Ok(json!({"items": tried.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}))
+        Ok(
+            json!({"items": changed_copies.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}),
+        )
     }
 
     /// Destroys or recovers the snapshots of a group together with it.

@@ -3,10 +3,10 @@
 use serde_json::{Value as Json, json};
 
 use super::FlashArray;
+use crate::simulator::collection::{KEY, Scope, id, is_destroyed, reference, shown, text};
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{KEY, Scope, id, is_destroyed, reference, shown, text};
 
 const FIELDS: &[Field] = &[
     ("copyable", Takes::Boolean),
@@ -24,7 +24,7 @@ const MOST: usize = 30;
 
 impl FlashArray {
     pub(super) fn tags_scope(&self, request: &Request) -> Result<Scope, Refusal> {
-        let volumes = self.volumes.meant_required(request, "resource_names", "resource_ids")?;
+        let volumes = self.volumes.selected_required(request, "resource_names", "resource_ids")?;
         let destroyed = request.flag("resource_destroyed")?;
         let unfit =
             |volume: &&&Json| destroyed.is_some_and(|wanted| is_destroyed(volume) != wanted);
@@ -36,7 +36,7 @@ impl FlashArray {
     }
 
     pub(super) fn change_tags(&mut self, request: &Request, now: u64) -> Outcome {
-        let volumes = self.volumes.meant_required(request, "resource_names", "resource_ids")?;
+        let volumes = self.volumes.selected_required(request, "resource_names", "resource_ids")?;
         let volumes: Vec<Json> = volumes.into_iter().cloned().collect();
         let tags = read(Some(&request.body))?;
         if tags.is_empty() {
@@ -52,7 +52,7 @@ impl FlashArray {
     }
 
     pub(super) fn delete_tags(&mut self, request: &Request) -> Outcome {
-        let volumes = self.volumes.meant_required(request, "resource_names", "resource_ids")?;
+        let volumes = self.volumes.selected_required(request, "resource_names", "resource_ids")?;
         let namespaces = namespaces(request);
         let [namespace] = namespaces.as_slice() else {
             return Err(Refusal::whole(400, "Only one value is allowed in 'namespaces'."));

@@ -3,9 +3,9 @@
 use serde_json::Value as Json;
 
 use super::FlashArray;
+use crate::simulator::collection::{id, reference, text};
 use crate::simulator::names::{self, Parts, within};
 use crate::simulator::rest::Refusal;
-use crate::simulator::shelf::{id, reference, text};
 
 impl FlashArray {
     /// Moves a volume to the pod or volume group in a body, or out of it when the name is empty.
@@ -37,9 +37,9 @@ impl FlashArray {
 
     /// Refuses to recover a volume whose pod or volume group has been destroyed.
     pub(super) fn check_containers(&self, volume: &Json) -> Result<(), Refusal> {
-        for (shelf, field) in [(&self.pods, "pod"), (&self.volume_groups, "volume_group")] {
-            if let Some(container) = shelf.by_id(id(&volume[field])) {
-                shelf.live(text(container, "name"))?;
+        for (collection, field) in [(&self.pods, "pod"), (&self.volume_groups, "volume_group")] {
+            if let Some(container) = collection.by_id(id(&volume[field])) {
+                collection.live(text(container, "name"))?;
             }
         }
         Ok(())

@@ -4,10 +4,10 @@ use serde_json::{Value as Json, json};
 
 use super::protection_groups::is_locked;
 use super::{FlashArray, tags};
+use crate::simulator::collection::{Scope, destroy, id, reference, set_destroyed, shown, text};
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{Scope, destroy, id, reference, set_destroyed, shown, text};
 
 const MADE_WITH: &[Field] = &[("suffix", Takes::Text), ("tags", Takes::Handler)];
 const CHANGED_WITH: &[Field] = &[("destroyed", Takes::Boolean), ("name", Takes::Text)];
@@ -25,7 +25,7 @@ impl FlashArray {
     }
 
     pub(super) fn make_snapshots(&mut self, request: &Request, now: u64) -> Outcome {
-        let sources = self.volumes.meant_required(request, "source_names", "source_ids")?;
+        let sources = self.volumes.selected_required(request, "source_names", "source_ids")?;
         let suffix = self.suffix(request, &[MADE_WITH])?;
         tags::read(request.body.get("tags"))?;
         let mut new = Vec::new();
@@ -84,7 +84,7 @@ impl FlashArray {
 
     pub(super) fn change_snapshots(&mut self, request: &Request, now: u64) -> Outcome {
         let due = now + self.settings.eradication_delay;
-        let tried = self.snapshots.tried(request, |snapshot| {
+        let changed_copies = self.snapshots.changed_copies(request, |snapshot| {
             let old = text(snapshot, "name").to_owned();
             fields::set(snapshot, &request.body, &[CHANGED_WITH])?;
             let prefix = format!("{}.", text(&snapshot["source"], "name"));
@@ -105,10 +105,12 @@ impl FlashArray {
             set_destroyed(snapshot, &request.body, due);
             Ok(())
         })?;
-        for (old, new) in &tried {
+        for (old, new) in &changed_copies {
             self.snapshots.replace(old, new);
         }
-        Ok(json!({"items": tried.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}))
+        Ok(
+            json!({"items": changed_copies.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}),
+        )
     }
 
     pub(super) fn eradicate_snapshots(&mut self, request: &Request) -> Outcome {

@@ -4,10 +4,10 @@ use serde_json::{Value as Json, json};
 
 use super::volume_names::check_rename;
 use super::{FlashArray, tags};
+use crate::simulator::collection::{USED, id, is_destroyed, reference, set_destroyed, shown, text};
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::names::{self, Parts};
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{USED, id, is_destroyed, reference, set_destroyed, shown, text};
 
 const FIELDS: &[Field] = &[
     ("priority_adjustment", Takes::Fields(super::PRIORITY_ADJUSTMENT)),
@@ -117,7 +117,7 @@ impl FlashArray {
         let body = &request.body;
         let due = now + self.settings.eradication_delay;
         let truncates = request.flag("truncate")? == Some(true);
-        let tried = self.volumes.tried(request, |volume| {
+        let changed_copies = self.volumes.changed_copies(request, |volume| {
             let name = text(volume, "name").to_owned();
             fields::set(volume, body, &[FIELDS, CHANGED_WITH])?;
             if text(volume, "name") != name {
@@ -143,11 +143,11 @@ impl FlashArray {
             Ok(())
         })?;
         let mut joins = Vec::new();
-        for (old, new) in &tried {
+        for (old, new) in &changed_copies {
             joins.push(self.protection_of_moved(request, old, new)?);
         }
         let mut items = Vec::new();
-        for ((old, new), joins) in tried.iter().zip(joins) {
+        for ((old, new), joins) in changed_copies.iter().zip(joins) {
             if new["provisioned"].as_u64() < old["provisioned"].as_u64() {
                 self.keep_undo(old, now);
             }
@@ -179,12 +179,13 @@ impl FlashArray {
         if old["name"] == new["name"] {
             return;
         }
-        for (shelf, field) in [
+        for (collection, field) in [
             (&mut self.connections, "volume"),
             (&mut self.members, "member"),
             (&mut self.tags, "resource"),
         ] {
-            shelf.change_of(field, id(new), |object| object[field]["name"] = new["name"].clone());
+            collection
+                .change_of(field, id(new), |object| object[field]["name"] = new["name"].clone());
         }
         self.rename_snapshots_of(new);
     }

@@ -3,9 +3,9 @@
 use serde_json::{Value as Json, json};
 
 use super::{FlashBlade, file_systems};
+use crate::simulator::collection::{Page, Sums};
 use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{Page, Sums};
 
 fn check_protocol(request: &Request) -> Result<(), Refusal> {
     const PROTOCOLS: [&str; 5] = ["all", "HTTP", "SMB", "NFS", "S3"];
@@ -38,7 +38,7 @@ impl FlashBlade {
     pub(super) fn performances(&self, request: &Request, now: u64) -> Result<Page, Refusal> {
         check_protocol(request)?;
         let only_total = request.flag("total_only")? == Some(true);
-        let mut items = self.file_systems.meant(request, "names", "ids")?;
+        let mut items = self.file_systems.selected(request, "names", "ids")?;
         if items.is_empty() {
             items = self.file_systems.iter().collect();
         }

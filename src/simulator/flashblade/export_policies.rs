@@ -7,10 +7,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::export_rules::check_versions;
 use super::{FlashBlade, export_rules};
+use crate::simulator::collection::{KEY, id, reference, shown, text};
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{KEY, id, reference, shown, text};
 
 const FIELDS: &[Field] =
     &[("enabled", Takes::Boolean), ("name", Takes::Text), ("rules", Takes::Handler)];
@@ -35,7 +35,7 @@ impl FlashBlade {
     pub(super) fn change_export_policies(&mut self, request: &Request, now: u64) -> Outcome {
         let policies = self.export_policies.required(request)?;
         check_versions(request, policies.iter().map(|policy| text(policy, "version")))?;
-        let tried = self.export_policies.tried(request, |object| {
+        let changed_copies = self.export_policies.changed_copies(request, |object| {
             fields::set(object, &request.body, &[FIELDS])?;
             names::check(text(object, "name"), true)?;
             if let Some(rules) = rules(object, &request.body["rules"])? {
@@ -44,7 +44,7 @@ impl FlashBlade {
             Ok(())
         })?;
         let mut items = Vec::new();
-        for (old, new) in tried {
+        for (old, new) in changed_copies {
             self.export_policies.replace(&old, &new);
             let policy = self.put_export_policy(new);
             self.exports.change_of("policy", id(&policy), |export| {

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use serde_json::{Value as Json, json};
 
 use super::FlashBlade;
+use crate::simulator::collection::{Scope, id, shown, text};
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{Scope, id, shown, text};
 
 const FIELDS: &[Field] = &[
     ("access", Takes::OneOf(&["root-squash", "all-squash", "no-squash"])),
@@ -34,7 +34,7 @@ impl FlashBlade {
 
     pub(super) fn make_export_rule(&mut self, request: &Request, now: u64) -> Outcome {
         let policies =
-            self.export_policies.meant_required(request, "policy_names", "policy_ids")?;
+            self.export_policies.selected_required(request, "policy_names", "policy_ids")?;
         check_versions(request, policies.iter().map(|policy| text(policy, "version")))?;
         let [policy] = policies.as_slice() else {
             return Err(Refusal::whole(400, "Only one value is allowed in 'policy_names'."));
@@ -107,7 +107,7 @@ impl FlashBlade {
         rule: &Json,
         request: &Request,
     ) -> Result<Option<usize>, Refusal> {
-        let before = self.export_rules.meant(request, "before_rule_name", "before_rule_id")?;
+        let before = self.export_rules.selected(request, "before_rule_name", "before_rule_id")?;
         let at = match (before.first(), request.body.get("index")) {
             (None, None) => return Ok(None),
             (Some(_), Some(_)) => {
@@ -170,13 +170,13 @@ fn rank(client: &str) -> u8 {
     }
 }
 
-/// Refuses a request that tells other versions than those of what it names: it has changed since it was read.
+/// Refuses a request whose versions differ from the current ones of the objects that it names.
 pub(super) fn check_versions<'v>(
     request: &Request,
     current: impl Iterator<Item = &'v str>,
 ) -> Result<(), Refusal> {
-    let told = request.list("versions");
-    if told.is_empty() || told.into_iter().eq(current) {
+    let versions = request.list("versions");
+    if versions.is_empty() || versions.into_iter().eq(current) {
         Ok(())
     } else {
         Err(Refusal::whole(412, "The version does not match: the resource has changed."))

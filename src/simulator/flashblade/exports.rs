@@ -4,9 +4,9 @@ use serde_json::{Value as Json, json};
 
 use super::servers::DEFAULT_SERVER;
 use super::{FlashBlade, nfs};
+use crate::simulator::collection::{id, is_destroyed, reference, shown, text};
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{id, is_destroyed, reference, shown, text};
 
 const FIELDS: &[Field] = &[
     ("export_name", Takes::Text),
@@ -20,7 +20,7 @@ const SMB_SHARE: &str = "_smb_share_allow_everyone";
 
 impl FlashBlade {
     pub(super) fn make_exports(&mut self, request: &Request, now: u64) -> Outcome {
-        let members = self.file_systems.meant_required(request, "member_names", "member_ids")?;
+        let members = self.file_systems.selected_required(request, "member_names", "member_ids")?;
         let (names, ids) = (request.list("policy_names"), request.list("policy_ids"));
         let policies = names.iter().map(|name| (*name, "")).chain(ids.iter().map(|id| ("", *id)));
         let policies: Vec<(&str, &str)> = policies.collect();
@@ -55,14 +55,14 @@ impl FlashBlade {
     }
 
     pub(super) fn change_exports(&mut self, request: &Request, now: u64) -> Outcome {
-        let tried = self.exports.tried(request, |object| {
+        let changed_copies = self.exports.changed_copies(request, |object| {
             if let Some(policy) = request.body.get("policy") {
                 self.put_policy(object, policy)?;
             }
             self.set_export(object, &request.body)
         })?;
         let mut items = Vec::new();
-        for (old, new) in tried {
+        for (old, new) in changed_copies {
             self.exports.replace(&old, &new);
             self.settle(id(&new["member"]));
             items.extend(self.exports.by_id(id(&new)).map(|object| shown(object, now)));

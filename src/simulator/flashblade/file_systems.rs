@@ -4,12 +4,12 @@ use serde_json::{Value as Json, json};
 
 use super::FlashBlade;
 use super::nfs::{self, EVERYBODY};
+use crate::simulator::collection::{
+    Sums, USED, bytes, id, is_destroyed, reference, set_destroyed, shown, text,
+};
 use crate::simulator::fields::{self, BYTES, Field, Takes};
 use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{
-    Sums, USED, bytes, id, is_destroyed, reference, set_destroyed, shown, text,
-};
 
 /// Fields of requests that create or change a file system.
 const FIELDS: &[Field] = &[
@@ -68,7 +68,7 @@ impl FlashBlade {
         if self.file_systems.len() >= self.settings.limit {
             return Err(Refusal::of(&name, "File system limit reached."));
         }
-        let policies = self.policies.meant(request, "policy_names", "policy_ids")?;
+        let policies = self.policies.selected(request, "policy_names", "policy_ids")?;
         let policies: Vec<Json> = policies.into_iter().cloned().collect();
         let manual = if self.settings.safe_mode { "disabled" } else { "enabled" };
         let mut object = json!({
@@ -138,7 +138,7 @@ impl FlashBlade {
         let ignores_usage = request.flag("ignore_usage")? == Some(true);
         let limits = ["provisioned", "hard_limit_enabled"].iter().any(|f| body.get(*f).is_some());
         let due = now + self.settings.eradication_delay;
-        let tried = self.file_systems.tried(request, |object| {
+        let changed_copies = self.file_systems.changed_copies(request, |object| {
             let old = text(object, "name").to_owned();
             set(object, body, CHANGED_WITH)?;
             let name = text(object, "name");
@@ -155,7 +155,7 @@ impl FlashBlade {
             Ok(())
         })?;
         let mut items = Vec::new();
-        for (old, new) in tried {
+        for (old, new) in changed_copies {
             self.file_systems.replace(&old, &new);
             self.follow(&old, &new);
             match body["destroyed"].as_bool() {
@@ -188,25 +188,25 @@ impl FlashBlade {
         self.rename_snapshots(new);
         self.rename_exports(old, new);
         let name = &new["name"];
-        for (shelf, field) in [
+        for (collection, field) in [
             (&mut self.members, "member"),
             (&mut self.user_quotas, "file_system"),
             (&mut self.group_quotas, "file_system"),
         ] {
-            shelf.change_of(field, id(new), |object| object[field]["name"] = name.clone());
+            collection.change_of(field, id(new), |object| object[field]["name"] = name.clone());
         }
     }
 
     /// Removes the objects that belong to a file system.
     pub(super) fn forget(&mut self, system: &Json) {
-        for (shelf, field) in [
+        for (collection, field) in [
             (&mut self.snapshots, "owner"),
             (&mut self.exports, "member"),
             (&mut self.members, "member"),
             (&mut self.user_quotas, "file_system"),
             (&mut self.group_quotas, "file_system"),
         ] {
-            shelf.remove_of(field, id(system));
+            collection.remove_of(field, id(system));
         }
     }
 
@@ -223,9 +223,9 @@ impl FlashBlade {
 /// Sets the fields of a body, except those that handlers process.
 fn set(object: &mut Json, body: &Json, more: &[Field]) -> Result<(), Refusal> {
     fields::set(object, body, &[FIELDS, more])?;
-    for (field, what) in NONE_OF {
+    for (field, kind) in NONE_OF {
         if let Some(given) = body.get(field) {
-            return Err(Refusal::missing(text(given, "name"), what));
+            return Err(Refusal::missing(text(given, "name"), kind));
         }
     }
     Ok(())

@@ -5,9 +5,9 @@
 use serde_json::Value as Json;
 
 use super::FlashBlade;
+use crate::simulator::collection::text;
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::rest::{Refusal, Request};
-use crate::simulator::shelf::text;
 
 /// The array's default exports.
 pub(super) const EVERYBODY: &str = "*(rw,no_root_squash)";

@@ -5,10 +5,10 @@
 use serde_json::{Value as Json, json};
 
 use super::FlashBlade;
+use crate::simulator::collection::{KEY, Scope, id, reference, shown, text};
 use crate::simulator::fields::{self, BYTES, Field, Takes};
 use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{KEY, Scope, id, reference, shown, text};
 
 const MADE_WITH: &[Field] =
     &[("enabled", Takes::Boolean), ("name", Takes::Handler), ("rules", Takes::Handler)];
@@ -43,7 +43,7 @@ impl FlashBlade {
 
     pub(super) fn change_policies(&mut self, request: &Request, now: u64) -> Outcome {
         let body = &request.body;
-        let tried = self.policies.tried(request, |object| {
+        let changed_copies = self.policies.changed_copies(request, |object| {
             fields::set(object, body, &[CHANGED_WITH])?;
             let name = text(object, "name").to_owned();
             let mut left = object["rules"].as_array().cloned().unwrap_or_default();
@@ -58,10 +58,12 @@ impl FlashBlade {
             object["rules"] = left.into();
             Ok(())
         })?;
-        for (old, new) in &tried {
+        for (old, new) in &changed_copies {
             self.policies.replace(old, new);
         }
-        Ok(json!({"items": tried.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}))
+        Ok(
+            json!({"items": changed_copies.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}),
+        )
     }
 
     pub(super) fn delete_policies(&mut self, request: &Request) -> Outcome {
@@ -122,8 +124,8 @@ impl FlashBlade {
 
     /// Returns the pairs of policies and file systems of a request.
     fn pairs(&self, request: &Request) -> Result<Vec<(Json, Json)>, Refusal> {
-        let policies = self.policies.meant_required(request, POLICIES.0, POLICIES.1)?;
-        let members = self.file_systems.meant_required(request, MEMBERS.0, MEMBERS.1)?;
+        let policies = self.policies.selected_required(request, POLICIES.0, POLICIES.1)?;
+        let members = self.file_systems.selected_required(request, MEMBERS.0, MEMBERS.1)?;
         let with_each = |policy: &&Json| {
             let policy = (*policy).clone();
             members.iter().map(move |member| (policy.clone(), (*member).clone()))

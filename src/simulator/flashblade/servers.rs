@@ -3,10 +3,10 @@
 use serde_json::{Value as Json, json};
 
 use super::FlashBlade;
+use crate::simulator::collection::{id, shown, text};
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{id, shown, text};
 
 /// The initial server, which cannot be deleted.
 pub(super) const DEFAULT_SERVER: &str = "_array_server";

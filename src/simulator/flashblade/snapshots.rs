@@ -3,10 +3,12 @@
 use serde_json::{Value as Json, json};
 
 use super::FlashBlade;
+use crate::simulator::collection::{
+    Scope, id, is_destroyed, reference, set_destroyed, shown, text,
+};
 use crate::simulator::fields::{self, Field, Takes};
 use crate::simulator::names;
 use crate::simulator::rest::{Outcome, Refusal, Request};
-use crate::simulator::shelf::{Scope, id, is_destroyed, reference, set_destroyed, shown, text};
 
 const FIELDS: &[Field] = &[("destroyed", Takes::Boolean), ("name", Takes::Text)];
 
@@ -33,7 +35,7 @@ impl FlashBlade {
     }
 
     pub(super) fn make_snapshots(&mut self, request: &Request, now: u64) -> Outcome {
-        let sources = self.file_systems.meant_required(request, "source_names", "source_ids")?;
+        let sources = self.file_systems.selected_required(request, "source_names", "source_ids")?;
         if request.flag("send")? == Some(true) || request.parameter("targets").is_some() {
             return Err(Refusal::missing(&self.settings.name, "Array connection"));
         }
@@ -64,7 +66,7 @@ impl FlashBlade {
     pub(super) fn change_snapshots(&mut self, request: &Request, now: u64) -> Outcome {
         request.flag("latest_replica")?;
         let due = now + self.settings.eradication_delay;
-        let tried = self.snapshots.tried(request, |snapshot| {
+        let changed_copies = self.snapshots.changed_copies(request, |snapshot| {
             let owner = text(&snapshot["owner"], "name").to_owned();
             let old = text(snapshot, "name").to_owned();
             fields::set(snapshot, &request.body, &[FIELDS])?;
@@ -80,10 +82,12 @@ impl FlashBlade {
             set_destroyed(snapshot, &request.body, due);
             Ok(())
         })?;
-        for (old, new) in &tried {
+        for (old, new) in &changed_copies {
             self.snapshots.replace(old, new);
         }
-        Ok(json!({"items": tried.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}))
+        Ok(
+            json!({"items": changed_copies.iter().map(|(_, new)| shown(new, now)).collect::<Vec<_>>()}),
+        )
     }
 
     /// Returns the name of a file system's newest snapshot.

@@ -12,7 +12,8 @@ use pso_gen::contract::{
     ATTACHER_FINALIZER, Attachment, BlockHost, BlockTransport, Initiators, NodeHost, NodeId,
 };
 use pso_gen::provisioner::decide::{
-    AttachmentEffect, AttachmentOutcome, Behind, EffectError, ObjectVersion, ReadTime, is_attached,
+    AttachmentEffect, AttachmentOutcome, BackingVolume, EffectError, ObjectVersion, ReadTime,
+    is_attached,
 };
 use serde_json::{Value as Json, json};
 
@@ -276,7 +277,7 @@ impl World {
     fn on_array(
         &mut self,
         effect: &AttachmentEffect,
-        behind: &Behind,
+        behind: &BackingVolume,
         part: usize,
     ) -> Option<Result<AttachmentOutcome, EffectError>> {
         let id = &behind.volume.id;

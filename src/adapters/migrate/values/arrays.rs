@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Old, OldArray, Reader, is_true};
+use super::{OldArray, OldConfig, Reader, is_true};
 use crate::adapters::migrate::keys::{lost, unknown};
 use crate::compiler::diagnostic::{Code, any_error};
 use crate::compiler::yaml::Node;
@@ -13,7 +13,7 @@ use crate::contract::storage::ArrayType;
 const TOPOLOGY: [&str; 2] = ["topology.purestorage.com/", "topology.portworx.io/"];
 
 impl Reader<'_> {
-    pub(super) fn arrays(&mut self, old: &mut Old) {
+    pub(super) fn arrays(&mut self, old: &mut OldConfig) {
         let inside = self.root.get("arrays");
         for entry in inside.and_then(Node::entries).unwrap_or_default() {
             if !["FlashArrays", "FlashBlades"].contains(&entry.key.as_str()) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Old, Reader, is_true};
+use super::{OldConfig, Reader, is_true};
 use crate::adapters::migrate::keys::{lost, unknown};
 use crate::compiler::blueprint::{PURE_BLOCK, PURE_FILE};
 use crate::compiler::check::{is_block_option, is_file_option};
@@ -10,7 +10,7 @@ use crate::compiler::diagnostic::Code;
 use crate::compiler::yaml::{Entry, Node};
 
 impl Reader<'_> {
-    pub(super) fn classes(&mut self, old: &mut Old) {
+    pub(super) fn classes(&mut self, old: &mut OldConfig) {
         let (mut file, mut block) = (Map::new(), Map::new());
         for entry in self.root.get("flasharray").and_then(Node::entries).unwrap_or_default() {
             self.flasharray(entry, &mut block);
@@ -31,7 +31,12 @@ impl Reader<'_> {
     }
 
     /// Reads the class `pure` of charts before version 6.
-    fn class_pure(&mut self, file: &Map<String, Json>, block: &Map<String, Json>, old: &mut Old) {
+    fn class_pure(
+        &mut self,
+        file: &Map<String, Json>,
+        block: &Map<String, Json>,
+        old: &mut OldConfig,
+    ) {
         let Some(section) = self.root.get("storageclass") else { return };
         let mut files = false;
         let mut default = false;
@@ -181,10 +186,10 @@ pub(in crate::adapters::migrate) fn options(
 }
 
 /// Settings without a counterpart: their purpose, and the alternative.
-type Lost = Vec<(String, &'static str)>;
+type Unsupported = Vec<(String, &'static str)>;
 
 /// Parses export rules of an array. Returns no rules when every client may mount, or when they cannot be parsed.
-pub(in crate::adapters::migrate) fn export_rules(text: &str) -> (Vec<Json>, Lost) {
+pub(in crate::adapters::migrate) fn export_rules(text: &str) -> (Vec<Json>, Unsupported) {
     let Some((rules, left_out)) = rules(text) else {
         let did = "cannot be read; only the networks of the nodes may mount new file systems";
         let instead = "write `exportRules` at the class if other clients need access";
@@ -199,8 +204,8 @@ pub(in crate::adapters::migrate) fn export_rules(text: &str) -> (Vec<Json>, Lost
             "existing file systems keep their rules; check whether new ones need the options",
         ));
     }
-    let everybody = rules.iter().any(|rule| rule["clients"] == "*");
-    if everybody || rules.is_empty() {
+    let is_unrestricted = rules.iter().any(|rule| rule["clients"] == "*");
+    if is_unrestricted || rules.is_empty() {
         let did = "let every host mount; with pso-gen, only the networks of the nodes may";
         let instead = "imported volumes keep their rules: limit them on the array";
         lost.push((did.to_owned(), instead));

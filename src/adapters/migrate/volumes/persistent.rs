@@ -4,7 +4,7 @@
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeSpec};
 
 use super::{Import, Left};
-use crate::adapters::migrate::Old;
+use crate::adapters::migrate::OldConfig;
 use crate::contract::VolumeName;
 use crate::contract::storage::ArrayType;
 
@@ -65,7 +65,7 @@ pub(super) struct Persistent {
 
 impl Persistent {
     /// Reads a PersistentVolume. For one of another driver, returns the driver's name as the error.
-    pub(super) fn read(volume: &PersistentVolume, old: &Old) -> Result<Self, String> {
+    pub(super) fn read(volume: &PersistentVolume, old: &OldConfig) -> Result<Self, String> {
         let empty = PersistentVolumeSpec::default();
         let spec = volume.spec.as_ref().unwrap_or(&empty);
         let name = volume.metadata.name.as_deref().unwrap_or_default();

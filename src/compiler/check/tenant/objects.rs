@@ -317,7 +317,7 @@ impl All<'_> {
                 self.host(host, violations);
             }
         }
-        self.has_way_in(Via::Ingress, violations);
+        self.check_route(Via::Ingress, violations);
     }
 
     fn route(&self, spec: &Json, violations: &mut Vec<String>) {
@@ -340,10 +340,10 @@ impl All<'_> {
                 }
             }
         }
-        self.has_way_in(Via::Gateway, violations);
+        self.check_route(Via::Gateway, violations);
     }
 
-    fn has_way_in(&self, via: Via, violations: &mut Vec<String>) {
+    fn check_route(&self, via: Via, violations: &mut Vec<String>) {
         if !self.rules.expose.contains(&via) {
             violations.push(format!("`via: {}` is not allowed for tenants' apps", via.word()));
         }

@@ -11,10 +11,10 @@
 //! The expressions are CEL of Kubernetes 1.30. `tests/controlplane` runs them in a real API server against the
 //! working provisioner, an attacker with its token, and a tenant.
 
-mod asking;
 mod attachments;
 mod claims;
 mod foreign;
+mod new_claims;
 mod node;
 mod records;
 mod volumes;
@@ -63,7 +63,7 @@ pub(super) fn policies(platform: &Platform<'_>) -> Vec<Object> {
         let metadata = platform.of_cluster(&rules.name, ADMISSION);
         policy(metadata, rules)
     });
-    limits.chain(asking::policy(platform)).collect()
+    limits.chain(new_claims::policy(platform)).collect()
 }
 
 /// Returns a policy and its binding. A policy whose evaluation fails refuses the request; otherwise an object

@@ -183,8 +183,8 @@ fn backend(backend: &IngressBackend, at: &Path, found: &mut Found) {
 fn name_of(host: &str, at: &Path, found: &mut Found) {
     let bare = host.strip_prefix("*.").unwrap_or(host);
     // The star counts as well.
-    let counted = if host.len() > 253 { host } else { bare };
-    found.format(at, counted, Format::Subdomain);
+    let checked = if host.len() > 253 { host } else { bare };
+    found.format(at, checked, Format::Subdomain);
 }
 
 /// Whether a host is an address, also one with zeros in front, as Kubernetes reads it here.

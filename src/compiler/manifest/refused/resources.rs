@@ -38,7 +38,7 @@ pub(super) fn resources(resources: &ResourceRequirements, at: &Path, found: &mut
                     format!("write it under `limits` only: `{resource}: {}`", request.0),
                 );
             }
-            // Of what is no amount at all, that has been said.
+            // An invalid amount was reported already.
             Some(limit) if thousandths(&limit.0).is_none() || thousandths(&request.0).is_none() => {
             }
             Some(limit) if device && thousandths(&limit.0) != thousandths(&request.0) => {

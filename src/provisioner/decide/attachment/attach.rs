@@ -1,17 +1,17 @@
-//! Decides how a volume comes to its node, and what is in the way.
+//! Decides how a volume is connected to its node, and which other connections prevent that.
 
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 
 use super::effect::AttachmentEffect;
 use super::nodes::{host_of, is_known, nodes_of, twin};
 use super::object::{
-    context, goes, has_finalizer, has_new_format, is_attached, is_exclusive, is_ours, is_same,
-    recorded_node, recorded_volume, seen, volume_name, volume_of,
+    context, has_finalizer, has_new_format, is_attached, is_being_deleted, is_exclusive, is_ours,
+    is_same, object_version, recorded_node, recorded_volume, volume_name, volume_of,
 };
 use super::{AttachmentState, AttachmentView, Next};
 use crate::contract::{Attachment, BlockHost, NodeId};
 use crate::provisioner::decide::effect::Lookup;
-use crate::provisioner::decide::persistent_volume::Behind;
+use crate::provisioner::decide::persistent_volume::BackingVolume;
 
 impl AttachmentState {
     /// Decides about a VolumeAttachment that shall be, or is, attached.
@@ -34,7 +34,7 @@ impl AttachmentState {
             }
             Lookup::There(volume) => volume,
         };
-        let Some(behind) = volume_of(volume) else {
+        let Some(backing_volume) = volume_of(volume) else {
             let message = format!(
                 "PersistentVolume {name} does not name a volume of a FlashArray as pso-gen writes it"
             );
@@ -56,11 +56,11 @@ impl AttachmentState {
             return Next::Stuck(format!("the id of node {node_name} is longer than CSI allows"));
         };
         let is_recorded = has_finalizer(attachment)
-            && recorded_volume(attachment).as_ref() == Some(&behind)
+            && recorded_volume(attachment).as_ref() == Some(&backing_volume)
             && recorded_node(attachment).as_ref() == Some(&node);
-        let volume_id = Box::new(behind);
+        let volume_id = Box::new(backing_volume);
         if !is_recorded {
-            let attachment = seen(attachment);
+            let attachment = object_version(attachment);
             return Next::Do(AttachmentEffect::Record { attachment, volume: volume_id, node_id });
         }
         if let Some(hosts) = &self.elsewhere {
@@ -70,7 +70,9 @@ impl AttachmentState {
             let exclusive = is_exclusive(volume);
             // Until the other one is gone, its node may have formatted the volume without a record on the array.
             let leaves = |other: &&&VolumeAttachment| {
-                other.spec.node_name != *node_name && goes(other) && has_finalizer(other)
+                other.spec.node_name != *node_name
+                    && is_being_deleted(other)
+                    && has_finalizer(other)
             };
             if let Some(other) = view.others.iter().find(leaves).filter(|_| exclusive) {
                 let (from, name) = (&other.spec.node_name, other.metadata.name.as_deref());
@@ -89,7 +91,7 @@ impl AttachmentState {
             }
             Attachment::forbid_formatting(&mut context);
         }
-        Next::Do(AttachmentEffect::SetAttached { attachment: seen(attachment), context })
+        Next::Do(AttachmentEffect::SetAttached { attachment: object_version(attachment), context })
     }
 
     /// Copies the record of formatting to the array, and then to the publish context: from then on, neither allows it.
@@ -106,7 +108,7 @@ impl AttachmentState {
         }
         let mut context = context.clone();
         Attachment::forbid_formatting(&mut context);
-        Next::Do(AttachmentEffect::SetAttached { attachment: seen(attachment), context })
+        Next::Do(AttachmentEffect::SetAttached { attachment: object_version(attachment), context })
     }
 
     /// Decides about hosts that are connected in the way.
@@ -114,7 +116,7 @@ impl AttachmentState {
         &self,
         view: AttachmentView<'_>,
         attachment: &VolumeAttachment,
-        behind: &Behind,
+        backing_volume: &BackingVolume,
         hosts: &[BlockHost],
     ) -> Next {
         let Some((read, listed)) = &self.listed else {
@@ -123,7 +125,7 @@ impl AttachmentState {
         let of_volume = |other: &&VolumeAttachment| {
             is_ours(other)
                 && (volume_name(other) == volume_name(attachment)
-                    || recorded_volume(other).is_some_and(|it| is_same(&it, behind)))
+                    || recorded_volume(other).is_some_and(|it| is_same(&it, backing_volume)))
         };
         let of_volume: Vec<&VolumeAttachment> = listed.iter().filter(of_volume).collect();
         for host in hosts {
@@ -139,23 +141,23 @@ impl AttachmentState {
                     let name = name.unwrap_or_default();
                     format!(
                         "{} is connected to node {node} by VolumeAttachment {name}, and its access mode allows one node; it is attached here when that one is gone",
-                        behind.volume.name
+                        backing_volume.volume.name
                     )
                 }
-                None if is_known(view.cluster, view.nodes, behind, host) => continue,
+                None if is_known(view.cluster, view.nodes, backing_volume, host) => continue,
                 None => format!(
-                    "{} is connected to host {} on {}, which is no node of this cluster; disconnect it on the array if that machine does not need it",
-                    behind.volume.name, host.name, behind.array
+                    "{} is connected to host {} on {}, which is not a node of this cluster; disconnect it on the array if that machine does not need it",
+                    backing_volume.volume.name, host.name, backing_volume.array
                 ),
             };
             return Next::Stuck(message);
         }
-        let (volume, read) = (Box::new(behind.clone()), *read);
+        let (volume, read) = (Box::new(backing_volume.clone()), *read);
         match hosts.first() {
             Some(host) => {
                 Next::Do(AttachmentEffect::Disconnect { volume, host: host.name.clone(), read })
             }
-            None => Next::Stuck(format!("{} is connected elsewhere", behind.volume.name)),
+            None => Next::Stuck(format!("{} is connected elsewhere", backing_volume.volume.name)),
         }
     }
 }

@@ -5,11 +5,12 @@ use k8s_openapi::api::storage::v1::VolumeAttachment;
 use super::effect::AttachmentEffect;
 use super::nodes::nodes_of;
 use super::object::{
-    goes, has_finalizer, has_new_format, is_same, recorded_volume, seen, volume_name, volume_of,
+    has_finalizer, has_new_format, is_being_deleted, is_same, object_version, recorded_volume,
+    volume_name, volume_of,
 };
 use super::{AttachmentState, AttachmentView, Next};
 use crate::provisioner::decide::effect::Lookup;
-use crate::provisioner::decide::persistent_volume::Behind;
+use crate::provisioner::decide::persistent_volume::BackingVolume;
 
 impl AttachmentState {
     /// Decides about a VolumeAttachment that is being deleted.
@@ -25,7 +26,7 @@ impl AttachmentState {
             _ => None,
         };
         // Annotations may be changed, and another PersistentVolume may have taken the name: both volumes are detached.
-        let mut volumes: Vec<Behind> =
+        let mut volumes: Vec<BackingVolume> =
             there.into_iter().chain(recorded_volume(attachment)).collect();
         volumes.dedup_by(|one, other| is_same(one, other));
         let nodes = nodes_of(view.nodes, attachment);
@@ -35,7 +36,7 @@ impl AttachmentState {
         };
         let mut on_node = view.others.iter().filter(is_on_node);
         // Two PersistentVolumes may name one volume.
-        let is_needed = on_node.any(|other| has_finalizer(other) && !goes(other));
+        let is_needed = on_node.any(|other| has_finalizer(other) && !is_being_deleted(other));
         let first = volumes.first().cloned().map(Box::new);
         if let (Some(volume), true) = (&first, has_new_format(attachment) && !self.recorded_format)
         {
@@ -50,6 +51,6 @@ impl AttachmentState {
             return Next::Do(AttachmentEffect::DeleteHosts { volume, nodes });
         }
         // Without a volume, nothing was connected: the record is older than the first connection.
-        Next::Do(AttachmentEffect::RemoveFinalizer { attachment: seen(attachment) })
+        Next::Do(AttachmentEffect::RemoveFinalizer { attachment: object_version(attachment) })
     }
 }

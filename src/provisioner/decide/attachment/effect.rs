@@ -8,7 +8,7 @@ use k8s_openapi::api::storage::v1::VolumeAttachment;
 
 use crate::contract::{Attachment, BlockHost, NodeId};
 use crate::provisioner::decide::effect::{EffectError, ObjectVersion, Severity};
-use crate::provisioner::decide::persistent_volume::Behind;
+use crate::provisioner::decide::persistent_volume::BackingVolume;
 use crate::provisioner::decide::read_time::ReadTime;
 use crate::provisioner::decide::reason::Reason;
 
@@ -26,14 +26,14 @@ pub enum AttachmentEffect {
         /// The VolumeAttachment, in the version that was seen.
         attachment: ObjectVersion,
         /// The volume.
-        volume: Box<Behind>,
+        volume: Box<BackingVolume>,
         /// The node id.
         node_id: String,
     },
     /// Connect the node's host to the volume.
     Attach {
         /// The volume.
-        volume: Box<Behind>,
+        volume: Box<BackingVolume>,
         /// The node.
         node: NodeId,
         /// Whether no other host may be connected.
@@ -52,7 +52,7 @@ pub enum AttachmentEffect {
     /// until [`VALID`](crate::provisioner::decide::VALID) after `read`.
     Disconnect {
         /// The volume.
-        volume: Box<Behind>,
+        volume: Box<BackingVolume>,
         /// The host's name on the array.
         host: String,
         /// The time of the list on which the decision is based.
@@ -61,19 +61,19 @@ pub enum AttachmentEffect {
     /// Record on the array that the volume was formatted.
     RecordFormatted {
         /// The volume.
-        volume: Box<Behind>,
+        volume: Box<BackingVolume>,
     },
     /// Disconnect the node's hosts from the volume, and read back that they are: the fence.
     Detach {
         /// The volume.
-        volume: Box<Behind>,
+        volume: Box<BackingVolume>,
         /// The node, as each source knows it.
         nodes: Vec<NodeId>,
     },
     /// Delete the hosts of a node that is gone. Whether it succeeds does not matter.
     DeleteHosts {
         /// The volume that was attached to the node, which names the array.
-        volume: Box<Behind>,
+        volume: Box<BackingVolume>,
         /// The node, as each source knows it.
         nodes: Vec<NodeId>,
     },
@@ -107,7 +107,7 @@ pub enum AttachmentEffect {
 impl AttachmentEffect {
     /// Returns the volume that an effect changes on its array; none for an effect in the cluster. One effect at a time
     /// changes a volume.
-    pub fn on_array(&self) -> Option<&Behind> {
+    pub fn on_array(&self) -> Option<&BackingVolume> {
         match self {
             Self::Attach { volume, .. }
             | Self::Disconnect { volume, .. }

@@ -7,7 +7,7 @@ use k8s_openapi::api::storage::v1::VolumeAttachment;
 use super::object::recorded_node;
 use crate::contract::name::volume_prefix;
 use crate::contract::{BlockHost, Initiators, NodeHost, NodeId};
-use crate::provisioner::decide::persistent_volume::Behind;
+use crate::provisioner::decide::persistent_volume::BackingVolume;
 
 /// The id of each node that has a CSINode; none where the node service is not registered.
 pub type NodeIds = HashMap<String, Option<NodeId>>;
@@ -31,14 +31,19 @@ pub(super) fn nodes_of(nodes: &NodeIds, attachment: &VolumeAttachment) -> Vec<No
 
 /// Returns whether a connected host is one of this cluster: a node has it, or it has the cluster's name and the volume
 /// was created by the cluster, which no other cluster uses.
-pub(super) fn is_known(cluster: &str, nodes: &NodeIds, behind: &Behind, host: &BlockHost) -> bool {
+pub(super) fn is_known(
+    cluster: &str,
+    nodes: &NodeIds,
+    backing_volume: &BackingVolume,
+    host: &BlockHost,
+) -> bool {
     let nodes = nodes
         .iter()
         .filter_map(|(name, node)| Some(NodeId { node: name.clone(), ..node.clone()? }));
     let mut nodes = nodes.map(|node| host_of(cluster, node));
     nodes.any(|node| node.is(host))
         || (NodeHost::is_of_cluster(cluster, &host.name)
-            && behind.volume.name.begins_with(&volume_prefix(cluster)))
+            && backing_volume.volume.name.begins_with(&volume_prefix(cluster)))
 }
 
 /// Returns the refusal of a node that has an initiator of another one: both would see each other's volumes.

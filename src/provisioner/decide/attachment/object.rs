@@ -8,7 +8,7 @@ use k8s_openapi::api::storage::v1::{CSINode, VolumeAttachment};
 use crate::contract::annotation;
 use crate::contract::{ATTACHER_FINALIZER, Attachment, DRIVER, NodeId, VolumeId, VolumeName};
 use crate::provisioner::decide::effect::ObjectVersion;
-use crate::provisioner::decide::persistent_volume::Behind;
+use crate::provisioner::decide::persistent_volume::BackingVolume;
 
 /// Returns the id that the node service has reported for a node; none if the service is not registered there.
 pub fn node_id(node: &CSINode) -> Option<NodeId> {
@@ -22,7 +22,7 @@ pub(super) fn is_ours(attachment: &VolumeAttachment) -> bool {
 }
 
 /// Returns whether a VolumeAttachment is being deleted: the volume shall be detached.
-pub(super) fn goes(attachment: &VolumeAttachment) -> bool {
+pub(super) fn is_being_deleted(attachment: &VolumeAttachment) -> bool {
     attachment.metadata.deletion_timestamp.is_some()
 }
 
@@ -61,11 +61,15 @@ pub(super) fn volume_name(attachment: &VolumeAttachment) -> Option<&str> {
 }
 
 /// Returns the volume that was recorded on a VolumeAttachment before it was attached.
-pub fn recorded_volume(attachment: &VolumeAttachment) -> Option<Behind> {
+pub fn recorded_volume(attachment: &VolumeAttachment) -> Option<BackingVolume> {
     let word = |key: &str| attachment.metadata.annotations.as_ref()?.get(key).cloned();
     let name = VolumeName::new(word(annotation::VOLUME)?)?;
     let volume = VolumeId { name, id: word(annotation::VOLUME_ID)? };
-    Some(Behind { array: word(annotation::ARRAY)?, array_id: word(annotation::ARRAY_ID)?, volume })
+    Some(BackingVolume {
+        array: word(annotation::ARRAY)?,
+        array_id: word(annotation::ARRAY_ID)?,
+        volume,
+    })
 }
 
 /// Returns the node id that was recorded there. Its name is the one of the VolumeAttachment, which nothing changes.
@@ -76,7 +80,7 @@ pub(super) fn recorded_node(attachment: &VolumeAttachment) -> Option<NodeId> {
 }
 
 /// Returns the volume of a PersistentVolume from its source, which the API server keeps from being changed.
-pub(super) fn volume_of(volume: &PersistentVolume) -> Option<Behind> {
+pub(super) fn volume_of(volume: &PersistentVolume) -> Option<BackingVolume> {
     let csi = volume.spec.as_ref()?.csi.as_ref()?;
     if csi.driver != DRIVER {
         return None;
@@ -84,11 +88,11 @@ pub(super) fn volume_of(volume: &PersistentVolume) -> Option<Behind> {
     let (array_id, id) = csi.volume_handle.split_once('/')?;
     let word = |key: &str| csi.volume_attributes.as_ref()?.get(key).cloned();
     let volume = VolumeId { name: VolumeName::new(word("name")?)?, id: id.to_owned() };
-    Some(Behind { array: word("array")?, array_id: array_id.to_owned(), volume })
+    Some(BackingVolume { array: word("array")?, array_id: array_id.to_owned(), volume })
 }
 
 /// Returns whether two records name one volume.
-pub(super) fn is_same(one: &Behind, other: &Behind) -> bool {
+pub(super) fn is_same(one: &BackingVolume, other: &BackingVolume) -> bool {
     (&one.array_id, &one.volume.id) == (&other.array_id, &other.volume.id)
 }
 
@@ -101,7 +105,7 @@ pub(super) fn is_exclusive(volume: &PersistentVolume) -> bool {
 }
 
 /// Returns the version of a VolumeAttachment, for a write that fails if it has changed.
-pub(super) fn seen(attachment: &VolumeAttachment) -> ObjectVersion {
+pub(super) fn object_version(attachment: &VolumeAttachment) -> ObjectVersion {
     let metadata = &attachment.metadata;
     ObjectVersion {
         namespace: None,

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::object::recorded_node;
 use super::*;
 use crate::contract::{BlockTransport, Initiators, VolumeId, VolumeName};
-use crate::provisioner::decide::persistent_volume::Behind;
+use crate::provisioner::decide::persistent_volume::BackingVolume;
 
 const SERIAL: &str = "0123456789ABCDEF01234567";
 
@@ -53,10 +53,10 @@ fn going(fields: &Json) -> VolumeAttachment {
     with(&both, fields)
 }
 
-fn behind() -> Behind {
+fn backing_volume() -> BackingVolume {
     let name = VolumeName::new("prod-pvc-1").expect("a name");
     let volume = VolumeId { name, id: "v".to_owned() };
-    Behind { array: "fa1".to_owned(), array_id: "a".to_owned(), volume }
+    BackingVolume { array: "fa1".to_owned(), array_id: "a".to_owned(), volume }
 }
 
 fn persistent_volume(modes: &[&str]) -> AttachmentOutcome {
@@ -101,13 +101,13 @@ fn host(name: &str) -> BlockHost {
 }
 
 /// One VolumeAttachment with its memory.
-struct Talk {
+struct Fixture {
     state: AttachmentState,
     nodes: NodeIds,
     others: Vec<VolumeAttachment>,
 }
 
-impl Talk {
+impl Fixture {
     fn new() -> Self {
         let nodes = nodes(&["n1", "n2"]);
         Self { state: AttachmentState::default(), nodes, others: Vec::new() }
@@ -154,24 +154,30 @@ fn written(attachment: &VolumeAttachment, version: &str) -> VolumeAttachment {
 
 #[test]
 fn a_volume_is_attached_after_it_was_recorded() {
-    let mut talk = Talk::new();
+    let mut fixture = Fixture::new();
     let new = attachment(&json!({}));
-    assert_eq!(talk.changed(&new), ["read-persistent-volume"]);
-    let effects = talk.done(&new, persistent_volume(&["ReadWriteOnce"]));
+    assert_eq!(fixture.changed(&new), ["read-persistent-volume"]);
+    let effects = fixture.done(&new, persistent_volume(&["ReadWriteOnce"]));
     let node_id = "n1;iqn.2026-01.com.example:n1".to_owned();
-    let record =
-        AttachmentEffect::Record { attachment: seen(&new), volume: Box::new(behind()), node_id };
+    let record = AttachmentEffect::Record {
+        attachment: object_version(&new),
+        volume: Box::new(backing_volume()),
+        node_id,
+    };
     assert_eq!(effects, [record]);
     let noted = written(&attachment(&recorded()), "2");
     let answer = AttachmentOutcome::Written(Some(Box::new(noted.clone())));
     // The watch is behind: the answer counts.
-    let effects = talk.done(&new, answer);
-    let attach =
-        AttachmentEffect::Attach { volume: Box::new(behind()), node: node("n1"), exclusive: true };
+    let effects = fixture.done(&new, answer);
+    let attach = AttachmentEffect::Attach {
+        volume: Box::new(backing_volume()),
+        node: node("n1"),
+        exclusive: true,
+    };
     assert_eq!(effects, [attach]);
-    let effects = talk.done(&noted, AttachmentOutcome::Attached(Box::new(attached())));
+    let effects = fixture.done(&noted, AttachmentOutcome::Attached(Box::new(attached())));
     let set = AttachmentEffect::SetAttached {
-        attachment: seen(&noted),
+        attachment: object_version(&noted),
         context: attached().to_context(),
     };
     assert_eq!(effects, [set]);
@@ -179,8 +185,8 @@ fn a_volume_is_attached_after_it_was_recorded() {
         json!({"status": {"attached": true, "attachmentMetadata": attached().to_context()}});
     let done = written(&with(&recorded(), &status), "3");
     let answer = AttachmentOutcome::Written(Some(Box::new(done.clone())));
-    assert_eq!(talk.done(&noted, answer), []);
-    assert!(talk.state.is_idle());
+    assert_eq!(fixture.done(&noted, answer), []);
+    assert!(fixture.state.is_idle());
     assert_eq!(AttachmentState::work(&done), AttachmentWork::Attached);
 }
 
@@ -193,10 +199,10 @@ fn a_volume_of_several_nodes_is_not_exclusive_and_one_without_modes_is() {
         (&["ReadWriteOnce", "ReadOnlyMany"], false),
         (&[], true),
     ] {
-        let mut talk = Talk::new();
+        let mut fixture = Fixture::new();
         let noted = attachment(&recorded());
-        talk.changed(&noted);
-        let effects = talk.done(&noted, persistent_volume(modes));
+        fixture.changed(&noted);
+        let effects = fixture.done(&noted, persistent_volume(modes));
         let [AttachmentEffect::Attach { exclusive, .. }] = effects.as_slice() else {
             panic!("{effects:?}");
         };
@@ -228,10 +234,10 @@ fn what_keeps_a_volume_from_being_attached_is_written_into_the_status() {
             "PersistentVolume pvc-1 does not exist",
         ),
     ] {
-        let mut talk = Talk { nodes, ..Talk::new() };
+        let mut fixture = Fixture { nodes, ..Fixture::new() };
         let new = attachment(&json!({}));
-        talk.changed(&new);
-        let effects = talk.done(&new, answer);
+        fixture.changed(&new);
+        let effects = fixture.done(&new, answer);
         let message = effects.iter().find_map(|effect| match effect {
             AttachmentEffect::SetError { message, detaching: false, .. } => Some(message.as_str()),
             _ => None,
@@ -240,26 +246,29 @@ fn what_keeps_a_volume_from_being_attached_is_written_into_the_status() {
         assert!(labels(&effects).contains(&"-"), "it is tried again");
         // The same once more is not written again, and the wait goes on.
         let status = json!({"status": {"attached": false, "attachError": {"message": message}}});
-        let told = written(&attachment(&status), "2");
-        let answer = AttachmentOutcome::Written(Some(Box::new(told.clone())));
-        assert_eq!(talk.done(&new, answer), []);
-        assert_eq!(talk.changed(&told), Vec::<&str>::new());
-        assert!(talk.state.is_failing());
-        assert_eq!(labels(&talk.step(&told, AttachmentInput::Due)), ["read-persistent-volume"]);
+        let answered = written(&attachment(&status), "2");
+        let answer = AttachmentOutcome::Written(Some(Box::new(answered.clone())));
+        assert_eq!(fixture.done(&new, answer), []);
+        assert_eq!(fixture.changed(&answered), Vec::<&str>::new());
+        assert!(fixture.state.is_failing());
+        assert_eq!(
+            labels(&fixture.step(&answered, AttachmentInput::Due)),
+            ["read-persistent-volume"]
+        );
     }
 }
 
-/// Returns what follows when other hosts are connected, and these VolumeAttachments exist.
+/// Returns the effects when other hosts are connected, and these VolumeAttachments exist.
 fn occupied(hosts: Vec<BlockHost>, listed: Vec<VolumeAttachment>) -> Vec<AttachmentEffect> {
-    let mut talk = Talk::new();
+    let mut fixture = Fixture::new();
     let noted = attachment(&recorded());
-    talk.changed(&noted);
-    talk.done(&noted, persistent_volume(&["ReadWriteOnce"]));
-    let effects = talk.done(&noted, AttachmentOutcome::Elsewhere(hosts));
+    fixture.changed(&noted);
+    fixture.done(&noted, persistent_volume(&["ReadWriteOnce"]));
+    let effects = fixture.done(&noted, AttachmentOutcome::Elsewhere(hosts));
     assert_eq!(effects, [AttachmentEffect::ListAttachments], "the watch may be behind");
     let mut all = vec![noted.clone()];
     all.extend(listed);
-    talk.done(&noted, AttachmentOutcome::Attachments(ReadTime::default(), all))
+    fixture.done(&noted, AttachmentOutcome::Attachments(ReadTime::default(), all))
 }
 
 fn other(node: &str) -> VolumeAttachment {
@@ -278,7 +287,7 @@ fn a_connection_with_an_attachment_is_respected_and_one_without_is_cut() {
     let message = refusal(&effects).expect("refused");
     assert!(message.contains("connected to node n2 by VolumeAttachment csi-2"), "{message}");
     let effects = occupied(vec![host("n2")], vec![]);
-    let (volume, read) = (Box::new(behind()), ReadTime::default());
+    let (volume, read) = (Box::new(backing_volume()), ReadTime::default());
     let cut = AttachmentEffect::Disconnect { volume, host: "prod-n2".to_owned(), read };
     assert_eq!(effects, [cut]);
     // Of a node that is gone, with the cluster's name; and of a machine that is none of its nodes.
@@ -288,7 +297,7 @@ fn a_connection_with_an_attachment_is_respected_and_one_without_is_cut() {
     assert!(message.contains("connected to host backup on fa1"), "{message}");
     // None is cut before it is certain that all may be.
     assert!(refusal(&occupied(vec![host("n2"), foreign], vec![])).is_some());
-    // An attachment of another volume is no reason.
+    // An attachment of another volume does not matter.
     let mut another = other("n2");
     another.spec.source.persistent_volume_name = Some("pvc-2".to_owned());
     assert_eq!(labels(&occupied(vec![host("n2")], vec![another])), ["disconnect-host"]);
@@ -300,74 +309,84 @@ fn a_connection_with_an_attachment_is_respected_and_one_without_is_cut() {
 #[test]
 fn a_volume_waits_until_the_other_attachment_is_gone_and_not_only_disconnected() {
     for (mode, expected) in [("ReadWriteOnce", "-"), ("ReadWriteMany", "attach-volume")] {
-        let mut talk = Talk::new();
+        let mut fixture = Fixture::new();
         let noted = attachment(&recorded());
         let mut theirs = going(&json!({"metadata": {"name": "csi-2", "uid": "u2"}}));
         theirs.spec.node_name = "n2".to_owned();
-        talk.others = vec![theirs.clone()];
-        talk.changed(&noted);
-        let effects = talk.done(&noted, persistent_volume(&[mode]));
+        fixture.others = vec![theirs.clone()];
+        fixture.changed(&noted);
+        let effects = fixture.done(&noted, persistent_volume(&[mode]));
         assert_eq!(labels(&effects)[0], expected, "{mode}");
     }
-    // One that shall be attached too is no reason to wait: both would wait for each other.
-    let mut talk = Talk::new();
+    // Another one that is to be attached is not waited for: both would wait for each other.
+    let mut fixture = Fixture::new();
     let noted = attachment(&recorded());
-    talk.others = vec![other("n2")];
-    talk.changed(&noted);
-    assert_eq!(labels(&talk.done(&noted, persistent_volume(&[]))), ["attach-volume"]);
+    fixture.others = vec![other("n2")];
+    fixture.changed(&noted);
+    assert_eq!(labels(&fixture.done(&noted, persistent_volume(&[]))), ["attach-volume"]);
 }
 
 #[test]
 fn a_volume_is_detached_before_the_finalizer_goes() {
-    let mut talk = Talk::new();
-    let goes = going(
+    let mut fixture = Fixture::new();
+    let is_being_deleted = going(
         &json!({"status": {"attached": true, "attachmentMetadata": attached().to_context()}}),
     );
-    assert_eq!(talk.changed(&goes), ["read-persistent-volume"]);
-    let effects = talk.done(&goes, persistent_volume(&["ReadWriteOnce"]));
-    let detach = AttachmentEffect::Detach { volume: Box::new(behind()), nodes: vec![node("n1")] };
+    assert_eq!(fixture.changed(&is_being_deleted), ["read-persistent-volume"]);
+    let effects = fixture.done(&is_being_deleted, persistent_volume(&["ReadWriteOnce"]));
+    let detach =
+        AttachmentEffect::Detach { volume: Box::new(backing_volume()), nodes: vec![node("n1")] };
     assert_eq!(effects, [detach]);
-    let effects = talk.done(&goes, AttachmentOutcome::Good);
-    assert_eq!(effects, [AttachmentEffect::RemoveFinalizer { attachment: seen(&goes) }]);
-    assert_eq!(talk.done(&goes, AttachmentOutcome::Written(None)), [], "the watch is behind");
+    let effects = fixture.done(&is_being_deleted, AttachmentOutcome::Good);
+    assert_eq!(
+        effects,
+        [AttachmentEffect::RemoveFinalizer { attachment: object_version(&is_being_deleted) }]
+    );
+    assert_eq!(
+        fixture.done(&is_being_deleted, AttachmentOutcome::Written(None)),
+        [],
+        "the watch is behind"
+    );
 }
 
 #[test]
 fn a_volume_is_detached_when_volume_node_and_claim_are_gone() {
-    let mut talk = Talk::new();
-    talk.nodes = nodes(&["n2"]);
-    let goes = going(&json!({}));
-    talk.changed(&goes);
-    let effects = talk.done(&goes, AttachmentOutcome::PersistentVolume(None));
-    let detach = AttachmentEffect::Detach { volume: Box::new(behind()), nodes: vec![node("n1")] };
+    let mut fixture = Fixture::new();
+    fixture.nodes = nodes(&["n2"]);
+    let is_being_deleted = going(&json!({}));
+    fixture.changed(&is_being_deleted);
+    let effects = fixture.done(&is_being_deleted, AttachmentOutcome::PersistentVolume(None));
+    let detach =
+        AttachmentEffect::Detach { volume: Box::new(backing_volume()), nodes: vec![node("n1")] };
     assert_eq!(effects, [detach], "by the record");
-    assert_eq!(labels(&talk.done(&goes, AttachmentOutcome::Good)), ["delete-hosts"]);
+    assert_eq!(labels(&fixture.done(&is_being_deleted, AttachmentOutcome::Good)), ["delete-hosts"]);
     // That it fails keeps nothing.
     let error = EffectError::Array { reason: "Busy", message: "no".to_owned(), retry: Retry::Soon };
-    let effects = talk.step(&goes, AttachmentInput::Done(Err(error)));
+    let effects = fixture.step(&is_being_deleted, AttachmentInput::Done(Err(error)));
     assert_eq!(labels(&effects), ["remove-attachment-finalizer"]);
     // One that was never recorded was never connected.
-    let mut talk = Talk::new();
-    let mut bare = goes.clone();
+    let mut fixture = Fixture::new();
+    let mut bare = is_being_deleted.clone();
     bare.metadata.annotations = None;
-    talk.changed(&bare);
-    let effects = talk.done(&bare, AttachmentOutcome::PersistentVolume(None));
+    fixture.changed(&bare);
+    let effects = fixture.done(&bare, AttachmentOutcome::PersistentVolume(None));
     assert_eq!(labels(&effects), ["remove-attachment-finalizer"]);
     // Without the finalizer it is not ours to wait for.
     bare.metadata.finalizers = None;
-    assert_eq!(Talk::new().changed(&bare), Vec::<&str>::new());
+    assert_eq!(Fixture::new().changed(&bare), Vec::<&str>::new());
 }
 
 #[test]
 fn a_record_that_contradicts_the_volume_hides_no_connection() {
-    let mut talk = Talk::new();
-    let goes = going(&json!({"metadata": {"annotations": {"pso-gen.io/volume-id": "other"}}}));
-    talk.changed(&goes);
+    let mut fixture = Fixture::new();
+    let is_being_deleted =
+        going(&json!({"metadata": {"annotations": {"pso-gen.io/volume-id": "other"}}}));
+    fixture.changed(&is_being_deleted);
     let mut ids = Vec::new();
-    let mut effects = talk.done(&goes, persistent_volume(&[]));
+    let mut effects = fixture.done(&is_being_deleted, persistent_volume(&[]));
     while let [AttachmentEffect::Detach { volume, .. }] = effects.as_slice() {
         ids.push(volume.volume.id.clone());
-        effects = talk.done(&goes, AttachmentOutcome::Good);
+        effects = fixture.done(&is_being_deleted, AttachmentOutcome::Good);
     }
     assert_eq!(ids, ["v", "other"]);
     assert_eq!(labels(&effects), ["remove-attachment-finalizer"]);
@@ -384,87 +403,97 @@ fn formatting_is_recorded_on_the_array_before_the_volume_is_detached() {
         "status": {"attached": true, "attachmentMetadata": context},
     });
     // While it is attached.
-    let mut talk = Talk::new();
+    let mut fixture = Fixture::new();
     let mut here = recorded();
     merge(&mut here, &formatted);
     let here = attachment(&here);
-    assert_eq!(talk.changed(&here), ["record-formatted"]);
-    let effects = talk.done(&here, AttachmentOutcome::Good);
+    assert_eq!(fixture.changed(&here), ["record-formatted"]);
+    let effects = fixture.done(&here, AttachmentOutcome::Good);
     let [AttachmentEffect::SetAttached { context, .. }] = effects.as_slice() else {
         panic!("{effects:?}");
     };
-    let told = Attachment::from_context(context).expect("a context");
-    assert_eq!(told, Attachment { never_formatted: false, ..attached() });
+    let answered = Attachment::from_context(context).expect("a context");
+    assert_eq!(answered, Attachment { never_formatted: false, ..attached() });
     // When that was not done yet.
-    let mut talk = Talk::new();
-    let goes = going(&formatted);
-    talk.changed(&goes);
-    assert_eq!(labels(&talk.done(&goes, persistent_volume(&[]))), ["record-formatted"]);
-    assert_eq!(labels(&talk.done(&goes, AttachmentOutcome::Good)), ["detach-volume"]);
+    let mut fixture = Fixture::new();
+    let is_being_deleted = going(&formatted);
+    fixture.changed(&is_being_deleted);
+    assert_eq!(
+        labels(&fixture.done(&is_being_deleted, persistent_volume(&[]))),
+        ["record-formatted"]
+    );
+    assert_eq!(
+        labels(&fixture.done(&is_being_deleted, AttachmentOutcome::Good)),
+        ["detach-volume"]
+    );
     // And once it was, not again.
-    let mut goes = going(&formatted);
-    let metadata = goes.status.as_mut().and_then(|status| status.attachment_metadata.as_mut());
+    let mut is_being_deleted = going(&formatted);
+    let metadata =
+        is_being_deleted.status.as_mut().and_then(|status| status.attachment_metadata.as_mut());
     Attachment::forbid_formatting(metadata.expect("a context"));
-    let mut talk = Talk::new();
-    talk.changed(&goes);
-    assert_eq!(labels(&talk.done(&goes, persistent_volume(&[]))), ["detach-volume"]);
+    let mut fixture = Fixture::new();
+    fixture.changed(&is_being_deleted);
+    assert_eq!(labels(&fixture.done(&is_being_deleted, persistent_volume(&[]))), ["detach-volume"]);
 }
 
 #[test]
 fn a_failed_detach_keeps_the_finalizer_and_is_tried_from_the_beginning() {
-    let mut talk = Talk::new();
-    let goes = going(&json!({}));
-    talk.changed(&goes);
-    talk.done(&goes, persistent_volume(&[]));
+    let mut fixture = Fixture::new();
+    let is_being_deleted = going(&json!({}));
+    fixture.changed(&is_being_deleted);
+    fixture.done(&is_being_deleted, persistent_volume(&[]));
     let error = EffectError::Array {
         reason: "Unreachable",
         message: "away".to_owned(),
         retry: Retry::Soon,
     };
-    let effects = talk.step(&goes, AttachmentInput::Done(Err(error)));
+    let effects = fixture.step(&is_being_deleted, AttachmentInput::Done(Err(error)));
     assert_eq!(labels(&effects), ["-", "-", "set-attachment-error"]);
     assert!(matches!(effects.last(), Some(AttachmentEffect::SetError { detaching: true, .. })));
-    talk.done(&goes, AttachmentOutcome::Good);
-    assert_eq!(labels(&talk.step(&goes, AttachmentInput::Due)), ["read-persistent-volume"]);
+    fixture.done(&is_being_deleted, AttachmentOutcome::Good);
+    assert_eq!(
+        labels(&fixture.step(&is_being_deleted, AttachmentInput::Due)),
+        ["read-persistent-volume"]
+    );
 }
 
 #[test]
 fn a_wait_ends_when_the_other_node_lets_go_and_no_wait_is_long() {
-    let mut talk = Talk::new();
+    let mut fixture = Fixture::new();
     let noted = attachment(&recorded());
     let theirs = other("n2");
-    talk.others = vec![theirs.clone()];
-    talk.changed(&noted);
-    talk.done(&noted, persistent_volume(&["ReadWriteOnce"]));
-    talk.done(&noted, AttachmentOutcome::Elsewhere(vec![host("n2")]));
+    fixture.others = vec![theirs.clone()];
+    fixture.changed(&noted);
+    fixture.done(&noted, persistent_volume(&["ReadWriteOnce"]));
+    fixture.done(&noted, AttachmentOutcome::Elsewhere(vec![host("n2")]));
     let all = vec![noted.clone(), theirs];
-    talk.done(&noted, AttachmentOutcome::Attachments(ReadTime::default(), all));
-    talk.step(&noted, AttachmentInput::Done(Err(EffectError::Conflict)));
-    assert_eq!(talk.changed(&noted), Vec::<&str>::new(), "it waits");
-    talk.others.clear();
-    assert_eq!(talk.changed(&noted), ["read-persistent-volume"]);
+    fixture.done(&noted, AttachmentOutcome::Attachments(ReadTime::default(), all));
+    fixture.step(&noted, AttachmentInput::Done(Err(EffectError::Conflict)));
+    assert_eq!(fixture.changed(&noted), Vec::<&str>::new(), "it waits");
+    fixture.others.clear();
+    assert_eq!(fixture.changed(&noted), ["read-persistent-volume"]);
     for _ in 0..20 {
         let error = EffectError::Cluster("no".to_owned());
-        for effect in talk.step(&noted, AttachmentInput::Done(Err(error))) {
+        for effect in fixture.step(&noted, AttachmentInput::Done(Err(error))) {
             if let AttachmentEffect::Requeue(wait) = effect {
-                assert!(wait <= LONGEST, "{wait:?}");
+                assert!(wait <= MAX_WAIT, "{wait:?}");
             }
         }
-        talk.step(&noted, AttachmentInput::Done(Ok(AttachmentOutcome::Good)));
-        talk.step(&noted, AttachmentInput::Due);
+        fixture.step(&noted, AttachmentInput::Done(Ok(AttachmentOutcome::Good)));
+        fixture.step(&noted, AttachmentInput::Due);
     }
 }
 
 #[test]
 fn another_object_of_the_same_name_begins_anew() {
-    let mut talk = Talk::new();
-    let goes = going(&json!({}));
-    talk.changed(&goes);
-    talk.done(&goes, persistent_volume(&[]));
-    talk.done(&goes, AttachmentOutcome::Good);
-    talk.done(&goes, AttachmentOutcome::Written(None));
+    let mut fixture = Fixture::new();
+    let is_being_deleted = going(&json!({}));
+    fixture.changed(&is_being_deleted);
+    fixture.done(&is_being_deleted, persistent_volume(&[]));
+    fixture.done(&is_being_deleted, AttachmentOutcome::Good);
+    fixture.done(&is_being_deleted, AttachmentOutcome::Written(None));
     let again = attachment(&json!({"metadata": {"uid": "u9", "resourceVersion": "9"}}));
-    assert_eq!(talk.changed(&again), ["read-persistent-volume"]);
+    assert_eq!(fixture.changed(&again), ["read-persistent-volume"]);
     let foreign = attachment(&json!({"spec": {"attacher": "example.com"}}));
-    assert_eq!(Talk::new().changed(&foreign), Vec::<&str>::new());
+    assert_eq!(Fixture::new().changed(&foreign), Vec::<&str>::new());
 }

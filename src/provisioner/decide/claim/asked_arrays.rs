@@ -31,7 +31,7 @@ impl ClaimState {
             }
             _ => return None,
         };
-        self.retry.backoff.tell(
+        self.retry.backoff.event_if_new(
             Regarding::Claim,
             Severity::Warning,
             reason,
@@ -80,11 +80,15 @@ pub(super) fn is_gone(view: ClaimView<'_>, asked: &AskedArray) -> bool {
 
 /// Returns the facts whose change ends a claim's wait: the arrays, its requests, its deletion and its class.
 pub(super) fn wait_basis(view: ClaimView<'_>) -> WaitBasis {
-    let goes = view.claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
+    let is_being_deleted =
+        view.claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
     let class = view.class.map(|class| match class {
         Ok(class) => format!("{class:?}"),
         Err(why) => why.clone(),
     });
     let attributes = view.claim.is_some_and(|claim| claim_spec::check_attributes(claim).is_err());
-    WaitBasis::of(view.arrays, &(view.claim.and_then(claim_spec::size), goes, class, attributes))
+    WaitBasis::of(
+        view.arrays,
+        &(view.claim.and_then(claim_spec::size), is_being_deleted, class, attributes),
+    )
 }

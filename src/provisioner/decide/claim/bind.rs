@@ -8,14 +8,14 @@ use super::{ClaimState, ClaimView, Next};
 use crate::contract::FINALIZER;
 use crate::contract::annotation;
 use crate::provisioner::decide::effect::{Effect, Lookup};
-use crate::provisioner::decide::object::{seen, seen_volume};
+use crate::provisioner::decide::object::{object_version, volume_version};
 use crate::provisioner::decide::setup::Binding;
 
 impl ClaimState {
     /// Removes the provisioner's finalizer from a PersistentVolume that was deleted from outside, if its claim is not
     /// bound.
     fn release_deleted(&self, deleted: &PersistentVolume, claim: &PersistentVolumeClaim) -> Next {
-        let volume = seen_volume(deleted);
+        let volume = volume_version(deleted);
         let has_finalizer =
             deleted.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER);
         if !has_finalizer || self.written.released_uid.as_ref() == Some(&volume.uid) {
@@ -42,7 +42,7 @@ impl ClaimState {
         match self.newest_volume(view) {
             Some(volume) if view.setup.binding == Binding::Direct => {
                 let volume = Box::new(volume.clone());
-                Next::Do(Effect::SetClaimBound { claim: seen(claim), volume })
+                Next::Do(Effect::SetClaimBound { claim: object_version(claim), volume })
             }
             _ => Next::Nothing,
         }
@@ -61,7 +61,7 @@ impl ClaimState {
         let is_new = matches!(phase, "Pending" | "Available");
         // It was deleted from outside before it was bound: another one replaces it.
         if is_new && existing.metadata.deletion_timestamp.is_some() {
-            let volume = seen_volume(existing);
+            let volume = volume_version(existing);
             let has_finalizer =
                 existing.metadata.finalizers.iter().flatten().any(|each| each == FINALIZER);
             let is_released =
@@ -81,7 +81,7 @@ impl ClaimState {
             return Next::Nothing;
         }
         if is_new {
-            return Next::Do(Effect::SetPersistentVolumeBound { volume: seen_volume(existing) });
+            return Next::Do(Effect::SetPersistentVolumeBound { volume: volume_version(existing) });
         }
         // In any other phase, kube-controller-manager took the claim for deleted, and has to correct the phase itself.
         if phase != "Bound" {
@@ -91,7 +91,7 @@ impl ClaimState {
         match &self.barriers.controller {
             Some(ControllerBarrier { volume_uid, is_passed: true }) if volume_uid == uid => {
                 let volume = existing.metadata.name.clone().unwrap_or_default();
-                Next::Do(Effect::BindClaim { claim: seen(claim), volume })
+                Next::Do(Effect::BindClaim { claim: object_version(claim), volume })
             }
             Some(ControllerBarrier { volume_uid, is_passed: false }) if volume_uid == uid => {
                 Next::Nothing

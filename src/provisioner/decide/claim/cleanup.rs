@@ -9,14 +9,14 @@ use super::state::OnArray;
 use super::{ClaimState, ClaimView, Next};
 use crate::contract::{Volume, name};
 use crate::provisioner::decide::effect::{Effect, Lookup};
-use crate::provisioner::decide::object::{claimed, has_finalizer, owner_of, seen};
-use crate::provisioner::decide::persistent_volume::{behind, is_left_over};
+use crate::provisioner::decide::object::{claim_uid, has_finalizer, object_version, owner_of};
+use crate::provisioner::decide::persistent_volume::{backing_volume, is_left_over};
 
 impl ClaimState {
     /// Destroys the volume that was created for a claim and has no PersistentVolume, then removes the claim's
     /// finalizer.
     pub(super) fn undo(&self, view: ClaimView<'_>, claim: &PersistentVolumeClaim) -> Next {
-        let finish = || Next::Do(Effect::RemoveClaimFinalizer { claim: seen(claim) });
+        let finish = || Next::Do(Effect::RemoveClaimFinalizer { claim: object_version(claim) });
         self.clean_up(view, claim).unwrap_or_else(finish)
     }
 
@@ -60,8 +60,9 @@ impl ClaimState {
             // The PersistentVolume decides from here on: Kubernetes releases it when the claim is deleted, bound or
             // not. An admin may have bound it to another claim.
             Lookup::There(volume)
-                if claimed(volume) == Some(uid)
-                    || behind(volume).is_some_and(|behind| behind.volume.name == name) =>
+                if claim_uid(volume) == Some(uid)
+                    || backing_volume(volume)
+                        .is_some_and(|backing_volume| backing_volume.volume.name == name) =>
             {
                 return None;
             }

@@ -22,8 +22,10 @@ use crate::provisioner::decide::content_source::{Origin, Unknown, origin};
 use crate::provisioner::decide::effect::Effect;
 use crate::provisioner::decide::import;
 use crate::provisioner::decide::matching::is_handed_over;
-use crate::provisioner::decide::object::{claimed, owner_of, seen};
-use crate::provisioner::decide::persistent_volume::{self, Behind, behind, foreign_key};
+use crate::provisioner::decide::object::{claim_uid, object_version, owner_of};
+use crate::provisioner::decide::persistent_volume::{
+    self, BackingVolume, backing_volume, foreign_key,
+};
 use crate::provisioner::decide::setup::{ArrayState, Binding, ClassSetup, Health, Import, Setup};
 
 impl ClaimState {
@@ -133,7 +135,7 @@ impl ClaimState {
         }
         let Some(created) = self.arrays.created_on(&array) else {
             let mut request = volume_request(view.setup, claim, class, name, size);
-            if let Origin::Copy(Behind { volume, .. }) = origin {
+            if let Origin::Copy(BackingVolume { volume, .. }) = origin {
                 request.source = match (class.kind, &self.arrays.clone_snapshot) {
                     (ArrayKind::FlashArray, _) => Some(CloneSource::Volume(volume)),
                     (ArrayKind::FlashBlade, Some(snapshot)) if snapshot.array == array => {
@@ -234,7 +236,7 @@ impl ClaimState {
             return stuck(format!("{volume} on {array} {why}"));
         }
         let array_id = up(view, array).map(|(_, id)| id.to_owned()).unwrap_or_default();
-        if let Some(others) = view.behind.get(&(array_id, found.id.clone()))
+        if let Some(others) = view.persistent_volumes.get(&(array_id, found.id.clone()))
             && let Some(other) = others.first()
         {
             return stuck(format!("{volume} on {array} has the PersistentVolume {other} already"));
@@ -260,8 +262,8 @@ impl ClaimState {
             let state = view.arrays.iter().find(|state| state.name == created.array)?;
             persistent_volume::make(claim, class, state, &created.item).ok()
         });
-        let same = claimed(existing) == Some(uid)
-            && behind(existing).is_some()
+        let same = claim_uid(existing) == Some(uid)
+            && backing_volume(existing).is_some()
             && expected.is_none_or(|expected| persistent_volume::are_same(&expected, existing));
         if same {
             return self.bind(existing, view, claim);
@@ -340,7 +342,7 @@ fn choose(
     let some_nodes = view.arrays.iter().any(|array| !array.traits.topology.is_empty());
     if class.waits && some_nodes && view.node.is_none() && asked.is_empty() {
         // The node does not exist any more: the scheduler has to choose another one.
-        return Next::Do(Effect::Reschedule { claim: seen(claim) });
+        return Next::Do(Effect::Reschedule { claim: object_version(claim) });
     }
     // An existing volume needs no further capacity.
     let import = match origin {
@@ -366,12 +368,13 @@ fn choose(
             let (asked, ids) =
                 asked.into_iter().map(|each| (each.array, each.id.unwrap_or_default())).unzip();
             let import = import.map(|import| import.volume.clone());
-            let effect = Effect::RecordIntent { claim: seen(claim), asked, ids, import, size };
+            let effect =
+                Effect::RecordIntent { claim: object_version(claim), asked, ids, import, size };
             Next::RecordIntent { effect, why }
         }
         // The node cannot change any more after an array was asked.
         Err(refusal) if refusal.for_another_node && class.waits && asked.is_empty() => {
-            Next::Do(Effect::Reschedule { claim: seen(claim) })
+            Next::Do(Effect::Reschedule { claim: object_version(claim) })
         }
         Err(refusal) => {
             let message = format!("no array takes it: {}", refusal.why);
@@ -384,7 +387,7 @@ fn choose(
 fn foreign<'v>(view: ClaimView<'v>, array: &str, volume: &VolumeName) -> Option<&'v str> {
     let (state, _) = up(view, array)?;
     let addresses = match &state.health {
-        Health::Up { reach: Transport::Nfs { addresses }, .. } => addresses.as_slice(),
+        Health::Up { transport: Transport::Nfs { addresses }, .. } => addresses.as_slice(),
         _ => &[],
     };
     let servers = addresses.iter().chain(&state.traits.data).map(String::as_str);

@@ -122,7 +122,7 @@ impl Stage {
             source: source
                 .as_ref()
                 .map(|(claim, volume)| SourceView { claim, volume: Some(volume) }),
-            behind: &HashMap::new(),
+            persistent_volumes: &HashMap::new(),
             foreign: &self.foreign,
         };
         self.work.step(view, event)
@@ -130,25 +130,25 @@ impl Stage {
 
     /// Executes effects until none is left, and returns them in short form.
     fn run(&mut self, mut event: Input) -> Vec<String> {
-        let mut told = Vec::new();
+        let mut steps = Vec::new();
         loop {
             let mut done = None;
             for effect in self.step(event) {
-                done = done.or(self.does(&effect, &mut told));
+                done = done.or(self.does(&effect, &mut steps));
             }
             match done {
                 Some(outcome) => event = Input::Done(outcome),
                 None if std::mem::take(&mut self.catches_up) => event = Input::WatchCaughtUp,
-                None => return told,
+                None => return steps,
             }
-            assert!(told.len() < 20, "no end: {told:?}");
+            assert!(steps.len() < 20, "no end: {steps:?}");
         }
     }
 
     fn does(
         &mut self,
         effect: &Effect,
-        told: &mut Vec<String>,
+        steps: &mut Vec<String>,
     ) -> Option<Result<Outcome, EffectError>> {
         let (word, outcome) = match effect {
             Effect::RecordIntent { asked, import, .. } => {
@@ -166,12 +166,12 @@ impl Stage {
                 (format!("look at {array}"), Ok(Outcome::Volume(found)))
             }
             Effect::EnsureVolume { array, .. } if self.full == Some(array) => {
-                let trouble = EffectError::Array {
+                let error = EffectError::Array {
                     reason: "NoRoom",
                     message: "no room".to_owned(),
                     retry: Retry::Elsewhere,
                 };
-                (format!("{array} is full"), Err(trouble))
+                (format!("{array} is full"), Err(error))
             }
             Effect::EnsureVolume { array, .. } => {
                 (format!("make on {array}"), Ok(Outcome::Volume(Some(made(array)))))
@@ -180,11 +180,13 @@ impl Stage {
                 (format!("destroy on {array}"), Ok(Outcome::Good))
             }
             Effect::CreatePersistentVolume(volume) => {
-                let array = behind(volume).map(|behind| behind.array).unwrap_or_default();
+                let array = backing_volume(volume)
+                    .map(|backing_volume| backing_volume.array)
+                    .unwrap_or_default();
                 let holds = volume.metadata.finalizers.iter().flatten();
                 assert_eq!(holds.collect::<Vec<_>>(), [FINALIZER], "it may go without its volume");
                 // Other effects are not simulated here.
-                told.push(format!("create for {array}"));
+                steps.push(format!("create for {array}"));
                 return None;
             }
             Effect::ReadPersistentVolume { .. } => {
@@ -196,7 +198,7 @@ impl Stage {
                 ("read the claim".to_owned(), Ok(Outcome::Claim(there)))
             }
             Effect::ExpandVolume { array, .. } => {
-                told.push(format!("grow on {array}"));
+                steps.push(format!("grow on {array}"));
                 return None;
             }
             Effect::RemoveClaimFinalizer { .. } => {
@@ -211,24 +213,24 @@ impl Stage {
                 return None;
             }
             Effect::Reschedule { .. } => {
-                told.push("choose another node".to_owned());
+                steps.push("choose another node".to_owned());
                 return None;
             }
             Effect::RecordEvent { reason: SUCCEEDED, .. } => {
-                told.push("succeeded".to_owned());
+                steps.push("succeeded".to_owned());
                 return None;
             }
             Effect::RecordEvent { severity: Severity::Warning, message, .. } => {
-                told.push(message.clone());
+                steps.push(message.clone());
                 return None;
             }
             Effect::RecordEvent { .. } | Effect::Requeue(_) => return None,
             other => {
-                told.push(format!("{other:?}"));
+                steps.push(format!("{other:?}"));
                 return None;
             }
         };
-        told.push(word);
+        steps.push(word);
         Some(outcome)
     }
 }
@@ -240,8 +242,8 @@ fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> T {
 /// Returns an array of 1000 GiB with a provisioned size.
 fn array(name: &str, given_out: u64) -> ArrayState {
     let capacity = Capacity { total: 1000 * GIB, used: 0, provisioned: Some(given_out * GIB) };
-    let reach = Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
-    let health = Health::Up { id: name.to_owned(), capacity, reach };
+    let transport = Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
+    let health = Health::Up { id: name.to_owned(), capacity, transport };
     let (kind, traits) = (ArrayKind::FlashBlade, ArrayTraits::default());
     ArrayState { name: name.to_owned(), kind, traits, health }
 }

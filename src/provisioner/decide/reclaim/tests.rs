@@ -25,14 +25,14 @@ fn released() -> Value {
     })
 }
 
-/// Returns what follows from what the view has, when the API server itself has something else, and no claim.
+/// Returns the effects of a view when the API server has another PersistentVolume than the cache, and no claim.
 fn follows(cached: &Value, fresh: &Value) -> Vec<Effect> {
     let typed = |value: &Value| -> PersistentVolume {
         serde_json::from_value(value.clone()).expect("typed")
     };
     let capacity = Capacity { total: 1 << 40, used: 0, provisioned: None };
-    let reach = Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
-    let health = Health::Up { id: "a".to_owned(), capacity, reach };
+    let transport = Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] };
+    let health = Health::Up { id: "a".to_owned(), capacity, transport };
     let (kind, traits) = (ArrayKind::FlashBlade, ArrayTraits::default());
     let arrays = [ArrayState { name: "fb1".to_owned(), kind, traits, health }];
     let (setup, cached) = (Setup::of("prod"), typed(cached));

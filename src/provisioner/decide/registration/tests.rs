@@ -13,15 +13,15 @@ fn me(term: u64) -> Registration {
     Registration::new(UID, term).expect("an identity")
 }
 
-fn tenure(term: u64) -> ClusterRegistration {
+fn registration(term: u64) -> ClusterRegistration {
     ClusterRegistration::new("prod", me(term), Vec::new())
 }
 
 /// The objects on an array.
 #[derive(Default)]
-struct Shelf(Vec<Volume>, u32);
+struct ArrayModel(Vec<Volume>, u32);
 
-impl Shelf {
+impl ArrayModel {
     fn put(&mut self, name: &str) {
         self.1 += 1;
         self.0.push(Volume {
@@ -38,8 +38,8 @@ impl Shelf {
         match step {
             Some(RegistrationStep::Create(name)) => self.put(name.as_str()),
             Some(RegistrationStep::Rename { from, to }) => {
-                let there = self.0.iter_mut().find(|volume| from.is(&volume.name));
-                there.expect("the old name").name = to.to_string();
+                let volumes = self.0.iter_mut().find(|volume| from.is(&volume.name));
+                volumes.expect("the old name").name = to.to_string();
             }
             Some(RegistrationStep::Remove(volume)) => {
                 self.0.retain(|each| each.id != volume.id);
@@ -49,8 +49,8 @@ impl Shelf {
     }
 
     /// Takes all steps of one check.
-    fn look(&mut self, tenure: &mut ClusterRegistration, seconds: u64) {
-        while let Some(step) = tenure.look(&self.0, at(seconds)).expect("ours") {
+    fn next_step(&mut self, registration: &mut ClusterRegistration, seconds: u64) {
+        while let Some(step) = registration.next_step(&self.0, at(seconds)).expect("ours") {
             self.take(Some(step));
         }
     }
@@ -75,135 +75,137 @@ fn the_longest_cluster_fits() {
 
 #[test]
 fn the_first_of_a_name_may_destroy_at_once() {
-    let (mut shelf, mut tenure) = (Shelf::default(), tenure(7));
-    assert!(tenure.check(&shelf.0, at(0)).is_err() && !tenure.is_registered());
-    shelf.look(&mut tenure, 0);
-    assert_eq!(shelf.0[0].name, "prod-is-3f2a9c1e7b4d4e1a-0000000000000007");
-    assert_eq!(tenure.check(&shelf.0, at(0)), Ok(()));
-    assert!(tenure.is_registered());
+    let (mut array, mut registration) = (ArrayModel::default(), registration(7));
+    assert!(registration.check(&array.0, at(0)).is_err() && !registration.is_registered());
+    array.next_step(&mut registration, 0);
+    assert_eq!(array.0[0].name, "prod-is-3f2a9c1e7b4d4e1a-0000000000000007");
+    assert_eq!(registration.check(&array.0, at(0)), Ok(()));
+    assert!(registration.is_registered());
     // A registration that was removed is created again, with the full delay.
-    shelf.0.clear();
-    assert!(tenure.check(&shelf.0, at(1)).is_err());
-    shelf.look(&mut tenure, 1);
-    assert!(tenure.check(&shelf.0, at(2)).is_err());
-    shelf.look(&mut tenure, 31);
-    assert_eq!(tenure.check(&shelf.0, at(31)), Ok(()));
+    array.0.clear();
+    assert!(registration.check(&array.0, at(1)).is_err());
+    array.next_step(&mut registration, 1);
+    assert!(registration.check(&array.0, at(2)).is_err());
+    array.next_step(&mut registration, 31);
+    assert_eq!(registration.check(&array.0, at(31)), Ok(()));
 }
 
 #[test]
 fn no_volume_is_created_before_the_array_shows_the_registration() {
-    let (mut shelf, mut tenure) = (Shelf::default(), tenure(7));
-    let step = tenure.look(&shelf.0, at(0)).expect("ours");
-    assert!(step.is_some() && !tenure.is_registered(), "the array has not created it yet");
-    let why = tenure.check(&shelf.0, at(1)).expect_err("not registered");
+    let (mut array, mut registration) = (ArrayModel::default(), registration(7));
+    let step = registration.next_step(&array.0, at(0)).expect("ours");
+    assert!(step.is_some() && !registration.is_registered(), "the array has not created it yet");
+    let why = registration.check(&array.0, at(1)).expect_err("not registered");
     assert_eq!(why.reason, "Registering");
     assert!(why.why.contains("is being registered"), "{}", why.why);
     // The array rejected the request, and accepts it at the next check.
-    tenure.failed();
-    assert!(!tenure.is_registered());
-    let why = tenure.check(&shelf.0, at(2)).expect_err("not registered");
+    registration.failed();
+    assert!(!registration.is_registered());
+    let why = registration.check(&array.0, at(2)).expect_err("not registered");
     assert!(why.why.contains("is not registered on this array"), "{}", why.why);
-    shelf.look(&mut tenure, 10);
-    assert!(tenure.is_registered());
-    assert_eq!(tenure.check(&shelf.0, at(10)), Ok(()));
-    // A list that fails is no step: the process keeps what it has.
-    tenure.failed();
-    assert_eq!(tenure.check(&shelf.0, at(11)), Ok(()));
-    shelf.0.clear();
-    let why = tenure.check(&shelf.0, at(12)).expect_err("removed");
+    array.next_step(&mut registration, 10);
+    assert!(registration.is_registered());
+    assert_eq!(registration.check(&array.0, at(10)), Ok(()));
+    // A failed list changes nothing: the process keeps its state.
+    registration.failed();
+    assert_eq!(registration.check(&array.0, at(11)), Ok(()));
+    array.0.clear();
+    let why = registration.check(&array.0, at(12)).expect_err("removed");
     assert!(why.why.contains("has been removed"), "{}", why.why);
 }
 
 #[test]
 fn a_registration_whose_answer_was_lost_waits_like_one_of_another_process() {
-    let (mut shelf, mut tenure) = (Shelf::default(), tenure(7));
-    let step = tenure.look(&shelf.0, at(0)).expect("ours");
-    shelf.take(step);
-    tenure.failed();
-    shelf.look(&mut tenure, 10);
-    assert!(tenure.is_registered());
-    assert!(tenure.check(&shelf.0, at(39)).is_err());
-    assert_eq!(tenure.check(&shelf.0, at(40)), Ok(()));
+    let (mut array, mut registration) = (ArrayModel::default(), registration(7));
+    let step = registration.next_step(&array.0, at(0)).expect("ours");
+    array.take(step);
+    registration.failed();
+    array.next_step(&mut registration, 10);
+    assert!(registration.is_registered());
+    assert!(registration.check(&array.0, at(39)).is_err());
+    assert_eq!(registration.check(&array.0, at(40)), Ok(()));
 }
 
 #[test]
 fn the_next_leader_waits_for_the_former_one_unless_that_has_ended() {
-    let (mut shelf, mut first, mut next) = (Shelf::default(), tenure(1), tenure(2));
-    shelf.look(&mut first, 0);
-    shelf.look(&mut next, 10);
+    let (mut array, mut first, mut next) =
+        (ArrayModel::default(), registration(1), registration(2));
+    array.next_step(&mut first, 0);
+    array.next_step(&mut next, 10);
     assert!(next.is_registered(), "it may make volumes");
-    assert!(next.check(&shelf.0, at(39)).is_err(), "the former one may believe that it leads");
-    assert_eq!(next.check(&shelf.0, at(40)), Ok(()));
-    assert!(first.check(&shelf.0, at(10)).is_err(), "a former leader destroys nothing");
+    assert!(next.check(&array.0, at(39)).is_err(), "the former one may believe that it leads");
+    assert_eq!(next.check(&array.0, at(40)), Ok(()));
+    assert!(first.check(&array.0, at(10)).is_err(), "a former leader destroys nothing");
     let (from, to) = next.ending().expect("registered");
-    shelf.take(Some(RegistrationStep::Rename { from, to }));
-    let mut third = tenure(3);
-    shelf.look(&mut third, 50);
-    assert_eq!(third.check(&shelf.0, at(50)), Ok(()));
-    assert_eq!(shelf.0.len(), 1);
+    array.take(Some(RegistrationStep::Rename { from, to }));
+    let mut third = registration(3);
+    array.next_step(&mut third, 50);
+    assert_eq!(third.check(&array.0, at(50)), Ok(()));
+    assert_eq!(array.0.len(), 1);
 }
 
 #[test]
 fn of_two_with_one_identity_neither_destroys_anything() {
-    let (mut shelf, mut one, mut copy) = (Shelf::default(), tenure(1), tenure(2));
-    shelf.look(&mut one, 0);
-    assert_eq!(one.check(&shelf.0, at(9)), Ok(()));
+    let (mut array, mut one, mut copy) = (ArrayModel::default(), registration(1), registration(2));
+    array.next_step(&mut one, 0);
+    assert_eq!(one.check(&array.0, at(9)), Ok(()));
     for round in 1..20 {
-        shelf.look(&mut copy, round * 10);
-        assert!(one.check(&shelf.0, at(round * 10 + 5)).is_err(), "{round}");
-        assert!(copy.check(&shelf.0, at(round * 10 + 5)).is_err(), "{round}");
-        shelf.look(&mut one, round * 10 + 6);
-        assert!(one.check(&shelf.0, at(round * 10 + 6)).is_err(), "{round}");
-        assert!(copy.check(&shelf.0, at(round * 10 + 6)).is_err(), "{round}");
+        array.next_step(&mut copy, round * 10);
+        assert!(one.check(&array.0, at(round * 10 + 5)).is_err(), "{round}");
+        assert!(copy.check(&array.0, at(round * 10 + 5)).is_err(), "{round}");
+        array.next_step(&mut one, round * 10 + 6);
+        assert!(one.check(&array.0, at(round * 10 + 6)).is_err(), "{round}");
+        assert!(copy.check(&array.0, at(round * 10 + 6)).is_err(), "{round}");
     }
     assert!(one.lost() > 10 && copy.lost() > 10);
     // The copy ends: the original continues.
-    shelf.look(&mut one, 230);
-    shelf.look(&mut one, 260);
-    assert_eq!(one.check(&shelf.0, at(260)), Ok(()));
+    array.next_step(&mut one, 230);
+    array.next_step(&mut one, 260);
+    assert_eq!(one.check(&array.0, at(260)), Ok(()));
 }
 
 #[test]
 fn another_cluster_of_the_name_is_refused_until_it_is_taken_over() {
-    let mut shelf = Shelf::default();
-    shelf.put("prod-is-aaaaaaaaaaaaaaaa-0000000000000001");
-    let mut tenure = tenure(2);
-    let why = tenure.look(&shelf.0, at(0)).expect_err("another cluster");
+    let mut array = ArrayModel::default();
+    array.put("prod-is-aaaaaaaaaaaaaaaa-0000000000000001");
+    let mut registration = registration(2);
+    let why = registration.next_step(&array.0, at(0)).expect_err("another cluster");
     assert!(why.contains("by cluster aaaaaaaaaaaaaaaa") && why.contains("takeOver"), "{why}");
-    assert!(tenure.check(&shelf.0, at(99)).is_err() && !tenure.is_registered());
+    assert!(registration.check(&array.0, at(99)).is_err() && !registration.is_registered());
     let mut heir = ClusterRegistration::new("prod", me(2), vec!["aaaaaaaaaaaaaaaa".to_owned()]);
-    shelf.look(&mut heir, 0);
-    assert_eq!(shelf.0[0].name, "prod-is-3f2a9c1e7b4d4e1a-0000000000000002");
-    assert!(heir.check(&shelf.0, at(29)).is_err(), "that cluster may live after all");
-    assert_eq!(heir.check(&shelf.0, at(30)), Ok(()));
+    array.next_step(&mut heir, 0);
+    assert_eq!(array.0[0].name, "prod-is-3f2a9c1e7b4d4e1a-0000000000000002");
+    assert!(heir.check(&array.0, at(29)).is_err(), "that cluster may live after all");
+    assert_eq!(heir.check(&array.0, at(30)), Ok(()));
     assert_eq!(heir.identities(), ["3f2a9c1e7b4d4e1a", "aaaaaaaaaaaaaaaa"]);
     // Destroyed objects and objects with other names do not count.
-    let mut shelf = Shelf::default();
-    shelf.put("prod-is-aaaaaaaaaaaaaaaa-0000000000000001");
-    shelf.0[0].destroyed = true;
-    shelf.put("prod2-is-aaaaaaaaaaaaaaaa-0000000000000001");
-    shelf.look(&mut tenure, 0);
-    assert_eq!(shelf.0.len(), 3);
-    assert_eq!(tenure.check(&shelf.0, at(0)), Ok(()));
+    let mut array = ArrayModel::default();
+    array.put("prod-is-aaaaaaaaaaaaaaaa-0000000000000001");
+    array.0[0].destroyed = true;
+    array.put("prod2-is-aaaaaaaaaaaaaaaa-0000000000000001");
+    array.next_step(&mut registration, 0);
+    assert_eq!(array.0.len(), 3);
+    assert_eq!(registration.check(&array.0, at(0)), Ok(()));
 }
 
 #[test]
 fn two_that_were_first_at_once_become_one() {
-    let (mut shelf, mut one, mut other) = (Shelf::default(), tenure(1), tenure(2));
-    let steps = [&mut one, &mut other].map(|tenure| tenure.look(&shelf.0, at(0)).expect("ours"));
+    let (mut array, mut one, mut other) = (ArrayModel::default(), registration(1), registration(2));
+    let steps = [&mut one, &mut other]
+        .map(|registration| registration.next_step(&array.0, at(0)).expect("ours"));
     for step in steps {
-        shelf.take(step);
+        array.take(step);
     }
-    assert_eq!(shelf.0.len(), 2);
-    for tenure in [&one, &other] {
-        assert!(tenure.check(&shelf.0, at(1)).is_err(), "which of them it is, is open");
+    assert_eq!(array.0.len(), 2);
+    for registration in [&one, &other] {
+        assert!(registration.check(&array.0, at(1)).is_err(), "which of them it is, is open");
     }
-    shelf.look(&mut one, 10);
-    assert_eq!(shelf.0.len(), 1);
-    assert!(one.check(&shelf.0, at(11)).is_err());
+    array.next_step(&mut one, 10);
+    assert_eq!(array.0.len(), 1);
+    assert!(one.check(&array.0, at(11)).is_err());
     for seconds in [20, 30, 40] {
-        shelf.look(&mut one, seconds);
+        array.next_step(&mut one, seconds);
     }
-    assert_eq!(one.check(&shelf.0, at(40)), Ok(()));
-    assert!(other.check(&shelf.0, at(40)).is_err());
+    assert_eq!(one.check(&array.0, at(40)), Ok(()));
+    assert!(other.check(&array.0, at(40)).is_err());
 }

@@ -72,20 +72,20 @@ impl Stage {
 
     /// Executes effects until none is left, and returns them in short form.
     fn run(&mut self) -> Vec<String> {
-        let (mut told, mut event) = (Vec::new(), Input::Changed);
+        let (mut steps, mut event) = (Vec::new(), Input::Changed);
         while let Some(effect) = self.step(event).pop() {
             let outcome = match effect {
                 Effect::ListSnapshots { .. } => {
-                    told.push("list".to_owned());
+                    steps.push("list".to_owned());
                     Outcome::Snapshots(ReadTime::default(), self.there.clone())
                 }
                 Effect::TakeSnapshot { suffix, .. } => {
-                    told.push(format!("take {suffix}"));
+                    steps.push(format!("take {suffix}"));
                     self.put(&suffix.to_string(), false);
                     Outcome::Snapshot(self.there.last().expect("put").clone())
                 }
                 Effect::DestroySnapshot { snapshot, .. } => {
-                    told.push(format!("destroy {}", snapshot.name));
+                    steps.push(format!("destroy {}", snapshot.name));
                     self.there.retain(|each| each.id != snapshot.id);
                     Outcome::Good
                 }
@@ -93,7 +93,7 @@ impl Stage {
             };
             event = Input::Done(Ok(outcome));
         }
-        told
+        steps
     }
 }
 
@@ -104,15 +104,15 @@ fn a_slot_costs_one_list_and_nothing_more_until_the_next() {
         stage.put(suffix, false);
     }
     // After a downtime of three hours, one snapshot is taken, not three.
-    let told = ["list", "take pso-20261123T0600", "destroy prod-pvc-1.pso-20261122T2300"];
-    assert_eq!(stage.run(), told);
+    let steps = ["list", "take pso-20261123T0600", "destroy prod-pvc-1.pso-20261122T2300"];
+    assert_eq!(stage.run(), steps);
     for _ in 0..3 {
         stage.now += HOUR / 6;
         assert_eq!(stage.run(), [""; 0]);
     }
     stage.now += HOUR;
-    let told = ["list", "take pso-20261123T0700", "destroy prod-pvc-1.pso-20261123T0200"];
-    assert_eq!(stage.run(), told);
+    let steps = ["list", "take pso-20261123T0700", "destroy prod-pvc-1.pso-20261123T0200"];
+    assert_eq!(stage.run(), steps);
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn what_is_there_is_not_taken_again() {
     let mut stage = Stage::new("every 1h, keep 1");
     stage.put("pso-20271123T0600", false);
     stage.put("pso-20261123T0500", false);
-    let told = ["list", "take pso-20261123T0600", "destroy prod-pvc-1.pso-20261123T0500"];
-    assert_eq!(stage.run(), told);
+    let steps = ["list", "take pso-20261123T0600", "destroy prod-pvc-1.pso-20261123T0500"];
+    assert_eq!(stage.run(), steps);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn one_that_is_on_its_way_out_gets_none() {
 }
 
 /// Returns the messages of the events, and whether a retry follows.
-fn told(effects: &[Effect]) -> (Vec<&str>, bool) {
+fn failures_and_retry(effects: &[Effect]) -> (Vec<&str>, bool) {
     let tells = effects.iter().filter_map(|effect| match effect {
         Effect::RecordEvent {
             regarding: Regarding::Claim,
@@ -184,20 +184,20 @@ fn an_error_is_reported_once_and_destroys_nothing() {
     let mut stage = Stage::new("every 1h, keep 1");
     stage.put("pso-20261123T0400", false);
     stage.put("pso-20261123T0500", false);
-    let trouble = |retry| EffectError::Array {
+    let error = |retry| EffectError::Array {
         reason: "Unreachable",
         message: "fb1: no answer".to_owned(),
         retry,
     };
     let first = stage.step(Input::Changed);
     assert!(matches!(first[..], [Effect::ListSnapshots { .. }]), "{first:?}");
-    let failed = stage.step(Input::Done(Err(trouble(Retry::Soon))));
-    assert_eq!(told(&failed), (vec!["fb1: no answer"], true));
+    let failed = stage.step(Input::Done(Err(error(Retry::Soon))));
+    assert_eq!(failures_and_retry(&failed), (vec!["fb1: no answer"], true));
     assert!(stage.step(Input::Changed).is_empty(), "it waits");
     let again = stage.step(Input::Due);
     assert!(matches!(again[..], [Effect::ListSnapshots { .. }]), "{again:?}");
-    let failed = stage.step(Input::Done(Err(trouble(Retry::Soon))));
-    assert_eq!(told(&failed), (vec![], true), "that is no news");
+    let failed = stage.step(Input::Done(Err(error(Retry::Soon))));
+    assert_eq!(failures_and_retry(&failed), (vec![], true), "reported already");
     stage.step(Input::Due);
     let list = Outcome::Snapshots(ReadTime::default(), stage.there.clone());
     let take = stage.step(Input::Done(Ok(list)));
@@ -205,12 +205,12 @@ fn an_error_is_reported_once_and_destroys_nothing() {
     // An answer about another snapshot has no effect.
     let other = Outcome::Snapshot(stage.there[0].clone());
     let failed = stage.step(Input::Done(Ok(other)));
-    assert_eq!(told(&failed).0.len(), 1, "{failed:?}");
+    assert_eq!(failures_and_retry(&failed).0.len(), 1, "{failed:?}");
     let again = stage.step(Input::Due);
     assert!(matches!(again[..], [Effect::ListSnapshots { .. }]), "{again:?}");
     // Meanwhile the claim disappears, and with it the reason for an event.
     stage.volume.status = None;
-    assert_eq!(stage.step(Input::Done(Err(trouble(Retry::Soon)))), []);
+    assert_eq!(stage.step(Input::Done(Err(error(Retry::Soon)))), []);
     assert!(stage.work.is_idle());
 }
 
@@ -222,20 +222,25 @@ fn a_volume_that_was_renamed_is_left_alone() {
     stage.step(Input::Changed);
     let list = Outcome::Snapshots(ReadTime::default(), stage.there.clone());
     let failed = stage.step(Input::Done(Ok(list)));
-    assert_eq!(told(&failed), (vec!["prod-pvc-1 is called mine now"], true));
+    assert_eq!(failures_and_retry(&failed), (vec!["prod-pvc-1 is called mine now"], true));
 }
 
 #[test]
 fn an_invalid_schedule_is_reported() {
     let wrong = "pso-gen.io/snapshots: expected `every 6h, keep 28` or `never`, found \"daily\"";
-    assert_eq!(told(&Stage::new("daily").step(Input::Changed)), (vec![wrong], true));
+    assert_eq!(failures_and_retry(&Stage::new("daily").step(Input::Changed)), (vec![wrong], true));
     let mut stage = Stage::new("");
     stage.claim.metadata.annotations = None;
     stage.class = Err("class pure-file is wrong".to_owned());
-    assert_eq!(told(&stage.step(Input::Changed)), (vec!["class pure-file is wrong"], true));
+    assert_eq!(
+        failures_and_retry(&stage.step(Input::Changed)),
+        (vec!["class pure-file is wrong"], true)
+    );
     let mut stage = Stage::new("every 1h, keep 2");
     stage.is_shared = true;
-    assert!(told(&stage.step(Input::Changed)).0[0].contains("another PersistentVolume"));
+    assert!(
+        failures_and_retry(&stage.step(Input::Changed)).0[0].contains("another PersistentVolume")
+    );
 }
 
 #[test]
@@ -247,23 +252,23 @@ fn a_claims_wish_destroys_nothing_that_its_class_keeps() {
         stage.put(&format!("pso-202611{day}T{:02}00", (hour + 6) % 24), false);
     }
     let first = stage.step(Input::Changed);
-    let is_told = |effect: &&Effect| {
+    let is_reported = |effect: &&Effect| {
         matches!(effect, Effect::RecordEvent {
             regarding: Regarding::Claim, severity: Severity::Warning,
             reason: Reason::SnapshotScheduleRefused, message,
-        } if message.contains("`every 5m, keep 1` asks for less"))
+        } if message.contains("`every 5m, keep 1` requests less"))
     };
-    assert_eq!(first.iter().filter(is_told).count(), 1, "{first:?}");
+    assert_eq!(first.iter().filter(is_reported).count(), 1, "{first:?}");
     stage.work = SnapshotState::default();
     // The delay within a slot depends on the claim; both slots are past.
-    let told = ["list", "take pso-20261123T0600", "take pso-20261123T0615"];
+    let steps = ["list", "take pso-20261123T0600", "take pso-20261123T0615"];
     let run = stage.run();
-    assert_eq!(run[..3], told);
+    assert_eq!(run[..3], steps);
     assert_eq!(run[3..], ["destroy prod-pvc-1.pso-20261122T0600"], "as without the wish");
     stage.now += 300;
-    let told = ["list", "take pso-20261123T0620", "destroy prod-pvc-1.pso-20261123T0615"];
-    assert_eq!(stage.run(), told);
-    assert_eq!(stage.step(Input::Changed), [], "told once");
+    let steps = ["list", "take pso-20261123T0620", "destroy prod-pvc-1.pso-20261123T0615"];
+    assert_eq!(stage.run(), steps);
+    assert_eq!(stage.step(Input::Changed), [], "reported once");
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl AttachmentCache {
     pub(super) fn missing(&self) -> Vec<&'static str> {
         let kinds =
             [(self.attachments.complete, "VolumeAttachments"), (self.nodes.complete, "CSINodes")];
-        kinds.into_iter().filter(|(seen, _)| !seen).map(|(_, kind)| kind).collect()
+        kinds.into_iter().filter(|(is_known, _)| !is_known).map(|(_, kind)| kind).collect()
     }
 
     /// Returns the names of all VolumeAttachments.
@@ -86,8 +86,8 @@ impl AttachmentCache {
         let before: NodeIds = match &event {
             Event::InitDone => self.nodes.objects.clone(),
             Event::Delete(node) => {
-                let known = self.nodes.objects.get_key_value(&name(node));
-                known.map(|(name, id)| (name.clone(), id.clone())).into_iter().collect()
+                let cached = self.nodes.objects.get_key_value(&name(node));
+                cached.map(|(name, id)| (name.clone(), id.clone())).into_iter().collect()
             }
             _ => NodeIds::new(),
         };
@@ -118,8 +118,8 @@ impl AttachmentCache {
         (touched, gone.collect())
     }
 
-    /// Calls `look` with the view of a VolumeAttachment.
-    pub(super) fn with<R>(&self, name: &str, look: impl FnOnce(AttachmentView<'_>) -> R) -> R {
+    /// Calls `read` with the view of a VolumeAttachment.
+    pub(super) fn with<R>(&self, name: &str, read: impl FnOnce(AttachmentView<'_>) -> R) -> R {
         let others = self.neighbours(name);
         let others: Vec<&VolumeAttachment> = others
             .iter()
@@ -128,7 +128,7 @@ impl AttachmentCache {
             .collect();
         let nodes: &NodeIds = &self.nodes.objects;
         let attachment = self.get(name);
-        look(AttachmentView { cluster: &self.cluster, attachment, others: &others, nodes })
+        read(AttachmentView { cluster: &self.cluster, attachment, others: &others, nodes })
     }
 
     /// Returns the names of the VolumeAttachments of the same volume.

@@ -17,10 +17,10 @@ use super::super::executor::{Executor, params, refused};
 use super::super::leader_election::Leadership;
 use super::super::registrar::Registrar;
 use crate::arrays::{Array, AttachRequest, Attached, BlockArray};
-use crate::concurrency::{Turns, Urgency};
+use crate::concurrency::{Purpose, RequestLimit};
 use crate::contract::{ATTACHER_FINALIZER, BlockTransport, NodeHost, NodeId, Retry, annotation};
 use crate::provisioner::decide::{
-    AttachmentEffect, AttachmentOutcome, Behind, EffectError, ObjectVersion, ReadTime,
+    AttachmentEffect, AttachmentOutcome, BackingVolume, EffectError, ObjectVersion, ReadTime,
 };
 use crate::sanitize;
 
@@ -42,7 +42,7 @@ pub(super) struct AttachmentExecutor {
     registrar: Registrar,
     /// For events, and for arrays under the conditions of this process.
     pub(super) common: Arc<Executor>,
-    turns: Turns,
+    limit: RequestLimit,
 }
 
 impl AttachmentExecutor {
@@ -53,7 +53,7 @@ impl AttachmentExecutor {
         registrar: Registrar,
         common: Arc<Executor>,
     ) -> Self {
-        Self { client, arrays, leadership, registrar, common, turns: Turns::new(AT_ONCE) }
+        Self { client, arrays, leadership, registrar, common, limit: RequestLimit::new(AT_ONCE) }
     }
 
     /// Executes an effect when its turn has come.
@@ -65,7 +65,7 @@ impl AttachmentExecutor {
             }
             return Box::pin(self.on_array(&volume, effect)).await;
         }
-        let _turn = self.turns.take(Urgency::Does).await;
+        let _permit = self.limit.take(Purpose::Work).await;
         if !self.leadership.leads() {
             return Err(EffectError::NotLeading);
         }
@@ -88,18 +88,18 @@ impl AttachmentExecutor {
         }
     }
 
-    async fn on_array(&self, volume: &Behind, effect: AttachmentEffect) -> Done {
+    async fn on_array(&self, volume: &BackingVolume, effect: AttachmentEffect) -> Done {
         let failed = |error| of_array(&error);
         match effect {
             AttachmentEffect::Attach { node, exclusive, .. } => {
-                let wanted = AttachRequest {
+                let request = AttachRequest {
                     volume: volume.volume.clone(),
                     host: self.host(node),
                     transport: self.transport(&volume.array),
                     exclusive,
                 };
                 let (_, array) = self.block(volume, None)?;
-                Ok(match array.attach(&wanted).await.map_err(failed)? {
+                Ok(match array.attach(&request).await.map_err(failed)? {
                     Attached::Here(attachment) => AttachmentOutcome::Attached(Box::new(attachment)),
                     Attached::Elsewhere(hosts) => AttachmentOutcome::Elsewhere(hosts),
                 })
@@ -211,7 +211,7 @@ impl AttachmentExecutor {
     }
 
     /// Returns the array of a volume, which must have the volume's array id, and its block devices.
-    fn block(&self, volume: &Behind, read: Option<ReadTime>) -> Result<Block, EffectError> {
+    fn block(&self, volume: &BackingVolume, read: Option<ReadTime>) -> Result<Block, EffectError> {
         let array = self.common.array(&volume.array, Some(volume.array_id.clone()), read)?;
         let block = array.block().ok_or_else(|| EffectError::Array {
             reason: "Unsupported",

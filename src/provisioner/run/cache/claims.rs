@@ -21,7 +21,7 @@ use crate::provisioner::run::serialized::Serialized;
 )]
 #[derive(Debug)]
 pub(super) struct Claim {
-    pub(super) held: Serialized<PersistentVolumeClaim>,
+    pub(super) object: Serialized<PersistentVolumeClaim>,
     pub(super) class: Option<String>,
     pub(super) is_bound: bool,
     /// Whether the provisioner has nothing to finish for it.
@@ -32,7 +32,7 @@ pub(super) struct Claim {
     is_handed_over: bool,
     /// Whether its annotation has a snapshot schedule.
     pub(super) has_schedule: bool,
-    pub(super) made: Option<Timestamp>,
+    pub(super) created_at: Option<Timestamp>,
     /// Its namespace and name.
     path: (String, String),
 }
@@ -49,12 +49,12 @@ impl Claim {
             is_placed: has(annotation::SELECTED_NODE),
             is_handed_over: is_handed_over(&claim),
             has_schedule: has(annotation::SNAPSHOTS),
-            made: claim.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            created_at: claim.metadata.creation_timestamp.as_ref().map(|time| time.0),
             path: (
                 claim.metadata.namespace.clone().unwrap_or_default(),
                 claim.metadata.name.clone().unwrap_or_default(),
             ),
-            held: Serialized::new(claim),
+            object: Serialized::new(claim),
         }
     }
 }
@@ -69,7 +69,7 @@ struct Entry {
 /// All claims, by UID.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    known: Store<Claim>,
+    claims: Store<Claim>,
     entries: HashMap<String, Entry>,
     /// UIDs by namespace and name.
     by_path: HashMap<(String, String), String>,
@@ -86,15 +86,15 @@ pub(super) struct Claims {
 impl Claims {
     /// Returns whether all claims were seen once.
     pub(super) fn are_complete(&self) -> bool {
-        self.known.complete
+        self.claims.complete
     }
 
     pub(super) fn get(&self, uid: &str) -> Option<&Claim> {
-        self.known.objects.get(uid)
+        self.claims.objects.get(uid)
     }
 
     pub(super) fn uids(&self) -> impl Iterator<Item = &String> {
-        self.known.objects.keys()
+        self.claims.objects.keys()
     }
 
     /// Returns the UID of the claim of a name.
@@ -126,15 +126,15 @@ impl Claims {
     /// Processes a watch event. Returns the UIDs of the changed claims.
     pub(super) fn apply_event(&mut self, event: Event<PersistentVolumeClaim>) -> Vec<String> {
         let uid = |claim: &PersistentVolumeClaim| claim.metadata.uid.clone().unwrap_or_default();
-        let changed = self.known.apply_event(event, uid, Claim::new);
+        let changed = self.claims.apply_event(event, uid, Claim::new);
         for uid in &changed {
-            self.note(uid);
+            self.update_indexes(uid);
         }
         changed
     }
 
     /// Updates the indexes.
-    fn note(&mut self, uid: &str) {
+    fn update_indexes(&mut self, uid: &str) {
         if let Some(Entry { path, class }) = self.entries.remove(uid) {
             // Another claim may have the name by now.
             if self.by_path.get(&path).is_some_and(|of| of == uid) {
@@ -151,7 +151,7 @@ impl Claims {
             }
             self.unfinished.remove(uid);
         }
-        let Some(claim) = self.known.objects.get(uid) else { return };
+        let Some(claim) = self.claims.objects.get(uid) else { return };
         let entry = Entry { path: claim.path.clone(), class: claim.class.clone() };
         self.by_path.insert(entry.path.clone(), uid.to_owned());
         if let Some(class) = &entry.class {
@@ -188,7 +188,7 @@ mod tests {
         .expect("typed")
     }
 
-    fn seen(claims: &Claims, class: &str) -> [String; 3] {
+    fn uids_of(claims: &Claims, class: &str) -> [String; 3] {
         let joined = |uids: BTreeSet<&String>| {
             uids.into_iter().map(String::as_str).collect::<Vec<_>>().join(" ")
         };
@@ -204,24 +204,24 @@ mod tests {
         let mut claims = Claims::default();
         claims.apply_event(Event::Apply(claim("1", "data", "a", false)));
         claims.apply_event(Event::Apply(claim("2", "more", "a", false)));
-        assert_eq!(seen(&claims, "a"), ["1 2", "1 2", "1 2"]);
+        assert_eq!(uids_of(&claims, "a"), ["1 2", "1 2", "1 2"]);
         claims.apply_event(Event::Apply(claim("2", "more", "a", true)));
-        assert_eq!(seen(&claims, "a"), ["1 2", "1", "1"]);
+        assert_eq!(uids_of(&claims, "a"), ["1 2", "1", "1"]);
         assert_eq!(claims.named("files", "data").map(String::as_str), Some("1"));
         assert_eq!(claims.named("other", "data"), None);
         // Another claim of the name is seen before the deletion of the first one.
         claims.apply_event(Event::Apply(claim("3", "data", "b", false)));
         claims.apply_event(Event::Delete(claim("1", "data", "a", false)));
         assert_eq!(claims.named("files", "data").map(String::as_str), Some("3"));
-        assert_eq!(seen(&claims, "a"), ["2", "", "3"]);
-        assert_eq!(seen(&claims, "b"), ["3", "3", "3"]);
+        assert_eq!(uids_of(&claims, "a"), ["2", "", "3"]);
+        assert_eq!(uids_of(&claims, "b"), ["3", "3", "3"]);
         // A list without the claim.
         for event in [Event::Init, Event::InitApply(claim("2", "more", "a", true)), Event::InitDone]
         {
             claims.apply_event(event);
         }
         assert_eq!(claims.named("files", "data"), None);
-        assert_eq!(seen(&claims, "b"), ["", "", ""]);
+        assert_eq!(uids_of(&claims, "b"), ["", "", ""]);
         assert!(
             claims.entries.len() == 1 && claims.by_path.len() == 1 && claims.unbound.is_empty()
         );

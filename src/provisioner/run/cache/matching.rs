@@ -12,18 +12,23 @@ use crate::provisioner::decide::ReservedFor;
 #[derive(Debug, Default)]
 pub(super) struct MatchingVolumes {
     names: HashMap<ReservedFor, BTreeSet<String>>,
-    kept: HashMap<String, ReservedFor>,
+    reserved_for: HashMap<String, ReservedFor>,
 }
 
 impl MatchingVolumes {
     /// Records for which claims a PersistentVolume is reserved; none if it is not available. Returns the reservations
     /// that changed.
-    pub(super) fn note(&mut self, name: &str, kept: Option<ReservedFor>) -> Vec<ReservedFor> {
-        let before = match &kept {
-            Some(kept) => self.kept.insert(name.to_owned(), kept.clone()),
-            None => self.kept.remove(name),
+    pub(super) fn update(
+        &mut self,
+        name: &str,
+        reserved_for: Option<ReservedFor>,
+    ) -> Vec<ReservedFor> {
+        let before = match &reserved_for {
+            Some(reserved_for) => self.reserved_for.insert(name.to_owned(), reserved_for.clone()),
+            None => self.reserved_for.remove(name),
         };
-        if let Some(before) = before.as_ref().filter(|before| Some(*before) != kept.as_ref())
+        if let Some(before) =
+            before.as_ref().filter(|before| Some(*before) != reserved_for.as_ref())
             && let Some(names) = self.names.get_mut(before)
         {
             names.remove(name);
@@ -31,22 +36,22 @@ impl MatchingVolumes {
                 self.names.remove(before);
             }
         }
-        if let Some(kept) = &kept {
-            self.names.entry(kept.clone()).or_default().insert(name.to_owned());
+        if let Some(reserved_for) = &reserved_for {
+            self.names.entry(reserved_for.clone()).or_default().insert(name.to_owned());
         }
         // The same PersistentVolume may fit another claim by now.
-        before.into_iter().chain(kept).collect::<BTreeSet<_>>().into_iter().collect()
+        before.into_iter().chain(reserved_for).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Returns the names of the PersistentVolumes that may fit a claim.
     pub(super) fn of(&self, claim: &PersistentVolumeClaim) -> impl Iterator<Item = &String> {
         let meta = &claim.metadata;
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let kept = [
+        let reserved_for = [
             ReservedFor::Uid(text(&meta.uid)),
             ReservedFor::Claim(text(&meta.namespace), text(&meta.name)),
             ReservedFor::Class(class_of(claim).unwrap_or_default().to_owned()),
         ];
-        kept.into_iter().filter_map(|kept| self.names.get(&kept)).flatten()
+        reserved_for.into_iter().filter_map(|reserved_for| self.names.get(&reserved_for)).flatten()
     }
 }

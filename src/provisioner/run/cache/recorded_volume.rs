@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::PersistentVolume;
 
 use super::Cache;
 use crate::contract::Volume;
-use crate::provisioner::decide::{AbnormalVolume, behind, capacity, condition, suspects};
+use crate::provisioner::decide::{AbnormalVolume, backing_volume, capacity, condition, suspects};
 
 /// The volume that a PersistentVolume records, in compact form.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Told {
+pub(super) struct RecordedVolume {
     /// The volume's name, as [`hashed`].
     name: u64,
     /// Its size, in bytes.
@@ -28,20 +28,21 @@ fn hashed(name: &str) -> u64 {
 
 impl Cache {
     /// Records the volume of one of the provisioner's PersistentVolumes.
-    pub(super) fn note_told(&mut self, name: &str, volume: Option<&PersistentVolume>) {
-        match volume.and_then(|volume| Some((behind(volume)?, capacity(volume)?))) {
-            Some((behind, size)) => {
-                let told = Told { name: hashed(behind.volume.name.as_str()), size };
-                self.told.insert(name.to_owned(), told);
+    pub(super) fn update_recorded(&mut self, name: &str, volume: Option<&PersistentVolume>) {
+        match volume.and_then(|volume| Some((backing_volume(volume)?, capacity(volume)?))) {
+            Some((backing_volume, size)) => {
+                let recorded =
+                    RecordedVolume { name: hashed(backing_volume.volume.name.as_str()), size };
+                self.recorded.insert(name.to_owned(), recorded);
             }
             None => {
-                self.told.remove(name);
+                self.recorded.remove(name);
             }
         }
     }
 
     /// Updates the index of the volumes that PersistentVolumes of other drivers name.
-    pub(super) fn note_foreign(&mut self, name: &str, key: Option<String>) {
+    pub(super) fn update_foreign(&mut self, name: &str, key: Option<String>) {
         if let Some(before) = self.names_foreign.remove(name)
             && let Some(names) = self.foreign.get_mut(&before)
         {
@@ -56,36 +57,38 @@ impl Cache {
         }
     }
 
-    /// Returns the provisioner's PersistentVolumes on an array, by its id, whose volumes differ from `there`.
-    fn volumes_on<'w>(&'w self, array_id: &'w str, there: &[Volume]) -> Vec<PersistentVolume> {
-        let there: HashMap<&str, &Volume> =
-            there.iter().map(|volume| (volume.id.as_str(), volume)).collect();
-        let of_array = self.tells_of.iter().filter(|(_, (array, _))| array == array_id);
-        let odd = of_array.filter(|(name, (_, id))| {
+    /// Returns the provisioner's PersistentVolumes on an array, by its id, whose volumes differ from `listed`.
+    fn volumes_on<'w>(&'w self, array_id: &'w str, listed: &[Volume]) -> Vec<PersistentVolume> {
+        let listed: HashMap<&str, &Volume> =
+            listed.iter().map(|volume| (volume.id.as_str(), volume)).collect();
+        let of_array = self.volume_ids.iter().filter(|(_, (array, _))| array == array_id);
+        let changed = of_array.filter(|(name, (_, id))| {
             // Most volumes have not changed; their PersistentVolumes stay serialized.
-            let is_odd = |there: &&Volume| {
-                let told = self.told.get(*name).copied().unwrap_or_default();
-                there.destroyed || there.size < told.size || hashed(&there.name) != told.name
+            let is_changed = |listed: &&Volume| {
+                let recorded = self.recorded.get(*name).copied().unwrap_or_default();
+                listed.destroyed
+                    || listed.size < recorded.size
+                    || hashed(&listed.name) != recorded.name
             };
-            there.get(id.as_str()).is_none_or(is_odd)
+            listed.get(id.as_str()).is_none_or(is_changed)
         });
-        odd.filter_map(|(name, _)| self.volume(name)).collect()
+        changed.filter_map(|(name, _)| self.volume(name)).collect()
     }
 
     /// Returns the ids of the volumes for which an array must be asked again.
-    pub(in super::super) fn suspects(&self, array_id: &str, there: &[Volume]) -> Vec<String> {
-        suspects(array_id, there, &self.volumes_on(array_id, there))
+    pub(in super::super) fn suspects(&self, array_id: &str, listed: &[Volume]) -> Vec<String> {
+        suspects(array_id, listed, &self.volumes_on(array_id, listed))
     }
 
     /// Returns the volumes of bound PersistentVolumes that differ on an array, by the names of the PersistentVolumes.
-    /// `there` must have all volumes of this cluster on the array.
+    /// `listed` must have all volumes of this cluster on the array.
     pub(in super::super) fn abnormal(
         &self,
         array_id: &str,
-        there: &[Volume],
+        listed: &[Volume],
     ) -> BTreeMap<String, AbnormalVolume> {
-        let volumes = self.volumes_on(array_id, there);
-        let found = volumes.iter().filter_map(|volume| condition(volume, there));
-        found.map(|found| (found.persistent_volume.clone(), found)).collect()
+        let volumes = self.volumes_on(array_id, listed);
+        let abnormal = volumes.iter().filter_map(|volume| condition(volume, listed));
+        abnormal.map(|abnormal| (abnormal.persistent_volume.clone(), abnormal)).collect()
     }
 }

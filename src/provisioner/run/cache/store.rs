@@ -31,7 +31,7 @@ impl<K> Store<K> {
         &mut self,
         event: Event<O>,
         key: impl Fn(&O) -> String,
-        known: impl Fn(O) -> K,
+        convert: impl Fn(O) -> K,
     ) -> Vec<String> {
         match event {
             Event::Init => {
@@ -41,7 +41,7 @@ impl<K> Store<K> {
             Event::InitApply(object) => {
                 let key = key(&object);
                 self.listed.insert(key.clone());
-                self.objects.insert(key.clone(), known(object));
+                self.objects.insert(key.clone(), convert(object));
                 vec![key]
             }
             Event::InitDone => {
@@ -56,7 +56,7 @@ impl<K> Store<K> {
             }
             Event::Apply(object) => {
                 let key = key(&object);
-                self.objects.insert(key.clone(), known(object));
+                self.objects.insert(key.clone(), convert(object));
                 vec![key]
             }
             Event::Delete(object) => {

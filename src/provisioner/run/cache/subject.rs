@@ -7,7 +7,7 @@ use super::super::Key;
 use super::Cache;
 use crate::contract::annotation;
 use crate::contract::name::volume;
-use crate::provisioner::decide::{behind, source_of};
+use crate::provisioner::decide::{backing_volume, source_of};
 use crate::sanitize;
 
 /// The subject of an effect, as log lines and labels show it.
@@ -24,7 +24,7 @@ pub(in super::super) struct Subject {
     /// The kind of the claim's source; empty without a source or with an unknown kind.
     pub(in super::super) source: &'static str,
     /// Whether it is being deleted.
-    pub(in super::super) goes: bool,
+    pub(in super::super) is_being_deleted: bool,
     /// Whether nothing is left to do except an expansion.
     pub(in super::super) is_settled: bool,
 }
@@ -70,30 +70,30 @@ impl Cache {
     }
 
     fn claim_subject(&self, uid: &str) -> Option<Subject> {
-        let known = self.claims.get(uid)?;
-        let class = known.class.as_deref().unwrap_or_default();
-        if known.is_free && !self.is_ours(class) {
+        let cached = self.claims.get(uid)?;
+        let class = cached.class.as_deref().unwrap_or_default();
+        if cached.is_free && !self.is_ours(class) {
             return None;
         }
-        let claim = known.held.open()?;
+        let claim = cached.object.open()?;
         let annotation = |key: &str| claim.metadata.annotations.as_ref()?.get(key);
         // The last array that was asked is the current one.
         let array = annotation(annotation::ARRAY).and_then(|asked| asked.rsplit(',').next());
         let own = volume(&self.setup.cluster, uid).map(|name| name.to_string());
         Some(Subject {
             claim: path(claim.metadata.namespace.as_deref(), claim.metadata.name.as_deref()),
-            volume: annotation(annotation::IMPORT).map(|volume| word(volume)).or(own),
-            array: array.map(word),
-            class: word(class),
+            volume: annotation(annotation::IMPORT).map(|volume| safe_name(volume)).or(own),
+            array: array.map(safe_name),
+            class: safe_name(class),
             source: source_kind(&claim),
-            goes: claim.metadata.deletion_timestamp.is_some(),
+            is_being_deleted: claim.metadata.deletion_timestamp.is_some(),
             is_settled: self.is_settled(uid),
         })
     }
 
     fn volume_subject(&self, name: &str) -> Option<Subject> {
         let volume = self.volume(name)?;
-        let array = behind(&volume)?.array;
+        let array = backing_volume(&volume)?.array;
         let spec = volume.spec.as_ref();
         let claim = spec.and_then(|spec| spec.claim_ref.as_ref());
         let claim = claim.map(|claim| path(claim.namespace.as_deref(), claim.name.as_deref()));
@@ -104,13 +104,13 @@ impl Cache {
                 .annotations
                 .as_ref()
                 .and_then(|all| all.get(annotation::VOLUME))
-                .map(|volume| word(volume)),
-            array: Some(word(&array)),
-            class: word(
+                .map(|volume| safe_name(volume)),
+            array: Some(safe_name(&array)),
+            class: safe_name(
                 spec.and_then(|spec| spec.storage_class_name.as_deref()).unwrap_or_default(),
             ),
             source: "",
-            goes: volume.metadata.deletion_timestamp.is_some(),
+            is_being_deleted: volume.metadata.deletion_timestamp.is_some(),
             is_settled: false,
         })
     }
@@ -120,7 +120,7 @@ impl Cache {
     }
 
     /// Returns the claims of the provisioner's classes, each with its state, its class and its creation time.
-    pub(in super::super) fn survey(
+    pub(in super::super) fn states(
         &self,
     ) -> impl Iterator<Item = (Key, State, &str, Option<Timestamp>)> {
         let ours = self.classes.objects.iter().filter_map(|(name, class)| {
@@ -139,7 +139,7 @@ impl Cache {
             } else {
                 State::Pending
             };
-            Some((Key::Claim(uid.clone()), state, class, claim.made))
+            Some((Key::Claim(uid.clone()), state, class, claim.created_at))
         })
     }
 }
@@ -155,11 +155,11 @@ fn source_kind(claim: &PersistentVolumeClaim) -> &'static str {
 
 /// Returns a name with its namespace.
 fn path(namespace: Option<&str>, name: Option<&str>) -> String {
-    format!("{}/{}", word(namespace.unwrap_or_default()), word(name.unwrap_or_default()))
+    format!("{}/{}", safe_name(namespace.unwrap_or_default()), safe_name(name.unwrap_or_default()))
 }
 
 /// Returns a name that is safe for a log line and a label.
-fn word(name: &str) -> String {
+fn safe_name(name: &str) -> String {
     const LONGEST: usize = 253;
     sanitize::line(name, LONGEST)
 }

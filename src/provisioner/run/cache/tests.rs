@@ -83,7 +83,7 @@ fn claims_of_others_are_not_looked_at_when_arrays_are() {
     let class: StorageClass = serde_json::from_value(class).expect("typed");
     assert_eq!(cache.classes(Event::Apply(class)).len(), 100);
     assert_eq!(cache.arrays(Vec::new()).len(), 100);
-    assert_eq!(cache.survey().count(), 100);
+    assert_eq!(cache.states().count(), 100);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn what_a_new_list_does_not_have_is_gone() {
     {
         cache.volumes(event);
     }
-    assert!(!cache.volumes.complete, "a list that is under way is no ground for a decision");
+    assert!(!cache.volumes.complete, "no decision is based on an incomplete list");
     cache.volumes(Event::InitDone);
     cache.volumes(Event::Init);
     cache.volumes(Event::InitApply(volume("two", "2")));

@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Reconciler;
-use crate::concurrency::on_behalf;
+use crate::concurrency::with_flow;
 use crate::provisioner::decide::{Reason, Severity};
 use crate::provisioner::run::cache::Subject;
 use crate::provisioner::run::{Key, Message, log};
 
 /// The time for which `Provisioning` is held back. Hundreds of claims at once are bound within it, and it is shorter than the
 /// time after which a person looks for an event.
-const HELD: Duration = Duration::from_secs(5);
+const ANNOUNCEMENT_DELAY: Duration = Duration::from_secs(5);
 
 /// An event that is not published yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Announcement {
-    /// What is known of the subject, for the log.
+    /// The subject, for the log.
     pub(super) subject: Option<Subject>,
     pub(super) severity: Severity,
     pub(super) reason: Reason,
@@ -29,37 +29,37 @@ pub(super) struct Announcement {
 /// The events that are held back, one for each subject.
 #[derive(Debug, Default)]
 pub(super) struct Announcements {
-    held: HashMap<Key, Announcement>,
+    pending: HashMap<Key, Announcement>,
 }
 
 /// What happens to an event now.
 #[derive(Debug, PartialEq, Eq)]
-enum Turn {
+enum Publication {
     Publish(Announcement),
-    /// Call [`Announcements::due`] after [`HELD`].
+    /// Call [`Announcements::due`] after [`ANNOUNCEMENT_DELAY`].
     Hold,
 }
 
 impl Announcements {
     /// Adds an event about a subject.
-    fn add(&mut self, key: &Key, announcement: Announcement) -> Turn {
+    fn add(&mut self, key: &Key, announcement: Announcement) -> Publication {
         match announcement.reason {
             Reason::Provisioning => {
-                self.held.insert(key.clone(), announcement);
-                return Turn::Hold;
+                self.pending.insert(key.clone(), announcement);
+                return Publication::Hold;
             }
             // It says more than the held event, which must not follow it: `status` reports the newest one.
             Reason::ProvisioningSucceeded | Reason::ProvisioningFailed => {
-                drop(self.held.remove(key));
+                drop(self.pending.remove(key));
             }
             _ => {}
         }
-        Turn::Publish(announcement)
+        Publication::Publish(announcement)
     }
 
     /// Returns the event that was held back for a subject; none if a later event has replaced it.
     pub(super) fn due(&mut self, key: &Key) -> Option<Announcement> {
-        self.held.remove(key)
+        self.pending.remove(key)
     }
 }
 
@@ -67,11 +67,11 @@ impl Reconciler {
     /// Publishes an event about a subject, or holds it back.
     pub(super) fn announce(&mut self, key: &Key, announcement: Announcement) {
         match self.announcements.add(key, announcement) {
-            Turn::Publish(announcement) => self.publish(key, announcement),
-            Turn::Hold => {
+            Publication::Publish(announcement) => self.publish(key, announcement),
+            Publication::Hold => {
                 let (key, sender) = (key.clone(), self.sender.clone());
                 tokio::spawn(async move {
-                    tokio::time::sleep(HELD).await;
+                    tokio::time::sleep(ANNOUNCEMENT_DELAY).await;
                     let _ = sender.send(Message::Announce(key));
                 });
             }
@@ -83,11 +83,11 @@ impl Reconciler {
         let Some(object) = self.cache.reference(key) else { return };
         let Announcement { subject, severity, reason, message } = announcement;
         log::event(subject.as_ref(), severity, reason, &message);
-        self.tally.publishes(severity, reason);
+        self.effect_metrics.event_published(severity, reason);
         let namespace = subject.map(|subject| subject.namespace().to_owned()).unwrap_or_default();
         let executor = Arc::clone(&self.executor);
         tokio::spawn(async move {
-            on_behalf(&namespace, executor.tell(object, severity, reason, message)).await;
+            with_flow(&namespace, executor.record_event(object, severity, reason, message)).await;
         });
     }
 }
@@ -104,9 +104,9 @@ mod tests {
     #[test]
     fn a_claim_that_is_bound_soon_has_one_event() {
         let (mut events, claim) = (Announcements::default(), Key::Claim("1".to_owned()));
-        assert_eq!(events.add(&claim, event(Reason::Provisioning)), Turn::Hold);
+        assert_eq!(events.add(&claim, event(Reason::Provisioning)), Publication::Hold);
         let bound = event(Reason::ProvisioningSucceeded);
-        assert_eq!(events.add(&claim, bound.clone()), Turn::Publish(bound));
+        assert_eq!(events.add(&claim, bound.clone()), Publication::Publish(bound));
         assert_eq!(events.due(&claim), None);
     }
 
@@ -114,19 +114,19 @@ mod tests {
     fn a_claim_that_takes_longer_has_both() {
         let (mut events, claim) = (Announcements::default(), Key::Claim("1".to_owned()));
         let other = Key::Claim("2".to_owned());
-        assert_eq!(events.add(&claim, event(Reason::Provisioning)), Turn::Hold);
+        assert_eq!(events.add(&claim, event(Reason::Provisioning)), Publication::Hold);
         let bound = event(Reason::ProvisioningSucceeded);
-        assert_eq!(events.add(&other, bound.clone()), Turn::Publish(bound.clone()));
+        assert_eq!(events.add(&other, bound.clone()), Publication::Publish(bound.clone()));
         assert_eq!(events.due(&claim), Some(event(Reason::Provisioning)));
-        assert_eq!(events.add(&claim, bound.clone()), Turn::Publish(bound));
+        assert_eq!(events.add(&claim, bound.clone()), Publication::Publish(bound));
     }
 
     #[test]
     fn a_failure_is_the_newest_event() {
         let (mut events, claim) = (Announcements::default(), Key::Claim("1".to_owned()));
-        assert_eq!(events.add(&claim, event(Reason::Provisioning)), Turn::Hold);
+        assert_eq!(events.add(&claim, event(Reason::Provisioning)), Publication::Hold);
         let failed = event(Reason::ProvisioningFailed);
-        assert_eq!(events.add(&claim, failed.clone()), Turn::Publish(failed));
+        assert_eq!(events.add(&claim, failed.clone()), Publication::Publish(failed));
         assert_eq!(events.due(&claim), None);
     }
 }

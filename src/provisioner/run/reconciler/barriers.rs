@@ -17,14 +17,14 @@ use crate::provisioner::decide::{
 use crate::provisioner::run::{Key, Message};
 
 /// The time that a claim waits for kube-controller-manager to bind it before a barrier is created.
-const MARK_SOON: Duration = Duration::from_millis(100);
+const BARRIER_DELAY: Duration = Duration::from_millis(100);
 
 /// The same for the barrier of the watch of PersistentVolumes. The array of a single claim takes longer than this to
 /// create its volume.
-const WATCH_MARK_SOON: Duration = Duration::from_millis(5);
+const WATCH_BARRIER_DELAY: Duration = Duration::from_millis(5);
 
 /// The same while a PersistentVolume is being created that serves as a barrier.
-const WATCH_MARK_SPARED: Duration = Duration::from_millis(500);
+const WATCH_BARRIER_SPARED: Duration = Duration::from_millis(500);
 
 /// The time after which a barrier is replaced: the watch may miss its deletion.
 const BARRIER_LOST: Duration = Duration::from_secs(60);
@@ -45,31 +45,31 @@ impl Reconciler {
         }
         match event {
             // A list in progress has not shown all objects yet.
-            InitApply(mark) if self.marks_of(&name_of(&mark)).0 == BarrierOf::Watch => {
-                let name = name_of(&mark);
-                let effect = self.watch_barriers.gone(&name);
-                self.mark(
+            InitApply(volume) if self.barriers_of(&name_of(&volume)).0 == BarrierOf::Watch => {
+                let name = name_of(&volume);
+                let effect = self.watch_barriers.deleted(&name);
+                self.act_on_barriers(
                     BarrierOf::Watch,
                     [Some(BarrierEffect::Delete(name)), effect].into_iter().flatten(),
                 );
             }
-            Apply(mark) | InitApply(mark) => {
-                let (of, barriers) = self.marks_of(&name_of(&mark));
-                let (known, effects) = barriers.seen(&mark);
-                self.mark(of, effects);
+            Apply(volume) | InitApply(volume) => {
+                let (of, barriers) = self.barriers_of(&name_of(&volume));
+                let (waiting, effects) = barriers.observe(&volume);
+                self.act_on_barriers(of, effects);
                 let event = match of {
                     BarrierOf::Controller => Input::ControllerCaughtUp,
                     BarrierOf::Watch => Input::WatchCaughtUp,
                 };
-                for key in known {
+                for key in waiting {
                     self.step(&key, event.clone());
                 }
             }
-            Delete(mark) => {
-                let name = name_of(&mark);
-                let (of, barriers) = self.marks_of(&name);
-                let effect = barriers.gone(&name);
-                self.mark(of, effect);
+            Delete(volume) => {
+                let name = name_of(&volume);
+                let (of, barriers) = self.barriers_of(&name);
+                let effect = barriers.deleted(&name);
+                self.act_on_barriers(of, effect);
             }
             _ => {}
         }
@@ -77,7 +77,7 @@ impl Reconciler {
     }
 
     /// Returns the barriers to which a name belongs.
-    pub(super) fn marks_of(&mut self, name: &str) -> (BarrierOf, &mut Barriers<Key>) {
+    pub(super) fn barriers_of(&mut self, name: &str) -> (BarrierOf, &mut Barriers<Key>) {
         if self.watch_barriers.are_of(name) {
             (BarrierOf::Watch, &mut self.watch_barriers)
         } else {
@@ -125,28 +125,34 @@ impl Reconciler {
     }
 
     /// Executes effects on barriers.
-    pub(super) fn mark(&mut self, of: BarrierOf, effects: impl IntoIterator<Item = BarrierEffect>) {
+    pub(super) fn act_on_barriers(
+        &mut self,
+        of: BarrierOf,
+        effects: impl IntoIterator<Item = BarrierEffect>,
+    ) {
         for effect in effects {
             let (sender, executor) = (self.sender.clone(), Arc::clone(&self.executor));
-            let failing = Arc::clone(&self.marks_fail);
+            let failing = Arc::clone(&self.creation_fails);
             let soon = match of {
                 // While many claims arrive, one barrier serves more of them.
-                BarrierOf::Watch if self.watch_barriers.expects_creation() => WATCH_MARK_SPARED,
-                BarrierOf::Watch if self.watch_marked.elapsed() > 2 * MARK_SOON => WATCH_MARK_SOON,
-                BarrierOf::Watch | BarrierOf::Controller => MARK_SOON,
+                BarrierOf::Watch if self.watch_barriers.expects_creation() => WATCH_BARRIER_SPARED,
+                BarrierOf::Watch if self.watch_barrier_created.elapsed() > 2 * BARRIER_DELAY => {
+                    WATCH_BARRIER_DELAY
+                }
+                BarrierOf::Watch | BarrierOf::Controller => BARRIER_DELAY,
             };
             if of == BarrierOf::Watch && matches!(effect, BarrierEffect::Create(_)) {
-                self.watch_marked = Instant::now();
+                self.watch_barrier_created = Instant::now();
             }
-            self.doing.spawn(async move {
+            self.in_flight.spawn(async move {
                 match &effect {
                     BarrierEffect::Soon => {
                         tokio::time::sleep(soon).await;
-                        let _ = sender.send(Message::MarkDue(of));
+                        let _ = sender.send(Message::BarrierDue(of));
                     }
                     BarrierEffect::Create(name) => {
-                        let gone = Message::MarkGone(name.clone());
-                        let wait = match executor.mark(effect).await {
+                        let deleted = Message::BarrierGone(name.clone());
+                        let wait = match executor.execute_barrier(effect).await {
                             Ok(()) => {
                                 failing.store(false, Ordering::Relaxed);
                                 BARRIER_LOST
@@ -163,12 +169,12 @@ impl Reconciler {
                         };
                         tokio::spawn(async move {
                             tokio::time::sleep(wait).await;
-                            let _ = sender.send(gone);
+                            let _ = sender.send(deleted);
                         });
                     }
                     BarrierEffect::Delete(name) => {
                         let name = name.clone();
-                        if let Err(error) = executor.mark(effect).await {
+                        if let Err(error) = executor.execute_barrier(effect).await {
                             warn!(?error, name, "barrier not deleted; the next process deletes it");
                         }
                     }

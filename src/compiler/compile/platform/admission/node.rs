@@ -14,7 +14,7 @@ use crate::contract::{DRIVER, annotation};
 /// The API server's record of the node to whose pod a token is bound.
 /// <https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#additional-metadata-in-pod-bound-tokens>
 const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
-/// What may be written: objects and their status.
+/// The writable resources: objects and their status.
 const RESOURCES: [&str; 2] = ["volumeattachments", "volumeattachments/status"];
 
 /// Returns the policies with their bindings. `account` is the user name of the node service, `name` its name, and

@@ -21,8 +21,8 @@ fn a_copy_is_made_where_its_source_is_whatever_other_arrays_have_room() {
         "spec": {"claimRef": {"uid": "0"}, "nfs": {"server": "192.0.2.1", "path": "/prod-pvc-0"}},
     });
     stage.source = Some((source, volume));
-    let told = stage.run(Input::Changed);
-    assert_eq!(told.first().map(String::as_str), Some("ask fb1"), "{told:?}");
+    let steps = stage.run(Input::Changed);
+    assert_eq!(steps.first().map(String::as_str), Some("ask fb1"), "{steps:?}");
 }
 
 #[test]
@@ -30,15 +30,15 @@ fn a_full_array_is_looked_at_before_another_one_is_asked() {
     let mut stage = Stage::new().asked("fb2");
     stage.full = Some("fb2");
     assert_eq!(stage.run(Input::Changed), ["fb2 is full", "no room"]);
-    let told = stage.run(Input::Due);
-    assert_eq!(told, ["look at fb2", "ask fb2,fb1", "make on fb1", "create for fb1"]);
+    let steps = stage.run(Input::Due);
+    assert_eq!(steps, ["look at fb2", "ask fb2,fb1", "make on fb1", "create for fb1"]);
 
     // A request whose answer was lost had succeeded.
     let mut stage = Stage::new().asked("fb2");
     (stage.full, stage.there) = (Some("fb2"), ["fb2"].into());
     stage.run(Input::Changed);
-    let told = stage.run(Input::Due);
-    assert_eq!(told, ["look at fb2", "fb2 has the volume and reports that it has no room"]);
+    let steps = stage.run(Input::Due);
+    assert_eq!(steps, ["look at fb2", "fb2 has the volume and reports that it has no room"]);
 }
 
 #[test]
@@ -57,8 +57,8 @@ fn a_name_in_another_case_is_the_same_name() {
     let mut stage = Stage::new().asked("fb1");
     stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
     (stage.there, stage.called) = (["fb1"].into(), "PROD-pvc-1");
-    let told = stage.run(Input::Changed);
-    assert_eq!(told, ["read", "look at fb1", "read", "destroy on fb1", "finish"]);
+    let steps = stage.run(Input::Changed);
+    assert_eq!(steps, ["read", "look at fb1", "read", "destroy on fb1", "finish"]);
 }
 
 #[test]
@@ -68,9 +68,9 @@ fn an_array_that_answers_for_another_name_is_asked_after_a_pause() {
     (stage.there, stage.called) = (["fb1"].into(), "prod-pvc-2");
     assert_eq!(stage.run(Input::Changed), ["read", "look at fb1", "read"], "and then it waits");
     assert_eq!(stage.run(Input::Changed), [""; 0]);
-    let told = stage.run(Input::Due);
+    let steps = stage.run(Input::Due);
     let useless = "fb1 answers for prod-pvc-1, and that is of no use";
-    assert_eq!(told, ["read", "look at fb1", "read", useless]);
+    assert_eq!(steps, ["read", "look at fb1", "read", useless]);
     assert_eq!(stage.run(Input::Due), ["read", "look at fb1", "read"], "which is reported once");
 }
 
@@ -83,8 +83,8 @@ fn an_array_that_the_class_does_not_allow_gets_nothing_new_whatever_stands_on_th
     let class = stage.class.as_mut().and_then(|class| class.as_mut().ok()).expect("a class");
     class.arrays = [("tier".to_owned(), "silver".to_owned())].into();
     let mut stage = stage.asked("fb2");
-    let told = stage.run(Input::Changed);
-    assert_eq!(told, ["look at fb2", "ask fb2,fb1", "make on fb1", "create for fb1"]);
+    let steps = stage.run(Input::Changed);
+    assert_eq!(steps, ["look at fb2", "ask fb2,fb1", "make on fb1", "create for fb1"]);
     // An existing volume stays where it is after a change of the class.
     let mut stage = stage.asked("fb2");
     stage.work = ClaimState::default();
@@ -93,16 +93,16 @@ fn an_array_that_the_class_does_not_allow_gets_nothing_new_whatever_stands_on_th
     // An array that is not in the document does not count.
     let mut stage = stage.asked("fb9");
     stage.work = ClaimState::default();
-    let told = stage.run(Input::Changed);
-    assert!(told[0].starts_with("the storage document does not have fb9 any more"), "{told:?}");
-    assert_eq!(told[1], "ask fb1");
+    let steps = stage.run(Input::Changed);
+    assert!(steps[0].starts_with("the storage document does not have fb9 any more"), "{steps:?}");
+    assert_eq!(steps[1], "ask fb1");
 }
 
 #[test]
 fn another_array_at_an_address_gets_no_persistent_volume_of_the_one_before() {
     let mut stage = Stage::new().asked("fb1");
     stage.claim["metadata"]["annotations"]["pso-gen.io/array-id"] = json!("former");
-    let told = stage.run(Input::Changed);
-    assert_eq!(told[0], "make on fb1", "the client compares the id");
-    assert!(told[1].contains("fb1 is another array now: its id is fb1"), "{told:?}");
+    let steps = stage.run(Input::Changed);
+    assert_eq!(steps[0], "make on fb1", "the client compares the id");
+    assert!(steps[1].contains("fb1 is another array now: its id is fb1"), "{steps:?}");
 }

@@ -69,7 +69,11 @@ fn nothing_is_begun_before_kubernetes_has_found_nothing() {
     assert_eq!(stage.run(Input::Changed), ["ask fb2", "make on fb2", "create for fb2"]);
     let mut stage = Stage { rival: Some("pre-0"), ..Stage::new() };
     stage.claim["metadata"]["annotations"] = said;
-    assert_eq!(stage.run(Input::Changed), none, "what has come since may be taken at any moment");
+    assert_eq!(
+        stage.run(Input::Changed),
+        none,
+        "kube-controller-manager may bind the newer one at any moment"
+    );
 }
 
 #[test]
@@ -90,14 +94,14 @@ fn no_persistent_volume_is_created_beside_another_or_before_all_are_known() {
 #[test]
 fn a_claim_that_kubernetes_binds_to_another_one_has_not_got_ours() {
     let mut stage = Stage::new();
-    let told = stage.run(Input::Changed);
-    assert_eq!(told, ["ask fb2", "make on fb2", "create for fb2"]);
+    let steps = stage.run(Input::Changed);
+    assert_eq!(steps, ["ask fb2", "make on fb2", "create for fb2"]);
     stage.claim["spec"]["volumeName"] = json!("pre-0");
     stage.claim["metadata"]["resourceVersion"] = json!("99");
     stage.there.insert("fb2");
-    let told = stage.run(Input::Done(Err(EffectError::Conflict)));
-    let told: Vec<String> = told.into_iter().chain(stage.run(Input::Due)).collect();
-    assert_eq!(told, ["read", "look at fb2", "read", "destroy on fb2", "finish"]);
+    let steps = stage.run(Input::Done(Err(EffectError::Conflict)));
+    let steps: Vec<String> = steps.into_iter().chain(stage.run(Input::Due)).collect();
+    assert_eq!(steps, ["read", "look at fb2", "read", "destroy on fb2", "finish"]);
 }
 
 #[test]

@@ -7,10 +7,10 @@ fn every_array_that_was_asked_is_cleaned_up() {
     let mut stage = Stage::new().asked("fb1,fb2");
     stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
     stage.there = ["fb1", "fb2"].into();
-    let told = stage.run(Input::Changed);
+    let steps = stage.run(Input::Changed);
     // Each volume that was found needs another read.
     let each = ["look at fb1", "read", "destroy on fb1", "look at fb2", "read", "destroy on fb2"];
-    assert_eq!(told, [&["read"][..], &each, &["finish"]].concat());
+    assert_eq!(steps, [&["read"][..], &each, &["finish"]].concat());
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_volume_that_an_admin_has_given_to_another_claim_stays_when_its_own_claim_go
         "spec": {"claimRef": {"uid": "2"}, "nfs": {"server": "192.0.2.1", "path": "/prod-pvc-1"}},
     }));
     assert_eq!(stage.run(Input::Changed), ["read", "finish"]);
-    // One of that name which tells of another volume is no reason to keep this one.
+    // A PersistentVolume of that name with another volume does not keep this one.
     let mut other = Stage::new().asked("fb1");
     (other.claim, other.there) = (stage.claim.clone(), stage.there.clone());
     other.ask("fb1");
@@ -34,8 +34,8 @@ fn a_volume_that_an_admin_has_given_to_another_claim_stays_when_its_own_claim_go
         volume["metadata"]["annotations"]["pso-gen.io/volume"] = json!("prod-pvc-3");
         volume
     });
-    let told = other.run(Input::Changed);
-    assert_eq!(told, ["read", "look at fb1", "read", "destroy on fb1", "finish"]);
+    let steps = other.run(Input::Changed);
+    assert_eq!(steps, ["read", "look at fb1", "read", "destroy on fb1", "finish"]);
 }
 
 #[test]

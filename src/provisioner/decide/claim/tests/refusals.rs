@@ -32,10 +32,10 @@ fn copy(size: &str) -> Stage {
 #[test]
 fn a_copy_is_at_least_as_large_as_its_source() {
     for size in ["1Gi", "2147483647", "2147483646999m"] {
-        let told = copy(size).run(Input::Changed);
+        let steps = copy(size).run(Input::Changed);
         assert!(
-            told.len() == 1 && told[0].contains("to copy has 2Gi, and its copy asks for"),
-            "{size}: {told:?}"
+            steps.len() == 1 && steps[0].contains("to copy has 2Gi, and its copy asks for"),
+            "{size}: {steps:?}"
         );
     }
     for size in ["2Gi", "2147483647001m", "3Gi"] {
@@ -83,8 +83,8 @@ fn a_class_that_is_gone_or_changes_hands_keeps_what_was_begun_until_the_claim_is
     let mut stage = Stage::new().asked("fb1");
     stage.there.insert("fb1");
     let class = stage.class.take();
-    let told = stage.run(Input::Changed);
-    assert!(told.len() == 1 && told[0].starts_with("class pure-file is gone"), "{told:?}");
+    let steps = stage.run(Input::Changed);
+    assert!(steps.len() == 1 && steps[0].starts_with("class pure-file is gone"), "{steps:?}");
     // The class exists again: the claim continues at once.
     stage.class = class;
     assert_eq!(stage.run(Input::Changed), ["make on fb1", "create for fb1"]);
@@ -94,8 +94,8 @@ fn a_class_that_is_gone_or_changes_hands_keeps_what_was_begun_until_the_claim_is
     stage.class = None;
     stage.run(Input::Changed);
     stage.claim["spec"]["volumeName"] = json!("theirs");
-    let told = stage.run(Input::Due);
-    assert_eq!(told, ["read", "look at fb1", "read", "destroy on fb1", "finish"]);
+    let steps = stage.run(Input::Due);
+    assert_eq!(steps, ["read", "look at fb1", "read", "destroy on fb1", "finish"]);
     // A claim that was not started belongs to the other provisioner.
     let mut stage = Stage::new();
     stage.class = None;
@@ -111,12 +111,12 @@ fn a_class_that_is_made_anew_for_the_other_kind_of_array_begins_anew() {
         class.kind = ArrayKind::FlashArray;
         stage
     };
-    let told = stage().run(Input::Changed);
-    assert_eq!(told, ["look at fb1", "ask fb1,fa1", "make on fa1", "create for fa1"]);
+    let steps = stage().run(Input::Changed);
+    assert_eq!(steps, ["look at fb1", "ask fb1,fa1", "make on fa1", "create for fa1"]);
     let mut made = stage();
     made.there.insert("fb1");
-    let told = made.run(Input::Changed);
-    assert!(told[1].contains("delete the claim and create it again"), "{told:?}");
+    let steps = made.run(Input::Changed);
+    assert!(steps[1].contains("delete the claim and create it again"), "{steps:?}");
 }
 
 #[test]
@@ -124,22 +124,22 @@ fn an_array_that_is_taken_out_of_the_document_lets_claims_end() {
     let left =
         "the storage document does not have fb9 any more, where prod-pvc-1 may have been created";
     let mut stage = Stage::new().asked("fb9");
-    let told = stage.run(Input::Changed);
-    assert!(told[0].starts_with(left), "{told:?}");
-    assert_eq!(told[1..], ["ask fb2", "make on fb2", "create for fb2"]);
+    let steps = stage.run(Input::Changed);
+    assert!(steps[0].starts_with(left), "{steps:?}");
+    assert_eq!(steps[1..], ["ask fb2", "make on fb2", "create for fb2"]);
     // A removed array is skipped, and the others are cleaned up.
     let mut stage = Stage::new().asked("fb9,fb1");
     stage.there.insert("fb1");
     stage.claim["metadata"]["deletionTimestamp"] = json!("2026-11-23T06:00:00Z");
-    let told = stage.run(Input::Changed);
-    assert_eq!(told[..4], ["read", "look at fb1", "read", "destroy on fb1"]);
-    assert!(told[4].starts_with(left), "{told:?}");
-    assert_eq!(told[5..], ["finish"]);
+    let steps = stage.run(Input::Changed);
+    assert_eq!(steps[..4], ["read", "look at fb1", "read", "destroy on fb1"]);
+    assert!(steps[4].starts_with(left), "{steps:?}");
+    assert_eq!(steps[5..], ["finish"]);
     // A clone can be created on no other array.
     let mut stage = copy("2Gi");
     stage.source = Some(old("fb9"));
-    let told = stage.run(Input::Changed);
-    assert!(told[0].contains("is on fb9, which the storage document does not have"), "{told:?}");
+    let steps = stage.run(Input::Changed);
+    assert!(steps[0].contains("is on fb9, which the storage document does not have"), "{steps:?}");
     // A renamed array is the same array.
     let mut stage = Stage::new().asked("fb9");
     stage.claim["metadata"]["annotations"]["pso-gen.io/array-id"] = json!("fb1");
@@ -154,8 +154,8 @@ fn a_wait_ends_when_an_array_is_back_or_less_is_asked_for() {
         health: Health::Down("the array is not reached".to_owned()),
         ..array("fb1", 0)
     }];
-    let told = "no array takes it: fb1: the array is not reached";
-    assert_eq!(stage.run(Input::Changed), [told]);
+    let steps = "no array takes it: fb1: the array is not reached";
+    assert_eq!(stage.run(Input::Changed), [steps]);
     // After nine attempts, the next one is minutes away.
     for _ in 0..9 {
         assert_eq!(stage.run(Input::Due), [""; 0], "it is reported once");
@@ -235,8 +235,8 @@ fn a_volume_attributes_class_on_a_bound_claim_is_refused_and_changes_nothing() {
     volume["spec"]["claimRef"]["uid"] = json!("1");
     assert_eq!(stage.run(Input::Changed), [""; 0]);
     stage.claim["spec"]["volumeAttributesClassName"] = json!("fast");
-    let told = stage.run(Input::Changed);
-    assert!(told.len() == 1 && told[0].ends_with("; the volume is as before"), "{told:?}");
+    let steps = stage.run(Input::Changed);
+    assert!(steps.len() == 1 && steps[0].ends_with("; the volume is as before"), "{steps:?}");
     // The expansion continues with the lowered request.
     stage.claim["spec"]["resources"]["requests"]["storage"] = json!("3Gi");
     assert!(stage.run(Input::Changed)[0].starts_with("SetResizing"));
@@ -253,8 +253,8 @@ fn wishes_that_no_new_volume_can_meet_are_refused() {
     ] {
         let mut stage = Stage::new();
         stage.claim["spec"][field] = value;
-        let told = stage.run(Input::Changed);
-        assert!(told.len() == 1 && told[0].contains(why), "{told:?}");
+        let steps = stage.run(Input::Changed);
+        assert!(steps.len() == 1 && steps[0].contains(why), "{steps:?}");
     }
     let mut stage = Stage::new();
     stage.claim["spec"]["volumeAttributesClassName"] = json!("");

@@ -28,8 +28,11 @@ pub struct Files {
 }
 
 /// Parses the parameters. `null` and an empty text mean no parameters.
-pub fn parameters(text: &str, sources: &Sources) -> Result<(Files, Vec<Given>), Vec<Diagnostic>> {
-    let (mut files, mut given) = (Files::default(), Vec::new());
+pub fn parse_parameters(
+    text: &str,
+    sources: &Sources,
+) -> Result<(Files, Vec<Given>), Vec<Diagnostic>> {
+    let (mut files, mut input) = (Files::default(), Vec::new());
     let source = sources.add(PARAMETERS, text);
     let whole = Place::in_text(source, text, 0, text.len());
     let bad = |message: String| {
@@ -38,10 +41,10 @@ pub fn parameters(text: &str, sources: &Sources) -> Result<(Files, Vec<Given>), 
         )]
     };
     if text.trim().is_empty() {
-        return Ok((files, given));
+        return Ok((files, input));
     }
     let list = match serde_json::from_str(text) {
-        Ok(Json::Null) => return Ok((files, given)),
+        Ok(Json::Null) => return Ok((files, input)),
         Ok(Json::Array(list)) => list,
         Ok(_) => return Err(bad("the parameters are not a list".to_owned())),
         Err(error) => return Err(bad(format!("the parameters are not JSON: {error}"))),
@@ -66,11 +69,11 @@ pub fn parameters(text: &str, sources: &Sources) -> Result<(Files, Vec<Given>), 
             }
             (Ok(value), None) => {
                 let from = format!("{PARAMETER}{name}");
-                given.push(Given { from, name: name.to_owned(), value });
+                input.push(Given { from, name: name.to_owned(), value });
             }
         }
     }
-    if errors.is_empty() { Ok((files, given)) } else { Err(errors) }
+    if errors.is_empty() { Ok((files, input)) } else { Err(errors) }
 }
 
 fn place_of<'f>(name: &str, files: &'f mut Files) -> Option<&'f mut Vec<String>> {
@@ -99,7 +102,7 @@ fn words(entry: &Json) -> Result<Words, String> {
         Some(Json::Array(items)) => {
             found.push(Words::List(items.iter().map(word).collect::<Result<_, _>>()?));
         }
-        Some(_) => return Err("has an `array` that is no list".to_owned()),
+        Some(_) => return Err("has an `array` that is not a list".to_owned()),
     }
     match entry.get("map") {
         None | Some(Json::Null) => {}
@@ -107,7 +110,7 @@ fn words(entry: &Json) -> Result<Words, String> {
             let entries = entries.iter().map(|(key, value)| Ok((key.clone(), word(value)?)));
             found.push(Words::Map(entries.collect::<Result<_, String>>()?));
         }
-        Some(_) => return Err("has a `map` that is no mapping".to_owned()),
+        Some(_) => return Err("has a `map` that is not a mapping".to_owned()),
     }
     if found.len() > 1 {
         found.retain(|words| !is_empty(words));
@@ -135,7 +138,7 @@ pub fn environment(
     announced: &[Announcement],
     sources: &Sources,
 ) -> (Vec<Given>, Vec<Diagnostic>) {
-    let (mut given, mut errors) = (Vec::new(), Vec::new());
+    let (mut input, mut errors) = (Vec::new(), Vec::new());
     for (variable, value) in variables {
         let Some(word) = variable.strip_prefix(VARIABLE) else {
             continue;
@@ -143,7 +146,7 @@ pub fn environment(
         match parameter(word, announced) {
             Ok(name) => {
                 let value = Words::One(value.clone());
-                given.push(Given { from: variable.clone(), name, value });
+                input.push(Given { from: variable.clone(), name, value });
             }
             Err((message, fix)) => {
                 let source = sources.add(variable.as_str(), value.as_str());
@@ -152,7 +155,7 @@ pub fn environment(
             }
         }
     }
-    (given, errors)
+    (input, errors)
 }
 
 /// Returns the parameter that a variable stands for.

@@ -3,7 +3,7 @@
 use super::{ClaimState, ClaimView, PROVISIONING, RESIZED, RESIZING, SUCCEEDED};
 use crate::provisioner::decide::effect::{Effect, Outcome, Regarding, Severity};
 use crate::provisioner::decide::object::is_bound_to_own;
-use crate::provisioner::decide::persistent_volume::{behind, quantity};
+use crate::provisioner::decide::persistent_volume::{backing_volume, quantity};
 
 impl ClaimState {
     /// Returns the event of an effect that starts, if it has one.
@@ -39,7 +39,7 @@ impl ClaimState {
             Effect::RecordIntent { asked, .. } => asked.last().cloned().unwrap_or_default(),
             _ => message.clone(),
         };
-        self.retry.backoff.tell(Regarding::Claim, Severity::Normal, reason, &kind, message)
+        self.retry.backoff.event_if_new(Regarding::Claim, Severity::Normal, reason, &kind, message)
     }
 
     /// Returns the event that a claim is bound to the volume that was created for it. Until the claim is bound,
@@ -62,7 +62,13 @@ impl ClaimState {
         }
         let message = self.success(view);
         let kind = message.clone();
-        self.retry.backoff.tell(Regarding::Claim, Severity::Normal, SUCCEEDED, &kind, message)
+        self.retry.backoff.event_if_new(
+            Regarding::Claim,
+            Severity::Normal,
+            SUCCEEDED,
+            &kind,
+            message,
+        )
     }
 
     fn success(&self, view: ClaimView<'_>) -> String {
@@ -74,8 +80,8 @@ impl ClaimState {
             .unwrap_or_default();
         let array = self
             .newest_volume(view)
-            .and_then(behind)
-            .map(|behind| behind.array)
+            .and_then(backing_volume)
+            .map(|backing_volume| backing_volume.array)
             .unwrap_or_default();
         let why = self.arrays.choice_reason.as_str();
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };

@@ -17,7 +17,7 @@ use crate::compiler::manifest::{
 use crate::compiler::spec::{Tls, Via};
 
 /// Returns one object for each exposed port.
-pub(super) fn ways_in(context: &Context<'_>) -> Vec<Object> {
+pub(super) fn routes(context: &Context<'_>) -> Vec<Object> {
     let exposed = context.app.exposed.iter();
     exposed
         .filter_map(|exposed| match context.app.common.expose.via {

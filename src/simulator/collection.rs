@@ -19,9 +19,9 @@ pub(super) use sums::{Sums, bytes};
 
 /// The objects of one kind.
 #[derive(Debug, Clone)]
-pub(super) struct Shelf {
+pub(super) struct Collection {
     /// Name of the kind in messages.
-    what: &'static str,
+    kind: &'static str,
     /// By key, which is the name in lower case: names are unique regardless of case.
     objects: BTreeMap<String, Json>,
     /// Keys by `id`.
@@ -29,7 +29,7 @@ pub(super) struct Shelf {
     /// Keys by name in lower case, of objects whose key is not their name.
     names: HashMap<String, String>,
     /// Destroyed objects by time of eradication, with their keys.
-    graves: BTreeSet<(u64, String)>,
+    eradications: BTreeSet<(u64, String)>,
     /// Indexed fields, with dots between steps: references, texts, or lists of them.
     fields: &'static [&'static str],
     /// Index: field and value, with the key of each object.
@@ -39,21 +39,21 @@ pub(super) struct Shelf {
 
 // Internal fields begin with an underscore.
 /// Time when a destroyed object is eradicated, in milliseconds.
-const DUE: &str = "_due";
+const ERADICATED_AT: &str = "_due";
 /// The key of an object whose key is not its name.
 pub(super) const KEY: &str = "_key";
 /// Bytes written to an object.
 pub(super) const USED: &str = "_used";
 
-impl Shelf {
-    /// Returns an empty shelf for a kind that messages call `what`, with an index of some fields.
-    pub(super) fn new(what: &'static str, fields: &'static [&'static str]) -> Self {
+impl Collection {
+    /// Returns an empty collection for a kind that messages call `kind`, with an index of some fields.
+    pub(super) fn new(kind: &'static str, fields: &'static [&'static str]) -> Self {
         Self {
-            what,
+            kind,
             objects: BTreeMap::new(),
             ids: HashMap::new(),
             names: HashMap::new(),
-            graves: BTreeSet::new(),
+            eradications: BTreeSet::new(),
             fields,
             index: BTreeSet::new(),
             sums: Sums::default(),
@@ -90,7 +90,7 @@ impl Shelf {
         match self.get(name) {
             Some(object) if is_destroyed(object) => Err(self.is_gone(name)),
             Some(object) => Ok(object),
-            None => Err(Refusal::missing(name, self.what)),
+            None => Err(Refusal::missing(name, self.kind)),
         }
     }
 
@@ -114,7 +114,7 @@ impl Shelf {
     /// Refuses a name that is taken.
     pub(super) fn free(&self, name: &str) -> Result<(), Refusal> {
         match self.get(name) {
-            Some(_) => Err(Refusal::exists(name, self.what)),
+            Some(_) => Err(Refusal::exists(name, self.kind)),
             None => Ok(()),
         }
     }
@@ -129,8 +129,8 @@ impl Shelf {
         if let Some(id) = object["id"].as_str() {
             self.ids.insert(id.to_owned(), key.clone());
         }
-        if let Some(due) = object[DUE].as_u64() {
-            self.graves.insert((due, key.clone()));
+        if let Some(due) = object[ERADICATED_AT].as_u64() {
+            self.eradications.insert((due, key.clone()));
         }
         for term in self.terms(&object) {
             self.index.insert((term, key.clone()));
@@ -152,22 +152,22 @@ impl Shelf {
 
     /// Returns the objects in `names` or `ids` of a request. Fails when there is none.
     pub(super) fn required(&self, request: &Request) -> Result<Vec<&Json>, Refusal> {
-        self.meant_required(request, "names", "ids")
+        self.selected_required(request, "names", "ids")
     }
 
     /// Returns the objects in a request's parameter of names or of ids. Fails when there is none.
-    pub(super) fn meant_required(
+    pub(super) fn selected_required(
         &self,
         request: &Request,
         names: &str,
         ids: &str,
     ) -> Result<Vec<&Json>, Refusal> {
-        let meant = self.meant(request, names, ids)?;
-        if meant.is_empty() { Err(Refusal::lacks(names)) } else { Ok(meant) }
+        let selected = self.selected(request, names, ids)?;
+        if selected.is_empty() { Err(Refusal::lacks(names)) } else { Ok(selected) }
     }
 
     /// Returns the objects in a request's parameter of names or of ids. Fails unless all exist.
-    pub(super) fn meant(
+    pub(super) fn selected(
         &self,
         request: &Request,
         names: &str,
@@ -180,20 +180,20 @@ impl Shelf {
         }
         let found = named.iter().map(|name| (*name, self.get(name)));
         let found = found.chain(identified.iter().map(|id| (*id, self.by_id(id))));
-        let mut meant = Vec::new();
+        let mut selected = Vec::new();
         // Repeated names count once.
         let mut keys = HashSet::new();
         for (requested, object) in found {
-            let object = object.ok_or_else(|| Refusal::missing(requested, self.what))?;
+            let object = object.ok_or_else(|| Refusal::missing(requested, self.kind))?;
             if keys.insert(key(object)) {
-                meant.push(object);
+                selected.push(object);
             }
         }
-        Ok(meant)
+        Ok(selected)
     }
 
     fn is_gone(&self, name: &str) -> Refusal {
-        Refusal::of(name, format!("{} has been destroyed.", self.what))
+        Refusal::of(name, format!("{} has been destroyed.", self.kind))
     }
 
     fn key(&self, name: &str) -> String {
@@ -223,8 +223,8 @@ impl Shelf {
         let object = self.objects.remove(key)?;
         self.ids.remove(text(&object, "id"));
         self.names.remove(&text(&object, "name").to_lowercase());
-        if let Some(due) = object[DUE].as_u64() {
-            self.graves.remove(&(due, key.to_owned()));
+        if let Some(due) = object[ERADICATED_AT].as_u64() {
+            self.eradications.remove(&(due, key.to_owned()));
         }
         for term in self.terms(&object) {
             self.index.remove(&(term, key.to_owned()));
@@ -269,7 +269,7 @@ pub(super) fn shown(object: &Json, now: u64) -> Json {
     let mut shown = object.clone();
     if let Some(fields) = shown.as_object_mut() {
         fields.retain(|field, _| !field.starts_with('_'));
-        if let Some(due) = object[DUE].as_u64() {
+        if let Some(due) = object[ERADICATED_AT].as_u64() {
             fields.insert("time_remaining".to_owned(), due.saturating_sub(now).into());
         }
     }

@@ -6,8 +6,8 @@ use crate::contract::StorageSpec;
 use crate::contract::storage::ArrayType;
 
 /// Returns the settings without effect, because another setting takes precedence.
-pub(super) fn idle(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
-    let mut found = crate::compiler::check::idle::empty(node);
+pub(super) fn no_effect(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
+    let mut found = crate::compiler::check::no_effect::empty(node);
     let mut report = |path: &[&str], why: &str, fix: &str| {
         let message = format!("it has no effect {why}");
         let place = node.place_of(path.iter().copied());

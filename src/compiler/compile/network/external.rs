@@ -53,7 +53,7 @@ pub(crate) fn is_never(network: &IpNet, never: &[IpNet]) -> bool {
 pub(super) fn egress(app: &App) -> Vec<NetworkPolicyEgressRule> {
     let network = &app.common.network;
     let never = never(app);
-    let (inside, outside): (_, Vec<_>) = match network.egress {
+    let (inside, external): (_, Vec<_>) = match network.egress {
         // Pods are listed separately, because some network plugins treat them as part of no network.
         Egress::Open => (every_pod(), ALL.iter().filter_map(|all| all.parse().ok()).collect()),
         Egress::Closed => {
@@ -61,8 +61,8 @@ pub(super) fn egress(app: &App) -> Vec<NetworkPolicyEgressRule> {
             (pods(instance(app)), to.map(|to| to.trunc()).collect())
         }
     };
-    let outside = outside.iter().filter(|network| !is_never(network, &never));
-    let peers = outside.map(|network| block(network, &never));
+    let external = external.iter().filter(|network| !is_never(network, &never));
+    let peers = external.map(|network| block(network, &never));
     let to = std::iter::once(inside).chain(peers).collect();
     vec![NetworkPolicyEgressRule { ports: None, to: Some(to) }]
 }

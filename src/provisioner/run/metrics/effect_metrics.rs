@@ -11,7 +11,7 @@ use crate::contract::annotation;
 use crate::provisioner::decide::{Effect, EffectError, Outcome, Reason, Severity};
 
 /// The state behind the metrics that the reconciler reports.
-pub(in super::super) struct Tally {
+pub(in super::super) struct EffectMetrics {
     metrics: Metrics,
     /// Claims that are being provisioned and PersistentVolumes that are being deleted.
     started: HashMap<Key, Started>,
@@ -106,7 +106,7 @@ fn is_harmless(error: &EffectError) -> bool {
     matches!(error, EffectError::Conflict | EffectError::Exists | EffectError::NotLeading)
 }
 
-impl Tally {
+impl EffectMetrics {
     pub(in super::super) fn new(metrics: Metrics) -> Self {
         Self {
             metrics,
@@ -120,7 +120,7 @@ impl Tally {
     }
 
     /// Records that an effect starts.
-    pub(in super::super) fn begins(&mut self, key: &Key, effect: &Effect, now: Instant) {
+    pub(in super::super) fn effect_started(&mut self, key: &Key, effect: &Effect, now: Instant) {
         let Some(label) = label(effect) else { return };
         if matches!(effect, Effect::RecordIntent { .. }) {
             self.failing.remove(key);
@@ -131,7 +131,7 @@ impl Tally {
     }
 
     /// Records that the effect in flight ended, and returns it.
-    pub(in super::super) fn ends(
+    pub(in super::super) fn effect_ended(
         &mut self,
         key: &Key,
         done: &Result<Outcome, EffectError>,
@@ -180,7 +180,7 @@ impl Tally {
     }
 
     /// Counts an event that is published.
-    pub(in super::super) fn publishes(&mut self, severity: Severity, reason: Reason) {
+    pub(in super::super) fn event_published(&mut self, severity: Severity, reason: Reason) {
         let kind = match severity {
             Severity::Normal => "Normal",
             Severity::Warning => "Warning",
@@ -191,7 +191,7 @@ impl Tally {
 
     /// Records a step of a subject: its state at that time and the effects that were decided. `error` is the error of
     /// the effect that ended before, if it failed.
-    pub(in super::super) fn stepped(
+    pub(in super::super) fn record_step(
         &mut self,
         key: &Key,
         subject: Option<&Subject>,
@@ -250,7 +250,7 @@ impl Tally {
     ) {
         let labels = [("class", claim.class.clone()), ("source", claim.source.to_owned())];
         // The deletion of the claim ends the work, not a bound volume.
-        if claim.goes {
+        if claim.is_being_deleted {
             return;
         }
         if claim.is_settled {
@@ -326,7 +326,7 @@ impl Tally {
     }
 
     /// Sets the gauges of a moment from the claims, as `(key, state, class, age)`, and the number of queued messages.
-    pub(in super::super) fn survey<'c>(
+    pub(in super::super) fn update_gauges<'c>(
         &mut self,
         claims: impl Iterator<Item = (Key, State, &'c str, Duration)>,
         messages: usize,

@@ -9,27 +9,27 @@ use crate::provisioner::decide::{
 };
 
 /// The state behind the metrics of attachments.
-pub(super) struct AttachmentTally {
+pub(super) struct AttachmentMetrics {
     metrics: Metrics,
     /// When work for a VolumeAttachment began.
-    begun: HashMap<String, Instant>,
+    started: HashMap<String, Instant>,
 }
 
-impl AttachmentTally {
+impl AttachmentMetrics {
     pub(super) fn new(metrics: Metrics) -> Self {
-        Self { metrics, begun: HashMap::new() }
+        Self { metrics, started: HashMap::new() }
     }
 
     /// Notes that an effect starts.
-    pub(super) fn begins(&mut self, name: &str, effect: &AttachmentEffect, now: Instant) {
-        self.begun.entry(name.to_owned()).or_insert(now);
+    pub(super) fn effect_started(&mut self, name: &str, effect: &AttachmentEffect, now: Instant) {
+        self.started.entry(name.to_owned()).or_insert(now);
         if let Some(label) = effect.label() {
             self.metrics.effect_in_flight(label, 1);
         }
     }
 
     /// Notes that an effect ended.
-    pub(super) fn ended(
+    pub(super) fn effect_ended(
         &mut self,
         name: &str,
         effect: &AttachmentEffect,
@@ -49,8 +49,8 @@ impl AttachmentTally {
                 AttachmentEffect::SetAttached { .. } | AttachmentEffect::RemoveFinalizer { .. },
                 Ok(_),
             ) => {
-                if let Some(begun) = self.begun.remove(name) {
-                    self.metrics.attached(operation, now.duration_since(begun));
+                if let Some(started) = self.started.remove(name) {
+                    self.metrics.attached(operation, now.duration_since(started));
                 }
             }
             (_, Err(EffectError::Array { .. } | EffectError::Cluster(_)))
@@ -68,11 +68,11 @@ impl AttachmentTally {
 
     /// Forgets a VolumeAttachment.
     pub(super) fn gone(&mut self, name: &str) {
-        self.begun.remove(name);
+        self.started.remove(name);
     }
 
     /// Sets the number of VolumeAttachments by state, from the work that is left for each and whether it fails.
-    pub(super) fn survey(&self, all: impl Iterator<Item = (AttachmentWork, bool)>) {
+    pub(super) fn update_gauges(&self, all: impl Iterator<Item = (AttachmentWork, bool)>) {
         let mut counts = HashMap::from(
             ["attached", "attaching", "detaching", "failing"].map(|state| (state, 0)),
         );

@@ -12,7 +12,7 @@ const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
 const UUID: usize = 36;
 
 /// Returns a text with stars in place of secrets and of the ranges in `known`.
-pub fn hidden(text: &str, known: &[Range<usize>]) -> String {
+pub fn redacted(text: &str, known: &[Range<usize>]) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for range in known.iter().cloned().chain(tokens(text)).chain(values(text)) {
         let end = range.end.min(bytes.len());
@@ -178,7 +178,7 @@ mod tests {
             "token: \"sesame".to_owned(),
             "token: sesame".to_owned(),
         ] {
-            let shown = hidden(&text, &[]);
+            let shown = redacted(&text, &[]);
             assert_eq!(shown.len(), text.len(), "{shown}");
             for word in ["ses", "ame", "c4925090", "d24ee5669135"] {
                 assert!(!shown.replace("name", "").contains(word), "{shown}");
@@ -200,10 +200,10 @@ mod tests {
             "image: a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
             "host: cloud.example.com # ä ö",
         ] {
-            assert_eq!(hidden(text, &[]), text);
+            assert_eq!(redacted(text, &[]), text);
         }
-        assert_eq!(hidden("aäb: c", &[1..3, 6..99]), "a**b: *");
-        assert_eq!(hidden("aäb", std::slice::from_ref(&(2..3))).len(), 4);
+        assert_eq!(redacted("aäb: c", &[1..3, 6..99]), "a**b: *");
+        assert_eq!(redacted("aäb", std::slice::from_ref(&(2..3))).len(), 4);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! the same annotations later, when it comes to a claim, unless they are there: a claim that the provisioner has
 //! changed by then is a conflict, and a Warning on a healthy claim. See decision 24.
 //!
-//! Decides nothing: what a claim is bound to is looked at as before.
+//! The policy does not affect how a claim is bound.
 
 use k8s_openapi::api::admissionregistration::v1::{MatchCondition, MatchResources};
 use k8s_openapi::api::storage::v1::StorageClass;

@@ -6,7 +6,7 @@ use crate::compiler::spec::{Egress, Tls, Via};
 use crate::compiler::yaml::{Node, Value};
 
 /// Returns the settings of an app that have no effect.
-pub(super) fn idle(app: &App) -> Vec<Diagnostic> {
+pub(super) fn no_effect(app: &App) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut report = |path: &str, why: String, fix: &str| {
         let written = path.split('.').try_fold(&app.document, |node, step| node.get(step));

@@ -1,17 +1,17 @@
-//! Changes of objects on a shelf: of a single one or all of a kind, by requests and by time, together with the objects
+//! Changes of objects of a collection: of a single one or all of a kind, by requests and by time, together with the objects
 //! that depend on them.
 
 use std::collections::HashSet;
 
 use serde_json::Value as Json;
 
-use super::{DUE, Shelf, is_destroyed, key, text};
+use super::{Collection, ERADICATED_AT, is_destroyed, key, text};
 use crate::simulator::rest::{Refusal, Request};
 
 /// Internal field: the id of the object with which this one was destroyed and is recovered.
-const ALONG: &str = "_along";
+const DESTROYED_WITH: &str = "_along";
 
-impl Shelf {
+impl Collection {
     /// Changes an object, including its name.
     pub(in crate::simulator) fn change(&mut self, name: &str, change: impl FnOnce(&mut Json)) {
         if let Some(mut object) = self.remove(name) {
@@ -38,7 +38,7 @@ impl Shelf {
         self.change_of(field, id, |object| {
             if !is_destroyed(object) {
                 destroy(object, due);
-                object[ALONG] = id.into();
+                object[DESTROYED_WITH] = id.into();
             }
         });
     }
@@ -46,23 +46,23 @@ impl Shelf {
     /// Recovers the objects that were destroyed with the object that they belong to.
     pub(in crate::simulator) fn recover_of(&mut self, field: &str, id: &str) {
         self.change_of(field, id, |object| {
-            if object[ALONG] == id {
+            if object[DESTROYED_WITH] == id {
                 recover(object);
             }
         });
     }
 
     /// Removes the objects whose eradication is due, and returns them.
-    pub(in crate::simulator) fn bury(&mut self, now: u64) -> Vec<Json> {
-        let due = self.graves.iter().take_while(|(due, _)| *due <= now);
+    pub(in crate::simulator) fn eradicate_due(&mut self, now: u64) -> Vec<Json> {
+        let due = self.eradications.iter().take_while(|(due, _)| *due <= now);
         let due: Vec<String> = due.map(|(_, key)| key.clone()).collect();
         due.iter().filter_map(|key| self.remove(key)).collect()
     }
 
     /// Applies a change to a copy of each object in a request, and returns each object with its copy.
     ///
-    /// When all changes succeed, [`Shelf::replace`] stores them: a request changes all objects, or none.
-    pub(in crate::simulator) fn tried(
+    /// When all changes succeed, [`Collection::replace`] stores them: a request changes all objects, or none.
+    pub(in crate::simulator) fn changed_copies(
         &self,
         request: &Request,
         change: impl Fn(&mut Json) -> Result<(), Refusal>,
@@ -71,7 +71,7 @@ impl Shelf {
         if let (Some(name), 2..) = (request.body.get("name"), named.len()) {
             return Err(Refusal::of(name.as_str().unwrap_or_default(), "One name for several."));
         }
-        let mut tried = Vec::new();
+        let mut changed_copies = Vec::new();
         let mut names = HashSet::new();
         for old in named {
             let name = text(old, "name");
@@ -84,11 +84,11 @@ impl Shelf {
                 self.free(text(&new, "name"))?;
             }
             if !names.insert(text(&new, "name").to_lowercase()) {
-                return Err(Refusal::exists(text(&new, "name"), self.what));
+                return Err(Refusal::exists(text(&new, "name"), self.kind));
             }
-            tried.push((old.clone(), new));
+            changed_copies.push((old.clone(), new));
         }
-        Ok(tried)
+        Ok(changed_copies)
     }
 
     /// Replaces an object by its changed copy.
@@ -105,7 +105,7 @@ impl Shelf {
     ) -> Result<Vec<Json>, Refusal> {
         let named = self.required(request)?;
         if let Some(live) = named.iter().find(|object| !is_destroyed(object)) {
-            let message = format!("{} has not been destroyed.", self.what);
+            let message = format!("{} has not been destroyed.", self.kind);
             return Err(Refusal::of(text(live, "name"), message));
         }
         if safe_mode {
@@ -131,14 +131,14 @@ impl Shelf {
 /// Destroys an object. It remains until `due`, in milliseconds since 1970.
 pub(in crate::simulator) fn destroy(object: &mut Json, due: u64) {
     object["destroyed"] = true.into();
-    object[DUE] = due.into();
+    object[ERADICATED_AT] = due.into();
 }
 
 /// Recovers a destroyed object.
 pub(in crate::simulator) fn recover(object: &mut Json) {
     object["destroyed"] = false.into();
     if let Some(fields) = object.as_object_mut() {
-        fields.retain(|field, _| field != DUE && field != ALONG);
+        fields.retain(|field, _| field != ERADICATED_AT && field != DESTROYED_WITH);
     }
 }
 

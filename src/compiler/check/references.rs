@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 
 use crate::compiler::blueprint::App;
-use crate::compiler::diagnostic::{Code, Diagnostic, Place, Severity, nearest, slip};
+use crate::compiler::diagnostic::{Code, Diagnostic, Place, Severity, misspelling, nearest};
 use crate::compiler::manifest::Object;
 use crate::compiler::yaml::{Node, Value};
 
@@ -14,23 +14,23 @@ use crate::compiler::yaml::{Node, Value};
 pub fn references(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
     let all: Vec<(&Object, Json)> =
         objects.iter().filter_map(|object| Some((object, object.to_json().ok()?))).collect();
-    let mut looker = Looker { app, all: &all, found: Vec::new() };
+    let mut checker = ReferenceChecker { app, all: &all, found: Vec::new() };
     for (object, json) in &all {
-        looker.named(object, json);
-        looker.probes(object, json);
-        looker.service(object, json);
-        looker.way_in(object, json);
+        checker.named(object, json);
+        checker.probes(object, json);
+        checker.service(object, json);
+        checker.routes(object, json);
     }
-    looker.found
+    checker.found
 }
 
-struct Looker<'a> {
+struct ReferenceChecker<'a> {
     app: &'a App,
     all: &'a [(&'a Object, Json)],
     found: Vec<Diagnostic>,
 }
 
-impl Looker<'_> {
+impl ReferenceChecker<'_> {
     fn report(
         &mut self,
         object: &Object,
@@ -64,7 +64,7 @@ impl Looker<'_> {
         if names.contains(&name) {
             return true;
         }
-        if let Some(near) = slip(name, names).map(str::to_owned) {
+        if let Some(near) = misspelling(name, names).map(str::to_owned) {
             let message = format!("this app has no {kind} `{name}`");
             self.report(object, name, &message, Some(&near), false);
         }
@@ -179,7 +179,7 @@ impl Looker<'_> {
     }
 
     /// Checks that an Ingress or HTTPRoute names existing Services and ports.
-    fn way_in(&mut self, object: &Object, json: &Json) {
+    fn routes(&mut self, object: &Object, json: &Json) {
         let mut backends = Vec::new();
         for rule in json["spec"]["rules"].as_array().into_iter().flatten() {
             for path in rule["http"]["paths"].as_array().into_iter().flatten() {

@@ -2,7 +2,7 @@
 //! stars.
 
 use super::wrap::Unwrap;
-use crate::compiler::diagnostic::{Diagnostic, Place, SourceId, Sources, hidden};
+use crate::compiler::diagnostic::{Diagnostic, Place, SourceId, Sources, redacted};
 use crate::compiler::yaml::{self, Node};
 
 /// A word of at least this length that contains a digit may be a token, or data of a Secret.
@@ -10,7 +10,7 @@ const LONG: usize = 30;
 
 /// An old file.
 #[derive(Debug)]
-pub struct Opened {
+pub struct RedactedFile {
     /// The text for display: as long as the file in bytes, without tokens.
     pub sources: Sources,
     /// Its contents: the values of the chart, or `pure.json`.
@@ -20,7 +20,7 @@ pub struct Opened {
 }
 
 /// Reads values of the chart, `pure.json`, or an object of another tool that contains them.
-pub fn open(name: &str, bytes: Vec<u8>) -> Opened {
+pub fn open(name: &str, bytes: Vec<u8>) -> RedactedFile {
     let (hidden, sources) = (Sources::default(), Sources::default());
     let source = match yaml::decode(name, bytes, &hidden) {
         Ok(source) => source,
@@ -28,11 +28,11 @@ pub fn open(name: &str, bytes: Vec<u8>) -> Opened {
             if let Some(place) = error.place {
                 sources.add(name, without(&hidden.get(place.source).text, &[]));
             }
-            return Opened { sources, values: Err(vec![error]), warnings: Vec::new() };
+            return RedactedFile { sources, values: Err(vec![error]), warnings: Vec::new() };
         }
     };
     let (values, warnings) = inside(name, source, &hidden, &sources);
-    Opened { sources, values, warnings }
+    RedactedFile { sources, values, warnings }
 }
 
 /// Parses a text, and stores its masked form under the same source number.
@@ -70,7 +70,7 @@ fn inside(
 
 /// Masks possible tokens in a text with stars.
 fn without(text: &str, documents: &[Node]) -> String {
-    let mut bytes = hidden(text, &[]).into_bytes();
+    let mut bytes = redacted(text, &[]).into_bytes();
     let mut hide = |start: usize, end: usize| {
         for byte in bytes.iter_mut().take(end).skip(start).filter(|byte| **byte != b'\n') {
             *byte = b'*';

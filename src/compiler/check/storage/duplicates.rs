@@ -15,7 +15,7 @@ use crate::contract::storage::ArraySpec;
 use crate::sanitize::quoted;
 
 /// Returns duplicates that are errors.
-pub(super) fn twice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
+pub(super) fn duplicates(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     let mut diagnostics = arrays(spec, node);
     diagnostics.extend(lists(spec, node));
     diagnostics

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::document::Document;
 
 /// An array, somebody who is logged in, and the official document that both are held to.
-pub(crate) struct Talk {
+pub(crate) struct ArrayClient {
     pub(crate) array: Array,
     /// The version that is asked for.
     pub(crate) version: &'static str,
@@ -22,7 +22,7 @@ pub(crate) struct Talk {
 /// Parameters of a request.
 pub(crate) type Query<'q> = &'q [(&'q str, &'q str)];
 
-impl Talk {
+impl ArrayClient {
     pub(crate) fn with_flashblade(settings: &Settings) -> Self {
         static DOCUMENT: OnceLock<Option<Document>> = OnceLock::new();
         let document = DOCUMENT.get_or_init(|| Document::open("flashblade-2.x.strict.json"));
@@ -44,10 +44,10 @@ impl Talk {
         token: &str,
     ) -> Self {
         let now = 1_700_000_000_000;
-        let mut talk =
+        let mut client =
             Self { array, version: newest, now, misuses: false, session: None, document };
-        talk.log_in(token);
-        talk
+        client.log_in(token);
+        client
     }
 
     /// Logs in, and returns the status of the answer.

@@ -1,4 +1,4 @@
-//! Lists of objects on a shelf: filters, sorting, pages.
+//! Lists of objects of a collection: filters, sorting, pages.
 //!
 //! The cost of a page depends only on its size: the continuation token is the last key of the page before.
 
@@ -8,7 +8,7 @@ use std::ops::Bound;
 use serde_json::Value as Json;
 
 use super::sums::total;
-use super::{Shelf, at, is_destroyed, shown, text, values};
+use super::{Collection, at, is_destroyed, shown, text, values};
 use crate::simulator::filter::Filter;
 use crate::simulator::names;
 use crate::simulator::rest::{Refusal, Request};
@@ -47,8 +47,8 @@ impl Page {
     }
 }
 
-impl Shelf {
-    /// Restricts a list to objects that refer, in a field, to the objects of this shelf in a request's parameter of
+impl Collection {
+    /// Restricts a list to objects that refer, in a field, to the objects of this collection in a request's parameter of
     /// names or of ids, if the request has one.
     pub(in crate::simulator) fn narrow(
         &self,
@@ -57,9 +57,9 @@ impl Shelf {
         request: &Request,
         (names, ids): (&str, &str),
     ) -> Result<(), Refusal> {
-        let meant = self.meant(request, names, ids)?;
-        if !meant.is_empty() {
-            let wanted = meant.into_iter().flat_map(values).map(str::to_owned).collect();
+        let selected = self.selected(request, names, ids)?;
+        if !selected.is_empty() {
+            let wanted = selected.into_iter().flat_map(values).map(str::to_owned).collect();
             scope.push((field, wanted));
         }
         Ok(())
@@ -78,10 +78,10 @@ impl Shelf {
         let destroyed = request.flag("destroyed")?;
         let asked = request.number("limit")?;
         let offset = request.number("offset")?.unwrap_or(0);
-        let named = self.meant(request, "names", "ids")?;
+        let named = self.selected(request, "names", "ids")?;
         let fits = |object: &Json| destroyed.is_none_or(|wanted| is_destroyed(object) == wanted);
         if let Some(object) = named.iter().find(|object| !fits(object)) {
-            return Err(Refusal::missing(text(object, "name"), self.what));
+            return Err(Refusal::missing(text(object, "name"), self.kind));
         }
         let wanted = |object: &&Json| {
             fits(object)
