@@ -213,6 +213,7 @@ async fn lead(
                 if let Some(attacher) = &attacher {
                     missing.extend(attacher.missing());
                     attacher.survey();
+                    reconciler.set_node_service(attacher.has_node_service());
                 }
                 status.beats(Instant::now(), missing);
                 reconciler.survey(messages.len());

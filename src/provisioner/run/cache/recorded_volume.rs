@@ -1,14 +1,14 @@
 //! The volumes that PersistentVolumes record, for the comparison with the volumes of an array, and the volumes that
 //! PersistentVolumes of other drivers name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use k8s_openapi::api::core::v1::PersistentVolume;
 
 use super::Cache;
 use crate::contract::Volume;
-use crate::provisioner::decide::{AbnormalVolume, behind, capacity, condition, suspects};
+use crate::provisioner::decide::{AbnormalVolume, behind, capacity, condition, is_block, suspects};
 
 /// The volume that a PersistentVolume records, in compact form.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,5 +87,15 @@ impl Cache {
         let volumes = self.volumes_on(array_id, there);
         let found = volumes.iter().filter_map(|volume| condition(volume, there));
         found.map(|found| (found.persistent_volume.clone(), found)).collect()
+    }
+
+    /// Returns the names of the bound PersistentVolumes that the node service mounts.
+    pub(in super::super) fn bound_block_volumes(&self) -> BTreeSet<String> {
+        let is_bound = |volume: &PersistentVolume| {
+            volume.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")
+        };
+        let all = self.tells_of.keys().filter_map(|name| Some((name, self.volume(name)?)));
+        let bound = all.filter(|(_, volume)| is_block(volume) && is_bound(volume));
+        bound.map(|(name, _)| name.clone()).collect()
     }
 }
