@@ -169,6 +169,26 @@ pub struct VolumeStats {
     pub abnormal: Option<String>,
 }
 
+/// The paths of a staged volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumePaths {
+    /// The array, by the id that it has given itself.
+    pub array_id: String,
+    /// The number of paths that the volume has.
+    pub paths: usize,
+    /// The number of paths that it should have.
+    pub expected: usize,
+}
+
+/// The state of a node's volumes at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeSurvey {
+    /// The volumes that are staged.
+    pub volumes: Vec<VolumePaths>,
+    /// The number of devices, mounts and programs of the host that have not answered within their time limit.
+    pub hanging: usize,
+}
+
 /// What this node reports about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NodeIdentity {

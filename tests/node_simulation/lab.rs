@@ -8,8 +8,8 @@ use std::time::Duration;
 use pso_gen::contract::{Attachment, BlockTransport};
 use pso_gen::node::decide::Bus;
 use pso_gen::node::{
-    Access, ExpandRequest, FsType, Node, NodeError, NodeService, NodeSetup, PublishRequest,
-    StageRequest, VolumeHandle, VolumeMode, VolumeStats,
+    Access, Attachments, ExpandRequest, FsType, Node, NodeError, NodeService, NodeSetup,
+    PublishRequest, StageRequest, VolumeHandle, VolumeMode, VolumeStats,
 };
 
 use super::host::SimulatedHost;
@@ -24,6 +24,17 @@ pub(crate) struct Lab {
     runtime: tokio::runtime::Runtime,
     fs_type: FsType,
     block: bool,
+}
+
+/// The volumes with a VolumeAttachment.
+#[derive(Debug)]
+struct Attached(BTreeSet<VolumeHandle>);
+
+#[async_trait::async_trait]
+impl Attachments for Attached {
+    async fn is_attached(&self, volume: &VolumeHandle) -> Result<bool, String> {
+        Ok(self.0.contains(volume))
+    }
 }
 
 pub(crate) fn handle(name: &str) -> VolumeHandle {
@@ -317,6 +328,7 @@ impl Lab {
         self.restart();
         let attached = attached.iter().map(|name| handle(name)).collect();
         let (done, errors) = self.call(self.node.clean_up(&attached)).expect("cleaned");
+        let attached: Arc<dyn Attachments> = Arc::new(Attached(attached));
         assert_eq!(errors, Vec::new());
         done
     }

@@ -172,12 +172,7 @@ fn container(platform: &Platform<'_>) -> Container {
         name: "provisioner".to_owned(),
         image: Some(own.image.clone()),
         args: Some(args.to_vec()),
-        ports: Some(vec![ContainerPort {
-            name: Some(METRICS.to_owned()),
-            container_port: PORT,
-            protocol: Some("TCP".to_owned()),
-            ..ContainerPort::default()
-        }]),
+        ports: Some(vec![metrics_port()]),
         liveness_probe: Some(probe("/livez", 10)),
         readiness_probe: Some(probe("/readyz", 5)),
         resources: Some(resources(&with_amounts(&own.resources))),
@@ -187,7 +182,18 @@ fn container(platform: &Platform<'_>) -> Container {
     }
 }
 
-fn probe(path: &str, every: i32) -> Probe {
+/// Returns the port of metrics and probes.
+pub(super) fn metrics_port() -> ContainerPort {
+    ContainerPort {
+        name: Some(METRICS.to_owned()),
+        container_port: PORT,
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    }
+}
+
+/// Returns a probe of a path at the port of metrics, every so many seconds.
+pub(super) fn probe(path: &str, every: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
             path: Some(path.to_owned()),

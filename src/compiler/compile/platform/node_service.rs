@@ -40,6 +40,7 @@ pub(in super::super) fn node_service(storage: &Storage<'_>) -> Vec<Object> {
     objects.extend(rights(&platform));
     objects.push(csi_driver::csi_driver(platform.of_cluster(DRIVER, wave::PLATFORM)));
     objects.push(network_policy(&platform));
+    objects.push(network::metrics_service(platform.metadata(wave::PLATFORM), selector()));
     if own.place.priority_class == CRITICAL {
         objects.push(quota(&platform));
     }
@@ -78,19 +79,18 @@ fn rights(platform: &NodePlatform<'_>) -> [Object; 3] {
     [account, role, binding]
 }
 
-/// Limits the pod's own connections to the Kubernetes API. The tools that connect to arrays run in the network namespace
-/// of the node, which a NetworkPolicy does not cover.
+/// Limits the pod's own connections to the Kubernetes API, and connections to it to its metrics. The tools that connect to
+/// arrays run in the network namespace of the node, which a NetworkPolicy does not cover.
 fn network_policy(platform: &NodePlatform<'_>) -> Object {
     let provisioner = platform.storage.spec.provisioner.as_ref();
-    let api = provisioner.map(|own| own.network.kubernetes_api.clone());
-    let api = api.unwrap_or_default();
+    let own = provisioner.map(|own| own.network.clone()).unwrap_or_default();
     Object::from(NetworkPolicy {
         metadata: platform.metadata(wave::PLATFORM),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(label_selector(selector())),
             policy_types: Some(["Ingress", "Egress"].map(str::to_owned).to_vec()),
-            ingress: None,
-            egress: Some(vec![network::kubernetes_api(&api)]),
+            ingress: Some(vec![network::metrics_from(&own.from)]),
+            egress: Some(vec![network::kubernetes_api(&own.kubernetes_api)]),
         }),
     })
 }
