@@ -262,7 +262,7 @@ async fn kubelets_calls_reach_the_node_in_plain_words() {
         path: "/target".into(),
         staging: Some("/staging".into()),
         wanted: Some(5),
-        mode: file_system(FsType::Ext4),
+        mode: Some(file_system(FsType::Ext4)),
     };
     let expected = [
         format!("{staged:?}"),

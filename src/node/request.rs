@@ -143,8 +143,8 @@ pub struct ExpandRequest {
     pub staging: Option<PathBuf>,
     /// The size that the device must have at least, in bytes.
     pub wanted: Option<u64>,
-    /// File system or raw block.
-    pub mode: VolumeMode,
+    /// File system or raw block; none if the caller does not say it. The state file and the mount say it too.
+    pub mode: Option<VolumeMode>,
 }
 
 /// Figures of bytes or inodes.

@@ -48,6 +48,7 @@ impl World {
             Effect::LogOut { session, .. } => self.log_out(session),
             Effect::Scan(address) => self.scan(*address),
             Effect::Inquire { disk, address } => return self.inquire(disk, *address),
+            Effect::InquireNamespace(device) => return self.inquire_namespace(device),
             Effect::RescanDisk { disk, .. } => self.rescan(disk),
             Effect::RescanController(_) => self.rescan_namespaces(),
             Effect::DeleteDisk { disk, address } => self.delete(&serial, disk, *address),
@@ -216,10 +217,19 @@ impl World {
         Ok(Outcome::Identity(wwid(self.transport, &serial)))
     }
 
+    fn inquire_namespace(&self, device: &Device) -> Done {
+        let disk = self.disks.get(&device.name).filter(|disk| disk.number == device.number);
+        let reached = disk.and_then(|disk| self.behind_disk(disk));
+        let serial = reached.ok_or_else(|| failed("no answer"))?;
+        let size = self.faults.short.unwrap_or(self.volumes[&serial].size);
+        Ok(Outcome::Namespace(wwid(self.transport, &serial), size))
+    }
+
     fn rescan(&mut self, name: &str) {
         let Some(disk) = self.disks.get(name).cloned() else { return };
         let Some(serial) = self.behind_disk(&disk) else { return };
-        if self.faults.stubborn.contains(name) {
+        // A namespace that was swapped after the rescan shows the same as one that the kernel has not noticed.
+        if self.faults.stubborn.contains(name) || self.faults.swapped.is_some() {
             return;
         }
         let size = self.faults.short.unwrap_or(self.volumes[&serial].size);

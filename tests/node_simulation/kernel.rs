@@ -97,6 +97,8 @@ pub(crate) enum Node {
 pub(crate) struct Faults {
     /// The number of probes that fail with EIO.
     pub(crate) unreadable: usize,
+    /// The serial number of the volume that is behind every NVMe namespace, which the kernel has not noticed.
+    pub(crate) swapped: Option<String>,
     /// Size that new disks report in place of the real one.
     pub(crate) short: Option<u64>,
     /// Disks appear that much later than they are scanned.
@@ -198,7 +200,8 @@ impl World {
         let Some(bus) = disk.bus else {
             // A namespace is known by its identity, over any controller.
             let is_live = self.sessions.values().any(|session| self.is_up(&session.portal));
-            let serial = serial_of(disk.wwid.as_deref()?)?;
+            let recorded = serial_of(disk.wwid.as_deref()?)?;
+            let serial = self.faults.swapped.clone().unwrap_or(recorded);
             return (is_live && self.luns.values().any(|it| *it == serial)).then_some(serial);
         };
         let session = self.sessions.values().find(|session| session.bus == Some(bus))?;

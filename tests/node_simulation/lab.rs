@@ -309,7 +309,8 @@ impl Lab {
             path: target(name, "pod"),
             staging: Some(staging(name)),
             wanted: Some(wanted),
-            mode: self.mode(),
+            // Callers may leave it out.
+            mode: (wanted != 2 * GIB).then(|| self.mode()),
         };
         let result = self.call(self.node.expand(request));
         if result.is_ok() {
@@ -327,8 +328,8 @@ impl Lab {
     pub(crate) fn clean_up(&mut self, attached: &[&str]) -> Vec<VolumeHandle> {
         self.restart();
         let attached = attached.iter().map(|name| handle(name)).collect();
-        let (done, errors) = self.call(self.node.clean_up(&attached)).expect("cleaned");
         let attached: Arc<dyn Attachments> = Arc::new(Attached(attached));
+        let (done, errors) = self.call(self.node.clean_up(&attached)).expect("cleaned");
         assert_eq!(errors, Vec::new());
         done
     }

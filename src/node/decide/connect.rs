@@ -64,6 +64,8 @@ pub(super) struct Connect {
     scanned: BTreeMap<ScsiAddress, Duration>,
     /// What each disk answered when it was asked.
     identities: BTreeMap<(String, ScsiAddress), Result<String, (Duration, String)>>,
+    /// What each NVMe namespace answered when it was asked: its identity and its size in bytes.
+    namespaces: BTreeMap<Device, Result<(String, u64), (Duration, String)>>,
     /// Addresses at which a disk was removed once.
     cleared: BTreeSet<ScsiAddress>,
     /// Disks and controllers that were rescanned.
@@ -98,6 +100,7 @@ impl Connect {
             refused: BTreeMap::new(),
             scanned: BTreeMap::new(),
             identities: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
             cleared: BTreeSet::new(),
             rescanned: BTreeSet::new(),
             asked: BTreeMap::new(),
@@ -286,6 +289,14 @@ impl Connect {
                 };
                 self.identities.insert((disk.clone(), *address), answer);
             }
+            Effect::InquireNamespace(device) => {
+                let answer = match outcome {
+                    Ok(Outcome::Namespace(identity, size)) => Ok((identity.clone(), *size)),
+                    Ok(_) => Err((now, "it gave no identity".to_owned())),
+                    Err(error) => Err((now, error.message.clone())),
+                };
+                self.namespaces.insert(device.clone(), answer);
+            }
             Effect::DeleteDisk { disk, address } => {
                 if let Some(error) = failed {
                     return Err(NodeError::new(NodeErrorKind::Internal, error));
@@ -325,6 +336,11 @@ impl Connect {
         for ((disk, _), answer) in &self.identities {
             if let Err((_, error)) = answer {
                 why.push(format!("{disk}: {error}"));
+            }
+        }
+        for (device, answer) in &self.namespaces {
+            if let Err((_, error)) = answer {
+                why.push(format!("{}: {error}", device.name));
             }
         }
         let why = if why.is_empty() { "no session".to_owned() } else { why.join("; ") };

@@ -59,6 +59,9 @@ pub enum Effect {
         /// Its address.
         address: ScsiAddress,
     },
+    /// Ask an NVMe namespace for its identity and size (Identify Namespace), past what the kernel has recorded.
+    /// [`Outcome::Namespace`].
+    InquireNamespace(Device),
     /// Make the kernel read a SCSI disk's size again.
     RescanDisk {
         /// Its name.
@@ -211,6 +214,8 @@ pub enum Outcome {
     Done,
     /// The identity that a disk itself reports, in the form of sysfs.
     Identity(String),
+    /// The identity and the size in bytes that a namespace itself reports, the first in the form of sysfs.
+    Namespace(String, u64),
     /// What is on a device.
     Content(Content),
     /// The result of a check.

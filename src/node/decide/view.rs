@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Attachment, BlockTransport};
-use crate::node::request::VolumeHandle;
+use crate::node::request::{FsType, VolumeHandle};
 
 /// What a view is about. The host reports what concerns it and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -115,7 +115,7 @@ impl fmt::Display for DeviceNumber {
 }
 
 /// A block device. The host compares the numbers again after it has opened the device, since names and numbers are reused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Device {
     /// Its name: `dm-3`, `sdb`.
     pub name: String,
@@ -186,6 +186,8 @@ pub struct Mount {
     pub read_only: bool,
     /// Whether the file system is read-only: the kernel has aborted it after an error, or it was mounted so.
     pub aborted: bool,
+    /// The file system, if it is one that the node service knows.
+    pub fs_type: Option<FsType>,
 }
 
 /// What is at a path.

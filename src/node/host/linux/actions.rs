@@ -45,6 +45,15 @@ impl LinuxHost {
                 self.write(&path, format!("{} {} {lun}", bus.channel, bus.target)).await?;
             }
             Effect::Inquire { disk, address } => return self.inquire(disk, *address).await,
+            Effect::InquireNamespace(device) => {
+                let path = self.verified(device)?;
+                let arguments = ["id-ns", &path, "--output-format=json"];
+                let printed = self.must(SHORT, "nvme", &arguments).await?;
+                let (identity, size) = arguments::namespace(&printed.out).ok_or_else(|| {
+                    HostError::failed(format!("nvme id-ns {path} prints neither identity nor size"))
+                })?;
+                return Ok(Outcome::Namespace(identity, size));
+            }
             Effect::RescanDisk { address, .. } => {
                 self.write(&format!("class/scsi_device/{address}/device/rescan"), "1".to_owned())
                     .await?;
