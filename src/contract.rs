@@ -45,4 +45,4 @@ pub use volume::{
     CloneSource, NfsExport, NfsVersions, Owner, Qos, Snapshot, Volume, VolumeId, VolumeOptions,
     VolumeRequest,
 };
-pub use volume_name::{SnapshotSuffix, VolumeName};
+pub use volume_name::{CSI_PREFIX, SnapshotSuffix, VolumeName};
