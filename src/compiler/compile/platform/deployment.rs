@@ -8,16 +8,14 @@ use k8s_openapi::api::apps::v1::{
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort, DownwardAPIProjection,
     DownwardAPIVolumeFile, HTTPGetAction, KeyToPath, LocalObjectReference, ObjectFieldSelector,
-    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, ResourceQuota,
-    ResourceQuotaSpec, ScopeSelector, ScopedResourceSelectorRequirement, SeccompProfile,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, SeccompProfile,
     SecretProjection, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{METRICS, NAME, PORT, Platform, config, selector};
+use super::{METRICS, NAME, PORT, Platform, config, quota, selector};
 use crate::compiler::compile::container::{resources, some, unprivileged};
 use crate::compiler::compile::names::label_selector;
 use crate::compiler::compile::pod::{apart, spread_over_zones, tolerations};
@@ -72,31 +70,11 @@ pub(super) fn workload(platform: &Platform<'_>, hash: &str) -> Vec<Object> {
         }));
     }
     if platform.own.place.priority_class.is_none() {
-        objects.push(room(platform, replicas));
+        // Includes the pods of a rollout, and pods that are slow to terminate.
+        let pods = (2 * replicas + 2).to_string();
+        objects.push(quota(platform.metadata(wave::PLATFORM), CRITICAL, &pods));
     }
     objects
-}
-
-/// Some clusters allow pods of this PriorityClass only in namespaces with a matching quota.
-/// <https://kubernetes.io/docs/concepts/policy/resource-quotas/#limit-priority-class-consumption-by-default>
-fn room(platform: &Platform<'_>, replicas: i32) -> Object {
-    // Includes the pods of a rollout, and pods that are slow to terminate.
-    let pods = Quantity((2 * replicas + 2).to_string());
-    Object::from(ResourceQuota {
-        metadata: platform.metadata(wave::PLATFORM),
-        spec: Some(ResourceQuotaSpec {
-            hard: Some([("pods".to_owned(), pods)].into()),
-            scope_selector: Some(ScopeSelector {
-                match_expressions: Some(vec![ScopedResourceSelectorRequirement {
-                    operator: "In".to_owned(),
-                    scope_name: "PriorityClass".to_owned(),
-                    values: Some(vec![CRITICAL.to_owned()]),
-                }]),
-            }),
-            scopes: None,
-        }),
-        status: None,
-    })
 }
 
 fn template(platform: &Platform<'_>, hash: &str) -> PodTemplateSpec {

@@ -3,18 +3,14 @@
 use k8s_openapi::api::apps::v1::{
     DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, RollingUpdateDaemonSet,
 };
-use k8s_openapi::api::core::v1::{
-    ResourceQuota, ResourceQuotaSpec, ScopeSelector, ScopedResourceSelectorRequirement,
-    ServiceAccount,
-};
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleRef, Subject};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::node_platform::{NAME, NodePlatform, selector};
 use super::rbac::{API_GROUP, rule};
-use super::{admission, csi_driver, network, node_pod};
+use super::{admission, csi_driver, network, node_pod, quota};
 use crate::compiler::compile::names::label_selector;
 use crate::compiler::compile::storage_class::Storage;
 use crate::compiler::compile::{namespace, wave};
@@ -42,7 +38,7 @@ pub(in super::super) fn node_service(storage: &Storage<'_>) -> Vec<Object> {
     objects.push(network_policy(&platform));
     objects.push(network::metrics_service(platform.metadata(wave::PLATFORM), selector()));
     if own.place.priority_class == CRITICAL {
-        objects.push(quota(&platform));
+        objects.push(quota(platform.metadata(wave::PLATFORM), CRITICAL, UNLIMITED));
     }
     objects.push(daemon_set(&platform));
     objects
@@ -92,26 +88,6 @@ fn network_policy(platform: &NodePlatform<'_>) -> Object {
             ingress: Some(vec![network::metrics_from(&own.from)]),
             egress: Some(vec![network::kubernetes_api(&own.kubernetes_api)]),
         }),
-    })
-}
-
-/// Some clusters allow pods of this PriorityClass only in namespaces with a matching quota.
-/// <https://kubernetes.io/docs/concepts/policy/resource-quotas/#limit-priority-class-consumption-by-default>
-fn quota(platform: &NodePlatform<'_>) -> Object {
-    Object::from(ResourceQuota {
-        metadata: platform.metadata(wave::PLATFORM),
-        spec: Some(ResourceQuotaSpec {
-            hard: Some([("pods".to_owned(), Quantity(UNLIMITED.to_owned()))].into()),
-            scope_selector: Some(ScopeSelector {
-                match_expressions: Some(vec![ScopedResourceSelectorRequirement {
-                    operator: "In".to_owned(),
-                    scope_name: "PriorityClass".to_owned(),
-                    values: Some(vec![CRITICAL.to_owned()]),
-                }]),
-            }),
-            scopes: None,
-        }),
-        status: None,
     })
 }
 
