@@ -15,7 +15,7 @@ use super::error::{invalid, of_node, unfinished};
 use super::message::*;
 use super::request::{Sizes, bytes, capability, check_shared, handle, path, required};
 use super::rpc::Node;
-use crate::contract::{Attachment, LONGEST_NODE_ID};
+use crate::contract::{Attachment, ChapSecret, LONGEST_NODE_ID};
 use crate::node::{
     ExpandRequest, NodeError, NodeService, PublishRequest, StageRequest, Usage, VolumeHandle,
 };
@@ -65,7 +65,9 @@ impl Node for NodeAdapter {
                 "{error}; the attacher of pso-gen's provisioner writes it: is the provisioner running, and of this version?"
             ))
         })?;
-        let request = StageRequest { handle: handle.clone(), staging, mode, attachment, access };
+        let passwords = ChapSecret::new(request.secrets);
+        let request =
+            StageRequest { handle: handle.clone(), staging, mode, attachment, access, passwords };
         let done = self.change(&handle, |node| async move { node.stage(request).await }).await;
         done.map_err(|status| unfinished(&status))?;
         Ok(NodeStageVolumeResponse {})

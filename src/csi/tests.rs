@@ -14,7 +14,7 @@ use tower::service_fn;
 
 use super::message::*;
 use super::{NodeMetrics, NodeSockets, serve_node};
-use crate::contract::{Attachment, BlockTransport, DRIVER, NodeId};
+use crate::contract::{Attachment, BlockTransport, ChapSecret, DRIVER, NodeId};
 use crate::node::{
     Access, ExpandRequest, FsType, NodeError, NodeErrorKind, NodeIdentity, NodeService,
     PublishRequest, StageRequest, Usage, VolumeHandle, VolumeMode, VolumeStats,
@@ -249,6 +249,7 @@ async fn kubelets_calls_reach_the_node_in_plain_words() {
         mode: file_system(FsType::Xfs),
         attachment: attachment(),
         access: Access::SingleNodeWriter,
+        passwords: ChapSecret::default(),
     };
     let published = PublishRequest {
         handle: handle.clone(),

@@ -6,6 +6,7 @@ mod enter;
 mod linux;
 mod mountinfo;
 mod program;
+mod record_file;
 mod state_file;
 mod sysfs;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::contract::Attachment;
+use crate::contract::{Attachment, ChapSecret};
 
 /// Identifies a volume: CSI's volume handle, `ARRAY_ID/VOLUME_ID`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,6 +115,8 @@ pub struct StageRequest {
     pub attachment: Attachment,
     /// Who may use it.
     pub access: Access,
+    /// The passwords of the nodes at the array.
+    pub passwords: ChapSecret,
 }
 
 /// Publishes a staged volume to one pod.

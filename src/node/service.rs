@@ -256,7 +256,11 @@ impl<H: Host> Inner<H> {
     async fn stage(&self, request: StageRequest) -> Result<(), NodeError> {
         let handle = request.handle.clone();
         let _busy = self.begin(&handle)?;
-        let mut stage = Stage::new(request);
+        let password = request.passwords.password(&self.name).map_err(|error| {
+            let message = format!("the Secret with the CHAP passwords of the array: {error}");
+            NodeError::new(NodeErrorKind::FailedPrecondition, message)
+        })?;
+        let mut stage = Stage::new(request, password);
         self.run(&handle, &mut stage).await?;
         if let Some(ready) = stage.ready() {
             let (paths, expected) = (ready.paths, ready.expected);

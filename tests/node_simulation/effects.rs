@@ -35,14 +35,19 @@ impl World {
             Effect::RemoveState(staging) => {
                 self.states.remove(staging);
             }
-            Effect::WriteRecord { portal, .. } => {
+            Effect::WriteRecord { portal, password, .. } => {
                 self.records.insert(portal.clone(), false);
+                // A new record has nothing of the old one.
+                self.passwords.remove(portal);
+                let own = password.clone().map(|password| (portal.clone(), password));
+                self.passwords.extend(own);
             }
             Effect::RemoveRecord { portal, .. } => {
                 if self.sessions.values().any(|session| session.portal == *portal) {
                     self.broken("the record of a session in use is removed");
                 }
                 self.records.remove(portal);
+                self.passwords.remove(portal);
             }
             Effect::LogIn { target, portal, .. } => return self.log_in(target, portal),
             Effect::LogOut { session, .. } => self.log_out(session),
@@ -166,6 +171,9 @@ impl World {
         if !self.is_up(portal) {
             self.time += Duration::from_secs(if self.faults.slow_log_in { 60 } else { 3 });
             return Err(failed("connection timed out"));
+        }
+        if self.chap.is_some() && self.passwords.get(portal) != self.chap.as_ref() {
+            return Err(failed("authorization failure"));
         }
         self.hosts += 1;
         let bus = Bus { host: self.hosts, channel: 0, target: 0 };

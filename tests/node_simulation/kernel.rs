@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pso_gen::contract::BlockTransport;
+use pso_gen::contract::{BlockTransport, ChapPassword};
 use pso_gen::node::decide::{Bus, DeviceNumber, StagedVolume, map_uuid, serial_of, wwid};
 use pso_gen::node::{FsType, VolumeHandle};
 
@@ -157,6 +157,10 @@ pub(crate) struct World {
     pub(crate) sessions: BTreeMap<String, KernelSession>,
     pub(crate) disks: BTreeMap<String, KernelDisk>,
     pub(crate) maps: BTreeMap<String, KernelMap>,
+    /// The password that the array asks this node for.
+    pub(crate) chap: Option<ChapPassword>,
+    /// The passwords in the records.
+    pub(crate) passwords: BTreeMap<String, ChapPassword>,
     pub(crate) mounts: Vec<KernelMount>,
     /// File systems that the kernel has set read-only.
     pub(crate) aborted: BTreeSet<DeviceNumber>,

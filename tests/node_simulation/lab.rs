@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use pso_gen::contract::{Attachment, BlockTransport};
+use pso_gen::contract::{Attachment, BlockTransport, ChapSecret};
 use pso_gen::node::decide::Bus;
 use pso_gen::node::{
     Access, Attachments, ExpandRequest, FsType, Node, NodeError, NodeService, NodeSetup,
@@ -24,6 +24,8 @@ pub(crate) struct Lab {
     runtime: tokio::runtime::Runtime,
     fs_type: FsType,
     block: bool,
+    /// The Secret with the passwords of the nodes.
+    pub(crate) passwords: ChapSecret,
 }
 
 /// The volumes with a VolumeAttachment.
@@ -72,6 +74,8 @@ impl Lab {
             sessions: BTreeMap::new(),
             disks: BTreeMap::new(),
             maps: BTreeMap::new(),
+            chap: None,
+            passwords: BTreeMap::new(),
             mounts: Vec::new(),
             aborted: BTreeSet::new(),
             states: BTreeMap::new(),
@@ -99,7 +103,8 @@ impl Lab {
             .build()
             .expect("a runtime without timers");
         let node = Self::service(&host);
-        Self { host, node, runtime, fs_type: FsType::Ext4, block: false }
+        let passwords = ChapSecret::default();
+        Self { host, node, runtime, fs_type: FsType::Ext4, block: false, passwords }
     }
 
     pub(crate) fn iscsi() -> Self {
@@ -257,6 +262,7 @@ impl Lab {
             mode: self.mode(),
             attachment,
             access: Access::SingleNodeWriter,
+            passwords: self.passwords.clone(),
         };
         let result = self.call(self.node.stage(request));
         if result.is_ok() && self.host.life == self.world().life && !self.block {

@@ -87,6 +87,12 @@ impl Platform<'_> {
         self.storage.spec.arrays.iter().any(|array| array.r#type == ArrayType::FlashArray)
     }
 
+    /// Returns the Secrets with CHAP passwords.
+    fn passwords(&self) -> BTreeSet<&str> {
+        let arrays = self.storage.spec.arrays.iter();
+        arrays.filter_map(|array| Some(array.chap.as_ref()?.secret.as_str())).collect()
+    }
+
     /// Returns the Secret keys that the arrays use, by Secret.
     fn secrets(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut secrets = BTreeMap::<_, BTreeSet<_>>::new();

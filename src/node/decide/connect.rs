@@ -7,6 +7,7 @@
 pub(super) mod device;
 mod mend;
 mod nvme;
+mod records;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use super::effect::{Effect, HostError, Outcome};
 use super::identity::{map_uuid, wwid};
 use super::view::{Device, Disk, HostView, ScsiAddress, Session};
-use crate::contract::{Attachment, BlockTransport};
+use crate::contract::{Attachment, BlockTransport, ChapPassword};
 use crate::node::request::{NodeError, NodeErrorKind};
 
 /// How long staging waits for all paths when one is there.
@@ -56,6 +57,8 @@ pub(super) struct Connect {
     wwid: String,
     /// The first look.
     since: Option<Duration>,
+    /// What the records have beside the names.
+    records: Records,
     /// Portals that the record was written for.
     recorded: BTreeSet<String>,
     /// The last attempt to log in to each portal that failed, and why.
@@ -74,6 +77,17 @@ pub(super) struct Connect {
     asked: BTreeMap<String, Duration>,
     /// Paths that were taken out of the map, and maps that were resized or resumed.
     mended: BTreeSet<String>,
+}
+
+/// What happens to the records of an array's ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Records {
+    /// They are written before a log-in.
+    Plain,
+    /// They are written with a password, also for ports with a session: it logs in again by its record.
+    WithPassword(ChapPassword),
+    /// They have a password that is not known here, and stay as they are.
+    Kept,
 }
 
 /// How a disk stands to the volume.
@@ -96,6 +110,7 @@ impl Connect {
             attachment,
             wwid,
             since: None,
+            records: Records::Plain,
             recorded: BTreeSet::new(),
             refused: BTreeMap::new(),
             scanned: BTreeMap::new(),
@@ -223,25 +238,6 @@ impl Connect {
             view.mounts.iter().any(|mount| mount.path == *path && mount.number == disk.number)
         };
         in_foreign_map || stagings.any(is_mounted)
-    }
-
-    /// Returns the next effect that gives each portal its session.
-    fn log_in(&self, view: &HostView, now: Duration) -> Option<Effect> {
-        let Attachment { transport, target, portals, .. } = &self.attachment;
-        if *transport == BlockTransport::FibreChannel {
-            return None;
-        }
-        let is_due = |portal: &&String| {
-            self.refused.get(*portal).is_none_or(|(when, _)| now.saturating_sub(*when) >= AGAIN)
-        };
-        let is_missing =
-            |portal: &&String| !view.sessions.iter().any(|session| session.portal == **portal);
-        let portal = portals.iter().filter(is_missing).find(is_due)?.clone();
-        let target = target.clone();
-        if *transport == BlockTransport::Iscsi && !self.recorded.contains(&portal) {
-            return Some(Effect::WriteRecord { target, portal });
-        }
-        Some(Effect::LogIn { transport: *transport, target, portal })
     }
 
     /// Returns the next scan for the volume's LUN. Nothing else is scanned: other LUNs are not this volume's.

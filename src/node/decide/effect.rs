@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::content::Content;
 use super::view::{Device, HostView, ScsiAddress, StagedVolume, Subject};
-use crate::contract::BlockTransport;
+use crate::contract::{BlockTransport, ChapPassword};
 use crate::node::request::{FsType, NodeError, NodeErrorKind};
 
 /// An effect on the host. Each is safe to repeat.
@@ -22,6 +22,8 @@ pub enum Effect {
         target: String,
         /// The array's port.
         portal: String,
+        /// The password of this node at the array; none if the array asks for none.
+        password: Option<ChapPassword>,
     },
     /// Remove that record.
     RemoveRecord {

@@ -54,6 +54,7 @@ mod tests {
             serial: SERIAL.to_owned(),
             block: false,
             formatting: false,
+            chap: false,
             released: false,
         }
     }

@@ -209,6 +209,7 @@ pub enum PathNode {
 /// The state file of a staged volume. It is written before the first effect, and all that unstaging needs is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact about the volume")]
 pub struct StagedVolume {
     /// The volume handle.
     pub volume: String,
@@ -229,6 +230,9 @@ pub struct StagedVolume {
     /// Whether a file system was being created. Only this node may create it again, and only as long as nothing has
     /// ever used the volume.
     pub formatting: bool,
+    /// Whether the records of the array's ports have a password. It is in them alone.
+    #[serde(default)]
+    pub chap: bool,
     /// Whether the volume is no longer staged. The file stays because the creation of its file system was cut off.
     #[serde(default)]
     pub released: bool,
@@ -252,6 +256,7 @@ impl StagedVolume {
             serial: attachment.serial.clone(),
             block,
             formatting: false,
+            chap: false,
             released: false,
         }
     }

@@ -9,7 +9,8 @@ use k8s_openapi::api::core::v1::{
     ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort, DownwardAPIProjection,
     DownwardAPIVolumeFile, HTTPGetAction, KeyToPath, LocalObjectReference, ObjectFieldSelector,
     PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, SeccompProfile,
-    SecretProjection, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+    SecretProjection, SecretVolumeSource, ServiceAccountTokenProjection, Volume, VolumeMount,
+    VolumeProjection,
 };
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -146,6 +147,11 @@ fn container(platform: &Platform<'_>) -> Container {
     if !platform.secrets().is_empty() {
         mounts.push(mount("secrets", SECRETS));
     }
+    mounts.extend(
+        platform.passwords().into_iter().enumerate().map(|(number, secret)| {
+            mount(&format!("chap-{number}"), &format!("{SECRETS}/{secret}"))
+        }),
+    );
     Container {
         name: "provisioner".to_owned(),
         image: Some(own.image.clone()),
@@ -231,6 +237,18 @@ fn volumes(platform: &Platform<'_>) -> Vec<Volume> {
         };
         volumes.push(projected("secrets", secrets.into_iter().map(source).collect()));
     }
+    // All keys, which are the names of nodes. Kubelet creates the mount point inside the volume above.
+    let all_of = |(number, secret): (usize, &str)| Volume {
+        name: format!("chap-{number}"),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret.to_owned()),
+            default_mode: Some(0o440),
+            optional: Some(true),
+            items: None,
+        }),
+        ..Volume::default()
+    };
+    volumes.extend(platform.passwords().into_iter().enumerate().map(all_of));
     volumes
 }
 
