@@ -12,6 +12,7 @@ mod block;
 mod bounded;
 mod capacity;
 mod certificate_error;
+mod chap;
 mod convergence;
 mod error;
 mod fence;
@@ -38,6 +39,7 @@ use crate::contract::{
 };
 
 pub use block::{AttachRequest, Attached, BlockArray};
+pub use chap::ChapFolder;
 pub use error::{Error, Kind};
 pub use fence::{Fence, Fenced, OnlyIf};
 pub use flasharray::FlashArray;

@@ -9,6 +9,7 @@ pub mod annotation;
 mod array;
 mod attachment;
 mod block;
+mod chap;
 mod class;
 mod duration;
 mod export_rule;
@@ -29,6 +30,7 @@ pub use array::{ArrayKind, BLOCK_STEP, Capacity, Retry, Transport};
 pub use attachment::{Attachment, BlockTransport, InvalidAttachment};
 pub(crate) use block::fnv;
 pub use block::{BlockHost, BlockTarget, Initiators, NodeHost, wwpn};
+pub use chap::{ChapPassword, ChapSecret, InvalidPassword};
 pub use class::class_of;
 pub use duration::Seconds;
 pub use export_rule::{ExportRule, Squash};
@@ -45,4 +47,4 @@ pub use volume::{
     CloneSource, NfsExport, NfsVersions, Owner, Qos, Snapshot, Volume, VolumeId, VolumeOptions,
     VolumeRequest,
 };
-pub use volume_name::{SnapshotSuffix, VolumeName};
+pub use volume_name::{CSI_PREFIX, SnapshotSuffix, VolumeName};

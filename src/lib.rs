@@ -20,6 +20,7 @@ pub mod compiler;
 mod concurrency;
 pub mod contract;
 pub mod csi;
+mod monitoring;
 pub mod node;
 pub mod provisioner;
 pub mod sanitize;

@@ -16,7 +16,8 @@ use async_trait::async_trait;
 pub use host::Host;
 pub use request::{
     Access, ExpandRequest, FsType, InvalidHandle, NodeError, NodeErrorKind, NodeIdentity,
-    PublishRequest, StageRequest, Usage, VolumeHandle, VolumeMode, VolumeStats,
+    NodeSurvey, PublishRequest, StageRequest, Usage, VolumeHandle, VolumeMode, VolumePaths,
+    VolumeStats,
 };
 pub use service::{Node, NodeSetup};
 
@@ -48,6 +49,13 @@ pub trait NodeService: Send + Sync + Debug {
 
     /// Returns what this node reports about itself.
     async fn identity(&self) -> Result<NodeIdentity, NodeError>;
+}
+
+/// Which volumes are attached to this node.
+#[async_trait]
+pub trait Attachments: Send + Sync + Debug {
+    /// Returns whether a volume is attached to this node, or is about to be. The error says why it is unknown.
+    async fn is_attached(&self, volume: &VolumeHandle) -> Result<bool, String>;
 }
 
 /// Writes the record that a volume has been formatted to the VolumeAttachment of this node

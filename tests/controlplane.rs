@@ -38,6 +38,8 @@ mod crowd;
 mod demo;
 #[path = "controlplane/fenced.rs"]
 mod fenced;
+#[path = "controlplane/fenced_attachments.rs"]
+mod fenced_attachments;
 #[path = "controlplane/hostile.rs"]
 mod hostile;
 #[path = "controlplane/neighbours.rs"]

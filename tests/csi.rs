@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use pso_gen::csi::{NodeSockets, serve_node};
+use pso_gen::csi::{NodeMetrics, NodeSockets, serve_node};
 use tokio::sync::oneshot;
 
 /// Returns a variable that `tests/csi/run` sets.
@@ -35,7 +35,7 @@ async fn csi_sanity() {
     let socket = sockets.csi.clone();
     let server = tokio::spawn(async move {
         let ended = async { drop(ended.await) };
-        serve_node(node, &sockets, ended).await
+        serve_node(node, &sockets, NodeMetrics::new(), ended).await
     });
     while !socket.exists() {
         assert!(!server.is_finished(), "the node service ended");

@@ -6,6 +6,8 @@
 
 #[path = "node_simulation/assigned.rs"]
 mod assigned;
+#[path = "node_simulation/chap.rs"]
+mod chap;
 #[path = "node_simulation/effects.rs"]
 mod effects;
 #[path = "node_simulation/expansion.rs"]

@@ -150,7 +150,7 @@ fn of_the_node_service(objects: &[Json]) -> Vec<String> {
     kinds
 }
 
-const NODE_KINDS: [&str; 12] = [
+const NODE_KINDS: [&str; 13] = [
     "CSIDriver",
     "ClusterRole",
     "ClusterRoleBinding",
@@ -158,6 +158,7 @@ const NODE_KINDS: [&str; 12] = [
     "Namespace",
     "NetworkPolicy",
     "ResourceQuota",
+    "Service",
     "ServiceAccount",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicy",
@@ -242,6 +243,8 @@ fn each_privilege_of_the_node_service_has_its_reason() {
         }
     }
     taken.extend(paths.iter().map(|path| format!("hostPath {path}")));
+    let ports = container["ports"].as_array().expect("ports");
+    taken.extend(ports.iter().map(|port| format!("port {}", port["containerPort"])));
     given.sort_unstable();
     taken.sort();
     assert_eq!(given, taken);
@@ -278,9 +281,20 @@ fn the_namespace_of_the_node_service_alone_takes_privileged_pods() {
     );
     let inside = objects.iter().filter(|object| object["metadata"]["namespace"] == "pso-gen-node");
     let kinds: Vec<_> = inside.map(|object| object["kind"].as_str().expect("a kind")).collect();
-    for kind in ["Role", "RoleBinding", "Secret", "ConfigMap", "Service"] {
+    for kind in ["Role", "RoleBinding", "Secret", "ConfigMap"] {
         assert!(!kinds.contains(&kind), "{kinds:?}");
     }
+    // The pods are reached for their metrics, and for nothing else.
+    let service = inside_service(&objects);
+    assert_eq!(service["spec"]["ports"].as_array().map(Vec::len), Some(1));
+    assert_eq!(service["spec"]["ports"][0]["targetPort"], "metrics");
+}
+
+fn inside_service(objects: &[Json]) -> &Json {
+    let is_it = |object: &&Json| {
+        object["kind"] == "Service" && object["metadata"]["namespace"] == "pso-gen-node"
+    };
+    objects.iter().find(is_it).expect("a Service")
 }
 
 /// The binary takes the arguments that its pods get.

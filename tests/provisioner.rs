@@ -19,6 +19,7 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
+use pso_gen::csi::NodeMetrics;
 use pso_gen::provisioner::decide::Reason;
 use pso_gen::provisioner::run::Metrics;
 use serde_json::{Value as Json, json};
@@ -503,10 +504,19 @@ fn the_page_tells_of_every_event_and_metric_and_of_no_other() {
     assert!(names_of_metrics(&page).is_superset(&names));
 }
 
+#[test]
+fn the_page_of_the_node_service_has_each_of_its_metrics_and_no_other() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/node.md");
+    let page = fs::read_to_string(path).expect("a page");
+    let names: BTreeSet<String> = NodeMetrics::new().names().iter().cloned().collect();
+    assert_eq!(told(&page, "Metrics"), names);
+}
+
 /// Returns the metrics that a text names. Fails when there is none of a name: alerts and panels of it would
 /// never show anything.
 fn names_of_metrics(text: &str) -> BTreeSet<String> {
-    let names: BTreeSet<String> = Metrics::new().names().iter().cloned().collect();
+    let (ours, of_nodes) = (Metrics::new(), NodeMetrics::new());
+    let names: BTreeSet<String> = ours.names().iter().chain(of_nodes.names()).cloned().collect();
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let ours = |word: &&str| {
         ["controller_persistent", "pso_gen_", "rest_client_"].iter().any(|p| word.starts_with(p))
@@ -537,7 +547,7 @@ fn each_alert_can_fire_and_is_told_of_on_the_page() {
         let name = rule["alert"].as_str().expect("a name");
         assert!(named.insert(name.to_owned()), "{name} twice");
         let expression = rule["expr"].as_str().expect("an expression");
-        // The alerts of the node service are about metrics of kubelet and kube-state-metrics.
+        // Two alerts of the node service are about metrics of kube-state-metrics.
         let ours = expression.contains("pso-gen") || !names_of_metrics(expression).is_empty();
         assert!(ours, "{name} is about no metric");
         for field in ["summary", "description"] {

@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 
+use super::chap::ChapFolder;
 use super::error::Error;
 use crate::contract::{Attachment, BlockHost, BlockTransport, NodeHost, VolumeId};
 
@@ -17,6 +18,8 @@ pub struct AttachRequest {
     pub transport: Option<BlockTransport>,
     /// Whether no other host may be connected (`ReadWriteOnce`, `ReadWriteOncePod`).
     pub exclusive: bool,
+    /// The passwords of the nodes, for iSCSI; none if the array asks for none.
+    pub passwords: Option<ChapFolder>,
 }
 
 /// The result of [`BlockArray::attach`].

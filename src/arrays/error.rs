@@ -96,6 +96,12 @@ pub enum Kind {
         /// The reason.
         cause: String,
     },
+    /// The CHAP password of a node cannot be read.
+    #[error("the CHAP password of the node cannot be read: {cause}")]
+    NoPassword {
+        /// The reason.
+        cause: String,
+    },
     /// The log-in succeeded, but the token's user lacks a permission.
     #[error("the token's user lacks a permission: {message}")]
     Forbidden {
@@ -141,6 +147,9 @@ impl Kind {
             Self::LoginRefused { .. } | Self::NoToken { .. } => {
                 "check the Secret or file that `token` of the array names, and that the token still exists on the array"
             }
+            Self::NoPassword { .. } => {
+                "write a key with the name of the node into the Secret that `chap` of the array names"
+            }
             Self::Forbidden { .. } => "give the token's user a role with this permission",
             Self::WrongArray { .. } => {
                 "check `management` and `id` of the array in the storage document"
@@ -165,7 +174,14 @@ impl Kind {
 
     /// Sanitizes all its texts for display: they may contain text from an array.
     fn sanitize(&mut self) {
-        let texts: [Option<&mut String>; 2] = match self {
+        for text in self.texts().into_iter().flatten() {
+            *text = sanitize::line(text, sanitize::LONGEST);
+        }
+    }
+
+    /// Returns all its texts.
+    fn texts(&mut self) -> [Option<&mut String>; 2] {
+        match self {
             Self::NotFound { name } => [Some(name), None],
             Self::InUse { name, by } => [Some(name), Some(by)],
             Self::NotOurs { name, why } => [Some(name), Some(why)],
@@ -178,13 +194,11 @@ impl Kind {
             | Self::Unreachable { cause }
             | Self::Untrusted { cause }
             | Self::NoToken { cause }
+            | Self::NoPassword { cause }
             | Self::Malformed { cause } => [Some(cause), None],
             Self::WrongArray { expected, found } => [Some(expected), Some(found)],
             Self::Unsupported { needs } => [Some(needs), None],
             Self::Busy { .. } | Self::Fenced(_) => [None, None],
-        };
-        for text in texts.into_iter().flatten() {
-            *text = sanitize::line(text, sanitize::LONGEST);
         }
     }
 }
@@ -193,6 +207,14 @@ impl Error {
     pub(super) fn new(array: &Arc<str>, mut kind: Kind) -> Self {
         kind.sanitize();
         Self { array: Arc::clone(array), kind }
+    }
+
+    /// Returns the same error without a secret in its texts.
+    pub(super) fn without(mut self, secret: &str) -> Self {
+        for text in self.kind.texts().into_iter().flatten() {
+            *text = text.replace(secret, "[hidden]");
+        }
+        self
     }
 
     /// Returns the kind of the error.
@@ -220,6 +242,7 @@ impl Error {
             Kind::Untrusted { .. } => "Untrusted",
             Kind::LoginRefused { .. } => "LoginRefused",
             Kind::NoToken { .. } => "NoToken",
+            Kind::NoPassword { .. } => "NoPassword",
             Kind::Forbidden { .. } => "Forbidden",
             Kind::WrongArray { .. } => "WrongArray",
             Kind::Unsupported { .. } => "Unsupported",
@@ -243,6 +266,7 @@ impl Error {
             | Kind::Untrusted { .. }
             | Kind::LoginRefused { .. }
             | Kind::NoToken { .. }
+            | Kind::NoPassword { .. }
             | Kind::Forbidden { .. }
             | Kind::WrongArray { .. }
             | Kind::NotFound { .. }

@@ -28,8 +28,8 @@ use super::rest::{Dialect, Endpoint, Operation, Rest, quoted};
 use super::snapshot::SnapshotResource;
 use super::version::Version;
 use crate::contract::{
-    BLOCK_STEP, CloneSource, Owner, Qos, Transport, Volume, VolumeId, VolumeName, VolumeOptions,
-    VolumeRequest,
+    BLOCK_STEP, CloneSource, Owner, Qos, Snapshot, SnapshotSuffix, Transport, Volume, VolumeId,
+    VolumeName, VolumeOptions, VolumeRequest,
 };
 
 use tags::Tags;
@@ -170,9 +170,19 @@ impl Backend for FlashArray {
         if unfinished { Ok(()) } else { Err(self.untagged(&volume.name)) }
     }
 
-    async fn check_unused(&self, _: Operation<'_>, _: &VolumeId) -> Result<(), Error> {
-        // Its connections show whether it is used.
-        Ok(())
+    /// Its connections show whether nodes use it. Its snapshots are destroyed with it, and the VolumeSnapshots of the
+    /// cluster would promise data that is gone.
+    async fn check_unused(&self, operation: Operation<'_>, volume: &VolumeId) -> Result<(), Error> {
+        let all = Self::SNAPSHOTS.of(operation, volume).await?;
+        let is_kept =
+            |snapshot: &&Snapshot| !snapshot.destroyed && SnapshotSuffix::is_of_csi(&snapshot.name);
+        let Some(kept) = all.iter().find(is_kept) else { return Ok(()) };
+        let by = format!(
+            "its snapshot {} would be destroyed with it; delete the VolumeSnapshots of the volume first",
+            kept.name
+        );
+        let name = volume.name.to_string();
+        Err(self.rest.error(Kind::InUse { name, by }))
     }
 
     fn size(&self, bytes: u64) -> Result<u64, Error> {
@@ -217,7 +227,10 @@ impl EnsureVolume<'_> {
     /// Returns the tags of a new volume. Only an empty one gets the record that allows a node to format it.
     fn tags_of_new(&self) -> Tags {
         let tags = Tags::of(&self.wanted.owner);
-        if self.wanted.source.is_none() { tags.with_never_formatted() } else { tags }
+        match &self.wanted.source {
+            None => tags.with_never_formatted(),
+            Some(source) => tags.with_source(source),
+        }
     }
 
     async fn create(&self) -> Result<Option<Tagged>, Error> {

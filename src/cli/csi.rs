@@ -64,7 +64,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
         return Err(CommandError::NoFlashArray { path: super::path_text::shown(&args.config) });
     }
     let arrays = arrays.into_iter().map(|(array, traits)| ControllerArray { array, traits });
-    let controller = Controller::new(spec.cluster.as_str(), &args.cluster_uid, arrays.collect());
+    let identities = spec.take_over.iter().map(|taken| &taken.0);
+    let identities = std::iter::once(&args.cluster_uid).chain(identities).cloned();
+    let controller = Controller::new(spec.cluster.as_str(), identities.collect(), arrays.collect());
     let runtime = tokio::runtime::Runtime::new().map_err(CommandError::Start)?;
     runtime.block_on(async {
         let end = asked_to_end()?;

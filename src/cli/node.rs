@@ -1,21 +1,23 @@
 //! `pso-gen node`: serves CSI's Node service on a node, and registers it with kubelet.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
+use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use super::cluster::Cluster;
 use super::csi::{asked_to_end, log};
 use super::{CommandError, Outcome, output};
 use crate::contract::BlockTransport;
-use crate::csi::{ClusterRecords, FileRecords, NodeSockets, serve_node};
+use crate::csi::{ClusterRecords, FileRecords, NodeMetrics, NodeProbes, NodeSockets, serve_node};
 use crate::node::check::{Gravity, check};
 use crate::node::host::{LinuxHost, LinuxSetup};
-use crate::node::{Host, Node, NodeSetup, VolumeHandle};
+use crate::node::{Attachments, FormatRecord, Node, NodeSetup};
 use crate::provisioner::run::Metrics;
 
 /// Serve CSI's Node service for block volumes on this node
@@ -54,6 +56,9 @@ struct Check {
 /// The time from one look at the paths of staged volumes to the next.
 const HEAL_EVERY: Duration = Duration::from_secs(60);
 
+/// The time from one look at the number of paths to the next, for metrics.
+const SURVEY_EVERY: Duration = Duration::from_secs(60);
+
 /// Kubelet's own default.
 const KUBELET: &str = "/var/lib/kubelet";
 
@@ -90,6 +95,10 @@ struct Service {
     /// Run without a cluster, and record formatted volumes in this file
     #[arg(long, value_name = "FILE")]
     standalone: Option<PathBuf>,
+
+    /// Serve metrics and probes at this address and port, such as `0.0.0.0:8080`
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
 
     /// Log level: error, warn, info, debug, or a filter such as `pso_gen=debug`
     #[arg(long, value_name = "FILTER", default_value = "info")]
@@ -129,22 +138,36 @@ async fn serve(args: &Service) -> Result<Outcome, CommandError> {
         max_volumes: args.max_volumes,
         topology: args.topology.clone(),
     };
-    let node = if let Some(path) = &args.standalone {
-        Node::new(host, Arc::new(FileRecords::new(path)), setup)
-    } else {
-        let client = Cluster::of(args.kubeconfig.as_deref(), &Metrics::default()).await?.client;
-        let records = ClusterRecords::new(client, args.node_name.as_str());
-        let attached = attached(&host, &records).await;
-        let node = Node::new(host, Arc::new(records), setup);
-        clean_up(&node, attached).await;
-        node
-    };
-    let node = Arc::new(node);
-    let healed = Arc::clone(&node);
-    let healing = tokio::spawn(async move { heal(&healed).await });
-    let done = Box::pin(serve_node(node, &sockets, end)).await;
-    healing.abort();
-    done?;
+    let (records, attachments): (Arc<dyn FormatRecord>, Option<Arc<dyn Attachments>>) =
+        if let Some(path) = &args.standalone {
+            (Arc::new(FileRecords::new(path)), None)
+        } else {
+            let client = Cluster::of(args.kubeconfig.as_deref(), &Metrics::default()).await?.client;
+            let records = Arc::new(ClusterRecords::new(client, args.node_name.as_str()));
+            (Arc::<ClusterRecords>::clone(&records), Some(records))
+        };
+    let node = Arc::new(Node::new(host, records, setup));
+    let metrics = NodeMetrics::new();
+    let mut tasks = tokio::task::JoinSet::new();
+    if let Some(address) = args.listen {
+        let taken = |source| CommandError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(taken)?;
+        let address = listener.local_addr().map_err(taken)?;
+        info!(%address, "serving metrics and probes");
+        let (socket, registers) = (sockets.csi.clone(), sockets.registration.is_some());
+        let probes = NodeProbes { metrics: metrics.clone(), socket, registers };
+        tasks.spawn(probes.serve(listener));
+    }
+    // None of this holds up the sockets: kubelet registers the node also while a device hangs.
+    let (healed, surveyed, counts) = (Arc::clone(&node), Arc::clone(&node), metrics.clone());
+    tasks.spawn(async move { heal(&healed).await });
+    tasks.spawn(async move { survey(&surveyed, &counts).await });
+    if let Some(attachments) = attachments {
+        let cleaned = Arc::clone(&node);
+        tasks.spawn(async move { clean_up(&cleaned, &attachments).await });
+    }
+    Box::pin(serve_node(node, &sockets, metrics, end)).await?;
+    tasks.abort_all();
     Ok(Outcome::Success)
 }
 
@@ -164,39 +187,37 @@ async fn heal(node: &Node<LinuxHost>) {
     }
 }
 
-/// Returns the volumes that are staged and still attached here. `None` when one cannot be known: then nothing is cleaned
-/// up.
-async fn attached(host: &LinuxHost, records: &ClusterRecords) -> Option<BTreeSet<VolumeHandle>> {
-    let staged = host.staged().await;
-    let staged = staged.map_err(|error| warn!(%error, "the staged volumes are unknown")).ok()?;
-    let mut attached = BTreeSet::new();
-    for state in staged {
-        let Ok(volume) = state.volume.parse::<VolumeHandle>() else { continue };
-        match records.is_attached(&volume).await {
-            Ok(true) => {
-                attached.insert(volume);
-            }
-            Ok(false) => {}
-            Err(error) => {
-                warn!(error, "it is unknown which volumes are attached; none is cleaned up");
-                return None;
-            }
+/// Sets the metrics of the staged volumes, again and again.
+async fn survey(node: &Node<LinuxHost>, metrics: &NodeMetrics) {
+    let mut again = tokio::time::interval(SURVEY_EVERY);
+    again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        again.tick().await;
+        match node.survey().await {
+            Ok(survey) => metrics.surveyed(&survey),
+            Err(error) => warn!(%error, "the state of the staged volumes is unknown"),
         }
     }
-    Some(attached)
 }
 
-/// Unstages what an earlier process left and no pod uses.
-async fn clean_up(node: &Node<LinuxHost>, attached: Option<BTreeSet<VolumeHandle>>) {
-    let Some(attached) = attached else { return };
-    match node.clean_up(&attached).await {
-        Ok((done, errors)) => {
-            for error in errors {
-                warn!(%error, "a volume that is not attached any more cannot be unstaged");
+/// Unstages what an earlier process left and no pod uses. What fails is tried again.
+async fn clean_up(node: &Node<LinuxHost>, attachments: &Arc<dyn Attachments>) {
+    let mut again = tokio::time::interval(HEAL_EVERY);
+    again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        again.tick().await;
+        match node.clean_up(attachments).await {
+            Ok((done, errors)) => {
+                info!(unstaged = done.len(), "compared staged volumes with their attachments");
+                if errors.is_empty() {
+                    return;
+                }
+                for error in errors {
+                    warn!(%error, "a volume that is not attached any more cannot be unstaged");
+                }
             }
-            info!(unstaged = done.len(), "compared staged volumes with their attachments");
+            Err(error) => warn!(%error, "staged volumes are not compared with their attachments"),
         }
-        Err(error) => warn!(%error, "staged volumes are not compared with their attachments"),
     }
 }
 

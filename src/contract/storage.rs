@@ -94,6 +94,10 @@ pub struct ArraySpec {
     /// `nvme-tcp`, `fc` and `iscsi` that array and node have in common. A change takes effect when a volume is
     /// attached the next time.
     pub transport: Option<TransportSpec>,
+    /// FlashArray with `transport: iscsi`: the CHAP passwords of the nodes. The provisioner sets them on the array, and kubelet
+    /// passes them to the node service. Add it before the first volume of the array is created: the PersistentVolumes of
+    /// earlier ones do not name the Secret, so their nodes cannot log in.
+    pub chap: Option<ChapSpec>,
     /// Where its API token is stored. Never the token itself.
     pub token: SecretSource,
     /// Where the CA certificates (PEM) for the array's certificate are stored. If omitted, the provisioner uses
@@ -177,6 +181,19 @@ pub struct SecretSource {
     /// Path of a file, in place of `secret` and `key`, for a provisioner outside the cluster. A relative path
     /// starts at the document's folder.
     pub file: Option<String>,
+}
+
+/// The Secret with the CHAP passwords of the nodes at an array.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChapSpec {
+    /// Name of the Secret. Each of its keys is the name of a node, with a password of 12 to 255 characters. It must contain
+    /// nothing else: every node with a volume of the array reads it.
+    #[schemars(extend("format" = "subdomain"))]
+    pub secret: String,
+    /// Namespace of the Secret: that of the provisioner, if the document installs it.
+    #[schemars(extend("format" = "name"))]
+    pub namespace: String,
 }
 
 /// An existing volume and the claim that receives it. The volume keeps its name and is never destroyed: its

@@ -77,6 +77,9 @@ impl fmt::Display for VolumeName {
     }
 }
 
+/// Prefix of the suffixes of snapshots that CSI's Controller service takes.
+pub const CSI_PREFIX: &str = "csi-";
+
 /// The suffix of a snapshot's name after the volume's name: at most 63 letters, digits and `-`, with a letter or digit
 /// at both ends and at least one letter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -86,6 +89,22 @@ impl SnapshotSuffix {
     /// Returns a suffix, or `None` when arrays do not accept it.
     pub fn new(suffix: impl Into<String>) -> Option<Self> {
         VolumeName::new(suffix).filter(|name| !name.as_str().contains('_')).map(Self)
+    }
+
+    /// Returns the suffix of a snapshot that CSI's Controller service takes, from the 32 hexadecimal digits that stand for
+    /// its name. Neither the schedules of classes nor an admin's snapshots have that form.
+    pub fn of_csi(digest: &str) -> Option<Self> {
+        let suffix = format!("{CSI_PREFIX}{digest}");
+        Self::new(suffix.as_str()).filter(|_| Self::is_of_csi(&suffix))
+    }
+
+    /// Returns whether a snapshot's name, `volume.suffix`, or its suffix alone is of that form. In Kubernetes, a
+    /// VolumeSnapshotContent stands for the snapshot.
+    pub fn is_of_csi(name: &str) -> bool {
+        let suffix = name.rsplit_once('.').map_or(name, |(_, suffix)| suffix);
+        suffix.strip_prefix(CSI_PREFIX).is_some_and(|digits| {
+            digits.len() == 32 && digits.chars().all(|c| c.is_ascii_hexdigit())
+        })
     }
 }
 

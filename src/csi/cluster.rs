@@ -12,7 +12,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::contract::{DRIVER, annotation};
-use crate::node::{FormatRecord, VolumeHandle};
+use crate::node::{Attachments, FormatRecord, VolumeHandle};
 use crate::sanitize;
 
 /// The records on the VolumeAttachments of one node.
@@ -54,10 +54,12 @@ impl ClusterRecords {
             found => Ok(found),
         }
     }
+}
 
-    /// Returns whether a volume is attached to this node, or is about to be: a volume with a VolumeAttachment may be
-    /// used by a pod here, and is not cleaned up.
-    pub async fn is_attached(&self, volume: &VolumeHandle) -> Result<bool, String> {
+#[async_trait]
+impl Attachments for ClusterRecords {
+    /// A volume with a VolumeAttachment may be used by a pod here, and is not cleaned up.
+    async fn is_attached(&self, volume: &VolumeHandle) -> Result<bool, String> {
         Ok(self.attachment(volume).await?.is_some())
     }
 }

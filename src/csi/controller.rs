@@ -40,9 +40,9 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Returns the service for a cluster of this name and identity.
-    pub fn new(cluster: &str, identity: &str, arrays: Vec<ControllerArray>) -> Self {
-        Self { arrays: Arc::new(Arrays::new(cluster, identity, arrays)), busy: Busy::default() }
+    /// Returns the service for a cluster of this name, with its identity and those of the clusters that it has taken over.
+    pub fn new(cluster: &str, identities: Vec<String>, arrays: Vec<ControllerArray>) -> Self {
+        Self { arrays: Arc::new(Arrays::new(cluster, identities, arrays)), busy: Busy::default() }
     }
 
     /// Serves CSI's Identity and Controller services on a socket until `end` completes.

@@ -62,6 +62,7 @@ pub(super) fn of_array(error: &arrays::Error) -> Status {
         | Kind::Untrusted { .. }
         | Kind::LoginRefused { .. }
         | Kind::NoToken { .. }
+        | Kind::NoPassword { .. }
         | Kind::Forbidden { .. }
         | Kind::WrongArray { .. }
         | Kind::Fenced(_) => Code::Unavailable,

@@ -1,6 +1,6 @@
 //! CSI's Node service over [`NodeService`]: checks requests and translates both ways. One call at a time for each volume.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,10 +15,9 @@ use super::error::{invalid, of_node, unfinished};
 use super::message::*;
 use super::request::{Sizes, bytes, capability, check_shared, handle, path, required};
 use super::rpc::Node;
-use crate::contract::{Attachment, LONGEST_NODE_ID};
+use crate::contract::{Attachment, ChapSecret, LONGEST_NODE_ID};
 use crate::node::{
-    ExpandRequest, FsType, NodeError, NodeService, PublishRequest, StageRequest, Usage,
-    VolumeHandle, VolumeMode,
+    ExpandRequest, NodeError, NodeService, PublishRequest, StageRequest, Usage, VolumeHandle,
 };
 
 /// The Node service of this node.
@@ -66,7 +65,9 @@ impl Node for NodeAdapter {
                 "{error}; the attacher of pso-gen's provisioner writes it: is the provisioner running, and of this version?"
             ))
         })?;
-        let request = StageRequest { handle: handle.clone(), staging, mode, attachment, access };
+        let passwords = ChapSecret::new(request.secrets);
+        let request =
+            StageRequest { handle: handle.clone(), staging, mode, attachment, access, passwords };
         let done = self.change(&handle, |node| async move { node.stage(request).await }).await;
         done.map_err(|status| unfinished(&status))?;
         Ok(NodeStageVolumeResponse {})
@@ -154,11 +155,9 @@ impl Node for NodeAdapter {
         let volume_path = volume_path(&request.volume_path)?;
         let staging = optional_path("staging_target_path", &request.staging_target_path)?;
         let sizes = Sizes::of(request.capacity_range.as_ref())?;
-        let mode = match &request.volume_capability {
-            Some(given) => capability(Some(given))?.0,
-            // Callers may leave it out. A mounted file system is a folder, and a raw block volume is not.
-            None => mode_of(&volume_path)?,
-        };
+        // Callers may leave it out.
+        let given = request.volume_capability.as_ref();
+        let mode = given.map(|given| capability(Some(given))).transpose()?.map(|(mode, _)| mode);
         let wanted = Some(sizes.smallest).filter(|size| *size > 0);
         let request =
             ExpandRequest { handle: handle.clone(), path: volume_path, staging, wanted, mode };
@@ -240,16 +239,4 @@ fn volume_path(text: &str) -> Result<PathBuf, Status> {
 /// Parses a path that may be left out.
 fn optional_path(field: &str, text: &str) -> Result<Option<PathBuf>, Status> {
     if text.is_empty() { Ok(None) } else { path(field, text).map(Some) }
-}
-
-/// Returns how pods see a volume at a path, for a request that does not say it.
-fn mode_of(volume_path: &Path) -> Result<VolumeMode, Status> {
-    let kind = std::fs::metadata(volume_path).map_err(|_| {
-        Status::not_found("no volume is at volume_path; it is unpublished already, or never was")
-    })?;
-    Ok(if kind.is_dir() {
-        VolumeMode::FileSystem { fs_type: FsType::Ext4, mount_options: Vec::new(), group: None }
-    } else {
-        VolumeMode::Block
-    })
 }

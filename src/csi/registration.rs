@@ -11,6 +11,7 @@ use tracing::{error, info};
     reason = "the service has dozens of messages; the lint is silent in tests, so it cannot be expected"
 )]
 use super::message::*;
+use super::metrics::NodeMetrics;
 use super::rpc::Registration;
 use crate::contract::DRIVER;
 use crate::sanitize;
@@ -20,6 +21,8 @@ use crate::sanitize;
 pub(super) struct Driver {
     /// The path of the CSI socket, as kubelet sees it.
     pub(super) endpoint: String,
+    /// Shows whether kubelet has registered it.
+    pub(super) metrics: NodeMetrics,
 }
 
 #[async_trait]
@@ -38,6 +41,7 @@ impl Registration for Driver {
         &self,
         status: RegistrationStatus,
     ) -> Result<RegistrationStatusResponse, Status> {
+        self.metrics.registered(status.plugin_registered);
         if status.plugin_registered {
             info!("kubelet registered the driver");
         } else {

@@ -11,6 +11,8 @@ use tonic::transport::Server;
 use tracing::{info, warn};
 
 use super::identity::DriverIdentity;
+use super::measured::Measured;
+use super::metrics::NodeMetrics;
 use super::node_server::NodeAdapter;
 use super::registration::Driver;
 use super::rpc::{Controller, ControllerServer, IdentityServer, NodeServer, RegistrationServer};
@@ -41,19 +43,22 @@ pub enum ServeError {
     Server(#[from] tonic::transport::Error),
 }
 
-/// Serves CSI's Identity and Node services, and kubelet's plugin registration, until `end` completes.
+/// Serves CSI's Identity and Node services, and kubelet's plugin registration, until `end` completes. `metrics` count the
+/// calls.
 pub async fn serve_node(
     node: Arc<dyn NodeService>,
     sockets: &NodeSockets,
+    metrics: NodeMetrics,
     end: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let end = end.shared();
     let has_topology = node.identity().await.is_ok_and(|node| !node.topology.is_empty());
     let csi = Socket::listen(&sockets.csi)?;
     info!(socket = %sockets.csi.display(), "serving CSI's Node service");
+    let measured = Measured { node: NodeAdapter::new(node), metrics: metrics.clone() };
     let services = Server::builder()
         .add_service(IdentityServer(Arc::new(DriverIdentity { has_topology })))
-        .add_service(NodeServer(Arc::new(NodeAdapter::new(node))))
+        .add_service(NodeServer(Arc::new(measured)))
         .serve_with_incoming_shutdown(csi, end.clone());
     let registration = async {
         let Some(path) = &sockets.registration else { return Ok(()) };
@@ -61,7 +66,7 @@ pub async fn serve_node(
         let socket = Socket::listen(path)?;
         info!(socket = %path.display(), "waiting for kubelet to register the driver");
         let endpoint = sockets.csi.display().to_string();
-        let driver = RegistrationServer(Arc::new(Driver { endpoint }));
+        let driver = RegistrationServer(Arc::new(Driver { endpoint, metrics }));
         let served = Server::builder().add_service(driver);
         Ok(served.serve_with_incoming_shutdown(socket, end.clone()).await?)
     };

@@ -13,8 +13,8 @@ use tonic_prost::ProstCodec;
 use tower::service_fn;
 
 use super::message::*;
-use super::{NodeSockets, serve_node};
-use crate::contract::{Attachment, BlockTransport, DRIVER, NodeId};
+use super::{NodeMetrics, NodeSockets, serve_node};
+use crate::contract::{Attachment, BlockTransport, ChapSecret, DRIVER, NodeId};
 use crate::node::{
     Access, ExpandRequest, FsType, NodeError, NodeErrorKind, NodeIdentity, NodeService,
     PublishRequest, StageRequest, Usage, VolumeHandle, VolumeMode, VolumeStats,
@@ -88,6 +88,7 @@ impl NodeService for Noting {
 /// A node service on its sockets.
 struct Served {
     node: Arc<Noting>,
+    metrics: NodeMetrics,
     folder: tempfile::TempDir,
     end: Option<oneshot::Sender<()>>,
     server: tokio::task::JoinHandle<Result<(), super::ServeError>>,
@@ -104,16 +105,18 @@ impl Served {
         let (end, ended) = oneshot::channel::<()>();
         let node = Arc::new(node);
         let service = Arc::clone(&node);
+        let metrics = NodeMetrics::new();
+        let counts = metrics.clone();
         let server = tokio::spawn(async move {
             let ended = async { drop(ended.await) };
-            serve_node(service, &sockets, ended).await
+            serve_node(service, &sockets, counts, ended).await
         });
         // The last of the two to appear.
         while !registration.exists() {
             assert!(!server.is_finished(), "it ended");
             tokio::task::yield_now().await;
         }
-        Self { node, folder, end: Some(end), server }
+        Self { node, metrics, folder, end: Some(end), server }
     }
 
     fn csi(&self) -> PathBuf {
@@ -246,6 +249,7 @@ async fn kubelets_calls_reach_the_node_in_plain_words() {
         mode: file_system(FsType::Xfs),
         attachment: attachment(),
         access: Access::SingleNodeWriter,
+        passwords: ChapSecret::default(),
     };
     let published = PublishRequest {
         handle: handle.clone(),
@@ -259,7 +263,7 @@ async fn kubelets_calls_reach_the_node_in_plain_words() {
         path: "/target".into(),
         staging: Some("/staging".into()),
         wanted: Some(5),
-        mode: file_system(FsType::Ext4),
+        mode: Some(file_system(FsType::Ext4)),
     };
     let expected = [
         format!("{staged:?}"),
@@ -270,6 +274,12 @@ async fn kubelets_calls_reach_the_node_in_plain_words() {
         "unstage a/1 /staging".to_owned(),
     ];
     assert_eq!(served.calls(), expected);
+    let counts = served.metrics.text();
+    for operation in ["stage", "publish", "stats", "expand", "unpublish", "unstage"] {
+        let series =
+            format!("pso_gen_node_operations_total{{code=\"OK\",operation=\"{operation}\"}} 1\n");
+        assert!(counts.contains(&series), "{operation}: {counts}");
+    }
     assert_eq!(grown.capacity_bytes, 7 << 30);
     let usage = |unit: UsageUnit, total, used, available| VolumeUsage {
         unit: unit.into(),
@@ -311,6 +321,10 @@ async fn what_a_request_lacks_never_reaches_the_node() {
     let unknown: Result<ProbeResponse, _> = served.node("NodeDance", ProbeRequest {}).await;
     assert_eq!(unknown.expect_err("no call").code(), Code::Unimplemented);
     assert_eq!(served.calls(), Vec::<String>::new());
+    let counts = served.metrics.text();
+    let series =
+        "pso_gen_node_operations_total{code=\"InvalidArgument\",operation=\"publish\"} 3\n";
+    assert!(counts.contains(series), "{counts}");
 }
 
 #[tokio::test]
@@ -399,7 +413,9 @@ async fn kubelet_registers_the_driver_and_the_node() {
     assert_eq!(info.supported_versions, ["1.0.0"]);
     let path = "/pluginregistration.Registration/NotifyRegistrationStatus";
     let status = RegistrationStatus { plugin_registered: true, error: String::new() };
+    assert!(!served.metrics.is_registered());
     let _: RegistrationStatusResponse = asked(&registration, path, status).await.expect("noted");
+    assert!(served.metrics.is_registered());
     let info: NodeGetInfoResponse =
         served.node("NodeGetInfo", NodeGetInfoRequest {}).await.expect("known");
     assert_eq!(NodeId::parse(&info.node_id), Some(id));

@@ -10,6 +10,7 @@ mod expand;
 mod grow;
 mod heal;
 mod identity;
+mod paths;
 mod publish;
 mod stage;
 mod startup;
@@ -23,9 +24,10 @@ pub use effect::{Checked, Effect, HostError, HostErrorKind, Outcome, Procedure, 
 pub use expand::Expand;
 pub use heal::Heal;
 pub use identity::{map_uuid, map_wwid, nvme_wwid, serial_of, wwid};
+pub use paths::paths;
 pub use publish::{Publish, Unpublish};
 pub use stage::Stage;
-pub use startup::left_over;
+pub use startup::is_left_over;
 pub use stats::condition;
 pub use unstage::Unstage;
 pub use view::{

@@ -6,6 +6,7 @@ mod enter;
 mod linux;
 mod mountinfo;
 mod program;
+mod record_file;
 mod state_file;
 mod sysfs;
 
@@ -39,6 +40,11 @@ pub trait Host: Send + Sync + Debug {
 
     /// Returns the names of this node's initiators.
     async fn initiators(&self) -> Result<NodeId, HostError>;
+
+    /// Returns the number of paths and programs that have not answered within their time limit, and still do not.
+    fn hanging(&self) -> usize {
+        0
+    }
 
     /// Returns the time since a fixed moment.
     fn now(&self) -> Duration;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::contract::Attachment;
+use crate::contract::{Attachment, ChapSecret};
 
 /// Identifies a volume: CSI's volume handle, `ARRAY_ID/VOLUME_ID`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,6 +115,8 @@ pub struct StageRequest {
     pub attachment: Attachment,
     /// Who may use it.
     pub access: Access,
+    /// The passwords of the nodes at the array.
+    pub passwords: ChapSecret,
 }
 
 /// Publishes a staged volume to one pod.
@@ -143,8 +145,8 @@ pub struct ExpandRequest {
     pub staging: Option<PathBuf>,
     /// The size that the device must have at least, in bytes.
     pub wanted: Option<u64>,
-    /// File system or raw block.
-    pub mode: VolumeMode,
+    /// File system or raw block; none if the caller does not say it. The state file and the mount say it too.
+    pub mode: Option<VolumeMode>,
 }
 
 /// Figures of bytes or inodes.
@@ -167,6 +169,26 @@ pub struct VolumeStats {
     pub inodes: Option<Usage>,
     /// What is abnormal about the volume, for people; none if it is healthy.
     pub abnormal: Option<String>,
+}
+
+/// The paths of a staged volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumePaths {
+    /// The array, by the id that it has given itself.
+    pub array_id: String,
+    /// The number of paths that the volume has.
+    pub paths: usize,
+    /// The number of paths that it should have.
+    pub expected: usize,
+}
+
+/// The state of a node's volumes at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeSurvey {
+    /// The volumes that are staged.
+    pub volumes: Vec<VolumePaths>,
+    /// The number of devices, mounts and programs of the host that have not answered within their time limit.
+    pub hanging: usize,
 }
 
 /// What this node reports about itself.

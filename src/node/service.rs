@@ -11,14 +11,14 @@ use tracing::{info, warn};
 
 use super::decide::{
     Effect, Expand, Heal, Outcome, Procedure, Publish, Stage, StagedVolume, Step, Subject,
-    Unpublish, Unstage, condition, left_over,
+    Unpublish, Unstage, condition, is_left_over, paths,
 };
 use super::host::Host;
 use super::request::{
-    ExpandRequest, NodeError, NodeErrorKind, NodeIdentity, PublishRequest, StageRequest,
-    VolumeHandle, VolumeStats,
+    ExpandRequest, NodeError, NodeErrorKind, NodeIdentity, NodeSurvey, PublishRequest,
+    StageRequest, VolumeHandle, VolumePaths, VolumeStats,
 };
-use super::{FormatRecord, NodeService};
+use super::{Attachments, FormatRecord, NodeService};
 
 /// More steps than any procedure needs with all waiting. A procedure that needs more does not converge.
 const MOST_STEPS: usize = 2000;
@@ -63,20 +63,25 @@ impl<H: Host + 'static> Node<H> {
     }
 
     /// Unstages what is staged here, not attached here any more, and used by no pod. Returns the volumes that were
-    /// unstaged, and the errors of those that could not be.
+    /// unstaged, and the errors of those that could not be. Volumes with a call in progress are left out.
     ///
-    /// The attached volumes have to be read from the API server after the start of this process, and completely.
+    /// May run while calls are served: whether a volume is attached is asked while no other call can begin on it, and
+    /// kubelet stages a volume only after it is attached.
     pub async fn clean_up(
         &self,
-        attached: &BTreeSet<VolumeHandle>,
+        attachments: &Arc<dyn Attachments>,
     ) -> Result<(Vec<VolumeHandle>, Vec<NodeError>), NodeError> {
         let staged = self.inner.host.staged().await?;
-        let view = self.inner.host.view(&Subject::default()).await?;
         let (mut done, mut errors) = (Vec::new(), Vec::new());
-        for state in left_over(&staged, attached, &view) {
+        for state in staged.into_iter().filter(|state| !state.released) {
             let Ok(handle) = state.volume.parse::<VolumeHandle>() else { continue };
-            match self.unstage(&handle, &state.staging).await {
-                Ok(()) => {
+            let (volume, attachments) = (handle.clone(), Arc::clone(attachments));
+            let call = |inner: Arc<Inner<H>>| async move {
+                inner.clean_up(volume, &state.staging, attachments.as_ref()).await
+            };
+            match self.finish(call).await {
+                Ok(false) => {}
+                Ok(true) => {
                     info!(volume = %handle, "a volume that is not attached here any more is unstaged");
                     done.push(handle);
                 }
@@ -84,6 +89,20 @@ impl<H: Host + 'static> Node<H> {
             }
         }
         Ok((done, errors))
+    }
+
+    /// Returns the paths of the staged volumes, and what hangs. Asks no device.
+    pub async fn survey(&self) -> Result<NodeSurvey, NodeError> {
+        let mut survey = NodeSurvey::default();
+        for state in self.inner.host.staged().await?.into_iter().filter(|state| !state.released) {
+            let Ok(handle) = state.volume.parse::<VolumeHandle>() else { continue };
+            let view = self.inner.host.view(&state.subject(None)).await?;
+            if let Some((paths, expected)) = paths(&state, &view) {
+                survey.volumes.push(VolumePaths { array_id: handle.array_id, paths, expected });
+            }
+        }
+        survey.hanging = self.inner.host.hanging();
+        Ok(survey)
     }
 
     /// Adds paths that have come back to the volumes that are staged. Volumes with a call in progress are left out.
@@ -237,7 +256,11 @@ impl<H: Host> Inner<H> {
     async fn stage(&self, request: StageRequest) -> Result<(), NodeError> {
         let handle = request.handle.clone();
         let _busy = self.begin(&handle)?;
-        let mut stage = Stage::new(request);
+        let password = request.passwords.password(&self.name).map_err(|error| {
+            let message = format!("the Secret with the CHAP passwords of the array: {error}");
+            NodeError::new(NodeErrorKind::FailedPrecondition, message)
+        })?;
+        let mut stage = Stage::new(request, password);
         self.run(&handle, &mut stage).await?;
         if let Some(ready) = stage.ready() {
             let (paths, expected) = (ready.paths, ready.expected);
@@ -248,6 +271,31 @@ impl<H: Host> Inner<H> {
             }
         }
         Ok(())
+    }
+
+    /// Unstages a volume that is left over. Returns whether it was.
+    async fn clean_up(
+        &self,
+        handle: VolumeHandle,
+        staging: &Path,
+        attachments: &dyn Attachments,
+    ) -> Result<bool, NodeError> {
+        let Ok(_busy) = self.begin(&handle) else { return Ok(false) };
+        let Some(state) = self.state_at(staging).await? else { return Ok(false) };
+        let view = self.host.view(&Subject::default()).await?;
+        if state.volume != handle.to_string() || !is_left_over(&state, false, &view) {
+            return Ok(false);
+        }
+        let is_attached = attachments.is_attached(&handle).await.map_err(|error| {
+            let message = format!("it is unknown whether {handle} is attached here: {error}");
+            NodeError::new(NodeErrorKind::Unavailable, message)
+        })?;
+        if !is_left_over(&state, is_attached, &view) {
+            return Ok(false);
+        }
+        self.run(&handle, &mut Unstage::new(handle.clone(), staging.to_owned(), Some(state)))
+            .await?;
+        Ok(true)
     }
 
     async fn unstage(&self, handle: VolumeHandle, staging: PathBuf) -> Result<(), NodeError> {

@@ -51,7 +51,7 @@ pub use content_source::source_of;
 pub use effect::{Effect, EffectError, Input, ObjectVersion, Outcome, Regarding, Severity};
 pub use import::check_import;
 pub use matching::{Backlog, ReservedFor, is_handed_over, is_match, reserved_for};
-pub use node_driver::{MissingDriver, NodeDrivers, is_block};
+pub use node_driver::{DriverEvent, DriverReports, MissingDriver, NodeDrivers, is_block};
 pub use orphan::{GRACE, Listed, Orphan, Orphans, Report, UnknownVolume, unknown_volumes};
 pub use persistent_volume::{
     BackingVolume, backing_ids, backing_volume, cluster_of, foreign, foreign_key, quantity,

@@ -276,10 +276,17 @@ fn failure_event<'c>(inventory: &'c Inventory, uid: &str) -> Option<&'c Event> {
         let regarding = event.regarding.as_ref().and_then(|object| object.uid.as_deref());
         regarding == Some(uid)
     };
+    // One problem for all claims says it, as of now.
+    let is_of_driver = |event: &&Event| {
+        let reasons = [Reason::NodeServiceMissing, Reason::NodeServiceAvailable];
+        inventory.csi_nodes.is_some()
+            && reasons.iter().any(|reason| event.reason.as_deref() == Some(reason.as_str()))
+    };
     let newest = inventory
         .events
         .iter()
         .filter(about)
+        .filter(|event| !is_of_driver(event))
         .max_by_key(|event| event.event_time.as_ref().map(|time| time.0.as_microsecond()))?;
     (newest.type_.as_deref() == Some("Warning")).then_some(newest)
 }
@@ -309,6 +316,9 @@ fn remedy(reason: &str) -> &'static str {
         }
         Some(Reason::VolumeFailedDelete) => {
             "fix the cause in the message: a node that still uses the volume, or an unreachable array"
+        }
+        Some(Reason::NodeServiceMissing) => {
+            "install the node service with the storage document (`nodeService`), and check its DaemonSet"
         }
         _ => "see the provisioner's log for this claim",
     }

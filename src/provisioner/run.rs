@@ -214,6 +214,7 @@ async fn lead(
                 if let Some(attacher) = &attacher {
                     missing.extend(attacher.missing());
                     attacher.update_gauges();
+                    reconciler.set_node_service(attacher.has_node_service());
                 }
                 status.record_progress(Instant::now(), missing);
                 reconciler.update_gauges(messages.len());

@@ -1,6 +1,6 @@
 //! Volumes as block devices of nodes: hosts, connections, the record of formatting, ports of each transport.
 
-use pso_gen::arrays::{AttachRequest, Attached, BlockArray, Error};
+use pso_gen::arrays::{AttachRequest, Attached, BlockArray, ChapFolder, Error};
 use pso_gen::contract::{
     Attachment, BlockTransport, CloneSource, NodeHost, NodeId, Retry, VolumeId,
 };
@@ -25,7 +25,13 @@ pub(crate) fn node(name: &str) -> NodeHost {
 }
 
 pub(crate) fn request(volume: &VolumeId, host: NodeHost) -> AttachRequest {
-    AttachRequest { volume: volume.clone(), host, transport: None, exclusive: true }
+    AttachRequest {
+        volume: volume.clone(),
+        host,
+        transport: None,
+        exclusive: true,
+        passwords: None,
+    }
 }
 
 pub(crate) fn here(attached: Result<Attached, Error>) -> Attachment {
@@ -312,4 +318,32 @@ async fn a_host_is_deleted_when_it_is_ours_and_not_in_use() {
         array.delete_hosts(&node(name)).await.expect("deleted, or left alone");
     }
     assert_eq!(names(&bench, "hosts").await, ["prod-n2", "rack3"], "the others are not its own");
+}
+
+#[tokio::test]
+async fn an_array_gets_the_password_of_a_node_before_the_node_is_connected() {
+    let bench = Bench::flasharray().await;
+    let array = bench.flasharray_client();
+    let volume = volume(array.as_ref(), 1).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let with = |node_name: &str| AttachRequest {
+        passwords: Some(ChapFolder::new(folder.path())),
+        transport: Some(BlockTransport::Iscsi),
+        ..request(&volume, node(node_name))
+    };
+    let error = array.attach(&with("n1")).await.expect_err("no key");
+    assert_eq!(error.reason(), "NoPassword");
+    assert_eq!(bench.calls(Method::Post, "hosts"), 0, "nothing was changed");
+    std::fs::write(folder.path().join("n1"), "correct-horse-9\n").expect("written");
+    here(array.attach(&with("n1")).await);
+    let shelves = bench.contents().await;
+    let hosts = shelves.iter().find(|shelf| shelf["kind"] == "hosts").expect("hosts");
+    let user = "iqn.2026-01.com.example:n1";
+    let chap = json!({"host_user": user, "host_password": "****"});
+    assert_eq!(hosts["objects"][0]["chap"], chap);
+    // A new password takes effect at the next attachment.
+    let before = bench.calls(Method::Patch, "hosts");
+    std::fs::write(folder.path().join("n1"), "another-horse-9").expect("written");
+    here(array.attach(&with("n1")).await);
+    assert_eq!(bench.calls(Method::Patch, "hosts"), before + 1);
 }

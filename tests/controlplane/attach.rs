@@ -245,3 +245,43 @@ async fn volumes_move_while_the_provisioner_is_killed() {
     let log = fs::read_to_string(stage.log()).expect("a log");
     assert!(!log.contains("panicked"), "{log}");
 }
+
+#[tokio::test]
+#[ignore = "starts a control plane"]
+async fn a_claim_reports_once_that_no_node_can_mount_its_volume() {
+    let namespace = "drivers";
+    let mut stage = Stage::open_with(namespace, Some("")).await;
+    // Other stories leave nodes in this control plane.
+    kubectl(&stage, &["delete", "csinodes", "--all"], "");
+    stage.start();
+    let claims = stage.claims(namespace);
+    for (name, class) in [("block", "pure-block"), ("file", "pure-file")] {
+        let claim = claim(name, class, "1Gi");
+        claims.create(&PostParams::default(), &claim).await.expect("made");
+    }
+    let events = async || {
+        let events = Api::<Event>::namespaced(stage.client.clone(), namespace);
+        let list = events.list(&ListParams::default()).await.expect("listed").items;
+        let ours = list.into_iter().filter_map(|event| {
+            let reason = event.reason.filter(|reason| reason.starts_with("NodeService"))?;
+            let repeated = event.series.map_or(1, |series| series.count);
+            Some((event.regarding?.name?, reason, event.type_?, repeated))
+        });
+        ours.collect::<BTreeSet<_>>()
+    };
+    let event = |reason: &str, severity: &str| {
+        ("block".to_owned(), reason.to_owned(), severity.to_owned(), 1)
+    };
+    let missing = event("NodeServiceMissing", "Warning");
+    let is_reported = async || events().await.contains(&missing);
+    stage.until("the claim of the block volume has the event", is_reported).await;
+    make_nodes(&stage, &[("n9", "n9")]);
+    let available = event("NodeServiceAvailable", "Normal");
+    let is_over = async || events().await.contains(&available);
+    stage.until("the end is reported", is_over).await;
+    assert_eq!(
+        events().await,
+        BTreeSet::from([missing, available]),
+        "one each, and none for files"
+    );
+}

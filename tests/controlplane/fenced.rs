@@ -11,10 +11,10 @@ use pso_gen::provisioner::decide::Effect;
 use super::stories::{as_list, faults, kubectl};
 use super::*;
 
-const NAMESPACE: &str = "fenced";
+pub(super) const NAMESPACE: &str = "fenced";
 
 /// Where an effect of the first process is held, so that it is tried again and again until the process stands still.
-enum Held {
+pub(super) enum Held {
     /// The API server refuses the write: resource and operation, and which of them, in the Common Expression Language.
     Refused(&'static str, &'static str, String),
     /// Its array has no time: the word for it in the provisioner's metrics.
@@ -23,24 +23,25 @@ enum Held {
     Not,
 }
 
-/// Makes a function that lists the effects. One without a line here does not compile.
-macro_rules! moments {
-    ($($effect:ident => $held:expr,)*) => {
+/// Makes a function that lists the effects of a kind. One without a line here does not compile.
+macro_rules! list_moments {
+    ($of:ident: $($effect:ident => $held:expr,)*) => {
         fn moments() -> Vec<(&'static str, Held)> {
-            let _every = |effect: &Effect| match effect {
-                $(Effect::$effect { .. } => stringify!($effect),)*
+            let _every = |effect: &$of| match effect {
+                $($of::$effect { .. } => stringify!($effect),)*
             };
             vec![$((stringify!($effect), $held),)*]
         }
     };
 }
+pub(super) use list_moments;
 
 const CLAIMS: &str = "persistentvolumeclaims";
 const CLAIMS_STATUS: &str = "persistentvolumeclaims/status";
 const VOLUMES: &str = "persistentvolumes";
 const VOLUMES_STATUS: &str = "persistentvolumes/status";
 
-moments! {
+list_moments! { Effect:
     RecordIntent => of_claim(CLAIMS, "intend", &format!("'{ARRAY}' in {}", annotations("object"))),
     Reschedule => of_claim(CLAIMS, "reschedule", &format!(
         "'{SELECTED_NODE}' in {} && !('{SELECTED_NODE}' in {})", annotations("oldObject"), annotations("object"),
@@ -98,18 +99,18 @@ fn of_volume(resource: &'static str, claim: &str, which: &str) -> Held {
 
 /// What a process has written to the cluster, by the API server's own record.
 #[derive(Default)]
-struct Written {
+pub(super) struct Written {
     /// Its lease, and when.
-    leases: Vec<Timestamp>,
+    pub(super) leases: Vec<Timestamp>,
     /// Anything else, and when.
-    others: Vec<(Timestamp, String)>,
+    pub(super) others: Vec<(Timestamp, String)>,
     /// The effects of which the API server has refused one.
     held: BTreeSet<String>,
 }
 
 /// A control plane that records who writes what, and processes of the provisioner with names of their own.
-struct Recorded {
-    stage: Stage,
+pub(super) struct Recorded {
+    pub(super) stage: Stage,
     /// A client with the name of the first process.
     one: Client,
     audit: PathBuf,
@@ -117,7 +118,7 @@ struct Recorded {
 }
 
 impl Recorded {
-    async fn open(namespace: &str) -> Self {
+    pub(super) async fn open(namespace: &str) -> Self {
         let logs = tempfile::tempdir().expect("a folder");
         let (policy, audit) = (logs.path().join("policy"), logs.path().join("audit"));
         let rules = json!({
@@ -146,7 +147,7 @@ impl Recorded {
     }
 
     /// Starts a process under a name.
-    fn spawn(&self, who: &str) -> Process {
+    pub(super) fn spawn(&self, who: &str) -> Process {
         let own = as_user(&self.stage, who);
         let log = fs::File::options().create(true).append(true).open(self.stage.log());
         let process = binary()
@@ -167,7 +168,7 @@ impl Recorded {
         Process(process.expect("starts"))
     }
 
-    fn written(&self, who: &str) -> Written {
+    pub(super) fn written(&self, who: &str) -> Written {
         let text = fs::read_to_string(&self.audit).unwrap_or_default();
         let mut written = Written::default();
         for entry in text.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok()) {
@@ -189,13 +190,11 @@ impl Recorded {
     }
 
     /// Has the API server refuse what some effects write, of everybody but the second process and us.
-    async fn hold(&self, which: impl Fn(&str) -> bool) {
+    pub(super) async fn hold(&self, moments: &[(&'static str, Held)]) {
         let mut objects = Vec::new();
-        for (effect, held) in moments() {
+        for (effect, held) in moments {
             let Held::Refused(resource, operation, condition) = held else { continue };
-            if which(effect) {
-                objects.extend(refusal(effect, resource, operation, &condition));
-            }
+            objects.extend(refusal(effect, resource, operation, condition));
         }
         // Policies count a while after they are written, all at the same time.
         let first = objects[0]["metadata"]["name"].as_str().expect("a name");
@@ -217,11 +216,11 @@ impl Recorded {
     }
 
     /// Waits until the first process has tried what it is kept from.
-    async fn until_held(&self, which: impl Fn(&str) -> bool) {
-        let expected: BTreeSet<_> = moments()
-            .into_iter()
-            .filter(|(effect, held)| which(effect) && matches!(held, Held::Refused(..)))
-            .map(|(effect, _)| effect.to_owned())
+    pub(super) async fn until_held(&self, moments: &[(&'static str, Held)]) {
+        let expected: BTreeSet<_> = moments
+            .iter()
+            .filter(|(_, held)| matches!(held, Held::Refused(..)))
+            .map(|(effect, _)| (*effect).to_owned())
             .collect();
         let start = Instant::now();
         loop {
@@ -236,7 +235,7 @@ impl Recorded {
     }
 
     /// Returns how many of some effects the first process is at, by its metrics.
-    async fn under_way(&self, effect: &str) -> u64 {
+    pub(super) async fn under_way(&self, effect: &str) -> u64 {
         let log = fs::read_to_string(self.stage.log()).expect("a log");
         let address = log.lines().filter_map(|line| {
             let line: Json = serde_json::from_str(line).ok()?;
@@ -250,8 +249,24 @@ impl Recorded {
         found.map_or(0, |number| number.parse().expect("a number"))
     }
 
+    /// Lets the first process go on, which stood still when another one took the lease, and fails when it writes anything.
+    pub(super) async fn writes_no_more(&self, one: &mut Process, taken: Timestamp) {
+        let before = (self.written("one").others.len(), self.changes_on_arrays());
+        signal(one, "-CONT");
+        let start = Instant::now();
+        while one.0.try_wait().expect("its state").is_none() {
+            assert!(start.elapsed() < Duration::from_secs(60), "the first one ends");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let written = self.written("one").others;
+        let late: Vec<_> = written.iter().filter(|(at, _)| *at >= taken).collect();
+        assert!(late.is_empty(), "{late:?}");
+        assert_eq!(written.len(), before.0, "{:?}", &written[before.0..]);
+        assert_eq!(self.changes_on_arrays(), before.1, "on an array");
+    }
+
     /// Returns how many requests have changed something on an array.
-    fn changes_on_arrays(&self) -> usize {
+    pub(super) fn changes_on_arrays(&self) -> usize {
         let state = fs::read_to_string(self.stage.folder.path().join(ARRAYS_STATE));
         state.expect("a record").lines().count()
     }
@@ -265,7 +280,7 @@ fn refusal(effect: &str, resource: &str, operation: &str, condition: &str) -> [J
     let name = format!("hold-{}", effect.to_lowercase());
     let version = "admissionregistration.k8s.io/v1";
     let rule = json!({
-        "apiGroups": [""], "apiVersions": ["v1"], "operations": [operation], "resources": [resource],
+        "apiGroups": ["", "storage.k8s.io"], "apiVersions": ["v1"], "operations": [operation], "resources": [resource],
     });
     let spec = json!({
         "matchConstraints": {"resourceRules": [rule]},
@@ -291,7 +306,7 @@ fn as_user(stage: &Stage, who: &str) -> PathBuf {
     own
 }
 
-fn signal(process: &Process, signal: &str) {
+pub(super) fn signal(process: &Process, signal: &str) {
     let id = process.0.id().to_string();
     assert!(Command::new("kill").args([signal, &id]).status().expect("runs").success());
 }
@@ -347,8 +362,10 @@ async fn a_process_that_stands_still_at_any_effect_writes_no_more_without_the_le
     stage.until("all are bound", all_are_bound).await;
 
     // From now on, each effect is held at one of them.
-    let marks = |effect: &str| ["AwaitController", "AwaitWatch"].contains(&effect);
-    recorded.hold(|effect| !marks(effect)).await;
+    let is_mark = |effect: &str| ["AwaitController", "AwaitWatch"].contains(&effect);
+    let (marks, others): (Vec<_>, Vec<_>) =
+        moments().into_iter().partition(|(effect, _)| is_mark(effect));
+    recorded.hold(&others).await;
     let busy = json!({"throttled": {"retryAfter": 1}});
     let busy = |method: &str, resource: &str| json!({"fault": busy, "method": method, "resource": resource});
     let rules = json!([
@@ -391,11 +408,11 @@ async fn a_process_that_stands_still_at_any_effect_writes_no_more_without_the_le
     for name in ["delete", "release", "destroy", "finish"] {
         claims.delete(name, &DeleteParams::default()).await.expect("deleted");
     }
-    recorded.until_held(|effect| !marks(effect)).await;
-    for effect in ["AwaitController", "AwaitWatch"] {
-        recorded.hold(|each| each == effect).await;
-        make(&[&effect.to_lowercase()], "pure-file").await;
-        recorded.until_held(|each| each == effect).await;
+    recorded.until_held(&others).await;
+    for mark in marks.chunks(1) {
+        recorded.hold(mark).await;
+        make(&[&mark[0].0.to_lowercase()], "pure-file").await;
+        recorded.until_held(mark).await;
     }
     for (effect, held) in moments() {
         if let Held::Waits(word) = held {
@@ -440,16 +457,5 @@ async fn a_process_that_stands_still_at_any_effect_writes_no_more_without_the_le
     two.0.kill().expect("killed");
     two.0.wait().expect("its end");
 
-    let (before, on_arrays) = (recorded.written("one").others.len(), recorded.changes_on_arrays());
-    signal(&one, "-CONT");
-    let start = Instant::now();
-    while one.0.try_wait().expect("its state").is_none() {
-        assert!(start.elapsed() < Duration::from_secs(60), "the first one ends");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let written = recorded.written("one").others;
-    let late: Vec<_> = written.iter().filter(|(at, _)| *at >= taken).collect();
-    assert!(late.is_empty(), "{late:?}");
-    assert_eq!(written.len(), before, "{:?}", &written[before..]);
-    assert_eq!(recorded.changes_on_arrays(), on_arrays, "on an array");
+    recorded.writes_no_more(&mut one, taken).await;
 }

@@ -81,6 +81,8 @@ impl Modelled {
             sessions: BTreeMap::new(),
             disks: BTreeMap::new(),
             maps: BTreeMap::new(),
+            chap: None,
+            passwords: BTreeMap::new(),
             mounts: Vec::new(),
             aborted: BTreeSet::new(),
             states: BTreeMap::new(),

@@ -35,19 +35,25 @@ impl World {
             Effect::RemoveState(staging) => {
                 self.states.remove(staging);
             }
-            Effect::WriteRecord { portal, .. } => {
+            Effect::WriteRecord { portal, password, .. } => {
                 self.records.insert(portal.clone(), false);
+                // A new record has nothing of the old one.
+                self.passwords.remove(portal);
+                let own = password.clone().map(|password| (portal.clone(), password));
+                self.passwords.extend(own);
             }
             Effect::RemoveRecord { portal, .. } => {
                 if self.sessions.values().any(|session| session.portal == *portal) {
                     self.broken("the record of a session in use is removed");
                 }
                 self.records.remove(portal);
+                self.passwords.remove(portal);
             }
             Effect::LogIn { target, portal, .. } => return self.log_in(target, portal),
             Effect::LogOut { session, .. } => self.log_out(session),
             Effect::Scan(address) => self.scan(*address),
             Effect::Inquire { disk, address } => return self.inquire(disk, *address),
+            Effect::InquireNamespace(device) => return self.inquire_namespace(device),
             Effect::RescanDisk { disk, .. } => self.rescan(disk),
             Effect::RescanController(_) => self.rescan_namespaces(),
             Effect::DeleteDisk { disk, address } => self.delete(&serial, disk, *address),
@@ -166,6 +172,9 @@ impl World {
             self.time += Duration::from_secs(if self.faults.slow_log_in { 60 } else { 3 });
             return Err(failed("connection timed out"));
         }
+        if self.chap.is_some() && self.passwords.get(portal) != self.chap.as_ref() {
+            return Err(failed("authorization failure"));
+        }
         self.hosts += 1;
         let bus = Bus { host: self.hosts, channel: 0, target: 0 };
         let is_nvme = self.transport == BlockTransport::NvmeTcp;
@@ -216,10 +225,19 @@ impl World {
         Ok(Outcome::Identity(wwid(self.transport, &serial)))
     }
 
+    fn inquire_namespace(&self, device: &Device) -> Done {
+        let disk = self.disks.get(&device.name).filter(|disk| disk.number == device.number);
+        let reached = disk.and_then(|disk| self.behind_disk(disk));
+        let serial = reached.ok_or_else(|| failed("no answer"))?;
+        let size = self.faults.short.unwrap_or(self.volumes[&serial].size);
+        Ok(Outcome::Namespace(wwid(self.transport, &serial), size))
+    }
+
     fn rescan(&mut self, name: &str) {
         let Some(disk) = self.disks.get(name).cloned() else { return };
         let Some(serial) = self.behind_disk(&disk) else { return };
-        if self.faults.stubborn.contains(name) {
+        // A namespace that was swapped after the rescan shows the same as one that the kernel has not noticed.
+        if self.faults.stubborn.contains(name) || self.faults.swapped.is_some() {
             return;
         }
         let size = self.faults.short.unwrap_or(self.volumes[&serial].size);

@@ -12,7 +12,7 @@ use pso_gen::node::decide::{
 };
 use pso_gen::node::{FormatRecord, Host, Usage, VolumeHandle};
 
-use super::kernel::{Crash, KernelMount, Node, World};
+use super::kernel::{Crash, KernelMount, Node, On, World};
 
 /// One process on the node.
 #[derive(Debug, Clone)]
@@ -173,6 +173,10 @@ impl World {
             root: mount.root.clone(),
             read_only: mount.read_only,
             aborted: self.aborted.contains(&mount.number),
+            fs_type: self.behind(mount.number).and_then(|serial| match self.volumes[&serial].on {
+                On::FileSystem(fs_type) => Some(fs_type),
+                _ => None,
+            }),
         }
     }
 

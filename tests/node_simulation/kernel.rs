@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pso_gen::contract::BlockTransport;
+use pso_gen::contract::{BlockTransport, ChapPassword};
 use pso_gen::node::decide::{Bus, DeviceNumber, StagedVolume, map_uuid, serial_of, wwid};
 use pso_gen::node::{FsType, VolumeHandle};
 
@@ -97,6 +97,8 @@ pub(crate) enum Node {
 pub(crate) struct Faults {
     /// The number of probes that fail with EIO.
     pub(crate) unreadable: usize,
+    /// The serial number of the volume that is behind every NVMe namespace, which the kernel has not noticed.
+    pub(crate) swapped: Option<String>,
     /// Size that new disks report in place of the real one.
     pub(crate) short: Option<u64>,
     /// Disks appear that much later than they are scanned.
@@ -155,6 +157,10 @@ pub(crate) struct World {
     pub(crate) sessions: BTreeMap<String, KernelSession>,
     pub(crate) disks: BTreeMap<String, KernelDisk>,
     pub(crate) maps: BTreeMap<String, KernelMap>,
+    /// The password that the array asks this node for.
+    pub(crate) chap: Option<ChapPassword>,
+    /// The passwords in the records.
+    pub(crate) passwords: BTreeMap<String, ChapPassword>,
     pub(crate) mounts: Vec<KernelMount>,
     /// File systems that the kernel has set read-only.
     pub(crate) aborted: BTreeSet<DeviceNumber>,
@@ -198,7 +204,8 @@ impl World {
         let Some(bus) = disk.bus else {
             // A namespace is known by its identity, over any controller.
             let is_live = self.sessions.values().any(|session| self.is_up(&session.portal));
-            let serial = serial_of(disk.wwid.as_deref()?)?;
+            let recorded = serial_of(disk.wwid.as_deref()?)?;
+            let serial = self.faults.swapped.clone().unwrap_or(recorded);
             return (is_live && self.luns.values().any(|it| *it == serial)).then_some(serial);
         };
         let session = self.sessions.values().find(|session| session.bus == Some(bus))?;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use pso_gen::contract::{Attachment, BlockTransport};
+use pso_gen::contract::{Attachment, BlockTransport, ChapSecret};
 use pso_gen::node::decide::Bus;
 use pso_gen::node::{
-    Access, ExpandRequest, FsType, Node, NodeError, NodeService, NodeSetup, PublishRequest,
-    StageRequest, VolumeHandle, VolumeMode, VolumeStats,
+    Access, Attachments, ExpandRequest, FsType, Node, NodeError, NodeService, NodeSetup,
+    PublishRequest, StageRequest, VolumeHandle, VolumeMode, VolumeStats,
 };
 
 use super::host::SimulatedHost;
@@ -24,6 +24,19 @@ pub(crate) struct Lab {
     runtime: tokio::runtime::Runtime,
     fs_type: FsType,
     block: bool,
+    /// The Secret with the passwords of the nodes.
+    pub(crate) passwords: ChapSecret,
+}
+
+/// The volumes with a VolumeAttachment.
+#[derive(Debug)]
+struct Attached(BTreeSet<VolumeHandle>);
+
+#[async_trait::async_trait]
+impl Attachments for Attached {
+    async fn is_attached(&self, volume: &VolumeHandle) -> Result<bool, String> {
+        Ok(self.0.contains(volume))
+    }
 }
 
 pub(crate) fn handle(name: &str) -> VolumeHandle {
@@ -61,6 +74,8 @@ impl Lab {
             sessions: BTreeMap::new(),
             disks: BTreeMap::new(),
             maps: BTreeMap::new(),
+            chap: None,
+            passwords: BTreeMap::new(),
             mounts: Vec::new(),
             aborted: BTreeSet::new(),
             states: BTreeMap::new(),
@@ -88,7 +103,8 @@ impl Lab {
             .build()
             .expect("a runtime without timers");
         let node = Self::service(&host);
-        Self { host, node, runtime, fs_type: FsType::Ext4, block: false }
+        let passwords = ChapSecret::default();
+        Self { host, node, runtime, fs_type: FsType::Ext4, block: false, passwords }
     }
 
     pub(crate) fn iscsi() -> Self {
@@ -246,6 +262,7 @@ impl Lab {
             mode: self.mode(),
             attachment,
             access: Access::SingleNodeWriter,
+            passwords: self.passwords.clone(),
         };
         let result = self.call(self.node.stage(request));
         if result.is_ok() && self.host.life == self.world().life && !self.block {
@@ -298,7 +315,8 @@ impl Lab {
             path: target(name, "pod"),
             staging: Some(staging(name)),
             wanted: Some(wanted),
-            mode: self.mode(),
+            // Callers may leave it out.
+            mode: (wanted != 2 * GIB).then(|| self.mode()),
         };
         let result = self.call(self.node.expand(request));
         if result.is_ok() {
@@ -316,6 +334,7 @@ impl Lab {
     pub(crate) fn clean_up(&mut self, attached: &[&str]) -> Vec<VolumeHandle> {
         self.restart();
         let attached = attached.iter().map(|name| handle(name)).collect();
+        let attached: Arc<dyn Attachments> = Arc::new(Attached(attached));
         let (done, errors) = self.call(self.node.clean_up(&attached)).expect("cleaned");
         assert_eq!(errors, Vec::new());
         done

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pso_gen::contract::{BlockTransport, NodeId};
+use pso_gen::contract::{BlockTransport, ChapSecret, NodeId};
 use pso_gen::node::decide::{Effect, HostError, HostView, Outcome, StagedVolume, Subject};
 use pso_gen::node::{
     Access, FsType, Host, Node, NodeErrorKind, NodeService, NodeSetup, StageRequest, Usage,
@@ -72,6 +72,7 @@ fn request(lab: &Lab, name: &str) -> StageRequest {
         },
         attachment: lab.attachment(name),
         access: Access::SingleNodeWriter,
+        passwords: ChapSecret::default(),
     }
 }
 

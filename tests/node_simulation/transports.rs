@@ -41,6 +41,23 @@ fn fault_26_a_namespace_of_another_volume_is_not_mistaken() {
 }
 
 #[test]
+fn fault_26_a_namespace_that_the_kernel_takes_for_the_volume_is_asked_itself() {
+    let mut lab = Lab::new(BlockTransport::NvmeTcp, false);
+    lab.create("other");
+    lab.connect("other");
+    lab.create("data");
+    lab.connect("data");
+    let other = serial("other");
+    lab.faults(|faults| faults.swapped = Some(other));
+    let error = lab.stage_once("data").expect_err("another volume");
+    assert!(error.message.contains("the device is refused"), "{error}");
+    assert_eq!(lab.volume("other").data, None);
+    lab.faults(|faults| faults.swapped = None);
+    lab.stage("data");
+    lab.unstage("data");
+}
+
+#[test]
 fn fault_26_a_host_that_does_not_combine_the_paths_is_refused() {
     let mut lab = Lab::new(BlockTransport::NvmeTcp, false);
     lab.create("data");

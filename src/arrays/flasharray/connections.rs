@@ -21,8 +21,19 @@ impl BlockArray for FlashArray {
             let operation = self.operation();
             let volume = self.existing(operation, &wanted.volume).await?;
             let target = self.target(operation, wanted).await?;
+            // Read before the first change.
+            let password = match &wanted.passwords {
+                Some(passwords) if target.transport == BlockTransport::Iscsi => {
+                    let read = passwords.read(&wanted.host.node.node).await;
+                    Some(read.map_err(|cause| self.rest.error(Kind::NoPassword { cause }))?)
+                }
+                _ => None,
+            };
             // Before the connections, because a host that two nodes share would look like the node's own.
             let host = self.ensure_host(operation, &wanted.host, target.transport).await?;
+            if let Some(password) = &password {
+                self.set_password(operation, &host, &wanted.host, password).await?;
+            }
             let connections = self.connected(operation, &volume.name).await?;
             if wanted.exclusive && connections.iter().any(|each| !each.is_of(&host)) {
                 return Ok(Attached::Elsewhere(

@@ -9,7 +9,7 @@ use crate::arrays::bounded::{word, words};
 use crate::arrays::convergence::{DesiredState, Start, converge};
 use crate::arrays::error::{Error, Kind};
 use crate::arrays::rest::{Operation, one_of};
-use crate::contract::{BlockHost, BlockTransport, Initiators, NodeHost, wwpn};
+use crate::contract::{BlockHost, BlockTransport, ChapPassword, Initiators, NodeHost, wwpn};
 
 const HOSTS: &str = "hosts";
 
@@ -32,6 +32,23 @@ impl FlashArray {
         let found = converge(&state, Start::Read).await?;
         let used = found.and_then(Found::used);
         used.map(|host| host.name).ok_or_else(|| state.not_applied())
+    }
+
+    /// Sets the password that the array asks a host for; its name there is the initiator's. Sessions stay, and the next
+    /// log-in needs it. The array never shows a password, so it is set each time.
+    pub(super) async fn set_password(
+        &self,
+        operation: Operation<'_>,
+        name: &str,
+        host: &NodeHost,
+        password: &ChapPassword,
+    ) -> Result<(), Error> {
+        let user = Initiators::of(&host.node).iqns.into_iter().next().unwrap_or_default();
+        let chap = json!({"host_user": user, "host_password": password.expose()});
+        let (query, body) = ([("names", name)], json!({ "chap": chap }));
+        let set = operation.change::<HostItem>(Method::PATCH, HOSTS, &query, Some(&body)).await;
+        // An array may repeat what it refuses.
+        set.map(drop).map_err(|error| error.without(password.expose()))
     }
 
     /// Reads the hosts of some names; those that do not exist are left out.

@@ -3,18 +3,28 @@
 
 use serde_json::json;
 
+use super::tags::Tags;
 use super::{FlashArray, VolumeItem, limits};
 use crate::arrays::convergence::{DesiredState, Start, converge};
 use crate::arrays::error::{Error, Kind};
 use crate::arrays::lifecycle::Backend;
 use crate::arrays::rest::{Operation, quoted};
 use crate::arrays::snapshot::SnapshotOf;
-use crate::contract::{Owner, Qos, VolumeId};
+use crate::contract::{CloneSource, Owner, Qos, VolumeId};
 
 impl FlashArray {
     /// Fails unless the volume's tags name the owner.
     pub async fn check_owned(&self, volume: &VolumeId, owner: &Owner) -> Result<(), Error> {
         self.check_owner(self.operation(), volume, owner).await
+    }
+
+    /// Returns whether a volume was created from a source, or empty if there is none.
+    pub async fn is_from(
+        &self,
+        volume: &VolumeId,
+        source: Option<&CloneSource>,
+    ) -> Result<bool, Error> {
+        Ok(Tags::read(self.operation(), &volume.id).await?.are_from(source))
     }
 
     /// Limits a volume, also while hosts are connected. Fails when name, id and owner do not match.

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use crate::arrays::bounded::maybe;
 use crate::arrays::error::{Error, Kind};
 use crate::arrays::rest::{Operation, Rest};
-use crate::contract::{Owner, VolumeName};
+use crate::contract::{CloneSource, Owner, VolumeName};
 
 /// Namespace of pso-gen's tags. The vendor uses namespaces that begin with `pure`.
 const NAMESPACE: &str = "pso-gen";
@@ -23,6 +23,9 @@ const FORMAT: &str = "format";
 const NEVER_FORMATTED: &str = "never-formatted";
 const FORMATTED: &str = "formatted";
 
+/// Key of the tag with the source of a clone.
+const SOURCE: &str = "source";
+
 /// The tags of one volume in pso-gen's namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tags(BTreeMap<String, String>);
@@ -35,6 +38,14 @@ struct Tag {
     value: Option<String>,
     #[serde(default, deserialize_with = "maybe")]
     namespace: Option<String>,
+}
+
+/// Returns the value of the tag for a source. Names of snapshots contain the name of their volume.
+fn source_word(source: &CloneSource) -> String {
+    match source {
+        CloneSource::Snapshot(name) => format!("snapshot {name}"),
+        CloneSource::Volume(volume) => format!("volume {}", volume.id),
+    }
 }
 
 impl Tags {
@@ -53,6 +64,24 @@ impl Tags {
         self
     }
 
+    /// Returns the same tags with the source of a clone. The array itself names only the volume, also for a snapshot.
+    pub(super) fn with_source(mut self, source: &CloneSource) -> Self {
+        self.0.insert(SOURCE.to_owned(), source_word(source));
+        self
+    }
+
+    /// Returns whether a volume was created from a source, or empty if there is none. A clone of a version that kept no
+    /// record may be of any source.
+    pub(super) fn are_from(&self, source: Option<&CloneSource>) -> bool {
+        match (self.0.get(SOURCE), source) {
+            (Some(recorded), Some(source)) => *recorded == source_word(source),
+            (Some(_), None) => false,
+            (None, None) => true,
+            // Only a volume that was created empty has a record of formatting before it is formatted.
+            (None, Some(_)) => !self.say_never_formatted(),
+        }
+    }
+
     /// Returns the record that a volume was formatted.
     pub(super) fn formatted() -> Self {
         Self([(FORMAT.to_owned(), FORMATTED.to_owned())].into())
@@ -68,9 +97,9 @@ impl Tags {
         Self::of(owner).0.iter().all(|(key, value)| self.0.get(key) == Some(value))
     }
 
-    /// Returns whether the volume has no tags of an owner. The record of formatting names none.
+    /// Returns whether the volume has no tags of an owner. The records of formatting and source name none.
     pub(super) fn are_missing(&self) -> bool {
-        self.0.keys().all(|key| key == FORMAT)
+        self.0.keys().all(|key| [FORMAT, SOURCE].contains(&key.as_str()))
     }
 
     /// Fails when the tags name another owner. Missing tags name no owner.

@@ -1,6 +1,7 @@
 //! Rules of the storage document that its schema cannot express.
 
 mod address;
+mod chap;
 mod classes;
 mod clients;
 mod duplicates;
@@ -46,6 +47,7 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     diagnostics.extend(provisioner::provisioner(spec, node));
     diagnostics.extend(node_service::node_service(spec, node));
     diagnostics.extend(foreign::foreign(spec, node));
+    diagnostics.extend(chap::chap(spec, node));
     for (name, class) in &spec.classes {
         let path = ["spec", "classes", name, "snapshots"];
         let schedule = class.snapshots;

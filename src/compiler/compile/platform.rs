@@ -14,6 +14,10 @@ mod rbac;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::api::core::v1::{
+    ResourceQuota, ResourceQuotaSpec, ScopeSelector, ScopedResourceSelectorRequirement,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::names::{Words, version_label};
@@ -75,19 +79,18 @@ impl Platform<'_> {
 
     /// Returns the labels of all objects.
     fn labels(&self) -> Words {
-        let mut labels = selector();
-        labels.insert(label::PART_OF.to_owned(), MANAGER.to_owned());
-        labels.insert(label::MANAGED_BY.to_owned(), MANAGER.to_owned());
-        // The instance is not part of the selector, which never changes.
-        let instance = self.storage.document.name().unwrap_or(MANAGER);
-        labels.insert(label::INSTANCE.to_owned(), instance.to_owned());
-        labels.extend(version_label(&self.own.image));
-        labels
+        labels(self.storage, &self.own.image, selector())
     }
 
     /// Returns whether the provisioner attaches block volumes to nodes.
     fn attaches(&self) -> bool {
         self.storage.spec.arrays.iter().any(|array| array.r#type == ArrayType::FlashArray)
+    }
+
+    /// Returns the Secrets with CHAP passwords.
+    fn passwords(&self) -> BTreeSet<&str> {
+        let arrays = self.storage.spec.arrays.iter();
+        arrays.filter_map(|array| Some(array.chap.as_ref()?.secret.as_str())).collect()
     }
 
     /// Returns the Secret keys that the arrays use, by Secret.
@@ -101,6 +104,37 @@ impl Platform<'_> {
         }
         secrets
     }
+}
+
+/// Returns the labels of all objects of a program, from the labels that identify its pods.
+fn labels(storage: &Storage<'_>, image: &str, mut labels: Words) -> Words {
+    labels.insert(label::PART_OF.to_owned(), MANAGER.to_owned());
+    labels.insert(label::MANAGED_BY.to_owned(), MANAGER.to_owned());
+    // The instance does not identify pods: what does never changes.
+    let instance = storage.document.name().unwrap_or(MANAGER);
+    labels.insert(label::INSTANCE.to_owned(), instance.to_owned());
+    labels.extend(version_label(image));
+    labels
+}
+
+/// Returns a quota for pods of a PriorityClass. Some clusters allow them only in namespaces with a matching quota.
+/// <https://kubernetes.io/docs/concepts/policy/resource-quotas/#limit-priority-class-consumption-by-default>
+fn quota(metadata: ObjectMeta, priority_class: &str, pods: &str) -> Object {
+    Object::from(ResourceQuota {
+        metadata,
+        spec: Some(ResourceQuotaSpec {
+            hard: Some([("pods".to_owned(), Quantity(pods.to_owned()))].into()),
+            scope_selector: Some(ScopeSelector {
+                match_expressions: Some(vec![ScopedResourceSelectorRequirement {
+                    operator: "In".to_owned(),
+                    scope_name: "PriorityClass".to_owned(),
+                    values: Some(vec![priority_class.to_owned()]),
+                }]),
+            }),
+            scopes: None,
+        }),
+        status: None,
+    })
 }
 
 /// Returns the labels that identify the provisioner's pods. They never change.

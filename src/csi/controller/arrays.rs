@@ -12,7 +12,9 @@ use crate::csi::message;
 use crate::csi::message::Words;
 use crate::csi::request::bytes;
 use crate::node::VolumeHandle;
-use crate::provisioner::decide::{ArrayState, ArrayTraits, Health};
+use crate::provisioner::decide::{
+    ArrayState, ArrayTraits, Health, Registration, registered_elsewhere,
+};
 
 /// The time limit for an array to report its state.
 const IN_TIME: Duration = Duration::from_secs(10);
@@ -30,7 +32,8 @@ pub struct ControllerArray {
 #[derive(Debug)]
 pub(super) struct Arrays {
     cluster: String,
-    identity: String,
+    /// This cluster's identity, and those of the clusters that it has taken over.
+    identities: Vec<String>,
     all: Vec<ControllerArray>,
 }
 
@@ -44,8 +47,12 @@ pub(super) struct Found<'a> {
 }
 
 impl Arrays {
-    pub(super) fn new(cluster: &str, identity: &str, arrays: Vec<ControllerArray>) -> Self {
-        Self { cluster: cluster.to_owned(), identity: identity.to_owned(), all: arrays }
+    pub(super) fn new(
+        cluster: &str,
+        identities: Vec<String>,
+        arrays: Vec<ControllerArray>,
+    ) -> Self {
+        Self { cluster: cluster.to_owned(), identities, all: arrays }
     }
 
     pub(super) fn cluster(&self) -> &str {
@@ -65,7 +72,7 @@ impl Arrays {
     pub(super) fn owner(&self, uid: &str, namespace: &str, claim: &str) -> Owner {
         Owner {
             cluster: self.cluster.clone(),
-            identities: vec![self.identity.clone()],
+            identities: self.identities.clone(),
             namespace: namespace.to_owned(),
             claim: claim.to_owned(),
             uid: uid.to_owned(),
@@ -164,6 +171,25 @@ impl Arrays {
             (Some((on, volume)), _) if !volume.destroyed => Ok(Some((on, volume))),
             (_, Some(error)) => Err(error),
             (None, None) => Ok(None),
+        }
+    }
+
+    /// Fails if another cluster has registered this cluster's name on an array: both would create volumes of the same
+    /// names, and destroy them. Without any registration there is no provisioner, which alone registers.
+    pub(super) async fn check_registration(&self, on: &ControllerArray) -> Result<(), Status> {
+        let there = on.array.list(&Registration::prefix(&self.cluster)).await;
+        let there = there.map_err(|error| of_array(&error))?;
+        let alive = there.iter().filter(|volume| !volume.destroyed);
+        let mut registered =
+            alive.filter_map(|volume| Registration::parse(&self.cluster, &volume.name));
+        match registered.find(|other| !self.identities.contains(&other.identity)) {
+            None => Ok(()),
+            Some(other) => {
+                let own = self.identities.first().map(String::as_str).unwrap_or_default();
+                let why = registered_elsewhere(&self.cluster, &other.identity, own);
+                let message = format!("{}: {why}", on.array.name());
+                Err(status(Code::FailedPrecondition, &message))
+            }
         }
     }
 

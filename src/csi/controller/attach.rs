@@ -34,6 +34,7 @@ pub(super) async fn publish(
         host: NodeHost { cluster: arrays.cluster().to_owned(), node },
         transport: None,
         exclusive: matches!(access, Access::SingleNodeWriter | Access::SingleNodeReader),
+        passwords: None,
     };
     match found.on.array.attach(&wanted).await.map_err(|error| of_array(&error))? {
         Attached::Here(attachment) => Ok(attachment.to_context()),

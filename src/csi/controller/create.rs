@@ -28,6 +28,10 @@ pub(super) async fn create(
     let size = size(sizes, source.as_ref())?;
     let (on, size) = match arrays.named(&name).await? {
         Some((on, existing)) => match reuse(&existing, sizes, source.is_some())? {
+            _ if !is_from(on, &existing, source.as_ref()).await? => {
+                let message = format!("{name} exists, and was created from another source");
+                return Err(status(Code::AlreadyExists, &message));
+            }
             Reuse::AsItIs if existing.connections > 0 => {
                 // Nodes use it: nothing about it may change, and it must be this request's.
                 let id = existing.volume_id().ok_or_else(|| invalid("the name is not valid"))?;
@@ -55,6 +59,7 @@ pub(super) async fn create(
         source: source.map(|source| source.from),
         details: VolumeOptions::Block { default_protection: true, qos },
     };
+    arrays.check_registration(on).await?;
     let created = on.array.ensure(&wanted).await.map_err(|error| of_array(&error))?;
     described(on, &created, request).await
 }
@@ -156,6 +161,17 @@ fn size(sizes: Sizes, source: Option<&Source>) -> Result<u64, Status> {
         ));
     }
     Ok(size)
+}
+
+/// Returns whether a volume that exists was created from the source of a request, or empty if it has none.
+async fn is_from(
+    on: &ControllerArray,
+    existing: &Volume,
+    source: Option<&Source>,
+) -> Result<bool, Status> {
+    let id = existing.volume_id().ok_or_else(|| invalid("the name is not valid"))?;
+    let from = on.array.is_from(&id, source.map(|source| &source.from)).await;
+    from.map_err(|error| of_array(&error))
 }
 
 /// What is done with a volume that has the name already.

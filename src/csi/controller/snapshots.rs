@@ -6,14 +6,11 @@ use tonic::{Code, Status};
 use super::arrays::{Arrays, ControllerArray};
 use super::names::digest;
 use crate::arrays::{Array as _, SnapshotOf};
-use crate::contract::{Snapshot, SnapshotSuffix, name};
+use crate::contract::{CSI_PREFIX, Snapshot, SnapshotSuffix, name};
 use crate::csi::error::{of_array, status};
 use crate::csi::message::{self, CreateSnapshotRequest, Timestamp};
 use crate::csi::request::{bytes, handle, required};
 use crate::node::VolumeHandle;
-
-/// Prefix of the suffixes.
-const PREFIX: &str = "csi-";
 
 /// A snapshot that exists.
 #[derive(Debug)]
@@ -27,10 +24,7 @@ pub(super) struct Found<'a> {
 
 /// Returns whether this service took a snapshot.
 pub(super) fn is_ours(snapshot: &Snapshot) -> bool {
-    let suffix = snapshot.name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
-    suffix
-        .strip_prefix(PREFIX)
-        .is_some_and(|digits| digits.len() == 32 && digits.chars().all(|c| c.is_ascii_hexdigit()))
+    SnapshotSuffix::is_of_csi(&snapshot.name)
 }
 
 /// Takes a snapshot, or returns the one that an earlier call of the same name took.
@@ -41,7 +35,8 @@ pub(super) async fn create(
     required("name", &request.name)?;
     let source = required("source_volume_id", &request.source_volume_id)?;
     let found = arrays.existing(handle(source)?).await?;
-    let suffix = format!("{PREFIX}{}", digest(&request.name));
+    let suffix = SnapshotSuffix::of_csi(&digest(&request.name));
+    let suffix = suffix.ok_or_else(|| Status::internal("a wrong suffix"))?;
     for (_, _, other) in all(arrays, &format!("*.{suffix}")).await? {
         if other.volume_id != found.id.id {
             let message = format!(
@@ -51,7 +46,6 @@ pub(super) async fn create(
             return Err(status(Code::AlreadyExists, &message));
         }
     }
-    let suffix = SnapshotSuffix::new(suffix).ok_or_else(|| Status::internal("a wrong suffix"))?;
     let taken = found.on.array.snapshot(&found.id, &suffix).await;
     let snapshot = taken.map_err(|error| of_array(&error))?;
     Ok(described(&Found {
@@ -66,6 +60,7 @@ pub(super) async fn create(
 pub(super) async fn delete(arrays: &Arrays, snapshot_id: &str) -> Result<(), Status> {
     required("snapshot_id", snapshot_id)?;
     let Some(found) = find(arrays, snapshot_id).await? else { return Ok(()) };
+    arrays.check_registration(found.on).await?;
     found.on.array.destroy_snapshot(&found.snapshot).await.map_err(|error| of_array(&error))
 }
 
@@ -118,7 +113,7 @@ pub(super) async fn list(arrays: &Arrays) -> Result<Vec<message::Snapshot>, Stat
 
 /// Returns the pattern of the names of all snapshots of this service.
 fn pattern(arrays: &Arrays) -> String {
-    format!("{}*.{PREFIX}*", name::volume_prefix(arrays.cluster()))
+    format!("{}*.{CSI_PREFIX}*", name::volume_prefix(arrays.cluster()))
 }
 
 fn is_alive(each: &SnapshotOf) -> bool {

@@ -61,7 +61,7 @@ impl Lab {
                 ..ArrayTraits::default()
             },
         });
-        Controller::new(cluster, identity, arrays.collect())
+        Controller::new(cluster, vec![identity.to_owned()], arrays.collect())
     }
 }
 
@@ -213,12 +213,41 @@ async fn what_is_not_this_clusters_is_left_alone() {
     let refused = namesake.modify(modify).await.expect_err("another cluster's");
     assert_eq!(refused.code(), Code::FailedPrecondition);
 
+    // The provisioner of a namesake has registered the name.
+    let array = lab.client("fa1");
+    let registers = |uid: &str| {
+        let registration = crate::provisioner::decide::Registration::new(uid, 1).expect("a UID");
+        crate::contract::VolumeRequest {
+            name: registration.name("prod").expect("short"),
+            owner: crate::contract::Owner {
+                cluster: "prod".to_owned(),
+                namespace: "kube-system".to_owned(),
+                claim: "registration".to_owned(),
+                uid: uid.to_owned(),
+                ..crate::contract::Owner::default()
+            },
+            size: 1 << 20,
+            source: None,
+            details: crate::contract::VolumeOptions::Block {
+                default_protection: false,
+                qos: crate::contract::Qos::default(),
+            },
+        }
+    };
+    array.ensure(&registers(&"b".repeat(36))).await.expect("registered");
+    for refused in [
+        ours.delete_volume(delete(id)).await.map(drop).expect_err("registered elsewhere"),
+        ours.create_volume(wanted("new", GIB)).await.map(drop).expect_err("registered elsewhere"),
+    ] {
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert!(refused.message().contains("takeOver"), "{}", refused.message());
+    }
+
     let test = lab.service("test", "cccc");
     let refused = test.delete_volume(delete(id)).await.expect_err("of another name");
     assert_eq!(refused.code(), Code::FailedPrecondition);
     let listed = test.list_volumes(ListVolumesRequest::default()).await.expect("a list");
     assert_eq!(listed.entries, []);
-    let array = lab.client("fa1");
     let there = array.list("prod-pvc-").await.expect("a list");
     assert!(there.iter().all(|volume| !volume.destroyed && volume.size == 1 << 30), "{there:?}");
 
@@ -258,6 +287,19 @@ async fn snapshots_are_taken_and_restored_and_keep_their_volume() {
     let restored = created(&service, from("restored", 3 * GIB)).await;
     assert_eq!(restored.capacity_bytes, 3 * GIB, "expanded after the clone");
     assert_eq!(created(&service, from("restored", 3 * GIB)).await, restored);
+    // A repeated request has the same source.
+    let second = service.create_snapshot(take("snapshot-2", &volume)).await.expect("taken");
+    let second = second.snapshot.expect("a snapshot").snapshot_id;
+    let source = SnapshotSource { snapshot_id: second.clone() };
+    let source = VolumeContentSource { r#type: Some(ContentSource::Snapshot(source)) };
+    let elsewhere =
+        CreateVolumeRequest { volume_content_source: Some(source), ..wanted("restored", 3 * GIB) };
+    for (what, other) in [("another snapshot", elsewhere), ("none", wanted("restored", 3 * GIB))] {
+        let refused = service.create_volume(other).await.expect_err(what);
+        assert_eq!(refused.code(), Code::AlreadyExists, "{what}");
+    }
+    let empty = service.create_volume(from("other", GIB * 2)).await.expect_err("created empty");
+    assert_eq!(empty.code(), Code::AlreadyExists);
     let small = service.create_volume(from("small", GIB)).await.expect_err("less than the source");
     assert_eq!(small.code(), Code::OutOfRange);
     let source = VolumeSource { volume_id: volume.volume_id.clone() };
@@ -276,11 +318,20 @@ async fn snapshots_are_taken_and_restored_and_keep_their_volume() {
     let suffix = crate::contract::SnapshotSuffix::new("before-upgrade").expect("a suffix");
     let admins = array.snapshot(&there.volume_id().expect("ours"), &suffix).await.expect("taken");
     let listed = service.list_snapshots(ListSnapshotsRequest::default()).await.expect("a list");
-    assert_eq!(listed.entries.len(), 1);
+    assert_eq!(listed.entries.len(), 2);
     let array_id = volume.volume_id.split_once('/').expect("two parts").0;
     let destroy = |id: String| DeleteSnapshotRequest { snapshot_id: id, ..Default::default() };
     let foreign = format!("{array_id}/{}", admins.id);
     service.delete_snapshot(destroy(foreign)).await.expect("it is none of ours");
+    service.delete_snapshot(destroy(second)).await.expect("destroyed");
+    // Neither this service nor the provisioner destroys a volume with a VolumeSnapshot.
+    let owner = crate::contract::Owner {
+        cluster: "prod".to_owned(),
+        uid: CLAIM.trim_start_matches("pvc-").to_owned(),
+        ..crate::contract::Owner::default()
+    };
+    let kept = array.destroy(&there.volume_id().expect("ours"), &owner).await.expect_err("kept");
+    assert!(kept.to_string().contains("delete the VolumeSnapshots"), "{kept}");
     service.delete_snapshot(destroy(taken.snapshot_id.clone())).await.expect("destroyed");
     service.delete_snapshot(destroy(taken.snapshot_id.clone())).await.expect("already");
     let left = array.snapshots(&there.volume_id().expect("ours")).await.expect("a list");

@@ -35,6 +35,7 @@ pub(super) async fn delete(arrays: &Arrays, volume_id: &str) -> Result<(), Statu
     }
     let uid = arrays.uid(&found.id.name).unwrap_or_default();
     let owner = arrays.owner(uid, "", "");
+    arrays.check_registration(found.on).await?;
     found.on.array.destroy(&found.id, &owner).await.map_err(|error| of_array(&error))
 }
 

@@ -7,6 +7,7 @@
 pub(super) mod device;
 mod mend;
 mod nvme;
+mod records;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use super::effect::{Effect, HostError, Outcome};
 use super::identity::{map_uuid, wwid};
 use super::view::{Device, Disk, HostView, ScsiAddress, Session};
-use crate::contract::{Attachment, BlockTransport};
+use crate::contract::{Attachment, BlockTransport, ChapPassword};
 use crate::node::request::{NodeError, NodeErrorKind};
 
 /// How long staging waits for all paths when one is there.
@@ -56,6 +57,8 @@ pub(super) struct Connect {
     wwid: String,
     /// The first look.
     since: Option<Duration>,
+    /// What the records have beside the names.
+    records: Records,
     /// Portals that the record was written for.
     recorded: BTreeSet<String>,
     /// The last attempt to log in to each portal that failed, and why.
@@ -64,6 +67,8 @@ pub(super) struct Connect {
     scanned: BTreeMap<ScsiAddress, Duration>,
     /// What each disk answered when it was asked.
     identities: BTreeMap<(String, ScsiAddress), Result<String, (Duration, String)>>,
+    /// What each NVMe namespace answered when it was asked: its identity and its size in bytes.
+    namespaces: BTreeMap<Device, Result<(String, u64), (Duration, String)>>,
     /// Addresses at which a disk was removed once.
     cleared: BTreeSet<ScsiAddress>,
     /// Disks and controllers that were rescanned.
@@ -72,6 +77,17 @@ pub(super) struct Connect {
     asked: BTreeMap<String, Duration>,
     /// Paths that were taken out of the map, and maps that were resized or resumed.
     mended: BTreeSet<String>,
+}
+
+/// What happens to the records of an array's ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Records {
+    /// They are written before a log-in.
+    Plain,
+    /// They are written with a password, also for ports with a session: it logs in again by its record.
+    WithPassword(ChapPassword),
+    /// They have a password that is not known here, and stay as they are.
+    Kept,
 }
 
 /// How a disk stands to the volume.
@@ -94,10 +110,12 @@ impl Connect {
             attachment,
             wwid,
             since: None,
+            records: Records::Plain,
             recorded: BTreeSet::new(),
             refused: BTreeMap::new(),
             scanned: BTreeMap::new(),
             identities: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
             cleared: BTreeSet::new(),
             rescanned: BTreeSet::new(),
             asked: BTreeMap::new(),
@@ -222,25 +240,6 @@ impl Connect {
         in_foreign_map || stagings.any(is_mounted)
     }
 
-    /// Returns the next effect that gives each portal its session.
-    fn log_in(&self, view: &HostView, now: Duration) -> Option<Effect> {
-        let Attachment { transport, target, portals, .. } = &self.attachment;
-        if *transport == BlockTransport::FibreChannel {
-            return None;
-        }
-        let is_due = |portal: &&String| {
-            self.refused.get(*portal).is_none_or(|(when, _)| now.saturating_sub(*when) >= AGAIN)
-        };
-        let is_missing =
-            |portal: &&String| !view.sessions.iter().any(|session| session.portal == **portal);
-        let portal = portals.iter().filter(is_missing).find(is_due)?.clone();
-        let target = target.clone();
-        if *transport == BlockTransport::Iscsi && !self.recorded.contains(&portal) {
-            return Some(Effect::WriteRecord { target, portal });
-        }
-        Some(Effect::LogIn { transport: *transport, target, portal })
-    }
-
     /// Returns the next scan for the volume's LUN. Nothing else is scanned: other LUNs are not this volume's.
     fn scan(&self, view: &HostView, now: Duration) -> Option<Effect> {
         let live = view.sessions.iter().filter(|session| session.live);
@@ -286,6 +285,14 @@ impl Connect {
                 };
                 self.identities.insert((disk.clone(), *address), answer);
             }
+            Effect::InquireNamespace(device) => {
+                let answer = match outcome {
+                    Ok(Outcome::Namespace(identity, size)) => Ok((identity.clone(), *size)),
+                    Ok(_) => Err((now, "it gave no identity".to_owned())),
+                    Err(error) => Err((now, error.message.clone())),
+                };
+                self.namespaces.insert(device.clone(), answer);
+            }
             Effect::DeleteDisk { disk, address } => {
                 if let Some(error) = failed {
                     return Err(NodeError::new(NodeErrorKind::Internal, error));
@@ -325,6 +332,11 @@ impl Connect {
         for ((disk, _), answer) in &self.identities {
             if let Err((_, error)) = answer {
                 why.push(format!("{disk}: {error}"));
+            }
+        }
+        for (device, answer) in &self.namespaces {
+            if let Err((_, error)) = answer {
+                why.push(format!("{}: {error}", device.name));
             }
         }
         let why = if why.is_empty() { "no session".to_owned() } else { why.join("; ") };

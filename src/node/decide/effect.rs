@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::content::Content;
 use super::view::{Device, HostView, ScsiAddress, StagedVolume, Subject};
-use crate::contract::BlockTransport;
+use crate::contract::{BlockTransport, ChapPassword};
 use crate::node::request::{FsType, NodeError, NodeErrorKind};
 
 /// An effect on the host. Each is safe to repeat.
@@ -22,6 +22,8 @@ pub enum Effect {
         target: String,
         /// The array's port.
         portal: String,
+        /// The password of this node at the array; none if the array asks for none.
+        password: Option<ChapPassword>,
     },
     /// Remove that record.
     RemoveRecord {
@@ -59,6 +61,9 @@ pub enum Effect {
         /// Its address.
         address: ScsiAddress,
     },
+    /// Ask an NVMe namespace for its identity and size (Identify Namespace), past what the kernel has recorded.
+    /// [`Outcome::Namespace`].
+    InquireNamespace(Device),
     /// Make the kernel read a SCSI disk's size again.
     RescanDisk {
         /// Its name.
@@ -211,6 +216,8 @@ pub enum Outcome {
     Done,
     /// The identity that a disk itself reports, in the form of sysfs.
     Identity(String),
+    /// The identity and the size in bytes that a namespace itself reports, the first in the form of sysfs.
+    Namespace(String, u64),
     /// What is on a device.
     Content(Content),
     /// The result of a check.

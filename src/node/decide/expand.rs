@@ -8,7 +8,7 @@ use super::connect::Ready;
 use super::effect::{Effect, HostError, Outcome, Procedure, Step};
 use super::grow::Grow;
 use super::identity::{map_uuid, wwid};
-use super::view::{Disk, HostView, StagedVolume, Subject};
+use super::view::{Disk, HostView, Mount, StagedVolume, Subject};
 use crate::node::request::{ExpandRequest, NodeError, NodeErrorKind, VolumeMode};
 
 /// One call of `NodeExpandVolume`.
@@ -109,7 +109,7 @@ impl Expand {
         if self.state.block {
             return Ok(Step::Done);
         }
-        let VolumeMode::FileSystem { fs_type, .. } = self.request.mode else {
+        if self.request.mode == Some(VolumeMode::Block) {
             return Err(NodeError::new(
                 NodeErrorKind::InvalidArgument,
                 format!(
@@ -117,15 +117,14 @@ impl Expand {
                     self.request.handle
                 ),
             ));
-        };
+        }
         let places = [&self.state.staging, &self.request.path];
-        let has_mount = |path: &&&std::path::PathBuf| {
-            view.mounts_at(path).next_back().is_some_and(|top| {
-                disks.iter().any(|disk| disk.number == top.number)
-                    || top.number == ready.device.number
-            })
+        let is_its = |top: &&Mount| {
+            disks.iter().any(|disk| disk.number == top.number) || top.number == ready.device.number
         };
-        let Some(path) = places.iter().find(has_mount) else {
+        let mut uppermost =
+            places.into_iter().filter_map(|path| view.mounts_at(path).next_back().filter(is_its));
+        let Some(Mount { path, fs_type, .. }) = uppermost.next() else {
             return Err(NodeError::new(
                 NodeErrorKind::FailedPrecondition,
                 format!(
@@ -134,6 +133,20 @@ impl Expand {
                 ),
             ));
         };
+        // The kernel knows best what is mounted.
+        let asked = match &self.request.mode {
+            Some(VolumeMode::FileSystem { fs_type, .. }) => Some(*fs_type),
+            _ => None,
+        };
+        let fs_type = fs_type.or(asked).ok_or_else(|| {
+            NodeError::new(
+                NodeErrorKind::FailedPrecondition,
+                format!(
+                    "the file system of volume {} is neither ext4 nor XFS",
+                    self.request.handle
+                ),
+            )
+        })?;
         let effect = self.grow.next(&ready, path, fs_type)?;
         Ok(effect.map_or(Step::Done, Step::Do))
     }

@@ -31,7 +31,8 @@ impl Heal {
             size: 0,
             never_formatted: false,
         };
-        Some(Self { state, connect: Connect::new(attachment), may_log_in })
+        let connect = Connect::new(attachment).with_records_kept(state.chap);
+        Some(Self { state, connect, may_log_in })
     }
 }
 

@@ -14,6 +14,7 @@ use super::content::Content;
 use super::effect::{Effect, HostError, Outcome, Procedure, Step};
 use super::grow::Grow;
 use super::view::{HostView, StagedVolume, Subject};
+use crate::contract::ChapPassword;
 use crate::node::request::{NodeError, NodeErrorKind, StageRequest, VolumeMode};
 
 /// One call of `NodeStageVolume`.
@@ -39,17 +40,14 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Begins a call.
-    pub fn new(request: StageRequest) -> Self {
+    /// Begins a call. The array asks this node for the password, if there is one.
+    pub fn new(request: StageRequest, password: Option<ChapPassword>) -> Self {
         let block = request.mode == VolumeMode::Block;
+        let wanted =
+            StagedVolume::new(&request.handle, &request.staging, &request.attachment, block);
         Self {
-            wanted: StagedVolume::new(
-                &request.handle,
-                &request.staging,
-                &request.attachment,
-                block,
-            ),
-            connect: Connect::new(request.attachment.clone()),
+            wanted: StagedVolume { chap: password.is_some(), ..wanted },
+            connect: Connect::new(request.attachment.clone()).with_password(password),
             request,
             ready: None,
             content: None,

@@ -163,6 +163,7 @@ impl Unstage {
             serial,
             block: false,
             formatting: false,
+            chap: false,
             released: false,
         });
         Ok(self.state.clone())

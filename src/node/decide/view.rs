@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Attachment, BlockTransport};
-use crate::node::request::VolumeHandle;
+use crate::node::request::{FsType, VolumeHandle};
 
 /// What a view is about. The host reports what concerns it and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -115,7 +115,7 @@ impl fmt::Display for DeviceNumber {
 }
 
 /// A block device. The host compares the numbers again after it has opened the device, since names and numbers are reused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Device {
     /// Its name: `dm-3`, `sdb`.
     pub name: String,
@@ -186,6 +186,8 @@ pub struct Mount {
     pub read_only: bool,
     /// Whether the file system is read-only: the kernel has aborted it after an error, or it was mounted so.
     pub aborted: bool,
+    /// The file system, if it is one that the node service knows.
+    pub fs_type: Option<FsType>,
 }
 
 /// What is at a path.
@@ -207,6 +209,7 @@ pub enum PathNode {
 /// The state file of a staged volume. It is written before the first effect, and all that unstaging needs is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact about the volume")]
 pub struct StagedVolume {
     /// The volume handle.
     pub volume: String,
@@ -227,6 +230,9 @@ pub struct StagedVolume {
     /// Whether a file system was being created. Only this node may create it again, and only as long as nothing has
     /// ever used the volume.
     pub formatting: bool,
+    /// Whether the records of the array's ports have a password. It is in them alone.
+    #[serde(default)]
+    pub chap: bool,
     /// Whether the volume is no longer staged. The file stays because the creation of its file system was cut off.
     #[serde(default)]
     pub released: bool,
@@ -250,6 +256,7 @@ impl StagedVolume {
             serial: attachment.serial.clone(),
             block,
             formatting: false,
+            chap: false,
             released: false,
         }
     }

@@ -40,6 +40,8 @@ pub struct LinuxHost {
     begun: Instant,
     /// One lock for each path with a file operation at work.
     turns: Mutex<BTreeMap<PathBuf, Weak<tokio::sync::Mutex<()>>>>,
+    /// When the file operation at work at each path began.
+    at_work: Arc<Mutex<BTreeMap<PathBuf, Instant>>>,
 }
 
 /// Where the host's parts are.
@@ -80,9 +82,10 @@ impl LinuxHost {
             proc,
             states: StateFolder { path: folder.join("staged") },
             root,
-            programs: Programs { enter },
+            programs: Programs::new(enter),
             begun: Instant::now(),
             turns: Mutex::default(),
+            at_work: Arc::default(),
         }
     }
 
@@ -118,11 +121,16 @@ impl LinuxHost {
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
     ) -> Result<T, HostError> {
         let turn = self.turn(&at);
+        let at_work = Arc::clone(&self.at_work);
         let done = async move {
             let held = turn.lock_owned().await;
             let work = move || {
                 let _held = held;
-                work(&at)
+                let all = || at_work.lock().unwrap_or_else(PoisonError::into_inner);
+                all().insert(at.clone(), Instant::now());
+                let done = work(&at);
+                all().remove(&at);
+                done
             };
             tokio::task::spawn_blocking(work).await
         };
@@ -279,6 +287,12 @@ impl Host for LinuxHost {
 
     async fn initiators(&self) -> Result<NodeId, HostError> {
         Ok(self.initiator_names())
+    }
+
+    fn hanging(&self) -> usize {
+        let at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        let paths = at_work.values().filter(|begun| begun.elapsed() > FILES).count();
+        paths + self.programs.hanging()
     }
 
     fn now(&self) -> Duration {

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use crate::node::decide::{DeviceNumber, Mount};
+use crate::node::request::FsType;
 
 /// Parses a mountinfo file. Lines that are none are left out.
 /// <https://www.kernel.org/doc/html/latest/filesystems/proc.html#proc-pid-mountinfo-information-about-mounts>
@@ -24,6 +25,7 @@ fn mount(line: &str) -> Option<Mount> {
         root: unescaped(root),
         read_only: is_read_only(options),
         aborted: is_read_only(file_system.split(' ').nth(2).unwrap_or_default()),
+        fs_type: file_system.split(' ').next().and_then(FsType::parse),
     })
 }
 

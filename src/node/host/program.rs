@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -18,7 +20,9 @@ const LONGEST: usize = 400;
 #[derive(Debug, Clone)]
 pub(super) struct Programs {
     /// This program; none starts the programs in its own namespaces.
-    pub(super) enter: Option<PathBuf>,
+    enter: Option<PathBuf>,
+    /// Programs that were killed and have not ended.
+    hanging: Arc<AtomicUsize>,
 }
 
 /// What a program has printed, and its exit code.
@@ -33,6 +37,17 @@ pub(super) struct Printed {
 }
 
 impl Programs {
+    /// Returns how programs are started: by this program, which enters the namespaces of the host, or in its own.
+    pub(super) fn new(enter: Option<PathBuf>) -> Self {
+        Self { enter, hanging: Arc::default() }
+    }
+
+    /// Returns the number of programs that were killed after their deadline and have not ended: the kernel does not let
+    /// them, because they wait for a device.
+    pub(super) fn hanging(&self) -> usize {
+        self.hanging.load(Ordering::Relaxed)
+    }
+
     /// Runs a program in the namespaces of a process of the host. No secret may be among the arguments: every user of
     /// the host reads them.
     pub(super) async fn run(
@@ -65,6 +80,12 @@ impl Programs {
             if let Some(group) = group {
                 let _ = kill_process_group(group, Signal::KILL);
             }
+            let hanging = Arc::clone(&self.hanging);
+            hanging.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let _ = waits.await;
+                hanging.fetch_sub(1, Ordering::Relaxed);
+            });
             return Err(HostError {
                 kind: HostErrorKind::TimedOut,
                 message: format!(
@@ -110,7 +131,7 @@ mod tests {
     fn run(deadline: Duration, program: &str, arguments: &[&str]) -> Result<Printed, HostError> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(Programs { enter: None }.run(1, deadline, program, arguments))
+        runtime.block_on(Programs::new(None).run(1, deadline, program, arguments))
     }
 
     #[test]
@@ -121,5 +142,16 @@ mod tests {
         assert_eq!(error.expect_err("it is killed").kind, HostErrorKind::TimedOut);
         let error = run(Duration::from_secs(20), "no-such-program", &[]);
         assert_eq!(error.expect_err("it is missing").kind, HostErrorKind::Missing);
+    }
+
+    #[tokio::test]
+    async fn a_program_counts_as_hanging_from_its_deadline_to_its_end() {
+        let programs = Programs::new(None);
+        let sleep = programs.run(1, Duration::from_millis(50), "sleep", &["600"]).await;
+        assert_eq!(sleep.expect_err("it is killed").kind, HostErrorKind::TimedOut);
+        assert_eq!(programs.hanging(), 1);
+        while programs.hanging() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -90,6 +90,7 @@ mod tests {
             serial: "0".repeat(24),
             block: false,
             formatting: true,
+            chap: true,
             released: false,
         };
         for state in [&state, &StagedVolume { formatting: false, ..state.clone() }] {

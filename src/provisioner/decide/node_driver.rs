@@ -1,11 +1,14 @@
 //! Decides whether a block volume can be mounted at all: kubelet can mount it only on a node whose CSINode lists the
-//! driver. The result is only reported; no effect follows from it. Clients are unknown here.
+//! driver. The result is only reported, by `status` and by events on claims; no other effect follows from it. Clients and
+//! clocks are unknown here.
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::PersistentVolume;
 use k8s_openapi::api::storage::v1::CSINode;
 
+use super::effect::Severity;
+use super::reason::Reason;
 use crate::contract::DRIVER;
 
 /// The nodes on which the node service has registered.
@@ -67,6 +70,61 @@ impl MissingDriver {
     }
 }
 
+/// Claims of block volumes with an event that no node has the driver.
+#[derive(Debug, Clone, Default)]
+pub struct DriverReports {
+    /// Whether the last look found the driver on no node.
+    was_missing: bool,
+    /// The names of their PersistentVolumes.
+    reported: BTreeSet<String>,
+}
+
+/// An event for the claims of several PersistentVolumes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriverEvent {
+    /// The names of the PersistentVolumes.
+    pub volumes: BTreeSet<String>,
+    /// Normal or warning.
+    pub severity: Severity,
+    /// Why.
+    pub reason: Reason,
+    /// Text for events and logs.
+    pub message: String,
+}
+
+impl DriverReports {
+    /// Returns the event that is due at this look, once for each claim until the driver is there again. The driver must be
+    /// missing at two looks in a row, because nodes register one after the other when the node service is installed.
+    ///
+    /// `bound` lists the bound PersistentVolumes of block volumes. It is called only if an event may be due.
+    pub fn update(
+        &mut self,
+        has_driver: bool,
+        bound: impl FnOnce() -> BTreeSet<String>,
+    ) -> Option<DriverEvent> {
+        let was_missing = std::mem::replace(&mut self.was_missing, !has_driver);
+        let (volumes, severity, reason, message) = if has_driver {
+            let reported = std::mem::take(&mut self.reported);
+            if reported.is_empty() {
+                return None;
+            }
+            let message = "the node service runs on a node again: its volume can be mounted there";
+            let volumes = &reported & &bound();
+            (volumes, Severity::Normal, Reason::NodeServiceAvailable, message.to_owned())
+        } else if was_missing {
+            let bound = bound();
+            let volumes = &bound - &self.reported;
+            self.reported = bound;
+            let missing = MissingDriver::Everywhere;
+            let message = format!("{}; {}", missing.what(), missing.remedy());
+            (volumes, Severity::Warning, Reason::NodeServiceMissing, message)
+        } else {
+            return None;
+        };
+        (!volumes.is_empty()).then_some(DriverEvent { volumes, severity, reason, message })
+    }
+}
+
 /// Returns whether the node service mounts a PersistentVolume.
 pub fn is_block(volume: &PersistentVolume) -> bool {
     let csi = volume.spec.as_ref().and_then(|spec| spec.csi.as_ref());
@@ -94,6 +152,40 @@ mod tests {
         assert_eq!(drivers.missing(Some("b")), None);
         assert_eq!(drivers.missing(Some("a")), Some(MissingDriver::On("a".to_owned())));
         assert_eq!(drivers.missing(Some("new")), Some(MissingDriver::On("new".to_owned())));
+    }
+
+    /// A look at the bound volumes of these names; returns the reason and the volumes of the event.
+    fn look(
+        reports: &mut DriverReports,
+        has_driver: bool,
+        bound: &[&str],
+    ) -> Option<(Reason, Vec<String>)> {
+        let bound = || bound.iter().map(|name| (*name).to_owned()).collect();
+        let event = reports.update(has_driver, bound)?;
+        Some((event.reason, event.volumes.into_iter().collect()))
+    }
+
+    #[test]
+    fn each_claim_has_one_event_when_the_driver_is_missing_and_one_when_it_is_back() {
+        let mut reports = DriverReports::default();
+        let missing = |names: &[&str]| {
+            Some((Reason::NodeServiceMissing, names.iter().map(|it| (*it).to_owned()).collect()))
+        };
+        assert_eq!(look(&mut reports, false, &["a", "b"]), None, "the first node may register now");
+        assert_eq!(look(&mut reports, false, &["a", "b"]), missing(&["a", "b"]));
+        assert_eq!(look(&mut reports, false, &["a", "b"]), None);
+        assert_eq!(look(&mut reports, false, &["b", "c"]), missing(&["c"]));
+        let back = Some((Reason::NodeServiceAvailable, vec!["c".to_owned()]));
+        assert_eq!(look(&mut reports, true, &["c", "d"]), back, "b is gone, d has no report");
+        assert_eq!(look(&mut reports, true, &["c", "d"]), None);
+    }
+
+    #[test]
+    fn a_driver_that_is_missing_for_a_moment_is_no_event() {
+        let mut reports = DriverReports::default();
+        for has_driver in [true, false, true, false, true] {
+            assert_eq!(look(&mut reports, has_driver, &["a"]), None);
+        }
     }
 
     #[test]

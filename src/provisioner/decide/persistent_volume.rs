@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{
     CSIPersistentVolumeSource, NFSVolumeSource, NodeSelector, NodeSelectorRequirement,
     NodeSelectorTerm, ObjectReference, PersistentVolume, PersistentVolumeClaim,
-    PersistentVolumeSpec, VolumeNodeAffinity,
+    PersistentVolumeSpec, SecretReference, VolumeNodeAffinity,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -66,6 +66,12 @@ pub(super) fn make(
                 fs_type: class.file_system.clone(),
                 volume_attributes: Some(
                     attributes.map(|(key, value)| (key.to_owned(), value)).into(),
+                ),
+                node_stage_secret_ref: array.traits.stage_secret.clone().map(
+                    |(namespace, name)| SecretReference {
+                        namespace: Some(namespace),
+                        name: Some(name),
+                    },
                 ),
                 ..CSIPersistentVolumeSource::default()
             };
@@ -233,6 +239,38 @@ mod tests {
         assert_eq!(of("pvc-1", "archive"), None, "imported");
         assert_eq!(of("pvc-1", "prod-a-pvc-2"), None);
         assert_eq!(cluster_of(&PersistentVolume::default()), None);
+    }
+
+    #[test]
+    fn a_block_volume_names_the_secret_with_the_passwords_of_its_array() {
+        use crate::contract::{ArrayKind, Capacity};
+        use crate::provisioner::decide::setup::ArrayTraits;
+
+        let class = json!({
+            "metadata": {"name": "pure-block"}, "provisioner": PROVISIONER,
+            "parameters": {"backend": "block"},
+        });
+        let class = serde_json::from_value(class).expect("typed");
+        let class = ClassSetup::read(&class).expect("ours").expect("valid");
+        let claim = json!({"metadata": {"namespace": "files", "name": "data", "uid": "1"}});
+        let claim = serde_json::from_value(claim).expect("typed");
+        let named = |stage_secret: Option<(String, String)>| {
+            let capacity = Capacity { total: 9, used: 1, provisioned: None };
+            let reach = Transport::Block(Vec::new());
+            let array = ArrayState {
+                name: "fa1".to_owned(),
+                kind: ArrayKind::FlashArray,
+                traits: ArrayTraits { stage_secret, ..ArrayTraits::default() },
+                health: Health::Up { id: "a".to_owned(), capacity, transport: reach },
+            };
+            let made = make(&claim, &class, &array, &Volume::default()).expect("made");
+            let csi = made.spec.expect("a spec").csi.expect("a block volume");
+            csi.node_stage_secret_ref.map(|secret| (secret.namespace, secret.name))
+        };
+        assert_eq!(named(None), None);
+        let secret = ("pso-system".to_owned(), "fa1-chap".to_owned());
+        let expected = (Some(secret.0.clone()), Some(secret.1.clone()));
+        assert_eq!(named(Some(secret)), Some(expected));
     }
 
     #[test]

@@ -42,11 +42,15 @@ pub enum Reason {
     SuccessfulAttachVolume,
     /// A block volume was disconnected from a node, after a failure that was reported.
     SuccessfulDetachVolume,
+    /// The node service runs on no node, so no pod can mount the block volume of a bound claim.
+    NodeServiceMissing,
+    /// The node service runs on a node again.
+    NodeServiceAvailable,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -64,6 +68,8 @@ impl Reason {
         Self::FailedDetachVolume,
         Self::SuccessfulAttachVolume,
         Self::SuccessfulDetachVolume,
+        Self::NodeServiceMissing,
+        Self::NodeServiceAvailable,
     ];
 
     /// Returns the reason as it is written in the event.
@@ -86,6 +92,8 @@ impl Reason {
             Self::FailedDetachVolume => "FailedDetachVolume",
             Self::SuccessfulAttachVolume => "SuccessfulAttachVolume",
             Self::SuccessfulDetachVolume => "SuccessfulDetachVolume",
+            Self::NodeServiceMissing => "NodeServiceMissing",
+            Self::NodeServiceAvailable => "NodeServiceAvailable",
         }
     }
 }

@@ -99,6 +99,8 @@ pub struct ArrayTraits {
     pub topology: BTreeMap<String, String>,
     /// The address from which file systems are mounted, instead of the one that the array reports.
     pub data: Option<String>,
+    /// Namespace and name of the Secret that kubelet passes to the node service with each of its volumes.
+    pub stage_secret: Option<(String, String)>,
 }
 
 /// Whether an array answers.

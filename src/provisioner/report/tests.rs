@@ -119,6 +119,19 @@ fn a_healthy_system_is_reported_without_a_problem() {
 }
 
 #[test]
+fn a_missing_driver_is_no_problem_of_each_claim_where_the_nodes_can_be_read() {
+    let missing = || event("NodeServiceMissing", "Warning", "2026-11-23T06:10:00.000000Z");
+    let unknown = Inventory { events: vec![missing()], ..inventory() };
+    assert_eq!(problems(&unknown), ["claim files/data: note of NodeServiceMissing"]);
+    let known = Inventory { csi_nodes: Some(Vec::new()), ..unknown };
+    assert_eq!(problems(&known), [""; 0], "`attachments` reports it, once for all claims");
+    // It hides no other problem.
+    let failed = event("VolumeResizeFailed", "Warning", "2026-11-23T06:05:00.000000Z");
+    let both = Inventory { events: vec![failed, missing()], ..known };
+    assert_eq!(problems(&both), ["claim files/data: note of VolumeResizeFailed"]);
+}
+
+#[test]
 fn the_newest_event_says_why_a_claim_is_pending() {
     let mut inventory = pending();
     assert_eq!(

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use tracing::{info, warn};
 
 use super::metrics::Metrics;
-use crate::arrays::{Array, Error, OnlyIf};
+use crate::arrays::{Array, ChapFolder, Error, OnlyIf};
 use crate::contract::name::volume_prefix;
 use crate::contract::{ArrayKind, BlockTransport};
 use crate::contract::{Volume, VolumeName};
@@ -28,6 +28,8 @@ pub(super) struct Client {
     pub(super) traits: ArrayTraits,
     /// The transport that the storage document chooses for its block devices.
     pub(super) transport: Option<BlockTransport>,
+    /// The CHAP passwords of the nodes.
+    pub(super) passwords: Option<ChapFolder>,
     pub(super) array: Arc<dyn Array>,
 }
 
@@ -55,6 +57,11 @@ impl Arrays {
     /// Returns the transport that the storage document chooses for the array with a name.
     pub(super) fn transport(&self, name: &str) -> Option<BlockTransport> {
         self.arrays.get(name)?.transport
+    }
+
+    /// Returns the CHAP passwords of the nodes at the array with a name.
+    pub(super) fn passwords(&self, name: &str) -> Option<ChapFolder> {
+        self.arrays.get(name)?.passwords.clone()
     }
 
     /// Returns the array with a name.
@@ -143,7 +150,7 @@ impl ArrayMonitor {
     /// the state of the others.
     pub(super) async fn poll(&mut self) -> Vec<ArrayState> {
         let answers = self.arrays.arrays.iter().map(|(name, client)| async move {
-            let Client { kind, traits, array, transport: _ } = client;
+            let Client { kind, traits, array, transport: _, passwords: _ } = client;
             (name.clone(), *kind, traits.clone(), health(array.as_ref()).await)
         });
         let mut answers = join_all(answers).await;

@@ -128,6 +128,11 @@ impl Attacher {
         self.cache.missing()
     }
 
+    /// Returns whether the node service is registered on a node; none while the nodes are unknown.
+    pub(super) fn has_node_service(&self) -> Option<bool> {
+        self.cache.has_node_service()
+    }
+
     /// Returns the number of effects in flight.
     pub(super) fn in_flight_count(&self) -> usize {
         self.tasks.len()

@@ -1,47 +1,21 @@
 //! Serves `/metrics` and the probes `/livez` and `/readyz`. Other modules write their state into [`Status`], so that an
 //! answer never waits for them.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
 use axum::routing::get;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tower::ServiceExt as _;
+use tokio::net::TcpListener;
 
 use super::metrics::Metrics;
+use crate::monitoring::{metrics_text, probe_answer};
 
 /// The interval at which the reconciler reports that it works.
 pub(super) const BEAT: Duration = Duration::from_secs(2);
 /// The time without a report after which the process counts as stuck.
 const SILENCE: Duration = Duration::from_secs(30);
-
-/// The maximum number of connections. Another connection closes the oldest: a real client has sent its request by then,
-/// and idle connections cannot block a probe.
-const CONNECTIONS: usize = 64;
-/// Time limits of a connection.
-#[derive(Debug, Clone, Copy)]
-struct Timeouts {
-    /// Until the head of a request is complete.
-    head: Duration,
-    /// Until the answer was read. A connection serves one request.
-    connection: Duration,
-}
-
-const PATIENCE: Timeouts =
-    Timeouts { head: Duration::from_secs(5), connection: Duration::from_secs(15) };
-/// The maximum size of a request's head, in bytes.
-const LARGEST_HEAD: usize = 16 << 10;
-/// The wait after a connection could not be accepted, for example because too many files are open.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// The state of the process, and its metrics. Clones share both.
 #[derive(Debug, Clone, Default)]
@@ -133,54 +107,13 @@ impl Status {
 
 /// Serves probes and metrics until the process ends. Any client may reach the port.
 pub async fn serve(listener: TcpListener, status: Status) {
-    serve_with(listener, status, PATIENCE).await;
-}
-
-async fn serve_with(listener: TcpListener, status: Status, timeouts: Timeouts) {
-    let routes = routes(status);
-    let mut open: VecDeque<tokio::task::AbortHandle> = VecDeque::new();
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        };
-        open.retain(|connection| !connection.is_finished());
-        while open.len() >= CONNECTIONS {
-            if let Some(oldest) = open.pop_front() {
-                oldest.abort();
-            }
-        }
-        let connection = tokio::spawn(connection(stream, routes.clone(), timeouts));
-        open.push_back(connection.abort_handle());
-    }
-}
-
-/// Answers one request.
-async fn connection(stream: TcpStream, routes: Router, timeouts: Timeouts) {
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let answer = routes.clone().oneshot(request.map(Body::new));
-        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
-    });
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(timeouts.head)
-        .keep_alive(false)
-        .max_buf_size(LARGEST_HEAD);
-    // A connection that the client closes early is not an error.
-    let _ = tokio::time::timeout(
-        timeouts.connection,
-        http.serve_connection(TokioIo::new(stream), service),
-    )
-    .await;
+    crate::monitoring::serve(listener, routes(status)).await;
 }
 
 fn routes(status: Status) -> Router {
-    let metrics = async |State(status): State<Status>| {
-        let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        ([(header::CONTENT_TYPE, form)], status.metrics.text())
-    };
-    let live = async |State(status): State<Status>| answer(status.is_alive(Instant::now()));
-    let ready = async |State(status): State<Status>| answer(status.is_ready(Instant::now()));
+    let metrics = async |State(status): State<Status>| metrics_text(status.metrics.text());
+    let live = async |State(status): State<Status>| probe_answer(status.is_alive(Instant::now()));
+    let ready = async |State(status): State<Status>| probe_answer(status.is_ready(Instant::now()));
     Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(live))
@@ -188,18 +121,11 @@ fn routes(status: Status) -> Router {
         .with_state(status)
 }
 
-fn answer(result: Result<(), String>) -> impl IntoResponse {
-    match result {
-        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tower::ServiceExt as _;
 
     use super::*;
 
@@ -249,86 +175,5 @@ mod tests {
         assert_eq!((status.is_alive(late), status.is_ready(late)), (why.clone(), why));
         status.waits();
         assert_eq!(status.is_alive(late), Ok(()), "who waits decides nothing");
-    }
-
-    const NEVER: Timeouts =
-        Timeouts { head: Duration::from_secs(3600), connection: Duration::from_secs(3600) };
-
-    /// Serves on a free port. Returns its address.
-    async fn served(timeouts: Timeouts) -> std::net::SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        tokio::spawn(serve_with(listener, Status::new(), timeouts));
-        address
-    }
-
-    /// Sends a request by hand, and reads to the end of the connection.
-    async fn ask(address: std::net::SocketAddr) -> String {
-        let mut stream = TcpStream::connect(address).await.expect("a connection");
-        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("an answer");
-        answer
-    }
-
-    /// Opens connections that send an incomplete request.
-    async fn half_open(address: std::net::SocketAddr, count: usize) -> Vec<TcpStream> {
-        let mut all = Vec::new();
-        for _ in 0..count {
-            let mut stream = TcpStream::connect(address).await.expect("a connection");
-            stream.write_all(b"GET /metrics HTTP/1.1\r\nx: ").await.expect("sent");
-            all.push(stream);
-        }
-        all
-    }
-
-    /// Returns whether the other side has closed a connection.
-    async fn is_ended(stream: &mut TcpStream) -> bool {
-        matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_))
-    }
-
-    #[tokio::test]
-    async fn an_answer_ends_its_connection() {
-        let answer = ask(served(NEVER).await).await;
-        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("ok\n"), "{answer}");
-        assert!(answer.contains("connection: close"), "{answer}");
-    }
-
-    #[tokio::test]
-    async fn half_open_connections_keep_no_probe_out() {
-        let address = served(NEVER).await;
-        let mut open = half_open(address, 400).await;
-        assert!(ask(address).await.ends_with("ok\n"));
-        // All but the newest connections have ended: as many as exceed the limit.
-        for stream in &mut open[..400 - CONNECTIONS] {
-            assert!(is_ended(stream).await);
-        }
-    }
-
-    #[tokio::test]
-    async fn who_says_nothing_is_not_waited_for() {
-        let (short, long) = (Duration::from_millis(20), Duration::from_secs(3600));
-        for timeouts in
-            [Timeouts { head: short, connection: long }, Timeouts { head: long, connection: short }]
-        {
-            let address = served(timeouts).await;
-            let mut silent = TcpStream::connect(address).await.expect("a connection");
-            let mut half = TcpStream::connect(address).await.expect("a connection");
-            // On a busy machine its time is over before it has said anything.
-            let _ = half.write_all(b"GET /metrics HTTP/1.1\r\nx: ").await;
-            assert!(is_ended(&mut silent).await && is_ended(&mut half).await);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_head_has_an_end() {
-        let mut stream = TcpStream::connect(served(NEVER).await).await.expect("a connection");
-        let mut sent = 0;
-        let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nx: ").await;
-        while sent < 64 << 20 {
-            let Ok(()) = stream.write_all(&vec![b'a'; 64 << 10]).await else { break };
-            sent += 64 << 10;
-        }
-        assert!(sent < 64 << 20, "it read {sent} bytes");
     }
 }

@@ -16,14 +16,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Metric, Registry};
+use prometheus_client::registry::Registry;
 
 use crate::contract::Capacity;
+use crate::monitoring::Register;
 use crate::provisioner::decide::{Reason, Severity};
 pub(super) use effect_metrics::{EffectMetrics, array};
 
@@ -82,31 +82,6 @@ struct All {
     leader_changes: Counter,
     /// Held while values that belong together are written or read.
     consistency: Mutex<()>,
-}
-
-/// A registry that collects the full names of its metrics.
-#[derive(Default)]
-struct Register {
-    registry: Registry,
-    names: Vec<String>,
-}
-
-impl Register {
-    /// Registers a metric by its full name, and returns the metric.
-    fn add<M>(&mut self, name: &str, help: &str, metric: M) -> M
-    where
-        M: Metric + Clone + prometheus_client::encoding::EncodeMetric,
-    {
-        self.names.push(name.to_owned());
-        // The encoder appends `_total` to counters.
-        let stem = match metric.metric_type() {
-            MetricType::Counter => name.strip_suffix("_total").unwrap_or(name),
-            _ => name,
-        };
-        // The registry appends a full stop to every help text.
-        self.registry.register(stem, help, metric.clone());
-        metric
-    }
 }
 
 impl Default for Metrics {

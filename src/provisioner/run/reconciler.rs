@@ -24,8 +24,8 @@ use super::{Key, Message, log, now};
 use crate::concurrency::with_flow;
 use crate::contract::Volume;
 use crate::provisioner::decide::{
-    AbnormalVolume, Barriers, ClaimState, Effect, EffectError, Input, Listed, Orphan, Orphans,
-    Reason, ReclaimState, Severity, SnapshotState, SnapshotView,
+    AbnormalVolume, Barriers, ClaimState, DriverEvent, DriverReports, Effect, EffectError, Input,
+    Listed, Orphan, Orphans, Reason, ReclaimState, Severity, SnapshotState, SnapshotView,
 };
 
 /// The observer whose progress a barrier proves.
@@ -52,6 +52,9 @@ pub(super) struct Reconciler {
     orphans: Orphans,
     /// Bound volumes that differ from their PersistentVolumes, by the names of their array and their PersistentVolumes.
     abnormal: HashMap<String, BTreeMap<String, AbnormalVolume>>,
+    /// Whether the node service is registered on a node; none without block volumes, or while it is unknown.
+    has_node_service: Option<bool>,
+    driver_reports: DriverReports,
     /// Whether the creation of the last barrier failed.
     creation_fails: Arc<AtomicBool>,
     announcements: Announcements,
@@ -86,6 +89,8 @@ impl Reconciler {
             orphans: Orphans::default(),
             abnormal: HashMap::new(),
             creation_fails: Arc::default(),
+            has_node_service: None,
+            driver_reports: DriverReports::default(),
             announcements: Announcements::default(),
             start_queue: StartQueue::default(),
             executor,
@@ -155,7 +160,10 @@ impl Reconciler {
                 self.report_abnormal(&listed);
                 return;
             }
-            Message::Tick => (self.snapshots(), Input::Changed),
+            Message::Tick => {
+                self.report_driver();
+                (self.snapshots(), Input::Changed)
+            }
             Message::Done(key, done) => {
                 let mut subject = self.cache.subject(&key);
                 if let Some(ended) = self.effect_metrics.effect_ended(&key, &done, subject.as_ref())
@@ -317,6 +325,25 @@ impl Reconciler {
                 let message = format!("its volume {name} on {array} is as it should be again");
                 let (severity, reason) = (Severity::Normal, Reason::VolumeConditionNormal);
                 self.record_volume_event(volume, severity, reason, message);
+            }
+        }
+    }
+
+    /// Sets whether the node service is registered on a node.
+    pub(super) fn set_node_service(&mut self, is_there: Option<bool>) {
+        self.has_node_service = is_there;
+    }
+
+    /// Reports to the claims of block volumes that no node has the driver, or that one has it again.
+    fn report_driver(&mut self) {
+        let Some(has_driver) = self.has_node_service.filter(|_| self.cache.is_ready()) else {
+            return;
+        };
+        let bound = || self.cache.bound_block_volumes();
+        if let Some(event) = self.driver_reports.update(has_driver, bound) {
+            let DriverEvent { volumes, severity, reason, message } = event;
+            for volume in volumes {
+                self.record_volume_event(&volume, severity, reason, message.clone());
             }
         }
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::arrays::{Arrays, Client};
 use super::metrics::Metrics;
 use crate::arrays::{
-    Array, Endpoint, Error, FlashArray, FlashBlade, Observer, RequestLimits, TokenFile, Trust,
+    Array, ChapFolder, Endpoint, Error, FlashArray, FlashBlade, Observer, RequestLimits, TokenFile,
+    Trust,
 };
 use crate::contract::ArrayKind;
 use crate::contract::StorageSpec;
@@ -102,7 +103,9 @@ fn client(
         ArrayType::FlashBlade => (ArrayKind::FlashBlade, Arc::new(FlashBlade::new(endpoint)?)),
         ArrayType::FlashArray => (ArrayKind::FlashArray, Arc::new(FlashArray::new(endpoint)?)),
     };
-    Ok(Client { kind, traits: traits(spec), transport: spec.transport.map(Into::into), array })
+    let passwords = spec.chap.as_ref().map(|chap| ChapFolder::new(secrets.join(&chap.secret)));
+    let transport = spec.transport.map(Into::into);
+    Ok(Client { kind, traits: traits(spec), transport, passwords, array })
 }
 
 fn traits(spec: &ArraySpec) -> ArrayTraits {
@@ -110,6 +113,7 @@ fn traits(spec: &ArraySpec) -> ArrayTraits {
         labels: spec.labels.clone(),
         topology: spec.topology.clone(),
         data: spec.data.clone(),
+        stage_secret: spec.chap.as_ref().map(|chap| (chap.namespace.clone(), chap.secret.clone())),
     }
 }
 

@@ -8,16 +8,15 @@ use k8s_openapi::api::apps::v1::{
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort, DownwardAPIProjection,
     DownwardAPIVolumeFile, HTTPGetAction, KeyToPath, LocalObjectReference, ObjectFieldSelector,
-    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, ResourceQuota,
-    ResourceQuotaSpec, ScopeSelector, ScopedResourceSelectorRequirement, SeccompProfile,
-    SecretProjection, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, SeccompProfile,
+    SecretProjection, SecretVolumeSource, ServiceAccountTokenProjection, Volume, VolumeMount,
+    VolumeProjection,
 };
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{METRICS, NAME, PORT, Platform, config, selector};
+use super::{METRICS, NAME, PORT, Platform, config, quota, selector};
 use crate::compiler::compile::container::{resources, some, unprivileged};
 use crate::compiler::compile::names::label_selector;
 use crate::compiler::compile::pod::{apart, spread_over_zones, tolerations};
@@ -72,31 +71,11 @@ pub(super) fn workload(platform: &Platform<'_>, hash: &str) -> Vec<Object> {
         }));
     }
     if platform.own.place.priority_class.is_none() {
-        objects.push(room(platform, replicas));
+        // Includes the pods of a rollout, and pods that are slow to terminate.
+        let pods = (2 * replicas + 2).to_string();
+        objects.push(quota(platform.metadata(wave::PLATFORM), CRITICAL, &pods));
     }
     objects
-}
-
-/// Some clusters allow pods of this PriorityClass only in namespaces with a matching quota.
-/// <https://kubernetes.io/docs/concepts/policy/resource-quotas/#limit-priority-class-consumption-by-default>
-fn room(platform: &Platform<'_>, replicas: i32) -> Object {
-    // Includes the pods of a rollout, and pods that are slow to terminate.
-    let pods = Quantity((2 * replicas + 2).to_string());
-    Object::from(ResourceQuota {
-        metadata: platform.metadata(wave::PLATFORM),
-        spec: Some(ResourceQuotaSpec {
-            hard: Some([("pods".to_owned(), pods)].into()),
-            scope_selector: Some(ScopeSelector {
-                match_expressions: Some(vec![ScopedResourceSelectorRequirement {
-                    operator: "In".to_owned(),
-                    scope_name: "PriorityClass".to_owned(),
-                    values: Some(vec![CRITICAL.to_owned()]),
-                }]),
-            }),
-            scopes: None,
-        }),
-        status: None,
-    })
 }
 
 fn template(platform: &Platform<'_>, hash: &str) -> PodTemplateSpec {
@@ -168,16 +147,16 @@ fn container(platform: &Platform<'_>) -> Container {
     if !platform.secrets().is_empty() {
         mounts.push(mount("secrets", SECRETS));
     }
+    mounts.extend(
+        platform.passwords().into_iter().enumerate().map(|(number, secret)| {
+            mount(&format!("chap-{number}"), &format!("{SECRETS}/{secret}"))
+        }),
+    );
     Container {
         name: "provisioner".to_owned(),
         image: Some(own.image.clone()),
         args: Some(args.to_vec()),
-        ports: Some(vec![ContainerPort {
-            name: Some(METRICS.to_owned()),
-            container_port: PORT,
-            protocol: Some("TCP".to_owned()),
-            ..ContainerPort::default()
-        }]),
+        ports: Some(vec![metrics_port()]),
         liveness_probe: Some(probe("/livez", 10)),
         readiness_probe: Some(probe("/readyz", 5)),
         resources: Some(resources(&with_amounts(&own.resources))),
@@ -187,7 +166,18 @@ fn container(platform: &Platform<'_>) -> Container {
     }
 }
 
-fn probe(path: &str, every: i32) -> Probe {
+/// Returns the port of metrics and probes.
+pub(super) fn metrics_port() -> ContainerPort {
+    ContainerPort {
+        name: Some(METRICS.to_owned()),
+        container_port: PORT,
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    }
+}
+
+/// Returns a probe of a path at the port of metrics, every so many seconds.
+pub(super) fn probe(path: &str, every: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
             path: Some(path.to_owned()),
@@ -247,6 +237,18 @@ fn volumes(platform: &Platform<'_>) -> Vec<Volume> {
         };
         volumes.push(projected("secrets", secrets.into_iter().map(source).collect()));
     }
+    // All keys, which are the names of nodes. Kubelet creates the mount point inside the volume above.
+    let all_of = |(number, secret): (usize, &str)| Volume {
+        name: format!("chap-{number}"),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret.to_owned()),
+            default_mode: Some(0o440),
+            optional: Some(true),
+            items: None,
+        }),
+        ..Volume::default()
+    };
+    volumes.extend(platform.passwords().into_iter().enumerate().map(all_of));
     volumes
 }
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value as Json, json};
 
-use super::{METRICS, NAME, Platform, selector};
+use super::{METRICS, NAME, Platform, node_platform, selector};
 use crate::compiler::compile::wave::LAST;
 use crate::compiler::manifest::{Object, Other};
 
@@ -25,6 +25,7 @@ pub(super) fn objects(platform: &Platform<'_>) -> Vec<Object> {
         let endpoint = json!({"port": METRICS, "path": "/metrics", "interval": "30s"});
         let spec = json!({"selector": {"matchLabels": selector()}, "endpoints": [endpoint]});
         objects.push(Other::new(GROUP, "ServiceMonitor", metadata(platform), spec).into());
+        objects.extend(of_nodes(platform));
     }
     if monitoring.alerts {
         let rule = Other::new(GROUP, "PrometheusRule", metadata(platform), rules(platform));
@@ -43,6 +44,25 @@ pub(super) fn objects(platform: &Platform<'_>) -> Vec<Object> {
         }));
     }
     objects
+}
+
+/// Returns the ServiceMonitor of the node service, if the document installs it. It is in the provisioner's namespace, where
+/// Prometheus looks already; the namespace of the node service contains nothing that it does not need.
+fn of_nodes(platform: &Platform<'_>) -> Option<Object> {
+    let own = platform.storage.spec.installed_node_service()?.spec;
+    let mut metadata = metadata(platform);
+    metadata.name = Some(node_platform::NAME.to_owned());
+    metadata.labels.get_or_insert_default().extend(node_platform::selector());
+    // The alerts name the node, and not the address of its pod.
+    let node = json!({"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"});
+    let endpoint = json!({
+        "port": METRICS, "path": "/metrics", "interval": "30s", "relabelings": [node],
+    });
+    let spec = json!({
+        "selector": {"matchLabels": node_platform::selector()},
+        "namespaceSelector": {"matchNames": [own.namespace]}, "endpoints": [endpoint],
+    });
+    Some(Other::new(GROUP, "ServiceMonitor", metadata, spec).into())
 }
 
 /// Returns metadata of the last wave: in clusters without the Prometheus operator only these objects fail.

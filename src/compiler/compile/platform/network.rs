@@ -8,11 +8,12 @@ use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPort,
     NetworkPolicySpec,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{METRICS, PORT, Platform, selector};
 use crate::compiler::compile::container::some;
-use crate::compiler::compile::names::label_selector;
+use crate::compiler::compile::names::{Words, label_selector};
 use crate::compiler::compile::network::{dns, namespace, network_peer, port};
 use crate::compiler::compile::wave::PLATFORM;
 use crate::compiler::manifest::Object;
@@ -29,15 +30,20 @@ pub(super) fn policy(platform: &Platform<'_>) -> [Object; 2] {
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(label_selector(selector())),
             policy_types: Some(["Ingress", "Egress"].map(str::to_owned).to_vec()),
-            ingress: Some(vec![ingress(platform)]),
+            ingress: Some(vec![metrics_from(&platform.own.network.from)]),
             egress: Some(egress(platform)),
         }),
     });
-    let service = Object::from(Service {
-        metadata: platform.metadata(PLATFORM),
+    [policy, metrics_service(platform.metadata(PLATFORM), selector())]
+}
+
+/// Returns a Service for the metrics of pods.
+pub(super) fn metrics_service(metadata: ObjectMeta, pods: Words) -> Object {
+    Object::from(Service {
+        metadata,
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
-            selector: Some(selector()),
+            selector: Some(pods),
             ports: Some(vec![ServicePort {
                 name: Some(METRICS.to_owned()),
                 port: PORT,
@@ -48,13 +54,12 @@ pub(super) fn policy(platform: &Platform<'_>) -> [Object; 2] {
             ..ServiceSpec::default()
         }),
         status: None,
-    });
-    [policy, service]
+    })
 }
 
-/// Probes come from the node, which is always allowed.
-fn ingress(platform: &Platform<'_>) -> NetworkPolicyIngressRule {
-    let from = platform.own.network.from.iter().map(|name| namespace(name)).collect();
+/// Allows namespaces to read metrics; all clients if there is none. Probes come from the node, which is always allowed.
+pub(super) fn metrics_from(namespaces: &[String]) -> NetworkPolicyIngressRule {
+    let from = namespaces.iter().map(|name| namespace(name)).collect();
     let ports = vec![port(IntOrString::String(METRICS.to_owned()), "TCP")];
     NetworkPolicyIngressRule { from: some(from), ports: Some(ports) }
 }

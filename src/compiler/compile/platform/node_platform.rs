@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::compiler::compile::names::{Words, version_label};
+use crate::compiler::compile::names::Words;
 use crate::compiler::compile::storage_class::Storage;
 use crate::contract::storage::NodeService;
 use crate::contract::{MANAGER, annotation, label};
@@ -35,13 +35,7 @@ impl NodePlatform<'_> {
 
     /// Returns the labels of all objects.
     pub(super) fn labels(&self) -> Words {
-        let mut labels = selector();
-        labels.insert(label::PART_OF.to_owned(), MANAGER.to_owned());
-        labels.insert(label::MANAGED_BY.to_owned(), MANAGER.to_owned());
-        let instance = self.storage.document.name().unwrap_or(MANAGER);
-        labels.insert(label::INSTANCE.to_owned(), instance.to_owned());
-        labels.extend(version_label(&self.own.image));
-        labels
+        super::labels(self.storage, &self.own.image, selector())
     }
 
     /// Returns the names of the Secrets with registry credentials.

@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::deployment::{ACCOUNT, account, over, projected};
+use super::PORT;
+use super::deployment::{ACCOUNT, account, metrics_port, over, probe, projected};
 use super::node_platform::{NAME, NodePlatform};
 use crate::compiler::compile::container::{resources, some};
 use crate::compiler::compile::pod::toleration;
@@ -87,8 +88,11 @@ pub(super) fn reasons(spec: &NodeServiceSpec) -> String {
             .to_owned(),
     );
     lines.push(
-        "not used: hostNetwork and hostIPC, Secrets, the token of an array, ports; the root file system is read-only"
+        "port 8080: metrics and probes; the port takes no order and shows no name of a claim, a volume or a Secret"
             .to_owned(),
+    );
+    lines.push(
+        "not used: hostNetwork and hostIPC, Secrets, the token of an array; the root file system is read-only".to_owned(),
     );
     lines.join("\n")
 }
@@ -152,6 +156,7 @@ fn container(platform: &NodePlatform<'_>) -> Container {
         format!("--csi-socket={kubelet}/plugins/{DRIVER}/csi.sock"),
         format!("--registration-socket={kubelet}/plugins_registry/{DRIVER}-reg.sock"),
         format!("--kubelet-dir={kubelet}"),
+        format!("--listen=0.0.0.0:{PORT}"),
         format!("--log={}", own.log),
     ];
     args.extend(own.max_volumes.map(|number| format!("--max-volumes={number}")));
@@ -184,6 +189,10 @@ fn container(platform: &NodePlatform<'_>) -> Container {
             }),
             ..EnvVar::default()
         }]),
+        ports: Some(vec![metrics_port()]),
+        // Neither answer depends on a device: one that hangs must not get the process killed, which serves the others.
+        liveness_probe: Some(probe("/livez", 10)),
+        readiness_probe: Some(probe("/readyz", 5)),
         resources: Some(resources(&node_service_resources(&own.resources))),
         security_context: Some(SecurityContext {
             privileged: Some(true),

@@ -3,18 +3,14 @@
 use k8s_openapi::api::apps::v1::{
     DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, RollingUpdateDaemonSet,
 };
-use k8s_openapi::api::core::v1::{
-    ResourceQuota, ResourceQuotaSpec, ScopeSelector, ScopedResourceSelectorRequirement,
-    ServiceAccount,
-};
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleRef, Subject};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::node_platform::{NAME, NodePlatform, selector};
 use super::rbac::{API_GROUP, rule};
-use super::{admission, csi_driver, network, node_pod};
+use super::{admission, csi_driver, network, node_pod, quota};
 use crate::compiler::compile::names::label_selector;
 use crate::compiler::compile::storage_class::Storage;
 use crate::compiler::compile::{namespace, wave};
@@ -40,8 +36,9 @@ pub(in super::super) fn node_service(storage: &Storage<'_>) -> Vec<Object> {
     objects.extend(rights(&platform));
     objects.push(csi_driver::csi_driver(platform.of_cluster(DRIVER, wave::PLATFORM)));
     objects.push(network_policy(&platform));
+    objects.push(network::metrics_service(platform.metadata(wave::PLATFORM), selector()));
     if own.place.priority_class == CRITICAL {
-        objects.push(quota(&platform));
+        objects.push(quota(platform.metadata(wave::PLATFORM), CRITICAL, UNLIMITED));
     }
     objects.push(daemon_set(&platform));
     objects
@@ -78,40 +75,19 @@ fn rights(platform: &NodePlatform<'_>) -> [Object; 3] {
     [account, role, binding]
 }
 
-/// Limits the pod's own connections to the Kubernetes API. The tools that connect to arrays run in the network namespace
-/// of the node, which a NetworkPolicy does not cover.
+/// Limits the pod's own connections to the Kubernetes API, and connections to it to its metrics. The tools that connect to
+/// arrays run in the network namespace of the node, which a NetworkPolicy does not cover.
 fn network_policy(platform: &NodePlatform<'_>) -> Object {
     let provisioner = platform.storage.spec.provisioner.as_ref();
-    let api = provisioner.map(|own| own.network.kubernetes_api.clone());
-    let api = api.unwrap_or_default();
+    let own = provisioner.map(|own| own.network.clone()).unwrap_or_default();
     Object::from(NetworkPolicy {
         metadata: platform.metadata(wave::PLATFORM),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(label_selector(selector())),
             policy_types: Some(["Ingress", "Egress"].map(str::to_owned).to_vec()),
-            ingress: None,
-            egress: Some(vec![network::kubernetes_api(&api)]),
+            ingress: Some(vec![network::metrics_from(&own.from)]),
+            egress: Some(vec![network::kubernetes_api(&own.kubernetes_api)]),
         }),
-    })
-}
-
-/// Some clusters allow pods of this PriorityClass only in namespaces with a matching quota.
-/// <https://kubernetes.io/docs/concepts/policy/resource-quotas/#limit-priority-class-consumption-by-default>
-fn quota(platform: &NodePlatform<'_>) -> Object {
-    Object::from(ResourceQuota {
-        metadata: platform.metadata(wave::PLATFORM),
-        spec: Some(ResourceQuotaSpec {
-            hard: Some([("pods".to_owned(), Quantity(UNLIMITED.to_owned()))].into()),
-            scope_selector: Some(ScopeSelector {
-                match_expressions: Some(vec![ScopedResourceSelectorRequirement {
-                    operator: "In".to_owned(),
-                    scope_name: "PriorityClass".to_owned(),
-                    values: Some(vec![CRITICAL.to_owned()]),
-                }]),
-            }),
-            scopes: None,
-        }),
-        status: None,
     })
 }
 

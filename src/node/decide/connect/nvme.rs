@@ -1,11 +1,12 @@
 //! The connection over NVMe/TCP: the kernel itself combines the paths, finds namespaces without a scan, and reports
-//! their identity (NGUID), which is compared. A namespace's number is assigned again and identifies nothing.
+//! their identity (NGUID). The namespace itself is asked for both identity and size, because the kernel's record may be
+//! older than what the array has there now. A namespace's number is assigned again and identifies nothing.
 
 use std::time::Duration;
 
 use super::super::effect::Effect;
-use super::super::view::HostView;
-use super::{ALL_PATHS, ANY_PATH, Connect, Progress, Ready};
+use super::super::view::{Disk, HostView};
+use super::{AGAIN, ALL_PATHS, ANY_PATH, Connect, Progress, Ready};
 use crate::node::request::{NodeError, NodeErrorKind};
 
 impl Connect {
@@ -39,15 +40,7 @@ impl Connect {
             [] if waited < ANY_PATH => Ok(Progress::Wait),
             [] => Err(self.no_path(view)),
             [_] if live < expected && waited < ALL_PATHS => Ok(Progress::Wait),
-            [disk] if disk.size < self.attachment.size => {
-                Err(self.too_short(&disk.name, disk.size))
-            }
-            [disk] => Ok(Progress::Ready(Ready {
-                device: disk.device(),
-                size: disk.size,
-                paths: live,
-                expected,
-            })),
+            [disk] => self.verified_namespace(disk, live, now, waited),
             [first, second, ..] => Err(NodeError::new(
                 NodeErrorKind::FailedPrecondition,
                 format!(
@@ -56,6 +49,46 @@ impl Connect {
                     first.name, second.name
                 ),
             )),
+        }
+    }
+
+    /// Asks the namespace that the kernel takes for the volume, and compares its answer.
+    fn verified_namespace(
+        &self,
+        disk: &Disk,
+        live: usize,
+        now: Duration,
+        waited: Duration,
+    ) -> Result<Progress, NodeError> {
+        let device = disk.device();
+        match self.namespaces.get(&device) {
+            None => Ok(Progress::Do(Effect::InquireNamespace(device))),
+            Some(Err((when, _))) if waited < ANY_PATH => {
+                if now.saturating_sub(*when) < AGAIN {
+                    return Ok(Progress::Wait);
+                }
+                Ok(Progress::Do(Effect::InquireNamespace(device)))
+            }
+            Some(Err((_, error))) => Err(NodeError::new(
+                NodeErrorKind::Unavailable,
+                format!("{} does not report which volume it is: {error}", disk.name),
+            )),
+            Some(Ok((identity, _))) if *identity != self.wwid => Err(NodeError::new(
+                NodeErrorKind::FailedPrecondition,
+                format!(
+                    "{} is {identity} and not volume {}, for which the kernel takes it; the device is refused",
+                    disk.name, self.attachment.serial
+                ),
+            )),
+            Some(Ok((_, size))) if (*size).min(disk.size) < self.attachment.size => {
+                Err(self.too_short(&disk.name, (*size).min(disk.size)))
+            }
+            Some(Ok(_)) => Ok(Progress::Ready(Ready {
+                device: disk.device(),
+                size: disk.size,
+                paths: live,
+                expected: self.attachment.portals.len(),
+            })),
         }
     }
 }

@@ -5,10 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::device;
+use super::super::{device, record_file};
 use super::LinuxHost;
 use super::arguments::{self, NO_OBJECTS, RECORD, SESSION_EXISTS};
-use crate::contract::BlockTransport;
+use crate::contract::{BlockTransport, ChapPassword};
 use crate::node::decide::{Device, Effect, HostError, HostErrorKind, Outcome, ScsiAddress};
 use crate::node::request::FsType;
 
@@ -45,6 +45,15 @@ impl LinuxHost {
                 self.write(&path, format!("{} {} {lun}", bus.channel, bus.target)).await?;
             }
             Effect::Inquire { disk, address } => return self.inquire(disk, *address).await,
+            Effect::InquireNamespace(device) => {
+                let path = self.verified(device)?;
+                let arguments = ["id-ns", &path, "--output-format=json"];
+                let printed = self.must(SHORT, "nvme", &arguments).await?;
+                let (identity, size) = arguments::namespace(&printed.out).ok_or_else(|| {
+                    HostError::failed(format!("nvme id-ns {path} prints neither identity nor size"))
+                })?;
+                return Ok(Outcome::Namespace(identity, size));
+            }
             Effect::RescanDisk { address, .. } => {
                 self.write(&format!("class/scsi_device/{address}/device/rescan"), "1".to_owned())
                     .await?;
@@ -121,12 +130,15 @@ impl LinuxHost {
 
     async fn session(&self, effect: &Effect) -> Done {
         match effect {
-            Effect::WriteRecord { target, portal } => {
+            Effect::WriteRecord { target, portal, password } => {
                 let base = ["-m", "node", "-T", target, "-p", portal, "-o"];
                 self.must(SHORT, "iscsiadm", &[&base[..], &["new"]].concat()).await?;
                 for (name, value) in RECORD {
                     let update = ["update", "-n", name, "-v", value];
                     self.must(SHORT, "iscsiadm", &[&base[..], &update].concat()).await?;
+                }
+                if let Some(password) = password {
+                    self.write_password(target, portal, password).await?;
                 }
             }
             Effect::RemoveRecord { target, portal } => {
@@ -175,6 +187,26 @@ impl LinuxHost {
             _ => {}
         }
         Ok(Outcome::Done)
+    }
+
+    /// Writes the password of this node to the record of a port. iscsiadm takes a password only as an argument, which every
+    /// user of the host reads, so it goes into the record's file.
+    async fn write_password(
+        &self,
+        target: &str,
+        portal: &str,
+        password: &ChapPassword,
+    ) -> Result<(), HostError> {
+        let user = self.initiator_names().iqn.ok_or_else(|| {
+            HostError::failed("this host has no initiator name, which is its CHAP name")
+        })?;
+        let root = self.root_of(self.iscsid());
+        let (address, port) = arguments::split(portal)
+            .ok_or_else(|| HostError::failed(format!("{portal} has no port")))?;
+        let (address, port) = (address.to_owned(), port.to_owned());
+        let (target, password) = (target.to_owned(), password.clone());
+        let write = move || record_file::write(&root, &target, (&address, &port), &user, &password);
+        self.files("the record of a port".to_owned(), write).await
     }
 
     /// Asks a disk itself for its identity.

@@ -58,6 +58,22 @@ pub(super) fn xfs_size(out: &str) -> Option<u64> {
     figure("blocks=")?.checked_mul(figure("bsize=")?)
 }
 
+/// Returns identity, in the form of sysfs, and size in bytes from the output of `nvme id-ns --output-format=json`.
+/// Fields and units are those of the NVM command set, "Identify Namespace":
+/// <https://nvmexpress.org/specification/nvm-command-set-specification/>
+pub(super) fn namespace(out: &str) -> Option<(String, u64)> {
+    let read: serde_json::Value = serde_json::from_str(out).ok()?;
+    let nguid = read["nguid"].as_str()?.to_ascii_lowercase();
+    if nguid.len() != 32 || !nguid.chars().all(|c| c.is_ascii_hexdigit()) {
+        return None;
+    }
+    // The index of the format in use is in bits 0 to 3, its upper part in bits 5 and 6.
+    let format = read["flbas"].as_u64()?;
+    let index = usize::try_from((format & 0xf) | (((format >> 5) & 3) << 4)).ok()?;
+    let block = 1_u64.checked_shl(u32::try_from(read["lbafs"][index]["ds"].as_u64()?).ok()?)?;
+    Some((format!("eui.{nguid}"), read["nsze"].as_u64()?.checked_mul(block)?))
+}
+
 /// Splits `address:port`; an IPv6 address has brackets.
 pub(super) fn split(portal: &str) -> Option<(&str, &str)> {
     let (address, port) = portal.rsplit_once(':')?;
@@ -77,6 +93,23 @@ mod tests {
                     log      =internal log           bsize=4096   blocks=16384, version=2\n";
         assert_eq!(xfs_size(grow), Some(1 << 30));
         assert_eq!((ext4_size(""), xfs_size("")), (None, None));
+    }
+
+    #[test]
+    fn a_namespace_reports_its_identity_and_its_size() {
+        let out = r#"{"nsze":2097152, "flbas":1, "nguid":"000123456789ABCD24a937ef01234567", "eui64":"0",
+            "lbafs":[{"ms":0,"ds":12,"rp":0}, {"ms":0,"ds":9,"rp":0}]}"#;
+        let identity = "eui.000123456789abcd24a937ef01234567".to_owned();
+        assert_eq!(namespace(out), Some((identity, 1 << 30)));
+        for wrong in [
+            "",
+            "{}",
+            &out.replace("\"flbas\":1", "\"flbas\":5"),
+            &out.replace("\"ds\":9", "\"ds\":64"),
+            &out.replace("000123456789ABCD24a937ef01234567", "0"),
+        ] {
+            assert_eq!(namespace(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

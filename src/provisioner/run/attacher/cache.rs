@@ -38,6 +38,11 @@ impl AttachmentCache {
         self.attachments.complete && self.nodes.complete
     }
 
+    /// Returns whether the node service is registered on a node; none while the nodes are unknown.
+    pub(super) fn has_node_service(&self) -> Option<bool> {
+        self.nodes.complete.then(|| self.nodes.objects.values().any(Option::is_some))
+    }
+
     /// Returns the kinds of objects that were not seen yet.
     pub(super) fn missing(&self) -> Vec<&'static str> {
         let kinds =
@@ -212,9 +217,15 @@ mod tests {
         assert_eq!(cache.nodes(Event::Apply(node(json!([])))).0, ["n1"]);
         let id = |cache: &AttachmentCache| cache.with("n1", |view| view.nodes.get("n1").cloned());
         assert_eq!(id(&cache), Some(None));
+        assert_eq!(cache.has_node_service(), None, "other nodes may follow");
+        for event in [Event::Init, Event::InitApply(node(json!([]))), Event::InitDone] {
+            cache.nodes(event);
+        }
+        assert_eq!(cache.has_node_service(), Some(false));
         let ours = json!([{"name": DRIVER, "nodeID": "n1;iqn.2026-01.com.example:1"}]);
         cache.nodes(Event::Apply(node(ours)));
         assert!(id(&cache).flatten().is_some_and(|node| node.iqn.is_some()));
+        assert_eq!(cache.has_node_service(), Some(true));
         let (touched, gone) = cache.nodes(Event::Delete(node(json!([]))));
         assert_eq!((id(&cache), touched, gone), (None, vec!["n1".to_owned()], vec![]));
     }

@@ -97,6 +97,7 @@ impl AttachmentExecutor {
                     host: self.host(node),
                     transport: self.transport(&volume.array),
                     exclusive,
+                    passwords: self.arrays.passwords(&volume.array),
                 };
                 let (_, array) = self.block(volume, None)?;
                 Ok(match array.attach(&request).await.map_err(failed)? {

@@ -1,14 +1,16 @@
 //! The volumes that PersistentVolumes record, for the comparison with the volumes of an array, and the volumes that
 //! PersistentVolumes of other drivers name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use k8s_openapi::api::core::v1::PersistentVolume;
 
 use super::Cache;
 use crate::contract::Volume;
-use crate::provisioner::decide::{AbnormalVolume, backing_volume, capacity, condition, suspects};
+use crate::provisioner::decide::{
+    AbnormalVolume, backing_volume, capacity, condition, is_block, suspects,
+};
 
 /// The volume that a PersistentVolume records, in compact form.
 #[derive(Debug, Clone, Copy, Default)]
@@ -90,5 +92,15 @@ impl Cache {
         let volumes = self.volumes_on(array_id, listed);
         let abnormal = volumes.iter().filter_map(|volume| condition(volume, listed));
         abnormal.map(|abnormal| (abnormal.persistent_volume.clone(), abnormal)).collect()
+    }
+
+    /// Returns the names of the bound PersistentVolumes that the node service mounts.
+    pub(in super::super) fn bound_block_volumes(&self) -> BTreeSet<String> {
+        let is_bound = |volume: &PersistentVolume| {
+            volume.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")
+        };
+        let all = self.volume_ids.keys().filter_map(|name| Some((name, self.volume(name)?)));
+        let bound = all.filter(|(_, volume)| is_block(volume) && is_bound(volume));
+        bound.map(|(name, _)| name.clone()).collect()
     }
 }

@@ -144,9 +144,15 @@ fn made() -> Vec<Validation> {
 
 /// Returns the rules for the location of the volume.
 fn sources() -> Vec<(String, &'static str)> {
-    let secrets =
-        ["controllerPublish", "nodeStage", "nodePublish", "controllerExpand", "nodeExpand"];
+    let secrets = ["controllerPublish", "nodePublish", "controllerExpand", "nodeExpand"];
     let no_secrets = secrets.map(|of| format!("!has(object.spec.csi.{of}SecretRef)"));
+    // Kubelet reads the Secret, so any other one would reach the node.
+    let of_array = format!(
+        "object.spec.csi.?nodeStageSecretRef.?namespace.orValue(\"\") + \"/\" +\n\
+         object.spec.csi.?nodeStageSecretRef.?name.orValue(\"\") ==\n\
+         variables.arrays[?variables.array].orValue({}).secret",
+        facts::NO_ARRAY
+    );
     let on_array = "makes a PersistentVolume only of a volume on an array of the storage document";
     vec![
         (
@@ -184,8 +190,8 @@ fn sources() -> Vec<(String, &'static str)> {
             on_array,
         ),
         (
-            format!("!has(object.spec.csi) ||\n({})", no_secrets.join(" &&\n")),
-            "hands no Secret to a driver",
+            format!("!has(object.spec.csi) ||\n({} &&\n{of_array})", no_secrets.join(" &&\n")),
+            "hands no Secret to a driver but the one with the CHAP passwords of the array",
         ),
     ]
 }

@@ -9,9 +9,16 @@ use super::super::{literal, variable};
 use crate::compiler::compile::platform::Platform;
 use crate::compiler::compile::storage_class;
 use crate::contract::parameter;
+use crate::contract::storage::ArraySpec;
 
 /// Placeholder for a missing array. All values of a map in CEL have one type.
-pub(super) const NO_ARRAY: &str = r#"{"type": "", "data": "", "id": ""}"#;
+pub(super) const NO_ARRAY: &str = r#"{"type": "", "data": "", "id": "", "secret": "/"}"#;
+
+/// Returns the Secret that kubelet passes to the node service with volumes of an array, `NAMESPACE/NAME`; `/` for none.
+fn secret(array: &ArraySpec) -> String {
+    let chap = array.chap.as_ref();
+    chap.map_or_else(|| "/".to_owned(), |chap| format!("{}/{}", chap.namespace, chap.secret))
+}
 
 /// Returns the variables that apply to all PersistentVolumes.
 pub(super) fn facts(platform: &Platform<'_>) -> Vec<Variable> {
@@ -21,6 +28,7 @@ pub(super) fn facts(platform: &Platform<'_>) -> Vec<Variable> {
         let (data, id) = (array.data.as_deref(), array.id.as_deref());
         let of_it = json!({
             "type": array.r#type.word(), "data": data.unwrap_or_default(), "id": id.unwrap_or_default(),
+            "secret": secret(array),
         });
         arrays.insert(array.name.as_str(), of_it);
         if !array.topology.is_empty() {

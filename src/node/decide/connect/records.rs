@@ -1,0 +1,54 @@
+//! Log-ins, and the initiator's records of the array's ports: a log-in goes by its record, and so does each later one.
+
+use std::time::Duration;
+
+use super::super::effect::Effect;
+use super::super::view::HostView;
+use super::{AGAIN, Connect, Records};
+use crate::contract::{Attachment, BlockTransport, ChapPassword};
+
+impl Connect {
+    /// Sets the password that the records get.
+    pub(in crate::node::decide) fn with_password(self, password: Option<ChapPassword>) -> Self {
+        Self { records: password.map_or(Records::Plain, Records::WithPassword), ..self }
+    }
+
+    /// Keeps the records, because the password in them is not known here.
+    pub(in crate::node::decide) fn with_records_kept(self, kept: bool) -> Self {
+        Self { records: if kept { Records::Kept } else { self.records }, ..self }
+    }
+
+    /// Returns the next effect that gives each portal its session.
+    pub(super) fn log_in(&self, view: &HostView, now: Duration) -> Option<Effect> {
+        let Attachment { transport, target, portals, .. } = &self.attachment;
+        if *transport == BlockTransport::FibreChannel {
+            return None;
+        }
+        let is_due = |portal: &&String| {
+            self.refused.get(*portal).is_none_or(|(when, _)| now.saturating_sub(*when) >= AGAIN)
+        };
+        let has_record = |portal: &String| {
+            *transport != BlockTransport::Iscsi
+                || self.records == Records::Kept
+                || self.recorded.contains(portal)
+        };
+        let password = match &self.records {
+            Records::WithPassword(password) => Some(password.clone()),
+            Records::Plain | Records::Kept => None,
+        };
+        let target = target.clone();
+        let mut unrecorded = portals.iter().filter(|portal| !has_record(portal));
+        if password.is_some()
+            && let Some(portal) = unrecorded.find(is_due)
+        {
+            return Some(Effect::WriteRecord { target, portal: portal.clone(), password });
+        }
+        let is_missing =
+            |portal: &&String| !view.sessions.iter().any(|session| session.portal == **portal);
+        let portal = portals.iter().filter(is_missing).find(is_due)?.clone();
+        if !has_record(&portal) {
+            return Some(Effect::WriteRecord { target, portal, password });
+        }
+        Some(Effect::LogIn { transport: *transport, target, portal })
+    }
+}
