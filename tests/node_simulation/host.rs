@@ -172,7 +172,7 @@ impl World {
             number: mount.number,
             root: mount.root.clone(),
             read_only: mount.read_only,
-            aborted: self.aborted.contains(&mount.number),
+            aborted: self.aborted.contains(&mount.number) && !self.faults.quiet_abort,
         }
     }
 

@@ -160,7 +160,12 @@ impl LinuxHost {
         let path = self.proc.join("1/mountinfo");
         let text = fs::read_to_string(&path)
             .map_err(|error| HostError::failed(format!("{}: {error}", path.display())))?;
-        Ok(mounts(&text))
+        let with_errors = self.sysfs.with_errors();
+        let mut mounts = mounts(&text);
+        for mount in &mut mounts {
+            mount.aborted |= with_errors.contains(&mount.number);
+        }
+        Ok(mounts)
     }
 
     /// Whether multipathd runs, by its socket.
@@ -262,7 +267,12 @@ impl Host for LinuxHost {
             })?;
             return Ok((Usage { total, ..Usage::default() }, None));
         }
-        let stats = self.files_at(path, |at| Ok(rustix::fs::statvfs(at)?)).await?;
+        let read = |at: &Path| {
+            // XFS reports its size also after the kernel has shut it down.
+            fs::read_dir(at)?.next().transpose()?;
+            Ok(rustix::fs::statvfs(at)?)
+        };
+        let stats = self.files_at(path, read).await?;
         let block = stats.f_frsize;
         let bytes = Usage {
             total: stats.f_blocks * block,

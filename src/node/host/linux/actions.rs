@@ -75,6 +75,7 @@ impl LinuxHost {
             Effect::ReadFolder(path) => {
                 self.files_at(path, |at| fs::read_dir(at)?.next().transpose().map(|_| ())).await?;
             }
+            Effect::TryToWrite(path) => self.at(path, device::try_to_write).await?,
             Effect::SealFolder(path) => self.at(path, device::seal).await?,
             Effect::UnsealFolder(path) => self.at(path, device::unseal).await?,
             Effect::CreateFile(path) => self.at(path, device::create_file).await?,
