@@ -307,6 +307,32 @@ mod tests {
 
     use super::*;
 
+    #[tokio::test]
+    async fn requests_to_a_controller_that_is_away_fail_after_a_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let controller = folder.path().join("class/nvme/nvme0");
+        fs::create_dir_all(&controller).expect("created");
+        for name in ["fast_io_fail_tmo", "rescan_controller"] {
+            fs::write(controller.join(name), "off\n").expect("written");
+        }
+        let root = folder.path().to_owned();
+        let setup = LinuxSetup {
+            sys: root.clone(),
+            proc: root.clone(),
+            root,
+            kubelet: "/kubelet".into(),
+            enter: None,
+        };
+        let host = LinuxHost::new(setup);
+        let rescan = Effect::RescanController("nvme0".to_owned());
+        host.carry_out(&rescan).await.expect("rescanned");
+        assert_eq!(word(controller.join("fast_io_fail_tmo")).as_deref(), Some("30"));
+        assert_eq!(word(controller.join("rescan_controller")).as_deref(), Some("1"));
+        // Kernels before 5.11 have no such setting.
+        fs::remove_file(controller.join("fast_io_fail_tmo")).expect("removed");
+        host.carry_out(&rescan).await.expect("rescanned");
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_file_operation_that_hangs_holds_one_thread_and_no_other_path() {
         let folder = tempfile::tempdir().expect("a folder");

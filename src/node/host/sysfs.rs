@@ -187,6 +187,14 @@ impl Sysfs {
         names(&class).into_iter().filter_map(session).collect()
     }
 
+    /// Returns the controllers of an NVMe subsystem.
+    pub(super) fn controllers(&self, target: &str) -> Vec<String> {
+        let class = self.class("nvme");
+        let is_its =
+            |name: &String| word(class.join(name).join("subsysnqn")).as_deref() == Some(target);
+        names(&class).into_iter().filter(is_its).collect()
+    }
+
     /// Paths of a namespace are hidden behind it.
     fn is_hidden(&self, name: &str) -> bool {
         word(self.block(name).join("hidden")).as_deref() == Some("1")
