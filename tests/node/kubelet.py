@@ -139,7 +139,14 @@ class Node:
         """Starts the node service and waits until it answers."""
         self.machine.shell(f"setsid node-service {self.name} < /dev/null > /run/node-service.start 2>&1 &")
         socket = f"test -S {PLUGIN}/csi.sock && grep -q pso-gen /proc/$(cat /run/node-service.pid)/comm"
-        until(60, lambda: self.machine.run(socket)[0] == 0, f"{self.name}: the node service listens")
+        until(60, lambda: self.machine.run(socket)[0] == 0 and self.answers(), f"{self.name}: the node service answers")
+
+    def answers(self):
+        try:
+            return bool(self.id())
+        except CallError as error:
+            check(error.code == "UNAVAILABLE", f"{error}")
+            return False
 
     def kill(self):
         """Ends the node service as the kernel ends a process without memory: at once."""

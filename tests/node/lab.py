@@ -110,14 +110,14 @@ class Machine:
             connection.settimeout(seconds)
             connection.sendall(script.encode())
             connection.shutdown(socket.SHUT_WR)
-            parts = []
-            while part := connection.recv(1 << 16):
-                parts.append(part)
-        text = b"".join(parts).decode(errors="replace")
-        found = re.search(r"\n?exit (\d+)\n$", text)
-        if not found:
-            raise OSError(f"{self.name}: no end of {script[:60]!r}: {text[-200:]!r}")
-        return int(found[1]), text[: found.start()]
+            data = b""
+            # The connection may stay open after the last line.
+            while not (found := re.search(rb"\n?exit code of the script: (\d+)\n$", data)):
+                part = connection.recv(1 << 16)
+                if not part:
+                    raise OSError(f"{self.name}: no end of {script[:60]!r}: {data[-200:]!r}")
+                data += part
+        return int(found[1]), data[: found.start()].decode(errors="replace")
 
     def shell(self, script, seconds=120):
         """Runs a script that has to succeed, and returns its output."""

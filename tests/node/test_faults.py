@@ -1,5 +1,6 @@
 """What goes wrong between a node and its array, and on the node itself."""
 
+import contextlib
 import threading
 
 from kubelet import CallError, refused
@@ -19,8 +20,6 @@ def test_a_lun_leads_to_another_volume_after_a_disconnect_without_unstage(lab):
     lab.array.connect_at(new, node, lun)
     controller.attach(new, node)
     check(int(new.published["lun"]) == lun, "the new volume has the LUN of the old one")
-    before = node.paths(old)
-    check(len(before) == 2, "the kernel still has both disks of the old volume")
     node.stage(new)
     path = node.publish(new, "pod-2")
     check(node.machine.shell(f"ls {path}").split() == ["lost+found"], "the new volume is empty")
@@ -137,69 +136,69 @@ def again(seconds, call, *arguments):
         raise Failure(f"{failure}: {errors[-1]}") from None
 
 
-def killed_at(node, effect, call, *arguments):
-    """Kills the node service as soon as its log has an effect, while a call is at work; then starts it again."""
-    mark = node.machine.shell("wc -l < /run/node-service.log").strip()
-    outcome = []
+def killed_at(node, moment, call, *arguments):
+    """Kills the node service, and mkfs with it, at a moment of a call, and starts it again. The moment is a condition of
+    the shell.
+    """
+    mark = int(node.machine.shell("wc -l < /run/node-service.log"))
 
     def work():
-        try:
+        with contextlib.suppress(CallError):
             call(*arguments)
-            outcome.append("done")
-        except CallError as error:
-            outcome.append(str(error))
 
     thread = threading.Thread(target=work)
     thread.start()
     script = f"""
         pid=$(cat /run/node-service.pid)
+        has_done() {{ tail -n +{mark + 1} /run/node-service.log | grep -qE "effect.{{3}}$1"; }}
         for try in $(seq 3000); do
-          if tail -n +$(({mark} + 1)) /run/node-service.log | grep -q '{effect}'; then kill -9 $pid; exit; fi
+          if {moment}; then kill -9 $pid; pkill -9 mkfs; exit 0; fi
         done
         exit 1
         """
     code, text = node.machine.run(script, 240)
-    check(code == 0, f"the log has no {effect}: {text}")
-    node.machine.shell("rm -f /run/node-service.pid /var/lib/kubelet/plugins/pso-gen.io/csi.sock")
     thread.join(150)
+    check(code == 0, f"the moment {moment!r} did not come: {text}")
+    node.machine.shell("rm -f /run/node-service.pid /var/lib/kubelet/plugins/pso-gen.io/csi.sock")
     node.start()
-    return outcome
 
 
-STAGING = ("WriteState", "WriteRecord", "LogIn", "Scan", "CreateMap", "Probe", "MakeFileSystem", "SealFolder", "Mount {")
-UNSTAGING = ("StopQueueing", "Unmount", "FlushMap", "DeleteDisk", "LogOut", "RemoveRecord")
+STAGING = ("WriteState", "WriteRecord", "LogIn", "Scan", "Inquire", "CreateMap", "Probe", "MakeFileSystem", "RecordFormatted",
+           "SealFolder", "Mount")
+UNSTAGING = ("StopQueueing", "Unmount", "FlushMap", "DeleteDisk", "LogOut", "RemoveRecord", "UnsealFolder")
 
 
-def test_the_node_service_is_killed_at_each_step(lab):
+def test_the_node_service_is_killed_after_each_step(lab):
     node, controller = lab.node(), lab.controller
+    volume = controller.create(GIB)
+    controller.attach(volume, node)
     for effect in STAGING:
-        volume = controller.create(GIB)
-        controller.attach(volume, node)
-        killed_at(node, effect, node.stage, volume)
-        again(90, node.stage, volume)
-        path = node.publish(volume)
-        node.machine.shell(f"echo {effect.split()[0]} > {path}/file; sync -f {path}")
-        node.unpublish(volume)
-        node.unstage(volume)
-        node.must_be_clean()
-        again(90, node.stage, volume)
-        path = node.publish(volume)
-        check(node.machine.shell(f"cat {path}/file").strip() == effect.split()[0], f"{effect}: the file is there")
-        node.stop_pod(controller, volume)
-        print(f"        killed at {effect.split()[0]}", flush=True)
+        killed_at(node, f"has_done {effect}", node.stage, volume)
+    again(90, node.stage, volume)
+    path = node.publish(volume)
+    node.machine.shell(f"echo kept > {path}/file; sync -f {path}")
+    killed_at(node, "has_done Unmount", node.unpublish, volume)
+    again(90, node.unpublish, volume)
     for effect in UNSTAGING:
-        volume = controller.create(GIB)
-        path = node.start_pod(controller, volume)
-        node.machine.shell(f"echo kept > {path}/file; sync -f {path}")
-        node.unpublish(volume)
-        killed_at(node, effect, node.unstage, volume)
-        again(90, node.unstage, volume)
-        node.must_be_clean()
-        controller.detach(volume, node)
-        path = node.start_pod(controller, volume)
-        check(node.machine.shell(f"cat {path}/file") == "kept\n", f"{effect}: the file is there")
-        node.stop_pod(controller, volume)
-        print(f"        killed at {effect}", flush=True)
+        killed_at(node, f"has_done {effect}", node.unstage, volume)
+    again(90, node.unstage, volume)
+    node.must_be_clean()
+    controller.detach(volume, node)
+    path = node.start_pod(controller, volume)
+    check(node.machine.shell(f"cat {path}/file") == "kept\n", "the file is there")
+    node.stop_pod(controller, volume)
+
+
+def test_a_file_system_whose_creation_was_cut_off_is_created_again(lab):
+    node, controller = lab.node(), lab.controller
+    volume = controller.create(64 * GIB)
+    controller.attach(volume, node)
+    killed_at(node, "pgrep mkfs > /dev/null", node.stage, volume)
+    # The volume is on this node alone, and this node began to format it.
+    again(120, node.stage, volume)
+    path = node.publish(volume)
+    node.machine.shell(f"echo kept > {path}/file; sync -f {path}")
+    node.stop_pod(controller, volume)
 
 
 def test_a_volume_whose_record_says_formatted_is_never_formatted(lab):
@@ -207,7 +206,7 @@ def test_a_volume_whose_record_says_formatted_is_never_formatted(lab):
     volume = controller.create(GIB)
     controller.attach(volume, node)
     volume.published["format"] = "formatted"
-    refused(node.stage, volume, code="FAILED_PRECONDITION", text="begins and ends with zeros")
+    refused(node.stage, volume, text="begins and ends with zeros")
     node.unstage(volume)
     node.must_be_clean()
     controller.detach(volume, node)

@@ -2,12 +2,12 @@
 
 from lab import check
 
-GIB = 1 << 30
+SIZE = 64 << 20
 
 
 def test_a_paused_machine_cannot_write_after_its_volume_has_moved(lab):
     first, second, controller = lab.node(), lab.node("node2"), lab.controller
-    volume = controller.create(GIB)
+    volume = controller.create(SIZE)
     path = first.start_pod(controller, volume)
     # The pod writes all the time, and the machine stops in the middle of it.
     first.machine.shell(
