@@ -32,12 +32,10 @@ class Array:
     def __init__(self, machine, simulated):
         """Starts to serve what a simulator has, which is given by its description of itself."""
         self.machine, self.page = machine, simulated["page"]
-        endpoint = next(each for each in simulated["arrays"] if each["kind"] == "FlashArray")
-        self.url = endpoint["url"]
         self.trust = ssl.create_default_context(cadata=simulated["certificate"])
-        login = urllib.request.Request(f"{self.url}/api/2.26/login", b"", {"api-token": endpoint["token"]}, method="POST")
-        with urllib.request.urlopen(login, timeout=30, context=self.trust) as answer:
-            self.session = answer.headers["x-auth-token"]
+        # The first array of each kind: its REST service, and a session there.
+        self.rest_of = {each["kind"]: each for each in reversed(simulated["arrays"])}
+        self.sessions = {}
         self.volumes, self.snapshots, self.connections = {}, set(), {}
         self.acls, self.nvme_hosts, self.exports = set(), set(), {}
         portals = "\n".join(f"mkdir {TPG}/np/{address}:3260" for address in PORTS)
@@ -158,25 +156,42 @@ class Array:
         return f"rm {folder}/volume; rmdir {folder}"
 
     def export(self, file_system):
-        """Returns the script that exports a file system over NFS."""
-        self.exports[file_system["name"]] = file_system
-        path = f"/data/files/{file_system['name']}"
-        return f"mkdir -p {path}; exportfs -i -o rw,no_root_squash,insecure '10.77.0.0/16:{path}'"
+        """Returns the script that exports a file system over NFS 4, under its name as a FlashBlade does."""
+        start = "" if self.exports else "start-nfs\n"
+        name = file_system["name"]
+        self.exports[name] = file_system
+        return f"""{start}
+            mkdir -p /data/files/{name} /{name}
+            mount --bind /data/files/{name} /{name}
+            exportfs -i -o rw,no_root_squash,insecure,fsid={len(self.exports)} 10.77.0.0/16:/{name}
+            """
 
-    def rest(self, method, path, body=None):
-        """Sends a request to the array's REST service, as an admin of the array does."""
-        headers = {"Content-Type": "application/json", "x-auth-token": self.session}
+    def rest(self, kind, method, path, body=None):
+        """Sends a request to the REST service of an array, as an admin of the array does."""
+        version, login = {"FlashArray": ("2.26", "api/2.26/login"), "FlashBlade": ("2.15", "api/login")}[kind]
+        url, token = self.rest_of[kind]["url"], self.rest_of[kind]["token"]
+        if kind not in self.sessions:
+            request = urllib.request.Request(f"{url}/{login}", b"", {"api-token": token}, method="POST")
+            with urllib.request.urlopen(request, timeout=30, context=self.trust) as answer:
+                self.sessions[kind] = answer.headers["x-auth-token"]
+        headers = {"Content-Type": "application/json", "x-auth-token": self.sessions[kind]}
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/api/2.26/{path}", data, headers, method=method)
+        request = urllib.request.Request(f"{url}/api/{version}/{path}", data, headers, method=method)
         with urllib.request.urlopen(request, timeout=30, context=self.trust) as answer:
             return json.load(answer)
+
+    def create_files(self, name, size):
+        """Creates a file system on the FlashBlade."""
+        nfs = {"v4_1_enabled": True, "rules": "*(rw,no_root_squash)"}
+        self.rest("FlashBlade", "POST", f"file-systems?names={name}", {"provisioned": size, "nfs": nfs})
+        self.settle()
 
     def connect_at(self, volume, node, lun):
         """Connects a volume to a node's host with a given LUN."""
         of_node = {each["name"] for each in self.state()["hosts"] if node.iqn() in each.get("iqns", [])}
         name = self.volumes[volume.handle.split("/")[1]]["name"]
         query = urllib.parse.urlencode({"host_names": of_node.pop(), "volume_names": name})
-        self.rest("POST", f"connections?{query}", {"lun": lun})
+        self.rest("FlashArray", "POST", f"connections?{query}", {"lun": lun})
         self.settle()
 
     def digest(self, volume):
