@@ -2,7 +2,7 @@
 
 import subprocess
 
-from lab import check
+from lab import check, until
 from served_array import PORTS
 
 GIB = 1 << 30
@@ -23,7 +23,10 @@ def test_nvme_over_tcp(lab):
         node.machine.shell(f"echo one path >> {path}/file; sync -f {path}", 240)
     finally:
         node.machine.link(1, True)
+    until(90, lambda: live(node) == 2, "both controllers are back")
     node.stop_pod(controller, volume)
+    # The kernel removes a namespace when the array reports its end. As long as it is there, the controllers stay.
+    until(60, lambda: namespaces(node) == 1, "the namespace is gone")
     check(node.machine.shell(f"cat {second}/file") == "other\n", "the other volume stays")
     node.stop_pod(controller, other, "pod-2")
     node.must_be_clean()
@@ -32,6 +35,14 @@ def test_nvme_over_tcp(lab):
     node.stop_pod(controller, volume)
     node.must_be_clean()
     lab.drop("node3")
+
+
+def live(node):
+    return int(node.machine.shell("cat /sys/class/nvme/*/state | grep -c live || true"))
+
+
+def namespaces(node):
+    return int(node.machine.shell("ls /sys/class/nvme-subsystem/*/ | grep -cE '^nvme[0-9]+n[0-9]+$' || true"))
 
 
 def test_a_file_system_is_mounted_as_its_class_says(lab):
