@@ -62,6 +62,11 @@ mutate-diff PART:
 hook:
     .ci/commits --install
 
+# The node service on a real kernel in emulated machines, or the stories with a text in their names.
+node *PART:
+    cargo build
+    tests/node/run target/debug/pso-gen {{PART}}
+
 # Kubernetes' own tests of storage, or those whose names match a regular expression.
 upstream *FOCUS:
     cargo build

@@ -103,6 +103,7 @@ async fn inside(name: &str) {
     let busy = perform(probe).await.expect_err("it is in use");
     assert_eq!(busy.kind, HostErrorKind::Busy, "{busy}");
     done(perform(Effect::ReadFolder(staging.clone())).await);
+    done(perform(Effect::TryToWrite(staging.clone())).await);
     let grow = Effect::GrowFileSystem { device: device.clone(), path: staging.clone(), fs_type };
     done(perform(grow).await);
     let read =
@@ -111,6 +112,7 @@ async fn inside(name: &str) {
     done(perform(Effect::SealFolder(pod.clone())).await);
     let source = staging.clone();
     done(perform(Effect::BindMount { source, path: pod.clone(), read_only: true }).await);
+    perform(Effect::TryToWrite(pod.clone())).await.expect_err("it is read-only");
     done(perform(Effect::CreateFile(file.clone())).await);
     done(perform(Effect::BindDevice { device: device.clone(), path: file.clone() }).await);
 

@@ -70,6 +70,18 @@ pub(super) struct Args {
     #[arg(long, value_name = "2.N", value_parser = rest)]
     flasharray_rest: Option<u32>,
 
+    /// Address of a port for iSCSI on the first FlashArray, in place of the four default ones, which no node can reach
+    #[arg(long = "iscsi-port", value_name = "ADDRESS")]
+    iscsi_ports: Vec<Ipv4Addr>,
+
+    /// Address of a port for NVMe/TCP on the first FlashArray; without it, the array has none
+    #[arg(long = "nvme-port", value_name = "ADDRESS")]
+    nvme_ports: Vec<Ipv4Addr>,
+
+    /// Address at which nodes mount the file systems of the first FlashBlade, in place of the default one
+    #[arg(long, value_name = "ADDRESS")]
+    nfs_address: Option<Ipv4Addr>,
+
     /// Protection group that new volumes of each FlashArray join by default
     #[arg(long, value_name = "NAME")]
     default_protection: Option<String>,
@@ -201,15 +213,24 @@ fn arrays(args: &Args) -> Vec<(Array, Settings)> {
         ..Settings::default()
     };
     let blades = (1..=u32::from(args.flashblades)).map(|index| {
-        let settings = settings(index, format!("fb{index}"), vec![format!("192.0.2.{index}")]);
+        let data = args.nfs_address.filter(|_| index == 1);
+        let data = data.map_or_else(|| format!("192.0.2.{index}"), |address| address.to_string());
+        let settings = settings(index, format!("fb{index}"), vec![data]);
         let settings = Settings { rest: args.flashblade_rest, ..settings };
         (Array::FlashBlade(Box::new(FlashBlade::new(settings.clone()))), settings)
     });
     let arrays = (1..=u32::from(args.flasharrays)).map(|index| {
-        let portals = [100, 101, 102, 103].map(|host| format!("198.51.{host}.{index}")).to_vec();
+        let given = |ports: &[Ipv4Addr]| -> Vec<String> {
+            ports.iter().filter(|_| index == 1).map(ToString::to_string).collect()
+        };
+        let (mut portals, nvme) = (given(&args.iscsi_ports), given(&args.nvme_ports));
+        if portals.is_empty() {
+            portals = [100, 101, 102, 103].map(|host| format!("198.51.{host}.{index}")).to_vec();
+        }
         let settings = settings(100 + index, format!("fa{index}"), portals);
         let default_protection = args.default_protection.clone();
-        let settings = Settings { rest: args.flasharray_rest, default_protection, ..settings };
+        let rest = args.flasharray_rest;
+        let settings = Settings { rest, nvme, default_protection, ..settings };
         (Array::FlashArray(Box::new(FlashArray::new(settings.clone()))), settings)
     });
     blades.chain(arrays).collect()
@@ -229,4 +250,34 @@ fn description(format: OutputFormat, running: &Running) -> Result<String, Comman
         ));
     }
     Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn given_addresses_are_those_of_the_first_array_of_each_kind() {
+        let words = "simulate --flashblades 2 --flasharrays 2 --nfs-address 10.0.0.1 --iscsi-port 10.0.0.2 \
+                     --iscsi-port 10.0.0.3 --nvme-port 10.0.0.4";
+        let Command { args } = Command::parse_from(words.split_whitespace());
+        let addresses: Vec<(Vec<String>, Vec<String>)> =
+            arrays(&args).into_iter().map(|(_, settings)| (settings.data, settings.nvme)).collect();
+        let [first_blade, second_blade, first, second] = &addresses[..] else {
+            panic!("four arrays: {addresses:?}")
+        };
+        assert_eq!(
+            (&first_blade.0, &second_blade.0[0]),
+            (&vec!["10.0.0.1".to_owned()], &"192.0.2.2".to_owned())
+        );
+        assert_eq!(first.0, ["10.0.0.2", "10.0.0.3"]);
+        assert_eq!(first.1, ["10.0.0.4"]);
+        assert_eq!((second.0.len(), second.1.len()), (4, 0), "they belong to one array");
+    }
 }

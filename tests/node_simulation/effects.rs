@@ -132,6 +132,15 @@ impl World {
                     return Err(failed("Input/output error"));
                 }
             }
+            Effect::TryToWrite(path) => {
+                let Some(mount) = self.top(path).cloned() else { return Err(failed("no mount")) };
+                if mount.read_only || self.aborted.contains(&mount.number) {
+                    return Err(failed("Read-only file system"));
+                }
+                if self.behind(mount.number).is_none() {
+                    return Err(failed("Input/output error"));
+                }
+            }
             Effect::SealFolder(path) => {
                 self.nodes.insert(path.clone(), Node::Folder { is_sealed: true });
             }

@@ -269,6 +269,27 @@ fn fault_17_an_aborted_file_system_is_abnormal_and_mends_with_the_next_pod() {
 }
 
 #[test]
+fn fault_17_an_aborted_file_system_that_the_kernel_does_not_show_is_found_by_writing() {
+    let mut lab = ready("data");
+    lab.faults(|faults| faults.quiet_abort = true);
+    lab.start("data");
+    let set = |lab: &Lab, is_up| {
+        for portal in lab.world().portals.values_mut() {
+            portal.is_up = is_up;
+        }
+    };
+    set(&lab, false);
+    assert_eq!(lab.write("data", "lost"), Err("EIO".to_owned()));
+    set(&lab, true);
+    let error = lab.stage_once("data").expect_err("a pod uses it");
+    assert!(error.message.contains("delete these pods"), "{error}");
+    lab.unpublish("data", "pod");
+    lab.stage("data");
+    lab.publish("data", "pod");
+    lab.write("data", "again").expect("mended");
+}
+
+#[test]
 fn fault_22_a_holder_on_the_host_is_named_and_left() {
     let mut lab = ready("data");
     lab.stage("data");

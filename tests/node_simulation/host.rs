@@ -172,11 +172,11 @@ impl World {
             number: mount.number,
             root: mount.root.clone(),
             read_only: mount.read_only,
-            aborted: self.aborted.contains(&mount.number),
             fs_type: self.behind(mount.number).and_then(|serial| match self.volumes[&serial].on {
                 On::FileSystem(fs_type) => Some(fs_type),
                 _ => None,
             }),
+            aborted: self.aborted.contains(&mount.number) && !self.faults.quiet_abort,
         }
     }
 

@@ -117,6 +117,8 @@ pub(crate) struct Faults {
     pub(crate) private: bool,
     /// Mounts that cannot be read.
     pub(crate) unreadable_mounts: bool,
+    /// The kernel does not show that it has set a file system read-only.
+    pub(crate) quiet_abort: bool,
     /// Unmounting reports success and does nothing.
     pub(crate) unmount_lies: bool,
     /// Deleting a disk reports success and does nothing.

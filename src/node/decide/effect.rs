@@ -142,6 +142,9 @@ pub enum Effect {
     },
     /// List the root folder of a mount, which fails if its file system cannot be read.
     ReadFolder(PathBuf),
+    /// Create a file without a name at the root folder of a mount, and drop it. It fails if the kernel has set the file
+    /// system read-only after an error, which newer kernels do not show in their list of mounts.
+    TryToWrite(PathBuf),
     /// Create a folder if it is missing, and close it to everybody: without a mount, it gives no access.
     SealFolder(PathBuf),
     /// Open a sealed folder again.

@@ -34,8 +34,10 @@ pub struct Stage {
     checked: bool,
     sealed: bool,
     mounted: bool,
-    /// Whether the mount was read, and the error.
+    /// Whether the mount was read, and the error of reading or writing.
     read: Option<Result<(), String>>,
+    /// Whether the mount was written to, as a try.
+    written: bool,
     grow: Grow,
 }
 
@@ -56,6 +58,7 @@ impl Stage {
             sealed: false,
             mounted: false,
             read: None,
+            written: false,
             grow: Grow::default(),
         }
     }

@@ -5,7 +5,8 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{IFlags, OFlags, ioctl_getflags, ioctl_setflags};
+use rustix::fs::{IFlags, Mode, OFlags, ioctl_getflags, ioctl_setflags};
+use rustix::io::Errno;
 
 use crate::node::decide::{Content, DeviceNumber, PathNode, content};
 
@@ -64,6 +65,18 @@ fn read(file: &File, at: u64) -> io::Result<Vec<u8>> {
         done += read;
     }
     Ok(aligned.to_vec())
+}
+
+/// Creates a file without a name in a folder, and drops it. Only what an unusable file system answers is an error: one
+/// that is full, or has no such files, is not.
+pub(super) fn try_to_write(path: &Path) -> io::Result<()> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
+        Err(error @ (Errno::ROFS | Errno::IO | Errno::UCLEAN | Errno::SHUTDOWN)) => {
+            Err(error.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Returns what is at a path.

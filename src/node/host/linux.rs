@@ -168,7 +168,12 @@ impl LinuxHost {
         let path = self.proc.join("1/mountinfo");
         let text = fs::read_to_string(&path)
             .map_err(|error| HostError::failed(format!("{}: {error}", path.display())))?;
-        Ok(mounts(&text))
+        let with_errors = self.sysfs.with_errors();
+        let mut mounts = mounts(&text);
+        for mount in &mut mounts {
+            mount.aborted |= with_errors.contains(&mount.number);
+        }
+        Ok(mounts)
     }
 
     /// Whether multipathd runs, by its socket.
@@ -270,7 +275,12 @@ impl Host for LinuxHost {
             })?;
             return Ok((Usage { total, ..Usage::default() }, None));
         }
-        let stats = self.files_at(path, |at| Ok(rustix::fs::statvfs(at)?)).await?;
+        let read = |at: &Path| {
+            // XFS reports its size also after the kernel has shut it down.
+            fs::read_dir(at)?.next().transpose()?;
+            Ok(rustix::fs::statvfs(at)?)
+        };
+        let stats = self.files_at(path, read).await?;
         let block = stats.f_frsize;
         let bytes = Usage {
             total: stats.f_blocks * block,
@@ -310,6 +320,32 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    #[tokio::test]
+    async fn requests_to_a_controller_that_is_away_fail_after_a_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let controller = folder.path().join("class/nvme/nvme0");
+        fs::create_dir_all(&controller).expect("created");
+        for name in ["fast_io_fail_tmo", "rescan_controller"] {
+            fs::write(controller.join(name), "off\n").expect("written");
+        }
+        let root = folder.path().to_owned();
+        let setup = LinuxSetup {
+            sys: root.clone(),
+            proc: root.clone(),
+            root,
+            kubelet: "/kubelet".into(),
+            enter: None,
+        };
+        let host = LinuxHost::new(setup);
+        let rescan = Effect::RescanController("nvme0".to_owned());
+        host.carry_out(&rescan).await.expect("rescanned");
+        assert_eq!(word(controller.join("fast_io_fail_tmo")).as_deref(), Some("30"));
+        assert_eq!(word(controller.join("rescan_controller")).as_deref(), Some("1"));
+        // Kernels before 5.11 have no such setting.
+        fs::remove_file(controller.join("fast_io_fail_tmo")).expect("removed");
+        host.carry_out(&rescan).await.expect("rescanned");
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_file_operation_that_hangs_holds_one_thread_and_no_other_path() {

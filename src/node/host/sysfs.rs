@@ -56,6 +56,21 @@ impl Sysfs {
         device_number(&word(self.block(name).join("dev"))?)
     }
 
+    /// Returns the devices with an ext4 in which the kernel has found errors since the last check. It sets such a file
+    /// system read-only when its journal fails, and kernels from 6.12 on do not show that among the mounts.
+    /// <https://docs.kernel.org/admin-guide/ext4.html#sys-entries>
+    pub(super) fn with_errors(&self) -> BTreeSet<DeviceNumber> {
+        let class = self.root.join("fs/ext4");
+        let has_errors = |name: &String| {
+            word(class.join(name).join("errors_count")).is_some_and(|count| count != "0")
+        };
+        names(&class)
+            .iter()
+            .filter(|name| has_errors(name))
+            .filter_map(|name| self.number(name))
+            .collect()
+    }
+
     /// Returns the size of a block device in bytes.
     pub(super) fn size(&self, name: &str) -> Option<u64> {
         word(self.block(name).join("size"))?.parse::<u64>().ok()?.checked_mul(SECTOR)
@@ -170,6 +185,14 @@ impl Sysfs {
             Some(Session { name, portal, live, bus: None, disks })
         };
         names(&class).into_iter().filter_map(session).collect()
+    }
+
+    /// Returns the controllers of an NVMe subsystem.
+    pub(super) fn controllers(&self, target: &str) -> Vec<String> {
+        let class = self.class("nvme");
+        let is_its =
+            |name: &String| word(class.join(name).join("subsysnqn")).as_deref() == Some(target);
+        names(&class).into_iter().filter(is_its).collect()
     }
 
     /// Paths of a namespace are hidden behind it.

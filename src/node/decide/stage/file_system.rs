@@ -27,6 +27,9 @@ impl Stage {
                 match &self.read {
                     None => return Ok(Step::Do(Effect::ReadFolder(staging.clone()))),
                     Some(Ok(())) if wants_reading => return Ok(Step::Done),
+                    Some(Ok(())) if !self.written => {
+                        return Ok(Step::Do(Effect::TryToWrite(staging.clone())));
+                    }
                     Some(Ok(())) => {
                         let effect = self.grow.next(ready, staging, fs_type)?;
                         return Ok(effect.map_or(Step::Done, Step::Do));
@@ -39,6 +42,7 @@ impl Stage {
             }
             // It was mounted over, or the device below has changed, or the kernel has aborted the file system: it is
             // unmounted, checked and mounted again. Pods that use it keep it in the state it is in.
+            let is_sound = is_sound && !matches!(self.read, Some(Err(_)));
             if is_ours && !is_sound && !elsewhere.is_empty() {
                 return Err(self.aborted(&elsewhere));
             }
@@ -174,10 +178,13 @@ impl Stage {
                 outcome?;
                 self.mounted = true;
                 self.read = None;
+                self.written = false;
             }
             (Effect::ReadFolder(_), outcome) => {
                 self.read = Some(outcome.map(|_| ()).map_err(|error| error.message));
             }
+            (Effect::TryToWrite(_), Ok(_)) => self.written = true,
+            (Effect::TryToWrite(_), Err(error)) => self.read = Some(Err(error.message)),
             (Effect::Unmount { .. }, outcome) => {
                 outcome?;
                 self.mounted = false;

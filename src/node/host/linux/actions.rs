@@ -12,6 +12,9 @@ use crate::contract::{BlockTransport, ChapPassword};
 use crate::node::decide::{Device, Effect, HostError, HostErrorKind, Outcome, ScsiAddress};
 use crate::node::request::FsType;
 
+/// Time in seconds after which requests to an NVMe controller that is away fail, if no other path is left.
+const FAST_IO_FAIL: &str = "30";
+
 /// For programs that only talk to a daemon.
 const SHORT: Duration = Duration::from_secs(20);
 /// For programs that talk to an array or write out a file system.
@@ -59,6 +62,7 @@ impl LinuxHost {
                     .await?;
             }
             Effect::RescanController(name) => {
+                self.fail_fast(name).await?;
                 self.write(&format!("class/nvme/{name}/rescan_controller"), "1".to_owned()).await?;
             }
             Effect::DeleteDisk { disk, address } => return self.delete(disk, *address).await,
@@ -84,6 +88,7 @@ impl LinuxHost {
             Effect::ReadFolder(path) => {
                 self.files_at(path, |at| fs::read_dir(at)?.next().transpose().map(|_| ())).await?;
             }
+            Effect::TryToWrite(path) => self.at(path, device::try_to_write).await?,
             Effect::SealFolder(path) => self.at(path, device::seal).await?,
             Effect::UnsealFolder(path) => self.at(path, device::unseal).await?,
             Effect::CreateFile(path) => self.at(path, device::create_file).await?,
@@ -159,11 +164,13 @@ impl LinuxHost {
                     &format!("--nqn={target}"),
                     // A controller that is gone for ten minutes comes back with its file systems.
                     "--ctrl-loss-tmo=-1",
-                    "--fast_io_fail_tmo=30",
                 ];
                 let printed = self.run(LONG, "nvme", &arguments).await?;
                 if printed.code != 0 && !printed.error.contains("already connected") {
                     return Err(printed.failed("nvme connect"));
+                }
+                for controller in self.sysfs.controllers(target) {
+                    self.fail_fast(&controller).await?;
                 }
             }
             Effect::LogOut { transport: BlockTransport::NvmeTcp, session, .. } => {
@@ -207,6 +214,16 @@ impl LinuxHost {
         let (target, password) = (target.to_owned(), password.clone());
         let write = move || record_file::write(&root, &target, (&address, &port), &user, &password);
         self.files("the record of a port".to_owned(), write).await
+    }
+
+    /// Lets requests end with an error when a controller has been away for a time. nvme-cli 2.3 of Debian
+    /// 12 has no option for it, so it is set in sysfs, where kernels from 5.11 on have it.
+    async fn fail_fast(&self, controller: &str) -> Result<(), HostError> {
+        let path = format!("class/nvme/{controller}/fast_io_fail_tmo");
+        if self.sysfs.root.join(&path).exists() {
+            self.write(&path, FAST_IO_FAIL.to_owned()).await?;
+        }
+        Ok(())
     }
 
     /// Asks a disk itself for its identity.

@@ -129,6 +129,16 @@ fn a_map_has_its_state_its_paths_and_its_holders() {
 }
 
 #[test]
+fn file_systems_with_errors_are_known_by_their_device() {
+    let (tree, sysfs) = tree();
+    for (name, count) in [("sdb", "0"), ("dm-0", "6"), ("sda1", "1")] {
+        tree.file(&format!("fs/ext4/{name}/errors_count"), count);
+    }
+    tree.file("fs/ext4/features/batched_discard", "supported");
+    assert_eq!(sysfs.with_errors(), BTreeSet::from([DeviceNumber { major: 254, minor: 0 }]));
+}
+
+#[test]
 fn namespaces_are_found_by_identity_and_their_hidden_paths_are_not() {
     let (tree, sysfs) = tree();
     let nvme = "class/nvme/nvme0";

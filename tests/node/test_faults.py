@@ -1,0 +1,215 @@
+"""What goes wrong between a node and its array, and on the node itself."""
+
+import contextlib
+import threading
+
+from kubelet import CallError, refused
+from lab import Failure, check, until
+
+GIB = 1 << 30
+
+
+def test_a_lun_leads_to_another_volume_after_a_disconnect_without_unstage(lab):
+    node, controller = lab.node(), lab.controller
+    old, new = controller.create(GIB), controller.create(GIB)
+    path = node.start_pod(controller, old)
+    node.machine.shell(f"echo old > {path}/file; sync -f {path}")
+    lun = int(old.published["lun"])
+    # The node was cut off: it has the volume mounted, and the array has ended the connection.
+    controller.detach(old, node)
+    lab.array.connect_at(new, node, lun)
+    controller.attach(new, node)
+    check(int(new.published["lun"]) == lun, "the new volume has the LUN of the old one")
+    node.stage(new)
+    path = node.publish(new, "pod-2")
+    check(node.machine.shell(f"ls {path}").split() == ["lost+found"], "the new volume is empty")
+    check(not node.paths(old), "no disk is taken for the old volume any more")
+    node.machine.shell(f"echo new > {path}/file; sync -f {path}")
+    # kubelet comes back, and ends the old pod.
+    node.unpublish(old)
+    node.unstage(old)
+    check(node.machine.shell(f"cat {path}/file") == "new\n", "the new volume is as it was")
+    node.stop_pod(controller, new, "pod-2")
+    path = node.start_pod(controller, old)
+    check(node.machine.shell(f"cat {path}/file") == "old\n", "the old volume is as it was")
+    node.stop_pod(controller, old)
+
+
+def test_a_path_is_lost_and_comes_back(lab):
+    node, controller = lab.node(), lab.controller
+    volume = controller.create(GIB)
+    path = node.start_pod(controller, volume)
+    node.machine.shell(f"echo before > {path}/file; sync -f {path}")
+    node.machine.link(1, False)
+    try:
+        node.machine.shell(f"echo without > {path}/file; sync -f {path}", 120)
+        check(not node.stats(volume)["volume_condition"].get("abnormal"), "a volume with one path is healthy")
+    finally:
+        node.machine.link(1, True)
+    until(90, lambda: active_paths(node) == 2, "both paths are back")
+    node.machine.link(2, False)
+    try:
+        node.machine.shell(f"echo again > {path}/file; sync -f {path}", 120)
+    finally:
+        node.machine.link(2, True)
+    until(90, lambda: active_paths(node) == 2, "both paths are back")
+    node.stop_pod(controller, volume)
+
+
+def active_paths(node):
+    return node.machine.shell("multipathd show paths format '%w %t' | grep -c 'active'  || true").strip() == "2" and 2
+
+
+def test_a_volume_is_staged_with_one_path_and_gets_the_other_later(lab):
+    node, controller = lab.node(), lab.controller
+    volume = controller.create(GIB)
+    node.machine.link(2, False)
+    try:
+        path = node.start_pod(controller, volume)
+        check(len(node.paths(volume)) == 1, "one path")
+    finally:
+        node.machine.link(2, True)
+    node.machine.shell(f"echo kept > {path}/file; sync -f {path}")
+    until(150, lambda: len(node.paths(volume)) == 2, "the node service adds the other path")
+    until(30, lambda: active_paths(node) == 2, "the map has both paths")
+    node.stop_pod(controller, volume)
+
+
+def test_all_paths_are_lost_and_the_pod_is_started_again(lab):
+    node, controller = lab.node(), lab.controller
+    volume = controller.create(GIB)
+    path = node.start_pod(controller, volume)
+    node.machine.shell(f"echo kept > {path}/file; sync -f {path}")
+    for network in (1, 2):
+        node.machine.link(network, False)
+    try:
+        code, text = node.machine.run(f"dd if=/dev/zero of={path}/lost bs=1M count=4 conv=fsync", 240)
+        check(code != 0, f"a write without paths ends with an error: {text}")
+        condition = node.stats(volume)["volume_condition"]
+        check(condition.get("abnormal"), f"the condition reports it: {condition}")
+    finally:
+        for network in (1, 2):
+            node.machine.link(network, True)
+    until(120, lambda: active_paths(node) == 2, "both paths are back")
+    node.unpublish(volume)
+    node.stage(volume)
+    path = node.publish(volume)
+    check(node.machine.shell(f"cat {path}/file; echo after > {path}/after; sync -f {path}") == "kept\n", "the file system works")
+    node.stop_pod(controller, volume)
+
+
+def test_a_volume_is_unstaged_while_its_array_is_unreachable(lab):
+    node, controller = lab.node(), lab.controller
+    volume = controller.create(GIB)
+    path = node.start_pod(controller, volume)
+    node.machine.shell(f"echo kept > {path}/file; sync -f {path}")
+    for network in (1, 2):
+        node.machine.link(network, False)
+    try:
+        until(90, lambda: not node.machine.shell("multipathd show paths format %t | grep active || true"), "no path is active")
+        node.unpublish(volume)
+        again(60, node.unstage, volume)
+    finally:
+        for network in (1, 2):
+            node.machine.link(network, True)
+    controller.detach(volume, node)
+    path = node.start_pod(controller, volume)
+    check(node.machine.shell(f"cat {path}/file") == "kept\n", "the file is there")
+    node.stop_pod(controller, volume)
+
+
+def again(seconds, call, *arguments):
+    """Repeats a call as kubelet does, until it succeeds."""
+    errors = []
+
+    def succeeds():
+        try:
+            call(*arguments)
+            return True
+        except CallError as error:
+            errors.append(str(error))
+            return False
+
+    try:
+        until(seconds, succeeds, call.__name__)
+    except Failure as failure:
+        raise Failure(f"{failure}: {errors[-1]}") from None
+
+
+def killed_at(node, moment, call, *arguments):
+    """Kills the node service, and mkfs with it, at a moment of a call, and starts it again. The moment is a condition of
+    the shell. Returns whether the moment came: an earlier process may have done more than its log says.
+    """
+    mark = int(node.machine.shell("rm -f /run/call.ended; wc -l < /run/node-service.log"))
+
+    def work():
+        with contextlib.suppress(CallError):
+            call(*arguments)
+        node.machine.run("touch /run/call.ended")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    script = f"""
+        pid=$(cat /run/node-service.pid)
+        has_done() {{ tail -n +{mark + 1} /run/node-service.log | grep -qE "effect.{{3}}$1"; }}
+        until [ -e /run/call.ended ]; do
+          if {moment}; then kill -9 $pid; pkill -9 mkfs; exit 0; fi
+        done
+        exit 10
+        """
+    code, text = node.machine.run(script, 240)
+    thread.join(150)
+    check(code in (0, 10), f"the watch for {moment!r} ended with {code}: {text}")
+    if code == 10:
+        return False
+    node.machine.shell("rm -f /run/node-service.pid /var/lib/kubelet/plugins/pso-gen.io/csi.sock")
+    node.start()
+    return True
+
+
+STAGING = ("WriteState", "WriteRecord", "LogIn", "Scan", "Inquire", "CreateMap", "Probe", "MakeFileSystem", "RecordFormatted",
+           "SealFolder", "Mount")
+UNSTAGING = ("StopQueueing", "Unmount", "FlushMap", "DeleteDisk", "LogOut", "RemoveRecord", "UnsealFolder")
+
+
+def test_the_node_service_is_killed_after_each_step(lab):
+    node, controller = lab.node(), lab.controller
+    volume = controller.create(GIB)
+    controller.attach(volume, node)
+    kills = [killed_at(node, f"has_done {effect}", node.stage, volume) for effect in STAGING]
+    again(90, node.stage, volume)
+    path = node.publish(volume)
+    node.machine.shell(f"echo kept > {path}/file; sync -f {path}")
+    kills.append(killed_at(node, "has_done Unmount", node.unpublish, volume))
+    again(90, node.unpublish, volume)
+    kills += [killed_at(node, f"has_done {effect}", node.unstage, volume) for effect in UNSTAGING]
+    check(sum(kills) >= 12, f"the node service was killed: {kills}")
+    again(90, node.unstage, volume)
+    node.must_be_clean()
+    controller.detach(volume, node)
+    path = node.start_pod(controller, volume)
+    check(node.machine.shell(f"cat {path}/file") == "kept\n", "the file is there")
+    node.stop_pod(controller, volume)
+
+
+def test_a_file_system_whose_creation_was_cut_off_is_created_again(lab):
+    node, controller = lab.node(), lab.controller
+    volume = controller.create(64 * GIB)
+    controller.attach(volume, node)
+    check(killed_at(node, "pgrep mkfs > /dev/null", node.stage, volume), "it was killed while mkfs ran")
+    # The volume is on this node alone, and this node began to format it.
+    again(120, node.stage, volume)
+    path = node.publish(volume)
+    node.machine.shell(f"echo kept > {path}/file; sync -f {path}")
+    node.stop_pod(controller, volume)
+
+
+def test_a_volume_whose_record_says_formatted_is_never_formatted(lab):
+    node, controller = lab.node(), lab.controller
+    volume = controller.create(GIB)
+    controller.attach(volume, node)
+    volume.published["format"] = "formatted"
+    refused(node.stage, volume, text="begins and ends with zeros")
+    node.unstage(volume)
+    node.must_be_clean()
+    controller.detach(volume, node)

@@ -1,0 +1,68 @@
+"""NVMe/TCP, and file systems over NFS."""
+
+import subprocess
+
+from lab import check, until
+from served_array import PORTS
+
+GIB = 1 << 30
+
+
+def test_nvme_over_tcp(lab):
+    node, controller = lab.node("node3", modules="nvme_tcp"), lab.controller
+    volume, other = controller.create(GIB), controller.create(GIB, "xfs")
+    path = node.start_pod(controller, volume)
+    check(volume.published["transport"] == "nvme-tcp", f"the transport: {volume.published}")
+    node.machine.shell(f"echo kept > {path}/file; sync -f {path}")
+    second = node.start_pod(controller, other, "pod-2")
+    node.machine.shell(f"echo other > {second}/file; sync -f {second}")
+    controller.expand(volume, 2 * GIB)
+    check(node.expand(volume) == 2 * GIB, "the namespace has its new size")
+    node.machine.link(1, False)
+    try:
+        node.machine.shell(f"echo one path >> {path}/file; sync -f {path}", 240)
+    finally:
+        node.machine.link(1, True)
+    until(90, lambda: live(node) == 2, "both controllers are back")
+    node.stop_pod(controller, volume)
+    # The kernel removes a namespace when the array reports its end. As long as it is there, the controllers stay.
+    until(60, lambda: namespaces(node) == 1, "the namespace is gone")
+    check(node.machine.shell(f"cat {second}/file") == "other\n", "the other volume stays")
+    node.stop_pod(controller, other, "pod-2")
+    node.must_be_clean()
+    path = node.start_pod(controller, volume)
+    check(node.machine.shell(f"cat {path}/file") == "kept\none path\n", "the file is there")
+    node.stop_pod(controller, volume)
+    node.must_be_clean()
+    lab.drop("node3")
+
+
+def live(node):
+    return int(node.machine.shell("cat /sys/class/nvme/*/state | grep -c live || true"))
+
+
+def namespaces(node):
+    return int(node.machine.shell("ls /sys/class/nvme-subsystem/*/ | grep -cE '^nvme[0-9]+n[0-9]+$' || true"))
+
+
+def test_a_file_system_is_mounted_as_its_class_says(lab):
+    node = lab.node()
+    lab.array.create_files("files1", GIB)
+    document = lab.folder / "storage.pso.yaml"
+    rendered = subprocess.run([lab.binary, "render", document], check=True, capture_output=True, text=True).stdout
+    pure_file = next(each for each in rendered.split("---\n") if "\n  name: pure-file\n" in each)
+    lines = pure_file.split("mountOptions:\n")[1].splitlines()
+    options = ",".join(line[2:] for line in lines[: next(at for at, line in enumerate(lines) if line[:2] != "- ")])
+    check("nfsvers=4.1" in options and "hard" in options, f"the class has its mount options: {options}")
+    # Two pods, each with a mount of its own, as kubelet does it.
+    for pod in ("pod-1", "pod-2"):
+        node.machine.shell(f"mkdir -p /mnt/{pod}; mount -t nfs -o {options} {PORTS[0]}:/files1 /mnt/{pod}")
+    node.machine.shell("echo shared > /mnt/pod-1/file; test $(cat /mnt/pod-2/file) = shared")
+    # A server that is away holds up a write, and loses none.
+    node.machine.link(1, False)
+    try:
+        node.machine.shell("(echo waited > /mnt/pod-1/waited; sync -f /mnt/pod-1) > /dev/null 2>&1 & sleep 5")
+    finally:
+        node.machine.link(1, True)
+    node.machine.shell("until [ \"$(cat /mnt/pod-2/waited)\" = waited ]; do sleep 1; done; umount /mnt/pod-1 /mnt/pod-2", 180)
+    check(lab.array.machine.shell("cat /data/files/files1/waited") == "waited\n", "the array has the file")
