@@ -13,6 +13,8 @@ $pso = static function (string $name): ?string {
 
 $CONFIG = array_filter([
     'dbhost' => $pso('MYSQL_HOST'),
+    'dbname' => $pso('MYSQL_DATABASE'),
+    'dbuser' => $pso('MYSQL_USER'),
     'dbpassword' => $pso('MYSQL_PASSWORD'),
     'overwriteprotocol' => $pso('OVERWRITEPROTOCOL'),
     'overwrite.cli.url' => $pso('OVERWRITECLIURL'),

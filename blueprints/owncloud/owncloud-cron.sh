@@ -1,25 +1,33 @@
 #!/bin/bash
-# Runs background jobs, unless an installation or upgrade is under way: the next run comes soon. The
-# lock is held for the image's start sequence only, or a pod that starts would wait for the whole run.
-# That sequence installs, too, and without the administrator's password here as admin/admin: so nothing
-# is run before ownCloud is installed.
+# Runs background jobs and removes the rest of uploads that broke off, unless an installation or upgrade is under way:
+# the next run comes soon. An upgrade waits for the end of a job that runs. The image's start sequence is left out:
+# it installs and upgrades.
 set -euo pipefail
 entrypoint=${OWNCLOUD_ENTRYPOINT:-/usr/bin/entrypoint}
-owncloud=${OWNCLOUD_COMMAND:-/usr/bin/owncloud}
-lock=${OWNCLOUD_LOCK:-/mnt/data/.pso-gen.lock}
-config=${OWNCLOUD_CONFIG:-/mnt/data/config/config.php}
-busy=75
+volume=${OWNCLOUD_VOLUME:-/mnt/data}
+code=${OWNCLOUD_CODE:-/var/www/owncloud}
+config=$volume/config/config.php
 
 if ! grep -Eqs "'installed' *=> *true" "$config"; then
   echo "ownCloud is not installed yet"
   exit 0
 fi
-
-code=0
-flock --nonblock --conflict-exit-code "$busy" "$lock" "$entrypoint" "$owncloud" true || code=$?
-if [ "$code" -eq "$busy" ]; then
-  echo "an installation or upgrade is under way"
+exec 8<> "$volume/.pso-gen.jobs.lock"
+busy=0
+flock --shared --nonblock --conflict-exit-code 75 8 || busy=$?
+# shellcheck disable=SC2016 # PHP's variable
+version=$(php -r 'require $argv[1]; echo implode(".", $OC_Version);' "$code/version.php")
+if [ "$busy" -eq 75 ] || ! grep -Eq "'version' *=> *'$version'" "$config"; then
+  echo "an upgrade is under way or about to begin"
   exit 0
 fi
-[ "$code" -eq 0 ] || exit "$code"
-exec "$entrypoint" "$owncloud" occ system:cron --no-interaction
+[ "$busy" -eq 0 ] || exit "$busy"
+
+export DB_HOST=$OWNCLOUD_DB_HOST DB_NAME=$OWNCLOUD_DB_NAME DB_USER=$OWNCLOUD_DB_USERNAME DB_PASSWORD=$OWNCLOUD_DB_PASSWORD
+php "${PSO_DATABASE:-/pso/app-database.php}" wait 300 ${OWNCLOUD_REDIS_HOST:+"$OWNCLOUD_REDIS_HOST:$OWNCLOUD_REDIS_PORT"}
+
+rm -rf "$code/config" "$code/custom"
+ln -s "$volume/config" "$code/config"
+ln -s "$volume/apps" "$code/custom"
+"$entrypoint" occ system:cron --no-interaction
+"$entrypoint" occ dav:cleanup-chunks --no-interaction

@@ -3,8 +3,8 @@
 set -eu
 umask 0002
 mkdir -p "$HOME"
-# A shell that somebody opens later starts afresh: it learns about the group here.
-[ -e "$HOME/.bashrc" ] || echo 'umask 0002' > "$HOME/.bashrc"
+# An interactive shell starts afresh, and reads this file. Other shells read BASH_ENV.
+[ -e "$HOME/.bashrc" ] || echo '. /pso/scratch-shell.sh' > "$HOME/.bashrc"
 trap 'exit 0' TERM INT
 echo "scratch space ready: $(df -h "$SCRATCH" | tail -n 1)"
 while :; do

@@ -25,6 +25,9 @@ pub const NODE_ID: &str = "pso-gen.io/node-id";
 pub const IMPORT: &str = "pso-gen.io/import";
 /// On a claim: a snapshot schedule in addition to that of its class.
 pub const SNAPSHOTS: &str = "pso-gen.io/snapshots";
+/// On a pod: the container that `kubectl logs` and `kubectl exec` use without `-c`.
+/// <https://kubernetes.io/docs/reference/labels-annotations-taints/#kubectl-kubernetes-io-default-container>
+pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 /// On a claim: a description of the data that the app stores there.
 pub const ABOUT: &str = "pso-gen.io/about";
 /// On a StorageClass: the cluster's name. `--since` refuses to change it.

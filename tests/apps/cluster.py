@@ -37,9 +37,20 @@ class Cluster:
         self.database = self.folder()
         self.database.chmod(0o777)
         self.account = self.folder()
+        # Servers that a test has started, by component.
+        self.services = {}
+        # Claims that others have made, of a block class.
+        self.blocks = set()
         services = [each["metadata"]["name"] for each in rendered.of_kind("Service")]
         names = " ".join(["kubernetes.default.svc", *services])
         self.hosts = f"127.0.0.1 localhost\n{ADDRESS} {names}\n"
+
+    @property
+    def name(self):
+        """The name of the app."""
+        (label,) = {each["metadata"]["labels"]["app.kubernetes.io/instance"] for each in self.rendered.objects
+                    if each["kind"] != "Namespace"}
+        return label
 
     def folder(self):
         """Makes an empty folder that belongs to root."""
@@ -56,6 +67,8 @@ class Cluster:
 
     def is_block(self, claim):
         """Whether a claim is a file system on a block device, where Kubernetes heeds `fsGroup`."""
+        if claim not in [each["metadata"]["name"] for each in self.rendered.of_kind("PersistentVolumeClaim")]:
+            return claim in self.blocks
         spec = self.rendered.get("PersistentVolumeClaim", claim)["spec"]
         return spec["storageClassName"] == "pure-block"
 

@@ -42,6 +42,18 @@ DATABASE = {
         "",
         "FUNCTION app.twice does not exist",
     ),
+    "the backup does not wait for its database": Mutation(
+        "backup: waits for a database that restarts",
+        'if [ "$SECONDS" -lt "${DB_WAIT:-600}" ]; then',
+        "if false; then",
+        "it does not wait",
+    ),
+    "the backup waits for a password to become right": Mutation(
+        "backup: says at once that the password is wrong",
+        '*"ERROR 1044"* | *"ERROR 1045"*) ;;',
+        '*"ERROR 1044"*) ;;',
+        "has not ended after 30 s",
+    ),
     "the backup shows its password": Mutation(
         "backup: what was dumped comes back",
         '--user="$DB_USER"',
@@ -92,6 +104,21 @@ DATABASE = {
     ),
 }
 
+FIRST_START = {
+    "a first start that was cut short looks finished": Mutation(
+        "mariadb: a first start that was cut short is done again",
+        ': > "$note"',
+        "true",
+        "no answer to the startup probe",
+    ),
+    "a wrong note removes a database": Mutation(
+        "mariadb: a first start that was cut short is done again",
+        """if [ -n "$(find "$data" -mindepth 2""",
+        """if false && [ -n "$(find "$data" -mindepth 2""",
+        "the exit code of a statement",
+    ),
+}
+
 VALKEY = {
     "Valkey asks for no password": Mutation(
         "valkey: answers only who knows the password",
@@ -111,6 +138,24 @@ VALKEY = {
         "maxmemory-policy allkeys-lru",
         "what was there before the memory was full is ''",
     ),
+    "Valkey does not start with a damaged file": Mutation(
+        "valkey: starts with zeros at the end of its file",
+        """if [ -e "$files/appendonly.aof.manifest" ] &&""",
+        "if false &&",
+        "Bad file format reading the append only file",
+    ),
+    "Valkey drops what it can repair": Mutation(
+        "valkey: starts with zeros at the end of its file",
+        """if ! echo y | "$check" --fix""",
+        """if ! echo n | "$check" --fix""",
+        "what was written before the damage",
+    ),
+    "Valkey does not start with a file that cannot be read": Mutation(
+        "valkey: starts empty when its file cannot be read",
+        'mv "$files" "$files.damaged"',
+        "true",
+        "Bad file format reading the append only file",
+    ),
     "Valkey listens in its own pod only": Mutation(
         "valkey: answers only who knows the password",
         "appendonly yes",
@@ -122,8 +167,8 @@ VALKEY = {
 VOLUMES = {
     "a volume gets a wrong owner": Mutation(
         "volume_owner: gives each fresh volume its owner and mode",
-        '- /volumes/data\n        - "33"',
-        '- /volumes/data\n        - "999"',
+        '--folder=.\n        - --owner=33:33\n        - --mode=0770',
+        '--folder=.\n        - --owner=999:33\n        - --mode=0770',
         "data is '999:33 0770'",
     ),
     "all files of a volume are given away": Mutation(
@@ -134,9 +179,72 @@ VOLUMES = {
     ),
     "nobody tries to write to a volume": Mutation(
         "volume_owner: checks what the array gave away",
-        'can_write "$path" "$user" "$group" ||',
+        'can_write "$1" ||',
         "true ||",
-        "the exit code of a step that said '' and is 0, wanted 1",
+        "and is 0, wanted 1",
+    ),
+}
+
+CLAIMS = {
+    "a step advises what is written already": Mutation(
+        "volume_owner: checks what the array gave away",
+        "with \\`security: {ownership: array}\\`, the array gives",
+        "write \\`security: {ownership: array}\\`, the array gives",
+        "it advises what is written already",
+    ),
+    "what is on a claim is not looked at": Mutation(
+        "claims: peoples folders are not taken for the program",
+        '      if [ -n "$holds" ]; then',
+        "      if false; then",
+        "the exit code of pso-volumes-give",
+    ),
+    "a note of another volume is not read": Mutation(
+        "claims: every volume refuses the others",
+        """[ "$noted" = "$is" ] ||""",
+        "true ||",
+        "the exit code of pso-volumes-give",
+    ),
+    "a new folder hides an old database": Mutation(
+        "claims: a database at the top of a block volume is found",
+        'elif [ -z "$chosen" ]; then',
+        "elif false; then",
+        "it does not say 'data at its top'",
+    ),
+    "a folder that is missing is made": Mutation(
+        "claims: a folder that is not there is not made",
+        'elif [ ! -d "$folder" ]; then',
+        "elif false; then",
+        "the exit code of pso-volumes-give",
+    ),
+    "a data set is given away": Mutation(
+        "claims: scratch takes no data set away",
+        'elif [ -n "$taken_over" ] &&',
+        "elif false &&",
+        "the exit code of pso-volumes-give",
+    ),
+    "Nextcloud is installed beside users' files": Mutation(
+        "claims: old files do not get a new installation",
+        """if [ ! -e "$installing" ] && [ -n "$(users_files)" ]; then""",
+        "if false; then",
+        "it installs over files",
+    ),
+    "Nextcloud is installed over an old database": Mutation(
+        "claims: an old database does not get a new installation",
+        "if ($tables && !$same) {",
+        "if (false) {",
+        "it installs over tables",
+    ),
+    "an installed Nextcloud starts with an empty database": Mutation(
+        "claims: an installed program does not get an empty database",
+        """[ "$(php "$database" tables)" -ne 0 ] ||""",
+        "true ||",
+        "it does not say what is missing",
+    ),
+    "ownCloud is installed over an old database": Mutation(
+        "claims: owncloud is not installed over an old database",
+        "if ($tables && !$same) {",
+        "if (false) {",
+        "it does not refuse",
     ),
 }
 
@@ -172,37 +280,37 @@ INSTALLATION = {
         "owncloud: two pods at once install once",
         "- flock\n        - /mnt/data/.pso-gen.lock\n",
         "",
-        "table oc_users already exists",
+        "another pod is at the stage 'tables' too",
     ),
     "ownCloud's background jobs know no lock": Mutation(
         "owncloud: background jobs keep away from an upgrade",
-        'flock --nonblock --conflict-exit-code "$busy" "$lock"',
-        "env",
-        "Updates between these versions are under way",
-    ),
-    "ownCloud's background jobs install it": Mutation(
-        "owncloud: jobs do not install it",
-        """if ! grep -Eqs "'installed' *=> *true" "$config"; then""",
+        '''if [ "$busy" -eq 75 ] || ! grep -Eq "'version' *=> *'$version'" "$config"; then''',
         "if false; then",
-        "the administrator is admin/admin",
+        "the exit code of a pod",
+    ),
+    "ownCloud's jobs do not look whether it is installed": Mutation(
+        "owncloud: jobs do not install it",
+        """if ! grep -Eqs "'installed' *=> *true" "$volume/config/config.php"; then""",
+        "if false; then",
+        "it fails for another reason",
     ),
     "ownCloud is served uninstalled": Mutation(
         "owncloud: is not served unless installed",
         """*'"installed":true'*) ;;""",
         """*'"installed":'*) ;;""",
-        "a pod may serve, and nothing is installed",
+        "it does not say why it fails",
     ),
     "Nextcloud's pods know no lock": Mutation(
-        "nextcloud: two pods at once finish a killed upgrade once",
+        "nextcloud: two pods at once install once",
         "- flock\n        - /var/www/html/data/.pso-gen.lock\n",
         "",
-        "another pod is at the stage 'upgrade' too",
+        "no pod that waits for a lock",
     ),
     "an installation that was killed looks finished": Mutation(
         "nextcloud: an installation that was killed is done again",
-        "rm -f version.php",
+        'rm "$html/version.php"',
         "true",
-        "it is never installed again",
+        "no installation at the stage 'login'",
     ),
     "a restart ends an operator's maintenance mode": Mutation(
         "nextcloud: an operators maintenance mode stays",
@@ -210,11 +318,101 @@ INSTALLATION = {
         "",
         "the maintenance mode after a restart is False",
     ),
-    "Nextcloud is installed again when it says nothing": Mutation(
-        "nextcloud: is not installed again while its database is away",
-        """*'"installed":false'*)""",
-        """*'"installed":false'* | *)""",
-        "version.php is gone",
+    "the rest of an installation stays in the database": Mutation(
+        "nextcloud: an installation that was killed is done again",
+        "if ($tables && !$same) {",
+        "if ($tables) {",
+        "tables already",
+    ),
+    "tables of another database are removed": Mutation(
+        "nextcloud: never removes tables of another database",
+        "$same = $noted !== '' && $noted === token($database);",
+        "$same = $noted !== '';",
+        "it installs over a database that has tables",
+    ),
+    "a pod does not wait for its database": Mutation(
+        "nextcloud: waits for its database and cache",
+        "if (time() >= $deadline) {",
+        "if (true) {",
+        "it does not wait for db",
+    ),
+    "a pod does not wait for its cache": Mutation(
+        "nextcloud: waits for its database and cache",
+        """wait 900 ${REDIS_HOST:+"$REDIS_HOST:6379"}""",
+        "wait 900",
+        "it does not wait for redis",
+    ),
+    "a pod waits for a password to become right": Mutation(
+        "nextcloud: says at once when the database refuses it",
+        "/\\[(1044|1045)\\]/",
+        "/never/",
+        "has not ended after 30 s",
+    ),
+    "Nextcloud's upgrade does not wait for jobs": Mutation(
+        "nextcloud: an upgrade waits for background jobs",
+        "flock --shared --nonblock --conflict-exit-code 75 8",
+        "true",
+        "another pod is at the stage 'upgrade' too",
+    ),
+    "Nextcloud's jobs run beside an upgrade": Mutation(
+        "nextcloud: background jobs keep away from an upgrade",
+        """|| ! cmp -s "$html/version.php" "$image/version.php"; then""",
+        "; then",
+        "what was done while the upgrade was under way",
+    ),
+    "a lock that fails counts as an upgrade": Mutation(
+        "nextcloud: a job whose lock fails does not succeed",
+        """if [ "$code" -eq 75 ] || ! cmp""",
+        """if [ "$code" -ne 0 ] || ! cmp""",
+        "the exit code of a job that cannot lock",
+    ),
+    "the cache's password is put into a URL as it is": Mutation(
+        "nextcloud: logs in with any password of the cache",
+        "rawurlencode(rtrim(",
+        "(rtrim(",
+        "what a session holds",
+    ),
+    "ownCloud's jobs run the start sequence": Mutation(
+        "owncloud: jobs leave the start sequence out",
+        '"$entrypoint" occ system:cron --no-interaction',
+        '"$entrypoint" /usr/bin/owncloud occ system:cron --no-interaction',
+        "what the job cron runs",
+    ),
+    "chunks of uploads that broke off stay": Mutation(
+        "owncloud: jobs leave the start sequence out",
+        '"$entrypoint" occ dav:cleanup-chunks --no-interaction',
+        "true",
+        "what the job cron runs",
+    ),
+    "ownCloud's upgrade does not wait for jobs": Mutation(
+        "owncloud: an upgrade waits for background jobs",
+        "flock --shared --nonblock --conflict-exit-code 75 8",
+        "true",
+        "another pod is at the stage 'upgrade' too",
+    ),
+    "an upgrade of ownCloud that was killed stays in maintenance": Mutation(
+        "owncloud: an upgrade that was killed is finished",
+        """"$entrypoint" occ maintenance:mode --off --no-interaction""",
+        "true",
+        "it stays in maintenance",
+    ),
+    "a running pod of ownCloud installs": Mutation(
+        "owncloud: a running pod never installs",
+        """if [ "${PSO_MAY_INSTALL-}" != yes ] &&""",
+        "if false &&",
+        "it starts without an installation",
+    ),
+    "ownCloud puts the cache's password into a URL as it is": Mutation(
+        "owncloud: logs in with any password of the cache",
+        'rawurlencode(getenv("OWNCLOUD_REDIS_PASSWORD"))',
+        'getenv("OWNCLOUD_REDIS_PASSWORD")',
+        "what a session holds",
+    ),
+    "a lock of ownCloud that fails counts as an upgrade": Mutation(
+        "owncloud: a job whose lock fails does not succeed",
+        """if [ "$busy" -eq 75 ] || ! grep -Eq""",
+        """if [ "$busy" -ne 0 ] || ! grep -Eq""",
+        "the exit code of a job that cannot lock",
     ),
 }
 
@@ -266,9 +464,15 @@ TEXTS = {
     ),
     "what is made in a scratch pod is its maker's alone": Mutation(
         "scratch: what one pod makes another can change",
-        "echo 'umask 0002' >",
+        "echo '. /pso/scratch-shell.sh' >",
         "echo 'umask 0022' >",
         "a shell that somebody opens has the umask",
+    ),
+    "a command in a scratch pod has another umask than a shell": Mutation(
+        "scratch: what one pod makes another can change",
+        "- name: BASH_ENV",
+        "- name: NO_BASH_ENV",
+        "the mode of data/command",
     ),
     "a script is careless": Mutation(
         "texts: nextcloud",
@@ -282,6 +486,18 @@ TEXTS = {
         "unset($pso;",
         "Parse error",
     ),
+    "logs fill the ephemeral storage of a server": Mutation(
+        "texts: nextcloud",
+        "ephemeral-storage: 256Mi\n            memory: 512Mi",
+        "ephemeral-storage: 64Mi\n            memory: 512Mi",
+        "too little for logs",
+    ),
+    "a container ends without a message": Mutation(
+        "texts: nextcloud",
+        "terminationMessagePolicy: FallbackToLogsOnError",
+        "terminationMessagePolicy: File",
+        "ends without a message",
+    ),
     "two volumes of a pod have one name": Mutation(
         "texts: nextcloud",
         "name: html\n",
@@ -290,4 +506,4 @@ TEXTS = {
     ),
 }
 
-MUTATIONS = DATABASE | VALKEY | VOLUMES | SECRETS | INSTALLATION | WEB | TEXTS
+MUTATIONS = DATABASE | FIRST_START | VALKEY | VOLUMES | CLAIMS | SECRETS | INSTALLATION | WEB | TEXTS

@@ -46,7 +46,11 @@ class Rendered:
 
     def pod(self, kind, name):
         """Returns the pod that a workload or job makes."""
-        return _template(self.get(kind, name))["spec"]
+        return self.template(kind, name)["spec"]
+
+    def template(self, kind, name):
+        """Returns the pod that a workload or job makes, with its metadata."""
+        return _template(self.get(kind, name))
 
     def pods(self):
         """Yields the name of each workload and job, and its pod."""

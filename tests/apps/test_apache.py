@@ -7,12 +7,14 @@ import socket
 from app import app
 from cluster import ADDRESS
 from failure import expect_equal, until
+from services import services
 
 LIMIT = 17179869184  # 16Gi, the default of `maxUpload`.
 
 
 def start(cluster, name="nc"):
     """Starts the rendered pod as a node does, and waits until its port is open."""
+    services(cluster)
     pod = cluster.pod("Deployment", f"{name}-web")
     pod.steps()
     server = pod.start("web")

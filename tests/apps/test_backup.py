@@ -193,3 +193,24 @@ def test_the_job_refuses_a_dump_that_is_cut_short(cluster):
     ended = restore(cluster)
     expect(ended.code != 0, f"it restores what is no dump:\n{ended.text}")
     expect_equal(ask(server, CHECKSUMS), wanted, "the content afterwards")
+
+
+@app("nextcloud")
+def test_waits_for_a_database_that_restarts(cluster):
+    server, pod = start(cluster)
+    server.stop()
+    backup = pod.start("backup")
+    until(lambda: "waiting for the database" in backup.text() or not backup.is_running(), "backup that waits")
+    expect(backup.is_running(), f"it does not wait:\n{backup.text()}")
+    start_database(cluster)
+    expect_equal(backup.wait().code, 0, f"the exit code of the backup, which said {backup.text()}, and")
+    expect_equal(len(dumps(cluster)), 2, "the number of dumps")
+
+
+@app("nextcloud")
+def test_says_at_once_that_the_password_is_wrong(cluster):
+    _, pod = start(cluster)
+    cluster.secrets["nc-credentials", "db-password"] = "another"
+    ended = cluster.pod("CronJob", "nc-backup").start("backup").wait(30)
+    expect_refused(cluster, ended, "the password is wrong")
+    expect("Access denied" in ended.text, f"it does not say why:\n{ended.text}")

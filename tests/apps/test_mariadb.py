@@ -3,16 +3,13 @@
 from app import app
 from container import arguments_of_all
 from failure import expect, expect_equal, until
+from services import start_service
+from test_nextcloud import has_come_to, hold
 
 
 def start_database(cluster):
     """Starts the rendered database as a node does, and waits until it says that it is ready."""
-    pod = cluster.pod("StatefulSet", "nc-db")
-    pod.steps()
-    server = pod.start("db")
-    probe = next(each for each in pod.spec["containers"] if each["name"] == "db")["startupProbe"]
-    until(lambda: server.execute(probe["exec"]["command"]).code == 0, "answer to the startup probe", 40)
-    return server
+    return start_service(cluster, "db")
 
 
 def ask(server, statement, database="app"):
@@ -82,3 +79,33 @@ def test_lets_root_in_from_its_own_pod_only(cluster):
     server.variables["MYSQL_PWD"] = password
     there = server.execute(["mariadb", "--user=root", "--host=nc-db", "--execute=SELECT 'in'"])
     expect("Access denied" in there.text, f"root over the network was told {there.text!r}")
+
+
+@app("nextcloud")
+def test_a_first_start_that_was_cut_short_is_done_again(cluster):
+    # The folder `mysql` is there, the app's database and user are not: the image would never make them.
+    go_on = hold(cluster, "first-start")
+    pod = cluster.pod("StatefulSet", "nc-db")
+    pod.steps()
+    first = pod.start("db")
+    has_come_to(cluster, "first-start")
+    first.kill()
+    go_on()
+    expect((cluster.claim("nc-db") / "db" / "mysql").is_dir(), "the first start was killed too early")
+    server = start_database(cluster)
+    ask(server, "CREATE TABLE t (n INT) ENGINE=InnoDB; INSERT INTO t VALUES (7)")
+    server.stop()
+    # A note that stays for another reason never removes tables.
+    (cluster.claim("nc-db") / "db" / ".pso-gen.first-start").touch()
+    server = start_database(cluster)
+    expect_equal(ask(server, "SELECT n FROM t"), "7", "what was there beside a wrong note")
+    # Nor does one beside which an operator has put the database of another app.
+    server.stop()
+    folder = cluster.claim("nc-db") / "db"
+    (folder / "app").rename(folder / "old")
+    (folder / ".pso-gen.first-start").touch()
+    pod = cluster.pod("StatefulSet", "nc-db")
+    pod.steps()
+    pod.start("db").pid
+    until(lambda: not (folder / ".pso-gen.first-start").exists(), "look at the note")
+    expect((folder / "old" / "t.ibd").exists(), "the table of another app is gone")

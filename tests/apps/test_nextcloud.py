@@ -1,10 +1,11 @@
-"""T5: installing and upgrading Nextcloud, with a stand-in for its image and its occ."""
+"""T5: installing and upgrading Nextcloud, with a stand-in for its image and its occ, and the real database."""
 
 import json
 import pathlib
 
 from app import app
 from failure import expect, expect_equal, until
+from services import services, sql
 
 FIRST = "install 34.0.3.2"
 
@@ -16,6 +17,12 @@ def image(*version):
 
 
 def start(cluster, files=None):
+    """Starts the installation of one more pod, after the steps before it, beside its database and cache."""
+    services(cluster)
+    return start_alone(cluster, files)
+
+
+def start_alone(cluster, files=None):
     """Starts the installation of one more pod, after the steps before it."""
     pod = cluster.pod("Deployment", "nc-web")
     for step in pod.spec["initContainers"]:
@@ -51,6 +58,8 @@ def expect_waits(cluster, pod, stage):
     def settled():
         # A kernel shows who waits for a lock behind who has it.
         waits = "->" in pathlib.Path("/proc/locks").read_text()
+        # Unless that one has ended, and handed the lock over to another program.
+        waits = waits or "waiting for the jobs" in pod.text() or "waiting for an upgrade" in pod.text()
         return waits or mark.exists() or not pod.is_running()
 
     until(settled, "pod that waits for a lock")
@@ -103,32 +112,62 @@ def test_puts_configuration_beside_the_images_own(cluster):
 
 @app("nextcloud")
 def test_an_installation_that_was_killed_is_done_again(cluster):
-    hold(cluster, "tables")
-    pod = start(cluster)
-    has_come_to(cluster, "tables")
-    pod.kill()
-    (cluster.database / "hold-tables").unlink()
-    for _ in range(3):
-        ended = start(cluster).wait()
-        if ended.code == 0:
-            expect_equal(state(cluster)["installed"], True, "installed, where the pod may serve,")
-            expect_equal(events(cluster), [FIRST], "what was done to the database")
-            return
-        expect("not installed" in ended.text, f"it does not say why it fails:\n{ended.text}")
-    expect(False, f"it is never installed again:\n{ended.text}")
+    # Killed so late, in the second case, that the next installation would find the administrator there.
+    for stage in ("tables", "login"):
+        go_on = hold(cluster, stage)
+        pod = start(cluster)
+        has_come_to(cluster, stage)
+        pod.kill()
+        go_on()
+    install(cluster)
+    expect_equal(state(cluster)["installed"], True, "installed, where the pod may serve,")
+    expect_equal(events(cluster), [FIRST], "what was done to the database")
+    expect_equal(sql(cluster, "SHOW TABLES"), ["oc_users"], "the tables after the installation")
+    expect(not (cluster.claim("nc-data") / ".pso-gen.installing").exists(), "an installation is still noted")
 
 
 @app("nextcloud")
-def test_what_cannot_be_installed_is_never_served(cluster):
-    # Killed so late that the next installation finds the administrator there.
-    hold(cluster, "login")
+def test_never_removes_tables_of_another_database(cluster):
+    # The rest of an installation that was cut short, and then another database in its place.
+    go_on = hold(cluster, "login")
     pod = start(cluster)
     has_come_to(cluster, "login")
     pod.kill()
-    (cluster.database / "hold-login").unlink()
-    for _ in range(3):
-        ended = start(cluster).wait()
-        expect(ended.code != 0, f"a pod may serve, and nothing is installed:\n{ended.text}")
+    go_on()
+    sql(cluster, "UPDATE pso_gen_installing SET token = 'another'; CREATE TABLE oc_filecache (id INT)")
+    ended = start(cluster).wait()
+    expect(ended.code != 0, f"it installs over a database that has tables:\n{ended.text}")
+    expect("has 2 tables already" in ended.text, f"it does not say why:\n{ended.text}")
+    expect("oc_filecache" in sql(cluster, "SHOW TABLES"), "the tables of another database are gone")
+
+
+@app("nextcloud")
+def test_waits_for_its_database_and_cache(cluster):
+    # Without them, every pod would enter the kubelet's back-off, and stay there for minutes afterwards.
+    install(cluster)
+    for part in ("db", "redis"):
+        cluster.services.pop(part).stop()
+        pod = start_alone(cluster)
+        until(lambda: "waiting for" in pod.text() or not pod.is_running(), "pod that waits")
+        expect(pod.is_running(), f"it does not wait for {part}:\n{pod.text()}")
+        noted = cluster.claim("nc-html") / "version.php"
+        expect(noted.exists(), "version.php is gone: to the image, that is a new installation")
+        job = cluster.pod("CronJob", "nc-cron")
+        job.steps()
+        job = job.start("cron")
+        services(cluster)
+        for each in (pod, job):
+            expect_equal(each.wait().code, 0, f"the exit code when {part} is back, which said\n{each.text()}\nIt")
+    expect_equal(events(cluster), [FIRST, "cron", "cron"], "what was done")
+
+
+@app("nextcloud")
+def test_says_at_once_when_the_database_refuses_it(cluster):
+    services(cluster)
+    cluster.secrets["nc-credentials", "db-password"] = "another"
+    ended = start_alone(cluster).wait(30)
+    expect(ended.code != 0, f"a pod may serve:\n{ended.text}")
+    expect("refuses the app" in ended.text, f"it does not say why it fails:\n{ended.text}")
 
 
 @app("nextcloud")
@@ -178,19 +217,6 @@ def test_two_pods_at_once_finish_a_killed_upgrade_once(cluster):
 
 
 @app("nextcloud")
-def test_is_not_installed_again_while_its_database_is_away(cluster):
-    install(cluster)
-    away = cluster.database / "away"
-    away.touch()
-    ended = start(cluster).wait()
-    expect(ended.code != 0, f"a pod may serve without its database:\n{ended.text}")
-    noted = cluster.claim("nc-html") / "version.php"
-    expect(noted.exists(), "version.php is gone: to the image, that is a new installation")
-    away.unlink()
-    install(cluster)
-
-
-@app("nextcloud")
 def test_refuses_what_the_image_refuses(cluster):
     install(cluster)
     version = cluster.claim("nc-html") / "version.php"
@@ -222,3 +248,60 @@ def test_an_operators_maintenance_mode_stays(cluster):
     pod.must("occ", command=["php", "/var/www/html/occ", "maintenance:mode", "--on"])
     install(cluster)
     expect_equal(state(cluster)["maintenance"], True, "the maintenance mode after a restart")
+
+
+@app("nextcloud")
+def test_an_upgrade_waits_for_background_jobs(cluster):
+    install(cluster)
+    go_on = hold(cluster, "cron")
+    pod = cluster.pod("CronJob", "nc-cron")
+    pod.steps()
+    job = pod.start("cron")
+    has_come_to(cluster, "cron")
+    # A restart of the same version does not wait.
+    install(cluster)
+    upgrade = start(cluster, image(35, 0, 1, 0))
+    expect_waits(cluster, upgrade, "upgrade")
+    go_on()
+    for each in (job, upgrade):
+        expect_equal(each.wait().code, 0, f"the exit code, of what said\n{each.text()}\nIt")
+    expect_equal(events(cluster), [FIRST, "cron", "upgrade 35.0.1.0"], "what was done")
+
+
+@app("nextcloud")
+def test_background_jobs_keep_away_from_an_upgrade(cluster):
+    install(cluster)
+    pod = cluster.pod("CronJob", "nc-cron")
+    pod.steps()
+    # Code of one version on the volume, and an image of the next one.
+    pod.must("cron", files=image(35, 0, 1, 0))
+    go_on = hold(cluster, "upgrade")
+    upgrade = start(cluster, image(35, 0, 1, 0))
+    has_come_to(cluster, "upgrade")
+    pod.must("cron", files=image(35, 0, 1, 0))
+    expect_equal(events(cluster), [FIRST], "what was done while the upgrade was under way")
+    go_on()
+    expect_equal(upgrade.wait().code, 0, "the exit code of the upgrade")
+
+
+@app("nextcloud")
+def test_a_job_whose_lock_fails_does_not_succeed(cluster):
+    install(cluster)
+    pod = cluster.pod("CronJob", "nc-cron")
+    pod.steps()
+    ended = pod.run("cron", files={"/usr/bin/flock": "#!/bin/sh\necho 'flock: No locks available' >&2\nexit 71\n"})
+    expect_equal(ended.code, 71, f"the exit code of a job that cannot lock, and said\n{ended.text}\nIt")
+
+
+@app("nextcloud")
+def test_logs_in_with_any_password_of_the_cache(cluster):
+    # The image puts the password into a URL as it is.
+    cluster.secrets["nc-credentials", "redis-password"] = "a+b/c=%41&d #e"
+    pod = cluster.pod("Deployment", "nc-web")
+    services(cluster)
+    pod.steps()
+    log_in = 'session_id("s1"); session_start(); $_SESSION["user"] = "ada"; session_write_close();'
+    log_in += ' session_start(); echo $_SESSION["user"], " ", ini_get("redis.session.lock_expire");'
+    scan = {"PHP_INI_SCAN_DIR": ":/usr/local/etc/php/conf.d"}
+    seen = pod.must("web", command=["env", *(f"{k}={v}" for k, v in scan.items()), "php", "-r", log_in])
+    expect_equal(seen.strip(), "ada 60", "what a session holds, and for how many seconds its lock")

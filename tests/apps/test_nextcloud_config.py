@@ -17,6 +17,8 @@ def configuration(cluster, name, **how):
 def test_says_what_the_app_file_says(cluster):
     wanted = {
         "dbhost": "nc-db",
+        "dbname": "app",
+        "dbuser": "app",
         "dbpassword": cluster.secret("nc-credentials", "db-password"),
         "overwriteprotocol": "https",
         "overwrite.cli.url": "https://cloud.example.com",

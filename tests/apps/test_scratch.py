@@ -37,8 +37,10 @@ def test_what_one_pod_makes_another_can_change(cluster):
     make = "umask; mkdir /scratch/data && echo one > /scratch/data/file && echo mine > /scratch/note"
     made = first.execute(["bash", "-i", "-c", make])
     expect("0002" in made.text, f"a shell that somebody opens has the umask {made.text!r}")
+    # As `kubectl exec ... -- bash -c` does.
+    expect_equal(first.execute(["bash", "-c", "echo one > /scratch/data/command"]).code, 0, "the exit code")
     top = cluster.claim("scratch-inc-4711-scratch")
-    for name, mode in [("data", 0o2775), ("data/file", 0o664), ("note", 0o664)]:
+    for name, mode in [("data", 0o2775), ("data/file", 0o664), ("data/command", 0o664), ("note", 0o664)]:
         about = (top / name).stat()
         expect_equal((about.st_uid, about.st_gid), (1000, 100), f"the owner of {name}")
         expect_equal(oct(stat.S_IMODE(about.st_mode)), oct(mode), f"the mode of {name}")

@@ -40,7 +40,35 @@ def check_all(cluster):
     expect(check(cluster, ".sh", ["shellcheck"]) > 1, "hardly any script is rendered")
     check(cluster, ".php", ["php", "-l"])
     check_pods(cluster)
+    check_logs(cluster)
+    check_what_on_call_sees(cluster)
     cluster_is_complete(cluster)
+
+
+def check_logs(cluster):
+    """Fails if the logs that a node keeps, 5 files of 10 MiB, are more than a server's ephemeral storage."""
+    for name, pod in cluster.rendered.pods():
+        if name.startswith("CronJob") or name.startswith("Job"):
+            continue
+        for container in pod["containers"]:
+            limit = container["resources"]["limits"]["ephemeral-storage"]
+            number = int(limit.rstrip("KMGTi")) * {"M": 1, "G": 1024}.get(limit.rstrip("i")[-1], 1 / 1048576)
+            expect(number >= 128, f"{name}: {limit} of ephemeral storage is too little for logs")
+
+
+def check_what_on_call_sees(cluster):
+    """Fails if a pod has no default container, or does not show the last lines of a container that failed."""
+    for kind, name in [each.split(" ") for each, _ in cluster.rendered.pods()]:
+        # The Job that fills Secrets has a container for each.
+        if kind == "Job":
+            continue
+        template = cluster.rendered.template(kind, name)
+        for container in containers(template["spec"]):
+            policy = container.get("terminationMessagePolicy")
+            expect(policy == "FallbackToLogsOnError", f"{name}: {container['name']} ends without a message")
+        default = template["metadata"].get("annotations", {}).get("kubectl.kubernetes.io/default-container")
+        (main,) = template["spec"]["containers"]
+        expect(default == main["name"], f"{name}: the default container is {default!r}")
 
 
 def cluster_is_complete(cluster):

@@ -6,15 +6,12 @@ import time
 from app import app
 from container import arguments_of_all
 from failure import expect, expect_equal, until
+from services import start_service
 
 
 def start(cluster):
     """Starts the rendered server as a node does, and waits until its probe says that it is ready."""
-    pod = cluster.pod("StatefulSet", "nc-redis")
-    pod.steps()
-    server = pod.start("redis")
-    until(lambda: is_ready(cluster, server), "ready Valkey")
-    return server
+    return start_service(cluster, "redis")
 
 
 def is_ready(cluster, server):
@@ -107,3 +104,35 @@ def test_runs_without_rights_and_ends_when_asked(cluster):
 def test_takes_a_password_with_quotes(cluster):
     cluster.secrets["nc-credentials", "redis-password"] = """it's "a\\b" # c"""
     expect_equal(ask(start(cluster), "ping"), "PONG", "the answer with the password")
+
+
+def damaged(cluster, change):
+    """Fills Valkey, kills it, and lets a test change its files as a power cut does."""
+    server = start(cluster)
+    expect_equal(ask(server, "set", "session", "kept"), "OK", "the answer to a write")
+    time.sleep(1.2)  # It writes to the disk every second.
+    server.kill()
+    change(cluster.claim("nc-redis") / "appendonlydir")
+
+
+@app("nextcloud")
+def test_starts_with_zeros_at_the_end_of_its_file(cluster):
+    def zeros(folder):
+        (path,) = folder.glob("*.incr.aof")
+        path.write_bytes(path.read_bytes() + bytes(4096))
+
+    damaged(cluster, zeros)
+    expect_equal(ask(start(cluster), "get", "session"), "kept", "what was written before the damage")
+
+
+@app("nextcloud")
+def test_starts_empty_when_its_file_cannot_be_read(cluster):
+    def garbage(folder):
+        for path in folder.glob("*.rdb"):
+            path.write_bytes(bytes(64))
+
+    damaged(cluster, garbage)
+    server = start(cluster)
+    expect_equal(ask(server, "get", "session"), "", "what a damaged file holds")
+    expect((cluster.claim("nc-redis") / "appendonlydir.damaged").is_dir(), "the damaged files are gone")
+    expect_equal(ask(server, "set", "session", "new"), "OK", "the answer to a write")

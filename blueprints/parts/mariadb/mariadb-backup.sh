@@ -17,6 +17,23 @@ options=$(mktemp)
 trap 'rm -f "$options"' EXIT
 printf '[client]\npassword="%s"\n' "$(sed 's/[\\"]/\\&/g' "$secret")" > "$options"
 
+# The database may be restarting: waits, unless it refuses the password.
+until answer=$(mariadb --defaults-extra-file="$options" --host="$DB_HOST" --user="$DB_USER" --execute 'SELECT 1' 2>&1); do
+  case "$answer" in
+    *"ERROR 1044"* | *"ERROR 1045"*) ;;
+    *)
+      if [ "$SECONDS" -lt "${DB_WAIT:-600}" ]; then
+        [ -n "${reported-}" ] || echo "waiting for the database: $answer"
+        reported=yes
+        sleep 1
+        continue
+      fi
+      ;;
+  esac
+  echo "$answer" >&2
+  exit 1
+done
+
 name="$dir/$DB_NAME-$(date -u +%Y%m%dT%H%M%SZ).sql.gz"
 rm -f "$dir/$DB_NAME-"*.sql.gz.part
 mariadb-dump --defaults-extra-file="$options" --host="$DB_HOST" --user="$DB_USER" \

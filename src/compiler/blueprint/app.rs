@@ -90,6 +90,10 @@ pub struct AppVolume {
     pub size: Quantity,
     /// Existing claim to mount instead of a new one.
     pub claim: Option<String>,
+    /// Folder inside the claim, `.` for its top. If none, the layout follows from the class.
+    pub path: Option<String>,
+    /// Files or folders of which the app's data has one at its top.
+    pub holds: Vec<String>,
     /// User and group ID of its top folder.
     pub owner: Option<(u32, u32)>,
     /// Mode of that folder.
@@ -98,6 +102,18 @@ pub struct AppVolume {
     pub keep: bool,
     /// Scheduled snapshots, in addition to those of its class.
     pub snapshots: Option<SnapshotPolicy>,
+}
+
+impl AppVolume {
+    /// Returns the folder inside the claim that pods mount as the volume `name`; none for the top. On block storage,
+    /// the app gets a folder, so that it sees the owner and mode that it wants, and no `lost+found`.
+    pub fn folder<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        match self.path.as_deref() {
+            Some(".") => None,
+            None if self.class.kind == ClassKind::Block && self.owner.is_some() => Some(name),
+            written => written,
+        }
+    }
 }
 
 /// A secret.

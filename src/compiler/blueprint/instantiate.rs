@@ -214,6 +214,8 @@ impl Instantiation<'_> {
                     class,
                     size: written.size.clone().unwrap_or(declared.size),
                     claim: written.claim.clone(),
+                    path: written.path.clone(),
+                    holds: declared.holds,
                     owner,
                     mode: declared.mode,
                     keep: declared.keep,

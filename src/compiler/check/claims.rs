@@ -2,8 +2,8 @@
 //! or one of them is in the baseline.
 //!
 //! Several apps may share an existing claim that no app of the run creates, if all of them only mount it and keep
-//! no data of their own there: scratch spaces on one data set.
-//! shared: scratch spaces that work on one data set.
+//! no data of their own there: scratch spaces on one data set. Volumes of one app may share an existing claim if each
+//! has a folder of its own in it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -68,11 +68,14 @@ fn claim_of(app: &App, volume: &str) -> String {
 
 /// Returns the volumes of an app that share a claim.
 pub(super) fn within(app: &App) -> Vec<Diagnostic> {
-    let mut seen: HashMap<String, &str> = HashMap::new();
+    let mut seen: HashMap<String, Vec<&str>> = HashMap::new();
     let mut found = Vec::new();
     for name in app.volumes.keys() {
         let claim = claim_of(app, name);
-        let Some(other) = seen.insert(claim.clone(), name) else { continue };
+        let others = seen.entry(claim.clone()).or_default();
+        let same = others.iter().copied().find(|other| !are_apart(app, name, other));
+        others.push(name);
+        let Some(other) = same else { continue };
         // The volume that names the claim is the one to change.
         let names = |volume: &str| app.volumes.get(volume).is_some_and(|it| it.claim.is_some());
         let (volume, other) =
@@ -84,10 +87,23 @@ pub(super) fn within(app: &App) -> Vec<Diagnostic> {
             Diagnostic::new(Code::ClaimShared, app.place(&path), message)
                 .at(path)
                 .and(Some(app.place(&first)), "the other volume")
-                .fix("give each volume a claim of its own"),
+                .fix("give each volume a claim of its own, or name a folder of the claim for each with `path`"),
         );
     }
     found
+}
+
+/// Whether two volumes of one existing claim are in folders of which neither contains the other.
+fn are_apart(app: &App, one: &str, other: &str) -> bool {
+    let folder = |name: &str| {
+        let volume = app.volumes.get(name)?;
+        volume.path.as_ref().filter(|_| volume.claim.is_some())?;
+        volume.folder(name).map(|folder| format!("{folder}/"))
+    };
+    match (folder(one), folder(other)) {
+        (Some(one), Some(other)) => !one.starts_with(&other) && !other.starts_with(&one),
+        _ => false,
+    }
 }
 
 /// The claims of all apps of a run, by hash of namespace and name: the number of the first app that uses it,

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Context, config};
 use crate::compiler::blueprint::{
-    App, ClassKind, EnvValue, FileContent, FileMount, Probe, ProbeAction, Program, Writable,
+    App, EnvValue, FileContent, FileMount, Probe, ProbeAction, Program, Writable,
 };
 use crate::contract::{Quantity as Size, Resources};
 
@@ -149,9 +149,14 @@ pub(super) fn container(
         resources: Some(resources(&program.resources))
             .filter(|r| *r != ResourceRequirements::default()),
         security_context: Some(unprivileged(program.read_only_root)),
+        termination_message_policy: Some(LAST_WORDS.to_owned()),
         ..Container::default()
     }
 }
+
+/// The termination message policy of every container: Kubernetes shows the end of the log of a container that failed, in
+/// `kubectl describe pod`.
+pub(super) const LAST_WORDS: &str = "FallbackToLogsOnError";
 
 pub(super) fn scripts_mount() -> VolumeMount {
     VolumeMount {
@@ -186,8 +191,7 @@ pub(super) fn unprivileged(read_only_root: bool) -> SecurityContext {
     }
 }
 
-/// The mounts of a program's volumes. On block storage, the app gets a folder inside the file
-/// system, so that it sees the owner and mode that it wants, and no `lost+found`.
+/// The mounts of a program's volumes.
 fn volume_mounts(app: &App, program: &Program, volumes: &mut PodVolumes) -> Vec<VolumeMount> {
     let mut mounts = Vec::new();
     for (name, mount) in &program.mounts {
@@ -195,11 +199,10 @@ fn volume_mounts(app: &App, program: &Program, volumes: &mut PodVolumes) -> Vec<
             continue;
         };
         volumes.claim(name);
-        let in_folder = volume.class.kind == ClassKind::Block && volume.owner.is_some();
         mounts.push(VolumeMount {
             name: name.clone(),
             mount_path: mount.path.clone(),
-            sub_path: in_folder.then(|| name.clone()),
+            sub_path: volume.folder(name).map(str::to_owned),
             read_only: mount.read_only.then_some(true),
             ..VolumeMount::default()
         });

@@ -1,4 +1,5 @@
-//! The first step of the component that owns a volume: it sets owner and mode of the top folder as the app requires.
+//! The first step of the first user of a volume. It refuses a volume with foreign content before anything is written,
+//! and gives the volume's folder the owner and mode that the app wants.
 //!
 //! Kubernetes changes groups on block volumes (`fsGroup`) and nothing at all on NFS, so one word in
 //! an app file switches this step too.
@@ -6,7 +7,7 @@
 use k8s_openapi::api::core::v1::{Capabilities, Container, SecurityContext, VolumeMount};
 
 use super::config::Script;
-use super::container::{PodVolumes, scripts_mount, small, unprivileged};
+use super::container::{LAST_WORDS, PodVolumes, scripts_mount, small, unprivileged};
 use crate::compiler::blueprint::{App, AppVolume, ClassKind, Program};
 use crate::compiler::spec::Ownership;
 
@@ -36,10 +37,10 @@ pub(super) fn steps(
     if !file.is_empty() {
         let ownership = app.common.security.ownership;
         let word = if ownership == Ownership::Init { "give" } else { "check" };
-        steps.push(step(word, &file, program, volumes));
+        steps.push(step(app, word, &file, program, volumes));
     }
     if !block.is_empty() {
-        steps.push(step("make", &block, program, volumes));
+        steps.push(step(app, "make", &block, program, volumes));
     }
     steps
 }
@@ -76,7 +77,39 @@ fn nested(program: &Program, volume: &str) -> Vec<String> {
     mounts().filter_map(|(_, inner)| inner.path.strip_prefix(&outer).map(str::to_owned)).collect()
 }
 
+/// The arguments of the script for one volume whose top is at `top`.
+fn arguments(
+    app: &App,
+    name: &str,
+    volume: &AppVolume,
+    program: &Program,
+    top: &str,
+) -> Vec<String> {
+    let (user, group) = volume.owner.unwrap_or_default();
+    let claim = volume.claim.clone().unwrap_or_else(|| app.object_name(name));
+    let mut args = vec![
+        format!("--at={top}"),
+        format!("--claim={claim}"),
+        format!("--folder={}", volume.folder(name).unwrap_or(".")),
+        format!("--owner={user}:{group}"),
+        format!("--mode={}", volume.mode),
+    ];
+    if volume.path.is_some() {
+        args.push("--chosen".to_owned());
+    }
+    if volume.claim.is_some() {
+        args.push("--taken-over".to_owned());
+    }
+    if !volume.holds.is_empty() {
+        args.push(format!("--is={}/{name}", app.kind));
+    }
+    args.extend(volume.holds.iter().map(|held| format!("--holds={held}")));
+    args.extend(nested(program, name).into_iter().map(|inner| format!("--nested={inner}")));
+    args
+}
+
 fn step(
+    app: &App,
     word: &str,
     own: &[(&str, &AppVolume)],
     program: &Program,
@@ -88,14 +121,7 @@ fn step(
     for (name, volume) in own {
         volumes.claim(name);
         let top = format!("/volumes/{name}");
-        let (user, group) = volume.owner.unwrap_or_default();
-        let folder = if word == "make" { format!("{top}/{name}") } else { top.clone() };
-        let owner = [user.to_string(), group.to_string(), volume.mode.clone()];
-        let nested = nested(program, name).into_iter().map(|inner| format!("{folder}/{inner}"));
-        for folder in std::iter::once(folder.clone()).chain(nested) {
-            args.push(folder);
-            args.extend(owner.clone());
-        }
+        args.extend(arguments(app, name, volume, program, &top));
         mounts.push(VolumeMount {
             name: (*name).to_owned(),
             mount_path: top,
@@ -111,6 +137,7 @@ fn step(
         volume_mounts: Some(mounts),
         resources: Some(small()),
         security_context: Some(security),
+        termination_message_policy: Some(LAST_WORDS.to_owned()),
         ..Container::default()
     }
 }

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::container::small;
 use super::container::{
-    PodVolumes, container, environment, probe, scripts_mount, seed_mount, some, sorted,
+    LAST_WORDS, PodVolumes, container, environment, probe, scripts_mount, seed_mount, some, sorted,
     unprivileged,
 };
 use super::names::{Words, label_selector, labels, selector, version_label};
@@ -96,7 +96,9 @@ fn template(
     volumes: PodVolumes,
 ) -> PodTemplateSpec {
     let app = context.app;
-    let mut annotations = BTreeMap::new();
+    // The container that `kubectl logs` and `kubectl exec` mean in a pod with first steps.
+    let default = (annotation::DEFAULT_CONTAINER.to_owned(), name.to_owned());
+    let mut annotations = BTreeMap::from([default]);
     if let Some(hash) = context.hash(volumes.file_keys()) {
         annotations.insert(annotation::CONFIG.to_owned(), hash);
     }
@@ -107,7 +109,7 @@ fn template(
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels),
-            annotations: (!annotations.is_empty()).then_some(annotations),
+            annotations: Some(annotations),
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
@@ -173,6 +175,7 @@ fn seeds(program: &Program, main: &Container) -> Vec<Container> {
         volume_mounts: Some(vec![seed_mount(path, "/seed")]),
         resources: Some(small()),
         security_context: Some(unprivileged(true)),
+        termination_message_policy: Some(LAST_WORDS.to_owned()),
         ..Container::default()
     };
     seeded.enumerate().map(step).collect()

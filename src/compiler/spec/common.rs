@@ -70,6 +70,8 @@ pub struct VolumeSpec {
     pub size: Option<Quantity>,
     /// Name of an existing claim to mount instead of a new one.
     pub claim: Option<String>,
+    /// Folder inside the claim, `.` for its top.
+    pub path: Option<String>,
     /// Scheduled snapshots, in addition to those of the class. A policy that keeps fewer snapshots than the class
     /// is refused, unless the class sets `claimsMayReduce`.
     pub snapshots: Option<SnapshotPolicy>,
@@ -88,6 +90,10 @@ struct VolumeFields {
     /// Name of an existing PersistentVolumeClaim to mount instead of creating one.
     #[schemars(extend("format" = "subdomain"))]
     claim: Option<String>,
+    /// Folder inside the claim that is mounted, or `.` for its top. If omitted: the top on a file class, and a folder
+    /// with the volume's name on a block class. Two volumes of the app may use different folders of one claim.
+    #[schemars(extend("format" = "folder"))]
+    path: Option<String>,
     /// Snapshots that the array takes of the volume by schedule, in addition to those of its class: a mapping with
     /// `every` and `keep`. `never`, or fewer than the class keeps, is refused unless the class sets
     /// `claimsMayReduce`.
@@ -113,8 +119,8 @@ impl<'de> Deserialize<'de> for VolumeSpec {
 
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<VolumeSpec, A::Error> {
                 let fields = VolumeFields::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                let VolumeFields { class, size, claim, snapshots } = fields;
-                Ok(VolumeSpec { class, size, claim, snapshots })
+                let VolumeFields { class, size, claim, path, snapshots } = fields;
+                Ok(VolumeSpec { class, size, claim, path, snapshots })
             }
 
             fn visit_unit<E: de::Error>(self) -> Result<VolumeSpec, E> {

@@ -38,6 +38,8 @@ pub enum Format {
     Variable,
     /// An absolute path.
     Path,
+    /// A folder inside a volume: a relative path, or `.` for the top.
+    Folder,
     /// A position in a JSON document, RFC 6901: `/spec/replicas`.
     Pointer,
     /// A file mode in octal, `0750`.
@@ -61,7 +63,7 @@ pub enum Format {
 }
 
 impl Format {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Text,
         Self::Quantity,
         Self::Duration,
@@ -74,6 +76,7 @@ impl Format {
         Self::Image,
         Self::Variable,
         Self::Path,
+        Self::Folder,
         Self::Pointer,
         Self::Mode,
         Self::Owner,
@@ -101,6 +104,7 @@ impl Format {
             Self::Image => "image",
             Self::Variable => "variable",
             Self::Path => "path",
+            Self::Folder => "folder",
             Self::Pointer => "pointer",
             Self::Mode => "mode",
             Self::Owner => "owner",
@@ -134,6 +138,9 @@ impl Format {
             Self::Image => "an image such as `registry.example.com/app:1.2.3`",
             Self::Variable => "a variable name of letters, digits and `_`",
             Self::Path => "an absolute path such as `/var/lib/app`",
+            Self::Folder => {
+                "a folder inside the claim such as `html` or `old/data`, or `.` for its top"
+            }
             Self::Pointer => "a JSON pointer such as `/spec/replicas`",
             Self::Mode => "a mode in octal such as `0750`",
             Self::Owner => "a user and group number such as `33:33`",
@@ -178,6 +185,7 @@ impl Format {
             Self::Image => is_image(text),
             Self::Variable => is_variable(text),
             Self::Path => text.starts_with('/') && !text.split('/').any(|part| part == ".."),
+            Self::Folder => text == "." || is_folder(text),
             Self::Pointer => text.starts_with('/'),
             Self::Mode => text.len() == 4 && text.bytes().all(|b| matches!(b, b'0'..=b'7')),
             Self::Owner => is_owner(text),
@@ -232,6 +240,15 @@ fn is_label_key(text: &str) -> bool {
         Some((prefix, name)) => is_subdomain(prefix) && is_label_value(name),
         None => is_label_value(text),
     }
+}
+
+/// Returns whether a text is a relative path of plain names that stays below where it starts.
+fn is_folder(text: &str) -> bool {
+    let is_name = |name: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        !matches!(name, "" | "." | "..") && !name.starts_with('-') && name.bytes().all(plain)
+    };
+    text.len() <= 1024 && text.split('/').all(is_name)
 }
 
 fn is_variable(text: &str) -> bool {
@@ -304,7 +321,7 @@ mod tests {
 
     #[test]
     fn formats_accept_and_refuse() {
-        let table: [(Format, &[&str], &[&str]); 16] = [
+        let table: [(Format, &[&str], &[&str]); 17] = [
             (
                 Format::Hostname,
                 &["a.example.com", "localhost"],
@@ -352,6 +369,11 @@ mod tests {
                 &["3F2A9C1E7B4D4E1A", "3f2a9c1e", "3f2a9c1e7b4d4e1g"],
             ),
             (Format::Path, &["/a/b"], &["a", "/a/../b"]),
+            (
+                Format::Folder,
+                &[".", "html", ".ocdata", "old/data-1"],
+                &["", "/a", "a/", "..", "a/../b", "./a", "-a", "a b", "a//b"],
+            ),
             (Format::Pointer, &["/spec/ports/0"], &["spec.ports", ""]),
         ];
         for (format, good, bad) in table {

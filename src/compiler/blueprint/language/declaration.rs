@@ -120,6 +120,12 @@ pub(crate) struct VolumeDeclaration {
     #[serde(default = "private")]
     #[schemars(extend("format" = "mode"))]
     pub mode: String,
+    /// Files or folders by which the app's own data is recognized: one of them is at the top of every volume that the app
+    /// has used. An init container refuses a volume with other content, and none of these, before anything is written. It
+    /// runs if the volume has an `owner`.
+    #[serde(default)]
+    #[schemars(extend("items" = {"type": "string", "format": "folder"}))]
+    pub holds: Vec<String>,
     /// Whether the data outlives the app. The claim is then never pruned or deleted by a sync.
     #[serde(default = "yes")]
     pub keep: bool,

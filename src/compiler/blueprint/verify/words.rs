@@ -35,6 +35,11 @@ impl Verifier<'_> {
             let at: &[&str] = if part == "volumes" { &[name] } else { &[] };
             self.fits(part, at, Format::Name, name);
         }
+        for (name, volume) in &app.volumes {
+            for held in &volume.holds {
+                self.fits("volumes", &[name, "holds"], Format::Folder, held);
+            }
+        }
         for (secret, declared) in &app.secrets {
             for key in declared.keys.keys() {
                 if !is_config_key(key) {

@@ -14,7 +14,7 @@ use crate::contract::{annotation, label};
 use crate::sanitize::quoted;
 
 /// Annotations that pso-gen itself writes.
-const OWN_ANNOTATIONS: [&str; 13] = [
+const OWN_ANNOTATIONS: [&str; 14] = [
     annotation::SYNC_WAVE,
     annotation::SYNC_OPTIONS,
     "cert-manager.io/cluster-issuer",
@@ -25,6 +25,7 @@ const OWN_ANNOTATIONS: [&str; 13] = [
     "nginx.ingress.kubernetes.io/proxy-send-timeout",
     annotation::ABOUT,
     annotation::CONFIG,
+    annotation::DEFAULT_CONTAINER,
     annotation::EXPIRES,
     annotation::OWNER,
     annotation::SNAPSHOTS,

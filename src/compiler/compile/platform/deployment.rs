@@ -195,7 +195,8 @@ pub(super) fn probe(path: &str, every: i32) -> Probe {
 /// (`docs/performance.md`). The measured use is 87 MiB, and at most 326 MiB while all claims are bound at once.
 pub fn with_amounts(own: &Resources) -> Resources {
     let requests = [("cpu", "50m"), ("memory", "128Mi"), ("ephemeral-storage", "16Mi")];
-    let limits = [("cpu", "1"), ("memory", "512Mi"), ("ephemeral-storage", "64Mi")];
+    // Logs count as ephemeral storage: the kubelet keeps up to 5 files of 10 MiB of each container.
+    let limits = [("cpu", "1"), ("memory", "512Mi"), ("ephemeral-storage", "256Mi")];
     over(&requests, &limits, own)
 }
 

@@ -209,6 +209,7 @@ fn container(platform: &NodePlatform<'_>) -> Container {
 /// There is no limit for CPU: a throttled check of a file system would only keep an app waiting.
 pub fn node_service_resources(own: &Resources) -> Resources {
     let requests = [("cpu", "20m"), ("memory", "32Mi"), ("ephemeral-storage", "16Mi")];
-    let limits = [("memory", "1Gi"), ("ephemeral-storage", "64Mi")];
+    // Logs count as ephemeral storage: the kubelet keeps up to 5 files of 10 MiB of each container.
+    let limits = [("memory", "1Gi"), ("ephemeral-storage", "256Mi")];
     over(&requests, &limits, own)
 }

@@ -38,6 +38,7 @@ pub fn repair(format: Format, text: &str) -> Option<String> {
             vec![format!("/{}", steps.trim_start_matches('/'))]
         }
         Format::Path => vec![format!("/{}", text.trim().trim_start_matches("./"))],
+        Format::Folder => vec![text.trim().trim_start_matches("./").trim_matches('/').to_owned()],
         Format::Gateway if !text.contains('/') => {
             return Some(format!(
                 "write the Gateway's namespace before it: `NAMESPACE/{}`",
@@ -331,6 +332,7 @@ mod tests {
                 "write the Gateway's namespace before it: `NAMESPACE/public`",
             ),
             (Format::Path, "var/lib", "write `/var/lib`"),
+            (Format::Folder, "/html/", "write `html`"),
             (Format::Mode, "750", "write `0750`"),
             (Format::Cidr, "10.0.0.1", "write `10.0.0.1/32`"),
             (Format::Variable, "MY-VAR", "write `MY_VAR`"),
@@ -355,6 +357,7 @@ mod tests {
                 "mode",
                 "owner",
                 "path",
+                "folder",
                 "gateway",
                 "identity",
                 "variable",

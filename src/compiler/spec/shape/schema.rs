@@ -276,6 +276,9 @@ fn pattern(format: Format) -> Option<&'static str> {
         Format::Gateway => "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(/[a-z0-9.-]+){1,2}$",
         Format::Identity => "^[0-9a-f]{16}$",
         Format::Path | Format::Pointer => "^/",
+        Format::Folder => {
+            r"^(\.|(?!\.{1,2}(/|$))[A-Za-z0-9._][A-Za-z0-9._-]*(/(?!\.{1,2}(/|$))[A-Za-z0-9._][A-Za-z0-9._-]*)*)$"
+        }
         Format::Mode => "^[0-7]{4}$",
         Format::Owner => "^[0-9]+:[0-9]+$",
         Format::Cpu => r"^([0-9]{1,10}m|[0-9]{1,18}(\.[0-9]*)?|\.[0-9]+)$",

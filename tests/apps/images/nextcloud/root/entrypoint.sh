@@ -1,6 +1,6 @@
 #!/bin/sh
-# Stand-in, written for these tests, for the image's entrypoint: the same order of session settings,
-# lock, versions, code, configuration, installation. The occ behind it keeps its database in a folder.
+# Stand-in, written for these tests, for the image's entrypoint, as read in nextcloud/docker at 00be039: the same order
+# of session settings, lock, versions, code, configuration, installation. It deletes what it does not know from html.
 set -eu
 html=/var/www/html
 image=/usr/src/nextcloud
@@ -25,8 +25,13 @@ value() {
 
 prepare() {
   if [ -n "${REDIS_HOST-}" ]; then
-    echo "session.save_path = \"tcp://$REDIS_HOST:6379?auth=$(value REDIS_HOST_PASSWORD)\"" \
-      > /usr/local/etc/php/conf.d/redis-session.ini
+    {
+      echo "session.save_handler = redis"
+      echo "session.save_path = \"tcp://$REDIS_HOST:6379?auth=$(value REDIS_HOST_PASSWORD)\""
+      echo "redis.session.locking_enabled = 1"
+      echo "redis.session.lock_retries = -1"
+      echo "redis.session.lock_wait_time = 10000"
+    } > /usr/local/etc/php/conf.d/redis-session.ini
   fi
   exec 9> "$html/nextcloud-init-sync.lock"
   flock 9
