@@ -12,6 +12,7 @@ mod instantiate;
 mod language;
 mod library;
 mod load;
+mod origin;
 mod parameter;
 mod scope;
 mod template;
@@ -29,3 +30,4 @@ pub use language::{
 };
 pub use library::Library;
 pub use load::Blueprint;
+pub use origin::at_the_blueprint;

@@ -117,8 +117,8 @@ fn scales(app: &App) -> Vec<Diagnostic> {
     odd.map(|(name, pods)| {
         let (min, max) = (pods.fewest(), pods.most());
         let message = format!("`{name}` has a minimum of {min} pods and a maximum of {max}");
-        let path = "spec.replicas";
-        Diagnostic::new(Code::BadValue, app.place(path), message)
+        let path = app.scaled_by.get(name).map_or("kind".to_owned(), |by| format!("spec.{by}"));
+        Diagnostic::new(Code::BadValue, app.place(&path), message)
             .at(path)
             .fix(format!("write `{{min: {max}, max: {min}}}`"))
     })

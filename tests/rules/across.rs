@@ -5,7 +5,7 @@ use pso_gen::contract::storage::QuotaSpec;
 
 use super::*;
 
-const EXPOSED: &str = "parameters:\n  host: {type: hostname, default: a.example.com}\nvolumes:\n  data: {class: pure-file, size: 10Gi}\nexpose: {web.http: \"{{ host }}\"}\n";
+const EXPOSED: &str = "parameters:\n  host: {type: hostname, default: a.example.com}\nvolumes:\n  data: {class: pure-file, size: 10Gi, owner: \"1000:1000\"}\nexpose: {web.http: \"{{ host }}\"}\n";
 
 /// Adds apps to a run. Returns what each addition says, and what the end does.
 fn run(quotas: &[QuotaSpec], apps: &[(&str, &str, &str)]) -> (Vec<String>, Vec<String>) {

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_name_is_as_long_as_what_kubernetes_makes_of_it_allows() {
     let bench = Bench::of(
-        "volumes:\n  data: {class: pure-block, size: 1Gi}\ncomponents:\n  web: {image: example.com/web:1.0.0, user: 1000, ports: {http: 8080}}\n  db: {image: example.com/db:1.0.0, user: 1000, pods: one, mounts: {data: /data}}\njobs: {j: {like: web, command: [x], when: asked}}\n",
+        "volumes:\n  data: {class: pure-block, size: 1Gi, owner: \"1000:1000\"}\ncomponents:\n  web: {image: example.com/web:1.0.0, user: 1000, ports: {http: 8080}}\n  db: {image: example.com/db:1.0.0, user: 1000, pods: one, mounts: {data: /data}}\njobs: {j: {like: web, command: [x], when: asked}}\n",
     );
     // The Deployment's name has `-web` behind it, and may have 46 characters.
     let named = |length: usize| bench.app(&"a".repeat(length), "");
@@ -144,4 +144,33 @@ fn a_secret_in_clear_text_is_found_wherever_it_stands() {
     ] {
         assert_eq!(bench.app("a", &spec).errors, Vec::<String>::new(), "{spec}");
     }
+}
+
+#[test]
+fn a_second_pod_does_not_restart_the_first() {
+    let pods = |class: &str, count: u32| {
+        let bench = Bench::of(&format!(
+            "parameters:\n  count: {{type: scale, default: 1}}\nvolumes:\n  data: {{class: {class}, size: 1Gi, owner: \"1000:1000\"}}\ncomponents:\n  web: {{image: example.com/web:1.0.0, user: 1000, pods: \"{{{{ count }}}}\", mounts: {{data: /data}}}}\n"
+        ));
+        let outcome = bench.app("a", &format!("count: {count}"));
+        outcome.object("Deployment", "a-web")["spec"]["template"].clone()
+    };
+    assert_eq!(pods("pure-file", 1), pods("pure-file", 3));
+    assert_ne!(pods("pure-file", 1)["spec"]["affinity"], Json::Null);
+    // A block volume has one pod, which has no others to keep away from.
+    assert_eq!(pods("pure-block", 1)["spec"]["affinity"], Json::Null);
+}
+
+#[test]
+fn a_job_follows_the_block_volumes_of_one_component_only() {
+    let job = |index: &str| {
+        Bench::of(&format!(
+            "volumes:\n  data: {{class: pure-block, size: 1Gi, owner: \"1000:1000\"}}\n  index: {{class: {index}, size: 1Gi, owner: \"1000:1000\"}}\ncomponents:\n  web: {{image: example.com/web:1.0.0, user: 1000, mounts: {{data: /data}}}}\n  db: {{image: example.com/web:1.0.0, user: 1000, mounts: {{index: /index}}}}\njobs: {{j: {{like: web, command: [x], when: asked, mounts: {{index: /index}}}}}}\n"
+        ))
+        .app("a", "")
+        .errors
+    };
+    assert_eq!(job("pure-file"), Vec::<String>::new());
+    let errors = job("pure-block");
+    assert!(errors.len() == 1 && errors[0].contains("different nodes"), "{errors:#?}");
 }

@@ -1,11 +1,15 @@
 //! A folder of data becomes a [`Blueprint`]: parsed once, checked whole, ready for any number of apps.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 use minijinja::Value as Evaluated;
 
 use super::catalogue::Catalogue;
+use super::expression::unusable;
 use super::folder::Folder;
 use super::language::{SecretKeys, blueprint_shape};
+use super::origin::scaled_by;
 use super::parameter::Declared;
 use super::scope::Variables;
 use super::template::Template;
@@ -72,6 +76,8 @@ pub struct Blueprint {
     pub(super) components: Parts,
     pub(super) jobs: Parts,
     pub(super) likes: IndexMap<String, String>,
+    /// The parameter that sets the number of pods, by component.
+    pub(super) scaled_by: BTreeMap<String, String>,
     pub(super) talks: Option<Template>,
     pub(super) expose: Option<Template>,
     pub(super) rules: Option<Template>,
@@ -115,7 +121,9 @@ impl Blueprint {
         if trust == Validation::Checked {
             let shape = blueprint_shape();
             drop_blank(&mut node, &shape);
-            no_errors(check(&node, &shape, "", Expressions::Allowed))?;
+            let mut errors = fixed_names(&node);
+            errors.extend(check(&node, &shape, "", Expressions::Allowed));
+            no_errors(errors)?;
         }
         let blueprint = Self::parse(&node, folder, catalogue).map_err(|error| {
             let place = error.place.unwrap_or(node.place);
@@ -139,11 +147,12 @@ impl Blueprint {
         let parameters = entries("parameters")
             .iter()
             .map(|entry| Declared::read(&entry.key, &entry.value, &scope))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
         let secrets = match whole("secrets")? {
             Some(template) => template.within(&scope).read()?,
             None => IndexMap::new(),
         };
+        let (components, lets) = (parts("components")?, parts("let")?);
         let (jobs, likes) = jobs(entries("jobs"), entries("components"))?;
         let mut blueprint = Self {
             kind: text("blueprint"),
@@ -151,11 +160,12 @@ impl Blueprint {
             folder,
             catalogue,
             name: whole("name")?,
+            scaled_by: scaled_by(&components, &lets, &parameters),
             parameters,
-            lets: parts("let")?,
+            lets,
             volumes: parts("volumes")?,
             secrets,
-            components: parts("components")?,
+            components,
             jobs,
             likes,
             talks: whole("talks")?,
@@ -289,6 +299,8 @@ impl Blueprint {
         for entry in entries("parameters").iter().chain(entries("let")) {
             if KNOWN_NAMES.contains(&entry.key.as_str()) {
                 report(entry.place, format!("the name `{}` is reserved", entry.key));
+            } else if let Some(message) = unusable(&entry.key) {
+                report(entry.place, message);
             }
         }
         if let Some(kind) = node.get("blueprint")
@@ -343,7 +355,7 @@ impl Blueprint {
             &self.expires,
             &self.manifests,
         ];
-        let mut errors = Vec::new();
+        let mut errors: Vec<Diagnostic> = Vec::new();
         for template in named.chain(wholes.into_iter().flatten()) {
             template.expressions(&mut Vec::new(), &mut |expression, bound| {
                 for name in expression.names() {
@@ -355,12 +367,55 @@ impl Blueprint {
                     let mut diagnostic =
                         Diagnostic::new(Code::BadExpression, expression.place(), message);
                     diagnostic.fix = likely.map(|name| format!("did you mean `{name}`?"));
-                    errors.push(diagnostic);
+                    // A job with `like` has the expressions of its component.
+                    if !errors.contains(&diagnostic) {
+                        errors.push(diagnostic);
+                    }
                 }
             });
         }
         errors
     }
+}
+
+/// Sections whose names are part of the app's kind, so that no condition or loop can add or remove one.
+const FIXED: [&str; 6] = ["parameters", "let", "volumes", "secrets", "components", "jobs"];
+
+/// Returns the conditions and loops directly under a section that has fixed names.
+fn fixed_names(node: &Node) -> Vec<Diagnostic> {
+    let mut errors = Vec::new();
+    let mut refuse = |entries: &[Entry], section: &str, fix: &str| {
+        let odd = |entry: &&Entry| {
+            matches!(entry.key.as_str(), "+" | "if" | "for") || entry.key.contains("{{")
+        };
+        for entry in entries.iter().filter(odd) {
+            let message = format!(
+                "`{}` cannot stand directly under `{section}`: every app of the kind has the same names there",
+                entry.key
+            );
+            errors.push(Diagnostic::new(Code::BadBlueprint, entry.place, message).fix(fix));
+        }
+    };
+    for section in FIXED {
+        let entries = node.get(section).and_then(Node::entries).unwrap_or_default();
+        let fix = match section {
+            "components" | "jobs" | "volumes" => {
+                "write each by its name; `if` inside one of them leaves it out"
+            }
+            "secrets" => {
+                "write each key by its name: a key that no component uses is filled and does no harm"
+            }
+            _ => "write each by its name",
+        };
+        refuse(entries, section, fix);
+        if section == "secrets" {
+            for secret in entries {
+                let keys = secret.value.entries().unwrap_or_default();
+                refuse(keys, &format!("secrets.{}", secret.key), fix);
+            }
+        }
+    }
+    errors
 }
 
 /// Secrets in clear text: values of variables, and of parameters at their defaults.

@@ -61,6 +61,11 @@ impl Declared {
         Field { name: self.name.clone(), shape, required: self.declaration.required }
     }
 
+    /// Returns whether its type is one for a number of pods.
+    pub(super) fn is_number_of_pods(&self) -> bool {
+        matches!(self.declaration.r#type.as_str(), "scale" | "integer")
+    }
+
     fn kind(&self) -> Result<Kind, String> {
         let declaration = &self.declaration;
         let number = |limit: &Option<Json>| limit.as_ref().and_then(Json::as_i64);

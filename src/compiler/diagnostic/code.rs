@@ -86,6 +86,8 @@ codes! {
         "`pso-gen fn`: standard input is not a KRM `ResourceList`, or `functionConfig` sets a field that the function does not have."
     Error BadBlueprint "bad-blueprint"
         "A blueprint refers to a component, volume, secret, port or file that it does not declare."
+    Warning BlueprintAdvice "blueprint-advice"
+        "Advice to the author of a blueprint: a setting of a component works, but another one is better."
     Error BadExpression "bad-expression"
         "An expression between `{{` and `}}` cannot be parsed or evaluated, or its value has the wrong type for the field."
     Error UnknownClass "unknown-class"

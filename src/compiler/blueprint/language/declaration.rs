@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::{Exposure, Program, Schedule, Serving};
+use super::{Connection, Exposure, Program, Schedule, Serving};
 use crate::compiler::spec::{Field, Kind, Shape};
 use crate::contract::Quantity;
 
@@ -45,10 +45,11 @@ struct BlueprintFile {
     /// Programs that run and end.
     #[serde(default)]
     jobs: IndexMap<String, Json>,
-    /// Allowed connections: a component or job, then a list of `component.port`. All other connections are
-    /// blocked.
+    /// Allowed connections: a component or job, then a list of `component.port`, or of `{to: component.port, waits:
+    /// false}`. All other connections are blocked. A component starts after those that it connects to, unless it does
+    /// not wait. A component may name itself: its pods may then connect to each other.
     #[serde(default)]
-    talks: IndexMap<String, Vec<String>>,
+    talks: IndexMap<String, Vec<Connection>>,
     /// Ports that are reachable from outside: `component.port`, then a host name, a list of host names, or
     /// `{hosts, maxBody, timeout}`.
     #[serde(default)]

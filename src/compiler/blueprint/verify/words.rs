@@ -157,7 +157,7 @@ impl Verifier<'_> {
     /// Reports an invalid text of the app's own document there, instead of in the blueprint that passes it on.
     fn at_the_users_value(&mut self, text: &str) {
         let place = place_of(&self.app.document, text);
-        if let (Some(place), Some(last)) = (place, self.errors.last_mut()) {
+        if let (Some(place), Some((_, last))) = (place, self.errors.last_mut()) {
             last.code = Code::BadValue;
             let passed_on = last.place.replace(place);
             last.related =
