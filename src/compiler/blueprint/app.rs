@@ -113,6 +113,14 @@ pub struct Secret {
     pub keys: SecretKeys,
 }
 
+impl Secret {
+    /// Returns whether it is rendered and filled in the cluster: it does not exist, and the app does not choose its
+    /// values.
+    pub fn is_filled(&self) -> bool {
+        !self.existing && !self.keys.values().all(|key| key.given)
+    }
+}
+
 /// An allowed connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Talk {

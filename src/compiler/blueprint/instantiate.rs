@@ -163,14 +163,21 @@ impl Maker<'_> {
         ]);
         let component = Value::from_pairs(self.blueprint.components.iter().map(|(part, _)| {
             let address = format!("{name}-{part}");
-            let facts = [("name", Value::from(address.clone())), ("address", Value::from(address))];
+            let limits = common.resources.get(part).map(|resources| &resources.limits);
+            let memory = limits.and_then(|limits| Quantity::bytes_of(limits.get("memory")?));
+            let facts = [
+                ("name", Value::from(address.clone())),
+                ("address", Value::from(address)),
+                ("memory", Value::from(memory)),
+            ];
             (part.clone(), Value::from_pairs(facts))
         }));
         let secrets = self.secrets(name, common);
-        let secrets =
-            Value::from_pairs(secrets.into_iter().map(|(part, secret)| {
-                (part, Value::from_pairs([("name", Value::from(secret.name))]))
-            }));
+        let secrets = Value::from_pairs(secrets.into_iter().map(|(part, secret)| {
+            let facts =
+                [("name", Value::from(secret.name)), ("existing", Value::from(secret.existing))];
+            (part, Value::from_pairs(facts))
+        }));
         let tls = common.expose.tls != Tls::Off
             && !matches!(common.expose.via, Via::NodePort | Via::None);
         let expose = Value::from_pairs([

@@ -73,6 +73,7 @@ pub struct Blueprint {
     pub(super) lets: Parts,
     pub(super) volumes: Parts,
     pub(super) secrets: IndexMap<String, SecretKeys>,
+    secret_places: BTreeMap<String, Place>,
     pub(super) components: Parts,
     pub(super) jobs: Parts,
     pub(super) likes: IndexMap<String, String>,
@@ -164,6 +165,7 @@ impl Blueprint {
             parameters,
             lets,
             volumes: parts("volumes")?,
+            secret_places: entries("secrets").iter().map(|e| (e.key.clone(), e.place)).collect(),
             secrets,
             components,
             jobs,
@@ -191,6 +193,9 @@ impl Blueprint {
         if let ("volumes", [volume]) = (part, at) {
             let named = self.volumes.iter().find(|(name, _)| name == volume);
             return named.map(|(_, template)| template.place());
+        }
+        if let ("secrets", [secret]) = (part, at) {
+            return self.secret_places.get(*secret).copied();
         }
         let named = self.components.iter().chain(&self.jobs).find(|(name, _)| name == part);
         let section = match part {

@@ -84,6 +84,7 @@ impl Declared {
             ]),
             "list" => Kind::List(inner()),
             "map" => Kind::Map { keys: Format::Text, values: inner() },
+            "any" => Kind::Anything,
             "object" => Kind::Object(self.fields.iter().map(Self::field).collect()),
             word => {
                 let format = Format::named(word).ok_or_else(|| {
@@ -135,6 +136,7 @@ impl Declared {
                 entries.iter().map(|entry| (entry.key.clone(), typed(&entry.value))),
             ),
             ("boolean" | "integer" | "scale", _) => typed(node),
+            ("any", _) => any(node),
             ("quantity", _) => {
                 let bytes = node.text().and_then(Quantity::parse).map(|quantity| quantity.bytes());
                 Value::from(bytes)
@@ -150,6 +152,17 @@ impl Declared {
             (field.name.clone(), field.value(written))
         };
         Value::from_pairs(self.fields.iter().map(field))
+    }
+}
+
+/// Returns a value of any type: what YAML says that it is.
+fn any(node: &Node) -> Value {
+    match &node.value {
+        yaml::Value::List(items) => items.iter().map(any).collect::<Vec<_>>().into(),
+        yaml::Value::Map(entries) => {
+            Value::from_pairs(entries.iter().map(|entry| (entry.key.clone(), any(&entry.value))))
+        }
+        yaml::Value::Scalar(_) => typed(node),
     }
 }
 

@@ -194,8 +194,12 @@ impl Verifier<'_> {
             return;
         };
         self.known(part, at, "secret", secret, self.app.secrets.keys());
-        if let Some(secret) = self.app.secrets.get(secret) {
-            self.known(part, at, "key of the secret", key, secret.keys.keys());
+        let Some(declared) = self.app.secrets.get(secret) else { return };
+        self.known(part, at, "key of the secret", key, declared.keys.keys());
+        if !declared.existing && declared.keys.get(key).is_some_and(|key| key.given) {
+            let message = format!("the secret `{secret}` is given, and this app gives none");
+            self.report(part, at, &message).fix =
+                Some(format!("write `if: \"{{{{ secrets.{secret}.existing }}}}\"` beside it"));
         }
     }
 

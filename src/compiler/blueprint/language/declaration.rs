@@ -76,7 +76,7 @@ struct BlueprintFile {
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(crate) struct Parameter {
     /// `string`, `integer`, `boolean`, `scale` (a number of pods or `{min, max, cpu}`), `list`,
-    /// `map`, `object`, or a text with a format: `quantity` (bytes), `duration` (seconds),
+    /// `map`, `object`, `any` (whatever YAML says that it is), or a text with a format: `quantity` (bytes), `duration` (seconds),
     /// `hostname`, `name`, `subdomain`, `cidr`, `cron`, `date`, `image`, `variable`, `path`, `cpu`.
     pub r#type: String,
     /// Description for `explain`, the schemas and the reference page.
@@ -140,6 +140,10 @@ pub struct SecretKey {
     #[serde(default = "thirty_two")]
     #[schemars(range(min = 12, max = 128))]
     pub length: u16,
+    /// Whether the developer chooses the value. The key exists only if the app names a Secret of its own under
+    /// `spec.secrets`, so uses of it need `if: "{{ secrets.NAME.existing }}"`. All keys of a secret are given, or none.
+    #[serde(default)]
+    pub given: bool,
 }
 
 /// A combination of settings that fails or is inadvisable.

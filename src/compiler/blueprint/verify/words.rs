@@ -36,13 +36,19 @@ impl Verifier<'_> {
             self.fits(part, at, Format::Name, name);
         }
         for (secret, declared) in &app.secrets {
+            let given = declared.keys.values().filter(|key| key.given).count();
+            if given != 0 && given != declared.keys.len() {
+                let message =
+                    format!("either all keys of `{secret}` are `given`, or none: split the secret");
+                self.report("secrets", &[secret], &message);
+            }
             for key in declared.keys.keys() {
                 if !is_config_key(key) {
                     let message = format!(
                         "the key {key} of `{secret}` must be 1 to 253 letters, digits, `-`, `_` and `.`, and not begin with `..`",
                         key = quoted(key)
                     );
-                    self.report("secrets", &[], &message);
+                    self.report("secrets", &[secret], &message);
                 }
             }
         }
