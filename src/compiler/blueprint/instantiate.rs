@@ -178,8 +178,13 @@ impl Maker<'_> {
                 [("name", Value::from(secret.name)), ("existing", Value::from(secret.existing))];
             (part, Value::from_pairs(facts))
         }));
-        let tls = common.expose.tls != Tls::Off
-            && !matches!(common.expose.via, Via::NodePort | Via::None);
+        let tls = match common.expose.tls {
+            Tls::Off => false,
+            Tls::Elsewhere => true,
+            Tls::Standard | Tls::Secret(_) => {
+                matches!(common.expose.via, Via::Ingress | Via::Gateway)
+            }
+        };
         let expose = Value::from_pairs([
             ("via", Value::from(common.expose.via.word())),
             ("tls", Value::from(tls)),

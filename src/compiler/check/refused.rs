@@ -72,7 +72,10 @@ fn origin(app: &App, object: &Object, field: &str) -> Vec<String> {
             whole.into_iter().filter(|step| !step.is_empty()).collect::<Vec<_>>().as_slice(),
         );
     }
-    let pods = ["spec", app.scaled_by.get(component).map_or("", String::as_str)];
+    let pods = match app.scaled_by.get(component) {
+        Some(parameter) => vec!["spec", parameter.as_str()],
+        None => vec!["components", component, "pods"],
+    };
     let known = [
         ("nodeSelector", &["spec", "place", "nodeSelector"][..]),
         ("priorityClassName", &["spec", "place", "priorityClass"]),

@@ -160,6 +160,6 @@ fn profile(app: &App) -> Option<Diagnostic> {
     (!names.is_empty()).then(|| {
         Diagnostic::new(Code::SecurityProfile, at(app, path), message)
             .at(path)
-            .fix("write `ownership: array` if the array sets the owner, or `profile: baseline`")
+            .fix("start the app once with `profile: baseline`, which sets the owner, and then write `ownership: check` with this profile")
     })
 }

@@ -13,8 +13,8 @@ explain() {
   echo "volume-owner: $1" >&2
   echo "volume-owner: $2 is $(stat -c '%u:%g mode %a' "$2" 2>&1), wanted $3:$4 mode $5" >&2
   if [ "$what" != make ]; then
-    echo "volume-owner: either export it with no_root_squash to the nodes, or have the array give it" \
-      "to $3:$4 and write \`security: {ownership: array}\`" >&2
+    echo "volume-owner: either export it with no_root_squash to the nodes, or give it where it is mounted" \
+      "to $3:$4 and write \`security: {ownership: check}\`" >&2
   fi
   exit 1
 }

@@ -140,6 +140,8 @@ codes! {
         "The API server would refuse an object of the app, so the sync would fail. The message names the object and its field, as the API server does."
     Warning PlainHttp "plain-http"
         "The app is reachable from outside without TLS; passwords would be sent unencrypted."
+    Warning IngressLimit "ingress-limit"
+        "The app takes large uploads or long requests, and the Ingress names no class. Ingress controllers have limits of their own, such as 1 MiB for nginx, and each takes other annotations to raise them. Name the class `nginx` or `haproxy`, or write the annotations of your controller."
     Error BadPatch "bad-patch"
         "A patch does not apply, or its result is not a valid Kubernetes object."
     Error UnknownManifest "unknown-manifest"
