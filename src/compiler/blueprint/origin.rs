@@ -1,11 +1,9 @@
 //! Where a setting of an app comes from that its file does not have: the place in its blueprint.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::app::App;
-use super::load::{Blueprint, Parts};
-use super::parameter::Declared;
-use super::template::Template;
+use super::load::Blueprint;
 use crate::compiler::diagnostic::{Code, Diagnostic, Place};
 
 /// Start of the path of a setting that only the blueprint has.
@@ -61,33 +59,4 @@ fn origin(path: &str, about_class: bool, app: &App, blueprint: &Blueprint) -> Op
         }
         _ => None,
     }
-}
-
-/// Returns the parameter that sets the number of pods of each component.
-pub(super) fn scaled_by(
-    components: &Parts,
-    lets: &Parts,
-    parameters: &[Declared],
-) -> BTreeMap<String, String> {
-    let of = |template: &Template| {
-        let mut names = BTreeSet::new();
-        names_in(template, &mut names);
-        // A computed value stands for the parameters that it is computed from. Each uses only those before it.
-        for (name, value) in lets.iter().rev() {
-            if names.contains(name) {
-                names_in(value, &mut names);
-            }
-        }
-        let mut used = parameters.iter().filter(|parameter| names.contains(&parameter.name));
-        let counts = |parameter: &&Declared| parameter.is_number_of_pods();
-        used.clone().find(counts).or_else(|| used.next()).map(|parameter| parameter.name.clone())
-    };
-    let pods = components
-        .iter()
-        .filter_map(|(name, template)| Some((name.clone(), of(template.field("pods")?)?)));
-    pods.collect()
-}
-
-fn names_in(template: &Template, names: &mut BTreeSet<String>) {
-    template.expressions(&mut Vec::new(), &mut |expression, _| names.extend(expression.names()));
 }
