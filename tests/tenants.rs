@@ -121,7 +121,7 @@ fn an_app_asks_for_no_more_than_the_rules_allow() {
     ] {
         denied(&told(rules, &text), wanted);
     }
-    objects(&told("{profile: restricted}", &app("security: {ownership: array}")));
+    objects(&told("{profile: restricted}", &app("security: {ownership: check}")));
     objects(&told(hosts, &app("hosts: [x.team.example.com]")));
 }
 

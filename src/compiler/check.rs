@@ -35,7 +35,7 @@ use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 
-use crate::compiler::blueprint::App;
+use crate::compiler::blueprint::{App, Secret};
 use crate::compiler::compile::{Compiled, OWN_LABELS};
 use crate::compiler::diagnostic::{Code, Diagnostic};
 use crate::compiler::manifest::{Object, pod_security};
@@ -118,8 +118,11 @@ fn scales(app: &App) -> Vec<Diagnostic> {
         .map(|(name, pods)| {
             let (min, max) = (pods.fewest(), pods.most());
             let message = format!("`{name}` has a minimum of {min} pods and a maximum of {max}");
-            let path = "spec.replicas";
-            Diagnostic::new(Code::BadValue, app.place(path), message)
+            let path = app.scaled_by.get(name).map_or_else(
+                || format!("components.{name}.pods"),
+                |parameter| format!("spec.{parameter}"),
+            );
+            Diagnostic::new(Code::BadValue, app.place(&path), message)
                 .at(path)
                 .fix(format!("write `{{min: {max}, max: {min}}}`"))
         })
@@ -193,7 +196,7 @@ fn schedule_at(schedule: SnapshotSchedule, document: &Node, path: &[&str]) -> Op
 
 /// A RoleBinding must name the namespace of its account; nothing adds it later.
 fn namespace(app: &App) -> Option<Diagnostic> {
-    let fills = app.secrets.values().any(|secret| !secret.existing);
+    let fills = app.secrets.values().any(Secret::is_filled);
     (fills && app.namespace.is_none()).then(|| {
         let path = "metadata";
         let message = "`namespace` is missing: the step that fills the app's Secrets gets its rights in one namespace";
@@ -250,13 +253,38 @@ fn expose(app: &App) -> Vec<Diagnostic> {
             at(Code::MissingField, "spec.expose", message).fix("write `gateway: NAMESPACE/NAME`"),
         );
     }
-    if expose.via == Via::NodePort || (expose.tls == Tls::Off && expose.via != Via::None) {
+    let plain = match expose.tls {
+        Tls::Off => expose.via != Via::None,
+        Tls::Elsewhere => false,
+        Tls::Standard | Tls::Secret(_) => expose.via == Via::NodePort,
+    };
+    if plain {
         let message =
             format!("`{}` without TLS: passwords are sent unencrypted", expose.via.word());
         found.push(
             at(Code::PlainHttp, "spec.expose", message)
-                .fix("use `via: ingress` or `via: gateway` with TLS"),
+                .fix("use `via: ingress` or `via: gateway` with TLS, or write `tls: elsewhere` if a proxy in front of it ends TLS"),
         );
     }
+    found.extend(ingress_limit(app));
     found
+}
+
+/// An Ingress has no fields for limits, so the default class of the cluster has its own.
+fn ingress_limit(app: &App) -> Option<Diagnostic> {
+    // That of nginx, the strictest of the widespread controllers.
+    const USUAL: u64 = 1 << 20;
+    let expose = &app.common.expose;
+    if expose.via != Via::Ingress || expose.class.is_some() || !expose.annotations.is_empty() {
+        return None;
+    }
+    let bodies = app.exposed.iter().filter_map(|exposed| exposed.max_body.as_ref());
+    let largest = bodies.max_by_key(|body| body.bytes()).filter(|body| body.bytes() > USUAL)?;
+    let path = "spec.expose.class";
+    let message = format!(
+        "uploads of up to {} pass through the cluster's default ingress class, whose limit is unknown here: nginx refuses more than 1Mi",
+        largest.text()
+    );
+    let fix = "write `expose: {class: nginx}` or `haproxy`, whose limits are then set, or the `annotations` of your controller";
+    Some(Diagnostic::new(Code::IngressLimit, app.place(path), message).at(path).fix(fix))
 }

@@ -441,11 +441,35 @@ WEB = {
         '- name: APACHE_BODY_LIMIT\n          value: "1073741824"',
         "the answer to the largest upload is 413",
     ),
-    "Apache believes forwarded addresses": Mutation(
-        "apache: leaves forwarded addresses to nextcloud",
+    "Apache believes the header of every private address": Mutation(
+        "proxies: without proxies no header is believed",
         "mountPath: /etc/apache2/conf-available/remoteip.conf",
         "mountPath: /etc/apache2/conf-available/other.conf",
-        "the address that Apache gives Nextcloud is '203.0.113.9'",
+        "the address is '198.51.100.66'",
+    ),
+    "every sender is a proxy": Mutation(
+        "proxies: owncloud behind nginx",
+        "RemoteIPInternalProxy 10.42.0.0/16",
+        "RemoteIPInternalProxy 0.0.0.0/1 128.0.0.0/1",
+        "the address, forged as 198.51.100.66, is '198.51.100.66'",
+    ),
+    "nobody is a proxy": Mutation(
+        "proxies: nextcloud behind haproxy",
+        "RemoteIPHeader X-Forwarded-For",
+        "RemoteIPHeader X-Other",
+        "the client's address is '10.42.0.5'",
+    ),
+    "redirects lead to the server": Mutation(
+        "proxies: owncloud behind haproxy",
+        "ServerName https://cloud.example.com:443",
+        "ServerName cloud.example.com",
+        "where /.well-known/caldav leads is 'http://cloud.example.com",
+    ),
+    "a setting that was taken away stays": Mutation(
+        "settings: nextcloud forgets what was taken away",
+        "$gone = array_diff($before, $keys);",
+        "$gone = [];",
+        "config.php without what was taken away is",
     ),
     "a setting opens Nextcloud to every name": Mutation(
         "apache: answers the probe and no foreign name",

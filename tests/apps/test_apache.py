@@ -103,11 +103,3 @@ def test_takes_uploads_up_to_the_limit(cluster):
     expect_equal(json.loads(text)["limits"], [LIMIT, LIMIT, 512 * 2**20], "the limits of PHP")
     expect_equal(begin_upload(port_of(cluster), LIMIT), 200, "the answer to the largest upload")
     expect_equal(begin_upload(port_of(cluster), LIMIT + 1), 413, "the answer to one byte more")
-
-
-@app("nextcloud-full")
-def test_leaves_forwarded_addresses_to_nextcloud(cluster):
-    start(cluster, "team")
-    headers = {"Host": "localhost", "X-Real-IP": "203.0.113.9"}
-    _, text = get(port_of(cluster, "team"), "/status.php", headers)
-    expect_equal(json.loads(text)["address"], ADDRESS, "the address that Apache gives Nextcloud")

@@ -26,7 +26,7 @@ def foreign_file(folder):
 def expect_explained(ended):
     """Fails unless the step failed, and said what can be done about it."""
     expect_equal(ended.code, 1, f"the exit code of a step that said {ended.text!r} and")
-    for remedy in ("no_root_squash", "ownership: array"):
+    for remedy in ("no_root_squash", "ownership: check"):
         expect(remedy in ended.text, f"the explanation does not name {remedy!r}:\n{ended.text}")
 
 

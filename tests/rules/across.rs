@@ -5,7 +5,7 @@ use pso_gen::contract::storage::QuotaSpec;
 
 use super::*;
 
-const EXPOSED: &str = "parameters:\n  host: {type: hostname, default: a.example.com}\nvolumes:\n  data: {class: pure-file, size: 10Gi}\nexpose: {web.http: \"{{ host }}\"}\n";
+const EXPOSED: &str = "parameters:\n  host: {type: hostname, default: a.example.com}\nvolumes:\n  data: {class: pure-file, size: 10Gi, owner: \"1000:1000\"}\nexpose: {web.http: \"{{ host }}\"}\n";
 
 /// Adds apps to a run. Returns what each addition says, and what the end does.
 fn run(quotas: &[QuotaSpec], apps: &[(&str, &str, &str)]) -> (Vec<String>, Vec<String>) {
@@ -102,8 +102,8 @@ fn a_name_that_is_nearly_another_s_is_most_likely_a_slip() {
 
 #[test]
 fn a_shared_namespace_is_as_strict_as_its_weakest_app_and_keeps_what_any_keeps() {
-    let keeps = "volumes:\n  data: {class: pure-file, size: 1Gi, owner: '1:1'}\n";
-    let none = "volumes:\n  data: {class: pure-file, size: 1Gi, owner: '1:1', keep: false}\n";
+    let keeps = "volumes:\n  data: {class: pure-file, size: 1Gi, owner: '1000:1000'}\n";
+    let none = "volumes:\n  data: {class: pure-file, size: 1Gi, owner: '1000:1000', keep: false}\n";
     let bench = |volumes: &str| {
         let mut bench = Bench::new(volumes);
         bench.blueprint = bench.blueprint.replace("ports:", "mounts: {data: /data}, ports:");
@@ -126,7 +126,7 @@ fn a_shared_namespace_is_as_strict_as_its_weakest_app_and_keeps_what_any_keeps()
     let (_, data, profile) = alone(&keeps, "");
     assert!(data, "{profile:?}");
     assert!(!alone(&none, "").1);
-    let array = "security: {ownership: array, profile: restricted}";
+    let array = "security: {ownership: check, profile: restricted}";
     let strict = alone(&none, array).2;
     assert!(strict > profile, "{strict:?}, {profile:?}");
     for order in

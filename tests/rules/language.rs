@@ -191,3 +191,34 @@ fn limits_are_measured_in_the_unit_of_the_type() {
     let error = said("type: txt", "p: x");
     assert!(error.len() == 1 && error[0].contains("the type `txt` does not exist"), "{error:?}");
 }
+
+#[test]
+fn a_value_of_any_type_is_what_yaml_says() {
+    let json = |config: &str| {
+        let bench = Bench::of(
+            "parameters:\n  config: {type: map, of: {type: any}}\ncomponents:\n  web: {image: example.com/web:1.0.0, user: 1000, env: {A: \"{{ config | tojson }}\"}}\n",
+        );
+        let text =
+            bench.app("a", &format!("config: {config}")).env().remove("A").expect("a variable");
+        serde_json::from_str::<Json>(&text).expect("JSON")
+    };
+    let settings = "{a.b: true, c: \"true\", d: 1, e: 1.5, f: [x, {g: false}], h: {}, i: 007x}";
+    let wanted = serde_json::json!({
+        "a.b": true, "c": "true", "d": 1, "e": 1.5, "f": ["x", {"g": false}], "h": {}, "i": "007x"
+    });
+    assert_eq!(json(settings), wanted);
+}
+
+#[test]
+fn a_given_secret_exists_if_the_app_names_one() {
+    let bench = Bench::of(
+        "secrets: {mail: {password: {given: true}}}\ncomponents:\n  web:\n    image: example.com/web:1.0.0\n    user: 1000\n    env: {A: {if: \"{{ secrets.mail.existing }}\", secret: mail/password}, B: b}\n",
+    );
+    let without = bench.app("a", "");
+    assert_eq!(without.env().into_keys().collect::<Vec<_>>(), ["B"]);
+    let objects = || without.unit.apps.iter().flat_map(|app| &app.compiled.objects);
+    assert!(!objects().any(|object| matches!(object.type_meta().1, "Secret" | "Job")));
+    let with = bench.app("a", "secrets: {mail: ours}").object("Deployment", "a-web");
+    let env = &with["spec"]["template"]["spec"]["containers"][0]["env"][0];
+    assert_eq!(env["valueFrom"]["secretKeyRef"]["name"], "ours");
+}

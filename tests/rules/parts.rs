@@ -5,7 +5,7 @@ use super::*;
 /// The error of a blueprint whose component `web` has these further lines, and which has these sections.
 fn said(component: &str, sections: &str) -> Vec<String> {
     let sections = format!(
-        "volumes:\n  data: {{class: pure-file, size: 1Gi}}\nsecrets: {{keys: {{token: {{length: 20}}}}}}\ncomponents:\n  web:\n    image: example.com/web:1.0.0\n    user: 1000\n    ports: {{http: 8080}}\n{component}  db: {{image: example.com/db:1.0.0, user: 1000, ports: {{sql: 3306}}}}\n{sections}"
+        "volumes:\n  data: {{class: pure-file, size: 1Gi, owner: \"1000:1000\"}}\nsecrets: {{keys: {{token: {{length: 20}}}}}}\ncomponents:\n  web:\n    image: example.com/web:1.0.0\n    user: 1000\n    ports: {{http: 8080}}\n{component}  db: {{image: example.com/db:1.0.0, user: 1000, ports: {{sql: 3306}}}}\n{sections}"
     );
     Bench::of(&sections).app("a", "").errors
 }
@@ -123,4 +123,72 @@ fn ports_have_names_and_numbers_that_kubernetes_takes() {
         ports(bad).refused("must have at most 15");
     }
     ports("a: 80, b: 80").refused("the port number 80 is invalid or used twice");
+}
+
+#[test]
+fn what_starts_first_is_never_a_circle() {
+    let worker = "    after: [db]\n";
+    is_refused(
+        "",
+        "talks: {web: [db.sql], db: [web.http]}\n",
+        "wait for each other: `db` -> `web` -> `db`",
+    );
+    is_refused(worker, "talks: {db: [web.http]}\n", "wait for each other");
+    // One of the two starts without the other.
+    fits("", "talks: {web: [db.sql], db: [{to: web.http, waits: false}]}\n");
+    is_refused("    after: [web]\n", "", "it waits for itself");
+}
+
+#[test]
+fn pods_of_a_component_may_talk_to_each_other_if_there_are_several() {
+    is_refused("", "talks: {web: [web.http]}\n", "`web` has one pod");
+    is_refused("    pods: one\n", "talks: {web: [web.http]}\n", "`web` has one pod");
+    fits("    pods: 2\n", "talks: {web: [web.http]}\n");
+    fits(
+        "    pods: \"{{ count }}\"\n",
+        "talks: {web: [web.http]}\nparameters: {count: {type: scale, default: 1}}\n",
+    );
+}
+
+#[test]
+fn a_program_can_write_to_its_volumes() {
+    let owned = |owner: &str, mode: &str, mount: &str| {
+        let sections = format!(
+            "volumes:\n  data: {{class: pure-block, size: 1Gi{owner}{mode}}}\ncomponents:\n  web: {{image: example.com/web:1.0.0, user: 1000, group: 100, mounts: {{data: {mount}}}}}\n"
+        );
+        Bench::of(&sections).app("a", "").errors
+    };
+    let read_only = "{path: /data, readOnly: true}";
+    for (owner, mode, mount) in [
+        (", owner: \"1000:1000\"", "", "/data"),
+        (", owner: \"2000:100\"", ", mode: \"0770\"", "/data"),
+        (", owner: \"2000:2000\"", ", mode: \"0777\"", "/data"),
+        (", owner: \"2000:100\"", "", read_only),
+        (", owner: \"2000:2000\"", ", mode: \"0755\"", read_only),
+        ("", "", read_only),
+    ] {
+        assert_eq!(owned(owner, mode, mount), Vec::<String>::new(), "{owner}{mode}");
+    }
+    for (owner, mode, mount, words) in [
+        ("", "", "/data", "has no `owner`"),
+        (", owner: \"2000:100\"", "", "/data", "cannot write to the volume `data`"),
+        (", owner: \"1000:100\"", ", mode: \"0550\"", "/data", "cannot write"),
+        (", owner: \"2000:2000\"", ", mode: \"0775\"", "/data", "cannot write"),
+        (", owner: \"2000:2000\"", "", read_only, "cannot read"),
+    ] {
+        let errors = owned(owner, mode, mount);
+        assert!(errors.len() == 1 && errors[0].contains(words), "{owner}{mode}: {errors:#?}");
+    }
+}
+
+#[test]
+fn writable_folders_fit_into_the_limits() {
+    let limit = |size: &str| {
+        format!("    resources: {{limits: {{ephemeral-storage: {size}, memory: 1Gi}}}}\n")
+    };
+    let folders = "    writable: {/tmp: 1Gi, /var/cache: 1Gi, /run: {size: 1Gi, memory: true}}\n";
+    fits(&format!("{folders}{}", limit("2Gi")), "");
+    is_refused(&format!("{folders}{}", limit("2047Mi")), "", "can hold 2Gi");
+    let memory = "    writable: {/run: {size: 2Gi, memory: true}}\n";
+    is_refused(&format!("{memory}{}", limit("1Gi")), "", "the limit of `memory` is 1Gi");
 }

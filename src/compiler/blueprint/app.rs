@@ -39,6 +39,8 @@ pub struct App {
     pub components: IndexMap<String, Component>,
     /// Programs that run and end.
     pub jobs: IndexMap<String, Job>,
+    /// Parameter that sets the number of pods, by component. A component whose number the blueprint fixes is missing.
+    pub scaled_by: BTreeMap<String, String>,
     /// Allowed connections.
     pub talks: Vec<Talk>,
     /// Ports that are reachable from outside.
@@ -127,6 +129,14 @@ pub struct Secret {
     pub keys: SecretKeys,
 }
 
+impl Secret {
+    /// Returns whether it is rendered and filled in the cluster: it does not exist, and the app does not choose its
+    /// values.
+    pub fn is_filled(&self) -> bool {
+        !self.existing && !self.keys.values().all(|key| key.given)
+    }
+}
+
 /// An allowed connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Talk {
@@ -136,6 +146,8 @@ pub struct Talk {
     pub to: String,
     /// Its port, by name.
     pub port: String,
+    /// Whether it starts only after the other component.
+    pub waits: bool,
 }
 
 /// A port that is reachable from outside.

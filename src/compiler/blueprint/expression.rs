@@ -113,10 +113,37 @@ impl Expression {
     }
 }
 
+/// Words of the expression language, which cannot be names.
+const WORDS: [&str; 13] = [
+    "true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else",
+];
+
+/// Returns why expressions cannot use a name, and a name that they can use.
+pub(super) fn unusable(name: &str) -> Option<String> {
+    if WORDS.contains(&name) {
+        return Some(format!("`{name}` is a word of expressions and cannot be a name"));
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let starts = |name: &str| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if starts(name) && name.chars().all(fits) {
+        return None;
+    }
+    let mut usable = String::new();
+    for part in name.split(|c| !fits(c)).filter(|part| !part.is_empty()) {
+        let (first, rest) = part.split_at(1);
+        let first = if usable.is_empty() { first.to_owned() } else { first.to_uppercase() };
+        usable.push_str(&first);
+        usable.push_str(rest);
+    }
+    let how = if starts(&usable) { format!(": write `{usable}`") } else { String::new() };
+    let name = crate::sanitize::quoted(name);
+    Some(format!(
+        "expressions cannot use the name {name}: it needs letters, digits and `_`, and no digit first{how}"
+    ))
+}
+
 /// Returns the steps of an expression that consists only of a name and fields of it.
 fn path(source: &str) -> Option<Vec<String>> {
-    const WORDS: [&str; 11] =
-        ["true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is"];
     let is_name = |step: &str| {
         step.starts_with(|c: char| c.is_ascii_alphabetic())
             && step.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')

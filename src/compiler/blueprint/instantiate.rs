@@ -7,10 +7,11 @@ use indexmap::IndexMap;
 use minijinja::Value;
 use serde::Deserialize;
 
-use super::app::{App, AppVolume, Classes, Exposed, Secret, Talk};
+use super::app::{App, AppVolume, Class, Classes, Exposed, PURE_FILE, Secret, Talk};
 use super::blame::blame;
 use super::language::{
-    Component, Exposure, FileContent, Job, Program, Rule, Schedule, Serving, VolumeDeclaration,
+    Component, Connection, Exposure, FileContent, Job, Program, Rule, Schedule, Serving,
+    VolumeDeclaration,
 };
 use super::load::{Blueprint, Parts};
 use super::scope::{Names, Variables};
@@ -84,7 +85,7 @@ impl Instantiation<'_> {
             (None, None) => String::new(),
         };
         self.surroundings(&mut names, &name, metadata.namespace.as_ref(), &common);
-        let volumes = self.volumes(&common, &mut names)?;
+        let volumes = self.volumes(&common, &mut names, diagnostics)?;
         for (name, template) in &self.blueprint.lets {
             let value: serde_json::Value = template.within(&names.scope()).read()?;
             names.add([(name.as_str(), Value::from(minijinja::value::Serde(&value)))]);
@@ -100,6 +101,7 @@ impl Instantiation<'_> {
             annotations: words(self.blueprint.annotations.as_ref(), &scope, metadata.annotations)?,
             volumes,
             secrets: self.secrets(&name, &common),
+            scaled_by: self.blueprint.scaled_by.clone(),
             talks: self.talks(&scope, &components, &jobs)?,
             exposed: self.exposed(&scope, &components)?,
             components,
@@ -161,16 +163,28 @@ impl Instantiation<'_> {
         ]);
         let component = Value::from_pairs(self.blueprint.components.iter().map(|(part, _)| {
             let address = format!("{name}-{part}");
-            let facts = [("name", Value::from(address.clone())), ("address", Value::from(address))];
+            let limits = common.resources.get(part).map(|resources| &resources.limits);
+            let memory = limits.and_then(|limits| Quantity::bytes_of(limits.get("memory")?));
+            let facts = [
+                ("name", Value::from(address.clone())),
+                ("address", Value::from(address)),
+                ("memory", Value::from(memory)),
+            ];
             (part.clone(), Value::from_pairs(facts))
         }));
         let secrets = self.secrets(name, common);
-        let secrets =
-            Value::from_pairs(secrets.into_iter().map(|(part, secret)| {
-                (part, Value::from_pairs([("name", Value::from(secret.name))]))
-            }));
-        let tls = common.expose.tls != Tls::Off
-            && !matches!(common.expose.via, Via::NodePort | Via::None);
+        let secrets = Value::from_pairs(secrets.into_iter().map(|(part, secret)| {
+            let facts =
+                [("name", Value::from(secret.name)), ("existing", Value::from(secret.existing))];
+            (part, Value::from_pairs(facts))
+        }));
+        let tls = match common.expose.tls {
+            Tls::Off => false,
+            Tls::Elsewhere => true,
+            Tls::Standard | Tls::Secret(_) => {
+                matches!(common.expose.via, Via::Ingress | Via::Gateway)
+            }
+        };
         let expose = Value::from_pairs([
             ("via", Value::from(common.expose.via.word())),
             ("tls", Value::from(tls)),
@@ -188,6 +202,7 @@ impl Instantiation<'_> {
         &self,
         common: &Common,
         names: &mut Names,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Result<IndexMap<String, AppVolume>, ReadError> {
         let scope = names.scope();
         let mut volumes = IndexMap::new();
@@ -196,13 +211,7 @@ impl Instantiation<'_> {
             let declared: Option<VolumeDeclaration> = template.within(&scope).read()?;
             let Some(declared) = declared else { continue };
             let written = common.volumes.get(name).unwrap_or(&default);
-            let class_name = written.class.as_ref().unwrap_or(&declared.class);
-            // An unknown class is already reported; the blueprint's class is used instead.
-            let class = self.classes.get(class_name).or_else(|| self.classes.get(&declared.class));
-            let class = class.cloned().ok_or_else(|| ReadError {
-                message: format!("the class `{}` does not exist", declared.class),
-                place: Some(template.place()),
-            })?;
+            let class = self.class(name, template, &declared.class, written, diagnostics)?;
             let owner = declared.owner.as_deref().and_then(|owner| {
                 let (user, group) = owner.split_once(':')?;
                 Some((user.parse().ok()?, group.parse().ok()?))
@@ -234,6 +243,33 @@ impl Instantiation<'_> {
             }));
         names.add([("volumes", seen)]);
         Ok(volumes)
+    }
+
+    /// Returns the class of a volume. An unknown one is reported, and another one used instead, so that the errors of
+    /// later stages appear in the same run.
+    fn class(
+        &self,
+        volume: &str,
+        template: &Template,
+        declared: &str,
+        written: &VolumeSpec,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Result<Class, ReadError> {
+        // That of the app file has been reported already.
+        if let Some(known) = written.class.as_deref().and_then(|class| self.classes.get(class)) {
+            return Ok(known.clone());
+        }
+        if let Some(known) = self.classes.get(declared) {
+            return Ok(known.clone());
+        }
+        let place = template.place_of(["class"]);
+        if written.class.is_none() {
+            let mut found = self.unknown_class(volume, declared, place);
+            found.path = format!("volumes.{volume}.class");
+            diagnostics.push(found.and(Some(self.document.kind_place), "in this app"));
+        }
+        let missing = || ReadError { message: "there is no class".to_owned(), place: Some(place) };
+        self.classes.get(PURE_FILE).cloned().ok_or_else(missing)
     }
 
     /// Reports words in `spec.volumes` that are neither a size nor a class.
@@ -310,7 +346,7 @@ impl Instantiation<'_> {
         components: &IndexMap<String, Component>,
         jobs: &IndexMap<String, Job>,
     ) -> Result<Vec<Talk>, ReadError> {
-        let mut written: IndexMap<String, Vec<String>> =
+        let mut written: IndexMap<String, Vec<Connection>> =
             read(self.blueprint.talks.as_ref(), scope)?.unwrap_or_default();
         for (job, like) in &self.blueprint.likes {
             if let (Some(same), false) = (written.get(like).cloned(), written.contains_key(job)) {
@@ -323,7 +359,7 @@ impl Instantiation<'_> {
         let is_job = |name: &str| self.blueprint.jobs.iter().any(|(n, _)| n == name);
         for (from, targets) in written {
             let is_there = components.contains_key(&from) || jobs.contains_key(&from);
-            for target in targets {
+            for Connection { to: target, waits } in targets {
                 let (to, port) = target.split_once('.').unwrap_or((target.as_str(), ""));
                 let from_is_off = !is_there && (is_component(&from) || is_job(&from));
                 let to_is_off = !components.contains_key(to) && is_component(to);
@@ -332,6 +368,7 @@ impl Instantiation<'_> {
                         from: from.clone(),
                         to: to.to_owned(),
                         port: port.to_owned(),
+                        waits,
                     });
                 }
             }

@@ -12,4 +12,5 @@ pub use component::{
 };
 pub(crate) use declaration::{Parameter, Rule, VolumeDeclaration};
 pub use declaration::{SecretKeys, blueprint_shape};
+pub(crate) use word::Connection;
 pub use word::{EnvValue, Exposure, FileContent, FileMount, Mount, Pods, Scale, When, Writable};

@@ -1,12 +1,17 @@
 //! A folder of data becomes a [`Blueprint`]: parsed once, checked whole, ready for any number of apps.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 use minijinja::Value as Evaluated;
 
 use super::catalogue::Catalogue;
+use super::expression::unusable;
+use super::fixed::fixed_names;
 use super::folder::Folder;
 use super::language::{SecretKeys, blueprint_shape};
 use super::parameter::Declared;
+use super::scaled::scaled_by;
 use super::scope::Variables;
 use super::template::Template;
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, Sources, nearest};
@@ -69,9 +74,12 @@ pub struct Blueprint {
     pub(super) lets: Parts,
     pub(super) volumes: Parts,
     pub(super) secrets: IndexMap<String, SecretKeys>,
+    secret_places: BTreeMap<String, Place>,
     pub(super) components: Parts,
     pub(super) jobs: Parts,
     pub(super) likes: IndexMap<String, String>,
+    /// The parameter that sets the number of pods, by component.
+    pub(super) scaled_by: BTreeMap<String, String>,
     pub(super) talks: Option<Template>,
     pub(super) expose: Option<Template>,
     pub(super) rules: Option<Template>,
@@ -115,7 +123,9 @@ impl Blueprint {
         if trust == Validation::Checked {
             let shape = blueprint_shape();
             drop_blank(&mut node, &shape);
-            no_errors(check(&node, &shape, "", Expressions::Allowed))?;
+            let mut errors = fixed_names(&node);
+            errors.extend(check(&node, &shape, "", Expressions::Allowed));
+            no_errors(errors)?;
         }
         let blueprint = Self::parse(&node, folder, catalogue).map_err(|error| {
             let place = error.place.unwrap_or(node.place);
@@ -139,11 +149,12 @@ impl Blueprint {
         let parameters = entries("parameters")
             .iter()
             .map(|entry| Declared::read(&entry.key, &entry.value, &scope))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
         let secrets = match whole("secrets")? {
             Some(template) => template.within(&scope).read()?,
             None => IndexMap::new(),
         };
+        let (components, lets) = (parts("components")?, parts("let")?);
         let (jobs, likes) = jobs(entries("jobs"), entries("components"))?;
         let mut blueprint = Self {
             kind: text("blueprint"),
@@ -151,11 +162,13 @@ impl Blueprint {
             folder,
             catalogue,
             name: whole("name")?,
+            scaled_by: scaled_by(&components, &lets, &parameters),
             parameters,
-            lets: parts("let")?,
+            lets,
             volumes: parts("volumes")?,
+            secret_places: entries("secrets").iter().map(|e| (e.key.clone(), e.place)).collect(),
             secrets,
-            components: parts("components")?,
+            components,
             jobs,
             likes,
             talks: whole("talks")?,
@@ -181,6 +194,9 @@ impl Blueprint {
         if let ("volumes", [volume]) = (part, at) {
             let named = self.volumes.iter().find(|(name, _)| name == volume);
             return named.map(|(_, template)| template.place());
+        }
+        if let ("secrets", [secret]) = (part, at) {
+            return self.secret_places.get(*secret).copied();
         }
         let named = self.components.iter().chain(&self.jobs).find(|(name, _)| name == part);
         let section = match part {
@@ -289,6 +305,8 @@ impl Blueprint {
         for entry in entries("parameters").iter().chain(entries("let")) {
             if KNOWN_NAMES.contains(&entry.key.as_str()) {
                 report(entry.place, format!("the name `{}` is reserved", entry.key));
+            } else if let Some(message) = unusable(&entry.key) {
+                report(entry.place, message);
             }
         }
         if let Some(kind) = node.get("blueprint")
@@ -343,7 +361,7 @@ impl Blueprint {
             &self.expires,
             &self.manifests,
         ];
-        let mut errors = Vec::new();
+        let mut errors: Vec<Diagnostic> = Vec::new();
         for template in named.chain(wholes.into_iter().flatten()) {
             template.expressions(&mut Vec::new(), &mut |expression, bound| {
                 for name in expression.names() {
@@ -355,7 +373,10 @@ impl Blueprint {
                     let mut diagnostic =
                         Diagnostic::new(Code::BadExpression, expression.place(), message);
                     diagnostic.fix = likely.map(|name| format!("did you mean `{name}`?"));
-                    errors.push(diagnostic);
+                    // A job with `like` has the expressions of its component.
+                    if !errors.contains(&diagnostic) {
+                        errors.push(diagnostic);
+                    }
                 }
             });
         }

@@ -61,6 +61,11 @@ impl Declared {
         Field { name: self.name.clone(), shape, required: self.declaration.required }
     }
 
+    /// Returns whether its type is one for a number of pods.
+    pub(super) fn is_number_of_pods(&self) -> bool {
+        matches!(self.declaration.r#type.as_str(), "scale" | "integer")
+    }
+
     fn kind(&self) -> Result<Kind, String> {
         let declaration = &self.declaration;
         let number = |limit: &Option<Json>| limit.as_ref().and_then(Json::as_i64);
@@ -79,6 +84,7 @@ impl Declared {
             ]),
             "list" => Kind::List(inner()),
             "map" => Kind::Map { keys: Format::Text, values: inner() },
+            "any" => Kind::Anything,
             "object" => Kind::Object(self.fields.iter().map(Self::field).collect()),
             word => {
                 let format = Format::named(word).ok_or_else(|| {
@@ -130,6 +136,7 @@ impl Declared {
                 entries.iter().map(|entry| (entry.key.clone(), typed(&entry.value))),
             ),
             ("boolean" | "integer" | "scale", _) => typed(node),
+            ("any", _) => any(node),
             ("quantity", _) => {
                 let bytes = node.text().and_then(Quantity::parse).map(|quantity| quantity.bytes());
                 Value::from(bytes)
@@ -145,6 +152,17 @@ impl Declared {
             (field.name.clone(), field.value(written))
         };
         Value::from_pairs(self.fields.iter().map(field))
+    }
+}
+
+/// Returns a value of any type: what YAML says that it is.
+fn any(node: &Node) -> Value {
+    match &node.value {
+        yaml::Value::List(items) => items.iter().map(any).collect::<Vec<_>>().into(),
+        yaml::Value::Map(entries) => {
+            Value::from_pairs(entries.iter().map(|entry| (entry.key.clone(), any(&entry.value))))
+        }
+        yaml::Value::Scalar(_) => typed(node),
     }
 }
 

@@ -15,7 +15,7 @@ mod read;
 
 use minijinja::Value as Evaluated;
 
-use super::expression::Expression;
+use super::expression::{Expression, unusable};
 use crate::compiler::diagnostic::Place;
 use crate::compiler::yaml::{Entry, Node, ReadError, Scalar, Value};
 
@@ -106,22 +106,38 @@ impl Template {
 
     /// Returns the place of the value at a path, or of the last existing value on the way.
     pub(super) fn place_of<'p>(&self, path: impl IntoIterator<Item = &'p str>) -> Place {
-        let mut path = path.into_iter();
-        let Some(step) = path.next() else {
+        self.place_at(&path.into_iter().collect::<Vec<_>>())
+    }
+
+    fn place_at(&self, path: &[&str]) -> Place {
+        let Some((step, rest)) = path.split_first() else {
             return self.place();
         };
         match self {
-            Self::Constant(node) => node.place_of(std::iter::once(step).chain(path)),
+            Self::Constant(node) => node.place_of(path.iter().copied()),
             Self::Map(entries, place) => entries
                 .iter()
                 .find(|(key, _, _)| matches!(key, Key::Constant(name) if name == step))
-                .map_or(*place, |(_, _, value)| value.place_of(path)),
+                .map_or(*place, |(_, _, value)| value.place_at(rest)),
             Self::List(items, place) => step
                 .parse()
                 .ok()
                 .and_then(|index: usize| items.get(index))
-                .map_or(*place, |item| item.place_of(path)),
+                .map_or(*place, |item| item.place_at(rest)),
+            Self::If { then, .. } => then.place_at(path),
             other => other.place(),
+        }
+    }
+
+    /// Returns the value of a field, if the template is a mapping with expressions.
+    pub(super) fn field(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Map(entries, _) => entries
+                .iter()
+                .find(|(key, _, _)| matches!(key, Key::Constant(known) if known == name))
+                .map(|(_, _, value)| value),
+            Self::If { then, .. } => then.field(name),
+            _ => None,
         }
     }
 
@@ -241,7 +257,10 @@ fn control(node: &Node, entries: &[Entry]) -> Option<Result<Template, ReadError>
             };
             let bind = names
                 .iter()
-                .map(|entry| Ok((entry.key.clone(), Template::parse(&entry.value)?)))
+                .map(|entry| match unusable(&entry.key) {
+                    Some(message) => Err(ReadError { message, place: Some(entry.place) }),
+                    None => Ok((entry.key.clone(), Template::parse(&entry.value)?)),
+                })
                 .collect::<Result<_, ReadError>>()?;
             return Ok(Template::For { bind, when, each: Box::new(rest("each", &[])?), place });
         }

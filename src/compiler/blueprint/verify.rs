@@ -2,6 +2,8 @@
 //!
 //! The check runs on the finished app, because conditions decide which parts exist.
 
+mod fit;
+mod order;
 mod words;
 
 use std::collections::BTreeSet;
@@ -14,7 +16,7 @@ use crate::compiler::diagnostic::{Code, Diagnostic, nearest};
 /// Prefix of the volumes and steps that the compiler adds to a pod.
 const RESERVED: &str = "pso-";
 
-/// Returns the mistakes; the author of the blueprint must fix each of them.
+/// Returns the mistakes, which the author of the blueprint must fix, and advice to that author.
 pub(super) fn verify(app: &App, blueprint: &Blueprint) -> Vec<Diagnostic> {
     let mut verifier = Verifier { app, blueprint, errors: Vec::new() };
     for (volume, _) in &app.volumes {
@@ -37,13 +39,16 @@ pub(super) fn verify(app: &App, blueprint: &Blueprint) -> Vec<Diagnostic> {
         verifier.program(name, &job.program);
     }
     verifier.connections();
-    verifier.errors
+    verifier.order();
+    verifier.fits_together();
+    verifier.told_once()
 }
 
 struct Verifier<'v> {
     app: &'v App,
     blueprint: &'v Blueprint,
-    errors: Vec<Diagnostic>,
+    /// Each with its message as it is without the name of the part.
+    errors: Vec<(String, Diagnostic)>,
 }
 
 impl Verifier<'_> {
@@ -189,8 +194,12 @@ impl Verifier<'_> {
             return;
         };
         self.known(part, at, "secret", secret, self.app.secrets.keys());
-        if let Some(secret) = self.app.secrets.get(secret) {
-            self.known(part, at, "key of the secret", key, secret.keys.keys());
+        let Some(declared) = self.app.secrets.get(secret) else { return };
+        self.known(part, at, "key of the secret", key, declared.keys.keys());
+        if !declared.existing && declared.keys.get(key).is_some_and(|key| key.given) {
+            let message = format!("the secret `{secret}` is given, and this app gives none");
+            self.report(part, at, &message).fix =
+                Some(format!("write `if: \"{{{{ secrets.{secret}.existing }}}}\"` beside it"));
         }
     }
 
@@ -208,17 +217,30 @@ impl Verifier<'_> {
         }
         let likely = nearest(name, known.into_iter().map(String::as_str));
         let fix = likely.map(|likely| format!("did you mean `{likely}`?"));
-        self.report(part, at, &format!("the {what} `{name}` does not exist"));
-        if let Some(last) = self.errors.last_mut() {
-            last.fix = fix;
-        }
+        self.report(part, at, &format!("the {what} `{name}` does not exist")).fix = fix;
     }
 
     /// Reports a mistake at its place in the blueprint, and at the app that revealed it.
-    fn report(&mut self, part: &str, at: &[&str], message: &str) {
+    fn report(&mut self, part: &str, at: &[&str], message: &str) -> &mut Diagnostic {
+        self.say(Code::BadBlueprint, part, at, message)
+    }
+
+    fn say(&mut self, code: Code, part: &str, at: &[&str], message: &str) -> &mut Diagnostic {
         let app = self.app.place("kind");
         let place = self.blueprint.place_of(part, at).unwrap_or(app);
-        let diagnostic = Diagnostic::new(Code::BadBlueprint, place, format!("`{part}`: {message}"));
-        self.errors.push(diagnostic.and(Some(app), "in this app"));
+        let diagnostic = Diagnostic::new(code, place, format!("`{part}`: {message}"));
+        self.errors.push((message.to_owned(), diagnostic.and(Some(app), "in this app")));
+        let last = self.errors.len() - 1;
+        &mut self.errors[last].1
+    }
+
+    /// Returns what was found. A job with `like` inherits the mistakes of its component, and parts can share lines by
+    /// YAML aliases: each mistake is reported once.
+    fn told_once(self) -> Vec<Diagnostic> {
+        let mut seen = BTreeSet::new();
+        let is_new = |(message, found): &(String, Diagnostic)| {
+            seen.insert((found.code, found.place, message.clone()))
+        };
+        self.errors.into_iter().filter(is_new).map(|(_, found)| found).collect()
     }
 }

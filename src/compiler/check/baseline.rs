@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::storage_since::storage_since;
 use crate::compiler::blueprint::App;
 use crate::compiler::diagnostic::{Code, Diagnostic, Place};
-use crate::compiler::manifest::image::{major, repository};
+use crate::compiler::manifest::image::{major, repository, series, tag};
 use crate::compiler::manifest::{Earlier, Identity};
 use crate::compiler::yaml::Node;
 use crate::contract::Quantity;
@@ -151,15 +151,46 @@ fn changed(
                 ),
                 format!("upgrade to version {} first, and wait until it runs", old + 1),
             ));
-        } else if new < old {
-            found.push(report(
-                Code::VersionJump,
-                format!("{identity} would be downgraded from `{was}` to `{is}`"),
-                "an upgrade of the data cannot be undone: restore a backup into a new app"
-                    .to_owned(),
-            ));
+        } else if new < old || (has_data(before) && series_back(&was, &is)) {
+            let message = format!("{identity} would be downgraded from `{was}` to `{is}`");
+            let fix = "an upgrade of the data cannot be undone: restore a backup into a new app";
+            let mut back = report(Code::VersionJump, message, fix.to_owned());
+            if let Some((path, place)) = app.and_then(|app| version_in(app, &is)) {
+                (back.path, back.place) = (path, Some(place));
+            }
+            found.push(back);
         }
     }
+}
+
+/// Returns whether a series of one major version goes back, such as from 11.8 to 11.4.
+fn series_back(was: &str, is: &str) -> bool {
+    matches!((series(was), series(is)), (Some(old), Some(new)) if new < old)
+}
+
+/// Returns the field of an app in which the version of an image is written.
+fn version_in(app: &App, image: &str) -> Option<(String, Place)> {
+    let tag = tag(image)?;
+    find(app.document.get("spec")?, "spec", &|text| {
+        tag.strip_prefix(text).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
+    })
+}
+
+fn find(node: &Node, path: &str, is_it: &dyn Fn(&str) -> bool) -> Option<(String, Place)> {
+    let mut entries = node.entries().unwrap_or_default().iter();
+    entries.find_map(|entry| {
+        let path = format!("{path}.{}", entry.key);
+        match entry.value.text().filter(|text| is_it(text)) {
+            Some(_) => Some((path, entry.value.place)),
+            None => find(&entry.value, &path, is_it),
+        }
+    })
+}
+
+/// Returns whether an object's pods mount a claim, whose data a newer version may have converted.
+fn has_data(json: &Json) -> bool {
+    let volumes = json["spec"]["template"]["spec"]["volumes"].as_array();
+    volumes.into_iter().flatten().any(|volume| !volume["persistentVolumeClaim"].is_null())
 }
 
 /// Fields that Kubernetes refuses to change: JSON pointer, name, fix.

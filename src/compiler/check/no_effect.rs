@@ -32,15 +32,17 @@ pub(super) fn no_effect(app: &App) -> Vec<Diagnostic> {
             Via::NodePort => &["class", "gateway", "tls", "issuer", "annotations"],
             Via::None => &all,
         };
-        for field in useless {
+        // That a proxy in front ends TLS counts for every `via`.
+        let elsewhere = |field: &str| field == "tls" && expose.tls == Tls::Elsewhere;
+        for field in useless.iter().filter(|field| !elsewhere(field)) {
             let why = format!("with `via: {}`", expose.via.word());
             report(&format!("spec.expose.{field}"), why, "remove it, or choose another `via`");
         }
-        if expose.via == Via::Ingress && expose.tls == Tls::Off {
+        if expose.via == Via::Ingress && matches!(expose.tls, Tls::Off | Tls::Elsewhere) {
             report(
                 "spec.expose.issuer",
-                "with `tls: false`: there is no certificate to fill".to_owned(),
-                "remove it, or `tls: false`",
+                "without TLS at the Ingress: there is no certificate to fill".to_owned(),
+                "remove it, or `tls`",
             );
         }
         if matches!(expose.via, Via::Gateway) && matches!(expose.tls, Tls::Secret(_)) {
@@ -59,12 +61,8 @@ pub(super) fn no_effect(app: &App) -> Vec<Diagnostic> {
             "remove it, or write `egress: closed`",
         );
     }
-    if expose.via == Via::None || app.exposed.is_empty() {
-        report(
-            "spec.network.from",
-            "in an app that is not exposed".to_owned(),
-            "remove it, or choose another `via`",
-        );
+    if app.exposed.is_empty() {
+        report("spec.network.from", "in an app that exposes no port".to_owned(), "remove it");
     }
     let makes_files = app
         .volumes

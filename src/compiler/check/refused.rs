@@ -72,6 +72,10 @@ fn origin(app: &App, object: &Object, field: &str) -> Vec<String> {
             whole.into_iter().filter(|step| !step.is_empty()).collect::<Vec<_>>().as_slice(),
         );
     }
+    let pods = match app.scaled_by.get(component) {
+        Some(parameter) => vec!["spec", parameter.as_str()],
+        None => vec!["components", component, "pods"],
+    };
     let known = [
         ("nodeSelector", &["spec", "place", "nodeSelector"][..]),
         ("priorityClassName", &["spec", "place", "priorityClass"]),
@@ -82,9 +86,9 @@ fn origin(app: &App, object: &Object, field: &str) -> Vec<String> {
         ("ingressClassName", &["spec", "expose", "class"]),
         ("ipBlock", &["spec", "network"]),
         ("image", &["spec", "images", component]),
-        ("minReplicas", &["spec", "replicas"]),
-        ("maxReplicas", &["spec", "replicas"]),
-        ("replicas", &["spec", "replicas"]),
+        ("minReplicas", &pods[..]),
+        ("maxReplicas", &pods[..]),
+        ("replicas", &pods[..]),
         ("accessModes", &["spec", "volumes"]),
         ("schedule", &["spec"]),
         ("labels", &["metadata", "labels"]),

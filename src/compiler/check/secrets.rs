@@ -30,6 +30,8 @@ pub fn app_secrets(app: &App, shape: &Shape) -> Vec<Diagnostic> {
         let key = diagnostic.path.rsplit('.').next().unwrap_or_default();
         if let Some((component, variable)) = text.and_then(|text| variable(app, key, text)) {
             diagnostic.fix = Some(by_reference(component, variable));
+        } else if let Some(fix) = by_given(app).filter(|_| diagnostic.path.starts_with(FREE)) {
+            diagnostic.fix = Some(fix);
         }
     }
     found
@@ -54,6 +56,21 @@ pub fn object_secrets(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
         });
     }
     found
+}
+
+/// Settings of an app that its blueprint passes on as they are.
+const FREE: &str = "spec.config.";
+
+/// Returns the way to a secret that the app may choose itself, if its blueprint has one.
+fn by_given(app: &App) -> Option<String> {
+    let (name, key, declared) = app.secrets.iter().find_map(|(name, secret)| {
+        let (key, declared) = secret.keys.iter().find(|(_, key)| key.given)?;
+        Some((name, key, declared))
+    })?;
+    Some(format!(
+        "put it into the key `{key}` of a Secret that is created outside Git ({}), and name the Secret: `secrets: {{{name}: SECRET}}`",
+        declared.about
+    ))
 }
 
 fn by_reference(component: &str, variable: &str) -> String {
@@ -120,6 +137,10 @@ impl Finder {
                         Kind::Map { keys, .. } => *keys == Format::Text,
                         _ => true,
                     };
+                    if is_free && matches!(inner.kind, Kind::Anything) {
+                        self.free(&entry.key, &entry.value, &path);
+                        continue;
+                    }
                     match entry.value.text().filter(|_| is_free && is_any_text(inner)) {
                         Some(text) => self.named(&entry.key, text, entry.value.place, &path),
                         None => self.fields(&entry.value, inner, &path),
@@ -134,6 +155,23 @@ impl Finder {
             }
             (Value::Scalar(scalar), _) if is_secret(scalar.text()) => self.bare(node, path),
             _ => {}
+        }
+    }
+
+    /// Searches a setting of any type.
+    fn free(&mut self, name: &str, node: &Node, path: &str) {
+        match &node.value {
+            Value::Scalar(scalar) => self.named(name, scalar.text(), node.place, path),
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.free(name, item, &format!("{path}[{index}]"));
+                }
+            }
+            Value::Map(entries) => {
+                for entry in entries {
+                    self.free(&entry.key, &entry.value, &format!("{path}.{}", entry.key));
+                }
+            }
         }
     }
 

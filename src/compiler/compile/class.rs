@@ -14,15 +14,61 @@ pub(super) fn rules(app: &App) -> Vec<Diagnostic> {
             ClassKind::File => node_local_locks(app, name, volume, &mut diagnostics),
         }
     }
+    diagnostics.extend(jobs(app));
     diagnostics.extend(profile(app));
     diagnostics
 }
 
-/// Returns the path of the field that sets the class of a volume, or else of the setting that conflicts with it.
-fn class_path(app: &App, volume: &str) -> String {
+/// Returns the path of the field that sets the class of a volume, or else of the number of pods that conflicts with it.
+/// If the app file has neither, both are the blueprint's.
+fn class_path(app: &App, volume: &str, component: &str) -> String {
     let path = format!("spec.volumes.{volume}");
     let written = app.common.volumes.get(volume).is_some_and(|spec| spec.class.is_some());
-    if written { path } else { "spec.replicas".to_owned() }
+    let pods = app.scaled_by.get(component).map(|parameter| format!("spec.{parameter}"));
+    let has = |path: &str| path.split('.').try_fold(&app.document, |node, step| node.get(step));
+    pods.filter(|pods| !written && has(pods).is_some()).unwrap_or(path)
+}
+
+/// Returns the fix for a volume that only one pod may mount.
+fn one_pod(app: &App, component: &str, other: &str) -> String {
+    match app.scaled_by.get(component) {
+        Some(parameter) => format!("write `{parameter}: 1`, or {other}"),
+        None => other.to_owned(),
+    }
+}
+
+/// A job that shares a block volume with a component runs on the node of that component's pod. Two components may run
+/// on two nodes.
+fn jobs(app: &App) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (name, job) in &app.jobs {
+        let block = app.mounted(&job.program).filter(|(_, volume)| is_block(volume));
+        let owned = block.filter_map(|(volume, _)| {
+            let users = app.components.iter().filter(|(_, component)| {
+                component.program.mounts.get(volume).is_some_and(Option::is_some)
+            });
+            Some((volume, users.map(|(component, _)| component).next()?))
+        });
+        let owned: Vec<(&str, &String)> = owned.collect();
+        let Some((first, at_first)) = owned.first() else { continue };
+        let Some((second, at_second)) = owned.iter().find(|(_, other)| other != at_first) else {
+            continue;
+        };
+        let message = format!(
+            "the job `{name}` mounts the block volumes `{first}` of `{at_first}` and `{second}` of `{at_second}`, and their pods may run on different nodes"
+        );
+        let path = class_path(app, second, at_second);
+        found.push(
+            Diagnostic::new(Code::BlockShared, at(app, &path), message)
+                .at(&path)
+                .fix(format!("give `{first}` or `{second}` a file class such as `pure-file`")),
+        );
+    }
+    found
+}
+
+fn is_block(volume: &AppVolume) -> bool {
+    volume.class.kind == ClassKind::Block
 }
 
 fn at(app: &App, path: &str) -> Place {
@@ -37,9 +83,9 @@ fn shared(app: &App, name: &str, volume: &AppVolume, diagnostics: &mut Vec<Diagn
         .iter()
         .filter(|(_, component)| component.program.mounts.get(name).is_some_and(Option::is_some))
         .collect();
-    let path = class_path(app, name);
     let class = &volume.class.name;
     for (component, user) in &users {
+        let path = class_path(app, name, component);
         let pods = user.serving.pods;
         if pods.most() < 2 {
             continue;
@@ -52,12 +98,15 @@ fn shared(app: &App, name: &str, volume: &AppVolume, diagnostics: &mut Vec<Diagn
             "`{class}` is block storage, attached to one node at a time, and `{component}` mounts `{name}` in {count}"
         );
         diagnostics.push(
-            Diagnostic::new(Code::BlockShared, at(app, &path), message).at(&path).fix(format!(
-                "write `replicas: 1`, or give `{name}` a file class such as `pure-file`"
+            Diagnostic::new(Code::BlockShared, at(app, &path), message).at(&path).fix(one_pod(
+                app,
+                component,
+                &format!("give `{name}` a file class such as `pure-file`"),
             )),
         );
     }
     if let [(first, _), (second, _), ..] = users.as_slice() {
+        let path = format!("spec.volumes.{name}");
         let message = format!(
             "`{class}` is block storage, attached to one node at a time, and both `{first}` and `{second}` mount `{name}`"
         );
@@ -77,15 +126,16 @@ fn node_local_locks(app: &App, name: &str, volume: &AppVolume, diagnostics: &mut
     for (component, user) in &app.components {
         let locks = user.serving.before.iter().any(|step| step.lock.as_deref() == Some(name));
         if locks && user.serving.pods.most() > 1 {
-            let path = class_path(app, name);
+            let path = class_path(app, name, component);
+            let fix = one_pod(app, component, "use another class");
             let message = format!(
                 "`{}` mounts with `nolock`, so the pods of `{component}` cannot prevent each other from installing at the same time",
                 volume.class.name
             );
             diagnostics.push(
-                Diagnostic::new(Code::NodeLocalLock, at(app, &path), message).at(&path).fix(
-                    "remove `nolock` from the class, write `replicas: 1`, or use another class",
-                ),
+                Diagnostic::new(Code::NodeLocalLock, at(app, &path), message)
+                    .at(&path)
+                    .fix(format!("remove `nolock` from the class, {fix}")),
             );
         }
     }
@@ -110,6 +160,6 @@ fn profile(app: &App) -> Option<Diagnostic> {
     (!names.is_empty()).then(|| {
         Diagnostic::new(Code::SecurityProfile, at(app, path), message)
             .at(path)
-            .fix("write `ownership: array` if the array sets the owner, or `profile: baseline`")
+            .fix("start the app once with `profile: baseline`, which sets the owner, and then write `ownership: check` with this profile")
     })
 }

@@ -98,9 +98,13 @@ fn ingress(app: &App, name: &str) -> Vec<NetworkPolicyIngressRule> {
             rules.push(NetworkPolicyIngressRule { from: Some(from), ports: ports.clone() });
         }
         let exposed = app.exposed.iter().any(|e| e.component == name && e.port == *number);
-        if exposed && app.common.expose.via != Via::None {
-            let namespaces = app.common.network.from.iter().map(|name| namespace(name)).collect();
-            rules.push(NetworkPolicyIngressRule { from: some(namespaces), ports });
+        if exposed {
+            let mut from: Vec<_> =
+                app.common.network.from.iter().map(|name| namespace(name)).collect();
+            if from.is_empty() && app.common.expose.via == Via::None {
+                from.push(every_pod());
+            }
+            rules.push(NetworkPolicyIngressRule { from: some(from), ports });
         }
     }
     rules
@@ -145,6 +149,14 @@ pub(super) fn port(number: IntOrString, protocol: &str) -> NetworkPolicyPort {
 
 fn pods(labels: super::names::Words) -> NetworkPolicyPeer {
     NetworkPolicyPeer { pod_selector: Some(label_selector(labels)), ..NetworkPolicyPeer::default() }
+}
+
+/// All pods of the cluster, and no client outside.
+fn every_pod() -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector::default()),
+        ..NetworkPolicyPeer::default()
+    }
 }
 
 pub(super) fn namespace(name: &str) -> NetworkPolicyPeer {

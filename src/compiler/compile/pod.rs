@@ -16,7 +16,7 @@ use super::container::{
 };
 use super::names::{Words, label_selector, labels, selector, version_label};
 use super::{Context, access, ownership};
-use crate::compiler::blueprint::{App, ClassKind, Component, Job, Program, Step};
+use crate::compiler::blueprint::{App, ClassKind, Component, Job, Pods, Program, Step};
 use crate::contract::{Placement, Spread};
 use crate::contract::{annotation, label};
 
@@ -41,7 +41,11 @@ pub(super) fn of_component(
     let mut template = template(context, name, program, main, first, volumes);
     if let Some(spec) = &mut template.spec {
         spec.termination_grace_period_seconds = serving.stop.map(|stop| i64::from(stop.0));
-        if serving.pods.most() > 1 {
+        // Also with one pod, if the app sets the number: with a second one, the first must not restart.
+        let attached =
+            context.app.mounted(program).any(|(_, volume)| volume.class.kind == ClassKind::Block);
+        let can_grow = context.app.scaled_by.contains_key(name) && !attached;
+        if serving.pods.most() > 1 || (can_grow && serving.pods != Pods::One) {
             spread(context.app, name, spec);
         }
     }

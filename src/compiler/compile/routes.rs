@@ -40,7 +40,7 @@ fn ingress(context: &Context<'_>, exposed: &Exposed) -> Object {
     }
     annotations.extend(expose.annotations.clone());
     let secret = match &expose.tls {
-        Tls::Off => None,
+        Tls::Off | Tls::Elsewhere => None,
         Tls::Standard => Some(format!("{}-tls", app.name)),
         Tls::Secret(secret) => Some(secret.clone()),
     };
@@ -90,6 +90,8 @@ fn controller_annotations(class: Option<&str>, exposed: &Exposed) -> BTreeMap<St
                 // nginx accepts k, m and g, in powers of 1024.
                 let megabytes = bytes.div_ceil(1 << 20);
                 add("nginx.ingress.kubernetes.io/proxy-body-size", format!("{megabytes}m"));
+                // Otherwise nginx stores a whole upload on its own disk before the app receives the first byte.
+                add("nginx.ingress.kubernetes.io/proxy-request-buffering", "off".to_owned());
             }
             if let Some(seconds) = seconds {
                 add("nginx.ingress.kubernetes.io/proxy-read-timeout", seconds.to_string());

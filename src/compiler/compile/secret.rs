@@ -17,7 +17,7 @@ use super::config::{Script, short};
 use super::container::{PodVolumes, scripts_mount, small, unprivileged};
 use super::names::labels;
 use super::{Context, wave};
-use crate::compiler::blueprint::App;
+use crate::compiler::blueprint::{App, Secret as Filled};
 use crate::compiler::manifest::Object;
 use crate::contract::annotation;
 
@@ -30,7 +30,7 @@ const NOBODY: i64 = 65532;
 
 /// Whether the app has a Secret to fill.
 pub(super) fn is_needed(app: &App) -> bool {
-    app.secrets.values().any(|secret| !secret.existing)
+    app.secrets.values().any(Filled::is_filled)
 }
 
 /// Returns the script when it is needed.
@@ -44,7 +44,7 @@ pub(super) fn secrets(context: &Context<'_>) -> Vec<Object> {
     if !is_needed(app) {
         return Vec::new();
     }
-    let new = app.secrets.values().filter(|secret| !secret.existing);
+    let new = app.secrets.values().filter(|secret| secret.is_filled());
     let mut objects: Vec<Object> = new
         .map(|secret| {
             let mut metadata = context.metadata(secret.name.clone(), "", wave::CONFIG);
@@ -86,7 +86,7 @@ pub(super) fn secrets(context: &Context<'_>) -> Vec<Object> {
 }
 
 fn rule(app: &App) -> PolicyRule {
-    let names = app.secrets.values().filter(|secret| !secret.existing);
+    let names = app.secrets.values().filter(|secret| secret.is_filled());
     PolicyRule {
         api_groups: Some(vec![String::new()]),
         resources: Some(vec!["secrets".to_owned()]),
@@ -114,7 +114,7 @@ fn pods(context: &Context<'_>) -> PodTemplateSpec {
     let app = context.app;
     let mut volumes = PodVolumes::default();
     let script = volumes.script(SCRIPT.0);
-    let new = app.secrets.iter().filter(|(_, secret)| !secret.existing);
+    let new = app.secrets.iter().filter(|(_, secret)| secret.is_filled());
     let containers = new.map(|(part, secret)| {
         let keys = secret.keys.iter().map(|(key, key_spec)| format!("{key}={}", key_spec.length));
         Container {

@@ -27,16 +27,10 @@ note=.pso-gen.volume
 explain() {
   echo "volume-owner: $1" >&2
   echo "volume-owner: $2 is $(stat -c '%u:%g mode %a' "$2" 2>&1), wanted $user:$group mode $mode" >&2
-  case "$what" in
-    give)
-      echo "volume-owner: either export it with no_root_squash to the nodes, or have the array give it" \
-        "to $user:$group and write \`security: {ownership: array}\`" >&2
-      ;;
-    check)
-      echo "volume-owner: with \`security: {ownership: array}\`, the array gives it to $user:$group; without, an init" \
-        "container does, if the export to the nodes has no_root_squash" >&2
-      ;;
-  esac
+  if [ "$what" != make ]; then
+    echo "volume-owner: either export it with no_root_squash to the nodes, or give it where it is mounted" \
+      "to $user:$group and write \`security: {ownership: check}\`" >&2
+  fi
   exit 1
 }
 

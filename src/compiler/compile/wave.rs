@@ -39,13 +39,14 @@ impl Waves<'_> {
 pub(super) fn waves(app: &App) -> Waves<'_> {
     let mut needs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, component) in &app.components {
-        let talks = app.talks.iter().filter(|talk| talk.from == *name).map(|talk| talk.to.as_str());
+        let talks = app.talks.iter().filter(|talk| talk.waits && talk.from == *name);
+        let talks = talks.map(|talk| talk.to.as_str());
         let after = component.serving.after.iter().map(String::as_str);
         needs.insert(name, talks.chain(after).filter(|other| other != name).collect());
     }
     let mut components: BTreeMap<&str, i32> = needs.keys().map(|name| (*name, 0)).collect();
-    // Each round moves a component one wave before those that need it. A cycle would never end, so the number of
-    // rounds is the number of components.
+    // Each round moves a component one wave before those that need it. A circle, which is refused, would never end, so
+    // the number of rounds is the number of components.
     for _ in 0..needs.len() {
         for (name, others) in &needs {
             let before = components[name] - 1;

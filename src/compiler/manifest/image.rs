@@ -24,6 +24,16 @@ pub fn major(image: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
+/// Returns the series in an image's tag, its first two numbers: data of `11.8` is of no use for `11.4`.
+pub fn series(image: &str) -> Option<(u64, u64)> {
+    let tag = tag(image)?;
+    let tag = tag.strip_prefix('v').unwrap_or(tag);
+    let mut numbers = tag.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let series = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    // A year counts days, and not how data is stored.
+    (series.0 < 1000).then_some(series)
+}
+
 /// Returns whether a reference may refer to a different image later. A version with at least two numbers counts
 /// as fixed: publishers rebuild such tags, but do not move them to another version.
 pub fn is_mutable(image: &str) -> bool {
@@ -60,5 +70,9 @@ mod tests {
         assert_eq!(repository("localhost:5000/a"), "localhost:5000/a");
         assert_eq!(major("nextcloud:34.0.3-apache"), Some(34));
         assert_eq!(major("a:latest"), None);
+        assert_eq!(series("mariadb:11.8.8"), Some((11, 8)));
+        assert_eq!(series("a:v1.2-alpine"), Some((1, 2)));
+        assert_eq!(series("a:8"), None);
+        assert_eq!(series("a:2026-07-28"), None);
     }
 }

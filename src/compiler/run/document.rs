@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::layer::Layer;
 use super::read::{read_storage, storage_shape};
-use crate::compiler::blueprint::{App, Classes, Library, instantiate, name_of};
+use crate::compiler::blueprint::{App, Classes, Library, at_the_blueprint, instantiate, name_of};
 use crate::compiler::check::{self, Reference};
 use crate::compiler::compile::{self, Compiled, Storage, compile};
 use crate::compiler::diagnostic::{Code, Diagnostic, SourceId, Sources, any_error, nearest};
@@ -172,6 +172,7 @@ impl Pipeline<'_> {
             app.common.create_namespace &= self.tenancy.rules.is_empty();
             let (compiled, diagnostics) = compile(&app);
             found.extend(diagnostics);
+            at_the_blueprint(&mut found, &app, blueprint);
             if let Some(compiled) = compiled {
                 found.extend(check::objects(&app, &compiled));
                 // The errors of a field are reported once.
@@ -182,8 +183,9 @@ impl Pipeline<'_> {
                         |other: &Diagnostic| other.code == Code::BadBlueprint || same(&other.path);
                     !found.iter().any(|other| other.is_error() && covers(other))
                 };
-                let refused: Vec<_> =
+                let mut refused: Vec<_> =
                     check::refused(&app, &compiled).into_iter().filter(is_new).collect();
+                at_the_blueprint(&mut refused, &app, blueprint);
                 found.extend(refused);
                 if !shows_secrets {
                     found.extend(check::object_secrets(&app, &compiled.objects));

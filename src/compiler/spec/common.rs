@@ -162,7 +162,8 @@ pub struct Expose {
     pub gateway: Option<String>,
     /// With `ingress`: name of the Secret that holds the certificate, or `false` for plain HTTP. If omitted, the
     /// name is `<app>-tls`. With `gateway`, the listener terminates TLS; `false` declares that it serves plain
-    /// HTTP.
+    /// HTTP. With any `via`, `elsewhere` declares that a proxy in front of the cluster terminates TLS: clients use
+    /// `https`, and the cluster receives plain HTTP.
     pub tls: Tls,
     /// Name of a cert-manager ClusterIssuer that fills the certificate's Secret.
     #[schemars(extend("format" = "subdomain"))]
@@ -210,6 +211,8 @@ pub enum Tls {
     Standard,
     /// On, with the named Secret.
     Secret(String),
+    /// On for clients, and ended before requests reach the cluster.
+    Elsewhere,
     /// Off.
     Off,
 }
@@ -221,13 +224,14 @@ impl<'de> Deserialize<'de> for Tls {
             type Value = Tls;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a Secret, `true` or `false`")
+                f.write_str("the name of a Secret, `elsewhere`, `true` or `false`")
             }
 
             fn visit_str<E: de::Error>(self, word: &str) -> Result<Tls, E> {
                 Ok(match word {
                     "true" | "True" | "TRUE" => Tls::Standard,
                     "false" | "False" | "FALSE" => Tls::Off,
+                    "elsewhere" => Tls::Elsewhere,
                     name => Tls::Secret(name.to_owned()),
                 })
             }
@@ -260,7 +264,7 @@ impl JsonSchema for Tls {
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Network {
     /// Namespaces whose pods may reach the exposed component, for example that of the ingress controller. If
-    /// omitted, all clients may reach it.
+    /// omitted, all clients may reach it; with `via: none`, all pods of the cluster.
     #[schemars(extend("items" = {"type": "string", "format": "name"}))]
     pub from: Vec<String>,
     /// `open`: the pods may connect to all pods of the cluster and to networks outside. `closed`: only to DNS, to
@@ -295,10 +299,10 @@ pub struct Security {
     /// labelled with the strictest profile that the app meets.
     /// <https://kubernetes.io/docs/concepts/security/pod-security-standards/>
     pub profile: Option<Profile>,
-    /// How the top folder of a file volume gets the app's user as its owner, since Kubernetes does not set owners
-    /// on NFS. `init`: an init container sets it as root, once per volume (profile `baseline`). `array`: the
-    /// array sets it, by its export rules or when it creates the volume; an init container only checks that the
-    /// user can write (profile `restricted`). `none`: no init container.
+    /// How the top folder of a file volume gets the app's user as its owner, since neither Kubernetes nor the array sets
+    /// owners on NFS. `init`: an init container sets it as root, once per volume (profile `baseline`). `check`: the
+    /// folder has its owner from an earlier start with `init`, or from an admin who has mounted the volume; an init
+    /// container checks it without root (profile `restricted`). `none`: no init container.
     #[schemars(extend("default" = "init"))]
     pub ownership: Ownership,
 }
@@ -333,8 +337,8 @@ pub enum Ownership {
     /// An init container sets it as root.
     #[default]
     Init,
-    /// The array sets it.
-    Array,
+    /// It is set already; an init container checks it.
+    Check,
     /// Nothing sets it.
     None,
 }

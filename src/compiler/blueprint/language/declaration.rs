@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::{Exposure, Program, Schedule, Serving};
+use super::{Connection, Exposure, Program, Schedule, Serving};
 use crate::compiler::spec::{Field, Kind, Shape};
 use crate::contract::Quantity;
 
@@ -45,10 +45,11 @@ struct BlueprintFile {
     /// Programs that run and end.
     #[serde(default)]
     jobs: IndexMap<String, Json>,
-    /// Allowed connections: a component or job, then a list of `component.port`. All other connections are
-    /// blocked.
+    /// Allowed connections: a component or job, then a list of `component.port`, or of `{to: component.port, waits:
+    /// false}`. All other connections are blocked. A component starts after those that it connects to, unless it does
+    /// not wait. A component may name itself: its pods may then connect to each other.
     #[serde(default)]
-    talks: IndexMap<String, Vec<String>>,
+    talks: IndexMap<String, Vec<Connection>>,
     /// Ports that are reachable from outside: `component.port`, then a host name, a list of host names, or
     /// `{hosts, maxBody, timeout}`.
     #[serde(default)]
@@ -75,7 +76,7 @@ struct BlueprintFile {
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(crate) struct Parameter {
     /// `string`, `integer`, `boolean`, `scale` (a number of pods or `{min, max, cpu}`), `list`,
-    /// `map`, `object`, or a text with a format: `quantity` (bytes), `duration` (seconds),
+    /// `map`, `object`, `any` (whatever YAML says that it is), or a text with a format: `quantity` (bytes), `duration` (seconds),
     /// `hostname`, `name`, `subdomain`, `cidr`, `cron`, `date`, `image`, `variable`, `path`, `cpu`.
     pub r#type: String,
     /// Description for `explain`, the schemas and the reference page.
@@ -145,6 +146,10 @@ pub struct SecretKey {
     #[serde(default = "thirty_two")]
     #[schemars(range(min = 12, max = 128))]
     pub length: u16,
+    /// Whether the developer chooses the value. The key exists only if the app names a Secret of its own under
+    /// `spec.secrets`, so uses of it need `if: "{{ secrets.NAME.existing }}"`. All keys of a secret are given, or none.
+    #[serde(default)]
+    pub given: bool,
 }
 
 /// A combination of settings that fails or is inadvisable.

@@ -212,6 +212,37 @@ word_or_fields!(
     {"type": "string", "format": "quantity"}
 );
 
+/// A connection to another component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Connection {
+    /// The other component and its port, `component.port`.
+    pub to: String,
+    /// Whether it starts only after the other component.
+    pub waits: bool,
+}
+
+/// The long form of a connection.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ConnectionFields {
+    /// The other component and its port, `component.port`.
+    to: String,
+    /// Whether it starts only after the other component. Two components that connect to each other need `false` on one
+    /// side.
+    #[serde(default = "yes")]
+    waits: bool,
+}
+
+word_or_fields!(
+    Connection,
+    "Connection",
+    ConnectionFields,
+    "`COMPONENT.PORT`, or a mapping with `to` and `waits`",
+    |to| Ok(Connection { to: to.to_owned(), waits: true }),
+    |fields| Ok(Connection { to: fields.to, waits: fields.waits }),
+    {"type": "string"}
+);
+
 /// How a port is reachable from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exposure {
@@ -332,6 +363,10 @@ pub struct Scale {
     #[serde(default = "seventy")]
     #[schemars(range(min = 1, max = 100))]
     pub cpu: u32,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn seventy() -> u32 {

@@ -41,13 +41,19 @@ impl Verifier<'_> {
             }
         }
         for (secret, declared) in &app.secrets {
+            let given = declared.keys.values().filter(|key| key.given).count();
+            if given != 0 && given != declared.keys.len() {
+                let message =
+                    format!("either all keys of `{secret}` are `given`, or none: split the secret");
+                self.report("secrets", &[secret], &message);
+            }
             for key in declared.keys.keys() {
                 if !is_config_key(key) {
                     let message = format!(
                         "the key {key} of `{secret}` must be 1 to 253 letters, digits, `-`, `_` and `.`, and not begin with `..`",
                         key = quoted(key)
                     );
-                    self.report("secrets", &[], &message);
+                    self.report("secrets", &[secret], &message);
                 }
             }
         }
@@ -162,7 +168,7 @@ impl Verifier<'_> {
     /// Reports an invalid text of the app's own document there, instead of in the blueprint that passes it on.
     fn at_the_users_value(&mut self, text: &str) {
         let place = place_of(&self.app.document, text);
-        if let (Some(place), Some(last)) = (place, self.errors.last_mut()) {
+        if let (Some(place), Some((_, last))) = (place, self.errors.last_mut()) {
             last.code = Code::BadValue;
             let passed_on = last.place.replace(place);
             last.related =

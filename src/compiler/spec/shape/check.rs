@@ -1,5 +1,6 @@
 //! Checks a node against a shape and reports every mismatch at its place.
 
+use super::explain::in_quotes;
 use super::{Field, Kind, Shape, one_of, repair};
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, nearest};
 use crate::compiler::spec::Format;
@@ -395,7 +396,7 @@ fn first_sentence(about: &str) -> &str {
 }
 
 fn plain(example: &serde_json::Value) -> String {
-    example.as_str().map_or_else(|| example.to_string(), str::to_owned)
+    example.as_str().map_or_else(|| example.to_string(), in_quotes)
 }
 
 fn join(path: &str, key: &str) -> String {

@@ -118,9 +118,14 @@ pub fn bounds(shape: &Shape) -> Option<String> {
 }
 
 /// Returns a value as YAML in one line.
+/// Returns a text as YAML: an expression needs quotes, or its braces would begin a mapping.
+pub(super) fn in_quotes(text: &str) -> String {
+    if text.contains("{{") { format!("\"{text}\"") } else { text.to_owned() }
+}
+
 fn value(json: &Json) -> String {
     match json {
-        Json::String(text) => sanitize::name(text),
+        Json::String(text) => in_quotes(&sanitize::name(text)),
         Json::Array(items) => {
             let items: Vec<String> = items.iter().map(value).collect();
             format!("[{}]", items.join(", "))
