@@ -247,7 +247,7 @@ fn what_is_no_parameter_is_refused() {
         (r#"[{"name": "spec.replicas"}]"#, "has no value"),
         (r#"[{"name": "spec.replicas", "string": "1", "array": ["2"]}]"#, "several values"),
         (r#"[{"name": "spec.replicas", "array": ["2"]}]"#, "expected a whole number"),
-        (r#"[{"name": "spec.replicas", "array": 3}]"#, "no list"),
+        (r#"[{"name": "spec.replicas", "array": 3}]"#, "not a list"),
         (r#"[{"name": "spec.hosts", "string": "a, b"}]"#, "expected a list"),
         (r#"[{"name": "spec.replicas", "string": "three"}]"#, "expected a whole number"),
         (r#"[{"name": "spec.replica", "string": "3"}]"#, "did you mean `replicas`?"),

@@ -52,7 +52,6 @@ fn node(name: &str) -> Json {
 
 #[tokio::test]
 #[ignore = "starts a control plane"]
-#[expect(clippy::too_many_lines, reason = "one life, in which each step needs those before it")]
 async fn a_process_that_stands_still_while_it_attaches_writes_no_more_without_the_lease() {
     // No kube-controller-manager asks for these attachments: pods are of no interest here.
     let recorded = Recorded::open(NAMESPACE).await;

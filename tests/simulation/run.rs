@@ -104,6 +104,14 @@ impl Process {
             asked_of_marks: VecDeque::new(),
         }
     }
+
+    /// Requests an effect. The creation of a PersistentVolume serves as a barrier for other claims.
+    fn ask(&mut self, key: &Key, effect: Effect) {
+        if matches!(effect, Effect::CreatePersistentVolume(_)) {
+            self.watch_barriers.creation_begins(key.clone());
+        }
+        self.asked.push_back((key.clone(), effect));
+    }
 }
 
 /// A run with its models.
@@ -585,12 +593,7 @@ impl Run {
                     let effect = effect.map(|effect| (BarrierOf::Watch, effect));
                     self.process.asked_of_marks.extend(effect);
                 }
-                effect => {
-                    if matches!(effect, Effect::CreatePersistentVolume(_)) {
-                        self.process.watch_barriers.creation_begins(key.clone());
-                    }
-                    self.process.asked.push_back((key.clone(), effect));
-                }
+                effect => self.process.ask(key, effect),
             }
         }
     }

@@ -30,6 +30,9 @@ pub(super) const POLL: Duration = Duration::from_millis(500);
 /// The time between two attempts to log in to a portal or to scan for a LUN.
 const AGAIN: Duration = Duration::from_secs(3);
 
+/// What an NVMe namespace answered: its identity and its size in bytes, or when and why it did not answer.
+type NamespaceAnswer = Result<(String, u64), (Duration, String)>;
+
 /// A device that is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
@@ -67,8 +70,8 @@ pub(super) struct Connect {
     scanned: BTreeMap<ScsiAddress, Duration>,
     /// What each disk answered when it was asked.
     identities: BTreeMap<(String, ScsiAddress), Result<String, (Duration, String)>>,
-    /// What each NVMe namespace answered when it was asked: its identity and its size in bytes.
-    namespaces: BTreeMap<Device, Result<(String, u64), (Duration, String)>>,
+    /// What each NVMe namespace answered when it was asked.
+    namespaces: BTreeMap<Device, NamespaceAnswer>,
     /// Addresses at which a disk was removed once.
     cleared: BTreeSet<ScsiAddress>,
     /// Disks and controllers that were rescanned.

@@ -109,6 +109,16 @@ impl Expand {
         if self.state.block {
             return Ok(Step::Done);
         }
+        self.grow_file_system(view, &disks, &ready)
+    }
+
+    /// Expands the mounted file system once the device is as large as the volume.
+    fn grow_file_system(
+        &mut self,
+        view: &HostView,
+        disks: &[&Disk],
+        ready: &Ready,
+    ) -> Result<Step, NodeError> {
         if self.request.mode == Some(VolumeMode::Block) {
             return Err(NodeError::new(
                 NodeErrorKind::InvalidArgument,
@@ -147,7 +157,7 @@ impl Expand {
                 ),
             )
         })?;
-        let effect = self.grow.next(&ready, path, fs_type)?;
+        let effect = self.grow.next(ready, path, fs_type)?;
         Ok(effect.map_or(Step::Done, Step::Do))
     }
 

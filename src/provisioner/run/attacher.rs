@@ -281,12 +281,8 @@ impl Attacher {
                     return;
                 };
                 match severity {
-                    Severity::Normal => {
-                        info!(attachment = name, %reason, record_outcome = message, "event")
-                    }
-                    Severity::Warning => {
-                        warn!(attachment = name, %reason, record_outcome = message, "event")
-                    }
+                    Severity::Normal => info!(attachment = name, %reason, note = message, "event"),
+                    Severity::Warning => warn!(attachment = name, %reason, note = message, "event"),
                 }
                 self.attachment_metrics.event(severity, reason);
                 let executor = Arc::clone(&self.executor);

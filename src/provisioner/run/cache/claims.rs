@@ -69,7 +69,7 @@ struct Entry {
 /// All claims, by UID.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    claims: Store<Claim>,
+    store: Store<Claim>,
     entries: HashMap<String, Entry>,
     /// UIDs by namespace and name.
     by_path: HashMap<(String, String), String>,
@@ -86,15 +86,15 @@ pub(super) struct Claims {
 impl Claims {
     /// Returns whether all claims were seen once.
     pub(super) fn are_complete(&self) -> bool {
-        self.claims.complete
+        self.store.complete
     }
 
     pub(super) fn get(&self, uid: &str) -> Option<&Claim> {
-        self.claims.objects.get(uid)
+        self.store.objects.get(uid)
     }
 
     pub(super) fn uids(&self) -> impl Iterator<Item = &String> {
-        self.claims.objects.keys()
+        self.store.objects.keys()
     }
 
     /// Returns the UID of the claim of a name.
@@ -126,7 +126,7 @@ impl Claims {
     /// Processes a watch event. Returns the UIDs of the changed claims.
     pub(super) fn apply_event(&mut self, event: Event<PersistentVolumeClaim>) -> Vec<String> {
         let uid = |claim: &PersistentVolumeClaim| claim.metadata.uid.clone().unwrap_or_default();
-        let changed = self.claims.apply_event(event, uid, Claim::new);
+        let changed = self.store.apply_event(event, uid, Claim::new);
         for uid in &changed {
             self.update_indexes(uid);
         }
@@ -151,7 +151,7 @@ impl Claims {
             }
             self.unfinished.remove(uid);
         }
-        let Some(claim) = self.claims.objects.get(uid) else { return };
+        let Some(claim) = self.store.objects.get(uid) else { return };
         let entry = Entry { path: claim.path.clone(), class: claim.class.clone() };
         self.by_path.insert(entry.path.clone(), uid.to_owned());
         if let Some(class) = &entry.class {
