@@ -182,6 +182,7 @@ fn text(format: Format) -> Json {
         | Format::Label
         | Format::LabelKey
         | Format::Subdomain
+        | Format::Folder
         | Format::Image => &["number", "boolean"],
         Format::Name => &["integer", "boolean"],
         Format::Hostname | Format::Variable => &["boolean"],
