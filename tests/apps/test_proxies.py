@@ -7,6 +7,7 @@ import subprocess
 from app import app
 from cluster import ADDRESS
 from failure import expect, expect_equal, until
+from services import services
 from test_apache import is_open
 
 CLIENT = "203.0.113.9"
@@ -63,6 +64,7 @@ def begin(cluster, name, root):
     """Starts the app's web server, and gives it the rewrite rules and a folder of the app."""
     for address in (CLIENT, PROXY, POD):
         subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+    services(cluster)
     pod = cluster.pod("Deployment", f"{name}-web")
     pod.steps()
     files = {}

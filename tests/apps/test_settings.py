@@ -37,6 +37,8 @@ class Settings:
         cluster.secret = lambda name, key: cluster.secrets.setdefault((name, key), "x")
         self.cluster, self.name = cluster, name
         self.config = cluster.claim(claim) / folder
+        # A claim that is new: what follows in it is the app's own.
+        self.volumes()
         for path in (cluster.claim(claim), self.config):
             path.mkdir(exist_ok=True)
             subprocess.run(["chown", "33:33", path], check=True)
@@ -60,10 +62,14 @@ class Settings:
 
     def run(self, step="settings", **how):
         """Runs the step, after those that make its folders."""
+        return self.volumes().run(step, **how)
+
+    def volumes(self):
+        """Returns a pod of which the steps have run that look at its volumes."""
         pod = self.cluster.pod("Deployment", f"{self.name}-web")
         for volumes in [each for each in pod.spec["initContainers"] if each["name"].startswith("pso-volumes")]:
             pod.must(volumes["name"])
-        return pod.run(step, **how)
+        return pod
 
     def must(self, **how):
         """Runs the step, which must succeed."""

@@ -27,10 +27,16 @@ note=.pso-gen.volume
 explain() {
   echo "volume-owner: $1" >&2
   echo "volume-owner: $2 is $(stat -c '%u:%g mode %a' "$2" 2>&1), wanted $user:$group mode $mode" >&2
-  if [ "$what" != make ]; then
-    echo "volume-owner: either export it with no_root_squash to the nodes, or give it where it is mounted" \
-      "to $user:$group and write \`security: {ownership: check}\`" >&2
-  fi
+  case "$what" in
+    give)
+      echo "volume-owner: either export it with no_root_squash to the nodes, or give it where it is mounted" \
+        "to $user:$group and write \`security: {ownership: check}\`" >&2
+      ;;
+    check)
+      echo "volume-owner: give it where it is mounted to $user:$group; without \`security: {ownership: check}\`, an init" \
+        "container does, if the export to the nodes has no_root_squash" >&2
+      ;;
+  esac
   exit 1
 }
 
