@@ -201,7 +201,7 @@ func (s *suite) set() error {
 	}
 	rendered, err := s.rendered(strings.TrimPrefix(address, "file://")+"/app", "team",
 		"--set", "spec.replicas=3", "--set", "spec.redis=true", "--set", "spec.admin=\"007\"",
-		"--set", "spec.hosts=[a.example.com, b.example.com]", "--set", "spec.config={loglevel: \"2\"}",
+		"--set", "spec.hosts=[a.example.com, b.example.com]", "--set", "spec.config={loglevel: 2}",
 		"--set", "spec.volumes.db.class=pure-file", "--set", "spec.volumes.data.snapshots={every: 1h, keep: 3}")
 	if err != nil {
 		return err
