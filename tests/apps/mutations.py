@@ -188,8 +188,8 @@ VOLUMES = {
 CLAIMS = {
     "a step advises what is written already": Mutation(
         "volume_owner: checks what the array gave away",
-        "with \\`security: {ownership: array}\\`, the array gives",
-        "write \\`security: {ownership: array}\\`, the array gives",
+        "; without \\`security: {ownership: check}\\`, an init",
+        "; write \\`security: {ownership: check}\\`, an init",
         "it advises what is written already",
     ),
     "what is on a claim is not looked at": Mutation(
