@@ -44,6 +44,14 @@ patches:
             volumes: [{name: node, hostPath: {path: /}}]
             containers: [{name: web, volumeMounts: [{name: node, mountPath: /node}]}]";
 
+/// The annotations that pso-gen itself writes for an ingress controller come from no tenant.
+#[test]
+fn what_an_ingress_class_needs_passes_the_rules() {
+    for class in ["nginx", "haproxy"] {
+        objects(&told("{}", &app(&format!("expose: {{class: {class}}}"))));
+    }
+}
+
 #[test]
 fn a_developer_gets_no_root_on_nodes() {
     // What is refused is what would work without rules.

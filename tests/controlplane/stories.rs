@@ -271,6 +271,14 @@ async fn what_is_settled_is_not_written_any_more() {
         let events = Api::<Event>::namespaced(stage.client.clone(), "quiet");
         events.list(&all).await.expect("listed").items.len()
     };
+    // No node of this cluster has the driver: each of the 16 claims of block volumes reports that once.
+    let reported = async || {
+        let events = Api::<Event>::namespaced(stage.client.clone(), "quiet");
+        let events = events.list(&all).await.expect("listed").items;
+        let of = |event: &&Event| event.reason.as_deref() == Some("NodeServiceMissing");
+        events.iter().filter(of).count() == 16
+    };
+    stage.until("the missing node service is reported", reported).await;
     let before = (versions().await, events().await);
     // Nothing is written meanwhile: long enough for the arrays to be looked at again.
     let_pass(Duration::from_secs(40)).await;

@@ -14,13 +14,14 @@ use crate::contract::{annotation, label};
 use crate::sanitize::quoted;
 
 /// Annotations that pso-gen itself writes.
-const OWN_ANNOTATIONS: [&str; 14] = [
+const OWN_ANNOTATIONS: [&str; 15] = [
     annotation::SYNC_WAVE,
     annotation::SYNC_OPTIONS,
     "cert-manager.io/cluster-issuer",
     "haproxy.org/timeout-server",
     annotation::JANITOR_EXPIRES,
     "nginx.ingress.kubernetes.io/proxy-body-size",
+    "nginx.ingress.kubernetes.io/proxy-request-buffering",
     "nginx.ingress.kubernetes.io/proxy-read-timeout",
     "nginx.ingress.kubernetes.io/proxy-send-timeout",
     annotation::ABOUT,
