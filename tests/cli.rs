@@ -636,3 +636,10 @@ fn the_same_documents_are_valid_by_every_way() {
         }
     }
 }
+
+/// The first command of the README: each example renders by itself in `tests/stories`, and here all of them in one run.
+#[test]
+fn the_examples_render_together() {
+    let output = pso_gen(Path::new(env!("CARGO_MANIFEST_DIR")), &["render", "examples"]);
+    assert_eq!((code(&output), words(&output).as_str()), (0, ""));
+}

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 #[derive(Debug, Clone)]
 pub struct ChapPassword(SecretString);
 
-/// What is wrong with the Secret that has the passwords of the nodes. The text names the key and never its value.
+/// The error of the Secret that has the passwords of the nodes. The text names the key and never its value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPassword {
     /// The node has no key.

@@ -19,7 +19,7 @@ if [ -e "$files/appendonly.aof.manifest" ] && command -v "$check" > /dev/null &&
   fi
 fi
 
-# Quoted, since a password that somebody else has made may hold anything.
+# Quoted: a password from a Secret of the developer may contain any character.
 password=$(sed 's/[\\"]/\\&/g' "${REDIS_PASSWORD_FILE:-/run/secrets/pso/redis-password}")
 exec "${REDIS_SERVER:-valkey-server}" - <<SETTINGS
 port ${REDIS_PORT:-6379}
