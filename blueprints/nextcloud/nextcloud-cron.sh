@@ -6,7 +6,7 @@ html=${NEXTCLOUD_HTML:-/var/www/html}
 data=${NEXTCLOUD_DATA:-$html/data}
 image=${NEXTCLOUD_IMAGE_SOURCE:-/usr/src/nextcloud}
 
-if ! grep -Eqs "'installed' *=> *true" "$html/config/config.php"; then
+if ! grep -Eqs "^[[:space:]]{0,3}'installed' *=> *true" "$html/config/config.php"; then
   echo "Nextcloud is not installed yet"
   exit 0
 fi

@@ -26,7 +26,7 @@ version() {
 }
 
 is_installed() {
-  grep -Eqs "'installed' *=> *true" "$html/config/config.php"
+  grep -Eqs "^[[:space:]]{0,3}'installed' *=> *true" "$html/config/config.php"
 }
 
 # An upgrade changes code and tables under a job that runs. Jobs hold this lock together; an upgrade alone.
@@ -51,7 +51,7 @@ put() {
 
 # What a Nextcloud without users has in its data folder.
 users_files() {
-  find "$data" -mindepth 1 -maxdepth 1 ! -name lost+found ! -name .snapshot ! -name index.html ! -name .htaccess \
+  find "$data" -mindepth 1 -maxdepth 1 ! -name lost+found ! -name .snapshot ! -name .snapshots ! -name index.html ! -name .htaccess \
     ! -name .ocdata ! -name .ncdata ! -name audit.log ! -name 'nextcloud.log*' ! -name '.pso-gen*' \
     ! -name 'appdata_*' ! -name 'updater-*' -printf '%f\n'
 }
@@ -83,7 +83,7 @@ fi
 # Upgrades turn the maintenance mode on, and one that is killed leaves it on. So it is turned off at the
 # end, unless it was on before: then it is an operator's, for a snapshot perhaps.
 upgrading=$data/.pso-gen.upgrading
-grep -Eqs "'maintenance' *=> *true" "$html/config/config.php" || : > "$upgrading"
+grep -Eqs "^[[:space:]]{0,3}'maintenance' *=> *true" "$html/config/config.php" || : > "$upgrading"
 
 if [ -e "$html/version.php" ]; then
   if ! is_installed; then

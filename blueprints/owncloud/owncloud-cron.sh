@@ -8,7 +8,7 @@ volume=${OWNCLOUD_VOLUME:-/mnt/data}
 code=${OWNCLOUD_CODE:-/var/www/owncloud}
 config=$volume/config/config.php
 
-if ! grep -Eqs "'installed' *=> *true" "$config"; then
+if ! grep -Eqs "^[[:space:]]{0,3}'installed' *=> *true" "$config"; then
   echo "ownCloud is not installed yet"
   exit 0
 fi
@@ -17,7 +17,7 @@ busy=0
 flock --shared --nonblock --conflict-exit-code 75 8 || busy=$?
 # shellcheck disable=SC2016 # PHP's variable
 version=$(php -r 'require $argv[1]; echo implode(".", $OC_Version);' "$code/version.php")
-if [ "$busy" -eq 75 ] || ! grep -Eq "'version' *=> *'$version'" "$config"; then
+if [ "$busy" -eq 75 ] || ! grep -Eq "^[[:space:]]{0,3}'version' *=> *'$version'" "$config"; then
   echo "an upgrade is under way or about to begin"
   exit 0
 fi

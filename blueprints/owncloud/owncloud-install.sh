@@ -20,8 +20,9 @@ refuse() {
   exit 1
 }
 
+# At the top level of config.php alone, which is indented by two spaces: settings of the app file may have such names inside.
 is_installed() {
-  grep -Eqs "'installed' *=> *true" "$config"
+  grep -Eqs "^[[:space:]]{0,3}'installed' *=> *true" "$config"
 }
 
 # The version of the code, and the one that the configuration notes after each upgrade.
@@ -30,7 +31,7 @@ code_version() {
   php -r 'require $argv[1]; echo implode(".", $OC_Version);' "$code/version.php"
 }
 noted_version() {
-  sed -nE "s/^ *'version' *=> *'([0-9.]+)'.*/\1/p" "$config"
+  sed -nE "s/^[[:space:]]{0,3}'version' *=> *'([0-9.]+)'.*/\1/p" "$config"
 }
 
 # An upgrade changes tables under a job that runs. Jobs hold this lock together; an upgrade alone.
@@ -77,7 +78,7 @@ fi
 
 # An upgrade turns the maintenance mode on, and one that is killed leaves it on. So it is turned off at the
 # end, unless it was on before: then it is an operator's, for a snapshot perhaps.
-grep -Eqs "'maintenance' *=> *true" "$config" || : > "$upgrading"
+grep -Eqs "^[[:space:]]{0,3}'maintenance' *=> *true" "$config" || : > "$upgrading"
 
 PSO_MAY_INSTALL=yes "$entrypoint" "$owncloud" true
 

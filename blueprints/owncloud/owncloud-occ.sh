@@ -6,7 +6,7 @@ entrypoint=${OWNCLOUD_ENTRYPOINT:-/usr/bin/entrypoint}
 volume=${OWNCLOUD_VOLUME:-/mnt/data}
 code=${OWNCLOUD_CODE:-/var/www/owncloud}
 
-if ! grep -Eqs "'installed' *=> *true" "$volume/config/config.php"; then
+if ! grep -Eqs "^[[:space:]]{0,3}'installed' *=> *true" "$volume/config/config.php"; then
   echo "ownCloud is not installed yet: its web pod installs it, see the log of the step install" >&2
   exit 1
 fi

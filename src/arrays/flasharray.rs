@@ -178,7 +178,7 @@ impl Backend for FlashArray {
             |snapshot: &&Snapshot| !snapshot.destroyed && SnapshotSuffix::is_of_csi(&snapshot.name);
         let Some(kept) = all.iter().find(is_kept) else { return Ok(()) };
         let by = format!(
-            "its snapshot {} would be destroyed with it; delete the VolumeSnapshots of the volume first",
+            "its snapshot {} would be destroyed with it; delete the VolumeSnapshots of the volume first, or destroy the snapshot on the array if no VolumeSnapshotContent names it",
             kept.name
         );
         let name = volume.name.to_string();

@@ -232,7 +232,7 @@ async fn lead(
         task.abort();
     }
     let attachments_in_flight = attacher.as_ref().map_or(0, Attacher::in_flight_count);
-    info!(in_flight_count = reconciler.in_flight_count() + attachments_in_flight, "stopping");
+    info!(in_flight = reconciler.in_flight_count() + attachments_in_flight, "stopping");
     // A drained effect saves the next process the search for its outcome.
     let drained = async {
         reconciler.drained().await;

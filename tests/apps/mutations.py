@@ -210,6 +210,18 @@ CLAIMS = {
         "elif false; then",
         "it does not say 'data at its top'",
     ),
+    "volumes are written to before all have passed": Mutation(
+        "claims: nothing is written when the second folder is refused",
+        'if [ "$pass" = inspect ]; then',
+        "if [ \"$pass\" = inspect ]; then inspect; elif false; then",
+        "it changed the claim",
+    ),
+    "a folder of the app itself is taken for foreign data": Mutation(
+        "claims: two folders of an empty claim begin there",
+        'exists "$top/$inner/$note" ||',
+        "false ||",
+        "the exit code of pso-volumes-give",
+    ),
     "a folder that is missing is made": Mutation(
         "claims: a folder that is not there is not made",
         'elif [ ! -d "$folder" ]; then',
@@ -453,7 +465,7 @@ WEB = {
         "RemoteIPInternalProxy 0.0.0.0/1 128.0.0.0/1",
         "the address, forged as 198.51.100.66, is '198.51.100.66'",
     ),
-    "nobody is a proxy": Mutation(
+    "no network is one of proxies": Mutation(
         "proxies: nextcloud behind haproxy",
         "RemoteIPHeader X-Forwarded-For",
         "RemoteIPHeader X-Other",

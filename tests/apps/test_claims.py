@@ -149,6 +149,24 @@ def test_a_folder_that_is_not_there_is_not_made(cluster):
 
 
 @app("nextcloud-chart")
+def test_two_folders_of_an_empty_claim_begin_there(cluster):
+    one = cluster.claim("nextcloud-nextcloud")
+    cluster.pod("Deployment", "nc-web").must("pso-volumes-give")
+    notes = [(one / name / ".pso-gen.volume").read_text() for name in ("html", "data")]
+    expect_equal(notes, ["NextCloud/html\n", "NextCloud/data\n"], "what the folders are for")
+    # As a pod leaves it that has ended between the two.
+    (one / "data" / ".pso-gen.volume").unlink()
+    (one / "data").rmdir()
+    cluster.pod("Deployment", "nc-web").must("pso-volumes-give")
+
+
+@app("nextcloud-chart")
+def test_nothing_is_written_when_the_second_folder_is_refused(cluster):
+    fill(cluster.claim("nextcloud-nextcloud"), ["html/", "alice/files/thesis.odt"])
+    expect_refused(cluster, "Deployment", "nc-web", "pso-volumes-give", "nextcloud-nextcloud", "no folder `data`")
+
+
+@app("nextcloud-chart")
 def test_the_layout_of_the_official_chart_is_taken_over(cluster):
     cluster.blocks = {"old-db"}
     one = cluster.claim("nextcloud-nextcloud")

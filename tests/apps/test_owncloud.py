@@ -1,5 +1,7 @@
 """T6: installing ownCloud under a lock that its image does not have, with a stand-in for the image and the real database."""
 
+import subprocess
+
 from app import app
 from failure import expect, expect_equal, until
 from services import services, sql
@@ -234,6 +236,20 @@ def test_an_installation_that_was_killed_is_done_again(cluster):
     expect_done(start(cluster))
     expect_equal(events(cluster), [FIRST], "what was done to the database")
     expect_equal(sql(cluster, "SHOW TABLES"), ["oc_users"], "the tables after the installation")
+
+
+@app("owncloud")
+def test_settings_inside_others_are_not_those_of_the_installation(cluster):
+    pod = prepared(cluster)
+    pod.must("install")
+    config = cluster.claim("oc-files") / "config" / "config.php"
+    # As ownCloud writes it, with an object store of the app file.
+    code = '''require $argv[1];
+    $CONFIG = ["store" => ["version" => "2.0", "installed" => false, "maintenance" => true]] + $CONFIG;
+    file_put_contents($argv[1], "<?php\\n\\$CONFIG = " . var_export($CONFIG, true) . ";\\n");'''
+    subprocess.run(["php", "-r", code, config], check=True)
+    expect_done(start(cluster))
+    expect_equal(events(cluster), [FIRST], "what was done to the database")
 
 
 @app("owncloud")

@@ -151,6 +151,16 @@ def test_mail_and_proxies_of_an_earlier_file_are_gone(cluster):
 
 
 @app("nextcloud-settings")
+def test_what_belongs_to_the_installation_stays(cluster):
+    settings = nextcloud(cluster)
+    settings.install(FROZEN, ["gone", "installed", "passwordsalt"])
+    settings.must()
+    left = settings.read("config.php")
+    expect("gone" not in left, f"config.php still has {left}")
+    expect_equal([left.get("installed"), left.get("passwordsalt")], [True, "a'b"], "what belongs to the installation")
+
+
+@app("nextcloud-settings")
 def test_nextcloud_waits_for_its_installation(cluster):
     waits(nextcloud(cluster))
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Dumps DB_NAME to BACKUP_DIR, checks the dump, then gives it its final name; keeps the KEEP newest.
 # A dump that is cut short never gets a final name. One that is far smaller than those before gets
-# one and fails: it pushes nothing out until somebody has looked.
+# one and fails: it replaces no older dump until an operator has looked.
 #
 # The job `restore` puts a dump back. By hand, with the app stopped:
 # Restore:  gunzip -c FILE | mariadb --default-character-set=utf8mb4 -h HOST -u USER -p NAME
@@ -11,7 +11,7 @@ set -euo pipefail
 dir=${BACKUP_DIR:-/backup}
 secret=${DB_PASSWORD_FILE:-/run/secrets/pso/db-password}
 
-# The password goes by a file that only this user can read: arguments are seen by everybody.
+# The password goes by a file that only this user can read: every user of the machine sees arguments.
 umask 077
 options=$(mktemp)
 trap 'rm -f "$options"' EXIT

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Puts a dump back: RESTORE names one on the backup volume, otherwise it is the newest. What is in the
-# database before is dumped first, under a name that no backup removes. Refuses while anybody else is
+# database before is dumped first, under a name that no backup removes. Refuses while another client is
 # connected, since an app that writes meanwhile would be left with half of each.
 set -euo pipefail
 

@@ -7,6 +7,11 @@
 const OURS = 'zz-pso-settings.config.php';
 // The settings that earlier runs have set.
 const KEYS = 'pso-gen.keys.json';
+// What an installation cannot do without. It stays in config.php when the file of an earlier run had it.
+const INSTALLATION = [
+    'datadirectory', 'dbhost', 'dbname', 'dbpassword', 'dbtableprefix', 'dbtype', 'dbuser', 'installed', 'instanceid',
+    'passwordsalt', 'secret', 'version',
+];
 
 function fail(string $why): void
 {
@@ -79,7 +84,7 @@ $before = mapping("$folder/" . KEYS);
 // First the record, so that a run that is cut short leaves no setting that the next one does not know.
 replace("$folder/" . KEYS, json_encode(array_values(array_unique(array_merge($before, $keys)))) . "\n");
 replace("$folder/" . OURS, text($settings));
-$gone = array_diff($before, $keys);
+$gone = array_diff($before, $keys, INSTALLATION);
 $left = settings($config);
 $kept = array_diff_key($left, array_flip($gone));
 if ($kept !== $left) {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Succeeds when Valkey answers to somebody who knows the password.
+# Succeeds when Valkey answers a client with the password.
 set -eu
 REDISCLI_AUTH=$(cat "${REDIS_PASSWORD_FILE:-/run/secrets/pso/redis-password}")
 export REDISCLI_AUTH

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts Valkey with its settings on standard input, so that the password is neither among the
 # arguments nor on a disk. Locks and sessions live here: when memory is full, writes fail, and
-# nothing that somebody relies on is thrown out.
+# no lock or session is thrown out.
 set -eu
 dir=${REDIS_DIR:-/data}
 check=${REDIS_CHECK_AOF:-valkey-check-aof}

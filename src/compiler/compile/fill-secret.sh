@@ -48,7 +48,7 @@ if [ -z "$missing" ]; then
   exit 0
 fi
 
-# With the version that was read: whoever comes second is refused, and tries again.
+# With the version that was read: the API server refuses the second of two writers, which tries again.
 printf '{"metadata":{"resourceVersion":"%s"},"data":{%s}}' "$version" "$missing" > "$work/patch"
 call --output /dev/null --request PATCH --header 'Content-Type: application/merge-patch+json' \
   --data "@$work/patch"

@@ -97,6 +97,7 @@ suggestion() {
   done
 }
 
+# Sets `fresh` when the volume's folder is empty. Nothing is written before all volumes have passed.
 inspect() {
   [ ! -L "$folder" ] || refuse "\`$path\` in the claim \`$claim\` is a symbolic link, not a folder"
   if [ -n "$is" ] && exists "$folder/$note"; then
@@ -120,7 +121,10 @@ inspect() {
     return 0
   fi
   if [ "$path" != . ]; then
-    others=$(entries "$top" | grep -vxF "${path%%/*}" || true)
+    # Another volume of an app that began in this claim is no data that is overlooked.
+    others=$(entries "$top" | grep -vxF "${path%%/*}" | while IFS= read -r inner; do
+      exists "$top/$inner/$note" || printf '%s\n' "$inner"
+    done || true)
     if [ -z "$others" ]; then
       :
     elif [ -z "$chosen" ]; then
@@ -168,7 +172,12 @@ own() {
 
 volume() {
   folder=$top/$path fresh=
-  inspect
+  if [ "$pass" = inspect ]; then
+    inspect
+    [ -z "$fresh" ] || all_fresh="$all_fresh $folder "
+    return 0
+  fi
+  case "$all_fresh" in *" $folder "*) fresh=yes ;; esac
   own "$folder"
   if [ -n "$fresh" ] && [ -n "$is" ]; then
     # Complete from the beginning: another pod may read or write it at the same time.
@@ -184,27 +193,30 @@ volume() {
 
 what=$1
 shift
-top=
-for argument; do
-  value=${argument#*=}
-  case "$argument" in
-    --at=*)
-      [ -z "$top" ] || volume
-      top=$value path=. claim='' user='' group='' mode='' chosen='' taken_over='' is='' holds='' nested=''
-      ;;
-    --claim=*) claim=$value ;;
-    --folder=*) path=$value ;;
-    --owner=*) user=${value%:*} group=${value#*:} ;;
-    --mode=*) mode=$value ;;
-    --chosen) chosen=yes ;;
-    --taken-over) taken_over=yes ;;
-    --is=*) is=$value ;;
-    --holds=*) holds="$holds $value" ;;
-    --nested=*) nested="$nested $value" ;;
-    *)
-      echo "volume-owner: unknown argument $argument" >&2
-      exit 2
-      ;;
-  esac
+all_fresh=''
+for pass in inspect own; do
+  top=
+  for argument; do
+    value=${argument#*=}
+    case "$argument" in
+      --at=*)
+        [ -z "$top" ] || volume
+        top=$value path=. claim='' user='' group='' mode='' chosen='' taken_over='' is='' holds='' nested=''
+        ;;
+      --claim=*) claim=$value ;;
+      --folder=*) path=$value ;;
+      --owner=*) user=${value%:*} group=${value#*:} ;;
+      --mode=*) mode=$value ;;
+      --chosen) chosen=yes ;;
+      --taken-over) taken_over=yes ;;
+      --is=*) is=$value ;;
+      --holds=*) holds="$holds $value" ;;
+      --nested=*) nested="$nested $value" ;;
+      *)
+        echo "volume-owner: unknown argument $argument" >&2
+        exit 2
+        ;;
+    esac
+  done
+  [ -z "$top" ] || volume
 done
-[ -z "$top" ] || volume

@@ -175,6 +175,8 @@ impl<K: Ord> Barriers<K> {
     /// not have created it. Returns the subjects that stop waiting.
     pub fn creation_ends(&mut self, of: &K, uid: Option<&str>) -> Vec<K> {
         match self.creations.get_mut(of) {
+            // Later requests of the same subject answer too.
+            Some(Creation { answered: Some(_), .. }) => {}
             Some(creation) if uid.is_some() => creation.answered = uid.map(str::to_owned),
             _ => drop(self.creations.remove(of)),
         }
@@ -317,6 +319,7 @@ mod tests {
         barriers.wait(2);
         assert_eq!(barriers.creation_shown(&7, "u0"), NONE, "an older one of the same name");
         assert_eq!(barriers.creation_ends(&7, Some("u7")), NONE);
+        assert_eq!(barriers.creation_ends(&7, None), NONE, "the answer to a later request");
         assert!(barriers.expects_creation());
         assert_eq!(
             barriers.creation_shown(&7, "u7"),

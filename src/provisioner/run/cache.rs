@@ -266,7 +266,7 @@ impl Cache {
         }
     }
 
-    /// Reverts [`reserve_capacity`](Self::give), because the placement is decided again.
+    /// Reverts [`reserve_capacity`](Self::reserve_capacity), because the placement is decided again.
     pub(super) fn release_capacity(&mut self, array: &str, size: u64) {
         let Some(state) = self.arrays.iter_mut().find(|state| state.name == array) else { return };
         if let Health::Up { capacity: Capacity { provisioned: Some(provisioned), .. }, .. } =
@@ -276,7 +276,7 @@ impl Cache {
         }
     }
 
-    /// Returns whether the cache has a newer version of a claim than `seen`, or the claim is gone.
+    /// Returns whether the cache has a newer version of a claim than `version`, or the claim is gone.
     pub(super) fn has_changed(&self, version: &ObjectVersion) -> bool {
         let number = |version: &str| version.parse::<u64>().ok();
         self.claim(&version.uid).is_none_or(|claim| {
@@ -296,7 +296,7 @@ impl Cache {
         self.classes.objects.get(class_of(claim)?)?.as_ref()
     }
 
-    /// Calls `look` with the view of a claim.
+    /// Calls `read` with the view of a claim.
     pub(super) fn with_claim<R>(&self, uid: &str, read: impl FnOnce(ClaimView<'_>) -> R) -> R {
         let own = persistent_volume(uid);
         let (claim, volume) = (self.claim(uid), self.volume(&own));
@@ -335,7 +335,7 @@ impl Cache {
         Some((claim, volume))
     }
 
-    /// Calls `look` with the view of a PersistentVolume that may have to be deleted.
+    /// Calls `read` with the view of a PersistentVolume that may have to be deleted.
     pub(super) fn with_release<R>(&self, name: &str, read: impl FnOnce(ReclaimView<'_>) -> R) -> R {
         let volume = self.volume(name);
         let (volume, is_shared) = (volume.as_ref(), self.is_shared(name));
@@ -375,7 +375,7 @@ impl Cache {
         }
     }
 
-    /// Calls `look` with the view of a PersistentVolume that may need snapshots.
+    /// Calls `read` with the view of a PersistentVolume that may need snapshots.
     pub(super) fn with_snapshots<R>(
         &self,
         name: &str,

@@ -350,7 +350,7 @@ impl Reconciler {
 
     /// Records an event about the volume of a PersistentVolume on its claim.
     fn record_volume_event(
-        &self,
+        &mut self,
         volume: &str,
         severity: Severity,
         reason: Reason,
@@ -358,13 +358,7 @@ impl Reconciler {
     ) {
         let key = Key::Snapshots(volume.to_owned());
         let subject = self.cache.subject(&key);
-        if let Some(object) = self.cache.reference(&key) {
-            log::event(subject.as_ref(), severity, reason, &message);
-            let executor = Arc::clone(&self.executor);
-            tokio::spawn(
-                async move { executor.record_event(object, severity, reason, message).await },
-            );
-        }
+        self.publish(&key, Announcement { subject, severity, reason, message });
     }
 
     fn step(&mut self, key: &Key, event: Input) {

@@ -15,15 +15,15 @@ const AT_ONCE: usize = 8;
 /// Claims whose first write is in flight, and the queued ones.
 #[derive(Debug, Default)]
 pub(super) struct StartQueue {
-    under_way: HashSet<Key>,
+    in_flight: HashSet<Key>,
     waiting: FairQueue<(Key, Effect)>,
 }
 
 impl StartQueue {
     /// Queues the first write for a claim of a namespace; returns it if it may start now.
     pub(super) fn admit(&mut self, namespace: &str, key: &Key, effect: Effect) -> Option<Effect> {
-        if self.under_way.len() < AT_ONCE {
-            self.under_way.insert(key.clone());
+        if self.in_flight.len() < AT_ONCE {
+            self.in_flight.insert(key.clone());
             return Some(effect);
         }
         self.waiting.push(Arc::from(namespace), (key.clone(), effect));
@@ -32,12 +32,12 @@ impl StartQueue {
 
     /// Records that the write in flight for a claim has ended.
     pub(super) fn ended(&mut self, key: &Key) {
-        self.under_way.remove(key);
+        self.in_flight.remove(key);
     }
 
     /// Returns the next first write, if it may start now.
     pub(super) fn next(&mut self) -> Option<(Key, Effect)> {
-        if self.under_way.len() < AT_ONCE { self.waiting.pop() } else { None }
+        if self.in_flight.len() < AT_ONCE { self.waiting.pop() } else { None }
     }
 }
 
