@@ -296,13 +296,13 @@ INSTALLATION = {
     ),
     "ownCloud's background jobs know no lock": Mutation(
         "owncloud: background jobs keep away from an upgrade",
-        '''if [ "$busy" -eq 75 ] || ! grep -Eq "'version' *=> *'$version'" "$config"; then''',
+        '''if [ "$busy" -eq 75 ] || ! grep -Eq "^[[:space:]]{0,3}'version' *=> *'$version'" "$config"; then''',
         "if false; then",
         "the exit code of a pod",
     ),
     "ownCloud's jobs do not look whether it is installed": Mutation(
         "owncloud: jobs do not install it",
-        """if ! grep -Eqs "'installed' *=> *true" "$volume/config/config.php"; then""",
+        """if ! grep -Eqs "^[[:space:]]{0,3}'installed' *=> *true" "$volume/config/config.php"; then""",
         "if false; then",
         "it fails for another reason",
     ),
@@ -326,7 +326,7 @@ INSTALLATION = {
     ),
     "a restart ends an operator's maintenance mode": Mutation(
         "nextcloud: an operators maintenance mode stays",
-        """grep -Eqs "'maintenance' *=> *true" "$html/config/config.php" ||""",
+        """grep -Eqs "^[[:space:]]{0,3}'maintenance' *=> *true" "$html/config/config.php" ||""",
         "",
         "the maintenance mode after a restart is False",
     ),
@@ -479,7 +479,7 @@ WEB = {
     ),
     "a setting that was taken away stays": Mutation(
         "settings: nextcloud forgets what was taken away",
-        "$gone = array_diff($before, $keys);",
+        "$gone = array_diff($before, $keys, INSTALLATION);",
         "$gone = [];",
         "config.php without what was taken away is",
     ),
