@@ -70,6 +70,11 @@ impl Contender {
         Ok(all)
     }
 
+    /// Whether a policy annotates the claims.
+    pub(super) fn annotates(&self) -> bool {
+        matches!(self, Self::Ours(_, true))
+    }
+
     pub(super) fn is_ours(&self) -> bool {
         matches!(self, Self::Ours(..))
     }

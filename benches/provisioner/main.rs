@@ -205,6 +205,9 @@ async fn line(contender: &Contender, limits: Limits, count: usize) -> Result<Lin
     let mut stage = Stage::open(limits).await?;
     let running = contender.start(&stage, false).await?;
     let mut claims = Claims::watch(stage.client(), running.class()).await?;
+    if contender.annotates() {
+        claims.policy_is_in_force().await?;
+    }
     let measured = timed(&mut stage, &running, &mut claims, count).await;
     let (mut times, all, before) = measured.map_err(|error| running.explain(&error))?;
     // Events and what else comes after the binding are part of the cost.
