@@ -1,4 +1,5 @@
 //! The program among files, pipes and Git, as a user runs it.
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 use std::fs;
 use std::io::Write as _;
@@ -113,6 +114,42 @@ fn an_index_that_leads_outside_is_not_followed() {
     let root = folder.path();
     assert_eq!(code(&pso_gen(&root.join("apps"), &["render", "--out", "out"])), 0);
     assert!(root.join("precious.txt").exists());
+}
+
+/// Returns what a command prints on a terminal; none without the program `script` (util-linux), which makes one.
+fn on_a_terminal(folder: &Path, term: &str, arguments: &str) -> Option<String> {
+    let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_pso-gen"));
+    let mut script = Command::new("script");
+    script.current_dir(folder).args(["-q", "-e", "-c", &command, "/dev/null"]);
+    let output = script.env("TERM", term).env_remove("NO_COLOR").stdin(Stdio::null()).output();
+    match output {
+        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).replace('\r', "")),
+        Err(error) => {
+            eprintln!("SKIPPED: no terminal to print on: `script`: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_stream_on_a_terminal_ends_with_what_it_holds() {
+    let folder = folder(&[("one.pso.yaml", APP)]);
+    let ends = "rendered 1 app; `--out DIR` writes one file for each object below a folder\n";
+    if let Some(printed) = on_a_terminal(folder.path(), "xterm", "render one.pso.yaml") {
+        assert!(printed.contains("kind: Deployment") && printed.ends_with(ends), "{printed}");
+    }
+    let piped = pso_gen(folder.path(), &["render", "one.pso.yaml"]);
+    assert_eq!((code(&piped), words(&piped).as_str()), (0, ""), "a pipe gets nothing beside it");
+}
+
+#[test]
+fn a_terminal_without_escape_sequences_gets_none() {
+    let folder = folder(&[("bad.pso.yaml", &APP.replace("replicas: 1", "replicas: x"))]);
+    let printed = |term| on_a_terminal(folder.path(), term, "validate bad.pso.yaml");
+    if let (Some(plain), Some(coloured)) = (printed("dumb"), printed("xterm")) {
+        assert!(plain.contains("error[") && !plain.contains('\x1b'), "{plain}");
+        assert!(coloured.contains("\x1b["), "{coloured}");
+    }
 }
 
 #[test]
@@ -312,7 +349,7 @@ fn the_plugin_renders_the_folder_it_is_in() {
 /// `pso-gen simulate` as a process, over plain http.
 struct Simulator {
     process: std::process::Child,
-    told: serde_json::Value,
+    announced: serde_json::Value,
 }
 
 impl Simulator {
@@ -325,13 +362,13 @@ impl Simulator {
             .spawn()
             .expect("starts");
         let mut line = String::new();
-        let told = process.stdout.take().expect("piped");
-        BufReader::new(told).read_line(&mut line).expect("a line");
-        Self { process, told: serde_json::from_str(&line).expect("JSON") }
+        let stdout = process.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        Self { process, announced: serde_json::from_str(&line).expect("JSON") }
     }
 
     fn url(&self, array: usize) -> &str {
-        self.told["arrays"][array]["url"].as_str().expect("a url")
+        self.announced["arrays"][array]["url"].as_str().expect("a url")
     }
 
     /// Sends a request and returns the whole answer, with its head.
@@ -353,7 +390,7 @@ impl Simulator {
 
     /// Sends a request to the first array, a FlashBlade, within a session of its own.
     fn talk(&self, request: &str, body: &str) -> String {
-        let token = self.told["arrays"][0]["token"].as_str().expect("a token");
+        let token = self.announced["arrays"][0]["token"].as_str().expect("a token");
         let login = Self::ask(self.url(0), "POST /api/login", &[("api-token", token)], "");
         let session = login.lines().find_map(|line| line.strip_prefix("x-auth-token: "));
         let session = [("x-auth-token", session.expect("let in"))];
@@ -374,7 +411,7 @@ impl Drop for Simulator {
 #[test]
 fn simulated_arrays_answer_until_they_are_ended() {
     let simulator = Simulator::start(&["--flasharrays", "2"]);
-    let arrays = simulator.told["arrays"].as_array().expect("a list");
+    let arrays = simulator.announced["arrays"].as_array().expect("a list");
     let kinds: Vec<_> = arrays.iter().map(|array| &array["kind"]).collect();
     assert_eq!(kinds, ["FlashBlade", "FlashArray", "FlashArray"]);
     let get = |url: &str, path: &str| Simulator::ask(url, &format!("GET {path}"), &[], "");
@@ -382,7 +419,7 @@ fn simulated_arrays_answer_until_they_are_ended() {
     assert!(get(url(0), "/api/api_version").contains(r#""versions":["2.0""#));
     assert!(get(url(1), "/api/api_version").contains(r#""version":["2.0""#));
     assert!(get(url(2), "/api/2.56/volumes").starts_with("HTTP/1.1 401"));
-    let page = simulator.told["page"].as_str().expect("a page");
+    let page = simulator.announced["page"].as_str().expect("a page");
     assert!(get(page, "/").contains("<h1>Simulated arrays</h1>"));
     assert!(get(page, "/state").contains(r#""path":"/api/2.56/volumes""#));
 }
@@ -420,8 +457,8 @@ fn simulated_arrays_outlive_a_kill_in_their_file() {
         .output()
         .expect("runs");
     assert_eq!(others.status.code(), Some(2));
-    let told = String::from_utf8_lossy(&others.stderr);
-    assert!(told.contains("is of other arrays, or of other settings"), "{told}");
+    let output = String::from_utf8_lossy(&others.stderr);
+    assert!(output.contains("is of other arrays, or of other settings"), "{output}");
 }
 
 #[test]
@@ -437,11 +474,11 @@ fn the_provisioner_says_what_it_cannot_start_with() {
         assert!(output.stdout.is_empty());
         (output.status.code(), String::from_utf8(output.stderr).expect("text"))
     };
-    let (code, told) = run(&["--storage", app]);
+    let (code, output) = run(&["--storage", app]);
     assert_eq!(code, Some(1));
     assert!(
-        told.contains("error[unknown-kind]") && told.contains("nextcloud.pso.yaml:2:7"),
-        "{told}"
+        output.contains("error[unknown-kind]") && output.contains("nextcloud.pso.yaml:2:7"),
+        "{output}"
     );
     for (arguments, expected) in [
         (&["--storage", "/nowhere.yaml"][..], "cannot read /nowhere.yaml"),
@@ -452,9 +489,9 @@ fn the_provisioner_says_what_it_cannot_start_with() {
         (&["--storage", storage, "--lease", "x"], "pso-system/pso-gen"),
         (&["--storage", storage, "--log", "pso_gen=loud"], "--log"),
     ] {
-        let (code, told) = run(arguments);
-        assert_eq!(code, Some(2), "{arguments:?}: {told}");
-        assert!(told.contains(expected), "{arguments:?}: {told}");
+        let (code, output) = run(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {output}");
+        assert!(output.contains(expected), "{arguments:?}: {output}");
     }
 }
 

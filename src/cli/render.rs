@@ -8,7 +8,7 @@ use super::output::{self, Format};
 use super::output_folder::OutputFolder;
 use super::request::Request;
 use super::signals::StopSignals;
-use super::{CommandError, Outcome};
+use super::{CommandError, Outcome, terminal};
 use crate::compiler::diagnostic::Sources;
 use crate::compiler::manifest::{self, Object};
 use crate::compiler::run::Summary;
@@ -73,8 +73,23 @@ fn to_stdout(request: Request, format: Format) -> Result<Outcome, CommandError> 
     let outcome = report(&summary, &sources, format);
     if outcome == Outcome::Success {
         stream.finish(&first)?;
+        // On a terminal, nothing but this is left on the screen of thousands of lines.
+        if format == Format::Human && terminal::shows_output() {
+            output::words(&conclusion(&summary));
+        }
     }
     Ok(outcome)
+}
+
+/// Returns the line that concludes a stream on a terminal.
+fn conclusion(summary: &Summary) -> String {
+    let count = |count: usize, name: &str| match count {
+        1 => format!("1 {name}"),
+        _ => format!("{count} {name}s"),
+    };
+    let (apps, storage) = (count(summary.apps, "app"), count(summary.storage, "storage document"));
+    let rendered = if summary.storage == 0 { apps } else { format!("{apps} and {storage}") };
+    format!("rendered {rendered}; `--out DIR` writes one file for each object below a folder\n")
 }
 
 /// Renders everything into a stream, and the text that stands before it.

@@ -8,6 +8,11 @@ pub(super) fn redraws() -> bool {
     stdout().is_terminal() && !is_dumb()
 }
 
+/// Returns whether a person sees standard output.
+pub(super) fn shows_output() -> bool {
+    stdout().is_terminal()
+}
+
 /// Returns whether a stream shows colours: a terminal that supports them, unless the user has disabled them
 /// (<https://no-color.org>).
 pub(super) fn colours(stream: &impl IsTerminal) -> bool {
