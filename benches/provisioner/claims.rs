@@ -110,7 +110,7 @@ impl Claims {
         Ok(starts.iter().filter_map(time).collect())
     }
 
-    /// Waits until the policy that annotates claims is in force. An API server reads its own OpenAPI documents at a
+    /// Waits until the policy that annotates claims is in force. An API server reads its own `OpenAPI` documents at a
     /// policy's first use, for a second and more, and all claims that come by then wait for that: it happens once in
     /// the life of an API server, and is not what is measured. Nothing is made.
     pub(super) async fn policy_is_in_force(&self) -> Result<(), Anything> {
