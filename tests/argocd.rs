@@ -131,8 +131,8 @@ fn parameters_are_merged_like_layers() {
     let all = with(&top, ".", &json!([{"name": "spec", "string": "~"}]));
     assert!(refused(&all).contains("`null` would reset all of `spec` to its defaults"));
     let secret = with(&top, ".", &json!([{"name": "spec.config.dbpassword", "string": "sesame"}]));
-    let told = refused(&secret);
-    assert!(told.contains("[secret-in-file]") && !told.contains("sesame"), "{told}");
+    let message = refused(&secret);
+    assert!(message.contains("[secret-in-file]") && !message.contains("sesame"), "{message}");
 }
 
 #[test]

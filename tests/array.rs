@@ -144,7 +144,7 @@ async fn older_flasharrays_get_the_tags_afterwards() {
     assert_eq!(bench.calls(Method::Put, "volumes/tags/batch"), 1, "once is enough");
     array.destroy(&id(&made), &owner()).await.expect("destroyed");
 
-    // A maker that ended between the volume and its tags: the name tells whose it is, while its claim is there.
+    // A maker that ended between the volume and its tags: the name shows whose it is, while its claim is there.
     for (name, expected) in [("prod-pvc-1-x", "NotOurs"), ("prod-pvc-1", "destroyed")] {
         let body = json!({"provisioned": 1 << 30});
         if name != "prod-pvc-1" {
@@ -310,7 +310,7 @@ async fn a_volume_goes_with_the_snapshots_of_its_schedule() {
 }
 
 #[tokio::test]
-async fn clients_are_told_where_volumes_are_and_how_full_it_is() {
+async fn clients_learn_where_volumes_are_and_how_full_it_is() {
     let data = vec!["192.0.2.12".to_owned(), "192.0.2.11".to_owned()];
     let settings = Settings { data, capacity: 1 << 40, ..Settings::default() };
     let blade = Bench::flashblade_with(settings.clone()).await;
@@ -332,7 +332,7 @@ async fn clients_are_told_where_volumes_are_and_how_full_it_is() {
 }
 
 #[tokio::test]
-async fn a_full_array_is_told_from_a_wrong_request() {
+async fn a_full_array_differs_from_a_wrong_request() {
     let bench = Bench::flashblade_with(Settings { limit: 1, ..Settings::default() }).await;
     let array = bench.client();
     array.ensure(&file("prod-pvc-1", 1 << 30)).await.expect("made");
@@ -529,7 +529,7 @@ async fn the_token_is_nowhere_to_be_seen() {
 }
 
 #[tokio::test]
-async fn an_array_that_is_away_is_told_soon() {
+async fn an_array_that_is_away_is_reported_soon() {
     let bench = Bench::flashblade().await;
     let mut endpoint = bench.endpoint();
     endpoint.management = "127.0.0.1:1".to_owned();
@@ -607,7 +607,7 @@ async fn an_array_that_refuses_some_of_many_requests_gets_all_in_the_end() {
 }
 
 #[tokio::test]
-async fn those_who_may_not_are_told_without_a_new_log_in() {
+async fn those_who_may_not_get_an_error_without_a_new_log_in() {
     let bench = Bench::flashblade().await;
     let array = bench.client();
     array.identity().await.expect("logged in");

@@ -87,14 +87,14 @@ impl Combination {
     /// Renders it; where the classes leave no choice, with one pod, and the reason why.
     fn render(&self, library: &Library, sources: &Sources, kind: &str) -> (String, Unit) {
         let unit = render(library, sources, &app(kind, &self.spec));
-        let mut told = human(&unit.diagnostics, sources, Style::Plain);
+        let mut output = human(&unit.diagnostics, sources, Style::Plain);
         if !any_error(&unit.diagnostics) {
-            return (told, unit);
+            return (output, unit);
         }
-        told.push_str("\n-- with `replicas: 1` --\n\n");
+        output.push_str("\n-- with `replicas: 1` --\n\n");
         let unit = render(library, sources, &app(kind, &format!("{}{ONE_POD}", self.spec)));
         assert!(!any_error(&unit.diagnostics), "{} is refused with one pod, too", self.name);
-        (told, unit)
+        (output, unit)
     }
 }
 
@@ -108,12 +108,12 @@ fn every_two_classes_are_reviewed_as_a_difference() {
         let mut reviewed = BTreeSet::new();
         for blocks in pairwise::combinations(volumes.len(), 2) {
             let combination = Combination::new(&kind, &volumes, &blocks);
-            let (told, unit) = combination.render(&library, &sources, &kind);
+            let (output, unit) = combination.render(&library, &sources, &kind);
             let objects = objects(&unit);
             let differs = difference::difference(&own, &objects);
             let texts: Vec<String> = objects.into_iter().map(|(_, text)| text).collect();
             assert_eq!(difference::restore(&own, &differs), texts, "something is not reviewed");
-            snapshot(&kind, &combination.name, &format!("{told}{differs}"));
+            snapshot(&kind, &combination.name, &format!("{output}{differs}"));
             reviewed.insert(format!("{}.snap", combination.name));
         }
         let files = fs::read_dir(folder(&kind)).expect("there");
@@ -181,10 +181,10 @@ fn folder(kind: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/classes").join(kind.to_lowercase())
 }
 
-fn snapshot(kind: &str, name: &str, told: &str) {
+fn snapshot(kind: &str, name: &str, output: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(folder(kind));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!(name, told));
+    settings.bind(|| insta::assert_snapshot!(name, output));
 }

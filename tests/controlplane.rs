@@ -126,15 +126,15 @@ impl Stage {
             .spawn()
             .expect("starts");
         let mut line = String::new();
-        let told = simulator.stdout.take().expect("piped");
-        BufReader::new(told).read_line(&mut line).expect("a line");
-        let told: Json = serde_json::from_str(&line).expect("JSON");
+        let stdout = simulator.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let announced: Json = serde_json::from_str(&line).expect("JSON");
         Self {
             namespace: namespace.to_owned(),
             folder,
             client: client(&kubeconfig).await,
             kubeconfig,
-            page: told["page"].as_str().expect("a page").to_owned(),
+            page: announced["page"].as_str().expect("a page").to_owned(),
             provisioner: None,
             _simulator: Some(Process(simulator)),
             control_plane,
@@ -319,7 +319,7 @@ impl Stage {
     }
 
     /// Returns the reasons of all events about claims of a namespace.
-    async fn told(&self, namespace: &str) -> BTreeSet<String> {
+    async fn event_reasons(&self, namespace: &str) -> BTreeSet<String> {
         let events = Api::<Event>::namespaced(self.client.clone(), namespace);
         let list = events.list(&ListParams::default()).await.expect("listed");
         list.items.into_iter().filter_map(|event| event.reason).collect()
@@ -362,7 +362,7 @@ async fn client(kubeconfig: &Path) -> Client {
 }
 
 /// Starts a control plane of its own, which ends when the returned process does. `flags` are variables with
-/// further flags, as `tests/controlplane/start` tells of them.
+/// further flags, as `tests/controlplane/start` describes them.
 fn control_plane(flags: &[(&str, &str)]) -> (PathBuf, Process) {
     // Where the project is now, not where it was when this was built.
     let project = env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo");
@@ -375,8 +375,8 @@ fn control_plane(flags: &[(&str, &str)]) -> (PathBuf, Process) {
         .spawn()
         .expect("starts");
     let mut line = String::new();
-    let told = process.stdout.take().expect("piped");
-    BufReader::new(told).read_line(&mut line).expect("a line");
+    let stdout = process.stdout.take().expect("piped");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
     assert!(!line.trim().is_empty(), "the control plane did not start");
     (PathBuf::from(line.trim()), Process(process))
 }
@@ -437,14 +437,14 @@ async fn claims_live_grow_and_go() {
     }
     assert_eq!(live.len(), 3, "the one that asks for what cannot be has none");
     let events = Api::<Event>::namespaced(stage.client.clone(), "life");
-    let told = async || {
+    let reported = async || {
         let list = events.list(&all).await.expect("listed").items;
         list.iter().any(|event| {
             let of = event.regarding.as_ref().and_then(|object| object.name.as_deref());
             of == Some("wrong") && event.reason.as_deref() == Some("ProvisioningFailed")
         })
     };
-    stage.until("the wrong one is told", told).await;
+    stage.until("the wrong one is reported", reported).await;
 
     let grow = json!({"spec": {"resources": {"requests": {"storage": "3Gi"}}}});
     claims.patch("file", &PatchParams::default(), &Patch::Merge(grow)).await.expect("asked");
@@ -498,13 +498,13 @@ async fn snapshots_come_by_schedule_and_go_with_their_volume() {
     }
     let events =
         Api::<k8s_openapi::api::events::v1::Event>::namespaced(stage.client.clone(), "snapshots");
-    let told = async || {
+    let reported = async || {
         let list = events.list(&ListParams::default()).await.expect("listed").items;
         let failed = list.iter().filter(|event| event.reason.as_deref() == Some("SnapshotFailed"));
         let of = failed.filter_map(|event| event.regarding.as_ref()?.name.as_deref());
         of.collect::<Vec<_>>() == ["wrong"]
     };
-    stage.until("the wrong schedule is told", told).await;
+    stage.until("the wrong schedule is reported", reported).await;
 
     // Another process finds what is there.
     stage.kill();
@@ -678,9 +678,9 @@ async fn no_claim_is_lost_while_the_controller_manager_stands_still() {
         volumes.len() == 4 * CLAIMS
     };
     stage.until("no mark is left", marks).await;
-    let told = stage.told("stopped").await;
-    assert!(told.contains("ProvisioningSucceeded"), "{told:?}");
-    assert!(!told.contains("ClaimLost") && !told.contains("ClaimMisbound"), "{told:?}");
+    let reasons = stage.event_reasons("stopped").await;
+    assert!(reasons.contains("ProvisioningSucceeded"), "{reasons:?}");
+    assert!(!reasons.contains("ClaimLost") && !reasons.contains("ClaimMisbound"), "{reasons:?}");
     assert!(!phases.lock().expect("not poisoned").contains("Lost"));
 }
 
@@ -719,19 +719,19 @@ async fn no_claim_is_lost_while_the_controller_manager_is_far_behind() {
     // It is behind still: whatever it gets to see now is what has been written, and no claim is lost by that.
     let_pass(Duration::from_secs(10)).await;
     assert!(bound().await, "and they stay bound");
-    assert!(!stage.told("behind").await.contains("ClaimLost"));
+    assert!(!stage.event_reasons("behind").await.contains("ClaimLost"));
     assert!(!phases.lock().expect("not poisoned").contains("Lost"));
 }
 
 /// Returns an answer's status and text.
-async fn told(address: &str, path: &str) -> (u16, String) {
+async fn get(address: &str, path: &str) -> (u16, String) {
     let answer = reqwest::get(format!("http://{address}{path}")).await.expect("an answer");
     (answer.status().as_u16(), answer.text().await.expect("text"))
 }
 
 /// Returns the sum of a metric's values of all labels.
 async fn sum(address: &str, name: &str, with: &str) -> f64 {
-    let (_, text) = told(address, "/metrics").await;
+    let (_, text) = get(address, "/metrics").await;
     let lines = text.lines().filter(|line| line.contains(with));
     let values = lines.filter_map(|line| {
         let rest = line.strip_prefix(name)?;
@@ -756,7 +756,7 @@ async fn metrics_probes_and_log_tell_of_claims_and_of_an_array_that_is_away() {
     let listens = "serving metrics and probes";
     stage.until("it listens", async || !line(listens).is_empty()).await;
     let address = line(listens)[0]["fields"]["address"].as_str().expect("an address").to_owned();
-    stage.until("it is ready", async || told(&address, "/readyz").await.0 == 200).await;
+    stage.until("it is ready", async || get(&address, "/readyz").await.0 == 200).await;
 
     let claims = stage.claims("watched");
     let post = PostParams::default();
@@ -777,7 +777,7 @@ async fn metrics_probes_and_log_tell_of_claims_and_of_an_array_that_is_away() {
         assert!(fields["array"].is_string(), "{made}");
     }
 
-    // The only FlashArray goes. It is asked every 30 s: told of once, asked at least twice. A refusal is
+    // The only FlashArray goes. It is asked every 30 s: reported once, asked at least twice. A refusal is
     // noticed at once; one that only breaks connections would be asked for 90 s each time.
     let away = json!([{"fault": "forbidden", "array": "fa1", "resource": "arrays/space"}]);
     let faults = async |rules: Json| {
@@ -798,18 +798,18 @@ async fn metrics_probes_and_log_tell_of_claims_and_of_an_array_that_is_away() {
         sum(&address, "pso_gen_array_operations_total", of).await > 1.5
     };
     stage.until("the array is asked again", asked).await;
-    assert_eq!(told(&address, "/livez").await, (200, "ok\n".to_owned()));
-    assert_eq!(told(&address, "/readyz").await, (200, "ok\n".to_owned()));
+    assert_eq!(get(&address, "/livez").await, (200, "ok\n".to_owned()));
+    assert_eq!(get(&address, "/readyz").await, (200, "ok\n".to_owned()));
     assert!(
         sum(&address, "controller_persistentvolumeclaim_provision_failed_total", "").await > 0.5
     );
-    let (_, text) = told(&address, "/metrics").await;
+    let (_, text) = get(&address, "/metrics").await;
     assert!(!text.contains(r#"pso_gen_array_capacity_bytes{array="fa1"}"#), "an old number");
     faults(json!([])).await;
     stage.until("the array is back", async || up().await).await;
     let third = async || sum(&address, PROVISIONED, r#"class="pure-block""#).await > 1.5;
     stage.until("the late claim is bound", third).await;
-    assert_eq!(line("array is unreachable").len(), 1, "told once");
+    assert_eq!(line("array is unreachable").len(), 1, "reported once");
     assert_eq!(line("array is reachable again").len(), 1);
 
     claims.delete("file", &DeleteParams::default()).await.expect("deleted");
@@ -820,7 +820,7 @@ async fn metrics_probes_and_log_tell_of_claims_and_of_an_array_that_is_away() {
     stage.until("its volume's end is counted", deleted).await;
     assert_eq!(line("volume destroyed").len(), 1);
 
-    let (_, metrics) = told(&address, "/metrics").await;
+    let (_, metrics) = get(&address, "/metrics").await;
     let log = log();
     let entries = fs::read_dir(stage.folder.path()).expect("a folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());

@@ -163,10 +163,10 @@ fn fragments_are_valid() {
                 command.current_dir(&inside).args(["validate", app, "-f", "fragment.yaml"]);
                 command.output().expect("runs")
             });
-        let told: Vec<_> =
+        let errors: Vec<_> =
             taken.iter().map(|output| String::from_utf8_lossy(&output.stderr)).collect();
         let any = taken.iter().any(|output| output.status.success());
-        assert!(any, "{page}:{}: {}", block.line, told.join("\n"));
+        assert!(any, "{page}:{}: {}", block.line, errors.join("\n"));
         checked += 1;
     }
     assert!(checked >= 6, "only {checked} fragments were found");
@@ -191,8 +191,8 @@ fn parts_of_the_storage_document_are_valid() {
         fs::write(&path, document.to_string()).expect("written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_pso-gen"));
         let output = command.arg("validate").arg(&path).output().expect("runs");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "docs/storage.md:{}: {told}", block.line);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "docs/storage.md:{}: {stderr}", block.line);
         checked += 1;
     }
     assert!(checked >= 2, "only {checked} parts were found");
@@ -214,9 +214,9 @@ fn scripts_run() {
         let mut command = Command::new("sh");
         command.args(["-e", "-c", &text]).current_dir(folder.path());
         let output = command.env("PATH", path.as_ref().expect("paths")).output().expect("runs");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{SCRIPTED}:{line}: {told}");
-        assert!(told.contains("1 storage document is valid"), "{SCRIPTED}:{line}: {told}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{SCRIPTED}:{line}: {stderr}");
+        assert!(stderr.contains("1 storage document is valid"), "{SCRIPTED}:{line}: {stderr}");
         let shown = String::from_utf8_lossy(&output.stdout);
         for word in ["FlashBlade fb2", "FlashArray fa1", "page "] {
             assert!(shown.contains(word), "{SCRIPTED}:{line}: no {word:?} in {shown}");
@@ -224,10 +224,10 @@ fn scripts_run() {
     }
 }
 
-/// The faults that the simulator's page tells of are all that there are, in the form in which they are
+/// The faults that the simulator's page lists are all that there are, in the form in which they are
 /// written.
 #[test]
-fn faults_are_told_as_they_are_written() {
+fn faults_are_reported_as_they_are_written() {
     use pso_gen::simulator::{Fault, FaultRule};
     let text = fs::read_to_string(root().join(SCRIPTED)).expect("a page");
     for block in blocks(&text).iter().filter(|block| block.language == "json") {
@@ -235,7 +235,7 @@ fn faults_are_told_as_they_are_written() {
     }
     let table = text.split("| fault | |").nth(1).and_then(|rest| rest.split("\n\n").next());
     let cells = table.expect("a table").lines().skip(2).filter_map(|line| line.split('`').nth(1));
-    let told: Vec<String> = cells
+    let listed: Vec<String> = cells
         .map(|cell| {
             let fault: Fault = serde_json::from_str(cell).unwrap_or_else(|e| panic!("{cell}: {e}"));
             format!("{fault:?}").split(' ').next().unwrap_or_default().to_owned()
@@ -243,7 +243,7 @@ fn faults_are_told_as_they_are_written() {
         .collect();
     let error = serde_json::from_str::<Fault>("\"no\"").expect_err("no fault").to_string();
     // serde lists what it would take.
-    assert_eq!(error.matches('`').count() / 2 - 1, told.len(), "{error}\n{told:?}");
+    assert_eq!(error.matches('`').count() / 2 - 1, listed.len(), "{error}\n{listed:?}");
 }
 
 /// How a heading is called in a link, as GitHub and mdBook make it.

@@ -38,8 +38,8 @@ fn other(name: &str) -> Value {
 
 #[track_caller]
 fn answer(output: &Output, code: i32) -> Value {
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
     serde_yaml::from_str(&String::from_utf8_lossy(&output.stdout)).expect("YAML")
 }
 
@@ -113,10 +113,10 @@ fn errors_are_results_and_the_list_stays_as_it_was() {
     app["spec"]["replica"] = json!(3);
     let asked = list(&json!([other("a"), app, other("b")]));
     let output = call(&asked, &[]);
-    let told = answer(&output, 1);
-    assert_eq!(told["items"], asked["items"]);
+    let answered = answer(&output, 1);
+    assert_eq!(answered["items"], asked["items"]);
     assert_eq!(
-        told["results"],
+        answered["results"],
         json!([{
             "message": "there is no field `replica`; did you mean `replicas`?",
             "severity": "error",

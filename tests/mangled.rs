@@ -114,7 +114,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
-    fn a_mangled_file_is_told_or_rendered_whole(
+    fn a_mangled_file_is_reported_or_rendered_whole(
         example in prop::sample::select(EXAMPLES.to_vec()),
         changes in prop::collection::vec(change(), 1..4),
     ) {
@@ -143,7 +143,7 @@ proptest! {
         let made = unit.apps.len() + unit.storage.len();
         prop_assert!(
             made == unit.documents || any_error(&unit.diagnostics),
-            "{} documents, {} made, nothing told", unit.documents, made
+            "{} documents, {} made, nothing reported", unit.documents, made
         );
         for rendered in &unit.apps {
             let mut out = String::new();

@@ -1,4 +1,4 @@
-//! What the provisioner tells whoever looks after it, as a process beside a small stand-in for the
+//! What the provisioner reports to the on-call engineer, as a process beside a small stand-in for the
 //! Kubernetes API: metrics, probes, log, and the page about them.
 
 #[path = "provisioner/hostile.rs"]
@@ -48,7 +48,7 @@ struct Api {
     others: Arc<Mutex<Vec<String>>>,
     /// How many claims were asked for at once, each time.
     limits: Arc<Mutex<Vec<usize>>>,
-    /// What was told.
+    /// What was printed.
     events: Arc<Mutex<Vec<Json>>>,
     /// PersistentVolumes that were created.
     volumes: Arc<watch::Sender<Vec<Json>>>,
@@ -262,8 +262,8 @@ impl Stage {
             .spawn()
             .expect("starts");
         let mut line = String::new();
-        let told = simulator.stdout.take().expect("piped");
-        BufReader::new(told).read_line(&mut line).expect("a line");
+        let stdout = simulator.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
         Self {
             folder,
             api,
@@ -443,9 +443,9 @@ fn an_address_that_is_taken_is_said_at_once() {
         .args(["provisioner", "--storage", storage, "--listen", &address])
         .output()
         .expect("runs");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{told}");
-    assert!(told.contains(&format!("--listen {address}: ")), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains(&format!("--listen {address}: ")), "{stderr}");
 }
 
 /// What `render` refuses, it refuses too: the document in its ConfigMap may come from anywhere.
@@ -467,9 +467,9 @@ fn a_document_with_one_array_under_two_names_is_refused_at_start() {
             .arg(&storage)
             .output()
             .expect("runs");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains(cause), "{cause}: {told}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(cause), "{cause}: {stderr}");
     }
 }
 
@@ -479,7 +479,7 @@ fn page() -> String {
 }
 
 /// The words in the first column of the tables below a heading.
-fn told(page: &str, heading: &str) -> BTreeSet<String> {
+fn documented(page: &str, heading: &str) -> BTreeSet<String> {
     let section = page.split(&format!("\n## {heading}\n")).nth(1).expect("a section");
     let section = section.split("\n## ").next().unwrap_or_default();
     let rows = section.lines().filter(|line| line.starts_with("| `"));
@@ -496,10 +496,10 @@ fn the_page_tells_of_every_event_and_metric_and_of_no_other() {
     let reasons: BTreeSet<String> =
         Reason::ALL.iter().map(|reason| reason.as_str().to_owned()).collect();
     assert_eq!(reasons.len(), Reason::ALL.len());
-    assert_eq!(told(&page, "Events"), reasons);
+    assert_eq!(documented(&page, "Events"), reasons);
 
     let names: BTreeSet<String> = Metrics::new().names().iter().cloned().collect();
-    assert_eq!(told(&page, "Metrics"), names);
+    assert_eq!(documented(&page, "Metrics"), names);
     // Elsewhere on the page too.
     assert!(names_of_metrics(&page).is_superset(&names));
 }
@@ -509,7 +509,7 @@ fn the_page_of_the_node_service_has_each_of_its_metrics_and_no_other() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/node.md");
     let page = fs::read_to_string(path).expect("a page");
     let names: BTreeSet<String> = NodeMetrics::new().names().iter().cloned().collect();
-    assert_eq!(told(&page, "Metrics"), names);
+    assert_eq!(documented(&page, "Metrics"), names);
 }
 
 /// Returns the metrics that a text names. Fails when there is none of a name: alerts and panels of it would
@@ -536,7 +536,7 @@ fn beside_the_compiler(file: &str) -> String {
 }
 
 #[test]
-fn each_alert_can_fire_and_is_told_of_on_the_page() {
+fn each_alert_can_fire_and_is_reported_of_on_the_page() {
     let rules = |file: &str| -> Vec<Json> {
         let alerts: Json = serde_yaml::from_str(&beside_the_compiler(file)).expect("YAML");
         alerts["groups"][0]["rules"].as_array().expect("rules").clone()

@@ -255,7 +255,7 @@ fn claims_are_bound_while_kubernetes_does_not_come_to_them() {
 }
 
 #[test]
-fn orphans_are_told_and_left() {
+fn orphans_are_reported_and_left() {
     for policy in ["Delete", "Retain"] {
         let mut run = Run::new(1, policy);
         run.create("living");

@@ -6,22 +6,23 @@ use std::path::{Path, PathBuf};
 mod support;
 
 #[test]
-fn stories_are_told_as_reviewed() {
-    insta::glob!("stories", "*/args", support::tell);
+fn stories_print_what_was_reviewed() {
+    insta::glob!("stories", "*/args", support::check_output);
 }
 
 #[test]
 fn every_example_has_a_story() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut told = String::new();
+    let mut all_args = String::new();
     for story in fs::read_dir(root.join("tests/stories")).expect("there are stories") {
         let args = story.expect("a story").path().join("args");
-        told.push_str(&fs::read_to_string(args).expect("args are text"));
+        all_args.push_str(&fs::read_to_string(args).expect("args are text"));
     }
     for file in app_files(&root.join("examples")) {
         let path = file.strip_prefix(root).expect("inside").display().to_string();
         let folder = Path::new(&path).parent().expect("a folder").display().to_string();
-        let mentioned = |word: &str| told.lines().any(|line| line == format!("../../../{word}"));
+        let mentioned =
+            |word: &str| all_args.lines().any(|line| line == format!("../../../{word}"));
         assert!(mentioned(&path) || mentioned(&folder), "no story renders {path}");
     }
 }

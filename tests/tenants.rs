@@ -22,7 +22,7 @@ fn app(spec: &str) -> String {
 }
 
 /// What the plugin says to an app file under rules.
-fn told(rules: &str, text: &str) -> Output {
+fn rendered_under(rules: &str, text: &str) -> Output {
     generate(&repository(&[("app/pso.yaml", text)]), "app", &[(RULES, rules)])
 }
 
@@ -48,7 +48,7 @@ patches:
 #[test]
 fn what_an_ingress_class_needs_passes_the_rules() {
     for class in ["nginx", "haproxy"] {
-        objects(&told("{}", &app(&format!("expose: {{class: {class}}}"))));
+        objects(&rendered_under("{}", &app(&format!("expose: {{class: {class}}}"))));
     }
 }
 
@@ -58,8 +58,8 @@ fn a_developer_gets_no_root_on_nodes() {
     let top = repository(&[("app/pso.yaml", &app(ROOT))]);
     let web = &objects(&generate(&top, "app", &[]))["Deployment/nc-web"];
     assert_eq!(web["spec"]["template"]["spec"]["hostPID"], true);
-    denied(&told("{}", &app(ROOT)), "spec.security.profile");
-    denied(&told("{}", &app(ROOT)), "spec.patches");
+    denied(&rendered_under("{}", &app(ROOT)), "spec.security.profile");
+    denied(&rendered_under("{}", &app(ROOT)), "spec.patches");
 }
 
 /// Each by itself, in the app's file.
@@ -113,9 +113,9 @@ fn an_app_asks_for_no_more_than_the_rules_allow() {
             "a storage document",
         ),
     ] {
-        denied(&told("{}", &text), wanted);
+        denied(&rendered_under("{}", &text), wanted);
         // Among others, and in a second document.
-        denied(&told("{}", &format!("{SCRATCH}---\n{text}")), wanted);
+        denied(&rendered_under("{}", &format!("{SCRATCH}---\n{text}")), wanted);
     }
     let hosts = "{hosts: [\"*.{namespace}.example.com\", cloud.example.com]}";
     let images = "{images: [registry.example.com/, docker.io/library/nextcloud]}";
@@ -127,10 +127,10 @@ fn an_app_asks_for_no_more_than_the_rules_allow() {
         ("{expose: [none]}", NEXTCLOUD.to_owned(), "`via: ingress` is not allowed"),
         ("{expose: []}", NEXTCLOUD.to_owned(), "`via: ingress` is not allowed"),
     ] {
-        denied(&told(rules, &text), wanted);
+        denied(&rendered_under(rules, &text), wanted);
     }
-    objects(&told("{profile: restricted}", &app("security: {ownership: check}")));
-    objects(&told(hosts, &app("hosts: [x.team.example.com]")));
+    objects(&rendered_under("{profile: restricted}", &app("security: {ownership: check}")));
+    objects(&rendered_under(hosts, &app("hosts: [x.team.example.com]")));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn what_an_app_needs_is_allowed() {
 place: {tolerations: [{key: dedicated}], priorityClass: business}
 patches: [{target: {kind: Service}, merge: {metadata: {labels: {a.example/c: d}}}}]",
     );
-    objects(&told(wide, &text));
+    objects(&rendered_under(wide, &text));
 }
 
 fn team_project() -> Value {
@@ -269,7 +269,7 @@ fn the_destination_is_the_one_namespace() {
     assert_eq!(objects(&into("own"))["Deployment/nc-web"]["metadata"]["namespace"], "own");
     denied(&into(""), "destination");
     let named = NEXTCLOUD.replace("{name: nc}", "{name: nc, namespace: team}");
-    objects(&told("{}", &named));
+    objects(&rendered_under("{}", &named));
     let top = repository(&[("app/pso.yaml", &named)]);
     denied(&generate(&top, "app", &[(RULES, "{}"), ("ARGOCD_APP_NAMESPACE", "")]), "destination");
 }
@@ -306,7 +306,7 @@ fn the_shipped_installation_has_rules() {
     let variable =
         variables.as_array().expect("a list").iter().find(|entry| entry["name"] == RULES);
     let rules = variable.expect("the rules")["value"].as_str().expect("words").to_owned();
-    denied(&told(&rules, &app(ROOT)), "spec.patches");
+    denied(&rendered_under(&rules, &app(ROOT)), "spec.patches");
     let storage = include_str!("../examples/storage/storage.pso.yaml");
     let top = repository(&[("storage/pso.yaml", storage)]);
     let project =
@@ -524,7 +524,7 @@ fn what_patches_make_is_held_to_the_rules() {
                     .any(|code| screen.contains(code)),
             "{patch}: {screen}"
         );
-        denied(&told("{patches: true}", &text), wanted);
+        denied(&rendered_under("{patches: true}", &text), wanted);
     }
     let gateway = |patch: &str| {
         app(&format!(
@@ -538,9 +538,9 @@ fn what_patches_make_is_held_to_the_rules() {
         ("rules: [{filters: [{type: RequestMirror}], backendRefs: []}]", "may not set `filters`"),
     ] {
         objects(&generate(&repository(&[("app/pso.yaml", &gateway(patch))]), "app", &[]));
-        denied(&told("{patches: true}", &gateway(patch)), wanted);
+        denied(&rendered_under("{patches: true}", &gateway(patch)), wanted);
     }
-    objects(&told(
+    objects(&rendered_under(
         "{patches: true}",
         &app(&format!("patches: [{}]", web("resources: {limits: {cpu: \"2\"}}"))),
     ));
@@ -549,7 +549,7 @@ fn what_patches_make_is_held_to_the_rules() {
 /// Objects that a blueprint of a tenant makes as they are.
 #[test]
 fn manifests_of_blueprints_are_held_to_the_rules() {
-    let told = |rules: &str, manifest: &str| {
+    let verdicts = |rules: &str, manifest: &str| {
         let blueprint = format!(
             "blueprint: Own\nabout: A thing.\ncomponents:\n  web: {{image: \"a:1.0\", user: 1000}}\nmanifests:\n  - {manifest}\n"
         );
@@ -581,16 +581,16 @@ fn manifests_of_blueprints_are_held_to_the_rules() {
         ("{apiVersion: a.example/v1, kind: Thing, metadata: {name: x, namespace: argocd}}".to_owned(), "in the tenant's namespace"),
         (object("v1", "Service", ", spec: {type: ExternalName, externalName: x.svc}"), "Service type `ExternalName`"),
     ] {
-        let (under, free) = told(&format!("{{blueprints: true, manifests: {all}}}"), &manifest);
+        let (under, free) = verdicts(&format!("{{blueprints: true, manifests: {all}}}"), &manifest);
         let screen = words(&free);
         assert!(free.status.success() || screen.contains("[security-profile]"), "{manifest}: {screen}");
         denied(&under, wanted);
-        let (under, _) = told("{blueprints: true}", &manifest);
+        let (under, _) = verdicts("{blueprints: true}", &manifest);
         denied(&under, "blueprints may not render the kind");
     }
     for manifest in [object("v1", "ConfigMap", ""), object("a.example/v1", "Thing", "")] {
         let rules = format!("{{blueprints: true, manifests: {all}}}");
-        objects(&told(&rules, &manifest).0);
+        objects(&verdicts(&rules, &manifest).0);
     }
 }
 
@@ -608,7 +608,7 @@ fn without_rules_that_can_be_read_nothing_is_rendered() {
         "{",
         "{}\n---\n{}",
     ] {
-        refused(&told(rules, NEXTCLOUD));
+        refused(&rendered_under(rules, NEXTCLOUD));
     }
 }
 

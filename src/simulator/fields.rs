@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_fields_are_told_by_their_path() {
+    fn bad_fields_are_reported_by_their_path() {
         for (body, why) in [
             (json!({"enabled": "yes"}), "Invalid value of 'enabled'."),
             (json!({"size": -1}), "Invalid value of 'size'."),

@@ -1,5 +1,5 @@
 //! Arrays that answer without end, too much, or with texts that steer a terminal: what is read stays small, and
-//! what is told is one short line. Bounds are counts of requests and bytes.
+//! what is reported is one short line. Bounds are counts of requests and bytes.
 
 use std::time::Duration;
 
@@ -151,8 +151,8 @@ async fn an_array_s_words_are_one_short_line() {
         set(&bench, json!("steeringError"), volumes(&bench)).await;
         let error = array.describe(&name()).await.expect_err("refused");
         assert_plain(&error);
-        let told = "prod-pvc-1: \u{fffd}[2J wrong: nothing do: rm -rf\u{fffd}\u{fffd}2J";
-        assert!(error.to_string().ends_with(told), "{error}");
+        let expected = "prod-pvc-1: \u{fffd}[2J wrong: nothing do: rm -rf\u{fffd}\u{fffd}2J";
+        assert!(error.to_string().ends_with(expected), "{error}");
         // At the log-in, too, where no session is yet.
         set(&bench, json!("steeringError"), "login").await;
         let error = bench.client().identity().await.expect_err("refused");

@@ -273,7 +273,7 @@ async fn a_volume_that_a_host_has_is_given_to_no_new_claim() {
 }
 
 #[tokio::test]
-async fn how_a_file_system_is_served_is_told() {
+async fn how_a_file_system_is_served_is_reported() {
     let bench = Bench::flashblade().await;
     let array = bench.client();
     let body = json!({
@@ -285,9 +285,9 @@ async fn how_a_file_system_is_served_is_told() {
         let there = array.describe(&name("old")).await.expect("asked").expect("there");
         there.served.expect("a file system")
     };
-    let told = served().await;
-    assert_eq!((told.nfs.v3, told.nfs.v4_1, told.writable), (true, false, false));
-    assert_eq!(told.rules.as_deref(), Some("10.20.0.0/16(rw)"));
+    let reported = served().await;
+    assert_eq!((reported.nfs.v3, reported.nfs.v4_1, reported.writable), (true, false, false));
+    assert_eq!(reported.rules.as_deref(), Some("10.20.0.0/16(rw)"));
     // With an export policy, the rules are written there.
     bench.send(Method::Post, "nfs-export-policies", &[("names", "p")], json!({})).await;
     let body = json!({"nfs": {"export_policy": {"name": "p"}}});

@@ -1,4 +1,4 @@
-//! Certificates that are not trusted: each is told in words that say what is the case and what to do, at once,
+//! Certificates that are not trusted: each error says what is the case and what to do, at once,
 //! and nothing is sent to who shows it.
 
 use std::path::Path;
@@ -107,11 +107,11 @@ async fn with_ca(shown: Shown, pem: &str) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, pem).expect("written");
-    told(ask(Some(shown), Trust::Ca(ca), folder.path()).await)
+    message_of(ask(Some(shown), Trust::Ca(ca), folder.path()).await)
 }
 
 /// Holds of an error what is the same of all. Returns its text.
-fn told((error, connections, bytes): (Error, usize, usize)) -> String {
+fn message_of((error, connections, bytes): (Error, usize, usize)) -> String {
     assert_eq!((error.reason(), error.retry()), ("Untrusted", Retry::Later), "{error}");
     assert!(connections <= 1, "it is not asked {connections} times: {error}");
     assert_eq!(bytes, 0, "nothing is sent: {error}");
@@ -151,7 +151,7 @@ async fn an_authority_must_have_signed_it() {
     assert!(text.starts_with(unknown), "{text}");
     let folder = tempfile::tempdir().expect("a folder");
     let shown = Some(signed(&authority, |_| {}));
-    let text = told(ask(shown, Trust::System, folder.path()).await);
+    let text = message_of(ask(shown, Trust::System, folder.path()).await);
     assert!(text.starts_with("no authority that this machine trusts"), "{text}");
     assert!(text.ends_with("write `ca` with that authority, or `pin`"), "{text}");
 }
@@ -172,7 +172,7 @@ async fn what_has_not_the_right_to_sign_has_signed_nothing() {
 }
 
 #[tokio::test]
-async fn times_that_do_not_fit_are_told_with_the_clock() {
+async fn times_that_do_not_fit_are_reported_with_the_clock() {
     let authority = authority("ours");
     let old = signed(&authority, |params| params.not_after = date_time_ymd(2021, 3, 1));
     let text = with_ca(old, &authority.pem()).await;
@@ -198,7 +198,7 @@ async fn times_that_do_not_fit_are_told_with_the_clock() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_fit_is_told_with_those_that_do() {
+async fn a_name_that_does_not_fit_is_reported_with_those_that_do() {
     let authority = authority("ours");
     let other = signed(&authority, |params| {
         let names = vec!["fa1.example.com".to_owned(), "192.0.2.1".to_owned()];
@@ -233,19 +233,19 @@ async fn a_certificate_is_for_servers() {
 async fn a_pin_is_of_one_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let shown = Some(self_signed(|_| {}));
-    let text = told(ask(shown, Trust::Pin([7; 32]), folder.path()).await);
+    let text = message_of(ask(shown, Trust::Pin([7; 32]), folder.path()).await);
     assert!(text.starts_with("its key differs from `pin`"), "{text}");
 }
 
 #[tokio::test]
-async fn what_speaks_no_tls_is_told_so() {
+async fn what_speaks_no_tls_is_reported() {
     let folder = tempfile::tempdir().expect("a folder");
-    let text = told(ask(None, Trust::System, folder.path()).await);
+    let text = message_of(ask(None, Trust::System, folder.path()).await);
     assert_eq!(text, "the server at this port does not use TLS; correct the port in `management`");
 }
 
 #[tokio::test]
-async fn a_file_without_authorities_is_told_before_anything_is_sent() {
+async fn a_file_without_authorities_is_reported_before_anything_is_sent() {
     let pem = self_signed(|_| {});
     let text = with_ca(pem, "no certificate at all").await;
     assert!(text.starts_with("the file `ca` is not a PEM file with certificates; "), "{text}");

@@ -132,7 +132,7 @@ async fn a_volume_follows_its_pod_and_the_old_node_is_fenced() {
         "",
     );
     make_pod(&stage, "two", "n2", "data");
-    let waits = async || stage.told(NAMESPACE).await.contains("FailedAttachVolume");
+    let waits = async || stage.event_reasons(NAMESPACE).await.contains("FailedAttachVolume");
     stage.until("Kubernetes refuses a second node", waits).await;
     assert_eq!(hosts(&stage, &on_array).await, ["demo-n1"]);
     let taint = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute";
@@ -182,7 +182,7 @@ async fn a_volume_follows_its_pod_and_the_old_node_is_fenced() {
     };
     stage.until("it is refused by both names", refused).await;
     assert_eq!(hosts(&stage, &on_array).await, Vec::<String>::new());
-    let told = async || {
+    let reported = async || {
         let events = Api::<Event>::namespaced(stage.client.clone(), NAMESPACE);
         let events = events.list(&ListParams::default()).await.expect("listed").items;
         events.iter().any(|event| {
@@ -190,7 +190,7 @@ async fn a_volume_follows_its_pod_and_the_old_node_is_fenced() {
                 && event.note.as_deref().is_some_and(|note| note.contains("n1 and n3"))
         })
     };
-    stage.until("the pod's events say so", told).await;
+    stage.until("the pod's events say so", reported).await;
     // It gets a name of its own, and kubelet registers the driver anew.
     kubectl(&stage, &["delete", "csinode", "n3"], "");
     make_nodes(&stage, &[("n3", "n3")]);

@@ -254,7 +254,7 @@ async fn a_volume_that_is_not_needed_any_more_goes() {
     for (name, class) in [("gone", "pure-file"), ("kept", "keep-file")] {
         claims.create(&post, &claim(name, class, "1Gi")).await.expect("made");
     }
-    let begun = async || stage.told("late").await.contains("Provisioning");
+    let begun = async || stage.event_reasons("late").await.contains("Provisioning");
     stage.until("a volume is being made", begun).await;
     for name in ["gone", "kept"] {
         let uid = uid(&claims.get(name).await.expect("there"));
@@ -323,12 +323,15 @@ async fn a_volume_that_an_admin_binds_to_another_claim_is_served_as_before() {
     };
     stage.until("it has grown", larger).await;
     stage.until("it has a snapshot", async || stage.snapshots().await.len() == 1).await;
-    let told = events(&stage, "reused").await;
-    let told = |wanted: &str| {
-        told.iter().any(|[_, reason, claim, _]| claim == "again" && reason == wanted)
+    let events = events(&stage, "reused").await;
+    let has_event = |wanted: &str| {
+        events.iter().any(|[_, reason, claim, _]| claim == "again" && reason == wanted)
     };
-    assert!(told("Resizing") && told("VolumeResizeSuccessful"), "its claim is told");
-    assert!(!told("ProvisioningFailed"));
+    assert!(
+        has_event("Resizing") && has_event("VolumeResizeSuccessful"),
+        "its claim has the events"
+    );
+    assert!(!has_event("ProvisioningFailed"));
 
     let policy = Patch::Merge(json!({"spec": {"persistentVolumeReclaimPolicy": "Delete"}}));
     stage.volumes().patch(&name, &patch, &policy).await.expect("patched");

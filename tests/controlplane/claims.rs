@@ -43,9 +43,9 @@ impl Stage {
         .collect()
     }
 
-    async fn until_told(&self, claim: &str, words: &str) {
-        let told = async || self.words(claim).await.iter().any(|told| told.contains(words));
-        self.until(&format!("{claim} is told {words:?}"), told).await;
+    async fn until_reported(&self, claim: &str, words: &str) {
+        let reported = async || self.words(claim).await.iter().any(|text| text.contains(words));
+        self.until(&format!("{claim} has the event {words:?}"), reported).await;
     }
 
     /// What is said of a claim's size on the claim, on its PersistentVolume and on the array.
@@ -144,10 +144,10 @@ async fn claims_as_people_write_them() {
     let copy = json!({"dataSource": {"kind": "PersistentVolumeClaim", "name": "frac"}});
     let copy = with("small", "1Gi", &copy);
     claims.create(&PostParams::default(), &copy).await.expect("made");
-    stage.until_told("small", "ask for 1181116007 or more").await;
-    stage.until_told("snap", "a VolumeSnapshot cannot be a source").await;
-    stage.until_told("picks", "remove the selector").await;
-    stage.until_told("old3", "old-v3-only on fb2 is served with NFS 3 alone").await;
+    stage.until_reported("small", "ask for 1181116007 or more").await;
+    stage.until_reported("snap", "a VolumeSnapshot cannot be a source").await;
+    stage.until_reported("picks", "remove the selector").await;
+    stage.until_reported("old3", "old-v3-only on fb2 is served with NFS 3 alone").await;
     assert_eq!(stage.words("filled").await, [""; 0], "a populator's");
     for name in ["small", "snap", "filled", "picks", "old3"] {
         assert!(!bound(name).await, "{name}");
@@ -173,7 +173,7 @@ async fn grows_less_after_an_expansion_that_failed(stage: &Stage) {
     let full = json!({"fault": "limitReached", "method": "PATCH", "resource": "file-systems"});
     faults(stage, json!([full])).await;
     stage.ask_for("frac", "5Ti").await;
-    stage.until_told("frac", "VolumeResizeFailed").await;
+    stage.until_reported("frac", "VolumeResizeFailed").await;
     let begun = status().await;
     assert_eq!(storage_of(begun.allocated_resources.as_ref()), "5Ti");
     assert!(begun.allocated_resource_statuses.is_some_and(|all| all.contains_key("storage")));
@@ -187,7 +187,7 @@ async fn grows_less_after_an_expansion_that_failed(stage: &Stage) {
             && stage.sizes("frac").await == size
     };
     stage.until("it has grown to the smaller size, and Kubernetes knows that", ended).await;
-    stage.until_told("frac", "the volume was expanded to 2Gi").await;
+    stage.until_reported("frac", "the volume was expanded to 2Gi").await;
 }
 
 /// Volumes are renamed, destroyed and shrunk on their arrays, and are as before after a while, as after a restore.
@@ -235,7 +235,7 @@ async fn reports_what_is_done_by_hand(stage: &Stage) {
         let line = table.lines().find(|line| line.contains(&format!("people/{claim}: ")));
         assert!(code == 1 && line.is_some_and(|line| line.contains(said)), "{claim}: {table}");
         stage
-            .until_told(
+            .until_reported(
                 claim,
                 &format!(
                     "VolumeConditionAbnormal: its volume {}",
@@ -243,14 +243,14 @@ async fn reports_what_is_done_by_hand(stage: &Stage) {
                 ),
             )
             .await;
-        stage.until_told(claim, said).await;
+        stage.until_reported(claim, said).await;
     }
     for (claim, [_, path], [_, change], _) in &by_hand {
         change_by_hand(stage, &arrays[claim], path, change).await;
     }
     for (claim, volume) in volumes {
         let said = format!("VolumeConditionNormal: its volume {volume} on {}", arrays[claim]);
-        stage.until_told(claim, &said).await;
+        stage.until_reported(claim, &said).await;
     }
     let (_, table, _) = ask(stage, &["status"]);
     for (claim, _) in volumes {
@@ -322,7 +322,7 @@ async fn serves_as_soon_as_an_array_is_back(stage: &Stage) {
     stage.until("fa1 is away", away).await;
     let waits = claim("waits", "pure-block", "1Gi");
     claims.create(&PostParams::default(), &waits).await.expect("made");
-    stage.until_told("waits", "no array takes it: fa1").await;
+    stage.until_reported("waits", "no array takes it: fa1").await;
     // By the provisioner's clock tries come after 1, 3, 7, 15, 31, 63 and 127 seconds, or a quarter sooner: the next
     // one is a while ahead.
     let_pass(Duration::from_secs(66)).await;

@@ -85,11 +85,11 @@ async fn one_tenant_stops_nobody() {
     let post = PostParams::default();
     claims.create(&post, &claim("ours", "pure-file", "1Gi")).await.expect("made");
     let bound = async || {
-        assert_eq!(told(&address, "/livez").await, (200, "ok\n".to_owned()));
+        assert_eq!(get(&address, "/livez").await, (200, "ok\n".to_owned()));
         is_bound(&claims.get("ours").await.expect("read"))
     };
     stage.until("the other tenant's claim is bound", bound).await;
-    let wait = async || told(&address, "/readyz").await.0 == 200;
+    let wait = async || get(&address, "/readyz").await.0 == 200;
     stage.until("it is ready", wait).await;
     assert!(peak(&provisioner) < MEMORY, "{} KiB", peak(&provisioner));
     drop(half_open);

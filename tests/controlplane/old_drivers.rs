@@ -57,9 +57,9 @@ fn array(stage: &Stage, array: &str, method: &str, path: &str, body: &str) -> Js
         curl.args(["--silent", "--show-error", "--fail-with-body", "--cacert"]);
         curl.arg(stage.folder.path().join("storage.ca.pem")).args(more);
         let output = curl.output().expect("curl runs");
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{more:?}: {told}");
-        told
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{more:?}: {text}");
+        text
     };
     let token = format!("api-token: {token}");
     let headers =
@@ -190,10 +190,10 @@ async fn rehearse(namespace: &str, rehearsal: &Rehearsal) {
     fs::write(folder.path().join("config.yaml"), config.to_string()).expect("written");
     let mut import = binary();
     import.current_dir(folder.path()).args(["import-pso", "config.yaml", "--volumes", "dump.json"]);
-    let told = import.args(["--nodes", "10.0.0.0/8"]).args(rehearsal.arguments).output();
-    let told = told.expect("runs");
-    let words = String::from_utf8_lossy(&told.stderr);
-    assert!(told.status.success(), "{words}");
+    let output = import.args(["--nodes", "10.0.0.0/8"]).args(rehearsal.arguments).output();
+    let output = output.expect("runs");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words}");
     let number = olds.len();
     assert!(
         words.contains(&format!("{number} PersistentVolumes have the reclaim policy Delete")),
@@ -246,10 +246,10 @@ async fn rehearse(namespace: &str, rehearsal: &Rehearsal) {
     }
     let mut orphans = binary();
     orphans.args(["orphans", "--older-than", "0", "--storage"]).arg(&path).arg("--kubeconfig");
-    let told = orphans.arg(&stage.kubeconfig).output().expect("runs");
-    let list = String::from_utf8_lossy(&told.stdout);
+    let output = orphans.arg(&stage.kubeconfig).output().expect("runs");
+    let list = String::from_utf8_lossy(&output.stdout);
     assert!(
-        told.status.success(),
+        output.status.success(),
         "they have no owner, and yet they are not ours to destroy: {list}"
     );
     stage.start();

@@ -89,8 +89,8 @@ async fn status_tells_what_is_wrong_and_orphans_go_when_they_are_named() {
     // Something is wrong: one array is away.
     stories::faults(&stage, json!([{"fault": "refused", "array": "fa1"}])).await;
     claims.create(&post, &claim("bad", "pure-block", "1Gi")).await.expect("made");
-    let told = async || stage.told("oncall").await.contains("ProvisioningFailed");
-    stage.until("its failure is told", told).await;
+    let reported = async || stage.event_reasons("oncall").await.contains("ProvisioningFailed");
+    stage.until("its failure is reported", reported).await;
     let (code, table, _) = ask(&stage, &["status", "--namespace", "oncall"]);
     assert_eq!(code, 1, "{table}");
     assert!(table.contains("problem: array fa1: "), "{table}");

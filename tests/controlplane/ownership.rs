@@ -181,8 +181,8 @@ async fn a_second_cluster_of_a_name_touches_nothing_until_it_takes_over() {
     other.start();
     let claims = other.claims("mine");
     claims.create(&post, &claim("new", "pure-file", "1Gi")).await.expect("made");
-    let told = async || other.told("mine").await.contains("ProvisioningFailed");
-    other.until("it is told why there is no volume", told).await;
+    let reported = async || other.event_reasons("mine").await.contains("ProvisioningFailed");
+    other.until("an event says why there is no volume", reported).await;
     let log = fs::read_to_string(other.log()).expect("a log");
     assert!(log.contains("is registered on this array by cluster"), "{log}");
     for uid in &uids {
@@ -266,7 +266,7 @@ async fn of_two_provisioners_of_one_cluster_neither_destroys() {
         let events = events.list(&ListParams::default()).await.expect("listed").items;
         events.iter().any(|event| event.reason.as_deref() == Some("VolumeFailedDelete"))
     };
-    stage.until("it is told why", failed).await;
+    stage.until("an event says why", failed).await;
     drop(copy);
     let gone = async || stage.on_arrays().await.is_empty();
     stage.until("the one that is left destroys what is released", gone).await;
@@ -291,6 +291,7 @@ async fn a_bound_volume_that_is_destroyed_on_its_array_is_reported() {
         )),
         "{table}"
     );
-    let told = async || stage.told("missing").await.contains("VolumeConditionAbnormal");
-    stage.until("it is told of at the next comparison", told).await;
+    let reported =
+        async || stage.event_reasons("missing").await.contains("VolumeConditionAbnormal");
+    stage.until("the next comparison reports it", reported).await;
 }

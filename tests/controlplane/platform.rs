@@ -299,10 +299,10 @@ async fn works(installed: &Installed) {
     stage.until("it is detached", detached).await;
 
     // An array that says no for a while.
-    let told = async || stage.told("rights").await.contains("ProvisioningFailed");
+    let reported = async || stage.event_reasons("rights").await.contains("ProvisioningFailed");
     faults(stage, json!([{"fault": "forbidden", "array": "fa1", "resource": "volumes"}])).await;
     claims.create(&post, &claim("late", "pure-block", "1Gi")).await.expect("made");
-    stage.until("it is told", told).await;
+    stage.until("it is reported", reported).await;
     faults(stage, json!([])).await;
     stage.until("it is bound after all", async || bound(CLAIMS + 3).await).await;
 

@@ -87,7 +87,10 @@ async fn the_apps_as_rendered_get_their_volumes() {
         let own = stage.volumes().get(&format!("pvc-{}", uid(&claim))).await.expect("there");
         let own = own.spec.expect("a spec");
         assert_eq!(json!(own.access_modes), spec["accessModes"], "{}", name(&claim));
-        assert_eq!(json!(claim.status.clone().expect("told").access_modes), spec["accessModes"]);
+        assert_eq!(
+            json!(claim.status.clone().expect("a status").access_modes),
+            spec["accessModes"]
+        );
         let size = spec["resources"]["requests"]["storage"].as_str().expect("a size");
         assert_eq!(own.capacity.expect("a capacity")["storage"].0, size, "{}", name(&claim));
         let bytes = pso_gen::contract::Quantity::parse(size).expect("a size").bytes();
@@ -180,14 +183,15 @@ async fn an_array_that_is_away_holds_up_nobody_else_and_comes_back() {
         });
         of.filter_map(|event| event.note.clone()).collect::<Vec<_>>()
     };
-    let told = async || !why("pure-block-0").await.is_empty() && !why("broken-0").await.is_empty();
-    stage.until("both reasons are told", told).await;
+    let reported =
+        async || !why("pure-block-0").await.is_empty() && !why("broken-0").await.is_empty();
+    stage.until("both reasons are reported", reported).await;
     assert!(why("pure-block-0").await[0].contains("fa1"), "{:?}", why("pure-block-0").await);
     assert!(why("broken-0").await[0].contains("tape"), "{:?}", why("broken-0").await);
-    // Another cause of the same reason is told as well.
+    // Another cause of the same reason is reported as well.
     faults(&stage, json!([{"fault": "forbidden", "array": "fa1"}])).await;
     let another = async || why("pure-block-0").await.len() > 1;
-    stage.until("the next cause is told", another).await;
+    stage.until("the next cause is reported", another).await;
     let notes: BTreeSet<String> = why("pure-block-0").await.into_iter().collect();
     assert!(notes.len() > 1, "{notes:?}");
     faults(&stage, json!([])).await;
@@ -221,7 +225,7 @@ async fn a_claim_is_deleted_and_made_again_at_every_moment() {
     stage.until("nothing is left of the others", only).await;
     let volumes = async || stage.own_volumes().await.len() == 1;
     stage.until("nor any PersistentVolume", volumes).await;
-    assert!(!stage.told("again").await.contains("ClaimLost"));
+    assert!(!stage.event_reasons("again").await.contains("ClaimLost"));
 }
 
 #[tokio::test]
@@ -362,8 +366,8 @@ async fn a_volume_goes_where_its_pod_can_reach_it() {
     assert_eq!(array, "fb2", "the only one that zone b reaches");
     let affinity = json!(volume.spec.expect("a spec").node_affinity);
     assert!(affinity.to_string().contains(r#""values":["b"]"#), "{affinity}");
-    let told = kubectl(&stage, &["get", "events", "-n", "zones", "-o", "json"], "");
-    assert!(told.contains("fb1: the pod's node does not reach it"), "{told}");
+    let events = kubectl(&stage, &["get", "events", "-n", "zones", "-o", "json"], "");
+    assert!(events.contains("fb1: the pod's node does not reach it"), "{events}");
     let scheduled = async || {
         let pod = kubectl(&stage, &["get", "pod", "first", "-n", "zones", "-o", "json"], "");
         pod.contains(r#""nodeName": "node-b""#)
@@ -424,10 +428,10 @@ async fn a_volume_that_is_there_is_imported_and_never_destroyed() {
     let patch = Patch::Merge(&delete);
     stage.volumes().patch(&own, &PatchParams::default(), &patch).await.expect("patched");
     claims.delete("again", &DeleteParams::default()).await.expect("deleted");
-    let told = async || {
+    let reported = async || {
         let events = kubectl(&stage, &["get", "events", "-A", "-o", "json"], "");
         events.contains("was not made by this cluster, but imported")
     };
-    stage.until("it is told that it stays", told).await;
+    stage.until("an event says that it stays", reported).await;
     assert_eq!(stage.on_arrays().await.get(&volume), Some(&(2 << 30)));
 }

@@ -332,12 +332,12 @@ async fn a_tenant_writes_no_record_of_the_provisioner() {
         },
     });
     kubectl(stage, &["apply", "-f", "-"], &set.to_string());
-    let told = async || {
+    let reported = async || {
         let events = Api::<Event>::namespaced(stage.client.clone(), TENANT);
         let events = events.list(&ListParams::default()).await.expect("listed");
         events.into_iter().any(|event| event.note.unwrap_or_default().contains(OURS))
     };
-    stage.until("the claim is refused", told).await;
+    stage.until("the claim is refused", reported).await;
 
     // The namespace goes with all that is in it.
     kubectl(stage, &["delete", "namespace", TENANT, "--wait=false"], "");

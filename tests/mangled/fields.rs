@@ -359,7 +359,7 @@ impl Bench<'_> {
     }
 
     /// Whatever is found has a place that exists and words of our own, and shows no terminal anything odd.
-    fn told_well(&self, case: &str, answer: &Answer, wrong: &mut Wrong) {
+    fn is_well_reported(&self, case: &str, answer: &Answer, wrong: &mut Wrong) {
         for diagnostic in &answer.found {
             let Some(place) = diagnostic.place else {
                 wrong.add(case, "has no place", diagnostic);
@@ -428,7 +428,7 @@ fn odd_values_in_files_are_answered_at_their_line() {
             put(&mut json, &target.shape, &path);
             let (text, line) = text(&json, odd);
             let answer = bench.file(&target, &text);
-            bench.told_well(&case, &answer, &mut wrong);
+            bench.is_well_reported(&case, &answer, &mut wrong);
             let there = |found: &&Diagnostic| {
                 let places = found.place.iter().chain(found.related.iter().map(|(place, _)| place));
                 places.into_iter().any(|place| place.line == line)
@@ -538,7 +538,7 @@ fn odd_values_mean_the_same_everywhere() {
             let Ok(nodes) = bench.read("odd.pso.yaml", &text) else { continue };
             let in_file = bench.run(nodes.clone(), Vec::new(), Vec::new());
             let mut same = |how: &str, answer: &Answer| {
-                bench.told_well(&case, answer, &mut wrong);
+                bench.is_well_reported(&case, answer, &mut wrong);
                 if any_error(&answer.found) != any_error(&in_file.found) {
                     wrong.add(
                         &case,
@@ -568,7 +568,7 @@ fn odd_values_mean_the_same_everywhere() {
             let required = matches!(odd, "" | "~" | "null" | "{a: ~}");
             let by_layer = bench.run(vec![base.clone()], vec![Layer::new(layer)], Vec::new());
             if required {
-                bench.told_well(&case, &by_layer, &mut wrong);
+                bench.is_well_reported(&case, &by_layer, &mut wrong);
                 continue;
             }
             same("in a layer", &by_layer);
@@ -601,7 +601,7 @@ fn odd_values_mean_the_same_everywhere() {
             };
             if let Ok(setting) = Setting::given(&given, &sources) {
                 let by_parameter = bench.run(vec![base], Vec::new(), vec![setting]);
-                bench.told_well(&case, &by_parameter, &mut wrong);
+                bench.is_well_reported(&case, &by_parameter, &mut wrong);
             }
         }
     }

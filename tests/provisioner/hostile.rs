@@ -1,4 +1,4 @@
-//! Tenants who write large objects, and arrays that say too much: memory stays small, and what is told is plain.
+//! Tenants who write large objects, and arrays that say too much: memory stays small, and what is reported is plain.
 
 use std::process::Command;
 
@@ -34,7 +34,7 @@ fn status(stage: &Stage, format: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_is_not_trusted_is_told_with_what_to_do() {
+async fn a_certificate_that_is_not_trusted_is_reported_with_what_to_do() {
     let mut stage = Stage::set(Api::new(""), &[]).await;
     let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("made");
     let files = std::fs::read_dir(stage.folder.path()).expect("a folder");
@@ -50,23 +50,25 @@ async fn a_certificate_that_is_not_trusted_is_told_with_what_to_do() {
     stage.start(&[]).await;
     let away = async || stage.lines("array is unreachable").len() == 2;
     stage.until("both arrays are away", away).await;
-    let told =
+    let expected =
         "the array is not trusted: no authority in the file `ca` has signed its certificate; put";
     for line in stage.lines("array is unreachable") {
         assert_eq!(line["fields"]["reason"], "Untrusted", "{line}");
         assert!(
-            line["fields"]["error"].as_str().is_some_and(|text| text.starts_with(told)),
+            line["fields"]["error"].as_str().is_some_and(|text| text.starts_with(expected)),
             "{line}"
         );
     }
     let failed = async || {
         let events = stage.api.events.lock().expect("unharmed");
-        events.iter().any(|event| event["note"].as_str().is_some_and(|note| note.contains(told)))
+        events
+            .iter()
+            .any(|event| event["note"].as_str().is_some_and(|note| note.contains(expected)))
     };
     stage.until("the claim's event has it", failed).await;
     let shown = status(&stage, "table");
     for array in ["fa1", "fb1"] {
-        assert!(shown.contains(&format!("\nproblem: array {array}: {told}")), "{shown}");
+        assert!(shown.contains(&format!("\nproblem: array {array}: {expected}")), "{shown}");
     }
 }
 
@@ -97,7 +99,7 @@ async fn large_claims_of_others_take_little_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn words_of_an_array_are_plain_and_few_wherever_they_are_told() {
+async fn words_of_an_array_are_plain_and_few_wherever_they_are_reported() {
     let faults = [
         json!({"fault": {"largeError": {"bytes": 300 << 20}}, "resource": "file-systems"}),
         json!({"fault": "steeringError", "array": "fa1"}),
@@ -107,7 +109,7 @@ async fn words_of_an_array_are_plain_and_few_wherever_they_are_told() {
         let events = stage.api.events.lock().expect("unharmed");
         events.iter().any(|event| event["reason"] == "ProvisioningFailed")
     };
-    stage.until("it is told", failed).await;
+    stage.until("it is reported", failed).await;
     stage
         .until("the array is away", async || !stage.lines("array is unreachable").is_empty())
         .await;

@@ -34,7 +34,7 @@ fn quota(namespace: &str, class: &str, claims: Option<u32>, capacity: Option<&st
 fn two_apps_make_no_object_twice() {
     let host = "host: b.example.com";
     let (found, _) = run(&[], &[("a", "x", ""), ("a", "x", host)]);
-    assert_eq!(found.len(), 1, "told once for both, not for each object: {found:?}");
+    assert_eq!(found.len(), 1, "reported once for both, not for each object: {found:?}");
     assert!(found[0].starts_with("collision at metadata.name: `a` and `a` both make"), "{found:?}");
     for other in [("a", "y", host), ("b", "x", host)] {
         assert_eq!(run(&[], &[("a", "x", ""), other]).0, Vec::<String>::new());
@@ -78,7 +78,7 @@ fn a_quota_is_for_all_apps_of_a_namespace_and_a_class() {
     assert!(claims.len() == 1 && claims[0].contains("requests 2 claims"), "{claims:?}");
     let bytes = end(quota("x", "pure-file", None, Some("20479Mi")));
     assert!(bytes.len() == 1 && bytes[0].contains("requests 20Gi"), "{bytes:?}");
-    assert_eq!(end(quota("x", "pure-file", Some(1), Some("1Gi"))).len(), 2, "both are told");
+    assert_eq!(end(quota("x", "pure-file", Some(1), Some("1Gi"))).len(), 2, "both are reported");
     assert_eq!(end(quota("x", "pure-block", Some(0), Some("1Gi"))), nothing, "another class");
     assert_eq!(end(quota("y", "pure-file", Some(0), Some("1Gi"))), nothing, "another namespace");
     // Of two for the same, what the later one says counts; what it leaves out stays.

@@ -52,7 +52,7 @@ fn an_image_is_pinned_by_a_full_version_or_a_digest() {
 }
 
 #[test]
-fn a_setting_that_changes_nothing_is_told() {
+fn a_setting_that_changes_nothing_is_reported() {
     let bench = Bench::new("expose: {web.http: a.example.com}\n");
     let idle = |spec: &str| -> Vec<String> {
         let outcome = bench.app("a", spec);

@@ -95,12 +95,15 @@ impl Run {
             let mut orphans = process.orphans.clone();
             let report = orphans.update(&self.setup.cluster, &listed, self.arrays.now, is_known);
             self.process.orphans = orphans;
-            let told = report.new.iter().all(|orphan| {
+            let is_right = report.new.iter().all(|orphan| {
                 let there = self.arrays.find(&orphan.array, &orphan.name);
                 let created = there.and_then(|there| there.created).unwrap_or(u64::MAX);
                 created / 1000 + 600 <= self.arrays.now
             });
-            self.must(told, "a volume that does not exist, or is young, is reported as an orphan");
+            self.must(
+                is_right,
+                "a volume that does not exist, or is young, is reported as an orphan",
+            );
         }
     }
 
@@ -228,10 +231,10 @@ impl Run {
             !claims.contains(uid) && !self.cluster.volumes.contains_key(&persistent_volume(uid))
         });
         let there: BTreeSet<&(String, String)> = unknown.map(|(key, _)| key).collect();
-        let told = self.process.orphans.all().map(|o| (o.array.clone(), o.name.clone()));
-        let told: BTreeSet<(String, String)> = told.collect();
+        let reported = self.process.orphans.all().map(|o| (o.array.clone(), o.name.clone()));
+        let reported: BTreeSet<(String, String)> = reported.collect();
         self.must(
-            told.iter().collect::<BTreeSet<_>>() == there,
+            reported.iter().collect::<BTreeSet<_>>() == there,
             "the reported orphans are not the real ones",
         );
         let counts = self.process.orphans.counts();

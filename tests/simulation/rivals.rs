@@ -50,9 +50,9 @@ impl Run {
 
     /// The same for a claim by name and UID, with a size in GiB.
     pub(crate) fn create_static_for(&mut self, whom: Option<(&str, Option<String>)>, size: u32) {
-        let told = format!("admin: a PersistentVolume of {size}Gi for {whom:?}");
+        let line = format!("admin: a PersistentVolume of {size}Gi for {whom:?}");
         let name = self.cluster.create_static(whom, size);
-        self.note(format!("{told}: {name}"));
+        self.note(format!("{line}: {name}"));
     }
 
     /// Records the PersistentVolumes that exist for a new claim.

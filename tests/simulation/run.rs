@@ -611,8 +611,8 @@ impl Run {
     fn act_late(&mut self) {
         if !self.late.is_empty() {
             let effect = self.late.swap_remove(self.dice.usize(0..self.late.len()));
-            let told = format!("LATE {effect:?}");
-            self.note(&told[..told.len().min(160)]);
+            let line = format!("LATE {effect:?}");
+            self.note(&line[..line.len().min(160)]);
             if let Effect::EnsureVolume { array, wanted, .. } = &effect {
                 // S5 held when it was sent. If the claim is gone meanwhile, this leaves an orphan.
                 self.late_made.insert(wanted.owner.uid.clone());

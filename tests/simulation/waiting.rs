@@ -47,10 +47,10 @@ impl Run {
         let number = self.done;
         self.done += 1;
         let crash = self.crashes.iter().find(|(at, _)| *at == number).map(|(_, kind)| *kind);
-        let told = format!("{number} {effect:?}");
+        let line = format!("{number} {effect:?}");
         self.note(format!(
             "{}{}",
-            &told[..told.len().min(160)],
+            &line[..line.len().min(160)],
             crash.map_or(String::new(), |c| format!(" CRASH {c:?}"))
         ));
         if crash == Some(Crash::Before) {

@@ -28,7 +28,7 @@ impl Document {
             }
             Err(error) => {
                 assert!(env::var_os("PSO_GEN_NEEDS_OPENAPI").is_none(), "{name}: {error}");
-                #[expect(clippy::print_stderr, reason = "a skipped check is told loudly")]
+                #[expect(clippy::print_stderr, reason = "a skipped check is reported loudly")]
                 {
                     eprintln!("SKIPPED: {name} is not here, so nothing is held against it");
                 }

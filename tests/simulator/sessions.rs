@@ -45,11 +45,11 @@ fn a_flasharray_tells_where_it_is_reached() {
 }
 
 #[test]
-fn performance_is_told_by_protocol() {
+fn performance_is_reported_by_protocol() {
     let mut client = ArrayClient::with_flashblade(&Settings::default());
     for protocol in ["all", "nfs", "NFS", "S3"] {
-        let told = client.get("arrays/performance", &[("protocol", protocol)]);
-        assert_eq!(told[0]["reads_per_sec"], 0.0);
+        let measured = client.get("arrays/performance", &[("protocol", protocol)]);
+        assert_eq!(measured[0]["reads_per_sec"], 0.0);
     }
     let odd = [("protocol", "iscsi")];
     client.refused("protocol", Method::Get, "arrays/performance", &odd, json!(null));

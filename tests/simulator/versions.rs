@@ -89,7 +89,7 @@ fn an_older_flashblade_knows_less() {
         let found = client.get(what, &[])[0].pointer(path).is_some();
         assert_eq!(found, there, "{version} {what}{path}");
     }
-    // A made one is told as a listed one is.
+    // A new one is reported as a listed one is.
     client.version = "2.0";
     let made = client.post("file-systems", &[("names", "b")], json!({}));
     assert!(made[0].get("group_ownership").is_none());

@@ -34,7 +34,7 @@ fn arguments(folder: &Path) -> Vec<String> {
 }
 
 /// Runs the story whose `args` file this is, and holds its output against the reviewed one.
-pub(crate) fn tell(args: &Path) {
+pub(crate) fn check_output(args: &Path) {
     let folder = args.parent().expect("a story is a folder");
     let arguments = arguments(folder);
     let output = run(folder, &arguments);
@@ -53,7 +53,7 @@ pub(crate) fn tell(args: &Path) {
             format!("-- standard output, against {name} --\n{names}{difference}")
         }
     };
-    let told = format!(
+    let output_text = format!(
         "exit code: {}\n\n-- standard error --\n{}\n{printed}",
         output.status.code().map_or("none".to_owned(), |code| code.to_string()),
         String::from_utf8_lossy(&output.stderr),
@@ -65,7 +65,7 @@ pub(crate) fn tell(args: &Path) {
     settings.remove_snapshot_suffix();
     settings.remove_input_file();
     settings.set_description(format!("pso-gen {}", arguments.join(" ")));
-    settings.bind(|| insta::assert_snapshot!("output", told));
+    settings.bind(|| insta::assert_snapshot!("output", output_text));
 }
 
 /// The story that another one is compared with.

@@ -88,7 +88,7 @@ pub(crate) fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// What is told when it fails: never with output beside it, never more than a screen.
+/// What it prints when it fails: never with output beside it, never more than a screen.
 #[track_caller]
 pub(crate) fn refused(output: &Output) -> String {
     assert!(matches!(output.status.code(), Some(1 | 2)), "{:?}: {}", output.status, words(output));

@@ -41,7 +41,7 @@ pub(super) fn verify(app: &App, blueprint: &Blueprint) -> Vec<Diagnostic> {
     verifier.connections();
     verifier.order();
     verifier.fits_together();
-    verifier.told_once()
+    verifier.without_duplicates()
 }
 
 struct Verifier<'v> {
@@ -236,7 +236,7 @@ impl Verifier<'_> {
 
     /// Returns what was found. A job with `like` inherits the mistakes of its component, and parts can share lines by
     /// YAML aliases: each mistake is reported once.
-    fn told_once(self) -> Vec<Diagnostic> {
+    fn without_duplicates(self) -> Vec<Diagnostic> {
         let mut seen = BTreeSet::new();
         let is_new = |(message, found): &(String, Diagnostic)| {
             seen.insert((found.code, found.place, message.clone()))

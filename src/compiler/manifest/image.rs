@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_that_move_are_told_from_those_that_do_not() {
+    fn tags_that_move_differ_from_those_that_do_not() {
         for moving in ["a", "a:latest", "a:8", "localhost:5000/a", "a:stable", "a:lts"] {
             assert!(is_mutable(moving), "{moving}");
         }

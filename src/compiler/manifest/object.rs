@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_type_is_told() {
+    fn a_wrong_type_is_reported() {
         let json = serde_json::json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": 3},
         });

@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn all_duplicate_keys_are_told_with_the_first() {
+    fn all_duplicate_keys_are_reported_with_the_first() {
         let read = read_text("env:\n  A: 1\n  A: 2\nenv: {}\n");
         let codes: Vec<_> = read.diagnostics.iter().map(|d| (d.code, d.related.len())).collect();
         assert_eq!(codes, [(Code::DuplicateKey, 1), (Code::DuplicateKey, 1)]);
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf8_is_told_by_its_byte() {
+    fn what_is_not_utf8_is_reported_by_its_byte() {
         let sources = Sources::default();
         let error = decode("x.yaml", b"a: 1\nb: \xff\n".to_vec(), &sources).unwrap_err();
         let place = error.place.expect("a place");

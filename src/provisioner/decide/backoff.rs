@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn what_passes_by_itself_is_no_news_at_first() {
-        for (reason, told_at) in [("InUse", Some(7)), ("Registering", None), ("Busy", Some(1))] {
+        for (reason, event_at) in [("InUse", Some(7)), ("Registering", None), ("Busy", Some(1))] {
             let mut backoff = Backoff::default();
             let first = (1..50).find(|_| {
                 let error = array(reason, Retry::Soon);
@@ -379,7 +379,7 @@ mod tests {
                 assert_eq!(effects.iter().filter(again).count(), 1, "{reason} is tried again");
                 effects.len() > 1
             });
-            assert_eq!(first, told_at, "{reason}");
+            assert_eq!(first, event_at, "{reason}");
         }
     }
 }
