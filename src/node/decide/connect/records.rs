@@ -31,6 +31,7 @@ impl Connect {
             *transport != BlockTransport::Iscsi
                 || self.records == Records::Kept
                 || self.recorded.contains(portal)
+                || (self.records == Records::Plain && has_password(view, target, portal))
         };
         let password = match &self.records {
             Records::WithPassword(password) => Some(password.clone()),
@@ -51,4 +52,11 @@ impl Connect {
         }
         Some(Effect::LogIn { transport: *transport, target, portal })
     }
+}
+
+/// Whether the record of a port has the password with which another volume was staged. A record that is written without
+/// one would take it from all volumes of the array: they have the same sessions.
+fn has_password(view: &HostView, target: &str, portal: &String) -> bool {
+    let mut staged = view.others.iter().filter(|other| other.chap && !other.released);
+    staged.any(|other| other.target == target && other.portals.contains(portal))
 }
