@@ -28,7 +28,7 @@ pub use paths::paths;
 pub use publish::{Publish, Unpublish};
 pub use stage::Stage;
 pub use startup::is_left_over;
-pub use stats::condition;
+pub use stats::{Condition, condition, size};
 pub use unstage::Unstage;
 pub use view::{
     Bus, Device, DeviceNumber, Disk, Holder, HostView, Map, Mount, PathNode, ScsiAddress, Session,

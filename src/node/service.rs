@@ -1,6 +1,8 @@
 //! Carries the procedures out: view, decision, effect, and again. Calls for one volume exclude each other; calls for
 //! different volumes do not wait for each other, except for the log-in to the same array.
 
+mod report;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
@@ -11,12 +13,12 @@ use tracing::{info, warn};
 
 use super::decide::{
     Effect, Expand, Heal, Outcome, Procedure, Publish, Stage, StagedVolume, Step, Subject,
-    Unpublish, Unstage, condition, is_left_over, paths,
+    Unpublish, Unstage, is_left_over,
 };
 use super::host::Host;
 use super::request::{
-    ExpandRequest, NodeError, NodeErrorKind, NodeIdentity, NodeSurvey, PublishRequest,
-    StageRequest, VolumeHandle, VolumePaths, VolumeStats,
+    ExpandRequest, NodeError, NodeErrorKind, NodeIdentity, PublishRequest, StageRequest,
+    VolumeHandle, VolumeStats,
 };
 use super::{Attachments, FormatRecord, NodeService};
 
@@ -89,20 +91,6 @@ impl<H: Host + 'static> Node<H> {
             }
         }
         Ok((done, errors))
-    }
-
-    /// Returns the paths of the staged volumes, and what hangs. Asks no device.
-    pub async fn survey(&self) -> Result<NodeSurvey, NodeError> {
-        let mut survey = NodeSurvey::default();
-        for state in self.inner.host.staged().await?.into_iter().filter(|state| !state.released) {
-            let Ok(handle) = state.volume.parse::<VolumeHandle>() else { continue };
-            let view = self.inner.host.view(&state.subject(None)).await?;
-            if let Some((paths, expected)) = paths(&state, &view) {
-                survey.volumes.push(VolumePaths { array_id: handle.array_id, paths, expected });
-            }
-        }
-        survey.hanging = self.inner.host.hanging();
-        Ok(survey)
     }
 
     /// Adds paths that have come back to the volumes that are staged. Volumes with a call in progress are left out.
@@ -323,35 +311,6 @@ impl<H: Host> Inner<H> {
         let mut expand = Expand::new(request, state);
         self.run(&handle, &mut expand).await?;
         Ok(expand.size())
-    }
-
-    /// Needs no lock: it changes nothing, and it has to answer while a device hangs.
-    async fn stats(
-        &self,
-        handle: VolumeHandle,
-        path: PathBuf,
-        staging: Option<PathBuf>,
-    ) -> Result<VolumeStats, NodeError> {
-        let state = self.state_of(&handle, staging.as_deref()).await?;
-        let view = self.host.view(&state.subject(Some(path.clone()))).await?;
-        if view.mounts_at(&path).next().is_none() {
-            return Err(NodeError::new(
-                NodeErrorKind::NotFound,
-                format!("volume {} is not published at {}", state.volume, path.display()),
-            ));
-        }
-        let abnormal = condition(&view, &state, &path);
-        // Its file system may not answer, and kubelet asks every minute.
-        if abnormal.is_some() {
-            return Ok(VolumeStats { bytes: None, inodes: None, abnormal });
-        }
-        match self.host.usage(&path).await {
-            Ok((bytes, inodes)) => Ok(VolumeStats { bytes: Some(bytes), inodes, abnormal: None }),
-            Err(error) => {
-                let abnormal = Some(format!("volume {} cannot be read: {error}", state.volume));
-                Ok(VolumeStats { bytes: None, inodes: None, abnormal })
-            }
-        }
     }
 }
 

@@ -215,8 +215,12 @@ impl Host for SimulatedHost {
         }
         let mount = world.top(path).ok_or_else(|| failed("not mounted"))?;
         let number = mount.device.unwrap_or(mount.number);
-        let serial = world.behind(number).ok_or_else(|| failed("Input/output error"))?;
-        Ok((Usage { total: world.volumes[&serial].fs_size, ..Usage::default() }, None))
+        let serial = world
+            .behind(number)
+            .filter(|_| !world.faults.no_usage)
+            .ok_or_else(|| failed("Input/output error"))?;
+        let bytes = Usage { total: world.volumes[&serial].fs_size, ..Usage::default() };
+        Ok((bytes, mount.device.is_none().then(Usage::default)))
     }
 
     async fn initiators(&self) -> Result<NodeId, HostError> {

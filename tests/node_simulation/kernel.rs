@@ -119,6 +119,8 @@ pub(crate) struct Faults {
     pub(crate) unreadable_mounts: bool,
     /// The kernel does not show that it has set a file system read-only.
     pub(crate) quiet_abort: bool,
+    /// File systems do not report their usage.
+    pub(crate) no_usage: bool,
     /// Unmounting reports success and does nothing.
     pub(crate) unmount_lies: bool,
     /// Deleting a disk reports success and does nothing.
