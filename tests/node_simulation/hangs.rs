@@ -281,6 +281,10 @@ fn fault_17_an_aborted_file_system_that_the_kernel_does_not_show_is_found_by_wri
     set(&lab, false);
     assert_eq!(lab.write("data", "lost"), Err("EIO".to_owned()));
     set(&lab, true);
+    let abnormal = lab.stats("data").expect("published").abnormal.expect("abnormal");
+    assert!(abnormal.contains("errors"), "{abnormal}");
+    let error = lab.publish_once("data", "second").expect_err("kubelet does not stage it again");
+    assert!(error.message.contains("staged again"), "{error}");
     let error = lab.stage_once("data").expect_err("a pod uses it");
     assert!(error.message.contains("delete these pods"), "{error}");
     lab.unpublish("data", "pod");
@@ -327,6 +331,20 @@ fn fault_17_an_abnormal_volume_has_a_size_so_that_kubelet_reads_its_condition() 
     let (total, _, abnormal) = size(&mut lab);
     assert!(abnormal.contains("no path"), "{abnormal}");
     assert_eq!(total, 0);
+}
+
+#[test]
+fn fault_17_a_file_system_with_old_errors_that_takes_writes_stays_in_use() {
+    let mut lab = ready("data");
+    lab.start("data");
+    lab.faults(|faults| faults.old_errors = true);
+    let stats = lab.stats("data").expect("published");
+    let abnormal = stats.abnormal.expect("abnormal");
+    assert!(abnormal.contains("errors") && !abnormal.contains("read-only"), "{abnormal}");
+    assert_eq!(stats.bytes.total, GIB);
+    lab.stage_once("data").expect("it takes writes");
+    lab.publish_once("data", "second").expect("it takes writes");
+    lab.write("data", "mine").expect("it takes writes");
 }
 
 #[test]

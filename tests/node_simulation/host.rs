@@ -177,6 +177,7 @@ impl World {
                 _ => None,
             }),
             aborted: self.aborted.contains(&mount.number) && !self.faults.quiet_abort,
+            errors: self.faults.old_errors || self.aborted.contains(&mount.number),
         }
     }
 

@@ -121,6 +121,8 @@ pub(crate) struct Faults {
     pub(crate) quiet_abort: bool,
     /// File systems do not report their usage.
     pub(crate) no_usage: bool,
+    /// The kernel has counted errors in every file system, and goes on writing to it.
+    pub(crate) old_errors: bool,
     /// Unmounting reports success and does nothing.
     pub(crate) unmount_lies: bool,
     /// Deleting a disk reports success and does nothing.

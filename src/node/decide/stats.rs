@@ -51,6 +51,14 @@ pub fn condition(view: &HostView, state: &StagedVolume, path: &Path) -> Option<C
             ),
             may_ask: true,
         }),
+        Some(top) if top.errors => Some(Condition {
+            text: format!(
+                "the kernel has counted errors in the file system of volume {} since its last check, and may have \
+                 stopped writing to it: delete the pods that use it on this node, so that it is checked and mounted again",
+                state.volume
+            ),
+            may_ask: true,
+        }),
         Some(_) => None,
     }
 }

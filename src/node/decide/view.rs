@@ -186,6 +186,9 @@ pub struct Mount {
     pub read_only: bool,
     /// Whether the file system is read-only: the kernel has aborted it after an error, or it was mounted so.
     pub aborted: bool,
+    /// Whether the kernel has counted errors in this ext4 since its last check. It may go on writing to it
+    /// (`errors=continue`), or may have aborted it: kernels from 6.12 and 6.1.192 on do not show that among the mounts.
+    pub errors: bool,
     /// The file system, if it is one that the node service knows.
     pub fs_type: Option<FsType>,
 }

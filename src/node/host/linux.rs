@@ -171,7 +171,7 @@ impl LinuxHost {
         let with_errors = self.sysfs.with_errors();
         let mut mounts = mounts(&text);
         for mount in &mut mounts {
-            mount.aborted |= with_errors.contains(&mount.number);
+            mount.errors = with_errors.contains(&mount.number);
         }
         Ok(mounts)
     }
@@ -345,6 +345,27 @@ mod tests {
         // Kernels before 5.11 have no such setting.
         fs::remove_file(controller.join("fast_io_fail_tmo")).expect("removed");
         host.carry_out(&rescan).await.expect("rescanned");
+    }
+
+    #[test]
+    fn counted_errors_of_a_file_system_are_not_taken_for_its_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().to_owned();
+        let file = |path: &str, text: &str| {
+            fs::create_dir_all(root.join(path).parent().expect("a folder")).expect("created");
+            fs::write(root.join(path), text).expect("written");
+        };
+        file(
+            "1/mountinfo",
+            "36 35 254:0 / /a rw - ext4 /dev/dm-0 rw\n37 35 254:1 / /b rw - ext4 /dev/dm-1 ro\n",
+        );
+        file("block/dm-0/dev", "254:0\n");
+        file("fs/ext4/dm-0/errors_count", "6\n");
+        let (sys, proc, kubelet) = (root.clone(), root.clone(), "/kubelet".into());
+        let host = LinuxHost::new(LinuxSetup { sys, proc, root, kubelet, enter: None });
+        let mounts = host.mounts().expect("read");
+        let seen: Vec<_> = mounts.iter().map(|mount| (mount.errors, mount.aborted)).collect();
+        assert_eq!(seen, [(true, false), (false, true)]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

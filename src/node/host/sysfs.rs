@@ -56,9 +56,8 @@ impl Sysfs {
         device_number(&word(self.block(name).join("dev"))?)
     }
 
-    /// Returns the devices with an ext4 in which the kernel has found errors since the last check. It sets such a file
-    /// system read-only when its journal fails, and kernels from 6.12 on do not show that among the mounts.
-    /// <https://docs.kernel.org/admin-guide/ext4.html#sys-entries>
+    /// Returns the devices with an ext4 in which the kernel has counted errors since the last check. Whether it can still be
+    /// written to is another fact. <https://docs.kernel.org/admin-guide/ext4.html#sys-entries>
     pub(super) fn with_errors(&self) -> BTreeSet<DeviceNumber> {
         let class = self.root.join("fs/ext4");
         let has_errors = |name: &String| {
