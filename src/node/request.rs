@@ -185,10 +185,10 @@ pub struct VolumePaths {
 }
 
 /// The state of a node's volumes at a moment.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSurvey {
-    /// The volumes that are staged.
-    pub volumes: Vec<VolumePaths>,
+    /// The volumes that are staged, or why they are unknown.
+    pub volumes: Result<Vec<VolumePaths>, NodeError>,
     /// The number of devices, mounts and programs of the host that have not answered within their time limit.
     pub hanging: usize,
 }

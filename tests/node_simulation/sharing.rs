@@ -51,6 +51,10 @@ impl Host for Hanging {
         self.host.initiators().await
     }
 
+    fn hanging(&self) -> usize {
+        1
+    }
+
     fn now(&self) -> Duration {
         self.host.now()
     }
@@ -202,5 +206,21 @@ fn a_call_goes_on_when_its_caller_hangs_up() {
         }
         turns(500).await;
         assert_eq!(lab.world().mounts.len(), 1);
+    });
+}
+
+#[test]
+fn fault_08_what_hangs_is_reported_also_if_the_volumes_are_unknown() {
+    let lab = lab(&["data"]);
+    let node = node(&lab, "none");
+    runtime().block_on(async {
+        node.stage(request(&lab, "data")).await.expect("staged");
+        let survey = node.survey().await;
+        assert_eq!((survey.volumes.map(|volumes| volumes.len()), survey.hanging), (Ok(1), 1));
+        // The host does not answer this process any more.
+        lab.world().life += 1;
+        let survey = node.survey().await;
+        survey.volumes.expect_err("no answer");
+        assert_eq!(survey.hanging, 1);
     });
 }

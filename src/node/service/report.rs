@@ -12,21 +12,26 @@ use crate::node::request::{
 
 impl<H: Host + 'static> Node<H> {
     /// Returns the paths of the staged volumes, and what hangs. Asks no device.
-    pub async fn survey(&self) -> Result<NodeSurvey, NodeError> {
-        let mut survey = NodeSurvey::default();
-        for state in self.inner.host.staged().await?.into_iter().filter(|state| !state.released) {
-            let Ok(handle) = state.volume.parse::<VolumeHandle>() else { continue };
-            let view = self.inner.host.view(&state.subject(None)).await?;
-            if let Some((paths, expected)) = paths(&state, &view) {
-                survey.volumes.push(VolumePaths { array_id: handle.array_id, paths, expected });
-            }
-        }
-        survey.hanging = self.inner.host.hanging();
-        Ok(survey)
+    pub async fn survey(&self) -> NodeSurvey {
+        // The files of the host are among what may hang, and then the volumes are unknown.
+        let volumes = self.inner.volumes().await;
+        NodeSurvey { volumes, hanging: self.inner.host.hanging() }
     }
 }
 
 impl<H: Host> Inner<H> {
+    async fn volumes(&self) -> Result<Vec<VolumePaths>, NodeError> {
+        let mut volumes = Vec::new();
+        for state in self.host.staged().await?.into_iter().filter(|state| !state.released) {
+            let Ok(handle) = state.volume.parse::<VolumeHandle>() else { continue };
+            let view = self.host.view(&state.subject(None)).await?;
+            if let Some((paths, expected)) = paths(&state, &view) {
+                volumes.push(VolumePaths { array_id: handle.array_id, paths, expected });
+            }
+        }
+        Ok(volumes)
+    }
+
     pub(super) async fn stats(
         &self,
         handle: VolumeHandle,
