@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pso_gen::contract::{BlockTransport, NodeId};
 use pso_gen::node::decide::{
-    Disk, Effect, Holder, HostError, HostErrorKind, HostView, Map, Mount, Outcome, PathNode,
-    ScsiAddress, Session, StagedVolume, Subject, map_uuid, wwid,
+    Connection, Disk, Effect, Holder, HostError, HostErrorKind, HostView, Map, Mount, Outcome,
+    PathNode, ScsiAddress, Session, StagedVolume, Subject, map_uuid, wwid,
 };
 use pso_gen::node::{FormatRecord, Host, Usage, VolumeHandle};
 
@@ -162,6 +162,10 @@ impl World {
                 .filter(|state| Some(&state.staging) != subject.staging.as_ref())
                 .cloned()
                 .collect(),
+            recorded: match self.transport {
+                BlockTransport::NvmeTcp => self.records.keys().cloned().collect(),
+                _ => Vec::new(),
+            },
             node: subject.path.as_ref().map_or(PathNode::Missing, |path| self.node_at(path)),
         }
     }
@@ -203,7 +207,19 @@ impl Host for SimulatedHost {
         Ok(self.alive()?.states.values().cloned().collect())
     }
 
-    async fn perform(&self, volume: &VolumeHandle, effect: &Effect) -> Result<Outcome, HostError> {
+    async fn connected(&self) -> Result<Vec<Connection>, HostError> {
+        let world = self.alive()?;
+        let is_nvme = world.transport == BlockTransport::NvmeTcp;
+        let portals = world.records.keys().filter(|_| is_nvme).cloned();
+        let target = &world.target;
+        Ok(portals.map(|portal| Connection { target: target.clone(), portal }).collect())
+    }
+
+    async fn perform(
+        &self,
+        volume: Option<&VolumeHandle>,
+        effect: &Effect,
+    ) -> Result<Outcome, HostError> {
         self.with_crash(&format!("{effect:?}"), |world, midway| {
             world.carry_out(volume, effect, midway)
         })

@@ -46,6 +46,8 @@ pub(crate) struct KernelSession {
     pub(crate) target: String,
     pub(crate) portal: String,
     pub(crate) bus: Option<Bus>,
+    /// Whether an admin, or the host, has logged in.
+    pub(crate) is_admins: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -191,6 +193,13 @@ pub(crate) const ROOT_DISK: DeviceNumber = DeviceNumber { major: 8, minor: 0 };
 /// The device number of the file system at `/dev`.
 pub(crate) const DEV: DeviceNumber = DeviceNumber { major: 0, minor: 6 };
 
+/// Returns the letters of a SCSI disk, as the kernel counts: `a` to `z`, `aa`, `ab`.
+fn letters(number: u32) -> String {
+    let last = char::from(b'a' + u8::try_from(number % 26).expect("a letter"));
+    let before = (number / 26).checked_sub(1).map(letters).unwrap_or_default();
+    format!("{before}{last}")
+}
+
 impl World {
     /// Stops the test: an invariant is broken.
     pub(crate) fn broken(&self, what: &str) -> ! {
@@ -266,10 +275,7 @@ impl World {
         let (major, name) = if bus.is_some() { (8, "sd") } else { (259, "nvme") };
         let number = self.free_minor(major);
         let name = match bus {
-            Some(_) => format!(
-                "{name}{}",
-                char::from(b'a' + u8::try_from(number.minor / 16).expect("few"))
-            ),
+            Some(_) => format!("{name}{}", letters(number.minor / 16)),
             None => format!("{name}0n{}", number.minor + 1),
         };
         let disk = KernelDisk {

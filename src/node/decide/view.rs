@@ -46,6 +46,8 @@ pub struct HostView {
     pub state: Option<StagedVolume>,
     /// All other state files.
     pub others: Vec<StagedVolume>,
+    /// The ports of the target with a record that the node service connects to them, over NVMe/TCP.
+    pub recorded: Vec<String>,
     /// What is at the subject's path, without what is mounted elsewhere.
     pub node: PathNode,
 }
@@ -63,6 +65,16 @@ pub struct Session {
     pub bus: Option<Bus>,
     /// The number of disks behind it, of all volumes.
     pub disks: usize,
+}
+
+/// A record that the node service connects this node to a port of an array over NVMe/TCP. It is written before the log-in
+/// and says which controllers are its own: an admin, or the host at its boot, may have connected others to the same array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// The array's name.
+    pub target: String,
+    /// The array's port.
+    pub portal: String,
 }
 
 /// The part of a SCSI address that a session determines.

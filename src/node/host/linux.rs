@@ -14,14 +14,16 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::Host;
+use super::connection_file::ConnectionFolder;
 use super::device::node_at;
 use super::mountinfo::mounts;
 use super::program::{Printed, Programs};
 use super::state_file::StateFolder;
 use super::sysfs::{Sysfs, names, word};
-use crate::contract::NodeId;
+use crate::contract::{BlockTransport, NodeId};
 use crate::node::decide::{
-    Effect, HostError, HostErrorKind, HostView, Outcome, PathNode, StagedVolume, Subject,
+    Connection, Effect, HostError, HostErrorKind, HostView, Outcome, PathNode, StagedVolume,
+    Subject,
 };
 use crate::node::request::{Usage, VolumeHandle};
 
@@ -36,6 +38,7 @@ pub struct LinuxHost {
     /// The root folder of the host as this process sees it.
     root: PathBuf,
     states: StateFolder,
+    connections: ConnectionFolder,
     programs: Programs,
     begun: Instant,
     /// One lock for each path with a file operation at work.
@@ -81,6 +84,7 @@ impl LinuxHost {
             sysfs: Sysfs { root: sys },
             proc,
             states: StateFolder { path: folder.join("staged") },
+            connections: ConnectionFolder { path: folder.join("connected") },
             root,
             programs: Programs::new(enter),
             begun: Instant::now(),
@@ -233,6 +237,11 @@ impl Host for LinuxHost {
         let (own, others) =
             staged.into_iter().partition(|state| Some(&state.staging) == subject.staging.as_ref());
         let own: Vec<StagedVolume> = own;
+        let connected = match subject.transport {
+            Some(BlockTransport::NvmeTcp) => self.connected().await?,
+            _ => Vec::new(),
+        };
+        let connected = connected.into_iter().filter(|it| it.target == subject.target);
         // The mount point of a file system is not looked at: its device may not answer. What is mounted says enough.
         let is_mounted = |path: &Path| {
             mounts.iter().any(|mount| mount.path == path && mount.root == Path::new("/"))
@@ -250,6 +259,7 @@ impl Host for LinuxHost {
             mounts,
             state: own.into_iter().next(),
             others,
+            recorded: connected.map(|connection| connection.portal).collect(),
             node,
         })
     }
@@ -259,7 +269,16 @@ impl Host for LinuxHost {
         self.files("state files".to_owned(), move || states.all()).await
     }
 
-    async fn perform(&self, _: &VolumeHandle, effect: &Effect) -> Result<Outcome, HostError> {
+    async fn connected(&self) -> Result<Vec<Connection>, HostError> {
+        let folder = self.connections.clone();
+        self.files("records of connections".to_owned(), move || folder.all()).await
+    }
+
+    async fn perform(
+        &self,
+        _: Option<&VolumeHandle>,
+        effect: &Effect,
+    ) -> Result<Outcome, HostError> {
         self.carry_out(effect).await
     }
 

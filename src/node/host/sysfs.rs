@@ -163,10 +163,13 @@ impl Sysfs {
         };
         let subsystem = names(&subsystems).iter().find(is_it).cloned();
         let is_namespace = |name: &&String| self.block(name).exists() && !self.is_hidden(name);
-        let disks = subsystem
-            .map(|name| names(subsystems.join(name)).iter().filter(is_namespace).count())
-            .unwrap_or_default();
         let class = self.class("nvme");
+        // Without native multipath, the namespaces are below their controllers.
+        let folders = self.controllers(target).into_iter().map(|name| class.join(name));
+        let folders = folders.chain(subsystem.map(|name| subsystems.join(name)));
+        let disks: BTreeSet<String> =
+            folders.flat_map(names).filter(|name| is_namespace(&name)).collect();
+        let disks = disks.len();
         let session = |name: String| {
             let folder = class.join(&name);
             if word(folder.join("subsysnqn"))? != target {
