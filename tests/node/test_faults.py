@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 
 from kubelet import CallError, refused
 from lab import Failure, check, until
@@ -52,6 +53,25 @@ def test_a_path_is_lost_and_comes_back(lab):
         node.machine.shell(f"echo again > {path}/file; sync -f {path}", 120)
     finally:
         node.machine.link(2, True)
+    until(90, lambda: active_paths(node) == 2, "both paths are back")
+    node.stop_pod(controller, volume)
+
+
+def test_calls_are_not_refused_while_paths_are_healed(lab):
+    node, controller = lab.node(), lab.controller
+    volume = controller.create(GIB)
+    node.start_pod(controller, volume)
+    node.service.aborted = 0
+    node.machine.link(1, False)
+    try:
+        # The node service looks once a minute, and a disk that does not answer takes it 20 s.
+        end = time.monotonic() + 150
+        while time.monotonic() < end:
+            node.publish(volume, "pod-2")
+            node.unpublish(volume, "pod-2")
+    finally:
+        node.machine.link(1, True)
+    check(node.service.aborted == 0, f"{node.service.aborted} calls were refused")
     until(90, lambda: active_paths(node) == 2, "both paths are back")
     node.stop_pod(controller, volume)
 
