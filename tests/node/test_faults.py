@@ -61,6 +61,8 @@ def test_calls_are_not_refused_while_paths_are_healed(lab):
     node, controller = lab.node(), lab.controller
     volume = controller.create(GIB)
     node.start_pod(controller, volume)
+    # A stage that takes long goes on with one path.
+    until(150, lambda: active_paths(node) == 2, "both paths are there")
     node.service.aborted = 0
     node.machine.link(1, False)
     try:
@@ -165,13 +167,15 @@ def killed_at(node, moment, call, *arguments):
     def work():
         with contextlib.suppress(CallError):
             call(*arguments)
-        node.machine.run("touch /run/call.ended")
+        # The end of `tail` ends the watch of the log.
+        node.machine.run("touch /run/call.ended; pkill -x tail")
 
     thread = threading.Thread(target=work)
     thread.start()
     script = f"""
         pid=$(cat /run/node-service.pid)
-        has_done() {{ tail -n +{mark + 1} /run/node-service.log | grep -qE "effect.{{3}}$1"; }}
+        # Waits, because a look again and again comes seconds late on a slow machine.
+        has_done() {{ grep -m 1 -qE "effect.{{3}}$1" < <(exec tail -n +{mark + 1} -f /run/node-service.log); }}
         until [ -e /run/call.ended ]; do
           if {moment}; then kill -9 $pid; pkill -9 mkfs; exit 0; fi
         done
