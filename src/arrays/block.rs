@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use super::chap::ChapFolder;
 use super::error::Error;
-use crate::contract::{Attachment, BlockHost, BlockTransport, NodeHost, VolumeId};
+use crate::contract::{Attachment, BlockHost, BlockTransport, ChapPassword, NodeHost, VolumeId};
 
 /// A request to let a node reach a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,9 @@ pub trait BlockArray: std::fmt::Debug + Send + Sync {
 
     /// Returns the hosts that are connected to a volume.
     async fn hosts(&self, volume: &VolumeId) -> Result<Vec<BlockHost>, Error>;
+
+    /// Sets the CHAP password of a node at its hosts, if it has any. Sessions stay, and the next log-in needs it.
+    async fn set_password(&self, host: &NodeHost, password: &ChapPassword) -> Result<(), Error>;
 
     /// Records on the array that a volume was formatted, so that no node formats it again.
     async fn record_formatted(&self, volume: &VolumeId) -> Result<(), Error>;

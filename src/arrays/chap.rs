@@ -24,7 +24,7 @@ impl ChapFolder {
     ///
     /// # Errors
     /// Returns the path and the reason, and nothing of the file's contents.
-    pub(super) async fn read(&self, node: &str) -> Result<ChapPassword, String> {
+    pub async fn read(&self, node: &str) -> Result<ChapPassword, String> {
         let path = self.path.join(node);
         let failure = |why: &str| format!("{}: {why}", path.display());
         if node.is_empty() || node.starts_with('.') || node.contains('/') {

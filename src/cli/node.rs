@@ -193,9 +193,10 @@ async fn survey(node: &Node<LinuxHost>, metrics: &NodeMetrics) {
     again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         again.tick().await;
-        match node.survey().await {
-            Ok(survey) => metrics.surveyed(&survey),
-            Err(error) => warn!(%error, "the state of the staged volumes is unknown"),
+        let survey = node.survey().await;
+        metrics.surveyed(&survey);
+        if let Err(error) = survey.volumes {
+            warn!(%error, "the state of the staged volumes is unknown");
         }
     }
 }

@@ -144,11 +144,12 @@ impl NodeMetrics {
         text
     }
 
-    /// Sets the state of the staged volumes. An array without any staged volume has no values.
+    /// Sets the state of the staged volumes. An array without any staged volume has no values, and so has every array if the
+    /// state is unknown: the last values would look current.
     pub fn surveyed(&self, survey: &NodeSurvey) {
         let mut known = self.0.arrays.lock().unwrap_or_else(PoisonError::into_inner);
         let mut arrays: BTreeMap<&str, [i64; 5]> = BTreeMap::new();
-        for volume in &survey.volumes {
+        for volume in survey.volumes.iter().flatten() {
             let [staged, paths, expected, lacking, without] =
                 arrays.entry(&volume.array_id).or_default();
             let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -220,7 +221,7 @@ impl Drop for Call<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::VolumePaths;
+    use crate::node::{NodeError, NodeErrorKind, VolumePaths};
 
     fn value(metrics: &NodeMetrics, series: &str) -> Option<String> {
         let text = metrics.text();
@@ -260,7 +261,7 @@ mod tests {
         };
         let volumes =
             vec![volume("a", 4, 4), volume("a", 1, 4), volume("a", 0, 4), volume("b", 2, 2)];
-        metrics.surveyed(&NodeSurvey { volumes, hanging: 2 });
+        metrics.surveyed(&NodeSurvey { volumes: Ok(volumes), hanging: 2 });
         let of = |name: &str, array: &str| {
             value(&metrics, &format!(r#"pso_gen_node_{name}{{array_id="{array}"}}"#))
         };
@@ -275,8 +276,12 @@ mod tests {
         }
         assert_eq!(of("volumes_with_missing_paths", "b").as_deref(), Some("0"));
         assert_eq!(value(&metrics, "pso_gen_node_hanging_devices").as_deref(), Some("2"));
-        metrics.surveyed(&NodeSurvey { volumes: vec![volume("b", 2, 2)], hanging: 0 });
+        metrics.surveyed(&NodeSurvey { volumes: Ok(vec![volume("b", 2, 2)]), hanging: 0 });
         assert_eq!(of("paths", "a"), None, "a stale value would look current");
         assert_eq!(of("paths", "b").as_deref(), Some("2"));
+        let error = NodeError::new(NodeErrorKind::DeadlineExceeded, "state files: no answer");
+        metrics.surveyed(&NodeSurvey { volumes: Err(error), hanging: 3 });
+        assert_eq!(of("staged_volumes", "b"), None, "a stale value would look current");
+        assert_eq!(value(&metrics, "pso_gen_node_hanging_devices").as_deref(), Some("3"));
     }
 }

@@ -126,18 +126,16 @@ impl Node for NodeAdapter {
         // It changes nothing, so it waits for no other call.
         let stats = self.node.stats(&handle, &volume_path, staging.as_deref()).await;
         let stats = stats.map_err(|error| of_node(&error))?;
-        let usage = |usage: Option<Usage>, unit: UsageUnit| {
-            usage.map(|usage| VolumeUsage {
-                available: bytes(usage.available),
-                total: bytes(usage.total),
-                used: bytes(usage.used),
-                unit: unit.into(),
-            })
+        let usage = |usage: Usage, unit: UsageUnit| VolumeUsage {
+            available: bytes(usage.available),
+            total: bytes(usage.total),
+            used: bytes(usage.used),
+            unit: unit.into(),
         };
-        let all = [usage(stats.bytes, UsageUnit::Bytes), usage(stats.inodes, UsageUnit::Inodes)];
+        let inodes = stats.inodes.map(|inodes| usage(inodes, UsageUnit::Inodes));
         let message = stats.abnormal.as_deref().unwrap_or("the volume is healthy");
         Ok(NodeGetVolumeStatsResponse {
-            usage: all.into_iter().flatten().collect(),
+            usage: [usage(stats.bytes, UsageUnit::Bytes)].into_iter().chain(inodes).collect(),
             volume_condition: Some(VolumeCondition {
                 abnormal: stats.abnormal.is_some(),
                 message: crate::sanitize::line(message, crate::sanitize::LONGEST),

@@ -69,7 +69,7 @@ impl NodeService for Noting {
     ) -> Result<VolumeStats, NodeError> {
         self.note(format!("stats {volume} {} {staging:?}", path.display())).await?;
         Ok(VolumeStats {
-            bytes: Some(Usage { total: 30, used: 10, available: 19 }),
+            bytes: Usage { total: 30, used: 10, available: 19 },
             inodes: Some(Usage { total: 3, used: 1, available: 2 }),
             abnormal: Some("no path to the array is left".to_owned()),
         })

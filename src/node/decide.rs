@@ -10,6 +10,7 @@ mod expand;
 mod grow;
 mod heal;
 mod identity;
+mod leave;
 mod paths;
 mod publish;
 mod stage;
@@ -24,13 +25,14 @@ pub use effect::{Checked, Effect, HostError, HostErrorKind, Outcome, Procedure, 
 pub use expand::Expand;
 pub use heal::Heal;
 pub use identity::{map_uuid, map_wwid, nvme_wwid, serial_of, wwid};
+pub use leave::LeaveArray;
 pub use paths::paths;
 pub use publish::{Publish, Unpublish};
 pub use stage::Stage;
 pub use startup::is_left_over;
-pub use stats::condition;
+pub use stats::{Condition, condition, size};
 pub use unstage::Unstage;
 pub use view::{
-    Bus, Device, DeviceNumber, Disk, Holder, HostView, Map, Mount, PathNode, ScsiAddress, Session,
-    StagedVolume, Subject,
+    Bus, Connection, Device, DeviceNumber, Disk, Holder, HostView, Map, Mount, PathNode,
+    ScsiAddress, Session, StagedVolume, Subject,
 };

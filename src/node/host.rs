@@ -1,6 +1,7 @@
 //! The seam between decisions and the host. [`Host`] is implemented by the real host, and by a simulated kernel in the
 //! tests.
 
+mod connection_file;
 mod device;
 mod enter;
 mod linux;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::decide::{Effect, HostError, HostView, Outcome, StagedVolume, Subject};
+use super::decide::{Connection, Effect, HostError, HostView, Outcome, StagedVolume, Subject};
 use super::request::{Usage, VolumeHandle};
 use crate::contract::NodeId;
 
@@ -32,8 +33,16 @@ pub trait Host: Send + Sync + Debug {
     /// Returns all state files.
     async fn staged(&self) -> Result<Vec<StagedVolume>, HostError>;
 
-    /// Carries out an effect, within a time of its own.
-    async fn perform(&self, volume: &VolumeHandle, effect: &Effect) -> Result<Outcome, HostError>;
+    /// Returns the records of the connections that the node service has made itself, over NVMe/TCP. iscsid keeps those of
+    /// iSCSI.
+    async fn connected(&self) -> Result<Vec<Connection>, HostError>;
+
+    /// Carries out an effect, within a time of its own; for a volume, or for none.
+    async fn perform(
+        &self,
+        volume: Option<&VolumeHandle>,
+        effect: &Effect,
+    ) -> Result<Outcome, HostError>;
 
     /// Returns bytes and inodes of a mounted file system, or the size of a device in bytes.
     async fn usage(&self, path: &Path) -> Result<(Usage, Option<Usage>), HostError>;

@@ -163,8 +163,10 @@ pub struct Usage {
 /// Usage and condition of a published volume.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VolumeStats {
-    /// Bytes; of a block device only the total is known.
-    pub bytes: Option<Usage>,
+    /// Bytes. Of a block device, and of a volume that is not asked because it may hang, only the total is known; it is 0
+    /// if the device is gone. kubelet reads the condition only if there is at least one entry:
+    /// <https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/csi/csi_client.go>.
+    pub bytes: Usage,
     /// Inodes of a file system that has a limit.
     pub inodes: Option<Usage>,
     /// What is abnormal about the volume, for people; none if it is healthy.
@@ -183,10 +185,10 @@ pub struct VolumePaths {
 }
 
 /// The state of a node's volumes at a moment.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSurvey {
-    /// The volumes that are staged.
-    pub volumes: Vec<VolumePaths>,
+    /// The volumes that are staged, or why they are unknown.
+    pub volumes: Result<Vec<VolumePaths>, NodeError>,
     /// The number of devices, mounts and programs of the host that have not answered within their time limit.
     pub hanging: usize,
 }

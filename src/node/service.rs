@@ -1,7 +1,11 @@
 //! Carries the procedures out: view, decision, effect, and again. Calls for one volume exclude each other; calls for
 //! different volumes do not wait for each other, except for the log-in to the same array.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod busy;
+mod report;
+mod upkeep;
+
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,15 +14,15 @@ use async_trait::async_trait;
 use tracing::{info, warn};
 
 use super::decide::{
-    Effect, Expand, Heal, Outcome, Procedure, Publish, Stage, StagedVolume, Step, Subject,
-    Unpublish, Unstage, condition, is_left_over, paths,
+    Effect, Expand, Outcome, Procedure, Publish, Stage, StagedVolume, Step, Unpublish, Unstage,
 };
 use super::host::Host;
 use super::request::{
-    ExpandRequest, NodeError, NodeErrorKind, NodeIdentity, NodeSurvey, PublishRequest,
-    StageRequest, VolumeHandle, VolumePaths, VolumeStats,
+    ExpandRequest, NodeError, NodeErrorKind, NodeIdentity, PublishRequest, StageRequest,
+    VolumeHandle, VolumeStats,
 };
-use super::{Attachments, FormatRecord, NodeService};
+use super::{FormatRecord, NodeService};
+use busy::BusyVolumes;
 
 /// More steps than any procedure needs with all waiting. A procedure that needs more does not converge.
 const MOST_STEPS: usize = 2000;
@@ -36,8 +40,7 @@ struct Inner<H> {
     name: String,
     max_volumes: Option<u32>,
     topology: Vec<(String, String)>,
-    /// Volumes with a call in progress.
-    busy: Mutex<BTreeSet<VolumeHandle>>,
+    busy: BusyVolumes,
     /// One lock for the sessions of each target.
     targets: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -57,75 +60,9 @@ impl<H: Host + 'static> Node<H> {
     /// Returns the node service.
     pub fn new(host: H, record: Arc<dyn FormatRecord>, setup: NodeSetup) -> Self {
         let NodeSetup { name, max_volumes, topology } = setup;
-        let busy = Mutex::default();
+        let busy = BusyVolumes::default();
         let targets = Mutex::default();
         Self { inner: Arc::new(Inner { host, record, name, max_volumes, topology, busy, targets }) }
-    }
-
-    /// Unstages what is staged here, not attached here any more, and used by no pod. Returns the volumes that were
-    /// unstaged, and the errors of those that could not be. Volumes with a call in progress are left out.
-    ///
-    /// May run while calls are served: whether a volume is attached is asked while no other call can begin on it, and
-    /// kubelet stages a volume only after it is attached.
-    pub async fn clean_up(
-        &self,
-        attachments: &Arc<dyn Attachments>,
-    ) -> Result<(Vec<VolumeHandle>, Vec<NodeError>), NodeError> {
-        let staged = self.inner.host.staged().await?;
-        let (mut done, mut errors) = (Vec::new(), Vec::new());
-        for state in staged.into_iter().filter(|state| !state.released) {
-            let Ok(handle) = state.volume.parse::<VolumeHandle>() else { continue };
-            let (volume, attachments) = (handle.clone(), Arc::clone(attachments));
-            let call = |inner: Arc<Inner<H>>| async move {
-                inner.clean_up(volume, &state.staging, attachments.as_ref()).await
-            };
-            match self.finish(call).await {
-                Ok(false) => {}
-                Ok(true) => {
-                    info!(volume = %handle, "a volume that is not attached here any more is unstaged");
-                    done.push(handle);
-                }
-                Err(error) => errors.push(error),
-            }
-        }
-        Ok((done, errors))
-    }
-
-    /// Returns the paths of the staged volumes, and what hangs. Asks no device.
-    pub async fn survey(&self) -> Result<NodeSurvey, NodeError> {
-        let mut survey = NodeSurvey::default();
-        for state in self.inner.host.staged().await?.into_iter().filter(|state| !state.released) {
-            let Ok(handle) = state.volume.parse::<VolumeHandle>() else { continue };
-            let view = self.inner.host.view(&state.subject(None)).await?;
-            if let Some((paths, expected)) = paths(&state, &view) {
-                survey.volumes.push(VolumePaths { array_id: handle.array_id, paths, expected });
-            }
-        }
-        survey.hanging = self.inner.host.hanging();
-        Ok(survey)
-    }
-
-    /// Adds paths that have come back to the volumes that are staged. Volumes with a call in progress are left out.
-    /// Returns the errors of those that could not be looked at.
-    pub async fn heal(&self) -> Result<Vec<NodeError>, NodeError> {
-        let staged = self.inner.host.staged().await?;
-        let (mut errors, mut tried) = (Vec::new(), BTreeSet::new());
-        for state in staged.into_iter().filter(|state| !state.released) {
-            let Ok(handle) = state.volume.parse::<VolumeHandle>() else { continue };
-            let target = state.target.clone();
-            let Some(mut heal) = Heal::new(state, !tried.contains(&target)) else { continue };
-            let call = |inner: Arc<Inner<H>>| async move {
-                let Ok(_busy) = inner.begin(&handle) else { return Ok(false) };
-                inner.run(&handle, &mut heal).await.map(|()| true)
-            };
-            match self.finish(call).await {
-                Ok(false) => continue,
-                Ok(true) => {}
-                Err(error) => errors.push(error),
-            }
-            tried.insert(target);
-        }
-        Ok(errors)
     }
 
     /// Carries a call out to its end even if the caller hangs up: a file system that is being created is not cut off.
@@ -141,33 +78,10 @@ impl<H: Host + 'static> Node<H> {
     }
 }
 
-/// Marks a volume as busy until it is dropped.
-struct Busy<'b> {
-    busy: &'b Mutex<BTreeSet<VolumeHandle>>,
-    handle: VolumeHandle,
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.handle);
-    }
-}
-
 impl<H: Host> Inner<H> {
-    fn begin(&self, handle: &VolumeHandle) -> Result<Busy<'_>, NodeError> {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if !busy.insert(handle.clone()) {
-            return Err(NodeError::new(
-                NodeErrorKind::Aborted,
-                format!("another operation on volume {handle} is running"),
-            ));
-        }
-        Ok(Busy { busy: &self.busy, handle: handle.clone() })
-    }
-
     async fn run(
         &self,
-        volume: &VolumeHandle,
+        volume: Option<&VolumeHandle>,
         procedure: &mut impl Procedure,
     ) -> Result<(), NodeError> {
         for _ in 0..MOST_STEPS {
@@ -180,27 +94,34 @@ impl<H: Host> Inner<H> {
                 Step::Done => return Ok(()),
                 Step::Fail(error) => return Err(error),
             };
-            let Some(target) = effect.changes_sessions_of() else {
-                self.perform(volume, procedure, &effect).await?;
-                continue;
-            };
-            // Whether a session is needed, or not any more, is decided under the lock: of two volumes that arrive
-            // together, one logs in.
-            let lock = {
-                let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-                Arc::clone(targets.entry(target.to_owned()).or_default())
-            };
-            let _held = lock.lock().await;
-            if let Step::Do(effect) = self.step(procedure).await?
-                && effect.changes_sessions_of().is_some()
-            {
-                self.perform(volume, procedure, &effect).await?;
-            }
+            self.perform_in_turn(volume, procedure, &effect).await?;
         }
-        Err(NodeError::new(
-            NodeErrorKind::Internal,
-            "the operation comes to no end; its log lists the steps",
-        ))
+        Err(endless())
+    }
+
+    /// Performs an effect. Those on the sessions of a target take turns.
+    async fn perform_in_turn(
+        &self,
+        volume: Option<&VolumeHandle>,
+        procedure: &mut impl Procedure,
+        effect: &Effect,
+    ) -> Result<(), NodeError> {
+        let Some(target) = effect.changes_sessions_of() else {
+            return self.perform(volume, procedure, effect).await;
+        };
+        // Whether a session is needed, or not any more, is decided under the lock: of two volumes that arrive
+        // together, one logs in.
+        let lock = {
+            let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(targets.entry(target.to_owned()).or_default())
+        };
+        let _held = lock.lock().await;
+        if let Step::Do(effect) = self.step(procedure).await?
+            && effect.changes_sessions_of().is_some()
+        {
+            self.perform(volume, procedure, &effect).await?;
+        }
+        Ok(())
     }
 
     async fn step(&self, procedure: &mut impl Procedure) -> Result<Step, NodeError> {
@@ -210,20 +131,21 @@ impl<H: Host> Inner<H> {
 
     async fn perform(
         &self,
-        volume: &VolumeHandle,
+        volume: Option<&VolumeHandle>,
         procedure: &mut impl Procedure,
         effect: &Effect,
     ) -> Result<(), NodeError> {
-        let outcome = match effect {
-            Effect::RecordFormatted => {
+        let outcome = match (effect, volume) {
+            (Effect::RecordFormatted, Some(volume)) => {
                 let recorded = self.record.record_formatted(volume).await;
                 recorded.map(|()| Outcome::Done).map_err(super::decide::HostError::failed)
             }
             _ => self.host.perform(volume, effect).await,
         };
+        let volume = volume.map(tracing::field::display);
         match &outcome {
-            Ok(_) => info!(%volume, ?effect, "done"),
-            Err(error) => warn!(%volume, ?effect, %error, "failed"),
+            Ok(_) => info!(volume, ?effect, "done"),
+            Err(error) => warn!(volume, ?effect, %error, "failed"),
         }
         procedure.done(effect, outcome, self.host.now())
     }
@@ -255,13 +177,13 @@ impl<H: Host> Inner<H> {
 
     async fn stage(&self, request: StageRequest) -> Result<(), NodeError> {
         let handle = request.handle.clone();
-        let _busy = self.begin(&handle)?;
+        let _busy = self.busy.call(&handle).await?;
         let password = request.passwords.password(&self.name).map_err(|error| {
             let message = format!("the Secret with the CHAP passwords of the array: {error}");
             NodeError::new(NodeErrorKind::FailedPrecondition, message)
         })?;
         let mut stage = Stage::new(request, password);
-        self.run(&handle, &mut stage).await?;
+        self.run(Some(&handle), &mut stage).await?;
         if let Some(ready) = stage.ready() {
             let (paths, expected) = (ready.paths, ready.expected);
             if paths < expected {
@@ -273,86 +195,37 @@ impl<H: Host> Inner<H> {
         Ok(())
     }
 
-    /// Unstages a volume that is left over. Returns whether it was.
-    async fn clean_up(
-        &self,
-        handle: VolumeHandle,
-        staging: &Path,
-        attachments: &dyn Attachments,
-    ) -> Result<bool, NodeError> {
-        let Ok(_busy) = self.begin(&handle) else { return Ok(false) };
-        let Some(state) = self.state_at(staging).await? else { return Ok(false) };
-        let view = self.host.view(&Subject::default()).await?;
-        if state.volume != handle.to_string() || !is_left_over(&state, false, &view) {
-            return Ok(false);
-        }
-        let is_attached = attachments.is_attached(&handle).await.map_err(|error| {
-            let message = format!("it is unknown whether {handle} is attached here: {error}");
-            NodeError::new(NodeErrorKind::Unavailable, message)
-        })?;
-        if !is_left_over(&state, is_attached, &view) {
-            return Ok(false);
-        }
-        self.run(&handle, &mut Unstage::new(handle.clone(), staging.to_owned(), Some(state)))
-            .await?;
-        Ok(true)
-    }
-
     async fn unstage(&self, handle: VolumeHandle, staging: PathBuf) -> Result<(), NodeError> {
-        let _busy = self.begin(&handle)?;
+        let _busy = self.busy.call(&handle).await?;
         let state = self.state_at(&staging).await?;
-        self.run(&handle, &mut Unstage::new(handle.clone(), staging, state)).await
+        self.run(Some(&handle), &mut Unstage::new(handle.clone(), staging, state)).await
     }
 
     async fn publish(&self, request: PublishRequest) -> Result<(), NodeError> {
         let handle = request.handle.clone();
-        let _busy = self.begin(&handle)?;
+        let _busy = self.busy.call(&handle).await?;
         let state = self.state_at(&request.staging).await?;
-        self.run(&handle, &mut Publish::new(request, state)).await
+        self.run(Some(&handle), &mut Publish::new(request, state)).await
     }
 
     async fn unpublish(&self, handle: VolumeHandle, target: PathBuf) -> Result<(), NodeError> {
-        let _busy = self.begin(&handle)?;
-        self.run(&handle, &mut Unpublish::new(target)).await
+        let _busy = self.busy.call(&handle).await?;
+        self.run(Some(&handle), &mut Unpublish::new(target)).await
     }
 
     async fn expand(&self, request: ExpandRequest) -> Result<u64, NodeError> {
         let handle = request.handle.clone();
-        let _busy = self.begin(&handle)?;
+        let _busy = self.busy.call(&handle).await?;
         let state = self.state_of(&handle, request.staging.as_deref()).await?;
         let mut expand = Expand::new(request, state);
-        self.run(&handle, &mut expand).await?;
+        self.run(Some(&handle), &mut expand).await?;
         Ok(expand.size())
     }
+}
 
-    /// Needs no lock: it changes nothing, and it has to answer while a device hangs.
-    async fn stats(
-        &self,
-        handle: VolumeHandle,
-        path: PathBuf,
-        staging: Option<PathBuf>,
-    ) -> Result<VolumeStats, NodeError> {
-        let state = self.state_of(&handle, staging.as_deref()).await?;
-        let view = self.host.view(&state.subject(Some(path.clone()))).await?;
-        if view.mounts_at(&path).next().is_none() {
-            return Err(NodeError::new(
-                NodeErrorKind::NotFound,
-                format!("volume {} is not published at {}", state.volume, path.display()),
-            ));
-        }
-        let abnormal = condition(&view, &state, &path);
-        // Its file system may not answer, and kubelet asks every minute.
-        if abnormal.is_some() {
-            return Ok(VolumeStats { bytes: None, inodes: None, abnormal });
-        }
-        match self.host.usage(&path).await {
-            Ok((bytes, inodes)) => Ok(VolumeStats { bytes: Some(bytes), inodes, abnormal: None }),
-            Err(error) => {
-                let abnormal = Some(format!("volume {} cannot be read: {error}", state.volume));
-                Ok(VolumeStats { bytes: None, inodes: None, abnormal })
-            }
-        }
-    }
+fn endless() -> NodeError {
+    let message = "the operation comes to no end; its log lists the steps";
+    NodeError::new(NodeErrorKind::Internal, message)
 }
 
 #[async_trait]

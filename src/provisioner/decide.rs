@@ -40,7 +40,7 @@ mod snapshot;
 pub use array_selection::{ArrayNeeds, NoArray, SelectedArray, select_array};
 pub use attachment::{
     AttachmentEffect, AttachmentInput, AttachmentOutcome, AttachmentState, AttachmentView,
-    AttachmentWork, NodeIds, is_attached, node_id, recorded_volume,
+    AttachmentWork, NodeIds, is_attached, node_id, recorded_node, recorded_volume,
 };
 pub use barrier::{BarrierEffect, Barriers, barrier, is_barrier};
 pub use claim::ClaimState;

@@ -31,6 +31,8 @@ class Service:
     def __init__(self, address):
         options = [("grpc.default_authority", "localhost"), ("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 500)]
         self.channel = grpc.insecure_channel(address, options=options)
+        # Calls that were refused because another one is at work on the volume.
+        self.aborted = 0
 
     def call(self, name, deadline=DEADLINE, /, **fields):
         """Sends a request and returns the answer."""
@@ -46,6 +48,7 @@ class Service:
                 return method(fields, timeout=deadline, wait_for_ready=True)
             except grpc.RpcError as error:
                 # Another operation is at work on the volume: kubelet tries again.
+                self.aborted += error.code() == grpc.StatusCode.ABORTED
                 if error.code() == grpc.StatusCode.ABORTED and time.monotonic() < end:
                     time.sleep(0.5)
                     continue
@@ -163,11 +166,12 @@ class Node:
         self.node_id = self.service.call("Node/NodeGetInfo")["node_id"]
         return self.node_id
 
-    def stage(self, volume, deadline=DEADLINE):
+    def stage(self, volume, deadline=DEADLINE, secrets=None):
         self.machine.shell(f"mkdir -p -m 0750 {volume.staging}")
         self.service.call(
             "Node/NodeStageVolume", deadline, volume_id=volume.handle, publish_context=volume.published,
-            staging_target_path=volume.staging, volume_capability=volume.capability, volume_context=volume.context,
+            staging_target_path=volume.staging, volume_capability=volume.capability, secrets=secrets or {},
+            volume_context=volume.context,
         )
 
     def publish(self, volume, pod="pod-1"):
@@ -223,7 +227,7 @@ class Node:
         """Fails if anything of a volume is left on the node."""
         left = self.machine.shell(
             f"""
-            ls -d /sys/class/iscsi_session/* /sys/class/scsi_disk/* /sys/block/dm-* /sys/class/nvme/nvme* {PLUGIN}/staged/*.json 2> /dev/null || true
+            ls -d /sys/class/iscsi_session/* /sys/class/scsi_disk/* /sys/block/dm-* /sys/class/nvme/nvme* {PLUGIN}/staged/*.json {PLUGIN}/connected/*.json 2> /dev/null || true
             find /etc/iscsi/nodes /var/lib/iscsi/nodes -type f 2> /dev/null || true
             grep -o ' /var/lib/kubelet/[^ ]*' /proc/mounts || true
             """
@@ -231,10 +235,10 @@ class Node:
         check(not left.strip(), f"{self.name}: left behind: {left.split()}")
 
 
-def refused(call, *arguments, code=None, text=None):
+def refused(call, *arguments, code=None, text=None, **named):
     """Fails unless a call is refused, and returns the error."""
     try:
-        call(*arguments)
+        call(*arguments, **named)
     except CallError as error:
         check(code in (None, error.code), f"refused with {error}, and not {code}")
         check(text is None or re.search(text, error.message), f"refused with {error}, without {text!r}")

@@ -35,7 +35,7 @@ CALLS = {
     ),
     "Node/NodeStageVolume": (
         {"volume_id": (1, TEXT), "publish_context": (2, WORDS), "staging_target_path": (3, TEXT),
-         "volume_capability": (4, CAPABILITY), "volume_context": (6, WORDS)},
+         "volume_capability": (4, CAPABILITY), "secrets": (5, WORDS), "volume_context": (6, WORDS)},
         {},
     ),
     "Node/NodeUnstageVolume": ({"volume_id": (1, TEXT), "staging_target_path": (2, TEXT)}, {}),

@@ -146,6 +146,16 @@ class Array:
         folder = f"{TPG}/acls/{initiator}/lun_{number}"
         return f"{acl}mkdir {folder}; ln -s {TPG}/lun/{self.lun(volume)} {folder}/volume"
 
+    def set_password(self, initiator, password):
+        """Asks an initiator with a connection for a CHAP password, as its host on the array has it; without one, asks none."""
+        self.machine.shell(
+            f"""
+            echo {initiator if password else 'NULL'} > {TPG}/acls/{initiator}/auth/userid
+            echo {password or 'NULL'} > {TPG}/acls/{initiator}/auth/password
+            echo {1 if password else 0} > {TPG}/attrib/authentication
+            """
+        )
+
     def disconnect(self, key):
         kind, initiator, _ = key
         number = self.connections.pop(key)

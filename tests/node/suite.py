@@ -1,6 +1,6 @@
 """Runs the stories: boots the machines, serves the simulated arrays, and ends all of it.
 
-    suite.py PSO_GEN_BINARY IMAGES [PART-OF-A-STORY'S-NAME]
+    suite.py PSO_GEN_BINARY IMAGES [PART-OF-A-STORY'S-NAME...]
 
 A story is a function `test_...(lab)` in a file `test_*.py`. All share the machines, and each leaves its node clean; after
 one that fails, the nodes are booted anew. Runs in a network namespace of its own: see `run`.
@@ -26,13 +26,13 @@ ARRAY_MODULES = "target_core_mod,target_core_iblock,iscsi_target_mod,nvmet,nvmet
 NUMBERS = {"array": 10, "node1": 21, "node2": 22, "node3": 23}
 
 
-def stories():
+def stories(kind="test"):
     """Yields name and function of every story, in the order of the files."""
-    for path in sorted(HERE.glob("test_*.py")):
+    for path in sorted(HERE.glob(f"{kind}_*.py")):
         module = importlib.import_module(path.stem)
         for name, function in vars(module).items():
             if name.startswith("test_"):
-                yield f"{path.stem[5:]}: {name[5:].replace('_', ' ')}", function
+                yield f"{path.stem.split('_', 1)[1]}: {name[5:].replace('_', ' ')}", function
 
 
 class Lab:
@@ -109,10 +109,11 @@ class Lab:
 
 
 def main():
-    binary, images, *part = sys.argv[1:]
-    chosen = [(name, story) for name, story in stories() if not part or part[0] in name]
+    binary, images, *parts = sys.argv[1:]
+    every = [*stories(), *(stories("bench") if parts else [])]
+    chosen = [(name, story) for name, story in every if not parts or any(part in name for part in parts)]
     if not chosen:
-        print(f"no story has {part[0]!r} in its name")
+        print(f"no story has one of {parts} in its name")
         return 2
     failed = []
     with tempfile.TemporaryDirectory(prefix="pso-node-") as folder:

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 
 from kubelet import CallError, refused
 from lab import Failure, check, until
@@ -52,6 +53,27 @@ def test_a_path_is_lost_and_comes_back(lab):
         node.machine.shell(f"echo again > {path}/file; sync -f {path}", 120)
     finally:
         node.machine.link(2, True)
+    until(90, lambda: active_paths(node) == 2, "both paths are back")
+    node.stop_pod(controller, volume)
+
+
+def test_calls_are_not_refused_while_paths_are_healed(lab):
+    node, controller = lab.node(), lab.controller
+    volume = controller.create(GIB)
+    node.start_pod(controller, volume)
+    # A stage that takes long goes on with one path.
+    until(150, lambda: active_paths(node) == 2, "both paths are there")
+    node.service.aborted = 0
+    node.machine.link(1, False)
+    try:
+        # The node service looks once a minute, and a disk that does not answer takes it 20 s.
+        end = time.monotonic() + 150
+        while time.monotonic() < end:
+            node.publish(volume, "pod-2")
+            node.unpublish(volume, "pod-2")
+    finally:
+        node.machine.link(1, True)
+    check(node.service.aborted == 0, f"{node.service.aborted} calls were refused")
     until(90, lambda: active_paths(node) == 2, "both paths are back")
     node.stop_pod(controller, volume)
 
@@ -145,13 +167,15 @@ def killed_at(node, moment, call, *arguments):
     def work():
         with contextlib.suppress(CallError):
             call(*arguments)
-        node.machine.run("touch /run/call.ended")
+        # The end of `tail` ends the watch of the log.
+        node.machine.run("touch /run/call.ended; pkill -x tail")
 
     thread = threading.Thread(target=work)
     thread.start()
     script = f"""
         pid=$(cat /run/node-service.pid)
-        has_done() {{ tail -n +{mark + 1} /run/node-service.log | grep -qE "effect.{{3}}$1"; }}
+        # Waits, because a look again and again comes seconds late on a slow machine.
+        has_done() {{ grep -m 1 -qE "effect.{{3}}$1" < <(exec tail -n +{mark + 1} -f /run/node-service.log); }}
         until [ -e /run/call.ended ]; do
           if {moment}; then kill -9 $pid; pkill -9 mkfs; exit 0; fi
         done

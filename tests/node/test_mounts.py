@@ -1,6 +1,6 @@
 """Volumes of one node, from their first mount on."""
 
-from lab import check
+from lab import check, until
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -9,7 +9,8 @@ def test_written_unstaged_staged_and_read(lab):
     node, controller = lab.node(), lab.controller
     volume = controller.create(GIB)
     path = node.start_pod(controller, volume)
-    check(len(node.paths(volume)) == 2, "two paths")
+    # A stage that takes long goes on with one path, and the other one is added within a minute or two.
+    until(150, lambda: len(node.paths(volume)) == 2, "two paths")
     node.machine.shell(f"echo kept > {path}/file")
     node.stop_pod(controller, volume)
     node.must_be_clean()
@@ -24,7 +25,7 @@ def test_two_volumes_share_the_sessions_of_their_array(lab):
     paths = [node.start_pod(controller, volume, pod) for volume, pod in ((first, "pod-1"), (second, "pod-2"))]
     for path in paths:
         node.machine.shell(f"echo {path} > {path}/file; sync -f {path}")
-    check(sessions(node) == 2, "one session for each port, whatever the number of volumes")
+    until(150, lambda: sessions(node) == 2, "one session for each port, whatever the number of volumes")
     node.stop_pod(controller, first, "pod-1")
     check(sessions(node) == 2, "the sessions stay for the other volume")
     node.machine.shell(f"test \"$(cat {paths[1]}/file)\" = {paths[1]}; echo more > {paths[1]}/more; sync -f {paths[1]}")

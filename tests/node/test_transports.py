@@ -1,9 +1,10 @@
-"""NVMe/TCP, and file systems over NFS."""
+"""NVMe/TCP, CHAP, and file systems over NFS."""
 
 import subprocess
 
+from kubelet import refused
 from lab import check, until
-from served_array import PORTS
+from served_array import NQN, PORTS
 
 GIB = 1 << 30
 
@@ -34,7 +35,77 @@ def test_nvme_over_tcp(lab):
     check(node.machine.shell(f"cat {path}/file") == "kept\none path\n", "the file is there")
     node.stop_pod(controller, volume)
     node.must_be_clean()
+    leave_together(lab, node)
     lab.drop("node3")
+
+
+def leave_together(lab, node):
+    """The last volume to leave still sees the namespace of another one, which the array disconnects later."""
+    controller = lab.controller
+    volumes = [controller.create(GIB), controller.create(GIB)]
+    for volume in volumes:
+        node.start_pod(controller, volume)
+    for volume in volumes:
+        node.unpublish(volume)
+        node.unstage(volume)
+    check(live(node) > 0, "the array has namespaces here")
+    for volume in volumes:
+        controller.detach(volume, node)
+    # The node service looks once a minute.
+    until(150, lambda: live(node) == 0, "the controllers are disconnected")
+    node.must_be_clean()
+    # A controller of an admin is none of its business.
+    address, name = PORTS[0], NQN
+    node.machine.shell(f"nvme connect --transport=tcp --traddr={address} --trsvcid=4420 --nqn={name}")
+    volume = volumes[0]
+    node.start_pod(controller, volume)
+    until(150, lambda: live(node) == 2, "the other port gets a controller")
+    node.stop_pod(controller, volume)
+    check(live(node) == 1, "the controller of the admin stays")
+    node.machine.shell(f"nvme disconnect --nqn={name}")
+    node.must_be_clean()
+
+
+def test_a_password_of_the_node(lab):
+    node, controller, array = lab.node(), lab.controller, lab.array
+    volume = controller.create(GIB)
+    first, second = "correct-horse-9", "rotated-horse-9"
+    controller.attach(volume, node)
+    array.set_password(node.iqn(), first)
+    try:
+        refused(node.stage, volume, code="UNAVAILABLE", text="authorization|authentication|log ?in")
+        refused(node.stage, volume, secrets={node.name: second}, code="UNAVAILABLE")
+        node.stage(volume, secrets={node.name: first})
+        path = node.publish(volume)
+        node.machine.shell(f"echo kept > {path}/file; sync -f {path}")
+        records = node.machine.shell("find /etc/iscsi /var/lib/iscsi -type f | xargs grep -l horse | xargs stat -c '%a %n'").splitlines()
+        check(len(records) == 2, f"the records of two ports have the password: {records}")
+        check(all(line.startswith("600 ") and "/nodes/" in line for line in records), f"and only root reads them: {records}")
+        # A session that was lost logs in again by its record.
+        node.machine.link(1, False)
+        try:
+            node.machine.shell(f"echo again >> {path}/file; sync -f {path}", 240)
+        finally:
+            node.machine.link(1, True)
+        until(150, lambda: logged_in(node) == 2, "both sessions are back")
+        # Another password: the sessions stay, and the next stage writes it into the records.
+        array.set_password(node.iqn(), second)
+        node.stage(volume, secrets={node.name: second})
+        check(logged_in(node) == 2, "the sessions stay")
+        check(node.machine.shell("grep -rl rotated /etc/iscsi /var/lib/iscsi | wc -l").strip() == "2", "both records have it")
+        check("horse" not in node.log(), "no password is in the log")
+        node.unpublish(volume)
+        node.unstage(volume)
+        check("horse" not in node.machine.shell("grep -rh horse /etc/iscsi /var/lib/iscsi || true"), "no password is left")
+        node.stage(volume, secrets={node.name: second})
+        check(node.machine.shell(f"cat {node.publish(volume)}/file") == "kept\nagain\n", "the file is there")
+        node.stop_pod(controller, volume)
+    finally:
+        array.set_password(node.iqn(), None)
+
+
+def logged_in(node):
+    return int(node.machine.shell("cat /sys/class/iscsi_session/*/state | grep -c LOGGED_IN || true"))
 
 
 def live(node):

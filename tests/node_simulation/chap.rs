@@ -92,3 +92,43 @@ fn fault_25_a_new_password_reaches_the_records_of_ports_in_use() {
     assert_eq!(lab.sessions_and_records(), (2, 2), "they log in with the second password");
     lab.write("data", "late").expect("the paths are back");
 }
+
+/// A volume without a password in its PersistentVolume, and one with it, both in use.
+fn older_and_newer() -> Lab {
+    let mut lab = Lab::iscsi();
+    lab.create("older");
+    lab.create("z-newer");
+    lab.start("older");
+    agree(&mut lab, "first-password");
+    lab.start("z-newer");
+    lose_sessions(&lab);
+    lab
+}
+
+#[test]
+fn fault_25_healing_an_older_volume_keeps_the_password_of_the_others() {
+    let mut lab = older_and_newer();
+    lab.heal();
+    assert_eq!(lab.world().passwords.len(), 2, "each record still has it");
+    assert_eq!(lab.sessions_and_records(), (2, 2));
+    lab.write("older", "late").expect("the paths are back");
+}
+
+#[test]
+fn fault_25_staging_an_older_volume_keeps_the_password_of_the_others() {
+    let mut lab = older_and_newer();
+    lab.passwords = ChapSecret::default();
+    lab.create("oldest");
+    lab.start("oldest");
+    assert_eq!(lab.world().passwords.len(), 2, "each record still has it");
+    assert_eq!(lab.sessions_and_records(), (2, 2));
+    for name in ["oldest", "older", "z-newer"] {
+        lab.stage(name);
+        lab.stop(name);
+    }
+    lab.must_be_empty();
+    // Records that the last volume has removed are written again, and so is one that no volume has given a password.
+    lab.world().chap = None;
+    lab.start("oldest");
+    assert_eq!(lab.world().passwords.len(), 0);
+}

@@ -23,11 +23,12 @@ impl World {
     #[expect(clippy::too_many_lines, reason = "one arm for each effect")]
     pub(crate) fn carry_out(
         &mut self,
-        handle: &VolumeHandle,
+        volume: Option<&VolumeHandle>,
         effect: &Effect,
         midway: bool,
     ) -> Done {
-        let serial = self.handles.get(handle).cloned().unwrap_or_default();
+        let serial = volume.and_then(|volume| self.handles.get(volume)).cloned();
+        let serial = serial.unwrap_or_default();
         match effect {
             Effect::WriteState(state) => {
                 self.states.insert(state.staging.clone(), (**state).clone());
@@ -174,8 +175,8 @@ impl World {
         if self.sessions.values().any(|session| session.portal == portal) {
             self.broken("a second session to one portal");
         }
-        if self.transport == BlockTransport::Iscsi && self.records.get(portal) != Some(&false) {
-            self.broken("a log-in without a record that says node.startup=manual");
+        if self.records.get(portal) != Some(&false) {
+            self.broken("a log-in without a record, that says node.startup=manual");
         }
         if !self.is_up(portal) {
             self.time += Duration::from_secs(if self.faults.slow_log_in { 60 } else { 3 });
@@ -191,6 +192,7 @@ impl World {
             target: target.to_owned(),
             portal: portal.to_owned(),
             bus: (!is_nvme).then_some(bus),
+            is_admins: false,
         };
         self.sessions.insert(format!("session{}", self.hosts), session);
         self.follow_namespaces();
@@ -199,6 +201,9 @@ impl World {
 
     fn log_out(&mut self, name: &str) {
         let Some(session) = self.sessions.remove(name) else { return };
+        if session.is_admins {
+            self.broken("a session of others is ended");
+        }
         if let Some(bus) = session.bus
             && self.disks.values().any(|disk| disk.bus == Some(bus))
         {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::lab::{Lab, handle, serial, target};
+use super::lab::{GIB, Lab, handle, serial, target};
 
 fn ready(name: &str) -> Lab {
     let lab = Lab::iscsi();
@@ -281,12 +281,70 @@ fn fault_17_an_aborted_file_system_that_the_kernel_does_not_show_is_found_by_wri
     set(&lab, false);
     assert_eq!(lab.write("data", "lost"), Err("EIO".to_owned()));
     set(&lab, true);
+    let abnormal = lab.stats("data").expect("published").abnormal.expect("abnormal");
+    assert!(abnormal.contains("errors"), "{abnormal}");
+    let error = lab.publish_once("data", "second").expect_err("kubelet does not stage it again");
+    assert!(error.message.contains("staged again"), "{error}");
     let error = lab.stage_once("data").expect_err("a pod uses it");
     assert!(error.message.contains("delete these pods"), "{error}");
     lab.unpublish("data", "pod");
     lab.stage("data");
     lab.publish("data", "pod");
     lab.write("data", "again").expect("mended");
+}
+
+#[test]
+fn fault_17_an_abnormal_volume_has_a_size_so_that_kubelet_reads_its_condition() {
+    let mut lab = ready("data");
+    lab.start("data");
+    let set = |lab: &Lab, is_up| {
+        for portal in lab.world().portals.values_mut() {
+            portal.is_up = is_up;
+        }
+    };
+    let size = |lab: &mut Lab| {
+        let stats = lab.stats("data").expect("published");
+        (stats.bytes.total, stats.inodes.is_some(), stats.abnormal.expect("abnormal"))
+    };
+    set(&lab, false);
+    let (total, has_inodes, abnormal) = size(&mut lab);
+    assert!(abnormal.contains("no live path"), "{abnormal}");
+    assert_eq!((total, has_inodes), (GIB, false), "the map has its size");
+    lab.write("data", "lost").expect_err("no path");
+    // The file system is read-only, and answers.
+    set(&lab, true);
+    lab.change("data", |volume| volume.fs_size = GIB / 2);
+    let (total, has_inodes, abnormal) = size(&mut lab);
+    assert!(abnormal.contains("read-only"), "{abnormal}");
+    assert_eq!((total, has_inodes), (GIB / 2, true), "the file system has its usage");
+    lab.faults(|faults| faults.no_usage = true);
+    let (total, has_inodes, abnormal) = size(&mut lab);
+    assert!(abnormal.contains("read-only"), "the first cause: {abnormal}");
+    assert_eq!((total, has_inodes), (GIB, false));
+    lab.world().aborted.clear();
+    let (total, _, abnormal) = size(&mut lab);
+    assert!(abnormal.contains("cannot be read"), "{abnormal}");
+    assert_eq!(total, GIB);
+    // Nothing of the device is left but its mount.
+    lab.world().disks.clear();
+    lab.world().maps.clear();
+    let (total, _, abnormal) = size(&mut lab);
+    assert!(abnormal.contains("no path"), "{abnormal}");
+    assert_eq!(total, 0);
+}
+
+#[test]
+fn fault_17_a_file_system_with_old_errors_that_takes_writes_stays_in_use() {
+    let mut lab = ready("data");
+    lab.start("data");
+    lab.faults(|faults| faults.old_errors = true);
+    let stats = lab.stats("data").expect("published");
+    let abnormal = stats.abnormal.expect("abnormal");
+    assert!(abnormal.contains("errors") && !abnormal.contains("read-only"), "{abnormal}");
+    assert_eq!(stats.bytes.total, GIB);
+    lab.stage_once("data").expect("it takes writes");
+    lab.publish_once("data", "second").expect("it takes writes");
+    lab.write("data", "mine").expect("it takes writes");
 }
 
 #[test]

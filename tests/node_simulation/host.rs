@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pso_gen::contract::{BlockTransport, NodeId};
 use pso_gen::node::decide::{
-    Disk, Effect, Holder, HostError, HostErrorKind, HostView, Map, Mount, Outcome, PathNode,
-    ScsiAddress, Session, StagedVolume, Subject, map_uuid, wwid,
+    Connection, Disk, Effect, Holder, HostError, HostErrorKind, HostView, Map, Mount, Outcome,
+    PathNode, ScsiAddress, Session, StagedVolume, Subject, map_uuid, wwid,
 };
 use pso_gen::node::{FormatRecord, Host, Usage, VolumeHandle};
 
@@ -162,6 +162,10 @@ impl World {
                 .filter(|state| Some(&state.staging) != subject.staging.as_ref())
                 .cloned()
                 .collect(),
+            recorded: match self.transport {
+                BlockTransport::NvmeTcp => self.records.keys().cloned().collect(),
+                _ => Vec::new(),
+            },
             node: subject.path.as_ref().map_or(PathNode::Missing, |path| self.node_at(path)),
         }
     }
@@ -177,6 +181,7 @@ impl World {
                 _ => None,
             }),
             aborted: self.aborted.contains(&mount.number) && !self.faults.quiet_abort,
+            errors: self.faults.old_errors || self.aborted.contains(&mount.number),
         }
     }
 
@@ -202,7 +207,19 @@ impl Host for SimulatedHost {
         Ok(self.alive()?.states.values().cloned().collect())
     }
 
-    async fn perform(&self, volume: &VolumeHandle, effect: &Effect) -> Result<Outcome, HostError> {
+    async fn connected(&self) -> Result<Vec<Connection>, HostError> {
+        let world = self.alive()?;
+        let is_nvme = world.transport == BlockTransport::NvmeTcp;
+        let portals = world.records.keys().filter(|_| is_nvme).cloned();
+        let target = &world.target;
+        Ok(portals.map(|portal| Connection { target: target.clone(), portal }).collect())
+    }
+
+    async fn perform(
+        &self,
+        volume: Option<&VolumeHandle>,
+        effect: &Effect,
+    ) -> Result<Outcome, HostError> {
         self.with_crash(&format!("{effect:?}"), |world, midway| {
             world.carry_out(volume, effect, midway)
         })
@@ -215,8 +232,12 @@ impl Host for SimulatedHost {
         }
         let mount = world.top(path).ok_or_else(|| failed("not mounted"))?;
         let number = mount.device.unwrap_or(mount.number);
-        let serial = world.behind(number).ok_or_else(|| failed("Input/output error"))?;
-        Ok((Usage { total: world.volumes[&serial].fs_size, ..Usage::default() }, None))
+        let serial = world
+            .behind(number)
+            .filter(|_| !world.faults.no_usage)
+            .ok_or_else(|| failed("Input/output error"))?;
+        let bytes = Usage { total: world.volumes[&serial].fs_size, ..Usage::default() };
+        Ok((bytes, mount.device.is_none().then(Usage::default)))
     }
 
     async fn initiators(&self) -> Result<NodeId, HostError> {

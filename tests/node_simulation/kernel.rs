@@ -46,6 +46,8 @@ pub(crate) struct KernelSession {
     pub(crate) target: String,
     pub(crate) portal: String,
     pub(crate) bus: Option<Bus>,
+    /// Whether an admin, or the host, has logged in.
+    pub(crate) is_admins: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -119,6 +121,10 @@ pub(crate) struct Faults {
     pub(crate) unreadable_mounts: bool,
     /// The kernel does not show that it has set a file system read-only.
     pub(crate) quiet_abort: bool,
+    /// File systems do not report their usage.
+    pub(crate) no_usage: bool,
+    /// The kernel has counted errors in every file system, and goes on writing to it.
+    pub(crate) old_errors: bool,
     /// Unmounting reports success and does nothing.
     pub(crate) unmount_lies: bool,
     /// Deleting a disk reports success and does nothing.
@@ -186,6 +192,13 @@ pub(crate) struct World {
 pub(crate) const ROOT_DISK: DeviceNumber = DeviceNumber { major: 8, minor: 0 };
 /// The device number of the file system at `/dev`.
 pub(crate) const DEV: DeviceNumber = DeviceNumber { major: 0, minor: 6 };
+
+/// Returns the letters of a SCSI disk, as the kernel counts: `a` to `z`, `aa`, `ab`.
+fn letters(number: u32) -> String {
+    let last = char::from(b'a' + u8::try_from(number % 26).expect("a letter"));
+    let before = (number / 26).checked_sub(1).map(letters).unwrap_or_default();
+    format!("{before}{last}")
+}
 
 impl World {
     /// Stops the test: an invariant is broken.
@@ -262,10 +275,7 @@ impl World {
         let (major, name) = if bus.is_some() { (8, "sd") } else { (259, "nvme") };
         let number = self.free_minor(major);
         let name = match bus {
-            Some(_) => format!(
-                "{name}{}",
-                char::from(b'a' + u8::try_from(number.minor / 16).expect("few"))
-            ),
+            Some(_) => format!("{name}{}", letters(number.minor / 16)),
             None => format!("{name}0n{}", number.minor + 1),
         };
         let disk = KernelDisk {

@@ -93,8 +93,12 @@ impl Lab {
         if transport == BlockTransport::FibreChannel {
             for (at, portal) in (0..).zip(portals) {
                 let bus = Some(Bus { host: 7, channel: 0, target: at });
-                let session =
-                    KernelSession { target: TARGET.to_owned(), portal: portal.to_owned(), bus };
+                let session = KernelSession {
+                    target: TARGET.to_owned(),
+                    portal: portal.to_owned(),
+                    bus,
+                    is_admins: true,
+                };
                 world.sessions.insert(format!("rport-7:0-{at}"), session);
             }
         }
@@ -348,6 +352,13 @@ impl Lab {
         self.restart();
         let errors = self.runtime.block_on(self.node.heal()).expect("healed");
         assert_eq!(errors, Vec::new());
+    }
+
+    /// The process may end in it; a new one begins.
+    pub(crate) fn heal_with_crash(&mut self) {
+        self.restart();
+        let _ = self.runtime.block_on(self.node.heal());
+        self.restart();
     }
 
     /// Kubelet repeats a call until it succeeds.

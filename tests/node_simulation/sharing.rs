@@ -7,20 +7,27 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pso_gen::contract::{BlockTransport, ChapSecret, NodeId};
-use pso_gen::node::decide::{Effect, HostError, HostView, Outcome, StagedVolume, Subject};
+use pso_gen::node::decide::{
+    Connection, Effect, HostError, HostView, Outcome, StagedVolume, Subject,
+};
 use pso_gen::node::{
     Access, FsType, Host, Node, NodeErrorKind, NodeService, NodeSetup, StageRequest, Usage,
     VolumeHandle, VolumeMode,
 };
 
-use super::host::SimulatedHost;
-use super::lab::{Lab, handle, staging};
+use tokio::sync::Semaphore;
 
-/// A host on which each effect lets other calls go first, and the probe of one volume never ends.
+use super::host::SimulatedHost;
+use super::lab::{Lab, handle, staging, target};
+
+/// A host on which each effect lets other calls go first, and some effects on one volume do not end by themselves.
 #[derive(Debug)]
 struct Hanging {
     host: SimulatedHost,
     volume: VolumeHandle,
+    hangs: fn(&Effect) -> bool,
+    /// One permit for each of these effects that may end.
+    may_end: Arc<Semaphore>,
 }
 
 #[async_trait]
@@ -33,12 +40,20 @@ impl Host for Hanging {
         self.host.staged().await
     }
 
-    async fn perform(&self, volume: &VolumeHandle, effect: &Effect) -> Result<Outcome, HostError> {
+    async fn connected(&self) -> Result<Vec<Connection>, HostError> {
+        self.host.connected().await
+    }
+
+    async fn perform(
+        &self,
+        volume: Option<&VolumeHandle>,
+        effect: &Effect,
+    ) -> Result<Outcome, HostError> {
         for _ in 0..3 {
             tokio::task::yield_now().await;
         }
-        if matches!(effect, Effect::Probe(_)) && *volume == self.volume {
-            std::future::pending::<()>().await;
+        if (self.hangs)(effect) && volume == Some(&self.volume) {
+            self.may_end.acquire().await.expect("never closed").forget();
         }
         self.host.perform(volume, effect).await
     }
@@ -49,6 +64,10 @@ impl Host for Hanging {
 
     async fn initiators(&self) -> Result<NodeId, HostError> {
         self.host.initiators().await
+    }
+
+    fn hanging(&self) -> usize {
+        1
     }
 
     fn now(&self) -> Duration {
@@ -86,8 +105,18 @@ fn lab(names: &[&str]) -> Lab {
 }
 
 fn node(lab: &Lab, hangs: &str) -> Node<Hanging> {
-    let host = Hanging { host: lab.host.clone(), volume: handle(hangs) };
-    Node::new(host, Arc::new(lab.host.clone()), NodeSetup::default())
+    node_that_hangs(lab, hangs, |effect| matches!(effect, Effect::Probe(_))).0
+}
+
+fn node_that_hangs(
+    lab: &Lab,
+    volume: &str,
+    hangs: fn(&Effect) -> bool,
+) -> (Node<Hanging>, Arc<Semaphore>) {
+    let may_end = Arc::new(Semaphore::new(0));
+    let (host, volume) = (lab.host.clone(), handle(volume));
+    let host = Hanging { host, volume, hangs, may_end: Arc::clone(&may_end) };
+    (Node::new(host, Arc::new(lab.host.clone()), NodeSetup::default()), may_end)
 }
 
 /// Lets other tasks go first a number of times.
@@ -203,4 +232,101 @@ fn a_call_goes_on_when_its_caller_hangs_up() {
         turns(500).await;
         assert_eq!(lab.world().mounts.len(), 1);
     });
+}
+
+#[test]
+fn fault_08_what_hangs_is_reported_also_if_the_volumes_are_unknown() {
+    let lab = lab(&["data"]);
+    let node = node(&lab, "none");
+    runtime().block_on(async {
+        node.stage(request(&lab, "data")).await.expect("staged");
+        let survey = node.survey().await;
+        assert_eq!((survey.volumes.map(|volumes| volumes.len()), survey.hanging), (Ok(1), 1));
+        // The host does not answer this process any more.
+        lab.world().life += 1;
+        let survey = node.survey().await;
+        survey.volumes.expect_err("no answer");
+        assert_eq!(survey.hanging, 1);
+    });
+}
+
+/// A call for a volume that is being healed waits for the effect under way, and healing goes no further.
+#[test]
+fn fault_08_a_call_waits_for_healing_of_its_volume_and_is_not_refused() {
+    let mut lab = lab(&["data"]);
+    lab.world().portals.values_mut().next().expect("a port").is_up = false;
+    lab.start("data");
+    lab.world().portals.values_mut().next().expect("a port").is_up = true;
+    let (node, may_end) =
+        node_that_hangs(&lab, "data", |effect| matches!(effect, Effect::Inquire { .. }));
+    let node = Arc::new(node);
+    runtime().block_on(async {
+        let healing = {
+            let node = Arc::clone(&node);
+            tokio::spawn(async move { node.heal().await })
+        };
+        turns(200).await;
+        let call = {
+            let node = Arc::clone(&node);
+            tokio::spawn(
+                async move { node.unpublish(&handle("data"), &target("data", "pod")).await },
+            )
+        };
+        turns(200).await;
+        assert!(!healing.is_finished() && !call.is_finished());
+        let before = lab.world().trace.len();
+        // One effect ends. The call is next, before healing asks the other disk.
+        may_end.add_permits(1);
+        call.await.expect("it ends").expect("not refused");
+        healing.await.expect("it ends").expect("healed");
+        let steps = lab.world().trace[before..].to_vec();
+        let at = |name: &str| steps.iter().position(|step| step.contains(name));
+        assert!(at("Unmount").is_some(), "{steps:?}");
+        assert_eq!(at("LogIn"), None, "{steps:?}");
+        // Nothing waits any more, and healing goes on where it was.
+        may_end.add_permits(9);
+        assert_eq!(node.heal().await.expect("healed"), Vec::new());
+        assert_eq!(lab.world().sessions.len(), 2);
+    });
+}
+
+/// A log-in to a dead port takes a minute.
+#[test]
+fn fault_08_a_call_does_not_wait_for_the_log_in_of_healing() {
+    for transport in [BlockTransport::Iscsi, BlockTransport::NvmeTcp] {
+        let mut lab = Lab::new(transport, true);
+        lab.create("data");
+        lab.world().portals.values_mut().next().expect("a port").is_up = false;
+        lab.start("data");
+        let (node, may_end) =
+            node_that_hangs(&lab, "data", |effect| matches!(effect, Effect::LogIn { .. }));
+        let node = Arc::new(node);
+        runtime().block_on(async {
+            let healing = {
+                let node = Arc::clone(&node);
+                tokio::spawn(async move { node.heal().await })
+            };
+            turns(500).await;
+            assert!(!healing.is_finished());
+            let (volume, target) = (handle("data"), target("data", "pod"));
+            tokio::select! {
+                biased;
+                done = node.unpublish(&volume, &target) => done.expect("not refused"),
+                () = turns(1000) => panic!("it waits for the log-in"),
+            }
+            // The end of the sessions waits for the log-in: otherwise one could come after it and stay.
+            let unstage = {
+                let node = Arc::clone(&node);
+                tokio::spawn(async move { node.unstage(&handle("data"), &staging("data")).await })
+            };
+            turns(1000).await;
+            assert!(!unstage.is_finished());
+            lab.world().portals.values_mut().next().expect("a port").is_up = true;
+            may_end.add_permits(9);
+            unstage.await.expect("it ends").expect("unstaged");
+            healing.await.expect("it ends").expect("healed");
+        });
+        lab.disconnect("data");
+        lab.must_be_empty();
+    }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use pso_gen::contract::BlockTransport;
 
-use super::lab::{Lab, serial};
+use super::kernel::{Crash, KernelSession};
+use super::lab::{Lab, TARGET, serial};
 
 #[test]
 fn fault_18_the_node_reports_its_name_and_its_initiators() {
@@ -24,6 +25,72 @@ fn fault_26_nvme_controllers_stay_as_long_as_a_namespace_of_the_array_is_left() 
     lab.write("two", "two").expect("still there");
     lab.stop("two");
     lab.must_be_empty();
+}
+
+/// The array disconnects a volume after it was unstaged, so the last volume to leave still sees the namespace of the one
+/// before.
+#[test]
+fn fault_26_nvme_controllers_end_when_the_last_namespace_has_left_after_its_volume() {
+    let both = || {
+        let mut lab = Lab::new(BlockTransport::NvmeTcp, false);
+        for name in ["one", "two"] {
+            lab.create(name);
+            lab.start(name);
+        }
+        for name in ["one", "two"] {
+            lab.unpublish(name, "pod");
+            lab.unstage(name);
+        }
+        lab
+    };
+    let mut lab = both();
+    assert_eq!(lab.sessions_and_records(), (2, 2), "a namespace of the array is left");
+    lab.heal();
+    assert_eq!(lab.sessions_and_records(), (2, 2), "a namespace of the array is left");
+    lab.disconnect("one");
+    lab.heal();
+    assert_eq!(lab.sessions_and_records(), (2, 2), "a namespace of the array is left");
+    lab.disconnect("two");
+    let before = lab.world().effects;
+    lab.heal();
+    lab.must_be_empty();
+    let effects = lab.world().effects - before;
+    assert_eq!(effects, 4, "two log-outs and two records");
+    for at in 0..effects {
+        for kind in [Crash::Before, Crash::Midway, Crash::After] {
+            let mut lab = both();
+            lab.disconnect("one");
+            lab.disconnect("two");
+            let first = lab.world().effects;
+            lab.crash_at(&[(first + at, kind)]);
+            lab.heal_with_crash();
+            // A volume that comes in between gets its connections.
+            lab.create("three");
+            lab.start("three");
+            lab.heal();
+            lab.write("three", "three").expect("connected");
+            assert_eq!(lab.sessions_and_records(), (2, 2));
+            lab.stop("three");
+            lab.heal();
+            lab.must_be_empty();
+        }
+    }
+}
+
+#[test]
+fn fault_26_nvme_controllers_that_others_have_connected_stay() {
+    let mut lab = Lab::new(BlockTransport::NvmeTcp, false);
+    let portal = lab.world().portals.keys().next().expect("a port").clone();
+    let session = KernelSession { target: TARGET.to_owned(), portal, bus: None, is_admins: true };
+    lab.world().sessions.insert("session0".to_owned(), session);
+    lab.create("data");
+    lab.start("data");
+    assert_eq!(lab.sessions_and_records(), (2, 1), "the port is connected already");
+    // The model stops at the end of a session of others.
+    lab.stop("data");
+    assert_eq!(lab.sessions_and_records(), (1, 0));
+    lab.heal();
+    assert_eq!(lab.sessions_and_records(), (1, 0));
 }
 
 #[test]

@@ -11,7 +11,8 @@ use crate::arrays::error::{Error, Kind};
 use crate::arrays::lifecycle::Backend as _;
 use crate::arrays::rest::{Operation, quoted};
 use crate::contract::{
-    Attachment, BlockHost, BlockTarget, BlockTransport, Initiators, NodeHost, Volume, VolumeId,
+    Attachment, BlockHost, BlockTarget, BlockTransport, ChapPassword, Initiators, NodeHost, Volume,
+    VolumeId,
 };
 
 #[async_trait]
@@ -32,7 +33,7 @@ impl BlockArray for FlashArray {
             // Before the connections, because a host that two nodes share would look like the node's own.
             let host = self.ensure_host(operation, &wanted.host, target.transport).await?;
             if let Some(password) = &password {
-                self.set_password(operation, &host, &wanted.host, password).await?;
+                self.set_host_password(operation, &host, &wanted.host, password).await?;
             }
             let connections = self.connected(operation, &volume.name).await?;
             if wanted.exclusive && connections.iter().any(|each| !each.is_of(&host)) {
@@ -105,6 +106,11 @@ impl BlockArray for FlashArray {
             }
         };
         self.rest.observe("disconnect", run).await
+    }
+
+    async fn set_password(&self, host: &NodeHost, password: &ChapPassword) -> Result<(), Error> {
+        let run = self.set_node_password(self.operation(), host, password);
+        self.rest.observe("set-password", run).await
     }
 
     async fn hosts(&self, volume: &VolumeId) -> Result<Vec<BlockHost>, Error> {

@@ -36,7 +36,7 @@ impl FlashArray {
 
     /// Sets the password that the array asks a host for; its name there is the initiator's. Sessions stay, and the next
     /// log-in needs it. The array never shows a password, so it is set each time.
-    pub(super) async fn set_password(
+    pub(super) async fn set_host_password(
         &self,
         operation: Operation<'_>,
         name: &str,
@@ -49,6 +49,22 @@ impl FlashArray {
         let set = operation.change::<HostItem>(Method::PATCH, HOSTS, &query, Some(&body)).await;
         // An array may repeat what it refuses.
         set.map(drop).map_err(|error| error.without(password.expose()))
+    }
+
+    /// Sets the password at each host of a node that has its iSCSI initiator.
+    pub(super) async fn set_node_password(
+        &self,
+        operation: Operation<'_>,
+        host: &NodeHost,
+        password: &ChapPassword,
+    ) -> Result<(), Error> {
+        let initiators = Initiators::of(&host.node).of_transport(BlockTransport::Iscsi);
+        for found in self.hosts_with(operation, &initiators).await? {
+            if host.is(&found) {
+                self.set_host_password(operation, &found.name, host, password).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads the hosts of some names; those that do not exist are left out.

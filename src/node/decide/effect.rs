@@ -16,8 +16,11 @@ pub enum Effect {
     WriteState(Box<StagedVolume>),
     /// Remove the state file of a staging path.
     RemoveState(PathBuf),
-    /// Write the initiator's record of a portal with `node.startup = manual`, so that a reboot does not log in.
+    /// Write the record of a portal. For iSCSI it is the initiator's, with `node.startup = manual`, so that a reboot does not
+    /// log in; for NVMe it is a [`Connection`](super::view::Connection).
     WriteRecord {
+        /// The transport.
+        transport: BlockTransport,
         /// The array's name.
         target: String,
         /// The array's port.
@@ -27,6 +30,8 @@ pub enum Effect {
     },
     /// Remove that record.
     RemoveRecord {
+        /// The transport.
+        transport: BlockTransport,
         /// The array's name.
         target: String,
         /// The array's port.

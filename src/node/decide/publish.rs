@@ -28,12 +28,14 @@ pub struct Publish {
     state: Option<StagedVolume>,
     sealed: bool,
     mounted: bool,
+    /// Whether the staged file system was written to, as a try.
+    written: bool,
 }
 
 impl Publish {
     /// Begins a call, with the state file of the staging path.
     pub fn new(request: PublishRequest, state: Option<StagedVolume>) -> Self {
-        Self { request, state, sealed: false, mounted: false }
+        Self { request, state, sealed: false, mounted: false, written: false }
     }
 
     fn decide(&self, view: &HostView) -> Result<Step, NodeError> {
@@ -83,12 +85,11 @@ impl Publish {
             ));
         }
         if staged.aborted && !*read_only {
-            return Err(NodeError::new(
-                NodeErrorKind::FailedPrecondition,
-                format!(
-                    "the file system of volume {handle} is read-only; it has to be staged again"
-                ),
-            ));
+            return Err(self.aborted("is read-only"));
+        }
+        // kubelet stages a volume once, and publishes it to each pod.
+        if staged.errors && !*read_only && !self.written {
+            return Ok(Step::Do(Effect::TryToWrite(staging.clone())));
         }
         let there: Vec<_> = view.mounts_at(target).collect();
         match there[..] {
@@ -139,6 +140,16 @@ impl Publish {
         }
     }
 
+    fn aborted(&self, why: &str) -> NodeError {
+        NodeError::new(
+            NodeErrorKind::FailedPrecondition,
+            format!(
+                "the file system of volume {} {why}; it has to be staged again: delete the pods that use it on this node",
+                self.request.handle
+            ),
+        )
+    }
+
     fn not_on_host(&self) -> NodeError {
         NodeError::new(
             NodeErrorKind::Internal,
@@ -175,8 +186,12 @@ impl Procedure for Publish {
         outcome: Result<Outcome, HostError>,
         _: Duration,
     ) -> Result<(), NodeError> {
+        if let (Effect::TryToWrite(_), Err(error)) = (effect, &outcome) {
+            return Err(self.aborted(&format!("cannot be written to ({error})")));
+        }
         outcome?;
         match effect {
+            Effect::TryToWrite(_) => self.written = true,
             Effect::SealFolder(_) => self.sealed = true,
             Effect::BindMount { .. } | Effect::BindDevice { .. } => self.mounted = true,
             _ => {}

@@ -11,7 +11,8 @@ use super::connect::POLL;
 use super::connect::device::held;
 use super::effect::{Effect, HostError, HostErrorKind, Outcome, Procedure, Step};
 use super::identity::{map_uuid, serial_of, wwid};
-use super::view::{Disk, Holder, HostView, Map, Session, StagedVolume, Subject};
+use super::leave::Leave;
+use super::view::{Disk, Holder, HostView, Map, StagedVolume, Subject};
 use crate::contract::BlockTransport;
 use crate::node::request::{NodeError, NodeErrorKind, VolumeHandle};
 
@@ -32,9 +33,7 @@ pub struct Unstage {
     flush: Option<(Duration, Duration, String)>,
     /// Disks that were deleted.
     deleted: BTreeSet<String>,
-    /// Portals that were logged out, and those whose record was removed.
-    left: BTreeSet<String>,
-    forgotten: BTreeSet<String>,
+    leave: Leave,
     unsealed: bool,
 }
 
@@ -49,8 +48,7 @@ impl Unstage {
             prepared: BTreeSet::new(),
             flush: None,
             deleted: BTreeSet::new(),
-            left: BTreeSet::new(),
-            forgotten: BTreeSet::new(),
+            leave: Leave::default(),
             unsealed: false,
         }
     }
@@ -104,7 +102,11 @@ impl Unstage {
         if let Some(step) = self.remove_disks(&disks)? {
             return Ok(step);
         }
-        if let Some(step) = self.leave(view, state, &disks) {
+        // The sessions end with the last volume of the array.
+        let target = (state.target.as_str(), state.portals.as_slice());
+        if let Some(transport) = state.transport()
+            && let Some(step) = self.leave.next(view, transport, target, &disks)
+        {
             return Ok(step);
         }
         if !self.unsealed {
@@ -215,46 +217,6 @@ impl Unstage {
         }
         Ok(None)
     }
-
-    /// Ends the sessions, and removes their records, when no volume of the array is left.
-    fn leave(&self, view: &HostView, state: &StagedVolume, own: &[&Disk]) -> Option<Step> {
-        let transport = state.transport()?;
-        let is_last = |session: &Session| {
-            let own =
-                own.iter().filter(|disk| disk.address.map(|at| at.bus) == session.bus).count();
-            session.disks <= own
-        };
-        let is_shared =
-            view.others.iter().any(|other| other.target == state.target && !other.released);
-        if transport == BlockTransport::FibreChannel
-            || is_shared
-            || !view.sessions.iter().all(is_last)
-        {
-            return None;
-        }
-        let target = state.target.clone();
-        if let Some(session) =
-            view.sessions.iter().find(|session| !self.left.contains(&session.portal))
-        {
-            let (portal, session) = (session.portal.clone(), session.name.clone());
-            return Some(Step::Do(Effect::LogOut { transport, target, portal, session }));
-        }
-        if let Some(session) = view.sessions.first() {
-            return Some(Step::Fail(NodeError::new(
-                NodeErrorKind::Unavailable,
-                format!(
-                    "the session {} to {} is still there after its log-out",
-                    session.name, session.portal
-                ),
-            )));
-        }
-        if transport == BlockTransport::Iscsi {
-            let portal =
-                state.portals.iter().find(|portal| !self.forgotten.contains(*portal))?.clone();
-            return Some(Step::Do(Effect::RemoveRecord { target, portal }));
-        }
-        None
-    }
 }
 
 /// Returns all disks of a volume on the host, by their recorded identity.
@@ -309,14 +271,8 @@ impl Procedure for Unstage {
                     Effect::DeleteDisk { disk, .. } => {
                         self.deleted.insert(disk.clone());
                     }
-                    Effect::LogOut { portal, .. } => {
-                        self.left.insert(portal.clone());
-                    }
-                    Effect::RemoveRecord { portal, .. } => {
-                        self.forgotten.insert(portal.clone());
-                    }
                     Effect::UnsealFolder(_) => self.unsealed = true,
-                    _ => {}
+                    effect => self.leave.done(effect),
                 }
             }
         }

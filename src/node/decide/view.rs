@@ -46,6 +46,8 @@ pub struct HostView {
     pub state: Option<StagedVolume>,
     /// All other state files.
     pub others: Vec<StagedVolume>,
+    /// The ports of the target with a record that the node service connects to them, over NVMe/TCP.
+    pub recorded: Vec<String>,
     /// What is at the subject's path, without what is mounted elsewhere.
     pub node: PathNode,
 }
@@ -63,6 +65,16 @@ pub struct Session {
     pub bus: Option<Bus>,
     /// The number of disks behind it, of all volumes.
     pub disks: usize,
+}
+
+/// A record that the node service connects this node to a port of an array over NVMe/TCP. It is written before the log-in
+/// and says which controllers are its own: an admin, or the host at its boot, may have connected others to the same array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// The array's name.
+    pub target: String,
+    /// The array's port.
+    pub portal: String,
 }
 
 /// The part of a SCSI address that a session determines.
@@ -186,6 +198,9 @@ pub struct Mount {
     pub read_only: bool,
     /// Whether the file system is read-only: the kernel has aborted it after an error, or it was mounted so.
     pub aborted: bool,
+    /// Whether the kernel has counted errors in this ext4 since its last check. It may go on writing to it
+    /// (`errors=continue`), or may have aborted it: kernels from 6.12 and 6.1.192 on do not show that among the mounts.
+    pub errors: bool,
     /// The file system, if it is one that the node service knows.
     pub fs_type: Option<FsType>,
 }

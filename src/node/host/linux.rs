@@ -14,14 +14,16 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::Host;
+use super::connection_file::ConnectionFolder;
 use super::device::node_at;
 use super::mountinfo::mounts;
 use super::program::{Printed, Programs};
 use super::state_file::StateFolder;
 use super::sysfs::{Sysfs, names, word};
-use crate::contract::NodeId;
+use crate::contract::{BlockTransport, NodeId};
 use crate::node::decide::{
-    Effect, HostError, HostErrorKind, HostView, Outcome, PathNode, StagedVolume, Subject,
+    Connection, Effect, HostError, HostErrorKind, HostView, Outcome, PathNode, StagedVolume,
+    Subject,
 };
 use crate::node::request::{Usage, VolumeHandle};
 
@@ -36,6 +38,7 @@ pub struct LinuxHost {
     /// The root folder of the host as this process sees it.
     root: PathBuf,
     states: StateFolder,
+    connections: ConnectionFolder,
     programs: Programs,
     begun: Instant,
     /// One lock for each path with a file operation at work.
@@ -81,6 +84,7 @@ impl LinuxHost {
             sysfs: Sysfs { root: sys },
             proc,
             states: StateFolder { path: folder.join("staged") },
+            connections: ConnectionFolder { path: folder.join("connected") },
             root,
             programs: Programs::new(enter),
             begun: Instant::now(),
@@ -171,7 +175,7 @@ impl LinuxHost {
         let with_errors = self.sysfs.with_errors();
         let mut mounts = mounts(&text);
         for mount in &mut mounts {
-            mount.aborted |= with_errors.contains(&mount.number);
+            mount.errors = with_errors.contains(&mount.number);
         }
         Ok(mounts)
     }
@@ -233,6 +237,11 @@ impl Host for LinuxHost {
         let (own, others) =
             staged.into_iter().partition(|state| Some(&state.staging) == subject.staging.as_ref());
         let own: Vec<StagedVolume> = own;
+        let connected = match subject.transport {
+            Some(BlockTransport::NvmeTcp) => self.connected().await?,
+            _ => Vec::new(),
+        };
+        let connected = connected.into_iter().filter(|it| it.target == subject.target);
         // The mount point of a file system is not looked at: its device may not answer. What is mounted says enough.
         let is_mounted = |path: &Path| {
             mounts.iter().any(|mount| mount.path == path && mount.root == Path::new("/"))
@@ -250,6 +259,7 @@ impl Host for LinuxHost {
             mounts,
             state: own.into_iter().next(),
             others,
+            recorded: connected.map(|connection| connection.portal).collect(),
             node,
         })
     }
@@ -259,7 +269,16 @@ impl Host for LinuxHost {
         self.files("state files".to_owned(), move || states.all()).await
     }
 
-    async fn perform(&self, _: &VolumeHandle, effect: &Effect) -> Result<Outcome, HostError> {
+    async fn connected(&self) -> Result<Vec<Connection>, HostError> {
+        let folder = self.connections.clone();
+        self.files("records of connections".to_owned(), move || folder.all()).await
+    }
+
+    async fn perform(
+        &self,
+        _: Option<&VolumeHandle>,
+        effect: &Effect,
+    ) -> Result<Outcome, HostError> {
         self.carry_out(effect).await
     }
 
@@ -345,6 +364,27 @@ mod tests {
         // Kernels before 5.11 have no such setting.
         fs::remove_file(controller.join("fast_io_fail_tmo")).expect("removed");
         host.carry_out(&rescan).await.expect("rescanned");
+    }
+
+    #[test]
+    fn counted_errors_of_a_file_system_are_not_taken_for_its_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().to_owned();
+        let file = |path: &str, text: &str| {
+            fs::create_dir_all(root.join(path).parent().expect("a folder")).expect("created");
+            fs::write(root.join(path), text).expect("written");
+        };
+        file(
+            "1/mountinfo",
+            "36 35 254:0 / /a rw - ext4 /dev/dm-0 rw\n37 35 254:1 / /b rw - ext4 /dev/dm-1 ro\n",
+        );
+        file("block/dm-0/dev", "254:0\n");
+        file("fs/ext4/dm-0/errors_count", "6\n");
+        let (sys, proc, kubelet) = (root.clone(), root.clone(), "/kubelet".into());
+        let host = LinuxHost::new(LinuxSetup { sys, proc, root, kubelet, enter: None });
+        let mounts = host.mounts().expect("read");
+        let seen: Vec<_> = mounts.iter().map(|mount| (mount.errors, mount.aborted)).collect();
+        assert_eq!(seen, [(true, false), (false, true)]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,7 @@ fn mount(line: &str) -> Option<Mount> {
         root: unescaped(root),
         read_only: is_read_only(options),
         aborted: is_read_only(file_system.split(' ').nth(2).unwrap_or_default()),
+        errors: false,
         fs_type: file_system.split(' ').next().and_then(FsType::parse),
     })
 }

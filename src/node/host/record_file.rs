@@ -6,6 +6,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::contract::ChapPassword;
 
 /// Where distributions keep the records, below the root folder of iscsid.
@@ -25,15 +27,12 @@ pub(super) fn write(
     password: &ChapPassword,
 ) -> io::Result<()> {
     let mut found = false;
-    for file in files(root, target, address, port) {
-        let text = fs::read_to_string(&file)?;
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
-        // In its place: iscsiadm takes every other file of the folder for a record. One that is cut off is created again
-        // before the next log-in.
-        let mut open = fs::OpenOptions::new().write(true).truncate(true).mode(0o600).open(&file)?;
-        open.write_all(with_chap(&text, user, password).as_bytes())?;
-        open.sync_all()?;
-        found = true;
+    for folder in FOLDERS.map(|folder| root.join(folder)) {
+        for file in files(&folder, target, address, port) {
+            let text = fs::read_to_string(&file)?;
+            replace(&folder, &file, &with_chap(&text, user, password))?;
+            found = true;
+        }
     }
     if found {
         return Ok(());
@@ -47,8 +46,46 @@ pub(super) fn write(
     ))
 }
 
-/// Returns the files of a port's record: `TARGET/ADDRESS,PORT`, or `TARGET/ADDRESS,PORT,TAG/INTERFACE`.
-fn files(root: &Path, target: &str, address: &str, port: &str) -> Vec<PathBuf> {
+/// Writes a record whole or not at all: iscsid and iscsiadm fail at one that is cut off.
+fn replace(folder: &Path, file: &Path, text: &str) -> io::Result<()> {
+    let hash = Sha256::digest(file.as_os_str().as_encoded_bytes());
+    let (high, _) = hash.split_at(8);
+    let name = high.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    // Beside the folder of records: iscsiadm takes every file below it for a record.
+    let new = folder.with_file_name(format!(".pso-gen-record-{name:016x}"));
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        // What an earlier process left is gone.
+        _ => {}
+    }
+    let replaced = fill(fs::OpenOptions::new().create_new(true), &new, text)
+        .and_then(|()| fs::rename(&new, file));
+    match replaced {
+        // The folder of records is a mount of its own, below one that takes no files.
+        Err(error) if is_of_another_mount(error.kind()) => {
+            let _ = fs::remove_file(&new);
+            fs::set_permissions(file, fs::Permissions::from_mode(0o600))?;
+            fill(fs::OpenOptions::new().truncate(true), file, text)
+        }
+        replaced => {
+            replaced?;
+            fs::File::open(file.parent().unwrap_or(folder))?.sync_all()
+        }
+    }
+}
+
+fn is_of_another_mount(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::CrossesDevices | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+fn fill(options: &mut fs::OpenOptions, path: &Path, text: &str) -> io::Result<()> {
+    let mut file = options.write(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Returns the files of a port's record in a folder of records: `TARGET/ADDRESS,PORT`, or `TARGET/ADDRESS,PORT,TAG/INTERFACE`.
+fn files(folder: &Path, target: &str, address: &str, port: &str) -> Vec<PathBuf> {
     // A name with a path in it would lead anywhere.
     if target.contains('/') || address.contains('/') {
         return Vec::new();
@@ -59,20 +96,18 @@ fn files(root: &Path, target: &str, address: &str, port: &str) -> Vec<PathBuf> {
         entries.map(|entry| entry.path()).collect::<Vec<_>>()
     };
     let mut found = Vec::new();
-    for folder in FOLDERS {
-        for path in inside(&root.join(folder).join(target)) {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let kind = path.symlink_metadata().map(|file| file.file_type());
-            match kind {
-                Ok(kind) if kind.is_file() && name == own => found.push(path),
-                Ok(kind) if kind.is_dir() && (name.starts_with(&tagged) || name == own) => {
-                    let is_file = |path: &PathBuf| {
-                        path.symlink_metadata().is_ok_and(|file| file.file_type().is_file())
-                    };
-                    found.extend(inside(&path).into_iter().filter(is_file));
-                }
-                _ => {}
+    for path in inside(&folder.join(target)) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let kind = path.symlink_metadata().map(|file| file.file_type());
+        match kind {
+            Ok(kind) if kind.is_file() && name == own => found.push(path),
+            Ok(kind) if kind.is_dir() && (name.starts_with(&tagged) || name == own) => {
+                let is_file = |path: &PathBuf| {
+                    path.symlink_metadata().is_ok_and(|file| file.file_type().is_file())
+                };
+                found.extend(inside(&path).into_iter().filter(is_file));
             }
+            _ => {}
         }
     }
     found
@@ -145,5 +180,43 @@ mod tests {
         assert!(text.contains("rotated-horse-9") && !text.contains("correct"), "{text}");
         let error = write("10.0.0.3", "correct-horse-9").expect_err("no record");
         assert!(!error.to_string().contains("horse") && error.to_string().contains("10.0.0.3"));
+        let beside = fs::read_dir(root.path().join("var/lib/iscsi")).expect("a folder").count();
+        assert_eq!(beside, 1, "a file with a password is left");
+    }
+
+    #[test]
+    fn a_record_is_replaced_whole_and_not_written_over() {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = root.path().join("etc/iscsi/nodes");
+        let file = folder.join(TARGET).join("10.0.0.1,3260");
+        fs::create_dir_all(folder.join(TARGET)).expect("created");
+        fs::write(&file, "# BEGIN RECORD 2.1\n# END RECORD\n").expect("written");
+        // A reader that has the old file open reads it to its end.
+        let mut old = fs::File::open(&file).expect("there");
+        let portal = ("10.0.0.1", "3260");
+        write(root.path(), TARGET, portal, "iqn", &password("correct-horse-9")).expect("written");
+        let text = io::read_to_string(&mut old).expect("read");
+        assert_eq!(text, "# BEGIN RECORD 2.1\n# END RECORD\n");
+    }
+
+    #[test]
+    fn a_folder_of_records_that_is_a_mount_of_its_own_gets_the_password_too() {
+        let root = tempfile::tempdir().expect("a folder");
+        let Ok(other) = tempfile::tempdir_in("/dev/shm") else {
+            println!("skipped: this host has no /dev/shm");
+            return;
+        };
+        let parent = root.path().join("etc/iscsi");
+        fs::create_dir_all(&parent).expect("created");
+        std::os::unix::fs::symlink(other.path(), parent.join("nodes")).expect("linked");
+        fs::create_dir_all(other.path().join(TARGET)).expect("created");
+        let file = other.path().join(TARGET).join("10.0.0.1,3260");
+        fs::write(&file, "# BEGIN RECORD 2.1\n").expect("written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("set");
+        let portal = ("10.0.0.1", "3260");
+        write(root.path(), TARGET, portal, "iqn", &password("correct-horse-9")).expect("written");
+        assert!(fs::read_to_string(&file).expect("there").contains("correct-horse-9"));
+        assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&parent).expect("a folder").count(), 1, "a password is left");
     }
 }

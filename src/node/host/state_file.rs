@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::node::decide::StagedVolume;
@@ -17,57 +19,74 @@ pub(super) struct StateFolder {
 
 impl StateFolder {
     fn file(&self, staging: &Path) -> PathBuf {
-        let hash = Sha256::digest(staging.as_os_str().as_encoded_bytes());
-        let (high, _) = hash.split_at(16);
-        let name = high.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
-        self.path.join(format!("{name:032x}.json"))
+        self.path.join(file_name(staging.as_os_str().as_encoded_bytes()))
     }
 
     /// Returns all of them. One that cannot be read is an error: without it, it is unknown what is staged.
     pub(super) fn all(&self) -> io::Result<Vec<StagedVolume>> {
-        let entries = match fs::read_dir(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut all = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "json") {
-                let text = match fs::read(&path) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    text => text?,
-                };
-                let state = serde_json::from_slice(&text).map_err(|error| {
-                    io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        format!("{}: {error}", path.display()),
-                    )
-                })?;
-                all.push(state);
-            }
-        }
-        all.sort_by(|a: &StagedVolume, b| a.staging.cmp(&b.staging));
+        let mut all: Vec<StagedVolume> = all(&self.path)?;
+        all.sort_by(|a, b| a.staging.cmp(&b.staging));
         Ok(all)
     }
 
     /// Writes one.
     pub(super) fn write(&self, state: &StagedVolume) -> io::Result<()> {
-        fs::create_dir_all(&self.path)?;
-        let path = self.file(&state.staging);
-        let new = path.with_extension("new");
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(state)?)?;
-        file.sync_all()?;
-        fs::rename(&new, &path)?;
-        File::open(&self.path)?.sync_all()
+        write(&self.path, &self.file(&state.staging), state)
     }
 
     /// Removes one; it may be gone already.
     pub(super) fn remove(&self, staging: &Path) -> io::Result<()> {
-        match fs::remove_file(self.file(staging)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.and_then(|()| File::open(&self.path)?.sync_all()),
+        remove(&self.path, &self.file(staging))
+    }
+}
+
+/// Returns the name of the file of a key.
+pub(super) fn file_name(key: &[u8]) -> String {
+    let hash = Sha256::digest(key);
+    let (high, _) = hash.split_at(16);
+    let name = high.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+    format!("{name:032x}.json")
+}
+
+/// Returns the contents of all files of a folder.
+pub(super) fn all<T: DeserializeOwned>(folder: &Path) -> io::Result<Vec<T>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut all = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let text = match fs::read(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                text => text?,
+            };
+            let value = serde_json::from_slice(&text).map_err(|error| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
+            })?;
+            all.push(value);
         }
+    }
+    Ok(all)
+}
+
+/// Writes a file of a folder.
+pub(super) fn write(folder: &Path, path: &Path, value: &impl Serialize) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(&serde_json::to_vec(value)?)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(folder)?.sync_all()
+}
+
+/// Removes a file of a folder; it may be gone already.
+pub(super) fn remove(folder: &Path, path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.and_then(|()| File::open(folder)?.sync_all()),
     }
 }
 

@@ -56,9 +56,8 @@ impl Sysfs {
         device_number(&word(self.block(name).join("dev"))?)
     }
 
-    /// Returns the devices with an ext4 in which the kernel has found errors since the last check. It sets such a file
-    /// system read-only when its journal fails, and kernels from 6.12 on do not show that among the mounts.
-    /// <https://docs.kernel.org/admin-guide/ext4.html#sys-entries>
+    /// Returns the devices with an ext4 in which the kernel has counted errors since the last check. Whether it can still be
+    /// written to is another fact. <https://docs.kernel.org/admin-guide/ext4.html#sys-entries>
     pub(super) fn with_errors(&self) -> BTreeSet<DeviceNumber> {
         let class = self.root.join("fs/ext4");
         let has_errors = |name: &String| {
@@ -164,10 +163,13 @@ impl Sysfs {
         };
         let subsystem = names(&subsystems).iter().find(is_it).cloned();
         let is_namespace = |name: &&String| self.block(name).exists() && !self.is_hidden(name);
-        let disks = subsystem
-            .map(|name| names(subsystems.join(name)).iter().filter(is_namespace).count())
-            .unwrap_or_default();
         let class = self.class("nvme");
+        // Without native multipath, the namespaces are below their controllers.
+        let folders = self.controllers(target).into_iter().map(|name| class.join(name));
+        let folders = folders.chain(subsystem.map(|name| subsystems.join(name)));
+        let disks: BTreeSet<String> =
+            folders.flat_map(names).filter(|name| is_namespace(&name)).collect();
+        let disks = disks.len();
         let session = |name: String| {
             let folder = class.join(&name);
             if word(folder.join("subsysnqn"))? != target {

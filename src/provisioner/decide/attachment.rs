@@ -31,7 +31,7 @@ use crate::contract::{Attachment, BlockHost, NodeId, Retry};
 pub use effect::{AttachmentEffect, AttachmentInput, AttachmentOutcome};
 pub use nodes::NodeIds;
 use object::{error, has_finalizer, has_new_format, is_being_deleted, is_ours, object_version};
-pub use object::{is_attached, node_id, recorded_volume};
+pub use object::{is_attached, node_id, recorded_node, recorded_volume};
 
 /// The longest time between two attempts: kube-controller-manager and a person wait for the pod.
 const MAX_WAIT: Duration = Duration::from_secs(30);

@@ -5,6 +5,7 @@
 mod attachment_metrics;
 mod cache;
 mod executor;
+mod passwords;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use kube::runtime::watcher::Event;
 use kube::{Api, Client, Resource};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
 use super::WATCH_QUEUE;
@@ -28,10 +30,12 @@ use super::watches::watch;
 use crate::concurrency::with_flow;
 use crate::provisioner::decide::{
     AttachmentEffect, AttachmentInput, AttachmentOutcome, AttachmentState, EffectError, Severity,
+    is_attached, recorded_node, recorded_volume,
 };
 use attachment_metrics::AttachmentMetrics;
 use cache::AttachmentCache;
 use executor::AttachmentExecutor;
+use passwords::{AttachedHosts, KnownPasswords};
 
 /// On whose behalf requests are sent: attachments take turns with the namespaces of claims.
 const FLOW: &str = "VolumeAttachments";
@@ -71,6 +75,8 @@ pub(super) struct Attacher {
     timer_count: u64,
     executor: Arc<AttachmentExecutor>,
     tasks: JoinSet<()>,
+    passwords: Arc<KnownPasswords>,
+    password_check: Interval,
     attachment_metrics: AttachmentMetrics,
     watch_events: mpsc::Receiver<WatchEvent>,
     messages: mpsc::UnboundedReceiver<InternalMessage>,
@@ -105,6 +111,8 @@ impl Attacher {
             registrar.clone(),
             Arc::clone(common),
         );
+        let mut password_check = interval(passwords::EVERY);
+        password_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Some(Self {
             cache: AttachmentCache::new(arrays.setup().cluster.clone()),
             states: HashMap::new(),
@@ -115,6 +123,8 @@ impl Attacher {
             timer_count: 0,
             executor: Arc::new(executor),
             tasks: JoinSet::new(),
+            passwords: Arc::default(),
+            password_check,
             attachment_metrics: AttachmentMetrics::new(metrics.clone()),
             watch_events,
             messages,
@@ -152,6 +162,7 @@ impl Attacher {
         tokio::select! {
             Some(watch_events) = self.watch_events.recv() => self.handle_watch_event(watch_events),
             Some(messages) = self.messages.recv() => self.handle_message(messages),
+            _ = self.password_check.tick() => self.check_passwords(),
             Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
         }
     }
@@ -162,6 +173,37 @@ impl Attacher {
             watch.abort();
         }
         while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// Lets the arrays have the CHAP passwords that have changed.
+    fn check_passwords(&mut self) {
+        let hosts = self.hosts_with_password();
+        if hosts.is_empty() || !self.cache.is_ready() {
+            return;
+        }
+        let (passwords, executor) = (Arc::clone(&self.passwords), Arc::clone(&self.executor));
+        self.tasks.spawn(async move {
+            with_flow(FLOW, passwords.check(executor.as_ref(), hosts)).await;
+        });
+    }
+
+    /// Returns the hosts with an attached volume of an array with passwords, and no attachment under way.
+    fn hosts_with_password(&self) -> AttachedHosts {
+        let attached = self.cache.iter().filter_map(|(_, attachment)| {
+            let is_there =
+                is_attached(attachment) && attachment.metadata.deletion_timestamp.is_none();
+            let volume = recorded_volume(attachment).filter(|_| is_there)?;
+            let node = recorded_node(attachment)?;
+            let key = (volume.array.clone(), node.node.clone());
+            self.executor.have_passwords(&volume.array).then_some((key, (volume, node)))
+        });
+        let mut hosts: AttachedHosts = attached.collect();
+        for effect in self.in_flight.values() {
+            if let AttachmentEffect::Attach { volume, node, .. } = effect {
+                hosts.remove(&(volume.array.clone(), node.node.clone()));
+            }
+        }
+        hosts
     }
 
     fn handle_watch_event(&mut self, watch_events: WatchEvent) {

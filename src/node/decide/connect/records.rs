@@ -1,4 +1,5 @@
-//! Log-ins, and the initiator's records of the array's ports: a log-in goes by its record, and so does each later one.
+//! Log-ins, and the records of the array's ports: a log-in over iSCSI goes by its record, and so does each later one. Over
+//! NVMe/TCP, the record says that the connection is the node service's own.
 
 use std::time::Duration;
 
@@ -27,28 +28,43 @@ impl Connect {
         let is_due = |portal: &&String| {
             self.refused.get(*portal).is_none_or(|(when, _)| now.saturating_sub(*when) >= AGAIN)
         };
+        let is_iscsi = *transport == BlockTransport::Iscsi;
         let has_record = |portal: &String| {
-            *transport != BlockTransport::Iscsi
-                || self.records == Records::Kept
-                || self.recorded.contains(portal)
+            if self.recorded.contains(portal) {
+                return true;
+            }
+            match &self.records {
+                _ if !is_iscsi => view.recorded.contains(portal),
+                Records::Kept => true,
+                Records::Plain => has_password(view, target, portal),
+                Records::WithPassword(_) => false,
+            }
         };
         let password = match &self.records {
-            Records::WithPassword(password) => Some(password.clone()),
-            Records::Plain | Records::Kept => None,
+            Records::WithPassword(password) if is_iscsi => Some(password.clone()),
+            Records::WithPassword(_) | Records::Plain | Records::Kept => None,
         };
-        let target = target.clone();
+        let (transport, target) = (*transport, target.clone());
         let mut unrecorded = portals.iter().filter(|portal| !has_record(portal));
         if password.is_some()
             && let Some(portal) = unrecorded.find(is_due)
         {
-            return Some(Effect::WriteRecord { target, portal: portal.clone(), password });
+            let portal = portal.clone();
+            return Some(Effect::WriteRecord { transport, target, portal, password });
         }
         let is_missing =
             |portal: &&String| !view.sessions.iter().any(|session| session.portal == **portal);
         let portal = portals.iter().filter(is_missing).find(is_due)?.clone();
         if !has_record(&portal) {
-            return Some(Effect::WriteRecord { target, portal, password });
+            return Some(Effect::WriteRecord { transport, target, portal, password });
         }
-        Some(Effect::LogIn { transport: *transport, target, portal })
+        Some(Effect::LogIn { transport, target, portal })
     }
+}
+
+/// Whether the record of a port has the password with which another volume was staged. A record that is written without
+/// one would take it from all volumes of the array: they have the same sessions.
+fn has_password(view: &HostView, target: &str, portal: &String) -> bool {
+    let mut staged = view.others.iter().filter(|other| other.chap && !other.released);
+    staged.any(|other| other.target == target && other.portals.contains(portal))
 }

@@ -9,7 +9,9 @@ use super::super::{device, record_file};
 use super::LinuxHost;
 use super::arguments::{self, NO_OBJECTS, RECORD, SESSION_EXISTS};
 use crate::contract::{BlockTransport, ChapPassword};
-use crate::node::decide::{Device, Effect, HostError, HostErrorKind, Outcome, ScsiAddress};
+use crate::node::decide::{
+    Connection, Device, Effect, HostError, HostErrorKind, Outcome, ScsiAddress,
+};
 use crate::node::request::FsType;
 
 /// Time in seconds after which requests to an NVMe controller that is away fail, if no other path is left.
@@ -135,7 +137,18 @@ impl LinuxHost {
 
     async fn session(&self, effect: &Effect) -> Done {
         match effect {
-            Effect::WriteRecord { target, portal, password } => {
+            Effect::WriteRecord { transport: BlockTransport::NvmeTcp, target, portal, .. } => {
+                let (target, portal) = (target.clone(), portal.clone());
+                let (folder, own) = (self.connections.clone(), Connection { target, portal });
+                self.files("record of a connection".to_owned(), move || folder.write(&own)).await?;
+            }
+            Effect::RemoveRecord { transport: BlockTransport::NvmeTcp, target, portal } => {
+                let (target, portal) = (target.clone(), portal.clone());
+                let (folder, own) = (self.connections.clone(), Connection { target, portal });
+                self.files("record of a connection".to_owned(), move || folder.remove(&own))
+                    .await?;
+            }
+            Effect::WriteRecord { target, portal, password, .. } => {
                 let base = ["-m", "node", "-T", target, "-p", portal, "-o"];
                 self.must(SHORT, "iscsiadm", &[&base[..], &["new"]].concat()).await?;
                 for (name, value) in RECORD {
@@ -146,7 +159,7 @@ impl LinuxHost {
                     self.write_password(target, portal, password).await?;
                 }
             }
-            Effect::RemoveRecord { target, portal } => {
+            Effect::RemoveRecord { target, portal, .. } => {
                 let arguments = ["-m", "node", "-T", target, "-p", portal, "-o", "delete"];
                 let printed = self.run(SHORT, "iscsiadm", &arguments).await?;
                 if ![0, NO_OBJECTS].contains(&printed.code) {

@@ -59,10 +59,13 @@ impl LinuxHost {
             Some(name.trim().to_owned()).filter(|name| !name.is_empty())
         });
         let class = self.sysfs.root.join("class/fc_host");
-        // A port without a link reaches no array, and an NVMe name without its module neither: an attacher that chose
-        // such an initiator would connect a volume that never appears here.
+        // Ports without a link reach no array, and an NVMe name without its module neither: an attacher that chose such an
+        // initiator would connect a volume that never appears here. The array gets the names once, so a port that is
+        // down belongs to them as long as another one is online: it brings its paths with its link.
+        let ports = names(&class);
         let is_online =
             |name: &String| word(class.join(name).join("port_state")).as_deref() == Some("Online");
+        let has_link = ports.iter().any(is_online);
         let has_tcp = self.sysfs.root.join("module/nvme_tcp").exists();
         let wwn = |name: String| {
             let text = word(class.join(name).join("port_name"))?;
@@ -72,7 +75,7 @@ impl LinuxHost {
             node: String::new(),
             iqn,
             nqn: word(self.root.join("etc/nvme/hostnqn")).filter(|_| has_tcp),
-            wwns: names(&class).into_iter().filter(is_online).filter_map(wwn).collect(),
+            wwns: ports.into_iter().filter(|_| has_link).filter_map(wwn).collect(),
         }
     }
 }
@@ -141,7 +144,10 @@ mod tests {
         let host = LinuxHost::new(setup);
         let id = host.initiator_names();
         assert_eq!(id.iqn.as_deref(), Some("iqn.1994-05.com.redhat:1"));
-        assert_eq!((id.nqn, id.wwns), (None, vec!["2100000000000001".to_owned()]));
+        let both = ["2100000000000001", "2100000000000002"].map(str::to_owned);
+        assert_eq!((id.nqn, id.wwns), (None, both.to_vec()));
+        file("sys/class/fc_host/host7/port_state", "Linkdown");
+        assert_eq!(host.initiator_names().wwns, Vec::<String>::new());
         file("sys/module/nvme_tcp/initstate", "live");
         let nqn = host.initiator_names().nqn;
         assert_eq!(nqn.as_deref(), Some("nqn.2014-08.org.nvmexpress:uuid:1"));

@@ -73,7 +73,7 @@ pub fn recorded_volume(attachment: &VolumeAttachment) -> Option<BackingVolume> {
 }
 
 /// Returns the node id that was recorded there. Its name is the one of the VolumeAttachment, which nothing changes.
-pub(super) fn recorded_node(attachment: &VolumeAttachment) -> Option<NodeId> {
+pub fn recorded_node(attachment: &VolumeAttachment) -> Option<NodeId> {
     let word = attachment.metadata.annotations.as_ref()?.get(annotation::NODE_ID)?;
     let recorded = NodeId::parse(word)?;
     Some(NodeId { node: attachment.spec.node_name.clone(), ..recorded })

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -16,9 +17,12 @@ use super::super::effect_error::of_array;
 use super::super::executor::{Executor, params, refused};
 use super::super::leader_election::Leadership;
 use super::super::registrar::Registrar;
-use crate::arrays::{Array, AttachRequest, Attached, BlockArray};
+use super::passwords::PasswordSetter;
+use crate::arrays::{Array, AttachRequest, Attached, BlockArray, ChapFolder};
 use crate::concurrency::{Purpose, RequestLimit};
-use crate::contract::{ATTACHER_FINALIZER, BlockTransport, NodeHost, NodeId, Retry, annotation};
+use crate::contract::{
+    ATTACHER_FINALIZER, BlockTransport, ChapPassword, NodeHost, NodeId, Retry, annotation,
+};
 use crate::provisioner::decide::{
     AttachmentEffect, AttachmentOutcome, BackingVolume, EffectError, ObjectVersion, ReadTime,
 };
@@ -86,6 +90,11 @@ impl AttachmentExecutor {
                 debug!(array = name, node = host.node.node, ?error, "hosts not deleted");
             }
         }
+    }
+
+    /// Returns whether an array asks nodes for CHAP passwords.
+    pub(super) fn have_passwords(&self, array: &str) -> bool {
+        self.arrays.passwords(array).is_some()
     }
 
     async fn on_array(&self, volume: &BackingVolume, effect: AttachmentEffect) -> Done {
@@ -220,6 +229,26 @@ impl AttachmentExecutor {
             retry: Retry::Later,
         })?;
         Ok((array, block))
+    }
+}
+
+#[async_trait]
+impl PasswordSetter for AttachmentExecutor {
+    fn passwords(&self, array: &str) -> Option<ChapFolder> {
+        self.arrays.passwords(array)
+    }
+
+    async fn set(
+        &self,
+        volume: &BackingVolume,
+        node: NodeId,
+        password: &ChapPassword,
+    ) -> Result<(), EffectError> {
+        if !self.leadership.leads() {
+            return Err(EffectError::NotLeading);
+        }
+        let (_, array) = self.block(volume, None)?;
+        array.set_password(&self.host(node), password).await.map_err(|error| of_array(&error))
     }
 }
 

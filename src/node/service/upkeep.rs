@@ -1,0 +1,157 @@
+//! What the node service does by itself: paths that have come back, volumes and connections that are left over. It gives
+//! way to calls of kubelet.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use tracing::info;
+
+use super::busy::Busy;
+use super::{Inner, MOST_STEPS, Node, endless};
+use crate::node::Attachments;
+use crate::node::decide::{Heal, LeaveArray, Procedure, Step, Subject, Unstage, is_left_over};
+use crate::node::host::Host;
+use crate::node::request::{NodeError, NodeErrorKind, VolumeHandle};
+
+/// What became of the node service's own work on a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Upkeep {
+    /// A call works on the volume, or there is nothing to do.
+    NotBegun,
+    /// A call for the volume has come. What is done stays.
+    GaveWay,
+    Done,
+}
+
+/// Whether work on a volume keeps other work on it out while a session begins or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Always,
+    /// A log-in to a dead port takes a minute, and calls for the volume need not wait for it.
+    ExceptAtSessions,
+}
+
+impl<H: Host + 'static> Node<H> {
+    /// Unstages what is staged here, not attached here any more, and used by no pod. Returns the volumes that were
+    /// unstaged, and the errors of those that could not be. Volumes with a call in progress are left out.
+    ///
+    /// May run while calls are served: whether a volume is attached is asked while no other call can begin on it, and
+    /// kubelet stages a volume only after it is attached.
+    pub async fn clean_up(
+        &self,
+        attachments: &Arc<dyn Attachments>,
+    ) -> Result<(Vec<VolumeHandle>, Vec<NodeError>), NodeError> {
+        let staged = self.inner.host.staged().await?;
+        let (mut done, mut errors) = (Vec::new(), Vec::new());
+        for state in staged.into_iter().filter(|state| !state.released) {
+            let Ok(handle) = state.volume.parse::<VolumeHandle>() else { continue };
+            let (volume, attachments) = (handle.clone(), Arc::clone(attachments));
+            let call = |inner: Arc<Inner<H>>| async move {
+                inner.clean_up(volume, &state.staging, attachments.as_ref()).await
+            };
+            match self.finish(call).await {
+                Ok(Upkeep::NotBegun | Upkeep::GaveWay) => {}
+                Ok(Upkeep::Done) => {
+                    info!(volume = %handle, "a volume that is not attached here any more is unstaged");
+                    done.push(handle);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        Ok((done, errors))
+    }
+
+    /// Adds paths that have come back to the volumes that are staged, and ends the connections to arrays without any.
+    /// Volumes with a call in progress are left out. Returns the errors of those that could not be looked at.
+    pub async fn heal(&self) -> Result<Vec<NodeError>, NodeError> {
+        let staged = self.inner.host.staged().await?;
+        let (mut errors, mut tried) = (Vec::new(), BTreeSet::new());
+        for state in staged.into_iter().filter(|state| !state.released) {
+            let Ok(handle) = state.volume.parse::<VolumeHandle>() else { continue };
+            let target = state.target.clone();
+            let Some(mut heal) = Heal::new(state, !tried.contains(&target)) else { continue };
+            let call = |inner: Arc<Inner<H>>| async move {
+                let Some(busy) = inner.busy.upkeep(&handle) else { return Ok(Upkeep::NotBegun) };
+                inner.upkeep(busy, &handle, &mut heal, Hold::ExceptAtSessions).await
+            };
+            match self.finish(call).await {
+                Ok(Upkeep::NotBegun) => continue,
+                Ok(Upkeep::GaveWay | Upkeep::Done) => {}
+                Err(error) => errors.push(error),
+            }
+            tried.insert(target);
+        }
+        let connected = self.inner.host.connected().await?;
+        let targets: BTreeSet<String> =
+            connected.into_iter().map(|connection| connection.target).collect();
+        for target in targets {
+            let call = |inner: Arc<Inner<H>>| async move {
+                inner.run(None, &mut LeaveArray::new(target)).await
+            };
+            if let Err(error) = self.finish(call).await {
+                errors.push(error);
+            }
+        }
+        Ok(errors)
+    }
+}
+
+impl<H: Host> Inner<H> {
+    /// Carries out what the node service does by itself, until a call for the volume comes.
+    async fn upkeep<'b>(
+        &'b self,
+        mut busy: Busy<'b>,
+        volume: &VolumeHandle,
+        procedure: &mut impl Procedure,
+        hold: Hold,
+    ) -> Result<Upkeep, NodeError> {
+        for _ in 0..MOST_STEPS {
+            if busy.is_wanted() {
+                return Ok(Upkeep::GaveWay);
+            }
+            let effect = match self.step(procedure).await? {
+                Step::Do(effect) => effect,
+                Step::Wait(time) => {
+                    self.host.pause(time).await;
+                    continue;
+                }
+                Step::Done => return Ok(Upkeep::Done),
+                Step::Fail(error) => return Err(error),
+            };
+            if effect.changes_sessions_of().is_none() || hold == Hold::Always {
+                self.perform_in_turn(Some(volume), procedure, &effect).await?;
+                continue;
+            }
+            drop(busy);
+            self.perform_in_turn(Some(volume), procedure, &effect).await?;
+            let Some(again) = self.busy.upkeep(volume) else { return Ok(Upkeep::GaveWay) };
+            busy = again;
+        }
+        Err(endless())
+    }
+
+    /// Unstages a volume that is left over.
+    async fn clean_up(
+        &self,
+        handle: VolumeHandle,
+        staging: &Path,
+        attachments: &dyn Attachments,
+    ) -> Result<Upkeep, NodeError> {
+        let Some(busy) = self.busy.upkeep(&handle) else { return Ok(Upkeep::NotBegun) };
+        let Some(state) = self.state_at(staging).await? else { return Ok(Upkeep::NotBegun) };
+        let view = self.host.view(&Subject::default()).await?;
+        if state.volume != handle.to_string() || !is_left_over(&state, false, &view) {
+            return Ok(Upkeep::NotBegun);
+        }
+        let is_attached = attachments.is_attached(&handle).await.map_err(|error| {
+            let message = format!("it is unknown whether {handle} is attached here: {error}");
+            NodeError::new(NodeErrorKind::Unavailable, message)
+        })?;
+        if !is_left_over(&state, is_attached, &view) {
+            return Ok(Upkeep::NotBegun);
+        }
+        let mut unstage = Unstage::new(handle.clone(), staging.to_owned(), Some(state));
+        self.upkeep(busy, &handle, &mut unstage, Hold::Always).await
+    }
+}
