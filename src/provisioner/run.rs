@@ -22,6 +22,7 @@ mod orphan;
 mod pagination;
 mod reconciler;
 mod registrar;
+mod restore_point;
 mod serialized;
 mod setup;
 mod snapshot_limit;

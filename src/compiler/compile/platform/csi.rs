@@ -11,8 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::json;
 
 use super::csi_platform::{CsiPlatform, NAME, selector};
-use super::deployment::CRITICAL;
-use super::{Platform, admission, config, csi_pod, csi_rights, network, quota};
+use super::{Platform, admission, config, csi_pod, csi_rights, network};
 use crate::compiler::blueprint::PURE_BLOCK;
 use crate::compiler::compile::names::label_selector;
 use crate::compiler::compile::storage_class::Storage;
@@ -88,11 +87,6 @@ fn workload(platform: &CsiPlatform<'_>) -> Vec<Object> {
             }),
             status: None,
         }));
-    }
-    if platform.provisioner.own.place.priority_class.is_none() {
-        // Includes the pods of a rollout, and pods that are slow to terminate.
-        let pods = (2 * replicas + 2).to_string();
-        objects.push(quota(platform.metadata(wave::PLATFORM), CRITICAL, &pods));
     }
     objects
 }

@@ -73,8 +73,11 @@ pub(super) fn workload(platform: &Platform<'_>, hash: &str) -> Vec<Object> {
     }
     if platform.own.place.priority_class.is_none() {
         // Includes the pods of a rollout, and pods that are slow to terminate.
-        let pods = (2 * replicas + 2).to_string();
-        objects.push(quota(platform.metadata(wave::PLATFORM), CRITICAL, &pods));
+        let of = |replicas: i32| 2 * replicas + 2;
+        // Those of the CSI services have the same PriorityClass and namespace, and each quota counts both.
+        let csi = platform.storage.spec.installed_csi();
+        let pods = of(replicas) + csi.map_or(0, |csi| of(i32::from(csi.replicas)));
+        objects.push(quota(platform.metadata(wave::PLATFORM), CRITICAL, &pods.to_string()));
     }
     objects
 }
