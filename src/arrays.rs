@@ -112,6 +112,9 @@ pub trait Array: std::fmt::Debug + Send + Sync {
     /// Returns a volume's snapshots, destroyed or not.
     async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<Snapshot>, Error>;
 
+    /// Returns the snapshots of all volumes whose names match a pattern in which `*` stands for any characters.
+    async fn snapshots_like(&self, pattern: &str) -> Result<Vec<SnapshotOf>, Error>;
+
     /// Destroys a snapshot. Succeeds when it is already destroyed or gone.
     async fn destroy_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error>;
 

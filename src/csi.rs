@@ -16,6 +16,7 @@ mod identity;
 mod measured;
 mod message;
 mod metrics;
+mod no_node;
 mod node_server;
 mod probes;
 mod registration;
@@ -28,8 +29,8 @@ mod socket;
 mod tests;
 
 pub use cluster::{ClusterRecords, FileRecords, attachment_name};
-pub use controller::{Controller, ControllerArray};
+pub use controller::{Controller, ControllerArray, Scope};
 pub use metrics::NodeMetrics;
-pub use probes::NodeProbes;
+pub use probes::{ControllerProbes, NodeProbes};
 pub use server::{NodeSockets, ServeError, serve_node};
 pub use socket::SocketError;

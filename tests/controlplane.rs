@@ -56,6 +56,8 @@ mod ownership;
 mod platform;
 #[path = "controlplane/refused.rs"]
 mod refused;
+#[path = "controlplane/sidecars.rs"]
+mod sidecars;
 #[path = "controlplane/stories.rs"]
 mod stories;
 #[path = "controlplane/tenant.rs"]

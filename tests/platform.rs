@@ -302,7 +302,10 @@ fn inside_service(objects: &[Json]) -> &Json {
 fn the_node_service_takes_its_arguments() {
     let document = format!("{DOCUMENT}  nodeService: {{maxVolumes: 10}}\n");
     let objects = render(&document);
-    let container = &one(&objects, "DaemonSet")["spec"]["template"]["spec"]["containers"][0];
+    takes_its_arguments(&one(&objects, "DaemonSet")["spec"]["template"]["spec"]["containers"][0]);
+}
+
+fn takes_its_arguments(container: &Json) {
     let args = container["args"].as_array().expect("arguments");
     let args: Vec<_> = args.iter().map(|arg| arg.as_str().expect("text")).collect();
     let help = Command::new(env!("CARGO_BIN_EXE_pso-gen")).args([args[0], "--help"]).output();
@@ -329,16 +332,102 @@ fn the_project_of_the_example_has_every_kind() {
         }
     }
     let mut count = 0;
-    for document in
-        [DOCUMENT.to_owned(), DOCUMENT.replace("{image", "{annotateClaims: true, image")]
-    {
+    let documents = [
+        DOCUMENT.to_owned(),
+        DOCUMENT.replace("{image", "{annotateClaims: true, image"),
+        with_csi(),
+    ];
+    for document in documents {
         for object in render(&document) {
             let version = object["apiVersion"].as_str().expect("a version");
             let group = version.split_once('/').map_or("", |(group, _)| group).to_owned();
             let kind = object["kind"].as_str().expect("a kind").to_owned();
-            count += usize::from(kind.starts_with("Mutating") || kind == "DaemonSet");
+            let kinds = ["DaemonSet", "VolumeSnapshotClass"];
+            count += usize::from(kind.starts_with("Mutating") || kinds.contains(&kind.as_str()));
             assert!(allowed.contains(&(group.clone(), kind.clone())), "{group}/{kind} is missing");
         }
     }
-    assert_eq!(count, 4, "two DaemonSets, a mutating policy and its binding");
+    assert_eq!(
+        count, 6,
+        "three DaemonSets, a mutating policy and its binding, a class of snapshots"
+    );
+}
+
+const CSI: &str = "  csi: {snapshotter: \"registry.k8s.io/sig-storage/csi-snapshotter:v8.7.0\", resizer: \"registry.k8s.io/sig-storage/csi-resizer:v2.3.0\"}\n";
+
+fn with_csi() -> String {
+    format!("{DOCUMENT}{CSI}")
+}
+
+fn deployment<'o>(objects: &'o [Json], name: &str) -> Option<&'o Json> {
+    let is_it =
+        |object: &&Json| object["kind"] == "Deployment" && object["metadata"]["name"] == name;
+    objects.iter().find(is_it)
+}
+
+#[test]
+fn the_csi_services_come_with_their_field_and_an_array_for_block_volumes() {
+    assert!(deployment(&render(DOCUMENT), "pso-gen-csi").is_none());
+    let objects = render(&with_csi());
+    let spec = &deployment(&objects, "pso-gen-csi").expect("rendered")["spec"];
+    assert_eq!(spec["replicas"], 2);
+    let names = |objects: &[Json]| -> Vec<String> {
+        let pod = &deployment(objects, "pso-gen-csi").expect("rendered")["spec"]["template"];
+        let containers = pod["spec"]["containers"].as_array().expect("containers").iter();
+        containers.map(|container| container["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    assert_eq!(names(&objects), ["csi", "snapshotter", "resizer"]);
+    let class = one(&objects, "VolumeSnapshotClass");
+    assert_eq!(
+        (&class["driver"], &class["deletionPolicy"]),
+        (&json!("pso-gen.io"), &json!("Delete"))
+    );
+
+    // Without the resizer, its rights are missing too.
+    let alone = with_csi().replace(
+        ", resizer: \"registry.k8s.io/sig-storage/csi-resizer:v2.3.0\"",
+        ", deletionPolicy: Retain, replicas: 1",
+    );
+    let objects = render(&alone);
+    assert_eq!(names(&objects), ["csi", "snapshotter"]);
+    assert_eq!(one(&objects, "VolumeSnapshotClass")["deletionPolicy"], "Retain");
+    let is_role = |object: &&Json| {
+        object["kind"] == "ClusterRole" && object["metadata"]["name"] == "pso-gen-csi"
+    };
+    let rules = &objects.iter().find(is_role).expect("a role")["rules"];
+    assert!(!rules.to_string().contains("persistentvolume"), "{rules}");
+
+    let array = DOCUMENT.lines().find(|line| line.contains("name: fa1")).expect("an array");
+    let files = with_csi()
+        .replace(array, "")
+        .replace("like: pure-block, fileSystem: ext4", "like: pure-file");
+    assert!(deployment(&render(&files), "pso-gen-csi").is_none(), "no array for block volumes");
+}
+
+/// The sidecars reach the arrays through the socket alone, and nothing reaches the host.
+#[test]
+fn the_pods_of_the_csi_services_share_a_socket_and_no_secret() {
+    let objects = render(&with_csi());
+    let pod = &deployment(&objects, "pso-gen-csi").expect("rendered")["spec"]["template"]["spec"];
+    for volume in pod["volumes"].as_array().expect("volumes") {
+        assert!(volume["hostPath"].is_null(), "{volume}");
+    }
+    assert_eq!(pod["serviceAccountName"], "pso-gen-csi");
+    for container in pod["containers"].as_array().expect("containers") {
+        let name = container["name"].as_str().expect("a name");
+        let mounts = container["volumeMounts"].as_array().expect("mounts");
+        let mounted = |volume: &str| mounts.iter().any(|mount| mount["name"] == volume);
+        assert_eq!(mounted("secrets"), name == "csi", "{name}");
+        assert!(mounted("socket"), "{name}");
+        let writable = mounts.iter().filter(|mount| mount["readOnly"] != true);
+        assert_eq!(writable.count(), 1, "{name}: the socket alone");
+        let context = &container["securityContext"];
+        assert_eq!(context["capabilities"]["drop"], json!(["ALL"]), "{name}");
+        assert_eq!(context["readOnlyRootFilesystem"], true, "{name}");
+        if name != "csi" {
+            let args = container["args"].to_string();
+            assert!(args.contains("\"--leader-election\""), "{args}");
+        }
+    }
+    takes_its_arguments(&pod["containers"][0]);
 }

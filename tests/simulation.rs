@@ -223,6 +223,45 @@ fn copies_hold_what_they_are_copies_of() {
     }
 }
 
+/// A claim is restored from a VolumeSnapshot, which is destroyed meanwhile or afterwards.
+fn restoring(snapshot_goes_after: usize, crashes: &[(usize, Crash)]) -> usize {
+    let mut run = Run::new(1, "Delete");
+    run.have_snapshots();
+    run.create("data");
+    run.settle();
+    run.take_volume_snapshot("data");
+    run.crash_at(crashes);
+    run.restore("restored");
+    run.steps_until_effect(snapshot_goes_after);
+    if snapshot_goes_after == usize::MAX {
+        run.settle();
+        run.check_settled();
+        run.must_be_restored("restored", "data");
+    }
+    run.destroy_volume_snapshot();
+    run.settle_but_for_timers();
+    run.delete("restored");
+    run.delete("data");
+    run.settle();
+    run.check_settled();
+    run.must_be_empty();
+    run.effects()
+}
+
+#[test]
+fn a_restored_claim_holds_what_its_snapshot_holds() {
+    let effects = restoring(usize::MAX, &[]);
+    for at in 0..effects {
+        for kind in KINDS {
+            restoring(usize::MAX, &[(at, kind)]);
+            for second in at..effects {
+                restoring(usize::MAX, &[(at, kind), (second, Crash::Unheard)]);
+            }
+        }
+        restoring(at, &[]);
+    }
+}
+
 #[test]
 fn what_another_array_does_not_have_is_not_gone() {
     let mut run = Run::new(1, "Delete");

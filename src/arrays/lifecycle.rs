@@ -17,7 +17,7 @@ use super::error::{Error, Kind};
 use super::fence::OnlyIf;
 use super::identity::Identity;
 use super::rest::{Operation, Rest, one_of, quoted};
-use super::snapshot::SnapshotResource;
+use super::snapshot::{SnapshotOf, SnapshotResource};
 use crate::contract::{
     Capacity, Owner, Snapshot, SnapshotSuffix, Transport, Volume, VolumeId, VolumeName,
     VolumeRequest,
@@ -237,6 +237,11 @@ impl<A: Backend + 'static> Array for A {
     async fn snapshots(&self, volume: &VolumeId) -> Result<Vec<Snapshot>, Error> {
         let run = async { A::SNAPSHOTS.of(self.operation(), volume).await };
         self.rest().observe("snapshots", run).await
+    }
+
+    async fn snapshots_like(&self, pattern: &str) -> Result<Vec<SnapshotOf>, Error> {
+        let run = async { A::SNAPSHOTS.like(self.long_operation(), pattern).await };
+        self.rest().observe("snapshots-like", run).await
     }
 
     async fn destroy_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {

@@ -1,17 +1,20 @@
 //! `pso-gen csi`: serves CSI's Controller service on a socket.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
 use tracing_subscriber::EnvFilter;
 
-use super::cluster::storage;
+use super::cluster::{Cluster, storage};
 use super::output::{self, Format};
 use super::{CommandError, Outcome};
 use crate::compiler::diagnostic::Sources;
-use crate::csi::{Controller, ControllerArray};
+use crate::csi::{Controller, ControllerArray, ControllerProbes, Scope};
 use crate::provisioner::decide::identity;
-use crate::provisioner::run::flasharrays;
+use crate::provisioner::run::{Status, cluster_uid, flasharrays};
 
 /// Serve CSI's Controller service for block volumes
 ///
@@ -28,9 +31,24 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 
-    /// UID of the namespace `kube-system`, which distinguishes clusters of one name in the owner tags of volumes
+    /// UID of the namespace `kube-system`, which distinguishes clusters of one name in the owner tags of volumes; by
+    /// default, it is read from the cluster
     #[arg(long, value_name = "UID", value_parser = cluster_identity)]
-    cluster_uid: String,
+    cluster_uid: Option<String>,
+
+    /// Kubeconfig of the cluster; the default is the pod's service account, or the context of kubectl
+    #[arg(long, value_name = "FILE", conflicts_with = "cluster_uid")]
+    kubeconfig: Option<PathBuf>,
+
+    /// Leave everything that `pso-gen provisioner` does in this cluster to it: serve snapshots, limits and lists, and
+    /// refuse to create, delete, attach, detach or expand volumes
+    #[arg(long)]
+    beside_provisioner: bool,
+
+    /// Address of the http server for probes, such as `0.0.0.0:8080`; with port 0, the server uses a free port and logs
+    /// it. Without this option, there is no server
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
 
     /// Folder with a subfolder for each Secret, as a pod mounts them
     #[arg(long, value_name = "FOLDER", default_value = "/etc/pso-gen/secrets")]
@@ -64,15 +82,40 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
         return Err(CommandError::NoFlashArray { path: super::path_text::shown(&args.config) });
     }
     let arrays = arrays.into_iter().map(|(array, traits)| ControllerArray { array, traits });
-    let identities = spec.take_over.iter().map(|taken| &taken.0);
-    let identities = std::iter::once(&args.cluster_uid).chain(identities).cloned();
-    let controller = Controller::new(spec.cluster.as_str(), identities.collect(), arrays.collect());
+    let scope = if args.beside_provisioner { Scope::BesideProvisioner } else { Scope::All };
     let runtime = tokio::runtime::Runtime::new().map_err(CommandError::Start)?;
     runtime.block_on(async {
         let end = asked_to_end()?;
+        let identity = match &args.cluster_uid {
+            Some(identity) => identity.clone(),
+            None => of_cluster(args.kubeconfig.as_deref()).await?,
+        };
+        let identities = spec.take_over.iter().map(|taken| taken.0.clone());
+        let identities = std::iter::once(identity).chain(identities).collect();
+        let controller = Controller::new(&spec.cluster, identities, arrays.collect(), scope);
+        if let Some(address) = args.listen {
+            listen(address, &args.socket).await?;
+        }
         controller.serve(&args.socket, end).await?;
         Ok(Outcome::Success)
     })
+}
+
+/// Returns the identity of a cluster, read from it.
+async fn of_cluster(kubeconfig: Option<&Path>) -> Result<String, CommandError> {
+    let cluster = Cluster::of(kubeconfig, Status::new().metrics()).await?;
+    let uid = cluster_uid(&cluster.client).await?;
+    Ok(identity(&uid).unwrap_or_default())
+}
+
+/// Starts the server for probes, which ends with the process.
+async fn listen(address: SocketAddr, socket: &Path) -> Result<(), CommandError> {
+    let taken = |source| CommandError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(taken)?;
+    let address = listener.local_addr().map_err(taken)?;
+    info!(%address, "serving probes");
+    tokio::spawn(ControllerProbes { socket: socket.to_owned() }.serve(listener));
+    Ok(())
 }
 
 /// Starts the log.

@@ -74,6 +74,9 @@ pub(super) enum CommandError {
     NoFlashArray { path: String },
     #[error(transparent)]
     Serve(#[from] crate::csi::ServeError),
+    /// The cluster whose volumes the CSI Controller service serves is not known.
+    #[error(transparent)]
+    Identity(#[from] crate::provisioner::run::IdentityError),
     #[error("--log {filter:?}")]
     LogFilter { filter: String, source: tracing_subscriber::filter::ParseError },
     #[error("--listen {address}")]
@@ -207,6 +210,9 @@ impl CommandError {
             Self::InTheWay { .. } => "remove it, or give it another name",
             Self::ForeignFolder { .. } => "remove it",
             Self::IgnoreFile { .. } => "put a file there: Git does not read it either",
+            Self::Identity(_) => {
+                "name the cluster with `--cluster-uid UID`, or use an account that may read the namespace"
+            }
             Self::NoFlashArray { .. } => "add one under `spec.arrays`",
             Self::Exists { .. } => "`--force` replaces it",
             Self::SameFile => "name two files with `--out` and `--secret-out`",

@@ -146,15 +146,15 @@ const COMMANDS: [(&str, &str, &[Example]); 24] = [
     ),
     (
         "csi",
-        "0  stopped by SIGTERM or Ctrl-C\n  1  the storage document has errors\n  2  wrong usage, or a socket that cannot be used",
+        "0  stopped by SIGTERM or Ctrl-C\n  1  the storage document has errors\n  2  wrong usage, a socket that cannot be used, or a cluster that cannot be reached",
         &[
             (
                 "Serve beside a cluster, for the cluster whose `kube-system` has this UID",
                 "pso-gen csi --socket csi.sock --config storage.pso.yaml --secrets secrets --cluster-uid 0f8fad5b-d9cb-469f-a165-70867728950e",
             ),
             (
-                "Serve in a pod, with the sidecars of Kubernetes' storage group beside it",
-                "pso-gen csi --socket /csi/csi.sock --config /etc/pso-gen/storage.pso.yaml --cluster-uid 0f8fad5b-d9cb-469f-a165-70867728950e",
+                "Serve in a pod, with sidecars of the Kubernetes storage group, in a cluster where the provisioner runs",
+                "pso-gen csi --socket /csi/csi.sock --config /etc/pso-gen/storage/storage.pso.yaml --beside-provisioner",
             ),
         ],
     ),

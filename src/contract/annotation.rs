@@ -53,6 +53,9 @@ pub const SYNC_WAVE: &str = "argocd.argoproj.io/sync-wave";
 /// Argo CD's options for applying and pruning one object.
 /// <https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/>
 pub const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+/// Marks the VolumeSnapshotClass of a driver for VolumeSnapshots without a class.
+/// <https://kubernetes.io/docs/concepts/storage/volume-snapshot-classes/>
+pub const DEFAULT_SNAPSHOT_CLASS: &str = "snapshot.storage.kubernetes.io/is-default-class";
 /// Marks the default StorageClass, which applies to claims without a class.
 pub const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 

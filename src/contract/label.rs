@@ -14,6 +14,9 @@ pub const PART_OF: &str = "app.kubernetes.io/part-of";
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The version of a component's image.
 pub const VERSION: &str = "app.kubernetes.io/version";
+/// Marks the VolumeSnapshotClass that Velero uses for volumes of its driver.
+/// <https://velero.io/docs/main/csi/>
+pub const VELERO_CLASS: &str = "velero.io/csi-volumesnapshot-class";
 /// The ticket that an app was made for. The developer sets it.
 pub const TICKET: &str = "pso-gen.io/ticket";
 /// The name of a node. <https://kubernetes.io/docs/reference/labels-annotations-taints/>

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 mod class;
+mod csi;
 mod node_service;
 mod provisioner;
 
@@ -14,6 +15,7 @@ pub use class::{
     BaseClass, ClassSpec, ExportAccess, ExportRuleSpec, ExportSquash, FileSystem, NfsVersion, Qos,
     ReclaimPolicy,
 };
+pub use csi::CsiSpec;
 pub use node_service::{
     LONGEST_KUBELET_DIRECTORY, NoNodeService, NodeService, NodeServicePlacement, NodeServiceSpec,
 };
@@ -58,6 +60,9 @@ pub struct StorageSpec {
     /// Installation of the node service, which mounts block volumes. With a FlashArray and an installed provisioner, it
     /// is installed with the defaults, unless `install` is false.
     pub node_service: Option<NodeServiceSpec>,
+    /// Installation of the CSI services, which take snapshots of block volumes for VolumeSnapshots. If omitted, claims
+    /// have no VolumeSnapshots.
+    pub csi: Option<CsiSpec>,
 }
 
 /// The identity of a cluster: the first 16 hexadecimal digits of the UID of its namespace `kube-system`.

@@ -32,17 +32,34 @@ use super::server::{ServeError, serve_controller};
 use arrays::Arrays;
 pub use arrays::ControllerArray;
 
+/// The calls that the service answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All: the callers create, attach, expand and delete volumes through this service alone.
+    All,
+    /// Those that pso-gen's provisioner does not make itself: snapshots, limits and lists. The others fail with
+    /// `UNIMPLEMENTED` and are not among the capabilities, so that no sidecar acts on what the provisioner acts on.
+    BesideProvisioner,
+}
+
 /// The Controller service over some arrays.
 #[derive(Debug, Clone)]
 pub struct Controller {
     arrays: Arc<Arrays>,
     busy: Busy,
+    scope: Scope,
 }
 
 impl Controller {
     /// Returns the service for a cluster of this name, with its identity and those of the clusters that it has taken over.
-    pub fn new(cluster: &str, identities: Vec<String>, arrays: Vec<ControllerArray>) -> Self {
-        Self { arrays: Arc::new(Arrays::new(cluster, identities, arrays)), busy: Busy::default() }
+    pub fn new(
+        cluster: &str,
+        identities: Vec<String>,
+        arrays: Vec<ControllerArray>,
+        scope: Scope,
+    ) -> Self {
+        let arrays = Arc::new(Arrays::new(cluster, identities, arrays));
+        Self { arrays, busy: Busy::default(), scope }
     }
 
     /// Serves CSI's Identity and Controller services on a socket until `end` completes.
@@ -53,10 +70,20 @@ impl Controller {
     ) -> Result<(), ServeError> {
         let arrays = Arc::clone(&self.arrays);
         let has_topology = arrays.have_topology();
-        let identity = DriverIdentity { has_topology };
+        let identity = DriverIdentity { has_topology, expands: self.scope == Scope::All };
         let done = serve_controller(self, identity, socket, end).await;
         arrays.log_out().await;
         done
+    }
+
+    /// Fails if the provisioner makes this call itself.
+    fn check_scope(&self) -> Result<(), Status> {
+        match self.scope {
+            Scope::All => Ok(()),
+            Scope::BesideProvisioner => {
+                Err(Status::unimplemented("the provisioner of pso-gen does this in this cluster"))
+            }
+        }
     }
 
     /// Runs a call, alone for what it changes and to its end.
@@ -78,6 +105,7 @@ impl rpc::Controller for Controller {
         &self,
         request: CreateVolumeRequest,
     ) -> Result<CreateVolumeResponse, Status> {
+        self.check_scope()?;
         let name = request.name.clone();
         let call = |arrays: Arc<Arrays>| async move { create::create(&arrays, &request).await };
         let volume = Some(self.change(&name, call).await?);
@@ -88,6 +116,7 @@ impl rpc::Controller for Controller {
         &self,
         request: DeleteVolumeRequest,
     ) -> Result<DeleteVolumeResponse, Status> {
+        self.check_scope()?;
         let id = request.volume_id;
         let name = id.clone();
         let call = |arrays: Arc<Arrays>| async move { volumes::delete(&arrays, &id).await };
@@ -99,6 +128,7 @@ impl rpc::Controller for Controller {
         &self,
         request: ControllerPublishVolumeRequest,
     ) -> Result<ControllerPublishVolumeResponse, Status> {
+        self.check_scope()?;
         let name = request.volume_id.clone();
         let call = |arrays: Arc<Arrays>| async move { attach::publish(&arrays, &request).await };
         let publish_context = self.change(&name, call).await?;
@@ -109,6 +139,7 @@ impl rpc::Controller for Controller {
         &self,
         request: ControllerUnpublishVolumeRequest,
     ) -> Result<ControllerUnpublishVolumeResponse, Status> {
+        self.check_scope()?;
         let name = request.volume_id.clone();
         let call = |arrays: Arc<Arrays>| async move { attach::unpublish(&arrays, &request).await };
         self.change(&name, call).await?;
@@ -133,6 +164,7 @@ impl rpc::Controller for Controller {
         &self,
         request: GetCapacityRequest,
     ) -> Result<GetCapacityResponse, Status> {
+        self.check_scope()?;
         list::capacity(&self.arrays, &request).await
     }
 
@@ -144,24 +176,24 @@ impl rpc::Controller for Controller {
             CloneVolume, CreateDeleteSnapshot, CreateDeleteVolume, ExpandVolume, GetCapacity,
             GetSnapshot, ListSnapshots, ListVolumes, ModifyVolume, PublishUnpublishVolume,
         };
-        let types = [
-            CreateDeleteVolume,
-            PublishUnpublishVolume,
-            ListVolumes,
-            GetCapacity,
-            CreateDeleteSnapshot,
-            ListSnapshots,
-            CloneVolume,
-            ExpandVolume,
-            ModifyVolume,
-            GetSnapshot,
-        ];
+        let mut types =
+            vec![ListVolumes, CreateDeleteSnapshot, ListSnapshots, ModifyVolume, GetSnapshot];
+        if self.scope == Scope::All {
+            types.extend([
+                CreateDeleteVolume,
+                PublishUnpublishVolume,
+                GetCapacity,
+                CloneVolume,
+                ExpandVolume,
+            ]);
+        }
         let capability = |r#type: ControllerRpcType| ControllerServiceCapability {
             r#type: Some(ControllerServiceCapabilityType::Rpc(ControllerRpc {
                 r#type: r#type.into(),
             })),
         };
-        Ok(ControllerGetCapabilitiesResponse { capabilities: types.map(capability).to_vec() })
+        let capabilities = types.into_iter().map(capability).collect();
+        Ok(ControllerGetCapabilitiesResponse { capabilities })
     }
 
     async fn create_snapshot(
@@ -204,6 +236,7 @@ impl rpc::Controller for Controller {
         &self,
         request: ControllerExpandVolumeRequest,
     ) -> Result<ControllerExpandVolumeResponse, Status> {
+        self.check_scope()?;
         let name = request.volume_id.clone();
         let call = |arrays: Arc<Arrays>| async move { volumes::expand(&arrays, &request).await };
         let capacity_bytes = self.change(&name, call).await?;

@@ -12,11 +12,13 @@ use super::rpc::Identity;
 use crate::contract::DRIVER;
 
 /// The driver's identity. The sockets of the node service and of the Controller service say the same: what the driver
-/// offers is said of it as a whole.
+/// offers is said of it as a whole. Only beside the provisioner, the Controller service expands nothing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DriverIdentity {
     /// Whether nodes and volumes have places. Without any, a tool that asks for places would find no node.
     pub(super) has_topology: bool,
+    /// Whether the driver's own services expand volumes, and not the provisioner alone.
+    pub(super) expands: bool,
 }
 
 #[async_trait]
@@ -40,10 +42,11 @@ impl Identity for DriverIdentity {
             PluginCapabilityType::Service(PluginService { r#type: r#type.into() })
         };
         let online = PluginVolumeExpansionType::Online.into();
-        let mut types = vec![
-            service(PluginServiceType::ControllerService),
-            PluginCapabilityType::VolumeExpansion(PluginVolumeExpansion { r#type: online }),
-        ];
+        let mut types = vec![service(PluginServiceType::ControllerService)];
+        if self.expands {
+            let expansion = PluginVolumeExpansion { r#type: online };
+            types.push(PluginCapabilityType::VolumeExpansion(expansion));
+        }
         if self.has_topology {
             types.push(service(PluginServiceType::VolumeAccessibilityConstraints));
         }

@@ -1,7 +1,7 @@
-//! Answers `/metrics`, `/livez` and `/readyz` of the node service. No answer depends on a device, so one that hangs does not
-//! get the process restarted.
+//! Answers `/livez` and `/readyz` of the services, and `/metrics` of the node service. No answer depends on a device or an
+//! array, so one that hangs does not get the process restarted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::Router;
@@ -34,7 +34,7 @@ impl NodeProbes {
 
     fn routes(self) -> Router {
         let metrics = async |State(probes): State<Self>| metrics_text(probes.metrics.text());
-        let live = async |State(probes): State<Self>| probe_answer(probes.lives().await);
+        let live = async |State(probes): State<Self>| probe_answer(connects(&probes.socket).await);
         let ready = async |State(probes): State<Self>| probe_answer(probes.is_ready().await);
         Router::new()
             .route("/metrics", get(metrics))
@@ -43,23 +43,40 @@ impl NodeProbes {
             .with_state(self)
     }
 
-    /// Returns whether kubelet can connect. A socket that was removed comes back only with a new process.
-    async fn lives(&self) -> Result<(), String> {
-        let socket = crate::sanitize::name(&self.socket.display().to_string());
-        match tokio::time::timeout(PATIENCE, UnixStream::connect(&self.socket)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(format!("{socket}: {error}")),
-            Err(_) => Err(format!("{socket} takes no connection")),
-        }
-    }
-
     /// Returns whether pods can get volumes.
     async fn is_ready(&self) -> Result<(), String> {
-        self.lives().await?;
+        connects(&self.socket).await?;
         if self.registers && !self.metrics.is_registered() {
             return Err("kubelet has not registered the driver".to_owned());
         }
         Ok(())
+    }
+}
+
+/// What the probes of the Controller service look at.
+#[derive(Debug, Clone)]
+pub struct ControllerProbes {
+    /// The CSI socket.
+    pub socket: PathBuf,
+}
+
+impl ControllerProbes {
+    /// Serves probes until the process ends. Any client may reach the port.
+    pub async fn serve(self, listener: TcpListener) {
+        let answer =
+            async |State(probes): State<Self>| probe_answer(connects(&probes.socket).await);
+        let routes = Router::new().route("/livez", get(answer)).route("/readyz", get(answer));
+        crate::monitoring::serve(listener, routes.with_state(self)).await;
+    }
+}
+
+/// Returns whether kubelet or a sidecar can connect. A socket that was removed comes back only with a new process.
+async fn connects(path: &Path) -> Result<(), String> {
+    let socket = crate::sanitize::name(&path.display().to_string());
+    match tokio::time::timeout(PATIENCE, UnixStream::connect(path)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(format!("{socket}: {error}")),
+        Err(_) => Err(format!("{socket} takes no connection")),
     }
 }
 
@@ -75,10 +92,10 @@ mod tests {
         let metrics = NodeMetrics::new();
         let probes =
             NodeProbes { metrics: metrics.clone(), socket: socket.clone(), registers: true };
-        let why = probes.lives().await.expect_err("no socket");
+        let why = connects(&socket).await.expect_err("no socket");
         assert!(why.contains("csi.sock"), "{why}");
         let listening = Socket::listen(&socket).expect("free");
-        assert_eq!(probes.lives().await, Ok(()));
+        assert_eq!(connects(&socket).await, Ok(()));
         let why = Err("kubelet has not registered the driver".to_owned());
         assert_eq!(probes.is_ready().await, why);
         metrics.registered(true);
@@ -87,6 +104,6 @@ mod tests {
         let alone = NodeProbes { registers: false, ..probes.clone() };
         assert_eq!(alone.is_ready().await, Ok(()));
         drop(listening);
-        assert!(alone.lives().await.is_err() && probes.is_ready().await.is_err());
+        assert!(connects(&socket).await.is_err() && probes.is_ready().await.is_err());
     }
 }

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::identity::DriverIdentity;
 use super::measured::Measured;
 use super::metrics::NodeMetrics;
+use super::no_node::NoNode;
 use super::node_server::NodeAdapter;
 use super::registration::Driver;
 use super::rpc::{Controller, ControllerServer, IdentityServer, NodeServer, RegistrationServer};
@@ -57,7 +58,7 @@ pub async fn serve_node(
     info!(socket = %sockets.csi.display(), "serving CSI's Node service");
     let measured = Measured { node: NodeAdapter::new(node), metrics: metrics.clone() };
     let services = Server::builder()
-        .add_service(IdentityServer(Arc::new(DriverIdentity { has_topology })))
+        .add_service(IdentityServer(Arc::new(DriverIdentity { has_topology, expands: true })))
         .add_service(NodeServer(Arc::new(measured)))
         .serve_with_incoming_shutdown(csi, end.clone());
     let registration = async {
@@ -90,6 +91,7 @@ pub(super) async fn serve_controller(
     let served = Server::builder()
         .add_service(IdentityServer(Arc::new(identity)))
         .add_service(ControllerServer(Arc::new(controller)))
+        .add_service(NodeServer(Arc::new(NoNode)))
         .serve_with_incoming_shutdown(socket, end.clone());
     drained(async { Ok(served.await?) }, end.clone()).await
 }

@@ -9,7 +9,7 @@ use super::*;
 const NAMESPACE: &str = "attach";
 
 /// Makes nodes whose node service has registered them, each with an initiator.
-fn make_nodes(stage: &Stage, nodes: &[(&str, &str)]) {
+pub(super) fn make_nodes(stage: &Stage, nodes: &[(&str, &str)]) {
     let objects = nodes.iter().flat_map(|(name, initiator)| {
         let node = json!({
             "apiVersion": "v1", "kind": "Node",
@@ -48,13 +48,13 @@ fn delete_pod(stage: &Stage, name: &str) {
 }
 
 /// Returns the hosts that are connected to a volume on an array.
-async fn hosts(stage: &Stage, volume: &str) -> Vec<String> {
+pub(super) async fn hosts(stage: &Stage, volume: &str) -> Vec<String> {
     let of_volume = |object: &Json| object["volume"]["name"] == volume;
     let all = contents(stage, "connections").await.into_iter().filter(of_volume);
     all.map(|object| object["host"]["name"].as_str().expect("a name").to_owned()).collect()
 }
 
-async fn contents(stage: &Stage, kind: &str) -> Vec<Json> {
+pub(super) async fn contents(stage: &Stage, kind: &str) -> Vec<Json> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let state = reqwest::get(format!("{}/state?most=5000", stage.page)).await.expect("an answer");
     let state: Json = state.json().await.expect("JSON");
@@ -67,7 +67,7 @@ async fn contents(stage: &Stage, kind: &str) -> Vec<Json> {
         .collect()
 }
 
-async fn attachments(stage: &Stage) -> Vec<VolumeAttachment> {
+pub(super) async fn attachments(stage: &Stage) -> Vec<VolumeAttachment> {
     let all = Api::<VolumeAttachment>::all(stage.client.clone());
     all.list(&ListParams::default()).await.expect("listed").items
 }

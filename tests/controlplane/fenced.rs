@@ -49,6 +49,7 @@ list_moments! { Effect:
     RemoveClaimFinalizer => of_claim(CLAIMS, "finish", &finalizer("oldObject", "object")),
     EnsureVolume => Held::Waits("ensure-volume"),
     FindVolume => Held::Not,
+    FindRestorePoint => Held::Not,
     DestroyVolume => Held::Waits("destroy-volume"),
     CreatePersistentVolume => Held::Refused(VOLUMES, "CREATE", format!("{} in ['create', 'finish']", claim_of("object"))),
     SetPersistentVolumeBound => of_volume(VOLUMES_STATUS, "setbound", "object.status.phase == 'Bound'"),

@@ -26,12 +26,23 @@ impl Installed {
 
     /// The same with further fields in the storage document's `spec`.
     pub(super) async fn with(namespace: &str, fields: &Json) -> Self {
+        Self::prepared(namespace, fields, &[], |_| ()).await
+    }
+
+    /// The same, with the record of further accounts' requests, and with a cluster that is prepared before the document
+    /// is applied.
+    pub(super) async fn prepared(
+        namespace: &str,
+        fields: &Json,
+        accounts: &[&str],
+        prepare: impl FnOnce(&Stage),
+    ) -> Self {
         let logs = tempfile::tempdir().expect("a folder");
         let (policy, audit) = (logs.path().join("policy"), logs.path().join("audit"));
-        let who = format!("system:serviceaccount:{NAMESPACE}:{NAME}");
+        let who: Vec<String> = [&[NAME], accounts].concat().into_iter().map(user).collect();
         let rules = json!({
             "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-            "rules": [{"level": "Metadata", "users": [who]}, {"level": "None"}],
+            "rules": [{"level": "Metadata", "users": who}, {"level": "None"}],
         });
         fs::write(&policy, rules.to_string()).expect("written");
         let flags = format!(
@@ -41,15 +52,11 @@ impl Installed {
         );
         let (kubeconfig, process) = control_plane(&[("APISERVER_FLAGS", &flags)]);
         let stage = Stage::on(namespace, kubeconfig, Some(process)).await;
+        prepare(&stage);
         let objects = document(&stage, fields);
         kubectl(&stage, &["apply", "--server-side", "-f", "-"], &as_list(&objects));
         kubectl(&stage, &["create", "namespace", namespace], "");
-        let own = stage.folder.path().join("own.kubeconfig");
-        let token = kubectl(&stage, &["-n", NAMESPACE, "create", "token", NAME], "");
-        let text = fs::read_to_string(&stage.kubeconfig).expect("text");
-        let mut config: Json = serde_yaml::from_str(&text).expect("YAML");
-        config["users"] = json!([{"name": "user", "user": {"token": token.trim()}}]);
-        fs::write(&own, config.to_string()).expect("written");
+        let own = kubeconfig_of(&stage, NAME);
         Self { stage, objects, own, audit, _logs: logs }
     }
 
@@ -59,26 +66,17 @@ impl Installed {
     }
 
     fn object(&self, kind: &str) -> &Json {
-        let is_it = |object: &&Json| object["kind"] == kind && object["metadata"]["name"] == NAME;
+        self.named(kind, NAME)
+    }
+
+    pub(super) fn named(&self, kind: &str, name: &str) -> &Json {
+        let is_it = |object: &&Json| object["kind"] == kind && object["metadata"]["name"] == name;
         self.objects.iter().find(is_it).expect(kind)
     }
 
     /// Starts a provisioner by the very arguments and document that its pods have.
     pub(super) fn spawn(&self) -> Process {
-        let folder = self.stage.folder.path();
-        let document = &self.object("ConfigMap")["data"]["storage.pso.yaml"];
-        let document = document.as_str().expect("text");
-        fs::write(folder.join("mounted.pso.yaml"), document).expect("written");
-        let pod = &self.object("Deployment")["spec"]["template"]["spec"];
-        let args = pod["containers"][0]["args"].as_array().expect("arguments");
-        let path = |name: &str| folder.join(name).display().to_string();
-        let args = args.iter().map(|arg| {
-            arg.as_str()
-                .expect("text")
-                .replace("/etc/pso-gen/storage/storage.pso.yaml", &path("mounted.pso.yaml"))
-                .replace("/etc/pso-gen/secrets", &path("secrets"))
-                .replace("0.0.0.0:8080", "127.0.0.1:0")
-        });
+        let args = self.args(NAME, "provisioner");
         let log = fs::File::options().create(true).append(true).open(self.stage.log());
         let process = binary()
             .args(args)
@@ -90,12 +88,40 @@ impl Installed {
         Process(process.expect("starts"))
     }
 
+    /// Returns the arguments of a container of a Deployment, with the paths and addresses of this machine.
+    pub(super) fn args(&self, deployment: &str, container: &str) -> Vec<String> {
+        let folder = self.stage.folder.path();
+        let document = &self.object("ConfigMap")["data"]["storage.pso.yaml"];
+        let document = document.as_str().expect("text");
+        fs::write(folder.join("mounted.pso.yaml"), document).expect("written");
+        let pod = &self.named("Deployment", deployment)["spec"]["template"]["spec"];
+        let mut containers = pod["containers"].as_array().expect("containers").iter();
+        let container = containers.find(|it| it["name"] == container).expect("a container");
+        let path = |name: &str| folder.join(name).display().to_string();
+        let args = container["args"].as_array().expect("arguments").iter().map(|arg| {
+            arg.as_str()
+                .expect("text")
+                .replace("/etc/pso-gen/storage/storage.pso.yaml", &path("mounted.pso.yaml"))
+                .replace("/etc/pso-gen/secrets", &path("secrets"))
+                .replace("/csi/csi.sock", &path("csi.sock"))
+                .replace("0.0.0.0:8080", "127.0.0.1:0")
+                .replace("0.0.0.0:8081", "127.0.0.1:0")
+                .replace("0.0.0.0:8082", "127.0.0.1:0")
+        });
+        args.collect()
+    }
+
     /// Returns what the provisioner has asked for: group, resource, verb; and what was refused.
     fn asked(&self) -> (BTreeSet<Right>, Vec<String>) {
+        self.asked_by(NAME)
+    }
+
+    /// The same for another account.
+    pub(super) fn asked_by(&self, account: &str) -> (BTreeSet<Right>, Vec<String>) {
         let text = fs::read_to_string(&self.audit).expect("a record");
         let entries = text.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok());
         let (mut asked, mut refused) = (BTreeSet::new(), Vec::new());
-        for entry in entries {
+        for entry in entries.filter(|entry| entry["user"]["username"] == user(account)) {
             let of = &entry["objectRef"];
             let word = |key: &str| of[key].as_str().unwrap_or_default().to_owned();
             let resource = match of["subresource"].as_str() {
@@ -114,8 +140,13 @@ impl Installed {
 
     /// Returns what its roles allow.
     fn allowed(&self) -> BTreeSet<Right> {
+        self.allowed_to(NAME)
+    }
+
+    /// The same for the roles of another account.
+    pub(super) fn allowed_to(&self, name: &str) -> BTreeSet<Right> {
         let mut allowed = BTreeSet::new();
-        let rules = ["ClusterRole", "Role"].map(|kind| self.object(kind)["rules"].clone());
+        let rules = ["ClusterRole", "Role"].map(|kind| self.named(kind, name)["rules"].clone());
         let words = |list: &Json| -> Vec<String> {
             let list = list.as_array().into_iter().flatten();
             list.map(|word| word.as_str().expect("text").to_owned()).collect()
@@ -134,7 +165,23 @@ impl Installed {
 }
 
 /// Group, resource with its part, verb.
-type Right = (String, String, String);
+pub(super) type Right = (String, String, String);
+
+/// Returns the user name of an account in the provisioner's namespace.
+fn user(account: &str) -> String {
+    format!("system:serviceaccount:{NAMESPACE}:{account}")
+}
+
+/// Writes a kubeconfig with the token of an account in the provisioner's namespace.
+pub(super) fn kubeconfig_of(stage: &Stage, account: &str) -> PathBuf {
+    let path = stage.folder.path().join(format!("{account}.kubeconfig"));
+    let token = kubectl(stage, &["-n", NAMESPACE, "create", "token", account], "");
+    let text = fs::read_to_string(&stage.kubeconfig).expect("text");
+    let mut config: Json = serde_yaml::from_str(&text).expect("YAML");
+    config["users"] = json!([{"name": "user", "user": {"token": token.trim()}}]);
+    fs::write(&path, config.to_string()).expect("written");
+    path
+}
 
 /// Makes the document of the simulated arrays one for the cluster, and returns what it renders.
 pub(super) fn document(stage: &Stage, fields: &Json) -> Vec<Json> {

@@ -37,6 +37,8 @@ pub(crate) struct Cluster {
     pub(crate) ours_wrote: BTreeMap<String, u64>,
     /// UIDs of the claims that each PersistentVolume was bound to at some time.
     pub(crate) ever_claimed: BTreeMap<String, BTreeSet<String>>,
+    /// Whether claims are for block volumes, with a file system for one node.
+    pub(crate) has_block_claims: bool,
     version: u64,
 }
 
@@ -48,15 +50,26 @@ impl Cluster {
 
     /// Creates a claim that clones another.
     pub(crate) fn create_copy(&mut self, name: &str, class: &str, of: &str) -> bool {
+        let source = TypedLocalObjectReference {
+            kind: "PersistentVolumeClaim".to_owned(),
+            name: of.to_owned(),
+            api_group: None,
+        };
+        self.create_from(name, class, source)
+    }
+
+    /// Creates a claim with a source.
+    pub(crate) fn create_from(
+        &mut self,
+        name: &str,
+        class: &str,
+        source: TypedLocalObjectReference,
+    ) -> bool {
         if !self.create_claim(name, class) {
             return false;
         }
         let mut claim = self.claims[name].clone();
-        claim.spec.get_or_insert_default().data_source = Some(TypedLocalObjectReference {
-            kind: "PersistentVolumeClaim".to_owned(),
-            name: of.to_owned(),
-            api_group: None,
-        });
+        claim.spec.get_or_insert_default().data_source = Some(source);
         // The field counts as present from the creation.
         self.history.pop();
         self.put_claim(claim);
@@ -69,6 +82,7 @@ impl Cluster {
         }
         let version = self.next();
         let requests = [("storage".to_owned(), Quantity("1Gi".to_owned()))];
+        let mode = if self.has_block_claims { "ReadWriteOnce" } else { "ReadWriteMany" };
         let claim = PersistentVolumeClaim {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
@@ -77,7 +91,7 @@ impl Cluster {
                 ..ObjectMeta::default()
             },
             spec: Some(PersistentVolumeClaimSpec {
-                access_modes: Some(vec!["ReadWriteMany".to_owned()]),
+                access_modes: Some(vec![mode.to_owned()]),
                 storage_class_name: Some(class.to_owned()),
                 resources: Some(VolumeResourceRequirements {
                     requests: Some(requests.into()),

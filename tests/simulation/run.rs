@@ -6,6 +6,8 @@ mod changes;
 mod keeping;
 #[path = "people.rs"]
 mod people;
+#[path = "restoring.rs"]
+mod restoring;
 #[path = "rivals.rs"]
 mod rivals;
 #[path = "waiting.rs"]
@@ -741,6 +743,7 @@ impl Run {
                 }
                 Ok(Outcome::Read(self.moment(), read.map(Box::new)))
             }
+            Effect::FindRestorePoint { .. } => Ok(self.find_restore_point()),
             Effect::ReadClaim { name, .. } => Ok(boxed(self.cluster.claims.get(&name).cloned())),
             Effect::SetPersistentVolumeBound { volume } => {
                 let written = self.cluster.set_bound(&volume)?;
@@ -817,6 +820,9 @@ impl Run {
                     let message = "no space".to_owned();
                     let retry = Retry::Elsewhere;
                     return Err(EffectError::Array { reason: "Exhausted", message, retry });
+                }
+                if let Some(lost) = self.lost_source(&array, &wanted) {
+                    return Err(lost);
                 }
                 match self.arrays.ensure(&array, &wanted) {
                     Ok(volume) => Ok(Outcome::Volume(Some(volume))),

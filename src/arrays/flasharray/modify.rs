@@ -1,5 +1,5 @@
-//! What CSI's Controller service asks of a FlashArray beside what every array does: limits of a volume in use, proof of its
-//! owner, and snapshots of many volumes.
+//! What CSI's Controller service asks of a FlashArray beside what every array does: limits of a volume in use, and proof of
+//! its owner.
 
 use serde_json::json;
 
@@ -9,7 +9,6 @@ use crate::arrays::convergence::{DesiredState, Start, converge};
 use crate::arrays::error::{Error, Kind};
 use crate::arrays::lifecycle::Backend;
 use crate::arrays::rest::{Operation, quoted};
-use crate::arrays::snapshot::SnapshotOf;
 use crate::contract::{CloneSource, Owner, Qos, VolumeId};
 
 impl FlashArray {
@@ -33,11 +32,6 @@ impl FlashArray {
         self.check_owner(operation, volume, owner).await?;
         let state = LimitVolume { array: self, operation, volume, qos };
         converge(&state, Start::Read).await.map(drop)
-    }
-
-    /// Returns the snapshots of all volumes whose names match a pattern in which `*` stands for any characters.
-    pub async fn snapshots_like(&self, pattern: &str) -> Result<Vec<SnapshotOf>, Error> {
-        Self::SNAPSHOTS.like(self.long_operation(), pattern).await
     }
 }
 

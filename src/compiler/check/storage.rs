@@ -4,6 +4,7 @@ mod address;
 mod chap;
 mod classes;
 mod clients;
+mod csi;
 mod duplicates;
 mod foreign;
 mod no_effect;
@@ -46,6 +47,7 @@ pub fn storage(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     diagnostics.extend(clients::errors(spec, node));
     diagnostics.extend(provisioner::provisioner(spec, node));
     diagnostics.extend(node_service::node_service(spec, node));
+    diagnostics.extend(csi::csi(spec, node));
     diagnostics.extend(foreign::foreign(spec, node));
     diagnostics.extend(chap::chap(spec, node));
     for (name, class) in &spec.classes {
@@ -64,6 +66,7 @@ pub fn storage_advice(spec: &StorageSpec, node: &Node) -> Vec<Diagnostic> {
     advice.extend(without_arrays(spec, node));
     advice.extend(provisioner::advice(spec, node));
     advice.extend(node_service::advice(spec, node));
+    advice.extend(csi::advice(spec, node));
     advice.extend(no_effect::no_effect(spec, node));
     advice
 }

@@ -1,9 +1,13 @@
-//! The provisioner and the node service in the cluster: their objects and their rights, with one file for each concern.
-//! Of the two programs, this folder knows only their arguments and the requests that they send.
+//! The provisioner, the CSI services beside it and the node service in the cluster: their objects and their rights, with
+//! one file for each concern. Of the programs, this folder knows only their arguments and the requests that they send.
 
 mod admission;
 mod config;
+mod csi;
 mod csi_driver;
+mod csi_platform;
+mod csi_pod;
+mod csi_rights;
 mod deployment;
 mod monitoring;
 mod network;
@@ -27,6 +31,7 @@ use crate::compiler::spec::Profile;
 use crate::contract::storage::{ArrayType, ProvisionerSpec};
 use crate::contract::{MANAGER, annotation, label};
 pub(crate) use admission::refused_volumes;
+pub(super) use csi::csi_services;
 pub use deployment::with_amounts;
 pub use node_pod::node_service_resources;
 pub(super) use node_service::node_service;
@@ -46,10 +51,7 @@ struct Platform<'s> {
 
 /// Returns the provisioner's objects.
 pub(super) fn platform(storage: &Storage<'_>, own: &ProvisionerSpec) -> Vec<Object> {
-    let metadata = storage.document.node.get("metadata");
-    // The checks refuse a document without a namespace.
-    let namespace = metadata.and_then(|metadata| metadata.get("namespace")?.text());
-    let platform = Platform { storage, own, namespace: namespace.unwrap_or_default() };
+    let platform = Platform::of(storage, own);
     let config = config::config_map(&platform);
     let mut objects = vec![namespace::namespace(platform.namespace, Profile::Restricted, false)];
     objects.extend(admission::policies(&platform));
@@ -59,6 +61,15 @@ pub(super) fn platform(storage: &Storage<'_>, own: &ProvisionerSpec) -> Vec<Obje
     objects.push(config.object);
     objects.extend(monitoring::objects(&platform));
     objects
+}
+
+impl<'s> Platform<'s> {
+    fn of(storage: &'s Storage<'s>, own: &'s ProvisionerSpec) -> Self {
+        let metadata = storage.document.node.get("metadata");
+        // The checks refuse a document without a namespace.
+        let namespace = metadata.and_then(|metadata| metadata.get("namespace")?.text());
+        Self { storage, own, namespace: namespace.unwrap_or_default() }
+    }
 }
 
 impl Platform<'_> {

@@ -1,4 +1,4 @@
-//! The storage document's objects: `StorageClasses`, `ResourceQuotas`, the provisioner and the node service.
+//! The storage document's objects: `StorageClasses`, `ResourceQuotas`, the provisioner, the CSI services and the node service.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +25,7 @@ pub fn storage(storage: &Storage<'_>) -> Vec<Object> {
     let provisioner = storage.spec.provisioner.iter();
     let provisioner = provisioner.flat_map(|own| platform::platform(storage, own));
     let mut objects: Vec<Object> = classes.chain(quotas(storage.spec)).chain(provisioner).collect();
+    objects.extend(platform::csi_services(storage));
     objects.extend(platform::node_service(storage));
     flux::keep(&mut objects);
     manifest::sort(&mut objects);

@@ -294,6 +294,17 @@ impl Other {
         let rest = [("spec".to_owned(), spec)].into_iter().collect();
         Self { api_version, kind, metadata, rest }
     }
+
+    /// Returns an object from its kind and fields, for a kind without `spec`.
+    pub fn with_fields(
+        api_version: &str,
+        kind: &str,
+        metadata: ObjectMeta,
+        fields: serde_json::Map<String, Json>,
+    ) -> Self {
+        let (api_version, kind) = (api_version.to_owned(), kind.to_owned());
+        Self { api_version, kind, metadata, rest: fields }
+    }
 }
 
 impl From<Other> for Object {

@@ -161,6 +161,8 @@ impl ClaimState {
             }
             Next::Stuck { reason, message } => {
                 self.arrays.forget_searches();
+                // The next attempt reads again, after a pause.
+                self.retry.loop_guard.waits();
                 let error = EffectError::Cluster(message);
                 let failed = self.retry.backoff.failed(Regarding::Claim, reason, &error);
                 self.retry.is_waiting =
@@ -228,6 +230,9 @@ impl ClaimState {
                     self.arrays.without_volume.insert(array);
                 }
             },
+            (Effect::FindRestorePoint { .. }, Outcome::RestorePoint(found)) => {
+                self.arrays.restore_point = Some(found);
+            }
             (Effect::DestroyVolume { array, .. }, _) => {
                 self.arrays.without_volume.insert(array);
             }
@@ -291,15 +296,20 @@ impl ClaimState {
                 }
                 (true, false) => self.undo(view, claim),
                 (false, true) if is_half_bound(claim) => self.finish_binding(view, claim),
-                (false, true) => self.expand(claim, self.newest_volume(view)),
+                (false, true) => self.expand(view, claim, self.newest_volume(view)),
                 // A PersistentVolume of the provisioner that an admin bound to another claim than its own.
-                (false, false) => self.expand(claim, self.newest_bound(view)),
+                (false, false) => self.expand(view, claim, self.newest_bound(view)),
             };
         }
         self.provision(view, claim, uid, has_finalizer)
     }
 
-    fn expand(&self, claim: &PersistentVolumeClaim, volume: Option<&PersistentVolume>) -> Next {
+    fn expand(
+        &self,
+        view: ClaimView<'_>,
+        claim: &PersistentVolumeClaim,
+        volume: Option<&PersistentVolume>,
+    ) -> Next {
         let Some(volume) = volume else { return Next::Nothing };
         let next = expansion::next(
             claim,
@@ -308,7 +318,10 @@ impl ClaimState {
             volume_version(volume),
             self.arrays.expanded_size,
         );
-        match (next, claim_spec::check_attributes(claim)) {
+        // With external-resizer, the class of a bound claim is its work, and so are the events about it.
+        let attributes = claim_spec::check_attributes(claim);
+        let attributes = if view.setup.attributes { Ok(()) } else { attributes };
+        match (next, attributes) {
             (Some(effect), _) => Next::Do(effect),
             (None, Err(message))
                 if claim_uid(volume) == claim.metadata.uid.as_deref()

@@ -26,15 +26,22 @@ pub(super) fn bytes(quantity: &ApiQuantity) -> Option<u64> {
 
 /// Rejects features that Kubernetes documents as unsupported by dynamic provisioning, and those that this driver lacks.
 /// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#selector>
-pub(super) fn check(claim: &PersistentVolumeClaim) -> Result<(), String> {
+/// `limited_later` is whether external-resizer applies VolumeAttributesClasses to bound claims.
+pub(super) fn check(claim: &PersistentVolumeClaim, limited_later: bool) -> Result<(), String> {
     let Some(spec) = claim.spec.as_ref() else { return Ok(()) };
     if spec.selector.as_ref().is_some_and(selects) {
         return Err("a claim with a selector gets no new volume: remove the selector, or create the PersistentVolume that it selects".to_owned());
     }
-    check_attributes(claim)
+    check_attributes(claim).map_err(|why| {
+        if limited_later {
+            "a VolumeAttributesClass applies to a bound claim: create the claim without it, and name it when the claim is bound".to_owned()
+        } else {
+            why
+        }
+    })
 }
 
-/// Rejects every `VolumeAttributesClass`: this driver supports none.
+/// Rejects every `VolumeAttributesClass`: without external-resizer, nothing serves them.
 /// <https://kubernetes.io/docs/concepts/storage/volume-attributes-classes/>
 pub(super) fn check_attributes(claim: &PersistentVolumeClaim) -> Result<(), String> {
     let name = claim.spec.as_ref().and_then(|spec| spec.volume_attributes_class_name.as_deref());
@@ -78,7 +85,7 @@ mod tests {
 
     #[test]
     fn what_dynamic_provisioning_does_not_serve_is_refused() {
-        let served = |spec: Value| check(&claim(&spec));
+        let served = |spec: Value| check(&claim(&spec), false);
         assert_eq!(served(json!({"selector": {}, "volumeAttributesClassName": ""})), Ok(()));
         for selector in [
             json!({"matchLabels": {"a": "b"}}),
@@ -89,5 +96,8 @@ mod tests {
         }
         let why = served(json!({"volumeAttributesClassName": "fast"})).expect_err("refused");
         assert!(why.starts_with("VolumeAttributesClass fast"), "{why}");
+        let named = claim(&json!({"volumeAttributesClassName": "fast"}));
+        let why = check(&named, true).expect_err("refused before it is bound");
+        assert!(why.contains("when the claim is bound"), "{why}");
     }
 }

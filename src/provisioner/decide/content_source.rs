@@ -1,12 +1,15 @@
-//! Determines the initial content of a claim's volume: empty, a clone of another claim's volume, or an imported volume.
+//! Determines the initial content of a claim's volume: empty, a clone of another claim's volume, a snapshot, or an imported
+//! volume.
 
 use crate::contract::ArrayKind;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 use super::claim_spec;
 use super::claim_view::ClaimView;
+use super::effect::Effect;
 use super::object::claim_uid;
 use super::persistent_volume::{BackingVolume, backing_volume, quantity};
+use super::restore_point::RestorePoint;
 use super::setup::{ClassSetup, Import};
 use crate::contract::annotation;
 
@@ -20,6 +23,8 @@ pub(super) enum Origin<'v> {
     Empty,
     /// A clone of a volume on the same array, from the moment of cloning.
     Copy(BackingVolume),
+    /// A copy of a snapshot on the same array.
+    Restore(&'v RestorePoint),
     /// An existing volume.
     Import(&'v Import),
 }
@@ -29,6 +34,8 @@ pub(super) enum Origin<'v> {
 pub(super) enum Unknown {
     /// A volume populator fills volumes of claims like this.
     NotOurs,
+    /// The effect that reads the source.
+    NotRead(Effect),
     /// The source does not exist; the text is for events. It may have existed, and the clone may be complete.
     NotThere(String),
     /// Text for events and logs.
@@ -41,20 +48,26 @@ impl Origin<'_> {
         match self {
             Self::Empty => None,
             Self::Copy(backing_volume) => Some(&backing_volume.array),
+            Self::Restore(point) => Some(&point.array),
             Self::Import(import) => Some(&import.array),
         }
     }
 }
 
-/// Returns the initial content of a claim's volume. `ours` is whether the claim has the annotations of the provisioner.
+/// Returns the initial content of a claim's volume. `ours` is whether the claim has the annotations of the provisioner, and
+/// `restore_point` the snapshot of its VolumeSnapshot, once it was searched.
 pub(super) fn origin<'v>(
     view: ClaimView<'v>,
     claim: &PersistentVolumeClaim,
     class: &ClassSetup,
     ours: bool,
+    restore_point: Option<&'v Result<Box<RestorePoint>, String>>,
 ) -> Result<Origin<'v>, Unknown> {
     if let Some(import) = import(view, claim, ours).map_err(Unknown::Wrong)? {
         return Ok(Origin::Import(import));
+    }
+    if let Some(("VolumeSnapshot", name)) = source_of(claim) {
+        return restore(view, claim, class, name, restore_point).map(Origin::Restore);
     }
     Ok(source(view, claim, class)?.map_or(Origin::Empty, Origin::Copy))
 }
@@ -69,17 +82,10 @@ fn source(
     let Some((kind, name)) = source_of(claim) else { return Ok(None) };
     match kind {
         "PersistentVolumeClaim" => {}
-        "VolumeSnapshot" => {
-            let message =
-                "a VolumeSnapshot cannot be a source here; name a claim to copy".to_owned();
-            return Err(Unknown::Wrong(message));
-        }
         // Populators create a claim of their own and bind its volume to this one.
         _ => return Err(Unknown::NotOurs),
     }
-    let other =
-        claim.spec.as_ref().and_then(|spec| spec.data_source_ref.as_ref()?.namespace.as_ref());
-    if other.is_some_and(|other| claim.metadata.namespace.as_ref() != Some(other)) {
+    if is_elsewhere(claim) {
         let message = format!("the claim {name} to copy is in another namespace");
         return Err(Unknown::Wrong(message));
     }
@@ -115,6 +121,61 @@ fn source(
         )));
     }
     Ok(Some(backing_volume))
+}
+
+/// Returns the snapshot that a claim's VolumeSnapshot stands for.
+/// <https://kubernetes.io/docs/concepts/storage/volume-snapshots/#provisioning-volumes-from-snapshots>
+fn restore<'v>(
+    view: ClaimView<'v>,
+    claim: &PersistentVolumeClaim,
+    class: &ClassSetup,
+    name: &str,
+    restore_point: Option<&'v Result<Box<RestorePoint>, String>>,
+) -> Result<&'v RestorePoint, Unknown> {
+    let wrong = |why: &str| Unknown::Wrong(format!("the VolumeSnapshot {name} {why}"));
+    if !view.setup.snapshots {
+        return Err(Unknown::Wrong(
+            "a VolumeSnapshot cannot be a source here: the storage document installs no CSI services (`csi`); name a claim to copy".to_owned(),
+        ));
+    }
+    if class.kind != ArrayKind::FlashArray {
+        return Err(wrong(&format!("is one of a block volume, and {} is for files", class.name)));
+    }
+    if is_elsewhere(claim) {
+        return Err(wrong("is in another namespace"));
+    }
+    let point = match restore_point {
+        None => {
+            let namespace = claim.metadata.namespace.clone().unwrap_or_default();
+            let name = name.to_owned();
+            return Err(Unknown::NotRead(Effect::FindRestorePoint { namespace, name }));
+        }
+        Some(Err(why)) => {
+            return Err(Unknown::NotThere(format!("the VolumeSnapshot {name} {why}")));
+        }
+        Some(Ok(point)) => point,
+    };
+    let own = claim.spec.as_ref().and_then(|spec| spec.volume_mode.as_deref());
+    let own = own.unwrap_or("Filesystem");
+    if point.mode.as_deref().is_some_and(|mode| mode != own) {
+        return Err(wrong(&format!("is one of another volumeMode than {own}")));
+    }
+    // A smaller copy would be truncated.
+    let asks = claim_spec::size(claim).map(|size| class.kind.rounded(size));
+    if let Some((has, asks)) = point.snapshot.size.zip(asks).filter(|(has, asks)| asks < has) {
+        let (has, asks) = (quantity(has).0, quantity(asks).0);
+        return Err(Unknown::NotThere(format!(
+            "the VolumeSnapshot {name} has {has}, and the claim asks for {asks}; ask for {has} or more"
+        )));
+    }
+    Ok(point)
+}
+
+/// Returns whether a claim's source is in another namespace.
+fn is_elsewhere(claim: &PersistentVolumeClaim) -> bool {
+    let spec = claim.spec.as_ref();
+    let other = spec.and_then(|spec| spec.data_source_ref.as_ref()?.namespace.as_ref());
+    other.is_some_and(|other| claim.metadata.namespace.as_ref() != Some(other))
 }
 
 /// Returns kind and name of a claim's source. The kind is empty for API groups other than those of Kubernetes, whose

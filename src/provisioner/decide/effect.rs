@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::read_time::ReadTime;
 use super::reason::Reason;
+use super::restore_point::RestorePoint;
 use crate::contract::{
     Owner, Retry, Snapshot, SnapshotSuffix, Volume, VolumeId, VolumeName, VolumeRequest,
 };
@@ -53,6 +54,13 @@ pub enum Effect {
         array_id: Option<String>,
         /// The volume's name.
         name: VolumeName,
+    },
+    /// Find the snapshot that a VolumeSnapshot stands for, in the cluster and on its array.
+    FindRestorePoint {
+        /// The namespace of the VolumeSnapshot.
+        namespace: String,
+        /// Its name.
+        name: String,
     },
     /// Destroy a volume. The request is sent only while the process leads, and until [`VALID`] after `read`; later it
     /// fails and the reconciler decides again.
@@ -277,6 +285,8 @@ pub enum Outcome {
     Snapshots(ReadTime, Vec<Snapshot>),
     /// The snapshot that was taken or found.
     Snapshot(Snapshot),
+    /// The snapshot of a VolumeSnapshot; an error says why there is none.
+    RestorePoint(Result<Box<RestorePoint>, String>),
     /// Success without a value.
     Good,
 }

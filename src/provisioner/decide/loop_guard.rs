@@ -63,7 +63,10 @@ impl LoopGuard {
 fn reads(effect: &Effect) -> bool {
     matches!(
         effect,
-        Effect::ReadPersistentVolume { .. } | Effect::ReadClaim { .. } | Effect::FindVolume { .. }
+        Effect::ReadPersistentVolume { .. }
+            | Effect::ReadClaim { .. }
+            | Effect::FindVolume { .. }
+            | Effect::FindRestorePoint { .. }
     )
 }
 

@@ -29,6 +29,10 @@ pub struct Setup {
     /// The classes that the storage document defines, when the API server holds the provisioner to those; none when
     /// it may serve each class that names it.
     pub classes: Option<BTreeSet<String>>,
+    /// Whether the cluster has VolumeSnapshots of block volumes, by the CSI services of the storage document.
+    pub snapshots: bool,
+    /// Whether external-resizer serves the VolumeAttributesClasses of bound claims.
+    pub attributes: bool,
 }
 
 impl Setup {
@@ -42,6 +46,8 @@ impl Setup {
             binding: Binding::Direct,
             imports: HashMap::new(),
             classes: None,
+            snapshots: false,
+            attributes: false,
         }
     }
 

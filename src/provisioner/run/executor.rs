@@ -12,10 +12,10 @@ use serde_json::{Value as Json, json};
 use tracing::warn;
 
 use super::arrays::Arrays;
-use super::effect_error::of_array;
-use super::fencing::LeaseLost;
+use super::effect_error::{of_array, refused};
 use super::leader_election::Leadership;
 use super::registrar::Registrar;
+use super::restore_point;
 use super::snapshot_limit::{self, SnapshotLimit};
 use super::trim::trimmed;
 use crate::arrays::{Array, OnlyIf};
@@ -31,9 +31,6 @@ use crate::sanitize;
 
 /// The field manager, and the reporting controller of events.
 const MANAGER: &str = "pso-gen";
-
-/// The maximum length of a message of the API server or of a webhook, in characters.
-const WORDS: usize = 600;
 
 /// The maximum number of concurrent requests to the API server. More requests slow it down and cause 429.
 const AT_ONCE: usize = 32;
@@ -161,6 +158,10 @@ impl Executor {
             Effect::ReadClaim { namespace, name } => {
                 let read = self.claims(&namespace).get_opt(&name).await;
                 Ok(Outcome::Claim(read.map_err(|error| refused(&error))?.map(Box::new)))
+            }
+            Effect::FindRestorePoint { namespace, name } => {
+                let found = restore_point::find(&self.client, &self.arrays, &namespace, &name);
+                Ok(Outcome::RestorePoint(found.await?))
             }
             Effect::SetResizing { claim, size } => self.patch_status(&claim, resizing(size)).await,
             Effect::SetResized { claim, size, on_node: true } => {
@@ -433,21 +434,6 @@ fn is(error: &kube::Error, code: u16) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == code)
 }
 
-pub(super) fn refused(error: &kube::Error) -> EffectError {
-    match error {
-        kube::Error::Service(error) if error.is::<LeaseLost>() => EffectError::NotLeading,
-        kube::Error::Api(status) if status.reason == "AlreadyExists" => EffectError::Exists,
-        kube::Error::Api(status) if status.code == 409 => EffectError::Conflict,
-        kube::Error::Api(status) if status.code == 404 => EffectError::Conflict,
-        // Its text would repeat the source.
-        kube::Error::Api(status) => EffectError::Cluster(sanitize::line(&status.message, WORDS)),
-        _ => {
-            let cause = sanitize::without_links(&super::unreachable::cause(error));
-            EffectError::Cluster(sanitize::line(&cause, WORDS))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -458,21 +444,5 @@ mod tests {
         assert_eq!(shortened(&"a".repeat(1024)).len(), 1024);
         let long = shortened(&format!("a{}", "é".repeat(1000)));
         assert!(long.len() <= 1024 && long.ends_with("é…"), "{long}");
-    }
-
-    #[test]
-    fn an_error_of_the_api_server_is_reported_without_repetition() {
-        let status = kube::core::Status::failure("the policy says no", "Forbidden");
-        let error = refused(&kube::Error::Api(status.boxed()));
-        assert_eq!(error, EffectError::Cluster("the policy says no".to_owned()));
-        let hostile = format!("no\n\u{1b}[2J{}", "x".repeat(2 << 20));
-        let status = kube::core::Status::failure(&hostile, "Forbidden");
-        let EffectError::Cluster(message) = refused(&kube::Error::Api(status.boxed())) else {
-            panic!("it is the cluster's");
-        };
-        assert!(
-            message.starts_with("no \u{fffd}[2Jxx") && message.chars().count() == WORDS + 1,
-            "{message}"
-        );
     }
 }

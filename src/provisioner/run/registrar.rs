@@ -43,7 +43,7 @@ const MAX_STEPS: usize = 4;
 
 /// The reason why the identity of the cluster is unknown.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum IdentityError {
+pub enum IdentityError {
     /// The API server did not return it.
     #[error("the namespace {IDENTITY_OF} cannot be read: {0}")]
     Cluster(#[from] kube::Error),
@@ -62,8 +62,8 @@ pub(super) enum IdentityError {
     },
 }
 
-/// Reads the cluster's UID.
-pub(super) async fn cluster_uid(client: &Client) -> Result<String, IdentityError> {
+/// Reads the UID of the cluster's namespace `kube-system`.
+pub async fn cluster_uid(client: &Client) -> Result<String, IdentityError> {
     let namespace = Api::<Namespace>::all(client.clone()).get(IDENTITY_OF).await?;
     let uid = namespace.metadata.uid.unwrap_or_default();
     if identity(&uid).is_none() {

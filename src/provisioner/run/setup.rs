@@ -73,7 +73,10 @@ pub fn set_up(
         spec.classes.keys().cloned().chain(always).collect()
     });
     let of = Setup::of(spec.cluster.as_str());
-    let setup = Setup { takes_over, exports, binding, imports, classes, ..of };
+    let csi = spec.installed_csi();
+    let (snapshots, attributes) = (csi.is_some(), csi.is_some_and(|csi| csi.resizer.is_some()));
+    let setup =
+        Setup { takes_over, exports, binding, imports, classes, snapshots, attributes, ..of };
     let arrays = spec.arrays.iter().map(|array| client(array, folder, secrets, metrics));
     Ok(Arrays::new(setup, arrays.collect::<Result<Vec<_>, _>>()?))
 }

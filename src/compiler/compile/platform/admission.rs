@@ -6,13 +6,15 @@
 //! decision 22.
 //!
 //! The account of the node service can patch every VolumeAttachment, and may write one annotation on those of its own
-//! node: decision 31.
+//! node: decision 31. The account of the CSI services can write on objects of every driver, and may do so on those of its
+//! own: decision 34.
 //!
 //! The expressions are CEL of Kubernetes 1.30. `tests/controlplane` runs them in a real API server against the
 //! working provisioner, an attacker with its token, and a tenant.
 
 mod attachments;
 mod claims;
+mod csi;
 mod foreign;
 mod new_claims;
 mod node;
@@ -27,6 +29,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde_json::Value as Json;
 
+pub(super) use csi::policies as csi_policies;
 pub(crate) use foreign::refused_volumes;
 pub(super) use node::policies as node_policies;
 

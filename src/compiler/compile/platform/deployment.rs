@@ -28,10 +28,11 @@ use crate::contract::{Resources, Spread};
 /// User ID of the pods: `nonroot`, a common one in images with a single program.
 const USER: i64 = 65532;
 /// PriorityClass of programs that a cluster cannot be without for long.
-const CRITICAL: &str = "system-cluster-critical";
+pub(super) const CRITICAL: &str = "system-cluster-critical";
 /// Folder of the storage document.
-const STORAGE: &str = "/etc/pso-gen/storage";
-const SECRETS: &str = "/etc/pso-gen/secrets";
+pub(super) const STORAGE: &str = "/etc/pso-gen/storage";
+/// Folder of the arrays' Secrets.
+pub(super) const SECRETS: &str = "/etc/pso-gen/secrets";
 /// Standard folder of ServiceAccount credentials.
 pub(super) const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -72,8 +73,11 @@ pub(super) fn workload(platform: &Platform<'_>, hash: &str) -> Vec<Object> {
     }
     if platform.own.place.priority_class.is_none() {
         // Includes the pods of a rollout, and pods that are slow to terminate.
-        let pods = (2 * replicas + 2).to_string();
-        objects.push(quota(platform.metadata(wave::PLATFORM), CRITICAL, &pods));
+        let of = |replicas: i32| 2 * replicas + 2;
+        // Those of the CSI services have the same PriorityClass and namespace, and each quota counts both.
+        let csi = platform.storage.spec.installed_csi();
+        let pods = of(replicas) + csi.map_or(0, |csi| of(i32::from(csi.replicas)));
+        objects.push(quota(platform.metadata(wave::PLATFORM), CRITICAL, &pods.to_string()));
     }
     objects
 }
@@ -92,18 +96,7 @@ fn template(platform: &Platform<'_>, hash: &str) -> PodTemplateSpec {
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
             containers: vec![container(platform)],
-            security_context: Some(PodSecurityContext {
-                run_as_non_root: Some(true),
-                run_as_user: Some(USER),
-                run_as_group: Some(USER),
-                // The group that can read the tokens.
-                fs_group: Some(USER),
-                seccomp_profile: Some(SeccompProfile {
-                    type_: "RuntimeDefault".to_owned(),
-                    localhost_profile: None,
-                }),
-                ..PodSecurityContext::default()
-            }),
+            security_context: Some(pod_security()),
             image_pull_secrets: some(
                 platform
                     .own
@@ -126,6 +119,22 @@ fn template(platform: &Platform<'_>, hash: &str) -> PodTemplateSpec {
     }
 }
 
+/// Returns the user and the group of the pods, and the system calls that the runtime allows by default.
+pub(super) fn pod_security() -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(USER),
+        run_as_group: Some(USER),
+        // The group that can read the tokens.
+        fs_group: Some(USER),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            localhost_profile: None,
+        }),
+        ..PodSecurityContext::default()
+    }
+}
+
 fn container(platform: &Platform<'_>) -> Container {
     let own = platform.own;
     let args = [
@@ -137,21 +146,10 @@ fn container(platform: &Platform<'_>) -> Container {
         format!("--binding={}", own.binding.word()),
         format!("--log={}", own.log),
     ];
-    let mount = |name: &str, path: &str| VolumeMount {
-        name: name.to_owned(),
-        mount_path: path.to_owned(),
-        read_only: Some(true),
-        ..VolumeMount::default()
-    };
-    let mut mounts = vec![mount("account", ACCOUNT), mount("storage", STORAGE)];
-    if !platform.secrets().is_empty() {
-        mounts.push(mount("secrets", SECRETS));
-    }
-    mounts.extend(
-        platform.passwords().into_iter().enumerate().map(|(number, secret)| {
-            mount(&format!("chap-{number}"), &format!("{SECRETS}/{secret}"))
-        }),
-    );
+    let mut mounts = storage_mounts(platform);
+    mounts.extend(platform.passwords().into_iter().enumerate().map(|(number, secret)| {
+        read_only(&format!("chap-{number}"), &format!("{SECRETS}/{secret}"))
+    }));
     Container {
         name: "provisioner".to_owned(),
         image: Some(own.image.clone()),
@@ -164,6 +162,25 @@ fn container(platform: &Platform<'_>) -> Container {
         volume_mounts: Some(mounts),
         ..Container::default()
     }
+}
+
+/// Returns the mount of a volume that is only read.
+pub(super) fn read_only(name: &str, path: &str) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    }
+}
+
+/// Returns the mounts of [`storage_volumes`].
+pub(super) fn storage_mounts(platform: &Platform<'_>) -> Vec<VolumeMount> {
+    let mut mounts = vec![read_only("account", ACCOUNT), read_only("storage", STORAGE)];
+    if !platform.secrets().is_empty() {
+        mounts.push(read_only("secrets", SECRETS));
+    }
+    mounts
 }
 
 /// Returns the port of metrics and probes.
@@ -215,7 +232,8 @@ pub(super) fn over(
     Resources { requests: over(requests, &own.requests), limits: over(limits, &own.limits) }
 }
 
-fn volumes(platform: &Platform<'_>) -> Vec<Volume> {
+/// Returns the volumes with the account, the storage document and the keys of the arrays.
+pub(super) fn storage_volumes(platform: &Platform<'_>) -> Vec<Volume> {
     let storage = Volume {
         name: "storage".to_owned(),
         config_map: Some(ConfigMapVolumeSource {
@@ -238,6 +256,11 @@ fn volumes(platform: &Platform<'_>) -> Vec<Volume> {
         };
         volumes.push(projected("secrets", secrets.into_iter().map(source).collect()));
     }
+    volumes
+}
+
+fn volumes(platform: &Platform<'_>) -> Vec<Volume> {
+    let mut volumes = storage_volumes(platform);
     // All keys, which are the names of nodes. Kubelet creates the mount point inside the volume above.
     let all_of = |(number, secret): (usize, &str)| Volume {
         name: format!("chap-{number}"),

@@ -64,7 +64,8 @@ pub(super) fn metrics_from(namespaces: &[String]) -> NetworkPolicyIngressRule {
     NetworkPolicyIngressRule { from: some(from), ports: Some(ports) }
 }
 
-fn egress(platform: &Platform<'_>) -> Vec<NetworkPolicyEgressRule> {
+/// Returns the destinations of requests to DNS, the Kubernetes API and the arrays.
+pub(super) fn egress(platform: &Platform<'_>) -> Vec<NetworkPolicyEgressRule> {
     let api = kubernetes_api(&platform.own.network.kubernetes_api);
     let (mut addresses, mut named) = (BTreeSet::new(), BTreeSet::new());
     for array in &platform.storage.spec.arrays {

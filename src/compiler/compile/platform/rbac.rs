@@ -63,6 +63,12 @@ fn everywhere(platform: &Platform<'_>) -> Vec<PolicyRule> {
         rules.push(rule("storage.k8s.io", "volumeattachments/status", &["patch"]));
         rules.push(rule("storage.k8s.io", "csinodes", &["list", "watch"]));
     }
+    // It restores claims from VolumeSnapshots.
+    if platform.storage.spec.installed_csi().is_some() {
+        let group = "snapshot.storage.k8s.io";
+        rules.push(rule(group, "volumesnapshots", &["get"]));
+        rules.push(rule(group, "volumesnapshotcontents", &["get"]));
+    }
     rules
 }
 

@@ -69,12 +69,16 @@ impl ClaimState {
                 "the claim asks for no size, or the cluster's name is too long".to_owned(),
             );
         };
-        if let Err(message) = check_modes(claim, class).and_then(|()| claim_spec::check(claim)) {
+        let checked = check_modes(claim, class)
+            .and_then(|()| claim_spec::check(claim, view.setup.attributes));
+        if let Err(message) = checked {
             return stuck(message);
         }
-        let origin = match origin(view, claim, class, is_started) {
+        let restore_point = self.arrays.restore_point.as_ref();
+        let origin = match origin(view, claim, class, is_started, restore_point) {
             Ok(origin) => origin,
             Err(Unknown::NotOurs) => return Next::Nothing,
+            Err(Unknown::NotRead(effect)) => return Next::Do(effect),
             Err(Unknown::NotThere(why)) if is_started => {
                 return self.use_finished_clone(view, claim, class, why);
             }
@@ -135,7 +139,9 @@ impl ClaimState {
         }
         let Some(created) = self.arrays.created_on(&array) else {
             let mut request = volume_request(view.setup, claim, class, name, size);
-            if let Origin::Copy(BackingVolume { volume, .. }) = origin {
+            if let Origin::Restore(point) = origin {
+                request.source = Some(CloneSource::Snapshot(point.snapshot.name.clone()));
+            } else if let Origin::Copy(BackingVolume { volume, .. }) = origin {
                 request.source = match (class.kind, &self.arrays.clone_snapshot) {
                     (ArrayKind::FlashArray, _) => Some(CloneSource::Volume(volume)),
                     (ArrayKind::FlashBlade, Some(snapshot)) if snapshot.array == array => {
@@ -347,7 +353,7 @@ fn choose(
     // An existing volume needs no further capacity.
     let import = match origin {
         Origin::Import(import) => Some(*import),
-        Origin::Empty | Origin::Copy(_) => None,
+        Origin::Empty | Origin::Copy(_) | Origin::Restore(_) => None,
     };
     let size = claim_spec::size(claim).filter(|_| import.is_none()).unwrap_or_default();
     let need = ArrayNeeds {

@@ -4,6 +4,7 @@ mod arrays;
 mod binding;
 mod deletion;
 mod refusals;
+mod restoring;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -13,8 +13,8 @@ use serde_json::{Value as Json, json};
 use tracing::debug;
 
 use super::super::arrays::Arrays;
-use super::super::effect_error::of_array;
-use super::super::executor::{Executor, params, refused};
+use super::super::effect_error::{of_array, refused};
+use super::super::executor::{Executor, params};
 use super::super::leader_election::Leadership;
 use super::super::registrar::Registrar;
 use super::passwords::PasswordSetter;

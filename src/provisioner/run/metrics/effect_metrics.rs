@@ -53,6 +53,7 @@ pub(in super::super) fn label(effect: &Effect) -> Option<&'static str> {
         Effect::RemoveClaimFinalizer { .. } => "remove-claim-finalizer",
         Effect::EnsureVolume { .. } => "ensure-volume",
         Effect::FindVolume { .. } => "find-volume",
+        Effect::FindRestorePoint { .. } => "find-restore-point",
         Effect::DestroyVolume { .. } => "destroy-volume",
         Effect::CreatePersistentVolume(_) => "create-persistent-volume",
         Effect::SetPersistentVolumeBound { .. } => "set-persistent-volume-bound",
