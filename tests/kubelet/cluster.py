@@ -128,12 +128,12 @@ def condition(thing, kind):
 
 
 def waited(seconds, look, what):
-    """Waits until `look` returns something true; returns that and the seconds it took."""
+    """Waits until `look` returns something true; returns that and the seconds it took. A server that is away is asked again."""
     began = time.monotonic()
     while True:
         try:
             found = look()
-        except (urllib.error.URLError, OSError) as error:
+        except (OSError, Failure) as error:
             found, last = None, error
         else:
             last = None

@@ -34,7 +34,8 @@ def images():
         # An app begins with the older one, and is upgraded.
         "nextcloud": [catalogue["nextcloud"]["33"], catalogue["nextcloud"]["34"]],
         "owncloud-server": [catalogue["owncloud"]["10"]],
-        "mariadb": [catalogue["mariadb"]["11.8"]],
+        # Debian's version under the names of all.
+        "mariadb": list(catalogue["mariadb"].values()),
         "valkey-valkey": [catalogue["valkey"]],
         "curlimages-curl": [catalogue["helper"]],
         "buildpack-deps": [catalogue["tools"]["build"]],

@@ -61,8 +61,9 @@ class Node:
             for name in ("cpuset.cpus", "cpuset.mems"):
                 if (hierarchy / name).exists() and (hierarchy / self.cgroup / name).exists():
                     (hierarchy / self.cgroup / name).write_text((hierarchy / name).read_text())
-        words = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "slave",
-                 HERE / "node" / "enter", self.system, self.state, self.cgroup]
+        # The node ends with this process, however that one ends.
+        words = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child",
+                 "--propagation", "slave", HERE / "node" / "enter", self.system, self.state, self.cgroup]
         log = open(self.state / "log" / "init", "ab")
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 

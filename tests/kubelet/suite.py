@@ -1,4 +1,4 @@
-"""Runs the stories: starts the lab, tells it one story after the other, and ends all of it.
+"""Runs the stories: starts the lab, runs one story after the other in it, and ends all of it.
 
     suite.py PSO_GEN_BINARY CONTROLPLANE SYSTEM IMAGES PROGRAMS WORK [PART-OF-A-STORY'S-NAME...]
 
@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -42,6 +43,7 @@ class Lab:
     def spawn(self, name, words, **environment):
         """Starts a server, and returns the first line that it prints."""
         log = open(self.folder / f"{name}.log", "wb")
+        words = ["setpriv", "--pdeathsig", "TERM", *words]
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
                                    env=os.environ | environment)
         self.processes.append(process)
@@ -121,6 +123,8 @@ def main():
     if not chosen:
         print(f"no story has one of {parts} in its name")
         return 2
+    # The node and the servers end with this run, also when it is ended from outside.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     failed = []
     began = time.monotonic()
     lab = Lab(*lab, work)

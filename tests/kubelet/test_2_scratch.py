@@ -1,7 +1,7 @@
 """A scratch space, as rendered but for the cores and memory that this machine does not have."""
 
 from cluster import waited
-from failure import expect, expect_equal
+from failure import Failure, expect, expect_equal
 
 
 def space(lab):
@@ -24,9 +24,36 @@ def test_a_file_outlives_its_pod(lab):
     app.wait("Ready again")
 
 
-def test_other_clients_are_refused_by_the_export_rules(lab):
+def test_export_rules_decide_who_mounts(lab):
     app = space(lab)
     (claim,) = app.claims()
-    rules = app.volume(claim).parent / ".rules" / app.volume(claim).name
+    folder = app.volume(claim)
+    rules = folder.parent / ".rules" / folder.name
     text = rules.read_text()
-    expect("10.77.0.21/32(rw,no_root_squash)" in text or "10.77.0.21(rw,no_root_squash)" in text, f"the rules are {text!r}")
+    expect("\n10.77.0.21/32(rw,no_root_squash)\n" in text, f"the rules are {text!r}")
+
+    def mount(name, options="vers=4.1"):
+        script = f"mkdir -p /tmp/by-hand && mount -t nfs -o {options} 10.77.0.10:/{name} /tmp/by-hand && "
+        script += "{ touch /tmp/by-hand/written; code=$?; umount /tmp/by-hand; exit $code; }"
+        return lab.node.run("sh", "-c", script)
+
+    try:
+        mount(folder.name)
+        for changed, why in ((text.replace("10.77.0.21/32", "10.77.0.22"), "access denied"), (text.replace("(rw", "(ro"), "Read-only"),
+                             (text.replace("4 4.1", "3"), "requested NFS version")):
+            rules.write_text(changed)
+            refused(lambda: mount(folder.name), why)
+    finally:
+        rules.write_text(text)
+    refused(lambda: mount("another"), "No such file or directory")
+    refused(lambda: mount(folder.name, "vers=4.1,unknown"), "incorrect mount option")
+
+
+def refused(mount, why):
+    """Fails unless a mount is refused, with these words."""
+    try:
+        mount()
+    except Failure as failure:
+        expect(why in str(failure), f"refused, but not with {why!r}: {failure}")
+    else:
+        raise Failure(f"mounted, which should fail with {why!r}")

@@ -7,8 +7,9 @@ from failure import expect_equal
 
 def test_owncloud_is_ready(lab):
     volumes = {name: {"class": "pure-file", "size": "1Gi"} for name in ("db", "redis", "files", "backup")}
+    small = {name: {"requests": {"cpu": "50m", "memory": "64Mi"}} for name in ("web", "db", "redis")}
     app = lab.app("OwnCloud", "oc", "files", host="files.example.com", replicas=2, volumes=volumes, expose={"class": "nginx"},
-                  proxies=["10.244.0.0/16"])
+                  resources=small, proxies=["10.244.0.0/16"])
     expect_equal(len(app.pods("web")), 2, "the number of web pods")
     code, text = app.ask("/status.php", "files.example.com")
     expect_equal((code, json.loads(text)["installed"]), (200, True), "the answer of the app")
