@@ -67,6 +67,11 @@ node *PART:
     cargo build
     tests/node/run target/debug/pso-gen {{PART}}
 
+# The rendered platform and apps on a real kubelet, or the stories with one of these texts in their names.
+kubelet *PARTS:
+    cargo build
+    tests/kubelet/run target/debug/pso-gen {{PARTS}}
+
 # Kubernetes' own tests of storage, or those whose names match a regular expression.
 upstream *FOCUS:
     cargo build
