@@ -9,17 +9,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PAGES: [&str; 9] = [
+#[path = "docs/commands.rs"]
+mod commands;
+
+const PAGES: [&str; 12] = [
     "CONTRIBUTING.md",
     "README.md",
     "docs/apps.md",
     "docs/blueprints.md",
     "docs/checks.md",
     "docs/migrate.md",
+    "docs/nextcloud.md",
     "docs/node.md",
     "docs/operate.md",
+    "docs/owncloud.md",
+    "docs/scratch.md",
     "docs/storage.md",
 ];
+
+/// Pages about one app, which is their first file. Their shell blocks are commands for its cluster.
+const APP_PAGES: [&str; 3] = ["docs/nextcloud.md", "docs/owncloud.md", "docs/scratch.md"];
 
 /// A page with a shell script, for what does not end by itself.
 const SCRIPTED: &str = "docs/simulator.md";
@@ -150,26 +159,38 @@ fn transcripts_are_true() {
 #[test]
 fn fragments_are_valid() {
     let folder = tempfile::tempdir().expect("a folder");
-    let page = "docs/apps.md";
-    let blocks = lay_out(page, folder.path());
-    let inside = folder.path().join("docs-apps.in");
+    // A volume of one blueprint is none of another's: one of the two takes it.
+    let two = ["examples/tiny/owncloud.pso.yaml", "examples/tiny/nextcloud.pso.yaml"];
+    check_fragments("docs/apps.md", &two, 6, folder.path());
+    for page in APP_PAGES {
+        let text = fs::read_to_string(root().join(page)).expect("a page");
+        let first = blocks(&text).into_iter().find_map(|block| block.file).expect("a file");
+        check_fragments(page, &[&first], 2, folder.path());
+    }
+}
+
+/// Fails unless one of the apps takes each fragment of a page, of which there are at least some.
+fn check_fragments(page: &str, apps: &[&str], least: usize, folder: &Path) {
+    let blocks = lay_out(page, folder);
+    let inside = folder.join(page.replace('/', "-")).with_extension("in");
     let mut checked = 0;
     for block in blocks.iter().filter(|block| block.text.starts_with("spec:")) {
         fs::write(inside.join("fragment.yaml"), &block.text).expect("written");
-        // A volume of one blueprint is none of another's: one of the two takes it.
-        let taken =
-            ["examples/tiny/owncloud.pso.yaml", "examples/tiny/nextcloud.pso.yaml"].map(|app| {
+        let taken: Vec<_> = apps
+            .iter()
+            .map(|app| {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_pso-gen"));
                 command.current_dir(&inside).args(["validate", app, "-f", "fragment.yaml"]);
                 command.output().expect("runs")
-            });
+            })
+            .collect();
         let errors: Vec<_> =
             taken.iter().map(|output| String::from_utf8_lossy(&output.stderr)).collect();
         let any = taken.iter().any(|output| output.status.success());
         assert!(any, "{page}:{}: {}", block.line, errors.join("\n"));
         checked += 1;
     }
-    assert!(checked >= 6, "only {checked} fragments were found");
+    assert!(checked >= least, "only {checked} fragments were found in {page}");
 }
 
 /// What the storage document's page shows is valid in a document.
@@ -356,8 +377,8 @@ fn the_book_has_every_page_once() {
     }
 }
 
-/// Nothing that a reader could type goes unchecked: shell blocks are those of [`SCRIPTED`], and the
-/// README's two commands, which `.ci/run` runs in a fresh clone.
+/// Nothing that a reader could type goes unchecked: shell blocks are those of [`SCRIPTED`], those of [`APP_PAGES`], and
+/// the README's two commands, which `.ci/run` runs in a fresh clone.
 #[test]
 fn no_other_command_blocks() {
     let mut pages: Vec<PathBuf> = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
@@ -373,7 +394,8 @@ fn no_other_command_blocks() {
                 "console" => listed,
                 "sh" => {
                     let two = "cargo run -- render examples\ncargo test\n";
-                    name == SCRIPTED || (name == "README.md" && block.text == two)
+                    let of_app = APP_PAGES.contains(&name.as_str());
+                    of_app || name == SCRIPTED || (name == "README.md" && block.text == two)
                 }
                 "json" => name == SCRIPTED,
                 "yaml" | "text" | "mermaid" => true,

@@ -12,12 +12,12 @@ from test_owncloud import FIRST as FIRST_OF_OWNCLOUD
 from test_owncloud import start as start_owncloud
 from test_volume_owner import owner
 
-PAGE = pathlib.Path(__file__).parents[2] / "docs" / "apps.md"
+DOCS = pathlib.Path(__file__).parents[2] / "docs"
 
 
-def commands(heading):
-    """Returns the commands that the page gives under a heading."""
-    section = PAGE.read_text().split(f"\n### {heading}\n", 1)[1].split("\n##", 1)[0]
+def commands(page, heading):
+    """Returns the commands that a page gives under a heading."""
+    section = (DOCS / page).read_text().split(f"\n### {heading}\n", 1)[1].split("\n##", 1)[0]
     return section.split("```text\n", 1)[1].split("```", 1)[0]
 
 
@@ -184,7 +184,7 @@ def test_the_layout_of_the_official_chart_is_taken_over(cluster):
     expect(ended.code != 0, f"it begins without its configuration:\n{ended.text}")
     expect("beside `html`" in ended.text, f"it does not say where it is:\n{ended.text}")
 
-    subprocess.run(["sh", "-euc", commands("From the official Nextcloud chart").replace("/claim", str(one))], check=True)
+    subprocess.run(["sh", "-euc", commands("nextcloud.md", "From the official Nextcloud chart").replace("/claim", str(one))], check=True)
     # The configuration names the chart's database.
     config = one / "html" / "config" / "config.php"
     text = config.read_text().replace("'nc-db'", "'nextcloud-mariadb'").replace("'app'", "'nextcloud'")
@@ -201,7 +201,7 @@ def test_a_volume_moves_to_another_class(cluster):
     sql(cluster, "CREATE TABLE kept (n INT); INSERT INTO kept VALUES (7)")
     cluster.services.pop("db").stop()
     # From a block volume to a file volume, and back to a new block volume.
-    text = commands("To another class")
+    text = commands("apps.md", "To another class")
     to_file, to_block = cluster.folder(), cluster.folder()
     lines = [each.split("#")[0] for each in text.splitlines()]
     expect_equal(len(lines), 2, "the number of commands on the page")
