@@ -58,7 +58,7 @@ users_files() {
 
 DB_HOST=$MYSQL_HOST DB_NAME=$MYSQL_DATABASE DB_USER=$MYSQL_USER DB_PASSWORD_FILE=$MYSQL_PASSWORD_FILE
 export DB_HOST DB_NAME DB_USER DB_PASSWORD_FILE
-php "$database" wait 900 ${REDIS_HOST:+"$REDIS_HOST:6379"}
+php "$database" wait 900 ${REDIS_HOST:+"$REDIS_HOST:${REDIS_HOST_PORT:-6379}"}
 
 if is_installed; then
   [ "$(php "$database" tables)" -ne 0 ] || refuse \
@@ -131,8 +131,8 @@ put "$ours"
 if [ -n "${REDIS_HOST-}" ]; then
   sessions=${PHP_SETTINGS:-/usr/local/etc/php/conf.d}/zz-pso-session.ini
   # shellcheck disable=SC2016 # PHP's variables
-  (umask 077 && php -r 'printf("session.save_path = \"tcp://%s:6379?auth=%s\"\nredis.session.lock_expire = 60\n",
-    getenv("REDIS_HOST"), rawurlencode(rtrim(file_get_contents(getenv("REDIS_HOST_PASSWORD_FILE")), "\r\n")));' \
+  (umask 077 && php -r 'printf("session.save_path = \"tcp://%s:%s?auth=%s\"\nredis.session.lock_expire = 60\n",
+    getenv("REDIS_HOST"), getenv("REDIS_HOST_PORT") ?: "6379", rawurlencode(rtrim(file_get_contents(getenv("REDIS_HOST_PASSWORD_FILE")), "\r\n")));' \
     > "$sessions")
 fi
 

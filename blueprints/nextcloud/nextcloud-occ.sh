@@ -14,5 +14,5 @@ if ! flock --shared --nonblock 8; then
 fi
 DB_HOST=$MYSQL_HOST DB_NAME=$MYSQL_DATABASE DB_USER=$MYSQL_USER DB_PASSWORD_FILE=$MYSQL_PASSWORD_FILE
 export DB_HOST DB_NAME DB_USER DB_PASSWORD_FILE
-php "${PSO_DATABASE:-/pso/app-database.php}" wait 900 ${REDIS_HOST:+"$REDIS_HOST:6379"}
+php "${PSO_DATABASE:-/pso/app-database.php}" wait 900 ${REDIS_HOST:+"$REDIS_HOST:${REDIS_HOST_PORT:-6379}"}
 exec php "$html/occ" --no-interaction "$@"

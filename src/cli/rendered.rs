@@ -2,10 +2,11 @@
 
 use super::CommandError;
 use super::request::Request;
-use crate::compiler::check::Owner;
+use crate::compiler::check::{Change, Owner};
 use crate::compiler::diagnostic::Sources;
-use crate::compiler::manifest::{Earlier, Identity};
+use crate::compiler::manifest::Earlier;
 use crate::compiler::run::{Rendered, Summary, Unit};
+use crate::contract::label;
 
 /// Renders everything and returns all objects.
 pub(super) fn collect(
@@ -51,8 +52,18 @@ pub(super) fn objects(
     Ok(objects)
 }
 
-/// Returns the app or storage document that an object comes from.
-pub(super) fn owner<'k>(rendered: &'k [RenderedOwner], identity: &Identity) -> Option<&'k Owner> {
+/// Returns the app or storage document that an object comes from. Of an object that is gone, it is the app that had it.
+pub(super) fn owner<'k>(rendered: &'k [RenderedOwner], change: &Change) -> Option<&'k Owner> {
+    let identity = &change.identity;
     let has = |owner: &&RenderedOwner| owner.objects.iter().any(|it| it.identity == *identity);
-    rendered.iter().find(has).map(|owner| &owner.owner)
+    let label = |name: &str| change.before.as_ref()?["metadata"]["labels"][name].as_str();
+    let had = |owner: &&RenderedOwner| {
+        owner.owner.app().is_some_and(|app| {
+            app.namespace.as_deref().unwrap_or_default() == identity.namespace
+                && label(label::INSTANCE) == Some(&app.name)
+                && label(label::NAME) == Some(&app.kind.to_lowercase())
+        })
+    };
+    let found = rendered.iter().find(has).or_else(|| rendered.iter().find(had));
+    found.map(|owner| &owner.owner)
 }

@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, CommandError> {
             let today = apps.iter().map(|rendered| (&rendered.owner, rendered.objects.as_slice()));
             summary.diagnostics.extend(check::claims_since(&before.objects, today));
             let changes = check::changes(before.objects, after);
-            let owner = |identity: &_| rendered::owner(&apps, identity);
+            let owner = |change: &_| rendered::owner(&apps, change);
             summary.diagnostics.extend(check::since(&changes, owner));
         }
         sort(&mut summary.diagnostics, &sources);

@@ -21,7 +21,7 @@ mod template;
 mod value;
 mod verify;
 
-pub use app::{App, AppVolume, Class, ClassKind, Classes, Exposed, Networks, Secret, Talk};
+pub use app::{App, AppVolume, Class, ClassKind, Classes, Exposed, Networks, Secret, Server, Talk};
 pub(crate) use app::{PURE_BLOCK, PURE_FILE};
 pub use folder::Folder;
 pub use instantiate::{instantiate, name_of};

@@ -7,6 +7,7 @@
 mod across_apps;
 mod baseline;
 mod claims;
+mod folders;
 mod foreign;
 mod images;
 mod names;
@@ -55,6 +56,7 @@ pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
     found.extend(sizes(app));
     found.extend(snapshots(app));
     found.extend(networks::networks(app));
+    found.extend(networks::servers(app));
     found.extend(claims::within(app));
     found.extend(no_effect::no_effect(app));
     found.extend(node_service::missing(app));

@@ -38,7 +38,7 @@ use crate::compiler::spec::Profile;
 pub use flux::SUBSTITUTE;
 pub use names::OWN_LABELS;
 pub use namespace::namespace;
-pub(crate) use network::{is_never, never};
+pub(crate) use network::{Reach, is_never, never, reach};
 pub(crate) use platform::refused_volumes;
 pub use platform::{node_service_resources, with_amounts};
 pub use storage::storage;

@@ -43,7 +43,9 @@ class Cluster:
         self.blocks = set()
         services = [each["metadata"]["name"] for each in rendered.of_kind("Service")]
         names = " ".join(["kubernetes.default.svc", *services])
-        self.hosts = f"127.0.0.1 localhost\n{ADDRESS} {names}\n"
+        # Those of `specs/` that are no Service of the app.
+        outside = "sql.databases.svc valkey.caches.svc"
+        self.hosts = f"127.0.0.1 localhost\n{ADDRESS} {names} {outside}\n"
 
     @property
     def name(self):
@@ -73,8 +75,9 @@ class Cluster:
         return spec["storageClassName"] == "pure-block"
 
     def secret(self, name, key):
-        """Returns a value of a Secret; the first one to ask makes it up."""
-        self.rendered.get("Secret", name)
+        """Returns a value of a Secret that a test has put there, or is rendered: then the first one to ask makes it up."""
+        if (name, key) not in self.secrets:
+            self.rendered.get("Secret", name)
         return self.secrets.setdefault((name, key), f"secret{len(self.secrets)}{key.replace('-', '')}")
 
     def pod(self, kind, name):

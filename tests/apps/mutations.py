@@ -287,6 +287,21 @@ SECRETS = {
     ),
 }
 
+EXTERNAL = {
+    "sessions go to the usual port of another cache": Mutation(
+        "external: nextcloud installs and runs its jobs",
+        'getenv("REDIS_HOST_PORT") ?: "6379"',
+        '"6379"',
+        "what a session holds",
+    ),
+    "tables of others are installed over": Mutation(
+        "external: nextcloud refuses a database with tables of others",
+        "if ($tables && !$same) {",
+        "if (false) {",
+        "it does not refuse",
+    ),
+}
+
 INSTALLATION = {
     "ownCloud's pods know no lock": Mutation(
         "owncloud: two pods at once install once",
@@ -542,4 +557,4 @@ TEXTS = {
     ),
 }
 
-MUTATIONS = DATABASE | FIRST_START | VALKEY | VOLUMES | CLAIMS | SECRETS | INSTALLATION | WEB | TEXTS
+MUTATIONS = DATABASE | FIRST_START | VALKEY | VOLUMES | CLAIMS | SECRETS | EXTERNAL | INSTALLATION | WEB | TEXTS

@@ -28,7 +28,7 @@ fn is_refused(component: &str, sections: &str, words: &str) {
 fn each_name_is_that_of_something() {
     fits(
         "    mounts: {data: /data}\n    env: {T: {secret: keys/token}, N: {field: metadata.name}}\n    files: {/run/t: {secret: keys/token}}\n    before: [{name: one, script: run.sh, lock: data, env: {T: {secret: keys/token}}}]\n    ready: {http: {port: http, path: /}}\n    after: [db]\n",
-        "jobs: {j: {like: web, command: [x], when: asked}}\ntalks: {web: [db.sql], j: [db.sql]}\nexpose: {web.http: a.example.com}\n",
+        "jobs: {j: {like: web, command: [x], when: asked}}\ntalks: {web: [db.sql, {host: a.example.com, port: 1}, {host: \"2001:db8::1\", port: 65535}], j: [db.sql]}\nexpose: {web.http: a.example.com}\n",
     );
     for (component, words) in [
         ("mounts: {date: /data}", "the volume `date` does not exist"),
@@ -56,6 +56,14 @@ fn each_name_is_that_of_something() {
         ("talks: {web: [bd.sql]}", "the component `bd` does not exist"),
         ("talks: {wbe: [db.sql]}", "the component or job `wbe` does not exist"),
         ("talks: {web: [db]}", "`db` needs a port"),
+        (
+            "talks: {wbe: [{host: a.example.com, port: 1}]}",
+            "the component or job `wbe` does not exist",
+        ),
+        ("talks: {web: [{host: a.example.com, port: 0}]}", "a port must be at least 1"),
+        ("talks: {web: [{host: \"a b\", port: 1}]}", "expected a name of lower-case"),
+        ("talks: {web: [{host: a.example.com}]}", "write either `to`, or `host` and `port`"),
+        ("talks: {web: [{to: db.sql, host: a.example.com, port: 1}]}", "write either `to`, or"),
         ("expose: {web.htp: a.example.com}", "the port `htp` does not exist"),
         ("expose: {wbe.http: a.example.com}", "the component `wbe` does not exist"),
         ("expose: {web: a.example.com}", "`web` needs a port"),

@@ -10,7 +10,7 @@
 // An installation leaves a random token in FILE, on the app's volume, and in the database while it runs. Only tables
 // beside the same token are removed: they are younger than the token, and no user has ever worked with them.
 //
-// Settings: DB_HOST, DB_NAME, DB_USER, DB_PASSWORD or DB_PASSWORD_FILE.
+// Settings: DB_HOST, with a port or without, DB_NAME, DB_USER, DB_PASSWORD or DB_PASSWORD_FILE.
 
 const TOKEN_TABLE = 'pso_gen_installing';
 
@@ -32,7 +32,9 @@ function setting(string $name): string
 
 function connect(): PDO
 {
-    $where = sprintf('mysql:host=%s;dbname=%s;charset=utf8mb4', setting('DB_HOST'), setting('DB_NAME'));
+    // The apps take the port with the host.
+    [$host, $port] = explode(':', setting('DB_HOST') . ':3306');
+    $where = sprintf('mysql:host=%s;port=%d;dbname=%s;charset=utf8mb4', $host, $port, setting('DB_NAME'));
     return new PDO($where, setting('DB_USER'), setting('DB_PASSWORD'), [
         PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION,
         PDO::ATTR_TIMEOUT => 5,

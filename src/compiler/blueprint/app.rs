@@ -43,6 +43,8 @@ pub struct App {
     pub scaled_by: BTreeMap<String, String>,
     /// Allowed connections.
     pub talks: Vec<Talk>,
+    /// Allowed connections to servers outside the app.
+    pub servers: Vec<Server>,
     /// Ports that are reachable from outside.
     pub exposed: Vec<Exposed>,
     /// Last day of the app, `2026-12-24`.
@@ -63,6 +65,20 @@ impl App {
     /// Returns the place of a field of the document, or of its nearest written parent.
     pub fn place(&self, path: &str) -> Place {
         self.document.place_of(path.split('.'))
+    }
+
+    /// Returns the path and place of the first field under `spec` with this text.
+    pub fn field_with(&self, text: &str) -> Option<(String, Place)> {
+        fn find(node: &Node, path: &str, text: &str) -> Option<(String, Place)> {
+            node.entries().unwrap_or_default().iter().find_map(|entry| {
+                let path = format!("{path}.{}", entry.key);
+                match entry.value.text() {
+                    Some(found) => (found == text).then_some((path, entry.value.place)),
+                    None => find(&entry.value, &path, text),
+                }
+            })
+        }
+        find(self.document.get("spec")?, "spec", text)
     }
 
     /// Returns `app-part`, the name of an object.
@@ -148,6 +164,17 @@ pub struct Talk {
     pub port: String,
     /// Whether it starts only after the other component.
     pub waits: bool,
+}
+
+/// An allowed connection to a server outside the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Component or job that connects.
+    pub from: String,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
 }
 
 /// A port that is reachable from outside.

@@ -1,5 +1,6 @@
 //! Turns an app document and its blueprint into an [`App`].
 
+mod connections;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -9,11 +10,9 @@ use indexmap::IndexMap;
 use minijinja::Value;
 use serde::Deserialize;
 
-use super::app::{App, Classes, Exposed, Secret, Talk};
+use super::app::{App, Classes, Secret};
 use super::blame::blame;
-use super::language::{
-    Component, Connection, Exposure, FileContent, Job, Program, Rule, Schedule, Serving,
-};
+use super::language::{Component, FileContent, Job, Program, Rule, Schedule, Serving};
 use super::load::{Blueprint, Parts};
 use super::scope::{Names, Variables};
 use super::template::Template;
@@ -91,6 +90,7 @@ impl Instantiation<'_> {
         self.rules(&scope, diagnostics)?;
         let components = components(&self.blueprint.components, &scope)?;
         let jobs = jobs(&self.blueprint.jobs, &scope)?;
+        let (talks, servers) = self.talks(&scope, &components, &jobs)?;
         let mut app = App {
             kind: self.blueprint.kind.clone(),
             namespace: metadata.namespace,
@@ -99,7 +99,8 @@ impl Instantiation<'_> {
             volumes,
             secrets: self.secrets(&name, &common),
             scaled_by: self.blueprint.scaled_by.clone(),
-            talks: self.talks(&scope, &components, &jobs)?,
+            talks,
+            servers,
             exposed: self.exposed(&scope, &components)?,
             components,
             jobs,
@@ -187,8 +188,11 @@ impl Instantiation<'_> {
             ("tls", Value::from(tls)),
             ("scheme", Value::from(if tls { "https" } else { "http" })),
         ]);
+        let mut written = Vec::new();
+        paths(self.document.node.get("spec"), "", &mut written);
         names.add([
             ("app", app),
+            ("written", Value::from(written)),
             ("component", component),
             ("secrets", secrets),
             ("expose", expose),
@@ -218,65 +222,6 @@ impl Instantiation<'_> {
             )
         };
         self.blueprint.secrets.iter().map(secret).collect()
-    }
-
-    /// Returns the connections, without those from or to a disabled component.
-    fn talks(
-        &self,
-        scope: &Variables,
-        components: &IndexMap<String, Component>,
-        jobs: &IndexMap<String, Job>,
-    ) -> Result<Vec<Talk>, ReadError> {
-        let mut written: IndexMap<String, Vec<Connection>> =
-            read(self.blueprint.talks.as_ref(), scope)?.unwrap_or_default();
-        for (job, like) in &self.blueprint.likes {
-            if let (Some(same), false) = (written.get(like).cloned(), written.contains_key(job)) {
-                written.insert(job.clone(), same);
-            }
-        }
-        let mut talks = Vec::new();
-        // An undeclared name is a mistake, which `verify` reports.
-        let is_component = |name: &str| self.blueprint.components.iter().any(|(n, _)| n == name);
-        let is_job = |name: &str| self.blueprint.jobs.iter().any(|(n, _)| n == name);
-        for (from, targets) in written {
-            let is_there = components.contains_key(&from) || jobs.contains_key(&from);
-            for Connection { to: target, waits } in targets {
-                let (to, port) = target.split_once('.').unwrap_or((target.as_str(), ""));
-                let from_is_off = !is_there && (is_component(&from) || is_job(&from));
-                let to_is_off = !components.contains_key(to) && is_component(to);
-                if !from_is_off && !to_is_off {
-                    talks.push(Talk {
-                        from: from.clone(),
-                        to: to.to_owned(),
-                        port: port.to_owned(),
-                        waits,
-                    });
-                }
-            }
-        }
-        Ok(talks)
-    }
-
-    fn exposed(
-        &self,
-        scope: &Variables,
-        components: &IndexMap<String, Component>,
-    ) -> Result<Vec<Exposed>, ReadError> {
-        let written: IndexMap<String, Exposure> =
-            read(self.blueprint.expose.as_ref(), scope)?.unwrap_or_default();
-        let exposed = written.into_iter().filter_map(|(target, exposure)| {
-            let (component, port) = target.split_once('.').unwrap_or((target.as_str(), ""));
-            let declared = self.blueprint.components.iter().any(|(name, _)| name == component);
-            let Exposure { hosts, max_body, timeout } = exposure;
-            (components.contains_key(component) || !declared).then(|| Exposed {
-                component: component.to_owned(),
-                port: port.to_owned(),
-                hosts,
-                max_body,
-                timeout,
-            })
-        });
-        Ok(exposed.collect())
     }
 
     fn manifests(&self, scope: &Variables) -> Result<Vec<(serde_json::Value, Place)>, ReadError> {
@@ -334,6 +279,19 @@ impl Instantiation<'_> {
                 Some((name.to_owned(), self.blueprint.folder.files.get(name)?.clone()))
             })
             .collect()
+    }
+}
+
+/// Gathers the paths of all fields that the app file sets.
+fn paths(node: Option<&Node>, path: &str, found: &mut Vec<String>) {
+    for entry in node.and_then(Node::entries).unwrap_or_default() {
+        if entry.value.is_null() {
+            continue;
+        }
+        let path =
+            if path.is_empty() { entry.key.clone() } else { format!("{path}.{}", entry.key) };
+        paths(Some(&entry.value), &path, found);
+        found.push(path);
     }
 }
 

@@ -45,13 +45,14 @@ const INHERITED: [&str; 10] = [
 pub(super) const SECRETS_STEP: &str = "secrets";
 
 /// Names that every expression sees.
-const KNOWN_NAMES: [&str; 11] = [
+const KNOWN_NAMES: [&str; 12] = [
     "app",
     "catalogue",
     "component",
     "expose",
     "secrets",
     "volumes",
+    "written",
     "range",
     "dict",
     "true",

@@ -7,11 +7,13 @@ mod order;
 mod words;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::app::App;
 use super::language::{EnvValue, FileContent, Probe, Program, Serving};
 use super::load::Blueprint;
 use crate::compiler::diagnostic::{Code, Diagnostic, nearest};
+use crate::compiler::spec::Format;
 
 /// Prefix of the volumes and steps that the compiler adds to a pod.
 const RESERVED: &str = "pso-";
@@ -168,6 +170,16 @@ impl Verifier<'_> {
         for talk in &app.talks {
             let (at, known) = ([talk.from.as_str()], declared.iter().copied());
             self.known("talks", &at, "component or job", &talk.from, known);
+        }
+        for server in &app.servers {
+            let at = [server.from.as_str()];
+            self.known("talks", &at, "component or job", &server.from, declared.iter().copied());
+            if server.host.parse::<IpAddr>().is_err() {
+                self.fits("talks", &at, Format::Subdomain, &server.host);
+            }
+            if server.port == 0 {
+                self.report("talks", &at, "a port must be at least 1");
+            }
         }
         let talks =
             app.talks.iter().map(|talk| (["talks", talk.from.as_str()], &talk.to, &talk.port));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use super::folders;
 use super::storage_since::storage_since;
 use crate::compiler::blueprint::App;
 use crate::compiler::diagnostic::{Code, Diagnostic, Place};
@@ -67,31 +68,43 @@ impl Owner {
     }
 }
 
-/// Returns the errors and warnings of changes. `owner` finds the document of an object, for places.
+/// Returns the errors and warnings of changes. `owner` finds the document that renders an object, or did so, for places.
 pub fn since<'a>(
     changes: &[Change],
-    owner: impl Fn(&Identity) -> Option<&'a Owner>,
+    owner: impl Fn(&Change) -> Option<&'a Owner>,
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for change in changes {
-        let owner = owner(&change.identity);
+        let owner = owner(change);
         let app = owner.and_then(Owner::app);
         match (&change.before, &change.after) {
             (Some(before), Some(after)) => {
                 changed(change, before, after, app, &mut found);
+                found.extend(folders::moved(before, after, app, &found));
                 found.extend(storage_since(before, after, owner));
             }
             (Some(_), None) if change.identity.kind == "PersistentVolumeClaim" => {
-                let message = format!("{} is no longer rendered", change.identity);
-                let place = app.map(|app| app.place("metadata.name"));
-                found.push(Diagnostic::new(Code::ClaimDropped, place, message).fix(
-                    "its data stays; delete the claim yourself when the data is no longer needed",
-                ));
+                found.push(dropped(change, app));
             }
             _ => {}
         }
     }
     found
+}
+
+/// Reports a claim that is no longer rendered. Its data is missing in a server outside the app that takes its place.
+fn dropped(change: &Change, app: Option<&App>) -> Diagnostic {
+    let message = format!("{} is no longer rendered", change.identity);
+    let place = app.map(|app| app.place("metadata.name"));
+    let plain = Diagnostic::new(Code::ClaimDropped, place, message.clone())
+        .fix("its data stays; delete the claim yourself when the data is no longer needed");
+    let Some(app) = app else { return plain };
+    let server = app.servers.iter().find_map(|server| app.field_with(&server.host));
+    let Some((path, place)) = server else { return plain };
+    let message = format!("{message}: the app now uses a server that does not have its data");
+    Diagnostic::new(Code::ClaimDropped, place, message).at(path).fix(
+        "its data stays in the claim; move it to the server first, and delete the claim yourself when the data is no longer needed",
+    )
 }
 
 fn changed(

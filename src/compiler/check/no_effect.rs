@@ -79,6 +79,20 @@ pub(super) fn no_effect(app: &App) -> Vec<Diagnostic> {
         let path = format!("spec.volumes.{name}.size");
         report(&path, "on an existing claim, which has a size".to_owned(), "remove it");
     }
+    let programs = || app.components.keys().chain(app.jobs.keys());
+    let common = &app.common;
+    let sections: [(&str, Vec<&String>); 2] = [
+        ("images", common.images.keys().collect()),
+        ("resources", common.resources.keys().collect()),
+    ];
+    for (section, names) in sections {
+        // The step that fills Secrets is no component.
+        let absent = |name: &&&String| **name != "secrets" && !programs().any(|own| own == **name);
+        for name in names.iter().filter(absent) {
+            let path = format!("spec.{section}.{name}");
+            report(&path, format!("in an app whose settings leave `{name}` out"), "remove it");
+        }
+    }
     found.extend(empty(&app.document));
     found
 }

@@ -61,10 +61,13 @@ pub fn object_secrets(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
 /// Settings of an app that its blueprint passes on as they are.
 const FREE: &str = "spec.config.";
 
-/// Returns the way to a secret that the app may choose itself, if its blueprint has one.
+/// Returns the way to secret settings that the app may choose itself, if its blueprint has one.
 fn by_given(app: &App) -> Option<String> {
+    let settings = |key: &str| format!("spec.{key}.") == FREE;
     let (name, key, declared) = app.secrets.iter().find_map(|(name, secret)| {
-        let (key, declared) = secret.keys.iter().find(|(_, key)| key.given)?;
+        let (key, declared) = secret.keys.iter().find(|(key, declared)| {
+            declared.given && settings(key.split('.').next().unwrap_or_default())
+        })?;
         Some((name, key, declared))
     })?;
     Some(format!(

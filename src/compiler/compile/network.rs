@@ -16,7 +16,7 @@ use crate::compiler::blueprint::App;
 use crate::compiler::manifest::Object;
 use crate::compiler::spec::{Egress, Via};
 use crate::contract::label;
-pub(crate) use external::{is_never, never};
+pub(crate) use external::{Reach, is_never, never, reach};
 
 /// Usual ports of the Kubernetes API servers.
 const API_PORTS: [u16; 2] = [443, 6443];
@@ -40,10 +40,13 @@ pub(super) fn policies(context: &Context<'_>) -> Vec<Object> {
     let jobs = app.jobs.iter().map(|(name, job)| (name, &job.program));
     for (name, program) in components.chain(jobs) {
         let ingress = some(ingress(app, name));
-        let egress = match program.egress {
+        let mut egress = match program.egress {
             Egress::Closed => talks(app, name),
             Egress::Open => external::egress(app),
         };
+        if program.egress == Egress::Closed || app.common.network.egress == Egress::Closed {
+            egress.extend(external::servers(app, name));
+        }
         policies.push(policy(
             context,
             name,

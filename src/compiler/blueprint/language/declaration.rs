@@ -47,7 +47,8 @@ struct BlueprintFile {
     jobs: IndexMap<String, Json>,
     /// Allowed connections: a component or job, then a list of `component.port`, or of `{to: component.port, waits:
     /// false}`. All other connections are blocked. A component starts after those that it connects to, unless it does
-    /// not wait. A component may name itself: its pods may then connect to each other.
+    /// not wait. A component may name itself: its pods may then connect to each other. `{host: NAME, port: NUMBER}` is a
+    /// server outside the app.
     #[serde(default)]
     talks: IndexMap<String, Vec<Connection>>,
     /// Ports that are reachable from outside: `component.port`, then a host name, a list of host names, or

@@ -212,21 +212,35 @@ word_or_fields!(
     {"type": "string", "format": "quantity"}
 );
 
-/// A connection to another component.
+/// A connection to another component, or to a server outside the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Connection {
-    /// The other component and its port, `component.port`.
-    pub to: String,
-    /// Whether it starts only after the other component.
-    pub waits: bool,
+pub(crate) enum Connection {
+    /// To another component.
+    Component {
+        /// The component and its port, `component.port`.
+        to: String,
+        /// Whether it starts only after the other component.
+        waits: bool,
+    },
+    /// To a server outside the app.
+    Server {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
 }
 
-/// The long form of a connection.
+/// The long form of a connection: `to`, or `host` and `port`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ConnectionFields {
     /// The other component and its port, `component.port`.
-    to: String,
+    to: Option<String>,
+    /// Host name or address of a server outside the app.
+    host: Option<String>,
+    /// Port of that server.
+    port: Option<u16>,
     /// Whether it starts only after the other component. Two components that connect to each other need `false` on one
     /// side.
     #[serde(default = "yes")]
@@ -237,9 +251,13 @@ word_or_fields!(
     Connection,
     "Connection",
     ConnectionFields,
-    "`COMPONENT.PORT`, or a mapping with `to` and `waits`",
-    |to| Ok(Connection { to: to.to_owned(), waits: true }),
-    |fields| Ok(Connection { to: fields.to, waits: fields.waits }),
+    "`COMPONENT.PORT`, or a mapping with `to` and `waits`, or with `host` and `port`",
+    |to| Ok(Connection::Component { to: to.to_owned(), waits: true }),
+    |fields| match (fields.to, fields.host, fields.port) {
+        (Some(to), None, None) => Ok(Connection::Component { to, waits: fields.waits }),
+        (None, Some(host), Some(port)) => Ok(Connection::Server { host, port }),
+        _ => Err("write either `to`, or `host` and `port`".to_owned()),
+    },
     {"type": "string"}
 );
 

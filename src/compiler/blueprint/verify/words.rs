@@ -158,7 +158,7 @@ impl Verifier<'_> {
         }
     }
 
-    fn fits(&mut self, part: &str, at: &[&str], format: Format, text: &str) {
+    pub(super) fn fits(&mut self, part: &str, at: &[&str], format: Format, text: &str) {
         if !format.accepts(text) {
             self.report(part, at, &format!("expected {}, found {}", format.phrase(), quoted(text)));
             self.at_the_users_value(text);

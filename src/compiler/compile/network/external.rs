@@ -1,13 +1,15 @@
 //! Destinations outside an app: the cluster's pods and external networks, except those that are always blocked.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicyEgressRule, NetworkPolicyPeer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{instance, pods};
-use crate::compiler::blueprint::App;
+use super::{instance, namespace, network_peer, pods, port};
+use crate::compiler::blueprint::{App, Server};
 use crate::compiler::spec::Egress;
 
 /// Networks where machines and clouds return credentials and configuration to any client on a node.
@@ -65,6 +67,57 @@ pub(super) fn egress(app: &App) -> Vec<NetworkPolicyEgressRule> {
     let peers = external.map(|network| block(network, &never));
     let to = std::iter::once(inside).chain(peers).collect();
     vec![NetworkPolicyEgressRule { ports: None, to: Some(to) }]
+}
+
+/// Where the host of a server is, as far as its name shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reach<'h> {
+    /// At an address.
+    Address(IpNet),
+    /// Behind a Service of the app's own namespace.
+    OwnNamespace,
+    /// Behind a Service of another namespace.
+    Namespace(&'h str),
+    /// At an address that only DNS knows.
+    Unknown,
+}
+
+/// Returns where a host is. A Service is `NAME` or `NAME.NAMESPACE.svc`, with the cluster's domain or without:
+/// <https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/>
+pub(crate) fn reach(host: &str) -> Reach<'_> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Reach::Address(IpNet::from(address));
+    }
+    let labels: Vec<&str> = host.trim_end_matches('.').split('.').collect();
+    match labels.as_slice() {
+        [_] => Reach::OwnNamespace,
+        [_, .., namespace, "svc"] | [_, .., namespace, "svc", "cluster", "local"] => {
+            Reach::Namespace(namespace)
+        }
+        _ => Reach::Unknown,
+    }
+}
+
+/// Returns the destinations of a component outside the app. A server whose address only DNS knows has none: a policy
+/// consists of networks, and the app file lists that of the server in `to`.
+pub(super) fn servers(app: &App, name: &str) -> Vec<NetworkPolicyEgressRule> {
+    let servers = app.servers.iter().filter(|server| server.from == name);
+    let rules = servers.filter_map(|Server { host, port: number, .. }| {
+        let peer = match reach(host) {
+            Reach::Address(address) => network_peer(&address.to_string()),
+            Reach::OwnNamespace => NetworkPolicyPeer {
+                pod_selector: Some(LabelSelector::default()),
+                ..NetworkPolicyPeer::default()
+            },
+            Reach::Namespace(name) => namespace(name),
+            Reach::Unknown => return None,
+        };
+        Some(NetworkPolicyEgressRule {
+            ports: Some(vec![port(IntOrString::Int(i32::from(*number)), "TCP")]),
+            to: Some(vec![peer]),
+        })
+    });
+    rules.collect()
 }
 
 fn every_pod() -> NetworkPolicyPeer {

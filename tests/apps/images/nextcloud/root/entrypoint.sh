@@ -27,7 +27,7 @@ prepare() {
   if [ -n "${REDIS_HOST-}" ]; then
     {
       echo "session.save_handler = redis"
-      echo "session.save_path = \"tcp://$REDIS_HOST:6379?auth=$(value REDIS_HOST_PASSWORD)\""
+      echo "session.save_path = \"tcp://$REDIS_HOST:${REDIS_HOST_PORT:-6379}?auth=$(value REDIS_HOST_PASSWORD)\""
       echo "redis.session.locking_enabled = 1"
       echo "redis.session.lock_retries = -1"
       echo "redis.session.lock_wait_time = 10000"
