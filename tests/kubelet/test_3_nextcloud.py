@@ -40,14 +40,23 @@ def has(app, name):
     expect(name in app.sql("SELECT uid FROM oc_users"), f"no user {name!r} is in the database")
 
 
+def serving(app):
+    """Returns the versions whose web servers run, also in pods that are about to end."""
+    found = app.cluster.read(f"/api/v1/namespaces/{app.namespace}/pods?labelSelector=app.kubernetes.io/component%3Dweb")
+    return {pod["metadata"]["labels"]["app.kubernetes.io/version"] for pod in found
+            if any("running" in each["state"] for each in pod["status"].get("containerStatuses", []))}
+
+
 def outage(app, change):
-    """Makes a change, and returns how many seconds no pod answered until the app is Ready."""
-    down, ended = [0.0], threading.Event()
+    """Makes a change, and prints how many seconds no pod answered until the app is Ready. Two versions must never serve at once."""
+    down, together, ended = [0.0], set(), threading.Event()
 
     def watch():
         while not ended.is_set():
             at = time.monotonic()
             try:
+                if len(versions := serving(app)) > 1:
+                    together.update(versions)
                 up = app.ask("/status.php", HOST)[0] == 200
             except OSError:
                 up = False
@@ -57,12 +66,14 @@ def outage(app, change):
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
-    change()
-    app.wait("changed and Ready")
-    ended.set()
-    thread.join()
+    try:
+        change()
+        app.wait("changed and Ready")
+    finally:
+        ended.set()
+        thread.join()
     app.lab.note(f"{app.name}: {down[0]:.1f} s without an answer")
-    return down[0]
+    expect(not together, f"two versions have served one database at the same time: {sorted(together)}")
 
 
 def test_two_pods_install_once(lab):
