@@ -155,44 +155,6 @@ fn transcripts_are_true() {
         .case(format!("{}/*.md", folder.path().display()));
 }
 
-/// What a page shows of a `spec` is taken by the app that the page is about.
-#[test]
-fn fragments_are_valid() {
-    let folder = tempfile::tempdir().expect("a folder");
-    // A volume of one blueprint is none of another's: one of the two takes it.
-    let two = ["examples/tiny/owncloud.pso.yaml", "examples/tiny/nextcloud.pso.yaml"];
-    check_fragments("docs/apps.md", &two, 6, folder.path());
-    for page in APP_PAGES {
-        let text = fs::read_to_string(root().join(page)).expect("a page");
-        let first = blocks(&text).into_iter().find_map(|block| block.file).expect("a file");
-        check_fragments(page, &[&first], 2, folder.path());
-    }
-}
-
-/// Fails unless one of the apps takes each fragment of a page, of which there are at least some.
-fn check_fragments(page: &str, apps: &[&str], least: usize, folder: &Path) {
-    let blocks = lay_out(page, folder);
-    let inside = folder.join(page.replace('/', "-")).with_extension("in");
-    let mut checked = 0;
-    for block in blocks.iter().filter(|block| block.text.starts_with("spec:")) {
-        fs::write(inside.join("fragment.yaml"), &block.text).expect("written");
-        let taken: Vec<_> = apps
-            .iter()
-            .map(|app| {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_pso-gen"));
-                command.current_dir(&inside).args(["validate", app, "-f", "fragment.yaml"]);
-                command.output().expect("runs")
-            })
-            .collect();
-        let errors: Vec<_> =
-            taken.iter().map(|output| String::from_utf8_lossy(&output.stderr)).collect();
-        let any = taken.iter().any(|output| output.status.success());
-        assert!(any, "{page}:{}: {}", block.line, errors.join("\n"));
-        checked += 1;
-    }
-    assert!(checked >= least, "only {checked} fragments were found in {page}");
-}
-
 /// What the storage document's page shows is valid in a document.
 #[test]
 fn parts_of_the_storage_document_are_valid() {
