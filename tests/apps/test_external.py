@@ -19,9 +19,12 @@ class Servers:
 
     def __init__(self, cluster):
         self.data, self.socket = cluster.folder(), cluster.folder() / "mysqld.sock"
+        # Tests that run at the same time share /tmp, and servers call their temporary tables by their process ID.
+        self.own = [f"--tmpdir={self.socket.parent}", f"--datadir={self.data}"]
         subprocess.run(["chown", "mysql", self.data, self.socket.parent], check=True)
-        make = ["mariadb-install-db", "--user=mysql", "--auth-root-authentication-method=normal", "--skip-test-db"]
-        subprocess.run([*make, f"--datadir={self.data}"], check=True, stdout=subprocess.DEVNULL)
+        make = ["mariadb-install-db", "--no-defaults", "--user=mysql", "--auth-root-authentication-method=normal"]
+        made = subprocess.run([*make, "--skip-test-db", *self.own], capture_output=True, text=True, check=False)
+        expect_equal(made.returncode, 0, f"the exit code of mariadb-install-db, which said\n{made.stdout}{made.stderr}\nIt")
         self.database = None
         self.start()
         quoted = PASSWORD.replace("'", "''")
@@ -34,7 +37,7 @@ class Servers:
 
     def start(self):
         """Starts the database, and waits for its answer."""
-        command = ["mariadbd", "--no-defaults", "--user=mysql", f"--datadir={self.data}", f"--socket={self.socket}"]
+        command = ["mariadbd", "--no-defaults", "--user=mysql", *self.own, f"--socket={self.socket}"]
         command += ["--port=3307", f"--bind-address={ADDRESS}", f"--pid-file={self.data}/pid"]
         self.database = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(lambda: self._client("SELECT 1").returncode == 0, "answer of the database", 40)

@@ -62,13 +62,19 @@ fn each_name_is_that_of_something() {
         ),
         ("talks: {web: [{host: a.example.com, port: 0}]}", "a port must be at least 1"),
         ("talks: {web: [{host: \"a b\", port: 1}]}", "expected a name of lower-case"),
-        ("talks: {web: [{host: a.example.com}]}", "write either `to`, or `host` and `port`"),
-        ("talks: {web: [{to: db.sql, host: a.example.com, port: 1}]}", "write either `to`, or"),
         ("expose: {web.htp: a.example.com}", "the port `htp` does not exist"),
         ("expose: {wbe.http: a.example.com}", "the component `wbe` does not exist"),
         ("expose: {web: a.example.com}", "`web` needs a port"),
     ] {
         is_refused("", &format!("{section}\n"), words);
+    }
+}
+
+#[test]
+fn a_connection_is_to_a_component_or_to_a_server() {
+    for connection in ["{host: a.example.com}", "{to: db.sql, host: a.example.com, port: 1}"] {
+        let errors = said("", &format!("talks: {{web: [{connection}]}}\n"));
+        assert!(errors[0].contains("write either `to`, or `host` and `port`"), "{errors:?}");
     }
 }
 

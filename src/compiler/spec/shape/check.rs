@@ -1,6 +1,7 @@
 //! Checks a node against a shape and reports every mismatch at its place.
 
 use super::explain::in_quotes;
+use super::repair::former;
 use super::{Field, Kind, Shape, one_of, repair};
 use crate::compiler::diagnostic::{Code, Diagnostic, Place, nearest};
 use crate::compiler::spec::Format;
@@ -279,8 +280,9 @@ impl Checker {
             if !choices.iter().any(|choice| choice == text) {
                 let message = format!("expected {}, found {}", one_of(choices), node.found());
                 let likely = nearest(text, choices.iter().map(String::as_str)).map(str::to_owned);
+                let former = former(path, text).map(str::to_owned);
                 self.report(Code::BadValue, node.place, path, message).fix =
-                    likely.map(|word| format!("did you mean `{word}`?"));
+                    former.or_else(|| likely.map(|word| format!("did you mean `{word}`?")));
             }
             return;
         }

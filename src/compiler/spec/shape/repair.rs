@@ -103,6 +103,16 @@ fn size(text: &str) -> Option<String> {
         .then(|| "the largest size is `4Ei`; did you mean `Ti`?".to_owned())
 }
 
+/// Returns what to write in place of a word that a field had in earlier versions.
+pub(super) fn former(path: &str, word: &str) -> Option<&'static str> {
+    match (path, word) {
+        ("spec.security.ownership", "array") => Some(
+            "write `check`: the owner is set already, and an init container checks it; no array sets owners on NFS",
+        ),
+        _ => None,
+    }
+}
+
 /// Returns whether a text was meant as a size instead of the name of a class.
 pub fn looks_like_a_size(text: &str) -> bool {
     let unsigned = text.trim().trim_start_matches(['-', '+', '.', ',']);
