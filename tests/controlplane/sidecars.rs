@@ -114,7 +114,7 @@ async fn change(stage: &Stage, name: &str, spec: Json) {
 
 /// Returns a volume on the array.
 async fn on_array(stage: &Stage, name: &str) -> Json {
-    let all = contents(stage, "volumes").await.into_iter();
+    let all = contents(stage, "volumes").await;
     all.into_iter().find(|volume| volume["name"] == name).expect("there")
 }
 
@@ -167,7 +167,8 @@ async fn snapshots_are_taken_restored_and_deleted_beside_the_provisioner() {
     assert_eq!((sizes[&early], sizes[&larger]), (GIB, 2 * GIB));
     assert_eq!(sizes.len(), 3, "{sizes:?}");
     for restored in [&early, &larger] {
-        assert_eq!(on_array(stage, restored).await["source"], taken[0].as_str(), "{restored}");
+        let source = on_array(stage, restored).await["source"]["name"].clone();
+        assert_eq!(source, taken[0].as_str(), "{restored}");
     }
 
     // The volume outlives its claim while a VolumeSnapshot needs it.
@@ -227,9 +228,16 @@ async fn limits_are_the_resizers_and_sizes_are_the_provisioners() {
     claims.create(&post, &claim("data", "pure-block", "1Gi")).await.expect("made");
     let data = bound(stage, "data").await;
     // A snapshot as well, so that every right is used.
-    kubectl(stage, &["apply", "-f", "-"], &as_list(&[snapshot("before", "data")]));
-    let ready = async || get(stage, "volumesnapshot", "before")["status"]["readyToUse"] == true;
-    stage.until("the snapshot is ready", ready).await;
+    let both = ["before", "second"].map(|name| snapshot(name, "data"));
+    kubectl(stage, &["apply", "-f", "-"], &as_list(&both));
+    let ready = async || {
+        let is_ready = |name| get(stage, "volumesnapshot", name)["status"]["readyToUse"] == true;
+        is_ready("before") && is_ready("second")
+    };
+    stage.until("the snapshots are ready", ready).await;
+    kubectl(stage, &["-n", NAMESPACE, "delete", "volumesnapshot", "second"], "");
+    let gone = async || stage.snapshots().await.len() == 1;
+    stage.until("one is destroyed", gone).await;
 
     change(stage, "data", json!({"volumeAttributesClassName": "fast"})).await;
     let limited =
@@ -280,9 +288,10 @@ async fn limits_are_the_resizers_and_sizes_are_the_provisioners() {
 
     kubectl(stage, &["-n", NAMESPACE, "delete", "volumesnapshot", "before"], "");
     let allowed = installed.allowed_to(NAME);
-    let unused: Vec<_> = allowed.difference(&asked).collect();
-    let expected: BTreeSet<_> = BTreeSet::new();
-    assert_eq!(unused.into_iter().cloned().collect::<BTreeSet<_>>(), expected, "never needed");
+    // Only an event that repeats is patched.
+    let repeats = (String::new(), "events".to_owned(), "patch".to_owned());
+    let unused: Vec<_> = allowed.difference(&asked).filter(|right| **right != repeats).collect();
+    assert!(unused.is_empty(), "never needed: {unused:#?}");
 }
 
 /// What the token of the CSI services can be used for beside what the sidecars do.
