@@ -54,14 +54,22 @@ async fn installed() -> (Installed, Vec<Process>) {
     service.args(installed.args(NAME, "csi")).arg("--kubeconfig").arg(&own);
     let mut controller = Command::new(built().join("snapshot-controller"));
     controller.arg("--v=5").arg(format!("--kubeconfig={}", stage.kubeconfig.display()));
+    let (provisioner, service) = (installed.spawn(), spawn(stage, service, "csi"));
+    serves(stage).await;
     let processes = vec![
-        installed.spawn(),
-        spawn(stage, service, "csi"),
+        provisioner,
+        service,
         sidecar(stage, "csi-snapshotter", &installed.args(NAME, "snapshotter"), &own),
         sidecar(stage, "csi-resizer", &installed.args(NAME, "resizer"), &own),
         spawn(stage, controller, "snapshot-controller"),
     ];
     (installed, processes)
+}
+
+/// Waits for the socket: a sidecar ends without it, and no kubelet would start it again here.
+async fn serves(stage: &Stage) {
+    let socket = stage.folder.path().join("csi.sock");
+    stage.until("the CSI services are served", async || socket.exists()).await;
 }
 
 /// Returns an object.
@@ -357,8 +365,10 @@ async fn upstreams_attacher_and_resizer_serve_volumes_without_the_provisioner() 
     service.arg("--config").arg(stage.folder.path().join("storage.pso.yaml"));
     service.arg("--kubeconfig").arg(&stage.kubeconfig);
     let args = [format!("--csi-address={}", socket.display())];
+    let service = spawn(&stage, service, "csi");
+    serves(&stage).await;
     let _processes = [
-        spawn(&stage, service, "csi"),
+        service,
         sidecar(&stage, "csi-attacher", &args, &stage.kubeconfig),
         sidecar(&stage, "csi-resizer", &args, &stage.kubeconfig),
     ];
