@@ -93,7 +93,11 @@ impl Installed {
         let folder = self.stage.folder.path();
         let document = &self.object("ConfigMap")["data"]["storage.pso.yaml"];
         let document = document.as_str().expect("text");
-        fs::write(folder.join("mounted.pso.yaml"), document).expect("written");
+        // A process that has been started may be reading it.
+        let mounted = folder.join("mounted.pso.yaml");
+        if !mounted.exists() {
+            fs::write(mounted, document).expect("written");
+        }
         let pod = &self.named("Deployment", deployment)["spec"]["template"]["spec"];
         let mut containers = pod["containers"].as_array().expect("containers").iter();
         let container = containers.find(|it| it["name"] == container).expect("a container");

@@ -54,14 +54,22 @@ async fn installed() -> (Installed, Vec<Process>) {
     service.args(installed.args(NAME, "csi")).arg("--kubeconfig").arg(&own);
     let mut controller = Command::new(built().join("snapshot-controller"));
     controller.arg("--v=5").arg(format!("--kubeconfig={}", stage.kubeconfig.display()));
+    let (provisioner, service) = (installed.spawn(), spawn(stage, service, "csi"));
+    serves(stage).await;
     let processes = vec![
-        installed.spawn(),
-        spawn(stage, service, "csi"),
+        provisioner,
+        service,
         sidecar(stage, "csi-snapshotter", &installed.args(NAME, "snapshotter"), &own),
         sidecar(stage, "csi-resizer", &installed.args(NAME, "resizer"), &own),
         spawn(stage, controller, "snapshot-controller"),
     ];
     (installed, processes)
+}
+
+/// Waits for the socket: a sidecar ends without it, and no kubelet would start it again here.
+async fn serves(stage: &Stage) {
+    let socket = stage.folder.path().join("csi.sock");
+    stage.until("the CSI services are served", async || socket.exists()).await;
 }
 
 /// Returns an object.
@@ -114,7 +122,7 @@ async fn change(stage: &Stage, name: &str, spec: Json) {
 
 /// Returns a volume on the array.
 async fn on_array(stage: &Stage, name: &str) -> Json {
-    let all = contents(stage, "volumes").await.into_iter();
+    let all = contents(stage, "volumes").await;
     all.into_iter().find(|volume| volume["name"] == name).expect("there")
 }
 
@@ -167,7 +175,8 @@ async fn snapshots_are_taken_restored_and_deleted_beside_the_provisioner() {
     assert_eq!((sizes[&early], sizes[&larger]), (GIB, 2 * GIB));
     assert_eq!(sizes.len(), 3, "{sizes:?}");
     for restored in [&early, &larger] {
-        assert_eq!(on_array(stage, restored).await["source"], taken[0].as_str(), "{restored}");
+        let source = on_array(stage, restored).await["source"]["name"].clone();
+        assert_eq!(source, taken[0].as_str(), "{restored}");
     }
 
     // The volume outlives its claim while a VolumeSnapshot needs it.
@@ -175,6 +184,8 @@ async fn snapshots_are_taken_restored_and_deleted_beside_the_provisioner() {
     let kept = async || !notes_of_volumes(stage, "VolumeFailedDelete").await.is_empty();
     stage.until("the volume of a snapshot is kept", kept).await;
     assert!(stage.on_arrays().await.contains_key(&data));
+    // A claim that waits keeps the VolumeSnapshot that it names.
+    kubectl(stage, &["-n", NAMESPACE, "delete", "pvc", "small", "files"], "");
     kubectl(stage, &["-n", NAMESPACE, "delete", "volumesnapshot", "before"], "");
     let gone = async || stage.snapshots().await.is_empty();
     stage.until("the snapshot is destroyed", gone).await;
@@ -227,9 +238,16 @@ async fn limits_are_the_resizers_and_sizes_are_the_provisioners() {
     claims.create(&post, &claim("data", "pure-block", "1Gi")).await.expect("made");
     let data = bound(stage, "data").await;
     // A snapshot as well, so that every right is used.
-    kubectl(stage, &["apply", "-f", "-"], &as_list(&[snapshot("before", "data")]));
-    let ready = async || get(stage, "volumesnapshot", "before")["status"]["readyToUse"] == true;
-    stage.until("the snapshot is ready", ready).await;
+    let both = ["before", "second"].map(|name| snapshot(name, "data"));
+    kubectl(stage, &["apply", "-f", "-"], &as_list(&both));
+    let ready = async || {
+        let is_ready = |name| get(stage, "volumesnapshot", name)["status"]["readyToUse"] == true;
+        is_ready("before") && is_ready("second")
+    };
+    stage.until("the snapshots are ready", ready).await;
+    kubectl(stage, &["-n", NAMESPACE, "delete", "volumesnapshot", "second"], "");
+    let gone = async || stage.snapshots().await.len() == 1;
+    stage.until("one is destroyed", gone).await;
 
     change(stage, "data", json!({"volumeAttributesClassName": "fast"})).await;
     let limited =
@@ -280,9 +298,10 @@ async fn limits_are_the_resizers_and_sizes_are_the_provisioners() {
 
     kubectl(stage, &["-n", NAMESPACE, "delete", "volumesnapshot", "before"], "");
     let allowed = installed.allowed_to(NAME);
-    let unused: Vec<_> = allowed.difference(&asked).collect();
-    let expected: BTreeSet<_> = BTreeSet::new();
-    assert_eq!(unused.into_iter().cloned().collect::<BTreeSet<_>>(), expected, "never needed");
+    // Only an event that repeats is patched.
+    let repeats = (String::new(), "events".to_owned(), "patch".to_owned());
+    let unused: Vec<_> = allowed.difference(&asked).filter(|right| **right != repeats).collect();
+    assert!(unused.is_empty(), "never needed: {unused:#?}");
 }
 
 /// What the token of the CSI services can be used for beside what the sidecars do.
@@ -306,7 +325,7 @@ async fn an_attacker_with_the_token_gets_no_further(stage: &Stage, data: &str) {
         ("a claim", json!({"spec": {"claimRef": {"name": "theirs"}}})),
         ("a size", json!({"spec": {"capacity": {"storage": "9Gi"}}})),
         ("a finalizer", json!({"metadata": {"finalizers": null}})),
-        ("an annotation", json!({"metadata": {"annotations": {"pso-gen.io/volume": "x"}}})),
+        ("an annotation", json!({"metadata": {"annotations": {"a": "b"}}})),
     ] {
         refused(what, volumes.patch(&volume, &dry(), &Patch::Merge(change)).await, only);
     }
@@ -314,7 +333,7 @@ async fn an_attacker_with_the_token_gets_no_further(stage: &Stage, data: &str) {
     for (what, change) in [
         ("a size", json!({"status": {"capacity": {"storage": "9Gi"}}})),
         ("a phase", json!({"status": {"phase": "Lost"}})),
-        ("an annotation", json!({"metadata": {"annotations": {"pso-gen.io/array": "fa9"}}})),
+        ("an annotation", json!({"metadata": {"annotations": {"a": "b"}}})),
     ] {
         let tried = claims.patch_status("data", &dry(), &Patch::Merge(change)).await;
         refused(what, tried, "record only the VolumeAttributesClass");
@@ -348,8 +367,10 @@ async fn upstreams_attacher_and_resizer_serve_volumes_without_the_provisioner() 
     service.arg("--config").arg(stage.folder.path().join("storage.pso.yaml"));
     service.arg("--kubeconfig").arg(&stage.kubeconfig);
     let args = [format!("--csi-address={}", socket.display())];
+    let service = spawn(&stage, service, "csi");
+    serves(&stage).await;
     let _processes = [
-        spawn(&stage, service, "csi"),
+        service,
         sidecar(&stage, "csi-attacher", &args, &stage.kubeconfig),
         sidecar(&stage, "csi-resizer", &args, &stage.kubeconfig),
     ];

@@ -83,8 +83,8 @@ impl Run {
 
     /// Returns the snapshot that is on the array.
     fn snapshot(&self) -> Option<&Snapshot> {
-        let all = self.arrays.snapshots.iter().map(|(_, snapshot, _)| snapshot);
-        all.into_iter().find(|snapshot| snapshot.name.ends_with(SUFFIX) && !snapshot.destroyed)
+        let mut all = self.arrays.snapshots.iter().map(|(_, snapshot, _)| snapshot);
+        all.find(|snapshot| snapshot.name.ends_with(SUFFIX) && !snapshot.destroyed)
     }
 
     pub(super) fn find_restore_point(&self) -> Outcome {

@@ -56,10 +56,10 @@ fn everywhere(platform: &CsiPlatform<'_>) -> Vec<PolicyRule> {
         // Sidecars report what they do, and who leads.
         rule("", "events", &["create", "patch"]),
         // The snapshotter takes the snapshot of a content, records it, and removes it.
-        rule(SNAPSHOTS, "volumesnapshotcontents", &["get", "list", "watch", "update", "patch"]),
+        rule(SNAPSHOTS, "volumesnapshotcontents", &["get", "list", "watch", "patch"]),
         rule(SNAPSHOTS, "volumesnapshotcontents/status", &["update", "patch"]),
         // The class of a content may name parameters.
-        rule(SNAPSHOTS, "volumesnapshotclasses", &["get", "list", "watch"]),
+        rule(SNAPSHOTS, "volumesnapshotclasses", &["list", "watch"]),
     ];
     if platform.own.resizer.is_some() {
         rules.extend([
