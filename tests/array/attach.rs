@@ -2,7 +2,7 @@
 
 use pso_gen::arrays::{AttachRequest, Attached, BlockArray, ChapFolder, Error};
 use pso_gen::contract::{
-    Attachment, BlockTransport, CloneSource, NodeHost, NodeId, Retry, VolumeId,
+    Attachment, BlockTransport, ChapPassword, CloneSource, NodeHost, NodeId, Retry, VolumeId,
 };
 use pso_gen::simulator::{Method, Settings};
 use serde_json::{Value as Json, json};
@@ -346,4 +346,27 @@ async fn an_array_gets_the_password_of_a_node_before_the_node_is_connected() {
     std::fs::write(folder.path().join("n1"), "another-horse-9").expect("written");
     here(array.attach(&with("n1")).await);
     assert_eq!(bench.calls(Method::Patch, "hosts"), before + 1);
+}
+
+#[tokio::test]
+async fn a_password_is_set_at_the_host_of_its_node_and_no_other() {
+    let bench = Bench::flasharray().await;
+    let array = bench.flasharray_client();
+    let volume = volume(array.as_ref(), 1).await;
+    let password = ChapPassword::new("correct-horse-9").expect("valid");
+    array.set_password(&node("n1"), &password).await.expect("there is no host");
+    assert_eq!(bench.calls(Method::Patch, "hosts"), 0);
+    here(array.attach(&request(&volume, node("n1"))).await);
+    host(&bench, "rack3", json!({"iqns": ["iqn.2026-01.com.example:n3"]})).await;
+    array.set_password(&node("n1"), &password).await.expect("set");
+    let contents = bench.contents().await;
+    let hosts = contents.iter().find(|kind| kind["kind"] == "hosts").expect("hosts");
+    let users: Vec<_> = hosts["objects"]
+        .as_array()
+        .expect("hosts")
+        .iter()
+        .map(|host| host["chap"]["host_user"].clone())
+        .collect();
+    assert_eq!(users, [json!("iqn.2026-01.com.example:n1"), Json::Null]);
+    assert_eq!(bench.calls(Method::Patch, "hosts"), 1);
 }

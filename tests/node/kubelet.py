@@ -227,7 +227,7 @@ class Node:
         """Fails if anything of a volume is left on the node."""
         left = self.machine.shell(
             f"""
-            ls -d /sys/class/iscsi_session/* /sys/class/scsi_disk/* /sys/block/dm-* /sys/class/nvme/nvme* {PLUGIN}/staged/*.json {PLUGIN}/connected/*.json 2> /dev/null || true
+            ls -d /sys/class/iscsi_session/* /sys/class/scsi_disk/* /sys/block/dm-* /sys/class/nvme/nvme* {PLUGIN}/staged/*.json /run/pso-gen.io/connected/*.json 2> /dev/null || true
             find /etc/iscsi/nodes /var/lib/iscsi/nodes -type f 2> /dev/null || true
             grep -o ' /var/lib/kubelet/[^ ]*' /proc/mounts || true
             """

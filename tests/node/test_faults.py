@@ -167,15 +167,13 @@ def killed_at(node, moment, call, *arguments):
     def work():
         with contextlib.suppress(CallError):
             call(*arguments)
-        # The end of `tail` ends the watch of the log.
-        node.machine.run("touch /run/call.ended; pkill -x tail")
+        node.machine.run("touch /run/call.ended")
 
     thread = threading.Thread(target=work)
     thread.start()
     script = f"""
         pid=$(cat /run/node-service.pid)
-        # Waits, because a look again and again comes seconds late on a slow machine.
-        has_done() {{ grep -m 1 -qE "effect.{{3}}$1" < <(exec tail -n +{mark + 1} -f /run/node-service.log); }}
+        has_done() {{ tail -n +{mark + 1} /run/node-service.log | grep -qE "effect.{{3}}$1"; }}
         until [ -e /run/call.ended ]; do
           if {moment}; then kill -9 $pid; pkill -9 mkfs; exit 0; fi
         done

@@ -358,6 +358,10 @@ impl World {
     /// The node loses power: what is on disks stays.
     pub(crate) fn power_cut(&mut self) {
         self.sessions.retain(|_, _| self.transport == BlockTransport::FibreChannel);
+        // The initiator's records of iSCSI stay.
+        if self.transport == BlockTransport::NvmeTcp {
+            self.records.clear();
+        }
         self.disks.clear();
         self.maps.clear();
         self.mounts.clear();

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use super::state_file::{all, file_name, remove, write};
 use crate::node::decide::Connection;
 
-/// The folder of the records. It is on the host, so that a new container reads what an old one has written.
+/// The folder of the records. It is on the host, so that a new container reads what an old one has written, and below `/run`,
+/// because no connection outlives its boot: the host may connect to the same port at the next one.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionFolder {
     /// The folder.

@@ -84,7 +84,9 @@ impl LinuxHost {
             sysfs: Sysfs { root: sys },
             proc,
             states: StateFolder { path: folder.join("staged") },
-            connections: ConnectionFolder { path: folder.join("connected") },
+            connections: ConnectionFolder {
+                path: root.join("run").join(crate::contract::DRIVER).join("connected"),
+            },
             root,
             programs: Programs::new(enter),
             begun: Instant::now(),

@@ -67,7 +67,7 @@ impl KnownPasswords {
                     known.insert(key, password);
                 }
                 Err(error) => {
-                    warn!(array, node = name, ?error, "the CHAP password of a node is not set")
+                    warn!(array, node = name, ?error, "the CHAP password of a node is not set");
                 }
             }
         }
