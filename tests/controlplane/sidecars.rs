@@ -298,9 +298,10 @@ async fn limits_are_the_resizers_and_sizes_are_the_provisioners() {
 
     kubectl(stage, &["-n", NAMESPACE, "delete", "volumesnapshot", "before"], "");
     let allowed = installed.allowed_to(NAME);
-    // Only an event that repeats is patched.
+    // Only an event that repeats is patched; lists are for API servers that do not send them by the watch.
     let repeats = (String::new(), "events".to_owned(), "patch".to_owned());
-    let unused: Vec<_> = allowed.difference(&asked).filter(|right| **right != repeats).collect();
+    let is_needed = |right: &&super::platform::Right| **right != repeats && right.2 != "list";
+    let unused: Vec<_> = allowed.difference(&asked).filter(is_needed).collect();
     assert!(unused.is_empty(), "never needed: {unused:#?}");
 }
 
