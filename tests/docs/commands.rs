@@ -140,10 +140,10 @@ fn check_fragments(page: &str, apps: &[&str], least: usize, folder: &Path) {
                 command.output().expect("runs")
             })
             .collect();
-        let told: Vec<_> =
+        let errors: Vec<_> =
             taken.iter().map(|output| String::from_utf8_lossy(&output.stderr)).collect();
         let any = taken.iter().any(|output| output.status.success());
-        assert!(any, "{page}:{}: {}", block.line, told.join("\n"));
+        assert!(any, "{page}:{}: {}", block.line, errors.join("\n"));
         checked += 1;
     }
     assert!(checked >= least, "only {checked} fragments were found in {page}");
