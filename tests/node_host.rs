@@ -77,7 +77,7 @@ async fn inside(name: &str) {
     let device = Device { name: name.to_owned(), number };
     let other = DeviceNumber { minor: number.minor + 1, ..number };
     let volume: VolumeHandle = "array/volume".parse().expect("a handle");
-    let perform = async |effect: Effect| host.perform(&volume, &effect).await;
+    let perform = async |effect: Effect| host.perform(Some(&volume), &effect).await;
     let fs_type = FsType::Ext4;
 
     let probe = Effect::Probe(device.clone());

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pso_gen::contract::{BlockTransport, NodeId};
-use pso_gen::node::decide::{Effect, HostError, HostView, Outcome, StagedVolume, Subject};
+use pso_gen::node::decide::{
+    Connection, Effect, HostError, HostView, Outcome, StagedVolume, Subject,
+};
 use pso_gen::node::{
     ExpandRequest, FsType, Host, Node, NodeError, NodeIdentity, NodeService, NodeSetup,
     PublishRequest, StageRequest, Usage, VolumeHandle, VolumeStats,
@@ -31,7 +33,15 @@ impl Host for OnDisk {
         self.0.staged().await
     }
 
-    async fn perform(&self, volume: &VolumeHandle, effect: &Effect) -> Result<Outcome, HostError> {
+    async fn connected(&self) -> Result<Vec<Connection>, HostError> {
+        self.0.connected().await
+    }
+
+    async fn perform(
+        &self,
+        volume: Option<&VolumeHandle>,
+        effect: &Effect,
+    ) -> Result<Outcome, HostError> {
         let done = self.0.perform(volume, effect).await?;
         let on_disk = match effect {
             Effect::SealFolder(path) => std::fs::create_dir_all(path),

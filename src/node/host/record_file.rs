@@ -200,6 +200,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
     fn a_folder_of_records_that_is_a_mount_of_its_own_gets_the_password_too() {
         let root = tempfile::tempdir().expect("a folder");
         let Ok(other) = tempfile::tempdir_in("/dev/shm") else {
