@@ -365,7 +365,7 @@ INSTALLATION = {
     ),
     "a pod does not wait for its cache": Mutation(
         "nextcloud: waits for its database and cache",
-        """wait 900 ${REDIS_HOST:+"$REDIS_HOST:6379"}""",
+        """wait 900 ${REDIS_HOST:+"$REDIS_HOST:${REDIS_HOST_PORT:-6379}"}""",
         "wait 900",
         "it does not wait for redis",
     ),
