@@ -14,9 +14,14 @@ HERE = pathlib.Path(__file__).parent
 
 
 def render(binary, app, change=None):
-    """Renders an app of `specs/`. `change` is an old and a new text: a defect made on purpose."""
-    spec = HERE / "specs" / f"{app}.pso.yaml"
-    done = subprocess.run([binary, "render", "-"], stdin=spec.open(), capture_output=True, text=True)
+    """Renders an app of `specs/`, or the first file of a page of `docs/`. `change` is an old and a new text: a defect made on
+    purpose."""
+    if app.endswith(".md"):
+        spec = (HERE.parents[1] / "docs" / app).read_text().split("```yaml file=", 1)[1]
+        spec = spec.split("\n", 1)[1].split("```", 1)[0]
+    else:
+        spec = (HERE / "specs" / f"{app}.pso.yaml").read_text()
+    done = subprocess.run([binary, "render", "-"], input=spec, capture_output=True, text=True)
     expect(done.returncode == 0, f"{app} does not render:\n{done.stderr}")
     text = done.stdout
     if change is not None:
