@@ -10,6 +10,8 @@ pub const API_VERSION: &str = "pso-gen.io/v1alpha1";
 pub const MANAGER: &str = "pso-gen";
 /// The provisioner's name in StorageClasses.
 pub const PROVISIONER: &str = "pso-gen.io/provisioner";
+/// API group of VolumeSnapshots, of the Kubernetes storage group.
+pub const SNAPSHOT_GROUP: &str = "snapshot.storage.k8s.io";
 /// The CSI driver of block volumes.
 pub const DRIVER: &str = "pso-gen.io";
 /// Finalizer of a claim while its volume is being created, and of a PersistentVolume while its volume exists.

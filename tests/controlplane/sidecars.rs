@@ -290,11 +290,11 @@ async fn limits_are_the_resizers_and_sizes_are_the_provisioners() {
     let mut early = claim("early", "pure-block", "1Gi");
     early.spec.get_or_insert_default().volume_attributes_class_name = Some("fast".to_owned());
     claims.create(&post, &early).await.expect("made");
-    let told = async || {
+    let reported = async || {
         let all = super::sidecars::notes(stage, "early", "ProvisioningFailed").await;
         all.iter().any(|note| note.contains("when the claim is bound"))
     };
-    stage.until("the remedy is reported", told).await;
+    stage.until("the remedy is reported", reported).await;
 
     kubectl(stage, &["-n", NAMESPACE, "delete", "volumesnapshot", "before"], "");
     let allowed = installed.allowed_to(NAME);

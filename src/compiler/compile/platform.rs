@@ -80,12 +80,7 @@ impl Platform<'_> {
 
     /// Returns the metadata of a cluster-scoped object.
     fn of_cluster(&self, name: &str, wave: i32) -> ObjectMeta {
-        ObjectMeta {
-            name: Some(name.to_owned()),
-            labels: Some(self.labels()),
-            annotations: Some([(annotation::SYNC_WAVE.to_owned(), wave.to_string())].into()),
-            ..ObjectMeta::default()
-        }
+        metadata(name, self.labels(), wave)
     }
 
     /// Returns the labels of all objects.
@@ -114,6 +109,16 @@ impl Platform<'_> {
             }
         }
         secrets
+    }
+}
+
+/// Returns the metadata of a cluster-scoped object.
+fn metadata(name: &str, labels: Words, wave: i32) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        labels: Some(labels),
+        annotations: Some([(annotation::SYNC_WAVE.to_owned(), wave.to_string())].into()),
+        ..ObjectMeta::default()
     }
 }
 

@@ -12,9 +12,7 @@ use super::persistent_volume::{BackingVolume, backing_volume, quantity};
 use super::restore_point::RestorePoint;
 use super::setup::{ClassSetup, Import};
 use crate::contract::annotation;
-
-/// API group of `VolumeSnapshot`.
-const SNAPSHOT_GROUP: &str = "snapshot.storage.k8s.io";
+use crate::contract::name::SNAPSHOT_GROUP;
 
 /// The initial content of a volume.
 #[derive(Debug)]

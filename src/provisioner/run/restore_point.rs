@@ -42,7 +42,7 @@ pub(super) async fn find(
 }
 
 fn resource(kind: &str) -> ApiResource {
-    ApiResource::from_gvk(&GroupVersionKind::gvk("snapshot.storage.k8s.io", "v1", kind))
+    ApiResource::from_gvk(&GroupVersionKind::gvk(name::SNAPSHOT_GROUP, "v1", kind))
 }
 
 /// Returns an object; none if it, or its kind, does not exist.

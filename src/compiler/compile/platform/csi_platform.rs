@@ -5,10 +5,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::{Platform, labels};
 use crate::compiler::compile::names::Words;
 use crate::contract::storage::CsiSpec;
-use crate::contract::{MANAGER, annotation, label};
+use crate::contract::{MANAGER, label};
 
 /// Name of all objects. A cluster has one driver of the name.
 pub(super) const NAME: &str = "pso-gen-csi";
+
 /// Data that every concern needs.
 pub(super) struct CsiPlatform<'s> {
     /// The provisioner beside it.
@@ -25,12 +26,7 @@ impl CsiPlatform<'_> {
 
     /// Returns the metadata of a cluster-scoped object.
     pub(super) fn of_cluster(&self, name: &str, wave: i32) -> ObjectMeta {
-        ObjectMeta {
-            name: Some(name.to_owned()),
-            labels: Some(self.labels()),
-            annotations: Some([(annotation::SYNC_WAVE.to_owned(), wave.to_string())].into()),
-            ..ObjectMeta::default()
-        }
+        super::metadata(name, self.labels(), wave)
     }
 
     /// Returns the labels of all objects.

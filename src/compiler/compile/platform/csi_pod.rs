@@ -2,8 +2,8 @@
 //! host. The container of `pso-gen csi` alone mounts the tokens of the arrays.
 
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, LocalObjectReference, PodSpec,
-    PodTemplateSpec, Probe, Volume, VolumeMount,
+    Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, PodSpec, PodTemplateSpec, Probe,
+    Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -13,12 +13,11 @@ use super::PORT;
 use super::config;
 use super::csi_platform::{CsiPlatform, NAME, selector};
 use super::deployment::{
-    ACCOUNT, CRITICAL, SECRETS, STORAGE, metrics_port, over, pod_security, probe, read_only,
-    storage_mounts, storage_volumes,
+    ACCOUNT, SECRETS, STORAGE, metrics_port, over, pod, probe, read_only, storage_mounts,
+    storage_volumes,
 };
-use crate::compiler::compile::container::{resources, some, unprivileged};
-use crate::compiler::compile::pod::{apart, spread_over_zones, tolerations};
-use crate::contract::{Resources, Spread, annotation};
+use crate::compiler::compile::container::{resources, unprivileged};
+use crate::contract::{Resources, annotation};
 
 /// Folder of the socket.
 const FOLDER: &str = "/csi";
@@ -26,8 +25,6 @@ const SOCKET: &str = "socket";
 
 /// Returns the pod template.
 pub(super) fn template(platform: &CsiPlatform<'_>, hash: &str) -> PodTemplateSpec {
-    let provisioner = platform.provisioner.own;
-    let place = &provisioner.place;
     let mut volumes = storage_volumes(&platform.provisioner);
     volumes.push(Volume {
         name: SOCKET.to_owned(),
@@ -52,31 +49,12 @@ pub(super) fn template(platform: &CsiPlatform<'_>, hash: &str) -> PodTemplateSpe
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
-            service_account_name: Some(NAME.to_owned()),
-            automount_service_account_token: Some(false),
-            enable_service_links: Some(false),
             containers,
-            // The same user in all containers: only the owner of the socket may connect to it.
-            security_context: Some(pod_security()),
-            image_pull_secrets: some(
-                provisioner
-                    .pull_secrets
-                    .iter()
-                    .map(|name| LocalObjectReference { name: name.clone() })
-                    .collect(),
-            ),
-            affinity: Some(apart(selector())),
-            topology_spread_constraints: (place.spread == Spread::Zone)
-                .then(|| vec![spread_over_zones(selector())]),
-            node_selector: (!place.node_selector.is_empty()).then(|| place.node_selector.clone()),
-            tolerations: some(tolerations(place)),
-            priority_class_name: Some(
-                place.priority_class.clone().unwrap_or_else(|| CRITICAL.to_owned()),
-            ),
             // Calls have 20 seconds to finish. One that is interrupted is repeated.
             termination_grace_period_seconds: Some(30),
             volumes: Some(volumes),
-            ..PodSpec::default()
+            // The same user in all containers: only the owner of the socket may connect to it.
+            ..pod(platform.provisioner.own, NAME, &selector)
         }),
     }
 }

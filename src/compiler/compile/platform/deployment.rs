@@ -18,17 +18,17 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{METRICS, NAME, PORT, Platform, config, quota, selector};
 use crate::compiler::compile::container::{resources, some, unprivileged};
-use crate::compiler::compile::names::label_selector;
+use crate::compiler::compile::names::{Words, label_selector};
 use crate::compiler::compile::pod::{apart, spread_over_zones, tolerations};
 use crate::compiler::compile::wave;
 use crate::compiler::manifest::Object;
-use crate::contract::annotation;
-use crate::contract::{Resources, Spread};
+use crate::contract::storage::ProvisionerSpec;
+use crate::contract::{Resources, Spread, annotation};
 
 /// User ID of the pods: `nonroot`, a common one in images with a single program.
 const USER: i64 = 65532;
 /// PriorityClass of programs that a cluster cannot be without for long.
-pub(super) const CRITICAL: &str = "system-cluster-critical";
+const CRITICAL: &str = "system-cluster-critical";
 /// Folder of the storage document.
 pub(super) const STORAGE: &str = "/etc/pso-gen/storage";
 /// Folder of the arrays' Secrets.
@@ -38,13 +38,33 @@ pub(super) const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 /// Returns the Deployment and the objects that belong to it.
 pub(super) fn workload(platform: &Platform<'_>, hash: &str) -> Vec<Object> {
-    let replicas = i32::from(platform.own.replicas);
-    let deployment = Object::from(Deployment {
-        metadata: platform.metadata(wave::PROVISIONER),
+    let replicas = platform.own.replicas;
+    let metadata = platform.metadata(wave::PROVISIONER);
+    let mut objects = replicated(&metadata, replicas, &selector, template(platform, hash));
+    if platform.own.place.priority_class.is_none() {
+        // Includes the pods of a rollout, and pods that are slow to terminate.
+        let of = |replicas: u8| 2 * u32::from(replicas) + 2;
+        // Those of the CSI services have the same PriorityClass and namespace, and each quota counts both.
+        let csi = platform.storage.spec.installed_csi();
+        let pods = of(replicas) + csi.map_or(0, |csi| of(csi.replicas));
+        objects.push(quota(platform.metadata(wave::PLATFORM), CRITICAL, &pods.to_string()));
+    }
+    objects
+}
+
+/// Returns the Deployment of pods of which one acts, and what keeps one of several running during a drain. A new pod is ready
+/// as soon as it waits for its lease. The old pod releases the lease when it ends.
+pub(super) fn replicated(
+    metadata: &ObjectMeta,
+    replicas: u8,
+    selector: &dyn Fn() -> Words,
+    template: PodTemplateSpec,
+) -> Vec<Object> {
+    let mut objects = vec![Object::from(Deployment {
+        metadata: metadata.clone(),
         spec: Some(DeploymentSpec {
-            replicas: Some(replicas),
+            replicas: Some(i32::from(replicas)),
             selector: label_selector(selector()),
-            // A new pod is ready as soon as it waits for the lease. The old pod releases the lease when it ends.
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".to_owned()),
                 rolling_update: Some(RollingUpdateDeployment {
@@ -52,16 +72,15 @@ pub(super) fn workload(platform: &Platform<'_>, hash: &str) -> Vec<Object> {
                     max_unavailable: Some(IntOrString::Int(0)),
                 }),
             }),
-            template: template(platform, hash),
+            template,
             ..DeploymentSpec::default()
         }),
         status: None,
-    });
-    let mut objects = vec![deployment];
+    })];
     // With one pod, a budget would only block node drains.
     if replicas > 1 {
         objects.push(Object::from(PodDisruptionBudget {
-            metadata: platform.metadata(wave::PROVISIONER),
+            metadata: metadata.clone(),
             spec: Some(PodDisruptionBudgetSpec {
                 max_unavailable: Some(IntOrString::Int(1)),
                 selector: Some(label_selector(selector())),
@@ -71,20 +90,10 @@ pub(super) fn workload(platform: &Platform<'_>, hash: &str) -> Vec<Object> {
             status: None,
         }));
     }
-    if platform.own.place.priority_class.is_none() {
-        // Includes the pods of a rollout, and pods that are slow to terminate.
-        let of = |replicas: i32| 2 * replicas + 2;
-        // Those of the CSI services have the same PriorityClass and namespace, and each quota counts both.
-        let csi = platform.storage.spec.installed_csi();
-        let pods = of(replicas) + csi.map_or(0, |csi| of(i32::from(csi.replicas)));
-        objects.push(quota(platform.metadata(wave::PLATFORM), CRITICAL, &pods.to_string()));
-    }
     objects
 }
 
 fn template(platform: &Platform<'_>, hash: &str) -> PodTemplateSpec {
-    let place = &platform.own.place;
-    let critical = || CRITICAL.to_owned();
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(platform.labels()),
@@ -92,35 +101,38 @@ fn template(platform: &Platform<'_>, hash: &str) -> PodTemplateSpec {
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
-            service_account_name: Some(NAME.to_owned()),
-            automount_service_account_token: Some(false),
-            enable_service_links: Some(false),
             containers: vec![container(platform)],
-            security_context: Some(pod_security()),
-            image_pull_secrets: some(
-                platform
-                    .own
-                    .pull_secrets
-                    .iter()
-                    .map(|name| LocalObjectReference { name: name.clone() })
-                    .collect(),
-            ),
-            affinity: Some(apart(selector())),
-            topology_spread_constraints: (place.spread == Spread::Zone)
-                .then(|| vec![spread_over_zones(selector())]),
-            node_selector: (!place.node_selector.is_empty()).then(|| place.node_selector.clone()),
-            tolerations: some(tolerations(place)),
-            priority_class_name: Some(place.priority_class.clone().unwrap_or_else(critical)),
             // Running operations have 20 seconds to finish. Then the provisioner logs out from the arrays.
             termination_grace_period_seconds: Some(45),
             volumes: Some(volumes(platform)),
-            ..PodSpec::default()
+            ..pod(platform.own, NAME, &selector)
         }),
     }
 }
 
+/// Returns a pod of an account without containers: placed as the admin has set it for the provisioner.
+pub(super) fn pod(own: &ProvisionerSpec, account: &str, selector: &dyn Fn() -> Words) -> PodSpec {
+    let place = &own.place;
+    let secret = |name: &String| LocalObjectReference { name: name.clone() };
+    let priority = place.priority_class.clone().unwrap_or_else(|| CRITICAL.to_owned());
+    PodSpec {
+        service_account_name: Some(account.to_owned()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        security_context: Some(pod_security()),
+        image_pull_secrets: some(own.pull_secrets.iter().map(secret).collect()),
+        affinity: Some(apart(selector())),
+        topology_spread_constraints: (place.spread == Spread::Zone)
+            .then(|| vec![spread_over_zones(selector())]),
+        node_selector: (!place.node_selector.is_empty()).then(|| place.node_selector.clone()),
+        tolerations: some(tolerations(place)),
+        priority_class_name: Some(priority),
+        ..PodSpec::default()
+    }
+}
+
 /// Returns the user and the group of the pods, and the system calls that the runtime allows by default.
-pub(super) fn pod_security() -> PodSecurityContext {
+fn pod_security() -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
         run_as_user: Some(USER),

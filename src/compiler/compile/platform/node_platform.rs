@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::compiler::compile::names::Words;
 use crate::compiler::compile::storage_class::Storage;
 use crate::contract::storage::NodeService;
-use crate::contract::{MANAGER, annotation, label};
+use crate::contract::{MANAGER, label};
 
 /// Name of all its objects. A cluster has one node service, because kubelet knows the driver by its name.
 pub(super) const NAME: &str = "pso-gen-node";
@@ -25,12 +25,7 @@ impl NodePlatform<'_> {
 
     /// Returns the metadata of a cluster-scoped object.
     pub(super) fn of_cluster(&self, name: &str, wave: i32) -> ObjectMeta {
-        ObjectMeta {
-            name: Some(name.to_owned()),
-            labels: Some(self.labels()),
-            annotations: Some([(annotation::SYNC_WAVE.to_owned(), wave.to_string())].into()),
-            ..ObjectMeta::default()
-        }
+        super::metadata(name, self.labels(), wave)
     }
 
     /// Returns the labels of all objects.

@@ -3,13 +3,11 @@
 use k8s_openapi::api::apps::v1::{
     DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, RollingUpdateDaemonSet,
 };
-use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::node_platform::{NAME, NodePlatform, selector};
-use super::rbac::{API_GROUP, rule};
+use super::rbac::{self, rule};
 use super::{admission, csi_driver, network, node_pod, quota};
 use crate::compiler::compile::names::label_selector;
 use crate::compiler::compile::storage_class::Storage;
@@ -46,33 +44,10 @@ pub(in super::super) fn node_service(storage: &Storage<'_>) -> Vec<Object> {
 
 /// Returns the account and its rights: to read a VolumeAttachment by its name, and to record there that the volume was
 /// formatted. The admission policies limit the second right to this annotation and to the account's own node.
-fn rights(platform: &NodePlatform<'_>) -> [Object; 3] {
-    let account = Object::from(ServiceAccount {
-        metadata: platform.metadata(wave::PLATFORM),
-        // The pod mounts the token explicitly.
-        automount_service_account_token: Some(false),
-        ..ServiceAccount::default()
-    });
-    let role = Object::from(ClusterRole {
-        metadata: platform.of_cluster(NAME, wave::PLATFORM),
-        rules: Some(vec![rule("storage.k8s.io", "volumeattachments", &["get", "patch"])]),
-        aggregation_rule: None,
-    });
-    let binding = Object::from(ClusterRoleBinding {
-        metadata: platform.of_cluster(NAME, wave::PLATFORM),
-        role_ref: RoleRef {
-            api_group: API_GROUP.to_owned(),
-            kind: "ClusterRole".to_owned(),
-            name: NAME.to_owned(),
-        },
-        subjects: Some(vec![Subject {
-            kind: "ServiceAccount".to_owned(),
-            name: NAME.to_owned(),
-            namespace: Some(platform.own.spec.namespace.clone()),
-            ..Subject::default()
-        }]),
-    });
-    [account, role, binding]
+fn rights(platform: &NodePlatform<'_>) -> Vec<Object> {
+    let rules = vec![rule("storage.k8s.io", "volumeattachments", &["get", "patch"])];
+    let own = platform.metadata(wave::PLATFORM);
+    rbac::account(own, platform.of_cluster(NAME, wave::PLATFORM), rules, None)
 }
 
 /// Limits the pod's own connections to the Kubernetes API, and connections to it to its metrics. The tools that connect to

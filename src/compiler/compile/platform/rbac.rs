@@ -5,38 +5,65 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{NAME, Platform};
 use crate::compiler::compile::wave::PLATFORM;
 use crate::compiler::manifest::Object;
+use crate::contract::name::SNAPSHOT_GROUP;
 
-pub(super) const API_GROUP: &str = "rbac.authorization.k8s.io";
+const API_GROUP: &str = "rbac.authorization.k8s.io";
 
 /// Returns the account and its rights.
 pub(super) fn rights(platform: &Platform<'_>) -> Vec<Object> {
-    let account = Object::from(ServiceAccount {
-        metadata: platform.metadata(PLATFORM),
-        // The pod mounts the token explicitly.
-        automount_service_account_token: Some(false),
-        ..ServiceAccount::default()
-    });
-    let everywhere = Object::from(ClusterRole {
-        metadata: platform.of_cluster(NAME, PLATFORM),
-        rules: Some(everywhere(platform)),
-        aggregation_rule: None,
-    });
-    let bound_everywhere = Object::from(ClusterRoleBinding {
-        metadata: platform.of_cluster(NAME, PLATFORM),
-        role_ref: role("ClusterRole"),
-        subjects: Some(vec![subject(platform)]),
-    });
-    let here = Object::from(Role { metadata: platform.metadata(PLATFORM), rules: Some(here()) });
-    let bound_here = Object::from(RoleBinding {
-        metadata: platform.metadata(PLATFORM),
-        role_ref: role("Role"),
-        subjects: Some(vec![subject(platform)]),
-    });
-    vec![account, everywhere, bound_everywhere, here, bound_here]
+    let (own, of_cluster) = (platform.metadata(PLATFORM), platform.of_cluster(NAME, PLATFORM));
+    account(own, of_cluster, everywhere(platform), Some(leases(&[NAME])))
+}
+
+/// Returns an account with rights in the whole cluster, and with others in its own namespace. The metadata are those of its
+/// objects with a namespace, and of those without; all have the account's name.
+pub(super) fn account(
+    own: ObjectMeta,
+    of_cluster: ObjectMeta,
+    everywhere: Vec<PolicyRule>,
+    here: Option<Vec<PolicyRule>>,
+) -> Vec<Object> {
+    let name = own.name.clone().unwrap_or_default();
+    let role = |kind: &str| RoleRef {
+        api_group: API_GROUP.to_owned(),
+        kind: kind.to_owned(),
+        name: name.clone(),
+    };
+    let subjects = vec![Subject {
+        kind: "ServiceAccount".to_owned(),
+        name: name.clone(),
+        namespace: own.namespace.clone(),
+        ..Subject::default()
+    }];
+    let mut objects = vec![
+        Object::from(ServiceAccount {
+            metadata: own.clone(),
+            // The pod mounts the token explicitly.
+            automount_service_account_token: Some(false),
+            ..ServiceAccount::default()
+        }),
+        Object::from(ClusterRole {
+            metadata: of_cluster.clone(),
+            rules: Some(everywhere),
+            aggregation_rule: None,
+        }),
+        Object::from(ClusterRoleBinding {
+            metadata: of_cluster,
+            role_ref: role("ClusterRole"),
+            subjects: Some(subjects.clone()),
+        }),
+    ];
+    if let Some(here) = here {
+        let (role_ref, subjects) = (role("Role"), Some(subjects));
+        objects.push(Object::from(Role { metadata: own.clone(), rules: Some(here) }));
+        objects.push(Object::from(RoleBinding { metadata: own, role_ref, subjects }));
+    }
+    objects
 }
 
 fn everywhere(platform: &Platform<'_>) -> Vec<PolicyRule> {
@@ -65,18 +92,18 @@ fn everywhere(platform: &Platform<'_>) -> Vec<PolicyRule> {
     }
     // It restores claims from VolumeSnapshots.
     if platform.storage.spec.installed_csi().is_some() {
-        let group = "snapshot.storage.k8s.io";
-        rules.push(rule(group, "volumesnapshots", &["get"]));
-        rules.push(rule(group, "volumesnapshotcontents", &["get"]));
+        rules.push(rule(SNAPSHOT_GROUP, "volumesnapshots", &["get"]));
+        rules.push(rule(SNAPSHOT_GROUP, "volumesnapshotcontents", &["get"]));
     }
     rules
 }
 
-fn here() -> Vec<PolicyRule> {
+/// Returns the right to hold leases with certain names.
+pub(super) fn leases(names: &[&str]) -> Vec<PolicyRule> {
     let leases = |verbs: &[&str]| rule("coordination.k8s.io", "leases", verbs);
-    let ours = Some(vec![NAME.to_owned()]);
+    let names = Some(names.iter().map(|name| (*name).to_owned()).collect());
     // A rule for creation cannot name the object.
-    vec![leases(&["create"]), PolicyRule { resource_names: ours, ..leases(&["get", "update"]) }]
+    vec![leases(&["create"]), PolicyRule { resource_names: names, ..leases(&["get", "update"]) }]
 }
 
 pub(super) fn rule(group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {
@@ -85,19 +112,5 @@ pub(super) fn rule(group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {
         resources: Some(vec![resource.to_owned()]),
         verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
         ..PolicyRule::default()
-    }
-}
-
-fn role(kind: &str) -> RoleRef {
-    let (api_group, kind, name) = (API_GROUP.to_owned(), kind.to_owned(), NAME.to_owned());
-    RoleRef { api_group, kind, name }
-}
-
-fn subject(platform: &Platform<'_>) -> Subject {
-    Subject {
-        kind: "ServiceAccount".to_owned(),
-        name: NAME.to_owned(),
-        namespace: Some(platform.namespace.to_owned()),
-        ..Subject::default()
     }
 }

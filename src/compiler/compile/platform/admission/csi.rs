@@ -8,10 +8,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::{Rules, condition, literal, policy, refuses_unless, requests, requests_in, unchanged};
 use crate::compiler::manifest::Object;
 use crate::contract::DRIVER;
+use crate::contract::name::SNAPSHOT_GROUP;
 
 /// Name prefix of the policies.
 const NAME: &str = "pso-gen-csi";
-const SNAPSHOTS: &str = "snapshot.storage.k8s.io";
 
 /// Returns the policies with their bindings. `account` is the user name of the CSI services, and `metadata` returns the
 /// metadata of an object with a name.
@@ -32,7 +32,7 @@ pub(in super::super) fn policies(
     };
     let update = &["UPDATE"];
     let contents = ["volumesnapshotcontents", "volumesnapshotcontents/status"];
-    let contents = contents.map(|resource| requests_in(SNAPSHOTS, resource, update)).to_vec();
+    let contents = contents.map(|resource| requests_in(SNAPSHOT_GROUP, resource, update)).to_vec();
     let mut all = vec![rules("volumesnapshotcontents", contents, of_contents())];
     if has_resizer {
         let volumes = vec![requests("persistentvolumes", update)];
