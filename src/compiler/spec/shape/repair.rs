@@ -107,7 +107,7 @@ fn size(text: &str) -> Option<String> {
 pub(super) fn former(path: &str, word: &str) -> Option<&'static str> {
     match (path, word) {
         ("spec.security.ownership", "array") => Some(
-            "write `check`: the owner is set already, and an init container checks it; no array sets owners on NFS",
+            "write `check`: an init container then checks the owner, which no array sets on NFS",
         ),
         _ => None,
     }
@@ -233,6 +233,15 @@ fn names(format: Format, text: &str) -> Vec<String> {
         Format::Label => vec![edges(&dashed.replace('/', "-"))],
         _ => vec![lower.clone()],
     };
+    if format == Format::Subdomain {
+        if let Some(server) = server(&trimmed.to_lowercase()) {
+            return vec![server];
+        }
+        tries.insert(
+            0,
+            lower.split('.').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("."),
+        );
+    }
     if matches!(format, Format::Name | Format::Subdomain) {
         let host = lower.split("://").last().unwrap_or_default();
         tries.push(edges(&host.replace('/', "-")));
@@ -243,6 +252,18 @@ fn names(format: Format, text: &str) -> Vec<String> {
         tries.clone().iter().map(|name| edges(&name.chars().take(most).collect::<String>())),
     );
     tries
+}
+
+/// Returns the host of a text that was meant as a server: a URL, a host with its port, or an address; none for other texts.
+fn server(text: &str) -> Option<String> {
+    let bare = text.split_once("://").map(|(_, rest)| rest);
+    let host = bare.unwrap_or(text).split('/').next().unwrap_or_default();
+    let is_address = host.parse::<std::net::IpAddr>().is_ok();
+    let without_port = host.rsplit_once(':').filter(|(_, port)| {
+        !is_address && !port.is_empty() && port.chars().all(|c| c.is_ascii_digit())
+    });
+    let is_server = bare.is_some() || without_port.is_some() || is_address;
+    is_server.then(|| without_port.map_or(host, |(host, _)| host).to_owned())
 }
 
 /// Returns the likely spellings of a duration.
@@ -322,6 +343,10 @@ mod tests {
                 "*.example.com",
                 "write each host, such as `files.example.com`; name a wildcard certificate in `expose.tls`",
             ),
+            (Format::Subdomain, "db.example.com:3306", "write `db.example.com`"),
+            (Format::Subdomain, "mysql://DB.example.com/app", "write `db.example.com`"),
+            (Format::Subdomain, "10.0.0.5:3306", "write `10.0.0.5`"),
+            (Format::Subdomain, "redis..x", "write `redis.x`"),
             (Format::Name, "a/b", "write `a-b`"),
             (Format::Name, "My App", "write `my-app`"),
             (Format::Name, "a.b", "write `a-b`"),
@@ -349,6 +374,11 @@ mod tests {
         ] {
             assert_eq!(repair(format, text).as_deref(), Some(remedy), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_address_of_ipv6_has_no_remedy_where_a_name_is_wanted() {
+        assert_eq!(repair(Format::Subdomain, "fd00::5"), None);
     }
 
     #[test]
