@@ -4,6 +4,7 @@
 mod connection_file;
 mod device;
 mod enter;
+mod iscsid;
 mod linux;
 mod mountinfo;
 mod program;

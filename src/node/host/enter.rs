@@ -7,9 +7,12 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::iscsid;
 
 /// The first argument of such a process. No person writes it.
 pub const ENTER: &str = "enter-host";
@@ -34,6 +37,12 @@ pub fn enter(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let paths = namespaces.map(|(name, kind)| (format!("/proc/{pid}/ns/{name}"), kind));
     // Both are opened before the first is entered: the other mount namespace may have another /proc.
     let opened = paths.map(|(path, kind)| (File::open(&path), path, kind));
+    // What was opened is of the process that was meant: its id was not given to another one in between.
+    let is_meant = |pid: u32| pid == 1 || iscsid::is_of_host(Path::new("/proc"), pid);
+    if !pid.parse().is_ok_and(is_meant) {
+        let _ = writeln!(std::io::stderr(), "process {pid} is neither 1 nor the host's iscsid");
+        return ExitCode::from(NOT_ENTERED);
+    }
     for (file, path, kind) in opened {
         let entered = file.and_then(|file| {
             Ok(move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), Some(kind))?)

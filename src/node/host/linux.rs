@@ -16,10 +16,11 @@ use async_trait::async_trait;
 use super::Host;
 use super::connection_file::ConnectionFolder;
 use super::device::node_at;
+use super::iscsid;
 use super::mountinfo::mounts;
 use super::program::{Printed, Programs};
 use super::state_file::StateFolder;
-use super::sysfs::{Sysfs, names, word};
+use super::sysfs::{Sysfs, word};
 use crate::contract::{BlockTransport, NodeId};
 use crate::node::decide::{
     Connection, Effect, HostError, HostErrorKind, HostView, Outcome, PathNode, StagedVolume,
@@ -187,12 +188,9 @@ impl LinuxHost {
         word(self.proc.join("1/net/unix")).is_some_and(|text| text.contains("multipathd"))
     }
 
-    /// Returns the process in whose namespaces iscsiadm has to run: iscsid, or else process 1.
+    /// Returns the process in whose namespaces iscsiadm has to run: the host's iscsid, or else process 1.
     fn iscsid(&self) -> u32 {
-        let pids = names(&self.proc).into_iter().filter_map(|name| name.parse::<u32>().ok());
-        let is_it =
-            |pid: &u32| word(self.proc.join(format!("{pid}/comm"))).as_deref() == Some("iscsid");
-        pids.filter(is_it).min().unwrap_or(1)
+        iscsid::find(&self.proc).unwrap_or(1)
     }
 
     async fn run(
@@ -240,7 +238,8 @@ impl Host for LinuxHost {
             staged.into_iter().partition(|state| Some(&state.staging) == subject.staging.as_ref());
         let own: Vec<StagedVolume> = own;
         let connected = match subject.transport {
-            Some(BlockTransport::NvmeTcp) => self.connected().await?,
+            // A connection without a record counts as that of another: it stays. `Node::heal` reports the error.
+            Some(BlockTransport::NvmeTcp) => self.connected().await.unwrap_or_default(),
             _ => Vec::new(),
         };
         let connected = connected.into_iter().filter(|it| it.target == subject.target);
