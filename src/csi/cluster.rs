@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::storage::v1::VolumeAttachment;
@@ -15,11 +16,16 @@ use crate::contract::{DRIVER, annotation};
 use crate::node::{Attachments, FormatRecord, VolumeHandle};
 use crate::sanitize;
 
+/// How long a read may take. A call of kubelet waits meanwhile, and kubelet gives it up after two minutes.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// The records on the VolumeAttachments of one node.
 #[derive(Clone)]
 pub struct ClusterRecords {
     attachments: Api<VolumeAttachment>,
     node: String,
+    /// How long a read may take.
+    answer: Duration,
 }
 
 impl std::fmt::Debug for ClusterRecords {
@@ -38,14 +44,18 @@ pub fn attachment_name(volume: &VolumeHandle, node: &str) -> String {
 impl ClusterRecords {
     /// Returns the records of a node.
     pub fn new(client: kube::Client, node: impl Into<String>) -> Self {
-        Self { attachments: Api::all(client), node: node.into() }
+        Self { attachments: Api::all(client), node: node.into(), answer: ANSWER }
     }
 
     /// Returns the VolumeAttachment of a volume and this node. `None` if there is none.
     async fn attachment(&self, volume: &VolumeHandle) -> Result<Option<VolumeAttachment>, String> {
         let name = attachment_name(volume, &self.node);
-        let found = self.attachments.get_opt(&name).await;
-        let found = found.map_err(|error| failed("read", &name, &error))?;
+        let Ok(found) = tokio::time::timeout(self.answer, self.attachments.get_opt(&name)).await
+        else {
+            let late = format!("no answer within {} s", self.answer.as_secs());
+            return Err(failed("read", &name, &late));
+        };
+        let found = found.map_err(|error| failed("read", &name, &cause(&error)))?;
         // The name is a digest; what it stands for is compared all the same.
         match found {
             Some(found) if found.spec.attacher != DRIVER || found.spec.node_name != self.node => {
@@ -85,16 +95,19 @@ impl FormatRecord for ClusterRecords {
         }});
         let parameters = PatchParams::default();
         let done = self.attachments.patch(&name, &parameters, &Patch::Merge(&patch)).await;
-        done.map(drop).map_err(|error| failed("change", &name, &error))
+        done.map(drop).map_err(|error| failed("change", &name, &cause(&error)))
     }
 }
 
-fn failed(what: &str, name: &str, error: &kube::Error) -> String {
-    let cause = match error {
+fn cause(error: &kube::Error) -> String {
+    match error {
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
-    };
-    let cause = sanitize::line(&cause, sanitize::LONGEST);
+    }
+}
+
+fn failed(what: &str, name: &str, cause: &str) -> String {
+    let cause = sanitize::line(cause, sanitize::LONGEST);
     format!(
         "cannot {what} the VolumeAttachment {name}: {cause}; check the network from the node to the API server, and that the node service's account may get and patch volumeattachments"
     )
@@ -245,6 +258,17 @@ mod tests {
         assert_eq!(gone.is_attached(&volume()).await, Ok(false));
         let (broken, _) = records(vec![(500, json!({"kind": "Status", "code": 500}))]);
         broken.is_attached(&volume()).await.expect_err("unknown");
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_does_not_answer_holds_up_no_call() {
+        let silent = service_fn(|_: Request<Body>| {
+            std::future::pending::<Result<Response<Body>, std::convert::Infallible>>()
+        });
+        let records = ClusterRecords::new(kube::Client::new(silent, "default"), "worker-1");
+        let records = ClusterRecords { answer: Duration::from_millis(1), ..records };
+        let error = records.is_attached(&volume()).await.expect_err("unknown");
+        assert!(error.contains("no answer within"), "{error}");
     }
 
     #[tokio::test]

@@ -163,7 +163,9 @@ impl World {
                 .cloned()
                 .collect(),
             recorded: match self.transport {
-                BlockTransport::NvmeTcp => self.records.keys().cloned().collect(),
+                BlockTransport::NvmeTcp if !self.faults.unreadable_records => {
+                    self.records.keys().cloned().collect()
+                }
                 _ => Vec::new(),
             },
             node: subject.path.as_ref().map_or(PathNode::Missing, |path| self.node_at(path)),
@@ -209,6 +211,9 @@ impl Host for SimulatedHost {
 
     async fn connected(&self) -> Result<Vec<Connection>, HostError> {
         let world = self.alive()?;
+        if world.faults.unreadable_records {
+            return Err(failed("a record: unexpected end of file"));
+        }
         let is_nvme = world.transport == BlockTransport::NvmeTcp;
         let portals = world.records.keys().filter(|_| is_nvme).cloned();
         let target = &world.target;

@@ -119,6 +119,8 @@ pub(crate) struct Faults {
     pub(crate) private: bool,
     /// Mounts that cannot be read.
     pub(crate) unreadable_mounts: bool,
+    /// The records of connections cannot be read.
+    pub(crate) unreadable_records: bool,
     /// The kernel does not show that it has set a file system read-only.
     pub(crate) quiet_abort: bool,
     /// File systems do not report their usage.

@@ -93,6 +93,24 @@ fn fault_26_nvme_controllers_that_others_have_connected_stay() {
     assert_eq!(lab.sessions_and_records(), (1, 0));
 }
 
+/// It is then unknown whose a connection is, and volumes are served nevertheless.
+#[test]
+fn fault_26_nvme_controllers_stay_while_their_records_cannot_be_read() {
+    let mut lab = Lab::new(BlockTransport::NvmeTcp, false);
+    lab.create("data");
+    lab.start("data");
+    lab.world().faults.unreadable_records = true;
+    assert_eq!(lab.heal_errors().len(), 1, "healing reports it, and nothing else");
+    lab.unpublish("data", "pod");
+    lab.unstage("data");
+    lab.disconnect("data");
+    assert_eq!(lab.heal_errors().len(), 1);
+    assert_eq!(lab.sessions_and_records(), (2, 2));
+    lab.world().faults.unreadable_records = false;
+    lab.heal();
+    lab.must_be_empty();
+}
+
 #[test]
 fn fault_26_a_namespace_of_another_volume_is_not_mistaken() {
     let mut lab = Lab::new(BlockTransport::NvmeTcp, false);

@@ -1,7 +1,8 @@
 //! The end of the connections to an array, when no volume of it is left on this node.
 //!
-//! Over NVMe/TCP, a namespace stays until the array disconnects its volume, which is after the volume was unstaged. So the
-//! connections are looked at again later. Only those with a record of the node service are ended.
+//! Over iSCSI, all sessions to the target end, and the records of its portals go. Over NVMe/TCP, only the controllers with a
+//! record of the node service are disconnected. There, the namespaces of volumes that have left stay until the array
+//! disconnects them, which is after they were unstaged: when several leave together, the controllers are looked at again later.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

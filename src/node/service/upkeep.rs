@@ -82,7 +82,10 @@ impl<H: Host + 'static> Node<H> {
             }
             tried.insert(target);
         }
-        let connected = self.inner.host.connected().await?;
+        let connected = self.inner.host.connected().await.unwrap_or_else(|error| {
+            errors.push(error.into());
+            Vec::new()
+        });
         let targets: BTreeSet<String> =
             connected.into_iter().map(|connection| connection.target).collect();
         for target in targets {
