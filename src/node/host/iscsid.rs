@@ -26,7 +26,17 @@ pub(super) fn is_of_host(proc: &Path, pid: u32) -> bool {
     word(of("comm")).as_deref() == Some("iscsid")
         && ["net", "user"].iter().all(|name| shares(proc, pid, name))
         && word(of("status")).is_some_and(|status| is_root(&status))
-        && word(of("cgroup")).is_some_and(|cgroup| !cgroup.contains("kubepods"))
+        && fs::read_to_string(of("cgroup")).is_ok_and(|cgroup| !is_of_pod(&cgroup))
+}
+
+/// Returns whether `/proc/PID/cgroup` is that of a container of kubelet: `kubepods.slice/kubepods-pod….slice/…`, or
+/// `kubepods/burstable/pod…/…` without systemd. The node service may see the path from its own control group on, as
+/// `/../../pod…/…`. The file is empty on a host that has no control groups mounted.
+/// <https://github.com/kubernetes/kubernetes/blob/v1.33.0/pkg/kubelet/cm/cgroup_manager_linux.go>
+fn is_of_pod(cgroup: &str) -> bool {
+    cgroup.lines().any(|line| {
+        line.split('/').any(|part| part.starts_with("kubepods") || part.starts_with("pod"))
+    })
 }
 
 /// Returns whether a process is in the same namespace as process 1.
@@ -104,6 +114,8 @@ mod tests {
             Process { pid: 22, uid: 1000, ..DAEMON },
             // A pod with hostNetwork.
             Process { pid: 23, mnt: "mnt:[9]", cgroup: pods, ..DAEMON },
+            // The same without systemd, and seen from the node service's own control group.
+            Process { pid: 24, mnt: "mnt:[9]", cgroup: "0::/../../pod5c2d/1f\n", ..DAEMON },
         ];
         assert_eq!(
             find(proc(&forged).path()),
@@ -123,6 +135,11 @@ mod tests {
         let talos =
             Process { pid: 300, mnt: "mnt:[5]", cgroup: "0::/system/ext-iscsid\n", ..DAEMON };
         assert_eq!(find(proc(&[talos, DAEMON]).path()), Some(700), "the host's own comes first");
+    }
+
+    #[test]
+    fn a_host_without_control_groups_has_a_daemon_too() {
+        assert_eq!(find(proc(&[Process { cgroup: "", ..DAEMON }]).path()), Some(700));
     }
 
     #[test]
