@@ -84,17 +84,17 @@ async fn use_array(array: &dyn Array) {
     plainly(array.ensure(&wanted).await);
     plainly(array.list("prod-").await);
     plainly(array.capacity().await);
-    plainly(array.reach().await);
+    plainly(array.transport().await);
     if let Some(Some(volume)) = plainly(array.describe(&name).await)
         && let Some(id) = volume.volume_id()
     {
-        plainly(array.grow(&id, 2 << 30).await);
+        plainly(array.expand(&id, 2 << 30).await);
         let suffix = SnapshotSuffix::new("s1").expect("a suffix");
         plainly(array.snapshot(&id, &suffix).await);
         for snapshot in plainly(array.snapshots(&id).await).unwrap_or_default().iter().take(2) {
             plainly(array.destroy_snapshot(snapshot).await);
         }
-        plainly(array.find(&[id.id.clone()]).await);
+        plainly(array.find(std::slice::from_ref(&id.id)).await);
         plainly(array.destroy(&id, &owner).await);
     }
 }

@@ -3,7 +3,7 @@
 
 use pso_gen::adapters::argocd;
 use pso_gen::adapters::krm::ResourceList;
-use pso_gen::adapters::migrate::{self, Wishes};
+use pso_gen::adapters::migrate::{self, ImportOptions};
 use pso_gen::compiler::diagnostic::Sources;
 use pso_gen::compiler::{manifest, yaml};
 
@@ -20,15 +20,19 @@ pub(crate) fn elsewhere(bytes: &[u8]) {
     }
     let read = yaml::read(sources.add("input", text), &sources);
     for node in read.documents {
-        let wishes =
-            Wishes { cluster: None, namespace: "pso".to_owned(), nodes: Vec::new(), prefix: None };
-        let (mut old, wrong) = migrate::values(&node, &wishes);
+        let options = ImportOptions {
+            cluster: None,
+            namespace: "pso".to_owned(),
+            nodes: Vec::new(),
+            prefix: None,
+        };
+        let (mut old, wrong) = migrate::values(&node, &options);
         print(&wrong, &sources);
         if let Ok((found, wrong)) = migrate::volumes(text, &mut old) {
             print(&wrong, &sources);
             let _ = (
-                migrate::document(&old, &found, &wishes).is_ok(),
-                migrate::secret(&old, &wishes).is_ok(),
+                migrate::document(&old, &found, &options).is_ok(),
+                migrate::secret(&old, &options).is_ok(),
             );
         }
         match ResourceList::new(node) {

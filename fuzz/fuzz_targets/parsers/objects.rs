@@ -10,8 +10,8 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use pso_gen::contract::{self, ArrayKind, Capacity, Transport, class_of};
 use pso_gen::provisioner::decide::{
     ArrayState, ArrayTraits, ClaimState, ClaimView, ClassSetup, Health, Input, ReclaimState,
-    ReclaimView, Setup, SnapshotState, SnapshotView, SourceView, capacity, cluster_of, condition,
-    foreign, is_handed_over, is_match, reserved_for, source_of, volume_behind,
+    ReclaimView, Setup, SnapshotState, SnapshotView, SourceView, backing_ids, capacity, cluster_of,
+    condition, foreign, is_handed_over, is_match, reserved_for, source_of,
 };
 use pso_gen::provisioner::report::{Inventory, Report, ReportFilter};
 use pso_gen::sanitize;
@@ -30,11 +30,7 @@ pub(crate) fn objects(bytes: &[u8]) {
             ArrayKind::FlashBlade,
             Transport::Nfs { addresses: vec!["192.0.2.1".to_owned()] },
         ),
-        array(
-            "fa1",
-            ArrayKind::FlashArray,
-            Transport::Block(Vec::new()),
-        ),
+        array("fa1", ArrayKind::FlashArray, Transport::Block(Vec::new())),
     ];
     let claims: Vec<PersistentVolumeClaim> = list(&all["claims"]);
     let volumes: Vec<PersistentVolume> = list(&all["volumes"]);
@@ -57,12 +53,12 @@ pub(crate) fn objects(bytes: &[u8]) {
             ReclaimView { setup: &setup, volume: Some(volume), is_shared: false, arrays: &arrays };
         let _ = ReclaimState::default().step(view, Input::Changed);
     }
-    let mut behind: HashMap<(String, String), BTreeSet<String>> = HashMap::new();
+    let mut persistent_volumes: HashMap<(String, String), BTreeSet<String>> = HashMap::new();
     let mut theirs: HashMap<String, BTreeSet<String>> = HashMap::new();
     for volume in &volumes {
         let name = volume.metadata.name.clone().unwrap_or_default();
-        if let Some(place) = volume_behind(volume) {
-            behind.entry(place).or_default().insert(name.clone());
+        if let Some(ids) = backing_ids(volume) {
+            persistent_volumes.entry(ids).or_default().insert(name.clone());
         }
         if let Some(key) = foreign(volume) {
             theirs.entry(key).or_default().insert(name);
@@ -92,7 +88,7 @@ pub(crate) fn objects(bytes: &[u8]) {
             arrays: &arrays,
             node: None,
             source,
-            behind: &behind,
+            persistent_volumes: &persistent_volumes,
             foreign: &theirs,
             rival: rival.and_then(|rival| rival.metadata.name.as_deref()),
             is_crowded: false,
@@ -141,9 +137,9 @@ fn report(census: &Inventory) {
     }
 }
 
-fn array(name: &str, kind: ArrayKind, reach: Transport) -> ArrayState {
+fn array(name: &str, kind: ArrayKind, transport: Transport) -> ArrayState {
     let capacity = Capacity { total: 1 << 50, used: 0, provisioned: Some(0) };
-    let health = Health::Up { id: format!("id-of-{name}"), capacity, reach };
+    let health = Health::Up { id: format!("id-of-{name}"), capacity, transport };
     ArrayState { name: name.to_owned(), kind, traits: ArrayTraits::default(), health }
 }
 
