@@ -34,7 +34,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::contract::{
-    Capacity, Owner, Snapshot, SnapshotSuffix, Transport, Volume, VolumeId, VolumeName,
+    Capacity, Owner, Snapshot, SnapshotOf, SnapshotSuffix, Transport, Volume, VolumeId, VolumeName,
     VolumeRequest,
 };
 
@@ -48,7 +48,6 @@ pub use identity::Identity;
 pub use limits::RequestLimits;
 pub use observer::{EndedOperation, Observer};
 pub use rest::Endpoint;
-pub use snapshot::SnapshotOf;
 pub use token::TokenFile;
 pub use trust::Trust;
 
@@ -114,6 +113,9 @@ pub trait Array: std::fmt::Debug + Send + Sync {
 
     /// Returns the snapshots of all volumes whose names match a pattern in which `*` stands for any characters.
     async fn snapshots_like(&self, pattern: &str) -> Result<Vec<SnapshotOf>, Error>;
+
+    /// Returns the snapshot with an id, destroyed or not.
+    async fn find_snapshot(&self, id: &str) -> Result<Option<SnapshotOf>, Error>;
 
     /// Destroys a snapshot. Succeeds when it is already destroyed or gone.
     async fn destroy_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error>;

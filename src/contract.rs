@@ -44,7 +44,7 @@ pub use quantity::{Quantity, TOO_MANY, thousandths};
 pub use schedule::{ClassSnapshots, SnapshotPolicy, SnapshotSchedule};
 pub use storage::StorageSpec;
 pub use volume::{
-    CloneSource, NfsExport, NfsVersions, Owner, Qos, Snapshot, Volume, VolumeId, VolumeOptions,
-    VolumeRequest,
+    CloneSource, NfsExport, NfsVersions, Owner, Qos, Snapshot, SnapshotOf, Volume, VolumeId,
+    VolumeOptions, VolumeRequest,
 };
 pub use volume_name::{CSI_PREFIX, SnapshotSuffix, VolumeName};

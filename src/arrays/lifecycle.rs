@@ -17,9 +17,9 @@ use super::error::{Error, Kind};
 use super::fence::OnlyIf;
 use super::identity::Identity;
 use super::rest::{Operation, Rest, one_of, quoted};
-use super::snapshot::{SnapshotOf, SnapshotResource};
+use super::snapshot::SnapshotResource;
 use crate::contract::{
-    Capacity, Owner, Snapshot, SnapshotSuffix, Transport, Volume, VolumeId, VolumeName,
+    Capacity, Owner, Snapshot, SnapshotOf, SnapshotSuffix, Transport, Volume, VolumeId, VolumeName,
     VolumeRequest,
 };
 
@@ -242,6 +242,11 @@ impl<A: Backend + 'static> Array for A {
     async fn snapshots_like(&self, pattern: &str) -> Result<Vec<SnapshotOf>, Error> {
         let run = async { A::SNAPSHOTS.like(self.long_operation(), pattern).await };
         self.rest().observe("snapshots-like", run).await
+    }
+
+    async fn find_snapshot(&self, id: &str) -> Result<Option<SnapshotOf>, Error> {
+        let run = async { A::SNAPSHOTS.by_id(self.operation(), id).await };
+        self.rest().observe("find-snapshot", run).await
     }
 
     async fn destroy_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use super::bounded::{id, maybe, maybe_id, word};
 use super::convergence::{DesiredState, Start, converge};
 use super::error::{Error, Kind};
 use super::rest::{Operation, Rest, quoted};
-use crate::contract::{Snapshot, SnapshotSuffix, VolumeId};
+use crate::contract::{Snapshot, SnapshotOf, SnapshotSuffix, VolumeId};
 
 /// The snapshot resource of one kind of array.
 #[derive(Debug, Clone, Copy)]
@@ -56,14 +56,20 @@ impl SnapshotResource {
         pattern: &str,
     ) -> Result<Vec<SnapshotOf>, Error> {
         let filter = quoted("name", pattern);
-        let of = |item: Item| {
-            let volume_id = item.volume()?.id.clone()?;
-            Some(SnapshotOf { snapshot: item.snapshot(), volume_id })
-        };
-        let mut all = operation.all(self.resource, &[("filter", &filter)], of).await?;
+        let mut all = operation.all(self.resource, &[("filter", &filter)], Item::of_volume).await?;
         all.sort_by(|a: &SnapshotOf, b| a.snapshot.id.cmp(&b.snapshot.id));
         all.dedup_by(|a, b| a.snapshot.id == b.snapshot.id);
         Ok(all)
+    }
+
+    /// Returns the snapshot with an id, with the id of its volume.
+    pub(super) async fn by_id(
+        self,
+        operation: Operation<'_>,
+        id: &str,
+    ) -> Result<Option<SnapshotOf>, Error> {
+        let found = self.find(operation, &quoted("id", id)).await?;
+        Ok(found.filter(|found| found.id == id).and_then(Item::of_volume))
     }
 
     /// Destroys a snapshot.
@@ -92,15 +98,6 @@ impl SnapshotResource {
             operation.change(Method::PATCH, self.resource, &[("ids", id)], Some(&body)).await?;
         Ok(items.pop())
     }
-}
-
-/// A snapshot, and the volume that it is of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SnapshotOf {
-    /// The snapshot.
-    pub snapshot: Snapshot,
-    /// The id of the volume.
-    pub volume_id: String,
 }
 
 struct TakeSnapshot<'a> {
@@ -220,6 +217,12 @@ struct Reference {
 impl Item {
     fn volume(&self) -> Option<&Reference> {
         self.owner.as_ref().or(self.source.as_ref())
+    }
+
+    /// Returns the snapshot with the id of its volume; none if the array does not report the volume.
+    fn of_volume(self) -> Option<SnapshotOf> {
+        let volume_id = self.volume()?.id.clone()?;
+        Some(SnapshotOf { snapshot: self.snapshot(), volume_id })
     }
 
     fn snapshot(self) -> Snapshot {

@@ -171,3 +171,12 @@ pub struct Snapshot {
     /// Size in bytes of a volume that is cloned from it, if the array reports it.
     pub size: Option<u64>,
 }
+
+/// A snapshot, and the volume that it is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotOf {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// The id of the volume.
+    pub volume_id: String,
+}

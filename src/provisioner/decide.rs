@@ -64,7 +64,7 @@ pub use registration::{
     ClusterRegistration, GRACE as REGISTRATION_GRACE, LOOK as REGISTRATION_LOOK, NotYet,
     Registration, RegistrationStep, identity, taken as registered_elsewhere,
 };
-pub use restore_point::{RestorePoint, SnapshotIds, content_of, snapshot_ids};
+pub use restore_point::{SnapshotIds, content_of, snapshot_ids};
 pub use setup::{ArrayState, ArrayTraits, Binding, ClassSetup, Health, Import, Setup};
 pub use slot::Slot;
 pub use snapshot::{SnapshotState, SnapshotView};

@@ -22,13 +22,13 @@ mod orphan;
 mod pagination;
 mod reconciler;
 mod registrar;
-mod restore_point;
 mod serialized;
 mod setup;
 mod snapshot_limit;
 mod start_queue;
 mod trim;
 mod unreachable;
+mod volume_snapshot;
 mod watches;
 
 use std::sync::Arc;

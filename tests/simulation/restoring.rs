@@ -3,12 +3,14 @@
 use k8s_openapi::api::core::v1::TypedLocalObjectReference;
 use pso_gen::contract::name::persistent_volume;
 use pso_gen::contract::{
-    ArrayKind, BlockTarget, BlockTransport, Capacity, CloneSource, Retry, Snapshot, Transport,
-    VolumeRequest,
+    ArrayKind, BlockTarget, BlockTransport, Capacity, CloneSource, Retry, Snapshot, SnapshotOf,
+    Transport, VolumeRequest,
 };
 use pso_gen::provisioner::decide::{
-    ArrayState, ArrayTraits, EffectError, Health, Outcome, RestorePoint, backing_volume,
+    ArrayState, ArrayTraits, EffectError, Health, Outcome, backing_volume, content_of, snapshot_ids,
 };
+
+use serde_json::json;
 
 use super::Run;
 
@@ -87,13 +89,47 @@ impl Run {
         all.find(|snapshot| snapshot.name.ends_with(SUFFIX) && !snapshot.destroyed)
     }
 
-    pub(super) fn find_restore_point(&self) -> Outcome {
-        let found = self.snapshot().map(|snapshot| {
-            let snapshot = Snapshot { size: Some(1 << 30), ..snapshot.clone() };
-            let mode = Some("Filesystem".to_owned());
-            Box::new(RestorePoint { array: ARRAY.to_owned(), snapshot, mode })
+    /// Returns the id of the volume that has a name.
+    fn id_of(&self, volume: &str) -> Option<&str> {
+        let (volume, _) = self.arrays.volumes.get(&(ARRAY.to_owned(), volume.to_owned()))?;
+        Some(&volume.id)
+    }
+
+    /// Reads the VolumeSnapshot and its content, as the snapshot-controller and the CSI services wrote them.
+    pub(super) fn read_volume_snapshot(&self) -> Outcome {
+        let mut all = self.arrays.snapshots.iter().map(|(_, snapshot, _)| snapshot);
+        let taken = all.find(|snapshot| snapshot.name.ends_with(SUFFIX));
+        let handle = |id: &str| format!("id-of-{ARRAY}/{id}");
+        let snapshot = taken.map(|_| {
+            json!({
+                "metadata": {"namespace": "files", "name": "before", "uid": "u1"},
+                "status": {"readyToUse": true, "boundVolumeSnapshotContentName": "content"},
+            })
         });
-        Outcome::RestorePoint(found.ok_or_else(|| "has lost its snapshot".to_owned()))
+        let read = content_of(snapshot.as_ref()).and_then(|_| {
+            let content = taken.map(|taken| {
+                json!({
+                    "spec": {
+                        "driver": "pso-gen.io", "sourceVolumeMode": "Filesystem",
+                        "source": {"volumeHandle": self.id_of(&taken.volume).map(handle)},
+                        "volumeSnapshotRef": {"namespace": "files", "name": "before", "uid": "u1"},
+                    },
+                    "status": {"snapshotHandle": handle(&taken.id)},
+                })
+            });
+            snapshot_ids(&snapshot.unwrap_or_default(), content.as_ref())
+        });
+        Outcome::VolumeSnapshot(read.map(Box::new))
+    }
+
+    pub(super) fn find_snapshot(&self, id: &str) -> Outcome {
+        let mut all = self.arrays.snapshots.iter().map(|(_, snapshot, _)| snapshot);
+        let found = all.find(|snapshot| snapshot.id == id).and_then(|found| {
+            let snapshot = Snapshot { size: Some(1 << 30), ..found.clone() };
+            let volume_id = self.id_of(&found.volume)?.to_owned();
+            Some(Box::new(SnapshotOf { snapshot, volume_id }))
+        });
+        Outcome::FoundSnapshot(found)
     }
 
     /// Returns the answer of an array that does not have the snapshot of a request any more.

@@ -743,7 +743,8 @@ impl Run {
                 }
                 Ok(Outcome::Read(self.moment(), read.map(Box::new)))
             }
-            Effect::FindRestorePoint { .. } => Ok(self.find_restore_point()),
+            Effect::ReadVolumeSnapshot { .. } => Ok(self.read_volume_snapshot()),
+            Effect::FindSnapshot { id, .. } => Ok(self.find_snapshot(&id)),
             Effect::ReadClaim { name, .. } => Ok(boxed(self.cluster.claims.get(&name).cloned())),
             Effect::SetPersistentVolumeBound { volume } => {
                 let written = self.cluster.set_bound(&volume)?;

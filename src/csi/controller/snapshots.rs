@@ -5,8 +5,8 @@ use tonic::{Code, Status};
 
 use super::arrays::{Arrays, ControllerArray};
 use super::names::digest;
-use crate::arrays::{Array as _, SnapshotOf};
-use crate::contract::{CSI_PREFIX, Snapshot, SnapshotSuffix, name};
+use crate::arrays::Array as _;
+use crate::contract::{CSI_PREFIX, Snapshot, SnapshotOf, SnapshotSuffix, VolumeName, name};
 use crate::csi::error::{of_array, status};
 use crate::csi::message::{self, CreateSnapshotRequest, Timestamp};
 use crate::csi::request::{bytes, handle, required};
@@ -89,10 +89,13 @@ pub(super) async fn find<'a>(
     // The form is that of a volume's.
     let Ok(id) = snapshot_id.parse::<VolumeHandle>() else { return Ok(None) };
     let on = arrays.array(&id.array_id).await?;
-    let all = on.array.snapshots_like(&pattern(arrays)).await;
-    let all = all.map_err(|error| of_array(&error))?;
-    let found = all.into_iter().find(|each| each.snapshot.id == id.volume_id);
-    Ok(found.filter(is_alive).map(|SnapshotOf { snapshot, volume_id }| Found {
+    let found = on.array.find_snapshot(&id.volume_id).await.map_err(|error| of_array(&error))?;
+    let is_of_cluster = |found: &SnapshotOf| {
+        let volume = found.snapshot.name.split_once('.').and_then(|(it, _)| VolumeName::new(it));
+        volume.is_some_and(|volume| arrays.uid(&volume).is_some())
+    };
+    let found = found.filter(|found| is_alive(found) && is_of_cluster(found));
+    Ok(found.map(|SnapshotOf { snapshot, volume_id }| Found {
         on,
         snapshot,
         array_id: id.array_id,

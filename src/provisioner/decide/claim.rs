@@ -32,6 +32,7 @@ use super::object::{
 };
 use super::persistent_volume::backing_volume;
 use super::reason::Reason;
+use super::restore_point::RestoreSearch;
 use crate::contract::{Retry, name};
 use asked_arrays::wait_basis;
 use bind::is_half_bound;
@@ -230,8 +231,12 @@ impl ClaimState {
                     self.arrays.without_volume.insert(array);
                 }
             },
-            (Effect::FindRestorePoint { .. }, Outcome::RestorePoint(found)) => {
-                self.arrays.restore_point = Some(found);
+            (Effect::ReadVolumeSnapshot { .. }, Outcome::VolumeSnapshot(read)) => {
+                self.arrays.restore = RestoreSearch::Read(read);
+            }
+            (Effect::FindSnapshot { array, .. }, Outcome::FoundSnapshot(found)) => {
+                let before = std::mem::take(&mut self.arrays.restore);
+                self.arrays.restore = before.answered(array, found);
             }
             (Effect::DestroyVolume { array, .. }, _) => {
                 self.arrays.without_volume.insert(array);

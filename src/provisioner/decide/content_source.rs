@@ -9,7 +9,7 @@ use super::claim_view::ClaimView;
 use super::effect::Effect;
 use super::object::claim_uid;
 use super::persistent_volume::{BackingVolume, backing_volume, quantity};
-use super::restore_point::RestorePoint;
+use super::restore_point::{self, RestorePoint, RestoreSearch};
 use super::setup::{ClassSetup, Import};
 use crate::contract::annotation;
 use crate::contract::name::SNAPSHOT_GROUP;
@@ -22,7 +22,7 @@ pub(super) enum Origin<'v> {
     /// A clone of a volume on the same array, from the moment of cloning.
     Copy(BackingVolume),
     /// A copy of a snapshot on the same array.
-    Restore(&'v RestorePoint),
+    Restore(Box<RestorePoint>),
     /// An existing volume.
     Import(&'v Import),
 }
@@ -53,19 +53,19 @@ impl Origin<'_> {
 }
 
 /// Returns the initial content of a claim's volume. `ours` is whether the claim has the annotations of the provisioner, and
-/// `restore_point` the snapshot of its VolumeSnapshot, once it was searched.
+/// `search` the progress of the search for the snapshot of its VolumeSnapshot.
 pub(super) fn origin<'v>(
     view: ClaimView<'v>,
     claim: &PersistentVolumeClaim,
     class: &ClassSetup,
     ours: bool,
-    restore_point: Option<&'v Result<Box<RestorePoint>, String>>,
+    search: &RestoreSearch,
 ) -> Result<Origin<'v>, Unknown> {
     if let Some(import) = import(view, claim, ours).map_err(Unknown::Wrong)? {
         return Ok(Origin::Import(import));
     }
     if let Some(("VolumeSnapshot", name)) = source_of(claim) {
-        return restore(view, claim, class, name, restore_point).map(Origin::Restore);
+        return restore(view, claim, class, name, search).map(Box::new).map(Origin::Restore);
     }
     Ok(source(view, claim, class)?.map_or(Origin::Empty, Origin::Copy))
 }
@@ -123,13 +123,14 @@ fn source(
 
 /// Returns the snapshot that a claim's VolumeSnapshot stands for.
 /// <https://kubernetes.io/docs/concepts/storage/volume-snapshots/#provisioning-volumes-from-snapshots>
-fn restore<'v>(
-    view: ClaimView<'v>,
+fn restore(
+    view: ClaimView<'_>,
     claim: &PersistentVolumeClaim,
     class: &ClassSetup,
     name: &str,
-    restore_point: Option<&'v Result<Box<RestorePoint>, String>>,
-) -> Result<&'v RestorePoint, Unknown> {
+    search: &RestoreSearch,
+) -> Result<RestorePoint, Unknown> {
+    let not_there = |why: &str| Unknown::NotThere(format!("the VolumeSnapshot {name} {why}"));
     let wrong = |why: &str| Unknown::Wrong(format!("the VolumeSnapshot {name} {why}"));
     if !view.setup.snapshots {
         return Err(Unknown::Wrong(
@@ -142,16 +143,24 @@ fn restore<'v>(
     if is_elsewhere(claim) {
         return Err(wrong("is in another namespace"));
     }
-    let point = match restore_point {
-        None => {
+    let point = match search {
+        RestoreSearch::NotYet => {
             let namespace = claim.metadata.namespace.clone().unwrap_or_default();
             let name = name.to_owned();
-            return Err(Unknown::NotRead(Effect::FindRestorePoint { namespace, name }));
+            return Err(Unknown::NotRead(Effect::ReadVolumeSnapshot { namespace, name }));
         }
-        Some(Err(why)) => {
-            return Err(Unknown::NotThere(format!("the VolumeSnapshot {name} {why}")));
+        RestoreSearch::Read(Err(why)) => return Err(not_there(why)),
+        RestoreSearch::Read(Ok(ids)) => {
+            let array = restore_point::array_with_id(view.arrays, &ids.array);
+            let array = array.map_err(|why| not_there(&why))?.to_owned();
+            let (array_id, id) = (ids.array.clone(), ids.snapshot.clone());
+            return Err(Unknown::NotRead(Effect::FindSnapshot { array, array_id, id }));
         }
-        Some(Ok(point)) => point,
+        RestoreSearch::Answered(ids, array, found) => {
+            let cluster = &view.setup.cluster;
+            let point = restore_point::restore_point(ids, cluster, array, found.as_deref());
+            point.map_err(|why| not_there(&why))?
+        }
     };
     let own = claim.spec.as_ref().and_then(|spec| spec.volume_mode.as_deref());
     let own = own.unwrap_or("Filesystem");
@@ -162,8 +171,8 @@ fn restore<'v>(
     let asks = claim_spec::size(claim).map(|size| class.kind.rounded(size));
     if let Some((has, asks)) = point.snapshot.size.zip(asks).filter(|(has, asks)| asks < has) {
         let (has, asks) = (quantity(has).0, quantity(asks).0);
-        return Err(Unknown::NotThere(format!(
-            "the VolumeSnapshot {name} has {has}, and the claim asks for {asks}; ask for {has} or more"
+        return Err(not_there(&format!(
+            "has {has}, and the claim asks for {asks}; ask for {has} or more"
         )));
     }
     Ok(point)

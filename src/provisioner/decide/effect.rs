@@ -6,9 +6,9 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
 use super::read_time::ReadTime;
 use super::reason::Reason;
-use super::restore_point::RestorePoint;
+use super::restore_point::SnapshotIds;
 use crate::contract::{
-    Owner, Retry, Snapshot, SnapshotSuffix, Volume, VolumeId, VolumeName, VolumeRequest,
+    Owner, Retry, Snapshot, SnapshotOf, SnapshotSuffix, Volume, VolumeId, VolumeName, VolumeRequest,
 };
 
 /// An effect for the executor. Each is safe to repeat. Each has an [`Outcome`], except those that say otherwise.
@@ -55,12 +55,21 @@ pub enum Effect {
         /// The volume's name.
         name: VolumeName,
     },
-    /// Find the snapshot that a VolumeSnapshot stands for, in the cluster and on its array.
-    FindRestorePoint {
+    /// Read from a VolumeSnapshot and its VolumeSnapshotContent which snapshot they stand for.
+    ReadVolumeSnapshot {
         /// The namespace of the VolumeSnapshot.
         namespace: String,
         /// Its name.
         name: String,
+    },
+    /// Find a snapshot by its id.
+    FindSnapshot {
+        /// The array.
+        array: String,
+        /// Its id.
+        array_id: String,
+        /// The id of the snapshot.
+        id: String,
     },
     /// Destroy a volume. The request is sent only while the process leads, and until [`VALID`] after `read`; later it
     /// fails and the reconciler decides again.
@@ -214,6 +223,7 @@ impl Effect {
             self,
             Self::EnsureVolume { .. }
                 | Self::FindVolume { .. }
+                | Self::FindSnapshot { .. }
                 | Self::DestroyVolume { .. }
                 | Self::ExpandVolume { .. }
                 | Self::ListSnapshots { .. }
@@ -285,8 +295,10 @@ pub enum Outcome {
     Snapshots(ReadTime, Vec<Snapshot>),
     /// The snapshot that was taken or found.
     Snapshot(Snapshot),
-    /// The snapshot of a VolumeSnapshot; an error says why there is none.
-    RestorePoint(Result<Box<RestorePoint>, String>),
+    /// The snapshot that a VolumeSnapshot stands for; an error says why there is none.
+    VolumeSnapshot(Result<Box<SnapshotIds>, String>),
+    /// The snapshot on the array, destroyed or not; none if it does not exist.
+    FoundSnapshot(Option<Box<SnapshotOf>>),
     /// Success without a value.
     Good,
 }

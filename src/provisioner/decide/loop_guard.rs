@@ -66,7 +66,8 @@ fn reads(effect: &Effect) -> bool {
         Effect::ReadPersistentVolume { .. }
             | Effect::ReadClaim { .. }
             | Effect::FindVolume { .. }
-            | Effect::FindRestorePoint { .. }
+            | Effect::ReadVolumeSnapshot { .. }
+            | Effect::FindSnapshot { .. }
     )
 }
 

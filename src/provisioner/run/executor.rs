@@ -1,33 +1,29 @@
 //! Executes effects, in the cluster and on arrays, and returns their outcomes. Decides nothing.
 
+mod cluster;
+
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Api, Client};
-use serde_json::{Value as Json, json};
 use tracing::warn;
 
 use super::arrays::Arrays;
-use super::effect_error::{of_array, refused};
+use super::effect_error::of_array;
 use super::leader_election::Leadership;
 use super::registrar::Registrar;
-use super::restore_point;
 use super::snapshot_limit::{self, SnapshotLimit};
 use super::trim::trimmed;
 use crate::arrays::{Array, OnlyIf};
 use crate::concurrency::{Purpose, RequestLimit};
-use crate::contract::Retry;
-use crate::contract::annotation;
-use crate::contract::{FINALIZER, PROVISIONER};
+use crate::contract::{PROVISIONER, Retry};
 use crate::provisioner::decide::{
-    BarrierEffect, Effect, EffectError, Listed, ObjectVersion, Outcome, ReadTime, Reason, Severity,
-    barrier, quantity,
+    BarrierEffect, Effect, EffectError, Listed, Outcome, ReadTime, Reason, Severity,
 };
 use crate::sanitize;
+use cluster::Cluster;
+pub(super) use cluster::params;
 
 /// The field manager, and the reporting controller of events.
 const MANAGER: &str = "pso-gen";
@@ -38,6 +34,7 @@ const AT_ONCE: usize = 32;
 /// Executes effects in the cluster and on arrays.
 pub(super) struct Executor {
     client: Client,
+    cluster: Cluster,
     arrays: Arrays,
     leadership: Leadership,
     registrar: Registrar,
@@ -56,6 +53,7 @@ impl Executor {
     ) -> Self {
         let reporter = Reporter { controller: PROVISIONER.to_owned(), instance: None };
         Self {
+            cluster: Cluster { client: client.clone(), leadership: leadership.clone() },
             client,
             arrays,
             leadership,
@@ -79,7 +77,7 @@ impl Executor {
             return Box::pin(self.on_array(effect)).await;
         }
         let reads = matches!(effect, Effect::ReadClaim { .. });
-        let outcome = Box::pin(self.in_cluster(effect)).await?;
+        let outcome = Box::pin(self.cluster.act(effect)).await?;
         // The answer to a write is kept in memory while the claim is reconciled.
         Ok(if reads { outcome } else { trimmed(outcome) })
     }
@@ -103,6 +101,11 @@ impl Executor {
             Effect::FindVolume { array, array_id, name } => {
                 let found = self.array(&array, array_id, None)?.describe(&name).await;
                 Ok(Outcome::Volume(found.map_err(|error| of_array(&error))?))
+            }
+            Effect::FindSnapshot { array, array_id, id } => {
+                let found = self.array(&array, Some(array_id), None)?.find_snapshot(&id).await;
+                let found = found.map_err(|error| of_array(&error))?;
+                Ok(Outcome::FoundSnapshot(found.map(Box::new)))
             }
             Effect::DestroyVolume { array, array_id, volume, owner, read } => {
                 let array = self.array(&array, array_id, Some(read))?;
@@ -132,151 +135,13 @@ impl Executor {
         }
     }
 
-    /// Executes an effect in the cluster.
-    async fn in_cluster(&self, effect: Effect) -> Result<Outcome, EffectError> {
-        match effect {
-            Effect::RecordIntent { claim, asked, ids, import, size: _ } => {
-                let import = import.map(|volume| volume.to_string());
-                let metadata = json!({
-                    "uid": claim.uid, "resourceVersion": claim.version, "finalizers": [FINALIZER],
-                    "annotations": {
-                        annotation::ARRAY: asked.join(","), annotation::ARRAY_ID: ids.join(","), annotation::IMPORT: import,
-                    },
-                });
-                self.patch_claim(&claim, metadata).await
-            }
-            Effect::Reschedule { claim } => {
-                let metadata = json!({
-                    "uid": claim.uid, "resourceVersion": claim.version,
-                    "annotations": {annotation::SELECTED_NODE: null},
-                });
-                self.patch_claim(&claim, metadata).await
-            }
-            Effect::RemoveClaimFinalizer { claim } => {
-                self.patch_claim(&claim, without_finalizer(&claim)).await
-            }
-            Effect::ReadClaim { namespace, name } => {
-                let read = self.claims(&namespace).get_opt(&name).await;
-                Ok(Outcome::Claim(read.map_err(|error| refused(&error))?.map(Box::new)))
-            }
-            Effect::FindRestorePoint { namespace, name } => {
-                let found = restore_point::find(&self.client, &self.arrays, &namespace, &name);
-                Ok(Outcome::RestorePoint(found.await?))
-            }
-            Effect::SetResizing { claim, size } => self.patch_status(&claim, resizing(size)).await,
-            Effect::SetResized { claim, size, on_node: true } => {
-                self.patch_status(&claim, resized_but_for_the_node(size)).await
-            }
-            Effect::SetResized { claim, size, on_node: false } => {
-                self.patch_status(&claim, resized(size)).await
-            }
-            Effect::CreatePersistentVolume(volume) => {
-                let made = self.volumes().create(&PostParams::default(), &volume).await;
-                Ok(Outcome::PersistentVolume(Some(Box::new(
-                    made.map_err(|error| refused(&error))?,
-                ))))
-            }
-            Effect::ReadPersistentVolume { name } => {
-                let now = self.leadership.now();
-                let read = self.volumes().get_opt(&name).await.map_err(|error| refused(&error))?;
-                Ok(Outcome::Read(now, read.map(Box::new)))
-            }
-            Effect::SetPersistentVolumeBound { volume } => {
-                let patch = Patch::Strategic(json!({
-                    "metadata": {"uid": volume.uid}, "status": {"phase": "Bound"},
-                }));
-                let written = self.volumes().patch_status(&volume.name, &params(), &patch).await;
-                let written = written.map_err(|error| refused(&error))?;
-                Ok(Outcome::PersistentVolume(Some(Box::new(written))))
-            }
-            Effect::BindClaim { claim, volume } => self.bind(&claim, &volume).await,
-            Effect::SetClaimBound { claim, volume } => {
-                let spec = volume.spec.unwrap_or_default();
-                let status = json!({
-                    "phase": "Bound", "accessModes": spec.access_modes, "capacity": spec.capacity,
-                });
-                self.patch_status(&claim, status).await
-            }
-            Effect::DeletePersistentVolume { volume } => self.delete(volume).await,
-            Effect::RemovePersistentVolumeFinalizer { volume } => {
-                let mut metadata = without_finalizer(&volume);
-                metadata["resourceVersion"] = volume.version.clone().into();
-                let patch = Patch::Strategic(json!({ "metadata": metadata }));
-                ignore_not_found(self.volumes().patch(&volume.name, &params(), &patch).await)
-            }
-            Effect::RestoreFinalizer { volume } => {
-                let patch = Patch::Strategic(json!({"metadata": {
-                    "uid": volume.uid, "resourceVersion": volume.version, "finalizers": [FINALIZER],
-                }}));
-                ignore_not_found(self.volumes().patch(&volume.name, &params(), &patch).await)
-            }
-            Effect::SetCapacity { volume, size } => {
-                let patch = Patch::Strategic(json!({
-                    "metadata": {"uid": volume.uid, "resourceVersion": volume.version},
-                    "spec": {"capacity": {"storage": quantity(size)}},
-                }));
-                let written = self.volumes().patch(&volume.name, &params(), &patch).await;
-                let written = written.map_err(|error| refused(&error))?;
-                Ok(Outcome::PersistentVolume(Some(Box::new(written))))
-            }
-            // These have no outcome; see `Reconciler`.
-            _ => Ok(Outcome::Good),
-        }
-    }
-
-    /// Writes without a resource version: kube-controller-manager writes on claims of this age, and the API server
-    /// rejects the binding of a bound claim to another PersistentVolume.
-    async fn bind(&self, claim: &ObjectVersion, volume: &str) -> Result<Outcome, EffectError> {
-        let mut metadata = without_finalizer(claim);
-        metadata["annotations"] =
-            json!({annotation::BIND_COMPLETED: "yes", annotation::BOUND_BY_CONTROLLER: "yes"});
-        let patch =
-            Patch::Strategic(json!({ "metadata": metadata, "spec": {"volumeName": volume} }));
-        let claims = self.claims(claim.namespace.as_deref().unwrap_or_default());
-        match claims.patch(&claim.name, &params(), &patch).await {
-            Ok(bound) => Ok(Outcome::Claim(Some(Box::new(bound)))),
-            // Kubernetes has bound it to another one meanwhile. That is not an error; the claim's own volume is cleaned up.
-            Err(error) if is(&error, 422) => {
-                let there = claims.get_opt(&claim.name).await.map_err(|error| refused(&error))?;
-                let elsewhere = there.filter(|there| {
-                    let bound = there.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
-                    there.metadata.uid.as_ref() == Some(&claim.uid)
-                        && bound.is_some_and(|bound| !bound.is_empty() && bound != volume)
-                });
-                elsewhere.map_or_else(
-                    || Err(refused(&error)),
-                    |there| Ok(Outcome::Claim(Some(Box::new(there)))),
-                )
-            }
-            Err(error) => Err(refused(&error)),
-        }
-    }
-
     /// Creates or deletes a barrier.
     pub(super) async fn execute_barrier(&self, effect: BarrierEffect) -> Result<(), EffectError> {
         let _permit = self.limit.take(Purpose::Work).await;
         if !self.leadership.leads() {
             return Err(EffectError::NotLeading);
         }
-        match effect {
-            BarrierEffect::Create(name) => {
-                let created = self.volumes().create(&PostParams::default(), &barrier(&name)).await;
-                created.map(drop).map_err(|error| refused(&error))
-            }
-            BarrierEffect::Delete(name) => {
-                ignore_not_found(self.volumes().delete(&name, &DeleteParams::default()).await)
-                    .map(drop)
-            }
-            // This has no outcome; see `Reconciler`.
-            BarrierEffect::Soon => Ok(()),
-        }
-    }
-
-    async fn delete(&self, volume: ObjectVersion) -> Result<Outcome, EffectError> {
-        let preconditions =
-            Preconditions { uid: Some(volume.uid), resource_version: Some(volume.version) };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-        ignore_not_found(self.volumes().delete(&volume.name, &params).await)
+        self.cluster.act_barrier(effect).await
     }
 
     /// Records an event on an object. An event that cannot be published stops nothing.
@@ -311,14 +176,6 @@ impl Executor {
         }
     }
 
-    fn volumes(&self) -> Api<PersistentVolume> {
-        Api::all(self.client.clone())
-    }
-
-    fn claims(&self, namespace: &str) -> Api<PersistentVolumeClaim> {
-        Api::namespaced(self.client.clone(), namespace)
-    }
-
     /// Returns an array of the storage document, which must have the given id. It rejects changes unless this process
     /// leads, and unless the given time of a read is recent.
     pub(super) fn array(
@@ -336,78 +193,6 @@ impl Executor {
         let fence = Some(self.leadership.fence(read));
         Ok(array.only_if(OnlyIf { array_id, fence }))
     }
-
-    async fn patch_status(
-        &self,
-        claim: &ObjectVersion,
-        status: Json,
-    ) -> Result<Outcome, EffectError> {
-        let namespace = claim.namespace.as_deref().unwrap_or_default();
-        let claims = self.claims(namespace);
-        let patch = Patch::Strategic(json!({
-            "metadata": {"uid": claim.uid, "resourceVersion": claim.version}, "status": status,
-        }));
-        let patched = claims.patch_status(&claim.name, &params(), &patch).await;
-        Ok(Outcome::Claim(Some(Box::new(patched.map_err(|error| refused(&error))?))))
-    }
-
-    async fn patch_claim(
-        &self,
-        claim: &ObjectVersion,
-        metadata: Json,
-    ) -> Result<Outcome, EffectError> {
-        let namespace = claim.namespace.as_deref().unwrap_or_default();
-        let claims = self.claims(namespace);
-        let patch = Patch::Strategic(json!({ "metadata": metadata }));
-        match claims.patch(&claim.name, &params(), &patch).await {
-            Ok(claim) => Ok(Outcome::Claim(Some(Box::new(claim)))),
-            Err(error) if is(&error, 404) => Ok(Outcome::Claim(None)),
-            Err(error) => Err(refused(&error)),
-        }
-    }
-}
-
-/// Returns a claim's status during an expansion, as the CSI project's external-resizer writes it.
-fn resizing(size: u64) -> Json {
-    json!({
-        "allocatedResources": {"storage": quantity(size)},
-        "allocatedResourceStatuses": {"storage": "ControllerResizeInProgress"},
-        "conditions": [{"type": "Resizing", "status": "True", "lastTransitionTime": now()}],
-    })
-}
-
-/// Returns a claim's status after an expansion whose file system the node has to expand.
-fn resized_but_for_the_node(size: u64) -> Json {
-    json!({
-        "allocatedResources": {"storage": quantity(size)},
-        "allocatedResourceStatuses": {"storage": "NodeResizePending"},
-        "conditions": [
-            {"type": "FileSystemResizePending", "status": "True", "lastTransitionTime": now()},
-            {"$patch": "delete", "type": "Resizing"},
-        ],
-    })
-}
-
-/// Returns a claim's status after a complete expansion.
-fn resized(size: u64) -> Json {
-    json!({
-        "capacity": {"storage": quantity(size)},
-        "allocatedResourceStatuses": {"storage": null},
-        "conditions": [{"$patch": "delete", "type": "Resizing"}],
-    })
-}
-
-fn now() -> Time {
-    Time(Timestamp::now())
-}
-
-pub(super) fn params() -> PatchParams {
-    PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
-}
-
-/// Returns a patch that removes the provisioner's finalizer from the object with this UID.
-fn without_finalizer(object: &ObjectVersion) -> Json {
-    json!({"uid": object.uid, "$deleteFromPrimitiveList/finalizers": [FINALIZER]})
 }
 
 /// Returns a note that the API server accepts: it limits the bytes of an event.
@@ -422,21 +207,60 @@ fn shortened(note: &str) -> String {
     note
 }
 
-fn ignore_not_found<T>(result: kube::Result<T>) -> Result<Outcome, EffectError> {
-    match result {
-        Ok(_) => Ok(Outcome::Good),
-        Err(error) if is(&error, 404) => Ok(Outcome::Good),
-        Err(error) => Err(refused(&error)),
-    }
-}
-
-fn is(error: &kube::Error, code: u16) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == code)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures::FutureExt as _;
+    use hyper::{Request, Response};
+    use kube::client::Body;
+
+    use super::super::metrics::Metrics;
     use super::*;
+    use crate::provisioner::decide::Setup;
+
+    /// Returns an executor without arrays, and whether the API server was asked.
+    fn executor() -> (Executor, Arc<AtomicBool>) {
+        let asked = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&asked);
+        let server = tower::service_fn(move |_: Request<Body>| {
+            seen.store(true, Ordering::Relaxed);
+            let status = r#"{"kind": "Status", "code": 404, "reason": "NotFound"}"#;
+            let answer =
+                Response::builder().status(404).body(Body::from(status.as_bytes().to_vec()));
+            std::future::ready(Ok::<_, Infallible>(answer.expect("an answer")))
+        });
+        let client = Client::new(server, "default");
+        let (arrays, leadership) = (Arrays::new(Setup::of("prod"), []), Leadership::alone());
+        let uid = "3f2a9c1e-7b4d-4e1a-9c1e-000000000001";
+        let registrar = Registrar::new(&arrays, &leadership, &Metrics::default(), uid);
+        let registrar = registrar.expect("a UID");
+        (Executor::new(client, arrays, leadership, registrar), asked)
+    }
+
+    /// An array may be silent for minutes: a request to it keeps no write to the cluster waiting, and waits for none.
+    #[tokio::test]
+    async fn what_asks_an_array_takes_no_permit_of_the_api_server() {
+        let (executor, asked) = executor();
+        let mut permits = Vec::new();
+        while let Some(permit) = executor.limit.take(Purpose::Work).now_or_never() {
+            permits.push(permit);
+        }
+        assert_eq!(permits.len(), AT_ONCE);
+        let word = |text: &str| text.to_owned();
+        let (array, array_id) = (word("fa1"), word("1"));
+        let id = word("s1");
+        let find = executor.act(Effect::FindSnapshot { array, array_id, id }).now_or_never();
+        assert!(matches!(find, Some(Err(EffectError::Array { .. }))), "it waits: {find:?}");
+        let read = || Effect::ReadVolumeSnapshot { namespace: word("files"), name: word("before") };
+        assert!(executor.act(read()).now_or_never().is_none(), "it waits");
+        assert!(!asked.load(Ordering::Relaxed), "without a permit");
+        permits.clear();
+        let read = executor.act(read()).await;
+        assert!(matches!(read, Ok(Outcome::VolumeSnapshot(Err(_)))), "{read:?}");
+        assert!(asked.load(Ordering::Relaxed));
+    }
 
     #[test]
     fn an_event_never_says_more_than_it_may() {

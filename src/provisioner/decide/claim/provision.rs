@@ -74,8 +74,7 @@ impl ClaimState {
         if let Err(message) = checked {
             return stuck(message);
         }
-        let restore_point = self.arrays.restore_point.as_ref();
-        let origin = match origin(view, claim, class, is_started, restore_point) {
+        let origin = match origin(view, claim, class, is_started, &self.arrays.restore) {
             Ok(origin) => origin,
             Err(Unknown::NotOurs) => return Next::Nothing,
             Err(Unknown::NotRead(effect)) => return Next::Do(effect),

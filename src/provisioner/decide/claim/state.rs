@@ -10,7 +10,7 @@ use crate::provisioner::decide::backoff::{Backoff, WaitBasis};
 use crate::provisioner::decide::effect::{Effect, Lookup};
 use crate::provisioner::decide::loop_guard::LoopGuard;
 use crate::provisioner::decide::read_time::ReadTime;
-use crate::provisioner::decide::restore_point::RestorePoint;
+use crate::provisioner::decide::restore_point::RestoreSearch;
 
 /// The work on one claim.
 #[derive(Debug, Clone, Default)]
@@ -103,8 +103,8 @@ pub(super) struct ArrayFindings {
     pub(super) expanded_size: Option<u64>,
     /// A volume that a search found.
     pub(super) found: Option<OnArray<Volume>>,
-    /// The snapshot that the claim's VolumeSnapshot stands for, or why there is none; nothing before it was searched.
-    pub(super) restore_point: Option<Result<Box<RestorePoint>, String>>,
+    /// The search for the snapshot of the claim's VolumeSnapshot.
+    pub(super) restore: RestoreSearch,
     /// Arrays that a search proved to have no volume for the claim.
     pub(super) without_volume: BTreeSet<String>,
     /// The array that has no room for the volume.
@@ -127,7 +127,7 @@ impl ArrayFindings {
     /// Forgets the results of searches, so that the next step asks the arrays again.
     pub(super) fn forget_searches(&mut self) {
         self.found = None;
-        self.restore_point = None;
+        self.restore = RestoreSearch::NotYet;
         self.without_volume.clear();
         self.full = None;
     }

@@ -53,7 +53,8 @@ pub(in super::super) fn label(effect: &Effect) -> Option<&'static str> {
         Effect::RemoveClaimFinalizer { .. } => "remove-claim-finalizer",
         Effect::EnsureVolume { .. } => "ensure-volume",
         Effect::FindVolume { .. } => "find-volume",
-        Effect::FindRestorePoint { .. } => "find-restore-point",
+        Effect::ReadVolumeSnapshot { .. } => "read-volume-snapshot",
+        Effect::FindSnapshot { .. } => "find-snapshot",
         Effect::DestroyVolume { .. } => "destroy-volume",
         Effect::CreatePersistentVolume(_) => "create-persistent-volume",
         Effect::SetPersistentVolumeBound { .. } => "set-persistent-volume-bound",
@@ -85,6 +86,7 @@ pub(in super::super) fn array(effect: &Effect) -> Option<&str> {
         Effect::RecordIntent { asked, .. } => asked.last().map(String::as_str),
         Effect::EnsureVolume { array, .. }
         | Effect::FindVolume { array, .. }
+        | Effect::FindSnapshot { array, .. }
         | Effect::DestroyVolume { array, .. }
         | Effect::ExpandVolume { array, .. }
         | Effect::ListSnapshots { array, .. }
