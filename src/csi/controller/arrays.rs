@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use tonic::{Code, Status};
 
 use crate::arrays::{Array as _, FlashArray};
@@ -17,7 +19,7 @@ use crate::provisioner::decide::{
 };
 
 /// The time limit for an array to report its state.
-const IN_TIME: Duration = Duration::from_secs(10);
+pub(super) const IN_TIME: Duration = Duration::from_secs(10);
 
 /// A FlashArray of the storage document.
 #[derive(Debug)]
@@ -86,23 +88,16 @@ impl Arrays {
         volume.begins_with(&prefix).then(|| &volume.as_str()[prefix.len()..])
     }
 
-    /// Returns the id of each array that answers, and the error of each other one.
-    async fn ids(&self) -> Vec<(&ControllerArray, Result<String, Status>)> {
-        let asked = self.all.iter().map(|on| async move {
-            let identity = on.array.identity().await;
-            (on, identity.map(|identity| identity.id).map_err(|error| of_array(&error)))
-        });
-        join_all(asked).await
-    }
-
-    /// Returns the array with an id.
+    /// Returns the array with an id, as soon as it answers: another one may be silent.
     pub(super) async fn array(&self, id: &str) -> Result<&ControllerArray, Status> {
+        let asked = self.all.iter().map(|on| async move { (on, on.array.identity().await) });
+        let mut asked: FuturesUnordered<_> = asked.collect();
         let mut silent = None;
-        for (on, answer) in self.ids().await {
+        while let Some((on, answer)) = asked.next().await {
             match answer {
-                Ok(own) if own == id => return Ok(on),
+                Ok(identity) if identity.id == id => return Ok(on),
                 Ok(_) => {}
-                Err(error) => silent = Some(error),
+                Err(error) => silent = Some(of_array(&error)),
             }
         }
         // One that does not answer may be the one that is asked for.
@@ -145,33 +140,26 @@ impl Arrays {
         })
     }
 
-    /// Returns the volume of a name, destroyed or not. Fails while an array does not answer that may have it: otherwise
-    /// another array would get a second one.
+    /// Returns the volume of a name, destroyed or not; one that exists as soon as its array answers. Fails while an array
+    /// does not answer that may have it: otherwise another array would get a second one.
     pub(super) async fn named(
         &self,
         name: &VolumeName,
     ) -> Result<Option<(&ControllerArray, Volume)>, Status> {
         let asked = self.all.iter().map(|on| async move { (on, on.array.describe(name).await) });
+        let mut asked: FuturesUnordered<_> = asked.collect();
         let mut silent = None;
-        let mut found: Option<(&ControllerArray, Volume)> = None;
-        for (on, answer) in join_all(asked).await {
+        let mut destroyed = None;
+        while let Some((on, answer)) = asked.next().await {
             match answer {
                 // Of two, the one that is in use.
-                Ok(Some(volume)) => {
-                    if found.as_ref().is_none_or(|(_, before)| before.destroyed) {
-                        found = Some((on, volume));
-                    }
-                }
+                Ok(Some(volume)) if !volume.destroyed => return Ok(Some((on, volume))),
+                Ok(Some(volume)) => destroyed = Some((on, volume)),
                 Ok(None) => {}
                 Err(error) => silent = Some(of_array(&error)),
             }
         }
-        match (found, silent) {
-            (Some(found), None) => Ok(Some(found)),
-            (Some((on, volume)), _) if !volume.destroyed => Ok(Some((on, volume))),
-            (_, Some(error)) => Err(error),
-            (None, None) => Ok(None),
-        }
+        silent.map_or(Ok(destroyed), Err)
     }
 
     /// Fails if another cluster has registered this cluster's name on an array: both would create volumes of the same

@@ -1,9 +1,10 @@
 //! Snapshots of the Controller service. Their suffixes begin with `csi-`: neither the provisioner's schedules nor an
 //! admin's snapshots have that form, and no other snapshot is ever destroyed here.
 
+use futures::future::try_join_all;
 use tonic::{Code, Status};
 
-use super::arrays::{Arrays, ControllerArray};
+use super::arrays::{Arrays, ControllerArray, IN_TIME};
 use super::names::digest;
 use crate::arrays::Array as _;
 use crate::contract::{CSI_PREFIX, Snapshot, SnapshotOf, SnapshotSuffix, VolumeName, name};
@@ -37,7 +38,7 @@ pub(super) async fn create(
     let found = arrays.existing(handle(source)?).await?;
     let suffix = SnapshotSuffix::of_csi(&digest(&request.name));
     let suffix = suffix.ok_or_else(|| Status::internal("a wrong suffix"))?;
-    for (_, _, other) in all(arrays, &format!("*.{suffix}")).await? {
+    for other in named(arrays, found.on, &format!("*.{suffix}")).await? {
         if other.volume_id != found.id.id {
             let message = format!(
                 "the name is that of {}, a snapshot of another volume",
@@ -117,6 +118,25 @@ pub(super) async fn list(arrays: &Arrays) -> Result<Vec<message::Snapshot>, Stat
 /// Returns the pattern of the names of all snapshots of this service.
 fn pattern(arrays: &Arrays) -> String {
     format!("{}*.{CSI_PREFIX}*", name::volume_prefix(arrays.cluster()))
+}
+
+/// Returns the snapshots on all arrays whose names match a pattern. Only one array has to answer: another one that is silent
+/// keeps no snapshot from being taken, and external-snapshotter's names contain a UID, so that it uses none twice.
+async fn named(
+    arrays: &Arrays,
+    own: &ControllerArray,
+    pattern: &str,
+) -> Result<Vec<SnapshotOf>, Status> {
+    let asked = arrays.all().iter().map(|on| async move {
+        let found = on.array.snapshots_like(pattern);
+        if on.array.name() == own.array.name() {
+            return found.await.map_err(|error| of_array(&error));
+        }
+        let found = tokio::time::timeout(IN_TIME, found).await;
+        Ok(found.ok().and_then(Result::ok).unwrap_or_default())
+    });
+    let named = try_join_all(asked).await?;
+    Ok(named.into_iter().flatten().filter(is_alive).collect())
 }
 
 fn is_alive(each: &SnapshotOf) -> bool {

@@ -3,6 +3,7 @@
 mod scope;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tonic::Code;
 
@@ -49,6 +50,27 @@ impl Lab {
             trust: Trust::Ca(self.folder.path().join("ca.pem")),
             id: None,
             limits: RequestLimits::default(),
+            observer: None,
+        };
+        FlashArray::new(endpoint).expect("an address")
+    }
+
+    /// An array at this address that takes connections and never answers; its lists alone end soon.
+    fn silent(&self, address: String) -> FlashArray {
+        let hour = Duration::from_secs(3600);
+        let limits = RequestLimits {
+            request_timeout: hour,
+            operation_timeout: hour,
+            list_timeout: Duration::from_millis(100),
+            ..RequestLimits::default()
+        };
+        let endpoint = Endpoint {
+            name: "silent".to_owned(),
+            management: address,
+            token: TokenFile::new(self.folder.path().join(&self.running.arrays[0].name)),
+            trust: Trust::Ca(self.folder.path().join("ca.pem")),
+            id: None,
+            limits,
             observer: None,
         };
         FlashArray::new(endpoint).expect("an address")
@@ -452,4 +474,30 @@ async fn a_volume_that_is_detached_from_all_nodes_may_have_been_formatted() {
     let attached = service.publish(publish(&volume, "one")).await.expect("attached");
     let attachment = Attachment::from_context(&attached.publish_context).expect("a context");
     assert!(!attachment.never_formatted);
+}
+
+/// An array that takes connections and is silent delays no call for a volume or snapshot of another one.
+#[tokio::test]
+async fn only_the_array_of_a_volume_is_waited_for() {
+    let lab = Lab::new(&["fa1"]).await;
+    let volume = created(&lab.service("prod", "3f2a9c1e7b4d4e1a"), wanted(CLAIM, GIB)).await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("an address").to_string();
+    let arrays = [lab.silent(address), lab.client("fa1")];
+    let arrays =
+        arrays.map(|array| ControllerArray { array, traits: ArrayTraits::default() }).into();
+    let service = Controller::new("prod", vec!["3f2a9c1e7b4d4e1a".to_owned()], arrays, Scope::All);
+    let calls = async {
+        let take = CreateSnapshotRequest {
+            name: "snapshot-1".to_owned(),
+            source_volume_id: volume.volume_id.clone(),
+            ..CreateSnapshotRequest::default()
+        };
+        let taken = service.create_snapshot(take).await.expect("taken");
+        let snapshot_id = taken.snapshot.expect("a snapshot").snapshot_id;
+        assert_eq!(created(&service, wanted(CLAIM, GIB)).await.volume_id, volume.volume_id);
+        let destroy = DeleteSnapshotRequest { snapshot_id, ..DeleteSnapshotRequest::default() };
+        service.delete_snapshot(destroy).await.expect("destroyed");
+    };
+    tokio::time::timeout(Duration::from_secs(120), calls).await.expect("in time");
 }
