@@ -348,6 +348,29 @@ async fn an_attacker_with_the_token_gets_no_further(stage: &Stage, data: &str) {
     let change = json!({"spec": {"deletionPolicy": "Retain"}});
     let tried = contents.patch(&ours, &dry(), &Patch::Merge(change)).await;
     refused("a specification", tried, "not their specification");
+    // Another tenant's snapshot would be restored, or destroyed with the content.
+    for (what, handle) in [("another snapshot", json!("array/theirs")), ("none", Json::Null)] {
+        let change = Patch::Merge(json!({"status": {"snapshotHandle": handle}}));
+        let tried = contents.patch_status(&ours, &dry(), &change).await;
+        refused(what, tried, "record the snapshot of a VolumeSnapshotContent once");
+    }
+    let named = json!({
+        "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshotContent",
+        "metadata": {"name": "named"},
+        "spec": {
+            "driver": "pso-gen.io", "deletionPolicy": "Retain",
+            "source": {"snapshotHandle": "array/named"},
+            "volumeSnapshotRef": {"name": "named", "namespace": "default"},
+        },
+    });
+    kubectl(stage, &["apply", "-f", "-"], &as_list(&[named]));
+    let change = Patch::Merge(json!({"status": {"snapshotHandle": "array/theirs"}}));
+    let tried = contents.patch_status("named", &dry(), &change).await;
+    refused(
+        "another one than the named one",
+        tried,
+        "the specification of a VolumeSnapshotContent",
+    );
 }
 
 #[tokio::test]

@@ -47,12 +47,29 @@ fn holds(expression: String, message: &str) -> Validation {
     refuses_unless(expression, format!("the CSI services of pso-gen {message}"))
 }
 
-/// The snapshotter records its snapshot, and changes nothing that the snapshot-controller or an admin wrote.
+/// The snapshotter records its snapshot, and changes nothing that the snapshot-controller or an admin wrote. It removes the
+/// record when it has deleted the snapshot of a content that is being deleted:
+/// <https://github.com/kubernetes-csi/external-snapshotter/blob/v8.7.0/pkg/sidecar-controller/snapshot_controller.go>
 fn of_contents() -> Vec<Validation> {
-    vec![holds(
-        format!("object.spec.driver == {} &&\noldObject.spec == object.spec", literal(DRIVER)),
-        "write only on VolumeSnapshotContents of their own driver, and not their specification",
-    )]
+    let handle = |of: &str| format!("{of}.?status.?snapshotHandle");
+    let (before, after) = (handle("oldObject"), handle("object"));
+    let named = "object.spec.?source.?snapshotHandle";
+    vec![
+        holds(
+            format!("object.spec.driver == {} &&\noldObject.spec == object.spec", literal(DRIVER)),
+            "write only on VolumeSnapshotContents of their own driver, and not their specification",
+        ),
+        holds(
+            format!(
+                "{after} == {before} || !{before}.hasValue() ||\n(object.metadata.?deletionTimestamp.hasValue() && !{after}.hasValue())"
+            ),
+            "record the snapshot of a VolumeSnapshotContent once, and remove the record only while the content is being deleted",
+        ),
+        holds(
+            format!("!{named}.hasValue() || !{after}.hasValue() || {after} == {named}"),
+            "record only the snapshot that the specification of a VolumeSnapshotContent names, if it names one",
+        ),
+    ]
 }
 
 /// The resizer records the VolumeAttributesClass of a volume.
