@@ -17,7 +17,6 @@ use kube::runtime::watcher::Event;
 use kube::{Api, Client, Resource};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
 use super::WATCH_QUEUE;
@@ -35,7 +34,7 @@ use crate::provisioner::decide::{
 use attachment_metrics::AttachmentMetrics;
 use cache::AttachmentCache;
 use executor::AttachmentExecutor;
-use passwords::{AttachedHosts, KnownPasswords};
+use passwords::{AttachedHosts, PasswordChecks};
 
 /// On whose behalf requests are sent: attachments take turns with the namespaces of claims.
 const FLOW: &str = "VolumeAttachments";
@@ -75,8 +74,7 @@ pub(super) struct Attacher {
     timer_count: u64,
     executor: Arc<AttachmentExecutor>,
     tasks: JoinSet<()>,
-    passwords: Arc<KnownPasswords>,
-    password_check: Interval,
+    password_checks: PasswordChecks,
     attachment_metrics: AttachmentMetrics,
     watch_events: mpsc::Receiver<WatchEvent>,
     messages: mpsc::UnboundedReceiver<InternalMessage>,
@@ -111,8 +109,6 @@ impl Attacher {
             registrar.clone(),
             Arc::clone(common),
         );
-        let mut password_check = interval(passwords::EVERY);
-        password_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Some(Self {
             cache: AttachmentCache::new(arrays.setup().cluster.clone()),
             states: HashMap::new(),
@@ -123,8 +119,7 @@ impl Attacher {
             timer_count: 0,
             executor: Arc::new(executor),
             tasks: JoinSet::new(),
-            passwords: Arc::default(),
-            password_check,
+            password_checks: PasswordChecks::default(),
             attachment_metrics: AttachmentMetrics::new(metrics.clone()),
             watch_events,
             messages,
@@ -162,29 +157,26 @@ impl Attacher {
         tokio::select! {
             Some(watch_events) = self.watch_events.recv() => self.handle_watch_event(watch_events),
             Some(messages) = self.messages.recv() => self.handle_message(messages),
-            _ = self.password_check.tick() => self.check_passwords(),
+            () = self.password_checks.due() => self.check_passwords(),
             Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
         }
     }
 
-    /// Ends the watches, and waits until all effects in flight have ended.
+    /// Ends the watches and the checks of passwords, and waits until all effects in flight have ended.
     pub(super) async fn drained(&mut self) {
         for watch in self.watches.drain(..) {
             watch.abort();
         }
+        self.password_checks.end().await;
         while self.tasks.join_next().await.is_some() {}
     }
 
     /// Lets the arrays have the CHAP passwords that have changed.
     fn check_passwords(&mut self) {
-        let hosts = self.hosts_with_password();
-        if hosts.is_empty() || !self.cache.is_ready() {
-            return;
+        if self.cache.is_ready() {
+            let hosts = self.hosts_with_password();
+            self.password_checks.start(&self.executor, FLOW, hosts);
         }
-        let (passwords, executor) = (Arc::clone(&self.passwords), Arc::clone(&self.executor));
-        self.tasks.spawn(async move {
-            with_flow(FLOW, passwords.check(executor.as_ref(), hosts)).await;
-        });
     }
 
     /// Returns the hosts with an attached volume of an array with passwords, and no attachment under way.
@@ -194,16 +186,30 @@ impl Attacher {
                 is_attached(attachment) && attachment.metadata.deletion_timestamp.is_none();
             let volume = recorded_volume(attachment).filter(|_| is_there)?;
             let node = recorded_node(attachment)?;
-            let key = (volume.array.clone(), node.node.clone());
-            self.executor.have_passwords(&volume.array).then_some((key, (volume, node)))
+            self.executor.have_passwords(&volume.array).then_some((volume, node))
         });
-        let mut hosts: AttachedHosts = attached.collect();
+        let mut hosts = AttachedHosts::new();
+        for (volume, node) in attached {
+            let on_array = hosts.entry(volume.array.clone()).or_default();
+            on_array.insert(node.node.clone(), (volume, node));
+        }
         for effect in self.in_flight.values() {
-            if let AttachmentEffect::Attach { volume, node, .. } = effect {
-                hosts.remove(&(volume.array.clone(), node.node.clone()));
+            if let AttachmentEffect::Attach { volume, node, .. } = effect
+                && let Some(on_array) = hosts.get_mut(&volume.array)
+            {
+                on_array.remove(&node.node);
             }
         }
         hosts
+    }
+
+    /// Notes that an attachment begins or ends: it sets a password as well.
+    fn forget_password(&mut self, effect: &AttachmentEffect) {
+        if let AttachmentEffect::Attach { volume, node, .. } = effect
+            && self.executor.have_passwords(&volume.array)
+        {
+            self.password_checks.forget(&volume.array, &node.node);
+        }
     }
 
     fn handle_watch_event(&mut self, watch_events: WatchEvent) {
@@ -239,6 +245,7 @@ impl Attacher {
             }
             InternalMessage::Done(name, done) => {
                 if let Some(effect) = self.in_flight.remove(&name) {
+                    self.forget_password(&effect);
                     self.record_outcome(&name, &effect, &done);
                     if let Some(volume) = volume_key(&effect) {
                         self.start_next(&volume);
@@ -367,6 +374,7 @@ impl Attacher {
 
     fn spawn(&mut self, name: String, effect: AttachmentEffect) {
         debug!(attachment = name, ?effect, "effect");
+        self.forget_password(&effect);
         self.in_flight.insert(name.clone(), effect.clone());
         let (sender, executor) = (self.sender.clone(), Arc::clone(&self.executor));
         self.tasks.spawn(async move {
