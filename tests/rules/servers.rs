@@ -1,4 +1,6 @@
-//! Servers outside an app: where a blocked one is reported.
+//! Servers outside an app: what its NetworkPolicies allow, and where a blocked one is reported.
+
+use serde_json::json;
 
 use super::*;
 
@@ -15,6 +17,25 @@ fn bench(fields: &str, talks: &str, parameters: &[&str]) -> Bench {
     Bench::of(&format!(
         "{parameters}components:\n  web: {{image: example.com/web:1.0.0, user: 1000, ports: {{http: 8080}}{fields}}}\ntalks: {{web: [{talks}]}}\n"
     ))
+}
+
+/// A network plugin sees the port of the pod, which may differ from the Service's.
+#[test]
+fn only_an_address_has_its_port_in_a_policy() {
+    let talks =
+        "{host: sql.data.svc, port: 3307}, {host: sql, port: 3307}, {host: 10.1.2.3, port: 3307}";
+    let app = bench(", egress: closed", talks, &[]).app("a", "");
+    let policy = app.object("NetworkPolicy", "a-web");
+    let port = json!([{"port": 3307, "protocol": "TCP"}]);
+    let labels = json!({"kubernetes.io/metadata.name": "data"});
+    assert_eq!(
+        policy["spec"]["egress"].as_array().expect("rules")[1..],
+        [
+            json!({"to": [{"namespaceSelector": {"matchLabels": labels}}]}),
+            json!({"to": [{"podSelector": {}}]}),
+            json!({"ports": port, "to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}]}),
+        ]
+    );
 }
 
 #[test]
