@@ -8,7 +8,7 @@ use super::*;
 fn bench(fields: &str, talks: &str, parameters: &[&str]) -> Bench {
     let parameter = |name: &&str| {
         format!(
-            "  {name}: {{type: object, about: x, fields: {{host: {{type: subdomain, about: x}}}}}}\n"
+            "  {name}: {{type: object, about: x, fields: {{host: {{type: server, about: x}}}}}}\n"
         )
     };
     let parameters: String = parameters.iter().map(parameter).collect();

@@ -39,7 +39,12 @@ impl Instantiation<'_> {
                     Connection::Component { to, waits } => (to, waits),
                     Connection::Server { host, port } => {
                         if !from_is_off {
-                            servers.push(Server { from: from.clone(), host, port, field: None });
+                            servers.push(Server {
+                                from: from.clone(),
+                                host,
+                                port: port.get(),
+                                field: None,
+                            });
                         }
                         continue;
                     }
