@@ -11,7 +11,7 @@ use std::path::Path;
 use pso_gen::compiler::manifest::Object;
 use pso_gen::compiler::manifest::refused::refused;
 use pso_gen::compiler::spec::{
-    Format, Shape, go_nanoseconds, is_config_key, is_port_name, repair, schema,
+    Format, Shape, go_nanoseconds, is_config_key, is_ipv6_server, is_port_name, repair, schema,
 };
 use pso_gen::contract::{Quantity, Seconds, thousandths};
 use serde_json::{Value as Json, json};
@@ -490,4 +490,47 @@ fn remedies_are_accepted() {
         }
     }
     assert!(remedies > 500, "{remedies}");
+}
+
+/// A format of our own: Kubernetes has no field for a server outside a pod.
+#[test]
+fn servers() {
+    let good = [
+        "mariadb.databases.svc",
+        "mariadb",
+        "db.example.com",
+        "10.30.0.7",
+        "3com",
+        "10.1.2.x3",
+        "localhost.example.com",
+        "1-2",
+    ];
+    let bad = [
+        "127.0.0.1",
+        "127.8.9.1",
+        "0.0.0.0",
+        "localhost",
+        "db.localhost",
+        "10.1.2.300",
+        "10.1.2",
+        "42",
+        "db.example.com:3306",
+        "fd00::5",
+        "Db",
+        "",
+        "a..b",
+    ];
+    let schema = schema("server", &Shape::text("", Format::Server));
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    for (texts, verdict) in [(&good[..], true), (&bad[..], false)] {
+        for text in texts {
+            assert_eq!(Format::Server.accepts(text), verdict, "{text:?}");
+            assert_eq!(validator.is_valid(&json!(text)), verdict, "an editor: {text:?}");
+        }
+    }
+    assert!(!Format::Server.accepts("010.1.2.3"), "resolvers differ in how they read it");
+    assert!(is_ipv6_server("fd00::5"));
+    for text in ["::1", "::", "::ffff:10.0.0.1", "db"] {
+        assert!(!is_ipv6_server(text), "{text:?}");
+    }
 }

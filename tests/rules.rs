@@ -9,6 +9,8 @@ mod checks;
 mod language;
 #[path = "rules/parts.rs"]
 mod parts;
+#[path = "rules/servers.rs"]
+mod servers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -60,24 +60,33 @@ DB_HOST=$MYSQL_HOST DB_NAME=$MYSQL_DATABASE DB_USER=$MYSQL_USER DB_PASSWORD_FILE
 export DB_HOST DB_NAME DB_USER DB_PASSWORD_FILE
 php "$database" wait 900 ${REDIS_HOST:+"$REDIS_HOST:${REDIS_HOST_PORT:-6379}"}
 
+# The app has no volume and no job for a server outside.
+if [ -n "${DB_OUTSIDE-}" ]; then
+  fill="restore a dump of the old database on the server, or name the server that has the old database in the app file"
+  anew="give the app an empty database on the server"
+else
+  fill="name the claim of the old database in the app file, or restore a dump (job restore)"
+  anew="give db an empty claim"
+fi
+
 if is_installed; then
   [ "$(php "$database" tables)" -ne 0 ] || refuse \
     "the volume html belongs to an installed Nextcloud, and its database $MYSQL_DATABASE on $MYSQL_HOST is empty" \
-    "name the claim of the old database in the app file, or restore a dump (job restore)"
+    "$fill"
   [ -e "$data/.ncdata" ] || [ -e "$data/.ocdata" ] || refuse \
     "the volume html belongs to an installed Nextcloud, and the volume data has neither .ncdata nor .ocdata" \
     "name the claim and the \`path\` of the users' files in the app file"
   # Before the entrypoint: the configuration of another cluster names another database.
   put "$ours"
 else
-  chart="in the official chart, config.php is in the folder \`config\` beside \`html\`: see docs/apps.md, existing claims"
+  chart="in the official chart, config.php is in the folder \`config\` beside \`html\`: see docs/nextcloud.md, section Move in"
   if [ ! -e "$installing" ] && [ -n "$(users_files)" ]; then
     refuse "the volume html has no installed Nextcloud (config/config.php), and the volume data has files: $(users_files | head -n 5 | tr '\n' ' ')" \
       "name the claim of the html that belongs to them in the app file; to begin anew, give data an empty claim" "$chart"
   fi
   php "$database" may-install "$installing" || refuse \
     "the volume html has no installed Nextcloud (config/config.php)" \
-    "name the claim of the html that belongs to this database in the app file; to begin anew, give db an empty claim" "$chart"
+    "name the claim of the html that belongs to this database in the app file; to begin anew, $anew" "$chart"
 fi
 
 # Upgrades turn the maintenance mode on, and one that is killed leaves it on. So it is turned off at the

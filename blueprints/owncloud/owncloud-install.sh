@@ -58,10 +58,19 @@ users_files() {
 export DB_HOST=$OWNCLOUD_DB_HOST DB_NAME=$OWNCLOUD_DB_NAME DB_USER=$OWNCLOUD_DB_USERNAME DB_PASSWORD=$OWNCLOUD_DB_PASSWORD
 php "$database" wait 900 ${OWNCLOUD_REDIS_HOST:+"$OWNCLOUD_REDIS_HOST:$OWNCLOUD_REDIS_PORT"}
 
+# The app has no volume and no job for a server outside.
+if [ -n "${DB_OUTSIDE-}" ]; then
+  fill="restore a dump of the old database on the server, or name the server that has the old database in the app file"
+  anew="give the app an empty database on the server"
+else
+  fill="name the claim of the old database in the app file, or restore a dump (job restore)"
+  anew="give db an empty claim"
+fi
+
 if is_installed; then
   [ "$(php "$database" tables)" -ne 0 ] || refuse \
     "the volume files belongs to an installed ownCloud, and its database $DB_NAME on $DB_HOST is empty" \
-    "name the claim of the old database in the app file, or restore a dump (job restore)"
+    "$fill"
   [ -e "$volume/files/.ocdata" ] || refuse \
     "the volume files belongs to an installed ownCloud, and its folder files/ has no .ocdata: the users' files are missing" \
     "restore them from a snapshot, or name the claim and the \`path\` that have them"
@@ -73,7 +82,7 @@ else
   fi
   php "$database" may-install "$installing" || refuse \
     "the volume files has no installed ownCloud (config/config.php)" \
-    "name the claim of the files that belong to this database in the app file, or give db an empty claim"
+    "name the claim of the files that belong to this database in the app file; to begin anew, $anew"
 fi
 
 # An upgrade turns the maintenance mode on, and one that is killed leaves it on. So it is turned off at the

@@ -88,7 +88,11 @@ fn conclusion(summary: &Summary) -> String {
         _ => format!("{count} {name}s"),
     };
     let (apps, storage) = (count(summary.apps, "app"), count(summary.storage, "storage document"));
-    let rendered = if summary.storage == 0 { apps } else { format!("{apps} and {storage}") };
+    let rendered = match (summary.apps, summary.storage) {
+        (_, 0) => apps,
+        (0, _) => storage,
+        _ => format!("{apps} and {storage}"),
+    };
     format!("rendered {rendered}; `--out DIR` writes one file for each object below a folder\n")
 }
 
@@ -154,4 +158,21 @@ fn report(summary: &Summary, sources: &Sources, format: Format) -> Outcome {
         output::words("nothing was rendered\n");
     }
     Outcome::Failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Summary, conclusion};
+
+    #[test]
+    fn a_stream_ends_with_the_number_of_what_there_is() {
+        let line = |apps, storage| conclusion(&Summary { apps, storage, ..Summary::default() });
+        assert!(line(2, 0).starts_with("rendered 2 apps;"), "{}", line(2, 0));
+        assert!(line(0, 1).starts_with("rendered 1 storage document;"), "{}", line(0, 1));
+        assert!(
+            line(1, 2).starts_with("rendered 1 app and 2 storage documents;"),
+            "{}",
+            line(1, 2)
+        );
+    }
 }

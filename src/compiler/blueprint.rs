@@ -13,6 +13,7 @@ mod instantiate;
 mod language;
 mod library;
 mod load;
+mod named;
 mod origin;
 mod parameter;
 mod scaled;

@@ -11,6 +11,7 @@ mod go_duration;
 mod image;
 mod layer;
 mod secret;
+mod server;
 mod set;
 mod shape;
 mod tenant;
@@ -25,6 +26,7 @@ pub use format::{Format, is_config_key, is_ip_address, is_port_name};
 pub use go_duration::go_nanoseconds;
 pub use layer::{apply_layer, clean_layer, write_out};
 pub use secret::{Looks, is_secret, looks_secret};
+pub use server::is_ipv6_server;
 pub use set::{Given, Setting, Words, apply_setting};
 pub(crate) use shape::one_of;
 pub use shape::{

@@ -300,6 +300,18 @@ EXTERNAL = {
         "if (false) {",
         "it does not refuse",
     ),
+    "a missing database of a server outside is waited for": Mutation(
+        "external: nextcloud says at once what the operator of the server has to do",
+        "if (setting('DB_OUTSIDE') !== '' && strpos(",
+        "if (false && strpos(",
+        "has not ended after",
+    ),
+    "the remedies for the app's own server are those for one outside": Mutation(
+        "external: nextcloud does not start without the data of its own database",
+        'if [ -n "${DB_OUTSIDE-}" ]; then',
+        "if false; then",
+        "it names no fix",
+    ),
 }
 
 INSTALLATION = {

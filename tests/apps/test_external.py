@@ -8,6 +8,7 @@ from failure import expect, expect_equal, until
 from test_nextcloud import FIRST, events
 from test_nextcloud import start_alone as start_nextcloud
 from test_owncloud import FIRST as FIRST_OF_OWNCLOUD
+from test_owncloud import prepared_alone as prepared_owncloud
 
 PASSWORD = "x'y+z/="
 LOG_IN = 'session_id("s1"); session_start(); $_SESSION["user"] = "ada"; session_write_close();'
@@ -113,6 +114,29 @@ def test_nextcloud_does_not_start_without_the_data_of_its_own_database(cluster):
     servers.ask("DROP DATABASE suite; CREATE DATABASE suite")
     ended = start_nextcloud(cluster).wait()
     expect(ended.code != 0 and "is empty" in ended.text, f"it does not refuse:\n{ended.text}")
+    expect("restore a dump of the old database on the server" in ended.text, f"it names no fix:\n{ended.text}")
+    expect("job restore" not in ended.text, f"it names a job that the app does not have:\n{ended.text}")
+
+
+@app("nextcloud-external")
+def test_nextcloud_says_at_once_what_the_operator_of_the_server_has_to_do(cluster):
+    servers = Servers(cluster)
+    servers.ask("DROP DATABASE suite")
+    ended = start_nextcloud(cluster).wait(30)
+    expect(ended.code != 0 and "has no database suite" in ended.text, f"it does not name the database:\n{ended.text}")
+    cluster.secrets["nc-database", "password"] = "another"
+    ended = start_nextcloud(cluster).wait(30)
+    expect(ended.code != 0 and "`secrets.database`" in ended.text, f"it does not name the Secret:\n{ended.text}")
+
+
+@app("owncloud-external")
+def test_owncloud_refuses_a_database_with_tables_of_others(cluster):
+    servers = Servers(cluster)
+    servers.ask("CREATE TABLE suite.oc_users (uid VARCHAR(64))")
+    ended = prepared_owncloud(cluster).start("install").wait()
+    expect(ended.code != 0 and "has 1 tables already" in ended.text, f"it does not refuse:\n{ended.text}")
+    expect("an empty database on the server" in ended.text, f"it names no fix:\n{ended.text}")
+    expect_equal(servers.ask("SHOW TABLES IN suite"), ["oc_users"], "the tables afterwards")
 
 
 @app("owncloud-external")

@@ -15,6 +15,11 @@ ALONE = ["env", "PSO_MAY_INSTALL=yes", "/usr/bin/entrypoint", "/usr/bin/owncloud
 def prepared(cluster):
     """Returns a pod of the web server after the steps before its installation, beside its database and cache."""
     services(cluster)
+    return prepared_alone(cluster)
+
+
+def prepared_alone(cluster):
+    """Returns a pod of the web server after the steps before its installation, without a database and cache of the app."""
     pod = cluster.pod("Deployment", "oc-web")
     for step in pod.spec["initContainers"]:
         # The step with settings takes the same lock: it would wait here already.

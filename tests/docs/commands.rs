@@ -21,11 +21,21 @@ struct Names {
 impl Names {
     /// Reads the objects that the first file of a page renders.
     fn of_page(page: &str, folder: &Path) -> Self {
+        Self::with_layer(page, folder, "spec: {}\n")
+    }
+
+    /// Reads the objects that the first file of a page renders with these settings over its own.
+    fn with_layer(page: &str, folder: &Path, layer: &str) -> Self {
         let blocks = lay_out(page, folder);
         let inside = folder.join(page.replace('/', "-")).with_extension("in");
         let first = blocks.into_iter().find_map(|block| block.file).expect("a file");
+        fs::write(inside.join("layer.yaml"), layer).expect("written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_pso-gen"));
-        let output = command.current_dir(&inside).args(["render", &first]).output().expect("runs");
+        let output = command
+            .current_dir(&inside)
+            .args(["render", &first, "-f", "layer.yaml"])
+            .output()
+            .expect("runs");
         assert!(output.status.success(), "{page}: {}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("text");
         let objects: Vec<Value> = serde_yaml::from_multiple(&text).expect("YAML");
@@ -162,6 +172,30 @@ fn commands_name_what_the_app_has() {
             seen += looked_up;
         }
         assert!(seen >= least, "{page}: only {seen} names were found");
+    }
+}
+
+/// The commands under *Remove* name the kind of each object that the app can have.
+#[test]
+fn a_removal_names_every_kind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // What the page's own file leaves out: a Gateway, pods by load, and the budget of several pods.
+    let large = "spec:\n  expose: {via: gateway, gateway: infra/public, class: ~, issuer: ~}\n  replicas: {min: 2, max: 4}\n";
+    for (page, layer) in APP_PAGES.iter().zip([large, large, "spec: {}\n"]) {
+        let text = fs::read_to_string(root().join(page)).expect("a page");
+        let remove = text.split("\n## Remove\n").nth(1).expect("a section");
+        let listed: BTreeSet<&str> = remove
+            .lines()
+            .filter_map(|line| line.strip_prefix("kubectl delete ")?.split_once(" -l "))
+            .flat_map(|(kinds, _)| kinds.split(','))
+            .collect();
+        let mut objects = Names::of_page(page, folder.path()).objects;
+        objects.append(&mut Names::with_layer(page, folder.path(), layer).objects);
+        // Their names are in commands of their own, or in the text.
+        let apart = ["pod", "secret", "namespace"];
+        let kinds = objects.iter().filter_map(|object| object.split('/').next());
+        let rendered: BTreeSet<&str> = kinds.filter(|kind| !apart.contains(kind)).collect();
+        assert_eq!(listed, rendered, "{page}");
     }
 }
 

@@ -60,8 +60,9 @@ fn each_name_is_that_of_something() {
             "talks: {wbe: [{host: a.example.com, port: 1}]}",
             "the component or job `wbe` does not exist",
         ),
-        ("talks: {web: [{host: a.example.com, port: 0}]}", "a port must be at least 1"),
-        ("talks: {web: [{host: \"a b\", port: 1}]}", "expected a name of lower-case"),
+        ("talks: {web: [{host: 127.0.0.1, port: 1}]}", "or an IPv4 address, found \"127.0.0.1\""),
+        ("talks: {web: [{host: \"::1\", port: 1}]}", "found \"::1\""),
+        ("talks: {web: [{host: \"a b\", port: 1}]}", "expected a host name such as"),
         ("expose: {web.htp: a.example.com}", "the port `htp` does not exist"),
         ("expose: {wbe.http: a.example.com}", "the component `wbe` does not exist"),
         ("expose: {web: a.example.com}", "`web` needs a port"),
@@ -76,6 +77,9 @@ fn a_connection_is_to_a_component_or_to_a_server() {
         let errors = said("", &format!("talks: {{web: [{connection}]}}\n"));
         assert!(errors[0].contains("write either `to`, or `host` and `port`"), "{errors:?}");
     }
+    let errors = said("", "talks: {web: [{host: a.example.com, port: 0}]}\n");
+    let wanted = "bad-value at talks.web[0].port: expected a number from 1 to 65535, found `0`";
+    assert_eq!(errors, [wanted]);
 }
 
 #[test]

@@ -10,7 +10,8 @@
 // An installation leaves a random token in FILE, on the app's volume, and in the database while it runs. Only tables
 // beside the same token are removed: they are younger than the token, and no user has ever worked with them.
 //
-// Settings: DB_HOST, with a port or without, DB_NAME, DB_USER, DB_PASSWORD or DB_PASSWORD_FILE.
+// Settings: DB_HOST, with a port or without, DB_NAME, DB_USER, DB_PASSWORD or DB_PASSWORD_FILE; DB_OUTSIDE, if the server
+// is outside the app.
 
 const TOKEN_TABLE = 'pso_gen_installing';
 
@@ -57,6 +58,17 @@ function wait_until(int $deadline, string $for, callable $try): void
     }
 }
 
+// What helps against a refused log-in.
+function remedy(): string
+{
+    if (setting('DB_OUTSIDE') !== '') {
+        return sprintf('The key `password` of the Secret in `secrets.database` must have the password of the user %s,'
+            . ' who needs all rights on the database %s on that server', setting('DB_USER'), setting('DB_NAME'));
+    }
+    return 'Its password is in the Secret of the app, and in the database; the page of the app (docs/nextcloud.md,'
+        . ' docs/owncloud.md) describes in section Rotate how to change both';
+}
+
 function wait(int $seconds, array $ports): void
 {
     $deadline = time() + $seconds;
@@ -67,8 +79,12 @@ function wait(int $seconds, array $ports): void
         } catch (PDOException $error) {
             // 1044 and 1045: it answers, and refuses. Waiting does not change that.
             if (preg_match('/\[(1044|1045)\]/', $error->getMessage())) {
-                fail('the database refuses the app: ' . $error->getMessage()
-                    . '. Its password is in the Secret of the app, and in the database; docs/operate.md says how to change both');
+                fail('the database refuses the app: ' . $error->getMessage() . '. ' . remedy());
+            }
+            // 1049: the server has no such database. The app's own server creates it at its first start.
+            if (setting('DB_OUTSIDE') !== '' && strpos($error->getMessage(), '[1049]') !== false) {
+                fail(sprintf('the server %s has no database %s: its operator creates the database, with all rights for the user %s',
+                    setting('DB_HOST'), setting('DB_NAME'), setting('DB_USER')));
             }
             return $error->getMessage();
         }

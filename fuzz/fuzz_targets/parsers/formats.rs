@@ -19,6 +19,7 @@ const FORMATS: [&str; 22] = [
     "hostname",
     "name",
     "subdomain",
+    "server",
     "cidr",
     "cron",
     "date",

@@ -33,6 +33,8 @@ pub struct App {
     pub common: Common,
     /// Volumes with their classes.
     pub volumes: IndexMap<String, AppVolume>,
+    /// Volumes that a condition of the blueprint leaves out, with the parameters of the condition, such as `database.host`.
+    pub left_out: BTreeMap<String, BTreeSet<String>>,
     /// Secrets, by their name in the blueprint.
     pub secrets: IndexMap<String, Secret>,
     /// Programs that serve.
@@ -65,20 +67,6 @@ impl App {
     /// Returns the place of a field of the document, or of its nearest written parent.
     pub fn place(&self, path: &str) -> Place {
         self.document.place_of(path.split('.'))
-    }
-
-    /// Returns the path and place of the first field under `spec` with this text.
-    pub fn field_with(&self, text: &str) -> Option<(String, Place)> {
-        fn find(node: &Node, path: &str, text: &str) -> Option<(String, Place)> {
-            node.entries().unwrap_or_default().iter().find_map(|entry| {
-                let path = format!("{path}.{}", entry.key);
-                match entry.value.text() {
-                    Some(found) => (found == text).then_some((path, entry.value.place)),
-                    None => find(&entry.value, &path, text),
-                }
-            })
-        }
-        find(self.document.get("spec")?, "spec", text)
     }
 
     /// Returns `app-part`, the name of an object.
@@ -175,6 +163,8 @@ pub struct Server {
     pub host: String,
     /// Port.
     pub port: u16,
+    /// Parameter that the blueprint takes the host from, such as `database.host`; none if it writes or computes the host.
+    pub field: Option<String>,
 }
 
 /// A port that is reachable from outside.

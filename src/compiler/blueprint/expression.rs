@@ -3,6 +3,7 @@
 //! Results are never rendered as text into YAML, and expressions see only the app's own values. Fuel limits the
 //! cost of one expression, so that a blueprint cannot block the run.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, value::ValueKind};
@@ -104,6 +105,22 @@ impl Expression {
         match &self.compiled {
             Compiled::Path(steps) => steps.first().cloned().into_iter().collect(),
             Compiled::Code(code) => code.undeclared_variables(false).into_iter().collect(),
+        }
+    }
+
+    /// Returns the names that the expression uses, with the fields of each, such as `database.host`.
+    pub(super) fn fields(&self) -> BTreeSet<String> {
+        match &self.compiled {
+            Compiled::Path(steps) => [steps.join(".")].into(),
+            Compiled::Code(code) => code.undeclared_variables(true).into_iter().collect(),
+        }
+    }
+
+    /// Returns the name or field that is the whole expression, such as `database.host`.
+    pub(super) fn field(&self) -> Option<String> {
+        match &self.compiled {
+            Compiled::Path(steps) => Some(steps.join(".")),
+            Compiled::Code(_) => None,
         }
     }
 

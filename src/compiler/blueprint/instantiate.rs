@@ -96,6 +96,7 @@ impl Instantiation<'_> {
             namespace: metadata.namespace,
             labels: words(self.blueprint.labels.as_ref(), &scope, metadata.labels)?,
             annotations: words(self.blueprint.annotations.as_ref(), &scope, metadata.annotations)?,
+            left_out: self.left_out(&volumes),
             volumes,
             secrets: self.secrets(&name, &common),
             scaled_by: self.blueprint.scaled_by.clone(),

@@ -11,6 +11,7 @@ use super::catalogue::Catalogue;
 use super::fixed::fixed_names;
 use super::folder::Folder;
 use super::language::{SecretKeys, blueprint_shape};
+use super::named::{existing_secret, volume_shape};
 use super::parameter::Declared;
 use super::scaled::scaled_by;
 use super::scope::Variables;
@@ -267,13 +268,11 @@ impl Blueprint {
                 let kind = Kind::Object(volumes.collect());
                 (!declared.is_empty()).then(|| Shape { kind, ..field.shape.clone() })
             }
-            "secrets" => each(
-                &mut self.secrets.keys().cloned(),
-                Shape::text(
-                    "Name of an existing Secret in the app's namespace.",
-                    Format::Subdomain,
-                ),
-            ),
+            "secrets" => {
+                let fields: Vec<Field> = self.secrets.iter().map(existing_secret).collect();
+                let shape = Shape { kind: Kind::Object(fields.clone()), ..field.shape.clone() };
+                (!fields.is_empty()).then_some(shape)
+            }
             "images" => {
                 let step = (!self.secrets.is_empty()).then(|| SECRETS_STEP.to_owned());
                 // A job that is like a component runs its image.
@@ -368,31 +367,4 @@ fn jobs(
         parts.push((job.key.clone(), Template::parse(&node)?));
     }
     Ok((parts, likes))
-}
-
-/// The shape of one volume: that of all, with the blueprint's purpose, class and size.
-fn volume_shape(declared: &Node, any: &Shape) -> Shape {
-    let Kind::Map { values, .. } = &any.kind else {
-        return any.clone();
-    };
-    let word = |key: &str| {
-        let text = declared.get(key)?.text()?;
-        (!text.contains("{{")).then(|| serde_json::Value::from(text))
-    };
-    let mut shape = (**values).clone();
-    shape.about =
-        word("about").and_then(|about| Some(about.as_str()?.to_owned())).unwrap_or_default();
-    let defaults = ["class", "size"].map(|key| word(key).map(|word| (key.to_owned(), word)));
-    shape.default = Some(serde_json::Value::Object(defaults.iter().flatten().cloned().collect()));
-    if let Kind::Either(forms) = &mut shape.kind {
-        for form in forms {
-            let Kind::Object(fields) = &mut form.kind else {
-                continue;
-            };
-            for field in fields {
-                field.shape.default = word(&field.name);
-            }
-        }
-    }
-    shape
 }

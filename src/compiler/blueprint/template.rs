@@ -141,6 +141,31 @@ impl Template {
         }
     }
 
+    /// Returns the items, if the template is a list with expressions.
+    pub(super) fn items(&self) -> &[Self] {
+        match self {
+            Self::List(items, _) => items,
+            Self::If { then, .. } => then.items(),
+            _ => &[],
+        }
+    }
+
+    /// Returns the expression that is the whole value, if one is.
+    pub(super) fn expression(&self) -> Option<&Expression> {
+        match self {
+            Self::Expression(expression, _) => Some(expression),
+            _ => None,
+        }
+    }
+
+    /// Returns the expression that decides whether the value exists, if one does.
+    pub(super) fn condition(&self) -> Option<&Expression> {
+        match self {
+            Self::If { when: Condition::Expression(expression), .. } => Some(expression),
+            _ => None,
+        }
+    }
+
     /// Calls `visit` for every expression inside, with the names that enclosing loops add.
     pub(super) fn expressions<'t>(
         &'t self,

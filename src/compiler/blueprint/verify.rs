@@ -7,13 +7,12 @@ mod order;
 mod words;
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use super::app::App;
 use super::language::{EnvValue, FileContent, Probe, Program, Serving};
 use super::load::Blueprint;
 use crate::compiler::diagnostic::{Code, Diagnostic, nearest};
-use crate::compiler::spec::Format;
+use crate::compiler::spec::{Format, is_ipv6_server};
 
 /// Prefix of the volumes and steps that the compiler adds to a pod.
 const RESERVED: &str = "pso-";
@@ -174,11 +173,8 @@ impl Verifier<'_> {
         for server in &app.servers {
             let at = [server.from.as_str()];
             self.known("talks", &at, "component or job", &server.from, declared.iter().copied());
-            if server.host.parse::<IpAddr>().is_err() {
-                self.fits("talks", &at, Format::Subdomain, &server.host);
-            }
-            if server.port == 0 {
-                self.report("talks", &at, "a port must be at least 1");
+            if !is_ipv6_server(&server.host) {
+                self.fits("talks", &at, Format::Server, &server.host);
             }
         }
         let talks =

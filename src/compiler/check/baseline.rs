@@ -92,17 +92,24 @@ pub fn since<'a>(
     found
 }
 
-/// Reports a claim that is no longer rendered. Its data is missing in a server outside the app that takes its place.
+/// Reports a claim that is no longer rendered. Its data is missing in a server outside the app if the parameter with that
+/// server's host is what leaves its volume out.
 fn dropped(change: &Change, app: Option<&App>) -> Diagnostic {
     let message = format!("{} is no longer rendered", change.identity);
     let place = app.map(|app| app.place("metadata.name"));
     let plain = Diagnostic::new(Code::ClaimDropped, place, message.clone())
         .fix("its data stays; delete the claim yourself when the data is no longer needed");
     let Some(app) = app else { return plain };
-    let server = app.servers.iter().find_map(|server| app.field_with(&server.host));
-    let Some((path, place)) = server else { return plain };
-    let message = format!("{message}: the app now uses a server that does not have its data");
-    Diagnostic::new(Code::ClaimDropped, place, message).at(path).fix(
+    let part = change.identity.name.strip_prefix(&format!("{}-", app.name));
+    let left_out_by = part.and_then(|part| app.left_out.get(part));
+    let mut fields = app.servers.iter().filter_map(|server| server.field.as_ref());
+    let field = fields.find(|field| left_out_by.is_some_and(|by| by.contains(*field)));
+    let Some(field) = field else { return plain };
+    let (path, message) = (
+        format!("spec.{field}"),
+        format!("{message}: the app now uses a server that does not have its data"),
+    );
+    Diagnostic::new(Code::ClaimDropped, app.place(&path), message).at(path).fix(
         "its data stays in the claim; move it to the server first, and delete the claim yourself when the data is no longer needed",
     )
 }

@@ -16,8 +16,8 @@ pub struct Common {
     /// The app's volumes, by name. A size alone keeps the blueprint's class, and a class alone keeps the
     /// blueprint's size, so one word switches between file and block storage.
     pub volumes: BTreeMap<String, VolumeSpec>,
-    /// Existing Secrets to use instead of generated ones: the name of the blueprint's secret, then the name of
-    /// the Kubernetes Secret in the app's namespace.
+    /// Existing Secrets, in place of generated ones or for values that only the developer knows: the name of the
+    /// blueprint's secret, then the name of the Kubernetes Secret in the app's namespace.
     #[schemars(extend("additionalProperties" = {"type": "string", "format": "subdomain"}))]
     pub secrets: BTreeMap<String, String>,
     /// How the app is reached from outside the cluster.

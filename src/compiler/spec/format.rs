@@ -9,6 +9,7 @@ use jiff::civil::Date;
 
 use super::cron::is_cron;
 use super::image::is_image;
+use super::server::is_server;
 use crate::contract::{Quantity, Seconds, TOO_MANY, thousandths};
 
 /// A format of a text.
@@ -26,6 +27,8 @@ pub enum Format {
     Name,
     /// A name with dots, RFC 1123 subdomain.
     Subdomain,
+    /// The name or IPv4 address of a server outside the pod.
+    Server,
     /// An IP network.
     Cidr,
     /// A cron schedule with five fields.
@@ -63,13 +66,14 @@ pub enum Format {
 }
 
 impl Format {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Text,
         Self::Quantity,
         Self::Duration,
         Self::Hostname,
         Self::Name,
         Self::Subdomain,
+        Self::Server,
         Self::Cidr,
         Self::Cron,
         Self::Date,
@@ -98,6 +102,7 @@ impl Format {
             Self::Hostname => "hostname",
             Self::Name => "name",
             Self::Subdomain => "subdomain",
+            Self::Server => "server",
             Self::Cidr => "cidr",
             Self::Cron => "cron",
             Self::Date => "date",
@@ -132,6 +137,7 @@ impl Format {
             Self::Hostname => "a host name such as `files.example.com`",
             Self::Name => "a name of at most 63 lower-case letters, digits and `-`",
             Self::Subdomain => "a name of lower-case letters, digits, `-` and `.`",
+            Self::Server => "a host name such as `db.example.com`, or an IPv4 address",
             Self::Cidr => "a network such as `10.20.0.0/16`",
             Self::Cron => "a schedule of five fields such as `0 2 * * *`",
             Self::Date => "a day such as `2026-12-24`",
@@ -178,6 +184,7 @@ impl Format {
             }
             Self::Name => is_label(text),
             Self::Subdomain => is_subdomain(text),
+            Self::Server => is_subdomain(text) && is_server(text),
             Self::Cidr => is_network(text),
             Self::Cron => is_cron(text),
             // Only the canonical form is accepted, so that days can be compared and sorted as text.

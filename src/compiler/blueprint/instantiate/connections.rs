@@ -1,12 +1,15 @@
 //! The connections of an app: between its components, to servers outside, and from clients outside. How they become
 //! NetworkPolicies and routes is unknown here.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 
 use super::{Instantiation, read};
 use crate::compiler::blueprint::app::{Exposed, Server, Talk};
 use crate::compiler::blueprint::language::{Component, Connection, Exposure, Job};
 use crate::compiler::blueprint::scope::Variables;
+use crate::compiler::blueprint::template::Template;
 use crate::compiler::yaml::ReadError;
 
 impl Instantiation<'_> {
@@ -36,7 +39,12 @@ impl Instantiation<'_> {
                     Connection::Component { to, waits } => (to, waits),
                     Connection::Server { host, port } => {
                         if !from_is_off {
-                            servers.push(Server { from: from.clone(), host, port });
+                            servers.push(Server {
+                                from: from.clone(),
+                                host,
+                                port: port.get(),
+                                field: None,
+                            });
                         }
                         continue;
                     }
@@ -53,7 +61,31 @@ impl Instantiation<'_> {
                 }
             }
         }
+        self.fields_of_hosts(scope, &mut servers);
         Ok((talks, servers))
+    }
+
+    /// Sets the parameter that the host of each server is taken from. Two servers may have the same host, so each takes
+    /// the first entry that no other has taken.
+    fn fields_of_hosts(&self, scope: &Variables, servers: &mut [Server]) {
+        let Some(talks) = &self.blueprint.talks else { return };
+        let mut taken = BTreeSet::new();
+        for server in servers {
+            let like = || talks.field(self.blueprint.likes.get(&server.from)?);
+            let entries = talks.field(&server.from).or_else(like).map_or(&[][..], Template::items);
+            server.field = entries.iter().enumerate().find_map(|(index, entry)| {
+                let host = entry.field("host")?.expression()?;
+                let field = host.field().filter(|field| self.is_parameter(field))?;
+                let value = host.evaluate(scope).ok()?;
+                let is_it = value.as_str() == Some(server.host.as_str());
+                (is_it && taken.insert((server.from.clone(), index))).then_some(field)
+            });
+        }
+    }
+
+    fn is_parameter(&self, field: &str) -> bool {
+        let name = field.split('.').next();
+        self.blueprint.parameters.iter().any(|parameter| Some(parameter.name.as_str()) == name)
     }
 
     pub(super) fn exposed(

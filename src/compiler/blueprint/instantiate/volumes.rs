@@ -1,6 +1,8 @@
 //! The volumes of an app: what the blueprint declares and the app file sets, and the class of each. How a class becomes
 //! claims and mounts is unknown here.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use indexmap::IndexMap;
 use minijinja::Value;
 
@@ -89,6 +91,18 @@ impl Instantiation<'_> {
         }
         let missing = || ReadError { message: "there is no class".to_owned(), place: Some(place) };
         self.classes.get(PURE_FILE).cloned().ok_or_else(missing)
+    }
+
+    /// Returns the volumes that a condition leaves out, with the parameters of the condition.
+    pub(super) fn left_out(
+        &self,
+        volumes: &IndexMap<String, AppVolume>,
+    ) -> BTreeMap<String, BTreeSet<String>> {
+        let declared = self.blueprint.volumes.iter();
+        let missing = declared.filter(|(name, _)| !volumes.contains_key(name));
+        missing
+            .filter_map(|(name, template)| Some((name.clone(), template.condition()?.fields())))
+            .collect()
     }
 
     /// Reports words in `spec.volumes` that are neither a size nor a class.

@@ -78,7 +78,7 @@ struct BlueprintFile {
 pub(crate) struct Parameter {
     /// `string`, `integer`, `boolean`, `scale` (a number of pods or `{min, max, cpu}`), `list`,
     /// `map`, `object`, `any` (whatever YAML says that it is), or a text with a format: `quantity` (bytes), `duration` (seconds),
-    /// `hostname`, `name`, `subdomain`, `cidr`, `cron`, `date`, `image`, `variable`, `path`, `cpu`.
+    /// `hostname`, `name`, `subdomain`, `server`, `cidr`, `cron`, `date`, `image`, `variable`, `path`, `cpu`.
     pub r#type: String,
     /// Description for `explain`, the schemas and the reference page.
     pub about: String,

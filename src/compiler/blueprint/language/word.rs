@@ -1,6 +1,7 @@
 //! Values with a short form (a word) and a long form (a mapping).
 
 use std::fmt;
+use std::num::NonZeroU16;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
@@ -227,7 +228,7 @@ pub(crate) enum Connection {
         /// Host name or address.
         host: String,
         /// Port.
-        port: u16,
+        port: NonZeroU16,
     },
 }
 
@@ -240,7 +241,7 @@ struct ConnectionFields {
     /// Host name or address of a server outside the app.
     host: Option<String>,
     /// Port of that server.
-    port: Option<u16>,
+    port: Option<NonZeroU16>,
     /// Whether it starts only after the other component. Two components that connect to each other need `false` on one
     /// side.
     #[serde(default = "yes")]

@@ -99,23 +99,25 @@ pub(crate) fn reach(host: &str) -> Reach<'_> {
 }
 
 /// Returns the destinations of a component outside the app. A server whose address only DNS knows has none: a policy
-/// consists of networks, and the app file lists that of the server in `to`.
+/// lists networks, and the app file lists that of the server in `to`. Network plugins judge a connection to a Service
+/// after its translation to a pod, whose port (`targetPort`) may differ from the Service's, so those peers have all
+/// ports: <https://kubernetes.io/docs/concepts/services-networking/network-policies/>
 pub(super) fn servers(app: &App, name: &str) -> Vec<NetworkPolicyEgressRule> {
     let servers = app.servers.iter().filter(|server| server.from == name);
     let rules = servers.filter_map(|Server { host, port: number, .. }| {
-        let peer = match reach(host) {
-            Reach::Address(address) => network_peer(&address.to_string()),
-            Reach::OwnNamespace => NetworkPolicyPeer {
-                pod_selector: Some(LabelSelector::default()),
-                ..NetworkPolicyPeer::default()
-            },
-            Reach::Namespace(name) => namespace(name),
+        let (peer, ports) = match reach(host) {
+            Reach::Address(address) => {
+                let port = port(IntOrString::Int(i32::from(*number)), "TCP");
+                (network_peer(&address.to_string()), Some(vec![port]))
+            }
+            Reach::OwnNamespace => {
+                let all = Some(LabelSelector::default());
+                (NetworkPolicyPeer { pod_selector: all, ..NetworkPolicyPeer::default() }, None)
+            }
+            Reach::Namespace(name) => (namespace(name), None),
             Reach::Unknown => return None,
         };
-        Some(NetworkPolicyEgressRule {
-            ports: Some(vec![port(IntOrString::Int(i32::from(*number)), "TCP")]),
-            to: Some(vec![peer]),
-        })
+        Some(NetworkPolicyEgressRule { ports, to: Some(vec![peer]) })
     });
     rules.collect()
 }

@@ -1,6 +1,7 @@
 //! Corrections of values: common habits, and the equivalent notation in app files.
 
 use crate::compiler::spec::go_duration::go_nanoseconds;
+use crate::compiler::spec::server::is_own;
 use crate::compiler::spec::{Format, cron, image};
 use crate::contract::{Quantity, Seconds, address};
 
@@ -22,7 +23,13 @@ pub fn repair(format: Format, text: &str) -> Option<String> {
                 format == Format::Cpu || unit.starts_with("core") || unit.starts_with("cpu");
             if is_count { vec![number.replace(',', ".")] } else { sizes(&squeezed) }
         }
-        Format::Name | Format::Subdomain | Format::Label | Format::LabelKey => names(format, text),
+        Format::Server if is_own(&squeezed.to_lowercase()) => {
+            let remedy = "it is the pod itself: write the name of the server, such as `NAME.NAMESPACE.svc` of a Service";
+            return Some(remedy.to_owned());
+        }
+        Format::Name | Format::Subdomain | Format::Server | Format::Label | Format::LabelKey => {
+            names(format, text)
+        }
         Format::Cidr => return network(&squeezed),
         Format::Mode => vec![
             format!("0{squeezed}"),
@@ -233,10 +240,13 @@ fn names(format: Format, text: &str) -> Vec<String> {
         Format::Label => vec![edges(&dashed.replace('/', "-"))],
         _ => vec![lower.clone()],
     };
-    if format == Format::Subdomain {
-        if let Some(server) = server(&trimmed.to_lowercase()) {
-            return vec![server];
-        }
+    if format == Format::Server
+        && let Some(server) = server(&trimmed.to_lowercase())
+    {
+        return vec![server];
+    }
+    let has_dots = matches!(format, Format::Subdomain | Format::Server);
+    if has_dots {
         tries.insert(
             0,
             lower.split('.').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("."),
@@ -247,7 +257,7 @@ fn names(format: Format, text: &str) -> Vec<String> {
         tries.push(edges(&host.replace('/', "-")));
         tries.push(edges(&host.replace(['/', '.'], "-")));
     }
-    let most = if format == Format::Subdomain { 253 } else { 63 };
+    let most = if has_dots { 253 } else { 63 };
     tries.extend(
         tries.clone().iter().map(|name| edges(&name.chars().take(most).collect::<String>())),
     );
@@ -343,10 +353,15 @@ mod tests {
                 "*.example.com",
                 "write each host, such as `files.example.com`; name a wildcard certificate in `expose.tls`",
             ),
-            (Format::Subdomain, "db.example.com:3306", "write `db.example.com`"),
-            (Format::Subdomain, "mysql://DB.example.com/app", "write `db.example.com`"),
-            (Format::Subdomain, "10.0.0.5:3306", "write `10.0.0.5`"),
-            (Format::Subdomain, "redis..x", "write `redis.x`"),
+            (Format::Server, "db.example.com:3306", "write `db.example.com`"),
+            (Format::Server, "mysql://DB.example.com/app", "write `db.example.com`"),
+            (Format::Server, "10.0.0.5:3306", "write `10.0.0.5`"),
+            (
+                Format::Server,
+                "LocalHost",
+                "it is the pod itself: write the name of the server, such as `NAME.NAMESPACE.svc` of a Service",
+            ),
+            (Format::Server, "redis..x", "write `redis.x`"),
             (Format::Name, "a/b", "write `a-b`"),
             (Format::Name, "My App", "write `my-app`"),
             (Format::Name, "a.b", "write `a-b`"),
@@ -377,8 +392,9 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_ipv6_has_no_remedy_where_a_name_is_wanted() {
-        assert_eq!(repair(Format::Subdomain, "fd00::5"), None);
+    fn addresses_that_cannot_be_a_server_have_no_remedy() {
+        assert_eq!(repair(Format::Server, "fd00::5"), None);
+        assert_eq!(repair(Format::Server, "10.1.2.300"), None);
     }
 
     #[test]

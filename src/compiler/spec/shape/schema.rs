@@ -185,7 +185,7 @@ fn text(format: Format) -> Json {
         | Format::Folder
         | Format::Image => &["number", "boolean"],
         Format::Name => &["integer", "boolean"],
-        Format::Hostname | Format::Variable => &["boolean"],
+        Format::Hostname | Format::Server | Format::Variable => &["boolean"],
         Format::Quantity | Format::Amount | Format::Cpu => &["number"],
         Format::Duration | Format::Mode | Format::Identity => &["integer"],
         _ => &[],
@@ -221,7 +221,7 @@ fn text(format: Format) -> Json {
         _ => {}
     }
     match format {
-        Format::Subdomain | Format::Hostname => json["maxLength"] = 253.into(),
+        Format::Subdomain | Format::Server | Format::Hostname => json["maxLength"] = 253.into(),
         Format::Label => json["maxLength"] = 63.into(),
         _ => {}
     }
@@ -264,6 +264,11 @@ fn pattern(format: Format) -> Option<&'static str> {
             r"^(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
         }
         Format::Subdomain => r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$",
+        Format::Server => concat!(
+            r"^(?!127\.[0-9.]*$|0\.0\.0\.0$|(.*\.)?localhost$)(([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*",
+            r"(?![0-9]+$)[a-z0-9]([a-z0-9-]*[a-z0-9])?|([0-9]{1,2}\.|1[0-9]{2}\.|2[0-4][0-9]\.|25[0-5]\.){3}",
+            "([0-9]{1,2}|1[0-9]{2}|2[0-4][0-9]|25[0-5]))$",
+        ),
         Format::Name => "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
         Format::Cron => r"^\s*(@[a-z]+|\S+(\s+\S+){3}\s+(?![^/\s]*[789])\S+)\s*$",
         Format::Variable => "^[A-Za-z_][A-Za-z0-9_]*$",
