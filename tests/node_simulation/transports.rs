@@ -249,3 +249,20 @@ fn without_multipathd_one_disk_is_used() {
     lab.stop("data");
     lab.must_be_empty();
 }
+
+/// The array has no connection for the volume, or not yet.
+#[test]
+fn fault_14_a_session_without_a_disk_is_not_begun_again() {
+    for transport in [BlockTransport::Iscsi, BlockTransport::NvmeTcp] {
+        let mut lab = Lab::new(transport, true);
+        lab.create("data");
+        // The model stops at a second session to one portal.
+        let error = lab.stage_once("data").expect_err("no disk");
+        assert!(error.message.contains("no path to volume"), "{error}");
+        assert_eq!(lab.sessions_and_disks(), (2, 0));
+        lab.connect("data");
+        lab.start("data");
+        lab.stop("data");
+        lab.must_be_empty();
+    }
+}
