@@ -21,7 +21,9 @@ mod view;
 
 pub use connect::{ALL_PATHS, ANY_PATH, MAP, Ready};
 pub use content::{Content, content};
-pub use effect::{Checked, Effect, HostError, HostErrorKind, Outcome, Procedure, Step};
+pub use effect::{
+    Checked, Effect, HostError, HostErrorKind, Outcome, Procedure, RecordPassword, Step,
+};
 pub use expand::Expand;
 pub use heal::Heal;
 pub use identity::{map_uuid, map_wwid, nvme_wwid, serial_of, wwid};

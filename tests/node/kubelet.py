@@ -139,8 +139,12 @@ class Node:
         self.start()
 
     def start(self):
-        """Starts the node service and waits until it answers."""
-        self.machine.shell(f"setsid node-service {self.name} < /dev/null > /run/node-service.start 2>&1 &")
+        """Starts the node service, again whenever it ends, and waits until it answers."""
+        self.machine.shell(f"setsid node-service-again {self.name} > /dev/null 2>&1 &")
+        self.wait()
+
+    def wait(self):
+        """Waits until the node service answers."""
         socket = f"test -S {PLUGIN}/csi.sock && grep -q pso-gen /proc/$(cat /run/node-service.pid)/comm"
         until(60, lambda: self.machine.run(socket)[0] == 0 and self.answers(), f"{self.name}: the node service answers")
 
@@ -151,9 +155,31 @@ class Node:
             check(error.code == "UNAVAILABLE", f"{error}")
             return False
 
-    def kill(self):
-        """Ends the node service as the kernel ends a process without memory: at once."""
-        self.machine.shell("kill -9 $(cat /run/node-service.pid); rm -f /run/node-service.pid " + f"{PLUGIN}/csi.sock")
+    def killed_after_effects(self, work):
+        """Does some work while the node service is killed after each effect that it has not had in this work before, as
+        the kernel ends a process without memory: at once. Returns the number of these effects.
+        """
+        begun = len(self.lines())
+        self.machine.shell(": > /run/killed-after")
+        try:
+            work()
+        finally:
+            killed = self.machine.shell("cat /run/killed-after; rm /run/killed-after").splitlines()
+            self.wait()
+        log = self.lines()[begun:]
+        done = {}
+        for at, line in enumerate(log):
+            if '"message":"done"' in line and '"effect":"' in line:
+                done.setdefault(line.split('"effect":"', 1)[1], at)
+        check(killed and sorted(killed) == sorted(done), f"killed after {killed}, and not after {sorted(set(done) - set(killed))}")
+        for effect, at in done.items():
+            follows = log[at + 1]
+            check(follows == "the node service starts", f"the first life that had {effect} goes on with {follows}")
+        return [re.match(r"\w+", effect)[0] for effect in killed]
+
+    def lines(self):
+        """Returns the log of the node service without what is said before it starts."""
+        return self.machine.shell("cat /run/node-service.log").splitlines()
 
     def log(self):
         return self.machine.run("cat /run/node-service.start /run/node-service.log")[1]

@@ -150,8 +150,9 @@ class Array:
         """Asks an initiator with a connection for a CHAP password, as its host on the array has it; without one, asks none."""
         self.machine.shell(
             f"""
-            echo {initiator if password else 'NULL'} > {TPG}/acls/{initiator}/auth/userid
-            echo {password or 'NULL'} > {TPG}/acls/{initiator}/auth/password
+            # The kernel takes a line's end for a part of the name.
+            printf %s {initiator if password else 'NULL'} > {TPG}/acls/{initiator}/auth/userid
+            printf %s {password or 'NULL'} > {TPG}/acls/{initiator}/auth/password
             echo {1 if password else 0} > {TPG}/attrib/authentication
             """
         )

@@ -6,6 +6,7 @@ A story is a function `test_...(lab)` in a file `test_*.py`. All share the machi
 one that fails, the nodes are booted anew. Runs in a network namespace of its own: see `run`.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -100,6 +101,17 @@ class Lab:
             except OSError as error:
                 print(f"--- {name}: {error}")
 
+    def keep(self, prefix=""):
+        """Copies all logs to the folder that the environment names, if it does."""
+        if not (keep := os.environ.get("KEEP_LOGS")):
+            return
+        pathlib.Path(keep).mkdir(parents=True, exist_ok=True)
+        for name, node in self.nodes.items():
+            with contextlib.suppress(OSError):
+                pathlib.Path(keep, f"{prefix}{name}.node.log").write_text(node.log())
+        for path in [*self.folder.glob("*.log"), *self.folder.glob("*.console")]:
+            pathlib.Path(keep, prefix + path.name).write_bytes(path.read_bytes())
+
     def end(self):
         for machine in self.machines.values():
             machine.end()
@@ -133,15 +145,11 @@ def main():
                     line = next((f"{each.filename.rsplit('/', 1)[-1]}:{each.lineno}" for each in reversed(place) if "/test_" in each.filename), "")
                     print(f"FAILED  {name}  {time.monotonic() - began:.1f} s\n  {line}: {error}", flush=True)
                     lab.report()
+                    lab.keep(f"failed-{len(failed)}-")
                     for each in list(lab.nodes):
                         lab.drop(each)
         finally:
-            if keep := os.environ.get("KEEP_LOGS"):
-                pathlib.Path(keep).mkdir(parents=True, exist_ok=True)
-                for name, node in lab.nodes.items():
-                    pathlib.Path(keep, f"{name}.node.log").write_text(node.log())
-                for path in [*lab.folder.glob("*.log"), *lab.folder.glob("*.console")]:
-                    pathlib.Path(keep, path.name).write_bytes(path.read_bytes())
+            lab.keep()
             lab.end()
     print(f"{len(chosen) - len(failed)} of {len(chosen)} stories are good")
     return 1 if failed else 0

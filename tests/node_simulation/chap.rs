@@ -3,6 +3,7 @@
 use pso_gen::contract::{ChapPassword, ChapSecret};
 use pso_gen::node::NodeErrorKind;
 
+use super::kernel::Crash;
 use super::lab::Lab;
 
 /// The Secret has this password for the node, and another one for another node.
@@ -131,4 +132,22 @@ fn fault_25_staging_an_older_volume_keeps_the_password_of_the_others() {
     lab.world().chap = None;
     lab.start("oldest");
     assert_eq!(lab.world().passwords.len(), 0);
+}
+
+/// The state file of a volume with a password is written before the records: it does not prove that they are there.
+#[test]
+fn fault_25_a_record_that_a_failed_volume_has_not_written_is_written_by_the_next_one() {
+    let mut lab = Lab::iscsi();
+    lab.create("z-newer");
+    lab.connect("z-newer");
+    lab.passwords = secret("first-password");
+    lab.crash_at(&[(1, Crash::Before)]);
+    lab.stage_once("z-newer").expect_err("the process has ended");
+    assert_eq!(lab.world().states.len(), 1);
+    assert_eq!(lab.sessions_and_records(), (0, 0));
+    lab.passwords = ChapSecret::default();
+    lab.create("older");
+    // The model stops at a log-in without a record.
+    lab.start("older");
+    assert_eq!(lab.sessions_and_records(), (2, 2));
 }

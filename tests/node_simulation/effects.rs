@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use pso_gen::contract::BlockTransport;
 use pso_gen::node::decide::{
-    Bus, Checked, Content, Device, Effect, HostError, HostErrorKind, Outcome, ScsiAddress,
-    serial_of, wwid,
+    Bus, Checked, Content, Device, Effect, HostError, HostErrorKind, Outcome, RecordPassword,
+    ScsiAddress, serial_of, wwid,
 };
 use pso_gen::node::{FsType, VolumeHandle};
 
@@ -38,19 +38,29 @@ impl World {
             }
             Effect::WriteRecord { portal, password, .. } => {
                 self.records.insert(portal.clone(), false);
-                // A new record has nothing of the old one.
-                self.passwords.remove(portal);
-                let own = password.clone().map(|password| (portal.clone(), password));
-                self.passwords.extend(own);
+                self.connected.remove(portal);
+                match password {
+                    RecordPassword::None => _ = self.passwords.remove(portal),
+                    RecordPassword::Given(given) => {
+                        self.passwords.insert(portal.clone(), given.clone());
+                    }
+                    RecordPassword::Kept => {}
+                }
             }
             Effect::RemoveRecord { portal, .. } => {
-                if self.sessions.values().any(|session| session.portal == *portal) {
+                let is_own = |session: &KernelSession| {
+                    session.portal == *portal
+                        && !session.is_admins
+                        && !self.unproven.contains(portal)
+                };
+                if self.sessions.values().any(is_own) {
                     self.broken("the record of a session in use is removed");
                 }
-                self.records.remove(portal);
-                self.passwords.remove(portal);
+                self.forget(portal);
             }
-            Effect::LogIn { target, portal, .. } => return self.log_in(target, portal),
+            Effect::LogIn { target, portal, .. } => {
+                return self.log_in(target, portal, midway);
+            }
             Effect::LogOut { session, .. } => self.log_out(session),
             Effect::Scan(address) => self.scan(*address),
             Effect::Inquire { disk, address } => return self.inquire(disk, *address),
@@ -171,7 +181,13 @@ impl World {
         Ok(Outcome::Done)
     }
 
-    fn log_in(&mut self, target: &str, portal: &str) -> Done {
+    fn forget(&mut self, portal: &str) {
+        self.records.remove(portal);
+        self.passwords.remove(portal);
+        self.connected.remove(portal);
+    }
+
+    fn log_in(&mut self, target: &str, portal: &str, midway: bool) -> Done {
         if self.sessions.values().any(|session| session.portal == portal) {
             self.broken("a second session to one portal");
         }
@@ -188,12 +204,20 @@ impl World {
         self.hosts += 1;
         let bus = Bus { host: self.hosts, channel: 0, target: 0 };
         let is_nvme = self.transport == BlockTransport::NvmeTcp;
+        let is_admins = std::mem::take(&mut self.faults.overtaken);
         let session = KernelSession {
             target: target.to_owned(),
             portal: portal.to_owned(),
             bus: (!is_nvme).then_some(bus),
-            is_admins: false,
+            is_admins,
         };
+        if is_nvme && is_admins {
+            self.forget(portal);
+        } else if is_nvme && midway {
+            self.unproven.insert(portal.to_owned());
+        } else if is_nvme {
+            self.connected.insert(portal.to_owned());
+        }
         self.sessions.insert(format!("session{}", self.hosts), session);
         self.follow_namespaces();
         Ok(Outcome::Done)

@@ -162,14 +162,24 @@ impl World {
                 .filter(|state| Some(&state.staging) != subject.staging.as_ref())
                 .cloned()
                 .collect(),
-            recorded: match self.transport {
-                BlockTransport::NvmeTcp if !self.faults.unreadable_records => {
-                    self.records.keys().cloned().collect()
-                }
-                _ => Vec::new(),
-            },
+            recorded: self.connections().unwrap_or_default(),
             node: subject.path.as_ref().map_or(PathNode::Missing, |path| self.node_at(path)),
         }
+    }
+
+    /// The records of connections over NVMe/TCP; none if they cannot be read.
+    fn connections(&self) -> Option<Vec<Connection>> {
+        if self.faults.unreadable_records {
+            return None;
+        }
+        let is_nvme = self.transport == BlockTransport::NvmeTcp;
+        let portals = self.records.keys().filter(|_| is_nvme);
+        let record = |portal: &String| Connection {
+            target: self.target.clone(),
+            portal: portal.clone(),
+            connected: self.connected.contains(portal),
+        };
+        Some(portals.map(record).collect())
     }
 
     fn show(&self, mount: &KernelMount) -> Mount {
@@ -202,7 +212,9 @@ impl World {
 #[async_trait]
 impl Host for SimulatedHost {
     async fn view(&self, subject: &Subject) -> Result<HostView, HostError> {
-        Ok(self.alive()?.view(subject))
+        let mut world = self.alive()?;
+        world.views += 1;
+        Ok(world.view(subject))
     }
 
     async fn staged(&self) -> Result<Vec<StagedVolume>, HostError> {
@@ -210,14 +222,8 @@ impl Host for SimulatedHost {
     }
 
     async fn connected(&self) -> Result<Vec<Connection>, HostError> {
-        let world = self.alive()?;
-        if world.faults.unreadable_records {
-            return Err(failed("a record: unexpected end of file"));
-        }
-        let is_nvme = world.transport == BlockTransport::NvmeTcp;
-        let portals = world.records.keys().filter(|_| is_nvme).cloned();
-        let target = &world.target;
-        Ok(portals.map(|portal| Connection { target: target.clone(), portal }).collect())
+        let connections = self.alive()?.connections();
+        connections.ok_or_else(|| failed("a record: unexpected end of file"))
     }
 
     async fn perform(

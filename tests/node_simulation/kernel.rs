@@ -137,6 +137,8 @@ pub(crate) struct Faults {
     pub(crate) keeps_queueing: bool,
     /// A flush that fails leaves the map suspended.
     pub(crate) flush_suspends: bool,
+    /// An admin connects to the port just before the next log-in over NVMe/TCP.
+    pub(crate) overtaken: bool,
     /// A log-in to a port that is down takes a minute.
     pub(crate) slow_log_in: bool,
     /// The record of formatting cannot be written.
@@ -177,6 +179,10 @@ pub(crate) struct World {
     pub(crate) states: BTreeMap<PathBuf, StagedVolume>,
     /// Initiator records: portal, and whether the boot logs in.
     pub(crate) records: BTreeMap<String, bool>,
+    /// Ports that the records of NVMe/TCP call the node service's own.
+    pub(crate) connected: BTreeSet<String>,
+    /// Ports whose log-in over NVMe/TCP was cut off after it had connected: nothing proves whose the connection is.
+    pub(crate) unproven: BTreeSet<String>,
     pub(crate) nodes: BTreeMap<PathBuf, Node>,
     /// Devices with buffers that are not written yet.
     pub(crate) dirty: BTreeSet<DeviceNumber>,
@@ -184,6 +190,8 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     pub(crate) crashes: Vec<(usize, Crash)>,
     pub(crate) effects: usize,
+    /// The number of looks at the host.
+    pub(crate) views: usize,
     /// The life of the process that is alive.
     pub(crate) life: usize,
     pub(crate) trace: Vec<String>,
@@ -363,6 +371,8 @@ impl World {
         // The initiator's records of iSCSI stay.
         if self.transport == BlockTransport::NvmeTcp {
             self.records.clear();
+            self.connected.clear();
+            self.unproven.clear();
         }
         self.disks.clear();
         self.maps.clear();

@@ -250,6 +250,41 @@ fn fault_08_what_hangs_is_reported_also_if_the_volumes_are_unknown() {
     });
 }
 
+/// A look reads what the host has of all volumes.
+#[test]
+fn healing_looks_once_at_a_volume_that_lacks_nothing() {
+    let names = ["a", "b", "c"];
+    let mut lab = lab(&names);
+    for name in names {
+        lab.start(name);
+    }
+    let before = lab.world().views;
+    let effects = lab.world().effects;
+    lab.heal();
+    let world = lab.world();
+    assert_eq!(world.effects - effects, 6, "each disk is asked");
+    assert_eq!(world.views - before, 3);
+}
+
+/// What changes the host is decided from a look that is newer than the questions before it.
+#[test]
+fn healing_looks_again_before_it_removes_a_disk() {
+    let mut lab = lab(&["data"]);
+    lab.start("data");
+    lab.disconnect("data");
+    lab.create("other");
+    lab.connect("other");
+    let before = lab.world().views;
+    let effects = lab.world().trace.len();
+    lab.heal();
+    let world = lab.world();
+    let steps = &world.trace[effects..];
+    let count = |name: &str| steps.iter().filter(|step| step.contains(name)).count();
+    assert_eq!((count(" Inquire {"), count(" DeleteDisk {")), (4, 2), "{steps:?}");
+    // One before each of the four changes, and one before each row of questions.
+    assert_eq!((count(" Scan("), world.views - before), (2, 7), "{steps:?}");
+}
+
 /// A call for a volume that is being healed waits for the effect under way, and healing goes no further.
 #[test]
 fn fault_08_a_call_waits_for_healing_of_its_volume_and_is_not_refused() {

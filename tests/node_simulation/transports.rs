@@ -93,6 +93,68 @@ fn fault_26_nvme_controllers_that_others_have_connected_stay() {
     assert_eq!(lab.sessions_and_records(), (1, 0));
 }
 
+/// The record of the node service's own log-in is written before it.
+#[test]
+fn fault_26_nvme_controllers_that_others_connect_before_a_log_in_stay() {
+    let new = || {
+        let lab = Lab::new(BlockTransport::NvmeTcp, false);
+        lab.create("data");
+        lab.connect("data");
+        lab
+    };
+    let mut lab = new();
+    lab.faults(|faults| faults.overtaken = true);
+    lab.start("data");
+    assert_eq!(lab.sessions_and_records(), (2, 1), "one connection is its own");
+    // The model stops at the end of a session of others.
+    lab.stop("data");
+    lab.heal();
+    assert_eq!(lab.sessions_and_records(), (1, 0));
+
+    // The process ends between record and log-in, and the admin connects then.
+    let mut lab = new();
+    let is_log_in = |step: &String| step.contains(" LogIn {");
+    let at = {
+        let mut whole = new();
+        whole.stage("data");
+        let world = whole.world();
+        let steps = world.trace.iter().filter(|step| step.contains("None")).collect::<Vec<_>>();
+        steps.iter().position(|step| is_log_in(step)).expect("a log-in")
+    };
+    lab.crash_at(&[(at, Crash::Before)]);
+    lab.stage_once("data").expect_err("the process has ended");
+    assert_eq!(lab.sessions_and_records(), (0, 1));
+    let portal = lab.world().records.keys().next().expect("a record").clone();
+    let session = KernelSession { target: TARGET.to_owned(), portal, bus: None, is_admins: true };
+    lab.world().sessions.insert("session0".to_owned(), session);
+    lab.start("data");
+    lab.stop("data");
+    lab.heal();
+    assert_eq!(lab.sessions_and_records(), (1, 0));
+}
+
+/// The admin ends the connection of the node service, and connects by himself.
+#[test]
+fn fault_26_an_earlier_record_is_no_proof_for_a_later_nvme_controller() {
+    let mut lab = Lab::new(BlockTransport::NvmeTcp, false);
+    lab.create("data");
+    lab.start("data");
+    lab.world().sessions.pop_first();
+    let next = lab.world().effects;
+    lab.crash_at(&[(next + 1, Crash::Before)]);
+    lab.heal_with_crash();
+    let portal = {
+        let world = lab.world();
+        let used: Vec<_> = world.sessions.values().map(|session| &session.portal).collect();
+        world.portals.keys().find(|portal| !used.contains(portal)).expect("a port").clone()
+    };
+    let session = KernelSession { target: TARGET.to_owned(), portal, bus: None, is_admins: true };
+    lab.world().sessions.insert("session0".to_owned(), session);
+    lab.stop("data");
+    lab.heal();
+    assert_eq!(lab.sessions_and_records(), (1, 0));
+}
+
 /// It is then unknown whose a connection is, and volumes are served nevertheless.
 #[test]
 fn fault_26_nvme_controllers_stay_while_their_records_cannot_be_read() {
@@ -186,4 +248,21 @@ fn without_multipathd_one_disk_is_used() {
     lab.stage("data");
     lab.stop("data");
     lab.must_be_empty();
+}
+
+/// The array has no connection for the volume, or not yet.
+#[test]
+fn fault_14_a_session_without_a_disk_is_not_begun_again() {
+    for transport in [BlockTransport::Iscsi, BlockTransport::NvmeTcp] {
+        let mut lab = Lab::new(transport, true);
+        lab.create("data");
+        // The model stops at a second session to one portal.
+        let error = lab.stage_once("data").expect_err("no disk");
+        assert!(error.message.contains("no path to volume"), "{error}");
+        assert_eq!(lab.sessions_and_disks(), (2, 0));
+        lab.connect("data");
+        lab.start("data");
+        lab.stop("data");
+        lab.must_be_empty();
+    }
 }

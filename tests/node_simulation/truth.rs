@@ -105,7 +105,11 @@ impl Lab {
             world.mounts.len(),
             world.states.values().filter(|state| !state.released).count(),
             world.records.len(),
-            if is_fc { 0 } else { world.sessions.len() },
+            if is_fc {
+                0
+            } else {
+                world.sessions.values().filter(|it| !world.unproven.contains(&it.portal)).count()
+            },
         ];
         if left != [0; 6] {
             world.broken(&format!(

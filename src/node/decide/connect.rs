@@ -85,7 +85,7 @@ pub(super) struct Connect {
 /// What happens to the records of an array's ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Records {
-    /// They are written before a log-in, except those that another volume has given a password.
+    /// They are written before a log-in, and keep the password that another volume may have given them.
     Plain,
     /// They are written with a password, also for ports with a session: it logs in again by its record.
     WithPassword(ChapPassword),

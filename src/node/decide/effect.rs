@@ -25,8 +25,8 @@ pub enum Effect {
         target: String,
         /// The array's port.
         portal: String,
-        /// The password of this node at the array; none if the array asks for none.
-        password: Option<ChapPassword>,
+        /// What the record has as the password of this node at the array.
+        password: RecordPassword,
     },
     /// Remove that record.
     RemoveRecord {
@@ -37,7 +37,8 @@ pub enum Effect {
         /// The array's port.
         portal: String,
     },
-    /// Log in to a portal; for NVMe, connect.
+    /// Log in to a portal; for NVMe, connect. There, the record says afterwards that the connection is the node service's
+    /// own, and it is removed if another program was faster.
     LogIn {
         /// The transport.
         transport: BlockTransport,
@@ -195,7 +196,23 @@ pub enum Effect {
     },
 }
 
+/// The password in the record of a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordPassword {
+    /// None: the array asks for none.
+    None,
+    /// This one.
+    Given(ChapPassword),
+    /// What the record has that is there already, because it may be known to it alone. A new record has none.
+    Kept,
+}
+
 impl Effect {
+    /// Whether it only asks a device, and changes nothing that a view shows.
+    pub fn is_question(&self) -> bool {
+        matches!(self, Self::Inquire { .. } | Self::InquireNamespace(_))
+    }
+
     /// Returns the target whose sessions or records it changes; such effects are carried out one after another.
     pub fn changes_sessions_of(&self) -> Option<&str> {
         match self {

@@ -1,14 +1,14 @@
 //! The end of the connections to an array, when no volume of it is left on this node.
 //!
-//! Over iSCSI, all sessions to the target end, and the records of its portals go. Over NVMe/TCP, only the controllers with a
-//! record of the node service are disconnected. There, the namespaces of volumes that have left stay until the array
+//! Over iSCSI, all sessions to the target end, and the records of its portals go. Over NVMe/TCP, only the controllers that the
+//! node service has recorded as connected by itself are disconnected. There, the namespaces of volumes that have left stay until the array
 //! disconnects them, which is after they were unstaged: when several leave together, the controllers are looked at again later.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::effect::{Effect, HostError, Outcome, Procedure, Step};
-use super::view::{Disk, HostView, Session, Subject};
+use super::view::{Connection, Disk, HostView, Session, Subject};
 use crate::contract::BlockTransport;
 use crate::node::request::{NodeError, NodeErrorKind};
 
@@ -41,12 +41,13 @@ impl Leave {
         }
         let recorded = match transport {
             BlockTransport::Iscsi => portals,
-            BlockTransport::NvmeTcp => &view.recorded,
+            BlockTransport::NvmeTcp => &own_ports(&view.recorded, |_| true),
             BlockTransport::FibreChannel => return None,
         };
         // An admin, or the host at its boot, may have connected to the same array over NVMe/TCP.
+        let connected = own_ports(&view.recorded, |own| own.connected);
         let is_own = |session: &&Session| {
-            transport == BlockTransport::Iscsi || recorded.contains(&session.portal)
+            transport == BlockTransport::Iscsi || connected.contains(&session.portal)
         };
         let target = target.to_owned();
         let mut sessions = view.sessions.iter().filter(is_own).peekable();
@@ -80,6 +81,10 @@ impl Leave {
             _ => {}
         }
     }
+}
+
+fn own_ports(recorded: &[Connection], is_meant: impl Fn(&Connection) -> bool) -> Vec<String> {
+    recorded.iter().filter(|own| is_meant(own)).map(|own| own.portal.clone()).collect()
 }
 
 /// One look at an array with connections over NVMe/TCP.

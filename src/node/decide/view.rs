@@ -46,8 +46,8 @@ pub struct HostView {
     pub state: Option<StagedVolume>,
     /// All other state files.
     pub others: Vec<StagedVolume>,
-    /// The ports of the target with a record that the node service connects to them, over NVMe/TCP.
-    pub recorded: Vec<String>,
+    /// The records of the node service's own connections to the target, over NVMe/TCP.
+    pub recorded: Vec<Connection>,
     /// What is at the subject's path, without what is mounted elsewhere.
     pub node: PathNode,
 }
@@ -76,6 +76,10 @@ pub struct Connection {
     pub target: String,
     /// The array's port.
     pub portal: String,
+    /// Whether the node service's own log-in has succeeded since the record was written. Otherwise a connection that is
+    /// there may be that of another, and stays.
+    #[serde(default)]
+    pub connected: bool,
 }
 
 /// The part of a SCSI address that a session determines.

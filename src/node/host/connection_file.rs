@@ -47,8 +47,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let records = ConnectionFolder { path: folder.path().join("connected") };
         assert_eq!(records.all().expect("empty"), []);
-        let of =
-            |portal: &str| Connection { target: "nqn.a".to_owned(), portal: portal.to_owned() };
+        let of = |portal: &str| Connection {
+            target: "nqn.a".to_owned(),
+            portal: portal.to_owned(),
+            connected: portal.contains(".1:"),
+        };
         let (first, second) = (of("10.0.0.1:4420"), of("10.0.0.2:4420"));
         for connection in [&first, &second, &first] {
             records.write(connection).expect("written");

@@ -3,6 +3,7 @@
 mod actions;
 mod arguments;
 mod facts;
+mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -242,7 +243,7 @@ impl Host for LinuxHost {
             Some(BlockTransport::NvmeTcp) => self.connected().await.unwrap_or_default(),
             _ => Vec::new(),
         };
-        let connected = connected.into_iter().filter(|it| it.target == subject.target);
+        let recorded = connected.into_iter().filter(|it| it.target == subject.target).collect();
         // The mount point of a file system is not looked at: its device may not answer. What is mounted says enough.
         let is_mounted = |path: &Path| {
             mounts.iter().any(|mount| mount.path == path && mount.root == Path::new("/"))
@@ -260,7 +261,7 @@ impl Host for LinuxHost {
             mounts,
             state: own.into_iter().next(),
             others,
-            recorded: connected.map(|connection| connection.portal).collect(),
+            recorded,
             node,
         })
     }

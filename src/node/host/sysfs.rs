@@ -1,7 +1,7 @@
 //! Sessions, disks and maps as sysfs shows them. Nothing here sends a request to a device: sysfs has what the kernel
 //! has recorded. Links below `/dev/disk` are not read; they belong to the device that was there before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -99,13 +99,18 @@ impl Sysfs {
         }
     }
 
-    fn disks_on(&self, bus: Bus) -> usize {
-        let disks = names(self.class("scsi_disk"));
-        disks.iter().filter_map(|name| address(name)).filter(|address| address.bus == bus).count()
+    /// Returns the number of disks behind each bus.
+    fn disks_on(&self) -> BTreeMap<Bus, usize> {
+        let mut on = BTreeMap::new();
+        for address in names(self.class("scsi_disk")).iter().filter_map(|name| address(name)) {
+            *on.entry(address.bus).or_default() += 1;
+        }
+        on
     }
 
     fn iscsi(&self, target: &str) -> Vec<Session> {
         let class = self.class("iscsi_session");
+        let on = self.disks_on();
         let session = |name: String| {
             let folder = class.join(&name);
             if word(folder.join("targetname"))? != target {
@@ -132,13 +137,15 @@ impl Sysfs {
             let portal =
                 if is_v6 { format!("[{address}]:{port}") } else { format!("{address}:{port}") };
             let live = word(folder.join("state")).as_deref() == Some("LOGGED_IN");
-            Some(Session { name, portal, live, bus: Some(bus), disks: self.disks_on(bus) })
+            let disks = on.get(&bus).copied().unwrap_or_default();
+            Some(Session { name, portal, live, bus: Some(bus), disks })
         };
         names(&class).into_iter().filter_map(session).collect()
     }
 
     fn fibre_channel(&self, portals: &[String]) -> Vec<Session> {
         let class = self.class("fc_remote_ports");
+        let on = self.disks_on();
         let session = |name: String| {
             let folder = class.join(&name);
             let portal = word(folder.join("port_name"))?.trim_start_matches("0x").to_lowercase();
@@ -151,7 +158,8 @@ impl Sysfs {
             let target = word(folder.join("scsi_target_id"))?.parse().ok()?;
             let bus = Bus { host: host.parse().ok()?, channel, target };
             let live = word(folder.join("port_state")).as_deref() == Some("Online");
-            Some(Session { name, portal, live, bus: Some(bus), disks: self.disks_on(bus) })
+            let disks = on.get(&bus).copied().unwrap_or_default();
+            Some(Session { name, portal, live, bus: Some(bus), disks })
         };
         names(&class).into_iter().filter_map(session).collect()
     }
@@ -265,9 +273,13 @@ impl Sysfs {
         let map = |name: String| {
             let folder = self.block(&name);
             let uuid = word(folder.join("dm/uuid")).filter(|uuid| uuid.starts_with("mpath-"))?;
-            let (number, slaves) = (self.number(&name)?, names(folder.join("slaves")));
-            let contains = disks.iter().any(|disk| slaves.contains(&disk.name));
-            if Some(&uuid) != wanted.as_ref() && !contains && !numbers.contains(&number) {
+            let is_above = |disk: &Disk| disk.holders.iter().any(|holder| holder.name == name);
+            let is_wanted = Some(&uuid) == wanted.as_ref() || disks.iter().any(is_above);
+            if !is_wanted && numbers.is_empty() {
+                return None;
+            }
+            let number = self.number(&name)?;
+            if !is_wanted && !numbers.contains(&number) {
                 return None;
             }
             Some(Map {
@@ -276,7 +288,7 @@ impl Sysfs {
                 uuid,
                 size: self.size(&name)?,
                 suspended: word(folder.join("dm/suspended")).as_deref() == Some("1"),
-                slaves,
+                slaves: names(folder.join("slaves")),
                 holders: self.holders(&name),
                 name,
             })

@@ -10,7 +10,9 @@ use tracing::info;
 use super::busy::Busy;
 use super::{Inner, MOST_STEPS, Node, endless};
 use crate::node::Attachments;
-use crate::node::decide::{Heal, LeaveArray, Procedure, Step, Subject, Unstage, is_left_over};
+use crate::node::decide::{
+    Heal, HostView, LeaveArray, Procedure, Step, Subject, Unstage, is_left_over,
+};
 use crate::node::host::Host;
 use crate::node::request::{NodeError, NodeErrorKind, VolumeHandle};
 
@@ -109,11 +111,12 @@ impl<H: Host> Inner<H> {
         procedure: &mut impl Procedure,
         hold: Hold,
     ) -> Result<Upkeep, NodeError> {
+        let mut seen = None;
         for _ in 0..MOST_STEPS {
             if busy.is_wanted() {
                 return Ok(Upkeep::GaveWay);
             }
-            let effect = match self.step(procedure).await? {
+            let effect = match self.next(procedure, &mut seen).await? {
                 Step::Do(effect) => effect,
                 Step::Wait(time) => {
                     self.host.pause(time).await;
@@ -132,6 +135,27 @@ impl<H: Host> Inner<H> {
             busy = again;
         }
         Err(endless())
+    }
+
+    /// Returns the next step. A look at the host costs more than all that is decided from it, and questions change nothing:
+    /// after a question, what was seen before it suffices to ask the next one, or to find that there is nothing to do. All
+    /// else is decided from a new look.
+    async fn next(
+        &self,
+        procedure: &mut impl Procedure,
+        seen: &mut Option<HostView>,
+    ) -> Result<Step, NodeError> {
+        let is_question = |step: &Step| matches!(step, Step::Do(effect) if effect.is_question());
+        if let Some(view) = seen {
+            let step = procedure.next(view, self.host.now());
+            if is_question(&step) || step == Step::Done {
+                return Ok(step);
+            }
+        }
+        let view = self.host.view(&procedure.subject()).await?;
+        let step = procedure.next(&view, self.host.now());
+        *seen = is_question(&step).then_some(view);
+        Ok(step)
     }
 
     /// Unstages a volume that is left over.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::super::effect::Effect;
+use super::super::effect::{Effect, RecordPassword};
 use super::super::view::HostView;
 use super::{AGAIN, Connect, Records};
 use crate::contract::{Attachment, BlockTransport, ChapPassword};
@@ -34,37 +34,44 @@ impl Connect {
                 return true;
             }
             match &self.records {
-                _ if !is_iscsi => view.recorded.contains(portal),
+                // The record of an earlier connection proves nothing about the next one.
+                _ if !is_iscsi => {
+                    view.recorded.iter().any(|own| own.portal == *portal && !own.connected)
+                }
                 Records::Kept => true,
-                Records::Plain => has_password(view, target, portal),
-                Records::WithPassword(_) => false,
+                Records::Plain | Records::WithPassword(_) => false,
             }
         };
-        let password = match &self.records {
-            Records::WithPassword(password) if is_iscsi => Some(password.clone()),
-            Records::WithPassword(_) | Records::Plain | Records::Kept => None,
+        let password = |portal: &String| match &self.records {
+            Records::WithPassword(password) if is_iscsi => RecordPassword::Given(password.clone()),
+            Records::Plain if may_have_password(view, target, portal) => RecordPassword::Kept,
+            Records::WithPassword(_) | Records::Plain | Records::Kept => RecordPassword::None,
         };
-        let (transport, target) = (*transport, target.clone());
+        let is_given = is_iscsi && matches!(self.records, Records::WithPassword(_));
+        let write_record = |portal: &String| Effect::WriteRecord {
+            transport: *transport,
+            target: target.clone(),
+            portal: portal.clone(),
+            password: password(portal),
+        };
         let mut unrecorded = portals.iter().filter(|portal| !has_record(portal));
-        if password.is_some()
-            && let Some(portal) = unrecorded.find(is_due)
-        {
-            let portal = portal.clone();
-            return Some(Effect::WriteRecord { transport, target, portal, password });
+        if is_given && let Some(portal) = unrecorded.find(is_due) {
+            return Some(write_record(portal));
         }
         let is_missing =
             |portal: &&String| !view.sessions.iter().any(|session| session.portal == **portal);
-        let portal = portals.iter().filter(is_missing).find(is_due)?.clone();
-        if !has_record(&portal) {
-            return Some(Effect::WriteRecord { transport, target, portal, password });
+        let portal = portals.iter().filter(is_missing).find(is_due)?;
+        if !has_record(portal) {
+            return Some(write_record(portal));
         }
+        let (transport, target, portal) = (*transport, target.clone(), portal.clone());
         Some(Effect::LogIn { transport, target, portal })
     }
 }
 
-/// Whether the record of a port has the password with which another volume was staged. A record that is written without
-/// one would take it from all volumes of the array: they have the same sessions.
-fn has_password(view: &HostView, target: &str, portal: &String) -> bool {
+/// Whether the record of a port, if there is one, may have the password with which another volume was staged. A record that
+/// is written without one would take it from all volumes of the array: they have the same sessions.
+fn may_have_password(view: &HostView, target: &str, portal: &String) -> bool {
     let mut staged = view.others.iter().filter(|other| other.chap && !other.released);
     staged.any(|other| other.target == target && other.portals.contains(portal))
 }

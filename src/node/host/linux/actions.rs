@@ -5,26 +5,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::{device, record_file};
+use super::super::device;
 use super::LinuxHost;
-use super::arguments::{self, NO_OBJECTS, RECORD, SESSION_EXISTS};
-use crate::contract::{BlockTransport, ChapPassword};
-use crate::node::decide::{
-    Connection, Device, Effect, HostError, HostErrorKind, Outcome, ScsiAddress,
-};
+use super::arguments;
+use crate::node::decide::{Device, Effect, HostError, HostErrorKind, Outcome, ScsiAddress};
 use crate::node::request::FsType;
 
-/// Time in seconds after which requests to an NVMe controller that is away fail, if no other path is left.
-const FAST_IO_FAIL: &str = "30";
-
 /// For programs that only talk to a daemon.
-const SHORT: Duration = Duration::from_secs(20);
+pub(super) const SHORT: Duration = Duration::from_secs(20);
 /// For programs that talk to an array or write out a file system.
-const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 /// For programs that read or write a whole file system.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
 
-type Done = Result<Outcome, HostError>;
+pub(super) type Done = Result<Outcome, HostError>;
 
 fn text(path: &Path) -> Result<&str, HostError> {
     path.to_str().ok_or_else(|| HostError::failed(format!("{} is no UTF-8", path.display())))
@@ -108,7 +102,7 @@ impl LinuxHost {
     }
 
     /// Writes to a file of sysfs.
-    async fn write(&self, path: &str, text: String) -> Result<(), HostError> {
+    pub(super) async fn write(&self, path: &str, text: String) -> Result<(), HostError> {
         let at = self.sysfs.root.join(path);
         self.in_turn(path.to_owned(), at, move |at| fs::write(at, text)).await
     }
@@ -133,110 +127,6 @@ impl LinuxHost {
         let probe = move |at: &Path| device::probe(at, number, size);
         let content = self.files_at(Path::new(&path), probe).await?;
         Ok(Outcome::Content(content))
-    }
-
-    async fn session(&self, effect: &Effect) -> Done {
-        match effect {
-            Effect::WriteRecord { transport: BlockTransport::NvmeTcp, target, portal, .. } => {
-                let (target, portal) = (target.clone(), portal.clone());
-                let (folder, own) = (self.connections.clone(), Connection { target, portal });
-                self.files("record of a connection".to_owned(), move || folder.write(&own)).await?;
-            }
-            Effect::RemoveRecord { transport: BlockTransport::NvmeTcp, target, portal } => {
-                let (target, portal) = (target.clone(), portal.clone());
-                let (folder, own) = (self.connections.clone(), Connection { target, portal });
-                self.files("record of a connection".to_owned(), move || folder.remove(&own))
-                    .await?;
-            }
-            Effect::WriteRecord { target, portal, password, .. } => {
-                let base = ["-m", "node", "-T", target, "-p", portal, "-o"];
-                self.must(SHORT, "iscsiadm", &[&base[..], &["new"]].concat()).await?;
-                for (name, value) in RECORD {
-                    let update = ["update", "-n", name, "-v", value];
-                    self.must(SHORT, "iscsiadm", &[&base[..], &update].concat()).await?;
-                }
-                if let Some(password) = password {
-                    self.write_password(target, portal, password).await?;
-                }
-            }
-            Effect::RemoveRecord { target, portal, .. } => {
-                let arguments = ["-m", "node", "-T", target, "-p", portal, "-o", "delete"];
-                let printed = self.run(SHORT, "iscsiadm", &arguments).await?;
-                if ![0, NO_OBJECTS].contains(&printed.code) {
-                    return Err(printed.failed("iscsiadm"));
-                }
-            }
-            Effect::LogIn { transport: BlockTransport::NvmeTcp, target, portal } => {
-                let (address, port) = arguments::split(portal)
-                    .ok_or_else(|| HostError::failed(format!("{portal} has no port")))?;
-                let arguments = [
-                    "connect",
-                    "--transport=tcp",
-                    &format!("--traddr={address}"),
-                    &format!("--trsvcid={port}"),
-                    &format!("--nqn={target}"),
-                    // A controller that is gone for ten minutes comes back with its file systems.
-                    "--ctrl-loss-tmo=-1",
-                ];
-                let printed = self.run(LONG, "nvme", &arguments).await?;
-                if printed.code != 0 && !printed.error.contains("already connected") {
-                    return Err(printed.failed("nvme connect"));
-                }
-                for controller in self.sysfs.controllers(target) {
-                    self.fail_fast(&controller).await?;
-                }
-            }
-            Effect::LogOut { transport: BlockTransport::NvmeTcp, session, .. } => {
-                self.must(LONG, "nvme", &["disconnect", &format!("--device={session}")]).await?;
-            }
-            Effect::LogIn { target, portal, .. } => {
-                let arguments = ["-m", "node", "-T", target, "-p", portal, "--login"];
-                let printed = self.run(LONG, "iscsiadm", &arguments).await?;
-                if ![0, SESSION_EXISTS].contains(&printed.code) {
-                    return Err(printed.failed("iscsiadm"));
-                }
-            }
-            Effect::LogOut { session, .. } => {
-                let number = session.trim_start_matches("session");
-                let arguments = ["-m", "session", "-r", number, "--logout"];
-                let printed = self.run(LONG, "iscsiadm", &arguments).await?;
-                if ![0, NO_OBJECTS].contains(&printed.code) {
-                    return Err(printed.failed("iscsiadm"));
-                }
-            }
-            _ => {}
-        }
-        Ok(Outcome::Done)
-    }
-
-    /// Writes the password of this node to the record of a port. iscsiadm takes a password only as an argument, which every
-    /// user of the host reads, so it goes into the record's file.
-    async fn write_password(
-        &self,
-        target: &str,
-        portal: &str,
-        password: &ChapPassword,
-    ) -> Result<(), HostError> {
-        let user = self.initiator_names().iqn.ok_or_else(|| {
-            HostError::failed("this host has no initiator name, which is its CHAP name")
-        })?;
-        let root = self.root_of(self.iscsid());
-        let (address, port) = arguments::split(portal)
-            .ok_or_else(|| HostError::failed(format!("{portal} has no port")))?;
-        let (address, port) = (address.to_owned(), port.to_owned());
-        let (target, password) = (target.to_owned(), password.clone());
-        let write = move || record_file::write(&root, &target, (&address, &port), &user, &password);
-        self.files("the record of a port".to_owned(), write).await
-    }
-
-    /// Lets requests end with an error when a controller has been away for a time. nvme-cli 2.3 of Debian
-    /// 12 has no option for it, so it is set in sysfs, where kernels from 5.11 on have it.
-    async fn fail_fast(&self, controller: &str) -> Result<(), HostError> {
-        let path = format!("class/nvme/{controller}/fast_io_fail_tmo");
-        if self.sysfs.root.join(&path).exists() {
-            self.write(&path, FAST_IO_FAIL.to_owned()).await?;
-        }
-        Ok(())
     }
 
     /// Asks a disk itself for its identity.
