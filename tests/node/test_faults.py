@@ -41,6 +41,8 @@ def test_a_path_is_lost_and_comes_back(lab):
     volume = controller.create(GIB)
     path = node.start_pod(controller, volume)
     node.machine.shell(f"echo before > {path}/file; sync -f {path}")
+    # A stage that takes long goes on with one path.
+    until(150, lambda: active_paths(node) == 2, "both paths are there")
     node.machine.link(1, False)
     try:
         node.machine.shell(f"echo without > {path}/file; sync -f {path}", 120)

@@ -5,6 +5,7 @@ import subprocess
 from kubelet import refused
 from lab import check, until
 from served_array import NQN, PORTS
+from test_faults import active_paths
 
 GIB = 1 << 30
 
@@ -81,6 +82,8 @@ def test_a_password_of_the_node(lab):
         records = node.machine.shell("find /etc/iscsi -type f | xargs grep -l horse | xargs stat -c '%a %n'").splitlines()
         check(len(records) == 2, f"the records of two ports have the password: {records}")
         check(all(line.startswith("600 ") and "/nodes/" in line for line in records), f"and only root reads them: {records}")
+        # A stage that takes long goes on with one path.
+        until(150, lambda: active_paths(node) == 2, "both paths are there")
         # A session that was lost logs in again by its record.
         node.machine.link(1, False)
         try:
