@@ -8,16 +8,16 @@
 //!
 //! Checks requests, translates them, and turns errors into gRPC's codes. Decides nothing about devices.
 
-mod busy;
 mod cluster;
 mod controller;
 mod error;
 mod identity;
-mod measured;
 mod message;
+mod metered;
 mod metrics;
 mod no_node;
 mod node_server;
+mod operation_locks;
 mod probes;
 mod registration;
 mod request;

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 pub use host::Host;
 pub use request::{
     Access, ExpandRequest, FsType, InvalidHandle, NodeError, NodeErrorKind, NodeIdentity,
-    NodeSurvey, PublishRequest, StageRequest, Usage, VolumeHandle, VolumeMode, VolumePaths,
+    NodeReport, PublishRequest, StageRequest, Usage, VolumeHandle, VolumeMode, VolumePaths,
     VolumeStats,
 };
 pub use service::{Node, NodeSetup};

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pso_gen::node::decide::{
-    Checked, Content, Device, DeviceNumber, Effect, HostError, HostErrorKind, Outcome, PathNode,
-    Subject,
+    Checked, Content, Device, DeviceNumber, Effect, HostError, HostErrorKind, HostQuery, Outcome,
+    PathNode,
 };
 use pso_gen::node::host::{LinuxHost, LinuxSetup};
 use pso_gen::node::{FsType, Host, VolumeHandle};
@@ -77,47 +77,50 @@ async fn inside(name: &str) {
     let device = Device { name: name.to_owned(), number };
     let other = DeviceNumber { minor: number.minor + 1, ..number };
     let volume: VolumeHandle = "array/volume".parse().expect("a handle");
-    let perform = async |effect: Effect| host.perform(Some(&volume), &effect).await;
+    let execute = async |effect: Effect| host.execute(Some(&volume), &effect).await;
     let fs_type = FsType::Ext4;
 
     let probe = Effect::Probe(device.clone());
-    assert_eq!(perform(probe.clone()).await, Ok(Outcome::Content(Content::Zeros)));
+    assert_eq!(execute(probe.clone()).await, Ok(Outcome::Content(Content::Zeros)));
     let mistaken = Device { number: other, ..device.clone() };
-    perform(Effect::Probe(mistaken.clone())).await.expect_err("another device has the name now");
+    execute(Effect::Probe(mistaken.clone())).await.expect_err("another device has the name now");
     let make =
         |device: &Device| Effect::MakeFileSystem { device: device.clone(), fs_type, again: false };
-    perform(make(&mistaken)).await.expect_err("another device has the name now");
-    done(perform(make(&device)).await);
-    assert_eq!(perform(probe.clone()).await, Ok(Outcome::Content(Content::FileSystem(fs_type))));
+    execute(make(&mistaken)).await.expect_err("another device has the name now");
+    apply_outcome(execute(make(&device)).await);
+    assert_eq!(execute(probe.clone()).await, Ok(Outcome::Content(Content::FileSystem(fs_type))));
     let check = Effect::CheckFileSystem { device: device.clone(), fs_type };
-    assert_eq!(perform(check).await, Ok(Outcome::Checked(Checked::Clean)));
+    assert_eq!(execute(check).await, Ok(Outcome::Checked(Checked::Clean)));
 
     let [staging, pod, file] = ["staging", "pod", "file"].map(|name| folder.path().join(name));
-    done(perform(Effect::SealFolder(staging.clone())).await);
+    apply_outcome(execute(Effect::SealFolder(staging.clone())).await);
     std::fs::write(staging.join("lost"), "data").expect_err("it is sealed, also for root");
     let options = vec!["noatime".to_owned()];
-    done(
-        perform(Effect::Mount { device: device.clone(), path: staging.clone(), fs_type, options })
+    apply_outcome(
+        execute(Effect::Mount { device: device.clone(), path: staging.clone(), fs_type, options })
             .await,
     );
-    let busy = perform(probe).await.expect_err("it is in use");
+    let busy = execute(probe).await.expect_err("it is in use");
     assert_eq!(busy.kind, HostErrorKind::Busy, "{busy}");
-    done(perform(Effect::ReadFolder(staging.clone())).await);
-    done(perform(Effect::TryToWrite(staging.clone())).await);
-    let grow = Effect::GrowFileSystem { device: device.clone(), path: staging.clone(), fs_type };
-    done(perform(grow).await);
+    apply_outcome(execute(Effect::ReadFolder(staging.clone())).await);
+    apply_outcome(execute(Effect::TryToWrite(staging.clone())).await);
+    let grow = Effect::ExpandFileSystem { device: device.clone(), path: staging.clone(), fs_type };
+    apply_outcome(execute(grow).await);
     let read =
         Effect::ReadFileSystemSize { device: device.clone(), path: staging.clone(), fs_type };
-    assert_eq!(perform(read).await, Ok(Outcome::Size(SIZE)));
-    done(perform(Effect::SealFolder(pod.clone())).await);
+    assert_eq!(execute(read).await, Ok(Outcome::Size(SIZE)));
+    apply_outcome(execute(Effect::SealFolder(pod.clone())).await);
     let source = staging.clone();
-    done(perform(Effect::BindMount { source, path: pod.clone(), read_only: true }).await);
-    perform(Effect::TryToWrite(pod.clone())).await.expect_err("it is read-only");
-    done(perform(Effect::CreateFile(file.clone())).await);
-    done(perform(Effect::BindDevice { device: device.clone(), path: file.clone() }).await);
+    apply_outcome(execute(Effect::BindMount { source, path: pod.clone(), read_only: true }).await);
+    execute(Effect::TryToWrite(pod.clone())).await.expect_err("it is read-only");
+    apply_outcome(execute(Effect::CreateFile(file.clone())).await);
+    apply_outcome(execute(Effect::BindDevice { device: device.clone(), path: file.clone() }).await);
 
-    let subject =
-        Subject { staging: Some(staging.clone()), path: Some(file.clone()), ..Subject::default() };
+    let subject = HostQuery {
+        staging: Some(staging.clone()),
+        path: Some(file.clone()),
+        ..HostQuery::default()
+    };
     let view = host.view(&subject).await.expect("a view");
     let top = |path: &Path| view.mounts_at(path).next_back().expect("a mount").clone();
     assert_eq!((top(&staging).number, top(&staging).read_only), (number, false));
@@ -130,15 +133,15 @@ async fn inside(name: &str) {
 
     for path in [&file, &pod, &staging] {
         for _ in 0..2 {
-            done(perform(Effect::Unmount { path: path.clone(), lazy: false }).await);
+            apply_outcome(execute(Effect::Unmount { path: path.clone(), lazy: false }).await);
         }
-        done(perform(Effect::RemoveNode(path.clone())).await);
+        apply_outcome(execute(Effect::RemoveNode(path.clone())).await);
         assert!(!path.exists());
     }
-    done(perform(Effect::FlushBuffers(device)).await);
+    apply_outcome(execute(Effect::FlushBuffers(device)).await);
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it takes what an effect returns")]
-fn done(outcome: Result<Outcome, HostError>) {
+fn apply_outcome(outcome: Result<Outcome, HostError>) {
     assert_eq!(outcome, Ok(Outcome::Done));
 }

@@ -24,12 +24,12 @@ mod kernel;
 mod lab;
 #[path = "node_simulation/mounts.rs"]
 mod mounts;
+#[path = "node_simulation/observation.rs"]
+mod observation;
 #[path = "node_simulation/sharing.rs"]
 mod sharing;
 #[path = "node_simulation/transports.rs"]
 mod transports;
-#[path = "node_simulation/truth.rs"]
-mod truth;
 
 use kernel::{Crash, On};
 use lab::{GIB, Lab};
@@ -49,7 +49,7 @@ fn round(lab: &mut Lab, crashes: &[(usize, Crash)]) -> usize {
     lab.stop("data");
     lab.must_be_empty();
     assert_eq!(lab.volume("data").data.as_deref(), Some("first"));
-    lab.world().effects
+    lab.kernel().effects
 }
 
 /// Such a round, and a second one after the volume has grown while it was detached.
@@ -61,7 +61,7 @@ fn life(mut lab: Lab, crashes: &[(usize, Crash)]) -> usize {
     assert_eq!(volume.data.as_deref(), Some("first"));
     lab.stop("data");
     lab.must_be_empty();
-    lab.world().effects
+    lab.kernel().effects
 }
 
 fn labs() -> Vec<fn() -> Lab> {
@@ -114,7 +114,7 @@ fn a_file_system_that_was_cut_off_is_created_again_on_this_node_only() {
         lab.create("data");
         lab.connect("data");
         lab.stage("data");
-        let effects = lab.world().effects;
+        let effects = lab.kernel().effects;
         for at in 0..effects {
             for kind in KINDS {
                 let mut lab = new();
@@ -126,13 +126,13 @@ fn a_file_system_that_was_cut_off_is_created_again_on_this_node_only() {
                 lab.must_be_empty();
                 let is_partial = lab.volume("data").on == On::Partial;
                 // Another node, which knows nothing of it, refuses.
-                let states = std::mem::take(&mut lab.world().states);
+                let states = std::mem::take(&mut lab.kernel().states);
                 if is_partial {
                     let error = lab.stage_once("data").expect_err("data");
                     assert!(error.message.contains("does not overwrite"), "{error}");
                     lab.unstage("data");
                 }
-                lab.world().states = states;
+                lab.kernel().states = states;
                 lab.stage("data");
                 assert_eq!(lab.volume("data").on, On::FileSystem(fs_type));
             }
@@ -146,7 +146,7 @@ fn the_node_loses_power_at_any_effect() {
         let mut lab = Lab::iscsi();
         lab.create("data");
         lab.start("data");
-        lab.world().effects
+        lab.kernel().effects
     };
     for at in 0..effects {
         for kind in KINDS {
@@ -155,7 +155,7 @@ fn the_node_loses_power_at_any_effect() {
             lab.create("data");
             lab.connect("data");
             let _ = lab.stage_once("data").and_then(|()| lab.publish_once("data", "pod"));
-            lab.world().power_cut();
+            lab.kernel().power_cut();
             lab.start("data");
             lab.write("data", "after").expect("a volume that works");
             lab.stop("data");

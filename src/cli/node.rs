@@ -15,7 +15,7 @@ use super::csi::{asked_to_end, log};
 use super::{CommandError, Outcome, output};
 use crate::contract::BlockTransport;
 use crate::csi::{ClusterRecords, FileRecords, NodeMetrics, NodeProbes, NodeSockets, serve_node};
-use crate::node::check::{Gravity, check};
+use crate::node::check::{Severity, check};
 use crate::node::host::{LinuxHost, LinuxSetup};
 use crate::node::{Attachments, FormatRecord, Node, NodeSetup};
 use crate::provisioner::run::Metrics;
@@ -159,9 +159,9 @@ async fn serve(args: &Service) -> Result<Outcome, CommandError> {
         tasks.spawn(probes.serve(listener));
     }
     // None of this holds up the sockets: kubelet registers the node also while a device hangs.
-    let (healed, surveyed, counts) = (Arc::clone(&node), Arc::clone(&node), metrics.clone());
+    let (healed, set_report, counts) = (Arc::clone(&node), Arc::clone(&node), metrics.clone());
     tasks.spawn(async move { heal(&healed).await });
-    tasks.spawn(async move { survey(&surveyed, &counts).await });
+    tasks.spawn(async move { report(&set_report, &counts).await });
     if let Some(attachments) = attachments {
         let cleaned = Arc::clone(&node);
         tasks.spawn(async move { clean_up(&cleaned, &attachments).await });
@@ -188,14 +188,14 @@ async fn heal(node: &Node<LinuxHost>) {
 }
 
 /// Sets the metrics of the staged volumes, again and again.
-async fn survey(node: &Node<LinuxHost>, metrics: &NodeMetrics) {
+async fn report(node: &Node<LinuxHost>, metrics: &NodeMetrics) {
     let mut again = tokio::time::interval(SURVEY_EVERY);
     again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         again.tick().await;
-        let survey = node.survey().await;
-        metrics.surveyed(&survey);
-        if let Err(error) = survey.volumes {
+        let report = node.report().await;
+        metrics.set_report(&report);
+        if let Err(error) = report.volumes {
             warn!(%error, "the state of the staged volumes is unknown");
         }
     }
@@ -243,8 +243,8 @@ async fn checked(args: &Check) -> Result<Outcome, CommandError> {
     let mut lines = String::new();
     for finding in &found {
         let gravity = match finding.gravity {
-            Gravity::Error => "error",
-            Gravity::Warning => "warning",
+            Severity::Error => "error",
+            Severity::Warning => "warning",
         };
         lines.push_str(&format!("{gravity}: {}; {}\n", finding.cause, finding.remedy));
     }
@@ -252,6 +252,6 @@ async fn checked(args: &Check) -> Result<Outcome, CommandError> {
         lines.push_str("the host has what block volumes need\n");
     }
     output::data(&crate::sanitize::lines(&lines))?;
-    let is_wrong = found.iter().any(|finding| finding.gravity == Gravity::Error);
+    let is_wrong = found.iter().any(|finding| finding.gravity == Severity::Error);
     Ok(if is_wrong { Outcome::Failure } else { Outcome::Success })
 }

@@ -17,7 +17,7 @@ use crate::node::{Attachments, FormatRecord, VolumeHandle};
 use crate::sanitize;
 
 /// How long a read may take. A call of kubelet waits meanwhile, and kubelet gives it up after two minutes.
-const ANSWER: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The records on the VolumeAttachments of one node.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ pub fn attachment_name(volume: &VolumeHandle, node: &str) -> String {
 impl ClusterRecords {
     /// Returns the records of a node.
     pub fn new(client: kube::Client, node: impl Into<String>) -> Self {
-        Self { attachments: Api::all(client), node: node.into(), answer: ANSWER }
+        Self { attachments: Api::all(client), node: node.into(), answer: READ_TIMEOUT }
     }
 
     /// Returns the VolumeAttachment of a volume and this node. `None` if there is none.
@@ -166,10 +166,10 @@ mod tests {
     }
 
     /// An API server that gives prepared answers, and notes what it was asked for.
-    type Asked = Arc<Mutex<Vec<(Method, String, Json)>>>;
+    type RecordedRequests = Arc<Mutex<Vec<(Method, String, Json)>>>;
 
-    fn records(answers: Vec<(u16, Json)>) -> (ClusterRecords, Asked) {
-        let asked = Asked::default();
+    fn records(answers: Vec<(u16, Json)>) -> (ClusterRecords, RecordedRequests) {
+        let asked = RecordedRequests::default();
         let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
         let seen = Arc::clone(&asked);
         let server = service_fn(move |request: Request<Body>| {

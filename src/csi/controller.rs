@@ -20,13 +20,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tonic::Status;
 
-use super::busy::Busy;
 use super::identity::DriverIdentity;
 #[allow(
     clippy::wildcard_imports,
     reason = "the service has dozens of messages; the lint is silent in tests, so it cannot be expected"
 )]
 use super::message::*;
+use super::operation_locks::OperationLocks;
 use super::rpc;
 use super::server::{ServeError, serve_controller};
 use arrays::Arrays;
@@ -46,7 +46,7 @@ pub enum Scope {
 #[derive(Debug, Clone)]
 pub struct Controller {
     arrays: Arc<Arrays>,
-    busy: Busy,
+    locks: OperationLocks,
     scope: Scope,
 }
 
@@ -59,7 +59,7 @@ impl Controller {
         scope: Scope,
     ) -> Self {
         let arrays = Arc::new(Arrays::new(cluster, identities, arrays));
-        Self { arrays, busy: Busy::default(), scope }
+        Self { arrays, locks: OperationLocks::default(), scope }
     }
 
     /// Serves CSI's Identity and Controller services on a socket until `end` completes.
@@ -95,7 +95,7 @@ impl Controller {
     where
         F: Future<Output = Result<T, Status>> + Send + 'static,
     {
-        self.busy.run(name, call(Arc::clone(&self.arrays))).await
+        self.locks.run(name, call(Arc::clone(&self.arrays))).await
     }
 }
 

@@ -7,11 +7,11 @@ use crate::node::{NodeError, NodeErrorKind};
 use crate::sanitize;
 
 /// Longest message, in characters: kubelet copies it into an event of the pod.
-const LONGEST: usize = 2 * sanitize::LONGEST;
+const MAX_LENGTH: usize = 2 * sanitize::LONGEST;
 
 /// Returns a status with a sanitized message.
 pub(super) fn status(code: Code, message: &str) -> Status {
-    Status::new(code, sanitize::line(message, LONGEST))
+    Status::new(code, sanitize::line(message, MAX_LENGTH))
 }
 
 /// Returns the status of a wrong request.
@@ -87,6 +87,6 @@ mod tests {
         let status = of_node(&error);
         assert_eq!(status.code(), Code::FailedPrecondition);
         assert!(status.message().starts_with("mount: \u{fffd}[2Jwrong fs"), "{status}");
-        assert_eq!(status.message().chars().count(), LONGEST + 1);
+        assert_eq!(status.message().chars().count(), MAX_LENGTH + 1);
     }
 }

@@ -30,7 +30,7 @@ impl Identity for DriverIdentity {
         Ok(GetPluginInfoResponse {
             name: DRIVER.to_owned(),
             vendor_version: env!("CARGO_PKG_VERSION").to_owned(),
-            manifest: Words::new(),
+            manifest: StringMap::new(),
         })
     }
 

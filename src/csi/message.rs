@@ -68,4 +68,4 @@ pub(crate) use snapshot::*;
 pub(crate) use volume::*;
 
 /// Key and value pairs. The order is fixed, so that equal messages have equal bytes.
-pub(crate) type Words = std::collections::BTreeMap<String, String>;
+pub(crate) type StringMap = std::collections::BTreeMap<String, String>;

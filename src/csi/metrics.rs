@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 use tonic::{Code, Status};
 
 use crate::monitoring::Register;
-use crate::node::NodeSurvey;
+use crate::node::NodeReport;
 
 /// Upper bounds of the buckets of a call, in seconds. A stage waits up to 40 s for a path; creating or checking a file
 /// system may take half an hour.
@@ -25,9 +25,9 @@ type Labels<const N: usize> = [(&'static str, String); N];
 
 /// The metrics of one node service. Clones share their values.
 #[derive(Clone)]
-pub struct NodeMetrics(Arc<All>);
+pub struct NodeMetrics(Arc<Inner>);
 
-struct All {
+struct Inner {
     registry: Registry,
     names: Vec<String>,
     operations: Family<Labels<2>, Counter>,
@@ -72,7 +72,7 @@ impl NodeMetrics {
         let build = Family::<Labels<1>, Gauge>::default();
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
         all.add("pso_gen_node_build_info", "Always 1, with the version of the program", build);
-        let metrics = All {
+        let metrics = Inner {
             operations: all.add(
                 "pso_gen_node_operations_total",
                 "Number of calls of CSI's Node service that ended, by gRPC code",
@@ -146,10 +146,10 @@ impl NodeMetrics {
 
     /// Sets the state of the staged volumes. An array without any staged volume has no values, and so has every array if the
     /// state is unknown: the last values would look current.
-    pub fn surveyed(&self, survey: &NodeSurvey) {
+    pub fn set_report(&self, report: &NodeReport) {
         let mut known = self.0.arrays.lock().unwrap_or_else(PoisonError::into_inner);
         let mut arrays: BTreeMap<&str, [i64; 5]> = BTreeMap::new();
-        for volume in survey.volumes.iter().flatten() {
+        for volume in report.volumes.iter().flatten() {
             let [staged, paths, expected, lacking, without] =
                 arrays.entry(&volume.array_id).or_default();
             let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -159,7 +159,7 @@ impl NodeMetrics {
             *without += i64::from(volume.paths == 0);
             *lacking += i64::from(volume.paths > 0 && volume.paths < volume.expected);
         }
-        let All { staged, paths, expected, lacking, without, .. } = &*self.0;
+        let Inner { staged, paths, expected, lacking, without, .. } = &*self.0;
         let gauges = [staged, paths, expected, lacking, without];
         for gone in known.iter().filter(|array| !arrays.contains_key(array.as_str())) {
             for gauge in gauges {
@@ -171,7 +171,7 @@ impl NodeMetrics {
                 gauge.get_or_create(&[("array_id", (*array).to_owned())]).set(*value);
             }
         }
-        self.0.hanging.set(i64::try_from(survey.hanging).unwrap_or(i64::MAX));
+        self.0.hanging.set(i64::try_from(report.hanging).unwrap_or(i64::MAX));
         *known = arrays.into_keys().map(str::to_owned).collect();
     }
 
@@ -203,7 +203,7 @@ impl NodeMetrics {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        let All { operations, duration, in_flight, .. } = &*self.metrics.0;
+        let Inner { operations, duration, in_flight, .. } = &*self.metrics.0;
         let operation = self.operation.to_owned();
         in_flight.get_or_create(&[("operation", operation.clone())]).dec();
         // The names that other gRPC metrics use, such as those of kubelet.
@@ -261,7 +261,7 @@ mod tests {
         };
         let volumes =
             vec![volume("a", 4, 4), volume("a", 1, 4), volume("a", 0, 4), volume("b", 2, 2)];
-        metrics.surveyed(&NodeSurvey { volumes: Ok(volumes), hanging: 2 });
+        metrics.set_report(&NodeReport { volumes: Ok(volumes), hanging: 2 });
         let of = |name: &str, array: &str| {
             value(&metrics, &format!(r#"pso_gen_node_{name}{{array_id="{array}"}}"#))
         };
@@ -276,11 +276,11 @@ mod tests {
         }
         assert_eq!(of("volumes_with_missing_paths", "b").as_deref(), Some("0"));
         assert_eq!(value(&metrics, "pso_gen_node_hanging_devices").as_deref(), Some("2"));
-        metrics.surveyed(&NodeSurvey { volumes: Ok(vec![volume("b", 2, 2)]), hanging: 0 });
+        metrics.set_report(&NodeReport { volumes: Ok(vec![volume("b", 2, 2)]), hanging: 0 });
         assert_eq!(of("paths", "a"), None, "a stale value would look current");
         assert_eq!(of("paths", "b").as_deref(), Some("2"));
         let error = NodeError::new(NodeErrorKind::DeadlineExceeded, "state files: no answer");
-        metrics.surveyed(&NodeSurvey { volumes: Err(error), hanging: 3 });
+        metrics.set_report(&NodeReport { volumes: Err(error), hanging: 3 });
         assert_eq!(of("staged_volumes", "b"), None, "a stale value would look current");
         assert_eq!(value(&metrics, "pso_gen_node_hanging_devices").as_deref(), Some("3"));
     }

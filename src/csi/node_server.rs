@@ -6,13 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tonic::Status;
 
-use super::busy::Busy;
 use super::error::{invalid, of_node, unfinished};
 #[allow(
     clippy::wildcard_imports,
     reason = "the service has dozens of messages; the lint is silent in tests, so it cannot be expected"
 )]
 use super::message::*;
+use super::operation_locks::OperationLocks;
 use super::request::{Sizes, bytes, capability, check_shared, handle, path, required};
 use super::rpc::Node;
 use crate::contract::{Attachment, ChapSecret, LONGEST_NODE_ID};
@@ -24,13 +24,13 @@ use crate::node::{
 #[derive(Debug)]
 pub(super) struct NodeAdapter {
     node: Arc<dyn NodeService>,
-    busy: Busy,
+    locks: OperationLocks,
 }
 
 impl NodeAdapter {
     /// Returns the service over what the node does.
     pub(super) fn new(node: Arc<dyn NodeService>) -> Self {
-        Self { node, busy: Busy::default() }
+        Self { node, locks: OperationLocks::default() }
     }
 
     /// Runs a call that changes something, alone for its volume and to its end.
@@ -45,7 +45,7 @@ impl NodeAdapter {
     {
         let call = call(Arc::clone(&self.node));
         let name = volume.to_string();
-        self.busy.run(&name, async move { call.await.map_err(|error| of_node(&error)) }).await
+        self.locks.run(&name, async move { call.await.map_err(|error| of_node(&error)) }).await
     }
 }
 
@@ -186,7 +186,7 @@ impl Node for NodeAdapter {
                 "the names of the node and its initiators are longer than {LONGEST_NODE_ID} bytes together; shorten the name in /etc/iscsi/initiatorname.iscsi"
             ))
         })?;
-        let segments: Words = identity.topology.into_iter().collect();
+        let segments: StringMap = identity.topology.into_iter().collect();
         Ok(NodeGetInfoResponse {
             node_id,
             max_volumes_per_node: identity.max_volumes.map_or(0, i64::from),

@@ -13,7 +13,7 @@ use super::metrics::NodeMetrics;
 use crate::monitoring::{metrics_text, probe_answer};
 
 /// The time limit for a connection to the own socket.
-const PATIENCE: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What the probes look at.
 #[derive(Debug, Clone)]
@@ -73,7 +73,7 @@ impl ControllerProbes {
 /// Returns whether kubelet or a sidecar can connect. A socket that was removed comes back only with a new process.
 async fn connects(path: &Path) -> Result<(), String> {
     let socket = crate::sanitize::name(&path.display().to_string());
-    match tokio::time::timeout(PATIENCE, UnixStream::connect(path)).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, UnixStream::connect(path)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(format!("{socket}: {error}")),
         Err(_) => Err(format!("{socket} takes no connection")),

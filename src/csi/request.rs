@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::csi::message::{AccessMode, BlockVolume, MountVolume};
 
-    fn asked(fs_type: &str, group: &str, mode: i32) -> VolumeCapability {
+    fn requested_capability(fs_type: &str, group: &str, mode: i32) -> VolumeCapability {
         let mount = MountVolume {
             fs_type: fs_type.to_owned(),
             mount_flags: vec!["noatime".to_owned()],
@@ -157,18 +157,19 @@ mod tests {
         let read = capability(Some(&block)).expect("right");
         assert_eq!(read, (VolumeMode::Block, Access::MultiNodeWriter));
         for (word, fs_type) in [("", FsType::Ext4), ("ext4", FsType::Ext4), ("xfs", FsType::Xfs)] {
-            let (mode, access) = capability(Some(&asked(word, "70", 1))).expect("right");
+            let (mode, access) =
+                capability(Some(&requested_capability(word, "70", 1))).expect("right");
             let mount_options = vec!["noatime".to_owned()];
             assert_eq!(mode, VolumeMode::FileSystem { fs_type, mount_options, group: Some(70) });
             assert_eq!(access, Access::SingleNodeWriter);
         }
         let wrong = [
-            asked("ntfs", "", 1),
-            asked("", "wheel", 1),
-            asked("", "", 0),
-            asked("", "", 99),
-            VolumeCapability { access_mode: None, ..asked("", "", 1) },
-            VolumeCapability { access_type: None, ..asked("", "", 1) },
+            requested_capability("ntfs", "", 1),
+            requested_capability("", "wheel", 1),
+            requested_capability("", "", 0),
+            requested_capability("", "", 99),
+            VolumeCapability { access_mode: None, ..requested_capability("", "", 1) },
+            VolumeCapability { access_type: None, ..requested_capability("", "", 1) },
         ];
         for wrong in wrong.iter().map(Some).chain([None]) {
             let error = capability(wrong).expect_err("wrong");
@@ -179,7 +180,8 @@ mod tests {
     #[test]
     fn a_file_system_is_for_one_node() {
         for number in 1..=7 {
-            let (mode, access) = capability(Some(&asked("", "", number))).expect("right");
+            let (mode, access) =
+                capability(Some(&requested_capability("", "", number))).expect("right");
             let is_for_one = matches!(number, 1 | 2 | 6 | 7);
             assert_eq!(check_shared(&mode, access).is_ok(), is_for_one, "{number}");
             assert!(check_shared(&VolumeMode::Block, access).is_ok());

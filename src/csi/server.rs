@@ -11,7 +11,7 @@ use tonic::transport::Server;
 use tracing::{info, warn};
 
 use super::identity::DriverIdentity;
-use super::measured::Measured;
+use super::metered::Metered;
 use super::metrics::NodeMetrics;
 use super::no_node::NoNode;
 use super::node_server::NodeAdapter;
@@ -56,10 +56,10 @@ pub async fn serve_node(
     let has_topology = node.identity().await.is_ok_and(|node| !node.topology.is_empty());
     let csi = Socket::listen(&sockets.csi)?;
     info!(socket = %sockets.csi.display(), "serving CSI's Node service");
-    let measured = Measured { node: NodeAdapter::new(node), metrics: metrics.clone() };
+    let metered = Metered { node: NodeAdapter::new(node), metrics: metrics.clone() };
     let services = Server::builder()
         .add_service(IdentityServer(Arc::new(DriverIdentity { has_topology, expands: true })))
-        .add_service(NodeServer(Arc::new(measured)))
+        .add_service(NodeServer(Arc::new(metered)))
         .serve_with_incoming_shutdown(csi, end.clone());
     let registration = async {
         let Some(path) = &sockets.registration else { return Ok(()) };

@@ -22,7 +22,7 @@ use crate::node::{
 
 /// A node service that records calls, and fails or waits as a test sets it.
 #[derive(Debug, Default)]
-struct Noting {
+struct Recorder {
     calls: Mutex<Vec<String>>,
     fail: Mutex<Option<NodeError>>,
     /// Lets calls wait until they are let go.
@@ -30,8 +30,8 @@ struct Noting {
     identity: NodeIdentity,
 }
 
-impl Noting {
-    async fn note(&self, call: String) -> Result<(), NodeError> {
+impl Recorder {
+    async fn record(&self, call: String) -> Result<(), NodeError> {
         self.calls.lock().expect("free").push(call);
         if let Some(hold) = &self.hold {
             hold.notified().await;
@@ -44,21 +44,21 @@ impl Noting {
 }
 
 #[async_trait]
-impl NodeService for Noting {
+impl NodeService for Recorder {
     async fn stage(&self, request: StageRequest) -> Result<(), NodeError> {
-        self.note(format!("{request:?}")).await
+        self.record(format!("{request:?}")).await
     }
 
     async fn unstage(&self, volume: &VolumeHandle, staging: &Path) -> Result<(), NodeError> {
-        self.note(format!("unstage {volume} {}", staging.display())).await
+        self.record(format!("unstage {volume} {}", staging.display())).await
     }
 
     async fn publish(&self, request: PublishRequest) -> Result<(), NodeError> {
-        self.note(format!("{request:?}")).await
+        self.record(format!("{request:?}")).await
     }
 
     async fn unpublish(&self, volume: &VolumeHandle, target: &Path) -> Result<(), NodeError> {
-        self.note(format!("unpublish {volume} {}", target.display())).await
+        self.record(format!("unpublish {volume} {}", target.display())).await
     }
 
     async fn stats(
@@ -67,7 +67,7 @@ impl NodeService for Noting {
         path: &Path,
         staging: Option<&Path>,
     ) -> Result<VolumeStats, NodeError> {
-        self.note(format!("stats {volume} {} {staging:?}", path.display())).await?;
+        self.record(format!("stats {volume} {} {staging:?}", path.display())).await?;
         Ok(VolumeStats {
             bytes: Usage { total: 30, used: 10, available: 19 },
             inodes: Some(Usage { total: 3, used: 1, available: 2 }),
@@ -76,7 +76,7 @@ impl NodeService for Noting {
     }
 
     async fn expand(&self, request: ExpandRequest) -> Result<u64, NodeError> {
-        self.note(format!("{request:?}")).await?;
+        self.record(format!("{request:?}")).await?;
         Ok(7 << 30)
     }
 
@@ -86,16 +86,16 @@ impl NodeService for Noting {
 }
 
 /// A node service on its sockets.
-struct Served {
-    node: Arc<Noting>,
+struct TestServer {
+    node: Arc<Recorder>,
     metrics: NodeMetrics,
     folder: tempfile::TempDir,
     end: Option<oneshot::Sender<()>>,
     server: tokio::task::JoinHandle<Result<(), super::ServeError>>,
 }
 
-impl Served {
-    async fn new(node: Noting) -> Self {
+impl TestServer {
+    async fn new(node: Recorder) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let sockets = NodeSockets {
             csi: folder.path().join("csi.sock"),
@@ -132,12 +132,12 @@ impl Served {
         Q: prost::Message + 'static,
         A: prost::Message + Default + 'static,
     {
-        asked(&self.csi(), &format!("/csi.v1.Node/{call}"), request).await
+        send(&self.csi(), &format!("/csi.v1.Node/{call}"), request).await
     }
 }
 
 /// Sends a request over a connection of its own, as kubelet does.
-async fn asked<Q, A>(socket: &Path, call: &str, request: Q) -> Result<A, Status>
+async fn send<Q, A>(socket: &Path, call: &str, request: Q) -> Result<A, Status>
 where
     Q: prost::Message + 'static,
     A: prost::Message + Default + 'static,
@@ -210,7 +210,7 @@ fn publish() -> NodePublishVolumeRequest {
 
 #[tokio::test]
 async fn kubelets_calls_reach_the_node_in_plain_words() {
-    let served = Served::new(Noting::default()).await;
+    let served = TestServer::new(Recorder::default()).await;
     let handle = VolumeHandle { array_id: "a".to_owned(), volume_id: "1".to_owned() };
     let file_system =
         |fs_type| VolumeMode::FileSystem { fs_type, mount_options: vec![], group: None };
@@ -295,7 +295,7 @@ async fn kubelets_calls_reach_the_node_in_plain_words() {
 
 #[tokio::test]
 async fn what_a_request_lacks_never_reaches_the_node() {
-    let served = Served::new(Noting::default()).await;
+    let served = TestServer::new(Recorder::default()).await;
     let code = |answer: Result<NodeStageVolumeResponse, Status>| answer.expect_err("wrong").code();
     let staging = String::new();
     for wrong in [
@@ -303,7 +303,7 @@ async fn what_a_request_lacks_never_reaches_the_node() {
         NodeStageVolumeRequest { staging_target_path: staging, ..stage() },
         NodeStageVolumeRequest { staging_target_path: "/a/../b".to_owned(), ..stage() },
         NodeStageVolumeRequest { volume_capability: None, ..stage() },
-        NodeStageVolumeRequest { publish_context: Words::new(), ..stage() },
+        NodeStageVolumeRequest { publish_context: StringMap::new(), ..stage() },
     ] {
         assert_eq!(code(served.node("NodeStageVolume", wrong).await), Code::InvalidArgument);
     }
@@ -329,7 +329,7 @@ async fn what_a_request_lacks_never_reaches_the_node() {
 
 #[tokio::test]
 async fn an_error_of_the_node_has_the_code_of_its_kind() {
-    let served = Served::new(Noting::default()).await;
+    let served = TestServer::new(Recorder::default()).await;
     for (kind, code) in [
         (NodeErrorKind::InvalidArgument, Code::InvalidArgument),
         (NodeErrorKind::NotFound, Code::NotFound),
@@ -371,11 +371,11 @@ async fn an_error_of_the_node_has_the_code_of_its_kind() {
 #[tokio::test]
 async fn a_second_call_for_a_volume_is_refused_while_the_first_is_at_work() {
     let hold = Arc::new(Notify::new());
-    let node = Noting { hold: Some(Arc::clone(&hold)), ..Noting::default() };
-    let served = Served::new(node).await;
+    let node = Recorder { hold: Some(Arc::clone(&hold)), ..Recorder::default() };
+    let served = TestServer::new(node).await;
     let socket = served.csi();
     let first = tokio::spawn(async move {
-        asked::<_, NodeStageVolumeResponse>(&socket, "/csi.v1.Node/NodeStageVolume", stage()).await
+        send::<_, NodeStageVolumeResponse>(&socket, "/csi.v1.Node/NodeStageVolume", stage()).await
     });
     while served.calls().is_empty() {
         tokio::task::yield_now().await;
@@ -403,10 +403,10 @@ async fn kubelet_registers_the_driver_and_the_node() {
         max_volumes: Some(100),
         topology: vec![("zone".to_owned(), "a".to_owned())],
     };
-    let served = Served::new(Noting { identity, ..Noting::default() }).await;
+    let served = TestServer::new(Recorder { identity, ..Recorder::default() }).await;
     let registration = served.folder.path().join("reg.sock");
     let path = "/pluginregistration.Registration/GetInfo";
-    let info: PluginInfo = asked(&registration, path, InfoRequest {}).await.expect("known");
+    let info: PluginInfo = send(&registration, path, InfoRequest {}).await.expect("known");
     let csi = served.csi();
     assert_eq!((info.r#type.as_str(), info.name.as_str()), ("CSIPlugin", DRIVER));
     assert_eq!(Path::new(&info.endpoint), csi);
@@ -414,7 +414,7 @@ async fn kubelet_registers_the_driver_and_the_node() {
     let path = "/pluginregistration.Registration/NotifyRegistrationStatus";
     let status = RegistrationStatus { plugin_registered: true, error: String::new() };
     assert!(!served.metrics.is_registered());
-    let _: RegistrationStatusResponse = asked(&registration, path, status).await.expect("noted");
+    let _: RegistrationStatusResponse = send(&registration, path, status).await.expect("noted");
     assert!(served.metrics.is_registered());
     let info: NodeGetInfoResponse =
         served.node("NodeGetInfo", NodeGetInfoRequest {}).await.expect("known");
@@ -422,12 +422,10 @@ async fn kubelet_registers_the_driver_and_the_node() {
     assert_eq!(info.max_volumes_per_node, 100);
     assert_eq!(info.accessible_topology.expect("a place").segments["zone"], "a");
     let plugin: GetPluginInfoResponse =
-        asked(&csi, "/csi.v1.Identity/GetPluginInfo", GetPluginInfoRequest {})
-            .await
-            .expect("known");
+        send(&csi, "/csi.v1.Identity/GetPluginInfo", GetPluginInfoRequest {}).await.expect("known");
     assert_eq!(plugin.name, DRIVER);
     assert!(offers_places(&csi).await);
-    let nowhere = Served::new(Noting::default()).await;
+    let nowhere = TestServer::new(Recorder::default()).await;
     assert!(!offers_places(&nowhere.csi()).await, "a tool would look for nodes with places");
 }
 
@@ -435,7 +433,7 @@ async fn kubelet_registers_the_driver_and_the_node() {
 async fn offers_places(csi: &Path) -> bool {
     let call = "/csi.v1.Identity/GetPluginCapabilities";
     let all: GetPluginCapabilitiesResponse =
-        asked(csi, call, GetPluginCapabilitiesRequest {}).await.expect("known");
+        send(csi, call, GetPluginCapabilitiesRequest {}).await.expect("known");
     let places = PluginServiceType::VolumeAccessibilityConstraints.into();
     let places = PluginCapabilityType::Service(PluginService { r#type: places });
     all.capabilities.iter().any(|each| each.r#type.as_ref() == Some(&places))
@@ -444,11 +442,11 @@ async fn offers_places(csi: &Path) -> bool {
 #[tokio::test]
 async fn the_end_waits_for_calls_at_work_and_removes_the_sockets() {
     let hold = Arc::new(Notify::new());
-    let node = Noting { hold: Some(Arc::clone(&hold)), ..Noting::default() };
-    let mut served = Served::new(node).await;
+    let node = Recorder { hold: Some(Arc::clone(&hold)), ..Recorder::default() };
+    let mut served = TestServer::new(node).await;
     let socket = served.csi();
     let call = tokio::spawn(async move {
-        asked::<_, NodeStageVolumeResponse>(&socket, "/csi.v1.Node/NodeStageVolume", stage()).await
+        send::<_, NodeStageVolumeResponse>(&socket, "/csi.v1.Node/NodeStageVolume", stage()).await
     });
     while served.calls().is_empty() {
         tokio::task::yield_now().await;

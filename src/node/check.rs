@@ -77,7 +77,7 @@ const WELL_KNOWN: [&str; 4] = [
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Gravity {
+pub enum Severity {
     /// Volumes cannot be used.
     Error,
     /// Volumes can be used, with a risk or a restriction.
@@ -88,14 +88,14 @@ pub enum Gravity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// How bad it is.
-    pub gravity: Gravity,
+    pub gravity: Severity,
     /// What was found.
     pub cause: String,
     /// What the admin can do.
     pub remedy: String,
 }
 
-fn finding(gravity: Gravity, cause: impl Into<String>, remedy: impl Into<String>) -> Finding {
+fn finding(gravity: Severity, cause: impl Into<String>, remedy: impl Into<String>) -> Finding {
     Finding { gravity, cause: cause.into(), remedy: remedy.into() }
 }
 
@@ -115,7 +115,7 @@ pub fn check(facts: &HostFacts, transports: &BTreeSet<BlockTransport>) -> Vec<Fi
     }
     if transports.contains(&BlockTransport::FibreChannel) && facts.id.wwns.is_empty() {
         found.push(finding(
-            Gravity::Error,
+            Severity::Error,
             "the node has no Fibre Channel port that is online",
             "check the host bus adapter, its driver and its link: no port below /sys/class/fc_host has the state \
              Online; or choose another transport",
@@ -129,13 +129,13 @@ fn kubelet(facts: &HostFacts, found: &mut Vec<Finding>) {
     let KubeletFolder { path, is_folder, is_shared } = &facts.kubelet;
     if !is_folder {
         found.push(finding(
-            Gravity::Error,
+            Severity::Error,
             format!("{} is no folder of this host, or a symbolic link", path.display()),
             "set the folder that kubelet runs with (`--root-dir`), by its real path, in the storage document",
         ));
     } else if !is_shared {
         found.push(finding(
-            Gravity::Error,
+            Severity::Error,
             format!(
                 "the mount that contains {} is private, so that pods would not see volumes",
                 path.display()
@@ -155,7 +155,7 @@ fn programs(facts: &HostFacts, transports: &BTreeSet<BlockTransport>, found: &mu
     for (program, package) in PROGRAMS {
         if is_needed(program) && !facts.programs.contains(program) {
             found.push(finding(
-                Gravity::Error,
+                Severity::Error,
                 format!("the program {program} is missing on the host"),
                 format!("install the package {package}, or the extension of the operating system that contains it"),
             ));
@@ -166,19 +166,19 @@ fn programs(facts: &HostFacts, transports: &BTreeSet<BlockTransport>, found: &mu
 fn iscsi(facts: &HostFacts, found: &mut Vec<Finding>) {
     if !facts.has_iscsid {
         found.push(finding(
-            Gravity::Error,
+            Severity::Error,
             "iscsid does not run",
             "run `systemctl enable --now iscsid` on the host; on Talos, add the extension iscsi-tools",
         ));
     }
     match &facts.id.iqn {
         None => found.push(finding(
-            Gravity::Error,
+            Severity::Error,
             "the host has no initiator name: /etc/iscsi/initiatorname.iscsi is missing or empty",
             "run `echo \"InitiatorName=$(iscsi-iname)\" > /etc/iscsi/initiatorname.iscsi` and restart iscsid",
         )),
         Some(name) if is_of_an_image(name) => found.push(finding(
-            Gravity::Warning,
+            Severity::Warning,
             format!("the initiator name {name} looks like that of an image: cloned nodes would share it"),
             "give each node a name of its own with `iscsi-iname` in /etc/iscsi/initiatorname.iscsi and restart iscsid",
         )),
@@ -197,7 +197,7 @@ fn is_of_an_image(name: &str) -> bool {
 fn multipath(facts: &HostFacts, found: &mut Vec<Finding>) {
     if !facts.has_multipathd {
         found.push(finding(
-            Gravity::Warning,
+            Severity::Warning,
             "multipathd does not run: a volume uses one path, and an interrupted path interrupts its pods",
             "install multipath-tools (device-mapper-multipath) and run `systemctl enable --now multipathd`",
         ));
@@ -207,7 +207,7 @@ fn multipath(facts: &HostFacts, found: &mut Vec<Finding>) {
         &facts.multipath
     else {
         found.push(finding(
-            Gravity::Warning,
+            Severity::Warning,
             "the configuration of multipathd cannot be read",
             "check that `multipathd show config` works on the host",
         ));
@@ -216,21 +216,21 @@ fn multipath(facts: &HostFacts, found: &mut Vec<Finding>) {
     // With `strict`, multipathd creates a map for each WWID that it knows, and the node service makes it known.
     if ["yes", "on", "smart"].contains(&find_multipaths.as_str()) {
         found.push(finding(
-            Gravity::Warning,
+            Severity::Warning,
             format!("find_multipaths is {find_multipaths}: multipathd waits for a second path before it creates a map"),
             "set `find_multipaths no` in the section `defaults` of /etc/multipath.conf and run `multipathd reconfigure`",
         ));
     }
     if no_path_retry == "queue" {
         found.push(finding(
-            Gravity::Error,
+            Severity::Error,
             "no_path_retry is queue for the array's devices: a volume without a path would hang its pods and the node",
             "set `no_path_retry 0` for vendor PURE in /etc/multipath/conf.d and run `multipathd reconfigure`",
         ));
     }
     if user_friendly_names == "yes" {
         found.push(finding(
-            Gravity::Warning,
+            Severity::Warning,
             "user_friendly_names is yes: maps are named mpatha, and names differ from node to node",
             "set `user_friendly_names no` for vendor PURE in /etc/multipath/conf.d and run `multipathd reconfigure`",
         ));
@@ -241,7 +241,7 @@ fn nvme(facts: &HostFacts, found: &mut Vec<Finding>) {
     // Without its module the name is not reported at all.
     if facts.id.nqn.is_none() && facts.native_nvme_multipath.is_some() {
         found.push(finding(
-            Gravity::Error,
+            Severity::Error,
             "the host has no NVMe host name: /etc/nvme/hostnqn is missing or empty",
             "run `nvme gen-hostnqn > /etc/nvme/hostnqn` on the host",
         ));
@@ -249,12 +249,12 @@ fn nvme(facts: &HostFacts, found: &mut Vec<Finding>) {
     match facts.native_nvme_multipath {
         Some(true) => {}
         Some(false) => found.push(finding(
-            Gravity::Error,
+            Severity::Error,
             "the kernel does not combine the paths of NVMe devices: a volume would appear once for each path",
             "add `nvme_core.multipath=Y` to the kernel's command line and boot",
         )),
         None => found.push(finding(
-            Gravity::Error,
+            Severity::Error,
             "the kernel module nvme-tcp is not loaded",
             "run `modprobe nvme-tcp` and add the module to /etc/modules-load.d",
         )),
@@ -265,7 +265,7 @@ fn nvme(facts: &HostFacts, found: &mut Vec<Finding>) {
 mod tests {
     use super::*;
 
-    fn good() -> HostFacts {
+    fn complete() -> HostFacts {
         HostFacts {
             id: NodeId {
                 node: "n1".to_owned(),
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_host_that_has_everything_has_no_finding() {
-        let mut facts = good();
+        let mut facts = complete();
         for find_multipaths in ["no", "off", "greedy", "strict"] {
             let multipath = facts.multipath.as_mut().expect("multipathd runs");
             find_multipaths.clone_into(&mut multipath.find_multipaths);
@@ -334,14 +334,14 @@ mod tests {
             (|facts| facts.kubelet.is_shared = false, "is private"),
         ];
         for (change, expected) in cases {
-            let mut facts = good();
+            let mut facts = complete();
             change(&mut facts);
             let causes = causes(&facts);
             assert_eq!(causes.len(), 1, "{causes:?}");
             assert!(causes[0].contains(expected), "{causes:?}");
         }
         for (program, _) in PROGRAMS {
-            let mut facts = good();
+            let mut facts = complete();
             facts.programs.remove(program);
             assert_eq!(causes(&facts), [format!("the program {program} is missing on the host")]);
         }
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn only_what_the_transports_need_is_asked_for() {
-        let mut facts = good();
+        let mut facts = complete();
         facts.has_iscsid = false;
         facts.programs.remove("iscsiadm");
         facts.id.wwns.clear();

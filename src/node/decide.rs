@@ -7,7 +7,7 @@ mod connect;
 mod content;
 mod effect;
 mod expand;
-mod grow;
+mod expand_file_system;
 mod heal;
 mod identity;
 mod leave;
@@ -19,7 +19,7 @@ mod stats;
 mod unstage;
 mod view;
 
-pub use connect::{ALL_PATHS, ANY_PATH, MAP, Ready};
+pub use connect::{ALL_PATHS, ANY_PATH, MAP, VerifiedDevice};
 pub use content::{Content, content};
 pub use effect::{
     Checked, Effect, HostError, HostErrorKind, Outcome, Procedure, RecordPassword, Step,
@@ -35,6 +35,6 @@ pub use startup::is_left_over;
 pub use stats::{Condition, condition, size};
 pub use unstage::Unstage;
 pub use view::{
-    Bus, Connection, Device, DeviceNumber, Disk, Holder, HostView, Map, Mount, PathNode,
-    ScsiAddress, Session, StagedVolume, Subject,
+    Bus, Connection, Device, DeviceNumber, Disk, Holder, HostQuery, HostView, Map, Mount, PathNode,
+    ScsiAddress, Session, StagedVolume,
 };

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::decide::{Connection, Effect, HostError, HostView, Outcome, StagedVolume, Subject};
+use super::decide::{Connection, Effect, HostError, HostQuery, HostView, Outcome, StagedVolume};
 use super::request::{Usage, VolumeHandle};
 use crate::contract::NodeId;
 
@@ -29,7 +29,7 @@ pub use linux::{LinuxHost, LinuxSetup};
 #[async_trait]
 pub trait Host: Send + Sync + Debug {
     /// Returns what concerns one volume. Sends no request to any device, so that no device can hold it up.
-    async fn view(&self, subject: &Subject) -> Result<HostView, HostError>;
+    async fn view(&self, query: &HostQuery) -> Result<HostView, HostError>;
 
     /// Returns all state files.
     async fn staged(&self) -> Result<Vec<StagedVolume>, HostError>;
@@ -39,7 +39,7 @@ pub trait Host: Send + Sync + Debug {
     async fn connected(&self) -> Result<Vec<Connection>, HostError>;
 
     /// Carries out an effect, within a time of its own; for a volume, or for none.
-    async fn perform(
+    async fn execute(
         &self,
         volume: Option<&VolumeHandle>,
         effect: &Effect,

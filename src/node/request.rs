@@ -186,7 +186,7 @@ pub struct VolumePaths {
 
 /// The state of a node's volumes at a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeSurvey {
+pub struct NodeReport {
     /// The volumes that are staged, or why they are unknown.
     pub volumes: Result<Vec<VolumePaths>, NodeError>,
     /// The number of devices, mounts and programs of the host that have not answered within their time limit.

@@ -1,9 +1,9 @@
 //! Carries the procedures out: view, decision, effect, and again. Calls for one volume exclude each other; calls for
 //! different volumes do not wait for each other, except for the log-in to the same array.
 
-mod busy;
+mod maintenance;
 mod report;
-mod upkeep;
+mod volume_locks;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -22,10 +22,10 @@ use super::request::{
     VolumeHandle, VolumeStats,
 };
 use super::{FormatRecord, NodeService};
-use busy::BusyVolumes;
+use volume_locks::VolumeLocks;
 
 /// More steps than any procedure needs with all waiting. A procedure that needs more does not converge.
-const MOST_STEPS: usize = 2000;
+const MAX_STEPS: usize = 2000;
 
 /// The node service of a host.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ struct Inner<H> {
     name: String,
     max_volumes: Option<u32>,
     topology: Vec<(String, String)>,
-    busy: BusyVolumes,
+    locks: VolumeLocks,
     /// One lock for the sessions of each target.
     targets: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -60,9 +60,11 @@ impl<H: Host + 'static> Node<H> {
     /// Returns the node service.
     pub fn new(host: H, record: Arc<dyn FormatRecord>, setup: NodeSetup) -> Self {
         let NodeSetup { name, max_volumes, topology } = setup;
-        let busy = BusyVolumes::default();
+        let locks = VolumeLocks::default();
         let targets = Mutex::default();
-        Self { inner: Arc::new(Inner { host, record, name, max_volumes, topology, busy, targets }) }
+        Self {
+            inner: Arc::new(Inner { host, record, name, max_volumes, topology, locks, targets }),
+        }
     }
 
     /// Carries a call out to its end even if the caller hangs up: a file system that is being created is not cut off.
@@ -84,7 +86,7 @@ impl<H: Host> Inner<H> {
         volume: Option<&VolumeHandle>,
         procedure: &mut impl Procedure,
     ) -> Result<(), NodeError> {
-        for _ in 0..MOST_STEPS {
+        for _ in 0..MAX_STEPS {
             let effect = match self.step(procedure).await? {
                 Step::Do(effect) => effect,
                 Step::Wait(time) => {
@@ -94,20 +96,20 @@ impl<H: Host> Inner<H> {
                 Step::Done => return Ok(()),
                 Step::Fail(error) => return Err(error),
             };
-            self.perform_in_turn(volume, procedure, &effect).await?;
+            self.execute_in_sequence(volume, procedure, &effect).await?;
         }
-        Err(endless())
+        Err(no_progress())
     }
 
     /// Performs an effect. Those on the sessions of a target take turns.
-    async fn perform_in_turn(
+    async fn execute_in_sequence(
         &self,
         volume: Option<&VolumeHandle>,
         procedure: &mut impl Procedure,
         effect: &Effect,
     ) -> Result<(), NodeError> {
         let Some(target) = effect.changes_sessions_of() else {
-            return self.perform(volume, procedure, effect).await;
+            return self.execute(volume, procedure, effect).await;
         };
         // Whether a session is needed, or not any more, is decided under the lock: of two volumes that arrive
         // together, one logs in.
@@ -119,17 +121,17 @@ impl<H: Host> Inner<H> {
         if let Step::Do(effect) = self.step(procedure).await?
             && effect.changes_sessions_of().is_some()
         {
-            self.perform(volume, procedure, &effect).await?;
+            self.execute(volume, procedure, &effect).await?;
         }
         Ok(())
     }
 
     async fn step(&self, procedure: &mut impl Procedure) -> Result<Step, NodeError> {
-        let view = self.host.view(&procedure.subject()).await?;
+        let view = self.host.view(&procedure.query()).await?;
         Ok(procedure.next(&view, self.host.now()))
     }
 
-    async fn perform(
+    async fn execute(
         &self,
         volume: Option<&VolumeHandle>,
         procedure: &mut impl Procedure,
@@ -140,14 +142,14 @@ impl<H: Host> Inner<H> {
                 let recorded = self.record.record_formatted(volume).await;
                 recorded.map(|()| Outcome::Done).map_err(super::decide::HostError::failed)
             }
-            _ => self.host.perform(volume, effect).await,
+            _ => self.host.execute(volume, effect).await,
         };
         let volume = volume.map(tracing::field::display);
         match &outcome {
             Ok(_) => info!(volume, ?effect, "done"),
             Err(error) => warn!(volume, ?effect, %error, "failed"),
         }
-        procedure.done(effect, outcome, self.host.now())
+        procedure.apply_outcome(effect, outcome, self.host.now())
     }
 
     async fn state_at(&self, staging: &Path) -> Result<Option<StagedVolume>, NodeError> {
@@ -177,14 +179,14 @@ impl<H: Host> Inner<H> {
 
     async fn stage(&self, request: StageRequest) -> Result<(), NodeError> {
         let handle = request.handle.clone();
-        let _busy = self.busy.call(&handle).await?;
+        let _lock = self.locks.call(&handle).await?;
         let password = request.passwords.password(&self.name).map_err(|error| {
             let message = format!("the Secret with the CHAP passwords of the array: {error}");
             NodeError::new(NodeErrorKind::FailedPrecondition, message)
         })?;
         let mut stage = Stage::new(request, password);
         self.run(Some(&handle), &mut stage).await?;
-        if let Some(ready) = stage.ready() {
+        if let Some(ready) = stage.device() {
             let (paths, expected) = (ready.paths, ready.expected);
             if paths < expected {
                 warn!(volume = %handle, paths, expected, "staged with fewer paths than the array has ports");
@@ -196,26 +198,26 @@ impl<H: Host> Inner<H> {
     }
 
     async fn unstage(&self, handle: VolumeHandle, staging: PathBuf) -> Result<(), NodeError> {
-        let _busy = self.busy.call(&handle).await?;
+        let _lock = self.locks.call(&handle).await?;
         let state = self.state_at(&staging).await?;
         self.run(Some(&handle), &mut Unstage::new(handle.clone(), staging, state)).await
     }
 
     async fn publish(&self, request: PublishRequest) -> Result<(), NodeError> {
         let handle = request.handle.clone();
-        let _busy = self.busy.call(&handle).await?;
+        let _lock = self.locks.call(&handle).await?;
         let state = self.state_at(&request.staging).await?;
         self.run(Some(&handle), &mut Publish::new(request, state)).await
     }
 
     async fn unpublish(&self, handle: VolumeHandle, target: PathBuf) -> Result<(), NodeError> {
-        let _busy = self.busy.call(&handle).await?;
+        let _lock = self.locks.call(&handle).await?;
         self.run(Some(&handle), &mut Unpublish::new(target)).await
     }
 
     async fn expand(&self, request: ExpandRequest) -> Result<u64, NodeError> {
         let handle = request.handle.clone();
-        let _busy = self.busy.call(&handle).await?;
+        let _lock = self.locks.call(&handle).await?;
         let state = self.state_of(&handle, request.staging.as_deref()).await?;
         let mut expand = Expand::new(request, state);
         self.run(Some(&handle), &mut expand).await?;
@@ -223,7 +225,7 @@ impl<H: Host> Inner<H> {
     }
 }
 
-fn endless() -> NodeError {
+fn no_progress() -> NodeError {
     let message = "the operation comes to no end; its log lists the steps";
     NodeError::new(NodeErrorKind::Internal, message)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pso_gen::contract::{BlockTransport, NodeId};
 use pso_gen::node::decide::{
-    Connection, Effect, HostError, HostView, Outcome, StagedVolume, Subject,
+    Connection, Effect, HostError, HostQuery, HostView, Outcome, StagedVolume,
 };
 use pso_gen::node::{
     ExpandRequest, FsType, Host, Node, NodeError, NodeIdentity, NodeService, NodeSetup,
@@ -17,7 +17,7 @@ use pso_gen::node::{
 };
 
 use super::host::{SimulatedHost, failed};
-use super::kernel::{Faults, On, Portal, Volume, World};
+use super::kernel::{Faults, Kernel, On, Portal, Volume};
 
 /// The model, with its mount points on the disk.
 #[derive(Debug, Clone)]
@@ -25,8 +25,8 @@ struct OnDisk(SimulatedHost);
 
 #[async_trait]
 impl Host for OnDisk {
-    async fn view(&self, subject: &Subject) -> Result<HostView, HostError> {
-        self.0.view(subject).await
+    async fn view(&self, query: &HostQuery) -> Result<HostView, HostError> {
+        self.0.view(query).await
     }
 
     async fn staged(&self) -> Result<Vec<StagedVolume>, HostError> {
@@ -37,12 +37,12 @@ impl Host for OnDisk {
         self.0.connected().await
     }
 
-    async fn perform(
+    async fn execute(
         &self,
         volume: Option<&VolumeHandle>,
         effect: &Effect,
     ) -> Result<Outcome, HostError> {
-        let done = self.0.perform(volume, effect).await?;
+        let done = self.0.execute(volume, effect).await?;
         let on_disk = match effect {
             Effect::SealFolder(path) => std::fs::create_dir_all(path),
             Effect::CreateFile(path) => std::fs::write(path, ""),
@@ -80,7 +80,7 @@ pub(crate) struct Modelled {
 
 impl Modelled {
     pub(crate) fn new() -> Self {
-        let world = World {
+        let kernel = Kernel {
             transport: BlockTransport::Iscsi,
             time: Duration::ZERO,
             target: String::new(),
@@ -110,7 +110,7 @@ impl Modelled {
             trace: Vec::new(),
             hosts: 0,
         };
-        let host = SimulatedHost { world: Arc::new(Mutex::new(world)), life: 0 };
+        let host = SimulatedHost { kernel: Arc::new(Mutex::new(kernel)), life: 0 };
         let setup =
             NodeSetup { name: "n1".to_owned(), max_volumes: Some(64), ..NodeSetup::default() };
         let node = Node::new(OnDisk(host.clone()), Arc::new(host.clone()), setup);
@@ -120,16 +120,16 @@ impl Modelled {
     /// The array has connected the volume: the model learns it from the publish context.
     fn connect(&self, request: &StageRequest) {
         let attachment = &request.attachment;
-        let mut world = self.host.world();
-        world.target.clone_from(&attachment.target);
+        let mut kernel = self.host.kernel();
+        kernel.target.clone_from(&attachment.target);
         for portal in &attachment.portals {
             let up = Portal { is_up: true, from: Duration::ZERO };
-            world.portals.entry(portal.clone()).or_insert(up);
+            kernel.portals.entry(portal.clone()).or_insert(up);
         }
-        world.handles.insert(request.handle.clone(), attachment.serial.clone());
-        world.luns.retain(|_, serial| *serial != attachment.serial);
-        world.luns.insert(attachment.lun, attachment.serial.clone());
-        let volume = world.volumes.entry(attachment.serial.clone()).or_insert_with(|| Volume {
+        kernel.handles.insert(request.handle.clone(), attachment.serial.clone());
+        kernel.luns.retain(|_, serial| *serial != attachment.serial);
+        kernel.luns.insert(attachment.lun, attachment.serial.clone());
+        let volume = kernel.volumes.entry(attachment.serial.clone()).or_insert_with(|| Volume {
             size: 0,
             // Without the record, an earlier node has formatted it.
             on: if attachment.never_formatted { On::Zeros } else { On::FileSystem(FsType::Ext4) },

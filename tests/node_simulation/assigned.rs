@@ -19,7 +19,7 @@ fn fault_02_a_path_that_is_cut_while_its_lun_is_assigned_again_is_not_used_when_
         lab.start("data");
         lab.write("data", "first").expect("a volume that works");
         let set = |lab: &Lab, is_up| {
-            lab.world().portals.values_mut().nth(portal).expect("a portal").is_up = is_up;
+            lab.kernel().portals.values_mut().nth(portal).expect("a portal").is_up = is_up;
         };
         set(&lab, false);
         // The volume comes back at another LUN, and its first one leads to a volume that is not staged.
@@ -32,7 +32,7 @@ fn fault_02_a_path_that_is_cut_while_its_lun_is_assigned_again_is_not_used_when_
         // The model stops at I/O of a map that leads to several volumes, and at a write to another volume.
         lab.write("data", "second").expect("the path that is left");
         lab.heal();
-        assert_eq!(lab.world().maps.values().next().expect("a map").slaves.len(), 2);
+        assert_eq!(lab.kernel().maps.values().next().expect("a map").slaves.len(), 2);
         lab.write("data", "third").expect("both paths");
         assert_eq!(lab.volume("other").data, None);
         assert_eq!(lab.volume("data").data.as_deref(), Some("third"));
@@ -43,13 +43,13 @@ fn fault_02_a_path_that_is_cut_while_its_lun_is_assigned_again_is_not_used_when_
 fn fault_02_a_silent_path_that_cannot_be_removed_is_no_success() {
     let mut lab = ready("data");
     lab.start("data");
-    lab.world().portals.values_mut().next().expect("a portal").is_up = false;
+    lab.kernel().portals.values_mut().next().expect("a portal").is_up = false;
     lab.faults(|faults| faults.delete_lies = true);
     let error = lab.stage_once("data").expect_err("the path is left");
     assert!(error.message.contains("which does not answer"), "{error}");
     lab.faults(|faults| faults.delete_lies = false);
     lab.stage_once("data").expect("one path is enough");
-    assert_eq!(lab.world().maps.values().next().expect("a map").slaves.len(), 1);
+    assert_eq!(lab.kernel().maps.values().next().expect("a map").slaves.len(), 1);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn secret(password: &str) -> ChapSecret {
 
 /// The array and the Secret have the same password.
 fn agree(lab: &mut Lab, password: &str) {
-    lab.world().chap = ChapPassword::new(password);
+    lab.kernel().chap = ChapPassword::new(password);
     lab.passwords = secret(password);
 }
 
@@ -28,10 +28,10 @@ fn asked(password: &str) -> Lab {
 
 /// All sessions end, as after an outage of the network that is longer than all patience.
 fn lose_sessions(lab: &Lab) {
-    let mut world = lab.world();
-    world.sessions.clear();
-    world.disks.clear();
-    for map in world.maps.values_mut() {
+    let mut kernel = lab.kernel();
+    kernel.sessions.clear();
+    kernel.disks.clear();
+    for map in kernel.maps.values_mut() {
         map.slaves.clear();
     }
 }
@@ -41,10 +41,10 @@ fn fault_25_every_port_gets_the_password_before_the_log_in() {
     let mut lab = asked("first-password");
     lab.stage("data");
     assert_eq!(lab.sessions_and_records(), (2, 2));
-    let all = lab.world().passwords.values().map(|it| it.expose().to_owned()).collect::<Vec<_>>();
+    let all = lab.kernel().passwords.values().map(|it| it.expose().to_owned()).collect::<Vec<_>>();
     assert_eq!(all, ["first-password", "first-password"]);
     lab.unstage("data");
-    assert!(lab.world().passwords.is_empty(), "it goes with the records");
+    assert!(lab.kernel().passwords.is_empty(), "it goes with the records");
     lab.must_be_empty();
 }
 
@@ -65,7 +65,7 @@ fn fault_25_a_wrong_password_is_an_error_that_does_not_show_it() {
     let error = lab.stage_once("data").expect_err("wrong");
     assert!(error.message.contains("authorization failure"), "{error}");
     assert!(!error.message.contains("wrong-password"), "{error}");
-    let shown = lab.world().trace.join("\n");
+    let shown = lab.kernel().trace.join("\n");
     assert!(!shown.contains("wrong-password"), "{shown}");
     lab.passwords = secret("first-password");
     lab.stage("data");
@@ -110,7 +110,7 @@ fn older_and_newer() -> Lab {
 fn fault_25_healing_an_older_volume_keeps_the_password_of_the_others() {
     let mut lab = older_and_newer();
     lab.heal();
-    assert_eq!(lab.world().passwords.len(), 2, "each record still has it");
+    assert_eq!(lab.kernel().passwords.len(), 2, "each record still has it");
     assert_eq!(lab.sessions_and_records(), (2, 2));
     lab.write("older", "late").expect("the paths are back");
 }
@@ -121,7 +121,7 @@ fn fault_25_staging_an_older_volume_keeps_the_password_of_the_others() {
     lab.passwords = ChapSecret::default();
     lab.create("oldest");
     lab.start("oldest");
-    assert_eq!(lab.world().passwords.len(), 2, "each record still has it");
+    assert_eq!(lab.kernel().passwords.len(), 2, "each record still has it");
     assert_eq!(lab.sessions_and_records(), (2, 2));
     for name in ["oldest", "older", "z-newer"] {
         lab.stage(name);
@@ -129,9 +129,9 @@ fn fault_25_staging_an_older_volume_keeps_the_password_of_the_others() {
     }
     lab.must_be_empty();
     // Records that the last volume has removed are written again, and so is one that no volume has given a password.
-    lab.world().chap = None;
+    lab.kernel().chap = None;
     lab.start("oldest");
-    assert_eq!(lab.world().passwords.len(), 0);
+    assert_eq!(lab.kernel().passwords.len(), 0);
 }
 
 /// The state file of a volume with a password is written before the records: it does not prove that they are there.
@@ -143,7 +143,7 @@ fn fault_25_a_record_that_a_failed_volume_has_not_written_is_written_by_the_next
     lab.passwords = secret("first-password");
     lab.crash_at(&[(1, Crash::Before)]);
     lab.stage_once("z-newer").expect_err("the process has ended");
-    assert_eq!(lab.world().states.len(), 1);
+    assert_eq!(lab.kernel().states.len(), 1);
     assert_eq!(lab.sessions_and_records(), (0, 0));
     lab.passwords = ChapSecret::default();
     lab.create("older");

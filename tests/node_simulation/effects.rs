@@ -11,7 +11,7 @@ use pso_gen::node::decide::{
 use pso_gen::node::{FsType, VolumeHandle};
 
 use super::host::failed;
-use super::kernel::{KernelSession, Node, On, World};
+use super::kernel::{Kernel, KernelSession, Node, On};
 
 pub(crate) type Done = Result<Outcome, HostError>;
 
@@ -19,9 +19,9 @@ fn busy(message: &str) -> HostError {
     HostError { kind: HostErrorKind::Busy, message: message.to_owned() }
 }
 
-impl World {
+impl Kernel {
     #[expect(clippy::too_many_lines, reason = "one arm for each effect")]
-    pub(crate) fn carry_out(
+    pub(crate) fn execute(
         &mut self,
         volume: Option<&VolumeHandle>,
         effect: &Effect,
@@ -126,7 +126,7 @@ impl World {
                 let reached = self.reached(&serial, device)?;
                 return Ok(Outcome::Size(self.volumes[&reached].fs_size));
             }
-            Effect::GrowFileSystem { device, path, .. } => {
+            Effect::ExpandFileSystem { device, path, .. } => {
                 if self.top(path).is_none_or(|mount| mount.number != device.number) {
                     self.broken("a file system is expanded through a device that is not mounted");
                 }

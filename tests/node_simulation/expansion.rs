@@ -22,7 +22,7 @@ fn fault_11_the_map_grows_only_when_every_path_has_the_new_size() {
     let error = lab.expand_once("data", 2 * GIB).expect_err("one path is short");
     assert_eq!(error.kind, NodeErrorKind::Unavailable);
     assert!(error.message.starts_with("sdc still has"), "{error}");
-    assert_eq!(lab.world().maps.values().next().expect("a map").size, GIB);
+    assert_eq!(lab.kernel().maps.values().next().expect("a map").size, GIB);
     lab.faults(|faults| faults.stubborn.clear());
     assert_eq!(lab.expand("data", 2 * GIB), 2 * GIB);
     assert_eq!(lab.expand("data", 2 * GIB), 2 * GIB, "again");
@@ -76,15 +76,15 @@ fn without_multipathd_the_disk_that_is_mounted_is_expanded() {
     let mut lab = Lab::new(BlockTransport::Iscsi, false);
     lab.create("data");
     lab.start("data");
-    let number = lab.world().mounts[0].number;
+    let number = lab.kernel().mounts[0].number;
     // The other disk comes first in the host's order.
-    let mut world = lab.world();
-    let disks = std::mem::take(&mut world.disks);
-    world.disks = disks
+    let mut kernel = lab.kernel();
+    let disks = std::mem::take(&mut kernel.disks);
+    kernel.disks = disks
         .into_iter()
         .map(|(name, disk)| (if disk.number == number { "sdz".to_owned() } else { name }, disk))
         .collect();
-    drop(world);
+    drop(kernel);
     lab.change("data", |volume| volume.size = 2 * GIB);
     // The model stops at an expansion through another disk.
     assert_eq!(lab.expand_once("data", 2 * GIB).expect("expanded"), 2 * GIB);

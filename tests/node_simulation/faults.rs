@@ -35,7 +35,7 @@ fn fault_01_data_is_not_formatted_whatever_the_record_says() {
         let error = lab.stage_once("data").expect_err("refused");
         assert_eq!(error.kind, NodeErrorKind::FailedPrecondition, "{error}");
         assert_eq!(lab.volume("data").on, on);
-        assert_eq!(lab.world().mounts.len(), 0);
+        assert_eq!(lab.kernel().mounts.len(), 0);
     }
 }
 
@@ -54,7 +54,7 @@ fn fault_01_a_state_file_alone_allows_no_formatting() {
     let mut lab = ready("data");
     lab.change("data", |volume| volume.on = On::Partial);
     let _ = lab.stage_once("data");
-    for state in lab.world().states.values_mut() {
+    for state in lab.kernel().states.values_mut() {
         state.formatting = true;
     }
     lab.change("data", |volume| {
@@ -70,7 +70,7 @@ fn fault_01_no_pod_reaches_a_file_system_before_it_is_recorded() {
     lab.faults(|faults| faults.no_record = true);
     let error = lab.stage_once("data").expect_err("refused");
     assert_eq!(error.kind, NodeErrorKind::Unavailable);
-    assert_eq!(lab.world().mounts.len(), 0);
+    assert_eq!(lab.kernel().mounts.len(), 0);
     lab.faults(|faults| faults.no_record = false);
     lab.start("data");
 }
@@ -132,7 +132,7 @@ fn fault_02_an_attachment_that_is_out_of_date_takes_no_path_of_a_volume_in_use()
     assert_eq!(error.kind, NodeErrorKind::FailedPrecondition);
     assert!(error.message.contains("presents another volume"), "{error}");
     lab.write("used", "still").expect("still there");
-    assert_eq!(lab.world().disks.len(), 2);
+    assert_eq!(lab.kernel().disks.len(), 2);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn fault_02_the_kernels_record_is_not_believed() {
     assert_eq!(lab.attachment("old").lun, 2);
     lab.stage_once("old").expect("the paths of the first LUN are removed");
     lab.write("old", "again").expect("a volume that works");
-    assert_eq!((lab.volume("new").data, lab.world().disks.len()), (None, 2));
+    assert_eq!((lab.volume("new").data, lab.kernel().disks.len()), (None, 2));
 }
 
 #[test]
@@ -156,12 +156,12 @@ fn fault_02_a_disk_that_changes_its_volume_while_it_is_unused_is_removed() {
     let mut lab = ready("old");
     lab.stage("old");
     lab.kill();
-    lab.world().power_cut();
+    lab.kernel().power_cut();
     // After the boot the disks of the old LUN are there without a map.
     lab.stage("old");
     let name = staging("old");
-    lab.world().mounts.retain(|mount| mount.path != name);
-    lab.world().maps.clear();
+    lab.kernel().mounts.retain(|mount| mount.path != name);
+    lab.kernel().maps.clear();
     lab.disconnect("old");
     lab.create("new");
     lab.start("new");
@@ -180,15 +180,15 @@ fn fault_03_a_stale_mount_at_the_staging_path_is_not_taken_for_the_volume() {
         device: None,
     };
     // Something else is mounted over it.
-    lab.world().mounts.push(mount.clone());
+    lab.kernel().mounts.push(mount.clone());
     lab.stage("data");
-    assert_eq!(lab.world().mounts.len(), 1);
+    assert_eq!(lab.kernel().mounts.len(), 1);
     // The device below is gone, and its number belongs to another one.
-    lab.world().mounts[0].number = ROOT_DISK;
+    lab.kernel().mounts[0].number = ROOT_DISK;
     lab.stage("data");
     lab.publish("data", "pod");
     // A pod's path has another device.
-    lab.world().mounts.last_mut().expect("a mount").number = ROOT_DISK;
+    lab.kernel().mounts.last_mut().expect("a mount").number = ROOT_DISK;
     lab.publish("data", "pod");
     lab.stop("data");
     lab.must_be_empty();
@@ -201,8 +201,8 @@ fn fault_03_another_volume_at_the_staging_path_is_not_taken_for_it() {
     lab.connect("other");
     lab.stage("data");
     lab.stage("other");
-    let other = lab.world().top(&staging("other")).expect("a mount").number;
-    for mount in &mut lab.world().mounts {
+    let other = lab.kernel().top(&staging("other")).expect("a mount").number;
+    for mount in &mut lab.kernel().mounts {
         mount.number = other;
     }
     lab.stage_once("data").expect("unmounted, and the right one mounted");
@@ -212,10 +212,10 @@ fn fault_03_another_volume_at_the_staging_path_is_not_taken_for_it() {
 fn fault_03_what_is_staged_is_checked_before_a_pod_gets_it() {
     let mut lab = ready("data");
     lab.stage("data");
-    lab.world().mounts[0].number = ROOT_DISK;
+    lab.kernel().mounts[0].number = ROOT_DISK;
     let error = lab.publish_once("data", "pod").expect_err("another device");
     assert!(error.message.contains("is not given to a pod"), "{error}");
-    lab.world().mounts.clear();
+    lab.kernel().mounts.clear();
     lab.publish_once("data", "pod").expect_err("nothing is staged");
 }
 
@@ -240,8 +240,8 @@ fn fault_03_unstaging_fails_rather_than_lies() {
 fn fault_03_two_mounts_at_one_path_are_both_unmounted() {
     let mut lab = ready("data");
     lab.stage("data");
-    let again = lab.world().mounts[0].clone();
-    lab.world().mounts.push(again);
+    let again = lab.kernel().mounts[0].clone();
+    lab.kernel().mounts.push(again);
     lab.unstage("data");
     lab.must_be_empty();
 }
@@ -251,8 +251,8 @@ fn fault_04_a_node_that_comes_back_logs_in_to_nothing() {
     let mut lab = ready("data");
     lab.start("data");
     // The model stops at a record that logs in at boot.
-    lab.world().power_cut();
-    assert!(lab.world().records.values().all(|at_boot| !at_boot));
+    lab.kernel().power_cut();
+    assert!(lab.kernel().records.values().all(|at_boot| !at_boot));
     assert_eq!(lab.write("data", "late"), Err("EACCES".to_owned()));
     // The volume has moved. Its state is cleaned up, and so are the records.
     lab.disconnect("data");
@@ -301,7 +301,7 @@ fn fault_07_a_damaged_file_system_is_refused_with_its_remedy() {
     let error = lab.stage_once("data").expect_err("damaged");
     assert_eq!(error.kind, NodeErrorKind::FailedPrecondition);
     assert!(error.message.contains("by hand"), "{error}");
-    assert_eq!(lab.world().mounts.len(), 0);
+    assert_eq!(lab.kernel().mounts.len(), 0);
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn links_and_maps_may_appear_late_or_never() {
         faults.map_late = Duration::from_secs(5);
     });
     lab.stage_once("data").expect("it waits");
-    assert_eq!(lab.world().maps.values().next().expect("a map").slaves.len(), 2);
+    assert_eq!(lab.kernel().maps.values().next().expect("a map").slaves.len(), 2);
 
     let mut lab = ready("data");
     lab.faults(|faults| faults.no_map = true);
@@ -342,7 +342,7 @@ fn links_and_maps_may_appear_late_or_never() {
 #[test]
 fn without_any_path_each_port_is_named_with_its_error() {
     let mut lab = ready("data");
-    for portal in lab.world().portals.values_mut() {
+    for portal in lab.kernel().portals.values_mut() {
         portal.is_up = false;
     }
     let error = lab.stage_once("data").expect_err("no path");

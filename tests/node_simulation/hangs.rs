@@ -15,14 +15,14 @@ fn ready(name: &str) -> Lab {
 fn fault_08_all_paths_down_hold_up_no_unmount() {
     let mut lab = ready("data");
     lab.start("data");
-    for portal in lab.world().portals.values_mut() {
+    for portal in lab.kernel().portals.values_mut() {
         portal.is_up = false;
     }
     lab.unpublish("data", "pod");
     lab.unstage("data");
     lab.must_be_empty();
     // An unmount that hangs takes 30 s of the model's time.
-    assert!(lab.world().time < Duration::from_secs(10), "{:?}", lab.world().time);
+    assert!(lab.kernel().time < Duration::from_secs(10), "{:?}", lab.kernel().time);
 }
 
 #[test]
@@ -30,13 +30,13 @@ fn fault_08_a_lazy_unmount_is_the_last_resort() {
     let mut lab = ready("data");
     lab.start("data");
     lab.unpublish("data", "pod");
-    for portal in lab.world().portals.values_mut() {
+    for portal in lab.kernel().portals.values_mut() {
         portal.is_up = false;
     }
     lab.faults(|faults| faults.keeps_queueing = true);
     lab.unstage_once("data").expect("detached from the path");
     lab.must_be_empty();
-    let lazy = lab.world().trace.iter().filter(|step| step.contains("lazy: true")).count();
+    let lazy = lab.kernel().trace.iter().filter(|step| step.contains("lazy: true")).count();
     assert_eq!(lazy, 1);
 }
 
@@ -44,9 +44,9 @@ fn fault_08_a_lazy_unmount_is_the_last_resort() {
 fn fault_09_a_map_in_use_is_an_error_and_a_moment_later_it_is_gone() {
     let mut lab = ready("data");
     lab.stage("data");
-    let soon = lab.world().time + Duration::from_secs(3);
+    let soon = lab.kernel().time + Duration::from_secs(3);
     let open = |lab: &Lab, until| {
-        for map in lab.world().maps.values_mut() {
+        for map in lab.kernel().maps.values_mut() {
             map.open_until = until;
         }
     };
@@ -54,8 +54,8 @@ fn fault_09_a_map_in_use_is_an_error_and_a_moment_later_it_is_gone() {
     lab.faults(|faults| faults.flush_suspends = true);
     let error = lab.unstage_once("data").expect_err("in use");
     assert!(error.message.contains("in use"), "{error}");
-    assert_eq!(lab.world().disks.len(), 2, "no path is taken from a map that stays");
-    let later = lab.world().time + soon;
+    assert_eq!(lab.kernel().disks.len(), 2, "no path is taken from a map that stays");
+    let later = lab.kernel().time + soon;
     open(&lab, later);
     lab.unstage_once("data").expect("udev has closed it");
     lab.must_be_empty();
@@ -66,7 +66,7 @@ fn fault_09_a_suspended_map_is_resumed_or_named() {
     let mut lab = ready("data");
     lab.stage("data");
     let suspend = |lab: &Lab| {
-        for map in lab.world().maps.values_mut() {
+        for map in lab.kernel().maps.values_mut() {
             map.is_suspended = true;
         }
     };
@@ -86,21 +86,21 @@ fn fault_09_a_suspended_map_is_resumed_or_named() {
 #[test]
 fn fault_10_the_second_path_may_be_late_or_missing() {
     let mut lab = ready("late");
-    lab.world().portals.values_mut().next_back().expect("a portal").from = Duration::from_secs(5);
+    lab.kernel().portals.values_mut().next_back().expect("a portal").from = Duration::from_secs(5);
     lab.stage("late");
-    assert_eq!(lab.world().maps.values().next().expect("a map").slaves.len(), 2);
+    assert_eq!(lab.kernel().maps.values().next().expect("a map").slaves.len(), 2);
     lab.unstage("late");
     lab.must_be_empty();
 
     let mut lab = ready("dead");
-    lab.world().portals.values_mut().next().expect("a portal").is_up = false;
+    lab.kernel().portals.values_mut().next().expect("a portal").is_up = false;
     lab.stage_once("dead").expect("one path is enough");
-    assert!(lab.world().time < Duration::from_secs(15), "{:?}", lab.world().time);
+    assert!(lab.kernel().time < Duration::from_secs(15), "{:?}", lab.kernel().time);
     // The second path comes while the volume is in use, by an admin's hand; unstaging finds it.
-    lab.world().portals.values_mut().next().expect("a portal").is_up = true;
+    lab.kernel().portals.values_mut().next().expect("a portal").is_up = true;
     let serial = serial("dead");
-    let bus = lab.world().disks.values().next().and_then(|disk| disk.bus);
-    lab.world().add_disk(
+    let bus = lab.kernel().disks.values().next().and_then(|disk| disk.bus);
+    lab.kernel().add_disk(
         bus.map(|bus| pso_gen::node::decide::Bus { target: 1, ..bus }),
         9,
         &serial,
@@ -113,7 +113,7 @@ fn fault_10_the_second_path_may_be_late_or_missing() {
 fn fault_10_a_path_that_comes_back_is_added_and_nothing_is_removed() {
     let mut lab = ready("data");
     let set = |lab: &Lab, is_up| {
-        lab.world().portals.values_mut().next().expect("a portal").is_up = is_up;
+        lab.kernel().portals.values_mut().next().expect("a portal").is_up = is_up;
     };
     set(&lab, false);
     lab.start("data");
@@ -122,16 +122,16 @@ fn fault_10_a_path_that_comes_back_is_added_and_nothing_is_removed() {
     set(&lab, true);
     lab.heal();
     assert_eq!(lab.sessions_and_disks(), (2, 2));
-    assert_eq!(lab.world().maps.values().next().expect("a map").slaves.len(), 2);
-    let effects = lab.world().effects;
+    assert_eq!(lab.kernel().maps.values().next().expect("a map").slaves.len(), 2);
+    let effects = lab.kernel().effects;
     lab.heal();
-    assert!(lab.world().effects <= effects + 2, "paths are asked and nothing else");
+    assert!(lab.kernel().effects <= effects + 2, "paths are asked and nothing else");
     // The array has assigned the LUN to a volume in use: its paths stay.
     lab.disconnect("data");
     lab.create("new");
     lab.connect("new");
     lab.stage("new");
-    lab.world().states.values_mut().for_each(|state| state.lun = 1);
+    lab.kernel().states.values_mut().for_each(|state| state.lun = 1);
     let before = lab.sessions_and_disks();
     lab.heal();
     assert_eq!(lab.sessions_and_disks(), before);
@@ -189,8 +189,8 @@ fn fault_14_a_session_that_others_use_stays() {
     // A LUN that pso-gen has not staged: the node boots from it.
     lab.create("boot");
     let boot = serial("boot");
-    let bus = lab.world().disks.values().next().and_then(|disk| disk.bus);
-    lab.world().add_disk(bus, 200, &boot);
+    let bus = lab.kernel().disks.values().next().and_then(|disk| disk.bus);
+    lab.kernel().add_disk(bus, 200, &boot);
     lab.unstage("data");
     assert_eq!(lab.sessions_and_disks(), (2, 1));
 }
@@ -206,7 +206,7 @@ fn fault_15_a_new_process_unstages_what_the_old_one_staged() {
     lab.connect("data");
     lab.stage("data");
     lab.kill();
-    lab.world().states.clear();
+    lab.kernel().states.clear();
     lab.unstage("data");
     lab.must_be_gone("data");
 }
@@ -216,13 +216,13 @@ fn fault_16_a_raw_block_device_that_is_gone_can_be_unpublished() {
     let mut lab = ready("data").block(true);
     lab.start("data");
     lab.write("data", "raw").expect("a device that works");
-    for portal in lab.world().portals.values_mut() {
+    for portal in lab.kernel().portals.values_mut() {
         portal.is_up = false;
     }
     lab.unpublish("data", "pod");
-    assert!(!lab.world().nodes.contains_key(&target("data", "pod")));
+    assert!(!lab.kernel().nodes.contains_key(&target("data", "pod")));
     // Buffers that no path can take are lost with the device; the model knows no other way to say so.
-    lab.world().dirty.clear();
+    lab.kernel().dirty.clear();
     lab.unstage("data");
     lab.must_be_empty();
 }
@@ -244,7 +244,7 @@ fn fault_17_an_aborted_file_system_is_abnormal_and_mends_with_the_next_pod() {
     lab.start("data");
     assert_eq!(lab.stats("data").expect("published").abnormal, None);
     let set = |lab: &Lab, is_up| {
-        for portal in lab.world().portals.values_mut() {
+        for portal in lab.kernel().portals.values_mut() {
             portal.is_up = is_up;
         }
     };
@@ -274,7 +274,7 @@ fn fault_17_an_aborted_file_system_that_the_kernel_does_not_show_is_found_by_wri
     lab.faults(|faults| faults.quiet_abort = true);
     lab.start("data");
     let set = |lab: &Lab, is_up| {
-        for portal in lab.world().portals.values_mut() {
+        for portal in lab.kernel().portals.values_mut() {
             portal.is_up = is_up;
         }
     };
@@ -298,7 +298,7 @@ fn fault_17_an_abnormal_volume_has_a_size_so_that_kubelet_reads_its_condition() 
     let mut lab = ready("data");
     lab.start("data");
     let set = |lab: &Lab, is_up| {
-        for portal in lab.world().portals.values_mut() {
+        for portal in lab.kernel().portals.values_mut() {
             portal.is_up = is_up;
         }
     };
@@ -321,13 +321,13 @@ fn fault_17_an_abnormal_volume_has_a_size_so_that_kubelet_reads_its_condition() 
     let (total, has_inodes, abnormal) = size(&mut lab);
     assert!(abnormal.contains("read-only"), "the first cause: {abnormal}");
     assert_eq!((total, has_inodes), (GIB, false));
-    lab.world().aborted.clear();
+    lab.kernel().aborted.clear();
     let (total, _, abnormal) = size(&mut lab);
     assert!(abnormal.contains("cannot be read"), "{abnormal}");
     assert_eq!(total, GIB);
     // Nothing of the device is left but its mount.
-    lab.world().disks.clear();
-    lab.world().maps.clear();
+    lab.kernel().disks.clear();
+    lab.kernel().maps.clear();
     let (total, _, abnormal) = size(&mut lab);
     assert!(abnormal.contains("no path"), "{abnormal}");
     assert_eq!(total, 0);
@@ -352,7 +352,7 @@ fn fault_22_a_holder_on_the_host_is_named_and_left() {
     let mut lab = ready("data");
     lab.stage("data");
     let hold = |lab: &Lab, name: &str, uuid: &str| {
-        for map in lab.world().maps.values_mut() {
+        for map in lab.kernel().maps.values_mut() {
             map.holders = vec![(name.to_owned(), uuid.to_owned())];
         }
     };
@@ -361,7 +361,7 @@ fn fault_22_a_holder_on_the_host_is_named_and_left() {
     assert!(error.message.contains("dm-9") && error.message.contains("global_filter"), "{error}");
     assert_eq!(lab.maps_and_disks(), (1, 2));
     hold(&lab, "dm-9", "");
-    lab.world().maps.values_mut().for_each(|map| map.holders.clear());
+    lab.kernel().maps.values_mut().for_each(|map| map.holders.clear());
     lab.unstage("data");
     lab.must_be_empty();
 }

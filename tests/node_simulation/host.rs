@@ -7,17 +7,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pso_gen::contract::{BlockTransport, NodeId};
 use pso_gen::node::decide::{
-    Connection, Disk, Effect, Holder, HostError, HostErrorKind, HostView, Map, Mount, Outcome,
-    PathNode, ScsiAddress, Session, StagedVolume, Subject, map_uuid, wwid,
+    Connection, Disk, Effect, Holder, HostError, HostErrorKind, HostQuery, HostView, Map, Mount,
+    Outcome, PathNode, ScsiAddress, Session, StagedVolume, map_uuid, wwid,
 };
 use pso_gen::node::{FormatRecord, Host, Usage, VolumeHandle};
 
-use super::kernel::{Crash, KernelMount, Node, On, World};
+use super::kernel::{Crash, Kernel, KernelMount, Node, On};
 
 /// One process on the node.
 #[derive(Debug, Clone)]
 pub(crate) struct SimulatedHost {
-    pub(crate) world: Arc<Mutex<World>>,
+    pub(crate) kernel: Arc<Mutex<Kernel>>,
     pub(crate) life: usize,
 }
 
@@ -30,55 +30,55 @@ pub(crate) fn failed(message: &str) -> HostError {
 }
 
 impl SimulatedHost {
-    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn kernel(&self) -> MutexGuard<'_, Kernel> {
+        self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn alive(&self) -> Result<MutexGuard<'_, World>, HostError> {
-        let world = self.world();
-        if world.life == self.life { Ok(world) } else { Err(failed("the process has ended")) }
+    fn alive(&self) -> Result<MutexGuard<'_, Kernel>, HostError> {
+        let kernel = self.kernel();
+        if kernel.life == self.life { Ok(kernel) } else { Err(failed("the process has ended")) }
     }
 
     /// Counts an effect and carries it out, unless the process ends at it.
     fn with_crash(
         &self,
         name: &str,
-        carry_out: impl FnOnce(&mut World, bool) -> Result<Outcome, HostError>,
+        execute: impl FnOnce(&mut Kernel, bool) -> Result<Outcome, HostError>,
     ) -> Result<Outcome, HostError> {
-        let mut world = self.alive()?;
-        let at = world.effects;
-        world.effects += 1;
-        world.time += Duration::from_millis(10);
-        let crash = world.crashes.iter().find(|(when, _)| *when == at).map(|(_, kind)| *kind);
-        let line = format!("{:>6} {at} {name} {crash:?}", world.time.as_millis());
-        world.trace.push(line);
+        let mut kernel = self.alive()?;
+        let at = kernel.effects;
+        kernel.effects += 1;
+        kernel.time += Duration::from_millis(10);
+        let crash = kernel.crashes.iter().find(|(when, _)| *when == at).map(|(_, kind)| *kind);
+        let line = format!("{:>6} {at} {name} {crash:?}", kernel.time.as_millis());
+        kernel.trace.push(line);
         if crash == Some(Crash::Before) {
-            world.life += 1;
+            kernel.life += 1;
             return Err(failed("the process ends before an effect"));
         }
-        let outcome = carry_out(&mut world, crash == Some(Crash::Midway));
+        let outcome = execute(&mut kernel, crash == Some(Crash::Midway));
         if let Err(why) = &outcome {
-            world.trace.push(format!("       {why}"));
+            kernel.trace.push(format!("       {why}"));
         }
         if crash.is_some() {
-            world.life += 1;
+            kernel.life += 1;
             return Err(failed("the process ends after an effect"));
         }
         outcome
     }
 }
 
-impl World {
-    fn view(&self, subject: &Subject) -> HostView {
+impl Kernel {
+    fn view(&self, query: &HostQuery) -> HostView {
         let fc = self.transport == BlockTransport::FibreChannel;
         let is_session = |target: &str, portal: &String| {
-            target == subject.target && (!fc || subject.portals.contains(portal))
+            target == query.target && (!fc || query.portals.contains(portal))
         };
         let shown = |from: Duration| from <= self.time;
-        let identity = subject
+        let identity = query
             .serial
             .as_ref()
-            .map(|serial| wwid(subject.transport.unwrap_or(self.transport), serial));
+            .map(|serial| wwid(query.transport.unwrap_or(self.transport), serial));
         let sessions: Vec<Session> = self
             .sessions
             .iter()
@@ -91,11 +91,11 @@ impl World {
                 disks: self.disks.values().filter(|disk| disk.bus == session.bus).count(),
             })
             .collect();
-        let uuid = subject.serial.as_ref().map(|serial| map_uuid(serial));
+        let uuid = query.serial.as_ref().map(|serial| map_uuid(serial));
         let mounted: Vec<_> = self
             .mounts
             .iter()
-            .filter(|mount| Some(&mount.path) == subject.staging.as_ref())
+            .filter(|mount| Some(&mount.path) == query.staging.as_ref())
             .map(|mount| mount.number)
             .collect();
         let holders = |name: &str, own: &[(String, String)]| {
@@ -109,7 +109,7 @@ impl World {
             .iter()
             .filter(|(_, disk)| {
                 let is_at_lun = disk.bus.is_some()
-                    && Some(disk.lun) == subject.lun
+                    && Some(disk.lun) == query.lun
                     && sessions.iter().any(|session| session.bus == disk.bus);
                 let is_known = disk.wwid.is_some() && disk.wwid == identity;
                 // A host that reports too many namespaces has to do no harm.
@@ -155,15 +155,15 @@ impl World {
             disks,
             multipath: self.has_multipath,
             mounts: self.mounts.iter().map(|mount| self.show(mount)).collect(),
-            state: subject.staging.as_ref().and_then(|path| self.states.get(path)).cloned(),
+            state: query.staging.as_ref().and_then(|path| self.states.get(path)).cloned(),
             others: self
                 .states
                 .values()
-                .filter(|state| Some(&state.staging) != subject.staging.as_ref())
+                .filter(|state| Some(&state.staging) != query.staging.as_ref())
                 .cloned()
                 .collect(),
             recorded: self.connections().unwrap_or_default(),
-            node: subject.path.as_ref().map_or(PathNode::Missing, |path| self.node_at(path)),
+            node: query.path.as_ref().map_or(PathNode::Missing, |path| self.node_at(path)),
         }
     }
 
@@ -211,10 +211,10 @@ impl World {
 
 #[async_trait]
 impl Host for SimulatedHost {
-    async fn view(&self, subject: &Subject) -> Result<HostView, HostError> {
-        let mut world = self.alive()?;
-        world.views += 1;
-        Ok(world.view(subject))
+    async fn view(&self, query: &HostQuery) -> Result<HostView, HostError> {
+        let mut kernel = self.alive()?;
+        kernel.views += 1;
+        Ok(kernel.view(query))
     }
 
     async fn staged(&self) -> Result<Vec<StagedVolume>, HostError> {
@@ -226,28 +226,29 @@ impl Host for SimulatedHost {
         connections.ok_or_else(|| failed("a record: unexpected end of file"))
     }
 
-    async fn perform(
+    async fn execute(
         &self,
         volume: Option<&VolumeHandle>,
         effect: &Effect,
     ) -> Result<Outcome, HostError> {
-        self.with_crash(&format!("{effect:?}"), |world, midway| {
-            world.carry_out(volume, effect, midway)
+        self.with_crash(&format!("{effect:?}"), |kernel, midway| {
+            kernel.execute(volume, effect, midway)
         })
     }
 
     async fn usage(&self, path: &Path) -> Result<(Usage, Option<Usage>), HostError> {
-        let world = self.alive()?;
-        if world.top(path).is_some_and(|mount| world.hangs(mount.device.unwrap_or(mount.number))) {
-            world.broken("a file system that hangs is asked for its usage");
+        let kernel = self.alive()?;
+        if kernel.top(path).is_some_and(|mount| kernel.hangs(mount.device.unwrap_or(mount.number)))
+        {
+            kernel.broken("a file system that hangs is asked for its usage");
         }
-        let mount = world.top(path).ok_or_else(|| failed("not mounted"))?;
+        let mount = kernel.top(path).ok_or_else(|| failed("not mounted"))?;
         let number = mount.device.unwrap_or(mount.number);
-        let serial = world
+        let serial = kernel
             .behind(number)
-            .filter(|_| !world.faults.no_usage)
+            .filter(|_| !kernel.faults.no_usage)
             .ok_or_else(|| failed("Input/output error"))?;
-        let bytes = Usage { total: world.volumes[&serial].fs_size, ..Usage::default() };
+        let bytes = Usage { total: kernel.volumes[&serial].fs_size, ..Usage::default() };
         Ok((bytes, mount.device.is_none().then(Usage::default)))
     }
 
@@ -256,23 +257,23 @@ impl Host for SimulatedHost {
     }
 
     fn now(&self) -> Duration {
-        self.world().time
+        self.kernel().time
     }
 
     async fn pause(&self, duration: Duration) {
-        self.world().time += duration;
+        self.kernel().time += duration;
     }
 }
 
 #[async_trait]
 impl FormatRecord for SimulatedHost {
     async fn record_formatted(&self, volume: &VolumeHandle) -> Result<(), String> {
-        let record = |world: &mut World, _| {
-            if world.faults.no_record {
+        let record = |kernel: &mut Kernel, _| {
+            if kernel.faults.no_record {
                 return Err(failed("the API server does not answer"));
             }
-            let serial = world.handles[volume].clone();
-            world.volume(&serial).is_recorded = true;
+            let serial = kernel.handles[volume].clone();
+            kernel.volume(&serial).is_recorded = true;
             Ok(Outcome::Done)
         };
         self.with_crash("record the formatting", record).map(|_| ()).map_err(|error| error.message)

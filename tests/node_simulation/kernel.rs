@@ -157,7 +157,7 @@ pub(crate) enum Crash {
 }
 
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct Kernel {
     pub(crate) transport: BlockTransport,
     pub(crate) time: Duration,
     pub(crate) target: String,
@@ -210,7 +210,7 @@ fn letters(number: u32) -> String {
     format!("{before}{last}")
 }
 
-impl World {
+impl Kernel {
     /// Stops the test: an invariant is broken.
     pub(crate) fn broken(&self, what: &str) -> ! {
         panic!("{what}\nsteps:\n{}", self.trace.join("\n"));

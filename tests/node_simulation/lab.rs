@@ -13,7 +13,7 @@ use pso_gen::node::{
 };
 
 use super::host::SimulatedHost;
-use super::kernel::{Crash, Faults, KernelSession, Node as PathNode, On, Portal, Volume, World};
+use super::kernel::{Crash, Faults, Kernel, KernelSession, Node as PathNode, On, Portal, Volume};
 
 pub(crate) const GIB: u64 = 1 << 30;
 pub(crate) const TARGET: &str = "iqn.2010-06.com.purestorage:flasharray.1";
@@ -63,7 +63,7 @@ impl Lab {
             _ => ["10.0.0.1:3260", "10.0.0.2:3260"],
         };
         let portal = Portal { is_up: true, from: Duration::ZERO };
-        let mut world = World {
+        let mut kernel = Kernel {
             transport,
             time: Duration::ZERO,
             target: TARGET.to_owned(),
@@ -102,10 +102,10 @@ impl Lab {
                     bus,
                     is_admins: true,
                 };
-                world.sessions.insert(format!("rport-7:0-{at}"), session);
+                kernel.sessions.insert(format!("rport-7:0-{at}"), session);
             }
         }
-        let host = SimulatedHost { world: Arc::new(Mutex::new(world)), life: 0 };
+        let host = SimulatedHost { kernel: Arc::new(Mutex::new(kernel)), life: 0 };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime without timers");
@@ -132,36 +132,36 @@ impl Lab {
         Node::new(host.clone(), Arc::new(host.clone()), setup)
     }
 
-    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        self.host.world()
+    pub(crate) fn kernel(&self) -> MutexGuard<'_, Kernel> {
+        self.host.kernel()
     }
 
     pub(crate) fn sessions_and_records(&self) -> (usize, usize) {
-        let world = self.world();
-        (world.sessions.len(), world.records.len())
+        let kernel = self.kernel();
+        (kernel.sessions.len(), kernel.records.len())
     }
 
     pub(crate) fn sessions_and_disks(&self) -> (usize, usize) {
-        let world = self.world();
-        (world.sessions.len(), world.disks.len())
+        let kernel = self.kernel();
+        (kernel.sessions.len(), kernel.disks.len())
     }
 
     pub(crate) fn maps_and_disks(&self) -> (usize, usize) {
-        let world = self.world();
-        (world.maps.len(), world.disks.len())
+        let kernel = self.kernel();
+        (kernel.maps.len(), kernel.disks.len())
     }
 
     pub(crate) fn faults(&self, change: impl FnOnce(&mut Faults)) {
-        change(&mut self.world().faults);
+        change(&mut self.kernel().faults);
     }
 
     pub(crate) fn crash_at(&self, crashes: &[(usize, Crash)]) {
-        self.world().crashes = crashes.to_vec();
+        self.kernel().crashes = crashes.to_vec();
     }
 
     /// A new process, if the last one has ended.
     fn restart(&mut self) {
-        let life = self.world().life;
+        let life = self.kernel().life;
         if self.host.life != life {
             self.host.life = life;
             self.node = Self::service(&self.host);
@@ -169,15 +169,15 @@ impl Lab {
     }
 
     pub(crate) fn kill(&mut self) {
-        self.world().life += 1;
+        self.kernel().life += 1;
         self.restart();
     }
 
     /// Creates a volume on the array.
     pub(crate) fn create(&self, name: &str) {
-        let mut world = self.world();
+        let mut kernel = self.kernel();
         let serial = serial(name);
-        world.handles.insert(handle(name), serial.clone());
+        kernel.handles.insert(handle(name), serial.clone());
         let volume = Volume {
             size: GIB,
             on: On::Zeros,
@@ -188,43 +188,43 @@ impl Lab {
             is_recorded: false,
             checks: 0,
         };
-        world.volumes.insert(serial, volume);
+        kernel.volumes.insert(serial, volume);
     }
 
     pub(crate) fn volume(&self, name: &str) -> Volume {
-        self.world().volumes[&serial(name)].clone()
+        self.kernel().volumes[&serial(name)].clone()
     }
 
     pub(crate) fn change(&self, name: &str, change: impl FnOnce(&mut Volume)) {
-        change(self.world().volume(&serial(name)));
+        change(self.kernel().volume(&serial(name)));
     }
 
     /// The array connects a volume at the lowest free LUN.
     pub(crate) fn connect(&self, name: &str) {
-        let mut world = self.world();
+        let mut kernel = self.kernel();
         let serial = serial(name);
-        if !world.luns.values().any(|it| *it == serial) {
-            let lun = (1..=4095).find(|lun| !world.luns.contains_key(lun)).expect("a free LUN");
-            world.luns.insert(lun, serial);
+        if !kernel.luns.values().any(|it| *it == serial) {
+            let lun = (1..=4095).find(|lun| !kernel.luns.contains_key(lun)).expect("a free LUN");
+            kernel.luns.insert(lun, serial);
         }
     }
 
     /// The array disconnects a volume. Buffers that are not written by then are lost.
     pub(crate) fn disconnect(&self, name: &str) {
-        let mut world = self.world();
-        world.luns.retain(|_, it| *it != serial(name));
-        world.follow_namespaces();
+        let mut kernel = self.kernel();
+        kernel.luns.retain(|_, it| *it != serial(name));
+        kernel.follow_namespaces();
     }
 
     pub(crate) fn attachment(&self, name: &str) -> Attachment {
-        let world = self.world();
+        let kernel = self.kernel();
         let serial = serial(name);
-        let lun = world.luns.iter().find(|(_, it)| **it == serial).map_or(1, |(lun, _)| *lun);
-        let volume = &world.volumes[&serial];
+        let lun = kernel.luns.iter().find(|(_, it)| **it == serial).map_or(1, |(lun, _)| *lun);
+        let volume = &kernel.volumes[&serial];
         Attachment {
-            transport: world.transport,
-            target: world.target.clone(),
-            portals: world.portals.keys().cloned().collect(),
+            transport: kernel.transport,
+            target: kernel.target.clone(),
+            portals: kernel.portals.keys().cloned().collect(),
             lun,
             size: volume.size,
             never_formatted: !volume.is_recorded,
@@ -262,7 +262,7 @@ impl Lab {
         attachment: Attachment,
     ) -> Result<(), NodeError> {
         self.restart();
-        self.world().nodes.entry(staging(name)).or_insert(PathNode::Folder { is_sealed: false });
+        self.kernel().nodes.entry(staging(name)).or_insert(PathNode::Folder { is_sealed: false });
         let request = StageRequest {
             handle: handle(name),
             staging: staging(name),
@@ -272,7 +272,7 @@ impl Lab {
             passwords: self.passwords.clone(),
         };
         let result = self.call(self.node.stage(request));
-        if result.is_ok() && self.host.life == self.world().life && !self.block {
+        if result.is_ok() && self.host.life == self.kernel().life && !self.block {
             self.must_be_mounted(name, &staging(name));
         }
         result
@@ -288,7 +288,7 @@ impl Lab {
             read_only: false,
         };
         let result = self.call(self.node.publish(request));
-        if result.is_ok() && self.host.life == self.world().life {
+        if result.is_ok() && self.host.life == self.kernel().life {
             self.must_be_mounted(name, &target(name, pod));
         }
         result
@@ -298,11 +298,11 @@ impl Lab {
         self.restart();
         let target = target(name, pod);
         let result = self.call(self.node.unpublish(&handle(name), &target));
-        let world = self.world();
-        if result.is_ok() && (world.top(&target).is_some() || world.nodes.contains_key(&target)) {
-            world.broken("a pod's path is left after success");
+        let kernel = self.kernel();
+        if result.is_ok() && (kernel.top(&target).is_some() || kernel.nodes.contains_key(&target)) {
+            kernel.broken("a pod's path is left after success");
         }
-        drop(world);
+        drop(kernel);
         result
     }
 
@@ -374,14 +374,14 @@ impl Lab {
             match call(self) {
                 Ok(value) => return value,
                 Err(error) => {
-                    let mut world = self.world();
+                    let mut kernel = self.kernel();
                     let line = format!("       {error}");
-                    world.trace.push(line);
-                    world.time += Duration::from_secs(1);
+                    kernel.trace.push(line);
+                    kernel.time += Duration::from_secs(1);
                 }
             }
         }
-        self.world().broken("a call never succeeds")
+        self.kernel().broken("a call never succeeds")
     }
 
     pub(crate) fn stage(&mut self, name: &str) {

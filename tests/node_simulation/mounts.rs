@@ -9,9 +9,9 @@ use pso_gen::node::decide::{Device, DeviceNumber, HostError, HostErrorKind, Outc
 
 use super::effects::Done;
 use super::host::failed;
-use super::kernel::{DEV, KernelMount, Node, On, World};
+use super::kernel::{DEV, Kernel, KernelMount, Node, On};
 
-impl World {
+impl Kernel {
     pub(crate) fn mount(
         &mut self,
         serial: &str,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pso_gen::contract::{BlockTransport, ChapSecret, NodeId};
 use pso_gen::node::decide::{
-    Connection, Effect, HostError, HostView, Outcome, StagedVolume, Subject,
+    Connection, Effect, HostError, HostQuery, HostView, Outcome, StagedVolume,
 };
 use pso_gen::node::{
     Access, FsType, Host, Node, NodeErrorKind, NodeService, NodeSetup, StageRequest, Usage,
@@ -32,8 +32,8 @@ struct Hanging {
 
 #[async_trait]
 impl Host for Hanging {
-    async fn view(&self, subject: &Subject) -> Result<HostView, HostError> {
-        self.host.view(subject).await
+    async fn view(&self, query: &HostQuery) -> Result<HostView, HostError> {
+        self.host.view(query).await
     }
 
     async fn staged(&self) -> Result<Vec<StagedVolume>, HostError> {
@@ -44,7 +44,7 @@ impl Host for Hanging {
         self.host.connected().await
     }
 
-    async fn perform(
+    async fn execute(
         &self,
         volume: Option<&VolumeHandle>,
         effect: &Effect,
@@ -55,7 +55,7 @@ impl Host for Hanging {
         if (self.hangs)(effect) && volume == Some(&self.volume) {
             self.may_end.acquire().await.expect("never closed").forget();
         }
-        self.host.perform(volume, effect).await
+        self.host.execute(volume, effect).await
     }
 
     async fn usage(&self, path: &Path) -> Result<(Usage, Option<Usage>), HostError> {
@@ -167,7 +167,7 @@ fn fault_14_volumes_that_arrive_together_share_one_session_for_each_portal() {
         for call in calls {
             call.await.expect("it ends").expect("staged");
         }
-        assert_eq!(lab.world().sessions.len(), 2);
+        assert_eq!(lab.kernel().sessions.len(), 2);
         // They leave together, while another one arrives.
         let calls = ["a", "b", "c"].map(|name| {
             let node = Arc::clone(&node);
@@ -176,7 +176,7 @@ fn fault_14_volumes_that_arrive_together_share_one_session_for_each_portal() {
         for call in calls {
             call.await.expect("it ends").expect("unstaged");
         }
-        assert_eq!(lab.world().sessions.len(), 2);
+        assert_eq!(lab.kernel().sessions.len(), 2);
         node.unstage(&handle("d"), &staging("d")).await.expect("unstaged");
     });
     lab.must_be_empty();
@@ -188,14 +188,14 @@ fn fault_08_one_dead_port_holds_up_all_volumes_once() {
         let names = ["a", "b", "c", "d"];
         let mut lab = Lab::new(transport, true);
         lab.create("first");
-        lab.world().portals.values_mut().next().expect("a portal").is_up = false;
+        lab.kernel().portals.values_mut().next().expect("a portal").is_up = false;
         lab.start("first");
         for name in names {
             lab.create(name);
             lab.connect(name);
         }
         lab.faults(|faults| faults.slow_log_in = true);
-        let begun = lab.world().time;
+        let begun = lab.kernel().time;
         let node = Arc::new(node(&lab, "none"));
         runtime().block_on(async {
             let requests = names.map(|name| request(&lab, name));
@@ -208,11 +208,11 @@ fn fault_08_one_dead_port_holds_up_all_volumes_once() {
             }
         });
         // One log-in takes 60 s of the model's time.
-        let taken = lab.world().time.saturating_sub(begun);
+        let taken = lab.kernel().time.saturating_sub(begun);
         assert!(taken < Duration::from_secs(120), "{taken:?}");
         // Healing tries the dead port for one of the volumes.
         let log_ins =
-            |lab: &Lab| lab.world().trace.iter().filter(|step| step.contains(" LogIn {")).count();
+            |lab: &Lab| lab.kernel().trace.iter().filter(|step| step.contains(" LogIn {")).count();
         let before = log_ins(&lab);
         lab.heal();
         assert_eq!(log_ins(&lab), before + 1);
@@ -230,7 +230,7 @@ fn a_call_goes_on_when_its_caller_hangs_up() {
             () = tokio::task::yield_now() => {}
         }
         turns(500).await;
-        assert_eq!(lab.world().mounts.len(), 1);
+        assert_eq!(lab.kernel().mounts.len(), 1);
     });
 }
 
@@ -240,13 +240,13 @@ fn fault_08_what_hangs_is_reported_also_if_the_volumes_are_unknown() {
     let node = node(&lab, "none");
     runtime().block_on(async {
         node.stage(request(&lab, "data")).await.expect("staged");
-        let survey = node.survey().await;
-        assert_eq!((survey.volumes.map(|volumes| volumes.len()), survey.hanging), (Ok(1), 1));
+        let report = node.report().await;
+        assert_eq!((report.volumes.map(|volumes| volumes.len()), report.hanging), (Ok(1), 1));
         // The host does not answer this process any more.
-        lab.world().life += 1;
-        let survey = node.survey().await;
-        survey.volumes.expect_err("no answer");
-        assert_eq!(survey.hanging, 1);
+        lab.kernel().life += 1;
+        let report = node.report().await;
+        report.volumes.expect_err("no answer");
+        assert_eq!(report.hanging, 1);
     });
 }
 
@@ -258,12 +258,12 @@ fn healing_looks_once_at_a_volume_that_lacks_nothing() {
     for name in names {
         lab.start(name);
     }
-    let before = lab.world().views;
-    let effects = lab.world().effects;
+    let before = lab.kernel().views;
+    let effects = lab.kernel().effects;
     lab.heal();
-    let world = lab.world();
-    assert_eq!(world.effects - effects, 6, "each disk is asked");
-    assert_eq!(world.views - before, 3);
+    let kernel = lab.kernel();
+    assert_eq!(kernel.effects - effects, 6, "each disk is asked");
+    assert_eq!(kernel.views - before, 3);
 }
 
 /// What changes the host is decided from a look that is newer than the questions before it.
@@ -274,24 +274,24 @@ fn healing_looks_again_before_it_removes_a_disk() {
     lab.disconnect("data");
     lab.create("other");
     lab.connect("other");
-    let before = lab.world().views;
-    let effects = lab.world().trace.len();
+    let before = lab.kernel().views;
+    let effects = lab.kernel().trace.len();
     lab.heal();
-    let world = lab.world();
-    let steps = &world.trace[effects..];
+    let kernel = lab.kernel();
+    let steps = &kernel.trace[effects..];
     let count = |name: &str| steps.iter().filter(|step| step.contains(name)).count();
     assert_eq!((count(" Inquire {"), count(" DeleteDisk {")), (4, 2), "{steps:?}");
     // One before each of the four changes, and one before each row of questions.
-    assert_eq!((count(" Scan("), world.views - before), (2, 7), "{steps:?}");
+    assert_eq!((count(" Scan("), kernel.views - before), (2, 7), "{steps:?}");
 }
 
 /// A call for a volume that is being healed waits for the effect under way, and healing goes no further.
 #[test]
 fn fault_08_a_call_waits_for_healing_of_its_volume_and_is_not_refused() {
     let mut lab = lab(&["data"]);
-    lab.world().portals.values_mut().next().expect("a port").is_up = false;
+    lab.kernel().portals.values_mut().next().expect("a port").is_up = false;
     lab.start("data");
-    lab.world().portals.values_mut().next().expect("a port").is_up = true;
+    lab.kernel().portals.values_mut().next().expect("a port").is_up = true;
     let (node, may_end) =
         node_that_hangs(&lab, "data", |effect| matches!(effect, Effect::Inquire { .. }));
     let node = Arc::new(node);
@@ -309,19 +309,19 @@ fn fault_08_a_call_waits_for_healing_of_its_volume_and_is_not_refused() {
         };
         turns(200).await;
         assert!(!healing.is_finished() && !call.is_finished());
-        let before = lab.world().trace.len();
+        let before = lab.kernel().trace.len();
         // One effect ends. The call is next, before healing asks the other disk.
         may_end.add_permits(1);
         call.await.expect("it ends").expect("not refused");
         healing.await.expect("it ends").expect("healed");
-        let steps = lab.world().trace[before..].to_vec();
+        let steps = lab.kernel().trace[before..].to_vec();
         let at = |name: &str| steps.iter().position(|step| step.contains(name));
         assert!(at("Unmount").is_some(), "{steps:?}");
         assert_eq!(at("LogIn"), None, "{steps:?}");
         // Nothing waits any more, and healing goes on where it was.
         may_end.add_permits(9);
         assert_eq!(node.heal().await.expect("healed"), Vec::new());
-        assert_eq!(lab.world().sessions.len(), 2);
+        assert_eq!(lab.kernel().sessions.len(), 2);
     });
 }
 
@@ -331,7 +331,7 @@ fn fault_08_a_call_does_not_wait_for_the_log_in_of_healing() {
     for transport in [BlockTransport::Iscsi, BlockTransport::NvmeTcp] {
         let mut lab = Lab::new(transport, true);
         lab.create("data");
-        lab.world().portals.values_mut().next().expect("a port").is_up = false;
+        lab.kernel().portals.values_mut().next().expect("a port").is_up = false;
         lab.start("data");
         let (node, may_end) =
             node_that_hangs(&lab, "data", |effect| matches!(effect, Effect::LogIn { .. }));
@@ -356,7 +356,7 @@ fn fault_08_a_call_does_not_wait_for_the_log_in_of_healing() {
             };
             turns(1000).await;
             assert!(!unstage.is_finished());
-            lab.world().portals.values_mut().next().expect("a port").is_up = true;
+            lab.kernel().portals.values_mut().next().expect("a port").is_up = true;
             may_end.add_permits(9);
             unstage.await.expect("it ends").expect("unstaged");
             healing.await.expect("it ends").expect("healed");

@@ -21,7 +21,7 @@ fn fault_26_nvme_controllers_stay_as_long_as_a_namespace_of_the_array_is_left() 
     lab.start("one");
     lab.start("two");
     lab.stop("one");
-    assert_eq!(lab.world().sessions.len(), 2);
+    assert_eq!(lab.kernel().sessions.len(), 2);
     lab.write("two", "two").expect("still there");
     lab.stop("two");
     lab.must_be_empty();
@@ -51,17 +51,17 @@ fn fault_26_nvme_controllers_end_when_the_last_namespace_has_left_after_its_volu
     lab.heal();
     assert_eq!(lab.sessions_and_records(), (2, 2), "a namespace of the array is left");
     lab.disconnect("two");
-    let before = lab.world().effects;
+    let before = lab.kernel().effects;
     lab.heal();
     lab.must_be_empty();
-    let effects = lab.world().effects - before;
+    let effects = lab.kernel().effects - before;
     assert_eq!(effects, 4, "two log-outs and two records");
     for at in 0..effects {
         for kind in [Crash::Before, Crash::Midway, Crash::After] {
             let mut lab = both();
             lab.disconnect("one");
             lab.disconnect("two");
-            let first = lab.world().effects;
+            let first = lab.kernel().effects;
             lab.crash_at(&[(first + at, kind)]);
             lab.heal_with_crash();
             // A volume that comes in between gets its connections.
@@ -80,9 +80,9 @@ fn fault_26_nvme_controllers_end_when_the_last_namespace_has_left_after_its_volu
 #[test]
 fn fault_26_nvme_controllers_that_others_have_connected_stay() {
     let mut lab = Lab::new(BlockTransport::NvmeTcp, false);
-    let portal = lab.world().portals.keys().next().expect("a port").clone();
+    let portal = lab.kernel().portals.keys().next().expect("a port").clone();
     let session = KernelSession { target: TARGET.to_owned(), portal, bus: None, is_admins: true };
-    lab.world().sessions.insert("session0".to_owned(), session);
+    lab.kernel().sessions.insert("session0".to_owned(), session);
     lab.create("data");
     lab.start("data");
     assert_eq!(lab.sessions_and_records(), (2, 1), "the port is connected already");
@@ -117,16 +117,16 @@ fn fault_26_nvme_controllers_that_others_connect_before_a_log_in_stay() {
     let at = {
         let mut whole = new();
         whole.stage("data");
-        let world = whole.world();
-        let steps = world.trace.iter().filter(|step| step.contains("None")).collect::<Vec<_>>();
+        let kernel = whole.kernel();
+        let steps = kernel.trace.iter().filter(|step| step.contains("None")).collect::<Vec<_>>();
         steps.iter().position(|step| is_log_in(step)).expect("a log-in")
     };
     lab.crash_at(&[(at, Crash::Before)]);
     lab.stage_once("data").expect_err("the process has ended");
     assert_eq!(lab.sessions_and_records(), (0, 1));
-    let portal = lab.world().records.keys().next().expect("a record").clone();
+    let portal = lab.kernel().records.keys().next().expect("a record").clone();
     let session = KernelSession { target: TARGET.to_owned(), portal, bus: None, is_admins: true };
-    lab.world().sessions.insert("session0".to_owned(), session);
+    lab.kernel().sessions.insert("session0".to_owned(), session);
     lab.start("data");
     lab.stop("data");
     lab.heal();
@@ -139,17 +139,17 @@ fn fault_26_an_earlier_record_is_no_proof_for_a_later_nvme_controller() {
     let mut lab = Lab::new(BlockTransport::NvmeTcp, false);
     lab.create("data");
     lab.start("data");
-    lab.world().sessions.pop_first();
-    let next = lab.world().effects;
+    lab.kernel().sessions.pop_first();
+    let next = lab.kernel().effects;
     lab.crash_at(&[(next + 1, Crash::Before)]);
     lab.heal_with_crash();
     let portal = {
-        let world = lab.world();
-        let used: Vec<_> = world.sessions.values().map(|session| &session.portal).collect();
-        world.portals.keys().find(|portal| !used.contains(portal)).expect("a port").clone()
+        let kernel = lab.kernel();
+        let used: Vec<_> = kernel.sessions.values().map(|session| &session.portal).collect();
+        kernel.portals.keys().find(|portal| !used.contains(portal)).expect("a port").clone()
     };
     let session = KernelSession { target: TARGET.to_owned(), portal, bus: None, is_admins: true };
-    lab.world().sessions.insert("session0".to_owned(), session);
+    lab.kernel().sessions.insert("session0".to_owned(), session);
     lab.stop("data");
     lab.heal();
     assert_eq!(lab.sessions_and_records(), (1, 0));
@@ -161,14 +161,14 @@ fn fault_26_nvme_controllers_stay_while_their_records_cannot_be_read() {
     let mut lab = Lab::new(BlockTransport::NvmeTcp, false);
     lab.create("data");
     lab.start("data");
-    lab.world().faults.unreadable_records = true;
+    lab.kernel().faults.unreadable_records = true;
     assert_eq!(lab.heal_errors().len(), 1, "healing reports it, and nothing else");
     lab.unpublish("data", "pod");
     lab.unstage("data");
     lab.disconnect("data");
     assert_eq!(lab.heal_errors().len(), 1);
     assert_eq!(lab.sessions_and_records(), (2, 2));
-    lab.world().faults.unreadable_records = false;
+    lab.kernel().faults.unreadable_records = false;
     lab.heal();
     lab.must_be_empty();
 }
@@ -214,13 +214,13 @@ fn fault_26_a_host_that_does_not_combine_the_paths_is_refused() {
     lab.connect("data");
     let name = serial("data");
     let identity = pso_gen::node::decide::nvme_wwid(&name);
-    lab.world().follow_namespaces();
+    lab.kernel().follow_namespaces();
     let error = {
         let attachment = lab.attachment("data");
         lab.stage("data");
-        let twin = lab.world().disks.values().next().expect("a namespace").clone();
+        let twin = lab.kernel().disks.values().next().expect("a namespace").clone();
         assert_eq!(twin.wwid.as_ref(), Some(&identity));
-        lab.world().disks.insert("nvme1n1".to_owned(), twin);
+        lab.kernel().disks.insert("nvme1n1".to_owned(), twin);
         lab.stage_with("data", attachment).expect_err("two devices")
     };
     assert!(error.message.contains("nvme_core.multipath"), "{error}");
@@ -231,11 +231,11 @@ fn fault_27_fibre_channel_scans_the_ports_that_are_logged_in() {
     let mut lab = Lab::new(BlockTransport::FibreChannel, true);
     lab.create("data");
     lab.connect("data");
-    lab.world().portals.values_mut().next().expect("a port").is_up = false;
+    lab.kernel().portals.values_mut().next().expect("a port").is_up = false;
     lab.stage_once("data").expect("one path is enough");
-    assert!(lab.world().time < Duration::from_secs(15), "{:?}", lab.world().time);
+    assert!(lab.kernel().time < Duration::from_secs(15), "{:?}", lab.kernel().time);
     lab.unstage("data");
-    assert_eq!(lab.world().sessions.len(), 2, "ports of the fabric are not ours to end");
+    assert_eq!(lab.kernel().sessions.len(), 2, "ports of the fabric are not ours to end");
     lab.must_be_empty();
 }
 

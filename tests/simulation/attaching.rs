@@ -1,8 +1,8 @@
 //! Attachments of block volumes: the attacher's decisions against a model, with a crash at every effect and at every
 //! request of one, stale watches, a former leader that goes on for a moment, and answers that come late.
 
-#[path = "attaching/world.rs"]
-mod world;
+#[path = "attaching/state.rs"]
+mod state;
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use pso_gen::provisioner::decide::{
     AttachmentEffect, AttachmentInput, AttachmentOutcome, AttachmentState, AttachmentView,
     EffectError, NodeIds, is_attached,
 };
-use world::{CLUSTER, Change, World};
+use state::{CLUSTER, Change, ClusterAndArrays};
 
 /// An effect that a process executes, and how many of its requests it has sent.
 #[derive(Debug)]
@@ -37,20 +37,20 @@ struct Process {
 
 impl Process {
     /// A process begins with a complete list.
-    fn new(world: &World) -> Self {
-        let mut process = Self { seen: world.history.len(), ..Self::default() };
-        process.attachments = world.attachments.clone();
-        let nodes = world.nodes.iter();
+    fn new(state: &ClusterAndArrays) -> Self {
+        let mut process = Self { seen: state.history.len(), ..Self::default() };
+        process.attachments = state.attachments.clone();
+        let nodes = state.nodes.iter();
         process.nodes = nodes.map(|(name, node)| (name.clone(), Some(node.clone()))).collect();
-        for name in world.attachments.keys() {
+        for name in state.attachments.keys() {
             process.step(name, AttachmentInput::Changed);
         }
         process
     }
 
     /// Sees the next change. Returns whether there was one.
-    fn see(&mut self, world: &World) -> bool {
-        let Some(change) = world.history.get(self.seen) else { return false };
+    fn see(&mut self, state: &ClusterAndArrays) -> bool {
+        let Some(change) = state.history.get(self.seen) else { return false };
         self.seen += 1;
         let names: Vec<String> = match change.clone() {
             Change::Attachment(name, now) => {
@@ -117,7 +117,7 @@ impl Process {
     }
 
     /// Sends the next request of an effect, or receives its answer. Only a leader changes anything.
-    fn advance(&mut self, index: usize, world: &mut World, leads: bool) {
+    fn advance(&mut self, index: usize, state: &mut ClusterAndArrays, leads: bool) {
         let running = &mut self.running[index];
         if let Some(answer) = running.answer.take() {
             let name = running.name.clone();
@@ -130,7 +130,7 @@ impl Process {
             AttachmentEffect::ReadPersistentVolume { .. } | AttachmentEffect::ListAttachments
         );
         running.answer = if leads || reads {
-            let answer = world.apply(&running.effect, running.parts);
+            let answer = state.apply(&running.effect, running.parts);
             running.parts += 1;
             answer
         } else {
@@ -147,7 +147,7 @@ impl Process {
 
 /// A run of one process, and perhaps of a former one, in a world.
 struct Run {
-    world: World,
+    state: ClusterAndArrays,
     leader: Process,
     former: Option<Process>,
     /// Requests and answers so far, and those after which the process is killed.
@@ -157,26 +157,26 @@ struct Run {
 
 impl Run {
     fn new(mode: &str, crashes: &[usize]) -> Self {
-        let mut world = World::default();
+        let mut state = ClusterAndArrays::default();
         for node in ["n1", "n2"] {
-            world.add_node(node);
+            state.add_node(node);
         }
-        world.add_volume("pvc-1", mode);
-        let leader = Process::new(&world);
-        Self { world, leader, former: None, moments: 0, crashes: crashes.to_vec() }
+        state.add_volume("pvc-1", mode);
+        let leader = Process::new(&state);
+        Self { state, leader, former: None, moments: 0, crashes: crashes.to_vec() }
     }
 
     fn advance(&mut self, index: usize) {
-        self.leader.advance(index, &mut self.world, true);
+        self.leader.advance(index, &mut self.state, true);
         self.check();
         if self.crashes.contains(&self.moments) {
-            self.leader = Process::new(&self.world);
+            self.leader = Process::new(&self.state);
         }
         self.moments += 1;
     }
 
     fn check(&self) {
-        if let Some(wrong) = &self.world.wrong {
+        if let Some(wrong) = &self.state.wrong {
             panic!("{wrong}");
         }
     }
@@ -185,7 +185,7 @@ impl Run {
     fn settle(&mut self) {
         self.former = None;
         for _ in 0..5000 {
-            if self.leader.see(&self.world) {
+            if self.leader.see(&self.state) {
                 continue;
             }
             let goes_on = match self.leader.runnable().first() {
@@ -196,7 +196,7 @@ impl Run {
                 None => self.leader.due(),
             };
             if !goes_on {
-                self.world.check_formats();
+                self.state.check_formats();
                 return;
             }
         }
@@ -206,7 +206,7 @@ impl Run {
     /// Takes steps until nothing is left to do but to wait.
     fn until_it_waits(&mut self) {
         for _ in 0..500 {
-            if self.leader.see(&self.world) {
+            if self.leader.see(&self.state) {
                 continue;
             }
             match self.leader.runnable().first() {
@@ -218,35 +218,35 @@ impl Run {
     }
 
     fn is_attached(&self, node: &str) -> bool {
-        self.world.attachments.get(&format!("csi-pvc-1-{node}")).is_some_and(is_attached)
+        self.state.attachments.get(&format!("csi-pvc-1-{node}")).is_some_and(is_attached)
     }
 
     fn hosts(&self) -> Vec<&str> {
-        self.world.array["pvc-1"].hosts.iter().map(String::as_str).collect()
+        self.state.array["pvc-1"].hosts.iter().map(String::as_str).collect()
     }
 }
 
 /// A volume is attached, formatted, and moved to another node whose attachment comes before the first one is gone.
 fn a_move(crashes: &[usize]) -> usize {
     let mut run = Run::new("ReadWriteOnce", crashes);
-    run.world.attach("pvc-1", "n1");
+    run.state.attach("pvc-1", "n1");
     run.settle();
     assert!(run.is_attached("n1"));
-    run.world.format("csi-pvc-1-n1");
-    run.world.attach("pvc-1", "n2");
+    run.state.format("csi-pvc-1-n1");
+    run.state.attach("pvc-1", "n2");
     run.until_it_waits();
     assert!(!run.is_attached("n2"), "refused");
     assert_eq!(run.hosts(), ["prod-n1"]);
-    run.world.detach("csi-pvc-1-n1");
+    run.state.detach("csi-pvc-1-n1");
     run.settle();
     assert!(run.is_attached("n2"));
     assert_eq!(run.hosts(), ["prod-n2"]);
-    run.world.format("csi-pvc-1-n2");
-    run.world.remove_node("n2");
-    run.world.detach("csi-pvc-1-n2");
+    run.state.format("csi-pvc-1-n2");
+    run.state.remove_node("n2");
+    run.state.detach("csi-pvc-1-n2");
     run.settle();
-    assert!(run.world.attachments.is_empty());
-    assert_eq!((run.hosts().len(), run.world.host_count()), (0, 1), "n1 is there still");
+    assert!(run.state.attachments.is_empty());
+    assert_eq!((run.hosts().len(), run.state.host_count()), (0, 1), "n1 is there still");
     run.moments
 }
 
@@ -265,18 +265,18 @@ fn a_crash_at_any_request_of_a_move_changes_nothing_in_the_end() {
 /// A volume and its node are deleted while it is attached, and everything goes at any moment.
 fn an_end(after: usize, crashes: &[usize]) -> usize {
     let mut run = Run::new("ReadWriteOnce", crashes);
-    run.world.attach("pvc-1", "n1");
+    run.state.attach("pvc-1", "n1");
     for _ in 0..after {
-        run.leader.see(&run.world);
+        run.leader.see(&run.state);
         if let Some(index) = run.leader.runnable().first() {
             run.advance(*index);
         }
     }
-    run.world.detach("csi-pvc-1-n1");
-    run.world.volumes.clear();
-    run.world.remove_node("n1");
+    run.state.detach("csi-pvc-1-n1");
+    run.state.volumes.clear();
+    run.state.remove_node("n1");
     run.settle();
-    assert!(run.world.attachments.is_empty());
+    assert!(run.state.attachments.is_empty());
     assert_eq!(run.hosts(), Vec::<&str>::new());
     run.moments
 }
@@ -295,8 +295,8 @@ fn what_goes_at_any_moment_leaves_nothing_connected() {
 fn a_connection_without_an_attachment_is_cut_first_and_a_foreign_one_is_not() {
     for (host, expected) in [("prod-n2", true), ("prod-n9", true), ("backup", false)] {
         let mut run = Run::new("ReadWriteOnce", &[]);
-        run.world.connect_by_hand("pvc-1", host);
-        run.world.attach("pvc-1", "n1");
+        run.state.connect_by_hand("pvc-1", host);
+        run.state.attach("pvc-1", "n1");
         run.until_it_waits();
         assert_eq!(run.is_attached("n1"), expected, "{host}");
         assert_eq!(run.hosts(), [if expected { "prod-n1" } else { host }]);
@@ -307,11 +307,11 @@ fn a_connection_without_an_attachment_is_cut_first_and_a_foreign_one_is_not() {
 fn a_volume_of_several_nodes_is_attached_to_each() {
     let mut run = Run::new("ReadWriteMany", &[]);
     for node in ["n1", "n2"] {
-        run.world.attach("pvc-1", node);
+        run.state.attach("pvc-1", node);
     }
     run.settle();
     assert_eq!(run.hosts(), ["prod-n1", "prod-n2"]);
-    run.world.detach("csi-pvc-1-n1");
+    run.state.detach("csi-pvc-1-n1");
     run.settle();
     assert_eq!(run.hosts(), ["prod-n2"], "the other one keeps it");
     assert!(run.is_attached("n2"));
@@ -320,20 +320,20 @@ fn a_volume_of_several_nodes_is_attached_to_each() {
 #[test]
 fn an_attached_volume_costs_nothing_and_a_refused_one_little() {
     let mut run = Run::new("ReadWriteOnce", &[]);
-    run.world.attach("pvc-1", "n1");
+    run.state.attach("pvc-1", "n1");
     run.settle();
-    let (calls, changes) = (run.world.array_calls, run.world.history.len());
-    run.leader = Process::new(&run.world);
+    let (calls, changes) = (run.state.array_calls, run.state.history.len());
+    run.leader = Process::new(&run.state);
     run.settle();
-    assert_eq!((run.world.array_calls, run.world.history.len()), (calls, changes));
-    run.world.attach("pvc-1", "n2");
+    assert_eq!((run.state.array_calls, run.state.history.len()), (calls, changes));
+    run.state.attach("pvc-1", "n2");
     run.until_it_waits();
-    let changes = run.world.history.len();
+    let changes = run.state.history.len();
     for _ in 0..20 {
         run.leader.due();
         run.until_it_waits();
     }
-    assert_eq!(run.world.history.len(), changes, "the same refusal is written once");
+    assert_eq!(run.state.history.len(), changes, "the same refusal is written once");
 }
 
 /// Everything at random: steps of the leader and of a former one, people, kube-controller-manager, nodes.
@@ -341,38 +341,38 @@ fn by_chance(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut run =
         Run::new(if seed.is_multiple_of(4) { "ReadWriteMany" } else { "ReadWriteOnce" }, &[]);
-    run.world.add_volume("pvc-2", "ReadWriteOncePod");
+    run.state.add_volume("pvc-2", "ReadWriteOncePod");
     for _ in 0..400 {
         let volume = ["pvc-1", "pvc-2"][random.usize(..2)];
         let node = ["n1", "n2", "n3"][random.usize(..3)];
         let name = format!("csi-{volume}-{node}");
         match random.usize(..40) {
-            0 | 1 => run.world.attach(volume, node),
-            2 => run.world.detach(&name),
-            3 => run.world.format(&name),
-            4 if run.world.nodes.contains_key(node) => run.world.remove_node(node),
-            4 | 5 => run.world.add_node(node),
+            0 | 1 => run.state.attach(volume, node),
+            2 => run.state.detach(&name),
+            3 => run.state.format(&name),
+            4 if run.state.nodes.contains_key(node) => run.state.remove_node(node),
+            4 | 5 => run.state.add_node(node),
             6 if random.usize(..6) == 0 => {
-                run.world.volumes.remove(volume);
+                run.state.volumes.remove(volume);
             }
-            7 => run.leader = Process::new(&run.world),
+            7 => run.leader = Process::new(&run.state),
             8 => {
                 // Another process leads; the former one does not know yet.
-                let former = std::mem::replace(&mut run.leader, Process::new(&run.world));
+                let former = std::mem::replace(&mut run.leader, Process::new(&run.state));
                 run.former = Some(former);
             }
             9..=14 => {
-                run.leader.see(&run.world);
+                run.leader.see(&run.state);
             }
             15 => {
                 run.leader.due();
             }
             16..=20 => {
                 if let Some(former) = &mut run.former {
-                    former.see(&run.world);
+                    former.see(&run.state);
                     let runnable = former.runnable();
                     if let Some(index) = runnable.get(random.usize(..runnable.len().max(1))) {
-                        former.advance(*index, &mut run.world, false);
+                        former.advance(*index, &mut run.state, false);
                     }
                 }
             }
@@ -387,14 +387,14 @@ fn by_chance(seed: u64) {
     }
     // In the end all nodes are there, and nothing is asked for.
     for node in ["n1", "n2", "n3"] {
-        run.world.add_node(node);
+        run.state.add_node(node);
     }
-    for name in run.world.attachments.keys().cloned().collect::<Vec<_>>() {
-        run.world.detach(&name);
+    for name in run.state.attachments.keys().cloned().collect::<Vec<_>>() {
+        run.state.detach(&name);
     }
     run.settle();
-    assert!(run.world.attachments.is_empty(), "{:#?}", run.world.attachments);
-    for (name, volume) in &run.world.array {
+    assert!(run.state.attachments.is_empty(), "{:#?}", run.state.attachments);
+    for (name, volume) in &run.state.array {
         assert!(volume.hosts.is_empty(), "{name}: {:?}", volume.hosts);
     }
 }

@@ -11,7 +11,7 @@ use crate::arrays::{Array as _, FlashArray};
 use crate::contract::{ArrayKind, Owner, Volume, VolumeId, VolumeName, name};
 use crate::csi::error::{of_array, status};
 use crate::csi::message;
-use crate::csi::message::Words;
+use crate::csi::message::StringMap;
 use crate::csi::request::bytes;
 use crate::node::VolumeHandle;
 use crate::provisioner::decide::{
@@ -19,7 +19,7 @@ use crate::provisioner::decide::{
 };
 
 /// The time limit for an array to report its state.
-pub(super) const IN_TIME: Duration = Duration::from_secs(10);
+pub(super) const ARRAY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A FlashArray of the storage document.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) struct Arrays {
 
 /// A volume of this cluster that exists.
 #[derive(Debug)]
-pub(super) struct Found<'a> {
+pub(super) struct ExistingVolume<'a> {
     pub(super) on: &'a ControllerArray,
     pub(super) handle: VolumeHandle,
     pub(super) volume: Volume,
@@ -113,7 +113,10 @@ impl Arrays {
     }
 
     /// Returns the volume with a handle, if it exists and is not destroyed.
-    pub(super) async fn find(&self, handle: VolumeHandle) -> Result<Option<Found<'_>>, Status> {
+    pub(super) async fn find(
+        &self,
+        handle: VolumeHandle,
+    ) -> Result<Option<ExistingVolume<'_>>, Status> {
         let on = self.array(&handle.array_id).await?;
         let ids = std::slice::from_ref(&handle.volume_id);
         let mut found = on.array.find(ids).await.map_err(|error| of_array(&error))?;
@@ -129,11 +132,14 @@ impl Arrays {
                 ),
             ));
         };
-        Ok(Some(Found { on, handle, volume, id }))
+        Ok(Some(ExistingVolume { on, handle, volume, id }))
     }
 
     /// Returns the volume with a handle, which must exist.
-    pub(super) async fn existing(&self, handle: VolumeHandle) -> Result<Found<'_>, Status> {
+    pub(super) async fn existing(
+        &self,
+        handle: VolumeHandle,
+    ) -> Result<ExistingVolume<'_>, Status> {
         let text = handle.to_string();
         self.find(handle).await?.ok_or_else(|| {
             status(Code::NotFound, &format!("the volume {text} does not exist, or is destroyed"))
@@ -190,12 +196,12 @@ impl Arrays {
                 let transport = on.array.transport().await?;
                 Ok::<_, crate::arrays::Error>(Health::Up { id, capacity, transport })
             };
-            let health = match tokio::time::timeout(IN_TIME, state).await {
+            let health = match tokio::time::timeout(ARRAY_TIMEOUT, state).await {
                 Ok(Ok(health)) => health,
                 Ok(Err(error)) => Health::Down(error.kind().to_string()),
                 Err(_) => Health::Down(format!(
                     "the array does not report its state within {} s",
-                    IN_TIME.as_secs()
+                    ARRAY_TIMEOUT.as_secs()
                 )),
             };
             ArrayState {
@@ -233,7 +239,7 @@ impl ControllerArray {
             ("name", volume.name.clone()),
             ("serial", serial),
         ];
-        let segments: Words = self.traits.topology.clone();
+        let segments: StringMap = self.traits.topology.clone();
         let topology = message::Topology { segments };
         message::Volume {
             capacity_bytes: bytes(volume.size),

@@ -7,7 +7,7 @@ use crate::arrays::{AttachRequest, Attached, BlockArray as _};
 use crate::contract::{NodeHost, NodeId};
 use crate::csi::error::{invalid, of_array, status};
 use crate::csi::message::{
-    ControllerPublishVolumeRequest, ControllerUnpublishVolumeRequest, Words,
+    ControllerPublishVolumeRequest, ControllerUnpublishVolumeRequest, StringMap,
 };
 use crate::csi::request::{capability, check_shared, handle, required};
 use crate::node::{Access, VolumeHandle};
@@ -17,7 +17,7 @@ use crate::sanitize::quoted;
 pub(super) async fn publish(
     arrays: &Arrays,
     request: &ControllerPublishVolumeRequest,
-) -> Result<Words, Status> {
+) -> Result<StringMap, Status> {
     required("volume_id", &request.volume_id)?;
     required("node_id", &request.node_id)?;
     let (mode, access) = capability(request.volume_capability.as_ref())?;

@@ -3,7 +3,7 @@
 use tonic::{Code, Status};
 
 use super::arrays::{Arrays, ControllerArray};
-use super::names::{LARGEST, uid};
+use super::names::{MAX_VOLUME_SIZE, uid};
 use super::parameters;
 use super::snapshots;
 use crate::arrays::Array as _;
@@ -23,7 +23,7 @@ pub(super) async fn create(
     arrays: &Arrays,
     request: &CreateVolumeRequest,
 ) -> Result<message::Volume, Status> {
-    let Wanted { uid, name, sizes, class, qos } = Wanted::of(arrays, request)?;
+    let RequestedVolume { uid, name, sizes, class, qos } = RequestedVolume::of(arrays, request)?;
     let source = Source::of(arrays, request).await?;
     let size = size(sizes, source.as_ref())?;
     let (on, size) = match arrays.named(&name).await? {
@@ -65,7 +65,7 @@ pub(super) async fn create(
 }
 
 /// What a request says of a volume by itself.
-struct Wanted {
+struct RequestedVolume {
     uid: String,
     name: VolumeName,
     sizes: Sizes,
@@ -73,7 +73,7 @@ struct Wanted {
     qos: Qos,
 }
 
-impl Wanted {
+impl RequestedVolume {
     fn of(arrays: &Arrays, request: &CreateVolumeRequest) -> Result<Self, Status> {
         required("name", &request.name)?;
         if request.volume_capabilities.is_empty() {
@@ -149,8 +149,11 @@ fn size(sizes: Sizes, source: Option<&Source>) -> Result<u64, Status> {
         ));
     }
     let size = ArrayKind::FlashArray.rounded(smallest);
-    if size > LARGEST {
-        return Err(status(Code::OutOfRange, &format!("the largest volume has {LARGEST} bytes")));
+    if size > MAX_VOLUME_SIZE {
+        return Err(status(
+            Code::OutOfRange,
+            &format!("the largest volume has {MAX_VOLUME_SIZE} bytes"),
+        ));
     }
     if !sizes.contain(size) {
         return Err(status(
@@ -219,11 +222,12 @@ async fn select<'a>(
             .map(|selected| selected.array.name.clone())
             .map_err(|no| no.why)
     };
-    let places = places(request.accessibility_requirements.as_ref());
-    let selected = if places.is_empty() {
+    let preferred_topologies = preferred_topologies(request.accessibility_requirements.as_ref());
+    let selected = if preferred_topologies.is_empty() {
         select(None)
     } else {
-        let tried: Vec<_> = places.iter().map(|place| select(Some(&place.segments))).collect();
+        let tried: Vec<_> =
+            preferred_topologies.iter().map(|place| select(Some(&place.segments))).collect();
         let why = tried.first().and_then(|first| first.as_ref().err().cloned());
         tried.into_iter().find_map(Result::ok).ok_or_else(|| why.unwrap_or_default())
     };
@@ -234,7 +238,7 @@ async fn select<'a>(
 }
 
 /// Returns the places where a volume may be, those that are preferred first.
-fn places(requirement: Option<&TopologyRequirement>) -> Vec<&message::Topology> {
+fn preferred_topologies(requirement: Option<&TopologyRequirement>) -> Vec<&message::Topology> {
     let all = requirement.map(|it| it.preferred.iter().chain(&it.requisite));
     all.into_iter().flatten().collect()
 }
@@ -277,7 +281,7 @@ mod tests {
         assert_eq!(of(6 * MIB, None, 5 * MIB), Ok(6 * MIB));
         assert_eq!(of(4 * MIB, None, 5 * MIB), Err(Code::OutOfRange));
         assert_eq!(of(0, Some(4 * MIB), 5 * MIB), Err(Code::OutOfRange));
-        assert_eq!(of(LARGEST + 1, None, 0), Err(Code::OutOfRange));
+        assert_eq!(of(MAX_VOLUME_SIZE + 1, None, 0), Err(Code::OutOfRange));
     }
 
     #[test]

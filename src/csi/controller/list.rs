@@ -33,7 +33,7 @@ pub(super) async fn volumes(
             all.insert(described.volume_id.clone(), described);
         }
     }
-    let (some, next_token) = page.cut(all.into_iter().collect());
+    let (some, next_token) = page.take_entries(all.into_iter().collect());
     let entry = |volume| VolumeEntry { volume: Some(volume), status: None };
     Ok(ListVolumesResponse { entries: some.into_iter().map(entry).collect(), next_token })
 }
@@ -50,7 +50,7 @@ pub(super) async fn snapshots(
             && is_wanted(&request.source_volume_id, &snapshot.source_volume_id)
     });
     let all = all.map(|snapshot| (snapshot.snapshot_id.clone(), snapshot));
-    let (some, next_token) = page.cut(all.collect());
+    let (some, next_token) = page.take_entries(all.collect());
     let entry = |snapshot| SnapshotEntry { snapshot: Some(snapshot) };
     Ok(ListSnapshotsResponse { entries: some.into_iter().map(entry).collect(), next_token })
 }
@@ -78,7 +78,7 @@ impl Page {
     }
 
     /// Returns the entries of the page, and the token of the next one.
-    fn cut<T>(self, mut sorted: Vec<(String, T)>) -> (Vec<T>, String) {
+    fn take_entries<T>(self, mut sorted: Vec<(String, T)>) -> (Vec<T>, String) {
         if let Some(after) = self.after {
             sorted.retain(|(id, _)| *id > after);
         }
@@ -130,12 +130,12 @@ mod tests {
             ids.iter().map(|id| (format!("a/{id}"), (*id).to_owned())).collect::<Vec<_>>()
         };
         let page = |length, token: &str| Page::of(length, token).expect("right");
-        let (first, token) = page(2, "").cut(all(&["1", "2", "3", "4"]));
+        let (first, token) = page(2, "").take_entries(all(&["1", "2", "3", "4"]));
         assert_eq!((first, token.as_str()), (vec!["1".to_owned(), "2".to_owned()], "a/2"));
         // The last one is deleted, and another one is created before it.
-        let (second, end) = page(2, &token).cut(all(&["0", "1", "3", "4"]));
+        let (second, end) = page(2, &token).take_entries(all(&["0", "1", "3", "4"]));
         assert_eq!((second, end.as_str()), (vec!["3".to_owned(), "4".to_owned()], ""));
-        assert_eq!(page(0, "").cut(all(&["1"])).1, "");
+        assert_eq!(page(0, "").take_entries(all(&["1"])).1, "");
         assert_eq!(Page::of(1, "invalid-token").expect_err("foreign").code(), Code::Aborted);
         assert_eq!(Page::of(-1, "").expect_err("negative").code(), Code::InvalidArgument);
     }

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use crate::contract::name;
 
 /// The largest volume of a FlashArray, in bytes.
-pub(super) const LARGEST: u64 = 1 << 52;
+pub(super) const MAX_VOLUME_SIZE: u64 = 1 << 52;
 
 /// Returns the UID in the name of the volume for a request. Kubernetes' provisioner calls it `pvc-UID`, so that it gets
 /// the name that pso-gen's own provisioner would give it. Every other name is hashed: it may have any length.

@@ -8,7 +8,7 @@ use tonic::Status;
 
 use crate::contract::{ArrayKind, PROVISIONER, Qos, Quantity, parameter};
 use crate::csi::error::invalid;
-use crate::csi::message::Words;
+use crate::csi::message::StringMap;
 use crate::provisioner::decide::ClassSetup;
 use crate::sanitize::quoted;
 
@@ -22,7 +22,7 @@ const BANDWIDTH: std::ops::RangeInclusive<u64> = 1 << 20..=512 << 30;
 const IOPS: std::ops::RangeInclusive<u64> = 100..=100_000_000;
 
 /// Reads the parameters of a StorageClass by the rules of pso-gen's own classes.
-pub(super) fn class(parameters: &Words) -> Result<ClassSetup, Status> {
+pub(super) fn class(parameters: &StringMap) -> Result<ClassSetup, Status> {
     let mut own: BTreeMap<String, String> =
         parameters.iter().filter(|(key, _)| !key.starts_with(SIDECARS)).map(pair).collect();
     own.entry(parameter::BACKEND.to_owned()).or_insert_with(|| parameter::BLOCK.to_owned());
@@ -44,7 +44,7 @@ pub(super) fn class(parameters: &Words) -> Result<ClassSetup, Status> {
 
 /// Returns the claim's namespace and name, where the sidecar runs with `--extra-create-metadata`. Otherwise the name of
 /// the volume stands for both.
-pub(super) fn claim(parameters: &Words, name: &str) -> (String, String) {
+pub(super) fn claim(parameters: &StringMap, name: &str) -> (String, String) {
     let of = |key: &str| parameters.get(key).filter(|value| !value.is_empty()).cloned();
     let short = || name.chars().take(63).collect::<String>();
     (of(CLAIM_NAMESPACE).unwrap_or_else(|| "csi".to_owned()), of(CLAIM_NAME).unwrap_or_else(short))
@@ -52,7 +52,7 @@ pub(super) fn claim(parameters: &Words, name: &str) -> (String, String) {
 
 /// Reads the limits of a VolumeAttributesClass. Every other parameter is an error: the admin would believe that it has
 /// an effect.
-pub(super) fn limits(mutable: &Words) -> Result<Qos, Status> {
+pub(super) fn limits(mutable: &StringMap) -> Result<Qos, Status> {
     let mut qos = Qos::default();
     for (key, value) in mutable {
         let wrong = |what: &str| {
@@ -90,7 +90,7 @@ fn pair((key, value): (&String, &String)) -> (String, String) {
 mod tests {
     use super::*;
 
-    fn words(pairs: &[(&str, &str)]) -> Words {
+    fn words(pairs: &[(&str, &str)]) -> StringMap {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
@@ -110,7 +110,7 @@ mod tests {
     fn limits_are_in_the_arrays_range() {
         let read = limits(&words(&[("bandwidth", "100Mi"), ("iops", "5000")])).expect("right");
         assert_eq!(read, Qos { bandwidth: Some(100 << 20), iops: Some(5000) });
-        assert_eq!(limits(&Words::new()).expect("none"), Qos::default());
+        assert_eq!(limits(&StringMap::new()).expect("none"), Qos::default());
         for wrong in [
             ("bandwidth", "1023Ki"),
             ("bandwidth", "513Gi"),
@@ -129,6 +129,6 @@ mod tests {
     fn the_claim_is_known_where_the_sidecar_passes_it() {
         let given = words(&[(CLAIM_NAMESPACE, "files"), (CLAIM_NAME, "data")]);
         assert_eq!(claim(&given, "pvc-1"), ("files".to_owned(), "data".to_owned()));
-        assert_eq!(claim(&Words::new(), "pvc-1"), ("csi".to_owned(), "pvc-1".to_owned()));
+        assert_eq!(claim(&StringMap::new(), "pvc-1"), ("csi".to_owned(), "pvc-1".to_owned()));
     }
 }

@@ -4,7 +4,7 @@
 use futures::future::try_join_all;
 use tonic::{Code, Status};
 
-use super::arrays::{Arrays, ControllerArray, IN_TIME};
+use super::arrays::{ARRAY_TIMEOUT, Arrays, ControllerArray};
 use super::names::digest;
 use crate::arrays::Array as _;
 use crate::contract::{CSI_PREFIX, Snapshot, SnapshotOf, SnapshotSuffix, VolumeName, name};
@@ -15,7 +15,7 @@ use crate::node::VolumeHandle;
 
 /// A snapshot that exists.
 #[derive(Debug)]
-pub(super) struct Found<'a> {
+pub(super) struct ExistingSnapshot<'a> {
     pub(super) on: &'a ControllerArray,
     pub(super) snapshot: Snapshot,
     /// The ids of the array and of the volume.
@@ -49,7 +49,7 @@ pub(super) async fn create(
     }
     let taken = found.on.array.snapshot(&found.id, &suffix).await;
     let snapshot = taken.map_err(|error| of_array(&error))?;
-    Ok(described(&Found {
+    Ok(described(&ExistingSnapshot {
         on: found.on,
         snapshot,
         array_id: found.handle.array_id,
@@ -75,7 +75,7 @@ pub(super) async fn get(arrays: &Arrays, snapshot_id: &str) -> Result<message::S
 pub(super) async fn existing<'a>(
     arrays: &'a Arrays,
     snapshot_id: &str,
-) -> Result<Found<'a>, Status> {
+) -> Result<ExistingSnapshot<'a>, Status> {
     find(arrays, snapshot_id).await?.ok_or_else(|| {
         let id = crate::sanitize::quoted(snapshot_id);
         status(Code::NotFound, &format!("no snapshot of pso-gen has the id {id}"))
@@ -86,7 +86,7 @@ pub(super) async fn existing<'a>(
 pub(super) async fn find<'a>(
     arrays: &'a Arrays,
     snapshot_id: &str,
-) -> Result<Option<Found<'a>>, Status> {
+) -> Result<Option<ExistingSnapshot<'a>>, Status> {
     // The form is that of a volume's.
     let Ok(id) = snapshot_id.parse::<VolumeHandle>() else { return Ok(None) };
     let on = arrays.array(&id.array_id).await?;
@@ -96,7 +96,7 @@ pub(super) async fn find<'a>(
         volume.is_some_and(|volume| arrays.uid(&volume).is_some())
     };
     let found = found.filter(|found| is_alive(found) && is_of_cluster(found));
-    Ok(found.map(|SnapshotOf { snapshot, volume_id }| Found {
+    Ok(found.map(|SnapshotOf { snapshot, volume_id }| ExistingSnapshot {
         on,
         snapshot,
         array_id: id.array_id,
@@ -108,7 +108,7 @@ pub(super) async fn find<'a>(
 pub(super) async fn list(arrays: &Arrays) -> Result<Vec<message::Snapshot>, Status> {
     let all = all(arrays, &pattern(arrays)).await?;
     let described = all.into_iter().map(|(on, array_id, SnapshotOf { snapshot, volume_id })| {
-        described(&Found { on, snapshot, array_id, volume_id })
+        described(&ExistingSnapshot { on, snapshot, array_id, volume_id })
     });
     let mut all: Vec<_> = described.collect();
     all.sort_by(|one, other| one.snapshot_id.cmp(&other.snapshot_id));
@@ -132,7 +132,7 @@ async fn named(
         if on.array.name() == own.array.name() {
             return found.await.map_err(|error| of_array(&error));
         }
-        let found = tokio::time::timeout(IN_TIME, found).await;
+        let found = tokio::time::timeout(ARRAY_TIMEOUT, found).await;
         Ok(found.ok().and_then(Result::ok).unwrap_or_default())
     });
     let named = try_join_all(asked).await?;
@@ -157,7 +157,7 @@ async fn all<'a>(
     Ok(all)
 }
 
-fn described(found: &Found<'_>) -> message::Snapshot {
+fn described(found: &ExistingSnapshot<'_>) -> message::Snapshot {
     let created = found.snapshot.created.unwrap_or_default();
     message::Snapshot {
         size_bytes: bytes(found.snapshot.size.unwrap_or_default()),

@@ -18,12 +18,12 @@ const GIB: i64 = 1 << 30;
 const CLAIM: &str = "pvc-0f8fad5b-d9cb-469f-a165-70867728950e";
 
 /// Simulated arrays, and the folder with what their clients need.
-struct Lab {
+struct Fixture {
     running: simulator::Running,
     folder: tempfile::TempDir,
 }
 
-impl Lab {
+impl Fixture {
     async fn new(names: &[&str]) -> Self {
         let arrays = (1..).zip(names).map(|(number, name)| {
             let name = (*name).to_owned();
@@ -141,7 +141,7 @@ fn unpublish(id: &str, node: &str) -> ControllerUnpublishVolumeRequest {
 
 #[tokio::test]
 async fn a_volume_lives_as_one_of_the_provisioners() {
-    let lab = Lab::new(&["fa1"]).await;
+    let lab = Fixture::new(&["fa1"]).await;
     let service = lab.service("prod", "3f2a9c1e7b4d4e1a");
     let volume = created(&service, wanted(CLAIM, 3 * GIB + 1)).await;
     assert_eq!(volume.capacity_bytes, 3 * GIB + (1 << 20), "rounded up");
@@ -214,7 +214,7 @@ async fn a_volume_lives_as_one_of_the_provisioners() {
 
 #[tokio::test]
 async fn what_is_not_this_clusters_is_left_alone() {
-    let lab = Lab::new(&["fa1"]).await;
+    let lab = Fixture::new(&["fa1"]).await;
     let (ours, namesake) = (lab.service("prod", "aaaa"), lab.service("prod", "bbbb"));
     let volume = created(&ours, wanted(CLAIM, GIB)).await;
     let id = &volume.volume_id;
@@ -284,7 +284,7 @@ async fn what_is_not_this_clusters_is_left_alone() {
 
 #[tokio::test]
 async fn snapshots_are_taken_and_restored_and_keep_their_volume() {
-    let lab = Lab::new(&["fa1"]).await;
+    let lab = Fixture::new(&["fa1"]).await;
     let service = lab.service("prod", "aaaa");
     let volume = created(&service, wanted(CLAIM, 2 * GIB)).await;
     let other = created(&service, wanted("other", GIB)).await;
@@ -366,7 +366,7 @@ async fn snapshots_are_taken_and_restored_and_keep_their_volume() {
 
 #[tokio::test]
 async fn a_volume_is_created_where_the_request_wants_it_and_only_once() {
-    let lab = Lab::new(&["fa1", "fa2"]).await;
+    let lab = Fixture::new(&["fa1", "fa2"]).await;
     let service = lab.service("prod", "aaaa");
     let place = |zone: &str| Topology { segments: [("zone".to_owned(), zone.to_owned())].into() };
     let there = |name: &str, preferred: &[&str], requisite: &[&str]| {
@@ -415,7 +415,7 @@ async fn a_volume_is_created_where_the_request_wants_it_and_only_once() {
 
 #[tokio::test]
 async fn no_second_volume_is_created_while_an_array_that_may_have_it_is_away() {
-    let lab = Lab::new(&["fa1", "fa2"]).await;
+    let lab = Fixture::new(&["fa1", "fa2"]).await;
     let service = lab.service("prod", "aaaa");
     let first = created(&service, wanted(CLAIM, GIB)).await;
     let on = first.volume_context["array"].clone();
@@ -430,7 +430,7 @@ async fn no_second_volume_is_created_while_an_array_that_may_have_it_is_away() {
 
 #[tokio::test]
 async fn a_request_that_lacks_something_is_invalid() {
-    let lab = Lab::new(&["fa1"]).await;
+    let lab = Fixture::new(&["fa1"]).await;
     let service = lab.service("prod", "aaaa");
     let shared = VolumeCapability {
         access_mode: Some(AccessMode { mode: Mode::MultiNodeMultiWriter.into() }),
@@ -465,7 +465,7 @@ async fn a_request_that_lacks_something_is_invalid() {
 
 #[tokio::test]
 async fn a_volume_that_is_detached_from_all_nodes_may_have_been_formatted() {
-    let lab = Lab::new(&["fa1"]).await;
+    let lab = Fixture::new(&["fa1"]).await;
     let service = lab.service("prod", "3f2a9c1e7b4d4e1a");
     let volume = created(&service, wanted("a", GIB)).await.volume_id;
     service.publish(publish(&volume, "one")).await.expect("attached");
@@ -479,7 +479,7 @@ async fn a_volume_that_is_detached_from_all_nodes_may_have_been_formatted() {
 /// An array that takes connections and is silent delays no call for a volume or snapshot of another one.
 #[tokio::test]
 async fn only_the_array_of_a_volume_is_waited_for() {
-    let lab = Lab::new(&["fa1"]).await;
+    let lab = Fixture::new(&["fa1"]).await;
     let volume = created(&lab.service("prod", "3f2a9c1e7b4d4e1a"), wanted(CLAIM, GIB)).await;
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = silent.local_addr().expect("an address").to_string();

@@ -3,7 +3,7 @@
 use tonic::{Code, Status};
 
 use super::arrays::Arrays;
-use super::names::LARGEST;
+use super::names::MAX_VOLUME_SIZE;
 use super::parameters;
 use super::snapshots::is_ours;
 use crate::arrays::Array as _;
@@ -55,11 +55,11 @@ pub(super) async fn expand(
     }
     let found = arrays.existing(handle).await?;
     let size = ArrayKind::FlashArray.rounded(sizes.smallest).max(found.volume.size);
-    if size > LARGEST || !sizes.contain(size) {
+    if size > MAX_VOLUME_SIZE || !sizes.contain(size) {
         return Err(status(
             Code::OutOfRange,
             &format!(
-                "the volume would have {size} bytes: volumes never shrink, are rounded up to 1 MiB, and have at most {LARGEST}"
+                "the volume would have {size} bytes: volumes never shrink, are rounded up to 1 MiB, and have at most {MAX_VOLUME_SIZE}"
             ),
         ));
     }

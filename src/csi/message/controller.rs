@@ -1,8 +1,8 @@
 //! Messages of the Controller service about volumes.
 
 use super::{
-    CapacityRange, Topology, TopologyRequirement, Volume, VolumeCapability, VolumeContentSource,
-    Words,
+    CapacityRange, StringMap, Topology, TopologyRequirement, Volume, VolumeCapability,
+    VolumeContentSource,
 };
 
 messages! {
@@ -15,15 +15,15 @@ messages! {
         #[prost(message, repeated, tag = "3")]
         volume_capabilities: Vec<VolumeCapability>,
         #[prost(btree_map = "string, string", tag = "4")]
-        parameters: Words,
+        parameters: StringMap,
         #[prost(btree_map = "string, string", tag = "5")]
-        secrets: Words,
+        secrets: StringMap,
         #[prost(message, optional, tag = "6")]
         volume_content_source: Option<VolumeContentSource>,
         #[prost(message, optional, tag = "7")]
         accessibility_requirements: Option<TopologyRequirement>,
         #[prost(btree_map = "string, string", tag = "8")]
-        mutable_parameters: Words,
+        mutable_parameters: StringMap,
     }
 
     CreateVolumeResponse {
@@ -36,7 +36,7 @@ messages! {
         #[prost(string, tag = "1")]
         volume_id: String,
         #[prost(btree_map = "string, string", tag = "2")]
-        secrets: Words,
+        secrets: StringMap,
     }
 
     DeleteVolumeResponse {}
@@ -52,14 +52,14 @@ messages! {
         #[prost(bool, tag = "4")]
         readonly: bool,
         #[prost(btree_map = "string, string", tag = "5")]
-        secrets: Words,
+        secrets: StringMap,
         #[prost(btree_map = "string, string", tag = "6")]
-        volume_context: Words,
+        volume_context: StringMap,
     }
 
     ControllerPublishVolumeResponse {
         #[prost(btree_map = "string, string", tag = "1")]
-        publish_context: Words,
+        publish_context: StringMap,
     }
 
     #[prost(skip_debug)]
@@ -69,7 +69,7 @@ messages! {
         #[prost(string, tag = "2")]
         node_id: String,
         #[prost(btree_map = "string, string", tag = "3")]
-        secrets: Words,
+        secrets: StringMap,
     }
 
     ControllerUnpublishVolumeResponse {}
@@ -79,15 +79,15 @@ messages! {
         #[prost(string, tag = "1")]
         volume_id: String,
         #[prost(btree_map = "string, string", tag = "2")]
-        volume_context: Words,
+        volume_context: StringMap,
         #[prost(message, repeated, tag = "3")]
         volume_capabilities: Vec<VolumeCapability>,
         #[prost(btree_map = "string, string", tag = "4")]
-        parameters: Words,
+        parameters: StringMap,
         #[prost(btree_map = "string, string", tag = "5")]
-        secrets: Words,
+        secrets: StringMap,
         #[prost(btree_map = "string, string", tag = "6")]
-        mutable_parameters: Words,
+        mutable_parameters: StringMap,
     }
 
     ValidateVolumeCapabilitiesResponse {
@@ -99,13 +99,13 @@ messages! {
 
     Confirmed {
         #[prost(btree_map = "string, string", tag = "1")]
-        volume_context: Words,
+        volume_context: StringMap,
         #[prost(message, repeated, tag = "2")]
         volume_capabilities: Vec<VolumeCapability>,
         #[prost(btree_map = "string, string", tag = "3")]
-        parameters: Words,
+        parameters: StringMap,
         #[prost(btree_map = "string, string", tag = "4")]
-        mutable_parameters: Words,
+        mutable_parameters: StringMap,
     }
 
     ListVolumesRequest {
@@ -151,9 +151,9 @@ messages! {
         #[prost(string, tag = "1")]
         volume_id: String,
         #[prost(btree_map = "string, string", tag = "2")]
-        secrets: Words,
+        secrets: StringMap,
         #[prost(btree_map = "string, string", tag = "3")]
-        mutable_parameters: Words,
+        mutable_parameters: StringMap,
     }
 
     ControllerModifyVolumeResponse {}
@@ -162,7 +162,7 @@ messages! {
         #[prost(message, repeated, tag = "1")]
         volume_capabilities: Vec<VolumeCapability>,
         #[prost(btree_map = "string, string", tag = "2")]
-        parameters: Words,
+        parameters: StringMap,
         #[prost(message, optional, tag = "3")]
         accessible_topology: Option<Topology>,
     }
@@ -183,7 +183,7 @@ messages! {
         #[prost(message, optional, tag = "2")]
         capacity_range: Option<CapacityRange>,
         #[prost(btree_map = "string, string", tag = "3")]
-        secrets: Words,
+        secrets: StringMap,
         #[prost(message, optional, tag = "4")]
         volume_capability: Option<VolumeCapability>,
     }

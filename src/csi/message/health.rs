@@ -1,7 +1,7 @@
 //! Messages about the health of volumes. CSI 1.13 has calls of their own for it. Up to CSI 1.12, the condition of a volume
 //! came with its usage: kubelets up to Kubernetes 1.36 read that.
 
-use super::{VolumeCapability, Words};
+use super::{StringMap, VolumeCapability};
 
 messages! {
     /// Of CSI 1.12; CSI 1.13 reserves its places.
@@ -35,7 +35,7 @@ messages! {
         #[prost(string, tag = "2")]
         starting_token: String,
         #[prost(btree_map = "string, string", tag = "3")]
-        secrets: Words,
+        secrets: StringMap,
     }
 
     ControllerListVolumeHealthResponse {
@@ -50,7 +50,7 @@ messages! {
         #[prost(string, tag = "1")]
         volume_id: String,
         #[prost(btree_map = "string, string", tag = "2")]
-        secrets: Words,
+        secrets: StringMap,
     }
 
     ControllerGetVolumeHealthResponse {
@@ -75,7 +75,7 @@ messages! {
     #[prost(skip_debug)]
     NodeGetStorageHealthRequest {
         #[prost(btree_map = "string, string", tag = "1")]
-        secrets: Words,
+        secrets: StringMap,
     }
 
     NodeGetStorageHealthResponse {

@@ -1,6 +1,6 @@
 //! Messages of the Identity service.
 
-use super::Words;
+use super::StringMap;
 
 messages! {
     GetPluginInfoRequest {}
@@ -11,7 +11,7 @@ messages! {
         #[prost(string, tag = "2")]
         vendor_version: String,
         #[prost(btree_map = "string, string", tag = "3")]
-        manifest: Words,
+        manifest: StringMap,
     }
 
     GetPluginCapabilitiesRequest {}

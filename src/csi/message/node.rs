@@ -1,6 +1,6 @@
 //! Messages of the Node service.
 
-use super::{CapacityRange, Topology, VolumeCapability, VolumeCondition, Words};
+use super::{CapacityRange, StringMap, Topology, VolumeCapability, VolumeCondition};
 
 messages! {
     #[prost(skip_debug)]
@@ -8,15 +8,15 @@ messages! {
         #[prost(string, tag = "1")]
         volume_id: String,
         #[prost(btree_map = "string, string", tag = "2")]
-        publish_context: Words,
+        publish_context: StringMap,
         #[prost(string, tag = "3")]
         staging_target_path: String,
         #[prost(message, optional, tag = "4")]
         volume_capability: Option<VolumeCapability>,
         #[prost(btree_map = "string, string", tag = "5")]
-        secrets: Words,
+        secrets: StringMap,
         #[prost(btree_map = "string, string", tag = "6")]
-        volume_context: Words,
+        volume_context: StringMap,
     }
 
     NodeStageVolumeResponse {}
@@ -35,7 +35,7 @@ messages! {
         #[prost(string, tag = "1")]
         volume_id: String,
         #[prost(btree_map = "string, string", tag = "2")]
-        publish_context: Words,
+        publish_context: StringMap,
         #[prost(string, tag = "3")]
         staging_target_path: String,
         #[prost(string, tag = "4")]
@@ -45,9 +45,9 @@ messages! {
         #[prost(bool, tag = "6")]
         readonly: bool,
         #[prost(btree_map = "string, string", tag = "7")]
-        secrets: Words,
+        secrets: StringMap,
         #[prost(btree_map = "string, string", tag = "8")]
-        volume_context: Words,
+        volume_context: StringMap,
     }
 
     NodePublishVolumeResponse {}
@@ -102,7 +102,7 @@ messages! {
         #[prost(message, optional, tag = "5")]
         volume_capability: Option<VolumeCapability>,
         #[prost(btree_map = "string, string", tag = "6")]
-        secrets: Words,
+        secrets: StringMap,
     }
 
     NodeExpandVolumeResponse {

@@ -1,6 +1,6 @@
 //! Messages of the Controller service about snapshots.
 
-use super::{Timestamp, Topology, TopologyRequirement, Words};
+use super::{StringMap, Timestamp, Topology, TopologyRequirement};
 
 messages! {
     Snapshot {
@@ -27,9 +27,9 @@ messages! {
         #[prost(string, tag = "2")]
         name: String,
         #[prost(btree_map = "string, string", tag = "3")]
-        secrets: Words,
+        secrets: StringMap,
         #[prost(btree_map = "string, string", tag = "4")]
-        parameters: Words,
+        parameters: StringMap,
         #[prost(message, optional, tag = "5")]
         accessibility_requirements: Option<TopologyRequirement>,
     }
@@ -44,7 +44,7 @@ messages! {
         #[prost(string, tag = "1")]
         snapshot_id: String,
         #[prost(btree_map = "string, string", tag = "2")]
-        secrets: Words,
+        secrets: StringMap,
     }
 
     DeleteSnapshotResponse {}
@@ -60,7 +60,7 @@ messages! {
         #[prost(string, tag = "4")]
         snapshot_id: String,
         #[prost(btree_map = "string, string", tag = "5")]
-        secrets: Words,
+        secrets: StringMap,
     }
 
     ListSnapshotsResponse {
@@ -80,7 +80,7 @@ messages! {
         #[prost(string, tag = "1")]
         snapshot_id: String,
         #[prost(btree_map = "string, string", tag = "2")]
-        secrets: Words,
+        secrets: StringMap,
     }
 
     GetSnapshotResponse {

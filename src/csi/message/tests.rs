@@ -35,7 +35,7 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 /// Decodes a message. Returns its bytes as they are encoded again, and its fields.
-fn again<M: prost::Message + Default + serde::Serialize>(bytes: &[u8]) -> (Vec<u8>, Json) {
+fn round_trip<M: prost::Message + Default + serde::Serialize>(bytes: &[u8]) -> (Vec<u8>, Json) {
     let message = M::decode(bytes).expect("it is decoded");
     (message.encode_to_vec(), serde_json::to_value(&message).expect("as JSON"))
 }
@@ -45,7 +45,7 @@ macro_rules! decoders {
     ($( $official:literal => $type:ty, )*) => {
         fn decoded(official: &str, bytes: &[u8]) -> Option<(Vec<u8>, Json)> {
             match official {
-                $( $official => Some(again::<$type>(bytes)), )*
+                $( $official => Some(round_trip::<$type>(bytes)), )*
                 _ => None,
             }
         }
@@ -235,7 +235,7 @@ fn every_call_has_the_official_path_and_messages() {
 
 #[test]
 fn secrets_are_not_in_debug_output() {
-    let secrets: Words = [("password".to_owned(), "open sesame".to_owned())].into();
+    let secrets: StringMap = [("password".to_owned(), "open sesame".to_owned())].into();
     let has_secrets = |entry: &Entry| matches!(entry, Entry::Message { fields, .. } if fields.get("secrets").is_some());
     let with_secrets = entries().iter().filter(|entry| has_secrets(entry)).count();
     macro_rules! shown {

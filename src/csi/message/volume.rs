@@ -1,6 +1,6 @@
 //! What several services say of a volume.
 
-use super::Words;
+use super::StringMap;
 
 messages! {
     VolumeCapability {
@@ -39,7 +39,7 @@ messages! {
         #[prost(string, tag = "2")]
         volume_id: String,
         #[prost(btree_map = "string, string", tag = "3")]
-        volume_context: Words,
+        volume_context: StringMap,
         #[prost(message, optional, tag = "4")]
         content_source: Option<VolumeContentSource>,
         #[prost(message, repeated, tag = "5")]
@@ -70,7 +70,7 @@ messages! {
 
     Topology {
         #[prost(btree_map = "string, string", tag = "1")]
-        segments: Words,
+        segments: StringMap,
     }
 
     /// A point in time: seconds since 1970 in UTC, and nanoseconds.

@@ -5,9 +5,9 @@
 //! removed from the kernel.
 
 pub(super) mod device;
-mod mend;
 mod nvme;
 mod records;
+mod repair;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -26,16 +26,16 @@ pub const ANY_PATH: Duration = Duration::from_secs(40);
 /// How long staging waits for multipathd after it was asked for a map or a path.
 pub const MAP: Duration = Duration::from_secs(20);
 /// The time between two looks.
-pub(super) const POLL: Duration = Duration::from_millis(500);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The time between two attempts to log in to a portal or to scan for a LUN.
-const AGAIN: Duration = Duration::from_secs(3);
+const RETRY_INTERVAL: Duration = Duration::from_secs(3);
 
 /// What an NVMe namespace answered: its identity and its size in bytes, or when and why it did not answer.
 type NamespaceAnswer = Result<(String, u64), (Duration, String)>;
 
 /// A device that is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ready {
+pub struct VerifiedDevice {
     /// The device to use: the map, the namespace, or the only disk.
     pub device: Device,
     /// Its size in bytes.
@@ -50,7 +50,7 @@ pub struct Ready {
 pub(super) enum Progress {
     Do(Effect),
     Wait,
-    Ready(Ready),
+    VerifiedDevice(VerifiedDevice),
 }
 
 /// The connection of one volume.
@@ -79,7 +79,7 @@ pub(super) struct Connect {
     /// When multipathd was asked for the map, and for each path.
     asked: BTreeMap<String, Duration>,
     /// Paths that were taken out of the map, and maps that were resized or resumed.
-    mended: BTreeSet<String>,
+    repaired: BTreeSet<String>,
 }
 
 /// What happens to the records of an array's ports.
@@ -95,7 +95,7 @@ enum Records {
 
 /// How a disk stands to the volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum DiskIdentity {
     /// Recorded and answered identity are the volume's.
     Ours,
     /// The kernel's record differs from what the disk is.
@@ -122,7 +122,7 @@ impl Connect {
             cleared: BTreeSet::new(),
             rescanned: BTreeSet::new(),
             asked: BTreeMap::new(),
-            mended: BTreeSet::new(),
+            repaired: BTreeSet::new(),
         }
     }
 
@@ -137,7 +137,7 @@ impl Connect {
         let good: Vec<&Disk> = view
             .disks
             .iter()
-            .filter(|disk| disk.live && self.standing(disk) == Some(Standing::Ours))
+            .filter(|disk| disk.live && self.disk_identity(disk) == Some(DiskIdentity::Ours))
             .collect();
         if good.is_empty() && waited >= ANY_PATH {
             return Err(self.no_path(view));
@@ -182,9 +182,8 @@ impl Connect {
             let Some(address) = disk.address else { continue };
             let name = disk.name.clone();
             let asked = self.identities.get(&(name.clone(), address));
-            let is_due =
-                matches!(asked, Some(Err((when, _))) if now.saturating_sub(*when) >= AGAIN);
-            let Some(standing) = self.standing(disk).filter(|_| !is_due) else {
+            let is_due = matches!(asked, Some(Err((when, _))) if now.saturating_sub(*when) >= RETRY_INTERVAL);
+            let Some(standing) = self.disk_identity(disk).filter(|_| !is_due) else {
                 return Ok(Some(Effect::Inquire { disk: name, address }));
             };
             let delete = Some(Effect::DeleteDisk { disk: name, address });
@@ -193,7 +192,7 @@ impl Connect {
             }
             // Kernel and disk agree. Either it was there before an earlier volume left, and is of no use; or the
             // attachment is out of date, and the disk is a path of a volume in use.
-            if standing == Standing::Foreign {
+            if standing == DiskIdentity::Foreign {
                 let is_used = !disk.holders.is_empty()
                     || view.mounts.iter().any(|mount| mount.number == disk.number);
                 if is_used || self.cleared.contains(&address) {
@@ -206,24 +205,24 @@ impl Connect {
     }
 
     /// Returns how a disk stands to the volume; none if it has not been asked.
-    fn standing(&self, disk: &Disk) -> Option<Standing> {
+    fn disk_identity(&self, disk: &Disk) -> Option<DiskIdentity> {
         let key = (disk.name.clone(), disk.address?);
         let recorded = disk.wwid.as_ref() == Some(&self.wwid);
         Some(match self.identities.get(&key)? {
-            Err(_) => Standing::Silent,
+            Err(_) => DiskIdentity::Silent,
             Ok(answer) => match (recorded, *answer == self.wwid) {
-                (true, true) => Standing::Ours,
-                (false, false) if disk.wwid.as_ref() == Some(answer) => Standing::Foreign,
-                _ => Standing::Stale,
+                (true, true) => DiskIdentity::Ours,
+                (false, false) if disk.wwid.as_ref() == Some(answer) => DiskIdentity::Foreign,
+                _ => DiskIdentity::Stale,
             },
         })
     }
 
     /// Whether the kernel, or something on top of the disk, takes it for another volume than it is.
     fn is_mistaken(&self, view: &HostView, disk: &Disk) -> bool {
-        match self.standing(disk) {
-            Some(Standing::Stale) => true,
-            Some(Standing::Ours) => self.is_used_as_another(view, disk),
+        match self.disk_identity(disk) {
+            Some(DiskIdentity::Stale) => true,
+            Some(DiskIdentity::Ours) => self.is_used_as_another(view, disk),
             _ => false,
         }
     }
@@ -250,13 +249,13 @@ impl Connect {
         let is_missing =
             |at: &ScsiAddress| !view.disks.iter().any(|disk| disk.address.as_ref() == Some(at));
         let is_due = |at: &ScsiAddress| {
-            self.scanned.get(at).is_none_or(|when| now.saturating_sub(*when) >= AGAIN)
+            self.scanned.get(at).is_none_or(|when| now.saturating_sub(*when) >= RETRY_INTERVAL)
         };
         addresses.filter(is_missing).find(is_due).map(Effect::Scan)
     }
 
     /// Takes the outcome of one of its effects. Returns the error if the connection cannot live with it.
-    pub(super) fn done(
+    pub(super) fn apply_outcome(
         &mut self,
         effect: &Effect,
         outcome: &Result<Outcome, HostError>,
@@ -313,7 +312,7 @@ impl Connect {
                 self.asked.insert(name.clone(), now);
             }
             Effect::ResizeMap(name) | Effect::ResumeMap(name) | Effect::RemovePath(name) => {
-                self.mended.insert(name.clone());
+                self.repaired.insert(name.clone());
             }
             _ => {}
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::content::Content;
-use super::view::{Device, HostView, ScsiAddress, StagedVolume, Subject};
+use super::view::{Device, HostQuery, HostView, ScsiAddress, StagedVolume};
 use crate::contract::{BlockTransport, ChapPassword};
 use crate::node::request::{FsType, NodeError, NodeErrorKind};
 
@@ -138,7 +138,7 @@ pub enum Effect {
         fs_type: FsType,
     },
     /// Expand a mounted file system to its device.
-    GrowFileSystem {
+    ExpandFileSystem {
         /// The device.
         device: Device,
         /// Where.
@@ -308,14 +308,14 @@ pub enum Step {
 /// One call of CSI on its way.
 pub trait Procedure: Send {
     /// What it needs to see.
-    fn subject(&self) -> Subject;
+    fn query(&self) -> HostQuery;
 
     /// Returns the next step. Time is counted from any fixed moment. Asked twice for the same view, it answers the
     /// same.
     fn next(&mut self, view: &HostView, now: Duration) -> Step;
 
     /// Takes the outcome of an effect. An error that the procedure cannot live with ends it.
-    fn done(
+    fn apply_outcome(
         &mut self,
         effect: &Effect,
         outcome: Result<Outcome, HostError>,

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::connect::Ready;
+use super::connect::VerifiedDevice;
 use super::effect::{Effect, HostError, Outcome, Procedure, Step};
-use super::grow::Grow;
+use super::expand_file_system::FileSystemExpansion;
 use super::identity::{map_uuid, wwid};
-use super::view::{Disk, HostView, Mount, StagedVolume, Subject};
+use super::view::{Disk, HostQuery, HostView, Mount, StagedVolume};
 use crate::node::request::{ExpandRequest, NodeError, NodeErrorKind, VolumeMode};
 
 /// One call of `NodeExpandVolume`.
@@ -18,7 +18,7 @@ pub struct Expand {
     state: StagedVolume,
     rescanned: BTreeSet<String>,
     resized: bool,
-    grow: Grow,
+    expansion: FileSystemExpansion,
     size: u64,
 }
 
@@ -30,7 +30,7 @@ impl Expand {
             state,
             rescanned: BTreeSet::new(),
             resized: false,
-            grow: Grow::default(),
+            expansion: FileSystemExpansion::default(),
             size: 0,
         }
     }
@@ -71,7 +71,7 @@ impl Expand {
         let is_mounted =
             |disk: &&&Disk| view.mounts.iter().any(|mount| mount.number == disk.number);
         let used = disks.iter().find(is_mounted).unwrap_or(smallest);
-        let mut ready = Ready {
+        let mut ready = VerifiedDevice {
             device: used.device(),
             size: smallest.size,
             paths: disks.len(),
@@ -109,15 +109,15 @@ impl Expand {
         if self.state.block {
             return Ok(Step::Done);
         }
-        self.grow_file_system(view, &disks, &ready)
+        self.expand_file_system(view, &disks, &ready)
     }
 
     /// Expands the mounted file system once the device is as large as the volume.
-    fn grow_file_system(
+    fn expand_file_system(
         &mut self,
         view: &HostView,
         disks: &[&Disk],
-        ready: &Ready,
+        ready: &VerifiedDevice,
     ) -> Result<Step, NodeError> {
         if self.request.mode == Some(VolumeMode::Block) {
             return Err(NodeError::new(
@@ -157,7 +157,7 @@ impl Expand {
                 ),
             )
         })?;
-        let effect = self.grow.next(ready, path, fs_type)?;
+        let effect = self.expansion.next(ready, path, fs_type)?;
         Ok(effect.map_or(Step::Done, Step::Do))
     }
 
@@ -175,15 +175,15 @@ impl Expand {
 }
 
 impl Procedure for Expand {
-    fn subject(&self) -> Subject {
-        self.state.subject(Some(self.request.path.clone()))
+    fn query(&self) -> HostQuery {
+        self.state.query(Some(self.request.path.clone()))
     }
 
     fn next(&mut self, view: &HostView, _: Duration) -> Step {
         self.decide(view).unwrap_or_else(Step::Fail)
     }
 
-    fn done(
+    fn apply_outcome(
         &mut self,
         effect: &Effect,
         outcome: Result<Outcome, HostError>,
@@ -195,7 +195,7 @@ impl Procedure for Expand {
                 self.rescanned.insert(name.clone());
             }
             Effect::ResizeMap(_) => self.resized = true,
-            _ => self.grow.done(effect, &outcome)?,
+            _ => self.expansion.apply_outcome(effect, &outcome)?,
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::connect::Connect;
 use super::effect::{Effect, HostError, Outcome, Procedure, Step};
-use super::view::{HostView, StagedVolume, Subject};
+use super::view::{HostQuery, HostView, StagedVolume};
 use crate::contract::Attachment;
 use crate::node::request::NodeError;
 
@@ -37,8 +37,8 @@ impl Heal {
 }
 
 impl Procedure for Heal {
-    fn subject(&self) -> Subject {
-        self.state.subject(None)
+    fn query(&self) -> HostQuery {
+        self.state.query(None)
     }
 
     fn next(&mut self, view: &HostView, _: Duration) -> Step {
@@ -49,12 +49,12 @@ impl Procedure for Heal {
         self.connect.heal(view, self.may_log_in).map_or(Step::Done, Step::Do)
     }
 
-    fn done(
+    fn apply_outcome(
         &mut self,
         effect: &Effect,
         outcome: Result<Outcome, HostError>,
         now: Duration,
     ) -> Result<(), NodeError> {
-        self.connect.done(effect, &outcome, now)
+        self.connect.apply_outcome(effect, &outcome, now)
     }
 }

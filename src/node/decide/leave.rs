@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::effect::{Effect, HostError, Outcome, Procedure, Step};
-use super::view::{Connection, Disk, HostView, Session, Subject};
+use super::view::{Connection, Disk, HostQuery, HostView, Session};
 use crate::contract::BlockTransport;
 use crate::node::request::{NodeError, NodeErrorKind};
 
@@ -70,7 +70,7 @@ impl Leave {
     }
 
     /// Takes the success of an effect.
-    pub(super) fn done(&mut self, effect: &Effect) {
+    pub(super) fn apply_outcome(&mut self, effect: &Effect) {
         match effect {
             Effect::LogOut { portal, .. } => {
                 self.left.insert(portal.clone());
@@ -102,9 +102,9 @@ impl LeaveArray {
 }
 
 impl Procedure for LeaveArray {
-    fn subject(&self) -> Subject {
+    fn query(&self) -> HostQuery {
         let (transport, target) = (Some(BlockTransport::NvmeTcp), self.target.clone());
-        Subject { transport, target, ..Subject::default() }
+        HostQuery { transport, target, ..HostQuery::default() }
     }
 
     fn next(&mut self, view: &HostView, _: Duration) -> Step {
@@ -112,14 +112,14 @@ impl Procedure for LeaveArray {
         step.unwrap_or(Step::Done)
     }
 
-    fn done(
+    fn apply_outcome(
         &mut self,
         effect: &Effect,
         outcome: Result<Outcome, HostError>,
         _: Duration,
     ) -> Result<(), NodeError> {
         outcome?;
-        self.leave.done(effect);
+        self.leave.apply_outcome(effect);
         Ok(())
     }
 }

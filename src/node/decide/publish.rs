@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::effect::{Effect, HostError, Outcome, Procedure, Step};
 use super::identity::{map_uuid, wwid};
-use super::view::{Device, Disk, HostView, PathNode, StagedVolume, Subject};
+use super::view::{Device, Disk, HostQuery, HostView, PathNode, StagedVolume};
 use crate::node::request::{NodeError, NodeErrorKind, PublishRequest, VolumeMode};
 
 /// Returns the devices through which a volume can be used: its map, or else its disks.
@@ -164,14 +164,14 @@ impl Publish {
 }
 
 impl Procedure for Publish {
-    fn subject(&self) -> Subject {
+    fn query(&self) -> HostQuery {
         let PublishRequest { staging, target, .. } = &self.request;
         match &self.state {
-            Some(state) => state.subject(Some(target.clone())),
-            None => Subject {
+            Some(state) => state.query(Some(target.clone())),
+            None => HostQuery {
                 staging: Some(staging.clone()),
                 path: Some(target.clone()),
-                ..Subject::default()
+                ..HostQuery::default()
             },
         }
     }
@@ -180,7 +180,7 @@ impl Procedure for Publish {
         self.decide(view).unwrap_or_else(Step::Fail)
     }
 
-    fn done(
+    fn apply_outcome(
         &mut self,
         effect: &Effect,
         outcome: Result<Outcome, HostError>,
@@ -217,8 +217,8 @@ impl Unpublish {
 }
 
 impl Procedure for Unpublish {
-    fn subject(&self) -> Subject {
-        Subject { path: Some(self.target.clone()), ..Subject::default() }
+    fn query(&self) -> HostQuery {
+        HostQuery { path: Some(self.target.clone()), ..HostQuery::default() }
     }
 
     fn next(&mut self, view: &HostView, _: Duration) -> Step {
@@ -241,7 +241,7 @@ impl Procedure for Unpublish {
         }
     }
 
-    fn done(
+    fn apply_outcome(
         &mut self,
         effect: &Effect,
         outcome: Result<Outcome, HostError>,

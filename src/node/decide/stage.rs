@@ -9,11 +9,11 @@ mod file_system;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::connect::{Connect, POLL, Progress, Ready};
+use super::connect::{Connect, POLL_INTERVAL, Progress, VerifiedDevice};
 use super::content::Content;
 use super::effect::{Effect, HostError, Outcome, Procedure, Step};
-use super::grow::Grow;
-use super::view::{HostView, StagedVolume, Subject};
+use super::expand_file_system::FileSystemExpansion;
+use super::view::{HostQuery, HostView, StagedVolume};
 use crate::contract::ChapPassword;
 use crate::node::request::{NodeError, NodeErrorKind, StageRequest, VolumeMode};
 
@@ -27,7 +27,7 @@ pub struct Stage {
     request: StageRequest,
     wanted: StagedVolume,
     connect: Connect,
-    ready: Option<Ready>,
+    ready: Option<VerifiedDevice>,
     /// What is on the device; none if it has not been read since it was last changed.
     content: Option<Content>,
     recorded: bool,
@@ -38,7 +38,7 @@ pub struct Stage {
     read: Option<Result<(), String>>,
     /// Whether the mount was written to, as a try.
     written: bool,
-    grow: Grow,
+    expansion: FileSystemExpansion,
 }
 
 impl Stage {
@@ -59,12 +59,12 @@ impl Stage {
             mounted: false,
             read: None,
             written: false,
-            grow: Grow::default(),
+            expansion: FileSystemExpansion::default(),
         }
     }
 
     /// Returns the device and its paths when all is done.
-    pub fn ready(&self) -> Option<&Ready> {
+    pub fn device(&self) -> Option<&VerifiedDevice> {
         self.ready.as_ref()
     }
 
@@ -102,8 +102,8 @@ impl Stage {
         }
         let ready = match self.connect.next(view, now)? {
             Progress::Do(effect) => return Ok(Step::Do(effect)),
-            Progress::Wait => return Ok(Step::Wait(POLL)),
-            Progress::Ready(ready) => ready,
+            Progress::Wait => return Ok(Step::Wait(POLL_INTERVAL)),
+            Progress::VerifiedDevice(ready) => ready,
         };
         self.ready = Some(ready.clone());
         match self.request.mode.clone() {
@@ -119,9 +119,9 @@ impl Stage {
 }
 
 impl Procedure for Stage {
-    fn subject(&self) -> Subject {
+    fn query(&self) -> HostQuery {
         let attachment = &self.request.attachment;
-        Subject {
+        HostQuery {
             transport: Some(attachment.transport),
             target: attachment.target.clone(),
             portals: attachment.portals.clone(),
@@ -136,14 +136,14 @@ impl Procedure for Stage {
         self.decide(view, now).unwrap_or_else(Step::Fail)
     }
 
-    fn done(
+    fn apply_outcome(
         &mut self,
         effect: &Effect,
         outcome: Result<Outcome, HostError>,
         now: Duration,
     ) -> Result<(), NodeError> {
-        self.connect.done(effect, &outcome, now)?;
-        self.grow.done(effect, &outcome)?;
+        self.connect.apply_outcome(effect, &outcome, now)?;
+        self.expansion.apply_outcome(effect, &outcome)?;
         self.done_with_file_system(effect, outcome)
     }
 }

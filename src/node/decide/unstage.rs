@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::connect::POLL;
+use super::connect::POLL_INTERVAL;
 use super::connect::device::held;
 use super::effect::{Effect, HostError, HostErrorKind, Outcome, Procedure, Step};
 use super::identity::{map_uuid, serial_of, wwid};
 use super::leave::Leave;
-use super::view::{Disk, Holder, HostView, Map, StagedVolume, Subject};
+use super::view::{Disk, Holder, HostQuery, HostView, Map, StagedVolume};
 use crate::contract::BlockTransport;
 use crate::node::request::{NodeError, NodeErrorKind, VolumeHandle};
 
@@ -191,7 +191,9 @@ impl Unstage {
                     map.alias, map.name
                 ),
             )),
-            Some((_, last, _)) if now.saturating_sub(*last) < POLL => Ok(Step::Wait(POLL)),
+            Some((_, last, _)) if now.saturating_sub(*last) < POLL_INTERVAL => {
+                Ok(Step::Wait(POLL_INTERVAL))
+            }
             _ => Ok(Step::Do(Effect::FlushMap(map.alias.clone()))),
         }
     }
@@ -226,10 +228,10 @@ fn ours<'v>(view: &'v HostView, state: &StagedVolume) -> Vec<&'v Disk> {
 }
 
 impl Procedure for Unstage {
-    fn subject(&self) -> Subject {
+    fn query(&self) -> HostQuery {
         match &self.state {
-            Some(state) => state.subject(None),
-            None => Subject { staging: Some(self.staging.clone()), ..Subject::default() },
+            Some(state) => state.query(None),
+            None => HostQuery { staging: Some(self.staging.clone()), ..HostQuery::default() },
         }
     }
 
@@ -237,7 +239,7 @@ impl Procedure for Unstage {
         self.decide(view, now).unwrap_or_else(Step::Fail)
     }
 
-    fn done(
+    fn apply_outcome(
         &mut self,
         effect: &Effect,
         outcome: Result<Outcome, HostError>,
@@ -272,7 +274,7 @@ impl Procedure for Unstage {
                         self.deleted.insert(disk.clone());
                     }
                     Effect::UnsealFolder(_) => self.unsealed = true,
-                    effect => self.leave.done(effect),
+                    effect => self.leave.apply_outcome(effect),
                 }
             }
         }

@@ -10,7 +10,7 @@ use crate::node::request::{FsType, VolumeHandle};
 
 /// What a view is about. The host reports what concerns it and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Subject {
+pub struct HostQuery {
     /// The transport; none if it is not known.
     pub transport: Option<BlockTransport>,
     /// The array's name on that transport.
@@ -282,8 +282,8 @@ impl StagedVolume {
     }
 
     /// Returns what a view of it needs.
-    pub fn subject(&self, path: Option<PathBuf>) -> Subject {
-        Subject {
+    pub fn query(&self, path: Option<PathBuf>) -> HostQuery {
+        HostQuery {
             transport: self.transport(),
             target: self.target.clone(),
             portals: self.portals.clone(),

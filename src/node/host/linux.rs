@@ -19,13 +19,13 @@ use super::connection_file::ConnectionFolder;
 use super::device::node_at;
 use super::iscsid;
 use super::mountinfo::mounts;
-use super::program::{Printed, Programs};
+use super::program::{ProgramOutput, Programs};
 use super::state_file::StateFolder;
 use super::sysfs::{Sysfs, word};
 use crate::contract::{BlockTransport, NodeId};
 use crate::node::decide::{
-    Connection, Effect, HostError, HostErrorKind, HostView, Outcome, PathNode, StagedVolume,
-    Subject,
+    Connection, Effect, HostError, HostErrorKind, HostQuery, HostView, Outcome, PathNode,
+    StagedVolume,
 };
 use crate::node::request::{Usage, VolumeHandle};
 
@@ -199,19 +199,19 @@ impl LinuxHost {
         deadline: Duration,
         program: &str,
         arguments: &[&str],
-    ) -> Result<Printed, HostError> {
+    ) -> Result<ProgramOutput, HostError> {
         let is_iscsi = program == "iscsiadm";
         let pid = if is_iscsi { self.iscsid() } else { 1 };
         self.programs.run(pid, deadline, program, arguments).await
     }
 
     /// Runs a program that has to succeed.
-    async fn must(
+    async fn run_checked(
         &self,
         deadline: Duration,
         program: &str,
         arguments: &[&str],
-    ) -> Result<Printed, HostError> {
+    ) -> Result<ProgramOutput, HostError> {
         let printed = self.run(deadline, program, arguments).await?;
         if printed.code == 0 { Ok(printed) } else { Err(printed.failed(program)) }
     }
@@ -223,32 +223,31 @@ fn on(root: &Path, path: &Path) -> PathBuf {
 
 #[async_trait]
 impl Host for LinuxHost {
-    async fn view(&self, subject: &Subject) -> Result<HostView, HostError> {
+    async fn view(&self, query: &HostQuery) -> Result<HostView, HostError> {
         let mounts = self.mounts()?;
         let mounted = |mount: &&crate::node::decide::Mount| {
-            Some(&mount.path) == subject.staging.as_ref()
-                || Some(&mount.path) == subject.path.as_ref()
+            Some(&mount.path) == query.staging.as_ref() || Some(&mount.path) == query.path.as_ref()
         };
         let numbers: BTreeSet<_> =
             mounts.iter().filter(mounted).map(|mount| mount.number).collect();
-        let sessions = self.sysfs.sessions(subject);
-        let disks = self.sysfs.disks(subject, &sessions, &numbers);
-        let maps = self.sysfs.maps(subject, &disks, &numbers);
+        let sessions = self.sysfs.sessions(query);
+        let disks = self.sysfs.disks(query, &sessions, &numbers);
+        let maps = self.sysfs.maps(query, &disks, &numbers);
         let staged = self.staged().await?;
         let (own, others) =
-            staged.into_iter().partition(|state| Some(&state.staging) == subject.staging.as_ref());
+            staged.into_iter().partition(|state| Some(&state.staging) == query.staging.as_ref());
         let own: Vec<StagedVolume> = own;
-        let connected = match subject.transport {
+        let connected = match query.transport {
             // A connection without a record counts as that of another: it stays. `Node::heal` reports the error.
             Some(BlockTransport::NvmeTcp) => self.connected().await.unwrap_or_default(),
             _ => Vec::new(),
         };
-        let recorded = connected.into_iter().filter(|it| it.target == subject.target).collect();
+        let recorded = connected.into_iter().filter(|it| it.target == query.target).collect();
         // The mount point of a file system is not looked at: its device may not answer. What is mounted says enough.
         let is_mounted = |path: &Path| {
             mounts.iter().any(|mount| mount.path == path && mount.root == Path::new("/"))
         };
-        let node = match &subject.path {
+        let node = match &query.path {
             None => PathNode::Missing,
             Some(path) if is_mounted(path) => PathNode::Folder,
             Some(path) => self.files_at(path, |at| Ok(node_at(at))).await?,
@@ -276,12 +275,12 @@ impl Host for LinuxHost {
         self.files("records of connections".to_owned(), move || folder.all()).await
     }
 
-    async fn perform(
+    async fn execute(
         &self,
         _: Option<&VolumeHandle>,
         effect: &Effect,
     ) -> Result<Outcome, HostError> {
-        self.carry_out(effect).await
+        self.execute(effect).await
     }
 
     async fn usage(&self, path: &Path) -> Result<(Usage, Option<Usage>), HostError> {
@@ -360,12 +359,12 @@ mod tests {
         };
         let host = LinuxHost::new(setup);
         let rescan = Effect::RescanController("nvme0".to_owned());
-        host.carry_out(&rescan).await.expect("rescanned");
+        host.execute(&rescan).await.expect("rescanned");
         assert_eq!(word(controller.join("fast_io_fail_tmo")).as_deref(), Some("30"));
         assert_eq!(word(controller.join("rescan_controller")).as_deref(), Some("1"));
         // Kernels before 5.11 have no such setting.
         fs::remove_file(controller.join("fast_io_fail_tmo")).expect("removed");
-        host.carry_out(&rescan).await.expect("rescanned");
+        host.execute(&rescan).await.expect("rescanned");
     }
 
     #[test]

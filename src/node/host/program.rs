@@ -14,7 +14,7 @@ use super::enter::{ENTER, NO_PROGRAM, NOT_ENTERED};
 use crate::node::decide::{HostError, HostErrorKind};
 
 /// The longest output that is kept for a message, in bytes.
-const LONGEST: usize = 400;
+const MAX_LENGTH: usize = 400;
 
 /// How programs of the host are started.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub(super) struct Programs {
 
 /// What a program has printed, and its exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Printed {
+pub(super) struct ProgramOutput {
     /// The exit code.
     pub(super) code: i32,
     /// Its output.
@@ -56,7 +56,7 @@ impl Programs {
         deadline: Duration,
         program: &str,
         arguments: &[&str],
-    ) -> Result<Printed, HostError> {
+    ) -> Result<ProgramOutput, HostError> {
         let mut command = match &self.enter {
             Some(this) => {
                 let mut command = Command::new(this);
@@ -108,16 +108,20 @@ impl Programs {
         if code == i32::from(NOT_ENTERED) {
             return Err(HostError::failed(format!("{program} was not started: {error}")));
         }
-        Ok(Printed { code, out: String::from_utf8_lossy(&output.stdout).trim().to_owned(), error })
+        Ok(ProgramOutput {
+            code,
+            out: String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+            error,
+        })
     }
 }
 
-impl Printed {
+impl ProgramOutput {
     /// Returns the error of a program that has failed.
     pub(super) fn failed(&self, name: &str) -> HostError {
         let text = if self.error.is_empty() { &self.out } else { &self.error };
         let text: String =
-            text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+            text.chars().take(MAX_LENGTH).map(|c| if c.is_control() { ' ' } else { c }).collect();
         let is_busy = ["in use", "busy"].iter().any(|word| text.contains(word));
         let kind = if is_busy { HostErrorKind::Busy } else { HostErrorKind::Failed };
         HostError { kind, message: format!("{name} ended with exit code {}: {text}", self.code) }
@@ -128,7 +132,11 @@ impl Printed {
 mod tests {
     use super::*;
 
-    fn run(deadline: Duration, program: &str, arguments: &[&str]) -> Result<Printed, HostError> {
+    fn run(
+        deadline: Duration,
+        program: &str,
+        arguments: &[&str],
+    ) -> Result<ProgramOutput, HostError> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(Programs::new(None).run(1, deadline, program, arguments))
@@ -137,7 +145,10 @@ mod tests {
     #[test]
     fn a_program_ends_with_its_output_or_with_its_deadline() {
         let printed = run(Duration::from_secs(20), "sh", &["-c", "echo yes; echo no >&2; exit 3"]);
-        assert_eq!(printed, Ok(Printed { code: 3, out: "yes".to_owned(), error: "no".to_owned() }));
+        assert_eq!(
+            printed,
+            Ok(ProgramOutput { code: 3, out: "yes".to_owned(), error: "no".to_owned() })
+        );
         let error = run(Duration::from_millis(50), "sh", &["-c", "sleep 600 & sleep 600"]);
         assert_eq!(error.expect_err("it is killed").kind, HostErrorKind::TimedOut);
         let error = run(Duration::from_secs(20), "no-such-program", &[]);

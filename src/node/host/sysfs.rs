@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::mountinfo::device_number;
 use crate::contract::BlockTransport;
 use crate::node::decide::{
-    Bus, DeviceNumber, Disk, Holder, Map, ScsiAddress, Session, Subject, map_uuid, wwid,
+    Bus, DeviceNumber, Disk, Holder, HostQuery, Map, ScsiAddress, Session, map_uuid, wwid,
 };
 
 /// The unit of `size` in sysfs, in bytes.
@@ -87,14 +87,14 @@ impl Sysfs {
     }
 
     /// Returns the connections to a target, or to ports of Fibre Channel.
-    pub(super) fn sessions(&self, subject: &Subject) -> Vec<Session> {
-        if subject.target.is_empty() && subject.transport != Some(BlockTransport::FibreChannel) {
+    pub(super) fn sessions(&self, query: &HostQuery) -> Vec<Session> {
+        if query.target.is_empty() && query.transport != Some(BlockTransport::FibreChannel) {
             return Vec::new();
         }
-        match subject.transport {
-            Some(BlockTransport::Iscsi) => self.iscsi(&subject.target),
-            Some(BlockTransport::NvmeTcp) => self.nvme(&subject.target),
-            Some(BlockTransport::FibreChannel) => self.fibre_channel(&subject.portals),
+        match query.transport {
+            Some(BlockTransport::Iscsi) => self.iscsi(&query.target),
+            Some(BlockTransport::NvmeTcp) => self.nvme(&query.target),
+            Some(BlockTransport::FibreChannel) => self.fibre_channel(&query.portals),
             None => Vec::new(),
         }
     }
@@ -221,18 +221,18 @@ impl Sysfs {
     /// Returns the disks that concern a subject, and those with one of some numbers.
     pub(super) fn disks(
         &self,
-        subject: &Subject,
+        query: &HostQuery,
         sessions: &[Session],
         numbers: &BTreeSet<DeviceNumber>,
     ) -> Vec<Disk> {
-        let identity = subject.serial.as_ref().zip(subject.transport);
+        let identity = query.serial.as_ref().zip(query.transport);
         let identity = identity.map(|(serial, transport)| wwid(transport, serial));
         let is_known = |wwid: &Option<String>| wwid.is_some() && *wwid == identity;
         let scsi = names(self.class("scsi_disk")).into_iter().filter_map(|text| {
             let address = address(&text)?;
             let unit = self.class("scsi_disk").join(&text).join("device");
             let wwid = word(unit.join("wwid"));
-            let is_at_lun = Some(address.lun) == subject.lun
+            let is_at_lun = Some(address.lun) == query.lun
                 && sessions.iter().any(|session| session.bus == Some(address.bus));
             if !is_at_lun && !is_known(&wwid) && numbers.is_empty() {
                 return None;
@@ -265,11 +265,11 @@ impl Sysfs {
     /// Returns the multipath maps that concern a subject.
     pub(super) fn maps(
         &self,
-        subject: &Subject,
+        query: &HostQuery,
         disks: &[Disk],
         numbers: &BTreeSet<DeviceNumber>,
     ) -> Vec<Map> {
-        let wanted = subject.serial.as_ref().map(|serial| map_uuid(serial));
+        let wanted = query.serial.as_ref().map(|serial| map_uuid(serial));
         let map = |name: String| {
             let folder = self.block(&name);
             let uuid = word(folder.join("dm/uuid")).filter(|uuid| uuid.starts_with("mpath-"))?;

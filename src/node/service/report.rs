@@ -7,15 +7,15 @@ use super::{Inner, Node};
 use crate::node::decide::{condition, paths, size};
 use crate::node::host::Host;
 use crate::node::request::{
-    NodeError, NodeErrorKind, NodeSurvey, Usage, VolumeHandle, VolumePaths, VolumeStats,
+    NodeError, NodeErrorKind, NodeReport, Usage, VolumeHandle, VolumePaths, VolumeStats,
 };
 
 impl<H: Host + 'static> Node<H> {
     /// Returns the paths of the staged volumes, and what hangs. Asks no device.
-    pub async fn survey(&self) -> NodeSurvey {
+    pub async fn report(&self) -> NodeReport {
         // The files of the host are among what may hang, and then the volumes are unknown.
         let volumes = self.inner.volumes().await;
-        NodeSurvey { volumes, hanging: self.inner.host.hanging() }
+        NodeReport { volumes, hanging: self.inner.host.hanging() }
     }
 }
 
@@ -24,7 +24,7 @@ impl<H: Host> Inner<H> {
         let mut volumes = Vec::new();
         for state in self.host.staged().await?.into_iter().filter(|state| !state.released) {
             let Ok(handle) = state.volume.parse::<VolumeHandle>() else { continue };
-            let view = self.host.view(&state.subject(None)).await?;
+            let view = self.host.view(&state.query(None)).await?;
             if let Some((paths, expected)) = paths(&state, &view) {
                 volumes.push(VolumePaths { array_id: handle.array_id, paths, expected });
             }
@@ -39,7 +39,7 @@ impl<H: Host> Inner<H> {
         staging: Option<PathBuf>,
     ) -> Result<VolumeStats, NodeError> {
         let state = self.state_of(&handle, staging.as_deref()).await?;
-        let view = self.host.view(&state.subject(Some(path.clone()))).await?;
+        let view = self.host.view(&state.query(Some(path.clone()))).await?;
         if view.mounts_at(&path).next().is_none() {
             return Err(NodeError::new(
                 NodeErrorKind::NotFound,

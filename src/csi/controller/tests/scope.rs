@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn beside_the_provisioner_it_does_nothing_that_the_provisioner_does() {
-    let lab = Lab::new(&["fa1"]).await;
+    let lab = Fixture::new(&["fa1"]).await;
     let all = lab.service("prod", "3f2a9c1e7b4d4e1a");
     let id = created(&all, wanted(CLAIM, GIB)).await.volume_id;
     let beside = Controller { scope: Scope::BesideProvisioner, ..all.clone() };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::effect::Effect;
 use super::super::identity::{map_uuid, map_wwid};
 use super::super::view::{Disk, HostView, Map};
-use super::{Connect, MAP, Progress, Ready, Standing};
+use super::{Connect, DiskIdentity, MAP, Progress, VerifiedDevice};
 use crate::node::request::{NodeError, NodeErrorKind};
 
 impl Connect {
@@ -51,7 +51,7 @@ impl Connect {
         if let Some(holder) = disk.holders.first() {
             return Err(held(&disk.name, &holder.name));
         }
-        Ok(Progress::Ready(Ready {
+        Ok(Progress::VerifiedDevice(VerifiedDevice {
             device: disk.device(),
             size: disk.size,
             paths: 1,
@@ -67,7 +67,7 @@ impl Connect {
         now: Duration,
     ) -> Result<Progress, NodeError> {
         if map.suspended {
-            if self.mended.contains(&map.alias) {
+            if self.repaired.contains(&map.alias) {
                 return Err(NodeError::new(
                     NodeErrorKind::Unavailable,
                     format!(
@@ -80,9 +80,9 @@ impl Connect {
         }
         for slave in &map.slaves {
             let disk = view.disks.iter().find(|disk| disk.name == *slave);
-            let standing = disk.and_then(|disk| self.standing(disk));
-            if !matches!(standing, Some(Standing::Ours | Standing::Silent)) {
-                if self.mended.contains(slave) {
+            let standing = disk.and_then(|disk| self.disk_identity(disk));
+            if !matches!(standing, Some(DiskIdentity::Ours | DiskIdentity::Silent)) {
+                if self.repaired.contains(slave) {
                     return Err(NodeError::new(
                         NodeErrorKind::FailedPrecondition,
                         format!(
@@ -115,13 +115,13 @@ impl Connect {
         if let Some(effect) = self.silent(view, map)? {
             return Ok(Progress::Do(effect));
         }
-        if map.size < smallest && !self.mended.contains(&map.name) {
+        if map.size < smallest && !self.repaired.contains(&map.name) {
             return Ok(Progress::Do(Effect::ResizeMap(map.name.clone())));
         }
         if map.size < self.attachment.size {
             return Err(self.too_short(&map.name, map.size));
         }
-        Ok(Progress::Ready(Ready {
+        Ok(Progress::VerifiedDevice(VerifiedDevice {
             device: map.device(),
             size: map.size,
             paths: paths.len(),
@@ -133,7 +133,8 @@ impl Connect {
     /// array may have assigned its LUN to another volume by then. Healing scans for it, and asks what it is.
     fn silent(&self, view: &HostView, map: &Map) -> Result<Option<Effect>, NodeError> {
         let is_silent = |disk: &&Disk| {
-            map.slaves.contains(&disk.name) && self.standing(disk) == Some(Standing::Silent)
+            map.slaves.contains(&disk.name)
+                && self.disk_identity(disk) == Some(DiskIdentity::Silent)
         };
         let silent = view.disks.iter().find(is_silent);
         let Some((disk, address)) = silent.and_then(|disk| Some((disk, disk.address?))) else {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::effect::Effect;
 use super::super::view::{Disk, HostView};
-use super::{AGAIN, ALL_PATHS, ANY_PATH, Connect, Progress, Ready};
+use super::{ALL_PATHS, ANY_PATH, Connect, Progress, RETRY_INTERVAL, VerifiedDevice};
 use crate::node::request::{NodeError, NodeErrorKind};
 
 impl Connect {
@@ -64,7 +64,7 @@ impl Connect {
         match self.namespaces.get(&device) {
             None => Ok(Progress::Do(Effect::InquireNamespace(device))),
             Some(Err((when, _))) if waited < ANY_PATH => {
-                if now.saturating_sub(*when) < AGAIN {
+                if now.saturating_sub(*when) < RETRY_INTERVAL {
                     return Ok(Progress::Wait);
                 }
                 Ok(Progress::Do(Effect::InquireNamespace(device)))
@@ -83,7 +83,7 @@ impl Connect {
             Some(Ok((_, size))) if (*size).min(disk.size) < self.attachment.size => {
                 Err(self.too_short(&disk.name, (*size).min(disk.size)))
             }
-            Some(Ok(_)) => Ok(Progress::Ready(Ready {
+            Some(Ok(_)) => Ok(Progress::VerifiedDevice(VerifiedDevice {
                 device: disk.device(),
                 size: disk.size,
                 paths: live,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::effect::{Effect, RecordPassword};
 use super::super::view::HostView;
-use super::{AGAIN, Connect, Records};
+use super::{Connect, RETRY_INTERVAL, Records};
 use crate::contract::{Attachment, BlockTransport, ChapPassword};
 
 impl Connect {
@@ -26,7 +26,9 @@ impl Connect {
             return None;
         }
         let is_due = |portal: &&String| {
-            self.refused.get(*portal).is_none_or(|(when, _)| now.saturating_sub(*when) >= AGAIN)
+            self.refused
+                .get(*portal)
+                .is_none_or(|(when, _)| now.saturating_sub(*when) >= RETRY_INTERVAL)
         };
         let is_iscsi = *transport == BlockTransport::Iscsi;
         let has_record = |portal: &String| {

@@ -1,6 +1,6 @@
 //! The file system of a verified device: created at most once, checked, mounted, expanded.
 
-use super::super::connect::Ready;
+use super::super::connect::VerifiedDevice;
 use super::super::content::Content;
 use super::super::effect::{Checked, Effect, HostError, Outcome, Step};
 use super::super::view::HostView;
@@ -11,7 +11,7 @@ impl Stage {
     pub(super) fn file_system(
         &mut self,
         view: &HostView,
-        ready: &Ready,
+        ready: &VerifiedDevice,
         fs_type: FsType,
         options: &[String],
     ) -> Result<Step, NodeError> {
@@ -31,7 +31,7 @@ impl Stage {
                         return Ok(Step::Do(Effect::TryToWrite(staging.clone())));
                     }
                     Some(Ok(())) => {
-                        let effect = self.grow.next(ready, staging, fs_type)?;
+                        let effect = self.expansion.next(ready, staging, fs_type)?;
                         return Ok(effect.map_or(Step::Done, Step::Do));
                     }
                     Some(Err(_)) => {}
@@ -75,7 +75,7 @@ impl Stage {
     fn prepare(
         &self,
         view: &HostView,
-        ready: &Ready,
+        ready: &VerifiedDevice,
         fs_type: FsType,
     ) -> Result<Option<Step>, NodeError> {
         let device = ready.device.clone();

@@ -12,11 +12,11 @@ use crate::node::decide::{Device, Effect, HostError, HostErrorKind, Outcome, Scs
 use crate::node::request::FsType;
 
 /// For programs that only talk to a daemon.
-pub(super) const SHORT: Duration = Duration::from_secs(20);
+pub(super) const DAEMON_TIMEOUT: Duration = Duration::from_secs(20);
 /// For programs that talk to an array or write out a file system.
-pub(super) const LONG: Duration = Duration::from_secs(60);
+pub(super) const ARRAY_TIMEOUT: Duration = Duration::from_secs(60);
 /// For programs that read or write a whole file system.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+const FILE_SYSTEM_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 pub(super) type Done = Result<Outcome, HostError>;
 
@@ -25,7 +25,7 @@ fn text(path: &Path) -> Result<&str, HostError> {
 }
 
 impl LinuxHost {
-    pub(super) async fn carry_out(&self, effect: &Effect) -> Done {
+    pub(super) async fn execute(&self, effect: &Effect) -> Done {
         match effect {
             Effect::WriteState(state) => {
                 let (states, state) = (self.states.clone(), (**state).clone());
@@ -47,7 +47,7 @@ impl LinuxHost {
             Effect::InquireNamespace(device) => {
                 let path = self.verified(device)?;
                 let arguments = ["id-ns", &path, "--output-format=json"];
-                let printed = self.must(SHORT, "nvme", &arguments).await?;
+                let printed = self.run_checked(DAEMON_TIMEOUT, "nvme", &arguments).await?;
                 let (identity, size) = arguments::namespace(&printed.out).ok_or_else(|| {
                     HostError::failed(format!("nvme id-ns {path} prints neither identity nor size"))
                 })?;
@@ -71,7 +71,7 @@ impl LinuxHost {
             | Effect::FlushMap(_) => return self.multipath(effect).await,
             Effect::FlushBuffers(device) => {
                 let path = self.verified(device)?;
-                self.must(LONG, "blockdev", &["--flushbufs", &path]).await?;
+                self.run_checked(ARRAY_TIMEOUT, "blockdev", &["--flushbufs", &path]).await?;
             }
             Effect::Probe(device) => return self.probe(device).await,
             Effect::RecordFormatted => {
@@ -80,7 +80,7 @@ impl LinuxHost {
             Effect::MakeFileSystem { .. }
             | Effect::CheckFileSystem { .. }
             | Effect::ReadFileSystemSize { .. }
-            | Effect::GrowFileSystem { .. } => return self.file_system(effect).await,
+            | Effect::ExpandFileSystem { .. } => return self.file_system(effect).await,
             Effect::ReadFolder(path) => {
                 self.files_at(path, |at| fs::read_dir(at)?.next().transpose().map(|_| ())).await?;
             }
@@ -136,7 +136,7 @@ impl LinuxHost {
         }
         let device = format!("--device=/dev/{disk}");
         let arguments = ["--page=0x83", "--whitelisted", &device];
-        let printed = match self.must(SHORT, "scsi_id", &arguments).await {
+        let printed = match self.run_checked(DAEMON_TIMEOUT, "scsi_id", &arguments).await {
             Err(error) if error.kind == HostErrorKind::Missing => {
                 return self.inquire_by_rescan(disk, address).await;
             }
@@ -166,7 +166,7 @@ impl LinuxHost {
         }
         if self.has_multipathd() {
             // A path in no map is no error.
-            let _ = self.run(SHORT, "multipathd", &["del", "path", disk]).await;
+            let _ = self.run(DAEMON_TIMEOUT, "multipathd", &["del", "path", disk]).await;
         }
         self.write(&format!("class/scsi_device/{address}/device/delete"), "1".to_owned()).await?;
         Ok(Outcome::Done)
@@ -174,7 +174,7 @@ impl LinuxHost {
 
     /// multipathd answers `fail` with exit code 0 in older versions.
     async fn multipathd(&self, arguments: &[&str]) -> Result<(), HostError> {
-        let printed = self.must(SHORT, "multipathd", arguments).await?;
+        let printed = self.run_checked(DAEMON_TIMEOUT, "multipathd", arguments).await?;
         let has_failed = printed.out.lines().any(|line| line.trim().starts_with("fail"));
         if has_failed {
             Err(printed.failed(&format!("multipathd {}", arguments.join(" "))))
@@ -188,8 +188,10 @@ impl LinuxHost {
             Effect::CreateMap { wwid, disks } => {
                 for disk in disks {
                     // With `find_multipaths`, a WWID has to be known before its first path counts.
-                    let _ = self.run(SHORT, "multipath", &["-a", &format!("/dev/{disk}")]).await;
-                    let _ = self.run(SHORT, "multipathd", &["add", "path", disk]).await;
+                    let _ = self
+                        .run(DAEMON_TIMEOUT, "multipath", &["-a", &format!("/dev/{disk}")])
+                        .await;
+                    let _ = self.run(DAEMON_TIMEOUT, "multipathd", &["add", "path", disk]).await;
                 }
                 self.multipathd(&["add", "map", wwid]).await?;
             }
@@ -200,10 +202,10 @@ impl LinuxHost {
                 self.multipathd(&["disablequeueing", "map", name]).await?;
             }
             Effect::ResumeMap(name) => {
-                self.must(SHORT, "dmsetup", &["resume", name]).await?;
+                self.run_checked(DAEMON_TIMEOUT, "dmsetup", &["resume", name]).await?;
             }
             Effect::FlushMap(name) => {
-                self.must(SHORT, "multipath", &["-f", name]).await?;
+                self.run_checked(DAEMON_TIMEOUT, "multipath", &["-f", name]).await?;
             }
             _ => {}
         }
@@ -214,13 +216,13 @@ impl LinuxHost {
         match effect {
             Effect::MakeFileSystem { device, fs_type, again } => {
                 let path = self.verified(device)?;
-                let (program, arguments) = arguments::make(*fs_type, &path, *again);
-                self.must(LONGEST, program, &arguments).await?;
+                let (program, arguments) = arguments::mkfs_arguments(*fs_type, &path, *again);
+                self.run_checked(FILE_SYSTEM_TIMEOUT, program, &arguments).await?;
                 Ok(Outcome::Done)
             }
             Effect::CheckFileSystem { device, .. } => {
                 let path = self.verified(device)?;
-                let printed = self.run(LONGEST, "fsck.ext4", &["-a", &path]).await?;
+                let printed = self.run(FILE_SYSTEM_TIMEOUT, "fsck.ext4", &["-a", &path]).await?;
                 let checked = arguments::checked(&printed);
                 checked.map(Outcome::Checked).ok_or_else(|| printed.failed("fsck.ext4"))
             }
@@ -228,11 +230,14 @@ impl LinuxHost {
                 let size = match fs_type {
                     FsType::Ext4 => {
                         let device = self.verified(device)?;
-                        let printed = self.must(LONG, "dumpe2fs", &["-h", &device]).await?;
+                        let printed =
+                            self.run_checked(ARRAY_TIMEOUT, "dumpe2fs", &["-h", &device]).await?;
                         arguments::ext4_size(&printed.out)
                     }
                     FsType::Xfs => {
-                        let printed = self.must(LONG, "xfs_growfs", &["-n", text(path)?]).await?;
+                        let printed = self
+                            .run_checked(ARRAY_TIMEOUT, "xfs_growfs", &["-n", text(path)?])
+                            .await?;
                         arguments::xfs_size(&printed.out)
                     }
                 };
@@ -240,14 +245,14 @@ impl LinuxHost {
                     || HostError::failed(format!("the size of {} is unknown", path.display()));
                 size.map(Outcome::Size).ok_or_else(unknown)
             }
-            Effect::GrowFileSystem { device, path, fs_type } => {
+            Effect::ExpandFileSystem { device, path, fs_type } => {
                 match fs_type {
                     FsType::Ext4 => {
                         let device = self.verified(device)?;
-                        self.must(LONGEST, "resize2fs", &[&device]).await?;
+                        self.run_checked(FILE_SYSTEM_TIMEOUT, "resize2fs", &[&device]).await?;
                     }
                     FsType::Xfs => {
-                        self.must(LONGEST, "xfs_growfs", &[text(path)?]).await?;
+                        self.run_checked(FILE_SYSTEM_TIMEOUT, "xfs_growfs", &[text(path)?]).await?;
                     }
                 }
                 Ok(Outcome::Done)
@@ -266,23 +271,24 @@ impl LinuxHost {
                     arguments.extend(["-o", &options]);
                 }
                 arguments.extend([&device, text(path)?]);
-                self.must(LONG, "mount", &arguments).await?;
+                self.run_checked(ARRAY_TIMEOUT, "mount", &arguments).await?;
             }
             Effect::BindMount { source, path, read_only } => {
                 let path = text(path)?;
-                self.must(LONG, "mount", &["--bind", text(source)?, path]).await?;
+                self.run_checked(ARRAY_TIMEOUT, "mount", &["--bind", text(source)?, path]).await?;
                 if *read_only {
-                    self.must(LONG, "mount", &["-o", "remount,bind,ro", path]).await?;
+                    self.run_checked(ARRAY_TIMEOUT, "mount", &["-o", "remount,bind,ro", path])
+                        .await?;
                 }
             }
             Effect::BindDevice { device, path } => {
                 let device = self.verified(device)?;
-                self.must(LONG, "mount", &["--bind", &device, text(path)?]).await?;
+                self.run_checked(ARRAY_TIMEOUT, "mount", &["--bind", &device, text(path)?]).await?;
             }
             Effect::Unmount { path, lazy } => {
                 let path = text(path)?;
                 let arguments = if *lazy { vec!["-l", path] } else { vec![path] };
-                let printed = self.run(LONG, "umount", &arguments).await?;
+                let printed = self.run(ARRAY_TIMEOUT, "umount", &arguments).await?;
                 if printed.code != 0 && !printed.error.contains("not mounted") {
                     return Err(printed.failed("umount"));
                 }

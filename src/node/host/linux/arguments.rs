@@ -3,7 +3,7 @@
 use crate::node::decide::Checked;
 use crate::node::request::FsType;
 
-use super::Printed;
+use super::ProgramOutput;
 
 /// Settings of each portal's record. Nothing but the node service logs in, also after a boot, and a log-in scans
 /// nothing: what is scanned is one LUN.
@@ -20,7 +20,11 @@ pub(super) const SESSION_EXISTS: i32 = 15;
 pub(super) const NO_OBJECTS: i32 = 21;
 
 /// Returns program and arguments that create a file system. New volumes are thin and empty: nothing is discarded.
-pub(super) fn make(fs_type: FsType, device: &str, again: bool) -> (&'static str, Vec<&str>) {
+pub(super) fn mkfs_arguments(
+    fs_type: FsType,
+    device: &str,
+    again: bool,
+) -> (&'static str, Vec<&str>) {
     match fs_type {
         FsType::Ext4 => ("mkfs.ext4", vec!["-q", "-E", "nodiscard", device]),
         FsType::Xfs if again => ("mkfs.xfs", vec!["-q", "-K", "-f", device]),
@@ -30,7 +34,7 @@ pub(super) fn make(fs_type: FsType, device: &str, again: bool) -> (&'static str,
 
 /// Returns what an exit code of e2fsck means.
 /// <https://man7.org/linux/man-pages/man8/e2fsck.8.html#EXIT_CODE>
-pub(super) fn checked(printed: &Printed) -> Option<Checked> {
+pub(super) fn checked(printed: &ProgramOutput) -> Option<Checked> {
     match printed.code {
         // Clean, repaired, or repaired with the advice to boot, which is for root file systems.
         0..=3 => Some(Checked::Clean),
@@ -114,7 +118,7 @@ mod tests {
 
     #[test]
     fn an_exit_code_of_fsck_is_clean_damaged_or_an_error() {
-        let printed = |code| Printed { code, out: String::new(), error: String::new() };
+        let printed = |code| ProgramOutput { code, out: String::new(), error: String::new() };
         for code in [0, 1, 2, 3] {
             assert_eq!(checked(&printed(code)), Some(Checked::Clean));
         }
@@ -130,7 +134,7 @@ mod tests {
     #[test]
     fn no_program_is_forced_to_overwrite_a_volume_that_was_not_being_formatted() {
         for fs_type in FsType::ALL {
-            let (_, arguments) = make(fs_type, "/dev/dm-0", false);
+            let (_, arguments) = mkfs_arguments(fs_type, "/dev/dm-0", false);
             assert!(!arguments.iter().any(|it| it.eq_ignore_ascii_case("-f")), "{arguments:?}");
         }
         assert_eq!(split("[fd00::1]:3260"), Some(("fd00::1", "3260")));

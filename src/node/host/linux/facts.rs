@@ -11,7 +11,7 @@ use super::actions::INITIATOR_NAMES;
 use crate::contract::NodeId;
 use crate::node::check::{HostFacts, KubeletFolder, MultipathFacts, PROGRAMS};
 
-const SHORT: Duration = Duration::from_secs(20);
+const DAEMON_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl LinuxHost {
     /// Reads what a check needs.
@@ -19,14 +19,15 @@ impl LinuxHost {
         let has_multipathd = self.has_multipathd();
         let mut multipath = None;
         if has_multipathd
-            && let Ok(printed) = self.must(SHORT, "multipathd", &["show", "config"]).await
+            && let Ok(printed) =
+                self.run_checked(DAEMON_TIMEOUT, "multipathd", &["show", "config"]).await
         {
             multipath = Some(configuration(&printed.out));
         }
         let mut programs = BTreeSet::new();
         for (program, _) in PROGRAMS {
             // Every program of the list prints something for `--help` or an unknown option, and does nothing.
-            if self.run(SHORT, program, &["--help"]).await.is_ok() {
+            if self.run(DAEMON_TIMEOUT, program, &["--help"]).await.is_ok() {
                 programs.insert(program.to_owned());
             }
         }

@@ -2,7 +2,7 @@
 
 use super::super::record_file;
 use super::LinuxHost;
-use super::actions::{Done, LONG, SHORT};
+use super::actions::{ARRAY_TIMEOUT, DAEMON_TIMEOUT, Done};
 use super::arguments::{self, NO_OBJECTS, RECORD, SESSION_EXISTS};
 use crate::contract::{BlockTransport, ChapPassword};
 use crate::node::decide::{Connection, Effect, HostError, Outcome, RecordPassword};
@@ -23,8 +23,9 @@ impl LinuxHost {
                 let base = ["-m", "node", "-T", target, "-p", portal, "-o"];
                 let is_there = match password {
                     RecordPassword::Kept => {
-                        let printed =
-                            self.run(SHORT, "iscsiadm", &[&base[..], &["show"]].concat()).await?;
+                        let printed = self
+                            .run(DAEMON_TIMEOUT, "iscsiadm", &[&base[..], &["show"]].concat())
+                            .await?;
                         if ![0, NO_OBJECTS].contains(&printed.code) {
                             return Err(printed.failed("iscsiadm"));
                         }
@@ -33,11 +34,13 @@ impl LinuxHost {
                     RecordPassword::None | RecordPassword::Given(_) => false,
                 };
                 if !is_there {
-                    self.must(SHORT, "iscsiadm", &[&base[..], &["new"]].concat()).await?;
+                    self.run_checked(DAEMON_TIMEOUT, "iscsiadm", &[&base[..], &["new"]].concat())
+                        .await?;
                 }
                 for (name, value) in RECORD {
                     let update = ["update", "-n", name, "-v", value];
-                    self.must(SHORT, "iscsiadm", &[&base[..], &update].concat()).await?;
+                    self.run_checked(DAEMON_TIMEOUT, "iscsiadm", &[&base[..], &update].concat())
+                        .await?;
                 }
                 if let RecordPassword::Given(password) = password {
                     self.write_password(target, portal, password).await?;
@@ -45,7 +48,7 @@ impl LinuxHost {
             }
             Effect::RemoveRecord { target, portal, .. } => {
                 let arguments = ["-m", "node", "-T", target, "-p", portal, "-o", "delete"];
-                let printed = self.run(SHORT, "iscsiadm", &arguments).await?;
+                let printed = self.run(DAEMON_TIMEOUT, "iscsiadm", &arguments).await?;
                 if ![0, NO_OBJECTS].contains(&printed.code) {
                     return Err(printed.failed("iscsiadm"));
                 }
@@ -62,7 +65,7 @@ impl LinuxHost {
                     // A controller that is gone for ten minutes comes back with its file systems.
                     "--ctrl-loss-tmo=-1",
                 ];
-                let printed = self.run(LONG, "nvme", &arguments).await?;
+                let printed = self.run(ARRAY_TIMEOUT, "nvme", &arguments).await?;
                 let is_there = printed.error.contains("already connected");
                 if printed.code != 0 && !is_there {
                     return Err(printed.failed("nvme connect"));
@@ -74,11 +77,16 @@ impl LinuxHost {
                 }
             }
             Effect::LogOut { transport: BlockTransport::NvmeTcp, session, .. } => {
-                self.must(LONG, "nvme", &["disconnect", &format!("--device={session}")]).await?;
+                self.run_checked(
+                    ARRAY_TIMEOUT,
+                    "nvme",
+                    &["disconnect", &format!("--device={session}")],
+                )
+                .await?;
             }
             Effect::LogIn { target, portal, .. } => {
                 let arguments = ["-m", "node", "-T", target, "-p", portal, "--login"];
-                let printed = self.run(LONG, "iscsiadm", &arguments).await?;
+                let printed = self.run(ARRAY_TIMEOUT, "iscsiadm", &arguments).await?;
                 if ![0, SESSION_EXISTS].contains(&printed.code) {
                     return Err(printed.failed("iscsiadm"));
                 }
@@ -86,7 +94,7 @@ impl LinuxHost {
             Effect::LogOut { session, .. } => {
                 let number = session.trim_start_matches("session");
                 let arguments = ["-m", "session", "-r", number, "--logout"];
-                let printed = self.run(LONG, "iscsiadm", &arguments).await?;
+                let printed = self.run(ARRAY_TIMEOUT, "iscsiadm", &arguments).await?;
                 if ![0, NO_OBJECTS].contains(&printed.code) {
                     return Err(printed.failed("iscsiadm"));
                 }
@@ -177,10 +185,10 @@ mod tests {
             portal: portal.clone(),
             password: RecordPassword::None,
         };
-        host.carry_out(&write).await.expect("written");
+        host.execute(&write).await.expect("written");
         let records = host.connected().await.expect("read");
         assert_eq!(records.iter().map(|own| own.connected).collect::<Vec<_>>(), [false]);
-        let _ = host.carry_out(&Effect::LogIn { transport, target, portal }).await;
+        let _ = host.execute(&Effect::LogIn { transport, target, portal }).await;
         host.connected().await.expect("read").iter().map(|own| own.connected).collect()
     }
 
@@ -208,7 +216,7 @@ mod tests {
             portal: PORTAL.to_owned(),
             password,
         };
-        host(folder.path(), &script).carry_out(&write).await.expect("written");
+        host(folder.path(), &script).execute(&write).await.expect("written");
         let all = fs::read_to_string(orders).expect("some");
         all.lines().map(|line| line.trim().to_owned()).collect()
     }

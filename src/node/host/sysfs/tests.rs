@@ -73,20 +73,20 @@ fn tree() -> (Tree, Sysfs) {
     (tree, sysfs)
 }
 
-fn subject() -> Subject {
-    Subject {
+fn query() -> HostQuery {
+    HostQuery {
         transport: Some(BlockTransport::Iscsi),
         target: "iqn.a".to_owned(),
         lun: Some(7),
         serial: Some(SERIAL.to_owned()),
-        ..Subject::default()
+        ..HostQuery::default()
     }
 }
 
 #[test]
 fn sessions_have_their_portal_and_their_place() {
     let (_tree, sysfs) = tree();
-    let sessions = sysfs.sessions(&subject());
+    let sessions = sysfs.sessions(&query());
     let bus = |host| Some(Bus { host, channel: 0, target: 0 });
     let portal = "10.0.0.1:3260".to_owned();
     let first = Session { name: "session1".to_owned(), portal, live: true, bus: bus(3), disks: 1 };
@@ -94,15 +94,15 @@ fn sessions_have_their_portal_and_their_place() {
     let second =
         Session { name: "session2".to_owned(), portal, live: false, bus: bus(4), disks: 1 };
     assert_eq!(sessions, [first, second]);
-    assert_eq!(sysfs.sessions(&Subject { target: "iqn.b".to_owned(), ..subject() }), []);
-    assert_eq!(sysfs.sessions(&Subject { target: String::new(), ..subject() }), []);
+    assert_eq!(sysfs.sessions(&HostQuery { target: "iqn.b".to_owned(), ..query() }), []);
+    assert_eq!(sysfs.sessions(&HostQuery { target: String::new(), ..query() }), []);
 }
 
 #[test]
 fn disks_are_those_at_the_lun_and_those_with_the_identity() {
     let (_tree, sysfs) = tree();
-    let sessions = sysfs.sessions(&subject());
-    let disks = sysfs.disks(&subject(), &sessions, &BTreeSet::new());
+    let sessions = sysfs.sessions(&query());
+    let disks = sysfs.disks(&query(), &sessions, &BTreeSet::new());
     let names: Vec<_> = disks.iter().map(|disk| disk.name.as_str()).collect();
     assert_eq!(names, ["sdb", "sdc", "sdd"]);
     assert_eq!(disks[0].wwid.as_deref(), Some(IDENTITY));
@@ -110,7 +110,7 @@ fn disks_are_those_at_the_lun_and_those_with_the_identity() {
     assert_eq!(disks[0].holders[0].uuid, map_uuid(SERIAL));
     // A device at one of the subject's paths, whatever it is.
     let numbers = BTreeSet::from([DeviceNumber { major: 8, minor: 0 }]);
-    let disks = sysfs.disks(&Subject::default(), &[], &numbers);
+    let disks = sysfs.disks(&HostQuery::default(), &[], &numbers);
     assert_eq!(disks.iter().map(|disk| disk.name.as_str()).collect::<Vec<_>>(), ["sda"]);
     assert_eq!(sysfs.disk_at(address("3:0:0:7").expect("an address")).as_deref(), Some("sdb"));
     assert_eq!(sysfs.disk_at(address("3:0:0:8").expect("an address")), None);
@@ -119,12 +119,12 @@ fn disks_are_those_at_the_lun_and_those_with_the_identity() {
 #[test]
 fn a_map_has_its_state_its_paths_and_its_holders() {
     let (_tree, sysfs) = tree();
-    let maps = sysfs.maps(&subject(), &[], &BTreeSet::new());
+    let maps = sysfs.maps(&query(), &[], &BTreeSet::new());
     assert_eq!(maps.len(), 1, "a logical volume is no multipath map");
     assert_eq!((maps[0].alias.as_str(), maps[0].suspended), ("mpatha", true));
     assert_eq!((maps[0].slaves.join(","), maps[0].size), ("sdb".to_owned(), 1 << 30));
     assert_eq!(maps[0].holders[0].uuid, "LVM-x");
-    let other = Subject { serial: Some("F".repeat(24)), ..subject() };
+    let other = HostQuery { serial: Some("F".repeat(24)), ..query() };
     assert_eq!(sysfs.maps(&other, &[], &BTreeSet::new()), []);
 }
 
@@ -153,15 +153,15 @@ fn namespaces_are_found_by_identity_and_their_hidden_paths_are_not() {
         tree.file(&format!("block/{name}/dev"), "259:0");
         tree.file(&format!("block/{name}/size"), "2048");
     }
-    let subject = Subject {
+    let query = HostQuery {
         transport: Some(BlockTransport::NvmeTcp),
         target: "nqn.a".to_owned(),
-        ..subject()
+        ..query()
     };
-    let sessions = sysfs.sessions(&subject);
+    let sessions = sysfs.sessions(&query);
     let (name, portal) = ("nvme0".to_owned(), "10.0.0.1:4420".to_owned());
     assert_eq!(sessions, [Session { name, portal, live: true, bus: None, disks: 1 }]);
-    let disks = sysfs.disks(&subject, &sessions, &BTreeSet::new());
+    let disks = sysfs.disks(&query, &sessions, &BTreeSet::new());
     assert_eq!(disks.iter().map(|disk| disk.name.as_str()).collect::<Vec<_>>(), ["nvme0n1"]);
 }
 
@@ -178,12 +178,12 @@ fn ports_of_fibre_channel_are_those_that_are_asked_for() {
         tree.file(&format!("class/fc_remote_ports/{name}/scsi_target_id"), target);
     }
     let portals = ["5200000000000001", "5200000000000002", "2100000000000009"];
-    let subject = Subject {
+    let query = HostQuery {
         transport: Some(BlockTransport::FibreChannel),
         portals: portals.map(str::to_owned).to_vec(),
-        ..Subject::default()
+        ..HostQuery::default()
     };
-    let sessions = sysfs.sessions(&subject);
+    let sessions = sysfs.sessions(&query);
     let seen: Vec<_> = sessions.iter().map(|it| (it.portal.as_str(), it.live, it.bus)).collect();
     let bus = |target| Some(Bus { host: 7, channel: 0, target });
     assert_eq!(seen, [(portals[0], true, bus(2)), (portals[1], false, bus(3))]);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::connect::Ready;
+use super::connect::VerifiedDevice;
 use super::effect::{Effect, HostError, Outcome};
 use crate::node::request::{FsType, NodeError, NodeErrorKind};
 
@@ -19,16 +19,16 @@ fn remainder(fs_type: FsType) -> u64 {
 
 /// The expansion of one mounted file system.
 #[derive(Debug, Default)]
-pub(super) struct Grow {
+pub(super) struct FileSystemExpansion {
     size: Option<u64>,
     grown: bool,
 }
 
-impl Grow {
+impl FileSystemExpansion {
     /// Returns the next effect; none if the file system fills its device.
     pub(super) fn next(
         &self,
-        ready: &Ready,
+        ready: &VerifiedDevice,
         path: &Path,
         fs_type: FsType,
     ) -> Result<Option<Effect>, NodeError> {
@@ -37,7 +37,7 @@ impl Grow {
         match self.size {
             None => Ok(Some(Effect::ReadFileSystemSize { device, path, fs_type })),
             Some(size) if size >= ready.size => Ok(None),
-            Some(_) if !self.grown => Ok(Some(Effect::GrowFileSystem { device, path, fs_type })),
+            Some(_) if !self.grown => Ok(Some(Effect::ExpandFileSystem { device, path, fs_type })),
             Some(size) if size.saturating_add(remainder(fs_type)) >= ready.size => Ok(None),
             Some(size) => Err(NodeError::new(
                 NodeErrorKind::Internal,
@@ -51,15 +51,15 @@ impl Grow {
         }
     }
 
-    pub(super) fn done(
+    pub(super) fn apply_outcome(
         &mut self,
         effect: &Effect,
         outcome: &Result<Outcome, HostError>,
     ) -> Result<(), NodeError> {
         match (effect, outcome) {
             (Effect::ReadFileSystemSize { .. }, Ok(Outcome::Size(size))) => self.size = Some(*size),
-            (Effect::GrowFileSystem { .. }, Ok(_)) => *self = Self { size: None, grown: true },
-            (Effect::ReadFileSystemSize { .. } | Effect::GrowFileSystem { .. }, Err(error)) => {
+            (Effect::ExpandFileSystem { .. }, Ok(_)) => *self = Self { size: None, grown: true },
+            (Effect::ReadFileSystemSize { .. } | Effect::ExpandFileSystem { .. }, Err(error)) => {
                 return Err(error.clone().into());
             }
             _ => {}

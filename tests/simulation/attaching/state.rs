@@ -41,7 +41,7 @@ pub(super) struct OnArray {
 
 /// The cluster and the array.
 #[derive(Debug, Default)]
-pub(super) struct World {
+pub(super) struct ClusterAndArrays {
     pub(super) attachments: BTreeMap<String, VolumeAttachment>,
     pub(super) nodes: BTreeMap<String, NodeId>,
     pub(super) volumes: BTreeMap<String, PersistentVolume>,
@@ -67,7 +67,7 @@ fn typed<K: serde::de::DeserializeOwned>(object: Json) -> K {
     serde_json::from_value(object).expect("typed")
 }
 
-impl World {
+impl ClusterAndArrays {
     fn next(&mut self) -> String {
         self.version += 1;
         self.version.to_string()

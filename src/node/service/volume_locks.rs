@@ -11,36 +11,36 @@ use crate::node::request::{NodeError, NodeErrorKind, VolumeHandle};
 
 /// The volumes that are worked on.
 #[derive(Debug, Default)]
-pub(super) struct BusyVolumes(Mutex<BTreeMap<VolumeHandle, Work>>);
+pub(super) struct VolumeLocks(Mutex<BTreeMap<VolumeHandle, LockHolder>>);
 
 #[derive(Debug)]
-enum Work {
+enum LockHolder {
     /// A call of kubelet.
     Call,
     /// The node service's own work.
-    Upkeep {
+    Maintenance {
         /// Whether a call waits for its end.
-        is_wanted: bool,
+        has_waiter: bool,
         ended: Arc<Notify>,
     },
 }
 
 /// Work on a volume; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Busy<'b> {
-    volumes: &'b BusyVolumes,
+pub(super) struct VolumeLock<'b> {
+    volumes: &'b VolumeLocks,
     volume: VolumeHandle,
 }
 
-impl BusyVolumes {
+impl VolumeLocks {
     /// Begins a call. Waits for the node service's own work on the volume; fails while another call works on it.
-    pub(super) async fn call(&self, volume: &VolumeHandle) -> Result<Busy<'_>, NodeError> {
+    pub(super) async fn call(&self, volume: &VolumeHandle) -> Result<VolumeLock<'_>, NodeError> {
         loop {
             // It is woken also if the work ends before it begins to wait.
             let ended = match self.all().get_mut(volume) {
-                Some(Work::Call) => return Err(is_running(volume)),
-                Some(Work::Upkeep { is_wanted, ended }) => {
-                    *is_wanted = true;
+                Some(LockHolder::Call) => return Err(is_running(volume)),
+                Some(LockHolder::Maintenance { has_waiter, ended }) => {
+                    *has_waiter = true;
                     Some(Arc::clone(ended).notified_owned())
                 }
                 None => None,
@@ -48,8 +48,8 @@ impl BusyVolumes {
             match ended {
                 Some(ended) => ended.await,
                 None => {
-                    if let Some(busy) = self.begin(volume, Work::Call) {
-                        return Ok(busy);
+                    if let Some(lock) = self.begin(volume, LockHolder::Call) {
+                        return Ok(lock);
                     }
                 }
             }
@@ -57,35 +57,38 @@ impl BusyVolumes {
     }
 
     /// Begins the node service's own work on a volume; none while anything else works on it.
-    pub(super) fn upkeep(&self, volume: &VolumeHandle) -> Option<Busy<'_>> {
-        self.begin(volume, Work::Upkeep { is_wanted: false, ended: Arc::default() })
+    pub(super) fn maintain(&self, volume: &VolumeHandle) -> Option<VolumeLock<'_>> {
+        self.begin(volume, LockHolder::Maintenance { has_waiter: false, ended: Arc::default() })
     }
 
-    fn begin(&self, volume: &VolumeHandle, work: Work) -> Option<Busy<'_>> {
+    fn begin(&self, volume: &VolumeHandle, work: LockHolder) -> Option<VolumeLock<'_>> {
         let mut all = self.all();
         if all.contains_key(volume) {
             return None;
         }
         all.insert(volume.clone(), work);
-        Some(Busy { volumes: self, volume: volume.clone() })
+        Some(VolumeLock { volumes: self, volume: volume.clone() })
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<VolumeHandle, Work>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<VolumeHandle, LockHolder>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Busy<'_> {
+impl VolumeLock<'_> {
     /// Whether a call waits for the end of this work.
-    pub(super) fn is_wanted(&self) -> bool {
-        matches!(self.volumes.all().get(&self.volume), Some(Work::Upkeep { is_wanted: true, .. }))
+    pub(super) fn has_waiter(&self) -> bool {
+        matches!(
+            self.volumes.all().get(&self.volume),
+            Some(LockHolder::Maintenance { has_waiter: true, .. })
+        )
     }
 }
 
-impl Drop for Busy<'_> {
+impl Drop for VolumeLock<'_> {
     fn drop(&mut self) {
         let work = self.volumes.all().remove(&self.volume);
-        if let Some(Work::Upkeep { ended, .. }) = work {
+        if let Some(LockHolder::Maintenance { ended, .. }) = work {
             ended.notify_waiters();
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::effect::Effect;
 use super::super::identity::map_uuid;
 use super::super::view::{Disk, HostView};
-use super::{Connect, Standing};
+use super::{Connect, DiskIdentity};
 use crate::contract::BlockTransport;
 
 impl Connect {
@@ -31,7 +31,7 @@ impl Connect {
     fn inquire(&self, view: &HostView) -> Option<Effect> {
         view.disks.iter().find_map(|disk| {
             let (name, address) = (disk.name.clone(), disk.address?);
-            let is_asked = self.standing(disk).is_some();
+            let is_asked = self.disk_identity(disk).is_some();
             (!is_asked).then_some(Effect::Inquire { disk: name, address })
         })
     }
@@ -50,8 +50,8 @@ impl Connect {
             }
             // The kernel has noticed by itself what the disk is. Another map may use it, so the disk stays.
             let is_in = map.is_some_and(|map| map.slaves.contains(&name));
-            let is_foreign = self.standing(disk) == Some(Standing::Foreign);
-            (is_foreign && is_in && !self.mended.contains(&name))
+            let is_foreign = self.disk_identity(disk) == Some(DiskIdentity::Foreign);
+            (is_foreign && is_in && !self.repaired.contains(&name))
                 .then_some(Effect::RemovePath(name))
         })
     }
@@ -60,7 +60,7 @@ impl Connect {
         let uuid = map_uuid(&self.attachment.serial);
         let map = view.maps.iter().find(|map| map.uuid == uuid)?;
         let is_outside = |disk: &&Disk| {
-            let is_ours = disk.live && self.standing(disk) == Some(Standing::Ours);
+            let is_ours = disk.live && self.disk_identity(disk) == Some(DiskIdentity::Ours);
             is_ours && !map.slaves.contains(&disk.name) && !self.asked.contains_key(&disk.name)
         };
         view.disks.iter().find(is_outside).map(|disk| Effect::AddPath(disk.name.clone()))

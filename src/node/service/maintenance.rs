@@ -7,18 +7,18 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use super::busy::Busy;
-use super::{Inner, MOST_STEPS, Node, endless};
+use super::volume_locks::VolumeLock;
+use super::{Inner, MAX_STEPS, Node, no_progress};
 use crate::node::Attachments;
 use crate::node::decide::{
-    Heal, HostView, LeaveArray, Procedure, Step, Subject, Unstage, is_left_over,
+    Heal, HostQuery, HostView, LeaveArray, Procedure, Step, Unstage, is_left_over,
 };
 use crate::node::host::Host;
 use crate::node::request::{NodeError, NodeErrorKind, VolumeHandle};
 
 /// What became of the node service's own work on a volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Upkeep {
+enum MaintenanceOutcome {
     /// A call works on the volume, or there is nothing to do.
     NotBegun,
     /// A call for the volume has come. What is done stays.
@@ -28,7 +28,7 @@ enum Upkeep {
 
 /// Whether work on a volume keeps other work on it out while a session begins or ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hold {
+enum Exclusion {
     Always,
     /// A log-in to a dead port takes a minute, and calls for the volume need not wait for it.
     ExceptAtSessions,
@@ -53,8 +53,8 @@ impl<H: Host + 'static> Node<H> {
                 inner.clean_up(volume, &state.staging, attachments.as_ref()).await
             };
             match self.finish(call).await {
-                Ok(Upkeep::NotBegun | Upkeep::GaveWay) => {}
-                Ok(Upkeep::Done) => {
+                Ok(MaintenanceOutcome::NotBegun | MaintenanceOutcome::GaveWay) => {}
+                Ok(MaintenanceOutcome::Done) => {
                     info!(volume = %handle, "a volume that is not attached here any more is unstaged");
                     done.push(handle);
                 }
@@ -74,12 +74,14 @@ impl<H: Host + 'static> Node<H> {
             let target = state.target.clone();
             let Some(mut heal) = Heal::new(state, !tried.contains(&target)) else { continue };
             let call = |inner: Arc<Inner<H>>| async move {
-                let Some(busy) = inner.busy.upkeep(&handle) else { return Ok(Upkeep::NotBegun) };
-                inner.upkeep(busy, &handle, &mut heal, Hold::ExceptAtSessions).await
+                let Some(lock) = inner.locks.maintain(&handle) else {
+                    return Ok(MaintenanceOutcome::NotBegun);
+                };
+                inner.maintain(lock, &handle, &mut heal, Exclusion::ExceptAtSessions).await
             };
             match self.finish(call).await {
-                Ok(Upkeep::NotBegun) => continue,
-                Ok(Upkeep::GaveWay | Upkeep::Done) => {}
+                Ok(MaintenanceOutcome::NotBegun) => continue,
+                Ok(MaintenanceOutcome::GaveWay | MaintenanceOutcome::Done) => {}
                 Err(error) => errors.push(error),
             }
             tried.insert(target);
@@ -104,17 +106,17 @@ impl<H: Host + 'static> Node<H> {
 
 impl<H: Host> Inner<H> {
     /// Carries out what the node service does by itself, until a call for the volume comes.
-    async fn upkeep<'b>(
+    async fn maintain<'b>(
         &'b self,
-        mut busy: Busy<'b>,
+        mut lock: VolumeLock<'b>,
         volume: &VolumeHandle,
         procedure: &mut impl Procedure,
-        hold: Hold,
-    ) -> Result<Upkeep, NodeError> {
+        hold: Exclusion,
+    ) -> Result<MaintenanceOutcome, NodeError> {
         let mut seen = None;
-        for _ in 0..MOST_STEPS {
-            if busy.is_wanted() {
-                return Ok(Upkeep::GaveWay);
+        for _ in 0..MAX_STEPS {
+            if lock.has_waiter() {
+                return Ok(MaintenanceOutcome::GaveWay);
             }
             let effect = match self.next(procedure, &mut seen).await? {
                 Step::Do(effect) => effect,
@@ -122,19 +124,21 @@ impl<H: Host> Inner<H> {
                     self.host.pause(time).await;
                     continue;
                 }
-                Step::Done => return Ok(Upkeep::Done),
+                Step::Done => return Ok(MaintenanceOutcome::Done),
                 Step::Fail(error) => return Err(error),
             };
-            if effect.changes_sessions_of().is_none() || hold == Hold::Always {
-                self.perform_in_turn(Some(volume), procedure, &effect).await?;
+            if effect.changes_sessions_of().is_none() || hold == Exclusion::Always {
+                self.execute_in_sequence(Some(volume), procedure, &effect).await?;
                 continue;
             }
-            drop(busy);
-            self.perform_in_turn(Some(volume), procedure, &effect).await?;
-            let Some(again) = self.busy.upkeep(volume) else { return Ok(Upkeep::GaveWay) };
-            busy = again;
+            drop(lock);
+            self.execute_in_sequence(Some(volume), procedure, &effect).await?;
+            let Some(again) = self.locks.maintain(volume) else {
+                return Ok(MaintenanceOutcome::GaveWay);
+            };
+            lock = again;
         }
-        Err(endless())
+        Err(no_progress())
     }
 
     /// Returns the next step. A look at the host costs more than all that is decided from it, and questions change nothing:
@@ -152,7 +156,7 @@ impl<H: Host> Inner<H> {
                 return Ok(step);
             }
         }
-        let view = self.host.view(&procedure.subject()).await?;
+        let view = self.host.view(&procedure.query()).await?;
         let step = procedure.next(&view, self.host.now());
         *seen = is_question(&step).then_some(view);
         Ok(step)
@@ -164,21 +168,25 @@ impl<H: Host> Inner<H> {
         handle: VolumeHandle,
         staging: &Path,
         attachments: &dyn Attachments,
-    ) -> Result<Upkeep, NodeError> {
-        let Some(busy) = self.busy.upkeep(&handle) else { return Ok(Upkeep::NotBegun) };
-        let Some(state) = self.state_at(staging).await? else { return Ok(Upkeep::NotBegun) };
-        let view = self.host.view(&Subject::default()).await?;
+    ) -> Result<MaintenanceOutcome, NodeError> {
+        let Some(lock) = self.locks.maintain(&handle) else {
+            return Ok(MaintenanceOutcome::NotBegun);
+        };
+        let Some(state) = self.state_at(staging).await? else {
+            return Ok(MaintenanceOutcome::NotBegun);
+        };
+        let view = self.host.view(&HostQuery::default()).await?;
         if state.volume != handle.to_string() || !is_left_over(&state, false, &view) {
-            return Ok(Upkeep::NotBegun);
+            return Ok(MaintenanceOutcome::NotBegun);
         }
         let is_attached = attachments.is_attached(&handle).await.map_err(|error| {
             let message = format!("it is unknown whether {handle} is attached here: {error}");
             NodeError::new(NodeErrorKind::Unavailable, message)
         })?;
         if !is_left_over(&state, is_attached, &view) {
-            return Ok(Upkeep::NotBegun);
+            return Ok(MaintenanceOutcome::NotBegun);
         }
         let mut unstage = Unstage::new(handle.clone(), staging.to_owned(), Some(state));
-        self.upkeep(busy, &handle, &mut unstage, Hold::Always).await
+        self.maintain(lock, &handle, &mut unstage, Exclusion::Always).await
     }
 }

@@ -13,13 +13,13 @@ use super::rpc::Node;
 
 /// A Node service whose calls are counted.
 #[derive(Debug)]
-pub(super) struct Measured<N> {
+pub(super) struct Metered<N> {
     pub(super) node: N,
     pub(super) metrics: NodeMetrics,
 }
 
 #[async_trait]
-impl<N: Node> Node for Measured<N> {
+impl<N: Node> Node for Metered<N> {
     async fn stage(
         &self,
         request: NodeStageVolumeRequest,

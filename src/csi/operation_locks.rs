@@ -8,18 +8,18 @@ use tonic::Status;
 
 /// The names of volumes and snapshots that operations are at work on.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Busy(Arc<Mutex<HashSet<String>>>);
+pub(super) struct OperationLocks(Arc<Mutex<HashSet<String>>>);
 
 /// An operation at work; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct AtWork {
-    busy: Busy,
+pub(super) struct OperationLock {
+    locks: OperationLocks,
     name: String,
 }
 
-impl Busy {
+impl OperationLocks {
     /// Begins an operation. Fails while another one is at work under the same name.
-    pub(super) fn begin(&self, name: &str) -> Result<AtWork, Status> {
+    pub(super) fn begin(&self, name: &str) -> Result<OperationLock, Status> {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !names.insert(name.to_owned()) {
             let name = crate::sanitize::quoted(name);
@@ -27,7 +27,7 @@ impl Busy {
                 "an earlier call for {name} is still at work; the next attempt continues after it"
             )));
         }
-        Ok(AtWork { busy: self.clone(), name: name.to_owned() })
+        Ok(OperationLock { locks: self.clone(), name: name.to_owned() })
     }
 
     /// Runs an operation to its end, also when the caller gives up waiting: otherwise a retry could begin while effects
@@ -50,9 +50,9 @@ impl Busy {
     }
 }
 
-impl Drop for AtWork {
+impl Drop for OperationLock {
     fn drop(&mut self) {
-        self.busy.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        self.locks.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
     }
 }
 
@@ -65,26 +65,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_second_operation_on_a_volume_is_refused_until_the_first_has_ended() {
-        let busy = Busy::default();
+        let locks = OperationLocks::default();
         let (end, ended) = oneshot::channel::<()>();
-        let first = busy.clone();
+        let first = locks.clone();
         let first = tokio::spawn(async move {
             first.run("a/1", async move { ended.await.map_err(|_| Status::internal("")) }).await
         });
-        while busy.0.lock().expect("free").is_empty() {
+        while locks.0.lock().expect("free").is_empty() {
             tokio::task::yield_now().await;
         }
-        let refused = busy.run("a/1", async { Ok(()) }).await.expect_err("the first is at work");
+        let refused = locks.run("a/1", async { Ok(()) }).await.expect_err("the first is at work");
         assert_eq!(refused.code(), Code::Aborted);
-        busy.run("a/2", async { Ok(()) }).await.expect("another volume");
+        locks.run("a/2", async { Ok(()) }).await.expect("another volume");
         end.send(()).expect("it waits");
         first.await.expect("no panic").expect("done");
-        busy.run("a/1", async { Ok(()) }).await.expect("the first has ended");
+        locks.run("a/1", async { Ok(()) }).await.expect("the first has ended");
     }
 
     #[tokio::test]
     async fn an_operation_goes_on_when_its_caller_gives_up() {
-        let busy = Busy::default();
+        let locks = OperationLocks::default();
         let (end, ended) = oneshot::channel::<()>();
         let (done, mut is_done) = oneshot::channel::<()>();
         let operation = async move {
@@ -93,19 +93,19 @@ mod tests {
             Ok(())
         };
         let caller = {
-            let busy = busy.clone();
-            tokio::spawn(async move { busy.run("a/1", operation).await })
+            let locks = locks.clone();
+            tokio::spawn(async move { locks.run("a/1", operation).await })
         };
-        while busy.0.lock().expect("free").is_empty() {
+        while locks.0.lock().expect("free").is_empty() {
             tokio::task::yield_now().await;
         }
         caller.abort();
         assert!(caller.await.expect_err("given up").is_cancelled());
         assert!(is_done.try_recv().is_err());
-        assert_eq!(busy.begin("a/1").expect_err("at work").code(), Code::Aborted);
+        assert_eq!(locks.begin("a/1").expect_err("at work").code(), Code::Aborted);
         end.send(()).expect("it goes on");
         is_done.await.expect("done");
-        while busy.begin("a/1").is_err() {
+        while locks.begin("a/1").is_err() {
             tokio::task::yield_now().await;
         }
     }
