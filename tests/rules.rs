@@ -3,6 +3,8 @@
 
 #[path = "rules/across.rs"]
 mod across;
+#[path = "rules/additions.rs"]
+mod additions;
 #[path = "rules/checks.rs"]
 mod checks;
 #[path = "rules/language.rs"]

@@ -5,6 +5,7 @@
 //! files nor Kubernetes' API server.
 
 mod across_apps;
+mod additions;
 mod baseline;
 mod claims;
 mod folders;
@@ -55,6 +56,7 @@ pub fn app(app: &App, today: &str) -> Vec<Diagnostic> {
     found.extend(scales(app));
     found.extend(sizes(app));
     found.extend(snapshots(app));
+    found.extend(additions::additions(app));
     found.extend(networks::networks(app));
     found.extend(networks::servers(app));
     found.extend(claims::within(app));

@@ -4,6 +4,7 @@
 //! class. It knows no app by name, and nothing of files, flags or clusters.
 
 mod access;
+mod additions;
 mod claim;
 mod class;
 mod config;
@@ -62,7 +63,9 @@ pub fn compile(app: &App) -> (Option<Compiled>, Vec<Diagnostic>) {
         return (None, diagnostics);
     }
     let scripts = [ownership::script(app), secret::script(app)].into_iter().flatten();
-    let context = Context { app, waves: wave::waves(app), files: config::contents(app, scripts) };
+    let mut files = config::contents(app, scripts);
+    files.extend(additions::contents(app));
+    let context = Context { app, waves: wave::waves(app), files };
     let mut objects = Vec::new();
     objects.extend(access::service_account(&context));
     objects.extend(config::config_map(&context));

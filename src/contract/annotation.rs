@@ -44,6 +44,15 @@ pub const EXPIRES: &str = "pso-gen.io/expires";
 /// On any object: the person or team that is responsible for the app. The developer sets it.
 pub const OWNER: &str = "pso-gen.io/owner";
 
+/// The prefix of all keys of Argo CD.
+pub const ARGO_CD: &str = "argocd.argoproj.io/";
+/// Prefixes of the keys that change the protection of containers by the kernel. Later versions of Kubernetes have fields.
+/// <https://kubernetes.io/docs/reference/labels-annotations-taints/#apparmor>
+pub const PROTECTION: [&str; 3] = [
+    "container.apparmor.security.beta.kubernetes.io/",
+    "container.seccomp.security.alpha.kubernetes.io/",
+    "seccomp.security.alpha.kubernetes.io/",
+];
 /// The last day in the form that kube-janitor reads. It deletes objects that were applied by hand.
 /// <https://codeberg.org/hjacobs/kube-janitor>
 pub const JANITOR_EXPIRES: &str = "janitor/expires";

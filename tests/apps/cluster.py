@@ -32,6 +32,8 @@ class Cluster:
         self.rendered = rendered
         self.top = pathlib.Path(top)
         self.secrets = {}
+        # Those that others have in the namespace.
+        self.config_maps = {}
         self._made = 0
         # Stands for the app's database where a stand-in has none.
         self.database = self.folder()
@@ -79,6 +81,10 @@ class Cluster:
         if (name, key) not in self.secrets:
             self.rendered.get("Secret", name)
         return self.secrets.setdefault((name, key), f"secret{len(self.secrets)}{key.replace('-', '')}")
+
+    def config_map(self, name):
+        """Returns the keys and values of a ConfigMap that a test has put there, or is rendered."""
+        return self.config_maps.get(name) or self.rendered.get("ConfigMap", name)["data"]
 
     def pod(self, kind, name):
         """Starts nothing yet: gives the pod its volumes."""
@@ -165,12 +171,13 @@ class Pod:
 
     def _items(self, volume):
         if source := volume.get("configMap"):
-            data = self.cluster.rendered.get("ConfigMap", source["name"])["data"]
-            for item in source["items"]:
+            data = self.cluster.config_map(source["name"])
+            for item in source.get("items") or _all(data, source):
                 expect(item["key"] in data, f"the ConfigMap {source['name']} has no key {item['key']}")
                 yield item, data[item["key"]]
         elif source := volume.get("secret"):
-            for item in source["items"]:
+            keys = [key for name, key in self.cluster.secrets if name == source["secretName"]]
+            for item in source.get("items") or _all(keys, source):
                 yield item, self.cluster.secret(source["secretName"], item["key"])
         else:
             raise Failure(f"no test knows volumes like {volume}")
@@ -182,6 +189,8 @@ class Pod:
                 variables[each["name"]] = _expand(each["value"], variables)
             elif source := each["valueFrom"].get("secretKeyRef"):
                 variables[each["name"]] = self.cluster.secret(source["name"], source["key"])
+            elif source := each["valueFrom"].get("configMapKeyRef"):
+                variables[each["name"]] = self.cluster.config_map(source["name"])[source["key"]]
             else:
                 raise Failure(f"no test knows variables like {each}")
         return variables
@@ -217,6 +226,11 @@ class Pod:
         if context.get("readOnlyRootFilesystem"):
             lines.append(f"mount -o remount,ro {root}")
         return lines
+
+
+def _all(keys, source):
+    """Returns the items of a volume that has all keys of an object."""
+    return [{"key": key, "path": key, "mode": source.get("defaultMode", 0o644)} for key in keys]
 
 
 def _expand(text, variables):

@@ -287,6 +287,15 @@ SECRETS = {
     ),
 }
 
+ADDITIONS = {
+    "a sidecar may write": Mutation(
+        "additions: a sidecar reads a volume and cannot write to it",
+        "- mountPath: /files\n          name: data\n          readOnly: true",
+        "- mountPath: /files\n          name: data",
+        "which said",
+    ),
+}
+
 EXTERNAL = {
     "sessions go to the usual port of another cache": Mutation(
         "external: nextcloud installs and runs its jobs",
@@ -569,4 +578,4 @@ TEXTS = {
     ),
 }
 
-MUTATIONS = DATABASE | FIRST_START | VALKEY | VOLUMES | CLAIMS | SECRETS | EXTERNAL | INSTALLATION | WEB | TEXTS
+MUTATIONS = DATABASE | FIRST_START | VALKEY | VOLUMES | CLAIMS | SECRETS | ADDITIONS | EXTERNAL | INSTALLATION | WEB | TEXTS

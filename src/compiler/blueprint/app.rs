@@ -7,9 +7,9 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 use serde_json::Value as Json;
 
-use super::language::{Component, Job, SecretKeys};
+use super::language::{Component, Job, Program, SecretKeys};
 use crate::compiler::diagnostic::Place;
-use crate::compiler::spec::Common;
+use crate::compiler::spec::{Additions, Common};
 use crate::compiler::yaml::Node;
 use crate::contract::storage::{BaseClass, Foreign, NoNodeService};
 use crate::contract::{
@@ -41,6 +41,8 @@ pub struct App {
     pub components: IndexMap<String, Component>,
     /// Programs that run and end.
     pub jobs: IndexMap<String, Job>,
+    /// What the app file adds to components and jobs, by their names: a job has those of the component that it is like.
+    pub additions: BTreeMap<String, Additions>,
     /// Parameter that sets the number of pods, by component. A component whose number the blueprint fixes is missing.
     pub scaled_by: BTreeMap<String, String>,
     /// Allowed connections.
@@ -67,6 +69,20 @@ impl App {
     /// Returns the place of a field of the document, or of its nearest written parent.
     pub fn place(&self, path: &str) -> Place {
         self.document.place_of(path.split('.'))
+    }
+
+    /// Returns the components that mount one of the program's block volumes, on whose node the program has to run.
+    pub fn neighbours<'a>(&'a self, program: &'a Program) -> impl Iterator<Item = &'a str> {
+        let block: Vec<&str> = self
+            .mounted(program)
+            .filter(|(_, volume)| volume.class.kind == ClassKind::Block)
+            .map(|(name, _)| name)
+            .collect();
+        self.components.iter().filter_map(move |(name, component)| {
+            let mounts =
+                self.mounted(&component.program).any(|(volume, _)| block.contains(&volume));
+            mounts.then_some(name.as_str())
+        })
     }
 
     /// Returns `app-part`, the name of an object.

@@ -1,5 +1,6 @@
 //! Turns an app document and its blueprint into an [`App`].
 
+mod additions;
 mod connections;
 mod volumes;
 
@@ -103,6 +104,7 @@ impl Instantiation<'_> {
             talks,
             servers,
             exposed: self.exposed(&scope, &components)?,
+            additions: additions::of(&common, &components, &jobs, &self.blueprint.likes),
             components,
             jobs,
             expires: read(self.blueprint.expires.as_ref(), &scope)?,

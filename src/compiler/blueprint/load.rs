@@ -29,7 +29,7 @@ pub(super) const FILE: &str = "blueprint.yaml";
 pub(super) const PART_FILE: &str = "part.yaml";
 
 /// The fields that a job inherits from the component that it is `like`.
-const INHERITED: [&str; 10] = [
+const INHERITED: [&str; 11] = [
     "image",
     "user",
     "group",
@@ -39,6 +39,7 @@ const INHERITED: [&str; 10] = [
     "writable",
     "readOnlyRoot",
     "egress",
+    "reserved",
     "resources",
 ];
 
@@ -282,7 +283,7 @@ impl Blueprint {
                     Shape::text("Container image instead of that of the catalogue.", Format::Image),
                 )
             }
-            "resources" => {
+            "resources" | "components" => {
                 let Kind::Map { values, .. } = &field.shape.kind else {
                     return None;
                 };

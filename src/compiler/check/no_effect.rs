@@ -81,9 +81,10 @@ pub(super) fn no_effect(app: &App) -> Vec<Diagnostic> {
     }
     let programs = || app.components.keys().chain(app.jobs.keys());
     let common = &app.common;
-    let sections: [(&str, Vec<&String>); 2] = [
+    let sections: [(&str, Vec<&String>); 3] = [
         ("images", common.images.keys().collect()),
         ("resources", common.resources.keys().collect()),
+        ("components", common.components.keys().collect()),
     ];
     for (section, names) in sections {
         // The step that fills Secrets is no component.

@@ -59,6 +59,9 @@ fn origin(app: &App, object: &Object, field: &str) -> Vec<String> {
     let labels = object.metadata().labels.as_ref();
     let component = labels.and_then(|labels| labels.get(label::COMPONENT));
     let component = component.map_or("", String::as_str);
+    if let Some(added) = origin_of_an_addition(app, component, field) {
+        return added;
+    }
     if let Some(rest) = after("tolerations") {
         return path(&[&["spec", "place", "tolerations"], rest].concat());
     }
@@ -108,6 +111,37 @@ fn origin(app: &App, object: &Object, field: &str) -> Vec<String> {
     path(&["kind"])
 }
 
+/// Returns the path of an addition to a component or job that a field of its pods is derived from.
+fn origin_of_an_addition(app: &App, component: &str, field: &str) -> Option<Vec<String>> {
+    let additions = app.additions.get(component)?;
+    let own = |part: &str, steps: &[&str]| {
+        let steps = [&["spec", "components", part], steps].concat();
+        steps.into_iter().map(str::to_owned).collect()
+    };
+    let steps: Vec<&str> = field.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
+    let after = |word: &str| steps.iter().position(|step| *step == word).map(|at| &steps[at + 1..]);
+    if let Some([index, rest @ ..]) = after("containers")
+        && let Some(beside) = index.parse::<usize>().ok().and_then(|index| index.checked_sub(1))
+    {
+        let at = beside.to_string();
+        return Some(own(component, &[&["sidecars", at.as_str()], rest].concat()));
+    }
+    let places = [
+        ("tolerations", "tolerations"),
+        ("nodeSelector", "nodeSelector"),
+        ("priorityClassName", "priorityClass"),
+    ];
+    let (word, placed) = places.iter().find(|(word, _)| steps.contains(word))?;
+    additions.place.as_ref()?;
+    // A job has the nodes of the component that it is like.
+    let like = || app.jobs.get(component)?.schedule.like.as_deref();
+    let writes =
+        |part: &str| app.common.components.get(part).is_some_and(|own| own.place.is_some());
+    let part = Some(component).filter(|part| writes(part)).or_else(like)?;
+    let rest = after(word).unwrap_or_default();
+    Some(own(part, &[&["place", *placed], rest].concat()))
+}
+
 /// Returns the reasons for which the API server would refuse the objects of a storage document.
 pub fn refused_storage(objects: &[Object], document: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -143,7 +177,7 @@ pub fn refused_storage(objects: &[Object], document: &Node) -> Vec<Diagnostic> {
 }
 
 /// Formats steps as a path.
-fn shown(steps: &[&str]) -> String {
+pub(super) fn shown(steps: &[&str]) -> String {
     steps.iter().fold(String::new(), |shown, step| match step.parse::<usize>() {
         Ok(_) => format!("{shown}[{step}]"),
         Err(_) if shown.is_empty() => (*step).to_owned(),

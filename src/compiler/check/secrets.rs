@@ -58,6 +58,11 @@ pub fn object_secrets(app: &App, objects: &[Object]) -> Vec<Diagnostic> {
     found
 }
 
+/// Variables and files of an app file's own, and what to write instead of a secret in them and elsewhere.
+const ADDITIONS: &str = "spec.components.";
+const BY_KEY: &str = "put it into a Secret that is created outside Git, and refer to its key: `{secret: SECRET/KEY}`";
+const BY_PATCH: &str = "put it into a Secret, and refer to it with `spec.patches`: `valueFrom: {secretKeyRef: {name: SECRET, key: KEY}}`";
+
 /// Settings of an app that its blueprint passes on as they are.
 const FREE: &str = "spec.config.";
 
@@ -144,7 +149,8 @@ impl Finder {
                         self.free(&entry.key, &entry.value, &path);
                         continue;
                     }
-                    match entry.value.text().filter(|_| is_free && is_any_text(inner)) {
+                    let is_named = is_free && is_any_text(inner) || is_of_variables(kind);
+                    match entry.value.text().filter(|_| is_named) {
                         Some(text) => self.named(&entry.key, text, entry.value.place, &path),
                         None => self.fields(&entry.value, inner, &path),
                     }
@@ -180,7 +186,8 @@ impl Finder {
 
     fn named(&mut self, name: &str, text: &str, place: Place, path: &str) {
         if let Some(looks) = looks_secret(name, text) {
-            self.report(place, path, looks, "put it into a Secret, and refer to it with `spec.patches`: `valueFrom: {secretKeyRef: {name: SECRET, key: KEY}}`");
+            let fix = if path.starts_with(ADDITIONS) { BY_KEY } else { BY_PATCH };
+            self.report(place, path, looks, fix);
         }
     }
 
@@ -286,6 +293,11 @@ impl Finder {
 
 fn is_patch(node: &Node) -> bool {
     node.get("target").is_some() && (node.get("merge").is_some() || node.get("json").is_some())
+}
+
+/// Returns whether the keys of a mapping are variables of a container.
+fn is_of_variables(kind: &Kind) -> bool {
+    matches!(kind, Kind::Map { keys: Format::Variable, .. })
 }
 
 /// Returns whether a field accepts any text.

@@ -12,6 +12,7 @@ use crate::compiler::diagnostic::{Code, Diagnostic, Place};
 use crate::compiler::manifest::pod_security;
 use crate::compiler::spec::{Tenancy, TenantRules, one_of};
 use crate::compiler::yaml::Node;
+use crate::contract::Placement;
 
 /// Suffix of fixes that the platform can allow.
 const PLATFORM: &str = "or ask the platform's admins to allow it";
@@ -179,13 +180,13 @@ impl TenantChecker<'_> {
     /// Checks the labels and annotations that the app sets.
     fn keys(&self) -> Vec<Diagnostic> {
         let mut diagnostics = Vec::new();
-        let mut each = |section: [&str; 2], allowed: &dyn Fn(&str) -> bool, what: &str| {
-            let written = self.app.document.get(section[0]).and_then(|node| node.get(section[1]));
+        let mut each = |section: &[&str], allowed: &dyn Fn(&str) -> bool, what: &str| {
+            let written = section.iter().try_fold(&self.app.document, |node, step| node.get(step));
             for entry in written.and_then(Node::entries).unwrap_or_default() {
                 if allowed(&entry.key) {
                     continue;
                 }
-                let path = format!("{}.{}.{}", section[0], section[1], entry.key);
+                let path = format!("{}.{}", section.join("."), entry.key);
                 let message = format!(
                     "tenants may not set the {what} `{}`, which may configure other programs",
                     entry.key
@@ -196,8 +197,15 @@ impl TenantChecker<'_> {
                 );
             }
         };
-        each(["metadata", "labels"], &|key| self.rules.allows_label(key), "label");
-        each(["metadata", "annotations"], &|key| self.rules.allows_annotation(key), "annotation");
+        each(&["metadata", "labels"], &|key| self.rules.allows_label(key), "label");
+        each(&["metadata", "annotations"], &|key| self.rules.allows_annotation(key), "annotation");
+        for name in self.app.common.components.keys() {
+            let own = ["spec", "components", name];
+            let labels = [&own[..], &["labels"]].concat();
+            each(&labels, &|key| self.rules.allows_label(key), "label");
+            let annotations = [&own[..], &["annotations"]].concat();
+            each(&annotations, &|key| self.rules.allows_annotation(key), "annotation");
+        }
         for key in self.app.common.expose.annotations.keys() {
             if !self.rules.allows_annotation(key) {
                 let message = format!(
@@ -210,7 +218,15 @@ impl TenantChecker<'_> {
     }
 
     fn placement(&self) -> Vec<Diagnostic> {
-        let place = &self.app.common.place;
+        let common = &self.app.common;
+        let own = common.components.iter().filter_map(|(name, additions)| {
+            Some((format!("spec.components.{name}.place"), additions.place.as_ref()?))
+        });
+        let all = std::iter::once(("spec.place".to_owned(), &common.place)).chain(own);
+        all.flat_map(|(path, place)| self.placed(&path, place)).collect()
+    }
+
+    fn placed(&self, path: &str, place: &Placement) -> Vec<Diagnostic> {
         let mut diagnostics = Vec::new();
         for toleration in &place.tolerations {
             let key = toleration.key.as_deref().unwrap_or_default();
@@ -219,14 +235,16 @@ impl TenantChecker<'_> {
                     "" => "tenants' pods may not tolerate every taint".to_owned(),
                     key => format!("tenants' pods may not tolerate the taint `{key}`"),
                 };
-                diagnostics.push(self.diagnostic("spec.place.tolerations", message, "remove it"));
+                let path = format!("{path}.tolerations");
+                diagnostics.push(self.diagnostic(&path, message, "remove it"));
             }
         }
         if let Some(class) = &place.priority_class
             && !self.rules.priority_classes.contains(class)
         {
             let message = format!("tenants may not use the PriorityClass `{class}`");
-            diagnostics.push(self.diagnostic("spec.place.priorityClass", message, "remove it"));
+            let path = format!("{path}.priorityClass");
+            diagnostics.push(self.diagnostic(&path, message, "remove it"));
         }
         diagnostics
     }

@@ -29,6 +29,8 @@ pub(super) struct PodVolumes {
     secrets: BTreeMap<String, BTreeMap<String, i32>>,
     files: BTreeMap<String, i32>,
     writable: BTreeMap<String, Writable>,
+    /// Further volumes.
+    added: Vec<Volume>,
 }
 
 impl PodVolumes {
@@ -41,6 +43,16 @@ impl PodVolumes {
     pub(super) fn script(&mut self, file: &str) -> String {
         self.files.insert(file.to_owned(), 0o555);
         format!("{SCRIPTS}/{file}")
+    }
+
+    /// Notes a file of the app with its mode.
+    pub(super) fn file(&mut self, key: &str, mode: i32) {
+        self.files.insert(key.to_owned(), mode);
+    }
+
+    /// Notes further volumes.
+    pub(super) fn added(&mut self, volumes: impl IntoIterator<Item = Volume>) {
+        self.added.extend(volumes);
     }
 
     /// Notes an app's volume.
@@ -99,6 +111,7 @@ impl PodVolumes {
                 ..Volume::default()
             });
         }
+        volumes.extend(self.added);
         volumes
     }
 }

@@ -40,6 +40,9 @@ pub(super) fn label_selector(labels: Words) -> LabelSelector {
 /// Returns all labels of an object. `component` is empty for objects of the whole app.
 pub(super) fn labels(app: &App, component: &str) -> Words {
     let mut labels = app.labels.clone();
+    if let Some(added) = app.additions.get(component) {
+        labels.extend(added.labels.clone());
+    }
     labels.extend(instance(app));
     labels.insert(label::PART_OF.to_owned(), app.name.clone());
     labels.insert(label::MANAGED_BY.to_owned(), MANAGER.to_owned());
@@ -62,6 +65,9 @@ impl Context<'_> {
     /// Returns the metadata of an object of the app.
     pub(super) fn metadata(&self, name: String, component: &str, wave: i32) -> ObjectMeta {
         let mut annotations = self.app.annotations.clone();
+        if let Some(added) = self.app.additions.get(component) {
+            annotations.extend(added.annotations.clone());
+        }
         if let Some(day) = &self.app.expires {
             // The annotation of pso-gen, and that of kube-janitor, which deletes expired objects that were
             // applied manually.

@@ -15,7 +15,7 @@ use super::container::{
     unprivileged,
 };
 use super::names::{Words, label_selector, labels, selector, version_label};
-use super::{Context, access, ownership};
+use super::{Context, access, additions, ownership};
 use crate::compiler::blueprint::{App, ClassKind, Component, Job, Pods, Program, Step};
 use crate::contract::{Placement, Spread};
 use crate::contract::{annotation, label};
@@ -29,6 +29,7 @@ pub(super) fn of_component(
     let Component { program, serving } = component;
     let mut volumes = PodVolumes::default();
     let mut main = container(context, name, program, &mut volumes);
+    let beside = additions::apply(context.app, name, program, &mut main, &mut volumes);
     main.ports = super::container::ports(&serving.ports);
     main.startup_probe = serving.startup.as_ref().map(probe);
     main.readiness_probe = serving.ready.as_ref().map(probe);
@@ -40,13 +41,14 @@ pub(super) fn of_component(
     }
     let mut template = template(context, name, program, main, first, volumes);
     if let Some(spec) = &mut template.spec {
+        spec.containers.extend(beside);
         spec.termination_grace_period_seconds = serving.stop.map(|stop| i64::from(stop.0));
         // Also with one pod, if the app sets the number: with a second one, the first must not restart.
         let attached =
             context.app.mounted(program).any(|(_, volume)| volume.class.kind == ClassKind::Block);
         let can_grow = context.app.scaled_by.contains_key(name) && !attached;
         if serving.pods.most() > 1 || (can_grow && serving.pods != Pods::One) {
-            spread(context.app, name, spec);
+            spread(context.app, name, program, spec);
         }
     }
     template
@@ -56,13 +58,16 @@ pub(super) fn of_component(
 pub(super) fn of_job(context: &Context<'_>, name: &str, job: &Job) -> PodTemplateSpec {
     let app = context.app;
     let mut volumes = PodVolumes::default();
-    let main = container(context, name, &job.program, &mut volumes);
+    let mut main = container(context, name, &job.program, &mut volumes);
+    // A container beside it would keep the job from ending.
+    additions::apply(app, name, &job.program, &mut main, &mut volumes);
     let mut first = ownership::steps(app, name, &job.program, &mut volumes);
     first.extend(seeds(&job.program, &main));
     let mut template = template(context, name, &job.program, main, first, volumes);
     if let Some(spec) = &mut template.spec {
         spec.restart_policy = Some("Never".to_owned());
-        let near: Vec<PodAffinityTerm> = neighbours(app, &job.program)
+        let near: Vec<PodAffinityTerm> = app
+            .neighbours(&job.program)
             .map(|other| term(selector(app, other), label::HOSTNAME))
             .collect();
         if !near.is_empty() {
@@ -78,17 +83,12 @@ pub(super) fn of_job(context: &Context<'_>, name: &str, job: &Job) -> PodTemplat
     template
 }
 
-/// Returns the components that mount one of the program's block volumes.
-fn neighbours<'a>(app: &'a App, program: &'a Program) -> impl Iterator<Item = &'a str> {
-    let block: Vec<&str> = app
-        .mounted(program)
-        .filter(|(_, volume)| volume.class.kind == ClassKind::Block)
-        .map(|(name, _)| name)
-        .collect();
-    app.components.iter().filter_map(move |(name, component)| {
-        let mounts = app.mounted(&component.program).any(|(volume, _)| block.contains(&volume));
-        mounts.then_some(name.as_str())
-    })
+/// Returns the nodes that the pods of a component or job may run on. A job that shares a block volume with a component has
+/// to run on that component's node, so it may run wherever the component may.
+fn place<'a>(app: &'a App, name: &str, program: &'a Program) -> &'a Placement {
+    let own = |name: &str| app.additions.get(name).and_then(|added| added.place.as_ref());
+    let of_neighbour = || app.neighbours(program).find_map(own);
+    own(name).or_else(of_neighbour).unwrap_or(&app.common.place)
 }
 
 fn template(
@@ -103,12 +103,15 @@ fn template(
     // The container that `kubectl logs` and `kubectl exec` mean in a pod with first steps.
     let default = (annotation::DEFAULT_CONTAINER.to_owned(), name.to_owned());
     let mut annotations = BTreeMap::from([default]);
+    if let Some(added) = app.additions.get(name) {
+        annotations.extend(added.annotations.clone());
+    }
     if let Some(hash) = context.hash(volumes.file_keys()) {
         annotations.insert(annotation::CONFIG.to_owned(), hash);
     }
     let mut labels = labels(app, name);
     labels.extend(version_label(&program.image));
-    let place = &app.common.place;
+    let place = place(app, name, program);
     let group = i64::from(program.group.unwrap_or(program.user));
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
@@ -230,9 +233,9 @@ fn term(pods: Words, topology: &str) -> PodAffinityTerm {
 }
 
 /// Spreads the pods of one component over nodes, and over zones if requested, as far as possible.
-fn spread(app: &App, component: &str, spec: &mut PodSpec) {
+fn spread(app: &App, component: &str, program: &Program, spec: &mut PodSpec) {
     spec.affinity = Some(apart(selector(app, component)));
-    if app.common.place.spread == Spread::Zone {
+    if place(app, component, program).spread == Spread::Zone {
         let over = spread_over_zones(selector(app, component));
         spec.topology_spread_constraints = Some(vec![over]);
     }

@@ -178,9 +178,12 @@ impl Pipeline<'_> {
                 // The errors of a field are reported once.
                 let is_new = |refused: &Diagnostic| {
                     let same = |path: &str| !path.is_empty() && refused.path.starts_with(path);
-                    // Of a broken blueprint, its author reads enough.
-                    let covers =
-                        |other: &Diagnostic| other.code == Code::BadBlueprint || same(&other.path);
+                    // Of a broken blueprint, its author reads enough, and so does that of a broken addition.
+                    let covers = |other: &Diagnostic| {
+                        other.code == Code::BadBlueprint
+                            || other.path.starts_with("spec.components.")
+                            || same(&other.path)
+                    };
                     !found.iter().any(|other| other.is_error() && covers(other))
                 };
                 let mut refused: Vec<_> =

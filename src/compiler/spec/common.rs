@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value as Json;
 
+use super::additions::Additions;
 use crate::contract::{CidrText, Placement, Quantity, Resources, SnapshotPolicy};
 
 /// The part of an app document's `spec` that does not depend on its blueprint.
@@ -27,6 +28,9 @@ pub struct Common {
     pub images: BTreeMap<String, String>,
     /// CPU, memory and other resources by component or job, in place of the blueprint's.
     pub resources: BTreeMap<String, Resources>,
+    /// Additions to single components and jobs: variables, files, arguments, sidecars, placement, labels. A job that is
+    /// like a component has its variables, files and placement too.
+    pub components: BTreeMap<String, Additions>,
     /// Network traffic to and from the app's pods.
     pub network: Network,
     /// Nodes that the pods may run on.
@@ -51,6 +55,7 @@ impl Default for Common {
             expose: Expose::default(),
             images: BTreeMap::new(),
             resources: BTreeMap::new(),
+            components: BTreeMap::new(),
             network: Network::default(),
             place: Placement::default(),
             security: Security::default(),

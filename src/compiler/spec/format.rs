@@ -59,6 +59,10 @@ pub enum Format {
     Label,
     /// A Gateway, `namespace/name` or `namespace/name/listener`.
     Gateway,
+    /// A key of a Secret or ConfigMap, `name/key`.
+    ObjectKey,
+    /// A field of a pod that a variable can contain.
+    PodField,
     /// The identity of a cluster, 16 hexadecimal digits.
     Identity,
     /// A storage class. Other code checks that it exists.
@@ -66,7 +70,7 @@ pub enum Format {
 }
 
 impl Format {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 26] = [
         Self::Text,
         Self::Quantity,
         Self::Duration,
@@ -89,6 +93,8 @@ impl Format {
         Self::LabelKey,
         Self::Label,
         Self::Gateway,
+        Self::ObjectKey,
+        Self::PodField,
         Self::Identity,
         Self::Class,
     ];
@@ -118,6 +124,8 @@ impl Format {
             Self::LabelKey => "label-key",
             Self::Label => "label",
             Self::Gateway => "gateway",
+            Self::ObjectKey => "object-key",
+            Self::PodField => "pod-field",
             Self::Identity => "identity",
             Self::Class => "class",
         }
@@ -157,6 +165,8 @@ impl Format {
                 "at most 63 letters, digits, `-`, `_` and `.`, the first and last a letter or digit"
             }
             Self::Gateway => "a Gateway such as `infra/public` or `infra/public/https`",
+            Self::ObjectKey => "the name and a key of an object such as `license/key`",
+            Self::PodField => "a field of the pod such as `metadata.name` or `status.podIP`",
             Self::Identity => "16 hexadecimal digits such as `3f2a9c1e7b4d4e1a`",
             Self::Class => "a class such as `pure-file`",
         }
@@ -200,6 +210,10 @@ impl Format {
             Self::Amount => thousandths(text).is_some_and(|amount| amount < TOO_MANY),
             Self::LabelKey => is_label_key(text),
             Self::Label => text.is_empty() || is_label_value(text),
+            Self::ObjectKey => text
+                .split_once('/')
+                .is_some_and(|(name, key)| is_subdomain(name) && is_config_key(key)),
+            Self::PodField => is_pod_field(text),
             Self::Identity => {
                 text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
             }
@@ -247,6 +261,27 @@ fn is_label_key(text: &str) -> bool {
         Some((prefix, name)) => is_subdomain(prefix) && is_label_value(name),
         None => is_label_value(text),
     }
+}
+
+/// Fields of a pod that a variable can contain:
+/// <https://kubernetes.io/docs/concepts/workloads/pods/downward-api/>
+pub const POD_FIELDS: [&str; 9] = [
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "spec.nodeName",
+    "spec.serviceAccountName",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.podIP",
+    "status.podIPs",
+];
+
+/// Returns whether a variable can contain a field of a pod.
+pub fn is_pod_field(field: &str) -> bool {
+    field.starts_with("metadata.labels[")
+        || field.starts_with("metadata.annotations[")
+        || POD_FIELDS.contains(&field)
 }
 
 /// Returns whether a text is a relative path of plain names that stays below where it starts.
@@ -323,73 +358,4 @@ fn is_of_its_family(address: IpAddr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Format;
-
-    #[test]
-    fn formats_accept_and_refuse() {
-        let table: [(Format, &[&str], &[&str]); 17] = [
-            (
-                Format::Hostname,
-                &["a.example.com", "localhost"],
-                &["", "A.com", "a_b", "10.0.0.1", "a..b"],
-            ),
-            (Format::Name, &["oc", "a-1"], &["", "-a", "a-", "A", "a.b"]),
-            (Format::Cidr, &["10.0.0.0/8", "fd00::/8"], &["10.0.0.0", "10.0.0.0/33"]),
-            (
-                Format::Cron,
-                &["*/5 * * * *", "0 2 * * mon-fri", "0,30 1-5 1 jan *", "@daily"],
-                &["* * * *", "60 * * * *", "*/0 * * * *", "a b c d e", "5-1 * * * *", "@never"],
-            ),
-            (
-                Format::Date,
-                &["2026-12-24"],
-                &["2026-13-01", "24.12.2026", "tomorrow", "20261101", "2026-11-01T10:00"],
-            ),
-            (
-                Format::Image,
-                &[
-                    "nextcloud:34.0.3-apache",
-                    "localhost:5000/a/b",
-                    "a@sha256:0000000000000000000000000000000000000000000000000000000000000000",
-                ],
-                &["", "a b:1", "a:", "a//b", "a@sha256:12"],
-            ),
-            (Format::Mode, &["0750", "2775"], &["750", "0999"]),
-            (Format::Owner, &["33:33"], &["33", "www:www"]),
-            (Format::Cpu, &["250m", "2", "0.5"], &["0", "-1", "2 cores"]),
-            (
-                Format::Amount,
-                &["250m", "8Gi", "0.5", "0", "1e3"],
-                &["2 cores", "8Gb", "", "-1", "8Gim"],
-            ),
-            (
-                Format::LabelKey,
-                &["team", "example.com/Team_1"],
-                &["", "/a", "a/", "a/b/c", "A.com/x"],
-            ),
-            (Format::Label, &["", "a.b_c-1", "4711"], &["-a", "a b", "a/b"]),
-            (Format::Gateway, &["infra/public", "a/b/https"], &["public", "a/b/c/d", "a//b"]),
-            (
-                Format::Identity,
-                &["3f2a9c1e7b4d4e1a"],
-                &["3F2A9C1E7B4D4E1A", "3f2a9c1e", "3f2a9c1e7b4d4e1g"],
-            ),
-            (Format::Path, &["/a/b"], &["a", "/a/../b"]),
-            (
-                Format::Folder,
-                &[".", "html", ".ocdata", "old/data-1"],
-                &["", "/a", "a/", "..", "a/../b", "./a", "-a", "a b", "a//b"],
-            ),
-            (Format::Pointer, &["/spec/ports/0"], &["spec.ports", ""]),
-        ];
-        for (format, good, bad) in table {
-            for text in good {
-                assert!(format.accepts(text), "{} should accept {text:?}", format.name());
-            }
-            for text in bad {
-                assert!(!format.accepts(text), "{} should refuse {text:?}", format.name());
-            }
-        }
-    }
-}
+mod tests;

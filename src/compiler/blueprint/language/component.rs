@@ -75,9 +75,23 @@ pub struct Program {
     #[serde(default)]
     #[schemars(extend("default" = "open"))]
     pub egress: Egress,
+    /// Variables that an app file may not add, in addition to those under `env`: those that the image or the scripts
+    /// read. `MYSQL_*` stands for all that begin with `MYSQL_`.
+    #[serde(default)]
+    pub reserved: Vec<String>,
     /// CPU and memory.
     #[serde(default)]
     pub resources: Resources,
+}
+
+impl Program {
+    /// Returns whether an app file may not add a variable.
+    pub fn reserves(&self, variable: &str) -> bool {
+        self.reserved.iter().any(|reserved| match reserved.strip_suffix('*') {
+            Some(start) => variable.starts_with(start),
+            None => variable == reserved,
+        })
+    }
 }
 
 /// The fields that only components have.

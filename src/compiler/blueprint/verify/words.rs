@@ -5,23 +5,9 @@ use std::collections::BTreeSet;
 use super::{Probe, Program, Serving, Verifier};
 use crate::compiler::blueprint::language::EnvValue;
 use crate::compiler::diagnostic::{Code, Place};
-use crate::compiler::spec::{Format, is_config_key, is_port_name};
+use crate::compiler::spec::{Format, POD_FIELDS, is_config_key, is_pod_field, is_port_name};
 use crate::compiler::yaml::{Node, Value};
 use crate::sanitize::quoted;
-
-/// Fields of a pod that a variable can contain:
-/// <https://kubernetes.io/docs/concepts/workloads/pods/downward-api/>
-const POD_FIELDS: [&str; 9] = [
-    "metadata.name",
-    "metadata.namespace",
-    "metadata.uid",
-    "spec.nodeName",
-    "spec.serviceAccountName",
-    "status.hostIP",
-    "status.hostIPs",
-    "status.podIP",
-    "status.podIPs",
-];
 
 impl Verifier<'_> {
     /// Checks the names of everything that becomes an object or a part of one.
@@ -135,8 +121,7 @@ impl Verifier<'_> {
             self.at_the_users_value(name);
         }
         if let Some(EnvValue::Field(field)) = value
-            && !field.starts_with("metadata.labels[")
-            && !field.starts_with("metadata.annotations[")
+            && !is_pod_field(field)
         {
             let fields = POD_FIELDS.map(str::to_owned);
             self.known(part, at, "field of a pod", field, fields.iter());

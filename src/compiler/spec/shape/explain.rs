@@ -61,8 +61,12 @@ pub fn markdown(shape: &Shape) -> String {
     out
 }
 
+/// Number of fields from which on they are listed for the first of several fields that have the same.
+const MANY: usize = 8;
+
 fn rows(out: &mut String, shape: &Shape, path: &str) {
-    for field in list_fields(shape).unwrap_or_default() {
+    let fields = list_fields(shape).unwrap_or_default();
+    for (index, field) in fields.iter().enumerate() {
         let at =
             if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
         let cell = |text: &str| text.replace('|', "\\|").replace("\n\n", "<br>");
@@ -81,7 +85,13 @@ fn rows(out: &mut String, shape: &Shape, path: &str) {
             cell(&field.shape.type_name()),
             cell(about.trim())
         );
-        rows(out, &field.shape, &at);
+        let same = |other: &&Field| other.shape == field.shape;
+        match fields[..index].iter().find(same) {
+            Some(first) if list_fields(&field.shape).is_some_and(|inner| inner.len() >= MANY) => {
+                let _ = writeln!(out, "| `{at}.…` | | | As under `{path}.{}`. |", first.name);
+            }
+            _ => rows(out, &field.shape, &at),
+        }
     }
 }
 

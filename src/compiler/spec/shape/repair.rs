@@ -53,13 +53,15 @@ pub fn repair(format: Format, text: &str) -> Option<String> {
             ));
         }
         Format::Gateway => vec![squeezed.to_lowercase()],
+        // Other tools write a key of an object as `NAME:KEY` or `NAME.KEY`.
+        Format::ObjectKey => vec![squeezed.replacen([':', '.'], "/", 1)],
         Format::Identity => {
             vec![squeezed.to_lowercase().replace('-', "").chars().take(16).collect()]
         }
         Format::Variable => vec![squeezed.replace(['-', '.', ' '], "_")],
         Format::Image => return image::repaired(text),
         Format::Cron => return cron::repaired(text),
-        Format::Text | Format::Class => Vec::new(),
+        Format::Text | Format::Class | Format::PodField => Vec::new(),
     };
     tries.into_iter().find(|t| t != text && format.accepts(t)).map(|t| format!("write `{t}`"))
 }
@@ -415,6 +417,8 @@ mod tests {
                 "path",
                 "folder",
                 "gateway",
+                "object-key",
+                "pod-field",
                 "identity",
                 "variable",
                 "image",

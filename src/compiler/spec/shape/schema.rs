@@ -11,7 +11,21 @@ pub fn schema(title: &str, shape: &Shape) -> Json {
     if let Json::Object(fields) = of(shape, Blank::LeftOut) {
         document.extend(fields);
     }
-    Json::Object(document)
+    let mut document = Json::Object(document);
+    share_additions(&mut document);
+    document
+}
+
+/// Moves the schema of additions, which is the same for each component, to one place.
+fn share_additions(document: &mut Json) {
+    let at = "/properties/spec/properties/components/properties";
+    let Some(Json::Object(components)) = document.pointer_mut(at) else { return };
+    let Some(first) = components.values().next().cloned() else { return };
+    for component in components.values_mut().filter(|component| **component == first) {
+        let about = component["description"].take();
+        *component = json!({"$ref": "#/$defs/additions", "description": about});
+    }
+    document["$defs"] = json!({"additions": first});
 }
 
 fn head(title: &str) -> Map<String, Json> {
@@ -280,6 +294,8 @@ fn pattern(format: Format) -> Option<&'static str> {
         }
         Format::Label => "^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$",
         Format::Gateway => "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(/[a-z0-9.-]+){1,2}$",
+        Format::ObjectKey => r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/(?!\.\.)[A-Za-z0-9._-]{1,253}$",
+        Format::PodField => r"^(metadata|spec|status)\.",
         Format::Identity => "^[0-9a-f]{16}$",
         Format::Path | Format::Pointer => "^/",
         Format::Folder => {

@@ -1,0 +1,229 @@
+//! What the app file adds to a pod: variables, files, folders, arguments, sidecars. Whether it may is decided elsewhere.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::{
+    ConfigMapKeySelector, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource,
+    KeyToPath, ObjectFieldSelector, SecretKeySelector, SecretVolumeSource, Volume, VolumeMount,
+};
+use sha2::{Digest, Sha256};
+
+use super::config::{self, short};
+use super::container::{LAST_WORDS, PodVolumes, resources, some, sorted, unprivileged};
+use crate::compiler::blueprint::{App, Program};
+use crate::compiler::spec::{
+    AddedFile, AddedFolder, AddedValue, Additions, FileSource, KeyOf, ObjectKind, Sidecar,
+};
+
+/// Longest part of a file's or an object's name in the name of a key or volume.
+const READABLE: usize = 30;
+
+/// A volume of a pod with keys of an object that the app file names: kind, name, and the mode of the files; without a mode,
+/// all keys.
+type Source = (ObjectKind, String, Option<i32>);
+
+/// The objects that a pod mounts, with the keys that are files.
+type Sources = BTreeMap<Source, BTreeSet<String>>;
+
+/// Adds to the container of a component or job what the app file says, and returns the containers beside it. The steps before
+/// the start are copies of the container, and so have the same variables, files and folders.
+pub(super) fn apply(
+    app: &App,
+    name: &str,
+    program: &Program,
+    container: &mut Container,
+    volumes: &mut PodVolumes,
+) -> Vec<Container> {
+    let Some(additions) = app.additions.get(name) else { return Vec::new() };
+    let Additions { env, files, mounts, args, sidecars, .. } = additions;
+    let mut sources = Sources::new();
+    let own = mounts_of(name, files, mounts, &mut sources, volumes);
+    container.volume_mounts = joined(container.volume_mounts.take(), own).map(sorted);
+    container.env = joined(container.env.take(), environment(env));
+    container.args = joined(container.args.take(), args.iter().cloned());
+    let beside = |sidecar: &Sidecar| {
+        let owner = format!("{name}.{}", sidecar.name);
+        let own = mounts_of(&owner, &sidecar.files, &sidecar.mounts, &mut sources, volumes);
+        beside(app, program, sidecar, own)
+    };
+    let beside = sidecars.iter().map(beside).collect();
+    volumes.added(sources.iter().map(volume));
+    beside
+}
+
+fn joined<T>(first: Option<Vec<T>>, rest: impl IntoIterator<Item = T>) -> Option<Vec<T>> {
+    some(first.into_iter().flatten().chain(rest).collect())
+}
+
+/// Returns the mounts of the files and folders of one container. `owner` keeps its contents apart from those of others.
+fn mounts_of(
+    owner: &str,
+    files: &BTreeMap<String, AddedFile>,
+    folders: &BTreeMap<String, AddedFolder>,
+    sources: &mut Sources,
+    volumes: &mut PodVolumes,
+) -> Vec<VolumeMount> {
+    let mount = |volume: String, path: &str, key: Option<String>| VolumeMount {
+        name: volume,
+        mount_path: path.to_owned(),
+        sub_path: key,
+        read_only: Some(true),
+        ..VolumeMount::default()
+    };
+    let mut mounts = Vec::new();
+    for (path, file) in files {
+        match file.source() {
+            Some(FileSource::Key(KeyOf { kind, object, key })) => {
+                let source = (kind, object.to_owned(), Some(file.mode()));
+                mounts.push(mount(volume_name(&source), path, Some(key.to_owned())));
+                sources.entry(source).or_default().insert(key.to_owned());
+            }
+            Some(FileSource::Content(_)) => {
+                let key = content_key(owner, path);
+                volumes.file(&key, file.mode());
+                mounts.push(mount(config::VOLUME.to_owned(), path, Some(key)));
+            }
+            None => {}
+        }
+    }
+    for (path, folder) in folders {
+        if let Some((kind, object)) = folder.source() {
+            let source = (kind, object.to_owned(), None);
+            mounts.push(mount(volume_name(&source), path, None));
+            sources.entry(source).or_default();
+        }
+    }
+    mounts
+}
+
+fn volume_name(source: &Source) -> String {
+    let (kind, name, mode) = source;
+    let slug: String =
+        name.chars().map(|c| if c == '.' { '-' } else { c }).take(READABLE).collect();
+    let digest = Sha256::digest(format!("{}/{name}/{mode:?}", kind.word()));
+    format!("pso-added-{}-{}", slug.trim_end_matches('-'), short(&digest))
+}
+
+/// Returns the volume of a pod for a source, with these keys.
+fn volume((source, keys): (&Source, &BTreeSet<String>)) -> Volume {
+    let (kind, name, mode) = source;
+    let item = |key: &String| KeyToPath { key: key.clone(), path: key.clone(), mode: *mode };
+    let items = some(keys.iter().map(item).collect());
+    let mut volume = Volume { name: volume_name(source), ..Volume::default() };
+    match kind {
+        ObjectKind::Secret => {
+            volume.secret = Some(SecretVolumeSource {
+                secret_name: Some(name.clone()),
+                // Only the program's group can read it.
+                default_mode: mode.is_none().then_some(0o440),
+                items,
+                ..SecretVolumeSource::default()
+            });
+        }
+        ObjectKind::ConfigMap => {
+            volume.config_map = Some(ConfigMapVolumeSource {
+                name: name.clone(),
+                items,
+                ..ConfigMapVolumeSource::default()
+            });
+        }
+    }
+    volume
+}
+
+/// Returns the contents in the app file, by their keys in the app's ConfigMap.
+pub(super) fn contents(app: &App) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    let of = |owner: String, files: &'_ BTreeMap<String, AddedFile>| {
+        let content = |(path, file): (&String, &_)| match AddedFile::source(file)? {
+            FileSource::Content(text) => Some((content_key(&owner, path), text.to_owned())),
+            FileSource::Key(_) => None,
+        };
+        files.iter().filter_map(content).collect::<Vec<_>>()
+    };
+    let all = app.additions.iter().flat_map(move |(name, additions)| {
+        let sidecars = additions.sidecars.iter();
+        let beside = sidecars.map(|sidecar| (format!("{name}.{}", sidecar.name), &sidecar.files));
+        let all = std::iter::once((name.clone(), &additions.files)).chain(beside);
+        all.flat_map(|(owner, files)| of(owner, files)).collect::<Vec<_>>()
+    });
+    all.map(|(key, text)| (key.into(), text.into()))
+}
+
+/// Returns the key of a content: its file's name, for people, and a hash of where it is.
+fn content_key(owner: &str, path: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    let file = path.rsplit('/').next().unwrap_or_default();
+    let file: String = file.chars().map(plain).take(READABLE).collect();
+    format!("{owner}.{}.{file}", short(&Sha256::digest(format!("{owner}{path}"))))
+}
+
+fn environment(env: &BTreeMap<String, AddedValue>) -> impl Iterator<Item = EnvVar> {
+    env.iter().map(|(name, value)| {
+        let mut variable = EnvVar { name: name.clone(), ..EnvVar::default() };
+        if let AddedValue::Text(text) = value {
+            variable.value = Some(text.clone());
+        }
+        variable.value_from = from(value);
+        variable
+    })
+}
+
+fn from(value: &AddedValue) -> Option<EnvVarSource> {
+    let mut from = EnvVarSource::default();
+    match value {
+        AddedValue::Text(_) | AddedValue::Ambiguous => return None,
+        AddedValue::Field(path) => {
+            from.field_ref =
+                Some(ObjectFieldSelector { field_path: path.clone(), api_version: None });
+        }
+        AddedValue::Key(kind, reference) => {
+            let KeyOf { object, key, .. } = kind.key(reference);
+            let (name, key) = (object.to_owned(), key.to_owned());
+            match kind {
+                ObjectKind::Secret => {
+                    from.secret_key_ref = Some(SecretKeySelector { name, key, optional: None });
+                }
+                ObjectKind::ConfigMap => {
+                    from.config_map_key_ref =
+                        Some(ConfigMapKeySelector { name, key, optional: None });
+                }
+            }
+        }
+    }
+    Some(from)
+}
+
+/// Returns a container beside that of a component.
+fn beside(app: &App, program: &Program, sidecar: &Sidecar, own: Vec<VolumeMount>) -> Container {
+    let volumes = sidecar.volumes.iter().filter_map(|(name, path)| {
+        program.mounts.get(name)?.as_ref()?;
+        Some(VolumeMount {
+            name: name.clone(),
+            mount_path: path.clone(),
+            sub_path: app.volumes.get(name)?.folder(name).map(str::to_owned),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        })
+    });
+    let ports = sidecar.ports.iter().map(|(port, number)| ContainerPort {
+        name: Some(port.clone()),
+        container_port: i32::from(*number),
+        ..ContainerPort::default()
+    });
+    let mut security = unprivileged(sidecar.read_only_root);
+    security.run_as_user = sidecar.user.map(i64::from);
+    Container {
+        name: sidecar.name.clone(),
+        image: Some(sidecar.image.clone()),
+        command: some(sidecar.command.clone()),
+        args: some(sidecar.args.clone()),
+        env: some(environment(&sidecar.env).collect()),
+        ports: some(ports.collect()),
+        volume_mounts: some(sorted(volumes.chain(own).collect())),
+        resources: Some(resources(&sidecar.resources)),
+        security_context: Some(security),
+        termination_message_policy: Some(LAST_WORDS.to_owned()),
+        ..Container::default()
+    }
+}
