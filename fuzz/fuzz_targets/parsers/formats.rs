@@ -11,37 +11,10 @@ use pso_gen::contract::{
     thousandths,
 };
 
-/// Names of formats, as blueprints write them.
-const FORMATS: [&str; 22] = [
-    "string",
-    "quantity",
-    "duration",
-    "hostname",
-    "name",
-    "subdomain",
-    "server",
-    "cidr",
-    "cron",
-    "date",
-    "image",
-    "variable",
-    "path",
-    "pointer",
-    "mode",
-    "owner",
-    "cpu",
-    "amount",
-    "label-key",
-    "label",
-    "gateway",
-    "identity",
-    "class",
-];
-
 pub(crate) fn formats(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    for name in FORMATS {
-        let _ = Format::named(name).unwrap_or_else(|| panic!("no format {name}")).accepts(text);
+    for format in Format::ALL {
+        let _ = format.accepts(text);
     }
     if let Some(quantity) = Quantity::parse(text) {
         let again = Quantity::parse(quantity.text()).expect("what is written out is a quantity");

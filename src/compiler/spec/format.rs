@@ -70,7 +70,8 @@ pub enum Format {
 }
 
 impl Format {
-    const ALL: [Self; 26] = [
+    /// All formats.
+    pub const ALL: [Self; 26] = [
         Self::Text,
         Self::Quantity,
         Self::Duration,
